@@ -1,0 +1,9 @@
+//! DINO Vision Transformers: pixels in, patch tokens out. Knows tensors, never files or flags.
+
+pub mod checkpoint;
+pub mod config;
+pub mod variants;
+
+pub use checkpoint::Checkpoint;
+pub use config::{BackboneConfig, Ffn, PosEmbedRule};
+pub use variants::{VARIANTS, Variant};

@@ -1,0 +1,73 @@
+//! The one error type of the crate: every message names the file, flag or tensor at fault, says what was
+//! expected, and what to do next.
+
+use std::path::{Path, PathBuf};
+
+/// What went wrong, worded for the person at the terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The command line or a setting is wrong; nothing was done. The binary exits with 2.
+    #[error("{0}")]
+    Usage(String),
+    /// A file could not be read, written or understood.
+    #[error("{}: {why}", path.display())]
+    File {
+        /// The file as the user named it.
+        path: PathBuf,
+        /// What was wrong with it, and what was expected.
+        why: String,
+    },
+    /// A model, head or basis does not fit what was asked of it.
+    #[error("{0}")]
+    Model(String),
+    /// A download failed or its content was not what was promised.
+    #[error("{0}")]
+    Download(String),
+    /// The tensor library failed (out of memory, no such device, …).
+    #[error("tensor computation: {0}")]
+    Tensor(#[from] candle_core::Error),
+    /// The user pressed Ctrl-C. The binary exits with 130.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// `Result` with the crate's [`enum@Error`].
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error about `path`.
+    pub fn file(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
+        Error::File { path: path.as_ref().to_owned(), why: why.into() }
+    }
+
+    /// An I/O error about `path`, in the operating system's words.
+    pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
+        Error::file(path, io_reason(error))
+    }
+}
+
+/// An I/O error without Rust's "(os error N)" tail.
+fn io_reason(error: &std::io::Error) -> String {
+    let text = error.to_string();
+    match text.find(" (os error") {
+        Some(end) => {
+            let mut reason = text[..end].to_owned();
+            if let Some(first) = reason.get_mut(0..1) {
+                first.make_ascii_lowercase();
+            }
+            reason
+        }
+        None => text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn io_errors_read_like_sentences() {
+        let error = Error::io("photos/a.jpg", &std::io::Error::from_raw_os_error(2));
+        assert_eq!(error.to_string(), "photos/a.jpg: no such file or directory");
+    }
+}

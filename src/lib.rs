@@ -1,0 +1,12 @@
+//! Dense prediction with frozen DINOv2 backbones.
+//!
+//! Data flows one way:
+//!
+//! ```text
+//! inputs -> preprocess -> backbone -> pca | heads -> render -> output
+//! ```
+
+pub mod backbone;
+pub mod error;
+
+pub use error::{Error, Result};
