@@ -7,6 +7,13 @@
 //! ```
 
 pub mod backbone;
+pub mod batch;
+pub mod console;
+pub mod device;
 pub mod error;
+pub mod inputs;
+pub mod interrupt;
+pub mod output;
+pub mod stopwatch;
 
 pub use error::{Error, Result};
