@@ -48,7 +48,7 @@ pub fn decode(source: &Source, limits: &DecodeLimits) -> Result<Photo> {
     Ok(Photo { rgb })
 }
 
-fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, String> {
+pub(super) fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, String> {
     let check = |width, height| check_size(width, height, limits);
     let (rgb, orientation) = match sniff::identify(&bytes[..bytes.len().min(sniff::HEAD)]) {
         Kind::Image(ImageFormat::Jpeg) => jpeg::decode(bytes, check)?,

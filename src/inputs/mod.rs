@@ -9,6 +9,8 @@ mod jpeg;
 mod natural;
 mod sniff;
 mod source;
+#[cfg(test)]
+mod tests;
 
 pub use collect::{Collected, collect};
 pub use decode::{DecodeLimits, Photo, decode};

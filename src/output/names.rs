@@ -104,3 +104,84 @@ fn normal(path: &Path) -> PathBuf {
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn found(path: &str, relative: &str) -> Source {
+        Source::File {
+            path: path.into(),
+            relative: relative.into(),
+            named: false,
+        }
+    }
+
+    fn names(sources: &[Source]) -> Vec<String> {
+        let names = distinct(sources).unwrap();
+        names
+            .iter()
+            .map(|name| name.to_string_lossy().replace('\\', "/"))
+            .collect()
+    }
+
+    #[test]
+    fn names_are_short_where_they_can_be() {
+        let sources = [
+            found("p/a.jpg", "a.jpg"),
+            found("p/sub/a.jpg", "sub/a.jpg"),
+            found("p/b.tar.png", "b.tar.png"),
+            Source::Stdin,
+        ];
+        assert_eq!(names(&sources), ["a", "sub/a", "b.tar", "stdin"]);
+    }
+
+    #[test]
+    fn the_same_stem_twice_keeps_both_full_names() {
+        let sources = [
+            Source::named("p/a.jpg"),
+            Source::named("p/a.png"),
+            Source::named("p/b.png"),
+        ];
+        assert_eq!(names(&sources), ["a.jpg", "a.png", "b"]);
+    }
+
+    #[test]
+    fn the_same_name_twice_keeps_as_many_folders_as_needed() {
+        let sources = [
+            Source::named("x/a.jpg"),
+            Source::named("y/a.jpg"),
+            Source::named("y/b.jpg"),
+        ];
+        assert_eq!(names(&sources), ["x/a.jpg", "y/a.jpg", "b"]);
+        let sources = [Source::named("x/p/a.jpg"), Source::named("y/p/a.jpg")];
+        assert_eq!(names(&sources), ["x/p/a.jpg", "y/p/a.jpg"]);
+        let sources = [found("x/s/a.jpg", "s/a.jpg"), found("y/s/a.jpg", "s/a.jpg")];
+        assert_eq!(names(&sources), ["x/s/a.jpg", "y/s/a.jpg"]);
+    }
+
+    #[test]
+    fn a_longer_name_may_not_hit_a_third() {
+        let sources = [
+            Source::named("p/a.jpg"),
+            Source::named("p/a.png"),
+            Source::named("p/a.jpg.tif"),
+        ];
+        assert_eq!(names(&sources), ["p/a.jpg", "a.png", "a.jpg.tif"]);
+    }
+
+    #[test]
+    fn no_name_leads_out_of_the_output_folder() {
+        let sources = [
+            found("../p/a.jpg", "../p/a.jpg"),
+            found("/etc/b.jpg", "/etc/b.jpg"),
+        ];
+        assert_eq!(names(&sources), ["p/a", "etc/b"]);
+    }
+
+    #[test]
+    fn one_file_twice_is_refused_rather_than_renamed_for_ever() {
+        assert!(distinct(&[Source::named("p/a.jpg"), Source::named("p/a.jpg")]).is_err());
+    }
+}

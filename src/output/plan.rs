@@ -215,3 +215,141 @@ fn append(path: PathBuf, tail: &str) -> PathBuf {
     text.push(tail);
     text.into()
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// A folder with (empty) files, and the sources that they are.
+    fn sources(names: &[&str]) -> (tempfile::TempDir, Vec<Source>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = names.iter().map(|name| folder.path().join(name)).collect();
+        paths.iter().for_each(|path| fs::write(path, "").unwrap());
+        (folder, paths.into_iter().map(Source::named).collect())
+    }
+
+    fn options(target: Target, force: bool) -> OutputOptions {
+        OutputOptions { target, force }
+    }
+
+    #[test]
+    fn outputs_are_named_after_the_input_and_the_kind() {
+        let (_folder, sources) = sources(&["a.jpg", "b.c.png"]);
+        let plan = Plan::new(sources, &OutputOptions::default(), "pca", &["png", "npy"]).unwrap();
+        let file = |path: &str| Destination::File(path.into());
+        assert_eq!(*plan.jobs[0].output("png"), file("dino-out/a.pca.png"));
+        assert_eq!(*plan.jobs[0].output("npy"), file("dino-out/a.pca.npy"));
+        assert_eq!(*plan.jobs[1].output("png"), file("dino-out/b.c.pca.png"));
+        assert_eq!(plan.jobs[0].format, PictureFormat::Png);
+    }
+
+    #[test]
+    fn what_exists_is_kept_unless_forced() {
+        let (folder, sources) = sources(&["a.jpg"]);
+        let picture = folder.path().join("a.pca.png");
+        fs::write(&picture, "").unwrap();
+        let plan = |extensions: &[&'static str], force| {
+            let options = options(Target::Folder(folder.path().into()), force);
+            Plan::new(sources.clone(), &options, "pca", extensions)
+                .unwrap()
+                .jobs
+                .remove(0)
+        };
+        assert!(plan(&["png"], false).is_done());
+        assert_eq!(
+            *plan(&["png"], false).output("png"),
+            Destination::Kept(picture.clone())
+        );
+        let with_more = plan(&["png", "npy"], false);
+        assert!(!with_more.is_done() && matches!(with_more.output("npy"), Destination::File(_)));
+        assert_eq!(
+            *plan(&["png"], true).output("png"),
+            Destination::File(picture)
+        );
+    }
+
+    #[test]
+    fn an_input_is_never_replaced() {
+        let (folder, sources) = sources(&["a.jpg", "a.pca.png"]);
+        for force in [false, true] {
+            let options = options(Target::Folder(folder.path().join(".")), force);
+            let error = Plan::new(sources.clone(), &options, "pca", &["png"]).unwrap_err();
+            assert!(
+                error.to_string().contains("a.pca.png is an input"),
+                "{error}"
+            );
+        }
+        let own = options(
+            Target::File(folder.path().join("a.jpg"), PictureFormat::Jpeg),
+            true,
+        );
+        assert!(Plan::new(sources[..1].to_vec(), &own, "pca", &["png"]).is_err());
+    }
+
+    #[test]
+    fn a_file_and_stdout_take_one_photo() {
+        let (_folder, sources) = sources(&["a.jpg", "b.jpg"]);
+        for target in [
+            Target::File("x.png".into(), PictureFormat::Png),
+            Target::Stdout,
+        ] {
+            let options = options(target, false);
+            let error = Plan::new(sources.clone(), &options, "pca", &["png"])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("there are 2") && error.contains("-o DIR"),
+                "{error}"
+            );
+            Plan::new(sources[..1].to_vec(), &options, "pca", &["png"]).unwrap();
+        }
+        let stdout = options(Target::Stdout, false);
+        assert!(Plan::new(sources[..1].to_vec(), &stdout, "pca", &["png", "npy"]).is_err());
+    }
+
+    #[test]
+    fn a_files_sidecars_lie_beside_it() {
+        let (_folder, sources) = sources(&["a.jpg"]);
+        let options = options(
+            Target::File("out/x.webp".into(), PictureFormat::WebP),
+            false,
+        );
+        let plan = Plan::new(sources, &options, "pca", &["png", "npy"]).unwrap();
+        assert_eq!(
+            *plan.jobs[0].output("png"),
+            Destination::File("out/x.webp".into())
+        );
+        assert_eq!(
+            *plan.jobs[0].output("npy"),
+            Destination::File("out/x.npy".into())
+        );
+        assert_eq!(plan.jobs[0].format, PictureFormat::WebP);
+    }
+
+    #[test]
+    fn the_value_of_o_says_what_is_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let parse = |text: &str| Target::parse(OsStr::new(text));
+        assert_eq!(parse("-").unwrap(), Target::Stdout);
+        assert_eq!(
+            parse("x.JPG").unwrap(),
+            Target::File("x.JPG".into(), PictureFormat::Jpeg)
+        );
+        for text in ["results", "results.v2", "odd.png/"] {
+            assert_eq!(parse(text).unwrap(), Target::Folder(text.into()));
+        }
+        let dotted = folder.path().join("folder.png");
+        fs::create_dir(&dotted).unwrap();
+        assert_eq!(
+            Target::parse(dotted.as_os_str()).unwrap(),
+            Target::Folder(dotted)
+        );
+        let file = folder.path().join("notes");
+        fs::write(&file, "").unwrap();
+        for text in ["x.gif", "x.tiff", "", file.to_str().unwrap()] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("-o"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What holds for every command: help, version, wrong usage, quiet pipes.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use std::process::Stdio;
+
+use common::{command, dino};
+
+/// Every command, as it is typed.
+const COMMANDS: &[&[&str]] = &[&["pca"], &["models"], &["info"], &["completions"], &["man"]];
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let run = dino(&["--version"]).expect_code(0);
+    assert_eq!(run.lines(), [concat!("dino ", env!("CARGO_PKG_VERSION"))]);
+}
+
+#[test]
+fn help_goes_to_stdout_and_shows_examples() {
+    for args in [&["--help"], &["-h"]] {
+        let text = dino(args).expect_code(0).lines().join("\n");
+        assert!(
+            text.contains("dino pca photo.jpg") && text.contains("Usage: dino"),
+            "{text}"
+        );
+    }
+    for command in COMMANDS {
+        let run = dino(&[command, ["--help"].as_slice()].concat()).expect_code(0);
+        assert!(run.stderr.is_empty());
+        assert!(
+            run.lines().iter().any(|line| line.contains("Usage: dino")),
+            "{command:?}"
+        );
+    }
+}
+
+#[test]
+fn nothing_to_do_is_wrong_usage() {
+    dino::<&str>(&[])
+        .expect_code(2)
+        .expect_stderr("Usage: dino");
+    dino(&["pca"]).expect_code(2).expect_stderr("<INPUT>...");
+}
+
+#[test]
+fn wrong_values_name_the_allowed_ones() {
+    for (args, allowed) in [
+        (&["frobnicate"][..], "unrecognized subcommand"),
+        (&["pac", "x.jpg"], "'pca'"),
+        (
+            &["pca", "x.jpg", "--device", "gpu"],
+            "auto, cpu, cuda, cuda:N",
+        ),
+        (&["pca", "x.jpg", "--dtype", "f8"], "auto, f32, bf16, f16"),
+        (&["pca", "x.jpg", "--threads", "0"], "--threads"),
+        (&["pca", "x.jpg", "--batch-size", "none"], "--batch-size"),
+        (
+            &["pca", "x.jpg", "--max-megapixels", "-3"],
+            "--max-megapixels",
+        ),
+        (&["pca", "x.jpg", "--max-megapixels=nan"], "above 0"),
+        (&["pca", "x.jpg", "--recursvie"], "--recursive"),
+        (&["info", "-q", "-v"], "--verbose"),
+        (
+            &["completions", "tcsh"],
+            "bash, elvish, fish, powershell, zsh",
+        ),
+    ] {
+        let run = dino(args).expect_code(2).expect_stderr(allowed);
+        assert!(
+            run.stdout.is_empty() && run.stderr.starts_with("error: "),
+            "{args:?}: {}",
+            run.stderr
+        );
+    }
+}
+
+#[test]
+fn completions_exist_for_every_shell() {
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = dino(&["completions", shell])
+            .expect_code(0)
+            .lines()
+            .join("\n");
+        assert!(
+            script.contains("dino") && script.contains("max-megapixels"),
+            "{shell}"
+        );
+    }
+}
+
+#[test]
+fn bash_accepts_its_completions() {
+    let script = dino(&["completions", "bash"]).expect_code(0).stdout;
+    let Ok(bash) = std::process::Command::new("bash").arg("--version").output() else {
+        return eprintln!("skipped: no bash here");
+    };
+    assert!(bash.status.success());
+    let check = r#"source /dev/stdin && complete -p dino"#;
+    let mut shell = std::process::Command::new("bash");
+    let run = common::finish(shell.args(["--norc", "-c", check]), &script).expect_code(0);
+    assert!(run.lines()[0].ends_with("dino"));
+}
+
+#[test]
+fn the_manual_describes_every_command_and_option() {
+    let page = dino(&["man"]).expect_code(0).lines().join("\n");
+    assert!(page.contains(".TH dino 1"), "{page}");
+    for needle in [
+        "DINO PCA",
+        "DINO INFO",
+        r"\-\-max\-megapixels",
+        r"\-\-quiet",
+        "EXTRA",
+        "photo.jpg",
+    ] {
+        assert!(page.contains(needle), "{needle} is not in the manual");
+    }
+}
+
+#[test]
+fn info_is_readable_by_people_and_programs() {
+    let labels: Vec<String> = dino(&["info"])
+        .expect_code(0)
+        .lines()
+        .iter()
+        .map(|line| line.split_whitespace().next().unwrap().to_owned())
+        .collect();
+    assert_eq!(
+        labels,
+        [
+            "dino", "features", "devices", "threads", "simd", "store", "models"
+        ]
+    );
+
+    let run = dino(&["info", "--json", "--threads", "3"]).expect_code(0);
+    assert_eq!(run.lines().len(), 1);
+    let info: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
+    assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(info["threads"], 3);
+    assert!(info["devices"].as_array().unwrap().contains(&"cpu".into()));
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let mut child = command(&["man"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(String::from_utf8_lossy(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(141));
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_behind_stdout_is_an_error() {
+    let full = std::fs::File::create("/dev/full").unwrap();
+    let output = command(&["info"])
+        .stdout(full)
+        .stderr(Stdio::piped())
+        .output()
+        .unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(stderr, "error: <stdout>: no space left on device\n");
+}

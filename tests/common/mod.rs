@@ -1,0 +1,119 @@
+//! Runs the built binary as a user would.
+
+#![allow(dead_code)] // Each test file uses its own part of this.
+
+use std::ffi::OsStr;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus, Stdio};
+
+/// What came out of a run.
+pub struct Run {
+    pub status: ExitStatus,
+    pub stdout: Vec<u8>,
+    pub stderr: String,
+}
+
+impl Run {
+    /// The exit code; a signal is none.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+
+    /// Lines on stdout.
+    pub fn lines(&self) -> Vec<String> {
+        String::from_utf8_lossy(&self.stdout)
+            .lines()
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// Fails the test unless the exit code is `code`, and shows what the program said.
+    #[track_caller]
+    pub fn expect_code(self, code: i32) -> Self {
+        let stdout =
+            String::from_utf8_lossy(&self.stdout[..self.stdout.len().min(2000)]).into_owned();
+        assert_eq!(
+            self.code(),
+            code,
+            "\n--- stdout\n{stdout}\n--- stderr\n{}",
+            self.stderr
+        );
+        self
+    }
+
+    /// Fails the test unless stderr holds `text`.
+    #[track_caller]
+    pub fn expect_stderr(self, text: &str) -> Self {
+        assert!(
+            self.stderr.contains(text),
+            "{text:?} is not in\n{}",
+            self.stderr
+        );
+        self
+    }
+}
+
+/// The program, not run yet, in a quiet environment.
+pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_dino"));
+    command
+        .args(args)
+        .stdin(Stdio::null())
+        .env_remove("RAYON_NUM_THREADS")
+        .env_remove("NO_COLOR");
+    command
+}
+
+/// Runs `dino` with `args`.
+pub fn dino<S: AsRef<OsStr>>(args: &[S]) -> Run {
+    finish(&mut command(args), b"")
+}
+
+/// Runs `dino` in `folder`.
+pub fn dino_in<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
+    finish(command(args).current_dir(folder), b"")
+}
+
+/// Runs a prepared command with `input` on its stdin.
+pub fn finish(command: &mut Command, input: &[u8]) -> Run {
+    command.stdout(Stdio::piped()).stderr(Stdio::piped());
+    if !input.is_empty() {
+        command.stdin(Stdio::piped());
+    }
+    let mut child = command.spawn().unwrap();
+    if let Some(mut stdin) = child.stdin.take() {
+        // A program that does not want it all closes the pipe.
+        let _ = stdin.write_all(input);
+    }
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+    Run {
+        status: output.status,
+        stdout: output.stdout,
+        stderr,
+    }
+}
+
+/// All files below `folder`, relative to it, sorted; `/` between their parts.
+pub fn files_below(folder: &Path) -> Vec<String> {
+    let mut files = Vec::new();
+    let mut open: Vec<PathBuf> = vec![folder.to_owned()];
+    while let Some(current) = open.pop() {
+        for entry in std::fs::read_dir(&current).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                open.push(path);
+            } else {
+                files.push(
+                    path.strip_prefix(folder)
+                        .unwrap()
+                        .to_string_lossy()
+                        .replace('\\', "/"),
+                );
+            }
+        }
+    }
+    files.sort();
+    files
+}
