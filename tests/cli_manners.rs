@@ -48,7 +48,7 @@ fn nothing_to_do_is_wrong_usage() {
 fn wrong_values_name_the_allowed_ones() {
     for (args, allowed) in [
         (&["frobnicate"][..], "unrecognized subcommand"),
-        (&["pac", "x.jpg"], "'pca'"),
+        (&["modles"], "'models'"),
         (
             &["pca", "x.jpg", "--device", "gpu"],
             "auto, cpu, cuda, cuda:N",

@@ -23,7 +23,12 @@ pub fn man_page(writer: &mut dyn Write) -> io::Result<()> {
     page.render_options_section(writer)?;
     for (name, command) in leaves(&command, "dino") {
         writeln!(writer, ".SH {}", name.to_uppercase().replace('-', "\\-"))?;
-        let page = clap_mangen::Man::new(command.clone());
+        // The options of all commands are described once, at the top.
+        let own = command.clone().mut_args(|arg| {
+            let shared = arg.is_global_set() || arg.get_id() == "help";
+            arg.hide(shared)
+        });
+        let page = clap_mangen::Man::new(own);
         let mut section = Vec::new();
         page.render_description_section(&mut section)?;
         page.render_options_section(&mut section)?;
