@@ -37,7 +37,10 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `path`.
     pub fn file(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
-        Error::File { path: path.as_ref().to_owned(), why: why.into() }
+        Error::File {
+            path: path.as_ref().to_owned(),
+            why: why.into(),
+        }
     }
 
     /// An I/O error about `path`, in the operating system's words.

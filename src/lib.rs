@@ -8,5 +8,8 @@
 
 pub mod backbone;
 pub mod error;
+pub mod pca;
+pub mod preprocess;
+pub mod render;
 
 pub use error::{Error, Result};

