@@ -123,7 +123,7 @@ def show_mistakes(name: str):
         wrong = {grid: run(w, dataclasses.replace(rules, **change), grid) for grid in GRIDS}
         return max((wrong[g][s] - right[g][s]).abs().max().item() for g in GRIDS for s in stages)
 
-    mistakes = {"eps 1e-5": {"eps": 1e-5}, "hf position rule": {"pos_embed": "hf"}}
+    mistakes = {"eps 1e-5": {"eps": 1e-5}, "size=, no antialias": {"pos_embed": "hf"}}
     if name != "swiglu":
         mistakes["tanh GELU"] = {"gelu": "tanh"}
     if rules.pos_embed == "offset":
@@ -132,10 +132,10 @@ def show_mistakes(name: str):
         mistakes["offset 0.1 rule"] = {"pos_embed": "offset"}
     for mistake, change in mistakes.items():
         distance = moved(change)
-        print(f"  {mistake:18} moves them by {distance:.1e}")
+        print(f"  {mistake:19} moves them by {distance:.1e}")
         assert distance > 5 * GATE, (name, mistake, distance)
     f32 = vit.forward(w, pixels(1, 4 * rules.patch, 6 * rules.patch).float(), rules)
-    print(f"  {'plain f32':18} moves them by {max((f32[s] - right[4, 6][s]).abs().max().item() for s in stages):.1e}")
+    print(f"  {'plain f32':19} moves them by {max((f32[s] - right[4, 6][s]).abs().max().item() for s in stages):.1e}")
 
 
 if __name__ == "__main__":
