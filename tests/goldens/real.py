@@ -12,7 +12,7 @@ Names (F32 unless said), with photo in `astronaut`, `chelsea` and layer in `bloc
     <photo>.<layer>.cls         [16]          the cls token's channels
     <photo>.<layer>.mean_std    [2]           over all patch tokens and all 384 channels; population std
     <photo>.<layer>.channel_mean [16]         over all patch tokens
-Metadata: `onnx_sha256`, `versions`.
+Metadata: `onnx_sha256`.
 
 Input: samples/<photo>.png at its own size, (u8/255 - mean) / std, zero padded to multiples of 14 (left = pad / 2,
 rounded down): astronaut 512x512 -> 518x518, the native grid 37x37; chelsea 451x300 -> 462x308, grid 33 wide, 22 high.
@@ -30,7 +30,6 @@ import numpy as np
 import onnx
 import onnxruntime
 import torch
-import transformers
 from onnx import numpy_helper
 from PIL import Image
 from safetensors.numpy import save_file
@@ -141,9 +140,8 @@ def main(path: str):
             out[f"{photo}.{layer}.mean_std"] = np.array([patches.mean(), patches.std()])
             out[f"{photo}.{layer}.channel_mean"] = patches.mean(axis=0)[channels]
     out = {k: np.ascontiguousarray(v if v.dtype == np.uint32 else v.astype(np.float32)) for k, v in out.items()}
-    versions = f"torch {torch.__version__}, transformers {transformers.__version__}"
     sha256 = hashlib.sha256(data).hexdigest()
-    save_file(out, HERE / "focus.safetensors", {"onnx_sha256": sha256, "versions": versions})
+    save_file(out, HERE / "focus.safetensors", {"onnx_sha256": sha256})
     print(f"focus.safetensors: {sum(v.size for v in out.values())} numbers")
 
 
