@@ -2,6 +2,7 @@
 
 pub mod checkpoint;
 pub mod config;
+pub mod naming;
 pub mod variants;
 
 pub use checkpoint::Checkpoint;
