@@ -40,7 +40,7 @@ fn backbone(name: &str, golden: &Golden) -> Backbone {
 }
 
 fn backbone_with(config: BackboneConfig, golden: &Golden) -> Backbone {
-    let checkpoint = Checkpoint::from_raw("golden".to_owned(), golden.under("weights.").collect()).unwrap();
+    let checkpoint = Checkpoint::from_raw("golden", golden.under("weights.")).unwrap();
     Backbone::new(config, &checkpoint, &Device::Cpu, DType::F32).unwrap()
 }
 
