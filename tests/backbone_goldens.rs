@@ -21,16 +21,31 @@ fn config(name: &str) -> BackboneConfig {
         registers: 0,
         layer_scale: true,
         native_grid: 5,
-        pos_embed: PosEmbedRule { offset: 0.1, antialias: false },
+        pos_embed: PosEmbedRule {
+            offset: 0.1,
+            antialias: false,
+        },
         norm_eps: 1e-6,
     };
     match name {
         "plain" => plain,
-        "reg" => {
-            BackboneConfig { registers: 4, pos_embed: PosEmbedRule { offset: 0.0, antialias: true }, ..plain }
-        }
-        "swiglu" => BackboneConfig { ffn: Ffn::SwiGlu { hidden: 88 }, ..plain },
-        "v1" => BackboneConfig { patch_size: 8, layer_scale: false, ..plain },
+        "reg" => BackboneConfig {
+            registers: 4,
+            pos_embed: PosEmbedRule {
+                offset: 0.0,
+                antialias: true,
+            },
+            ..plain
+        },
+        "swiglu" => BackboneConfig {
+            ffn: Ffn::SwiGlu { hidden: 88 },
+            ..plain
+        },
+        "v1" => BackboneConfig {
+            patch_size: 8,
+            layer_scale: false,
+            ..plain
+        },
         other => panic!("no golden model {other}"),
     }
 }
@@ -52,7 +67,8 @@ fn pixels(b: usize, h: usize, w: usize) -> Tensor {
             for y in 0..h {
                 for x in 0..w {
                     let (b, c, y, x) = (b as f64, f64::from(c), y as f64, x as f64);
-                    let value = (0.013 * c * y + 0.031 * x + 0.5 * b).sin() + 0.3 * (0.11 * (x + 2.0 * y) * c).cos();
+                    let value = (0.013 * c * y + 0.031 * x + 0.5 * b).sin()
+                        + 0.3 * (0.11 * (x + 2.0 * y) * c).cos();
                     values.push(value as f32);
                 }
             }
@@ -63,7 +79,12 @@ fn pixels(b: usize, h: usize, w: usize) -> Tensor {
 
 fn tokens(features: &dino::backbone::Features, layer: usize) -> Vec<f64> {
     let layer = &features.layers[layer];
-    [numbers(&layer.cls_token), numbers(&layer.registers), numbers(&layer.patch_tokens)].concat()
+    [
+        numbers(&layer.cls_token),
+        numbers(&layer.registers),
+        numbers(&layer.patch_tokens),
+    ]
+    .concat()
 }
 
 fn every_stage_agrees(name: &str) {
@@ -73,16 +94,29 @@ fn every_stage_agrees(name: &str) {
     for (rows, cols) in GRIDS {
         let check = |stage: &str, found: &[f64]| {
             let difference = max_abs(found, &golden.numbers(&format!("{rows}x{cols}.{stage}")));
-            assert!(difference < GATE, "{name} {rows}x{cols} {stage}: {difference:e}");
+            assert!(
+                difference < GATE,
+                "{name} {rows}x{cols} {stage}: {difference:e}"
+            );
         };
         let pixels = pixels(1, rows * p, cols * p);
-        check("patch_embed", &numbers(&backbone.embed_patches(&pixels).unwrap()));
+        check(
+            "patch_embed",
+            &numbers(&backbone.embed_patches(&pixels).unwrap()),
+        );
         let grid = Grid { rows, cols };
         let cls = numbers(&golden.tensor("weights.pos_embed").narrow(1, 0, 1).unwrap());
-        check("pos_embed", &[cls, numbers(&backbone.position_embedding(grid).unwrap())].concat());
+        check(
+            "pos_embed",
+            &[cls, numbers(&backbone.position_embedding(grid).unwrap())].concat(),
+        );
         let request = |block, norm| LayerRequest { block, norm };
-        let features =
-            backbone.forward(&pixels, &[request(2, true), request(0, false), request(2, false)]).unwrap();
+        let features = backbone
+            .forward(
+                &pixels,
+                &[request(2, true), request(0, false), request(2, false)],
+            )
+            .unwrap();
         assert_eq!(features.grid, grid);
         check("norm", &tokens(&features, 0));
         check("block0", &tokens(&features, 1));
@@ -113,8 +147,17 @@ fn dino_v1_agrees_with_pytorch() {
 #[test]
 fn the_exact_size_rule_agrees_with_pytorch() {
     let golden = Golden::load("plain");
-    let rule = PosEmbedRule { offset: 0.0, antialias: false };
-    let backbone = backbone_with(BackboneConfig { pos_embed: rule, ..config("plain") }, &golden);
+    let rule = PosEmbedRule {
+        offset: 0.0,
+        antialias: false,
+    };
+    let backbone = backbone_with(
+        BackboneConfig {
+            pos_embed: rule,
+            ..config("plain")
+        },
+        &golden,
+    );
     for (rows, cols) in GRIDS {
         let expected = golden.numbers(&format!("{rows}x{cols}.pos_embed_hf"));
         let found = numbers(&backbone.position_embedding(Grid { rows, cols }).unwrap());
@@ -130,10 +173,15 @@ fn a_batch_equals_its_photos_one_by_one() {
         let backbone = backbone(name, &golden);
         let p = backbone.config().patch_size;
         let both = pixels(2, 4 * p, 6 * p);
-        let request = [LayerRequest { block: 2, norm: false }];
+        let request = [LayerRequest {
+            block: 2,
+            norm: false,
+        }];
         let batch = backbone.forward(&both, &request).unwrap();
         for index in 0..2 {
-            let one = backbone.forward(&both.narrow(0, index, 1).unwrap(), &request).unwrap();
+            let one = backbone
+                .forward(&both.narrow(0, index, 1).unwrap(), &request)
+                .unwrap();
             let from_batch = numbers(&batch.layers[0].patch_tokens.narrow(0, index, 1).unwrap());
             let difference = max_abs(&from_batch, &numbers(&one.layers[0].patch_tokens));
             assert!(difference < 1e-5, "{name} image {index}: {difference:e}");
@@ -141,7 +189,11 @@ fn a_batch_equals_its_photos_one_by_one() {
         let second = batch.layers[0].patch_tokens.narrow(0, 1, 1).unwrap();
         let expected = golden.tensor("4x6.block2_b1");
         let skip = 1 + backbone.config().registers;
-        let expected = numbers(&expected.narrow(0, skip, expected.dim(0).unwrap() - skip).unwrap());
+        let expected = numbers(
+            &expected
+                .narrow(0, skip, expected.dim(0).unwrap() - skip)
+                .unwrap(),
+        );
         let difference = max_abs(&numbers(&second), &expected);
         assert!(difference < GATE, "{name}: {difference:e}");
     }
@@ -151,9 +203,16 @@ fn a_batch_equals_its_photos_one_by_one() {
 fn wrong_requests_are_errors() {
     let golden = Golden::load("plain");
     let backbone = backbone("plain", &golden);
-    let ask = |pixels: &Tensor, block| backbone.forward(pixels, &[LayerRequest { block, norm: false }]);
+    let ask =
+        |pixels: &Tensor, block| backbone.forward(pixels, &[LayerRequest { block, norm: false }]);
     let error = ask(&pixels(1, 70, 70), 3).unwrap_err().to_string();
-    assert!(error.contains("block 3") && error.contains("0 to 2"), "{error}");
+    assert!(
+        error.contains("block 3") && error.contains("0 to 2"),
+        "{error}"
+    );
     let error = ask(&pixels(1, 70, 71), 0).unwrap_err().to_string();
-    assert!(error.contains("multiples of 14") && error.contains("71x70"), "{error}");
+    assert!(
+        error.contains("multiples of 14") && error.contains("71x70"),
+        "{error}"
+    );
 }

@@ -18,12 +18,16 @@ impl Golden {
     }
 
     pub fn tensor(&self, name: &str) -> &Tensor {
-        self.0.get(name).unwrap_or_else(|| panic!("the golden has no {name}"))
+        self.0
+            .get(name)
+            .unwrap_or_else(|| panic!("the golden has no {name}"))
     }
 
     /// All tensors under `prefix`, without it.
     pub fn under(&self, prefix: &str) -> impl Iterator<Item = (String, Tensor)> {
-        self.0.iter().filter_map(move |(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())))
+        self.0
+            .iter()
+            .filter_map(move |(name, t)| Some((name.strip_prefix(prefix)?.to_owned(), t.clone())))
     }
 
     /// The numbers of `name` as f64.
@@ -34,12 +38,18 @@ impl Golden {
 
 /// The numbers of a tensor as f64.
 pub fn numbers(tensor: &Tensor) -> Vec<f64> {
-    tensor.to_dtype(DType::F64).and_then(|t| t.flatten_all()?.to_vec1()).expect("a tensor of numbers")
+    tensor
+        .to_dtype(DType::F64)
+        .and_then(|t| t.flatten_all()?.to_vec1())
+        .expect("a tensor of numbers")
 }
 
 /// The largest absolute difference; both must have one length.
 pub fn max_abs(a: &[f64], b: &[f64]) -> f64 {
     assert_eq!(a.len(), b.len(), "the two sides have different lengths");
     assert!(a.iter().all(|v| v.is_finite()), "not finite");
-    a.iter().zip(b).map(|(x, y)| (x - y).abs()).fold(0.0, f64::max)
+    a.iter()
+        .zip(b)
+        .map(|(x, y)| (x - y).abs())
+        .fold(0.0, f64::max)
 }
