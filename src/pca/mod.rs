@@ -2,18 +2,22 @@
 //!
 //! [`Moments`] accumulates mean and covariance image by image; [`Basis`] is their eigendecomposition;
 //! [`Foreground`] is the paper's first-component split; [`Projection`] is all that turns tokens into colours, and
-//! is what a basis file holds.
+//! is what a basis file holds. [`fit()`] makes one from the tokens in a [`TokenSpool`].
 
 pub mod basis;
 pub mod file;
+pub mod fit;
 pub mod foreground;
 pub mod moments;
 pub mod quantile;
+pub mod spool;
 
 pub use basis::Basis;
+pub use fit::{FitOptions, ForegroundRule, fit};
 pub use foreground::Foreground;
 pub use moments::Moments;
 pub use quantile::Sampler;
+pub use spool::TokenSpool;
 
 use crate::error::{Error, Result};
 
