@@ -1,1 +1,41 @@
-fn main() {}
+//! The `dino` program: parse, dispatch, report, exit.
+
+mod cli;
+mod commands;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use dino::console::Console;
+use dino::{Error, Result, device, interrupt};
+
+use crate::cli::Cli;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let console = Console::new(cli.global.quiet, cli.global.verbose);
+    match run(cli, &console) {
+        Ok(code) => code.into(),
+        Err(error) => {
+            console.error(&error);
+            match error {
+                Error::Usage(_) => 2,
+                Error::Interrupted => interrupt::EXIT_CODE,
+                _ => 1,
+            }
+            .into()
+        }
+    }
+}
+
+fn run(cli: Cli, console: &Console) -> Result<u8> {
+    // Before anything that starts a thread.
+    if let Some(threads) = cli.global.threads {
+        device::set_threads(threads)?;
+    }
+    let announcer = console.clone();
+    interrupt::install(move || {
+        announcer.note("stopping after this image; Ctrl-C again stops at once")
+    })?;
+    commands::run(cli.command, console)
+}

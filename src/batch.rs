@@ -1,0 +1,146 @@
+//! The manners of a run over many inputs: one bad input never stops the others, Ctrl-C stops between two, and at the
+//! end every failure is named and skipped work is counted.
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::interrupt;
+
+/// How one input ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// Its outputs were written.
+    Done,
+    /// Its outputs were there already.
+    Skipped,
+}
+
+/// How all inputs of a run ended.
+#[derive(Debug, Default)]
+pub struct Report {
+    /// Inputs whose outputs were written.
+    pub done: usize,
+    /// Inputs whose outputs were there already.
+    pub skipped: usize,
+    /// Inputs that failed, by name, in the order in which they did.
+    pub failed: Vec<(String, Error)>,
+}
+
+impl Report {
+    /// Starts with what failed before the run, such as unreadable folders.
+    pub fn new(failed: Vec<(String, Error)>) -> Self {
+        Report {
+            failed,
+            ..Report::default()
+        }
+    }
+
+    /// Works through `items` with a progress bar, and returns the results of those that succeeded.
+    ///
+    /// `name` says what an item is called. Failures are recorded and the rest goes on.
+    ///
+    /// # Errors
+    /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].
+    pub fn pass<T, U>(
+        &mut self,
+        console: &Console,
+        items: impl ExactSizeIterator<Item = T>,
+        name: impl Fn(&T) -> String,
+        mut work: impl FnMut(T) -> Result<U>,
+    ) -> Result<Vec<U>> {
+        let progress = console.progress(items.len() as u64, "images");
+        let mut results = Vec::with_capacity(items.len());
+        for item in items {
+            interrupt::check()?;
+            let name = name(&item);
+            progress.message(name.clone());
+            match work(item) {
+                Ok(result) => results.push(result),
+                Err(fatal @ (Error::Interrupted | Error::Usage(_))) => return Err(fatal),
+                Err(error) => self.failed.push((name, error)),
+            }
+            progress.inc(1);
+        }
+        Ok(results)
+    }
+
+    /// Counts how an input ended.
+    pub fn count(&mut self, outcome: Outcome) {
+        match outcome {
+            Outcome::Done => self.done += 1,
+            Outcome::Skipped => self.skipped += 1,
+        }
+    }
+
+    /// 0 if nothing failed, else 1.
+    pub fn exit_code(&self) -> u8 {
+        u8::from(!self.failed.is_empty())
+    }
+
+    /// Says what was skipped and names everything that failed.
+    pub fn finish(&self, console: &Console) {
+        if self.skipped > 0 {
+            console.note(format_args!(
+                "{} already there, skipped; --force replaces them",
+                self.skipped
+            ));
+        }
+        for (name, error) in &self.failed {
+            let text = error.to_string();
+            match text.contains(name.as_str()) {
+                true => console.error(text),
+                false => console.error(format_args!("{name}: {text}")),
+            }
+        }
+        let total = self.done + self.skipped + self.failed.len();
+        if !self.failed.is_empty() && total > 1 {
+            console.error(format_args!(
+                "{} of {total} inputs failed",
+                self.failed.len()
+            ));
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn run(items: &[i32], work: impl FnMut(i32) -> Result<i32>) -> (Result<Vec<i32>>, Report) {
+        let mut report = Report::default();
+        let console = Console::new(true, false);
+        let results = report.pass(&console, items.iter().copied(), ToString::to_string, work);
+        (results, report)
+    }
+
+    #[test]
+    fn one_failure_does_not_stop_the_others() {
+        let (results, report) = run(&[1, 2, 3], |i| match i {
+            2 => Err(Error::file("2", "is odd")),
+            i => Ok(10 * i),
+        });
+        assert_eq!(results.unwrap(), [10, 30]);
+        assert_eq!(report.failed.len(), 1);
+        assert_eq!(report.failed[0].0, "2");
+        assert_eq!(report.exit_code(), 1);
+    }
+
+    #[test]
+    fn an_interruption_stops_at_once() {
+        let mut ran = 0;
+        let (results, _) = run(&[1, 2, 3], |_| {
+            ran += 1;
+            Err(Error::Interrupted)
+        });
+        assert!(matches!(results, Err(Error::Interrupted)));
+        assert_eq!(ran, 1);
+    }
+
+    #[test]
+    fn nothing_failed_means_zero() {
+        let (_, mut report) = run(&[1], Ok);
+        report.count(Outcome::Done);
+        report.count(Outcome::Skipped);
+        assert_eq!((report.done, report.skipped, report.exit_code()), (1, 1, 0));
+    }
+}

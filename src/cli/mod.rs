@@ -1,0 +1,90 @@
+//! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
+
+mod models;
+mod pca;
+mod shared;
+mod shell;
+
+use clap::{Parser, Subcommand};
+
+pub use models::ModelsCommand;
+pub use pca::PcaArgs;
+pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
+pub use shell::{completions, man_page};
+
+/// See what a frozen DINOv2 sees in your photos.
+///
+/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good,
+/// 1 some inputs failed, 2 wrong usage, 130 interrupted.
+#[derive(Debug, Parser)]
+#[command(name = "dino", version, max_term_width = 100, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What holds for every command.
+    #[command(flatten)]
+    pub global: GlobalArgs,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dino pca photo.jpg                 colours for the parts of a photo, in dino-out/photo.pca.png
+  dino pca -r holiday/ -o colours/   a whole tree of folders, with the same colours throughout
+  dino models list                   the backbones, and which of them are installed";
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Pca(PcaArgs),
+    #[command(subcommand)]
+    Models(ModelsCommand),
+    /// Show version, devices, threads, the model store and what is in it
+    #[command(after_help = "Example:\n  dino info --json | jq .devices")]
+    Info {
+        /// Print one JSON object
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a completion script for a shell
+    #[command(
+        after_help = "Example:\n  dino completions bash > ~/.local/share/bash-completion/completions/dino"
+    )]
+    Completions {
+        /// The shell that will read it
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    #[command(after_help = "Example:\n  dino man | man -l -")]
+    Man,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn clap_finds_no_contradiction() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_has_an_example() {
+        fn check(command: &clap::Command) {
+            for sub in command
+                .get_subcommands()
+                .filter(|sub| !sub.has_subcommands())
+            {
+                let help = sub
+                    .get_after_help()
+                    .map(ToString::to_string)
+                    .unwrap_or_default();
+                assert!(help.contains("Example"), "dino … {}", sub.get_name());
+            }
+            command.get_subcommands().for_each(check);
+        }
+        check(&Cli::command());
+    }
+}

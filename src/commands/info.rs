@@ -1,0 +1,77 @@
+//! `dino info`: what this build is, and what it finds on this machine.
+
+use dino::console::Console;
+use dino::{Result, device};
+use serde::Serialize;
+
+/// The facts, in the order in which they are shown.
+#[derive(Serialize)]
+struct Info {
+    version: &'static str,
+    features: Vec<&'static str>,
+    devices: Vec<String>,
+    threads: usize,
+    simd: &'static str,
+    store: Option<String>,
+    models: Vec<String>,
+}
+
+impl Info {
+    fn gather() -> Self {
+        let features = [
+            ("cuda", cfg!(feature = "cuda")),
+            ("metal", cfg!(feature = "metal")),
+        ];
+        let (store, models) = installed();
+        Info {
+            version: env!("CARGO_PKG_VERSION"),
+            features: features
+                .iter()
+                .filter(|(_, on)| *on)
+                .map(|(name, _)| *name)
+                .collect(),
+            devices: device::available(),
+            threads: candle_core::utils::get_num_threads(),
+            simd: device::simd(),
+            store,
+            models,
+        }
+    }
+}
+
+/// The model store's folder and the names in it.
+fn installed() -> (Option<String>, Vec<String>) {
+    (None, Vec::new())
+}
+
+/// Prints the facts, as aligned lines or as one JSON object.
+pub fn run(json: bool, console: &Console) -> Result<u8> {
+    let info = Info::gather();
+    if json {
+        let text =
+            serde_json::to_string(&info).map_err(|error| dino::Error::Usage(error.to_string()))?;
+        console.out(&text)?;
+        return Ok(0);
+    }
+    let list = |names: &[String]| match names.is_empty() {
+        true => "none".to_owned(),
+        false => names.join(", "),
+    };
+    let features: Vec<String> = info
+        .features
+        .iter()
+        .map(|name| (*name).to_owned())
+        .collect();
+    for (label, value) in [
+        ("dino", info.version.to_owned()),
+        ("features", list(&features)),
+        ("devices", list(&info.devices)),
+        ("threads", info.threads.to_string()),
+        ("simd", info.simd.to_owned()),
+        ("store", info.store.unwrap_or_else(|| "none".into())),
+        ("models", list(&info.models)),
+    ] {
+        console.out(&format!("{label:9}{value}"))?;
+    }
+    Ok(0)
+}

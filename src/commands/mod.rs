@@ -1,0 +1,20 @@
+//! The commands: each wires the stages of the library together, and returns the program's exit code.
+
+mod info;
+mod shell;
+
+use dino::Result;
+use dino::console::Console;
+
+use crate::cli::Command;
+
+/// Runs a command.
+pub fn run(command: Command, console: &Console) -> Result<u8> {
+    match command {
+        Command::Pca(_) => Err(dino::Error::Usage("dino pca is not there yet".into())),
+        Command::Models(_) => Err(dino::Error::Usage("dino models is not there yet".into())),
+        Command::Info { json } => info::run(json, console),
+        Command::Completions { shell } => shell::completions(shell, console),
+        Command::Man => shell::man(console),
+    }
+}

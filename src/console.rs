@@ -1,0 +1,200 @@
+//! The only place that prints: data to stdout, everything else to stderr.
+//!
+//! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
+//! where stderr is no terminal or `NO_COLOR` is set.
+
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::Path;
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::{Error, Result};
+use crate::interrupt;
+
+/// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
+const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+
+/// Where words and data go. Cheap to clone; all clones share one screen.
+#[derive(Debug, Clone)]
+pub struct Console {
+    quiet: bool,
+    verbose: bool,
+    bars: MultiProgress,
+}
+
+impl Console {
+    /// `quiet` keeps notes and progress back, `verbose` adds details.
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        let hidden = quiet || !io::stderr().is_terminal();
+        let target = if hidden {
+            ProgressDrawTarget::hidden()
+        } else {
+            ProgressDrawTarget::stderr()
+        };
+        Console {
+            quiet,
+            verbose,
+            bars: MultiProgress::with_draw_target(target),
+        }
+    }
+
+    /// One line of data on stdout.
+    ///
+    /// # Errors
+    /// If stdout cannot be written. A reader that went away (`| head`) ends the program without a word.
+    pub fn out(&self, line: &str) -> Result<()> {
+        self.write_out(&[line.as_bytes(), b"\n"])
+    }
+
+    /// A path on stdout, one line, byte for byte as the system has it.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_path(&self, path: &Path) -> Result<()> {
+        #[cfg(unix)]
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        #[cfg(not(unix))]
+        let text = path.display().to_string();
+        #[cfg(not(unix))]
+        let bytes = text.as_bytes();
+        self.write_out(&[bytes, b"\n"])
+    }
+
+    /// Text of many lines on stdout.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_text(&self, text: &[u8]) -> Result<()> {
+        self.write_out(&[text])
+    }
+
+    /// Raw data on stdout.
+    ///
+    /// # Errors
+    /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
+    pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
+        if io::stdout().is_terminal() {
+            let why = "binary data is not written to a terminal; send it to a file (> out.png) or another program";
+            return Err(Error::Usage(why.into()));
+        }
+        self.write_out(&[bytes])
+    }
+
+    fn write_out(&self, pieces: &[&[u8]]) -> Result<()> {
+        let written = self.bars.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            pieces
+                .iter()
+                .try_for_each(|piece| stdout.write_all(piece))?;
+            stdout.flush()
+        });
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                interrupt::end_now(BROKEN_PIPE_EXIT_CODE)
+            }
+            other => other.map_err(|error| Error::io("<stdout>", &error)),
+        }
+    }
+
+    /// Something good to know, such as which model is used.
+    pub fn note(&self, message: impl Display) {
+        if !self.quiet {
+            self.say(format_args!("{message}"));
+        }
+    }
+
+    /// Something that may not be as the user meant it.
+    pub fn warn(&self, message: impl Display) {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
+        self.say(format_args!("{style}warning:{style:#} {message}"));
+    }
+
+    /// Something that failed.
+    pub fn error(&self, message: impl Display) {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        self.say(format_args!("{style}error:{style:#} {message}"));
+    }
+
+    /// What only `-v` asks for, such as the time each stage took.
+    pub fn detail(&self, message: impl Display) {
+        if self.verbose {
+            let style = Style::new().dimmed();
+            self.say(format_args!("{style}{message}{style:#}"));
+        }
+    }
+
+    /// A line on stderr. If that fails there is nobody left to tell.
+    fn say(&self, line: std::fmt::Arguments<'_>) {
+        self.bars.suspend(|| {
+            let _ = writeln!(anstream::stderr().lock(), "{line}");
+        });
+    }
+
+    /// A bar that counts to `total` things called `unit`; not shown for a single one.
+    pub fn progress(&self, total: u64, unit: &str) -> Progress {
+        if total <= 1 {
+            return Progress(ProgressBar::hidden());
+        }
+        let template = format!(
+            "{{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  ETA {{eta}}  {{wide_msg:.dim}}"
+        );
+        self.start(ProgressBar::new(total), &template)
+    }
+
+    /// A bar that counts bytes; without a total it only says how many there are.
+    pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
+        let (bar, template) = match total {
+            Some(total) => (
+                ProgressBar::new(total),
+                "{prefix} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}",
+            ),
+            None => (
+                ProgressBar::no_length(),
+                "{prefix} {spinner} {bytes}  {bytes_per_sec}",
+            ),
+        };
+        self.start(bar.with_prefix(label.to_owned()), template)
+    }
+
+    fn start(&self, bar: ProgressBar, template: &str) -> Progress {
+        let style =
+            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
+        let bar = self.bars.add(bar.with_style(style.progress_chars("━╸─")));
+        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        Progress(bar)
+    }
+}
+
+/// A progress bar; it goes away when dropped.
+#[derive(Debug)]
+pub struct Progress(ProgressBar);
+
+impl Progress {
+    /// `n` more are done.
+    pub fn inc(&self, n: u64) {
+        self.0.inc(n);
+    }
+
+    /// `n` are done in all.
+    pub fn set(&self, n: u64) {
+        self.0.set_position(n);
+    }
+
+    /// The total has become known.
+    pub fn set_total(&self, total: u64) {
+        self.0.set_length(total);
+    }
+
+    /// What is being worked on.
+    pub fn message(&self, message: impl Into<String>) {
+        self.0.set_message(message.into());
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,312 @@
+//! Which files are meant by what was typed: files, folders, globs and `-`.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Component, Path, PathBuf};
+
+use walkdir::{DirEntry, WalkDir};
+
+use crate::error::{Error, Result};
+use crate::inputs::natural;
+use crate::inputs::sniff::{self, Kind};
+use crate::inputs::source::Source;
+
+/// The photos that were found, and what could not even be looked at.
+#[derive(Debug, Default)]
+pub struct Collected {
+    /// In the order typed; within a folder in natural order of names. Each file once.
+    pub sources: Vec<Source>,
+    /// Files and folders that claim to be of use and are not, by name; the rest goes on without them.
+    pub failures: Vec<(String, Error)>,
+}
+
+/// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`.
+///
+/// In a folder, hidden files and non-images are passed over in silence, as are pictures that this program made; a
+/// file whose name promises an image and whose content is none becomes a failure. Files that are named are taken as
+/// they are: whether they are images is seen when they are decoded.
+///
+/// An input that does not exist, matches nothing or holds no image is a failure beside others that do.
+///
+/// # Errors
+/// [`Error::Usage`] if no input leads to a photo; it names the first one at fault.
+pub fn collect(inputs: &[OsString], recursive: bool) -> Result<Collected> {
+    let mut finder = Finder {
+        recursive,
+        ..Finder::default()
+    };
+    for input in inputs {
+        if let Err(error) = finder.add(input) {
+            finder
+                .collected
+                .failures
+                .push((Path::new(input).display().to_string(), error));
+        }
+    }
+    let Collected {
+        sources,
+        mut failures,
+    } = finder.collected;
+    if sources.is_empty() {
+        let why = if failures.is_empty() {
+            "no input: name photos, folders, patterns, or '-'".to_owned()
+        } else {
+            failures.remove(0).1.to_string()
+        };
+        return Err(Error::Usage(why));
+    }
+    Ok(Collected { sources, failures })
+}
+
+#[derive(Default)]
+struct Finder {
+    recursive: bool,
+    collected: Collected,
+    seen: HashSet<PathBuf>,
+    /// Images and failures so far, with those that had been seen before.
+    recognised: usize,
+}
+
+impl Finder {
+    fn add(&mut self, input: &OsStr) -> Result<()> {
+        let path = Path::new(input);
+        if input == "-" {
+            if !self.collected.sources.contains(&Source::Stdin) {
+                self.collected.sources.push(Source::Stdin);
+            }
+            Ok(())
+        } else if path.is_dir() {
+            self.add_folder(path)
+        } else if path.symlink_metadata().is_ok() {
+            self.push(Source::named(path));
+            Ok(())
+        } else if let Some(pattern) = as_glob(input) {
+            self.add_glob(pattern)
+        } else {
+            Err(Error::Usage(missing(path)))
+        }
+    }
+
+    /// Adds the images of a folder.
+    fn add_folder(&mut self, folder: &Path) -> Result<()> {
+        let before = self.recognised;
+        let own = self.search(folder, folder);
+        if self.recognised > before {
+            return Ok(());
+        }
+        let name = folder.display();
+        Err(Error::Usage(if own > 0 {
+            format!(
+                "{name}: no photos, only pictures that dino made itself (name them one by one to use them)"
+            )
+        } else if !self.recursive && has_subfolder(folder) {
+            format!("{name}: no images in this folder (-r looks into its subfolders too)")
+        } else {
+            format!("{name}: no images in this folder")
+        }))
+    }
+
+    /// Adds what a pattern matches; its fixed leading folders are not mirrored in the output.
+    fn add_glob(&mut self, pattern: &str) -> Result<()> {
+        let options = glob::MatchOptions {
+            require_literal_leading_dot: true,
+            ..glob::MatchOptions::new()
+        };
+        let matches = glob::glob_with(pattern, options).map_err(|error| {
+            Error::Usage(format!(
+                "{pattern}: no such file, and not a pattern either: {}",
+                error.msg
+            ))
+        })?;
+        let root = fixed_prefix(Path::new(pattern));
+        let mut paths: Vec<PathBuf> = Vec::new();
+        for entry in matches {
+            match entry {
+                Ok(path) => paths.push(path),
+                Err(error) => self.fail(error.path(), error.error()),
+            }
+        }
+        paths.sort_by(|a, b| by_components(a, b));
+        let before = self.recognised;
+        for path in paths {
+            if path.is_dir() {
+                if self.recursive {
+                    self.search(&path, &root);
+                }
+            } else {
+                self.examine(&path, &root);
+            }
+        }
+        if self.recognised == before {
+            return Err(Error::Usage(format!(
+                "{pattern}: this pattern matches no image"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Walks `folder` and adds its images, with paths relative to `root`. Returns how many of this program's own
+    /// pictures were passed over.
+    fn search(&mut self, folder: &Path, root: &Path) -> usize {
+        let depth = if self.recursive { usize::MAX } else { 1 };
+        let walk = WalkDir::new(folder)
+            .follow_links(true)
+            .max_depth(depth)
+            .sort_by(|a, b| natural::compare(a.file_name(), b.file_name()))
+            .into_iter()
+            .filter_entry(|entry| entry.depth() == 0 || !is_hidden(entry));
+        let mut own = 0;
+        for entry in walk {
+            match entry {
+                Ok(entry) if entry.file_type().is_file() => {
+                    own += usize::from(self.examine(entry.path(), root) == Kind::OwnPicture);
+                }
+                Ok(_) => {}
+                // A link back to a folder that we are in: everything behind it has its own turn.
+                Err(error) if error.loop_ancestor().is_some() => {}
+                Err(error) => {
+                    let path = error.path().unwrap_or(folder).to_owned();
+                    // A dangling link, unless its name promises an image, is none of our business.
+                    let dangling = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
+                    if !dangling || sniff::is_image_name(&path) {
+                        match error.io_error() {
+                            Some(io) => self.fail(&path, io),
+                            None => self.failure(Error::file(&path, error.to_string())),
+                        }
+                    }
+                }
+            }
+        }
+        own
+    }
+
+    /// Adds a file that was come across, if it is an image.
+    fn examine(&mut self, path: &Path, root: &Path) -> Kind {
+        let kind = match read_head(path) {
+            Ok(head) => sniff::identify(&head),
+            Err(error) => {
+                if sniff::is_image_name(path) {
+                    self.fail(path, &error);
+                }
+                return Kind::Other;
+            }
+        };
+        let promised = || sniff::is_image_name(path);
+        if matches!(kind, Kind::Image(_) | Kind::Undecodable(_))
+            || (kind == Kind::Other && promised())
+        {
+            let relative = path.strip_prefix(root).unwrap_or(path).to_owned();
+            self.push(Source::File {
+                path: path.to_owned(),
+                relative,
+                named: false,
+            });
+        }
+        kind
+    }
+
+    /// Adds a source, unless the same file is there already.
+    fn push(&mut self, source: Source) {
+        self.recognised += 1;
+        if self.seen.insert(place(source.path())) {
+            self.collected.sources.push(source);
+        }
+    }
+
+    fn fail(&mut self, path: &Path, error: &std::io::Error) {
+        self.failure(Error::io(path, error));
+    }
+
+    fn failure(&mut self, error: Error) {
+        let name = match &error {
+            Error::File { path, .. } => path.display().to_string(),
+            other => other.to_string(),
+        };
+        self.recognised += 1;
+        self.collected.failures.push((name, error));
+    }
+}
+
+/// Where a file is, however it was spelled: its real folder and its name (a link and its target are two files).
+fn place(path: &Path) -> PathBuf {
+    let folder = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    match (fs::canonicalize(folder), path.file_name()) {
+        (Ok(folder), Some(name)) => folder.join(name),
+        _ => path.to_owned(),
+    }
+}
+
+fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
+    // Opening a pipe or a device that happens to lie in a folder could block for ever.
+    if !fs::metadata(path)?.is_file() {
+        return Ok(Vec::new());
+    }
+    let mut head = Vec::new();
+    File::open(path)?
+        .take(sniff::HEAD as u64)
+        .read_to_end(&mut head)?;
+    Ok(head)
+}
+
+/// Why an input that is neither there nor a pattern was refused.
+fn missing(path: &Path) -> String {
+    let name = path.display();
+    if path.as_os_str().is_empty() {
+        "an input has an empty name".into()
+    } else if path.to_str().is_none()
+        && path
+            .as_os_str()
+            .as_encoded_bytes()
+            .iter()
+            .any(|c| b"*?[".contains(c))
+    {
+        format!("{name}: no such file or folder (and a pattern must be valid UTF-8)")
+    } else {
+        format!("{name}: no such file or folder")
+    }
+}
+
+fn as_glob(input: &OsStr) -> Option<&str> {
+    input.to_str().filter(|text| text.contains(['*', '?', '[']))
+}
+
+/// The leading folders of a pattern that contain no wildcard.
+fn fixed_prefix(pattern: &Path) -> PathBuf {
+    let folder = pattern.parent().unwrap_or(Path::new(""));
+    let literal = |part: &Component| as_glob(part.as_os_str()).is_none();
+    // The glob crate returns paths without a leading "./".
+    folder
+        .components()
+        .take_while(literal)
+        .filter(|part| *part != Component::CurDir)
+        .collect()
+}
+
+fn by_components(a: &Path, b: &Path) -> Ordering {
+    let (mut a, mut b) = (a.iter(), b.iter());
+    loop {
+        let order = match (a.next(), b.next()) {
+            (None, None) => return Ordering::Equal,
+            (Some(a), Some(b)) => natural::compare(a, b),
+            (a, b) => a.is_some().cmp(&b.is_some()),
+        };
+        if order.is_ne() {
+            return order;
+        }
+    }
+}
+
+fn is_hidden(entry: &DirEntry) -> bool {
+    entry.file_name().as_encoded_bytes().starts_with(b".")
+}
+
+fn has_subfolder(folder: &Path) -> bool {
+    fs::read_dir(folder)
+        .is_ok_and(|mut entries| entries.any(|entry| entry.is_ok_and(|e| e.path().is_dir())))
+}

@@ -1,0 +1,15 @@
+//! From what was typed to upright RGB pixels: which files are meant, and what is in them.
+//!
+//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; [`decode`] turns one
+//! source into a [`Photo`]. A file's type comes from its bytes, never from its name.
+
+mod collect;
+mod decode;
+mod jpeg;
+mod natural;
+mod sniff;
+mod source;
+
+pub use collect::{Collected, collect};
+pub use decode::{DecodeLimits, Photo, decode};
+pub use source::Source;

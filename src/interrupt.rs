@@ -1,0 +1,75 @@
+//! Ctrl-C: the first asks the work to stop between two images, the second ends the program at once.
+//!
+//! Either way no half-written file stays behind: unfinished files are registered here while they are written. A
+//! request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as Ctrl-C.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// The exit code of an interrupted program: 128 + SIGINT.
+pub const EXIT_CODE: u8 = 130;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Installs the handler; `announce` is called (from another thread) at the first Ctrl-C.
+///
+/// # Errors
+/// If the operating system refuses, or it is installed twice.
+pub fn install(announce: impl Fn() + Send + 'static) -> Result<()> {
+    ctrlc::set_handler(move || {
+        if REQUESTED.swap(true, Ordering::SeqCst) {
+            end_now(EXIT_CODE);
+        }
+        announce();
+    })
+    .map_err(|error| Error::Usage(format!("cannot watch for Ctrl-C: {error}")))
+}
+
+/// To be called wherever work can stop cleanly: between images, between pieces of a download.
+///
+/// # Errors
+/// [`Error::Interrupted`] once Ctrl-C was pressed.
+pub fn check() -> Result<()> {
+    match REQUESTED.load(Ordering::SeqCst) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
+}
+
+/// Deletes what is unfinished and ends the program.
+pub fn end_now(code: u8) -> ! {
+    // The lock is kept: no other thread may start or finish a file now.
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        let _ = std::fs::remove_file(path);
+    }
+    std::process::exit(code.into())
+}
+
+/// Marks a file as unfinished until dropped.
+#[derive(Debug)]
+pub struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Registers `path`, which is deleted if the program ends early.
+    pub fn new(path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        unfinished().insert(path.clone());
+        Unfinished(path)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,36 @@
+//! One output on its way out: to its file, or to standard output.
+
+use std::io::{self, Write};
+
+use crate::console::Console;
+use crate::error::Result;
+use crate::output::atomic::write_atomic;
+use crate::output::plan::Destination;
+
+/// Writes an output through `write`, unless it is there already, and with `announce` prints the path of its file.
+///
+/// # Errors
+/// Names the file, or stdout, with the system's reason; a failure leaves nothing behind.
+pub fn deliver(
+    console: &Console,
+    destination: &Destination,
+    announce: bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    match destination {
+        Destination::Kept(_) => Ok(()),
+        Destination::File(path) => {
+            write_atomic(path, write)?;
+            if announce {
+                console.out_path(path)
+            } else {
+                Ok(())
+            }
+        }
+        Destination::Stdout => {
+            let mut bytes = Vec::new();
+            write(&mut bytes).map_err(|error| crate::error::Error::io("<stdout>", &error))?;
+            console.out_bytes(&bytes)
+        }
+    }
+}

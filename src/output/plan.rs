@@ -1,0 +1,217 @@
+//! What every output of a run will be called, decided before any work is done.
+//!
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide
+//! keep their full names, and if that is not enough the folders they lie in. Nothing is ever written over an input,
+//! and what exists is kept unless the user forces it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::inputs::Source;
+use crate::output::names;
+use crate::output::picture::PictureFormat;
+
+/// Where the outputs go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A folder that mirrors the inputs.
+    Folder(PathBuf),
+    /// One picture; other files of the same result lie beside it.
+    File(PathBuf, PictureFormat),
+    /// One picture, as PNG.
+    Stdout,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target::Folder("dino-out".into())
+    }
+}
+
+impl Target {
+    /// Reads the value of `-o`: `-`, a file with the ending of a picture, or else a folder.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant.
+    pub fn parse(text: &OsStr) -> Result<Self> {
+        let path = Path::new(text);
+        if text.is_empty() {
+            return Err(Error::Usage(
+                "-o: the name is empty; give a folder, a file, or '-' for stdout".into(),
+            ));
+        }
+        if text == "-" {
+            return Ok(Target::Stdout);
+        }
+        let slash = text
+            .as_encoded_bytes()
+            .last()
+            .is_some_and(|&c| std::path::is_separator(c.into()));
+        if slash || path.is_dir() {
+            return Ok(Target::Folder(path.into()));
+        }
+        if let Some(format) = PictureFormat::of(path) {
+            return Ok(Target::File(path.into(), format));
+        }
+        let name = path.display();
+        if path.exists() || image::ImageFormat::from_path(path).is_ok() {
+            let endings = PictureFormat::ENDINGS;
+            return Err(Error::Usage(format!(
+                "-o {name}: pictures are written as {endings}; anything else must be a folder, or '-' for stdout"
+            )));
+        }
+        Ok(Target::Folder(path.into()))
+    }
+}
+
+/// Where the outputs go, and whether they may replace what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// Where they go.
+    pub target: Target,
+    /// Replace existing outputs instead of skipping their inputs.
+    pub force: bool,
+}
+
+/// One output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To be written here.
+    File(PathBuf),
+    /// To be written to standard output.
+    Stdout,
+    /// There already, and to be kept.
+    Kept(PathBuf),
+}
+
+/// One input and where its results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The photo.
+    pub source: Source,
+    /// The format of its picture.
+    pub format: PictureFormat,
+    /// The outputs by extension, the picture (`png`, whatever its format) among them.
+    outputs: BTreeMap<&'static str, Destination>,
+}
+
+impl Job {
+    /// Where the output with this extension goes; it must be one of those that were planned.
+    pub fn output(&self, extension: &str) -> &Destination {
+        &self.outputs[extension]
+    }
+
+    /// Whether all outputs are there already.
+    pub fn is_done(&self) -> bool {
+        self.outputs
+            .values()
+            .all(|output| matches!(output, Destination::Kept(_)))
+    }
+}
+
+/// What a run will do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// One a photo, in the order of the inputs.
+    pub jobs: Vec<Job>,
+}
+
+/// The extension under which a job's picture is planned.
+pub const PICTURE: &str = "png";
+
+impl Plan {
+    /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
+    /// take all that is asked for.
+    pub fn new(
+        sources: Vec<Source>,
+        options: &OutputOptions,
+        kind: &str,
+        extensions: &[&'static str],
+    ) -> Result<Self> {
+        let stems: Vec<PathBuf> = match &options.target {
+            Target::Folder(folder) => {
+                let stem = |name: PathBuf| append(folder.join(name), &format!(".{kind}"));
+                names::distinct(&sources)?.into_iter().map(stem).collect()
+            }
+            Target::File(path, _) => {
+                single(&sources, &format!("-o {}", path.display()))?;
+                vec![path.with_extension("")]
+            }
+            Target::Stdout => {
+                single(&sources, "-o -")?;
+                if extensions != [PICTURE] {
+                    let why = "-o -: stdout takes one picture and nothing else; give a folder (-o DIR) for more";
+                    return Err(Error::Usage(why.into()));
+                }
+                vec![PathBuf::new()]
+            }
+        };
+        let inputs: BTreeSet<PathBuf> = sources
+            .iter()
+            .filter_map(|source| fs::canonicalize(source.path()).ok())
+            .collect();
+        let place = |stem: &Path, extension: &'static str| -> Result<Destination> {
+            let path = match &options.target {
+                Target::Stdout => return Ok(Destination::Stdout),
+                Target::File(path, _) if extension == PICTURE => path.clone(),
+                _ => append(stem.to_owned(), &format!(".{extension}")),
+            };
+            let Ok(present) = fs::canonicalize(&path) else {
+                return Ok(Destination::File(path));
+            };
+            if inputs.contains(&present) {
+                let name = path.display();
+                let why = format!(
+                    "{name} is an input and would be replaced; choose another place with -o"
+                );
+                return Err(Error::Usage(why));
+            }
+            Ok(if options.force {
+                Destination::File(path)
+            } else {
+                Destination::Kept(path)
+            })
+        };
+        let format = match options.target {
+            Target::File(_, format) => format,
+            _ => PictureFormat::Png,
+        };
+        let jobs = sources.into_iter().zip(stems).map(|(source, stem)| {
+            let outputs = extensions
+                .iter()
+                .map(|&e| Ok((e, place(&stem, e)?)))
+                .collect::<Result<_>>()?;
+            Ok(Job {
+                source,
+                format,
+                outputs,
+            })
+        });
+        Ok(Plan {
+            jobs: jobs.collect::<Result<_>>()?,
+        })
+    }
+}
+
+/// Refuses more than one input for `flag`.
+fn single(sources: &[Source], flag: &str) -> Result<()> {
+    match sources.len() {
+        0 | 1 => Ok(()),
+        n => Err(Error::Usage(format!(
+            "{flag} has room for one photo, but there are {n}; give a folder (-o DIR)"
+        ))),
+    }
+}
+
+/// Adds to a file's name without taking anything for an extension.
+fn append(path: PathBuf, tail: &str) -> PathBuf {
+    let mut text = OsString::from(path);
+    text.push(tail);
+    text.into()
+}
