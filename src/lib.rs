@@ -8,5 +8,6 @@
 
 pub mod backbone;
 pub mod error;
+pub mod weights;
 
 pub use error::{Error, Result};
