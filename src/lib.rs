@@ -22,5 +22,6 @@ pub mod pipeline;
 pub mod preprocess;
 pub mod render;
 pub mod stopwatch;
+pub mod weights;
 
 pub use error::{Error, Result};
