@@ -53,14 +53,27 @@ impl Report {
             interrupt::check()?;
             let name = name(&item);
             progress.message(name.clone());
-            match work(item) {
-                Ok(result) => results.push(result),
-                Err(fatal @ (Error::Interrupted | Error::Usage(_))) => return Err(fatal),
-                Err(error) => self.failed.push((name, error)),
-            }
+            let result = work(item);
+            results.extend(self.record(name, result)?);
             progress.inc(1);
         }
         Ok(results)
+    }
+
+    /// Takes down the failure of the input `name`, or gives its result back.
+    ///
+    /// # Errors
+    /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].
+    pub fn record<T>(&mut self, name: String, result: Result<T>) -> Result<Option<T>> {
+        interrupt::check()?;
+        match result {
+            Ok(result) => Ok(Some(result)),
+            Err(fatal @ (Error::Interrupted | Error::Usage(_))) => Err(fatal),
+            Err(error) => {
+                self.failed.push((name, error));
+                Ok(None)
+            }
+        }
     }
 
     /// Counts how an input ended.

@@ -3,8 +3,11 @@
 //! Data flows one way:
 //!
 //! ```text
-//! inputs -> preprocess -> backbone -> pca | heads -> render -> output
+//! inputs -> preprocess -> backbone -> pca -> render -> output
 //! ```
+//!
+//! [`pipeline`] runs the first three stages over many photos; [`weights`] brings a backbone's tensors. The modules
+//! beside the stages ([`console`], [`batch`], [`interrupt`], [`stopwatch`], [`device`]) are the manners of a program.
 
 pub mod backbone;
 pub mod batch;
@@ -14,6 +17,11 @@ pub mod error;
 pub mod inputs;
 pub mod interrupt;
 pub mod output;
+pub mod pca;
+pub mod pipeline;
+pub mod preprocess;
+pub mod render;
 pub mod stopwatch;
+pub mod weights;
 
 pub use error::{Error, Result};

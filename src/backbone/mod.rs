@@ -1,9 +1,18 @@
 //! DINO Vision Transformers: pixels in, patch tokens out. Knows tensors, never files or flags.
+//!
+//! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
+//! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one transformer block and [`pos_embed`]
+//! the interpolation of position embeddings.
 
+pub mod block;
 pub mod checkpoint;
 pub mod config;
+pub mod naming;
+pub mod pos_embed;
 pub mod variants;
+pub mod vit;
 
 pub use checkpoint::Checkpoint;
 pub use config::{BackboneConfig, Ffn, PosEmbedRule};
 pub use variants::{VARIANTS, Variant};
+pub use vit::{Backbone, Features, Grid, LayerFeatures, LayerRequest};

@@ -50,6 +50,12 @@ const REG: PosEmbedRule = PosEmbedRule {
     antialias: true,
 };
 
+/// The rule of the library that `vits14-focus` was fine-tuned and exported with: bicubic to an exact size.
+const EXACT: PosEmbedRule = PosEmbedRule {
+    offset: 0.0,
+    antialias: false,
+};
+
 /// A DINOv2 row's shape; the trained grid is 37 x 37 (518 pixels).
 const fn v2(dim: usize, depth: usize, heads: usize, ffn: Ffn, registers: usize) -> BackboneConfig {
     BackboneConfig {
@@ -117,7 +123,7 @@ const FOCUS_WHEEL: Source = Source::Wheel {
 /// The table.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
-    Variant { name: "vits14-focus", config: v2(384, 12, 6, S, 0), source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
+    Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: EXACT, ..v2(384, 12, 6, S, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
     hub("vits14",       "facebook/dinov2-small",                v2(384, 12, 6, S, 0),    22.1),
     hub("vitb14",       "facebook/dinov2-base",                 v2(768, 12, 12, B, 0),   86.6),
     hub("vitl14",       "facebook/dinov2-large",                v2(1024, 24, 16, L, 0),  304.4),

@@ -8,7 +8,7 @@ mod shell;
 use clap::{Parser, Subcommand};
 
 pub use models::ModelsCommand;
-pub use pca::PcaArgs;
+pub use pca::{Fit, PcaArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
 

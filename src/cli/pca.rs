@@ -1,12 +1,19 @@
 //! `dino pca`.
 
-use clap::Args;
+use std::path::PathBuf;
+
+use clap::{Args, ValueEnum, ValueHint};
+use dino::pca::ForegroundRule;
+use dino::preprocess::SizeRule;
+use dino::render::Upscale;
 
 use super::{InputArgs, OutputArgs, RunArgs};
 
 /// Colour the parts of photos by the principal components of their patch features
+///
+/// All photos of a run are fitted together, so one colour means one thing in all of them.
 #[derive(Debug, Args)]
-#[command(after_help = "Example:\n  dino pca photo.jpg")]
+#[command(after_help = EXAMPLES)]
 pub struct PcaArgs {
     #[command(flatten)]
     pub input: InputArgs,
@@ -14,4 +21,130 @@ pub struct PcaArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
+    #[arg(
+        long,
+        default_value = "518",
+        value_name = "SIZE",
+        help_heading = "Model"
+    )]
+    pub size: SizeRule,
+    /// Block whose patch tokens are used, from 0; -1 is the last
+    #[arg(
+        long,
+        default_value = "-1",
+        value_name = "N",
+        allow_negative_numbers = true,
+        help_heading = "Model"
+    )]
+    pub layer: i64,
+    /// Leave out the backbone's final norm
+    #[arg(long, help_heading = "Model")]
+    pub no_norm: bool,
+    #[command(flatten)]
+    pub fit: FitArgs,
+    #[command(flatten)]
+    pub look: LookArgs,
+}
+
+/// How the components are found.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Fit")]
+pub struct FitArgs {
+    /// One fit for all photos, or a new one for each
+    #[arg(long, value_enum, default_value = "all", value_name = "WHAT")]
+    pub fit: Fit,
+    /// Components to show as red, green and blue, from 1; fewer than three give grey
+    #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "A,B,C", value_parser = component)]
+    pub components: Vec<usize>,
+    /// Divide each component by its standard deviation
+    #[arg(long)]
+    pub whiten: bool,
+    /// Patches that count: none (no split), auto, or those above a score on the first component
+    #[arg(long, default_value = "none", value_name = "RULE", value_parser = foreground, allow_negative_numbers = true)]
+    pub foreground: ForegroundRule,
+    /// Use a fit saved by --save-basis
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
+          conflicts_with_all = ["fit", "components", "whiten", "foreground", "save_basis", "layer", "no_norm"])]
+    pub basis: Option<PathBuf>,
+    /// Save the fit, to colour other photos the same way
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub save_basis: Option<PathBuf>,
+}
+
+/// How the picture looks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct LookArgs {
+    /// Between patch centres: bilinear, or nearest to see the patches
+    #[arg(long, value_enum, default_value = "bilinear", value_name = "HOW")]
+    pub upscale: UpscaleChoice,
+    /// Photo and picture side by side
+    #[arg(long, conflicts_with = "overlay")]
+    pub side_by_side: bool,
+    /// Picture over the photo, with this opacity from 0 to 1
+    #[arg(long, value_name = "A", value_parser = opacity)]
+    pub overlay: Option<f32>,
+    /// Write the projections as NAME.pca.npy too: float32 [rows, columns, components], one a patch
+    #[arg(long)]
+    pub raw: bool,
+}
+
+/// Values of `--fit`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Fit {
+    /// One fit for all photos
+    All,
+    /// A new fit for each photo
+    Each,
+}
+
+/// Values of `--upscale`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UpscaleChoice {
+    /// One flat square a patch
+    Nearest,
+    /// Smooth
+    Bilinear,
+}
+
+impl From<UpscaleChoice> for Upscale {
+    fn from(choice: UpscaleChoice) -> Self {
+        match choice {
+            UpscaleChoice::Nearest => Upscale::Nearest,
+            UpscaleChoice::Bilinear => Upscale::Bilinear,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dino pca photo.jpg --side-by-side
+  dino pca -r holiday/ --foreground auto --save-basis holiday.safetensors
+  dino pca next-year/ --basis holiday.safetensors";
+
+/// A component as people count, from 1, to an index.
+fn component(text: &str) -> Result<usize, String> {
+    match text.trim().parse::<usize>() {
+        Ok(number) if number >= 1 => Ok(number - 1),
+        _ => Err("expected numbers from 1, such as 1,2,3".into()),
+    }
+}
+
+fn foreground(text: &str) -> Result<ForegroundRule, String> {
+    match text {
+        "none" => Ok(ForegroundRule::All),
+        "auto" => Ok(ForegroundRule::Auto),
+        _ => match text.parse::<f64>() {
+            Ok(score) if score.is_finite() => Ok(ForegroundRule::Above(score)),
+            _ => Err("expected none, auto, or a number".into()),
+        },
+    }
+}
+
+fn opacity(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0 to 1, such as 0.6".into()),
+    }
 }

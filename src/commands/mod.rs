@@ -1,6 +1,9 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
+mod basis;
 mod info;
+mod model;
+mod pca;
 mod shell;
 
 use dino::Result;
@@ -11,7 +14,7 @@ use crate::cli::Command;
 /// Runs a command.
 pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
-        Command::Pca(_) => Err(dino::Error::Usage("dino pca is not there yet".into())),
+        Command::Pca(args) => pca::run(&args, console),
         Command::Models(_) => Err(dino::Error::Usage("dino models is not there yet".into())),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),

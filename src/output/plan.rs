@@ -87,6 +87,16 @@ pub enum Destination {
     Kept(PathBuf),
 }
 
+impl Destination {
+    /// The file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Destination::File(path) | Destination::Kept(path) => Some(path),
+            Destination::Stdout => None,
+        }
+    }
+}
+
 /// One input and where its results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Job {

@@ -1,0 +1,190 @@
+//! One transformer block: attention and feed-forward network, each a residual branch.
+//!
+//! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))`, names as in facebookresearch/dinov2.
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::{LayerNorm, Linear, Module, ops};
+
+use crate::backbone::checkpoint::Checkpoint;
+use crate::backbone::config::{BackboneConfig, Ffn};
+
+/// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
+/// grows with the number of tokens, not with its square.
+const SCORE_BYTES: usize = 64 << 20;
+
+/// A transformer block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    norm1: LayerNorm,
+    attn: Attention,
+    ls1: Option<Tensor>,
+    norm2: LayerNorm,
+    ffn: FeedForward,
+    ls2: Option<Tensor>,
+}
+
+impl Block {
+    pub(super) fn new(weights: &Weights, index: usize, config: &BackboneConfig) -> Result<Self> {
+        let at = weights.under(&format!("blocks.{index}"));
+        let gamma = |name: &str| {
+            if config.layer_scale {
+                at.get(&format!("{name}.gamma")).map(Some)
+            } else {
+                Ok(None)
+            }
+        };
+        Ok(Self {
+            norm1: at.layer_norm("norm1", config.norm_eps)?,
+            attn: Attention {
+                qkv: at.linear("attn.qkv")?,
+                proj: at.linear("attn.proj")?,
+                heads: config.heads,
+            },
+            ls1: gamma("ls1")?,
+            norm2: at.layer_norm("norm2", config.norm_eps)?,
+            ffn: match config.ffn {
+                Ffn::Mlp { .. } => FeedForward::Mlp {
+                    fc1: at.linear("mlp.fc1")?,
+                    fc2: at.linear("mlp.fc2")?,
+                },
+                Ffn::SwiGlu { .. } => FeedForward::SwiGlu {
+                    w12: at.linear("mlp.w12")?,
+                    w3: at.linear("mlp.w3")?,
+                },
+            },
+            ls2: gamma("ls2")?,
+        })
+    }
+
+    /// `[B, N, D]` to `[B, N, D]`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let x = residual(
+            x,
+            &self.attn.forward(&self.norm1.forward(x)?)?,
+            self.ls1.as_ref(),
+        )?;
+        residual(
+            &x,
+            &self.ffn.forward(&self.norm2.forward(&x)?)?,
+            self.ls2.as_ref(),
+        )
+    }
+}
+
+fn residual(x: &Tensor, branch: &Tensor, gamma: Option<&Tensor>) -> Result<Tensor> {
+    match gamma {
+        Some(gamma) => x + branch.broadcast_mul(gamma)?,
+        None => x + branch,
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Attention {
+    qkv: Linear,
+    proj: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let (b, n, d) = x.dims3()?;
+        let head_dim = d / self.heads;
+        let qkv = self
+            .qkv
+            .forward(x)?
+            .reshape((b, n, 3, self.heads, head_dim))?; // [B, N, 3, H, hd]
+        let part = |i: usize| {
+            qkv.narrow(2, i, 1)?
+                .squeeze(2)?
+                .transpose(1, 2)?
+                .contiguous()
+        }; // [B, H, N, hd]
+        let q = (part(0)? * (head_dim as f64).powf(-0.5))?;
+        let k = part(1)?.transpose(2, 3)?; // [B, H, hd, N]
+        let v = part(2)?;
+        let rows = (SCORE_BYTES / (b * self.heads * n * x.dtype().size_in_bytes())).clamp(1, n);
+        let mut chunks = Vec::with_capacity(n.div_ceil(rows));
+        for start in (0..n).step_by(rows) {
+            let q = q.narrow(2, start, rows.min(n - start))?.contiguous()?;
+            let scores = ops::softmax_last_dim(&q.matmul(&k)?)?; // [B, H, rows, N]
+            chunks.push(scores.matmul(&v)?); // [B, H, rows, hd]
+        }
+        let x = if chunks.len() == 1 {
+            chunks.remove(0)
+        } else {
+            Tensor::cat(&chunks, 2)?
+        };
+        self.proj.forward(&x.transpose(1, 2)?.reshape((b, n, d))?)
+    }
+}
+
+#[derive(Debug, Clone)]
+enum FeedForward {
+    Mlp { fc1: Linear, fc2: Linear },
+    SwiGlu { w12: Linear, w3: Linear },
+}
+
+impl FeedForward {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            FeedForward::Mlp { fc1, fc2 } => fc2.forward(&fc1.forward(x)?.gelu_erf()?),
+            FeedForward::SwiGlu { w12, w3 } => {
+                let parts = w12.forward(x)?.chunk(2, D::Minus1)?;
+                w3.forward(&(parts[0].contiguous()?.silu()? * &parts[1])?)
+            }
+        }
+    }
+}
+
+/// A checkpoint seen from one prefix, on one device and in one dtype.
+pub(super) struct Weights<'a> {
+    checkpoint: &'a Checkpoint,
+    prefix: String,
+    device: &'a candle_core::Device,
+    dtype: DType,
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn new(
+        checkpoint: &'a Checkpoint,
+        device: &'a candle_core::Device,
+        dtype: DType,
+    ) -> Self {
+        Self {
+            checkpoint,
+            prefix: String::new(),
+            device,
+            dtype,
+        }
+    }
+
+    fn under(&self, prefix: &str) -> Weights<'a> {
+        Weights {
+            prefix: format!("{prefix}."),
+            ..*self
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Tensor> {
+        let name = format!("{}{name}", self.prefix);
+        let Some(tensor) = self.checkpoint.tensors.get(&name) else {
+            candle_core::bail!("{}: no tensor {name}", self.checkpoint.origin)
+        };
+        tensor.to_device(self.device)?.to_dtype(self.dtype)
+    }
+
+    fn linear(&self, name: &str) -> Result<Linear> {
+        Ok(Linear::new(
+            self.get(&format!("{name}.weight"))?,
+            Some(self.get(&format!("{name}.bias"))?),
+        ))
+    }
+
+    pub(super) fn layer_norm(&self, name: &str, eps: f64) -> Result<LayerNorm> {
+        Ok(LayerNorm::new(
+            self.get(&format!("{name}.weight"))?,
+            self.get(&format!("{name}.bias"))?,
+            eps,
+        ))
+    }
+}

@@ -1,0 +1,280 @@
+//! Where a tensor of a published checkpoint belongs: one table for every spelling that DINO weights come in.
+//!
+//! Canonical names are those of the original repositories (facebookresearch/dino and /dinov2). Also read are the
+//! training checkpoints of those (`teacher.backbone.`, chunked `blocks.c.i.`), Hugging Face's `Dinov2Model`,
+//! `Dinov2WithRegistersModel` and `ViTModel` as saved to disk by transformers 4 and 5 and as held in memory by
+//! transformers 5 (`q_proj`, `gate_proj`, …), and timm's.
+
+/// What to do with a tensor.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// It is the canonical tensor of this name.
+    Whole(String),
+    /// It is rows of a canonical tensor: part `index` of `of`, stacked in that order.
+    Part {
+        /// The canonical name of the stack.
+        name: String,
+        /// Position in the stack.
+        index: usize,
+        /// How many parts make the stack.
+        of: usize,
+    },
+    /// It is not part of a backbone at inference, and is left out.
+    Ignored,
+}
+
+/// Wrappers around a backbone; any of them, in any order, is stripped.
+const PREFIXES: &[&str] = &[
+    "module.",
+    "_orig_mod.",
+    "teacher.",
+    "model.",
+    "backbone.",
+    "dinov2.",
+    "dinov2_with_registers.",
+    "vit.",
+];
+
+/// Left out on purpose: the training-time mask token, and whatever sits on top of the backbone (classifiers, DINO's
+/// projection heads, ViT's pooler, the decoders of depth, segmentation and saliency models).
+const IGNORED: &[&str] = &[
+    "mask_token",
+    "embeddings.mask_token",
+    "head.",
+    "dino_head.",
+    "ibot_head.",
+    "linear_head.",
+    "classifier.",
+    "pooler.",
+    "neck.",
+    "decoder.",
+    "decode_head.",
+    "auxiliary_head.",
+];
+
+/// Whole-model tensors: the name in the file, the canonical name.
+const GLOBAL: &[(&str, &str)] = &[
+    ("cls_token", "cls_token"),
+    ("embeddings.cls_token", "cls_token"),
+    ("pos_embed", "pos_embed"),
+    ("embeddings.position_embeddings", "pos_embed"),
+    ("register_tokens", "register_tokens"),
+    ("embeddings.register_tokens", "register_tokens"),
+    ("reg_token", "register_tokens"),
+    ("patch_embed.proj.weight", "patch_embed.proj.weight"),
+    ("patch_embed.proj.bias", "patch_embed.proj.bias"),
+    (
+        "embeddings.patch_embeddings.projection.weight",
+        "patch_embed.proj.weight",
+    ),
+    (
+        "embeddings.patch_embeddings.projection.bias",
+        "patch_embed.proj.bias",
+    ),
+    ("norm.weight", "norm.weight"),
+    ("norm.bias", "norm.bias"),
+    ("layernorm.weight", "norm.weight"),
+    ("layernorm.bias", "norm.bias"),
+];
+
+/// What precedes a block's number.
+const BLOCKS: &[&str] = &[
+    "blocks.",
+    "encoder.layer.",
+    "encoder.layers.",
+    "layers.",
+    "layer.",
+];
+
+/// Per-channel scales of a block.
+const SCALES: &[(&str, &str)] = &[
+    ("ls1.gamma", "ls1.gamma"),
+    ("ls2.gamma", "ls2.gamma"),
+    ("layer_scale1.lambda1", "ls1.gamma"),
+    ("layer_scale2.lambda1", "ls2.gamma"),
+];
+
+/// Layers of a block that have a weight and a bias.
+const LAYERS: &[(&str, &str)] = &[
+    ("norm1", "norm1"),
+    ("layernorm_before", "norm1"),
+    ("norm2", "norm2"),
+    ("layernorm_after", "norm2"),
+    ("attn.qkv", "attn.qkv"),
+    ("attention.qkv", "attn.qkv"),
+    ("attn.proj", "attn.proj"),
+    ("attention.output.dense", "attn.proj"),
+    ("attention.o_proj", "attn.proj"),
+    ("mlp.fc1", "mlp.fc1"),
+    ("intermediate.dense", "mlp.fc1"),
+    ("mlp.fc2", "mlp.fc2"),
+    ("output.dense", "mlp.fc2"),
+    ("mlp.w12", "mlp.w12"),
+    ("mlp.weights_in", "mlp.w12"),
+    ("mlp.w3", "mlp.w3"),
+    ("mlp.weights_out", "mlp.w3"),
+    ("mlp.down_proj", "mlp.w3"),
+];
+
+/// Layers that are stacked in the canonical form: queries, keys, values; gate, up.
+const STACKED: &[(&str, &str, usize, usize)] = &[
+    ("attention.attention.query", "attn.qkv", 0, 3),
+    ("attention.attention.key", "attn.qkv", 1, 3),
+    ("attention.attention.value", "attn.qkv", 2, 3),
+    ("attention.query", "attn.qkv", 0, 3),
+    ("attention.key", "attn.qkv", 1, 3),
+    ("attention.value", "attn.qkv", 2, 3),
+    ("attention.q_proj", "attn.qkv", 0, 3),
+    ("attention.k_proj", "attn.qkv", 1, 3),
+    ("attention.v_proj", "attn.qkv", 2, 3),
+    ("attn.q_proj", "attn.qkv", 0, 3),
+    ("attn.k_proj", "attn.qkv", 1, 3),
+    ("attn.v_proj", "attn.qkv", 2, 3),
+    ("mlp.gate_proj", "mlp.w12", 0, 2),
+    ("mlp.up_proj", "mlp.w12", 1, 2),
+];
+
+/// Where the tensor called `key` belongs, or `None` when the name is unknown.
+pub fn place(key: &str) -> Option<Place> {
+    let mut name = key;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    if IGNORED
+        .iter()
+        .any(|ignored| name == *ignored || ignored.ends_with('.') && name.starts_with(ignored))
+    {
+        return Some(Place::Ignored);
+    }
+    if let Some((_, canonical)) = GLOBAL.iter().find(|(known, _)| *known == name) {
+        return Some(Place::Whole((*canonical).to_owned()));
+    }
+    let inside = BLOCKS.iter().find_map(|prefix| name.strip_prefix(prefix))?;
+    let (block, rest) = numbered(inside)?;
+    // Training checkpoints group blocks into chunks padded with identities: the second number counts through.
+    let (block, rest) = numbered(rest).unwrap_or((block, rest));
+    in_block(rest).map(|place| match place {
+        Place::Whole(tail) => Place::Whole(format!("blocks.{block}.{tail}")),
+        Place::Part { name, index, of } => Place::Part {
+            name: format!("blocks.{block}.{name}"),
+            index,
+            of,
+        },
+        Place::Ignored => Place::Ignored,
+    })
+}
+
+/// `"3.norm1.weight"` as `(3, "norm1.weight")`.
+fn numbered(text: &str) -> Option<(usize, &str)> {
+    let (number, rest) = text.split_once('.')?;
+    Some((number.parse().ok()?, rest))
+}
+
+/// The same within a block.
+fn in_block(name: &str) -> Option<Place> {
+    if let Some((_, canonical)) = SCALES.iter().find(|(known, _)| *known == name) {
+        return Some(Place::Whole((*canonical).to_owned()));
+    }
+    let (layer, kind) = name
+        .rsplit_once('.')
+        .filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
+    if let Some((_, canonical)) = LAYERS.iter().find(|(known, _)| *known == layer) {
+        return Some(Place::Whole(format!("{canonical}.{kind}")));
+    }
+    let (_, stack, index, of) = *STACKED.iter().find(|(known, ..)| *known == layer)?;
+    Some(Place::Part {
+        name: format!("{stack}.{kind}"),
+        index,
+        of,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(name: &str) -> Option<Place> {
+        Some(Place::Whole(name.to_owned()))
+    }
+
+    #[test]
+    fn every_spelling_finds_its_place() {
+        for (key, canonical) in [
+            ("blocks.3.attn.proj.bias", "blocks.3.attn.proj.bias"),
+            (
+                "teacher.backbone.blocks.2.11.ls1.gamma",
+                "blocks.11.ls1.gamma",
+            ),
+            ("module.backbone.norm.weight", "norm.weight"),
+            (
+                "dinov2.encoder.layer.7.layer_scale2.lambda1",
+                "blocks.7.ls2.gamma",
+            ),
+            (
+                "dinov2_with_registers.embeddings.register_tokens",
+                "register_tokens",
+            ),
+            (
+                "encoder.layer.0.mlp.weights_in.weight",
+                "blocks.0.mlp.w12.weight",
+            ),
+            ("encoder.layer.0.mlp.down_proj.bias", "blocks.0.mlp.w3.bias"),
+            (
+                "vit.encoder.layer.1.layernorm_before.weight",
+                "blocks.1.norm1.weight",
+            ),
+            (
+                "encoder.layer.1.intermediate.dense.weight",
+                "blocks.1.mlp.fc1.weight",
+            ),
+            (
+                "layers.1.attention.o_proj.weight",
+                "blocks.1.attn.proj.weight",
+            ),
+            ("backbone.layernorm.bias", "norm.bias"),
+            ("reg_token", "register_tokens"),
+        ] {
+            assert_eq!(place(key), whole(canonical), "{key}");
+        }
+        let key_rows = Some(Place::Part {
+            name: "blocks.4.attn.qkv.bias".into(),
+            index: 1,
+            of: 3,
+        });
+        assert_eq!(
+            place("backbone.encoder.layer.4.attention.attention.key.bias"),
+            key_rows
+        );
+        assert_eq!(place("encoder.layer.4.attention.k_proj.bias"), key_rows);
+        let up = Some(Place::Part {
+            name: "blocks.4.mlp.w12.weight".into(),
+            index: 1,
+            of: 2,
+        });
+        assert_eq!(place("encoder.layer.4.mlp.up_proj.weight"), up);
+    }
+
+    #[test]
+    fn heads_are_left_out_and_the_unknown_stays_unknown() {
+        for key in [
+            "mask_token",
+            "dinov2.embeddings.mask_token",
+            "head.weight",
+            "pooler.dense.bias",
+            "neck.convs.0.weight",
+        ] {
+            assert_eq!(place(key), Some(Place::Ignored), "{key}");
+        }
+        for key in [
+            "",
+            "blocks",
+            "blocks.x.norm1.weight",
+            "blocks.0.norm3.weight",
+            "rope_embed.periods",
+            "maskable",
+            "headless",
+        ] {
+            assert_eq!(place(key), None, "{key}");
+        }
+    }
+}

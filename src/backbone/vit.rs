@@ -1,0 +1,263 @@
+//! The forward pass of a DINO Vision Transformer, after `DinoVisionTransformer` in facebookresearch/dinov2.
+//!
+//! One pass serves any union of blocks: it returns the patch tokens, cls token and registers of every requested
+//! block and stops after the deepest one.
+
+use std::collections::HashMap;
+use std::sync::Mutex;
+
+use candle_core::{DType, Device, Tensor};
+use candle_nn::{LayerNorm, Module};
+
+use crate::backbone::block::{Block, Weights};
+use crate::backbone::checkpoint::Checkpoint;
+use crate::backbone::config::BackboneConfig;
+use crate::backbone::pos_embed;
+use crate::error::{Error, Result};
+
+/// Position embeddings of this many grid sizes are kept; a folder of photos rarely has more.
+const CACHED_GRIDS: usize = 16;
+
+/// Rows and columns of patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grid {
+    /// Rows of patches.
+    pub rows: usize,
+    /// Columns of patches.
+    pub cols: usize,
+}
+
+impl Grid {
+    /// Number of patches.
+    pub fn len(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Whether there is no patch at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One block's output, asked of a forward pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct LayerRequest {
+    /// 0-based index of the block.
+    pub block: usize,
+    /// Whether the backbone's final LayerNorm is applied to it.
+    pub norm: bool,
+}
+
+/// The tokens of one block.
+#[derive(Debug, Clone)]
+pub struct LayerFeatures {
+    /// What was asked for.
+    pub request: LayerRequest,
+    /// `[B, rows * cols, D]`, row-major.
+    pub patch_tokens: Tensor,
+    /// `[B, D]`.
+    pub cls_token: Tensor,
+    /// `[B, R, D]`; R is 0 in models without registers.
+    pub registers: Tensor,
+}
+
+/// The result of a forward pass.
+#[derive(Debug, Clone)]
+pub struct Features {
+    /// In the order of the requests.
+    pub layers: Vec<LayerFeatures>,
+    /// The patch grid of the input.
+    pub grid: Grid,
+}
+
+/// A frozen backbone, ready to run on one device.
+#[derive(Debug)]
+pub struct Backbone {
+    config: BackboneConfig,
+    patch_weight: Tensor, // [D, 3 * p * p]
+    patch_bias: Tensor,   // [D]
+    cls_token: Tensor,    // [1, 1, D]
+    registers: Option<Tensor>,
+    pos_cls: Tensor,       // [1, 1, D]
+    pos_patches: Vec<f32>, // [native, native, D]
+    pos_cache: Mutex<HashMap<Grid, Tensor>>,
+    blocks: Vec<Block>,
+    norm: LayerNorm,
+    device: Device,
+    dtype: DType,
+}
+
+impl Backbone {
+    /// Builds the network of `config` from a checkpoint that must hold exactly its tensors.
+    pub fn new(
+        config: BackboneConfig,
+        checkpoint: &Checkpoint,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
+        checkpoint.validate(&config)?;
+        let weights = Weights::new(checkpoint, device, dtype);
+        let d = config.dim;
+        let native = config.native_grid * config.native_grid;
+        // Interpolated in f32 whatever the dtype, as the reference does.
+        let pos_embed = checkpoint.tensors["pos_embed"]
+            .to_device(&Device::Cpu)?
+            .to_dtype(DType::F32)?;
+        Ok(Self {
+            patch_weight: weights
+                .get("patch_embed.proj.weight")?
+                .reshape((d, 3 * config.patch_size.pow(2)))?,
+            patch_bias: weights.get("patch_embed.proj.bias")?,
+            cls_token: weights.get("cls_token")?,
+            registers: if config.registers > 0 {
+                Some(weights.get("register_tokens")?)
+            } else {
+                None
+            },
+            pos_cls: weights.get("pos_embed")?.narrow(1, 0, 1)?,
+            pos_patches: pos_embed.narrow(1, 1, native)?.flatten_all()?.to_vec1()?,
+            pos_cache: Mutex::default(),
+            blocks: (0..config.depth)
+                .map(|i| Block::new(&weights, i, &config))
+                .collect::<Result<_, _>>()?,
+            norm: weights.layer_norm("norm", config.norm_eps)?,
+            device: device.clone(),
+            dtype,
+            config,
+        })
+    }
+
+    /// The shape of the network.
+    pub fn config(&self) -> &BackboneConfig {
+        &self.config
+    }
+
+    /// The device it runs on.
+    pub fn device(&self) -> &Device {
+        &self.device
+    }
+
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) and returns the requested
+    /// layers in the order of `requests`, as f32.
+    pub fn forward(&self, pixels: &Tensor, requests: &[LayerRequest]) -> Result<Features> {
+        let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
+        if deepest >= self.config.depth {
+            return Err(Error::Model(format!(
+                "block {deepest} was asked for, but this backbone has blocks 0 to {}",
+                self.config.depth - 1
+            )));
+        }
+        let grid = self.grid_of(pixels)?;
+        let mut x = self.tokens(pixels, grid)?;
+        let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
+        for (index, block) in self.blocks.iter().enumerate().take(deepest + 1) {
+            x = block.forward(&x)?;
+            for (slot, request) in layers.iter_mut().zip(requests) {
+                if request.block == index {
+                    *slot = Some(self.layer(&x, *request)?);
+                }
+            }
+        }
+        Ok(Features {
+            layers: layers.into_iter().flatten().collect(),
+            grid,
+        })
+    }
+
+    /// Patch tokens before position embedding: `[B, 3, H, W]` to `[B, rows * cols, D]`.
+    pub fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor> {
+        let Grid { rows, cols } = self.grid_of(pixels)?;
+        let (b, p) = (pixels.dim(0)?, self.config.patch_size);
+        // A stride-p convolution with a p x p kernel is one matrix product over cut-out patches.
+        let patches = pixels
+            .to_device(&self.device)?
+            .to_dtype(self.dtype)?
+            .reshape(vec![b, 3, rows, p, cols, p])?
+            .permute(vec![0, 2, 4, 1, 3, 5])? // [B, rows, cols, 3, p, p]
+            .reshape((b * rows * cols, 3 * p * p))?;
+        let tokens = patches
+            .matmul(&self.patch_weight.t()?)?
+            .broadcast_add(&self.patch_bias)?;
+        Ok(tokens.reshape((b, rows * cols, self.config.dim))?)
+    }
+
+    /// The position embedding of a grid's patches, `[1, rows * cols, D]`, interpolated once per grid size.
+    pub fn position_embedding(&self, grid: Grid) -> Result<Tensor> {
+        let mut cache = self
+            .pos_cache
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if let Some(known) = cache.get(&grid) {
+            return Ok(known.clone());
+        }
+        let (side, dim) = (self.config.native_grid, self.config.dim);
+        let values = pos_embed::interpolate(
+            &self.pos_patches,
+            side,
+            dim,
+            self.config.pos_embed,
+            grid.rows,
+            grid.cols,
+        );
+        let tensor = Tensor::from_vec(values, (1, grid.len(), dim), &Device::Cpu)?
+            .to_device(&self.device)?
+            .to_dtype(self.dtype)?;
+        if cache.len() >= CACHED_GRIDS {
+            cache.clear();
+        }
+        cache.insert(grid, tensor.clone());
+        Ok(tensor)
+    }
+
+    /// cls token, registers and patch tokens as they enter the first block: `[B, 1 + R + rows * cols, D]`.
+    fn tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
+        let patches = self
+            .embed_patches(pixels)?
+            .broadcast_add(&self.position_embedding(grid)?)?;
+        let (b, _, d) = patches.dims3()?;
+        let cls = (&self.cls_token + &self.pos_cls)?.broadcast_as((b, 1, d))?;
+        Ok(match &self.registers {
+            // Registers get no position embedding.
+            Some(registers) => Tensor::cat(
+                &[
+                    &cls,
+                    &registers.broadcast_as((b, self.config.registers, d))?,
+                    &patches,
+                ],
+                1,
+            )?,
+            None => Tensor::cat(&[&cls, &patches], 1)?,
+        })
+    }
+
+    /// Splits the tokens `x` `[B, N, D]` after a block into their kinds.
+    fn layer(&self, x: &Tensor, request: LayerRequest) -> Result<LayerFeatures> {
+        let x = if request.norm {
+            self.norm.forward(x)?
+        } else {
+            x.clone()
+        }
+        .to_dtype(DType::F32)?;
+        let skip = 1 + self.config.registers;
+        Ok(LayerFeatures {
+            request,
+            cls_token: x.narrow(1, 0, 1)?.squeeze(1)?,
+            registers: x.narrow(1, 1, self.config.registers)?,
+            patch_tokens: x.narrow(1, skip, x.dim(1)? - skip)?.contiguous()?,
+        })
+    }
+
+    fn grid_of(&self, pixels: &Tensor) -> Result<Grid> {
+        let (_, c, h, w) = pixels.dims4()?;
+        let p = self.config.patch_size;
+        if c != 3 || h == 0 || w == 0 || h % p != 0 || w % p != 0 {
+            return Err(Error::Model(format!(
+                "the backbone takes 3 channels with sides that are multiples of {p}, found {c} channels of {w}x{h}"
+            )));
+        }
+        Ok(Grid {
+            rows: h / p,
+            cols: w / p,
+        })
+    }
+}

@@ -1,0 +1,80 @@
+//! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
+
+use std::time::Instant;
+
+use dino::backbone::Backbone;
+use dino::console::{Console, Progress};
+use dino::preprocess::Geometry;
+use dino::weights::{self, Event, Fetch, Record, Store};
+use dino::{Result, device, interrupt};
+
+use crate::cli::RunArgs;
+
+/// A backbone, and what is known of its weights.
+pub struct Model {
+    /// Ready to run.
+    pub backbone: Backbone,
+    /// From the store.
+    pub record: Record,
+}
+
+/// Loads the chosen backbone, fetching the default one if it is not there yet, and says which one runs where.
+pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
+    let start = Instant::now();
+    let device = args.device.open()?;
+    let dtype = args.dtype.on(&device)?;
+    let store = Store::open()?;
+    let fetch = Fetch {
+        offline: args.offline,
+    };
+    let mut events = events(console);
+    let loaded = weights::load(&store, args.model.as_deref(), fetch, &mut events)?;
+    let backbone = Backbone::new(loaded.variant.config, &loaded.checkpoint, &device, dtype)?;
+    console.note(format_args!(
+        "{} on {}",
+        loaded.record.name,
+        device::name(&device)
+    ));
+    console.detail(format_args!(
+        "model loaded in {:.0} ms",
+        start.elapsed().as_secs_f64() * 1e3
+    ));
+    Ok(Model {
+        backbone,
+        record: loaded.record,
+    })
+}
+
+/// Shows what the model store does: sentences as notes, transfers as a bar.
+pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
+    let mut bar: Option<Progress> = None;
+    move |event| {
+        interrupt::check()?;
+        match event {
+            Event::Note(text) => console.note(text),
+            Event::Progress { label, done, total } => {
+                bar.get_or_insert_with(|| console.progress_bytes(total, label))
+                    .set(done);
+            }
+            Event::ProgressEnd => bar = None,
+        }
+        Ok(())
+    }
+}
+
+/// Says where a photo was made smaller than the size that was asked for.
+pub fn explain_geometry(console: &Console, name: &str, geometry: &Geometry) {
+    let (width, height) = geometry.resized;
+    if geometry.reduced {
+        console.note(format_args!(
+            "{name}: so long a strip is seen at {width}x{height}, as many patches as four squares of that --size"
+        ));
+    }
+    let grid = geometry.grid();
+    console.detail(format_args!(
+        "{name}: {} x {} = {} patches",
+        grid.cols,
+        grid.rows,
+        grid.len()
+    ));
+}

@@ -1,0 +1,348 @@
+//! `dino pca`: fit components to patch tokens, then draw them.
+
+use dino::backbone::LayerRequest;
+use dino::batch::{Outcome, Report};
+use dino::console::Console;
+use dino::inputs::decode;
+use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
+use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
+use dino::pipeline::{Extracted, Pipeline};
+use dino::preprocess::{Geometry, Preprocessor, Resample};
+use dino::render::{self, overlay, side_by_side};
+use dino::stopwatch::Stopwatch;
+use dino::{Error, Result};
+use image::RgbImage;
+use serde_json::json;
+
+use crate::cli::{Fit, PcaArgs};
+use crate::commands::basis;
+use crate::commands::model::{self, Model};
+
+/// Runs the command.
+pub fn run(args: &PcaArgs, console: &Console) -> Result<u8> {
+    let collected = args.input.collect()?;
+    let extensions: &[&'static str] = if args.look.raw {
+        &[PICTURE, "npy"]
+    } else {
+        &[PICTURE]
+    };
+    let plan = Plan::new(
+        collected.sources,
+        &args.output.options()?,
+        "pca",
+        extensions,
+    )?;
+    basis::check_target(args, plan.jobs.len())?;
+    let mut report = Report::new(collected.failures);
+    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
+    if to_do.is_empty() && args.fit.save_basis.is_none() {
+        done.iter().for_each(|_| report.count(Outcome::Skipped));
+    } else {
+        let model = model::load(&args.run, console)?;
+        let mut layer = layer(args, &model)?;
+        let saved = basis::read(args, &model)?;
+        if let Some((of, _)) = saved {
+            layer = of;
+        }
+        let run = Run {
+            args,
+            console,
+            model,
+            layer,
+        };
+        if saved.is_some() || args.fit.fit == Fit::Each {
+            done.iter().for_each(|_| report.count(Outcome::Skipped));
+            run.one_by_one(&to_do, &mut report, saved.map(|(_, projection)| projection))?;
+        } else {
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives
+            // the colours that it would have given at once.
+            run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report)?;
+        }
+    }
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+/// What stays the same over a run.
+struct Run<'a> {
+    args: &'a PcaArgs,
+    console: &'a Console,
+    model: Model,
+    layer: LayerRequest,
+}
+
+/// A photo between its features and its picture.
+struct Item<'a> {
+    job: &'a Job,
+    /// Only where the picture shows it.
+    photo: Option<RgbImage>,
+    geometry: Geometry,
+    watch: Stopwatch,
+}
+
+impl Run<'_> {
+    /// One fit for all photos: a first pass computes tokens, the fit reads them back, a second pass draws.
+    fn together(&self, jobs: &[&Job], report: &mut Report) -> Result<()> {
+        let mut spool = TokenSpool::new(self.model.backbone.config().dim);
+        let mut items = Vec::new();
+        self.extract(jobs, report, |_, job, extracted| {
+            spool.push(extracted.features.grid, &tokens(&extracted)?)?;
+            let Extracted {
+                geometry,
+                watch,
+                photo,
+                ..
+            } = extracted;
+            // The only photo need not be decoded twice; of many, none is kept.
+            let photo = (self.wants_photo() && jobs.len() == 1).then_some(photo);
+            items.push(Item {
+                job,
+                photo,
+                geometry,
+                watch,
+            });
+            Ok(())
+        })?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut watch = Stopwatch::default();
+        let projection = watch.time("fit", || fit(&mut spool, &self.fit_options()))?;
+        self.console
+            .detail(format_args!("{} photos: {watch}", items.len()));
+        basis::save(self.args, &self.model, self.layer, &projection)?;
+        let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
+        let outcomes = report.pass(
+            self.console,
+            items.into_iter().enumerate(),
+            name,
+            |(index, mut item)| {
+                if item.job.is_done() {
+                    return Ok(Outcome::Skipped);
+                }
+                if self.wants_photo() && item.photo.is_none() {
+                    let limits = self.args.input.limits();
+                    item.photo = Some(decode(&item.job.source, &limits)?.rgb);
+                }
+                self.draw(item, &projection, &spool.read(index)?.1)
+            },
+        )?;
+        outcomes
+            .into_iter()
+            .for_each(|outcome| report.count(outcome));
+        Ok(())
+    }
+
+    /// Every photo by itself, with the `saved` fit or one of its own.
+    fn one_by_one(
+        &self,
+        jobs: &[&Job],
+        report: &mut Report,
+        saved: Option<Projection>,
+    ) -> Result<()> {
+        let dim = self.model.backbone.config().dim;
+        self.extract(jobs, report, |report, job, mut extracted| {
+            let tokens = tokens(&extracted)?;
+            let own;
+            let projection = match &saved {
+                Some(projection) => projection,
+                None => {
+                    let mut spool = TokenSpool::new(dim);
+                    spool.push(extracted.features.grid, &tokens)?;
+                    own = extracted
+                        .watch
+                        .time("fit", || fit(&mut spool, &self.fit_options()))?;
+                    basis::save(self.args, &self.model, self.layer, &own)?;
+                    &own
+                }
+            };
+            let Extracted {
+                photo,
+                geometry,
+                watch,
+                ..
+            } = extracted;
+            let photo = self.wants_photo().then_some(photo);
+            report.count(self.draw(
+                Item {
+                    job,
+                    photo,
+                    geometry,
+                    watch,
+                },
+                projection,
+                &tokens,
+            )?);
+            Ok(())
+        })
+    }
+
+    /// Runs the backbone over all jobs; what fails is recorded, and the rest goes on.
+    fn extract<'j>(
+        &self,
+        jobs: &[&'j Job],
+        report: &mut Report,
+        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+    ) -> Result<()> {
+        let pipeline = Pipeline {
+            backbone: &self.model.backbone,
+            preprocessor: Preprocessor {
+                size: self.args.size,
+                resample: Resample::Bicubic,
+                patch_size: self.model.backbone.config().patch_size,
+            },
+            requests: &[self.layer],
+            limits: self.args.input.limits(),
+            batch_size: self.args.run.batch_size.get(),
+        };
+        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+        let progress = self.console.progress(jobs.len() as u64, "images");
+        pipeline.run(&sources, |index, result| {
+            let job = jobs[index];
+            let name = job.source.name();
+            let result = result.and_then(|extracted| {
+                model::explain_geometry(self.console, &name, &extracted.geometry);
+                each(report, job, extracted)
+            });
+            progress.inc(1);
+            report.record(name, result).map(|_| ())
+        })
+    }
+
+    /// Projects, renders and writes one photo.
+    fn draw(&self, item: Item<'_>, projection: &Projection, tokens: &[f32]) -> Result<Outcome> {
+        let Item {
+            job,
+            photo,
+            geometry,
+            mut watch,
+        } = item;
+        let projected = watch.time("project", || projection.project(tokens));
+        let picture = watch.time("render", || {
+            self.picture(&projected, projection, &geometry, photo.as_ref())
+        });
+        let announce = !self.args.output.json;
+        let text = [
+            ("Software", format!("dino {}", env!("CARGO_PKG_VERSION"))),
+            ("dino:model", self.model.record.name.clone()),
+            ("dino:layer", self.layer.block.to_string()),
+        ];
+        watch.time("write", || {
+            deliver(self.console, job.output(PICTURE), announce, |writer| {
+                write_picture(writer, job.format, &picture, &text)
+            })?;
+            if self.args.look.raw {
+                let grid = geometry.grid();
+                let shape = [grid.rows, grid.cols, projection.shown.len()];
+                deliver(self.console, job.output("npy"), announce, |writer| {
+                    write_npy(writer, &shape, &projected.scores)
+                })?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        self.console
+            .detail(format_args!("{}: {watch}", job.source.name()));
+        if self.args.output.json {
+            self.print_json(job, &geometry, &projected, projection, &watch)?;
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn picture(
+        &self,
+        projected: &Projected,
+        projection: &Projection,
+        geometry: &Geometry,
+        photo: Option<&RgbImage>,
+    ) -> RgbImage {
+        let upscale = self.args.look.upscale.into();
+        let picture = render::pca::picture(projected, &projection.ranges, geometry, upscale);
+        match (photo, self.args.look.overlay) {
+            (Some(photo), Some(alpha)) => overlay(photo, &picture, alpha),
+            (Some(photo), None) => side_by_side(photo, &picture),
+            (None, _) => picture,
+        }
+    }
+
+    /// One JSON object a photo.
+    fn print_json(
+        &self,
+        job: &Job,
+        geometry: &Geometry,
+        projected: &Projected,
+        projection: &Projection,
+        watch: &Stopwatch,
+    ) -> Result<()> {
+        let grid = geometry.grid();
+        let foreground = projected.foreground.iter().filter(|is| **is).count();
+        let of_shown = |values: &[f64]| {
+            projection
+                .shown
+                .iter()
+                .map(|&index| values[index])
+                .collect::<Vec<_>>()
+        };
+        let Basis { variances, .. } = &projection.basis;
+        let object = json!({
+            "input": job.source.name(),
+            "picture": job.output(PICTURE).path(),
+            "raw": self.args.look.raw.then(|| job.output("npy").path()),
+            "model": self.model.record.name,
+            "layer": self.layer.block,
+            "norm": self.layer.norm,
+            "photo_size": [geometry.photo.0, geometry.photo.1],
+            "input_size": [geometry.padded.0, geometry.padded.1],
+            "grid": [grid.rows, grid.cols],
+            "components": projection.shown.iter().map(|index| index + 1).collect::<Vec<_>>(),
+            "variance": of_shown(variances),
+            "explained_variance_ratio": of_shown(&projection.basis.explained_variance_ratio()),
+            "ranges": projection.ranges,
+            "whiten": projection.whiten,
+            "foreground_share": foreground as f64 / projected.foreground.len() as f64,
+            "seconds": watch,
+        });
+        self.console.out(&object.to_string())
+    }
+
+    fn wants_photo(&self) -> bool {
+        self.args.look.side_by_side || self.args.look.overlay.is_some()
+    }
+
+    fn fit_options(&self) -> FitOptions {
+        FitOptions {
+            shown: self.args.fit.components.clone(),
+            whiten: self.args.fit.whiten,
+            foreground: self.args.fit.foreground,
+        }
+    }
+}
+
+/// The layer that `--layer` and `--no-norm` name.
+fn layer(args: &PcaArgs, model: &Model) -> Result<LayerRequest> {
+    let depth = model.backbone.config().depth as i64;
+    let index = if args.layer < 0 {
+        depth + args.layer
+    } else {
+        args.layer
+    };
+    match usize::try_from(index) {
+        Ok(block) if index < depth => Ok(LayerRequest {
+            block,
+            norm: !args.no_norm,
+        }),
+        _ => Err(Error::Usage(format!(
+            "--layer {}: {} has blocks 0 to {} (or -{depth} to -1 from the end)",
+            args.layer,
+            model.record.name,
+            depth - 1
+        ))),
+    }
+}
+
+/// The one photo's patch tokens, `[rows * cols, D]`.
+fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
+    Ok(extracted.features.layers[0]
+        .patch_tokens
+        .flatten_all()?
+        .to_vec1()?)
+}

@@ -1,0 +1,92 @@
+//! Percentiles over a stream of values in bounded memory, without chance.
+
+/// Values kept; a stream of up to this many gives exact percentiles.
+const CAPACITY: usize = 1 << 20;
+
+/// Keeps an evenly thinned sample of a stream.
+#[derive(Debug, Clone)]
+pub struct Sampler {
+    kept: Vec<f32>,
+    stride: u64,
+    seen: u64,
+}
+
+impl Default for Sampler {
+    fn default() -> Self {
+        Self {
+            kept: Vec::new(),
+            stride: 1,
+            seen: 0,
+        }
+    }
+}
+
+impl Sampler {
+    /// Takes the stream's next value.
+    pub fn push(&mut self, value: f32) {
+        if self.seen.is_multiple_of(self.stride) {
+            if self.kept.len() == CAPACITY {
+                let mut index = 0;
+                self.kept.retain(|_| {
+                    index += 1;
+                    index % 2 == 1
+                });
+                self.stride *= 2;
+            }
+            if self.seen.is_multiple_of(self.stride) {
+                self.kept.push(value);
+            }
+        }
+        self.seen += 1;
+    }
+
+    /// The kept values in rising order.
+    pub fn into_sorted(mut self) -> Vec<f32> {
+        self.kept.sort_unstable_by(f32::total_cmp);
+        self.kept
+    }
+}
+
+/// The percentile `q` (0 to 100) of rising values, linear between neighbours as numpy's default; 0 if empty.
+pub fn percentile(sorted: &[f32], q: f64) -> f32 {
+    let Some(last) = sorted.len().checked_sub(1) else {
+        return 0.0;
+    };
+    let position = q / 100.0 * last as f64;
+    let low = position.floor() as usize;
+    let (a, b) = (
+        f64::from(sorted[low]),
+        f64::from(sorted[(low + 1).min(last)]),
+    );
+    (a + (b - a) * (position - low as f64)) as f32
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn small_streams_are_exact() {
+        let mut sampler = Sampler::default();
+        (0..101).rev().for_each(|v| sampler.push(v as f32));
+        let sorted = sampler.into_sorted();
+        assert_eq!(percentile(&sorted, 1.0), 1.0);
+        assert_eq!(percentile(&sorted, 99.0), 99.0);
+        assert_eq!(percentile(&sorted, 50.5), 50.5);
+    }
+
+    #[test]
+    fn long_streams_are_thinned_evenly() {
+        let mut sampler = Sampler::default();
+        let n = 3 * CAPACITY;
+        (0..n).for_each(|v| sampler.push(v as f32));
+        let sorted = sampler.into_sorted();
+        assert!(sorted.len() <= CAPACITY);
+        assert!((f64::from(percentile(&sorted, 25.0)) / n as f64 - 0.25).abs() < 1e-4);
+    }
+
+    #[test]
+    fn nothing_gives_zero() {
+        assert_eq!(percentile(&[], 50.0), 0.0);
+    }
+}

@@ -1,0 +1,204 @@
+//! How a photo lies in the network's input: resized, then padded on all sides to whole patches (CenterPadding),
+//! and how a map over the patch grid goes back to the photo's own pixels.
+
+use std::str::FromStr;
+
+use crate::backbone::Grid;
+
+/// An elongated photo may cost as many patches as this many square photos of the same short side; beyond that
+/// it is made smaller, or a 3000x40 strip would need a hundred thousand tokens.
+const SQUARES: usize = 4;
+
+/// The size the network sees.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SizeRule {
+    /// The short side becomes this many pixels and the aspect is kept.
+    ShortSide(u32),
+    /// No resizing.
+    Native,
+    /// Exactly this width and height; the aspect is not kept.
+    Exact {
+        /// In pixels.
+        width: u32,
+        /// In pixels.
+        height: u32,
+    },
+}
+
+impl FromStr for SizeRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let side = |text: &str| {
+            text.parse::<u32>()
+                .ok()
+                .filter(|side| (1..=16384).contains(side))
+        };
+        let rule = match text.split_once(['x', 'X']) {
+            _ if text == "native" => Some(SizeRule::Native),
+            Some((w, h)) => side(w)
+                .zip(side(h))
+                .map(|(width, height)| SizeRule::Exact { width, height }),
+            None => side(text).map(SizeRule::ShortSide),
+        };
+        rule.ok_or_else(|| {
+            "expected the short side in pixels (518), 'native', or WIDTHxHEIGHT (644x490); sides 1 to 16384".into()
+        })
+    }
+}
+
+/// The way from a photo to the network's input and back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Geometry {
+    /// Width and height of the upright photo.
+    pub photo: (u32, u32),
+    /// Width and height after resizing.
+    pub resized: (u32, u32),
+    /// Width and height after padding: multiples of the patch size.
+    pub padded: (u32, u32),
+    /// Columns of padding on the left; the right has the rest.
+    pub pad_left: u32,
+    /// Rows of padding at the top; the bottom has the rest.
+    pub pad_top: u32,
+    /// Side of a patch.
+    pub patch_size: usize,
+    /// Whether the photo was too elongated for its short side and was made smaller.
+    pub reduced: bool,
+}
+
+impl Geometry {
+    /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`.
+    pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
+        let (resized, reduced) = match size {
+            SizeRule::Native => (photo, false),
+            SizeRule::Exact { width, height } => ((width, height), false),
+            SizeRule::ShortSide(side) => short_side(photo, side, patch_size),
+        };
+        let pad = |side: u32| side.next_multiple_of(patch_size as u32) - side;
+        Self {
+            photo,
+            resized,
+            padded: (resized.0 + pad(resized.0), resized.1 + pad(resized.1)),
+            pad_left: pad(resized.0) / 2,
+            pad_top: pad(resized.1) / 2,
+            patch_size,
+            reduced,
+        }
+    }
+
+    /// The grid of patches.
+    pub fn grid(&self) -> Grid {
+        let p = self.patch_size as u32;
+        Grid {
+            rows: (self.padded.1 / p) as usize,
+            cols: (self.padded.0 / p) as usize,
+        }
+    }
+
+    /// For each photo column, where its centre lies on the grid, in units of patches from the grid's left edge:
+    /// patch `i` covers `[i, i + 1)`.
+    pub fn columns(&self) -> Vec<f32> {
+        along(self.photo.0, self.resized.0, self.pad_left, self.patch_size)
+    }
+
+    /// For each photo row, where its centre lies on the grid, in units of patches from the top.
+    pub fn rows(&self) -> Vec<f32> {
+        along(self.photo.1, self.resized.1, self.pad_top, self.patch_size)
+    }
+}
+
+/// Centres of `photo` pixels in patches, after resizing to `resized` and padding in front by `pad`.
+fn along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
+    let scale = f64::from(resized) / f64::from(photo);
+    (0..photo)
+        .map(|i| (((f64::from(i) + 0.5) * scale + f64::from(pad)) / patch_size as f64) as f32)
+        .collect()
+}
+
+/// Resizes so that the short side is `side`, within the limit on patches.
+fn short_side((width, height): (u32, u32), side: u32, patch_size: usize) -> ((u32, u32), bool) {
+    let p = patch_size as u64;
+    let most = SQUARES as u64 * u64::from(side).div_ceil(p).pow(2);
+    let scaled = |scale: f64| {
+        let one = |v: u32| (f64::from(v) * scale).round().max(1.0) as u32;
+        (one(width), one(height))
+    };
+    let patches = |(w, h): (u32, u32)| u64::from(w).div_ceil(p) * u64::from(h).div_ceil(p);
+    let mut scale = f64::from(side) / f64::from(width.min(height));
+    let mut reduced = false;
+    while patches(scaled(scale)) > most {
+        reduced = true;
+        scale *= 0.99;
+    }
+    (scaled(scale), reduced)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn center_padding_of_the_specs_example() {
+        let geometry = Geometry::new((640, 480), SizeRule::Native, 14);
+        assert_eq!(geometry.padded, (644, 490));
+        assert_eq!((geometry.pad_left, geometry.pad_top), (2, 5));
+        assert_eq!(geometry.grid(), Grid { rows: 35, cols: 46 });
+    }
+
+    #[test]
+    fn the_short_side_keeps_the_aspect() {
+        let geometry = Geometry::new((640, 480), SizeRule::ShortSide(518), 14);
+        assert_eq!(geometry.resized, (691, 518));
+        assert!(!geometry.reduced);
+    }
+
+    #[test]
+    fn elongated_photos_are_bounded() {
+        for photo in [(3000, 40), (40, 3000), (100_000, 1)] {
+            let geometry = Geometry::new(photo, SizeRule::ShortSide(518), 14);
+            assert!(geometry.reduced);
+            assert!(geometry.grid().len() <= 4 * 37 * 37, "{geometry:?}");
+        }
+        assert!(!Geometry::new((2072, 518), SizeRule::ShortSide(518), 14).reduced);
+    }
+
+    #[test]
+    fn every_photo_pixel_falls_on_the_grid() {
+        for photo in [(1, 1), (640, 480), (13, 15), (3000, 40)] {
+            let geometry = Geometry::new(photo, SizeRule::ShortSide(70), 14);
+            let grid = geometry.grid();
+            assert!(
+                geometry
+                    .columns()
+                    .iter()
+                    .all(|&x| x > 0.0 && x < grid.cols as f32)
+            );
+            assert!(
+                geometry
+                    .rows()
+                    .iter()
+                    .all(|&y| y > 0.0 && y < grid.rows as f32)
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_parse_or_say_what_is_allowed() {
+        assert_eq!("518".parse(), Ok(SizeRule::ShortSide(518)));
+        assert_eq!("native".parse(), Ok(SizeRule::Native));
+        assert_eq!(
+            "644x490".parse(),
+            Ok(SizeRule::Exact {
+                width: 644,
+                height: 490
+            })
+        );
+        for bad in ["", "0", "-3", "10x", "big", "99999999999"] {
+            assert!(
+                bad.parse::<SizeRule>().unwrap_err().contains("native"),
+                "{bad}"
+            );
+        }
+    }
+}

@@ -1,0 +1,115 @@
+//! A photo becomes a tensor: resize, normalise, pad to whole patches. [`Geometry`] remembers the way back.
+
+pub mod geometry;
+pub mod resize;
+
+use candle_core::{Device, Tensor};
+use image::RgbImage;
+
+pub use geometry::{Geometry, SizeRule};
+pub use resize::Resample;
+
+use crate::error::Result;
+
+/// ImageNet's mean on a 0..1 scale, which every DINO model was trained with.
+pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+/// ImageNet's standard deviation on a 0..1 scale.
+pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+
+/// How photos are made ready for a backbone.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Preprocessor {
+    /// The size the network sees.
+    pub size: SizeRule,
+    /// How the photo is resized to it.
+    pub resample: Resample,
+    /// Side of a patch; sides are padded to multiples of it.
+    pub patch_size: usize,
+}
+
+/// A photo as the backbone takes it.
+#[derive(Debug, Clone)]
+pub struct Prepared {
+    /// Normalised planar RGB, `[3, H, W]`, sides multiples of the patch size.
+    pub pixels: Vec<f32>,
+    /// How the photo lies in those pixels.
+    pub geometry: Geometry,
+}
+
+impl Preprocessor {
+    /// Resizes, normalises and pads one photo.
+    pub fn prepare(&self, photo: &RgbImage) -> Result<Prepared> {
+        let geometry = Geometry::new(photo.dimensions(), self.size, self.patch_size);
+        let (width, height) = geometry.resized;
+        let resized;
+        let image = if photo.dimensions() == (width, height) {
+            photo
+        } else {
+            resized = resize::resize_rgb(photo, width, height, self.resample)?;
+            &resized
+        };
+        Ok(Prepared {
+            pixels: normalise_and_pad(image, &geometry),
+            geometry,
+        })
+    }
+}
+
+impl Prepared {
+    /// Stacks photos of one padded size into `[B, 3, H, W]` on the CPU.
+    pub fn stack(batch: &[&Prepared]) -> Result<Tensor> {
+        let tensors = batch
+            .iter()
+            .map(|one| {
+                let (w, h) = one.geometry.padded;
+                Tensor::from_slice(&one.pixels, (3, h as usize, w as usize), &Device::Cpu)
+            })
+            .collect::<Result<Vec<_>, _>>()?;
+        Ok(Tensor::stack(&tensors, 0)?)
+    }
+}
+
+/// CenterPadding pads the *normalised* tensor with zeros, which is the mean colour.
+fn normalise_and_pad(image: &RgbImage, geometry: &Geometry) -> Vec<f32> {
+    let (padded_w, padded_h) = (geometry.padded.0 as usize, geometry.padded.1 as usize);
+    let plane = padded_w * padded_h;
+    let mut pixels = vec![0f32; 3 * plane];
+    let mut lut = [[0f32; 256]; 3];
+    for channel in 0..3 {
+        for (level, value) in lut[channel].iter_mut().enumerate() {
+            *value = (level as f32 / 255.0 - MEAN[channel]) / STD[channel];
+        }
+    }
+    let width = image.width() as usize;
+    for (y, row) in image.as_raw().chunks_exact(3 * width).enumerate() {
+        let start = (y + geometry.pad_top as usize) * padded_w + geometry.pad_left as usize;
+        for (x, rgb) in row.chunks_exact(3).enumerate() {
+            for channel in 0..3 {
+                pixels[channel * plane + start + x] = lut[channel][rgb[channel] as usize];
+            }
+        }
+    }
+    pixels
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn padding_is_zero_and_the_photo_is_normalised() {
+        let photo = RgbImage::from_pixel(13, 14, image::Rgb([255, 0, 128]));
+        let preprocessor = Preprocessor {
+            size: SizeRule::Native,
+            resample: Resample::Bicubic,
+            patch_size: 14,
+        };
+        let prepared = preprocessor.prepare(&photo).unwrap();
+        assert_eq!(prepared.geometry.padded, (14, 14));
+        // 13 -> 14 leaves one column, at the right: left = pad / 2.
+        assert_eq!(prepared.pixels[13], 0.0);
+        assert!((prepared.pixels[0] - (1.0 - 0.485) / 0.229).abs() < 1e-6);
+        assert!((prepared.pixels[14 * 14] - (0.0 - 0.456) / 0.224).abs() < 1e-6);
+    }
+}

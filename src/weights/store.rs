@@ -1,0 +1,415 @@
+//! The folder of installed models: `models/NAME.safetensors` under canonical names, and `models/NAME.json` about it.
+//!
+//! A model is installed once its JSON is there. The tensors are written and synced first, both files arrive by rename,
+//! and everything happens under a lock per model: a killed run leaves only a `.tmp-NAME` folder, which the next one
+//! removes, and of two runs at once the second finds the first one's result.
+
+use std::fs::{self, File, TryLockError};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use etcetera::BaseStrategy;
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::checkpoint::{Checkpoint, check_shapes};
+use crate::backbone::variants::{self, Variant};
+use crate::error::{Error, Result};
+use crate::weights::tensorfile::{self, TensorFile};
+use crate::weights::{Event, Events, digest};
+
+/// Version of the JSON; a later one is refused rather than misread.
+const FORMAT: u32 = 1;
+
+/// What is known about an installed model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this JSON.
+    pub format: u32,
+    /// What the model is called on the command line.
+    pub name: String,
+    /// The row of the table whose shape it has.
+    pub variant: String,
+    /// Where it came from: a hub repository and file, a package, or a file of the user's.
+    pub source: String,
+    /// Licence as its publisher states it; `unknown` for a file of the user's.
+    pub license: String,
+    /// SHA-256 of the installed file.
+    pub sha256: String,
+    /// SHA-256 over the tensors, see [`digest::fingerprint`].
+    pub fingerprint: String,
+    /// Size of the installed file.
+    pub bytes: u64,
+    /// When it was installed, in seconds since 1970.
+    pub imported_at: u64,
+}
+
+impl Record {
+    /// The row of the table whose shape the model has.
+    pub fn variant(&self) -> Result<&'static Variant> {
+        variants::find(&self.variant).ok_or_else(|| {
+            Error::Model(format!(
+                "{}: its backbone `{}` is unknown to this version of dino",
+                self.name, self.variant
+            ))
+        })
+    }
+}
+
+/// Where a checkpoint came from, for its [`Record`].
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// See [`Record::source`].
+    pub source: String,
+    /// See [`Record::license`].
+    pub license: String,
+}
+
+/// The store. Opening it touches nothing; folders appear with the first install.
+#[derive(Debug, Clone)]
+pub struct Store {
+    root: PathBuf,
+}
+
+impl Store {
+    /// The store at `$DINO_HOME`, else in the platform's data folder.
+    pub fn open() -> Result<Self> {
+        if let Some(home) = std::env::var_os("DINO_HOME").filter(|home| !home.is_empty()) {
+            return Ok(Store::at(home));
+        }
+        let base = etcetera::base_strategy::choose_native_strategy().map_err(|_| {
+            Error::Usage("no home folder is known; set DINO_HOME to a folder for models".to_owned())
+        })?;
+        Ok(Store::at(base.data_dir().join("dino")))
+    }
+
+    /// The store in the folder `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Store { root: root.into() }
+    }
+
+    /// The folder of the store.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn models(&self) -> PathBuf {
+        self.root.join("models")
+    }
+
+    fn record_path(&self, name: &str) -> PathBuf {
+        self.models().join(format!("{name}.json"))
+    }
+
+    /// The safetensors file of the model `name`, whether or not it exists.
+    pub fn tensors_path(&self, name: &str) -> PathBuf {
+        self.models().join(format!("{name}.safetensors"))
+    }
+
+    /// Names of all installed models, sorted, each with its record or what is wrong with it.
+    pub fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
+        let folder = self.models();
+        let entries = match fs::read_dir(&folder) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(Error::io(&folder, &error)),
+        };
+        let name_of = |entry: fs::DirEntry| {
+            entry
+                .file_name()
+                .to_str()?
+                .strip_suffix(".json")
+                .map(str::to_owned)
+        };
+        let mut names: Vec<_> = entries
+            .flatten()
+            .filter_map(name_of)
+            .filter(|name| check_name(name).is_ok())
+            .collect();
+        names.sort();
+        let record = |name: String| self.get(&name).transpose().map(|record| (name, record));
+        Ok(names.into_iter().filter_map(record).collect())
+    }
+
+    /// The model `name`, checked as far as that is cheap: its JSON, the file's size, and its header against the shape
+    /// of its backbone. `None` when it is not installed.
+    pub fn get(&self, name: &str) -> Result<Option<Record>> {
+        check_name(name)?;
+        let path = self.record_path(name);
+        let text = match fs::read(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(Error::io(&path, &error)),
+        };
+        let damaged = |why: String| {
+            Error::file(
+                &path,
+                format!("{why}; `dino models rm {name}` and install it anew"),
+            )
+        };
+        let record: Record =
+            serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
+        if record.format != FORMAT {
+            let why = format!(
+                "has format {}, this version of dino reads {FORMAT}",
+                record.format
+            );
+            return Err(damaged(why));
+        }
+        if record.name != name {
+            return Err(damaged(format!("is about `{}`", record.name)));
+        }
+        let tensors = self.tensors_path(name);
+        let damaged = |why: String| {
+            Error::file(
+                &tensors,
+                format!("{why}; `dino models rm {name}` and install it anew"),
+            )
+        };
+        let bytes = fs::metadata(&tensors)
+            .map_err(|error| damaged(error.to_string()))?
+            .len();
+        if bytes != record.bytes {
+            return Err(damaged(format!(
+                "is {bytes} bytes long, was installed with {}",
+                record.bytes
+            )));
+        }
+        let variant = record.variant()?;
+        let shapes = TensorFile::open(&tensors)
+            .map_err(|error| damaged(without_path(&error)))?
+            .shapes();
+        let shapes = shapes
+            .iter()
+            .map(|(name, shape)| (name.as_str(), shape.as_slice()));
+        check_shapes(&tensors.display().to_string(), shapes, &variant.config)?;
+        Ok(Some(record))
+    }
+
+    /// The tensors of an installed model.
+    pub fn read(&self, record: &Record) -> Result<Checkpoint> {
+        let path = self.tensors_path(&record.name);
+        let tensors = TensorFile::open(&path)?.read(&path, |_| true)?;
+        let checkpoint = Checkpoint {
+            origin: path.display().to_string(),
+            tensors,
+        };
+        checkpoint.validate(&record.variant()?.config)?;
+        Ok(checkpoint)
+    }
+
+    /// Hashes the file and the tensors of `name` and compares them with what was installed.
+    pub fn verify(&self, name: &str) -> Result<Record> {
+        let record = self.get(name)?.ok_or_else(|| self.not_installed(name))?;
+        let path = self.tensors_path(name);
+        let changed = |what: &str, found: String, expected: &str| {
+            let why = format!("{what} is {found}, was {expected} when it was installed");
+            Error::file(
+                &path,
+                format!("{why}; `dino models rm {name}` and install it anew"),
+            )
+        };
+        let sha256 = digest::file_sha256(&path)?;
+        if sha256 != record.sha256 {
+            return Err(changed("its SHA-256", sha256, &record.sha256));
+        }
+        let fingerprint = digest::fingerprint(&self.read(&record)?.tensors);
+        if fingerprint != record.fingerprint {
+            return Err(changed(
+                "the fingerprint of its tensors",
+                fingerprint,
+                &record.fingerprint,
+            ));
+        }
+        Ok(record)
+    }
+
+    /// Removes the model `name`, also a damaged one.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        let slot = self.lock(name, &mut |_| Ok(()))?;
+        let mut found = false;
+        // The JSON first: without it the rest is no model.
+        for path in [self.record_path(name), self.tensors_path(name)] {
+            match fs::remove_file(&path) {
+                Ok(()) => found = true,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                Err(error) => return Err(Error::io(&path, &error)),
+            }
+        }
+        drop(slot);
+        if found {
+            Ok(())
+        } else {
+            Err(self.not_installed(name))
+        }
+    }
+
+    /// Installs `checkpoint` as `name`, replacing a model of that name.
+    pub fn install(
+        &self,
+        name: &str,
+        checkpoint: &Checkpoint,
+        variant: &Variant,
+        from: Provenance,
+    ) -> Result<Record> {
+        self.lock(name, &mut |_| Ok(()))?
+            .install(checkpoint, variant, from)
+    }
+
+    /// Takes the lock of the model `name`, waiting for another process if there is one.
+    pub fn lock(&self, name: &str, events: &mut Events<'_>) -> Result<Slot<'_>> {
+        check_name(name)?;
+        let folder = self.models();
+        fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, &error))?;
+        let path = folder.join(format!(".lock-{name}"));
+        let io = |error: io::Error| Error::io(&path, &error);
+        let lock = File::options()
+            .create(true)
+            .append(true)
+            .open(&path)
+            .map_err(io)?;
+        match lock.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                events(Event::Note(&format!(
+                    "waiting for another dino that is installing {name}"
+                )))?;
+                lock.lock().map_err(io)?;
+            }
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let slot = Slot {
+            store: self,
+            name: name.to_owned(),
+            workdir: folder.join(format!(".tmp-{name}")),
+            _lock: lock,
+        };
+        slot.clear()?;
+        fs::create_dir(&slot.workdir).map_err(|error| Error::io(&slot.workdir, &error))?;
+        Ok(slot)
+    }
+
+    /// The error for a model that is not there.
+    pub fn not_installed(&self, name: &str) -> Error {
+        Error::Model(format!(
+            "{name} is not installed in {}; `dino models list` shows what is",
+            self.root.display()
+        ))
+    }
+}
+
+/// The right to change one model, held until dropped, and a scratch folder beside it.
+pub struct Slot<'a> {
+    store: &'a Store,
+    name: String,
+    workdir: PathBuf,
+    _lock: File,
+}
+
+impl Slot<'_> {
+    /// An empty folder on the store's disk, gone with the slot.
+    pub fn workdir(&self) -> &Path {
+        &self.workdir
+    }
+
+    /// A file beside the models that outlives the slot, for a download to be resumed.
+    pub fn partial(&self) -> PathBuf {
+        self.store.models().join(format!(".part-{}", self.name))
+    }
+
+    /// Writes the tensors and then the record.
+    pub fn install(
+        &self,
+        checkpoint: &Checkpoint,
+        variant: &Variant,
+        from: Provenance,
+    ) -> Result<Record> {
+        checkpoint.validate(&variant.config)?;
+        let written = self.workdir.join("tensors");
+        tensorfile::write(&written, &checkpoint.tensors)?;
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |error: io::Error| Error::io(path, &error)
+        };
+        let record = Record {
+            format: FORMAT,
+            name: self.name.clone(),
+            variant: variant.name.to_owned(),
+            source: from.source,
+            license: from.license,
+            sha256: digest::file_sha256(&written)?,
+            fingerprint: digest::fingerprint(&checkpoint.tensors),
+            bytes: fs::metadata(&written).map_err(io(&written))?.len(),
+            imported_at: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        };
+        let json = self.workdir.join("record");
+        let text = serde_json::to_string_pretty(&record)
+            .map_err(|error| Error::file(&json, error.to_string()))?;
+        fs::write(&json, text + "\n")
+            .and_then(|()| File::open(&json)?.sync_all())
+            .map_err(io(&json))?;
+
+        // A record left from before must not vouch for the new tensors.
+        let target = self.store.record_path(&self.name);
+        match fs::remove_file(&target) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(Error::io(&target, &error));
+            }
+            _ => {}
+        }
+        let tensors = self.store.tensors_path(&self.name);
+        fs::rename(&written, &tensors).map_err(io(&tensors))?;
+        fs::rename(&json, &target).map_err(io(&target))?;
+        #[cfg(unix)]
+        File::open(self.store.models())
+            .and_then(|folder| folder.sync_all())
+            .map_err(io(&self.store.models()))?;
+        Ok(record)
+    }
+
+    fn clear(&self) -> Result<()> {
+        match fs::remove_dir_all(&self.workdir) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(Error::io(&self.workdir, &error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl Drop for Slot<'_> {
+    fn drop(&mut self) {
+        // What cannot be removed now is removed by the next run.
+        let _ = self.clear();
+    }
+}
+
+/// Names are file names everywhere: lower-case letters, digits, `.`, `_`, `-`, starting with a letter or digit.
+pub fn check_name(name: &str) -> Result<()> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let fine = bytes.first().is_some_and(|first| good(*first))
+        && bytes.len() <= 64
+        && bytes
+            .iter()
+            .all(|byte| good(*byte) || b"._-".contains(byte));
+    if fine {
+        Ok(())
+    } else {
+        Err(Error::Usage(format!(
+            "`{name}` cannot name a model; expected up to 64 lower-case letters, digits, `.`, `_` and `-`, \
+             beginning with a letter or digit"
+        )))
+    }
+}
+
+/// The reason alone, where the path is named by the caller.
+fn without_path(error: &Error) -> String {
+    match error {
+        Error::File { why, .. } => why.clone(),
+        other => other.to_string(),
+    }
+}

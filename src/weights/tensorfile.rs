@@ -1,0 +1,177 @@
+//! Safetensors files, read tensor by tensor so that a model of four gigabytes needs four, not eight.
+//!
+//! A header is believed only as far as the file is long: a lying one costs nothing.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::Path;
+
+use candle_core::{DType, Device, Tensor};
+use safetensors::tensor::Metadata;
+
+use crate::error::{Error, Result};
+
+/// Longest header the format allows.
+const MAX_HEADER: u64 = 100_000_000;
+
+/// An open file, its header read and checked against its length.
+pub struct TensorFile {
+    file: File,
+    data_start: u64,
+    metadata: Metadata,
+}
+
+/// Whether a file that starts with these bytes is meant as a safetensors file; [`TensorFile::open`] tells if it is one.
+pub fn looks_like(start: &[u8]) -> bool {
+    start.get(8) == Some(&b'{')
+}
+
+impl TensorFile {
+    /// Opens `path` and reads its header.
+    pub fn open(path: &Path) -> Result<Self> {
+        let bad =
+            |why: &str| Error::file(path, format!("{why}; expected a whole safetensors file"));
+        let io = |error| Error::io(path, &error);
+        let mut file = File::open(path).map_err(io)?;
+        let length = file.metadata().map_err(io)?.len();
+        let mut start = [0; 8];
+        file.read_exact(&mut start)
+            .map_err(|_| bad("shorter than eight bytes"))?;
+        let header = u64::from_le_bytes(start);
+        if header > MAX_HEADER.min(length.saturating_sub(8)) {
+            return Err(bad(&format!(
+                "claims a header of {header} bytes in a file of {length}"
+            )));
+        }
+        let mut text = vec![0; header as usize];
+        file.read_exact(&mut text).map_err(io)?;
+        // Deserialising also checks that offsets follow each other and fit the shapes.
+        let metadata: Metadata = serde_json::from_slice(&text)
+            .map_err(|error| bad(&format!("its header is wrong ({error})")))?;
+        let data_start = 8 + header;
+        let expected = data_start + metadata.data_len() as u64;
+        if expected != length {
+            return Err(bad(&format!(
+                "is {length} bytes long where its header promises {expected}"
+            )));
+        }
+        Ok(TensorFile {
+            file,
+            data_start,
+            metadata,
+        })
+    }
+
+    /// Names and shapes.
+    pub fn shapes(&self) -> BTreeMap<String, Vec<usize>> {
+        self.metadata
+            .tensors()
+            .into_iter()
+            .map(|(name, info)| (name, info.shape.clone()))
+            .collect()
+    }
+
+    /// Reads every tensor that `wanted` says yes to.
+    pub fn read(
+        mut self,
+        path: &Path,
+        wanted: impl Fn(&str) -> bool,
+    ) -> Result<BTreeMap<String, Tensor>> {
+        let mut tensors = BTreeMap::new();
+        for name in self
+            .metadata
+            .offset_keys()
+            .into_iter()
+            .filter(|name| wanted(name))
+        {
+            let Some(info) = self.metadata.info(&name) else {
+                continue;
+            };
+            let dtype = DType::try_from(info.dtype).map_err(|_| {
+                Error::file(
+                    path,
+                    format!("`{name}` holds {} numbers; expected floats", info.dtype),
+                )
+            })?;
+            let (start, end) = info.data_offsets;
+            let mut bytes = vec![0; end - start];
+            self.file
+                .seek(SeekFrom::Start(self.data_start + start as u64))
+                .and_then(|_| self.file.read_exact(&mut bytes))
+                .map_err(|error| Error::io(path, &error))?;
+            let tensor = Tensor::from_raw_buffer(&bytes, dtype, &info.shape, &Device::Cpu)?;
+            tensors.insert(name, tensor);
+        }
+        Ok(tensors)
+    }
+}
+
+/// Writes `tensors` to a new file `path` and makes sure that they are on the disk.
+pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
+    let pairs = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
+    safetensors::serialize_to_file(pairs, None, path).map_err(|error| match error {
+        safetensors::SafeTensorError::IoError(error) => Error::io(path, &error),
+        other => Error::file(path, other.to_string()),
+    })?;
+    File::open(path)
+        .and_then(|file| file.sync_all())
+        .map_err(|error| Error::io(path, &error))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn error_for(bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        std::fs::write(&path, bytes).unwrap();
+        TensorFile::open(&path).err().unwrap().to_string()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_with_nan_and_type() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.safetensors");
+        let values = Tensor::new(&[[1f32, f32::NAN], [-0.0, 4.0]], &Device::Cpu).unwrap();
+        // A transposed view must be written in its own order.
+        let tensors = BTreeMap::from([
+            ("half".to_owned(), values.to_dtype(DType::BF16).unwrap()),
+            ("turned".to_owned(), values.t().unwrap()),
+        ]);
+        write(&path, &tensors).unwrap();
+        let back = TensorFile::open(&path)
+            .unwrap()
+            .read(&path, |_| true)
+            .unwrap();
+        assert_eq!(back["half"].dtype(), DType::BF16);
+        let turned: Vec<Vec<f32>> = back["turned"].to_vec2().unwrap();
+        assert!(
+            turned[0][0] == 1.0 && turned[1][0].is_nan() && turned[1][1] == 4.0,
+            "{turned:?}"
+        );
+    }
+
+    #[test]
+    fn broken_files_are_refused_without_reading_them() {
+        assert!(error_for(b"").contains("shorter than eight bytes"));
+        let lie = [1_000_000_000u64.to_le_bytes().as_slice(), b"{}"].concat();
+        assert!(error_for(&lie).contains("claims a header of 1000000000 bytes in a file of 10"));
+        let junk = [2u64.to_le_bytes().as_slice(), b"{]"].concat();
+        assert!(error_for(&junk).contains("its header is wrong"));
+        let header = |text: &str, data: usize| {
+            let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+            bytes.extend(text.as_bytes());
+            bytes.extend(vec![0; data]);
+            bytes
+        };
+        let one = r#"{"a":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
+        assert!(error_for(&header(one, 7)).contains("where its header promises"));
+        let misfit = r#"{"a":{"dtype":"F32","shape":[3],"data_offsets":[0,8]}}"#;
+        assert!(error_for(&header(misfit, 8)).contains("its header is wrong"));
+        let huge = r#"{"a":{"dtype":"F32","shape":[4611686018427387904,4],"data_offsets":[0,8]}}"#;
+        assert!(error_for(&header(huge, 8)).contains("its header is wrong"));
+    }
+}

