@@ -36,7 +36,7 @@ Examples:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    Pca(PcaArgs),
+    Pca(Box<PcaArgs>),
     #[command(subcommand)]
     Models(ModelsCommand),
     /// Show version, devices, threads, the model store and what is in it

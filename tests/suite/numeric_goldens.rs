@@ -1,12 +1,10 @@
 //! Resizers against OpenCV, Pillow and PyTorch, and the PCA against numpy (`tests/goldens/{resize,pca}.py`).
 
-#[path = "common/goldens.rs"]
-mod goldens;
 
 use dino::backbone::Grid;
 use dino::pca::{Basis, Moments, Sampler, foreground, quantile};
 use dino::preprocess::resize::{Resample, resize_rgb};
-use goldens::{Golden, max_abs};
+use crate::goldens::{Golden, max_abs};
 use image::RgbImage;
 
 fn golden_image(golden: &Golden) -> RgbImage {
@@ -142,7 +140,7 @@ fn upscaling_agrees_with_pytorch() {
                 .tensor(&format!("map.{width}x{height}.{name}"))
                 .permute((1, 2, 0))
                 .unwrap();
-            let expected = goldens::numbers(&expected.contiguous().unwrap());
+            let expected = crate::goldens::numbers(&expected.contiguous().unwrap());
             let seen = Mutex::new(Vec::new());
             rayon::ThreadPoolBuilder::new()
                 .num_threads(1)

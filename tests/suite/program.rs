@@ -1,11 +1,11 @@
 //! Runs the built binary as a user would.
 
-#![allow(dead_code)] // Each test file uses its own part of this.
-
 use std::ffi::OsStr;
+use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
+use std::sync::OnceLock;
 
 /// What came out of a run.
 pub struct Run {
@@ -54,6 +54,11 @@ impl Run {
     }
 }
 
+/// A photograph of `samples/`.
+pub fn sample(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+}
+
 /// The program, not run yet, in a quiet environment.
 pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dino"));
@@ -61,7 +66,8 @@ pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
         .args(args)
         .stdin(Stdio::null())
         .env_remove("RAYON_NUM_THREADS")
-        .env_remove("NO_COLOR");
+        .env_remove("NO_COLOR")
+        .env_remove("DINO_MODEL");
     command
 }
 
@@ -73,6 +79,26 @@ pub fn dino<S: AsRef<OsStr>>(args: &[S]) -> Run {
 /// Runs `dino` in `folder`.
 pub fn dino_in<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
     finish(command(args).current_dir(folder), b"")
+}
+
+/// Runs `dino` in `folder` with the real backbone at hand.
+pub fn dino_with_model<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
+    finish(command(args).current_dir(folder).env("DINO_HOME", store_with_focus()), b"")
+}
+
+/// A store that holds `vits14-focus`, pulled once with the machine's package client and shared by all tests and
+/// later runs. Tests must not change it.
+pub fn store_with_focus() -> &'static Path {
+    static STORE: OnceLock<PathBuf> = OnceLock::new();
+    STORE.get_or_init(|| {
+        let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("store-with-focus");
+        std::fs::create_dir_all(&home).unwrap();
+        let lock = File::create(home.join("test-lock")).unwrap();
+        lock.lock().unwrap();
+        let run = finish(command(&["models", "pull", "vits14-focus"]).env("DINO_HOME", &home), b"");
+        assert_eq!(run.code(), 0, "vits14-focus could not be pulled (pip and its index are needed): {}", run.stderr);
+        home
+    })
 }
 
 /// Runs a prepared command with `input` on its stdin.

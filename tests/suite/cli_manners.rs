@@ -2,11 +2,11 @@
 
 #![allow(clippy::unwrap_used)]
 
-mod common;
+
 
 use std::process::Stdio;
 
-use common::{command, dino};
+use crate::program::{command, dino, finish};
 
 /// Every command, as it is typed.
 const COMMANDS: &[&[&str]] = &[&["pca"], &["models"], &["info"], &["completions"], &["man"]];
@@ -100,7 +100,7 @@ fn bash_accepts_its_completions() {
     assert!(bash.status.success());
     let check = r#"source /dev/stdin && complete -p dino"#;
     let mut shell = std::process::Command::new("bash");
-    let run = common::finish(shell.args(["--norc", "-c", check]), &script).expect_code(0);
+    let run = finish(shell.args(["--norc", "-c", check]), &script).expect_code(0);
     assert!(run.lines()[0].ends_with("dino"));
 }
 

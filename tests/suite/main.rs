@@ -1,0 +1,13 @@
+//! The tests that need more than one module: goldens, the real backbone, and the built program as a user runs it.
+//!
+//! One binary, because linking costs more than running.
+#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
+
+mod goldens;
+mod program;
+
+mod backbone_goldens;
+mod cli_manners;
+mod numeric_goldens;
+mod pca;
+mod real_features;
