@@ -352,6 +352,11 @@ impl Slot<'_> {
             .and_then(|()| File::open(&json)?.sync_all())
             .map_err(io(&json))?;
 
+        // Temporary files are private; a store may serve many users, so the tensors get what the umask gives the JSON.
+        fs::metadata(&json)
+            .and_then(|like| fs::set_permissions(&written, like.permissions()))
+            .map_err(io(&written))?;
+
         // A record left from before must not vouch for the new tensors.
         let target = self.store.record_path(&self.name);
         match fs::remove_file(&target) {
