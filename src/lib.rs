@@ -3,7 +3,7 @@
 //! Data flows one way:
 //!
 //! ```text
-//! inputs -> preprocess -> backbone -> pca -> render -> output
+//! inputs -> preprocess -> backbone -> pca | head -> postprocess -> render -> output
 //! ```
 //!
 //! [`pipeline`] runs the first three stages over many photos; [`weights`] brings a backbone's tensors. The modules
@@ -14,6 +14,7 @@ pub mod batch;
 pub mod console;
 pub mod device;
 pub mod error;
+pub mod head;
 pub mod inputs;
 pub mod interrupt;
 pub mod output;

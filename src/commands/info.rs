@@ -1,6 +1,7 @@
 //! `dino info`: what this build is, and what it finds on this machine.
 
 use dino::console::Console;
+use dino::weights::Store;
 use dino::{Result, device};
 use serde::Serialize;
 
@@ -41,7 +42,14 @@ impl Info {
 
 /// The model store's folder and the names in it.
 fn installed() -> (Option<String>, Vec<String>) {
-    (None, Vec::new())
+    let Ok(store) = Store::open() else {
+        return (None, Vec::new());
+    };
+    let names = store.list().unwrap_or_default().into_iter();
+    (
+        Some(store.root().display().to_string()),
+        names.map(|(name, _)| name).collect(),
+    )
 }
 
 /// Prints the facts, as aligned lines or as one JSON object.

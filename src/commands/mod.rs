@@ -3,6 +3,7 @@
 mod basis;
 mod info;
 mod model;
+mod models;
 mod pca;
 mod shell;
 
@@ -15,7 +16,7 @@ use crate::cli::Command;
 pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
         Command::Pca(args) => pca::run(&args, console),
-        Command::Models(_) => Err(dino::Error::Usage("dino models is not there yet".into())),
+        Command::Models(command) => models::run(&command, console),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),
         Command::Man => shell::man(console),

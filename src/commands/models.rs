@@ -4,13 +4,14 @@ use std::io;
 use std::path::Path;
 
 use dino::backbone::variants::{self, Source, VARIANTS, Variant};
-use dino::console::{Console, Progress};
+use dino::console::Console;
 use dino::weights::wheel::Wheel;
-use dino::weights::{self, Event, Hub, Installed, Record, Store};
-use dino::{Error, Result, interrupt};
+use dino::weights::{self, Hub, Installed, Record, Store};
+use dino::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::cli::ModelsCommand;
+use crate::commands::model;
 
 /// Runs one of the commands.
 pub fn run(command: &ModelsCommand, console: &Console) -> Result<u8> {
@@ -21,22 +22,6 @@ pub fn run(command: &ModelsCommand, console: &Console) -> Result<u8> {
         ModelsCommand::Import { file, name } => import(&store, file, name.as_deref(), console),
         ModelsCommand::Info { name, verify, json } => info(&store, name, *verify, *json, console),
         ModelsCommand::Rm { names } => each(names, console, |name| store.remove(name)),
-    }
-}
-
-/// Shows what the weights module tells on the console, and stops it after Ctrl-C.
-pub fn reporter(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> + '_ {
-    let mut bar: Option<Progress> = None;
-    move |event| {
-        match event {
-            Event::Note(text) => console.note(text),
-            Event::Progress { label, done, total } => {
-                bar.get_or_insert_with(|| console.progress_bytes(total, label))
-                    .set(done);
-            }
-            Event::ProgressEnd => bar = None,
-        }
-        interrupt::check()
     }
 }
 
@@ -65,13 +50,18 @@ fn each(
 fn pull(store: &Store, names: &[String], console: &Console) -> Result<u8> {
     let hub = Hub::from_env()?;
     each(names, console, |name| {
-        let installed = weights::pull(store, weights::known(name)?, &hub, &mut reporter(console))?;
+        let installed = weights::pull(
+            store,
+            weights::known(name)?,
+            &hub,
+            &mut model::events(console),
+        )?;
         tell(store, &installed, console)
     })
 }
 
 fn import(store: &Store, file: &Path, name: Option<&str>, console: &Console) -> Result<u8> {
-    let events = &mut reporter(console);
+    let events = &mut model::events(console);
     let installed = if file == Path::new("-") {
         weights::import_stream(store, &mut io::stdin().lock(), name, events)?
     } else {

@@ -2,8 +2,6 @@
 
 #![allow(clippy::unwrap_used)]
 
-
-
 use std::process::Stdio;
 
 use crate::program::{command, dino, finish};

@@ -1,10 +1,9 @@
 //! Resizers against OpenCV, Pillow and PyTorch, and the PCA against numpy (`tests/goldens/{resize,pca}.py`).
 
-
+use crate::goldens::{Golden, max_abs};
 use dino::backbone::Grid;
 use dino::pca::{Basis, Moments, Sampler, foreground, quantile};
 use dino::preprocess::resize::{Resample, resize_rgb};
-use crate::goldens::{Golden, max_abs};
 use image::RgbImage;
 
 fn golden_image(golden: &Golden) -> RgbImage {

@@ -18,7 +18,9 @@ fn text(path: &Path) -> &str {
 }
 
 fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref()).unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display())).into_rgb8()
+    image::open(path.as_ref())
+        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
+        .into_rgb8()
 }
 
 /// The values of a float32 `.npy` and its shape.
@@ -29,7 +31,10 @@ fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
 }
 
 fn json(run: &Run) -> Vec<Value> {
-    run.lines().iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+    run.lines()
+        .iter()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 #[test]
@@ -40,27 +45,65 @@ fn a_photo_becomes_a_picture_of_its_own_size() {
     let found = picture(folder.path().join("dino-out/chelsea.pca.png"));
     assert_eq!(found.dimensions(), (451, 300));
     // Eye and background are different parts, so they have different colours.
-    let distance: i32 = found.get_pixel(165, 125).0.iter().zip(found.get_pixel(430, 250).0).map(|(&a, b)| (i32::from(a) - i32::from(b)).abs()).sum();
-    assert!(distance > 100, "eye {:?}, background {:?}", found.get_pixel(165, 125), found.get_pixel(430, 250));
+    let distance: i32 = found
+        .get_pixel(165, 125)
+        .0
+        .iter()
+        .zip(found.get_pixel(430, 250).0)
+        .map(|(&a, b)| (i32::from(a) - i32::from(b)).abs())
+        .sum();
+    assert!(
+        distance > 100,
+        "eye {:?}, background {:?}",
+        found.get_pixel(165, 125),
+        found.get_pixel(430, 250)
+    );
 }
 
 #[test]
 fn the_report_and_the_projections_agree() {
     let folder = tempdir().unwrap();
-    let run = pca(folder.path(), &[text(&sample("coffee.png")), "--raw", "--json", "--components", "1,2,4"]);
+    let run = pca(
+        folder.path(),
+        &[
+            text(&sample("coffee.png")),
+            "--raw",
+            "--json",
+            "--components",
+            "1,2,4",
+        ],
+    );
     let report = json(&run.expect_code(0)).remove(0);
     let (shape, values) = npy(folder.path().join("dino-out/coffee.pca.npy"));
-    let grid: Vec<u64> = report["grid"].as_array().unwrap().iter().map(|v| v.as_u64().unwrap()).collect();
+    let grid: Vec<u64> = report["grid"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_u64().unwrap())
+        .collect();
     assert_eq!(shape, [grid[0], grid[1], 3]);
     // Projections of the fitted set have mean zero and the reported variances, which fall.
     let n = (grid[0] * grid[1]) as f64;
-    let variances: Vec<f64> = report["variance"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap()).collect();
+    let variances: Vec<f64> = report["variance"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|v| v.as_f64().unwrap())
+        .collect();
     for (column, expected) in variances.iter().enumerate() {
-        let column: Vec<f64> = values.iter().skip(column).step_by(3).map(|&v| f64::from(v)).collect();
+        let column: Vec<f64> = values
+            .iter()
+            .skip(column)
+            .step_by(3)
+            .map(|&v| f64::from(v))
+            .collect();
         let mean = column.iter().sum::<f64>() / n;
         let variance = column.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / (n - 1.0);
         assert!(mean.abs() < 1e-3 * variance.sqrt(), "mean {mean}");
-        assert!((variance / expected - 1.0).abs() < 1e-4, "{variance} for {expected}");
+        assert!(
+            (variance / expected - 1.0).abs() < 1e-4,
+            "{variance} for {expected}"
+        );
     }
     assert!(variances.is_sorted_by(|a, b| a > b));
     assert_eq!(report["components"], serde_json::json!([1, 2, 4]));
@@ -72,42 +115,107 @@ fn the_report_and_the_projections_agree() {
 fn one_fit_over_many_gives_one_colour_one_meaning() {
     let folder = tempdir().unwrap();
     let (a, b) = (sample("chelsea.png"), sample("coffee.png"));
-    pca(folder.path(), &[text(&a), text(&b), "-o", "all", "--save-basis", "basis.safetensors"]).expect_code(0);
+    pca(
+        folder.path(),
+        &[
+            text(&a),
+            text(&b),
+            "-o",
+            "all",
+            "--save-basis",
+            "basis.safetensors",
+        ],
+    )
+    .expect_code(0);
     pca(folder.path(), &[text(&a), "-o", "one"]).expect_code(0);
-    pca(folder.path(), &[text(&a), text(&b), "-o", "each", "--fit", "each"]).expect_code(0);
-    pca(folder.path(), &[text(&a), "-o", "again", "--basis", "basis.safetensors"]).expect_code(0);
+    pca(
+        folder.path(),
+        &[text(&a), text(&b), "-o", "each", "--fit", "each"],
+    )
+    .expect_code(0);
+    pca(
+        folder.path(),
+        &[text(&a), "-o", "again", "--basis", "basis.safetensors"],
+    )
+    .expect_code(0);
     let of = |run: &str| picture(folder.path().join(run).join("chelsea.pca.png"));
-    assert_eq!(of("again"), of("all"), "a saved basis gives the colours of its fit");
-    assert_eq!(of("each"), of("one"), "--fit each is the fit of a photo alone");
+    assert_eq!(
+        of("again"),
+        of("all"),
+        "a saved basis gives the colours of its fit"
+    );
+    assert_eq!(
+        of("each"),
+        of("one"),
+        "--fit each is the fit of a photo alone"
+    );
     assert_ne!(of("all"), of("one"), "a joint fit knows the other photo");
 }
 
 #[test]
 fn batches_change_nothing() {
     let folder = tempdir().unwrap();
-    let files: Vec<PathBuf> = ["chelsea.png", "coffee.png", "astronaut.png"].map(sample).into();
-    let args: Vec<&str> = files.iter().map(|f| text(f)).chain(["--size", "112x84", "--raw"]).collect();
+    let files: Vec<PathBuf> = ["chelsea.png", "coffee.png", "astronaut.png"]
+        .map(sample)
+        .into();
+    let args: Vec<&str> = files
+        .iter()
+        .map(|f| text(f))
+        .chain(["--size", "112x84", "--raw"])
+        .collect();
     let run = |out: &str, batch: &str| {
-        let run = dino_with_model(folder.path(), &[&["pca"], &args[..], &["-o", out, "--batch-size", batch]].concat());
+        let run = dino_with_model(
+            folder.path(),
+            &[&["pca"], &args[..], &["-o", out, "--batch-size", batch]].concat(),
+        );
         run.expect_code(0);
         npy(folder.path().join(out).join("coffee.pca.npy")).1
     };
     let (one, three) = (run("one", "1"), run("three", "3"));
-    let worst = one.iter().zip(&three).map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
+    let worst = one
+        .iter()
+        .zip(&three)
+        .map(|(a, b)| (a - b).abs())
+        .fold(0.0, f32::max);
     assert!(worst < 1e-3, "{worst}");
 }
 
 #[test]
 fn foreground_paints_the_background_black() {
     let folder = tempdir().unwrap();
-    let run = pca(folder.path(), &[text(&sample("coffee.png")), "--foreground", "auto", "--json"]);
+    let run = pca(
+        folder.path(),
+        &[
+            text(&sample("coffee.png")),
+            "--foreground",
+            "auto",
+            "--json",
+        ],
+    );
     let report = json(&run.expect_code(0)).remove(0);
     let share = report["foreground_share"].as_f64().unwrap();
     assert!((0.05..0.9).contains(&share), "{share}");
     let found = picture(folder.path().join("dino-out/coffee.pca.png"));
-    assert_eq!(found.get_pixel(20, 20), &Rgb([0, 0, 0]), "the table's edge is background");
-    assert_ne!(found.get_pixel(300, 180), &Rgb([0, 0, 0]), "the cup is foreground");
-    let error = pca(folder.path(), &[text(&sample("coffee.png")), "--foreground", "1e9", "-o", "x"]);
+    assert_eq!(
+        found.get_pixel(20, 20),
+        &Rgb([0, 0, 0]),
+        "the table's edge is background"
+    );
+    assert_ne!(
+        found.get_pixel(300, 180),
+        &Rgb([0, 0, 0]),
+        "the cup is foreground"
+    );
+    let error = pca(
+        folder.path(),
+        &[
+            text(&sample("coffee.png")),
+            "--foreground",
+            "1e9",
+            "-o",
+            "x",
+        ],
+    );
     error.expect_code(2).expect_stderr("--foreground");
 }
 
@@ -127,8 +235,17 @@ fn pictures_beside_and_over_the_photo() {
     assert_eq!(both.dimensions(), (902, 300));
     assert_eq!(both.get_pixel(10, 10), original.get_pixel(10, 10));
     assert_eq!(both.get_pixel(451 + 10, 10), plain.get_pixel(10, 10));
-    let mixed = over.get_pixel(200, 100).0.iter().zip(original.get_pixel(200, 100).0).zip(plain.get_pixel(200, 100).0);
-    assert!(mixed.into_iter().all(|((&o, a), b)| (i32::from(o) * 2 - i32::from(a) - i32::from(b)).abs() <= 2));
+    let mixed = over
+        .get_pixel(200, 100)
+        .0
+        .iter()
+        .zip(original.get_pixel(200, 100).0)
+        .zip(plain.get_pixel(200, 100).0);
+    assert!(
+        mixed
+            .into_iter()
+            .all(|((&o, a), b)| (i32::from(o) * 2 - i32::from(a) - i32::from(b)).abs() <= 2)
+    );
     assert_ne!(nearest, plain);
 }
 
@@ -143,19 +260,32 @@ fn rotated_photos_give_the_upright_picture() {
             .encode_image(image)
             .unwrap();
         // An EXIF segment with one entry, the orientation, after the start marker.
-        let mut exif = b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
+        let mut exif =
+            b"\xff\xe1\x00\x22Exif\0\0MM\0\x2a\0\0\0\x08\0\x01\x01\x12\0\x03\0\0\0\x01\0".to_vec();
         exif.extend([orientation, 0, 0, 0, 0, 0, 0]);
         bytes.splice(2..2, exif);
         std::fs::write(folder.path().join(name), bytes).unwrap();
     };
     jpeg(&upright, 1, "upright.jpg");
     jpeg(&image::imageops::rotate270(&upright), 6, "turned.jpg");
-    pca(folder.path(), &["upright.jpg", "turned.jpg", "--fit", "each"]).expect_code(0);
+    pca(
+        folder.path(),
+        &["upright.jpg", "turned.jpg", "--fit", "each"],
+    )
+    .expect_code(0);
     let a = picture(folder.path().join("dino-out/upright.pca.png"));
     let b = picture(folder.path().join("dino-out/turned.pca.png"));
     assert_eq!(a.dimensions(), b.dimensions());
-    let differs = a.iter().zip(b.iter()).map(|(x, y)| f64::from(x.abs_diff(*y))).sum::<f64>() / a.len() as f64;
-    assert!(differs < 6.0, "the pictures differ by {differs:.1} levels on average");
+    let differs = a
+        .iter()
+        .zip(b.iter())
+        .map(|(x, y)| f64::from(x.abs_diff(*y)))
+        .sum::<f64>()
+        / a.len() as f64;
+    assert!(
+        differs < 6.0,
+        "the pictures differ by {differs:.1} levels on average"
+    );
 }
 
 #[test]
@@ -163,14 +293,24 @@ fn odd_sizes_work() {
     let folder = tempdir().unwrap();
     for (width, height) in [(1, 1), (3000, 40), (40, 3000), (13, 15)] {
         let name = format!("{width}x{height}.png");
-        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 99])).save(folder.path().join(&name)).unwrap();
+        RgbImage::from_fn(width, height, |x, y| Rgb([x as u8, y as u8, 99]))
+            .save(folder.path().join(&name))
+            .unwrap();
         let run = dino_with_model(folder.path(), &["pca", "--size", "56", &name]).expect_code(0);
         let found = picture(folder.path().join(&run.lines()[0]));
         assert_eq!(found.dimensions(), (width, height));
     }
-    let run = dino_with_model(folder.path(), &["pca", "--size", "56", "3000x40.png", "--force"]).expect_code(0);
+    let run = dino_with_model(
+        folder.path(),
+        &["pca", "--size", "56", "3000x40.png", "--force"],
+    )
+    .expect_code(0);
     run.expect_stderr("four squares");
-    dino_with_model(folder.path(), &["pca", "--size", "native", "40x3000.png", "--force"]).expect_code(0);
+    dino_with_model(
+        folder.path(),
+        &["pca", "--size", "native", "40x3000.png", "--force"],
+    )
+    .expect_code(0);
 }
 
 #[test]
@@ -188,9 +328,14 @@ fn wrong_wishes_are_explained() {
         (&["--model", "vitx"], "vitx"),
         (&["--basis", "a", "--whiten"], "--basis"),
     ] {
-        pca(folder.path(), &[&[text(&photo)], args].concat()).expect_code(2).expect_stderr(words);
+        pca(folder.path(), &[&[text(&photo)], args].concat())
+            .expect_code(2)
+            .expect_stderr(words);
     }
-    assert!(!folder.path().join("dino-out").exists(), "nothing was written");
+    assert!(
+        !folder.path().join("dino-out").exists(),
+        "nothing was written"
+    );
 }
 
 #[test]
@@ -198,15 +343,38 @@ fn a_basis_refuses_what_it_does_not_fit() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     std::fs::write(folder.path().join("junk"), b"not a basis").unwrap();
-    pca(folder.path(), &[text(&photo), "--basis", "junk"]).expect_code(1).expect_stderr("--save-basis");
-    pca(folder.path(), &[text(&photo), "--basis", "none"]).expect_code(1).expect_stderr("none");
-    pca(folder.path(), &[text(&photo), "--save-basis", "b.safetensors", "--layer", "3"]).expect_code(0);
-    pca(folder.path(), &[text(&photo), "--save-basis", "b.safetensors"]).expect_code(2).expect_stderr("--force");
+    pca(folder.path(), &[text(&photo), "--basis", "junk"])
+        .expect_code(1)
+        .expect_stderr("--save-basis");
+    pca(folder.path(), &[text(&photo), "--basis", "none"])
+        .expect_code(1)
+        .expect_stderr("none");
+    pca(
+        folder.path(),
+        &[
+            text(&photo),
+            "--save-basis",
+            "b.safetensors",
+            "--layer",
+            "3",
+        ],
+    )
+    .expect_code(0);
+    pca(
+        folder.path(),
+        &[text(&photo), "--save-basis", "b.safetensors"],
+    )
+    .expect_code(2)
+    .expect_stderr("--force");
     // The same file with another model's fingerprint.
     let mut bytes = std::fs::read(folder.path().join("b.safetensors")).unwrap();
     let at = bytes.windows(11).position(|w| w == b"fingerprint").unwrap() + 16;
     bytes[at] = if bytes[at] == b'0' { b'1' } else { b'0' };
     std::fs::write(folder.path().join("other.safetensors"), bytes).unwrap();
-    let run = pca(folder.path(), &[text(&photo), "--basis", "other.safetensors", "-o", "x"]);
-    run.expect_code(1).expect_stderr("was fitted with vits14-focus");
+    let run = pca(
+        folder.path(),
+        &[text(&photo), "--basis", "other.safetensors", "-o", "x"],
+    );
+    run.expect_code(1)
+        .expect_stderr("was fitted with vits14-focus");
 }

@@ -56,7 +56,9 @@ impl Run {
 
 /// A photograph of `samples/`.
 pub fn sample(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("samples").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("samples")
+        .join(name)
 }
 
 /// The program, not run yet, in a quiet environment.
@@ -83,7 +85,12 @@ pub fn dino_in<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
 
 /// Runs `dino` in `folder` with the real backbone at hand.
 pub fn dino_with_model<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
-    finish(command(args).current_dir(folder).env("DINO_HOME", store_with_focus()), b"")
+    finish(
+        command(args)
+            .current_dir(folder)
+            .env("DINO_HOME", store_with_focus()),
+        b"",
+    )
 }
 
 /// A store that holds `vits14-focus`, pulled once with the machine's package client and shared by all tests and
@@ -95,8 +102,16 @@ pub fn store_with_focus() -> &'static Path {
         std::fs::create_dir_all(&home).unwrap();
         let lock = File::create(home.join("test-lock")).unwrap();
         lock.lock().unwrap();
-        let run = finish(command(&["models", "pull", "vits14-focus"]).env("DINO_HOME", &home), b"");
-        assert_eq!(run.code(), 0, "vits14-focus could not be pulled (pip and its index are needed): {}", run.stderr);
+        let run = finish(
+            command(&["models", "pull", "vits14-focus"]).env("DINO_HOME", &home),
+            b"",
+        );
+        assert_eq!(
+            run.code(),
+            0,
+            "vits14-focus could not be pulled (pip and its index are needed): {}",
+            run.stderr
+        );
         home
     })
 }

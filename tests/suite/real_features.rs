@@ -16,12 +16,30 @@ const GATE: f64 = 5e-4;
 fn features_of_real_photos_agree_with_transformers() {
     let golden = Golden::load("focus");
     let store = Store::at(store_with_focus());
-    let model = load(&store, Some("vits14-focus"), Fetch { offline: true }, &mut |_| Ok(())).unwrap();
-    let backbone =
-        Backbone::new(model.variant.config, &model.checkpoint, &Device::Cpu, DType::F32).unwrap();
-    let preprocessor =
-        Preprocessor { size: SizeRule::Native, resample: Resample::Bicubic, patch_size: 14 };
-    let channels: Vec<usize> = golden.numbers("channels").iter().map(|&c| c as usize).collect();
+    let model = load(
+        &store,
+        Some("vits14-focus"),
+        Fetch { offline: true },
+        &mut |_| Ok(()),
+    )
+    .unwrap();
+    let backbone = Backbone::new(
+        model.variant.config,
+        &model.checkpoint,
+        &Device::Cpu,
+        DType::F32,
+    )
+    .unwrap();
+    let preprocessor = Preprocessor {
+        size: SizeRule::Native,
+        resample: Resample::Bicubic,
+        patch_size: 14,
+    };
+    let channels: Vec<usize> = golden
+        .numbers("channels")
+        .iter()
+        .map(|&c| c as usize)
+        .collect();
     let layers = [
         ("block2", 2, false),
         ("block5", 5, false),
@@ -35,24 +53,37 @@ fn features_of_real_photos_agree_with_transformers() {
         let source = Source::named(sample(&format!("{photo}.png")));
         let rgb = decode(&source, &DecodeLimits::default()).unwrap().rgb;
         let prepared = preprocessor.prepare(&rgb).unwrap();
-        let features = backbone.forward(&Prepared::stack(&[&prepared]).unwrap(), &requests).unwrap();
+        let features = backbone
+            .forward(&Prepared::stack(&[&prepared]).unwrap(), &requests)
+            .unwrap();
         let positions = golden.numbers(&format!("{photo}.tokens"));
         for (layer, (name, ..)) in features.layers.iter().zip(layers) {
             let tokens = numbers(&layer.patch_tokens);
             let dim = backbone.config().dim;
             let pick = |row: &[f64]| channels.iter().map(|&c| row[c]).collect::<Vec<_>>();
-            let found: Vec<f64> =
-                positions.iter().flat_map(|&p| pick(&tokens[p as usize * dim..][..dim])).collect();
+            let found: Vec<f64> = positions
+                .iter()
+                .flat_map(|&p| pick(&tokens[p as usize * dim..][..dim]))
+                .collect();
             let mut check = |what: &str, found: &[f64], key: &str| {
                 let difference = max_abs(found, &golden.numbers(key));
                 worst = worst.max(difference);
                 assert!(difference < GATE, "{photo} {name} {what}: {difference:e}");
             };
             check("patch tokens", &found, &format!("{photo}.{name}"));
-            check("cls token", &pick(&numbers(&layer.cls_token)), &format!("{photo}.{name}.cls"));
+            check(
+                "cls token",
+                &pick(&numbers(&layer.cls_token)),
+                &format!("{photo}.{name}.cls"),
+            );
             let mean = tokens.iter().sum::<f64>() / tokens.len() as f64;
-            let variance = tokens.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / tokens.len() as f64;
-            check("mean and std", &[mean, variance.sqrt()], &format!("{photo}.{name}.mean_std"));
+            let variance =
+                tokens.iter().map(|v| (v - mean).powi(2)).sum::<f64>() / tokens.len() as f64;
+            check(
+                "mean and std",
+                &[mean, variance.sqrt()],
+                &format!("{photo}.{name}.mean_std"),
+            );
         }
     }
     println!("largest difference from transformers in f64: {worst:.1e}");

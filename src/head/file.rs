@@ -1,0 +1,217 @@
+//! A head as the bytes of one self-describing safetensors file.
+//!
+//! Tensors: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
+//! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block,
+//! the patch token and then (if the head reads it) the cls token. The JSON stands under `dino.head`.
+
+use std::collections::HashMap;
+
+use safetensors::tensor::{Dtype, SafeTensors, TensorView};
+
+use crate::head::linear::{Dense, Head};
+use crate::head::meta::HeadMeta;
+
+const KEY: &str = "dino.head";
+
+/// Serialises `head`.
+pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
+    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
+    let mut add = |prefix: &str, layer: &Dense| {
+        let bytes = |values: &[f32]| {
+            values
+                .iter()
+                .flat_map(|v| v.to_le_bytes())
+                .collect::<Vec<u8>>()
+        };
+        tensors.push((
+            format!("{prefix}weight"),
+            vec![layer.outputs(), layer.inputs],
+            bytes(&layer.weight),
+        ));
+        tensors.push((
+            format!("{prefix}bias"),
+            vec![layer.outputs()],
+            bytes(&layer.bias),
+        ));
+    };
+    if let Some(hidden) = &head.hidden {
+        add("hidden.", hidden);
+    }
+    add("", &head.output);
+    let views = tensors
+        .iter()
+        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
+        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
+        .map_err(|e| e.to_string())?;
+    let json = serde_json::to_string(&head.meta).map_err(|e| e.to_string())?;
+    safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
+        .map_err(|e| e.to_string())
+}
+
+/// Reads what [`to_bytes`] wrote. An error says what is wrong with the file, without its name.
+pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
+    let not_ours = "is not a head; expected a .safetensors file written by `dino train`";
+    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
+    let json = header
+        .metadata()
+        .as_ref()
+        .and_then(|m| m.get(KEY))
+        .ok_or(not_ours)?;
+    let meta: HeadMeta = serde_json::from_str(json).map_err(|e| format!("{not_ours} ({e})"))?;
+    if let Some(problem) = meta.problem() {
+        return Err(problem);
+    }
+    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
+    let hidden = match file.names().contains(&"hidden.weight") {
+        true => Some(read_layer(&file, "hidden.")?),
+        false => None,
+    };
+    let output = read_layer(&file, "")?;
+    let known = if hidden.is_some() { 4 } else { 2 };
+    if file.len() != known {
+        return Err(format!("has {} tensors, expected {known}", file.len()));
+    }
+    if output.outputs() != meta.outputs() {
+        return Err(format!(
+            "gives {} scores, but names {} bins or classes",
+            output.outputs(),
+            meta.outputs()
+        ));
+    }
+    if let Some(hidden) = &hidden
+        && hidden.outputs() != output.inputs
+    {
+        return Err(format!(
+            "has a hidden layer of {}, but an output layer for {}",
+            hidden.outputs(),
+            output.inputs
+        ));
+    }
+    Ok(Head {
+        meta,
+        hidden,
+        output,
+    })
+}
+
+fn read_layer(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
+    let (weight, shape) = read(file, &format!("{prefix}weight"), 2)?;
+    let (bias, _) = read(file, &format!("{prefix}bias"), 1)?;
+    if bias.len() != shape[0] || weight.is_empty() {
+        return Err(format!(
+            "has {prefix}weight of {shape:?}, but {prefix}bias of [{}]",
+            bias.len()
+        ));
+    }
+    Ok(Dense {
+        inputs: shape[1],
+        weight,
+        bias,
+    })
+}
+
+fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<f32>, Vec<usize>), String> {
+    let view = file
+        .tensor(name)
+        .map_err(|_| format!("has no tensor {name}"))?;
+    if view.dtype() != Dtype::F32 || view.shape().len() != rank {
+        return Err(format!(
+            "has {name} as {:?} {:?}, expected F32 of rank {rank}",
+            view.dtype(),
+            view.shape()
+        ));
+    }
+    let values: Vec<f32> = view
+        .data()
+        .chunks_exact(4)
+        .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+        .collect();
+    if values.iter().any(|v| !v.is_finite()) {
+        return Err(format!("has numbers in {name} that are not finite"));
+    }
+    Ok((values, view.shape().to_vec()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+pub(crate) mod tests {
+    use super::*;
+    use crate::head::meta::{Class, InputRecipe, Task};
+
+    /// Three classes over one block of width 2.
+    pub(crate) fn head() -> Head {
+        let class = |name: &str, level| Class {
+            name: name.into(),
+            color: [level; 3],
+        };
+        Head {
+            meta: HeadMeta {
+                format: 1,
+                name: "toy".into(),
+                task: Task::Segment {
+                    classes: vec![class("sky", 0), class("road", 9), class("car", 99)],
+                },
+                backbone: "vits14".into(),
+                fingerprint: "abc".into(),
+                blocks: vec![3],
+                norm: false,
+                cls: false,
+                input: InputRecipe {
+                    size: "518".into(),
+                    padding: "center".into(),
+                },
+                training: None,
+                metrics: vec![],
+            },
+            hidden: None,
+            output: Dense {
+                inputs: 2,
+                weight: vec![1.0, 0.0, 0.0, 1.0, -1.0, -1.0],
+                bias: vec![0.0, 0.5, 1.0],
+            },
+        }
+    }
+
+    #[test]
+    fn round_trip() {
+        let mut head = head();
+        assert_eq!(from_bytes(&to_bytes(&head).unwrap()).unwrap(), head);
+        head.hidden = Some(Dense {
+            inputs: 5,
+            weight: vec![0.5; 10],
+            bias: vec![1.0; 2],
+        });
+        assert_eq!(from_bytes(&to_bytes(&head).unwrap()).unwrap(), head);
+    }
+
+    #[test]
+    fn hostile_files_are_refused_in_words() {
+        let good = head();
+        let bytes = to_bytes(&good).unwrap();
+        for cut in [0, 7, 8, 50, bytes.len() - 1] {
+            assert!(from_bytes(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+        let refused = |change: fn(&mut Head), words: &str| {
+            let mut bad = head();
+            change(&mut bad);
+            let error = from_bytes(&to_bytes(&bad).unwrap()).unwrap_err();
+            assert!(error.contains(words), "{error}");
+        };
+        refused(|head| head.output.bias[1] = f32::NAN, "not finite");
+        refused(|head| head.meta.format = 9, "format 9");
+        refused(|head| head.meta.blocks = vec![], "blocks");
+        refused(|head| head.meta.input.size = "huge".into(), "huge");
+        refused(
+            |head| {
+                if let Task::Segment { classes } = &mut head.meta.task {
+                    classes.pop();
+                }
+            },
+            "3 scores",
+        );
+        // A header that claims a gigabyte.
+        let mut lying = bytes;
+        lying[..8].copy_from_slice(&(1u64 << 30).to_le_bytes());
+        assert!(from_bytes(&lying).is_err());
+    }
+}

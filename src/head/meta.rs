@@ -1,0 +1,230 @@
+//! What a head says about itself, as the JSON in its file.
+
+use serde::{Deserialize, Serialize};
+
+use crate::backbone::LayerRequest;
+
+/// Everything there is to know about a head but its numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct HeadMeta {
+    /// Version of this format.
+    pub format: u32,
+    /// What the head is called on the command line.
+    pub name: String,
+    /// What it predicts.
+    pub task: Task,
+    /// The backbone it was trained on, as `dino models list` names it.
+    pub backbone: String,
+    /// That backbone's tensor fingerprint.
+    pub fingerprint: String,
+    /// 0-based blocks whose patch tokens it reads, rising.
+    pub blocks: Vec<usize>,
+    /// Whether the backbone's final norm is applied to them.
+    pub norm: bool,
+    /// Whether each block's cls token follows its patch token.
+    pub cls: bool,
+    /// The input it was trained for.
+    pub input: InputRecipe,
+    /// How it was made.
+    pub training: Option<Training>,
+    /// What was measured.
+    #[serde(default)]
+    pub metrics: Vec<Metric>,
+}
+
+/// What a head predicts.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "lowercase")]
+pub enum Task {
+    /// Depth as an expectation over bins.
+    Depth {
+        /// The bin centres.
+        bins: Bins,
+        /// `m` for metres.
+        unit: String,
+        /// How much finer than the patch grid the bins are read out.
+        upsample: usize,
+    },
+    /// One class a pixel.
+    Segment {
+        /// By index.
+        classes: Vec<Class>,
+    },
+}
+
+/// Bin centres from `min` to `max`, both included.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Bins {
+    /// How they are spaced.
+    pub spacing: Spacing,
+    /// First centre.
+    pub min: f64,
+    /// Last centre.
+    pub max: f64,
+    /// Number of bins.
+    pub count: usize,
+}
+
+/// How bins are spaced.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Spacing {
+    /// Equal differences.
+    Linear,
+    /// Equal ratios.
+    Log,
+}
+
+/// A class and its colour.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// A plain English noun.
+    pub name: String,
+    /// Red, green, blue.
+    pub color: [u8; 3],
+}
+
+/// The input that a head was trained for.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct InputRecipe {
+    /// As `--size` reads it: a short side, `native`, or `WxH`.
+    pub size: String,
+    /// How sides are brought to multiples of the patch size.
+    pub padding: String,
+}
+
+/// How a head was made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Training {
+    /// Data sets with their licences.
+    pub data: Vec<String>,
+    /// The command that made it.
+    pub command: String,
+    /// Seed of everything random.
+    pub seed: u64,
+}
+
+/// Figures measured on one data set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Metric {
+    /// On what.
+    pub data: String,
+    /// Which figure.
+    pub name: String,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Bins {
+    /// The centres.
+    pub fn centres(&self) -> Vec<f32> {
+        let last = (self.count.max(2) - 1) as f64;
+        (0..self.count)
+            .map(|i| {
+                let t = i as f64 / last;
+                match self.spacing {
+                    Spacing::Linear => self.min + (self.max - self.min) * t,
+                    Spacing::Log => self.min * (self.max / self.min).powf(t),
+                }
+            })
+            .map(|centre| centre as f32)
+            .collect()
+    }
+}
+
+impl HeadMeta {
+    /// Scores a patch: bins or classes.
+    pub fn outputs(&self) -> usize {
+        match &self.task {
+            Task::Depth { bins, .. } => bins.count,
+            Task::Segment { classes } => classes.len(),
+        }
+    }
+
+    /// Numbers a patch that the first layer reads, for tokens of width `dim`.
+    pub fn inputs(&self, dim: usize) -> usize {
+        self.blocks.len() * dim * if self.cls { 2 } else { 1 }
+    }
+
+    /// The layers to ask of the backbone.
+    pub fn requests(&self) -> Vec<LayerRequest> {
+        self.blocks
+            .iter()
+            .map(|&block| LayerRequest {
+                block,
+                norm: self.norm,
+            })
+            .collect()
+    }
+
+    /// The word of the task, as commands spell it.
+    pub fn task_name(&self) -> &'static str {
+        match self.task {
+            Task::Depth { .. } => "depth",
+            Task::Segment { .. } => "segment",
+        }
+    }
+
+    /// What is wrong with it, if anything.
+    pub fn problem(&self) -> Option<String> {
+        if self.format != 1 {
+            return Some(format!(
+                "is of format {}; this version of dino reads format 1",
+                self.format
+            ));
+        }
+        if self.blocks.is_empty() || !self.blocks.is_sorted_by(|a, b| a < b) {
+            return Some(format!(
+                "names the blocks {:?}; expected rising numbers",
+                self.blocks
+            ));
+        }
+        if self
+            .input
+            .size
+            .parse::<crate::preprocess::SizeRule>()
+            .is_err()
+        {
+            return Some(format!(
+                "asks for the input size {:?}, which is none",
+                self.input.size
+            ));
+        }
+        match &self.task {
+            Task::Depth { bins, upsample, .. } => {
+                let sound = bins.min.is_finite()
+                    && bins.max.is_finite()
+                    && bins.min > 0.0
+                    && bins.max > bins.min;
+                let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
+                (!sound || !few)
+                    .then(|| format!("has impossible bins: {bins:?}, upsampled {upsample} times"))
+            }
+            Task::Segment { classes } => (!(1..=65535).contains(&classes.len()))
+                .then(|| format!("has {} classes", classes.len())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn centres_include_both_ends() {
+        let linear = Bins {
+            spacing: Spacing::Linear,
+            min: 1.0,
+            max: 3.0,
+            count: 3,
+        };
+        assert_eq!(linear.centres(), [1.0, 2.0, 3.0]);
+        let log = Bins {
+            spacing: Spacing::Log,
+            min: 1.0,
+            max: 4.0,
+            count: 3,
+        };
+        assert_eq!(log.centres(), [1.0, 2.0, 4.0]);
+    }
+}
