@@ -35,7 +35,7 @@ pub struct InputArgs {
     #[arg(short, long)]
     pub recursive: bool,
     /// Refuse photos with more pixels than this
-    #[arg(long, value_name = "MP", default_value = "200", value_parser = megapixels)]
+    #[arg(long, value_name = "MP", default_value = "200", value_parser = megapixels, allow_negative_numbers = true)]
     pub max_megapixels: f64,
 }
 
