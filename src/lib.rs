@@ -20,6 +20,7 @@ pub mod interrupt;
 pub mod output;
 pub mod pca;
 pub mod pipeline;
+pub mod postprocess;
 pub mod preprocess;
 pub mod render;
 pub mod stopwatch;

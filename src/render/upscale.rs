@@ -4,6 +4,7 @@
 use rayon::prelude::*;
 
 use crate::backbone::Grid;
+use crate::postprocess::sample::{Axis, mix_rows};
 use crate::preprocess::Geometry;
 
 /// How values between patch centres are made up.
@@ -13,14 +14,6 @@ pub enum Upscale {
     Nearest,
     /// Bilinear between patch centres (half-pixel centres, edges clamped).
     Bilinear,
-}
-
-/// Two neighbouring grid lines and the weight of the second.
-#[derive(Debug, Clone, Copy)]
-struct Tap {
-    low: usize,
-    high: usize,
-    weight: f32,
 }
 
 /// Samples `map` `[rows * cols, k]` at every pixel of the photo that `geometry` came from. `paint` gets the
@@ -34,8 +27,15 @@ pub fn upscale_rows(
 ) -> Vec<u8> {
     let Grid { rows, cols } = geometry.grid();
     assert_eq!(map.len(), rows * cols * k, "a map is rows x cols x k");
-    let x_taps = taps(&geometry.columns(), cols, upscale);
-    let y_taps = taps(&geometry.rows(), rows, upscale);
+    let taps = |places, cells| {
+        let axis = Axis { cells, places };
+        match upscale {
+            Upscale::Nearest => axis.nearest(),
+            Upscale::Bilinear => axis.bilinear(),
+        }
+    };
+    let x_taps = taps(geometry.columns(), cols);
+    let y_taps = taps(geometry.rows(), rows);
     let mut bytes = vec![0u8; y_taps.len() * x_taps.len() * 3];
     bytes
         .par_chunks_exact_mut(x_taps.len() * 3)
@@ -43,50 +43,20 @@ pub fn upscale_rows(
         .for_each_init(
             || (vec![0f32; cols * k], vec![0f32; k]),
             |(line, pixel), (out, y)| {
-                let (upper, lower) = (
-                    &map[y.low * cols * k..][..cols * k],
-                    &map[y.high * cols * k..][..cols * k],
-                );
-                for ((l, &a), &b) in line.iter_mut().zip(upper).zip(lower) {
-                    *l = a + (b - a) * y.weight;
-                }
+                let row = |y: usize| &map[y * cols * k..][..cols * k];
+                mix_rows(line, row(y.low), row(y.high), y.weight);
                 for (rgb, x) in out.chunks_exact_mut(3).zip(&x_taps) {
-                    let (left, right) = (&line[x.low * k..][..k], &line[x.high * k..][..k]);
-                    for ((p, &a), &b) in pixel.iter_mut().zip(left).zip(right) {
-                        *p = a + (b - a) * x.weight;
-                    }
+                    mix_rows(
+                        pixel,
+                        &line[x.low * k..][..k],
+                        &line[x.high * k..][..k],
+                        x.weight,
+                    );
                     paint(pixel, rgb);
                 }
             },
         );
     bytes
-}
-
-/// `positions` are in patches from the edge: patch `i` covers `[i, i + 1)`.
-fn taps(positions: &[f32], count: usize, upscale: Upscale) -> Vec<Tap> {
-    let last = count - 1;
-    positions
-        .iter()
-        .map(|&position| match upscale {
-            Upscale::Nearest => {
-                let low = (position as usize).min(last);
-                Tap {
-                    low,
-                    high: low,
-                    weight: 0.0,
-                }
-            }
-            Upscale::Bilinear => {
-                let centre = (position - 0.5).clamp(0.0, last as f32);
-                let low = centre as usize;
-                Tap {
-                    low,
-                    high: (low + 1).min(last),
-                    weight: centre - low as f32,
-                }
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

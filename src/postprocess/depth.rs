@@ -1,0 +1,197 @@
+//! Bin scores to depth: upsample the scores, then `p = relu(score) + 0.1` normalised over the bins, then the expected
+//! bin centre. The non-linearity comes after the upsampling, as in the paper's linear head.
+
+use rayon::prelude::*;
+
+use crate::head::Scores;
+use crate::postprocess::sample::{Axis, mix_rows};
+use crate::preprocess::Geometry;
+
+/// Added to every bin's score, so that the sum is never zero.
+const FLOOR: f32 = 0.1;
+
+/// Depth at every pixel, with its spread over the bins.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DepthMap {
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+    /// `[height, width]`, in the head's unit.
+    pub depth: Vec<f32>,
+    /// `[height, width]`, standard deviation over the bins, in the same unit.
+    pub deviation: Vec<f32>,
+}
+
+/// Reads `scores` out `upsample` times as finely as the patch grid.
+pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize) -> DepthMap {
+    let (k, cols) = (scores.k, scores.grid.cols);
+    assert_eq!(k, centres.len(), "one score a bin");
+    let y_taps = Axis::finer(scores.grid.rows, upsample).bilinear();
+    let x_taps = Axis::finer(cols, upsample).bilinear();
+    let (width, height) = (x_taps.len(), y_taps.len());
+    let mut both = vec![(0f32, 0f32); width * height];
+    both.par_chunks_exact_mut(width).zip(&y_taps).for_each_init(
+        || (vec![0f32; cols * k], vec![0f32; k]),
+        |(line, pixel), (out, y)| {
+            let row = |y: usize| &scores.values[y * cols * k..][..cols * k];
+            mix_rows(line, row(y.low), row(y.high), y.weight);
+            for (out, x) in out.iter_mut().zip(&x_taps) {
+                mix_rows(
+                    pixel,
+                    &line[x.low * k..][..k],
+                    &line[x.high * k..][..k],
+                    x.weight,
+                );
+                *out = expectation(pixel, centres);
+            }
+        },
+    );
+    let (depth, deviation) = both.into_iter().unzip();
+    DepthMap {
+        width,
+        height,
+        depth,
+        deviation,
+    }
+}
+
+/// Mean and standard deviation of the bin centres under the scores of one pixel.
+fn expectation(scores: &[f32], centres: &[f32]) -> (f32, f32) {
+    let (mut sum, mut first, mut second) = (0f32, 0f32, 0f32);
+    for (&score, &centre) in scores.iter().zip(centres) {
+        let p = score.max(0.0) + FLOOR;
+        sum += p;
+        first += p * centre;
+        second += p * centre * centre;
+    }
+    let mean = first / sum;
+    (mean, (second / sum - mean * mean).max(0.0).sqrt())
+}
+
+impl DepthMap {
+    /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly.
+    pub fn to_photo(&self, geometry: &Geometry) -> DepthMap {
+        let grid = geometry.grid();
+        let axis = |places: Vec<f32>, cells: usize, patches: usize| {
+            let factor = cells as f32 / patches as f32;
+            Axis {
+                cells,
+                places: places.into_iter().map(|place| place * factor).collect(),
+            }
+        };
+        let x = axis(geometry.columns(), self.width, grid.cols);
+        let y = axis(geometry.rows(), self.height, grid.rows);
+        self.sample(&x, &y)
+    }
+
+    /// Resizes to another size, bilinearly.
+    pub fn resize(&self, width: usize, height: usize) -> DepthMap {
+        let axis = |cells: usize, samples: usize| Axis {
+            cells,
+            places: (0..samples)
+                .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
+                .collect(),
+        };
+        self.sample(&axis(self.width, width), &axis(self.height, height))
+    }
+
+    fn sample(&self, x: &Axis, y: &Axis) -> DepthMap {
+        let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
+        let plane = |values: &[f32]| {
+            let mut out = vec![0f32; x_taps.len() * y_taps.len()];
+            out.par_chunks_exact_mut(x_taps.len())
+                .zip(&y_taps)
+                .for_each_init(
+                    || vec![0f32; self.width],
+                    |line, (out, y)| {
+                        let row = |y: usize| &values[y * self.width..][..self.width];
+                        mix_rows(line, row(y.low), row(y.high), y.weight);
+                        for (out, x) in out.iter_mut().zip(&x_taps) {
+                            *out = line[x.low] + (line[x.high] - line[x.low]) * x.weight;
+                        }
+                    },
+                );
+            out
+        };
+        DepthMap {
+            width: x_taps.len(),
+            height: y_taps.len(),
+            depth: plane(&self.depth),
+            deviation: plane(&self.deviation),
+        }
+    }
+
+    /// The mean with the map of the mirrored photo, which is mirrored back.
+    pub fn mean_with_mirrored(mut self, mirrored: &DepthMap) -> DepthMap {
+        let average = |own: &mut [f32], other: &[f32]| {
+            for (row, other) in own
+                .chunks_exact_mut(self.width)
+                .zip(other.chunks_exact(self.width))
+            {
+                row.iter_mut()
+                    .zip(other.iter().rev())
+                    .for_each(|(a, b)| *a = 0.5 * (*a + b));
+            }
+        };
+        average(&mut self.depth, &mirrored.depth);
+        average(&mut self.deviation, &mirrored.deviation);
+        self
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::Grid;
+
+    #[test]
+    fn no_score_gives_the_mean_of_the_bins() {
+        let scores = Scores {
+            values: vec![-1.0; 8],
+            k: 4,
+            grid: Grid { rows: 1, cols: 2 },
+        };
+        let map = read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 4);
+        assert_eq!((map.width, map.height), (8, 4));
+        assert!(map.depth.iter().all(|d| (d - 2.5).abs() < 1e-6));
+        assert!(
+            map.deviation
+                .iter()
+                .all(|d| (d - 1.25f32.sqrt()).abs() < 1e-5)
+        );
+    }
+
+    #[test]
+    fn a_strong_bin_wins() {
+        let scores = Scores {
+            values: vec![0.0, 0.0, 1e5, 0.0],
+            k: 4,
+            grid: Grid { rows: 1, cols: 1 },
+        };
+        let map = read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 1);
+        assert!((map.depth[0] - 3.0).abs() < 1e-3 && map.deviation[0] < 0.02);
+    }
+
+    #[test]
+    fn padding_is_cut_off() {
+        // One row of three cells; the photo lies in the middle one.
+        let map = DepthMap {
+            width: 3,
+            height: 1,
+            depth: vec![9.0, 5.0, 9.0],
+            deviation: vec![0.0; 3],
+        };
+        let geometry = Geometry {
+            photo: (2, 2),
+            resized: (1, 1),
+            padded: (3, 1),
+            pad_left: 1,
+            pad_top: 0,
+            patch_size: 1,
+            reduced: false,
+        };
+        let photo = map.to_photo(&geometry);
+        assert_eq!(photo.depth, [6.0, 6.0, 6.0, 6.0]);
+    }
+}

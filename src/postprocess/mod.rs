@@ -1,0 +1,9 @@
+//! Scores over the patch grid become maps of the photo, at the photo's own size.
+
+pub mod depth;
+pub mod sample;
+pub mod segment;
+
+pub use depth::DepthMap;
+pub use sample::{Axis, Taps};
+pub use segment::LabelMap;

@@ -1,0 +1,94 @@
+//! Sampling a grid at other places along its two axes: bilinear with half-pixel centres and clamped edges, as
+//! `interpolate(mode="bilinear", align_corners=False)` has it.
+
+/// Where samples lie along one axis of a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    /// Cells of the grid along the axis.
+    pub cells: usize,
+    /// Per sample, its place in cells from the edge: cell `i` covers `[i, i + 1)`.
+    pub places: Vec<f32>,
+}
+
+/// The two cells that a sample mixes.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Taps {
+    /// The first cell.
+    pub low: usize,
+    /// The second cell.
+    pub high: usize,
+    /// Weight of the second.
+    pub weight: f32,
+}
+
+impl Axis {
+    /// Every cell cut into `factor` samples.
+    pub fn finer(cells: usize, factor: usize) -> Self {
+        let places = (0..cells * factor)
+            .map(|i| (i as f32 + 0.5) / factor as f32)
+            .collect();
+        Self { cells, places }
+    }
+
+    /// Samples between cell centres.
+    pub fn bilinear(&self) -> Vec<Taps> {
+        let last = self.cells - 1;
+        let taps = |&place: &f32| {
+            let centre = (place - 0.5).clamp(0.0, last as f32);
+            let low = centre as usize;
+            Taps {
+                low,
+                high: (low + 1).min(last),
+                weight: centre - low as f32,
+            }
+        };
+        self.places.iter().map(taps).collect()
+    }
+
+    /// The cell that each sample lies in.
+    pub fn nearest(&self) -> Vec<Taps> {
+        let last = self.cells - 1;
+        let taps = |&place: &f32| {
+            let low = (place as usize).min(last);
+            Taps {
+                low,
+                high: low,
+                weight: 0.0,
+            }
+        };
+        self.places.iter().map(taps).collect()
+    }
+}
+
+/// `out = upper + (lower - upper) * weight`, the first half of a bilinear sample.
+pub fn mix_rows(out: &mut [f32], upper: &[f32], lower: &[f32], weight: f32) {
+    for ((o, &a), &b) in out.iter_mut().zip(upper).zip(lower) {
+        *o = a + (b - a) * weight;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finer_samples_are_torchs() {
+        // Two cells, four times as fine: src = (i + 0.5) / 4 - 0.5, clamped.
+        let taps = Axis::finer(2, 4).bilinear();
+        let at: Vec<f32> = taps.iter().map(|t| t.low as f32 + t.weight).collect();
+        assert_eq!(at, [0.0, 0.0, 0.125, 0.375, 0.625, 0.875, 1.0, 1.0]);
+        assert!(taps.iter().all(|t| t.high <= 1));
+    }
+
+    #[test]
+    fn nearest_stays_inside() {
+        let axis = Axis {
+            cells: 2,
+            places: vec![0.0, 0.99, 1.0, 2.0],
+        };
+        assert_eq!(
+            axis.nearest().iter().map(|t| t.low).collect::<Vec<_>>(),
+            [0, 0, 1, 1]
+        );
+    }
+}
