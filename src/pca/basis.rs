@@ -1,9 +1,12 @@
 //! Principal components: the eigenvectors of a covariance matrix, with signs that do not depend on chance.
 
-use faer::Side;
+use nalgebra::SymmetricEigen;
 
 use crate::error::{Error, Result};
 use crate::pca::moments::Moments;
+
+/// The QR iteration needs two or three steps an eigenvalue; this many mean that it does not converge.
+const MAX_ITERATIONS: usize = 100_000;
 
 /// The leading principal components of a set of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,23 +26,20 @@ impl Basis {
     pub fn fit(moments: &Moments, k: usize) -> Result<Self> {
         let dim = moments.mean().len();
         let k = k.min(dim);
-        let eigen = moments
-            .covariance()
-            .self_adjoint_eigen(Side::Lower)
-            .map_err(|e| {
-                Error::Model(format!(
-                    "the covariance of the patch features has no eigendecomposition ({e:?})"
-                ))
-            })?;
-        let values = eigen.S().column_vector(); // nondecreasing
+        let eigen = SymmetricEigen::try_new(moments.covariance(), f64::EPSILON, MAX_ITERATIONS).ok_or_else(|| {
+            Error::Model("the covariance of the patch features has no eigendecomposition; are they all finite?".into())
+        })?;
+        let values = &eigen.eigenvalues;
+        let mut order: Vec<usize> = (0..dim).collect();
+        order.sort_by(|&a, &b| values[b].total_cmp(&values[a]));
         let mut basis = Self {
             mean: moments.mean().to_vec(),
             components: Vec::with_capacity(k * dim),
             variances: Vec::with_capacity(k),
             total_variance: values.iter().map(|v| v.max(0.0)).sum(),
         };
-        for column in (dim - k..dim).rev() {
-            let vector: Vec<f64> = eigen.U().col(column).iter().copied().collect();
+        for &column in &order[..k] {
+            let vector: Vec<f64> = eigen.eigenvectors.column(column).iter().copied().collect();
             let largest = vector
                 .iter()
                 .copied()

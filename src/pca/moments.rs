@@ -3,8 +3,7 @@
 //! Each image is centred on its own mean before its outer products are summed, and merged by Chan, Golub and
 //! LeVeque's update, so ten thousand photos lose no digits and need no more memory than one.
 
-use faer::linalg::matmul::matmul;
-use faer::{Accum, Mat, MatRef, Par};
+use nalgebra::DMatrix;
 
 /// Rows that are converted to f64 at a time.
 const CHUNK: usize = 2048;
@@ -14,7 +13,7 @@ const CHUNK: usize = 2048;
 pub struct Moments {
     count: u64,
     mean: Vec<f64>,
-    scatter: Mat<f64>,
+    scatter: DMatrix<f64>,
 }
 
 impl Moments {
@@ -23,7 +22,7 @@ impl Moments {
         Self {
             count: 0,
             mean: vec![0.0; dim],
-            scatter: Mat::zeros(dim, dim),
+            scatter: DMatrix::zeros(dim, dim),
         }
     }
 
@@ -38,15 +37,13 @@ impl Moments {
     }
 
     /// The covariance matrix `[D, D]`, divided by n - 1 (zero for fewer than two rows).
-    pub fn covariance(&self) -> Mat<f64> {
+    pub fn covariance(&self) -> DMatrix<f64> {
         let scale = if self.count > 1 {
             1.0 / (self.count - 1) as f64
         } else {
             0.0
         };
-        Mat::from_fn(self.mean.len(), self.mean.len(), |i, j| {
-            self.scatter[(i, j)] * scale
-        })
+        &self.scatter * scale
     }
 
     /// Adds `tokens` `[N, D]`, row-major.
@@ -73,15 +70,9 @@ impl Moments {
             .chunks_exact(dim)
             .flat_map(|row| row.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m))
             .collect();
-        let rows = MatRef::from_row_major_slice(&centred, n, dim); // [N, D]
-        matmul(
-            self.scatter.as_mut(),
-            Accum::Add,
-            rows.transpose(),
-            rows,
-            1.0,
-            Par::rayon(0),
-        );
+        // Row-major [N, D] is column-major [D, N].
+        let columns = DMatrix::from_vec(dim, n, centred);
+        self.scatter.gemm(1.0, &columns, &columns.transpose(), 1.0);
 
         let total = self.count + n as u64;
         let weight = self.count as f64 * n as f64 / total as f64;
@@ -125,14 +116,14 @@ mod tests {
         }
         assert_eq!(whole.count(), parts.count());
         let difference = whole.covariance() - parts.covariance();
-        assert!(difference.norm_max() < 1e-10, "{}", difference.norm_max());
+        assert!(difference.amax() < 1e-10, "{}", difference.amax());
     }
 
     #[test]
     fn one_row_has_no_variance() {
         let mut moments = Moments::new(3);
         moments.add(&[1.0, 2.0, 3.0]);
-        assert_eq!(moments.covariance().norm_max(), 0.0);
+        assert_eq!(moments.covariance().amax(), 0.0);
         assert_eq!(moments.mean(), [1.0, 2.0, 3.0]);
     }
 }
