@@ -12,8 +12,10 @@
 pub mod backbone;
 pub mod batch;
 pub mod console;
+pub mod data;
 pub mod device;
 pub mod error;
+pub mod eval;
 pub mod head;
 pub mod heads;
 pub mod inputs;
@@ -25,6 +27,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod render;
 pub mod stopwatch;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};

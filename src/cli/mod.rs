@@ -7,6 +7,7 @@ mod pca;
 mod predict;
 mod shared;
 mod shell;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -17,6 +18,7 @@ pub use pca::{Fit, PcaArgs};
 pub use predict::{PredictArgs, Tta};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
+pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs, YesNo};
 
 /// See what a frozen DINOv2 sees in your photos.
 ///
@@ -43,6 +45,8 @@ Examples:
 #[derive(Debug, Subcommand)]
 pub enum Command {
     Pca(Box<PcaArgs>),
+    #[command(subcommand)]
+    Train(TrainCommand),
     #[command(subcommand)]
     Models(ModelsCommand),
     #[command(subcommand)]

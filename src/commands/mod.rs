@@ -9,6 +9,7 @@ mod pca;
 #[allow(dead_code)] // used by the commands to come
 mod predict;
 mod shell;
+mod train;
 
 use dino::Result;
 use dino::console::Console;
@@ -19,6 +20,7 @@ use crate::cli::Command;
 pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
         Command::Pca(args) => pca::run(&args, console),
+        Command::Train(command) => train::run(&command, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
         Command::Info { json } => info::run(json, console),
