@@ -23,7 +23,7 @@ pub use shell::{completions, man_page};
 /// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good,
 /// 1 some inputs failed, 2 wrong usage, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "dino", version, max_term_width = 100, after_help = EXAMPLES)]
+#[command(name = "dino", version, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]

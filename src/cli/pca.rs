@@ -13,7 +13,7 @@ use super::{InputArgs, OutputArgs, RunArgs};
 ///
 /// All photos of a run are fitted together, so one colour means one thing in all of them.
 #[derive(Debug, Args)]
-#[command(after_help = EXAMPLES, args_override_self = true)]
+#[command(after_help = EXAMPLES)]
 pub struct PcaArgs {
     #[command(flatten)]
     pub input: InputArgs,

@@ -203,9 +203,30 @@ impl Plan {
                 outputs,
             })
         });
-        Ok(Plan {
-            jobs: jobs.collect::<Result<_>>()?,
-        })
+        let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
+        if jobs.iter().any(|job| !job.is_done()) {
+            match &options.target {
+                Target::Folder(folder) => check_writable(folder)?,
+                Target::File(path, _) => check_writable(path.parent().unwrap_or(path))?,
+                Target::Stdout => {}
+            }
+        }
+        Ok(Plan { jobs })
+    }
+}
+
+/// Finds out before hours of work whether anything can be written below `folder`, which need not exist yet.
+fn check_writable(folder: &Path) -> Result<()> {
+    let exists = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
+    let nearest = folder.ancestors().find(exists).unwrap_or(folder);
+    let nearest = if nearest.as_os_str().is_empty() {
+        Path::new(".")
+    } else {
+        nearest
+    };
+    match tempfile::tempfile_in(nearest) {
+        Ok(_) => Ok(()),
+        Err(error) => Err(Error::io(nearest, &error)),
     }
 }
 

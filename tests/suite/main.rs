@@ -7,6 +7,7 @@ mod goldens;
 mod program;
 
 mod backbone_goldens;
+mod batch;
 mod cli_manners;
 mod models;
 mod numeric_goldens;

@@ -78,11 +78,6 @@ pub fn dino<S: AsRef<OsStr>>(args: &[S]) -> Run {
     finish(&mut command(args), b"")
 }
 
-/// Runs `dino` in `folder`.
-pub fn dino_in<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
-    finish(command(args).current_dir(folder), b"")
-}
-
 /// Runs `dino` in `folder` with the real backbone at hand.
 pub fn dino_with_model<S: AsRef<OsStr>>(folder: &Path, args: &[S]) -> Run {
     finish(
