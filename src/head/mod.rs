@@ -1,7 +1,7 @@
 //! Lightweight heads on frozen features: one linear layer (or one hidden layer) a patch, from patch tokens to depth
 //! bins or class scores.
 //!
-//! [`meta`] is what a head says about itself, [`file`] its bytes, [`linear`] its maths. Turning scores into maps of
+//! [`meta`] is what a head says about itself, [`mod@file`] its bytes, [`linear`] its maths. Turning scores into maps of
 //! the photo is [`postprocess`](crate::postprocess)'s work.
 
 pub mod file;

@@ -1,7 +1,7 @@
 //! Where heads come from: those inside the program, those a user installed, and files.
 //!
 //! Installed heads are `heads/<name>.safetensors` in the store's folder; an installed head hides a built-in one of
-//! its name. Which head a task uses is one rule, [`choose`].
+//! its name. Which head a task uses is one rule, [`Heads::choose`].
 
 pub mod builtin;
 pub mod config;

@@ -1,6 +1,6 @@
 //! Models on the disk: where they come from, where they are kept, and how they are loaded.
 //!
-//! [`load`] is what commands use; [`pull`] and [`import`] fill the [`Store`]. Nothing here prints: messages and bytes
+//! [`load`] is what commands use; [`pull()`] and [`import()`] fill the [`Store`]. Nothing here prints: messages and bytes
 //! transferred go to the caller's [`Events`], whose error stops the work (that is how Ctrl-C gets in).
 
 use std::fs;
