@@ -15,7 +15,6 @@ pub mod console;
 pub mod device;
 pub mod error;
 pub mod head;
-pub mod heads;
 pub mod inputs;
 pub mod interrupt;
 pub mod output;

@@ -1,20 +1,14 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
-mod heads;
 mod models;
 mod pca;
-#[allow(dead_code)] // used by the commands to come
-mod predict;
 mod shared;
 mod shell;
 
 use clap::{Parser, Subcommand};
 
-pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
-#[allow(unused_imports)]
-pub use predict::{PredictArgs, Tta};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
 
@@ -45,8 +39,6 @@ pub enum Command {
     Pca(Box<PcaArgs>),
     #[command(subcommand)]
     Models(ModelsCommand),
-    #[command(subcommand)]
-    Heads(HeadsCommand),
     /// Show version, devices, threads, the model store and what is in it
     #[command(after_help = "Example:\n  dino info --json | jq .devices")]
     Info {

@@ -1,13 +1,10 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
 mod basis;
-mod heads;
 mod info;
 mod model;
 mod models;
 mod pca;
-#[allow(dead_code)] // used by the commands to come
-mod predict;
 mod shell;
 
 use dino::Result;
@@ -20,7 +17,6 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
         Command::Pca(args) => pca::run(&args, console),
         Command::Models(command) => models::run(&command, console),
-        Command::Heads(command) => heads::run(&command, console),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),
         Command::Man => shell::man(console),
