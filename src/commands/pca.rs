@@ -223,7 +223,6 @@ impl Run<'_> {
         });
         let announce = !self.args.output.json;
         let text = [
-            ("Software", format!("dino {}", env!("CARGO_PKG_VERSION"))),
             ("dino:model", self.model.record.name.clone()),
             ("dino:layer", self.layer.block.to_string()),
         ];

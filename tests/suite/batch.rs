@@ -63,6 +63,16 @@ fn a_photo_becomes_a_picture_of_its_size_and_its_path_is_printed() {
     assert_eq!(run.lines(), ["dino-out/photo.pca.png"]);
     let picture = image::open(folder.path().join("dino-out/photo.pca.png")).unwrap();
     assert_eq!((picture.width(), picture.height()), (90, 60));
+    // The note by which a later run knows its own pictures, once.
+    let bytes = fs::read(folder.path().join("dino-out/photo.pca.png")).unwrap();
+    let mark = b"tEXtSoftware\0dino ";
+    assert_eq!(
+        bytes
+            .windows(mark.len())
+            .filter(|window| window == mark)
+            .count(),
+        1
+    );
 }
 
 #[test]
