@@ -11,10 +11,13 @@
 
 pub mod backbone;
 pub mod batch;
+pub mod cluster;
 pub mod console;
 pub mod device;
 pub mod error;
+pub mod fitfile;
 pub mod head;
+pub mod heads;
 pub mod inputs;
 pub mod interrupt;
 pub mod output;

@@ -4,14 +4,16 @@
 //! [`std::io::Write`], so that stdout works like a file.
 
 mod atomic;
+pub mod coco;
 mod deliver;
+pub mod ids;
 mod names;
 mod npy;
 mod picture;
 mod plan;
 mod png;
 
-pub use atomic::write_atomic;
+pub use atomic::{write_atomic, write_folder_atomic};
 pub use deliver::deliver;
 pub use npy::write_npy;
 pub use picture::{PictureFormat, write_picture};
