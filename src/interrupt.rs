@@ -46,12 +46,15 @@ pub fn end_now(code: u8) -> ! {
     // The lock is kept: no other thread may start or finish a file now.
     let unfinished = unfinished();
     for path in unfinished.iter() {
-        let _ = std::fs::remove_file(path);
+        let _ = match path.is_dir() {
+            true => std::fs::remove_dir_all(path),
+            false => std::fs::remove_file(path),
+        };
     }
     std::process::exit(code.into())
 }
 
-/// Marks a file as unfinished until dropped.
+/// Marks a file or folder as unfinished until dropped.
 #[derive(Debug)]
 pub struct Unfinished(PathBuf);
 

@@ -11,10 +11,15 @@
 
 pub mod backbone;
 pub mod batch;
+pub mod cluster;
 pub mod console;
+pub mod data;
 pub mod device;
 pub mod error;
+pub mod eval;
+pub mod fitfile;
 pub mod head;
+pub mod heads;
 pub mod inputs;
 pub mod interrupt;
 pub mod output;
@@ -24,6 +29,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod render;
 pub mod stopwatch;
+pub mod train;
 pub mod weights;
 
 pub use error::{Error, Result};

@@ -6,10 +6,11 @@
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
+use candle_core::Tensor;
 use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inputs::{DecodeLimits, Source, decode};
 use crate::preprocess::{Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
@@ -27,6 +28,8 @@ pub struct Pipeline<'a> {
     pub limits: DecodeLimits,
     /// Photos of one size to run at once, at least 1.
     pub batch_size: usize,
+    /// Run the mirrored photo too.
+    pub mirror: bool,
 }
 
 /// What is known of one photo after the backbone.
@@ -38,6 +41,8 @@ pub struct Extracted {
     pub geometry: Geometry,
     /// Its features, of batch size 1.
     pub features: Features,
+    /// The features of the mirrored photo, where they were asked for.
+    pub mirrored: Option<Features>,
     /// Where the time went.
     pub watch: Stopwatch,
 }
@@ -132,18 +137,29 @@ impl Pipeline<'_> {
         let features = watch.time("backbone", || {
             let pixels =
                 Prepared::stack(&batch.iter().map(|one| &one.prepared).collect::<Vec<_>>())?;
-            self.backbone.forward(&pixels, self.requests)
+            let features = self.backbone.forward(&pixels, self.requests)?;
+            let mirrored = match self.mirror {
+                true => Some(self.backbone.forward(&mirror(&pixels)?, self.requests)?),
+                false => None,
+            };
+            Ok::<_, Error>((features, mirrored))
         });
         let time = watch.total() / batch.len() as u32;
         match features {
-            Ok(features) => {
+            Ok((features, mirrored)) => {
                 for (row, mut one) in batch.into_iter().enumerate() {
                     one.watch.add("backbone", time);
-                    let extracted = single(&features, row).map(|features| Extracted {
-                        photo: one.photo,
-                        geometry: one.prepared.geometry,
-                        features,
-                        watch: one.watch,
+                    let extracted = single(&features, row).and_then(|features| {
+                        Ok(Extracted {
+                            photo: one.photo,
+                            geometry: one.prepared.geometry,
+                            features,
+                            mirrored: mirrored
+                                .as_ref()
+                                .map(|mirrored| single(mirrored, row))
+                                .transpose()?,
+                            watch: one.watch,
+                        })
                     });
                     each(one.index, extracted)?;
                 }
@@ -156,6 +172,14 @@ impl Pipeline<'_> {
             Err(error) => each(batch[0].index, Err(error)),
         }
     }
+}
+
+/// `[B, 3, H, W]` with left and right exchanged.
+fn mirror(pixels: &Tensor) -> Result<Tensor> {
+    let width = pixels.dim(3)? as u32;
+    let columns: Vec<u32> = (0..width).rev().collect();
+    let columns = Tensor::from_vec(columns, width as usize, pixels.device())?;
+    Ok(pixels.index_select(&columns, 3)?)
 }
 
 /// One photo's row of a batch.

@@ -1,16 +1,24 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
+mod heads;
 mod models;
 mod pca;
+mod predict;
+mod segment;
 mod shared;
 mod shell;
+mod train;
 
 use clap::{Parser, Subcommand};
 
+pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
+pub use predict::{PredictArgs, Tta};
+pub use segment::{LabelFormat, SegmentArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
+pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs, YesNo};
 
 /// See what a frozen DINOv2 sees in your photos.
 ///
@@ -29,6 +37,7 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
+  dino segment photo.jpg             what is where, in dino-out/photo.segment.png
   dino pca photo.jpg                 colours for the parts of a photo, in dino-out/photo.pca.png
   dino pca -r holiday/ -o colours/   a whole tree of folders, with the same colours throughout
   dino models list                   the backbones, and which of them are installed";
@@ -36,9 +45,14 @@ Examples:
 /// The commands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    Segment(Box<SegmentArgs>),
     Pca(Box<PcaArgs>),
     #[command(subcommand)]
+    Train(TrainCommand),
+    #[command(subcommand)]
     Models(ModelsCommand),
+    #[command(subcommand)]
+    Heads(HeadsCommand),
     /// Show version, devices, threads, the model store and what is in it
     #[command(after_help = "Example:\n  dino info --json | jq .devices")]
     Info {

@@ -1,11 +1,17 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
 mod basis;
+mod classes;
+mod clusters;
+mod heads;
 mod info;
 mod model;
 mod models;
 mod pca;
+mod predict;
+mod segment;
 mod shell;
+mod train;
 
 use dino::Result;
 use dino::console::Console;
@@ -15,8 +21,11 @@ use crate::cli::Command;
 /// Runs a command.
 pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
+        Command::Segment(args) => segment::run(&args, console),
         Command::Pca(args) => pca::run(&args, console),
+        Command::Train(command) => train::run(&command, console),
         Command::Models(command) => models::run(&command, console),
+        Command::Heads(command) => heads::run(&command, console),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),
         Command::Man => shell::man(console),

@@ -20,6 +20,15 @@ pub struct Model {
 
 /// Loads the chosen backbone, fetching the default one if it is not there yet, and says which one runs where.
 pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
+    load_model(args, args.model.as_deref(), console)
+}
+
+/// As [`load`], but the backbone `name`, which a head asks for.
+pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<Model> {
+    load_model(args, Some(name), console)
+}
+
+fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
     let start = Instant::now();
     let device = args.device.open()?;
     let dtype = args.dtype.on(&device)?;
@@ -28,7 +37,7 @@ pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
         offline: args.offline,
     };
     let mut events = events(console);
-    let loaded = weights::load(&store, args.model.as_deref(), fetch, &mut events)?;
+    let loaded = weights::load(&store, name, fetch, &mut events)?;
     let backbone = Backbone::new(loaded.variant.config, &loaded.checkpoint, &device, dtype)?;
     console.note(format_args!(
         "{} on {}",

@@ -194,6 +194,7 @@ impl Run<'_> {
             requests: &[self.layer],
             limits: self.args.input.limits(),
             batch_size: self.args.run.batch_size.get(),
+            mirror: false,
         };
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = self.console.progress(jobs.len() as u64, "images");

@@ -6,7 +6,7 @@
 mod collect;
 mod decode;
 mod jpeg;
-mod natural;
+pub(crate) mod natural;
 mod sniff;
 mod source;
 #[cfg(test)]

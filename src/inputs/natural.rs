@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 use std::ffi::OsStr;
 
 /// Compares two names with runs of digits taken as numbers; a total order, the same on every machine.
-pub(super) fn compare(a: &OsStr, b: &OsStr) -> Ordering {
+pub(crate) fn compare(a: &OsStr, b: &OsStr) -> Ordering {
     let (a, b) = (a.as_encoded_bytes(), b.as_encoded_bytes());
     compare_bytes(a, b).then_with(|| a.cmp(b))
 }

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use image::ImageFormat;
 
-use crate::output::is_own_picture;
+use crate::output::{is_own_picture, is_own_tiff};
 
 /// How many leading bytes [`identify`] needs.
 pub(super) const HEAD: usize = 4096;
@@ -39,6 +39,7 @@ pub(super) fn identify(head: &[u8]) -> Kind {
         Ok(ImageFormat::Pnm) if !is_pnm(head) => Kind::Other,
         Ok(ImageFormat::Bmp) if !is_bmp(head) => Kind::Other,
         Ok(ImageFormat::Png) if is_own_picture(head) => Kind::OwnPicture,
+        Ok(ImageFormat::Tiff) if is_own_tiff(head) => Kind::Unsuitable("a map of depths"),
         Ok(format) if format.reading_enabled() => Kind::Image(format),
         Ok(ImageFormat::OpenExr) => Kind::Unsuitable("OpenEXR"),
         Ok(ImageFormat::Hdr) => Kind::Unsuitable("Radiance HDR"),

@@ -45,6 +45,34 @@ fn write_beside(
     Ok(())
 }
 
+/// Fills the folder `path` through `fill`, which gets the folder to write to. It appears when it is complete, in place
+/// of any that was there before; a failure leaves the old one.
+///
+/// # Errors
+/// What `fill` returns, or the path with the system's reason.
+pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    let parent = match path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    fs::create_dir_all(parent).map_err(|error| Error::io(parent, &error))?;
+    let failed = |error: io::Error| Error::io(path, &error);
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".dino-").suffix(".part");
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+    let folder = builder.tempdir_in(parent).map_err(failed)?;
+    let _unfinished = Unfinished::new(folder.path());
+    fill(folder.path())?;
+    if path.is_dir() {
+        fs::remove_dir_all(path).map_err(failed)?;
+    }
+    fs::rename(folder.path(), path).map_err(failed)?;
+    // It has another name now, and nothing is left to be deleted.
+    let _ = folder.keep();
+    Ok(())
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
@@ -85,6 +113,25 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["kept.txt"]);
+    }
+
+    #[test]
+    fn a_folder_appears_complete_and_replaces_the_old_one() {
+        let parent = tempfile::tempdir().unwrap();
+        let path = parent.path().join("x/masks");
+        let fill = |name: &'static str| {
+            move |folder: &Path| write_atomic(&folder.join(name), |w| w.write_all(b"1"))
+        };
+        write_folder_atomic(&path, fill("old")).unwrap();
+        let failed = write_folder_atomic(&path, |folder| {
+            fill("half")(folder)?;
+            Err(Error::file("half", "is not enough"))
+        });
+        assert!(failed.is_err());
+        assert_eq!(names(&path), ["old"]);
+        write_folder_atomic(&path, fill("new")).unwrap();
+        assert_eq!(names(&path), ["new"]);
+        assert_eq!(names(&parent.path().join("x")), ["masks"]);
     }
 
     #[test]

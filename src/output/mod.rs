@@ -4,16 +4,43 @@
 //! [`std::io::Write`], so that stdout works like a file.
 
 mod atomic;
+pub mod coco;
 mod deliver;
+mod depth_png;
+mod exr;
+pub mod ids;
 mod names;
 mod npy;
+mod pfm;
 mod picture;
 mod plan;
+mod ply;
 mod png;
+mod tiff;
 
-pub use atomic::write_atomic;
+use std::io;
+
+pub use atomic::{write_atomic, write_folder_atomic};
 pub use deliver::deliver;
+pub use depth_png::{Thousandths, write_depth_png};
+pub use exr::write_exr;
 pub use npy::write_npy;
+pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
 pub use plan::{Destination, Job, OutputOptions, PICTURE, Plan, Target};
+pub use ply::write_ply;
 pub use png::{Pixels, is_own_picture, write_png};
+pub use tiff::{is_own_tiff, write_tiff};
+
+/// What every file that has room for it says about its origin.
+const PROGRAM: &str = concat!("dino ", env!("CARGO_PKG_VERSION"));
+
+/// Refuses maps that do not fill their size, and empty ones.
+fn check_size((width, height): (usize, usize), values: usize) -> io::Result<()> {
+    match values == width * height && values > 0 {
+        true => Ok(()),
+        false => Err(io::Error::other(format!(
+            "{values} values do not fill {width} x {height}"
+        ))),
+    }
+}

@@ -2,13 +2,17 @@
 
 use std::io::{self, Write};
 
-use npyz::WriterBuilder;
+use npyz::{AutoSerialize, WriterBuilder};
 
-/// Writes `values` in C order as a float32 array of `shape`.
+/// Writes `values` in C order as an array of `shape`, of the NumPy type that is theirs (float32, uint8, …).
 ///
 /// # Errors
 /// If writing fails, or `values` does not fill `shape`.
-pub fn write_npy(writer: impl Write, shape: &[usize], values: &[f32]) -> io::Result<()> {
+pub fn write_npy<T: AutoSerialize + Copy>(
+    writer: impl Write,
+    shape: &[usize],
+    values: &[T],
+) -> io::Result<()> {
     let shape: Vec<u64> = shape.iter().map(|&side| side as u64).collect();
     let mut array = npyz::WriteOptions::new()
         .default_dtype()
@@ -27,7 +31,7 @@ mod tests {
     #[test]
     fn the_bytes_are_numpys() {
         let mut bytes = Vec::new();
-        write_npy(&mut bytes, &[2, 3], &[0.0, 1.0, 2.0, 3.0, 4.0, -0.5]).unwrap();
+        write_npy(&mut bytes, &[2, 3], &[0.0f32, 1.0, 2.0, 3.0, 4.0, -0.5]).unwrap();
         assert!(bytes.starts_with(b"\x93NUMPY\x01\x00"));
         let header = String::from_utf8_lossy(&bytes[10..128]).into_owned();
         assert!(
@@ -40,7 +44,7 @@ mod tests {
 
     #[test]
     fn a_wrong_shape_is_refused() {
-        assert!(write_npy(Vec::new(), &[2, 2], &[0.0; 3]).is_err());
-        assert!(write_npy(Vec::new(), &[2, 2], &[0.0; 5]).is_err());
+        assert!(write_npy(Vec::new(), &[2, 2], &[0.0f32; 3]).is_err());
+        assert!(write_npy(Vec::new(), &[2, 2], &[0.0f32; 5]).is_err());
     }
 }

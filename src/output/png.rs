@@ -5,6 +5,8 @@ use std::io::{self, Write};
 
 use png::{BitDepth, ColorType, Compression, EncodingError};
 
+use crate::output::PROGRAM;
+
 /// Pixels row by row, in the layouts that results come in.
 #[derive(Debug, Clone, Copy)]
 pub enum Pixels<'a> {
@@ -20,7 +22,6 @@ pub enum Pixels<'a> {
 
 /// The first text chunk of every PNG written here; it comes before the pixels.
 const SOFTWARE: &str = "Software";
-const PROGRAM: &str = concat!("dino ", env!("CARGO_PKG_VERSION"));
 
 /// Whether a PNG that starts with `head` was written by this program.
 pub fn is_own_picture(head: &[u8]) -> bool {

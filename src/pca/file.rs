@@ -1,14 +1,12 @@
 //! A [`Projection`] as the bytes of one self-describing safetensors file, tied to the model it was fitted with.
 
-use std::collections::HashMap;
-
-use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
+use crate::fitfile::{self, FitFile, Kind, Named};
 use crate::pca::{Basis, Foreground, Projection};
 
-/// The file's JSON, under the key `dino.pca` of the safetensors metadata.
+/// The file's JSON, under the key `dino.pca`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct BasisInfo {
     /// Version of this format.
@@ -32,7 +30,11 @@ struct Threshold {
     above: bool,
 }
 
-const KEY: &str = "dino.pca";
+const KIND: Kind = Kind {
+    key: "dino.pca",
+    name: "a PCA basis",
+    flag: "--save-basis",
+};
 
 impl BasisInfo {
     /// Describes `projection`, fitted on `block` of `model`.
@@ -61,72 +63,44 @@ impl BasisInfo {
 
 /// Serialises `projection`.
 pub fn to_bytes(info: &BasisInfo, projection: &Projection) -> Result<Vec<u8>> {
-    let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    let mut add = |name: &str, shape: Vec<usize>, values: &[f64]| {
-        tensors.push((
-            name.to_owned(),
-            shape,
-            values.iter().flat_map(|v| v.to_le_bytes()).collect(),
-        ));
-    };
-    add_basis(&mut add, "", &projection.basis);
+    let mut tensors = basis_tensors("", &projection.basis);
     if let Some(split) = &projection.foreground {
-        add_basis(&mut add, "foreground.", &split.basis);
+        tensors.extend(basis_tensors("foreground.", &split.basis));
     }
     let ranges: Vec<f64> = projection
         .ranges
         .iter()
         .flat_map(|&(low, high)| [f64::from(low), f64::from(high)])
         .collect();
-    add("ranges", vec![projection.ranges.len(), 2], &ranges);
-    let failed = |e: &dyn std::fmt::Display| {
-        Error::Model(format!("the PCA basis could not be serialised: {e}"))
-    };
-    let views = tensors
-        .iter()
-        .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F64, shape.clone(), bytes)?)))
-        .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
-        .map_err(|e| failed(&e))?;
-    let metadata = HashMap::from([(
-        KEY.to_owned(),
-        serde_json::to_string(info).map_err(|e| failed(&e))?,
-    )]);
-    safetensors::serialize(views, Some(metadata)).map_err(|e| failed(&e))
+    tensors.push(Named::new(
+        "ranges",
+        vec![projection.ranges.len(), 2],
+        &ranges,
+    ));
+    fitfile::to_bytes(KIND, info, &tensors)
 }
 
-fn add_basis(add: &mut impl FnMut(&str, Vec<usize>, &[f64]), prefix: &str, basis: &Basis) {
+fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<Named> {
     let (k, dim) = (basis.variances.len(), basis.dim());
-    add(&format!("{prefix}mean"), vec![dim], &basis.mean);
-    add(
-        &format!("{prefix}components"),
-        vec![k, dim],
-        &basis.components,
-    );
-    add(&format!("{prefix}variances"), vec![k], &basis.variances);
-    add(
-        &format!("{prefix}total_variance"),
-        vec![1],
-        &[basis.total_variance],
-    );
+    let named =
+        |name: &str, shape, values: &[f64]| Named::new(format!("{prefix}{name}"), shape, values);
+    vec![
+        named("mean", vec![dim], &basis.mean),
+        named("components", vec![k, dim], &basis.components),
+        named("variances", vec![k], &basis.variances),
+        named("total_variance", vec![1], &[basis.total_variance]),
+    ]
 }
 
 /// Reads what [`to_bytes`] wrote. The errors say what is wrong with the file, without its name.
 pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
-    let not_ours = "not a PCA basis; expected a file written by --save-basis";
-    let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
-    let json = header
-        .metadata()
-        .as_ref()
-        .and_then(|m| m.get(KEY))
-        .ok_or(not_ours)?;
-    let info: BasisInfo = serde_json::from_str(json).map_err(|e| format!("{not_ours} ({e})"))?;
+    let (info, file): (BasisInfo, _) = FitFile::open(KIND, bytes)?;
     if info.format != 1 {
         return Err(format!(
             "a PCA basis of format {}; this version of dino reads format 1",
             info.format
         ));
     }
-    let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
     let basis = read_basis(&file, "")?;
     let foreground = match &info.foreground {
         Some(split) => Some(Foreground {
@@ -142,7 +116,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     {
         return Err("its foreground split has another width than its components".into());
     }
-    let ranges = read(&file, "ranges", 2)?;
+    let ranges = file.read("ranges", 2)?;
     if ranges.len() != 2 * info.shown.len() || info.shown.is_empty() {
         return Err(format!(
             "it shows {} components, but has {} numbers of range",
@@ -159,11 +133,11 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     Ok((info, projection))
 }
 
-fn read_basis(file: &SafeTensors<'_>, prefix: &str) -> Result<Basis, String> {
-    let mean = read(file, &format!("{prefix}mean"), 1)?;
-    let components = read(file, &format!("{prefix}components"), 2)?;
-    let variances = read(file, &format!("{prefix}variances"), 1)?;
-    let total = read(file, &format!("{prefix}total_variance"), 1)?;
+fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
+    let mean = file.read(&format!("{prefix}mean"), 1)?;
+    let components = file.read(&format!("{prefix}components"), 2)?;
+    let variances = file.read(&format!("{prefix}variances"), 1)?;
+    let total = file.read(&format!("{prefix}total_variance"), 1)?;
     if mean.is_empty() || components.len() != variances.len() * mean.len() || total.len() != 1 {
         return Err(format!(
             "its tensors do not fit together: {prefix}mean has {}, {prefix}components {} and {prefix}variances {} numbers",
@@ -178,28 +152,6 @@ fn read_basis(file: &SafeTensors<'_>, prefix: &str) -> Result<Basis, String> {
         variances,
         total_variance: total[0],
     })
-}
-
-fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<Vec<f64>, String> {
-    let view = file
-        .tensor(name)
-        .map_err(|_| format!("it has no tensor {name}"))?;
-    if view.dtype() != Dtype::F64 || view.shape().len() != rank {
-        return Err(format!(
-            "its tensor {name} is {:?} {:?}, expected F64 of rank {rank}",
-            view.dtype(),
-            view.shape()
-        ));
-    }
-    let values: Vec<f64> = view
-        .data()
-        .chunks_exact(8)
-        .map(|b| f64::from_le_bytes([b[0], b[1], b[2], b[3], b[4], b[5], b[6], b[7]]))
-        .collect();
-    if values.iter().any(|v| !v.is_finite()) {
-        return Err(format!("its tensor {name} has numbers that are not finite"));
-    }
-    Ok(values)
 }
 
 #[cfg(test)]

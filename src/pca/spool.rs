@@ -49,6 +49,11 @@ impl TokenSpool {
         self.entries.is_empty()
     }
 
+    /// Patches of all photos.
+    pub fn patches(&self) -> usize {
+        self.entries.iter().map(|(_, grid)| grid.len()).sum()
+    }
+
     /// Keeps one photo's `tokens` `[rows * cols, D]`.
     pub fn push(&mut self, grid: Grid, tokens: &[f32]) -> Result<()> {
         assert_eq!(
@@ -88,7 +93,7 @@ fn failed(what: &str, error: &std::io::Error) -> Error {
     Error::file(
         &folder,
         format!(
-            "patch features could not be {what} in a temporary file: {error}; set TMPDIR to a folder with more room, or use --fit each"
+            "patch features could not be {what} in a temporary file: {error}; set TMPDIR to a folder with more room, or give fewer photos at once"
         ),
     )
 }

@@ -1,9 +1,13 @@
 //! Scores over the patch grid become maps of the photo, at the photo's own size.
 
+pub mod areas;
+pub mod camera;
 pub mod depth;
 pub mod sample;
 pub mod segment;
 
+pub use areas::{Area, NONE};
+pub use camera::Pinhole;
 pub use depth::DepthMap;
 pub use sample::{Axis, Taps};
 pub use segment::LabelMap;

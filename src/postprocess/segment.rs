@@ -59,6 +59,21 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
     }
 }
 
+/// The mean with the scores of the mirrored input, which are mirrored back. Scores are averaged, not labels.
+pub fn mean_with_mirrored(scores: &Scores, mirrored: &Scores) -> Scores {
+    let (k, cols) = (scores.k, scores.grid.cols);
+    let mut mean = scores.clone();
+    let rows = mean.values.chunks_exact_mut(cols * k);
+    for (row, other) in rows.zip(mirrored.values.chunks_exact(cols * k)) {
+        for (own, other) in row.chunks_exact_mut(k).zip(other.chunks_exact(k).rev()) {
+            own.iter_mut()
+                .zip(other)
+                .for_each(|(a, b)| *a = 0.5 * (*a + b));
+        }
+    }
+    mean
+}
+
 /// The best allowed class and its probability among the allowed ones.
 pub(crate) fn best(scores: &[f32], allowed: &[bool]) -> (u16, f32) {
     let is_allowed = |index: usize| allowed.is_empty() || allowed[index];
@@ -105,6 +120,20 @@ mod tests {
         assert_eq!(map.ids[8], 2);
         let map = label(&scores, &geometry, &[true, false, true]);
         assert!(!map.ids.contains(&1));
+    }
+
+    #[test]
+    fn a_mirror_image_is_turned_back() {
+        let scores = |values: [f32; 6]| Scores {
+            values: values.to_vec(),
+            k: 2,
+            grid: Grid { rows: 1, cols: 3 },
+        };
+        let mean = mean_with_mirrored(
+            &scores([0.0, 1.0, 2.0, 3.0, 4.0, 5.0]),
+            &scores([8.0, 9.0, 2.0, 3.0, 0.0, 3.0]),
+        );
+        assert_eq!(mean.values, [0.0, 2.0, 2.0, 3.0, 6.0, 7.0]);
     }
 
     #[test]

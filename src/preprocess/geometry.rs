@@ -1,6 +1,7 @@
 //! How a photo lies in the network's input: resized, then padded on all sides to whole patches (CenterPadding),
 //! and how a map over the patch grid goes back to the photo's own pixels.
 
+use std::fmt;
 use std::str::FromStr;
 
 use crate::backbone::Grid;
@@ -44,6 +45,17 @@ impl FromStr for SizeRule {
         rule.ok_or_else(|| {
             "expected the short side in pixels (518), 'native', or WIDTHxHEIGHT (644x490); sides 1 to 16384".into()
         })
+    }
+}
+
+/// As [`SizeRule::from_str`] reads it.
+impl fmt::Display for SizeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            SizeRule::ShortSide(side) => write!(f, "{side}"),
+            SizeRule::Native => f.write_str("native"),
+            SizeRule::Exact { width, height } => write!(f, "{width}x{height}"),
+        }
     }
 }
 

@@ -1,8 +1,20 @@
 //! Plain maps become pictures. Knows no model and no file.
 
+pub mod colormap;
 pub mod compose;
+pub mod depth;
+pub mod legend;
+pub mod names;
+pub mod outline;
+pub mod palette;
 pub mod pca;
+pub mod scale_bar;
+pub mod segment;
+pub mod text;
 pub mod upscale;
 
+pub use colormap::Colormap;
 pub use compose::{overlay, side_by_side};
+pub use depth::{Range, colorize};
+pub use scale_bar::{ScaleBar, with_scale};
 pub use upscale::{Upscale, upscale_rows};

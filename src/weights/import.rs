@@ -14,7 +14,7 @@ use crate::backbone::variants::Variant;
 use crate::error::{Error, Result};
 use crate::weights::tensorfile::{self, TensorFile};
 use crate::weights::wheel::Wheel;
-use crate::weights::{digest, onnx, pickle};
+use crate::weights::{digest, onnx, torch};
 
 /// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
 /// from `vits14`).
@@ -72,7 +72,7 @@ fn read_tensors(path: &Path) -> Result<(BTreeMap<String, Tensor>, Option<&'stati
     let wanted = |name: &str| naming::place(name) != Some(Place::Ignored);
     match kind(path)? {
         Kind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
-        Kind::Torch => Ok((pickle::read(path, wanted)?, None)),
+        Kind::Torch => Ok((torch::read(path, wanted)?, None)),
         Kind::Wheel(wheel) => Ok((
             onnx::read(path, &wheel.unpack(path)?)?,
             Some(wheel.variant()),
@@ -112,7 +112,7 @@ fn kind(path: &Path) -> Result<Kind> {
         })?;
         return match Wheel::all().find(|wheel| wheel.is_in(&zip)) {
             Some(wheel) => Ok(Kind::Wheel(wheel)),
-            None if pickle::pickle_entry(&zip).is_some() => Ok(Kind::Torch),
+            None if torch::pickle_entry(&zip).is_some() => Ok(Kind::Torch),
             None => unlike("is a zip file without weights"),
         };
     }

@@ -12,16 +12,21 @@ use crate::backbone::variants::{self, Source, VARIANTS, Variant};
 use crate::error::{Error, Result};
 
 pub mod digest;
+mod http;
 pub mod hub;
 pub mod import;
 pub mod onnx;
-pub mod pickle;
+mod pickle;
+pub mod record;
 pub mod store;
 pub mod tensorfile;
+pub mod torch;
+mod transfer;
 pub mod wheel;
 
 pub use hub::Hub;
-pub use store::{Provenance, Record, Store};
+pub use record::{Provenance, Record};
+pub use store::Store;
 
 use import::Imported;
 use wheel::Wheel;

@@ -10,60 +10,13 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use etcetera::BaseStrategy;
-use serde::{Deserialize, Serialize};
 
 use crate::backbone::checkpoint::{Checkpoint, check_shapes};
-use crate::backbone::variants::{self, Variant};
+use crate::backbone::variants::Variant;
 use crate::error::{Error, Result};
+use crate::weights::record::{self, FORMAT, Provenance, Record};
 use crate::weights::tensorfile::{self, TensorFile};
 use crate::weights::{Event, Events, digest};
-
-/// Version of the JSON; a later one is refused rather than misread.
-const FORMAT: u32 = 1;
-
-/// What is known about an installed model.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
-    /// Version of this JSON.
-    pub format: u32,
-    /// What the model is called on the command line.
-    pub name: String,
-    /// The row of the table whose shape it has.
-    pub variant: String,
-    /// Where it came from: a hub repository and file, a package, or a file of the user's.
-    pub source: String,
-    /// Licence as its publisher states it; `unknown` for a file of the user's.
-    pub license: String,
-    /// SHA-256 of the installed file.
-    pub sha256: String,
-    /// SHA-256 over the tensors, see [`digest::fingerprint`].
-    pub fingerprint: String,
-    /// Size of the installed file.
-    pub bytes: u64,
-    /// When it was installed, in seconds since 1970.
-    pub imported_at: u64,
-}
-
-impl Record {
-    /// The row of the table whose shape the model has.
-    pub fn variant(&self) -> Result<&'static Variant> {
-        variants::find(&self.variant).ok_or_else(|| {
-            Error::Model(format!(
-                "{}: its backbone `{}` is unknown to this version of dino",
-                self.name, self.variant
-            ))
-        })
-    }
-}
-
-/// Where a checkpoint came from, for its [`Record`].
-#[derive(Debug, Clone)]
-pub struct Provenance {
-    /// See [`Record::source`].
-    pub source: String,
-    /// See [`Record::license`].
-    pub license: String,
-}
 
 /// The store. Opening it touches nothing; folders appear with the first install.
 #[derive(Debug, Clone)]
@@ -124,7 +77,7 @@ impl Store {
         let mut names: Vec<_> = entries
             .flatten()
             .filter_map(name_of)
-            .filter(|name| check_name(name).is_ok())
+            .filter(|name| record::check_name(name).is_ok())
             .collect();
         names.sort();
         let record = |name: String| self.get(&name).transpose().map(|record| (name, record));
@@ -134,7 +87,7 @@ impl Store {
     /// The model `name`, checked as far as that is cheap: its JSON, the file's size, and its header against the shape
     /// of its backbone. `None` when it is not installed.
     pub fn get(&self, name: &str) -> Result<Option<Record>> {
-        check_name(name)?;
+        record::check_name(name)?;
         let path = self.record_path(name);
         let text = match fs::read(&path) {
             Ok(text) => text,
@@ -226,7 +179,7 @@ impl Store {
 
     /// Removes the model `name`, also a damaged one.
     pub fn remove(&self, name: &str) -> Result<()> {
-        check_name(name)?;
+        record::check_name(name)?;
         let slot = self.lock(name, &mut |_| Ok(()))?;
         let mut found = false;
         // The JSON first: without it the rest is no model.
@@ -259,7 +212,7 @@ impl Store {
 
     /// Takes the lock of the model `name`, waiting for another process if there is one.
     pub fn lock(&self, name: &str, events: &mut Events<'_>) -> Result<Slot<'_>> {
-        check_name(name)?;
+        record::check_name(name)?;
         let folder = self.models();
         fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, &error))?;
         let path = folder.join(format!(".lock-{name}"));
@@ -389,25 +342,6 @@ impl Drop for Slot<'_> {
     fn drop(&mut self) {
         // What cannot be removed now is removed by the next run.
         let _ = self.clear();
-    }
-}
-
-/// Names are file names everywhere: lower-case letters, digits, `.`, `_`, `-`, starting with a letter or digit.
-pub fn check_name(name: &str) -> Result<()> {
-    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = name.as_bytes();
-    let fine = bytes.first().is_some_and(|first| good(*first))
-        && bytes.len() <= 64
-        && bytes
-            .iter()
-            .all(|byte| good(*byte) || b"._-".contains(byte));
-    if fine {
-        Ok(())
-    } else {
-        Err(Error::Usage(format!(
-            "`{name}` cannot name a model; expected up to 64 lower-case letters, digits, `.`, `_` and `-`, \
-             beginning with a letter or digit"
-        )))
     }
 }
 

@@ -13,3 +13,4 @@ mod models;
 mod numeric_goldens;
 mod pca;
 mod real_features;
+mod segment;

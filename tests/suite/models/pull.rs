@@ -210,5 +210,13 @@ fn errors_name_the_repository_and_the_next_step() {
         "{}",
         done.stderr
     );
+    let done = run(&mut pull(home.path(), "hub.example"));
+    assert_eq!(done.code(), 2);
+    assert!(
+        done.stderr
+            .contains("HF_ENDPOINT is `hub.example`; expected an address"),
+        "{}",
+        done.stderr
+    );
     assert_eq!(left_behind(home.path()), [""; 0]);
 }

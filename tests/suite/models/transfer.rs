@@ -267,6 +267,21 @@ fn failing_and_absent_servers_are_told_apart() {
         error.contains("127.0.0.1 cannot be reached") && error.contains("dino models import FILE"),
         "{error}"
     );
+    // `.invalid` never resolves (RFC 6761).
+    let patient = Hub {
+        retries: 3,
+        ..hub("http://hub.invalid")
+    };
+    let mut notes = 0;
+    let error = patient.download(REPO, FILE, &folder.path().join("part"), &mut |_| {
+        notes += 1;
+        Ok(())
+    });
+    let error = error.unwrap_err().to_string();
+    assert!(
+        error.contains("hub.invalid cannot be reached") && notes == 0,
+        "{error}"
+    );
 }
 
 #[test]

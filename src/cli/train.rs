@@ -1,0 +1,368 @@
+//! `dino train`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use dino::data::Split;
+use dino::eval::Crop;
+use dino::head::meta::Spacing;
+use dino::preprocess::SizeRule;
+
+use super::RunArgs;
+
+/// Train a head for depth or segmentation on labelled photos
+///
+/// The backbone stays as it is: its features are computed once and kept, so a second head on the same photos costs
+/// minutes. A training that was stopped goes on where it was when the same command is given again.
+#[derive(Debug, Subcommand)]
+pub enum TrainCommand {
+    Depth(Box<TrainDepthArgs>),
+    Segment(Box<TrainSegmentArgs>),
+}
+
+/// Learn metres from photos and depth maps
+#[derive(Debug, Args)]
+#[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
+pub struct TrainDepthArgs {
+    #[command(flatten)]
+    pub common: TrainArgs,
+    #[command(flatten)]
+    pub labels: DepthLabelArgs,
+    /// Number of depth bins
+    #[arg(long, default_value = "256", value_name = "N", value_parser = clap::value_parser!(u16).range(2..=4096), help_heading = "Depth")]
+    pub bins: u16,
+    /// How the bins are spaced
+    #[arg(
+        long,
+        value_enum,
+        default_value = "log",
+        value_name = "HOW",
+        help_heading = "Depth"
+    )]
+    pub spacing: SpacingChoice,
+    /// First and last bin, in metres
+    #[arg(long, default_value = "0.5,10", value_name = "A,B", value_parser = range, help_heading = "Depth")]
+    pub range: (f64, f64),
+    /// How much of the mean logarithmic error the loss forgives: 0 none, 1 all
+    #[arg(
+        long,
+        default_value = "0.85",
+        value_name = "L",
+        value_parser = share,
+        help_heading = "Depth"
+    )]
+    pub lambda: f64,
+    /// Weight of the absolute error in metres
+    #[arg(
+        long,
+        default_value = "0.12",
+        value_name = "W",
+        value_parser = weight,
+        help_heading = "Depth"
+    )]
+    pub absolute: f64,
+    /// Weight of a cross-entropy over the bins
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "W",
+        value_parser = weight,
+        help_heading = "Depth"
+    )]
+    pub bin_loss: f64,
+}
+
+/// What depth labels mean and which of them count.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Labels")]
+pub struct DepthLabelArgs {
+    /// Units of a depth map's metre: 1000 for millimetres, 256 for KITTI; 0 is no reading
+    #[arg(long, default_value = "1000", value_name = "N", value_parser = positive)]
+    pub depth_scale: f64,
+    /// Readings below this many metres do not count
+    #[arg(long, default_value = "0.001", value_name = "M", value_parser = positive)]
+    pub min_depth: f64,
+    /// Readings above this many metres do not count
+    #[arg(long, default_value = "10", value_name = "M", value_parser = positive)]
+    pub max_depth: f64,
+    /// The part of a frame that is judged, as a share of its full size: eigen (NYU) or garg (KITTI)
+    #[arg(long, value_enum, default_value = "none", value_name = "CROP")]
+    pub crop: CropChoice,
+}
+
+/// Learn classes from photos and masks
+#[derive(Debug, Args)]
+#[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
+pub struct TrainSegmentArgs {
+    #[command(flatten)]
+    pub common: TrainArgs,
+    /// The class list: JSON of names, or of {"name", "color"} [default: classes.json in DATA]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Labels")]
+    pub classes: Option<PathBuf>,
+    /// One taxonomy for several data sets, which lie in DATA; see heads/everyday.json
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "classes", help_heading = "Labels")]
+    pub sets: Option<PathBuf>,
+    /// The id of pixels without a class
+    #[arg(
+        long,
+        default_value = "255",
+        value_name = "ID",
+        help_heading = "Labels"
+    )]
+    pub ignore: u16,
+    /// How much rare classes are drawn more often: 0 not at all, 1 all classes alike
+    #[arg(
+        long,
+        default_value = "0.5",
+        value_name = "B",
+        value_parser = share,
+        help_heading = "Training"
+    )]
+    pub balance: f64,
+    /// Spread this much of every target over all classes
+    #[arg(
+        long,
+        default_value = "0",
+        value_name = "S",
+        value_parser = share,
+        help_heading = "Training"
+    )]
+    pub smoothing: f64,
+}
+
+/// What both tasks have in common.
+#[derive(Debug, Args)]
+pub struct TrainArgs {
+    /// Folders with images/ and masks/ or depth/ (or train/ and val/ with such), or .csv or .jsonl lists of pairs
+    #[arg(required = true, value_name = "DATA", value_hint = ValueHint::AnyPath)]
+    pub data: Vec<PathBuf>,
+    /// The head's file; its log and curve are put beside it
+    #[arg(short, long, required = true, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub output: PathBuf,
+    /// What the head is called [default: the name of its file]
+    #[arg(long, value_name = "NAME", help_heading = "Output")]
+    pub name: Option<String>,
+    /// A data set and its licence, to be kept in the head; can be given again [default: the names of DATA]
+    #[arg(long, value_name = "TEXT", help_heading = "Output")]
+    pub credit: Vec<String>,
+    /// Start anew, even if the output or a stopped training is there
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
+    #[arg(
+        long,
+        default_value = "518",
+        value_name = "SIZE",
+        help_heading = "Model"
+    )]
+    pub size: SizeRule,
+    /// Blocks whose tokens are read, from 0 [default: four, evenly spread]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        value_name = "A,B,…",
+        help_heading = "Model"
+    )]
+    pub blocks: Vec<usize>,
+    /// Apply the backbone's final norm to them
+    #[arg(long, help_heading = "Model")]
+    pub norm: bool,
+    /// Read the cls tokens too [default: yes for depth, no for segmentation]
+    #[arg(long, value_name = "WHETHER", help_heading = "Model")]
+    pub cls: Option<YesNo>,
+    /// Width of a hidden layer with ReLU; 0 for a linear head
+    #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
+    pub hidden: usize,
+    #[command(flatten)]
+    pub views: ViewArgs,
+    #[command(flatten)]
+    pub recipe: RecipeArgs,
+}
+
+/// Which features are computed, and where they are kept.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Features")]
+pub struct ViewArgs {
+    /// Train on the mirrored photos too
+    #[arg(long)]
+    pub flip: bool,
+    /// Train on the photos at this size too; can be given again
+    #[arg(long, value_name = "SIZE")]
+    pub also_size: Vec<SizeRule>,
+    /// Where features are kept [default: cache/features in the folder of models]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub cache: Option<PathBuf>,
+}
+
+/// How is trained.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Training")]
+pub struct RecipeArgs {
+    /// Rounds, each with a validation at its end
+    #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub epochs: u32,
+    /// Patches a round [default: as many as there are]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub patches: Option<u32>,
+    /// Patches a step
+    #[arg(long, default_value = "1024", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    pub batch: u32,
+    /// Highest learning rate
+    #[arg(long, default_value = "0.002", value_name = "R", value_parser = positive)]
+    pub rate: f64,
+    /// Share of the steps in which the rate rises to it
+    #[arg(long, default_value = "0.1", value_name = "S", value_parser = share)]
+    pub warm_up: f64,
+    /// Weight decay
+    #[arg(long, default_value = "0.01", value_name = "W", value_parser = weight)]
+    pub decay: f64,
+    /// Share of a patch's features that is set to zero
+    #[arg(long, default_value = "0.1", value_name = "S", value_parser = share)]
+    pub dropout: f64,
+    /// Share of the cls tokens that is set to zero
+    #[arg(long, default_value = "0.5", value_name = "S", value_parser = share)]
+    pub cls_dropout: f64,
+    /// How much of a moving average of the weights a step keeps, such as 0.999; 0 for no average
+    #[arg(long, default_value = "0", value_name = "K", value_parser = share)]
+    pub average: f64,
+    /// Relative number of patches from each DATA, or from named sets (voc=2,ade20k=0) [default: by their
+    /// photos; with --sets, all alike]
+    #[arg(long, value_delimiter = ',', value_name = "P,…")]
+    pub parts: Vec<String>,
+    /// Which photos are for validation: auto (val/ if it is there, else blocks), blocks of neighbours, spread, none
+    #[arg(long, value_enum, default_value = "auto", value_name = "HOW")]
+    pub val_split: SplitChoice,
+    /// Share of the photos for validation
+    #[arg(long, default_value = "0.15", value_name = "S", value_parser = share)]
+    pub val_fraction: f64,
+    /// Photos of each DATA to validate on after each round; the last validation takes all
+    #[arg(long, default_value = "100", value_name = "N")]
+    pub val_photos: usize,
+    /// Stop after this many rounds without a better one; 0 never stops
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub patience: usize,
+    /// The figure that tells the best round [default: rmse, or miou]
+    #[arg(long, value_name = "FIGURE")]
+    pub best_by: Option<String>,
+    /// Seed of everything random
+    #[arg(long, default_value = "0", value_name = "N")]
+    pub seed: u64,
+    /// Memory for features, in GiB; more data than that is read again each round
+    #[arg(long, default_value = "2", value_name = "GIB", value_parser = positive)]
+    pub memory: f64,
+}
+
+/// Values of `--cls`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum YesNo {
+    /// Read them
+    Yes,
+    /// Leave them out
+    No,
+}
+
+/// Values of `--spacing`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SpacingChoice {
+    /// Equal ratios
+    Log,
+    /// Equal differences
+    Linear,
+}
+
+/// Values of `--crop`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum CropChoice {
+    /// All of it
+    None,
+    /// Rows 45 to 471, columns 41 to 601 of 480x640
+    Eigen,
+    /// Rows 153 to 371, columns 44 to 1197 of 375x1242
+    Garg,
+}
+
+/// Values of `--val-split`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SplitChoice {
+    /// The data's own val/, else blocks
+    Auto,
+    /// Runs of neighbours, for they often show one room
+    Blocks,
+    /// Single photos, evenly spread
+    Spread,
+    /// No validation; everything is trained on
+    None,
+}
+
+impl From<SpacingChoice> for Spacing {
+    fn from(choice: SpacingChoice) -> Self {
+        match choice {
+            SpacingChoice::Log => Spacing::Log,
+            SpacingChoice::Linear => Spacing::Linear,
+        }
+    }
+}
+
+impl From<CropChoice> for Crop {
+    fn from(choice: CropChoice) -> Self {
+        match choice {
+            CropChoice::None => Crop::None,
+            CropChoice::Eigen => Crop::Eigen,
+            CropChoice::Garg => Crop::Garg,
+        }
+    }
+}
+
+impl From<SplitChoice> for Split {
+    fn from(choice: SplitChoice) -> Self {
+        match choice {
+            SplitChoice::Auto => Split::Auto,
+            SplitChoice::Blocks => Split::Blocks,
+            SplitChoice::Spread => Split::Spread,
+            SplitChoice::None => Split::None,
+        }
+    }
+}
+
+const DEPTH_EXAMPLES: &str = "\
+Examples:
+  dino train depth frames/ -o my.safetensors
+  dino train depth nyu/ --crop eigen --flip --epochs 20 -o indoor.safetensors
+  dino depth photo.jpg --head my.safetensors";
+
+const SEGMENT_EXAMPLES: &str = "\
+Examples:
+  dino train segment camvid/ --classes classes.json -o street.safetensors
+  dino train segment data/ --sets everyday.json -o everyday.safetensors
+  dino segment photo.jpg --head street.safetensors";
+
+fn number(text: &str) -> Option<f64> {
+    text.trim().parse::<f64>().ok().filter(|v| v.is_finite())
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|&v| v > 0.0)
+        .ok_or_else(|| "expected a number above 0".into())
+}
+
+fn weight(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|&v| v >= 0.0)
+        .ok_or_else(|| "expected a number, 0 or above".into())
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    number(text)
+        .filter(|v| (0.0..=1.0).contains(v))
+        .ok_or_else(|| "expected a number from 0 to 1".into())
+}
+
+fn range(text: &str) -> Result<(f64, f64), String> {
+    text.split_once(',')
+        .and_then(|(a, b)| Some((number(a)?, number(b)?)))
+        .filter(|(a, b)| *a > 0.0 && a < b)
+        .ok_or_else(|| "expected two rising numbers above 0, such as 0.5,10".into())
+}

@@ -1,0 +1,288 @@
+//! Fitting a [`Codebook`] to the tokens of one or many photos, on a sample of their patches.
+//!
+//! The sample bounds memory and time, however many photos there are. Everything random comes from fixed seeds: the
+//! same photos give the same clusters.
+
+use linfa::DatasetBase;
+use linfa::prelude::{Fit, ParamGuard};
+use linfa_clustering::KMeans;
+use ndarray::{Array2, ArrayView2, Axis};
+
+use crate::cluster::silhouette::Distances;
+use crate::cluster::{Codebook, length};
+use crate::error::{Error, Result};
+use crate::pca::TokenSpool;
+
+/// Patches that the centres are fitted to: 25 MB of ViT-S tokens, and a few seconds of work.
+const SAMPLE: usize = 16_384;
+/// Patches whose silhouettes are compared.
+const JUDGED: usize = 2_048;
+/// The numbers of clusters that [`ClusterCount::Auto`] tries.
+const TRIED: std::ops::RangeInclusive<usize> = 2..=12;
+/// Starts of k-means; the best end is kept.
+const STARTS: usize = 4;
+/// Rounds of k-means at most.
+const ROUNDS: u64 = 100;
+
+/// How many clusters to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterCount {
+    /// This many.
+    Exactly(usize),
+    /// As many, from 2 to 12, as separate the patches best by their silhouettes.
+    Auto,
+}
+
+/// A codebook and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// The clusters.
+    pub codebook: Codebook,
+    /// For [`ClusterCount::Auto`], each number that was tried and its mean silhouette.
+    pub silhouettes: Vec<(usize, f64)>,
+}
+
+/// Fits clusters to everything in `spool`.
+///
+/// # Errors
+/// If there are fewer patches than clusters, or the spool cannot be read.
+pub fn fit(spool: &mut TokenSpool, count: ClusterCount) -> Result<Fitted> {
+    let sample = sample(spool, SAMPLE)?;
+    let patches = sample.nrows();
+    let most = match count {
+        ClusterCount::Exactly(k) => k,
+        ClusterCount::Auto => *TRIED.start(),
+    };
+    if patches < most {
+        return Err(Error::Usage(format!(
+            "--clusters: there are only {patches} patches to put into {most} clusters; give a larger --size, or fewer clusters"
+        )));
+    }
+    match count {
+        ClusterCount::Exactly(k) => Ok(Fitted {
+            codebook: k_means(sample.view(), k)?,
+            silhouettes: Vec::new(),
+        }),
+        ClusterCount::Auto => best(sample.view()),
+    }
+}
+
+/// Tries all numbers of clusters.
+fn best(sample: ArrayView2<'_, f32>) -> Result<Fitted> {
+    let judged = thin(sample, JUDGED);
+    let distances = Distances::between(judged.view());
+    let mut silhouettes = Vec::new();
+    let mut best: Option<(f64, Codebook)> = None;
+    for k in TRIED.filter(|&k| k <= sample.nrows()) {
+        let codebook = k_means(sample, k)?;
+        let labels: Vec<usize> = judged
+            .rows()
+            .into_iter()
+            .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()).0)
+            .collect();
+        let silhouette = distances.silhouette(&labels);
+        silhouettes.push((k, silhouette));
+        if best.as_ref().is_none_or(|(top, _)| silhouette > *top) {
+            best = Some((silhouette, codebook));
+        }
+    }
+    match best {
+        Some((_, codebook)) => Ok(Fitted {
+            codebook,
+            silhouettes,
+        }),
+        None => Err(Error::Usage(
+            "--clusters: there is nothing to cluster".into(),
+        )),
+    }
+}
+
+/// k-means on rows of length 1.
+fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
+    let failed = |e: &dyn std::fmt::Display| Error::Model(format!("k-means failed: {e}"));
+    // Without a generator of its own it starts from linfa's fixed seed.
+    let model = KMeans::params(k)
+        .n_runs(STARTS)
+        .max_n_iterations(ROUNDS)
+        .tolerance(1e-4)
+        .check()
+        .map_err(|e| failed(&e))?
+        .fit(&DatasetBase::from(sample))
+        .map_err(|e| failed(&e))?;
+    let unordered = Codebook {
+        centres: model.centroids().iter().copied().collect(),
+        k,
+        spread: 1.0,
+    };
+    Ok(by_size(unordered, sample))
+}
+
+/// Puts the largest cluster first, and measures the spread.
+fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
+    let mut sizes = vec![0usize; codebook.k];
+    let mut spread = 0f64;
+    for row in sample.rows() {
+        let (label, distance) = nearest(&codebook, row.as_slice().unwrap_or_default());
+        sizes[label] += 1;
+        spread += f64::from(distance);
+    }
+    let mut order: Vec<usize> = (0..codebook.k).collect();
+    order.sort_by_key(|&label| std::cmp::Reverse(sizes[label]));
+    let dim = codebook.dim();
+    Codebook {
+        centres: order
+            .iter()
+            .flat_map(|&label| &codebook.centres[label * dim..][..dim])
+            .copied()
+            .collect(),
+        k: codebook.k,
+        spread: (spread / sample.nrows() as f64) as f32,
+    }
+}
+
+/// The nearest centre and its squared distance.
+fn nearest(codebook: &Codebook, row: &[f32]) -> (usize, f32) {
+    let mut best = (0, f32::INFINITY);
+    for (label, centre) in codebook.centres.chunks_exact(codebook.dim()).enumerate() {
+        let distance = row.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum();
+        if distance < best.1 {
+            best = (label, distance);
+        }
+    }
+    best
+}
+
+/// At most `most` patches, normalised to length 1, spread evenly over all photos.
+fn sample(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
+    let dim = spool.dim();
+    let total = spool.patches();
+    let mut wanted = places(total, most).peekable();
+    let mut values = Vec::with_capacity(total.min(most) * dim);
+    let mut first = 0;
+    for index in 0..spool.len() {
+        let (grid, tokens) = spool.read(index)?;
+        while let Some(place) = wanted.next_if(|place| *place < first + grid.len()) {
+            let token = &tokens[(place - first) * dim..][..dim];
+            let length = length(token);
+            values.extend(token.iter().map(|v| v / length));
+        }
+        first += grid.len();
+    }
+    let rows = values.len() / dim;
+    Array2::from_shape_vec((rows, dim), values)
+        .map_err(|e| Error::Model(format!("the sample of patches: {e}")))
+}
+
+/// `most` of `total` places in rising order, one anywhere in each of `most` equal stretches: a fixed step would fall
+/// into step with the columns of the grids.
+fn places(total: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = total.min(most);
+    (0..count).map(move |i| {
+        let (start, end) = (i * total / count, (i + 1) * total / count);
+        start + (mix(i as u64) % (end - start) as u64) as usize
+    })
+}
+
+/// The finaliser of SplitMix64: well-mixed bits for every number.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// At most `most` of the rows.
+fn thin(rows: ArrayView2<'_, f32>, most: usize) -> Array2<f32> {
+    let chosen: Vec<usize> = places(rows.nrows(), most).collect();
+    rows.select(Axis(0), &chosen)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backbone::Grid;
+
+    /// Two photos of 20 x 20 patches around five directions with some noise, of very different lengths; the first
+    /// direction is twice as frequent.
+    fn spool() -> TokenSpool {
+        let mut spool = TokenSpool::new(6);
+        for photo in 0..2u64 {
+            let mut tokens = Vec::new();
+            for i in 0..400u64 {
+                let noise =
+                    |axis: u64| (mix(photo * 10_000 + i * 8 + axis) % 1000) as f32 / 1000.0 - 0.5;
+                let group = (i % 6).saturating_sub(1);
+                let scale = 1.0 + (i % 7) as f32 * 10.0;
+                tokens.extend(
+                    (0..6).map(|axis| {
+                        scale * (f32::from(u8::from(axis == group)) + 0.2 * noise(axis))
+                    }),
+                );
+            }
+            spool.push(Grid { rows: 20, cols: 20 }, &tokens).unwrap();
+        }
+        spool
+    }
+
+    #[test]
+    fn auto_finds_the_groups_the_largest_first() {
+        let fitted = fit(&mut spool(), ClusterCount::Auto).unwrap();
+        assert_eq!(fitted.codebook.k, 5, "{:?}", fitted.silhouettes);
+        assert_eq!(fitted.silhouettes.len(), TRIED.count());
+        let (grid, tokens) = spool().read(1).unwrap();
+        let scores = fitted.codebook.scores(&tokens, grid);
+        let label = |patch: usize| {
+            let row = &scores.values[patch * scores.k..][..scores.k];
+            (0..scores.k)
+                .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+                .unwrap()
+        };
+        assert_eq!(
+            (label(0), label(1)),
+            (0, 0),
+            "the frequent direction is cluster 0"
+        );
+        let first: Vec<usize> = (0..6).map(label).collect();
+        assert!((0..399).all(|patch| label(patch) == first[patch % 6]));
+    }
+
+    #[test]
+    fn the_same_photos_give_the_same_clusters() {
+        let count = ClusterCount::Exactly(4);
+        let one = fit(&mut spool(), count).unwrap();
+        assert_eq!(one, fit(&mut spool(), count).unwrap());
+        assert_eq!((one.codebook.k, one.codebook.dim()), (4, 6));
+        assert!(one.codebook.spread > 0.0);
+    }
+
+    #[test]
+    fn samples_are_spread_over_everything() {
+        assert_eq!(places(5, 9).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let chosen: Vec<usize> = places(1000, 100).collect();
+        assert!(chosen.is_sorted_by(|a, b| a < b));
+        assert!(chosen.iter().enumerate().all(|(i, place)| place / 10 == i));
+        let columns: std::collections::BTreeSet<_> =
+            chosen.iter().map(|place| place % 10).collect();
+        assert!(columns.len() > 5);
+    }
+
+    #[test]
+    fn too_few_patches_are_an_error() {
+        let mut spool = TokenSpool::new(2);
+        spool
+            .push(Grid { rows: 1, cols: 2 }, &[1.0, 0.0, 0.0, 1.0])
+            .unwrap();
+        let error = fit(&mut spool, ClusterCount::Exactly(3)).unwrap_err();
+        assert!(error.to_string().contains("only 2 patches"), "{error}");
+    }
+
+    #[test]
+    fn patches_without_any_feature_do_no_harm() {
+        let mut spool = TokenSpool::new(2);
+        spool.push(Grid { rows: 2, cols: 2 }, &[0.0; 8]).unwrap();
+        let fitted = fit(&mut spool, ClusterCount::Exactly(2)).unwrap();
+        let scores = fitted.codebook.scores(&[0.0; 8], Grid { rows: 2, cols: 2 });
+        assert!(scores.values.iter().all(|score| score.is_finite()));
+    }
+}

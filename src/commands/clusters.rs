@@ -1,0 +1,298 @@
+//! `dino segment --clusters` and `--codebook`: parts without a head.
+
+use dino::backbone::LayerRequest;
+use dino::batch::{Outcome, Report};
+use dino::cluster::file::{CodebookInfo, from_bytes, to_bytes};
+use dino::cluster::{Codebook, Fitted, fit};
+use dino::console::Console;
+use dino::head::Class;
+use dino::inputs::decode;
+use dino::output::{Job, Plan, write_atomic};
+use dino::pca::TokenSpool;
+use dino::pipeline::{Extracted, Pipeline};
+use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use dino::render::palette;
+use dino::stopwatch::Stopwatch;
+use dino::{Error, Result};
+use image::RgbImage;
+
+use crate::cli::{SegmentArgs, Tta};
+use crate::commands::classes;
+use crate::commands::model::{self, Model};
+use crate::commands::segment::{Painter, extensions};
+
+/// What the backbone sees without `--size`.
+const SIZE: SizeRule = SizeRule::ShortSide(518);
+
+/// Runs the command.
+pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
+    check_wishes(args)?;
+    let collected = args.predict.input.collect()?;
+    let plan = Plan::new(
+        collected.sources,
+        &args.predict.output.options()?,
+        "clusters",
+        &extensions(args),
+    )?;
+    let mut report = Report::new(collected.failures);
+    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
+    if to_do.is_empty() && args.clusters.save_codebook.is_none() {
+        done.iter().for_each(|_| report.count(Outcome::Skipped));
+    } else {
+        let model = model::load(&args.predict.run, console)?;
+        // The last block, as its final norm leaves it.
+        let layer = LayerRequest {
+            block: model.backbone.config().depth - 1,
+            norm: true,
+        };
+        let saved = read(args, &model)?;
+        let layer = saved.as_ref().map_or(layer, |(layer, _)| *layer);
+        let run = Run {
+            args,
+            console,
+            model,
+            layer,
+        };
+        match saved {
+            Some((_, codebook)) => {
+                done.iter().for_each(|_| report.count(Outcome::Skipped));
+                run.one_by_one(&to_do, &mut report, &codebook)?;
+            }
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
+            // clusters that it would have given at once.
+            None => run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report)?,
+        }
+    }
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+/// What stays the same over a run.
+struct Run<'a> {
+    args: &'a SegmentArgs,
+    console: &'a Console,
+    model: Model,
+    layer: LayerRequest,
+}
+
+/// A photo between its features and its picture.
+struct Item<'a> {
+    job: &'a Job,
+    /// Kept where it is the only one; of many, each is decoded again.
+    photo: Option<RgbImage>,
+    geometry: Geometry,
+    watch: Stopwatch,
+}
+
+impl Run<'_> {
+    /// Clusters of all photos: a first pass computes tokens, the fit samples them, a second pass draws.
+    fn together(&self, jobs: &[&Job], report: &mut Report) -> Result<()> {
+        let Some(count) = self.args.clusters.clusters else {
+            return Ok(());
+        };
+        let mut spool = TokenSpool::new(self.model.backbone.config().dim);
+        let mut items = Vec::new();
+        self.extract(jobs, report, |_, job, extracted| {
+            spool.push(extracted.features.grid, &tokens(&extracted)?)?;
+            let Extracted {
+                geometry,
+                watch,
+                photo,
+                ..
+            } = extracted;
+            items.push(Item {
+                job,
+                photo: (jobs.len() == 1).then_some(photo),
+                geometry,
+                watch,
+            });
+            Ok(())
+        })?;
+        if items.is_empty() {
+            return Ok(());
+        }
+        let mut watch = Stopwatch::default();
+        let fitted = watch.time("fit", || fit(&mut spool, count))?;
+        self.explain(&fitted);
+        self.console
+            .detail(format_args!("{} photos: {watch}", items.len()));
+        self.save(&fitted.codebook)?;
+        let painter = self.painter(&fitted.codebook)?;
+        let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
+        let outcomes = report.pass(
+            self.console,
+            items.into_iter().enumerate(),
+            name,
+            |(index, item)| {
+                if item.job.is_done() {
+                    return Ok(Outcome::Skipped);
+                }
+                let photo = match item.photo {
+                    Some(photo) => photo,
+                    None => decode(&item.job.source, &self.args.predict.input.limits())?.rgb,
+                };
+                let (grid, tokens) = spool.read(index)?;
+                let scores = fitted.codebook.scores(&tokens, grid);
+                painter.finish(item.job, &photo, &item.geometry, &scores, item.watch)?;
+                Ok(Outcome::Done)
+            },
+        )?;
+        outcomes
+            .into_iter()
+            .for_each(|outcome| report.count(outcome));
+        Ok(())
+    }
+
+    /// Every photo by itself, with clusters that are there.
+    fn one_by_one(&self, jobs: &[&Job], report: &mut Report, codebook: &Codebook) -> Result<()> {
+        let painter = self.painter(codebook)?;
+        self.extract(jobs, report, |report, job, extracted| {
+            let scores = codebook.scores(&tokens(&extracted)?, extracted.features.grid);
+            let Extracted {
+                photo,
+                geometry,
+                watch,
+                ..
+            } = extracted;
+            painter.finish(job, &photo, &geometry, &scores, watch)?;
+            report.count(Outcome::Done);
+            Ok(())
+        })
+    }
+
+    /// Runs the backbone over all jobs; what fails is recorded, and the rest goes on.
+    fn extract<'j>(
+        &self,
+        jobs: &[&'j Job],
+        report: &mut Report,
+        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+    ) -> Result<()> {
+        let pipeline = Pipeline {
+            backbone: &self.model.backbone,
+            preprocessor: Preprocessor {
+                size: self.args.predict.size.unwrap_or(SIZE),
+                resample: Resample::Bicubic,
+                patch_size: self.model.backbone.config().patch_size,
+            },
+            requests: &[self.layer],
+            limits: self.args.predict.input.limits(),
+            batch_size: self.args.predict.run.batch_size.get(),
+            mirror: false,
+        };
+        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+        let progress = self.console.progress(jobs.len() as u64, "images");
+        pipeline.run(&sources, |index, result| {
+            let job = jobs[index];
+            let name = job.source.name();
+            let result = result.and_then(|extracted| {
+                model::explain_geometry(self.console, &name, &extracted.geometry);
+                each(report, job, extracted)
+            });
+            progress.inc(1);
+            report.record(name, result).map(|_| ())
+        })
+    }
+
+    fn painter(&self, codebook: &Codebook) -> Result<Painter<'_>> {
+        let colors = palette::distinct(codebook.k);
+        let classes: Vec<Class> = (1..)
+            .zip(colors)
+            .map(|(number, color): (usize, _)| Class {
+                name: number.to_string(),
+                color,
+            })
+            .collect();
+        let of = format!("a codebook of {} clusters", codebook.k);
+        Ok(Painter {
+            args: self.args,
+            console: self.console,
+            kept: classes::kept(&self.args.look.classes, &classes, &of)?,
+            classes,
+            made_by: vec![
+                ("model", self.model.record.name.clone()),
+                ("clusters", codebook.k.to_string()),
+            ],
+        })
+    }
+
+    /// Says what `auto` came to.
+    fn explain(&self, fitted: &Fitted) {
+        for (k, silhouette) in &fitted.silhouettes {
+            self.console
+                .detail(format_args!("{k} clusters: silhouette {silhouette:.3}"));
+        }
+        if !fitted.silhouettes.is_empty() {
+            self.console
+                .note(format_args!("{} clusters", fitted.codebook.k));
+        }
+    }
+
+    /// Writes the file of `--save-codebook`, if that is asked for.
+    fn save(&self, codebook: &Codebook) -> Result<()> {
+        let Some(path) = &self.args.clusters.save_codebook else {
+            return Ok(());
+        };
+        let info = CodebookInfo {
+            format: 1,
+            model: self.model.record.name.clone(),
+            fingerprint: self.model.record.fingerprint.clone(),
+            block: self.layer.block,
+            norm: self.layer.norm,
+        };
+        let bytes = to_bytes(&info, codebook)?;
+        write_atomic(path, |writer| writer.write_all(&bytes))
+    }
+}
+
+/// Refuses before any work what could not be done.
+fn check_wishes(args: &SegmentArgs) -> Result<()> {
+    if args.predict.tta == Tta::Flip {
+        let why = "--tta flip works with a head; leave it out with --clusters and --codebook";
+        return Err(Error::Usage(why.into()));
+    }
+    match &args.clusters.save_codebook {
+        Some(path) if path.exists() && !args.predict.output.force => Err(Error::Usage(format!(
+            "--save-codebook: {} is there already; --force replaces it",
+            path.display()
+        ))),
+        _ => Ok(()),
+    }
+}
+
+/// Reads the file of `--codebook`, which must have been fitted with the same weights.
+fn read(args: &SegmentArgs, model: &Model) -> Result<Option<(LayerRequest, Codebook)>> {
+    let Some(path) = &args.clusters.codebook else {
+        return Ok(None);
+    };
+    let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let (info, codebook) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
+    if info.fingerprint != model.record.fingerprint {
+        return Err(Error::file(
+            path,
+            format!(
+                "was fitted with {}, whose features have other directions than those of {}; use --model {}",
+                info.model, model.record.name, info.model
+            ),
+        ));
+    }
+    let config = model.backbone.config();
+    if info.block >= config.depth || codebook.dim() != config.dim {
+        return Err(Error::file(
+            path,
+            "does not fit the model that it names; make it again with --save-codebook",
+        ));
+    }
+    let layer = LayerRequest {
+        block: info.block,
+        norm: info.norm,
+    };
+    Ok(Some((layer, codebook)))
+}
+
+/// The one photo's patch tokens, `[rows * cols, D]`.
+fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
+    Ok(extracted.features.layers[0]
+        .patch_tokens
+        .flatten_all()?
+        .to_vec1()?)
+}

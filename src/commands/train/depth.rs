@@ -1,0 +1,101 @@
+//! `dino train depth`.
+
+use dino::Result;
+use dino::batch::Report;
+use dino::console::Console;
+use dino::data::{DataSet, LabelKind};
+use dino::eval::Judge;
+use dino::head::meta::{Bins, Task};
+use dino::train::loss::DepthLoss;
+use dino::train::run::Objective;
+use dino::train::samples::{Draw, Samples};
+use dino::train::validate::{How, Validation};
+
+use crate::cli::TrainDepthArgs;
+use crate::commands::model;
+use crate::commands::train::{prepare, write};
+
+/// The paper reads bins out four times as finely as the patch grid.
+const UPSAMPLE: usize = 4;
+
+/// Runs the command.
+pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
+    let common = &args.common;
+    write::check_output(common)?;
+    let mut parts = Vec::new();
+    for path in &common.data {
+        let set = DataSet::open(path, LabelKind::Depth)?;
+        parts.push(prepare::split(common, set, console));
+    }
+    prepare::announce(&parts, console)?;
+    let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
+    let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    let usual: Vec<f64> = parts.iter().map(|part| part.train.len() as f64).collect();
+    let shares = prepare::parts(common, &names, &usual)?;
+    let data = if common.credit.is_empty() {
+        parts
+            .iter()
+            .map(|part| format!("{} ({} photos)", part.name, part.train.len()))
+            .collect()
+    } else {
+        common.credit.clone()
+    };
+    let model = model::load(&common.run, console)?;
+    let blocks = prepare::blocks(common, &model)?;
+    let inputs = prepare::inputs(common, &model, &blocks, true);
+    let mut report = Report::default();
+    let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let labels = &args.labels;
+    let range = (labels.min_depth as f32, labels.max_depth as f32);
+    let (mut train, mut val) = (Vec::new(), Vec::new());
+    for set in sets {
+        train.push(set.train);
+        val.push((set.name, set.val));
+    }
+    let samples = Samples::depth(train, labels.depth_scale, range, &mut report)?;
+    let bins = Bins {
+        spacing: args.spacing.into(),
+        min: args.range.0,
+        max: args.range.1,
+        count: args.bins.into(),
+    };
+    let centres = bins.centres();
+    let setup = write::Setup {
+        task: Task::Depth {
+            bins,
+            unit: "m".into(),
+            upsample: UPSAMPLE,
+        },
+        objective: Objective::Depth(DepthLoss {
+            centres: centres.clone(),
+            lambda: args.lambda,
+            absolute: args.absolute,
+            bins: args.bin_loss,
+        }),
+        draw: Draw {
+            count: 0,
+            parts: shares,
+            balance: 0.0,
+        },
+        scale: 0.005,
+        bias: 1.0,
+        best_by: "rmse",
+        validation: Validation {
+            sets: val,
+            how: How::Depth {
+                judge: Judge {
+                    crop: labels.crop.into(),
+                    min: range.0,
+                    max: range.1,
+                },
+                scale: labels.depth_scale,
+                centres,
+                upsample: UPSAMPLE,
+            },
+        },
+        data,
+    };
+    write::train(
+        common, &model, &blocks, inputs, &samples, setup, &report, console,
+    )
+}

@@ -1,0 +1,19 @@
+//! `dino train`: data, features, training, validation, and the head's file.
+
+mod depth;
+mod prepare;
+mod segment;
+mod write;
+
+use dino::Result;
+use dino::console::Console;
+
+use crate::cli::TrainCommand;
+
+/// Runs the command.
+pub fn run(command: &TrainCommand, console: &Console) -> Result<u8> {
+    match command {
+        TrainCommand::Depth(args) => depth::run(args, console),
+        TrainCommand::Segment(args) => segment::run(args, console),
+    }
+}

@@ -1,0 +1,145 @@
+//! `dino train segment`.
+
+use std::path::Path;
+
+use dino::batch::Report;
+use dino::console::Console;
+use dino::data::{DataSet, LabelKind, SetLabels, Taxonomy, taxonomy};
+use dino::head::meta::{Class, Task};
+use dino::train::loss::SegmentLoss;
+use dino::train::run::Objective;
+use dino::train::samples::{Draw, Samples};
+use dino::train::validate::{How, Validation};
+use dino::{Error, Result};
+
+use crate::cli::TrainSegmentArgs;
+use crate::commands::model;
+use crate::commands::train::prepare::{self, Part};
+use crate::commands::train::write;
+
+/// Runs the command.
+pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
+    let common = &args.common;
+    write::check_output(common)?;
+    let (classes, meanings, parts) = data(args, console)?;
+    let joint = args.sets.is_some();
+    let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
+    let usual: Vec<f64> = parts
+        .iter()
+        .map(|part| if joint { 1.0 } else { part.train.len() as f64 })
+        .collect();
+    let shares = prepare::parts(common, &names, &usual)?;
+    // Sets that have no part are not even looked at.
+    let mut kept: Vec<(SetLabels, Part, f64)> = meanings
+        .into_iter()
+        .zip(parts)
+        .zip(shares)
+        .map(|((meaning, part), share)| (meaning, part, share))
+        .collect();
+    kept.retain(|(_, _, share)| *share > 0.0);
+    let (mut meanings, mut parts, mut shares) = (Vec::new(), Vec::new(), Vec::new());
+    for (meaning, part, share) in kept {
+        meanings.push(meaning);
+        parts.push(part);
+        shares.push(share);
+    }
+    prepare::announce(&parts, console)?;
+    let credits = if common.credit.is_empty() {
+        parts
+            .iter()
+            .map(|part| format!("{} ({} photos)", part.name, part.train.len()))
+            .collect()
+    } else {
+        common.credit.clone()
+    };
+    let model = model::load(&common.run, console)?;
+    let blocks = prepare::blocks(common, &model)?;
+    let inputs = prepare::inputs(common, &model, &blocks, false);
+    let mut report = Report::default();
+    let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let (mut train, mut val) = (Vec::new(), Vec::new());
+    for (set, meaning) in sets.into_iter().zip(&meanings) {
+        train.push((set.train, meaning));
+        val.push((meaning.name.clone(), set.val));
+    }
+    let samples = Samples::segment(train, args.ignore, &mut report)?;
+    let setup = write::Setup {
+        objective: Objective::Segment(
+            SegmentLoss {
+                smoothing: args.smoothing as f32,
+            },
+            meanings.clone(),
+            classes.len(),
+        ),
+        draw: Draw {
+            count: 0,
+            parts: shares,
+            balance: args.balance,
+        },
+        scale: 0.0,
+        bias: 0.0,
+        best_by: "miou",
+        validation: Validation {
+            sets: val,
+            how: How::Segment {
+                meanings,
+                classes: classes.len(),
+                ignore: args.ignore,
+            },
+        },
+        task: Task::Segment { classes },
+        data: credits,
+    };
+    write::train(
+        common, &model, &blocks, inputs, &samples, setup, &report, console,
+    )
+}
+
+/// The classes, what the ids of each set mean, and the sets, split.
+fn data(
+    args: &TrainSegmentArgs,
+    console: &Console,
+) -> Result<(Vec<Class>, Vec<SetLabels>, Vec<Part>)> {
+    let common = &args.common;
+    if let Some(file) = &args.sets {
+        let [root] = &common.data[..] else {
+            return Err(Error::Usage(
+                "with --sets, DATA is the one folder that the data sets lie in".into(),
+            ));
+        };
+        let Taxonomy { classes, sets } = Taxonomy::read(file)?;
+        let mut parts = Vec::new();
+        for set in &sets {
+            let path = root.join(set.data.as_deref().unwrap_or(&set.name));
+            let mut found = DataSet::open(&path, LabelKind::Masks)?;
+            found.name.clone_from(&set.name);
+            parts.push(prepare::split(common, found, console));
+        }
+        return Ok((classes, sets, parts));
+    }
+    let classes = taxonomy::read_classes(&match &args.classes {
+        Some(file) => file.clone(),
+        None => class_list(&common.data[0])?,
+    })?;
+    let (mut meanings, mut parts) = (Vec::new(), Vec::new());
+    for path in &common.data {
+        let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console);
+        meanings.push(SetLabels::identity(&part.name, classes.len()));
+        parts.push(part);
+    }
+    Ok((classes, meanings, parts))
+}
+
+/// `classes.json` in the folder of a data set or above it.
+fn class_list(data: &Path) -> Result<std::path::PathBuf> {
+    data.ancestors()
+        .take(2)
+        .map(|folder| folder.join("classes.json"))
+        .find(|file| file.is_file())
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{} has no classes.json; name the list of classes with --classes",
+                data.display()
+            ))
+        })
+}

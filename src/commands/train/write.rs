@@ -1,0 +1,254 @@
+//! The common end of a training: run it, judge the best weights on all validation photos, write the head.
+
+use std::path::Path;
+
+use dino::batch::Report;
+use dino::console::Console;
+use dino::head::meta::{HeadMeta, InputRecipe, Metric, Task, Training as Origin};
+use dino::head::{Head, file};
+use dino::output::write_atomic;
+use dino::train::pool::{Dropout, Inputs};
+use dino::train::run::{Figures, Objective, Recipe, Saved, Training};
+use dino::train::samples::{Draw, Samples};
+use dino::train::scores::CachedHead;
+use dino::train::validate::{Effort, Validation};
+use dino::weights::digest;
+use dino::{Error, Result};
+
+use crate::cli::TrainArgs;
+use crate::commands::model::Model;
+
+/// Every third pixel of a mask is looked at after each round, every one at the end.
+const STRIDE: usize = 3;
+
+/// What a task adds to the options that all have.
+pub struct Setup {
+    /// What the head predicts.
+    pub task: Task,
+    /// What is minimised.
+    pub objective: Objective,
+    /// How patches are drawn.
+    pub draw: Draw,
+    /// Deviation of the weights at the start.
+    pub scale: f32,
+    /// Every score at the start.
+    pub bias: f32,
+    /// The figure that tells the best round.
+    pub best_by: &'static str,
+    /// What to validate on.
+    pub validation: Validation,
+    /// Data sets for the metadata.
+    pub data: Vec<String>,
+}
+
+/// Refuses to replace a head unasked.
+pub fn check_output(args: &TrainArgs) -> Result<()> {
+    if args.output.extension().is_none_or(|e| e != "safetensors") {
+        return Err(Error::Usage(format!(
+            "-o {}: the name of a head's file ends in .safetensors",
+            args.output.display()
+        )));
+    }
+    if args.output.exists() && !args.force {
+        return Err(Error::Usage(format!(
+            "{} is there already; --force trains anew and replaces it",
+            args.output.display()
+        )));
+    }
+    Ok(())
+}
+
+/// Trains and writes. Returns the exit code.
+pub fn train(
+    args: &TrainArgs,
+    model: &Model,
+    blocks: &[usize],
+    inputs: Inputs,
+    samples: &Samples,
+    setup: Setup,
+    report: &Report,
+    console: &Console,
+) -> Result<u8> {
+    let recipe = recipe(args, samples, &setup);
+    let beside = |ending: &str| args.output.with_extension(ending);
+    let saved = Saved {
+        path: beside("checkpoint"),
+        digest: digest_of(args, model, &recipe, &setup, samples),
+    };
+    if args.force {
+        remove(&saved.path)?;
+    }
+    console.note(format_args!(
+        "{} patches of {} views to learn from",
+        samples.len(),
+        samples.frames.len()
+    ));
+    let Setup {
+        task,
+        objective,
+        validation,
+        data,
+        ..
+    } = setup;
+    let training = Training {
+        samples,
+        inputs,
+        objective,
+        recipe,
+        saved: Some(saved.clone()),
+    };
+    let quick = Effort {
+        frames: args.recipe.val_photos,
+        stride: STRIDE,
+    };
+    let state = training.run(console, |network, state| match validation.is_empty() {
+        true => Ok(Figures::new()),
+        false => validation.figures(
+            &CachedHead::new(&inputs, network.fold(&state.standard)),
+            quick,
+        ),
+    })?;
+    let best = state.best.as_ref().unwrap_or(&state.network);
+    let (hidden, output) = best.fold(&state.standard);
+    let mut figures = Figures::new();
+    if !validation.is_empty() {
+        let head = CachedHead::new(&inputs, (hidden.clone(), output.clone()));
+        figures = validation.figures(&head, Effort::FULL)?;
+        say(state.history.best, &figures, console);
+    }
+    let head = Head {
+        meta: HeadMeta {
+            format: 1,
+            name: name(args),
+            task,
+            backbone: model.record.name.clone(),
+            fingerprint: model.record.fingerprint.clone(),
+            blocks: blocks.to_vec(),
+            norm: args.norm,
+            cls: inputs.cls,
+            input: InputRecipe {
+                size: args.size.to_string(),
+                padding: "center".into(),
+            },
+            training: Some(Origin {
+                data,
+                command: command_line(),
+                seed: args.recipe.seed,
+            }),
+            metrics: figures
+                .into_iter()
+                .map(|(name, value)| Metric {
+                    data: "validation".into(),
+                    name,
+                    value,
+                })
+                .collect(),
+        },
+        hidden,
+        output,
+    };
+    let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
+    state.history.write(&beside("log.json"))?;
+    write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
+    remove(&saved.path)?;
+    console.out_path(&args.output)?;
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
+    let options = &args.recipe;
+    let count = options.patches.map_or(samples.len(), |n| n as usize);
+    Recipe {
+        epochs: options.epochs as usize,
+        batch: options.batch as usize,
+        draw: Draw {
+            count,
+            ..setup.draw.clone()
+        },
+        rate: options.rate,
+        warm_up: options.warm_up,
+        decay: options.decay,
+        dropout: Dropout {
+            patch: options.dropout as f32,
+            cls: options.cls_dropout as f32,
+        },
+        hidden: args.hidden,
+        scale: setup.scale,
+        bias: setup.bias,
+        average: options.average as f32,
+        patience: options.patience,
+        judge_by: options
+            .best_by
+            .clone()
+            .unwrap_or_else(|| setup.best_by.to_owned()),
+        seed: options.seed,
+        memory: (options.memory * f64::from(1 << 30)) as u64,
+    }
+}
+
+/// Of everything that the result depends on; where features lie does not count, what they are of does.
+fn digest_of(
+    args: &TrainArgs,
+    model: &Model,
+    recipe: &Recipe,
+    setup: &Setup,
+    samples: &Samples,
+) -> String {
+    let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
+    let text = format!(
+        "{} {} {recipe:?} {:?} {:?} {:?} {frames:?} {:?} {:?} {:?}",
+        env!("CARGO_PKG_VERSION"),
+        model.record.fingerprint,
+        args.cls,
+        setup.objective,
+        setup.task,
+        samples.patch,
+        samples.targets,
+        samples.sets,
+    );
+    digest::sha256(text.as_bytes())
+}
+
+fn say(best: usize, figures: &Figures, console: &Console) {
+    let text: Vec<String> = figures
+        .iter()
+        .map(|(name, value)| format!("{name} {value:.4}"))
+        .collect();
+    console.note(format_args!(
+        "epoch {best} on all validation photos: {}",
+        text.join("  ")
+    ));
+}
+
+fn name(args: &TrainArgs) -> String {
+    args.name.clone().unwrap_or_else(|| {
+        args.output.file_stem().map_or_else(
+            || "head".to_owned(),
+            |stem| stem.to_string_lossy().into_owned(),
+        )
+    })
+}
+
+/// The command that was typed, quoted where a shell needs it.
+fn command_line() -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
+    let quoted =
+        std::env::args()
+            .skip(1)
+            .map(|word| match !word.is_empty() && word.chars().all(plain) {
+                true => word,
+                false => format!("'{}'", word.replace('\'', r"'\''")),
+            });
+    std::iter::once("dino".to_owned())
+        .chain(quoted)
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn remove(path: &Path) -> Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, &error)),
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,326 @@
+//! What the ids of masks mean: a list of classes (`classes.json`), or one taxonomy for several data sets, where an id
+//! of a set stands for one class or for any of several.
+//!
+//! `{"classes": [{"name", "color"}], "sets": {"voc": {"dataset": "voc", "classes": {"0": "rest", "1": ["airplane"]}}}}`:
+//! `rest` means every class that the set does not name; ids without an entry are not learnt from and not judged.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::data::labels::{self, Mask};
+use crate::error::{Error, Result};
+use crate::head::meta::Class;
+
+/// What the ids of one data set mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SetLabels {
+    /// What the set is called.
+    pub name: String,
+    /// Where its data lies, as the file says.
+    pub data: Option<String>,
+    /// By id, the classes that it can be; none for ids that are not learnt from.
+    pub allowed: Vec<Vec<u16>>,
+    /// The id that means "any class not named", if there is one.
+    pub background: Option<u16>,
+    /// Whether an id beyond `allowed` is an error, rather than one that is not learnt from.
+    pub closed: bool,
+}
+
+/// Classes, and how data sets name them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Taxonomy {
+    /// The classes that a head tells apart, by index.
+    pub classes: Vec<Class>,
+    /// The data sets.
+    pub sets: Vec<SetLabels>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ClassEntry {
+    Name(String),
+    Full {
+        #[serde(default)]
+        id: Option<usize>,
+        name: String,
+        #[serde(default)]
+        color: Option<[u8; 3]>,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum ClassFile {
+    List(Vec<ClassEntry>),
+    Object { classes: Vec<ClassEntry> },
+}
+
+#[derive(Deserialize)]
+struct SpecFile {
+    classes: Vec<ClassEntry>,
+    sets: BTreeMap<String, SpecSet>,
+}
+
+#[derive(Deserialize)]
+struct SpecSet {
+    #[serde(default, alias = "data")]
+    dataset: Option<String>,
+    classes: BTreeMap<String, Meaning>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Meaning {
+    Word(String),
+    Names(Vec<String>),
+}
+
+impl SetLabels {
+    /// A set whose ids are the classes themselves.
+    pub fn identity(name: &str, classes: usize) -> Self {
+        SetLabels {
+            name: name.to_owned(),
+            data: None,
+            allowed: (0..classes as u16).map(|id| vec![id]).collect(),
+            background: None,
+            closed: true,
+        }
+    }
+
+    /// Reads a mask and checks that its ids are known.
+    ///
+    /// # Errors
+    /// Names the file and an id that is in no list.
+    pub fn read_mask(&self, path: &Path, ignore: u16) -> Result<Mask> {
+        let mask = labels::read_mask(path)?;
+        let beyond = |&id: &u16| id != ignore && usize::from(id) >= self.allowed.len();
+        match mask.ids.iter().copied().find(beyond) {
+            Some(id) if self.closed => Err(Error::file(
+                path,
+                format!(
+                    "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignore} is ignored; \
+                     --classes and --ignore say otherwise",
+                    self.allowed.len(),
+                    self.allowed.len() - 1
+                ),
+            )),
+            _ => Ok(mask),
+        }
+    }
+
+    /// Whether an id is learnt from and judged.
+    pub fn is_known(&self, id: u16) -> bool {
+        self.allowed
+            .get(usize::from(id))
+            .is_some_and(|allowed| !allowed.is_empty())
+    }
+
+    /// By class, the id of this set that it counts as: the first that may be this class; none if the set does not
+    /// know it.
+    pub fn id_of_class(&self, classes: usize) -> Vec<Option<u16>> {
+        let mut ids = vec![None; classes];
+        for (id, allowed) in self.allowed.iter().enumerate().rev() {
+            // A background may be any class that has no name of its own; an own name is preferred.
+            for &class in allowed {
+                ids[usize::from(class)] = Some(id as u16);
+            }
+        }
+        ids
+    }
+}
+
+impl Taxonomy {
+    /// One data set whose ids are the classes.
+    pub fn plain(name: &str, classes: Vec<Class>) -> Self {
+        let sets = vec![SetLabels::identity(name, classes.len())];
+        Taxonomy { classes, sets }
+    }
+
+    /// Reads a joint taxonomy.
+    ///
+    /// # Errors
+    /// Names the file, the set and the id whose meaning is no class of the list.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
+        Self::parse(&text).map_err(|why| Error::file(path, why))
+    }
+
+    /// Reads a joint taxonomy from the bytes of its file.
+    pub fn parse(text: &[u8]) -> Result<Self, String> {
+        let file: SpecFile = serde_json::from_slice(text).map_err(|error| {
+            format!("is no joint taxonomy: {error}; expected {{\"classes\": […], \"sets\": {{…}}}}")
+        })?;
+        let classes = classes_of(file.classes)?;
+        let index = |name: &str| classes.iter().position(|class| class.name == name);
+        let mut sets = Vec::new();
+        for (name, spec) in file.sets {
+            let mut named = vec![false; classes.len()];
+            let mut allowed: Vec<Vec<u16>> = Vec::new();
+            let mut background = None;
+            for (id, meaning) in &spec.classes {
+                let id: u16 = id
+                    .parse()
+                    .map_err(|_| format!("set {name}: {id:?} is no id"))?;
+                let at = usize::from(id);
+                if allowed.len() <= at {
+                    allowed.resize(at + 1, Vec::new());
+                }
+                match meaning {
+                    Meaning::Word(word) if word == "rest" => {
+                        if background.replace(id).is_some() {
+                            return Err(format!("set {name}: two ids mean the rest"));
+                        }
+                    }
+                    Meaning::Word(word) => {
+                        return Err(format!(
+                            "set {name}, id {id}: {word:?} should be \"rest\" or a list of class names"
+                        ));
+                    }
+                    Meaning::Names(names) => {
+                        for class in names {
+                            let class = index(class).ok_or_else(|| {
+                                format!("set {name}, id {id}: no class is called {class:?}")
+                            })?;
+                            named[class] = true;
+                            allowed[at].push(class as u16);
+                        }
+                    }
+                }
+            }
+            if let Some(id) = background {
+                allowed[usize::from(id)] = (0..classes.len() as u16)
+                    .filter(|&class| !named[usize::from(class)])
+                    .collect();
+            }
+            sets.push(SetLabels {
+                name,
+                data: spec.dataset,
+                allowed,
+                background,
+                closed: false,
+            });
+        }
+        if sets.is_empty() {
+            return Err("names no data set under \"sets\"".to_owned());
+        }
+        Ok(Taxonomy { classes, sets })
+    }
+
+    /// The set called `name`.
+    ///
+    /// # Errors
+    /// Names those that there are.
+    pub fn set(&self, name: &str) -> Result<&SetLabels> {
+        self.sets
+            .iter()
+            .find(|set| set.name == name)
+            .ok_or_else(|| {
+                let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
+                Error::Usage(format!(
+                    "--labels {name}: the taxonomy has no such set; it has {}",
+                    names.join(", ")
+                ))
+            })
+    }
+}
+
+/// Reads a class list: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`.
+///
+/// # Errors
+/// Names the file and what was expected.
+pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
+    let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let parse = || -> Result<Vec<Class>, String> {
+        let file: ClassFile = serde_json::from_slice(&text).map_err(|error| {
+            format!("is no list of classes: {error}; expected [{{\"name\": \"sky\", \"color\": [70, 130, 180]}}, …]")
+        })?;
+        let (ClassFile::List(entries) | ClassFile::Object { classes: entries }) = file;
+        classes_of(entries)
+    };
+    parse().map_err(|why| Error::file(path, why))
+}
+
+fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
+    let mut classes: Vec<Class> = Vec::with_capacity(entries.len());
+    for (index, entry) in entries.into_iter().enumerate() {
+        let (id, name, color) = match entry {
+            ClassEntry::Name(name) => (None, name, None),
+            ClassEntry::Full { id, name, color } => (id, name, color),
+        };
+        if id.is_some_and(|id| id != index) {
+            return Err(format!(
+                "gives {name:?} the id {} in place {index}; ids must count from 0",
+                id.unwrap_or_default()
+            ));
+        }
+        if classes.iter().any(|class| class.name == name) {
+            return Err(format!("names the class {name:?} twice"));
+        }
+        let color = color.unwrap_or_else(|| palette(index));
+        classes.push(Class { name, color });
+    }
+    if classes.is_empty() || classes.len() > 65_535 {
+        return Err(format!("has {} classes", classes.len()));
+    }
+    Ok(classes)
+}
+
+/// The colour of a class that has none: PASCAL VOC's scheme, which spreads the bits of the index over the channels.
+pub fn palette(index: usize) -> [u8; 3] {
+    let mut color = [0u8; 3];
+    let mut bits = index;
+    for shift in (0..8).rev() {
+        for (channel, value) in color.iter_mut().enumerate() {
+            *value |= (((bits >> channel) & 1) as u8) << shift;
+        }
+        bits >>= 3;
+    }
+    color
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const SPEC: &str = r#"{"classes": ["sky", {"name": "cat", "color": [1, 2, 3]}, "dog", "wall"],
+        "sets": {"pets": {"dataset": "voc", "classes": {"0": "rest", "1": ["cat"], "3": ["dog", "cat"]}}}}"#;
+
+    #[test]
+    fn the_rest_is_every_class_not_named() {
+        let taxonomy = Taxonomy::parse(SPEC.as_bytes()).unwrap();
+        let pets = taxonomy.set("pets").unwrap();
+        assert_eq!(pets.allowed, [vec![0, 3], vec![1], vec![], vec![2, 1]]);
+        assert_eq!(pets.background, Some(0));
+        assert_eq!(pets.id_of_class(4), [Some(0), Some(1), Some(3), Some(0)]);
+        assert_eq!(taxonomy.classes[1].color, [1, 2, 3]);
+        assert!(
+            taxonomy
+                .set("cars")
+                .unwrap_err()
+                .to_string()
+                .contains("it has pets")
+        );
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        let wrong =
+            |from: &str, to: &str| Taxonomy::parse(SPEC.replace(from, to).as_bytes()).unwrap_err();
+        assert!(wrong("[\"cat\"]", "[\"cow\"]").contains("\"cow\""));
+        assert!(wrong("\"rest\"", "\"others\"").contains("\"others\""));
+        assert!(wrong("\"dog\", \"wall\"", "\"dog\", \"dog\"").contains("twice"));
+        assert!(wrong("\"3\":", "\"x\":").contains("is no id"));
+    }
+
+    #[test]
+    fn the_palette_is_vocs() {
+        assert_eq!(palette(0), [0, 0, 0]);
+        assert_eq!(palette(1), [128, 0, 0]);
+        assert_eq!(palette(15), [192, 128, 128]);
+        assert_eq!(palette(20), [0, 64, 128]);
+    }
+}

@@ -1,0 +1,9 @@
+//! Judging predictions: figures as the papers compute them, from a prediction and a label of one size.
+
+pub mod confusion;
+pub mod depth;
+pub mod segment;
+
+pub use confusion::Confusion;
+pub use depth::{Crop, DepthErrors, Judge};
+pub use segment::MaskJudge;

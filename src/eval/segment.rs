@@ -1,0 +1,137 @@
+//! From class scores to a confusion matrix in the ids of a data set.
+
+use crate::data::{Mask, SetLabels};
+use crate::eval::Confusion;
+use crate::head::Scores;
+use crate::postprocess::segment::label_at;
+use crate::postprocess::{Axis, LabelMap};
+use crate::preprocess::Geometry;
+
+/// Judges masks of one data set.
+#[derive(Debug)]
+pub struct MaskJudge<'a> {
+    meaning: &'a SetLabels,
+    /// By class, the id it counts as.
+    id_of_class: Vec<Option<u16>>,
+    ignore: u16,
+}
+
+/// The places of a label's pixels on the patch grid, every `stride`-th of them.
+pub fn label_axes(
+    geometry: &Geometry,
+    (width, height): (usize, usize),
+    stride: usize,
+) -> (Axis, Axis) {
+    let label = Geometry {
+        photo: (width as u32, height as u32),
+        ..*geometry
+    };
+    let grid = geometry.grid();
+    let axis = |places: Vec<f32>, cells| Axis {
+        cells,
+        places: places.into_iter().step_by(stride).collect(),
+    };
+    (
+        axis(label.columns(), grid.cols),
+        axis(label.rows(), grid.rows),
+    )
+}
+
+impl<'a> MaskJudge<'a> {
+    /// For a head of `classes` classes and labels with the ids of `meaning`.
+    pub fn new(meaning: &'a SetLabels, classes: usize, ignore: u16) -> Self {
+        MaskJudge {
+            meaning,
+            id_of_class: meaning.id_of_class(classes),
+            ignore,
+        }
+    }
+
+    /// Counts one image, every `stride`-th pixel in both directions, and returns what was predicted there.
+    pub fn count(
+        &self,
+        confusion: &mut Confusion,
+        mask: &Mask,
+        scores: &Scores,
+        geometry: &Geometry,
+        stride: usize,
+    ) -> LabelMap {
+        let (x, y) = label_axes(geometry, (mask.width, mask.height), stride);
+        let map = label_at(scores, &x, &y, &[]);
+        let rows = mask.ids.chunks_exact(mask.width).step_by(stride);
+        let labels = rows.flat_map(|row| row.iter().step_by(stride));
+        confusion.add(
+            labels
+                .zip(&map.ids)
+                .filter_map(|(&id, &class)| Some((id, self.judge(id, class)?))),
+        );
+        map
+    }
+
+    /// The id that a predicted class counts as where the label has `id`; none where the label does not count.
+    pub fn judge(&self, id: u16, class: u16) -> Option<Option<u16>> {
+        if id == self.ignore || !self.meaning.is_known(id) {
+            return None;
+        }
+        let allowed = &self.meaning.allowed[usize::from(id)];
+        Some(match allowed.contains(&class) {
+            true => Some(id),
+            false => self.id_of_class[usize::from(class)],
+        })
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backbone::Grid;
+    use crate::data::Taxonomy;
+    use crate::preprocess::SizeRule;
+
+    #[test]
+    fn classes_count_in_the_ids_of_the_set() {
+        let spec = r#"{"classes": ["sky", "cat", "dog", "wall"], "sets": {
+            "pets": {"classes": {"0": "rest", "1": ["cat"], "2": ["dog"]}},
+            "indoors": {"classes": {"0": ["wall"], "1": ["cat", "dog"]}}}}"#;
+        let taxonomy = Taxonomy::parse(spec.as_bytes()).unwrap();
+        let pets = MaskJudge::new(taxonomy.set("pets").unwrap(), 4, 255);
+        // A class without a name of its own is background.
+        assert_eq!(pets.judge(0, 0), Some(Some(0)));
+        assert_eq!(pets.judge(1, 3), Some(Some(0)));
+        assert_eq!(pets.judge(1, 2), Some(Some(2)));
+        assert_eq!(pets.judge(255, 2), None);
+        let indoors = MaskJudge::new(taxonomy.set("indoors").unwrap(), 4, 255);
+        // Sky is wrong where the set has no background.
+        assert_eq!(indoors.judge(0, 0), Some(None));
+        assert_eq!(indoors.judge(1, 2), Some(Some(1)));
+        assert_eq!(indoors.judge(7, 2), None);
+    }
+
+    #[test]
+    fn predictions_come_at_the_pixels_of_the_label() {
+        let scores = Scores {
+            values: vec![1.0, 0.0, 0.0, 1.0],
+            k: 2,
+            grid: Grid { rows: 1, cols: 2 },
+        };
+        let geometry = Geometry::new((28, 14), SizeRule::Native, 14);
+        let meaning = SetLabels::identity("toy", 2);
+        let mask = Mask {
+            width: 4,
+            height: 2,
+            ids: vec![0, 0, 1, 1, 0, 255, 0, 1],
+        };
+        let mut confusion = Confusion::new(2);
+        let judge = MaskJudge::new(&meaning, 2, 255);
+        let map = judge.count(&mut confusion, &mask, &scores, &geometry, 1);
+        assert_eq!(map.ids, [0, 0, 1, 1, 0, 0, 1, 1]);
+        assert_eq!(
+            (confusion.row(0), confusion.row(1)),
+            (&[3u64, 1, 0][..], &[0u64, 3, 0][..])
+        );
+        let mut quick = Confusion::new(2);
+        judge.count(&mut quick, &mask, &scores, &geometry, 2);
+        assert_eq!(quick.total(), 2);
+    }
+}

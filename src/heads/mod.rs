@@ -1,0 +1,284 @@
+//! Where heads come from: those inside the program, those a user installed, and files.
+//!
+//! Installed heads are `heads/<name>.safetensors` in the store's folder; an installed head hides a built-in one of
+//! its name. Which head a task uses is one rule, [`Heads::choose`].
+
+pub mod builtin;
+pub mod config;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::head::{Head, file};
+use crate::output::write_atomic;
+
+/// The tasks that heads are for, as commands spell them.
+pub const TASKS: [&str; 2] = ["depth", "segment"];
+
+/// Where a head was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// Inside the program.
+    Builtin,
+    /// In the store's folder.
+    Installed(PathBuf),
+    /// In a file that the user named.
+    File(PathBuf),
+}
+
+/// A head and where it was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Found {
+    /// The head.
+    pub head: Head,
+    /// Its place.
+    pub place: Place,
+}
+
+/// Heads of one store folder and those inside the program.
+#[derive(Debug, Clone)]
+pub struct Heads {
+    root: PathBuf,
+}
+
+impl Heads {
+    /// The heads of the store at `root`.
+    pub fn at(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    fn folder(&self) -> PathBuf {
+        self.root.join("heads")
+    }
+
+    /// The file in which a head called `name` is installed.
+    ///
+    /// # Errors
+    /// If `name` is no plain name.
+    pub fn path(&self, name: &str) -> Result<PathBuf> {
+        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+        if name.is_empty() || name.starts_with('.') || !name.chars().all(plain) {
+            return Err(Error::Usage(format!(
+                "`{name}` cannot be the name of a head; letters, digits, '-', '_' and '.' can be in it"
+            )));
+        }
+        Ok(self.folder().join(format!("{name}.safetensors")))
+    }
+
+    /// All heads by name, with those whose files are damaged as errors.
+    pub fn list(&self) -> Result<Vec<(String, Result<Found>)>> {
+        let mut all: Vec<(String, Result<Found>)> = Vec::new();
+        let folder = self.folder();
+        match fs::read_dir(&folder) {
+            Ok(entries) => {
+                for entry in entries {
+                    let path = entry.map_err(|e| Error::io(&folder, &e))?.path();
+                    let stem = path
+                        .file_stem()
+                        .and_then(|stem| stem.to_str())
+                        .map(str::to_owned);
+                    if let Some(name) =
+                        stem.filter(|_| path.extension().is_some_and(|e| e == "safetensors"))
+                    {
+                        let found = read(&path).map(|head| Found {
+                            head,
+                            place: Place::Installed(path.clone()),
+                        });
+                        all.push((name, found));
+                    }
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::io(&folder, &error)),
+        }
+        for (name, head) in builtin::all() {
+            if all.iter().all(|(other, _)| other != name) {
+                all.push((
+                    name.to_owned(),
+                    head.map(|head| Found {
+                        head,
+                        place: Place::Builtin,
+                    }),
+                ));
+            }
+        }
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        Ok(all)
+    }
+
+    /// The head called `name`, or in the file `name`.
+    ///
+    /// # Errors
+    /// If there is none, with the names that there are.
+    pub fn get(&self, name: &str) -> Result<Found> {
+        let looks_like_a_file =
+            name.contains(std::path::MAIN_SEPARATOR) || name.ends_with(".safetensors");
+        if looks_like_a_file {
+            let path = PathBuf::from(name);
+            return Ok(Found {
+                head: read(&path)?,
+                place: Place::File(path),
+            });
+        }
+        let path = self.path(name)?;
+        if path.exists() {
+            return Ok(Found {
+                head: read(&path)?,
+                place: Place::Installed(path),
+            });
+        }
+        match builtin::all().find(|(builtin, _)| *builtin == name) {
+            Some((_, head)) => Ok(Found {
+                head: head?,
+                place: Place::Builtin,
+            }),
+            None => {
+                let names: Vec<String> = self.list()?.into_iter().map(|(name, _)| name).collect();
+                Err(Error::Usage(format!(
+                    "there is no head called {name}; there are {}; a file needs its ending .safetensors",
+                    if names.is_empty() {
+                        "none yet".into()
+                    } else {
+                        names.join(", ")
+                    }
+                )))
+            }
+        }
+    }
+
+    /// Copies a head into the store under its own name, or under `name`.
+    pub fn install(&self, source: &Path, name: Option<&str>) -> Result<PathBuf> {
+        let mut head = read(source)?;
+        if let Some(name) = name {
+            head.meta.name = name.to_owned();
+        }
+        let path = self.path(&head.meta.name)?;
+        let bytes = file::to_bytes(&head).map_err(|why| Error::file(source, why))?;
+        write_atomic(&path, |writer| writer.write_all(&bytes))?;
+        Ok(path)
+    }
+
+    /// Deletes an installed head.
+    ///
+    /// # Errors
+    /// If none of that name is installed; a head inside the program cannot be deleted.
+    pub fn remove(&self, name: &str) -> Result<()> {
+        let path = self.path(name)?;
+        fs::remove_file(&path).map_err(|error| match error.kind() {
+            std::io::ErrorKind::NotFound if builtin::all().any(|(builtin, _)| builtin == name) => {
+                Error::Usage(format!(
+                    "{name} is inside the program and cannot be removed"
+                ))
+            }
+            std::io::ErrorKind::NotFound => {
+                Error::Usage(format!("no head called {name} is installed"))
+            }
+            _ => Error::io(&path, &error),
+        })
+    }
+
+    /// The head for `task`: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the one that
+    /// `dino heads default` set, else the first of the ranking that is there, else the first by name.
+    pub fn choose(&self, task: &str, named: Option<&str>) -> Result<Found> {
+        let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
+        let wish = match named {
+            Some(name) => Some(name.to_owned()),
+            None => match std::env::var(&variable)
+                .ok()
+                .filter(|name| !name.is_empty())
+            {
+                Some(name) => Some(name),
+                None => config::Config::read(&self.root)?.heads.get(task).cloned(),
+            },
+        };
+        if let Some(name) = wish {
+            let found = self.get(&name)?;
+            if found.head.meta.task_name() != task {
+                return Err(Error::Usage(format!(
+                    "the head {name} is for `dino {}`, not for `dino {task}`",
+                    found.head.meta.task_name()
+                )));
+            }
+            return Ok(found);
+        }
+        let fitting: Vec<(String, Found)> = self
+            .list()?
+            .into_iter()
+            .filter_map(|(name, found)| Some((name, found.ok()?)))
+            .filter(|(_, found)| found.head.meta.task_name() == task)
+            .collect();
+        let rank = |name: &str| {
+            builtin::RANKING
+                .iter()
+                .position(|ranked| *ranked == name)
+                .unwrap_or(usize::MAX)
+        };
+        fitting.into_iter().min_by_key(|(name, _)| rank(name)).map(|(_, found)| found).ok_or_else(|| {
+            Error::Usage(format!(
+                "there is no head for `dino {task}` yet; train one with `dino train {task}` and name it with --head"
+            ))
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<Head> {
+    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    file::from_bytes(&bytes).map_err(|why| Error::file(path, why))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::head::file::tests::head;
+
+    fn store() -> (tempfile::TempDir, Heads) {
+        let root = tempfile::tempdir().unwrap();
+        let file = root.path().join("made.safetensors");
+        fs::write(&file, file::to_bytes(&head()).unwrap()).unwrap();
+        let heads = Heads::at(root.path());
+        heads.install(&file, None).unwrap();
+        (root, heads)
+    }
+
+    #[test]
+    fn installed_heads_are_found_listed_and_removed() {
+        let (root, heads) = store();
+        assert_eq!(heads.get("toy").unwrap().head, head());
+        assert!(heads.list().unwrap().iter().any(|(name, _)| name == "toy"));
+        let file = root.path().join("made.safetensors");
+        assert!(matches!(
+            heads.get(file.to_str().unwrap()).unwrap().place,
+            Place::File(_)
+        ));
+        heads.remove("toy").unwrap();
+        assert!(heads.remove("toy").unwrap_err().to_string().contains("toy"));
+        assert!(
+            heads
+                .get("toy")
+                .unwrap_err()
+                .to_string()
+                .contains("there is no head called toy")
+        );
+    }
+
+    #[test]
+    fn the_default_is_what_was_set() {
+        let (root, heads) = store();
+        let mut config = config::Config::read(root.path()).unwrap();
+        config.heads.insert("segment".into(), "toy".into());
+        config.write(root.path()).unwrap();
+        assert_eq!(heads.choose("segment", None).unwrap().head.meta.name, "toy");
+        let error = heads.choose("depth", Some("toy")).unwrap_err().to_string();
+        assert!(error.contains("`dino segment`"), "{error}");
+    }
+
+    #[test]
+    fn names_that_are_paths_are_refused() {
+        let (_root, heads) = store();
+        for name in ["", "../x", ".hidden", "a b"] {
+            assert!(heads.path(name).is_err(), "{name:?}");
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! OpenEXR with one float channel `Z`, the name that renderers and compositors give to depth.
+
+use std::io::{self, Cursor, Write};
+
+use exr::prelude::*;
+
+/// Writes `values` `[height, width]`, losslessly compressed. `text` goes to the layer's attributes as keyword and
+/// value pairs.
+///
+/// # Errors
+/// If writing fails, or `values` does not fill the size.
+pub fn write_exr(
+    mut writer: impl Write,
+    (width, height): (usize, usize),
+    values: &[f32],
+    text: &[(&str, String)],
+) -> io::Result<()> {
+    super::check_size((width, height), values.len())?;
+    let mut attributes = LayerAttributes::named("depth");
+    attributes.software_name = Some(Text::from(super::PROGRAM));
+    for (keyword, value) in text {
+        attributes.other.insert(
+            Text::from(*keyword),
+            AttributeValue::Text(Text::from(value.as_str())),
+        );
+    }
+    let channel = AnyChannel::new("Z", FlatSamples::F32(values.to_vec()));
+    let layer = Layer::new(
+        (width, height),
+        attributes,
+        Encoding::SMALL_LOSSLESS,
+        AnyChannels::sort(SmallVec::from_iter([channel])),
+    );
+    // The format's table of offsets comes before what it points to.
+    let mut file = Cursor::new(Vec::new());
+    Image::from_layer(layer)
+        .write()
+        .to_buffered(&mut file)
+        .map_err(|error| match error {
+            Error::Io(error) => error,
+            other => io::Error::other(other),
+        })?;
+    writer.write_all(&file.into_inner())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_words_come_back() {
+        let values: Vec<f32> = (0..70 * 50).map(|i| 0.5 + i as f32 / 700.0).collect();
+        let mut bytes = Vec::new();
+        let text = [("unit", "m".to_owned())];
+        write_exr(&mut bytes, (70, 50), &values, &text).unwrap();
+        let image = read_first_flat_layer_from(&bytes);
+        assert_eq!(image.layer_data.size, Vec2(70, 50));
+        let channel = &image.layer_data.channel_data.list[0];
+        assert_eq!(channel.name, Text::from("Z"));
+        assert_eq!(
+            channel.sample_data.values_as_f32().collect::<Vec<_>>(),
+            values
+        );
+        let other = &image.layer_data.attributes.other;
+        assert_eq!(
+            other[&Text::from("unit")],
+            AttributeValue::Text(Text::from("m"))
+        );
+    }
+
+    fn read_first_flat_layer_from(bytes: &[u8]) -> FlatImage1 {
+        read()
+            .no_deep_data()
+            .largest_resolution_level()
+            .all_channels()
+            .first_valid_layer()
+            .all_attributes()
+            .from_buffered(Cursor::new(bytes))
+            .unwrap()
+    }
+
+    type FlatImage1 = Image<Layer<AnyChannels<FlatSamples>>>;
+
+    #[test]
+    fn a_wrong_size_is_refused() {
+        assert!(write_exr(Vec::new(), (2, 2), &[0.0; 3], &[]).is_err());
+    }
+}

@@ -1,0 +1,197 @@
+//! A label map as a picture: colours over the photo or alone, outlines, names on large regions, and a legend.
+
+use image::{Rgb, RgbImage};
+use rayon::prelude::*;
+
+use crate::head::Class;
+use crate::postprocess::{Area, LabelMap, NONE};
+use crate::render::legend::{self, Entry};
+use crate::render::text::{Backing, TextStyle, draw_text, measure};
+use crate::render::{names, outline};
+
+/// How the picture looks.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SegmentLook {
+    /// Opacity of the colours over the photo, from 0 to 1; without one, the colours alone.
+    pub alpha: Option<f32>,
+    /// Lines along the borders of the classes.
+    pub outline: bool,
+    /// Names on large regions.
+    pub names: bool,
+    /// A legend at the side.
+    pub legend: bool,
+}
+
+/// Draws `map`, whose ids are indices of `classes`; `areas` are the map's own.
+pub fn picture(
+    photo: &RgbImage,
+    map: &LabelMap,
+    classes: &[Class],
+    areas: &[Area],
+    look: &SegmentLook,
+) -> RgbImage {
+    let (width, height) = (map.width as u32, map.height as u32);
+    let color_of = |id: u16| classes[usize::from(id)].color;
+    let mut drawn = colors(map, classes);
+    if let Some(alpha) = look.alpha {
+        blend(&mut drawn, photo, map, alpha);
+    }
+    if look.outline {
+        let reach = (width.min(height) as f32 / 400.0).round().max(1.0) as usize;
+        match look.alpha {
+            Some(_) => outline::outline(&mut drawn, map, reach, color_of),
+            None => outline::outline(&mut drawn, map, reach, |_| [255; 3]),
+        }
+    }
+    if look.names {
+        write_names(&mut drawn, map, classes);
+    }
+    if !look.legend {
+        return drawn;
+    }
+    let entries: Vec<Entry> = areas
+        .iter()
+        .map(|area| Entry {
+            name: classes[usize::from(area.id)].name.clone(),
+            color: Some(color_of(area.id)),
+            share: area.share,
+        })
+        .collect();
+    legend::with_legend(&drawn, &entries)
+}
+
+/// Every pixel in its class's colour; no class is black.
+pub fn colors(map: &LabelMap, classes: &[Class]) -> RgbImage {
+    let mut bytes = vec![0u8; 3 * map.ids.len()];
+    bytes
+        .par_chunks_exact_mut(3)
+        .zip(&map.ids)
+        .filter(|(_, id)| **id != NONE)
+        .for_each(|(rgb, &id)| rgb.copy_from_slice(&classes[usize::from(id)].color));
+    let (width, height) = (map.width as u32, map.height as u32);
+    RgbImage::from_raw(width, height, bytes).unwrap_or_else(|| RgbImage::new(width, height))
+}
+
+/// How sure the map is, from black (0) to white (1).
+pub fn confidence(map: &LabelMap) -> Vec<u8> {
+    let byte = |&value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
+    map.confidence.iter().map(byte).collect()
+}
+
+/// Mixes the photo in; where there is no class, the photo alone is left.
+fn blend(colors: &mut RgbImage, photo: &RgbImage, map: &LabelMap, alpha: f32) {
+    colors
+        .par_chunks_exact_mut(3)
+        .zip(photo.par_chunks_exact(3))
+        .zip(&map.ids)
+        .for_each(|((top, below), &id)| {
+            let alpha = if id == NONE { 0.0 } else { alpha };
+            for (top, &below) in top.iter_mut().zip(below) {
+                *top = (f32::from(*top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8;
+            }
+        });
+}
+
+fn write_names(drawn: &mut RgbImage, map: &LabelMap, classes: &[Class]) {
+    let style = TextStyle {
+        size: legend::text_size(drawn.dimensions()),
+        color: Rgb([255; 3]),
+        backing: Backing::Halo(Rgb([24; 3])),
+    };
+    let name = |id: u16| classes[usize::from(id)].name.as_str();
+    for place in names::places(map, |id| measure(name(id), style.size)) {
+        let (width, height) = measure(name(place.id), style.size);
+        let corner = |centre: u32, side: u32| centre as i32 - side as i32 / 2;
+        let at = (
+            corner(place.centre.0, width),
+            corner(place.centre.1, height),
+        );
+        draw_text(drawn, at, name(place.id), &style);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LOOK: SegmentLook = SegmentLook {
+        alpha: Some(0.5),
+        outline: false,
+        names: false,
+        legend: false,
+    };
+
+    fn classes() -> Vec<Class> {
+        let class = |name: &str, color| Class {
+            name: name.into(),
+            color,
+        };
+        vec![class("sky", [100, 0, 0]), class("sea", [0, 200, 0])]
+    }
+
+    fn map(width: usize, height: usize, ids: Vec<u16>) -> LabelMap {
+        LabelMap {
+            width,
+            height,
+            confidence: vec![0.5; ids.len()],
+            ids,
+        }
+    }
+
+    fn draw(map: &LabelMap, look: &SegmentLook) -> RgbImage {
+        let photo = RgbImage::from_pixel(map.width as u32, map.height as u32, Rgb([50; 3]));
+        picture(&photo, map, &classes(), &map.areas(), look)
+    }
+
+    #[test]
+    fn colours_lie_over_the_photo_or_stand_alone() {
+        let map = map(3, 1, vec![0, 1, NONE]);
+        let over = draw(&map, &LOOK);
+        assert_eq!(over.into_raw(), [75, 25, 25, 25, 125, 25, 50, 50, 50]);
+        let alone = SegmentLook {
+            alpha: None,
+            ..LOOK
+        };
+        let alone = draw(&map, &alone).into_raw();
+        assert_eq!(alone, [100, 0, 0, 0, 200, 0, 0, 0, 0]);
+        assert_eq!(confidence(&map), [128; 3]);
+    }
+
+    #[test]
+    fn each_wish_adds_to_the_picture() {
+        let ids = (0..200 * 120).map(|i| u16::from(i % 200 >= 100)).collect();
+        let map = map(200, 120, ids);
+        let plain = draw(&map, &LOOK);
+        let outlined = draw(
+            &map,
+            &SegmentLook {
+                outline: true,
+                ..LOOK
+            },
+        );
+        assert_eq!(outlined.get_pixel(99, 60).0, [100, 0, 0]);
+        assert_eq!(outlined.get_pixel(100, 60).0, [0, 200, 0]);
+        assert_eq!(outlined.get_pixel(50, 60), plain.get_pixel(50, 60));
+        let named = draw(
+            &map,
+            &SegmentLook {
+                names: true,
+                ..LOOK
+            },
+        );
+        let changed = |left: u32| {
+            let columns = left..left + 100;
+            let differs = |x| (0..120).any(|y| named.get_pixel(x, y) != plain.get_pixel(x, y));
+            columns.filter(|&x| differs(x)).count()
+        };
+        assert!(changed(0) > 10 && changed(100) > 10);
+        let with_legend = draw(
+            &map,
+            &SegmentLook {
+                legend: true,
+                ..LOOK
+            },
+        );
+        assert!(with_legend.width() > 200);
+    }
+}

@@ -1,0 +1,261 @@
+//! Features of drawn patches in memory, and mini-batches made of them.
+//!
+//! If all patches fit into the memory allowed they are read once; else every epoch reads those that it drew. Either
+//! way training touches memory at random and the disk in order.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::train::network::Standard;
+use crate::train::samples::{Samples, mix};
+
+/// Patches over which inputs are standardised.
+const STANDARD_SAMPLES: usize = 50_000;
+
+/// Features in memory.
+#[derive(Debug)]
+pub struct Pool {
+    /// The samples that are here, rising; none means all.
+    samples: Option<Vec<u32>>,
+    /// `[samples, blocks * D]`.
+    values: Vec<f16>,
+    width: usize,
+}
+
+impl Pool {
+    /// How many patches of `width` numbers fit into `bytes`.
+    pub fn capacity(bytes: u64, width: usize) -> usize {
+        (bytes / (2 * width as u64)) as usize
+    }
+
+    /// Reads all samples.
+    pub fn all(samples: &Samples, width: usize) -> Result<Self> {
+        let everything: Vec<u32> = (0..samples.len() as u32).collect();
+        Ok(Pool {
+            values: read(samples, &everything, width)?,
+            samples: None,
+            width,
+        })
+    }
+
+    /// Reads the samples that are in `order`.
+    pub fn drawn(samples: &Samples, order: &[u32], width: usize) -> Result<Self> {
+        let mut wanted = order.to_vec();
+        wanted.sort_unstable();
+        wanted.dedup();
+        Ok(Pool {
+            values: read(samples, &wanted, width)?,
+            samples: Some(wanted),
+            width,
+        })
+    }
+
+    /// The features of a sample, `[blocks * D]`.
+    ///
+    /// # Panics
+    /// If it was not read.
+    fn row(&self, sample: u32) -> &[f16] {
+        let at = match &self.samples {
+            None => sample as usize,
+            Some(samples) => samples.partition_point(|&other| other < sample),
+        };
+        &self.values[at * self.width..][..self.width]
+    }
+}
+
+/// Reads the `wanted` samples, rising, frame by frame.
+fn read(samples: &Samples, wanted: &[u32], width: usize) -> Result<Vec<f16>> {
+    let mut values = vec![f16::ZERO; wanted.len() * width];
+    let mut jobs = Vec::new();
+    let (mut rest, mut wanted) = (values.as_mut_slice(), wanted);
+    while let Some(&first) = wanted.first() {
+        let frame = samples.frame[first as usize];
+        let count = wanted.partition_point(|&sample| samples.frame[sample as usize] == frame);
+        let patches: Vec<u32> = wanted[..count]
+            .iter()
+            .map(|&sample| samples.patch[sample as usize])
+            .collect();
+        let (out, after) = rest.split_at_mut(count * width);
+        jobs.push((&samples.frames[frame as usize], patches, out));
+        (rest, wanted) = (after, &wanted[count..]);
+    }
+    jobs.into_par_iter().try_for_each(|(frame, patches, out)| {
+        crate::interrupt::check()?;
+        frame.read(Some(&patches), out)
+    })?;
+    Ok(values)
+}
+
+/// How a row of inputs is put together: block by block the patch token and, if wanted, the cls token.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Inputs {
+    /// Blocks.
+    pub blocks: usize,
+    /// Width of a token.
+    pub dim: usize,
+    /// Whether the cls token of the photo follows each patch token.
+    pub cls: bool,
+}
+
+/// Shares of inputs that are set to zero in training.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Dropout {
+    /// Of patch tokens.
+    pub patch: f32,
+    /// Of cls tokens.
+    pub cls: f32,
+}
+
+impl Inputs {
+    /// Numbers a patch.
+    pub fn width(&self) -> usize {
+        self.blocks * self.dim * if self.cls { 2 } else { 1 }
+    }
+
+    /// Calls `copy` with the place in the row and the place in the tokens, for each block's patch token and then, if
+    /// wanted, with its cls token.
+    fn each_part(&self, mut copy: impl FnMut(usize, usize, bool)) {
+        let step = self.dim * if self.cls { 2 } else { 1 };
+        for block in 0..self.blocks {
+            copy(block * step, block * self.dim, false);
+            if self.cls {
+                copy(block * step + self.dim, block * self.dim, true);
+            }
+        }
+    }
+
+    /// Mean and deviation of every input over the first of the samples in `order`, and of the cls tokens over the
+    /// frames.
+    pub fn standard(&self, samples: &Samples, pool: &Pool, order: &[u32]) -> Standard {
+        let tokens = self.blocks * self.dim;
+        let few = &order[..order.len().min(STANDARD_SAMPLES)];
+        let patch = moments(few, tokens, |&sample, row| {
+            pool.row(sample).convert_to_f32_slice(row);
+        });
+        let cls = moments(&samples.frames, tokens, |frame, row| {
+            row.copy_from_slice(&frame.cls);
+        });
+        let mut standard = Standard {
+            mean: vec![0.0; self.width()],
+            deviation: vec![1.0; self.width()],
+        };
+        self.each_part(|to, from, is_cls| {
+            let (mean, deviation) = if is_cls { &cls } else { &patch };
+            standard.mean[to..][..self.dim].copy_from_slice(&mean[from..][..self.dim]);
+            standard.deviation[to..][..self.dim].copy_from_slice(&deviation[from..][..self.dim]);
+        });
+        standard
+    }
+
+    /// The standardised inputs of a mini-batch, `[batch, width]`, with `dropout` seeded by `seed`.
+    pub fn fill(
+        &self,
+        samples: &Samples,
+        pool: &Pool,
+        batch: &[u32],
+        standard: &Standard,
+        dropout: Dropout,
+        seed: u64,
+        out: &mut Vec<f32>,
+    ) {
+        let width = self.width();
+        out.resize(batch.len() * width, 0.0);
+        let scale: Vec<f32> = standard.deviation.iter().map(|d| 1.0 / d).collect();
+        out.par_chunks_exact_mut(width)
+            .zip(batch)
+            .enumerate()
+            .for_each_init(
+                || vec![0f32; pool.width],
+                |tokens, (index, (row, &sample))| {
+                    pool.row(sample).convert_to_f32_slice(tokens);
+                    let cls = &samples.frames[samples.frame[sample as usize] as usize].cls;
+                    self.each_part(|to, from, is_cls| {
+                        let source = if is_cls { cls } else { &*tokens };
+                        row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);
+                    });
+                    for ((v, mean), scale) in row.iter_mut().zip(&standard.mean).zip(&scale) {
+                        *v = (*v - mean) * scale;
+                    }
+                    let mut rng = fastrand::Rng::with_seed(mix(seed, index as u64));
+                    self.each_part(|to, _, is_cls| {
+                        let share = if is_cls { dropout.cls } else { dropout.patch };
+                        drop_out(&mut row[to..][..self.dim], share, &mut rng);
+                    });
+                },
+            );
+    }
+}
+
+/// Sets a `share` of the values to zero and scales the rest up. The share is taken in steps of 1/256.
+fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
+    let threshold = (share * 256.0).round().min(255.0) as u8;
+    if threshold == 0 {
+        return;
+    }
+    let scale = 256.0 / (256.0 - f32::from(threshold));
+    for eight in values.chunks_mut(8) {
+        let bytes = rng.u64(..).to_le_bytes();
+        for (value, byte) in eight.iter_mut().zip(bytes) {
+            *value *= if byte < threshold { 0.0 } else { scale };
+        }
+    }
+}
+
+/// Column means and deviations. The order of summing is fixed, so the result does not depend on the threads.
+fn moments<T: Sync>(
+    rows: &[T],
+    width: usize,
+    fill: impl Fn(&T, &mut [f32]) + Sync,
+) -> (Vec<f32>, Vec<f32>) {
+    let sums = |about: &[f64], square: bool| -> Vec<f64> {
+        let parts: Vec<Vec<f64>> = rows
+            .par_chunks(1024)
+            .map(|chunk| {
+                let mut sum = vec![0f64; width];
+                let mut row = vec![0f32; width];
+                for item in chunk {
+                    fill(item, &mut row);
+                    for ((sum, &v), about) in sum.iter_mut().zip(&row).zip(about) {
+                        let d = f64::from(v) - about;
+                        *sum += if square { d * d } else { d };
+                    }
+                }
+                sum
+            })
+            .collect();
+        let n = rows.len().max(1) as f64;
+        (0..width)
+            .map(|column| parts.iter().map(|part| part[column]).sum::<f64>() / n)
+            .collect()
+    };
+    let mean = sums(&vec![0.0; width], false);
+    let variance = sums(&mean, true);
+    let deviation = variance.iter().map(|v| v.sqrt().max(1e-6) as f32).collect();
+    (mean.into_iter().map(|m| m as f32).collect(), deviation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dropout_keeps_the_mean() {
+        let mut values = vec![1f32; 80_000];
+        drop_out(&mut values, 0.25, &mut fastrand::Rng::with_seed(5));
+        let zeros = values.iter().filter(|v| **v == 0.0).count();
+        assert!((19_000..21_000).contains(&zeros), "{zeros}");
+        let mean = values.iter().sum::<f32>() / values.len() as f32;
+        assert!((mean - 1.0).abs() < 0.02, "{mean}");
+    }
+
+    #[test]
+    fn moments_of_known_columns() {
+        let rows: Vec<[f32; 2]> = (0..3000).map(|i| [(i % 3) as f32, 5.0]).collect();
+        let (mean, deviation) = moments(&rows, 2, |row, out| out.copy_from_slice(row));
+        assert!((mean[0] - 1.0).abs() < 1e-6 && mean[1] == 5.0);
+        assert!((deviation[0] - (2f32 / 3.0).sqrt()).abs() < 1e-6);
+        assert!(deviation[1] > 0.0);
+    }
+}

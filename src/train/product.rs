@@ -1,0 +1,117 @@
+//! Matrix products of f32 slices, on the kernels that the backbone uses as well.
+
+use gemm::Parallelism;
+
+/// A row-major matrix, or its transpose.
+#[derive(Debug, Clone, Copy)]
+pub struct Matrix<'a> {
+    values: &'a [f32],
+    rows: usize,
+    cols: usize,
+    transposed: bool,
+}
+
+impl<'a> Matrix<'a> {
+    /// `[rows, cols]`, row-major.
+    ///
+    /// # Panics
+    /// If the values don't fill the shape.
+    pub fn new(values: &'a [f32], rows: usize, cols: usize) -> Self {
+        assert_eq!(values.len(), rows * cols, "a matrix of {rows} x {cols}");
+        Self {
+            values,
+            rows,
+            cols,
+            transposed: false,
+        }
+    }
+
+    /// Its transpose, without moving a number.
+    pub fn t(self) -> Self {
+        Self {
+            transposed: !self.transposed,
+            ..self
+        }
+    }
+
+    /// Rows and columns as the product sees them.
+    fn shape(&self) -> (usize, usize) {
+        match self.transposed {
+            false => (self.rows, self.cols),
+            true => (self.cols, self.rows),
+        }
+    }
+
+    /// Column and row strides.
+    fn strides(&self) -> (isize, isize) {
+        match self.transposed {
+            false => (1, self.cols as isize),
+            true => (self.cols as isize, 1),
+        }
+    }
+}
+
+/// `out = a b`, row-major; with `add`, `out += a b`.
+///
+/// # Panics
+/// If the shapes don't fit.
+pub fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
+    let ((m, k), (k_of_b, n)) = (a.shape(), b.shape());
+    assert_eq!(k, k_of_b, "inner sides of a product");
+    assert_eq!(out.len(), m * n, "the result of a product");
+    let ((a_cs, a_rs), (b_cs, b_rs)) = (a.strides(), b.strides());
+    // SAFETY: all three slices are as long as their shapes and strides say, which was checked just now and in
+    // `Matrix::new`, and `out` is borrowed alone.
+    unsafe {
+        gemm::gemm(
+            m,
+            n,
+            k,
+            out.as_mut_ptr(),
+            1,
+            n as isize,
+            add,
+            a.values.as_ptr(),
+            a_cs,
+            a_rs,
+            b.values.as_ptr(),
+            b_cs,
+            b_rs,
+            1.0,
+            1.0,
+            false,
+            false,
+            false,
+            Parallelism::Rayon(0),
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transposes_and_sums() {
+        let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
+        let b = [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]; // 3 x 2
+        let mut out = [0.0; 4];
+        product(
+            &mut out,
+            Matrix::new(&a, 2, 3),
+            Matrix::new(&b, 3, 2),
+            false,
+        );
+        assert_eq!(out, [5.0, 11.0, 14.0, 23.0]);
+        product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), true);
+        assert_eq!(out, [10.0, 22.0, 28.0, 46.0]);
+        let mut square = [0.0; 9];
+        product(
+            &mut square,
+            Matrix::new(&a, 2, 3).t(),
+            Matrix::new(&b, 3, 2).t(),
+            false,
+        );
+        assert_eq!(square, [1.0, 6.0, 12.0, 2.0, 9.0, 15.0, 3.0, 12.0, 18.0]);
+    }
+}

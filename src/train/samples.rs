@@ -1,0 +1,330 @@
+//! Every patch that can be trained on, as an index: where its features lie and what it should be. The features
+//! themselves stay on the disk; an epoch draws patches from the index.
+
+use std::ops::Range;
+use std::path::PathBuf;
+
+use rayon::prelude::*;
+
+use crate::batch::Report;
+use crate::data::labels;
+use crate::data::taxonomy::SetLabels;
+use crate::error::Result;
+use crate::train::features::Frame;
+use crate::train::targets::{self, DepthTargets, MaskTargets};
+
+/// A label with the views of its photo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Labelled {
+    /// The label's file.
+    pub label: PathBuf,
+    /// Cached views of its photo.
+    pub frames: Vec<Frame>,
+}
+
+/// What patches should be.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Targets {
+    /// Metres.
+    Depth(Vec<f32>),
+    /// Ids with their shares; patch `i` has those from `starts[i]` to `starts[i + 1]`, the largest first.
+    Shares {
+        /// One more than there are patches.
+        starts: Vec<usize>,
+        /// Of all patches.
+        shares: Vec<(u16, f32)>,
+    },
+}
+
+/// The index.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Samples {
+    /// Every view of every photo.
+    pub frames: Vec<Frame>,
+    /// Per patch, its frame.
+    pub frame: Vec<u32>,
+    /// Per patch, its place on the frame's grid.
+    pub patch: Vec<u32>,
+    /// Per patch, what it should be.
+    pub targets: Targets,
+    /// Per data set, its patches.
+    pub sets: Vec<Range<usize>>,
+}
+
+/// How patches are drawn for an epoch.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Draw {
+    /// Patches in all.
+    pub count: usize,
+    /// Per data set, its part of them; they sum to 1.
+    pub parts: Vec<f64>,
+    /// A patch whose main class is the main class of `n` patches is drawn in proportion to `n^-balance`; 0 draws all
+    /// alike, and none twice before the others.
+    pub balance: f64,
+}
+
+/// What one frame gives.
+enum Found {
+    Depth(DepthTargets),
+    Shares(MaskTargets),
+}
+
+impl Samples {
+    fn empty(targets: Targets) -> Self {
+        Samples {
+            frames: Vec::new(),
+            frame: Vec::new(),
+            patch: Vec::new(),
+            targets,
+            sets: Vec::new(),
+        }
+    }
+
+    /// Patches with depth between `range.0` and `range.1` metres, of labels in units of 1/`scale` metre.
+    ///
+    /// # Errors
+    /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
+    pub fn depth(
+        sets: Vec<Vec<Labelled>>,
+        scale: f64,
+        range: (f32, f32),
+        report: &mut Report,
+    ) -> Result<Self> {
+        let mut samples = Samples::empty(Targets::Depth(Vec::new()));
+        for set in sets {
+            samples.add_set(set, report, |labelled| {
+                let depth = labels::read_depth(&labelled.label, scale)?;
+                let of = |frame: &Frame| {
+                    let mirrored = frame.view.mirrored;
+                    Found::Depth(targets::of_depth(&depth, &frame.geometry, mirrored, range))
+                };
+                Ok(labelled.frames.iter().map(of).collect())
+            })?;
+        }
+        Ok(samples)
+    }
+
+    /// Patches with class shares; the ids of each set are those of its `labels`, and `ignore` is none.
+    ///
+    /// # Errors
+    /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
+    pub fn segment(
+        sets: Vec<(Vec<Labelled>, &SetLabels)>,
+        ignore: u16,
+        report: &mut Report,
+    ) -> Result<Self> {
+        let mut samples = Samples::empty(Targets::Shares {
+            starts: vec![0],
+            shares: Vec::new(),
+        });
+        for (set, meaning) in sets {
+            samples.add_set(set, report, |labelled| {
+                let mask = meaning.read_mask(&labelled.label, ignore)?;
+                let known = |id: u16| id != ignore && meaning.is_known(id);
+                let of = |frame: &Frame| {
+                    let mirrored = frame.view.mirrored;
+                    Found::Shares(targets::of_mask(&mask, &frame.geometry, mirrored, known))
+                };
+                Ok(labelled.frames.iter().map(of).collect())
+            })?;
+        }
+        Ok(samples)
+    }
+
+    fn add_set(
+        &mut self,
+        set: Vec<Labelled>,
+        report: &mut Report,
+        find: impl Fn(&Labelled) -> Result<Vec<Found>> + Sync,
+    ) -> Result<()> {
+        let start = self.frame.len();
+        for chunk in set.chunks(256) {
+            crate::interrupt::check()?;
+            let all: Vec<Result<Vec<Found>>> = chunk.par_iter().map(&find).collect();
+            for (labelled, found) in chunk.iter().zip(all) {
+                let name = labelled.label.display().to_string();
+                let Some(found) = report.record(name, found)? else {
+                    continue;
+                };
+                for (frame, found) in labelled.frames.iter().zip(found) {
+                    self.add_frame(frame, found);
+                }
+            }
+        }
+        self.sets.push(start..self.frame.len());
+        Ok(())
+    }
+
+    fn add_frame(&mut self, frame: &Frame, found: Found) {
+        let patches = match (found, &mut self.targets) {
+            (Found::Depth(found), Targets::Depth(metres)) => {
+                metres.extend(found.metres);
+                found.patches
+            }
+            (Found::Shares(found), Targets::Shares { starts, shares }) => {
+                let base = shares.len();
+                starts.extend(found.starts[1..].iter().map(|&at| base + at as usize));
+                shares.extend(found.shares);
+                found.patches
+            }
+            _ => return, // a task has one kind of target
+        };
+        let number = self.frames.len() as u32;
+        self.frame.extend(patches.iter().map(|_| number));
+        self.patch.extend(patches);
+        self.frames.push(frame.clone());
+    }
+
+    /// Patches in all.
+    pub fn len(&self) -> usize {
+        self.frame.len()
+    }
+
+    /// Whether there is nothing to train on.
+    pub fn is_empty(&self) -> bool {
+        self.frame.is_empty()
+    }
+
+    /// The data set of a patch.
+    pub fn set_of(&self, sample: usize) -> usize {
+        self.sets.partition_point(|range| range.end <= sample)
+    }
+
+    /// The ids and shares of a patch; none of a depth set.
+    pub fn shares_of(&self, sample: usize) -> &[(u16, f32)] {
+        match &self.targets {
+            Targets::Depth(_) => &[],
+            Targets::Shares { starts, shares } => &shares[starts[sample]..starts[sample + 1]],
+        }
+    }
+
+    /// Draws the patches of an epoch, in the order of training. The same seed gives the same patches.
+    pub fn draw(&self, draw: &Draw, seed: u64) -> Vec<u32> {
+        let mut order: Vec<u32> = Vec::with_capacity(draw.count);
+        for (number, (range, part)) in self.sets.iter().zip(&draw.parts).enumerate() {
+            let count = (draw.count as f64 * part).round() as usize;
+            if range.is_empty() || count == 0 {
+                continue;
+            }
+            let mut rng = fastrand::Rng::with_seed(mix(seed, number as u64));
+            if draw.balance > 0.0 && matches!(self.targets, Targets::Shares { .. }) {
+                self.draw_balanced(range.clone(), count, draw.balance, &mut rng, &mut order);
+            } else {
+                draw_evenly(range.clone(), count, &mut rng, &mut order);
+            }
+        }
+        fastrand::Rng::with_seed(mix(seed, u64::MAX)).shuffle(&mut order);
+        order
+    }
+
+    fn draw_balanced(
+        &self,
+        range: Range<usize>,
+        count: usize,
+        balance: f64,
+        rng: &mut fastrand::Rng,
+        order: &mut Vec<u32>,
+    ) {
+        let main = |sample: usize| usize::from(self.shares_of(sample)[0].0);
+        let mut by_id: Vec<f64> = Vec::new();
+        for sample in range.clone() {
+            let id = main(sample);
+            if by_id.len() <= id {
+                by_id.resize(id + 1, 0.0);
+            }
+            by_id[id] += 1.0;
+        }
+        let mut sum = 0f64;
+        let sums: Vec<f64> = range
+            .clone()
+            .map(|sample| {
+                sum += by_id[main(sample)].powf(-balance);
+                sum
+            })
+            .collect();
+        order.extend((0..count).map(|_| {
+            let at = rng.f64() * sum;
+            let index = sums.partition_point(|&s| s <= at).min(sums.len() - 1);
+            (range.start + index) as u32
+        }));
+    }
+}
+
+/// None twice before all were drawn once.
+fn draw_evenly(
+    range: Range<usize>,
+    mut count: usize,
+    rng: &mut fastrand::Rng,
+    order: &mut Vec<u32>,
+) {
+    let mut all: Vec<u32> = range.map(|sample| sample as u32).collect();
+    while count > 0 {
+        let take = count.min(all.len());
+        for at in 0..take {
+            let other = rng.usize(at..all.len());
+            all.swap(at, other);
+        }
+        order.extend(&all[..take]);
+        count -= take;
+    }
+}
+
+/// A seed from two numbers (SplitMix64's finaliser).
+pub fn mix(a: u64, b: u64) -> u64 {
+    let mut z = a
+        .wrapping_add(0x9e37_79b9_7f4a_7c15)
+        .wrapping_add(b.wrapping_mul(0xd1b5_4a32_d192_ed03));
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Two sets of ten patches; of each set the first has class 1, the rest class 0.
+    fn samples() -> Samples {
+        let shares: Vec<(u16, f32)> = (0..20).map(|i| (u16::from(i % 10 == 0), 1.0)).collect();
+        Samples {
+            frames: Vec::new(),
+            frame: vec![0; 20],
+            patch: vec![0; 20],
+            targets: Targets::Shares {
+                starts: (0..=20).collect(),
+                shares,
+            },
+            sets: vec![0..10, 10..20],
+        }
+    }
+
+    #[test]
+    fn even_draws_take_everything_before_anything_again() {
+        let draw = Draw {
+            count: 20,
+            parts: vec![0.5, 0.5],
+            balance: 0.0,
+        };
+        let mut order = samples().draw(&draw, 1);
+        assert_eq!(order, samples().draw(&draw, 1));
+        assert_ne!(order, samples().draw(&draw, 2));
+        order.sort_unstable();
+        assert_eq!(order, (0..20).collect::<Vec<u32>>());
+    }
+
+    #[test]
+    fn sets_have_their_parts_and_rare_classes_more() {
+        let draw = Draw {
+            count: 4000,
+            parts: vec![0.75, 0.25],
+            balance: 1.0,
+        };
+        let order = samples().draw(&draw, 3);
+        let of_first = order.iter().filter(|&&sample| sample < 10).count();
+        assert_eq!(of_first, 3000);
+        let rare = order.iter().filter(|&&sample| sample % 10 == 0).count();
+        assert!((1800..2200).contains(&rare), "{rare}");
+        assert_eq!(samples().set_of(9), 0);
+        assert_eq!(samples().set_of(10), 1);
+    }
+}

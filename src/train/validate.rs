@@ -1,0 +1,209 @@
+//! The figures of a head on the validation frames, from their cached features.
+
+use rayon::prelude::*;
+
+use crate::data::SetLabels;
+use crate::data::labels;
+use crate::error::Result;
+use crate::eval::{Confusion, DepthErrors, Judge, MaskJudge};
+use crate::postprocess::depth::read_out;
+use crate::preprocess::Geometry;
+use crate::train::run::Figures;
+use crate::train::samples::Labelled;
+use crate::train::scores::CachedHead;
+
+/// What a head is validated on: data sets by name, with their frames.
+#[derive(Debug)]
+pub struct Validation {
+    /// Names and frames.
+    pub sets: Vec<(String, Vec<Labelled>)>,
+    /// How frames are judged.
+    pub how: How,
+}
+
+/// How frames are judged.
+#[derive(Debug)]
+pub enum How {
+    /// As depth.
+    Depth {
+        /// Crop and range.
+        judge: Judge,
+        /// Units of a label's metre.
+        scale: f64,
+        /// Bin centres.
+        centres: Vec<f32>,
+        /// How much finer than the grid the bins are read out.
+        upsample: usize,
+    },
+    /// As classes; what the ids of each set mean.
+    Segment {
+        /// In the order of the sets.
+        meanings: Vec<SetLabels>,
+        /// Classes of the head.
+        classes: usize,
+        /// The id that does not count.
+        ignore: u16,
+    },
+}
+
+/// How much is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Effort {
+    /// Frames of a set, evenly spread over it.
+    pub frames: usize,
+    /// Pixels of a frame's side are taken this far apart (of masks).
+    pub stride: usize,
+}
+
+impl Effort {
+    /// Everything.
+    pub const FULL: Effort = Effort {
+        frames: usize::MAX,
+        stride: 1,
+    };
+}
+
+impl Validation {
+    /// Whether there is nothing to validate on.
+    pub fn is_empty(&self) -> bool {
+        self.sets.iter().all(|(_, frames)| frames.is_empty())
+    }
+
+    /// Names and values of all figures, the most telling first: over all sets, and with several also of each
+    /// (`miou:street`).
+    ///
+    /// # Errors
+    /// If a label cannot be read any more.
+    pub fn figures(&self, head: &CachedHead, effort: Effort) -> Result<Figures> {
+        let mut by_set: Vec<(&str, Figures)> = Vec::new();
+        let mut everything: Vec<DepthErrors> = Vec::new();
+        for (index, (name, frames)) in self.sets.iter().enumerate() {
+            if frames.is_empty() {
+                continue;
+            }
+            let count = frames.len().min(effort.frames.max(1));
+            let chosen: Vec<&Labelled> = (0..count)
+                .map(|i| &frames[(2 * i + 1) * frames.len() / (2 * count)])
+                .collect();
+            let figures = match &self.how {
+                How::Depth { .. } => {
+                    let errors = self.depth(head, &chosen)?;
+                    everything.extend(&errors);
+                    named(&DepthErrors::mean(&errors))
+                }
+                How::Segment {
+                    meanings,
+                    classes,
+                    ignore,
+                } => {
+                    let judge = MaskJudge::new(&meanings[index], *classes, *ignore);
+                    let ids = meanings[index].allowed.len();
+                    self.segment(head, &chosen, &judge, &meanings[index], ids, effort.stride)?
+                }
+            };
+            by_set.push((name, figures));
+        }
+        let mut all = match &self.how {
+            _ if by_set.is_empty() => Figures::new(),
+            How::Depth { .. } => named(&DepthErrors::mean(&everything)),
+            How::Segment { .. } => mean_of(&by_set),
+        };
+        if by_set.len() > 1 {
+            for (set, figures) in by_set {
+                all.extend(
+                    figures
+                        .into_iter()
+                        .map(|(name, value)| (format!("{name}:{set}"), value)),
+                );
+            }
+        }
+        Ok(all)
+    }
+
+    fn depth(&self, head: &CachedHead, frames: &[&Labelled]) -> Result<Vec<DepthErrors>> {
+        let How::Depth {
+            judge,
+            scale,
+            centres,
+            upsample,
+        } = &self.how
+        else {
+            return Ok(Vec::new());
+        };
+        let one = |labelled: &&Labelled| -> Result<Option<DepthErrors>> {
+            let (Some(frame), truth) = (
+                labelled.frames.first(),
+                labels::read_depth(&labelled.label, *scale)?,
+            ) else {
+                return Ok(None);
+            };
+            let size = (truth.width, truth.height);
+            let map = read_out(&head.scores(frame)?, centres, *upsample)
+                .to_photo(&at_label(&frame.geometry, size));
+            Ok(judge.errors(&map.depth, &truth.metres, size))
+        };
+        let all: Vec<Option<DepthErrors>> = frames.par_iter().map(one).collect::<Result<_>>()?;
+        Ok(all.into_iter().flatten().collect())
+    }
+
+    fn segment(
+        &self,
+        head: &CachedHead,
+        frames: &[&Labelled],
+        judge: &MaskJudge<'_>,
+        meaning: &SetLabels,
+        ids: usize,
+        stride: usize,
+    ) -> Result<Figures> {
+        let How::Segment { ignore, .. } = &self.how else {
+            return Ok(Figures::new());
+        };
+        let one = |labelled: &&Labelled| -> Result<Confusion> {
+            let mut confusion = Confusion::new(ids);
+            if let Some(frame) = labelled.frames.first() {
+                let mask = meaning.read_mask(&labelled.label, *ignore)?;
+                let scores = head.scores(frame)?;
+                judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride);
+            }
+            Ok(confusion)
+        };
+        let all: Vec<Confusion> = frames.par_iter().map(one).collect::<Result<_>>()?;
+        let mut sum = Confusion::new(ids);
+        all.iter().for_each(|one| sum.merge(one));
+        Ok(vec![
+            ("miou".into(), sum.mean_iou()),
+            ("pixel_accuracy".into(), sum.pixel_accuracy()),
+            ("mean_accuracy".into(), sum.mean_accuracy()),
+        ])
+    }
+}
+
+/// The geometry by which a map comes to the pixels of a label.
+pub fn at_label(geometry: &Geometry, (width, height): (usize, usize)) -> Geometry {
+    Geometry {
+        photo: (width as u32, height as u32),
+        ..*geometry
+    }
+}
+
+fn named(errors: &DepthErrors) -> Figures {
+    errors
+        .named()
+        .map(|(name, value)| (name.to_owned(), value))
+        .into()
+}
+
+/// The mean of every figure over the sets.
+fn mean_of(by_set: &[(&str, Figures)]) -> Figures {
+    let n = by_set.len() as f64;
+    let first = by_set.first().map(|(_, figures)| figures.as_slice());
+    first
+        .unwrap_or_default()
+        .iter()
+        .enumerate()
+        .map(|(at, (name, _))| {
+            let sum: f64 = by_set.iter().map(|(_, figures)| figures[at].1).sum();
+            (name.clone(), sum / n)
+        })
+        .collect()
+}
