@@ -28,6 +28,7 @@ pub mod pipeline;
 pub mod postprocess;
 pub mod preprocess;
 pub mod render;
+pub mod spool;
 pub mod stopwatch;
 pub mod train;
 pub mod weights;

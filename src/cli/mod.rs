@@ -1,5 +1,6 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
+mod depth;
 mod heads;
 mod models;
 mod pca;
@@ -11,6 +12,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
+pub use depth::{DepthArgs, NumbersArgs, RangeRule};
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
@@ -40,6 +42,7 @@ Examples:
   dino segment photo.jpg             what is where, in dino-out/photo.segment.png
   dino pca photo.jpg                 colours for the parts of a photo, in dino-out/photo.pca.png
   dino pca -r holiday/ -o colours/   a whole tree of folders, with the same colours throughout
+  dino depth room.jpg                how far away things are, in dino-out/room.depth.png
   dino models list                   the backbones, and which of them are installed";
 
 /// The commands.
@@ -47,6 +50,7 @@ Examples:
 pub enum Command {
     Segment(Box<SegmentArgs>),
     Pca(Box<PcaArgs>),
+    Depth(Box<DepthArgs>),
     #[command(subcommand)]
     Train(TrainCommand),
     #[command(subcommand)]

@@ -142,7 +142,7 @@ fn foreground(text: &str) -> Result<ForegroundRule, String> {
     }
 }
 
-pub fn opacity(text: &str) -> Result<f32, String> {
+pub(super) fn opacity(text: &str) -> Result<f32, String> {
     match text.parse::<f32>() {
         Ok(value) if (0.0..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0 to 1, such as 0.6".into()),

@@ -133,7 +133,7 @@ impl Run<'_> {
                 };
                 let (grid, tokens) = spool.read(index)?;
                 let scores = fitted.codebook.scores(&tokens, grid);
-                painter.finish(item.job, &photo, &item.geometry, &scores, item.watch)?;
+                painter.deliver(item.job, &photo, &item.geometry, &scores, item.watch)?;
                 Ok(Outcome::Done)
             },
         )?;
@@ -154,7 +154,7 @@ impl Run<'_> {
                 watch,
                 ..
             } = extracted;
-            painter.finish(job, &photo, &geometry, &scores, watch)?;
+            painter.deliver(job, &photo, &geometry, &scores, watch)?;
             report.count(Outcome::Done);
             Ok(())
         })

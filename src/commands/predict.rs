@@ -1,5 +1,7 @@
 //! The way that every command with a head goes: inputs, plan, head, its backbone, scores, one by one.
 
+use std::path::Path;
+
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, Scores};
@@ -33,86 +35,156 @@ pub struct Prediction<'a> {
     pub watch: Stopwatch,
 }
 
-/// Runs the task's head over all photos and calls `draw` for each whose files of `kind` with these `extensions` are
-/// not all there. Returns the exit code.
+/// Which photos a head is run over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose files are not all there.
+    Missing,
+    /// All, if files of any are missing: what is drawn depends on all of them.
+    AllOrNone,
+    /// All, for what is asked is not in the files.
+    All,
+}
+
+/// What a command makes of photos.
+#[derive(Debug, Clone, Copy)]
+pub struct Request<'a> {
+    /// The task of the head.
+    pub task: &'a str,
+    /// The word in the names of the files.
+    pub kind: &'a str,
+    /// The files.
+    pub extensions: &'a [&'static str],
+    /// One of them that goes to a place of its own, which has room for one photo's.
+    pub elsewhere: Option<(&'static str, &'a Path)>,
+    /// The photos.
+    pub which: Which,
+}
+
+/// What a command does with predictions.
+pub trait Draw {
+    /// Says how the photo ended, or nothing if [`Draw::finish`] will count it.
+    fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>>;
+
+    /// Does what needs all photos.
+    fn finish(&mut self, _report: &mut Report) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Runs the task's head over the photos and hands them to `drawer`. Returns the exit code.
 pub fn run(
     args: &PredictArgs,
-    task: &str,
-    kind: &str,
-    extensions: &[&'static str],
+    request: &Request<'_>,
     console: &Console,
-    mut draw: impl FnMut(Prediction<'_>) -> Result<()>,
+    drawer: &mut impl Draw,
 ) -> Result<u8> {
     let collected = args.input.collect()?;
-    let plan = Plan::new(collected.sources, &args.output.options()?, kind, extensions)?;
+    let options = args.output.options()?;
+    let mut plan = Plan::new(
+        collected.sources,
+        &options,
+        request.kind,
+        request.extensions,
+    )?;
+    if let Some((extension, path)) = request.elsewhere {
+        if plan.jobs.len() > 1 {
+            return Err(Error::Usage(format!(
+                "{} has room for one photo, but there are {}; leave the name out",
+                path.display(),
+                plan.jobs.len()
+            )));
+        }
+        for job in &mut plan.jobs {
+            job.redirect(extension, path, options.force)?;
+        }
+    }
     let heads = Heads::at(Store::open()?.root());
-    let head = heads.choose(task, args.head.as_deref())?.head;
+    let head = heads.choose(request.task, args.head.as_deref())?.head;
     let mut report = Report::new(collected.failures);
-    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
+    let any_missing = plan.jobs.iter().any(|job| !job.is_done());
+    let (to_do, done): (Vec<&Job>, Vec<&Job>) =
+        plan.jobs.iter().partition(|job| match request.which {
+            Which::Missing => !job.is_done(),
+            Which::AllOrNone => any_missing,
+            Which::All => true,
+        });
     done.iter().for_each(|_| report.count(Outcome::Skipped));
     if !to_do.is_empty() {
-        let model = model::load_named(
-            &args.run,
-            args.run.model.as_deref().unwrap_or(&head.meta.backbone),
-            console,
-        )?;
-        head.check(
-            &model.record.name,
-            &model.record.fingerprint,
-            &model.backbone,
-        )?;
-        console.note(format_args!("head {}", head.meta.name));
-        let requests = head.meta.requests();
-        let pipeline = Pipeline {
-            backbone: &model.backbone,
-            preprocessor: Preprocessor {
-                size: size(args, &head)?,
-                resample: Resample::Bicubic,
-                patch_size: model.backbone.config().patch_size,
-            },
-            requests: &requests,
-            limits: args.input.limits(),
-            batch_size: args.run.batch_size.get(),
-            mirror: args.tta == Tta::Flip,
-        };
-        let sources: Vec<_> = to_do.iter().map(|job| &job.source).collect();
-        let progress = console.progress(to_do.len() as u64, "images");
-        pipeline.run(&sources, |index, result| {
-            let job = to_do[index];
-            let name = job.source.name();
-            let result = result.and_then(|extracted| {
-                model::explain_geometry(console, &name, &extracted.geometry);
-                let Extracted {
-                    photo,
-                    geometry,
-                    features,
-                    mirrored,
-                    mut watch,
-                } = extracted;
-                let scores = watch.time("head", || head.scores(&features))?;
-                let mirrored = mirrored
-                    .map(|features| watch.time("head", || head.scores(&features)))
-                    .transpose()?;
-                let (photo, geometry, head) = (&photo, &geometry, &head);
-                draw(Prediction {
-                    job,
-                    photo,
-                    geometry,
-                    scores: &scores,
-                    mirrored: mirrored.as_ref(),
-                    head,
-                    watch,
-                })
-            });
-            progress.inc(1);
-            if report.record(name, result)?.is_some() {
-                report.count(Outcome::Done);
-            }
-            Ok(())
-        })?;
+        predict(args, &head, &to_do, console, &mut report, drawer)?;
+        drawer.finish(&mut report)?;
     }
     report.finish(console);
     Ok(report.exit_code())
+}
+
+/// Runs `head` over `jobs`; what fails is recorded, and the rest goes on.
+fn predict(
+    args: &PredictArgs,
+    head: &Head,
+    jobs: &[&Job],
+    console: &Console,
+    report: &mut Report,
+    drawer: &mut impl Draw,
+) -> Result<()> {
+    let model = model::load_named(
+        &args.run,
+        args.run.model.as_deref().unwrap_or(&head.meta.backbone),
+        console,
+    )?;
+    head.check(
+        &model.record.name,
+        &model.record.fingerprint,
+        &model.backbone,
+    )?;
+    console.note(format_args!("head {}", head.meta.name));
+    let requests = head.meta.requests();
+    let pipeline = Pipeline {
+        backbone: &model.backbone,
+        preprocessor: Preprocessor {
+            size: size(args, head)?,
+            resample: Resample::Bicubic,
+            patch_size: model.backbone.config().patch_size,
+        },
+        requests: &requests,
+        limits: args.input.limits(),
+        batch_size: args.run.batch_size.get(),
+        mirror: args.tta == Tta::Flip,
+    };
+    let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+    let progress = console.progress(jobs.len() as u64, "images");
+    pipeline.run(&sources, |index, result| {
+        let job = jobs[index];
+        let name = job.source.name();
+        let result = result.and_then(|extracted| {
+            model::explain_geometry(console, &name, &extracted.geometry);
+            let Extracted {
+                photo,
+                geometry,
+                features,
+                mirrored,
+                mut watch,
+            } = extracted;
+            let scores = watch.time("head", || head.scores(&features))?;
+            let mirrored = mirrored
+                .map(|features| watch.time("head", || head.scores(&features)))
+                .transpose()?;
+            drawer.draw(Prediction {
+                job,
+                photo: &photo,
+                geometry: &geometry,
+                scores: &scores,
+                mirrored: mirrored.as_ref(),
+                head,
+                watch,
+            })
+        });
+        progress.inc(1);
+        if let Some(Some(outcome)) = report.record(name, result)? {
+            report.count(outcome);
+        }
+        Ok(())
+    })
 }
 
 /// The size that was asked for, else the head's own.

@@ -1,6 +1,7 @@
 //! `dino segment`: labels of a head or of clusters, drawn and written.
 
 use dino::Result;
+use dino::batch::Outcome;
 use dino::console::Console;
 use dino::head::{Class, Head, Scores, Task};
 use dino::heads::Heads;
@@ -18,7 +19,7 @@ use image::RgbImage;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{LabelFormat, SegmentArgs};
-use crate::commands::predict::{self, Prediction};
+use crate::commands::predict::{self, Draw, Prediction, Request, Which};
 use crate::commands::{classes, clusters};
 
 /// Runs the command.
@@ -29,7 +30,7 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     // Wrong names are found before any work is done.
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose("segment", args.predict.head.as_deref())?.head;
-    let painter = Painter {
+    let mut painter = Painter {
         args,
         console,
         kept: classes::kept(
@@ -43,7 +44,22 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
             ("head", head.meta.name.clone()),
         ],
     };
-    let draw = |prediction: Prediction<'_>| {
+    predict::run(
+        &args.predict,
+        &Request {
+            task: "segment",
+            kind: "segment",
+            extensions: &extensions(args),
+            elsewhere: None,
+            which: Which::Missing,
+        },
+        console,
+        &mut painter,
+    )
+}
+
+impl Draw for Painter<'_> {
+    fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
         let Prediction {
             job,
             photo,
@@ -56,20 +72,12 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         match mirrored {
             Some(mirrored) => {
                 let mean = mean_with_mirrored(scores, mirrored);
-                painter.finish(job, photo, geometry, &mean, watch)
+                self.deliver(job, photo, geometry, &mean, watch)?;
             }
-            None => painter.finish(job, photo, geometry, scores, watch),
+            None => self.deliver(job, photo, geometry, scores, watch)?,
         }
-    };
-    let extensions = extensions(args);
-    predict::run(
-        &args.predict,
-        "segment",
-        "segment",
-        &extensions,
-        console,
-        draw,
-    )
+        Ok(Some(Outcome::Done))
+    }
 }
 
 fn classes_of(head: &Head) -> &[Class] {
@@ -121,7 +129,7 @@ pub struct Painter<'a> {
 
 impl Painter<'_> {
     /// Labels, draws and writes one photo.
-    pub fn finish(
+    pub fn deliver(
         &self,
         job: &Job,
         photo: &RgbImage,

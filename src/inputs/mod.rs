@@ -5,6 +5,7 @@
 
 mod collect;
 mod decode;
+mod exif;
 mod jpeg;
 pub(crate) mod natural;
 mod sniff;
@@ -14,4 +15,5 @@ mod tests;
 
 pub use collect::{Collected, collect};
 pub use decode::{DecodeLimits, Photo, decode};
+pub use exif::focal_length_35mm;
 pub use source::Source;

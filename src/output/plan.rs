@@ -114,6 +114,26 @@ impl Job {
         &self.outputs[extension]
     }
 
+    /// Sends the output with this extension to `path` instead, where it is kept unless `force` replaces it.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if that is the photo itself.
+    pub fn redirect(&mut self, extension: &'static str, path: &Path, force: bool) -> Result<()> {
+        let destination = match fs::canonicalize(path) {
+            Err(_) => Destination::File(path.into()),
+            Ok(there) if fs::canonicalize(self.source.path()).is_ok_and(|own| own == there) => {
+                let name = path.display();
+                return Err(Error::Usage(format!(
+                    "{name} is an input and would be replaced; choose another name"
+                )));
+            }
+            Ok(_) if force => Destination::File(path.into()),
+            Ok(_) => Destination::Kept(path.into()),
+        };
+        self.outputs.insert(extension, destination);
+        Ok(())
+    }
+
     /// Whether all outputs are there already.
     pub fn is_done(&self) -> bool {
         self.outputs

@@ -4,6 +4,8 @@
 //! least [`SMALLEST_LINE`] pixels high, and growing with it.
 
 use image::{GenericImage, Rgb, RgbImage};
+use imageproc::drawing::draw_filled_rect_mut;
+use imageproc::rect::Rect;
 
 use crate::render::colormap::Colormap;
 use crate::render::depth::Range;
@@ -18,11 +20,16 @@ const LINES: f32 = 32.0;
 /// A picture lower than this many lines gets a canvas that is higher than itself.
 const FEWEST_LINES: f32 = 7.0;
 
-/// Between two labels, in lines.
+/// Between two labels, in lines, at least.
 const SPACING: f32 = 1.6;
+
+/// Labels that a glance takes in.
+const MOST_LABELS: f32 = 9.0;
 
 const PAPER: Rgb<u8> = Rgb([255; 3]);
 const INK: Rgb<u8> = Rgb([32; 3]);
+/// Around the bar, or a white end would be lost on the paper.
+const RIM: Rgb<u8> = Rgb([150; 3]);
 
 /// What a bar shows.
 #[derive(Debug, Clone, Copy)]
@@ -43,7 +50,8 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
     // Of a tall and narrow picture, the width counts, or the bar would be wider than it.
     let line = ((height as f32).min(1.5 * width as f32) / LINES).max(SMALLEST_LINE);
     let canvas_height = height.max((FEWEST_LINES * line) as u32);
-    let ticks = Ticks::new(bar.range, (canvas_height as f32 / line - 1.5) / SPACING);
+    let room = (canvas_height as f32 / line - 1.5) / SPACING;
+    let ticks = Ticks::new(bar.range, room.min(MOST_LABELS));
     let labels: Vec<(f32, String)> = ticks
         .values()
         .map(|(place, number)| (place, format!("{}{number} {}", bar.sign, bar.unit)))
@@ -94,6 +102,15 @@ impl Layout {
 
     fn draw_bar(&self, canvas: &mut RgbImage, colormap: &Colormap) {
         let last = self.rows.len().saturating_sub(1).max(1) as f32;
+        let around = Rect::at(
+            self.bar.start as i32 - self.stroke as i32,
+            self.rows.start as i32 - self.stroke as i32,
+        )
+        .of_size(
+            self.bar.len() as u32 + 2 * self.stroke,
+            self.rows.len() as u32 + 2 * self.stroke,
+        );
+        draw_filled_rect_mut(canvas, around, RIM);
         for y in self.rows.clone() {
             let color = colormap.at((self.rows.end - 1 - y) as f32 / last);
             for x in self.bar.clone() {
@@ -222,7 +239,10 @@ mod tests {
         assert!((430..520).contains(&with.width()), "{}", with.width());
         assert!((0..400).all(|x| *with.get_pixel(x, 299) == red));
         let column: Vec<_> = (0..300).map(|y| *with.get_pixel(415, y)).collect();
-        let inside: Vec<_> = column.iter().filter(|&&pixel| pixel != PAPER).collect();
+        let inside: Vec<_> = column
+            .iter()
+            .filter(|&&pixel| pixel != PAPER && pixel != RIM)
+            .collect();
         assert_eq!(*inside[0], map.at(1.0));
         assert_eq!(*inside[inside.len() - 1], map.at(0.0));
     }

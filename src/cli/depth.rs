@@ -1,0 +1,190 @@
+//! `dino depth`.
+
+use std::path::{Path, PathBuf};
+
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum, ValueHint};
+use dino::output::FloatFormat;
+use dino::render::{Colormap, Range};
+
+use super::PredictArgs;
+use super::pca::opacity;
+
+/// Measure how far away everything in a photo is
+///
+/// Gives a picture of depth along the viewing axis, with a scale, and the numbers on request.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES, args_override_self = true)]
+pub struct DepthArgs {
+    #[command(flatten)]
+    pub predict: PredictArgs,
+    #[command(flatten)]
+    pub look: DepthLookArgs,
+    #[command(flatten)]
+    pub numbers: NumbersArgs,
+}
+
+/// How the picture looks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct DepthLookArgs {
+    /// Colours; what is near gets the bright or warm end
+    #[arg(long, value_name = "NAME", default_value = Colormap::names().next(),
+          value_parser = PossibleValuesParser::new(Colormap::names()))]
+    pub colormap: String,
+    /// Depths that the colours span: auto (2nd to 98th percentile of the photo), global (the same of all photos
+    /// together), head (all that the head can say), or MIN,MAX
+    #[arg(long, value_name = "RANGE", default_value = "auto", value_parser = range, allow_hyphen_values = true)]
+    pub range: RangeRule,
+    /// Give what is far the bright or warm end
+    #[arg(long)]
+    pub invert: bool,
+    /// Leave the scale out; the picture has the photo's size
+    #[arg(long)]
+    pub no_scale: bool,
+    /// Photo and picture side by side
+    #[arg(long, conflicts_with = "overlay")]
+    pub side_by_side: bool,
+    /// Picture over the photo, with this opacity from 0 to 1
+    #[arg(long, value_name = "A", value_parser = opacity)]
+    pub overlay: Option<f32>,
+}
+
+/// Numbers besides the picture.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Numbers")]
+pub struct NumbersArgs {
+    /// Write the depths at the photo's size too, as any of npy, png16 (millimetres), pfm, exr, tiff
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMATS")]
+    pub save: Vec<SaveFormat>,
+    /// Print the depth at this pixel of the photo instead of the written paths; may be given often
+    #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
+    pub at: Vec<(u32, u32)>,
+    /// Write a cloud of coloured points, as NAME.depth.ply or to this file
+    #[arg(long, value_name = "FILE.ply", num_args = 0..=1, default_missing_value = "", value_parser = ply,
+          value_hint = ValueHint::FilePath)]
+    pub pointcloud: Option<PathBuf>,
+    /// Horizontal field of view of the camera in degrees, for --pointcloud [default: from EXIF]
+    #[arg(long, value_name = "DEG", value_parser = degrees, requires = "pointcloud")]
+    pub fov: Option<f64>,
+    /// Write the standard deviation over the head's bins too: NAME.depth.std.png, and as --save says
+    #[arg(long)]
+    pub uncertainty: bool,
+}
+
+/// Values of `--range`.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RangeRule {
+    /// Percentiles of the photo.
+    Auto,
+    /// Percentiles of all photos.
+    Global,
+    /// The head's bins.
+    Head,
+    /// As given.
+    Fixed(Range),
+}
+
+/// Values of `--save`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SaveFormat {
+    /// NumPy, float32
+    Npy,
+    /// 16-bit PNG in millimetres
+    Png16,
+    /// Portable float map
+    Pfm,
+    /// OpenEXR, float32
+    Exr,
+    /// TIFF, float32
+    Tiff,
+}
+
+impl From<SaveFormat> for FloatFormat {
+    fn from(format: SaveFormat) -> Self {
+        match format {
+            SaveFormat::Npy => FloatFormat::Npy,
+            SaveFormat::Png16 => FloatFormat::Png16,
+            SaveFormat::Pfm => FloatFormat::Pfm,
+            SaveFormat::Exr => FloatFormat::Exr,
+            SaveFormat::Tiff => FloatFormat::Tiff,
+        }
+    }
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  dino depth room.jpg                        dino-out/room.depth.png, with a scale in metres
+  dino depth room.jpg --at 320,240           how far away is that pixel?
+  dino depth -r holiday/ --range global --save npy,png16
+  dino depth room.jpg --pointcloud room.ply --fov 65";
+
+fn range(text: &str) -> Result<RangeRule, String> {
+    match text {
+        "auto" => return Ok(RangeRule::Auto),
+        "global" => return Ok(RangeRule::Global),
+        "head" => return Ok(RangeRule::Head),
+        _ => {}
+    }
+    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
+    match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
+        Some((Some(low), Some(high))) if low < high => Ok(RangeRule::Fixed(Range { low, high })),
+        _ => Err("expected auto, global, head, or two rising numbers such as 0.5,6".into()),
+    }
+}
+
+fn pixel(text: &str) -> Result<(u32, u32), String> {
+    let number = |text: &str| text.trim().parse::<u32>().ok();
+    text.split_once(',')
+        .and_then(|(x, y)| number(x).zip(number(y)))
+        .ok_or_else(|| {
+            "expected column and row of a pixel, from 0 at the top left, such as 320,240".into()
+        })
+}
+
+/// An empty path stands for the usual place.
+fn ply(text: &str) -> Result<PathBuf, String> {
+    let is_ply = Path::new(text)
+        .extension()
+        .is_some_and(|ending| ending.eq_ignore_ascii_case("ply"));
+    match text.is_empty() || is_ply {
+        true => Ok(text.into()),
+        false => {
+            Err("expected a file ending in .ply or nothing; photos come before --pointcloud".into())
+        }
+    }
+}
+
+fn degrees(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1.0..=179.0).contains(&value) => Ok(value),
+        _ => Err("expected degrees from 1 to 179, such as 65".into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_words_or_rising_numbers() {
+        assert_eq!(range("global").unwrap(), RangeRule::Global);
+        let fixed = RangeRule::Fixed(Range {
+            low: 0.5,
+            high: 6.0,
+        });
+        assert_eq!(range("0.5,6").unwrap(), fixed);
+        for wrong in ["", "6,0.5", "1,1", "1", "a,b", "0,inf", "nan,2"] {
+            assert!(range(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn pixels_and_files_are_checked() {
+        assert_eq!(pixel("320,240").unwrap(), (320, 240));
+        assert!(pixel("320").is_err() && pixel("-1,2").is_err() && pixel("1.5,2").is_err());
+        assert!(ply("").is_ok() && ply("a/b.PLY").is_ok() && ply("photo.jpg").is_err());
+        assert!(degrees("0").is_err() && degrees("65").is_ok());
+    }
+}

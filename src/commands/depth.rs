@@ -1,0 +1,204 @@
+//! `dino depth`: scores become a map of depths, drawn at once or (with `--range global`) in a second pass.
+
+use std::path::Path;
+
+use dino::batch::{Outcome, Report};
+use dino::console::Console;
+use dino::head::{Bins, HeadMeta, Task};
+use dino::inputs::decode;
+use dino::output::Job;
+use dino::pca::Sampler;
+use dino::postprocess::{DepthMap, depth};
+use dino::preprocess::Geometry;
+use dino::render::Range;
+use dino::spool::Spool;
+use dino::stopwatch::Stopwatch;
+use dino::{Error, Result};
+
+use crate::cli::{DepthArgs, RangeRule};
+use crate::commands::depth_files::{Files, Measured, extensions};
+use crate::commands::predict::{self, Draw, Prediction, Request, Which};
+
+/// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
+const SAMPLES: usize = 1 << 16;
+
+/// Runs the command.
+pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
+    let global = args.look.range == RangeRule::Global;
+    let at = !args.numbers.at.is_empty();
+    if at && args.predict.output.output.as_deref() == Some("-".as_ref()) {
+        let why = "-o - and --at both want stdout; send the picture to a file";
+        return Err(Error::Usage(why.into()));
+    }
+    let named_cloud = args.numbers.pointcloud.as_deref();
+    let request = Request {
+        task: "depth",
+        kind: "depth",
+        extensions: &extensions(&args.numbers),
+        elsewhere: named_cloud
+            .filter(|path| *path != Path::new(""))
+            .map(|path| ("ply", path)),
+        which: match (at, global) {
+            (true, _) => Which::All,
+            (false, true) => Which::AllOrNone,
+            (false, false) => Which::Missing,
+        },
+    };
+    let mut drawer = Drawer {
+        args,
+        console,
+        files: Files::new(args, console),
+        maps: Spool::new("depth maps", "--range auto"),
+        sampler: Sampler::default(),
+        waiting: Vec::new(),
+    };
+    predict::run(&args.predict, &request, console, &mut drawer)
+}
+
+/// Draws photos, or keeps their maps until the range of all is known.
+struct Drawer<'a> {
+    args: &'a DepthArgs,
+    console: &'a Console,
+    files: Files<'a>,
+    /// Depth, then deviation, of each photo that waits.
+    maps: Spool,
+    sampler: Sampler,
+    waiting: Vec<Waiting>,
+}
+
+/// A photo between the passes.
+struct Waiting {
+    job: Job,
+    geometry: Geometry,
+    /// Of its map.
+    size: (usize, usize),
+    meta: HeadMeta,
+    watch: Stopwatch,
+}
+
+impl Draw for Drawer<'_> {
+    fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
+        let meta = &prediction.head.meta;
+        let mut watch = prediction.watch.clone();
+        let map = watch.time("read out", || read_out(&prediction))?;
+        let full = watch.time("upsample", || map.to_photo(prediction.geometry));
+        let range = match self.args.look.range {
+            RangeRule::Global => {
+                self.keep(&prediction, &map, &full, watch)?;
+                return Ok(None);
+            }
+            RangeRule::Auto => Range::of(&full.depth),
+            RangeRule::Fixed(range) => range,
+            RangeRule::Head => {
+                let (bins, _) = readout_of(meta)?;
+                Range::new(bins.min as f32, bins.max as f32)
+            }
+        };
+        self.files
+            .write(Measured {
+                job: prediction.job,
+                photo: Some(prediction.photo),
+                geometry: prediction.geometry,
+                map: &full,
+                range,
+                meta,
+                watch,
+            })
+            .map(Some)
+    }
+
+    fn finish(&mut self, report: &mut Report) -> Result<()> {
+        if self.waiting.is_empty() {
+            return Ok(());
+        }
+        let range = Range::of_sampled(std::mem::take(&mut self.sampler));
+        let waiting = std::mem::take(&mut self.waiting);
+        let (maps, files) = (&mut self.maps, &self.files);
+        let outcomes = report.pass(
+            self.console,
+            waiting.into_iter().enumerate(),
+            |(_, one)| one.job.source.name(),
+            |(index, mut one)| {
+                let (width, height) = one.size;
+                let mut depth = maps.read(index)?;
+                let deviation = depth.split_off(width * height);
+                let map = DepthMap {
+                    width,
+                    height,
+                    depth,
+                    deviation,
+                };
+                let full = one.watch.time("upsample", || map.to_photo(&one.geometry));
+                let limits = self.args.predict.input.limits();
+                let photo = match files.wants_photo() {
+                    true => Some(
+                        one.watch
+                            .time("decode", || decode(&one.job.source, &limits))?,
+                    ),
+                    false => None,
+                };
+                files.write(Measured {
+                    job: &one.job,
+                    photo: photo.as_ref().map(|photo| &photo.rgb),
+                    geometry: &one.geometry,
+                    map: &full,
+                    range,
+                    meta: &one.meta,
+                    watch: one.watch,
+                })
+            },
+        )?;
+        outcomes
+            .into_iter()
+            .for_each(|outcome| report.count(outcome));
+        Ok(())
+    }
+}
+
+impl Drawer<'_> {
+    /// Keeps a photo's map, before upsampling, for the second pass.
+    fn keep(
+        &mut self,
+        prediction: &Prediction<'_>,
+        map: &DepthMap,
+        full: &DepthMap,
+        watch: Stopwatch,
+    ) -> Result<()> {
+        let stride = full.depth.len().div_ceil(SAMPLES);
+        for &value in full.depth.iter().step_by(stride.max(1)) {
+            self.sampler.push(value);
+        }
+        self.maps
+            .push(&[map.depth.as_slice(), &map.deviation].concat())?;
+        self.waiting.push(Waiting {
+            job: prediction.job.clone(),
+            geometry: *prediction.geometry,
+            size: (map.width, map.height),
+            meta: prediction.head.meta.clone(),
+            watch,
+        });
+        Ok(())
+    }
+}
+
+/// The depths that the scores stand for, over the padded input.
+fn read_out(prediction: &Prediction<'_>) -> Result<DepthMap> {
+    let (bins, upsample) = readout_of(&prediction.head.meta)?;
+    let centres = bins.centres();
+    let map = depth::read_out(prediction.scores, &centres, upsample);
+    Ok(match prediction.mirrored {
+        Some(mirrored) => map.mean_with_mirrored(&depth::read_out(mirrored, &centres, upsample)),
+        None => map,
+    })
+}
+
+/// How a head for depth is read out: its bins, and how finely.
+fn readout_of(meta: &HeadMeta) -> Result<(Bins, usize)> {
+    match &meta.task {
+        Task::Depth { bins, upsample, .. } => Ok((*bins, *upsample)),
+        Task::Segment { .. } => Err(Error::Model(format!(
+            "the head {} is for segmentation; `dino heads list` names those for depth",
+            meta.name
+        ))),
+    }
+}
