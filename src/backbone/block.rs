@@ -7,6 +7,7 @@ use candle_nn::{LayerNorm, Linear, Module, ops};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::{BackboneConfig, Ffn};
+use crate::backbone::fused;
 
 /// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
 /// grows with the number of tokens, not with its square.
@@ -17,65 +18,102 @@ const SCORE_BYTES: usize = 64 << 20;
 pub struct Block {
     norm1: LayerNorm,
     attn: Attention,
-    ls1: Option<Tensor>,
+    ls1: Scale,
     norm2: LayerNorm,
     ffn: FeedForward,
-    ls2: Option<Tensor>,
+    ls2: Scale,
 }
 
 impl Block {
     pub(super) fn new(weights: &Weights, index: usize, config: &BackboneConfig) -> Result<Self> {
         let at = weights.under(&format!("blocks.{index}"));
-        let gamma = |name: &str| {
-            if config.layer_scale {
-                at.get(&format!("{name}.gamma")).map(Some)
-            } else {
-                Ok(None)
-            }
+        let scale = |name: &str, last: &Linear| {
+            let gamma = match config.layer_scale {
+                true => Some(at.get(&format!("{name}.gamma"))?),
+                false => None,
+            };
+            Scale::new(last, gamma)
+        };
+        let attn = Attention {
+            qkv: at.linear("attn.qkv")?,
+            proj: at.linear("attn.proj")?,
+            heads: config.heads,
+        };
+        let ffn = match config.ffn {
+            Ffn::Mlp { .. } => FeedForward::Mlp {
+                fc1: at.linear("mlp.fc1")?,
+                fc2: at.linear("mlp.fc2")?,
+            },
+            Ffn::SwiGlu { .. } => FeedForward::SwiGlu {
+                w12: at.linear("mlp.w12")?,
+                w3: at.linear("mlp.w3")?,
+            },
         };
         Ok(Self {
             norm1: at.layer_norm("norm1", config.norm_eps)?,
-            attn: Attention {
-                qkv: at.linear("attn.qkv")?,
-                proj: at.linear("attn.proj")?,
-                heads: config.heads,
-            },
-            ls1: gamma("ls1")?,
+            ls1: scale("ls1", &attn.proj)?,
+            attn,
             norm2: at.layer_norm("norm2", config.norm_eps)?,
-            ffn: match config.ffn {
-                Ffn::Mlp { .. } => FeedForward::Mlp {
-                    fc1: at.linear("mlp.fc1")?,
-                    fc2: at.linear("mlp.fc2")?,
-                },
-                Ffn::SwiGlu { .. } => FeedForward::SwiGlu {
-                    w12: at.linear("mlp.w12")?,
-                    w3: at.linear("mlp.w3")?,
-                },
-            },
-            ls2: gamma("ls2")?,
+            ls2: scale("ls2", ffn.last())?,
+            ffn,
         })
     }
 
     /// `[B, N, D]` to `[B, N, D]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let x = residual(
-            x,
-            &self.attn.forward(&self.norm1.forward(x)?)?,
-            self.ls1.as_ref(),
-        )?;
-        residual(
-            &x,
-            &self.ffn.forward(&self.norm2.forward(&x)?)?,
-            self.ls2.as_ref(),
-        )
+        let branch = self.attn.forward(&self.norm1.forward(x)?)?;
+        let x = self.ls1.add(x, &branch)?;
+        let branch = self.ffn.forward(&self.norm2.forward(&x)?)?;
+        self.ls2.add(&x, &branch)
     }
 }
 
-fn residual(x: &Tensor, branch: &Tensor, gamma: Option<&Tensor>) -> Result<Tensor> {
-    match gamma {
-        Some(gamma) => x + branch.broadcast_mul(gamma)?,
-        None => x + branch,
+/// The end of a branch: the bias of its last product, LayerScale, and the way back into the stream.
+#[derive(Debug, Clone)]
+struct Scale {
+    affine: Tensor, // [2, D]: bias, gamma
+}
+
+impl Scale {
+    fn new(last: &Linear, gamma: Option<Tensor>) -> Result<Self> {
+        let Some(bias) = last.bias() else {
+            candle_core::bail!("the last product of a branch has no bias")
+        };
+        let gamma = match gamma {
+            Some(gamma) => gamma,
+            None => bias.ones_like()?,
+        };
+        Ok(Self {
+            affine: Tensor::stack(&[bias, &gamma], 0)?,
+        })
     }
+
+    /// `x + gamma * (branch + bias)`.
+    fn add(&self, x: &Tensor, branch: &Tensor) -> Result<Tensor> {
+        if fused::can(x) {
+            return fused::add_scaled(x, branch, &self.affine);
+        }
+        let branch = branch.broadcast_add(&self.affine.get(0)?)?;
+        x + branch.broadcast_mul(&self.affine.get(1)?)?
+    }
+}
+
+/// The product with the weight alone, `[B, N, in]` to `[B, N, out]`.
+fn product(x: &Tensor, linear: &Linear) -> Result<Tensor> {
+    let (b, n, d) = x.dims3()?;
+    let rows = x.reshape((b * n, d))?.matmul(&linear.weight().t()?)?;
+    rows.reshape((b, n, ()))
+}
+
+/// The product with weight and bias.
+fn affine(x: &Tensor, linear: &Linear) -> Result<Tensor> {
+    let out = product(x, linear)?;
+    match linear.bias() {
+        Some(bias) if fused::can(&out) => fused::add_bias(&out, bias)?,
+        Some(bias) => return out.broadcast_add(bias),
+        None => (),
+    }
+    Ok(out)
 }
 
 #[derive(Debug, Clone)]
@@ -86,13 +124,22 @@ struct Attention {
 }
 
 impl Attention {
+    /// Without the bias of the last product, which [`Scale`] adds.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, n, d) = x.dims3()?;
+        let qkv = affine(x, &self.qkv)?;
+        let x = match fused::can(&qkv) {
+            true => fused::attention(&qkv, self.heads)?,
+            false => self.attend(&qkv)?,
+        };
+        product(&x, &self.proj)
+    }
+
+    /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.
+    fn attend(&self, qkv: &Tensor) -> Result<Tensor> {
+        let (b, n, width) = qkv.dims3()?;
+        let d = width / 3;
         let head_dim = d / self.heads;
-        let qkv = self
-            .qkv
-            .forward(x)?
-            .reshape((b, n, 3, self.heads, head_dim))?; // [B, N, 3, H, hd]
+        let qkv = qkv.reshape((b, n, 3, self.heads, head_dim))?;
         let part = |i: usize| {
             qkv.narrow(2, i, 1)?
                 .squeeze(2)?
@@ -102,7 +149,7 @@ impl Attention {
         let q = (part(0)? * (head_dim as f64).powf(-0.5))?;
         let k = part(1)?.transpose(2, 3)?; // [B, H, hd, N]
         let v = part(2)?;
-        let rows = (SCORE_BYTES / (b * self.heads * n * x.dtype().size_in_bytes())).clamp(1, n);
+        let rows = (SCORE_BYTES / (b * self.heads * n * qkv.dtype().size_in_bytes())).clamp(1, n);
         let mut chunks = Vec::with_capacity(n.div_ceil(rows));
         for start in (0..n).step_by(rows) {
             let q = q.narrow(2, start, rows.min(n - start))?.contiguous()?;
@@ -114,7 +161,7 @@ impl Attention {
         } else {
             Tensor::cat(&chunks, 2)?
         };
-        self.proj.forward(&x.transpose(1, 2)?.reshape((b, n, d))?)
+        x.transpose(1, 2)?.reshape((b, n, d))
     }
 }
 
@@ -125,14 +172,33 @@ enum FeedForward {
 }
 
 impl FeedForward {
-    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+    fn last(&self) -> &Linear {
         match self {
-            FeedForward::Mlp { fc1, fc2 } => fc2.forward(&fc1.forward(x)?.gelu_erf()?),
-            FeedForward::SwiGlu { w12, w3 } => {
-                let parts = w12.forward(x)?.chunk(2, D::Minus1)?;
-                w3.forward(&(parts[0].contiguous()?.silu()? * &parts[1])?)
-            }
+            FeedForward::Mlp { fc2, .. } => fc2,
+            FeedForward::SwiGlu { w3, .. } => w3,
         }
+    }
+
+    /// Without the bias of the last product, which [`Scale`] adds.
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let hidden = match self {
+            FeedForward::Mlp { fc1, .. } => {
+                let hidden = product(x, fc1)?;
+                match fc1.bias() {
+                    Some(bias) if fused::can(&hidden) => {
+                        fused::bias_gelu(&hidden, bias)?;
+                        hidden
+                    }
+                    Some(bias) => hidden.broadcast_add(bias)?.gelu_erf()?,
+                    None => hidden.gelu_erf()?,
+                }
+            }
+            FeedForward::SwiGlu { w12, .. } => {
+                let parts = affine(x, w12)?.chunk(2, D::Minus1)?;
+                (parts[0].contiguous()?.silu()? * &parts[1])?
+            }
+        };
+        product(&hidden, self.last())
     }
 }
 
