@@ -1,6 +1,7 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
 mod depth;
+mod eval;
 mod heads;
 mod models;
 mod pca;
@@ -13,6 +14,7 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use depth::{DepthArgs, NumbersArgs, RangeRule};
+pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
@@ -53,6 +55,8 @@ pub enum Command {
     Depth(Box<DepthArgs>),
     #[command(subcommand)]
     Train(TrainCommand),
+    #[command(subcommand)]
+    Eval(EvalCommand),
     #[command(subcommand)]
     Models(ModelsCommand),
     #[command(subcommand)]

@@ -5,6 +5,7 @@ mod classes;
 mod clusters;
 mod depth;
 mod depth_files;
+mod eval;
 mod heads;
 mod info;
 mod model;
@@ -26,6 +27,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Segment(args) => segment::run(&args, console),
         Command::Pca(args) => pca::run(&args, console),
         Command::Train(command) => train::run(&command, console),
+        Command::Eval(command) => eval::run(&command, console),
         Command::Depth(args) => depth::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),

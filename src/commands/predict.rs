@@ -142,7 +142,7 @@ fn predict(
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: Preprocessor {
-            size: size(args, head)?,
+            size: size(args.size, head)?,
             resample: Resample::Bicubic,
             patch_size: model.backbone.config().patch_size,
         },
@@ -188,8 +188,8 @@ fn predict(
 }
 
 /// The size that was asked for, else the head's own.
-fn size(args: &PredictArgs, head: &Head) -> Result<SizeRule> {
-    match args.size {
+pub fn size(wish: Option<SizeRule>, head: &Head) -> Result<SizeRule> {
+    match wish {
         Some(size) => Ok(size),
         None => head
             .meta

@@ -24,28 +24,38 @@ struct Line {
 /// # Errors
 /// Names the list and the line.
 pub fn read_csv(path: &Path) -> Result<DataSet> {
-    read(path, |number, text| {
-        let fields: Vec<&str> = text
-            .split(',')
-            .map(|f| f.trim().trim_matches('"'))
-            .collect();
+    let mut reader = csv::ReaderBuilder::new()
+        .has_headers(false)
+        .flexible(true)
+        .trim(csv::Trim::All)
+        .from_path(path)
+        .map_err(|error| Error::file(path, error.to_string()))?;
+    let lines = reader.records().enumerate().map(|(index, record)| {
+        let record = record.map_err(|error| (index + 1, error.to_string()))?;
+        let number = record
+            .position()
+            .map_or(index + 1, |place| place.line() as usize);
+        let fields: Vec<&str> = record.iter().collect();
         let (photo, label, split) = match fields[..] {
-            ["photo" | "image", _, ..] if number == 1 => return Ok(None),
+            ["photo" | "image", _, ..] if index == 0 => return Ok((number, None)),
             [photo, label] => (photo, label, None),
             [photo, label, split] => (photo, label, Some(split.to_owned())),
             _ => {
-                return Err(format!(
-                    "expected photo,label or photo,label,split, found {} fields",
-                    fields.len()
+                let found = fields.len();
+                return Err((
+                    number,
+                    format!("expected photo,label or photo,label,split, found {found} fields"),
                 ));
             }
         };
-        Ok(Some(Line {
+        let line = Line {
             photo: photo.to_owned(),
             label: label.to_owned(),
             split,
-        }))
-    })
+        };
+        Ok((number, Some(line)))
+    });
+    collect(path, lines)
 }
 
 /// Reads a JSONL list.
@@ -53,45 +63,47 @@ pub fn read_csv(path: &Path) -> Result<DataSet> {
 /// # Errors
 /// Names the list and the line.
 pub fn read_jsonl(path: &Path) -> Result<DataSet> {
-    read(path, |_, text| {
-        serde_json::from_str(text)
-            .map(Some)
-            .map_err(|error| error.to_string())
-    })
+    let text = fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
+    let lines = text
+        .lines()
+        .enumerate()
+        .filter(|(_, line)| !line.trim().is_empty());
+    collect(
+        path,
+        lines.map(|(index, line)| match serde_json::from_str(line) {
+            Ok(line) => Ok((index + 1, Some(line))),
+            Err(error) => Err((index + 1, error.to_string())),
+        }),
+    )
 }
 
-fn read(
-    path: &Path,
-    parse: impl Fn(usize, &str) -> Result<Option<Line>, String>,
-) -> Result<DataSet> {
-    let text = fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
+/// A line of a list with its number, or what is wrong with it.
+type Numbered = Result<(usize, Option<Line>), (usize, String)>;
+
+/// Gathers lines, or says which one is wrong and why.
+fn collect(path: &Path, lines: impl Iterator<Item = Numbered>) -> Result<DataSet> {
     let folder = path.parent().unwrap_or(Path::new("."));
+    let failed = |number: usize, why: String| Error::file(path, format!("line {number}: {why}"));
     let mut set = DataSet::default();
-    for (index, line) in text.lines().enumerate() {
-        let number = index + 1;
-        if line.trim().is_empty() {
-            continue;
-        }
-        let failed = |why: String| Error::file(path, format!("line {number}: {why}"));
-        let Some(line) = parse(number, line).map_err(failed)? else {
-            continue;
-        };
+    for line in lines {
+        let (number, line) = line.map_err(|(number, why)| failed(number, why))?;
+        let Some(line) = line else { continue };
         let pair = Pair {
             photo: folder.join(line.photo),
             label: folder.join(line.label),
         };
-        for file in [&pair.photo, &pair.label] {
-            if !file.is_file() {
-                return Err(failed(format!("{} is no file", file.display())));
-            }
+        if let Some(missing) = [&pair.photo, &pair.label]
+            .into_iter()
+            .find(|file| !file.is_file())
+        {
+            return Err(failed(number, format!("{} is no file", missing.display())));
         }
         match line.split.as_deref() {
             None | Some("" | "train") => set.train.push(pair),
             Some("val" | "validation") => set.val.push(pair),
             Some(other) => {
-                return Err(failed(format!(
-                    "the split {other:?} is neither train nor val"
-                )));
+                let why = format!("the split {other:?} is neither train nor val");
+                return Err(failed(number, why));
             }
         }
     }

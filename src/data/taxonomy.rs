@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use crate::data::labels::{self, Mask};
 use crate::error::{Error, Result};
-use crate::head::meta::Class;
+use crate::head::meta::{Class, LabelSet};
 
 /// What the ids of one data set mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +88,38 @@ impl SetLabels {
             background: None,
             closed: true,
         }
+    }
+
+    /// As a head carries it.
+    pub fn to_head(&self) -> LabelSet {
+        LabelSet {
+            name: self.name.clone(),
+            allowed: self.allowed.clone(),
+            background: self.background,
+        }
+    }
+
+    /// As a head says it.
+    pub fn of_head(set: &LabelSet) -> Self {
+        SetLabels {
+            name: set.name.clone(),
+            data: None,
+            allowed: set.allowed.clone(),
+            background: set.background,
+            closed: false,
+        }
+    }
+
+    /// What an id is called: the names of its classes.
+    pub fn name_of(&self, id: u16, classes: &[Class]) -> String {
+        if self.background == Some(id) {
+            return "background".to_owned();
+        }
+        let names: Vec<&str> = self.allowed[usize::from(id)]
+            .iter()
+            .map(|&class| classes[usize::from(class)].name.as_str())
+            .collect();
+        names.join(" or ")
     }
 
     /// Reads a mask and checks that its ids are known.

@@ -160,6 +160,7 @@ pub(crate) mod tests {
                     size: "518".into(),
                     padding: "center".into(),
                 },
+                label_sets: Vec::new(),
                 training: None,
                 metrics: vec![],
             },

@@ -25,6 +25,9 @@ pub struct HeadMeta {
     pub cls: bool,
     /// The input it was trained for.
     pub input: InputRecipe,
+    /// What the ids of data sets mean in its classes, by which it can be judged on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub label_sets: Vec<LabelSet>,
     /// How it was made.
     pub training: Option<Training>,
     /// What was measured.
@@ -82,6 +85,17 @@ pub struct Class {
     pub name: String,
     /// Red, green, blue.
     pub color: [u8; 3],
+}
+
+/// What the ids of one data set mean in a head's classes.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LabelSet {
+    /// What the data set is called.
+    pub name: String,
+    /// By id, the indices of the classes that it can be; none for ids that are not judged.
+    pub allowed: Vec<Vec<u16>>,
+    /// The id that means "any class not named", if there is one.
+    pub background: Option<u16>,
 }
 
 /// The input that a head was trained for.
@@ -203,6 +217,21 @@ impl HeadMeta {
             Task::Segment { classes } => (!(1..=65535).contains(&classes.len()))
                 .then(|| format!("has {} classes", classes.len())),
         }
+        .or_else(|| self.label_sets.iter().find_map(|set| self.problem_of(set)))
+    }
+
+    fn problem_of(&self, set: &LabelSet) -> Option<String> {
+        let classes = self.outputs();
+        let mut indices = set.allowed.iter().flatten();
+        if let Some(index) = indices.find(|&&class| usize::from(class) >= classes) {
+            return Some(format!(
+                "names class {index} in the label set {}, but has {classes} classes",
+                set.name
+            ));
+        }
+        set.background
+            .filter(|&id| usize::from(id) >= set.allowed.len())
+            .map(|id| format!("has no background {id} in the label set {}", set.name))
     }
 }
 

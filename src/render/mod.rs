@@ -2,8 +2,10 @@
 
 pub mod colormap;
 pub mod compose;
+pub mod curve;
 pub mod depth;
 pub mod legend;
+pub mod matrix;
 pub mod names;
 pub mod outline;
 pub mod palette;

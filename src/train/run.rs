@@ -135,7 +135,7 @@ impl Training<'_> {
         let recipe = &self.recipe;
         if self.samples.is_empty() {
             return Err(Error::Usage(
-                "there is no labelled patch to train on; the errors above say why".into(),
+                "there is no labelled patch to train on".into(),
             ));
         }
         let tokens = self.inputs.blocks * self.inputs.dim;

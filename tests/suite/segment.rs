@@ -55,6 +55,7 @@ fn folder_with_head() -> TempDir {
             size: "112".into(),
             padding: "center".into(),
         },
+        label_sets: Vec::new(),
         training: None,
         metrics: Vec::new(),
     };

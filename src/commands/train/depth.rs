@@ -93,6 +93,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
                 upsample: UPSAMPLE,
             },
         },
+        label_sets: Vec::new(),
         data,
     };
     write::train(

@@ -82,10 +82,14 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         validation: Validation {
             sets: val,
             how: How::Segment {
-                meanings,
+                meanings: meanings.clone(),
                 classes: classes.len(),
                 ignore: args.ignore,
             },
+        },
+        label_sets: match joint {
+            true => meanings.iter().map(SetLabels::to_head).collect(),
+            false => Vec::new(),
         },
         task: Task::Segment { classes },
         data: credits,

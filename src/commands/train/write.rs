@@ -4,9 +4,11 @@ use std::path::Path;
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::head::meta::{HeadMeta, InputRecipe, Metric, Task, Training as Origin};
+use dino::head::meta::{HeadMeta, InputRecipe, LabelSet, Metric, Task, Training as Origin};
 use dino::head::{Head, file};
-use dino::output::write_atomic;
+use dino::output::{PictureFormat, write_atomic, write_picture};
+use dino::render::curve::{self, Curve};
+use dino::train::history::{Epoch, History};
 use dino::train::pool::{Dropout, Inputs};
 use dino::train::run::{Figures, Objective, Recipe, Saved, Training};
 use dino::train::samples::{Draw, Samples};
@@ -37,6 +39,8 @@ pub struct Setup {
     pub best_by: &'static str,
     /// What to validate on.
     pub validation: Validation,
+    /// What the ids of several data sets mean, for the metadata.
+    pub label_sets: Vec<LabelSet>,
     /// Data sets for the metadata.
     pub data: Vec<String>,
 }
@@ -69,6 +73,13 @@ pub fn train(
     report: &Report,
     console: &Console,
 ) -> Result<u8> {
+    if samples.is_empty() {
+        // The reasons come first.
+        report.finish(console);
+        return Err(Error::Usage(
+            "no pixel of any label counts, so there is nothing to train on".into(),
+        ));
+    }
     let recipe = recipe(args, samples, &setup);
     let beside = |ending: &str| args.output.with_extension(ending);
     let saved = Saved {
@@ -87,9 +98,11 @@ pub fn train(
         task,
         objective,
         validation,
+        label_sets,
         data,
         ..
     } = setup;
+    let judge_by = recipe.judge_by.clone();
     let training = Training {
         samples,
         inputs,
@@ -130,9 +143,10 @@ pub fn train(
                 size: args.size.to_string(),
                 padding: "center".into(),
             },
+            label_sets,
             training: Some(Origin {
                 data,
-                command: command_line(),
+                command: command_line(std::env::args().skip(1), &name(args)),
                 seed: args.recipe.seed,
             }),
             metrics: figures
@@ -149,6 +163,7 @@ pub fn train(
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
     state.history.write(&beside("log.json"))?;
+    draw_history(&state.history, &judge_by, &beside("curve.png"))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
     remove(&saved.path)?;
     console.out_path(&args.output)?;
@@ -230,25 +245,92 @@ fn name(args: &TrainArgs) -> String {
     })
 }
 
-/// The command that was typed, quoted where a shell needs it.
-fn command_line() -> String {
+/// Loss and the figure that tells the best epoch, as a picture.
+fn draw_history(history: &History, figure: &str, path: &Path) -> Result<()> {
+    let over = |get: &dyn Fn(&Epoch) -> Option<f64>| -> Vec<f64> {
+        let values = history.epochs.iter().map(get);
+        values.map(|value| value.unwrap_or(f64::NAN)).collect()
+    };
+    let title = format!("validation {figure}");
+    let mut curves = vec![Curve {
+        title: "training loss",
+        values: over(&|epoch| Some(epoch.loss)),
+    }];
+    let judged = |epoch: &Epoch| epoch.figure(figure);
+    if history.epochs.iter().any(|one| judged(one).is_some()) {
+        curves.push(Curve {
+            title: &title,
+            values: over(&judged),
+        });
+    }
+    let picture = curve::picture(&curves, history.best.checked_sub(1));
+    write_atomic(path, |writer| {
+        write_picture(writer, PictureFormat::Png, &picture, &[])
+    })
+}
+
+/// Options that say nothing about the result; the second ones take a value.
+const PRIVATE: [&str; 6] = ["-q", "--quiet", "-v", "--verbose", "--force", "--offline"];
+const PRIVATE_VALUES: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
+
+/// The command that makes the head again: the words that were typed, quoted where a shell needs it, without what
+/// changes only where things lie and what is shown.
+fn command_line(words: impl Iterator<Item = String>, name: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
-    let quoted =
-        std::env::args()
-            .skip(1)
-            .map(|word| match !word.is_empty() && word.chars().all(plain) {
-                true => word,
-                false => format!("'{}'", word.replace('\'', r"'\''")),
-            });
-    std::iter::once("dino".to_owned())
-        .chain(quoted)
-        .collect::<Vec<_>>()
-        .join(" ")
+    let mut command = "dino".to_owned();
+    let mut words = words.peekable();
+    while let Some(word) = words.next() {
+        let option = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        if PRIVATE.contains(&option) {
+            continue;
+        }
+        if PRIVATE_VALUES.contains(&option) {
+            if option == word {
+                words.next();
+            }
+            continue;
+        }
+        command.push(' ');
+        match !word.is_empty() && word.chars().all(plain) {
+            true => command.push_str(&word),
+            false => command.push_str(&format!("'{}'", word.replace('\'', r"'\''"))),
+        }
+    }
+    format!("{command} -o {name}.safetensors")
 }
 
 fn remove(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, &error)),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_says_what_matters() {
+        let words = [
+            "train",
+            "depth",
+            "a/b",
+            "it's here",
+            "--size",
+            "480",
+            "-o",
+            "/tmp/x.safetensors",
+            "-q",
+            "--cache=/x",
+            "--threads",
+            "2",
+            "--seed",
+            "3",
+        ];
+        assert_eq!(
+            command_line(words.into_iter().map(str::to_owned), "x"),
+            r"dino train depth a/b 'it'\''s here' --size 480 --seed 3 -o x.safetensors"
+        );
     }
 }

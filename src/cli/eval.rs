@@ -1,0 +1,120 @@
+//! `dino eval`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand, ValueEnum, ValueHint};
+use dino::preprocess::SizeRule;
+
+use super::train::DepthLabelArgs;
+use super::{RunArgs, Tta};
+
+/// Judge a head on labelled photos
+///
+/// Figures are those of the papers. Photos and labels are found as by `dino train`; of data with train/ and val/, the
+/// val/ part is judged. Predictions are brought to the label's pixels, whatever its size.
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    Depth(Box<EvalDepthArgs>),
+    Segment(Box<EvalSegmentArgs>),
+}
+
+/// RMSE, AbsRel, log10, SILog and delta1 to delta3, plain and aligned, averaged over the images
+///
+/// Every figure is the mean of the images' own figures, the RMSE too. "Aligned" is after scaling each prediction to the
+/// median of its label, which leaves the shape to be judged without the scale.
+#[derive(Debug, Args)]
+#[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
+pub struct EvalDepthArgs {
+    #[command(flatten)]
+    pub common: EvalArgs,
+    #[command(flatten)]
+    pub labels: DepthLabelArgs,
+}
+
+/// mIoU, IoU of every class, pixel and mean accuracy, and the confusion matrix
+///
+/// The mean IoU is over the classes that the labels have, from the pixels of all images together.
+#[derive(Debug, Args)]
+#[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
+pub struct EvalSegmentArgs {
+    #[command(flatten)]
+    pub common: EvalArgs,
+    /// The set whose ids the masks have, for a head that knows several (`dino heads info` names them)
+    #[arg(long, value_name = "SET", help_heading = "Labels")]
+    pub labels: Option<String>,
+    /// Take the meaning of the set's ids from this file instead of the head
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "labels", help_heading = "Labels")]
+    pub sets: Option<PathBuf>,
+    /// The id of pixels without a class
+    #[arg(
+        long,
+        default_value = "255",
+        value_name = "ID",
+        help_heading = "Labels"
+    )]
+    pub ignore: u16,
+}
+
+/// What both tasks have in common.
+#[derive(Debug, Args)]
+pub struct EvalArgs {
+    /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), or a .csv or .jsonl list of pairs
+    #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
+    pub data: PathBuf,
+    /// Which part is judged: auto (val/ if it is there, else all), train, val or all
+    #[arg(
+        long,
+        value_enum,
+        default_value = "auto",
+        value_name = "PART",
+        hide_possible_values = true
+    )]
+    pub part: PartChoice,
+    /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
+    #[arg(long, value_name = "HEAD", help_heading = "Model")]
+    pub head: Option<String>,
+    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]
+    #[arg(long, value_name = "SIZE", help_heading = "Model")]
+    pub size: Option<SizeRule>,
+    /// Average with the mirrored photo
+    #[arg(
+        long,
+        value_enum,
+        default_value = "none",
+        value_name = "HOW",
+        help_heading = "Model"
+    )]
+    pub tta: Tta,
+    #[command(flatten)]
+    pub run: RunArgs,
+    /// Write all figures as JSON, or - for stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Write a report: figures of every photo (CSV), the worst photos, and of classes the confusion matrix; files of an
+    /// earlier report are replaced
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
+    pub output: Option<PathBuf>,
+}
+
+/// Values of `--part`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum PartChoice {
+    /// val/ if it is there, else all
+    Auto,
+    /// What is not set aside for validation
+    Train,
+    /// What is set aside for validation
+    Val,
+    /// Everything
+    All,
+}
+
+const DEPTH_EXAMPLES: &str = "\
+Examples:
+  dino eval depth nyu-test/ --crop eigen
+  dino eval depth frames/ --head my.safetensors --json figures.json -o report/";
+
+const SEGMENT_EXAMPLES: &str = "\
+Examples:
+  dino eval segment camvid/ --head street -o report/
+  dino eval segment voc/ --head everyday --labels voc --json figures.json";

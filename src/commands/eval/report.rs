@@ -1,0 +1,135 @@
+//! What an evaluation leaves behind: lines for the reader, JSON for programs, and a folder for who wants to know more.
+
+use std::path::{Path, PathBuf};
+
+use dino::console::Console;
+use dino::output::{PictureFormat, write_atomic, write_picture};
+use dino::render::side_by_side;
+use dino::{Error, Result};
+use image::RgbImage;
+use serde_json::{Map, Value};
+
+use crate::cli::EvalArgs;
+
+/// Photos that are shown.
+const SHOWN: usize = 5;
+
+/// One photo's figures.
+pub struct FileFigures {
+    /// The photo.
+    pub file: PathBuf,
+    /// Names and values, the same for all photos.
+    pub figures: Vec<(&'static str, f64)>,
+}
+
+/// The photos with the worst figures, as pictures.
+pub struct Worst {
+    wanted: bool,
+    /// Badness, photo, parts from left to right; the worst first.
+    kept: Vec<(f64, PathBuf, RgbImage)>,
+}
+
+impl Worst {
+    /// Keeps some if they are `wanted`.
+    pub fn new(wanted: bool) -> Self {
+        Worst {
+            wanted,
+            kept: Vec::new(),
+        }
+    }
+
+    /// Draws the photo's parts side by side, if it is among the worst so far.
+    pub fn offer(&mut self, badness: f64, photo: &Path, parts: impl FnOnce() -> Vec<RgbImage>) {
+        let place = self.kept.partition_point(|(other, ..)| *other >= badness);
+        if !self.wanted || place >= SHOWN {
+            return;
+        }
+        let parts = parts().into_iter();
+        let picture = parts.reduce(|left, right| side_by_side(&left, &right));
+        self.kept.truncate(SHOWN - 1);
+        self.kept.insert(
+            place,
+            (badness, photo.to_owned(), picture.unwrap_or_default()),
+        );
+    }
+}
+
+/// Everything about one evaluation.
+pub struct Sheet {
+    /// For programs.
+    pub figures: Map<String, Value>,
+    /// For readers.
+    pub lines: Vec<String>,
+    /// Photo by photo.
+    pub files: Vec<FileFigures>,
+    /// The worst photos.
+    pub worst: Worst,
+    /// What is seen in their pictures.
+    pub captions: &'static str,
+}
+
+impl Sheet {
+    /// Prints the lines, and writes what was asked for.
+    pub fn write(&self, args: &EvalArgs, console: &Console) -> Result<()> {
+        let mut text = serde_json::to_vec_pretty(&self.figures)
+            .map_err(|error| Error::Usage(format!("--json: {error}")))?;
+        text.push(b'\n');
+        match &args.json {
+            Some(path) if path.as_os_str() == "-" => console.out_text(&text)?,
+            json => {
+                self.lines.iter().try_for_each(|line| console.out(line))?;
+                if let Some(path) = json {
+                    write_atomic(path, |writer| writer.write_all(&text))?;
+                }
+            }
+        }
+        let Some(folder) = &args.output else {
+            return Ok(());
+        };
+        std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
+        let files = folder.join("files.csv");
+        let names = self.files.first().map(|one| one.figures.iter());
+        let header = ["file".to_owned()].into_iter();
+        let header = header.chain(names.into_iter().flatten().map(|(name, _)| (*name).into()));
+        let rows = self.files.iter().map(|one| {
+            let values = one.figures.iter().map(|(_, value)| format!("{value:.6}"));
+            [one.file.display().to_string()]
+                .into_iter()
+                .chain(values)
+                .collect()
+        });
+        write_csv(&files, header.collect(), rows)?;
+        console.out_path(&files)?;
+        for (rank, (_, photo, picture)) in self.worst.kept.iter().enumerate() {
+            let stem = photo.file_stem().unwrap_or_default().to_string_lossy();
+            let path = folder.join(format!("worst-{}-{stem}.png", rank + 1));
+            let note = [("Description", self.captions.to_owned())];
+            write_atomic(&path, |writer| {
+                write_picture(writer, PictureFormat::Png, picture, &note)
+            })?;
+            console.out_path(&path)?;
+        }
+        Ok(())
+    }
+}
+
+/// Writes rows of cells.
+pub fn write_csv(
+    path: &Path,
+    header: Vec<String>,
+    rows: impl Iterator<Item = Vec<String>>,
+) -> Result<()> {
+    write_atomic(path, |writer| {
+        let mut csv = csv::Writer::from_writer(writer);
+        csv.write_record(&header)?;
+        for row in rows {
+            csv.write_record(&row)?;
+        }
+        csv.flush()
+    })
+}
+
+/// The photo at the size of its label.
+pub fn same_size(photo: &RgbImage, (width, height): (usize, usize)) -> RgbImage {
+    image::imageops::thumbnail(photo, width as u32, height as u32)
+}

@@ -1,0 +1,221 @@
+//! `dino eval segment`.
+
+use dino::batch::Report;
+use dino::console::Console;
+use dino::data::{LabelKind, SetLabels, Taxonomy};
+use dino::eval::{Confusion, MaskJudge};
+use dino::head::{Class, Head, Task};
+use dino::output::write_atomic;
+use dino::postprocess::segment::mean_with_mirrored;
+use dino::render::matrix;
+use dino::{Error, Result};
+use image::RgbImage;
+use serde_json::{Map, Value, json};
+
+use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
+use crate::cli::EvalSegmentArgs;
+
+/// What has no class, in the pictures of labels.
+const BLANK: [u8; 3] = [32, 32, 32];
+
+/// Runs the command.
+pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
+    let common = &args.common;
+    let head = super::head(common, "segment")?.head;
+    let Task::Segment { classes } = &head.meta.task else {
+        return Err(Error::Model(format!(
+            "the head {} is not for segmentation",
+            head.meta.name
+        )));
+    };
+    let meaning = meaning(args, &head, classes)?;
+    let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
+    let pairs = super::pairs(common, LabelKind::Masks, console)?;
+    let mut report = Report::default();
+    let mut confusion = Confusion::new(meaning.allowed.len());
+    let mut files = Vec::new();
+    let mut worst = Worst::new(common.output.is_some());
+    super::each(common, &head, &pairs, &mut report, console, |judged| {
+        let mask = meaning.read_mask(&judged.pair.label, args.ignore)?;
+        let scores = match &judged.mirrored {
+            Some(mirrored) => mean_with_mirrored(&judged.scores, mirrored),
+            None => judged.scores,
+        };
+        let mut own = Confusion::new(meaning.allowed.len());
+        let map = judge.count(&mut own, &mask, &scores, &judged.geometry, 1);
+        if own.total() == 0 {
+            return Err(Error::file(
+                &judged.pair.label,
+                "has no pixel of a known class",
+            ));
+        }
+        let size = (mask.width, mask.height);
+        worst.offer(-own.pixel_accuracy(), &judged.pair.photo, || {
+            let color = |class: Option<&u16>| {
+                class.map_or(BLANK, |&class| classes[usize::from(class)].color)
+            };
+            let label = mask.ids.iter().map(|&id| {
+                let known = id != args.ignore && meaning.background != Some(id);
+                let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
+                color(allowed.and_then(|allowed| allowed.first()))
+            });
+            vec![
+                same_size(&judged.photo, size),
+                painted(label, size),
+                painted(map.ids.iter().map(|id| color(Some(id))), size),
+            ]
+        });
+        files.push(FileFigures {
+            file: judged.pair.photo.clone(),
+            figures: vec![
+                ("pixel_accuracy", own.pixel_accuracy()),
+                ("miou", own.mean_iou()),
+                ("mean_accuracy", own.mean_accuracy()),
+            ],
+        });
+        confusion.merge(&own);
+        Ok(())
+    })?;
+    if !files.is_empty() {
+        let names: Vec<String> = (0..meaning.allowed.len() as u16)
+            .map(|id| meaning.name_of(id, classes))
+            .collect();
+        let sheet = Sheet {
+            figures: figures(&head, &meaning, &confusion, &names, files.len()),
+            lines: lines(&confusion, &names),
+            files,
+            worst,
+            captions: "photo, label, prediction",
+        };
+        sheet.write(common, console)?;
+        if let Some(folder) = &common.output {
+            let rows = (0..confusion.ids()).map(|id| {
+                let counts = confusion.row(id).iter().map(u64::to_string);
+                [names[id].clone()].into_iter().chain(counts).collect()
+            });
+            let last = ["no id of the set".to_owned()];
+            let header = ["label \\ predicted".to_owned()];
+            let header = header.into_iter().chain(names.iter().cloned()).chain(last);
+            let path = folder.join("confusion.csv");
+            write_csv(&path, header.collect(), rows)?;
+            console.out_path(&path)?;
+            let path = folder.join("confusion.png");
+            let picture = matrix::picture(&names, &shares(&confusion));
+            write_atomic(&path, |writer| {
+                dino::output::write_picture(writer, dino::output::PictureFormat::Png, &picture, &[])
+            })?;
+            console.out_path(&path)?;
+        }
+    }
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+/// What the ids of the masks mean.
+fn meaning(args: &EvalSegmentArgs, head: &Head, classes: &[Class]) -> Result<SetLabels> {
+    let Some(name) = &args.labels else {
+        return Ok(SetLabels::identity("data", classes.len()));
+    };
+    if let Some(file) = &args.sets {
+        let taxonomy = Taxonomy::read(file)?;
+        if taxonomy
+            .classes
+            .iter()
+            .map(|class| &class.name)
+            .ne(classes.iter().map(|class| &class.name))
+        {
+            return Err(Error::file(
+                file,
+                format!("has other classes than the head {}", head.meta.name),
+            ));
+        }
+        return taxonomy.set(name).cloned();
+    }
+    let sets = &head.meta.label_sets;
+    match sets.iter().find(|set| set.name == *name) {
+        Some(set) => Ok(SetLabels::of_head(set)),
+        None if sets.is_empty() => Err(Error::Usage(format!(
+            "--labels {name}: the head {} knows one set of ids, its own; leave the option out, or name a file with --sets",
+            head.meta.name
+        ))),
+        None => {
+            let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
+            Err(Error::Usage(format!(
+                "--labels {name}: the head {} knows {}",
+                head.meta.name,
+                names.join(", ")
+            )))
+        }
+    }
+}
+
+fn figures(
+    head: &Head,
+    meaning: &SetLabels,
+    confusion: &Confusion,
+    names: &[String],
+    images: usize,
+) -> Map<String, Value> {
+    let per_class: Vec<Value> = confusion
+        .per_id()
+        .iter()
+        .enumerate()
+        .filter(|(id, _)| meaning.is_known(*id as u16))
+        .map(|(id, one)| {
+            json!({"id": id, "name": names[id], "iou": one.iou, "accuracy": one.recall, "images": one.images})
+        })
+        .collect();
+    let mut figures = Map::new();
+    let mut put = |key: &str, value: Value| figures.insert(key.to_owned(), value);
+    put("task", json!("segment"));
+    put("head", json!(head.meta.name));
+    put("labels", json!(meaning.name));
+    put("images", json!(images));
+    put("pixels", json!(confusion.total()));
+    put("miou", json!(confusion.mean_iou()));
+    put("pixel_accuracy", json!(confusion.pixel_accuracy()));
+    put("mean_accuracy", json!(confusion.mean_accuracy()));
+    put("per_class", json!(per_class));
+    figures
+}
+
+fn lines(confusion: &Confusion, names: &[String]) -> Vec<String> {
+    let mut lines = vec![
+        format!("miou             {:.4}", confusion.mean_iou()),
+        format!("pixel_accuracy   {:.4}", confusion.pixel_accuracy()),
+        format!("mean_accuracy    {:.4}", confusion.mean_accuracy()),
+        String::new(),
+        "   iou  accuracy  images  class".to_owned(),
+    ];
+    let share = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
+    for (one, name) in confusion.per_id().iter().zip(names) {
+        if one.images > 0 || one.iou.is_some() {
+            lines.push(format!(
+                "{:>6}  {:>8}  {:>6}  {name}",
+                share(one.iou),
+                share(one.recall),
+                one.images
+            ));
+        }
+    }
+    lines
+}
+
+/// Of each id's pixels, the share that was predicted as each id.
+fn shares(confusion: &Confusion) -> Vec<f32> {
+    (0..confusion.ids())
+        .flat_map(|id| {
+            let row = confusion.row(id);
+            let all = row.iter().sum::<u64>().max(1) as f32;
+            row[..confusion.ids()]
+                .iter()
+                .map(move |&count| count as f32 / all)
+        })
+        .collect()
+}
+
+fn painted(colors: impl Iterator<Item = [u8; 3]>, (width, height): (usize, usize)) -> RgbImage {
+    let bytes: Vec<u8> = colors.flatten().collect();
+    // Every pixel has its three bytes.
+    RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default()
+}
