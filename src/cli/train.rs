@@ -52,6 +52,15 @@ pub struct TrainDepthArgs {
         help_heading = "Depth"
     )]
     pub lambda: f64,
+    /// Weight of the gradient loss, which keeps edges where they are
+    #[arg(
+        long,
+        default_value = "0.5",
+        value_name = "W",
+        value_parser = weight,
+        help_heading = "Depth"
+    )]
+    pub gradient: f64,
     /// Weight of the absolute error in metres
     #[arg(
         long,

@@ -1,4 +1,4 @@
-//! Features of drawn patches in memory, and mini-batches made of them.
+//! Features of drawn samples' patches in memory, and mini-batches made of them.
 //!
 //! If all patches fit into the memory allowed they are read once; else every epoch reads those that it drew. Either
 //! way training touches memory at random and the disk in order.
@@ -9,19 +9,30 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::train::network::Standard;
-use crate::train::samples::{Samples, mix};
+use crate::train::samples::{PatchKey, Samples, mix};
 
 /// Patches over which inputs are standardised.
-const STANDARD_SAMPLES: usize = 50_000;
+const STANDARD_PATCHES: usize = 50_000;
 
 /// Features in memory.
 #[derive(Debug)]
 pub struct Pool {
-    /// The samples that are here, rising; none means all.
-    samples: Option<Vec<u32>>,
-    /// `[samples, blocks * D]`.
+    /// The patches that are here, rising.
+    patches: Vec<PatchKey>,
+    /// `[patches, blocks * D]`.
     values: Vec<f16>,
     width: usize,
+}
+
+/// The patches of some samples, rising, each once.
+pub fn patches_of(samples: &Samples, some: impl Iterator<Item = usize>) -> Vec<PatchKey> {
+    let mut patches = Vec::new();
+    for sample in some {
+        samples.each_patch(sample, |patch| patches.push(patch));
+    }
+    patches.sort_unstable();
+    patches.dedup();
+    patches
 }
 
 impl Pool {
@@ -30,62 +41,40 @@ impl Pool {
         (bytes / (2 * width as u64)) as usize
     }
 
-    /// Reads all samples.
-    pub fn all(samples: &Samples, width: usize) -> Result<Self> {
-        let everything: Vec<u32> = (0..samples.len() as u32).collect();
+    /// Reads `patches`, rising, frame by frame.
+    ///
+    /// # Errors
+    /// If features cannot be read any more.
+    pub fn read(samples: &Samples, patches: Vec<PatchKey>, width: usize) -> Result<Self> {
+        let mut values = vec![f16::ZERO; patches.len() * width];
+        let mut jobs = Vec::new();
+        let mut rest = values.as_mut_slice();
+        for of_frame in patches.chunk_by(|a, b| a.frame == b.frame) {
+            let (out, after) = rest.split_at_mut(of_frame.len() * width);
+            jobs.push((of_frame, out));
+            rest = after;
+        }
+        jobs.into_par_iter().try_for_each(|(patches, out)| {
+            crate::interrupt::check()?;
+            let frame = &samples.frames[patches[0].frame as usize];
+            let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
+            frame.read(Some(&places), out)
+        })?;
         Ok(Pool {
-            values: read(samples, &everything, width)?,
-            samples: None,
+            patches,
+            values,
             width,
         })
     }
 
-    /// Reads the samples that are in `order`.
-    pub fn drawn(samples: &Samples, order: &[u32], width: usize) -> Result<Self> {
-        let mut wanted = order.to_vec();
-        wanted.sort_unstable();
-        wanted.dedup();
-        Ok(Pool {
-            values: read(samples, &wanted, width)?,
-            samples: Some(wanted),
-            width,
-        })
-    }
-
-    /// The features of a sample, `[blocks * D]`.
+    /// The features of a patch, `[blocks * D]`.
     ///
     /// # Panics
     /// If it was not read.
-    fn row(&self, sample: u32) -> &[f16] {
-        let at = match &self.samples {
-            None => sample as usize,
-            Some(samples) => samples.partition_point(|&other| other < sample),
-        };
+    fn row(&self, patch: PatchKey) -> &[f16] {
+        let at = self.patches.partition_point(|other| *other < patch);
         &self.values[at * self.width..][..self.width]
     }
-}
-
-/// Reads the `wanted` samples, rising, frame by frame.
-fn read(samples: &Samples, wanted: &[u32], width: usize) -> Result<Vec<f16>> {
-    let mut values = vec![f16::ZERO; wanted.len() * width];
-    let mut jobs = Vec::new();
-    let (mut rest, mut wanted) = (values.as_mut_slice(), wanted);
-    while let Some(&first) = wanted.first() {
-        let frame = samples.frame[first as usize];
-        let count = wanted.partition_point(|&sample| samples.frame[sample as usize] == frame);
-        let patches: Vec<u32> = wanted[..count]
-            .iter()
-            .map(|&sample| samples.patch[sample as usize])
-            .collect();
-        let (out, after) = rest.split_at_mut(count * width);
-        jobs.push((&samples.frames[frame as usize], patches, out));
-        (rest, wanted) = (after, &wanted[count..]);
-    }
-    jobs.into_par_iter().try_for_each(|(frame, patches, out)| {
-        crate::interrupt::check()?;
-        frame.read(Some(&patches), out)
-    })?;
-    Ok(values)
 }
 
 /// How a row of inputs is put together: block by block the patch token and, if wanted, the cls token.
@@ -126,13 +115,14 @@ impl Inputs {
         }
     }
 
-    /// Mean and deviation of every input over the first of the samples in `order`, and of the cls tokens over the
+    /// Mean and deviation of every input over patches of the first samples in `order`, and of the cls tokens over the
     /// frames.
     pub fn standard(&self, samples: &Samples, pool: &Pool, order: &[u32]) -> Standard {
         let tokens = self.blocks * self.dim;
-        let few = &order[..order.len().min(STANDARD_SAMPLES)];
-        let patch = moments(few, tokens, |&sample, row| {
-            pool.row(sample).convert_to_f32_slice(row);
+        let few = order.iter().take(STANDARD_PATCHES / samples.patches());
+        let few = patches_of(samples, few.map(|&sample| sample as usize));
+        let patch = moments(&few, tokens, |&patch, row| {
+            pool.row(patch).convert_to_f32_slice(row);
         });
         let cls = moments(&samples.frames, tokens, |frame, row| {
             row.copy_from_slice(&frame.cls);
@@ -149,7 +139,7 @@ impl Inputs {
         standard
     }
 
-    /// The standardised inputs of a mini-batch, `[batch, width]`, with `dropout` seeded by `seed`.
+    /// The standardised inputs of a mini-batch, `[patches of all samples, width]`, with `dropout` seeded by `seed`.
     pub fn fill(
         &self,
         samples: &Samples,
@@ -161,16 +151,20 @@ impl Inputs {
         out: &mut Vec<f32>,
     ) {
         let width = self.width();
-        out.resize(batch.len() * width, 0.0);
+        let mut patches = Vec::with_capacity(batch.len() * samples.patches());
+        for &sample in batch {
+            samples.each_patch(sample as usize, |patch| patches.push(patch));
+        }
+        out.resize(patches.len() * width, 0.0);
         let scale: Vec<f32> = standard.deviation.iter().map(|d| 1.0 / d).collect();
         out.par_chunks_exact_mut(width)
-            .zip(batch)
+            .zip(&patches)
             .enumerate()
             .for_each_init(
                 || vec![0f32; pool.width],
-                |tokens, (index, (row, &sample))| {
-                    pool.row(sample).convert_to_f32_slice(tokens);
-                    let cls = &samples.frames[samples.frame[sample as usize] as usize].cls;
+                |tokens, (index, (row, &patch))| {
+                    pool.row(patch).convert_to_f32_slice(tokens);
+                    let cls = &samples.frames[patch.frame as usize].cls;
                     self.each_part(|to, from, is_cls| {
                         let source = if is_cls { cls } else { &*tokens };
                         row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);

@@ -15,15 +15,15 @@ use crate::train::history::{Epoch, History};
 use crate::train::loss::{DepthLoss, SegmentLoss};
 use crate::train::network::{Network, Shape};
 use crate::train::optim::{AdamW, Schedule, blend};
-use crate::train::pool::{Dropout, Inputs, Pool};
-use crate::train::samples::{Draw, Samples, Targets, mix};
+use crate::train::pool::{Dropout, Inputs, Pool, patches_of};
+use crate::train::samples::{Draw, Samples, mix};
 
 /// The recipe of a training.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Recipe {
     /// Rounds of drawing and validating.
     pub epochs: usize,
-    /// Patches a step.
+    /// Samples a step.
     pub batch: usize,
     /// How an epoch's patches are drawn.
     pub draw: Draw,
@@ -101,11 +101,8 @@ impl Objective {
     fn apply(&self, samples: &Samples, batch: &[u32], scores: &mut [f32]) -> f64 {
         match self {
             Objective::Depth(loss) => {
-                let truth: Vec<f32> = match &samples.targets {
-                    Targets::Depth(metres) => batch.iter().map(|&i| metres[i as usize]).collect(),
-                    Targets::Shares { .. } => Vec::new(),
-                };
-                loss.apply(scores, &truth)
+                let tiles = batch.iter().map(|&tile| samples.metres_of(tile as usize));
+                loss.apply(scores, &tiles.collect::<Vec<_>>().concat())
             }
             Objective::Segment(loss, sets, classes) => loss.apply(scores, *classes, |row| {
                 let sample = batch[row] as usize;
@@ -140,19 +137,21 @@ impl Training<'_> {
         }
         let tokens = self.inputs.blocks * self.inputs.dim;
         let capacity = Pool::capacity(recipe.memory, tokens);
-        let keeps_all = self.samples.len() <= capacity;
+        let all = patches_of(self.samples, 0..self.samples.len());
+        let keeps_all = all.len() <= capacity;
+        let per_sample = self.samples.patches();
         let draw = Draw {
             count: if keeps_all {
                 recipe.draw.count
             } else {
-                recipe.draw.count.min(capacity)
+                recipe.draw.count.min((capacity / per_sample).max(1))
             },
             ..recipe.draw.clone()
         };
         if draw.count < recipe.draw.count {
             console.note(format_args!(
-                "an epoch has {} patches, as many as fit into --memory",
-                draw.count
+                "a round has {} patches, as many as fit into --memory",
+                draw.count * per_sample
             ));
         }
         let order_of = |epoch: usize| {
@@ -174,16 +173,17 @@ impl Training<'_> {
             let order = order_of(epoch);
             if !keeps_all || pool.is_none() {
                 drop(pool.take()); // never two at once
-                pool = Some(match keeps_all {
-                    true => Pool::all(self.samples, tokens)?,
-                    false => Pool::drawn(self.samples, &order, tokens)?,
-                });
+                let wanted = match keeps_all {
+                    true => all.clone(),
+                    false => patches_of(self.samples, order.iter().map(|&s| s as usize)),
+                };
+                pool = Some(Pool::read(self.samples, wanted, tokens)?);
             }
             let Some(pool) = &pool else { break };
             if epoch == 0 {
                 state.standard = self.inputs.standard(self.samples, pool, &order);
             }
-            let progress = console.progress(order.len() as u64, "patches");
+            let progress = console.progress((order.len() * per_sample) as u64, "patches");
             progress.message(format!("epoch {}", epoch + 1));
             let (mut loss, mut rate) = (0f64, 0f64);
             for batch in order.chunks(recipe.batch) {
@@ -193,9 +193,9 @@ impl Training<'_> {
                 let (standard, dropout) = (&state.standard, recipe.dropout);
                 self.inputs
                     .fill(self.samples, pool, batch, standard, dropout, seed, &mut x);
-                let n = batch.len();
+                let n = batch.len() * per_sample;
                 let (mut scores, hidden) = state.network.forward(&x, n);
-                loss += self.objective.apply(self.samples, batch, &mut scores) * n as f64;
+                loss += self.objective.apply(self.samples, batch, &mut scores) * batch.len() as f64;
                 let gradients = state.network.backward(&x, hidden.as_deref(), &scores, n);
                 state.adam.step(&mut state.network, &gradients, rate);
                 if let Some(average) = &mut state.average {

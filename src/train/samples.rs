@@ -1,5 +1,6 @@
-//! Every patch that can be trained on, as an index: where its features lie and what it should be. The features
-//! themselves stay on the disk; an epoch draws patches from the index.
+//! Everything that can be trained on, as an index: where its features lie and what it should be. A sample is a patch
+//! with its classes, or a tile of patches with its depths. The features themselves stay on the disk; an epoch draws
+//! samples from the index.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -9,9 +10,10 @@ use rayon::prelude::*;
 use crate::batch::Report;
 use crate::data::labels;
 use crate::data::taxonomy::SetLabels;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::train::features::Frame;
-use crate::train::targets::{self, DepthTargets, MaskTargets};
+use crate::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
+use crate::weights::digest;
 
 /// A label with the views of its photo.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +24,10 @@ pub struct Labelled {
     pub frames: Vec<Frame>,
 }
 
-/// What patches should be.
+/// What samples should be.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
-    /// Metres.
+    /// `[tiles, POINTS, POINTS]`, metres; 0 where there is none.
     Depth(Vec<f32>),
     /// Ids with their shares; patch `i` has those from `starts[i]` to `starts[i + 1]`, the largest first.
     Shares {
@@ -41,20 +43,29 @@ pub enum Targets {
 pub struct Samples {
     /// Every view of every photo.
     pub frames: Vec<Frame>,
-    /// Per patch, its frame.
+    /// Per sample, its frame.
     pub frame: Vec<u32>,
-    /// Per patch, its place on the frame's grid.
+    /// Per sample, the place of its (first) patch on the frame's grid.
     pub patch: Vec<u32>,
-    /// Per patch, what it should be.
+    /// Per sample, what it should be.
     pub targets: Targets,
-    /// Per data set, its patches.
+    /// Per data set, its samples.
     pub sets: Vec<Range<usize>>,
 }
 
-/// How patches are drawn for an epoch.
+/// A patch of a frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PatchKey {
+    /// Index of the frame.
+    pub frame: u32,
+    /// Place on its grid.
+    pub patch: u32,
+}
+
+/// How samples are drawn for an epoch.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Draw {
-    /// Patches in all.
+    /// Samples in all.
     pub count: usize,
     /// Per data set, its part of them; they sum to 1.
     pub parts: Vec<f64>,
@@ -69,7 +80,28 @@ enum Found {
     Shares(MaskTargets),
 }
 
+impl Found {
+    fn is_empty(&self) -> bool {
+        match self {
+            Found::Depth(found) => found.patches.is_empty(),
+            Found::Shares(found) => found.patches.is_empty(),
+        }
+    }
+}
+
 impl Samples {
+    /// Why a label gives no sample.
+    fn nothing_counts(&self) -> String {
+        match self.targets {
+            Targets::Depth(_) => format!(
+                "gives nothing to learn from: no reading is within --min-depth and --max-depth, or the photo has fewer than {TILE} x {TILE} patches"
+            ),
+            Targets::Shares { .. } => {
+                "gives nothing to learn from: no patch of it has a known class".to_owned()
+            }
+        }
+    }
+
     fn empty(targets: Targets) -> Self {
         Samples {
             frames: Vec::new(),
@@ -80,7 +112,7 @@ impl Samples {
         }
     }
 
-    /// Patches with depth between `range.0` and `range.1` metres, of labels in units of 1/`scale` metre.
+    /// Tiles with depth between `range.0` and `range.1` metres, of labels in units of 1/`scale` metre.
     ///
     /// # Errors
     /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
@@ -146,6 +178,10 @@ impl Samples {
                 let Some(found) = report.record(name, found)? else {
                     continue;
                 };
+                if found.iter().all(Found::is_empty) {
+                    let why = Error::file(&labelled.label, self.nothing_counts());
+                    report.record::<()>(labelled.label.display().to_string(), Err(why))?;
+                }
                 for (frame, found) in labelled.frames.iter().zip(found) {
                     self.add_frame(frame, found);
                 }
@@ -175,7 +211,46 @@ impl Samples {
         self.frames.push(frame.clone());
     }
 
-    /// Patches in all.
+    /// Patches along a side of a sample.
+    pub fn side(&self) -> usize {
+        match self.targets {
+            Targets::Depth(_) => TILE,
+            Targets::Shares { .. } => 1,
+        }
+    }
+
+    /// Patches of a sample.
+    pub fn patches(&self) -> usize {
+        self.side() * self.side()
+    }
+
+    /// Calls `visit` with each patch of a sample, row by row.
+    pub fn each_patch(&self, sample: usize, mut visit: impl FnMut(PatchKey)) {
+        let (frame, first) = (self.frame[sample], self.patch[sample]);
+        if self.side() == 1 {
+            return visit(PatchKey {
+                frame,
+                patch: first,
+            });
+        }
+        let cols = self.frames[frame as usize].grid().cols as u32;
+        for row in 0..self.side() as u32 {
+            for col in 0..self.side() as u32 {
+                let patch = first + row * cols + col;
+                visit(PatchKey { frame, patch });
+            }
+        }
+    }
+
+    /// The depths of a tile; none of a patch.
+    pub fn metres_of(&self, sample: usize) -> &[f32] {
+        match &self.targets {
+            Targets::Depth(metres) => &metres[sample * POINTS * POINTS..][..POINTS * POINTS],
+            Targets::Shares { .. } => &[],
+        }
+    }
+
+    /// Samples in all.
     pub fn len(&self) -> usize {
         self.frame.len()
     }
@@ -185,7 +260,24 @@ impl Samples {
         self.frame.is_empty()
     }
 
-    /// The data set of a patch.
+    /// SHA-256 of what all samples are and should be, for telling whether two trainings are one.
+    pub fn digest(&self) -> String {
+        let numbers = self.frame.iter().chain(&self.patch);
+        let mut bytes: Vec<u8> = numbers.flat_map(|n| n.to_le_bytes()).collect();
+        match &self.targets {
+            Targets::Depth(metres) => bytes.extend(metres.iter().flat_map(|m| m.to_le_bytes())),
+            Targets::Shares { starts, shares } => {
+                bytes.extend(starts.iter().flat_map(|&at| (at as u64).to_le_bytes()));
+                for (id, share) in shares {
+                    bytes.extend(id.to_le_bytes());
+                    bytes.extend(share.to_le_bytes());
+                }
+            }
+        }
+        digest::sha256(&bytes)
+    }
+
+    /// The data set of a sample.
     pub fn set_of(&self, sample: usize) -> usize {
         self.sets.partition_point(|range| range.end <= sample)
     }
@@ -198,7 +290,7 @@ impl Samples {
         }
     }
 
-    /// Draws the patches of an epoch, in the order of training. The same seed gives the same patches.
+    /// Draws the samples of an epoch, in the order of training. The same seed gives the same samples.
     pub fn draw(&self, draw: &Draw, seed: u64) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::with_capacity(draw.count);
         for (number, (range, part)) in self.sets.iter().zip(&draw.parts).enumerate() {

@@ -1,13 +1,21 @@
-//! Labels become targets of patches: for masks the share of each id among a patch's labelled pixels, for depth the
-//! mean reading of a patch.
+//! Labels become targets: for masks the share of each id among a patch's labelled pixels; for depth, tiles of patches
+//! with the mean readings at the points between their centres, four times as fine as the patches, where the head is
+//! read out.
 //!
 //! Every pixel of the padded input looks up the label pixel it lies on, so label and photo may differ in size, and
-//! patches that are mostly padding or mostly unlabelled have no target.
+//! patches or points that are mostly padding or mostly unlabelled have no target.
 
 use crate::data::labels::{Depth, Mask};
 use crate::preprocess::Geometry;
 
-/// Of the pixels of a patch, this share must be labelled.
+/// Depth is read out this much finer than the patch grid, as in the paper.
+pub const UPSAMPLE: usize = 4;
+/// Patches along a side of a tile.
+pub const TILE: usize = 4;
+/// Points along a side of a tile: those between the centres of its first and its last patch.
+pub const POINTS: usize = (TILE - 1) * UPSAMPLE;
+
+/// Of the pixels of a patch or point, this share must be labelled.
 const ENOUGH: f32 = 0.5;
 
 /// The targets of one frame's patches.
@@ -21,12 +29,12 @@ pub struct MaskTargets {
     pub shares: Vec<(u16, f32)>,
 }
 
-/// The targets of one frame's patches.
+/// The targets of one frame's tiles.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DepthTargets {
-    /// Patches that have a target, rising.
+    /// Per tile, the patch at its top left corner.
     pub patches: Vec<u32>,
-    /// Metres.
+    /// `[tiles, POINTS, POINTS]`, metres; 0 where there is no target.
     pub metres: Vec<f32>,
 }
 
@@ -117,35 +125,79 @@ pub fn of_mask(
     targets
 }
 
-/// Mean readings between `min` and `max` metres.
+/// Tiles with a reading between `min` and `max` metres. Neighbours share a row or column of patches, so every point
+/// between centres is in some tile; a frame of fewer than [`TILE`] rows or columns of patches has none.
 pub fn of_depth(
     depth: &Depth,
     geometry: &Geometry,
     mirrored: bool,
-    (min, max): (f32, f32),
+    range: (f32, f32),
 ) -> DepthTargets {
     let mut targets = DepthTargets::default();
-    let needed = (ENOUGH * (geometry.patch_size * geometry.patch_size) as f32).ceil() as usize;
-    each_patch(
-        (depth.width, depth.height),
-        geometry,
-        mirrored,
-        |patch, pixels| {
-            let (mut sum, mut count) = (0f64, 0usize);
-            for pixel in pixels {
-                let metres = depth.metres[pixel];
-                if metres >= min && metres <= max {
-                    sum += f64::from(metres);
-                    count += 1;
-                }
+    let grid = geometry.grid();
+    let width = grid.cols * UPSAMPLE;
+    let points = points(depth, geometry, mirrored, range);
+    let starts = |patches: usize| -> Vec<usize> {
+        let last = patches.checked_sub(TILE);
+        let steps = last
+            .into_iter()
+            .flat_map(|last| (0..last).step_by(TILE - 1));
+        steps.chain(last).collect()
+    };
+    for row in starts(grid.rows) {
+        for &col in &starts(grid.cols) {
+            let first = (row * UPSAMPLE + UPSAMPLE / 2) * width + col * UPSAMPLE + UPSAMPLE / 2;
+            let lines = (0..POINTS).map(|y| &points[first + y * width..][..POINTS]);
+            if lines.clone().flatten().any(|&metres| metres > 0.0) {
+                targets.patches.push((row * grid.cols + col) as u32);
+                lines.for_each(|line| targets.metres.extend(line));
             }
-            if count >= needed {
-                targets.patches.push(patch);
-                targets.metres.push((sum / count as f64) as f32);
-            }
-        },
-    );
+        }
+    }
     targets
+}
+
+/// Mean readings of all points of the grid, row by row; 0 where there is none.
+fn points(depth: &Depth, geometry: &Geometry, mirrored: bool, (min, max): (f32, f32)) -> Vec<f32> {
+    let grid = geometry.grid();
+    let (width, height) = (grid.cols * UPSAMPLE, grid.rows * UPSAMPLE);
+    let columns = lookup(
+        depth.width,
+        geometry.resized.0,
+        geometry.padded.0,
+        geometry.pad_left,
+    );
+    let rows = lookup(
+        depth.height,
+        geometry.resized.1,
+        geometry.padded.1,
+        geometry.pad_top,
+    );
+    let point = |at: usize| (2 * at + 1) * UPSAMPLE / (2 * geometry.patch_size);
+    let mut sums = vec![(0f64, 0u32, 0u32); width * height];
+    for (y, row) in rows.iter().enumerate() {
+        for (x, column) in columns.iter().enumerate() {
+            let place = match mirrored {
+                true => width - 1 - point(x),
+                false => point(x),
+            };
+            let (sum, count, all) = &mut sums[point(y) * width + place];
+            *all += 1;
+            let (Some(row), Some(column)) = (row, column) else {
+                continue;
+            };
+            let metres = depth.metres[row * depth.width + column];
+            if metres >= min && metres <= max {
+                *sum += f64::from(metres);
+                *count += 1;
+            }
+        }
+    }
+    let mean = |(sum, count, all): (f64, u32, u32)| match count as f32 >= ENOUGH * all as f32 {
+        true if count > 0 => (sum / f64::from(count)) as f32,
+        _ => 0.0,
+    };
+    sums.into_iter().map(mean).collect()
 }
 
 #[cfg(test)]
@@ -183,28 +235,60 @@ mod tests {
         assert_eq!(targets.shares, [(3, 1.0), (4, 1.0)]);
     }
 
-    #[test]
-    fn padding_has_no_target() {
-        // 3 pixels become 4 with one column of padding at the right; 6 of 8 rows of patches are photo.
-        let geometry = Geometry::new((5, 2), SizeRule::Native, 2);
+    /// A label with the number of its column, 1 at the left, over a grid of `cols` x 4 patches of 4 pixels.
+    fn ramp(cols: usize) -> (Depth, Geometry) {
+        let (width, height) = (cols * 4, 16);
+        let metres = (0..width * height).map(|at| (at % width + 1) as f32);
         let depth = Depth {
-            width: 5,
-            height: 2,
-            metres: vec![1.0, 1.0, 2.0, 4.0, 0.0, 1.0, 1.0, 2.0, 4.0, 0.0],
+            width,
+            height,
+            metres: metres.collect(),
         };
-        let targets = of_depth(&depth, &geometry, false, (0.1, 10.0));
-        assert_eq!(targets.patches, [0, 1]);
-        assert_eq!(targets.metres, [1.0, 3.0]);
+        let geometry = Geometry::new((width as u32, height as u32), SizeRule::Native, 4);
+        (depth, geometry)
     }
 
     #[test]
-    fn readings_out_of_range_do_not_count() {
-        let depth = Depth {
-            width: 4,
-            height: 2,
-            metres: vec![1.0, 50.0, 50.0, 50.0, 3.0, 50.0, 3.0, 50.0],
-        };
-        let targets = of_depth(&depth, &two(), false, (0.1, 10.0));
-        assert_eq!((targets.patches, targets.metres), (vec![0], vec![2.0]));
+    fn points_lie_between_the_centres_of_patches() {
+        let (depth, geometry) = ramp(4);
+        let targets = of_depth(&depth, &geometry, false, (0.1, 100.0));
+        assert_eq!(targets.patches, [0]);
+        // Patches of 4 pixels have a point a pixel; the first centre lies between the second and the third.
+        let expected: Vec<f32> = (3..15).map(|metres| metres as f32).collect();
+        assert_eq!(targets.metres, expected.repeat(POINTS));
+        let mirrored = of_depth(&depth, &geometry, true, (0.1, 100.0));
+        let expected: Vec<f32> = (3..15).rev().map(|metres| metres as f32).collect();
+        assert_eq!(mirrored.metres, expected.repeat(POINTS));
+    }
+
+    #[test]
+    fn tiles_share_their_border_and_reach_the_end() {
+        let (depth, geometry) = ramp(8);
+        let targets = of_depth(&depth, &geometry, false, (0.1, 100.0));
+        assert_eq!(targets.patches, [0, 3, 4]);
+        let (depth, geometry) = ramp(3);
+        assert!(
+            of_depth(&depth, &geometry, false, (0.1, 100.0))
+                .patches
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn readings_out_of_range_and_padding_do_not_count() {
+        let (mut depth, geometry) = ramp(4);
+        let targets = of_depth(&depth, &geometry, false, (5.0, 6.0));
+        assert_eq!(targets.metres[..6], [0.0, 0.0, 5.0, 6.0, 0.0, 0.0]);
+        depth.metres.fill(0.0);
+        assert!(
+            of_depth(&depth, &geometry, false, (0.1, 9.0))
+                .patches
+                .is_empty()
+        );
+        // 18 pixels need a fifth patch; what lies in its padding has no reading.
+        let geometry = Geometry::new((18, 16), SizeRule::Native, 4);
+        depth.metres.fill(2.0);
+        let points = points(&depth, &geometry, false, (0.1, 9.0));
+        assert_eq!(points[..20], [vec![0.0], vec![2.0; 18], vec![0.0]].concat());
     }
 }

@@ -9,14 +9,12 @@ use dino::head::meta::{Bins, Task};
 use dino::train::loss::DepthLoss;
 use dino::train::run::Objective;
 use dino::train::samples::{Draw, Samples};
+use dino::train::targets::UPSAMPLE;
 use dino::train::validate::{How, Validation};
 
 use crate::cli::TrainDepthArgs;
 use crate::commands::model;
 use crate::commands::train::{prepare, write};
-
-/// The paper reads bins out four times as finely as the patch grid.
-const UPSAMPLE: usize = 4;
 
 /// Runs the command.
 pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
@@ -69,6 +67,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         objective: Objective::Depth(DepthLoss {
             centres: centres.clone(),
             lambda: args.lambda,
+            gradient: args.gradient,
             absolute: args.absolute,
             bins: args.bin_loss,
         }),

@@ -91,7 +91,7 @@ pub fn train(
     }
     console.note(format_args!(
         "{} patches of {} views to learn from",
-        samples.len(),
+        samples.len() * samples.patches(),
         samples.frames.len()
     ));
     let Setup {
@@ -173,10 +173,12 @@ pub fn train(
 
 fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
     let options = &args.recipe;
-    let count = options.patches.map_or(samples.len(), |n| n as usize);
+    // Samples of depth are tiles of several patches.
+    let samples_in = |patches: u32| (patches as usize / samples.patches()).max(1);
+    let count = options.patches.map_or(samples.len(), samples_in);
     Recipe {
         epochs: options.epochs as usize,
-        batch: options.batch as usize,
+        batch: samples_in(options.batch),
         draw: Draw {
             count,
             ..setup.draw.clone()
@@ -212,15 +214,14 @@ fn digest_of(
 ) -> String {
     let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
     let text = format!(
-        "{} {} {recipe:?} {:?} {:?} {:?} {frames:?} {:?} {:?} {:?}",
+        "{} {} {recipe:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
         model.record.fingerprint,
         args.cls,
         setup.objective,
         setup.task,
-        samples.patch,
-        samples.targets,
         samples.sets,
+        samples.digest(),
     );
     digest::sha256(text.as_bytes())
 }
