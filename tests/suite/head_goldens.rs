@@ -1,0 +1,225 @@
+//! Heads against the naive form in PyTorch f64, and metrics against numpy and scikit-learn
+//! (`tests/goldens/{heads,eval}.py`).
+
+use candle_core::Tensor;
+use dino::backbone::{Features, Grid, LayerFeatures, LayerRequest};
+use dino::eval::{Confusion, Crop, Judge};
+use dino::head::linear::Dense;
+use dino::head::meta::{Bins, Spacing};
+use dino::head::{Class, Head, HeadMeta, InputRecipe, Task};
+use dino::postprocess::depth::read_out;
+use dino::postprocess::segment::label;
+use dino::preprocess::Geometry;
+
+use crate::goldens::{Golden, max_abs};
+
+const GRID: Grid = Grid { rows: 4, cols: 6 };
+const BINS: usize = 7;
+
+fn geometry() -> Geometry {
+    Geometry {
+        photo: (151, 101),
+        resized: (80, 53),
+        padded: (84, 56),
+        pad_left: 2,
+        pad_top: 1,
+        patch_size: 14,
+        reduced: false,
+    }
+}
+
+fn features(golden: &Golden) -> Features {
+    let layers = [0usize, 1].map(|block| {
+        let cls: Tensor = golden.tensor(&format!("cls.{block}")).clone();
+        LayerFeatures {
+            request: LayerRequest { block, norm: false },
+            patch_tokens: golden
+                .tensor(&format!("patch.{block}"))
+                .unsqueeze(0)
+                .unwrap(),
+            registers: cls.narrow(0, 0, 0).unwrap().unsqueeze(0).unwrap(),
+            cls_token: cls,
+        }
+    });
+    Features {
+        layers: layers.into(),
+        grid: GRID,
+    }
+}
+
+fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
+    let floats =
+        |name: &str| -> Vec<f32> { golden.numbers(name).into_iter().map(|v| v as f32).collect() };
+    Dense {
+        inputs: golden.tensor(weight).dim(1).unwrap(),
+        weight: floats(weight),
+        bias: floats(bias),
+    }
+}
+
+fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String) {
+    let outputs = match &task {
+        Task::Depth { bins, .. } => bins.count,
+        Task::Segment { classes } => classes.len(),
+    };
+    let key = format!("{}.{outputs}.{hidden}", if cls { "cls" } else { "nocls" });
+    let first = dense(golden, &format!("W.{key}"), &format!("b.{key}"));
+    let (hidden, output) = match hidden {
+        0 => (None, first),
+        _ => {
+            let last = dense(golden, &format!("W2.{key}"), &format!("b2.{key}"));
+            (Some(first), last)
+        }
+    };
+    let meta = HeadMeta {
+        format: 1,
+        name: "golden".into(),
+        task,
+        backbone: "none".into(),
+        fingerprint: "0".into(),
+        blocks: vec![0, 1],
+        norm: false,
+        cls,
+        input: InputRecipe {
+            size: "native".into(),
+            padding: "center".into(),
+        },
+        label_sets: Vec::new(),
+        training: None,
+        metrics: Vec::new(),
+    };
+    (
+        Head {
+            meta,
+            hidden,
+            output,
+        },
+        key,
+    )
+}
+
+fn kept(map: &[f32]) -> Vec<f64> {
+    let rows = map.chunks_exact(151).step_by(6);
+    rows.flat_map(|row| row.iter().step_by(5))
+        .map(|&v| f64::from(v))
+        .collect()
+}
+
+#[test]
+fn depth_heads_agree_with_the_naive_form() {
+    let golden = Golden::load("heads");
+    let features = features(&golden);
+    for (spacing, name) in [(Spacing::Linear, "linear"), (Spacing::Log, "log")] {
+        for (cls, hidden, upsample) in [
+            (true, 0, 4),
+            (false, 0, 4),
+            (true, 8, 4),
+            (false, 8, 1),
+            (true, 0, 1),
+        ] {
+            let bins = Bins {
+                spacing,
+                min: 0.5,
+                max: 10.0,
+                count: BINS,
+            };
+            let task = Task::Depth {
+                bins,
+                unit: "m".into(),
+                upsample,
+            };
+            let (head, key) = head(&golden, cls, hidden, task);
+            let scores = head.scores(&features).unwrap();
+            let values: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
+            assert!(max_abs(&values, &golden.numbers(&format!("scores.{key}"))) < 1e-5);
+            let map = read_out(&scores, &bins.centres(), upsample).to_photo(&geometry());
+            let which = if cls { "cls" } else { "nocls" };
+            let expected = |what: &str| {
+                golden.numbers(&format!("{what}.{name}.{which}.{hidden}.up{upsample}"))
+            };
+            let depth = max_abs(&kept(&map.depth), &expected("depth"));
+            let deviation = max_abs(&kept(&map.deviation), &expected("deviation"));
+            assert!(
+                depth < 1e-5 && deviation < 5e-5,
+                "{name} {key}: {depth} {deviation}"
+            );
+        }
+    }
+}
+
+#[test]
+fn labels_are_the_argmax_of_upsampled_scores() {
+    let golden = Golden::load("heads");
+    let features = features(&golden);
+    for (cls, name) in [(true, "cls"), (false, "nocls")] {
+        let class = |i: u8| Class {
+            name: i.to_string(),
+            color: [i; 3],
+        };
+        let task = Task::Segment {
+            classes: (0..5).map(class).collect(),
+        };
+        let (head, _) = head(&golden, cls, 0, task);
+        let map = label(&head.scores(&features).unwrap(), &geometry(), &[]);
+        let found: Vec<f32> = map.ids.iter().map(|&id| f32::from(id)).collect();
+        let margin = golden.numbers(&format!("margin.{name}"));
+        let expected = golden.numbers(&format!("labels.{name}"));
+        assert_eq!(kept(&found).len(), expected.len());
+        for ((found, expected), margin) in kept(&found).iter().zip(expected).zip(margin) {
+            assert!(*found == expected || margin < 1e-5);
+        }
+    }
+}
+
+#[test]
+fn depth_figures_agree_with_numpy() {
+    let golden = Golden::load("eval");
+    let maps =
+        |name: &str| -> Vec<f32> { golden.numbers(name).into_iter().map(|v| v as f32).collect() };
+    let (prediction, truth) = (maps("depth.prediction"), maps("depth.truth"));
+    for (crop, name) in [(Crop::None, "none"), (Crop::Eigen, "eigen")] {
+        let judge = Judge {
+            crop,
+            min: 0.5,
+            max: 9.0,
+        };
+        for image in 0..2 {
+            let own = image * 24 * 32..(image + 1) * 24 * 32;
+            let errors = judge
+                .errors(&prediction[own.clone()], &truth[own], (32, 24))
+                .unwrap();
+            for (figure, value) in errors.named() {
+                let expected = golden.numbers(&format!("depth.{figure}.{name}"))[image];
+                assert!(
+                    (value - expected).abs() < 1e-9 * expected.max(1.0),
+                    "{figure} {name}: {value}, numpy {expected}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
+fn segmentation_figures_agree_with_scikit_learn() {
+    let golden = Golden::load("eval");
+    let (prediction, truth) = (
+        golden.numbers("segment.prediction"),
+        golden.numbers("segment.truth"),
+    );
+    let mut all = Confusion::new(6);
+    for (prediction, truth) in prediction.chunks(600).zip(truth.chunks(600)) {
+        let mut own = Confusion::new(6);
+        let labelled = truth.iter().zip(prediction).filter(|(t, _)| **t < 255.0);
+        own.add(labelled.map(|(&t, &p)| (t as u16, Some(p as u16))));
+        all.merge(&own);
+    }
+    let counts: Vec<f64> = (0..6)
+        .flat_map(|id| all.row(id)[..6].iter().map(|&n| n as f64))
+        .collect();
+    assert_eq!(counts, golden.numbers("segment.confusion"));
+    let ious: Vec<f64> = all.per_id().iter().map(|one| one.iou.unwrap()).collect();
+    assert!(max_abs(&ious, &golden.numbers("segment.iou")) < 1e-12);
+    let summary = [all.mean_iou(), all.pixel_accuracy(), all.mean_accuracy()];
+    assert!(max_abs(&summary, &golden.numbers("segment.summary")) < 1e-12);
+    assert_eq!(all.per_id()[5].images, 0);
+}
