@@ -246,9 +246,14 @@ impl Run<'_> {
 
 /// Refuses before any work what could not be done.
 fn check_wishes(args: &SegmentArgs) -> Result<()> {
-    if args.predict.tta == Tta::Flip {
-        let why = "--tta flip works with a head; leave it out with --clusters and --codebook";
-        return Err(Error::Usage(why.into()));
+    let wants_head = [
+        ("--tta flip", args.predict.tta == Tta::Flip),
+        ("--slide", args.predict.slide),
+    ];
+    if let Some((flag, _)) = wants_head.iter().find(|(_, given)| *given) {
+        return Err(Error::Usage(format!(
+            "{flag} works with a head; leave it out with --clusters and --codebook"
+        )));
     }
     match &args.clusters.save_codebook {
         Some(path) if path.exists() && !args.predict.output.force => Err(Error::Usage(format!(

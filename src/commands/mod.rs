@@ -4,7 +4,6 @@ mod basis;
 mod classes;
 mod clusters;
 mod depth;
-mod depth_files;
 mod heads;
 mod info;
 mod model;

@@ -2,16 +2,18 @@
 
 use std::path::Path;
 
+use dino::backbone::Features;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, Scores};
 use dino::heads::Heads;
 use dino::output::{Job, Plan};
-use dino::pipeline::{Extracted, Pipeline};
+use dino::pipeline::{Extracted, Pipeline, Ready};
 use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use dino::slide::{self, MOST_PATCHES, Slide};
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
 use crate::cli::{PredictArgs, Tta};
@@ -138,11 +140,12 @@ fn predict(
         &model.backbone,
     )?;
     console.note(format_args!("head {}", head.meta.name));
+    let slide = windows_of(args, head)?;
     let requests = head.meta.requests();
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: Preprocessor {
-            size: size(args, head)?,
+            size: args.size.map_or_else(|| trained_size(head), Ok)?,
             resample: Resample::Bicubic,
             patch_size: model.backbone.config().patch_size,
         },
@@ -153,49 +156,144 @@ fn predict(
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");
-    pipeline.run(&sources, |index, result| {
-        let job = jobs[index];
-        let name = job.source.name();
-        let result = result.and_then(|extracted| {
-            model::explain_geometry(console, &name, &extracted.geometry);
-            let Extracted {
-                photo,
-                geometry,
-                features,
-                mirrored,
-                mut watch,
-            } = extracted;
-            let scores = watch.time("head", || head.scores(&features))?;
-            let mirrored = mirrored
-                .map(|features| watch.time("head", || head.scores(&features)))
-                .transpose()?;
+    let mut take = |index: usize, scored: Result<Scored>| {
+        let job: &Job = jobs[index];
+        let result = scored.and_then(|scored| {
             drawer.draw(Prediction {
                 job,
-                photo: &photo,
-                geometry: &geometry,
-                scores: &scores,
-                mirrored: mirrored.as_ref(),
+                photo: &scored.photo,
+                geometry: &scored.geometry,
+                scores: &scored.scores,
+                mirrored: scored.mirrored.as_ref(),
                 head,
-                watch,
+                watch: scored.watch,
             })
         });
         progress.inc(1);
-        if let Some(Some(outcome)) = report.record(name, result)? {
+        if let Some(Some(outcome)) = report.record(job.source.name(), result)? {
             report.count(outcome);
         }
         Ok(())
+    };
+    let name = |index: usize| jobs[index].source.name();
+    match slide {
+        None => pipeline.run(&sources, |index, result| {
+            let scored = result.and_then(|extracted| {
+                model::explain_geometry(console, &name(index), &extracted.geometry);
+                at_once(head, extracted)
+            });
+            take(index, scored)
+        }),
+        Some(slide) => {
+            let patch_size = pipeline.preprocessor.patch_size;
+            let layout = |photo| slide.layout(photo, patch_size);
+            pipeline.prepare(&sources, layout, |index, result| {
+                let scored = result.and_then(|ready| {
+                    by_windows(&slide, head, &pipeline, &name(index), ready, console)
+                });
+                take(index, scored)
+            })
+        }
+    }
+}
+
+/// A photo and its scores.
+struct Scored {
+    photo: RgbImage,
+    geometry: Geometry,
+    scores: Scores,
+    mirrored: Option<Scores>,
+    watch: Stopwatch,
+}
+
+/// The scores of a photo that the backbone saw as a whole.
+fn at_once(head: &Head, extracted: Extracted) -> Result<Scored> {
+    let Extracted {
+        photo,
+        geometry,
+        features,
+        mirrored,
+        mut watch,
+    } = extracted;
+    let (scores, mirrored) = watch.time("head", || both(head, &features, mirrored.as_ref()))?;
+    Ok(Scored {
+        photo,
+        geometry,
+        scores,
+        mirrored,
+        watch,
     })
 }
 
-/// The size that was asked for, else the head's own.
-fn size(args: &PredictArgs, head: &Head) -> Result<SizeRule> {
-    match args.size {
-        Some(size) => Ok(size),
-        None => head
-            .meta
-            .input
-            .size
-            .parse()
-            .map_err(|why| Error::Model(format!("the head {}: {why}", head.meta.name))),
+/// The scores of a photo through windows.
+fn by_windows(
+    slide: &Slide,
+    head: &Head,
+    pipeline: &Pipeline<'_>,
+    name: &str,
+    ready: Ready,
+    console: &Console,
+) -> Result<Scored> {
+    let Ready {
+        photo,
+        prepared,
+        mut watch,
+    } = ready;
+    let geometry = prepared.geometry;
+    let windows = slide.windows(geometry.grid(), geometry.patch_size);
+    if geometry.reduced {
+        let (width, height) = geometry.resized;
+        console.note(format_args!(
+            "{name}: so large a photo is seen at {width}x{height}, {MOST_PATCHES} patches"
+        ));
     }
+    console.detail(format_args!("{name}: {} windows", windows.len()));
+    let progress = console.progress(windows.len() as u64, "windows");
+    let (scores, mirrored) = slide::slide(&prepared, &windows, pipeline.batch_size, |batch| {
+        interrupt::check()?;
+        let photos: Vec<_> = batch.iter().collect();
+        let features = watch.time("backbone", || pipeline.forward(&photos))?;
+        progress.inc(batch.len() as u64);
+        let scores = features
+            .iter()
+            .map(|(own, mirrored)| both(head, own, mirrored.as_ref()));
+        watch.time("head", || scores.collect())
+    })?;
+    Ok(Scored {
+        photo,
+        geometry,
+        scores,
+        mirrored,
+        watch,
+    })
+}
+
+/// Scores of the features of a photo or a window, and of its mirror image.
+fn both(head: &Head, features: &Features, mirrored: Option<&Features>) -> Result<slide::Both> {
+    let mirrored = mirrored.map(|features| head.scores(features));
+    Ok((head.scores(features)?, mirrored.transpose()?))
+}
+
+/// The windows of `--slide`.
+fn windows_of(args: &PredictArgs, head: &Head) -> Result<Option<Slide>> {
+    if !args.slide {
+        return Ok(None);
+    }
+    match trained_size(head)? {
+        SizeRule::Native => Err(Error::Usage(format!(
+            "--slide has no size for its windows: the head {} was trained on photos of any size",
+            head.meta.name
+        ))),
+        trained => Ok(Some(Slide {
+            trained,
+            size: args.size,
+            stride: args.stride,
+        })),
+    }
+}
+
+/// The size that a head was trained for.
+fn trained_size(head: &Head) -> Result<SizeRule> {
+    let wrong = |why: String| Error::Model(format!("the head {}: {why}", head.meta.name));
+    head.meta.input.size.parse().map_err(wrong)
 }

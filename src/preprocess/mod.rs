@@ -40,6 +40,11 @@ impl Preprocessor {
     /// Resizes, normalises and pads one photo.
     pub fn prepare(&self, photo: &RgbImage) -> Result<Prepared> {
         let geometry = Geometry::new(photo.dimensions(), self.size, self.patch_size);
+        self.lay_out(photo, geometry)
+    }
+
+    /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
+    pub fn lay_out(&self, photo: &RgbImage, geometry: Geometry) -> Result<Prepared> {
         let (width, height) = geometry.resized;
         let resized;
         let image = if photo.dimensions() == (width, height) {
