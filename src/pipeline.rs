@@ -77,8 +77,7 @@ impl Pipeline<'_> {
         sources: &[&Source],
         mut each: impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
-        let layout =
-            |photo| Geometry::new(photo, self.preprocessor.size, self.preprocessor.patch_size);
+        let layout = |photo| self.preprocessor.geometry(photo);
         // One batch is decoded while another is computed.
         self.ahead(sources, self.batch_size, layout, |receiver| {
             self.compute_all(receiver, &mut each)

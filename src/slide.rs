@@ -8,7 +8,7 @@
 use crate::backbone::Grid;
 use crate::error::Result;
 use crate::head::Scores;
-use crate::preprocess::{Geometry, Prepared, SizeRule};
+use crate::preprocess::{Geometry, Prepared, Preprocessor, SizeRule};
 
 /// Patches that a photo may be cut into; it is made smaller beyond. 12.8 megapixels of patches of 14: 150 MB of
 /// pixels, and 67 MB of scores for 256 bins.
@@ -23,6 +23,9 @@ pub struct Slide {
     pub size: Option<SizeRule>,
     /// How far a window moves, as a share of its side; above 0, at most 1.
     pub stride: f64,
+    /// Whether a window counts less towards its edges, instead of the same everywhere as in the notebooks. Depths need
+    /// it: windows judge the scale of things each by itself, and steps between them would show as seams.
+    pub fade: bool,
 }
 
 /// A window, in patches.
@@ -38,8 +41,13 @@ pub struct Window {
 
 impl Slide {
     /// How a photo of `photo` = (width, height) is laid out, windows aside.
-    pub fn layout(&self, photo: (u32, u32), patch_size: usize) -> Geometry {
-        let bounded = |size| Geometry::within(photo, size, patch_size, MOST_PATCHES);
+    pub fn layout(&self, photo: (u32, u32), preprocessor: &Preprocessor) -> Geometry {
+        let Preprocessor {
+            patch_size,
+            padding,
+            ..
+        } = *preprocessor;
+        let bounded = |size| Geometry::within(photo, size, patch_size, padding, MOST_PATCHES);
         let covers = match self.trained {
             SizeRule::ShortSide(side) => photo.0.min(photo.1) >= side,
             SizeRule::Exact { width, height } => photo.0 >= width && photo.1 >= height,
@@ -124,43 +132,53 @@ impl Window {
 
 /// The mean of overlapping windows' scores, as they come.
 #[derive(Debug, Clone)]
-pub struct Blend {
+struct Blend {
     grid: Grid,
     k: usize,
+    fade: bool,
     /// `[rows * cols, k]`.
     sums: Vec<f32>,
-    /// `[rows * cols]`: windows that saw the patch.
-    counts: Vec<u32>,
+    /// `[rows * cols]`.
+    weights: Vec<f32>,
 }
 
 impl Blend {
     /// Over `grid`, with `k` scores a patch.
-    pub fn new(grid: Grid, k: usize) -> Self {
+    fn new(grid: Grid, k: usize, fade: bool) -> Self {
         Self {
             grid,
             k,
+            fade,
             sums: vec![0.0; grid.len() * k],
-            counts: vec![0; grid.len()],
+            weights: vec![0.0; grid.len()],
         }
     }
 
     /// Adds a window's scores.
-    pub fn add(&mut self, window: &Window, scores: &Scores) {
+    fn add(&mut self, window: &Window, scores: &Scores) {
         assert_eq!((scores.k, scores.grid), (self.k, window.size));
-        let width = window.size.cols;
-        for (y, row) in scores.values.chunks_exact(width * self.k).enumerate() {
-            let start = (window.top + y) * self.grid.cols + window.left;
-            let sums = &mut self.sums[start * self.k..][..row.len()];
-            sums.iter_mut().zip(row).for_each(|(sum, v)| *sum += v);
-            let counts = &mut self.counts[start..][..width];
-            counts.iter_mut().for_each(|count| *count += 1);
+        let Grid { rows, cols } = window.size;
+        // Rises from the edges to the middle.
+        let along = |i: usize, n: usize| match self.fade {
+            true => (i + 1).min(n - i) as f32,
+            false => 1.0,
+        };
+        for (i, patch) in scores.values.chunks_exact(self.k).enumerate() {
+            let (y, x) = (i / cols, i % cols);
+            let weight = along(y, rows) * along(x, cols);
+            let at = (window.top + y) * self.grid.cols + window.left + x;
+            let sums = &mut self.sums[at * self.k..][..self.k];
+            sums.iter_mut()
+                .zip(patch)
+                .for_each(|(sum, v)| *sum += weight * v);
+            self.weights[at] += weight;
         }
     }
 
     /// The mean.
-    pub fn finish(mut self) -> Scores {
-        for (sums, &count) in self.sums.chunks_exact_mut(self.k).zip(&self.counts) {
-            sums.iter_mut().for_each(|sum| *sum /= count.max(1) as f32);
+    fn finish(mut self) -> Scores {
+        for (sums, &weight) in self.sums.chunks_exact_mut(self.k).zip(&self.weights) {
+            sums.iter_mut().for_each(|sum| *sum /= weight);
         }
         Scores {
             values: self.sums,
@@ -173,48 +191,67 @@ impl Blend {
 /// Scores, and those of the mirror image where they are wanted.
 pub type Both = (Scores, Option<Scores>);
 
-/// The scores of a whole photo from those of its `windows`. `scores` gets the pixels of up to `batch` windows at once
-/// and gives the scores of each.
-///
-/// # Errors
-/// What `scores` returns.
-pub fn slide(
-    photo: &Prepared,
-    windows: &[Window],
-    batch: usize,
-    mut scores: impl FnMut(&[Prepared]) -> Result<Vec<Both>>,
-) -> Result<Both> {
-    let grid = photo.geometry.grid();
-    let (mut whole, mut whole_mirrored) = (None, None);
-    for windows in windows.chunks(batch.max(1)) {
-        let pixels: Vec<Prepared> = windows.iter().map(|window| window.cut(photo)).collect();
-        for (window, (own, mirrored)) in windows.iter().zip(scores(&pixels)?) {
-            let blend = |k| Blend::new(grid, k);
-            whole.get_or_insert_with(|| blend(own.k)).add(window, &own);
-            if let Some(mirrored) = mirrored {
-                whole_mirrored
-                    .get_or_insert_with(|| blend(mirrored.k))
-                    .add(&window.mirrored(grid), &mirrored);
+impl Slide {
+    /// The scores of a whole photo from those of its `windows`. `scores` gets the pixels of up to `batch` windows at
+    /// once and gives the scores of each.
+    ///
+    /// # Errors
+    /// What `scores` returns.
+    pub fn scores(
+        &self,
+        photo: &Prepared,
+        windows: &[Window],
+        batch: usize,
+        mut scores: impl FnMut(&[Prepared]) -> Result<Vec<Both>>,
+    ) -> Result<Both> {
+        let grid = photo.geometry.grid();
+        let blend = |k| Blend::new(grid, k, self.fade);
+        let (mut whole, mut whole_mirrored) = (None, None);
+        for windows in windows.chunks(batch.max(1)) {
+            let pixels: Vec<Prepared> = windows.iter().map(|window| window.cut(photo)).collect();
+            for (window, (own, mirrored)) in windows.iter().zip(scores(&pixels)?) {
+                whole.get_or_insert_with(|| blend(own.k)).add(window, &own);
+                if let Some(mirrored) = mirrored {
+                    whole_mirrored
+                        .get_or_insert_with(|| blend(mirrored.k))
+                        .add(&window.mirrored(grid), &mirrored);
+                }
             }
         }
+        let whole: Blend = whole.unwrap_or_else(|| blend(1));
+        Ok((whole.finish(), whole_mirrored.map(Blend::finish)))
     }
-    let whole: Blend = whole.unwrap_or_else(|| Blend::new(grid, 0));
-    Ok((whole.finish(), whole_mirrored.map(Blend::finish)))
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::preprocess::{Padding, Resample};
 
     const SLIDE: Slide = Slide {
         trained: SizeRule::ShortSide(6),
         size: None,
         stride: 2.0 / 3.0,
+        fade: false,
     };
 
+    const FADING: Slide = Slide {
+        fade: true,
+        ..SLIDE
+    };
+
+    fn preprocessor(patch_size: usize) -> Preprocessor {
+        Preprocessor {
+            size: SizeRule::Native,
+            resample: Resample::Bicubic,
+            patch_size,
+            padding: Padding::Center,
+        }
+    }
+
     fn prepared(photo: (u32, u32)) -> Prepared {
-        let geometry = SLIDE.layout(photo, 2);
+        let geometry = SLIDE.layout(photo, &preprocessor(2));
         let (width, height) = geometry.padded;
         let pixels = (0..3 * width * height).map(|i| i as f32).collect();
         Prepared { pixels, geometry }
@@ -258,7 +295,9 @@ mod tests {
         let windows = SLIDE.windows(photo.geometry.grid(), 2);
         assert_eq!(windows.len(), 1);
         assert_eq!(windows[0].cut(&photo).pixels, photo.pixels);
-        let (scores, mirrored) = slide(&photo, &windows, 1, |windows| Ok(of_all(windows))).unwrap();
+        let (scores, mirrored) = SLIDE
+            .scores(&photo, &windows, 1, |windows| Ok(of_all(windows)))
+            .unwrap();
         assert_eq!(scores, of_pixels(&photo));
         assert!(mirrored.is_none());
     }
@@ -269,10 +308,14 @@ mod tests {
             let photo = prepared(size);
             let windows = SLIDE.windows(photo.geometry.grid(), 2);
             assert!(windows.len() > 1);
-            let (scores, _) = slide(&photo, &windows, 2, |windows| Ok(of_all(windows))).unwrap();
-            let (found, expected) = (scores.values, of_pixels(&photo).values);
-            let off = |(a, b): (f32, f32)| (a - b).abs() > 1e-5 * b.abs();
-            assert!(!found.into_iter().zip(expected).any(off), "{size:?}");
+            for slide in [SLIDE, FADING] {
+                let (scores, _) = slide
+                    .scores(&photo, &windows, 2, |windows| Ok(of_all(windows)))
+                    .unwrap();
+                let (found, expected) = (scores.values, of_pixels(&photo).values);
+                let off = |(a, b): (f32, f32)| (a - b).abs() > 1e-5 * b.abs();
+                assert!(!found.into_iter().zip(expected).any(off), "{size:?}");
+            }
         }
     }
 
@@ -280,28 +323,34 @@ mod tests {
     fn windows_that_disagree_are_averaged() {
         let photo = prepared((8, 6));
         let windows = SLIDE.windows(photo.geometry.grid(), 2);
-        let mut value = 0.0;
-        let (scores, mirrored) = slide(&photo, &windows, 1, |windows| {
-            let grid = windows[0].geometry.grid();
-            value += 1.0;
-            let scores = |value| Scores {
-                values: vec![value; grid.len()],
-                k: 1,
-                grid,
-            };
-            Ok(vec![(scores(value), Some(scores(10.0 * value)))])
-        })
-        .unwrap();
-        assert_eq!(scores.values[..4], [1.0, 1.5, 1.5, 2.0]);
+        let run = |slide: Slide| {
+            let mut value = 0.0;
+            let scores = slide.scores(&photo, &windows, 1, |windows| {
+                let grid = windows[0].geometry.grid();
+                value += 1.0;
+                let scores = |value| Scores {
+                    values: vec![value; grid.len()],
+                    k: 1,
+                    grid,
+                };
+                Ok(vec![(scores(value), Some(scores(10.0 * value)))])
+            });
+            let (scores, mirrored) = scores.unwrap();
+            (scores.values, mirrored.unwrap().values)
+        };
+        let (scores, mirrored) = run(SLIDE);
+        assert_eq!(scores[..4], [1.0, 1.5, 1.5, 2.0]);
         // The first window of the photo is the last of its mirror image.
-        assert_eq!(mirrored.unwrap().values[..4], [20.0, 15.0, 15.0, 10.0]);
+        assert_eq!(mirrored[..4], [20.0, 15.0, 15.0, 10.0]);
+        // Weights 1, 2, 1 in each window.
+        assert_eq!(run(FADING).0[..4], [1.0, 4.0 / 3.0, 5.0 / 3.0, 2.0]);
     }
 
     #[test]
     fn photos_are_seen_at_their_own_size_within_limits() {
         let trained = SizeRule::ShortSide(518);
         let slide = Slide { trained, ..SLIDE };
-        let seen = |photo| slide.layout(photo, 14);
+        let seen = |photo| slide.layout(photo, &preprocessor(14));
         assert_eq!(seen((4000, 3000)).resized, (4000, 3000));
         assert_eq!(seen((320, 240)).resized, (691, 518));
         let huge = seen((20_000, 10_000));
@@ -311,8 +360,14 @@ mod tests {
             size: Some(SizeRule::ShortSide(700)),
             ..slide
         };
-        assert_eq!(asked.layout((4000, 3000), 14).resized, (933, 700));
+        assert_eq!(
+            asked.layout((4000, 3000), &preprocessor(14)).resized,
+            (933, 700)
+        );
         // Not bound to four squares, as a photo that is seen at once.
-        assert_eq!(asked.layout((7000, 700), 14).resized, (7000, 700));
+        assert_eq!(
+            asked.layout((7000, 700), &preprocessor(14)).resized,
+            (7000, 700)
+        );
     }
 }

@@ -34,7 +34,8 @@ pub struct PredictArgs {
     ///
     /// The photo is seen at its own size, or at the one that --size gives (up to 65536 patches, about 13 megapixels;
     /// larger ones are shrunk to that). Where windows overlap, their scores are averaged before anything else is done
-    /// with them. Each window is judged by itself: what only the whole photo shows is lost.
+    /// with them: evenly for classes, fading towards a window's edges for depths. Each window is judged by itself, and
+    /// what only the whole photo shows is lost: to a depth head, a window looks like a closer view.
     #[arg(long, help_heading = "Model")]
     pub slide: bool,
     /// How far a window of --slide moves, as a share of its side

@@ -10,7 +10,7 @@ use dino::inputs::decode;
 use dino::output::{Job, Plan, write_atomic};
 use dino::pca::TokenSpool;
 use dino::pipeline::{Extracted, Pipeline};
-use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
@@ -173,6 +173,7 @@ impl Run<'_> {
                 size: self.args.predict.size.unwrap_or(SIZE),
                 resample: Resample::Bicubic,
                 patch_size: self.model.backbone.config().patch_size,
+                padding: Padding::Center,
             },
             requests: &[self.layer],
             limits: self.args.predict.input.limits(),

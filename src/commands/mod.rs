@@ -10,6 +10,7 @@ mod model;
 mod models;
 mod pca;
 mod predict;
+mod score;
 mod segment;
 mod shell;
 mod train;

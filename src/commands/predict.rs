@@ -2,22 +2,21 @@
 
 use std::path::Path;
 
-use dino::backbone::Features;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, Scores};
 use dino::heads::Heads;
 use dino::output::{Job, Plan};
-use dino::pipeline::{Extracted, Pipeline, Ready};
-use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
-use dino::slide::{self, MOST_PATCHES, Slide};
+use dino::pipeline::Pipeline;
+use dino::preprocess::{Geometry, Preprocessor, Resample};
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
-use dino::{Error, Result, interrupt};
+use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{PredictArgs, Tta};
 use crate::commands::model;
+use crate::commands::score::{Scored, at_once, by_windows, padding, trained_size, windows_of};
 
 /// One photo's scores on the way to its picture.
 pub struct Prediction<'a> {
@@ -148,6 +147,7 @@ fn predict(
             size: args.size.map_or_else(|| trained_size(head), Ok)?,
             resample: Resample::Bicubic,
             patch_size: model.backbone.config().patch_size,
+            padding: padding(head)?,
         },
         requests: &requests,
         limits: args.input.limits(),
@@ -185,8 +185,7 @@ fn predict(
             take(index, scored)
         }),
         Some(slide) => {
-            let patch_size = pipeline.preprocessor.patch_size;
-            let layout = |photo| slide.layout(photo, patch_size);
+            let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
             pipeline.prepare(&sources, layout, |index, result| {
                 let scored = result.and_then(|ready| {
                     by_windows(&slide, head, &pipeline, &name(index), ready, console)
@@ -195,105 +194,4 @@ fn predict(
             })
         }
     }
-}
-
-/// A photo and its scores.
-struct Scored {
-    photo: RgbImage,
-    geometry: Geometry,
-    scores: Scores,
-    mirrored: Option<Scores>,
-    watch: Stopwatch,
-}
-
-/// The scores of a photo that the backbone saw as a whole.
-fn at_once(head: &Head, extracted: Extracted) -> Result<Scored> {
-    let Extracted {
-        photo,
-        geometry,
-        features,
-        mirrored,
-        mut watch,
-    } = extracted;
-    let (scores, mirrored) = watch.time("head", || both(head, &features, mirrored.as_ref()))?;
-    Ok(Scored {
-        photo,
-        geometry,
-        scores,
-        mirrored,
-        watch,
-    })
-}
-
-/// The scores of a photo through windows.
-fn by_windows(
-    slide: &Slide,
-    head: &Head,
-    pipeline: &Pipeline<'_>,
-    name: &str,
-    ready: Ready,
-    console: &Console,
-) -> Result<Scored> {
-    let Ready {
-        photo,
-        prepared,
-        mut watch,
-    } = ready;
-    let geometry = prepared.geometry;
-    let windows = slide.windows(geometry.grid(), geometry.patch_size);
-    if geometry.reduced {
-        let (width, height) = geometry.resized;
-        console.note(format_args!(
-            "{name}: so large a photo is seen at {width}x{height}, {MOST_PATCHES} patches"
-        ));
-    }
-    console.detail(format_args!("{name}: {} windows", windows.len()));
-    let progress = console.progress(windows.len() as u64, "windows");
-    let (scores, mirrored) = slide::slide(&prepared, &windows, pipeline.batch_size, |batch| {
-        interrupt::check()?;
-        let photos: Vec<_> = batch.iter().collect();
-        let features = watch.time("backbone", || pipeline.forward(&photos))?;
-        progress.inc(batch.len() as u64);
-        let scores = features
-            .iter()
-            .map(|(own, mirrored)| both(head, own, mirrored.as_ref()));
-        watch.time("head", || scores.collect())
-    })?;
-    Ok(Scored {
-        photo,
-        geometry,
-        scores,
-        mirrored,
-        watch,
-    })
-}
-
-/// Scores of the features of a photo or a window, and of its mirror image.
-fn both(head: &Head, features: &Features, mirrored: Option<&Features>) -> Result<slide::Both> {
-    let mirrored = mirrored.map(|features| head.scores(features));
-    Ok((head.scores(features)?, mirrored.transpose()?))
-}
-
-/// The windows of `--slide`.
-fn windows_of(args: &PredictArgs, head: &Head) -> Result<Option<Slide>> {
-    if !args.slide {
-        return Ok(None);
-    }
-    match trained_size(head)? {
-        SizeRule::Native => Err(Error::Usage(format!(
-            "--slide has no size for its windows: the head {} was trained on photos of any size",
-            head.meta.name
-        ))),
-        trained => Ok(Some(Slide {
-            trained,
-            size: args.size,
-            stride: args.stride,
-        })),
-    }
-}
-
-/// The size that a head was trained for.
-fn trained_size(head: &Head) -> Result<SizeRule> {
-    let wrong = |why: String| Error::Model(format!("the head {}: {why}", head.meta.name));
-    head.meta.input.size.parse().map_err(wrong)
 }

@@ -59,6 +59,29 @@ impl fmt::Display for SizeRule {
     }
 }
 
+/// How sides become whole patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// The mean colour around the photo, as the published models have it (CenterPadding).
+    #[default]
+    Center,
+    /// A short side is given, and the photo is resized to whole patches: no patch at the edges is half empty, which
+    /// heads answer with stripes. The aspect changes by half a patch at most.
+    None,
+}
+
+impl FromStr for Padding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "center" => Ok(Padding::Center),
+            "none" => Ok(Padding::None),
+            _ => Err(format!("expected the padding center or none, not {text:?}")),
+        }
+    }
+}
+
 /// The way from a photo to the network's input and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -81,16 +104,27 @@ pub struct Geometry {
 impl Geometry {
     /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`, to be seen at once.
     pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
+        Self::padded(photo, size, patch_size, Padding::Center)
+    }
+
+    /// As [`Geometry::new`], with another `padding`.
+    pub fn padded(photo: (u32, u32), size: SizeRule, patch_size: usize, padding: Padding) -> Self {
         let most = match size {
             SizeRule::ShortSide(side) => SQUARES * (side as usize).div_ceil(patch_size).pow(2),
             SizeRule::Native | SizeRule::Exact { .. } => usize::MAX,
         };
-        Self::within(photo, size, patch_size, most)
+        Self::within(photo, size, patch_size, padding, most)
     }
 
-    /// As [`Geometry::new`], but of at most `most` patches, whatever the shape of the photo.
-    pub fn within(photo: (u32, u32), size: SizeRule, patch_size: usize, most: usize) -> Self {
-        let (resized, reduced) = fit(photo, size, patch_size as u64, most as u64);
+    /// As [`Geometry::padded`], but of at most `most` patches, whatever the shape of the photo.
+    pub fn within(
+        photo: (u32, u32),
+        size: SizeRule,
+        patch_size: usize,
+        padding: Padding,
+        most: usize,
+    ) -> Self {
+        let (resized, reduced) = fit(photo, size, padding, patch_size as u64, most as u64);
         let pad = |side: u32| side.next_multiple_of(patch_size as u32) - side;
         Self {
             photo,
@@ -134,7 +168,13 @@ fn along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
 
 /// The size of a photo that is resized by `size` to at most `most` patches of side `p`, and whether that limit made it
 /// smaller.
-fn fit((width, height): (u32, u32), size: SizeRule, p: u64, most: u64) -> ((u32, u32), bool) {
+fn fit(
+    (width, height): (u32, u32),
+    size: SizeRule,
+    padding: Padding,
+    p: u64,
+    most: u64,
+) -> ((u32, u32), bool) {
     let (mut across, mut down) = match size {
         SizeRule::Native => (1.0, 1.0),
         SizeRule::Exact {
@@ -149,9 +189,15 @@ fn fit((width, height): (u32, u32), size: SizeRule, p: u64, most: u64) -> ((u32,
             (scale, scale)
         }
     };
+    // A side is a multiple of this.
+    let unit = match (padding, size) {
+        (Padding::None, SizeRule::ShortSide(_)) => p as f64,
+        _ => 1.0,
+    };
     let mut reduced = false;
     loop {
-        let one = |v: u32, scale: f64| (f64::from(v) * scale).round().max(1.0) as u32;
+        let one =
+            |v: u32, scale: f64| ((f64::from(v) * scale / unit).round().max(1.0) * unit) as u32;
         let (w, h) = (one(width, across), one(height, down));
         if u64::from(w).div_ceil(p) * u64::from(h).div_ceil(p) <= most {
             return ((w, h), reduced);
@@ -183,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn without_padding_sides_are_whole_patches() {
+        for photo in [(640, 480), (853, 1280), (40, 3000), (1, 1)] {
+            let size = SizeRule::ShortSide(518);
+            let geometry = Geometry::padded(photo, size, 14, Padding::None);
+            assert_eq!(geometry.resized, geometry.padded);
+            assert_eq!((geometry.pad_left, geometry.pad_top), (0, 0));
+        }
+        let exact = SizeRule::Exact {
+            width: 100,
+            height: 90,
+        };
+        let geometry = Geometry::padded((640, 480), exact, 14, Padding::None);
+        assert_eq!(geometry.resized, (100, 90), "what was asked for");
+        assert!("left".parse::<Padding>().is_err());
+    }
+
+    #[test]
     fn elongated_photos_are_bounded() {
         for photo in [(3000, 40), (40, 3000), (100_000, 1)] {
             let geometry = Geometry::new(photo, SizeRule::ShortSide(518), 14);
@@ -190,7 +253,7 @@ mod tests {
             assert!(geometry.grid().len() <= 4 * 37 * 37, "{geometry:?}");
         }
         assert!(!Geometry::new((2072, 518), SizeRule::ShortSide(518), 14).reduced);
-        let native = Geometry::within((4000, 3000), SizeRule::Native, 14, 1000);
+        let native = Geometry::within((4000, 3000), SizeRule::Native, 14, Padding::Center, 1000);
         assert!(native.reduced && (900..=1000).contains(&native.grid().len()));
         let (width, height) = native.resized;
         assert!((f64::from(width) / f64::from(height) - 4.0 / 3.0).abs() < 0.01);

@@ -378,6 +378,60 @@ fn flipping_the_photo_flips_the_map() {
 }
 
 #[test]
+fn windows_see_more_and_one_window_sees_the_same() {
+    let folder = folder_with_head();
+    let photo = picture(sample("chelsea.png"));
+    let small = image::imageops::crop_imm(&photo, 100, 50, 112, 112).to_image();
+    small.save(folder.path().join("small.png")).unwrap();
+    let run = |out: &str, args: &[&str]| {
+        let args = [&["--save", "npy", "-v", "-o", out], args].concat();
+        depth(folder.path(), &args).expect_code(0)
+    };
+    let worst = |a: &str, b: &str| {
+        let [a, b] = [a, b].map(|stem| npy(folder.path().join(format!("{stem}.depth.npy"))).1);
+        let pairs = a.iter().zip(&b);
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    run("at-once", &["small.png"]);
+    run("windows", &["small.png", "--slide"]).expect_stderr("1 windows");
+    assert!(worst("at-once/small", "windows/small") < 1e-3);
+
+    // 451 x 300 pixels are 33 x 22 patches, in windows of 8 that move by 5.
+    let chelsea = sample("chelsea.png");
+    let args = [text(&chelsea), "--slide", "--json"];
+    let fine = run("fine", &args).expect_stderr("24 windows");
+    assert_eq!(report(&fine)["grid"], json!([22, 33]));
+    run("batched", &[&args[..], &["--batch-size", "5"]].concat());
+    assert!(worst("fine/chelsea", "batched/chelsea") < 1e-2);
+    run("flipped", &[&args[..], &["--tta", "flip"]].concat());
+    assert!(worst("fine/chelsea", "flipped/chelsea") > 0.1);
+    run(
+        "coarse",
+        &[text(&chelsea), "--slide", "--size", "168", "--stride", "1"],
+    )
+    .expect_stderr("6 windows");
+    let args = [text(&chelsea), "--stride", "0.5"];
+    depth(folder.path(), &args)
+        .expect_code(2)
+        .expect_stderr("--slide");
+}
+
+#[test]
+fn a_head_says_how_edges_are_padded() {
+    let folder = tempdir().unwrap();
+    let mut head = depth_head(0.2);
+    head.meta.input.padding = "none".into();
+    save(&head, &folder.path().join("head.safetensors"));
+    let photo = sample("chelsea.png");
+    let run = depth(folder.path(), &[text(&photo), "--json"]).expect_code(0);
+    // 168 x 112 without padding: 12 x 8 patches.
+    assert_eq!(report(&run)["input_size"], json!([168, 112]));
+    let args = [text(&photo), "--json", "--size", "100", "--force"];
+    let run = depth(folder.path(), &args).expect_code(0);
+    assert_eq!(report(&run)["input_size"], json!([154, 98]));
+}
+
+#[test]
 fn odd_sizes_work() {
     let folder = folder_with_head();
     for (width, height) in [(1, 1), (3000, 40), (40, 3000)] {
