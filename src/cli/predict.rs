@@ -45,7 +45,7 @@ pub struct PredictArgs {
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
-        Ok(value) if value >= 0.1 && value <= 1.0 => Ok(value),
+        Ok(value) if (0.1..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0.1 to 1, such as 0.5".into()),
     }
 }
