@@ -6,7 +6,7 @@
 //! inputs -> preprocess -> backbone -> pca | head -> postprocess -> render -> output
 //! ```
 //!
-//! [`pipeline`] runs the first three stages over many photos; [`weights`] brings a backbone's tensors. The modules
+//! [`pipeline`] runs the first three stages over many photos, [`slide`] a head over a large one; [`weights`] brings a backbone's tensors. The modules
 //! beside the stages ([`console`], [`batch`], [`interrupt`], [`stopwatch`], [`device`]) are the manners of a program.
 
 pub mod backbone;
@@ -28,6 +28,7 @@ pub mod pipeline;
 pub mod postprocess;
 pub mod preprocess;
 pub mod render;
+pub mod slide;
 pub mod spool;
 pub mod stopwatch;
 pub mod train;

@@ -3,14 +3,14 @@
 //! A thread of its own decodes and prepares photos ahead while the backbone works; neighbours of one padded size go
 //! through it together. A photo that fails is handed on as its error and the rest goes on.
 
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use candle_core::Tensor;
 use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inputs::{DecodeLimits, Source, decode};
 use crate::preprocess::{Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
@@ -48,12 +48,24 @@ pub struct Extracted {
 }
 
 /// A photo between preprocessing and the backbone.
+#[derive(Debug)]
+pub struct Ready {
+    /// The photo, upright.
+    pub photo: RgbImage,
+    /// What the backbone sees of it.
+    pub prepared: Prepared,
+    /// Where the time went.
+    pub watch: Stopwatch,
+}
+
+/// A photo of a batch, and which of the sources it is.
 struct Waiting {
     index: usize,
-    photo: RgbImage,
-    prepared: Prepared,
-    watch: Stopwatch,
+    ready: Ready,
 }
+
+/// Photos as they become ready, with their indices.
+type Arrivals = Receiver<(usize, Result<Ready>)>;
 
 impl Pipeline<'_> {
     /// Runs all `sources` and calls `each` with every one's index and result, in their order.
@@ -65,29 +77,69 @@ impl Pipeline<'_> {
         sources: &[&Source],
         mut each: impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
-        thread::scope(|scope| {
-            // One batch is decoded while another is computed.
-            let (sender, receiver) = sync_channel(self.batch_size);
-            scope.spawn(move || self.prepare_all(sources, &sender));
-            self.compute_all(&receiver, &mut each)
-            // If `each` ended the run, the receiver is dropped here and the other thread stops at its next photo.
+        let layout = |photo| self.preprocessor.geometry(photo);
+        // One batch is decoded while another is computed.
+        self.ahead(sources, self.batch_size, layout, |receiver| {
+            self.compute_all(receiver, &mut each)
         })
     }
 
-    fn prepare_all(&self, sources: &[&Source], sender: &SyncSender<(usize, Result<Waiting>)>) {
-        for (index, source) in sources.iter().enumerate() {
-            if sender.send((index, self.prepare(index, source))).is_err() {
-                return;
-            }
-        }
+    /// Prepares all `sources` as `layout` lays photos of a size out, and calls `each` with every one's index and
+    /// result, in their order, for it to run the backbone as it likes.
+    ///
+    /// # Errors
+    /// Only what `each` returns, which ends the run.
+    pub fn prepare(
+        &self,
+        sources: &[&Source],
+        layout: impl Fn((u32, u32)) -> Geometry + Sync,
+        mut each: impl FnMut(usize, Result<Ready>) -> Result<()>,
+    ) -> Result<()> {
+        self.ahead(sources, 1, layout, |receiver| {
+            receiver
+                .iter()
+                .try_for_each(|(index, arrived)| each(index, arrived))
+        })
     }
 
-    fn prepare(&self, index: usize, source: &Source) -> Result<Waiting> {
+    /// Prepares `sources` on a thread of its own, up to `room` ahead of `take`, which receives them. If `take` ends
+    /// early, the receiver is dropped, and the thread stops at its next photo.
+    fn ahead(
+        &self,
+        sources: &[&Source],
+        room: usize,
+        layout: impl Fn((u32, u32)) -> Geometry + Sync,
+        take: impl FnOnce(Arrivals) -> Result<()>,
+    ) -> Result<()> {
+        let layout = &layout;
+        thread::scope(|scope| {
+            let (sender, receiver) = sync_channel(room);
+            scope.spawn(move || {
+                for (index, source) in sources.iter().enumerate() {
+                    if sender
+                        .send((index, self.prepare_one(source, layout)))
+                        .is_err()
+                    {
+                        return;
+                    }
+                }
+            });
+            take(receiver)
+        })
+    }
+
+    fn prepare_one(
+        &self,
+        source: &Source,
+        layout: impl Fn((u32, u32)) -> Geometry,
+    ) -> Result<Ready> {
         let mut watch = Stopwatch::default();
         let photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
-        let prepared = watch.time("preprocess", || self.preprocessor.prepare(&photo))?;
-        Ok(Waiting {
-            index,
+        let prepared = watch.time("preprocess", || {
+            self.preprocessor
+                .lay_out(&photo, layout(photo.dimensions()))
+        })?;
+        Ok(Ready {
             photo,
             prepared,
             watch,
@@ -96,21 +148,21 @@ impl Pipeline<'_> {
 
     fn compute_all(
         &self,
-        receiver: &Receiver<(usize, Result<Waiting>)>,
+        receiver: Arrivals,
         each: &mut impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
         let mut batch: Vec<Waiting> = Vec::new();
         for (index, arrived) in receiver {
             match arrived {
-                Ok(waiting) => {
-                    let size = waiting.prepared.geometry.padded;
+                Ok(ready) => {
+                    let size = ready.prepared.geometry.padded;
                     if batch
                         .first()
-                        .is_some_and(|first| first.prepared.geometry.padded != size)
+                        .is_some_and(|first| first.ready.prepared.geometry.padded != size)
                     {
                         self.compute(std::mem::take(&mut batch), each)?;
                     }
-                    batch.push(waiting);
+                    batch.push(Waiting { index, ready });
                     if batch.len() >= self.batch_size {
                         self.compute(std::mem::take(&mut batch), each)?;
                     }
@@ -124,6 +176,25 @@ impl Pipeline<'_> {
         self.compute(batch, each)
     }
 
+    /// The features of each of `photos`, which go through the backbone as one batch and must have one padded size, and
+    /// where they are wanted those of its mirror image.
+    ///
+    /// # Errors
+    /// If the device fails, for lack of memory above all.
+    pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
+        let pixels = Prepared::stack(photos)?;
+        let features = self.backbone.forward(&pixels, self.requests)?;
+        let mirrored = match self.mirror {
+            true => Some(self.backbone.forward(&mirror(&pixels)?, self.requests)?),
+            false => None,
+        };
+        let one = |row| {
+            let mirrored = mirrored.as_ref().map(|mirrored| single(mirrored, row));
+            Ok((single(&features, row)?, mirrored.transpose()?))
+        };
+        (0..photos.len()).map(one).collect()
+    }
+
     /// One forward pass over photos of one size.
     fn compute(
         &self,
@@ -135,36 +206,25 @@ impl Pipeline<'_> {
         }
         let mut watch = Stopwatch::default();
         let features = watch.time("backbone", || {
-            let pixels =
-                Prepared::stack(&batch.iter().map(|one| &one.prepared).collect::<Vec<_>>())?;
-            let features = self.backbone.forward(&pixels, self.requests)?;
-            let mirrored = match self.mirror {
-                true => Some(self.backbone.forward(&mirror(&pixels)?, self.requests)?),
-                false => None,
-            };
-            Ok::<_, Error>((features, mirrored))
+            let pixels: Vec<_> = batch.iter().map(|one| &one.ready.prepared).collect();
+            self.forward(&pixels)
         });
         let time = watch.total() / batch.len() as u32;
         match features {
-            Ok((features, mirrored)) => {
-                for (row, mut one) in batch.into_iter().enumerate() {
-                    one.watch.add("backbone", time);
-                    let extracted = single(&features, row).and_then(|features| {
-                        Ok(Extracted {
-                            photo: one.photo,
-                            geometry: one.prepared.geometry,
-                            features,
-                            mirrored: mirrored
-                                .as_ref()
-                                .map(|mirrored| single(mirrored, row))
-                                .transpose()?,
-                            watch: one.watch,
-                        })
-                    });
-                    each(one.index, extracted)?;
-                }
-                Ok(())
-            }
+            Ok(features) => batch.into_iter().zip(features).try_for_each(
+                |(Waiting { index, ready }, (features, mirrored))| {
+                    let mut watch = ready.watch;
+                    watch.add("backbone", time);
+                    let extracted = Extracted {
+                        photo: ready.photo,
+                        geometry: ready.prepared.geometry,
+                        features,
+                        mirrored,
+                        watch,
+                    };
+                    each(index, Ok(extracted))
+                },
+            ),
             // A batch may be too large for the device where a photo alone is not.
             Err(_) if batch.len() > 1 => batch
                 .into_iter()

@@ -29,6 +29,25 @@ pub struct PredictArgs {
         help_heading = "Model"
     )]
     pub tta: Tta,
+    /// See a large photo through overlapping windows of the size that the head was trained for, not shrunk to it:
+    /// finer, and as much slower as there are windows
+    ///
+    /// The photo is seen at its own size, or at the one that --size gives (up to 65536 patches, about 13 megapixels;
+    /// larger ones are shrunk to that). Where windows overlap, their scores are averaged before anything else is done
+    /// with them: evenly for classes, fading towards a window's edges for depths. Each window is judged by itself, and
+    /// what only the whole photo shows is lost: to a depth head, a window looks like a closer view.
+    #[arg(long, help_heading = "Model")]
+    pub slide: bool,
+    /// How far a window of --slide moves, as a share of its side
+    #[arg(long, value_name = "SHARE", default_value = "0.667", value_parser = share, requires = "slide", help_heading = "Model")]
+    pub stride: f64,
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0.1 to 1, such as 0.5".into()),
+    }
 }
 
 /// Values of `--tta`.

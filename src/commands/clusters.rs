@@ -10,7 +10,7 @@ use dino::inputs::decode;
 use dino::output::{Job, Plan, write_atomic};
 use dino::pca::TokenSpool;
 use dino::pipeline::{Extracted, Pipeline};
-use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
@@ -173,6 +173,7 @@ impl Run<'_> {
                 size: self.args.predict.size.unwrap_or(SIZE),
                 resample: Resample::Bicubic,
                 patch_size: self.model.backbone.config().patch_size,
+                padding: Padding::Center,
             },
             requests: &[self.layer],
             limits: self.args.predict.input.limits(),
@@ -246,9 +247,14 @@ impl Run<'_> {
 
 /// Refuses before any work what could not be done.
 fn check_wishes(args: &SegmentArgs) -> Result<()> {
-    if args.predict.tta == Tta::Flip {
-        let why = "--tta flip works with a head; leave it out with --clusters and --codebook";
-        return Err(Error::Usage(why.into()));
+    let wants_head = [
+        ("--tta flip", args.predict.tta == Tta::Flip),
+        ("--slide", args.predict.slide),
+    ];
+    if let Some((flag, _)) = wants_head.iter().find(|(_, given)| *given) {
+        return Err(Error::Usage(format!(
+            "{flag} works with a head; leave it out with --clusters and --codebook"
+        )));
     }
     match &args.clusters.save_codebook {
         Some(path) if path.exists() && !args.predict.output.force => Err(Error::Usage(format!(

@@ -7,7 +7,7 @@ use dino::inputs::decode;
 use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use dino::pipeline::{Extracted, Pipeline};
-use dino::preprocess::{Geometry, Preprocessor, Resample};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample};
 use dino::render::{self, overlay, side_by_side};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
@@ -190,6 +190,7 @@ impl Run<'_> {
                 size: self.args.size,
                 resample: Resample::Bicubic,
                 patch_size: self.model.backbone.config().patch_size,
+                padding: Padding::Center,
             },
             requests: &[self.layer],
             limits: self.args.input.limits(),

@@ -7,8 +7,8 @@ use dino::console::Console;
 use dino::head::{Head, Scores};
 use dino::heads::Heads;
 use dino::output::{Job, Plan};
-use dino::pipeline::{Extracted, Pipeline};
-use dino::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use dino::pipeline::Pipeline;
+use dino::preprocess::{Geometry, Preprocessor, Resample};
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
 use dino::{Error, Result};
@@ -16,6 +16,7 @@ use image::RgbImage;
 
 use crate::cli::{PredictArgs, Tta};
 use crate::commands::model;
+use crate::commands::score::{Scored, at_once, by_windows, padding, trained_size, windows_of};
 
 /// One photo's scores on the way to its picture.
 pub struct Prediction<'a> {
@@ -138,13 +139,15 @@ fn predict(
         &model.backbone,
     )?;
     console.note(format_args!("head {}", head.meta.name));
+    let slide = windows_of(args, head)?;
     let requests = head.meta.requests();
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: Preprocessor {
-            size: size(args.size, head)?,
+            size: args.size.map_or_else(|| trained_size(head), Ok)?,
             resample: Resample::Bicubic,
             patch_size: model.backbone.config().patch_size,
+            padding: padding(head)?,
         },
         requests: &requests,
         limits: args.input.limits(),
@@ -153,49 +156,42 @@ fn predict(
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");
-    pipeline.run(&sources, |index, result| {
-        let job = jobs[index];
-        let name = job.source.name();
-        let result = result.and_then(|extracted| {
-            model::explain_geometry(console, &name, &extracted.geometry);
-            let Extracted {
-                photo,
-                geometry,
-                features,
-                mirrored,
-                mut watch,
-            } = extracted;
-            let scores = watch.time("head", || head.scores(&features))?;
-            let mirrored = mirrored
-                .map(|features| watch.time("head", || head.scores(&features)))
-                .transpose()?;
+    let mut take = |index: usize, scored: Result<Scored>| {
+        let job: &Job = jobs[index];
+        let result = scored.and_then(|scored| {
             drawer.draw(Prediction {
                 job,
-                photo: &photo,
-                geometry: &geometry,
-                scores: &scores,
-                mirrored: mirrored.as_ref(),
+                photo: &scored.photo,
+                geometry: &scored.geometry,
+                scores: &scored.scores,
+                mirrored: scored.mirrored.as_ref(),
                 head,
-                watch,
+                watch: scored.watch,
             })
         });
         progress.inc(1);
-        if let Some(Some(outcome)) = report.record(name, result)? {
+        if let Some(Some(outcome)) = report.record(job.source.name(), result)? {
             report.count(outcome);
         }
         Ok(())
-    })
-}
-
-/// The size that was asked for, else the head's own.
-pub fn size(wish: Option<SizeRule>, head: &Head) -> Result<SizeRule> {
-    match wish {
-        Some(size) => Ok(size),
-        None => head
-            .meta
-            .input
-            .size
-            .parse()
-            .map_err(|why| Error::Model(format!("the head {}: {why}", head.meta.name))),
+    };
+    let name = |index: usize| jobs[index].source.name();
+    match slide {
+        None => pipeline.run(&sources, |index, result| {
+            let scored = result.and_then(|extracted| {
+                model::explain_geometry(console, &name(index), &extracted.geometry);
+                at_once(head, extracted)
+            });
+            take(index, scored)
+        }),
+        Some(slide) => {
+            let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
+            pipeline.prepare(&sources, layout, |index, result| {
+                let scored = result.and_then(|ready| {
+                    by_windows(&slide, head, &pipeline, &name(index), ready, console)
+                });
+                take(index, scored)
+            })
+        }
     }
 }

@@ -202,6 +202,7 @@ pub(crate) mod tests {
         refused(|head| head.meta.format = 9, "format 9");
         refused(|head| head.meta.blocks = vec![], "blocks");
         refused(|head| head.meta.input.size = "huge".into(), "huge");
+        refused(|head| head.meta.input.padding = "left".into(), "left");
         refused(
             |head| {
                 if let Task::Segment { classes } = &mut head.meta.task {

@@ -103,7 +103,8 @@ pub struct LabelSet {
 pub struct InputRecipe {
     /// As `--size` reads it: a short side, `native`, or `WxH`.
     pub size: String,
-    /// How sides are brought to multiples of the patch size.
+    /// How sides are brought to multiples of the patch size: `center` or `none` (see
+    /// [`Padding`](crate::preprocess::Padding)).
     pub padding: String,
 }
 
@@ -203,6 +204,9 @@ impl HeadMeta {
                 "asks for the input size {:?}, which is none",
                 self.input.size
             ));
+        }
+        if let Err(why) = self.input.padding.parse::<crate::preprocess::Padding>() {
+            return Some(format!("has no possible input: {why}"));
         }
         match &self.task {
             Task::Depth { bins, upsample, .. } => {

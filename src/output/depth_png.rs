@@ -5,7 +5,7 @@ use std::io::{self, Write};
 use crate::output::png::{Pixels, write_png};
 
 /// Steps a unit.
-const STEPS: f32 = 1000.0;
+const STEPS: f64 = 1000.0;
 
 /// How a map fits into 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,9 +20,9 @@ impl Thousandths {
     /// Rounds and clips `values`.
     pub fn of(values: &[f32]) -> Self {
         let mut saturated = 0;
-        let rounded = values.iter().map(|value| {
-            let steps = (value * STEPS).round();
-            let kept = steps.clamp(0.0, f32::from(u16::MAX));
+        let rounded = values.iter().map(|&value| {
+            let steps = (f64::from(value) * STEPS).round();
+            let kept = steps.clamp(0.0, f64::from(u16::MAX));
             saturated += usize::from(kept != steps);
             kept as u16
         });

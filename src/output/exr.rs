@@ -1,4 +1,5 @@
-//! OpenEXR with one float channel `Z`, the name that renderers and compositors give to depth.
+//! OpenEXR with the same floats as two channels: `Z` is what renderers and compositors call depth, and `Y` (brightness)
+//! is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
 
 use std::io::{self, Cursor, Write};
 
@@ -24,12 +25,12 @@ pub fn write_exr(
             AttributeValue::Text(Text::from(value.as_str())),
         );
     }
-    let channel = AnyChannel::new("Z", FlatSamples::F32(values.to_vec()));
+    let channels = ["Y", "Z"].map(|name| AnyChannel::new(name, FlatSamples::F32(values.to_vec())));
     let layer = Layer::new(
         (width, height),
         attributes,
         Encoding::SMALL_LOSSLESS,
-        AnyChannels::sort(SmallVec::from_iter([channel])),
+        AnyChannels::sort(SmallVec::from_iter(channels)),
     );
     // The format's table of offsets comes before what it points to.
     let mut file = Cursor::new(Vec::new());
@@ -56,12 +57,12 @@ mod tests {
         write_exr(&mut bytes, (70, 50), &values, &text).unwrap();
         let image = read_first_flat_layer_from(&bytes);
         assert_eq!(image.layer_data.size, Vec2(70, 50));
-        let channel = &image.layer_data.channel_data.list[0];
-        assert_eq!(channel.name, Text::from("Z"));
-        assert_eq!(
-            channel.sample_data.values_as_f32().collect::<Vec<_>>(),
-            values
-        );
+        let channels = &image.layer_data.channel_data.list;
+        assert_eq!(channels.len(), 2);
+        for (channel, name) in channels.iter().zip(["Y", "Z"]) {
+            assert_eq!(channel.name, Text::from(name));
+            assert!(channel.sample_data.values_as_f32().eq(values.clone()));
+        }
         let other = &image.layer_data.attributes.other;
         assert_eq!(
             other[&Text::from("unit")],

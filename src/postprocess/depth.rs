@@ -122,20 +122,21 @@ impl DepthMap {
         }
     }
 
-    /// The mean with the map of the mirrored photo, which is mirrored back.
+    /// What both this map and that of the mirrored photo, which is mirrored back, say with equal weight: the mean of
+    /// the depths, and the standard deviation over the bins of both.
     pub fn mean_with_mirrored(mut self, mirrored: &DepthMap) -> DepthMap {
-        let average = |own: &mut [f32], other: &[f32]| {
-            for (row, other) in own
-                .chunks_exact_mut(self.width)
-                .zip(other.chunks_exact(self.width))
-            {
-                row.iter_mut()
-                    .zip(other.iter().rev())
-                    .for_each(|(a, b)| *a = 0.5 * (*a + b));
+        let width = self.width;
+        for y in 0..self.height {
+            for x in 0..width {
+                let (own, other) = (y * width + x, y * width + width - 1 - x);
+                let (a, b) = (self.depth[own], mirrored.depth[other]);
+                let (s, t) = (self.deviation[own], mirrored.deviation[other]);
+                self.depth[own] = 0.5 * (a + b);
+                // Of a mixture: the mean of the variances, and the variance of the means.
+                let variance = 0.5 * (s * s + t * t) + 0.25 * (a - b) * (a - b);
+                self.deviation[own] = variance.sqrt();
             }
-        };
-        average(&mut self.depth, &mirrored.depth);
-        average(&mut self.deviation, &mirrored.deviation);
+        }
         self
     }
 }
@@ -193,5 +194,19 @@ mod tests {
         };
         let photo = map.to_photo(&geometry);
         assert_eq!(photo.depth, [6.0, 6.0, 6.0, 6.0]);
+    }
+
+    #[test]
+    fn a_mirror_image_is_turned_back() {
+        let map = |depth: [f32; 2], deviation: [f32; 2]| DepthMap {
+            width: 2,
+            height: 1,
+            depth: depth.to_vec(),
+            deviation: deviation.to_vec(),
+        };
+        let mean = map([1.0, 5.0], [3.0, 1.0]).mean_with_mirrored(&map([5.0, 9.0], [1.0, 3.0]));
+        assert_eq!(mean.depth, [5.0, 5.0]);
+        // Half of the weight at 1 +- 3, half at 9 +- 3.
+        assert_eq!(mean.deviation, [5.0, 1.0]);
     }
 }

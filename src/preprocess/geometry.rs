@@ -59,6 +59,29 @@ impl fmt::Display for SizeRule {
     }
 }
 
+/// How sides become whole patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Padding {
+    /// The mean colour around the photo, as the published models have it (CenterPadding).
+    #[default]
+    Center,
+    /// A short side is given, and the photo is resized to whole patches: no patch at the edges is half empty, which
+    /// heads answer with stripes. The aspect changes by half a patch at most.
+    None,
+}
+
+impl FromStr for Padding {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "center" => Ok(Padding::Center),
+            "none" => Ok(Padding::None),
+            _ => Err(format!("expected the padding center or none, not {text:?}")),
+        }
+    }
+}
+
 /// The way from a photo to the network's input and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -74,18 +97,34 @@ pub struct Geometry {
     pub pad_top: u32,
     /// Side of a patch.
     pub patch_size: usize,
-    /// Whether the photo was too elongated for its short side and was made smaller.
+    /// Whether the photo would have had too many patches and was made smaller.
     pub reduced: bool,
 }
 
 impl Geometry {
-    /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`.
+    /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`, to be seen at once.
     pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
-        let (resized, reduced) = match size {
-            SizeRule::Native => (photo, false),
-            SizeRule::Exact { width, height } => ((width, height), false),
-            SizeRule::ShortSide(side) => short_side(photo, side, patch_size),
+        Self::padded(photo, size, patch_size, Padding::Center)
+    }
+
+    /// As [`Geometry::new`], with another `padding`.
+    pub fn padded(photo: (u32, u32), size: SizeRule, patch_size: usize, padding: Padding) -> Self {
+        let most = match size {
+            SizeRule::ShortSide(side) => SQUARES * (side as usize).div_ceil(patch_size).pow(2),
+            SizeRule::Native | SizeRule::Exact { .. } => usize::MAX,
         };
+        Self::within(photo, size, patch_size, padding, most)
+    }
+
+    /// As [`Geometry::padded`], but of at most `most` patches, whatever the shape of the photo.
+    pub fn within(
+        photo: (u32, u32),
+        size: SizeRule,
+        patch_size: usize,
+        padding: Padding,
+        most: usize,
+    ) -> Self {
+        let (resized, reduced) = fit(photo, size, padding, patch_size as u64, most as u64);
         let pad = |side: u32| side.next_multiple_of(patch_size as u32) - side;
         Self {
             photo,
@@ -127,22 +166,46 @@ fn along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
         .collect()
 }
 
-/// Resizes so that the short side is `side`, within the limit on patches.
-fn short_side((width, height): (u32, u32), side: u32, patch_size: usize) -> ((u32, u32), bool) {
-    let p = patch_size as u64;
-    let most = SQUARES as u64 * u64::from(side).div_ceil(p).pow(2);
-    let scaled = |scale: f64| {
-        let one = |v: u32| (f64::from(v) * scale).round().max(1.0) as u32;
-        (one(width), one(height))
+/// The size of a photo that is resized by `size` to at most `most` patches of side `p`, and whether that limit made it
+/// smaller.
+fn fit(
+    (width, height): (u32, u32),
+    size: SizeRule,
+    padding: Padding,
+    p: u64,
+    most: u64,
+) -> ((u32, u32), bool) {
+    let (mut across, mut down) = match size {
+        SizeRule::Native => (1.0, 1.0),
+        SizeRule::Exact {
+            width: w,
+            height: h,
+        } => (
+            f64::from(w) / f64::from(width),
+            f64::from(h) / f64::from(height),
+        ),
+        SizeRule::ShortSide(side) => {
+            let scale = f64::from(side) / f64::from(width.min(height));
+            (scale, scale)
+        }
     };
-    let patches = |(w, h): (u32, u32)| u64::from(w).div_ceil(p) * u64::from(h).div_ceil(p);
-    let mut scale = f64::from(side) / f64::from(width.min(height));
+    // A side is a multiple of this.
+    let unit = match (padding, size) {
+        (Padding::None, SizeRule::ShortSide(_)) => p as f64,
+        _ => 1.0,
+    };
     let mut reduced = false;
-    while patches(scaled(scale)) > most {
+    loop {
+        let one =
+            |v: u32, scale: f64| ((f64::from(v) * scale / unit).round().max(1.0) * unit) as u32;
+        let (w, h) = (one(width, across), one(height, down));
+        if u64::from(w).div_ceil(p) * u64::from(h).div_ceil(p) <= most {
+            return ((w, h), reduced);
+        }
         reduced = true;
-        scale *= 0.99;
+        across *= 0.99;
+        down *= 0.99;
     }
-    (scaled(scale), reduced)
 }
 
 #[cfg(test)]
@@ -166,6 +229,23 @@ mod tests {
     }
 
     #[test]
+    fn without_padding_sides_are_whole_patches() {
+        for photo in [(640, 480), (853, 1280), (40, 3000), (1, 1)] {
+            let size = SizeRule::ShortSide(518);
+            let geometry = Geometry::padded(photo, size, 14, Padding::None);
+            assert_eq!(geometry.resized, geometry.padded);
+            assert_eq!((geometry.pad_left, geometry.pad_top), (0, 0));
+        }
+        let exact = SizeRule::Exact {
+            width: 100,
+            height: 90,
+        };
+        let geometry = Geometry::padded((640, 480), exact, 14, Padding::None);
+        assert_eq!(geometry.resized, (100, 90), "what was asked for");
+        assert!("left".parse::<Padding>().is_err());
+    }
+
+    #[test]
     fn elongated_photos_are_bounded() {
         for photo in [(3000, 40), (40, 3000), (100_000, 1)] {
             let geometry = Geometry::new(photo, SizeRule::ShortSide(518), 14);
@@ -173,6 +253,10 @@ mod tests {
             assert!(geometry.grid().len() <= 4 * 37 * 37, "{geometry:?}");
         }
         assert!(!Geometry::new((2072, 518), SizeRule::ShortSide(518), 14).reduced);
+        let native = Geometry::within((4000, 3000), SizeRule::Native, 14, Padding::Center, 1000);
+        assert!(native.reduced && (900..=1000).contains(&native.grid().len()));
+        let (width, height) = native.resized;
+        assert!((f64::from(width) / f64::from(height) - 4.0 / 3.0).abs() < 0.01);
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod resize;
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 
-pub use geometry::{Geometry, SizeRule};
+pub use geometry::{Geometry, Padding, SizeRule};
 pub use resize::Resample;
 
 use crate::error::Result;
@@ -23,8 +23,10 @@ pub struct Preprocessor {
     pub size: SizeRule,
     /// How the photo is resized to it.
     pub resample: Resample,
-    /// Side of a patch; sides are padded to multiples of it.
+    /// Side of a patch; sides become multiples of it.
     pub patch_size: usize,
+    /// How they do.
+    pub padding: Padding,
 }
 
 /// A photo as the backbone takes it.
@@ -39,7 +41,16 @@ pub struct Prepared {
 impl Preprocessor {
     /// Resizes, normalises and pads one photo.
     pub fn prepare(&self, photo: &RgbImage) -> Result<Prepared> {
-        let geometry = Geometry::new(photo.dimensions(), self.size, self.patch_size);
+        self.lay_out(photo, self.geometry(photo.dimensions()))
+    }
+
+    /// How a photo of `photo` = (width, height) will lie in the backbone's input.
+    pub fn geometry(&self, photo: (u32, u32)) -> Geometry {
+        Geometry::padded(photo, self.size, self.patch_size, self.padding)
+    }
+
+    /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
+    pub fn lay_out(&self, photo: &RgbImage, geometry: Geometry) -> Result<Prepared> {
         let (width, height) = geometry.resized;
         let resized;
         let image = if photo.dimensions() == (width, height) {
@@ -104,6 +115,7 @@ mod tests {
             size: SizeRule::Native,
             resample: Resample::Bicubic,
             patch_size: 14,
+            padding: Padding::Center,
         };
         let prepared = preprocessor.prepare(&photo).unwrap();
         assert_eq!(prepared.geometry.padded, (14, 14));

@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::inputs::{DecodeLimits, Source};
 use crate::output::write_atomic;
 use crate::pipeline::{Extracted, Pipeline};
-use crate::preprocess::{Geometry, Preprocessor, Resample, SizeRule};
+use crate::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use crate::weights::digest;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
@@ -232,6 +232,7 @@ impl FeatureCache {
                 size,
                 resample: Resample::Bicubic,
                 patch_size: self.recipe.patch_size,
+                padding: Padding::Center,
             },
             requests: &requests,
             limits: how.limits,

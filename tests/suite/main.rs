@@ -9,6 +9,7 @@ mod program;
 mod backbone_goldens;
 mod batch;
 mod cli_manners;
+mod depth;
 mod head_goldens;
 mod models;
 mod numeric_goldens;

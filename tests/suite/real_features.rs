@@ -4,7 +4,7 @@
 use candle_core::{DType, Device};
 use dino::backbone::{Backbone, LayerRequest};
 use dino::inputs::{DecodeLimits, Source, decode};
-use dino::preprocess::{Prepared, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule};
 use dino::weights::{Fetch, Store, load};
 
 use crate::goldens::{Golden, max_abs, numbers};
@@ -34,6 +34,7 @@ fn features_of_real_photos_agree_with_transformers() {
         size: SizeRule::Native,
         resample: Resample::Bicubic,
         patch_size: 14,
+        padding: Padding::Center,
     };
     let channels: Vec<usize> = golden
         .numbers("channels")

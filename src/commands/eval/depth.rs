@@ -45,9 +45,9 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     super::each(common, &head, &pairs, &mut report, console, |judged| {
         let truth = labels::read_depth(&judged.pair.label, labels.depth_scale)?;
         let size = (truth.width, truth.height);
-        let geometry = at_label(&judged.geometry, size);
-        let mut map = read_out(&judged.scores, &centres, *upsample).to_photo(&geometry);
-        if let Some(mirrored) = &judged.mirrored {
+        let geometry = at_label(&judged.scored.geometry, size);
+        let mut map = read_out(&judged.scored.scores, &centres, *upsample).to_photo(&geometry);
+        if let Some(mirrored) = &judged.scored.mirrored {
             let mirrored = read_out(mirrored, &centres, *upsample).to_photo(&geometry);
             map = map.mean_with_mirrored(&mirrored);
         }
@@ -63,7 +63,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
             let (range, colormap) = (Range::of(&known), Colormap::default());
             vec![
-                same_size(&judged.photo, size),
+                same_size(&judged.scored.photo, size),
                 colorize(&truth.metres, size.0, range, &colormap),
                 colorize(&map.depth, size.0, range, &colormap),
             ]

@@ -7,17 +7,17 @@ mod segment;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, LabelKind, Pair};
-use dino::head::{Head, Scores};
+use dino::head::Head;
 use dino::heads::{Found, Heads};
 use dino::inputs::{DecodeLimits, Source};
 use dino::pipeline::Pipeline;
-use dino::preprocess::{Geometry, Preprocessor, Resample};
+use dino::preprocess::{Preprocessor, Resample};
 use dino::weights::Store;
 use dino::{Error, Result};
-use image::RgbImage;
 
 use crate::cli::{EvalArgs, EvalCommand, PartChoice, Tta};
-use crate::commands::{model, predict};
+use crate::commands::model;
+use crate::commands::score::{self, Scored};
 
 /// Runs one of the commands.
 pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
@@ -30,11 +30,7 @@ pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
 /// One photo with its label and what the head gave for it.
 struct Judged<'a> {
     pair: &'a Pair,
-    photo: RgbImage,
-    geometry: Geometry,
-    scores: Scores,
-    /// Of the mirrored photo, not mirrored back.
-    mirrored: Option<Scores>,
+    scored: Scored,
 }
 
 /// The head that was asked for.
@@ -90,9 +86,10 @@ fn each(
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: Preprocessor {
-            size: predict::size(args.size, head)?,
+            size: args.size.map_or_else(|| score::trained_size(head), Ok)?,
             resample: Resample::Bicubic,
             patch_size: model.backbone.config().patch_size,
+            padding: score::padding(head)?,
         },
         requests: &head.meta.requests(),
         limits: DecodeLimits::default(),
@@ -107,16 +104,8 @@ fn each(
     pipeline.run(&sources.iter().collect::<Vec<_>>(), |index, result| {
         let pair = &pairs[index];
         let result = result.and_then(|extracted| {
-            judge(Judged {
-                pair,
-                scores: head.scores(&extracted.features)?,
-                mirrored: extracted
-                    .mirrored
-                    .map(|features| head.scores(&features))
-                    .transpose()?,
-                photo: extracted.photo,
-                geometry: extracted.geometry,
-            })
+            let scored = score::at_once(head, extracted)?;
+            judge(Judged { pair, scored })
         });
         progress.inc(1);
         if report

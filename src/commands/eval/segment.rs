@@ -14,6 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
 use crate::cli::EvalSegmentArgs;
+use crate::commands::score::Scored;
 
 /// What has no class, in the pictures of labels.
 const BLANK: [u8; 3] = [32, 32, 32];
@@ -37,12 +38,19 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     let mut worst = Worst::new(common.output.is_some());
     super::each(common, &head, &pairs, &mut report, console, |judged| {
         let mask = meaning.read_mask(&judged.pair.label, args.ignore)?;
-        let scores = match &judged.mirrored {
-            Some(mirrored) => mean_with_mirrored(&judged.scores, mirrored),
-            None => judged.scores,
+        let Scored {
+            photo,
+            geometry,
+            scores,
+            mirrored,
+            ..
+        } = judged.scored;
+        let scores = match &mirrored {
+            Some(mirrored) => mean_with_mirrored(&scores, mirrored),
+            None => scores,
         };
         let mut own = Confusion::new(meaning.allowed.len());
-        let map = judge.count(&mut own, &mask, &scores, &judged.geometry, 1);
+        let map = judge.count(&mut own, &mask, &scores, &geometry, 1);
         if own.total() == 0 {
             return Err(Error::file(
                 &judged.pair.label,
@@ -60,7 +68,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                 color(allowed.and_then(|allowed| allowed.first()))
             });
             vec![
-                same_size(&judged.photo, size),
+                same_size(&photo, size),
                 painted(label, size),
                 painted(map.ids.iter().map(|id| color(Some(id))), size),
             ]

@@ -1,4 +1,11 @@
 //! `dino depth`: scores become a map of depths, drawn at once or (with `--range global`) in a second pass.
+//!
+//! [`files`] writes what was asked for of one photo, [`cloud`] its points, and [`report`] says it in words and JSON.
+
+mod cloud;
+mod files;
+mod names;
+mod report;
 
 use std::path::Path;
 
@@ -16,8 +23,10 @@ use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
 
 use crate::cli::{DepthArgs, RangeRule};
-use crate::commands::depth_files::{Files, Measured, extensions};
 use crate::commands::predict::{self, Draw, Prediction, Request, Which};
+
+use files::{Files, Measured};
+use names::extensions;
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;
@@ -119,6 +128,9 @@ impl Draw for Drawer<'_> {
             waiting.into_iter().enumerate(),
             |(_, one)| one.job.source.name(),
             |(index, mut one)| {
+                if files.has_nothing_to_do(&one.job) {
+                    return Ok(Outcome::Skipped);
+                }
                 let (width, height) = one.size;
                 let mut depth = maps.read(index)?;
                 let deviation = depth.split_off(width * height);
@@ -164,8 +176,9 @@ impl Drawer<'_> {
         full: &DepthMap,
         watch: Stopwatch,
     ) -> Result<()> {
-        let stride = full.depth.len().div_ceil(SAMPLES);
-        for &value in full.depth.iter().step_by(stride.max(1)) {
+        // An odd stride does not keep to the same few columns of photos whose width is a power of two.
+        let stride = full.depth.len().div_ceil(SAMPLES) | 1;
+        for &value in full.depth.iter().step_by(stride) {
             self.sampler.push(value);
         }
         self.maps

@@ -1,0 +1,126 @@
+//! What is said about a depth map: in the files' own text, and as JSON.
+
+use dino::head::{HeadMeta, Task};
+use dino::output::{PICTURE, UNIT};
+use dino::postprocess::Pinhole;
+use dino::render::{Colormap, Range};
+use dino::stopwatch::Stopwatch;
+use serde_json::{Map, Value, json};
+
+use super::files::{Layer, Measured, Reading};
+use super::names::extensions;
+use crate::cli::DepthArgs;
+
+/// Keyword and value pairs.
+pub type Text = Vec<(&'static str, String)>;
+
+/// What every file of a map says about it.
+pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
+    let unit = unit(measured.meta);
+    let (low, high) = extent(layer.values);
+    let content = match layer.is_std {
+        true => "standard deviation of depth",
+        false => "depth along the viewing axis",
+    };
+    vec![
+        ("dino:content", content.to_owned()),
+        (UNIT, unit.to_owned()),
+        ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
+        ("dino:head", measured.meta.name.clone()),
+        ("dino:model", measured.meta.backbone.clone()),
+    ]
+}
+
+/// What a picture says besides.
+pub fn colors(layer: &Layer<'_>, unit: &str) -> Text {
+    let Range { low, high } = layer.range;
+    vec![
+        ("dino:colors", format!("{low:.3} to {high:.3} {unit}")),
+        ("dino:colormap", layer.colormap.name.to_owned()),
+    ]
+}
+
+/// One JSON object a photo.
+pub fn json(
+    args: &DepthArgs,
+    measured: &Measured<'_>,
+    colormap: &Colormap,
+    readings: &[Reading],
+    clipped: usize,
+    camera: Option<Pinhole>,
+    watch: &Stopwatch,
+) -> Value {
+    let Measured {
+        job,
+        geometry,
+        map,
+        range,
+        meta,
+        ..
+    } = measured;
+    let grid = geometry.grid();
+    // Names that are no text would stop the JSON.
+    let path = |extension: &str| {
+        let path = job.output(extension).path();
+        json!(path.map(|path| path.to_string_lossy()))
+    };
+    let files: Map<String, Value> = extensions(&args.numbers)
+        .into_iter()
+        .filter(|&extension| extension != PICTURE)
+        .map(|extension| (extension.to_owned(), path(extension)))
+        .collect();
+    let at = readings.iter().map(|reading| {
+        let (x, y) = reading.pixel;
+        json!({"x": x, "y": y, "depth": round(reading.depth), "std": round(reading.std)})
+    });
+    let camera = camera.map(
+        |camera| json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)}),
+    );
+    json!({
+        "input": job.source.name(),
+        "picture": path(PICTURE),
+        "files": files,
+        "head": meta.name,
+        "model": meta.backbone,
+        "unit": unit(meta),
+        "depth": stats(&map.depth),
+        "std": stats(&map.deviation),
+        "colors": {"colormap": colormap.name, "inverted": args.look.invert,
+                   "min": round(range.low), "max": round(range.high)},
+        "clipped": clipped,
+        "at": at.collect::<Vec<_>>(),
+        "camera": camera,
+        "photo_size": [geometry.photo.0, geometry.photo.1],
+        "input_size": [geometry.padded.0, geometry.padded.1],
+        "grid": [grid.rows, grid.cols],
+        "seconds": watch,
+    })
+}
+
+fn stats(values: &[f32]) -> Value {
+    let (low, high) = extent(values);
+    let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
+    let mean = (sum / values.len() as f64) as f32;
+    json!({"min": round(low), "max": round(high), "mean": round(mean)})
+}
+
+/// For JSON: finer than any head sees, without the digits that a float32 does not have.
+fn round(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
+}
+
+/// Smallest and largest value.
+fn extent(values: &[f32]) -> (f32, f32) {
+    let first = (f32::INFINITY, f32::NEG_INFINITY);
+    values
+        .iter()
+        .fold(first, |(low, high), &v| (low.min(v), high.max(v)))
+}
+
+/// The unit of a head's depths.
+pub fn unit(meta: &HeadMeta) -> &str {
+    match &meta.task {
+        Task::Depth { unit, .. } => unit,
+        Task::Segment { .. } => "",
+    }
+}

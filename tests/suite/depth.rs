@@ -1,0 +1,572 @@
+//! `dino depth` with made-up heads on real photos with the real backbone.
+
+use std::io::Cursor;
+use std::path::Path;
+
+use dino::head::linear::Dense;
+use dino::head::{Bins, Class, Head, HeadMeta, InputRecipe, Spacing, Task, file};
+use dino::render::{Colormap, Range, ScaleBar, colorize, with_scale};
+use dino::weights::Store;
+use image::RgbImage;
+use serde_json::{Value, json};
+use tempfile::{TempDir, tempdir};
+
+use crate::program::{Run, dino_with_model, files_below, sample, store_with_focus};
+
+const BINS: Bins = Bins {
+    spacing: Spacing::Log,
+    min: 0.5,
+    max: 100.0,
+    count: 16,
+};
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+fn picture(path: impl AsRef<Path>) -> RgbImage {
+    image::open(path.as_ref())
+        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
+        .into_rgb8()
+}
+
+fn report(run: &Run) -> Value {
+    serde_json::from_str(&run.lines()[0]).unwrap()
+}
+
+/// The values of a float32 `.npy` and its shape.
+fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
+    let bytes = std::fs::read(path).unwrap();
+    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
+    (file.shape().to_vec(), file.into_vec().unwrap())
+}
+
+/// A text chunk of a PNG.
+fn chunk(path: impl AsRef<Path>, keyword: &str) -> String {
+    let file = std::fs::File::open(path).unwrap();
+    let reader = png::Decoder::new(std::io::BufReader::new(file))
+        .read_info()
+        .unwrap();
+    let mut chunks = reader.info().uncompressed_latin1_text.iter();
+    let found = chunks.find(|chunk| chunk.keyword == keyword);
+    found.unwrap_or_else(|| panic!("no {keyword}")).text.clone()
+}
+
+fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
+    let record = Store::at(store_with_focus())
+        .get("vits14-focus")
+        .unwrap()
+        .unwrap();
+    Head {
+        meta: HeadMeta {
+            format: 1,
+            name: "made-up".into(),
+            task,
+            backbone: record.name,
+            fingerprint: record.fingerprint,
+            blocks: vec![11],
+            norm: true,
+            cls: true,
+            input: InputRecipe {
+                size: "112".into(),
+                padding: "center".into(),
+            },
+            training: None,
+            metrics: Vec::new(),
+        },
+        hidden: None,
+        output: Dense {
+            inputs: 2 * 384,
+            weight,
+            bias,
+        },
+    }
+}
+
+/// A head for depth in metres whose weights have this size; with 0 it says the same of every patch.
+fn depth_head(scale: f32) -> Head {
+    // A linear congruential generator is random enough.
+    let mut state = 1u32;
+    let weight = (0..2 * 384 * BINS.count).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        scale * ((state >> 16) as f32 / 65_536.0 - 0.5)
+    });
+    let task = Task::Depth {
+        bins: BINS,
+        unit: "m".into(),
+        upsample: 4,
+    };
+    let bias = (0..BINS.count).map(|i| i as f32 * 0.3 - 1.0);
+    head(task, weight.collect(), bias.collect())
+}
+
+fn save(head: &Head, path: &Path) {
+    std::fs::write(path, file::to_bytes(head).unwrap()).unwrap();
+}
+
+/// A folder with `head.safetensors`.
+fn folder_with_head() -> TempDir {
+    let folder = tempdir().unwrap();
+    save(&depth_head(0.2), &folder.path().join("head.safetensors"));
+    folder
+}
+
+/// Runs `dino depth` with the made-up head.
+fn depth(folder: &Path, args: &[&str]) -> Run {
+    let head = ["depth", "--head", "head.safetensors"];
+    dino_with_model(folder, &[&head, args].concat())
+}
+
+#[test]
+fn a_head_without_weights_gives_the_expectation_of_its_bins() {
+    let folder = tempdir().unwrap();
+    let head = depth_head(0.0);
+    save(&head, &folder.path().join("head.safetensors"));
+    // The paper's formula in f64.
+    let mut sums = [0f64; 3];
+    for (i, &score) in head.output.bias.iter().enumerate() {
+        let centre = 0.5 * 200f64.powf(i as f64 / 15.0);
+        let p = f64::from(score).max(0.0) + 0.1;
+        let terms = [p, p * centre, p * centre * centre];
+        sums.iter_mut().zip(terms).for_each(|(sum, t)| *sum += t);
+    }
+    let (mean, second) = (sums[1] / sums[0], sums[2] / sums[0]);
+    let run = depth(
+        folder.path(),
+        &[
+            text(&sample("chelsea.png")),
+            "--json",
+            "--save",
+            "npy",
+            "--uncertainty",
+        ],
+    )
+    .expect_code(0);
+    for (name, expected) in [("", mean), ("std.", (second - mean * mean).sqrt())] {
+        let path = format!("dino-out/chelsea.depth.{name}npy");
+        let (shape, values) = npy(folder.path().join(path));
+        assert_eq!(shape, [300, 451]);
+        let worst = values.iter().map(|&v| (f64::from(v) - expected).abs());
+        assert!(
+            worst.fold(0.0, f64::max) < 1e-3 * expected,
+            "{name}{expected}"
+        );
+    }
+    let said = report(&run)["depth"]["mean"].as_f64().unwrap();
+    assert!((said - mean).abs() < 1e-2, "{said} for {mean}");
+}
+
+#[test]
+fn every_format_holds_the_same_numbers() {
+    let folder = folder_with_head();
+    let photo = sample("chelsea.png");
+    let args = [
+        text(&photo),
+        "--save",
+        "npy,png16,pfm,exr,tiff,npy",
+        "--uncertainty",
+        "--json",
+        "--at",
+        "10,20",
+        "--at",
+        "450,299",
+        "--pointcloud",
+        "cloud/points.ply",
+        "--fov",
+        "60",
+    ];
+    let run = depth(folder.path(), &args).expect_code(0);
+    let report = report(&run);
+    let path = |end: &str| folder.path().join(format!("dino-out/chelsea.depth.{end}"));
+    assert_eq!(
+        files_below(&folder.path().join("dino-out")).len(),
+        12,
+        "a picture and five formats, each also of the deviation"
+    );
+    let (shape, metres) = npy(path("npy"));
+    assert_eq!(shape, [300, 451]);
+    let (low, high) = metres
+        .iter()
+        .fold((f32::MAX, 0f32), |(l, h), &v| (l.min(v), h.max(v)));
+    assert!(high - low > 1.0, "{low} to {high}");
+
+    let millimetres = image::open(path("mm.png")).unwrap().into_luma16();
+    assert!(
+        millimetres
+            .iter()
+            .zip(&metres)
+            .all(|(&mm, &m)| f64::from(mm) == (1000.0 * f64::from(m)).round().min(65535.0))
+    );
+    assert_eq!(chunk(path("mm.png"), "dino:unit"), "mm");
+    let clipped = metres.iter().filter(|&&m| m > 65.5355).count();
+    assert_eq!(report["clipped"], clipped);
+
+    let pfm = std::fs::read(path("pfm")).unwrap();
+    let rows = pfm.strip_prefix(b"Pf\n451 300\n-1.0\n").unwrap();
+    let upside_down: Vec<u8> = metres
+        .chunks(451)
+        .rev()
+        .flatten()
+        .flat_map(|m| m.to_le_bytes())
+        .collect();
+    assert_eq!(rows, upside_down);
+
+    let tiff = std::fs::read(path("tiff")).unwrap();
+    let image = tiff::decoder::Decoder::new(Cursor::new(tiff))
+        .unwrap()
+        .read_image();
+    assert!(matches!(image.unwrap(), tiff::decoder::DecodingResult::F32(found) if found == metres));
+
+    let exr = exr::prelude::read_first_flat_layer_from_file(path("exr")).unwrap();
+    for (channel, name) in exr.layer_data.channel_data.list.iter().zip(["Y", "Z"]) {
+        assert_eq!(channel.name.to_string(), name);
+        assert!(channel.sample_data.values_as_f32().eq(metres.clone()));
+    }
+
+    let said = |value: &Value| value.as_f64().unwrap() as f32;
+    for (reading, at) in [(0, 20 * 451 + 10), (1, 300 * 451 - 1)] {
+        let found = said(&report["at"][reading]["depth"]);
+        assert!((found - metres[at]).abs() < 1e-3, "{found}");
+    }
+    assert!((said(&report["depth"]["min"]) - low).abs() < 1e-3);
+    assert!((said(&report["depth"]["max"]) - high).abs() < 1e-3);
+    assert_eq!(
+        chunk(path("png"), "dino:range"),
+        format!("{low:.3} to {high:.3} m")
+    );
+    assert_eq!(chunk(path("png"), "dino:unit"), "m");
+
+    let ply = std::fs::read(folder.path().join("cloud/points.ply")).unwrap();
+    let end = b"end_header\n";
+    let start = ply.windows(end.len()).position(|w| w == end).unwrap() + end.len();
+    let points = ply[start..].chunks_exact(15);
+    assert_eq!(points.len(), 451 * 300);
+    let (photo, focal) = (picture(&photo), 225.5 / 30f32.to_radians().tan());
+    for (i, point) in points.enumerate() {
+        let [x, y, z] =
+            [0, 4, 8].map(|at| f32::from_le_bytes([0, 1, 2, 3].map(|byte| point[at + byte])));
+        let (column, row) = (i % 451, i / 451);
+        let close = |a: f32, b: f32| (a - b).abs() < 1e-4 * metres[i];
+        assert_eq!(z, metres[i]);
+        assert!(close(x, (column as f32 + 0.5 - 225.5) / focal * z));
+        assert!(close(y, (row as f32 + 0.5 - 150.0) / focal * z));
+        assert_eq!(point[12..], photo.get_pixel(column as u32, row as u32).0);
+    }
+}
+
+#[test]
+fn readings_are_printed_instead_of_paths() {
+    let folder = folder_with_head();
+    let photo = sample("coffee.png");
+    let run = depth(folder.path(), &[text(&photo), "--save", "npy"]).expect_code(0);
+    assert_eq!(
+        run.lines(),
+        ["dino-out/coffee.depth.png", "dino-out/coffee.depth.npy"]
+    );
+    // All files are there, and the photo is measured all the same.
+    let run = depth(folder.path(), &[text(&photo), "--at", "300,200"]).expect_code(0);
+    let metres = npy(folder.path().join("dino-out/coffee.depth.npy")).1;
+    let expected = format!(
+        "{}\t300,200\t{:.3} m",
+        text(&photo),
+        metres[200 * 600 + 300]
+    );
+    assert_eq!(run.lines(), [expected]);
+    assert!(!run.stderr.contains("skipped"), "{}", run.stderr);
+    let run = depth(folder.path(), &[text(&photo), "--at", "600,200"]).expect_code(1);
+    run.expect_stderr("600 x 400");
+}
+
+#[test]
+fn colours_span_the_range_that_was_asked_for() {
+    let folder = folder_with_head();
+    let (a, b) = (sample("chelsea.png"), sample("coffee.png"));
+    let run = |out: &str, more: &[&str]| {
+        let args = [text(&a), text(&b), "-o", out];
+        depth(folder.path(), &[&args, more].concat()).expect_code(0);
+        ["chelsea", "coffee"].map(|stem| {
+            let path = folder.path().join(format!("{out}/{stem}.depth.png"));
+            (chunk(&path, "dino:colors"), picture(path))
+        })
+    };
+    let spans = |text: &str| -> (f32, f32) {
+        let (low, high) = text.trim_end_matches(" m").split_once(" to ").unwrap();
+        (low.parse().unwrap(), high.parse().unwrap())
+    };
+    let auto = run("auto", &["--save", "npy"]);
+    for (stem, (said, _)) in ["chelsea", "coffee"].iter().zip(&auto) {
+        let mut metres = npy(folder.path().join(format!("auto/{stem}.depth.npy"))).1;
+        metres.sort_by(f32::total_cmp);
+        let at = |q: f32| metres[(q * (metres.len() - 1) as f32) as usize];
+        let (low, high) = spans(said);
+        assert!((low - at(0.02)).abs() < 0.01 * low, "{said} {}", at(0.02));
+        assert!((high - at(0.98)).abs() < 0.01 * high, "{said} {}", at(0.98));
+    }
+    let global = run("global", &["--range", "global"]);
+    assert_eq!(global[0].0, global[1].0, "one range for all");
+    let (low, high) = spans(&global[0].0);
+    let both = [spans(&auto[0].0), spans(&auto[1].0)];
+    assert!(low >= both[0].0.min(both[1].0) - 0.01 && high <= both[0].1.max(both[1].1) + 0.01);
+    assert_ne!(auto[0].0, auto[1].0);
+    assert_eq!(run("head", &["--range", "head"])[0].0, "0.500 to 100.000 m");
+    let fixed = ["--range", "1,4.5", "--no-scale", "--colormap", "gray"];
+    let plain = run("fixed", &fixed);
+    assert_eq!(plain[0].0, "1.000 to 4.500 m");
+    assert_eq!(plain[0].1.dimensions(), (451, 300));
+    let inverted = run("inverted", &[&fixed[..], &["--invert"]].concat());
+    let sums = plain[0].1.iter().zip(inverted[0].1.iter());
+    assert!(
+        sums.into_iter()
+            .all(|(a, b)| (254..=256).contains(&(u16::from(*a) + u16::from(*b))))
+    );
+}
+
+#[test]
+fn pictures_lie_beside_and_over_the_photo() {
+    let folder = folder_with_head();
+    let photo = sample("chelsea.png");
+    let run = |out: &str, more: &[&str]| {
+        let args = [text(&photo), "-o", out, "--range", "1,4"];
+        depth(folder.path(), &[&args, more].concat()).expect_code(0);
+        picture(folder.path().join(out))
+    };
+    let plain = run("plain.png", &["--no-scale"]);
+    let scaled = run("scaled.png", &[]);
+    let both = run("both.png", &["--side-by-side", "--no-scale"]);
+    let over = run("over.png", &["--overlay", "0.25", "--no-scale"]);
+    let original = picture(&photo);
+    assert!(scaled.width() > 480 && scaled.height() == 300);
+    assert_eq!(both.dimensions(), (902, 300));
+    for (x, y) in [(0, 0), (200, 100), (450, 299)] {
+        assert_eq!(scaled.get_pixel(x, y), plain.get_pixel(x, y));
+        assert_eq!(both.get_pixel(x, y), original.get_pixel(x, y));
+        assert_eq!(both.get_pixel(x + 451, y), plain.get_pixel(x, y));
+        for channel in 0..3 {
+            let [a, b, mix] = [&plain, &original, &over]
+                .map(|picture| f32::from(picture.get_pixel(x, y)[channel]));
+            assert!((0.25 * a + 0.75 * b - mix).abs() <= 1.0);
+        }
+    }
+    // A second pass decodes the photo again.
+    let global = run("global.png", &["--side-by-side", "--range", "global"]);
+    assert_eq!(global.get_pixel(200, 100), original.get_pixel(200, 100));
+}
+
+#[test]
+fn flipping_the_photo_flips_the_map() {
+    let folder = folder_with_head();
+    let photo = picture(sample("chelsea.png"));
+    photo.save(folder.path().join("a.png")).unwrap();
+    image::imageops::flip_horizontal(&photo)
+        .save(folder.path().join("b.png"))
+        .unwrap();
+    // A size at which the padding is the same on both sides.
+    let args = ["a.png", "b.png", "--save", "npy", "--size", "154x110"];
+    depth(folder.path(), &[&args[..], &["--tta", "flip"]].concat()).expect_code(0);
+    depth(folder.path(), &[&args[..], &["-o", "plain"]].concat()).expect_code(0);
+    let worst = |folder: std::path::PathBuf| {
+        let [a, b] = ["a", "b"].map(|stem| npy(folder.join(format!("{stem}.depth.npy"))).1);
+        let rows = a.chunks(451).zip(b.chunks(451));
+        let pairs = rows.flat_map(|(a, b)| a.iter().zip(b.iter().rev()));
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    let (flip, plain) = (
+        worst(folder.path().join("dino-out")),
+        worst(folder.path().join("plain")),
+    );
+    assert!(flip < 2e-2 && plain > 10.0 * flip, "{flip} {plain}");
+}
+
+#[test]
+fn windows_see_more_and_one_window_sees_the_same() {
+    let folder = folder_with_head();
+    let photo = picture(sample("chelsea.png"));
+    let small = image::imageops::crop_imm(&photo, 100, 50, 112, 112).to_image();
+    small.save(folder.path().join("small.png")).unwrap();
+    let run = |out: &str, args: &[&str]| {
+        let args = [&["--save", "npy", "-v", "-o", out], args].concat();
+        depth(folder.path(), &args).expect_code(0)
+    };
+    let worst = |a: &str, b: &str| {
+        let [a, b] = [a, b].map(|stem| npy(folder.path().join(format!("{stem}.depth.npy"))).1);
+        let pairs = a.iter().zip(&b);
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
+    };
+    run("at-once", &["small.png"]);
+    run("windows", &["small.png", "--slide"]).expect_stderr("1 windows");
+    assert!(worst("at-once/small", "windows/small") < 1e-3);
+
+    // 451 x 300 pixels are 33 x 22 patches, in windows of 8 that move by 5.
+    let chelsea = sample("chelsea.png");
+    let args = [text(&chelsea), "--slide", "--json"];
+    let fine = run("fine", &args).expect_stderr("24 windows");
+    assert_eq!(report(&fine)["grid"], json!([22, 33]));
+    run("batched", &[&args[..], &["--batch-size", "5"]].concat());
+    assert!(worst("fine/chelsea", "batched/chelsea") < 1e-2);
+    run("flipped", &[&args[..], &["--tta", "flip"]].concat());
+    assert!(worst("fine/chelsea", "flipped/chelsea") > 0.1);
+    run(
+        "coarse",
+        &[text(&chelsea), "--slide", "--size", "168", "--stride", "1"],
+    )
+    .expect_stderr("6 windows");
+    let args = [text(&chelsea), "--stride", "0.5"];
+    depth(folder.path(), &args)
+        .expect_code(2)
+        .expect_stderr("--slide");
+}
+
+#[test]
+fn a_head_says_how_edges_are_padded() {
+    let folder = tempdir().unwrap();
+    let mut head = depth_head(0.2);
+    head.meta.input.padding = "none".into();
+    save(&head, &folder.path().join("head.safetensors"));
+    let photo = sample("chelsea.png");
+    let run = depth(folder.path(), &[text(&photo), "--json"]).expect_code(0);
+    // 168 x 112 without padding: 12 x 8 patches.
+    assert_eq!(report(&run)["input_size"], json!([168, 112]));
+    let args = [text(&photo), "--json", "--size", "100", "--force"];
+    let run = depth(folder.path(), &args).expect_code(0);
+    assert_eq!(report(&run)["input_size"], json!([154, 98]));
+}
+
+#[test]
+fn odd_sizes_work() {
+    let folder = folder_with_head();
+    for (width, height) in [(1, 1), (3000, 40), (40, 3000)] {
+        let name = format!("{width}x{height}.png");
+        RgbImage::from_fn(width, height, |x, y| image::Rgb([x as u8, y as u8, 99]))
+            .save(folder.path().join(&name))
+            .unwrap();
+        let args = [&name, "--size", "56", "--save", "npy", "--pointcloud"];
+        let run = depth(folder.path(), &args).expect_code(0);
+        let found = picture(folder.path().join(&run.lines()[0]));
+        assert!(found.width() > width && found.height() >= height);
+        assert!(run.stderr.contains("no focal length in EXIF"));
+        assert!(run.lines()[2].ends_with(".depth.ply"), "{:?}", run.lines());
+    }
+}
+
+#[test]
+fn a_bad_photo_does_not_stop_the_others() {
+    let folder = folder_with_head();
+    let photos = folder.path().join("photos");
+    std::fs::create_dir(&photos).unwrap();
+    std::fs::write(photos.join("bad.jpg"), b"\xff\xd8\xff\xe0 no photo").unwrap();
+    std::fs::copy(sample("chelsea.png"), photos.join("good.png")).unwrap();
+    for range in ["auto", "global"] {
+        let args = ["photos", "--range", range, "-o", range];
+        let run = depth(folder.path(), &args).expect_code(1);
+        assert_eq!(run.lines(), [format!("{range}/good.depth.png")]);
+        run.expect_stderr("bad.jpg")
+            .expect_stderr("1 of 2 inputs failed");
+    }
+    let run = depth(folder.path(), &["photos", "-o", "auto"]).expect_code(1);
+    assert!(run.lines().is_empty());
+    run.expect_stderr("1 already there, skipped");
+}
+
+#[test]
+fn wrong_wishes_are_explained() {
+    let folder = folder_with_head();
+    let photo = sample("chelsea.png");
+    for (args, words) in [
+        (&["--range", "4,1"][..], "two rising numbers"),
+        (&["--range", "wide"], "auto, global, head"),
+        (&["--at", "10"], "320,240"),
+        (&["--colormap", "jet"], "turbo"),
+        (&["--save", "csv"], "png16"),
+        (&["--fov", "65"], "--pointcloud"),
+        (&["--pointcloud", "x.obj"], ".ply"),
+        (&["--overlay", "0.5", "--side-by-side"], "--overlay"),
+        (&["-o", "-", "--at", "1,1"], "stdout"),
+        (&["--head", "nobodys"], "nobodys"),
+    ] {
+        depth(folder.path(), &[&[text(&photo)], args].concat())
+            .expect_code(2)
+            .expect_stderr(words);
+    }
+    let other = sample("coffee.png");
+    let two = [text(&photo), text(&other), "--pointcloud", "x.ply"];
+    depth(folder.path(), &two)
+        .expect_code(2)
+        .expect_stderr("room for one");
+    assert!(!folder.path().join("dino-out").exists());
+}
+
+#[test]
+fn heads_that_do_not_fit_are_refused() {
+    let folder = folder_with_head();
+    let photo = sample("chelsea.png");
+    let run = |name: &str| {
+        let args = ["depth", text(&photo), "--head", name];
+        dino_with_model(folder.path(), &args)
+    };
+    let mut other = depth_head(0.2);
+    other.meta.fingerprint = "0".repeat(64);
+    save(&other, &folder.path().join("other.safetensors"));
+    run("other.safetensors")
+        .expect_code(1)
+        .expect_stderr("`dino models pull vits14-focus`");
+    let class = |name: &str| Class {
+        name: name.into(),
+        color: [0; 3],
+    };
+    let classes = vec![class("sky"), class("road")];
+    let segment = head(Task::Segment { classes }, vec![0.0; 4 * 384], vec![0.0; 2]);
+    save(&segment, &folder.path().join("segment.safetensors"));
+    run("segment.safetensors")
+        .expect_code(2)
+        .expect_stderr("is for `dino segment`");
+    std::fs::write(folder.path().join("junk.safetensors"), b"junk").unwrap();
+    run("junk.safetensors")
+        .expect_code(1)
+        .expect_stderr("dino train");
+}
+
+/// A ramp with its scale looks as it did when it was looked at (`tests/goldens/README.md` says how it was made).
+#[test]
+fn the_picture_of_a_ramp_is_the_golden_one() {
+    let (width, height) = (160, 120);
+    let ramp = (0..width * height).map(|i| 0.7 + 3.6 * (i % width) as f32 / (width - 1) as f32);
+    let ramp: Vec<f32> = ramp.collect();
+    let (range, colormap) = (Range::new(0.7, 4.3), Colormap::default().reversed());
+    let bar = ScaleBar {
+        range,
+        colormap: &colormap,
+        unit: "m",
+        sign: "",
+    };
+    let found = with_scale(&colorize(&ramp, width, range, &colormap), &bar);
+    let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("depth-ramp.png");
+    found.save(&aside).unwrap();
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/depth-ramp.png");
+    let golden = picture(golden);
+    assert_eq!(
+        found.dimensions(),
+        golden.dimensions(),
+        "{}",
+        aside.display()
+    );
+    // Letters may differ by a rounding from machine to machine.
+    let worst = found.iter().zip(golden.iter()).map(|(a, b)| a.abs_diff(*b));
+    assert!(worst.max() <= Some(2), "see {}", aside.display());
+}
+
+#[test]
+fn the_report_says_what_was_done() {
+    let folder = folder_with_head();
+    let args = [text(&sample("coffee.png")), "--json", "--invert"].map(str::to_owned);
+    let args: Vec<&str> = args.iter().map(String::as_str).collect();
+    let found = report(&depth(folder.path(), &args).expect_code(0));
+    assert_eq!(found["picture"], "dino-out/coffee.depth.png");
+    assert_eq!(found["unit"], "m");
+    assert_eq!(found["head"], "made-up");
+    assert_eq!(found["model"], "vits14-focus");
+    assert_eq!(found["photo_size"], json!([600, 400]));
+    assert_eq!(found["input_size"], json!([168, 112]));
+    assert_eq!(found["colors"]["inverted"], true);
+    assert_eq!(found["camera"], Value::Null);
+    assert!(found["std"]["mean"].as_f64().unwrap() > 0.0);
+}
