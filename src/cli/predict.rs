@@ -29,6 +29,23 @@ pub struct PredictArgs {
         help_heading = "Model"
     )]
     pub tta: Tta,
+    /// Fit borders to the photo's own edges
+    #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
+    pub refine: bool,
+    /// Leave borders as the patches give them
+    #[arg(long, overrides_with = "refine", help_heading = "Model")]
+    pub no_refine: bool,
+}
+
+impl PredictArgs {
+    /// Whether to fit borders to the photo: as asked, else the command's `default`.
+    pub fn refines(&self, default: bool) -> bool {
+        match (self.refine, self.no_refine) {
+            (true, _) => true,
+            (_, true) => false,
+            _ => default,
+        }
+    }
 }
 
 /// Values of `--tta`.

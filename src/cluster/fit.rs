@@ -6,10 +6,10 @@
 use linfa::DatasetBase;
 use linfa::prelude::{Fit, ParamGuard};
 use linfa_clustering::KMeans;
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use crate::cluster::silhouette::Distances;
-use crate::cluster::{Codebook, length};
+use crate::cluster::{Codebook, LEAST_VARIANCE, dot, length};
 use crate::error::{Error, Result};
 use crate::pca::TokenSpool;
 
@@ -78,7 +78,7 @@ fn best(sample: ArrayView2<'_, f32>) -> Result<Fitted> {
         let labels: Vec<usize> = judged
             .rows()
             .into_iter()
-            .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()).0)
+            .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
             .collect();
         let silhouette = distances.silhouette(&labels);
         silhouettes.push((k, silhouette));
@@ -112,20 +112,20 @@ fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
     let unordered = Codebook {
         centres: model.centroids().iter().copied().collect(),
         k,
-        spread: 1.0,
+        variance: 1.0,
     };
     Ok(by_size(unordered, sample))
 }
 
-/// Puts the largest cluster first, and measures the spread.
+/// Puts the largest cluster first, and measures the variance.
 fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
+    let labels: Vec<usize> = sample
+        .rows()
+        .into_iter()
+        .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
+        .collect();
     let mut sizes = vec![0usize; codebook.k];
-    let mut spread = 0f64;
-    for row in sample.rows() {
-        let (label, distance) = nearest(&codebook, row.as_slice().unwrap_or_default());
-        sizes[label] += 1;
-        spread += f64::from(distance);
-    }
+    labels.iter().for_each(|&label| sizes[label] += 1);
     let mut order: Vec<usize> = (0..codebook.k).collect();
     order.sort_by_key(|&label| std::cmp::Reverse(sizes[label]));
     let dim = codebook.dim();
@@ -136,12 +136,59 @@ fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
             .copied()
             .collect(),
         k: codebook.k,
-        spread: (spread / sample.nrows() as f64) as f32,
+        variance: variance(&codebook, sample, &labels).max(LEAST_VARIANCE),
     }
 }
 
-/// The nearest centre and its squared distance.
-fn nearest(codebook: &Codebook, row: &[f32]) -> (usize, f32) {
+/// The mean variance around the centres along one direction of the space that they span.
+fn variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) -> f32 {
+    let basis = spanned(codebook);
+    if basis.is_empty() {
+        return 0.0;
+    }
+    let along = sample.dot(&basis.t()); // [patches, rank]
+    let mut sum = 0f64;
+    let mut means = Array2::<f32>::zeros((codebook.k, basis.nrows()));
+    for (mut mean, centre) in means
+        .rows_mut()
+        .into_iter()
+        .zip(codebook.centres.chunks(codebook.dim()))
+    {
+        mean.assign(&basis.dot(&ArrayView1::from(centre)));
+    }
+    for (place, &label) in along.rows().into_iter().zip(labels) {
+        let off = &place - &means.row(label);
+        sum += f64::from(off.dot(&off));
+    }
+    (sum / (sample.nrows() * basis.nrows()) as f64) as f32
+}
+
+/// An orthonormal basis, in rows, of the differences between the centres, by Gram and Schmidt.
+fn spanned(codebook: &Codebook) -> Array2<f32> {
+    let dim = codebook.dim();
+    let (first, others) = codebook.centres.split_at(dim);
+    let mut basis: Vec<Vec<f32>> = Vec::new();
+    for centre in others.chunks_exact(dim) {
+        let mut rest: Vec<f32> = centre.iter().zip(first).map(|(a, b)| a - b).collect();
+        // Twice, for the digits that the first time loses.
+        for _ in 0..2 {
+            for known in &basis {
+                let part = dot(&rest, known);
+                rest.iter_mut().zip(known).for_each(|(r, k)| *r -= part * k);
+            }
+        }
+        let length = length(&rest);
+        if length > 1e-4 {
+            rest.iter_mut().for_each(|r| *r /= length);
+            basis.push(rest);
+        }
+    }
+    let flat: Vec<f32> = basis.iter().flatten().copied().collect();
+    Array2::from_shape_vec((basis.len(), dim), flat).unwrap_or_else(|_| Array2::zeros((0, dim)))
+}
+
+/// The nearest centre.
+fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
     let mut best = (0, f32::INFINITY);
     for (label, centre) in codebook.centres.chunks_exact(codebook.dim()).enumerate() {
         let distance = row.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum();
@@ -149,7 +196,7 @@ fn nearest(codebook: &Codebook, row: &[f32]) -> (usize, f32) {
             best = (label, distance);
         }
     }
-    best
+    best.0
 }
 
 /// At most `most` patches, normalised to length 1, spread evenly over all photos.
@@ -253,7 +300,21 @@ mod tests {
         let one = fit(&mut spool(), count).unwrap();
         assert_eq!(one, fit(&mut spool(), count).unwrap());
         assert_eq!((one.codebook.k, one.codebook.dim()), (4, 6));
-        assert!(one.codebook.spread > 0.0);
+        assert!(one.codebook.variance > 0.0);
+    }
+
+    #[test]
+    fn the_variance_is_that_between_the_centres() {
+        // Two clusters along x with a standard deviation of 0.1; what happens along y doesn't matter.
+        let codebook = Codebook {
+            centres: vec![0.0, 0.5, 1.0, 0.5],
+            k: 2,
+            variance: 1.0,
+        };
+        let rows = vec![-0.1, 0.0, 0.1, 1.0, 0.9, 0.0, 1.1, 1.0];
+        let sample = Array2::from_shape_vec((4, 2), rows).unwrap();
+        let found = variance(&codebook, sample.view(), &[0, 0, 1, 1]);
+        assert!((found - 0.01).abs() < 1e-6, "{found}");
     }
 
     #[test]
