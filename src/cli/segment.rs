@@ -29,7 +29,7 @@ pub struct SegmentArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Clusters")]
 pub struct ClusterArgs {
-    /// Find this many parts instead of classes, or auto: from 2 to 12, by silhouette
+    /// Find this many parts instead of classes, or auto: 3 to 12, by silhouette
     #[arg(long, value_name = "K", value_parser = cluster_count, conflicts_with = "head")]
     pub clusters: Option<ClusterCount>,
     /// Use clusters saved by --save-codebook

@@ -361,7 +361,7 @@ fn auto_chooses_a_number_and_says_it() {
     .expect_code(0);
     let report = json(&run);
     let k: usize = report["clusters"].as_str().unwrap().parse().unwrap();
-    assert!((2..=12).contains(&k));
+    assert!((3..=12).contains(&k));
     let shown = report["classes"].as_array().unwrap().len();
     assert!((2..=k).contains(&shown), "{shown} of {k}");
     run.expect_stderr(&format!("{k} clusters"));
