@@ -1,6 +1,9 @@
-//! The guided filter with a colour guide (He, Sun and Tang, 2013): within a window a map is taken to be linear in the
-//! photo's colour, so that its edges become the photo's. In the fast form (He and Sun, 2015) the linear coefficients
-//! are found on a reduced grid of cells, and applied to the photo at its full resolution.
+//! Detail for a coarse map from a photo in colour, after the guided filter of He, Sun and Tang (2013): within a window
+//! the map is taken to be linear in the photo's colour. In the filter's fast form (He and Sun, 2015) the coefficients
+//! are found on a reduced grid of cells and applied to the photo at its full resolution.
+//!
+//! The filter also smooths whatever the photo does not explain, which thin things do not survive. So what it would
+//! smooth away is put back: a map plus its detail is `map + filtered - smoothed`.
 
 use image::RgbImage;
 use rayon::prelude::*;
@@ -16,11 +19,11 @@ pub struct Recipe {
     pub cells: usize,
     /// Reach of a window from its middle, in cells.
     pub radius: usize,
-    /// Variance of colours (0 to 1) below which a window counts as flat, where the map is only smoothed.
+    /// Variance of colours (0 to 1) below which a window counts as flat, and adds no detail.
     pub epsilon: f32,
 }
 
-/// `map = a . colour + b`, with `a` first.
+/// `a . colour + b`, with `a` first.
 pub type Linear = [f32; 4];
 
 /// A photo as the guide, on a grid of cells.
@@ -83,7 +86,8 @@ impl Guide {
         })
     }
 
-    /// For each cell, the mean coefficients of all windows that hold it, for a map over the cells.
+    /// For each cell, what gives the map (over the cells) with its detail at a pixel of the photo: the mean
+    /// coefficients of all windows that hold the cell, and the map less its smoothed self.
     pub fn coefficients(&self, map: &[f32]) -> Vec<Linear> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);
@@ -101,9 +105,10 @@ impl Guide {
                 plane.push(value);
             }
         }
-        let planes = planes.map(|plane| mean(&plane));
+        let [r, g, b, rest] = planes.map(|plane| mean(&plane));
+        let smoothed = mean(&map_mean);
         (0..map.len())
-            .map(|i| std::array::from_fn(|c| planes[c][i]))
+            .map(|i| [r[i], g[i], b[i], rest[i] + (map[i] - smoothed[i])])
             .collect()
     }
 

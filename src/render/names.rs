@@ -292,12 +292,12 @@ mod tests {
     #[test]
     fn small_narrow_and_empty_regions_have_no_names() {
         // A stripe too narrow for the text, a speck, and nothing.
-        let map = map(200, 100, |x, y| match (x, y) {
+        let stripe = map(200, 100, |x, y| match (x, y) {
             (0..4, _) => 1,
             (190..195, 0..5) => 2,
             _ => NONE,
         });
-        assert_eq!(places(&map, |_| (40, 12)), []);
+        assert_eq!(places(&stripe, |_| (40, 12)), []);
         // As many regions as there are pixels.
         for (width, height) in [(1, 1), (1, 9), (9, 9)] {
             let alternating = map(width, height, |x, y| ((x + y) % 2) as u16);
