@@ -4,9 +4,9 @@
 //! components, which hold what k-means looks for (Ding and He, 2004) without the noise of the others. Everything random
 //! comes from fixed seeds: the same photos give the same clusters.
 //!
-//! [`ClusterCount::Auto`] takes the number with the best silhouette, but at least three: two clusters nearly always
-//! have the best one of all, since nothing in these features is as distinct as a photo's subject and its ground, which
-//! says nothing about the parts of either. (BIC is of no use here: neighbouring patches are much alike, so that a
+//! [`ClusterCount::Auto`] goes by the silhouette, from three clusters on: two nearly always have the best one of all,
+//! since nothing in these features is as distinct as a photo's subject and its ground, which says nothing about the
+//! parts of either. Of numbers that separate about equally well the largest is taken, which says the most. (BIC is of no use here: neighbouring patches are much alike, so that a
 //! likelihood that counts each of them asks for ever more clusters.)
 
 use linfa::DatasetBase;
@@ -29,6 +29,8 @@ const COMPONENTS: usize = 64;
 const JUDGED: usize = 2_048;
 /// The numbers of clusters that [`ClusterCount::Auto`] tries.
 const TRIED: std::ops::RangeInclusive<usize> = 3..=12;
+/// Silhouettes from this part of the best one on are about as good.
+const ABOUT: f64 = 0.9;
 /// Starts of k-means; the best end is kept.
 const STARTS: usize = 4;
 /// Rounds of k-means at most.
@@ -39,7 +41,7 @@ const ROUNDS: u64 = 100;
 pub enum ClusterCount {
     /// This many.
     Exactly(usize),
-    /// As many, from 3 to 12, as separate the patches best by their silhouettes.
+    /// As many, from 3 to 12, as still separate the patches about as well as any, by their silhouettes.
     Auto,
 }
 
@@ -104,7 +106,9 @@ impl Space {
     }
 
     fn project(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
-        (&rows - &self.mean).dot(&self.components.t())
+        let projected = (&rows - &self.mean).dot(&self.components.t());
+        // Rows are read as slices.
+        projected.as_standard_layout().into_owned()
     }
 
     /// From clusters in this space to those of tokens; distances differ by what all clusters share.
@@ -125,8 +129,7 @@ impl Space {
 fn best(sample: ArrayView2<'_, f32>) -> Result<(Codebook, Vec<(usize, f64)>)> {
     let judged = thin(sample, JUDGED);
     let distances = Distances::between(judged.view());
-    let mut silhouettes = Vec::new();
-    let mut best: Option<(f64, Codebook)> = None;
+    let mut tried = Vec::new();
     for k in TRIED.filter(|&k| k <= sample.nrows()) {
         let codebook = k_means(sample, k)?;
         let labels: Vec<usize> = judged
@@ -134,13 +137,13 @@ fn best(sample: ArrayView2<'_, f32>) -> Result<(Codebook, Vec<(usize, f64)>)> {
             .into_iter()
             .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
             .collect();
-        let silhouette = distances.silhouette(&labels);
-        silhouettes.push((k, silhouette));
-        if best.as_ref().is_none_or(|(top, _)| silhouette > *top) {
-            best = Some((silhouette, codebook));
-        }
+        tried.push((distances.silhouette(&labels), codebook));
     }
-    match best {
+    let silhouettes = tried.iter().map(|(s, codebook)| (codebook.k, *s)).collect();
+    let best = tried.iter().map(|(s, _)| *s).fold(f64::MIN, f64::max);
+    // Where even the best is below 0, nothing is about as good.
+    let is_good = |s: f64| s == best || s >= ABOUT * best.max(0.0);
+    match tried.into_iter().rfind(|(s, _)| is_good(*s)) {
         Some((_, codebook)) => Ok((codebook, silhouettes)),
         None => Err(Error::Usage(
             "--clusters: there is nothing to cluster".into(),

@@ -251,11 +251,22 @@ mod tests {
             .pixels()
             .map(|p| (0.5 * f32::from(p[0]) - 0.25 * f32::from(p[2])) / 255.0 + 0.1)
             .collect();
-        for (linear, pixel) in guide.coefficients(&map).iter().zip(photo.pixels()) {
-            let at = |c: usize| linear[c] * f32::from(pixel[c]) / 255.0;
-            let value = at(0) + at(1) + at(2) + linear[3];
-            let expected = (0.5 * f32::from(pixel[0]) - 0.25 * f32::from(pixel[2])) / 255.0 + 0.1;
-            assert!((value - expected).abs() < 0.02, "{value} {expected}");
+        for linear in guide.coefficients(&map) {
+            for (found, expected) in linear.iter().zip([0.5, 0.0, -0.25]) {
+                assert!((found - expected).abs() < 0.02, "{linear:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_flat_photo_adds_nothing() {
+        let photo = RgbImage::from_pixel(20, 16, Rgb([90, 120, 30]));
+        let guide = Guide::new(&photo, (20, 16), 3, 1e-4).unwrap();
+        let map: Vec<f32> = (0..320).map(|i| (i * 37 % 11) as f32).collect();
+        for (linear, value) in guide.coefficients(&map).iter().zip(&map) {
+            let color = [90.0, 120.0, 30.0].map(|v: f32| v / 255.0);
+            let found = (0..3).map(|c| linear[c] * color[c]).sum::<f32>() + linear[3];
+            assert!((found - value).abs() < 1e-3, "{found} {value}");
         }
     }
 }

