@@ -30,7 +30,7 @@ const JUDGED: usize = 2_048;
 /// The numbers of clusters that [`ClusterCount::Auto`] tries.
 const TRIED: std::ops::RangeInclusive<usize> = 3..=12;
 /// Silhouettes from this part of the best one on are about as good.
-const ABOUT: f64 = 0.9;
+const ABOUT: f64 = 0.95;
 /// Starts of k-means; the best end is kept.
 const STARTS: usize = 4;
 /// Rounds of k-means at most.

@@ -253,7 +253,7 @@ mod tests {
             .collect();
         for linear in guide.coefficients(&map) {
             for (found, expected) in linear.iter().zip([0.5, 0.0, -0.25]) {
-                assert!((found - expected).abs() < 0.02, "{linear:?}");
+                assert!((found - expected).abs() < 0.03, "{linear:?}");
             }
         }
     }
