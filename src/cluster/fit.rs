@@ -6,8 +6,9 @@
 //!
 //! [`ClusterCount::Auto`] goes by the silhouette, from three clusters on: two nearly always have the best one of all,
 //! since nothing in these features is as distinct as a photo's subject and its ground, which says nothing about the
-//! parts of either. Of numbers that separate about equally well the largest is taken, which says the most. (BIC is of no use here: neighbouring patches are much alike, so that a
-//! likelihood that counts each of them asks for ever more clusters.)
+//! parts of either. Of numbers that separate about equally well the largest is taken, which says the most. BIC is of
+//! no use here: neighbouring patches are much alike, so that a likelihood that counts each of them asks for ever more
+//! clusters.
 
 use linfa::DatasetBase;
 use linfa::prelude::{Fit, ParamGuard};

@@ -160,7 +160,7 @@ pub(super) fn exp(x: f32) -> f32 {
         0.009_618_13,
         0.055_504_11,
         0.240_226_5,
-        0.693_147_2,
+        std::f32::consts::LN_2,
         1.0,
     ];
     let fraction = series.iter().fold(0.0, |sum: f32, term| sum * rest + term);
