@@ -100,6 +100,7 @@ const EXAMPLES: &str = "\
 Examples:
   dino segment photo.jpg --outline
   dino segment street/ --classes person,car --save masks
+  dino segment cup.jpg --clusters 3 --refine --save masks
   dino segment -r holiday/ --clusters auto --save-codebook holiday.safetensors
   dino segment next-year/ --codebook holiday.safetensors --classes 2 --save masks";
 
