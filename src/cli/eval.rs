@@ -85,6 +85,9 @@ pub struct EvalArgs {
         help_heading = "Model"
     )]
     pub tta: Tta,
+    /// Fit borders to the photo's own edges first
+    #[arg(long, help_heading = "Model")]
+    pub refine: bool,
     #[command(flatten)]
     pub run: RunArgs,
     /// Write all figures as JSON, or - for stdout

@@ -41,12 +41,29 @@ pub struct PredictArgs {
     /// How far a window of --slide moves, as a share of its side
     #[arg(long, value_name = "SHARE", default_value = "0.667", value_parser = share, requires = "slide", help_heading = "Model")]
     pub stride: f64,
+    /// Fit borders to the photo's own edges
+    #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
+    pub refine: bool,
+    /// Leave borders as the patches give them
+    #[arg(long, overrides_with = "refine", help_heading = "Model")]
+    pub no_refine: bool,
 }
 
 fn share(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if (0.1..=1.0).contains(&value) => Ok(value),
         _ => Err("expected a number from 0.1 to 1, such as 0.5".into()),
+    }
+}
+
+impl PredictArgs {
+    /// Whether to fit borders to the photo: as asked, else the command's `default`.
+    pub fn refines(&self, default: bool) -> bool {
+        match (self.refine, self.no_refine) {
+            (true, _) => true,
+            (_, true) => false,
+            _ => default,
+        }
     }
 }
 

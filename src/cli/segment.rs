@@ -29,7 +29,7 @@ pub struct SegmentArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Clusters")]
 pub struct ClusterArgs {
-    /// Find this many parts instead of classes, or auto: from 2 to 12, by silhouette
+    /// Find this many parts instead of classes, or auto: 3 to 12, by silhouette
     #[arg(long, value_name = "K", value_parser = cluster_count, conflicts_with = "head")]
     pub clusters: Option<ClusterCount>,
     /// Use clusters saved by --save-codebook
@@ -100,6 +100,7 @@ const EXAMPLES: &str = "\
 Examples:
   dino segment photo.jpg --outline
   dino segment street/ --classes person,car --save masks
+  dino segment cup.jpg --clusters 3 --refine --save masks
   dino segment -r holiday/ --clusters auto --save-codebook holiday.safetensors
   dino segment next-year/ --codebook holiday.safetensors --classes 2 --save masks";
 

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::cluster::Codebook;
+use crate::cluster::{Codebook, LEAST_VARIANCE};
 use crate::error::Result;
 use crate::fitfile::{self, FitFile, Kind, Named};
 
@@ -35,7 +35,7 @@ pub fn to_bytes(info: &CodebookInfo, codebook: &Codebook) -> Result<Vec<u8>> {
     let centres: Vec<f64> = codebook.centres.iter().map(|&v| f64::from(v)).collect();
     let tensors = [
         Named::new("centres", vec![codebook.k, codebook.dim()], &centres),
-        Named::new("spread", vec![1], &[f64::from(codebook.spread)]),
+        Named::new("variance", vec![1], &[f64::from(codebook.variance)]),
     ];
     fitfile::to_bytes(KIND, info, &tensors)
 }
@@ -51,21 +51,21 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(CodebookInfo, Codebook), String> {
     }
     let shape = file.shape("centres")?;
     let centres = file.read("centres", 2)?;
-    let spread = file.read("spread", 1)?;
+    let variance = file.read("variance", 1)?;
     if !(1..=MOST).contains(&shape[0]) || centres.is_empty() {
         return Err(format!(
             "its centres are {shape:?}, expected 1 to {MOST} rows"
         ));
     }
-    if spread.len() != 1 || spread[0] < 0.0 {
+    if variance.len() != 1 || !(LEAST_VARIANCE..=4.0).contains(&(variance[0] as f32)) {
         return Err(format!(
-            "its spread is {spread:?}, expected one number that is not negative"
+            "its variance is {variance:?}, expected one number above 0 and at most 4"
         ));
     }
     let codebook = Codebook {
         centres: centres.iter().map(|&v| v as f32).collect(),
         k: shape[0],
-        spread: spread[0] as f32,
+        variance: variance[0] as f32,
     };
     match codebook.centres.iter().all(|v| v.abs() <= 2.0) {
         true => Ok((info, codebook)),
@@ -89,7 +89,7 @@ mod tests {
         let codebook = Codebook {
             centres: vec![0.5, 0.25, -0.125, 0.1, 0.2, 0.3],
             k: 2,
-            spread: 0.7,
+            variance: 0.7,
         };
         (info, codebook)
     }
@@ -116,7 +116,9 @@ mod tests {
         assert!(refused(&|info, _| info.format = 2).contains("format 2"));
         assert!(refused(&|_, book| book.centres[1] = f32::NAN).contains("finite"));
         assert!(refused(&|_, book| book.centres[1] = 1e30).contains("length 1"));
-        assert!(refused(&|_, book| book.spread = -1.0).contains("spread"));
+        for variance in [-1.0, 0.0, 5.0] {
+            assert!(refused(&|_, book| book.variance = variance).contains("variance"));
+        }
         let basis = br#"not safetensors at all"#;
         assert!(from_bytes(basis).unwrap_err().contains("--save-codebook"));
     }

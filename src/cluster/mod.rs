@@ -22,13 +22,13 @@ pub struct Codebook {
     pub centres: Vec<f32>,
     /// Clusters.
     pub k: usize,
-    /// Mean squared distance of the fitted patches from their centres.
-    pub spread: f32,
+    /// Mean variance of the fitted patches around their centres along one direction in the space that the centres
+    /// span; above 0.
+    pub variance: f32,
 }
 
-/// Distances are felt in units of this part of [`Codebook::spread`]: a centre that is farther (squared) by all of
-/// the spread is `e^-8` times as likely. It scales confidences and moves no border.
-const SHARPNESS: f32 = 8.0;
+/// What [`Codebook::variance`] is where patches lie on their centres, so that scores stay finite.
+pub(crate) const LEAST_VARIANCE: f32 = 1e-6;
 
 impl Codebook {
     /// Width of a token.
@@ -36,15 +36,16 @@ impl Codebook {
         self.centres.len() / self.k
     }
 
-    /// Scores of the tokens `[rows * cols, D]` of one photo: the negative squared distance to each centre, in units
-    /// that make a softmax over them a soft assignment.
+    /// Scores of the tokens `[rows * cols, D]` of one photo: `-d^2 / (2 variance)` for the distance `d` to each
+    /// centre. A softmax over them gives the posterior probabilities of a mixture of equally frequent Gaussians around
+    /// the centres. Only directions in which the centres differ tell them apart, so only the variance there counts.
     ///
     /// The part of a distance that all clusters share is left out, so scores are linear in a normalised token:
     /// sampling scores between patches equals scoring what lies between their features.
     pub fn scores(&self, tokens: &[f32], grid: Grid) -> Scores {
         let (dim, k) = (self.dim(), self.k);
         assert_eq!(tokens.len(), grid.len() * dim, "tokens are rows * cols x D");
-        let scale = SHARPNESS / self.spread.max(f32::MIN_POSITIVE.sqrt());
+        let scale = 0.5 / self.variance;
         let offsets: Vec<f32> = self
             .centres
             .chunks_exact(dim)
@@ -83,14 +84,14 @@ mod tests {
         let codebook = Codebook {
             centres: vec![0.9, 0.0, 0.0, 0.8],
             k: 2,
-            spread: 0.5,
+            variance: 0.25,
         };
         let grid = Grid { rows: 1, cols: 3 };
         let scores = codebook.scores(&[30.0, 1.0, 0.1, 0.2, 0.0, 0.0], grid);
         assert!(scores.values[0] > scores.values[1]);
         assert!(scores.values[3] > scores.values[2]);
         // Differences of scores are differences of squared distances: -0.8^2 + 0.9^2 for the empty token.
-        let difference = (scores.values[5] - scores.values[4]) * 0.5 / SHARPNESS;
+        let difference = (scores.values[5] - scores.values[4]) * 2.0 * 0.25;
         assert!((difference - (0.81 - 0.64)).abs() < 1e-6, "{difference}");
     }
 }

@@ -10,7 +10,7 @@ use dino::output::{
     write_picture, write_png,
 };
 use dino::postprocess::segment::{label, mean_with_mirrored};
-use dino::postprocess::{Area, LabelMap};
+use dino::postprocess::{Area, LabelMap, refine};
 use dino::preprocess::Geometry;
 use dino::render::segment::{SegmentLook, confidence, picture};
 use dino::stopwatch::Stopwatch;
@@ -96,6 +96,9 @@ pub fn extensions(args: &SegmentArgs) -> Vec<&'static str> {
 
 const CONFIDENCE: &str = "confidence.png";
 
+/// Whether borders are fitted to the photo without a word about it.
+const REFINE: bool = false;
+
 fn extension(format: LabelFormat) -> &'static str {
     match format {
         LabelFormat::Ids => "ids.png",
@@ -137,7 +140,10 @@ impl Painter<'_> {
         scores: &Scores,
         mut watch: Stopwatch,
     ) -> Result<()> {
-        let mut map = watch.time("label", || label(scores, geometry, &[]));
+        let mut map = match self.args.predict.refines(REFINE) {
+            true => watch.time("refine", || refine::label(scores, geometry, photo))?,
+            false => watch.time("label", || label(scores, geometry, &[])),
+        };
         if let Some(kept) = &self.kept {
             map.keep(kept);
         }

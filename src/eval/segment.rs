@@ -60,12 +60,42 @@ impl<'a> MaskJudge<'a> {
         let map = label_at(scores, &x, &y, &[]);
         let rows = mask.ids.chunks_exact(mask.width).step_by(stride);
         let labels = rows.flat_map(|row| row.iter().step_by(stride));
+        self.add(confusion, labels, &map);
+        map
+    }
+
+    /// Counts one image whose labels are known already, at the photo's pixels; they are brought to those of the label.
+    pub fn count_map(&self, confusion: &mut Confusion, mask: &Mask, map: &LabelMap) -> LabelMap {
+        let place =
+            |at: usize, of: usize, side: usize| (((2 * at + 1) * side) / (2 * of)).min(side - 1);
+        let columns: Vec<usize> = (0..mask.width)
+            .map(|x| place(x, mask.width, map.width))
+            .collect();
+        let rows = (0..mask.height).map(|y| place(y, mask.height, map.height) * map.width);
+        let places: Vec<usize> = rows
+            .flat_map(|row| columns.iter().map(move |column| row + column))
+            .collect();
+        let map = LabelMap {
+            width: mask.width,
+            height: mask.height,
+            ids: places.iter().map(|&at| map.ids[at]).collect(),
+            confidence: places.iter().map(|&at| map.confidence[at]).collect(),
+        };
+        self.add(confusion, mask.ids.iter(), &map);
+        map
+    }
+
+    fn add<'b>(
+        &self,
+        confusion: &mut Confusion,
+        labels: impl Iterator<Item = &'b u16>,
+        map: &LabelMap,
+    ) {
         confusion.add(
             labels
                 .zip(&map.ids)
                 .filter_map(|(&id, &class)| Some((id, self.judge(id, class)?))),
         );
-        map
     }
 
     /// The id that a predicted class counts as where the label has `id`; none where the label does not count.
@@ -130,6 +160,21 @@ mod tests {
             (confusion.row(0), confusion.row(1)),
             (&[3u64, 1, 0][..], &[0u64, 3, 0][..])
         );
+        // A map of another size is looked up where the label's pixels lie.
+        let mut twice = Confusion::new(2);
+        let large = LabelMap {
+            width: 8,
+            height: 4,
+            ids: map
+                .ids
+                .chunks(4)
+                .flat_map(|row| [row, row].concat())
+                .flat_map(|id| [id; 2])
+                .collect(),
+            confidence: vec![1.0; 32],
+        };
+        assert_eq!(judge.count_map(&mut twice, &mask, &large).ids, map.ids);
+        assert_eq!(twice, confusion);
         let mut quick = Confusion::new(2);
         judge.count(&mut quick, &mask, &scores, &geometry, 2);
         assert_eq!(quick.total(), 2);

@@ -80,7 +80,8 @@ mod tests {
             .map(|a| (a.id, a.pixels, a.confidence))
             .collect();
         assert_eq!(found, [(2, 3, 0.75), (5, 2, 0.5), (0, 1, 1.0)]);
-        assert_eq!(areas.iter().map(|a| a.share).sum::<f64>(), 1.0);
+        let whole: f64 = areas.iter().map(|a| a.share).sum();
+        assert!((whole - 1.0).abs() < 1e-12);
     }
 
     #[test]

@@ -3,6 +3,8 @@
 pub mod areas;
 pub mod camera;
 pub mod depth;
+pub mod guided;
+pub mod refine;
 pub mod sample;
 pub mod segment;
 

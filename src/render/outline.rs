@@ -14,24 +14,38 @@ pub fn outline(
     color_of: impl Fn(u16) -> [u8; 3] + Sync,
 ) {
     let LabelMap { width, height, .. } = *map;
-    let is_border = |x: usize, y: usize, id: u16| {
-        let near =
-            |place: usize, side: usize| place.saturating_sub(reach)..(place + reach + 1).min(side);
-        let row = &map.ids[y * width..][..width];
-        row[near(x, width)].iter().any(|&other| other != id)
-            || near(y, height).any(|y| map.ids[y * width + x] != id)
-    };
+    let row = |y: usize| &map.ids[y * width..][..width];
     picture
         .par_chunks_exact_mut(3 * width)
         .enumerate()
-        .for_each(|(y, line)| {
-            for (x, rgb) in line.chunks_exact_mut(3).enumerate() {
-                let id = map.ids[y * width + x];
-                if id != NONE && is_border(x, y, id) {
+        .for_each_init(
+            || vec![false; width],
+            |border, (y, line)| {
+                let own = row(y);
+                border.fill(false);
+                // Whole rows against each other, which the compiler does many pixels at a time.
+                let mark = |border: &mut [bool], own: &[u16], other: &[u16]| {
+                    for ((border, own), other) in border.iter_mut().zip(own).zip(other) {
+                        *border |= own != other;
+                    }
+                };
+                for other in y.saturating_sub(reach)..(y + reach + 1).min(height) {
+                    mark(border, own, row(other));
+                }
+                for shift in 1..=reach.min(width - 1) {
+                    mark(border, own, &own[shift..]);
+                    mark(&mut border[shift..], &own[shift..], own);
+                }
+                for ((rgb, &id), _) in line
+                    .chunks_exact_mut(3)
+                    .zip(own)
+                    .zip(border.iter())
+                    .filter(|((_, id), border)| **border && **id != NONE)
+                {
                     rgb.copy_from_slice(&color_of(id));
                 }
-            }
-        });
+            },
+        );
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use ab_glyph::{FontRef, PxScale};
-use image::{Rgb, RgbImage};
+use image::{GrayImage, Luma, Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
 use imageproc::rect::Rect;
 
@@ -44,7 +44,7 @@ impl TextStyle {
     pub fn margin(&self) -> u32 {
         match self.backing {
             Backing::None => 0,
-            Backing::Halo(_) => (self.size / 12.0).round().max(1.0) as u32,
+            Backing::Halo(_) => halo_margin(self.size),
             Backing::Box(_) => (self.size / 5.0).round().max(2.0) as u32,
         }
     }
@@ -61,16 +61,7 @@ pub fn draw_text(canvas: &mut RgbImage, (x, y): (i32, i32), text: &str, style: &
     let margin = style.margin() as i32;
     match style.backing {
         Backing::None => {}
-        Backing::Halo(color) => {
-            for dy in -margin..=margin {
-                for dx in -margin..=margin {
-                    // A round rim; the corners of the square would show on large letters.
-                    if (dx, dy) != (0, 0) && dx * dx + dy * dy <= margin * margin + margin {
-                        draw_text_mut(canvas, color, x + dx, y + dy, scale, &*FONT, text);
-                    }
-                }
-            }
-        }
+        Backing::Halo(color) => draw_halo(canvas, (x, y), text, style.size, color),
         Backing::Box(color) => {
             let (width, height) = measure(text, style.size);
             // Letters fill a line box unevenly: half the margin above and below looks like the whole at the sides.
@@ -80,6 +71,57 @@ pub fn draw_text(canvas: &mut RgbImage, (x, y): (i32, i32), text: &str, style: &
         }
     }
     draw_text_mut(canvas, style.color, x, y, scale, &*FONT, text);
+}
+
+/// Draws the rim: the letters' coverage, grown by a disc. A square's corners would show on large letters.
+fn draw_halo(canvas: &mut RgbImage, (x, y): (i32, i32), text: &str, size: f32, color: Rgb<u8>) {
+    let margin = halo_margin(size);
+    let (width, height) = measure(text, size);
+    // Letters may hang over their line box a little.
+    let edge = 2 * margin;
+    let (width, height) = (width + 2 * edge, height + 2 * edge);
+    let mut letters = GrayImage::new(width, height);
+    let scale = PxScale::from(size);
+    let inset = edge as i32;
+    draw_text_mut(&mut letters, Luma([255]), inset, inset, scale, &*FONT, text);
+    let (stride, reach) = (width as usize, margin as usize);
+    let mut grown = vec![0u8; letters.len()];
+    for dy in 0..=2 * reach {
+        for dx in 0..=2 * reach {
+            let (far_x, far_y) = (dx.abs_diff(reach), dy.abs_diff(reach));
+            if far_x * far_x + far_y * far_y > reach * reach + reach {
+                continue;
+            }
+            // The edge is wide enough that what wraps around a line's end is empty.
+            let shift = dy * stride + dx;
+            let middle = reach * stride + reach;
+            let shifted = letters.as_raw()[shift..].iter();
+            let targets = grown[middle..].iter_mut();
+            targets
+                .zip(shifted)
+                .for_each(|(to, from)| *to = (*to).max(*from));
+        }
+    }
+    for (i, &cover) in grown.iter().enumerate().filter(|(_, cover)| **cover > 0) {
+        let at = (
+            i64::from(x) + (i % stride) as i64 - i64::from(edge),
+            i64::from(y) + (i / stride) as i64 - i64::from(edge),
+        );
+        let (Ok(x), Ok(y)) = (u32::try_from(at.0), u32::try_from(at.1)) else {
+            continue;
+        };
+        if let Some(pixel) = canvas.get_pixel_mut_checked(x, y) {
+            let mix = |below: u8, above: u8| {
+                let (below, above, cover) = (u32::from(below), u32::from(above), u32::from(cover));
+                ((below * (255 - cover) + above * cover + 127) / 255) as u8
+            };
+            *pixel = Rgb(std::array::from_fn(|c| mix(pixel.0[c], color.0[c])));
+        }
+    }
+}
+
+fn halo_margin(size: f32) -> u32 {
+    (size / 12.0).round().max(1.0) as u32
 }
 
 /// Black or white, whichever is easier to read on `ground`.

@@ -244,6 +244,32 @@ fn the_picture_is_as_wished() {
 }
 
 #[test]
+fn borders_are_fitted_to_the_photo_on_request() {
+    let folder = tempdir().unwrap();
+    let photo = sample("coffee.png");
+    let original = picture(&photo);
+    // How much the photo changes across the borders of the map.
+    let contrast = |out: &str, more: &[&str]| {
+        let args = [text(&photo), "-o", out, "--mask-only", "--no-legend"];
+        let args = [&args[..], &["--clusters", "3"], more].concat();
+        clusters(folder.path(), &args).expect_code(0);
+        let map = picture(folder.path().join(out));
+        let (mut sum, mut count) = (0u64, 0u64);
+        for (x, y, color) in map.enumerate_pixels().filter(|(x, ..)| *x > 0) {
+            if map.get_pixel(x - 1, y) != color {
+                let (a, b) = (original.get_pixel(x - 1, y), original.get_pixel(x, y));
+                sum += (0..3).map(|c| u64::from(a[c].abs_diff(b[c]))).sum::<u64>();
+                count += 1;
+            }
+        }
+        sum as f64 / count as f64
+    };
+    let plain = contrast("plain.png", &["--no-refine"]);
+    let fitted = contrast("fitted.png", &["--no-refine", "--refine"]);
+    assert!(fitted > 2.0 * plain, "{fitted} against {plain}");
+}
+
+#[test]
 fn classes_are_kept_by_name() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
@@ -362,7 +388,7 @@ fn auto_chooses_a_number_and_says_it() {
     .expect_code(0);
     let report = json(&run);
     let k: usize = report["clusters"].as_str().unwrap().parse().unwrap();
-    assert!((2..=12).contains(&k));
+    assert!((3..=12).contains(&k));
     let shown = report["classes"].as_array().unwrap().len();
     assert!((2..=k).contains(&shown), "{shown} of {k}");
     run.expect_stderr(&format!("{k} clusters"));

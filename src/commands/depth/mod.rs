@@ -15,12 +15,13 @@ use dino::head::{Bins, HeadMeta, Task};
 use dino::inputs::decode;
 use dino::output::Job;
 use dino::pca::Sampler;
-use dino::postprocess::{DepthMap, depth};
+use dino::postprocess::{DepthMap, depth, refine};
 use dino::preprocess::Geometry;
 use dino::render::Range;
 use dino::spool::Spool;
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
+use image::RgbImage;
 
 use crate::cli::{DepthArgs, RangeRule};
 use crate::commands::predict::{self, Draw, Prediction, Request, Which};
@@ -75,6 +76,17 @@ struct Drawer<'a> {
     waiting: Vec<Waiting>,
 }
 
+/// Whether borders are fitted to the photo if nothing is said about it.
+const REFINE: bool = false;
+
+/// Brings a map to the photo, fitted to its edges where the photo is given.
+fn upsample(map: &DepthMap, geometry: &Geometry, photo: Option<&RgbImage>) -> Result<DepthMap> {
+    match photo {
+        Some(photo) => refine::depth(map, geometry, photo),
+        None => Ok(map.to_photo(geometry)),
+    }
+}
+
 /// A photo between the passes.
 struct Waiting {
     job: Job,
@@ -90,7 +102,9 @@ impl Draw for Drawer<'_> {
         let meta = &prediction.head.meta;
         let mut watch = prediction.watch.clone();
         let map = watch.time("read out", || read_out(&prediction))?;
-        let full = watch.time("upsample", || map.to_photo(prediction.geometry));
+        let refines = self.args.predict.refines(REFINE);
+        let photo = refines.then_some(prediction.photo);
+        let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
         let range = match self.args.look.range {
             RangeRule::Global => {
                 self.keep(&prediction, &map, &full, watch)?;
@@ -140,15 +154,19 @@ impl Draw for Drawer<'_> {
                     depth,
                     deviation,
                 };
-                let full = one.watch.time("upsample", || map.to_photo(&one.geometry));
                 let limits = self.args.predict.input.limits();
-                let photo = match files.wants_photo() {
+                let refines = self.args.predict.refines(REFINE);
+                let photo = match files.wants_photo() || refines {
                     true => Some(
                         one.watch
                             .time("decode", || decode(&one.job.source, &limits))?,
                     ),
                     false => None,
                 };
+                let guide = photo.as_ref().filter(|_| refines).map(|photo| &photo.rgb);
+                let full = one
+                    .watch
+                    .time("upsample", || upsample(&map, &one.geometry, guide))?;
                 files.write(Measured {
                     job: &one.job,
                     photo: photo.as_ref().map(|photo| &photo.rgb),

@@ -6,6 +6,7 @@ use dino::data::{LabelKind, labels};
 use dino::eval::{DepthErrors, Judge};
 use dino::head::Task;
 use dino::postprocess::depth::read_out;
+use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
 use dino::train::validate::at_label;
 use dino::{Error, Result};
@@ -46,11 +47,15 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         let truth = labels::read_depth(&judged.pair.label, labels.depth_scale)?;
         let size = (truth.width, truth.height);
         let geometry = at_label(&judged.scored.geometry, size);
-        let mut map = read_out(&judged.scored.scores, &centres, *upsample).to_photo(&geometry);
+        let mut map = read_out(&judged.scored.scores, &centres, *upsample);
         if let Some(mirrored) = &judged.scored.mirrored {
-            let mirrored = read_out(mirrored, &centres, *upsample).to_photo(&geometry);
-            map = map.mean_with_mirrored(&mirrored);
+            map = map.mean_with_mirrored(&read_out(mirrored, &centres, *upsample));
         }
+        let map = match common.refine {
+            true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
+                .resize(size.0, size.1),
+            false => map.to_photo(&geometry),
+        };
         let errors = judge
             .errors(&map.depth, &truth.metres, size)
             .ok_or_else(|| {

@@ -6,6 +6,7 @@ use dino::data::{LabelKind, SetLabels, Taxonomy};
 use dino::eval::{Confusion, MaskJudge};
 use dino::head::{Class, Head, Task};
 use dino::output::write_atomic;
+use dino::postprocess::refine;
 use dino::postprocess::segment::mean_with_mirrored;
 use dino::render::matrix;
 use dino::{Error, Result};
@@ -50,7 +51,10 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             None => scores,
         };
         let mut own = Confusion::new(meaning.allowed.len());
-        let map = judge.count(&mut own, &mask, &scores, &geometry, 1);
+        let map = match common.refine {
+            true => judge.count_map(&mut own, &mask, &refine::label(&scores, &geometry, &photo)?),
+            false => judge.count(&mut own, &mask, &scores, &geometry, 1),
+        };
         if own.total() == 0 {
             return Err(Error::file(
                 &judged.pair.label,
