@@ -87,7 +87,7 @@ fn exp2<const FMA: bool>(x: f32) -> f32 {
     p = mul_add::<FMA>(p, f, 1.333_355_8e-3);
     p = mul_add::<FMA>(p, f, 9.618_129e-3);
     p = mul_add::<FMA>(p, f, 5.550_411e-2);
-    p = mul_add::<FMA>(p, f, 2.402_265_1e-1);
+    p = mul_add::<FMA>(p, f, 2.402_265e-1);
     p = mul_add::<FMA>(p, f, 6.931_472e-1);
     p = mul_add::<FMA>(p, f, 1.0);
     let exponent = rounded.to_bits() << 23;

@@ -246,6 +246,9 @@ pub struct RecipeArgs {
     /// Share of the photos for validation
     #[arg(long, default_value = "0.15", value_name = "S", value_parser = share)]
     pub val_fraction: f64,
+    /// At the end train again on all photos, those for validation too; the figures that are kept are of the first head
+    #[arg(long)]
+    pub refit: bool,
     /// Photos of each DATA to validate on after each round; the last validation takes all
     #[arg(long, default_value = "100", value_name = "N")]
     pub val_photos: usize,

@@ -136,7 +136,7 @@ fn median(mut values: Vec<f64>) -> f64 {
     let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
     let lower = below.iter().copied().max_by(f64::total_cmp);
     match lower {
-        Some(lower) if values.len() % 2 == 0 => (lower + upper) / 2.0,
+        Some(lower) if values.len().is_multiple_of(2) => (lower + upper) / 2.0,
         _ => upper,
     }
 }

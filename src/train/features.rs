@@ -120,7 +120,12 @@ impl FeatureCache {
         let mut cls = Vec::new();
         let mut found: Option<(Geometry, usize)> = None;
         for file in &files {
-            let (photo, grid, dim, own) = read_head(file).ok()?;
+            let Start {
+                photo,
+                grid,
+                dim,
+                cls: own,
+            } = read_start(file).ok()?;
             let geometry = Geometry::new(photo, view.size, self.recipe.patch_size);
             if geometry.grid() != grid || found.is_some_and(|other| other != (geometry, dim)) {
                 return None;
@@ -342,8 +347,16 @@ impl Frame {
     }
 }
 
-/// Photo size, grid, token width and cls token of a file whose length is right.
-fn read_head(path: &Path) -> io::Result<((u32, u32), Grid, usize, Vec<f32>)> {
+/// What stands before the patch tokens.
+struct Start {
+    photo: (u32, u32),
+    grid: Grid,
+    dim: usize,
+    cls: Vec<f32>,
+}
+
+/// The start of a file whose length is right.
+fn read_start(path: &Path) -> io::Result<Start> {
     let mut file = File::open(path)?;
     let mut header = [0u8; HEADER];
     file.read_exact(&mut header)?;
@@ -370,5 +383,10 @@ fn read_head(path: &Path) -> io::Result<((u32, u32), Grid, usize, Vec<f32>)> {
         .chunks_exact(2)
         .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
         .collect();
-    Ok(((word(2), word(3)), grid, dim, cls.to_f32_vec()))
+    Ok(Start {
+        photo: (word(2), word(3)),
+        grid,
+        dim,
+        cls: cls.to_f32_vec(),
+    })
 }

@@ -140,6 +140,7 @@ impl Inputs {
     }
 
     /// The standardised inputs of a mini-batch, `[patches of all samples, width]`, with `dropout` seeded by `seed`.
+    #[allow(clippy::too_many_arguments)]
     pub fn fill(
         &self,
         samples: &Samples,

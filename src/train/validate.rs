@@ -69,6 +69,11 @@ impl Validation {
         self.sets.iter().all(|(_, frames)| frames.is_empty())
     }
 
+    /// Photos in all.
+    pub fn photos(&self) -> usize {
+        self.sets.iter().map(|(_, frames)| frames.len()).sum()
+    }
+
     /// Names and values of all figures, the most telling first: over all sets, and with several also of each
     /// (`miou:street`).
     ///

@@ -45,12 +45,25 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let labels = &args.labels;
     let range = (labels.min_depth as f32, labels.max_depth as f32);
-    let (mut train, mut val) = (Vec::new(), Vec::new());
+    let (mut train, mut val, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for set in sets {
+        all.push([&set.train[..], &set.val].concat());
         train.push(set.train);
         val.push((set.name, set.val));
     }
-    let samples = Samples::depth(train, labels.depth_scale, range, &mut report)?;
+    let learn = write::Learn {
+        samples: Samples::depth(train, labels.depth_scale, range, &mut report)?,
+        // What fails has been reported.
+        all: match common.recipe.refit {
+            true => Some(Samples::depth(
+                all,
+                labels.depth_scale,
+                range,
+                &mut Report::default(),
+            )?),
+            false => None,
+        },
+    };
     let bins = Bins {
         spacing: args.spacing.into(),
         min: args.range.0,
@@ -59,6 +72,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     };
     let centres = bins.centres();
     let setup = write::Setup {
+        blocks,
         task: Task::Depth {
             bins,
             unit: "m".into(),
@@ -95,7 +109,5 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         label_sets: Vec::new(),
         data,
     };
-    write::train(
-        common, &model, &blocks, inputs, &samples, setup, &report, console,
-    )
+    write::train(common, &model, inputs, learn, setup, &report, console)
 }

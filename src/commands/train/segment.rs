@@ -57,13 +57,22 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let inputs = prepare::inputs(common, &model, &blocks, false);
     let mut report = Report::default();
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
-    let (mut train, mut val) = (Vec::new(), Vec::new());
+    let (mut train, mut val, mut all) = (Vec::new(), Vec::new(), Vec::new());
     for (set, meaning) in sets.into_iter().zip(&meanings) {
+        all.push(([&set.train[..], &set.val].concat(), meaning));
         train.push((set.train, meaning));
         val.push((meaning.name.clone(), set.val));
     }
-    let samples = Samples::segment(train, args.ignore, &mut report)?;
+    let learn = write::Learn {
+        samples: Samples::segment(train, args.ignore, &mut report)?,
+        // What fails has been reported.
+        all: match common.recipe.refit {
+            true => Some(Samples::segment(all, args.ignore, &mut Report::default())?),
+            false => None,
+        },
+    };
     let setup = write::Setup {
+        blocks,
         objective: Objective::Segment(
             SegmentLoss {
                 smoothing: args.smoothing as f32,
@@ -94,9 +103,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         task: Task::Segment { classes },
         data: credits,
     };
-    write::train(
-        common, &model, &blocks, inputs, &samples, setup, &report, console,
-    )
+    write::train(common, &model, inputs, learn, setup, &report, console)
 }
 
 /// The classes, what the ids of each set mean, and the sets, split.

@@ -27,6 +27,8 @@ const STRIDE: usize = 3;
 pub struct Setup {
     /// What the head predicts.
     pub task: Task,
+    /// Blocks whose tokens are read.
+    pub blocks: Vec<usize>,
     /// What is minimised.
     pub objective: Objective,
     /// How patches are drawn.
@@ -43,6 +45,14 @@ pub struct Setup {
     pub label_sets: Vec<LabelSet>,
     /// Data sets for the metadata.
     pub data: Vec<String>,
+}
+
+/// What is learnt from.
+pub struct Learn {
+    /// Without the photos for validation.
+    pub samples: Samples,
+    /// With them, for `--refit`.
+    pub all: Option<Samples>,
 }
 
 /// Refuses to replace a head unasked.
@@ -66,13 +76,13 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
 pub fn train(
     args: &TrainArgs,
     model: &Model,
-    blocks: &[usize],
     inputs: Inputs,
-    samples: &Samples,
+    learn: Learn,
     setup: Setup,
     report: &Report,
     console: &Console,
 ) -> Result<u8> {
+    let samples = &learn.samples;
     if samples.is_empty() {
         // The reasons come first.
         report.finish(console);
@@ -88,6 +98,7 @@ pub fn train(
     };
     if args.force {
         remove(&saved.path)?;
+        remove(&beside("refit.checkpoint"))?;
     }
     console.note(format_args!(
         "{} patches of {} views to learn from",
@@ -100,6 +111,7 @@ pub fn train(
         validation,
         label_sets,
         data,
+        blocks: setup_blocks,
         ..
     } = setup;
     let judge_by = recipe.judge_by.clone();
@@ -122,12 +134,36 @@ pub fn train(
         ),
     })?;
     let best = state.best.as_ref().unwrap_or(&state.network);
-    let (hidden, output) = best.fold(&state.standard);
+    let (mut hidden, mut output) = best.fold(&state.standard);
     let mut figures = Figures::new();
+    let mut judged_on = "validation".to_owned();
     if !validation.is_empty() {
         let head = CachedHead::new(&inputs, (hidden.clone(), output.clone()));
         figures = validation.figures(&head, Effort::FULL)?;
         say(state.history.best, &figures, console);
+        judged_on = format!("{} photos kept out", validation.photos());
+    }
+    if let Some(all) = &learn.all
+        && !validation.is_empty()
+    {
+        judged_on.push_str(" of a first training of the same recipe");
+        console.note("once more, on all photos");
+        let again = Training {
+            samples: all,
+            objective: training.objective.clone(),
+            recipe: Recipe {
+                patience: 0,
+                ..training.recipe.clone()
+            },
+            saved: Some(Saved {
+                path: beside("refit.checkpoint"),
+                digest: digest::sha256(format!("{} {}", saved.digest, all.digest()).as_bytes()),
+            }),
+            ..training
+        };
+        let state = again.run(console, |_, _| Ok(Figures::new()))?;
+        let last = state.average.as_ref().unwrap_or(&state.network);
+        (hidden, output) = last.fold(&state.standard);
     }
     let head = Head {
         meta: HeadMeta {
@@ -136,7 +172,7 @@ pub fn train(
             task,
             backbone: model.record.name.clone(),
             fingerprint: model.record.fingerprint.clone(),
-            blocks: blocks.to_vec(),
+            blocks: setup_blocks,
             norm: args.norm,
             cls: inputs.cls,
             input: InputRecipe {
@@ -152,7 +188,7 @@ pub fn train(
             metrics: figures
                 .into_iter()
                 .map(|(name, value)| Metric {
-                    data: "validation".into(),
+                    data: judged_on.clone(),
                     name,
                     value,
                 })
@@ -166,6 +202,7 @@ pub fn train(
     draw_history(&state.history, &judge_by, &beside("curve.png"))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
     remove(&saved.path)?;
+    remove(&beside("refit.checkpoint"))?;
     console.out_path(&args.output)?;
     report.finish(console);
     Ok(report.exit_code())
