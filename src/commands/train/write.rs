@@ -133,14 +133,19 @@ pub fn train(
             quick,
         ),
     })?;
-    let best = state.best.as_ref().unwrap_or(&state.network);
+    // A second training ends with its last round, so it is the last round of the first that tells how good it is.
+    let last = state.average.as_ref().unwrap_or(&state.network);
+    let (best, round) = match &state.best {
+        Some(best) if learn.all.is_none() => (best, state.history.best),
+        _ => (last, state.history.epochs.len()),
+    };
     let (mut hidden, mut output) = best.fold(&state.standard);
     let mut figures = Figures::new();
     let mut judged_on = "validation".to_owned();
     if !validation.is_empty() {
         let head = CachedHead::new(&inputs, (hidden.clone(), output.clone()));
         figures = validation.figures(&head, Effort::FULL)?;
-        say(state.history.best, &figures, console);
+        say(round, &figures, console);
         judged_on = format!("{} photos kept out", validation.photos());
     }
     if let Some(all) = &learn.all
