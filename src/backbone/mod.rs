@@ -1,8 +1,9 @@
 //! DINO Vision Transformers: pixels in, patch tokens out. Knows tensors, never files or flags.
 //!
 //! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
-//! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one transformer block, [`fused`] and
-//! [`lanes`] its operations on a CPU, and [`pos_embed`] the interpolation of position embeddings.
+//! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
+//! transformer block, `fused` and `lanes` its operations on a CPU, and [`pos_embed`] the interpolation of position
+//! embeddings.
 
 pub mod block;
 pub mod checkpoint;

@@ -85,9 +85,12 @@ pub struct EvalArgs {
         help_heading = "Model"
     )]
     pub tta: Tta,
-    /// Fit borders to the photo's own edges first
-    #[arg(long, help_heading = "Model")]
+    /// Fit borders to the photo's own edges first [default: as `dino depth` and `dino segment` do]
+    #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
     pub refine: bool,
+    /// Leave borders as the patches give them
+    #[arg(long, overrides_with = "refine", help_heading = "Model")]
+    pub no_refine: bool,
     #[command(flatten)]
     pub run: RunArgs,
     /// Write all figures as JSON, or - for stdout
@@ -97,6 +100,17 @@ pub struct EvalArgs {
     /// earlier report are replaced
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
     pub output: Option<PathBuf>,
+}
+
+impl EvalArgs {
+    /// Whether to fit borders to the photo: as asked, else the command's `default`.
+    pub fn refines(&self, default: bool) -> bool {
+        match (self.refine, self.no_refine) {
+            (true, _) => true,
+            (_, true) => false,
+            _ => default,
+        }
+    }
 }
 
 /// Values of `--part`.

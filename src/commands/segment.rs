@@ -97,7 +97,7 @@ pub fn extensions(args: &SegmentArgs) -> Vec<&'static str> {
 const CONFIDENCE: &str = "confidence.png";
 
 /// Whether borders are fitted to the photo without a word about it.
-const REFINE: bool = false;
+pub const REFINE: bool = true;
 
 fn extension(format: LabelFormat) -> &'static str {
     match format {

@@ -3,11 +3,20 @@
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 
-/// Name and bytes.
-const FILES: &[(&str, &[u8])] = &[];
+/// Names and bytes.
+const FILES: &[(&str, &[u8])] = &[
+    (
+        "everyday",
+        include_bytes!("../../heads/everyday.safetensors"),
+    ),
+    ("indoor", include_bytes!("../../heads/indoor.safetensors")),
+    ("objects", include_bytes!("../../heads/objects.safetensors")),
+    ("rooms", include_bytes!("../../heads/rooms.safetensors")),
+    ("street", include_bytes!("../../heads/street.safetensors")),
+];
 
 /// Heads that are taken before others for their task, best first.
-pub const RANKING: &[&str] = &["indoor-mlp", "indoor", "everyday"];
+pub const RANKING: &[&str] = &["indoor", "everyday"];
 
 /// All of them.
 pub fn all() -> impl Iterator<Item = (&'static str, Result<Head>)> {
@@ -24,9 +33,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_builtin_head_reads_and_carries_its_name() {
+    fn every_builtin_head_reads_and_says_where_it_comes_from() {
         for (name, head) in all() {
-            assert_eq!(head.unwrap().meta.name, name);
+            let meta = head.unwrap().meta;
+            assert_eq!(meta.name, name);
+            let training = meta.training.unwrap();
+            assert!(training.command.starts_with("dino train "), "{name}");
+            assert!(
+                !training.data.is_empty() && !meta.metrics.is_empty(),
+                "{name}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_is_ranked_is_there() {
+        for name in RANKING {
+            assert!(FILES.iter().any(|(other, _)| other == name), "{name}");
         }
     }
 }

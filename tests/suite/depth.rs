@@ -71,6 +71,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
                 size: "112".into(),
                 padding: "center".into(),
             },
+            label_sets: Vec::new(),
             training: None,
             metrics: Vec::new(),
         },

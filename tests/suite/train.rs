@@ -251,7 +251,7 @@ fn bad_data_gets_a_sentence() {
             &[&quick[..], &["--force"], more].concat(),
         )
     };
-    run("nowhere", "segment", &[])
+    run("nowhere", "segment", &["--classes", "toy/classes.json"])
         .expect_code(1)
         .expect_stderr("nowhere");
     run("toy", "depth", &[])

@@ -77,7 +77,7 @@ struct Drawer<'a> {
 }
 
 /// Whether borders are fitted to the photo if nothing is said about it.
-const REFINE: bool = false;
+pub const REFINE: bool = false;
 
 /// Brings a map to the photo, fitted to its edges where the photo is given.
 fn upsample(map: &DepthMap, geometry: &Geometry, photo: Option<&RgbImage>) -> Result<DepthMap> {

@@ -51,7 +51,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         if let Some(mirrored) = &judged.scored.mirrored {
             map = map.mean_with_mirrored(&read_out(mirrored, &centres, *upsample));
         }
-        let map = match common.refine {
+        let map = match common.refines(crate::commands::depth::REFINE) {
             true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                 .resize(size.0, size.1),
             false => map.to_photo(&geometry),
