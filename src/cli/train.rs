@@ -167,10 +167,6 @@ pub struct TrainArgs {
         help_heading = "Model"
     )]
     pub size: SizeRule,
-    /// How a photo's sides become multiples of a patch when the head is used: center (a margin) or none (stretched a
-    /// little, which leaves no stripes at the picture's edges). For training there is always a margin
-    #[arg(long, default_value = "center", value_name = "HOW", value_parser = ["center", "none"], help_heading = "Model")]
-    pub padding: String,
     /// Blocks whose tokens are read, from 0 [default: four, evenly spread]
     #[arg(
         long,

@@ -56,6 +56,46 @@ pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize) -> DepthMap {
     }
 }
 
+/// Reads out the scores of a photo's input, and of its mirror image where there is one, whose map is mirrored back and
+/// averaged in.
+///
+/// Patches that are partly padding read too near or too far, and would be stripes along the picture's edges; their
+/// neighbours inside stand in for them.
+pub fn read_out_photo(
+    scores: &Scores,
+    mirrored: Option<&Scores>,
+    geometry: &Geometry,
+    centres: &[f32],
+    upsample: usize,
+) -> DepthMap {
+    let read = |scores: &Scores| read_out(&without_padding(scores, geometry), centres, upsample);
+    let map = read(scores);
+    match mirrored {
+        Some(mirrored) => map.mean_with_mirrored(&read(mirrored)),
+        None => map,
+    }
+}
+
+/// Replaces the scores of patches at padded edges by those of their inner neighbours. Where one side of an axis is
+/// padded both are taken for it, so that a mirrored input is treated alike.
+fn without_padding(scores: &Scores, geometry: &Geometry) -> Scores {
+    let mut scores = scores.clone();
+    let (rows, cols, k) = (scores.grid.rows, scores.grid.cols, scores.k);
+    if geometry.padded.0 > geometry.resized.0 && cols > 2 {
+        for row in scores.values.chunks_exact_mut(cols * k) {
+            row.copy_within(k..2 * k, 0);
+            row.copy_within((cols - 2) * k..(cols - 1) * k, (cols - 1) * k);
+        }
+    }
+    if geometry.padded.1 > geometry.resized.1 && rows > 2 {
+        let line = cols * k;
+        scores.values.copy_within(line..2 * line, 0);
+        let last = (rows - 2) * line..(rows - 1) * line;
+        scores.values.copy_within(last, (rows - 1) * line);
+    }
+    scores
+}
+
 /// Mean and standard deviation of the bin centres under the scores of one pixel.
 fn expectation(scores: &[f32], centres: &[f32]) -> (f32, f32) {
     let (mut sum, mut first, mut second) = (0f32, 0f32, 0f32);
@@ -172,6 +212,42 @@ mod tests {
         };
         let map = read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 1);
         assert!((map.depth[0] - 3.0).abs() < 1e-3 && map.deviation[0] < 0.02);
+    }
+
+    #[test]
+    fn patches_in_the_padding_are_replaced_on_padded_axes_only() {
+        let scores = Scores {
+            values: (0..12).map(|v| v as f32).collect(),
+            k: 1,
+            grid: Grid { rows: 3, cols: 4 },
+        };
+        let wide = Geometry {
+            photo: (50, 42),
+            resized: (50, 42),
+            padded: (56, 42),
+            pad_left: 3,
+            pad_top: 0,
+            patch_size: 14,
+            reduced: false,
+        };
+        let filled = without_padding(&scores, &wide);
+        assert_eq!(
+            filled.values,
+            [1., 1., 2., 2., 5., 5., 6., 6., 9., 9., 10., 10.]
+        );
+        let tall = Geometry {
+            resized: (56, 40),
+            pad_left: 0,
+            ..wide
+        };
+        let filled = without_padding(&scores, &tall);
+        assert_eq!(filled.values, [4., 5., 6., 7.].repeat(3));
+        let whole = Geometry {
+            resized: (56, 42),
+            pad_left: 0,
+            ..wide
+        };
+        assert_eq!(without_padding(&scores, &whole), scores);
     }
 
     #[test]

@@ -216,11 +216,13 @@ impl Drawer<'_> {
 fn read_out(prediction: &Prediction<'_>) -> Result<DepthMap> {
     let (bins, upsample) = readout_of(&prediction.head.meta)?;
     let centres = bins.centres();
-    let map = depth::read_out(prediction.scores, &centres, upsample);
-    Ok(match prediction.mirrored {
-        Some(mirrored) => map.mean_with_mirrored(&depth::read_out(mirrored, &centres, upsample)),
-        None => map,
-    })
+    Ok(depth::read_out_photo(
+        prediction.scores,
+        prediction.mirrored,
+        prediction.geometry,
+        &centres,
+        upsample,
+    ))
 }
 
 /// How a head for depth is read out: its bins, and how finely.

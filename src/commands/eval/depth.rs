@@ -5,7 +5,7 @@ use dino::console::Console;
 use dino::data::{LabelKind, labels};
 use dino::eval::{DepthErrors, Judge};
 use dino::head::Task;
-use dino::postprocess::depth::read_out;
+use dino::postprocess::depth::read_out_photo;
 use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
 use dino::train::validate::at_label;
@@ -47,10 +47,13 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         let truth = labels::read_depth(&judged.pair.label, labels.depth_scale)?;
         let size = (truth.width, truth.height);
         let geometry = at_label(&judged.scored.geometry, size);
-        let mut map = read_out(&judged.scored.scores, &centres, *upsample);
-        if let Some(mirrored) = &judged.scored.mirrored {
-            map = map.mean_with_mirrored(&read_out(mirrored, &centres, *upsample));
-        }
+        let map = read_out_photo(
+            &judged.scored.scores,
+            judged.scored.mirrored.as_ref(),
+            &judged.scored.geometry,
+            &centres,
+            *upsample,
+        );
         let map = match common.refines(crate::commands::depth::REFINE) {
             true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                 .resize(size.0, size.1),

@@ -182,7 +182,7 @@ pub fn train(
             cls: inputs.cls,
             input: InputRecipe {
                 size: args.size.to_string(),
-                padding: args.padding.clone(),
+                padding: "center".into(),
             },
             label_sets,
             training: Some(Origin {
