@@ -11,6 +11,7 @@ mod batch;
 mod cli_manners;
 mod depth;
 mod head_goldens;
+mod heads;
 mod models;
 mod numeric_goldens;
 mod pca;
