@@ -110,16 +110,15 @@ impl SetLabels {
         }
     }
 
-    /// What an id is called: the names of its classes.
+    /// What an id is called: as its first class, or nothing where it has none.
     pub fn name_of(&self, id: u16, classes: &[Class]) -> String {
         if self.background == Some(id) {
             return "background".to_owned();
         }
-        let names: Vec<&str> = self.allowed[usize::from(id)]
-            .iter()
-            .map(|&class| classes[usize::from(class)].name.as_str())
-            .collect();
-        names.join(" or ")
+        let first = self.allowed[usize::from(id)].first();
+        first.map_or_else(String::new, |&class| {
+            classes[usize::from(class)].name.clone()
+        })
     }
 
     /// Reads a mask and checks that its ids are known.
