@@ -3,10 +3,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use dino::preprocess::SizeRule;
 
 use super::train::DepthLabelArgs;
-use super::{RunArgs, Tta};
+use super::{HeadArgs, RunArgs};
 
 /// Judge a head on labelled photos
 ///
@@ -70,27 +69,8 @@ pub struct EvalArgs {
         hide_possible_values = true
     )]
     pub part: PartChoice,
-    /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
-    #[arg(long, value_name = "HEAD", help_heading = "Model")]
-    pub head: Option<String>,
-    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]
-    #[arg(long, value_name = "SIZE", help_heading = "Model")]
-    pub size: Option<SizeRule>,
-    /// Average with the mirrored photo
-    #[arg(
-        long,
-        value_enum,
-        default_value = "none",
-        value_name = "HOW",
-        help_heading = "Model"
-    )]
-    pub tta: Tta,
-    /// Fit borders to the photo's own edges first [default: as `dino depth` and `dino segment` do]
-    #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
-    pub refine: bool,
-    /// Leave borders as the patches give them
-    #[arg(long, overrides_with = "refine", help_heading = "Model")]
-    pub no_refine: bool,
+    #[command(flatten)]
+    pub head: HeadArgs,
     #[command(flatten)]
     pub run: RunArgs,
     /// Write all figures as JSON, or - for stdout
@@ -100,17 +80,6 @@ pub struct EvalArgs {
     /// earlier report are replaced
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
     pub output: Option<PathBuf>,
-}
-
-impl EvalArgs {
-    /// Whether to fit borders to the photo: as asked, else the command's `default`.
-    pub fn refines(&self, default: bool) -> bool {
-        match (self.refine, self.no_refine) {
-            (true, _) => true,
-            (_, true) => false,
-            _ => default,
-        }
-    }
 }
 
 /// Values of `--part`.

@@ -18,7 +18,7 @@ pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
-pub use predict::{PredictArgs, Tta};
+pub use predict::{HeadArgs, PredictArgs, Tta};
 pub use segment::{LabelFormat, SegmentArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};

@@ -14,21 +14,8 @@ pub struct PredictArgs {
     pub output: OutputArgs,
     #[command(flatten)]
     pub run: RunArgs,
-    /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
-    #[arg(long, value_name = "HEAD", help_heading = "Model")]
-    pub head: Option<String>,
-    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]
-    #[arg(long, value_name = "SIZE", help_heading = "Model")]
-    pub size: Option<SizeRule>,
-    /// Average with the mirrored photo: a little better, half as fast
-    #[arg(
-        long,
-        value_enum,
-        default_value = "none",
-        value_name = "HOW",
-        help_heading = "Model"
-    )]
-    pub tta: Tta,
+    #[command(flatten)]
+    pub head: HeadArgs,
     /// See a large photo through overlapping windows of the size that the head was trained for, not shrunk to it:
     /// finer, and as much slower as there are windows
     ///
@@ -41,6 +28,26 @@ pub struct PredictArgs {
     /// How far a window of --slide moves, as a share of its side
     #[arg(long, value_name = "SHARE", default_value = "0.667", value_parser = share, requires = "slide", help_heading = "Model")]
     pub stride: f64,
+}
+
+/// The head, and how it is used on a photo.
+#[derive(Debug, Args)]
+pub struct HeadArgs {
+    /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
+    #[arg(id = "head", long, value_name = "HEAD", help_heading = "Model")]
+    pub name: Option<String>,
+    /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]
+    #[arg(long, value_name = "SIZE", help_heading = "Model")]
+    pub size: Option<SizeRule>,
+    /// Average with the mirrored photo: a little better, half as fast
+    #[arg(
+        long,
+        value_enum,
+        default_value = "none",
+        value_name = "HOW",
+        help_heading = "Model"
+    )]
+    pub tta: Tta,
     /// Fit borders to the photo's own edges
     #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
     pub refine: bool,
@@ -49,14 +56,7 @@ pub struct PredictArgs {
     pub no_refine: bool,
 }
 
-fn share(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (0.1..=1.0).contains(&value) => Ok(value),
-        _ => Err("expected a number from 0.1 to 1, such as 0.5".into()),
-    }
-}
-
-impl PredictArgs {
+impl HeadArgs {
     /// Whether to fit borders to the photo: as asked, else the command's `default`.
     pub fn refines(&self, default: bool) -> bool {
         match (self.refine, self.no_refine) {
@@ -64,6 +64,13 @@ impl PredictArgs {
             (_, true) => false,
             _ => default,
         }
+    }
+}
+
+fn share(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=1.0).contains(&value) => Ok(value),
+        _ => Err("expected a number from 0.1 to 1, such as 0.5".into()),
     }
 }
 

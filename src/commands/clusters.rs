@@ -170,7 +170,7 @@ impl Run<'_> {
         let pipeline = Pipeline {
             backbone: &self.model.backbone,
             preprocessor: Preprocessor {
-                size: self.args.predict.size.unwrap_or(SIZE),
+                size: self.args.predict.head.size.unwrap_or(SIZE),
                 resample: Resample::Bicubic,
                 patch_size: self.model.backbone.config().patch_size,
                 padding: Padding::Center,
@@ -248,7 +248,7 @@ impl Run<'_> {
 /// Refuses before any work what could not be done.
 fn check_wishes(args: &SegmentArgs) -> Result<()> {
     let wants_head = [
-        ("--tta flip", args.predict.tta == Tta::Flip),
+        ("--tta flip", args.predict.head.tta == Tta::Flip),
         ("--slide", args.predict.slide),
     ];
     if let Some((flag, _)) = wants_head.iter().find(|(_, given)| *given) {

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
+use dino::head::Head;
 use dino::preprocess::Geometry;
 use dino::weights::{self, Event, Fetch, Record, Store};
 use dino::{Result, device, interrupt};
@@ -23,9 +24,18 @@ pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
     load_model(args, args.model.as_deref(), console)
 }
 
-/// As [`load`], but the backbone `name`, which a head asks for.
-pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<Model> {
-    load_model(args, Some(name), console)
+/// As [`load`], but the backbone that `head` reads unless another is named, which the head then refuses if it does not
+/// know it.
+pub fn load_for(args: &RunArgs, head: &Head, console: &Console) -> Result<Model> {
+    let name = args.model.as_deref().unwrap_or(&head.meta.backbone);
+    let model = load_model(args, Some(name), console)?;
+    head.check(
+        &model.record.name,
+        &model.record.fingerprint,
+        &model.backbone,
+    )?;
+    console.note(format_args!("head {}", head.meta.name));
+    Ok(model)
 }
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {

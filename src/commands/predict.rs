@@ -8,7 +8,7 @@ use dino::head::{Head, Scores};
 use dino::heads::Heads;
 use dino::output::{Job, Plan};
 use dino::pipeline::Pipeline;
-use dino::preprocess::{Geometry, Preprocessor, Resample};
+use dino::preprocess::Geometry;
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
 use dino::{Error, Result};
@@ -16,7 +16,7 @@ use image::RgbImage;
 
 use crate::cli::{PredictArgs, Tta};
 use crate::commands::model;
-use crate::commands::score::{Scored, at_once, by_windows, padding, trained_size, windows_of};
+use crate::commands::score::{Scored, at_once, by_windows, preprocessor, windows_of};
 
 /// One photo's scores on the way to its picture.
 pub struct Prediction<'a> {
@@ -101,7 +101,7 @@ pub fn run(
         }
     }
     let heads = Heads::at(Store::open()?.root());
-    let head = heads.choose(request.task, args.head.as_deref())?.head;
+    let head = heads.choose(request.task, args.head.name.as_deref())?.head;
     let mut report = Report::new(collected.failures);
     let any_missing = plan.jobs.iter().any(|job| !job.is_done());
     let (to_do, done): (Vec<&Job>, Vec<&Job>) =
@@ -128,31 +128,16 @@ fn predict(
     report: &mut Report,
     drawer: &mut impl Draw,
 ) -> Result<()> {
-    let model = model::load_named(
-        &args.run,
-        args.run.model.as_deref().unwrap_or(&head.meta.backbone),
-        console,
-    )?;
-    head.check(
-        &model.record.name,
-        &model.record.fingerprint,
-        &model.backbone,
-    )?;
-    console.note(format_args!("head {}", head.meta.name));
+    let model = model::load_for(&args.run, head, console)?;
     let slide = windows_of(args, head)?;
     let requests = head.meta.requests();
     let pipeline = Pipeline {
         backbone: &model.backbone,
-        preprocessor: Preprocessor {
-            size: args.size.map_or_else(|| trained_size(head), Ok)?,
-            resample: Resample::Bicubic,
-            patch_size: model.backbone.config().patch_size,
-            padding: padding(head)?,
-        },
+        preprocessor: preprocessor(&args.head, head, &model)?,
         requests: &requests,
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
-        mirror: args.tta == Tta::Flip,
+        mirror: args.head.tta == Tta::Flip,
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");

@@ -4,13 +4,14 @@ use dino::backbone::Features;
 use dino::console::Console;
 use dino::head::{Head, Scores};
 use dino::pipeline::{Extracted, Pipeline, Ready};
-use dino::preprocess::{Geometry, Padding, SizeRule};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use dino::slide::{Both, MOST_PATCHES, Slide};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
-use crate::cli::PredictArgs;
+use crate::cli::{HeadArgs, PredictArgs};
+use crate::commands::model::Model;
 
 /// A photo and its scores.
 pub struct Scored {
@@ -106,21 +107,31 @@ pub fn windows_of(args: &PredictArgs, head: &Head) -> Result<Option<Slide>> {
         ))),
         trained => Ok(Some(Slide {
             trained,
-            size: args.size,
+            size: args.head.size,
             stride: args.stride,
             fade: head.meta.task_name() == "depth",
         })),
     }
 }
 
+/// How photos are prepared for a head: at its own size unless another is asked for.
+pub fn preprocessor(args: &HeadArgs, head: &Head, model: &Model) -> Result<Preprocessor> {
+    Ok(Preprocessor {
+        size: args.size.map_or_else(|| trained_size(head), Ok)?,
+        resample: Resample::Bicubic,
+        patch_size: model.backbone.config().patch_size,
+        padding: padding(head)?,
+    })
+}
+
 /// The size that a head was trained for.
-pub fn trained_size(head: &Head) -> Result<SizeRule> {
+fn trained_size(head: &Head) -> Result<SizeRule> {
     let size = head.meta.input.size.parse();
     size.map_err(|why: String| contradiction(head, &why))
 }
 
 /// How a head's photos are brought to whole patches.
-pub fn padding(head: &Head) -> Result<Padding> {
+fn padding(head: &Head) -> Result<Padding> {
     let padding = head.meta.input.padding.parse();
     padding.map_err(|why: String| contradiction(head, &why))
 }

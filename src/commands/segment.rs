@@ -29,7 +29,9 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     }
     // Wrong names are found before any work is done.
     let heads = Heads::at(Store::open()?.root());
-    let head = heads.choose("segment", args.predict.head.as_deref())?.head;
+    let head = heads
+        .choose("segment", args.predict.head.name.as_deref())?
+        .head;
     let mut painter = Painter {
         args,
         console,
@@ -140,7 +142,7 @@ impl Painter<'_> {
         scores: &Scores,
         mut watch: Stopwatch,
     ) -> Result<()> {
-        let mut map = match self.args.predict.refines(REFINE) {
+        let mut map = match self.args.predict.head.refines(REFINE) {
             true => watch.time("refine", || refine::label(scores, geometry, photo))?,
             false => watch.time("label", || label(scores, geometry, &[])),
         };

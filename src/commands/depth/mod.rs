@@ -102,7 +102,7 @@ impl Draw for Drawer<'_> {
         let meta = &prediction.head.meta;
         let mut watch = prediction.watch.clone();
         let map = watch.time("read out", || read_out(&prediction))?;
-        let refines = self.args.predict.refines(REFINE);
+        let refines = self.args.predict.head.refines(REFINE);
         let photo = refines.then_some(prediction.photo);
         let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
         let range = match self.args.look.range {
@@ -155,7 +155,7 @@ impl Draw for Drawer<'_> {
                     deviation,
                 };
                 let limits = self.args.predict.input.limits();
-                let refines = self.args.predict.refines(REFINE);
+                let refines = self.args.predict.head.refines(REFINE);
                 let photo = match files.wants_photo() || refines {
                     true => Some(
                         one.watch

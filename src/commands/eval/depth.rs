@@ -54,7 +54,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             &centres,
             *upsample,
         );
-        let map = match common.refines(crate::commands::depth::REFINE) {
+        let map = match common.head.refines(crate::commands::depth::REFINE) {
             true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                 .resize(size.0, size.1),
             false => map.to_photo(&geometry),

@@ -11,7 +11,6 @@ use dino::head::Head;
 use dino::heads::{Found, Heads};
 use dino::inputs::{DecodeLimits, Source};
 use dino::pipeline::Pipeline;
-use dino::preprocess::{Preprocessor, Resample};
 use dino::weights::Store;
 use dino::{Error, Result};
 
@@ -35,7 +34,7 @@ struct Judged<'a> {
 
 /// The head that was asked for.
 fn head(args: &EvalArgs, task: &str) -> Result<Found> {
-    Heads::at(Store::open()?.root()).choose(task, args.head.as_deref())
+    Heads::at(Store::open()?.root()).choose(task, args.head.name.as_deref())
 }
 
 /// The pairs that were asked for.
@@ -72,29 +71,14 @@ fn each(
     console: &Console,
     mut judge: impl FnMut(Judged<'_>) -> Result<()>,
 ) -> Result<()> {
-    let model = model::load_named(
-        &args.run,
-        args.run.model.as_deref().unwrap_or(&head.meta.backbone),
-        console,
-    )?;
-    head.check(
-        &model.record.name,
-        &model.record.fingerprint,
-        &model.backbone,
-    )?;
-    console.note(format_args!("head {}", head.meta.name));
+    let model = model::load_for(&args.run, head, console)?;
     let pipeline = Pipeline {
         backbone: &model.backbone,
-        preprocessor: Preprocessor {
-            size: args.size.map_or_else(|| score::trained_size(head), Ok)?,
-            resample: Resample::Bicubic,
-            patch_size: model.backbone.config().patch_size,
-            padding: score::padding(head)?,
-        },
+        preprocessor: score::preprocessor(&args.head, head, &model)?,
         requests: &head.meta.requests(),
         limits: DecodeLimits::default(),
         batch_size: args.run.batch_size.get(),
-        mirror: args.tta == Tta::Flip,
+        mirror: args.head.tta == Tta::Flip,
     };
     let sources: Vec<Source> = pairs
         .iter()

@@ -51,7 +51,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             None => scores,
         };
         let mut own = Confusion::new(meaning.allowed.len());
-        let map = match common.refines(crate::commands::segment::REFINE) {
+        let map = match common.head.refines(crate::commands::segment::REFINE) {
             true => judge.count_map(&mut own, &mask, &refine::label(&scores, &geometry, &photo)?),
             false => judge.count(&mut own, &mask, &scores, &geometry, 1),
         };

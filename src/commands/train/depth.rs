@@ -30,14 +30,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let usual: Vec<f64> = parts.iter().map(|part| part.train.len() as f64).collect();
     let shares = prepare::parts(common, &names, &usual)?;
-    let data = if common.credit.is_empty() {
-        parts
-            .iter()
-            .map(|part| format!("{} ({} photos)", part.name, part.train.len()))
-            .collect()
-    } else {
-        common.credit.clone()
-    };
+    let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, true);

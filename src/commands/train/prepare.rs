@@ -70,6 +70,15 @@ pub fn announce(parts: &[Part], console: &Console) -> Result<()> {
     Ok(())
 }
 
+/// What the data is called in the head: as asked, else by its sets.
+pub fn credits(args: &TrainArgs, parts: &[Part]) -> Vec<String> {
+    if !args.credit.is_empty() {
+        return args.credit.clone();
+    }
+    let credit = |part: &Part| format!("{} ({} photos)", part.name, part.train.len());
+    parts.iter().map(credit).collect()
+}
+
 /// The blocks that were asked for, or four evenly spread ones.
 pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
     let depth = model.backbone.config().depth;

@@ -44,14 +44,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         shares.push(share);
     }
     prepare::announce(&parts, console)?;
-    let credits = if common.credit.is_empty() {
-        parts
-            .iter()
-            .map(|part| format!("{} ({} photos)", part.name, part.train.len()))
-            .collect()
-    } else {
-        common.credit.clone()
-    };
+    let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, false);
