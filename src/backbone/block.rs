@@ -1,4 +1,4 @@
-//! One transformer block: attention and feed-forward network, each a residual branch.
+//! One transformer block by candle's tensors, for GPUs: attention and feed-forward network, each a residual branch.
 //!
 //! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))`, names as in facebookresearch/dinov2.
 
@@ -7,7 +7,6 @@ use candle_nn::{LayerNorm, Linear, Module, ops};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::{BackboneConfig, Ffn};
-use crate::backbone::fused;
 
 /// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
 /// grows with the number of tokens, not with its square.
@@ -90,9 +89,6 @@ impl Scale {
 
     /// `x + gamma * (branch + bias)`.
     fn add(&self, x: &Tensor, branch: &Tensor) -> Result<Tensor> {
-        if fused::can(x) {
-            return fused::add_scaled(x, branch, &self.affine);
-        }
         let branch = branch.broadcast_add(&self.affine.get(0)?)?;
         x + branch.broadcast_mul(&self.affine.get(1)?)?
     }
@@ -109,11 +105,9 @@ fn product(x: &Tensor, linear: &Linear) -> Result<Tensor> {
 fn affine(x: &Tensor, linear: &Linear) -> Result<Tensor> {
     let out = product(x, linear)?;
     match linear.bias() {
-        Some(bias) if fused::can(&out) => fused::add_bias(&out, bias)?,
-        Some(bias) => return out.broadcast_add(bias),
-        None => (),
+        Some(bias) => out.broadcast_add(bias),
+        None => Ok(out),
     }
-    Ok(out)
 }
 
 #[derive(Debug, Clone)]
@@ -127,11 +121,7 @@ impl Attention {
     /// Without the bias of the last product, which [`Scale`] adds.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let qkv = affine(x, &self.qkv)?;
-        let x = match fused::can(&qkv) {
-            true => fused::attention(&qkv, self.heads)?,
-            false => self.attend(&qkv)?,
-        };
-        product(&x, &self.proj)
+        product(&self.attend(&qkv)?, &self.proj)
     }
 
     /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.
@@ -185,10 +175,6 @@ impl FeedForward {
             FeedForward::Mlp { fc1, .. } => {
                 let hidden = product(x, fc1)?;
                 match fc1.bias() {
-                    Some(bias) if fused::can(&hidden) => {
-                        fused::bias_gelu(&hidden, bias)?;
-                        hidden
-                    }
                     Some(bias) => hidden.broadcast_add(bias)?.gelu_erf()?,
                     None => hidden.gelu_erf()?,
                 }

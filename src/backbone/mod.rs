@@ -2,14 +2,13 @@
 //!
 //! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
 //! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
-//! transformer block, `fused` and `lanes` its operations on a CPU, and [`pos_embed`] the interpolation of position
+//! transformer block by tensors, `cpu` all of them by kernels of our own, and [`pos_embed`] the interpolation of position
 //! embeddings.
 
 pub mod block;
 pub mod checkpoint;
 pub mod config;
-mod fused;
-mod lanes;
+mod cpu;
 pub mod naming;
 pub mod pos_embed;
 pub mod variants;

@@ -12,6 +12,7 @@ use candle_nn::{LayerNorm, Module};
 use crate::backbone::block::{Block, Weights};
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::BackboneConfig;
+use crate::backbone::cpu;
 use crate::backbone::pos_embed;
 use crate::error::{Error, Result};
 
@@ -81,46 +82,100 @@ pub struct Backbone {
     pos_cls: Tensor,       // [1, 1, D]
     pos_patches: Vec<f32>, // [native, native, D]
     pos_cache: Mutex<HashMap<Grid, Tensor>>,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
+    executor: Executor,
     device: Device,
     dtype: DType,
 }
 
+/// What runs the blocks.
+#[derive(Debug)]
+enum Executor {
+    /// Kernels of our own, for `f32` on CPUs.
+    Cpu(Box<cpu::Network>),
+    /// candle's tensors, for GPUs and other number types.
+    Tensors { blocks: Vec<Block>, norm: LayerNorm },
+}
+
 impl Backbone {
-    /// Builds the network of `config` from a checkpoint that must hold exactly its tensors.
+    /// Builds the network of `config` from a checkpoint that must hold exactly its tensors. They are let go of one by
+    /// one, so that weights are not in memory twice.
     pub fn new(
         config: BackboneConfig,
-        checkpoint: &Checkpoint,
+        checkpoint: Checkpoint,
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
+        let on_cpu = matches!(device, Device::Cpu) && dtype == DType::F32;
+        Self::build(config, checkpoint, device, dtype, on_cpu)
+    }
+
+    /// As [`Backbone::new`], but by candle's tensors on every device: slower on a CPU, and the same numbers.
+    pub fn with_tensors(
+        config: BackboneConfig,
+        checkpoint: Checkpoint,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
+        Self::build(config, checkpoint, device, dtype, false)
+    }
+
+    fn build(
+        config: BackboneConfig,
+        mut checkpoint: Checkpoint,
+        device: &Device,
+        dtype: DType,
+        on_cpu: bool,
+    ) -> Result<Self> {
         checkpoint.validate(&config)?;
-        let weights = Weights::new(checkpoint, device, dtype);
         let d = config.dim;
         let native = config.native_grid * config.native_grid;
         // Interpolated in f32 whatever the dtype, as the reference does.
         let pos_embed = checkpoint.tensors["pos_embed"]
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?;
+        let weights = Weights::new(&checkpoint, device, dtype);
+        let patch_weight = weights
+            .get("patch_embed.proj.weight")?
+            .reshape((d, 3 * config.patch_size.pow(2)))?;
+        let patch_bias = weights.get("patch_embed.proj.bias")?;
+        let cls_token = weights.get("cls_token")?;
+        let registers = match config.registers {
+            0 => None,
+            _ => Some(weights.get("register_tokens")?),
+        };
+        let pos_cls = weights.get("pos_embed")?.narrow(1, 0, 1)?;
+        let executor = if on_cpu {
+            let take = |name: &str| -> Result<Vec<f32>> {
+                let Some(tensor) = checkpoint.tensors.remove(name) else {
+                    return Err(Error::Model(format!(
+                        "{}: no tensor {name}",
+                        checkpoint.origin
+                    )));
+                };
+                Ok(tensor
+                    .to_device(&Device::Cpu)?
+                    .to_dtype(DType::F32)?
+                    .flatten_all()?
+                    .to_vec1()?)
+            };
+            Executor::Cpu(Box::new(cpu::Network::new(config, take)?))
+        } else {
+            Executor::Tensors {
+                blocks: (0..config.depth)
+                    .map(|i| Block::new(&weights, i, &config))
+                    .collect::<Result<_, _>>()?,
+                norm: weights.layer_norm("norm", config.norm_eps)?,
+            }
+        };
         Ok(Self {
-            patch_weight: weights
-                .get("patch_embed.proj.weight")?
-                .reshape((d, 3 * config.patch_size.pow(2)))?,
-            patch_bias: weights.get("patch_embed.proj.bias")?,
-            cls_token: weights.get("cls_token")?,
-            registers: if config.registers > 0 {
-                Some(weights.get("register_tokens")?)
-            } else {
-                None
-            },
-            pos_cls: weights.get("pos_embed")?.narrow(1, 0, 1)?,
+            patch_weight,
+            patch_bias,
+            cls_token,
+            registers,
+            pos_cls,
             pos_patches: pos_embed.narrow(1, 1, native)?.flatten_all()?.to_vec1()?,
             pos_cache: Mutex::default(),
-            blocks: (0..config.depth)
-                .map(|i| Block::new(&weights, i, &config))
-                .collect::<Result<_, _>>()?,
-            norm: weights.layer_norm("norm", config.norm_eps)?,
+            executor,
             device: device.clone(),
             dtype,
             config,
@@ -148,20 +203,49 @@ impl Backbone {
             )));
         }
         let grid = self.grid_of(pixels)?;
-        let mut x = self.tokens(pixels, grid)?;
-        let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
-        for (index, block) in self.blocks.iter().enumerate().take(deepest + 1) {
-            x = block.forward(&x)?;
-            for (slot, request) in layers.iter_mut().zip(requests) {
-                if request.block == index {
-                    *slot = Some(self.layer(&x, *request)?);
+        let layers = match &self.executor {
+            Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests)?,
+            Executor::Tensors { blocks, norm } => {
+                let mut x = self.tokens(pixels, grid)?;
+                let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
+                for (index, block) in blocks.iter().enumerate().take(deepest + 1) {
+                    x = block.forward(&x)?;
+                    for (slot, request) in layers.iter_mut().zip(requests) {
+                        if request.block == index {
+                            *slot = Some(self.layer(&x, norm, *request)?);
+                        }
+                    }
                 }
+                layers.into_iter().flatten().collect()
             }
-        }
-        Ok(Features {
-            layers: layers.into_iter().flatten().collect(),
-            grid,
-        })
+        };
+        Ok(Features { layers, grid })
+    }
+
+    fn run_cpu(
+        &self,
+        network: &cpu::Network,
+        pixels: &Tensor,
+        grid: Grid,
+        requests: &[LayerRequest],
+    ) -> Result<Vec<LayerFeatures>> {
+        let b = pixels.dim(0)?;
+        let (d, registers) = (self.config.dim, self.config.registers);
+        let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+        let pixels: Vec<f32> = pixels.flatten_all()?.to_vec1()?;
+        let positions: Vec<f32> = self.position_embedding(grid)?.flatten_all()?.to_vec1()?;
+        let found = network.forward(&pixels, grid, &positions, requests);
+        let layer = |(tokens, &request): (cpu::Tokens, &LayerRequest)| {
+            let specials = Tensor::from_vec(tokens.specials, (b, 1 + registers, d), &Device::Cpu)?;
+            let patches = (b, grid.len(), d);
+            Ok(LayerFeatures {
+                request,
+                patch_tokens: Tensor::from_vec(tokens.patches, patches, &Device::Cpu)?,
+                cls_token: specials.narrow(1, 0, 1)?.squeeze(1)?,
+                registers: specials.narrow(1, 1, registers)?,
+            })
+        };
+        found.into_iter().zip(requests).map(layer).collect()
     }
 
     /// Patch tokens before position embedding: `[B, 3, H, W]` to `[B, rows * cols, D]`.
@@ -231,9 +315,9 @@ impl Backbone {
     }
 
     /// Splits the tokens `x` `[B, N, D]` after a block into their kinds.
-    fn layer(&self, x: &Tensor, request: LayerRequest) -> Result<LayerFeatures> {
+    fn layer(&self, x: &Tensor, norm: &LayerNorm, request: LayerRequest) -> Result<LayerFeatures> {
         let x = if request.norm {
-            self.norm.forward(x)?
+            norm.forward(x)?
         } else {
             x.clone()
         }

@@ -48,7 +48,7 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
     };
     let mut events = events(console);
     let loaded = weights::load(&store, name, fetch, &mut events)?;
-    let backbone = Backbone::new(loaded.variant.config, &loaded.checkpoint, &device, dtype)?;
+    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, &device, dtype)?;
     console.note(format_args!(
         "{} on {}",
         loaded.record.name,

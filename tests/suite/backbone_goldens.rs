@@ -53,7 +53,7 @@ fn backbone(name: &str, golden: &Golden) -> Backbone {
 
 fn backbone_with(config: BackboneConfig, golden: &Golden) -> Backbone {
     let checkpoint = Checkpoint::from_raw("golden", golden.under("weights.")).unwrap();
-    Backbone::new(config, &checkpoint, &Device::Cpu, DType::F32).unwrap()
+    Backbone::new(config, checkpoint, &Device::Cpu, DType::F32).unwrap()
 }
 
 /// The formula that stands for a photo in `backbone.py`.

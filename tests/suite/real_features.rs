@@ -25,7 +25,7 @@ fn features_of_real_photos_agree_with_transformers() {
     .unwrap();
     let backbone = Backbone::new(
         model.variant.config,
-        &model.checkpoint,
+        model.checkpoint,
         &Device::Cpu,
         DType::F32,
     )

@@ -1,0 +1,448 @@
+//! The forward pass on a CPU, in `f32`: everything a transformer block does, a panel of tokens at a time.
+//!
+//! A block has one place where panels need each other: attention reads the keys and values of all. So a pass is one
+//! parallel loop over panels a block. In it a panel's queries meet all keys, and without leaving the core's cache it
+//! goes on through the projection, the feed-forward network and both residuals to the next block's queries, keys and
+//! values. Nothing of the size of tokens x tokens exists, nor the wide layer of more than a panel.
+//!
+//! [`panel`] is how tokens lie in memory, [`simd`] the vector units, [`product`] the matrix products, [`attention`]
+//! and [`pointwise`] the rest. What is folded into the weights when they are packed: LayerScale into the last layer of
+//! each branch, the softmax's scale and base into the queries.
+
+mod attention;
+mod panel;
+mod pointwise;
+mod product;
+mod simd;
+#[cfg(test)]
+mod testing;
+
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::config::{BackboneConfig, Ffn};
+use super::vit::{Grid, LayerRequest};
+use attention::{Attend, KEYS, attention};
+use panel::{ROW, Span, WIDTH};
+use pointwise::{Norm, norm, swiglu};
+use product::{Finish, Packed, linear};
+use simd::{Isa, Line, flat, flat_mut};
+
+/// A network with its weights packed for this machine.
+#[derive(Debug)]
+pub struct Network {
+    config: BackboneConfig,
+    isa: Isa,
+    patch: Packed,
+    /// The cls token, with its position embedding, and the registers.
+    specials: Vec<Vec<f32>>,
+    blocks: Vec<Block>,
+    norm: Norm,
+}
+
+#[derive(Debug)]
+struct Block {
+    norm1: Norm,
+    qkv: Packed,
+    proj: Packed,
+    norm2: Norm,
+    first: Packed,
+    second: Packed,
+}
+
+/// The tokens of one requested layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Tokens {
+    /// `[B, 1 + registers, D]`.
+    pub specials: Vec<f32>,
+    /// `[B, rows * cols, D]`.
+    pub patches: Vec<f32>,
+}
+
+/// The vector unit that is used, as people call it.
+pub fn unit() -> &'static str {
+    Isa::best().name()
+}
+
+impl Network {
+    /// Packs the weights of `config`, each of which `take` hands over by its canonical name.
+    ///
+    /// # Errors
+    /// What `take` returns.
+    pub fn new<E>(
+        config: BackboneConfig,
+        take: impl FnMut(&str) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        Self::on(Isa::best(), config, take)
+    }
+
+    fn on<E>(
+        isa: Isa,
+        config: BackboneConfig,
+        mut take: impl FnMut(&str) -> Result<Vec<f32>, E>,
+    ) -> Result<Self, E> {
+        let dim = config.dim;
+        let mut layer = |name: &str, gamma: Option<&str>, scale: &dyn Fn(usize) -> f32| {
+            let gamma = gamma.map(&mut take).transpose()?;
+            let weight = take(&format!("{name}.weight"))?;
+            let bias = take(&format!("{name}.bias"))?;
+            let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
+            Ok(Packed::new(&weight, &bias, scale))
+        };
+        let head_dim = dim / config.heads;
+        let softmax = (head_dim as f64).powf(-0.5) * std::f64::consts::LOG2_E;
+        let queries = |row: usize| if row < dim { softmax as f32 } else { 1.0 };
+        let same = |_: usize| 1.0;
+        let (first, second) = match config.ffn {
+            Ffn::Mlp { .. } => ("mlp.fc1", "mlp.fc2"),
+            Ffn::SwiGlu { .. } => ("mlp.w12", "mlp.w3"),
+        };
+        let patch = layer("patch_embed.proj", None, &same)?;
+        let mut products = Vec::with_capacity(config.depth);
+        for index in 0..config.depth {
+            let at = |name: &str| format!("blocks.{index}.{name}");
+            let (ls1, ls2) = (at("ls1.gamma"), at("ls2.gamma"));
+            let gamma = |name| config.layer_scale.then_some(name);
+            products.push((
+                layer(&at("attn.qkv"), None, &queries)?,
+                layer(&at("attn.proj"), gamma(ls1.as_str()), &same)?,
+                layer(&at(first), None, &same)?,
+                layer(&at(second), gamma(ls2.as_str()), &same)?,
+            ));
+        }
+        let mut norm = |name: &str| {
+            Ok(Norm {
+                weight: take(&format!("{name}.weight"))?,
+                bias: take(&format!("{name}.bias"))?,
+                eps: config.norm_eps as f32,
+            })
+        };
+        let mut blocks = Vec::with_capacity(config.depth);
+        for (index, (qkv, proj, first, second)) in products.into_iter().enumerate() {
+            blocks.push(Block {
+                norm1: norm(&format!("blocks.{index}.norm1"))?,
+                qkv,
+                proj,
+                norm2: norm(&format!("blocks.{index}.norm2"))?,
+                first,
+                second,
+            });
+        }
+        let last = norm("norm")?;
+        let mut cls = take("cls_token")?;
+        let position = take("pos_embed")?;
+        cls.iter_mut().zip(&position).for_each(|(cls, p)| *cls += p);
+        let mut specials = vec![cls];
+        if config.registers > 0 {
+            let registers = take("register_tokens")?;
+            specials.extend(registers.chunks_exact(dim).map(<[f32]>::to_vec));
+        }
+        Ok(Self {
+            config,
+            isa,
+            patch,
+            specials,
+            blocks,
+            norm: last,
+        })
+    }
+
+    /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
+    /// `[rows * cols, D]`, and returns the tokens that `requests` ask for, in their order. The blocks after the
+    /// deepest of them are not run.
+    pub fn forward(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        requests: &[LayerRequest],
+    ) -> Vec<Tokens> {
+        let dim = self.config.dim;
+        let image = 3 * grid.len() * self.config.patch_size.pow(2);
+        let photos = pixels.len() / image;
+        let skip = self.specials.len();
+        let workers = rayon::current_num_threads();
+        let spans = panel::cut(skip + grid.len(), workers.div_ceil(photos.max(1)));
+        let panels = photos * spans.len();
+        let mut x = vec![Line::ZERO; panels * dim * ROW];
+        let mut qkv = vec![Line::ZERO; panels * 3 * dim * ROW];
+        let mut next = match self.blocks.len() {
+            1 => Vec::new(),
+            _ => qkv.clone(),
+        };
+        let mut found: Vec<Tokens> = requests
+            .iter()
+            .map(|_| Tokens {
+                specials: vec![0.0; photos * skip * dim],
+                patches: vec![0.0; photos * grid.len() * dim],
+            })
+            .collect();
+        let scratches: Vec<Mutex<Scratch>> = (0..workers)
+            .map(|_| Mutex::new(Scratch::new(&self.config)))
+            .collect();
+        let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Task<'_>, &mut Scratch) + Sync)| {
+            tasks.into_par_iter().with_max_len(1).for_each(|task| {
+                let own = rayon::current_thread_index().unwrap_or(0) % workers;
+                // Nothing can be wrong with a scratch, whatever became of who held it.
+                let mut scratch = scratches[own].lock().unwrap_or_else(|p| p.into_inner());
+                work(task, &mut scratch);
+            });
+        };
+
+        let tasks = tasks(&spans, &mut x, &mut qkv, &mut [], (dim, skip, grid.len()));
+        each(tasks, &|task, scratch| {
+            let pixels = &pixels[task.photo * image..][..image];
+            self.embed(pixels, grid, positions, task.span, task.x, scratch);
+            self.ask(0, task.x, task.qkv, task.span.lines, scratch);
+        });
+        let deepest = requests.iter().map(|request| request.block).max();
+        for index in 0..=deepest.unwrap_or(0).min(self.blocks.len() - 1) {
+            let mut wanted: Vec<(bool, &mut Tokens)> = requests
+                .iter()
+                .zip(&mut found)
+                .filter(|(request, _)| request.block == index)
+                .map(|(request, tokens)| (request.norm, tokens))
+                .collect();
+            let last = Some(index) == deepest;
+            let keys = &qkv;
+            let tasks = self::tasks(
+                &spans,
+                &mut x,
+                &mut next,
+                &mut wanted,
+                (dim, skip, grid.len()),
+            );
+            each(tasks, &|task, scratch| {
+                let photo = &keys[task.photo * spans.len() * 3 * dim * ROW..];
+                self.block(index, photo, &spans, task.panel, task.x, scratch);
+                for (normed, specials, patches) in task.wanted {
+                    self.hand_out(normed, task.x, task.span, specials, patches, scratch);
+                }
+                if !last {
+                    self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
+                }
+            });
+            std::mem::swap(&mut qkv, &mut next);
+        }
+        found
+    }
+
+    /// The tokens of a panel as they enter the first block.
+    fn embed(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        span: Span,
+        x: &mut [Line],
+        scratch: &mut Scratch,
+    ) {
+        let (dim, p, skip) = (self.config.dim, self.config.patch_size, self.specials.len());
+        let (height, width) = (grid.rows * p, grid.cols * p);
+        let cut = &mut scratch.wide[..3 * p * p * ROW];
+        let values = flat_mut(cut);
+        let own = flat_mut(x);
+        for lane in 0..span.tokens {
+            // A special token has no pixels; its lane is overwritten below.
+            let Some(patch) = (span.start + lane).checked_sub(skip) else {
+                (0..3 * p * p).for_each(|k| values[k * WIDTH + lane] = 0.0);
+                continue;
+            };
+            let (row, col) = (patch / grid.cols, patch % grid.cols);
+            for channel in 0..3 {
+                for y in 0..p {
+                    let from = (channel * height + row * p + y) * width + col * p;
+                    let to = (channel * p + y) * p;
+                    for (x, &value) in pixels[from..][..p].iter().enumerate() {
+                        values[(to + x) * WIDTH + lane] = value;
+                    }
+                }
+            }
+            for (feature, &value) in positions[patch * dim..][..dim].iter().enumerate() {
+                own[feature * WIDTH + lane] = value;
+            }
+        }
+        linear(self.isa, &self.patch, cut, x, span.lines, Finish::Add);
+        for (token, special) in self.specials.iter().enumerate().skip(span.start) {
+            if let Some(lane) = token.checked_sub(span.start).filter(|&l| l < span.tokens) {
+                for (feature, &value) in special.iter().enumerate() {
+                    flat_mut(x)[feature * WIDTH + lane] = value;
+                }
+            }
+        }
+    }
+
+    /// What a block asks and answers with: its queries, keys and values of a panel.
+    fn ask(&self, block: usize, x: &[Line], qkv: &mut [Line], lines: usize, scratch: &mut Scratch) {
+        let block = &self.blocks[block];
+        norm(self.isa, &block.norm1, x, &mut scratch.normed, lines);
+        linear(
+            self.isa,
+            &block.qkv,
+            &scratch.normed,
+            qkv,
+            lines,
+            Finish::Store,
+        );
+    }
+
+    /// A block from its attention on, for one panel.
+    fn block(
+        &self,
+        index: usize,
+        qkv: &[Line],
+        spans: &[Span],
+        query: usize,
+        x: &mut [Line],
+        scratch: &mut Scratch,
+    ) {
+        let (isa, block, lines) = (self.isa, &self.blocks[index], spans[query].lines);
+        let (dim, heads) = (self.config.dim, self.config.heads);
+        let head_dim = dim / heads;
+        let Scratch {
+            normed,
+            wide,
+            scores,
+        } = scratch;
+        for (head, out) in normed.chunks_exact_mut(head_dim * ROW).enumerate() {
+            let job = Attend {
+                qkv,
+                spans,
+                dim,
+                head,
+                head_dim,
+                query,
+            };
+            attention(isa, job, scores, out);
+        }
+        linear(isa, &block.proj, normed, x, lines, Finish::Add);
+        norm(isa, &block.norm2, x, normed, lines);
+        let wide = &mut wide[..block.first.outputs() * ROW];
+        match self.config.ffn {
+            Ffn::Mlp { .. } => {
+                linear(isa, &block.first, normed, wide, lines, Finish::Gelu);
+            }
+            Ffn::SwiGlu { .. } => {
+                linear(isa, &block.first, normed, wide, lines, Finish::Store);
+                swiglu(isa, wide, lines);
+            }
+        }
+        linear(isa, &block.second, wide, x, lines, Finish::Add);
+    }
+
+    /// A panel's tokens, as rows.
+    fn hand_out(
+        &self,
+        normed: bool,
+        x: &[Line],
+        span: Span,
+        specials: &mut [f32],
+        patches: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let x = match normed {
+            true => {
+                norm(self.isa, &self.norm, x, &mut scratch.normed, span.lines);
+                &scratch.normed
+            }
+            false => x,
+        };
+        let dim = self.config.dim;
+        let rows = specials
+            .chunks_exact_mut(dim)
+            .chain(patches.chunks_exact_mut(dim));
+        for (lane, token) in rows.enumerate() {
+            for (to, row) in token.iter_mut().zip(flat(x).chunks_exact(WIDTH)) {
+                *to = row[lane];
+            }
+        }
+    }
+}
+
+/// What a thread needs beside a panel's own tokens.
+#[derive(Debug)]
+struct Scratch {
+    /// After a norm, or the heads' results: a panel of width D.
+    normed: Vec<Line>,
+    /// The feed-forward network's wide layer, or cut-out patches.
+    wide: Vec<Line>,
+    /// Of some keys.
+    scores: Vec<Line>,
+}
+
+impl Scratch {
+    fn new(config: &BackboneConfig) -> Self {
+        let wide = match config.ffn {
+            Ffn::Mlp { hidden } => hidden,
+            Ffn::SwiGlu { hidden } => 2 * hidden,
+        };
+        Self {
+            normed: panel::empty(config.dim),
+            wide: panel::empty(wide.max(3 * config.patch_size.pow(2))),
+            scores: vec![Line::ZERO; KEYS * ROW],
+        }
+    }
+}
+
+/// One panel's share of a pass.
+struct Task<'a> {
+    photo: usize,
+    panel: usize,
+    span: Span,
+    x: &'a mut [Line],
+    /// Where the next queries, keys and values go.
+    qkv: &'a mut [Line],
+    /// Whether normed, and the rows of specials and patches, of each request.
+    wanted: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
+}
+
+/// Shares buffers of `(D, special tokens, patches)` out among the panels of all photos.
+fn tasks<'a>(
+    spans: &[Span],
+    x: &'a mut [Line],
+    qkv: &'a mut [Line],
+    wanted: &'a mut [(bool, &mut Tokens)],
+    (dim, skip, patches): (usize, usize, usize),
+) -> Vec<Task<'a>> {
+    let mut rest: Vec<(bool, &mut [f32], &mut [f32])> = wanted
+        .iter_mut()
+        .map(|(normed, tokens)| (*normed, &mut tokens.specials[..], &mut tokens.patches[..]))
+        .collect();
+    let mut qkv = qkv.chunks_exact_mut(3 * dim * ROW);
+    x.chunks_exact_mut(dim * ROW)
+        .enumerate()
+        .map(|(index, x)| {
+            let (photo, panel) = (index / spans.len(), index % spans.len());
+            let span = spans[panel];
+            let of_kind = |from: usize, to: usize| {
+                span.start.clamp(from, to)..(span.start + span.tokens).clamp(from, to)
+            };
+            let special_rows = of_kind(0, skip).len();
+            let patch_rows = of_kind(skip, skip + patches).len();
+            let wanted = rest
+                .iter_mut()
+                .map(|(normed, specials, patches)| {
+                    let own = |rest: &mut &'a mut [f32], rows: usize| {
+                        let (own, after) = std::mem::take(rest).split_at_mut(rows * dim);
+                        *rest = after;
+                        own
+                    };
+                    (
+                        *normed,
+                        own(specials, special_rows),
+                        own(patches, patch_rows),
+                    )
+                })
+                .collect();
+            Task {
+                photo,
+                panel,
+                span,
+                x,
+                qkv: qkv.next().unwrap_or_default(),
+                wanted,
+            }
+        })
+        .collect()
+}
