@@ -11,6 +11,7 @@
 
 pub mod backbone;
 pub mod batch;
+pub mod bench;
 pub mod cluster;
 pub mod console;
 pub mod data;

@@ -75,6 +75,29 @@ impl Checkpoint {
         Ok(checkpoint)
     }
 
+    /// Random weights of `config`, always the same: for measuring time, which does not depend on them.
+    pub fn random(config: &BackboneConfig) -> Result<Self> {
+        let mut random = fastrand::Rng::with_seed(0);
+        let mut tensors = BTreeMap::new();
+        for (name, shape) in config.tensor_shapes() {
+            let count = shape.iter().product();
+            // About as large as trained ones, so that activations stay in an ordinary range.
+            let (middle, spread) = match name.contains("norm") && name.ends_with("weight") {
+                true => (1.0, 0.1),
+                false => (0.0, 0.04),
+            };
+            let values: Vec<f32> = (0..count)
+                .map(|_| middle + spread * (2.0 * random.f32() - 1.0))
+                .collect();
+            let tensor = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?;
+            tensors.insert(name, tensor);
+        }
+        Ok(Checkpoint {
+            origin: "random weights".to_owned(),
+            tensors,
+        })
+    }
+
     /// timm folds the cls token's position into the token (of register models), and calls a SwiGLU's layers `fc1`
     /// and `fc2`; both are undone here, told by the shapes alone.
     fn settle_timm(&mut self) -> Result<()> {

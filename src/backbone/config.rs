@@ -50,6 +50,19 @@ pub struct PosEmbedRule {
 }
 
 impl BackboneConfig {
+    /// Floating-point operations of one photo of `patches` patches, through all blocks; a multiply-add is two.
+    pub fn flops(&self, patches: usize) -> f64 {
+        let tokens = (1 + self.registers + patches) as f64;
+        let d = self.dim as f64;
+        let ffn = match self.ffn {
+            Ffn::Mlp { hidden } => 2.0 * d * hidden as f64,
+            Ffn::SwiGlu { hidden } => 3.0 * d * hidden as f64,
+        };
+        let block = tokens * (4.0 * d * d + ffn) + 2.0 * tokens * tokens * d;
+        let embed = patches as f64 * d * 3.0 * self.patch_size.pow(2) as f64;
+        2.0 * (embed + self.depth as f64 * block)
+    }
+
     /// The canonical tensors (original DINO/DINOv2 names) of this shape, in a fixed order.
     ///
     /// `mask_token` is left out: it is not used at inference.

@@ -164,6 +164,16 @@ mod tests {
     }
 
     #[test]
+    fn operations_of_a_small_model_are_the_published_ones() {
+        let small = find("vits14").map(|variant| variant.config);
+        let gigaflops = |side: usize| small.map_or(0.0, |config| config.flops(side * side) / 1e9);
+        // 224, 518 and 1036 pixels.
+        assert!((gigaflops(16) - 12.2).abs() < 0.1, "{}", gigaflops(16));
+        assert!((gigaflops(37) - 93.4).abs() < 0.1, "{}", gigaflops(37));
+        assert!((gigaflops(74) - 788.0).abs() < 1.0, "{}", gigaflops(74));
+    }
+
+    #[test]
     fn parameter_counts_follow_from_the_shapes() {
         for variant in VARIANTS {
             let millions: usize = variant

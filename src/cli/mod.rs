@@ -1,5 +1,6 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
+mod bench;
 mod depth;
 mod eval;
 mod heads;
@@ -13,6 +14,7 @@ mod train;
 
 use clap::{Parser, Subcommand};
 
+pub use bench::BenchArgs;
 pub use depth::{DepthArgs, NumbersArgs, RangeRule};
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use heads::HeadsCommand;
@@ -61,6 +63,7 @@ pub enum Command {
     Models(ModelsCommand),
     #[command(subcommand)]
     Heads(HeadsCommand),
+    Bench(Box<BenchArgs>),
     /// Show version, devices, threads, the model store and what is in it
     #[command(after_help = "Example:\n  dino info --json | jq .devices")]
     Info {

@@ -1,6 +1,7 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
 mod basis;
+mod bench;
 mod classes;
 mod clusters;
 mod depth;
@@ -31,6 +32,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Depth(args) => depth::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
+        Command::Bench(args) => bench::run(&args, console),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),
         Command::Man => shell::man(console),

@@ -84,9 +84,17 @@ fn tokens(features: &dino::backbone::Features, layer: usize) -> Vec<f64> {
     .concat()
 }
 
+/// By the kernels for CPUs, and by the tensors that GPUs run on.
 fn every_stage_agrees(name: &str) {
     let golden = Golden::load(name);
-    let backbone = backbone(name, &golden);
+    every_stage_of(&backbone(name, &golden), name, &golden);
+    let checkpoint = Checkpoint::from_raw("golden", golden.under("weights.")).unwrap();
+    let tensors =
+        Backbone::with_tensors(config(name), checkpoint, &Device::Cpu, DType::F32).unwrap();
+    every_stage_of(&tensors, name, &golden);
+}
+
+fn every_stage_of(backbone: &Backbone, name: &str, golden: &Golden) {
     let p = backbone.config().patch_size;
     for (rows, cols) in GRIDS {
         let check = |stage: &str, found: &[f64]| {

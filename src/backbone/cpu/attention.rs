@@ -82,6 +82,7 @@ fn attend<S: Simd, const R: usize, const C: usize>(
                 values: &flat(job.part(1, panel))[first..],
                 row: 1,
                 step: WIDTH,
+                ahead: 3 * WIDTH * job.dim,
             };
             let scores = &mut scores[row * ROW..];
             let whole = keys - keys % R;
@@ -137,8 +138,8 @@ fn attend<S: Simd, const R: usize, const C: usize>(
             weigh.rows::<S, 1>(s, first, panels());
         }
     }
-    for c in 0..C {
-        total[c] = s.div(s.splat(1.0), total[c]);
+    for total in &mut total {
+        *total = s.div(s.splat(1.0), *total);
     }
     for out in out.chunks_exact_mut(ROW) {
         for (out, &scale) in out[line..].iter_mut().zip(&total) {
@@ -194,6 +195,7 @@ impl<V: Copy, const C: usize> Weigh<'_, V, C> {
                 values: &flat(self.job.part(2, panel))[first * WIDTH..],
                 row: WIDTH,
                 step: 1,
+                ahead: 3 * WIDTH * self.job.dim,
             };
             sums = tile(s, sums, keys, left, &self.scores[row * ROW..]);
             row += keys;
@@ -231,8 +233,8 @@ mod tests {
             let mut qkv = vec![Line::ZERO; spans.len() * 3 * dim * ROW];
             for (span, panel) in spans.iter().zip(qkv.chunks_exact_mut(3 * dim * ROW)) {
                 for (feature, row) in flat_mut(panel).chunks_exact_mut(WIDTH).enumerate() {
-                    for lane in 0..span.tokens {
-                        row[lane] = value(span.start + lane, feature);
+                    for (lane, to) in row[..span.tokens].iter_mut().enumerate() {
+                        *to = value(span.start + lane, feature);
                     }
                 }
             }

@@ -60,11 +60,6 @@ pub struct Tokens {
     pub patches: Vec<f32>,
 }
 
-/// The vector unit that is used, as people call it.
-pub fn unit() -> &'static str {
-    Isa::best().name()
-}
-
 impl Network {
     /// Packs the weights of `config`, each of which `take` hands over by its canonical name.
     ///

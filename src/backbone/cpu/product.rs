@@ -107,6 +107,7 @@ fn groups<S: Simd, const R: usize, const C: usize>(
                 values: &weight[first..],
                 row: 1,
                 step: GROUP,
+                ahead: GROUP * inputs,
             };
             let sums = tile(s, start, inputs, left, &x[line..]);
             let rows = out[output * ROW..].chunks_mut(ROW);
@@ -130,6 +131,8 @@ pub struct Left<'a> {
     pub values: &'a [f32],
     pub row: usize,
     pub step: usize,
+    /// How much further on the numbers lie that will be wanted after these.
+    pub ahead: usize,
 }
 
 /// `sums + left * right` over `steps`; row `k` of `right` starts at its line `k * ROW`.
@@ -154,6 +157,7 @@ pub fn tile<S: Simd, const R: usize, const C: usize>(
         // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
         // are moved past them only by wrapping.
         unsafe {
+            s.prefetch(a.wrapping_add(left.ahead));
             let mut lines = [s.splat(0.0); C];
             for c in 0..C {
                 lines[c] = s.load(&*b.add(c));

@@ -54,19 +54,6 @@ impl Isa {
     pub fn best() -> Isa {
         Self::available()[0]
     }
-
-    /// What people call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx512(_) => "AVX-512",
-            #[cfg(target_arch = "x86_64")]
-            Isa::Avx2(_) => "AVX2",
-            #[cfg(target_arch = "aarch64")]
-            Isa::Neon(_) => "NEON",
-            Isa::Portable(_) => "portable",
-        }
-    }
 }
 
 /// AVX-512F and FMA were found.
@@ -110,6 +97,9 @@ pub trait Simd: Copy + Send + Sync {
     fn sqrt(self, a: Self::V) -> Self::V;
     /// To the nearest whole number, of numbers within ±2^22.
     fn round(self, a: Self::V) -> Self::V;
+    /// Asks for the cache line at `address`, wherever that points; a hint.
+    #[inline(always)]
+    fn prefetch(self, _address: *const f32) {}
     /// `a * 2^n` for whole `n` from -126 to 127.
     fn scale(self, a: Self::V, n: Self::V) -> Self::V;
 }
@@ -122,6 +112,10 @@ mod x86 {
 
     // SAFETY (of every block below): the token exists, so the instructions do; a `Line` is 64 aligned bytes.
     impl Simd for Avx512 {
+        #[inline(always)]
+        fn prefetch(self, address: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
         type V = __m512;
         const TILE: (usize, usize) = (8, 3);
 
@@ -180,6 +174,10 @@ mod x86 {
     }
 
     impl Simd for Avx2 {
+        #[inline(always)]
+        fn prefetch(self, address: *const f32) {
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
+        }
         type V = [__m256; 2];
         const TILE: (usize, usize) = (4, 1);
 

@@ -1,0 +1,97 @@
+//! How long a backbone takes: the network alone, on random pixels.
+
+use std::time::{Duration, Instant};
+
+use candle_core::Tensor;
+
+use crate::backbone::{Backbone, Grid, LayerRequest};
+use crate::error::Result;
+use crate::interrupt;
+
+/// Times of single runs, the shortest first.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Timing(Vec<Duration>);
+
+impl Timing {
+    /// Of runs in any order; at least one.
+    pub fn new(mut runs: Vec<Duration>) -> Self {
+        runs.sort_unstable();
+        Self(runs)
+    }
+
+    /// The run that `share` (0 to 1) of all runs are not slower than, in milliseconds, interpolated between two.
+    pub fn quantile_ms(&self, share: f64) -> f64 {
+        let at = share * (self.0.len() - 1) as f64;
+        let ms = |index: f64| self.0[index as usize].as_secs_f64() * 1e3;
+        ms(at.floor()) + (ms(at.ceil()) - ms(at.floor())) * at.fract()
+    }
+}
+
+/// Runs `batch` photos of `grid` through all blocks `runs` times, after once to warm up. `each` is called after each.
+///
+/// # Errors
+/// If the device fails, for lack of memory above all, or the program is interrupted.
+pub fn time_forward(
+    backbone: &Backbone,
+    grid: Grid,
+    batch: usize,
+    runs: usize,
+    mut each: impl FnMut(),
+) -> Result<Timing> {
+    let config = backbone.config();
+    let p = config.patch_size;
+    let shape = (batch, 3, grid.rows * p, grid.cols * p);
+    let mut random = fastrand::Rng::with_seed(0);
+    let values: Vec<f32> = (0..batch * 3 * grid.len() * p * p)
+        .map(|_| 4.0 * random.f32() - 2.0)
+        .collect();
+    let pixels = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?;
+    let requests = [LayerRequest {
+        block: config.depth - 1,
+        norm: true,
+    }];
+    let run = || -> Result<Duration> {
+        interrupt::check()?;
+        let start = Instant::now();
+        let features = backbone.forward(&pixels, &requests)?;
+        // A GPU may still be at it.
+        backbone.device().synchronize()?;
+        let time = start.elapsed();
+        drop(features);
+        Ok(time)
+    };
+    run()?;
+    let mut times = Vec::with_capacity(runs);
+    for _ in 0..runs {
+        times.push(run()?);
+        each();
+    }
+    Ok(Timing::new(times))
+}
+
+/// The most memory that this process has had so far, in bytes, where the system tells.
+pub fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quantiles_are_between_neighbours() {
+        let timing = Timing::new([30, 10, 20, 40].map(Duration::from_millis).to_vec());
+        assert!((timing.quantile_ms(0.5) - 25.0).abs() < 1e-9);
+        assert!((timing.quantile_ms(0.1) - 13.0).abs() < 1e-9);
+        assert!((timing.quantile_ms(1.0) - 40.0).abs() < 1e-9);
+        assert_eq!(
+            Timing::new(vec![Duration::from_millis(7)]).quantile_ms(0.9),
+            7.0
+        );
+    }
+}

@@ -1,0 +1,183 @@
+//! `dino bench`: how fast backbones are on this machine.
+
+use std::path::Path;
+
+use dino::backbone::{Backbone, Checkpoint, Grid, variants};
+use dino::bench::{peak_memory, time_forward};
+use dino::console::Console;
+use dino::output::write_atomic;
+use dino::preprocess::{Geometry, SizeRule};
+use dino::weights::{self, Fetch, Store};
+use dino::{Error, Result, device};
+use serde::Serialize;
+
+use super::model::events;
+use crate::cli::BenchArgs;
+
+/// One model at one size.
+#[derive(Debug, Serialize)]
+struct Row {
+    model: String,
+    device: String,
+    dtype: String,
+    threads: usize,
+    simd: &'static str,
+    width: usize,
+    height: usize,
+    batch: usize,
+    tokens: usize,
+    runs: usize,
+    median_ms: f64,
+    p10_ms: f64,
+    p90_ms: f64,
+    images_per_s: f64,
+    tokens_per_s: f64,
+    gflop: f64,
+    gflop_per_s: f64,
+    peak_rss_mb: Option<f64>,
+    random_weights: bool,
+}
+
+/// Measures all models at all sizes.
+pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
+    let to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let device = args.run.device.open()?;
+    let dtype = args.run.dtype.on(&device)?;
+    let store = Store::open()?;
+    let names = match &args.run.model {
+        Some(name) => vec![name.clone()],
+        None if args.models.is_empty() => vec![weights::default_model(&store)?],
+        None => args.models.clone(),
+    };
+    let mut rows = Vec::new();
+    if !to_stdout {
+        console.out(&heading())?;
+    }
+    for name in &names {
+        let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
+        for &size in &args.size {
+            let grid = grid(size, backbone.config().patch_size)?;
+            let batch = args.run.batch_size.get();
+            let progress = console.progress(args.runs.get() as u64, "runs");
+            let timing = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1))?;
+            drop(progress);
+            let config = backbone.config();
+            let per_second = 1e3 / timing.quantile_ms(0.5);
+            let tokens = 1 + config.registers + grid.len();
+            let gflop = config.flops(grid.len()) * batch as f64 / 1e9;
+            let row = Row {
+                model: name.clone(),
+                device: device::name(&device),
+                dtype: format!("{dtype:?}").to_lowercase(),
+                threads: rayon::current_num_threads(),
+                simd: device::simd(),
+                width: grid.cols * config.patch_size,
+                height: grid.rows * config.patch_size,
+                batch,
+                tokens,
+                runs: args.runs.get(),
+                median_ms: timing.quantile_ms(0.5),
+                p10_ms: timing.quantile_ms(0.1),
+                p90_ms: timing.quantile_ms(0.9),
+                images_per_s: batch as f64 * per_second,
+                tokens_per_s: (batch * tokens) as f64 * per_second,
+                gflop,
+                gflop_per_s: gflop * per_second,
+                peak_rss_mb: peak_memory().map(|bytes| bytes as f64 / 1e6),
+                random_weights,
+            };
+            if !to_stdout {
+                console.out(&row.line())?;
+            }
+            rows.push(row);
+        }
+    }
+    if let Some(path) = &args.json {
+        let text =
+            serde_json::to_string_pretty(&rows).map_err(|error| Error::Usage(error.to_string()))?;
+        match to_stdout {
+            true => console.out(&text)?,
+            false => write_atomic(path, |file| writeln!(file, "{text}"))?,
+        }
+    }
+    Ok(0)
+}
+
+/// The model with its weights, or with random ones (`true`) where it is not installed.
+fn load(
+    name: &str,
+    store: &Store,
+    args: &BenchArgs,
+    console: &Console,
+    (device, dtype): (&candle_core::Device, candle_core::DType),
+) -> Result<(Backbone, bool)> {
+    let variant = variants::find(name);
+    if store.get(name)?.is_none()
+        && let Some(variant) = variant
+    {
+        console.note(format_args!(
+            "{name} is not installed; measured with random weights, which take the same time"
+        ));
+        let checkpoint = Checkpoint::random(&variant.config)?;
+        let backbone = Backbone::new(variant.config, checkpoint, device, dtype)?;
+        return Ok((backbone, true));
+    }
+    let fetch = Fetch {
+        offline: args.run.offline,
+    };
+    let loaded = weights::load(store, Some(name), fetch, &mut events(console))?;
+    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, device, dtype)?;
+    Ok((backbone, false))
+}
+
+/// The patches of a square photo, or of one of the given size.
+fn grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
+    let photo = match size {
+        SizeRule::ShortSide(side) => (side, side),
+        SizeRule::Exact { width, height } => (width, height),
+        SizeRule::Native => {
+            let why = "--size native means nothing without a photo; give a number, or WIDTHxHEIGHT";
+            return Err(Error::Usage(why.into()));
+        }
+    };
+    Ok(Geometry::new(photo, SizeRule::Native, patch_size).grid())
+}
+
+fn heading() -> String {
+    format!(
+        "{:14} {:>11} {:>7} {:>10} {:>17} {:>9} {:>10} {:>9} {:>8}",
+        "model",
+        "size",
+        "tokens",
+        "median ms",
+        "p10 - p90",
+        "images/s",
+        "tokens/s",
+        "GFLOP/s",
+        "peak MB"
+    )
+}
+
+impl Row {
+    fn line(&self) -> String {
+        let Row {
+            model,
+            width,
+            height,
+            tokens,
+            ..
+        } = self;
+        let spread = format!("{:.1} - {:.1}", self.p10_ms, self.p90_ms);
+        let peak = self
+            .peak_rss_mb
+            .map_or("-".to_owned(), |mb| format!("{mb:.0}"));
+        format!(
+            "{model:14} {:>11} {tokens:>7} {:>10.1} {spread:>17} {:>9.2} {:>10.0} {:>9.1} {peak:>8}",
+            format!("{width}x{height}"),
+            self.median_ms,
+            self.images_per_s,
+            self.tokens_per_s,
+            self.gflop_per_s,
+        )
+    }
+}
