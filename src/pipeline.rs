@@ -28,8 +28,19 @@ pub struct Pipeline<'a> {
     pub limits: DecodeLimits,
     /// Photos of one size to run at once, at least 1.
     pub batch_size: usize,
-    /// Run the mirrored photo too.
-    pub mirror: bool,
+    /// Which views of a photo run.
+    pub views: Views,
+}
+
+/// The photo and its mirror image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// The photo alone.
+    Plain,
+    /// Both.
+    Both,
+    /// The mirror image alone; its features stand in the photo's place.
+    Mirrored,
 }
 
 /// What is known of one photo after the backbone.
@@ -68,19 +79,21 @@ struct Waiting {
 type Arrivals = Receiver<(usize, Result<Ready>)>;
 
 impl Pipeline<'_> {
-    /// Runs all `sources` and calls `each` with every one's index and result, in their order.
+    /// Runs all `sources` and calls `before` with the index and layout of each before the backbone sees it, and `each`
+    /// with every one's index and result, in their order.
     ///
     /// # Errors
     /// Only what `each` returns, which ends the run.
     pub fn run(
         &self,
         sources: &[&Source],
+        before: impl Fn(usize, &Geometry),
         mut each: impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
         let layout = |photo| self.preprocessor.geometry(photo);
         // One batch is decoded while another is computed.
         self.ahead(sources, self.batch_size, layout, |receiver| {
-            self.compute_all(receiver, &mut each)
+            self.compute_all(receiver, &before, &mut each)
         })
     }
 
@@ -149,12 +162,14 @@ impl Pipeline<'_> {
     fn compute_all(
         &self,
         receiver: Arrivals,
+        before: &impl Fn(usize, &Geometry),
         each: &mut impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
         let mut batch: Vec<Waiting> = Vec::new();
         for (index, arrived) in receiver {
             match arrived {
                 Ok(ready) => {
+                    before(index, &ready.prepared.geometry);
                     let size = ready.prepared.geometry.padded;
                     if batch
                         .first()
@@ -183,10 +198,11 @@ impl Pipeline<'_> {
     /// If the device fails, for lack of memory above all.
     pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
         let pixels = Prepared::stack(photos)?;
-        let features = self.backbone.forward(&pixels, self.requests)?;
-        let mirrored = match self.mirror {
-            true => Some(self.backbone.forward(&mirror(&pixels)?, self.requests)?),
-            false => None,
+        let run = |pixels: &Tensor| self.backbone.forward(pixels, self.requests);
+        let (features, mirrored) = match self.views {
+            Views::Plain => (run(&pixels)?, None),
+            Views::Both => (run(&pixels)?, Some(run(&mirror(&pixels)?)?)),
+            Views::Mirrored => (run(&mirror(&pixels)?)?, None),
         };
         let one = |row| {
             let mirrored = mirrored.as_ref().map(|mirrored| single(mirrored, row));

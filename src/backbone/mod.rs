@@ -8,7 +8,7 @@
 pub mod block;
 pub mod checkpoint;
 pub mod config;
-mod cpu;
+pub mod cpu;
 pub mod naming;
 pub mod pos_embed;
 pub mod variants;

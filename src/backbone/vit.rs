@@ -152,11 +152,8 @@ impl Backbone {
                         checkpoint.origin
                     )));
                 };
-                Ok(tensor
-                    .to_device(&Device::Cpu)?
-                    .to_dtype(DType::F32)?
-                    .flatten_all()?
-                    .to_vec1()?)
+                let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+                Ok(tensor.flatten_all()?.to_vec1()?)
             };
             Executor::Cpu(Box::new(cpu::Network::new(config, take)?))
         } else {
@@ -190,6 +187,21 @@ impl Backbone {
     /// The device it runs on.
     pub fn device(&self) -> &Device {
         &self.device
+    }
+
+    /// Bytes that [`Backbone::forward`] is going to need on a CPU for one photo and `layers` requests, with its pixels
+    /// and what it returns, beside the weights; unknown elsewhere.
+    pub fn planned_memory(&self, grid: Grid, layers: usize) -> Option<u64> {
+        let Executor::Cpu(_) = self.executor else {
+            return None;
+        };
+        let d = self.config.dim;
+        let tokens = 1 + self.config.registers + grid.len();
+        // The stream; queries, keys and values of a block and the next; what is returned.
+        let features = tokens * d * (1 + 2 * 3 + layers);
+        let pixels = 2 * 3 * grid.len() * self.config.patch_size.pow(2);
+        let positions = 2 * grid.len() * d;
+        Some(4 * (features + pixels + positions) as u64)
     }
 
     /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) and returns the requested

@@ -1,6 +1,7 @@
 //! What the commands that run a head have in common.
 
 use clap::{Args, ValueEnum};
+use dino::pipeline::Views;
 use dino::preprocess::SizeRule;
 
 use super::{InputArgs, OutputArgs, RunArgs};
@@ -81,4 +82,13 @@ pub enum Tta {
     None,
     /// The photo and its mirror image
     Flip,
+}
+
+impl From<Tta> for Views {
+    fn from(tta: Tta) -> Self {
+        match tta {
+            Tta::None => Views::Plain,
+            Tta::Flip => Views::Both,
+        }
+    }
 }

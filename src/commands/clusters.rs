@@ -9,7 +9,7 @@ use dino::head::Class;
 use dino::inputs::decode;
 use dino::output::{Job, Plan, write_atomic};
 use dino::pca::TokenSpool;
-use dino::pipeline::{Extracted, Pipeline};
+use dino::pipeline::{Extracted, Pipeline, Views};
 use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
@@ -178,17 +178,18 @@ impl Run<'_> {
             requests: &[self.layer],
             limits: self.args.predict.input.limits(),
             batch_size: self.args.predict.run.batch_size.get(),
-            mirror: false,
+            views: Views::Plain,
         };
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = self.console.progress(jobs.len() as u64, "images");
-        pipeline.run(&sources, |index, result| {
+        let plan = |index: usize, geometry: &Geometry| {
+            self.model
+                .explain(self.console, &jobs[index].source.name(), geometry, 1);
+        };
+        pipeline.run(&sources, plan, |index, result| {
             let job = jobs[index];
             let name = job.source.name();
-            let result = result.and_then(|extracted| {
-                model::explain_geometry(self.console, &name, &extracted.geometry);
-                each(report, job, extracted)
-            });
+            let result = result.and_then(|extracted| each(report, job, extracted));
             progress.inc(1);
             report.record(name, result).map(|_| ())
         })

@@ -81,19 +81,28 @@ pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
     }
 }
 
-/// Says where a photo was made smaller than the size that was asked for.
-pub fn explain_geometry(console: &Console, name: &str, geometry: &Geometry) {
-    let (width, height) = geometry.resized;
-    if geometry.reduced {
-        console.note(format_args!(
-            "{name}: so long a strip is seen at {width}x{height}, as many patches as four squares of that --size"
+impl Model {
+    /// Says where a photo was made smaller than the size that was asked for, how many patches it has, and what the
+    /// backbone is about to need for them if `layers` blocks are wanted.
+    pub fn explain(&self, console: &Console, name: &str, geometry: &Geometry, layers: usize) {
+        let (width, height) = geometry.resized;
+        if geometry.reduced {
+            console.note(format_args!(
+                "{name}: so long a strip is seen at {width}x{height}, as many patches as four squares of that --size"
+            ));
+        }
+        let grid = geometry.grid();
+        let config = self.backbone.config();
+        let plan = match self.backbone.planned_memory(grid, layers) {
+            Some(bytes) => format!(", {:.0} MB of memory", bytes as f64 / 1e6),
+            None => String::new(),
+        };
+        console.detail(format_args!(
+            "{name}: {} x {} = {} patches, {:.0} GFLOP{plan}",
+            grid.cols,
+            grid.rows,
+            grid.len(),
+            config.flops(grid.len()) / 1e9,
         ));
     }
-    let grid = geometry.grid();
-    console.detail(format_args!(
-        "{name}: {} x {} = {} patches",
-        grid.cols,
-        grid.rows,
-        grid.len()
-    ));
 }

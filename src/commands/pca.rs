@@ -6,7 +6,7 @@ use dino::console::Console;
 use dino::inputs::decode;
 use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
-use dino::pipeline::{Extracted, Pipeline};
+use dino::pipeline::{Extracted, Pipeline, Views};
 use dino::preprocess::{Geometry, Padding, Preprocessor, Resample};
 use dino::render::{self, overlay, side_by_side};
 use dino::stopwatch::Stopwatch;
@@ -195,17 +195,18 @@ impl Run<'_> {
             requests: &[self.layer],
             limits: self.args.input.limits(),
             batch_size: self.args.run.batch_size.get(),
-            mirror: false,
+            views: Views::Plain,
         };
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = self.console.progress(jobs.len() as u64, "images");
-        pipeline.run(&sources, |index, result| {
+        let plan = |index: usize, geometry: &Geometry| {
+            self.model
+                .explain(self.console, &jobs[index].source.name(), geometry, 1);
+        };
+        pipeline.run(&sources, plan, |index, result| {
             let job = jobs[index];
             let name = job.source.name();
-            let result = result.and_then(|extracted| {
-                model::explain_geometry(self.console, &name, &extracted.geometry);
-                each(report, job, extracted)
-            });
+            let result = result.and_then(|extracted| each(report, job, extracted));
             progress.inc(1);
             report.record(name, result).map(|_| ())
         })

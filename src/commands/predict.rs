@@ -14,7 +14,7 @@ use dino::weights::Store;
 use dino::{Error, Result};
 use image::RgbImage;
 
-use crate::cli::{PredictArgs, Tta};
+use crate::cli::PredictArgs;
 use crate::commands::model;
 use crate::commands::score::{Scored, at_once, by_windows, preprocessor, windows_of};
 
@@ -137,7 +137,7 @@ fn predict(
         requests: &requests,
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
-        mirror: args.head.tta == Tta::Flip,
+        views: args.head.tta.into(),
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");
@@ -162,13 +162,14 @@ fn predict(
     };
     let name = |index: usize| jobs[index].source.name();
     match slide {
-        None => pipeline.run(&sources, |index, result| {
-            let scored = result.and_then(|extracted| {
-                model::explain_geometry(console, &name(index), &extracted.geometry);
-                at_once(head, extracted)
-            });
-            take(index, scored)
-        }),
+        None => {
+            let plan = |index: usize, geometry: &Geometry| {
+                model.explain(console, &name(index), geometry, requests.len());
+            };
+            pipeline.run(&sources, plan, |index, result| {
+                take(index, result.and_then(|extracted| at_once(head, extracted)))
+            })
+        }
         Some(slide) => {
             let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
             pipeline.prepare(&sources, layout, |index, result| {

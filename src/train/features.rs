@@ -5,7 +5,7 @@
 //! ones are not. A file is a header of eight little-endian u32, the cls token and the patch tokens, all in f16. Files
 //! appear whole or not at all, so a run that was stopped goes on where it was.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
@@ -20,7 +20,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::{DecodeLimits, Source};
 use crate::output::write_atomic;
-use crate::pipeline::{Extracted, Pipeline};
+use crate::pipeline::{Extracted, Pipeline, Views};
 use crate::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
 use crate::weights::digest;
 
@@ -199,26 +199,26 @@ impl FeatureCache {
         report: &mut Report,
         console: &Console,
     ) -> Result<()> {
-        let views: Vec<View> = [false, true][..1 + usize::from(mirror)]
-            .iter()
-            .map(|&mirrored| View { size, mirrored })
-            .collect();
-        let mut missing: HashMap<&str, usize> = HashMap::new();
+        let mut lacking: [Vec<usize>; 3] = Default::default();
+        let mut seen = HashSet::new();
         for (index, hash) in hashes.iter().enumerate() {
-            if let Some(hash) = hash
-                && views.iter().any(|&view| self.frame(hash, view).is_none())
-            {
-                missing.entry(hash).or_insert(index);
+            let Some(hash) = hash.as_deref().filter(|hash| seen.insert(*hash)) else {
+                continue;
+            };
+            let lacks = |mirrored| self.frame(hash, View { size, mirrored }).is_none();
+            match (lacks(false), mirror && lacks(true)) {
+                (true, true) => lacking[0].push(index),
+                (true, false) => lacking[1].push(index),
+                (false, true) => lacking[2].push(index),
+                (false, false) => (),
             }
         }
-        let mut missing: Vec<usize> = missing.into_values().collect();
-        missing.sort_unstable();
-        if missing.is_empty() {
+        let count = lacking.iter().map(Vec::len).sum::<usize>();
+        if count == 0 {
             return Ok(());
         }
         console.note(format_args!(
-            "computing the features of {} photos at size {size}{}; they are kept in {}",
-            missing.len(),
+            "computing the features of {count} photos at size {size}{}; they are kept in {}",
             if mirror { ", plain and mirrored" } else { "" },
             self.folder.display()
         ));
@@ -231,36 +231,48 @@ impl FeatureCache {
                 norm: self.recipe.norm,
             })
             .collect();
-        let pipeline = Pipeline {
-            backbone: how.backbone,
-            preprocessor: Preprocessor {
-                size,
-                resample: Resample::Bicubic,
-                patch_size: self.recipe.patch_size,
-                padding: Padding::Center,
-            },
-            requests: &requests,
-            limits: how.limits,
-            batch_size: how.batch_size,
-            mirror,
-        };
-        let sources: Vec<Source> = missing
-            .iter()
-            .map(|&index| Source::named(&photos[index]))
-            .collect();
-        let progress = console.progress(sources.len() as u64, "photos");
-        pipeline.run(&sources.iter().collect::<Vec<_>>(), |at, result| {
-            let index = missing[at];
-            let hash = hashes[index].as_deref().unwrap_or_default();
-            let stored = result.and_then(|extracted| self.store(hash, size, &extracted));
-            progress.inc(1);
-            report
-                .record(photos[index].display().to_string(), stored)
-                .map(|_| ())
-        })
+        let progress = console.progress(count as u64, "photos");
+        for (views, missing) in [Views::Both, Views::Plain, Views::Mirrored]
+            .into_iter()
+            .zip(lacking)
+        {
+            let pipeline = Pipeline {
+                backbone: how.backbone,
+                preprocessor: Preprocessor {
+                    size,
+                    resample: Resample::Bicubic,
+                    patch_size: self.recipe.patch_size,
+                    padding: Padding::Center,
+                },
+                requests: &requests,
+                limits: how.limits,
+                batch_size: how.batch_size,
+                views,
+            };
+            let sources: Vec<Source> = missing
+                .iter()
+                .map(|&index| Source::named(&photos[index]))
+                .collect();
+            let sources: Vec<&Source> = sources.iter().collect();
+            pipeline.run(
+                &sources,
+                |_, _| (),
+                |at, result| {
+                    let index = missing[at];
+                    let hash = hashes[index].as_deref().unwrap_or_default();
+                    let stored =
+                        result.and_then(|extracted| self.store(hash, size, views, &extracted));
+                    progress.inc(1);
+                    report
+                        .record(photos[index].display().to_string(), stored)
+                        .map(|_| ())
+                },
+            )?;
+        }
+        Ok(())
     }
 
-    fn store(&self, hash: &str, size: SizeRule, extracted: &Extracted) -> Result<()> {
+    fn store(&self, hash: &str, size: SizeRule, views: Views, extracted: &Extracted) -> Result<()> {
         let geometry = &extracted.geometry;
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
@@ -287,7 +299,7 @@ impl FeatureCache {
             }
             Ok(())
         };
-        write(false, &extracted.features)?;
+        write(views == Views::Mirrored, &extracted.features)?;
         extracted
             .mirrored
             .as_ref()

@@ -8,6 +8,7 @@ mod program;
 
 mod backbone_goldens;
 mod batch;
+mod bench;
 mod cli_manners;
 mod depth;
 mod head_goldens;

@@ -9,11 +9,11 @@
 //! and [`pointwise`] the rest. What is folded into the weights when they are packed: LayerScale into the last layer of
 //! each branch, the softmax's scale and base into the queries.
 
-mod attention;
-mod panel;
-mod pointwise;
-mod product;
-mod simd;
+pub mod attention;
+pub mod panel;
+pub mod pointwise;
+pub mod product;
+pub mod simd;
 #[cfg(test)]
 mod testing;
 
@@ -78,7 +78,7 @@ impl Network {
         mut take: impl FnMut(&str) -> Result<Vec<f32>, E>,
     ) -> Result<Self, E> {
         let dim = config.dim;
-        let mut layer = |name: &str, gamma: Option<&str>, scale: &dyn Fn(usize) -> f32| {
+        let mut layer = |name: &str, gamma: Option<&str>, scale: &(dyn Fn(usize) -> f32 + Sync)| {
             let gamma = gamma.map(&mut take).transpose()?;
             let weight = take(&format!("{name}.weight"))?;
             let bias = take(&format!("{name}.bias"))?;

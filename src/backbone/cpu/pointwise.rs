@@ -6,8 +6,11 @@ use super::simd::{Line, Simd, dispatch};
 /// Weight and bias of a LayerNorm.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Norm {
+    /// Per feature.
     pub weight: Vec<f32>,
+    /// Per feature.
     pub bias: Vec<f32>,
+    /// Added to the variance.
     pub eps: f32,
 }
 

@@ -1,5 +1,7 @@
 //! Matrix products: weights packed once, times a panel of tokens.
 
+use rayon::prelude::*;
+
 use super::panel::{ROW, WIDTH};
 use super::pointwise;
 use super::simd::{Line, Simd, dispatch};
@@ -18,21 +20,22 @@ pub struct Packed {
 
 impl Packed {
     /// Packs `weight` `[outputs, inputs]` and `bias`, each row times its `scale`.
-    pub fn new(weight: &[f32], bias: &[f32], scale: impl Fn(usize) -> f32) -> Self {
+    pub fn new(weight: &[f32], bias: &[f32], scale: impl Fn(usize) -> f32 + Sync) -> Self {
         let outputs = bias.len();
         let inputs = weight.len() / outputs;
         let groups = outputs.div_ceil(GROUP);
         let mut packed = vec![0f32; groups * GROUP * inputs];
-        for (group, packed) in packed.chunks_exact_mut(GROUP * inputs).enumerate() {
+        let chunks = packed.par_chunks_exact_mut(GROUP * inputs).enumerate();
+        chunks.for_each(|(group, packed)| {
             for row in 0..GROUP.min(outputs - group * GROUP) {
                 let output = group * GROUP + row;
                 let scale = scale(output);
                 let from = &weight[output * inputs..][..inputs];
-                for (to, &value) in packed[row..].iter_mut().step_by(GROUP).zip(from) {
-                    *to = value * scale;
+                for (to, &value) in packed.chunks_exact_mut(GROUP).zip(from) {
+                    to[row] = value * scale;
                 }
             }
-        }
+        });
         let mut bias: Vec<f32> = (0..outputs).map(|row| bias[row] * scale(row)).collect();
         bias.resize(groups * GROUP, 0.0);
         Self {
@@ -126,10 +129,13 @@ fn groups<S: Simd, const R: usize, const C: usize>(
 }
 
 /// The left side of a product: the number at row `r` and step `k` is `values[r * row + k * step]`.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Left<'a> {
+    /// From its first number on.
     pub values: &'a [f32],
+    /// From a row to the next.
     pub row: usize,
+    /// From a step to the next.
     pub step: usize,
     /// How much further on the numbers lie that will be wanted after these.
     pub ahead: usize,

@@ -13,19 +13,29 @@ pub const LANES: usize = 16;
 #[repr(C, align(64))]
 pub struct Line(pub [f32; LANES]);
 
+// SAFETY: sixteen `f32` and nothing else: no padding, every bit pattern is one.
+unsafe impl bytemuck::Zeroable for Line {}
+// SAFETY: as above.
+unsafe impl bytemuck::Pod for Line {}
+
 impl Line {
+    /// Zeros.
     pub const ZERO: Line = Line([0.0; LANES]);
 }
 
 /// The vector unit to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Isa {
+    /// x86-64 with 512 bits.
     #[cfg(target_arch = "x86_64")]
     Avx512(Avx512),
+    /// x86-64 with 256 bits.
     #[cfg(target_arch = "x86_64")]
     Avx2(Avx2),
+    /// aarch64.
     #[cfg(target_arch = "aarch64")]
     Neon(Neon),
+    /// Every machine.
     Portable(Portable),
 }
 
@@ -82,18 +92,27 @@ pub trait Simd: Copy + Send + Sync {
     /// Rows and lines of a tile of a product that stays in this unit's registers.
     const TILE: (usize, usize);
 
+    /// One number in all lanes.
     fn splat(self, value: f32) -> Self::V;
+    /// From memory.
     fn load(self, line: &Line) -> Self::V;
+    /// To memory.
     fn store(self, value: Self::V, line: &mut Line);
+    /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a - b`.
     fn sub(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a * b`.
     fn mul(self, a: Self::V, b: Self::V) -> Self::V;
+    /// `a / b`.
     fn div(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a * b + c`.
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V;
     /// The larger one; `b` where one is NaN.
     fn max(self, a: Self::V, b: Self::V) -> Self::V;
+    /// Without its sign.
     fn abs(self, a: Self::V) -> Self::V;
+    /// Its square root.
     fn sqrt(self, a: Self::V) -> Self::V;
     /// To the nearest whole number, of numbers within ±2^22.
     fn round(self, a: Self::V) -> Self::V;
@@ -408,14 +427,12 @@ impl Simd for Portable {
 
 /// The numbers of `lines`, in their order.
 pub fn flat(lines: &[Line]) -> &[f32] {
-    // SAFETY: a `Line` is sixteen `f32` and nothing else.
-    unsafe { std::slice::from_raw_parts(lines.as_ptr().cast(), lines.len() * LANES) }
+    bytemuck::cast_slice(lines)
 }
 
 /// The numbers of `lines`, in their order.
 pub fn flat_mut(lines: &mut [Line]) -> &mut [f32] {
-    // SAFETY: as above, and any `f32` may be written.
-    unsafe { std::slice::from_raw_parts_mut(lines.as_mut_ptr().cast(), lines.len() * LANES) }
+    bytemuck::cast_slice_mut(lines)
 }
 
 /// Defines `pub fn $name(isa, ...)` that runs the generic kernel `$body(token, ...)` compiled for `isa`.

@@ -14,7 +14,7 @@ use dino::pipeline::Pipeline;
 use dino::weights::Store;
 use dino::{Error, Result};
 
-use crate::cli::{EvalArgs, EvalCommand, PartChoice, Tta};
+use crate::cli::{EvalArgs, EvalCommand, PartChoice};
 use crate::commands::model;
 use crate::commands::score::{self, Scored};
 
@@ -78,26 +78,31 @@ fn each(
         requests: &head.meta.requests(),
         limits: DecodeLimits::default(),
         batch_size: args.run.batch_size.get(),
-        mirror: args.head.tta == Tta::Flip,
+        views: args.head.tta.into(),
     };
     let sources: Vec<Source> = pairs
         .iter()
         .map(|pair| Source::named(&pair.photo))
         .collect();
     let progress = console.progress(pairs.len() as u64, "images");
-    pipeline.run(&sources.iter().collect::<Vec<_>>(), |index, result| {
-        let pair = &pairs[index];
-        let result = result.and_then(|extracted| {
-            let scored = score::at_once(head, extracted)?;
-            judge(Judged { pair, scored })
-        });
-        progress.inc(1);
-        if report
-            .record(pair.photo.display().to_string(), result)?
-            .is_some()
-        {
-            report.done += 1;
-        }
-        Ok(())
-    })
+    let sources: Vec<_> = sources.iter().collect();
+    pipeline.run(
+        &sources,
+        |_, _| (),
+        |index, result| {
+            let pair = &pairs[index];
+            let result = result.and_then(|extracted| {
+                let scored = score::at_once(head, extracted)?;
+                judge(Judged { pair, scored })
+            });
+            progress.inc(1);
+            if report
+                .record(pair.photo.display().to_string(), result)?
+                .is_some()
+            {
+                report.done += 1;
+            }
+            Ok(())
+        },
+    )
 }

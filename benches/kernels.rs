@@ -1,0 +1,87 @@
+//! `cargo bench`: the CPU's kernels one by one, on every vector unit of this machine, and the stages around them.
+//!
+//! Sizes are those of one panel (48 tokens) of ViT-S/14 among the 1370 tokens of a 518 x 518 photo. Divan prints the
+//! arithmetic rate of the products as items: one item is one floating-point operation.
+
+use dino::backbone::cpu::attention::{Attend, KEYS, attention};
+use dino::backbone::cpu::panel::{ROW, WIDTH, cut, empty};
+use dino::backbone::cpu::pointwise::{Norm, norm};
+use dino::backbone::cpu::product::{Finish, Packed, linear};
+use dino::backbone::cpu::simd::{Isa, Line, flat_mut};
+use divan::Bencher;
+use divan::counter::ItemsCount;
+
+const DIM: usize = 384;
+const HEAD: usize = 64;
+const TOKENS: usize = 1370;
+
+fn main() {
+    divan::main();
+}
+
+fn units() -> Vec<usize> {
+    (0..Isa::available().len()).collect()
+}
+
+fn numbers(n: usize) -> Vec<f32> {
+    let mut random = fastrand::Rng::with_seed(0);
+    (0..n).map(|_| random.f32() - 0.5).collect()
+}
+
+fn product(bencher: Bencher, unit: usize, (outputs, inputs): (usize, usize), finish: Finish) {
+    let isa = Isa::available()[unit];
+    let layer = Packed::new(&numbers(outputs * inputs), &numbers(outputs), |_| 1.0);
+    let (x, mut out) = (empty(inputs), empty(outputs));
+    bencher
+        .counter(ItemsCount::new(2 * WIDTH * outputs * inputs))
+        .bench_local(|| linear(isa, &layer, &x, &mut out, ROW, finish));
+}
+
+/// Queries, keys and values; the argument is the place of the vector unit in `Isa::available()`, 0 the best.
+#[divan::bench(args = units())]
+fn qkv(bencher: Bencher, unit: usize) {
+    product(bencher, unit, (3 * DIM, DIM), Finish::Store);
+}
+
+#[divan::bench(args = units())]
+fn fc1_with_gelu(bencher: Bencher, unit: usize) {
+    product(bencher, unit, (4 * DIM, DIM), Finish::Gelu);
+}
+
+#[divan::bench(args = units())]
+fn fc2_with_residual(bencher: Bencher, unit: usize) {
+    product(bencher, unit, (DIM, 4 * DIM), Finish::Add);
+}
+
+#[divan::bench(args = units())]
+fn one_head_s_attention(bencher: Bencher, unit: usize) {
+    let isa = Isa::available()[unit];
+    let spans = cut(TOKENS, 1);
+    let mut qkv = vec![Line::ZERO; spans.len() * 3 * DIM * ROW];
+    let count = qkv.len() * WIDTH / ROW;
+    flat_mut(&mut qkv).copy_from_slice(&numbers(count));
+    let (mut scores, mut out) = (vec![Line::ZERO; KEYS * ROW], empty(HEAD));
+    let job = Attend {
+        qkv: &qkv,
+        spans: &spans,
+        dim: DIM,
+        head: 2,
+        head_dim: HEAD,
+        query: 3,
+    };
+    bencher
+        .counter(ItemsCount::new(4 * WIDTH * TOKENS * HEAD))
+        .bench_local(|| attention(isa, job, &mut scores, &mut out));
+}
+
+#[divan::bench(args = units())]
+fn layer_norm(bencher: Bencher, unit: usize) {
+    let isa = Isa::available()[unit];
+    let layer = Norm {
+        weight: numbers(DIM),
+        bias: numbers(DIM),
+        eps: 1e-6,
+    };
+    let (x, mut out) = (empty(DIM), empty(DIM));
+    bencher.bench_local(|| norm(isa, &layer, &x, &mut out, ROW));
+}
