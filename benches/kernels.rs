@@ -3,7 +3,7 @@
 //! Sizes are those of one panel (48 tokens) of ViT-S/14 among the 1370 tokens of a 518 x 518 photo. Divan prints the
 //! arithmetic rate of the products as items: one item is one floating-point operation.
 
-use dino::backbone::cpu::attention::{Attend, KEYS, attention};
+use dino::backbone::cpu::attention::{Attend, QUERIES, SCRATCH, attention};
 use dino::backbone::cpu::panel::{ROW, WIDTH, cut, empty};
 use dino::backbone::cpu::pointwise::{Norm, norm};
 use dino::backbone::cpu::product::{Finish, Packed, linear};
@@ -60,7 +60,7 @@ fn one_head_s_attention(bencher: Bencher, unit: usize) {
     let mut qkv = vec![Line::ZERO; spans.len() * 3 * DIM * ROW];
     let count = qkv.len() * WIDTH / ROW;
     flat_mut(&mut qkv).copy_from_slice(&numbers(count));
-    let (mut scores, mut out) = (vec![Line::ZERO; KEYS * ROW], empty(HEAD));
+    let (mut scratch, mut out) = (vec![Line::ZERO; SCRATCH], empty(QUERIES * DIM));
     let job = Attend {
         qkv: &qkv,
         spans: &spans,
@@ -68,10 +68,11 @@ fn one_head_s_attention(bencher: Bencher, unit: usize) {
         head: 2,
         head_dim: HEAD,
         query: 3,
+        queries: QUERIES,
     };
     bencher
-        .counter(ItemsCount::new(4 * WIDTH * TOKENS * HEAD))
-        .bench_local(|| attention(isa, job, &mut scores, &mut out));
+        .counter(ItemsCount::new(4 * QUERIES * WIDTH * TOKENS * HEAD))
+        .bench_local(|| attention(isa, job, &mut scratch, &mut out));
 }
 
 #[divan::bench(args = units())]

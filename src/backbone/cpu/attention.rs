@@ -1,18 +1,22 @@
-//! Attention with a streaming softmax: a panel of queries meets the keys a few panels at a time.
+//! Attention with a streaming softmax: some panels of queries meet the keys a few panels at a time.
 //!
 //! Scores lie as everything does, a query a lane, so the softmax needs no sums across lanes. No more than [`KEYS`]
 //! scores a query exist at once; where a later key has a higher score than all before it, what was summed so far is
-//! scaled down.
+//! scaled down. Keys and values come from far away once for all panels of queries.
 
 use super::panel::{ROW, Span, WIDTH};
 use super::pointwise::exp2;
 use super::product::{Left, tile};
-use super::simd::{Line, Simd, dispatch, flat};
+use super::simd::{LANES, Line, Simd, dispatch, flat};
 
-/// Panels of keys at a time: their scores (and the values they weigh) stay in a core's cache.
+/// Panels of keys at a time: they, their values and their scores stay in a core's cache.
 const PANELS: usize = 4;
 /// Most keys at a time.
 pub const KEYS: usize = PANELS * WIDTH;
+/// Most panels of queries at a time.
+pub const QUERIES: usize = 8;
+/// Lines of scores, and of each panel's highest score and sum.
+pub const SCRATCH: usize = (KEYS + 2 * QUERIES) * ROW;
 
 /// Whose attention it is.
 #[derive(Debug, Clone, Copy)]
@@ -27,8 +31,10 @@ pub struct Attend<'a> {
     pub head: usize,
     /// How wide it is.
     pub head_dim: usize,
-    /// Which panel asks.
+    /// Which panel asks first.
     pub query: usize,
+    /// How many ask, up to [`QUERIES`].
+    pub queries: usize,
 }
 
 impl Attend<'_> {
@@ -40,111 +46,126 @@ impl Attend<'_> {
 }
 
 dispatch! {
-    /// One head's attention for one panel, into the panel `out` of width `head_dim`; `scores` is for [`KEYS`] rows.
-    attention(job: Attend<'_>, scores: &mut [Line], out: &mut [Line]) = attention_body
+    /// One head's attention for some panels, into its rows of the panels `out` `[queries, D]`; `scratch` is
+    /// [`SCRATCH`] lines.
+    attention(job: Attend<'_>, scratch: &mut [Line], out: &mut [Line]) = attention_body
 }
 
 #[inline(always)]
-fn attention_body<S: Simd>(s: S, job: Attend<'_>, scores: &mut [Line], out: &mut [Line]) {
-    let lines = job.spans[job.query].lines;
-    out.fill(Line::ZERO);
-    match (S::TILE, lines) {
-        ((8, 3), 3) => attend::<S, 8, 3>(s, job, 0, scores, out),
-        ((8, 3), 2) => attend::<S, 8, 2>(s, job, 0, scores, out),
-        ((8, 3), _) => attend::<S, 8, 1>(s, job, 0, scores, out),
-        _ => (0..lines).for_each(|line| attend::<S, 4, 1>(s, job, line, scores, out)),
+fn attention_body<S: Simd>(s: S, job: Attend<'_>, scratch: &mut [Line], out: &mut [Line]) {
+    let (scores, states) = scratch.split_at_mut(KEYS * ROW);
+    for (query, state) in states
+        .chunks_exact_mut(2 * ROW)
+        .take(job.queries)
+        .enumerate()
+    {
+        state[..ROW].fill(Line([f32::NEG_INFINITY; LANES]));
+        state[ROW..].fill(Line::ZERO);
+        let first = (query * job.dim + job.head * job.head_dim) * ROW;
+        let out = &mut out[first..][..job.head_dim * ROW];
+        out.fill(Line::ZERO);
+    }
+    for block in 0..job.spans.len().div_ceil(PANELS) {
+        for query in 0..job.queries {
+            let lines = job.spans[job.query + query].lines;
+            let state = &mut states[2 * ROW * query..][..2 * ROW];
+            let first = (query * job.dim + job.head * job.head_dim) * ROW;
+            let out = &mut out[first..][..job.head_dim * ROW];
+            match (S::TILE, lines) {
+                ((8, 3), 3) => meet::<S, 8, 3>(s, job, (block, query, 0), scores, state, out),
+                ((8, 3), 2) => meet::<S, 8, 2>(s, job, (block, query, 0), scores, state, out),
+                ((8, 3), _) => meet::<S, 8, 1>(s, job, (block, query, 0), scores, state, out),
+                _ => {
+                    for line in 0..lines {
+                        meet::<S, 4, 1>(s, job, (block, query, line), scores, state, out);
+                    }
+                }
+            }
+        }
+    }
+    for (query, state) in states.chunks_exact(2 * ROW).take(job.queries).enumerate() {
+        let first = (query * job.dim + job.head * job.head_dim) * ROW;
+        for line in 0..job.spans[job.query + query].lines {
+            let scale = s.div(s.splat(1.0), s.load(&state[ROW + line]));
+            for row in 0..job.head_dim {
+                let out = &mut out[first + row * ROW + line];
+                s.store(s.mul(s.load(out), scale), out);
+            }
+        }
     }
 }
 
-/// For the queries of `C` lines from `line` on.
+/// The queries of `C` lines, from `line` of panel `query` on, meet the keys of a block of panels. `state` is their
+/// highest scores so far, and the sums of their weights.
 #[inline(always)]
-fn attend<S: Simd, const R: usize, const C: usize>(
+fn meet<S: Simd, const R: usize, const C: usize>(
     s: S,
     job: Attend<'_>,
-    line: usize,
+    (block, query, line): (usize, usize, usize),
     scores: &mut [Line],
+    state: &mut [Line],
     out: &mut [Line],
 ) {
-    let queries = &job.part(0, job.query)[line..];
-    let mut highest = [s.splat(f32::NEG_INFINITY); C];
-    let mut total = [s.splat(0.0); C];
-    for (block, spans) in job.spans.chunks(PANELS).enumerate() {
-        let panels = || {
-            spans
-                .iter()
-                .enumerate()
-                .map(|(at, span)| (block * PANELS + at, span.tokens))
+    let queries = &job.part(0, job.query + query)[line..];
+    let spans = &job.spans[block * PANELS..];
+    let spans = &spans[..PANELS.min(spans.len())];
+    let mut before = [s.splat(0.0); C];
+    for c in 0..C {
+        before[c] = s.load(&state[line + c]);
+    }
+    let mut highest = before;
+    let mut row = 0;
+    for (panel, span) in spans.iter().enumerate() {
+        let left = Left {
+            values: flat(job.part(1, block * PANELS + panel)),
+            row: 1,
+            step: WIDTH,
+            ahead: 3 * WIDTH * job.dim,
         };
-        let before = highest;
-        let mut row = 0;
-        for (panel, keys) in panels() {
-            let left = |first: usize| Left {
-                values: &flat(job.part(1, panel))[first..],
-                row: 1,
-                step: WIDTH,
-                ahead: 3 * WIDTH * job.dim,
-            };
-            let scores = &mut scores[row * ROW..];
-            let whole = keys - keys % R;
-            for first in (0..whole).step_by(R) {
-                let sums = tile(
-                    s,
-                    [[s.splat(0.0); C]; R],
-                    job.head_dim,
-                    left(first),
-                    queries,
-                );
-                keep(s, sums, &mut scores[first * ROW..], &mut highest);
-            }
-            for first in whole..keys {
-                let sums = tile(
-                    s,
-                    [[s.splat(0.0); C]; 1],
-                    job.head_dim,
-                    left(first),
-                    queries,
-                );
-                keep(s, sums, &mut scores[first * ROW..], &mut highest);
-            }
-            row += keys;
-        }
-        let mut shrink = before;
-        let mut sums = [s.splat(0.0); C];
-        for c in 0..C {
-            shrink[c] = exp2(s, s.sub(before[c], highest[c]));
-        }
-        for scores in scores[..row * ROW].chunks_exact_mut(ROW) {
-            for c in 0..C {
-                let weight = exp2(s, s.sub(s.load(&scores[c]), highest[c]));
-                s.store(weight, &mut scores[c]);
-                sums[c] = s.add(sums[c], weight);
-            }
-        }
-        for c in 0..C {
-            total[c] = s.mul_add(total[c], shrink[c], sums[c]);
-        }
-        let mut weigh = Weigh {
-            job,
-            scores,
-            shrink,
-            line,
-            out,
-        };
-        let whole = job.head_dim - job.head_dim % R;
+        let scores = &mut scores[row * ROW..];
+        let whole = span.tokens - span.tokens % R;
         for first in (0..whole).step_by(R) {
-            weigh.rows::<S, R>(s, first, panels());
+            let zeros = [[s.splat(0.0); C]; R];
+            let sums = tile(s, zeros, job.head_dim, left.from(first), queries);
+            keep(s, sums, &mut scores[first * ROW..], &mut highest);
         }
-        for first in whole..job.head_dim {
-            weigh.rows::<S, 1>(s, first, panels());
+        for first in whole..span.tokens {
+            let zeros = [[s.splat(0.0); C]; 1];
+            let sums = tile(s, zeros, job.head_dim, left.from(first), queries);
+            keep(s, sums, &mut scores[first * ROW..], &mut highest);
+        }
+        row += span.tokens;
+    }
+    let mut sums = [s.splat(0.0); C];
+    for scores in scores[..row * ROW].chunks_exact_mut(ROW) {
+        for c in 0..C {
+            let weight = exp2(s, s.sub(s.load(&scores[c]), highest[c]));
+            s.store(weight, &mut scores[c]);
+            sums[c] = s.add(sums[c], weight);
         }
     }
-    for total in &mut total {
-        *total = s.div(s.splat(1.0), *total);
+    let mut shrink = before;
+    for c in 0..C {
+        shrink[c] = exp2(s, s.sub(before[c], highest[c]));
+        let total = s.mul_add(s.load(&state[ROW + line + c]), shrink[c], sums[c]);
+        s.store(total, &mut state[ROW + line + c]);
+        s.store(highest[c], &mut state[line + c]);
     }
-    for out in out.chunks_exact_mut(ROW) {
-        for (out, &scale) in out[line..].iter_mut().zip(&total) {
-            s.store(s.mul(s.load(out), scale), out);
-        }
+    let mut weigh = Weigh {
+        job,
+        block,
+        spans,
+        scores,
+        shrink,
+        line,
+        out,
+    };
+    let whole = job.head_dim - job.head_dim % R;
+    for first in (0..whole).step_by(R) {
+        weigh.rows::<S, R>(s, first);
+    }
+    for first in whole..job.head_dim {
+        weigh.rows::<S, 1>(s, first);
     }
 }
 
@@ -167,6 +188,8 @@ fn keep<S: Simd, const R: usize, const C: usize>(
 /// The sum of values by their weights.
 struct Weigh<'a, V, const C: usize> {
     job: Attend<'a>,
+    block: usize,
+    spans: &'a [Span],
     scores: &'a [Line],
     shrink: [V; C],
     line: usize,
@@ -174,14 +197,9 @@ struct Weigh<'a, V, const C: usize> {
 }
 
 impl<V: Copy, const C: usize> Weigh<'_, V, C> {
-    /// Features `first` to `first + R` of the head, over the keys of `panels`.
+    /// Features `first` to `first + R` of the head.
     #[inline(always)]
-    fn rows<S: Simd<V = V>, const R: usize>(
-        &mut self,
-        s: S,
-        first: usize,
-        panels: impl Iterator<Item = (usize, usize)>,
-    ) {
+    fn rows<S: Simd<V = V>, const R: usize>(&mut self, s: S, first: usize) {
         let out = &mut self.out[first * ROW + self.line..];
         let mut sums = [[s.splat(0.0); C]; R];
         for (r, sums) in sums.iter_mut().enumerate() {
@@ -190,15 +208,15 @@ impl<V: Copy, const C: usize> Weigh<'_, V, C> {
             }
         }
         let mut row = 0;
-        for (panel, keys) in panels {
+        for (panel, span) in self.spans.iter().enumerate() {
             let left = Left {
-                values: &flat(self.job.part(2, panel))[first * WIDTH..],
+                values: &flat(self.job.part(2, self.block * PANELS + panel))[first * WIDTH..],
                 row: WIDTH,
                 step: 1,
                 ahead: 3 * WIDTH * self.job.dim,
             };
-            sums = tile(s, sums, keys, left, &self.scores[row * ROW..]);
-            row += keys;
+            sums = tile(s, sums, span.tokens, left, &self.scores[row * ROW..]);
+            row += span.tokens;
         }
         for (r, sums) in sums.into_iter().enumerate() {
             for (c, sum) in sums.into_iter().enumerate() {
@@ -239,7 +257,9 @@ mod tests {
                 }
             }
             for isa in Isa::available() {
-                for (query, span) in spans.iter().enumerate() {
+                for query in 0..spans.len() {
+                    // Some panels at a time, the last time fewer.
+                    let queries = (spans.len() - query).min(3);
                     for head in 0..heads {
                         let job = Attend {
                             qkv: &qkv,
@@ -248,10 +268,13 @@ mod tests {
                             head,
                             head_dim,
                             query,
+                            queries,
                         };
-                        let mut scores = vec![Line::ZERO; KEYS * ROW];
-                        let mut out = panel::empty(head_dim);
-                        attention(isa, job, &mut scores, &mut out);
+                        let mut scratch = vec![Line::ZERO; SCRATCH];
+                        let mut out = panel::empty(queries * dim);
+                        attention(isa, job, &mut scratch, &mut out);
+                        let asked = query + queries - 1;
+                        let (span, out) = (spans[asked], &out[(queries - 1) * dim * ROW..]);
                         for lane in 0..span.tokens {
                             let at = |token, part: usize, d: usize| {
                                 f64::from(value(token, part * dim + head * head_dim + d))
@@ -268,7 +291,8 @@ mod tests {
                             for d in 0..head_dim {
                                 let expected: f64 =
                                     (0..tokens).map(|key| weights[key] * at(key, 2, d)).sum();
-                                let got = f64::from(flat(&out)[d * WIDTH + lane]);
+                                let got = flat(out)[(head * head_dim + d) * WIDTH + lane];
+                                let got = f64::from(got);
                                 let error = (got - expected / sum).abs();
                                 assert!(error < 5e-5, "{isa:?} {tokens} {query} {lane}: {error:e}");
                             }

@@ -17,13 +17,14 @@ pub mod simd;
 #[cfg(test)]
 mod testing;
 
+use std::ops::Range;
 use std::sync::Mutex;
 
 use rayon::prelude::*;
 
 use super::config::{BackboneConfig, Ffn};
 use super::vit::{Grid, LayerRequest};
-use attention::{Attend, KEYS, attention};
+use attention::{Attend, QUERIES, SCRATCH, attention};
 use panel::{ROW, Span, WIDTH};
 use pointwise::{Norm, norm, swiglu};
 use product::{Finish, Packed, linear};
@@ -176,20 +177,28 @@ impl Network {
         let scratches: Vec<Mutex<Scratch>> = (0..workers)
             .map(|_| Mutex::new(Scratch::new(&self.config)))
             .collect();
-        let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Task<'_>, &mut Scratch) + Sync)| {
-            tasks.into_par_iter().with_max_len(1).for_each(|task| {
+        let groups = panel::groups(spans.len(), workers.div_ceil(photos.max(1)));
+        let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Vec<Task<'_>>, &mut Scratch) + Sync)| {
+            let mut tasks = tasks.into_iter();
+            let groups: Vec<Vec<Task<'_>>> = (0..photos)
+                .flat_map(|_| &groups)
+                .map(|&group| tasks.by_ref().take(group).collect())
+                .collect();
+            groups.into_par_iter().with_max_len(1).for_each(|group| {
                 let own = rayon::current_thread_index().unwrap_or(0) % workers;
                 // Nothing can be wrong with a scratch, whatever became of who held it.
                 let mut scratch = scratches[own].lock().unwrap_or_else(|p| p.into_inner());
-                work(task, &mut scratch);
+                work(group, &mut scratch);
             });
         };
 
         let tasks = tasks(&spans, &mut x, &mut qkv, &mut [], (dim, skip, grid.len()));
-        each(tasks, &|task, scratch| {
-            let pixels = &pixels[task.photo * image..][..image];
-            self.embed(pixels, grid, positions, task.span, task.x, scratch);
-            self.ask(0, task.x, task.qkv, task.span.lines, scratch);
+        each(tasks, &|group, scratch| {
+            for task in group {
+                let pixels = &pixels[task.photo * image..][..image];
+                self.embed(pixels, grid, positions, task.span, task.x, scratch);
+                self.ask(0, task.x, task.qkv, task.span.lines, scratch);
+            }
         });
         let deepest = requests.iter().map(|request| request.block).max();
         for index in 0..=deepest.unwrap_or(0).min(self.blocks.len() - 1) {
@@ -208,14 +217,18 @@ impl Network {
                 &mut wanted,
                 (dim, skip, grid.len()),
             );
-            each(tasks, &|task, scratch| {
-                let photo = &keys[task.photo * spans.len() * 3 * dim * ROW..];
-                self.block(index, photo, &spans, task.panel, task.x, scratch);
-                for (normed, specials, patches) in task.wanted {
-                    self.hand_out(normed, task.x, task.span, specials, patches, scratch);
-                }
-                if !last {
-                    self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
+            each(tasks, &|group, scratch| {
+                let photo = &keys[group[0].photo * spans.len() * 3 * dim * ROW..];
+                let asking = group[0].panel..group[0].panel + group.len();
+                self.attend(photo, &spans, asking, scratch);
+                for (at, task) in group.into_iter().enumerate() {
+                    self.block(index, at, task.x, task.span.lines, scratch);
+                    for (normed, specials, patches) in task.wanted {
+                        self.hand_out(normed, task.x, task.span, specials, patches, scratch);
+                    }
+                    if !last {
+                        self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
+                    }
                 }
             });
             std::mem::swap(&mut qkv, &mut next);
@@ -282,36 +295,35 @@ impl Network {
         );
     }
 
-    /// A block from its attention on, for one panel.
-    fn block(
-        &self,
-        index: usize,
-        qkv: &[Line],
-        spans: &[Span],
-        query: usize,
-        x: &mut [Line],
-        scratch: &mut Scratch,
-    ) {
-        let (isa, block, lines) = (self.isa, &self.blocks[index], spans[query].lines);
+    /// All heads' attention for some neighbouring panels.
+    fn attend(&self, qkv: &[Line], spans: &[Span], asking: Range<usize>, scratch: &mut Scratch) {
         let (dim, heads) = (self.config.dim, self.config.heads);
-        let head_dim = dim / heads;
-        let Scratch {
-            normed,
-            wide,
-            scores,
-        } = scratch;
-        for (head, out) in normed.chunks_exact_mut(head_dim * ROW).enumerate() {
+        for head in 0..heads {
             let job = Attend {
                 qkv,
                 spans,
                 dim,
                 head,
-                head_dim,
-                query,
+                head_dim: dim / heads,
+                query: asking.start,
+                queries: asking.len(),
             };
-            attention(isa, job, scores, out);
+            attention(self.isa, job, &mut scratch.scores, &mut scratch.heads);
         }
-        linear(isa, &block.proj, normed, x, lines, Finish::Add);
+    }
+
+    /// What a block does after its attention, for the panel that asked as number `at`.
+    fn block(&self, index: usize, at: usize, x: &mut [Line], lines: usize, scratch: &mut Scratch) {
+        let (isa, block) = (self.isa, &self.blocks[index]);
+        let Scratch {
+            heads,
+            normed,
+            wide,
+            ..
+        } = scratch;
+        let width = self.config.dim * ROW;
+        let heads = &heads[at * width..][..width];
+        linear(isa, &block.proj, heads, x, lines, Finish::Add);
         norm(isa, &block.norm2, x, normed, lines);
         let wide = &mut wide[..block.first.outputs() * ROW];
         match self.config.ffn {
@@ -358,11 +370,13 @@ impl Network {
 /// What a thread needs beside a panel's own tokens.
 #[derive(Debug)]
 struct Scratch {
-    /// After a norm, or the heads' results: a panel of width D.
+    /// The heads' results of some panels: `[QUERIES, D]`.
+    heads: Vec<Line>,
+    /// After a norm: a panel of width D.
     normed: Vec<Line>,
     /// The feed-forward network's wide layer, or cut-out patches.
     wide: Vec<Line>,
-    /// Of some keys.
+    /// Of some keys, and what attention knows of each query.
     scores: Vec<Line>,
 }
 
@@ -373,9 +387,10 @@ impl Scratch {
             Ffn::SwiGlu { hidden } => 2 * hidden,
         };
         Self {
+            heads: panel::empty(QUERIES * config.dim),
             normed: panel::empty(config.dim),
             wide: panel::empty(wide.max(3 * config.patch_size.pow(2))),
-            scores: vec![Line::ZERO; KEYS * ROW],
+            scores: vec![Line::ZERO; SCRATCH],
         }
     }
 }

@@ -5,6 +5,7 @@
 //! transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache from the
 //! attention to the next block's queries.
 
+use super::attention::QUERIES;
 use super::simd::{LANES, Line};
 
 /// Lines of a row.
@@ -41,6 +42,16 @@ pub fn cut(tokens: usize, workers: usize) -> Vec<Span> {
         .collect()
 }
 
+/// How many neighbouring panels go through a block together, group by group, for `workers` to share out evenly.
+pub fn groups(panels: usize, workers: usize) -> Vec<usize> {
+    let workers = workers.clamp(1, panels.max(1));
+    let count = panels.div_ceil(QUERIES).next_multiple_of(workers);
+    let count = count.min(panels);
+    (0..count)
+        .map(|group| (group + 1) * panels / count - group * panels / count)
+        .collect()
+}
+
 /// A panel of `width` features.
 pub fn empty(width: usize) -> Vec<Line> {
     vec![Line::ZERO; width * ROW]
@@ -63,6 +74,9 @@ mod tests {
                     next += span.tokens;
                 }
                 assert_eq!(next, tokens);
+                let groups = groups(spans.len(), workers);
+                assert_eq!(groups.iter().sum::<usize>(), spans.len());
+                assert!(groups.iter().all(|&group| (1..=QUERIES).contains(&group)));
                 let lines = |spans: &[Span]| spans.iter().map(|span| span.lines).sum::<usize>();
                 if workers == 2 && spans.len() > 1 {
                     let (left, right) = spans.split_at(spans.len() / 2);

@@ -141,6 +141,17 @@ pub struct Left<'a> {
     pub ahead: usize,
 }
 
+impl Left<'_> {
+    /// From row `first` on, where rows are neighbours.
+    #[inline(always)]
+    pub fn from(self, first: usize) -> Self {
+        Left {
+            values: &self.values[first..],
+            ..self
+        }
+    }
+}
+
 /// `sums + left * right` over `steps`; row `k` of `right` starts at its line `k * ROW`.
 ///
 /// Like all kernels it has no closures: one would be compiled without the vector unit's instructions.
