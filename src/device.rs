@@ -170,6 +170,7 @@ impl DtypeChoice {
 ///
 /// # Errors
 /// If the pool exists already.
+#[allow(unsafe_code)] // Setting the environment.
 pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
     for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
         // SAFETY: no other thread runs yet that could read the environment, which is what the caller promises.

@@ -23,6 +23,7 @@ pub mod head;
 pub mod heads;
 pub mod inputs;
 pub mod interrupt;
+pub mod matrix;
 pub mod output;
 pub mod pca;
 pub mod pipeline;

@@ -5,6 +5,8 @@
 
 use nalgebra::DMatrix;
 
+use crate::matrix::{Matrix, product};
+
 /// Rows that are converted to f64 at a time.
 const CHUNK: usize = 2048;
 
@@ -70,9 +72,9 @@ impl Moments {
             .chunks_exact(dim)
             .flat_map(|row| row.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m))
             .collect();
-        // Row-major [N, D] is column-major [D, N].
-        let columns = DMatrix::from_vec(dim, n, centred);
-        self.scatter.gemm(1.0, &columns, &columns.transpose(), 1.0);
+        let rows = Matrix::new(&centred, n, dim);
+        // Symmetric, so it is the same by rows and by columns.
+        product(self.scatter.as_mut_slice(), rows.t(), rows, true);
 
         let total = self.count + n as u64;
         let weight = self.count as f64 * n as f64 / total as f64;

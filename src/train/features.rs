@@ -331,13 +331,15 @@ impl Frame {
     ///
     /// # Errors
     /// If a file went away or changed since it was found.
+    #[allow(unsafe_code)] // A memory map.
     pub fn read(&self, patches: Option<&[u32]>, out: &mut [f16]) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
-        let mut bytes = Vec::new();
         for (block, file) in self.files.iter().enumerate() {
-            bytes.clear();
-            File::open(file)
-                .and_then(|mut file| file.read_to_end(&mut bytes))
+            // Only the pages of the patches that are wanted are read.
+            // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which
+            // leaves what is mapped as it was.
+            let bytes = File::open(file)
+                .and_then(|file| unsafe { memmap2::Mmap::map(&file) })
                 .map_err(|error| Error::io(file, &error))?;
             let start = HEADER + 2 * dim;
             if bytes.len() != start + 2 * dim * self.grid().len() {

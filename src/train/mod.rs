@@ -10,7 +10,6 @@ pub mod loss;
 pub mod network;
 pub mod optim;
 pub mod pool;
-mod product;
 pub mod run;
 pub mod samples;
 pub mod scores;

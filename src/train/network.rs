@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::head::linear::Dense;
-use crate::train::product::{Matrix, product};
+use crate::matrix::{Matrix, product};
 
 /// A layer as training holds it: `x W + b`.
 #[derive(Debug, Clone, PartialEq)]

@@ -6,9 +6,9 @@ use half::slice::HalfFloatSliceExt;
 use crate::error::Result;
 use crate::head::Scores;
 use crate::head::linear::Dense;
+use crate::matrix::{Matrix, product};
 use crate::train::features::Frame;
 use crate::train::pool::Inputs;
-use crate::train::product::{Matrix, product};
 
 /// A head, taken apart into what reads patch tokens and what reads cls tokens.
 #[derive(Debug)]

@@ -1,22 +1,22 @@
-//! Matrix products of f32 slices, on the kernels that the backbone uses as well.
+//! Matrix products of slices, on all threads; one input gives one result, however many there are.
 
 use gemm::Parallelism;
 
 /// A row-major matrix, or its transpose.
 #[derive(Debug, Clone, Copy)]
-pub struct Matrix<'a> {
-    values: &'a [f32],
+pub struct Matrix<'a, T> {
+    values: &'a [T],
     rows: usize,
     cols: usize,
     transposed: bool,
 }
 
-impl<'a> Matrix<'a> {
+impl<'a, T> Matrix<'a, T> {
     /// `[rows, cols]`, row-major.
     ///
     /// # Panics
     /// If the values don't fill the shape.
-    pub fn new(values: &'a [f32], rows: usize, cols: usize) -> Self {
+    pub fn new(values: &'a [T], rows: usize, cols: usize) -> Self {
         assert_eq!(values.len(), rows * cols, "a matrix of {rows} x {cols}");
         Self {
             values,
@@ -51,11 +51,18 @@ impl<'a> Matrix<'a> {
     }
 }
 
+/// What products are of.
+pub trait Number: Copy + From<f32> + Send + Sync + 'static {}
+
+impl Number for f32 {}
+impl Number for f64 {}
+
 /// `out = a b`, row-major; with `add`, `out += a b`.
 ///
 /// # Panics
 /// If the shapes don't fit.
-pub fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
+#[allow(unsafe_code)] // The kernels take pointers.
+pub fn product<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
     let ((m, k), (k_of_b, n)) = (a.shape(), b.shape());
     assert_eq!(k, k_of_b, "inner sides of a product");
     assert_eq!(out.len(), m * n, "the result of a product");
@@ -77,8 +84,8 @@ pub fn product(out: &mut [f32], a: Matrix<'_>, b: Matrix<'_>, add: bool) {
             b.values.as_ptr(),
             b_cs,
             b_rs,
-            1.0,
-            1.0,
+            T::from(1.0),
+            T::from(1.0),
             false,
             false,
             false,
@@ -95,7 +102,7 @@ mod tests {
     fn transposes_and_sums() {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
         let b = [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]; // 3 x 2
-        let mut out = [0.0; 4];
+        let mut out = [0f32; 4];
         product(
             &mut out,
             Matrix::new(&a, 2, 3),

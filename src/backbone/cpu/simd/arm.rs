@@ -1,0 +1,77 @@
+//! NEON.
+
+use std::arch::aarch64::*;
+
+use super::{LANES, Line, Neon, Simd};
+
+const PARTS: usize = LANES / 4;
+
+#[inline(always)]
+fn each(f: impl Fn(usize) -> float32x4_t) -> [float32x4_t; PARTS] {
+    [f(0), f(1), f(2), f(3)]
+}
+
+// SAFETY (of every block below): the token exists, so the instructions do; a `Line` is 64 aligned bytes.
+impl Simd for Neon {
+    type V = [float32x4_t; PARTS];
+    const TILE: (usize, usize) = (4, 1);
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        unsafe { [vdupq_n_f32(value); PARTS] }
+    }
+    #[inline(always)]
+    fn load(self, line: &Line) -> Self::V {
+        each(|i| unsafe { vld1q_f32(line.0.as_ptr().add(4 * i)) })
+    }
+    #[inline(always)]
+    fn store(self, value: Self::V, line: &mut Line) {
+        for (i, part) in value.into_iter().enumerate() {
+            unsafe { vst1q_f32(line.0.as_mut_ptr().add(4 * i), part) }
+        }
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| unsafe { vaddq_f32(a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| unsafe { vsubq_f32(a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| unsafe { vmulq_f32(a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| unsafe { vdivq_f32(a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        each(|i| unsafe { vfmaq_f32(c[i], a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| unsafe { vmaxq_f32(a[i], b[i]) })
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        each(|i| unsafe { vabsq_f32(a[i]) })
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::V) -> Self::V {
+        each(|i| unsafe { vsqrtq_f32(a[i]) })
+    }
+    #[inline(always)]
+    fn round(self, a: Self::V) -> Self::V {
+        each(|i| unsafe { vrndnq_f32(a[i]) })
+    }
+    #[inline(always)]
+    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+        each(|i| unsafe {
+            // Added to the exponent.
+            let n = vshlq_n_s32::<23>(vcvtq_s32_f32(n[i]));
+            vreinterpretq_f32_s32(vaddq_s32(vreinterpretq_s32_f32(a[i]), n))
+        })
+    }
+}

@@ -1,0 +1,68 @@
+//! Plain Rust, for every machine, and what the others are tested against.
+
+use super::{LANES, Line, Portable, Simd};
+
+#[inline(always)]
+fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
+    std::array::from_fn(f)
+}
+
+impl Simd for Portable {
+    type V = [f32; LANES];
+    const TILE: (usize, usize) = (4, 1);
+
+    #[inline(always)]
+    fn splat(self, value: f32) -> Self::V {
+        [value; LANES]
+    }
+    #[inline(always)]
+    fn load(self, line: &Line) -> Self::V {
+        line.0
+    }
+    #[inline(always)]
+    fn store(self, value: Self::V, line: &mut Line) {
+        line.0 = value;
+    }
+    #[inline(always)]
+    fn add(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] + b[i])
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] - b[i])
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] * b[i])
+    }
+    #[inline(always)]
+    fn div(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| a[i] / b[i])
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
+        // Not `f32::mul_add`, which is a call where there is no such instruction.
+        each(|i| a[i] * b[i] + c[i])
+    }
+    #[inline(always)]
+    fn max(self, a: Self::V, b: Self::V) -> Self::V {
+        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+    }
+    #[inline(always)]
+    fn abs(self, a: Self::V) -> Self::V {
+        each(|i| a[i].abs())
+    }
+    #[inline(always)]
+    fn sqrt(self, a: Self::V) -> Self::V {
+        each(|i| a[i].sqrt())
+    }
+    #[inline(always)]
+    fn round(self, a: Self::V) -> Self::V {
+        const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: no room for fractions above it
+        each(|i| (a[i] + ROUND) - ROUND)
+    }
+    #[inline(always)]
+    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+        each(|i| f32::from_bits(a[i].to_bits().wrapping_add(((n[i] as i32) << 23) as u32)))
+    }
+}
