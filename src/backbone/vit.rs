@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use candle_core::{DType, Device, Tensor};
+use candle_core::{DType, Device, Storage, Tensor};
 use candle_nn::{LayerNorm, Module};
 
 use crate::backbone::block::{Block, Weights};
@@ -145,17 +145,22 @@ impl Backbone {
         };
         let pos_cls = weights.get("pos_embed")?.narrow(1, 0, 1)?;
         let executor = if on_cpu {
-            let take = |name: &str| -> Result<Vec<f32>> {
+            let lend = |name: &str, take: &mut dyn FnMut(&[f32])| -> Result<()> {
                 let Some(tensor) = checkpoint.tensors.remove(name) else {
-                    return Err(Error::Model(format!(
-                        "{}: no tensor {name}",
-                        checkpoint.origin
-                    )));
+                    let why = format!("{}: no tensor {name}", checkpoint.origin);
+                    return Err(Error::Model(why));
                 };
                 let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-                Ok(tensor.flatten_all()?.to_vec1()?)
+                let tensor = tensor.contiguous()?;
+                let (storage, layout) = tensor.storage_and_layout();
+                if let Storage::Cpu(values) = &*storage {
+                    take(
+                        &values.as_slice::<f32>()?[layout.start_offset()..][..tensor.elem_count()],
+                    );
+                }
+                Ok(())
             };
-            Executor::Cpu(Box::new(cpu::Network::new(config, take)?))
+            Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
         } else {
             Executor::Tensors {
                 blocks: (0..config.depth)

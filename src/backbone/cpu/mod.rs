@@ -55,29 +55,25 @@ pub struct Tokens {
 }
 
 impl Network {
-    /// Packs the weights of `config`, each of which `take` hands over by its canonical name.
+    /// Packs the weights of `config`. `lend` calls what it is given with the numbers of a tensor, by its canonical
+    /// name, once for each.
     ///
     /// # Errors
-    /// What `take` returns.
+    /// What `lend` returns.
     pub fn new<E>(
         config: BackboneConfig,
-        take: impl FnMut(&str) -> Result<Vec<f32>, E>,
-    ) -> Result<Self, E> {
-        Self::on(Isa::best(), config, take)
-    }
-
-    fn on<E>(
-        isa: Isa,
-        config: BackboneConfig,
-        mut take: impl FnMut(&str) -> Result<Vec<f32>, E>,
+        mut lend: impl FnMut(&str, &mut dyn FnMut(&[f32])) -> Result<(), E>,
     ) -> Result<Self, E> {
         let dim = config.dim;
         let mut layer = |name: &str, gamma: Option<&str>, scale: &(dyn Fn(usize) -> f32 + Sync)| {
-            let gamma = gamma.map(&mut take).transpose()?;
-            let weight = take(&format!("{name}.weight"))?;
-            let bias = take(&format!("{name}.bias"))?;
+            let gamma = gamma.map(|gamma| copy(&mut lend, gamma)).transpose()?;
+            let bias = copy(&mut lend, &format!("{name}.bias"))?;
             let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
-            Ok(Packed::new(&weight, &bias, scale))
+            let mut packed = Packed::default();
+            lend(&format!("{name}.weight"), &mut |weight| {
+                packed = Packed::new(weight, &bias, scale);
+            })?;
+            Ok(packed)
         };
         let head_dim = dim / config.heads;
         let softmax = (head_dim as f64).powf(-0.5) * std::f64::consts::LOG2_E;
@@ -102,8 +98,8 @@ impl Network {
         }
         let mut norm = |name: &str| {
             Ok(Norm {
-                weight: take(&format!("{name}.weight"))?,
-                bias: take(&format!("{name}.bias"))?,
+                weight: copy(&mut lend, &format!("{name}.weight"))?,
+                bias: copy(&mut lend, &format!("{name}.bias"))?,
                 eps: config.norm_eps as f32,
             })
         };
@@ -119,21 +115,31 @@ impl Network {
             });
         }
         let last = norm("norm")?;
-        let mut cls = take("cls_token")?;
-        let position = take("pos_embed")?;
+        let mut cls = copy(&mut lend, "cls_token")?;
+        let position = copy(&mut lend, "pos_embed")?;
         cls.iter_mut().zip(&position).for_each(|(cls, p)| *cls += p);
         let mut specials = vec![cls];
         if config.registers > 0 {
-            let registers = take("register_tokens")?;
+            let registers = copy(&mut lend, "register_tokens")?;
             specials.extend(registers.chunks_exact(dim).map(<[f32]>::to_vec));
         }
         Ok(Self {
             config,
-            isa,
+            isa: Isa::best(),
             patch,
             specials,
             blocks,
             norm: last,
         })
     }
+}
+
+/// A small tensor of its own.
+fn copy<E>(
+    lend: &mut impl FnMut(&str, &mut dyn FnMut(&[f32])) -> Result<(), E>,
+    name: &str,
+) -> Result<Vec<f32>, E> {
+    let mut copy = Vec::new();
+    lend(name, &mut |values| copy = values.to_vec())?;
+    Ok(copy)
 }

@@ -10,7 +10,7 @@ use super::simd::{Line, Simd, dispatch};
 const GROUP: usize = 8;
 
 /// A layer's weight and bias, eight outputs side by side for each input, as the products read them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Packed {
     outputs: usize,
     inputs: usize,
