@@ -204,8 +204,8 @@ impl Backbone {
         let tokens = 1 + self.config.registers + grid.len();
         // The stream; queries, keys and values of a block and the next; what is returned.
         let features = tokens * d * (1 + 2 * 3 + layers);
-        let pixels = 2 * 3 * grid.len() * self.config.patch_size.pow(2);
-        let positions = 2 * grid.len() * d;
+        let pixels = 3 * grid.len() * self.config.patch_size.pow(2);
+        let positions = grid.len() * d;
         Some(4 * (features + pixels + positions) as u64)
     }
 
@@ -249,9 +249,18 @@ impl Backbone {
         let b = pixels.dim(0)?;
         let (d, registers) = (self.config.dim, self.config.registers);
         let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-        let pixels: Vec<f32> = pixels.flatten_all()?.to_vec1()?;
-        let positions: Vec<f32> = self.position_embedding(grid)?.flatten_all()?.to_vec1()?;
-        let found = network.forward(&pixels, grid, &positions, requests);
+        let pixels = pixels.contiguous()?;
+        let positions = self.position_embedding(grid)?.contiguous()?;
+        // Read where they are: copies of a large photo would cost a hundred megabytes.
+        let (pixels, pixels_at) = pixels.storage_and_layout();
+        let (positions, positions_at) = positions.storage_and_layout();
+        let (Storage::Cpu(pixels), Storage::Cpu(positions)) = (&*pixels, &*positions) else {
+            return Err(Error::Model("pixels that are not on the CPU".into()));
+        };
+        let pixels = &pixels.as_slice::<f32>()?[pixels_at.start_offset()..];
+        let positions = &positions.as_slice::<f32>()?[positions_at.start_offset()..];
+        let pixels = &pixels[..pixels_at.shape().elem_count()];
+        let found = network.forward(pixels, grid, positions, requests);
         let layer = |(tokens, &request): (cpu::Tokens, &LayerRequest)| {
             let specials = Tensor::from_vec(tokens.specials, (b, 1 + registers, d), &Device::Cpu)?;
             let patches = (b, grid.len(), d);
