@@ -7,23 +7,23 @@ use candle_core::Tensor;
 use crate::backbone::{Backbone, Grid, LayerRequest};
 use crate::error::Result;
 use crate::interrupt;
+use crate::pca::quantile::percentile_f64;
 
-/// Times of single runs, the shortest first.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Timing(Vec<Duration>);
+/// Times of single runs in milliseconds, the shortest first.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Timing(Vec<f64>);
 
 impl Timing {
     /// Of runs in any order; at least one.
-    pub fn new(mut runs: Vec<Duration>) -> Self {
-        runs.sort_unstable();
-        Self(runs)
+    pub fn new(runs: Vec<Duration>) -> Self {
+        let mut ms: Vec<f64> = runs.iter().map(|run| run.as_secs_f64() * 1e3).collect();
+        ms.sort_unstable_by(f64::total_cmp);
+        Self(ms)
     }
 
-    /// The run that `share` (0 to 1) of all runs are not slower than, in milliseconds, interpolated between two.
+    /// The time that `share` (0 to 1) of all runs do not exceed, in milliseconds, interpolated between two.
     pub fn quantile_ms(&self, share: f64) -> f64 {
-        let at = share * (self.0.len() - 1) as f64;
-        let ms = |index: f64| self.0[index as usize].as_secs_f64() * 1e3;
-        ms(at.floor()) + (ms(at.ceil()) - ms(at.floor())) * at.fract()
+        percentile_f64(&self.0, 100.0 * share)
     }
 }
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use candle_core::{DType, Device};
 
+use crate::backbone::cpu::simd::Isa;
 use crate::error::{Error, Result};
 
 /// A device as the user asks for it.
@@ -182,22 +183,9 @@ pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
         .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
 }
 
-/// The vector instructions of this processor that the matrix products use.
+/// The vector instructions of this processor that the backbone's kernels use.
 pub fn simd() -> &'static str {
-    #[cfg(target_arch = "x86_64")]
-    {
-        if is_x86_feature_detected!("avx512f") {
-            return "avx512";
-        }
-        if is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-            return "avx2";
-        }
-    }
-    if cfg!(target_arch = "aarch64") {
-        "neon"
-    } else {
-        "none"
-    }
+    Isa::best().name()
 }
 
 #[cfg(test)]

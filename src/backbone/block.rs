@@ -17,21 +17,18 @@ const SCORE_BYTES: usize = 64 << 20;
 pub struct Block {
     norm1: LayerNorm,
     attn: Attention,
-    ls1: Scale,
+    ls1: Option<Tensor>, // gamma [D]
     norm2: LayerNorm,
     ffn: FeedForward,
-    ls2: Scale,
+    ls2: Option<Tensor>, // gamma [D]
 }
 
 impl Block {
     pub(super) fn new(weights: &Weights, index: usize, config: &BackboneConfig) -> Result<Self> {
         let at = weights.under(&format!("blocks.{index}"));
-        let scale = |name: &str, last: &Linear| {
-            let gamma = match config.layer_scale {
-                true => Some(at.get(&format!("{name}.gamma"))?),
-                false => None,
-            };
-            Scale::new(last, gamma)
+        let gamma = |name: &str| {
+            let gamma = || at.get(&format!("{name}.gamma"));
+            config.layer_scale.then(gamma).transpose()
         };
         let attn = Attention {
             qkv: at.linear("attn.qkv")?,
@@ -50,10 +47,10 @@ impl Block {
         };
         Ok(Self {
             norm1: at.layer_norm("norm1", config.norm_eps)?,
-            ls1: scale("ls1", &attn.proj)?,
+            ls1: gamma("ls1")?,
             attn,
             norm2: at.layer_norm("norm2", config.norm_eps)?,
-            ls2: scale("ls2", ffn.last())?,
+            ls2: gamma("ls2")?,
             ffn,
         })
     }
@@ -61,52 +58,17 @@ impl Block {
     /// `[B, N, D]` to `[B, N, D]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let branch = self.attn.forward(&self.norm1.forward(x)?)?;
-        let x = self.ls1.add(x, &branch)?;
+        let x = (x + scaled(branch, &self.ls1)?)?;
         let branch = self.ffn.forward(&self.norm2.forward(&x)?)?;
-        self.ls2.add(&x, &branch)
+        x + scaled(branch, &self.ls2)?
     }
 }
 
-/// The end of a branch: the bias of its last product, LayerScale, and the way back into the stream.
-#[derive(Debug, Clone)]
-struct Scale {
-    affine: Tensor, // [2, D]: bias, gamma
-}
-
-impl Scale {
-    fn new(last: &Linear, gamma: Option<Tensor>) -> Result<Self> {
-        let Some(bias) = last.bias() else {
-            candle_core::bail!("the last product of a branch has no bias")
-        };
-        let gamma = match gamma {
-            Some(gamma) => gamma,
-            None => bias.ones_like()?,
-        };
-        Ok(Self {
-            affine: Tensor::stack(&[bias, &gamma], 0)?,
-        })
-    }
-
-    /// `x + gamma * (branch + bias)`.
-    fn add(&self, x: &Tensor, branch: &Tensor) -> Result<Tensor> {
-        let branch = branch.broadcast_add(&self.affine.get(0)?)?;
-        x + branch.broadcast_mul(&self.affine.get(1)?)?
-    }
-}
-
-/// The product with the weight alone, `[B, N, in]` to `[B, N, out]`.
-fn product(x: &Tensor, linear: &Linear) -> Result<Tensor> {
-    let (b, n, d) = x.dims3()?;
-    let rows = x.reshape((b * n, d))?.matmul(&linear.weight().t()?)?;
-    rows.reshape((b, n, ()))
-}
-
-/// The product with weight and bias.
-fn affine(x: &Tensor, linear: &Linear) -> Result<Tensor> {
-    let out = product(x, linear)?;
-    match linear.bias() {
-        Some(bias) => out.broadcast_add(bias),
-        None => Ok(out),
+/// A branch times its LayerScale, where there is one.
+fn scaled(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
+    match gamma {
+        Some(gamma) => branch.broadcast_mul(gamma),
+        None => Ok(branch),
     }
 }
 
@@ -118,10 +80,8 @@ struct Attention {
 }
 
 impl Attention {
-    /// Without the bias of the last product, which [`Scale`] adds.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let qkv = affine(x, &self.qkv)?;
-        product(&self.attend(&qkv)?, &self.proj)
+        self.proj.forward(&self.attend(&self.qkv.forward(x)?)?)
     }
 
     /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.
@@ -162,29 +122,14 @@ enum FeedForward {
 }
 
 impl FeedForward {
-    fn last(&self) -> &Linear {
-        match self {
-            FeedForward::Mlp { fc2, .. } => fc2,
-            FeedForward::SwiGlu { w3, .. } => w3,
-        }
-    }
-
-    /// Without the bias of the last product, which [`Scale`] adds.
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
-        let hidden = match self {
-            FeedForward::Mlp { fc1, .. } => {
-                let hidden = product(x, fc1)?;
-                match fc1.bias() {
-                    Some(bias) => hidden.broadcast_add(bias)?.gelu_erf()?,
-                    None => hidden.gelu_erf()?,
-                }
+        match self {
+            FeedForward::Mlp { fc1, fc2 } => fc2.forward(&fc1.forward(x)?.gelu_erf()?),
+            FeedForward::SwiGlu { w12, w3 } => {
+                let parts = w12.forward(x)?.chunk(2, D::Minus1)?;
+                w3.forward(&(parts[0].contiguous()?.silu()? * &parts[1])?)
             }
-            FeedForward::SwiGlu { w12, .. } => {
-                let parts = affine(x, w12)?.chunk(2, D::Minus1)?;
-                (parts[0].contiguous()?.silu()? * &parts[1])?
-            }
-        };
-        product(&hidden, self.last())
+        }
     }
 }
 

@@ -96,6 +96,19 @@ enum Executor {
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
 }
 
+/// Calls `take` with the numbers of a tensor of a CPU where they are: copies of a large photo would cost a hundred
+/// megabytes.
+fn with_floats<R>(tensor: &Tensor, take: impl FnOnce(&[f32]) -> R) -> Result<R> {
+    let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
+    let tensor = tensor.contiguous()?;
+    let (storage, layout) = tensor.storage_and_layout();
+    let Storage::Cpu(values) = &*storage else {
+        return Err(Error::Model("a tensor that is not on the CPU".into()));
+    };
+    let values = &values.as_slice::<f32>()?[layout.start_offset()..];
+    Ok(take(&values[..layout.shape().elem_count()]))
+}
+
 impl Backbone {
     /// Builds the network of `config` from a checkpoint that must hold exactly its tensors. They are let go of one by
     /// one, so that weights are not in memory twice.
@@ -150,15 +163,7 @@ impl Backbone {
                     let why = format!("{}: no tensor {name}", checkpoint.origin);
                     return Err(Error::Model(why));
                 };
-                let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-                let tensor = tensor.contiguous()?;
-                let (storage, layout) = tensor.storage_and_layout();
-                if let Storage::Cpu(values) = &*storage {
-                    take(
-                        &values.as_slice::<f32>()?[layout.start_offset()..][..tensor.elem_count()],
-                    );
-                }
-                Ok(())
+                with_floats(&tensor, take)
             };
             Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
         } else {
@@ -248,19 +253,12 @@ impl Backbone {
     ) -> Result<Vec<LayerFeatures>> {
         let b = pixels.dim(0)?;
         let (d, registers) = (self.config.dim, self.config.registers);
-        let pixels = pixels.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-        let pixels = pixels.contiguous()?;
-        let positions = self.position_embedding(grid)?.contiguous()?;
-        // Read where they are: copies of a large photo would cost a hundred megabytes.
-        let (pixels, pixels_at) = pixels.storage_and_layout();
-        let (positions, positions_at) = positions.storage_and_layout();
-        let (Storage::Cpu(pixels), Storage::Cpu(positions)) = (&*pixels, &*positions) else {
-            return Err(Error::Model("pixels that are not on the CPU".into()));
-        };
-        let pixels = &pixels.as_slice::<f32>()?[pixels_at.start_offset()..];
-        let positions = &positions.as_slice::<f32>()?[positions_at.start_offset()..];
-        let pixels = &pixels[..pixels_at.shape().elem_count()];
-        let found = network.forward(pixels, grid, positions, requests);
+        let positions = self.position_embedding(grid)?;
+        let found = with_floats(pixels, |pixels| {
+            with_floats(&positions, |positions| {
+                network.forward(pixels, grid, positions, requests)
+            })
+        })??;
         let layer = |(tokens, &request): (cpu::Tokens, &LayerRequest)| {
             let specials = Tensor::from_vec(tokens.specials, (b, 1 + registers, d), &Device::Cpu)?;
             let patches = (b, grid.len(), d);

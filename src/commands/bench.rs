@@ -7,11 +7,11 @@ use dino::bench::{peak_memory, time_forward};
 use dino::console::Console;
 use dino::output::write_atomic;
 use dino::preprocess::{Geometry, SizeRule};
-use dino::weights::{self, Fetch, Store};
+use dino::weights::{self, Store};
 use dino::{Error, Result, device};
 use serde::Serialize;
 
-use super::model::events;
+use super::model;
 use crate::cli::BenchArgs;
 
 /// One model at one size.
@@ -122,12 +122,8 @@ fn load(
         let backbone = Backbone::new(variant.config, checkpoint, device, dtype)?;
         return Ok((backbone, true));
     }
-    let fetch = Fetch {
-        offline: args.run.offline,
-    };
-    let loaded = weights::load(store, Some(name), fetch, &mut events(console))?;
-    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, device, dtype)?;
-    Ok((backbone, false))
+    let model = model::build(&args.run, store, Some(name), (device, dtype), console)?;
+    Ok((model.backbone, false))
 }
 
 /// The patches of a square photo, or of one of the given size.

@@ -9,8 +9,8 @@ use dino::head::Class;
 use dino::inputs::decode;
 use dino::output::{Job, Plan, write_atomic};
 use dino::pca::TokenSpool;
-use dino::pipeline::{Extracted, Pipeline, Views};
-use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
+use dino::pipeline::Extracted;
+use dino::preprocess::{Geometry, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
@@ -18,6 +18,7 @@ use image::RgbImage;
 
 use crate::cli::{SegmentArgs, Tta};
 use crate::commands::classes;
+use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
 use crate::commands::segment::{Painter, extensions};
 
@@ -165,34 +166,17 @@ impl Run<'_> {
         &self,
         jobs: &[&'j Job],
         report: &mut Report,
-        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+        each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
-        let pipeline = Pipeline {
-            backbone: &self.model.backbone,
-            preprocessor: Preprocessor {
-                size: self.args.predict.head.size.unwrap_or(SIZE),
-                resample: Resample::Bicubic,
-                patch_size: self.model.backbone.config().patch_size,
-                padding: Padding::Center,
-            },
-            requests: &[self.layer],
-            limits: self.args.predict.input.limits(),
-            batch_size: self.args.predict.run.batch_size.get(),
-            views: Views::Plain,
+        let args = &self.args.predict;
+        let extract = Extract {
+            model: &self.model,
+            layer: self.layer,
+            size: args.head.size.unwrap_or(SIZE),
+            limits: args.input.limits(),
+            batch_size: args.run.batch_size.get(),
         };
-        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-        let progress = self.console.progress(jobs.len() as u64, "images");
-        let plan = |index: usize, geometry: &Geometry| {
-            self.model
-                .explain(self.console, &jobs[index].source.name(), geometry, 1);
-        };
-        pipeline.run(&sources, plan, |index, result| {
-            let job = jobs[index];
-            let name = job.source.name();
-            let result = result.and_then(|extracted| each(report, job, extracted));
-            progress.inc(1);
-            report.record(name, result).map(|_| ())
-        })
+        extract.run(jobs, self.console, report, each)
     }
 
     fn painter(&self, codebook: &Codebook) -> Result<Painter<'_>> {

@@ -6,6 +6,7 @@ mod classes;
 mod clusters;
 mod depth;
 mod eval;
+mod extract;
 mod heads;
 mod info;
 mod model;

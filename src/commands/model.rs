@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
@@ -42,22 +43,32 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
     let start = Instant::now();
     let device = args.device.open()?;
     let dtype = args.dtype.on(&device)?;
-    let store = Store::open()?;
-    let fetch = Fetch {
-        offline: args.offline,
-    };
-    let mut events = events(console);
-    let loaded = weights::load(&store, name, fetch, &mut events)?;
-    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, &device, dtype)?;
+    let model = build(args, &Store::open()?, name, (&device, dtype), console)?;
     console.note(format_args!(
         "{} on {}",
-        loaded.record.name,
+        model.record.name,
         device::name(&device)
     ));
     console.detail(format_args!(
         "model loaded in {:.0} ms",
         start.elapsed().as_secs_f64() * 1e3
     ));
+    Ok(model)
+}
+
+/// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.
+pub fn build(
+    args: &RunArgs,
+    store: &Store,
+    name: Option<&str>,
+    (device, dtype): (&Device, DType),
+    console: &Console,
+) -> Result<Model> {
+    let fetch = Fetch {
+        offline: args.offline,
+    };
+    let loaded = weights::load(store, name, fetch, &mut events(console))?;
+    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, device, dtype)?;
     Ok(Model {
         backbone,
         record: loaded.record,

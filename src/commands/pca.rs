@@ -6,8 +6,8 @@ use dino::console::Console;
 use dino::inputs::decode;
 use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
-use dino::pipeline::{Extracted, Pipeline, Views};
-use dino::preprocess::{Geometry, Padding, Preprocessor, Resample};
+use dino::pipeline::Extracted;
+use dino::preprocess::Geometry;
 use dino::render::{self, overlay, side_by_side};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
@@ -16,6 +16,7 @@ use serde_json::json;
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
+use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
 
 /// Runs the command.
@@ -182,34 +183,17 @@ impl Run<'_> {
         &self,
         jobs: &[&'j Job],
         report: &mut Report,
-        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+        each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
-        let pipeline = Pipeline {
-            backbone: &self.model.backbone,
-            preprocessor: Preprocessor {
-                size: self.args.size,
-                resample: Resample::Bicubic,
-                patch_size: self.model.backbone.config().patch_size,
-                padding: Padding::Center,
-            },
-            requests: &[self.layer],
-            limits: self.args.input.limits(),
-            batch_size: self.args.run.batch_size.get(),
-            views: Views::Plain,
+        let (input, run) = (&self.args.input, &self.args.run);
+        let extract = Extract {
+            model: &self.model,
+            layer: self.layer,
+            size: self.args.size,
+            limits: input.limits(),
+            batch_size: run.batch_size.get(),
         };
-        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-        let progress = self.console.progress(jobs.len() as u64, "images");
-        let plan = |index: usize, geometry: &Geometry| {
-            self.model
-                .explain(self.console, &jobs[index].source.name(), geometry, 1);
-        };
-        pipeline.run(&sources, plan, |index, result| {
-            let job = jobs[index];
-            let name = job.source.name();
-            let result = result.and_then(|extracted| each(report, job, extracted));
-            progress.inc(1);
-            report.record(name, result).map(|_| ())
-        })
+        extract.run(jobs, self.console, report, each)
     }
 
     /// Projects, renders and writes one photo.

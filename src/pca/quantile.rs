@@ -49,16 +49,18 @@ impl Sampler {
 
 /// The percentile `q` (0 to 100) of rising values, linear between neighbours as numpy's default; 0 if empty.
 pub fn percentile(sorted: &[f32], q: f64) -> f32 {
+    percentile_f64(sorted, q) as f32
+}
+
+/// As [`percentile`], of any floats and in f64.
+pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
     let Some(last) = sorted.len().checked_sub(1) else {
         return 0.0;
     };
     let position = q / 100.0 * last as f64;
     let low = position.floor() as usize;
-    let (a, b) = (
-        f64::from(sorted[low]),
-        f64::from(sorted[(low + 1).min(last)]),
-    );
-    (a + (b - a) * (position - low as f64)) as f32
+    let (a, b): (f64, f64) = (sorted[low].into(), sorted[(low + 1).min(last)].into());
+    a + (b - a) * (position - low as f64)
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 //! scores a query exist at once; where a later key has a higher score than all before it, what was summed so far is
 //! scaled down. Keys and values come from far away once for all panels of queries.
 
+use std::ops::Range;
+
 use super::panel::{ROW, Span, WIDTH};
 use super::pointwise::exp2;
 use super::product::{Left, tile};
@@ -43,6 +45,12 @@ impl Attend<'_> {
         let row = (3 * panel + part) * self.dim + self.head * self.head_dim;
         &self.qkv[row * ROW..][..self.head_dim * ROW]
     }
+
+    /// Where this head's rows of asking panel number `query` lie in the result.
+    fn own(&self, query: usize) -> Range<usize> {
+        let first = (query * self.dim + self.head * self.head_dim) * ROW;
+        first..first + self.head_dim * ROW
+    }
 }
 
 dispatch! {
@@ -61,16 +69,13 @@ fn attention_body<S: Simd>(s: S, job: Attend<'_>, scratch: &mut [Line], out: &mu
     {
         state[..ROW].fill(Line([f32::NEG_INFINITY; LANES]));
         state[ROW..].fill(Line::ZERO);
-        let first = (query * job.dim + job.head * job.head_dim) * ROW;
-        let out = &mut out[first..][..job.head_dim * ROW];
-        out.fill(Line::ZERO);
+        out[job.own(query)].fill(Line::ZERO);
     }
     for block in 0..job.spans.len().div_ceil(PANELS) {
         for query in 0..job.queries {
             let lines = job.spans[job.query + query].lines;
             let state = &mut states[2 * ROW * query..][..2 * ROW];
-            let first = (query * job.dim + job.head * job.head_dim) * ROW;
-            let out = &mut out[first..][..job.head_dim * ROW];
+            let out = &mut out[job.own(query)];
             match (S::TILE, lines) {
                 ((8, 3), 3) => meet::<S, 8, 3>(s, job, (block, query, 0), scores, state, out),
                 ((8, 3), 2) => meet::<S, 8, 2>(s, job, (block, query, 0), scores, state, out),
@@ -84,11 +89,10 @@ fn attention_body<S: Simd>(s: S, job: Attend<'_>, scratch: &mut [Line], out: &mu
         }
     }
     for (query, state) in states.chunks_exact(2 * ROW).take(job.queries).enumerate() {
-        let first = (query * job.dim + job.head * job.head_dim) * ROW;
+        let out = &mut out[job.own(query)];
         for line in 0..job.spans[job.query + query].lines {
             let scale = s.div(s.splat(1.0), s.load(&state[ROW + line]));
-            for row in 0..job.head_dim {
-                let out = &mut out[first + row * ROW + line];
+            for out in out[line..].iter_mut().step_by(ROW) {
                 s.store(s.mul(s.load(out), scale), out);
             }
         }

@@ -116,8 +116,9 @@ impl Network {
         }
         let last = norm("norm")?;
         let mut cls = copy(&mut lend, "cls_token")?;
-        let position = copy(&mut lend, "pos_embed")?;
-        cls.iter_mut().zip(&position).for_each(|(cls, p)| *cls += p);
+        lend("pos_embed", &mut |positions| {
+            cls.iter_mut().zip(positions).for_each(|(cls, p)| *cls += p);
+        })?;
         let mut specials = vec![cls];
         if config.registers > 0 {
             let registers = copy(&mut lend, "register_tokens")?;

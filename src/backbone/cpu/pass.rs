@@ -25,17 +25,23 @@ impl Network {
         positions: &[f32],
         requests: &[LayerRequest],
     ) -> Vec<Tokens> {
+        let Some(deepest) = requests.iter().map(|request| request.block).max() else {
+            return Vec::new();
+        };
         let dim = self.config.dim;
         let image = 3 * grid.len() * self.config.patch_size.pow(2);
         let photos = pixels.len() / image;
         let skip = self.specials.len();
         let workers = rayon::current_num_threads();
-        let spans = panel::cut(skip + grid.len(), workers.div_ceil(photos.max(1)));
+        let workers_a_photo = workers.div_ceil(photos.max(1));
+        let spans = panel::cut(skip + grid.len(), workers_a_photo);
+        let groups = panel::groups(spans.len(), workers_a_photo);
         let panels = photos * spans.len();
         let mut x = vec![Line::ZERO; panels * dim * ROW];
         let mut qkv = vec![Line::ZERO; panels * 3 * dim * ROW];
-        let mut next = match self.blocks.len() {
-            1 => Vec::new(),
+        // The last block leaves none.
+        let mut next = match deepest {
+            0 => Vec::new(),
             _ => qkv.clone(),
         };
         let mut found: Vec<Tokens> = requests
@@ -48,7 +54,6 @@ impl Network {
         let scratches: Vec<Mutex<Scratch>> = (0..workers)
             .map(|_| Mutex::new(Scratch::new(&self.config)))
             .collect();
-        let groups = panel::groups(spans.len(), workers.div_ceil(photos.max(1)));
         let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Vec<Task<'_>>, &mut Scratch) + Sync)| {
             let mut tasks = tasks.into_iter();
             let groups: Vec<Vec<Task<'_>>> = (0..photos)
@@ -71,15 +76,13 @@ impl Network {
                 self.ask(0, task.x, task.qkv, task.span.lines, scratch);
             }
         });
-        let deepest = requests.iter().map(|request| request.block).max();
-        for index in 0..=deepest.unwrap_or(0).min(self.blocks.len() - 1) {
+        for index in 0..=deepest {
             let mut wanted: Vec<(bool, &mut Tokens)> = requests
                 .iter()
                 .zip(&mut found)
                 .filter(|(request, _)| request.block == index)
                 .map(|(request, tokens)| (request.norm, tokens))
                 .collect();
-            let last = Some(index) == deepest;
             let keys = &qkv;
             let tasks = self::tasks(
                 &spans,
@@ -97,7 +100,7 @@ impl Network {
                     for (normed, specials, patches) in task.wanted {
                         self.hand_out(normed, task.x, task.span, specials, patches, scratch);
                     }
-                    if !last {
+                    if index < deepest {
                         self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
                     }
                 }

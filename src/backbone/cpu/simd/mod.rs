@@ -70,6 +70,19 @@ impl Isa {
     pub fn best() -> Isa {
         Self::available()[0]
     }
+
+    /// A word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => "avx512",
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => "neon",
+            Isa::Portable(_) => "none",
+        }
+    }
 }
 
 /// AVX-512F and FMA were found.

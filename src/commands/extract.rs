@@ -1,0 +1,64 @@
+//! One layer's features of many photos, for the commands that need no head.
+
+use dino::Result;
+use dino::backbone::LayerRequest;
+use dino::batch::Report;
+use dino::console::Console;
+use dino::inputs::DecodeLimits;
+use dino::output::Job;
+use dino::pipeline::{Extracted, Pipeline, Views};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
+
+use super::model::Model;
+
+/// What is extracted, and how.
+pub struct Extract<'a> {
+    /// The backbone.
+    pub model: &'a Model,
+    /// Which of its layers.
+    pub layer: LayerRequest,
+    /// What it sees of a photo.
+    pub size: SizeRule,
+    /// What a photo may cost.
+    pub limits: DecodeLimits,
+    /// Photos of one size to run at once.
+    pub batch_size: usize,
+}
+
+impl Extract<'_> {
+    /// Runs the backbone over all jobs and calls `each` with what came out; what fails is recorded, and the rest goes
+    /// on.
+    pub fn run<'j>(
+        &self,
+        jobs: &[&'j Job],
+        console: &Console,
+        report: &mut Report,
+        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+    ) -> Result<()> {
+        let pipeline = Pipeline {
+            backbone: &self.model.backbone,
+            preprocessor: Preprocessor {
+                size: self.size,
+                resample: Resample::Bicubic,
+                patch_size: self.model.backbone.config().patch_size,
+                padding: Padding::Center,
+            },
+            requests: &[self.layer],
+            limits: self.limits,
+            batch_size: self.batch_size,
+            views: Views::Plain,
+        };
+        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+        let progress = console.progress(jobs.len() as u64, "images");
+        let plan = |index: usize, geometry: &Geometry| {
+            self.model
+                .explain(console, &jobs[index].source.name(), geometry, 1);
+        };
+        pipeline.run(&sources, plan, |index, result| {
+            let job = jobs[index];
+            let result = result.and_then(|extracted| each(report, job, extracted));
+            progress.inc(1);
+            report.record(job.source.name(), result).map(|_| ())
+        })
+    }
+}
