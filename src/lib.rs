@@ -6,8 +6,8 @@
 //! inputs -> preprocess -> backbone -> pca | head -> postprocess -> render -> output
 //! ```
 //!
-//! [`pipeline`] runs the first three stages over many photos, [`slide`] a head over a large one; [`weights`] brings a backbone's tensors. The modules
-//! beside the stages ([`console`], [`batch`], [`interrupt`], [`stopwatch`], [`device`]) are the manners of a program.
+//! [`pipeline`] runs the first three stages over many photos, [`slide`] a head over a large one and [`protocol`] one as
+//! its publishers do; [`weights`] brings a backbone's tensors, [`heads`] the heads. The modules beside the stages ([`console`], [`batch`], [`interrupt`], [`stopwatch`], [`device`]) are the manners of a program.
 
 pub mod backbone;
 pub mod batch;
@@ -29,6 +29,7 @@ pub mod pca;
 pub mod pipeline;
 pub mod postprocess;
 pub mod preprocess;
+pub mod protocol;
 pub mod render;
 pub mod slide;
 pub mod spool;

@@ -6,7 +6,6 @@
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
-use candle_core::Tensor;
 use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
@@ -30,7 +29,12 @@ pub struct Pipeline<'a> {
     pub batch_size: usize,
     /// Which views of a photo run.
     pub views: Views,
+    /// The part of every photo that is looked at, if not all of it.
+    pub cut: Option<Cut>,
 }
+
+/// Left, top, width and height of the part that is looked at of a photo of (width, height).
+pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
 
 /// The photo and its mirror image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -147,7 +151,11 @@ impl Pipeline<'_> {
         layout: impl Fn((u32, u32)) -> Geometry,
     ) -> Result<Ready> {
         let mut watch = Stopwatch::default();
-        let photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
+        let mut photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
+        if let Some(cut) = self.cut {
+            let (x, y, width, height) = cut(photo.dimensions());
+            photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
+        }
         let prepared = watch.time("preprocess", || {
             self.preprocessor
                 .lay_out(&photo, layout(photo.dimensions()))
@@ -197,12 +205,18 @@ impl Pipeline<'_> {
     /// # Errors
     /// If the device fails, for lack of memory above all.
     pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
-        let pixels = Prepared::stack(photos)?;
-        let run = |pixels: &Tensor| self.backbone.forward(pixels, self.requests);
+        let run = |photos: &[&Prepared]| {
+            self.backbone
+                .forward(&Prepared::stack(photos)?, self.requests)
+        };
+        let mirror = || {
+            let mirrored: Vec<Prepared> = photos.iter().map(|photo| photo.mirrored()).collect();
+            run(&mirrored.iter().collect::<Vec<_>>())
+        };
         let (features, mirrored) = match self.views {
-            Views::Plain => (run(&pixels)?, None),
-            Views::Both => (run(&pixels)?, Some(run(&mirror(&pixels)?)?)),
-            Views::Mirrored => (run(&mirror(&pixels)?)?, None),
+            Views::Plain => (run(photos)?, None),
+            Views::Both => (run(photos)?, Some(mirror()?)),
+            Views::Mirrored => (mirror()?, None),
         };
         let one = |row| {
             let mirrored = mirrored.as_ref().map(|mirrored| single(mirrored, row));
@@ -248,14 +262,6 @@ impl Pipeline<'_> {
             Err(error) => each(batch[0].index, Err(error)),
         }
     }
-}
-
-/// `[B, 3, H, W]` with left and right exchanged.
-fn mirror(pixels: &Tensor) -> Result<Tensor> {
-    let width = pixels.dim(3)? as u32;
-    let columns: Vec<u32> = (0..width).rev().collect();
-    let columns = Tensor::from_vec(columns, width as usize, pixels.device())?;
-    Ok(pixels.index_select(&columns, 3)?)
 }
 
 /// One photo's row of a batch.

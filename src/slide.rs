@@ -47,7 +47,10 @@ impl Slide {
             padding,
             ..
         } = *preprocessor;
-        let bounded = |size| Geometry::within(photo, size, patch_size, padding, MOST_PATCHES);
+        let bounded = |size| {
+            Geometry::within(photo, size, patch_size, padding, MOST_PATCHES)
+                .with_unpad(preprocessor.unpad)
+        };
         let covers = match self.trained {
             SizeRule::ShortSide(side) => photo.0.min(photo.1) >= side,
             SizeRule::Exact { width, height } => photo.0 >= width && photo.1 >= height,
@@ -227,7 +230,7 @@ impl Slide {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::preprocess::{Padding, Resample};
+    use crate::preprocess::{Padding, Resample, Unpad};
 
     const SLIDE: Slide = Slide {
         trained: SizeRule::ShortSide(6),
@@ -247,6 +250,8 @@ mod tests {
             resample: Resample::Bicubic,
             patch_size,
             padding: Padding::Center,
+            unpad: Unpad::Crop,
+            center_crop: None,
         }
     }
 

@@ -7,10 +7,10 @@ use clap::{Subcommand, ValueHint};
 /// List, inspect and choose heads
 #[derive(Debug, Subcommand)]
 pub enum HeadsCommand {
-    /// List the heads that are there
+    /// List the heads that are there, and those that can be fetched
     #[command(after_help = "Example:\n  dino heads list")]
     List {
-        /// Print one JSON object a head
+        /// Print one JSON object a head, published heads that are not installed included
         #[arg(long)]
         json: bool,
     },
@@ -24,6 +24,38 @@ pub enum HeadsCommand {
         /// Print its metadata as JSON
         #[arg(long)]
         json: bool,
+    },
+    /// Fetch the heads that Meta published with DINOv2, and the backbones they need
+    ///
+    /// A name is that of one head (nyu-linear4-vits14), or cut short for heads of --model: nyu-dpt, nyu for all of that
+    /// data set, official for all. A repository of the Hugging Face hub with a head and its backbone in one file
+    /// (facebook/dpt-dinov2-small-nyu) will do as well. Transfers are resumed where they broke off. DINO_HEADS_URL names
+    /// a mirror of the publisher's host.
+    #[command(after_help = PULL_EXAMPLES)]
+    Pull {
+        /// Heads, or groups of them
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        /// The backbone whose heads are meant by names without one
+        #[arg(long, default_value = "vits14", value_name = "MODEL")]
+        model: String,
+        /// Leave out backbones that are not installed
+        #[arg(long)]
+        no_backbone: bool,
+    },
+    /// Install a published head from a file: the publisher's .pth, or transformers' DPT checkpoint (file or folder)
+    ///
+    /// Which head it is follows from its tensors and, where several have the same, from the file's name.
+    #[command(
+        after_help = "Examples:\n  dino heads import dinov2_vits14_nyu_linear_head.pth\n  dino heads import head.pth --as kitti-linear4-vits14"
+    )]
+    Import {
+        /// The file or folder
+        #[arg(value_hint = ValueHint::AnyPath)]
+        file: PathBuf,
+        /// The published head that it is
+        #[arg(long = "as", value_name = "NAME")]
+        name: Option<String>,
     },
     /// Copy head files into the store
     #[command(after_help = "Example:\n  dino heads add my.safetensors --as garden")]
@@ -62,10 +94,16 @@ pub enum HeadsCommand {
         after_help = "Examples:\n  dino heads default segment street\n  dino heads default segment"
     )]
     Default {
-        /// depth or segment
+        /// depth, segment or classify
         #[arg(value_parser = dino::heads::TASKS)]
         task: String,
         /// The head's name
         name: Option<String>,
     },
 }
+
+const PULL_EXAMPLES: &str = "\
+Examples:
+  dino heads pull nyu-dpt --model vitb14
+  dino heads pull nyu-linear-vits14 ade20k-linear-vits14
+  dino heads pull official --model vits14";

@@ -1,6 +1,7 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
 mod bench;
+mod classify;
 mod depth;
 mod eval;
 mod heads;
@@ -15,12 +16,13 @@ mod train;
 use clap::{Parser, Subcommand};
 
 pub use bench::BenchArgs;
+pub use classify::ClassifyArgs;
 pub use depth::{DepthArgs, NumbersArgs, RangeRule};
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
-pub use predict::{HeadArgs, PredictArgs, Tta};
+pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use segment::{LabelFormat, SegmentArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
@@ -55,6 +57,7 @@ pub enum Command {
     Segment(Box<SegmentArgs>),
     Pca(Box<PcaArgs>),
     Depth(Box<DepthArgs>),
+    Classify(Box<ClassifyArgs>),
     #[command(subcommand)]
     Train(TrainCommand),
     #[command(subcommand)]

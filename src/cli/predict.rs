@@ -1,8 +1,8 @@
 //! What the commands that run a head have in common.
 
 use clap::{Args, ValueEnum};
-use dino::pipeline::Views;
-use dino::preprocess::SizeRule;
+use dino::head::Protocol;
+use dino::preprocess::{SizeRule, Unpad};
 
 use super::{InputArgs, OutputArgs, RunArgs};
 
@@ -49,6 +49,21 @@ pub struct HeadArgs {
         help_heading = "Model"
     )]
     pub tta: Tta,
+    /// Run the head as its publishers did [default: what the head says; `dino heads info` shows it]
+    ///
+    /// Segmentation protocols come with their own sizes and windows, so --size, --slide, --tta and --refine mean none.
+    #[arg(long, value_enum, value_name = "NAME", help_heading = "Model")]
+    pub protocol: Option<ProtocolChoice>,
+    /// How a map over the padded input is brought to the photo: crop cuts the padding off; squeeze, as in the published
+    /// scripts, shrinks it in with the rest [default: what the head says]
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        hide_possible_values = true,
+        help_heading = "Model"
+    )]
+    pub unpad: Option<UnpadChoice>,
     /// Fit borders to the photo's own edges
     #[arg(long, overrides_with = "no_refine", help_heading = "Model")]
     pub refine: bool,
@@ -84,11 +99,56 @@ pub enum Tta {
     Flip,
 }
 
-impl From<Tta> for Views {
-    fn from(tta: Tta) -> Self {
-        match tta {
-            Tta::None => Views::Plain,
-            Tta::Flip => Views::Both,
+/// Values of `--protocol`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum ProtocolChoice {
+    /// No protocol: --size, --slide, --tta and --refine say how
+    None,
+    /// Depth: the photo at its own size
+    Plain,
+    /// Depth: the same, averaged with the mirrored photo
+    Flip,
+    /// Segmentation: the short side at 512, all at once
+    Whole,
+    /// Segmentation: the short side at 512, in windows of 512
+    Slide,
+    /// Segmentation: five sizes from 640 to 1920, mirrored too, in windows of 640: 50 times as slow
+    Ms,
+    /// What the head's figure in the paper was measured with
+    Paper,
+}
+
+impl ProtocolChoice {
+    /// The protocol, for a head whose own is `own` and whose task is `task`.
+    pub fn for_head(self, own: Option<Protocol>, task: &str) -> Option<Protocol> {
+        match self {
+            ProtocolChoice::None => None,
+            ProtocolChoice::Plain => Some(Protocol::Plain),
+            ProtocolChoice::Flip => Some(Protocol::Flip),
+            ProtocolChoice::Whole => Some(Protocol::Whole),
+            ProtocolChoice::Slide => Some(Protocol::Slide),
+            ProtocolChoice::Ms => Some(Protocol::Ms),
+            // Depth figures are of both ways round, though the notebooks look once.
+            ProtocolChoice::Paper if task == "depth" => Some(Protocol::Flip),
+            ProtocolChoice::Paper => own.or(Some(Protocol::Slide)),
+        }
+    }
+}
+
+/// Values of `--unpad`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum UnpadChoice {
+    /// Cut the padding off
+    Crop,
+    /// Squeeze the padding in
+    Squeeze,
+}
+
+impl From<UnpadChoice> for Unpad {
+    fn from(choice: UnpadChoice) -> Self {
+        match choice {
+            UnpadChoice::Crop => Unpad::Crop,
+            UnpadChoice::Squeeze => Unpad::Squeeze,
         }
     }
 }

@@ -134,7 +134,7 @@ impl Run<'_> {
                 };
                 let (grid, tokens) = spool.read(index)?;
                 let scores = fitted.codebook.scores(&tokens, grid);
-                painter.deliver(item.job, &photo, &item.geometry, &scores, item.watch)?;
+                painter.label(item.job, &photo, &item.geometry, &scores, item.watch)?;
                 Ok(Outcome::Done)
             },
         )?;
@@ -155,7 +155,7 @@ impl Run<'_> {
                 watch,
                 ..
             } = extracted;
-            painter.deliver(job, &photo, &geometry, &scores, watch)?;
+            painter.label(job, &photo, &geometry, &scores, watch)?;
             report.count(Outcome::Done);
             Ok(())
         })

@@ -7,7 +7,7 @@ use dino::console::Console;
 use dino::inputs::DecodeLimits;
 use dino::output::Job;
 use dino::pipeline::{Extracted, Pipeline, Views};
-use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
 
 use super::model::Model;
 
@@ -42,11 +42,14 @@ impl Extract<'_> {
                 resample: Resample::Bicubic,
                 patch_size: self.model.backbone.config().patch_size,
                 padding: Padding::Center,
+                unpad: Unpad::Crop,
+                center_crop: None,
             },
             requests: &[self.layer],
             limits: self.limits,
             batch_size: self.batch_size,
             views: Views::Plain,
+            cut: None,
         };
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = console.progress(jobs.len() as u64, "images");

@@ -1,17 +1,20 @@
-//! `dino heads`: what heads there are, and which is the default.
+//! `dino heads`: what heads there are, where more come from, and which is the default.
 
 use std::path::Path;
 
 use dino::console::Console;
-use dino::head::{Head, HeadMeta, Task, file};
+use dino::head::{Head, HeadMeta, Linear, Network, Task, file};
 use dino::heads::config::Config;
+use dino::heads::fetch::{self, Installed};
+use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
 use dino::output::write_atomic;
-use dino::weights::Store;
+use dino::weights::{Hub, Store};
 use dino::{Error, Result};
 use serde_json::json;
 
 use crate::cli::HeadsCommand;
+use crate::commands::model::events;
 
 /// Runs one of the commands.
 pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
@@ -22,6 +25,16 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
         HeadsCommand::Info { name, json } => info(&heads.get(name)?, *json, console)?,
         HeadsCommand::Add { file, name, force } => {
             add(&heads, file, name.as_deref(), *force, console)?
+        }
+        HeadsCommand::Pull {
+            names,
+            model,
+            no_backbone,
+        } => return pull(&heads, &store, (names, model, !no_backbone), console),
+        HeadsCommand::Import { file, name } => {
+            let events = &mut events(console);
+            let installed = fetch::import(&heads, &store, file, name.as_deref(), events)?;
+            tell(&heads, &installed, console)?;
         }
         HeadsCommand::Rm { names } => names.iter().try_for_each(|name| heads.remove(name))?,
         HeadsCommand::Export { name, file, force } => {
@@ -37,6 +50,7 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
 fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
     let mut code = 0;
     let mut rows = vec![["NAME", "TASK", "BACKBONE", "PREDICTS", "WHERE"].map(str::to_owned)];
+    let mut installed = Vec::new();
     for (name, found) in heads.list()? {
         let Found { head, place } = match found {
             Ok(found) => found,
@@ -51,22 +65,147 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
             console.out(&json!({"name": name, "where": place, "meta": head.meta}).to_string())?;
         }
         rows.push([
-            name,
+            name.clone(),
             head.meta.task_name().into(),
             head.meta.backbone.clone(),
             predicts(&head.meta),
             place,
         ]);
+        installed.push(name);
     }
     if as_json {
+        official::all()
+            .filter(|head| !installed.contains(&head.name()))
+            .try_for_each(|head| {
+                let object = json!({"name": head.name(), "where": null, "meta": head.meta()});
+                console.out(&object.to_string())
+            })?;
         return Ok(code);
     }
-    if rows.len() == 1 {
-        console.note("no heads yet; `dino train` makes them");
-    } else {
+    table(&rows, console)?;
+    console.out("")?;
+    console.out(
+        "Published by Meta, with the paper's figures; `dino heads pull NAME --model MODEL` fetches one (* is installed):",
+    )?;
+    for (backbones, suffix) in [(official::PLAIN, ""), (official::REG, "-reg")] {
+        let mut rows = Vec::new();
+        let title = |size: &str| format!("{size}{suffix}");
+        rows.push([
+            "NAME".into(),
+            "TASK".into(),
+            "FIGURE".into(),
+            title("vits14"),
+            title("vitb14"),
+            title("vitl14"),
+            title("vitg14"),
+        ]);
+        for (data, method) in official::GROUPS {
+            let of = backbones.map(|backbone| Official {
+                data,
+                method,
+                backbone,
+            });
+            // Backbones with registers have classifiers alone.
+            if official::find(&of[0].name()).is_none() {
+                continue;
+            }
+            let cells = of.map(|head| {
+                let figure = head
+                    .figure()
+                    .map_or("yes".to_owned(), |(_, value)| value.to_string());
+                let mark = if installed.contains(&head.name()) {
+                    "*"
+                } else {
+                    ""
+                };
+                format!("{figure}{mark}")
+            });
+            let [s, b, l, g] = cells;
+            rows.push([
+                of[0].group(),
+                data.task().into(),
+                of[0]
+                    .figure()
+                    .map_or(String::new(), |(what, _)| what.into()),
+                s,
+                b,
+                l,
+                g,
+            ]);
+        }
         table(&rows, console)?;
     }
+    console.out(
+        "RMSE in metres (less is better), mIoU and top-1 in percent; nyu is for rooms, kitti for streets.",
+    )?;
     Ok(code)
+}
+
+/// Fetches heads and then the backbones they need; one failure does not keep the others from their turn.
+fn pull(
+    heads: &Heads,
+    store: &Store,
+    (names, model, backbones): (&[String], &str, bool),
+    console: &Console,
+) -> Result<u8> {
+    let (repositories, words): (Vec<_>, Vec<_>) =
+        names.iter().cloned().partition(|name| name.contains('/'));
+    let meant = fetch::meant(&words, model)?;
+    let host = fetch::host()?;
+    let mut code = 0;
+    let mut note = |result: Result<()>| match result {
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        Err(error) => {
+            console.error(&error);
+            code = 1;
+            Ok(())
+        }
+        Ok(()) => Ok(()),
+    };
+    for repo in &repositories {
+        let result = Hub::from_env()
+            .and_then(|hub| fetch::pull_repository(heads, store, repo, &hub, &mut events(console)));
+        note(result.and_then(|installed| tell(heads, &installed, console)))?;
+    }
+    for head in &meant {
+        let result = fetch::pull(heads, store, head, &host, &mut events(console));
+        note(result.and_then(|installed| tell(heads, &installed, console)))?;
+    }
+    let mut needed: Vec<&str> = meant.iter().map(|head| head.backbone).collect();
+    needed.sort_unstable();
+    needed.dedup();
+    for backbone in needed.into_iter().filter(|_| backbones) {
+        let result = fetch::pull_backbone(store, backbone, &host, &mut events(console));
+        note(result.map(|fetched| {
+            if fetched {
+                console.note(format_args!("{backbone} installed (the backbone)"));
+            }
+        }))?;
+    }
+    Ok(code)
+}
+
+/// The installed file on stdout, the rest on stderr.
+fn tell(heads: &Heads, installed: &Installed, console: &Console) -> Result<()> {
+    let Installed {
+        name,
+        path,
+        already,
+    } = installed;
+    let meta = heads.get(name)?.head.meta;
+    let task = meta.task_name();
+    let how = match already {
+        true => "was installed before",
+        false => "installed",
+    };
+    let license = meta.origin.map_or(String::new(), |origin| {
+        format!(", licence {}", origin.license)
+    });
+    console.note(format_args!(
+        "{name} {how} (for `dino {}` on {}{license})",
+        task, meta.backbone
+    ));
+    console.out_path(path)
 }
 
 /// Prints rows with their columns under each other.
@@ -99,8 +238,12 @@ fn place_name(place: &Place) -> String {
 /// What a head predicts, in a few words.
 fn predicts(meta: &HeadMeta) -> String {
     match &meta.task {
-        Task::Depth { bins, unit, .. } => format!("{} to {} {unit}", bins.min, bins.max),
+        Task::Depth { readout, unit } => {
+            let (min, max) = readout.range();
+            format!("{min} to {max} {unit}")
+        }
         Task::Segment { classes } => format!("{} classes", classes.len()),
+        Task::Classify { classes } => format!("{} classes of photos", classes.len()),
     }
 }
 
@@ -114,14 +257,14 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
         if meta.cls { ", with cls tokens" } else { "" },
-        found
-            .head
-            .hidden
-            .as_ref()
-            .map_or(String::new(), |hidden| format!(
-                ", hidden layer of {}",
-                hidden.bias.len()
-            )),
+        match &found.head.network {
+            Network::Linear(Linear {
+                hidden: Some(hidden),
+                ..
+            }) => format!(", hidden layer of {}", hidden.bias.len()),
+            Network::Linear(_) => String::new(),
+            Network::Dpt(_) => ", convolutions (DPT)".into(),
+        },
     );
     let mut rows = vec![
         ("name", meta.name.clone()),
@@ -133,7 +276,10 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
             format!(
                 "{} ({})",
                 meta.backbone,
-                &meta.fingerprint.get(..12).unwrap_or(&meta.fingerprint)
+                match meta.fingerprint.as_str() {
+                    "" => "any weights of that shape and name",
+                    weights => weights.get(..12).unwrap_or(weights),
+                }
             ),
         ),
         ("reads", layer),
@@ -142,9 +288,19 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
             format!("size {}, {} padding", meta.input.size, meta.input.padding),
         ),
     ];
+    if let Some(protocol) = meta.protocol {
+        rows.push(("protocol", protocol.name().into()));
+    }
     if let Task::Segment { classes } = &meta.task {
         let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
         rows.push(("classes", names.join(", ")));
+    }
+    if let Some(origin) = &meta.origin {
+        rows.extend([
+            ("from", origin.source.clone()),
+            ("licence", origin.license.clone()),
+            ("data", origin.data.clone()),
+        ]);
     }
     if let Some(training) = &meta.training {
         rows.extend(training.data.iter().map(|data| ("data", data.clone())));

@@ -3,6 +3,7 @@
 mod basis;
 mod bench;
 mod classes;
+mod classify;
 mod clusters;
 mod depth;
 mod eval;
@@ -31,6 +32,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
         Command::Depth(args) => depth::run(&args, console),
+        Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),

@@ -30,11 +30,13 @@ pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
 pub fn load_for(args: &RunArgs, head: &Head, console: &Console) -> Result<Model> {
     let name = args.model.as_deref().unwrap_or(&head.meta.backbone);
     let model = load_model(args, Some(name), console)?;
-    head.check(
-        &model.record.name,
-        &model.record.fingerprint,
-        &model.backbone,
-    )?;
+    let Record {
+        name,
+        variant,
+        fingerprint,
+        ..
+    } = &model.record;
+    head.check(name, (variant, fingerprint), &model.backbone)?;
     console.note(format_args!("head {}", head.meta.name));
     Ok(model)
 }

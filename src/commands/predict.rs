@@ -16,7 +16,10 @@ use image::RgbImage;
 
 use crate::cli::PredictArgs;
 use crate::commands::model;
-use crate::commands::score::{Scored, at_once, by_windows, preprocessor, windows_of};
+use crate::commands::score::{
+    Found, Scored, at_once, by_protocol, by_windows, preprocessor, protocol_of, views_of,
+    windows_of,
+};
 
 /// One photo's scores on the way to its picture.
 pub struct Prediction<'a> {
@@ -26,14 +29,25 @@ pub struct Prediction<'a> {
     pub photo: &'a RgbImage,
     /// How it lay in the backbone's input.
     pub geometry: &'a Geometry,
-    /// Over the patch grid.
-    pub scores: &'a Scores,
-    /// Of the mirrored photo with `--tta flip`, not mirrored back.
-    pub mirrored: Option<&'a Scores>,
+    /// What the head found.
+    pub found: &'a Found,
     /// What gave them.
     pub head: &'a Head,
     /// Where the time went so far.
     pub watch: Stopwatch,
+}
+
+impl Prediction<'_> {
+    /// The scores, and those of the mirrored photo where it was seen too.
+    pub fn scores(&self) -> Result<(&Scores, Option<&Scores>)> {
+        match self.found {
+            Found::Scores { scores, mirrored } => Ok((scores, mirrored.as_ref())),
+            Found::Labels(_) => Err(Error::Model(format!(
+                "the head {} gave labels where scores are wanted",
+                self.head.meta.name
+            ))),
+        }
+    }
 }
 
 /// Which photos a head is run over.
@@ -64,6 +78,11 @@ pub struct Request<'a> {
 
 /// What a command does with predictions.
 pub trait Draw {
+    /// Refuses a head that cannot give what was asked for, before any work is done.
+    fn accept(&self, _head: &Head) -> Result<()> {
+        Ok(())
+    }
+
     /// Says how the photo ended, or nothing if [`Draw::finish`] will count it.
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>>;
 
@@ -102,6 +121,7 @@ pub fn run(
     }
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
+    drawer.accept(&head)?;
     let mut report = Report::new(collected.failures);
     let any_missing = plan.jobs.iter().any(|job| !job.is_done());
     let (to_do, done): (Vec<&Job>, Vec<&Job>) =
@@ -128,16 +148,19 @@ fn predict(
     report: &mut Report,
     drawer: &mut impl Draw,
 ) -> Result<()> {
-    let model = model::load_for(&args.run, head, console)?;
     let slide = windows_of(args, head)?;
+    let protocol = protocol_of(&args.head, args.slide, head, console)?;
+    let model = model::load_for(&args.run, head, console)?;
+    let head = &head.clone().to_device(model.backbone.device())?;
     let requests = head.meta.requests();
     let pipeline = Pipeline {
         backbone: &model.backbone,
-        preprocessor: preprocessor(&args.head, head, &model)?,
+        preprocessor: preprocessor(&args.head, protocol, head, &model)?,
         requests: &requests,
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
-        views: args.head.tta.into(),
+        views: views_of(&args.head, protocol),
+        cut: None,
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");
@@ -148,8 +171,7 @@ fn predict(
                 job,
                 photo: &scored.photo,
                 geometry: &scored.geometry,
-                scores: &scored.scores,
-                mirrored: scored.mirrored.as_ref(),
+                found: &scored.found,
                 head,
                 watch: scored.watch,
             })
@@ -161,8 +183,17 @@ fn predict(
         Ok(())
     };
     let name = |index: usize| jobs[index].source.name();
-    match slide {
-        None => {
+    match (protocol, slide) {
+        (Some(protocol), _) if protocol.task() == "segment" => {
+            let layout = |photo| pipeline.preprocessor.geometry(photo);
+            pipeline.prepare(&sources, layout, |index, result| {
+                let scored = result.and_then(|ready| {
+                    by_protocol(protocol, head, &pipeline, &name(index), ready, console)
+                });
+                take(index, scored)
+            })
+        }
+        (_, None) => {
             let plan = |index: usize, geometry: &Geometry| {
                 model.explain(console, &name(index), geometry, requests.len());
             };
@@ -170,7 +201,7 @@ fn predict(
                 take(index, result.and_then(|extracted| at_once(head, extracted)))
             })
         }
-        Some(slide) => {
+        (_, Some(slide)) => {
             let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
             pipeline.prepare(&sources, layout, |index, result| {
                 let scored = result.and_then(|ready| {

@@ -20,6 +20,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{LabelFormat, SegmentArgs};
 use crate::commands::predict::{self, Draw, Prediction, Request, Which};
+use crate::commands::score::Found;
 use crate::commands::{classes, clusters};
 
 /// Runs the command.
@@ -62,21 +63,21 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
 
 impl Draw for Painter<'_> {
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
-        let Prediction {
-            job,
-            photo,
-            geometry,
-            scores,
-            mirrored,
-            watch,
-            ..
-        } = prediction;
-        match mirrored {
-            Some(mirrored) => {
+        let watch = prediction.watch.clone();
+        let (job, photo, geometry) = (prediction.job, prediction.photo, prediction.geometry);
+        match prediction.found {
+            Found::Labels(map) => self.deliver(job, photo, geometry, map.clone(), watch)?,
+            Found::Scores {
+                scores,
+                mirrored: None,
+            } => self.label(job, photo, geometry, scores, watch)?,
+            Found::Scores {
+                scores,
+                mirrored: Some(mirrored),
+            } => {
                 let mean = mean_with_mirrored(scores, mirrored);
-                self.deliver(job, photo, geometry, &mean, watch)?;
+                self.label(job, photo, geometry, &mean, watch)?;
             }
-            None => self.deliver(job, photo, geometry, scores, watch)?,
         }
         Ok(Some(Outcome::Done))
     }
@@ -85,7 +86,7 @@ impl Draw for Painter<'_> {
 fn classes_of(head: &Head) -> &[Class] {
     match &head.meta.task {
         Task::Segment { classes } => classes,
-        Task::Depth { .. } => &[],
+        _ => &[],
     }
 }
 
@@ -134,7 +135,7 @@ pub struct Painter<'a> {
 
 impl Painter<'_> {
     /// Labels, draws and writes one photo.
-    pub fn deliver(
+    pub fn label(
         &self,
         job: &Job,
         photo: &RgbImage,
@@ -142,10 +143,22 @@ impl Painter<'_> {
         scores: &Scores,
         mut watch: Stopwatch,
     ) -> Result<()> {
-        let mut map = match self.args.predict.head.refines(REFINE) {
+        let map = match self.args.predict.head.refines(REFINE) {
             true => watch.time("refine", || refine::label(scores, geometry, photo))?,
             false => watch.time("label", || label(scores, geometry, &[])),
         };
+        self.deliver(job, photo, geometry, map, watch)
+    }
+
+    /// Draws and writes the labels of one photo.
+    fn deliver(
+        &self,
+        job: &Job,
+        photo: &RgbImage,
+        geometry: &Geometry,
+        mut map: LabelMap,
+        mut watch: Stopwatch,
+    ) -> Result<()> {
         if let Some(kept) = &self.kept {
             map.keep(kept);
         }

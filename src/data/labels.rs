@@ -31,6 +31,21 @@ pub struct Depth {
     pub metres: Vec<f32>,
 }
 
+impl Depth {
+    /// The part that `cut` gives for this size: left, top, width, height.
+    pub fn cut(&self, cut: impl Fn((u32, u32)) -> (u32, u32, u32, u32)) -> Self {
+        let (x, y, width, height) = cut((self.width as u32, self.height as u32));
+        let (x, y, width, height) = (x as usize, y as usize, width as usize, height as usize);
+        let rows = self.metres.chunks_exact(self.width.max(1));
+        let metres = rows.skip(y).take(height);
+        Self {
+            width,
+            height,
+            metres: metres.flat_map(|row| &row[x..x + width]).copied().collect(),
+        }
+    }
+}
+
 /// Reads a mask: a grey or palette PNG of 1 to 16 bits (of a palette the indices count, not the colours), or a grey
 /// image of another format.
 ///

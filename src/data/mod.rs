@@ -2,6 +2,7 @@
 
 pub mod labels;
 mod list;
+mod public;
 pub mod set;
 pub mod taxonomy;
 

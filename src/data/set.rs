@@ -1,14 +1,14 @@
 //! Labelled photos on the disk: which label belongs to which photo, and which of them are kept for validation.
 //!
 //! A data set is a folder with `images/` and a folder of labels beside it (or `train/` and `val/` with such folders),
-//! that folder of labels itself, or a CSV or JSONL list of pairs.
+//! that folder of labels itself, a CSV or JSONL list of pairs, or what [`public`] releases look like.
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::list;
+use crate::data::{list, public};
 use crate::error::{Error, Result};
 use crate::inputs::natural;
 
@@ -77,7 +77,11 @@ impl DataSet {
         let mut set = match path.extension().and_then(OsStr::to_str) {
             Some("csv") => list::read_csv(path)?,
             Some("jsonl") => list::read_jsonl(path)?,
-            _ => from_folder(path, kind)?,
+            Some("txt") => public::list(path)?,
+            _ => match public::open(path, kind)? {
+                Some(set) => set,
+                None => from_folder(path, kind)?,
+            },
         };
         set.name = name_of(path);
         for part in [&mut set.train, &mut set.val] {
@@ -141,7 +145,7 @@ fn cut(all: Vec<Pair>, fraction: f64, block: usize) -> (Vec<Pair>, Vec<Pair>) {
 fn from_folder(path: &Path, kind: LabelKind) -> Result<DataSet> {
     if !path.is_dir() {
         let why = if path.exists() {
-            "is no data set; expected a folder, or a list that ends in .csv or .jsonl"
+            "is no data set; expected a folder, or a list that ends in .csv, .jsonl or .txt"
         } else {
             "no such folder"
         };
@@ -183,8 +187,8 @@ fn from_folder(path: &Path, kind: LabelKind) -> Result<DataSet> {
 
 /// The folders of photos and labels of the data set in `folder`, which may be its folder of labels.
 fn layout(folder: &Path, kind: LabelKind) -> Result<Option<(PathBuf, PathBuf)>> {
-    let images = folder.join("images");
-    if images.is_dir() {
+    let images = ["images", "image"].map(|name| folder.join(name));
+    if let Some(images) = images.into_iter().find(|images| images.is_dir()) {
         if let Some(name) = kind
             .folders()
             .iter()
@@ -221,7 +225,7 @@ fn layout(folder: &Path, kind: LabelKind) -> Result<Option<(PathBuf, PathBuf)>> 
 }
 
 /// Photos and labels of one stem, and how many photos have no label.
-fn pairs(images: &Path, labels: &Path) -> Result<(Vec<Pair>, usize)> {
+pub(super) fn pairs(images: &Path, labels: &Path) -> Result<(Vec<Pair>, usize)> {
     let mut by_stem: BTreeMap<_, PathBuf> = BTreeMap::new();
     for label in entries(labels)? {
         if let Some(stem) = label.file_stem().filter(|_| is_visible_file(&label)) {

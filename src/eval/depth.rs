@@ -15,6 +15,12 @@ pub enum Crop {
     Garg,
 }
 
+/// KITTI's benchmark crop: 1216 x 352 at the bottom in the middle of a frame, as (left, top, width, height).
+pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
+    let (w, h) = (width.min(1216), height.min(352));
+    ((width - w) / 2, height - h, w, h)
+}
+
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Judge {

@@ -5,5 +5,5 @@ pub mod depth;
 pub mod segment;
 
 pub use confusion::Confusion;
-pub use depth::{Crop, DepthErrors, Judge};
+pub use depth::{Crop, DepthErrors, Judge, kitti_crop};
 pub use segment::MaskJudge;

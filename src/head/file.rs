@@ -1,43 +1,45 @@
 //! A head as the bytes of one self-describing safetensors file.
 //!
-//! Tensors: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
+//! Tensors of a linear head: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
 //! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block,
-//! the patch token and then (if the head reads it) the cls token. The JSON stands under `dino.head`.
+//! the patch token and then (if the head reads it) the cls token; for classes of whole photos the cls token of each
+//! block, then the mean patch token of the last. Tensors of a DPT head: see [`dpt`](crate::head::dpt). The JSON stands
+//! under `dino.head`.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
-use crate::head::linear::{Dense, Head};
 use crate::head::meta::HeadMeta;
+use crate::head::{Dense, Dpt, Head, Linear, Network};
 
 const KEY: &str = "dino.head";
 
 /// Serialises `head`.
 pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
-    let mut add = |prefix: &str, layer: &Dense| {
-        let bytes = |values: &[f32]| {
-            values
-                .iter()
-                .flat_map(|v| v.to_le_bytes())
-                .collect::<Vec<u8>>()
-        };
-        tensors.push((
-            format!("{prefix}weight"),
-            vec![layer.outputs(), layer.inputs],
-            bytes(&layer.weight),
-        ));
-        tensors.push((
-            format!("{prefix}bias"),
-            vec![layer.outputs()],
-            bytes(&layer.bias),
-        ));
-    };
-    if let Some(hidden) = &head.hidden {
-        add("hidden.", hidden);
+    match &head.network {
+        Network::Linear(Linear { hidden, output }) => {
+            let mut add = |prefix: &str, layer: &Dense| {
+                let (weight, bias) = (bytes(&layer.weight), bytes(&layer.bias));
+                let shape = vec![layer.outputs(), layer.inputs];
+                tensors.push((format!("{prefix}weight"), shape, weight));
+                tensors.push((format!("{prefix}bias"), vec![layer.outputs()], bias));
+            };
+            if let Some(hidden) = hidden {
+                add("hidden.", hidden);
+            }
+            add("", output);
+        }
+        Network::Dpt(dpt) => {
+            for (name, tensor) in dpt.weights() {
+                let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>());
+                let values = values.map_err(|e| format!("{name}: {e}"))?;
+                tensors.push((name.clone(), tensor.dims().to_vec(), bytes(&values)));
+            }
+        }
     }
-    add("", &head.output);
     let views = tensors
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
@@ -46,6 +48,10 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let json = serde_json::to_string(&head.meta).map_err(|e| e.to_string())?;
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
         .map_err(|e| e.to_string())
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
 /// Reads what [`to_bytes`] wrote. An error says what is wrong with the file, without its name.
@@ -62,11 +68,19 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
         return Err(problem);
     }
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
+    let network = match file.tensor("weight") {
+        Ok(_) => Network::Linear(read_linear(&file, &meta)?),
+        Err(_) => Network::Dpt(read_dpt(&file)?),
+    };
+    Ok(Head { meta, network })
+}
+
+fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<Linear, String> {
     let hidden = match file.names().contains(&"hidden.weight") {
-        true => Some(read_layer(&file, "hidden.")?),
+        true => Some(read_layer(file, "hidden.")?),
         false => None,
     };
-    let output = read_layer(&file, "")?;
+    let output = read_layer(file, "")?;
     let known = if hidden.is_some() { 4 } else { 2 };
     if file.len() != known {
         return Err(format!("has {} tensors, expected {known}", file.len()));
@@ -87,11 +101,17 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
             output.inputs
         ));
     }
-    Ok(Head {
-        meta,
-        hidden,
-        output,
-    })
+    Ok(Linear { hidden, output })
+}
+
+fn read_dpt(file: &SafeTensors<'_>) -> Result<Dpt, String> {
+    let mut weights = BTreeMap::new();
+    for (name, view) in file.tensors() {
+        let (values, shape) = read(file, &name, view.shape().len())?;
+        let tensor = Tensor::from_vec(values, shape, &Device::Cpu).map_err(|e| e.to_string())?;
+        weights.insert(name, tensor);
+    }
+    Dpt::new(weights)
 }
 
 fn read_layer(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
@@ -137,6 +157,14 @@ fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<f32>, Ve
 pub(crate) mod tests {
     use super::*;
     use crate::head::meta::{Class, InputRecipe, Task};
+    use crate::preprocess::Unpad;
+
+    fn linear(head: &mut Head) -> &mut Linear {
+        match &mut head.network {
+            Network::Linear(linear) => linear,
+            Network::Dpt(_) => panic!("a linear head"),
+        }
+    }
 
     /// Three classes over one block of width 2.
     pub(crate) fn head() -> Head {
@@ -159,17 +187,23 @@ pub(crate) mod tests {
                 input: InputRecipe {
                     size: "518".into(),
                     padding: "center".into(),
+                    crop: None,
                 },
                 label_sets: Vec::new(),
                 training: None,
                 metrics: vec![],
+                protocol: None,
+                origin: None,
+                unpad: Unpad::Crop,
             },
-            hidden: None,
-            output: Dense {
-                inputs: 2,
-                weight: vec![1.0, 0.0, 0.0, 1.0, -1.0, -1.0],
-                bias: vec![0.0, 0.5, 1.0],
-            },
+            network: Network::Linear(Linear {
+                hidden: None,
+                output: Dense {
+                    inputs: 2,
+                    weight: vec![1.0, 0.0, 0.0, 1.0, -1.0, -1.0],
+                    bias: vec![0.0, 0.5, 1.0],
+                },
+            }),
         }
     }
 
@@ -177,7 +211,7 @@ pub(crate) mod tests {
     fn round_trip() {
         let mut head = head();
         assert_eq!(from_bytes(&to_bytes(&head).unwrap()).unwrap(), head);
-        head.hidden = Some(Dense {
+        linear(&mut head).hidden = Some(Dense {
             inputs: 5,
             weight: vec![0.5; 10],
             bias: vec![1.0; 2],
@@ -198,7 +232,7 @@ pub(crate) mod tests {
             let error = from_bytes(&to_bytes(&bad).unwrap()).unwrap_err();
             assert!(error.contains(words), "{error}");
         };
-        refused(|head| head.output.bias[1] = f32::NAN, "not finite");
+        refused(|head| linear(head).output.bias[1] = f32::NAN, "not finite");
         refused(|head| head.meta.format = 9, "format 9");
         refused(|head| head.meta.blocks = vec![], "blocks");
         refused(|head| head.meta.input.size = "huge".into(), "huge");

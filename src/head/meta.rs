@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::LayerRequest;
+use crate::preprocess::Unpad;
 
 /// Everything there is to know about a head but its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +16,7 @@ pub struct HeadMeta {
     pub task: Task,
     /// The backbone it was trained on, as `dino models list` names it.
     pub backbone: String,
-    /// That backbone's tensor fingerprint.
+    /// That backbone's tensor fingerprint. Empty if its publisher names none: any weights of that row of the table.
     pub fingerprint: String,
     /// 0-based blocks whose patch tokens it reads, rising.
     pub blocks: Vec<usize>,
@@ -25,10 +26,19 @@ pub struct HeadMeta {
     pub cls: bool,
     /// The input it was trained for.
     pub input: InputRecipe,
+    /// How its publisher runs it on a photo; heads without one are run as options say.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<Protocol>,
+    /// How its maps are brought from the padded input to the photo.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub unpad: Unpad,
     /// What the ids of data sets mean in its classes, by which it can be judged on them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub label_sets: Vec<LabelSet>,
-    /// How it was made.
+    /// Who published it, of a head that was not trained here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
+    /// How it was made, of one that was.
     pub training: Option<Training>,
     /// What was measured.
     #[serde(default)]
@@ -39,20 +49,60 @@ pub struct HeadMeta {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Task {
-    /// Depth as an expectation over bins.
+    /// Depth at every pixel.
     Depth {
-        /// The bin centres.
-        bins: Bins,
+        /// What the head's numbers mean.
+        #[serde(flatten)]
+        readout: Readout,
         /// `m` for metres.
         unit: String,
-        /// How much finer than the patch grid the bins are read out.
-        upsample: usize,
     },
     /// One class a pixel.
     Segment {
         /// By index.
         classes: Vec<Class>,
     },
+    /// One class a photo.
+    Classify {
+        /// By index.
+        classes: Vec<String>,
+    },
+}
+
+/// How a depth head's numbers become depths.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Readout {
+    /// An expectation over bins.
+    Bins {
+        /// The bin centres.
+        bins: Bins,
+        /// How much finer than the patch grid the bins are read out.
+        upsample: usize,
+    },
+    /// The head gives the depth above `min` itself.
+    Direct {
+        /// Added, and the least depth.
+        min: f64,
+        /// The greatest depth; what is beyond it is lowered to it.
+        max: f64,
+    },
+}
+
+/// A published way to run a head on a photo (facebookresearch/dinov2's notebooks and configurations).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Protocol {
+    /// Depth: the photo at its own size.
+    Plain,
+    /// Depth: the mean with the mirrored photo.
+    Flip,
+    /// Segmentation: the short side at 512, all at once.
+    Whole,
+    /// Segmentation: the short side at 512, in windows of 512 every 341 pixels.
+    Slide,
+    /// Segmentation: five sizes, each mirrored too, in windows of 640 every 320 pixels.
+    Ms,
 }
 
 /// Bin centres from `min` to `max`, both included.
@@ -66,6 +116,10 @@ pub struct Bins {
     pub max: f64,
     /// Number of bins.
     pub count: usize,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 /// How bins are spaced.
@@ -106,6 +160,9 @@ pub struct InputRecipe {
     /// How sides are brought to multiples of the patch size: `center` or `none` (see
     /// [`Padding`](crate::preprocess::Padding)).
     pub padding: String,
+    /// For classes of whole photos: the side of the square that is cut out of the middle of the resized photo.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub crop: Option<u32>,
 }
 
 /// How a head was made.
@@ -119,6 +176,17 @@ pub struct Training {
     pub seed: u64,
 }
 
+/// Where a head comes from that was not trained here.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// Publisher and file.
+    pub source: String,
+    /// Of the weights, as the publisher states it.
+    pub license: String,
+    /// What it was trained on.
+    pub data: String,
+}
+
 /// Figures measured on one data set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Metric {
@@ -128,6 +196,69 @@ pub struct Metric {
     pub name: String,
     /// Its value.
     pub value: f64,
+}
+
+impl Readout {
+    /// The least and the greatest depth that can come out.
+    pub fn range(&self) -> (f64, f64) {
+        match self {
+            Readout::Bins { bins, .. } => (bins.min, bins.max),
+            Readout::Direct { min, max } => (*min, *max),
+        }
+    }
+
+    /// Numbers a cell.
+    pub fn outputs(&self) -> usize {
+        match self {
+            Readout::Bins { bins, .. } => bins.count,
+            Readout::Direct { .. } => 1,
+        }
+    }
+
+    fn problem(&self) -> Option<String> {
+        let (min, max) = self.range();
+        let sound = min.is_finite() && max.is_finite() && min > 0.0 && max > min;
+        match self {
+            Readout::Bins { bins, upsample } => {
+                let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
+                (!sound || !few)
+                    .then(|| format!("has impossible bins: {bins:?}, upsampled {upsample} times"))
+            }
+            Readout::Direct { .. } => {
+                (!sound).then(|| format!("has the impossible range {min} to {max}"))
+            }
+        }
+    }
+}
+
+impl Protocol {
+    /// All of them, with what each is for.
+    pub const ALL: [Protocol; 5] = [
+        Protocol::Plain,
+        Protocol::Flip,
+        Protocol::Whole,
+        Protocol::Slide,
+        Protocol::Ms,
+    ];
+
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Protocol::Plain => "plain",
+            Protocol::Flip => "flip",
+            Protocol::Whole => "whole",
+            Protocol::Slide => "slide",
+            Protocol::Ms => "ms",
+        }
+    }
+
+    /// The task whose heads are run so.
+    pub fn task(self) -> &'static str {
+        match self {
+            Protocol::Plain | Protocol::Flip => "depth",
+            Protocol::Whole | Protocol::Slide | Protocol::Ms => "segment",
+        }
+    }
 }
 
 impl Bins {
@@ -151,14 +282,18 @@ impl HeadMeta {
     /// Scores a patch: bins or classes.
     pub fn outputs(&self) -> usize {
         match &self.task {
-            Task::Depth { bins, .. } => bins.count,
+            Task::Depth { readout, .. } => readout.outputs(),
             Task::Segment { classes } => classes.len(),
+            Task::Classify { classes } => classes.len(),
         }
     }
 
-    /// Numbers a patch that the first layer reads, for tokens of width `dim`.
+    /// Numbers that the first layer reads of a patch (of a photo, for heads of whole photos), for tokens of width `dim`.
     pub fn inputs(&self, dim: usize) -> usize {
-        self.blocks.len() * dim * if self.cls { 2 } else { 1 }
+        match self.task {
+            Task::Classify { .. } => (self.blocks.len() + 1) * dim,
+            _ => self.blocks.len() * dim * if self.cls { 2 } else { 1 },
+        }
     }
 
     /// The layers to ask of the backbone.
@@ -177,6 +312,7 @@ impl HeadMeta {
         match self.task {
             Task::Depth { .. } => "depth",
             Task::Segment { .. } => "segment",
+            Task::Classify { .. } => "classify",
         }
     }
 
@@ -208,20 +344,21 @@ impl HeadMeta {
         if let Err(why) = self.input.padding.parse::<crate::preprocess::Padding>() {
             return Some(format!("has no possible input: {why}"));
         }
-        match &self.task {
-            Task::Depth { bins, upsample, .. } => {
-                let sound = bins.min.is_finite()
-                    && bins.max.is_finite()
-                    && bins.min > 0.0
-                    && bins.max > bins.min;
-                let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
-                (!sound || !few)
-                    .then(|| format!("has impossible bins: {bins:?}, upsampled {upsample} times"))
-            }
-            Task::Segment { classes } => (!(1..=65535).contains(&classes.len()))
-                .then(|| format!("has {} classes", classes.len())),
+        if let Some(protocol) = self.protocol.filter(|it| it.task() != self.task_name()) {
+            return Some(format!(
+                "is for {}, but asks for the protocol {}",
+                self.task_name(),
+                protocol.name()
+            ));
         }
-        .or_else(|| self.label_sets.iter().find_map(|set| self.problem_of(set)))
+        let classes = match &self.task {
+            Task::Depth { readout, .. } => return readout.problem(),
+            Task::Segment { classes } => classes.len(),
+            Task::Classify { classes } => classes.len(),
+        };
+        (!(1..=65535).contains(&classes))
+            .then(|| format!("has {classes} classes"))
+            .or_else(|| self.label_sets.iter().find_map(|set| self.problem_of(set)))
     }
 
     fn problem_of(&self, set: &LabelSet) -> Option<String> {

@@ -1,12 +1,148 @@
-//! Lightweight heads on frozen features: one linear layer (or one hidden layer) a patch, from patch tokens to depth
-//! bins or class scores.
+//! Heads on frozen features: from tokens to depth, classes of pixels, or the class of a photo.
 //!
-//! [`meta`] is what a head says about itself, [`mod@file`] its bytes, [`linear`] its maths. Turning scores into maps of
-//! the photo is [`postprocess`](crate::postprocess)'s work.
+//! [`meta`] is what a head says about itself, [`mod@file`] its bytes; [`linear`] is the maths of one linear layer (or one
+//! hidden layer) a patch, [`dpt`] that of the convolutional depth head, [`classify`] that of the linear classifiers.
+//! Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
 
+pub mod classify;
+pub mod dpt;
 pub mod file;
 pub mod linear;
 pub mod meta;
 
-pub use linear::{Head, Scores};
-pub use meta::{Bins, Class, HeadMeta, InputRecipe, Metric, Spacing, Task, Training};
+use candle_core::Device;
+
+use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
+use crate::error::{Error, Result};
+
+pub use dpt::Dpt;
+pub use linear::{Dense, Linear};
+pub use meta::{
+    Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, Readout, Spacing, Task, Training,
+};
+
+/// A head as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Head {
+    /// What it says about itself.
+    pub meta: HeadMeta,
+    /// Its weights.
+    pub network: Network,
+}
+
+/// The layers of a head.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Network {
+    /// One or two fully connected layers.
+    Linear(Linear),
+    /// Convolutions over four blocks (Dense Prediction Transformer).
+    Dpt(Dpt),
+}
+
+/// What a head says over a grid: scores of bins or classes, or the depth itself.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Scores {
+    /// `[rows * cols, k]`, row-major.
+    pub values: Vec<f32>,
+    /// Numbers a cell.
+    pub k: usize,
+    /// The cells over the padded input: the patch grid for linear heads, a finer one for others.
+    pub grid: Grid,
+}
+
+impl Head {
+    /// Refuses a backbone that the head was not trained on: one of other weights, or for a head that names no weights
+    /// (as published heads do) one that is not installed as `variant`, the row of the table it was published for.
+    pub fn check(
+        &self,
+        model: &str,
+        (variant, fingerprint): (&str, &str),
+        backbone: &Backbone,
+    ) -> Result<()> {
+        let HeadMeta {
+            name,
+            backbone: own,
+            blocks,
+            ..
+        } = &self.meta;
+        let fits = match self.meta.fingerprint.as_str() {
+            "" => variant == own,
+            weights => weights == fingerprint,
+        };
+        if !fits {
+            return Err(Error::Model(format!(
+                "the head {name} was trained on the backbone {own} and reads no other; {model} has other weights \
+                 (`dino models pull {own}` gets the right one)"
+            )));
+        }
+        let config = backbone.config();
+        let expected = match &self.network {
+            Network::Linear(_) => self.meta.inputs(config.dim),
+            Network::Dpt(_) => config.dim,
+        };
+        let reads = self.network.inputs();
+        if blocks.iter().any(|&block| block >= config.depth) || reads != expected {
+            return Err(Error::Model(format!(
+                "the head {name} contradicts itself: it reads {reads} numbers a patch from the blocks {blocks:?}, but \
+                 {own} has {} blocks of width {}",
+                config.depth, config.dim
+            )));
+        }
+        Ok(())
+    }
+
+    /// Puts the weights where they will be used, once rather than for every photo.
+    pub fn to_device(mut self, device: &Device) -> Result<Self> {
+        if let Network::Dpt(dpt) = &mut self.network {
+            dpt.move_to(device)?;
+        }
+        Ok(self)
+    }
+
+    /// Scores of one photo. `features` (batch size 1) must hold this head's layers, among others.
+    pub fn scores(&self, features: &Features) -> Result<Scores> {
+        let layers = self.layers(features)?;
+        match &self.network {
+            Network::Linear(linear) => linear.scores(&layers, self.meta.cls, features.grid),
+            Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
+        }
+    }
+
+    /// The layers that this head reads, in its order.
+    pub fn layers<'f>(&self, features: &'f Features) -> Result<Vec<&'f LayerFeatures>> {
+        let find = |request: LayerRequest| {
+            let mut layers = features.layers.iter();
+            layers
+                .find(|layer| layer.request == request)
+                .ok_or_else(|| {
+                    Error::Model(format!(
+                        "block {} was not computed for {}",
+                        request.block, self.meta.name
+                    ))
+                })
+        };
+        let layers: Vec<_> = self
+            .meta
+            .requests()
+            .into_iter()
+            .map(find)
+            .collect::<Result<_>>()?;
+        match layers.is_empty() {
+            true => Err(Error::Model(format!(
+                "the head {} reads no block",
+                self.meta.name
+            ))),
+            false => Ok(layers),
+        }
+    }
+}
+
+impl Network {
+    /// Numbers that it reads: of a patch for a linear head, of a token for the other.
+    pub fn inputs(&self) -> usize {
+        match self {
+            Network::Linear(linear) => linear.first().inputs,
+            Network::Dpt(dpt) => dpt.dim(),
+        }
+    }
+}

@@ -1,10 +1,13 @@
-//! Where heads come from: those inside the program, those a user installed, and files.
+//! Where heads come from: those inside the program, those a user installed or fetched from their publisher, and files.
 //!
 //! Installed heads are `heads/<name>.safetensors` in the store's folder; an installed head hides a built-in one of
 //! its name. Which head a task uses is one rule, [`Heads::choose`].
 
 pub mod builtin;
 pub mod config;
+pub mod convert;
+pub mod fetch;
+pub mod official;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,9 +15,16 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::output::write_atomic;
+use crate::weights::Store;
+
+use official::Official;
 
 /// The tasks that heads are for, as commands spell them.
-pub const TASKS: [&str; 2] = ["depth", "segment"];
+pub const TASKS: [&str; 3] = ["depth", "segment", "classify"];
+
+/// Backbones with published heads, for messages.
+const REG_OR_PLAIN: &str =
+    "vits14, vitb14, vitl14 or vitg14, or one of them with -reg for classifiers";
 
 /// Where a head was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -136,7 +146,11 @@ impl Heads {
             None => {
                 let names: Vec<String> = self.list()?.into_iter().map(|(name, _)| name).collect();
                 Err(Error::Usage(format!(
-                    "there is no head called {name}; there are {}; a file needs its ending .safetensors",
+                    "there is no head called {name}{}; there are {}; a file needs its ending .safetensors",
+                    match official::find(name) {
+                        Some(_) => format!(" yet; `dino heads pull {name}` fetches it"),
+                        None => String::new(),
+                    },
                     if names.is_empty() {
                         "none yet".into()
                     } else {
@@ -179,7 +193,8 @@ impl Heads {
     }
 
     /// The head for `task`: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the one that
-    /// `dino heads default` set, else the first of the ranking that is there, else the first by name.
+    /// `dino heads default` set, else the best published head that is installed with its backbone, else the first of the
+    /// ranking of those inside the program, else the first by name.
     pub fn choose(&self, task: &str, named: Option<&str>) -> Result<Found> {
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
         let wish = match named {
@@ -208,17 +223,31 @@ impl Heads {
             .filter_map(|(name, found)| Some((name, found.ok()?)))
             .filter(|(_, found)| found.head.meta.task_name() == task)
             .collect();
-        let rank = |name: &str| {
-            builtin::RANKING
-                .iter()
-                .position(|ranked| *ranked == name)
-                .unwrap_or(usize::MAX)
+        let store = Store::at(&self.root);
+        // Of published heads, those whose backbone is there.
+        let usable = |official: &Official| matches!(store.get(official.backbone), Ok(Some(_)));
+        let rank = |name: &str, found: &Found| {
+            let official =
+                official::find(name).filter(|_| matches!(found.place, Place::Installed(_)));
+            let builtin = builtin::RANKING.iter().position(|ranked| *ranked == name);
+            match (official, builtin) {
+                (Some(official), _) if usable(&official) => (0, official.rank()),
+                (None, Some(place)) => (1, place),
+                (None, None) => (2, 0),
+                (Some(official), _) => (3, official.rank()),
+            }
         };
-        fitting.into_iter().min_by_key(|(name, _)| rank(name)).map(|(_, found)| found).ok_or_else(|| {
-            Error::Usage(format!(
-                "there is no head for `dino {task}` yet; train one with `dino train {task}` and name it with --head"
-            ))
-        })
+        fitting
+            .into_iter()
+            .min_by_key(|(name, found)| rank(name, found))
+            .map(|(_, found)| found)
+            .ok_or_else(|| {
+                let way = match task {
+                    "classify" => "`dino heads pull imagenet-linear` fetches one".to_owned(),
+                    _ => format!("train one with `dino train {task}` and name it with --head"),
+                };
+                Error::Usage(format!("there is no head for `dino {task}` yet; {way}"))
+            })
     }
 }
 

@@ -3,12 +3,65 @@
 
 use rayon::prelude::*;
 
-use crate::head::Scores;
+use crate::head::{Readout, Scores};
 use crate::postprocess::sample::{Axis, mix_rows};
-use crate::preprocess::Geometry;
+use crate::preprocess::{Geometry, Unpad};
 
 /// Added to every bin's score, so that the sum is never zero.
 const FLOOR: f32 = 0.1;
+
+/// What a head's numbers mean, ready for use.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decoder {
+    /// Scores of bins.
+    Bins {
+        /// By bin.
+        centres: Vec<f32>,
+        /// How much finer than the patch grid they are read out.
+        upsample: usize,
+    },
+    /// Depths above `min`, bounded by `max`.
+    Direct {
+        /// The least depth.
+        min: f32,
+        /// The greatest depth.
+        max: f32,
+    },
+}
+
+impl From<&Readout> for Decoder {
+    fn from(readout: &Readout) -> Self {
+        match *readout {
+            Readout::Bins { bins, upsample } => Decoder::Bins {
+                centres: bins.centres(),
+                upsample,
+            },
+            Readout::Direct { min, max } => Decoder::Direct {
+                min: min as f32,
+                max: max as f32,
+            },
+        }
+    }
+}
+
+impl Decoder {
+    /// The depths that `scores` stand for; a head that gives them itself says nothing of their spread, which is 0.
+    pub fn decode(&self, scores: &Scores) -> DepthMap {
+        match self {
+            Decoder::Bins { centres, upsample } => read_out(scores, centres, *upsample),
+            Decoder::Direct { min, max } => DepthMap {
+                width: scores.grid.cols,
+                height: scores.grid.rows,
+                depth: scores
+                    .values
+                    .iter()
+                    .map(|above| (above + min).clamp(*min, *max))
+                    .collect(),
+                deviation: vec![0.0; scores.values.len()],
+            },
+        }
+    }
+}
 
 /// Depth at every pixel, with its spread over the bins.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,16 +112,19 @@ pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize) -> DepthMap {
 /// Reads out the scores of a photo's input, and of its mirror image where there is one, whose map is mirrored back and
 /// averaged in.
 ///
-/// Patches that are partly padding read too near or too far, and would be stripes along the picture's edges; their
-/// neighbours inside stand in for them.
+/// Patches that are partly padding read too near or too far, and would be stripes along the picture's edges; where the
+/// padding is cut off, their neighbours inside stand in for them.
 pub fn read_out_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,
     geometry: &Geometry,
-    centres: &[f32],
-    upsample: usize,
+    decoder: &Decoder,
 ) -> DepthMap {
-    let read = |scores: &Scores| read_out(&without_padding(scores, geometry), centres, upsample);
+    let fill = geometry.unpad == Unpad::Crop && scores.grid == geometry.grid();
+    let read = |scores: &Scores| match fill {
+        true => decoder.decode(&without_padding(scores, geometry)),
+        false => decoder.decode(scores),
+    };
     let map = read(scores);
     match mirrored {
         Some(mirrored) => map.mean_with_mirrored(&read(mirrored)),
@@ -229,6 +285,7 @@ mod tests {
             pad_top: 0,
             patch_size: 14,
             reduced: false,
+            unpad: Unpad::Crop,
         };
         let filled = without_padding(&scores, &wide);
         assert_eq!(
@@ -267,6 +324,7 @@ mod tests {
             pad_top: 0,
             patch_size: 1,
             reduced: false,
+            unpad: Unpad::Crop,
         };
         let photo = map.to_photo(&geometry);
         assert_eq!(photo.depth, [6.0, 6.0, 6.0, 6.0]);

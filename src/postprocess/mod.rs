@@ -7,6 +7,7 @@ pub mod guided;
 pub mod refine;
 pub mod sample;
 pub mod segment;
+pub mod views;
 
 pub use areas::{Area, NONE};
 pub use camera::Pinhole;

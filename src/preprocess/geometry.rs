@@ -4,6 +4,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use crate::backbone::Grid;
 
 /// An elongated photo may cost as many patches as this many square photos of the same short side; beyond that
@@ -82,6 +84,18 @@ impl FromStr for Padding {
     }
 }
 
+/// How a map over the padded input becomes one of the photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unpad {
+    /// The padding is cut off: what lies on a patch is drawn on it.
+    #[default]
+    Crop,
+    /// The whole map, padding and all, is squeezed into the photo's size, as the published scripts have it: up to half
+    /// a patch off at the edges.
+    Squeeze,
+}
+
 /// The way from a photo to the network's input and back.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Geometry {
@@ -99,6 +113,8 @@ pub struct Geometry {
     pub patch_size: usize,
     /// Whether the photo would have had too many patches and was made smaller.
     pub reduced: bool,
+    /// What becomes of the padding on the way back.
+    pub unpad: Unpad,
 }
 
 impl Geometry {
@@ -134,7 +150,13 @@ impl Geometry {
             pad_top: pad(resized.1) / 2,
             patch_size,
             reduced,
+            unpad: Unpad::Crop,
         }
+    }
+
+    /// The same, with another way back.
+    pub fn with_unpad(self, unpad: Unpad) -> Self {
+        Self { unpad, ..self }
     }
 
     /// The grid of patches.
@@ -149,12 +171,18 @@ impl Geometry {
     /// For each photo column, where its centre lies on the grid, in units of patches from the grid's left edge:
     /// patch `i` covers `[i, i + 1)`.
     pub fn columns(&self) -> Vec<f32> {
-        along(self.photo.0, self.resized.0, self.pad_left, self.patch_size)
+        match self.unpad {
+            Unpad::Crop => along(self.photo.0, self.resized.0, self.pad_left, self.patch_size),
+            Unpad::Squeeze => along(self.photo.0, self.padded.0, 0, self.patch_size),
+        }
     }
 
     /// For each photo row, where its centre lies on the grid, in units of patches from the top.
     pub fn rows(&self) -> Vec<f32> {
-        along(self.photo.1, self.resized.1, self.pad_top, self.patch_size)
+        match self.unpad {
+            Unpad::Crop => along(self.photo.1, self.resized.1, self.pad_top, self.patch_size),
+            Unpad::Squeeze => along(self.photo.1, self.padded.1, 0, self.patch_size),
+        }
     }
 }
 

@@ -6,7 +6,7 @@ pub mod resize;
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 
-pub use geometry::{Geometry, Padding, SizeRule};
+pub use geometry::{Geometry, Padding, SizeRule, Unpad};
 pub use resize::Resample;
 
 use crate::error::Result;
@@ -27,6 +27,10 @@ pub struct Preprocessor {
     pub patch_size: usize,
     /// How they do.
     pub padding: Padding,
+    /// What becomes of padding on the way back.
+    pub unpad: Unpad,
+    /// For classes of whole photos, what is cut out of the middle of the resized photo.
+    pub center_crop: Option<u32>,
 }
 
 /// A photo as the backbone takes it.
@@ -46,12 +50,24 @@ impl Preprocessor {
 
     /// How a photo of `photo` = (width, height) will lie in the backbone's input.
     pub fn geometry(&self, photo: (u32, u32)) -> Geometry {
-        Geometry::padded(photo, self.size, self.patch_size, self.padding)
+        let (photo, size) = match self.center_crop {
+            Some(side) => ((side, side), SizeRule::Native),
+            None => (photo, self.size),
+        };
+        Geometry::padded(photo, size, self.patch_size, self.padding).with_unpad(self.unpad)
     }
 
     /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
     pub fn lay_out(&self, photo: &RgbImage, geometry: Geometry) -> Result<Prepared> {
         let (width, height) = geometry.resized;
+        let cut;
+        let photo = match self.center_crop {
+            Some(side) => {
+                cut = resize::center_crop(photo, self.size, side, self.resample)?;
+                &cut
+            }
+            None => photo,
+        };
         let resized;
         let image = if photo.dimensions() == (width, height) {
             photo
@@ -67,6 +83,27 @@ impl Preprocessor {
 }
 
 impl Prepared {
+    /// The mirror image. Where padding will be cut off it is mirrored too, so that every patch has its counterpart;
+    /// where it will be squeezed the photo is mirrored and then padded, as the published scripts have it.
+    pub fn mirrored(&self) -> Self {
+        let width = self.geometry.padded.0 as usize;
+        let mirrored = match self.geometry.unpad {
+            Unpad::Crop => 0..width,
+            Unpad::Squeeze => {
+                let start = self.geometry.pad_left as usize;
+                start..start + self.geometry.resized.0 as usize
+            }
+        };
+        let mut pixels = self.pixels.clone();
+        for row in pixels.chunks_exact_mut(width) {
+            row[mirrored.clone()].reverse();
+        }
+        Self {
+            pixels,
+            geometry: self.geometry,
+        }
+    }
+
     /// Stacks photos of one padded size into `[B, 3, H, W]` on the CPU.
     pub fn stack(batch: &[&Prepared]) -> Result<Tensor> {
         let tensors = batch
@@ -116,6 +153,8 @@ mod tests {
             resample: Resample::Bicubic,
             patch_size: 14,
             padding: Padding::Center,
+            unpad: Unpad::Crop,
+            center_crop: None,
         };
         let prepared = preprocessor.prepare(&photo).unwrap();
         assert_eq!(prepared.geometry.padded, (14, 14));
@@ -123,5 +162,25 @@ mod tests {
         assert_eq!(prepared.pixels[13], 0.0);
         assert!((prepared.pixels[0] - (1.0 - 0.485) / 0.229).abs() < 1e-6);
         assert!((prepared.pixels[14 * 14] - (0.0 - 0.456) / 0.224).abs() < 1e-6);
+    }
+
+    #[test]
+    fn mirror_images_keep_padding_where_it_will_be_squeezed() {
+        let photo = RgbImage::from_fn(13, 14, |x, _| image::Rgb([x as u8; 3]));
+        let of = |unpad| {
+            let preprocessor = Preprocessor {
+                size: SizeRule::Native,
+                resample: Resample::Bicubic,
+                patch_size: 14,
+                padding: Padding::Center,
+                unpad,
+                center_crop: None,
+            };
+            preprocessor.prepare(&photo).unwrap()
+        };
+        let (plain, cut) = (of(Unpad::Crop), of(Unpad::Crop).mirrored());
+        assert!(cut.pixels[0] == 0.0 && cut.pixels[1] == plain.pixels[12]);
+        let squeezed = of(Unpad::Squeeze).mirrored();
+        assert!(squeezed.pixels[13] == 0.0 && squeezed.pixels[0] == plain.pixels[12]);
     }
 }

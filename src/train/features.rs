@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::inputs::{DecodeLimits, Source};
 use crate::output::write_atomic;
 use crate::pipeline::{Extracted, Pipeline, Views};
-use crate::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
+use crate::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::weights::digest;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
@@ -243,11 +243,14 @@ impl FeatureCache {
                     resample: Resample::Bicubic,
                     patch_size: self.recipe.patch_size,
                     padding: Padding::Center,
+                    unpad: Unpad::Crop,
+                    center_crop: None,
                 },
                 requests: &requests,
                 limits: how.limits,
                 batch_size: how.batch_size,
                 views,
+                cut: None,
             };
             let sources: Vec<Source> = missing
                 .iter()

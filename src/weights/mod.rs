@@ -15,6 +15,7 @@ pub mod digest;
 mod http;
 pub mod hub;
 pub mod import;
+mod legacy;
 pub mod onnx;
 mod pickle;
 pub mod record;

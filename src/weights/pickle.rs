@@ -11,7 +11,9 @@ const MAX_OBJECTS: usize = 5_000_000;
 /// Deepest nesting of objects.
 const MAX_DEPTH: usize = 64;
 /// Runs candle's machine one instruction at a time, looking at each before and after.
-pub(super) fn unpickle(mut text: &[u8]) -> Result<Object, String> {
+///
+/// Reads one pickle from the start of `text` and moves it past that.
+pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
     let mut stack = Stack::empty();
     let mut seen = 0;
     loop {
@@ -29,7 +31,7 @@ pub(super) fn unpickle(mut text: &[u8]) -> Result<Object, String> {
             _ => {}
         }
         let done = stack
-            .read(&mut text)
+            .read(text)
             .map_err(|error| format!("its pickle is not that of a state dict ({error})"))?;
         if let Some(top) = stack.stack().last() {
             if let Object::Class {
@@ -125,7 +127,7 @@ mod tests {
             let mut bytes = vec![0x80];
             bytes.extend(text.trim_end_matches('\u{7f}').as_bytes());
             bytes.extend([0x85, b'R', b'.']);
-            let why = unpickle(&bytes).unwrap_err();
+            let why = unpickle(&mut bytes.as_slice()).unwrap_err();
             assert!(
                 why.contains(&format!("asks for `{module}.{call}`"))
                     && why.contains("nothing of it was run"),
@@ -143,7 +145,11 @@ mod tests {
         }
         let deep = [vec![0x80, 2, b')'], vec![0x85; 1_000_000], vec![b'.']].concat();
         for bytes in [doubling, deep] {
-            assert!(unpickle(&bytes).unwrap_err().contains("without end"));
+            assert!(
+                unpickle(&mut bytes.as_slice())
+                    .unwrap_err()
+                    .contains("without end")
+            );
         }
         for bytes in [
             &b""[..],
@@ -155,7 +161,7 @@ mod tests {
             b"\x80\x02.",
             b"\x80\x04\x95.",
         ] {
-            assert!(unpickle(bytes).is_err(), "{bytes:?}");
+            assert!(unpickle(&mut &bytes[..]).is_err(), "{bytes:?}");
         }
     }
 }

@@ -1,4 +1,5 @@
-//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers.
+//! PyTorch checkpoints (`.pth`, `.pt`, `.bin`): a zip with a pickle and raw numbers, or the older form without a zip (see
+//! `legacy`).
 //!
 //! The pickle is read by `pickle`, which runs nothing; what it says about tensors is held against the zip before
 //! memory is taken.
@@ -13,7 +14,7 @@ use candle_core::{DType, Device, Tensor};
 use zip::ZipArchive;
 
 use crate::error::{Error, Result};
-use crate::weights::pickle;
+use crate::weights::{legacy, pickle};
 
 /// Longest pickle read; that of the largest backbone with its optimiser takes a fiftieth.
 const MAX_PICKLE: u64 = 64 << 20;
@@ -30,17 +31,41 @@ const NESTED: &[&str] = &[
 type Zip = ZipArchive<BufReader<File>>;
 
 /// A tensor as the pickle describes it.
-struct Described {
-    dtype: DType,
-    shape: Vec<usize>,
-    storage: String,
-    offset: usize,
+pub(super) struct Described {
+    /// Of its numbers.
+    pub dtype: DType,
+    /// Its sides.
+    pub shape: Vec<usize>,
+    /// The key of the numbers.
+    pub storage: String,
+    /// Its first number among them.
+    pub offset: usize,
+}
+
+impl Described {
+    /// Where its bytes lie among those of its numbers: the first, and how many.
+    ///
+    /// # Errors
+    /// If no memory could hold them.
+    pub fn bytes(&self) -> Result<(usize, usize), String> {
+        let too_big = || format!("{:?} is beyond any tensor", self.shape);
+        let size = self.dtype.size_in_bytes();
+        let mut sides = self.shape.iter();
+        let count = sides.try_fold(1usize, |product, side| product.checked_mul(*side));
+        let bytes = count.and_then(|count| count.checked_mul(size));
+        let skip = self.offset.checked_mul(size).ok_or_else(too_big)?;
+        Ok((skip, bytes.ok_or_else(too_big)?))
+    }
 }
 
 /// Reads the state dict of `path`, leaving out names that `wanted` refuses.
 pub fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>> {
-    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let bad = |why: String| Error::file(path, why);
+    if legacy::is_one(path)? {
+        let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+        return legacy::read(&bytes, wanted).map_err(bad);
+    }
+    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let mut zip = Zip::new(BufReader::new(file))
         .map_err(|error| bad(format!("is no whole zip file ({error})")))?;
     let entry = pickle_entry(&zip)
@@ -64,7 +89,7 @@ pub fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<Strin
             ));
         }
     }
-    let object = pickle::unpickle(&text).map_err(bad)?;
+    let object = pickle::unpickle(&mut text.as_slice()).map_err(bad)?;
     let entries = state_dict(object, 0).map_err(bad)?;
     let mut tensors = BTreeMap::new();
     for (name, object) in entries.into_iter().filter(|(name, _)| wanted(name)) {
@@ -85,7 +110,7 @@ pub fn pickle_entry<R: Read + std::io::Seek>(zip: &ZipArchive<R>) -> Option<Stri
 }
 
 /// The named tensors in `object`, looking into the usual wrappers.
-fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Object)>, String> {
+pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Object)>, String> {
     let Object::Dict(entries) = object else {
         return Err(
             "holds no dictionary of tensors; expected a state dict saved with torch.save"
@@ -137,7 +162,7 @@ fn is_rebuild(callable: &Object) -> bool {
 
 /// Reads `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`, through the wrappers of parameters and
 /// subclasses.
-fn describe(object: Object) -> Result<Described, String> {
+pub(super) fn describe(object: Object) -> Result<Described, String> {
     let odd = || "is described in an unknown way; expected a plain tensor".to_owned();
     let (callable, args) = object.reduce().map_err(|_| odd())?;
     let (_, class) = callable.class().map_err(|_| odd())?;
@@ -208,16 +233,7 @@ fn sides(object: Object) -> Option<Vec<usize>> {
 
 /// Reads a described tensor's numbers.
 fn load(zip: &mut Zip, root: &str, tensor: &Described) -> Result<Tensor, String> {
-    let too_big = || format!("{:?} is beyond any tensor", tensor.shape);
-    let size = tensor.dtype.size_in_bytes();
-    let count = tensor
-        .shape
-        .iter()
-        .try_fold(1usize, |product, side| product.checked_mul(*side));
-    let bytes = count
-        .and_then(|count| count.checked_mul(size))
-        .ok_or_else(too_big)?;
-    let skip = tensor.offset.checked_mul(size).ok_or_else(too_big)?;
+    let (skip, bytes) = tensor.bytes()?;
     let name = format!("{root}data/{}", tensor.storage);
     let mut entry = zip
         .by_name(&name)

@@ -20,10 +20,11 @@ pub(super) fn fetch(
     hub: &Hub,
     repo: &str,
     file: &str,
+    url: String,
     partial: &Path,
     events: &mut Events<'_>,
 ) -> Result<bool> {
-    let mut transfer = Transfer::new(hub, repo, file, partial);
+    let mut transfer = Transfer::new(hub, repo, file, url, partial);
     let mut attempt = 0;
     loop {
         let had = transfer.have();
@@ -72,8 +73,7 @@ struct Transfer<'a> {
 }
 
 impl<'a> Transfer<'a> {
-    fn new(hub: &'a Hub, repo: &'a str, file: &'a str, partial: &'a Path) -> Self {
-        let url = format!("{}/{repo}/resolve/main/{file}", hub.endpoint);
+    fn new(hub: &'a Hub, repo: &'a str, file: &'a str, url: String, partial: &'a Path) -> Self {
         let promise_path = partial.with_file_name(format!(
             "{}.json",
             partial.file_name().unwrap_or_default().display()
@@ -250,11 +250,13 @@ impl<'a> Transfer<'a> {
         } = self;
         match status {
             401 | 403 => {
-                let token = match self.hub.token {
-                    Some(_) => {
+                let token = match (self.hub.variable, &self.hub.token) {
+                    ("HF_ENDPOINT", Some(_)) => {
                         "HF_TOKEN (or the saved token) was not accepted; make one that can read it"
+                            .to_owned()
                     }
-                    None => "set HF_TOKEN to a token that can read it",
+                    ("HF_ENDPOINT", None) => "set HF_TOKEN to a token that can read it".to_owned(),
+                    (variable, _) => format!("check {variable}"),
                 };
                 Failure::Final(Error::Download(format!(
                     "{repo}: the server denies {file} ({status}); {token}"
@@ -262,7 +264,8 @@ impl<'a> Transfer<'a> {
             }
             429 | 500..=599 => Failure::Broken(format!("the server is busy or failing ({status})")),
             _ => Failure::Final(Error::Download(format!(
-                "{url}: the server answered {status}; check HF_ENDPOINT"
+                "{url}: the server answered {status}; check {}",
+                self.hub.variable
             ))),
         }
     }

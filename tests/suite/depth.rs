@@ -4,7 +4,10 @@ use std::io::Cursor;
 use std::path::Path;
 
 use dino::head::linear::Dense;
-use dino::head::{Bins, Class, Head, HeadMeta, InputRecipe, Spacing, Task, file};
+use dino::head::{
+    Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Spacing, Task, file,
+};
+use dino::preprocess::Unpad;
 use dino::render::{Colormap, Range, ScaleBar, colorize, with_scale};
 use dino::weights::Store;
 use image::RgbImage;
@@ -70,17 +73,23 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             input: InputRecipe {
                 size: "112".into(),
                 padding: "center".into(),
+                crop: None,
             },
+            protocol: None,
+            unpad: Unpad::Crop,
+            origin: None,
             label_sets: Vec::new(),
             training: None,
             metrics: Vec::new(),
         },
-        hidden: None,
-        output: Dense {
-            inputs: 2 * 384,
-            weight,
-            bias,
-        },
+        network: Network::Linear(Linear {
+            hidden: None,
+            output: Dense {
+                inputs: 2 * 384,
+                weight,
+                bias,
+            },
+        }),
     }
 }
 
@@ -93,9 +102,11 @@ fn depth_head(scale: f32) -> Head {
         scale * ((state >> 16) as f32 / 65_536.0 - 0.5)
     });
     let task = Task::Depth {
-        bins: BINS,
+        readout: Readout::Bins {
+            bins: BINS,
+            upsample: 4,
+        },
         unit: "m".into(),
-        upsample: 4,
     };
     let bias = (0..BINS.count).map(|i| i as f32 * 0.3 - 1.0);
     head(task, weight.collect(), bias.collect())
@@ -125,7 +136,10 @@ fn a_head_without_weights_gives_the_expectation_of_its_bins() {
     save(&head, &folder.path().join("head.safetensors"));
     // The paper's formula in f64.
     let mut sums = [0f64; 3];
-    for (i, &score) in head.output.bias.iter().enumerate() {
+    let Network::Linear(Linear { output, .. }) = &head.network else {
+        panic!("a linear head");
+    };
+    for (i, &score) in output.bias.iter().enumerate() {
         let centre = 0.5 * 200f64.powf(i as f64 / 15.0);
         let p = f64::from(score).max(0.0) + 0.1;
         let terms = [p, p * centre, p * centre * centre];

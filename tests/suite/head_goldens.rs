@@ -6,10 +6,10 @@ use dino::backbone::{Features, Grid, LayerFeatures, LayerRequest};
 use dino::eval::{Confusion, Crop, Judge};
 use dino::head::linear::Dense;
 use dino::head::meta::{Bins, Spacing};
-use dino::head::{Class, Head, HeadMeta, InputRecipe, Task};
+use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
 use dino::postprocess::depth::read_out;
 use dino::postprocess::segment::label;
-use dino::preprocess::Geometry;
+use dino::preprocess::{Geometry, Unpad};
 
 use crate::goldens::{Golden, max_abs};
 
@@ -25,6 +25,7 @@ fn geometry() -> Geometry {
         pad_top: 1,
         patch_size: 14,
         reduced: false,
+        unpad: Unpad::Crop,
     }
 }
 
@@ -59,8 +60,9 @@ fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
 
 fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String) {
     let outputs = match &task {
-        Task::Depth { bins, .. } => bins.count,
+        Task::Depth { readout, .. } => readout.outputs(),
         Task::Segment { classes } => classes.len(),
+        Task::Classify { classes } => classes.len(),
     };
     let key = format!("{}.{outputs}.{hidden}", if cls { "cls" } else { "nocls" });
     let first = dense(golden, &format!("W.{key}"), &format!("b.{key}"));
@@ -83,7 +85,11 @@ fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String)
         input: InputRecipe {
             size: "native".into(),
             padding: "center".into(),
+            crop: None,
         },
+        protocol: None,
+        unpad: Unpad::Crop,
+        origin: None,
         label_sets: Vec::new(),
         training: None,
         metrics: Vec::new(),
@@ -91,8 +97,7 @@ fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String)
     (
         Head {
             meta,
-            hidden,
-            output,
+            network: Network::Linear(Linear { hidden, output }),
         },
         key,
     )
@@ -124,9 +129,8 @@ fn depth_heads_agree_with_the_naive_form() {
                 count: BINS,
             };
             let task = Task::Depth {
-                bins,
+                readout: Readout::Bins { bins, upsample },
                 unit: "m".into(),
-                upsample,
             };
             let (head, key) = head(&golden, cls, hidden, task);
             let scores = head.scores(&features).unwrap();

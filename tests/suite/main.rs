@@ -15,6 +15,7 @@ mod head_goldens;
 mod heads;
 mod models;
 mod numeric_goldens;
+mod official;
 mod pca;
 mod real_features;
 mod segment;

@@ -4,7 +4,7 @@
 use candle_core::{DType, Device};
 use dino::backbone::{Backbone, LayerRequest};
 use dino::inputs::{DecodeLimits, Source, decode};
-use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
 use dino::weights::{Fetch, Store, load};
 
 use crate::goldens::{Golden, max_abs, numbers};
@@ -35,6 +35,8 @@ fn features_of_real_photos_agree_with_transformers() {
         resample: Resample::Bicubic,
         patch_size: 14,
         padding: Padding::Center,
+        unpad: Unpad::Crop,
+        center_crop: None,
     };
     let channels: Vec<usize> = golden
         .numbers("channels")

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dino::head::linear::Dense;
-use dino::head::{Class, Head, HeadMeta, InputRecipe, Task, file};
+use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Task, file};
+use dino::preprocess::Unpad;
 use dino::weights::Store;
 use image::RgbImage;
 use serde_json::Value;
@@ -54,7 +55,11 @@ fn folder_with_head() -> TempDir {
         input: InputRecipe {
             size: "112".into(),
             padding: "center".into(),
+            crop: None,
         },
+        protocol: None,
+        unpad: Unpad::Crop,
+        origin: None,
         label_sets: Vec::new(),
         training: None,
         metrics: Vec::new(),
@@ -73,8 +78,10 @@ fn folder_with_head() -> TempDir {
     };
     let head = Head {
         meta,
-        hidden: None,
-        output,
+        network: Network::Linear(Linear {
+            hidden: None,
+            output,
+        }),
     };
     let bytes = file::to_bytes(&head).unwrap();
     std::fs::write(folder.path().join("head.safetensors"), bytes).unwrap();

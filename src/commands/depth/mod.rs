@@ -11,11 +11,12 @@ use std::path::Path;
 
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
-use dino::head::{Bins, HeadMeta, Task};
+use dino::head::{Head, HeadMeta, Readout, Task};
 use dino::inputs::decode;
 use dino::output::Job;
 use dino::pca::Sampler;
-use dino::postprocess::{DepthMap, depth, refine};
+use dino::postprocess::depth::{self, Decoder};
+use dino::postprocess::{DepthMap, refine};
 use dino::preprocess::Geometry;
 use dino::render::Range;
 use dino::spool::Spool;
@@ -98,6 +99,16 @@ struct Waiting {
 }
 
 impl Draw for Drawer<'_> {
+    fn accept(&self, head: &Head) -> Result<()> {
+        match readout_of(&head.meta)? {
+            Readout::Direct { .. } if self.args.numbers.uncertainty => Err(Error::Usage(format!(
+                "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
+                head.meta.name
+            ))),
+            _ => Ok(()),
+        }
+    }
+
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
         let meta = &prediction.head.meta;
         let mut watch = prediction.watch.clone();
@@ -113,8 +124,8 @@ impl Draw for Drawer<'_> {
             RangeRule::Auto => Range::of(&full.depth),
             RangeRule::Fixed(range) => range,
             RangeRule::Head => {
-                let (bins, _) = readout_of(meta)?;
-                Range::new(bins.min as f32, bins.max as f32)
+                let (min, max) = readout_of(meta)?.range();
+                Range::new(min as f32, max as f32)
             }
         };
         self.files
@@ -214,23 +225,22 @@ impl Drawer<'_> {
 
 /// The depths that the scores stand for, over the padded input.
 fn read_out(prediction: &Prediction<'_>) -> Result<DepthMap> {
-    let (bins, upsample) = readout_of(&prediction.head.meta)?;
-    let centres = bins.centres();
+    let decoder = Decoder::from(readout_of(&prediction.head.meta)?);
+    let (scores, mirrored) = prediction.scores()?;
     Ok(depth::read_out_photo(
-        prediction.scores,
-        prediction.mirrored,
+        scores,
+        mirrored,
         prediction.geometry,
-        &centres,
-        upsample,
+        &decoder,
     ))
 }
 
-/// How a head for depth is read out: its bins, and how finely.
-fn readout_of(meta: &HeadMeta) -> Result<(Bins, usize)> {
+/// What the numbers of a head for depth mean.
+pub fn readout_of(meta: &HeadMeta) -> Result<&Readout> {
     match &meta.task {
-        Task::Depth { bins, upsample, .. } => Ok((*bins, *upsample)),
-        Task::Segment { .. } => Err(Error::Model(format!(
-            "the head {} is for segmentation; `dino heads list` names those for depth",
+        Task::Depth { readout, .. } => Ok(readout),
+        _ => Err(Error::Model(format!(
+            "the head {} is not for depth; `dino heads list` names those that are",
             meta.name
         ))),
     }

@@ -121,6 +121,6 @@ fn extent(values: &[f32]) -> (f32, f32) {
 pub fn unit(meta: &HeadMeta) -> &str {
     match &meta.task {
         Task::Depth { unit, .. } => unit,
-        Task::Segment { .. } => "",
+        _ => "",
     }
 }

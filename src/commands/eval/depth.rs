@@ -3,9 +3,10 @@
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{LabelKind, labels};
-use dino::eval::{DepthErrors, Judge};
-use dino::head::Task;
-use dino::postprocess::depth::read_out_photo;
+use dino::eval::{Crop, DepthErrors, Judge, kitti_crop};
+use dino::heads::official::Data;
+use dino::pipeline::Cut;
+use dino::postprocess::depth::{Decoder, read_out_photo};
 use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
 use dino::train::validate::at_label;
@@ -14,6 +15,8 @@ use serde_json::{Map, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size};
 use crate::cli::EvalDepthArgs;
+use crate::commands::depth::readout_of;
+use crate::commands::score::Found;
 
 /// Runs the command.
 pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
@@ -26,34 +29,46 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         )));
     }
     let head = super::head(common, "depth")?.head;
-    let Task::Depth { bins, upsample, .. } = &head.meta.task else {
-        return Err(Error::Model(format!(
-            "the head {} is not for depth",
-            head.meta.name
-        )));
+    let decoder = Decoder::from(readout_of(&head.meta)?);
+    let paper = super::paper(common, &head)?;
+    let kitti = paper
+        .as_ref()
+        .is_some_and(|paper| paper.head.data == Data::Kitti);
+    let (judge, scale) = match &paper {
+        None => {
+            let judge = Judge {
+                crop: labels.crop.into(),
+                min: labels.min_depth as f32,
+                max: labels.max_depth as f32,
+            };
+            (judge, labels.depth_scale)
+        }
+        Some(_) => {
+            let (crop, max, scale) = match kitti {
+                true => (Crop::Garg, 80.0, 256.0),
+                false => (Crop::Eigen, 10.0, 1000.0),
+            };
+            let min = 0.001;
+            (Judge { crop, min, max }, scale)
+        }
     };
-    let centres = bins.centres();
-    let judge = Judge {
-        crop: labels.crop.into(),
-        min: labels.min_depth as f32,
-        max: labels.max_depth as f32,
-    };
+    let cut: Option<Cut> = if kitti { Some(kitti_crop) } else { None };
     let pairs = super::pairs(common, LabelKind::Depth, console)?;
     let mut report = Report::default();
     let mut all: Vec<DepthErrors> = Vec::new();
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
-    super::each(common, &head, &pairs, &mut report, console, |judged| {
-        let truth = labels::read_depth(&judged.pair.label, labels.depth_scale)?;
+    super::each(common, &head, &pairs, cut, &mut report, console, |judged| {
+        let mut truth = labels::read_depth(&judged.pair.label, scale)?;
+        if let Some(cut) = cut {
+            truth = truth.cut(cut);
+        }
         let size = (truth.width, truth.height);
         let geometry = at_label(&judged.scored.geometry, size);
-        let map = read_out_photo(
-            &judged.scored.scores,
-            judged.scored.mirrored.as_ref(),
-            &judged.scored.geometry,
-            &centres,
-            *upsample,
-        );
+        let Found::Scores { scores, mirrored } = &judged.scored.found else {
+            return Err(Error::Model("labels where depths are wanted".into()));
+        };
+        let map = read_out_photo(scores, mirrored.as_ref(), &judged.scored.geometry, &decoder);
         let map = match common.head.refines(crate::commands::depth::REFINE) {
             true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                 .resize(size.0, size.1),
@@ -96,13 +111,20 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     for (name, value) in mean.named() {
         figures.insert(name.into(), json!(value));
     }
-    let lines = match all.is_empty() {
+    let mut lines = match all.is_empty() {
         true => Vec::new(),
         false => mean
             .named()
             .map(|(name, value)| format!("{name:16} {value:.4}"))
             .to_vec(),
     };
+    if let Some(paper) = &paper {
+        let how = match kitti {
+            true => "benchmark crop to 1216x352, garg crop, 0.001 to 80 m",
+            false => "eigen crop, 0.001 to 10 m",
+        };
+        paper.tell(how, &mut figures, &mut lines);
+    }
     let sheet = Sheet {
         figures,
         lines,

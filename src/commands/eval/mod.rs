@@ -7,14 +7,16 @@ mod segment;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, LabelKind, Pair};
-use dino::head::Head;
+use dino::head::{Head, Protocol};
+use dino::heads::official::Official;
 use dino::heads::{Found, Heads};
 use dino::inputs::{DecodeLimits, Source};
-use dino::pipeline::Pipeline;
+use dino::pipeline::{Cut, Pipeline};
 use dino::weights::Store;
 use dino::{Error, Result};
+use serde_json::{Map, Value, json};
 
-use crate::cli::{EvalArgs, EvalCommand, PartChoice};
+use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
 use crate::commands::model;
 use crate::commands::score::{self, Scored};
 
@@ -35,6 +37,48 @@ struct Judged<'a> {
 /// The head that was asked for.
 fn head(args: &EvalArgs, task: &str) -> Result<Found> {
     Heads::at(Store::open()?.root()).choose(task, args.head.name.as_deref())
+}
+
+/// How a head's figure in the paper was measured.
+struct Paper {
+    head: Official,
+    protocol: Protocol,
+}
+
+/// The paper's way to measure `head`, if that is asked for.
+///
+/// # Errors
+/// If the head has no figure in a paper.
+fn paper(args: &EvalArgs, head: &Head) -> Result<Option<Paper>> {
+    if args.head.protocol != Some(ProtocolChoice::Paper) {
+        return Ok(None);
+    }
+    let official = Official::of(&head.meta).ok_or_else(|| {
+        Error::Usage(format!(
+            "--protocol paper: the head {} was not published with a figure; name the protocol and the crop yourself",
+            head.meta.name
+        ))
+    })?;
+    let task = head.meta.task_name();
+    let protocol = ProtocolChoice::Paper.for_head(head.meta.protocol, task);
+    Ok(protocol.map(|protocol| Paper {
+        head: official,
+        protocol,
+    }))
+}
+
+impl Paper {
+    /// Adds the paper's figure, and what was done to compare with it, to the figures and lines of a report.
+    fn tell(&self, how: &str, figures: &mut Map<String, Value>, lines: &mut Vec<String>) {
+        let protocol = self.protocol.name();
+        figures.insert("protocol".into(), json!(protocol));
+        figures.insert("measured_as".into(), json!(how));
+        lines.push(format!("protocol         {protocol}; {how}"));
+        if let Some((what, value)) = self.head.figure() {
+            figures.insert("paper".into(), json!({what.to_lowercase(): value}));
+            lines.push(format!("paper            {what} {value}"));
+        }
+    }
 }
 
 /// The pairs that were asked for.
@@ -67,18 +111,22 @@ fn each(
     args: &EvalArgs,
     head: &Head,
     pairs: &[Pair],
+    cut: Option<Cut>,
     report: &mut Report,
     console: &Console,
     mut judge: impl FnMut(Judged<'_>) -> Result<()>,
 ) -> Result<()> {
+    let protocol = score::protocol_of(&args.head, false, head, console)?;
     let model = model::load_for(&args.run, head, console)?;
+    let head = &head.clone().to_device(model.backbone.device())?;
     let pipeline = Pipeline {
         backbone: &model.backbone,
-        preprocessor: score::preprocessor(&args.head, head, &model)?,
+        preprocessor: score::preprocessor(&args.head, protocol, head, &model)?,
         requests: &head.meta.requests(),
         limits: DecodeLimits::default(),
         batch_size: args.run.batch_size.get(),
-        views: args.head.tta.into(),
+        views: score::views_of(&args.head, protocol),
+        cut,
     };
     let sources: Vec<Source> = pairs
         .iter()
@@ -86,23 +134,38 @@ fn each(
         .collect();
     let progress = console.progress(pairs.len() as u64, "images");
     let sources: Vec<_> = sources.iter().collect();
-    pipeline.run(
-        &sources,
-        |_, _| (),
-        |index, result| {
-            let pair = &pairs[index];
-            let result = result.and_then(|extracted| {
-                let scored = score::at_once(head, extracted)?;
-                judge(Judged { pair, scored })
-            });
-            progress.inc(1);
-            if report
-                .record(pair.photo.display().to_string(), result)?
-                .is_some()
-            {
-                report.done += 1;
-            }
-            Ok(())
-        },
-    )
+    let mut take = |index: usize, scored: Result<Scored>| {
+        let pair = &pairs[index];
+        let result = scored.and_then(|scored| judge(Judged { pair, scored }));
+        progress.inc(1);
+        if report
+            .record(pair.photo.display().to_string(), result)?
+            .is_some()
+        {
+            report.done += 1;
+        }
+        Ok(())
+    };
+    match protocol.filter(|protocol| protocol.task() == "segment") {
+        Some(protocol) => {
+            let layout = |photo| pipeline.preprocessor.geometry(photo);
+            pipeline.prepare(&sources, layout, |index, result| {
+                let name = pairs[index].photo.display().to_string();
+                let scored = result.and_then(|ready| {
+                    score::by_protocol(protocol, head, &pipeline, &name, ready, console)
+                });
+                take(index, scored)
+            })
+        }
+        None => pipeline.run(
+            &sources,
+            |_, _| (),
+            |index, result| {
+                take(
+                    index,
+                    result.and_then(|extracted| score::at_once(head, extracted)),
+                )
+            },
+        ),
+    }
 }

@@ -15,7 +15,7 @@ use serde_json::{Map, Value, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
 use crate::cli::EvalSegmentArgs;
-use crate::commands::score::Scored;
+use crate::commands::score::{Found, Scored};
 
 /// What has no class, in the pictures of labels.
 const BLANK: [u8; 3] = [32, 32, 32];
@@ -30,71 +30,101 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             head.meta.name
         )));
     };
-    let meaning = meaning(args, &head, classes)?;
+    let paper = super::paper(common, &head)?;
+    let meaning = match &paper {
+        // The data set's own ids, whatever is asked for.
+        Some(_) => head.meta.label_sets.first().map(SetLabels::of_head),
+        None => None,
+    };
+    let meaning = match meaning {
+        Some(meaning) => meaning,
+        None => self::meaning(args, &head, classes)?,
+    };
     let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
     let pairs = super::pairs(common, LabelKind::Masks, console)?;
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
-    super::each(common, &head, &pairs, &mut report, console, |judged| {
-        let mask = meaning.read_mask(&judged.pair.label, args.ignore)?;
-        let Scored {
-            photo,
-            geometry,
-            scores,
-            mirrored,
-            ..
-        } = judged.scored;
-        let scores = match &mirrored {
-            Some(mirrored) => mean_with_mirrored(&scores, mirrored),
-            None => scores,
-        };
-        let mut own = Confusion::new(meaning.allowed.len());
-        let map = match common.head.refines(crate::commands::segment::REFINE) {
-            true => judge.count_map(&mut own, &mask, &refine::label(&scores, &geometry, &photo)?),
-            false => judge.count(&mut own, &mask, &scores, &geometry, 1),
-        };
-        if own.total() == 0 {
-            return Err(Error::file(
-                &judged.pair.label,
-                "has no pixel of a known class",
-            ));
-        }
-        let size = (mask.width, mask.height);
-        worst.offer(-own.pixel_accuracy(), &judged.pair.photo, || {
-            let color = |class: Option<&u16>| {
-                class.map_or(BLANK, |&class| classes[usize::from(class)].color)
+    super::each(
+        common,
+        &head,
+        &pairs,
+        None,
+        &mut report,
+        console,
+        |judged| {
+            let mask = meaning.read_mask(&judged.pair.label, args.ignore)?;
+            let Scored {
+                photo,
+                geometry,
+                found,
+                ..
+            } = judged.scored;
+            let mut own = Confusion::new(meaning.allowed.len());
+            let map = match found {
+                Found::Labels(map) => judge.count_map(&mut own, &mask, &map),
+                Found::Scores { scores, mirrored } => {
+                    let scores = match &mirrored {
+                        Some(mirrored) => mean_with_mirrored(&scores, mirrored),
+                        None => scores,
+                    };
+                    match common.head.refines(crate::commands::segment::REFINE) {
+                        true => {
+                            let map = refine::label(&scores, &geometry, &photo)?;
+                            judge.count_map(&mut own, &mask, &map)
+                        }
+                        false => judge.count(&mut own, &mask, &scores, &geometry, 1),
+                    }
+                }
             };
-            let label = mask.ids.iter().map(|&id| {
-                let known = id != args.ignore && meaning.background != Some(id);
-                let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
-                color(allowed.and_then(|allowed| allowed.first()))
+            if own.total() == 0 {
+                return Err(Error::file(
+                    &judged.pair.label,
+                    "has no pixel of a known class",
+                ));
+            }
+            let size = (mask.width, mask.height);
+            worst.offer(-own.pixel_accuracy(), &judged.pair.photo, || {
+                let color = |class: Option<&u16>| {
+                    class.map_or(BLANK, |&class| classes[usize::from(class)].color)
+                };
+                let label = mask.ids.iter().map(|&id| {
+                    let known = id != args.ignore && meaning.background != Some(id);
+                    let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
+                    color(allowed.and_then(|allowed| allowed.first()))
+                });
+                vec![
+                    same_size(&photo, size),
+                    painted(label, size),
+                    painted(map.ids.iter().map(|id| color(Some(id))), size),
+                ]
             });
-            vec![
-                same_size(&photo, size),
-                painted(label, size),
-                painted(map.ids.iter().map(|id| color(Some(id))), size),
-            ]
-        });
-        files.push(FileFigures {
-            file: judged.pair.photo.clone(),
-            figures: vec![
-                ("pixel_accuracy", own.pixel_accuracy()),
-                ("miou", own.mean_iou()),
-                ("mean_accuracy", own.mean_accuracy()),
-            ],
-        });
-        confusion.merge(&own);
-        Ok(())
-    })?;
+            files.push(FileFigures {
+                file: judged.pair.photo.clone(),
+                figures: vec![
+                    ("pixel_accuracy", own.pixel_accuracy()),
+                    ("miou", own.mean_iou()),
+                    ("mean_accuracy", own.mean_accuracy()),
+                ],
+            });
+            confusion.merge(&own);
+            Ok(())
+        },
+    )?;
     if !files.is_empty() {
         let names: Vec<String> = (0..meaning.allowed.len() as u16)
             .map(|id| meaning.name_of(id, classes))
             .collect();
+        let mut figures = figures(&head, &meaning, &confusion, &names, files.len());
+        let mut lines = lines(&confusion, &names);
+        if let Some(paper) = &paper {
+            let how = format!("the ids of {}, {} not judged", meaning.name, args.ignore);
+            paper.tell(&how, &mut figures, &mut lines);
+        }
         let sheet = Sheet {
-            figures: figures(&head, &meaning, &confusion, &names, files.len()),
-            lines: lines(&confusion, &names),
+            figures,
+            lines,
             files,
             worst,
             captions: "photo, label, prediction",

@@ -5,7 +5,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, LabelKind};
 use dino::eval::Judge;
-use dino::head::meta::{Bins, Task};
+use dino::head::meta::{Bins, Readout, Task};
 use dino::train::loss::DepthLoss;
 use dino::train::run::Objective;
 use dino::train::samples::{Draw, Samples};
@@ -67,9 +67,11 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let setup = write::Setup {
         blocks,
         task: Task::Depth {
-            bins,
+            readout: Readout::Bins {
+                bins,
+                upsample: UPSAMPLE,
+            },
             unit: "m".into(),
-            upsample: UPSAMPLE,
         },
         objective: Objective::Depth(DepthLoss {
             centres: centres.clone(),

@@ -5,8 +5,9 @@ use std::path::Path;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::head::meta::{HeadMeta, InputRecipe, LabelSet, Metric, Task, Training as Origin};
-use dino::head::{Head, file};
+use dino::head::{Head, Linear, Network, file};
 use dino::output::{PictureFormat, write_atomic, write_picture};
+use dino::preprocess::Unpad;
 use dino::render::curve::{self, Curve};
 use dino::train::history::{Epoch, History};
 use dino::train::pool::{Dropout, Inputs};
@@ -183,7 +184,11 @@ pub fn train(
             input: InputRecipe {
                 size: args.size.to_string(),
                 padding: "center".into(),
+                crop: None,
             },
+            protocol: None,
+            origin: None,
+            unpad: Unpad::Crop,
             label_sets,
             training: Some(Origin {
                 data,
@@ -199,8 +204,7 @@ pub fn train(
                 })
                 .collect(),
         },
-        hidden,
-        output,
+        network: Network::Linear(Linear { hidden, output }),
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
     state.history.write(&beside("log.json"))?;

@@ -1,10 +1,10 @@
 //! `dino models` as a user meets it: imports, pulls from a hub on this machine, and all that can go wrong with them.
 
-mod fixtures;
+pub mod fixtures;
 mod focus;
 mod import;
 mod pull;
-mod server;
+pub mod server;
 mod store;
 mod transfer;
 
@@ -15,7 +15,7 @@ use std::process::Command;
 use crate::program::{self, Run, finish};
 
 /// The program with a store of its own, and nothing of the user's Hugging Face settings.
-fn dino(home: &Path) -> Command {
+pub fn dino(home: &Path) -> Command {
     let mut command = program::command::<OsString>(&[]);
     let set = std::env::vars_os().map(|(name, _)| name);
     for name in set.filter(|name| name.to_string_lossy().starts_with("HF_")) {
@@ -29,7 +29,7 @@ fn dino(home: &Path) -> Command {
 }
 
 /// Runs a command to its end.
-fn run(command: &mut Command) -> Run {
+pub fn run(command: &mut Command) -> Run {
     finish(command, b"")
 }
 
@@ -39,7 +39,7 @@ fn models<S: AsRef<OsStr>>(home: &Path, args: impl IntoIterator<Item = S>) -> Ru
 }
 
 /// What a run wrote to stdout.
-fn out(run: &Run) -> String {
+pub fn out(run: &Run) -> String {
     String::from_utf8(run.stdout.clone()).unwrap()
 }
 

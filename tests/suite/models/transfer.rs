@@ -19,6 +19,8 @@ fn hub(server: &str) -> Hub {
         cache: None,
         timeout: Duration::from_millis(500),
         retries: 0,
+        variable: "HF_ENDPOINT",
+        instead: "dino models import FILE",
     }
 }
 

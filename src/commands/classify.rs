@@ -1,0 +1,133 @@
+//! `dino classify`: what photos show, in words.
+
+use dino::batch::Report;
+use dino::console::Console;
+use dino::head::{Head, Task};
+use dino::heads::Heads;
+use dino::inputs::Source;
+use dino::pipeline::{Extracted, Pipeline, Views};
+use dino::preprocess::{Preprocessor, Resample};
+use dino::weights::Store;
+use dino::{Error, Result};
+use serde_json::{Value, json};
+
+use crate::cli::ClassifyArgs;
+use crate::commands::model::{self, Model};
+use crate::commands::score::{padding, trained_size};
+
+/// Runs the command.
+pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
+    let collected = args.input.collect()?;
+    let heads = Heads::at(Store::open()?.root());
+    let head = heads.choose("classify", args.head.as_deref())?.head;
+    let Task::Classify { classes } = &head.meta.task else {
+        let why = format!("the head {} is not for whole photos", head.meta.name);
+        return Err(Error::Model(why));
+    };
+    let mut report = Report::new(collected.failures);
+    let model = model::load_for(&args.run, &head, console)?;
+    let pipeline = Pipeline {
+        backbone: &model.backbone,
+        preprocessor: preprocessor(&head, &model)?,
+        requests: &head.meta.requests(),
+        limits: args.input.limits(),
+        batch_size: args.run.batch_size.get(),
+        views: Views::Plain,
+        cut: None,
+    };
+    let sources: Vec<&Source> = collected.sources.iter().collect();
+    let progress = console.progress(sources.len() as u64, "images");
+    let tell = |source: &Source, extracted: Extracted| {
+        let Extracted {
+            features,
+            mut watch,
+            ..
+        } = extracted;
+        let scores = watch.time("head", || head.classify(&features))?;
+        let best = best(&scores, args.top.get());
+        console.detail(format_args!("{}: {watch}", source.name()));
+        let line = match args.json {
+            true => {
+                let classes: Vec<Value> = best
+                    .iter()
+                    .map(|&(id, p)| {
+                        let probability = (f64::from(p) * 1e6).round() / 1e6;
+                        json!({"id": id, "name": classes[id], "probability": probability})
+                    })
+                    .collect();
+                json!({
+                    "input": source.name(),
+                    "model": model.record.name,
+                    "head": head.meta.name,
+                    "classes": classes,
+                    "seconds": watch,
+                })
+                .to_string()
+            }
+            false => {
+                let words: Vec<String> = best
+                    .iter()
+                    .map(|&(id, p)| format!("{} {:.1} %", classes[id], 100.0 * p))
+                    .collect();
+                format!("{}: {}", source.name(), words.join(", "))
+            }
+        };
+        console.out(&line)
+    };
+    pipeline.run(
+        &sources,
+        |_, _| (),
+        |index, result| {
+            let source = sources[index];
+            let result = result.and_then(|extracted| tell(source, extracted));
+            progress.inc(1);
+            if report.record(source.name(), result)?.is_some() {
+                report.done += 1;
+            }
+            Ok(())
+        },
+    )?;
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+/// How photos are prepared for a head of whole photos.
+fn preprocessor(head: &Head, model: &Model) -> Result<Preprocessor> {
+    Ok(Preprocessor {
+        size: trained_size(head)?,
+        resample: Resample::Bicubic,
+        patch_size: model.backbone.config().patch_size,
+        padding: padding(head)?,
+        unpad: head.meta.unpad,
+        center_crop: head.meta.input.crop,
+    })
+}
+
+/// The `n` best classes with their probabilities, the best first.
+fn best(scores: &[f32], n: usize) -> Vec<(usize, f32)> {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let total: f32 = scores.iter().map(|score| (score - top).exp()).sum();
+    let mut all: Vec<(usize, f32)> = scores
+        .iter()
+        .map(|score| (score - top).exp() / total)
+        .enumerate()
+        .collect();
+    all.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
+    all.truncate(n);
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_best_come_first_with_their_probabilities() {
+        let found = best(&[0.0, 2.0, 1.0, 2.0], 3);
+        let total = 1.0 + 2.0 * 2f32.exp() + 1f32.exp();
+        let ids: Vec<usize> = found.iter().map(|(id, _)| *id).collect();
+        assert_eq!(ids, [1, 3, 2]);
+        assert!((found[0].1 - 2f32.exp() / total).abs() < 1e-6);
+        assert_eq!(best(&[1.0], 5).len(), 1);
+    }
+}

@@ -1,0 +1,328 @@
+//! Published heads come into the store: from their publisher's host, from the Hugging Face hub, or from a file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use crate::backbone::checkpoint::Checkpoint;
+use crate::backbone::naming;
+use crate::error::{Error, Result};
+use crate::head::{Head, file};
+use crate::heads::convert::{self, Raw};
+use crate::heads::official::{self, Official};
+use crate::heads::{Heads, REG_OR_PLAIN};
+use crate::output::write_atomic;
+use crate::weights::import as checkpoints;
+use crate::weights::{self, Event, Events, Hub, Provenance, Store, digest};
+
+/// Where the publisher keeps heads and backbones, unless `DINO_HEADS_URL` names a mirror.
+const HOST: &str = "https://dl.fbaipublicfiles.com/dinov2";
+
+/// A head that is installed now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// Its name.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// Whether it was there before.
+    pub already: bool,
+}
+
+/// The publisher's host as the environment describes it.
+///
+/// # Errors
+/// If `DINO_HEADS_URL` is no address.
+pub fn host() -> Result<Hub> {
+    Hub::of_files("DINO_HEADS_URL", HOST, "dino heads import FILE")
+}
+
+/// Fetches a published head.
+///
+/// # Errors
+/// If it cannot be fetched, or is not what its name says.
+pub fn pull(
+    heads: &Heads,
+    store: &Store,
+    official: &Official,
+    host: &Hub,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let name = official.name();
+    let path = heads.path(&name)?;
+    // Another program may be fetching the same.
+    let slot = store.lock(&name, events)?;
+    if path.exists() {
+        heads.get(&name)?;
+        return Ok(Installed {
+            name,
+            path,
+            already: true,
+        });
+    }
+    let (remote, partial) = (official.path(), slot.partial());
+    if !host.download_file(&remote, &partial, events)? {
+        return Err(Error::Download(format!(
+            "{}/{remote}: there is no such file (404); check DINO_HEADS_URL",
+            host.endpoint
+        )));
+    }
+    let head = read(&partial, &remote).and_then(|raw| {
+        raw.into_head(official)
+            .map_err(|why| Error::file(Path::new(&remote), why))
+    });
+    // Whole as it came: there is nothing to go on with, whatever it is.
+    let _ = fs::remove_file(&partial);
+    install(heads, &head?, false)
+}
+
+/// Fetches a backbone from the publisher of the heads if it is not installed. Says whether it did.
+///
+/// # Errors
+/// If it cannot be fetched, or is not what its name says.
+pub fn pull_backbone(
+    store: &Store,
+    name: &str,
+    host: &Hub,
+    events: &mut Events<'_>,
+) -> Result<bool> {
+    if store.get(name)?.is_some() {
+        return Ok(false);
+    }
+    let variant = weights::known(name)?;
+    let slot = store.lock(name, events)?;
+    let (remote, partial) = (official::backbone_path(name), slot.partial());
+    if !host.download_file(&remote, &partial, events)? {
+        return Err(Error::Download(format!(
+            "{}/{remote}: there is no such file (404); `dino models pull {name}` fetches the backbone from elsewhere",
+            host.endpoint
+        )));
+    }
+    let imported = checkpoints::read(&partial, &remote);
+    let from = Provenance {
+        source: format!("{}/{remote}", host.endpoint),
+        license: variant.license.to_owned(),
+    };
+    let installed = imported.and_then(|it| slot.install(&it.checkpoint, variant, from));
+    let _ = fs::remove_file(&partial);
+    installed.map(|_| true)
+}
+
+/// Installs the published head in `path`: as `name`, or as what its tensors and the file's name tell. A file with the
+/// backbone in it too installs that as well, if it is missing.
+///
+/// # Errors
+/// If it is no published head, or could be several.
+pub fn import(
+    heads: &Heads,
+    store: &Store,
+    path: &Path,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let hint = path
+        .canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string();
+    let raw = read(path, &path.display().to_string())?;
+    let chosen = match name {
+        Some(name) => named(name)?,
+        None => choose(&raw.candidates(), path, &hint)?,
+    };
+    let head = raw
+        .into_head(&chosen)
+        .map_err(|why| Error::file(path, why))?;
+    with_backbone(store, path, &chosen, events)?;
+    install(heads, &head, true)
+}
+
+/// Installs a head, and the backbone beside it, from a repository of the Hugging Face hub such as
+/// `facebook/dpt-dinov2-small-nyu`.
+///
+/// # Errors
+/// As [`import`], or if it cannot be fetched.
+pub fn pull_repository(
+    heads: &Heads,
+    store: &Store,
+    repo: &str,
+    hub: &Hub,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let slot = store.lock(&repo.replace('/', "-").to_ascii_lowercase(), events)?;
+    let partial = slot.partial();
+    for file in ["model.safetensors", "pytorch_model.bin"] {
+        let cached = hub.cached(repo, file);
+        let found = match &cached {
+            Some(_) => true,
+            None => hub.download(repo, file, &partial, events)?,
+        };
+        if found {
+            let path = cached.as_ref().unwrap_or(&partial);
+            let raw = read(path, repo)?;
+            let chosen = choose(&raw.candidates(), Path::new(repo), repo)?;
+            let head = raw
+                .into_head(&chosen)
+                .map_err(|why| Error::file(Path::new(repo), why))?;
+            with_backbone(store, path, &chosen, events)?;
+            let installed = install(heads, &head, true);
+            let _ = fs::remove_file(&partial);
+            return installed;
+        }
+    }
+    Err(Error::Download(format!(
+        "{}/{repo} has no weights (404); check HF_ENDPOINT, and HF_TOKEN if the repository is private",
+        hub.endpoint
+    )))
+}
+
+/// The published head called `name`.
+fn named(name: &str) -> Result<Official> {
+    official::find(name).ok_or_else(|| {
+        Error::Usage(format!(
+            "`{name}` is no published head; `dino heads list` shows their names, such as nyu-linear-vits14"
+        ))
+    })
+}
+
+/// Which of `candidates` a file is that is called `hint`: the one whose published name it has, else the only one whose
+/// data set it names.
+fn choose(candidates: &[Official], path: &Path, hint: &str) -> Result<Official> {
+    let exact = |head: &&Official| {
+        let file = head.path();
+        Path::new(&file).file_name() == path.file_name()
+    };
+    if let Some(head) = candidates.iter().find(exact) {
+        return Ok(*head);
+    }
+    if let [head] = candidates {
+        return Ok(*head);
+    }
+    let hint = hint.to_ascii_lowercase();
+    let last_two: String = hint
+        .rsplit(['/', '\\'])
+        .take(2)
+        .collect::<Vec<_>>()
+        .join("/");
+    let named: Vec<&Official> = candidates
+        .iter()
+        .filter(|head| last_two.contains(head.data.word()))
+        .collect();
+    if let [head] = named.as_slice() {
+        return Ok(**head);
+    }
+    if candidates.is_empty() {
+        let why = "has the tensors of a head, but the sizes of none that was published";
+        return Err(Error::file(path, why));
+    }
+    let names: Vec<String> = candidates.iter().map(Official::name).collect();
+    Err(Error::file(
+        path,
+        format!(
+            "could be {}: their tensors are alike; say which with --as NAME",
+            names.join(" or ")
+        ),
+    ))
+}
+
+/// The head's tensors in a file or folder; `origin` is what messages call it.
+fn read(path: &Path, origin: &str) -> Result<Raw> {
+    let tensors = checkpoints::read_tensors_of(path, origin, convert::is_wanted)?;
+    convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
+}
+
+/// Installs the backbone that `path` has beside the head, if it has one.
+fn with_backbone(
+    store: &Store,
+    path: &Path,
+    head: &Official,
+    events: &mut Events<'_>,
+) -> Result<()> {
+    let wanted = |name: &str| {
+        !convert::is_wanted(name)
+            && naming::place(name).is_some_and(|place| place != naming::Place::Ignored)
+    };
+    let origin = path.display().to_string();
+    let tensors = checkpoints::read_tensors_of(path, &origin, wanted)?;
+    if tensors.is_empty() {
+        return Ok(());
+    }
+    let checkpoint = Checkpoint::from_raw(&origin, tensors)?;
+    let variant = weights::known(head.backbone)?;
+    checkpoint.validate(&variant.config)?;
+    if let Some(record) = store.get(head.backbone)? {
+        if record.fingerprint != digest::fingerprint(&checkpoint.tensors) {
+            events(Event::Note(&format!(
+                "{} is installed already, with other weights than those beside this head; it is kept",
+                head.backbone
+            )))?;
+        }
+        return Ok(());
+    }
+    let from = Provenance {
+        source: origin,
+        license: variant.license.to_owned(),
+    };
+    store.install(head.backbone, &checkpoint, variant, from)?;
+    events(Event::Note(&format!(
+        "the backbone {} came with it and is installed too",
+        head.backbone
+    )))
+}
+
+fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
+    let name = head.meta.name.clone();
+    let path = heads.path(&name)?;
+    let bytes = file::to_bytes(head).map_err(|why| Error::Model(format!("{name}: {why}")))?;
+    let already = path.exists() && fs::read(&path).is_ok_and(|old| old == bytes);
+    if path.exists() && !already && !replaces {
+        return Err(Error::Usage(format!(
+            "a head called {name} is installed already; `dino heads rm {name}` first"
+        )));
+    }
+    write_atomic(&path, |writer| writer.write_all(&bytes))?;
+    Ok(Installed {
+        name,
+        path,
+        already,
+    })
+}
+
+/// The heads that `words` of a command line mean.
+///
+/// # Errors
+/// If a word means none, with what there is.
+pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
+    if !official::PLAIN.contains(&model) && !official::REG.contains(&model) {
+        return Err(Error::Usage(format!(
+            "no heads were published for {model}; expected {REG_OR_PLAIN}"
+        )));
+    }
+    let mut all: Vec<Official> = Vec::new();
+    for word in words {
+        let found = official::matching(word, model);
+        if found.is_empty() {
+            let groups: Vec<String> = official::all()
+                .filter(|head| head.backbone == model)
+                .map(|head| head.group())
+                .collect();
+            let near = groups
+                .iter()
+                .map(|group| (strsim::jaro_winkler(group, word), group))
+                .max_by(|a, b| a.0.total_cmp(&b.0))
+                .filter(|(like, _)| *like > 0.8);
+            let near = near.map_or(String::new(), |(_, group)| {
+                format!(" (did you mean {group}?)")
+            });
+            return Err(Error::Usage(format!(
+                "`{word}` is no published head of {model}{near}; there are {}, and official for all of them",
+                groups.join(", ")
+            )));
+        }
+        for head in found {
+            if !all.contains(&head) {
+                all.push(head);
+            }
+        }
+    }
+    Ok(all)
+}

@@ -1,0 +1,256 @@
+//! The scores of overlapping windows of several views of a photo, read out as labels.
+//!
+//! As mmsegmentation has it: a window's scores are upsampled to its pixels, summed and divided by the number of windows
+//! there, resized to the photo, made probabilities, and the probabilities of all views averaged. It happens a row of
+//! the photo at a time, so that nothing of the size of a view with all its classes is ever in memory.
+
+use rayon::prelude::*;
+
+use crate::head::Scores;
+use crate::postprocess::LabelMap;
+use crate::postprocess::sample::{Axis, Taps, mix_rows};
+use crate::postprocess::segment::exp;
+use crate::protocol::{PixelWindow, Seen};
+
+/// Rows of the photo that are read out one after another; their neighbours share the rows of a view.
+const BAND: usize = 16;
+
+/// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views.
+pub fn label(seen: &[Seen], (width, height): (usize, usize)) -> LabelMap {
+    let k = seen
+        .first()
+        .and_then(|seen| seen.scores.first())
+        .map_or(1, |scores| scores.k);
+    let mut ids = vec![0u16; width * height];
+    let mut confidence = vec![0f32; width * height];
+    let views: Vec<View<'_>> = seen
+        .iter()
+        .map(|seen| View::new(seen, width, height))
+        .collect();
+    ids.par_chunks_mut(BAND * width)
+        .zip(confidence.par_chunks_mut(BAND * width))
+        .enumerate()
+        .for_each(|(band, (ids, confidence))| {
+            let mut lines: Vec<Lines> = views.iter().map(Lines::of).collect();
+            let mut sums = vec![0f32; width * k]; // [width, k]
+            let rows = ids.chunks_mut(width).zip(confidence.chunks_mut(width));
+            for (row, (ids, confidence)) in rows.enumerate() {
+                sums.fill(0.0);
+                for (view, lines) in views.iter().zip(&mut lines) {
+                    view.add(band * BAND + row, lines, &mut sums);
+                }
+                for ((id, sure), sums) in ids.iter_mut().zip(confidence).zip(sums.chunks_exact(k)) {
+                    let (mut best, mut top) = (0, f32::NEG_INFINITY);
+                    for (class, &sum) in sums.iter().enumerate() {
+                        if sum > top {
+                            (best, top) = (class, sum);
+                        }
+                    }
+                    *id = best as u16;
+                    *sure = top / views.len() as f32;
+                }
+            }
+        });
+    LabelMap {
+        width,
+        height,
+        ids,
+        confidence,
+    }
+}
+
+/// What neighbouring rows of the photo share of a view.
+struct Lines {
+    /// The two rows of the view last used, by number, each `[columns, k]`.
+    rows: [(usize, Vec<f32>); 2],
+    mixed: Vec<f32>,
+    patches: Vec<f32>,
+    pixel: Vec<f32>,
+}
+
+impl Lines {
+    fn of(view: &View<'_>) -> Self {
+        let line = || vec![0f32; view.columns.len() * view.k];
+        Lines {
+            rows: [(usize::MAX, line()), (usize::MAX, line())],
+            mixed: line(),
+            patches: Vec::new(),
+            pixel: vec![0f32; view.k],
+        }
+    }
+}
+
+/// One view, with where its samples lie.
+struct View<'a> {
+    seen: &'a Seen,
+    k: usize,
+    /// Columns and rows of the photo in pixels of the view.
+    x: Vec<Taps>,
+    y: Vec<Taps>,
+    /// Pixels of a window in its patches; all windows of a view are alike.
+    window_x: Vec<Taps>,
+    window_y: Vec<Taps>,
+    /// Windows over each column of the view.
+    columns: Vec<f32>,
+}
+
+impl<'a> View<'a> {
+    fn new(seen: &'a Seen, width: usize, height: usize) -> Self {
+        let (view_width, view_height) = seen.view.size;
+        let PixelWindow {
+            width: w,
+            height: h,
+            ..
+        } = seen.view.windows[0];
+        let Scores { k, grid, .. } = seen.scores[0];
+        let top = seen.view.windows[0].top;
+        let mut columns = vec![0f32; view_width as usize];
+        for window in seen.view.windows.iter().filter(|window| window.top == top) {
+            let covered = window.left as usize..(window.left + window.width) as usize;
+            columns[covered].iter_mut().for_each(|count| *count += 1.0);
+        }
+        View {
+            seen,
+            k,
+            x: taps(view_width as usize, width),
+            y: taps(view_height as usize, height),
+            window_x: taps(grid.cols, w as usize),
+            window_y: taps(grid.rows, h as usize),
+            columns,
+        }
+    }
+
+    /// Adds the probabilities of the photo's row `y` to `sums` `[width, k]`.
+    fn add(&self, y: usize, lines: &mut Lines, sums: &mut [f32]) {
+        let k = self.k;
+        let y = self.y[y];
+        for (number, other) in [(y.low, y.high), (y.high, y.low)] {
+            if lines.rows.iter().all(|(have, _)| *have != number) {
+                let slot = usize::from(lines.rows[0].0 == other);
+                self.row(number, &mut lines.rows[slot].1, &mut lines.patches);
+                lines.rows[slot].0 = number;
+            }
+        }
+        let at = |number: usize| &lines.rows[usize::from(lines.rows[0].0 != number)].1;
+        mix_rows(&mut lines.mixed, at(y.low), at(y.high), y.weight);
+        let last = self.x.len() - 1;
+        for (column, sums) in sums.chunks_exact_mut(k).enumerate() {
+            let x = match self.seen.view.mirrored {
+                true => self.x[last - column],
+                false => self.x[column],
+            };
+            let (low, high) = (&lines.mixed[x.low * k..], &lines.mixed[x.high * k..]);
+            mix_rows(&mut lines.pixel, &low[..k], &high[..k], x.weight);
+            add_softmax(&mut lines.pixel, sums);
+        }
+    }
+
+    /// Row `number` of the view: the mean of the scores of all windows there, `[columns, k]`.
+    fn row(&self, number: usize, row: &mut [f32], patches_of_row: &mut Vec<f32>) {
+        let k = self.k;
+        row.fill(0.0);
+        let mut tops = 0f32;
+        let mut last = None;
+        for (window, scores) in self.seen.view.windows.iter().zip(&self.seen.scores) {
+            let top = window.top as usize;
+            if !(top..top + window.height as usize).contains(&number) {
+                continue;
+            }
+            // Windows stand row by row.
+            if last != Some(window.top) {
+                tops += 1.0;
+                last = Some(window.top);
+            }
+            let y = self.window_y[number - top];
+            let line = scores.grid.cols * k;
+            patches_of_row.resize(line, 0.0);
+            let patches = |row: usize| &scores.values[row * line..][..line];
+            mix_rows(patches_of_row, patches(y.low), patches(y.high), y.weight);
+            let pixels = row[window.left as usize * k..].chunks_exact_mut(k);
+            for (out, x) in pixels.zip(&self.window_x) {
+                let (low, high) = (&patches_of_row[x.low * k..], &patches_of_row[x.high * k..]);
+                for ((out, &a), &b) in out.iter_mut().zip(&low[..k]).zip(&high[..k]) {
+                    *out += a + (b - a) * x.weight;
+                }
+            }
+        }
+        for (out, columns) in row.chunks_exact_mut(k).zip(&self.columns) {
+            let share = 1.0 / (tops * columns);
+            out.iter_mut().for_each(|score| *score *= share);
+        }
+    }
+}
+
+/// Where `samples` samples lie on an axis of `cells`.
+fn taps(cells: usize, samples: usize) -> Vec<Taps> {
+    let places = (0..samples).map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32);
+    Axis {
+        cells,
+        places: places.collect(),
+    }
+    .bilinear()
+}
+
+/// Adds the softmax of `scores` to `sums`.
+fn add_softmax(scores: &mut [f32], sums: &mut [f32]) {
+    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
+    let mut total = 0f32;
+    for score in scores.iter_mut() {
+        *score = exp(*score - top);
+        total += *score;
+    }
+    let share = 1.0 / total;
+    sums.iter_mut()
+        .zip(scores)
+        .for_each(|(sum, score)| *sum += *score * share);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backbone::Grid;
+    use crate::protocol::View as Look;
+
+    fn window(left: u32) -> PixelWindow {
+        PixelWindow {
+            left,
+            top: 0,
+            width: 2,
+            height: 2,
+        }
+    }
+
+    fn scores(values: &[f32]) -> Scores {
+        Scores {
+            values: values.to_vec(),
+            k: 2,
+            grid: Grid { rows: 1, cols: 1 },
+        }
+    }
+
+    #[test]
+    fn windows_are_averaged_before_and_views_after_the_softmax() {
+        // Three columns, the middle one under both windows.
+        let view = |mirrored, first: f32, second: f32| Seen {
+            view: Look {
+                size: (3, 2),
+                mirrored,
+                windows: vec![window(0), window(1)],
+            },
+            scores: vec![scores(&[first, 0.0]), scores(&[second, 0.0])],
+        };
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let close = |map: &LabelMap, expected: [f32; 3]| {
+            for (x, expected) in expected.into_iter().enumerate() {
+                let sure = map.confidence[x];
+                let first = if map.ids[x] == 0 { sure } else { 1.0 - sure };
+                assert!((first - expected).abs() < 1e-4, "{first} {expected}");
+            }
+        };
+        let one = label(&[view(false, 4.0, -2.0)], (3, 2));
+        close(&one, [sigmoid(4.0), sigmoid(1.0), sigmoid(-2.0)]);
+        let both = label(&[view(false, 4.0, -2.0), view(true, 4.0, -2.0)], (3, 2));
+        let mean = 0.5 * (sigmoid(4.0) + sigmoid(-2.0));
+        close(&both, [mean, sigmoid(1.0), mean]);
+    }
+}

@@ -1,0 +1,6 @@
+//! Published heads: their files, where they come from, and the numbers that they give, against
+//! `tests/goldens/official.py`.
+
+mod files;
+mod pull;
+mod seeded;
