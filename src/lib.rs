@@ -31,6 +31,7 @@ pub mod postprocess;
 pub mod preprocess;
 pub mod protocol;
 pub mod render;
+pub mod selfcheck;
 pub mod slide;
 pub mod spool;
 pub mod stopwatch;

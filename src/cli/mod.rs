@@ -9,6 +9,7 @@ mod models;
 mod pca;
 mod predict;
 mod segment;
+mod selfcheck;
 mod shared;
 mod shell;
 mod train;
@@ -24,6 +25,7 @@ pub use models::ModelsCommand;
 pub use pca::{Fit, PcaArgs};
 pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use segment::{LabelFormat, SegmentArgs};
+pub use selfcheck::SelfcheckArgs;
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
 pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs, YesNo};
@@ -67,6 +69,7 @@ pub enum Command {
     #[command(subcommand)]
     Heads(HeadsCommand),
     Bench(Box<BenchArgs>),
+    Selfcheck(Box<SelfcheckArgs>),
     /// Show version, devices, threads, the model store and what is in it
     #[command(after_help = "Example:\n  dino info --json | jq .devices")]
     Info {

@@ -16,6 +16,7 @@ mod pca;
 mod predict;
 mod score;
 mod segment;
+mod selfcheck;
 mod shell;
 mod train;
 
@@ -36,6 +37,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),
+        Command::Selfcheck(args) => selfcheck::run(&args, console),
         Command::Info { json } => info::run(json, console),
         Command::Completions { shell } => shell::completions(shell, console),
         Command::Man => shell::man(console),

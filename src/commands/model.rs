@@ -25,6 +25,11 @@ pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
     load_model(args, args.model.as_deref(), console)
 }
 
+/// As [`load`], but the backbone called `name`, whichever is chosen.
+pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<Model> {
+    load_model(args, Some(name), console)
+}
+
 /// As [`load`], but the backbone that `head` reads unless another is named, which the head then refuses if it does not
 /// know it.
 pub fn load_for(args: &RunArgs, head: &Head, console: &Console) -> Result<Model> {

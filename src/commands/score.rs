@@ -132,7 +132,9 @@ pub fn by_protocol(
     })?;
     let (width, height) = photo.dimensions();
     let size = (width as usize, height as usize);
-    let map = watch.time("label", || views::label(&seen, size));
+    let map = watch.time("label", || {
+        views::label(&seen, size, pipeline.preprocessor.unpad)
+    });
     Ok(Scored {
         photo,
         geometry: prepared.geometry,
@@ -175,7 +177,6 @@ pub fn protocol_of(
         ("--slide", slides),
         ("--tta", args.tta != Tta::None),
         ("--refine", args.refine),
-        ("--unpad", args.unpad.is_some()),
     ];
     let against = options
         .iter()

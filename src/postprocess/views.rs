@@ -10,13 +10,15 @@ use crate::head::Scores;
 use crate::postprocess::LabelMap;
 use crate::postprocess::sample::{Axis, Taps, mix_rows};
 use crate::postprocess::segment::exp;
+use crate::preprocess::{Geometry, SizeRule, Unpad};
 use crate::protocol::{PixelWindow, Seen};
 
 /// Rows of the photo that are read out one after another; their neighbours share the rows of a view.
 const BAND: usize = 16;
 
-/// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views.
-pub fn label(seen: &[Seen], (width, height): (usize, usize)) -> LabelMap {
+/// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views. `unpad` is what
+/// becomes of the padding of windows.
+pub fn label(seen: &[Seen], (width, height): (usize, usize), unpad: Unpad) -> LabelMap {
     let k = seen
         .first()
         .and_then(|seen| seen.scores.first())
@@ -25,7 +27,7 @@ pub fn label(seen: &[Seen], (width, height): (usize, usize)) -> LabelMap {
     let mut confidence = vec![0f32; width * height];
     let views: Vec<View<'_>> = seen
         .iter()
-        .map(|seen| View::new(seen, width, height))
+        .map(|seen| View::new(seen, width, height, unpad))
         .collect();
     ids.par_chunks_mut(BAND * width)
         .zip(confidence.par_chunks_mut(BAND * width))
@@ -95,7 +97,7 @@ struct View<'a> {
 }
 
 impl<'a> View<'a> {
-    fn new(seen: &'a Seen, width: usize, height: usize) -> Self {
+    fn new(seen: &'a Seen, width: usize, height: usize, unpad: Unpad) -> Self {
         let (view_width, view_height) = seen.view.size;
         let PixelWindow {
             width: w,
@@ -103,6 +105,7 @@ impl<'a> View<'a> {
             ..
         } = seen.view.windows[0];
         let Scores { k, grid, .. } = seen.scores[0];
+        let window = Geometry::new((w, h), SizeRule::Native, seen.patch_size).with_unpad(unpad);
         let top = seen.view.windows[0].top;
         let mut columns = vec![0f32; view_width as usize];
         for window in seen.view.windows.iter().filter(|window| window.top == top) {
@@ -114,8 +117,8 @@ impl<'a> View<'a> {
             k,
             x: taps(view_width as usize, width),
             y: taps(view_height as usize, height),
-            window_x: taps(grid.cols, w as usize),
-            window_y: taps(grid.rows, h as usize),
+            window_x: along(window.columns(), grid.cols),
+            window_y: along(window.rows(), grid.rows),
             columns,
         }
     }
@@ -181,14 +184,15 @@ impl<'a> View<'a> {
     }
 }
 
+/// Samples at `places` of an axis of `cells`.
+fn along(places: Vec<f32>, cells: usize) -> Vec<Taps> {
+    Axis { cells, places }.bilinear()
+}
+
 /// Where `samples` samples lie on an axis of `cells`.
 fn taps(cells: usize, samples: usize) -> Vec<Taps> {
     let places = (0..samples).map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32);
-    Axis {
-        cells,
-        places: places.collect(),
-    }
-    .bilinear()
+    along(places.collect(), cells)
 }
 
 /// Adds the softmax of `scores` to `sums`.
@@ -238,6 +242,7 @@ mod tests {
                 windows: vec![window(0), window(1)],
             },
             scores: vec![scores(&[first, 0.0]), scores(&[second, 0.0])],
+            patch_size: 2,
         };
         let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
         let close = |map: &LabelMap, expected: [f32; 3]| {
@@ -247,9 +252,13 @@ mod tests {
                 assert!((first - expected).abs() < 1e-4, "{first} {expected}");
             }
         };
-        let one = label(&[view(false, 4.0, -2.0)], (3, 2));
+        let one = label(&[view(false, 4.0, -2.0)], (3, 2), Unpad::Squeeze);
         close(&one, [sigmoid(4.0), sigmoid(1.0), sigmoid(-2.0)]);
-        let both = label(&[view(false, 4.0, -2.0), view(true, 4.0, -2.0)], (3, 2));
+        let both = label(
+            &[view(false, 4.0, -2.0), view(true, 4.0, -2.0)],
+            (3, 2),
+            Unpad::Squeeze,
+        );
         let mean = 0.5 * (sigmoid(4.0) + sigmoid(-2.0));
         close(&both, [mean, sigmoid(1.0), mean]);
     }

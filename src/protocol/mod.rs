@@ -44,6 +44,8 @@ pub struct Seen {
     pub view: View,
     /// One for each window.
     pub scores: Vec<Scores>,
+    /// Side of a patch.
+    pub patch_size: usize,
 }
 
 /// What a protocol does to a photo.
@@ -191,6 +193,7 @@ pub fn run(
         all.push(Seen {
             view,
             scores: found,
+            patch_size,
         });
     }
     Ok(all)

@@ -30,9 +30,15 @@ pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
             }
             _ => {}
         }
-        let done = stack
-            .read(text)
-            .map_err(|error| format!("its pickle is not that of a state dict ({error})"))?;
+        let done = stack.read(text).map_err(|error| {
+            // Without the trace that candle appends where one is asked for.
+            let error = error.to_string();
+            let first = error.lines().next().unwrap_or_default();
+            format!(
+                "its pickle is not that of a state dict ({first}); torch.save with pickle_protocol=2, its default, \
+                 writes one that can be read"
+            )
+        })?;
         if let Some(top) = stack.stack().last() {
             if let Object::Class {
                 module_name,

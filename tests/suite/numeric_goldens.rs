@@ -15,22 +15,22 @@ fn golden_image(golden: &Golden) -> RgbImage {
     RgbImage::from_raw(61, 47, bytes).unwrap()
 }
 
-/// Both resizers round to 8 bits: at most one level from the rounding reference, and from the exact numbers not
-/// much more than the rounding of two passes.
+/// Bilinear is cv2's bit for bit. Bicubic rounds to 8 bits: at most one level from the rounding reference. From the exact
+/// numbers both are not much more than the rounding of two passes; cv2 rounds down on the way.
 #[test]
 fn resizers_agree_with_their_references() {
     let golden = Golden::load("resize");
     let image = golden_image(&golden);
     for (width, height) in [(23, 31), (90, 70)] {
-        for (resample, kind, library) in [
-            (Resample::Bicubic, "bicubic_aa", "pil"),
-            (Resample::Bilinear, "bilinear", "cv2"),
+        for (resample, kind, library, gate, most) in [
+            (Resample::Bicubic, "bicubic_aa", "pil", 1.0, 0.05),
+            (Resample::Bilinear, "bilinear", "cv2", 0.0, 0.2),
         ] {
             let found = resize_rgb(&image, width, height, resample).unwrap();
             let found: Vec<f64> = found.iter().map(|&v| f64::from(v)).collect();
             let size = format!("{kind}.{width}x{height}");
             let difference = max_abs(&found, &golden.numbers(&format!("{size}.{library}")));
-            assert!(difference <= 1.0, "{size}.{library}: {difference}");
+            assert!(difference <= gate, "{size}.{library}: {difference}");
             let exact: Vec<f64> = golden
                 .numbers(&format!("{size}.torch"))
                 .iter()
@@ -40,7 +40,7 @@ fn resizers_agree_with_their_references() {
             assert!(difference <= 1.05, "{size}.torch: {difference}");
             let bias =
                 found.iter().zip(&exact).map(|(a, b)| a - b).sum::<f64>() / found.len() as f64;
-            assert!(bias.abs() < 0.05, "{size}: biased by {bias}");
+            assert!(bias.abs() < most, "{size}: biased by {bias}");
         }
     }
 }

@@ -12,6 +12,7 @@ use std::path::Path;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, HeadMeta, Readout, Task};
+use dino::heads::official::{Data, Official};
 use dino::inputs::decode;
 use dino::output::Job;
 use dino::pca::Sampler;
@@ -32,6 +33,9 @@ use names::extensions;
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;
+
+/// Photos whose greater part is nearer than this many metres are hardly of streets.
+const INDOORS: f32 = 5.0;
 
 /// Runs the command.
 pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
@@ -116,6 +120,7 @@ impl Draw for Drawer<'_> {
         let refines = self.args.predict.head.refines(REFINE);
         let photo = refines.then_some(prediction.photo);
         let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
+        self.doubt(meta, &full, &prediction.job.source.name());
         let range = match self.args.look.range {
             RangeRule::Global => {
                 self.keep(&prediction, &map, &full, watch)?;
@@ -197,6 +202,19 @@ impl Draw for Drawer<'_> {
 }
 
 impl Drawer<'_> {
+    /// Says where a head for streets seems to look at a room.
+    fn doubt(&self, meta: &HeadMeta, map: &DepthMap, name: &str) {
+        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
+        let near = map.depth.iter().filter(|&&metres| metres < INDOORS).count();
+        if of_streets && 2 * near > map.depth.len() {
+            self.console.warn(format_args!(
+                "{name}: most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu \
+                 heads are for rooms",
+                meta.name
+            ));
+        }
+    }
+
     /// Keeps a photo's map, before upsampling, for the second pass.
     fn keep(
         &mut self,

@@ -2,5 +2,6 @@
 //! `tests/goldens/official.py`.
 
 mod files;
+mod numbers;
 mod pull;
 mod seeded;

@@ -1,0 +1,112 @@
+//! `dino selfcheck`: known numbers, found again or not.
+
+use std::path::Path;
+
+use dino::console::Console;
+use dino::heads::{Heads, fetch};
+use dino::inputs::{DecodeLimits, Source, decode};
+use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, example_depths, tokens};
+use dino::weights::Store;
+use dino::{Error, Result};
+use image::RgbImage;
+
+use crate::cli::SelfcheckArgs;
+use crate::commands::model;
+
+/// Runs the command.
+pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
+    let store = Store::open()?;
+    let heads = Heads::at(store.root());
+    let mut code = 0;
+    let mut checked = 0;
+    for known in &KNOWN {
+        let found = match known.what {
+            What::Tokens if store.get(known.name)?.is_some() => of_backbone(args, known, console),
+            What::ExampleDepths if heads.path(known.name)?.exists() => {
+                of_head(args, known, &store, &heads, console)
+            }
+            _ => continue,
+        };
+        checked += 1;
+        match found {
+            Ok(found) => {
+                let agrees = known.agrees(&found);
+                let verdict = if agrees { "ok" } else { "OFF" };
+                let numbers = |numbers: &[f32]| {
+                    let texts: Vec<String> = numbers.iter().map(|n| format!("{n:.5}")).collect();
+                    texts.join(" ")
+                };
+                console.out(&format!(
+                    "{}: {verdict}, {:.1e} off at most ({:.0e} allowed)",
+                    known.name,
+                    known.difference(&found),
+                    known.gate
+                ))?;
+                console.out(&format!(
+                    "  expected {} ({})",
+                    numbers(&known.expected),
+                    known.source
+                ))?;
+                console.out(&format!("  found    {}", numbers(&found)))?;
+                if !agrees {
+                    code = 1;
+                }
+            }
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                console.error(&error);
+                code = 1;
+            }
+        }
+    }
+    if checked == 0 {
+        let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        console.note(format_args!(
+            "nothing to check: known numbers are of {}, none of which is installed",
+            names.join(" and ")
+        ));
+    }
+    Ok(code)
+}
+
+fn of_backbone(args: &SelfcheckArgs, known: &Known, console: &Console) -> Result<[f32; 9]> {
+    let model = model::load_named(&args.run, known.name, console)?;
+    tokens(&model.backbone)
+}
+
+fn of_head(
+    args: &SelfcheckArgs,
+    known: &Known,
+    store: &Store,
+    heads: &Heads,
+    console: &Console,
+) -> Result<[f32; 9]> {
+    let head = heads.get(known.name)?.head;
+    let photo = example(args, store, console)?;
+    let model = model::load_for(&args.run, &head, console)?;
+    let head = head.to_device(model.backbone.device())?;
+    example_depths(&model.backbone, &head, &photo)
+}
+
+/// The example photo: from the file that was named, or from the publisher.
+fn example(args: &SelfcheckArgs, store: &Store, console: &Console) -> Result<RgbImage> {
+    let read = |path: &Path| Ok(decode(&Source::named(path), &DecodeLimits::default())?.rgb);
+    if let Some(path) = &args.example {
+        return read(path);
+    }
+    if args.run.offline {
+        let why =
+            "the example photo is needed and --offline forbids fetching it; name it with --example";
+        return Err(Error::Usage(why.into()));
+    }
+    let slot = store.lock("selfcheck-example", &mut |_| Ok(()))?;
+    let path = slot.workdir().join("example.jpg");
+    let host = fetch::host()?;
+    match host.download_file(EXAMPLE, &path, &mut model::events(console))? {
+        true => read(&path),
+        false => Err(Error::Download(format!(
+            "{}/{EXAMPLE}: there is no such file (404); name the photo with --example",
+            host.endpoint
+        ))),
+    }
+}
