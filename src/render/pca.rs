@@ -31,12 +31,18 @@ pub fn picture(
         }
         map.push(f32::from(u8::from(foreground)));
     }
-    let bytes = upscale_rows(&map, drawn + 1, geometry, upscale, |values, rgb| {
-        if values[drawn] < 0.5 {
-            return; // stays black
-        }
-        for (channel, byte) in rgb.iter_mut().enumerate() {
-            *byte = (values[channel.min(drawn - 1)] * 255.0 + 0.5) as u8;
+    let width = geometry.photo.0 as usize;
+    let bytes = upscale_rows(&map, drawn + 1, geometry, upscale, |samples, line| {
+        let (colours, foreground) = samples.split_at(drawn * width);
+        let channel = |index: usize| &colours[index.min(drawn - 1) * width..][..width];
+        let (red, green, blue) = (channel(0), channel(1), channel(2));
+        let colours = red.iter().zip(green).zip(blue).zip(foreground);
+        let pixels = line.as_chunks_mut::<3>().0.iter_mut();
+        for (rgb, (((red, green), blue), foreground)) in pixels.zip(colours) {
+            // Background is black.
+            let scale = if *foreground < 0.5 { 0.0 } else { 255.0 };
+            let level = |value: &f32| (value * scale + 0.5) as u8;
+            *rgb = [level(red), level(green), level(blue)];
         }
     });
     let (width, height) = geometry.photo;

@@ -16,8 +16,8 @@ pub enum Upscale {
     Bilinear,
 }
 
-/// Samples `map` `[rows * cols, k]` at every pixel of the photo that `geometry` came from. `paint` gets the
-/// `k` values of a pixel and its three bytes; the result is `[height, width, 3]`.
+/// Samples `map` `[rows * cols, k]` at every pixel of the photo that `geometry` came from. `paint` gets the samples of a
+/// line of pixels, channel by channel (`k` x width), and the line's bytes; the result is `[height, width, 3]`.
 pub fn upscale_rows(
     map: &[f32],
     k: usize,
@@ -36,46 +36,38 @@ pub fn upscale_rows(
     };
     let x_taps = taps(geometry.columns(), cols);
     let y_taps = taps(geometry.rows(), rows);
-    let mut bytes = vec![0u8; y_taps.len() * x_taps.len() * 3];
+    let width = x_taps.len();
+    let weights: Vec<f32> = x_taps.iter().map(|taps| taps.weight).collect();
+    // Pixels between the same two cells are mixed together, many at a time.
+    let runs: Vec<(Taps, usize)> = x_taps
+        .chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
+        .map(|run| (run[0], run.len()))
+        .collect();
+    let mut bytes = vec![0u8; y_taps.len() * width * 3];
     bytes
-        .par_chunks_exact_mut(x_taps.len() * 3)
+        .par_chunks_exact_mut((width * 3).max(1))
         .zip(&y_taps)
         .for_each_init(
-            || vec![0f32; cols * k],
-            |line, (out, y)| {
+            || (vec![0f32; cols * k], vec![0f32; k * width]),
+            |(line, samples), (out, y)| {
                 let row = |y: usize| &map[y * cols * k..][..cols * k];
                 mix_rows(line, row(y.low), row(y.high), y.weight);
-                // The widths that pictures have get loops of their own: twice as fast.
-                match k {
-                    1 => paint_line(out, line.as_chunks::<1>().0, &x_taps, &paint),
-                    2 => paint_line(out, line.as_chunks::<2>().0, &x_taps, &paint),
-                    4 => paint_line(out, line.as_chunks::<4>().0, &x_taps, &paint),
-                    _ => {
-                        let mut pixel = vec![0f32; k];
-                        for (rgb, x) in out.chunks_exact_mut(3).zip(&x_taps) {
-                            let (low, high) = (&line[x.low * k..], &line[x.high * k..]);
-                            mix_rows(&mut pixel, low, high, x.weight);
-                            paint(&pixel, rgb);
+                for (channel, samples) in samples.chunks_exact_mut(width).enumerate() {
+                    let mut first = 0;
+                    for &(taps, length) in &runs {
+                        let start = line[taps.low * k + channel];
+                        let slope = line[taps.high * k + channel] - start;
+                        let run = samples[first..first + length].iter_mut();
+                        for (sample, weight) in run.zip(&weights[first..first + length]) {
+                            *sample = start + slope * weight;
                         }
+                        first += length;
                     }
                 }
+                paint(samples, out);
             },
         );
     bytes
-}
-
-/// One line of pixels, from cells of `K` values.
-fn paint_line<const K: usize>(
-    out: &mut [u8],
-    cells: &[[f32; K]],
-    taps: &[Taps],
-    paint: &impl Fn(&[f32], &mut [u8]),
-) {
-    for (rgb, x) in out.chunks_exact_mut(3).zip(taps) {
-        let mut pixel = [0f32; K];
-        mix_rows(&mut pixel, &cells[x.low], &cells[x.high], x.weight);
-        paint(&pixel, rgb);
-    }
 }
 
 #[cfg(test)]
@@ -83,21 +75,23 @@ mod tests {
     use super::*;
     use crate::preprocess::SizeRule;
 
+    fn grey(samples: &[f32], out: &mut [u8]) {
+        for (sample, rgb) in samples.iter().zip(out.chunks_exact_mut(3)) {
+            rgb.fill(*sample as u8);
+        }
+    }
+
     #[test]
     fn nearest_repeats_patches() {
         let geometry = Geometry::new((4, 2), SizeRule::Native, 2);
-        let bytes = upscale_rows(&[10.0, 20.0], 1, &geometry, Upscale::Nearest, |v, rgb| {
-            rgb.fill(v[0] as u8)
-        });
+        let bytes = upscale_rows(&[10.0, 20.0], 1, &geometry, Upscale::Nearest, grey);
         assert_eq!(bytes, [[10u8; 6], [20; 6]].concat().repeat(2));
     }
 
     #[test]
     fn bilinear_is_exact_between_centres() {
         let geometry = Geometry::new((4, 2), SizeRule::Native, 2);
-        let bytes = upscale_rows(&[0.0, 100.0], 1, &geometry, Upscale::Bilinear, |v, rgb| {
-            rgb.fill(v[0] as u8)
-        });
+        let bytes = upscale_rows(&[0.0, 100.0], 1, &geometry, Upscale::Bilinear, grey);
         // Pixel centres at 0.5, 1.5, 2.5, 3.5; patch centres at 1 and 3.
         assert_eq!(
             bytes[..12].iter().step_by(3).copied().collect::<Vec<_>>(),
