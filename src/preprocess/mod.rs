@@ -1,6 +1,7 @@
 //! A photo becomes a tensor: resize, normalise, pad to whole patches. [`Geometry`] remembers the way back.
 
 pub mod geometry;
+pub mod pillow;
 pub mod resize;
 
 use candle_core::{Device, Tensor};

@@ -6,7 +6,7 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::preprocess::SizeRule;
+use crate::preprocess::{SizeRule, pillow};
 
 /// The kernel a photo is resized with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -118,7 +118,7 @@ fn bilinear(photo: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
 }
 
 /// Resizes as `size` says (a short side is meant: the long one is cut to whole pixels, as torchvision's `Resize` has
-/// it) and cuts a square of `side` out of the middle, as its `CenterCrop` does. A picture smaller than that is centred
+/// it, bit for bit for bicubic) and cuts a square of `side` out of the middle, as its `CenterCrop` does. A picture smaller than that is centred
 /// on black.
 pub fn center_crop(
     photo: &RgbImage,
@@ -157,7 +157,10 @@ pub fn center_crop(
         middle = view.to_image();
         &middle
     };
-    let resized = resize_rgb(photo, w_most, h_most, resample)?;
+    let resized = match resample {
+        Resample::Bicubic => pillow::bicubic(photo, w_most, h_most),
+        Resample::Bilinear => resize_rgb(photo, w_most, h_most, resample)?,
+    };
     // Half a pixel goes to the even side, as Python rounds.
     let start = |full: u32| {
         let spare = full.saturating_sub(side);

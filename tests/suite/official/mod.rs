@@ -3,5 +3,6 @@
 
 mod files;
 mod numbers;
+mod program;
 mod pull;
 mod seeded;

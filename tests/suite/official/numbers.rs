@@ -372,3 +372,53 @@ fn heads_of_other_backbones_are_refused() {
         Some("nyu-linear-vits14")
     );
 }
+
+#[test]
+fn transformers_checkpoints_give_transformers_depths() {
+    let golden = Golden::load("official");
+    let path =
+        std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/official.safetensors");
+    let bytes = std::fs::read(path).unwrap();
+    let (_, header) = safetensors::SafeTensors::read_metadata(&bytes).unwrap();
+    let facts = &header.metadata().as_ref().unwrap()["hf"];
+    let facts: serde_json::Value = serde_json::from_str(facts).unwrap();
+    let number = |key: &str| facts[key].as_u64().unwrap() as usize;
+    let shapes = facts["shapes"].as_object().unwrap().iter();
+    let shapes = shapes.map(|(key, shape)| {
+        let sides = shape.as_array().unwrap().iter();
+        let sides = sides.map(|side| side.as_u64().unwrap() as usize).collect();
+        (key.clone(), sides)
+    });
+    let tensors = seeded::filled(shapes);
+    let small = variants::find("vits14").unwrap().config;
+    let config = BackboneConfig {
+        dim: number("dim"),
+        depth: number("depth"),
+        heads: number("heads"),
+        ffn: Ffn::Mlp {
+            hidden: 4 * number("dim"),
+        },
+        native_grid: number("side"),
+        // transformers brings position embeddings to the exact size.
+        pos_embed: variants::find("vits14-focus").unwrap().config.pos_embed,
+        ..small
+    };
+    // One file holds the backbone and the head.
+    let checkpoint = Checkpoint::from_raw("transformers", tensors.clone()).unwrap();
+    let backbone = Backbone::new(config, checkpoint, &Device::Cpu, DType::F32).unwrap();
+    let mut head = head("nyu-dpt-vits14", network(tensors));
+    head.meta.blocks = (0..config.depth).collect();
+    for (rows, columns) in [(70, 70), (98, 70)] {
+        let requests = head.meta.requests();
+        let pipeline = pipeline(&backbone, &head, &requests, Views::Plain);
+        let photo = seeded::photo(columns, rows);
+        let prepared = pipeline.preprocessor.prepare(&photo).unwrap();
+        let features = pipeline.forward(&[&prepared]).unwrap().remove(0).0;
+        let scores = head.scores(&features).unwrap();
+        let found: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
+        let name = format!("hf.dpt.{rows}x{columns}.predicted_depth");
+        let off = max_abs(&found, &golden.numbers(&name));
+        println!("{name}: {off:.1e} m");
+        assert!(off < GATE, "{name}: {off:e}");
+    }
+}
