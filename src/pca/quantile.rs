@@ -23,21 +23,28 @@ impl Default for Sampler {
 
 impl Sampler {
     /// Takes the stream's next value.
+    #[inline]
     pub fn push(&mut self, value: f32) {
-        if self.seen.is_multiple_of(self.stride) {
-            if self.kept.len() == CAPACITY {
-                let mut index = 0;
-                self.kept.retain(|_| {
-                    index += 1;
-                    index % 2 == 1
-                });
-                self.stride *= 2;
-            }
-            if self.seen.is_multiple_of(self.stride) {
-                self.kept.push(value);
-            }
+        // Strides are powers of two: a division would take most of the time.
+        let mask = self.stride - 1;
+        if self.seen & mask == 0 {
+            self.keep(value);
         }
         self.seen += 1;
+    }
+
+    fn keep(&mut self, value: f32) {
+        if self.kept.len() == CAPACITY {
+            let mut index = 0;
+            self.kept.retain(|_| {
+                index += 1;
+                index % 2 == 1
+            });
+            self.stride *= 2;
+        }
+        if self.seen.is_multiple_of(self.stride) {
+            self.kept.push(value);
+        }
     }
 
     /// The kept values in rising order.

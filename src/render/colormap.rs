@@ -66,6 +66,7 @@ impl Colormap {
     }
 
     /// The colour of `t`; beyond 0 and 1 that of the nearer end, and for NaN that of 0.
+    #[inline]
     pub fn at(&self, t: f32) -> Rgb<u8> {
         self.table[(t.clamp(0.0, 1.0) * (STEPS - 1) as f32 + 0.5) as usize]
     }

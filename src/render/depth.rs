@@ -49,6 +49,7 @@ impl Range {
     }
 
     /// Where `value` lies: 0 at the low end, 1 at the high end.
+    #[inline]
     pub fn place(&self, value: f32) -> f32 {
         (value - self.low) / (self.high - self.low)
     }

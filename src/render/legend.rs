@@ -3,10 +3,11 @@
 //! Its letters grow with the picture but never become too small to read; where the picture is smaller than its
 //! legend, the canvas grows. What would not fit is summed up in a last line.
 
-use image::{GenericImage, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 
+use crate::render::compose;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 
 /// One line of a legend.
@@ -73,9 +74,8 @@ pub fn with_legend(picture: &RgbImage, entries: &[Entry]) -> RgbImage {
         true => ((width.max(block.0), height + block.1), (0, height)),
         false => ((width + block.0, height.max(block.1)), (width, 0)),
     };
-    let mut both = RgbImage::from_pixel(canvas.0, canvas.1, PAPER);
-    // The canvas was made to hold it.
-    let _ = both.copy_from(picture, 0, 0);
+    let mut both = compose::canvas(canvas.0, canvas.1, PAPER);
+    compose::paste(&mut both, picture, 0, 0);
     for (index, entry) in shown.iter().enumerate() {
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
         let x = origin.0 + style.margin + column * measured.width();

@@ -3,11 +3,12 @@
 //! The bar is added to the picture, never drawn over it, and its letters are readable at any size of the picture: at
 //! least [`SMALLEST_LINE`] pixels high, and growing with it.
 
-use image::{GenericImage, Rgb, RgbImage};
+use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 
 use crate::render::colormap::Colormap;
+use crate::render::compose;
 use crate::render::depth::Range;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 
@@ -58,13 +59,9 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
         .collect();
     let widest = labels.iter().map(|(_, label)| measure(label, line).0).max();
     let layout = Layout::new(width, canvas_height, line);
-    let mut canvas = RgbImage::from_pixel(
-        layout.labels_left + widest.unwrap_or(0) + layout.gap,
-        canvas_height,
-        PAPER,
-    );
-    // The canvas was made to hold it.
-    let _ = canvas.copy_from(picture, 0, (canvas_height - height) / 2);
+    let across = layout.labels_left + widest.unwrap_or(0) + layout.gap;
+    let mut canvas = compose::canvas(across, canvas_height, PAPER);
+    compose::paste(&mut canvas, picture, 0, (canvas_height - height) / 2);
     layout.draw_bar(&mut canvas, bar.colormap);
     for (place, label) in &labels {
         layout.draw_label(&mut canvas, *place, label);

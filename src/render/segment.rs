@@ -63,11 +63,15 @@ pub fn picture(
 /// Every pixel in its class's colour; no class is black.
 pub fn colors(map: &LabelMap, classes: &[Class]) -> RgbImage {
     let mut bytes = vec![0u8; 3 * map.ids.len()];
-    bytes
-        .par_chunks_exact_mut(3)
-        .zip(&map.ids)
-        .filter(|(_, id)| **id != NONE)
-        .for_each(|(rgb, &id)| rgb.copy_from_slice(&classes[usize::from(id)].color));
+    let width = map.width.max(1);
+    let rows = bytes.par_chunks_mut(3 * width);
+    rows.zip(map.ids.par_chunks(width)).for_each(|(row, ids)| {
+        for (rgb, &id) in row.as_chunks_mut::<3>().0.iter_mut().zip(ids) {
+            if id != NONE {
+                *rgb = classes[usize::from(id)].color;
+            }
+        }
+    });
     let (width, height) = (map.width as u32, map.height as u32);
     RgbImage::from_raw(width, height, bytes).unwrap_or_else(|| RgbImage::new(width, height))
 }
@@ -80,14 +84,17 @@ pub fn confidence(map: &LabelMap) -> Vec<u8> {
 
 /// Mixes the photo in; where there is no class, the photo alone is left.
 fn blend(colors: &mut RgbImage, photo: &RgbImage, map: &LabelMap, alpha: f32) {
-    colors
-        .par_chunks_exact_mut(3)
-        .zip(photo.par_chunks_exact(3))
-        .zip(&map.ids)
-        .for_each(|((top, below), &id)| {
-            let alpha = if id == NONE { 0.0 } else { alpha };
-            for (top, &below) in top.iter_mut().zip(below) {
-                *top = (f32::from(*top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8;
+    let width = map.width.max(1);
+    let rows = colors.par_chunks_mut(3 * width);
+    rows.zip(photo.par_chunks(3 * width))
+        .zip(map.ids.par_chunks(width))
+        .for_each(|((top, below), ids)| {
+            let pixels = top.as_chunks_mut::<3>().0.iter_mut();
+            for ((top, below), &id) in pixels.zip(below.as_chunks::<3>().0).zip(ids) {
+                let alpha = if id == NONE { 0.0 } else { alpha };
+                for (top, &below) in top.iter_mut().zip(below) {
+                    *top = (f32::from(*top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8;
+                }
             }
         });
 }
