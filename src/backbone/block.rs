@@ -5,8 +5,8 @@
 use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, ops};
 
-use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::{BackboneConfig, Ffn};
+use crate::backbone::source::TensorSource;
 
 /// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
 /// grows with the number of tokens, not with its square.
@@ -135,7 +135,7 @@ impl FeedForward {
 
 /// A checkpoint seen from one prefix, on one device and in one dtype.
 pub(super) struct Weights<'a> {
-    checkpoint: &'a Checkpoint,
+    source: &'a dyn TensorSource,
     prefix: String,
     device: &'a candle_core::Device,
     dtype: DType,
@@ -143,12 +143,12 @@ pub(super) struct Weights<'a> {
 
 impl<'a> Weights<'a> {
     pub(super) fn new(
-        checkpoint: &'a Checkpoint,
+        source: &'a dyn TensorSource,
         device: &'a candle_core::Device,
         dtype: DType,
     ) -> Self {
         Self {
-            checkpoint,
+            source,
             prefix: String::new(),
             device,
             dtype,
@@ -164,9 +164,10 @@ impl<'a> Weights<'a> {
 
     pub(super) fn get(&self, name: &str) -> Result<Tensor> {
         let name = format!("{}{name}", self.prefix);
-        let Some(tensor) = self.checkpoint.tensors.get(&name) else {
-            candle_core::bail!("{}: no tensor {name}", self.checkpoint.origin)
-        };
+        let tensor = self
+            .source
+            .tensor(&name)
+            .map_err(candle_core::Error::wrap)?;
         tensor.to_device(self.device)?.to_dtype(self.dtype)
     }
 

@@ -11,10 +11,12 @@ pub mod config;
 pub mod cpu;
 pub mod naming;
 pub mod pos_embed;
+pub mod source;
 pub mod variants;
 pub mod vit;
 
 pub use checkpoint::Checkpoint;
 pub use config::{BackboneConfig, Ffn, PosEmbedRule};
+pub use source::TensorSource;
 pub use variants::{VARIANTS, Variant};
 pub use vit::{Backbone, Features, Grid, LayerFeatures, LayerRequest};

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::sync::Mutex;
 
-use candle_core::{DType, Device, Storage, Tensor};
+use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Module};
 
 use crate::backbone::block::{Block, Weights};
@@ -14,6 +14,7 @@ use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::BackboneConfig;
 use crate::backbone::cpu;
 use crate::backbone::pos_embed;
+use crate::backbone::source::{InMemory, TensorSource, with_floats};
 use crate::error::{Error, Result};
 
 /// Position embeddings of this many grid sizes are kept; a folder of photos rarely has more.
@@ -96,19 +97,6 @@ enum Executor {
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
 }
 
-/// Calls `take` with the numbers of a tensor of a CPU where they are: copies of a large photo would cost a hundred
-/// megabytes.
-fn with_floats<R>(tensor: &Tensor, take: impl FnOnce(&[f32]) -> R) -> Result<R> {
-    let tensor = tensor.to_device(&Device::Cpu)?.to_dtype(DType::F32)?;
-    let tensor = tensor.contiguous()?;
-    let (storage, layout) = tensor.storage_and_layout();
-    let Storage::Cpu(values) = &*storage else {
-        return Err(Error::Model("a tensor that is not on the CPU".into()));
-    };
-    let values = &values.as_slice::<f32>()?[layout.start_offset()..];
-    Ok(take(&values[..layout.shape().elem_count()]))
-}
-
 impl Backbone {
     /// Builds the network of `config` from a checkpoint that must hold exactly its tensors. They are let go of one by
     /// one, so that weights are not in memory twice.
@@ -119,7 +107,18 @@ impl Backbone {
         dtype: DType,
     ) -> Result<Self> {
         let on_cpu = matches!(device, Device::Cpu) && dtype == DType::F32;
-        Self::build(config, checkpoint, device, dtype, on_cpu)
+        Self::build(config, &InMemory::from(checkpoint), device, dtype, on_cpu)
+    }
+
+    /// As [`Backbone::new`], from wherever the tensors are.
+    pub fn from_source(
+        config: BackboneConfig,
+        source: &dyn TensorSource,
+        device: &Device,
+        dtype: DType,
+    ) -> Result<Self> {
+        let on_cpu = matches!(device, Device::Cpu) && dtype == DType::F32;
+        Self::build(config, source, device, dtype, on_cpu)
     }
 
     /// As [`Backbone::new`], but by candle's tensors on every device: slower on a CPU, and the same numbers.
@@ -129,24 +128,25 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        Self::build(config, checkpoint, device, dtype, false)
+        Self::build(config, &InMemory::from(checkpoint), device, dtype, false)
     }
 
     fn build(
         config: BackboneConfig,
-        mut checkpoint: Checkpoint,
+        source: &dyn TensorSource,
         device: &Device,
         dtype: DType,
         on_cpu: bool,
     ) -> Result<Self> {
-        checkpoint.validate(&config)?;
+        source.validate(&config)?;
         let d = config.dim;
         let native = config.native_grid * config.native_grid;
         // Interpolated in f32 whatever the dtype, as the reference does.
-        let pos_embed = checkpoint.tensors["pos_embed"]
+        let pos_embed = source
+            .tensor("pos_embed")?
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?;
-        let weights = Weights::new(&checkpoint, device, dtype);
+        let weights = Weights::new(source, device, dtype);
         let patch_weight = weights
             .get("patch_embed.proj.weight")?
             .reshape((d, 3 * config.patch_size.pow(2)))?;
@@ -158,13 +158,7 @@ impl Backbone {
         };
         let pos_cls = weights.get("pos_embed")?.narrow(1, 0, 1)?;
         let executor = if on_cpu {
-            let lend = |name: &str, take: &mut dyn FnMut(&[f32])| -> Result<()> {
-                let Some(tensor) = checkpoint.tensors.remove(name) else {
-                    let why = format!("{}: no tensor {name}", checkpoint.origin);
-                    return Err(Error::Model(why));
-                };
-                with_floats(&tensor, take)
-            };
+            let lend = |name: &str, take: &mut dyn FnMut(&[f32])| source.lend(name, take);
             Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
         } else {
             Executor::Tensors {

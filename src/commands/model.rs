@@ -75,7 +75,8 @@ pub fn build(
         offline: args.offline,
     };
     let loaded = weights::load(store, name, fetch, &mut events(console))?;
-    let backbone = Backbone::new(loaded.variant.config, loaded.checkpoint, device, dtype)?;
+    let config = loaded.variant.config;
+    let backbone = Backbone::from_source(config, &loaded.tensors, device, dtype)?;
     Ok(Model {
         backbone,
         record: loaded.record,

@@ -27,7 +27,7 @@ pub mod wheel;
 
 pub use hub::Hub;
 pub use record::{Provenance, Record};
-pub use store::Store;
+pub use store::{Store, Stored};
 
 use import::Imported;
 use wheel::Wheel;
@@ -61,14 +61,14 @@ pub struct Fetch {
 }
 
 /// A model ready to be built.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct LoadedModel {
     /// What the store knows about it; its fingerprint identifies the weights.
     pub record: Record,
     /// Its row of the table.
     pub variant: &'static Variant,
     /// Its tensors.
-    pub checkpoint: Checkpoint,
+    pub tensors: Stored,
 }
 
 /// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table, else
@@ -109,11 +109,11 @@ pub fn load(
         Some(record) => record,
         None => pull_unasked(store, &name, fetch, events)?,
     };
-    let checkpoint = store.read(&record)?;
+    let tensors = store.tensors(&record)?;
     Ok(LoadedModel {
         variant: record.variant()?,
         record,
-        checkpoint,
+        tensors,
     })
 }
 

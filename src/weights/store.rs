@@ -9,9 +9,12 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use candle_core::Tensor;
 use etcetera::BaseStrategy;
 
+use crate::backbone::BackboneConfig;
 use crate::backbone::checkpoint::{Checkpoint, check_shapes};
+use crate::backbone::source::TensorSource;
 use crate::backbone::variants::Variant;
 use crate::error::{Error, Result};
 use crate::weights::record::{self, FORMAT, Provenance, Record};
@@ -151,6 +154,15 @@ impl Store {
         Ok(checkpoint)
     }
 
+    /// The tensors of an installed model, to be read one by one.
+    pub fn tensors(&self, record: &Record) -> Result<Stored> {
+        let path = self.tensors_path(&record.name);
+        Ok(Stored {
+            file: TensorFile::open(&path)?,
+            path,
+        })
+    }
+
     /// Hashes the file and the tensors of `name` and compares them with what was installed.
     pub fn verify(&self, name: &str) -> Result<Record> {
         let record = self.get(name)?.ok_or_else(|| self.not_installed(name))?;
@@ -249,6 +261,31 @@ impl Store {
             "{name} is not installed in {}; `dino models list` shows what is",
             self.root.display()
         ))
+    }
+}
+
+/// The tensors of an installed model on the disk.
+#[derive(Debug)]
+pub struct Stored {
+    path: PathBuf,
+    file: TensorFile,
+}
+
+impl TensorSource for Stored {
+    fn validate(&self, config: &BackboneConfig) -> Result<()> {
+        let shapes = self.file.shapes();
+        let shapes = shapes
+            .iter()
+            .map(|(name, shape)| (name.as_str(), shape.as_slice()));
+        check_shapes(&self.path.display().to_string(), shapes, config)
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        self.file.read_one(&self.path, name)
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.file.lend(&self.path, name, take)
     }
 }
 

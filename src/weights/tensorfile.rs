@@ -2,6 +2,7 @@
 //!
 //! A header is believed only as far as the file is long: a lying one costs nothing.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -9,14 +10,16 @@ use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
-use safetensors::tensor::Metadata;
+use safetensors::tensor::{Metadata, TensorInfo};
 
+use crate::backbone::source::with_floats;
 use crate::error::{Error, Result};
 
 /// Longest header the format allows.
 const MAX_HEADER: u64 = 100_000_000;
 
 /// An open file, its header read and checked against its length.
+#[derive(Debug)]
 pub struct TensorFile {
     data_start: u64,
     metadata: Metadata,
@@ -89,7 +92,43 @@ impl TensorFile {
             .collect()
     }
 
-    fn read_one(&self, path: &Path, name: &str) -> Result<Tensor> {
+    /// Calls `take` with the numbers of a tensor, of a file of `f32` without making a tensor of it.
+    pub fn lend(&self, path: &Path, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        let is_plain = |info: &&TensorInfo| {
+            info.dtype == safetensors::Dtype::F32 && cfg!(target_endian = "little")
+        };
+        let Some(info) = self.metadata.info(name).filter(is_plain) else {
+            return with_floats(&self.read_one(path, name)?, take);
+        };
+        let (start, end) = info.data_offsets;
+        thread_local! {
+            /// Kept from tensor to tensor: fresh memory costs more than reading into it.
+            static NUMBERS: Cell<Vec<f32>> = const { Cell::new(Vec::new()) };
+        }
+        let mut numbers = NUMBERS.take();
+        let count = (end - start) / 4;
+        if numbers.len() < count {
+            numbers.resize(count, 0.0);
+        }
+        self.read_at(path, start, bytemuck::cast_slice_mut(&mut numbers[..count]))?;
+        take(&numbers[..count]);
+        NUMBERS.set(numbers);
+        Ok(())
+    }
+
+    /// Fills `bytes` from byte `start` of the numbers on.
+    fn read_at(&self, path: &Path, start: usize, bytes: &mut [u8]) -> Result<()> {
+        // A handle of its own: positions are not shared.
+        File::open(path)
+            .and_then(|mut file| {
+                file.seek(SeekFrom::Start(self.data_start + start as u64))?;
+                file.read_exact(bytes)
+            })
+            .map_err(|error| Error::io(path, &error))
+    }
+
+    /// Reads one tensor.
+    pub fn read_one(&self, path: &Path, name: &str) -> Result<Tensor> {
         let Some(info) = self.metadata.info(name) else {
             return Err(Error::file(path, format!("has no tensor `{name}`")));
         };
@@ -100,15 +139,7 @@ impl TensorFile {
             )
         })?;
         let (start, end) = info.data_offsets;
-        // A handle of its own: positions are not shared.
-        let read = |bytes: &mut [u8]| -> Result<()> {
-            File::open(path)
-                .and_then(|mut file| {
-                    file.seek(SeekFrom::Start(self.data_start + start as u64))?;
-                    file.read_exact(bytes)
-                })
-                .map_err(|error| Error::io(path, &error))
-        };
+        let read = |bytes: &mut [u8]| self.read_at(path, start, bytes);
         if dtype == DType::F32 && cfg!(target_endian = "little") {
             // Straight to where it stays.
             let mut values = vec![0f32; (end - start) / 4];

@@ -23,9 +23,9 @@ fn features_of_real_photos_agree_with_transformers() {
         &mut |_| Ok(()),
     )
     .unwrap();
-    let backbone = Backbone::new(
+    let backbone = Backbone::from_source(
         model.variant.config,
-        model.checkpoint,
+        &model.tensors,
         &Device::Cpu,
         DType::F32,
     )

@@ -18,6 +18,8 @@ pub mod simd;
 #[cfg(test)]
 mod testing;
 
+use rayon::prelude::*;
+
 use super::config::{BackboneConfig, Ffn};
 use pointwise::Norm;
 use product::Packed;
@@ -55,91 +57,93 @@ pub struct Tokens {
 }
 
 impl Network {
-    /// Packs the weights of `config`. `lend` calls what it is given with the numbers of a tensor, by its canonical
-    /// name, once for each.
+    /// Packs the weights of `config`, several blocks at once. `lend` calls what it is given with the numbers of a tensor,
+    /// by its canonical name, once for each.
     ///
     /// # Errors
     /// What `lend` returns.
-    pub fn new<E>(
-        config: BackboneConfig,
-        mut lend: impl FnMut(&str, &mut dyn FnMut(&[f32])) -> Result<(), E>,
-    ) -> Result<Self, E> {
+    pub fn new<E: Send>(config: BackboneConfig, lend: impl Lend<E>) -> Result<Self, E> {
         let dim = config.dim;
-        let mut layer = |name: &str, gamma: Option<&str>, scale: &(dyn Fn(usize) -> f32 + Sync)| {
-            let gamma = gamma.map(|gamma| copy(&mut lend, gamma)).transpose()?;
-            let bias = copy(&mut lend, &format!("{name}.bias"))?;
-            let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
-            let mut packed = Packed::default();
-            lend(&format!("{name}.weight"), &mut |weight| {
-                packed = Packed::new(weight, &bias, scale);
-            })?;
-            Ok(packed)
-        };
-        let head_dim = dim / config.heads;
-        let softmax = (head_dim as f64).powf(-0.5) * std::f64::consts::LOG2_E;
-        let queries = |row: usize| if row < dim { softmax as f32 } else { 1.0 };
-        let same = |_: usize| 1.0;
-        let (first, second) = match config.ffn {
-            Ffn::Mlp { .. } => ("mlp.fc1", "mlp.fc2"),
-            Ffn::SwiGlu { .. } => ("mlp.w12", "mlp.w3"),
-        };
-        let patch = layer("patch_embed.proj", None, &same)?;
-        let mut products = Vec::with_capacity(config.depth);
-        for index in 0..config.depth {
-            let at = |name: &str| format!("blocks.{index}.{name}");
-            let (ls1, ls2) = (at("ls1.gamma"), at("ls2.gamma"));
-            let gamma = |name| config.layer_scale.then_some(name);
-            products.push((
-                layer(&at("attn.qkv"), None, &queries)?,
-                layer(&at("attn.proj"), gamma(ls1.as_str()), &same)?,
-                layer(&at(first), None, &same)?,
-                layer(&at(second), gamma(ls2.as_str()), &same)?,
-            ));
-        }
-        let mut norm = |name: &str| {
-            Ok(Norm {
-                weight: copy(&mut lend, &format!("{name}.weight"))?,
-                bias: copy(&mut lend, &format!("{name}.bias"))?,
-                eps: config.norm_eps as f32,
-            })
-        };
-        let mut blocks = Vec::with_capacity(config.depth);
-        for (index, (qkv, proj, first, second)) in products.into_iter().enumerate() {
-            blocks.push(Block {
-                norm1: norm(&format!("blocks.{index}.norm1"))?,
-                qkv,
-                proj,
-                norm2: norm(&format!("blocks.{index}.norm2"))?,
-                first,
-                second,
-            });
-        }
-        let last = norm("norm")?;
-        let mut cls = copy(&mut lend, "cls_token")?;
+        let blocks = (0..config.depth).into_par_iter();
+        let blocks = blocks.map(|index| Block::new(&config, index, &lend));
+        let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
+        let mut cls = copy(&lend, "cls_token")?;
         lend("pos_embed", &mut |positions| {
             cls.iter_mut().zip(positions).for_each(|(cls, p)| *cls += p);
         })?;
         let mut specials = vec![cls];
         if config.registers > 0 {
-            let registers = copy(&mut lend, "register_tokens")?;
+            let registers = copy(&lend, "register_tokens")?;
             specials.extend(registers.chunks_exact(dim).map(<[f32]>::to_vec));
         }
         Ok(Self {
-            config,
             isa: Isa::best(),
-            patch,
+            patch: packed(&lend, "patch_embed.proj", None, |_| 1.0)?,
             specials,
             blocks,
-            norm: last,
+            norm: norm(&lend, "norm", &config)?,
+            config,
         })
     }
 }
 
-/// A small tensor of its own.
-fn copy<E>(
-    lend: &mut impl FnMut(&str, &mut dyn FnMut(&[f32])) -> Result<(), E>,
+impl Block {
+    fn new<E>(config: &BackboneConfig, index: usize, lend: &impl Lend<E>) -> Result<Self, E> {
+        let at = |name: &str| format!("blocks.{index}.{name}");
+        let head_dim = config.dim / config.heads;
+        let softmax = ((head_dim as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
+        let queries = |row: usize| if row < config.dim { softmax } else { 1.0 };
+        let (first, second) = match config.ffn {
+            Ffn::Mlp { .. } => ("mlp.fc1", "mlp.fc2"),
+            Ffn::SwiGlu { .. } => ("mlp.w12", "mlp.w3"),
+        };
+        let layer = |name: &str, gamma: Option<&str>| {
+            let gamma = gamma.filter(|_| config.layer_scale).map(at);
+            packed(lend, &at(name), gamma.as_deref(), |_| 1.0)
+        };
+        Ok(Block {
+            norm1: norm(lend, &at("norm1"), config)?,
+            qkv: packed(lend, &at("attn.qkv"), None, queries)?,
+            proj: layer("attn.proj", Some("ls1.gamma"))?,
+            norm2: norm(lend, &at("norm2"), config)?,
+            first: layer(first, None)?,
+            second: layer(second, Some("ls2.gamma"))?,
+        })
+    }
+}
+
+/// What lends tensors by name.
+pub trait Lend<E>: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync {}
+
+impl<E, F: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync> Lend<E> for F {}
+
+/// A layer, each row times its `scale` and its entry of `gamma`.
+fn packed<E>(
+    lend: &impl Lend<E>,
     name: &str,
-) -> Result<Vec<f32>, E> {
+    gamma: Option<&str>,
+    scale: impl Fn(usize) -> f32 + Sync,
+) -> Result<Packed, E> {
+    let gamma = gamma.map(|gamma| copy(lend, gamma)).transpose()?;
+    let bias = copy(lend, &format!("{name}.bias"))?;
+    let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
+    let mut packed = Packed::default();
+    lend(&format!("{name}.weight"), &mut |weight| {
+        packed = Packed::new(weight, &bias, scale);
+    })?;
+    Ok(packed)
+}
+
+fn norm<E>(lend: &impl Lend<E>, name: &str, config: &BackboneConfig) -> Result<Norm, E> {
+    Ok(Norm {
+        weight: copy(lend, &format!("{name}.weight"))?,
+        bias: copy(lend, &format!("{name}.bias"))?,
+        eps: config.norm_eps as f32,
+    })
+}
+
+/// A small tensor of its own.
+fn copy<E>(lend: &impl Lend<E>, name: &str) -> Result<Vec<f32>, E> {
     let mut copy = Vec::new();
     lend(name, &mut |values| copy = values.to_vec())?;
     Ok(copy)

@@ -27,12 +27,23 @@ impl Packed {
         let mut packed = vec![0f32; groups * GROUP * inputs];
         let chunks = packed.par_chunks_exact_mut(GROUP * inputs).enumerate();
         chunks.for_each(|(group, packed)| {
-            for row in 0..GROUP.min(outputs - group * GROUP) {
-                let output = group * GROUP + row;
-                let scale = scale(output);
-                let from = &weight[output * inputs..][..inputs];
-                for (to, &value) in packed.chunks_exact_mut(GROUP).zip(from) {
-                    to[row] = value * scale;
+            let first = group * GROUP;
+            let row = |row: usize| weight.get((first + row) * inputs..(first + row + 1) * inputs);
+            // Rows beyond the last are zeros; none is the usual case.
+            let rows: [&[f32]; GROUP] = std::array::from_fn(|r| row(r).unwrap_or_default());
+            let scales: [f32; GROUP] = std::array::from_fn(|r| match first + r < outputs {
+                true => scale(first + r),
+                false => 0.0,
+            });
+            if rows.iter().all(|row| row.len() == inputs) {
+                for (k, to) in packed.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
+                    *to = std::array::from_fn(|r| rows[r][k] * scales[r]);
+                }
+            } else {
+                for (r, (row, scale)) in rows.iter().zip(&scales).enumerate() {
+                    for (to, value) in packed.as_chunks_mut::<GROUP>().0.iter_mut().zip(*row) {
+                        to[r] = value * scale;
+                    }
                 }
             }
         });

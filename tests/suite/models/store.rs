@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use dino::backbone::TensorSource;
 use dino::weights::{self, Fetch, Store};
 
 use super::fixtures::{self, NAME};
@@ -32,7 +33,11 @@ fn an_installed_model_is_the_default_loads_and_goes_away() {
         (model.variant.name, model.record.name.as_str()),
         (NAME, NAME)
     );
-    assert_eq!(model.checkpoint.tensors.len(), fixtures::canonical().len());
+    model.tensors.validate(&model.variant.config).unwrap();
+    for (name, tensor) in fixtures::canonical() {
+        let found = model.tensors.tensor(name).unwrap();
+        assert_eq!(found.dims(), tensor.dims(), "{name}");
+    }
     let list = models(home.path(), ["list"]);
     let line = out(&list)
         .lines()
