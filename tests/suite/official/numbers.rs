@@ -20,6 +20,8 @@ use crate::goldens::{Golden, max_abs};
 
 /// Metres, logits and probabilities.
 const GATE: f64 = 1e-3;
+/// Metres of DPT heads: a tanh GELU, or a least depth that is not added, moves them by no more than 1e-3.
+const DPT: f64 = 2e-4;
 /// Labels that may differ.
 const LABELS: f64 = 1e-3;
 
@@ -199,7 +201,7 @@ fn dpt_heads_give_the_papers_depths() {
         let off = max_abs(&found, &golden.numbers(&format!("{name}.plain")));
         let raw = max_abs(&raw, &golden.numbers(&format!("{name}.raw")));
         println!("{name}: {off:.1e} m, its own map {raw:.1e} m");
-        assert!(off < GATE && raw < GATE, "{name}: {off:e} {raw:e}");
+        assert!(off < DPT && raw < DPT, "{name}: {off:e} {raw:e}");
     };
     let network = Network::Dpt(match network(seeded::dpt(384, 256)) {
         Network::Dpt(dpt) => dpt,
@@ -419,6 +421,6 @@ fn transformers_checkpoints_give_transformers_depths() {
         let name = format!("hf.dpt.{rows}x{columns}.predicted_depth");
         let off = max_abs(&found, &golden.numbers(&name));
         println!("{name}: {off:.1e} m");
-        assert!(off < GATE, "{name}: {off:e}");
+        assert!(off < DPT, "{name}: {off:e}");
     }
 }
