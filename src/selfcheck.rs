@@ -82,6 +82,7 @@ fn preprocessor(backbone: &Backbone) -> Preprocessor {
         patch_size: backbone.config().patch_size,
         padding: Padding::Center,
         unpad: Unpad::Squeeze,
+        most_patches: None,
         center_crop: None,
     }
 }

@@ -251,6 +251,7 @@ mod tests {
             patch_size,
             padding: Padding::Center,
             unpad: Unpad::Crop,
+            most_patches: None,
             center_crop: None,
         }
     }

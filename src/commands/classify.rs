@@ -99,6 +99,7 @@ fn preprocessor(head: &Head, model: &Model) -> Result<Preprocessor> {
         patch_size: model.backbone.config().patch_size,
         padding: padding(head)?,
         unpad: head.meta.unpad,
+        most_patches: None,
         center_crop: head.meta.input.crop,
     })
 }

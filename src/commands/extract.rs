@@ -43,6 +43,7 @@ impl Extract<'_> {
                 patch_size: self.model.backbone.config().patch_size,
                 padding: Padding::Center,
                 unpad: Unpad::Crop,
+                most_patches: None,
                 center_crop: None,
             },
             requests: &[self.layer],

@@ -107,7 +107,7 @@ impl Model {
         let (width, height) = geometry.resized;
         if geometry.reduced {
             console.note(format_args!(
-                "{name}: so long a strip is seen at {width}x{height}, as many patches as four squares of that --size"
+                "{name}: so large a photo or so long a strip is seen at {width}x{height} (--size native and --size WIDTHxHEIGHT are obeyed)"
             ));
         }
         let grid = geometry.grid();

@@ -15,6 +15,10 @@ use image::RgbImage;
 use crate::cli::{HeadArgs, PredictArgs, Tta};
 use crate::commands::model::Model;
 
+/// Patches of a photo at its own size, if it was not asked for: 1024 x 768 pixels. The published depth heads were trained
+/// and judged on half of that.
+const MOST_NATIVE: usize = 4096;
+
 /// A photo and its scores.
 pub struct Scored {
     /// Upright.
@@ -248,6 +252,8 @@ pub fn preprocessor(
         patch_size: model.backbone.config().patch_size,
         padding: padding(head)?,
         unpad: args.unpad.map_or(head.meta.unpad, Into::into),
+        // A photo of a phone at its own size would take minutes and gigabytes, and be far from what the head knows.
+        most_patches: (args.size.is_none() && usual == SizeRule::Native).then_some(MOST_NATIVE),
         center_crop: head.meta.input.crop,
     })
 }

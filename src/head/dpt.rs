@@ -8,9 +8,11 @@ use std::collections::BTreeMap;
 
 use candle_core::{Device, Tensor};
 
+use crate::backbone::source::with_floats;
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::{Error, Result};
 use crate::head::Scores;
+use crate::head::conv::{conv2d, twice, twice_rows};
 
 /// How the names of its tensors begin, in the file of a head too.
 pub const PREFIXES: [&str; 5] = [
@@ -20,6 +22,9 @@ pub const PREFIXES: [&str; 5] = [
     "project.",
     "conv_depth.",
 ];
+
+/// Rows of the finest map that are computed at a time on a CPU.
+const BAND: usize = 64;
 
 /// Blocks that it reads.
 pub const STAGES: usize = 4;
@@ -118,15 +123,43 @@ impl Dpt {
         }
         let x = self.conv("project.conv", &fused, 1, 1)?.relu()?;
         let x = self.conv("conv_depth.head.0", &x, 1, 1)?;
-        let x = twice(&x)?;
-        let x = self.conv("conv_depth.head.2", &x, 1, 1)?.relu()?;
-        let depth = self.conv("conv_depth.head.4", &x, 0, 1)?.relu()?; // [1, 1, H, W]
-        let (_, _, rows, cols) = depth.dims4()?;
+        let (_, _, rows, cols) = x.dims4()?;
+        let values = match x.device() {
+            Device::Cpu => self.last_in_bands(&x)?,
+            _ => self.last(&twice(&x)?)?,
+        };
         Ok(Scores {
-            values: depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?,
+            values,
             k: 1,
-            grid: Grid { rows, cols },
+            grid: Grid {
+                rows: 2 * rows,
+                cols: 2 * cols,
+            },
         })
+    }
+
+    /// The last convolutions, on the finest map there is.
+    fn last(&self, x: &Tensor) -> Result<Vec<f32>> {
+        let x = self.conv("conv_depth.head.2", x, 1, 1)?.relu()?;
+        let depth = self.conv("conv_depth.head.4", &x, 0, 1)?.relu()?; // [1, 1, H, W]
+        Ok(depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// The same over `x` twice as fine, which is never in memory as a whole: a gigabyte for a large photo.
+    fn last_in_bands(&self, x: &Tensor) -> Result<Vec<f32>> {
+        let (_, channels, rows, cols) = x.dims4()?;
+        let (height, width) = (2 * rows, 2 * cols);
+        let mut depths = Vec::with_capacity(height * width);
+        for first in (0..height).step_by(BAND) {
+            let end = (first + BAND).min(height);
+            // The convolution looks a row beyond; outside the map there are zeros.
+            let wider = first.saturating_sub(1)..(end + 1).min(height);
+            let shape = (1, channels, wider.len(), width);
+            let band = with_floats(x, |x| twice_rows(x, (channels, rows, cols), wider.clone()))?;
+            let band = self.last(&Tensor::from_vec(band, shape, &Device::Cpu)?)?;
+            depths.extend(&band[(first - wider.start) * width..][..(end - first) * width]);
+        }
+        Ok(depths)
     }
 
     /// Block `stage` as a map of `F` channels: 4h, 2h, h or ceil(h / 2) rows.
@@ -209,13 +242,7 @@ impl Dpt {
 
     /// A convolution, with a bias where there is one.
     fn conv(&self, name: &str, x: &Tensor, padding: usize, stride: usize) -> Result<Tensor> {
-        let out = x.conv2d(
-            self.weight(&format!("{name}.weight"))?,
-            padding,
-            stride,
-            1,
-            1,
-        )?;
+        let out = conv2d(x, self.weight(&format!("{name}.weight"))?, padding, stride)?;
         match self.weights.get(&format!("{name}.bias")) {
             Some(bias) => Ok(out.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?),
             None => Ok(out),
@@ -227,12 +254,6 @@ impl Dpt {
             .get(name)
             .ok_or_else(|| Error::Model(format!("the head has no tensor {name}")))
     }
-}
-
-/// Twice as fine, corners on corners.
-fn twice(x: &Tensor) -> Result<Tensor> {
-    let (_, _, rows, cols) = x.dims4()?;
-    Ok(x.upsample_bilinear2d(2 * rows, 2 * cols, true)?)
 }
 
 /// Names and shapes of such a head: `dim` wide tokens, `channels` of the four stages, `features` after them, and the

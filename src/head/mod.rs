@@ -5,6 +5,7 @@
 //! Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
 
 pub mod classify;
+mod conv;
 pub mod dpt;
 pub mod file;
 pub mod linear;

@@ -61,6 +61,7 @@ impl Axis {
 }
 
 /// `out = upper + (lower - upper) * weight`, the first half of a bilinear sample.
+#[inline]
 pub fn mix_rows(out: &mut [f32], upper: &[f32], lower: &[f32], weight: f32) {
     for ((o, &a), &b) in out.iter_mut().zip(upper).zip(lower) {
         *o = a + (b - a) * weight;

@@ -148,6 +148,7 @@ fn best_between(
 }
 
 /// `e^x` to five digits for `x` from -80 to 0, in steps that the compiler can take for many numbers at once.
+#[inline]
 pub(super) fn exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits.
     const WHOLE: f32 = 12_582_912.0;

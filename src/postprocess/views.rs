@@ -67,6 +67,7 @@ struct Lines {
     rows: [(usize, Vec<f32>); 2],
     mixed: Vec<f32>,
     patches: Vec<f32>,
+    candidates: Candidates,
     pixel: Vec<f32>,
 }
 
@@ -77,17 +78,37 @@ impl Lines {
             rows: [(usize::MAX, line()), (usize::MAX, line())],
             mixed: line(),
             patches: Vec::new(),
-            pixel: vec![0f32; view.k],
+            candidates: Candidates::default(),
+            pixel: Vec::new(),
         }
     }
 }
+
+/// Neighbouring columns of the photo between the same two columns of a view.
+struct Run {
+    low: usize,
+    high: usize,
+    /// Per column, the weight of `high`.
+    weights: Vec<f32>,
+}
+
+/// The classes that count between two pixels: their scores at one, and their ways to the other.
+#[derive(Default)]
+struct Candidates {
+    classes: Vec<usize>,
+    starts: Vec<f32>,
+    slopes: Vec<f32>,
+}
+
+/// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
+const REACH: f32 = 16.0;
 
 /// One view, with where its samples lie.
 struct View<'a> {
     seen: &'a Seen,
     k: usize,
-    /// Columns and rows of the photo in pixels of the view.
-    x: Vec<Taps>,
+    /// Columns of the photo in pixels of the view, those between the same two pixels together, and rows.
+    runs: Vec<Run>,
     y: Vec<Taps>,
     /// Pixels of a window in its patches; all windows of a view are alike.
     window_x: Vec<Taps>,
@@ -115,7 +136,7 @@ impl<'a> View<'a> {
         View {
             seen,
             k,
-            x: taps(view_width as usize, width),
+            runs: runs(view_width as usize, width, seen.view.mirrored),
             y: taps(view_height as usize, height),
             window_x: along(window.columns(), grid.cols),
             window_y: along(window.rows(), grid.rows),
@@ -136,15 +157,16 @@ impl<'a> View<'a> {
         }
         let at = |number: usize| &lines.rows[usize::from(lines.rows[0].0 != number)].1;
         mix_rows(&mut lines.mixed, at(y.low), at(y.high), y.weight);
-        let last = self.x.len() - 1;
-        for (column, sums) in sums.chunks_exact_mut(k).enumerate() {
-            let x = match self.seen.view.mirrored {
-                true => self.x[last - column],
-                false => self.x[column],
-            };
-            let (low, high) = (&lines.mixed[x.low * k..], &lines.mixed[x.high * k..]);
-            mix_rows(&mut lines.pixel, &low[..k], &high[..k], x.weight);
-            add_softmax(&mut lines.pixel, sums);
+        let mut sums = sums.chunks_exact_mut(k);
+        for run in &self.runs {
+            let (low, high) = (
+                &lines.mixed[run.low * k..][..k],
+                &lines.mixed[run.high * k..][..k],
+            );
+            candidates(low, high, &mut lines.candidates);
+            for (&weight, sums) in run.weights.iter().zip(&mut sums) {
+                add_softmax(&lines.candidates, weight, &mut lines.pixel, sums);
+            }
         }
     }
 
@@ -195,18 +217,74 @@ fn taps(cells: usize, samples: usize) -> Vec<Taps> {
     along(places.collect(), cells)
 }
 
-/// Adds the softmax of `scores` to `sums`.
-fn add_softmax(scores: &mut [f32], sums: &mut [f32]) {
-    let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-    let mut total = 0f32;
-    for score in scores.iter_mut() {
-        *score = exp(*score - top);
-        total += *score;
+/// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
+fn runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
+    let mut taps = taps(cells, width);
+    if mirrored {
+        taps.reverse();
     }
-    let share = 1.0 / total;
-    sums.iter_mut()
-        .zip(scores)
-        .for_each(|(sum, score)| *sum += *score * share);
+    taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
+        .map(|run| Run {
+            low: run[0].low,
+            high: run[0].high,
+            weights: run.iter().map(|taps| taps.weight).collect(),
+        })
+        .collect()
+}
+
+/// Puts the classes that count anywhere between the scores `low` and `high` into `found`: few of many.
+fn candidates(low: &[f32], high: &[f32], found: &mut Candidates) {
+    let pairs = low.iter().zip(high);
+    // Somebody's score is nowhere lower than this.
+    let floor = pairs
+        .clone()
+        .map(|(low, high)| low.min(*high))
+        .fold(f32::NEG_INFINITY, f32::max);
+    found.classes.clear();
+    found.starts.clear();
+    found.slopes.clear();
+    for (class, (low, high)) in pairs.enumerate() {
+        if low.max(*high) >= floor - REACH {
+            found.classes.push(class);
+            found.starts.push(*low);
+            found.slopes.push(high - low);
+        }
+    }
+}
+
+/// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.
+fn add_softmax(found: &Candidates, weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
+    scores.resize(found.classes.len(), 0.0);
+    // Sums side by side, so that the compiler can take many classes at once.
+    const LANES: usize = 16;
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    let ways = found.starts.chunks(LANES).zip(found.slopes.chunks(LANES));
+    for (scores, (starts, slopes)) in scores.chunks_mut(LANES).zip(ways) {
+        for (((score, top), start), slope) in
+            scores.iter_mut().zip(&mut tops).zip(starts).zip(slopes)
+        {
+            *score = start + slope * weight;
+            *top = top.max(*score);
+        }
+    }
+    let top = tops.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut totals = [0f32; LANES];
+    for scores in scores.chunks_mut(LANES) {
+        for (score, total) in scores.iter_mut().zip(&mut totals) {
+            *score = exp(*score - top);
+            *total += *score;
+        }
+    }
+    let share = 1.0 / totals.iter().sum::<f32>();
+    if scores.len() == sums.len() {
+        for (sum, score) in sums.iter_mut().zip(scores) {
+            *sum += *score * share;
+        }
+    } else {
+        for (&class, score) in found.classes.iter().zip(scores) {
+            sums[class] += *score * share;
+        }
+    }
 }
 
 #[cfg(test)]

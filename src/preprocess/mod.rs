@@ -30,6 +30,8 @@ pub struct Preprocessor {
     pub padding: Padding,
     /// What becomes of padding on the way back.
     pub unpad: Unpad,
+    /// Patches that a photo may have, whatever its size; it is made smaller beyond. None leaves it to the size.
+    pub most_patches: Option<usize>,
     /// For classes of whole photos, what is cut out of the middle of the resized photo.
     pub center_crop: Option<u32>,
 }
@@ -55,7 +57,11 @@ impl Preprocessor {
             Some(side) => ((side, side), SizeRule::Native),
             None => (photo, self.size),
         };
-        Geometry::padded(photo, size, self.patch_size, self.padding).with_unpad(self.unpad)
+        let geometry = match self.most_patches {
+            Some(most) => Geometry::within(photo, size, self.patch_size, self.padding, most),
+            None => Geometry::padded(photo, size, self.patch_size, self.padding),
+        };
+        geometry.with_unpad(self.unpad)
     }
 
     /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
@@ -155,6 +161,7 @@ mod tests {
             patch_size: 14,
             padding: Padding::Center,
             unpad: Unpad::Crop,
+            most_patches: None,
             center_crop: None,
         };
         let prepared = preprocessor.prepare(&photo).unwrap();
@@ -175,6 +182,7 @@ mod tests {
                 patch_size: 14,
                 padding: Padding::Center,
                 unpad,
+                most_patches: None,
                 center_crop: None,
             };
             preprocessor.prepare(&photo).unwrap()

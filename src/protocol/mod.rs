@@ -166,6 +166,7 @@ pub fn run(
         patch_size,
         padding: Padding::Center,
         unpad: Unpad::Squeeze,
+        most_patches: None,
         center_crop: None,
     };
     let mut all = Vec::with_capacity(views.len());

@@ -244,6 +244,7 @@ impl FeatureCache {
                     patch_size: self.recipe.patch_size,
                     padding: Padding::Center,
                     unpad: Unpad::Crop,
+                    most_patches: None,
                     center_crop: None,
                 },
                 requests: &requests,

@@ -36,6 +36,7 @@ fn features_of_real_photos_agree_with_transformers() {
         patch_size: 14,
         padding: Padding::Center,
         unpad: Unpad::Crop,
+        most_patches: None,
         center_crop: None,
     };
     let channels: Vec<usize> = golden

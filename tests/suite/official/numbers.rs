@@ -84,6 +84,7 @@ fn pipeline<'a>(
             patch_size: 14,
             padding: input.padding.parse().unwrap(),
             unpad: head.meta.unpad,
+            most_patches: None,
             center_crop: input.crop,
         },
         requests,
