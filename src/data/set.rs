@@ -1,7 +1,7 @@
 //! Labelled photos on the disk: which label belongs to which photo, and which of them are kept for validation.
 //!
 //! A data set is a folder with `images/` and a folder of labels beside it (or `train/` and `val/` with such folders),
-//! that folder of labels itself, a CSV or JSONL list of pairs, or what [`public`] releases look like.
+//! that folder of labels itself, a CSV or JSONL list of pairs, or a public release of one (`public`).
 
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
