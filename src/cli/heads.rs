@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Subcommand, ValueHint};
 
-/// List, inspect and choose heads
+/// List, fetch, inspect and choose heads
 #[derive(Debug, Subcommand)]
 pub enum HeadsCommand {
     /// List the heads that are there, and those that can be fetched
