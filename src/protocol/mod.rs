@@ -100,7 +100,7 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<View>> {
         let side = |side: u32| (f64::from(side) * scale + 0.5).floor().max(1.0);
         let (width, height) = (side(photo.0), side(photo.1));
         if width.max(height) > LONGEST {
-            return Err(Error::Usage(format!(
+            return Err(Error::Model(format!(
                 "a strip of {}x{} becomes {width}x{height} under the protocol {}; sides up to {LONGEST} are allowed \
                  (--protocol none makes strips smaller)",
                 photo.0,

@@ -172,6 +172,15 @@ fn labels_come_as_the_protocol_says_or_as_options_do() {
             .count();
         assert!(wrong * 1000 < expected.len(), "{protocol}: {wrong} labels");
     }
+    // A strip that no view can hold fails alone.
+    image::RgbImage::new(3000, 40)
+        .save(folder.path().join("a-strip.png"))
+        .unwrap();
+    let args = ["segment", "a-strip.png", "photo.png", "--force"];
+    let done = with_photo(folder.path(), (60, 40), &args)
+        .expect_code(1)
+        .expect_stderr("becomes 38400x512 under the protocol slide");
+    assert!(out(&done).contains("photo.segment.png"), "{}", out(&done));
     // Options that a protocol has no room for: without a word for it they win, with one they are a mistake.
     let size = ["--size", "112"];
     with_photo(folder.path(), (200, 150), &[&command[..], &size].concat())
