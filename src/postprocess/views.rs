@@ -61,6 +61,15 @@ pub fn label(seen: &[Seen], (width, height): (usize, usize), unpad: Unpad) -> La
     }
 }
 
+/// Row `number` of a view before it is resized to the photo: the mean scores of its windows, `[columns, k]`.
+pub fn blended_row(seen: &Seen, number: usize, unpad: Unpad) -> Vec<f32> {
+    let (width, height) = seen.view.size;
+    let view = View::new(seen, width as usize, height as usize, unpad);
+    let mut row = vec![0f32; width as usize * view.k];
+    view.row(number, &mut row, &mut Vec::new());
+    row
+}
+
 /// What neighbouring rows of the photo share of a view.
 struct Lines {
     /// The two rows of the view last used, by number, each `[columns, k]`.

@@ -283,7 +283,24 @@ fn segmentation_heads_give_the_papers_labels() {
     let golden = Golden::load("official");
     let small = backbone("S");
     let ade = head("ade20k-linear-vits14", network(seeded::segmenter(384, 150)));
-    let (map, _) = labels(&small, &ade, Protocol::Slide, (200, 150));
+    let (map, seen) = labels(&small, &ade, Protocol::Slide, (200, 150));
+    // [150, 16, 22]: every 32nd row and column of the view, before it is resized to the photo.
+    let rows = (0..512).step_by(32).map(|row| {
+        let scores = views::blended_row(&seen[0], row, Unpad::Squeeze);
+        let pixels = scores.chunks_exact(150).step_by(32);
+        pixels.map(<[f32]>::to_vec).collect::<Vec<_>>()
+    });
+    let rows: Vec<Vec<Vec<f32>>> = rows.collect();
+    let found: Vec<f64> = (0..150)
+        .flat_map(|class| {
+            rows.iter()
+                .flatten()
+                .map(move |pixel| f64::from(pixel[class]))
+        })
+        .collect();
+    let off = max_abs(&found, &golden.numbers("seg.ade20k.linear.S.slide.logits"));
+    println!("seg.ade20k.linear.S.slide: logits {off:.1e}");
+    assert!(off < GATE, "logits: {off:e}");
     compare(&golden, "seg.ade20k.linear.S.slide", &map, 1);
     winners(&golden, "seg.ade20k.linear.S.slide", &map, 5);
     let (map, _) = labels(&small, &ade, Protocol::Whole, (200, 150));
