@@ -73,6 +73,15 @@ pub struct Ready {
     pub watch: Stopwatch,
 }
 
+/// A photo as it was decoded.
+#[derive(Debug)]
+pub struct Decoded {
+    /// The photo, upright.
+    pub photo: RgbImage,
+    /// Where the time went.
+    pub watch: Stopwatch,
+}
+
 /// A photo of a batch, and which of the sources it is.
 struct Waiting {
     index: usize,
@@ -80,7 +89,7 @@ struct Waiting {
 }
 
 /// Photos as they become ready, with their indices.
-type Arrivals = Receiver<(usize, Result<Ready>)>;
+type Arrivals<T> = Receiver<(usize, Result<T>)>;
 
 impl Pipeline<'_> {
     /// Runs all `sources` and calls `before` with the index and layout of each before the backbone sees it, and `each`
@@ -96,7 +105,8 @@ impl Pipeline<'_> {
     ) -> Result<()> {
         let layout = |photo| self.preprocessor.geometry(photo);
         // One batch is decoded while another is computed.
-        self.ahead(sources, self.batch_size, layout, |receiver| {
+        let prepare = |source: &Source| self.prepare_one(source, layout);
+        ahead(sources, self.batch_size, prepare, |receiver| {
             self.compute_all(receiver, &before, &mut each)
         })
     }
@@ -112,37 +122,44 @@ impl Pipeline<'_> {
         layout: impl Fn((u32, u32)) -> Geometry + Sync,
         mut each: impl FnMut(usize, Result<Ready>) -> Result<()>,
     ) -> Result<()> {
-        self.ahead(sources, 1, layout, |receiver| {
+        let prepare = |source: &Source| self.prepare_one(source, &layout);
+        ahead(sources, 1, prepare, |receiver| {
             receiver
                 .iter()
                 .try_for_each(|(index, arrived)| each(index, arrived))
         })
     }
 
-    /// Prepares `sources` on a thread of its own, up to `room` ahead of `take`, which receives them. If `take` ends
-    /// early, the receiver is dropped, and the thread stops at its next photo.
-    fn ahead(
+    /// Decodes all `sources` and calls `each` with every one's index and result, in their order, for it to cut and resize
+    /// them as it likes.
+    ///
+    /// # Errors
+    /// Only what `each` returns, which ends the run.
+    pub fn decode(
         &self,
         sources: &[&Source],
-        room: usize,
-        layout: impl Fn((u32, u32)) -> Geometry + Sync,
-        take: impl FnOnce(Arrivals) -> Result<()>,
+        mut each: impl FnMut(usize, Result<Decoded>) -> Result<()>,
     ) -> Result<()> {
-        let layout = &layout;
-        thread::scope(|scope| {
-            let (sender, receiver) = sync_channel(room);
-            scope.spawn(move || {
-                for (index, source) in sources.iter().enumerate() {
-                    if sender
-                        .send((index, self.prepare_one(source, layout)))
-                        .is_err()
-                    {
-                        return;
-                    }
-                }
-            });
-            take(receiver)
-        })
+        ahead(
+            sources,
+            1,
+            |source| self.decode_one(source),
+            |receiver| {
+                receiver
+                    .iter()
+                    .try_for_each(|(index, arrived)| each(index, arrived))
+            },
+        )
+    }
+
+    fn decode_one(&self, source: &Source) -> Result<Decoded> {
+        let mut watch = Stopwatch::default();
+        let mut photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
+        if let Some(cut) = self.cut {
+            let (x, y, width, height) = cut(photo.dimensions());
+            photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
+        }
+        Ok(Decoded { photo, watch })
     }
 
     fn prepare_one(
@@ -150,12 +167,7 @@ impl Pipeline<'_> {
         source: &Source,
         layout: impl Fn((u32, u32)) -> Geometry,
     ) -> Result<Ready> {
-        let mut watch = Stopwatch::default();
-        let mut photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
-        if let Some(cut) = self.cut {
-            let (x, y, width, height) = cut(photo.dimensions());
-            photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
-        }
+        let Decoded { photo, mut watch } = self.decode_one(source)?;
         let prepared = watch.time("preprocess", || {
             self.preprocessor
                 .lay_out(&photo, layout(photo.dimensions()))
@@ -169,7 +181,7 @@ impl Pipeline<'_> {
 
     fn compute_all(
         &self,
-        receiver: Arrivals,
+        receiver: Arrivals<Ready>,
         before: &impl Fn(usize, &Geometry),
         each: &mut impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
@@ -262,6 +274,28 @@ impl Pipeline<'_> {
             Err(error) => each(batch[0].index, Err(error)),
         }
     }
+}
+
+/// Runs `prepare` over `sources` on a thread of its own, up to `room` ahead of `take`, which receives what comes of it.
+/// If `take` ends early, the receiver is dropped, and the thread stops at its next photo.
+fn ahead<T: Send>(
+    sources: &[&Source],
+    room: usize,
+    prepare: impl Fn(&Source) -> Result<T> + Sync,
+    take: impl FnOnce(Arrivals<T>) -> Result<()>,
+) -> Result<()> {
+    let prepare = &prepare;
+    thread::scope(|scope| {
+        let (sender, receiver) = sync_channel(room);
+        scope.spawn(move || {
+            for (index, source) in sources.iter().enumerate() {
+                if sender.send((index, prepare(source))).is_err() {
+                    return;
+                }
+            }
+        });
+        take(receiver)
+    })
 }
 
 /// One photo's row of a batch.

@@ -7,7 +7,7 @@ use crate::backbone::{Backbone, LayerRequest};
 use crate::error::Result;
 use crate::head::Head;
 use crate::pipeline::{Pipeline, Views};
-use crate::preprocess::{Padding, Preprocessor, Resample, SizeRule, Unpad};
+use crate::preprocess::{Prepared, Preprocessor};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -75,25 +75,14 @@ pub fn pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn preprocessor(backbone: &Backbone) -> Preprocessor {
-    Preprocessor {
-        size: SizeRule::Native,
-        resample: Resample::Bicubic,
-        patch_size: backbone.config().patch_size,
-        padding: Padding::Center,
-        unpad: Unpad::Squeeze,
-        most_patches: None,
-        center_crop: None,
-    }
-}
-
 /// The numbers of [`What::Tokens`].
 ///
 /// # Errors
 /// If the device fails.
 pub fn tokens(backbone: &Backbone) -> Result<[f32; 9]> {
-    let photo = preprocessor(backbone).prepare(&pattern(98, 70))?;
-    let pixels = crate::preprocess::Prepared::stack(&[&photo])?;
+    let preprocessor = Preprocessor::published(backbone.config().patch_size);
+    let photo = preprocessor.prepare(&pattern(98, 70))?;
+    let pixels = Prepared::stack(&[&photo])?;
     let request = LayerRequest {
         block: backbone.config().depth - 1,
         norm: true,
@@ -119,7 +108,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
     let requests = head.meta.requests();
     let pipeline = Pipeline {
         backbone,
-        preprocessor: preprocessor(backbone),
+        preprocessor: Preprocessor::published(backbone.config().patch_size),
         requests: &requests,
         limits: crate::inputs::DecodeLimits::default(),
         batch_size: 1,

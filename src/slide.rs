@@ -94,11 +94,16 @@ impl Slide {
     /// Where windows of `window` cells begin on an axis of `cells`.
     fn starts(&self, cells: usize, window: usize) -> Vec<usize> {
         let stride = ((self.stride * window as f64).round() as usize).clamp(1, window);
-        let last = cells - window;
-        (0..=last.div_ceil(stride))
-            .map(|i| (i * stride).min(last))
-            .collect()
+        starts(cells, window, stride)
     }
+}
+
+/// Where windows of `window` begin every `stride` on an axis of `length`; the last is pulled back to end with it.
+pub(crate) fn starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
+    let last = length.saturating_sub(window);
+    (0..=last.div_ceil(stride))
+        .map(|i| (i * stride).min(last))
+        .collect()
 }
 
 impl Window {

@@ -106,8 +106,7 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        let on_cpu = matches!(device, Device::Cpu) && dtype == DType::F32;
-        Self::build(config, &InMemory::from(checkpoint), device, dtype, on_cpu)
+        Self::from_source(config, &InMemory::from(checkpoint), device, dtype)
     }
 
     /// As [`Backbone::new`], from wherever the tensors are.

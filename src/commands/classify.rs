@@ -2,18 +2,17 @@
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::head::{Head, Task};
+use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
 use dino::pipeline::{Extracted, Pipeline, Views};
-use dino::preprocess::{Preprocessor, Resample};
 use dino::weights::Store;
 use dino::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::cli::ClassifyArgs;
-use crate::commands::model::{self, Model};
-use crate::commands::score::{padding, trained_size};
+use crate::commands::model;
+use crate::commands::score::as_trained;
 
 /// Runs the command.
 pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
@@ -28,7 +27,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let model = model::load_for(&args.run, &head, console)?;
     let pipeline = Pipeline {
         backbone: &model.backbone,
-        preprocessor: preprocessor(&head, &model)?,
+        preprocessor: as_trained(&head, &model)?,
         requests: &head.meta.requests(),
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
@@ -89,19 +88,6 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     )?;
     report.finish(console);
     Ok(report.exit_code())
-}
-
-/// How photos are prepared for a head of whole photos.
-fn preprocessor(head: &Head, model: &Model) -> Result<Preprocessor> {
-    Ok(Preprocessor {
-        size: trained_size(head)?,
-        resample: Resample::Bicubic,
-        patch_size: model.backbone.config().patch_size,
-        padding: padding(head)?,
-        unpad: head.meta.unpad,
-        most_patches: None,
-        center_crop: head.meta.input.crop,
-    })
 }
 
 /// The `n` best classes with their probabilities, the best first.

@@ -17,8 +17,7 @@ use image::RgbImage;
 use crate::cli::PredictArgs;
 use crate::commands::model;
 use crate::commands::score::{
-    Found, Scored, at_once, by_protocol, by_windows, preprocessor, protocol_of, views_of,
-    windows_of,
+    Found, Scored, Scorer, Way, preprocessor, protocol_of, views_of, windows_of,
 };
 
 /// One photo's scores on the way to its picture.
@@ -164,7 +163,7 @@ fn predict(
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
     let progress = console.progress(jobs.len() as u64, "images");
-    let mut take = |index: usize, scored: Result<Scored>| {
+    let take = |index: usize, scored: Result<Scored>| {
         let job: &Job = jobs[index];
         let result = scored.and_then(|scored| {
             drawer.draw(Prediction {
@@ -183,32 +182,14 @@ fn predict(
         Ok(())
     };
     let name = |index: usize| jobs[index].source.name();
-    match (protocol, slide) {
-        (Some(protocol), _) if protocol.task() == "segment" => {
-            let layout = |photo| pipeline.preprocessor.geometry(photo);
-            pipeline.prepare(&sources, layout, |index, result| {
-                let scored = result.and_then(|ready| {
-                    by_protocol(protocol, head, &pipeline, &name(index), ready, console)
-                });
-                take(index, scored)
-            })
-        }
-        (_, None) => {
-            let plan = |index: usize, geometry: &Geometry| {
-                model.explain(console, &name(index), geometry, requests.len());
-            };
-            pipeline.run(&sources, plan, |index, result| {
-                take(index, result.and_then(|extracted| at_once(head, extracted)))
-            })
-        }
-        (_, Some(slide)) => {
-            let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
-            pipeline.prepare(&sources, layout, |index, result| {
-                let scored = result.and_then(|ready| {
-                    by_windows(&slide, head, &pipeline, &name(index), ready, console)
-                });
-                take(index, scored)
-            })
-        }
-    }
+    let plan = |index: usize, geometry: &Geometry| {
+        model.explain(console, &name(index), geometry, requests.len());
+    };
+    let scorer = Scorer {
+        head,
+        pipeline: &pipeline,
+        way: Way::new(protocol, slide),
+        console,
+    };
+    scorer.run(&sources, name, plan, take)
 }

@@ -1,11 +1,12 @@
 //! How a head scores a photo: at once, in the windows of `--slide`, or as its publishers do, and at which size.
 
 use dino::backbone::Features;
-use dino::console::Console;
+use dino::console::{Console, Progress};
 use dino::head::{Head, Network, Protocol, Scores};
-use dino::pipeline::{Extracted, Pipeline, Ready, Views};
+use dino::inputs::Source;
+use dino::pipeline::{Decoded, Extracted, Pipeline, Ready, Views};
 use dino::postprocess::{LabelMap, views};
-use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule};
+use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule};
 use dino::protocol;
 use dino::slide::{Both, MOST_PATCHES, Slide};
 use dino::stopwatch::Stopwatch;
@@ -44,107 +45,167 @@ pub enum Found {
     Labels(LabelMap),
 }
 
-/// The scores of a photo that the backbone saw as a whole.
-pub fn at_once(head: &Head, extracted: Extracted) -> Result<Scored> {
-    let Extracted {
-        photo,
-        geometry,
-        features,
-        mirrored,
-        mut watch,
-    } = extracted;
-    let (scores, mirrored) = watch.time("head", || both(head, &features, mirrored.as_ref()))?;
-    Ok(Scored {
-        photo,
-        geometry,
-        found: Found::Scores { scores, mirrored },
-        watch,
-    })
+/// How the backbone sees a photo.
+pub enum Way {
+    /// As a whole.
+    AtOnce,
+    /// In the windows of `--slide`.
+    Windows(Slide),
+    /// As a published protocol for segmentation has it.
+    Protocol(Protocol),
 }
 
-/// The scores of a photo through windows.
-pub fn by_windows(
-    slide: &Slide,
-    head: &Head,
-    pipeline: &Pipeline<'_>,
-    name: &str,
-    ready: Ready,
-    console: &Console,
-) -> Result<Scored> {
-    let Ready {
-        photo,
-        prepared,
-        mut watch,
-    } = ready;
-    let geometry = prepared.geometry;
-    let windows = slide.windows(geometry.grid(), geometry.patch_size);
-    if geometry.reduced {
-        let (width, height) = geometry.resized;
-        console.note(format_args!(
-            "{name}: so large a photo is seen at {width}x{height}, {MOST_PATCHES} patches"
-        ));
+impl Way {
+    /// Through a `protocol` with windows of its own, else those of `--slide`, else at once.
+    pub fn new(protocol: Option<Protocol>, slide: Option<Slide>) -> Self {
+        match (protocol, slide) {
+            (Some(protocol), _) if protocol.task() == "segment" => Way::Protocol(protocol),
+            (_, Some(slide)) => Way::Windows(slide),
+            (_, None) => Way::AtOnce,
+        }
     }
-    console.detail(format_args!("{name}: {} windows", windows.len()));
-    let progress = console.progress(windows.len() as u64, "windows");
-    let (scores, mirrored) = slide.scores(&prepared, &windows, pipeline.batch_size, |batch| {
+}
+
+/// A head over photos, in one way.
+pub struct Scorer<'a> {
+    /// The head, where the backbone is.
+    pub head: &'a Head,
+    /// Its backbone, and how photos are prepared for it.
+    pub pipeline: &'a Pipeline<'a>,
+    /// How photos are seen.
+    pub way: Way,
+    /// Where words go.
+    pub console: &'a Console,
+}
+
+impl Scorer<'_> {
+    /// Scores all `sources`, which are called `name`, and calls `take` with every one's index and result, in their order,
+    /// and `before` with the layout of each that is seen as a whole.
+    ///
+    /// # Errors
+    /// Only what `take` returns, which ends the run.
+    pub fn run(
+        &self,
+        sources: &[&Source],
+        name: impl Fn(usize) -> String,
+        before: impl Fn(usize, &Geometry),
+        mut take: impl FnMut(usize, Result<Scored>) -> Result<()>,
+    ) -> Result<()> {
+        let pipeline = self.pipeline;
+        match &self.way {
+            Way::AtOnce => pipeline.run(sources, before, |index, result| {
+                take(index, result.and_then(|extracted| self.at_once(extracted)))
+            }),
+            Way::Windows(slide) => {
+                let layout = |photo| slide.layout(photo, &pipeline.preprocessor);
+                pipeline.prepare(sources, layout, |index, result| {
+                    let scored =
+                        result.and_then(|ready| self.by_windows(slide, &name(index), ready));
+                    take(index, scored)
+                })
+            }
+            Way::Protocol(protocol) => pipeline.decode(sources, |index, result| {
+                let scored =
+                    result.and_then(|decoded| self.by_protocol(*protocol, &name(index), decoded));
+                take(index, scored)
+            }),
+        }
+    }
+
+    /// The scores of a photo that the backbone saw as a whole.
+    fn at_once(&self, extracted: Extracted) -> Result<Scored> {
+        let Extracted {
+            photo,
+            geometry,
+            features,
+            mirrored,
+            mut watch,
+        } = extracted;
+        let (scores, mirrored) =
+            watch.time("head", || both(self.head, &features, mirrored.as_ref()))?;
+        Ok(Scored {
+            photo,
+            geometry,
+            found: Found::Scores { scores, mirrored },
+            watch,
+        })
+    }
+
+    /// The scores of a photo through windows.
+    fn by_windows(&self, slide: &Slide, name: &str, ready: Ready) -> Result<Scored> {
+        let Ready {
+            photo,
+            prepared,
+            mut watch,
+        } = ready;
+        let geometry = prepared.geometry;
+        let windows = slide.windows(geometry.grid(), geometry.patch_size);
+        if geometry.reduced {
+            let (width, height) = geometry.resized;
+            self.console.note(format_args!(
+                "{name}: so large a photo is seen at {width}x{height}, {MOST_PATCHES} patches"
+            ));
+        }
+        self.console
+            .detail(format_args!("{name}: {} windows", windows.len()));
+        let progress = self.console.progress(windows.len() as u64, "windows");
+        let (scores, mirrored) =
+            slide.scores(&prepared, &windows, self.pipeline.batch_size, |batch| {
+                self.batch(batch, &mut watch, &progress)
+            })?;
+        Ok(Scored {
+            photo,
+            geometry,
+            found: Found::Scores { scores, mirrored },
+            watch,
+        })
+    }
+
+    /// The labels of a photo under a published protocol for segmentation.
+    fn by_protocol(&self, protocol: Protocol, name: &str, decoded: Decoded) -> Result<Scored> {
+        let Decoded { photo, mut watch } = decoded;
+        let looks = protocol::views(protocol, photo.dimensions())?;
+        let windows: usize = looks.iter().map(|view| view.windows.len()).sum();
+        self.console.detail(format_args!(
+            "{name}: {} views, {windows} windows",
+            looks.len()
+        ));
+        let progress = self.console.progress(windows as u64, "windows");
+        let Preprocessor {
+            patch_size, unpad, ..
+        } = self.pipeline.preprocessor;
+        let batch_size = self.pipeline.batch_size;
+        let seen = protocol::run(&photo, looks, patch_size, batch_size, |batch| {
+            let scores = self.batch(batch, &mut watch, &progress)?;
+            Ok(scores.into_iter().map(|(own, _)| own).collect())
+        })?;
+        let (width, height) = photo.dimensions();
+        let size = (width as usize, height as usize);
+        let map = watch.time("label", || views::label(&seen, size, unpad));
+        Ok(Scored {
+            geometry: self.pipeline.preprocessor.geometry(photo.dimensions()),
+            photo,
+            found: Found::Labels(map),
+            watch,
+        })
+    }
+
+    /// The scores of windows that go through the backbone together.
+    fn batch(
+        &self,
+        windows: &[Prepared],
+        watch: &mut Stopwatch,
+        progress: &Progress,
+    ) -> Result<Vec<Both>> {
         interrupt::check()?;
-        let photos: Vec<_> = batch.iter().collect();
-        let features = watch.time("backbone", || pipeline.forward(&photos))?;
-        progress.inc(batch.len() as u64);
+        let photos: Vec<_> = windows.iter().collect();
+        let features = watch.time("backbone", || self.pipeline.forward(&photos))?;
+        progress.inc(windows.len() as u64);
         let scores = features
             .iter()
-            .map(|(own, mirrored)| both(head, own, mirrored.as_ref()));
+            .map(|(own, mirrored)| both(self.head, own, mirrored.as_ref()));
         watch.time("head", || scores.collect())
-    })?;
-    Ok(Scored {
-        photo,
-        geometry,
-        found: Found::Scores { scores, mirrored },
-        watch,
-    })
-}
-
-/// The labels of a photo under a published protocol for segmentation.
-pub fn by_protocol(
-    protocol: Protocol,
-    head: &Head,
-    pipeline: &Pipeline<'_>,
-    name: &str,
-    ready: Ready,
-    console: &Console,
-) -> Result<Scored> {
-    let Ready {
-        photo,
-        prepared,
-        mut watch,
-    } = ready;
-    let looks = protocol::views(protocol, photo.dimensions())?;
-    let windows: usize = looks.iter().map(|view| view.windows.len()).sum();
-    console.detail(format_args!(
-        "{name}: {} views, {windows} windows",
-        looks.len()
-    ));
-    let progress = console.progress(windows as u64, "windows");
-    let patch_size = pipeline.backbone.config().patch_size;
-    let seen = protocol::run(&photo, looks, patch_size, pipeline.batch_size, |batch| {
-        interrupt::check()?;
-        let photos: Vec<_> = batch.iter().collect();
-        let features = watch.time("backbone", || pipeline.forward(&photos))?;
-        progress.inc(batch.len() as u64);
-        let scores = features.iter().map(|(own, _)| head.scores(own));
-        watch.time("head", || scores.collect())
-    })?;
-    let (width, height) = photo.dimensions();
-    let size = (width as usize, height as usize);
-    let map = watch.time("label", || {
-        views::label(&seen, size, pipeline.preprocessor.unpad)
-    });
-    Ok(Scored {
-        photo,
-        geometry: prepared.geometry,
-        found: Found::Labels(map),
-        watch,
-    })
+    }
 }
 
 /// Scores of the features of a photo or a window, and of its mirror image.
@@ -242,30 +303,41 @@ pub fn preprocessor(
     head: &Head,
     model: &Model,
 ) -> Result<Preprocessor> {
+    let trained = as_trained(head, model)?;
     let usual = match (args.protocol, protocol) {
         (Some(_), Some(Protocol::Plain | Protocol::Flip)) => SizeRule::Native,
-        _ => trained_size(head)?,
+        _ => trained.size,
     };
     Ok(Preprocessor {
         size: args.size.unwrap_or(usual),
+        unpad: args.unpad.map_or(trained.unpad, Into::into),
+        // A photo of a phone at its own size would take minutes and gigabytes, and be far from what the head knows.
+        most_patches: (args.size.is_none() && usual == SizeRule::Native).then_some(MOST_NATIVE),
+        ..trained
+    })
+}
+
+/// How photos are prepared for a head if nothing else is asked for.
+pub fn as_trained(head: &Head, model: &Model) -> Result<Preprocessor> {
+    Ok(Preprocessor {
+        size: trained_size(head)?,
         resample: Resample::Bicubic,
         patch_size: model.backbone.config().patch_size,
         padding: padding(head)?,
-        unpad: args.unpad.map_or(head.meta.unpad, Into::into),
-        // A photo of a phone at its own size would take minutes and gigabytes, and be far from what the head knows.
-        most_patches: (args.size.is_none() && usual == SizeRule::Native).then_some(MOST_NATIVE),
+        unpad: head.meta.unpad,
+        most_patches: None,
         center_crop: head.meta.input.crop,
     })
 }
 
 /// The size that a head was trained for.
-pub fn trained_size(head: &Head) -> Result<SizeRule> {
+fn trained_size(head: &Head) -> Result<SizeRule> {
     let size = head.meta.input.size.parse();
     size.map_err(|why: String| contradiction(head, &why))
 }
 
 /// How a head's photos are brought to whole patches.
-pub fn padding(head: &Head) -> Result<Padding> {
+fn padding(head: &Head) -> Result<Padding> {
     let padding = head.meta.input.padding.parse();
     padding.map_err(|why: String| contradiction(head, &why))
 }

@@ -104,14 +104,7 @@ pub(super) fn list(path: &Path) -> Result<DataSet> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    fn touch(root: &Path, names: &[&str]) {
-        for name in names {
-            let path = root.join(name);
-            fs::create_dir_all(path.parent().unwrap()).unwrap();
-            fs::write(path, "").unwrap();
-        }
-    }
+    use crate::data::set::tests::touch;
 
     #[test]
     fn ade_and_voc_are_found_by_their_folders() {

@@ -278,10 +278,11 @@ fn name_of(path: &Path) -> String {
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn touch(root: &Path, names: &[&str]) {
+    /// Makes files with their folders.
+    pub fn touch(root: &Path, names: &[&str]) {
         for name in names {
             let path = root.join(name);
             fs::create_dir_all(path.parent().unwrap()).unwrap();

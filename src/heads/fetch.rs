@@ -89,22 +89,20 @@ pub fn pull_backbone(
         return Ok(false);
     }
     let variant = weights::known(name)?;
-    let slot = store.lock(name, events)?;
-    let (remote, partial) = (official::backbone_path(name), slot.partial());
-    if !host.download_file(&remote, &partial, events)? {
-        return Err(Error::Download(format!(
-            "{}/{remote}: there is no such file (404); `dino models pull {name}` fetches the backbone from elsewhere",
-            host.endpoint
-        )));
-    }
-    let imported = checkpoints::read(&partial, &remote);
-    let from = Provenance {
-        source: format!("{}/{remote}", host.endpoint),
-        license: variant.license.to_owned(),
-    };
-    let installed = imported.and_then(|it| slot.install(&it.checkpoint, variant, from));
-    let _ = fs::remove_file(&partial);
-    installed.map(|_| true)
+    let installed = weights::pull_with(store, variant, events, |slot, events| {
+        let (remote, partial) = (official::backbone_path(name), slot.partial());
+        let source = format!("{}/{remote}", host.endpoint);
+        if !host.download_file(&remote, &partial, events)? {
+            return Err(Error::Download(format!(
+                "{source}: there is no such file (404); `dino models pull {name}` fetches the backbone from elsewhere"
+            )));
+        }
+        let imported = checkpoints::read(&partial, &remote);
+        // Whole as it came: there is nothing to go on with, whatever it is.
+        let _ = fs::remove_file(&partial);
+        Ok((imported?.checkpoint, source))
+    })?;
+    Ok(!installed.already)
 }
 
 /// Installs the published head in `path`: as `name`, or as what its tensors and the file's name tell. A file with the

@@ -50,7 +50,7 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
                 let mut first = 0;
                 for taps in x_taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high)) {
                     let (left, right) = (&line[taps[0].low * k..], &line[taps[0].high * k..]);
-                    candidates_between(&left[..k], &right[..k], allowed, candidates);
+                    candidates_between(&left[..k], &right[..k], allowed, REACH, candidates);
                     let span = first..first + taps.len();
                     let out = (&mut ids[span.clone()], &mut confidence[span.clone()]);
                     best_between(candidates, &weights[span], out);
@@ -68,8 +68,9 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
 
 /// A class that may win between two patches, with its score at one and its way to the other.
 #[derive(Debug, Clone, Copy)]
-struct Candidate {
-    id: u16,
+pub(super) struct Candidate {
+    /// The class.
+    pub id: u16,
     start: f32,
     slope: f32,
 }
@@ -77,11 +78,13 @@ struct Candidate {
 /// Classes whose scores lie lower than the best by this much count for nothing: `e^-12` is six millionths.
 const REACH: f32 = 12.0;
 
-/// Puts the allowed classes that count anywhere between `left` and `right` into `candidates`, in their order.
-fn candidates_between(
+/// Puts the allowed classes that count anywhere between `left` and `right` into `candidates`, in their order: those that
+/// come within `reach` of the best.
+pub(super) fn candidates_between(
     left: &[f32],
     right: &[f32],
     allowed: &[bool],
+    reach: f32,
     candidates: &mut Vec<Candidate>,
 ) {
     let both = || {
@@ -95,7 +98,7 @@ fn candidates_between(
     candidates.clear();
     candidates.extend(
         both()
-            .filter(|(_, (left, right))| left.max(**right) >= floor - REACH)
+            .filter(|(_, (left, right))| left.max(**right) >= floor - reach)
             .map(|(id, (left, right))| Candidate {
                 id: id as u16,
                 start: *left,
@@ -105,7 +108,9 @@ fn candidates_between(
 }
 
 impl Candidate {
-    fn at(&self, weight: f32) -> f32 {
+    /// The score at `weight` of the way.
+    #[inline]
+    pub fn at(&self, weight: f32) -> f32 {
         self.start + self.slope * weight
     }
 }

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use crate::head::Scores;
 use crate::postprocess::LabelMap;
 use crate::postprocess::sample::{Axis, Taps, mix_rows};
-use crate::postprocess::segment::exp;
+use crate::postprocess::segment::{Candidate, candidates_between, exp};
 use crate::preprocess::{Geometry, SizeRule, Unpad};
 use crate::protocol::{PixelWindow, Seen};
 
@@ -76,7 +76,7 @@ struct Lines {
     rows: [(usize, Vec<f32>); 2],
     mixed: Vec<f32>,
     patches: Vec<f32>,
-    candidates: Candidates,
+    candidates: Vec<Candidate>,
     pixel: Vec<f32>,
 }
 
@@ -87,7 +87,7 @@ impl Lines {
             rows: [(usize::MAX, line()), (usize::MAX, line())],
             mixed: line(),
             patches: Vec::new(),
-            candidates: Candidates::default(),
+            candidates: Vec::new(),
             pixel: Vec::new(),
         }
     }
@@ -99,14 +99,6 @@ struct Run {
     high: usize,
     /// Per column, the weight of `high`.
     weights: Vec<f32>,
-}
-
-/// The classes that count between two pixels: their scores at one, and their ways to the other.
-#[derive(Default)]
-struct Candidates {
-    classes: Vec<usize>,
-    starts: Vec<f32>,
-    slopes: Vec<f32>,
 }
 
 /// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
@@ -172,7 +164,7 @@ impl<'a> View<'a> {
                 &lines.mixed[run.low * k..][..k],
                 &lines.mixed[run.high * k..][..k],
             );
-            candidates(low, high, &mut lines.candidates);
+            candidates_between(low, high, &[], REACH, &mut lines.candidates);
             for (&weight, sums) in run.weights.iter().zip(&mut sums) {
                 add_softmax(&lines.candidates, weight, &mut lines.pixel, sums);
             }
@@ -241,38 +233,15 @@ fn runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
         .collect()
 }
 
-/// Puts the classes that count anywhere between the scores `low` and `high` into `found`: few of many.
-fn candidates(low: &[f32], high: &[f32], found: &mut Candidates) {
-    let pairs = low.iter().zip(high);
-    // Somebody's score is nowhere lower than this.
-    let floor = pairs
-        .clone()
-        .map(|(low, high)| low.min(*high))
-        .fold(f32::NEG_INFINITY, f32::max);
-    found.classes.clear();
-    found.starts.clear();
-    found.slopes.clear();
-    for (class, (low, high)) in pairs.enumerate() {
-        if low.max(*high) >= floor - REACH {
-            found.classes.push(class);
-            found.starts.push(*low);
-            found.slopes.push(high - low);
-        }
-    }
-}
-
 /// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.
-fn add_softmax(found: &Candidates, weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
-    scores.resize(found.classes.len(), 0.0);
+fn add_softmax(found: &[Candidate], weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
+    scores.clear();
+    scores.extend(found.iter().map(|candidate| candidate.at(weight)));
     // Sums side by side, so that the compiler can take many classes at once.
     const LANES: usize = 16;
     let mut tops = [f32::NEG_INFINITY; LANES];
-    let ways = found.starts.chunks(LANES).zip(found.slopes.chunks(LANES));
-    for (scores, (starts, slopes)) in scores.chunks_mut(LANES).zip(ways) {
-        for (((score, top), start), slope) in
-            scores.iter_mut().zip(&mut tops).zip(starts).zip(slopes)
-        {
-            *score = start + slope * weight;
+    for scores in scores.chunks(LANES) {
+        for (top, score) in tops.iter_mut().zip(scores) {
             *top = top.max(*score);
         }
     }
@@ -290,8 +259,8 @@ fn add_softmax(found: &Candidates, weight: f32, scores: &mut Vec<f32>, sums: &mu
             *sum += *score * share;
         }
     } else {
-        for (&class, score) in found.classes.iter().zip(scores) {
-            sums[class] += *score * share;
+        for (candidate, score) in found.iter().zip(scores) {
+            sums[usize::from(candidate.id)] += *score * share;
         }
     }
 }

@@ -46,6 +46,20 @@ pub struct Prepared {
 }
 
 impl Preprocessor {
+    /// As the published scripts take a picture that has its size already: padded all around, and squeezed on the way
+    /// back.
+    pub fn published(patch_size: usize) -> Self {
+        Self {
+            size: SizeRule::Native,
+            resample: Resample::Bicubic,
+            patch_size,
+            padding: Padding::Center,
+            unpad: Unpad::Squeeze,
+            most_patches: None,
+            center_crop: None,
+        }
+    }
+
     /// Resizes, normalises and pads one photo.
     pub fn prepare(&self, photo: &RgbImage) -> Result<Prepared> {
         self.lay_out(photo, self.geometry(photo.dimensions()))

@@ -11,7 +11,8 @@ use image::imageops::flip_horizontal;
 
 use crate::error::{Error, Result};
 use crate::head::{Protocol, Scores};
-use crate::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad, resize};
+use crate::preprocess::{Prepared, Preprocessor, Resample, resize};
+use crate::slide::starts;
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -127,25 +128,18 @@ const LONGEST: f64 = 32768.0;
 
 fn windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<PixelWindow> {
     let (side, stride) = rule.unwrap_or((width.max(height), 1));
-    let lefts = starts(width, side, stride);
+    let starts = |length: u32| starts(length as usize, side as usize, stride as usize);
+    let lefts = starts(width);
     let mut all = Vec::new();
-    for top in starts(height, side, stride) {
+    for top in starts(height) {
         all.extend(lefts.iter().map(|&left| PixelWindow {
-            left,
-            top,
+            left: left as u32,
+            top: top as u32,
             width: side.min(width),
             height: side.min(height),
         }));
     }
     all
-}
-
-/// Where windows of `side` begin on an axis of `length`.
-fn starts(length: u32, side: u32, stride: u32) -> Vec<u32> {
-    let last = length.saturating_sub(side);
-    (0..=last.div_ceil(stride))
-        .map(|i| (i * stride).min(last))
-        .collect()
 }
 
 /// Scores of all windows of `views` of `photo`. `scores` gets the pixels of up to `batch` windows of one size, for
@@ -160,15 +154,7 @@ pub fn run(
     batch: usize,
     mut scores: impl FnMut(&[Prepared]) -> Result<Vec<Scores>>,
 ) -> Result<Vec<Seen>> {
-    let preprocessor = Preprocessor {
-        size: SizeRule::Native,
-        resample: Resample::Bilinear,
-        patch_size,
-        padding: Padding::Center,
-        unpad: Unpad::Squeeze,
-        most_patches: None,
-        center_crop: None,
-    };
+    let preprocessor = Preprocessor::published(patch_size);
     let mut all = Vec::with_capacity(views.len());
     let mut last: Option<RgbImage> = None;
     for view in views {

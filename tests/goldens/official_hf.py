@@ -91,6 +91,17 @@ def weights_of_both() -> tuple[dict, dict, dict]:
     return published, original, {name: list(value.shape) for name, value in published.items()}
 
 
+def loaded(kind, config, published: dict):
+    """A model of transformers that reads `published` from a file, as it would a downloaded one."""
+    with tempfile.TemporaryDirectory() as folder:
+        config.architectures = [kind.__name__]
+        config.save_pretrained(folder)
+        save_file(published, pathlib.Path(folder) / "model.safetensors", metadata={"format": "pt"})
+        hf, info = kind.from_pretrained(folder, dtype=torch.float64, output_loading_info=True)
+    assert not any(info.values()), info  # no name missing, none unknown
+    return hf.eval()
+
+
 def model(published: dict):
     backbone = transformers.Dinov2Config(
         hidden_size=DIM,
@@ -108,15 +119,7 @@ def model(published: dict):
         use_bias_in_fusion_residual=False,
         add_projection=True,
     )
-    with tempfile.TemporaryDirectory() as folder:
-        config.architectures = ["DPTForDepthEstimation"]
-        config.save_pretrained(folder)
-        save_file(published, pathlib.Path(folder) / "model.safetensors", metadata={"format": "pt"})
-        hf, info = transformers.DPTForDepthEstimation.from_pretrained(
-            folder, dtype=torch.float64, output_loading_info=True
-        )
-    assert not any(info.values()), info  # no name missing, none unknown
-    return hf.eval()
+    return loaded(transformers.DPTForDepthEstimation, config, published)
 
 
 def goldens():
@@ -162,17 +165,10 @@ def check_classifier():
                 state[f"dinov2.encoder.layer.{block}.attention.attention.{part}.{kind}"] = rows.contiguous()
         else:
             state[published_name(key).replace("backbone.", "dinov2.", 1)] = value
-    with tempfile.TemporaryDirectory() as folder:
-        config.architectures = ["Dinov2ForImageClassification"]
-        config.save_pretrained(folder)
-        save_file(state, pathlib.Path(folder) / "model.safetensors", metadata={"format": "pt"})
-        hf, info = transformers.Dinov2ForImageClassification.from_pretrained(
-            folder, dtype=torch.float64, output_loading_info=True
-        )
-    assert not any(info.values()), info
+    hf = loaded(transformers.Dinov2ForImageClassification, config, state)
     x = heads.normalise(weights.photo(518, 518), torch.float64)
     with torch.no_grad():
-        theirs = hf.eval()(pixel_values=x).logits[0]
+        theirs = hf(pixel_values=x).logits[0]
     ours = heads.class_logits(heads.Backbone(w, vit.Rules(2, 14)), head, x, (3,), heads.Ways())
     print(f"classifier: official_heads.py - transformers: {(ours - theirs).abs().max():.1e}")
     assert (ours - theirs).abs().max() < 1e-9

@@ -18,7 +18,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
 use crate::commands::model;
-use crate::commands::score::{self, Scored};
+use crate::commands::score::{self, Scored, Scorer, Way};
 
 /// Runs one of the commands.
 pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
@@ -134,7 +134,7 @@ fn each(
         .collect();
     let progress = console.progress(pairs.len() as u64, "images");
     let sources: Vec<_> = sources.iter().collect();
-    let mut take = |index: usize, scored: Result<Scored>| {
+    let take = |index: usize, scored: Result<Scored>| {
         let pair = &pairs[index];
         let result = scored.and_then(|scored| judge(Judged { pair, scored }));
         progress.inc(1);
@@ -146,26 +146,12 @@ fn each(
         }
         Ok(())
     };
-    match protocol.filter(|protocol| protocol.task() == "segment") {
-        Some(protocol) => {
-            let layout = |photo| pipeline.preprocessor.geometry(photo);
-            pipeline.prepare(&sources, layout, |index, result| {
-                let name = pairs[index].photo.display().to_string();
-                let scored = result.and_then(|ready| {
-                    score::by_protocol(protocol, head, &pipeline, &name, ready, console)
-                });
-                take(index, scored)
-            })
-        }
-        None => pipeline.run(
-            &sources,
-            |_, _| (),
-            |index, result| {
-                take(
-                    index,
-                    result.and_then(|extracted| score::at_once(head, extracted)),
-                )
-            },
-        ),
-    }
+    let scorer = Scorer {
+        head,
+        pipeline: &pipeline,
+        way: Way::new(protocol, None),
+        console,
+    };
+    let name = |index: usize| pairs[index].photo.display().to_string();
+    scorer.run(&sources, name, |_, _| (), take)
 }

@@ -15,7 +15,7 @@ use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Preprocessor, Resample, Unpad};
 use dino::protocol;
 
-use super::seeded::{self, Tensors};
+use super::seeded::{self, Tensors, thirds};
 use crate::goldens::{Golden, max_abs};
 
 /// Metres, logits and probabilities.
@@ -121,13 +121,6 @@ fn depths(
         thirds(&map.depth, map.width),
         thirds(&raw, scores.grid.cols * scores.k),
     )
-}
-
-fn thirds(map: &[f32], width: usize) -> Vec<f64> {
-    let rows = map.chunks_exact(width).step_by(3);
-    rows.flat_map(|row| row.iter().step_by(3))
-        .map(|&v| f64::from(v))
-        .collect()
 }
 
 #[test]

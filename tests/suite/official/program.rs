@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use serde_json::Value;
 
-use super::seeded::{self, torch_file};
+use super::seeded::{self, thirds, torch_file};
 use crate::goldens::{Golden, max_abs};
 use crate::models::{dino, fixtures, out, run};
 use crate::program::Run;
@@ -72,12 +72,6 @@ fn npy(path: &Path) -> (Vec<f64>, Vec<u64>) {
     let shape = file.shape().to_vec();
     let values = file.into_vec::<f32>().unwrap();
     (values.into_iter().map(f64::from).collect(), shape)
-}
-
-fn thirds(map: &[f64], width: usize) -> Vec<f64> {
-    let rows = map.chunks_exact(width).step_by(3);
-    rows.flat_map(|row| row.iter().step_by(3).copied())
-        .collect()
 }
 
 #[test]

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 use dino::backbone::variants;
-use image::RgbImage;
+
+/// The photo of a size.
+pub use dino::selfcheck::pattern as photo;
 
 use crate::models::fixtures::zip_file;
 
@@ -150,12 +152,12 @@ pub fn dpt(dim: usize, channels: usize) -> Tensors {
     filled(shapes)
 }
 
-/// The photo of a size.
-pub fn photo(width: u32, height: u32) -> RgbImage {
-    RgbImage::from_fn(width, height, |x, y| {
-        let value = |c: u32| ((x * 7 + y * 3 + c * 85) ^ ((x / 16) * (y / 16) * 11)) as u8;
-        image::Rgb([value(0), value(1), value(2)])
-    })
+/// Every third number of every third row of a map.
+pub fn thirds<T: Copy + Into<f64>>(map: &[T], width: usize) -> Vec<f64> {
+    let rows = map.chunks_exact(width).step_by(3);
+    rows.flat_map(|row| row.iter().step_by(3))
+        .map(|&v| v.into())
+        .collect()
 }
 
 /// The path of a file that torch.save wrote, or of a part of one.
