@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::io::{self, Write};
 
-use png::{BitDepth, ColorType, Compression, EncodingError};
+use png::{BitDepth, ColorType, Compression, EncodingError, Filter};
 
 use crate::output::PROGRAM;
 
@@ -42,7 +42,11 @@ pub fn write_png(
     let mut encoder = png::Encoder::new(writer, width, height);
     encoder.set_compression(Compression::Fast);
     let (color, depth, bytes): (_, _, Cow<'_, [u8]>) = match pixels {
-        Pixels::Rgb8(rgb) => (ColorType::Rgb, BitDepth::Eight, rgb.into()),
+        Pixels::Rgb8(rgb) => {
+            // What trying all filters nearly always ends up with on our pictures, in a seventh less time.
+            encoder.set_filter(Filter::Paeth);
+            (ColorType::Rgb, BitDepth::Eight, rgb.into())
+        }
         Pixels::Gray8(gray) => (ColorType::Grayscale, BitDepth::Eight, gray.into()),
         Pixels::Gray16(gray) => {
             let bytes: Vec<u8> = gray.iter().flat_map(|value| value.to_be_bytes()).collect();

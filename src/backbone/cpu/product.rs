@@ -9,6 +9,9 @@ use super::simd::{Line, Simd, dispatch};
 /// Rows of a weight that lie side by side.
 const GROUP: usize = 8;
 
+/// Numbers of a row that are packed at a time.
+const PIECE: usize = 64;
+
 /// A layer's weight and bias, eight outputs side by side for each input, as the products read them.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Packed {
@@ -28,20 +31,14 @@ impl Packed {
         let chunks = packed.par_chunks_exact_mut(GROUP * inputs).enumerate();
         chunks.for_each(|(group, packed)| {
             let first = group * GROUP;
-            let row = |row: usize| weight.get((first + row) * inputs..(first + row + 1) * inputs);
-            // Rows beyond the last are zeros; none is the usual case.
-            let rows: [&[f32]; GROUP] = std::array::from_fn(|r| row(r).unwrap_or_default());
-            let scales: [f32; GROUP] = std::array::from_fn(|r| match first + r < outputs {
-                true => scale(first + r),
-                false => 0.0,
-            });
-            if rows.iter().all(|row| row.len() == inputs) {
-                for (k, to) in packed.as_chunks_mut::<GROUP>().0.iter_mut().enumerate() {
-                    *to = std::array::from_fn(|r| rows[r][k] * scales[r]);
-                }
-            } else {
-                for (r, (row, scale)) in rows.iter().zip(&scales).enumerate() {
-                    for (to, value) in packed.as_chunks_mut::<GROUP>().0.iter_mut().zip(*row) {
+            // Rows beyond the last stay zeros.
+            let rows = weight[first * inputs..].chunks_exact(inputs).take(GROUP);
+            let rows: Vec<_> = rows.zip((first..).map(&scale)).collect();
+            // A piece of the rows at a time, so that what they are woven into stays in the first cache.
+            for (piece, packed) in packed.chunks_mut(GROUP * PIECE).enumerate() {
+                for (r, (row, scale)) in rows.iter().enumerate() {
+                    let steps = packed.as_chunks_mut::<GROUP>().0.iter_mut();
+                    for (to, value) in steps.zip(&row[piece * PIECE..]) {
                         to[r] = value * scale;
                     }
                 }
