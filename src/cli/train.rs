@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use dino::data::Split;
 use dino::eval::Crop;
+use dino::head::globals::GlobalToken;
 use dino::head::meta::Spacing;
 use dino::preprocess::SizeRule;
 
@@ -178,9 +179,10 @@ pub struct TrainArgs {
     /// Apply the backbone's final norm to them
     #[arg(long, help_heading = "Model")]
     pub norm: bool,
-    /// Read the cls tokens too [default: yes for depth, no for segmentation]
-    #[arg(long, value_name = "WHETHER", help_heading = "Model")]
-    pub cls: Option<YesNo>,
+    /// Tokens of the whole photo to read beside each patch: cls, mean and deviation (of the patch tokens), or none
+    /// [default: cls for depth, none for segmentation]
+    #[arg(long, value_name = "T,…", help_heading = "Model")]
+    pub globals: Option<GlobalTokens>,
     /// Width of a hidden layer with ReLU; 0 for a linear head
     #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
     pub hidden: usize,
@@ -230,9 +232,9 @@ pub struct RecipeArgs {
     /// Share of a patch's features that is set to zero
     #[arg(long, default_value = "0.1", value_name = "S", value_parser = share)]
     pub dropout: f64,
-    /// Share of the cls tokens that is set to zero
+    /// Share of the global tokens that is set to zero
     #[arg(long, default_value = "0.5", value_name = "S", value_parser = share)]
-    pub cls_dropout: f64,
+    pub global_dropout: f64,
     /// How much of a moving average of the weights a step keeps, such as 0.999; 0 for no average
     #[arg(long, default_value = "0", value_name = "K", value_parser = share)]
     pub average: f64,
@@ -266,13 +268,28 @@ pub struct RecipeArgs {
     pub memory: f64,
 }
 
-/// Values of `--cls`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum YesNo {
-    /// Read them
-    Yes,
-    /// Leave them out
-    No,
+/// The value of `--globals`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalTokens(pub Vec<GlobalToken>);
+
+impl std::str::FromStr for GlobalTokens {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let one = |name: &str| {
+            let found = GlobalToken::ALL.into_iter().find(|t| t.name() == name);
+            found.ok_or_else(|| {
+                format!("{name:?} is none of cls, mean and deviation; none reads no such token")
+            })
+        };
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let mut tokens = text.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
+        tokens.sort_unstable();
+        tokens.dedup();
+        Ok(Self(tokens))
+    }
 }
 
 /// Values of `--spacing`.

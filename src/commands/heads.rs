@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dino::console::Console;
+use dino::head::globals::GlobalToken;
 use dino::head::{Head, HeadMeta, Linear, Network, Task, file};
 use dino::heads::config::Config;
 use dino::heads::fetch::{self, Installed};
@@ -247,6 +248,16 @@ fn predicts(meta: &HeadMeta) -> String {
     }
 }
 
+/// What a head reads beside patch tokens, for a list.
+fn globals(tokens: &[GlobalToken]) -> String {
+    let names: Vec<&str> = tokens.iter().map(|token| token.name()).collect();
+    match names.as_slice() {
+        [] => String::new(),
+        ["cls"] => ", with cls tokens".to_owned(),
+        names => format!(", with global tokens ({})", names.join(", ")),
+    }
+}
+
 fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
     let meta = &found.head.meta;
     if as_json {
@@ -256,7 +267,7 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         "blocks {:?}{}{}{}",
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
-        if meta.cls { ", with cls tokens" } else { "" },
+        globals(&meta.globals),
         match &found.head.network {
             Network::Linear(Linear {
                 hidden: Some(hidden),

@@ -183,7 +183,7 @@ pub(crate) mod tests {
                 fingerprint: "abc".into(),
                 blocks: vec![3],
                 norm: false,
-                cls: false,
+                globals: Vec::new(),
                 input: InputRecipe {
                     size: "518".into(),
                     padding: "center".into(),

@@ -1,14 +1,16 @@
 //! The maths of a linear head: scores a patch from the tokens of several blocks.
 //!
-//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid. A 1x1 convolution commutes with bilinear
-//! upsampling, so this equals convolving the upsampled features; and a photo's cls tokens are the same for all its
-//! patches, so their half of the product is computed once and added as a bias.
+//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or replaced
+//! by other tokens of the whole photo. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving
+//! the upsampled features; and a photo's global tokens are the same for all its patches, so their part of the product is
+//! computed once and added as a bias.
 
 use candle_core::{Device, Tensor};
 
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::Result;
 use crate::head::Scores;
+use crate::head::globals::GlobalToken;
 
 /// One fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -52,14 +54,14 @@ impl Linear {
         self.hidden.as_ref().unwrap_or(&self.output)
     }
 
-    /// Scores of every patch; with `cls` the cls token of each layer follows its patch token.
+    /// Scores of every patch; the `globals` of each layer follow its patch token.
     pub(super) fn scores(
         &self,
         layers: &[&LayerFeatures],
-        cls: bool,
+        globals: &[GlobalToken],
         grid: Grid,
     ) -> Result<Scores> {
-        let mut scores = first_layer(self.first(), layers, cls)?; // [N, outputs]
+        let mut scores = first_layer(self.first(), layers, globals)?; // [N, outputs]
         if self.hidden.is_some() {
             let (weight, bias) = self.output.tensors(scores.device())?;
             scores = scores.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
@@ -72,7 +74,11 @@ impl Linear {
     }
 }
 
-fn first_layer(layer: &Dense, layers: &[&LayerFeatures], with_cls: bool) -> Result<Tensor> {
+fn first_layer(
+    layer: &Dense,
+    layers: &[&LayerFeatures],
+    globals: &[GlobalToken],
+) -> Result<Tensor> {
     let (weight, mut bias) = layer.tensors(layers[0].patch_tokens.device())?;
     let mut sum: Option<Tensor> = None;
     let mut at = 0;
@@ -85,11 +91,10 @@ fn first_layer(layer: &Dense, layers: &[&LayerFeatures], with_cls: bool) -> Resu
             None => part,
         });
         at += dim;
-        if with_cls {
-            let cls = found
-                .cls_token
-                .matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?; // [1, outputs]
-            bias = (bias + cls.squeeze(0)?)?;
+        for global in globals {
+            let token = global.of(found)?; // [1, D]
+            let part = token.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
+            bias = (bias + part.squeeze(0)?)?;
             at += dim;
         }
     }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::LayerRequest;
+use crate::head::globals::GlobalToken;
 use crate::preprocess::Unpad;
 
 /// Everything there is to know about a head but its numbers.
@@ -22,8 +23,9 @@ pub struct HeadMeta {
     pub blocks: Vec<usize>,
     /// Whether the backbone's final norm is applied to them.
     pub norm: bool,
-    /// Whether each block's cls token follows its patch token.
-    pub cls: bool,
+    /// The tokens of the whole photo that follow each block's patch token, rising.
+    #[serde(default)]
+    pub globals: Vec<GlobalToken>,
     /// The input it was trained for.
     pub input: InputRecipe,
     /// How its publisher runs it on a photo; heads without one are run as options say.
@@ -292,7 +294,7 @@ impl HeadMeta {
     pub fn inputs(&self, dim: usize) -> usize {
         match self.task {
             Task::Classify { .. } => (self.blocks.len() + 1) * dim,
-            _ => self.blocks.len() * dim * if self.cls { 2 } else { 1 },
+            _ => self.blocks.len() * dim * (1 + self.globals.len()),
         }
     }
 
@@ -322,6 +324,13 @@ impl HeadMeta {
             return Some(format!(
                 "is of format {}; this version of dino reads format 1",
                 self.format
+            ));
+        }
+        if !self.globals.is_sorted_by(|a, b| a < b) {
+            return Some(format!(
+                "names the global tokens {:?}; expected each once, in the order {:?}",
+                self.globals,
+                GlobalToken::ALL
             ));
         }
         if self.blocks.is_empty() || !self.blocks.is_sorted_by(|a, b| a < b) {

@@ -8,6 +8,7 @@ pub mod classify;
 mod conv;
 pub mod dpt;
 pub mod file;
+pub mod globals;
 pub mod linear;
 pub mod meta;
 
@@ -104,7 +105,7 @@ impl Head {
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
         match &self.network {
-            Network::Linear(linear) => linear.scores(&layers, self.meta.cls, features.grid),
+            Network::Linear(linear) => linear.scores(&layers, &self.meta.globals, features.grid),
             Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
         }
     }

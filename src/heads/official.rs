@@ -6,6 +6,7 @@ use std::fmt;
 use serde_json::from_str;
 
 use crate::backbone::variants;
+use crate::head::globals::GlobalToken;
 use crate::head::meta::{LabelSet, Origin};
 use crate::head::{Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, Readout, Spacing, Task};
 use crate::preprocess::Unpad;
@@ -325,7 +326,10 @@ impl Official {
             fingerprint: String::new(),
             blocks: self.blocks(),
             norm: self.data.task() != "depth",
-            cls: !segments,
+            globals: match segments {
+                true => Vec::new(),
+                false => vec![GlobalToken::Cls],
+            },
             input: InputRecipe {
                 size: size.into(),
                 padding: "center".into(),

@@ -2,7 +2,7 @@
 //!
 //! `<folder>/<model>/<photo>-<size>[-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of the weights'
 //! fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and changed
-//! ones are not. A file is a header of eight little-endian u32, the cls token and the patch tokens, all in f16. Files
+//! ones are not. A file is a header of eight little-endian u32, the global tokens and the patch tokens, all in f16. Files
 //! appear whole or not at all, so a run that was stopped goes on where it was.
 
 use std::collections::HashSet;
@@ -18,6 +18,7 @@ use crate::backbone::{Backbone, Features, Grid, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::head::globals::GlobalToken;
 use crate::inputs::{DecodeLimits, Source};
 use crate::output::write_atomic;
 use crate::pipeline::{Extracted, Pipeline, Views};
@@ -25,8 +26,10 @@ use crate::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unp
 use crate::weights::digest;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 const HEADER: usize = 8 * 4;
+/// Global tokens of a file.
+const GLOBALS: usize = GlobalToken::ALL.len();
 
 /// What the backbone saw of a photo.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,8 +71,8 @@ pub struct Frame {
     pub view: View,
     /// Width of a token.
     pub dim: usize,
-    /// The cls tokens of all blocks, `[blocks * D]`.
-    pub cls: Vec<f32>,
+    /// A global token of all blocks, `[blocks * D]`, each.
+    globals: [Vec<f32>; GLOBALS],
 }
 
 /// How features that are not there yet are computed.
@@ -117,21 +120,23 @@ impl FeatureCache {
             .iter()
             .map(|&block| self.file(hash, view, block))
             .collect();
-        let mut cls = Vec::new();
+        let mut globals = [const { Vec::new() }; GLOBALS];
         let mut found: Option<(Geometry, usize)> = None;
         for file in &files {
             let Start {
                 photo,
                 grid,
                 dim,
-                cls: own,
+                globals: own,
             } = read_start(file).ok()?;
             let geometry = Geometry::new(photo, view.size, self.recipe.patch_size);
             if geometry.grid() != grid || found.is_some_and(|other| other != (geometry, dim)) {
                 return None;
             }
             found = Some((geometry, dim));
-            cls.extend(own);
+            for (all, own) in globals.iter_mut().zip(own.chunks_exact(dim)) {
+                all.extend_from_slice(own);
+            }
         }
         let (geometry, dim) = found?;
         Some(Frame {
@@ -139,7 +144,7 @@ impl FeatureCache {
             geometry,
             view,
             dim,
-            cls,
+            globals,
         })
     }
 
@@ -281,7 +286,10 @@ impl FeatureCache {
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
                 let file = self.file(hash, View { size, mirrored }, layer.request.block);
-                let cls: Vec<f32> = layer.cls_token.flatten_all()?.to_vec1()?;
+                let mut globals: Vec<f32> = Vec::new();
+                for token in GlobalToken::ALL {
+                    globals.extend(token.of(layer)?.flatten_all()?.to_vec1::<f32>()?);
+                }
                 let tokens: Vec<f32> = layer.patch_tokens.flatten_all()?.to_vec1()?;
                 let header = [
                     MAGIC,
@@ -290,12 +298,12 @@ impl FeatureCache {
                     geometry.photo.1,
                     features.grid.rows as u32,
                     features.grid.cols as u32,
-                    cls.len() as u32,
+                    (globals.len() / GLOBALS) as u32,
                     0,
                 ];
                 let mut bytes: Vec<u8> = header.iter().flat_map(|v| v.to_le_bytes()).collect();
-                bytes.reserve(2 * (cls.len() + tokens.len()));
-                for value in cls.iter().chain(&tokens) {
+                bytes.reserve(2 * (globals.len() + tokens.len()));
+                for value in globals.iter().chain(&tokens) {
                     let half = f16::from_f32(value.clamp(-65504.0, 65504.0));
                     bytes.extend(half.to_le_bytes());
                 }
@@ -315,6 +323,11 @@ impl Frame {
     /// The grid of patches.
     pub fn grid(&self) -> Grid {
         self.geometry.grid()
+    }
+
+    /// A token of the whole photo, of all blocks: `[blocks * D]`.
+    pub fn global(&self, token: GlobalToken) -> &[f32] {
+        &self.globals[token as usize]
     }
 
     /// What it is of, wherever it is kept.
@@ -345,7 +358,7 @@ impl Frame {
             let bytes = File::open(file)
                 .and_then(|file| unsafe { memmap2::Mmap::map(&file) })
                 .map_err(|error| Error::io(file, &error))?;
-            let start = HEADER + 2 * dim;
+            let start = HEADER + 2 * dim * GLOBALS;
             if bytes.len() != start + 2 * dim * self.grid().len() {
                 return Err(Error::file(
                     file,
@@ -370,7 +383,8 @@ struct Start {
     photo: (u32, u32),
     grid: Grid,
     dim: usize,
-    cls: Vec<f32>,
+    /// `[GLOBALS, D]`.
+    globals: Vec<f32>,
 }
 
 /// The start of a file whose length is right.
@@ -391,13 +405,14 @@ fn read_start(path: &Path) -> io::Result<Start> {
         cols: word(5) as usize,
     };
     let dim = word(6) as usize;
-    let expected = HEADER as u64 + 2 * dim as u64 * (1 + grid.rows as u64 * grid.cols as u64);
+    let expected =
+        HEADER as u64 + 2 * dim as u64 * (GLOBALS as u64 + grid.rows as u64 * grid.cols as u64);
     if word(0) != MAGIC || word(1) != VERSION || fs::metadata(path)?.len() != expected {
         return Err(io::ErrorKind::InvalidData.into());
     }
-    let mut cls = vec![0u8; 2 * dim];
-    file.read_exact(&mut cls)?;
-    let cls: Vec<f16> = cls
+    let mut globals = vec![0u8; 2 * dim * GLOBALS];
+    file.read_exact(&mut globals)?;
+    let globals: Vec<f16> = globals
         .chunks_exact(2)
         .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
         .collect();
@@ -405,6 +420,6 @@ fn read_start(path: &Path) -> io::Result<Start> {
         photo: (word(2), word(3)),
         grid,
         dim,
-        cls: cls.to_f32_vec(),
+        globals: globals.to_f32_vec(),
     })
 }

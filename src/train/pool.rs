@@ -8,6 +8,7 @@ use half::slice::HalfFloatSliceExt;
 use rayon::prelude::*;
 
 use crate::error::Result;
+use crate::head::globals::GlobalToken;
 use crate::train::network::Standard;
 use crate::train::samples::{PatchKey, Samples, mix};
 
@@ -77,15 +78,15 @@ impl Pool {
     }
 }
 
-/// How a row of inputs is put together: block by block the patch token and, if wanted, the cls token.
-#[derive(Debug, Clone, Copy, PartialEq)]
+/// How a row of inputs is put together: block by block the patch token and the global tokens that are wanted.
+#[derive(Debug, Clone, PartialEq)]
 pub struct Inputs {
     /// Blocks.
     pub blocks: usize,
     /// Width of a token.
     pub dim: usize,
-    /// Whether the cls token of the photo follows each patch token.
-    pub cls: bool,
+    /// The tokens of the whole photo that follow each patch token.
+    pub globals: Vec<GlobalToken>,
 }
 
 /// Shares of inputs that are set to zero in training.
@@ -93,30 +94,38 @@ pub struct Inputs {
 pub struct Dropout {
     /// Of patch tokens.
     pub patch: f32,
-    /// Of cls tokens.
-    pub cls: f32,
+    /// Of global tokens.
+    pub global: f32,
 }
 
 impl Inputs {
     /// Numbers a patch.
     pub fn width(&self) -> usize {
-        self.blocks * self.dim * if self.cls { 2 } else { 1 }
+        self.blocks * self.step()
     }
 
-    /// Calls `copy` with the place in the row and the place in the tokens, for each block's patch token and then, if
-    /// wanted, with its cls token.
-    fn each_part(&self, mut copy: impl FnMut(usize, usize, bool)) {
-        let step = self.dim * if self.cls { 2 } else { 1 };
+    /// Numbers of one block.
+    fn step(&self) -> usize {
+        self.dim * (1 + self.globals.len())
+    }
+
+    /// Calls `copy` with the place in the row and the place in the tokens, for each block's patch token and then for
+    /// each of its global tokens.
+    pub(super) fn each_part(&self, mut copy: impl FnMut(usize, usize, Option<GlobalToken>)) {
         for block in 0..self.blocks {
-            copy(block * step, block * self.dim, false);
-            if self.cls {
-                copy(block * step + self.dim, block * self.dim, true);
+            let kinds = std::iter::once(None).chain(self.globals.iter().copied().map(Some));
+            for (part, kind) in kinds.enumerate() {
+                copy(
+                    block * self.step() + part * self.dim,
+                    block * self.dim,
+                    kind,
+                );
             }
         }
     }
 
-    /// Mean and deviation of every input over patches of the first samples in `order`, and of the cls tokens over the
-    /// frames.
+    /// Mean and deviation of every input over patches of the first samples in `order`, and of the global tokens over
+    /// the frames.
     pub fn standard(&self, samples: &Samples, pool: &Pool, order: &[u32]) -> Standard {
         let tokens = self.blocks * self.dim;
         let few = order.iter().take(STANDARD_PATCHES / samples.patches());
@@ -124,15 +133,18 @@ impl Inputs {
         let patch = moments(&few, tokens, |&patch, row| {
             pool.row(patch).convert_to_f32_slice(row);
         });
-        let cls = moments(&samples.frames, tokens, |frame, row| {
-            row.copy_from_slice(&frame.cls);
+        let globals = GlobalToken::ALL.map(|token| match self.globals.contains(&token) {
+            true => moments(&samples.frames, tokens, |frame, row| {
+                row.copy_from_slice(frame.global(token));
+            }),
+            false => Default::default(),
         });
         let mut standard = Standard {
             mean: vec![0.0; self.width()],
             deviation: vec![1.0; self.width()],
         };
-        self.each_part(|to, from, is_cls| {
-            let (mean, deviation) = if is_cls { &cls } else { &patch };
+        self.each_part(|to, from, kind| {
+            let (mean, deviation) = kind.map_or(&patch, |token| &globals[token as usize]);
             standard.mean[to..][..self.dim].copy_from_slice(&mean[from..][..self.dim]);
             standard.deviation[to..][..self.dim].copy_from_slice(&deviation[from..][..self.dim]);
         });
@@ -165,17 +177,17 @@ impl Inputs {
                 || vec![0f32; pool.width],
                 |tokens, (index, (row, &patch))| {
                     pool.row(patch).convert_to_f32_slice(tokens);
-                    let cls = &samples.frames[patch.frame as usize].cls;
-                    self.each_part(|to, from, is_cls| {
-                        let source = if is_cls { cls } else { &*tokens };
+                    let frame = &samples.frames[patch.frame as usize];
+                    self.each_part(|to, from, kind| {
+                        let source = kind.map_or(tokens.as_slice(), |token| frame.global(token));
                         row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);
                     });
                     for ((v, mean), scale) in row.iter_mut().zip(&standard.mean).zip(&scale) {
                         *v = (*v - mean) * scale;
                     }
                     let mut rng = fastrand::Rng::with_seed(mix(seed, index as u64));
-                    self.each_part(|to, _, is_cls| {
-                        let share = if is_cls { dropout.cls } else { dropout.patch };
+                    self.each_part(|to, _, kind| {
+                        let share = kind.map_or(dropout.patch, |_| dropout.global);
                         drop_out(&mut row[to..][..self.dim], share, &mut rng);
                     });
                 },

@@ -5,18 +5,21 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::error::Result;
 use crate::head::Scores;
+use crate::head::globals::GlobalToken;
 use crate::head::linear::Dense;
 use crate::matrix::{Matrix, product};
 use crate::train::features::Frame;
 use crate::train::pool::Inputs;
 
-/// A head, taken apart into what reads patch tokens and what reads cls tokens.
+/// A head, taken apart into what reads patch tokens and what reads global tokens.
 #[derive(Debug)]
 pub struct CachedHead {
     /// `[outputs of the first layer, blocks * D]`.
     patch: Vec<f32>,
-    /// The same for the cls tokens; empty if they are not read.
-    cls: Vec<f32>,
+    /// Which global tokens are read.
+    globals: Vec<GlobalToken>,
+    /// `[outputs of the first layer, globals * blocks * D]`, all blocks of a token side by side.
+    global: Vec<f32>,
     bias: Vec<f32>,
     /// The layer after a hidden one.
     last: Option<Dense>,
@@ -29,16 +32,24 @@ impl CachedHead {
             Some(hidden) => (hidden, Some(output)),
             None => (output, None),
         };
-        let (mut patch, mut cls) = (Vec::new(), Vec::new());
+        let (mut patch, mut global) = (Vec::new(), Vec::new());
         for row in first.weight.chunks_exact(first.inputs) {
-            for (part, values) in row.chunks_exact(inputs.dim).enumerate() {
-                let is_cls = inputs.cls && part % 2 == 1;
-                if is_cls { &mut cls } else { &mut patch }.extend_from_slice(values);
+            let of_kind = |wanted: Option<GlobalToken>, out: &mut Vec<f32>| {
+                inputs.each_part(|at, _, kind| {
+                    if kind == wanted {
+                        out.extend_from_slice(&row[at..][..inputs.dim]);
+                    }
+                });
+            };
+            of_kind(None, &mut patch);
+            for &token in &inputs.globals {
+                of_kind(Some(token), &mut global);
             }
         }
         CachedHead {
             patch,
-            cls,
+            globals: inputs.globals.clone(),
+            global,
             bias: first.bias,
             last,
         }
@@ -54,12 +65,14 @@ impl CachedHead {
         frame.read(None, &mut halves)?;
         let tokens = halves.to_f32_vec();
         let mut bias = self.bias.clone();
-        if !self.cls.is_empty() {
-            let cls = Matrix::new(&frame.cls, 1, width);
+        if !self.globals.is_empty() {
+            let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| frame.global(t)).collect();
+            let tokens = tokens.concat();
+            let weight = Matrix::new(&self.global, outputs, tokens.len()).t();
             product(
                 &mut bias,
-                cls,
-                Matrix::new(&self.cls, outputs, width).t(),
+                Matrix::new(&tokens, 1, tokens.len()),
+                weight,
                 true,
             );
         }

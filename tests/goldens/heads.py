@@ -3,8 +3,9 @@
 Seeded tokens of two blocks (D = 12) over a grid of 4 x 6 patches of 14 pixels, of a photo of 151 x 101 that was resized
 to 80 x 53 and padded by 2 columns at the left and 1 row at the top. Names:
     patch.{0,1}      F32 [24, 12]     cls.{0,1}  F32 [1, 12]
-    W.{cls|nocls}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
-    scores.*         F64 [24, K]      K numbers a patch: concat [patch_0, cls_0, patch_1, cls_1], then the layers
+    W.{cls|nocls|all}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
+    scores.*         F64 [24, K]      K numbers a patch: concat [patch_0, cls_0, patch_1, cls_1], then the layers;
+                     in "all" the mean and the deviation of a block's patch tokens follow its cls token
     depth.{spacing}.{cls}.{hidden}.up{u}   F64 [17, 31], metres, and deviation...: the paper's head the naive way,
                      features upsampled before the convolution (bilinear, align_corners=False), relu + 0.1, normalised,
                      expected centre of 7 bins from 0.5 to 10 m; then grid_sample to the photo's pixels
@@ -53,11 +54,11 @@ def main():
 
     patch = [stored(f"patch.{i}", ROWS * COLS, D) for i in range(2)]
     cls = [stored(f"cls.{i}", 1, D) for i in range(2)]
-    for with_cls in (True, False):
-        name = "cls" if with_cls else "nocls"
+    for name in ("cls", "nocls", "all"):
         parts = []
         for p, c in zip(patch, cls):
-            parts += [p, c.expand(ROWS * COLS, D)] if with_cls else [p]
+            whole = {"cls": [c], "nocls": [], "all": [c, p.mean(0, keepdim=True), p.std(0, correction=0, keepdim=True)]}
+            parts += [p] + [token.expand(ROWS * COLS, D) for token in whole[name]]
         x = torch.cat(parts, dim=1)  # [N, inputs]
         for k, hidden in ((BINS, 0), (BINS, 8), (CLASSES, 0)):
             key = f"{name}.{k}.{hidden}"

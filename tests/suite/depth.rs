@@ -3,6 +3,7 @@
 use std::io::Cursor;
 use std::path::Path;
 
+use dino::head::globals::GlobalToken;
 use dino::head::linear::Dense;
 use dino::head::{
     Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Spacing, Task, file,
@@ -69,7 +70,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             fingerprint: record.fingerprint,
             blocks: vec![11],
             norm: true,
-            cls: true,
+            globals: vec![GlobalToken::Cls],
             input: InputRecipe {
                 size: "112".into(),
                 padding: "center".into(),

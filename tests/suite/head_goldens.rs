@@ -4,6 +4,7 @@
 use candle_core::Tensor;
 use dino::backbone::{Features, Grid, LayerFeatures, LayerRequest};
 use dino::eval::{Confusion, Crop, Judge};
+use dino::head::globals::GlobalToken;
 use dino::head::linear::Dense;
 use dino::head::meta::{Bins, Spacing};
 use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
@@ -58,13 +59,23 @@ fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
     }
 }
 
-fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String) {
+/// Heads of the golden: what they are called, and what they read beside patch tokens.
+const CLS: (&str, &[GlobalToken]) = ("cls", &[GlobalToken::Cls]);
+const NONE: (&str, &[GlobalToken]) = ("nocls", &[]);
+const ALL: (&str, &[GlobalToken]) = ("all", &GlobalToken::ALL);
+
+fn head(
+    golden: &Golden,
+    (name, globals): (&str, &[GlobalToken]),
+    hidden: usize,
+    task: Task,
+) -> (Head, String) {
     let outputs = match &task {
         Task::Depth { readout, .. } => readout.outputs(),
         Task::Segment { classes } => classes.len(),
         Task::Classify { classes } => classes.len(),
     };
-    let key = format!("{}.{outputs}.{hidden}", if cls { "cls" } else { "nocls" });
+    let key = format!("{name}.{outputs}.{hidden}");
     let first = dense(golden, &format!("W.{key}"), &format!("b.{key}"));
     let (hidden, output) = match hidden {
         0 => (None, first),
@@ -81,7 +92,7 @@ fn head(golden: &Golden, cls: bool, hidden: usize, task: Task) -> (Head, String)
         fingerprint: "0".into(),
         blocks: vec![0, 1],
         norm: false,
-        cls,
+        globals: globals.to_vec(),
         input: InputRecipe {
             size: "native".into(),
             padding: "center".into(),
@@ -115,12 +126,14 @@ fn depth_heads_agree_with_the_naive_form() {
     let golden = Golden::load("heads");
     let features = features(&golden);
     for (spacing, name) in [(Spacing::Linear, "linear"), (Spacing::Log, "log")] {
-        for (cls, hidden, upsample) in [
-            (true, 0, 4),
-            (false, 0, 4),
-            (true, 8, 4),
-            (false, 8, 1),
-            (true, 0, 1),
+        for (kind, hidden, upsample) in [
+            (CLS, 0, 4),
+            (NONE, 0, 4),
+            (CLS, 8, 4),
+            (NONE, 8, 1),
+            (CLS, 0, 1),
+            (ALL, 0, 4),
+            (ALL, 8, 1),
         ] {
             let bins = Bins {
                 spacing,
@@ -132,12 +145,12 @@ fn depth_heads_agree_with_the_naive_form() {
                 readout: Readout::Bins { bins, upsample },
                 unit: "m".into(),
             };
-            let (head, key) = head(&golden, cls, hidden, task);
+            let (head, key) = head(&golden, kind, hidden, task);
             let scores = head.scores(&features).unwrap();
             let values: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
             assert!(max_abs(&values, &golden.numbers(&format!("scores.{key}"))) < 1e-5);
             let map = read_out(&scores, &bins.centres(), upsample).to_photo(&geometry());
-            let which = if cls { "cls" } else { "nocls" };
+            let which = kind.0;
             let expected = |what: &str| {
                 golden.numbers(&format!("{what}.{name}.{which}.{hidden}.up{upsample}"))
             };
@@ -155,7 +168,7 @@ fn depth_heads_agree_with_the_naive_form() {
 fn labels_are_the_argmax_of_upsampled_scores() {
     let golden = Golden::load("heads");
     let features = features(&golden);
-    for (cls, name) in [(true, "cls"), (false, "nocls")] {
+    for kind in [CLS, NONE, ALL] {
         let class = |i: u8| Class {
             name: i.to_string(),
             color: [i; 3],
@@ -163,11 +176,11 @@ fn labels_are_the_argmax_of_upsampled_scores() {
         let task = Task::Segment {
             classes: (0..5).map(class).collect(),
         };
-        let (head, _) = head(&golden, cls, 0, task);
+        let (head, _) = head(&golden, kind, 0, task);
         let map = label(&head.scores(&features).unwrap(), &geometry(), &[]);
         let found: Vec<f32> = map.ids.iter().map(|&id| f32::from(id)).collect();
-        let margin = golden.numbers(&format!("margin.{name}"));
-        let expected = golden.numbers(&format!("labels.{name}"));
+        let margin = golden.numbers(&format!("margin.{}", kind.0));
+        let expected = golden.numbers(&format!("labels.{}", kind.0));
         assert_eq!(kept(&found).len(), expected.len());
         for ((found, expected), margin) in kept(&found).iter().zip(expected).zip(margin) {
             assert!(*found == expected || margin < 1e-5);

@@ -51,7 +51,7 @@ fn folder_with_head() -> TempDir {
         fingerprint: record.fingerprint,
         blocks: vec![11],
         norm: true,
-        cls: false,
+        globals: Vec::new(),
         input: InputRecipe {
             size: "112".into(),
             padding: "center".into(),

@@ -154,7 +154,7 @@ fn depth_learns_a_ramp() {
     let folder = tempdir().unwrap();
     let at = folder.path();
     ramps(&at.join("ramp"), 8);
-    let more = ["--epochs", "12", "--bins", "32", "--cls", "no"];
+    let more = ["--epochs", "12", "--bins", "32", "--globals", "none"];
     train(at, "depth", "ramp", "ramp.safetensors", &more).expect_code(0);
     let json = figures(at, &["depth", "ramp", "--head", "ramp.safetensors"]);
     let rmse = json["rmse"].as_f64().unwrap();

@@ -5,6 +5,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, LabelKind};
 use dino::eval::Judge;
+use dino::head::globals::GlobalToken;
 use dino::head::meta::{Bins, Readout, Task};
 use dino::train::loss::DepthLoss;
 use dino::train::run::Objective;
@@ -33,7 +34,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
-    let inputs = prepare::inputs(common, &model, &blocks, true);
+    let inputs = prepare::inputs(common, &model, &blocks, &[GlobalToken::Cls]);
     let mut report = Report::default();
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let labels = &args.labels;
@@ -104,5 +105,5 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         label_sets: Vec::new(),
         data,
     };
-    write::train(common, &model, inputs, learn, setup, &report, console)
+    write::train(common, &model, &inputs, learn, setup, &report, console)
 }

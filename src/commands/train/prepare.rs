@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, Pair};
+use dino::head::globals::GlobalToken;
 use dino::inputs::DecodeLimits;
 use dino::train::features::{Extraction, FeatureCache, Frame, Recipe, View};
 use dino::train::pool::Inputs;
@@ -12,7 +13,7 @@ use dino::train::samples::Labelled;
 use dino::weights::Store;
 use dino::{Error, Result};
 
-use crate::cli::{TrainArgs, YesNo};
+use crate::cli::TrainArgs;
 use crate::commands::model::Model;
 
 /// Fewer photos than this teach nothing.
@@ -98,12 +99,15 @@ pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
     }
 }
 
-/// How inputs are put together; `cls` is the task's own habit.
-pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], cls: bool) -> Inputs {
+/// How inputs are put together; `usual` global tokens are the task's own habit.
+pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[GlobalToken]) -> Inputs {
     Inputs {
         blocks: blocks.len(),
         dim: model.backbone.config().dim,
-        cls: args.cls.map_or(cls, |choice| choice == YesNo::Yes),
+        globals: match &args.globals {
+            Some(choice) => choice.0.clone(),
+            None => usual.to_vec(),
+        },
     }
 }
 

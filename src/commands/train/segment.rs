@@ -47,7 +47,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
-    let inputs = prepare::inputs(common, &model, &blocks, false);
+    let inputs = prepare::inputs(common, &model, &blocks, &[]);
     let mut report = Report::default();
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let (mut train, mut val, mut all) = (Vec::new(), Vec::new(), Vec::new());
@@ -96,7 +96,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         task: Task::Segment { classes },
         data: credits,
     };
-    write::train(common, &model, inputs, learn, setup, &report, console)
+    write::train(common, &model, &inputs, learn, setup, &report, console)
 }
 
 /// The classes, what the ids of each set mean, and the sets, split.

@@ -77,7 +77,7 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
 pub fn train(
     args: &TrainArgs,
     model: &Model,
-    inputs: Inputs,
+    inputs: &Inputs,
     learn: Learn,
     setup: Setup,
     report: &Report,
@@ -118,7 +118,7 @@ pub fn train(
     let judge_by = recipe.judge_by.clone();
     let training = Training {
         samples,
-        inputs,
+        inputs: inputs.clone(),
         objective,
         recipe,
         saved: Some(saved.clone()),
@@ -130,7 +130,7 @@ pub fn train(
     let state = training.run(console, |network, state| match validation.is_empty() {
         true => Ok(Figures::new()),
         false => validation.figures(
-            &CachedHead::new(&inputs, network.fold(&state.standard)),
+            &CachedHead::new(inputs, network.fold(&state.standard)),
             quick,
         ),
     })?;
@@ -144,7 +144,7 @@ pub fn train(
     let mut figures = Figures::new();
     let mut judged_on = "validation".to_owned();
     if !validation.is_empty() {
-        let head = CachedHead::new(&inputs, (hidden.clone(), output.clone()));
+        let head = CachedHead::new(inputs, (hidden.clone(), output.clone()));
         figures = validation.figures(&head, Effort::FULL)?;
         say(round, &figures, console);
         judged_on = format!("{} photos kept out", validation.photos());
@@ -180,7 +180,7 @@ pub fn train(
             fingerprint: model.record.fingerprint.clone(),
             blocks: setup_blocks,
             norm: args.norm,
-            cls: inputs.cls,
+            globals: inputs.globals.clone(),
             input: InputRecipe {
                 size: args.size.to_string(),
                 padding: "center".into(),
@@ -234,7 +234,7 @@ fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
         decay: options.decay,
         dropout: Dropout {
             patch: options.dropout as f32,
-            cls: options.cls_dropout as f32,
+            global: options.global_dropout as f32,
         },
         hidden: args.hidden,
         scale: setup.scale,
@@ -263,7 +263,7 @@ fn digest_of(
         "{} {} {recipe:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
         model.record.fingerprint,
-        args.cls,
+        args.globals,
         setup.objective,
         setup.task,
         samples.sets,
