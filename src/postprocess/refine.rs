@@ -63,6 +63,8 @@ pub fn label_with(
     let tiles = Tiles::new(&cells);
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
     let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
+    let weights: Vec<f32> = x_taps.iter().map(|taps| taps.weight).collect();
+    let runs = Run::all(&x_taps);
     let mut ids = vec![0u16; width * height];
     let mut confidence = vec![0f32; width * height];
     ids.par_chunks_exact_mut(width)
@@ -73,31 +75,41 @@ pub fn label_with(
             Buffers::default,
             |buffers, (((ids, confidence), rgb), y)| {
                 mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
-                let mut first = 0;
-                for taps in x_taps.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
-                    let tile = tiles.at(taps[0].low, y.low);
-                    let columns = taps[0].low..taps[taps.len() - 1].high + 1;
-                    let rgb = &rgb[3 * first..][..3 * taps.len()];
+                buffers.take_colors(rgb);
+                for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
+                    let (first, last) = (&runs[0], &runs[runs.len() - 1]);
+                    let tile = tiles.at(first.low, y.low);
+                    let columns = first.low..last.high + 1;
+                    let span = first.pixels.start..last.pixels.end;
                     buffers.near.clear();
                     buffers.scores.clear();
                     for class in classes.iter().filter(|class| class.near[tile]) {
                         let line = &mut buffers.line;
                         mix_lines(line, &class.linear, cells.width, columns.clone(), y);
-                        let scores = taps.iter().zip(rgb.chunks_exact(3)).map(|(x, rgb)| {
-                            let (low, high) = (x.low - columns.start, x.high - columns.start);
-                            apply(&mix(&line[low], &line[high], x.weight), rgb)
-                        });
-                        buffers.scores.extend(scores);
+                        let start = buffers.scores.len();
+                        buffers.scores.resize(start + span.len(), 0.0);
+                        for run in runs {
+                            let place = start + run.pixels.start - span.start;
+                            apply_run(
+                                &mut buffers.scores[place..][..run.pixels.len()],
+                                &line[run.low - columns.start],
+                                &line[run.high - columns.start],
+                                &weights[run.pixels.clone()],
+                                buffers.colors.each_ref().map(|c| &c[run.pixels.clone()]),
+                            );
+                        }
                         buffers.near.push(class.id);
                     }
-                    let span = first..first + taps.len();
-                    buffers.decide(&mut ids[span.clone()], &mut confidence[span.clone()]);
-                    for (confidence, x) in confidence[span].iter_mut().zip(taps) {
-                        let [others] =
-                            mix(&buffers.others[x.low], &buffers.others[x.high], x.weight);
-                        *confidence *= 1.0 - others;
+                    buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
+                    for run in runs {
+                        let [low] = buffers.others[run.low];
+                        let [high] = buffers.others[run.high];
+                        let weights = &weights[run.pixels.clone()];
+                        let confidence = &mut confidence[run.pixels.clone()];
+                        for (confidence, weight) in confidence.iter_mut().zip(weights) {
+                            *confidence *= 1.0 - (low + (high - low) * weight);
+                        }
                     }
-                    first += taps.len();
                 }
             },
         );
@@ -109,9 +121,36 @@ pub fn label_with(
     })
 }
 
+/// Pixels of a line that lie between the same two cells: they are mixed many at a time.
+struct Run {
+    low: usize,
+    high: usize,
+    pixels: Range<usize>,
+}
+
+impl Run {
+    /// Those of a line whose pixels have `taps`.
+    fn all(taps: &[Taps]) -> Vec<Self> {
+        let mut end = 0;
+        let runs = taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high));
+        runs.map(|run| {
+            let start = end;
+            end += run.len();
+            Run {
+                low: run[0].low,
+                high: run[0].high,
+                pixels: start..end,
+            }
+        })
+        .collect()
+    }
+}
+
 /// What a thread keeps from tile to tile.
 #[derive(Default)]
 struct Buffers {
+    /// A line of the photo, colour by colour, from 0 to 1.
+    colors: [Vec<f32>; 3],
     line: Vec<Linear>,
     others: Vec<[f32; 1]>,
     /// Classes that take part in a tile.
@@ -121,6 +160,14 @@ struct Buffers {
 }
 
 impl Buffers {
+    fn take_colors(&mut self, rgb: &[u8]) {
+        for (channel, plane) in self.colors.iter_mut().enumerate() {
+            plane.clear();
+            let values = rgb.as_chunks::<3>().0.iter();
+            plane.extend(values.map(|rgb| f32::from(rgb[channel]) * (1.0 / 255.0)));
+        }
+    }
+
     /// The best class of each pixel, and its probability among those that take part.
     fn decide(&self, ids: &mut [u16], confidence: &mut [f32]) {
         let pixels = ids.len();
@@ -447,6 +494,22 @@ fn mix<const N: usize>(a: &[f32; N], b: &[f32; N], weight: f32) -> [f32; N] {
 fn apply(linear: &Linear, rgb: &[u8]) -> f32 {
     let color = |c: usize| linear[c] * (f32::from(rgb[c]) * (1.0 / 255.0));
     color(0) + color(1) + color(2) + linear[3]
+}
+
+/// [`apply`] at pixels between two cells.
+fn apply_run(
+    out: &mut [f32],
+    low: &Linear,
+    high: &Linear,
+    weights: &[f32],
+    [red, green, blue]: [&[f32]; 3],
+) {
+    let step: Linear = std::array::from_fn(|i| high[i] - low[i]);
+    let colors = red.iter().zip(green).zip(blue);
+    for ((out, w), ((r, g), b)) in out.iter_mut().zip(weights).zip(colors) {
+        let at = |i: usize| low[i] + step[i] * w;
+        *out = at(0) * r + at(1) * g + at(2) * b + at(3);
+    }
 }
 
 #[cfg(test)]
