@@ -1,5 +1,7 @@
 //! Percentiles over a stream of values in bounded memory, without chance.
 
+use rayon::prelude::*;
+
 /// Values kept; a stream of up to this many gives exact percentiles.
 const CAPACITY: usize = 1 << 20;
 
@@ -49,7 +51,7 @@ impl Sampler {
 
     /// The kept values in rising order.
     pub fn into_sorted(mut self) -> Vec<f32> {
-        self.kept.sort_unstable_by(f32::total_cmp);
+        self.kept.par_sort_unstable_by(f32::total_cmp);
         self.kept
     }
 }
