@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::head::Scores;
 use crate::postprocess::guided::{Guide, Linear, Recipe};
-use crate::postprocess::sample::{Axis, Taps, mix_rows};
+use crate::postprocess::sample::{Axis, Taps, mix_rows, runs};
 use crate::postprocess::segment::exp;
 use crate::postprocess::{DepthMap, LabelMap};
 use crate::preprocess::Geometry;
@@ -63,8 +63,7 @@ pub fn label_with(
     let tiles = Tiles::new(&cells);
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
     let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
-    let weights: Vec<f32> = x_taps.iter().map(|taps| taps.weight).collect();
-    let runs = Run::all(&x_taps);
+    let runs = runs(&x_taps);
     let mut ids = vec![0u16; width * height];
     let mut confidence = vec![0f32; width * height];
     ids.par_chunks_exact_mut(width)
@@ -80,7 +79,7 @@ pub fn label_with(
                     let (first, last) = (&runs[0], &runs[runs.len() - 1]);
                     let tile = tiles.at(first.low, y.low);
                     let columns = first.low..last.high + 1;
-                    let span = first.pixels.start..last.pixels.end;
+                    let span = first.samples.start..last.samples.end;
                     buffers.near.clear();
                     buffers.scores.clear();
                     for class in classes.iter().filter(|class| class.near[tile]) {
@@ -89,13 +88,13 @@ pub fn label_with(
                         let start = buffers.scores.len();
                         buffers.scores.resize(start + span.len(), 0.0);
                         for run in runs {
-                            let place = start + run.pixels.start - span.start;
+                            let place = start + run.samples.start - span.start;
                             apply_run(
-                                &mut buffers.scores[place..][..run.pixels.len()],
+                                &mut buffers.scores[place..][..run.samples.len()],
                                 &line[run.low - columns.start],
                                 &line[run.high - columns.start],
-                                &weights[run.pixels.clone()],
-                                buffers.colors.each_ref().map(|c| &c[run.pixels.clone()]),
+                                &run.weights,
+                                buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
                             );
                         }
                         buffers.near.push(class.id);
@@ -104,9 +103,8 @@ pub fn label_with(
                     for run in runs {
                         let [low] = buffers.others[run.low];
                         let [high] = buffers.others[run.high];
-                        let weights = &weights[run.pixels.clone()];
-                        let confidence = &mut confidence[run.pixels.clone()];
-                        for (confidence, weight) in confidence.iter_mut().zip(weights) {
+                        let confidence = confidence[run.samples.clone()].iter_mut();
+                        for (confidence, weight) in confidence.zip(&run.weights) {
                             *confidence *= 1.0 - (low + (high - low) * weight);
                         }
                     }
@@ -119,31 +117,6 @@ pub fn label_with(
         ids,
         confidence,
     })
-}
-
-/// Pixels of a line that lie between the same two cells: they are mixed many at a time.
-struct Run {
-    low: usize,
-    high: usize,
-    pixels: Range<usize>,
-}
-
-impl Run {
-    /// Those of a line whose pixels have `taps`.
-    fn all(taps: &[Taps]) -> Vec<Self> {
-        let mut end = 0;
-        let runs = taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high));
-        runs.map(|run| {
-            let start = end;
-            end += run.len();
-            Run {
-                low: run[0].low,
-                high: run[0].high,
-                pixels: start..end,
-            }
-        })
-        .collect()
-    }
 }
 
 /// What a thread keeps from tile to tile.

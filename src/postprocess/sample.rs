@@ -1,6 +1,8 @@
 //! Sampling a grid at other places along its two axes: bilinear with half-pixel centres and clamped edges, as
 //! `interpolate(mode="bilinear", align_corners=False)` has it.
 
+use std::ops::Range;
+
 /// Where samples lie along one axis of a grid.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
@@ -19,6 +21,36 @@ pub struct Taps {
     pub high: usize,
     /// Weight of the second.
     pub weight: f32,
+}
+
+/// Neighbouring samples that lie between the same two cells: they are mixed many at a time.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Run {
+    /// The first cell.
+    pub low: usize,
+    /// The second cell.
+    pub high: usize,
+    /// Which samples.
+    pub samples: Range<usize>,
+    /// Their weights of the second cell.
+    pub weights: Vec<f32>,
+}
+
+/// The runs of samples with `taps`, in their order.
+pub fn runs(taps: &[Taps]) -> Vec<Run> {
+    let mut end = 0;
+    taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
+        .map(|run| {
+            let start = end;
+            end += run.len();
+            Run {
+                low: run[0].low,
+                high: run[0].high,
+                samples: start..end,
+                weights: run.iter().map(|taps| taps.weight).collect(),
+            }
+        })
+        .collect()
 }
 
 impl Axis {

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::head::Scores;
-use crate::postprocess::sample::{Axis, mix_rows};
+use crate::postprocess::sample::{Axis, mix_rows, runs};
 use crate::preprocess::Geometry;
 
 /// A class at every pixel.
@@ -36,7 +36,7 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
     let (k, cols) = (scores.k, scores.grid.cols);
     let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
     let (width, height) = (x_taps.len(), y_taps.len());
-    let weights: Vec<f32> = x_taps.iter().map(|taps| taps.weight).collect();
+    let runs = runs(&x_taps);
     let mut ids = vec![0u16; width * height];
     let mut confidence = vec![0f32; width * height];
     ids.par_chunks_exact_mut(width)
@@ -47,14 +47,12 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
             |(line, candidates), ((ids, confidence), y)| {
                 let row = |y: usize| &scores.values[y * cols * k..][..cols * k];
                 mix_rows(line, row(y.low), row(y.high), y.weight);
-                let mut first = 0;
-                for taps in x_taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high)) {
-                    let (left, right) = (&line[taps[0].low * k..], &line[taps[0].high * k..]);
+                for run in &runs {
+                    let (left, right) = (&line[run.low * k..], &line[run.high * k..]);
                     candidates_between(&left[..k], &right[..k], allowed, REACH, candidates);
-                    let span = first..first + taps.len();
-                    let out = (&mut ids[span.clone()], &mut confidence[span.clone()]);
-                    best_between(candidates, &weights[span], out);
-                    first += taps.len();
+                    let span = run.samples.clone();
+                    let out = (&mut ids[span.clone()], &mut confidence[span]);
+                    best_between(candidates, &run.weights, out);
                 }
             },
         );

@@ -8,7 +8,7 @@ use rayon::prelude::*;
 
 use crate::head::Scores;
 use crate::postprocess::LabelMap;
-use crate::postprocess::sample::{Axis, Taps, mix_rows};
+use crate::postprocess::sample::{Axis, Run, Taps, mix_rows, runs};
 use crate::postprocess::segment::{Candidate, candidates_between, exp};
 use crate::preprocess::{Geometry, SizeRule, Unpad};
 use crate::protocol::{PixelWindow, Seen};
@@ -93,14 +93,6 @@ impl Lines {
     }
 }
 
-/// Neighbouring columns of the photo between the same two columns of a view.
-struct Run {
-    low: usize,
-    high: usize,
-    /// Per column, the weight of `high`.
-    weights: Vec<f32>,
-}
-
 /// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
 const REACH: f32 = 16.0;
 
@@ -137,7 +129,7 @@ impl<'a> View<'a> {
         View {
             seen,
             k,
-            runs: runs(view_width as usize, width, seen.view.mirrored),
+            runs: column_runs(view_width as usize, width, seen.view.mirrored),
             y: taps(view_height as usize, height),
             window_x: along(window.columns(), grid.cols),
             window_y: along(window.rows(), grid.rows),
@@ -219,18 +211,12 @@ fn taps(cells: usize, samples: usize) -> Vec<Taps> {
 }
 
 /// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
-fn runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
+fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
     let mut taps = taps(cells, width);
     if mirrored {
         taps.reverse();
     }
-    taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
-        .map(|run| Run {
-            low: run[0].low,
-            high: run[0].high,
-            weights: run.iter().map(|taps| taps.weight).collect(),
-        })
-        .collect()
+    runs(&taps)
 }
 
 /// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::backbone::Grid;
-use crate::postprocess::sample::{Axis, Taps, mix_rows};
+use crate::postprocess::sample::{Axis, mix_rows, runs};
 use crate::preprocess::Geometry;
 
 /// How values between patch centres are made up.
@@ -37,12 +37,7 @@ pub fn upscale_rows(
     let x_taps = taps(geometry.columns(), cols);
     let y_taps = taps(geometry.rows(), rows);
     let width = x_taps.len();
-    let weights: Vec<f32> = x_taps.iter().map(|taps| taps.weight).collect();
-    // Pixels between the same two cells are mixed together, many at a time.
-    let runs: Vec<(Taps, usize)> = x_taps
-        .chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
-        .map(|run| (run[0], run.len()))
-        .collect();
+    let runs = runs(&x_taps);
     let mut bytes = vec![0u8; y_taps.len() * width * 3];
     bytes
         .par_chunks_exact_mut((width * 3).max(1))
@@ -53,15 +48,13 @@ pub fn upscale_rows(
                 let row = |y: usize| &map[y * cols * k..][..cols * k];
                 mix_rows(line, row(y.low), row(y.high), y.weight);
                 for (channel, samples) in samples.chunks_exact_mut(width).enumerate() {
-                    let mut first = 0;
-                    for &(taps, length) in &runs {
-                        let start = line[taps.low * k + channel];
-                        let slope = line[taps.high * k + channel] - start;
-                        let run = samples[first..first + length].iter_mut();
-                        for (sample, weight) in run.zip(&weights[first..first + length]) {
+                    for run in &runs {
+                        let start = line[run.low * k + channel];
+                        let slope = line[run.high * k + channel] - start;
+                        let samples = samples[run.samples.clone()].iter_mut();
+                        for (sample, weight) in samples.zip(&run.weights) {
                             *sample = start + slope * weight;
                         }
-                        first += length;
                     }
                 }
                 paint(samples, out);
