@@ -114,21 +114,13 @@ impl Guide {
 
     /// Where the cells lie for each column of a photo that is `columns` wide.
     pub fn columns(&self, columns: usize) -> Vec<Taps> {
-        stretched(self.width, columns)
+        Axis::stretched(self.width, columns).bilinear()
     }
 
     /// Where the cells lie for each row of a photo that is `rows` high.
     pub fn rows(&self, rows: usize) -> Vec<Taps> {
-        stretched(self.height, rows)
+        Axis::stretched(self.height, rows).bilinear()
     }
-}
-
-/// Places of `samples` pixels that cover `cells`.
-fn stretched(cells: usize, samples: usize) -> Vec<Taps> {
-    let places = (0..samples)
-        .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
-        .collect();
-    Axis { cells, places }.bilinear()
 }
 
 fn product(a: &[f32], b: &[f32]) -> Vec<f32> {

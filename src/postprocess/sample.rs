@@ -62,6 +62,14 @@ impl Axis {
         Self { cells, places }
     }
 
+    /// `samples` pixels that together cover the `cells`.
+    pub fn stretched(cells: usize, samples: usize) -> Self {
+        let places = (0..samples)
+            .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
+            .collect();
+        Self { cells, places }
+    }
+
     /// Samples between cell centres.
     pub fn bilinear(&self) -> Vec<Taps> {
         let last = self.cells - 1;

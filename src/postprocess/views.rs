@@ -130,7 +130,7 @@ impl<'a> View<'a> {
             seen,
             k,
             runs: column_runs(view_width as usize, width, seen.view.mirrored),
-            y: taps(view_height as usize, height),
+            y: Axis::stretched(view_height as usize, height).bilinear(),
             window_x: along(window.columns(), grid.cols),
             window_y: along(window.rows(), grid.rows),
             columns,
@@ -204,15 +204,9 @@ fn along(places: Vec<f32>, cells: usize) -> Vec<Taps> {
     Axis { cells, places }.bilinear()
 }
 
-/// Where `samples` samples lie on an axis of `cells`.
-fn taps(cells: usize, samples: usize) -> Vec<Taps> {
-    let places = (0..samples).map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32);
-    along(places.collect(), cells)
-}
-
 /// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
 fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
-    let mut taps = taps(cells, width);
+    let mut taps = Axis::stretched(cells, width).bilinear();
     if mirrored {
         taps.reverse();
     }
