@@ -1,6 +1,7 @@
-//! Matrix products of slices, on all threads; one input gives one result, however many there are.
+//! Matrix products and column statistics of slices, on all threads; one input gives one result, however many there are.
 
 use gemm::Parallelism;
+use rayon::prelude::*;
 
 /// A row-major matrix, or its transpose.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +93,53 @@ pub fn product<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add
             Parallelism::Rayon(0),
         );
     }
+}
+
+/// Means of the `width` columns of `rows`, each of which `fill` writes out. In f64.
+pub fn column_means<T: Sync>(
+    rows: &[T],
+    width: usize,
+    fill: impl Fn(&T, &mut [f32]) + Sync,
+) -> Vec<f64> {
+    means_of(rows, &vec![0.0; width], fill, |v| v)
+}
+
+/// Population deviations of the columns of `rows` from their means, as [`column_means`] gives them.
+pub fn column_deviations<T: Sync>(
+    rows: &[T],
+    means: &[f64],
+    fill: impl Fn(&T, &mut [f32]) + Sync,
+) -> Vec<f64> {
+    let variances = means_of(rows, means, fill, |v| v * v);
+    variances.into_iter().map(f64::sqrt).collect()
+}
+
+/// Column means of `f(value - about)`.
+fn means_of<T: Sync>(
+    rows: &[T],
+    about: &[f64],
+    fill: impl Fn(&T, &mut [f32]) + Sync,
+    f: impl Fn(f64) -> f64 + Sync,
+) -> Vec<f64> {
+    let width = about.len();
+    let parts: Vec<Vec<f64>> = rows
+        .par_chunks(1024)
+        .map(|chunk| {
+            let mut sum = vec![0f64; width];
+            let mut row = vec![0f32; width];
+            for item in chunk {
+                fill(item, &mut row);
+                for ((sum, &v), about) in sum.iter_mut().zip(&row).zip(about) {
+                    *sum += f(f64::from(v) - about);
+                }
+            }
+            sum
+        })
+        .collect();
+    let n = rows.len().max(1) as f64;
+    (0..width)
+        .map(|column| parts.iter().map(|part| part[column]).sum::<f64>() / n)
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! Tokens that all patches of a photo share: what its cls token says of it, and the statistics of its patch tokens.
 
 use candle_core::{DType, Tensor};
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::LayerFeatures;
 use crate::backbone::source::with_floats;
 use crate::error::Result;
-
-/// Columns that are summed at once.
-const COLUMNS: usize = 64;
+use crate::matrix::{column_deviations, column_means};
 
 /// A token of a photo as a whole.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -49,63 +46,21 @@ impl GlobalToken {
         if !patches.device().is_cpu() {
             return on_device(self, &patches.to_dtype(DType::F32)?);
         }
-        let mut token = vec![0f32; batch * dim];
+        let mut values = Vec::with_capacity(batch * dim);
         with_floats(patches, |tokens| {
-            for (tokens, out) in tokens
-                .chunks_exact(n * dim)
-                .zip(token.chunks_exact_mut(dim))
-            {
-                out.par_chunks_mut(COLUMNS)
-                    .enumerate()
-                    .for_each(|(part, out)| {
-                        self.of_columns(tokens, dim, part * COLUMNS, out);
-                    });
+            for tokens in tokens.chunks_exact(n * dim) {
+                let rows: Vec<&[f32]> = tokens.chunks_exact(dim).collect();
+                let fill = |row: &&[f32], out: &mut [f32]| out.copy_from_slice(row);
+                let mean = column_means(&rows, dim, fill);
+                let token = match self {
+                    GlobalToken::Deviation => column_deviations(&rows, &mean, fill),
+                    _ => mean,
+                };
+                values.extend(token.into_iter().map(|v| v as f32));
             }
         })?;
-        Ok(Tensor::from_vec(token, (batch, dim), patches.device())?)
+        Ok(Tensor::from_vec(values, (batch, dim), patches.device())?)
     }
-
-    /// The mean or deviation of some columns of `tokens` `[N, D]`, from column `first` on.
-    fn of_columns(self, tokens: &[f32], dim: usize, first: usize, out: &mut [f32]) {
-        let n = (tokens.len() / dim) as f64;
-        let mean = sums(tokens, dim, first, out.len(), |_, v| v).map(|sum| sum / n);
-        let about = mean.map(|mean| mean as f32);
-        let token = match self {
-            GlobalToken::Deviation => sums(tokens, dim, first, out.len(), |column, v| {
-                let apart = v - about[column];
-                apart * apart
-            })
-            .map(|sum| (sum / n).sqrt()),
-            _ => mean,
-        };
-        for (to, from) in out.iter_mut().zip(token) {
-            *to = from as f32;
-        }
-    }
-}
-
-/// Sums of `f(column, value)` down `columns` columns of `tokens` `[N, D]`, from `first` on.
-fn sums(
-    tokens: &[f32],
-    dim: usize,
-    first: usize,
-    columns: usize,
-    f: impl Fn(usize, f32) -> f32,
-) -> [f64; COLUMNS] {
-    let mut sums = [0f64; COLUMNS];
-    // A few rows in f32, then on in f64: as exact as it need be, and mostly the faster of the two.
-    for rows in tokens.chunks(8 * dim) {
-        let mut few = [0f32; COLUMNS];
-        for row in rows.chunks_exact(dim) {
-            for (column, (sum, &v)) in few.iter_mut().zip(&row[first..][..columns]).enumerate() {
-                *sum += f(column, v);
-            }
-        }
-        for (sum, few) in sums.iter_mut().zip(few) {
-            *sum += f64::from(few);
-        }
-    }
-    sums
 }
 
 /// The mean or deviation of `patches` `[B, N, D]` by candle's operations, for devices other than the CPU, where they go
@@ -131,19 +86,28 @@ mod tests {
     use super::*;
     use crate::backbone::LayerRequest;
 
+    /// A layer with these patch tokens, `[B, N, 2]`.
+    fn layer(patch_tokens: Tensor) -> LayerFeatures {
+        let device = patch_tokens.device().clone();
+        let batch = patch_tokens.dim(0).unwrap();
+        LayerFeatures {
+            request: LayerRequest {
+                block: 0,
+                norm: false,
+            },
+            patch_tokens,
+            cls_token: Tensor::new(&[7f32, 9.0], &device)
+                .unwrap()
+                .broadcast_as((batch, 2))
+                .unwrap(),
+            registers: Tensor::zeros((batch, 0, 2), DType::F32, &device).unwrap(),
+        }
+    }
+
     #[test]
     fn statistics_of_known_patches() {
-        let device = &Device::Cpu;
-        let request = LayerRequest {
-            block: 0,
-            norm: false,
-        };
-        let layer = LayerFeatures {
-            request,
-            patch_tokens: Tensor::new(&[[[1f32, 5.0], [3.0, 5.0], [8.0, 5.0]]], device).unwrap(),
-            cls_token: Tensor::new(&[[7f32, 9.0]], device).unwrap(),
-            registers: Tensor::zeros((1, 0, 2), DType::F32, device).unwrap(),
-        };
+        let patches = &[[[1f32, 5.0], [3.0, 5.0], [8.0, 5.0]]];
+        let layer = layer(Tensor::new(patches, &Device::Cpu).unwrap());
         let of = |token: GlobalToken| token.of(&layer).unwrap().to_vec2::<f32>().unwrap();
         assert_eq!(of(GlobalToken::Cls), [[7.0, 9.0]]);
         assert_eq!(of(GlobalToken::Mean), [[4.0, 5.0]]);
@@ -151,35 +115,21 @@ mod tests {
         let deviation = of(GlobalToken::Deviation);
         assert!((deviation[0][0] - (26f32 / 3.0).sqrt()).abs() < 1e-6 && deviation[0][1] == 0.0);
     }
+
     #[test]
     fn devices_agree() {
-        let request = LayerRequest {
-            block: 0,
-            norm: false,
-        };
-        // More columns than are summed at once.
-        let shape = (2, 50, COLUMNS + 6);
-        let layer = LayerFeatures {
-            request,
-            patch_tokens: Tensor::randn(3f32, 2.0, shape, &Device::Cpu).unwrap(),
-            cls_token: Tensor::zeros((2, shape.2), DType::F32, &Device::Cpu).unwrap(),
-            registers: Tensor::zeros((2, 0, shape.2), DType::F32, &Device::Cpu).unwrap(),
-        };
+        // More rows than are summed at once.
+        let shape = (2, 1500, 2);
+        let tokens: Vec<f32> = (0..6000).map(|i| 3.0 + (i as f32 * 1.7).sin()).collect();
+        let layer = layer(Tensor::from_vec(tokens, shape, &Device::Cpu).unwrap());
         for token in [GlobalToken::Mean, GlobalToken::Deviation] {
             let here = token.of(&layer).unwrap();
             let there = on_device(token, &layer.patch_tokens).unwrap();
-            assert_eq!(here.dims(), there.dims());
-            let apart = (here - there).unwrap().abs().unwrap();
-            assert!(
-                apart
-                    .flatten_all()
-                    .unwrap()
-                    .max(0)
-                    .unwrap()
-                    .to_scalar::<f32>()
-                    .unwrap()
-                    < 1e-5
-            );
+            let [here, there] = [here, there].map(|t| t.to_vec2::<f32>().unwrap());
+            assert_eq!((here.len(), there.len()), (2, 2));
+            for (a, b) in here.concat().iter().zip(there.concat()) {
+                assert!((a - b).abs() < 1e-5, "{a} and {b}");
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::head::globals::GlobalToken;
+use crate::matrix::{column_deviations, column_means};
 use crate::train::network::Standard;
 use crate::train::samples::{PatchKey, Samples, mix};
 
@@ -210,37 +211,18 @@ fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
     }
 }
 
-/// Column means and deviations. The order of summing is fixed, so the result does not depend on the threads.
+/// Column means and deviations, the latter above zero.
 fn moments<T: Sync>(
     rows: &[T],
     width: usize,
     fill: impl Fn(&T, &mut [f32]) + Sync,
 ) -> (Vec<f32>, Vec<f32>) {
-    let sums = |about: &[f64], square: bool| -> Vec<f64> {
-        let parts: Vec<Vec<f64>> = rows
-            .par_chunks(1024)
-            .map(|chunk| {
-                let mut sum = vec![0f64; width];
-                let mut row = vec![0f32; width];
-                for item in chunk {
-                    fill(item, &mut row);
-                    for ((sum, &v), about) in sum.iter_mut().zip(&row).zip(about) {
-                        let d = f64::from(v) - about;
-                        *sum += if square { d * d } else { d };
-                    }
-                }
-                sum
-            })
-            .collect();
-        let n = rows.len().max(1) as f64;
-        (0..width)
-            .map(|column| parts.iter().map(|part| part[column]).sum::<f64>() / n)
-            .collect()
-    };
-    let mean = sums(&vec![0.0; width], false);
-    let variance = sums(&mean, true);
-    let deviation = variance.iter().map(|v| v.sqrt().max(1e-6) as f32).collect();
-    (mean.into_iter().map(|m| m as f32).collect(), deviation)
+    let mean = column_means(rows, width, &fill);
+    let deviation = column_deviations(rows, &mean, &fill);
+    (
+        mean.into_iter().map(|m| m as f32).collect(),
+        deviation.into_iter().map(|d| d.max(1e-6) as f32).collect(),
+    )
 }
 
 #[cfg(test)]
