@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use dino::data::Split;
 use dino::eval::Crop;
+use dino::head::context;
 use dino::head::globals::GlobalToken;
 use dino::head::meta::Spacing;
 use dino::preprocess::SizeRule;
@@ -179,6 +180,10 @@ pub struct TrainArgs {
     /// Apply the backbone's final norm to them
     #[arg(long, help_heading = "Model")]
     pub norm: bool,
+    /// Sides, in patches, of squares around each patch whose mean tokens are read beside its own, such as 3,7: odd, or
+    /// none [default: none]
+    #[arg(long, value_name = "N,…", help_heading = "Model")]
+    pub context: Option<ContextSides>,
     /// Tokens of the whole photo to read beside each patch: cls, mean and deviation (of the patch tokens), or none
     /// [default: cls for depth, none for segmentation]
     #[arg(long, value_name = "T,…", help_heading = "Model")]
@@ -289,6 +294,31 @@ impl std::str::FromStr for GlobalTokens {
         tokens.sort_unstable();
         tokens.dedup();
         Ok(Self(tokens))
+    }
+}
+
+/// The value of `--context`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ContextSides(pub Vec<usize>);
+
+impl std::str::FromStr for ContextSides {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == "none" {
+            return Ok(Self(Vec::new()));
+        }
+        let sides = text
+            .split(',')
+            .map(str::parse)
+            .collect::<Result<Vec<_>, _>>();
+        let mut sides = sides.map_err(|_| "expected numbers, such as 3,7, or none".to_owned())?;
+        sides.sort_unstable();
+        sides.dedup();
+        match context::problem(&sides) {
+            Some(why) => Err(why),
+            None => Ok(Self(sides)),
+        }
     }
 }
 

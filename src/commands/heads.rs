@@ -248,6 +248,18 @@ fn predicts(meta: &HeadMeta) -> String {
     }
 }
 
+/// The squares that a head reads, for a list.
+fn squares(sides: &[usize]) -> String {
+    let sides: Vec<String> = sides
+        .iter()
+        .map(|side| format!("{side} x {side}"))
+        .collect();
+    match sides.is_empty() {
+        true => String::new(),
+        false => format!(", with means of {} patches", sides.join(" and ")),
+    }
+}
+
 /// What a head reads beside patch tokens, for a list.
 fn globals(tokens: &[GlobalToken]) -> String {
     let names: Vec<&str> = tokens.iter().map(|token| token.name()).collect();
@@ -264,9 +276,10 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         return console.out(&json!({"where": place_name(&found.place), "meta": meta}).to_string());
     }
     let layer = format!(
-        "blocks {:?}{}{}{}",
+        "blocks {:?}{}{}{}{}",
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
+        squares(&meta.context),
         globals(&meta.globals),
         match &found.head.network {
             Network::Linear(Linear {

@@ -2,7 +2,7 @@
 //!
 //! Tensors of a linear head: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
 //! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block,
-//! the patch token and then (if the head reads it) the cls token; for classes of whole photos the cls token of each
+//! the patch token and then, where the head reads them, the means of squares around it and the tokens of the whole photo; for classes of whole photos the cls token of each
 //! block, then the mean patch token of the last. Tensors of a DPT head: see [`dpt`](crate::head::dpt). The JSON stands
 //! under `dino.head`.
 
@@ -183,6 +183,7 @@ pub(crate) mod tests {
                 fingerprint: "abc".into(),
                 blocks: vec![3],
                 norm: false,
+                context: Vec::new(),
                 globals: Vec::new(),
                 input: InputRecipe {
                     size: "518".into(),

@@ -1,16 +1,16 @@
 //! The maths of a linear head: scores a patch from the tokens of several blocks.
 //!
 //! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or replaced
-//! by other tokens of the whole photo. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving
-//! the upsampled features; and a photo's global tokens are the same for all its patches, so their part of the product is
-//! computed once and added as a bias.
+//! by other tokens of the whole photo, and its patch token by the means of squares around it. A 1x1 convolution commutes
+//! with bilinear upsampling, so this equals convolving the upsampled features; it commutes with means over squares, so
+//! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
+//! product is computed once and added as a bias.
 
 use candle_core::{Device, Tensor};
 
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::Result;
-use crate::head::Scores;
-use crate::head::globals::GlobalToken;
+use crate::head::{HeadMeta, Scores, context};
 
 /// One fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -54,14 +54,14 @@ impl Linear {
         self.hidden.as_ref().unwrap_or(&self.output)
     }
 
-    /// Scores of every patch; the `globals` of each layer follow its patch token.
+    /// Scores of every patch; what `meta` names of context and global tokens follows the patch token of each layer.
     pub(super) fn scores(
         &self,
         layers: &[&LayerFeatures],
-        globals: &[GlobalToken],
+        meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Scores> {
-        let mut scores = first_layer(self.first(), layers, globals)?; // [N, outputs]
+        let mut scores = first_layer(self.first(), layers, meta, grid)?; // [N, outputs]
         if self.hidden.is_some() {
             let (weight, bias) = self.output.tensors(scores.device())?;
             scores = scores.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
@@ -77,27 +77,39 @@ impl Linear {
 fn first_layer(
     layer: &Dense,
     layers: &[&LayerFeatures],
-    globals: &[GlobalToken],
+    meta: &HeadMeta,
+    grid: Grid,
 ) -> Result<Tensor> {
-    let (weight, mut bias) = layer.tensors(layers[0].patch_tokens.device())?;
-    let mut sum: Option<Tensor> = None;
+    let device = layers[0].patch_tokens.device();
+    let (weight, mut bias) = layer.tensors(device)?;
+    // The patch's own part, and one of each square: sums over the blocks.
+    let mut parts: Vec<Option<Tensor>> = vec![None; 1 + meta.context.len()];
     let mut at = 0;
     for found in layers {
         let patches = found.patch_tokens.squeeze(0)?; // [N, D]
         let dim = patches.dim(1)?;
-        let part = patches.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
-        sum = Some(match sum {
-            Some(sum) => (sum + part)?,
-            None => part,
-        });
-        at += dim;
-        for global in globals {
+        for part in &mut parts {
+            let product = patches.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
+            *part = Some(match part.take() {
+                Some(sum) => (sum + product)?,
+                None => product,
+            });
+            at += dim;
+        }
+        for global in &meta.globals {
             let token = global.of(found)?; // [1, D]
             let part = token.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
             bias = (bias + part.squeeze(0)?)?;
             at += dim;
         }
     }
-    let sum = sum.map_or_else(|| bias.unsqueeze(0), Ok)?;
+    let mut parts = parts.into_iter().flatten();
+    let mut sum = parts.next().map_or_else(|| bias.unsqueeze(0), Ok)?;
+    for (part, &side) in parts.zip(&meta.context) {
+        let shape = part.dims2()?;
+        let values: Vec<f32> = part.flatten_all()?.to_vec1()?;
+        let means = context::means(&values, shape.1, grid, side);
+        sum = (sum + Tensor::from_vec(means, shape, device)?)?;
+    }
     Ok(sum.broadcast_add(&bias)?)
 }

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::backbone::LayerRequest;
+use crate::head::context;
 use crate::head::globals::GlobalToken;
 use crate::preprocess::Unpad;
 
@@ -23,7 +24,10 @@ pub struct HeadMeta {
     pub blocks: Vec<usize>,
     /// Whether the backbone's final norm is applied to them.
     pub norm: bool,
-    /// The tokens of the whole photo that follow each block's patch token, rising.
+    /// Sides, in patches, of the squares around a patch whose mean tokens follow each block's patch token: odd, rising.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub context: Vec<usize>,
+    /// The tokens of the whole photo that follow these, rising.
     #[serde(default)]
     pub globals: Vec<GlobalToken>,
     /// The input it was trained for.
@@ -294,7 +298,7 @@ impl HeadMeta {
     pub fn inputs(&self, dim: usize) -> usize {
         match self.task {
             Task::Classify { .. } => (self.blocks.len() + 1) * dim,
-            _ => self.blocks.len() * dim * (1 + self.globals.len()),
+            _ => self.blocks.len() * dim * (1 + self.context.len() + self.globals.len()),
         }
     }
 
@@ -332,6 +336,9 @@ impl HeadMeta {
                 self.globals,
                 GlobalToken::ALL
             ));
+        }
+        if let Some(why) = context::problem(&self.context) {
+            return Some(format!("reads squares of patches of the sides {why}"));
         }
         if self.blocks.is_empty() || !self.blocks.is_sorted_by(|a, b| a < b) {
             return Some(format!(

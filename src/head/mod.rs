@@ -5,6 +5,7 @@
 //! Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
 
 pub mod classify;
+pub mod context;
 mod conv;
 pub mod dpt;
 pub mod file;
@@ -105,7 +106,7 @@ impl Head {
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
         match &self.network {
-            Network::Linear(linear) => linear.scores(&layers, &self.meta.globals, features.grid),
+            Network::Linear(linear) => linear.scores(&layers, &self.meta, features.grid),
             Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
         }
     }

@@ -326,6 +326,7 @@ impl Official {
             fingerprint: String::new(),
             blocks: self.blocks(),
             norm: self.data.task() != "depth",
+            context: Vec::new(),
             globals: match segments {
                 true => Vec::new(),
                 false => vec![GlobalToken::Cls],

@@ -5,6 +5,7 @@
 
 pub mod checkpoint;
 pub mod features;
+pub mod frame;
 pub mod history;
 pub mod loss;
 pub mod network;

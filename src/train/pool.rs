@@ -21,7 +21,7 @@ const STANDARD_PATCHES: usize = 50_000;
 pub struct Pool {
     /// The patches that are here, rising.
     patches: Vec<PatchKey>,
-    /// `[patches, blocks * D]`.
+    /// `[patches, (1 + context) * blocks * D]`.
     values: Vec<f16>,
     width: usize,
 }
@@ -43,11 +43,12 @@ impl Pool {
         (bytes / (2 * width as u64)) as usize
     }
 
-    /// Reads `patches`, rising, frame by frame.
+    /// Reads what `inputs` need of `patches`, rising, frame by frame.
     ///
     /// # Errors
     /// If features cannot be read any more.
-    pub fn read(samples: &Samples, patches: Vec<PatchKey>, width: usize) -> Result<Self> {
+    pub fn read(samples: &Samples, patches: Vec<PatchKey>, inputs: &Inputs) -> Result<Self> {
+        let width = inputs.read_width();
         let mut values = vec![f16::ZERO; patches.len() * width];
         let mut jobs = Vec::new();
         let mut rest = values.as_mut_slice();
@@ -60,7 +61,7 @@ impl Pool {
             crate::interrupt::check()?;
             let frame = &samples.frames[patches[0].frame as usize];
             let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
-            frame.read(Some(&places), out)
+            frame.read(&places, &inputs.context, out)
         })?;
         Ok(Pool {
             patches,
@@ -69,7 +70,7 @@ impl Pool {
         })
     }
 
-    /// The features of a patch, `[blocks * D]`.
+    /// What was read of a patch, `[(1 + context) * blocks * D]`.
     ///
     /// # Panics
     /// If it was not read.
@@ -79,21 +80,35 @@ impl Pool {
     }
 }
 
-/// How a row of inputs is put together: block by block the patch token and the global tokens that are wanted.
+/// How a row of inputs is put together: block by block the patch token, the means of squares around it and the global
+/// tokens that are wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inputs {
     /// Blocks.
     pub blocks: usize,
     /// Width of a token.
     pub dim: usize,
-    /// The tokens of the whole photo that follow each patch token.
+    /// Sides of the squares whose mean tokens follow each patch token.
+    pub context: Vec<usize>,
+    /// The tokens of the whole photo that follow these.
     pub globals: Vec<GlobalToken>,
+}
+
+/// A part of a row of inputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Part {
+    /// A patch token.
+    Patch,
+    /// The mean of a square, by its place among the sides.
+    Context(usize),
+    /// A token of the whole photo.
+    Global(GlobalToken),
 }
 
 /// Shares of inputs that are set to zero in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// Of patch tokens.
+    /// Of patch tokens and of means of squares.
     pub patch: f32,
     /// Of global tokens.
     pub global: f32,
@@ -105,21 +120,36 @@ impl Inputs {
         self.blocks * self.step()
     }
 
-    /// Numbers of one block.
-    fn step(&self) -> usize {
-        self.dim * (1 + self.globals.len())
+    /// Numbers a patch that are read of its frame; global tokens are not.
+    pub fn read_width(&self) -> usize {
+        self.blocks * self.dim * (1 + self.context.len())
     }
 
-    /// Calls `copy` with the place in the row and the place in the tokens, for each block's patch token and then for
-    /// each of its global tokens.
-    pub(super) fn each_part(&self, mut copy: impl FnMut(usize, usize, Option<GlobalToken>)) {
+    /// Numbers of one block.
+    fn step(&self) -> usize {
+        self.dim * (1 + self.context.len() + self.globals.len())
+    }
+
+    /// The parts of a row, one block's.
+    pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
+        let context = (0..self.context.len()).map(Part::Context);
+        let globals = self.globals.iter().copied().map(Part::Global);
+        std::iter::once(Part::Patch).chain(context).chain(globals)
+    }
+
+    /// Calls `copy` with the place in the row, the place in what is read (in a frame's global token for such a one) and
+    /// the part, block by block.
+    pub(super) fn each_part(&self, mut copy: impl FnMut(usize, usize, Part)) {
         for block in 0..self.blocks {
-            let kinds = std::iter::once(None).chain(self.globals.iter().copied().map(Some));
-            for (part, kind) in kinds.enumerate() {
+            for (at, part) in self.parts().enumerate() {
+                let square = match part {
+                    Part::Context(index) => 1 + index,
+                    Part::Patch | Part::Global(_) => 0,
+                };
                 copy(
-                    block * self.step() + part * self.dim,
-                    block * self.dim,
-                    kind,
+                    block * self.step() + at * self.dim,
+                    (square * self.blocks + block) * self.dim,
+                    part,
                 );
             }
         }
@@ -131,7 +161,7 @@ impl Inputs {
         let tokens = self.blocks * self.dim;
         let few = order.iter().take(STANDARD_PATCHES / samples.patches());
         let few = patches_of(samples, few.map(|&sample| sample as usize));
-        let patch = moments(&few, tokens, |&patch, row| {
+        let read = moments(&few, self.read_width(), |&patch, row| {
             pool.row(patch).convert_to_f32_slice(row);
         });
         let globals = GlobalToken::ALL.map(|token| match self.globals.contains(&token) {
@@ -144,8 +174,11 @@ impl Inputs {
             mean: vec![0.0; self.width()],
             deviation: vec![1.0; self.width()],
         };
-        self.each_part(|to, from, kind| {
-            let (mean, deviation) = kind.map_or(&patch, |token| &globals[token as usize]);
+        self.each_part(|to, from, part| {
+            let (mean, deviation) = match part {
+                Part::Patch | Part::Context(_) => &read,
+                Part::Global(token) => &globals[token as usize],
+            };
             standard.mean[to..][..self.dim].copy_from_slice(&mean[from..][..self.dim]);
             standard.deviation[to..][..self.dim].copy_from_slice(&deviation[from..][..self.dim]);
         });
@@ -179,16 +212,22 @@ impl Inputs {
                 |tokens, (index, (row, &patch))| {
                     pool.row(patch).convert_to_f32_slice(tokens);
                     let frame = &samples.frames[patch.frame as usize];
-                    self.each_part(|to, from, kind| {
-                        let source = kind.map_or(tokens.as_slice(), |token| frame.global(token));
+                    self.each_part(|to, from, part| {
+                        let source = match part {
+                            Part::Patch | Part::Context(_) => tokens.as_slice(),
+                            Part::Global(token) => frame.global(token),
+                        };
                         row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);
                     });
                     for ((v, mean), scale) in row.iter_mut().zip(&standard.mean).zip(&scale) {
                         *v = (*v - mean) * scale;
                     }
                     let mut rng = fastrand::Rng::with_seed(mix(seed, index as u64));
-                    self.each_part(|to, _, kind| {
-                        let share = kind.map_or(dropout.patch, |_| dropout.global);
+                    self.each_part(|to, _, part| {
+                        let share = match part {
+                            Part::Patch | Part::Context(_) => dropout.patch,
+                            Part::Global(_) => dropout.global,
+                        };
                         drop_out(&mut row[to..][..self.dim], share, &mut rng);
                     });
                 },

@@ -135,8 +135,7 @@ impl Training<'_> {
                 "there is no labelled patch to train on".into(),
             ));
         }
-        let tokens = self.inputs.blocks * self.inputs.dim;
-        let capacity = Pool::capacity(recipe.memory, tokens);
+        let capacity = Pool::capacity(recipe.memory, self.inputs.read_width());
         let all = patches_of(self.samples, 0..self.samples.len());
         let keeps_all = all.len() <= capacity;
         let per_sample = self.samples.patches();
@@ -177,7 +176,7 @@ impl Training<'_> {
                     true => all.clone(),
                     false => patches_of(self.samples, order.iter().map(|&s| s as usize)),
                 };
-                pool = Some(Pool::read(self.samples, wanted, tokens)?);
+                pool = Some(Pool::read(self.samples, wanted, &self.inputs)?);
             }
             let Some(pool) = &pool else { break };
             if epoch == 0 {

@@ -11,7 +11,7 @@ use crate::batch::Report;
 use crate::data::labels;
 use crate::data::taxonomy::SetLabels;
 use crate::error::{Error, Result};
-use crate::train::features::Frame;
+use crate::train::frame::Frame;
 use crate::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
 use crate::weights::digest;
 

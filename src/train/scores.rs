@@ -1,21 +1,21 @@
 //! Scores of cached frames, for validation: what [`crate::head::Head::scores`] gives, from features on the disk.
 
-use half::f16;
-use half::slice::HalfFloatSliceExt;
-
 use crate::error::Result;
 use crate::head::Scores;
+use crate::head::context;
 use crate::head::globals::GlobalToken;
 use crate::head::linear::Dense;
 use crate::matrix::{Matrix, product};
-use crate::train::features::Frame;
-use crate::train::pool::Inputs;
+use crate::train::frame::Frame;
+use crate::train::pool::{Inputs, Part};
 
-/// A head, taken apart into what reads patch tokens and what reads global tokens.
+/// A head, taken apart into what reads patch tokens, what reads squares around them and what reads global tokens.
 #[derive(Debug)]
 pub struct CachedHead {
     /// `[outputs of the first layer, blocks * D]`.
     patch: Vec<f32>,
+    /// As `patch`, by the sides of squares.
+    context: Vec<(usize, Vec<f32>)>,
     /// Which global tokens are read.
     globals: Vec<GlobalToken>,
     /// `[outputs of the first layer, globals * blocks * D]`, all blocks of a token side by side.
@@ -33,21 +33,28 @@ impl CachedHead {
             None => (output, None),
         };
         let (mut patch, mut global) = (Vec::new(), Vec::new());
+        let mut context: Vec<(usize, Vec<f32>)> = inputs
+            .context
+            .iter()
+            .map(|&side| (side, Vec::new()))
+            .collect();
         for row in first.weight.chunks_exact(first.inputs) {
-            let of_kind = |wanted: Option<GlobalToken>, out: &mut Vec<f32>| {
-                inputs.each_part(|at, _, kind| {
-                    if kind == wanted {
+            for wanted in inputs.parts() {
+                let out = match wanted {
+                    Part::Patch => &mut patch,
+                    Part::Context(index) => &mut context[index].1,
+                    Part::Global(_) => &mut global,
+                };
+                inputs.each_part(|at, _, part| {
+                    if part == wanted {
                         out.extend_from_slice(&row[at..][..inputs.dim]);
                     }
                 });
-            };
-            of_kind(None, &mut patch);
-            for &token in &inputs.globals {
-                of_kind(Some(token), &mut global);
             }
         }
         CachedHead {
             patch,
+            context,
             globals: inputs.globals.clone(),
             global,
             bias: first.bias,
@@ -61,9 +68,7 @@ impl CachedHead {
     /// If its features cannot be read any more.
     pub fn scores(&self, frame: &Frame) -> Result<Scores> {
         let (n, width, outputs) = (frame.grid().len(), frame.width(), self.bias.len());
-        let mut halves = vec![f16::ZERO; n * width];
-        frame.read(None, &mut halves)?;
-        let tokens = halves.to_f32_vec();
+        let tokens = frame.read_all()?;
         let mut bias = self.bias.clone();
         if !self.globals.is_empty() {
             let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| frame.global(t)).collect();
@@ -77,8 +82,19 @@ impl CachedHead {
             );
         }
         let mut values = repeat(&bias, n);
+        let tokens = Matrix::new(&tokens, n, width);
         let patch = Matrix::new(&self.patch, outputs, width).t();
-        product(&mut values, Matrix::new(&tokens, n, width), patch, true);
+        product(&mut values, tokens, patch, true);
+        for (side, square) in &self.context {
+            let mut part = vec![0f32; n * outputs];
+            let square = Matrix::new(square, outputs, width).t();
+            product(&mut part, tokens, square, false);
+            let means = context::means(&part, outputs, frame.grid(), *side);
+            values
+                .iter_mut()
+                .zip(means)
+                .for_each(|(v, mean)| *v += mean);
+        }
         let mut k = outputs;
         if let Some(last) = &self.last {
             values.iter_mut().for_each(|v| *v = v.max(0.0));

@@ -3,9 +3,11 @@
 Seeded tokens of two blocks (D = 12) over a grid of 4 x 6 patches of 14 pixels, of a photo of 151 x 101 that was resized
 to 80 x 53 and padded by 2 columns at the left and 1 row at the top. Names:
     patch.{0,1}      F32 [24, 12]     cls.{0,1}  F32 [1, 12]
-    W.{cls|nocls|all}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
+    W.{cls|nocls|all|squares}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
     scores.*         F64 [24, K]      K numbers a patch: concat [patch_0, cls_0, patch_1, cls_1], then the layers;
-                     in "all" the mean and the deviation of a block's patch tokens follow its cls token
+                     in "all" the mean and the deviation of a block's patch tokens follow its cls token; in "squares" each
+                     patch token is followed by the means of the 3 x 3 and 5 x 5 patches around it (those that there
+                     are), then by the mean of all
     depth.{spacing}.{cls}.{hidden}.up{u}   F64 [17, 31], metres, and deviation...: the paper's head the naive way,
                      features upsampled before the convolution (bilinear, align_corners=False), relu + 0.1, normalised,
                      expected centre of 7 bins from 0.5 to 10 m; then grid_sample to the photo's pixels
@@ -39,6 +41,13 @@ def to_photo(grid):
     return F.grid_sample(grid[None], place, mode="bilinear", padding_mode="border", align_corners=False)[0]
 
 
+def squares(tokens, side):
+    """Of each patch of [N, D] the mean of the patches at most side // 2 rows and columns away."""
+    row, col = torch.arange(ROWS * COLS) // COLS, torch.arange(ROWS * COLS) % COLS
+    near = ((row[:, None] - row).abs() <= side // 2) & ((col[:, None] - col).abs() <= side // 2)
+    return torch.stack([tokens[these].mean(0) for these in near])
+
+
 def centres(spacing):
     t = torch.arange(BINS, dtype=torch.float64) / (BINS - 1)
     return 0.5 + 9.5 * t if spacing == "linear" else 0.5 * 20.0**t
@@ -54,11 +63,13 @@ def main():
 
     patch = [stored(f"patch.{i}", ROWS * COLS, D) for i in range(2)]
     cls = [stored(f"cls.{i}", 1, D) for i in range(2)]
-    for name in ("cls", "nocls", "all"):
+    for name in ("cls", "nocls", "all", "squares"):
         parts = []
         for p, c in zip(patch, cls):
-            whole = {"cls": [c], "nocls": [], "all": [c, p.mean(0, keepdim=True), p.std(0, correction=0, keepdim=True)]}
-            parts += [p] + [token.expand(ROWS * COLS, D) for token in whole[name]]
+            mean, deviation = p.mean(0, keepdim=True), p.std(0, correction=0, keepdim=True)
+            whole = {"cls": [c], "nocls": [], "all": [c, mean, deviation], "squares": [mean]}
+            around = [squares(p, side) for side in (3, 5)] if name == "squares" else []
+            parts += [p] + around + [token.expand(ROWS * COLS, D) for token in whole[name]]
         x = torch.cat(parts, dim=1)  # [N, inputs]
         for k, hidden in ((BINS, 0), (BINS, 8), (CLASSES, 0)):
             key = f"{name}.{k}.{hidden}"

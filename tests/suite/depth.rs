@@ -70,6 +70,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             fingerprint: record.fingerprint,
             blocks: vec![11],
             norm: true,
+            context: Vec::new(),
             globals: vec![GlobalToken::Cls],
             input: InputRecipe {
                 size: "112".into(),

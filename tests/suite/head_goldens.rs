@@ -60,13 +60,15 @@ fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
 }
 
 /// Heads of the golden: what they are called, and what they read beside patch tokens.
-const CLS: (&str, &[GlobalToken]) = ("cls", &[GlobalToken::Cls]);
-const NONE: (&str, &[GlobalToken]) = ("nocls", &[]);
-const ALL: (&str, &[GlobalToken]) = ("all", &GlobalToken::ALL);
+type Reads = (&'static str, &'static [usize], &'static [GlobalToken]);
+const CLS: Reads = ("cls", &[], &[GlobalToken::Cls]);
+const NONE: Reads = ("nocls", &[], &[]);
+const ALL: Reads = ("all", &[], &GlobalToken::ALL);
+const SQUARES: Reads = ("squares", &[3, 5], &[GlobalToken::Mean]);
 
 fn head(
     golden: &Golden,
-    (name, globals): (&str, &[GlobalToken]),
+    (name, context, globals): Reads,
     hidden: usize,
     task: Task,
 ) -> (Head, String) {
@@ -92,6 +94,7 @@ fn head(
         fingerprint: "0".into(),
         blocks: vec![0, 1],
         norm: false,
+        context: context.to_vec(),
         globals: globals.to_vec(),
         input: InputRecipe {
             size: "native".into(),
@@ -134,6 +137,8 @@ fn depth_heads_agree_with_the_naive_form() {
             (CLS, 0, 1),
             (ALL, 0, 4),
             (ALL, 8, 1),
+            (SQUARES, 0, 4),
+            (SQUARES, 8, 1),
         ] {
             let bins = Bins {
                 spacing,
@@ -168,7 +173,7 @@ fn depth_heads_agree_with_the_naive_form() {
 fn labels_are_the_argmax_of_upsampled_scores() {
     let golden = Golden::load("heads");
     let features = features(&golden);
-    for kind in [CLS, NONE, ALL] {
+    for kind in [CLS, NONE, ALL, SQUARES] {
         let class = |i: u8| Class {
             name: i.to_string(),
             color: [i; 3],

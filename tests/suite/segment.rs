@@ -51,6 +51,7 @@ fn folder_with_head() -> TempDir {
         fingerprint: record.fingerprint,
         blocks: vec![11],
         norm: true,
+        context: Vec::new(),
         globals: Vec::new(),
         input: InputRecipe {
             size: "112".into(),

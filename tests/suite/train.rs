@@ -179,6 +179,55 @@ fn depth_learns_a_ramp() {
 }
 
 #[test]
+fn what_training_measures_is_what_its_head_does() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ramps(&at.join("ramp/train"), 6);
+    ramps(&at.join("ramp/val"), 2);
+    let more = ["--epochs", "3", "--context", "5,3", "--globals", "cls,mean"];
+    train(at, "depth", "ramp", "ramp.safetensors", &more).expect_code(0);
+    let info = dino_with_model(at, &["heads", "info", "./ramp.safetensors", "--json"]);
+    let meta: Value = serde_json::from_str(&info.expect_code(0).lines()[0]).unwrap();
+    let meta = &meta["meta"];
+    assert_eq!(meta["context"], serde_json::json!([3, 5]));
+    let metrics = meta["metrics"].as_array().unwrap();
+    let judged = [
+        "depth",
+        "ramp",
+        "--head",
+        "ramp.safetensors",
+        "--part",
+        "val",
+        "--no-refine",
+    ];
+    let json = figures(at, &judged);
+    for figure in ["rmse", "abs_rel"] {
+        let own = metrics.iter().find(|metric| metric["name"] == figure);
+        let own = own.unwrap()["value"].as_f64().unwrap();
+        let value = json[figure].as_f64().unwrap();
+        // Training reads features in half precision.
+        assert!(
+            (own - value).abs() < 2e-3 * value,
+            "{figure}: {own} in training, {value} after it"
+        );
+    }
+    dino_with_model(
+        at,
+        &[
+            "train",
+            "depth",
+            "ramp",
+            "-o",
+            "other.safetensors",
+            "--context",
+            "4",
+        ],
+    )
+    .expect_code(2)
+    .expect_stderr("odd");
+}
+
+#[test]
 fn one_seed_gives_the_same_bytes_and_a_stopped_training_goes_on() {
     let folder = toy();
     let at = folder.path();

@@ -7,7 +7,8 @@ use dino::console::Console;
 use dino::data::{DataSet, Pair};
 use dino::head::globals::GlobalToken;
 use dino::inputs::DecodeLimits;
-use dino::train::features::{Extraction, FeatureCache, Frame, Recipe, View};
+use dino::train::features::{Extraction, FeatureCache, Recipe};
+use dino::train::frame::{Frame, View};
 use dino::train::pool::Inputs;
 use dino::train::samples::Labelled;
 use dino::weights::Store;
@@ -104,6 +105,7 @@ pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[Global
     Inputs {
         blocks: blocks.len(),
         dim: model.backbone.config().dim,
+        context: args.context.clone().map_or_else(Vec::new, |sides| sides.0),
         globals: match &args.globals {
             Some(choice) => choice.0.clone(),
             None => usual.to_vec(),

@@ -180,6 +180,7 @@ pub fn train(
             fingerprint: model.record.fingerprint.clone(),
             blocks: setup_blocks,
             norm: args.norm,
+            context: inputs.context.clone(),
             globals: inputs.globals.clone(),
             input: InputRecipe {
                 size: args.size.to_string(),
@@ -260,9 +261,10 @@ fn digest_of(
 ) -> String {
     let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
     let text = format!(
-        "{} {} {recipe:?} {:?} {:?} {:?} {frames:?} {:?} {}",
+        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
         model.record.fingerprint,
+        args.context,
         args.globals,
         setup.objective,
         setup.task,

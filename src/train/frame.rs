@@ -1,0 +1,247 @@
+//! The cached features of one view of one photo, one file a block.
+//!
+//! A file is a header of eight little-endian u32 (magic, version, the photo's width and height, the grid's rows and
+//! columns, D, 0), the global tokens and the patch tokens, all in f16.
+
+use std::fs::{self, File};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use crate::backbone::{Grid, LayerFeatures};
+use crate::error::{Error, Result};
+use crate::head::context;
+use crate::head::globals::GlobalToken;
+use crate::output::write_atomic;
+use crate::preprocess::{Geometry, SizeRule};
+
+const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
+const VERSION: u32 = 2;
+const HEADER: usize = 8 * 4;
+/// Global tokens of a file.
+const GLOBALS: usize = GlobalToken::ALL.len();
+
+/// What the backbone saw of a photo.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct View {
+    /// The size it saw.
+    pub size: SizeRule,
+    /// Left and right exchanged.
+    pub mirrored: bool,
+}
+
+/// The cached features of one view of one photo.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Frame {
+    /// One file a block.
+    files: Vec<PathBuf>,
+    /// How the photo lay in the input; of a mirrored view, that of the plain one.
+    pub geometry: Geometry,
+    /// The view.
+    pub view: View,
+    /// Width of a token.
+    pub dim: usize,
+    /// A global token of all blocks, `[blocks * D]`, each.
+    globals: [Vec<f32>; GLOBALS],
+}
+
+impl Frame {
+    /// The features of one view from the files of its blocks, if they are all there and sound.
+    pub fn open(files: Vec<PathBuf>, view: View, patch_size: usize) -> Option<Self> {
+        let mut globals = [const { Vec::new() }; GLOBALS];
+        let mut found: Option<(Geometry, usize)> = None;
+        for file in &files {
+            let Start {
+                photo,
+                grid,
+                dim,
+                globals: own,
+            } = read_start(file).ok()?;
+            let geometry = Geometry::new(photo, view.size, patch_size);
+            if geometry.grid() != grid || found.is_some_and(|other| other != (geometry, dim)) {
+                return None;
+            }
+            found = Some((geometry, dim));
+            for (all, own) in globals.iter_mut().zip(own.chunks_exact(dim)) {
+                all.extend_from_slice(own);
+            }
+        }
+        let (geometry, dim) = found?;
+        Some(Frame {
+            files,
+            geometry,
+            view,
+            dim,
+            globals,
+        })
+    }
+
+    /// The grid of patches.
+    pub fn grid(&self) -> Grid {
+        self.geometry.grid()
+    }
+
+    /// A token of the whole photo, of all blocks: `[blocks * D]`.
+    pub fn global(&self, token: GlobalToken) -> &[f32] {
+        &self.globals[token as usize]
+    }
+
+    /// What it is of, wherever it is kept.
+    pub fn id(&self) -> String {
+        let names = self.files.iter().filter_map(|file| file.file_name());
+        names
+            .map(|name| name.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
+    }
+
+    /// Numbers a patch, over all blocks.
+    pub fn width(&self) -> usize {
+        self.files.len() * self.dim
+    }
+
+    /// The tokens of all patches: `[N, blocks * D]`.
+    ///
+    /// # Errors
+    /// If a file went away or changed since it was found.
+    pub fn read_all(&self) -> Result<Vec<f32>> {
+        let mut out = vec![f16::ZERO; self.grid().len() * self.width()];
+        let all: Vec<u32> = (0..self.grid().len() as u32).collect();
+        self.read(&all, &[], &mut out)?;
+        Ok(out.to_f32_vec())
+    }
+
+    /// The tokens of `patches`, those of all blocks in a row, and after them for each side of `context` the means over
+    /// the squares around the patch: `[n, (1 + sides) * blocks * D]`.
+    ///
+    /// # Errors
+    /// If a file went away or changed since it was found.
+    pub fn read(&self, patches: &[u32], context: &[usize], out: &mut [f16]) -> Result<()> {
+        let (dim, width) = (self.dim, self.width());
+        for (block, file) in self.files.iter().enumerate() {
+            let bytes = self.map(file)?;
+            // Only the pages of what is wanted are read.
+            let tokens = &bytes[HEADER + 2 * dim * GLOBALS..];
+            let rows = out.chunks_exact_mut((1 + context.len()) * width);
+            for (row, &patch) in rows.zip(patches) {
+                let token = &tokens[patch as usize * 2 * dim..][..2 * dim];
+                halves(token, &mut row[block * dim..][..dim]);
+            }
+            if context.is_empty() {
+                continue;
+            }
+            let mut all = vec![f16::ZERO; self.grid().len() * dim];
+            halves(tokens, &mut all);
+            let all = all.to_f32_vec();
+            for (at, &side) in context.iter().enumerate() {
+                let means = context::means(&all, dim, self.grid(), side);
+                let rows = out.chunks_exact_mut((1 + context.len()) * width);
+                for (row, &patch) in rows.zip(patches) {
+                    row[(1 + at) * width + block * dim..][..dim]
+                        .convert_from_f32_slice(&means[patch as usize * dim..][..dim]);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    #[allow(unsafe_code)] // A memory map.
+    fn map(&self, file: &Path) -> Result<memmap2::Mmap> {
+        // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which leaves
+        // what is mapped as it was.
+        let bytes = File::open(file)
+            .and_then(|file| unsafe { memmap2::Mmap::map(&file) })
+            .map_err(|error| Error::io(file, &error))?;
+        match bytes.len() == HEADER + 2 * self.dim * (GLOBALS + self.grid().len()) {
+            true => Ok(bytes),
+            false => Err(Error::file(
+                file,
+                "changed while it was in use; delete it and run again",
+            )),
+        }
+    }
+}
+
+/// Little-endian numbers from their bytes.
+fn halves(bytes: &[u8], out: &mut [f16]) {
+    for (to, pair) in out.iter_mut().zip(bytes.chunks_exact(2)) {
+        *to = f16::from_le_bytes([pair[0], pair[1]]);
+    }
+}
+
+/// Writes the features of one block of a photo of `photo` pixels.
+///
+/// # Errors
+/// If the device or the disk fails.
+pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) -> Result<()> {
+    let mut globals: Vec<f32> = Vec::new();
+    for token in GlobalToken::ALL {
+        globals.extend(token.of(layer)?.flatten_all()?.to_vec1::<f32>()?);
+    }
+    let tokens: Vec<f32> = layer.patch_tokens.flatten_all()?.to_vec1()?;
+    let header = [
+        MAGIC,
+        VERSION,
+        photo.0,
+        photo.1,
+        grid.rows as u32,
+        grid.cols as u32,
+        (globals.len() / GLOBALS) as u32,
+        0,
+    ];
+    let mut bytes: Vec<u8> = header.iter().flat_map(|v| v.to_le_bytes()).collect();
+    bytes.reserve(2 * (globals.len() + tokens.len()));
+    for value in globals.iter().chain(&tokens) {
+        let half = f16::from_f32(value.clamp(-65504.0, 65504.0));
+        bytes.extend(half.to_le_bytes());
+    }
+    write_atomic(path, |writer| writer.write_all(&bytes))
+}
+
+/// What stands before the patch tokens.
+struct Start {
+    photo: (u32, u32),
+    grid: Grid,
+    dim: usize,
+    /// `[GLOBALS, D]`.
+    globals: Vec<f32>,
+}
+
+/// The start of a file whose length is right.
+fn read_start(path: &Path) -> io::Result<Start> {
+    let mut file = File::open(path)?;
+    let mut header = [0u8; HEADER];
+    file.read_exact(&mut header)?;
+    let word = |i: usize| {
+        u32::from_le_bytes([
+            header[4 * i],
+            header[4 * i + 1],
+            header[4 * i + 2],
+            header[4 * i + 3],
+        ])
+    };
+    let grid = Grid {
+        rows: word(4) as usize,
+        cols: word(5) as usize,
+    };
+    let dim = word(6) as usize;
+    let expected =
+        HEADER as u64 + 2 * dim as u64 * (GLOBALS as u64 + grid.rows as u64 * grid.cols as u64);
+    if word(0) != MAGIC || word(1) != VERSION || fs::metadata(path)?.len() != expected {
+        return Err(io::ErrorKind::InvalidData.into());
+    }
+    let mut globals = vec![0u8; 2 * dim * GLOBALS];
+    file.read_exact(&mut globals)?;
+    let globals: Vec<f16> = globals
+        .chunks_exact(2)
+        .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
+        .collect();
+    Ok(Start {
+        photo: (word(2), word(3)),
+        grid,
+        dim,
+        globals: globals.to_f32_vec(),
+    })
+}
