@@ -56,6 +56,24 @@ impl Sampler {
     }
 }
 
+/// Percentiles `q` (0 to 100) of `values`, as a [`Sampler`] that sees them gives.
+pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
+    let stride = values.len().div_ceil(CAPACITY).next_power_of_two();
+    let mut kept: Vec<f32> = values.iter().copied().step_by(stride).collect();
+    q.map(|q| {
+        let Some(last) = kept.len().checked_sub(1) else {
+            return 0.0;
+        };
+        // The two neighbours are enough; sorting all would take longer.
+        let low = (q / 100.0 * last as f64).floor() as usize;
+        let (_, &mut own, above) = kept.select_nth_unstable_by(low, f32::total_cmp);
+        let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(own);
+        let part = q / 100.0 * last as f64 - low as f64;
+        let (own, next) = (f64::from(own), f64::from(next));
+        (own + (next - own) * part) as f32
+    })
+}
+
 /// The percentile `q` (0 to 100) of rising values, linear between neighbours as numpy's default; 0 if empty.
 pub fn percentile(sorted: &[f32], q: f64) -> f32 {
     percentile_f64(sorted, q) as f32
@@ -84,6 +102,18 @@ mod tests {
         assert_eq!(percentile(&sorted, 1.0), 1.0);
         assert_eq!(percentile(&sorted, 99.0), 99.0);
         assert_eq!(percentile(&sorted, 50.5), 50.5);
+    }
+
+    #[test]
+    fn slices_give_what_streams_give() {
+        for count in [0, 1, 2, 101, 3 * CAPACITY + 5] {
+            let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
+            let mut sampler = Sampler::default();
+            values.iter().for_each(|&v| sampler.push(v));
+            let sorted = sampler.into_sorted();
+            let q = [2.0, 50.0, 98.0, 100.0];
+            assert_eq!(percentiles(&values, q), q.map(|q| percentile(&sorted, q)));
+        }
     }
 
     #[test]

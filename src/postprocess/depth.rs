@@ -72,7 +72,7 @@ pub struct DepthMap {
     pub height: usize,
     /// `[height, width]`, in the head's unit.
     pub depth: Vec<f32>,
-    /// `[height, width]`, standard deviation over the bins, in the same unit.
+    /// `[height, width]`, standard deviation over the bins, in the same unit; empty where nobody asks for it.
     pub deviation: Vec<f32>,
 }
 
@@ -214,7 +214,10 @@ impl DepthMap {
             width: x_taps.len(),
             height: y_taps.len(),
             depth: plane(&self.depth),
-            deviation: plane(&self.deviation),
+            deviation: match self.deviation.is_empty() {
+                true => Vec::new(),
+                false => plane(&self.deviation),
+            },
         }
     }
 

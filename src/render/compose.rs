@@ -3,35 +3,41 @@
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
-/// A canvas of one colour.
-pub fn canvas(width: u32, height: u32, color: Rgb<u8>) -> RgbImage {
-    let row = color.0.repeat(width as usize);
+/// Pictures on a canvas of `size` and `color`, each with its corner at (left, top), the later over the earlier; what
+/// reaches beyond the canvas is left out. Every row is written once, and they are shared out among threads.
+pub fn canvas(size: (u32, u32), color: Rgb<u8>, pictures: &[(&RgbImage, (u32, u32))]) -> RgbImage {
+    let paper = color.0.repeat(size.0 as usize);
+    let line = paper.len().max(1);
+    // Zeros come from the system untouched until a thread writes its rows.
+    let mut bytes = vec![0u8; line * size.1 as usize];
+    bytes
+        .par_chunks_exact_mut(line)
+        .enumerate()
+        .for_each(|(y, out)| {
+            out.copy_from_slice(&paper);
+            for (picture, (left, top)) in pictures {
+                let own = picture.width() as usize * 3;
+                let (from, left) = (y.checked_sub(*top as usize), *left as usize * 3);
+                let Some(from) = from.filter(|&y| y < picture.height() as usize && left < line)
+                else {
+                    continue;
+                };
+                let width = own.min(line - left);
+                out[left..][..width].copy_from_slice(&picture.as_raw()[from * own..][..width]);
+            }
+        });
     // Every row has the canvas's width.
-    RgbImage::from_raw(width, height, row.repeat(height as usize)).unwrap_or_default()
-}
-
-/// Puts `picture` on `canvas` with its corner at (`left`, `top`); what reaches beyond is left out.
-pub fn paste(canvas: &mut RgbImage, picture: &RgbImage, left: u32, top: u32) {
-    let width = picture.width().min(canvas.width().saturating_sub(left)) as usize;
-    let (line, own) = (canvas.width() as usize * 3, picture.width() as usize * 3);
-    if width == 0 {
-        return;
-    }
-    let rows = canvas.chunks_exact_mut(line).skip(top as usize);
-    for (to, from) in rows.zip(picture.as_raw().chunks_exact(own)) {
-        to[left as usize * 3..][..width * 3].copy_from_slice(&from[..width * 3]);
-    }
+    RgbImage::from_raw(size.0, size.1, bytes).unwrap_or_default()
 }
 
 /// The photo on the left, the picture on the right; both must be of one size.
 pub fn side_by_side(photo: &RgbImage, picture: &RgbImage) -> RgbImage {
-    let mut both = RgbImage::new(
+    let size = (
         photo.width() + picture.width(),
         photo.height().max(picture.height()),
     );
-    paste(&mut both, photo, 0, 0);
-    paste(&mut both, picture, photo.width(), 0);
-    both
+    let places = [(photo, (0, 0)), (picture, (photo.width(), 0))];
+    canvas(size, Rgb([0; 3]), &places)
 }
 
 /// The picture over the photo with opacity `alpha` (0 to 1); both must be of one size.
@@ -64,9 +70,9 @@ mod tests {
 
     #[test]
     fn what_is_pasted_stays_on_the_canvas() {
-        let mut board = canvas(3, 2, Rgb([7; 3]));
-        paste(&mut board, &canvas(2, 2, Rgb([1; 3])), 2, 1);
-        paste(&mut board, &canvas(2, 2, Rgb([9; 3])), 3, 0);
+        let one = |level: u8| RgbImage::from_pixel(2, 2, Rgb([level; 3]));
+        let pictures = [(&one(1), (2, 1)), (&one(9), (3, 0)), (&one(5), (0, 2))];
+        let board = canvas((3, 2), Rgb([7; 3]), &pictures);
         let levels: Vec<u8> = board.pixels().map(|pixel| pixel.0[0]).collect();
         assert_eq!(levels, [7, 7, 7, 7, 7, 1]);
     }

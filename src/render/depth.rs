@@ -3,7 +3,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::pca::quantile::{Sampler, percentile};
+use crate::pca::quantile::{Sampler, percentile, percentiles};
 use crate::render::colormap::Colormap;
 
 /// Percentiles that an automatic range spans, so that a bit of sky or one bad pixel does not take all the colours.
@@ -36,9 +36,9 @@ impl Range {
 
     /// Spans [`RANGE_PERCENTILES`] of `values`.
     pub fn of(values: &[f32]) -> Self {
-        let mut sampler = Sampler::default();
-        values.iter().for_each(|&value| sampler.push(value));
-        Self::of_sampled(sampler)
+        let (low, high) = RANGE_PERCENTILES;
+        let [low, high] = percentiles(values, [low, high]);
+        Self::new(low, high)
     }
 
     /// Spans [`RANGE_PERCENTILES`] of what `sampler` saw.

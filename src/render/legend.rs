@@ -74,8 +74,7 @@ pub fn with_legend(picture: &RgbImage, entries: &[Entry]) -> RgbImage {
         true => ((width.max(block.0), height + block.1), (0, height)),
         false => ((width + block.0, height.max(block.1)), (width, 0)),
     };
-    let mut both = compose::canvas(canvas.0, canvas.1, PAPER);
-    compose::paste(&mut both, picture, 0, 0);
+    let mut both = compose::canvas(canvas, PAPER, &[(picture, (0, 0))]);
     for (index, entry) in shown.iter().enumerate() {
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
         let x = origin.0 + style.margin + column * measured.width();

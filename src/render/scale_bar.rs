@@ -60,8 +60,8 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
     let widest = labels.iter().map(|(_, label)| measure(label, line).0).max();
     let layout = Layout::new(width, canvas_height, line);
     let across = layout.labels_left + widest.unwrap_or(0) + layout.gap;
-    let mut canvas = compose::canvas(across, canvas_height, PAPER);
-    compose::paste(&mut canvas, picture, 0, (canvas_height - height) / 2);
+    let place = (0, (canvas_height - height) / 2);
+    let mut canvas = compose::canvas((across, canvas_height), PAPER, &[(picture, place)]);
     layout.draw_bar(&mut canvas, bar.colormap);
     for (place, label) in &labels {
         layout.draw_label(&mut canvas, *place, label);

@@ -93,6 +93,12 @@ impl<'a> Files<'a> {
         look.side_by_side || look.overlay.is_some() || self.args.numbers.pointcloud.is_some()
     }
 
+    /// Whether anything says how sure the head is.
+    pub fn wants_deviation(&self) -> bool {
+        let numbers = &self.args.numbers;
+        numbers.uncertainty || !numbers.at.is_empty() || self.args.predict.output.json
+    }
+
     /// Whether all files of a photo are there and nothing is to be said about it.
     pub fn has_nothing_to_do(&self, job: &Job) -> bool {
         job.is_done() && self.args.numbers.at.is_empty() && !self.args.predict.output.json

@@ -116,7 +116,10 @@ impl Draw for Drawer<'_> {
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
         let meta = &prediction.head.meta;
         let mut watch = prediction.watch.clone();
-        let map = watch.time("read out", || read_out(&prediction))?;
+        let mut map = watch.time("read out", || read_out(&prediction))?;
+        if !self.files.wants_deviation() {
+            map.deviation = Vec::new();
+        }
         let refines = self.args.predict.head.refines(REFINE);
         let photo = refines.then_some(prediction.photo);
         let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
@@ -126,7 +129,7 @@ impl Draw for Drawer<'_> {
                 self.keep(&prediction, &map, &full, watch)?;
                 return Ok(None);
             }
-            RangeRule::Auto => Range::of(&full.depth),
+            RangeRule::Auto => watch.time("range", || Range::of(&full.depth)),
             RangeRule::Fixed(range) => range,
             RangeRule::Head => {
                 let (min, max) = readout_of(meta)?.range();
@@ -205,8 +208,11 @@ impl Drawer<'_> {
     /// Says where a head for streets seems to look at a room.
     fn doubt(&self, meta: &HeadMeta, map: &DepthMap, name: &str) {
         let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
-        let near = map.depth.iter().filter(|&&metres| metres < INDOORS).count();
-        if of_streets && 2 * near > map.depth.len() {
+        let is_near = || {
+            let near = map.depth.iter().filter(|&&metres| metres < INDOORS);
+            2 * near.count() > map.depth.len()
+        };
+        if of_streets && is_near() {
             self.console.warn(format_args!(
                 "{name}: most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu \
                  heads are for rooms",
