@@ -32,10 +32,10 @@ pub fn picture(
 ) -> RgbImage {
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
-    let mut drawn = colors(map, classes);
-    if let Some(alpha) = look.alpha {
-        blend(&mut drawn, photo, map, alpha);
-    }
+    let mut drawn = match look.alpha {
+        Some(alpha) => colors_over(photo, map, classes, alpha),
+        None => colors(map, classes),
+    };
     if look.outline {
         let reach = (width.min(height) as f32 / 400.0).round().max(1.0) as usize;
         match look.alpha {
@@ -82,21 +82,37 @@ pub fn confidence(map: &LabelMap) -> Vec<u8> {
     map.confidence.iter().map(byte).collect()
 }
 
-/// Mixes the photo in; where there is no class, the photo alone is left.
-fn blend(colors: &mut RgbImage, photo: &RgbImage, map: &LabelMap, alpha: f32) {
-    let width = map.width.max(1);
-    let rows = colors.par_chunks_mut(3 * width);
-    rows.zip(photo.par_chunks(3 * width))
-        .zip(map.ids.par_chunks(width))
-        .for_each(|((top, below), ids)| {
-            let pixels = top.as_chunks_mut::<3>().0.iter_mut();
-            for ((top, below), &id) in pixels.zip(below.as_chunks::<3>().0).zip(ids) {
-                let alpha = if id == NONE { 0.0 } else { alpha };
-                for (top, &below) in top.iter_mut().zip(below) {
-                    *top = (f32::from(*top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8;
-                }
+/// The classes' colours over the photo; where there is no class, the photo alone.
+fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) -> RgbImage {
+    // What becomes of each of the photo's levels under each class, so that pixels are only looked up.
+    let mixes: Vec<[[u8; 256]; 3]> = classes
+        .iter()
+        .map(|class| class.color.map(|top| mixed(top, alpha)))
+        .collect();
+    let line = 3 * map.width.max(1);
+    let mut bytes = vec![0u8; photo.len()];
+    let rows = bytes.par_chunks_mut(line).zip(photo.par_chunks(line));
+    rows.zip(map.ids.par_chunks(line / 3))
+        .for_each(|((row, below), ids)| {
+            let below = below.as_chunks::<3>().0;
+            for ((rgb, &below), &id) in row.as_chunks_mut::<3>().0.iter_mut().zip(below).zip(ids) {
+                *rgb = match mixes.get(usize::from(id)) {
+                    Some([r, g, b]) => [
+                        r[usize::from(below[0])],
+                        g[usize::from(below[1])],
+                        b[usize::from(below[2])],
+                    ],
+                    None => below,
+                };
             }
         });
+    RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default()
+}
+
+/// `top` with opacity `alpha` over every level.
+fn mixed(top: u8, alpha: f32) -> [u8; 256] {
+    let top = f32::from(top) * alpha;
+    std::array::from_fn(|below| (top + below as f32 * (1.0 - alpha) + 0.5) as u8)
 }
 
 fn write_names(drawn: &mut RgbImage, map: &LabelMap, classes: &[Class]) {
