@@ -74,6 +74,7 @@ impl Linear {
     }
 }
 
+/// `[N, outputs]`: what the first layer makes of every patch.
 fn first_layer(
     layer: &Dense,
     layers: &[&LayerFeatures],
@@ -81,35 +82,61 @@ fn first_layer(
     grid: Grid,
 ) -> Result<Tensor> {
     let device = layers[0].patch_tokens.device();
-    let (weight, mut bias) = layer.tensors(device)?;
-    // The patch's own part, and one of each square: sums over the blocks.
-    let mut parts: Vec<Option<Tensor>> = vec![None; 1 + meta.context.len()];
+    let (weight, bias) = layer.tensors(device)?;
+    // A patch's own part and one of each square, side by side: one product a block makes them all.
+    let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
+    let mut of_patches: Option<Tensor> = None; // [N, outputs * parts]
+    let mut of_photo = bias.unsqueeze(0)?; // [1, outputs]
     let mut at = 0;
     for found in layers {
         let patches = found.patch_tokens.squeeze(0)?; // [N, D]
         let dim = patches.dim(1)?;
-        for part in &mut parts {
-            let product = patches.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
-            *part = Some(match part.take() {
-                Some(sum) => (sum + product)?,
-                None => product,
-            });
-            at += dim;
+        let own = weight.narrow(1, at, parts * dim)?.contiguous()?;
+        let product = patches.matmul(&own.reshape((outputs * parts, dim))?.t()?)?;
+        of_patches = Some(match of_patches {
+            Some(sum) => (sum + product)?,
+            None => product,
+        });
+        at += parts * dim;
+        if meta.globals.is_empty() {
+            continue;
         }
-        for global in &meta.globals {
-            let token = global.of(found)?; // [1, D]
-            let part = token.matmul(&weight.narrow(1, at, dim)?.t()?.contiguous()?)?;
-            bias = (bias + part.squeeze(0)?)?;
-            at += dim;
+        let tokens: Vec<Tensor> = meta
+            .globals
+            .iter()
+            .map(|token| token.of(found))
+            .collect::<Result<_>>()?;
+        let tokens = Tensor::cat(&tokens, 1)?; // [1, globals * D]
+        let own = weight.narrow(1, at, tokens.dim(1)?)?.contiguous()?;
+        of_photo = (of_photo + tokens.matmul(&own.t()?)?)?;
+        at += tokens.dim(1)?;
+    }
+    let Some(of_patches) = of_patches else {
+        return Ok(of_photo);
+    };
+    let sum = match meta.context.is_empty() {
+        true => of_patches,
+        false => {
+            let values: Vec<f32> = of_patches.flatten_all()?.to_vec1()?;
+            let sum = with_squares(&values, outputs, &meta.context, grid);
+            Tensor::from_vec(sum, (grid.len(), outputs), device)?
         }
+    };
+    Ok(sum.broadcast_add(&of_photo)?)
+}
+
+/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own
+/// part of each output, then those that the means are taken of.
+fn with_squares(values: &[f32], outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+    let parts = 1 + sides.len();
+    let part = |index: usize| -> Vec<f32> {
+        let of_part = values.iter().skip(index).step_by(parts);
+        of_part.copied().collect()
+    };
+    let mut sum = part(0);
+    for (at, &side) in sides.iter().enumerate() {
+        let means = context::means(&part(1 + at), outputs, grid, side);
+        sum.iter_mut().zip(means).for_each(|(sum, v)| *sum += v);
     }
-    let mut parts = parts.into_iter().flatten();
-    let mut sum = parts.next().map_or_else(|| bias.unsqueeze(0), Ok)?;
-    for (part, &side) in parts.zip(&meta.context) {
-        let shape = part.dims2()?;
-        let values: Vec<f32> = part.flatten_all()?.to_vec1()?;
-        let means = context::means(&values, shape.1, grid, side);
-        sum = (sum + Tensor::from_vec(means, shape, device)?)?;
-    }
-    Ok(sum.broadcast_add(&bias)?)
+    sum
 }
