@@ -181,9 +181,14 @@ pub struct TrainArgs {
     #[arg(long, help_heading = "Model")]
     pub norm: bool,
     /// Sides, in patches, of squares around each patch whose mean tokens are read beside its own, such as 3,7: odd, or
-    /// none [default: none]
-    #[arg(long, value_name = "N,…", help_heading = "Model")]
-    pub context: Option<ContextSides>,
+    /// none
+    #[arg(
+        long,
+        default_value = "none",
+        value_name = "N,…",
+        help_heading = "Model"
+    )]
+    pub context: ContextSides,
     /// Tokens of the whole photo to read beside each patch: cls, mean and deviation (of the patch tokens), or none
     /// [default: cls for depth, none for segmentation]
     #[arg(long, value_name = "T,…", help_heading = "Model")]
@@ -287,13 +292,7 @@ impl std::str::FromStr for GlobalTokens {
                 format!("{name:?} is none of cls, mean and deviation; none reads no such token")
             })
         };
-        if text == "none" {
-            return Ok(Self(Vec::new()));
-        }
-        let mut tokens = text.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
-        tokens.sort_unstable();
-        tokens.dedup();
-        Ok(Self(tokens))
+        rising(text, one).map(Self)
     }
 }
 
@@ -305,21 +304,26 @@ impl std::str::FromStr for ContextSides {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == "none" {
-            return Ok(Self(Vec::new()));
-        }
-        let sides = text
-            .split(',')
-            .map(str::parse)
-            .collect::<Result<Vec<_>, _>>();
-        let mut sides = sides.map_err(|_| "expected numbers, such as 3,7, or none".to_owned())?;
-        sides.sort_unstable();
-        sides.dedup();
+        let sides = rising(text, |side| {
+            let side = side.parse();
+            side.map_err(|_| "expected numbers, such as 3,7, or none".to_owned())
+        })?;
         match context::problem(&sides) {
             Some(why) => Err(why),
             None => Ok(Self(sides)),
         }
     }
+}
+
+/// The parts of `text` between commas as `one` reads them, rising and each once; nothing for `none`.
+fn rising<T: Ord>(text: &str, one: impl Fn(&str) -> Result<T, String>) -> Result<Vec<T>, String> {
+    if text == "none" {
+        return Ok(Vec::new());
+    }
+    let mut all = text.split(',').map(one).collect::<Result<Vec<_>, _>>()?;
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
 }
 
 /// Values of `--spacing`.

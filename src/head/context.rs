@@ -48,6 +48,11 @@ pub fn means(values: &[f32], k: usize, grid: Grid, side: usize) -> Vec<f32> {
     out
 }
 
+/// Adds the [`means`] of `values` to `sum`, which is like them.
+pub fn add_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
+    add(sum, &means(values, k, grid, side));
+}
+
 fn around(at: usize, reach: usize, end: usize) -> std::ops::Range<usize> {
     at.saturating_sub(reach)..(at + reach + 1).min(end)
 }

@@ -33,49 +33,62 @@ impl GlobalToken {
         }
     }
 
-    /// The token of a layer, `[B, D]` in `f32`.
+    /// Some tokens of a layer side by side, `[B, wanted * D]` in `f32`.
     ///
     /// # Errors
     /// If the device fails.
-    pub fn of(self, layer: &LayerFeatures) -> Result<Tensor> {
-        if self == GlobalToken::Cls {
-            return Ok(layer.cls_token.to_dtype(DType::F32)?);
-        }
-        let patches = &layer.patch_tokens; // [B, N, D]
-        let (batch, n, dim) = patches.dims3()?;
-        if !patches.device().is_cpu() {
-            return on_device(self, &patches.to_dtype(DType::F32)?);
-        }
-        let mut values = Vec::with_capacity(batch * dim);
-        with_floats(patches, |tokens| {
-            for tokens in tokens.chunks_exact(n * dim) {
-                let rows: Vec<&[f32]> = tokens.chunks_exact(dim).collect();
-                let fill = |row: &&[f32], out: &mut [f32]| out.copy_from_slice(row);
-                let mean = column_means(&rows, dim, fill);
-                let token = match self {
-                    GlobalToken::Deviation => column_deviations(&rows, &mean, fill),
-                    _ => mean,
-                };
-                values.extend(token.into_iter().map(|v| v as f32));
-            }
-        })?;
-        Ok(Tensor::from_vec(values, (batch, dim), patches.device())?)
+    pub fn all_of(wanted: &[Self], layer: &LayerFeatures) -> Result<Tensor> {
+        let spread = wanted.contains(&Self::Deviation);
+        // Deviations are taken from the means, so these are taken once for both.
+        let statistics = match spread || wanted.contains(&Self::Mean) {
+            true => statistics(&layer.patch_tokens, spread)?,
+            false => Vec::new(),
+        };
+        let tokens = wanted
+            .iter()
+            .map(|token| match token {
+                GlobalToken::Cls => Ok(layer.cls_token.to_dtype(DType::F32)?),
+                GlobalToken::Mean => Ok(statistics[0].clone()),
+                GlobalToken::Deviation => Ok(statistics[1].clone()),
+            })
+            .collect::<Result<Vec<Tensor>>>()?;
+        Ok(Tensor::cat(&tokens, 1)?)
     }
 }
 
-/// The mean or deviation of `patches` `[B, N, D]` by candle's operations, for devices other than the CPU, where they go
-/// down the columns number by number.
-fn on_device(token: GlobalToken, patches: &Tensor) -> Result<Tensor> {
+/// The means of `patches` `[B, N, D]` and, with `spread`, their deviations: `[B, D]` each.
+fn statistics(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
+    let (batch, n, dim) = patches.dims3()?;
+    if !patches.device().is_cpu() {
+        return on_device(&patches.to_dtype(DType::F32)?, spread);
+    }
+    let mut found = vec![Vec::with_capacity(batch * dim); 1 + usize::from(spread)];
+    with_floats(patches, |tokens| {
+        for tokens in tokens.chunks_exact(n * dim) {
+            let rows: Vec<&[f32]> = tokens.chunks_exact(dim).collect();
+            let fill = |row: &&[f32], out: &mut [f32]| out.copy_from_slice(row);
+            let means = column_means(&rows, dim, fill);
+            if spread {
+                let deviations = column_deviations(&rows, &means, fill);
+                found[1].extend(deviations.into_iter().map(|v| v as f32));
+            }
+            found[0].extend(means.into_iter().map(|v| v as f32));
+        }
+    })?;
+    let tensor = |values| Ok(Tensor::from_vec(values, (batch, dim), patches.device())?);
+    found.into_iter().map(tensor).collect()
+}
+
+/// As [`statistics`], by candle's operations, for devices other than the CPU, where they go down the columns number by
+/// number.
+fn on_device(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     let mean = patches.mean_keepdim(1)?;
-    let token = match token {
-        GlobalToken::Deviation => patches
-            .broadcast_sub(&mean)?
-            .sqr()?
-            .mean_keepdim(1)?
-            .sqrt()?,
-        _ => mean,
-    };
-    Ok(token.squeeze(1)?)
+    let mut found = vec![mean.squeeze(1)?];
+    if spread {
+        let squares = patches.broadcast_sub(&mean)?.sqr()?;
+        found.push(squares.mean_keepdim(1)?.sqrt()?.squeeze(1)?);
+    }
+    Ok(found)
 }
 
 #[cfg(test)]
@@ -108,7 +121,12 @@ mod tests {
     fn statistics_of_known_patches() {
         let patches = &[[[1f32, 5.0], [3.0, 5.0], [8.0, 5.0]]];
         let layer = layer(Tensor::new(patches, &Device::Cpu).unwrap());
-        let of = |token: GlobalToken| token.of(&layer).unwrap().to_vec2::<f32>().unwrap();
+        let of = |token: GlobalToken| {
+            GlobalToken::all_of(&[token], &layer)
+                .unwrap()
+                .to_vec2::<f32>()
+                .unwrap()
+        };
         assert_eq!(of(GlobalToken::Cls), [[7.0, 9.0]]);
         assert_eq!(of(GlobalToken::Mean), [[4.0, 5.0]]);
         // Population deviation: sqrt((9 + 1 + 16) / 3).
@@ -122,9 +140,12 @@ mod tests {
         let shape = (2, 1500, 2);
         let tokens: Vec<f32> = (0..6000).map(|i| 3.0 + (i as f32 * 1.7).sin()).collect();
         let layer = layer(Tensor::from_vec(tokens, shape, &Device::Cpu).unwrap());
-        for token in [GlobalToken::Mean, GlobalToken::Deviation] {
-            let here = token.of(&layer).unwrap();
-            let there = on_device(token, &layer.patch_tokens).unwrap();
+        let there = on_device(&layer.patch_tokens, true).unwrap();
+        for (token, there) in [GlobalToken::Mean, GlobalToken::Deviation]
+            .into_iter()
+            .zip(there)
+        {
+            let here = GlobalToken::all_of(&[token], &layer).unwrap();
             let [here, there] = [here, there].map(|t| t.to_vec2::<f32>().unwrap());
             assert_eq!((here.len(), there.len()), (2, 2));
             for (a, b) in here.concat().iter().zip(there.concat()) {

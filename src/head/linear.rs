@@ -10,6 +10,7 @@ use candle_core::{Device, Tensor};
 
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::Result;
+use crate::head::globals::GlobalToken;
 use crate::head::{HeadMeta, Scores, context};
 
 /// One fully connected layer.
@@ -101,12 +102,7 @@ fn first_layer(
         if meta.globals.is_empty() {
             continue;
         }
-        let tokens: Vec<Tensor> = meta
-            .globals
-            .iter()
-            .map(|token| token.of(found))
-            .collect::<Result<_>>()?;
-        let tokens = Tensor::cat(&tokens, 1)?; // [1, globals * D]
+        let tokens = GlobalToken::all_of(&meta.globals, found)?; // [1, globals * D]
         let own = weight.narrow(1, at, tokens.dim(1)?)?.contiguous()?;
         of_photo = (of_photo + tokens.matmul(&own.t()?)?)?;
         at += tokens.dim(1)?;
@@ -135,8 +131,7 @@ fn with_squares(values: &[f32], outputs: usize, sides: &[usize], grid: Grid) -> 
     };
     let mut sum = part(0);
     for (at, &side) in sides.iter().enumerate() {
-        let means = context::means(&part(1 + at), outputs, grid, side);
-        sum.iter_mut().zip(means).for_each(|(sum, v)| *sum += v);
+        context::add_means(&mut sum, &part(1 + at), outputs, grid, side);
     }
     sum
 }

@@ -61,16 +61,13 @@ pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
     let stride = values.len().div_ceil(CAPACITY).next_power_of_two();
     let mut kept: Vec<f32> = values.iter().copied().step_by(stride).collect();
     q.map(|q| {
-        let Some(last) = kept.len().checked_sub(1) else {
+        let Some((low, part)) = place(kept.len(), q) else {
             return 0.0;
         };
         // The two neighbours are enough; sorting all would take longer.
-        let low = (q / 100.0 * last as f64).floor() as usize;
         let (_, &mut own, above) = kept.select_nth_unstable_by(low, f32::total_cmp);
         let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(own);
-        let part = q / 100.0 * last as f64 - low as f64;
-        let (own, next) = (f64::from(own), f64::from(next));
-        (own + (next - own) * part) as f32
+        between(own, next, part) as f32
     })
 }
 
@@ -81,13 +78,22 @@ pub fn percentile(sorted: &[f32], q: f64) -> f32 {
 
 /// As [`percentile`], of any floats and in f64.
 pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
-    let Some(last) = sorted.len().checked_sub(1) else {
+    let Some((low, part)) = place(sorted.len(), q) else {
         return 0.0;
     };
-    let position = q / 100.0 * last as f64;
-    let low = position.floor() as usize;
-    let (a, b): (f64, f64) = (sorted[low].into(), sorted[(low + 1).min(last)].into());
-    a + (b - a) * (position - low as f64)
+    between(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
+}
+
+/// Which of `count` rising values lies below the percentile `q`, and how far that is from it to the next.
+fn place(count: usize, q: f64) -> Option<(usize, f64)> {
+    let position = q / 100.0 * count.checked_sub(1)? as f64;
+    let low = position.floor();
+    Some((low as usize, position - low))
+}
+
+fn between<T: Into<f64>>(low: T, high: T, part: f64) -> f64 {
+    let (low, high) = (low.into(), high.into());
+    low + (high - low) * part
 }
 
 #[cfg(test)]

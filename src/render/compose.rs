@@ -47,10 +47,16 @@ pub fn overlay(photo: &RgbImage, picture: &RgbImage, alpha: f32) -> RgbImage {
     let rows = blended.par_chunks_mut(line);
     rows.zip(photo.par_chunks(line)).for_each(|(top, below)| {
         for (top, &below) in top.iter_mut().zip(below) {
-            *top = (f32::from(*top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8;
+            *top = mix(*top, below, alpha);
         }
     });
     blended
+}
+
+/// The level `top` with opacity `alpha` over `below`.
+#[inline]
+pub(super) fn mix(top: u8, below: u8, alpha: f32) -> u8 {
+    (f32::from(top) * alpha + f32::from(below) * (1.0 - alpha) + 0.5) as u8
 }
 
 #[cfg(test)]

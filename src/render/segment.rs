@@ -7,7 +7,7 @@ use crate::head::Class;
 use crate::postprocess::{Area, LabelMap, NONE};
 use crate::render::legend::{self, Entry};
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
-use crate::render::{names, outline};
+use crate::render::{compose, names, outline};
 
 /// How the picture looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -87,7 +87,10 @@ fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) 
     // What becomes of each of the photo's levels under each class, so that pixels are only looked up.
     let mixes: Vec<[[u8; 256]; 3]> = classes
         .iter()
-        .map(|class| class.color.map(|top| mixed(top, alpha)))
+        .map(|class| {
+            let over = |top| std::array::from_fn(|below| compose::mix(top, below as u8, alpha));
+            class.color.map(over)
+        })
         .collect();
     let line = 3 * map.width.max(1);
     let mut bytes = vec![0u8; photo.len()];
@@ -107,12 +110,6 @@ fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) 
             }
         });
     RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default()
-}
-
-/// `top` with opacity `alpha` over every level.
-fn mixed(top: u8, alpha: f32) -> [u8; 256] {
-    let top = f32::from(top) * alpha;
-    std::array::from_fn(|below| (top + below as f32 * (1.0 - alpha) + 0.5) as u8)
 }
 
 fn write_names(drawn: &mut RgbImage, map: &LabelMap, classes: &[Class]) {

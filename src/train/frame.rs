@@ -176,10 +176,8 @@ fn halves(bytes: &[u8], out: &mut [f16]) {
 /// # Errors
 /// If the device or the disk fails.
 pub fn write(path: &Path, photo: (u32, u32), grid: Grid, layer: &LayerFeatures) -> Result<()> {
-    let mut globals: Vec<f32> = Vec::new();
-    for token in GlobalToken::ALL {
-        globals.extend(token.of(layer)?.flatten_all()?.to_vec1::<f32>()?);
-    }
+    let globals = GlobalToken::all_of(&GlobalToken::ALL, layer)?;
+    let globals: Vec<f32> = globals.flatten_all()?.to_vec1()?;
     let tokens: Vec<f32> = layer.patch_tokens.flatten_all()?.to_vec1()?;
     let header = [
         MAGIC,
@@ -234,14 +232,12 @@ fn read_start(path: &Path) -> io::Result<Start> {
     }
     let mut globals = vec![0u8; 2 * dim * GLOBALS];
     file.read_exact(&mut globals)?;
-    let globals: Vec<f16> = globals
-        .chunks_exact(2)
-        .map(|pair| f16::from_le_bytes([pair[0], pair[1]]))
-        .collect();
+    let mut values = vec![f16::ZERO; dim * GLOBALS];
+    halves(&globals, &mut values);
     Ok(Start {
         photo: (word(2), word(3)),
         grid,
         dim,
-        globals: globals.to_f32_vec(),
+        globals: values.to_f32_vec(),
     })
 }

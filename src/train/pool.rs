@@ -105,6 +105,16 @@ pub(super) enum Part {
     Global(GlobalToken),
 }
 
+impl Part {
+    /// The token of the whole photo that it is, if it is one; all else is read of the patch's frame.
+    fn global(self) -> Option<GlobalToken> {
+        match self {
+            Part::Global(token) => Some(token),
+            Part::Patch | Part::Context(_) => None,
+        }
+    }
+}
+
 /// Shares of inputs that are set to zero in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
@@ -175,10 +185,9 @@ impl Inputs {
             deviation: vec![1.0; self.width()],
         };
         self.each_part(|to, from, part| {
-            let (mean, deviation) = match part {
-                Part::Patch | Part::Context(_) => &read,
-                Part::Global(token) => &globals[token as usize],
-            };
+            let (mean, deviation) = part
+                .global()
+                .map_or(&read, |token| &globals[token as usize]);
             standard.mean[to..][..self.dim].copy_from_slice(&mean[from..][..self.dim]);
             standard.deviation[to..][..self.dim].copy_from_slice(&deviation[from..][..self.dim]);
         });
@@ -213,10 +222,9 @@ impl Inputs {
                     pool.row(patch).convert_to_f32_slice(tokens);
                     let frame = &samples.frames[patch.frame as usize];
                     self.each_part(|to, from, part| {
-                        let source = match part {
-                            Part::Patch | Part::Context(_) => tokens.as_slice(),
-                            Part::Global(token) => frame.global(token),
-                        };
+                        let source = part
+                            .global()
+                            .map_or(tokens.as_slice(), |token| frame.global(token));
                         row[to..][..self.dim].copy_from_slice(&source[from..][..self.dim]);
                     });
                     for ((v, mean), scale) in row.iter_mut().zip(&standard.mean).zip(&scale) {
@@ -224,10 +232,7 @@ impl Inputs {
                     }
                     let mut rng = fastrand::Rng::with_seed(mix(seed, index as u64));
                     self.each_part(|to, _, part| {
-                        let share = match part {
-                            Part::Patch | Part::Context(_) => dropout.patch,
-                            Part::Global(_) => dropout.global,
-                        };
+                        let share = part.global().map_or(dropout.patch, |_| dropout.global);
                         drop_out(&mut row[to..][..self.dim], share, &mut rng);
                     });
                 },

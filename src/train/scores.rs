@@ -89,11 +89,7 @@ impl CachedHead {
             let mut part = vec![0f32; n * outputs];
             let square = Matrix::new(square, outputs, width).t();
             product(&mut part, tokens, square, false);
-            let means = context::means(&part, outputs, frame.grid(), *side);
-            values
-                .iter_mut()
-                .zip(means)
-                .for_each(|(v, mean)| *v += mean);
+            context::add_means(&mut values, &part, outputs, frame.grid(), *side);
         }
         let mut k = outputs;
         if let Some(last) = &self.last {

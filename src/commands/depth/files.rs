@@ -95,13 +95,12 @@ impl<'a> Files<'a> {
 
     /// Whether anything says how sure the head is.
     pub fn wants_deviation(&self) -> bool {
-        let numbers = &self.args.numbers;
-        numbers.uncertainty || !numbers.at.is_empty() || self.args.predict.output.json
+        self.args.numbers.uncertainty || !self.announces()
     }
 
     /// Whether all files of a photo are there and nothing is to be said about it.
     pub fn has_nothing_to_do(&self, job: &Job) -> bool {
-        job.is_done() && self.args.numbers.at.is_empty() && !self.args.predict.output.json
+        job.is_done() && self.announces()
     }
 
     /// Writes everything of one photo.
@@ -278,7 +277,7 @@ impl<'a> Files<'a> {
         Ok(camera)
     }
 
-    /// Whether written paths go to stdout.
+    /// Whether written paths go to stdout: nothing else does.
     fn announces(&self) -> bool {
         !self.args.predict.output.json && self.args.numbers.at.is_empty()
     }

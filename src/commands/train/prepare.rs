@@ -105,7 +105,7 @@ pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[Global
     Inputs {
         blocks: blocks.len(),
         dim: model.backbone.config().dim,
-        context: args.context.clone().map_or_else(Vec::new, |sides| sides.0),
+        context: args.context.0.clone(),
         globals: match &args.globals {
             Some(choice) => choice.0.clone(),
             None => usual.to_vec(),
