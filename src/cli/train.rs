@@ -258,6 +258,10 @@ pub struct RecipeArgs {
     /// Share of the photos for validation
     #[arg(long, default_value = "0.15", value_name = "S", value_parser = share)]
     pub val_fraction: f64,
+    /// Cross-validation: keep each photo out of one of N trainings, judge it by that one, and train once more on all
+    /// photos at the end
+    #[arg(long, default_value = "1", value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100), conflicts_with = "val_fraction")]
+    pub folds: u32,
     /// At the end train again on all photos, those for validation too; the figures that are kept are of the first head
     #[arg(long)]
     pub refit: bool,

@@ -7,5 +7,5 @@ pub mod set;
 pub mod taxonomy;
 
 pub use labels::{Depth, Mask};
-pub use set::{DataSet, LabelKind, Pair, Split};
+pub use set::{DataSet, HoldOut, LabelKind, Pair, Split};
 pub use taxonomy::{SetLabels, Taxonomy};

@@ -43,6 +43,15 @@ pub enum Split {
     None,
 }
 
+/// How many pairs are kept for validation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HoldOut {
+    /// This share of them, in one training.
+    Share(f64),
+    /// All, each in one of so many trainings.
+    Folds(usize),
+}
+
 /// Pairs, as they are found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DataSet {
@@ -109,37 +118,51 @@ impl DataSet {
         all
     }
 
-    /// Training and validation pairs; `fraction` of all are for validation where the data does not say which.
-    pub fn split(self, split: Split, fraction: f64) -> (Vec<Pair>, Vec<Pair>) {
-        match split {
-            Split::Auto if !self.val.is_empty() && !self.train.is_empty() => (self.train, self.val),
-            Split::None => (self.all(), Vec::new()),
-            Split::Auto | Split::Blocks => cut(self.all(), fraction, BLOCK),
-            Split::Spread => cut(self.all(), fraction, 1),
-        }
+    /// All pairs, each with the fold whose training it is kept out of; none where it is always trained on.
+    pub fn hold_out(self, split: Split, how: HoldOut) -> Vec<(Pair, Option<usize>)> {
+        let own_val = match (split, how) {
+            (Split::Auto, HoldOut::Share(_)) if !self.train.is_empty() => self.val.len(),
+            _ => 0,
+        };
+        let all = self.all();
+        let folds = match (split, how) {
+            (Split::Auto, _) if own_val > 0 => {
+                let trained_on = all.len() - own_val;
+                (0..all.len())
+                    .map(|at| (at >= trained_on).then_some(0))
+                    .collect()
+            }
+            (Split::None, _) => vec![None; all.len()],
+            (Split::Auto | Split::Blocks, how) => cut(all.len(), how, BLOCK),
+            (Split::Spread, how) => cut(all.len(), how, 1),
+        };
+        all.into_iter().zip(folds).collect()
     }
 }
 
-/// Takes `fraction` of `all` out, in runs of at most `block` neighbours in the middle of equal stretches.
-fn cut(all: Vec<Pair>, fraction: f64, block: usize) -> (Vec<Pair>, Vec<Pair>) {
-    let wanted = ((all.len() as f64 * fraction).round() as usize).min(all.len());
-    if wanted == 0 {
-        return (all, Vec::new());
+/// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
+/// for folds all of them in turn.
+fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {
+    let mut held = vec![None; total];
+    match how {
+        HoldOut::Share(share) => {
+            let wanted = ((total as f64 * share).round() as usize).min(total);
+            let runs = wanted.div_ceil(block);
+            for run in 0..runs {
+                let length = (run + 1) * wanted / runs - run * wanted / runs;
+                let (from, to) = (run * total / runs, (run + 1) * total / runs);
+                let start = from + (to - from - length) / 2;
+                held[start..start + length].fill(Some(0));
+            }
+        }
+        HoldOut::Folds(folds) => {
+            let runs = total.div_ceil(block).max(folds.min(total));
+            for run in 0..runs {
+                held[run * total / runs..(run + 1) * total / runs].fill(Some(run % folds));
+            }
+        }
     }
-    let runs = wanted.div_ceil(block);
-    let total = all.len();
-    let mut is_val = vec![false; total];
-    for run in 0..runs {
-        let length = (run + 1) * wanted / runs - run * wanted / runs;
-        let (from, to) = (run * total / runs, (run + 1) * total / runs);
-        let start = from + (to - from - length) / 2;
-        is_val[start..start + length].fill(true);
-    }
-    let (mut train, mut val) = (Vec::new(), Vec::new());
-    for (pair, is_val) in all.into_iter().zip(is_val) {
-        if is_val { &mut val } else { &mut train }.push(pair);
-    }
-    (train, val)
+    held
 }
 
 fn from_folder(path: &Path, kind: LabelKind) -> Result<DataSet> {
@@ -290,13 +313,16 @@ pub(super) mod tests {
         }
     }
 
-    fn numbered(count: usize) -> Vec<Pair> {
-        (0..count)
-            .map(|i| Pair {
-                photo: i.to_string().into(),
-                label: "l".into(),
-            })
+    /// The numbers that `fold` keeps out.
+    fn kept_out(folds: &[Option<usize>], fold: usize) -> Vec<usize> {
+        let all = folds.iter().enumerate();
+        all.filter(|(_, of)| **of == Some(fold))
+            .map(|(at, _)| at)
             .collect()
+    }
+
+    fn breaks(numbers: &[usize]) -> usize {
+        numbers.windows(2).filter(|w| w[1] != w[0] + 1).count()
     }
 
     #[test]
@@ -344,23 +370,33 @@ pub(super) mod tests {
         );
         let set = DataSet::open(root.path(), LabelKind::Depth).unwrap();
         assert_eq!((set.train.len(), set.val.len()), (1, 1));
-        let (train, val) = set.split(Split::Auto, 0.15);
-        assert_eq!((train.len(), val.len()), (1, 1));
+        let held = set.clone().hold_out(Split::Auto, HoldOut::Share(0.15));
+        let folds: Vec<_> = held.iter().map(|(_, fold)| *fold).collect();
+        assert_eq!(folds, [None, Some(0)]);
+        let folded = set.hold_out(Split::Auto, HoldOut::Folds(2));
+        let folds: Vec<_> = folded.iter().map(|(_, fold)| *fold).collect();
+        assert_eq!(folds, [Some(0), Some(1)]);
     }
 
     #[test]
     fn blocks_are_runs_of_neighbours() {
-        let (train, val) = cut(numbered(400), 0.15, BLOCK);
-        assert_eq!((train.len(), val.len()), (340, 60));
-        let numbers: Vec<usize> = val
-            .iter()
-            .map(|p| p.photo.to_str().unwrap().parse().unwrap())
-            .collect();
-        let breaks = numbers.windows(2).filter(|w| w[1] != w[0] + 1).count();
-        assert_eq!(breaks, 3, "{numbers:?}");
-        let (train, val) = cut(numbered(12), 0.15, BLOCK);
-        assert_eq!((train.len(), val.len()), (10, 2));
-        assert!(cut(numbered(3), 0.0, BLOCK).1.is_empty());
+        let of = |total, share| kept_out(&cut(total, HoldOut::Share(share), BLOCK), 0);
+        let numbers = of(400, 0.15);
+        assert_eq!((numbers.len(), breaks(&numbers)), (60, 3), "{numbers:?}");
+        assert_eq!(of(12, 0.15).len(), 2);
+        assert!(of(3, 0.0).is_empty());
+    }
+
+    #[test]
+    fn every_pair_is_in_one_fold_with_its_neighbours() {
+        let folds = cut(400, HoldOut::Folds(5), BLOCK);
+        for fold in 0..5 {
+            let numbers = kept_out(&folds, fold);
+            assert_eq!((numbers.len(), breaks(&numbers)), (80, 4), "{numbers:?}");
+        }
+        // Few pairs still go to as many folds as they can.
+        let few = cut(3, HoldOut::Folds(5), BLOCK);
+        assert_eq!(few, [Some(0), Some(1), Some(2)]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
 use crate::output::write_atomic;
@@ -55,19 +56,33 @@ impl Epoch {
     }
 }
 
+/// Writes the log of a training, or of one for each fold.
+///
+/// # Errors
+/// If the file cannot be written.
+pub fn write(folds: &[History], path: &Path) -> Result<()> {
+    let object = match folds {
+        [one] => one.to_json(),
+        _ => json!({ "folds": folds.iter().map(History::to_json).collect::<Vec<_>>() }),
+    };
+    write_atomic(path, |writer| {
+        serde_json::to_writer_pretty(&mut *writer, &object)?;
+        writer.write_all(b"\n")
+    })
+}
+
 impl History {
-    /// Writes the log.
-    pub fn write(&self, path: &Path) -> Result<()> {
-        let epochs: Vec<serde_json::Value> = self
+    fn to_json(&self) -> Value {
+        let epochs: Vec<Value> = self
             .epochs
             .iter()
             .map(|one| {
-                let figures: serde_json::Map<String, serde_json::Value> = one
+                let figures: Map<String, Value> = one
                     .figures
                     .iter()
                     .map(|(name, value)| (name.clone(), (*value).into()))
                     .collect();
-                serde_json::json!({
+                json!({
                     "epoch": one.epoch,
                     "loss": one.loss,
                     "rate": one.rate,
@@ -76,10 +91,6 @@ impl History {
                 })
             })
             .collect();
-        let object = serde_json::json!({ "best_epoch": self.best, "epochs": epochs });
-        write_atomic(path, |writer| {
-            serde_json::to_writer_pretty(&mut *writer, &object)?;
-            writer.write_all(b"\n")
-        })
+        json!({ "best_epoch": self.best, "epochs": epochs })
     }
 }

@@ -20,8 +20,10 @@ use crate::weights::digest;
 pub struct Labelled {
     /// The label's file.
     pub label: PathBuf,
-    /// Cached views of its photo.
+    /// Cached views of its photo, the plain one first.
     pub frames: Vec<Frame>,
+    /// The fold whose training it is kept out of; none where it is always trained on.
+    pub fold: Option<usize>,
 }
 
 /// What samples should be.
@@ -43,6 +45,8 @@ pub enum Targets {
 pub struct Samples {
     /// Every view of every photo.
     pub frames: Vec<Frame>,
+    /// Per frame, the fold whose training it is kept out of.
+    pub folds: Vec<Option<usize>>,
     /// Per sample, its frame.
     pub frame: Vec<u32>,
     /// Per sample, the place of its (first) patch on the frame's grid.
@@ -105,6 +109,7 @@ impl Samples {
     fn empty(targets: Targets) -> Self {
         Samples {
             frames: Vec::new(),
+            folds: Vec::new(),
             frame: Vec::new(),
             patch: Vec::new(),
             targets,
@@ -116,8 +121,8 @@ impl Samples {
     ///
     /// # Errors
     /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
-    pub fn depth(
-        sets: Vec<Vec<Labelled>>,
+    pub fn depth<'a>(
+        sets: impl Iterator<Item = &'a [Labelled]>,
         scale: f64,
         range: (f32, f32),
         report: &mut Report,
@@ -140,8 +145,8 @@ impl Samples {
     ///
     /// # Errors
     /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
-    pub fn segment(
-        sets: Vec<(Vec<Labelled>, &SetLabels)>,
+    pub fn segment<'a>(
+        sets: impl Iterator<Item = (&'a [Labelled], &'a SetLabels)>,
         ignore: u16,
         report: &mut Report,
     ) -> Result<Self> {
@@ -165,7 +170,7 @@ impl Samples {
 
     fn add_set(
         &mut self,
-        set: Vec<Labelled>,
+        set: &[Labelled],
         report: &mut Report,
         find: impl Fn(&Labelled) -> Result<Vec<Found>> + Sync,
     ) -> Result<()> {
@@ -183,7 +188,7 @@ impl Samples {
                     report.record::<()>(labelled.label.display().to_string(), Err(why))?;
                 }
                 for (frame, found) in labelled.frames.iter().zip(found) {
-                    self.add_frame(frame, found);
+                    self.add_frame(frame, labelled.fold, found);
                 }
             }
         }
@@ -191,7 +196,7 @@ impl Samples {
         Ok(())
     }
 
-    fn add_frame(&mut self, frame: &Frame, found: Found) {
+    fn add_frame(&mut self, frame: &Frame, fold: Option<usize>, found: Found) {
         let patches = match (found, &mut self.targets) {
             (Found::Depth(found), Targets::Depth(metres)) => {
                 metres.extend(found.metres);
@@ -209,6 +214,45 @@ impl Samples {
         self.frame.extend(patches.iter().map(|_| number));
         self.patch.extend(patches);
         self.frames.push(frame.clone());
+        self.folds.push(fold);
+    }
+
+    /// What the training of `fold` learns from: all but the frames that it keeps out.
+    pub fn without(&self, fold: usize) -> Self {
+        let mut kept = Samples::empty(match &self.targets {
+            Targets::Depth(_) => Targets::Depth(Vec::new()),
+            Targets::Shares { .. } => Targets::Shares {
+                starts: vec![0],
+                shares: Vec::new(),
+            },
+        });
+        let mut numbers = vec![None; self.frames.len()];
+        for (at, frame) in self.frames.iter().enumerate() {
+            if self.folds[at] != Some(fold) {
+                numbers[at] = Some(kept.frames.len() as u32);
+                kept.frames.push(frame.clone());
+                kept.folds.push(self.folds[at]);
+            }
+        }
+        for set in &self.sets {
+            let start = kept.len();
+            for sample in set.clone() {
+                let Some(number) = numbers[self.frame[sample] as usize] else {
+                    continue;
+                };
+                kept.frame.push(number);
+                kept.patch.push(self.patch[sample]);
+                match &mut kept.targets {
+                    Targets::Depth(metres) => metres.extend_from_slice(self.metres_of(sample)),
+                    Targets::Shares { starts, shares } => {
+                        shares.extend_from_slice(self.shares_of(sample));
+                        starts.push(shares.len());
+                    }
+                }
+            }
+            kept.sets.push(start..kept.len());
+        }
+        kept
     }
 
     /// Patches along a side of a sample.
@@ -380,6 +424,7 @@ mod tests {
         let shares: Vec<(u16, f32)> = (0..20).map(|i| (u16::from(i % 10 == 0), 1.0)).collect();
         Samples {
             frames: Vec::new(),
+            folds: Vec::new(),
             frame: vec![0; 20],
             patch: vec![0; 20],
             targets: Targets::Shares {

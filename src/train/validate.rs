@@ -22,7 +22,7 @@ pub struct Validation {
 }
 
 /// How frames are judged.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub enum How {
     /// As depth.
     Depth {
@@ -74,28 +74,27 @@ impl Validation {
         self.sets.iter().map(|(_, frames)| frames.len()).sum()
     }
 
-    /// Names and values of all figures, the most telling first: over all sets, and with several also of each
-    /// (`miou:street`).
+    /// The figures of a head.
     ///
     /// # Errors
     /// If a label cannot be read any more.
     pub fn figures(&self, head: &CachedHead, effort: Effort) -> Result<Figures> {
-        let mut by_set: Vec<(&str, Figures)> = Vec::new();
-        let mut everything: Vec<DepthErrors> = Vec::new();
+        Ok(self.tally(head, effort)?.figures())
+    }
+
+    /// What a head does on the frames, uncounted.
+    ///
+    /// # Errors
+    /// If a label cannot be read any more.
+    pub fn tally(&self, head: &CachedHead, effort: Effort) -> Result<Tally> {
+        let mut tally = Tally::default();
         for (index, (name, frames)) in self.sets.iter().enumerate() {
-            if frames.is_empty() {
-                continue;
-            }
             let count = frames.len().min(effort.frames.max(1));
             let chosen: Vec<&Labelled> = (0..count)
                 .map(|i| &frames[(2 * i + 1) * frames.len() / (2 * count)])
                 .collect();
-            let figures = match &self.how {
-                How::Depth { .. } => {
-                    let errors = self.depth(head, &chosen)?;
-                    everything.extend(&errors);
-                    named(&DepthErrors::mean(&errors))
-                }
+            let counted = match &self.how {
+                How::Depth { .. } => Counted::Depth(self.depth(head, &chosen)?),
                 How::Segment {
                     meanings,
                     classes,
@@ -103,26 +102,19 @@ impl Validation {
                 } => {
                     let judge = MaskJudge::new(&meanings[index], *classes, *ignore);
                     let ids = meanings[index].allowed.len();
-                    self.segment(head, &chosen, &judge, &meanings[index], ids, effort.stride)?
+                    Counted::Segment(self.segment(
+                        head,
+                        &chosen,
+                        &judge,
+                        &meanings[index],
+                        ids,
+                        effort.stride,
+                    )?)
                 }
             };
-            by_set.push((name, figures));
+            tally.sets.push((name.clone(), count, counted));
         }
-        let mut all = match &self.how {
-            _ if by_set.is_empty() => Figures::new(),
-            How::Depth { .. } => named(&DepthErrors::mean(&everything)),
-            How::Segment { .. } => mean_of(&by_set),
-        };
-        if by_set.len() > 1 {
-            for (set, figures) in by_set {
-                all.extend(
-                    figures
-                        .into_iter()
-                        .map(|(name, value)| (format!("{name}:{set}"), value)),
-                );
-            }
-        }
-        Ok(all)
+        Ok(tally)
     }
 
     fn depth(&self, head: &CachedHead, frames: &[&Labelled]) -> Result<Vec<DepthErrors>> {
@@ -159,9 +151,10 @@ impl Validation {
         meaning: &SetLabels,
         ids: usize,
         stride: usize,
-    ) -> Result<Figures> {
+    ) -> Result<Confusion> {
+        let mut sum = Confusion::new(ids);
         let How::Segment { ignore, .. } = &self.how else {
-            return Ok(Figures::new());
+            return Ok(sum);
         };
         let one = |labelled: &&Labelled| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
@@ -173,13 +166,88 @@ impl Validation {
             Ok(confusion)
         };
         let all: Vec<Confusion> = frames.par_iter().map(one).collect::<Result<_>>()?;
-        let mut sum = Confusion::new(ids);
         all.iter().for_each(|one| sum.merge(one));
-        Ok(vec![
-            ("miou".into(), sum.mean_iou()),
-            ("pixel_accuracy".into(), sum.pixel_accuracy()),
-            ("mean_accuracy".into(), sum.mean_accuracy()),
-        ])
+        Ok(sum)
+    }
+}
+
+/// What heads did on frames, before it comes to figures, so that what was seen in several trainings can be counted as
+/// one.
+#[derive(Debug, Default)]
+pub struct Tally {
+    /// By data set: its name, frames and counts.
+    sets: Vec<(String, usize, Counted)>,
+}
+
+/// The counts of one data set.
+#[derive(Debug)]
+enum Counted {
+    Depth(Vec<DepthErrors>),
+    Segment(Confusion),
+}
+
+impl Counted {
+    fn figures(&self) -> Figures {
+        match self {
+            Counted::Depth(errors) => named(&DepthErrors::mean(errors)),
+            Counted::Segment(counts) => vec![
+                ("miou".into(), counts.mean_iou()),
+                ("pixel_accuracy".into(), counts.pixel_accuracy()),
+                ("mean_accuracy".into(), counts.mean_accuracy()),
+            ],
+        }
+    }
+}
+
+impl Tally {
+    /// Adds what another head did on other frames of the same sets.
+    pub fn merge(&mut self, other: Tally) {
+        if self.sets.is_empty() {
+            *self = other;
+            return;
+        }
+        for ((_, frames, own), (_, more, others)) in self.sets.iter_mut().zip(other.sets) {
+            *frames += more;
+            match (own, others) {
+                (Counted::Depth(own), Counted::Depth(others)) => own.extend(others),
+                (Counted::Segment(own), Counted::Segment(others)) => own.merge(&others),
+                _ => (), // a task has one kind of counts
+            }
+        }
+    }
+
+    /// Frames in all.
+    pub fn frames(&self) -> usize {
+        self.sets.iter().map(|(_, frames, _)| frames).sum()
+    }
+
+    /// Names and values of all figures, the most telling first: over all sets, and with several also of each
+    /// (`miou:street`). None where there are no frames.
+    pub fn figures(&self) -> Figures {
+        let seen = self.sets.iter().filter(|(_, frames, _)| *frames > 0);
+        let by_set: Vec<(&str, Figures)> = seen
+            .clone()
+            .map(|(name, _, counted)| (name.as_str(), counted.figures()))
+            .collect();
+        let errors: Vec<DepthErrors> = seen
+            .filter_map(|(_, _, counted)| match counted {
+                Counted::Depth(errors) => Some(errors.as_slice()),
+                Counted::Segment(_) => None,
+            })
+            .flatten()
+            .copied()
+            .collect();
+        let mut all = match errors.is_empty() {
+            true => mean_of(&by_set),
+            false => named(&DepthErrors::mean(&errors)),
+        };
+        if by_set.len() > 1 {
+            for (set, figures) in by_set {
+                let of_set = |(name, value)| (format!("{name}:{set}"), value);
+                all.extend(figures.into_iter().map(of_set));
+            }
+        }
+        all
     }
 }
 

@@ -227,6 +227,70 @@ fn what_training_measures_is_what_its_head_does() {
     .expect_stderr("odd");
 }
 
+/// The figure of a head's own validation, and what it was judged on.
+fn own_figure(folder: &Path, head: &str, figure: &str) -> (f64, String) {
+    let info = dino_with_model(folder, &["heads", "info", head, "--json"]).expect_code(0);
+    let json: Value = serde_json::from_str(&info.lines()[0]).unwrap();
+    let metrics = json["meta"]["metrics"].as_array().unwrap();
+    let found = metrics.iter().find(|metric| metric["name"] == figure);
+    let found = found.unwrap();
+    (
+        found["value"].as_f64().unwrap(),
+        found["data"].as_str().unwrap().to_owned(),
+    )
+}
+
+#[test]
+fn folds_judge_every_photo_by_a_head_that_never_saw_it() {
+    let folder = tempdir().unwrap();
+    let at = folder.path();
+    ramps(&at.join("ramp"), 8);
+    let more = ["--epochs", "3", "--bins", "32"];
+    let folds = [&more[..], &["--folds", "3"]].concat();
+    let run = train(at, "depth", "ramp", "folded.safetensors", &folds).expect_code(0);
+    run.expect_stderr("fold 3 of 3").expect_stderr("once more");
+    let (pooled, data) = own_figure(at, "./folded.safetensors", "rmse");
+    assert!(
+        data.starts_with("8 photos, each kept out of one of 3 trainings"),
+        "{data}"
+    );
+    // The same by hand: three data sets that keep the runs 0-1, 2-4 and 5-7 out.
+    let mut sum = 0.0;
+    for (number, kept_out) in [0..2, 2..5, 5..8].into_iter().enumerate() {
+        let name = format!("by-hand-{number}");
+        for i in 0..8 {
+            let part = match kept_out.contains(&i) {
+                true => "val",
+                false => "train",
+            };
+            for kind in ["images", "depth"] {
+                let to = at.join(&name).join(part).join(kind);
+                fs::create_dir_all(&to).unwrap();
+                let file = format!("{i}.png");
+                fs::copy(at.join("ramp").join(kind).join(&file), to.join(&file)).unwrap();
+            }
+        }
+        let head = format!("{name}.safetensors");
+        // With --refit it is the last round that is judged, as with folds.
+        let refit = [&more[..], &["--refit"]].concat();
+        train(at, "depth", &name, &head, &refit).expect_code(0);
+        sum += own_figure(at, &format!("./{head}"), "rmse").0 * kept_out.len() as f64;
+    }
+    assert!(
+        (pooled - sum / 8.0).abs() < 1e-6,
+        "{pooled}, by hand {}",
+        sum / 8.0
+    );
+    let log: Value =
+        serde_json::from_slice(&fs::read(at.join("folded.log.json")).unwrap()).unwrap();
+    assert_eq!(log["folds"].as_array().unwrap().len(), 3);
+    assert!(!at.join("folded.fold-1.checkpoint").exists());
+    let none = [&folds[..], &["--val-split", "none"]].concat();
+    train(at, "depth", "ramp", "none.safetensors", &none)
+        .expect_code(2)
+        .expect_stderr("--folds");
+}
+
 #[test]
 fn one_seed_gives_the_same_bytes_and_a_stopped_training_goes_on() {
     let folder = toy();

@@ -11,11 +11,11 @@ use dino::train::loss::DepthLoss;
 use dino::train::run::Objective;
 use dino::train::samples::{Draw, Samples};
 use dino::train::targets::UPSAMPLE;
-use dino::train::validate::{How, Validation};
+use dino::train::validate::How;
 
 use crate::cli::TrainDepthArgs;
 use crate::commands::model;
-use crate::commands::train::{prepare, write};
+use crate::commands::train::{folds, prepare, write};
 
 /// Runs the command.
 pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
@@ -24,12 +24,12 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let mut parts = Vec::new();
     for path in &common.data {
         let set = DataSet::open(path, LabelKind::Depth)?;
-        parts.push(prepare::split(common, set, console));
+        parts.push(prepare::split(common, set, console)?);
     }
-    prepare::announce(&parts, console)?;
+    prepare::announce(&parts, common.recipe.folds, console)?;
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let usual: Vec<f64> = parts.iter().map(|part| part.train.len() as f64).collect();
+    let usual: Vec<f64> = parts.iter().map(|part| part.pairs.len() as f64).collect();
     let shares = prepare::parts(common, &names, &usual)?;
     let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
@@ -39,25 +39,12 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let labels = &args.labels;
     let range = (labels.min_depth as f32, labels.max_depth as f32);
-    let (mut train, mut val, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for set in sets {
-        all.push([&set.train[..], &set.val].concat());
-        train.push(set.train);
-        val.push((set.name, set.val));
-    }
-    let learn = write::Learn {
-        samples: Samples::depth(train, labels.depth_scale, range, &mut report)?,
-        // What fails has been reported.
-        all: match common.recipe.refit {
-            true => Some(Samples::depth(
-                all,
-                labels.depth_scale,
-                range,
-                &mut Report::default(),
-            )?),
-            false => None,
-        },
-    };
+    let samples = Samples::depth(
+        sets.iter().map(|set| set.frames.as_slice()),
+        labels.depth_scale,
+        range,
+        &mut report,
+    )?;
     let bins = Bins {
         spacing: args.spacing.into(),
         min: args.range.0,
@@ -65,7 +52,21 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         count: args.bins.into(),
     };
     let centres = bins.centres();
-    let setup = write::Setup {
+    let learn = folds::Learn {
+        samples,
+        sets,
+        how: How::Depth {
+            judge: Judge {
+                crop: labels.crop.into(),
+                min: range.0,
+                max: range.1,
+            },
+            scale: labels.depth_scale,
+            centres: centres.clone(),
+            upsample: UPSAMPLE,
+        },
+    };
+    let setup = folds::Setup {
         blocks,
         task: Task::Depth {
             readout: Readout::Bins {
@@ -75,7 +76,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
             unit: "m".into(),
         },
         objective: Objective::Depth(DepthLoss {
-            centres: centres.clone(),
+            centres,
             lambda: args.lambda,
             gradient: args.gradient,
             absolute: args.absolute,
@@ -89,19 +90,6 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         scale: 0.005,
         bias: 1.0,
         best_by: "rmse",
-        validation: Validation {
-            sets: val,
-            how: How::Depth {
-                judge: Judge {
-                    crop: labels.crop.into(),
-                    min: range.0,
-                    max: range.1,
-                },
-                scale: labels.depth_scale,
-                centres,
-                upsample: UPSAMPLE,
-            },
-        },
         label_sets: Vec::new(),
         data,
     };

@@ -1,6 +1,7 @@
 //! `dino train`: data, features, training, validation, and the head's file.
 
 mod depth;
+mod folds;
 mod prepare;
 mod segment;
 mod write;

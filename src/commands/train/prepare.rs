@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::data::{DataSet, Pair};
+use dino::data::{DataSet, HoldOut, Pair, Split};
 use dino::head::globals::GlobalToken;
 use dino::inputs::DecodeLimits;
 use dino::train::features::{Extraction, FeatureCache, Recipe};
@@ -24,50 +24,75 @@ const FEWEST: usize = 4;
 pub struct Part {
     /// What it is called.
     pub name: String,
-    /// To train on.
-    pub train: Vec<Pair>,
-    /// To validate on.
-    pub val: Vec<Pair>,
+    /// All of it, each with the fold whose training it is kept out of.
+    pub pairs: Vec<(Pair, Option<usize>)>,
 }
 
 /// One data set with its features.
 pub struct Prepared {
     /// What it is called.
     pub name: String,
-    /// To train on, in all views.
-    pub train: Vec<Labelled>,
-    /// To validate on, in the plain view.
-    pub val: Vec<Labelled>,
+    /// All of it, in all views that are trained on.
+    pub frames: Vec<Labelled>,
+}
+
+impl Part {
+    /// Photos that the training of the first fold learns from.
+    pub fn learnt(&self) -> usize {
+        let pairs = self.pairs.iter();
+        pairs.filter(|(_, fold)| *fold != Some(0)).count()
+    }
 }
 
 /// Splits a data set as the options say.
-pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Part {
+///
+/// # Errors
+/// If folds are asked for, but no validation.
+pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> {
     if set.unlabelled > 0 {
         console.warn(format_args!(
             "{}: {} photos have no label and are left out",
             set.name, set.unlabelled
         ));
     }
-    let name = set.name.clone();
-    let (train, val) = set.split(args.recipe.val_split.into(), args.recipe.val_fraction);
-    Part { name, train, val }
+    let recipe = &args.recipe;
+    let split = Split::from(recipe.val_split);
+    let how = match recipe.folds {
+        1 => HoldOut::Share(recipe.val_fraction),
+        folds => HoldOut::Folds(folds as usize),
+    };
+    if recipe.folds > 1 && split == Split::None {
+        return Err(Error::Usage(
+            "--folds validates on every photo, --val-split none on none; leave one of them out"
+                .into(),
+        ));
+    }
+    Ok(Part {
+        name: set.name.clone(),
+        pairs: set.hold_out(split, how),
+    })
 }
 
 /// Refuses data that is too little, and says what there is.
-pub fn announce(parts: &[Part], console: &Console) -> Result<()> {
-    let train: usize = parts.iter().map(|part| part.train.len()).sum();
+pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
+    let train: usize = parts.iter().map(Part::learnt).sum();
     if train < FEWEST {
         return Err(Error::Usage(format!(
             "{train} photos to train on are too few; at least {FEWEST} are needed"
         )));
     }
     for part in parts {
-        console.note(format_args!(
-            "{}: {} photos to train on, {} for validation",
-            part.name,
-            part.train.len(),
-            part.val.len()
-        ));
+        let (name, all) = (&part.name, part.pairs.len());
+        let held = part.pairs.iter().filter(|(_, fold)| fold.is_some()).count();
+        match folds {
+            1 => console.note(format_args!(
+                "{name}: {} photos to train on, {held} for validation",
+                all - held
+            )),
+            folds => console.note(format_args!(
+                "{name}: {all} photos, each for validation in one of {folds} trainings"
+            )),
+        }
     }
     Ok(())
 }
@@ -77,7 +102,7 @@ pub fn credits(args: &TrainArgs, parts: &[Part]) -> Vec<String> {
     if !args.credit.is_empty() {
         return args.credit.clone();
     }
-    let credit = |part: &Part| format!("{} ({} photos)", part.name, part.train.len());
+    let credit = |part: &Part| format!("{} ({} photos)", part.name, part.learnt());
     parts.iter().map(credit).collect()
 }
 
@@ -159,33 +184,40 @@ pub fn features(
             .collect();
         views.extend(mirrored);
     }
+    // Photos that are never trained on need the view that they are judged by only.
+    let trains_on_all = args.recipe.folds > 1 || args.recipe.refit;
     let mut all = Vec::new();
     for part in parts {
-        let mut of = |pairs: Vec<Pair>, views: &[View]| -> Result<Vec<Labelled>> {
-            let photos: Vec<PathBuf> = pairs.iter().map(|pair| pair.photo.clone()).collect();
-            let frames = cache.frames(&photos, views, &how, report, console)?;
-            Ok(labelled(pairs, frames))
-        };
+        let mut frames = Vec::new();
+        let held = |(_, fold): &(Pair, Option<usize>)| fold.is_some() && !trains_on_all;
+        let (judged, learnt): (Vec<_>, Vec<_>) = part.pairs.into_iter().partition(held);
+        for (pairs, views) in [(learnt, views.as_slice()), (judged, &[plain])] {
+            let photos: Vec<PathBuf> = pairs.iter().map(|(pair, _)| pair.photo.clone()).collect();
+            let found = cache.frames(&photos, views, &how, report, console)?;
+            frames.extend(labelled(pairs, found));
+        }
         all.push(Prepared {
-            train: of(part.train, &views)?,
-            val: of(part.val, &[plain])?,
             name: part.name,
+            frames,
         });
     }
     Ok(all)
 }
 
 /// Pairs whose photos have features.
-fn labelled(pairs: Vec<Pair>, frames: Vec<Vec<Frame>>) -> Vec<Labelled> {
-    pairs
+fn labelled(
+    pairs: Vec<(Pair, Option<usize>)>,
+    frames: Vec<Vec<Frame>>,
+) -> impl Iterator<Item = Labelled> {
+    let known = pairs
         .into_iter()
         .zip(frames)
-        .filter(|(_, frames)| !frames.is_empty())
-        .map(|(pair, frames)| Labelled {
-            label: pair.label,
-            frames,
-        })
-        .collect()
+        .filter(|(_, frames)| !frames.is_empty());
+    known.map(|((pair, fold), frames)| Labelled {
+        label: pair.label,
+        frames,
+        fold,
+    })
 }
 
 /// The part of every set in an epoch: as `--parts` says, else `usual`; they sum to 1.

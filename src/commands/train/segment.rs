@@ -9,11 +9,12 @@ use dino::head::meta::{Class, Task};
 use dino::train::loss::SegmentLoss;
 use dino::train::run::Objective;
 use dino::train::samples::{Draw, Samples};
-use dino::train::validate::{How, Validation};
+use dino::train::validate::How;
 use dino::{Error, Result};
 
 use crate::cli::TrainSegmentArgs;
 use crate::commands::model;
+use crate::commands::train::folds;
 use crate::commands::train::prepare::{self, Part};
 use crate::commands::train::write;
 
@@ -26,7 +27,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
     let usual: Vec<f64> = parts
         .iter()
-        .map(|part| if joint { 1.0 } else { part.train.len() as f64 })
+        .map(|part| if joint { 1.0 } else { part.pairs.len() as f64 })
         .collect();
     let shares = prepare::parts(common, &names, &usual)?;
     // Sets that have no part are not even looked at.
@@ -43,28 +44,29 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         parts.push(part);
         shares.push(share);
     }
-    prepare::announce(&parts, console)?;
+    prepare::announce(&parts, common.recipe.folds, console)?;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, &[]);
     let mut report = Report::default();
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
-    let (mut train, mut val, mut all) = (Vec::new(), Vec::new(), Vec::new());
-    for (set, meaning) in sets.into_iter().zip(&meanings) {
-        all.push(([&set.train[..], &set.val].concat(), meaning));
-        train.push((set.train, meaning));
-        val.push((meaning.name.clone(), set.val));
-    }
-    let learn = write::Learn {
-        samples: Samples::segment(train, args.ignore, &mut report)?,
-        // What fails has been reported.
-        all: match common.recipe.refit {
-            true => Some(Samples::segment(all, args.ignore, &mut Report::default())?),
-            false => None,
+    let labelled = sets.iter().zip(&meanings);
+    let samples = Samples::segment(
+        labelled.map(|(set, meaning)| (set.frames.as_slice(), meaning)),
+        args.ignore,
+        &mut report,
+    )?;
+    let learn = folds::Learn {
+        samples,
+        sets,
+        how: How::Segment {
+            meanings: meanings.clone(),
+            classes: classes.len(),
+            ignore: args.ignore,
         },
     };
-    let setup = write::Setup {
+    let setup = folds::Setup {
         blocks,
         objective: Objective::Segment(
             SegmentLoss {
@@ -81,14 +83,6 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         scale: 0.0,
         bias: 0.0,
         best_by: "miou",
-        validation: Validation {
-            sets: val,
-            how: How::Segment {
-                meanings: meanings.clone(),
-                classes: classes.len(),
-                ignore: args.ignore,
-            },
-        },
         label_sets: match joint {
             true => meanings.iter().map(SetLabels::to_head).collect(),
             false => Vec::new(),
@@ -117,7 +111,7 @@ fn data(
             let path = root.join(set.data.as_deref().unwrap_or(&set.name));
             let mut found = DataSet::open(&path, LabelKind::Masks)?;
             found.name.clone_from(&set.name);
-            parts.push(prepare::split(common, found, console));
+            parts.push(prepare::split(common, found, console)?);
         }
         return Ok((classes, sets, parts));
     }
@@ -127,7 +121,7 @@ fn data(
     })?;
     let (mut meanings, mut parts) = (Vec::new(), Vec::new());
     for path in &common.data {
-        let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console);
+        let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console)?;
         meanings.push(SetLabels::identity(&part.name, classes.len()));
         parts.push(part);
     }

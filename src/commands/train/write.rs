@@ -1,60 +1,21 @@
-//! The common end of a training: run it, judge the best weights on all validation photos, write the head.
+//! The common end of a training: the head's file with what there is to know about it, and the curves beside it.
 
 use std::path::Path;
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::head::meta::{HeadMeta, InputRecipe, LabelSet, Metric, Task, Training as Origin};
+use dino::head::meta::{HeadMeta, InputRecipe, Metric, Training as Origin};
 use dino::head::{Head, Linear, Network, file};
 use dino::output::{PictureFormat, write_atomic, write_picture};
 use dino::preprocess::Unpad;
 use dino::render::curve::{self, Curve};
-use dino::train::history::{Epoch, History};
-use dino::train::pool::{Dropout, Inputs};
-use dino::train::run::{Figures, Objective, Recipe, Saved, Training};
-use dino::train::samples::{Draw, Samples};
-use dino::train::scores::CachedHead;
-use dino::train::validate::{Effort, Validation};
-use dino::weights::digest;
+use dino::train::history::{self, Epoch, History};
+use dino::train::pool::Inputs;
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;
 use crate::commands::model::Model;
-
-/// Every third pixel of a mask is looked at after each round, every one at the end.
-const STRIDE: usize = 3;
-
-/// What a task adds to the options that all have.
-pub struct Setup {
-    /// What the head predicts.
-    pub task: Task,
-    /// Blocks whose tokens are read.
-    pub blocks: Vec<usize>,
-    /// What is minimised.
-    pub objective: Objective,
-    /// How patches are drawn.
-    pub draw: Draw,
-    /// Deviation of the weights at the start.
-    pub scale: f32,
-    /// Every score at the start.
-    pub bias: f32,
-    /// The figure that tells the best round.
-    pub best_by: &'static str,
-    /// What to validate on.
-    pub validation: Validation,
-    /// What the ids of several data sets mean, for the metadata.
-    pub label_sets: Vec<LabelSet>,
-    /// Data sets for the metadata.
-    pub data: Vec<String>,
-}
-
-/// What is learnt from.
-pub struct Learn {
-    /// Without the photos for validation.
-    pub samples: Samples,
-    /// With them, for `--refit`.
-    pub all: Option<Samples>,
-}
+use crate::commands::train::folds::{Learn, Setup, fit};
 
 /// Refuses to replace a head unasked.
 pub fn check_output(args: &TrainArgs) -> Result<()> {
@@ -83,94 +44,16 @@ pub fn train(
     report: &Report,
     console: &Console,
 ) -> Result<u8> {
-    let samples = &learn.samples;
-    if samples.is_empty() {
-        // The reasons come first.
-        report.finish(console);
-        return Err(Error::Usage(
-            "no pixel of any label counts, so there is nothing to train on".into(),
-        ));
-    }
-    let recipe = recipe(args, samples, &setup);
-    let beside = |ending: &str| args.output.with_extension(ending);
-    let saved = Saved {
-        path: beside("checkpoint"),
-        digest: digest_of(args, model, &recipe, &setup, samples),
-    };
-    if args.force {
-        remove(&saved.path)?;
-        remove(&beside("refit.checkpoint"))?;
-    }
-    console.note(format_args!(
-        "{} patches of {} views to learn from",
-        samples.len() * samples.patches(),
-        samples.frames.len()
-    ));
+    let fitted = fit(args, model, inputs, &learn, &setup, report, console)?;
+    let (hidden, output) = fitted.layers.clone();
     let Setup {
         task,
-        objective,
-        validation,
+        blocks,
         label_sets,
         data,
-        blocks: setup_blocks,
         ..
     } = setup;
-    let judge_by = recipe.judge_by.clone();
-    let training = Training {
-        samples,
-        inputs: inputs.clone(),
-        objective,
-        recipe,
-        saved: Some(saved.clone()),
-    };
-    let quick = Effort {
-        frames: args.recipe.val_photos,
-        stride: STRIDE,
-    };
-    let state = training.run(console, |network, state| match validation.is_empty() {
-        true => Ok(Figures::new()),
-        false => validation.figures(
-            &CachedHead::new(inputs, network.fold(&state.standard)),
-            quick,
-        ),
-    })?;
-    // A second training ends with its last round, so it is the last round of the first that tells how good it is.
-    let last = state.average.as_ref().unwrap_or(&state.network);
-    let (best, round) = match &state.best {
-        Some(best) if learn.all.is_none() => (best, state.history.best),
-        _ => (last, state.history.epochs.len()),
-    };
-    let (mut hidden, mut output) = best.fold(&state.standard);
-    let mut figures = Figures::new();
-    let mut judged_on = "validation".to_owned();
-    if !validation.is_empty() {
-        let head = CachedHead::new(inputs, (hidden.clone(), output.clone()));
-        figures = validation.figures(&head, Effort::FULL)?;
-        say(round, &figures, console);
-        judged_on = format!("{} photos kept out", validation.photos());
-    }
-    if let Some(all) = &learn.all
-        && !validation.is_empty()
-    {
-        judged_on.push_str(" of a first training of the same recipe");
-        console.note("once more, on all photos");
-        let again = Training {
-            samples: all,
-            objective: training.objective.clone(),
-            recipe: Recipe {
-                patience: 0,
-                ..training.recipe.clone()
-            },
-            saved: Some(Saved {
-                path: beside("refit.checkpoint"),
-                digest: digest::sha256(format!("{} {}", saved.digest, all.digest()).as_bytes()),
-            }),
-            ..training
-        };
-        let state = again.run(console, |_, _| Ok(Figures::new()))?;
-        let last = state.average.as_ref().unwrap_or(&state.network);
-        (hidden, output) = last.fold(&state.standard);
-    }
+    let beside = |ending: &str| args.output.with_extension(ending);
     let head = Head {
         meta: HeadMeta {
             format: 1,
@@ -178,7 +61,7 @@ pub fn train(
             task,
             backbone: model.record.name.clone(),
             fingerprint: model.record.fingerprint.clone(),
-            blocks: setup_blocks,
+            blocks,
             norm: args.norm,
             context: inputs.context.clone(),
             globals: inputs.globals.clone(),
@@ -196,10 +79,12 @@ pub fn train(
                 command: command_line(std::env::args().skip(1), &name(args)),
                 seed: args.recipe.seed,
             }),
-            metrics: figures
-                .into_iter()
+            metrics: fitted
+                .figures
+                .iter()
+                .cloned()
                 .map(|(name, value)| Metric {
-                    data: judged_on.clone(),
+                    data: fitted.judged_on.clone(),
                     name,
                     value,
                 })
@@ -208,81 +93,13 @@ pub fn train(
         network: Network::Linear(Linear { hidden, output }),
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
-    state.history.write(&beside("log.json"))?;
-    draw_history(&state.history, &judge_by, &beside("curve.png"))?;
+    history::write(&fitted.histories, &beside("log.json"))?;
+    draw_history(&fitted.histories, &fitted.judge_by, &beside("curve.png"))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
-    remove(&saved.path)?;
-    remove(&beside("refit.checkpoint"))?;
+    fitted.delete_checkpoints()?;
     console.out_path(&args.output)?;
     report.finish(console);
     Ok(report.exit_code())
-}
-
-fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
-    let options = &args.recipe;
-    // Samples of depth are tiles of several patches.
-    let samples_in = |patches: u32| (patches as usize / samples.patches()).max(1);
-    let count = options.patches.map_or(samples.len(), samples_in);
-    Recipe {
-        epochs: options.epochs as usize,
-        batch: samples_in(options.batch),
-        draw: Draw {
-            count,
-            ..setup.draw.clone()
-        },
-        rate: options.rate,
-        warm_up: options.warm_up,
-        decay: options.decay,
-        dropout: Dropout {
-            patch: options.dropout as f32,
-            global: options.global_dropout as f32,
-        },
-        hidden: args.hidden,
-        scale: setup.scale,
-        bias: setup.bias,
-        average: options.average as f32,
-        patience: options.patience,
-        judge_by: options
-            .best_by
-            .clone()
-            .unwrap_or_else(|| setup.best_by.to_owned()),
-        seed: options.seed,
-        memory: (options.memory * f64::from(1 << 30)) as u64,
-    }
-}
-
-/// Of everything that the result depends on; where features lie does not count, what they are of does.
-fn digest_of(
-    args: &TrainArgs,
-    model: &Model,
-    recipe: &Recipe,
-    setup: &Setup,
-    samples: &Samples,
-) -> String {
-    let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
-    let text = format!(
-        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
-        env!("CARGO_PKG_VERSION"),
-        model.record.fingerprint,
-        args.context,
-        args.globals,
-        setup.objective,
-        setup.task,
-        samples.sets,
-        samples.digest(),
-    );
-    digest::sha256(text.as_bytes())
-}
-
-fn say(best: usize, figures: &Figures, console: &Console) {
-    let text: Vec<String> = figures
-        .iter()
-        .map(|(name, value)| format!("{name} {value:.4}"))
-        .collect();
-    console.note(format_args!(
-        "epoch {best} on all validation photos: {}",
-        text.join("  ")
-    ));
 }
 
 fn name(args: &TrainArgs) -> String {
@@ -294,25 +111,34 @@ fn name(args: &TrainArgs) -> String {
     })
 }
 
-/// Loss and the figure that tells the best epoch, as a picture.
-fn draw_history(history: &History, figure: &str, path: &Path) -> Result<()> {
+/// Loss and the figure that tells the best epoch, as a picture; of several trainings their means.
+fn draw_history(histories: &[History], figure: &str, path: &Path) -> Result<()> {
+    let epochs = histories.iter().map(|one| one.epochs.len()).max();
     let over = |get: &dyn Fn(&Epoch) -> Option<f64>| -> Vec<f64> {
-        let values = history.epochs.iter().map(get);
-        values.map(|value| value.unwrap_or(f64::NAN)).collect()
+        let mean = |at: usize| {
+            let epochs = histories.iter().filter_map(|one| one.epochs.get(at));
+            let values: Vec<f64> = epochs.filter_map(get).collect();
+            values.iter().sum::<f64>() / values.len() as f64 // no number where there is none
+        };
+        (0..epochs.unwrap_or_default()).map(mean).collect()
     };
     let title = format!("validation {figure}");
     let mut curves = vec![Curve {
         title: "training loss",
         values: over(&|epoch| Some(epoch.loss)),
     }];
-    let judged = |epoch: &Epoch| epoch.figure(figure);
-    if history.epochs.iter().any(|one| judged(one).is_some()) {
+    let judged = over(&|epoch| epoch.figure(figure));
+    if judged.iter().any(|value| !value.is_nan()) {
         curves.push(Curve {
             title: &title,
-            values: over(&judged),
+            values: judged,
         });
     }
-    let picture = curve::picture(&curves, history.best.checked_sub(1));
+    let best = match histories {
+        [one] => one.best.checked_sub(1),
+        _ => None,
+    };
+    let picture = curve::picture(&curves, best);
     write_atomic(path, |writer| {
         write_picture(writer, PictureFormat::Png, &picture, &[])
     })
@@ -346,13 +172,6 @@ fn command_line(words: impl Iterator<Item = String>, name: &str) -> String {
         }
     }
     format!("{command} -o {name}.safetensors")
-}
-
-fn remove(path: &Path) -> Result<()> {
-    match std::fs::remove_file(path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, &error)),
-        _ => Ok(()),
-    }
 }
 
 #[cfg(test)]
