@@ -11,7 +11,7 @@ use image::RgbImage;
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::error::Result;
 use crate::inputs::{DecodeLimits, Source, decode};
-use crate::preprocess::{Geometry, Prepared, Preprocessor};
+use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
 
 /// How photos become features.
@@ -29,6 +29,8 @@ pub struct Pipeline<'a> {
     pub batch_size: usize,
     /// Which views of a photo run.
     pub views: Views,
+    /// At which sizes they do.
+    pub looks: Looks,
     /// The part of every photo that is looked at, if not all of it.
     pub cut: Option<Cut>,
 }
@@ -45,6 +47,23 @@ pub enum Views {
     Both,
     /// The mirror image alone; its features stand in the photo's place.
     Mirrored,
+}
+
+/// The sizes at which a photo is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    /// As it was prepared.
+    Once,
+    /// Coarser too.
+    AlsoCoarse(Coarse),
+    /// Coarser alone; those features stand in the others' place.
+    Coarse(Coarse),
+}
+
+impl From<Option<Coarse>> for Looks {
+    fn from(also: Option<Coarse>) -> Self {
+        also.map_or(Looks::Once, Looks::AlsoCoarse)
+    }
 }
 
 /// What is known of one photo after the backbone.
@@ -217,9 +236,22 @@ impl Pipeline<'_> {
     /// # Errors
     /// If the device fails, for lack of memory above all.
     pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
-        let run = |photos: &[&Prepared]| {
+        let fine = |photos: &[&Prepared]| {
             self.backbone
                 .forward(&Prepared::stack(photos)?, self.requests)
+        };
+        let coarse = |photos: &[&Prepared], coarse: Coarse| {
+            let looks = photos.iter().map(|photo| coarse.look(photo));
+            let looks = looks.collect::<Result<Vec<_>>>()?;
+            fine(&looks.iter().collect::<Vec<_>>())
+        };
+        let run = |photos: &[&Prepared]| match self.looks {
+            Looks::Once => fine(photos),
+            Looks::AlsoCoarse(how) => Ok(Features {
+                coarse: Some(Box::new(coarse(photos, how)?)),
+                ..fine(photos)?
+            }),
+            Looks::Coarse(how) => coarse(photos, how),
         };
         let mirror = || {
             let mirrored: Vec<Prepared> = photos.iter().map(|photo| photo.mirrored()).collect();
@@ -311,5 +343,9 @@ fn single(features: &Features, row: usize) -> Result<Features> {
     Ok(Features {
         layers: features.layers.iter().map(one).collect::<Result<_>>()?,
         grid: features.grid,
+        coarse: match &features.coarse {
+            Some(coarse) => Some(Box::new(single(coarse, row)?)),
+            None => None,
+        },
     })
 }

@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use crate::backbone::{Backbone, LayerRequest};
 use crate::error::Result;
 use crate::head::Head;
-use crate::pipeline::{Pipeline, Views};
+use crate::pipeline::{Looks, Pipeline, Views};
 use crate::preprocess::{Prepared, Preprocessor};
 
 /// What is compared.
@@ -113,6 +113,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
         limits: crate::inputs::DecodeLimits::default(),
         batch_size: 1,
         views: Views::Plain,
+        looks: Looks::Once,
         cut: None,
     };
     let prepared = pipeline.preprocessor.prepare(photo)?;

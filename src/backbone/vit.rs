@@ -70,6 +70,8 @@ pub struct Features {
     pub layers: Vec<LayerFeatures>,
     /// The patch grid of the input.
     pub grid: Grid,
+    /// Of a coarser look at the same input, where there was one.
+    pub coarse: Option<Box<Features>>,
 }
 
 /// A frozen backbone, ready to run on one device.
@@ -234,7 +236,11 @@ impl Backbone {
                 layers.into_iter().flatten().collect()
             }
         };
-        Ok(Features { layers, grid })
+        Ok(Features {
+            layers,
+            grid,
+            coarse: None,
+        })
     }
 
     fn run_cpu(

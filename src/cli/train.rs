@@ -8,6 +8,7 @@ use dino::eval::Crop;
 use dino::head::context;
 use dino::head::globals::GlobalToken;
 use dino::head::meta::Spacing;
+use dino::preprocess::Coarse;
 use dino::preprocess::SizeRule;
 
 use super::RunArgs;
@@ -189,6 +190,10 @@ pub struct TrainArgs {
         help_heading = "Model"
     )]
     pub context: ContextSides,
+    /// Let the backbone look at the photo a second time, coarser, at this share of its size in percent (such as 60), and
+    /// read the token of the same place too
+    #[arg(long, value_name = "PERCENT", help_heading = "Model")]
+    pub coarse: Option<Coarse>,
     /// Tokens of the whole photo to read beside each patch: cls, mean and deviation (of the patch tokens), or none
     /// [default: cls for depth, none for segmentation]
     #[arg(long, value_name = "T,…", help_heading = "Model")]

@@ -5,7 +5,7 @@ use dino::console::Console;
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
-use dino::pipeline::{Extracted, Pipeline, Views};
+use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::weights::Store;
 use dino::{Error, Result};
 use serde_json::{Value, json};
@@ -32,6 +32,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
         views: Views::Plain,
+        looks: Looks::Once,
         cut: None,
     };
     let sources: Vec<&Source> = collected.sources.iter().collect();

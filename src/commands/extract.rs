@@ -6,7 +6,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::inputs::DecodeLimits;
 use dino::output::Job;
-use dino::pipeline::{Extracted, Pipeline, Views};
+use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
 
 use super::model::Model;
@@ -50,6 +50,7 @@ impl Extract<'_> {
             limits: self.limits,
             batch_size: self.batch_size,
             views: Views::Plain,
+            looks: Looks::Once,
             cut: None,
         };
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();

@@ -275,11 +275,13 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
     if as_json {
         return console.out(&json!({"where": place_name(&found.place), "meta": meta}).to_string());
     }
+    let coarse = |it| format!(", and of a look at {} % of the size", u32::from(it));
     let layer = format!(
-        "blocks {:?}{}{}{}{}",
+        "blocks {:?}{}{}{}{}{}",
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
         squares(&meta.context),
+        meta.input.coarse.map_or(String::new(), coarse),
         globals(&meta.globals),
         match &found.head.network {
             Network::Linear(Linear {

@@ -159,6 +159,7 @@ fn predict(
         limits: args.input.limits(),
         batch_size: args.run.batch_size.get(),
         views: views_of(&args.head, protocol),
+        looks: head.meta.input.coarse.into(),
         cut: None,
     };
     let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();

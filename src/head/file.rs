@@ -188,6 +188,7 @@ pub(crate) mod tests {
                 input: InputRecipe {
                     size: "518".into(),
                     padding: "center".into(),
+                    coarse: None,
                     crop: None,
                 },
                 label_sets: Vec::new(),

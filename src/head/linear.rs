@@ -1,17 +1,19 @@
 //! The maths of a linear head: scores a patch from the tokens of several blocks.
 //!
 //! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or replaced
-//! by other tokens of the whole photo, and its patch token by the means of squares around it. A 1x1 convolution commutes
-//! with bilinear upsampling, so this equals convolving the upsampled features; it commutes with means over squares, so
-//! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
+//! by other tokens of the whole photo, and its patch token by the means of squares around it and by the token of a coarser
+//! look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving the upsampled
+//! features, and a coarser look's part is stretched after it; it commutes with means over squares, so these are taken of
+//! its outcome; and a photo's global tokens are the same for all its patches, so their part of the
 //! product is computed once and added as a bias.
 
 use candle_core::{Device, Tensor};
 
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::Result;
+use crate::head::coarse::Stretch;
 use crate::head::globals::GlobalToken;
-use crate::head::{HeadMeta, Scores, context};
+use crate::head::{CoarseLayers, HeadMeta, Scores, context};
 
 /// One fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -59,10 +61,11 @@ impl Linear {
     pub(super) fn scores(
         &self,
         layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Scores> {
-        let mut scores = first_layer(self.first(), layers, meta, grid)?; // [N, outputs]
+        let mut scores = first_layer(self.first(), layers, coarse, meta, grid)?; // [N, outputs]
         if self.hidden.is_some() {
             let (weight, bias) = self.output.tensors(scores.device())?;
             scores = scores.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
@@ -79,6 +82,7 @@ impl Linear {
 fn first_layer(
     layer: &Dense,
     layers: &[&LayerFeatures],
+    coarse: Option<&CoarseLayers<'_>>,
     meta: &HeadMeta,
     grid: Grid,
 ) -> Result<Tensor> {
@@ -87,18 +91,22 @@ fn first_layer(
     // A patch's own part and one of each square, side by side: one product a block makes them all.
     let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
     let mut of_patches: Option<Tensor> = None; // [N, outputs * parts]
+    let mut of_coarse: Option<Tensor> = None; // [cells, outputs]
     let mut of_photo = bias.unsqueeze(0)?; // [1, outputs]
     let mut at = 0;
-    for found in layers {
+    for (index, found) in layers.iter().enumerate() {
         let patches = found.patch_tokens.squeeze(0)?; // [N, D]
         let dim = patches.dim(1)?;
         let own = weight.narrow(1, at, parts * dim)?.contiguous()?;
         let product = patches.matmul(&own.reshape((outputs * parts, dim))?.t()?)?;
-        of_patches = Some(match of_patches {
-            Some(sum) => (sum + product)?,
-            None => product,
-        });
+        of_patches = Some(sum(of_patches, product)?);
         at += parts * dim;
+        if let Some((layers, _)) = coarse {
+            let cells = layers[index].patch_tokens.squeeze(0)?; // [cells, D]
+            let own = weight.narrow(1, at, dim)?.contiguous()?;
+            of_coarse = Some(sum(of_coarse, cells.matmul(&own.t()?)?)?);
+            at += dim;
+        }
         if meta.globals.is_empty() {
             continue;
         }
@@ -110,20 +118,35 @@ fn first_layer(
     let Some(of_patches) = of_patches else {
         return Ok(of_photo);
     };
-    let sum = match meta.context.is_empty() {
-        true => of_patches,
-        false => {
+    let sum = match (of_coarse, coarse) {
+        (None, _) if meta.context.is_empty() => of_patches,
+        (of_coarse, coarse) => {
             let values: Vec<f32> = of_patches.flatten_all()?.to_vec1()?;
-            let sum = with_squares(&values, outputs, &meta.context, grid);
+            let mut sum = with_squares(values, outputs, &meta.context, grid);
+            if let (Some(of_coarse), Some((_, cells))) = (of_coarse, coarse) {
+                let values: Vec<f32> = of_coarse.flatten_all()?.to_vec1()?;
+                Stretch::new(*cells, grid).add(&values, outputs, &mut sum);
+            }
             Tensor::from_vec(sum, (grid.len(), outputs), device)?
         }
     };
     Ok(sum.broadcast_add(&of_photo)?)
 }
 
+/// `part` added to what there is.
+fn sum(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
+    Ok(match all {
+        Some(sum) => (sum + part)?,
+        None => part,
+    })
+}
+
 /// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own
 /// part of each output, then those that the means are taken of.
-fn with_squares(values: &[f32], outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+fn with_squares(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+    if sides.is_empty() {
+        return values;
+    }
     let parts = 1 + sides.len();
     let part = |index: usize| -> Vec<f32> {
         let of_part = values.iter().skip(index).step_by(parts);

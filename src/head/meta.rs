@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::backbone::LayerRequest;
 use crate::head::context;
 use crate::head::globals::GlobalToken;
-use crate::preprocess::Unpad;
+use crate::preprocess::{Coarse, Unpad};
 
 /// Everything there is to know about a head but its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -166,6 +166,10 @@ pub struct InputRecipe {
     /// How sides are brought to multiples of the patch size: `center` or `none` (see
     /// [`Padding`](crate::preprocess::Padding)).
     pub padding: String,
+    /// How much coarser a second look at the photo is, whose tokens follow the squares' of each block; none for no such
+    /// look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<Coarse>,
     /// For classes of whole photos: the side of the square that is cut out of the middle of the resized photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<u32>,
@@ -298,8 +302,13 @@ impl HeadMeta {
     pub fn inputs(&self, dim: usize) -> usize {
         match self.task {
             Task::Classify { .. } => (self.blocks.len() + 1) * dim,
-            _ => self.blocks.len() * dim * (1 + self.context.len() + self.globals.len()),
+            _ => self.blocks.len() * dim * (self.local() + self.globals.len()),
         }
+    }
+
+    /// Tokens of each block that are read of a patch's own place: its own, those of squares, and that of a coarser look.
+    pub fn local(&self) -> usize {
+        1 + self.context.len() + usize::from(self.input.coarse.is_some())
     }
 
     /// The layers to ask of the backbone.

@@ -5,6 +5,7 @@
 //! Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
 
 pub mod classify;
+pub mod coarse;
 pub mod context;
 mod conv;
 pub mod dpt;
@@ -52,6 +53,9 @@ pub struct Scores {
     /// The cells over the padded input: the patch grid for linear heads, a finer one for others.
     pub grid: Grid,
 }
+
+/// Layers of a coarser look at a photo, and its grid.
+type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, Grid);
 
 impl Head {
     /// Refuses a backbone that the head was not trained on: one of other weights, or for a head that names no weights
@@ -106,8 +110,23 @@ impl Head {
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
         match &self.network {
-            Network::Linear(linear) => linear.scores(&layers, &self.meta, features.grid),
+            Network::Linear(linear) => {
+                let coarse = self.coarse(features)?;
+                linear.scores(&layers, coarse.as_ref(), &self.meta, features.grid)
+            }
             Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
+        }
+    }
+
+    /// The layers of the coarser look, and its grid, for heads that read one.
+    fn coarse<'f>(&self, features: &'f Features) -> Result<Option<CoarseLayers<'f>>> {
+        match (&self.meta.input.coarse, &features.coarse) {
+            (None, _) => Ok(None),
+            (Some(_), Some(coarse)) => Ok(Some((self.layers(coarse)?, coarse.grid))),
+            (Some(_), None) => Err(Error::Model(format!(
+                "the head {} reads a coarser look at the photo, and there was none",
+                self.meta.name
+            ))),
         }
     }
 

@@ -334,6 +334,7 @@ impl Official {
             input: InputRecipe {
                 size: size.into(),
                 padding: "center".into(),
+                coarse: None,
                 crop,
             },
             protocol,

@@ -1,5 +1,6 @@
 //! A photo becomes a tensor: resize, normalise, pad to whole patches. [`Geometry`] remembers the way back.
 
+pub mod coarse;
 pub mod geometry;
 pub mod pillow;
 pub mod resize;
@@ -7,6 +8,7 @@ pub mod resize;
 use candle_core::{Device, Tensor};
 use image::RgbImage;
 
+pub use coarse::Coarse;
 pub use geometry::{Geometry, Padding, SizeRule, Unpad};
 pub use resize::Resample;
 

@@ -1,6 +1,6 @@
 //! Frozen features, computed once and kept on the disk: one file a photo, view and block, found by what was computed.
 //!
-//! `<folder>/<model>/<photo>-<size>[-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of the weights'
+//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of the weights'
 //! fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and changed
 //! ones are not. Files appear whole or not at all, so a run that was stopped goes on where it was. [`frame`] is what is in
 //! them.
@@ -15,8 +15,8 @@ use crate::batch::Report;
 use crate::console::Console;
 use crate::error::Result;
 use crate::inputs::{DecodeLimits, Source};
-use crate::pipeline::{Extracted, Pipeline, Views};
-use crate::preprocess::{Padding, Preprocessor, Resample, SizeRule, Unpad};
+use crate::pipeline::{Extracted, Looks, Pipeline, Views};
+use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
 use crate::weights::digest;
 
@@ -31,6 +31,8 @@ pub struct Recipe {
     pub norm: bool,
     /// Side of a patch.
     pub patch_size: usize,
+    /// A coarser look that is kept too.
+    pub coarse: Option<Coarse>,
 }
 
 /// A folder of features of one recipe.
@@ -65,13 +67,14 @@ impl FeatureCache {
         &self.recipe
     }
 
-    fn file(&self, hash: &str, view: View, block: usize) -> PathBuf {
+    fn file(&self, hash: &str, view: View, look: Option<Coarse>, block: usize) -> PathBuf {
+        let coarse = look.map_or(String::new(), |it| format!("-coarse{}", u32::from(it)));
         let mirrored = if view.mirrored { "-mirrored" } else { "" };
         let norm = if self.recipe.norm { "-norm" } else { "" };
         self.folder
             .join(&self.recipe.fingerprint[..16.min(self.recipe.fingerprint.len())])
             .join(format!(
-                "{}-{}{mirrored}{norm}-{block}.tokens",
+                "{}-{}{coarse}{mirrored}{norm}-{block}.tokens",
                 &hash[..32],
                 view.size
             ))
@@ -79,13 +82,18 @@ impl FeatureCache {
 
     /// The features of one view, if they are all there and sound.
     fn frame(&self, hash: &str, view: View) -> Option<Frame> {
-        let files: Vec<PathBuf> = self
-            .recipe
-            .blocks
-            .iter()
-            .map(|&block| self.file(hash, view, block))
-            .collect();
-        Frame::open(files, view, self.recipe.patch_size)
+        let mut frame = self.look(hash, view, None)?;
+        if let Some(coarse) = self.recipe.coarse {
+            frame.coarse = Some(Box::new(self.look(hash, view, Some(coarse))?));
+        }
+        Some(frame)
+    }
+
+    /// Those of one look alone.
+    fn look(&self, hash: &str, view: View, look: Option<Coarse>) -> Option<Frame> {
+        let blocks = self.recipe.blocks.iter();
+        let files = blocks.map(|&block| self.file(hash, view, look, block));
+        Frame::open(files.collect(), view, look, self.recipe.patch_size)
     }
 
     /// Features of all `photos` in all `views`, by photo and then by view, computing those that are not there yet.
@@ -118,7 +126,12 @@ impl FeatureCache {
             }
         }
         for (size, mirror) in sizes {
-            self.fill(photos, &known, size, mirror, how, report, console)?;
+            for look in [None, self.recipe.coarse] {
+                self.fill(photos, &known, (size, look), mirror, how, report, console)?;
+                if self.recipe.coarse.is_none() {
+                    break;
+                }
+            }
         }
         let all_views = |hash: &Option<String>| {
             let hash = hash.as_ref()?;
@@ -138,7 +151,7 @@ impl FeatureCache {
         &self,
         photos: &[PathBuf],
         hashes: &[Option<String>],
-        size: SizeRule,
+        (size, look): (SizeRule, Option<Coarse>),
         mirror: bool,
         how: &Extraction<'_>,
         report: &mut Report,
@@ -150,7 +163,7 @@ impl FeatureCache {
             let Some(hash) = hash.as_deref().filter(|hash| seen.insert(*hash)) else {
                 continue;
             };
-            let lacks = |mirrored| self.frame(hash, View { size, mirrored }).is_none();
+            let lacks = |mirrored| self.look(hash, View { size, mirrored }, look).is_none();
             match (lacks(false), mirror && lacks(true)) {
                 (true, true) => lacking[0].push(index),
                 (true, false) => lacking[1].push(index),
@@ -163,7 +176,8 @@ impl FeatureCache {
             return Ok(());
         }
         console.note(format_args!(
-            "computing the features of {count} photos at size {size}{}; they are kept in {}",
+            "computing the features of {count} photos at size {size}{}{}; they are kept in {}",
+            look.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),
             if mirror { ", plain and mirrored" } else { "" },
             self.folder.display()
         ));
@@ -196,6 +210,7 @@ impl FeatureCache {
                 limits: how.limits,
                 batch_size: how.batch_size,
                 views,
+                looks: look.map_or(Looks::Once, Looks::Coarse),
                 cut: None,
             };
             let sources: Vec<Source> = missing
@@ -209,8 +224,8 @@ impl FeatureCache {
                 |at, result| {
                     let index = missing[at];
                     let hash = hashes[index].as_deref().unwrap_or_default();
-                    let stored =
-                        result.and_then(|extracted| self.store(hash, size, views, &extracted));
+                    let stored = result
+                        .and_then(|extracted| self.store(hash, (size, look), views, &extracted));
                     progress.inc(1);
                     report
                         .record(photos[index].display().to_string(), stored)
@@ -221,11 +236,17 @@ impl FeatureCache {
         Ok(())
     }
 
-    fn store(&self, hash: &str, size: SizeRule, views: Views, extracted: &Extracted) -> Result<()> {
+    fn store(
+        &self,
+        hash: &str,
+        (size, look): (SizeRule, Option<Coarse>),
+        views: Views,
+        extracted: &Extracted,
+    ) -> Result<()> {
         let geometry = &extracted.geometry;
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
-                let file = self.file(hash, View { size, mirrored }, layer.request.block);
+                let file = self.file(hash, View { size, mirrored }, look, layer.request.block);
                 frame::write(&file, geometry.photo, features.grid, layer)?;
             }
             Ok(())

@@ -12,10 +12,11 @@ use half::slice::HalfFloatSliceExt;
 
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::{Error, Result};
+use crate::head::coarse::Stretch;
 use crate::head::context;
 use crate::head::globals::GlobalToken;
 use crate::output::write_atomic;
-use crate::preprocess::{Geometry, SizeRule};
+use crate::preprocess::{Coarse, Geometry, SizeRule};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
 const VERSION: u32 = 2;
@@ -41,6 +42,10 @@ pub struct Frame {
     pub geometry: Geometry,
     /// The view.
     pub view: View,
+    /// The grid of patches.
+    grid: Grid,
+    /// Of a coarser look at the same input.
+    pub coarse: Option<Box<Frame>>,
     /// Width of a token.
     pub dim: usize,
     /// A global token of all blocks, `[blocks * D]`, each.
@@ -48,8 +53,14 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The features of one view from the files of its blocks, if they are all there and sound.
-    pub fn open(files: Vec<PathBuf>, view: View, patch_size: usize) -> Option<Self> {
+    /// The features of one view, or of a coarser look at it, from the files of its blocks, if they are all there and
+    /// sound.
+    pub fn open(
+        files: Vec<PathBuf>,
+        view: View,
+        look: Option<Coarse>,
+        patch_size: usize,
+    ) -> Option<Self> {
         let mut globals = [const { Vec::new() }; GLOBALS];
         let mut found: Option<(Geometry, usize)> = None;
         for file in &files {
@@ -60,7 +71,9 @@ impl Frame {
                 globals: own,
             } = read_start(file).ok()?;
             let geometry = Geometry::new(photo, view.size, patch_size);
-            if geometry.grid() != grid || found.is_some_and(|other| other != (geometry, dim)) {
+            let fine = geometry.grid();
+            let expected = look.map_or(fine, |coarse| coarse.grid(fine));
+            if expected != grid || found.is_some_and(|other| other != (geometry, dim)) {
                 return None;
             }
             found = Some((geometry, dim));
@@ -69,8 +82,11 @@ impl Frame {
             }
         }
         let (geometry, dim) = found?;
+        let fine = geometry.grid();
         Some(Frame {
             files,
+            grid: look.map_or(fine, |coarse| coarse.grid(fine)),
+            coarse: None,
             geometry,
             view,
             dim,
@@ -80,7 +96,7 @@ impl Frame {
 
     /// The grid of patches.
     pub fn grid(&self) -> Grid {
-        self.geometry.grid()
+        self.grid
     }
 
     /// A token of the whole photo, of all blocks: `[blocks * D]`.
@@ -90,7 +106,9 @@ impl Frame {
 
     /// What it is of, wherever it is kept.
     pub fn id(&self) -> String {
-        let names = self.files.iter().filter_map(|file| file.file_name());
+        let coarse = self.coarse.iter().flat_map(|coarse| &coarse.files);
+        let files = self.files.iter().chain(coarse);
+        let names = files.filter_map(|file| file.file_name());
         names
             .map(|name| name.to_string_lossy())
             .collect::<Vec<_>>()
@@ -109,42 +127,79 @@ impl Frame {
     pub fn read_all(&self) -> Result<Vec<f32>> {
         let mut out = vec![f16::ZERO; self.grid().len() * self.width()];
         let all: Vec<u32> = (0..self.grid().len() as u32).collect();
-        self.read(&all, &[], &mut out)?;
+        self.read(&all, &[], false, &mut out)?;
         Ok(out.to_f32_vec())
     }
 
-    /// The tokens of `patches`, those of all blocks in a row, and after them for each side of `context` the means over
-    /// the squares around the patch: `[n, (1 + sides) * blocks * D]`.
+    /// The tokens of `patches`, those of all blocks in a row, after them for each side of `context` the means over the
+    /// squares around the patch, and last, where it is wanted, the tokens of the coarser look:
+    /// `[n, (1 + sides + 1) * blocks * D]`.
     ///
     /// # Errors
     /// If a file went away or changed since it was found.
-    pub fn read(&self, patches: &[u32], context: &[usize], out: &mut [f16]) -> Result<()> {
+    pub fn read(
+        &self,
+        patches: &[u32],
+        context: &[usize],
+        coarse: bool,
+        out: &mut [f16],
+    ) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
+        let line = (1 + context.len() + usize::from(coarse)) * width;
         for (block, file) in self.files.iter().enumerate() {
             let bytes = self.map(file)?;
             // Only the pages of what is wanted are read.
             let tokens = &bytes[HEADER + 2 * dim * GLOBALS..];
-            let rows = out.chunks_exact_mut((1 + context.len()) * width);
-            for (row, &patch) in rows.zip(patches) {
+            for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
                 let token = &tokens[patch as usize * 2 * dim..][..2 * dim];
                 halves(token, &mut row[block * dim..][..dim]);
             }
             if context.is_empty() {
                 continue;
             }
-            let mut all = vec![f16::ZERO; self.grid().len() * dim];
-            halves(tokens, &mut all);
-            let all = all.to_f32_vec();
+            let all = self.floats(tokens);
             for (at, &side) in context.iter().enumerate() {
                 let means = context::means(&all, dim, self.grid(), side);
-                let rows = out.chunks_exact_mut((1 + context.len()) * width);
-                for (row, &patch) in rows.zip(patches) {
+                for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
                     row[(1 + at) * width + block * dim..][..dim]
                         .convert_from_f32_slice(&means[patch as usize * dim..][..dim]);
                 }
             }
         }
+        match self.coarse.as_deref().filter(|_| coarse) {
+            Some(coarse) => coarse.read_stretched(self.grid, patches, line, out),
+            None => Ok(()),
+        }
+    }
+
+    /// The tokens of this coarser look at the `patches` of a `fine` grid, at the end of every `line` numbers of `out`.
+    fn read_stretched(
+        &self,
+        fine: Grid,
+        patches: &[u32],
+        line: usize,
+        out: &mut [f16],
+    ) -> Result<()> {
+        let (dim, width) = (self.dim, self.width());
+        let stretch = Stretch::new(self.grid, fine);
+        let mut token = vec![0f32; dim];
+        for (block, file) in self.files.iter().enumerate() {
+            let bytes = self.map(file)?;
+            let all = self.floats(&bytes[HEADER + 2 * dim * GLOBALS..]);
+            for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
+                token.fill(0.0);
+                stretch.add_at(patch as usize, &all, dim, &mut token);
+                row[line - width + block * dim..][..dim].convert_from_f32_slice(&token);
+            }
+        }
         Ok(())
+    }
+
+    /// All patch tokens of a file.
+    fn floats(&self, tokens: &[u8]) -> Vec<f32> {
+        let mut all = vec![f16::ZERO; self.grid.len() * self.dim];
+        halves(tokens, &mut all);
+        all.to_f32_vec()
     }
 
     #[allow(unsafe_code)] // A memory map.

@@ -21,7 +21,7 @@ const STANDARD_PATCHES: usize = 50_000;
 pub struct Pool {
     /// The patches that are here, rising.
     patches: Vec<PatchKey>,
-    /// `[patches, (1 + context) * blocks * D]`.
+    /// `[patches, local * blocks * D]`.
     values: Vec<f16>,
     width: usize,
 }
@@ -61,7 +61,7 @@ impl Pool {
             crate::interrupt::check()?;
             let frame = &samples.frames[patches[0].frame as usize];
             let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
-            frame.read(&places, &inputs.context, out)
+            frame.read(&places, &inputs.context, inputs.coarse, out)
         })?;
         Ok(Pool {
             patches,
@@ -70,7 +70,7 @@ impl Pool {
         })
     }
 
-    /// What was read of a patch, `[(1 + context) * blocks * D]`.
+    /// What was read of a patch, `[local * blocks * D]`.
     ///
     /// # Panics
     /// If it was not read.
@@ -80,8 +80,8 @@ impl Pool {
     }
 }
 
-/// How a row of inputs is put together: block by block the patch token, the means of squares around it and the global
-/// tokens that are wanted.
+/// How a row of inputs is put together: block by block the patch token, the means of squares around it, the token of a
+/// coarser look and the global tokens, as far as they are wanted.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Inputs {
     /// Blocks.
@@ -90,6 +90,8 @@ pub struct Inputs {
     pub dim: usize,
     /// Sides of the squares whose mean tokens follow each patch token.
     pub context: Vec<usize>,
+    /// Whether the token of a coarser look follows these.
+    pub coarse: bool,
     /// The tokens of the whole photo that follow these.
     pub globals: Vec<GlobalToken>,
 }
@@ -101,6 +103,8 @@ pub(super) enum Part {
     Patch,
     /// The mean of a square, by its place among the sides.
     Context(usize),
+    /// The token of a coarser look.
+    Coarse,
     /// A token of the whole photo.
     Global(GlobalToken),
 }
@@ -110,7 +114,7 @@ impl Part {
     fn global(self) -> Option<GlobalToken> {
         match self {
             Part::Global(token) => Some(token),
-            Part::Patch | Part::Context(_) => None,
+            Part::Patch | Part::Context(_) | Part::Coarse => None,
         }
     }
 }
@@ -118,7 +122,7 @@ impl Part {
 /// Shares of inputs that are set to zero in training.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Dropout {
-    /// Of patch tokens and of means of squares.
+    /// Of patch tokens, of means of squares and of a coarser look.
     pub patch: f32,
     /// Of global tokens.
     pub global: f32,
@@ -132,19 +136,28 @@ impl Inputs {
 
     /// Numbers a patch that are read of its frame; global tokens are not.
     pub fn read_width(&self) -> usize {
-        self.blocks * self.dim * (1 + self.context.len())
+        self.blocks * self.dim * self.local()
+    }
+
+    /// Tokens of a block that belong to the patch's place.
+    fn local(&self) -> usize {
+        1 + self.context.len() + usize::from(self.coarse)
     }
 
     /// Numbers of one block.
     fn step(&self) -> usize {
-        self.dim * (1 + self.context.len() + self.globals.len())
+        self.dim * (self.local() + self.globals.len())
     }
 
     /// The parts of a row, one block's.
     pub(super) fn parts(&self) -> impl Iterator<Item = Part> {
         let context = (0..self.context.len()).map(Part::Context);
         let globals = self.globals.iter().copied().map(Part::Global);
-        std::iter::once(Part::Patch).chain(context).chain(globals)
+        let coarse = self.coarse.then_some(Part::Coarse);
+        std::iter::once(Part::Patch)
+            .chain(context)
+            .chain(coarse)
+            .chain(globals)
     }
 
     /// Calls `copy` with the place in the row, the place in what is read (in a frame's global token for such a one) and
@@ -154,6 +167,7 @@ impl Inputs {
             for (at, part) in self.parts().enumerate() {
                 let square = match part {
                     Part::Context(index) => 1 + index,
+                    Part::Coarse => 1 + self.context.len(),
                     Part::Patch | Part::Global(_) => 0,
                 };
                 copy(

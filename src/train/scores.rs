@@ -2,6 +2,7 @@
 
 use crate::error::Result;
 use crate::head::Scores;
+use crate::head::coarse::Stretch;
 use crate::head::context;
 use crate::head::globals::GlobalToken;
 use crate::head::linear::Dense;
@@ -9,13 +10,15 @@ use crate::matrix::{Matrix, product};
 use crate::train::frame::Frame;
 use crate::train::pool::{Inputs, Part};
 
-/// A head, taken apart into what reads patch tokens, what reads squares around them and what reads global tokens.
+/// A head, taken apart into what reads patch tokens, squares around them, a coarser look and global tokens.
 #[derive(Debug)]
 pub struct CachedHead {
     /// `[outputs of the first layer, blocks * D]`.
     patch: Vec<f32>,
     /// As `patch`, by the sides of squares.
     context: Vec<(usize, Vec<f32>)>,
+    /// As `patch`, of a coarser look; empty where none is read.
+    coarse: Vec<f32>,
     /// Which global tokens are read.
     globals: Vec<GlobalToken>,
     /// `[outputs of the first layer, globals * blocks * D]`, all blocks of a token side by side.
@@ -32,7 +35,7 @@ impl CachedHead {
             Some(hidden) => (hidden, Some(output)),
             None => (output, None),
         };
-        let (mut patch, mut global) = (Vec::new(), Vec::new());
+        let (mut patch, mut coarse, mut global) = (Vec::new(), Vec::new(), Vec::new());
         let mut context: Vec<(usize, Vec<f32>)> = inputs
             .context
             .iter()
@@ -43,6 +46,7 @@ impl CachedHead {
                 let out = match wanted {
                     Part::Patch => &mut patch,
                     Part::Context(index) => &mut context[index].1,
+                    Part::Coarse => &mut coarse,
                     Part::Global(_) => &mut global,
                 };
                 inputs.each_part(|at, _, part| {
@@ -55,6 +59,7 @@ impl CachedHead {
         CachedHead {
             patch,
             context,
+            coarse,
             globals: inputs.globals.clone(),
             global,
             bias: first.bias,
@@ -90,6 +95,14 @@ impl CachedHead {
             let square = Matrix::new(square, outputs, width).t();
             product(&mut part, tokens, square, false);
             context::add_means(&mut values, &part, outputs, frame.grid(), *side);
+        }
+        if let Some(look) = frame.coarse.as_deref().filter(|_| !self.coarse.is_empty()) {
+            let tokens = look.read_all()?;
+            let tokens = Matrix::new(&tokens, look.grid().len(), width);
+            let coarse = Matrix::new(&self.coarse, outputs, width).t();
+            let mut part = vec![0f32; look.grid().len() * outputs];
+            product(&mut part, tokens, coarse, false);
+            Stretch::new(look.grid(), frame.grid()).add(&part, outputs, &mut values);
         }
         let mut k = outputs;
         if let Some(last) = &self.last {

@@ -75,6 +75,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             input: InputRecipe {
                 size: "112".into(),
                 padding: "center".into(),
+                coarse: None,
                 crop: None,
             },
             protocol: None,

@@ -46,6 +46,7 @@ fn features(golden: &Golden) -> Features {
     Features {
         layers: layers.into(),
         grid: GRID,
+        coarse: None,
     }
 }
 
@@ -99,6 +100,7 @@ fn head(
         input: InputRecipe {
             size: "native".into(),
             padding: "center".into(),
+            coarse: None,
             crop: None,
         },
         protocol: None,

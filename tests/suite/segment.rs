@@ -56,6 +56,7 @@ fn folder_with_head() -> TempDir {
         input: InputRecipe {
             size: "112".into(),
             padding: "center".into(),
+            coarse: None,
             crop: None,
         },
         protocol: None,

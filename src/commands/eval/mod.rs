@@ -126,6 +126,7 @@ fn each(
         limits: DecodeLimits::default(),
         batch_size: args.run.batch_size.get(),
         views: score::views_of(&args.head, protocol),
+        looks: head.meta.input.coarse.into(),
         cut,
     };
     let sources: Vec<Source> = pairs

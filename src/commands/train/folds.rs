@@ -267,10 +267,11 @@ fn digest_of(
 ) -> String {
     let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
     let text = format!(
-        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
+        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
         model.record.fingerprint,
         args.context,
+        args.coarse,
         args.globals,
         setup.objective,
         setup.task,

@@ -131,6 +131,7 @@ pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[Global
         blocks: blocks.len(),
         dim: model.backbone.config().dim,
         context: args.context.0.clone(),
+        coarse: args.coarse.is_some(),
         globals: match &args.globals {
             Some(choice) => choice.0.clone(),
             None => usual.to_vec(),
@@ -158,6 +159,7 @@ pub fn features(
             blocks: blocks.to_vec(),
             norm: args.norm,
             patch_size: model.backbone.config().patch_size,
+            coarse: args.coarse,
         },
     );
     let how = Extraction {

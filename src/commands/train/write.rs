@@ -68,6 +68,7 @@ pub fn train(
             input: InputRecipe {
                 size: args.size.to_string(),
                 padding: "center".into(),
+                coarse: args.coarse,
                 crop: None,
             },
             protocol: None,

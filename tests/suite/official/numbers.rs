@@ -9,7 +9,7 @@ use dino::head::{Dpt, Head, Network, Protocol};
 use dino::heads::convert::recognise;
 use dino::heads::official::{self, Official};
 use dino::inputs::DecodeLimits;
-use dino::pipeline::{Pipeline, Views};
+use dino::pipeline::{Looks, Pipeline, Views};
 use dino::postprocess::depth::{Decoder, read_out_photo};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Preprocessor, Resample, Unpad};
@@ -91,6 +91,7 @@ fn pipeline<'a>(
         limits: DecodeLimits::default(),
         batch_size: 1,
         views,
+        looks: Looks::Once,
         cut: None,
     }
 }
