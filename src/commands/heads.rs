@@ -10,6 +10,7 @@ use dino::heads::fetch::{self, Installed};
 use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
 use dino::output::write_atomic;
+use dino::preprocess::Coarse;
 use dino::weights::{Hub, Store};
 use dino::{Error, Result};
 use serde_json::json;
@@ -260,6 +261,10 @@ fn squares(sides: &[usize]) -> String {
     }
 }
 
+fn second_look(coarse: Coarse) -> String {
+    format!(", and a second look at {} % of that", u32::from(coarse))
+}
+
 /// What a head reads beside patch tokens, for a list.
 fn globals(tokens: &[GlobalToken]) -> String {
     let names: Vec<&str> = tokens.iter().map(|token| token.name()).collect();
@@ -275,13 +280,11 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
     if as_json {
         return console.out(&json!({"where": place_name(&found.place), "meta": meta}).to_string());
     }
-    let coarse = |it| format!(", and of a look at {} % of the size", u32::from(it));
     let layer = format!(
-        "blocks {:?}{}{}{}{}{}",
+        "blocks {:?}{}{}{}{}",
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
         squares(&meta.context),
-        meta.input.coarse.map_or(String::new(), coarse),
         globals(&meta.globals),
         match &found.head.network {
             Network::Linear(Linear {
@@ -311,7 +314,12 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         ("reads", layer),
         (
             "input",
-            format!("size {}, {} padding", meta.input.size, meta.input.padding),
+            format!(
+                "size {}, {} padding{}",
+                meta.input.size,
+                meta.input.padding,
+                meta.input.coarse.map_or(String::new(), second_look)
+            ),
         ),
     ];
     if let Some(protocol) = meta.protocol {

@@ -3,11 +3,12 @@
 Seeded tokens of two blocks (D = 12) over a grid of 4 x 6 patches of 14 pixels, of a photo of 151 x 101 that was resized
 to 80 x 53 and padded by 2 columns at the left and 1 row at the top. Names:
     patch.{0,1}      F32 [24, 12]     cls.{0,1}  F32 [1, 12]
-    W.{cls|nocls|all|squares}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
+    W.{cls|nocls|all|squares|coarse}.{K}.{hidden}, b..., and for hidden 8 also W2, b2, all F32
     scores.*         F64 [24, K]      K numbers a patch: concat [patch_0, cls_0, patch_1, cls_1], then the layers;
                      in "all" the mean and the deviation of a block's patch tokens follow its cls token; in "squares" each
                      patch token is followed by the means of the 3 x 3 and 5 x 5 patches around it (those that there
-                     are), then by the mean of all
+                     are), then by the mean of all; in "coarse" by the mean of 3 x 3, then by the token of a coarser look
+                     at the same place, cpatch.{0,1} F32 [8, 12] over 2 x 4, interpolated
     depth.{spacing}.{cls}.{hidden}.up{u}   F64 [17, 31], metres, and deviation...: the paper's head the naive way,
                      features upsampled before the convolution (bilinear, align_corners=False), relu + 0.1, normalised,
                      expected centre of 7 bins from 0.5 to 10 m; then grid_sample to the photo's pixels
@@ -29,6 +30,7 @@ HERE = pathlib.Path(__file__).parent
 ROWS, COLS, D, P = 4, 6, 12, 14
 PHOTO, RESIZED, PAD = (151, 101), (80, 53), (2, 1)
 BINS, CLASSES = 7, 5
+COARSE = (2, 4)
 
 
 def to_photo(grid):
@@ -63,12 +65,16 @@ def main():
 
     patch = [stored(f"patch.{i}", ROWS * COLS, D) for i in range(2)]
     cls = [stored(f"cls.{i}", 1, D) for i in range(2)]
-    for name in ("cls", "nocls", "all", "squares"):
+    for name in ("cls", "nocls", "all", "squares", "coarse"):
         parts = []
-        for p, c in zip(patch, cls):
+        looks = [stored(f"cpatch.{i}", COARSE[0] * COARSE[1], D) for i in range(2)] if name == "coarse" else [None] * 2
+        for p, c, look in zip(patch, cls, looks):
             mean, deviation = p.mean(0, keepdim=True), p.std(0, correction=0, keepdim=True)
-            whole = {"cls": [c], "nocls": [], "all": [c, mean, deviation], "squares": [mean]}
-            around = [squares(p, side) for side in (3, 5)] if name == "squares" else []
+            whole = {"cls": [c], "nocls": [], "all": [c, mean, deviation], "squares": [mean], "coarse": []}
+            around = [squares(p, side) for side in {"squares": (3, 5), "coarse": (3,)}.get(name, ())]
+            if look is not None:
+                look = look.T.reshape(1, D, *COARSE)
+                around.append(F.interpolate(look, (ROWS, COLS), mode="bilinear", align_corners=False)[0].reshape(D, -1).T)
             parts += [p] + around + [token.expand(ROWS * COLS, D) for token in whole[name]]
         x = torch.cat(parts, dim=1)  # [N, inputs]
         for k, hidden in ((BINS, 0), (BINS, 8), (CLASSES, 0)):

@@ -7,6 +7,8 @@
     bicubic_aa.<w>x<h>.torch    F32   antialias=True (A = -0.5), computed in f64, not clamped
     bicubic_aa.<w>x<h>.pil      U8    Image.resize BICUBIC (rounds to u8 between its two passes)
 
+`look` F32 [3, 28, 37]: image / 255 at 37x28 (60 % of its sides), antialias=True bicubic, computed in f64, not clamped.
+
 `map` F32 [4, 9, 7] (channels, height, width), seeded. For each target <w>x<h> in 26x37, 50x23, 5x4, all [4, h, w]:
     map.<w>x<h>.bilinear        F32   align_corners=False, no antialias
     map.<w>x<h>.nearest         F32   torch 'nearest': source floor(dst * in / out)
@@ -59,6 +61,8 @@ def main():
         print(f"{label} Pillow - rounded torch bicubic: {levels(out[f'bicubic_aa.{label}.pil'], rounded(bicubic))}")
         antialiased = interpolate(planes, size, "bilinear", align_corners=False, antialias=True).transpose(1, 2, 0)
         print(f"{label} antialias moves bilinear by {np.abs(antialiased - bilinear).max():.1f} levels")
+
+    out["look"] = interpolate(planes / 255, (37, 28), "bicubic", align_corners=False, antialias=True)
 
     values = np.random.default_rng(5).normal(size=(4, 9, 7)).astype(np.float32)
     out["map"] = values

@@ -10,7 +10,7 @@ use dino::head::meta::{Bins, Spacing};
 use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
 use dino::postprocess::depth::read_out;
 use dino::postprocess::segment::label;
-use dino::preprocess::{Geometry, Unpad};
+use dino::preprocess::{Coarse, Geometry, Unpad};
 
 use crate::goldens::{Golden, max_abs};
 
@@ -30,24 +30,33 @@ fn geometry() -> Geometry {
     }
 }
 
+/// Features of both blocks; the second look has none of the golden's own cls tokens, for heads read none of it.
 fn features(golden: &Golden) -> Features {
-    let layers = [0usize, 1].map(|block| {
-        let cls: Tensor = golden.tensor(&format!("cls.{block}")).clone();
-        LayerFeatures {
-            request: LayerRequest { block, norm: false },
-            patch_tokens: golden
-                .tensor(&format!("patch.{block}"))
-                .unsqueeze(0)
-                .unwrap(),
-            registers: cls.narrow(0, 0, 0).unwrap().unsqueeze(0).unwrap(),
-            cls_token: cls,
+    let look = |patches: &str, grid: Grid, coarse: Option<Box<Features>>| {
+        let layers = [0usize, 1].map(|block| {
+            let cls: Tensor = golden.tensor(&format!("cls.{block}")).clone();
+            LayerFeatures {
+                request: LayerRequest { block, norm: false },
+                patch_tokens: golden
+                    .tensor(&format!("{patches}.{block}"))
+                    .unsqueeze(0)
+                    .unwrap(),
+                registers: cls.narrow(0, 0, 0).unwrap().unsqueeze(0).unwrap(),
+                cls_token: cls,
+            }
+        });
+        Features {
+            layers: layers.into(),
+            grid,
+            coarse,
         }
-    });
-    Features {
-        layers: layers.into(),
-        grid: GRID,
-        coarse: None,
-    }
+    };
+    let coarse = look("cpatch", coarse().grid(GRID), None);
+    look("patch", GRID, Some(Box::new(coarse)))
+}
+
+fn coarse() -> Coarse {
+    60.try_into().unwrap()
 }
 
 fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
@@ -62,6 +71,7 @@ fn dense(golden: &Golden, weight: &str, bias: &str) -> Dense {
 
 /// Heads of the golden: what they are called, and what they read beside patch tokens.
 type Reads = (&'static str, &'static [usize], &'static [GlobalToken]);
+const COARSE: Reads = ("coarse", &[3], &[]);
 const CLS: Reads = ("cls", &[], &[GlobalToken::Cls]);
 const NONE: Reads = ("nocls", &[], &[]);
 const ALL: Reads = ("all", &[], &GlobalToken::ALL);
@@ -100,7 +110,7 @@ fn head(
         input: InputRecipe {
             size: "native".into(),
             padding: "center".into(),
-            coarse: None,
+            coarse: (name == "coarse").then(coarse),
             crop: None,
         },
         protocol: None,
@@ -141,6 +151,8 @@ fn depth_heads_agree_with_the_naive_form() {
             (ALL, 8, 1),
             (SQUARES, 0, 4),
             (SQUARES, 8, 1),
+            (COARSE, 0, 4),
+            (COARSE, 8, 1),
         ] {
             let bins = Bins {
                 spacing,
@@ -175,7 +187,7 @@ fn depth_heads_agree_with_the_naive_form() {
 fn labels_are_the_argmax_of_upsampled_scores() {
     let golden = Golden::load("heads");
     let features = features(&golden);
-    for kind in [CLS, NONE, ALL, SQUARES] {
+    for kind in [CLS, NONE, ALL, SQUARES, COARSE] {
         let class = |i: u8| Class {
             name: i.to_string(),
             color: [i; 3],

@@ -4,6 +4,7 @@ use crate::goldens::{Golden, max_abs};
 use dino::backbone::Grid;
 use dino::pca::{Basis, Moments, Sampler, foreground, quantile};
 use dino::preprocess::resize::{Resample, resize_rgb};
+use dino::preprocess::{Coarse, Geometry, Prepared, SizeRule};
 use image::RgbImage;
 
 fn golden_image(golden: &Golden) -> RgbImage {
@@ -48,6 +49,26 @@ fn resizers_agree_with_their_references() {
             assert!(bias.abs() < most, "{size}: biased by {bias}");
         }
     }
+}
+
+#[test]
+fn a_coarser_look_is_the_input_made_smaller() {
+    let golden = Golden::load("resize");
+    let image = golden_image(&golden);
+    let channel = |channel: usize| {
+        image
+            .pixels()
+            .map(move |rgb| f32::from(rgb[channel]) / 255.0)
+    };
+    let fine = Prepared {
+        pixels: (0..3).flat_map(channel).collect(),
+        geometry: Geometry::new(image.dimensions(), SizeRule::Native, 1),
+    };
+    let look = Coarse::try_from(60).unwrap().look(&fine).unwrap();
+    assert_eq!(look.geometry.padded, (37, 28));
+    let found: Vec<f64> = look.pixels.iter().map(|&v| f64::from(v)).collect();
+    let difference = max_abs(&found, &golden.numbers("look"));
+    assert!(difference < 1e-5, "{difference}");
 }
 
 fn fitted(golden: &Golden, k: usize) -> (Vec<f32>, Basis) {

@@ -184,12 +184,22 @@ fn what_training_measures_is_what_its_head_does() {
     let at = folder.path();
     ramps(&at.join("ramp/train"), 6);
     ramps(&at.join("ramp/val"), 2);
-    let more = ["--epochs", "3", "--context", "5,3", "--globals", "cls,mean"];
+    let more = [
+        "--epochs",
+        "3",
+        "--context",
+        "5,3",
+        "--coarse",
+        "60",
+        "--globals",
+        "cls,mean",
+    ];
     train(at, "depth", "ramp", "ramp.safetensors", &more).expect_code(0);
     let info = dino_with_model(at, &["heads", "info", "./ramp.safetensors", "--json"]);
     let meta: Value = serde_json::from_str(&info.expect_code(0).lines()[0]).unwrap();
     let meta = &meta["meta"];
     assert_eq!(meta["context"], serde_json::json!([3, 5]));
+    assert_eq!(meta["input"]["coarse"], 60);
     let metrics = meta["metrics"].as_array().unwrap();
     let judged = [
         "depth",
