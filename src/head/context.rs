@@ -22,11 +22,10 @@ pub fn problem(sides: &[usize]) -> Option<String> {
 }
 
 /// Of every cell of `grid` the mean over the square of `side` by `side` cells around it, as far as that lies on the
-/// grid. `values` are `[rows * cols, k]`, and so is what is returned.
-pub fn means(values: &[f32], k: usize, grid: Grid, side: usize) -> Vec<f32> {
+/// grid. `values` are `[rows * cols, k]`, and so is `out`.
+pub fn means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
     let reach = side / 2;
     let line = grid.cols * k;
-    let mut out = vec![0f32; values.len()];
     out.par_chunks_exact_mut(line).enumerate().for_each_init(
         || vec![0f32; line],
         |column, (row, out)| {
@@ -37,6 +36,7 @@ pub fn means(values: &[f32], k: usize, grid: Grid, side: usize) -> Vec<f32> {
             }
             for (col, out) in out.chunks_exact_mut(k).enumerate() {
                 let cols = around(col, reach, grid.cols);
+                out.fill(0.0);
                 for cell in column[cols.start * k..cols.end * k].chunks_exact(k) {
                     add(out, cell);
                 }
@@ -45,12 +45,13 @@ pub fn means(values: &[f32], k: usize, grid: Grid, side: usize) -> Vec<f32> {
             }
         },
     );
-    out
 }
 
 /// Adds the [`means`] of `values` to `sum`, which is like them.
 pub fn add_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
-    add(sum, &means(values, k, grid, side));
+    let mut out = vec![0f32; values.len()];
+    means(values, k, grid, side, &mut out);
+    add(sum, &out);
 }
 
 fn around(at: usize, reach: usize, end: usize) -> std::ops::Range<usize> {
@@ -70,7 +71,12 @@ mod tests {
         let grid = Grid { rows: 3, cols: 4 };
         // Two numbers a cell: its index, and one.
         let values: Vec<f32> = (0..12).flat_map(|i| [i as f32, 1.0]).collect();
-        let three = means(&values, 2, grid, 3);
+        let of_side = |side| {
+            let mut out = vec![9f32; values.len()];
+            means(&values, 2, grid, side, &mut out);
+            out
+        };
+        let three = of_side(3);
         let of = |row: usize, col: usize| three[2 * (row * 4 + col)];
         assert_eq!(of(0, 0), (0.0 + 1.0 + 4.0 + 5.0) / 4.0);
         assert_eq!(of(1, 1), 5.0);
@@ -83,7 +89,7 @@ mod tests {
                 .all(|v| (v - 1.0).abs() < 1e-6)
         );
         // A square beyond the grid on all sides is the grid.
-        let all = means(&values, 2, grid, 9);
+        let all = of_side(9);
         assert!(all.iter().step_by(2).all(|v| (v - 5.5).abs() < 1e-6));
     }
 

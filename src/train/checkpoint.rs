@@ -41,6 +41,11 @@ struct Text {
 }
 
 impl State {
+    /// The weights as they are now: the moving average, where one is kept.
+    pub fn latest(&self) -> &Network {
+        self.average.as_ref().unwrap_or(&self.network)
+    }
+
     /// Writes the state for a training with this `digest`.
     pub fn write(&self, path: &Path, digest: &str) -> Result<()> {
         let mut tensors: Vec<(String, Vec<u8>)> = Vec::new();

@@ -4,7 +4,7 @@
 //! columns, D, 0), the global tokens and the patch tokens, all in f16.
 
 use std::fs::{self, File};
-use std::io::{self, Read};
+use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -125,10 +125,17 @@ impl Frame {
     /// # Errors
     /// If a file went away or changed since it was found.
     pub fn read_all(&self) -> Result<Vec<f32>> {
-        let mut out = vec![f16::ZERO; self.grid().len() * self.width()];
-        let all: Vec<u32> = (0..self.grid().len() as u32).collect();
-        self.read(&all, &[], false, &mut out)?;
-        Ok(out.to_f32_vec())
+        let (dim, width) = (self.dim, self.width());
+        let mut out = vec![0f32; self.grid.len() * width];
+        let mut tokens = Vec::new();
+        for (block, file) in self.files.iter().enumerate() {
+            self.load(file, &mut tokens)?;
+            let rows = out.chunks_exact_mut(width);
+            for (row, token) in rows.zip(tokens.chunks_exact(dim)) {
+                token.convert_to_f32_slice(&mut row[block * dim..][..dim]);
+            }
+        }
+        Ok(out)
     }
 
     /// The tokens of `patches`, those of all blocks in a row, after them for each side of `context` the means over the
@@ -142,32 +149,32 @@ impl Frame {
         patches: &[u32],
         context: &[usize],
         coarse: bool,
+        room: &mut Room,
         out: &mut [f16],
     ) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
         let line = (1 + context.len() + usize::from(coarse)) * width;
         for (block, file) in self.files.iter().enumerate() {
-            let bytes = self.map(file)?;
-            // Only the pages of what is wanted are read.
-            let tokens = &bytes[HEADER + 2 * dim * GLOBALS..];
+            self.load(file, &mut room.tokens)?;
             for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
-                let token = &tokens[patch as usize * 2 * dim..][..2 * dim];
-                halves(token, &mut row[block * dim..][..dim]);
+                let token = &room.tokens[patch as usize * dim..][..dim];
+                row[block * dim..][..dim].copy_from_slice(token);
             }
             if context.is_empty() {
                 continue;
             }
-            let all = self.floats(tokens);
+            room.widen();
             for (at, &side) in context.iter().enumerate() {
-                let means = context::means(&all, dim, self.grid(), side);
+                room.means.resize(room.floats.len(), 0.0);
+                context::means(&room.floats, dim, self.grid, side, &mut room.means);
                 for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
                     row[(1 + at) * width + block * dim..][..dim]
-                        .convert_from_f32_slice(&means[patch as usize * dim..][..dim]);
+                        .convert_from_f32_slice(&room.means[patch as usize * dim..][..dim]);
                 }
             }
         }
         match self.coarse.as_deref().filter(|_| coarse) {
-            Some(coarse) => coarse.read_stretched(self.grid, patches, line, out),
+            Some(coarse) => coarse.read_stretched(self.grid, patches, line, room, out),
             None => Ok(()),
         }
     }
@@ -178,44 +185,63 @@ impl Frame {
         fine: Grid,
         patches: &[u32],
         line: usize,
+        room: &mut Room,
         out: &mut [f16],
     ) -> Result<()> {
         let (dim, width) = (self.dim, self.width());
         let stretch = Stretch::new(self.grid, fine);
-        let mut token = vec![0f32; dim];
         for (block, file) in self.files.iter().enumerate() {
-            let bytes = self.map(file)?;
-            let all = self.floats(&bytes[HEADER + 2 * dim * GLOBALS..]);
+            self.load(file, &mut room.tokens)?;
+            room.widen();
+            let Room { floats, means, .. } = room;
+            means.resize(dim, 0.0);
             for (row, &patch) in out.chunks_exact_mut(line).zip(patches) {
-                token.fill(0.0);
-                stretch.add_at(patch as usize, &all, dim, &mut token);
-                row[line - width + block * dim..][..dim].convert_from_f32_slice(&token);
+                means.fill(0.0);
+                stretch.add_at(patch as usize, floats, dim, means);
+                row[line - width + block * dim..][..dim].convert_from_f32_slice(means);
             }
         }
         Ok(())
     }
 
     /// All patch tokens of a file.
-    fn floats(&self, tokens: &[u8]) -> Vec<f32> {
-        let mut all = vec![f16::ZERO; self.grid.len() * self.dim];
-        halves(tokens, &mut all);
-        all.to_f32_vec()
-    }
-
-    #[allow(unsafe_code)] // A memory map.
-    fn map(&self, file: &Path) -> Result<memmap2::Mmap> {
-        // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which leaves
-        // what is mapped as it was.
-        let bytes = File::open(file)
-            .and_then(|file| unsafe { memmap2::Mmap::map(&file) })
-            .map_err(|error| Error::io(file, &error))?;
-        match bytes.len() == HEADER + 2 * self.dim * (GLOBALS + self.grid().len()) {
-            true => Ok(bytes),
+    fn load(&self, path: &Path, tokens: &mut Vec<f16>) -> Result<()> {
+        let before = 2 * self.dim * GLOBALS + HEADER;
+        tokens.resize(self.grid.len() * self.dim, f16::ZERO);
+        let bits: &mut [u16] = tokens.reinterpret_cast_mut();
+        let mut read = || -> io::Result<bool> {
+            let mut file = File::open(path)?;
+            if file.metadata()?.len() != (before + 2 * bits.len()) as u64 {
+                return Ok(false);
+            }
+            file.seek(SeekFrom::Start(before as u64))?;
+            file.read_exact(bytemuck::cast_slice_mut(bits))?;
+            bits.iter_mut().for_each(|bits| *bits = u16::from_le(*bits));
+            Ok(true)
+        };
+        match read().map_err(|error| Error::io(path, &error))? {
+            true => Ok(()),
             false => Err(Error::file(
-                file,
+                path,
                 "changed while it was in use; delete it and run again",
             )),
         }
+    }
+}
+
+/// Room to read frames in, kept from one to the next: pages that are new for every file took half the time.
+#[derive(Debug, Default)]
+pub struct Room {
+    tokens: Vec<f16>,
+    floats: Vec<f32>,
+    means: Vec<f32>,
+}
+
+impl Room {
+    /// The tokens as floats.
+    fn widen(&mut self) {
+        self.floats.resize(self.tokens.len(), 0.0);
+        self.tokens.convert_to_f32_slice(&mut self.floats);
     }
 }
 

@@ -10,6 +10,7 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::head::globals::GlobalToken;
 use crate::matrix::{column_deviations, column_means};
+use crate::train::frame::Room;
 use crate::train::network::Standard;
 use crate::train::samples::{PatchKey, Samples, mix};
 
@@ -43,13 +44,19 @@ impl Pool {
         (bytes / (2 * width as u64)) as usize
     }
 
-    /// Reads what `inputs` need of `patches`, rising, frame by frame.
+    /// Reads what `inputs` need of `patches`, rising, frame by frame, into the memory of the pool `before`.
     ///
     /// # Errors
     /// If features cannot be read any more.
-    pub fn read(samples: &Samples, patches: Vec<PatchKey>, inputs: &Inputs) -> Result<Self> {
+    pub fn read(
+        samples: &Samples,
+        patches: Vec<PatchKey>,
+        inputs: &Inputs,
+        before: Option<Pool>,
+    ) -> Result<Self> {
         let width = inputs.read_width();
-        let mut values = vec![f16::ZERO; patches.len() * width];
+        let mut values = before.map_or(Vec::new(), |pool| pool.values);
+        values.resize(patches.len() * width, f16::ZERO);
         let mut jobs = Vec::new();
         let mut rest = values.as_mut_slice();
         for of_frame in patches.chunk_by(|a, b| a.frame == b.frame) {
@@ -57,12 +64,13 @@ impl Pool {
             jobs.push((of_frame, out));
             rest = after;
         }
-        jobs.into_par_iter().try_for_each(|(patches, out)| {
-            crate::interrupt::check()?;
-            let frame = &samples.frames[patches[0].frame as usize];
-            let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
-            frame.read(&places, &inputs.context, inputs.coarse, out)
-        })?;
+        jobs.into_par_iter()
+            .try_for_each_init(Room::default, |room, (patches, out)| {
+                crate::interrupt::check()?;
+                let frame = &samples.frames[patches[0].frame as usize];
+                let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
+                frame.read(&places, &inputs.context, inputs.coarse, room, out)
+            })?;
         Ok(Pool {
             patches,
             values,

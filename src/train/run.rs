@@ -171,12 +171,11 @@ impl Training<'_> {
             let epoch = state.history.epochs.len();
             let order = order_of(epoch);
             if !keeps_all || pool.is_none() {
-                drop(pool.take()); // never two at once
                 let wanted = match keeps_all {
                     true => all.clone(),
                     false => patches_of(self.samples, order.iter().map(|&s| s as usize)),
                 };
-                pool = Some(Pool::read(self.samples, wanted, &self.inputs)?);
+                pool = Some(Pool::read(self.samples, wanted, &self.inputs, pool.take())?);
             }
             let Some(pool) = &pool else { break };
             if epoch == 0 {
@@ -214,8 +213,7 @@ impl Training<'_> {
                     recipe.rate
                 )));
             }
-            let current = state.average.as_ref().unwrap_or(&state.network);
-            let figures = validate(current, &state)?;
+            let figures = validate(state.latest(), &state)?;
             let entry = Epoch {
                 epoch: epoch + 1,
                 loss,
@@ -225,7 +223,7 @@ impl Training<'_> {
             };
             console.note(entry.line(recipe.epochs));
             if self.is_best(&state.history, &entry) {
-                state.best = Some(current.clone());
+                state.best = Some(state.latest().clone());
                 state.history.best = entry.epoch;
             }
             state.history.epochs.push(entry);

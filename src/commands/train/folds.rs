@@ -117,13 +117,12 @@ pub fn fit(
         frames: args.recipe.val_photos,
         stride: STRIDE,
     };
+    let trains_on_all = folds > 1 || args.recipe.refit;
     let mut tally = Tally::default();
     let mut histories = Vec::new();
-    let mut judge_by = String::new();
     let mut layers = None;
-    let trains_on_all = folds > 1 || args.recipe.refit;
     for fold in 0..folds {
-        let samples = &all.without(fold);
+        let samples = all.without(fold);
         if samples.is_empty() {
             // The reasons come first.
             report.finish(console);
@@ -141,8 +140,7 @@ pub fn fit(
             samples.frames.len()
         ));
         let validation = learn.validation(fold);
-        let training = training(args, model, inputs, setup, samples, of_fold(fold));
-        judge_by.clone_from(&training.recipe.judge_by);
+        let training = training(args, model, inputs, setup, &samples, of_fold(fold));
         let state = training.run(console, |network, state| match validation.is_empty() {
             true => Ok(Figures::new()),
             false => validation.figures(
@@ -151,55 +149,57 @@ pub fn fit(
             ),
         })?;
         // The training on all photos ends with its last round, so it is the last round of these that tells how good it is.
-        let last = state.average.as_ref().unwrap_or(&state.network);
         let (best, round) = match &state.best {
             Some(best) if !trains_on_all => (best, state.history.best),
-            _ => (last, state.history.epochs.len()),
+            _ => (state.latest(), state.history.epochs.len()),
         };
         let folded = best.fold(&state.standard);
         if !validation.is_empty() {
             let head = CachedHead::new(inputs, folded.clone());
             let seen = validation.tally(&head, Effort::FULL)?;
-            say(
-                &format!("epoch {round} on all validation photos"),
-                &seen.figures(),
-                console,
-            );
+            let what = format!("epoch {round} on all validation photos");
+            say(&what, &seen.figures(), console);
             tally.merge(seen);
         }
         histories.push(state.history);
         layers = Some(folded);
     }
     let figures = tally.figures();
-    let mut judged_on = format!("{} photos kept out", tally.frames());
     if folds > 1 {
         say("all folds together", &figures, console);
-        judged_on = format!(
-            "{} photos, each kept out of one of {folds} trainings of the same recipe",
-            tally.frames()
-        );
-    } else if trains_on_all {
-        judged_on.push_str(" of a first training of the same recipe");
     }
     if trains_on_all && tally.frames() > 0 {
         console.note("once more, on all photos");
         let mut again = training(args, model, inputs, setup, all, refit);
         again.recipe.patience = 0;
         let state = again.run(console, |_, _| Ok(Figures::new()))?;
-        let last = state.average.as_ref().unwrap_or(&state.network);
-        layers = Some(last.fold(&state.standard));
+        layers = Some(state.latest().fold(&state.standard));
     }
-    match layers {
-        Some(layers) => Ok(Fitted {
-            layers,
-            figures,
-            judged_on,
-            histories,
-            judge_by,
-            checkpoints,
-        }),
-        None => Err(Error::Usage("--folds 0 trains nothing".into())),
+    Ok(Fitted {
+        layers: layers.ok_or_else(|| Error::Usage("--folds 0 trains nothing".into()))?,
+        figures,
+        judged_on: judged_on(tally.frames(), folds, trains_on_all),
+        histories,
+        judge_by: judge_by(args, setup),
+        checkpoints,
+    })
+}
+
+/// Which photos the figures are of.
+fn judged_on(photos: usize, folds: usize, trains_on_all: bool) -> String {
+    match (folds, trains_on_all) {
+        (1, false) => format!("{photos} photos kept out"),
+        (1, true) => format!("{photos} photos kept out of a first training of the same recipe"),
+        _ => {
+            format!("{photos} photos, each kept out of one of {folds} trainings of the same recipe")
+        }
     }
+}
+
+/// The figure that tells the best round.
+fn judge_by(args: &TrainArgs, setup: &Setup) -> String {
+    let asked = args.recipe.best_by.clone();
+    asked.unwrap_or_else(|| setup.best_by.to_owned())
 }
 
 /// A training on `samples`, saved at `checkpoint`.
@@ -248,10 +248,7 @@ fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
         bias: setup.bias,
         average: options.average as f32,
         patience: options.patience,
-        judge_by: options
-            .best_by
-            .clone()
-            .unwrap_or_else(|| setup.best_by.to_owned()),
+        judge_by: judge_by(args, setup),
         seed: options.seed,
         memory: (options.memory * f64::from(1 << 30)) as u64,
     }
