@@ -4,7 +4,7 @@
 //! columns, D, 0), the global tokens and the patch tokens, all in f16.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
+use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use half::f16;
@@ -206,27 +206,28 @@ impl Frame {
 
     /// All patch tokens of a file.
     fn load(&self, path: &Path, tokens: &mut Vec<f16>) -> Result<()> {
-        let before = 2 * self.dim * GLOBALS + HEADER;
+        let bytes = map(path).map_err(|error| Error::io(path, &error))?;
+        let before = HEADER + 2 * self.dim * GLOBALS;
         tokens.resize(self.grid.len() * self.dim, f16::ZERO);
         let bits: &mut [u16] = tokens.reinterpret_cast_mut();
-        let mut read = || -> io::Result<bool> {
-            let mut file = File::open(path)?;
-            if file.metadata()?.len() != (before + 2 * bits.len()) as u64 {
-                return Ok(false);
-            }
-            file.seek(SeekFrom::Start(before as u64))?;
-            file.read_exact(bytemuck::cast_slice_mut(bits))?;
-            bits.iter_mut().for_each(|bits| *bits = u16::from_le(*bits));
-            Ok(true)
-        };
-        match read().map_err(|error| Error::io(path, &error))? {
-            true => Ok(()),
-            false => Err(Error::file(
+        if bytes.len() != before + 2 * bits.len() {
+            return Err(Error::file(
                 path,
                 "changed while it was in use; delete it and run again",
-            )),
+            ));
         }
+        bytemuck::cast_slice_mut(bits).copy_from_slice(&bytes[before..]);
+        bits.iter_mut().for_each(|bits| *bits = u16::from_le(*bits));
+        Ok(())
     }
+}
+
+#[allow(unsafe_code)] // A memory map.
+fn map(path: &Path) -> io::Result<memmap2::Mmap> {
+    let file = File::open(path)?;
+    // SAFETY: the cache's files appear whole and are never written again, only replaced or deleted, which leaves what is
+    // mapped as it was.
+    unsafe { memmap2::MmapOptions::new().populate().map(&file) }
 }
 
 /// Room to read frames in, kept from one to the next: pages that are new for every file took half the time.

@@ -269,11 +269,23 @@ fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
         return;
     }
     let scale = 256.0 / (256.0 - f32::from(threshold));
-    for eight in values.chunks_mut(8) {
+    let mut factors = || {
         let bytes = rng.u64(..).to_le_bytes();
-        for (value, byte) in eight.iter_mut().zip(bytes) {
-            *value *= if byte < threshold { 0.0 } else { scale };
+        bytes.map(|byte| if byte < threshold { 0.0 } else { scale })
+    };
+    // Whole eights are done at once.
+    let (eights, rest) = values.as_chunks_mut::<8>();
+    for eight in eights {
+        let factors = factors();
+        for i in 0..8 {
+            eight[i] *= factors[i];
         }
+    }
+    if !rest.is_empty() {
+        let factors = factors();
+        rest.iter_mut()
+            .zip(factors)
+            .for_each(|(value, f)| *value *= f);
     }
 }
 
