@@ -57,7 +57,7 @@ impl Extract<'_> {
         let progress = console.progress(jobs.len() as u64, "images");
         let plan = |index: usize, geometry: &Geometry| {
             self.model
-                .explain(console, &jobs[index].source.name(), geometry, 1);
+                .explain(console, &jobs[index].source.name(), geometry, 1, None);
         };
         pipeline.run(&sources, plan, |index, result| {
             let job = jobs[index];

@@ -6,7 +6,7 @@ use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
-use dino::preprocess::Geometry;
+use dino::preprocess::{Coarse, Geometry};
 use dino::weights::{self, Event, Fetch, Record, Store};
 use dino::{Result, device, interrupt};
 
@@ -102,8 +102,15 @@ pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
 
 impl Model {
     /// Says where a photo was made smaller than the size that was asked for, how many patches it has, and what the
-    /// backbone is about to need for them if `layers` blocks are wanted.
-    pub fn explain(&self, console: &Console, name: &str, geometry: &Geometry, layers: usize) {
+    /// backbone is about to need for them if `layers` blocks are wanted, and a `coarse` look too.
+    pub fn explain(
+        &self,
+        console: &Console,
+        name: &str,
+        geometry: &Geometry,
+        layers: usize,
+        coarse: Option<Coarse>,
+    ) {
         let (width, height) = geometry.resized;
         if geometry.reduced {
             console.note(format_args!(
@@ -116,12 +123,18 @@ impl Model {
             Some(bytes) => format!(", {:.0} MB of memory", bytes as f64 / 1e6),
             None => String::new(),
         };
+        let mut flops = config.flops(grid.len());
+        let mut second = String::new();
+        if let Some(grid) = coarse.map(|coarse| coarse.grid(grid)) {
+            flops += config.flops(grid.len());
+            second = format!(" and {} x {} coarser ones", grid.cols, grid.rows);
+        }
         console.detail(format_args!(
-            "{name}: {} x {} = {} patches, {:.0} GFLOP{plan}",
+            "{name}: {} x {} = {} patches{second}, {:.0} GFLOP{plan}",
             grid.cols,
             grid.rows,
             grid.len(),
-            config.flops(grid.len()) / 1e9,
+            flops / 1e9,
         ));
     }
 }

@@ -184,7 +184,8 @@ fn predict(
     };
     let name = |index: usize| jobs[index].source.name();
     let plan = |index: usize, geometry: &Geometry| {
-        model.explain(console, &name(index), geometry, requests.len());
+        let (layers, coarse) = (requests.len(), head.meta.input.coarse);
+        model.explain(console, &name(index), geometry, layers, coarse);
     };
     let scorer = Scorer {
         head,
