@@ -1,9 +1,9 @@
 //! Frozen features, computed once and kept on the disk: one file a photo, view and block, found by what was computed.
 //!
-//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of the weights'
-//! fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and changed
-//! ones are not. Files appear whole or not at all, so a run that was stopped goes on where it was. [`frame`] is what is in
-//! them.
+//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of
+//! the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and
+//! changed ones are not. Files appear whole or not at all, so a run that was stopped goes on where it was. [`frame`] is
+//! what is in them.
 
 use std::collections::HashSet;
 use std::path::PathBuf;
@@ -126,11 +126,8 @@ impl FeatureCache {
             }
         }
         for (size, mirror) in sizes {
-            for look in [None, self.recipe.coarse] {
+            for look in std::iter::once(None).chain(self.recipe.coarse.map(Some)) {
                 self.fill(photos, &known, (size, look), mirror, how, report, console)?;
-                if self.recipe.coarse.is_none() {
-                    break;
-                }
             }
         }
         let all_views = |hash: &Option<String>| {

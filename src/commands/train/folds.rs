@@ -18,7 +18,7 @@ use dino::{Error, Result};
 
 use crate::cli::TrainArgs;
 use crate::commands::model::Model;
-use crate::commands::train::prepare::Prepared;
+use crate::commands::train::prepare::{Prepared, trains_on_all};
 
 /// Every third pixel of a mask is looked at after each round, every one at the end.
 const STRIDE: usize = 3;
@@ -117,7 +117,7 @@ pub fn fit(
         frames: args.recipe.val_photos,
         stride: STRIDE,
     };
-    let trains_on_all = folds > 1 || args.recipe.refit;
+    let trains_on_all = trains_on_all(args);
     let mut tally = Tally::default();
     let mut histories = Vec::new();
     let mut layers = None;

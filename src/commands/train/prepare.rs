@@ -73,6 +73,11 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> 
     })
 }
 
+/// Whether the head that is written learns from all photos, those that were kept out before too.
+pub fn trains_on_all(args: &TrainArgs) -> bool {
+    args.recipe.folds > 1 || args.recipe.refit
+}
+
 /// Refuses data that is too little, and says what there is.
 pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
     let train: usize = parts.iter().map(Part::learnt).sum();
@@ -102,7 +107,11 @@ pub fn credits(args: &TrainArgs, parts: &[Part]) -> Vec<String> {
     if !args.credit.is_empty() {
         return args.credit.clone();
     }
-    let credit = |part: &Part| format!("{} ({} photos)", part.name, part.learnt());
+    let photos = |part: &Part| match trains_on_all(args) {
+        true => part.pairs.len(),
+        false => part.learnt(),
+    };
+    let credit = |part: &Part| format!("{} ({} photos)", part.name, photos(part));
     parts.iter().map(credit).collect()
 }
 
@@ -187,7 +196,7 @@ pub fn features(
         views.extend(mirrored);
     }
     // Photos that are never trained on need the view that they are judged by only.
-    let trains_on_all = args.recipe.folds > 1 || args.recipe.refit;
+    let trains_on_all = trains_on_all(args);
     let mut all = Vec::new();
     for part in parts {
         let mut frames = Vec::new();
