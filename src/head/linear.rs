@@ -4,8 +4,8 @@
 //! by other tokens of the whole photo, and its patch token by the means of squares around it and by the token of a coarser
 //! look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving the upsampled
 //! features, and a coarser look's part is stretched after it; it commutes with means over squares, so these are taken of
-//! its outcome; and a photo's global tokens are the same for all its patches, so their part of the
-//! product is computed once and added as a bias.
+//! its outcome; and a photo's global tokens are the same for all its patches, so their part of the product is computed
+//! once and added as a bias.
 
 use candle_core::{Device, Tensor};
 

@@ -2,6 +2,7 @@
 //! with its classes, or a tile of patches with its depths. The features themselves stay on the disk; an epoch draws
 //! samples from the index.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::path::PathBuf;
 
@@ -218,7 +219,10 @@ impl Samples {
     }
 
     /// What the training of `fold` learns from: all but the frames that it keeps out.
-    pub fn without(&self, fold: usize) -> Self {
+    pub fn without(&self, fold: usize) -> Cow<'_, Self> {
+        if !self.folds.contains(&Some(fold)) {
+            return Cow::Borrowed(self);
+        }
         let mut kept = Samples::empty(match &self.targets {
             Targets::Depth(_) => Targets::Depth(Vec::new()),
             Targets::Shares { .. } => Targets::Shares {
@@ -252,7 +256,7 @@ impl Samples {
             }
             kept.sets.push(start..kept.len());
         }
-        kept
+        Cow::Owned(kept)
     }
 
     /// Patches along a side of a sample.

@@ -69,11 +69,6 @@ impl Validation {
         self.sets.iter().all(|(_, frames)| frames.is_empty())
     }
 
-    /// Photos in all.
-    pub fn photos(&self) -> usize {
-        self.sets.iter().map(|(_, frames)| frames.len()).sum()
-    }
-
     /// The figures of a head.
     ///
     /// # Errors

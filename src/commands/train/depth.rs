@@ -29,7 +29,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     prepare::announce(&parts, common.recipe.folds, console)?;
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let usual: Vec<f64> = parts.iter().map(|part| part.pairs.len() as f64).collect();
+    let usual: Vec<f64> = parts.iter().map(|part| part.learnt() as f64).collect();
     let shares = prepare::parts(common, &names, &usual)?;
     let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
@@ -40,7 +40,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let labels = &args.labels;
     let range = (labels.min_depth as f32, labels.max_depth as f32);
     let samples = Samples::depth(
-        sets.iter().map(|set| set.frames.as_slice()),
+        sets.iter().map(|set| set.learnt.as_slice()),
         labels.depth_scale,
         range,
         &mut report,

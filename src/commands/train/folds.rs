@@ -47,7 +47,7 @@ pub struct Setup {
 
 /// What is learnt from.
 pub struct Learn {
-    /// Of all photos.
+    /// Of all photos that a training learns from.
     pub samples: Samples,
     /// The data sets.
     pub sets: Vec<Prepared>,
@@ -59,9 +59,9 @@ impl Learn {
     /// The photos that the training of `fold` keeps out.
     fn validation(&self, fold: usize) -> Validation {
         let kept_out = |set: &Prepared| {
-            let frames = set.frames.iter();
-            let kept: Vec<_> = frames.filter(|one| one.fold == Some(fold)).collect();
-            (set.name.clone(), kept.into_iter().cloned().collect())
+            let frames = set.learnt.iter().chain(&set.judged);
+            let kept = frames.filter(|one| one.fold == Some(fold));
+            (set.name.clone(), kept.cloned().collect())
         };
         Validation {
             sets: self.sets.iter().map(kept_out).collect(),

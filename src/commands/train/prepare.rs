@@ -32,8 +32,10 @@ pub struct Part {
 pub struct Prepared {
     /// What it is called.
     pub name: String,
-    /// All of it, in all views that are trained on.
-    pub frames: Vec<Labelled>,
+    /// What at least one training learns from, in all views.
+    pub learnt: Vec<Labelled>,
+    /// What is only judged, in the plain view.
+    pub judged: Vec<Labelled>,
 }
 
 impl Part {
@@ -195,40 +197,37 @@ pub fn features(
             .collect();
         views.extend(mirrored);
     }
-    // Photos that are never trained on need the view that they are judged by only.
     let trains_on_all = trains_on_all(args);
     let mut all = Vec::new();
     for part in parts {
-        let mut frames = Vec::new();
         let held = |(_, fold): &(Pair, Option<usize>)| fold.is_some() && !trains_on_all;
         let (judged, learnt): (Vec<_>, Vec<_>) = part.pairs.into_iter().partition(held);
-        for (pairs, views) in [(learnt, views.as_slice()), (judged, &[plain])] {
+        let mut of = |pairs: Vec<(Pair, Option<usize>)>, views: &[View]| -> Result<Vec<Labelled>> {
             let photos: Vec<PathBuf> = pairs.iter().map(|(pair, _)| pair.photo.clone()).collect();
-            let found = cache.frames(&photos, views, &how, report, console)?;
-            frames.extend(labelled(pairs, found));
-        }
+            let frames = cache.frames(&photos, views, &how, report, console)?;
+            Ok(labelled(pairs, frames))
+        };
         all.push(Prepared {
+            learnt: of(learnt, &views)?,
+            judged: of(judged, &[plain])?,
             name: part.name,
-            frames,
         });
     }
     Ok(all)
 }
 
 /// Pairs whose photos have features.
-fn labelled(
-    pairs: Vec<(Pair, Option<usize>)>,
-    frames: Vec<Vec<Frame>>,
-) -> impl Iterator<Item = Labelled> {
-    let known = pairs
+fn labelled(pairs: Vec<(Pair, Option<usize>)>, frames: Vec<Vec<Frame>>) -> Vec<Labelled> {
+    pairs
         .into_iter()
         .zip(frames)
-        .filter(|(_, frames)| !frames.is_empty());
-    known.map(|((pair, fold), frames)| Labelled {
-        label: pair.label,
-        frames,
-        fold,
-    })
+        .filter(|(_, frames)| !frames.is_empty())
+        .map(|((pair, fold), frames)| Labelled {
+            label: pair.label,
+            frames,
+            fold,
+        })
+        .collect()
 }
 
 /// The part of every set in an epoch: as `--parts` says, else `usual`; they sum to 1.

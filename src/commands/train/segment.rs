@@ -27,7 +27,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
     let usual: Vec<f64> = parts
         .iter()
-        .map(|part| if joint { 1.0 } else { part.pairs.len() as f64 })
+        .map(|part| if joint { 1.0 } else { part.learnt() as f64 })
         .collect();
     let shares = prepare::parts(common, &names, &usual)?;
     // Sets that have no part are not even looked at.
@@ -53,7 +53,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let labelled = sets.iter().zip(&meanings);
     let samples = Samples::segment(
-        labelled.map(|(set, meaning)| (set.frames.as_slice(), meaning)),
+        labelled.map(|(set, meaning)| (set.learnt.as_slice(), meaning)),
         args.ignore,
         &mut report,
     )?;
