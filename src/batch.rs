@@ -89,8 +89,9 @@ impl Report {
         u8::from(!self.failed.is_empty())
     }
 
-    /// Says what was skipped and names everything that failed.
+    /// Says what was skipped, counts warnings and names everything that failed.
     pub fn finish(&self, console: &Console) {
+        console.warnings().finish();
         if self.skipped > 0 {
             console.note(format_args!(
                 "{} already there, skipped; --force replaces them",

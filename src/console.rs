@@ -12,6 +12,7 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::warnings::Warnings;
 
 /// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
 const BROKEN_PIPE_EXIT_CODE: u8 = 141;
@@ -22,6 +23,7 @@ pub struct Console {
     quiet: bool,
     verbose: bool,
     bars: MultiProgress,
+    warnings: Warnings,
 }
 
 impl Console {
@@ -33,11 +35,19 @@ impl Console {
         } else {
             ProgressDrawTarget::stderr()
         };
+        let bars = MultiProgress::with_draw_target(target);
+        let above = bars.clone();
         Console {
             quiet,
             verbose,
-            bars: MultiProgress::with_draw_target(target),
+            bars,
+            warnings: Warnings::new(move |line| print_warning(&above, line), verbose),
         }
+    }
+
+    /// Warnings that many files may give rise to: each kind is said once, the rest is counted.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
     }
 
     /// One line of data on stdout.
@@ -107,8 +117,7 @@ impl Console {
 
     /// Something that may not be as the user meant it.
     pub fn warn(&self, message: impl Display) {
-        let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
-        self.say(format_args!("{style}warning:{style:#} {message}"));
+        print_warning(&self.bars, message);
     }
 
     /// Something that failed.
@@ -125,11 +134,8 @@ impl Console {
         }
     }
 
-    /// A line on stderr. If that fails there is nobody left to tell.
     fn say(&self, line: std::fmt::Arguments<'_>) {
-        self.bars.suspend(|| {
-            let _ = writeln!(anstream::stderr().lock(), "{line}");
-        });
+        print_line(&self.bars, line);
     }
 
     /// A bar that counts to `total` things called `unit`; not shown for a single one.
@@ -165,6 +171,18 @@ impl Console {
         bar.enable_steady_tick(std::time::Duration::from_millis(200));
         Progress(bar)
     }
+}
+
+fn print_warning(bars: &MultiProgress, message: impl Display) {
+    let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
+    print_line(bars, format_args!("{style}warning:{style:#} {message}"));
+}
+
+/// A line on stderr, above the bars. If that fails there is nobody left to tell.
+fn print_line(bars: &MultiProgress, line: std::fmt::Arguments<'_>) {
+    bars.suspend(|| {
+        let _ = writeln!(anstream::stderr().lock(), "{line}");
+    });
 }
 
 /// A progress bar; it goes away when dropped.

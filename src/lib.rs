@@ -36,6 +36,7 @@ pub mod slide;
 pub mod spool;
 pub mod stopwatch;
 pub mod train;
+pub mod warnings;
 pub mod weights;
 
 pub use error::{Error, Result};

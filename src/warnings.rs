@@ -1,0 +1,136 @@
+//! What may not be as the user meant it: each kind is said once a run, and the rest of its kind is counted.
+//!
+//! A folder of a million thermal pictures deserves one sentence, not a million. [`Warnings`] is shared by all threads
+//! of a run; clones speak through the same mouth.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::{self, Display};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+/// Collects warnings by kind. Cheap to clone; all clones share what was said.
+#[derive(Clone)]
+pub struct Warnings {
+    said: Arc<Mutex<BTreeMap<&'static str, Said>>>,
+    print: Arc<dyn Fn(&str) + Send + Sync>,
+    /// Whether the rest of a kind is printed too.
+    verbose: bool,
+}
+
+/// What was said of one kind.
+#[derive(Debug, Default)]
+struct Said {
+    first: String,
+    /// What has been warned of already: a photo that is decoded twice is one photo.
+    subjects: HashSet<String>,
+}
+
+/// How often a kind of warning came up.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct WarningCount {
+    /// The kind, such as `narrow value range`.
+    pub kind: &'static str,
+    /// Files that it was about.
+    pub files: usize,
+    /// The first one's sentence.
+    pub first: String,
+}
+
+impl Warnings {
+    /// Hands what is to be said to `print`: the first of a kind, or all with `verbose`.
+    pub fn new(print: impl Fn(&str) + Send + Sync + 'static, verbose: bool) -> Self {
+        Warnings {
+            said: Arc::default(),
+            print: Arc::new(print),
+            verbose,
+        }
+    }
+
+    /// Only counts.
+    pub fn silent() -> Self {
+        Self::new(|_| (), false)
+    }
+
+    /// Warns that `subject` (a file, mostly) is of a `kind`, in a `sentence` that says what was found, what was done
+    /// about it and which flag says otherwise. A subject counts once a kind.
+    pub fn add(&self, kind: &'static str, subject: &str, sentence: impl Display) {
+        let line = format!("{subject}: {sentence}");
+        let mut said = self.lock();
+        let of_kind = said.entry(kind).or_default();
+        if !of_kind.subjects.insert(subject.to_owned()) {
+            return;
+        }
+        let is_first = of_kind.subjects.len() == 1;
+        if is_first {
+            of_kind.first.clone_from(&line);
+        }
+        drop(said);
+        if is_first || self.verbose {
+            (self.print)(&line);
+        }
+    }
+
+    /// How often each kind came up so far, by name.
+    pub fn counts(&self) -> Vec<WarningCount> {
+        let said = self.lock();
+        said.iter()
+            .map(|(kind, of_kind)| WarningCount {
+                kind,
+                files: of_kind.subjects.len(),
+                first: of_kind.first.clone(),
+            })
+            .collect()
+    }
+
+    /// Says how many more there were of every kind that was said once.
+    pub fn finish(&self) {
+        if self.verbose {
+            return;
+        }
+        for WarningCount { kind, files, .. } in self.counts() {
+            if files > 1 {
+                (self.print)(&format!(
+                    "{kind}: the same of {} more files; -v names them",
+                    files - 1
+                ));
+            }
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Said>> {
+        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Warnings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Warnings").field(&self.counts()).finish()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_is_said_once_and_counted() {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let heard = lines.clone();
+        let warnings = Warnings::new(
+            move |line: &str| heard.lock().unwrap().push(line.to_owned()),
+            false,
+        );
+        for name in ["a.tif", "b.tif", "a.tif", "c.tif"] {
+            warnings.clone().add("dark", name, "is dark");
+        }
+        warnings.add("loud", "d.tif", "is loud");
+        assert_eq!(*lines.lock().unwrap(), ["a.tif: is dark", "d.tif: is loud"]);
+        let counts = warnings.counts();
+        assert_eq!((counts[0].kind, counts[0].files), ("dark", 3));
+        warnings.finish();
+        assert_eq!(
+            lines.lock().unwrap()[2..],
+            ["dark: the same of 2 more files; -v names them"]
+        );
+    }
+}
