@@ -8,6 +8,8 @@ mod decode;
 mod exif;
 mod jpeg;
 pub(crate) mod natural;
+mod options;
+mod raster;
 mod sniff;
 mod source;
 #[cfg(test)]
