@@ -1,8 +1,11 @@
 //! The manners of a run over many inputs: one bad input never stops the others, Ctrl-C stops between two, and at the
 //! end every failure is named and skipped work is counted.
 
+use serde_json::json;
+
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::inputs::{Missed, Summary};
 use crate::interrupt;
 
 /// How one input ended well.
@@ -23,6 +26,10 @@ pub struct Report {
     pub skipped: usize,
     /// Inputs that failed, by name, in the order in which they did.
     pub failed: Vec<(String, Error)>,
+    /// What a search through folders came across.
+    pub summary: Option<Summary>,
+    /// Whether the summary is an object on stdout, behind those of the photos.
+    pub json: bool,
 }
 
 impl Report {
@@ -30,6 +37,16 @@ impl Report {
     pub fn new(failed: Vec<(String, Error)>) -> Self {
         Report {
             failed,
+            ..Report::default()
+        }
+    }
+
+    /// Starts with what a search for inputs found: their failures and its summary.
+    pub fn of_search(failed: Vec<(String, Error)>, summary: Option<Summary>, json: bool) -> Self {
+        Report {
+            failed,
+            summary,
+            json,
             ..Report::default()
         }
     }
@@ -92,6 +109,9 @@ impl Report {
     /// Says what was skipped, counts warnings and names everything that failed.
     pub fn finish(&self, console: &Console) {
         console.warnings().finish();
+        if let Some(summary) = &self.summary {
+            self.tell(summary, console);
+        }
         if self.skipped > 0 {
             console.note(format_args!(
                 "{} already there, skipped; --force replaces them",
@@ -111,6 +131,33 @@ impl Report {
                 "{} of {total} inputs failed",
                 self.failed.len()
             ));
+        }
+    }
+}
+
+impl Report {
+    /// Tells what a search found, and how it ended.
+    fn tell(&self, summary: &Summary, console: &Console) {
+        for (kind, of_kind) in &summary.passed_over {
+            if of_kind.missed == Missed::Perhaps {
+                console.warn(format_args!(
+                    "{}: {} ({} {kind} file{} passed over)",
+                    of_kind.first.display(),
+                    of_kind.why,
+                    of_kind.files,
+                    if of_kind.files == 1 { "" } else { "s" }
+                ));
+            }
+        }
+        console.note(summary);
+        if self.json {
+            let mut object = summary.to_json();
+            object["done"] = self.done.into();
+            object["already_there"] = self.skipped.into();
+            object["failed"] = self.failed.len().into();
+            object["warnings"] = json!(console.warnings().counts());
+            // Whoever reads stdout no more has seen enough.
+            let _ = console.out(&json!({"summary": object}).to_string());
         }
     }
 }

@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::error::Result;
-use crate::inputs::{DecodeLimits, Source, decode};
+use crate::inputs::{Decoder, Source};
 use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
 
@@ -23,8 +23,8 @@ pub struct Pipeline<'a> {
     pub preprocessor: Preprocessor,
     /// Which layers are wanted.
     pub requests: &'a [LayerRequest],
-    /// What a photo may cost.
-    pub limits: DecodeLimits,
+    /// How photos are decoded.
+    pub decoder: Decoder,
     /// Photos of one size to run at once, at least 1.
     pub batch_size: usize,
     /// Which views of a photo run.
@@ -173,7 +173,7 @@ impl Pipeline<'_> {
 
     fn decode_one(&self, source: &Source) -> Result<Decoded> {
         let mut watch = Stopwatch::default();
-        let mut photo = watch.time("decode", || decode(source, &self.limits))?.rgb;
+        let mut photo = watch.time("decode", || self.decoder.decode(source))?.rgb;
         if let Some(cut) = self.cut {
             let (x, y, width, height) = cut(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();

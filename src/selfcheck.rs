@@ -110,7 +110,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
         backbone,
         preprocessor: Preprocessor::published(backbone.config().patch_size),
         requests: &requests,
-        limits: crate::inputs::DecodeLimits::default(),
+        decoder: crate::inputs::Decoder::plain(),
         batch_size: 1,
         views: Views::Plain,
         looks: Looks::Once,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::train::DepthLabelArgs;
-use super::{HeadArgs, RunArgs};
+use super::{HeadArgs, PhotoArgs, RunArgs};
 
 /// Judge a head on labelled photos
 ///
@@ -73,6 +73,8 @@ pub struct EvalArgs {
     pub head: HeadArgs,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub photo: PhotoArgs,
     /// Write all figures as JSON, or - for stdout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub json: Option<PathBuf>,

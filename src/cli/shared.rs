@@ -5,8 +5,9 @@ use std::num::NonZeroUsize;
 
 use clap::{Args, ValueHint};
 use dino::Result;
+use dino::console::Console;
 use dino::device::{DeviceChoice, DtypeChoice};
-use dino::inputs::{self, Collected, DecodeLimits};
+use dino::inputs::{self, Background, Collected, DecodeOptions, Decoder, Stretch};
 use dino::output::{OutputOptions, Target};
 
 /// What holds for every command.
@@ -37,19 +38,77 @@ pub struct InputArgs {
     /// Refuse photos with more pixels than this
     #[arg(long, value_name = "MP", default_value = "200", value_parser = megapixels, allow_negative_numbers = true)]
     pub max_megapixels: f64,
+    /// Take this page or frame of files that have several, counted from 1 [default: all of them, each as NAME.p001…]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub page: Option<u32>,
+    #[command(flatten)]
+    pub photo: PhotoArgs,
+}
+
+/// How a photo's numbers become colours.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Photos")]
+pub struct PhotoArgs {
+    /// How values are spread from black to white: none, minmax, or two percentiles such as 2,98 [default: as they are,
+    /// unless more than 8 bits use little of their range or floats leave 0 to 1; those from percentile 0.5 to 99.5]
+    #[arg(
+        long,
+        value_name = "HOW",
+        default_value = "auto",
+        hide_default_value = true,
+        allow_hyphen_values = true
+    )]
+    pub stretch: Stretch,
+    /// The bands to see as red, green and blue, counted from 1, such as 4,3,2; one band is seen as grey [default: the
+    /// first three]
+    #[arg(long, value_name = "R,G,B", value_parser = inputs::parse_bands)]
+    pub bands: Option<[u16; 3]>,
+    /// Take numbers as sRGB whatever the file's colour profile says, as the published code does
+    #[arg(long)]
+    pub no_icc: bool,
+    /// What is seen where a photo is transparent: mean (the network's mean colour), black, white, grey, R,G,B or #rrggbb
+    #[arg(long, value_name = "COLOUR", default_value = "mean")]
+    pub background: Background,
+    /// See what lies under transparent parts, as the published code does
+    #[arg(long, conflicts_with = "background")]
+    pub drop_alpha: bool,
+}
+
+impl PhotoArgs {
+    /// Decodes as these options say; `max_pixels` and `page` as the command has them.
+    pub fn decoder(&self, max_pixels: u64, page: Option<u32>, console: &Console) -> Decoder {
+        Decoder {
+            options: DecodeOptions {
+                max_pixels,
+                stretch: self.stretch,
+                bands: self.bands,
+                page,
+                icc: !self.no_icc,
+                background: match self.drop_alpha {
+                    true => Background::Ignored,
+                    false => self.background,
+                },
+            },
+            warnings: console.warnings().clone(),
+        }
+    }
+
+    /// As [`PhotoArgs::decoder`], for the photos of data sets.
+    pub fn decoder_of_set(&self, console: &Console) -> Decoder {
+        self.decoder(DecodeOptions::default().max_pixels, None, console)
+    }
 }
 
 impl InputArgs {
     /// Finds the photos.
     pub fn collect(&self) -> Result<Collected> {
-        inputs::collect(&self.inputs, self.recursive)
+        inputs::collect(&self.inputs, self.recursive, self.page)
     }
 
-    /// What a photo may cost.
-    pub fn limits(&self) -> DecodeLimits {
-        DecodeLimits {
-            max_pixels: (self.max_megapixels * 1e6) as u64,
-        }
+    /// Decodes as the options say.
+    pub fn decoder(&self, console: &Console) -> Decoder {
+        let max_pixels = (self.max_megapixels * 1e6) as u64;
+        self.photo.decoder(max_pixels, self.page, console)
     }
 }
 

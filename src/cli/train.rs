@@ -11,7 +11,7 @@ use dino::head::meta::Spacing;
 use dino::preprocess::Coarse;
 use dino::preprocess::SizeRule;
 
-use super::RunArgs;
+use super::{PhotoArgs, RunArgs};
 
 /// Train a head for depth or segmentation on labelled photos
 ///
@@ -162,6 +162,8 @@ pub struct TrainArgs {
     pub force: bool,
     #[command(flatten)]
     pub run: RunArgs,
+    #[command(flatten)]
+    pub photo: PhotoArgs,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
     #[arg(
         long,

@@ -23,13 +23,13 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         let why = format!("the head {} is not for whole photos", head.meta.name);
         return Err(Error::Model(why));
     };
-    let mut report = Report::new(collected.failures);
+    let mut report = Report::of_search(collected.failures, collected.summary, args.json);
     let model = model::load_for(&args.run, &head, console)?;
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: as_trained(&head, &model)?,
         requests: &head.meta.requests(),
-        limits: args.input.limits(),
+        decoder: args.input.decoder(console),
         batch_size: args.run.batch_size.get(),
         views: Views::Plain,
         looks: Looks::Once,

@@ -6,7 +6,6 @@ use dino::cluster::file::{CodebookInfo, from_bytes, to_bytes};
 use dino::cluster::{Codebook, Fitted, fit};
 use dino::console::Console;
 use dino::head::Class;
-use dino::inputs::decode;
 use dino::output::{Job, Plan, write_atomic};
 use dino::pca::TokenSpool;
 use dino::pipeline::Extracted;
@@ -35,7 +34,11 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         "clusters",
         &extensions(args),
     )?;
-    let mut report = Report::new(collected.failures);
+    let mut report = Report::of_search(
+        collected.failures,
+        collected.summary,
+        args.predict.output.json,
+    );
     let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
     if to_do.is_empty() && args.clusters.save_codebook.is_none() {
         done.iter().for_each(|_| report.count(Outcome::Skipped));
@@ -119,6 +122,7 @@ impl Run<'_> {
             .detail(format_args!("{} photos: {watch}", items.len()));
         self.save(&fitted.codebook)?;
         let painter = self.painter(&fitted.codebook)?;
+        let decoder = self.args.predict.input.decoder(self.console);
         let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
         let outcomes = report.pass(
             self.console,
@@ -130,7 +134,7 @@ impl Run<'_> {
                 }
                 let photo = match item.photo {
                     Some(photo) => photo,
-                    None => decode(&item.job.source, &self.args.predict.input.limits())?.rgb,
+                    None => decoder.decode(&item.job.source)?.rgb,
                 };
                 let (grid, tokens) = spool.read(index)?;
                 let scores = fitted.codebook.scores(&tokens, grid);
@@ -173,7 +177,7 @@ impl Run<'_> {
             model: &self.model,
             layer: self.layer,
             size: args.head.size.unwrap_or(SIZE),
-            limits: args.input.limits(),
+            decoder: args.input.decoder(self.console),
             batch_size: args.run.batch_size.get(),
         };
         extract.run(jobs, self.console, report, each)

@@ -4,7 +4,7 @@ use dino::Result;
 use dino::backbone::LayerRequest;
 use dino::batch::Report;
 use dino::console::Console;
-use dino::inputs::DecodeLimits;
+use dino::inputs::Decoder;
 use dino::output::Job;
 use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
@@ -19,8 +19,8 @@ pub struct Extract<'a> {
     pub layer: LayerRequest,
     /// What it sees of a photo.
     pub size: SizeRule,
-    /// What a photo may cost.
-    pub limits: DecodeLimits,
+    /// How photos are decoded.
+    pub decoder: Decoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
 }
@@ -47,7 +47,7 @@ impl Extract<'_> {
                 center_crop: None,
             },
             requests: &[self.layer],
-            limits: self.limits,
+            decoder: self.decoder.clone(),
             batch_size: self.batch_size,
             views: Views::Plain,
             looks: Looks::Once,

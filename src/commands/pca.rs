@@ -3,7 +3,6 @@
 use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
-use dino::inputs::decode;
 use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use dino::pipeline::Extracted;
@@ -34,7 +33,7 @@ pub fn run(args: &PcaArgs, console: &Console) -> Result<u8> {
         extensions,
     )?;
     basis::check_target(args, plan.jobs.len())?;
-    let mut report = Report::new(collected.failures);
+    let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
     let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
     if to_do.is_empty() && args.fit.save_basis.is_none() {
         done.iter().for_each(|_| report.count(Outcome::Skipped));
@@ -122,8 +121,8 @@ impl Run<'_> {
                     return Ok(Outcome::Skipped);
                 }
                 if self.wants_photo() && item.photo.is_none() {
-                    let limits = self.args.input.limits();
-                    item.photo = Some(decode(&item.job.source, &limits)?.rgb);
+                    let decoder = self.args.input.decoder(self.console);
+                    item.photo = Some(decoder.decode(&item.job.source)?.rgb);
                 }
                 self.draw(item, &projection, &spool.read(index)?.1)
             },
@@ -190,7 +189,7 @@ impl Run<'_> {
             model: &self.model,
             layer: self.layer,
             size: self.args.size,
-            limits: input.limits(),
+            decoder: input.decoder(self.console),
             batch_size: run.batch_size.get(),
         };
         extract.run(jobs, self.console, report, each)

@@ -121,7 +121,7 @@ pub fn run(
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
     drawer.accept(&head)?;
-    let mut report = Report::new(collected.failures);
+    let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
     let any_missing = plan.jobs.iter().any(|job| !job.is_done());
     let (to_do, done): (Vec<&Job>, Vec<&Job>) =
         plan.jobs.iter().partition(|job| match request.which {
@@ -156,7 +156,7 @@ fn predict(
         backbone: &model.backbone,
         preprocessor: preprocessor(&args.head, protocol, head, &model)?,
         requests: &requests,
-        limits: args.input.limits(),
+        decoder: args.input.decoder(console),
         batch_size: args.run.batch_size.get(),
         views: views_of(&args.head, protocol),
         looks: head.meta.input.coarse.into(),

@@ -11,8 +11,10 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
 use crate::inputs::natural;
+use crate::inputs::pages;
 use crate::inputs::sniff::{self, Kind};
-use crate::inputs::source::Source;
+use crate::inputs::source::{Page, Source, Stdin};
+use crate::inputs::summary::{Missed, Summary};
 
 /// The photos that were found, and what could not even be looked at.
 #[derive(Debug, Default)]
@@ -21,21 +23,26 @@ pub struct Collected {
     pub sources: Vec<Source>,
     /// Files and folders that claim to be of use and are not, by name; the rest goes on without them.
     pub failures: Vec<(String, Error)>,
+    /// What was found and what was passed over, where folders were searched.
+    pub summary: Option<Summary>,
 }
 
-/// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`.
+/// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`. Of a
+/// file with several pages or frames each is a source of its own, or only that with the number `page`.
 ///
-/// In a folder, hidden files and non-images are passed over in silence, as are pictures that this program made; a
-/// file whose name promises an image and whose content is none becomes a failure. Files that are named are taken as
-/// they are: whether they are images is seen when they are decoded.
+/// In a folder, hidden files and non-images are passed over and counted, as are pictures that this program made; a file
+/// whose name promises an image and whose content is none becomes a failure, and so do photos that need a program which
+/// is not installed, one failure for all of a kind. Files that are named are taken as they are: whether they are images
+/// is seen when they are decoded.
 ///
 /// An input that does not exist, matches nothing or holds no image is a failure beside others that do.
 ///
 /// # Errors
 /// [`Error::Usage`] if no input leads to a photo; it names the first one at fault.
-pub fn collect(inputs: &[OsString], recursive: bool) -> Result<Collected> {
+pub fn collect(inputs: &[OsString], recursive: bool, page: Option<u32>) -> Result<Collected> {
     let mut finder = Finder {
         recursive,
+        page,
         ..Finder::default()
     };
     for input in inputs {
@@ -46,9 +53,11 @@ pub fn collect(inputs: &[OsString], recursive: bool) -> Result<Collected> {
                 .push((Path::new(input).display().to_string(), error));
         }
     }
+    finder.blame_missing_programs();
     let Collected {
         sources,
         mut failures,
+        summary,
     } = finder.collected;
     if sources.is_empty() {
         let why = if failures.is_empty() {
@@ -58,12 +67,17 @@ pub fn collect(inputs: &[OsString], recursive: bool) -> Result<Collected> {
         };
         return Err(Error::Usage(why));
     }
-    Ok(Collected { sources, failures })
+    Ok(Collected {
+        sources,
+        failures,
+        summary,
+    })
 }
 
 #[derive(Default)]
 struct Finder {
     recursive: bool,
+    page: Option<u32>,
     collected: Collected,
     seen: HashSet<PathBuf>,
     /// Images and failures so far, with those that had been seen before.
@@ -74,14 +88,20 @@ impl Finder {
     fn add(&mut self, input: &OsStr) -> Result<()> {
         let path = Path::new(input);
         if input == "-" {
-            if !self.collected.sources.contains(&Source::Stdin) {
-                self.collected.sources.push(Source::Stdin);
+            let is_stdin = |source: &Source| matches!(source, Source::Stdin(_));
+            if self.collected.sources.iter().any(is_stdin) {
+                return Ok(());
             }
+            let count = match Stdin::get() {
+                Ok(stdin) => stdin.count(),
+                Err(why) => return Err(Error::file("<stdin>", why)),
+            };
+            self.push_pages(Source::Stdin(None), count);
             Ok(())
         } else if path.is_dir() {
             self.add_folder(path)
         } else if path.symlink_metadata().is_ok() {
-            self.push(Source::named(path));
+            self.push(Source::named(path), count_pages(path));
             Ok(())
         } else if let Some(pattern) = as_glob(input) {
             self.add_glob(pattern)
@@ -92,13 +112,25 @@ impl Finder {
 
     /// Adds the images of a folder.
     fn add_folder(&mut self, folder: &Path) -> Result<()> {
+        self.summary();
         let before = self.recognised;
         let own = self.search(folder, folder);
         if self.recognised > before {
             return Ok(());
         }
         let name = folder.display();
-        Err(Error::Usage(if own > 0 {
+        let summary = self.summary();
+        let missed = summary
+            .passed_over
+            .values()
+            .find(|of_kind| of_kind.missed != Missed::No);
+        Err(Error::Usage(if let Some(missed) = missed {
+            format!(
+                "{name}: no photos; {}: {}",
+                missed.first.display(),
+                missed.why
+            )
+        } else if own > 0 {
             format!(
                 "{name}: no photos, only pictures that dino made itself (name them one by one to use them)"
             )
@@ -130,6 +162,7 @@ impl Finder {
             }
         }
         paths.sort_by(|a, b| by_components(a, b));
+        self.summary();
         let before = self.recognised;
         for path in paths {
             if path.is_dir() {
@@ -185,8 +218,8 @@ impl Finder {
 
     /// Adds a file that was come across, if it is an image.
     fn examine(&mut self, path: &Path, root: &Path) -> Kind {
-        let kind = match read_head(path) {
-            Ok(head) => sniff::identify(&head),
+        let head = match read_head(path) {
+            Ok(head) => head,
             Err(error) => {
                 if sniff::is_image_name(path) {
                     self.fail(path, &error);
@@ -194,25 +227,106 @@ impl Finder {
                 return Kind::Other;
             }
         };
-        let promised = || sniff::is_image_name(path);
-        if matches!(kind, Kind::Image(_) | Kind::Undecodable(_))
-            || (kind == Kind::Other && promised())
-        {
-            let relative = path.strip_prefix(root).unwrap_or(path).to_owned();
-            self.push(Source::File {
-                path: path.to_owned(),
-                relative,
-                named: false,
-            });
+        let kind = sniff::identify(&head);
+        let summary = self.collected.summary.get_or_insert_default();
+        let name = kind.name();
+        match kind {
+            Kind::Image(_) => summary.count(name),
+            Kind::Foreign(foreign) => match foreign.check() {
+                Ok(()) => summary.count(name),
+                Err(why) => {
+                    self.recognised += 1;
+                    summary.pass_over(name, path, Missed::Yes, || why);
+                    return kind;
+                }
+            },
+            Kind::OwnPicture => {
+                summary.pass_over(name, path, Missed::No, || "dino made them".into());
+                return kind;
+            }
+            Kind::Clip(_) => {
+                let why = "is a video clip; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 frame-%05d.png";
+                summary.pass_over(name, path, Missed::Perhaps, || why.into());
+                return kind;
+            }
+            Kind::Unsuitable(_) => {
+                let why = format!("{name} is not supported; convert it to JPEG or PNG first");
+                summary.pass_over(name, path, Missed::No, || why);
+                return kind;
+            }
+            // Its name promises an image: why it is none is said when it is decoded.
+            Kind::Other if sniff::is_image_name(path) => {}
+            Kind::Other => {
+                summary.pass_over(name, path, Missed::No, || "no images".into());
+                return kind;
+            }
         }
+        let relative = path.strip_prefix(root).unwrap_or(path).to_owned();
+        let source = Source::File {
+            path: path.to_owned(),
+            relative,
+            named: false,
+            page: None,
+        };
+        let count = match pages::may_be_many(&head) {
+            true => count_pages(path),
+            false => 1,
+        };
+        self.push(source, count);
         kind
     }
 
-    /// Adds a source, unless the same file is there already.
-    fn push(&mut self, source: Source) {
+    /// Adds a source with `count` pages, unless the same file is there already.
+    fn push(&mut self, source: Source, count: u32) {
         self.recognised += 1;
         if self.seen.insert(place(source.path())) {
-            self.collected.sources.push(source);
+            self.push_pages(source, count);
+        }
+    }
+
+    /// Adds the pages that are meant of a source that has `count` of them.
+    fn push_pages(&mut self, source: Source, count: u32) {
+        let sources = &mut self.collected.sources;
+        match (count, self.page) {
+            (0 | 1, None | Some(1)) => sources.push(source),
+            (of, None) => {
+                sources.extend((1..=of).map(|number| source.with_page(Page { number, of })))
+            }
+            (of, Some(number)) if number <= of => {
+                sources.push(source.with_page(Page { number, of }));
+            }
+            (of, Some(number)) => {
+                let images = if of == 1 { "one image" } else { "images" };
+                let why = match of {
+                    1 => format!("holds {images}, so there is no page {number}"),
+                    _ => format!("holds {of} {images}, so there is no page {number}"),
+                };
+                self.failure(Error::file(source.path(), why));
+            }
+        }
+    }
+
+    /// What is told of the search at its end.
+    fn summary(&mut self) -> &mut Summary {
+        self.collected.summary.get_or_insert_default()
+    }
+
+    /// Turns photos that nothing here can decode into one failure a kind.
+    fn blame_missing_programs(&mut self) {
+        let Some(summary) = &self.collected.summary else {
+            return;
+        };
+        let missed = summary.passed_over.iter();
+        for (kind, of_kind) in missed.filter(|(_, of_kind)| of_kind.missed == Missed::Yes) {
+            let others = match of_kind.files {
+                1 => String::new(),
+                files => format!(" (and {} more {kind} files)", files - 1),
+            };
+            let name = of_kind.first.display().to_string();
+            let why = format!("{}{others}", of_kind.why);
+            self.collected
+                .failures
+                .push((name, Error::file(&of_kind.first, why)));
         }
     }
 
@@ -239,6 +353,16 @@ fn place(path: &Path) -> PathBuf {
     match (fs::canonicalize(folder), path.file_name()) {
         (Ok(folder), Some(name)) => folder.join(name),
         _ => path.to_owned(),
+    }
+}
+
+/// Images in a file; 1 where it cannot be read, which is told when it is decoded.
+fn count_pages(path: &Path) -> u32 {
+    // A pipe can be read only once.
+    let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    match is_file.then(|| fs::read(path)) {
+        Some(Ok(bytes)) => pages::count_in_file(&bytes),
+        _ => 1,
     }
 }
 

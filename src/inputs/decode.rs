@@ -1,33 +1,26 @@
-//! One photo's bytes to upright 8-bit RGB.
+//! One photo's bytes to upright 8-bit sRGB.
 //!
-//! As the reference preprocessing reads a photo: EXIF orientation applied, alpha dropped (not composited), grey
-//! repeated, 16 bits rounded to 8, the first frame of an animation.
+//! A decoder for each format gives a [`Raster`], [`develop`] makes a photo of it.
 
-use std::io::{Cursor, ErrorKind};
+use image::{ImageFormat, RgbImage};
 
-use image::error::{ImageError, LimitErrorKind};
-use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits, RgbImage};
-
+use super::develop::develop;
+use super::metadata::Metadata;
+use super::options::DecodeOptions;
+use super::raster::Raster;
+use super::sniff::{self, Kind};
+use super::source::Source;
+use super::{codec, jpeg, pages, tiff};
 use crate::error::{Error, Result};
-use crate::inputs::jpeg;
-use crate::inputs::sniff::{self, Kind};
-use crate::inputs::source::Source;
+use crate::warnings::Warnings;
 
-/// What a photo may cost.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct DecodeLimits {
-    /// Width times height, at most. Checked from the header, before anything is allocated.
-    pub max_pixels: u64,
-}
-
-impl Default for DecodeLimits {
-    /// 200 megapixels.
-    fn default() -> Self {
-        DecodeLimits {
-            max_pixels: 200_000_000,
-        }
-    }
+/// Decodes the photos of a run.
+#[derive(Debug, Clone)]
+pub struct Decoder {
+    /// What a photo may cost and how its numbers become colours.
+    pub options: DecodeOptions,
+    /// Where it is said what may not be as the user meant it.
+    pub warnings: Warnings,
 }
 
 /// A decoded photo, the right way up.
@@ -37,119 +30,160 @@ pub struct Photo {
     pub rgb: RgbImage,
 }
 
-/// Decodes `source`.
-///
-/// # Errors
-/// Names the source and says what is wrong: no image, an unsupported format, more pixels than allowed, truncated
-/// or damaged data.
-pub fn decode(source: &Source, limits: &DecodeLimits) -> Result<Photo> {
-    let bytes = source.read()?;
-    let rgb = decode_bytes(&bytes, limits).map_err(|why| Error::file(source.path(), why))?;
-    Ok(Photo { rgb })
+impl Decoder {
+    /// Decodes by the default options, and says nothing.
+    pub fn plain() -> Self {
+        Decoder {
+            options: DecodeOptions::default(),
+            warnings: Warnings::silent(),
+        }
+    }
+
+    /// Decodes `source`.
+    ///
+    /// # Errors
+    /// Names the source and says what is wrong: no image, an unsupported format, more pixels than allowed, truncated
+    /// or damaged data, several images where one is wanted.
+    pub fn decode(&self, source: &Source) -> Result<Photo> {
+        let bytes = source.read()?;
+        let failed = |why: String| Error::file(source.path(), why);
+        let page = match (source.page(), source.page_within()) {
+            (_, Some(page)) => Some(page.number),
+            (Some(_), None) => None,
+            (None, None) => self.only_page(&bytes).map_err(failed)?,
+        };
+        let rgb = self
+            .decode_bytes(&bytes, page, &source.name())
+            .map_err(failed)?;
+        Ok(Photo { rgb })
+    }
+
+    /// The page that is meant of a file that was not looked at before.
+    fn only_page(&self, bytes: &[u8]) -> Result<Option<u32>, String> {
+        let count = pages::count_in_file(bytes);
+        match (count, self.options.page) {
+            (1, None | Some(1)) => Ok(None),
+            (_, Some(page)) if page <= count => Ok(Some(page)),
+            (1, Some(page)) => Err(format!("holds one image, so there is no page {page}")),
+            (_, Some(page)) => Err(format!("holds {count} images, so there is no page {page}")),
+            (_, None) => Err(format!(
+                "holds {count} images where one is wanted; --page N takes one of them"
+            )),
+        }
+    }
+
+    /// Decodes the bytes of a file called `name`, or one page of it, counted from 1.
+    pub(super) fn decode_bytes(
+        &self,
+        bytes: &[u8],
+        page: Option<u32>,
+        name: &str,
+    ) -> Result<RgbImage, String> {
+        let raster = self.raster(bytes, page, name)?;
+        develop(raster, &self.options, name, &self.warnings)
+    }
+
+    fn raster(&self, bytes: &[u8], page: Option<u32>, name: &str) -> Result<Raster, String> {
+        let options = &self.options;
+        let check = |width, height| check_size(width, height, options.max_pixels);
+        let kind = sniff::identify_bytes(bytes);
+        // Pages that follow each other are images of their own; others have numbers within the file.
+        if let Some(page) = page
+            && pages::count_in_stream(bytes) > 1
+        {
+            let image = pages::image_of_stream(bytes, page);
+            return self.raster(image, None, name);
+        }
+        let frame = page.map(|page| page as usize - 1);
+        let mut raster = match kind {
+            Kind::Image(ImageFormat::Jpeg) => {
+                let decoded = jpeg::decode(bytes, check)?;
+                if decoded.coarse {
+                    let sentence =
+                        "ends before its finest details, which a complete progressive JPEG has";
+                    self.warnings.add("coarse progressive JPEG", name, sentence);
+                }
+                decoded.raster
+            }
+            Kind::Image(ImageFormat::Tiff) => {
+                let decoded = tiff::decode(bytes, frame.unwrap_or(0), options.bands, check)?;
+                for note in decoded.notes {
+                    self.warnings
+                        .add("TIFF with more than is shown", name, note);
+                }
+                return Ok(decoded.raster);
+            }
+            Kind::Image(format) => codec::decode(bytes, format, frame, options.max_pixels, check)?,
+            Kind::OwnPicture => {
+                codec::decode(bytes, ImageFormat::Png, frame, options.max_pixels, check)?
+            }
+            Kind::Foreign(foreign) => {
+                return foreign.decode(bytes, frame, options.max_pixels, check);
+            }
+            Kind::Clip(clip) => {
+                return Err(format!(
+                    "is a video clip ({clip}), not a photo; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 \
+                     frame-%05d.png"
+                ));
+            }
+            Kind::Unsuitable(what) => {
+                return Err(format!(
+                    "{what} is not supported; convert it to JPEG or PNG first"
+                ));
+            }
+            Kind::Other if bytes.is_empty() => return Err("is empty".into()),
+            Kind::Other => {
+                return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000)".into());
+            }
+        };
+        if options.bands.is_some() {
+            select_bands(&mut raster, options)?;
+        }
+        raster.orientation = Metadata::of(bytes).orientation();
+        Ok(raster)
+    }
 }
 
-pub(super) fn decode_bytes(bytes: &[u8], limits: &DecodeLimits) -> Result<RgbImage, String> {
-    let check = |width, height| check_size(width, height, limits);
-    let (rgb, orientation) = match sniff::identify(&bytes[..bytes.len().min(sniff::HEAD)]) {
-        Kind::Image(ImageFormat::Jpeg) => jpeg::decode(bytes, check)?,
-        Kind::Image(format) => decode_any(bytes, format, limits, check)?,
-        Kind::OwnPicture => decode_any(bytes, ImageFormat::Png, limits, check)?,
-        Kind::Undecodable(name) | Kind::Unsuitable(name) => {
-            return Err(format!(
-                "{name} is not supported; convert it to JPEG or PNG first"
-            ));
-        }
-        Kind::Other if bytes.is_empty() => return Err("is empty".into()),
-        Kind::Other => {
-            return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO and farbfeld)".into());
-        }
+/// Takes other channels than the first three of an image that has few.
+fn select_bands(raster: &mut Raster, options: &DecodeOptions) -> Result<(), String> {
+    use super::raster::{Colour, Samples};
+    let Some(bands) = options.bands else {
+        return Ok(());
     };
-    let mut upright = DynamicImage::ImageRgb8(rgb);
-    upright.apply_orientation(orientation);
-    Ok(upright.into_rgb8())
+    let channels = raster.channels();
+    if let Some(band) = bands.iter().find(|&&band| usize::from(band) > channels) {
+        return Err(format!("has {channels} bands, so there is no band {band}"));
+    }
+    fn pick<T: Copy>(values: &[T], channels: usize, bands: [u16; 3]) -> Vec<T> {
+        let pixels = values.chunks_exact(channels);
+        pixels
+            .flat_map(|pixel| bands.map(|band| pixel[usize::from(band) - 1]))
+            .collect()
+    }
+    raster.samples = match &raster.samples {
+        Samples::U8(values) => Samples::U8(pick(values, channels, bands)),
+        Samples::U16(values) => Samples::U16(pick(values, channels, bands)),
+        Samples::F32(values) => Samples::F32(pick(values, channels, bands)),
+    };
+    raster.colour = Colour::Rgb;
+    raster.alpha = super::raster::Alpha::None;
+    raster.icc = None;
+    Ok(())
 }
 
-/// Everything but JPEG.
-fn decode_any(
-    bytes: &[u8],
-    format: ImageFormat,
-    limits: &DecodeLimits,
-    check: impl Fn(u32, u32) -> Result<(), String>,
-) -> Result<(RgbImage, Orientation), String> {
-    let explain = |error: ImageError| explain(&error, format);
-    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
-    let mut allowed = Limits::no_limits();
-    // 16 bytes a pixel hold the widest format (32-bit RGBA); the rest is for the decoders' own tables.
-    allowed.max_alloc = Some(
-        limits
-            .max_pixels
-            .saturating_mul(2 * 16)
-            .saturating_add(64 << 20),
-    );
-    reader.limits(allowed);
-    let mut decoder = reader.into_decoder().map_err(explain)?;
-    let (width, height) = decoder.dimensions();
-    check(width, height)?;
-    // A photo whose EXIF block is broken is still a photo.
-    let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
-    let image = DynamicImage::from_decoder(decoder).map_err(explain)?;
-    Ok((image.into_rgb8(), orientation))
-}
-
-fn check_size(width: u32, height: u32, limits: &DecodeLimits) -> Result<(), String> {
+/// Refuses images without pixels, and those with more than `most`.
+fn check_size(width: u32, height: u32, most: u64) -> Result<(), String> {
     let pixels = u64::from(width) * u64::from(height);
     if pixels == 0 {
         return Err(format!("has no pixels ({width} x {height})"));
     }
-    if pixels > limits.max_pixels {
+    if pixels > most {
         let mega = |pixels: u64| pixels as f64 / 1e6;
         return Err(format!(
             "{width} x {height} is {:.1} megapixels, over the limit of {} (raise it with --max-megapixels)",
             mega(pixels),
-            mega(limits.max_pixels),
+            mega(most),
         ));
     }
     Ok(())
-}
-
-/// The decoder's complaint in one sentence.
-fn explain(error: &ImageError, format: ImageFormat) -> String {
-    let name = name(format);
-    match error {
-        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
-            format!("truncated {name}: the file ends before the image does")
-        }
-        ImageError::IoError(io) => format!("damaged {name}: {io}"),
-        ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
-            format!("this {name} needs more memory than --max-megapixels allows for")
-        }
-        ImageError::Unsupported(_) => {
-            format!(
-                "this kind of {name} is not supported ({error}); convert it to JPEG or 8-bit PNG first"
-            )
-        }
-        error => {
-            let reason = std::error::Error::source(error)
-                .map_or_else(|| error.to_string(), ToString::to_string);
-            match reason.contains("end of file") || reason.contains("EOF") {
-                true => format!("truncated {name}: the file ends before the image does"),
-                false => format!("damaged {name}: {reason}"),
-            }
-        }
-    }
-}
-
-fn name(format: ImageFormat) -> &'static str {
-    match format {
-        ImageFormat::Png => "PNG",
-        ImageFormat::Gif => "GIF",
-        ImageFormat::WebP => "WebP",
-        ImageFormat::Pnm => "PNM",
-        ImageFormat::Tiff => "TIFF",
-        ImageFormat::Bmp => "BMP",
-        ImageFormat::Ico => "ICO",
-        ImageFormat::Farbfeld => "farbfeld image",
-        ImageFormat::Qoi => "QOI",
-        _ => "image",
-    }
 }

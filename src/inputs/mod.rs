@@ -1,21 +1,34 @@
 //! From what was typed to upright RGB pixels: which files are meant, and what is in them.
 //!
-//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; [`decode`] turns one
-//! source into a [`Photo`]. A file's type comes from its bytes, never from its name.
+//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; a [`Decoder`] turns one
+//! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
+//! composited and turned. A file's type comes from its bytes, never from its name.
 
+mod codec;
 mod collect;
 mod decode;
-mod exif;
+mod develop;
+mod foreign;
 mod jpeg;
+mod levels;
+mod metadata;
 pub(crate) mod natural;
 mod options;
+mod orientation;
+mod pages;
+mod profile;
 mod raster;
 mod sniff;
 mod source;
+mod summary;
 #[cfg(test)]
 mod tests;
+mod tiff;
 
 pub use collect::{Collected, collect};
-pub use decode::{DecodeLimits, Photo, decode};
-pub use exif::focal_length_35mm;
-pub use source::Source;
+pub use decode::{Decoder, Photo};
+pub use metadata::focal::focal_length_35mm;
+pub use options::{Background, DecodeOptions, Stretch, parse_bands};
+pub use orientation::orientation;
+pub use source::{Page, Source};
+pub use summary::{Missed, PassedOver, Summary};

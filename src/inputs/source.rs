@@ -1,13 +1,15 @@
 //! One photo that has been asked for, and its bytes.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
-use crate::inputs::sniff;
+use crate::inputs::{pages, sniff};
 
 /// Where the bytes of a photo come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,16 +22,27 @@ pub enum Source {
         relative: PathBuf,
         /// Named by the user, not found by searching.
         named: bool,
+        /// Which of several pages or frames it is.
+        page: Option<Page>,
     },
-    /// Standard input.
-    Stdin,
+    /// Standard input, and which of several images there it is.
+    Stdin(Option<Page>),
+}
+
+/// One of several images in a file or on standard input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Page {
+    /// Counted from 1.
+    pub number: u32,
+    /// How many there are.
+    pub of: u32,
 }
 
 /// No photo is larger; a pipe that never ends must not fill the memory.
 const MAX_STDIN_BYTES: u64 = 2 << 30;
 
 /// Standard input can be read once, a photo may be wanted twice (to fit, then to draw).
-static STDIN: OnceLock<Result<Vec<u8>, String>> = OnceLock::new();
+static STDIN: OnceLock<Result<Stdin, String>> = OnceLock::new();
 
 impl Source {
     /// A file that the user named.
@@ -40,32 +53,104 @@ impl Source {
             path,
             relative,
             named: true,
+            page: None,
+        }
+    }
+
+    /// The same file or input, but only this image of it.
+    pub fn with_page(&self, page: Page) -> Self {
+        let mut source = self.clone();
+        match &mut source {
+            Source::File { page: of, .. } | Source::Stdin(of) => *of = Some(page),
+        }
+        source
+    }
+
+    /// Which of several images it is.
+    pub fn page(&self) -> Option<Page> {
+        match self {
+            Source::File { page, .. } | Source::Stdin(page) => *page,
         }
     }
 
     /// What to call it in messages.
     pub fn name(&self) -> String {
-        self.path().display().to_string()
+        let name = self.path().display();
+        match self.page() {
+            Some(page) => format!("{name} (page {})", page.number),
+            None => name.to_string(),
+        }
     }
 
     /// The file's path, or `<stdin>`.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
-            Source::Stdin => Path::new("<stdin>"),
+            Source::Stdin(_) => Path::new("<stdin>"),
         }
     }
 
-    /// All bytes; nothing past the first few kilobytes is read from something that is no image.
-    pub(super) fn read(&self) -> Result<std::borrow::Cow<'static, [u8]>> {
+    /// The bytes of its file, or of its own image on standard input; nothing past the first few kilobytes is read from
+    /// something that is no image.
+    pub(super) fn read(&self) -> Result<Cow<'static, [u8]>> {
         match self {
             Source::File { path, .. } => read_file(path)
                 .map(Into::into)
                 .map_err(|error| Error::io(path, &error)),
-            Source::Stdin => match STDIN.get_or_init(|| read_stdin().map_err(|e| e.to_string())) {
-                Ok(bytes) => Ok(bytes.as_slice().into()),
-                Err(why) => Err(Error::file(self.path(), why)),
-            },
+            Source::Stdin(page) => {
+                let stdin = Stdin::get().map_err(|why| Error::file(self.path(), why))?;
+                let image = page.and_then(|page| stdin.image(page.number));
+                Ok(image.unwrap_or(&stdin.bytes).into())
+            }
+        }
+    }
+
+    /// The page to take of the bytes that [`Source::read`] gives; an image of a stream is cut out of it already.
+    pub(super) fn page_within(&self) -> Option<Page> {
+        match (self, Stdin::known()) {
+            (Source::Stdin(_), Some(stdin)) if stdin.images.len() > 1 => None,
+            _ => self.page(),
+        }
+    }
+}
+
+/// All of standard input.
+#[derive(Debug)]
+pub(super) struct Stdin {
+    bytes: Vec<u8>,
+    /// Where the images are that follow each other; one at least.
+    images: Vec<Range<usize>>,
+}
+
+impl Stdin {
+    /// Reads it, the first time.
+    pub fn get() -> Result<&'static Self, &'static str> {
+        let read = STDIN.get_or_init(|| {
+            let bytes = read_stdin().map_err(|error| error.to_string())?;
+            let images = pages::split_stream(&bytes);
+            Ok(Stdin { bytes, images })
+        });
+        read.as_ref().map_err(String::as_str)
+    }
+
+    /// As it was read.
+    fn known() -> Option<&'static Self> {
+        STDIN.get()?.as_ref().ok()
+    }
+
+    /// Images that follow each other, or pages within the only one.
+    pub fn count(&self) -> u32 {
+        match self.images.len() {
+            0 | 1 => pages::count_in_file(&self.bytes),
+            many => many as u32,
+        }
+    }
+
+    fn image(&self, number: u32) -> Option<&[u8]> {
+        let range = self.images.get(number.checked_sub(1)? as usize)?;
+        match self.images.len() {
+            0 | 1 => None,
+            _ => self.bytes.get(range.clone()),
         }
     }
 }
@@ -90,7 +175,7 @@ fn read_stdin() -> io::Result<Vec<u8>> {
         .read_to_end(&mut bytes)?;
     if bytes.len() as u64 > MAX_STDIN_BYTES {
         return Err(io::Error::other(
-            "more than 2 GiB arrived; give one image at a time",
+            "more than 2 GiB arrived; give fewer images at a time",
         ));
     }
     Ok(bytes)

@@ -37,6 +37,8 @@ pub(super) fn distinct(sources: &[Source]) -> Result<Vec<PathBuf>> {
 struct Candidate {
     /// Below the output folder, with extension.
     full: PathBuf,
+    /// What tells the pages of one file apart, behind the name.
+    page: String,
     /// The folders above it that the short names leave out, outermost first; `None` until they are needed.
     folders: Option<Vec<PathBuf>>,
     source: Source,
@@ -47,10 +49,16 @@ impl Candidate {
     fn new(source: &Source) -> Self {
         let full = match source {
             Source::File { relative, .. } => normal(relative),
-            Source::Stdin => "stdin".into(),
+            Source::Stdin(_) => "stdin".into(),
+        };
+        let page = match (source, source.page()) {
+            (_, None) => String::new(),
+            (Source::File { .. }, Some(page)) => format!(".p{:03}", page.number),
+            (Source::Stdin(_), Some(page)) => format!("-{:05}", page.number),
         };
         Candidate {
             full,
+            page,
             folders: None,
             source: source.clone(),
             level: 0,
@@ -58,6 +66,12 @@ impl Candidate {
     }
 
     fn name(&self) -> PathBuf {
+        let mut name = self.name_of_file().into_os_string();
+        name.push(&self.page);
+        name.into()
+    }
+
+    fn name_of_file(&self) -> PathBuf {
         match self.level {
             0 => self.full.with_extension(""),
             level => {
@@ -115,6 +129,7 @@ mod tests {
             path: path.into(),
             relative: relative.into(),
             named: false,
+            page: None,
         }
     }
 
@@ -132,9 +147,20 @@ mod tests {
             found("p/a.jpg", "a.jpg"),
             found("p/sub/a.jpg", "sub/a.jpg"),
             found("p/b.tar.png", "b.tar.png"),
-            Source::Stdin,
+            Source::Stdin(None),
         ];
         assert_eq!(names(&sources), ["a", "sub/a", "b.tar", "stdin"]);
+    }
+
+    #[test]
+    fn pages_are_told_apart() {
+        let page = |number| crate::inputs::Page { number, of: 12 };
+        let sources = [
+            found("p/a.tif", "a.tif").with_page(page(1)),
+            found("p/a.tif", "a.tif").with_page(page(12)),
+            Source::Stdin(None).with_page(page(2)),
+        ];
+        assert_eq!(names(&sources), ["a.p001", "a.p012", "stdin-00002"]);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Frozen features, computed once and kept on the disk: one file a photo, view and block, found by what was computed.
 //!
-//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm]-<block>.tokens`, where `<model>` is the start of
+//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>]-<block>.tokens`, where `<model>` is the start of
 //! the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and
 //! changed ones are not. Files appear whole or not at all, so a run that was stopped goes on where it was. [`frame`] is
 //! what is in them.
@@ -14,7 +14,7 @@ use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
 use crate::error::Result;
-use crate::inputs::{DecodeLimits, Source};
+use crate::inputs::{Decoder, Source};
 use crate::pipeline::{Extracted, Looks, Pipeline, Views};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
@@ -33,6 +33,8 @@ pub struct Recipe {
     pub patch_size: usize,
     /// A coarser look that is kept too.
     pub coarse: Option<Coarse>,
+    /// How photos are decoded, where that is not as usual ([`DecodeOptions::tag`](crate::inputs::DecodeOptions::tag)).
+    pub decoded: String,
 }
 
 /// A folder of features of one recipe.
@@ -47,8 +49,8 @@ pub struct FeatureCache {
 pub struct Extraction<'a> {
     /// The model.
     pub backbone: &'a Backbone,
-    /// What a photo may cost.
-    pub limits: DecodeLimits,
+    /// How photos are decoded.
+    pub decoder: Decoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
 }
@@ -71,10 +73,14 @@ impl FeatureCache {
         let coarse = look.map_or(String::new(), |it| format!("-coarse{}", u32::from(it)));
         let mirrored = if view.mirrored { "-mirrored" } else { "" };
         let norm = if self.recipe.norm { "-norm" } else { "" };
+        let decoded = match self.recipe.decoded.as_str() {
+            "" => String::new(),
+            tag => format!("-{tag}"),
+        };
         self.folder
             .join(&self.recipe.fingerprint[..16.min(self.recipe.fingerprint.len())])
             .join(format!(
-                "{}-{}{coarse}{mirrored}{norm}-{block}.tokens",
+                "{}-{}{coarse}{mirrored}{norm}{decoded}-{block}.tokens",
                 &hash[..32],
                 view.size
             ))
@@ -204,7 +210,7 @@ impl FeatureCache {
                     center_crop: None,
                 },
                 requests: &requests,
-                limits: how.limits,
+                decoder: how.decoder.clone(),
                 batch_size: how.batch_size,
                 views,
                 looks: look.map_or(Looks::Once, Looks::Coarse),

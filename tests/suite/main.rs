@@ -17,6 +17,7 @@ mod models;
 mod numeric_goldens;
 mod official;
 mod pca;
+mod photos;
 mod real_features;
 mod segment;
 mod train;

@@ -37,14 +37,15 @@ impl<'a> Cameras<'a> {
         if let Some(degrees) = self.fov {
             return Pinhole::from_fov(degrees, size);
         }
-        if let Some(mm) = focal_length_35mm(&measured.job.source) {
-            return Pinhole::from_focal_35mm(mm, size);
-        }
+        let missing = match focal_length_35mm(&measured.job.source) {
+            Ok(mm) => return Pinhole::from_focal_35mm(mm, size),
+            Err(missing) => missing,
+        };
         let camera = Pinhole::from_focal_35mm(USUAL_FOCAL, size);
         if !self.told.replace(true) {
             self.console.note(format_args!(
-                "{}: no focal length in EXIF; assuming {USUAL_FOCAL} mm on 35 mm film ({:.0} degrees wide), here and \
-                 where it is missing from others; --fov sets it",
+                "{}: no focal length is known: {missing}; assuming {USUAL_FOCAL} mm on 35 mm film ({:.0} degrees wide), \
+                 here and where it is missing from others; --fov sets it",
                 measured.job.source.name(),
                 camera.fov()
             ));

@@ -13,7 +13,6 @@ use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, HeadMeta, Readout, Task};
 use dino::heads::official::{Data, Official};
-use dino::inputs::decode;
 use dino::output::Job;
 use dino::pca::Sampler;
 use dino::postprocess::depth::{self, Decoder};
@@ -173,12 +172,12 @@ impl Draw for Drawer<'_> {
                     depth,
                     deviation,
                 };
-                let limits = self.args.predict.input.limits();
+                let decoder = self.args.predict.input.decoder(self.console);
                 let refines = self.args.predict.head.refines(REFINE);
                 let photo = match files.wants_photo() || refines {
                     true => Some(
                         one.watch
-                            .time("decode", || decode(&one.job.source, &limits))?,
+                            .time("decode", || decoder.decode(&one.job.source))?,
                     ),
                     false => None,
                 };

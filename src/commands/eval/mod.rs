@@ -10,7 +10,7 @@ use dino::data::{DataSet, LabelKind, Pair};
 use dino::head::{Head, Protocol};
 use dino::heads::official::Official;
 use dino::heads::{Found, Heads};
-use dino::inputs::{DecodeLimits, Source};
+use dino::inputs::Source;
 use dino::pipeline::{Cut, Pipeline};
 use dino::weights::Store;
 use dino::{Error, Result};
@@ -123,7 +123,7 @@ fn each(
         backbone: &model.backbone,
         preprocessor: score::preprocessor(&args.head, protocol, head, &model)?,
         requests: &head.meta.requests(),
-        limits: DecodeLimits::default(),
+        decoder: args.photo.decoder_of_set(console),
         batch_size: args.run.batch_size.get(),
         views: score::views_of(&args.head, protocol),
         looks: head.meta.input.coarse.into(),

@@ -6,7 +6,6 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, HoldOut, Pair, Split};
 use dino::head::globals::GlobalToken;
-use dino::inputs::DecodeLimits;
 use dino::train::features::{Extraction, FeatureCache, Recipe};
 use dino::train::frame::{Frame, View};
 use dino::train::pool::Inputs;
@@ -171,11 +170,12 @@ pub fn features(
             norm: args.norm,
             patch_size: model.backbone.config().patch_size,
             coarse: args.coarse,
+            decoded: args.photo.decoder_of_set(console).options.tag(),
         },
     );
     let how = Extraction {
         backbone: &model.backbone,
-        limits: DecodeLimits::default(),
+        decoder: args.photo.decoder_of_set(console),
         batch_size: args.run.batch_size.get(),
     };
     let plain = View {

@@ -39,14 +39,14 @@ fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<Collected, 
             }
         })
         .collect();
-    collect(&inputs, recursive)
+    collect(&inputs, recursive, None)
 }
 
 /// The relative paths that outputs will mirror.
 fn relative(collected: &Collected) -> Vec<String> {
     let name = |source: &Source| match source {
         Source::File { relative, .. } => relative.to_string_lossy().replace('\\', "/"),
-        Source::Stdin => "<stdin>".into(),
+        Source::Stdin(_) => "<stdin>".into(),
     };
     collected.sources.iter().map(name).collect()
 }
@@ -176,12 +176,12 @@ fn what_pretends_to_be_an_image_is_not_passed_over() {
         |name: &str, bytes: &[u8]| fs::write(folder.path().join("p").join(name), bytes).unwrap();
     write("b-empty.jpg", b"");
     write("c-text.jpg", b"not a photo");
-    write("d.heic", b"\0\0\0\x18ftypheic\0\0\0\0");
+    write("d.jxl", b"\xff\x0a and nothing");
     write("empty-without-promise", b"");
     // They are kept as sources: decoding them says what is wrong.
     assert_eq!(
         found(&folder, &["p"], false),
-        ["a.png", "b-empty.jpg", "c-text.jpg", "d.heic"]
+        ["a.png", "b-empty.jpg", "c-text.jpg", "d.jxl"]
     );
 }
 
@@ -217,13 +217,14 @@ fn names_need_not_be_unicode() {
     let named = collect(
         &[folder.path().join("p").join(name).into_os_string()],
         false,
+        None,
     )
     .unwrap();
     assert_eq!(named.sources[0].path().file_name(), Some(name));
     let mut missing = folder.path().join("p").into_os_string();
     missing.push(std::ffi::OsStr::from_bytes(b"/\xfe*.png"));
     assert!(
-        collect(&[missing], false)
+        collect(&[missing], false, None)
             .unwrap_err()
             .to_string()
             .contains("valid UTF-8")
@@ -247,6 +248,7 @@ fn the_current_folder_can_be_named_in_any_way() {
     let collected = collect(
         &["./tests/fixtures/*.jpg".into(), "tests/fixtures".into()],
         false,
+        None,
     )
     .unwrap();
     assert_eq!(

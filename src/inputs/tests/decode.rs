@@ -3,17 +3,19 @@
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, Rgba, RgbaImage};
 
 use super::{encode, gradient, jpeg};
-use crate::inputs::decode::decode_bytes;
-use crate::inputs::{DecodeLimits, Source, decode};
+use crate::inputs::{Decoder, Source};
+
+/// Decodes as usual.
+fn decode_bytes(bytes: &[u8]) -> Result<image::RgbImage, String> {
+    Decoder::plain().decode_bytes(bytes, None, "photo")
+}
 
 fn pixels(bytes: &[u8]) -> Vec<u8> {
-    decode_bytes(bytes, &DecodeLimits::default())
-        .unwrap()
-        .into_raw()
+    decode_bytes(bytes).unwrap().into_raw()
 }
 
 fn complaint(bytes: &[u8]) -> String {
-    let decoded = decode_bytes(bytes, &DecodeLimits::default());
+    let decoded = decode_bytes(bytes);
     let size = bytes.len();
     assert!(
         decoded.is_err(),
@@ -128,7 +130,7 @@ fn cmyk_has_the_right_colours_in_all_three_kinds() {
         (24, 24, [64, 64, 64]),
     ];
     for (name, bytes) in files {
-        let picture = decode_bytes(bytes, &DecodeLimits::default()).unwrap();
+        let picture = decode_bytes(bytes).unwrap();
         for (x, y, color) in expected {
             let pixel = picture.get_pixel(x, y).0;
             let worst = pixel
@@ -157,8 +159,48 @@ fn a_jpeg_that_ends_early_is_an_error_wherever_it_ends() {
         .windows(2)
         .position(|marker| marker == [0xff, 0xd9])
         .unwrap();
-    let without_end = &bytes[..end];
-    assert!(complaint(without_end).contains("truncated JPEG"));
+    // One byte less, and an end marker behind what is left.
+    let cut = [&bytes[..end - 1], b"\xff\xd9"].concat();
+    assert!(complaint(&cut).contains("truncated JPEG"));
+}
+
+#[test]
+fn a_whole_jpeg_needs_no_end_marker() {
+    let bytes = jpeg(&gradient(200, 120));
+    let expected = pixels(&bytes);
+    assert_eq!(pixels(&bytes[..bytes.len() - 2]), expected);
+    let trailer = [
+        &bytes[..bytes.len() - 2],
+        b"\0\0\x01\x0aImage_UTC_Data1524SEFT",
+    ]
+    .concat();
+    assert_eq!(pixels(&trailer), expected);
+}
+
+#[test]
+fn kinds_of_jpeg_that_are_not_read_are_called_by_name() {
+    let bytes = jpeg(&gradient(20, 10));
+    let frame = bytes.windows(2).position(|m| m == [0xff, 0xc0]).unwrap();
+    let with = |at: usize, value: u8| {
+        let mut bytes = bytes.clone();
+        bytes[frame + at] = value;
+        complaint(&bytes)
+    };
+    assert!(
+        with(4, 12).starts_with("12-bit JPEG is not supported"),
+        "{}",
+        with(4, 12)
+    );
+    assert!(
+        with(1, 0xc3).starts_with("lossless JPEG"),
+        "{}",
+        with(1, 0xc3)
+    );
+    assert!(
+        with(1, 0xc9).starts_with("arithmetic-coded JPEG"),
+        "{}",
+        with(1, 0xc9)
+    );
 }
 
 #[test]
@@ -196,8 +238,7 @@ fn every_truncated_format_is_an_error() {
         let bytes = encode(picture, format);
         for percent in [20, 50, 90] {
             let cut = &bytes[..bytes.len() * percent / 100];
-            let text = decode_bytes(cut, &DecodeLimits::default())
-                .expect_err(&format!("{format:?} at {percent} %"));
+            let text = decode_bytes(cut).expect_err(&format!("{format:?} at {percent} %"));
             assert!(
                 text.contains("truncated") || text.contains("damaged"),
                 "{format:?}: {text}"
@@ -210,24 +251,27 @@ fn every_truncated_format_is_an_error() {
 fn what_is_no_image_says_so() {
     assert_eq!(complaint(b""), "is empty");
     assert!(complaint(b"dear diary").starts_with("is not an image"));
-    assert!(
-        complaint(b"\0\0\0\x18ftypheic\0\0\0\0mif1").contains("HEIC is not supported; convert it")
-    );
+    let clip = complaint(b"\0\0\0\x18ftypisom\0\0\0\0");
+    assert!(clip.contains("is a video clip (MP4)"), "{clip}");
 }
 
 #[test]
 fn the_limit_is_checked_before_the_pixels() {
-    let limits = DecodeLimits { max_pixels: 1000 };
+    let decode = |bytes: &[u8], max_pixels| {
+        let mut decoder = Decoder::plain();
+        decoder.options.max_pixels = max_pixels;
+        decoder.decode_bytes(bytes, None, "photo")
+    };
     for bytes in [
         jpeg(&gradient(40, 30)),
         encode(gradient(40, 30), ImageFormat::Png),
     ] {
-        let text = decode_bytes(&bytes, &limits).unwrap_err();
+        let text = decode(&bytes, 1000).unwrap_err();
         assert!(
             text.contains("40 x 30") && text.contains("--max-megapixels"),
             "{text}"
         );
-        assert!(decode_bytes(&bytes, &DecodeLimits { max_pixels: 1200 }).is_ok());
+        assert!(decode(&bytes, 1200).is_ok());
     }
     // 60 000 x 60 000 pixels in the header of a PNG that holds none.
     let mut bomb = encode(gradient(1, 1), ImageFormat::Png);
@@ -248,7 +292,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn errors_name_the_file() {
-    let missing = decode(&Source::named("no/such.jpg"), &DecodeLimits::default());
+    let missing = Decoder::plain().decode(&Source::named("no/such.jpg"));
     assert_eq!(
         missing.unwrap_err().to_string(),
         "no/such.jpg: no such file or directory"
@@ -268,7 +312,7 @@ fn damaged_bytes_never_panic() {
                 damaged[at] ^= (seed * 31 + i) as u8;
             }
             // Whether it can still be read is the decoder's business; that it returns is ours.
-            let _ = decode_bytes(&damaged, &DecodeLimits::default());
+            let _ = decode_bytes(&damaged);
         }
     }
 }

@@ -10,7 +10,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
 
 /// A smooth picture in which every corner has its own colour.
-fn gradient(width: u32, height: u32) -> RgbImage {
+pub fn gradient(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         image::Rgb([
             (x * 255 / width.max(1)) as u8,
@@ -20,7 +20,7 @@ fn gradient(width: u32, height: u32) -> RgbImage {
     })
 }
 
-fn jpeg(picture: &RgbImage) -> Vec<u8> {
+pub fn jpeg(picture: &RgbImage) -> Vec<u8> {
     let mut bytes = Vec::new();
     JpegEncoder::new_with_quality(&mut bytes, 100)
         .encode_image(picture)
@@ -28,7 +28,7 @@ fn jpeg(picture: &RgbImage) -> Vec<u8> {
     bytes
 }
 
-fn encode(picture: impl Into<image::DynamicImage>, format: ImageFormat) -> Vec<u8> {
+pub fn encode(picture: impl Into<image::DynamicImage>, format: ImageFormat) -> Vec<u8> {
     let mut bytes = std::io::Cursor::new(Vec::new());
     picture.into().write_to(&mut bytes, format).unwrap();
     bytes.into_inner()

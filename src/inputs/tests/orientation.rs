@@ -5,8 +5,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::{gradient, jpeg};
-use crate::inputs::DecodeLimits;
-use crate::inputs::decode::decode_bytes;
+use crate::inputs::Decoder;
 
 /// Where the stored image holds the upright pixel (u, v), after the figures of the EXIF standard; `w` and `h` are
 /// the last column and row of the stored image.
@@ -47,7 +46,7 @@ fn exif(orientation: u8) -> Vec<u8> {
 }
 
 fn check(name: &str, orientation: u8, bytes: &[u8], upright: &RgbImage, tolerance: u8) {
-    let decoded = decode_bytes(bytes, &DecodeLimits::default()).unwrap();
+    let decoded = Decoder::plain().decode_bytes(bytes, None, "photo").unwrap();
     assert_eq!(
         decoded.dimensions(),
         upright.dimensions(),

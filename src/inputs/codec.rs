@@ -1,0 +1,141 @@
+//! Everything that the `image` crate reads, but JPEG and TIFF.
+
+use std::io::{Cursor, ErrorKind};
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::codecs::webp::WebPDecoder;
+use image::error::{ImageError, LimitErrorKind};
+use image::metadata::Orientation;
+use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
+
+use super::raster::{Alpha, Colour, Raster, Samples};
+
+/// Decodes an image, or the frame with this number (from 0) of an animation.
+///
+/// # Errors
+/// What is wrong with it, as a part of a sentence about the file.
+pub(super) fn decode(
+    bytes: &[u8],
+    format: ImageFormat,
+    frame: Option<usize>,
+    max_pixels: u64,
+    check: impl Fn(u32, u32) -> Result<(), String>,
+) -> Result<Raster, String> {
+    let explain = |error: ImageError| explain(&error, format);
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut allowed = Limits::no_limits();
+    // 16 bytes a pixel hold the widest format (32-bit RGBA); the rest is for the decoders' own tables.
+    allowed.max_alloc = Some(max_pixels.saturating_mul(2 * 16).saturating_add(64 << 20));
+    reader.limits(allowed);
+    let mut decoder = reader.into_decoder().map_err(explain)?;
+    let (width, height) = decoder.dimensions();
+    check(width, height)?;
+    // A photo whose profile is broken is still a photo.
+    let icc = decoder.icc_profile().unwrap_or(None);
+    let image = match frame {
+        Some(number) => {
+            drop(decoder);
+            nth_frame(bytes, format, number).map_err(explain)?
+        }
+        None => DynamicImage::from_decoder(decoder).map_err(explain)?,
+    };
+    raster(image, icc).ok_or_else(|| format!("this kind of {} is not supported", name(format)))
+}
+
+fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<DynamicImage, ImageError> {
+    let bytes = Cursor::new(bytes);
+    let mut frames = match format {
+        ImageFormat::Gif => GifDecoder::new(bytes)?.into_frames(),
+        ImageFormat::WebP => WebPDecoder::new(bytes)?.into_frames(),
+        _ => PngDecoder::new(bytes)?.apng()?.into_frames(),
+    };
+    // Each frame is drawn over those before it.
+    match frames.nth(number) {
+        Some(frame) => Ok(frame?.into_buffer().into()),
+        None => Err(ImageError::IoError(ErrorKind::UnexpectedEof.into())),
+    }
+}
+
+fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<Raster> {
+    use DynamicImage::{
+        ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgb32F,
+        ImageRgba8, ImageRgba16, ImageRgba32F,
+    };
+    let (width, height) = (image.width(), image.height());
+    let (colour, alpha) = match &image {
+        ImageLuma8(_) | ImageLuma16(_) => (Colour::Grey, Alpha::None),
+        ImageLumaA8(_) | ImageLumaA16(_) => (Colour::Grey, Alpha::Straight),
+        ImageRgb8(_) | ImageRgb16(_) | ImageRgb32F(_) => (Colour::Rgb, Alpha::None),
+        ImageRgba8(_) | ImageRgba16(_) | ImageRgba32F(_) => (Colour::Rgb, Alpha::Straight),
+        _ => return None,
+    };
+    let (samples, white) = match image {
+        ImageLuma8(image) => (Samples::U8(image.into_raw()), 255.0),
+        ImageLumaA8(image) => (Samples::U8(image.into_raw()), 255.0),
+        ImageRgb8(image) => (Samples::U8(image.into_raw()), 255.0),
+        ImageRgba8(image) => (Samples::U8(image.into_raw()), 255.0),
+        ImageLuma16(image) => (Samples::U16(image.into_raw()), 65535.0),
+        ImageLumaA16(image) => (Samples::U16(image.into_raw()), 65535.0),
+        ImageRgb16(image) => (Samples::U16(image.into_raw()), 65535.0),
+        ImageRgba16(image) => (Samples::U16(image.into_raw()), 65535.0),
+        ImageRgb32F(image) => (Samples::F32(image.into_raw()), 1.0),
+        ImageRgba32F(image) => (Samples::F32(image.into_raw()), 1.0),
+        _ => return None,
+    };
+    Some(Raster {
+        width,
+        height,
+        colour,
+        alpha,
+        samples,
+        white,
+        nodata: None,
+        icc,
+        orientation: Orientation::NoTransforms,
+    })
+}
+
+/// The decoder's complaint in one sentence.
+fn explain(error: &ImageError, format: ImageFormat) -> String {
+    let name = name(format);
+    match error {
+        ImageError::IoError(io) if io.kind() == ErrorKind::UnexpectedEof => {
+            format!("truncated {name}: the file ends before the image does")
+        }
+        ImageError::IoError(io) => format!("damaged {name}: {io}"),
+        ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
+            format!("this {name} needs more memory than --max-megapixels allows for")
+        }
+        ImageError::Unsupported(_) => {
+            format!(
+                "this kind of {name} is not supported ({error}); convert it to JPEG or 8-bit PNG first"
+            )
+        }
+        error => {
+            let reason = std::error::Error::source(error)
+                .map_or_else(|| error.to_string(), ToString::to_string);
+            match reason.contains("end of file") || reason.contains("EOF") {
+                true => format!("truncated {name}: the file ends before the image does"),
+                false => format!("damaged {name}: {reason}"),
+            }
+        }
+    }
+}
+
+/// What the format is called.
+pub(super) fn name(format: ImageFormat) -> &'static str {
+    match format {
+        ImageFormat::Jpeg => "JPEG",
+        ImageFormat::Png => "PNG",
+        ImageFormat::Gif => "GIF",
+        ImageFormat::WebP => "WebP",
+        ImageFormat::Pnm => "PNM",
+        ImageFormat::Tiff => "TIFF",
+        ImageFormat::Bmp => "BMP",
+        ImageFormat::Ico => "ICO",
+        ImageFormat::Farbfeld => "farbfeld image",
+        ImageFormat::Qoi => "QOI",
+        _ => "image",
+    }
+}

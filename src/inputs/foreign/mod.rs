@@ -1,0 +1,68 @@
+//! Photo formats beyond those of the `image` crate: decoded here where a crate in plain Rust does it, else by a program
+//! that is installed beside this one.
+
+mod convert;
+mod jpeg2000;
+mod jpeg_xl;
+
+use super::raster::Raster;
+
+/// A photo format with a decoder of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Foreign {
+    JpegXl,
+    Jpeg2000,
+    /// AV1 in a HEIF container.
+    Avif,
+    /// HEVC in a HEIF container, as iPhones write it.
+    Heic,
+    /// What a sensor saw, by the camera's maker.
+    CameraRaw(&'static str),
+}
+
+impl Foreign {
+    /// What it is called.
+    pub fn name(self) -> &'static str {
+        match self {
+            Foreign::JpegXl => "JPEG XL",
+            Foreign::Jpeg2000 => "JPEG 2000",
+            Foreign::Avif => "AVIF",
+            Foreign::Heic => "HEIC",
+            Foreign::CameraRaw(name) => name,
+        }
+    }
+
+    /// Whether this machine can decode it; else how to help it.
+    ///
+    /// # Errors
+    /// What is missing and the command that converts such files, as a part of a sentence about them.
+    pub fn check(self) -> Result<(), String> {
+        match self {
+            Foreign::JpegXl | Foreign::Jpeg2000 => Ok(()),
+            other => convert::find(other).map(|_| ()),
+        }
+    }
+
+    /// Decodes it; `page` counts from 0 where there are several.
+    ///
+    /// # Errors
+    /// What is wrong with it, or which program is missing, as a part of a sentence about the file.
+    pub fn decode(
+        self,
+        bytes: &[u8],
+        page: Option<usize>,
+        max_pixels: u64,
+        check: impl Fn(u32, u32) -> Result<(), String>,
+    ) -> Result<Raster, String> {
+        match self {
+            Foreign::JpegXl => jpeg_xl::decode(bytes, page.unwrap_or(0), check),
+            Foreign::Jpeg2000 => jpeg2000::decode(bytes, check),
+            other => convert::decode(other, bytes, max_pixels, check),
+        }
+    }
+}
+
+/// Frames of a JPEG XL, at least 1.
+pub(super) fn jpeg_xl_frames(bytes: &[u8]) -> u32 {
+    jpeg_xl::count_frames(bytes)
+}

@@ -1,0 +1,353 @@
+//! Which values become black and white: the whole range that a file's numbers can have, or the part that they use.
+//!
+//! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
+//! the values, or floats in units of their own; taken as they are, they would be black or white to the network.
+
+use super::options::Stretch;
+use super::raster::{Alpha, Raster, Samples};
+
+/// The values that become black and white.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Levels {
+    pub low: f32,
+    pub high: f32,
+}
+
+/// Levels, and a sentence about them where they are not what a viewer would take for granted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settled {
+    pub levels: Levels,
+    /// The kind of warning, and its words.
+    pub warning: Option<(&'static str, String)>,
+}
+
+/// Values that statistics are taken of, at most.
+const SAMPLES: usize = 1 << 20;
+
+/// Of an 8-bit picture it is only looked whether there is anything to see.
+const SAMPLES_8_BIT: usize = 1 << 14;
+
+/// Percentiles that `auto` stretches between: outliers are few, and so are lost highlights.
+const AUTO: (f32, f32) = (0.5, 99.5);
+
+/// Settles what becomes black and white.
+pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
+    let plain = Levels {
+        low: 0.0,
+        high: raster.white,
+    };
+    let Some(seen) = Statistics::of(raster, stretch) else {
+        return Settled {
+            levels: plain,
+            warning: Some((
+                "no values",
+                "holds no reading at all, so there is nothing to see".into(),
+            )),
+        };
+    };
+    let (levels, mut warning) = match stretch {
+        Stretch::None => (plain, None),
+        Stretch::MinMax => (seen.levels(0.0, 100.0), None),
+        Stretch::Percentiles(low, high) => (seen.levels(low, high), None),
+        Stretch::Auto => auto(raster, &seen, plain),
+    };
+    if seen.min == seen.max && stretch != Stretch::None {
+        let why = format!(
+            "has the value {} everywhere, so there is nothing to see",
+            seen.min
+        );
+        return Settled {
+            levels: plain,
+            warning: Some(("one value", why)),
+        };
+    }
+    if warning.is_none() && seen.missing > 0 {
+        let why = format!(
+            "{} of its values are no numbers or stand for no reading; they are seen as black",
+            seen.missing
+        );
+        warning = Some(("values without a reading", why));
+    }
+    Settled { levels, warning }
+}
+
+fn auto(
+    raster: &Raster,
+    seen: &Statistics,
+    plain: Levels,
+) -> (Levels, Option<(&'static str, String)>) {
+    let (min, max) = (seen.min, seen.max);
+    if let Samples::U8(_) = raster.samples {
+        let narrow = seen.percentile(99.9) - seen.percentile(0.1) < raster.white / 16.0;
+        let warning = narrow.then(|| {
+            let why = format!(
+                "uses only the values {min} to {max} of 0 to {}, and is seen as it is; --stretch minmax spreads them",
+                raster.white
+            );
+            ("narrow value range", why)
+        });
+        return (plain, warning);
+    }
+    let is_float = raster.white == 1.0;
+    // What floats beyond 1 may be: 8 or 16 bits that were only converted.
+    let nominal = match raster.samples {
+        Samples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
+        Samples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => Some(255.0),
+        Samples::F32(_)
+            if is_float && min >= 0.0 && max <= 65535.0 && max > 255.5 && seen.whole =>
+        {
+            Some(65535.0)
+        }
+        Samples::F32(_) if is_float && min >= -0.001 && seen.percentile(99.0) <= 1.0 => Some(1.0),
+        Samples::F32(_) if is_float => None,
+        _ if min < 0.0 => None,
+        _ => Some(raster.white),
+    };
+    let stretched = || {
+        let levels = seen.levels(AUTO.0, AUTO.1);
+        let why = format!(
+            "holds values from {min} to {max}{}; they are stretched from {} to {} (percentiles {} to {}); --stretch none, \
+             minmax or LOW,HIGH says otherwise",
+            nominal.map_or(String::new(), |white| format!(" of 0 to {white}")),
+            levels.low,
+            levels.high,
+            AUTO.0,
+            AUTO.1
+        );
+        (levels, Some(("stretched values", why)))
+    };
+    let Some(white) = nominal else {
+        return stretched();
+    };
+    let narrow = (seen.percentile(99.9) - seen.percentile(0.1)) * 8.0 < white || max * 3.99 < white;
+    if narrow {
+        return stretched();
+    }
+    let levels = Levels {
+        low: 0.0,
+        high: white,
+    };
+    let warning = (white != raster.white || max > white * 1.001).then(|| {
+        let why = format!(
+            "holds values from {min} to {max}; 0 is seen as black and {white} as white; --stretch none, minmax or \
+             LOW,HIGH says otherwise"
+        );
+        ("values beyond their range", why)
+    });
+    (levels, warning)
+}
+
+/// What the colour samples of a raster are like.
+struct Statistics {
+    min: f32,
+    max: f32,
+    /// Rising.
+    sorted: Vec<f32>,
+    /// Values that are no readings.
+    missing: usize,
+    /// Whether all are whole numbers.
+    whole: bool,
+}
+
+impl Statistics {
+    fn of(raster: &Raster, stretch: Stretch) -> Option<Self> {
+        let most = match (&raster.samples, stretch) {
+            (Samples::U8(_), Stretch::Auto) => SAMPLES_8_BIT,
+            _ => SAMPLES,
+        };
+        let channels = raster.channels();
+        let colours = raster.colour.channels();
+        let exact = matches!(raster.samples, Samples::U16(_) | Samples::F32(_))
+            || stretch == Stretch::MinMax;
+        // Pixels that cannot be seen have no say.
+        let opaque = |pixel: usize| {
+            raster.alpha == Alpha::None || value(raster, pixel * channels + colours) > 0.0
+        };
+        let pixels = raster.samples.len() / channels;
+        // An odd stride does not keep to a few columns.
+        let stride = pixels.div_ceil(most) | 1;
+        let mut found = Statistics {
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+            sorted: Vec::new(),
+            missing: 0,
+            whole: true,
+        };
+        let nodata = raster.nodata.map(|value| value as f32);
+        let step = if exact { 1 } else { stride };
+        for pixel in (0..pixels).step_by(step) {
+            let sampled = pixel % stride == 0;
+            if !opaque(pixel) {
+                continue;
+            }
+            for channel in 0..colours {
+                let value = value(raster, pixel * channels + channel);
+                if !value.is_finite() || nodata == Some(value) {
+                    found.missing += 1;
+                    continue;
+                }
+                found.min = found.min.min(value);
+                found.max = found.max.max(value);
+                found.whole &= value.fract() == 0.0;
+                if sampled {
+                    found.sorted.push(value);
+                }
+            }
+        }
+        if found.sorted.is_empty() && found.min <= found.max {
+            found.sorted = vec![found.min, found.max];
+        }
+        found.sorted.sort_unstable_by(f32::total_cmp);
+        (found.min <= found.max).then_some(found)
+    }
+
+    /// The nearest of the sampled values.
+    fn percentile(&self, percent: f32) -> f32 {
+        let last = self.sorted.len().saturating_sub(1);
+        let at = (f64::from(percent) / 100.0 * last as f64).round() as usize;
+        self.sorted.get(at.min(last)).copied().unwrap_or(0.0)
+    }
+
+    fn levels(&self, low: f32, high: f32) -> Levels {
+        let at = |percent: f32| match percent {
+            0.0 => self.min,
+            100.0 => self.max,
+            _ => self.percentile(percent),
+        };
+        let (low, high) = (at(low), at(high));
+        match low < high {
+            true => Levels { low, high },
+            false => Levels {
+                low: self.min,
+                high: self.max,
+            },
+        }
+    }
+}
+
+fn value(raster: &Raster, at: usize) -> f32 {
+    match &raster.samples {
+        Samples::U8(values) => values[at].into(),
+        Samples::U16(values) => values[at].into(),
+        Samples::F32(values) => values[at],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::metadata::Orientation;
+
+    use super::*;
+    use crate::inputs::raster::Colour;
+
+    fn raster(samples: Samples, white: f32) -> Raster {
+        Raster {
+            width: samples.len() as u32,
+            height: 1,
+            colour: Colour::Grey,
+            alpha: Alpha::None,
+            samples,
+            white,
+            nodata: None,
+            icc: None,
+            orientation: Orientation::NoTransforms,
+        }
+    }
+
+    fn words(bits: impl Iterator<Item = u16>) -> Raster {
+        raster(Samples::U16(bits.collect()), 65535.0)
+    }
+
+    fn floats(values: impl Iterator<Item = f32>) -> Raster {
+        raster(Samples::F32(values.collect()), 1.0)
+    }
+
+    fn settled(raster: &Raster) -> (Levels, Option<&'static str>) {
+        let Settled { levels, warning } = settle(raster, Stretch::Auto);
+        (levels, warning.map(|(kind, _)| kind))
+    }
+
+    fn levels(low: f32, high: f32) -> Levels {
+        Levels { low, high }
+    }
+
+    #[test]
+    fn photos_are_left_alone() {
+        let photo = words((0..1000).map(|k| k * 65));
+        assert_eq!(settled(&photo), (levels(0.0, 65535.0), None));
+        let photo = floats((0..=1000).map(|k| k as f32 / 1000.0));
+        assert_eq!(settled(&photo), (levels(0.0, 1.0), None));
+        let dark = raster(Samples::U8((0..100).collect()), 255.0);
+        assert_eq!(settled(&dark), (levels(0.0, 255.0), None));
+    }
+
+    #[test]
+    fn a_narrow_range_is_stretched_and_said() {
+        let thermal = words((0..1000).map(|k| 20_100 + k));
+        let (found, warning) = settled(&thermal);
+        assert_eq!(
+            (found, warning),
+            (levels(20_105.0, 21_094.0), Some("stretched values"))
+        );
+        let twelve_bits = words((0..4096).map(|k| k));
+        assert_eq!(settled(&twelve_bits).1, Some("stretched values"));
+        let below_zero = floats((0..100).map(|k| k as f32 - 50.0));
+        assert_eq!(settled(&below_zero).1, Some("stretched values"));
+        let reflectance = floats((0..100).map(|k| k as f32 / 500.0));
+        assert_eq!(settled(&reflectance).1, Some("stretched values"));
+    }
+
+    #[test]
+    fn floats_may_be_converted_integers() {
+        let bytes = floats((0..=255).map(|k| k as f32));
+        assert_eq!(
+            settled(&bytes),
+            (levels(0.0, 255.0), Some("values beyond their range"))
+        );
+        let words = floats((0..=65535).step_by(5).map(|k| k as f32));
+        assert_eq!(settled(&words).0, levels(0.0, 65535.0));
+        // A few highlights beyond white are clipped.
+        let highlights = floats((0..1000).map(|k| if k == 7 { 3.0 } else { k as f32 / 1000.0 }));
+        assert_eq!(
+            settled(&highlights),
+            (levels(0.0, 1.0), Some("values beyond their range"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_reading_has_no_say() {
+        let mut values: Vec<f32> = (0..1000).map(|k| k as f32 / 1000.0).collect();
+        values[3] = f32::NAN;
+        values[4] = -9999.0;
+        let mut raster = floats(values.into_iter());
+        raster.nodata = Some(-9999.0);
+        assert_eq!(
+            settled(&raster),
+            (levels(0.0, 1.0), Some("values without a reading"))
+        );
+        assert_eq!(
+            settled(&floats([f32::NAN; 3].into_iter())).1,
+            Some("no values")
+        );
+    }
+
+    #[test]
+    fn nothing_to_see_is_said() {
+        assert_eq!(settled(&words([7; 9].into_iter())).1, Some("one value"));
+        let mask = raster(Samples::U8([0, 1, 2].repeat(9)), 255.0);
+        assert_eq!(settled(&mask).1, Some("narrow value range"));
+    }
+
+    #[test]
+    fn wishes_come_first() {
+        let thermal = words((0..=1000).map(|k| 20_000 + k));
+        let asked = |stretch| settle(&thermal, stretch);
+        assert_eq!(asked(Stretch::None).levels, levels(0.0, 65535.0));
+        assert_eq!(asked(Stretch::MinMax).levels, levels(20_000.0, 21_000.0));
+        let percentiles = asked(Stretch::Percentiles(10.0, 90.0));
+        assert_eq!(
+            (percentiles.levels, percentiles.warning),
+            (levels(20_100.0, 20_900.0), None)
+        );
+    }
+}

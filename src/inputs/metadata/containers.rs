@@ -1,0 +1,197 @@
+//! Where JPEG, PNG, WebP and TIFF keep their EXIF and XMP blocks.
+
+use std::io::Read;
+
+use flate2::read::ZlibDecoder;
+
+use super::Metadata;
+
+const EXIF: &[u8] = b"Exif\0\0";
+const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
+/// Compressed text in a PNG that unpacks to more is no metadata.
+const MOST_TEXT: u64 = 16 << 20;
+
+/// Finds the blocks of a file.
+pub(super) fn find(bytes: &[u8]) -> Metadata {
+    match bytes {
+        [0xff, 0xd8, ..] => jpeg(bytes),
+        _ if bytes.starts_with(PNG) => png(bytes),
+        [
+            b'R',
+            b'I',
+            b'F',
+            b'F',
+            _,
+            _,
+            _,
+            _,
+            b'W',
+            b'E',
+            b'B',
+            b'P',
+            ..,
+        ] => webp(bytes),
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Metadata {
+            exif: Some(bytes.to_vec()),
+            xmp: None,
+        },
+        _ => Metadata::default(),
+    }
+}
+
+/// A block without the prefix that belongs to JPEG, and that some programs write elsewhere too.
+fn without_prefix(block: &[u8]) -> Vec<u8> {
+    block.strip_prefix(EXIF).unwrap_or(block).to_vec()
+}
+
+/// APP1 segments before the picture.
+fn jpeg(bytes: &[u8]) -> Metadata {
+    let mut found = Metadata::default();
+    let mut at = 2;
+    while let Some(&[mark, kind, high, low]) =
+        bytes.get(at..).and_then(|rest| rest.first_chunk::<4>())
+    {
+        if mark != 0xff {
+            // Garbage between segments.
+            at += 1;
+            continue;
+        }
+        match kind {
+            0xff => {
+                at += 1;
+                continue;
+            }
+            0x01 | 0xd0..=0xd8 => {
+                at += 2;
+                continue;
+            }
+            0xd9 | 0xda => break,
+            _ => {}
+        }
+        let length = usize::from(high) << 8 | usize::from(low);
+        let Some(body) = bytes.get(at + 4..at + 2 + length.max(2)) else {
+            break;
+        };
+        if kind == 0xe1 && body.starts_with(EXIF) && found.exif.is_none() {
+            found.exif = Some(without_prefix(body));
+        } else if kind == 0xe1 && found.xmp.is_none() {
+            found.xmp = body.strip_prefix(XMP).map(<[u8]>::to_vec);
+        }
+        at += 2 + length.max(2);
+    }
+    found
+}
+
+/// `eXIf`, the texts `Raw profile type exif` and `APP1` that ImageMagick writes, and `XML:com.adobe.xmp`; before or
+/// behind the picture.
+fn png(bytes: &[u8]) -> Metadata {
+    let mut found = Metadata::default();
+    let mut raw = None;
+    let mut at = PNG.len();
+    while let Some(head) = bytes.get(at..at + 8) {
+        let length = u32::from_be_bytes([head[0], head[1], head[2], head[3]]) as usize;
+        let Some(data) = at
+            .checked_add(8 + length)
+            .and_then(|end| bytes.get(at + 8..end))
+        else {
+            break;
+        };
+        match &head[4..8] {
+            b"eXIf" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
+            b"tEXt" | b"zTXt" | b"iTXt" => {
+                if let Some((keyword, text)) = text_chunk(&head[4..8], data) {
+                    match keyword {
+                        b"Raw profile type exif" | b"Raw profile type APP1" => {
+                            raw = raw.or_else(|| raw_profile(&text));
+                        }
+                        b"XML:com.adobe.xmp" => found.xmp = found.xmp.or(Some(text)),
+                        _ => {}
+                    }
+                }
+            }
+            _ => {}
+        }
+        at += 12 + length;
+    }
+    if let Some(block) = raw {
+        match block.strip_prefix(XMP) {
+            Some(xmp) => found.xmp = found.xmp.or_else(|| Some(xmp.to_vec())),
+            None => found.exif = found.exif.or_else(|| Some(without_prefix(&block))),
+        }
+    }
+    found
+}
+
+/// Keyword and text of a PNG's text chunk.
+fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
+    let (keyword, rest) = split_at_zero(data)?;
+    let (packed, text) = match kind {
+        b"tEXt" => (false, rest),
+        b"zTXt" => (true, rest.get(1..)?),
+        _ => {
+            let packed = *rest.first()? == 1;
+            let (_, rest) = split_at_zero(rest.get(2..)?)?;
+            (packed, split_at_zero(rest)?.1)
+        }
+    };
+    if !packed {
+        return Some((keyword, text.to_vec()));
+    }
+    let mut unpacked = Vec::new();
+    ZlibDecoder::new(text)
+        .take(MOST_TEXT)
+        .read_to_end(&mut unpacked)
+        .ok()?;
+    Some((keyword, unpacked))
+}
+
+fn split_at_zero(data: &[u8]) -> Option<(&[u8], &[u8])> {
+    let at = data.iter().position(|&byte| byte == 0)?;
+    Some((&data[..at], &data[at + 1..]))
+}
+
+/// ImageMagick's text: a line break, the profile's name, its length, then hexadecimal digits.
+fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
+    let mut lines = text.split(|&byte| byte == b'\n').skip(2);
+    let length: usize = std::str::from_utf8(lines.next()?)
+        .ok()?
+        .trim()
+        .parse()
+        .ok()?;
+    let digits: Vec<u8> = lines
+        .flatten()
+        .filter_map(|&digit| char::from(digit).to_digit(16).map(|value| value as u8))
+        .collect();
+    let mut block: Vec<u8> = digits
+        .as_chunks::<2>()
+        .0
+        .iter()
+        .map(|[high, low]| high << 4 | low)
+        .collect();
+    block.truncate(length);
+    Some(block)
+}
+
+/// The chunks `EXIF` and `XMP `.
+fn webp(bytes: &[u8]) -> Metadata {
+    let mut found = Metadata::default();
+    let mut at = 12;
+    while let Some(head) = bytes.get(at..at + 8) {
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        let Some(data) = at
+            .checked_add(8 + length)
+            .and_then(|end| bytes.get(at + 8..end))
+        else {
+            break;
+        };
+        match &head[..4] {
+            b"EXIF" if found.exif.is_none() => found.exif = Some(without_prefix(data)),
+            b"XMP " if found.xmp.is_none() => found.xmp = Some(data.to_vec()),
+            _ => {}
+        }
+        at += 8 + length + length % 2;
+    }
+    found
+}

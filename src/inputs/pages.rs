@@ -1,0 +1,312 @@
+//! How many images a file or a stream holds: pages, frames of an animation, one picture behind another.
+//!
+//! A second image that belongs to the first (the depth or gain map behind a phone's JPEG, a thumbnail, the smaller
+//! copies in an icon) is no page.
+
+use std::ops::Range;
+
+use image::ImageFormat;
+
+use super::foreign::{self, Foreign};
+use super::sniff::{self, Kind};
+use super::{jpeg, tiff};
+
+/// Images in the bytes of one file; at least 1.
+pub(super) fn count_in_file(bytes: &[u8]) -> u32 {
+    let within = match sniff::identify_bytes(bytes) {
+        Kind::Image(ImageFormat::Tiff) => tiff::count_pages(bytes) as u32,
+        Kind::Image(ImageFormat::Gif) => gif_frames(bytes),
+        Kind::Image(ImageFormat::WebP) => webp_frames(bytes),
+        Kind::Image(ImageFormat::Png) => png_frames(bytes),
+        Kind::Foreign(Foreign::JpegXl) => foreign::jpeg_xl_frames(bytes),
+        _ => 1,
+    };
+    match within {
+        0 | 1 if sniff::identify_bytes(bytes) != Kind::Image(ImageFormat::Jpeg) => {
+            count_in_stream(bytes)
+        }
+        frames => frames.max(1),
+    }
+}
+
+/// Whether a file that begins like this may hold several images, so that all of it is worth reading.
+pub(super) fn may_be_many(head: &[u8]) -> bool {
+    match sniff::identify_bytes(head) {
+        Kind::Image(ImageFormat::Tiff | ImageFormat::Gif | ImageFormat::Pnm) => true,
+        Kind::Image(ImageFormat::WebP) => {
+            // The flag of an animation in the extended header.
+            head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
+        }
+        Kind::Image(ImageFormat::Png) => png_frames(head) > 1,
+        Kind::Foreign(Foreign::JpegXl) => true,
+        _ => false,
+    }
+}
+
+/// Images that follow each other, as `ffmpeg -f image2pipe` writes them; at least 1.
+pub(super) fn count_in_stream(bytes: &[u8]) -> u32 {
+    Stream(bytes).count().max(1) as u32
+}
+
+/// Where the images lie that follow each other.
+pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut end = 0;
+    Stream(bytes)
+        .map(|image| {
+            let start = end;
+            end += image.len();
+            start..end
+        })
+        .collect()
+}
+
+/// The image with this number, counted from 1, of those that follow each other.
+pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
+    match number.checked_sub(1) {
+        Some(before) => Stream(bytes).nth(before as usize).unwrap_or(bytes),
+        None => bytes,
+    }
+}
+
+/// Cuts images that follow each other apart. The last goes to the end, whatever stands behind it.
+struct Stream<'a>(&'a [u8]);
+
+impl<'a> Iterator for Stream<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let length = length_of_image(self.0).filter(|&length| {
+            let rest = self.0.get(length..).unwrap_or_default();
+            matches!(
+                sniff::identify_bytes(rest),
+                Kind::Image(_) | Kind::OwnPicture
+            )
+        });
+        let (image, rest) = self.0.split_at(length.unwrap_or(self.0.len()));
+        self.0 = rest;
+        Some(image)
+    }
+}
+
+/// Bytes of the image that `bytes` begin with, in formats that tell.
+fn length_of_image(bytes: &[u8]) -> Option<usize> {
+    match sniff::identify_bytes(bytes) {
+        Kind::Image(ImageFormat::Png) | Kind::OwnPicture => png_length(bytes),
+        Kind::Image(ImageFormat::Jpeg) => jpeg::length(bytes),
+        Kind::Image(ImageFormat::Bmp) => {
+            let size = u32::from_le_bytes(*bytes.get(2..6)?.first_chunk()?) as usize;
+            (size > 54).then_some(size)
+        }
+        Kind::Image(ImageFormat::WebP) => {
+            let size = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
+            size.checked_add(8 + size % 2)
+        }
+        Kind::Image(ImageFormat::Pnm) => pnm_length(bytes),
+        _ => None,
+    }
+}
+
+/// The chunks of a PNG: kind, content, and where the next begins.
+fn png_chunks(bytes: &[u8]) -> impl Iterator<Item = (&[u8], &[u8], usize)> {
+    let mut at = 8;
+    std::iter::from_fn(move || {
+        let head = bytes.get(at..at + 8)?;
+        let length = u32::from_be_bytes(*head.first_chunk()?) as usize;
+        let data = bytes.get(at + 8..at.checked_add(8 + length)?)?;
+        at += 12 + length;
+        Some((&head[4..8], data, at))
+    })
+}
+
+fn png_length(bytes: &[u8]) -> Option<usize> {
+    png_chunks(bytes)
+        .find(|(kind, ..)| *kind == b"IEND")
+        .map(|(_, _, end)| end)
+}
+
+fn png_frames(bytes: &[u8]) -> u32 {
+    png_chunks(bytes)
+        .take_while(|(kind, ..)| *kind != b"IDAT")
+        .find(|(kind, ..)| *kind == b"acTL")
+        .and_then(|(_, data, _)| Some(u32::from_be_bytes(*data.first_chunk()?)))
+        .unwrap_or(1)
+}
+
+fn webp_frames(bytes: &[u8]) -> u32 {
+    let mut at = 12;
+    let mut frames = 0;
+    while let Some(head) = bytes.get(at..at + 8) {
+        frames += u32::from(&head[..4] == b"ANMF");
+        let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
+        match at.checked_add(8 + length + length % 2) {
+            Some(next) => at = next,
+            None => break,
+        }
+    }
+    frames.max(1)
+}
+
+/// Image descriptors of a GIF.
+fn gif_frames(bytes: &[u8]) -> u32 {
+    let table = |packed: u8| match packed & 0x80 {
+        0 => 0,
+        _ => 3usize << ((packed & 7) + 1),
+    };
+    let mut at = 13 + bytes.get(10).map_or(0, |&packed| table(packed));
+    let mut frames = 0;
+    loop {
+        match bytes.get(at) {
+            Some(0x2c) => {
+                let Some(&packed) = bytes.get(at + 9) else {
+                    break;
+                };
+                frames += 1;
+                at += 10 + table(packed) + 1;
+            }
+            Some(0x21) => at += 2,
+            _ => break,
+        }
+        // Data in blocks, each with its length before it.
+        while let Some(&length) = bytes.get(at) {
+            at += 1 + usize::from(length);
+            if length == 0 {
+                break;
+            }
+        }
+    }
+    frames.max(1)
+}
+
+/// Bytes of a binary PNM. White space may stand between it and the next.
+fn pnm_length(bytes: &[u8]) -> Option<usize> {
+    let kind = *bytes.get(1)?;
+    if kind == b'7' {
+        return pam_length(bytes);
+    }
+    let numbers = match kind {
+        b'4' => 2,
+        b'5' | b'6' => 3,
+        _ => return None,
+    };
+    let mut at = 2;
+    let mut header = Vec::new();
+    while header.len() < numbers {
+        match *bytes.get(at)? {
+            b'#' => at += bytes.get(at..)?.iter().position(|&c| c == b'\n')?,
+            c if c.is_ascii_whitespace() => at += 1,
+            _ => {
+                let digits = bytes
+                    .get(at..)?
+                    .iter()
+                    .take_while(|c| c.is_ascii_digit())
+                    .count();
+                let text = std::str::from_utf8(bytes.get(at..at + digits)?).ok()?;
+                header.push(text.parse::<usize>().ok()?);
+                at += digits;
+            }
+        }
+    }
+    let (width, height) = (header[0], header[1]);
+    let row = match (kind, header.get(2)) {
+        (b'4', _) => width.div_ceil(8),
+        (b'5', Some(&most)) => width.checked_mul(if most > 255 { 2 } else { 1 })?,
+        (_, Some(&most)) => width.checked_mul(if most > 255 { 6 } else { 3 })?,
+        _ => return None,
+    };
+    let end = (at + 1).checked_add(row.checked_mul(height)?)?;
+    let gap = bytes
+        .get(end..)?
+        .iter()
+        .take_while(|c| c.is_ascii_whitespace())
+        .count();
+    Some(end + gap)
+}
+
+/// As [`pnm_length`], for the kind with named numbers.
+fn pam_length(bytes: &[u8]) -> Option<usize> {
+    const END: &[u8] = b"ENDHDR\n";
+    let head = &bytes[..bytes.len().min(sniff::HEAD)];
+    let data = head.windows(END.len()).position(|window| window == END)? + END.len();
+    let header = std::str::from_utf8(&head[..data]).ok()?;
+    let number = |name: &str| -> Option<usize> {
+        let line = header.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim().parse().ok()
+    };
+    let bytes_a_sample = if number("MAXVAL ")? > 255 { 2 } else { 1 };
+    let samples = number("WIDTH ")?
+        .checked_mul(number("HEIGHT ")?)?
+        .checked_mul(number("DEPTH ")?)?;
+    data.checked_add(samples.checked_mul(bytes_a_sample)?)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use image::{ImageFormat, Rgba, RgbaImage};
+
+    use super::*;
+    use crate::inputs::tests::{encode, gradient, jpeg};
+
+    #[test]
+    fn pictures_that_follow_each_other_are_counted() {
+        for format in [
+            ImageFormat::Png,
+            ImageFormat::Bmp,
+            ImageFormat::Pnm,
+            ImageFormat::WebP,
+        ] {
+            let one = encode(gradient(9, 5), format);
+            let other = encode(gradient(4, 7), format);
+            let three = [one.clone(), other.clone(), one.clone()].concat();
+            assert_eq!(count_in_file(&one), 1, "{format:?}");
+            assert_eq!(count_in_stream(&three), 3, "{format:?}");
+            assert_eq!(image_of_stream(&three, 2), other, "{format:?}");
+            assert_eq!(image_of_stream(&three, 3), one, "{format:?}");
+        }
+        let (one, other) = (jpeg(&gradient(30, 20)), jpeg(&gradient(16, 40)));
+        let two = [one.clone(), other.clone()].concat();
+        assert_eq!(count_in_stream(&two), 2);
+        assert_eq!(image_of_stream(&two, 2), other);
+        // In a file, what follows a JPEG belongs to it.
+        assert_eq!(count_in_file(&two), 1);
+    }
+
+    #[test]
+    fn frames_of_animations_are_counted() {
+        let mut gif = Vec::new();
+        let frame =
+            |value| image::Frame::new(RgbaImage::from_pixel(4, 3, Rgba([value, 1, 2, 255])));
+        let mut encoder = image::codecs::gif::GifEncoder::new(&mut gif);
+        encoder
+            .encode_frames((0..5).map(|k| frame(50 * k)))
+            .unwrap();
+        drop(encoder);
+        assert_eq!(count_in_file(&gif), 5);
+
+        let mut apng = Vec::new();
+        let mut encoder = png::Encoder::new(&mut apng, 2, 1);
+        encoder.set_animated(3, 0).unwrap();
+        let mut writer = encoder.write_header().unwrap();
+        for value in [1, 2, 3] {
+            writer.write_image_data(&[value, value]).unwrap();
+        }
+        writer.finish().unwrap();
+        assert_eq!(count_in_file(&apng), 3);
+    }
+
+    #[test]
+    fn damage_ends_the_count() {
+        for bytes in [
+            &b""[..],
+            b"GIF89a",
+            b"\x89PNG\r\n\x1a\n\xff\xff\xff\xffIDAT",
+            b"P5 9999999999 9 255\n",
+        ] {
+            assert_eq!(count_in_file(bytes), 1);
+            assert_eq!(count_in_stream(bytes), 1);
+        }
+    }
+}

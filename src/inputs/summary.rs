@@ -1,0 +1,135 @@
+//! What a search through folders came across: photos by format, and what was passed over and why.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Value, json};
+
+/// Everything that a search saw.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Summary {
+    /// Photos by format.
+    pub photos: BTreeMap<&'static str, usize>,
+    /// Files that are no photos, or that cannot be read here, by kind.
+    pub passed_over: BTreeMap<&'static str, PassedOver>,
+}
+
+/// Files of one kind that were passed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PassedOver {
+    /// How many there are.
+    pub files: usize,
+    /// The first of them.
+    pub first: PathBuf,
+    /// Why they were.
+    pub why: String,
+    /// Whether somebody may have wanted them.
+    pub missed: Missed,
+}
+
+/// How much files that were passed over are missed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missed {
+    /// Not at all: texts, own pictures.
+    No,
+    /// Perhaps: clips.
+    Perhaps,
+    /// They are photos, so the run has failed in part.
+    Yes,
+}
+
+impl Summary {
+    /// Counts a photo.
+    pub(super) fn count(&mut self, format: &'static str) {
+        *self.photos.entry(format).or_default() += 1;
+    }
+
+    /// Counts a file that is passed over.
+    pub(super) fn pass_over(
+        &mut self,
+        kind: &'static str,
+        path: &Path,
+        missed: Missed,
+        why: impl FnOnce() -> String,
+    ) {
+        let of_kind = self.passed_over.entry(kind).or_insert_with(|| PassedOver {
+            files: 0,
+            first: path.to_owned(),
+            why: why(),
+            missed,
+        });
+        of_kind.files += 1;
+    }
+
+    /// For programs.
+    pub fn to_json(&self) -> Value {
+        let passed_over: Vec<Value> = self
+            .passed_over
+            .iter()
+            .map(|(kind, of_kind)| {
+                json!({
+                    "kind": kind,
+                    "files": of_kind.files,
+                    "first": of_kind.first.to_string_lossy(),
+                    "why": of_kind.why,
+                })
+            })
+            .collect();
+        json!({"photos": self.photos, "passed_over": passed_over})
+    }
+}
+
+impl fmt::Display for Summary {
+    /// One line: how many photos of which formats, and how much else.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let count: usize = self.photos.values().sum();
+        write!(
+            f,
+            "found {count} photo{}",
+            if count == 1 { "" } else { "s" }
+        )?;
+        if count > 0 {
+            let formats: Vec<String> = self
+                .photos
+                .iter()
+                .map(|(format, count)| format!("{count} {format}"))
+                .collect();
+            write!(f, " ({})", formats.join(", "))?;
+        }
+        if !self.passed_over.is_empty() {
+            let kinds: Vec<String> = self
+                .passed_over
+                .iter()
+                .map(|(kind, of_kind)| format!("{} {kind}", of_kind.files))
+                .collect();
+            write!(f, "; passed over {}", kinds.join(", "))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_search_is_told_in_one_line() {
+        let mut summary = Summary::default();
+        summary.count("PNG");
+        summary.count("JPEG");
+        summary.count("JPEG");
+        for name in ["a.txt", "b.txt"] {
+            summary.pass_over("other files", Path::new(name), Missed::No, || {
+                "no image".into()
+            });
+        }
+        assert_eq!(
+            summary.to_string(),
+            "found 3 photos (2 JPEG, 1 PNG); passed over 2 other files"
+        );
+        let json = summary.to_json();
+        assert_eq!(json["photos"]["JPEG"], 2);
+        assert_eq!(json["passed_over"][0]["first"], "a.txt");
+    }
+}
