@@ -3,7 +3,7 @@
 use image::{DynamicImage, RgbImage};
 
 use super::levels::{self, Levels};
-use super::options::DecodeOptions;
+use super::options::{Background, DecodeOptions};
 use super::profile::{self, Profile};
 use super::raster::{Alpha, Colour, Raster, Samples};
 use crate::warnings::Warnings;
@@ -54,10 +54,13 @@ pub(super) fn develop(
             warnings.add("transparent everywhere", name, sentence);
         } else if alpha.iter().any(|&a| a < 255) {
             composite(&mut rgb, alpha, background);
+            let what = match options.background {
+                Background::Mean => "the network's mean colour".to_owned(),
+                other => other.to_string(),
+            };
             let sentence = format!(
-                "has transparent parts, which are seen as {} ({background:?}); --background gives another colour, \
-                 --drop-alpha uncovers what lies under them",
-                options.background
+                "has transparent parts, which are seen as {what}; --background gives another colour, --drop-alpha \
+                 uncovers what lies under them"
             );
             warnings.add("transparent parts", name, sentence);
         }

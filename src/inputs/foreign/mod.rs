@@ -28,7 +28,7 @@ impl Foreign {
             Foreign::Jpeg2000 => "JPEG 2000",
             Foreign::Avif => "AVIF",
             Foreign::Heic => "HEIC",
-            Foreign::CameraRaw(name) => name,
+            Foreign::CameraRaw(_) => "camera raw",
         }
     }
 

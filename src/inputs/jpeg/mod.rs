@@ -113,7 +113,9 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
     // Components as they are stored, wherever the decoder has another idea of them than libjpeg.
     let raw = match (coding, assumed) {
         (Coding::Grey, _) => Some(ColorSpace::Luma),
-        (Coding::YCbCr, Some(ColorSpace::YCbCr)) | (Coding::Rgb, Some(ColorSpace::RGB)) => None,
+        // Without a transform it first says CMYK, and goes on with RGB where there are three components.
+        (Coding::YCbCr, Some(ColorSpace::YCbCr))
+        | (Coding::Rgb, Some(ColorSpace::RGB | ColorSpace::CMYK)) => None,
         (Coding::YCbCr | Coding::Rgb | Coding::Cmyk | Coding::Ycck, other) => other,
     };
     if let Some(space) = raw {
