@@ -10,7 +10,7 @@ use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::error::Result;
-use crate::inputs::{Decoder, Source};
+use crate::inputs::{PhotoDecoder, Source};
 use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
 
@@ -24,7 +24,7 @@ pub struct Pipeline<'a> {
     /// Which layers are wanted.
     pub requests: &'a [LayerRequest],
     /// How photos are decoded.
-    pub decoder: Decoder,
+    pub decoder: PhotoDecoder,
     /// Photos of one size to run at once, at least 1.
     pub batch_size: usize,
     /// Which views of a photo run.

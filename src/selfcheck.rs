@@ -110,7 +110,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
         backbone,
         preprocessor: Preprocessor::published(backbone.config().patch_size),
         requests: &requests,
-        decoder: crate::inputs::Decoder::plain(),
+        decoder: crate::inputs::PhotoDecoder::plain(),
         batch_size: 1,
         views: Views::Plain,
         looks: Looks::Once,

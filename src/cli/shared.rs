@@ -7,7 +7,7 @@ use clap::{Args, ValueHint};
 use dino::Result;
 use dino::console::Console;
 use dino::device::{DeviceChoice, DtypeChoice};
-use dino::inputs::{self, Background, Collected, DecodeOptions, Decoder, Stretch};
+use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
 use dino::output::{OutputOptions, Target};
 
 /// What holds for every command.
@@ -76,8 +76,8 @@ pub struct PhotoArgs {
 
 impl PhotoArgs {
     /// Decodes as these options say; `max_pixels` and `page` as the command has them.
-    pub fn decoder(&self, max_pixels: u64, page: Option<u32>, console: &Console) -> Decoder {
-        Decoder {
+    pub fn decoder(&self, max_pixels: u64, page: Option<u32>, console: &Console) -> PhotoDecoder {
+        PhotoDecoder {
             options: DecodeOptions {
                 max_pixels,
                 stretch: self.stretch,
@@ -94,7 +94,7 @@ impl PhotoArgs {
     }
 
     /// As [`PhotoArgs::decoder`], for the photos of data sets.
-    pub fn decoder_of_set(&self, console: &Console) -> Decoder {
+    pub fn decoder_of_set(&self, console: &Console) -> PhotoDecoder {
         self.decoder(DecodeOptions::default().max_pixels, None, console)
     }
 }
@@ -106,7 +106,7 @@ impl InputArgs {
     }
 
     /// Decodes as the options say.
-    pub fn decoder(&self, console: &Console) -> Decoder {
+    pub fn decoder(&self, console: &Console) -> PhotoDecoder {
         let max_pixels = (self.max_megapixels * 1e6) as u64;
         self.photo.decoder(max_pixels, self.page, console)
     }

@@ -4,7 +4,7 @@ use dino::Result;
 use dino::backbone::LayerRequest;
 use dino::batch::Report;
 use dino::console::Console;
-use dino::inputs::Decoder;
+use dino::inputs::PhotoDecoder;
 use dino::output::Job;
 use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
@@ -20,7 +20,7 @@ pub struct Extract<'a> {
     /// What it sees of a photo.
     pub size: SizeRule,
     /// How photos are decoded.
-    pub decoder: Decoder,
+    pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
 }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use dino::console::Console;
 use dino::heads::{Heads, fetch};
-use dino::inputs::{Decoder, Source};
+use dino::inputs::{PhotoDecoder, Source};
 use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, example_depths, tokens};
 use dino::weights::Store;
 use dino::{Error, Result};
@@ -90,7 +90,7 @@ fn of_head(
 
 /// The example photo: from the file that was named, or from the publisher.
 fn example(args: &SelfcheckArgs, store: &Store, console: &Console) -> Result<RgbImage> {
-    let read = |path: &Path| Ok(Decoder::plain().decode(&Source::named(path))?.rgb);
+    let read = |path: &Path| Ok(PhotoDecoder::plain().decode(&Source::named(path))?.rgb);
     if let Some(path) = &args.example {
         return read(path);
     }

@@ -16,7 +16,7 @@ use crate::warnings::Warnings;
 
 /// Decodes the photos of a run.
 #[derive(Debug, Clone)]
-pub struct Decoder {
+pub struct PhotoDecoder {
     /// What a photo may cost and how its numbers become colours.
     pub options: DecodeOptions,
     /// Where it is said what may not be as the user meant it.
@@ -30,10 +30,10 @@ pub struct Photo {
     pub rgb: RgbImage,
 }
 
-impl Decoder {
+impl PhotoDecoder {
     /// Decodes by the default options, and says nothing.
     pub fn plain() -> Self {
-        Decoder {
+        PhotoDecoder {
             options: DecodeOptions::default(),
             warnings: Warnings::silent(),
         }

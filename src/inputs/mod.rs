@@ -1,6 +1,6 @@
 //! From what was typed to upright RGB pixels: which files are meant, and what is in them.
 //!
-//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; a [`Decoder`] turns one
+//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; a [`PhotoDecoder`] turns one
 //! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
 //! composited and turned. A file's type comes from its bytes, never from its name.
 
@@ -26,7 +26,7 @@ mod tests;
 mod tiff;
 
 pub use collect::{Collected, collect};
-pub use decode::{Decoder, Photo};
+pub use decode::{Photo, PhotoDecoder};
 pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};
 pub use orientation::orientation;

@@ -14,7 +14,7 @@ use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
 use crate::error::Result;
-use crate::inputs::{Decoder, Source};
+use crate::inputs::{PhotoDecoder, Source};
 use crate::pipeline::{Extracted, Looks, Pipeline, Views};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
@@ -50,7 +50,7 @@ pub struct Extraction<'a> {
     /// The model.
     pub backbone: &'a Backbone,
     /// How photos are decoded.
-    pub decoder: Decoder,
+    pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
 }

@@ -3,7 +3,7 @@
 
 use candle_core::{DType, Device};
 use dino::backbone::{Backbone, LayerRequest};
-use dino::inputs::{Decoder, Source};
+use dino::inputs::{PhotoDecoder, Source};
 use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
 use dino::weights::{Fetch, Store, load};
 
@@ -55,7 +55,7 @@ fn features_of_real_photos_agree_with_transformers() {
     let mut worst = 0f64;
     for photo in ["astronaut", "chelsea"] {
         let source = Source::named(sample(&format!("{photo}.png")));
-        let rgb = Decoder::plain().decode(&source).unwrap().rgb;
+        let rgb = PhotoDecoder::plain().decode(&source).unwrap().rgb;
         let prepared = preprocessor.prepare(&rgb).unwrap();
         let features = backbone
             .forward(&Prepared::stack(&[&prepared]).unwrap(), &requests)

@@ -3,11 +3,11 @@
 use image::{DynamicImage, GrayImage, ImageFormat, Luma, Rgb, Rgba, RgbaImage};
 
 use super::{encode, gradient, jpeg};
-use crate::inputs::{Decoder, Source};
+use crate::inputs::{PhotoDecoder, Source};
 
 /// Decodes as usual.
 fn decode_bytes(bytes: &[u8]) -> Result<image::RgbImage, String> {
-    Decoder::plain().decode_bytes(bytes, None, "photo")
+    PhotoDecoder::plain().decode_bytes(bytes, None, "photo")
 }
 
 fn pixels(bytes: &[u8]) -> Vec<u8> {
@@ -258,7 +258,7 @@ fn what_is_no_image_says_so() {
 #[test]
 fn the_limit_is_checked_before_the_pixels() {
     let decode = |bytes: &[u8], max_pixels| {
-        let mut decoder = Decoder::plain();
+        let mut decoder = PhotoDecoder::plain();
         decoder.options.max_pixels = max_pixels;
         decoder.decode_bytes(bytes, None, "photo")
     };
@@ -292,7 +292,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn errors_name_the_file() {
-    let missing = Decoder::plain().decode(&Source::named("no/such.jpg"));
+    let missing = PhotoDecoder::plain().decode(&Source::named("no/such.jpg"));
     assert_eq!(
         missing.unwrap_err().to_string(),
         "no/such.jpg: no such file or directory"

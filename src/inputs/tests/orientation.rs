@@ -5,7 +5,7 @@ use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, RgbImage};
 
 use super::{gradient, jpeg};
-use crate::inputs::Decoder;
+use crate::inputs::PhotoDecoder;
 
 /// Where the stored image holds the upright pixel (u, v), after the figures of the EXIF standard; `w` and `h` are
 /// the last column and row of the stored image.
@@ -46,7 +46,9 @@ fn exif(orientation: u8) -> Vec<u8> {
 }
 
 fn check(name: &str, orientation: u8, bytes: &[u8], upright: &RgbImage, tolerance: u8) {
-    let decoded = Decoder::plain().decode_bytes(bytes, None, "photo").unwrap();
+    let decoded = PhotoDecoder::plain()
+        .decode_bytes(bytes, None, "photo")
+        .unwrap();
     assert_eq!(
         decoded.dimensions(),
         upright.dimensions(),
@@ -147,4 +149,102 @@ fn a_broken_exif_block_costs_nothing() {
     let plain = jpeg(&upright);
     let bytes = [&plain[..2], b"\xff\xe1\x00\x0cExif\0\0II*\0", &plain[2..]].concat();
     check("JPEG", 0, &bytes, &upright, 12);
+}
+
+/// As [`exif`], written with another integer type.
+fn exif_of_type(kind: u8, orientation: u8) -> Vec<u8> {
+    let entry = [0x12, 0x01, kind, 0, 1, 0, 0, 0, orientation, 0, 0, 0];
+    [b"II*\0\x08\0\0\0\x01\0".as_slice(), &entry, &[0; 4]].concat()
+}
+
+/// A PNG with more chunks behind its header.
+fn png_with(stored: &RgbImage, chunks: &[(&[u8; 4], Vec<u8>)]) -> Vec<u8> {
+    let mut png = super::encode(stored.clone(), image::ImageFormat::Png);
+    for (kind, data) in chunks {
+        let mut chunk = (data.len() as u32).to_be_bytes().to_vec();
+        chunk.extend(*kind);
+        chunk.extend(data);
+        // Checksums of chunks that are not drawn are not looked at.
+        let mut crc = flate2::Crc::new();
+        crc.update(&chunk[4..]);
+        chunk.extend(crc.sum().to_be_bytes());
+        png.splice(33..33, chunk);
+    }
+    png
+}
+
+fn xmp(orientation: u8) -> Vec<u8> {
+    format!("<x:xmpmeta><rdf:Description tiff:Orientation=\"{orientation}\"/></x:xmpmeta>")
+        .into_bytes()
+}
+
+#[test]
+fn any_integer_will_do() {
+    let upright = gradient(5, 3);
+    let stored = turn(&upright, 6);
+    // BYTE, SHORT, LONG, SBYTE, SSHORT, SLONG.
+    for kind in [1, 3, 4, 6, 8, 9] {
+        let png = png_with(&stored, &[(b"eXIf", exif_of_type(kind, 6))]);
+        check("EXIF type", kind, &png, &upright, 0);
+    }
+}
+
+#[test]
+fn png_carries_exif_as_text_too() {
+    use std::io::Write;
+    let upright = gradient(5, 3);
+    let stored = turn(&upright, 8);
+    let block = [b"Exif\0\0".as_slice(), &exif(8)].concat();
+    let digits: String = block.iter().map(|byte| format!("{byte:02x}")).collect();
+    let text = format!("\nexif\n{:8}\n{digits}\n", block.len());
+    for (kind, keyword) in [(b"tEXt", "exif"), (b"zTXt", "exif"), (b"zTXt", "APP1")] {
+        let mut data = format!("Raw profile type {keyword}\0").into_bytes();
+        if kind == b"zTXt" {
+            data.push(0);
+            let mut packer = flate2::write::ZlibEncoder::new(data, flate2::Compression::fast());
+            packer.write_all(text.as_bytes()).unwrap();
+            data = packer.finish().unwrap();
+        } else {
+            data.extend(text.as_bytes());
+        }
+        check(keyword, 8, &png_with(&stored, &[(kind, data)]), &upright, 0);
+    }
+}
+
+#[test]
+fn xmp_speaks_where_exif_is_silent() {
+    let upright = gradient(48, 32);
+    let stored = turn(&upright, 6);
+    let chunk = [b"XML:com.adobe.xmp\0\0\0\0\0".as_slice(), &xmp(6)].concat();
+    check(
+        "XMP in PNG",
+        6,
+        &png_with(&stored, &[(b"iTXt", chunk.clone())]),
+        &upright,
+        0,
+    );
+    // EXIF that says "as stored" has said it.
+    let both = png_with(&stored, &[(b"iTXt", chunk), (b"eXIf", exif(1))]);
+    check("EXIF before XMP", 1, &both, &stored, 0);
+
+    let plain = jpeg(&stored);
+    let payload = [b"http://ns.adobe.com/xap/1.0/\0".as_slice(), &xmp(6)].concat();
+    let length = (payload.len() as u16 + 2).to_be_bytes();
+    let bytes = [&plain[..2], &[0xff, 0xe1], &length, &payload, &plain[2..]].concat();
+    check("XMP in JPEG", 6, &bytes, &upright, 12);
+}
+
+#[test]
+fn webp_takes_exif_with_jpegs_prefix() {
+    let upright = gradient(5, 3);
+    let stored = turn(&upright, 5);
+    let (width, height) = stored.dimensions();
+    let mut webp = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut webp);
+    let block = [b"Exif\0\0".as_slice(), &exif(5)].concat();
+    encoder.set_exif_metadata(block).unwrap();
+    encoder
+        .write_image(&stored, width, height, ExtendedColorType::Rgb8)
+        .unwrap();
+    check("WebP", 5, &webp, &upright, 0);
 }

@@ -8,7 +8,7 @@ use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
 use dino::head::{Dpt, Head, Network, Protocol};
 use dino::heads::convert::recognise;
 use dino::heads::official::{self, Official};
-use dino::inputs::Decoder;
+use dino::inputs::PhotoDecoder;
 use dino::pipeline::{Looks, Pipeline, Views};
 use dino::postprocess::depth::{Decoder, read_out_photo};
 use dino::postprocess::{LabelMap, views};
@@ -88,7 +88,7 @@ fn pipeline<'a>(
             center_crop: input.crop,
         },
         requests,
-        decoder: Decoder::plain(),
+        decoder: PhotoDecoder::plain(),
         batch_size: 1,
         views,
         looks: Looks::Once,
