@@ -17,7 +17,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::output::write_atomic;
 use crate::weights::Store;
-use crate::weights::store::{cannot_read, cannot_write};
+use crate::weights::remedy::{cannot_read, cannot_write};
 
 use official::Official;
 

@@ -24,6 +24,8 @@ pub mod onnx;
 mod pickle;
 pub mod proxy;
 pub mod record;
+pub mod remedy;
+pub mod slot;
 pub mod store;
 pub mod tensorfile;
 pub mod torch;
@@ -36,7 +38,7 @@ pub use record::{Provenance, Record};
 pub use store::{Store, Stored};
 
 use import::Imported;
-use store::Slot;
+use slot::Slot;
 use wheel::Wheel;
 
 /// Something to tell the user while models are fetched.

@@ -14,7 +14,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::backbone::source::with_floats;
 use crate::error::{Error, Result};
-use crate::weights::store::cannot_write;
+use crate::weights::remedy::cannot_write;
 
 /// Longest header the format allows.
 const MAX_HEADER: u64 = 100_000_000;

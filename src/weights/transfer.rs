@@ -14,7 +14,8 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
 use crate::weights::http::{Client, Failure, Promise, header, timed_out};
-use crate::weights::{Event, Events, Hub, digest, store};
+use crate::weights::remedy::cannot_write;
+use crate::weights::{Event, Events, Hub, digest};
 
 /// Downloads a file, see [`Hub::download`].
 pub(super) fn fetch(
@@ -190,7 +191,7 @@ impl<'a> Transfer<'a> {
         promise: &Promise,
         events: &mut Events<'_>,
     ) -> Result<(), Failure> {
-        let io = |error: io::Error| Failure::Final(store::cannot_write(self.partial, &error));
+        let io = |error: io::Error| Failure::Final(cannot_write(self.partial, &error));
         let mut out = File::options()
             .create(true)
             .write(true)

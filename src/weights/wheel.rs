@@ -14,7 +14,7 @@ use zip::ZipArchive;
 
 use crate::backbone::variants::{Source, VARIANTS, Variant};
 use crate::error::{Error, Result};
-use crate::weights::store::cannot_write;
+use crate::weights::remedy::cannot_write;
 use crate::weights::{Event, Events, Hub, digest};
 
 /// A package published as a wheel, see [`Source::Wheel`].
