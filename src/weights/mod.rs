@@ -138,8 +138,7 @@ fn pull_unasked(
     })?;
     if let Access::Forbidden(by) = access {
         return Err(Error::Model(format!(
-            "{name} is not installed in {} and {by} forbids fetching it; {}, run `dino models pull {name}` while \
-             online, or {}",
+            "{name} is not installed in {} and {by} forbids fetching it; {}, or {}",
             store.root().display(),
             Access::lift(by),
             wheel.elsewhere()

@@ -41,7 +41,7 @@ fn with_remedy(path: &Path, error: &io::Error, remedy: &str) -> Error {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
 

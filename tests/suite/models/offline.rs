@@ -75,7 +75,9 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
     }
     for index in 0..3 {
         fs::copy(&photo, data.join(format!("images/{index}.jpg"))).unwrap();
-        let label = image::GrayImage::from_fn(64, 48, |x, _| image::Luma([u8::from(x > 20)]));
+        let (width, height) = image::image_dimensions(&photo).unwrap();
+        let label =
+            image::GrayImage::from_fn(width, height, |x, _| image::Luma([u8::from(x > 20)]));
         label
             .save(data.join(format!("labels/{index}.png")))
             .unwrap();

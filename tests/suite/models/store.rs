@@ -78,7 +78,7 @@ fn what_is_not_installed_says_how_to_get_it() {
     let error = load(home.path(), None, true).unwrap_err();
     assert!(
         error.contains(
-            "--offline forbids fetching it; leave --offline out while online, run `dino models pull"
+            "--offline forbids fetching it; leave --offline out while online, or on a machine where"
         ),
         "{error}"
     );

@@ -150,7 +150,14 @@ mod read_only {
     #[test]
     fn photos_are_seen_with_a_shared_store_and_features_need_another_place() {
         let folder = tempfile::tempdir().unwrap();
-        let home = store_with_focus();
+        // The real model by links: the store itself is shared with other tests.
+        let home = folder.path().join("home");
+        fs::create_dir_all(home.join("models")).unwrap();
+        for name in ["vits14-focus.json", "vits14-focus.safetensors"] {
+            let model = store_with_focus().join("models").join(name);
+            std::os::unix::fs::symlink(model, home.join("models").join(name)).unwrap();
+        }
+        let home = home.as_path();
         let photo = sample("room.jpg");
         let out_folder = folder.path().join("out");
         let text = |path: &Path| path.to_str().unwrap().to_owned();
