@@ -73,7 +73,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
     for name in ["images", "labels"] {
         fs::create_dir_all(data.join(name)).unwrap();
     }
-    for index in 0..3 {
+    for index in 0..6 {
         fs::copy(&photo, data.join(format!("images/{index}.jpg"))).unwrap();
         let (width, height) = image::image_dimensions(&photo).unwrap();
         let label =
@@ -90,6 +90,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
             "PHOTO" => photo.clone(),
             "DATA" => data.clone(),
             "OUT" => out.clone(),
+            "HEAD" => format!("{out}/head.safetensors"),
             word => word.to_owned(),
         };
         line.split(' ').map(named).collect()
@@ -98,7 +99,7 @@ fn commands(folder: &Path) -> Vec<Vec<String>> {
         "depth PHOTO -o OUT",
         "segment PHOTO -o OUT",
         "pca PHOTO -o OUT",
-        "train segment DATA -o OUT/head.safetensors",
+        "train segment DATA -o HEAD",
         "eval segment DATA --head everyday",
         "models pull vits14-focus",
         "models pull dino-vits16",
