@@ -16,6 +16,7 @@ pub mod cluster;
 pub mod console;
 pub mod data;
 pub mod device;
+pub mod environment;
 pub mod error;
 pub mod eval;
 pub mod fitfile;

@@ -7,11 +7,13 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use dino::console::Console;
-use dino::{Error, Result, device, interrupt};
+use dino::{Error, Result, device, environment, interrupt};
 
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
+    // Before anything that starts a thread.
+    environment::forget_empty();
     let cli = Cli::parse();
     let console = Console::new(cli.global.quiet, cli.global.verbose);
     match run(cli, &console) {

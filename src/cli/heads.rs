@@ -42,6 +42,9 @@ pub enum HeadsCommand {
         /// Leave out backbones that are not installed
         #[arg(long)]
         no_backbone: bool,
+        /// Never download anything: only what other Hugging Face programs have cached is taken (as HF_HUB_OFFLINE=1)
+        #[arg(long)]
+        offline: bool,
     },
     /// Install a published head from a file: the publisher's .pth, or transformers' DPT checkpoint (file or folder)
     ///

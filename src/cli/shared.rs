@@ -163,7 +163,7 @@ pub struct RunArgs {
     /// Photos of one size to run at once; more than 1 pays on a GPU
     #[arg(long, value_name = "N", default_value = "1")]
     pub batch_size: NonZeroUsize,
-    /// Never download anything
+    /// Never download anything (as HF_HUB_OFFLINE=1)
     #[arg(long)]
     pub offline: bool,
 }

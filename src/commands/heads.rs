@@ -11,7 +11,7 @@ use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
 use dino::output::write_atomic;
 use dino::preprocess::Coarse;
-use dino::weights::{Hub, Store};
+use dino::weights::{Access, Hub, Store};
 use dino::{Error, Result};
 use serde_json::json;
 
@@ -32,7 +32,17 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
             names,
             model,
             no_backbone,
-        } => return pull(&heads, &store, (names, model, !no_backbone), console),
+            offline,
+        } => {
+            let access = Access::of(*offline)?;
+            return pull(
+                &heads,
+                &store,
+                (names, model, !no_backbone),
+                &access,
+                console,
+            );
+        }
         HeadsCommand::Import { file, name } => {
             let events = &mut events(console);
             let installed = fetch::import(&heads, &store, file, name.as_deref(), events)?;
@@ -148,12 +158,13 @@ fn pull(
     heads: &Heads,
     store: &Store,
     (names, model, backbones): (&[String], &str, bool),
+    access: &Access,
     console: &Console,
 ) -> Result<u8> {
     let (repositories, words): (Vec<_>, Vec<_>) =
         names.iter().cloned().partition(|name| name.contains('/'));
     let meant = fetch::meant(&words, model)?;
-    let host = fetch::host()?;
+    let host = fetch::host(access.clone())?;
     let mut code = 0;
     let mut note = |result: Result<()>| match result {
         Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -165,7 +176,7 @@ fn pull(
         Ok(()) => Ok(()),
     };
     for repo in &repositories {
-        let result = Hub::from_env()
+        let result = Hub::from_env(access.clone())
             .and_then(|hub| fetch::pull_repository(heads, store, repo, &hub, &mut events(console)));
         note(result.and_then(|installed| tell(heads, &installed, console)))?;
     }

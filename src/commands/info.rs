@@ -1,7 +1,11 @@
 //! `dino info`: what this build is, and what it finds on this machine.
 
 use dino::console::Console;
-use dino::weights::Store;
+use dino::environment::Variables;
+use dino::heads::{TASKS, fetch};
+use dino::weights::huggingface::{Folders, Location, Token};
+use dino::weights::proxy::{Proxies, Route};
+use dino::weights::{Access, Store, hub};
 use dino::{Result, device};
 use serde::Serialize;
 
@@ -15,6 +19,43 @@ struct Info {
     simd: &'static str,
     store: Option<String>,
     models: Vec<String>,
+    settings: Vec<Setting>,
+}
+
+/// What holds for the store and the network, and who said so.
+#[derive(Serialize)]
+struct Setting {
+    name: &'static str,
+    /// Absent where nothing is set; never a secret.
+    value: Option<String>,
+    /// The variable, `default`, or nothing.
+    source: Option<String>,
+    /// Why the variable cannot be used.
+    error: Option<String>,
+}
+
+impl Setting {
+    fn new(name: &'static str, found: Result<Option<(String, String)>>) -> Self {
+        let (found, error) = match found {
+            Ok(found) => (found, None),
+            Err(error) => (None, Some(error.to_string())),
+        };
+        let (value, source) = found.unzip();
+        Setting {
+            name,
+            value,
+            source,
+            error,
+        }
+    }
+
+    fn line(&self) -> String {
+        match (&self.value, &self.source, &self.error) {
+            (_, _, Some(error)) => error.clone(),
+            (Some(value), Some(source), _) => format!("{value} ({source})"),
+            _ => "none".to_owned(),
+        }
+    }
 }
 
 impl Info {
@@ -23,7 +64,12 @@ impl Info {
             ("cuda", cfg!(feature = "cuda")),
             ("metal", cfg!(feature = "metal")),
         ];
-        let (store, models) = installed();
+        let variables = Variables::of_process();
+        let store = Store::from_variables(&variables);
+        let models = match &store {
+            Ok((store, _)) => store.list().unwrap_or_default(),
+            Err(_) => Vec::new(),
+        };
         Info {
             version: env!("CARGO_PKG_VERSION"),
             features: features
@@ -34,22 +80,76 @@ impl Info {
             devices: device::available(),
             threads: candle_core::utils::get_num_threads(),
             simd: device::simd(),
-            store,
-            models,
+            store: store
+                .ok()
+                .map(|(store, _)| store.root().display().to_string()),
+            models: models.into_iter().map(|(name, _)| name).collect(),
+            settings: settings(&variables),
         }
     }
 }
 
-/// The model store's folder and the names in it.
-fn installed() -> (Option<String>, Vec<String>) {
-    let Ok(store) = Store::open() else {
-        return (None, Vec::new());
+/// What the variables come to.
+fn settings(variables: &Variables) -> Vec<Setting> {
+    let store = Store::from_variables(variables)
+        .map(|(store, source)| Some((store.root().display().to_string(), source.to_owned())));
+    let access = Access::from_variables(variables).map(|access| match access {
+        Access::Allowed => None,
+        Access::Forbidden(by) => Some(("forbidden".to_owned(), by)),
+    });
+    let address = |variable: &'static str, found: Result<String>| {
+        let source = match variables.os(variable) {
+            Some(_) => variable,
+            None => "default",
+        };
+        found.map(|address| Some((address, source.to_owned())))
     };
-    let names = store.list().unwrap_or_default().into_iter();
-    (
-        Some(store.root().display().to_string()),
-        names.map(|(name, _)| name).collect(),
-    )
+    let folders = Folders::of(variables);
+    let cache = folders.map(|folders| {
+        let found =
+            |Location { path, source }: Location| (path.display().to_string(), source.into());
+        folders.cache.map(found)
+    });
+    let token = Folders::of(variables)
+        .and_then(|folders| Token::find(variables, folders.token.as_ref()))
+        .map(|token| token.map(|token| ("set".to_owned(), token.source)));
+    let proxies = Proxies::from_variables(variables);
+    let proxy = |at: usize| {
+        let all = proxies.as_ref().map_err(dino::Error::to_string);
+        let route = all.and_then(|proxies| {
+            proxies.all()[at]
+                .as_ref()
+                .map_err(|e| e.to_string())
+                .cloned()
+        });
+        route
+            .map(|route: Option<Route>| route.map(|it| (it.address(), it.variable.to_owned())))
+            .map_err(dino::Error::Usage)
+    };
+    let exempt = proxies.as_ref().ok().and_then(Proxies::exempt);
+    let exempt = exempt.map(|it| (it.value.clone(), it.variable.to_owned()));
+    let mut settings = vec![
+        Setting::new("store", store),
+        Setting::new("network", access),
+        Setting::new("hub", address("HF_ENDPOINT", hub::endpoint(variables))),
+        Setting::new("token", token),
+        Setting::new("cache", cache),
+        Setting::new(
+            "heads",
+            address("DINO_HEADS_URL", fetch::address(variables)),
+        ),
+        Setting::new("https", proxy(1)),
+        Setting::new("http", proxy(0)),
+        Setting::new("direct", Ok(exempt)),
+    ];
+    let choices = TASKS.map(|task| format!("DINO_HEAD_{}", task.to_ascii_uppercase()));
+    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT"].map(str::to_owned);
+    let set = names.into_iter().chain(choices).filter_map(|name| {
+        let value = variables.os(&name)?.display().to_string();
+        Some(Setting::new("set", Ok(Some((value, name)))))
+    });
+    settings.extend(set);
+    settings
 }
 
 /// Prints the facts, as aligned lines or as one JSON object.
@@ -70,16 +170,28 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
         .iter()
         .map(|name| (*name).to_owned())
         .collect();
-    for (label, value) in [
+    let mut rows = vec![
         ("dino", info.version.to_owned()),
         ("features", list(&features)),
         ("devices", list(&info.devices)),
         ("threads", info.threads.to_string()),
         ("simd", info.simd.to_owned()),
-        ("store", info.store.unwrap_or_else(|| "none".into())),
         ("models", list(&info.models)),
-    ] {
-        console.out(&format!("{label:9}{value}"))?;
+    ];
+    rows.extend(info.settings.iter().map(|it| {
+        let value = match (it.name, &it.value) {
+            ("network", None) if it.error.is_none() => "allowed".to_owned(),
+            _ => it.line(),
+        };
+        (it.name, value)
+    }));
+    for (label, value) in rows {
+        let label = match label {
+            "https" => "https via",
+            "http" => "http via",
+            label => label,
+        };
+        console.out(&format!("{label:10}{value}"))?;
     }
     Ok(0)
 }

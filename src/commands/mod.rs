@@ -22,11 +22,16 @@ mod train;
 
 use dino::Result;
 use dino::console::Console;
+use dino::environment::Variables;
+use dino::weights::Store;
 
 use crate::cli::Command;
 
 /// Runs a command.
 pub fn run(command: Command, console: &Console) -> Result<u8> {
+    if let Some(remark) = Store::remark(&Variables::of_process()) {
+        console.note(remark);
+    }
     match command {
         Command::Segment(args) => segment::run(&args, console),
         Command::Pca(args) => pca::run(&args, console),

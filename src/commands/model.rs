@@ -7,7 +7,7 @@ use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
 use dino::preprocess::{Coarse, Geometry};
-use dino::weights::{self, Event, Fetch, Record, Store};
+use dino::weights::{self, Access, Event, Record, Store};
 use dino::{Result, device, interrupt};
 
 use crate::cli::RunArgs;
@@ -71,10 +71,8 @@ pub fn build(
     (device, dtype): (&Device, DType),
     console: &Console,
 ) -> Result<Model> {
-    let fetch = Fetch {
-        offline: args.offline,
-    };
-    let loaded = weights::load(store, name, fetch, &mut events(console))?;
+    let access = Access::of(args.offline)?;
+    let loaded = weights::load(store, name, &access, &mut events(console))?;
     let config = loaded.variant.config;
     let backbone = Backbone::from_source(config, &loaded.tensors, device, dtype)?;
     Ok(Model {
@@ -90,6 +88,7 @@ pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
         interrupt::check()?;
         match event {
             Event::Note(text) => console.note(text),
+            Event::Warning(text) => console.warn(text),
             Event::Progress { label, done, total } => {
                 bar.get_or_insert_with(|| console.progress_bytes(total, label))
                     .set(done);

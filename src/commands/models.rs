@@ -6,7 +6,7 @@ use std::path::Path;
 use dino::backbone::variants::{self, Source, VARIANTS, Variant};
 use dino::console::Console;
 use dino::weights::wheel::Wheel;
-use dino::weights::{self, Hub, Installed, Record, Store};
+use dino::weights::{self, Access, Hub, Installed, Record, Store};
 use dino::{Error, Result};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ pub fn run(command: &ModelsCommand, console: &Console) -> Result<u8> {
     let store = Store::open()?;
     match command {
         ModelsCommand::List { json } => list(&store, *json, console),
-        ModelsCommand::Pull { names } => pull(&store, names, console),
+        ModelsCommand::Pull { names, offline } => pull(&store, names, *offline, console),
         ModelsCommand::Import { file, name } => import(&store, file, name.as_deref(), console),
         ModelsCommand::Info { name, verify, json } => info(&store, name, *verify, *json, console),
         ModelsCommand::Rm { names } => each(names, console, |name| store.remove(name)),
@@ -47,8 +47,8 @@ fn each(
     Ok(code)
 }
 
-fn pull(store: &Store, names: &[String], console: &Console) -> Result<u8> {
-    let hub = Hub::from_env()?;
+fn pull(store: &Store, names: &[String], offline: bool, console: &Console) -> Result<u8> {
+    let hub = Hub::from_env(Access::of(offline)?)?;
     each(names, console, |name| {
         let installed = weights::pull(
             store,

@@ -6,7 +6,7 @@ use dino::console::Console;
 use dino::heads::{Heads, fetch};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, example_depths, tokens};
-use dino::weights::Store;
+use dino::weights::{Access, Store};
 use dino::{Error, Result};
 use image::RgbImage;
 
@@ -23,7 +23,7 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
         let found = match known.what {
             What::Tokens if store.get(known.name)?.is_some() => of_backbone(args, known, console),
             What::ExampleDepths if heads.path(known.name)?.exists() => {
-                of_head(args, known, &store, &heads, console)
+                of_head(args, known, &heads, console)
             }
             _ => continue,
         };
@@ -77,31 +77,28 @@ fn of_backbone(args: &SelfcheckArgs, known: &Known, console: &Console) -> Result
 fn of_head(
     args: &SelfcheckArgs,
     known: &Known,
-    store: &Store,
     heads: &Heads,
     console: &Console,
 ) -> Result<[f32; 9]> {
     let head = heads.get(known.name)?.head;
-    let photo = example(args, store, console)?;
+    let photo = example(args, console)?;
     let model = model::load_for(&args.run, &head, console)?;
     let head = head.to_device(model.backbone.device())?;
     example_depths(&model.backbone, &head, &photo)
 }
 
 /// The example photo: from the file that was named, or from the publisher.
-fn example(args: &SelfcheckArgs, store: &Store, console: &Console) -> Result<RgbImage> {
+fn example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
     let read = |path: &Path| Ok(PhotoDecoder::plain().decode(&Source::named(path))?.rgb);
     if let Some(path) = &args.example {
         return read(path);
     }
-    if args.run.offline {
-        let why =
-            "the example photo is needed and --offline forbids fetching it; name it with --example";
-        return Err(Error::Usage(why.into()));
-    }
-    let slot = store.lock("selfcheck-example", &mut |_| Ok(()))?;
-    let path = slot.workdir().join("example.jpg");
-    let host = fetch::host()?;
+    let access = Access::of(args.run.offline)?;
+    access.check("the example photo", "name it with --example")?;
+    // Not in the store, which may be one that cannot be written.
+    let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
+    let path = folder.path().join("example.jpg");
+    let host = fetch::host(access)?;
     match host.download_file(EXAMPLE, &path, &mut model::events(console))? {
         true => read(&path),
         false => Err(Error::Download(format!(

@@ -7,7 +7,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::output::write_atomic;
+use crate::heads::write_in_store;
+use crate::weights::remedy::cannot_read;
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -29,15 +30,15 @@ impl Config {
                 Error::file(&path, format!("is no configuration of dino: {error}"))
             }),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
-            Err(error) => Err(Error::io(&path, &error)),
+            Err(error) => Err(cannot_read(&path, &error)),
         }
     }
 
     /// Writes it.
     pub fn write(&self, root: &Path) -> Result<()> {
         let path = root.join(FILE);
-        write_atomic(&path, |writer| {
-            Ok(serde_json::to_writer_pretty(writer, self)?)
-        })
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::file(&path, error.to_string()))?;
+        write_in_store(&path, &bytes)
     }
 }

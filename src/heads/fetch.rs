@@ -5,17 +5,19 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::naming;
+use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::heads::convert::{self, Raw};
 use crate::heads::official::{self, Official};
-use crate::heads::{Heads, REG_OR_PLAIN};
-use crate::output::write_atomic;
+use crate::heads::{Heads, REG_OR_PLAIN, write_in_store};
 use crate::weights::import as checkpoints;
-use crate::weights::{self, Event, Events, Hub, Provenance, Store, digest};
+use crate::weights::{self, Access, Event, Events, Hub, Provenance, Store, digest, hub};
 
 /// Where the publisher keeps heads and backbones, unless `DINO_HEADS_URL` names a mirror.
 const HOST: &str = "https://dl.fbaipublicfiles.com/dinov2";
+
+const ADDRESS: &str = "DINO_HEADS_URL";
 
 /// A head that is installed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,8 +34,16 @@ pub struct Installed {
 ///
 /// # Errors
 /// If `DINO_HEADS_URL` is no address.
-pub fn host() -> Result<Hub> {
-    Hub::of_files("DINO_HEADS_URL", HOST, "dino heads import FILE")
+pub fn host(access: Access) -> Result<Hub> {
+    Hub::of_files(ADDRESS, HOST, "dino heads import FILE", access)
+}
+
+/// The address that [`host`] has, of other variables.
+///
+/// # Errors
+/// As there.
+pub fn address(variables: &Variables) -> Result<String> {
+    hub::address(variables, ADDRESS, HOST)
 }
 
 /// Fetches a published head.
@@ -49,15 +59,22 @@ pub fn pull(
 ) -> Result<Installed> {
     let name = official.name();
     let path = heads.path(&name)?;
-    // Another program may be fetching the same.
-    let slot = store.lock(&name, events)?;
-    if path.exists() {
+    let there = |name: String, path: PathBuf| {
         heads.get(&name)?;
-        return Ok(Installed {
+        Ok(Installed {
             name,
             path,
             already: true,
-        });
+        })
+    };
+    // Before the lock too: what is there is used in a store that cannot be written.
+    if path.exists() {
+        return there(name, path);
+    }
+    // Another program may be fetching the same.
+    let slot = store.lock(&name, events)?;
+    if path.exists() {
+        return there(name, path);
     }
     let (remote, partial) = (official.path(), slot.partial());
     if !host.download_file(&remote, &partial, events)? {
@@ -277,7 +294,7 @@ fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
             "a head called {name} is installed already; `dino heads rm {name}` first"
         )));
     }
-    write_atomic(&path, |writer| writer.write_all(&bytes))?;
+    write_in_store(&path, &bytes)?;
     Ok(Installed {
         name,
         path,

@@ -12,10 +12,12 @@ pub mod official;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::output::write_atomic;
 use crate::weights::Store;
+use crate::weights::remedy::{cannot_read, cannot_write};
 
 use official::Official;
 
@@ -100,7 +102,7 @@ impl Heads {
                 }
             }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(Error::io(&folder, &error)),
+            Err(error) => return Err(cannot_read(&folder, &error)),
         }
         for (name, head) in builtin::all() {
             if all.iter().all(|(other, _)| other != name) {
@@ -169,7 +171,7 @@ impl Heads {
         }
         let path = self.path(&head.meta.name)?;
         let bytes = file::to_bytes(&head).map_err(|why| Error::file(source, why))?;
-        write_atomic(&path, |writer| writer.write_all(&bytes))?;
+        write_in_store(&path, &bytes)?;
         Ok(path)
     }
 
@@ -188,7 +190,7 @@ impl Heads {
             std::io::ErrorKind::NotFound => {
                 Error::Usage(format!("no head called {name} is installed"))
             }
-            _ => Error::io(&path, &error),
+            _ => cannot_write(&path, &error),
         })
     }
 
@@ -199,11 +201,8 @@ impl Heads {
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
         let wish = match named {
             Some(name) => Some(name.to_owned()),
-            None => match std::env::var(&variable)
-                .ok()
-                .filter(|name| !name.is_empty())
-            {
-                Some(name) => Some(name),
+            None => match Variables::of_process().text(&variable)? {
+                Some(name) => Some(name.to_owned()),
                 None => config::Config::read(&self.root)?.heads.get(task).cloned(),
             },
         };
@@ -249,6 +248,17 @@ impl Heads {
                 Error::Usage(format!("there is no head for `dino {task}` yet; {way}"))
             })
     }
+}
+
+/// Writes a file of the store's folder; a failure says how to choose another.
+fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
+        Error::File { path, why } => Error::File {
+            path,
+            why: format!("{why}; DINO_HOME chooses the folder that heads are kept in"),
+        },
+        other => other,
+    })
 }
 
 fn read(path: &Path) -> Result<Head> {

@@ -6,14 +6,14 @@
 //! what is in them.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 
 use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::pipeline::{Extracted, Looks, Pipeline, Views};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
@@ -53,6 +53,25 @@ pub struct Extraction<'a> {
     pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
+}
+
+/// Whether files can be made in `folder`, which is made if need be.
+fn check_writable(folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)
+        .and_then(|()| tempfile::tempfile_in(folder))
+        .map(|_| ())
+        .map_err(|error| elsewhere(Error::io(folder, &error)))
+}
+
+/// The error for features that cannot be kept where they should be.
+fn elsewhere(error: Error) -> Error {
+    match error {
+        Error::File { path, why } => Error::File {
+            path,
+            why: format!("{why}; features are kept there, and --cache FOLDER names another place"),
+        },
+        other => other,
+    }
 }
 
 impl FeatureCache {
@@ -178,6 +197,7 @@ impl FeatureCache {
         if count == 0 {
             return Ok(());
         }
+        check_writable(&self.folder)?;
         console.note(format_args!(
             "computing the features of {count} photos at size {size}{}{}; they are kept in {}",
             look.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),
@@ -227,8 +247,13 @@ impl FeatureCache {
                 |at, result| {
                     let index = missing[at];
                     let hash = hashes[index].as_deref().unwrap_or_default();
-                    let stored = result
-                        .and_then(|extracted| self.store(hash, (size, look), views, &extracted));
+                    // What cannot be written for one photo cannot be for the next one either.
+                    let stored = match result {
+                        Ok(it) => Ok(self
+                            .store(hash, (size, look), views, &it)
+                            .map_err(elsewhere)?),
+                        Err(error) => Err(error),
+                    };
                     progress.inc(1);
                     report
                         .record(photos[index].display().to_string(), stored)

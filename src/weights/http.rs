@@ -1,16 +1,25 @@
 //! Requests to the hub: the system's certificates, timeouts, redirects, and failures in words.
 
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
-use ureq::http::header::{AUTHORIZATION, ETAG, LOCATION, RANGE};
+use ureq::config::{Config, IpFamily};
+use ureq::http::header::{AUTHORIZATION, ETAG, HOST, LOCATION, PROXY_AUTHORIZATION, RANGE};
 use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
-use ureq::{Agent, Body};
+use ureq::typestate::WithoutBody;
+use ureq::unversioned::resolver::DefaultResolver;
+use ureq::unversioned::transport::{Connector, RustlsConnector, TcpConnector};
+use ureq::{Agent, Body, ProxyProtocol, RequestBuilder};
 
 use crate::error::{Error, Result};
 use crate::weights::Hub;
+use crate::weights::proxy::Route;
+use crate::weights::proxy::forward::WholeAddress;
 
 const MAX_REDIRECTS: usize = 10;
 
@@ -56,13 +65,45 @@ pub struct Client<'a> {
     agent: Agent,
 }
 
+/// What a request of one address needs to know.
+struct Errand<'a> {
+    url: &'a str,
+    uri: Uri,
+    route: Option<Route>,
+    start: u64,
+}
+
 impl<'a> Client<'a> {
     /// A client of `hub`.
     pub fn new(hub: &'a Hub) -> Self {
         Client {
             hub,
-            agent: agent(hub.timeout),
+            agent: config(hub.timeout).into(),
         }
+    }
+
+    /// What is not done as the user may think, on the way to `url`.
+    pub fn remarks(&self, url: &str) -> Vec<String> {
+        let Ok(uri) = url.parse::<Uri>() else {
+            return Vec::new();
+        };
+        let mut remarks = Vec::new();
+        if self.hub.proxies.passes_over(&uri) {
+            remarks.push(
+                "HTTP_PROXY is not used, as curl does not use it; the variable is http_proxy in lower case"
+                    .to_owned(),
+            );
+        }
+        let route = self.hub.proxies.route(&uri).ok().flatten();
+        if let Some(token) = &self.hub.token
+            && !is_private(&uri, route.as_ref())
+        {
+            remarks.push(format!(
+                "the token from {} is not sent: {} is no https address, and all on the way could read it",
+                token.source, self.hub.variable
+            ));
+        }
+        remarks
     }
 
     /// Asks for the file at the address `file` from byte `start` on, following redirects.
@@ -73,21 +114,22 @@ impl<'a> Client<'a> {
         };
         let mut url = file.to_owned();
         for _ in 0..=MAX_REDIRECTS {
-            let mut request = self.agent.get(&url);
-            if start > 0 {
-                request = request.header(RANGE, format!("bytes={start}-"));
-            }
-            if let Some(token) = self
-                .hub
-                .token
-                .as_ref()
-                .filter(|_| same_host(&url, &self.hub.endpoint))
-            {
-                request = request.header(AUTHORIZATION, format!("Bearer {token}"));
-            }
-            let response = request
+            let uri: Uri = url.parse().map_err(|_| {
+                Error::Download(format!("{url} is no address; check {}", self.hub.variable))
+            })?;
+            let errand = Errand {
+                route: self.hub.proxies.route(&uri)?,
+                url: &url,
+                uri,
+                start,
+            };
+            let response = self
+                .request(&errand)?
                 .call()
-                .map_err(|error| self.unreachable(file, &url, error))?;
+                .map_err(|error| self.unreachable(file, &errand, error))?;
+            if let (407, Some(route)) = (response.status().as_u16(), &errand.route) {
+                return Err(Failure::Final(asks_for_a_password(route)));
+            }
             let etag =
                 header(&response, "x-linked-etag").or_else(|| header(&response, ETAG.as_str()));
             promise.etag = promise
@@ -112,26 +154,69 @@ impl<'a> Client<'a> {
         ))))
     }
 
-    /// The failure for a request at `url`, on the way to `file`, that got no answer.
-    fn unreachable(&self, file: &str, url: &str, error: ureq::Error) -> Failure {
-        let host = url
-            .parse::<Uri>()
-            .ok()
-            .and_then(|uri| uri.host().map(str::to_owned))
-            .unwrap_or_else(|| url.to_owned());
+    /// One request, to be sent the way that it has to go.
+    fn request(&self, errand: &Errand<'_>) -> Result<RequestBuilder<WithoutBody>> {
+        let Errand {
+            url,
+            uri,
+            route,
+            start,
+        } = errand;
+        let mut request = match route {
+            Some(route) if route.forwards(uri) => forwarded(self.hub.timeout, route, uri),
+            Some(route) => {
+                let proxy = route.to_ureq()?;
+                // SOCKS4 has no other addresses.
+                let family = match route.protocol {
+                    ProxyProtocol::Socks4 if !route.host.starts_with('[') => IpFamily::Ipv4Only,
+                    _ => IpFamily::Any,
+                };
+                let config = self.agent.get(*url).config();
+                config.proxy(Some(proxy)).ip_family(family).build()
+            }
+            None => self.agent.get(*url),
+        };
+        if *start > 0 {
+            request = request.header(RANGE, format!("bytes={start}-"));
+        }
+        if let Some(token) = self
+            .hub
+            .token
+            .as_ref()
+            .filter(|_| same_host(url, &self.hub.endpoint) && is_private(uri, route.as_ref()))
+        {
+            request = request.header(AUTHORIZATION, format!("Bearer {}", token.secret));
+        }
+        Ok(request)
+    }
+
+    /// The failure for a request, on the way to `file`, that got no answer.
+    fn unreachable(&self, file: &str, errand: &Errand<'_>, error: ureq::Error) -> Failure {
+        let mut host = errand.uri.host().unwrap_or(errand.url).to_owned();
+        if let Some(route) = &errand.route {
+            host = format!("{host}, through {route},");
+        }
         let seconds = self.hub.timeout.as_secs_f64();
-        match error {
-            ureq::Error::Timeout(_) => {
+        match (error, &errand.route) {
+            (ureq::Error::Timeout(_), _) => {
                 Failure::Broken(format!("{host} did not answer within {seconds} s"))
             }
-            ureq::Error::Io(error) if timed_out(&error) => {
+            (ureq::Error::Io(error), _) if timed_out(&error) => {
                 Failure::Broken(format!("{host} did not answer within {seconds} s"))
             }
-            ureq::Error::Io(error) if broke_off(&error) => {
+            (ureq::Error::Io(error), _) if broke_off(&error) => {
                 Failure::Broken(format!("{host}: {error}"))
             }
-            ureq::Error::Protocol(error) => Failure::Broken(format!("{host}: {error}")),
-            error => Failure::Final(Error::Download(format!(
+            (ureq::Error::Protocol(error), _) => Failure::Broken(format!("{host}: {error}")),
+            (ureq::Error::ConnectProxyFailed(why), Some(route)) if why.contains(" 407") => {
+                Failure::Final(asks_for_a_password(route))
+            }
+            (error, Some(route)) => Failure::Final(Error::Download(format!(
+                "{host} cannot be reached ({error}); check {} (NO_PROXY names hosts that are asked without a proxy), or \
+                 fetch {file} elsewhere and run `{}`",
+                route.variable, self.hub.instead
+            ))),
+            (error, None) => Failure::Final(Error::Download(format!(
                 "{host} cannot be reached ({error}); check the network, HTTPS_PROXY and {}, or fetch {file} elsewhere and \
                  run `{}`",
                 self.hub.variable, self.hub.instead
@@ -140,13 +225,63 @@ impl<'a> Client<'a> {
     }
 }
 
+/// The error for a proxy that wants to know who asks.
+fn asks_for_a_password(route: &Route) -> Error {
+    let what = match route.credentials {
+        Some(_) => "does not accept the user and password that it holds",
+        None => "asks for a user and a password",
+    };
+    Error::Download(format!(
+        "{route} {what} (407); write them into {} as http://USER:PASSWORD@HOST:PORT",
+        route.variable
+    ))
+}
+
+/// A request of `uri` that an HTTP proxy is asked to make.
+fn forwarded(timeout: Duration, route: &Route, uri: &Uri) -> RequestBuilder<WithoutBody> {
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    let connector =
+        ().chain(TcpConnector::default())
+            .chain(RustlsConnector::default())
+            .chain(WholeAddress {
+                server: format!("http://{authority}"),
+            });
+    let agent = Agent::with_parts(config(timeout), connector, DefaultResolver::default());
+    let path = uri.path_and_query().map_or("/", |path| path.as_str());
+    let mut request = agent
+        .get(format!("{}{path}", route.address()))
+        .header(HOST, authority);
+    if let Some((user, password)) = &route.credentials {
+        let both = BASE64_STANDARD.encode(format!("{user}:{password}"));
+        request = request.header(PROXY_AUTHORIZATION, format!("Basic {both}"));
+    }
+    request
+}
+
+/// Whether nobody else can read what goes to `uri`: over TLS, or within this machine.
+fn is_private(uri: &Uri, route: Option<&Route>) -> bool {
+    let host = |uri: &Uri| is_this_machine(uri.host().unwrap_or_default());
+    uri.scheme_str() == Some("https")
+        || host(uri) && route.is_none_or(|route| is_this_machine(&route.host))
+}
+
+fn is_this_machine(host: &str) -> bool {
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    match bare.parse::<IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host.eq_ignore_ascii_case("localhost"),
+    }
+}
+
 /// A client that asks the system's certificate store, waits no longer than told, and leaves decisions to its caller.
-fn agent(timeout: Duration) -> Agent {
+fn config(timeout: Duration) -> Config {
     let tls = TlsConfig::builder()
         .root_certs(RootCerts::PlatformVerifier)
         .build();
     Agent::config_builder()
         .tls_config(tls)
+        // Told for each request; without a word ureq reads the environment by rules of its own.
+        .proxy(None)
         .user_agent(concat!("dino/", env!("CARGO_PKG_VERSION")))
         .timeout_resolve(Some(timeout))
         .timeout_connect(Some(timeout))
@@ -158,7 +293,6 @@ fn agent(timeout: Duration) -> Agent {
         .max_redirects_will_error(false)
         .http_status_as_error(false)
         .build()
-        .into()
 }
 
 /// Whether a connection was there and ended early; a host that has no address, refuses or shows a bad certificate will do
@@ -234,6 +368,38 @@ mod tests {
         );
         assert_eq!(join(base, "file:///etc/passwd"), None);
         assert_eq!(join(base, ""), None);
+    }
+
+    #[test]
+    fn the_token_goes_over_tls_or_within_the_machine() {
+        let private = |uri: &str, proxy: Option<&str>| {
+            let route = proxy.map(|proxy| Route::parse("ALL_PROXY", proxy).unwrap());
+            is_private(&uri.parse().unwrap(), route.as_ref())
+        };
+        for uri in [
+            "https://hub.example/x",
+            "http://127.0.0.1:8080/x",
+            "http://[::1]/x",
+            "http://LocalHost/x",
+        ] {
+            assert!(private(uri, None), "{uri}");
+        }
+        for uri in [
+            "http://hub.example/x",
+            "http://10.0.0.1/x",
+            "http://localhost.example/x",
+        ] {
+            assert!(!private(uri, None), "{uri}");
+        }
+        assert!(private(
+            "https://hub.example/x",
+            Some("http://proxy.example:1")
+        ));
+        assert!(private("http://localhost/x", Some("http://127.0.0.1:1")));
+        assert!(!private(
+            "http://localhost/x",
+            Some("http://proxy.example:1")
+        ));
     }
 
     #[test]

@@ -1,15 +1,22 @@
 //! The Hugging Face hub as the environment describes it.
 //!
-//! hf-hub 0.5 finds the token and the files that other programs have already cached under `HF_HOME`. The bytes are
+//! hf-hub 0.5 finds the files that other programs have already cached. The bytes are
 //! fetched by this crate's own `transfer`: hf-hub's agents trust a built-in list of certificate authorities where the
 //! system's store should be asked, and have no timeouts.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use hf_hub::{Cache, Repo};
+use ureq::http::Uri;
 
+use crate::environment::{Setting, Variables};
 use crate::error::{Error, Result};
+use crate::weights::access::Access;
+use crate::weights::huggingface::{Folders, Token};
+use crate::weights::proxy::Proxies;
 use crate::weights::{Events, transfer};
 
 /// How to reach the hub.
@@ -18,7 +25,7 @@ pub struct Hub {
     /// The server, without a slash at the end.
     pub endpoint: String,
     /// A token for gated or private repositories.
-    pub token: Option<String>,
+    pub token: Option<Token>,
     /// The cache of other Hugging Face programs, looked into before anything is fetched.
     pub cache: Option<Cache>,
     /// How long to wait for a connection, and for the next byte.
@@ -29,57 +36,99 @@ pub struct Hub {
     pub variable: &'static str,
     /// The command that takes a file fetched in another way, for messages.
     pub instead: &'static str,
+    /// Whether anything may be fetched at all.
+    pub access: Access,
+    /// The proxies that requests go through.
+    pub proxies: Proxies,
+    /// Whether what is odd about the settings has been said; clones share it.
+    pub remarked: Arc<AtomicBool>,
 }
 
-/// An environment variable that is there and not empty.
-fn text(name: &str) -> Option<String> {
-    let value = std::env::var(name).ok()?.trim().to_owned();
-    (!value.is_empty()).then_some(value)
-}
+/// The usual server.
+const HUB: &str = "https://huggingface.co";
 
-/// `DINO_HTTP_TIMEOUT`, or 30 seconds.
-fn timeout() -> Result<Duration> {
-    let seconds = match text("DINO_HTTP_TIMEOUT") {
-        None => 30.0,
-        Some(value) => value
-            .parse()
-            .ok()
-            .filter(|seconds| (0.1..=86_400.0).contains(seconds))
-            .ok_or_else(|| {
-                Error::Usage(format!(
-                    "DINO_HTTP_TIMEOUT is `{value}`; expected seconds between 0.1 and 86400"
-                ))
-            })?,
+/// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
+fn timeout(variables: &Variables, names: &[&'static str]) -> Result<Duration> {
+    let Some(Setting { variable, value }) = variables.first(names)? else {
+        return Ok(Duration::from_secs(30));
     };
-    Ok(Duration::from_secs_f64(seconds))
+    // 0 is huggingface_hub's word for its default.
+    if variable.starts_with("HF_") && value == "0" {
+        return Ok(Duration::from_secs(30));
+    }
+    value
+        .parse()
+        .ok()
+        .filter(|seconds| (0.1..=86_400.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{variable} is `{value}`; expected seconds between 0.1 and 86400"
+            ))
+        })
 }
 
 /// The address in `variable`, else `usual`, without a slash at the end.
-fn address(variable: &str, usual: &str) -> Result<String> {
-    let endpoint = text(variable).unwrap_or_else(|| usual.to_owned());
-    match endpoint.starts_with("http://") || endpoint.starts_with("https://") {
-        true => Ok(endpoint.trim_end_matches('/').to_owned()),
-        false => Err(Error::Usage(format!(
-            "{variable} is `{endpoint}`; expected an address such as {usual}"
+///
+/// # Errors
+/// If the variable holds no address.
+pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Result<String> {
+    let Some(value) = variables.text(variable)? else {
+        return Ok(usual.to_owned());
+    };
+    let uri: Option<Uri> = value.parse().ok();
+    let scheme = uri.as_ref().and_then(Uri::scheme_str);
+    let authority = uri.as_ref().and_then(|uri| uri.authority());
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(Error::Usage(format!(
+            "{variable} has a user or a password in it, which is not used; write the address without"
+        )));
+    }
+    let has_host = authority.is_some_and(|authority| !authority.host().is_empty());
+    match scheme {
+        Some("http" | "https") if has_host => Ok(value.trim_end_matches('/').to_owned()),
+        _ => Err(Error::Usage(format!(
+            "{variable} is `{value}`; expected an address such as {usual}"
         ))),
     }
 }
 
+/// The server that [`Hub::from_variables`] asks.
+///
+/// # Errors
+/// If `HF_ENDPOINT` is no address.
+pub fn endpoint(variables: &Variables) -> Result<String> {
+    address(variables, "HF_ENDPOINT", HUB)
+}
+
 impl Hub {
-    /// The hub as the environment describes it: `HF_ENDPOINT`, `HF_TOKEN` (else the token file), `HF_HOME`, and
-    /// `DINO_HTTP_TIMEOUT` in seconds (30).
-    pub fn from_env() -> Result<Self> {
-        // Without HF_HOME the cache is under the home folder, and hf-hub panics where there is none.
-        let cache =
-            (text("HF_HOME").is_some() || etcetera::home_dir().is_ok()).then(Cache::from_env);
+    /// The hub as the environment describes it, in the words of huggingface_hub: `HF_ENDPOINT`, `HF_TOKEN`,
+    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_DOWNLOAD_TIMEOUT` and their
+    /// old spellings; and `DINO_HTTP_TIMEOUT` in seconds (30).
+    ///
+    /// # Errors
+    /// If a variable cannot be understood.
+    pub fn from_env(access: Access) -> Result<Self> {
+        Hub::from_variables(&Variables::of_process(), access)
+    }
+
+    /// The same of other variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_variables(variables: &Variables, access: Access) -> Result<Self> {
+        let folders = Folders::of(variables)?;
         Ok(Hub {
-            endpoint: address("HF_ENDPOINT", "https://huggingface.co")?,
-            token: text("HF_TOKEN").or_else(|| cache.as_ref().and_then(Cache::token)),
-            cache,
-            timeout: timeout()?,
+            endpoint: endpoint(variables)?,
+            token: Token::find(variables, folders.token.as_ref())?,
+            cache: folders.cache.map(|folder| Cache::new(folder.path)),
+            timeout: timeout(variables, &["DINO_HTTP_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])?,
             retries: 3,
             variable: "HF_ENDPOINT",
             instead: "dino models import FILE",
+            access,
+            proxies: Proxies::from_variables(variables)?,
+            remarked: Arc::default(),
         })
     }
 
@@ -87,15 +136,24 @@ impl Hub {
     ///
     /// # Errors
     /// If the variable holds no address.
-    pub fn of_files(variable: &'static str, usual: &str, instead: &'static str) -> Result<Self> {
+    pub fn of_files(
+        variable: &'static str,
+        usual: &str,
+        instead: &'static str,
+        access: Access,
+    ) -> Result<Self> {
+        let variables = Variables::of_process();
         Ok(Hub {
-            endpoint: address(variable, usual)?,
+            endpoint: address(&variables, variable, usual)?,
             token: None,
             cache: None,
-            timeout: timeout()?,
+            timeout: timeout(&variables, &["DINO_HTTP_TIMEOUT"])?,
             retries: 3,
             variable,
             instead,
+            access,
+            proxies: Proxies::from_variables(&variables)?,
+            remarked: Arc::default(),
         })
     }
 
@@ -132,5 +190,68 @@ impl Hub {
         let url = format!("{}/{path}", self.endpoint);
         let label = path.rsplit('/').next().unwrap_or(path);
         transfer::fetch(self, label, label, url, partial, events)
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn hub(pairs: &[(&str, &str)]) -> Result<Hub> {
+        let home = [("HOME", "/home/ada")];
+        let pairs = home.iter().chain(pairs).copied();
+        Hub::from_variables(&Variables::from_pairs(pairs), Access::Allowed)
+    }
+
+    #[test]
+    fn the_address_is_checked_and_loses_its_last_slash() {
+        for (value, address) in [
+            ("", HUB),
+            (" ", HUB),
+            ("https://mirror.example/", "https://mirror.example"),
+            ("http://127.0.0.1:8080/a/b//", "http://127.0.0.1:8080/a/b"),
+            ("HTTPS://mirror.example", "HTTPS://mirror.example"),
+        ] {
+            assert_eq!(hub(&[("HF_ENDPOINT", value)]).unwrap().endpoint, address);
+        }
+        for value in [
+            "mirror.example",
+            "https://",
+            "ftp://mirror.example",
+            "https:///x",
+        ] {
+            let error = hub(&[("HF_ENDPOINT", value)]).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("HF_ENDPOINT is `{value}`")),
+                "{error}"
+            );
+        }
+        let error = hub(&[("HF_ENDPOINT", "https://ada:secret@mirror.example")]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("HF_ENDPOINT") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn timeouts_are_ours_or_the_hubs() {
+        let seconds = |pairs: &[(&str, &str)]| hub(pairs).map(|hub| hub.timeout.as_secs_f64());
+        assert_eq!(seconds(&[]).unwrap(), 30.0);
+        assert_eq!(seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0")]).unwrap(), 30.0);
+        assert_eq!(seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "60")]).unwrap(), 60.0);
+        let both = [
+            ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
+            ("DINO_HTTP_TIMEOUT", "2.5"),
+        ];
+        assert_eq!(seconds(&both).unwrap(), 2.5);
+        let error = seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "long")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("HF_HUB_DOWNLOAD_TIMEOUT is `long`"),
+            "{error}"
+        );
     }
 }

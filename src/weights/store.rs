@@ -4,10 +4,9 @@
 //! and everything happens under a lock per model: a killed run leaves only a `.tmp-NAME` folder, which the next one
 //! removes, and of two runs at once the second finds the first one's result.
 
-use std::fs::{self, File, TryLockError};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use candle_core::Tensor;
 use etcetera::BaseStrategy;
@@ -16,10 +15,15 @@ use crate::backbone::BackboneConfig;
 use crate::backbone::checkpoint::{Checkpoint, check_shapes};
 use crate::backbone::source::TensorSource;
 use crate::backbone::variants::Variant;
+use crate::environment::{self, Variables};
 use crate::error::{Error, Result};
+use crate::weights::digest;
 use crate::weights::record::{self, FORMAT, Provenance, Record};
-use crate::weights::tensorfile::{self, TensorFile};
-use crate::weights::{Event, Events, digest};
+use crate::weights::remedy::{cannot_read, cannot_write};
+use crate::weights::tensorfile::TensorFile;
+
+/// The variable that says where the store is.
+const HOME: &str = "DINO_HOME";
 
 /// The store. Opening it touches nothing; folders appear with the first install.
 #[derive(Debug, Clone)]
@@ -29,14 +33,46 @@ pub struct Store {
 
 impl Store {
     /// The store at `$DINO_HOME`, else in the platform's data folder.
+    ///
+    /// # Errors
+    /// If neither is known.
     pub fn open() -> Result<Self> {
-        if let Some(home) = std::env::var_os("DINO_HOME").filter(|home| !home.is_empty()) {
-            return Ok(Store::at(home));
+        Store::from_variables(&Variables::of_process()).map(|(store, _)| store)
+    }
+
+    /// The same of other variables, and the variable that said where, or `default`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_variables(variables: &Variables) -> Result<(Self, &'static str)> {
+        if let Some(home) = variables.path(HOME)? {
+            return Ok((Store::at(home), HOME));
         }
-        let base = etcetera::base_strategy::choose_native_strategy().map_err(|_| {
+        let base = etcetera::base_strategy::choose_native_strategy()
+            .ok()
+            .map(|base| base.data_dir())
+            .filter(|folder| folder.is_absolute());
+        let base = base.ok_or_else(|| {
             Error::Usage("no home folder is known; set DINO_HOME to a folder for models".to_owned())
         })?;
-        Ok(Store::at(base.data_dir().join("dino")))
+        let source = match variables.os("XDG_DATA_HOME") {
+            Some(data) if base == data => "XDG_DATA_HOME",
+            _ => "default",
+        };
+        Ok((Store::at(base.join("dino")), source))
+    }
+
+    /// What a user may not have meant: a `DINO_HOME` that is another folder wherever the program is run.
+    pub fn remark(variables: &Variables) -> Option<String> {
+        let value = variables
+            .os(HOME)
+            .filter(|value| !environment::is_whole(value))?;
+        let path = variables.path(HOME).ok()??;
+        Some(format!(
+            "DINO_HOME is `{}`, from the working folder: {}",
+            value.display(),
+            path.display()
+        ))
     }
 
     /// The store in the folder `root`.
@@ -49,11 +85,11 @@ impl Store {
         &self.root
     }
 
-    fn models(&self) -> PathBuf {
+    pub(super) fn models(&self) -> PathBuf {
         self.root.join("models")
     }
 
-    fn record_path(&self, name: &str) -> PathBuf {
+    pub(super) fn record_path(&self, name: &str) -> PathBuf {
         self.models().join(format!("{name}.json"))
     }
 
@@ -68,7 +104,7 @@ impl Store {
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(Error::io(&folder, &error)),
+            Err(error) => return Err(cannot_read(&folder, &error)),
         };
         let name_of = |entry: fs::DirEntry| {
             entry
@@ -95,7 +131,7 @@ impl Store {
         let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(Error::io(&path, &error)),
+            Err(error) => return Err(cannot_read(&path, &error)),
         };
         let damaged = |why: String| {
             Error::file(
@@ -199,7 +235,7 @@ impl Store {
             match fs::remove_file(&path) {
                 Ok(()) => found = true,
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(Error::io(&path, &error)),
+                Err(error) => return Err(cannot_write(&path, &error)),
             }
         }
         drop(slot);
@@ -220,39 +256,6 @@ impl Store {
     ) -> Result<Record> {
         self.lock(name, &mut |_| Ok(()))?
             .install(checkpoint, variant, from)
-    }
-
-    /// Takes the lock of the model `name`, waiting for another process if there is one.
-    pub fn lock(&self, name: &str, events: &mut Events<'_>) -> Result<Slot<'_>> {
-        record::check_name(name)?;
-        let folder = self.models();
-        fs::create_dir_all(&folder).map_err(|error| Error::io(&folder, &error))?;
-        let path = folder.join(format!(".lock-{name}"));
-        let io = |error: io::Error| Error::io(&path, &error);
-        let lock = File::options()
-            .create(true)
-            .append(true)
-            .open(&path)
-            .map_err(io)?;
-        match lock.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                events(Event::Note(&format!(
-                    "waiting for another dino that is installing {name}"
-                )))?;
-                lock.lock().map_err(io)?;
-            }
-            Err(TryLockError::Error(error)) => return Err(io(error)),
-        }
-        let slot = Slot {
-            store: self,
-            name: name.to_owned(),
-            workdir: folder.join(format!(".tmp-{name}")),
-            _lock: lock,
-        };
-        slot.clear()?;
-        fs::create_dir(&slot.workdir).map_err(|error| Error::io(&slot.workdir, &error))?;
-        Ok(slot)
     }
 
     /// The error for a model that is not there.
@@ -289,103 +292,50 @@ impl TensorSource for Stored {
     }
 }
 
-/// The right to change one model, held until dropped, and a scratch folder beside it.
-pub struct Slot<'a> {
-    store: &'a Store,
-    name: String,
-    workdir: PathBuf,
-    _lock: File,
-}
-
-impl Slot<'_> {
-    /// An empty folder on the store's disk, gone with the slot.
-    pub fn workdir(&self) -> &Path {
-        &self.workdir
-    }
-
-    /// A file beside the models that outlives the slot, for a download to be resumed.
-    pub fn partial(&self) -> PathBuf {
-        self.store.models().join(format!(".part-{}", self.name))
-    }
-
-    /// Writes the tensors and then the record.
-    pub fn install(
-        &self,
-        checkpoint: &Checkpoint,
-        variant: &Variant,
-        from: Provenance,
-    ) -> Result<Record> {
-        checkpoint.validate(&variant.config)?;
-        let written = self.workdir.join("tensors");
-        tensorfile::write(&written, &checkpoint.tensors)?;
-        let io = |path: &Path| {
-            let path = path.to_owned();
-            move |error: io::Error| Error::io(path, &error)
-        };
-        let record = Record {
-            format: FORMAT,
-            name: self.name.clone(),
-            variant: variant.name.to_owned(),
-            source: from.source,
-            license: from.license,
-            sha256: digest::file_sha256(&written)?,
-            fingerprint: digest::fingerprint(&checkpoint.tensors),
-            bytes: fs::metadata(&written).map_err(io(&written))?.len(),
-            imported_at: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .map_or(0, |since| since.as_secs()),
-        };
-        let json = self.workdir.join("record");
-        let text = serde_json::to_string_pretty(&record)
-            .map_err(|error| Error::file(&json, error.to_string()))?;
-        fs::write(&json, text + "\n")
-            .and_then(|()| File::open(&json)?.sync_all())
-            .map_err(io(&json))?;
-
-        // Temporary files are private; a store may serve many users, so the tensors get what the umask gives the JSON.
-        fs::metadata(&json)
-            .and_then(|like| fs::set_permissions(&written, like.permissions()))
-            .map_err(io(&written))?;
-
-        // A record left from before must not vouch for the new tensors.
-        let target = self.store.record_path(&self.name);
-        match fs::remove_file(&target) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                return Err(Error::io(&target, &error));
-            }
-            _ => {}
-        }
-        let tensors = self.store.tensors_path(&self.name);
-        fs::rename(&written, &tensors).map_err(io(&tensors))?;
-        fs::rename(&json, &target).map_err(io(&target))?;
-        #[cfg(unix)]
-        File::open(self.store.models())
-            .and_then(|folder| folder.sync_all())
-            .map_err(io(&self.store.models()))?;
-        Ok(record)
-    }
-
-    fn clear(&self) -> Result<()> {
-        match fs::remove_dir_all(&self.workdir) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => {
-                Err(Error::io(&self.workdir, &error))
-            }
-            _ => Ok(()),
-        }
-    }
-}
-
-impl Drop for Slot<'_> {
-    fn drop(&mut self) {
-        // What cannot be removed now is removed by the next run.
-        let _ = self.clear();
-    }
-}
-
 /// The reason alone, where the path is named by the caller.
 fn without_path(error: &Error) -> String {
     match error {
         Error::File { why, .. } => why.clone(),
         other => other.to_string(),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn the_folder_is_absolute_and_its_source_is_known() {
+        let open = |pairs: &[(&str, &str)]| {
+            let home = [("HOME", "/home/ada")];
+            Store::from_variables(&Variables::from_pairs(home.iter().chain(pairs).copied()))
+        };
+        let here = std::env::current_dir().unwrap();
+        for (value, path) in [
+            ("/lab", "/lab".into()),
+            ("~/lab", "/home/ada/lab".into()),
+            ("lab", here.join("lab")),
+        ] {
+            let (store, source) = open(&[("DINO_HOME", value)]).unwrap();
+            assert_eq!((store.root(), source), (path.as_path(), "DINO_HOME"));
+        }
+        let (usual, source) = open(&[("DINO_HOME", "")]).unwrap();
+        assert!(
+            usual.root().is_absolute() && usual.root().ends_with("dino"),
+            "{usual:?}"
+        );
+        assert_ne!(source, "DINO_HOME");
+        let error = open(&[("DINO_HOME", "$LAB/dino")]).unwrap_err().to_string();
+        assert!(error.contains("LAB is not set"), "{error}");
+        let remark = |value: &str| Store::remark(&Variables::from_pairs([("DINO_HOME", value)]));
+        assert!(
+            remark("lab")
+                .unwrap()
+                .contains(&here.join("lab").display().to_string())
+        );
+        assert_eq!(remark("/lab"), None);
+        assert_eq!(remark(""), None);
     }
 }

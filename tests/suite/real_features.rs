@@ -5,7 +5,7 @@ use candle_core::{DType, Device};
 use dino::backbone::{Backbone, LayerRequest};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use dino::weights::{Fetch, Store, load};
+use dino::weights::{Access, Store, load};
 
 use crate::goldens::{Golden, max_abs, numbers};
 use crate::program::{sample, store_with_focus};
@@ -19,7 +19,7 @@ fn features_of_real_photos_agree_with_transformers() {
     let model = load(
         &store,
         Some("vits14-focus"),
-        Fetch { offline: true },
+        &Access::Forbidden("this test".into()),
         &mut |_| Ok(()),
     )
     .unwrap();

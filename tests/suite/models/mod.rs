@@ -3,10 +3,14 @@
 pub mod fixtures;
 mod focus;
 mod import;
+mod offline;
+mod proxies;
 mod pull;
 pub mod server;
+mod settings;
 mod store;
 mod transfer;
+mod unwritable;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -14,15 +18,21 @@ use std::process::Command;
 
 use crate::program::{self, Run, finish};
 
-/// The program with a store of its own, and nothing of the user's Hugging Face settings.
+/// The program with a store of its own, and nothing of the user's Hugging Face and proxy settings.
 pub fn dino(home: &Path) -> Command {
     let mut command = program::command::<OsString>(&[]);
     let set = std::env::vars_os().map(|(name, _)| name);
-    for name in set.filter(|name| name.to_string_lossy().starts_with("HF_")) {
+    let theirs = |name: &OsString| {
+        let name = name.to_string_lossy().to_ascii_uppercase();
+        let known = ["HF_", "HUGGING", "TRANSFORMERS_"];
+        known.iter().any(|start| name.starts_with(start)) || name.ends_with("_PROXY")
+    };
+    for name in set.filter(theirs) {
         command.env_remove(name);
     }
     command
         .env_remove("DINO_HTTP_TIMEOUT")
+        .env_remove("DINO_HEADS_URL")
         .env("DINO_HOME", home)
         .env("HF_HOME", home.join("no-hf-cache"));
     command

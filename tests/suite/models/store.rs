@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use dino::backbone::TensorSource;
-use dino::weights::{self, Fetch, Store};
+use dino::weights::{self, Access, Store};
 
 use super::fixtures::{self, NAME};
 use super::{left_behind, models, out};
@@ -21,8 +21,12 @@ fn filled() -> tempfile::TempDir {
 }
 
 fn load(home: &Path, name: Option<&str>, offline: bool) -> Result<weights::LoadedModel, String> {
-    let fetch = Fetch { offline };
-    weights::load(&Store::at(home), name, fetch, &mut |_| Ok(())).map_err(|error| error.to_string())
+    let access = match offline {
+        true => Access::Forbidden("--offline".into()),
+        false => Access::Allowed,
+    };
+    weights::load(&Store::at(home), name, &access, &mut |_| Ok(()))
+        .map_err(|error| error.to_string())
 }
 
 #[test]
@@ -73,7 +77,9 @@ fn what_is_not_installed_says_how_to_get_it() {
     assert!(error.contains("vitb14 is not installed; `dino models pull vitb14` fetches it (346 MB, licence Apache-2.0)"), "{error}");
     let error = load(home.path(), None, true).unwrap_err();
     assert!(
-        error.contains("--offline forbids fetching it; run `dino models pull vits14-focus`"),
+        error.contains(
+            "--offline forbids fetching it; leave --offline out while online, or on a machine where"
+        ),
         "{error}"
     );
     assert!(

@@ -4,7 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dino::weights::{Event, Hub, digest};
+use dino::weights::huggingface::Token;
+use dino::weights::proxy::Proxies;
+use dino::weights::{Access, Event, Hub, digest};
 
 use super::server::{Reply, Server};
 
@@ -21,6 +23,9 @@ fn hub(server: &str) -> Hub {
         retries: 0,
         variable: "HF_ENDPOINT",
         instead: "dino models import FILE",
+        access: Access::Allowed,
+        proxies: Proxies::default(),
+        remarked: Arc::default(),
     }
 }
 
@@ -202,7 +207,10 @@ fn a_missing_file_is_no_error_and_a_closed_door_names_the_token() {
         }
     });
     let with = |token: &str| Hub {
-        token: Some(token.to_owned()),
+        token: Some(Token {
+            secret: token.to_owned(),
+            source: "HF_TOKEN".to_owned(),
+        }),
         ..hub(&server.url())
     };
     assert_eq!(fetch(&with("right"), folder.path()), Ok(false));
@@ -213,7 +221,7 @@ fn a_missing_file_is_no_error_and_a_closed_door_names_the_token() {
     );
     let error = fetch(&with("wrong"), folder.path()).unwrap_err();
     assert!(
-        error.contains("(403); HF_TOKEN (or the saved token) was not accepted"),
+        error.contains("(403); the token from HF_TOKEN was not accepted"),
         "{error}"
     );
 }

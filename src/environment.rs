@@ -1,0 +1,280 @@
+//! Environment variables, read in one way: an empty one is not set, and a path is absolute.
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Removes every variable that is empty, so that the libraries this program is made of and the programs that it starts
+/// see it as not set too: with an empty `HOME` or `TMPDIR` they would use the working folder.
+///
+/// To be called first thing in `main`, before any other thread exists.
+#[allow(unsafe_code)] // Changing the environment.
+pub fn forget_empty() {
+    let names: Vec<OsString> = std::env::vars_os()
+        .filter(|(_, value)| value.is_empty())
+        .map(|(name, _)| name)
+        .collect();
+    for name in names {
+        // SAFETY: no other thread runs yet that could read the environment, which is what the caller promises.
+        unsafe { std::env::remove_var(name) };
+    }
+}
+
+/// A setting and the variable that it is from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The variable.
+    pub variable: &'static str,
+    /// What it says.
+    pub value: T,
+}
+
+/// The variables that are set and not empty.
+#[derive(Debug, Clone, Default)]
+pub struct Variables(BTreeMap<OsString, OsString>);
+
+impl Variables {
+    /// Those of this process.
+    pub fn of_process() -> Self {
+        Variables::from_pairs(std::env::vars_os())
+    }
+
+    /// Those of a list, without the empty ones.
+    pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(
+        pairs: impl IntoIterator<Item = (N, V)>,
+    ) -> Self {
+        Variables(
+            pairs
+                .into_iter()
+                .map(|(name, value)| (key(name.into()), value.into()))
+                .filter(|(_, value)| !value.is_empty())
+                .collect(),
+        )
+    }
+
+    /// The value of `name` as the system has it.
+    pub fn os(&self, name: &str) -> Option<&OsStr> {
+        self.0.get(&key(name.into())).map(OsString::as_os_str)
+    }
+
+    /// The value of `name` without white space around it.
+    ///
+    /// # Errors
+    /// If it is no text.
+    pub fn text(&self, name: &str) -> Result<Option<&str>> {
+        let Some(value) = self.os(name) else {
+            return Ok(None);
+        };
+        match value.to_str() {
+            Some(text) => Ok(Some(text.trim()).filter(|text| !text.is_empty())),
+            None => Err(Error::Usage(format!(
+                "{name} is no text in UTF-8; set it anew or unset it"
+            ))),
+        }
+    }
+
+    /// The first of `names` that is set, as [`Variables::text`].
+    ///
+    /// # Errors
+    /// If it is no text.
+    pub fn first(&self, names: &[&'static str]) -> Result<Option<Setting<&str>>> {
+        for variable in names {
+            if let Some(value) = self.text(variable)? {
+                return Ok(Some(Setting { variable, value }));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether `name` is `1`, `ON`, `YES` or `TRUE` in any case: huggingface_hub's rule, for which all else is no.
+    ///
+    /// # Errors
+    /// If it is no text.
+    pub fn is_true(&self, name: &str) -> Result<bool> {
+        Ok(self.text(name)?.is_some_and(is_true))
+    }
+
+    /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars` do.
+    ///
+    /// # Errors
+    /// If a part cannot be replaced: what is left would be a folder of that very name in the working folder.
+    pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
+        self.os(name)
+            .map(|value| self.expand(name, value))
+            .transpose()
+    }
+
+    /// As [`Variables::path`], for the `value` of the variable `name`.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn expand(&self, name: &str, value: &OsStr) -> Result<PathBuf> {
+        let wrong = |why: &str| {
+            Error::Usage(format!(
+                "{name} is `{}`, {why}; write the whole path",
+                value.display()
+            ))
+        };
+        // A path that is no text has nothing in it that Python would replace either.
+        let expanded = match value.to_str() {
+            None => PathBuf::from(value),
+            Some(text) => {
+                let mut path = OsString::new();
+                let mut rest = text;
+                if text.starts_with('~') {
+                    let end = text.find(std::path::is_separator).unwrap_or(text.len());
+                    if end > 1 {
+                        return Err(wrong("which names the home folder of another user"));
+                    }
+                    let home = self
+                        .home()
+                        .ok_or_else(|| wrong("and no home folder is known"))?;
+                    path.push(home);
+                    rest = &text[1..];
+                }
+                while let Some(at) = rest.find('$') {
+                    path.push(&rest[..at]);
+                    let after = &rest[at + 1..];
+                    let Some((variable, length)) = reference(after) else {
+                        path.push("$");
+                        rest = after;
+                        continue;
+                    };
+                    match self.os(variable) {
+                        Some(value) => path.push(value),
+                        None => return Err(wrong(&format!("and {variable} is not set"))),
+                    }
+                    rest = &after[length..];
+                }
+                path.push(rest);
+                PathBuf::from(path)
+            }
+        };
+        std::path::absolute(&expanded).map_err(|error| wrong(&format!("no path ({error})")))
+    }
+
+    /// The user's home folder: `HOME`, else what the system's list of users says.
+    pub fn home(&self) -> Option<PathBuf> {
+        let home = match self.os(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) {
+            Some(home) => Some(PathBuf::from(home)),
+            None => etcetera::home_dir().ok(),
+        };
+        home.filter(|home| home.is_absolute())
+    }
+}
+
+/// Windows takes names without regard to case.
+fn key(name: OsString) -> OsString {
+    match cfg!(windows) {
+        true => name.to_ascii_uppercase(),
+        false => name,
+    }
+}
+
+/// See [`Variables::is_true`].
+pub fn is_true(value: &str) -> bool {
+    ["1", "on", "yes", "true"]
+        .iter()
+        .any(|yes| value.eq_ignore_ascii_case(yes))
+}
+
+/// The variable that the text behind a `$` names, and how many bytes name it.
+fn reference(text: &str) -> Option<(&str, usize)> {
+    if let Some(braced) = text.strip_prefix('{') {
+        let end = braced.find('}')?;
+        return Some((&braced[..end], end + 2));
+    }
+    let end = text
+        .find(|c: char| !c.is_ascii_alphanumeric() && c != '_')
+        .unwrap_or(text.len());
+    (end > 0).then(|| (&text[..end], end))
+}
+
+/// Whether a path says by itself where it is, from no other folder.
+pub fn is_whole(path: &OsStr) -> bool {
+    let text = path.to_string_lossy();
+    Path::new(path).is_absolute() || text.starts_with('~') || text.starts_with('$')
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn variables() -> Variables {
+        Variables::from_pairs([
+            ("HOME", "/home/ada"),
+            ("SCRATCH", "/scratch"),
+            ("EMPTY", ""),
+            ("BLANK", " \n"),
+            ("TEXT", " some text\n"),
+        ])
+    }
+
+    #[test]
+    fn what_is_empty_is_not_set() {
+        let variables = variables();
+        assert_eq!(variables.os("EMPTY"), None);
+        assert_eq!(variables.text("BLANK").unwrap(), None);
+        assert_eq!(variables.text("TEXT").unwrap(), Some("some text"));
+        let first = variables.first(&["EMPTY", "BLANK", "TEXT"]).unwrap();
+        assert_eq!(first.unwrap().variable, "TEXT");
+    }
+
+    #[test]
+    fn yes_is_said_as_huggingface_hub_documents_it() {
+        for yes in ["1", "ON", "yes", "True"] {
+            assert!(is_true(yes), "{yes}");
+        }
+        for no in ["0", "off", "y", "2", "enabled"] {
+            assert!(!is_true(no), "{no}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn paths_are_expanded_as_python_does_and_never_left_to_the_working_folder() {
+        let variables = variables();
+        let expand = |value: &str| variables.expand("HF_HOME", OsStr::new(value));
+        for (value, path) in [
+            ("~", "/home/ada"),
+            ("~/x", "/home/ada/x"),
+            ("$SCRATCH/hf", "/scratch/hf"),
+            ("${SCRATCH}hf", "/scratchhf"),
+            ("/a/$/b~", "/a/$/b~"),
+        ] {
+            assert_eq!(expand(value).unwrap(), Path::new(path), "{value}");
+        }
+        let here = std::env::current_dir().unwrap();
+        assert_eq!(expand("hf").unwrap(), here.join("hf"));
+        for (value, why) in [
+            ("$NOWHERE/hf", "NOWHERE is not set"),
+            ("${EMPTY}/hf", "EMPTY is not set"),
+            ("~eve/hf", "of another user"),
+        ] {
+            let error = expand(value).unwrap_err().to_string();
+            assert!(
+                error.contains("HF_HOME is") && error.contains(why),
+                "{error}"
+            );
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn text_that_is_none_is_an_error_and_a_path_of_any_bytes_is_none() {
+        use std::os::unix::ffi::OsStrExt;
+        let value = OsStr::from_bytes(b"/\xff");
+        let variables = Variables::from_pairs([("X", value)]);
+        assert!(
+            variables
+                .text("X")
+                .unwrap_err()
+                .to_string()
+                .contains("X is no text")
+        );
+        assert_eq!(variables.path("X").unwrap().unwrap(), Path::new(value));
+    }
+}
