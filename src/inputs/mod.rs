@@ -14,6 +14,9 @@ mod sniff;
 mod source;
 #[cfg(test)]
 mod tests;
+// Until the stage that develops rasters reads them.
+#[allow(dead_code)]
+mod tiff;
 
 pub use collect::{Collected, collect};
 pub use decode::{DecodeLimits, Photo, decode};
