@@ -85,8 +85,8 @@ impl Choice {
             SEPARATED => {
                 if layout.samples < 4 || directory.integer(tags::INK_SET)? == Some(2) {
                     return Err(format!(
-                        "inks other than cyan, magenta, yellow and black are not supported (it has {} of them); \
-                         convert it to RGB first, or name three with --bands",
+                        "this TIFF has {} inks that are not cyan, magenta, yellow and black, which is not supported; \
+                         convert it to RGB first, or name three of them with --bands",
                         layout.samples
                     ));
                 }
@@ -97,11 +97,11 @@ impl Choice {
                 Choice::stored(layout, opacity, Colour::Lab, Conversion::Lab(encoding))
             }
             32844 | 32845 => Err(
-                "LogLuv colours are not supported; convert it to a float TIFF or OpenEXR first"
+                "this TIFF has LogLuv colours, which are not supported; convert it to RGB floats first"
                     .into(),
             ),
             other => Err(format!(
-                "colours of kind {other} (tag 262) are not supported; convert it to RGB first"
+                "this TIFF has colours of kind {other} (tag 262), which are not supported; convert it to RGB first"
             )),
         }
     }

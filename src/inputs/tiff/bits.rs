@@ -143,6 +143,11 @@ pub(super) fn unpack(
 ) {
     let bits = usize::from(sample.bits);
     match out {
+        Samples::U8(out) if bits == 8 && is_whole_pixel(sources, samples, target) => {
+            let start = target.pixel * samples;
+            let bytes = target.count * samples;
+            out[start..start + bytes].copy_from_slice(&line[..bytes]);
+        }
         Samples::U8(out) if bits == 8 => {
             copy(out, target, sources, samples, |index| {
                 line.get(index).copied()
@@ -164,6 +169,15 @@ pub(super) fn unpack(
             number(line, sample, index)
         }),
     }
+}
+
+/// Whether all samples are channels, in the same order.
+fn is_whole_pixel(sources: &[Source], samples: usize, target: Target) -> bool {
+    let in_order =
+        |(index, source): (usize, &Source)| source.sample == index && source.channel == index;
+    sources.len() == samples
+        && target.channels == samples
+        && sources.iter().enumerate().all(in_order)
 }
 
 fn copy<T>(

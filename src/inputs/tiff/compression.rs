@@ -63,7 +63,7 @@ impl Compression {
         let needs = |bits: u16, text: &str| match sample.bits == bits {
             true => Ok(()),
             false => Err(format!(
-                "{text} of {} bits is not supported; {ADVICE}",
+                "this TIFF has {text} of {} bits, which is not supported; {ADVICE}",
                 sample.bits
             )),
         };

@@ -25,9 +25,11 @@ pub(super) fn decode(
         _ => packed.to_vec(),
     };
     if let Some(why) = unsupported(&stream) {
-        return Err(Failure::Refused(format!(
-            "{why} in a TIFF is not supported; convert it to a TIFF with Deflate or LZW compression first"
-        )));
+        return Err(refused(why));
+    }
+    // The decoder makes up the last blocks of a stream that lacks a few bytes.
+    if !has_end(&stream) {
+        return Err(Failure::Damaged("ends before its pixels do".into()));
     }
     // Garbage between the headers hurts nobody; any other irregularity costs pixels.
     match read(&stream, true, extent) {
@@ -60,9 +62,13 @@ fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure>
     let colours = decoder.input_colorspace();
     let samples = usize::from(extent.samples);
     let Some(colours) = colours.filter(|colours| colours.num_components() == samples) else {
-        return Err(Failure::Damaged(format!(
-            "is a JPEG of other than the {samples} components that the TIFF tells of"
-        )));
+        let components = usize::from(frame_header(stream).map_or(0, |header| header.components));
+        return Err(match components == samples {
+            true => refused(&format!("JPEG of {samples} components")),
+            false => Failure::Damaged(format!(
+                "is a JPEG of {components} components where {samples} are needed"
+            )),
+        });
     };
     decoder.set_options(options.jpeg_set_out_colorspace(colours));
     let pixels = decoder.decode().map_err(damaged)?;
@@ -76,10 +82,16 @@ fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure>
         .collect())
 }
 
+fn refused(what: &str) -> Failure {
+    Failure::Refused(format!(
+        "this TIFF holds {what}, which is not supported; convert it to a TIFF with Deflate or LZW compression first"
+    ))
+}
+
 /// What a JPEG's frame header says that no decoder here can do.
 fn unsupported(stream: &[u8]) -> Option<&'static str> {
-    let (marker, precision) = frame_header(stream)?;
-    match (marker, precision) {
+    let header = frame_header(stream)?;
+    match (header.marker, header.precision) {
         (0xc3 | 0xc7 | 0xcb | 0xcf, _) => Some("lossless JPEG"),
         (0xc9..=0xcf, _) => Some("JPEG with arithmetic coding"),
         (0xc5..=0xc7, _) => Some("hierarchical JPEG"),
@@ -88,8 +100,15 @@ fn unsupported(stream: &[u8]) -> Option<&'static str> {
     }
 }
 
-/// The marker of the first frame header, and its bits a sample.
-fn frame_header(stream: &[u8]) -> Option<(u8, u8)> {
+/// What the first frame header says (ITU-T T.81, B.2.2).
+struct FrameHeader {
+    marker: u8,
+    /// Bits a sample.
+    precision: u8,
+    components: u8,
+}
+
+fn frame_header(stream: &[u8]) -> Option<FrameHeader> {
     let mut at = 2;
     loop {
         while *stream.get(at)? != 0xff || matches!(stream.get(at + 1)?, 0xff | 0x00) {
@@ -98,7 +117,13 @@ fn frame_header(stream: &[u8]) -> Option<(u8, u8)> {
         let marker = stream[at + 1];
         match marker {
             0xc4 | 0xc8 | 0xcc => {}
-            0xc0..=0xcf => return Some((marker, *stream.get(at + 4)?)),
+            0xc0..=0xcf => {
+                return Some(FrameHeader {
+                    marker,
+                    precision: *stream.get(at + 4)?,
+                    components: *stream.get(at + 9)?,
+                });
+            }
             0x01 | 0xd0..=0xd8 => {
                 at += 2;
                 continue;
@@ -109,6 +134,15 @@ fn frame_header(stream: &[u8]) -> Option<(u8, u8)> {
         let length = usize::from(*stream.get(at + 2)?) << 8 | usize::from(*stream.get(at + 3)?);
         at += 2 + length.max(2);
     }
+}
+
+/// Whether an end-of-image marker follows the last scan.
+fn has_end(stream: &[u8]) -> bool {
+    let markers = stream.windows(2).rev();
+    let last = markers
+        .into_iter()
+        .find(|pair| matches!(pair, [0xff, 0xd9 | 0xda]));
+    last == Some(&[0xff, 0xd9])
 }
 
 /// Whether a stream has the marker of JFIF files, whose three components are YCbCr whatever the TIFF says.

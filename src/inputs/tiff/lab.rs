@@ -27,7 +27,7 @@ impl LabEncoding {
             || layout.sample.format != super::bits::Format::Unsigned
         {
             return Err(format!(
-                "L*a*b* colours of {} bits are not supported; convert it to 8 or 16 bits first",
+                "this TIFF has L*a*b* colours of {} bits or floats, which are not supported; convert it to 8 or 16 bits first",
                 layout.sample.bits
             ));
         }

@@ -100,7 +100,7 @@ impl Layout {
         };
         if subsampling != (1, 1) && (planar || samples != 3 || sample.bits != 8 || predictor != 1) {
             return Err(format!(
-                "YCbCr with fewer chroma than luma samples, stored {}, is not supported; convert it to RGB first",
+                "this TIFF has YCbCr colours with less chroma than luma, stored {}, which is not supported; convert it to RGB first",
                 match (planar, predictor) {
                     (true, _) => "in planes",
                     (_, 2..) => "as differences",
@@ -191,7 +191,7 @@ fn sample_type(
     };
     if rest.iter().any(|&other| other != first) {
         return Err(format!(
-            "samples of unequal widths ({} bits) are not supported; convert it to 8 or 16 bits first",
+            "this TIFF has samples of unequal widths ({} bits), which is not supported; convert it to 8 or 16 bits first",
             list(bits)
         ));
     }
@@ -202,7 +202,7 @@ fn sample_type(
     let formats = if is_lab { &[] } else { formats };
     if formats.iter().any(|&format| format != formats[0]) {
         return Err(format!(
-            "samples of different formats ({}) in one pixel are not supported; convert it to one format first",
+            "this TIFF has samples of several formats ({}) in one pixel, which is not supported; convert it to one format first",
             list(formats)
         ));
     }
@@ -212,7 +212,7 @@ fn sample_type(
         Some(2) => Format::Signed,
         Some(3) => Format::Float,
         Some(5 | 6) => {
-            return Err("complex numbers are not supported; convert it to magnitudes or one part of them first".into());
+            return Err("this TIFF has complex numbers, which are not supported; convert it to their magnitudes first".into());
         }
         Some(other) => return Err(format!("damaged TIFF: its sample format is {other}")),
     };
@@ -226,7 +226,7 @@ fn sample_type(
             bits: first as u16,
         }),
         false => Err(format!(
-            "{} of {first} bits are not supported; convert it to 8, 16 or 32 bits first",
+            "this TIFF has {} of {first} bits, which are not supported; convert it to 8, 16 or 32 bits first",
             match format {
                 Format::Float => "floats",
                 _ => "integers",
@@ -239,10 +239,10 @@ fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     match (predictor, sample.bits, sample.format) {
         (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, Format::Float) => Ok(()),
         (2 | 3, bits, _) => Err(format!(
-            "predictor {predictor} of samples of {bits} bits is not supported; save it without a predictor first"
+            "this TIFF has samples of {bits} bits with predictor {predictor}, which is not supported; save it without a predictor first"
         )),
         (other, ..) => Err(format!(
-            "predictor {other} is not supported; save it without a predictor first"
+            "this TIFF has predictor {other}, which is not supported; save it without a predictor first"
         )),
     }
 }

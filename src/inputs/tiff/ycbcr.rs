@@ -32,7 +32,7 @@ impl YCbCr {
     pub fn read(directory: &Directory, layout: &Layout) -> Result<Self, String> {
         if layout.sample.bits != 8 {
             return Err(format!(
-                "YCbCr colours of {} bits are not supported; convert it to RGB first",
+                "this TIFF has YCbCr colours of {} bits, which are not supported; convert it to RGB first",
                 layout.sample.bits
             ));
         }
