@@ -45,7 +45,9 @@ impl SampleType {
     }
 
     fn whole_bytes(self) -> Option<usize> {
-        (self.bits % 8 == 0).then_some(usize::from(self.bits / 8))
+        self.bits
+            .is_multiple_of(8)
+            .then_some(usize::from(self.bits / 8))
     }
 }
 

@@ -87,6 +87,7 @@ impl<'a> Tiff<'a> {
         let directory = Directory {
             tiff: *self,
             entries: entries.collect(),
+            cut: held < count,
         };
         Some((directory, self.unsigned(end, word).unwrap_or(0)))
     }
@@ -109,6 +110,8 @@ pub(super) struct Directory<'a> {
     /// The file they lie in.
     pub tiff: Tiff<'a>,
     entries: Vec<Entry>,
+    /// Whether the file ends before its last tag.
+    pub cut: bool,
 }
 
 #[derive(Debug, Clone, Copy)]

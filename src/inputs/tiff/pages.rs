@@ -77,6 +77,7 @@ pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Directory, Str
         }
     };
     match is_camera_raw(&found) {
+        _ if found.cut => Err(TRUNCATED.into()),
         true => Err("this is a camera raw file (DNG, NEF, CR2, ARW), which is not supported; develop it to JPEG or TIFF first".into()),
         false => Ok(found),
     }
