@@ -17,6 +17,7 @@ mod lab;
 mod layout;
 mod pages;
 mod palette;
+mod streams;
 mod tags;
 #[cfg(test)]
 mod tests;
