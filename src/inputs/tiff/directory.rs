@@ -1,0 +1,234 @@
+//! The directories of a TIFF: which tags an image has, and their values.
+//!
+//! TIFF 6.0, section 2, and BigTIFF (<https://www.awaresystems.be/imaging/tiff/bigtiff.html>). Nothing here trusts a
+//! count or an offset: a value is read only where the file holds it, so no list is longer than the file.
+
+/// What is said of a file that stops where its data should go on.
+pub(super) const TRUNCATED: &str = "truncated TIFF: the file ends before the image does";
+
+/// A file's bytes, and how its numbers are written.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Tiff<'a> {
+    /// The whole file.
+    pub bytes: &'a [u8],
+    /// Whether numbers start with their most significant byte.
+    pub big_endian: bool,
+    /// Whether offsets have 64 bits.
+    bigtiff: bool,
+}
+
+impl<'a> Tiff<'a> {
+    /// Reads the header; also gives the offset of the first directory.
+    ///
+    /// # Errors
+    /// Says that this is no TIFF, or that it ends at once.
+    pub fn open(bytes: &'a [u8]) -> Result<(Self, u64), String> {
+        let big_endian = match bytes.get(..2) {
+            Some(b"II") => false,
+            Some(b"MM") => true,
+            _ => return Err("damaged TIFF: it does not start with II or MM".into()),
+        };
+        let mut tiff = Tiff {
+            bytes,
+            big_endian,
+            bigtiff: false,
+        };
+        match tiff.unsigned(2, 2) {
+            Some(42) => {}
+            Some(43) if tiff.unsigned(4, 4) == Some(if big_endian { 8 << 16 } else { 8 }) => {
+                tiff.bigtiff = true;
+            }
+            Some(_) => return Err("damaged TIFF: its header is of no known kind".into()),
+            None => return Err(TRUNCATED.into()),
+        }
+        let first = match tiff.bigtiff {
+            true => tiff.unsigned(8, 8),
+            false => tiff.unsigned(4, 4),
+        };
+        Ok((tiff, first.ok_or(TRUNCATED)?))
+    }
+
+    /// The unsigned number of `size` bytes (1 to 8) at `at`.
+    pub fn unsigned(&self, at: usize, size: usize) -> Option<u64> {
+        let bytes = self.bytes.get(at..at.checked_add(size)?)?;
+        let push = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
+        Some(match self.big_endian {
+            true => bytes.iter().fold(0, push),
+            false => bytes.iter().rev().fold(0, push),
+        })
+    }
+
+    /// The directory at `offset`, and the offset of the next one (0 after the last); what lies behind the end of the
+    /// file is left out. `None` if there is no directory at all.
+    pub fn directory(&self, offset: u64) -> Option<(Directory<'a>, u64)> {
+        let (count_size, entry_size, word) = if self.bigtiff { (8, 20, 8) } else { (2, 12, 4) };
+        let start = usize::try_from(offset).ok().filter(|&start| start > 0)?;
+        let count = usize::try_from(self.unsigned(start, count_size)?).ok()?;
+        let start = start + count_size;
+        let end = count.checked_mul(entry_size)?.checked_add(start)?;
+        let held = (self.bytes.len().saturating_sub(start) / entry_size).min(count);
+        let entry = |at: usize| {
+            let kind = self.unsigned(at + 2, 2)?;
+            let count = self.unsigned(at + 4, word)?;
+            let size = size_of_kind(kind)?;
+            let inline = at + 4 + word;
+            let value = match count.checked_mul(size as u64)? <= word as u64 {
+                true => inline as u64,
+                false => self.unsigned(inline, word)?,
+            };
+            Some(Entry {
+                tag: self.unsigned(at, 2)? as u16,
+                kind,
+                count,
+                value,
+            })
+        };
+        let entries = (0..held).filter_map(|index| entry(start + index * entry_size));
+        let directory = Directory {
+            tiff: *self,
+            entries: entries.collect(),
+            cut: held < count,
+        };
+        Some((directory, self.unsigned(end, word).unwrap_or(0)))
+    }
+}
+
+/// Bytes of one value of a field type (TIFF 6.0, page 15; BigTIFF's 16 to 18).
+fn size_of_kind(kind: u64) -> Option<usize> {
+    Some(match kind {
+        1 | 2 | 6 | 7 => 1,
+        3 | 8 => 2,
+        4 | 9 | 11 | 13 => 4,
+        5 | 10 | 12 | 16..=18 => 8,
+        _ => return None,
+    })
+}
+
+/// The tags of one image.
+#[derive(Debug, Clone)]
+pub(super) struct Directory<'a> {
+    /// The file they lie in.
+    pub tiff: Tiff<'a>,
+    entries: Vec<Entry>,
+    /// Whether the file ends before its last tag.
+    pub cut: bool,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Entry {
+    tag: u16,
+    kind: u64,
+    count: u64,
+    /// Where in the file the values start.
+    value: u64,
+}
+
+impl<'a> Directory<'a> {
+    fn entry(&self, tag: u16) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.tag == tag)
+    }
+
+    /// How many tags could be read.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether the tag is there, readable or not.
+    pub fn has(&self, tag: u16) -> bool {
+        self.entry(tag).is_some()
+    }
+
+    /// The values as they are stored.
+    ///
+    /// # Errors
+    /// [`TRUNCATED`], where the file ends before they do.
+    pub fn bytes(&self, tag: u16) -> Result<Option<&'a [u8]>, String> {
+        let Some(entry) = self.entry(tag) else {
+            return Ok(None);
+        };
+        let span = || {
+            let start = usize::try_from(entry.value).ok()?;
+            let count = usize::try_from(entry.count).ok()?;
+            let end = count
+                .checked_mul(size_of_kind(entry.kind)?)?
+                .checked_add(start)?;
+            self.tiff.bytes.get(start..end)
+        };
+        span().map(Some).ok_or_else(|| TRUNCATED.into())
+    }
+
+    /// The values as integers, whichever type of integer they have; negative ones are beyond every limit.
+    ///
+    /// # Errors
+    /// [`TRUNCATED`], or that they are no integers.
+    pub fn integers(&self, tag: u16) -> Result<Option<Vec<u64>>, String> {
+        let Some(bytes) = self.bytes(tag)? else {
+            return Ok(None);
+        };
+        let kind = self.entry(tag).map_or(0, |entry| entry.kind);
+        if !matches!(kind, 1 | 3 | 4 | 6..=9 | 13 | 16..=18) {
+            return Err(format!("damaged TIFF: its tag {tag} holds no integers"));
+        }
+        let signed = matches!(kind, 6 | 8 | 9 | 17);
+        let extend = |value: u64, size: usize| match signed && value >> (8 * size - 1) != 0 {
+            true => u64::MAX,
+            false => value,
+        };
+        let values = self.numbers(bytes, kind);
+        Ok(Some(
+            values.map(|(value, size)| extend(value, size)).collect(),
+        ))
+    }
+
+    /// The first value as an integer.
+    ///
+    /// # Errors
+    /// As for [`Directory::integers`].
+    pub fn integer(&self, tag: u16) -> Result<Option<u64>, String> {
+        Ok(self
+            .integers(tag)?
+            .and_then(|values| values.first().copied()))
+    }
+
+    /// The values as real numbers: integers, fractions, floats; `None` where they cannot be read.
+    pub fn reals(&self, tag: u16) -> Option<Vec<f64>> {
+        let bytes = self.bytes(tag).ok()??;
+        let kind = self.entry(tag)?.kind;
+        let halves = |value: u64| match self.tiff.big_endian {
+            true => ((value >> 32) as u32, value as u32),
+            false => (value as u32, (value >> 32) as u32),
+        };
+        let real = |(value, _): (u64, usize)| match kind {
+            5 => {
+                let (over, under) = halves(value);
+                f64::from(over) / f64::from(under)
+            }
+            10 => {
+                let (over, under) = halves(value);
+                f64::from(over as i32) / f64::from(under as i32)
+            }
+            6 => f64::from(value as u8 as i8),
+            8 => f64::from(value as u16 as i16),
+            9 => f64::from(value as u32 as i32),
+            11 => f64::from(f32::from_bits(value as u32)),
+            12 => f64::from_bits(value),
+            _ => value as f64,
+        };
+        Some(self.numbers(bytes, kind).map(real).collect())
+    }
+
+    fn numbers(&self, bytes: &'a [u8], kind: u64) -> impl Iterator<Item = (u64, usize)> {
+        let size = size_of_kind(kind).unwrap_or(1);
+        let tiff = Tiff { bytes, ..self.tiff };
+        (0..bytes.len() / size)
+            .filter_map(move |index| tiff.unsigned(index * size, size))
+            .map(move |value| (value, size))
+    }
+
+    /// The value as text, without the zero at its end; `None` where it cannot be read.
+    pub fn text(&self, tag: u16) -> Option<String> {
+        let bytes = self.bytes(tag).ok()??;
+        let text = bytes.split(|&byte| byte == 0).next()?;
+        Some(String::from_utf8_lossy(text).trim().to_owned())
+    }
+}

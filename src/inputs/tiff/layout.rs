@@ -1,0 +1,307 @@
+//! What the tags of one image say of its size, its samples and where they lie, checked against each other.
+
+use super::bands;
+use super::bits::{Format, SampleType};
+use super::compression::Compression;
+use super::directory::{Directory, TRUNCATED};
+use super::grid::Grid;
+use super::tags;
+
+/// One image's tags, as far as every kind of image has them.
+#[derive(Debug)]
+pub(super) struct Layout {
+    /// In pixels, as stored.
+    pub width: u32,
+    /// In pixels, as stored.
+    pub height: u32,
+    /// Stored samples a pixel.
+    pub samples: u16,
+    /// What one sample is.
+    pub sample: SampleType,
+    /// What the samples mean (tag 262).
+    pub photometric: u16,
+    /// What the samples beyond the colour are (tag 338).
+    pub extra: Vec<u16>,
+    /// How chunks are packed.
+    pub compression: Compression,
+    /// 1: none, 2: horizontal differences, 3: of the bytes of floats.
+    pub predictor: u16,
+    /// Whether each sample of a pixel has chunks of its own.
+    pub planar: bool,
+    /// Horizontal and vertical pixels per chroma sample in chunks that hold fewer chroma than luma samples.
+    pub subsampling: (u32, u32),
+    /// The strips or tiles.
+    pub grid: Grid,
+}
+
+/// The size of the image.
+///
+/// # Errors
+/// Says that there is none.
+pub(super) fn size(directory: &Directory) -> Result<(u32, u32), String> {
+    let side = |tag| {
+        let side = directory.integer(tag)?;
+        side.and_then(|side| u32::try_from(side).ok())
+            .ok_or_else(|| format!("damaged TIFF: its tag {tag} does not give its size"))
+    };
+    Ok((side(tags::IMAGE_WIDTH)?, side(tags::IMAGE_LENGTH)?))
+}
+
+impl Layout {
+    /// Reads the tags.
+    ///
+    /// # Errors
+    /// Names the kind that cannot be read, or the contradiction.
+    pub fn read(directory: &Directory) -> Result<Self, String> {
+        let (width, height) = size(directory)?;
+        let short = |tag, default: u16| -> Result<u16, String> {
+            match directory.integer(tag)? {
+                None => Ok(default),
+                Some(value) => u16::try_from(value)
+                    .map_err(|_| format!("damaged TIFF: its tag {tag} is {value}")),
+            }
+        };
+        let bits = directory
+            .integers(tags::BITS_PER_SAMPLE)?
+            .unwrap_or(vec![1]);
+        // Some writers count the samples by their bits alone.
+        let samples = short(tags::SAMPLES_PER_PIXEL, bits.len().try_into().unwrap_or(0))?;
+        if samples == 0 {
+            return Err("damaged TIFF: its pixels have no samples".into());
+        }
+        let photometric = directory.integer(tags::PHOTOMETRIC)?;
+        let sample = sample_type(directory, samples, &bits, photometric)?;
+        let planar = match short(tags::PLANAR_CONFIGURATION, 1)? {
+            1 => false,
+            2 => samples > 1,
+            other => return Err(format!("damaged TIFF: its planar configuration is {other}")),
+        };
+        let extra = directory.integers(tags::EXTRA_SAMPLES)?.unwrap_or_default();
+        let extra: Vec<u16> = extra
+            .iter()
+            .map(|&kind| kind.try_into().unwrap_or(0))
+            .collect();
+        let compression = Compression::read(directory, samples, sample)?;
+        let predictor = match compression.predicts() {
+            true => short(tags::PREDICTOR, 1)?,
+            false => 1,
+        };
+        let photometric = match photometric {
+            Some(value) => u16::try_from(value).unwrap_or(u16::MAX),
+            // As libtiff guesses where the tag is missing.
+            None if compression.is_fax() => bands::WHITE_IS_ZERO,
+            None if usize::from(samples) >= extra.len() + 3 => bands::RGB,
+            None => bands::BLACK_IS_ZERO,
+        };
+        check_predictor(predictor, sample)?;
+        let subsampling = match photometric == bands::YCBCR && !compression.upsamples() {
+            true => chroma_subsampling(directory)?,
+            false => (1, 1),
+        };
+        if subsampling != (1, 1) && (planar || samples != 3 || sample.bits != 8 || predictor != 1) {
+            return Err(format!(
+                "this TIFF has YCbCr colours with less chroma than luma, stored {}, which is not supported; convert it to RGB first",
+                match (planar, predictor) {
+                    (true, _) => "in planes",
+                    (_, 2..) => "as differences",
+                    _ => "other than as three samples of 8 bits",
+                }
+            ));
+        }
+        let line = line_bytes(if planar { 1 } else { samples }, sample, width, subsampling);
+        let grid = Grid::read(
+            directory,
+            (width, height),
+            if planar { samples } else { 1 },
+            |bytes| match compression {
+                Compression::None => line.map(|(line, rows)| bytes / line.max(1) * u64::from(rows)),
+                _ => None,
+            },
+        )?;
+        Ok(Layout {
+            width,
+            height,
+            samples,
+            sample,
+            photometric,
+            extra,
+            compression,
+            predictor,
+            planar,
+            subsampling,
+            grid,
+        })
+    }
+
+    /// Samples a pixel in one chunk.
+    pub fn chunk_samples(&self) -> u16 {
+        if self.planar { 1 } else { self.samples }
+    }
+
+    /// The bytes of one line of an unpacked chunk, and how many rows of pixels that is.
+    ///
+    /// # Errors
+    /// Says that no memory holds such a line.
+    pub fn line(&self) -> Result<(usize, u32), String> {
+        line_bytes(
+            self.chunk_samples(),
+            self.sample,
+            self.grid.chunk_width,
+            self.subsampling,
+        )
+        .filter(|&(bytes, _)| bytes <= 1 << 31)
+        .map(|(bytes, rows)| (bytes as usize, rows))
+        .ok_or_else(|| {
+            format!(
+                "damaged TIFF: a row of {} pixels with {} samples of {} bits is too long",
+                self.grid.chunk_width, self.samples, self.sample.bits
+            )
+        })
+    }
+}
+
+fn line_bytes(
+    samples: u16,
+    sample: SampleType,
+    width: u32,
+    (across, down): (u32, u32),
+) -> Option<(u64, u32)> {
+    if (across, down) != (1, 1) {
+        let blocks = u64::from(width.div_ceil(across));
+        return Some((blocks * u64::from(across * down + 2), down));
+    }
+    let bits = u64::from(width) * u64::from(samples);
+    Some((bits.checked_mul(u64::from(sample.bits))?.div_ceil(8), 1))
+}
+
+/// What all samples are; unequal ones are refused.
+fn sample_type(
+    directory: &Directory,
+    samples: u16,
+    bits: &[u64],
+    photometric: Option<u64>,
+) -> Result<SampleType, String> {
+    let list = |values: &[u64]| {
+        let values: Vec<String> = values.iter().map(u64::to_string).collect();
+        values.join(", ")
+    };
+    let bits = &bits[..bits.len().min(samples.into())];
+    let Some((&first, rest)) = bits.split_first() else {
+        return Err("damaged TIFF: its samples have no bits".into());
+    };
+    if rest.iter().any(|&other| other != first) {
+        return Err(format!(
+            "this TIFF has samples of unequal widths ({} bits), which is not supported; convert it to 8 or 16 bits first",
+            list(bits)
+        ));
+    }
+    let formats = directory.integers(tags::SAMPLE_FORMAT)?.unwrap_or_default();
+    let formats = &formats[..formats.len().min(samples.into())];
+    // Of L*a*b*, only a and b have a sign, whatever the tag says.
+    let is_lab = matches!(photometric, Some(8..=10)) && !formats.contains(&3);
+    let formats = if is_lab { &[] } else { formats };
+    if formats.iter().any(|&format| format != formats[0]) {
+        return Err(format!(
+            "this TIFF has samples of several formats ({}) in one pixel, which is not supported; convert it to one format first",
+            list(formats)
+        ));
+    }
+    let format = match formats.first() {
+        // 4 is undefined, which libtiff reads as unsigned.
+        None | Some(0 | 1 | 4) => Format::Unsigned,
+        Some(2) => Format::Signed,
+        Some(3) => Format::Float,
+        Some(5 | 6) => {
+            return Err("this TIFF has complex numbers, which are not supported; convert it to their magnitudes first".into());
+        }
+        Some(other) => return Err(format!("damaged TIFF: its sample format is {other}")),
+    };
+    let known = match format {
+        Format::Float => matches!(first, 16 | 24 | 32 | 64),
+        _ => matches!(first, 1..=32 | 64),
+    };
+    match known {
+        true => Ok(SampleType {
+            format,
+            bits: first as u16,
+        }),
+        false => Err(format!(
+            "this TIFF has {} of {first} bits, which are not supported; convert it to 8, 16 or 32 bits first",
+            match format {
+                Format::Float => "floats",
+                _ => "integers",
+            }
+        )),
+    }
+}
+
+fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
+    match (predictor, sample.bits, sample.format) {
+        (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, Format::Float) => Ok(()),
+        (2 | 3, bits, _) => Err(format!(
+            "this TIFF has samples of {bits} bits with predictor {predictor}, which is not supported; save it without a predictor first"
+        )),
+        (other, ..) => Err(format!(
+            "this TIFF has predictor {other}, which is not supported; save it without a predictor first"
+        )),
+    }
+}
+
+fn chroma_subsampling(directory: &Directory) -> Result<(u32, u32), String> {
+    match directory.integers(tags::YCBCR_SUBSAMPLING)?.as_deref() {
+        None => Ok((2, 2)),
+        Some(&[across @ (1 | 2 | 4), down @ (1 | 2 | 4)]) => Ok((across as u32, down as u32)),
+        Some(_) => Err("damaged TIFF: its chroma subsampling (tag 530) is not 1, 2 or 4".into()),
+    }
+}
+
+/// Where a chunk's data lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Chunk<'a> {
+    /// Nowhere: GDAL leaves chunks without any reading out.
+    Missing,
+    /// In the file.
+    Here {
+        /// The packed bytes, as far as the file goes.
+        packed: &'a [u8],
+        /// Whether they should go on.
+        cut: bool,
+    },
+}
+
+impl Layout {
+    /// The data of chunk `index`, as `needed` bytes unpacked.
+    ///
+    /// # Errors
+    /// Says that the chunk lies behind the end of the file.
+    pub fn chunk<'a>(
+        &self,
+        directory: &Directory<'a>,
+        index: usize,
+        needed: u64,
+    ) -> Result<Chunk<'a>, String> {
+        let (offset, count) = match self.grid.place(index) {
+            (0, Some(0)) => return Ok(Chunk::Missing),
+            (offset, count) => (offset, count.filter(|&count| count > 0)),
+        };
+        let bytes = directory.tiff.bytes;
+        let rest = usize::try_from(offset)
+            .ok()
+            .and_then(|offset| bytes.get(offset..));
+        let rest = rest.filter(|rest| !rest.is_empty()).ok_or(TRUNCATED)?;
+        let count = match count {
+            // The only strip is as long as its pixels, whatever is said of it.
+            _ if self.compression == Compression::None && self.grid.len() == 1 => needed,
+            Some(count) => count,
+            None => self
+                .grid
+                .next_offset(offset)
+                .map_or(rest.len() as u64, |next| next - offset),
+        };
+        let held = usize::try_from(count).unwrap_or(usize::MAX).min(rest.len());
+        Ok(Chunk::Here {
+            packed: &rest[..held],
+            cut: count > held as u64,
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! TIFF, as scanners, GIS and microscopes write it.
+//!
+//! TIFF 6.0 and its supplements, BigTIFF, and what GDAL, Adobe and libtiff added. The tags are read here and not by the
+//! `tiff` crate, which refuses a file before its bytes can be had where it does not know a kind of colours (palette,
+//! L*a*b*, subsampled chroma), bits or compression; the compressions themselves are those of the crates that `tiff` uses
+//! too. What cannot be read is named.
+
+mod bands;
+mod bits;
+mod chunks;
+mod compression;
+mod directory;
+mod fax;
+mod grid;
+mod jpeg;
+mod lab;
+mod layout;
+mod pages;
+mod palette;
+mod streams;
+mod tags;
+#[cfg(test)]
+mod tests;
+mod ycbcr;
+
+use image::metadata::Orientation;
+
+use self::bands::{Choice, Conversion};
+use self::directory::{Directory, Tiff};
+use self::layout::Layout;
+use super::raster::{Alpha, Colour, Raster, Samples};
+
+/// One page, and what should be said of how it was read.
+#[derive(Debug)]
+pub(super) struct Decoded {
+    /// The page.
+    pub raster: Raster,
+    /// Sentences that follow the file's name.
+    pub notes: Vec<String>,
+}
+
+/// Pages that are images of their own: smaller copies, transparency masks and sub-images are none. At least 1.
+pub(super) fn count_pages(bytes: &[u8]) -> usize {
+    match Tiff::open(bytes) {
+        Ok((tiff, first)) => pages::count(tiff, first),
+        Err(_) => 1,
+    }
+}
+
+/// Decodes page `page`, from 0, as [`count_pages`] counts. `bands` are the numbers, from 1, of the bands to show as red,
+/// green and blue; three equal ones are shown in grey. `check` sees the width and height before anything is allocated.
+///
+/// # Errors
+/// A fragment that follows the file's name: what is damaged, or the name of a kind that cannot be read.
+pub(super) fn decode(
+    bytes: &[u8],
+    page: usize,
+    bands: Option<[u16; 3]>,
+    check: impl Fn(u32, u32) -> Result<(), String>,
+) -> Result<Decoded, String> {
+    let (tiff, first) = Tiff::open(bytes)?;
+    let directory = pages::find(tiff, first, page)?;
+    let (width, height) = layout::size(&directory)?;
+    check(width, height)?;
+    if width == 0 || height == 0 {
+        return Err(format!("has no pixels ({width} x {height})"));
+    }
+    let layout = Layout::read(&directory)?;
+    let choice = Choice::of(&directory, &layout, bands)?;
+    let nodata = directory
+        .text(tags::GDAL_NODATA)
+        .and_then(|text| text.parse().ok());
+    let samples = chunks::assemble(&directory, &layout, &choice.samples, nodata.unwrap_or(0.0))?;
+    let raster = Raster {
+        width,
+        height,
+        colour: choice.colour,
+        alpha: choice.alpha,
+        samples,
+        white: layout.sample.white(),
+        nodata,
+        icc: directory
+            .bytes(tags::ICC_PROFILE)
+            .ok()
+            .flatten()
+            .map(<[u8]>::to_vec),
+        orientation: orientation(&directory),
+    };
+    let raster = convert(raster, &choice.conversion)?;
+    Ok(Decoded {
+        raster: match choice.channels {
+            Some(channels) => pick(raster, channels.map(usize::from)),
+            None => raster,
+        },
+        notes: choice.notes,
+    })
+}
+
+fn orientation(directory: &Directory) -> Orientation {
+    let value = directory.integer(tags::ORIENTATION).ok().flatten();
+    let value = value.and_then(|value| u8::try_from(value).ok());
+    value
+        .and_then(Orientation::from_exif)
+        .unwrap_or(Orientation::NoTransforms)
+}
+
+/// Samples as stored become those of the raster's colour model.
+fn convert(mut raster: Raster, conversion: &Conversion) -> Result<Raster, String> {
+    let extra = usize::from(raster.alpha != Alpha::None);
+    match conversion {
+        Conversion::None => {}
+        Conversion::Invert => invert(&mut raster),
+        Conversion::Palette(palette) => {
+            raster.samples = Samples::U8(palette.apply(&raster.samples, 1 + extra)?);
+            raster.white = 255.0;
+            raster.nodata = None;
+        }
+        Conversion::YCbCr(ycbcr) => {
+            if let Samples::U8(values) = &mut raster.samples {
+                ycbcr.apply(values, 3 + extra);
+            }
+            raster.nodata = None;
+        }
+        Conversion::Lab(encoding) => {
+            raster.samples = encoding.apply(raster.samples, 3 + extra);
+            raster.white = match raster.samples {
+                Samples::U8(_) => 255.0,
+                _ => 65535.0,
+            };
+            raster.nodata = None;
+        }
+    }
+    Ok(raster)
+}
+
+/// From 0 as white to 0 as black, all but opacity.
+fn invert(raster: &mut Raster) {
+    let (all, colours, white) = (raster.channels(), raster.colour.channels(), raster.white);
+    fn each<T: Copy>(values: &mut [T], all: usize, colours: usize, to: impl Fn(T) -> T) {
+        for pixel in values.chunks_exact_mut(all) {
+            pixel[..colours]
+                .iter_mut()
+                .for_each(|value| *value = to(*value));
+        }
+    }
+    match &mut raster.samples {
+        Samples::U8(values) => each(values, all, colours, |value| white as u8 - value),
+        Samples::U16(values) => each(values, all, colours, |value| white as u16 - value),
+        Samples::F32(values) => each(values, all, colours, |value| white - value),
+    }
+    raster.nodata = raster.nodata.map(|value| f64::from(white - value as f32));
+}
+
+/// Only these of a raster's red, green and blue, and its opacity.
+fn pick(raster: Raster, channels: [usize; 3]) -> Raster {
+    let is_grey = channels[0] == channels[1] && channels[1] == channels[2];
+    let shown = if is_grey {
+        &channels[..1]
+    } else {
+        &channels[..]
+    };
+    let all = raster.channels();
+    let opacity = 3..all;
+    fn each<T: Copy>(values: &[T], all: usize, order: &[usize]) -> Vec<T> {
+        let pixels = values.chunks_exact(all);
+        pixels
+            .flat_map(|pixel| order.iter().map(|&channel| pixel[channel]))
+            .collect()
+    }
+    let order: Vec<usize> = shown.iter().copied().chain(opacity).collect();
+    Raster {
+        colour: if is_grey { Colour::Grey } else { Colour::Rgb },
+        samples: match &raster.samples {
+            Samples::U8(values) => Samples::U8(each(values, all, &order)),
+            Samples::U16(values) => Samples::U16(each(values, all, &order)),
+            Samples::F32(values) => Samples::F32(each(values, all, &order)),
+        },
+        ..raster
+    }
+}

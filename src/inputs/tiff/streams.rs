@@ -1,0 +1,105 @@
+//! Compressed bytes as readers of plain ones: LZW in both orders of bits, and PackBits.
+
+use std::borrow::Cow;
+use std::io::{self, BufRead, Cursor, Read};
+
+use weezl::{BitOrder, LzwStatus, decode};
+
+/// Codes that grow one early and start with their most significant bit; before 1992 they grew on time and started with
+/// the least, which libtiff recognises by the first code.
+pub(super) struct Lzw<'b> {
+    packed: Cursor<Cow<'b, [u8]>>,
+    decoder: decode::Decoder,
+}
+
+impl<'b> Lzw<'b> {
+    pub fn new(packed: Cow<'b, [u8]>) -> Self {
+        let old = matches!(packed.as_ref(), [0, second, ..] if second & 1 == 1);
+        let configuration = match old {
+            true => decode::Configuration::new(BitOrder::Lsb, 8),
+            false => decode::Configuration::with_tiff_size_switch(BitOrder::Msb, 8),
+        };
+        Lzw {
+            packed: Cursor::new(packed),
+            decoder: configuration.with_yield_on_full_buffer(true).build(),
+        }
+    }
+}
+
+impl Read for Lzw<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            let result = self.decoder.decode_bytes(self.packed.fill_buf()?, out);
+            self.packed.consume(result.consumed_in);
+            match result.status {
+                Ok(LzwStatus::Ok)
+                    if result.consumed_out == 0 && !out.is_empty() && result.consumed_in > 0 => {}
+                Ok(_) => return Ok(result.consumed_out),
+                Err(error) => return Err(io::Error::new(io::ErrorKind::InvalidData, error)),
+            }
+        }
+    }
+}
+
+/// Apple's runs of bytes (TIFF 6.0, section 9).
+pub(super) struct PackBits<'b> {
+    packed: Cursor<Cow<'b, [u8]>>,
+    run: Run,
+}
+
+/// What is left of a run.
+enum Run {
+    /// Bytes that follow.
+    Literal(usize),
+    /// One byte, so many times.
+    Repeated(u8, usize),
+}
+
+impl<'b> PackBits<'b> {
+    pub fn new(packed: Cow<'b, [u8]>) -> Self {
+        PackBits {
+            packed: Cursor::new(packed),
+            run: Run::Literal(0),
+        }
+    }
+
+    fn byte(&mut self) -> Option<u8> {
+        let mut byte = [0];
+        self.packed.read_exact(&mut byte).ok()?;
+        Some(byte[0])
+    }
+}
+
+impl Read for PackBits<'_> {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            match self.run {
+                Run::Literal(0) | Run::Repeated(_, 0) => {
+                    let Some(header) = self.byte() else {
+                        return Ok(0);
+                    };
+                    self.run = match header {
+                        0..=127 => Run::Literal(usize::from(header) + 1),
+                        128 => continue,
+                        _ => match self.byte() {
+                            Some(byte) => Run::Repeated(byte, 257 - usize::from(header)),
+                            None => return Ok(0),
+                        },
+                    };
+                }
+                Run::Literal(left) => {
+                    let length = out.len().min(left);
+                    let read = self.packed.read(&mut out[..length])?;
+                    self.run = Run::Literal(left - read);
+                    return Ok(read);
+                }
+                Run::Repeated(byte, left) => {
+                    let length = out.len().min(left);
+                    out[..length].fill(byte);
+                    self.run = Run::Repeated(byte, left - length);
+                    return Ok(length);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! Luma and chroma (TIFF 6.0, section 21), as libtiff converts them.
+
+use super::compression::Compression;
+use super::directory::Directory;
+use super::layout::Layout;
+use super::tags;
+
+/// How luma and chroma of 8 bits become red, green and blue.
+#[derive(Debug)]
+pub(super) struct YCbCr {
+    /// The shares of red, green and blue in luma.
+    shares: [f32; 3],
+    /// The codes of black and white in luma, of none and full in both kinds of chroma.
+    reference: [f32; 6],
+}
+
+impl Default for YCbCr {
+    /// As in JPEG files.
+    fn default() -> Self {
+        YCbCr {
+            shares: [0.299, 0.587, 0.114],
+            reference: [0.0, 255.0, 128.0, 255.0, 128.0, 255.0],
+        }
+    }
+}
+
+impl YCbCr {
+    /// Reads the tags; JPEG has its own rule.
+    ///
+    /// # Errors
+    /// Names a width of samples that cannot be read.
+    pub fn read(directory: &Directory, layout: &Layout) -> Result<Self, String> {
+        if layout.sample.bits != 8 {
+            return Err(format!(
+                "this TIFF has YCbCr colours of {} bits, which are not supported; convert it to RGB first",
+                layout.sample.bits
+            ));
+        }
+        let mut ycbcr = YCbCr::default();
+        if layout.compression == Compression::Jpeg {
+            return Ok(ycbcr);
+        }
+        let reals = |tag| {
+            directory
+                .reals(tag)
+                .unwrap_or_default()
+                .into_iter()
+                .map(|real| real as f32)
+        };
+        let shares: Vec<f32> = reals(tags::YCBCR_COEFFICIENTS).collect();
+        if let Ok(shares) = <[f32; 3]>::try_from(shares)
+            && shares.iter().all(|share| share.is_finite())
+            && shares[1] != 0.0
+        {
+            ycbcr.shares = shares;
+        }
+        let reference: Vec<f32> = reals(tags::REFERENCE_BLACK_WHITE).collect();
+        if let Ok(reference) = <[f32; 6]>::try_from(reference)
+            && reference.iter().all(|code| code.is_finite())
+            && reference
+                .as_chunks::<2>()
+                .0
+                .iter()
+                .all(|[low, high]| low != high)
+        {
+            ycbcr.reference = reference;
+        }
+        Ok(ycbcr)
+    }
+
+    /// Converts the first three of `channels` samples a pixel in place.
+    pub fn apply(&self, samples: &mut [u8], channels: usize) {
+        let [red, green, blue] = self.shares;
+        let [black, white, cb_none, cb_full, cr_none, cr_full] = self.reference;
+        let table = |none: f32, full: f32, range: f32, factor: f32| -> [f32; 256] {
+            std::array::from_fn(|code| (code as f32 - none) * range / (full - none) * factor)
+        };
+        let luma = table(black, white, 255.0, 1.0);
+        let to_blue = table(cb_none, cb_full, 127.0, 2.0 - 2.0 * blue);
+        let to_red = table(cr_none, cr_full, 127.0, 2.0 - 2.0 * red);
+        for pixel in samples.chunks_exact_mut(channels) {
+            let y = luma[usize::from(pixel[0])];
+            let r = to_red[usize::from(pixel[2])];
+            let b = to_blue[usize::from(pixel[1])];
+            let g = -(red * r + blue * b + (red + green + blue - 1.0) * y) / green;
+            for (place, difference) in pixel.iter_mut().zip([r, g, b]) {
+                *place = (y + difference).round() as u8;
+            }
+        }
+    }
+}
+
+/// Spreads a line of blocks, `across` times `down` luma samples and one of each chroma, to rows of three samples a pixel.
+pub(super) fn spread(line: &[u8], (across, down): (u32, u32), width: u32, rows: &mut [Vec<u8>]) {
+    let (across, down, width) = (across as usize, down as usize, width as usize);
+    for row in rows.iter_mut() {
+        row.resize(width * 3, 0);
+    }
+    for (index, block) in line.chunks_exact(across * down + 2).enumerate() {
+        let (luma, chroma) = block.split_at(across * down);
+        for (row, luma) in rows.iter_mut().zip(luma.chunks_exact(across)) {
+            let pixels = row.chunks_exact_mut(3).skip(index * across);
+            for (pixel, &y) in pixels.zip(luma) {
+                pixel.copy_from_slice(&[y, chroma[0], chroma[1]]);
+            }
+        }
+    }
+}
