@@ -19,6 +19,7 @@ pub mod device;
 pub mod error;
 pub mod eval;
 pub mod fitfile;
+pub mod fonts;
 pub mod head;
 pub mod heads;
 pub mod inputs;
