@@ -56,13 +56,16 @@ pub fn captions<'a>(
                 n - LISTED
             ),
         };
+        let (whose, more) = match lacking.len() {
+            1 => ("its", ""),
+            _ => ("their", " and so on"),
+        };
         warnings.add(
             "letters without a font",
             &subject,
             format_args!(
-                "no font at hand has all their letters, so pictures say \"class {first}\" {}instead; name a font that \
-                 has them with --font",
-                if lacking.len() > 1 { "and so on " } else { "" }
+                "no font at hand has all {whose} letters, so pictures say \"class {first}\"{more} instead; name a font \
+                 that has them with --font"
             ),
         );
     }
