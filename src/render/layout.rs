@@ -307,10 +307,10 @@ fn pieces(fonts: &Fonts, text: &str, run: Range<usize>) -> Vec<Piece> {
     for (at, cluster) in part.grapheme_indices(true) {
         let range = run.start + at..run.start + at + cluster.len();
         let face = fonts.face_for(cluster).unwrap_or(0);
-        let script = cluster.chars().map(|c| c.script());
-        let script = script
-            .filter(|script| !matches!(script, Common | Inherited | Unknown))
-            .last();
+        let script = cluster
+            .chars()
+            .map(|c| c.script())
+            .find(|script| !matches!(script, Common | Inherited | Unknown));
         match pieces.last_mut() {
             Some(last)
                 if last.face == face

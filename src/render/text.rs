@@ -252,7 +252,7 @@ mod tests {
         for (text, reach) in [("חתו", 2), ("ท", 2), ("天空", 8)] {
             let (top, bottom) = rows(text, Backing::None);
             assert!(bottom.abs_diff(baseline) <= reach, "{text}: {bottom}");
-            assert!(top >= 10 && top < 36, "{text}: {top}");
+            assert!((10..36).contains(&top), "{text}: {top}");
             let haloed = rows(text, Backing::Halo(WHITE));
             assert_eq!((top, bottom), haloed, "{text}: the rim lies behind");
         }
