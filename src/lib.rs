@@ -20,6 +20,7 @@ pub mod environment;
 pub mod error;
 pub mod eval;
 pub mod fitfile;
+pub mod fonts;
 pub mod head;
 pub mod heads;
 pub mod inputs;

@@ -7,8 +7,8 @@ use clap::{Args, ValueEnum, ValueHint};
 use dino::output::FloatFormat;
 use dino::render::{Colormap, Range};
 
-use super::PredictArgs;
 use super::pca::opacity;
+use super::{PredictArgs, TextArgs};
 
 /// Measure how far away everything in a photo is
 ///
@@ -20,6 +20,8 @@ pub struct DepthArgs {
     pub predict: PredictArgs,
     #[command(flatten)]
     pub look: DepthLookArgs,
+    #[command(flatten)]
+    pub text: TextArgs,
     #[command(flatten)]
     pub numbers: NumbersArgs,
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
 use super::train::DepthLabelArgs;
-use super::{HeadArgs, PhotoArgs, RunArgs};
+use super::{HeadArgs, PhotoArgs, RunArgs, TextArgs};
 
 /// Judge a head on labelled photos
 ///
@@ -52,6 +52,8 @@ pub struct EvalSegmentArgs {
         help_heading = "Labels"
     )]
     pub ignore: u16,
+    #[command(flatten)]
+    pub text: TextArgs,
 }
 
 /// What both tasks have in common.

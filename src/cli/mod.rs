@@ -26,7 +26,7 @@ pub use pca::{Fit, PcaArgs};
 pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use segment::{LabelFormat, SegmentArgs};
 pub use selfcheck::SelfcheckArgs;
-pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs};
+pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
 

@@ -6,7 +6,7 @@ use clap::{Args, ValueEnum, ValueHint};
 use dino::cluster::ClusterCount;
 use dino::cluster::file::MOST;
 
-use super::PredictArgs;
+use super::{PredictArgs, TextArgs};
 
 /// Label every pixel of photos: with the classes of a head, or with clusters that need no training
 ///
@@ -21,6 +21,8 @@ pub struct SegmentArgs {
     pub clusters: ClusterArgs,
     #[command(flatten)]
     pub look: SegmentLookArgs,
+    #[command(flatten)]
+    pub text: TextArgs,
     #[command(flatten)]
     pub files: SegmentFileArgs,
 }

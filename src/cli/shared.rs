@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use dino::Result;
@@ -145,6 +146,19 @@ impl OutputArgs {
             force: self.force,
         })
     }
+}
+
+/// How text in pictures looks.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Picture")]
+pub struct TextArgs {
+    /// A font (TTF, OTF, TTC) for text in the picture; what it lacks is drawn in the built-in font, else in the system's
+    ///
+    /// Latin, Greek and Cyrillic letters are built in. For all others the system's fonts are searched, or in their
+    /// place those in the folder that $DINO_FONTS names. Names that no font can draw give way to the ids of their
+    /// classes, with a warning.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub font: Option<PathBuf>,
 }
 
 /// How the backbone runs.

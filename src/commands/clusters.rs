@@ -19,7 +19,7 @@ use crate::cli::{SegmentArgs, Tta};
 use crate::commands::classes;
 use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
-use crate::commands::segment::{Painter, extensions};
+use crate::commands::segment::{Painter, captions, extensions};
 
 /// What the backbone sees without `--size`.
 const SIZE: SizeRule = SizeRule::ShortSide(518);
@@ -193,10 +193,12 @@ impl Run<'_> {
             })
             .collect();
         let of = format!("a codebook of {} clusters", codebook.k);
+        let kept = classes::kept(&self.args.look.classes, &classes, &of)?;
         Ok(Painter {
             args: self.args,
             console: self.console,
-            kept: classes::kept(&self.args.look.classes, &classes, &of)?,
+            captions: captions(self.args, &classes, kept.as_deref(), self.console)?,
+            kept,
             classes,
             made_by: vec![
                 ("model", self.model.record.name.clone()),

@@ -3,6 +3,7 @@
 use dino::Result;
 use dino::batch::Outcome;
 use dino::console::Console;
+use dino::fonts;
 use dino::head::{Class, Head, Scores, Task};
 use dino::heads::Heads;
 use dino::output::{
@@ -12,6 +13,7 @@ use dino::output::{
 use dino::postprocess::segment::{label, mean_with_mirrored};
 use dino::postprocess::{Area, LabelMap, refine};
 use dino::preprocess::Geometry;
+use dino::render::Captions;
 use dino::render::segment::{SegmentLook, confidence, picture};
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
@@ -33,14 +35,16 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     let head = heads
         .choose("segment", args.predict.head.name.as_deref())?
         .head;
+    let kept = classes::kept(
+        &args.look.classes,
+        classes_of(&head),
+        &format!("the head {}", head.meta.name),
+    )?;
     let mut painter = Painter {
         args,
         console,
-        kept: classes::kept(
-            &args.look.classes,
-            classes_of(&head),
-            &format!("the head {}", head.meta.name),
-        )?,
+        captions: captions(args, classes_of(&head), kept.as_deref(), console)?,
+        kept,
         classes: classes_of(&head).to_vec(),
         made_by: vec![
             ("model", head.meta.backbone.clone()),
@@ -81,6 +85,26 @@ impl Draw for Painter<'_> {
         }
         Ok(Some(Outcome::Done))
     }
+}
+
+/// What is written for classes in the picture; those that are not `kept` are not in it.
+pub fn captions(
+    args: &SegmentArgs,
+    classes: &[Class],
+    kept: Option<&[bool]>,
+    console: &Console,
+) -> Result<Captions> {
+    let look = &args.look;
+    let writes = !look.no_legend || !look.no_names && !look.mask_only;
+    let is_kept = |id: usize| kept.is_none_or(|kept| kept.get(id) == Some(&true));
+    let names = classes
+        .iter()
+        .enumerate()
+        .map(|(id, class)| match writes && is_kept(id) {
+            true => class.name.as_str(),
+            false => "",
+        });
+    fonts::captions(names, args.text.font.as_deref(), console.warnings())
 }
 
 fn classes_of(head: &Head) -> &[Class] {
@@ -127,6 +151,8 @@ pub struct Painter<'a> {
     pub console: &'a Console,
     /// What scores stand for.
     pub classes: Vec<Class>,
+    /// What is written for them.
+    pub captions: Captions,
     /// The classes of `--classes`.
     pub kept: Option<Vec<bool>>,
     /// Model and head, for notes in the files.
@@ -164,7 +190,8 @@ impl Painter<'_> {
         }
         let areas = map.areas();
         let picture = watch.time("render", || {
-            picture(photo, &map, &self.classes, &areas, &self.look())
+            let look = self.look();
+            picture(photo, &map, &self.classes, &areas, &look, &self.captions)
         });
         watch.time("write", || self.write(job, &picture, &map, &areas))?;
         self.console

@@ -7,10 +7,15 @@
 use std::collections::HashSet;
 use std::io::{self, Write};
 
+use unicode_normalization::UnicodeNormalization;
+use unicode_normalization::char::is_combining_mark;
+use unicode_segmentation::UnicodeSegmentation;
+
 use crate::head::Class;
 use crate::output::npy::write_npy;
 use crate::output::png::{Pixels, write_png};
 use crate::postprocess::{LabelMap, NONE};
+use crate::render::fonts::is_ignorable;
 
 /// Colour of no class in the palette: the grey of VOC's void, which is no class's colour.
 const NONE_COLOR: [u8; 3] = [224, 224, 192];
@@ -68,27 +73,25 @@ pub fn write_mask(writer: impl Write, map: &LabelMap, id: u16) -> io::Result<()>
     write_png(writer, size, Pixels::Gray8(&bytes), &[])
 }
 
+/// Characters of a class's name in the name of its file. Most file systems take 255 bytes, and a letter may need four.
+const STEM_CHARS: usize = 48;
+/// Names of devices, which Windows does not take for files whatever their ending.
+const DEVICES: [&str; 4] = ["con", "prn", "aux", "nul"];
+
 /// A file name without an ending for each class: its name, with whatever a file system may mind replaced by `-`, and
-/// with its id where two would be the same.
+/// with its id where two would be the same. Letters of all scripts stay, in their composed form, with their marks.
 pub fn file_stems(classes: &[Class]) -> Vec<String> {
-    let plain = |class: &Class| -> String {
-        let keep = |c: char| {
-            if c.is_alphanumeric() || c == '_' {
-                c
-            } else {
-                '-'
-            }
-        };
-        // Most file systems take 255 bytes, and a letter may need four.
-        let name: String = class.name.trim().chars().take(48).map(keep).collect();
-        name.trim_matches('-').to_owned()
-    };
-    let mut taken = HashSet::new();
+    let ports = (0..10).flat_map(|n| [format!("com{n}"), format!("lpt{n}")]);
+    let mut taken: HashSet<String> = DEVICES
+        .map(str::to_owned)
+        .into_iter()
+        .chain(ports)
+        .collect();
     classes
         .iter()
         .enumerate()
         .map(|(id, class)| {
-            let name = plain(class);
+            let name = plain_stem(&class.name);
             // Two names that differ by case alone are one file on some systems.
             match !name.is_empty() && taken.insert(name.to_lowercase()) {
                 true => name,
@@ -102,6 +105,23 @@ pub fn file_stems(classes: &[Class]) -> Vec<String> {
             }
         })
         .collect()
+}
+
+/// Letters, digits and `_` of a name, with `-` for each other character.
+fn plain_stem(name: &str) -> String {
+    let composed: String = name.trim().nfc().filter(|&c| !is_ignorable(c)).collect();
+    let (mut stem, mut count) = (String::new(), 0);
+    // A letter is not parted from its marks.
+    for cluster in composed.graphemes(true) {
+        count += cluster.chars().count();
+        if count > STEM_CHARS {
+            break;
+        }
+        let is_letter = cluster.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+        let keeps = |c: char| c.is_alphanumeric() || c == '_' || is_letter && is_combining_mark(c);
+        stem.extend(cluster.chars().map(|c| if keeps(c) { c } else { '-' }));
+    }
+    stem.trim_matches('-').to_owned()
 }
 
 #[cfg(test)]
@@ -192,6 +212,16 @@ mod tests {
             "sky-3",
             "a/b",
             "a b",
+            "天空",
+            "बिल्ली",
+            "ท้องฟ้า",
+            "שָׁמַיִם",
+            "e\u{301}te\u{301}",
+            "👩\u{200D}💻",
+            "🐱 cat",
+            "14",
+            "con",
+            "LPT1",
         ];
         let classes: Vec<Class> = names
             .iter()
@@ -212,8 +242,24 @@ mod tests {
                 "été",
                 "sky-3-6",
                 "a-b",
-                "a-b-8"
+                "a-b-8",
+                "天空",
+                "बिल्ली",
+                "ท้องฟ้า",
+                // The composed form has the dots as marks of their own.
+                "שׁ\u{5B8}מַיִם".nfc().collect::<String>().as_str(),
+                "été-13",
+                "14",
+                "cat",
+                "14-16",
+                "con-17",
+                "LPT1-18",
             ]
         );
+        let long = Class {
+            name: "ที่".repeat(100),
+            color: [0; 3],
+        };
+        assert_eq!(file_stems(&[long])[0], "ที่".repeat(16));
     }
 }

@@ -3,6 +3,7 @@
 use image::{Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_circle_mut, draw_line_segment_mut};
 
+use crate::render::fonts::Fonts;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 
 const WIDTH: u32 = 900;
@@ -50,6 +51,7 @@ fn panel(canvas: &mut RgbImage, top: u32, curve: &Curve<'_>, best: Option<usize>
     if high - low < 1e-9 {
         (low, high) = (low - 0.5, high + 0.5);
     }
+    let fonts = &Fonts::built_in();
     let style = TextStyle {
         size: TEXT,
         color: INK,
@@ -62,28 +64,28 @@ fn panel(canvas: &mut RgbImage, top: u32, curve: &Curve<'_>, best: Option<usize>
     let x_of =
         |epoch: usize| plot_left + (plot_right - plot_left) * epoch as f32 / last.max(1) as f32;
     let title = (LEFT as i32, (top + 10) as i32);
-    draw_text(canvas, title, curve.title, &style);
+    draw_text(canvas, fonts, title, curve.title, &style);
     for step in 0..=4 {
         let value = low + (high - low) * f64::from(step) / 4.0;
         let y = y_of(value);
         draw_line_segment_mut(canvas, (plot_left, y), (plot_right, y), FAINT);
         let text = format!("{value:.4}");
-        let (width, height) = measure(&text, TEXT);
+        let (width, height) = measure(fonts, &text, TEXT);
         let place = (
             LEFT as i32 - 8 - width as i32,
             y as i32 - (height / 2) as i32,
         );
-        draw_text(canvas, place, &text, &style);
+        draw_text(canvas, fonts, place, &text, &style);
     }
     // About ten epochs have their number.
     for epoch in (0..=last).step_by(last.div_ceil(10).max(1)) {
         let text = (epoch + 1).to_string();
-        let (width, _) = measure(&text, TEXT);
+        let (width, _) = measure(fonts, &text, TEXT);
         let place = (
             x_of(epoch) as i32 - (width / 2) as i32,
             plot_bottom as i32 + 8,
         );
-        draw_text(canvas, place, &text, &style);
+        draw_text(canvas, fonts, place, &text, &style);
     }
     for (epoch, pair) in curve.values.windows(2).enumerate() {
         if pair[0].is_finite() && pair[1].is_finite() {

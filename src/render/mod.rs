@@ -1,9 +1,12 @@
 //! Plain maps become pictures. Knows no model and no file.
 
+pub mod captions;
 pub mod colormap;
 pub mod compose;
 pub mod curve;
 pub mod depth;
+pub mod fonts;
+mod layout;
 pub mod legend;
 pub mod matrix;
 pub mod names;
@@ -15,8 +18,10 @@ pub mod segment;
 pub mod text;
 pub mod upscale;
 
+pub use captions::Captions;
 pub use colormap::Colormap;
 pub use compose::{overlay, side_by_side};
 pub use depth::{Range, colorize};
+pub use fonts::{Face, Fonts};
 pub use scale_bar::{ScaleBar, with_scale};
 pub use upscale::{Upscale, upscale_rows};

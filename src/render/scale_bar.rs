@@ -10,6 +10,7 @@ use imageproc::rect::Rect;
 use crate::render::colormap::Colormap;
 use crate::render::compose;
 use crate::render::depth::Range;
+use crate::render::fonts::Fonts;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 
 /// Line height in pixels of the labels beside the smallest pictures.
@@ -33,7 +34,7 @@ const INK: Rgb<u8> = Rgb([32; 3]);
 const RIM: Rgb<u8> = Rgb([150; 3]);
 
 /// What a bar shows.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct ScaleBar<'a> {
     /// Values at the bottom and at the top.
     pub range: Range,
@@ -43,6 +44,8 @@ pub struct ScaleBar<'a> {
     pub unit: &'a str,
     /// Precedes every number, such as `±`.
     pub sign: &'a str,
+    /// They draw the numbers and the unit.
+    pub fonts: &'a Fonts,
 }
 
 /// `picture` with the bar at its right.
@@ -55,16 +58,22 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
     let ticks = Ticks::new(bar.range, room.min(MOST_LABELS));
     let labels: Vec<(f32, String)> = ticks
         .values()
-        .map(|(place, number)| (place, format!("{}{number} {}", bar.sign, bar.unit)))
+        .map(|(place, number)| {
+            let label = format!("{}{number} {}", bar.sign, bar.unit);
+            (place, label.trim_end().to_owned())
+        })
         .collect();
-    let widest = labels.iter().map(|(_, label)| measure(label, line).0).max();
+    let widest = labels
+        .iter()
+        .map(|(_, label)| measure(bar.fonts, label, line).0)
+        .max();
     let layout = Layout::new(width, canvas_height, line);
     let across = layout.labels_left + widest.unwrap_or(0) + layout.gap;
     let place = (0, (canvas_height - height) / 2);
     let mut canvas = compose::canvas((across, canvas_height), PAPER, &[(picture, place)]);
     layout.draw_bar(&mut canvas, bar.colormap);
     for (place, label) in &labels {
-        layout.draw_label(&mut canvas, *place, label);
+        layout.draw_label(&mut canvas, bar.fonts, *place, label);
     }
     canvas
 }
@@ -118,7 +127,7 @@ impl Layout {
 
     /// A mark at the right edge of the bar and `label` beside it, for the value at `place` (0 at the bottom, 1 at the
     /// top).
-    fn draw_label(&self, canvas: &mut RgbImage, place: f32, label: &str) {
+    fn draw_label(&self, canvas: &mut RgbImage, fonts: &Fonts, place: f32, label: &str) {
         let last = self.rows.len().saturating_sub(1) as f32;
         let y = self.rows.start as f32 + (1.0 - place) * last;
         let top = (y - 0.5 * (self.stroke - 1) as f32).round() as u32;
@@ -136,7 +145,7 @@ impl Layout {
             self.labels_left as i32,
             (y - 0.5 * self.line).round() as i32,
         );
-        draw_text(canvas, corner, label, &style);
+        draw_text(canvas, fonts, corner, label, &style);
     }
 }
 
@@ -218,12 +227,13 @@ mod tests {
         }
     }
 
-    fn bar(colormap: &Colormap) -> ScaleBar<'_> {
+    fn bar<'a>(colormap: &'a Colormap, fonts: &'a Fonts) -> ScaleBar<'a> {
         ScaleBar {
             range: Range::new(1.0, 5.0),
             colormap,
             unit: "m",
             sign: "",
+            fonts,
         }
     }
 
@@ -231,7 +241,7 @@ mod tests {
     fn the_picture_is_kept_and_the_ends_have_the_right_colours() {
         let (red, map) = (Rgb([200, 0, 0]), Colormap::default());
         let picture = RgbImage::from_pixel(400, 300, red);
-        let with = with_scale(&picture, &bar(&map));
+        let with = with_scale(&picture, &bar(&map, &Fonts::built_in()));
         assert_eq!(with.height(), 300);
         assert!((430..520).contains(&with.width()), "{}", with.width());
         assert!((0..400).all(|x| *with.get_pixel(x, 299) == red));
@@ -249,7 +259,7 @@ mod tests {
         let map = Colormap::default();
         for (width, height) in [(1, 1), (8, 600), (3000, 40), (5000, 4000)] {
             let picture = RgbImage::from_pixel(width, height, Rgb([200, 0, 0]));
-            let with = with_scale(&picture, &bar(&map));
+            let with = with_scale(&picture, &bar(&map, &Fonts::built_in()));
             assert!(
                 with.height() >= height && with.height() as f32 >= FEWEST_LINES * SMALLEST_LINE
             );

@@ -5,6 +5,7 @@ use rayon::prelude::*;
 
 use crate::head::Class;
 use crate::postprocess::{Area, LabelMap, NONE};
+use crate::render::captions::Captions;
 use crate::render::legend::{self, Entry};
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 use crate::render::{compose, names, outline};
@@ -22,13 +23,14 @@ pub struct SegmentLook {
     pub legend: bool,
 }
 
-/// Draws `map`, whose ids are indices of `classes`; `areas` are the map's own.
+/// Draws `map`, whose ids are indices of `classes` and of their `captions`; `areas` are the map's own.
 pub fn picture(
     photo: &RgbImage,
     map: &LabelMap,
     classes: &[Class],
     areas: &[Area],
     look: &SegmentLook,
+    captions: &Captions,
 ) -> RgbImage {
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
@@ -44,7 +46,7 @@ pub fn picture(
         }
     }
     if look.names {
-        write_names(&mut drawn, map, classes);
+        write_names(&mut drawn, map, captions);
     }
     if !look.legend {
         return drawn;
@@ -52,12 +54,12 @@ pub fn picture(
     let entries: Vec<Entry> = areas
         .iter()
         .map(|area| Entry {
-            name: classes[usize::from(area.id)].name.clone(),
+            name: captions.name(usize::from(area.id)).into_owned(),
             color: Some(color_of(area.id)),
             share: area.share,
         })
         .collect();
-    legend::with_legend(&drawn, &entries)
+    legend::with_legend(&drawn, &entries, &captions.fonts)
 }
 
 /// Every pixel in its class's colour; no class is black.
@@ -112,27 +114,30 @@ fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) 
     RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default()
 }
 
-fn write_names(drawn: &mut RgbImage, map: &LabelMap, classes: &[Class]) {
+fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     let style = TextStyle {
         size: legend::text_size(drawn.dimensions()),
         color: Rgb([255; 3]),
         backing: Backing::Halo(Rgb([24; 3])),
     };
-    let name = |id: u16| classes[usize::from(id)].name.as_str();
-    for place in names::places(map, |id| measure(name(id), style.size)) {
-        let (width, height) = measure(name(place.id), style.size);
+    let fonts = &captions.fonts;
+    let name = |id: u16| captions.name(usize::from(id));
+    for place in names::places(map, |id| measure(fonts, &name(id), style.size)) {
+        let name = name(place.id);
+        let (width, height) = measure(fonts, &name, style.size);
         let corner = |centre: u32, side: u32| centre as i32 - side as i32 / 2;
         let at = (
             corner(place.centre.0, width),
             corner(place.centre.1, height),
         );
-        draw_text(drawn, at, name(place.id), &style);
+        draw_text(drawn, fonts, at, &name, &style);
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::render::Fonts;
 
     const LOOK: SegmentLook = SegmentLook {
         alpha: Some(0.5),
@@ -160,7 +165,10 @@ mod tests {
 
     fn draw(map: &LabelMap, look: &SegmentLook) -> RgbImage {
         let photo = RgbImage::from_pixel(map.width as u32, map.height as u32, Rgb([50; 3]));
-        picture(&photo, map, &classes(), &map.areas(), look)
+        let classes = classes();
+        let names = classes.iter().map(|class| class.name.as_str());
+        let captions = Captions::new(names, Fonts::built_in());
+        picture(&photo, map, &classes, &map.areas(), look, &captions)
     }
 
     #[test]

@@ -1,21 +1,16 @@
-//! Words on pictures: measuring and drawing with the one font that is built in (Roboto Medium, see `font/`).
+//! Words on pictures: measuring and drawing.
 //!
-//! Sizes are in pixels of line height. Text is placed by its line box, whose height is the same for every word, so
-//! that words of one size line up.
+//! Sizes are in pixels of line height. Text is placed by its line box, whose height is that of the built-in font for
+//! every word, so that words of one size line up, whatever their script.
 
-use std::sync::LazyLock;
-
-use ab_glyph::{FontRef, PxScale};
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use ab_glyph::PxScale;
+use image::{GrayImage, ImageBuffer, Luma, Pixel, Rgb, RgbImage};
 use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
+use imageproc::pixelops::weighted_sum;
 use imageproc::rect::Rect;
 
-/// The built-in font.
-static FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
-    // The file is part of the program, and a test reads it.
-    #[allow(clippy::expect_used)]
-    FontRef::try_from_slice(include_bytes!("font/Roboto-Medium.ttf")).expect("the font is sound")
-});
+use crate::render::fonts::{Fonts, PLAIN};
+use crate::render::layout::Line;
 
 /// What keeps text readable on any ground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,39 +46,91 @@ impl TextStyle {
 }
 
 /// Width and height of the line box of `text`, without any backing.
-pub fn measure(text: &str, size: f32) -> (u32, u32) {
-    text_size(PxScale::from(size), &*FONT, text)
+pub fn measure(fonts: &Fonts, text: &str, size: f32) -> (u32, u32) {
+    match fonts.is_plain(text) {
+        true => text_size(PxScale::from(size), &*PLAIN, text),
+        false => (Line::new(fonts, text, size).width, size.ceil() as u32),
+    }
 }
 
 /// Draws `text` with the top left corner of its line box at `(x, y)`. What lies outside of the canvas is cut off.
-pub fn draw_text(canvas: &mut RgbImage, (x, y): (i32, i32), text: &str, style: &TextStyle) {
-    let scale = PxScale::from(style.size);
+pub fn draw_text(
+    canvas: &mut RgbImage,
+    fonts: &Fonts,
+    (x, y): (i32, i32),
+    text: &str,
+    style: &TextStyle,
+) {
     let margin = style.margin() as i32;
     match style.backing {
         Backing::None => {}
-        Backing::Halo(color) => draw_halo(canvas, (x, y), text, style.size, color),
+        Backing::Halo(color) => draw_halo(canvas, fonts, (x, y), text, style.size, color),
         Backing::Box(color) => {
-            let (width, height) = measure(text, style.size);
+            let (width, height) = measure(fonts, text, style.size);
             // Letters fill a line box unevenly: half the margin above and below looks like the whole at the sides.
             let sides = (width + 2 * margin as u32, height + margin as u32);
             let corner = Rect::at(x - margin, y - margin / 2);
             draw_filled_rect_mut(canvas, corner.of_size(sides.0, sides.1), color);
         }
     }
-    draw_text_mut(canvas, style.color, x, y, scale, &*FONT, text);
+    draw_letters(canvas, fonts, (x, y), text, style.size, style.color);
+}
+
+/// Draws the letters alone: those that the built-in font has as ever, all others from their coverage.
+fn draw_letters<P>(
+    canvas: &mut ImageBuffer<P, Vec<u8>>,
+    fonts: &Fonts,
+    (x, y): (i32, i32),
+    text: &str,
+    size: f32,
+    color: P,
+) where
+    P: Pixel<Subpixel = u8>,
+{
+    if fonts.is_plain(text) {
+        draw_text_mut(canvas, color, x, y, PxScale::from(size), &*PLAIN, text);
+        return;
+    }
+    let Some(coverage) = Line::new(fonts, text, size).coverage() else {
+        return;
+    };
+    let (left, top) = (x + coverage.origin.0, y + coverage.origin.1);
+    for (i, &share) in coverage
+        .shares
+        .iter()
+        .enumerate()
+        .filter(|(_, s)| **s > 0.0)
+    {
+        let (dx, dy) = (i % coverage.width, i / coverage.width);
+        let at = (left + dx as i32, top + dy as i32);
+        if let (Ok(x), Ok(y)) = (u32::try_from(at.0), u32::try_from(at.1))
+            && let Some(pixel) = canvas.get_pixel_mut_checked(x, y)
+        {
+            *pixel = weighted_sum(*pixel, color, 1.0 - share, share);
+        }
+    }
 }
 
 /// Draws the rim: the letters' coverage, grown by a disc. A square's corners would show on large letters.
-fn draw_halo(canvas: &mut RgbImage, (x, y): (i32, i32), text: &str, size: f32, color: Rgb<u8>) {
+fn draw_halo(
+    canvas: &mut RgbImage,
+    fonts: &Fonts,
+    (x, y): (i32, i32),
+    text: &str,
+    size: f32,
+    color: Rgb<u8>,
+) {
     let margin = halo_margin(size);
-    let (width, height) = measure(text, size);
+    let (width, height) = measure(fonts, text, size);
     // Letters may hang over their line box a little.
-    let edge = 2 * margin;
+    let edge = match fonts.is_plain(text) {
+        true => 2 * margin,
+        false => 3 * margin + 2,
+    };
     let (width, height) = (width + 2 * edge, height + 2 * edge);
     let mut letters = GrayImage::new(width, height);
-    let scale = PxScale::from(size);
     let inset = edge as i32;
-    draw_text_mut(&mut letters, Luma([255]), inset, inset, scale, &*FONT, text);
+    draw_letters(&mut letters, fonts, (inset, inset), text, size, Luma([255]));
     let (stride, reach) = (width as usize, margin as usize);
     let mut grown = vec![0u8; letters.len()];
     for dy in 0..=2 * reach {
@@ -149,7 +196,7 @@ mod tests {
             color: BLACK,
             backing,
         };
-        draw_text(&mut canvas, at, "chair", &style);
+        draw_text(&mut canvas, &Fonts::built_in(), at, "chair", &style);
         canvas
     }
 
@@ -158,17 +205,8 @@ mod tests {
     }
 
     #[test]
-    fn the_font_has_what_labels_need() {
-        use ab_glyph::{Font, GlyphId};
-        let signs = "0123456789.±−–≤ m°ABCxyzäéçñßŁžШжΩ";
-        for sign in signs.chars() {
-            assert_ne!(FONT.glyph_id(sign), GlyphId(0), "{sign}");
-        }
-    }
-
-    #[test]
     fn letters_stay_in_their_line_box() {
-        let (width, height) = measure("chair", 18.0);
+        let (width, height) = measure(&Fonts::built_in(), "chair", 18.0);
         let canvas = drawn(Backing::None, (2, 1));
         assert!(count(&canvas, BLACK) > 20);
         for (x, y, &pixel) in canvas.enumerate_pixels() {
@@ -192,6 +230,36 @@ mod tests {
             count(&drawn(Backing::Halo(WHITE), (900, 900)), Rgb([128; 3])),
             60 * 24
         );
+    }
+
+    #[test]
+    fn letters_of_all_scripts_stand_on_one_line() {
+        let fonts = crate::render::layout::tests::all_fonts();
+        // Rows with ink, of words that reach neither below the baseline nor above the capitals by much.
+        let rows = |text: &str, backing| {
+            let mut canvas = RgbImage::from_pixel(400, 80, Rgb([128; 3]));
+            let style = TextStyle {
+                size: 60.0,
+                color: BLACK,
+                backing,
+            };
+            draw_text(&mut canvas, &fonts, (10, 10), text, &style);
+            let inked = |y: &u32| (0..400).any(|x| *canvas.get_pixel(x, *y) == BLACK);
+            let mut rows = (0..80).filter(inked);
+            (rows.next().unwrap_or(0), rows.next_back().unwrap_or(0))
+        };
+        let (_, baseline) = rows("HE", Backing::None);
+        for (text, reach) in [("חתו", 2), ("ท", 2), ("天空", 8)] {
+            let (top, bottom) = rows(text, Backing::None);
+            assert!(bottom.abs_diff(baseline) <= reach, "{text}: {bottom}");
+            assert!((10..36).contains(&top), "{text}: {top}");
+            let haloed = rows(text, Backing::Halo(WHITE));
+            assert_eq!((top, bottom), haloed, "{text}: the rim lies behind");
+        }
+        let (width, height) = measure(&fonts, "天空", 60.0);
+        assert_eq!(height, 60);
+        // Two squares as wide as the em, which is 1 / 1.17 of a line.
+        assert!((102..106).contains(&width), "{width}");
     }
 
     #[test]

@@ -9,7 +9,7 @@ use dino::head::{
     Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Spacing, Task, file,
 };
 use dino::preprocess::Unpad;
-use dino::render::{Colormap, Range, ScaleBar, colorize, with_scale};
+use dino::render::{Colormap, Fonts, Range, ScaleBar, colorize, with_scale};
 use dino::weights::Store;
 use image::RgbImage;
 use serde_json::{Value, json};
@@ -558,6 +558,7 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
         colormap: &colormap,
         unit: "m",
         sign: "",
+        fonts: &Fonts::built_in(),
     };
     let found = with_scale(&colorize(&ramp, width, range, &colormap), &bar);
     let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("depth-ramp.png");

@@ -20,4 +20,5 @@ mod pca;
 mod photos;
 mod real_features;
 mod segment;
+mod text;
 mod train;

@@ -31,13 +31,18 @@ fn json(run: &Run) -> Value {
 
 /// A folder with `head.safetensors`: four classes with arbitrary but fixed weights on the last block.
 fn folder_with_head() -> TempDir {
+    folder_with_classes(NAMES)
+}
+
+/// The same with other names.
+pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
     let folder = tempdir().unwrap();
     let record = Store::at(store_with_focus())
         .get("vits14-focus")
         .unwrap()
         .unwrap();
     let classes: Vec<Class> = (0..)
-        .zip(NAMES)
+        .zip(names)
         .map(|(i, name): (u8, _)| Class {
             name: name.into(),
             color: [60 * i, 255 - 60 * i, 128],

@@ -1,15 +1,20 @@
 //! What `dino depth` writes of one photo once its depths and the range of the colours are known: the picture, the
 //! numbers in files, the point cloud, readings at pixels, JSON.
 
+use std::cell::OnceCell;
+
 use dino::batch::Outcome;
 use dino::console::Console;
+use dino::fonts;
 use dino::head::HeadMeta;
 use dino::output::{
     Destination, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture, write_ply,
 };
 use dino::postprocess::{DepthMap, Pinhole};
 use dino::preprocess::Geometry;
-use dino::render::{Colormap, Range, ScaleBar, colorize, overlay, side_by_side, with_scale};
+use dino::render::{
+    Colormap, Fonts, Range, ScaleBar, captions, colorize, overlay, side_by_side, with_scale,
+};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
 use image::RgbImage;
@@ -45,6 +50,14 @@ pub struct Files<'a> {
     /// For standard deviations: the larger, the brighter.
     std_colormap: Colormap,
     cameras: Cameras<'a>,
+    /// What draws the scale, once the head is known.
+    scale: OnceCell<ScaleText>,
+}
+
+/// The scale's fonts, and the unit if they can draw it.
+struct ScaleText {
+    fonts: Fonts,
+    unit: String,
 }
 
 /// What one pixel says.
@@ -84,6 +97,7 @@ impl<'a> Files<'a> {
             colormap,
             std_colormap: map,
             cameras: Cameras::new(args.numbers.fov, console),
+            scale: OnceCell::new(),
         }
     }
 
@@ -237,6 +251,27 @@ impl<'a> Files<'a> {
         Ok(clipped)
     }
 
+    /// Finds the fonts of the scale, whose unit is that of the head.
+    pub fn prepare_scale(&self, meta: &HeadMeta) -> Result<()> {
+        if self.args.look.no_scale {
+            return Ok(());
+        }
+        let unit = unit(meta);
+        let fonts = fonts::fonts(&[unit], self.args.text.font.as_deref())?;
+        let unit = captions::clean(unit).unwrap_or_default();
+        let is_drawn = fonts.missing(&unit).is_empty();
+        if !is_drawn {
+            self.console.warnings().add(
+                "letters without a font",
+                &format!("unit `{unit}`"),
+                "no font at hand has all its letters, so the scale has bare numbers; name a font that has them with --font",
+            );
+        }
+        let unit = if is_drawn { unit } else { String::new() };
+        self.scale.get_or_init(|| ScaleText { fonts, unit });
+        Ok(())
+    }
+
     fn picture(&self, measured: &Measured<'_>, layer: &Layer<'_>) -> RgbImage {
         let look = &self.args.look;
         let colors = colorize(
@@ -253,11 +288,16 @@ impl<'a> Files<'a> {
         if look.no_scale {
             return picture;
         }
+        let text = self.scale.get_or_init(|| ScaleText {
+            fonts: Fonts::built_in(),
+            unit: String::new(),
+        });
         let bar = ScaleBar {
             range: layer.range,
             colormap: layer.colormap,
-            unit: unit(measured.meta),
+            unit: &text.unit,
             sign: if layer.is_std { "±" } else { "" },
+            fonts: &text.fonts,
         };
         with_scale(&picture, &bar)
     }

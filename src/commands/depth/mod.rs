@@ -108,7 +108,7 @@ impl Draw for Drawer<'_> {
                 "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
                 head.meta.name
             ))),
-            _ => Ok(()),
+            _ => self.files.prepare_scale(&head.meta),
         }
     }
 

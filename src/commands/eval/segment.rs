@@ -4,11 +4,12 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{LabelKind, SetLabels, Taxonomy};
 use dino::eval::{Confusion, MaskJudge};
+use dino::fonts;
 use dino::head::{Class, Head, Task};
 use dino::output::write_atomic;
 use dino::postprocess::refine;
 use dino::postprocess::segment::mean_with_mirrored;
-use dino::render::matrix;
+use dino::render::{Captions, Fonts, matrix};
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
@@ -41,6 +42,18 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         None => self::meaning(args, &head, classes)?,
     };
     let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
+    let names: Vec<String> = (0..meaning.allowed.len() as u16)
+        .map(|id| meaning.name_of(id, classes))
+        .collect();
+    // Only a report has pictures with names; that they can be drawn is seen to before the long work.
+    let captions = match common.output {
+        Some(_) => fonts::captions(
+            names.iter().map(String::as_str),
+            args.text.font.as_deref(),
+            console.warnings(),
+        )?,
+        None => Captions::new([], Fonts::built_in()),
+    };
     let pairs = super::pairs(common, LabelKind::Masks, console)?;
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
@@ -113,9 +126,6 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         },
     )?;
     if !files.is_empty() {
-        let names: Vec<String> = (0..meaning.allowed.len() as u16)
-            .map(|id| meaning.name_of(id, classes))
-            .collect();
         let mut figures = figures(&head, &meaning, &confusion, &names, files.len());
         let mut lines = lines(&confusion, &names);
         if let Some(paper) = &paper {
@@ -142,7 +152,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             write_csv(&path, header.collect(), rows)?;
             console.out_path(&path)?;
             let path = folder.join("confusion.png");
-            let picture = matrix::picture(&names, &shares(&confusion));
+            let picture = matrix::picture(&captions, &shares(&confusion));
             write_atomic(&path, |writer| {
                 dino::output::write_picture(writer, dino::output::PictureFormat::Png, &picture, &[])
             })?;
