@@ -88,9 +88,10 @@ pub struct TrainDepthArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Labels")]
 pub struct DepthLabelArgs {
-    /// Units of a depth map's metre: 1000 for millimetres, 256 for KITTI; 0 is no reading
-    #[arg(long, default_value = "1000", value_name = "N", value_parser = positive)]
-    pub depth_scale: f64,
+    /// Units of a metre in depth maps of whole numbers: 1000 for millimetres, 256 for KITTI, 5000 for TUM; 0 is no
+    /// reading, and floats are metres [default: what a file of dino's own says, else 1000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub depth_scale: Option<f64>,
     /// Readings below this many metres do not count
     #[arg(long, default_value = "0.001", value_name = "M", value_parser = positive)]
     pub min_depth: f64,
