@@ -24,6 +24,9 @@ pub enum TrainCommand {
 }
 
 /// Learn metres from photos and depth maps
+///
+/// Depth maps are floats in metres (NPY, NPZ, PFM, EXR, TIFF, Sintel's .dpt), or whole numbers of 16 bits or more (PNG,
+/// TIFF, PGM, NPY) in units that --depth-scale tells. Whatever `dino depth --save` writes is read back.
 #[derive(Debug, Args)]
 #[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
 pub struct TrainDepthArgs {
@@ -104,6 +107,10 @@ pub struct DepthLabelArgs {
 }
 
 /// Learn classes from photos and masks
+///
+/// Masks are ids (PNG, TIFF, GIF, BMP, PGM or WebP, grey or with a palette, NPY or NPZ), or in the colours that the class
+/// list names. Black and VOC's border (224, 224, 192) are no class unless the list has them. Whatever `dino segment
+/// --save ids` writes is read back.
 #[derive(Debug, Args)]
 #[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
 pub struct TrainSegmentArgs {

@@ -30,7 +30,7 @@ fn json(run: &Run) -> Value {
 }
 
 /// A folder with `head.safetensors`: four classes with arbitrary but fixed weights on the last block.
-fn folder_with_head() -> TempDir {
+pub fn folder_with_head() -> TempDir {
     let folder = tempdir().unwrap();
     let record = Store::at(store_with_focus())
         .get("vits14-focus")

@@ -42,19 +42,19 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                 min: labels.min_depth as f32,
                 max: labels.max_depth as f32,
             };
-            (judge, None)
+            (judge, 1000.0)
         }
         Some(_) => {
             let (crop, max, scale) = match kitti {
-                true => (Crop::Garg, 80.0, Some(256.0)),
-                false => (Crop::Eigen, 10.0, None),
+                true => (Crop::Garg, 80.0, 256.0),
+                false => (Crop::Eigen, 10.0, 1000.0),
             };
             let min = 0.001;
             (Judge { crop, min, max }, scale)
         }
     };
-    let scale = labels.depth_scale.or(usual_scale);
-    let reader = DepthReader::new(scale, console.warnings().clone());
+    let reader = DepthReader::new(labels.depth_scale, console.warnings().clone())
+        .with_usual_scale(usual_scale);
     let cut: Option<Cut> = if kitti { Some(kitti_crop) } else { None };
     let pairs = super::pairs(common, LabelKind::Depth, console)?;
     let mut report = Report::default();

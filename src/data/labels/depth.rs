@@ -10,8 +10,8 @@ use crate::error::{Error, Result};
 use crate::output::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, UNIT};
 use crate::warnings::Warnings;
 
-/// Units of a metre where nobody says anything else: millimetres.
-const USUAL_SCALE: f64 = 1000.0;
+/// Units of a metre of most depth cameras and data sets.
+const MILLIMETRES: f64 = 1000.0;
 
 /// What the array of an archive with several is called, the surest name first.
 const KEYS: [&str; 3] = ["depth", "depths", "arr_0"];
@@ -24,13 +24,27 @@ const WIDENED: usize = 4;
 pub struct DepthReader {
     /// Units of a metre in files of whole numbers, where the user said so.
     scale: Option<f64>,
+    /// Units of a metre where neither the user nor the file says anything.
+    usual_scale: f64,
     warnings: Warnings,
 }
 
 impl DepthReader {
     /// `scale` is what the user said (`--depth-scale`); without it a file's own word counts, else millimetres.
     pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
-        DepthReader { scale, warnings }
+        DepthReader {
+            scale,
+            usual_scale: MILLIMETRES,
+            warnings,
+        }
+    }
+
+    /// For a data set whose whole numbers are usually in other units than millimetres, such as KITTI's.
+    pub fn with_usual_scale(self, usual_scale: f64) -> Self {
+        DepthReader {
+            usual_scale,
+            ..self
+        }
     }
 
     /// Reads a map in metres: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
@@ -100,19 +114,20 @@ impl DepthReader {
                 opaque(raster)?;
                 Ok(values.iter().map(metres).collect())
             }
-            Content::Colors(colors) if colors.iter().all(|[r, g, b]| r == g && g == b) => {
-                let values: Vec<i64> = colors.iter().map(|color| i64::from(color[0])).collect();
-                let scale = self.scale_of(raster, name, 8, &values)?;
+            Content::Truths(_) => Err("is an array of truths (bool), not of depths".into()),
+            content => {
+                let greys = greys(content).ok_or_else(|| {
+                    format!(
+                        "is a {} in colours, not a depth map; expected one number a pixel (16-bit PNG or TIFF, or floats \
+                         as NPY, PFM, EXR or TIFF)",
+                        raster.format
+                    )
+                })?;
+                let scale = self.scale_of(raster, name, 8, &greys)?;
                 opaque(raster)?;
-                let metres = values.iter().map(|&value| reading(value as f64 / scale));
+                let metres = greys.iter().map(|&grey| reading(grey as f64 / scale));
                 Ok(metres.collect())
             }
-            Content::Truths(_) => Err("is an array of truths (bool), not of depths".into()),
-            Content::Indexed { .. } | Content::Colors(_) | Content::OtherColors(_) => Err(format!(
-                "is a {} in colours, not a depth map; expected one number a pixel (16-bit PNG or TIFF, or floats as NPY, \
-                 PFM, EXR or TIFF)",
-                raster.format
-            )),
         }
     }
 
@@ -156,7 +171,7 @@ impl DepthReader {
                 different.len()
             ));
         }
-        Ok(USUAL_SCALE)
+        Ok(self.usual_scale)
     }
 
     /// Warns of what this program wrote as something else than depth, and of a lossy format.
@@ -181,6 +196,19 @@ impl DepthReader {
     }
 }
 
+/// The brightness of 8-bit colours that are all grey.
+fn greys(content: &Content) -> Option<Vec<i64>> {
+    let grey = |&[r, g, b]: &[u8; 3]| (r == g && g == b).then_some(i64::from(r));
+    match content {
+        Content::Colors(colors) => colors.iter().map(grey).collect(),
+        Content::Indexed { indices, palette } => {
+            let color = |index: &u8| palette.get(usize::from(*index));
+            indices.iter().map(|index| grey(color(index)?)).collect()
+        }
+        _ => None,
+    }
+}
+
 /// Refuses numbers under transparent pixels: whether they are readings is not known.
 fn opaque(raster: &Raster) -> Result<(), String> {
     match raster.transparent {
@@ -197,7 +225,7 @@ fn own_scale(raster: &Raster) -> Option<f64> {
     // Before the scale could be chosen, the unit alone was noted.
     let millimetres = raster.note(UNIT).filter(|&unit| unit == "mm");
     scale
-        .or(millimetres.map(|_| USUAL_SCALE))
+        .or(millimetres.map(|_| MILLIMETRES))
         .filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
 }
 

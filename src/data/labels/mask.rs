@@ -285,12 +285,11 @@ impl MaskReader<'_> {
             _ => is_ignored(index),
         });
         let contradicting = used.iter().filter(|&&index| contradicts(index)).count();
-        if used.iter().all(|&index| agrees(index))
-            || (contradicting == 0 && used.iter().all(|&i| is_id(i)))
-        {
+        let are_ids = used.iter().all(|&index| is_id(index));
+        if used.iter().all(|&index| agrees(index)) {
             return self.plain(raster, &values, name);
         }
-        if by_color {
+        if by_color && (contradicting > 0 || !are_ids) {
             self.warnings.add(
                 "palette in another order",
                 name,
@@ -307,7 +306,27 @@ impl MaskReader<'_> {
                 .map(|&index| ids[usize::from(index)])
                 .collect());
         }
-        if !used.iter().all(|&index| is_id(index)) {
+        // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
+        let grey = |index: u8| match color(index) {
+            Some([r, g, b]) if r == g && g == b => Some(r),
+            _ => None,
+        };
+        let greys: Option<Vec<u8>> = used.iter().map(|&index| grey(index)).collect();
+        if let Some(greys) = greys.filter(|greys| self.are_meant(greys, are_ids)) {
+            self.warnings.add(
+                "ids as greys of a palette",
+                name,
+                format_args!(
+                    "the greys of its palette ({} to {}) are ids that its indices are not; the greys count",
+                    greys[0],
+                    greys[greys.len() - 1]
+                ),
+            );
+            let shade = |&index: &u8| i64::from(grey(index).unwrap_or_default());
+            let values: Vec<i64> = indices.iter().map(shade).collect();
+            return self.plain(raster, &values, name);
+        }
+        if !are_ids {
             let at = indices.iter().position(|&index| !is_id(index));
             let at = at.unwrap_or_default();
             let [r, g, b] = color(indices[at]).unwrap_or_default();
@@ -327,6 +346,17 @@ impl MaskReader<'_> {
             );
         }
         self.plain(raster, &values, name)
+    }
+
+    /// Whether the greys of a palette are ids, rather than its indices.
+    fn are_meant(&self, greys: &[u8], indices_are_ids: bool) -> bool {
+        let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
+        // Black and white alone are how two indices are shown.
+        let speaks = |&grey: &u8| grey > 0 && u16::from(grey) != self.ignore;
+        self.ids.is_some()
+            && greys.is_sorted()
+            && greys.iter().all(is_grey_id)
+            && (!indices_are_ids || greys.iter().any(speaks))
     }
 
     /// White on black, as `dino segment --save masks` writes it of one class: two classes can be told from it.

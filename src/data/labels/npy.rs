@@ -19,27 +19,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         .map_err(|error| format!("is a damaged NPY file: {error}"))?;
     let all: Vec<usize> = header.shape().iter().map(|&side| side as usize).collect();
     let array = Array::new(&header, data, &all)?;
-    let shape = plane(&all);
-    match (shape, array.kind, array.size) {
-        ([height, width], ..) => {
+    if let Some(pixels) = colors(&all).filter(|_| (array.kind, array.size) == (TypeChar::Uint, 1)) {
+        return Ok(array.colors(pixels));
+    }
+    match plane(&all) {
+        [height, width] => {
             let content = array.content((*height, *width))?;
             Ok(Raster::new((*width, *height), content, "NPY"))
-        }
-        ([height, width, channels @ (3 | 4)], TypeChar::Uint, 1) => {
-            let at = |y: usize, x: usize, c: usize| match header.order() {
-                Order::C => (y * width + x) * channels + c,
-                Order::Fortran => y + height * (x + width * c),
-            };
-            let pixels = (0..*height).flat_map(|y| (0..*width).map(move |x| (y, x)));
-            let color = |(y, x)| [0, 1, 2].map(|c| array.data[at(y, x, c)]);
-            let content = Content::Colors(pixels.clone().map(color).collect());
-            let mut raster = Raster::new((*width, *height), content, "NPY");
-            if *channels == 4 {
-                raster.transparent = pixels
-                    .filter(|&(y, x)| array.data[at(y, x, 3)] != u8::MAX)
-                    .count();
-            }
-            Ok(raster)
         }
         _ => Err(format!(
             "is an array of the shape {all:?}; expected [height, width], at most with more sides of 1"
@@ -94,6 +80,18 @@ fn plane(mut shape: &[usize]) -> &[usize] {
     shape
 }
 
+/// Height, width and channels of a shape that colours have.
+fn colors(mut shape: &[usize]) -> Option<[usize; 3]> {
+    while let [1, rest @ ..] = shape
+        && rest.len() >= 3
+    {
+        shape = rest;
+    }
+    <[usize; 3]>::try_from(shape)
+        .ok()
+        .filter(|[_, _, channels]| matches!(channels, 3 | 4))
+}
+
 /// The bytes of an array and what they mean.
 struct Array<'a> {
     data: &'a [u8],
@@ -136,6 +134,23 @@ impl<'a> Array<'a> {
             }),
             None => Err("is an NPY file that ends too early".into()),
         }
+    }
+
+    /// Bytes as red, green, blue and perhaps alpha.
+    fn colors(&self, [height, width, channels]: [usize; 3]) -> Raster {
+        let at = |y: usize, x: usize, c: usize| match self.order {
+            Order::C => (y * width + x) * channels + c,
+            Order::Fortran => y + height * (x + width * c),
+        };
+        let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
+        let color = |(y, x)| [0, 1, 2].map(|c| self.data[at(y, x, c)]);
+        let content = Content::Colors(pixels.clone().map(color).collect());
+        let mut raster = Raster::new((width, height), content, "NPY");
+        if channels == 4 {
+            let opaque = |&(y, x): &(usize, usize)| self.data[at(y, x, 3)] == u8::MAX;
+            raster.transparent = pixels.filter(|pixel| !opaque(pixel)).count();
+        }
+        raster
     }
 
     /// One number a pixel, in C order.

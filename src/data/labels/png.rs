@@ -17,6 +17,12 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     let mut buffer = vec![0; size];
     reader.next_frame(&mut buffer).map_err(damaged)?;
     let info = reader.info();
+    if info
+        .animation_control
+        .is_some_and(|animation| animation.num_frames > 1)
+    {
+        return Err("is a PNG of several frames; a label has one".into());
+    }
     let (width, height) = (info.width as usize, info.height as usize);
     let depth = info.bit_depth;
     let is_wide = depth == BitDepth::Sixteen;

@@ -164,11 +164,15 @@ fn decode_picture(bytes: &[u8]) -> Result<Raster, String> {
         error => format!("is a damaged {format}: {error}"),
     })?;
     let mut raster = of_picture(picture, format);
-    raster.is_lossy = match format {
-        "JPEG" => true,
-        "WebP" => is_lossy_webp(bytes),
-        _ => false,
-    };
+    match format {
+        "JPEG" => raster.is_lossy = true,
+        "WebP" if webp_has(bytes, *b"ANIM") => {
+            return Err("is a WebP of several frames; a label has one".into());
+        }
+        // Lossless ones have a chunk called VP8L.
+        "WebP" => raster.is_lossy = webp_has(bytes, *b"VP8 "),
+        _ => {}
+    }
     Ok(raster)
 }
 
@@ -238,11 +242,11 @@ pub(super) fn unpack(bytes: &[u8], (width, height): (usize, usize), bits: usize)
     .collect()
 }
 
-/// Whether a WebP has a lossy picture in it: a chunk `VP8 `, not `VP8L`.
-fn is_lossy_webp(bytes: &[u8]) -> bool {
+/// Whether a WebP has a chunk of this name.
+fn webp_has(bytes: &[u8], name: [u8; 4]) -> bool {
     let mut rest = bytes.get(12..).unwrap_or_default();
     while let [a, b, c, d, s0, s1, s2, s3, after @ ..] = rest {
-        if [*a, *b, *c, *d] == *b"VP8 " {
+        if [*a, *b, *c, *d] == name {
             return true;
         }
         let size = u32::from_le_bytes([*s0, *s1, *s2, *s3]) as usize;

@@ -101,6 +101,10 @@ fn pictures_of_depth_are_refused_unless_insisted_on() {
     let equal = png((1, 1), ColorType::Rgb, BitDepth::Eight, &[], &[50; 3]);
     refuses(None, &equal, &["8 bits"]);
     reads(Some(100.0), &equal, &[0.5], &[]);
+    let ramp: Vec<[u8; 3]> = (0..=255).map(|i| [i; 3]).collect();
+    let ramp = png((1, 1), ColorType::Indexed, BitDepth::Eight, &ramp, &[50]);
+    refuses(None, &ramp, &["8 bits"]);
+    reads(Some(100.0), &ramp, &[0.5], &[]);
     let widened: Vec<u16> = [9, 50, 120, 200].map(|level| level * 257).to_vec();
     refuses(None, &grey16(&widened), &["times 257", "--depth-scale"]);
     // Three numbers may be multiples by chance.

@@ -282,6 +282,22 @@ fn a_palette_counts_by_its_indices_unless_its_colours_say_otherwise() {
     reads(&COLORS, &palette(&voc, &[1, 255]), &[1, 255], &[]);
     let ramp: Vec<[u8; 3]> = (0..=255).map(|i| [i; 3]).collect();
     reads(&[[9; 3], [0; 3]], &palette(&ramp, &[0, 1]), &[0, 1], &[]);
+    // Pillow keeps only the greys that a GIF uses; shades to look at are no ids.
+    let kept = [[0; 3], [2; 3], [255; 3]];
+    reads(
+        &COLORS,
+        &palette(&kept, &[0, 1, 2]),
+        &[0, 2, 255],
+        &["ids as greys of a palette"],
+    );
+    let shades = [[0; 3], [120; 3], [240; 3]];
+    reads(&COLORS, &palette(&shades, &[0, 1, 2]), &[0, 1, 2], &[]);
+    reads(
+        &COLORS,
+        &palette(&[[0; 3], [255; 3]], &[0, 1]),
+        &[0, 1],
+        &[],
+    );
 }
 
 #[test]
