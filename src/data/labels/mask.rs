@@ -9,7 +9,7 @@ use super::colors::{self, ColorIds, Named};
 use super::raster::{self, Content, Raster};
 use crate::error::{Error, Result};
 use crate::head::Class;
-use crate::output::{MASK_CLASS, MASK_CLASSES};
+use crate::output::MASK_CLASS;
 use crate::warnings::Warnings;
 
 /// What the array of an archive with several is called, the surest name first.
@@ -99,7 +99,12 @@ impl MaskReader<'_> {
     }
 
     /// Ids as numbers: at home in any type, with -1 for no class.
-    fn plain(&self, raster: &Raster, values: &[i64], name: &str) -> Result<Vec<u16>, String> {
+    pub(super) fn plain(
+        &self,
+        raster: &Raster,
+        values: &[i64],
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
         if values.contains(&-1) {
             self.warnings.add(
                 "ids of -1",
@@ -124,7 +129,7 @@ impl MaskReader<'_> {
     }
 
     /// One number a pixel: ids, or the grey of classes.
-    fn of_numbers(
+    pub(super) fn of_numbers(
         &self,
         raster: &Raster,
         values: &[i64],
@@ -244,191 +249,6 @@ impl MaskReader<'_> {
         Ok(ids)
     }
 
-    /// Indices of a palette, unless all its colours are classes' and say otherwise.
-    fn of_palette(
-        &self,
-        raster: &Raster,
-        indices: &[u8],
-        palette: &[[u8; 3]],
-        name: &str,
-    ) -> Result<Vec<u16>, String> {
-        let values: Vec<i64> = indices.iter().map(|&index| i64::from(index)).collect();
-        let used = colors::distinct(indices.iter().copied());
-        let is_ramp = used
-            .iter()
-            .all(|&index| palette.get(usize::from(index)) == Some(&[index; 3]));
-        if is_ramp {
-            return self.of_numbers(raster, &values, 8, name);
-        }
-        if self.classes.is_empty() {
-            return self.plain(raster, &values, name);
-        }
-        let table = ColorIds::new(self.classes);
-        let is_ignored = |index: u8| u16::from(index) == self.ignore;
-        let color = |index: u8| palette.get(usize::from(index)).copied();
-        let named = |index: u8| color(index).and_then(|color| table.get(color));
-        let agrees = |index: u8| {
-            let own = self.classes.get(usize::from(index));
-            is_ignored(index) || own.is_some_and(|class| color(index) == Some(class.color))
-        };
-        let is_id = |index: u8| self.is_id(i64::from(index));
-        // A colour of another class; of black alone too little can be said.
-        let contradicts = |index: u8| {
-            !agrees(index)
-                && color(index) != Some([0; 3])
-                && matches!(named(index), Some(Named::Class(_)))
-        };
-        let by_color = used.iter().all(|&index| match named(index) {
-            Some(Named::Class(_)) => true,
-            // Void is believed where the index itself can be no class's.
-            Some(Named::Void) => !is_id(index),
-            _ => is_ignored(index),
-        });
-        let contradicting = used.iter().filter(|&&index| contradicts(index)).count();
-        let are_ids = used.iter().all(|&index| is_id(index));
-        if used.iter().all(|&index| agrees(index)) {
-            return self.plain(raster, &values, name);
-        }
-        if by_color && (contradicting > 0 || !are_ids) {
-            self.warnings.add(
-                "palette in another order",
-                name,
-                "the colours of its palette are those of classes with other ids than its indices; the colours count",
-            );
-            let is_none = |index: u8| is_ignored(index) && usize::from(index) >= self.classes.len();
-            let id = |index: u8| match named(index) {
-                Some(Named::Class(id)) if !is_none(index) => id,
-                _ => self.ignore,
-            };
-            let ids: Vec<u16> = (0..=u8::MAX).map(id).collect();
-            return Ok(indices
-                .iter()
-                .map(|&index| ids[usize::from(index)])
-                .collect());
-        }
-        // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
-        let grey = |index: u8| match color(index) {
-            Some([r, g, b]) if r == g && g == b => Some(r),
-            _ => None,
-        };
-        let greys: Option<Vec<u8>> = used.iter().map(|&index| grey(index)).collect();
-        if let Some(greys) = greys.filter(|greys| self.are_meant(greys, are_ids)) {
-            self.warnings.add(
-                "ids as greys of a palette",
-                name,
-                format_args!(
-                    "the greys of its palette ({} to {}) are ids that its indices are not; the greys count",
-                    greys[0],
-                    greys[greys.len() - 1]
-                ),
-            );
-            let shade = |&index: &u8| i64::from(grey(index).unwrap_or_default());
-            let values: Vec<i64> = indices.iter().map(shade).collect();
-            return self.plain(raster, &values, name);
-        }
-        if !are_ids {
-            let at = indices.iter().position(|&index| !is_id(index));
-            let at = at.unwrap_or_default();
-            let [r, g, b] = color(indices[at]).unwrap_or_default();
-            return Err(format!(
-                "has the palette index {} at pixel {}, which is no id ({}), and its colour ({r}, {g}, {b}) {}",
-                indices[at],
-                raster.pixel(at),
-                self.id_range(),
-                colors::nearest(color(indices[at]).unwrap_or_default(), self.classes),
-            ));
-        }
-        if contradicting >= 2 && 2 * contradicting >= used.len() {
-            self.warnings.add(
-                "palette of other classes",
-                name,
-                "some colours of its palette are those of classes with other ids than its indices; the indices count",
-            );
-        }
-        self.plain(raster, &values, name)
-    }
-
-    /// Whether the greys of a palette are ids, rather than its indices.
-    fn are_meant(&self, greys: &[u8], indices_are_ids: bool) -> bool {
-        let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
-        // Black and white alone are how two indices are shown.
-        let speaks = |&grey: &u8| grey > 0 && u16::from(grey) != self.ignore;
-        self.ids.is_some()
-            && greys.is_sorted()
-            && greys.iter().all(is_grey_id)
-            && (!indices_are_ids || greys.iter().any(speaks))
-    }
-
-    /// White on black, as `dino segment --save masks` writes it of one class: two classes can be told from it.
-    fn of_one_class(&self, values: &[i64], class: &str) -> Result<Vec<u16>, String> {
-        let position = self.classes.iter().position(|own| own.name == class);
-        let (white, black) = match (self.classes.len(), position) {
-            (2, Some(0)) => (0, 1),
-            (2, _) => (1, 0),
-            _ => {
-                return Err(format!(
-                    "is the black and white mask that dino wrote of the class {class:?} alone; `dino segment --save ids` \
-                     writes all classes in one"
-                ));
-            }
-        };
-        Ok(values
-            .iter()
-            .map(|&value| if value > 0 { white } else { black })
-            .collect())
-    }
-
-    /// Ids that this program wrote for classes in another order, as they are here.
-    fn of_other_classes(
-        &self,
-        raster: &Raster,
-        ids: Vec<u16>,
-        name: &str,
-    ) -> Result<Vec<u16>, String> {
-        let names: Option<Vec<String>> = raster
-            .note(MASK_CLASSES)
-            .and_then(|text| serde_json::from_str(text).ok());
-        let own = self.classes.iter().map(|class| class.name.as_str());
-        let Some(names) = names.filter(|names| {
-            !self.classes.is_empty() && own.clone().ne(names.iter().map(String::as_str))
-        }) else {
-            return Ok(ids);
-        };
-        // Where the palette was followed by its colours, there is nothing left to translate.
-        let by_color = matches!(&raster.content, Content::Indexed { indices, .. }
-            if indices.iter().zip(&ids).any(|(&index, &id)| u16::from(index) != id));
-        if by_color {
-            return Ok(ids);
-        }
-        let here: Vec<Option<u16>> = names
-            .iter()
-            .map(|name| own.clone().position(|own| own == name).map(|id| id as u16))
-            .collect();
-        // What has no class is the largest number, beyond all names.
-        let none = |id: u16| id == self.ignore || usize::from(id) >= names.len();
-        let used = colors::distinct(ids.iter().copied().filter(|&id| !none(id)));
-        let translated = |id: u16| here.get(usize::from(id)).copied().flatten();
-        if let Some(&missing) = used.iter().find(|&&id| translated(id).is_none()) {
-            let missing = names.get(usize::from(missing));
-            return Err(format!(
-                "was written by dino for other classes: {:?} is not in the list",
-                missing.map_or("an id without a name", String::as_str)
-            ));
-        }
-        if used.iter().any(|&id| translated(id) != Some(id)) {
-            self.warnings.add(
-                "ids of another list of classes",
-                name,
-                "says that it has the classes in another order than the list; they were matched by their names",
-            );
-        }
-        let id = |id: u16| match none(id) {
-            true => self.ignore,
-            false => translated(id).unwrap_or(self.ignore),
-        };
-        Ok(ids.into_iter().map(id).collect())
-    }
-
     fn warn_of_format(&self, raster: &Raster, name: &str) {
         if raster.is_lossy {
             self.warnings.add(
@@ -482,12 +302,12 @@ impl MaskReader<'_> {
     }
 
     /// Whether a number can be a pixel's id, or stands for none.
-    fn is_id(&self, value: i64) -> bool {
+    pub(super) fn is_id(&self, value: i64) -> bool {
         let below = |limit: usize| usize::try_from(value).is_ok_and(|value| value < limit);
         value == i64::from(self.ignore) || below(self.ids.unwrap_or(usize::from(u16::MAX) + 1))
     }
 
-    fn id_range(&self) -> String {
+    pub(super) fn id_range(&self) -> String {
         let last = self
             .ids
             .unwrap_or(usize::from(u16::MAX) + 1)

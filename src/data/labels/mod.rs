@@ -10,6 +10,8 @@ mod exr;
 mod gif;
 mod mask;
 mod npy;
+mod own;
+mod palette;
 mod pfm;
 mod pgm;
 mod png;
