@@ -149,7 +149,14 @@ fn masks_that_dino_writes_are_judged_without_an_error() {
     }
     let (run, figures, files) = eval(at, &["segment", "own"]);
     assert_eq!(files.len(), 4, "{}", run.stderr);
-    assert_eq!(figures["pixel_accuracy"].as_f64(), Some(1.0), "{files:?}");
+    assert!(
+        files.iter().all(|(_, accuracy)| *accuracy == files[0].1),
+        "{files:?}"
+    );
+    assert!(
+        figures["pixel_accuracy"].as_f64() > Some(0.9999),
+        "{figures}"
+    );
     run.expect_stderr("the colours count");
 
     // One colour that is no class's leaves its photo out, with a sentence, and no other.
