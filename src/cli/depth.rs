@@ -1,5 +1,6 @@
 //! `dino depth`.
 
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
@@ -56,9 +57,14 @@ pub struct DepthLookArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Numbers")]
 pub struct NumbersArgs {
-    /// Write the depths at the photo's size too, as any of npy, png16 (millimetres), pfm, exr, tiff
+    /// Write the depths at the photo's size too, as any of npy, png16 (millimetres, or as --depth-scale says), pfm,
+    /// exr, tiff
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMATS")]
     pub save: Vec<SaveFormat>,
+    /// Steps of a metre in --save png16: 1000 for millimetres (NAME.depth.mm.png), 256 as KITTI has them or 5000 as TUM
+    /// (NAME.depth.u16.png) [default: 1000]
+    #[arg(long, value_name = "N", requires = "save", value_parser = steps)]
+    pub depth_scale: Option<NonZeroU32>,
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
@@ -92,7 +98,7 @@ pub enum RangeRule {
 pub enum SaveFormat {
     /// NumPy, float32
     Npy,
-    /// 16-bit PNG in millimetres
+    /// 16-bit PNG in millimetres, or as --depth-scale says
     Png16,
     /// Portable float map
     Pfm,
@@ -102,11 +108,12 @@ pub enum SaveFormat {
     Tiff,
 }
 
-impl From<SaveFormat> for FloatFormat {
-    fn from(format: SaveFormat) -> Self {
-        match format {
+impl SaveFormat {
+    /// The format, with so many steps of a metre where it holds whole numbers.
+    pub fn with_scale(self, scale: NonZeroU32) -> FloatFormat {
+        match self {
             SaveFormat::Npy => FloatFormat::Npy,
-            SaveFormat::Png16 => FloatFormat::Png16,
+            SaveFormat::Png16 => FloatFormat::Png16(scale),
             SaveFormat::Pfm => FloatFormat::Pfm,
             SaveFormat::Exr => FloatFormat::Exr,
             SaveFormat::Tiff => FloatFormat::Tiff,
@@ -133,6 +140,13 @@ fn range(text: &str) -> Result<RangeRule, String> {
         Some((Some(low), Some(high))) if low < high => Ok(RangeRule::Fixed(Range { low, high })),
         _ => Err("expected auto, global, head, or two rising numbers such as 0.5,6".into()),
     }
+}
+
+fn steps(text: &str) -> Result<NonZeroU32, String> {
+    let whole = text.trim().parse::<NonZeroU32>().ok();
+    whole
+        .filter(|scale| scale.get() <= 1_000_000)
+        .ok_or_else(|| "expected a whole number from 1 to 1000000, such as 1000 or 256".into())
 }
 
 fn pixel(text: &str) -> Result<(u32, u32), String> {

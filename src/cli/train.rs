@@ -24,6 +24,9 @@ pub enum TrainCommand {
 }
 
 /// Learn metres from photos and depth maps
+///
+/// Depth maps are floats in metres (NPY, NPZ, PFM, EXR, TIFF, Sintel's .dpt), or whole numbers of 16 bits or more (PNG,
+/// TIFF, PGM, NPY) in units that --depth-scale tells. Whatever `dino depth --save` writes is read back.
 #[derive(Debug, Args)]
 #[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
 pub struct TrainDepthArgs {
@@ -88,9 +91,10 @@ pub struct TrainDepthArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Labels")]
 pub struct DepthLabelArgs {
-    /// Units of a depth map's metre: 1000 for millimetres, 256 for KITTI; 0 is no reading
-    #[arg(long, default_value = "1000", value_name = "N", value_parser = positive)]
-    pub depth_scale: f64,
+    /// Units of a metre in depth maps of whole numbers: 1000 for millimetres, 256 for KITTI, 5000 for TUM; 0 is no
+    /// reading, and floats are metres [default: what a file of dino's own says, else 1000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub depth_scale: Option<f64>,
     /// Readings below this many metres do not count
     #[arg(long, default_value = "0.001", value_name = "M", value_parser = positive)]
     pub min_depth: f64,
@@ -103,6 +107,10 @@ pub struct DepthLabelArgs {
 }
 
 /// Learn classes from photos and masks
+///
+/// Masks are ids (PNG, TIFF, GIF, BMP, PGM or WebP, grey or with a palette, NPY or NPZ), or in the colours that the class
+/// list names. Black and VOC's border (224, 224, 192) are no class unless the list has them. Whatever `dino segment
+/// --save ids` writes is read back.
 #[derive(Debug, Args)]
 #[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
 pub struct TrainSegmentArgs {

@@ -267,7 +267,7 @@ impl Painter<'_> {
             areas.iter().try_for_each(|area| {
                 let name = format!("{}.png", stems[usize::from(area.id)]);
                 write_atomic(&folder.join(name), |writer| {
-                    ids::write_mask(writer, map, area.id)
+                    ids::write_mask(writer, map, area.id, &self.classes)
                 })
             })
         })?;

@@ -10,9 +10,10 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use crate::data::labels::{self, Mask};
+use crate::data::labels::{Mask, MaskReader};
 use crate::error::{Error, Result};
 use crate::head::meta::{Class, LabelSet};
+use crate::warnings::Warnings;
 
 /// What the ids of one data set mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub struct SetLabels {
     pub background: Option<u16>,
     /// Whether an id beyond `allowed` is an error, rather than one that is not learnt from.
     pub closed: bool,
+    /// What the set itself calls its ids, by id, for masks in the colours of its classes; empty where that is not
+    /// known.
+    pub own_classes: Vec<Class>,
 }
 
 /// Classes, and how data sets name them.
@@ -80,13 +84,14 @@ enum Meaning {
 
 impl SetLabels {
     /// A set whose ids are the classes themselves.
-    pub fn identity(name: &str, classes: usize) -> Self {
+    pub fn identity(name: &str, classes: &[Class]) -> Self {
         SetLabels {
             name: name.to_owned(),
             data: None,
-            allowed: (0..classes as u16).map(|id| vec![id]).collect(),
+            allowed: (0..classes.len() as u16).map(|id| vec![id]).collect(),
             background: None,
             closed: true,
+            own_classes: classes.to_vec(),
         }
     }
 
@@ -107,6 +112,7 @@ impl SetLabels {
             allowed: set.allowed.clone(),
             background: set.background,
             closed: false,
+            own_classes: Vec::new(),
         }
     }
 
@@ -121,12 +127,18 @@ impl SetLabels {
         })
     }
 
-    /// Reads a mask and checks that its ids are known.
+    /// Reads a mask and checks that its ids are known. What is not as it was meant is told to `warnings`.
     ///
     /// # Errors
-    /// Names the file and an id that is in no list.
-    pub fn read_mask(&self, path: &Path, ignore: u16) -> Result<Mask> {
-        let mask = labels::read_mask(path)?;
+    /// Names the file and an id or a colour that is in no list.
+    pub fn read_mask(&self, path: &Path, ignore: u16, warnings: &Warnings) -> Result<Mask> {
+        let reader = MaskReader {
+            classes: &self.own_classes,
+            ids: self.closed.then_some(self.allowed.len()),
+            ignore,
+            warnings,
+        };
+        let mask = reader.read(path)?;
         let beyond = |&id: &u16| id != ignore && usize::from(id) >= self.allowed.len();
         match mask.ids.iter().copied().find(beyond) {
             Some(id) if self.closed => Err(Error::file(
@@ -166,7 +178,7 @@ impl SetLabels {
 impl Taxonomy {
     /// One data set whose ids are the classes.
     pub fn plain(name: &str, classes: Vec<Class>) -> Self {
-        let sets = vec![SetLabels::identity(name, classes.len())];
+        let sets = vec![SetLabels::identity(name, &classes)];
         Taxonomy { classes, sets }
     }
 
@@ -232,6 +244,7 @@ impl Taxonomy {
                 allowed,
                 background,
                 closed: false,
+                own_classes: Vec::new(),
             });
         }
         if sets.is_empty() {
@@ -272,6 +285,12 @@ pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
         classes_of(entries)
     };
     parse().map_err(|why| Error::file(path, why))
+}
+
+/// The class list of a data set's own folder, if it can be read.
+pub fn own_classes(folder: &Path) -> Option<Vec<Class>> {
+    let file = folder.join("classes.json");
+    file.is_file().then(|| read_classes(&file).ok()).flatten()
 }
 
 fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {

@@ -117,6 +117,7 @@ mod tests {
     use super::*;
     use crate::backbone::Grid;
     use crate::data::Taxonomy;
+    use crate::head::Class;
     use crate::preprocess::SizeRule;
 
     #[test]
@@ -146,7 +147,11 @@ mod tests {
             grid: Grid { rows: 1, cols: 2 },
         };
         let geometry = Geometry::new((28, 14), SizeRule::Native, 14);
-        let meaning = SetLabels::identity("toy", 2);
+        let classes = ["a", "b"].map(|name| Class {
+            name: name.into(),
+            color: [0; 3],
+        });
+        let meaning = SetLabels::identity("toy", &classes);
         let mask = Mask {
             width: 4,
             height: 2,

@@ -1,27 +1,26 @@
-//! Depth as 16-bit PNG in thousandths of the unit (millimetres for metres), as depth cameras and data sets store it.
+//! Depth as 16-bit PNG in steps of a part of the unit, as depth cameras and data sets store it: thousandths
+//! (millimetres for metres), 256ths (KITTI), 5000ths (TUM).
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 
 use crate::output::png::{Pixels, write_png};
 
-/// Steps a unit.
-const STEPS: f64 = 1000.0;
-
-/// How a map fits into 16 bits.
+/// A map as whole steps of 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Thousandths {
-    /// Rounded; values below 0 are 0, values above 65.535 units are 65535.
+pub struct DepthSteps {
+    /// Rounded; values below 0 are 0, values above 65535 steps are 65535.
     pub values: Vec<u16>,
     /// How many values had to be clipped.
     pub saturated: usize,
 }
 
-impl Thousandths {
-    /// Rounds and clips `values`.
-    pub fn of(values: &[f32]) -> Self {
+impl DepthSteps {
+    /// Rounds and clips `values`, with `scale` steps a unit.
+    pub fn of(values: &[f32], scale: NonZeroU32) -> Self {
         let mut saturated = 0;
         let rounded = values.iter().map(|&value| {
-            let steps = (f64::from(value) * STEPS).round();
+            let steps = (f64::from(value) * f64::from(scale.get())).round();
             let kept = steps.clamp(0.0, f64::from(u16::MAX));
             saturated += usize::from(kept != steps);
             kept as u16
@@ -40,7 +39,7 @@ impl Thousandths {
 pub fn write_depth_png(
     writer: impl Write,
     (width, height): (usize, usize),
-    map: &Thousandths,
+    map: &DepthSteps,
     text: &[(&str, String)],
 ) -> io::Result<()> {
     let size = (width as u32, height as u32);
@@ -52,17 +51,24 @@ pub fn write_depth_png(
 mod tests {
     use super::*;
 
+    fn scale(steps: u32) -> NonZeroU32 {
+        NonZeroU32::new(steps).unwrap()
+    }
+
     #[test]
     fn clipped_values_are_counted() {
-        let map = Thousandths::of(&[0.0, 1.2344, 1.2346, 65.535, 65.536, 80.0, -0.001, f32::NAN]);
+        let values = [0.0, 1.2344, 1.2346, 65.535, 65.536, 80.0, -0.001, f32::NAN];
+        let map = DepthSteps::of(&values, scale(1000));
         assert_eq!(map.values, [0, 1234, 1235, 65535, 65535, 65535, 0, 0]);
         assert_eq!(map.saturated, 4);
+        let map = DepthSteps::of(&values[5..7], scale(256));
+        assert_eq!((map.values, map.saturated), (vec![20480, 0], 0));
     }
 
     #[test]
     fn millimetres_read_back() {
         let mut bytes = Vec::new();
-        let map = Thousandths::of(&[0.5, 2.0]);
+        let map = DepthSteps::of(&[0.5, 2.0], scale(1000));
         write_depth_png(&mut bytes, (2, 1), &map, &[("unit", "mm".into())]).unwrap();
         let picture = image::load_from_memory(&bytes).unwrap().into_luma16();
         assert_eq!(picture.into_raw(), [500, 2000]);

@@ -1,16 +1,17 @@
 //! A map of one number a pixel, in any of the formats that keep the numbers.
 
 use std::io::{self, Write};
+use std::num::NonZeroU32;
 
-use crate::output::{Thousandths, write_depth_png, write_exr, write_npy, write_pfm, write_tiff};
+use crate::output::{DepthSteps, write_depth_png, write_exr, write_npy, write_pfm, write_tiff};
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum FloatFormat {
     /// NumPy array, float32.
     Npy,
-    /// 16-bit PNG in thousandths of the unit.
-    Png16,
+    /// 16-bit PNG with so many steps a unit.
+    Png16(NonZeroU32),
     /// Portable float map.
     Pfm,
     /// OpenEXR, float32.
@@ -31,11 +32,12 @@ pub struct FloatMap<'a> {
 }
 
 impl FloatFormat {
-    /// The ending of such a file. PNG names its unit, for it lies beside a picture.
+    /// The ending of such a file. PNG names its unit, or its width, for it lies beside a picture.
     pub fn extension(self) -> &'static str {
         match self {
             FloatFormat::Npy => "npy",
-            FloatFormat::Png16 => "mm.png",
+            FloatFormat::Png16(scale) if scale.get() == MILLI => "mm.png",
+            FloatFormat::Png16(_) => "u16.png",
             FloatFormat::Pfm => "pfm",
             FloatFormat::Exr => "exr",
             FloatFormat::Tiff => "tiff",
@@ -57,12 +59,17 @@ impl FloatFormat {
                     map.text.iter().map(|(k, v)| format!("{k}: {v}")).collect();
                 write_tiff(writer, size, values, &words.join("\n"))?;
             }
-            FloatFormat::Png16 => {
-                let whole = Thousandths::of(values);
+            FloatFormat::Png16(scale) => {
+                let whole = DepthSteps::of(values, scale);
                 let unit = map.text.iter().find(|(keyword, _)| *keyword == UNIT);
-                let milli = unit.map(|(_, unit)| (UNIT, format!("m{unit}")));
+                let step = unit.map(|(_, unit)| match scale.get() {
+                    MILLI => format!("m{unit}"),
+                    other => format!("{unit}/{other}"),
+                });
+                let steps = [(DEPTH_SCALE, scale.to_string())];
+                let step = step.map(|step| (UNIT, step)).into_iter().chain(steps);
                 let others = map.text.iter().filter(|(keyword, _)| *keyword != UNIT);
-                let text: Vec<_> = milli.into_iter().chain(others.cloned()).collect();
+                let text: Vec<_> = step.chain(others.cloned()).collect();
                 write_depth_png(writer, size, &whole, &text)?;
                 return Ok(whole.saturated);
             }
@@ -71,8 +78,20 @@ impl FloatFormat {
     }
 }
 
+/// Steps of the unit that have a name of their own: thousandths.
+const MILLI: u32 = 1000;
+
 /// The keyword of a map's unit.
 pub const UNIT: &str = "dino:unit";
+
+/// The keyword of the steps a unit in a map of whole numbers.
+pub const DEPTH_SCALE: &str = "dino:depth-scale";
+
+/// The keyword of what a map holds.
+pub const CONTENT: &str = "dino:content";
+
+/// What a map of depth says that it holds.
+pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
@@ -101,8 +120,15 @@ mod tests {
             let (clipped, bytes) = written(format);
             assert!(clipped == 0 && bytes.starts_with(mark), "{format:?}");
         }
-        let (clipped, bytes) = written(FloatFormat::Png16);
+        let png16 = |scale| FloatFormat::Png16(NonZeroU32::new(scale).unwrap());
+        let says = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|w| w == text);
+        let (clipped, bytes) = written(png16(1000));
         assert_eq!(clipped, 1);
-        assert!(bytes.windows(12).any(|w| w == b"dino:unit\0mm"), "the unit");
+        assert!(says(&bytes, b"dino:unit\0mm") && says(&bytes, b"dino:depth-scale\x001000"));
+        let (clipped, bytes) = written(png16(256));
+        assert_eq!(clipped, 0);
+        assert!(says(&bytes, b"dino:unit\0m/256") && says(&bytes, b"dino:depth-scale\x00256"));
+        assert_eq!(png16(1000).extension(), "mm.png");
+        assert_eq!(png16(256).extension(), "u16.png");
     }
 }

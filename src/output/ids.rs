@@ -20,6 +20,12 @@ use crate::render::fonts::is_ignorable;
 /// Colour of no class in the palette: the grey of VOC's void, which is no class's colour.
 const NONE_COLOR: [u8; 3] = [224, 224, 192];
 
+/// The keyword of the names of the classes of a file of ids, as a JSON list.
+pub const MASK_CLASSES: &str = "dino:classes";
+
+/// The keyword of the name of the class that is white in a mask of it alone.
+pub const MASK_CLASS: &str = "dino:class";
+
 /// Ids as narrow as the number of classes allows.
 enum Narrow<'a> {
     Bytes(Vec<u8>),
@@ -40,7 +46,7 @@ impl<'a> Narrow<'a> {
 /// stand in its text under `dino:classes`, as a JSON list.
 pub fn write_ids_png(writer: impl Write, map: &LabelMap, classes: &[Class]) -> io::Result<()> {
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-    let text = [("dino:classes", serde_json::to_string(&names)?)];
+    let text = [(MASK_CLASSES, serde_json::to_string(&names)?)];
     let size = (map.width as u32, map.height as u32);
     match Narrow::new(map, classes.len()) {
         Narrow::Bytes(bytes) => {
@@ -62,15 +68,22 @@ pub fn write_ids_npy(writer: impl Write, map: &LabelMap, classes: usize) -> io::
     }
 }
 
-/// Writes the pixels of one class as white on black.
-pub fn write_mask(writer: impl Write, map: &LabelMap, id: u16) -> io::Result<()> {
+/// Writes the pixels of one of `classes` as white on black. Its name stands in the text under `dino:class`.
+pub fn write_mask(
+    writer: impl Write,
+    map: &LabelMap,
+    id: u16,
+    classes: &[Class],
+) -> io::Result<()> {
     let bytes: Vec<u8> = map
         .ids
         .iter()
         .map(|&other| if other == id && id != NONE { 255 } else { 0 })
         .collect();
     let size = (map.width as u32, map.height as u32);
-    write_png(writer, size, Pixels::Gray8(&bytes), &[])
+    let name = classes.get(usize::from(id));
+    let text = name.map(|class| (MASK_CLASS, class.name.clone()));
+    write_png(writer, size, Pixels::Gray8(&bytes), text.as_slice())
 }
 
 /// Characters of a class's name in the name of its file. Most file systems take 255 bytes, and a letter may need four.
@@ -195,7 +208,7 @@ mod tests {
     #[test]
     fn a_mask_is_white_where_its_class_is() {
         let mut bytes = Vec::new();
-        write_mask(&mut bytes, &map(), 2).unwrap();
+        write_mask(&mut bytes, &map(), 2, &classes(3)).unwrap();
         let mask = image::load_from_memory(&bytes).unwrap();
         assert_eq!(mask.as_luma8().unwrap().as_raw(), &[0, 255, 0, 0]);
     }

@@ -23,9 +23,10 @@ use std::io;
 
 pub use atomic::{write_atomic, write_folder_atomic};
 pub use deliver::deliver;
-pub use depth_png::{Thousandths, write_depth_png};
+pub use depth_png::{DepthSteps, write_depth_png};
 pub use exr::write_exr;
-pub use float_map::{FloatFormat, FloatMap, UNIT};
+pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
+pub use ids::{MASK_CLASS, MASK_CLASSES};
 pub use npy::write_npy;
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};

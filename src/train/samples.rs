@@ -9,11 +9,12 @@ use std::path::PathBuf;
 use rayon::prelude::*;
 
 use crate::batch::Report;
-use crate::data::labels;
+use crate::data::labels::DepthReader;
 use crate::data::taxonomy::SetLabels;
 use crate::error::{Error, Result};
 use crate::train::frame::Frame;
 use crate::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
+use crate::warnings::Warnings;
 use crate::weights::digest;
 
 /// A label with the views of its photo.
@@ -118,20 +119,20 @@ impl Samples {
         }
     }
 
-    /// Tiles with depth between `range.0` and `range.1` metres, of labels in units of 1/`scale` metre.
+    /// Tiles with depth between `range.0` and `range.1` metres, of labels as `reader` reads them.
     ///
     /// # Errors
     /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
     pub fn depth<'a>(
         sets: impl Iterator<Item = &'a [Labelled]>,
-        scale: f64,
+        reader: &DepthReader,
         range: (f32, f32),
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Depth(Vec::new()));
         for set in sets {
             samples.add_set(set, report, |labelled| {
-                let depth = labels::read_depth(&labelled.label, scale)?;
+                let depth = reader.read(&labelled.label)?;
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;
                     Found::Depth(targets::of_depth(&depth, &frame.geometry, mirrored, range))
@@ -149,6 +150,7 @@ impl Samples {
     pub fn segment<'a>(
         sets: impl Iterator<Item = (&'a [Labelled], &'a SetLabels)>,
         ignore: u16,
+        warnings: &Warnings,
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Shares {
@@ -157,7 +159,7 @@ impl Samples {
         });
         for (set, meaning) in sets {
             samples.add_set(set, report, |labelled| {
-                let mask = meaning.read_mask(&labelled.label, ignore)?;
+                let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
                 let known = |id: u16| id != ignore && meaning.is_known(id);
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;

@@ -3,7 +3,7 @@
 use rayon::prelude::*;
 
 use crate::data::SetLabels;
-use crate::data::labels;
+use crate::data::labels::DepthReader;
 use crate::error::Result;
 use crate::eval::{Confusion, DepthErrors, Judge, MaskJudge};
 use crate::postprocess::depth::read_out;
@@ -11,6 +11,7 @@ use crate::preprocess::Geometry;
 use crate::train::run::Figures;
 use crate::train::samples::Labelled;
 use crate::train::scores::CachedHead;
+use crate::warnings::Warnings;
 
 /// What a head is validated on: data sets by name, with their frames.
 #[derive(Debug)]
@@ -28,8 +29,8 @@ pub enum How {
     Depth {
         /// Crop and range.
         judge: Judge,
-        /// Units of a label's metre.
-        scale: f64,
+        /// How labels are read.
+        reader: DepthReader,
         /// Bin centres.
         centres: Vec<f32>,
         /// How much finer than the grid the bins are read out.
@@ -43,6 +44,8 @@ pub enum How {
         classes: usize,
         /// The id that does not count.
         ignore: u16,
+        /// Where doubts about masks go.
+        warnings: Warnings,
     },
 }
 
@@ -94,6 +97,7 @@ impl Validation {
                     meanings,
                     classes,
                     ignore,
+                    ..
                 } => {
                     let judge = MaskJudge::new(&meanings[index], *classes, *ignore);
                     let ids = meanings[index].allowed.len();
@@ -115,7 +119,7 @@ impl Validation {
     fn depth(&self, head: &CachedHead, frames: &[&Labelled]) -> Result<Vec<DepthErrors>> {
         let How::Depth {
             judge,
-            scale,
+            reader,
             centres,
             upsample,
         } = &self.how
@@ -123,10 +127,8 @@ impl Validation {
             return Ok(Vec::new());
         };
         let one = |labelled: &&Labelled| -> Result<Option<DepthErrors>> {
-            let (Some(frame), truth) = (
-                labelled.frames.first(),
-                labels::read_depth(&labelled.label, *scale)?,
-            ) else {
+            let (Some(frame), truth) = (labelled.frames.first(), reader.read(&labelled.label)?)
+            else {
                 return Ok(None);
             };
             let size = (truth.width, truth.height);
@@ -148,13 +150,16 @@ impl Validation {
         stride: usize,
     ) -> Result<Confusion> {
         let mut sum = Confusion::new(ids);
-        let How::Segment { ignore, .. } = &self.how else {
+        let How::Segment {
+            ignore, warnings, ..
+        } = &self.how
+        else {
             return Ok(sum);
         };
         let one = |labelled: &&Labelled| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
             if let Some(frame) = labelled.frames.first() {
-                let mask = meaning.read_mask(&labelled.label, *ignore)?;
+                let mask = meaning.read_mask(&labelled.label, *ignore, warnings)?;
                 let scores = head.scores(frame)?;
                 judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride);
             }

@@ -120,7 +120,7 @@ fn save(head: &Head, path: &Path) {
 }
 
 /// A folder with `head.safetensors`.
-fn folder_with_head() -> TempDir {
+pub fn folder_with_head() -> TempDir {
     let folder = tempdir().unwrap();
     save(&depth_head(0.2), &folder.path().join("head.safetensors"));
     folder

@@ -30,7 +30,7 @@ fn json(run: &Run) -> Value {
 }
 
 /// A folder with `head.safetensors`: four classes with arbitrary but fixed weights on the last block.
-fn folder_with_head() -> TempDir {
+pub fn folder_with_head() -> TempDir {
     folder_with_classes(NAMES)
 }
 

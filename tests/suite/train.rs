@@ -400,7 +400,7 @@ fn bad_data_gets_a_sentence() {
     );
     let mixed = run("toy", "segment", &[]).expect_code(1);
     let mixed = mixed
-        .expect_stderr("in colours")
+        .expect_stderr("has the colour (200, 40, 30) at pixel 0,0, which is no class's")
         .expect_stderr("class id 9");
     mixed.expect_stderr("2 of");
     assert!(at.join("x.safetensors").is_file());

@@ -20,7 +20,7 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use super::cloud::{self, Cameras};
-use super::names::{CLOUD, formats, std_extension};
+use super::names::{CLOUD, depth_scale, formats, std_extension};
 use super::report::{self, unit};
 use crate::cli::DepthArgs;
 
@@ -241,10 +241,11 @@ impl<'a> Files<'a> {
         }
         if clipped > 0 {
             self.console.warn(format_args!(
-                "{}: {clipped} of {} values lie beyond 65.535 {} and were clipped in the 16-bit PNG; the other formats \
-                 hold them",
+                "{}: {clipped} of {} values lie beyond {:.3} {} and were clipped in the 16-bit PNG; a smaller \
+                 --depth-scale and the other formats hold them",
                 job.source.name(),
                 layer.values.len(),
+                65_535.0 / f64::from(depth_scale(&self.args.numbers).unwrap_or(1)),
                 unit(measured.meta)
             ));
         }

@@ -44,6 +44,10 @@ pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
         let why = "-o - and --at both want stdout; send the picture to a file";
         return Err(Error::Usage(why.into()));
     }
+    if args.numbers.depth_scale.is_some() && names::depth_scale(&args.numbers).is_none() {
+        let why = "--depth-scale is for --save png16; the other formats hold metres";
+        return Err(Error::Usage(why.into()));
+    }
     let named_cloud = args.numbers.pointcloud.as_deref();
     let request = Request {
         task: "depth",

@@ -1,5 +1,7 @@
 //! What the files of a photo are called.
 
+use std::num::NonZeroU32;
+
 use dino::output::{FloatFormat, PICTURE};
 
 use crate::cli::NumbersArgs;
@@ -22,9 +24,23 @@ pub fn extensions(numbers: &NumbersArgs) -> Vec<&'static str> {
 /// The ending of a point cloud.
 pub const CLOUD: &str = "ply";
 
+/// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
+const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// Steps of a metre in the 16-bit PNG of a run, where it writes one.
+pub fn depth_scale(numbers: &NumbersArgs) -> Option<u32> {
+    formats(numbers)
+        .into_iter()
+        .find_map(|format| match format {
+            FloatFormat::Png16(scale) => Some(scale.get()),
+            _ => None,
+        })
+}
+
 /// The formats of `--save`, each once.
 pub fn formats(numbers: &NumbersArgs) -> Vec<FloatFormat> {
-    let mut formats: Vec<_> = numbers.save.iter().map(|&f| f.into()).collect();
+    let scale = numbers.depth_scale.unwrap_or(MILLI);
+    let mut formats: Vec<_> = numbers.save.iter().map(|f| f.with_scale(scale)).collect();
     formats.sort_unstable();
     formats.dedup();
     formats
@@ -35,6 +51,7 @@ pub fn std_extension(extension: &str) -> &'static str {
     match extension {
         "npy" => "std.npy",
         "mm.png" => "std.mm.png",
+        "u16.png" => "std.u16.png",
         "pfm" => "std.pfm",
         "exr" => "std.exr",
         "tiff" => "std.tiff",

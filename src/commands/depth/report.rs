@@ -1,14 +1,14 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use dino::head::{HeadMeta, Task};
-use dino::output::{PICTURE, UNIT};
+use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT};
 use dino::postprocess::Pinhole;
 use dino::render::{Colormap, Range};
 use dino::stopwatch::Stopwatch;
 use serde_json::{Map, Value, json};
 
 use super::files::{Layer, Measured, Reading};
-use super::names::extensions;
+use super::names::{depth_scale, extensions};
 use crate::cli::DepthArgs;
 
 /// Keyword and value pairs.
@@ -20,10 +20,10 @@ pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
     let (low, high) = extent(layer.values);
     let content = match layer.is_std {
         true => "standard deviation of depth",
-        false => "depth along the viewing axis",
+        false => DEPTH_CONTENT,
     };
     vec![
-        ("dino:content", content.to_owned()),
+        (CONTENT, content.to_owned()),
         (UNIT, unit.to_owned()),
         ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
         ("dino:head", measured.meta.name.clone()),
@@ -88,6 +88,7 @@ pub fn json(
         "colors": {"colormap": colormap.name, "inverted": args.look.invert,
                    "min": round(range.low), "max": round(range.high)},
         "clipped": clipped,
+        "depth_scale": depth_scale(&args.numbers),
         "at": at.collect::<Vec<_>>(),
         "camera": camera,
         "photo_size": [geometry.photo.0, geometry.photo.1],

@@ -2,7 +2,8 @@
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::data::{LabelKind, labels};
+use dino::data::LabelKind;
+use dino::data::labels::DepthReader;
 use dino::eval::{Crop, DepthErrors, Judge, kitti_crop};
 use dino::heads::official::Data;
 use dino::pipeline::Cut;
@@ -34,14 +35,14 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let kitti = paper
         .as_ref()
         .is_some_and(|paper| paper.head.data == Data::Kitti);
-    let (judge, scale) = match &paper {
+    let (judge, usual_scale) = match &paper {
         None => {
             let judge = Judge {
                 crop: labels.crop.into(),
                 min: labels.min_depth as f32,
                 max: labels.max_depth as f32,
             };
-            (judge, labels.depth_scale)
+            (judge, 1000.0)
         }
         Some(_) => {
             let (crop, max, scale) = match kitti {
@@ -52,6 +53,8 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             (Judge { crop, min, max }, scale)
         }
     };
+    let reader = DepthReader::new(labels.depth_scale, console.warnings().clone())
+        .with_usual_scale(usual_scale);
     let cut: Option<Cut> = if kitti { Some(kitti_crop) } else { None };
     let pairs = super::pairs(common, LabelKind::Depth, console)?;
     let mut report = Report::default();
@@ -59,7 +62,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
     super::each(common, &head, &pairs, cut, &mut report, console, |judged| {
-        let mut truth = labels::read_depth(&judged.pair.label, scale)?;
+        let mut truth = reader.read(&judged.pair.label)?;
         if let Some(cut) = cut {
             truth = truth.cut(cut);
         }

@@ -2,7 +2,7 @@
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::data::{LabelKind, SetLabels, Taxonomy};
+use dino::data::{LabelKind, SetLabels, Taxonomy, taxonomy};
 use dino::eval::{Confusion, MaskJudge};
 use dino::fonts;
 use dino::head::{Class, Head, Task};
@@ -39,7 +39,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     };
     let meaning = match meaning {
         Some(meaning) => meaning,
-        None => self::meaning(args, &head, classes)?,
+        None => self::meaning(args, &head, classes, console)?,
     };
     let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
     let names: Vec<String> = (0..meaning.allowed.len() as u16)
@@ -67,7 +67,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         &mut report,
         console,
         |judged| {
-            let mask = meaning.read_mask(&judged.pair.label, args.ignore)?;
+            let mask = meaning.read_mask(&judged.pair.label, args.ignore, console.warnings())?;
             let Scored {
                 photo,
                 geometry,
@@ -164,10 +164,64 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
 }
 
 /// What the ids of the masks mean.
-fn meaning(args: &EvalSegmentArgs, head: &Head, classes: &[Class]) -> Result<SetLabels> {
+fn meaning(
+    args: &EvalSegmentArgs,
+    head: &Head,
+    classes: &[Class],
+    console: &Console,
+) -> Result<SetLabels> {
+    let own_classes = taxonomy::own_classes(&args.common.data);
     let Some(name) = &args.labels else {
-        return Ok(SetLabels::identity("data", classes.len()));
+        return Ok(match own_classes {
+            // The data's own colours, where its masks are in colours.
+            Some(own) if has_same_names(&own, classes) => SetLabels::identity("data", &own),
+            Some(own) => {
+                doubt(args, head, &own, classes, console);
+                SetLabels::identity("data", classes)
+            }
+            None => SetLabels::identity("data", classes),
+        });
     };
+    let meaning = named_meaning(args, head, classes, name)?;
+    Ok(SetLabels {
+        own_classes: own_classes.unwrap_or_default(),
+        ..meaning
+    })
+}
+
+fn has_same_names(own: &[Class], classes: &[Class]) -> bool {
+    let names = |classes: &[Class]| -> Vec<String> {
+        classes.iter().map(|class| class.name.clone()).collect()
+    };
+    names(own) == names(classes)
+}
+
+/// Says where the data's class list and the head's differ.
+fn doubt(args: &EvalSegmentArgs, head: &Head, own: &[Class], classes: &[Class], console: &Console) {
+    let name = |classes: &[Class], id: usize| match classes.get(id) {
+        Some(class) => format!("{:?}", class.name),
+        None => "no class".to_owned(),
+    };
+    let ids = 0..own.len().max(classes.len());
+    let mut ids = ids.filter(|&id| name(own, id) != name(classes, id));
+    if let Some(id) = ids.next() {
+        console.warn(format_args!(
+            "{}: says that the id {id} is {}, but the head {} knows it as {}; masks are read as if they had the head's ids",
+            args.common.data.join("classes.json").display(),
+            name(own, id),
+            head.meta.name,
+            name(classes, id)
+        ));
+    }
+}
+
+/// The set called `name`, of the file that is given or of the head.
+fn named_meaning(
+    args: &EvalSegmentArgs,
+    head: &Head,
+    classes: &[Class],
+    name: &String,
+) -> Result<SetLabels> {
     if let Some(file) = &args.sets {
         let taxonomy = Taxonomy::read(file)?;
         if taxonomy

@@ -3,6 +3,7 @@
 use dino::Result;
 use dino::batch::Report;
 use dino::console::Console;
+use dino::data::labels::DepthReader;
 use dino::data::{DataSet, LabelKind};
 use dino::eval::Judge;
 use dino::head::globals::GlobalToken;
@@ -39,9 +40,10 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let labels = &args.labels;
     let range = (labels.min_depth as f32, labels.max_depth as f32);
+    let reader = DepthReader::new(labels.depth_scale, console.warnings().clone());
     let samples = Samples::depth(
         sets.iter().map(|set| set.learnt.as_slice()),
-        labels.depth_scale,
+        &reader,
         range,
         &mut report,
     )?;
@@ -61,7 +63,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
                 min: range.0,
                 max: range.1,
             },
-            scale: labels.depth_scale,
+            reader,
             centres: centres.clone(),
             upsample: UPSAMPLE,
         },

@@ -55,6 +55,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let samples = Samples::segment(
         labelled.map(|(set, meaning)| (set.learnt.as_slice(), meaning)),
         args.ignore,
+        console.warnings(),
         &mut report,
     )?;
     let learn = folds::Learn {
@@ -64,6 +65,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             meanings: meanings.clone(),
             classes: classes.len(),
             ignore: args.ignore,
+            warnings: console.warnings().clone(),
         },
     };
     let setup = folds::Setup {
@@ -105,10 +107,11 @@ fn data(
                 "with --sets, DATA is the one folder that the data sets lie in".into(),
             ));
         };
-        let Taxonomy { classes, sets } = Taxonomy::read(file)?;
+        let Taxonomy { classes, mut sets } = Taxonomy::read(file)?;
         let mut parts = Vec::new();
-        for set in &sets {
+        for set in &mut sets {
             let path = root.join(set.data.as_deref().unwrap_or(&set.name));
+            set.own_classes = taxonomy::own_classes(&path).unwrap_or_default();
             let mut found = DataSet::open(&path, LabelKind::Masks)?;
             found.name.clone_from(&set.name);
             parts.push(prepare::split(common, found, console)?);
@@ -122,7 +125,7 @@ fn data(
     let (mut meanings, mut parts) = (Vec::new(), Vec::new());
     for path in &common.data {
         let part = prepare::split(common, DataSet::open(path, LabelKind::Masks)?, console)?;
-        meanings.push(SetLabels::identity(&part.name, classes.len()));
+        meanings.push(SetLabels::identity(&part.name, &classes));
         parts.push(part);
     }
     Ok((classes, meanings, parts))

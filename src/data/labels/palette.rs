@@ -1,0 +1,122 @@
+//! Masks with a palette: its indices count, unless its colours are those of the classes in another order.
+
+use super::colors::{self, ColorIds, Named};
+use super::mask::MaskReader;
+use super::raster::Raster;
+
+impl MaskReader<'_> {
+    /// Indices of a palette, unless all its colours are classes' and say otherwise.
+    pub(super) fn of_palette(
+        &self,
+        raster: &Raster,
+        indices: &[u8],
+        palette: &[[u8; 3]],
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
+        let values: Vec<i64> = indices.iter().map(|&index| i64::from(index)).collect();
+        let used = colors::distinct(indices.iter().copied());
+        let is_ramp = used
+            .iter()
+            .all(|&index| palette.get(usize::from(index)) == Some(&[index; 3]));
+        if is_ramp {
+            return self.of_numbers(raster, &values, 8, name);
+        }
+        if self.classes.is_empty() {
+            return self.plain(raster, &values, name);
+        }
+        let table = ColorIds::new(self.classes);
+        let is_ignored = |index: u8| u16::from(index) == self.ignore;
+        let color = |index: u8| palette.get(usize::from(index)).copied();
+        let named = |index: u8| color(index).and_then(|color| table.get(color));
+        let agrees = |index: u8| {
+            let own = self.classes.get(usize::from(index));
+            is_ignored(index) || own.is_some_and(|class| color(index) == Some(class.color))
+        };
+        let is_id = |index: u8| self.is_id(i64::from(index));
+        // A colour of another class; of black alone too little can be said.
+        let contradicts = |index: u8| {
+            !agrees(index)
+                && color(index) != Some([0; 3])
+                && matches!(named(index), Some(Named::Class(_)))
+        };
+        let by_color = used.iter().all(|&index| match named(index) {
+            Some(Named::Class(_)) => true,
+            // Void is believed where the index itself can be no class's.
+            Some(Named::Void) => !is_id(index),
+            _ => is_ignored(index),
+        });
+        let contradicting = used.iter().filter(|&&index| contradicts(index)).count();
+        let are_ids = used.iter().all(|&index| is_id(index));
+        if used.iter().all(|&index| agrees(index)) {
+            return self.plain(raster, &values, name);
+        }
+        if by_color && (contradicting > 0 || !are_ids) {
+            self.warnings.add(
+                "palette in another order",
+                name,
+                "the colours of its palette are those of classes with other ids than its indices; the colours count",
+            );
+            let is_none = |index: u8| is_ignored(index) && usize::from(index) >= self.classes.len();
+            let id = |index: u8| match named(index) {
+                Some(Named::Class(id)) if !is_none(index) => id,
+                _ => self.ignore,
+            };
+            let ids: Vec<u16> = (0..=u8::MAX).map(id).collect();
+            return Ok(indices
+                .iter()
+                .map(|&index| ids[usize::from(index)])
+                .collect());
+        }
+        // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
+        let grey = |index: u8| match color(index) {
+            Some([r, g, b]) if r == g && g == b => Some(r),
+            _ => None,
+        };
+        let greys: Option<Vec<u8>> = used.iter().map(|&index| grey(index)).collect();
+        if let Some(greys) = greys.filter(|greys| self.are_meant(greys, are_ids)) {
+            self.warnings.add(
+                "ids as greys of a palette",
+                name,
+                format_args!(
+                    "the greys of its palette ({} to {}) are ids that its indices are not; the greys count",
+                    greys[0],
+                    greys[greys.len() - 1]
+                ),
+            );
+            let shade = |&index: &u8| i64::from(grey(index).unwrap_or_default());
+            let values: Vec<i64> = indices.iter().map(shade).collect();
+            return self.plain(raster, &values, name);
+        }
+        if !are_ids {
+            let at = indices.iter().position(|&index| !is_id(index));
+            let at = at.unwrap_or_default();
+            let [r, g, b] = color(indices[at]).unwrap_or_default();
+            return Err(format!(
+                "has the palette index {} at pixel {}, which is no id ({}), and its colour ({r}, {g}, {b}) {}",
+                indices[at],
+                raster.pixel(at),
+                self.id_range(),
+                colors::nearest(color(indices[at]).unwrap_or_default(), self.classes),
+            ));
+        }
+        if contradicting >= 2 && 2 * contradicting >= used.len() {
+            self.warnings.add(
+                "palette of other classes",
+                name,
+                "some colours of its palette are those of classes with other ids than its indices; the indices count",
+            );
+        }
+        self.plain(raster, &values, name)
+    }
+
+    /// Whether the greys of a palette are ids, rather than its indices.
+    fn are_meant(&self, greys: &[u8], indices_are_ids: bool) -> bool {
+        let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
+        // Black and white alone are how two indices are shown.
+        let speaks = |&grey: &u8| grey > 0 && u16::from(grey) != self.ignore;
+        self.ids.is_some()
+            && greys.is_sorted()
+            && greys.iter().all(is_grey_id)
+            && (!indices_are_ids || greys.iter().any(speaks))
+    }
+}

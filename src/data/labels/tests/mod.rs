@@ -1,0 +1,75 @@
+//! Files of every kind, made byte by byte or by the format's own encoder.
+
+mod depth;
+mod masks;
+mod rasters;
+
+use std::io::Cursor;
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+/// A folder with one file in it.
+pub(super) struct Filed {
+    pub folder: TempDir,
+    pub path: PathBuf,
+}
+
+/// Writes `bytes` under `name`.
+pub(super) fn filed(name: &str, bytes: &[u8]) -> Filed {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join(name);
+    std::fs::write(&path, bytes).unwrap();
+    Filed { folder, path }
+}
+
+/// A PNG as the encoder is told, without this program's own mark.
+pub(super) fn png(
+    (width, height): (u32, u32),
+    color: png::ColorType,
+    depth: png::BitDepth,
+    palette: &[[u8; 3]],
+    data: &[u8],
+) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut encoder = png::Encoder::new(&mut bytes, width, height);
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    if !palette.is_empty() {
+        encoder.set_palette(palette.as_flattened().to_vec());
+    }
+    let mut writer = encoder.write_header().unwrap();
+    writer.write_image_data(data).unwrap();
+    writer.finish().unwrap();
+    bytes
+}
+
+/// An NPY file of the NumPy type `descr`, its header padded as NumPy pads it.
+pub(super) fn npy(descr: &str, fortran: bool, shape: &str, data: &[u8]) -> Vec<u8> {
+    let order = if fortran { "True" } else { "False" };
+    let header = format!("{{'descr': '{descr}', 'fortran_order': {order}, 'shape': {shape}, }}");
+    let header = format!("{header:<117}\n");
+    let length = (header.len() as u16).to_le_bytes();
+    [b"\x93NUMPY\x01\x00", &length[..], header.as_bytes(), data].concat()
+}
+
+/// Grey or colours in any format that the `image` crate writes.
+pub(super) fn encoded(picture: &image::DynamicImage, format: image::ImageFormat) -> Vec<u8> {
+    let mut file = Cursor::new(Vec::new());
+    picture.write_to(&mut file, format).unwrap();
+    file.into_inner()
+}
+
+/// An archive of arrays.
+pub(super) fn npz(arrays: &[(&str, Vec<u8>)]) -> Vec<u8> {
+    let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
+    for (name, array) in arrays {
+        zip.start_file(
+            format!("{name}.npy"),
+            zip::write::SimpleFileOptions::default(),
+        )
+        .unwrap();
+        std::io::Write::write_all(&mut zip, array).unwrap();
+    }
+    zip.finish().unwrap().into_inner()
+}
