@@ -12,7 +12,10 @@ use dino::{Error, Result, device, interrupt};
 use crate::cli::Cli;
 
 fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
     let console = Console::new(cli.global.quiet, cli.global.verbose);
     match run(cli, &console) {
         Ok(code) => code.into(),

@@ -7,7 +7,7 @@ use dino::cluster::{Codebook, Fitted, fit};
 use dino::console::Console;
 use dino::head::Class;
 use dino::inputs::decode;
-use dino::output::{Job, Plan, write_atomic};
+use dino::output::{Destination, Job, Place, Plan, deliver};
 use dino::pca::TokenSpool;
 use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
@@ -29,12 +29,16 @@ const SIZE: SizeRule = SizeRule::ShortSide(518);
 pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     check_wishes(args)?;
     let collected = args.predict.input.collect()?;
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         collected.sources,
         &args.predict.output.options()?,
         "clusters",
         &extensions(args),
     )?;
+    if let Some(path) = &args.clusters.save_codebook {
+        plan.add_flag("--save-codebook", path)?;
+    }
+    args.predict.output.settle(&plan, console)?;
     let mut report = Report::new(collected.failures);
     let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
     if to_do.is_empty() && args.clusters.save_codebook.is_none() {
@@ -226,7 +230,10 @@ impl Run<'_> {
             norm: self.layer.norm,
         };
         let bytes = to_bytes(&info, codebook)?;
-        write_atomic(path, |writer| writer.write_all(&bytes))
+        let destination = Destination::of_flag(path)?;
+        deliver(self.console, &destination, false, |writer| {
+            writer.write_all(&bytes)
+        })
     }
 }
 
@@ -242,10 +249,14 @@ fn check_wishes(args: &SegmentArgs) -> Result<()> {
         )));
     }
     match &args.clusters.save_codebook {
-        Some(path) if path.exists() && !args.predict.output.force => Err(Error::Usage(format!(
-            "--save-codebook: {} is there already; --force replaces it",
-            path.display()
-        ))),
+        Some(path)
+            if matches!(Place::of_flag(path)?, Place::File(_)) && !args.predict.output.force =>
+        {
+            Err(Error::Usage(format!(
+                "--save-codebook: {} is there already; --force replaces it",
+                path.display()
+            )))
+        }
         _ => Ok(()),
     }
 }

@@ -1,23 +1,37 @@
 //! `dino info`: what this build is, and what it finds on this machine.
 
+use std::path::PathBuf;
+
 use dino::console::Console;
+use dino::output::put_path;
 use dino::weights::Store;
 use dino::{Result, device};
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// The facts, in the order in which they are shown.
-#[derive(Serialize)]
 struct Info {
     version: &'static str,
     features: Vec<&'static str>,
     devices: Vec<String>,
     threads: usize,
     simd: &'static str,
-    store: Option<String>,
+    store: Option<PathBuf>,
     models: Vec<String>,
 }
 
 impl Info {
+    fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("version".into(), json!(self.version));
+        object.insert("features".into(), json!(self.features));
+        object.insert("devices".into(), json!(self.devices));
+        object.insert("threads".into(), json!(self.threads));
+        object.insert("simd".into(), json!(self.simd));
+        put_path(&mut object, "store", self.store.as_deref());
+        object.insert("models".into(), json!(self.models));
+        object
+    }
+
     fn gather() -> Self {
         let features = [
             ("cuda", cfg!(feature = "cuda")),
@@ -41,13 +55,13 @@ impl Info {
 }
 
 /// The model store's folder and the names in it.
-fn installed() -> (Option<String>, Vec<String>) {
+fn installed() -> (Option<PathBuf>, Vec<String>) {
     let Ok(store) = Store::open() else {
         return (None, Vec::new());
     };
     let names = store.list().unwrap_or_default().into_iter();
     (
-        Some(store.root().display().to_string()),
+        Some(store.root().to_owned()),
         names.map(|(name, _)| name).collect(),
     )
 }
@@ -56,9 +70,7 @@ fn installed() -> (Option<String>, Vec<String>) {
 pub fn run(json: bool, console: &Console) -> Result<u8> {
     let info = Info::gather();
     if json {
-        let text =
-            serde_json::to_string(&info).map_err(|error| dino::Error::Usage(error.to_string()))?;
-        console.out(&text)?;
+        console.out(&Value::Object(info.to_json()).to_string())?;
         return Ok(0);
     }
     let list = |names: &[String]| match names.is_empty() {
@@ -76,7 +88,11 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
         ("devices", list(&info.devices)),
         ("threads", info.threads.to_string()),
         ("simd", info.simd.to_owned()),
-        ("store", info.store.unwrap_or_else(|| "none".into())),
+        (
+            "store",
+            info.store
+                .map_or("none".into(), |root| root.display().to_string()),
+        ),
         ("models", list(&info.models)),
     ] {
         console.out(&format!("{label:9}{value}"))?;

@@ -4,7 +4,7 @@ use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::inputs::decode;
-use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
+use dino::output::{Job, PICTURE, Plan, deliver, put_path, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use dino::pipeline::Extracted;
 use dino::preprocess::Geometry;
@@ -12,7 +12,7 @@ use dino::render::{self, overlay, side_by_side};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
 use image::RgbImage;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
@@ -27,13 +27,14 @@ pub fn run(args: &PcaArgs, console: &Console) -> Result<u8> {
     } else {
         &[PICTURE]
     };
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         collected.sources,
         &args.output.options()?,
         "pca",
         extensions,
     )?;
-    basis::check_target(args, plan.jobs.len())?;
+    basis::check_target(args, &mut plan)?;
+    args.output.settle(&plan, console)?;
     let mut report = Report::new(collected.failures);
     let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
     if to_do.is_empty() && args.fit.save_basis.is_none() {
@@ -111,7 +112,13 @@ impl Run<'_> {
         let projection = watch.time("fit", || fit(&mut spool, &self.fit_options()))?;
         self.console
             .detail(format_args!("{} photos: {watch}", items.len()));
-        basis::save(self.args, &self.model, self.layer, &projection)?;
+        basis::save(
+            self.args,
+            &self.model,
+            self.layer,
+            &projection,
+            self.console,
+        )?;
         let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
         let outcomes = report.pass(
             self.console,
@@ -153,7 +160,7 @@ impl Run<'_> {
                     own = extracted
                         .watch
                         .time("fit", || fit(&mut spool, &self.fit_options()))?;
-                    basis::save(self.args, &self.model, self.layer, &own)?;
+                    basis::save(self.args, &self.model, self.layer, &own, self.console)?;
                     &own
                 }
             };
@@ -269,10 +276,12 @@ impl Run<'_> {
                 .collect::<Vec<_>>()
         };
         let Basis { variances, .. } = &projection.basis;
-        let object = json!({
-            "input": job.source.name(),
-            "picture": job.output(PICTURE).path(),
-            "raw": self.args.look.raw.then(|| job.output("npy").path()),
+        let mut object = Map::new();
+        put_path(&mut object, "input", Some(job.source.path()));
+        put_path(&mut object, "picture", job.output(PICTURE).path());
+        let raw = self.args.look.raw.then(|| job.output("npy").path());
+        put_path(&mut object, "raw", raw.flatten());
+        let facts = json!({
             "model": self.model.record.name,
             "layer": self.layer.block,
             "norm": self.layer.norm,
@@ -287,7 +296,10 @@ impl Run<'_> {
             "foreground_share": foreground as f64 / projected.foreground.len() as f64,
             "seconds": watch,
         });
-        self.console.out(&object.to_string())
+        if let Value::Object(facts) = facts {
+            object.extend(facts);
+        }
+        self.console.out(&Value::Object(object).to_string())
     }
 
     fn wants_photo(&self) -> bool {

@@ -15,6 +15,7 @@ use crate::batch::Report;
 use crate::console::Console;
 use crate::error::Result;
 use crate::inputs::{DecodeLimits, Source};
+use crate::output::check_folder;
 use crate::pipeline::{Extracted, Looks, Pipeline, Views};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
@@ -172,6 +173,8 @@ impl FeatureCache {
         if count == 0 {
             return Ok(());
         }
+        // Before the network runs for hours.
+        check_folder(&self.folder, &self.folder)?;
         console.note(format_args!(
             "computing the features of {count} photos at size {size}{}{}; they are kept in {}",
             look.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),

@@ -16,6 +16,8 @@ mod heads;
 mod models;
 mod numeric_goldens;
 mod official;
+#[cfg(unix)]
+mod outputs;
 mod pca;
 mod real_features;
 mod segment;

@@ -41,7 +41,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         None => self::meaning(args, &head, classes)?,
     };
     let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
-    let pairs = super::pairs(common, LabelKind::Masks, console)?;
+    let pairs = super::pairs(common, LabelKind::Masks, args.sets.as_deref(), console)?;
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut files = Vec::new();
