@@ -210,14 +210,14 @@ impl Plan {
                 let flag = format!("-o {}", path.display());
                 single(&sources, &flag)?;
                 if PictureFormat::of(path).is_none() && extensions != [PICTURE] {
-                    return Err(one_picture(&flag));
+                    return Err(one_picture(&flag, "a pipe or device"));
                 }
                 vec![path.with_extension("")]
             }
             Target::Stdout => {
                 single(&sources, "-o -")?;
                 if extensions != [PICTURE] {
-                    return Err(one_picture("-o -"));
+                    return Err(one_picture("-o -", "stdout"));
                 }
                 to_stdout = Some("-o -".to_owned());
                 vec![PathBuf::new()]
@@ -314,9 +314,9 @@ impl Plan {
     }
 }
 
-fn one_picture(flag: &str) -> Error {
+fn one_picture(flag: &str, what: &str) -> Error {
     Error::Usage(format!(
-        "{flag} takes one picture and nothing else; give a folder (-o DIR) for more"
+        "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
     ))
 }
 
