@@ -6,16 +6,22 @@
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::path::Path;
+use std::sync::{Arc, OnceLock};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::printable::printable;
 use crate::warnings::Warnings;
 
 /// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
-const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+
+/// Why a picture is not printed.
+pub const NOT_TO_A_TERMINAL: &str =
+    "binary data is not written to a terminal; send it to a file (> out.png) or another program";
 
 /// Where words and data go. Cheap to clone; all clones share one screen.
 #[derive(Debug, Clone)]
@@ -24,6 +30,8 @@ pub struct Console {
     verbose: bool,
     bars: MultiProgress,
     warnings: Warnings,
+    /// What stdout is kept for, if it is.
+    stdout_owner: Arc<OnceLock<String>>,
 }
 
 impl Console {
@@ -42,6 +50,7 @@ impl Console {
             verbose,
             bars,
             warnings: Warnings::new(move |line| print_warning(&above, line), verbose),
+            stdout_owner: Arc::default(),
         }
     }
 
@@ -58,18 +67,43 @@ impl Console {
         self.write_out(&[line.as_bytes(), b"\n"])
     }
 
-    /// A path on stdout, one line, byte for byte as the system has it.
+    /// Keeps stdout for what `flag` stands for: written paths are not printed any more.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is kept for something else already.
+    pub fn claim_stdout(&self, flag: &str) -> Result<()> {
+        match self.stdout_owner.get_or_init(|| flag.to_owned()) {
+            owner if owner == flag => Ok(()),
+            owner => Err(Error::Usage(format!(
+                "{owner} and {flag} both want stdout; send one of them to a file"
+            ))),
+        }
+    }
+
+    /// The path of a file that was written, on stdout, one line, byte for byte as the system has it; nothing where stdout
+    /// is kept for data.
     ///
     /// # Errors
     /// As [`Console::out`].
     pub fn out_path(&self, path: &Path) -> Result<()> {
+        match self.stdout_owner.get() {
+            Some(_) => Ok(()),
+            None => self.out_named(path, ""),
+        }
+    }
+
+    /// One line of data about a file on stdout: its path, byte for byte, and `text`.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_named(&self, path: &Path, text: &str) -> Result<()> {
         #[cfg(unix)]
         let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
         #[cfg(not(unix))]
-        let text = path.display().to_string();
+        let name = path.display().to_string();
         #[cfg(not(unix))]
-        let bytes = text.as_bytes();
-        self.write_out(&[bytes, b"\n"])
+        let bytes = name.as_bytes();
+        self.write_out(&[bytes, text.as_bytes(), b"\n"])
     }
 
     /// Text of many lines on stdout.
@@ -86,8 +120,7 @@ impl Console {
     /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
     pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
         if io::stdout().is_terminal() {
-            let why = "binary data is not written to a terminal; send it to a file (> out.png) or another program";
-            return Err(Error::Usage(why.into()));
+            return Err(Error::Usage(NOT_TO_A_TERMINAL.into()));
         }
         self.write_out(&[bytes])
     }
@@ -111,7 +144,7 @@ impl Console {
     /// Something good to know, such as which model is used.
     pub fn note(&self, message: impl Display) {
         if !self.quiet {
-            self.say(format_args!("{message}"));
+            self.say(format_args!("{}", printable(&message.to_string())));
         }
     }
 
@@ -123,14 +156,19 @@ impl Console {
     /// Something that failed.
     pub fn error(&self, message: impl Display) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
-        self.say(format_args!("{style}error:{style:#} {message}"));
+        let message = message.to_string();
+        self.say(format_args!(
+            "{style}error:{style:#} {}",
+            printable(&message)
+        ));
     }
 
     /// What only `-v` asks for, such as the time each stage took.
     pub fn detail(&self, message: impl Display) {
         if self.verbose {
             let style = Style::new().dimmed();
-            self.say(format_args!("{style}{message}{style:#}"));
+            let message = message.to_string();
+            self.say(format_args!("{style}{}{style:#}", printable(&message)));
         }
     }
 
@@ -175,7 +213,11 @@ impl Console {
 
 fn print_warning(bars: &MultiProgress, message: impl Display) {
     let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
-    print_line(bars, format_args!("{style}warning:{style:#} {message}"));
+    let message = message.to_string();
+    print_line(
+        bars,
+        format_args!("{style}warning:{style:#} {}", printable(&message)),
+    );
 }
 
 /// A line on stderr, above the bars. If that fails there is nobody left to tell.
@@ -207,7 +249,7 @@ impl Progress {
 
     /// What is being worked on.
     pub fn message(&self, message: impl Into<String>) {
-        self.0.set_message(message.into());
+        self.0.set_message(printable(&message.into()).into_owned());
     }
 }
 

@@ -31,6 +31,7 @@ pub mod pca;
 pub mod pipeline;
 pub mod postprocess;
 pub mod preprocess;
+pub mod printable;
 pub mod protocol;
 pub mod render;
 pub mod selfcheck;

@@ -14,7 +14,10 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     // Before anything that starts a thread.
     environment::forget_empty();
-    let cli = Cli::parse();
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return cli::explain(&error),
+    };
     let console = Console::new(cli.global.quiet, cli.global.verbose);
     match run(cli, &console) {
         Ok(code) => code.into(),

@@ -1,11 +1,12 @@
 //! `dino depth`.
 
+use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use clap::builder::PossibleValuesParser;
+use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
-use dino::output::FloatFormat;
+use dino::output::{FloatFormat, Place};
 use dino::render::{Colormap, Range};
 
 use super::pca::opacity;
@@ -68,8 +69,8 @@ pub struct NumbersArgs {
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
-    /// Write a cloud of coloured points, as NAME.depth.ply or to this file
-    #[arg(long, value_name = "FILE.ply", num_args = 0..=1, default_missing_value = "", value_parser = ply,
+    /// Write a cloud of coloured points, as NAME.depth.ply or to this file (- for stdout)
+    #[arg(long, value_name = "FILE.ply", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().try_map(ply),
           value_hint = ValueHint::FilePath)]
     pub pointcloud: Option<PathBuf>,
     /// Horizontal field of view of the camera in degrees, for --pointcloud [default: from EXIF]
@@ -159,12 +160,15 @@ fn pixel(text: &str) -> Result<(u32, u32), String> {
 }
 
 /// An empty path stands for the usual place.
-fn ply(text: &str) -> Result<PathBuf, String> {
-    let is_ply = Path::new(text)
+fn ply(text: OsString) -> Result<PathBuf, String> {
+    let path = PathBuf::from(text);
+    let is_ply = path
         .extension()
         .is_some_and(|ending| ending.eq_ignore_ascii_case("ply"));
-    match text.is_empty() || is_ply {
-        true => Ok(text.into()),
+    // Pipes and devices are called what they are called.
+    let is_stream = || matches!(Place::of_flag(&path), Ok(Place::Stream(_)));
+    match path.as_os_str().is_empty() || is_ply || is_stream() {
+        true => Ok(path),
         false => {
             Err("expected a file ending in .ply or nothing; photos come before --pointcloud".into())
         }
@@ -200,7 +204,8 @@ mod tests {
     fn pixels_and_files_are_checked() {
         assert_eq!(pixel("320,240").unwrap(), (320, 240));
         assert!(pixel("320").is_err() && pixel("-1,2").is_err() && pixel("1.5,2").is_err());
-        assert!(ply("").is_ok() && ply("a/b.PLY").is_ok() && ply("photo.jpg").is_err());
+        assert!(ply("".into()).is_ok() && ply("a/b.PLY".into()).is_ok());
+        assert!(ply("photo.jpg".into()).is_err() && ply("-".into()).is_ok());
         assert!(degrees("0").is_err() && degrees("65").is_ok());
     }
 }

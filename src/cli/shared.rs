@@ -1,15 +1,16 @@
 //! The options that commands share, and the plain values they stand for.
 
 use std::ffi::OsString;
+use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use dino::Result;
-use dino::console::Console;
+use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
-use dino::output::{OutputOptions, Target};
+use dino::output::{OutputOptions, Plan, Target};
 
 /// What holds for every command.
 #[derive(Debug, Args)]
@@ -141,10 +142,21 @@ impl OutputArgs {
             let why = "-o - and --json both want stdout; send the picture to a file";
             return Err(dino::Error::Usage(why.into()));
         }
+        if target == Target::Stdout && io::stdout().is_terminal() {
+            return Err(dino::Error::Usage(NOT_TO_A_TERMINAL.into()));
+        }
         Ok(OutputOptions {
             target,
             force: self.force,
         })
+    }
+
+    /// Keeps stdout for the one output that goes there, and says which names were cut.
+    pub fn settle(&self, plan: &Plan, console: &Console) -> Result<()> {
+        if self.json {
+            console.claim_stdout("--json")?;
+        }
+        plan.settle(console)
     }
 }
 

@@ -1,7 +1,8 @@
 //! `--basis` and `--save-basis` of `dino pca`: a fit in a file.
 
 use dino::backbone::LayerRequest;
-use dino::output::write_atomic;
+use dino::console::Console;
+use dino::output::{Destination, Place, Plan, deliver};
 use dino::pca::Projection;
 use dino::pca::file::{BasisInfo, from_bytes, to_bytes};
 use dino::{Error, Result};
@@ -10,22 +11,22 @@ use crate::cli::{Fit, PcaArgs};
 use crate::commands::model::Model;
 
 /// Refuses `--save-basis` before any work where it could not be done.
-pub fn check_target(args: &PcaArgs, photos: usize) -> Result<()> {
+pub fn check_target(args: &PcaArgs, plan: &mut Plan) -> Result<()> {
     let Some(path) = &args.fit.save_basis else {
         return Ok(());
     };
-    if args.fit.fit == Fit::Each && photos > 1 {
+    if args.fit.fit == Fit::Each && plan.jobs.len() > 1 {
         let why =
             "--save-basis: --fit each makes a fit for every photo; give one photo, or --fit all";
         return Err(Error::Usage(why.into()));
     }
-    if path.exists() && !args.output.force {
+    if matches!(Place::of_flag(path)?, Place::File(_)) && !args.output.force {
         let path = path.display();
         return Err(Error::Usage(format!(
             "--save-basis: {path} is there already; --force replaces it"
         )));
     }
-    Ok(())
+    plan.add_flag("--save-basis", path)
 }
 
 /// Reads the file of `--basis`, which must have been fitted with the same weights.
@@ -66,6 +67,7 @@ pub fn save(
     model: &Model,
     layer: LayerRequest,
     projection: &Projection,
+    console: &Console,
 ) -> Result<()> {
     let Some(path) = &args.fit.save_basis else {
         return Ok(());
@@ -79,5 +81,8 @@ pub fn save(
         projection,
     );
     let bytes = to_bytes(&info, projection)?;
-    write_atomic(path, |writer| writer.write_all(&bytes))
+    let destination = Destination::of_flag(path)?;
+    deliver(console, &destination, false, |writer| {
+        writer.write_all(&bytes)
+    })
 }

@@ -1,11 +1,9 @@
 //! `dino bench`: how fast backbones are on this machine.
 
-use std::path::Path;
-
 use dino::backbone::{Backbone, Checkpoint, Grid, variants};
 use dino::bench::{peak_memory, time_forward};
 use dino::console::Console;
-use dino::output::write_atomic;
+use dino::output::{Destination, Outputs, deliver};
 use dino::preprocess::{Geometry, SizeRule};
 use dino::weights::{self, Store};
 use dino::{Error, Result, device};
@@ -40,7 +38,11 @@ struct Row {
 
 /// Measures all models at all sizes.
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
-    let to_stdout = args.json.as_deref() == Some(Path::new("-"));
+    let json = match &args.json {
+        Some(path) => Some(Outputs::default().add_flag(path)?),
+        None => None,
+    };
+    let to_stdout = json == Some(Destination::Stdout);
     let device = args.run.device.open()?;
     let dtype = args.run.dtype.on(&device)?;
     let store = Store::open()?;
@@ -92,12 +94,12 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             rows.push(row);
         }
     }
-    if let Some(path) = &args.json {
+    if let Some(destination) = json {
         let text =
             serde_json::to_string_pretty(&rows).map_err(|error| Error::Usage(error.to_string()))?;
-        match to_stdout {
-            true => console.out(&text)?,
-            false => write_atomic(path, |file| writeln!(file, "{text}"))?,
+        match destination {
+            Destination::Stdout => console.out(&text)?,
+            file => deliver(console, &file, false, |writer| writeln!(writer, "{text}"))?,
         }
     }
     Ok(0)

@@ -5,10 +5,11 @@ use dino::console::Console;
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
+use dino::output::put_path;
 use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::weights::Store;
 use dino::{Error, Result};
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::cli::ClassifyArgs;
 use crate::commands::model;
@@ -46,7 +47,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         let scores = watch.time("head", || head.classify(&features))?;
         let best = best(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
-        let line = match args.json {
+        let words = match args.json {
             true => {
                 let classes: Vec<Value> = best
                     .iter()
@@ -55,24 +56,23 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
                         json!({"id": id, "name": classes[id], "probability": probability})
                     })
                     .collect();
-                json!({
-                    "input": source.name(),
-                    "model": model.record.name,
-                    "head": head.meta.name,
-                    "classes": classes,
-                    "seconds": watch,
-                })
-                .to_string()
+                let mut object = Map::new();
+                put_path(&mut object, "input", Some(source.path()));
+                object.insert("model".into(), json!(model.record.name));
+                object.insert("head".into(), json!(head.meta.name));
+                object.insert("classes".into(), json!(classes));
+                object.insert("seconds".into(), json!(watch));
+                return console.out(&Value::Object(object).to_string());
             }
             false => {
                 let words: Vec<String> = best
                     .iter()
                     .map(|&(id, p)| format!("{} {:.1} %", classes[id], 100.0 * p))
                     .collect();
-                format!("{}: {}", source.name(), words.join(", "))
+                format!(": {}", words.join(", "))
             }
         };
-        console.out(&line)
+        console.out_named(source.path(), &words)
     };
     pipeline.run(
         &sources,

@@ -6,7 +6,7 @@ use dino::cluster::file::{CodebookInfo, from_bytes, to_bytes};
 use dino::cluster::{Codebook, Fitted, fit};
 use dino::console::Console;
 use dino::head::Class;
-use dino::output::{Job, Plan, write_atomic};
+use dino::output::{Destination, Job, Place, Plan, deliver};
 use dino::pca::TokenSpool;
 use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
@@ -28,12 +28,16 @@ const SIZE: SizeRule = SizeRule::ShortSide(518);
 pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     check_wishes(args)?;
     let collected = args.predict.input.collect()?;
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         collected.sources,
         &args.predict.output.options()?,
         "clusters",
         &extensions(args),
     )?;
+    if let Some(path) = &args.clusters.save_codebook {
+        plan.add_flag("--save-codebook", path)?;
+    }
+    args.predict.output.settle(&plan, console)?;
     let mut report = Report::of_search(
         collected.failures,
         collected.summary,
@@ -232,7 +236,10 @@ impl Run<'_> {
             norm: self.layer.norm,
         };
         let bytes = to_bytes(&info, codebook)?;
-        write_atomic(path, |writer| writer.write_all(&bytes))
+        let destination = Destination::of_flag(path)?;
+        deliver(self.console, &destination, false, |writer| {
+            writer.write_all(&bytes)
+        })
     }
 }
 
@@ -248,10 +255,14 @@ fn check_wishes(args: &SegmentArgs) -> Result<()> {
         )));
     }
     match &args.clusters.save_codebook {
-        Some(path) if path.exists() && !args.predict.output.force => Err(Error::Usage(format!(
-            "--save-codebook: {} is there already; --force replaces it",
-            path.display()
-        ))),
+        Some(path)
+            if matches!(Place::of_flag(path)?, Place::File(_)) && !args.predict.output.force =>
+        {
+            Err(Error::Usage(format!(
+                "--save-codebook: {} is there already; --force replaces it",
+                path.display()
+            )))
+        }
         _ => Ok(()),
     }
 }

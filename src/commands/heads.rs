@@ -1,19 +1,19 @@
 //! `dino heads`: what heads there are, where more come from, and which is the default.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dino::console::Console;
 use dino::head::globals::GlobalToken;
-use dino::head::{Head, HeadMeta, Linear, Network, Task, file};
+use dino::head::{HeadMeta, Linear, Network, Task, file};
 use dino::heads::config::Config;
 use dino::heads::fetch::{self, Installed};
 use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
-use dino::output::write_atomic;
+use dino::output::{self, Outputs, deliver, put_path};
 use dino::preprocess::Coarse;
 use dino::weights::{Access, Hub, Store};
 use dino::{Error, Result};
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli::HeadsCommand;
 use crate::commands::model::events;
@@ -50,7 +50,7 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
         }
         HeadsCommand::Rm { names } => names.iter().try_for_each(|name| heads.remove(name))?,
         HeadsCommand::Export { name, file, force } => {
-            export(&heads.get(name)?.head, file, *force, console)?
+            export(&heads.get(name)?, file, *force, console)?
         }
         HeadsCommand::Default { task, name } => {
             set_default(&heads, store.root(), task, name.as_deref(), console)?
@@ -72,10 +72,14 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
                 continue;
             }
         };
-        let place = place_name(&place);
         if as_json {
-            console.out(&json!({"name": name, "where": place, "meta": head.meta}).to_string())?;
+            let mut object = Map::new();
+            object.insert("name".into(), json!(name));
+            put_path(&mut object, "where", Some(&place_path(&place)));
+            object.insert("meta".into(), json!(head.meta));
+            console.out(&Value::Object(object).to_string())?;
         }
+        let place = place_path(&place).display().to_string();
         rows.push([
             name.clone(),
             head.meta.task_name().into(),
@@ -240,11 +244,12 @@ fn table<const N: usize>(rows: &[[String; N]], console: &Console) -> Result<()> 
     Ok(())
 }
 
-fn place_name(place: &Place) -> String {
+/// The file of a head, or a word for where it is.
+fn place_path(place: &Place) -> PathBuf {
     match place {
         Place::Builtin => "built in".into(),
         Place::Installed(_) => "installed".into(),
-        Place::File(path) => path.display().to_string(),
+        Place::File(path) => path.clone(),
     }
 }
 
@@ -289,7 +294,10 @@ fn globals(tokens: &[GlobalToken]) -> String {
 fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
     let meta = &found.head.meta;
     if as_json {
-        return console.out(&json!({"where": place_name(&found.place), "meta": meta}).to_string());
+        let mut object = Map::new();
+        put_path(&mut object, "where", Some(&place_path(&found.place)));
+        object.insert("meta".into(), json!(meta));
+        return console.out(&Value::Object(object).to_string());
     }
     let layer = format!(
         "blocks {:?}{}{}{}{}",
@@ -310,7 +318,7 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         ("name", meta.name.clone()),
         ("task", meta.task_name().into()),
         ("predicts", predicts(meta)),
-        ("where", place_name(&found.place)),
+        ("where", place_path(&found.place).display().to_string()),
         (
             "backbone",
             format!(
@@ -386,16 +394,22 @@ fn add(
     console.out_path(&heads.install(source, Some(&wanted))?)
 }
 
-fn export(head: &Head, target: &Path, force: bool, console: &Console) -> Result<()> {
-    if target.exists() && !force {
+fn export(found: &Found, target: &Path, force: bool, console: &Console) -> Result<()> {
+    let own = match &found.place {
+        Place::Builtin => None,
+        Place::Installed(path) | Place::File(path) => Some(path.as_path()),
+    };
+    let destination = Outputs::new(own).add_flag(target)?;
+    if matches!(output::Place::of_flag(target)?, output::Place::File(_)) && !force {
         return Err(Error::Usage(format!(
             "{} is there already; --force replaces it",
             target.display()
         )));
     }
-    let bytes = file::to_bytes(head).map_err(|why| Error::file(target, why))?;
-    write_atomic(target, |writer| writer.write_all(&bytes))?;
-    console.out_path(target)
+    let bytes = file::to_bytes(&found.head).map_err(|why| Error::file(target, why))?;
+    deliver(console, &destination, true, |writer| {
+        writer.write_all(&bytes)
+    })
 }
 
 fn set_default(

@@ -1,23 +1,26 @@
 //! `dino info`: what this build is, and what it finds on this machine.
 
+use std::path::PathBuf;
+
 use dino::console::Console;
 use dino::environment::Variables;
 use dino::heads::{TASKS, fetch};
+use dino::output::put_path;
 use dino::weights::huggingface::{Folders, Location, Token};
 use dino::weights::proxy::{Proxies, Route};
 use dino::weights::{Access, Store, hub};
 use dino::{Result, device};
 use serde::Serialize;
+use serde_json::{Map, Value, json};
 
 /// The facts, in the order in which they are shown.
-#[derive(Serialize)]
 struct Info {
     version: &'static str,
     features: Vec<&'static str>,
     devices: Vec<String>,
     threads: usize,
     simd: &'static str,
-    store: Option<String>,
+    store: Option<PathBuf>,
     models: Vec<String>,
     settings: Vec<Setting>,
 }
@@ -59,6 +62,19 @@ impl Setting {
 }
 
 impl Info {
+    fn to_json(&self) -> Map<String, Value> {
+        let mut object = Map::new();
+        object.insert("version".into(), json!(self.version));
+        object.insert("features".into(), json!(self.features));
+        object.insert("devices".into(), json!(self.devices));
+        object.insert("threads".into(), json!(self.threads));
+        object.insert("simd".into(), json!(self.simd));
+        put_path(&mut object, "store", self.store.as_deref());
+        object.insert("models".into(), json!(self.models));
+        object.insert("settings".into(), json!(self.settings));
+        object
+    }
+
     fn gather() -> Self {
         let features = [
             ("cuda", cfg!(feature = "cuda")),
@@ -80,9 +96,7 @@ impl Info {
             devices: device::available(),
             threads: candle_core::utils::get_num_threads(),
             simd: device::simd(),
-            store: store
-                .ok()
-                .map(|(store, _)| store.root().display().to_string()),
+            store: store.ok().map(|(store, _)| store.root().to_owned()),
             models: models.into_iter().map(|(name, _)| name).collect(),
             settings: settings(&variables),
         }
@@ -156,9 +170,7 @@ fn settings(variables: &Variables) -> Vec<Setting> {
 pub fn run(json: bool, console: &Console) -> Result<u8> {
     let info = Info::gather();
     if json {
-        let text =
-            serde_json::to_string(&info).map_err(|error| dino::Error::Usage(error.to_string()))?;
-        console.out(&text)?;
+        console.out(&Value::Object(info.to_json()).to_string())?;
         return Ok(0);
     }
     let list = |names: &[String]| match names.is_empty() {

@@ -3,7 +3,7 @@
 use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
-use dino::output::{Job, PICTURE, Plan, deliver, write_npy, write_picture};
+use dino::output::{Job, PICTURE, Plan, deliver, put_path, write_npy, write_picture};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use dino::pipeline::Extracted;
 use dino::preprocess::Geometry;
@@ -11,7 +11,7 @@ use dino::render::{self, overlay, side_by_side};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
 use image::RgbImage;
-use serde_json::json;
+use serde_json::{Map, Value, json};
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
@@ -26,13 +26,14 @@ pub fn run(args: &PcaArgs, console: &Console) -> Result<u8> {
     } else {
         &[PICTURE]
     };
-    let plan = Plan::new(
+    let mut plan = Plan::new(
         collected.sources,
         &args.output.options()?,
         "pca",
         extensions,
     )?;
-    basis::check_target(args, plan.jobs.len())?;
+    basis::check_target(args, &mut plan)?;
+    args.output.settle(&plan, console)?;
     let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
     let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
     if to_do.is_empty() && args.fit.save_basis.is_none() {
@@ -110,7 +111,13 @@ impl Run<'_> {
         let projection = watch.time("fit", || fit(&mut spool, &self.fit_options()))?;
         self.console
             .detail(format_args!("{} photos: {watch}", items.len()));
-        basis::save(self.args, &self.model, self.layer, &projection)?;
+        basis::save(
+            self.args,
+            &self.model,
+            self.layer,
+            &projection,
+            self.console,
+        )?;
         let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
         let outcomes = report.pass(
             self.console,
@@ -152,7 +159,7 @@ impl Run<'_> {
                     own = extracted
                         .watch
                         .time("fit", || fit(&mut spool, &self.fit_options()))?;
-                    basis::save(self.args, &self.model, self.layer, &own)?;
+                    basis::save(self.args, &self.model, self.layer, &own, self.console)?;
                     &own
                 }
             };
@@ -268,10 +275,12 @@ impl Run<'_> {
                 .collect::<Vec<_>>()
         };
         let Basis { variances, .. } = &projection.basis;
-        let object = json!({
-            "input": job.source.name(),
-            "picture": job.output(PICTURE).path(),
-            "raw": self.args.look.raw.then(|| job.output("npy").path()),
+        let mut object = Map::new();
+        put_path(&mut object, "input", Some(job.source.path()));
+        put_path(&mut object, "picture", job.output(PICTURE).path());
+        let raw = self.args.look.raw.then(|| job.output("npy").path());
+        put_path(&mut object, "raw", raw.flatten());
+        let facts = json!({
             "model": self.model.record.name,
             "layer": self.layer.block,
             "norm": self.layer.norm,
@@ -286,7 +295,10 @@ impl Run<'_> {
             "foreground_share": foreground as f64 / projected.foreground.len() as f64,
             "seconds": watch,
         });
-        self.console.out(&object.to_string())
+        if let Value::Object(facts) = facts {
+            object.extend(facts);
+        }
+        self.console.out(&Value::Object(object).to_string())
     }
 
     fn wants_photo(&self) -> bool {

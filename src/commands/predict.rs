@@ -107,17 +107,9 @@ pub fn run(
         request.extensions,
     )?;
     if let Some((extension, path)) = request.elsewhere {
-        if plan.jobs.len() > 1 {
-            return Err(Error::Usage(format!(
-                "{} has room for one photo, but there are {}; leave the name out",
-                path.display(),
-                plan.jobs.len()
-            )));
-        }
-        for job in &mut plan.jobs {
-            job.redirect(extension, path, options.force)?;
-        }
+        plan.redirect(extension, path, options.force)?;
     }
+    args.output.settle(&plan, console)?;
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
     drawer.accept(&head)?;

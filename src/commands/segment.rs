@@ -7,8 +7,8 @@ use dino::fonts;
 use dino::head::{Class, Head, Scores, Task};
 use dino::heads::Heads;
 use dino::output::{
-    Destination, Job, PICTURE, Pixels, coco, deliver, ids, write_atomic, write_folder_atomic,
-    write_picture, write_png,
+    Destination, Job, MASKS, PICTURE, Pixels, coco, deliver, ids, put_path, write_atomic,
+    write_folder_atomic, write_picture, write_png,
 };
 use dino::postprocess::segment::{label, mean_with_mirrored};
 use dino::postprocess::{Area, LabelMap, refine};
@@ -130,7 +130,7 @@ fn extension(format: LabelFormat) -> &'static str {
     match format {
         LabelFormat::Ids => "ids.png",
         LabelFormat::Npy => "ids.npy",
-        LabelFormat::Masks => "masks",
+        LabelFormat::Masks => MASKS,
         LabelFormat::Coco => "coco.json",
     }
 }
@@ -288,11 +288,9 @@ impl Painter<'_> {
     ) -> Value {
         let grid = geometry.grid();
         let mut object = Map::new();
-        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
-        // Names that are no text would stop the JSON.
-        let path = |extension| Some(job.output(extension).path()?.to_string_lossy());
-        put("input", json!(job.source.name()));
-        put("picture", json!(path(PICTURE)));
+        let mut put_file = |key: &str, path| put_path(&mut object, key, path);
+        put_file("input", Some(job.source.path()));
+        put_file("picture", job.output(PICTURE).path());
         for (key, format) in [
             ("ids", LabelFormat::Ids),
             ("npy", LabelFormat::Npy),
@@ -300,12 +298,13 @@ impl Painter<'_> {
             ("coco", LabelFormat::Coco),
         ] {
             if self.args.files.save.contains(&format) {
-                put(key, json!(path(extension(format))));
+                put_file(key, job.output(extension(format)).path());
             }
         }
         if self.args.files.confidence {
-            put("confidence_map", json!(path(CONFIDENCE)));
+            put_file("confidence_map", job.output(CONFIDENCE).path());
         }
+        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
         for (key, value) in &self.made_by {
             put(key, json!(value));
         }

@@ -1,11 +1,17 @@
 //! Files that appear complete or not at all: a temporary file beside the destination, renamed when it is finished.
+//!
+//! Every output of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
+//! file is written into (see [`Place`]). A file that replaces another has its mode and, where the system allows it, its
+//! owner; other hard links to the old one keep the old content.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Unfinished;
+use crate::output::place::{Place, make_folder, parent, write_stream};
+use crate::output::png::is_own_picture;
 
 /// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at
 /// `path` before stays.
@@ -16,12 +22,20 @@ pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
-    write_beside(folder, path, write).map_err(|error| Error::io(path, &error))
+    match Place::of(path)? {
+        Place::File(target) | Place::Vacant(target) => {
+            let folder = parent(&target);
+            make_folder(folder).map_err(|error| Error::io(folder, &error))?;
+            write_beside(folder, &target, write).map_err(|error| Error::io(path, &error))
+        }
+        Place::Stream(stream) => {
+            // Whole or not at all: nothing is sent before everything is there.
+            let mut bytes = Vec::new();
+            write(&mut bytes).map_err(|error| Error::io(path, &error))?;
+            write_stream(&stream, path, &bytes)
+        }
+        Place::Folder(_) => Err(Error::file(path, "is a folder, where a file is meant")),
+    }
 }
 
 fn write_beside(
@@ -41,22 +55,72 @@ fn write_beside(
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
-    file.persist(path).map_err(|error| error.error)?;
+    if let Ok(old) = fs::metadata(path) {
+        inherit(file.as_file(), &old)?;
+    }
+    match file.persist(path) {
+        Ok(_) => Ok(()),
+        // A single file that a container was given is a mount point: it can be written, not replaced.
+        Err(refused) if refused.error.kind() == ErrorKind::ResourceBusy => {
+            copy_into(path, refused.file.path())
+        }
+        Err(refused) => Err(refused.error),
+    }
+}
+
+/// Gives `file` the mode of the file that it will replace, and its owner and group where the system allows it.
+#[cfg(unix)]
+fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
+    let own = file.metadata()?;
+    if (own.uid(), own.gid()) != (old.uid(), old.gid())
+        && fchown(file, Some(old.uid()), Some(old.gid())).is_err()
+    {
+        // Only root gives files away; a group that one is in can be kept.
+        let _ = fchown(file, None, Some(old.gid()));
+    }
+    file.set_permissions(fs::Permissions::from_mode(old.mode() & 0o777))
+}
+
+#[cfg(not(unix))]
+fn inherit(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+    Ok(())
+}
+
+/// Replaces the content of the file `path` by that of `from`.
+fn copy_into(path: &Path, from: &Path) -> io::Result<()> {
+    let mut target = fs::OpenOptions::new()
+        .write(true)
+        .truncate(true)
+        .open(path)?;
+    io::copy(&mut fs::File::open(from)?, &mut target)?;
     Ok(())
 }
 
 /// Fills the folder `path` through `fill`, which gets the folder to write to. It appears when it is complete, in place
-/// of any that was there before; a failure leaves the old one.
+/// of any that was there before; a failure leaves the old one. A link is followed, and the folder that it leads to
+/// replaced.
 ///
 /// # Errors
-/// What `fill` returns, or the path with the system's reason.
+/// What `fill` returns, or the path with the system's reason; and if the old folder holds anything but pictures that this
+/// program made, which would be lost.
 pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let parent = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    fs::create_dir_all(parent).map_err(|error| Error::io(parent, &error))?;
     let failed = |error: io::Error| Error::io(path, &error);
+    let (target, is_there) = match Place::of(path)? {
+        Place::Folder(target) => (target, true),
+        Place::Vacant(target) => (target, false),
+        _ => return Err(Error::file(path, "is no folder, where one is meant")),
+    };
+    // `.` and the like have no name of their own to be renamed to.
+    let target = match target.file_name() {
+        Some(_) => target,
+        None => fs::canonicalize(&target).map_err(failed)?,
+    };
+    if is_there {
+        check_replaceable(&target)?;
+    }
+    let parent = parent(&target);
+    make_folder(parent).map_err(|error| Error::io(parent, &error))?;
     let mut builder = tempfile::Builder::new();
     builder.prefix(".dino-").suffix(".part");
     #[cfg(unix)]
@@ -64,13 +128,57 @@ pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) 
     let folder = builder.tempdir_in(parent).map_err(failed)?;
     let _unfinished = Unfinished::new(folder.path());
     fill(folder.path())?;
-    if path.is_dir() {
-        fs::remove_dir_all(path).map_err(failed)?;
+    if is_there {
+        let permissions = fs::metadata(&target).map_err(failed)?.permissions();
+        fs::set_permissions(folder.path(), permissions).map_err(failed)?;
+        // The old one is there until the new one is.
+        let aside = builder.tempdir_in(parent).map_err(failed)?;
+        let old = aside.path().join("old");
+        fs::rename(&target, &old).map_err(failed)?;
+        if let Err(error) = fs::rename(folder.path(), &target) {
+            fs::rename(&old, &target).map_err(failed)?;
+            return Err(failed(error));
+        }
+    } else {
+        fs::rename(folder.path(), &target).map_err(failed)?;
     }
-    fs::rename(folder.path(), path).map_err(failed)?;
     // It has another name now, and nothing is left to be deleted.
     let _ = folder.keep();
     Ok(())
+}
+
+/// Refuses to replace a folder with anything in it that this program did not make.
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let failed = |error: io::Error| Error::io(folder, &error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        // What file managers leave behind is nobody's work.
+        let is_litter = path
+            .file_name()
+            .is_some_and(|name| name == ".DS_Store" || name == "Thumbs.db");
+        if !is_litter && !is_own_file(&path) {
+            return Err(Error::file(
+                folder,
+                format!(
+                    "would be replaced, but {} in it was not made by dino; move it, or choose another place",
+                    path.file_name().unwrap_or_default().display()
+                ),
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Whether `path` is a regular file with a picture of this program's own.
+fn is_own_file(path: &Path) -> bool {
+    let mut head = Vec::new();
+    let read = |head: &mut Vec<u8>| -> io::Result<()> {
+        if fs::symlink_metadata(path)?.is_file() {
+            io::Read::read_to_end(&mut io::Read::take(fs::File::open(path)?, 4096), head)?;
+        }
+        Ok(())
+    };
+    read(&mut head).is_ok() && is_own_picture(&head)
 }
 
 #[cfg(test)]
@@ -120,7 +228,9 @@ mod tests {
         let parent = tempfile::tempdir().unwrap();
         let path = parent.path().join("x/masks");
         let fill = |name: &'static str| {
-            move |folder: &Path| write_atomic(&folder.join(name), |w| w.write_all(b"1"))
+            move |folder: &Path| {
+                write_atomic(&folder.join(name), |w| w.write_all(b"tEXtSoftware\0dino 1"))
+            }
         };
         write_folder_atomic(&path, fill("old")).unwrap();
         let failed = write_folder_atomic(&path, |folder| {
@@ -142,7 +252,7 @@ mod tests {
         let error = write_atomic(&file.join("below/x.txt"), |_| Ok(()))
             .unwrap_err()
             .to_string();
-        assert!(error.contains("below: not a directory"), "{error}");
+        assert!(error.contains("file: not a directory"), "{error}");
     }
 
     #[cfg(unix)]

@@ -1,4 +1,4 @@
-//! One output on its way out: to its file, or to standard output.
+//! One output on its way out: to its file, to what is no regular file, or to standard output.
 
 use std::io::{self, Write};
 

@@ -1,6 +1,7 @@
 //! From results to files: what they are called, how they are encoded, and that they are written whole or not at all.
 //!
-//! [`Plan`] decides all names before any work is done; [`write_atomic`] writes one file; the encoders write to any
+//! [`Plan`] decides all names before any work is done, and [`Outputs`] whether they can be written; [`write_atomic`]
+//! writes one, whatever its path leads to ([`Place`]); [`put_path`] names files in JSON; the encoders write to any
 //! [`std::io::Write`], so that stdout works like a file.
 
 mod atomic;
@@ -12,11 +13,16 @@ mod float_map;
 pub mod ids;
 mod names;
 mod npy;
+mod outputs;
+mod path_json;
 mod pfm;
 mod picture;
+mod place;
 mod plan;
 mod ply;
 mod png;
+mod shorten;
+mod stream;
 mod tiff;
 
 use std::io;
@@ -28,11 +34,16 @@ pub use exr::write_exr;
 pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
 pub use ids::{MASK_CLASS, MASK_CLASSES};
 pub use npy::write_npy;
+pub use outputs::{OutputKind, Outputs, check_folder, create_folder};
+pub use path_json::{path_bytes, put_path};
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
-pub use plan::{Destination, Job, OutputOptions, PICTURE, Plan, Target};
+pub use place::Place;
+pub use plan::{Destination, Job, MASKS, OutputOptions, PICTURE, Plan, Target};
 pub use ply::write_ply;
 pub use png::{Pixels, is_own_picture, write_png};
+pub use shorten::shorten;
+pub use stream::Stream;
 pub use tiff::{is_own_tiff, write_tiff};
 
 /// What every file that has room for it says about its origin.

@@ -1,31 +1,65 @@
 //! Distinct names for the outputs of inputs that may well be called the same.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::inputs::Source;
+use crate::output::outputs::nearest;
 
 /// A relative path without extension for each source, all distinct.
 ///
 /// Where `a.jpg` and `a.png` would both be `a`, both keep their full names; where that is not enough, as for
 /// `x/a.jpg` and `y/a.jpg`, as many of the folders they lie in as it takes.
 ///
+/// Names that differ by case alone are the same where the file system of the output `folder` takes them for the same.
+///
 /// # Errors
 /// [`Error::Usage`] if one file is there twice.
-pub(super) fn distinct(sources: &[Source]) -> Result<Vec<PathBuf>> {
+pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>> {
+    let names = distinct_by(sources, Path::to_owned)?;
+    let lower: HashSet<PathBuf> = names.iter().map(|name| lowercase(name)).collect();
+    match lower.len() < names.len() && ignores_case(folder) {
+        true => distinct_by(sources, lowercase),
+        false => Ok(names),
+    }
+}
+
+fn lowercase(name: &Path) -> PathBuf {
+    match name.to_str() {
+        Some(text) => text.to_lowercase().into(),
+        None => name.to_owned(),
+    }
+}
+
+/// Whether `A` and `a` are one file in the file system of `folder`, which need not exist yet.
+fn ignores_case(folder: &Path) -> bool {
+    let probe = || {
+        let (folder, _) = nearest(folder).ok()?;
+        let probe = tempfile::Builder::new()
+            .prefix(".dino-case-")
+            .tempfile_in(folder)
+            .ok()?;
+        let name = probe.path().file_name()?.to_str()?.to_uppercase();
+        Some(fs::symlink_metadata(probe.path().with_file_name(name)).is_ok())
+    };
+    probe().unwrap_or(false)
+}
+
+/// Names that are distinct by their `key`.
+fn distinct_by(sources: &[Source], key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
     let mut candidates: Vec<Candidate> = sources.iter().map(Candidate::new).collect();
     loop {
         let mut count: HashMap<PathBuf, usize> = HashMap::new();
         for candidate in &candidates {
-            *count.entry(candidate.name()).or_default() += 1;
+            *count.entry(key(&candidate.name())).or_default() += 1;
         }
         if count.len() == candidates.len() {
             return Ok(candidates.iter().map(Candidate::name).collect());
         }
         for candidate in &mut candidates {
-            if count[&candidate.name()] > 1 && !candidate.lengthen() {
+            if count[&key(&candidate.name())] > 1 && !candidate.lengthen() {
                 let name = candidate.full.display();
                 return Err(Error::Usage(format!("{name} is given twice")));
             }
@@ -134,7 +168,7 @@ mod tests {
     }
 
     fn names(sources: &[Source]) -> Vec<String> {
-        let names = distinct(sources).unwrap();
+        let names = distinct(sources, Path::new(".")).unwrap();
         names
             .iter()
             .map(|name| name.to_string_lossy().replace('\\', "/"))
@@ -198,6 +232,18 @@ mod tests {
     }
 
     #[test]
+    fn names_that_differ_by_case_are_told_apart_where_it_is_ignored() {
+        let sources = [
+            Source::named("x/A.jpg"),
+            Source::named("y/a.png"),
+            Source::named("b.png"),
+        ];
+        assert_eq!(names(&sources), ["A", "a", "b"]);
+        let names = distinct_by(&sources, lowercase).unwrap();
+        assert_eq!(names, ["A.jpg", "a.png", "b"].map(PathBuf::from));
+    }
+
+    #[test]
     fn no_name_leads_out_of_the_output_folder() {
         let sources = [
             found("../p/a.jpg", "../p/a.jpg"),
@@ -208,6 +254,12 @@ mod tests {
 
     #[test]
     fn one_file_twice_is_refused_rather_than_renamed_for_ever() {
-        assert!(distinct(&[Source::named("p/a.jpg"), Source::named("p/a.jpg")]).is_err());
+        assert!(
+            distinct_by(
+                &[Source::named("p/a.jpg"), Source::named("p/a.jpg")],
+                Path::to_owned
+            )
+            .is_err()
+        );
     }
 }

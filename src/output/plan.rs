@@ -1,18 +1,22 @@
 //! What every output of a run will be called, decided before any work is done.
 //!
 //! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide
-//! keep their full names, and if that is not enough the folders they lie in. Nothing is ever written over an input,
-//! and what exists is kept unless the user forces it.
+//! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
+//! ever written over an input, and what exists is kept unless the user forces it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs;
 use std::path::{Path, PathBuf};
 
+use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::output::names;
+use crate::output::outputs::{OutputKind, Outputs};
 use crate::output::picture::PictureFormat;
+use crate::output::place::Place;
+use crate::output::shorten::shorten;
+use crate::output::stream::Stream;
 
 /// Where the outputs go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,10 +36,10 @@ impl Default for Target {
 }
 
 impl Target {
-    /// Reads the value of `-o`: `-`, a file with the ending of a picture, or else a folder.
+    /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant.
+    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`Place::of`].
     pub fn parse(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         if text.is_empty() {
@@ -53,7 +57,18 @@ impl Target {
         if slash || path.is_dir() {
             return Ok(Target::Folder(path.into()));
         }
-        if let Some(format) = PictureFormat::of(path) {
+        let format = PictureFormat::of(path);
+        match Place::of(path)? {
+            Place::Stream(Stream::Stdout) => return Ok(Target::Stdout),
+            Place::Stream(_) => {
+                return Ok(Target::File(
+                    path.into(),
+                    format.unwrap_or(PictureFormat::Png),
+                ));
+            }
+            _ => {}
+        }
+        if let Some(format) = format {
             return Ok(Target::File(path.into(), format));
         }
         let name = path.display();
@@ -88,6 +103,18 @@ pub enum Destination {
 }
 
 impl Destination {
+    /// Where the output that a flag names goes, which is `-` for stdout; [`Outputs::add_flag`] has said beforehand whether
+    /// it can.
+    ///
+    /// # Errors
+    /// As [`Place::of`].
+    pub fn of_flag(path: &Path) -> Result<Self> {
+        Ok(match Place::of_flag(path)? {
+            Place::Stream(Stream::Stdout) => Destination::Stdout,
+            _ => Destination::File(path.into()),
+        })
+    }
+
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
@@ -114,26 +141,6 @@ impl Job {
         &self.outputs[extension]
     }
 
-    /// Sends the output with this extension to `path` instead, where it is kept unless `force` replaces it.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] if that is the photo itself.
-    pub fn redirect(&mut self, extension: &'static str, path: &Path, force: bool) -> Result<()> {
-        let destination = match fs::canonicalize(path) {
-            Err(_) => Destination::File(path.into()),
-            Ok(there) if fs::canonicalize(self.source.path()).is_ok_and(|own| own == there) => {
-                let name = path.display();
-                return Err(Error::Usage(format!(
-                    "{name} is an input and would be replaced; choose another name"
-                )));
-            }
-            Ok(_) if force => Destination::File(path.into()),
-            Ok(_) => Destination::Kept(path.into()),
-        };
-        self.outputs.insert(extension, destination);
-        Ok(())
-    }
-
     /// Whether all outputs are there already.
     pub fn is_done(&self) -> bool {
         self.outputs
@@ -143,70 +150,94 @@ impl Job {
 }
 
 /// What a run will do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Plan {
     /// One a photo, in the order of the inputs.
     pub jobs: Vec<Job>,
+    /// Everything that is written, and what must not be.
+    pub outputs: Outputs,
+    /// What is said about the first name that was cut, and how many there were.
+    shortened: Option<(String, usize)>,
+    /// The flag by which an output goes to stdout.
+    to_stdout: Option<String>,
 }
 
 /// The extension under which a job's picture is planned.
 pub const PICTURE: &str = "png";
+
+/// The extension of an output that is a folder.
+pub const MASKS: &str = "masks";
+
+/// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
+const ROOM_FOR_EXTENSION: usize = 24;
 
 impl Plan {
     /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
     ///
     /// # Errors
     /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
-    /// take all that is asked for.
+    /// take all that is asked for; [`Error::File`] if an output cannot be written.
     pub fn new(
         sources: Vec<Source>,
         options: &OutputOptions,
         kind: &str,
         extensions: &[&'static str],
     ) -> Result<Self> {
+        let mut shortened: Option<(String, usize)> = None;
+        let mut to_stdout = None;
         let stems: Vec<PathBuf> = match &options.target {
             Target::Folder(folder) => {
-                let stem = |name: PathBuf| append(folder.join(name), &format!(".{kind}"));
-                names::distinct(&sources)?.into_iter().map(stem).collect()
+                let kind = format!(".{kind}");
+                let longest = extensions.iter().map(|extension| extension.len() + 1).max();
+                let room = kind.len() + ROOM_FOR_EXTENSION.max(longest.unwrap_or(0));
+                let stem = |name: PathBuf| {
+                    let short = shorten(folder, &name, room)?;
+                    if let Some(short) = &short {
+                        let (name, short) = (name.display(), short.display());
+                        let first = || {
+                            format!(
+                                "{name}: too long a name for what is appended to it; its files are called {short}{kind}"
+                            )
+                        };
+                        shortened.get_or_insert_with(|| (first(), 0)).1 += 1;
+                    }
+                    Ok(append(folder.join(short.unwrap_or(name)), &kind))
+                };
+                let names = names::distinct(&sources, folder)?;
+                names.into_iter().map(stem).collect::<Result<_>>()?
             }
             Target::File(path, _) => {
-                single(&sources, &format!("-o {}", path.display()))?;
+                let flag = format!("-o {}", path.display());
+                single(&sources, &flag)?;
+                if PictureFormat::of(path).is_none() && extensions != [PICTURE] {
+                    return Err(one_picture(&flag, "a pipe or device"));
+                }
                 vec![path.with_extension("")]
             }
             Target::Stdout => {
                 single(&sources, "-o -")?;
                 if extensions != [PICTURE] {
-                    let why = "-o -: stdout takes one picture and nothing else; give a folder (-o DIR) for more";
-                    return Err(Error::Usage(why.into()));
+                    return Err(one_picture("-o -", "stdout"));
                 }
+                to_stdout = Some("-o -".to_owned());
                 vec![PathBuf::new()]
             }
         };
-        let inputs: BTreeSet<PathBuf> = sources
+        let files = sources
             .iter()
-            .filter_map(|source| fs::canonicalize(source.path()).ok())
-            .collect();
-        let place = |stem: &Path, extension: &'static str| -> Result<Destination> {
+            .filter(|source| !matches!(source, Source::Stdin(_)));
+        let mut outputs = Outputs::new(files.map(Source::path));
+        let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
             let path = match &options.target {
-                Target::Stdout => return Ok(Destination::Stdout),
+                Target::Stdout => return outputs.add_flag(Path::new("-")),
                 Target::File(path, _) if extension == PICTURE => path.clone(),
                 _ => append(stem.to_owned(), &format!(".{extension}")),
             };
-            let Ok(present) = fs::canonicalize(&path) else {
-                return Ok(Destination::File(path));
+            let kind = match extension {
+                MASKS => OutputKind::Folder,
+                _ => OutputKind::File,
             };
-            if inputs.contains(&present) {
-                let name = path.display();
-                let why = format!(
-                    "{name} is an input and would be replaced; choose another place with -o"
-                );
-                return Err(Error::Usage(why));
-            }
-            Ok(if options.force {
-                Destination::File(path)
-            } else {
-                Destination::Kept(path)
-            })
+            outputs.add(&path, kind, options.force)
         };
         let format = match options.target {
             Target::File(_, format) => format,
@@ -223,31 +254,72 @@ impl Plan {
                 outputs,
             })
         });
-        let jobs: Vec<Job> = jobs.collect::<Result<_>>()?;
-        if jobs.iter().any(|job| !job.is_done()) {
-            match &options.target {
-                Target::Folder(folder) => check_writable(folder)?,
-                Target::File(path, _) => check_writable(path.parent().unwrap_or(path))?,
-                Target::Stdout => {}
-            }
+        Ok(Plan {
+            jobs: jobs.collect::<Result<_>>()?,
+            outputs,
+            shortened,
+            to_stdout,
+        })
+    }
+
+    /// Sends the output with this extension of the only job to `path` instead, or to stdout for `-`. A file that is there
+    /// is kept unless `force` replaces it.
+    ///
+    /// # Errors
+    /// As [`Outputs::add`]; [`Error::Usage`] if there are several jobs.
+    pub fn redirect(&mut self, extension: &'static str, path: &Path, force: bool) -> Result<()> {
+        let [job] = self.jobs.as_mut_slice() else {
+            return Err(Error::Usage(format!(
+                "{} has room for one photo, but there are {}; leave the name out",
+                path.display(),
+                self.jobs.len()
+            )));
+        };
+        let destination = match path.as_os_str() == "-" {
+            true => self.outputs.add_flag(path)?,
+            false => self.outputs.add(path, OutputKind::File, force)?,
+        };
+        if destination == Destination::Stdout {
+            self.to_stdout = Some(path.display().to_string());
         }
-        Ok(Plan { jobs })
+        job.outputs.insert(extension, destination);
+        Ok(())
+    }
+
+    /// Plans the file that a flag names beside those of the photos; what is there is replaced.
+    ///
+    /// # Errors
+    /// As [`Outputs::add`].
+    pub fn add_flag(&mut self, flag: &str, path: &Path) -> Result<()> {
+        if self.outputs.add_flag(path)? == Destination::Stdout {
+            self.to_stdout = Some(format!("{flag} {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Keeps stdout for the output that goes there, and says which names were cut.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if stdout is wanted for something else.
+    pub fn settle(&self, console: &Console) -> Result<()> {
+        if let Some(flag) = &self.to_stdout {
+            console.claim_stdout(flag)?;
+        }
+        match &self.shortened {
+            Some((first, 1)) => console.note(first),
+            Some((first, count)) => {
+                console.note(format_args!("{first}; so it is with {} more", count - 1))
+            }
+            None => {}
+        }
+        Ok(())
     }
 }
 
-/// Finds out before hours of work whether anything can be written below `folder`, which need not exist yet.
-fn check_writable(folder: &Path) -> Result<()> {
-    let exists = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
-    let nearest = folder.ancestors().find(exists).unwrap_or(folder);
-    let nearest = if nearest.as_os_str().is_empty() {
-        Path::new(".")
-    } else {
-        nearest
-    };
-    match tempfile::tempfile_in(nearest) {
-        Ok(_) => Ok(()),
-        Err(error) => Err(Error::io(nearest, &error)),
-    }
+fn one_picture(flag: &str, what: &str) -> Error {
+    Error::Usage(format!(
+        "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
+    ))
 }
 
 /// Refuses more than one input for `flag`.
@@ -271,6 +343,7 @@ fn append(path: PathBuf, tail: &str) -> PathBuf {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use std::fs;
 
     /// A folder with (empty) files, and the sources that they are.
     fn sources(names: &[&str]) -> (tempfile::TempDir, Vec<Source>) {

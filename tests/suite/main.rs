@@ -17,6 +17,8 @@ mod labels;
 mod models;
 mod numeric_goldens;
 mod official;
+#[cfg(unix)]
+mod outputs;
 mod pca;
 mod photos;
 mod real_features;

@@ -164,8 +164,10 @@ impl<'a> Files<'a> {
             } in &readings
             {
                 let unit = unit(measured.meta);
-                self.console
-                    .out(&format!("{name}\t{x},{y}\t{depth:.3} {unit}"))?;
+                self.console.out_named(
+                    measured.job.source.path(),
+                    &format!("\t{x},{y}\t{depth:.3} {unit}"),
+                )?;
             }
         }
         let skipped = measured.job.is_done() && readings.is_empty();

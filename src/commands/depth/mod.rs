@@ -40,9 +40,8 @@ const INDOORS: f32 = 5.0;
 pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
     let global = args.look.range == RangeRule::Global;
     let at = !args.numbers.at.is_empty();
-    if at && args.predict.output.output.as_deref() == Some("-".as_ref()) {
-        let why = "-o - and --at both want stdout; send the picture to a file";
-        return Err(Error::Usage(why.into()));
+    if at && !args.predict.output.json {
+        console.claim_stdout("--at")?;
     }
     if args.numbers.depth_scale.is_some() && names::depth_scale(&args.numbers).is_none() {
         let why = "--depth-scale is for --save png16; the other formats hold metres";

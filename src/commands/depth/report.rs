@@ -1,7 +1,7 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use dino::head::{HeadMeta, Task};
-use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT};
+use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_path};
 use dino::postprocess::Pinhole;
 use dino::render::{Colormap, Range};
 use dino::stopwatch::Stopwatch;
@@ -59,16 +59,15 @@ pub fn json(
         ..
     } = measured;
     let grid = geometry.grid();
-    // Names that are no text would stop the JSON.
-    let path = |extension: &str| {
-        let path = job.output(extension).path();
-        json!(path.map(|path| path.to_string_lossy()))
-    };
-    let files: Map<String, Value> = extensions(&args.numbers)
-        .into_iter()
-        .filter(|&extension| extension != PICTURE)
-        .map(|extension| (extension.to_owned(), path(extension)))
-        .collect();
+    let mut object = Map::new();
+    put_path(&mut object, "input", Some(job.source.path()));
+    put_path(&mut object, "picture", job.output(PICTURE).path());
+    let mut files = Map::new();
+    for extension in extensions(&args.numbers) {
+        if extension != PICTURE {
+            put_path(&mut files, extension, job.output(extension).path());
+        }
+    }
     let at = readings.iter().map(|reading| {
         let (x, y) = reading.pixel;
         json!({"x": x, "y": y, "depth": round(reading.depth), "std": round(reading.std)})
@@ -76,9 +75,7 @@ pub fn json(
     let camera = camera.map(
         |camera| json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)}),
     );
-    json!({
-        "input": job.source.name(),
-        "picture": path(PICTURE),
+    let facts = json!({
         "files": files,
         "head": meta.name,
         "model": meta.backbone,
@@ -95,7 +92,11 @@ pub fn json(
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
         "seconds": watch,
-    })
+    });
+    if let Value::Object(facts) = facts {
+        object.extend(facts);
+    }
+    Value::Object(object)
 }
 
 fn stats(values: &[f32]) -> Value {

@@ -56,7 +56,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let reader = DepthReader::new(labels.depth_scale, console.warnings().clone())
         .with_usual_scale(usual_scale);
     let cut: Option<Cut> = if kitti { Some(kitti_crop) } else { None };
-    let pairs = super::pairs(common, LabelKind::Depth, console)?;
+    let pairs = super::pairs(common, LabelKind::Depth, None, console)?;
     let mut report = Report::default();
     let mut all: Vec<DepthErrors> = Vec::new();
     let mut files = Vec::new();

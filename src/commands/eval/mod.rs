@@ -4,6 +4,8 @@ mod depth;
 mod report;
 mod segment;
 
+use std::path::Path;
+
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, LabelKind, Pair};
@@ -81,8 +83,14 @@ impl Paper {
     }
 }
 
-/// The pairs that were asked for.
-fn pairs(args: &EvalArgs, kind: LabelKind, console: &Console) -> Result<Vec<Pair>> {
+/// The pairs that were asked for; `also_read` are files beside them. Outputs that cannot be written, or that are any of
+/// these, are found here.
+fn pairs(
+    args: &EvalArgs,
+    kind: LabelKind,
+    also_read: Option<&Path>,
+    console: &Console,
+) -> Result<Vec<Pair>> {
     let set = DataSet::open(&args.data, kind)?;
     if set.unlabelled > 0 {
         console.warn(format_args!(
@@ -102,7 +110,16 @@ fn pairs(args: &EvalArgs, kind: LabelKind, console: &Console) -> Result<Vec<Pair
             "{} has no such part; --part all takes everything",
             args.data.display()
         ))),
-        false => Ok(pairs),
+        false => {
+            let head = args.head.name.as_deref().map(Path::new);
+            let read = pairs.iter().flat_map(|pair| [&*pair.photo, &*pair.label]);
+            let read = read
+                .chain([args.data.as_path()])
+                .chain(also_read)
+                .chain(head);
+            report::check_outputs(args, kind, read, console)?;
+            Ok(pairs)
+        }
     }
 }
 

@@ -1,9 +1,14 @@
 //! What an evaluation leaves behind: lines for the reader, JSON for programs, and a folder for who wants to know more.
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use dino::console::Console;
-use dino::output::{PictureFormat, write_atomic, write_picture};
+use dino::data::LabelKind;
+use dino::output::{
+    Destination, OutputKind, Outputs, PictureFormat, check_folder, create_folder, deliver,
+    path_bytes, shorten, write_atomic, write_picture,
+};
 use dino::render::side_by_side;
 use dino::{Error, Result};
 use image::RgbImage;
@@ -74,35 +79,48 @@ impl Sheet {
         let mut text = serde_json::to_vec_pretty(&self.figures)
             .map_err(|error| Error::Usage(format!("--json: {error}")))?;
         text.push(b'\n');
-        match &args.json {
-            Some(path) if path.as_os_str() == "-" => console.out_text(&text)?,
+        let json = args.json.as_deref().map(Destination::of_flag).transpose()?;
+        match &json {
+            Some(Destination::Stdout) => console.out_text(&text)?,
             json => {
                 self.lines.iter().try_for_each(|line| console.out(line))?;
-                if let Some(path) = json {
-                    write_atomic(path, |writer| writer.write_all(&text))?;
+                if let Some(file) = json {
+                    deliver(console, file, false, |writer| writer.write_all(&text))?;
                 }
             }
         }
         let Some(folder) = &args.output else {
             return Ok(());
         };
-        std::fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
+        create_folder(folder)?;
         let files = folder.join("files.csv");
         let names = self.files.first().map(|one| one.figures.iter());
         let header = ["file".to_owned()].into_iter();
         let header = header.chain(names.into_iter().flatten().map(|(name, _)| (*name).into()));
+        // As in JSON: the bytes of names that are no text stand beside them, in a column of their own at the end.
+        let has_bytes = self.files.iter().any(|one| path_bytes(&one.file).is_some());
+        let header = header.chain(has_bytes.then(|| "file_bytes".to_owned()));
         let rows = self.files.iter().map(|one| {
             let values = one.figures.iter().map(|(_, value)| format!("{value:.6}"));
-            [one.file.display().to_string()]
+            let bytes = has_bytes.then(|| path_bytes(&one.file).unwrap_or_default());
+            [one.file.to_string_lossy().into_owned()]
                 .into_iter()
                 .chain(values)
+                .chain(bytes)
                 .collect()
         });
         write_csv(&files, header.collect(), rows)?;
         console.out_path(&files)?;
         for (rank, (_, photo, picture)) in self.worst.kept.iter().enumerate() {
-            let stem = photo.file_stem().unwrap_or_default().to_string_lossy();
-            let path = folder.join(format!("worst-{}-{stem}.png", rank + 1));
+            let mut name = OsString::from(format!("worst-{}-", rank + 1));
+            name.push(photo.file_stem().unwrap_or_default());
+            let ending = ".png";
+            let mut name = match shorten(folder, Path::new(&name), ending.len())? {
+                Some(short) => short.into_os_string(),
+                None => name,
+            };
+            name.push(ending);
+            let path = folder.join(name);
             let note = [("Description", self.captions.to_owned())];
             write_atomic(&path, |writer| {
                 write_picture(writer, PictureFormat::Png, picture, &note)
@@ -111,6 +129,32 @@ impl Sheet {
         }
         Ok(())
     }
+}
+
+/// Finds out before any work whether the outputs can be written, and that none of them is in `read`.
+pub fn check_outputs<'p>(
+    args: &EvalArgs,
+    kind: LabelKind,
+    read: impl IntoIterator<Item = &'p Path>,
+    console: &Console,
+) -> Result<()> {
+    let mut outputs = Outputs::new(read);
+    if let Some(path) = &args.json
+        && outputs.add_flag(path)? == Destination::Stdout
+    {
+        console.claim_stdout(&format!("--json {}", path.display()))?;
+    }
+    if let Some(folder) = &args.output {
+        check_folder(folder, folder)?;
+        let names: &[&str] = match kind {
+            LabelKind::Depth => &["files.csv"],
+            LabelKind::Masks => &["files.csv", "confusion.csv", "confusion.png"],
+        };
+        for name in names {
+            outputs.add(&folder.join(name), OutputKind::File, true)?;
+        }
+    }
+    Ok(())
 }
 
 /// Writes rows of cells.

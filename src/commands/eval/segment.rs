@@ -54,7 +54,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         )?,
         None => Captions::new([], Fonts::built_in()),
     };
-    let pairs = super::pairs(common, LabelKind::Masks, console)?;
+    let pairs = super::pairs(common, LabelKind::Masks, args.sets.as_deref(), console)?;
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut files = Vec::new();

@@ -27,6 +27,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         let set = DataSet::open(path, LabelKind::Depth)?;
         parts.push(prepare::split(common, set, console)?);
     }
+    write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();

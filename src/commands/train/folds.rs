@@ -92,6 +92,18 @@ impl Fitted {
     }
 }
 
+/// What a stopped training goes on from: of each fold, and of the training on all photos.
+pub fn checkpoints(args: &TrainArgs) -> Vec<PathBuf> {
+    let folds = args.recipe.folds as usize;
+    let beside = |ending: &str| args.output.with_extension(ending);
+    let of_fold = |fold: usize| match folds {
+        1 => beside("checkpoint"),
+        _ => beside(&format!("fold-{}.checkpoint", fold + 1)),
+    };
+    let refit = beside("refit.checkpoint");
+    (0..folds).map(of_fold).chain([refit]).collect()
+}
+
 /// Trains.
 pub fn fit(
     args: &TrainArgs,
@@ -103,13 +115,9 @@ pub fn fit(
     console: &Console,
 ) -> Result<Fitted> {
     let (all, folds) = (&learn.samples, args.recipe.folds as usize);
-    let beside = |ending: &str| args.output.with_extension(ending);
-    let refit = beside("refit.checkpoint");
-    let of_fold = |fold: usize| match folds {
-        1 => beside("checkpoint"),
-        _ => beside(&format!("fold-{}.checkpoint", fold + 1)),
-    };
-    let checkpoints: Vec<PathBuf> = (0..folds).map(of_fold).chain([refit.clone()]).collect();
+    let checkpoints = checkpoints(args);
+    let of_fold = |fold: usize| checkpoints[fold].clone();
+    let refit = checkpoints[folds].clone();
     if args.force {
         checkpoints.iter().try_for_each(|path| remove(path))?;
     }

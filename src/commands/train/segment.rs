@@ -44,6 +44,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         parts.push(part);
         shares.push(share);
     }
+    write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;

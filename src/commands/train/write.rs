@@ -1,12 +1,13 @@
 //! The common end of a training: the head's file with what there is to know about it, and the curves beside it.
 
+use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use dino::batch::Report;
 use dino::console::Console;
 use dino::head::meta::{HeadMeta, InputRecipe, Metric, Training as Origin};
 use dino::head::{Head, Linear, Network, file};
-use dino::output::{PictureFormat, write_atomic, write_picture};
+use dino::output::{OutputKind, Outputs, PictureFormat, Place, write_atomic, write_picture};
 use dino::preprocess::Unpad;
 use dino::render::curve::{self, Curve};
 use dino::train::history::{self, Epoch, History};
@@ -15,7 +16,8 @@ use dino::{Error, Result};
 
 use crate::cli::TrainArgs;
 use crate::commands::model::Model;
-use crate::commands::train::folds::{Learn, Setup, fit};
+use crate::commands::train::folds::{Learn, Setup, checkpoints, fit};
+use crate::commands::train::prepare::Part;
 
 /// Refuses to replace a head unasked.
 pub fn check_output(args: &TrainArgs) -> Result<()> {
@@ -25,14 +27,37 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
             args.output.display()
         )));
     }
-    if args.output.exists() && !args.force {
+    if matches!(Place::of(&args.output)?, Place::File(_)) && !args.force {
         return Err(Error::Usage(format!(
             "{} is there already; --force trains anew and replaces it",
             args.output.display()
         )));
     }
-    Ok(())
+    check_files(args, [])
 }
+
+/// Refuses to replace what is learnt from.
+pub fn check_inputs(args: &TrainArgs, parts: &[Part]) -> Result<()> {
+    let pairs = parts.iter().flat_map(|part| &part.pairs);
+    let files = pairs.flat_map(|(pair, _)| [&*pair.photo, &*pair.label]);
+    check_files(args, files.chain(args.data.iter().map(|path| &**path)))
+}
+
+/// Whether the head and what lies beside it can be written, and is none of what is `read`.
+fn check_files<'p>(args: &TrainArgs, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
+    let mut outputs = Outputs::new(read);
+    outputs.add(&args.output, OutputKind::File, true)?;
+    let checkpoints = checkpoints(args);
+    let beside = [LOG, CURVE].map(|ending| args.output.with_extension(ending));
+    beside
+        .iter()
+        .chain(&checkpoints)
+        .try_for_each(|path| outputs.add(path, OutputKind::File, true).map(|_| ()))
+}
+
+/// The endings of what is written beside a head.
+const LOG: &str = "log.json";
+const CURVE: &str = "curve.png";
 
 /// Trains and writes. Returns the exit code.
 pub fn train(
@@ -77,7 +102,7 @@ pub fn train(
             label_sets,
             training: Some(Origin {
                 data,
-                command: command_line(std::env::args().skip(1), &name(args)),
+                command: command_line(std::env::args_os().skip(1), &name(args)),
                 seed: args.recipe.seed,
             }),
             metrics: fitted
@@ -94,8 +119,8 @@ pub fn train(
         network: Network::Linear(Linear { hidden, output }),
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
-    history::write(&fitted.histories, &beside("log.json"))?;
-    draw_history(&fitted.histories, &fitted.judge_by, &beside("curve.png"))?;
+    history::write(&fitted.histories, &beside(LOG))?;
+    draw_history(&fitted.histories, &fitted.judge_by, &beside(CURVE))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
     fitted.delete_checkpoints()?;
     console.out_path(&args.output)?;
@@ -151,28 +176,40 @@ const PRIVATE_VALUES: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
 
 /// The command that makes the head again: the words that were typed, quoted where a shell needs it, without what
 /// changes only where things lie and what is shown.
-fn command_line(words: impl Iterator<Item = String>, name: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
+fn command_line(words: impl Iterator<Item = OsString>, name: &str) -> String {
     let mut command = "dino".to_owned();
     let mut words = words.peekable();
     while let Some(word) = words.next() {
-        let option = word.split_once('=').map_or(word.as_str(), |(name, _)| name);
+        let text = word.to_string_lossy();
+        let option = text.split_once('=').map_or(&*text, |(name, _)| name);
         if PRIVATE.contains(&option) {
             continue;
         }
         if PRIVATE_VALUES.contains(&option) {
-            if option == word {
+            if option == text {
                 words.next();
             }
             continue;
         }
         command.push(' ');
-        match !word.is_empty() && word.chars().all(plain) {
-            true => command.push_str(&word),
-            false => command.push_str(&format!("'{}'", word.replace('\'', r"'\''"))),
-        }
+        command.push_str(&quoted(&word));
     }
-    format!("{command} -o {name}.safetensors")
+    format!(
+        "{command} -o {}",
+        quoted(format!("{name}.safetensors").as_ref())
+    )
+}
+
+/// A word as a shell takes it: as it is, in quotes, or (where it is no text, or would not be shown as one) as escapes.
+fn quoted(word: &OsStr) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
+    match word.to_str() {
+        Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
+        Some(text) if !text.contains(char::is_control) => {
+            format!("'{}'", text.replace('\'', r"'\''"))
+        }
+        _ => format!("$'{}'", word.as_encoded_bytes().escape_ascii()),
+    }
 }
 
 #[cfg(test)]
@@ -198,8 +235,17 @@ mod tests {
             "3",
         ];
         assert_eq!(
-            command_line(words.into_iter().map(str::to_owned), "x"),
+            command_line(words.into_iter().map(OsString::from), "x"),
             r"dino train depth a/b 'it'\''s here' --size 480 --seed 3 -o x.safetensors"
         );
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn words_that_are_no_text_are_escaped_for_the_shell() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(quoted(OsStr::from_bytes(b"caf\xe9's")), r"$'caf\xe9\'s'");
+        assert_eq!(quoted(OsStr::new("a\nb\x1b")), r"$'a\nb\x1b'");
+        assert_eq!(quoted(OsStr::new("n\u{e4}h")), "'n\u{e4}h'");
     }
 }

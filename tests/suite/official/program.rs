@@ -224,6 +224,31 @@ fn photos_are_classified_in_lines_and_json() {
     );
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_name_that_is_no_text_is_classified_as_any_other() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let name = std::ffi::OsStr::from_bytes(b"caf\xe9.png");
+    let path = folder.path().join(name);
+    seeded::photo(60, 40)
+        .save_with_format(path, image::ImageFormat::Png)
+        .unwrap();
+    let classify = |more: &[&str]| {
+        let mut command = dino(store());
+        command
+            .current_dir(folder.path())
+            .arg("classify")
+            .arg(name)
+            .args(more);
+        run(&mut command).expect_code(0)
+    };
+    let found: Value = serde_json::from_slice(&classify(&["--json"]).stdout).unwrap();
+    assert_eq!(found["input"], "caf\u{fffd}.png");
+    assert_eq!(found["input_bytes"], "caf%E9.png");
+    assert!(classify(&[]).stdout.starts_with(b"caf\xe9.png: "));
+}
+
 #[test]
 fn a_head_for_streets_says_when_it_looks_at_a_room() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,0 +1,258 @@
+//! All outputs of a run, looked at before any work is done: whether they can be written, and whether one of them would
+//! replace an input or another output.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::output::place::{Identity, Place, TOO_LONG, make_folder, parent};
+use crate::output::plan::Destination;
+use crate::output::stream::Stream;
+
+/// As long as the names of temporary files are.
+pub(super) const TEMPORARY: &str = ".dino-123456.part";
+
+/// What an output is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputKind {
+    /// One file.
+    File,
+    /// A folder that is filled.
+    Folder,
+}
+
+/// The outputs of a run so far, and the inputs that they must not replace.
+#[derive(Debug, Clone, Default)]
+pub struct Outputs {
+    inputs: HashMap<Identity, PathBuf>,
+    taken: HashMap<Identity, PathBuf>,
+    /// Folders that can be written, with their paths without links.
+    folders: HashMap<PathBuf, PathBuf>,
+}
+
+impl Outputs {
+    /// None yet, of a run that reads `inputs`; those that are no regular files cannot be replaced.
+    pub fn new<'p>(inputs: impl IntoIterator<Item = &'p Path>) -> Self {
+        let inputs = inputs
+            .into_iter()
+            .filter_map(|path| Some((Identity::of_file(path)?, path.to_owned())));
+        Outputs {
+            inputs: inputs.collect(),
+            ..Outputs::default()
+        }
+    }
+
+    /// Where the output that a flag names goes, which is `-` for stdout; what is there is replaced.
+    ///
+    /// # Errors
+    /// As [`Outputs::add`].
+    pub fn add_flag(&mut self, path: &Path) -> Result<Destination> {
+        match path.as_os_str() == "-" {
+            true => self
+                .claim(Identity::Stdout, path)
+                .map(|()| Destination::Stdout),
+            false => self.add(path, OutputKind::File, true),
+        }
+    }
+
+    /// Where an output goes: to `path`, unless it is there already and `force` does not replace it. What is no regular
+    /// file is never "there already": it is written into.
+    ///
+    /// # Errors
+    /// Names the output if it is an input, goes where another one goes, is of the wrong kind, or cannot be written.
+    pub fn add(&mut self, path: &Path, kind: OutputKind, force: bool) -> Result<Destination> {
+        let place = Place::of(path)?;
+        if is_folder_name(path)
+            && kind == OutputKind::File
+            && place != Place::Stream(Stream::Stdout)
+        {
+            return Err(wrong_kind(path, kind));
+        }
+        match &place {
+            Place::Stream(stream) => {
+                if kind == OutputKind::Folder {
+                    return Err(wrong_kind(path, kind));
+                }
+                if let Some(identity) = Identity::of_stream(stream) {
+                    self.claim(identity, path)?;
+                }
+                if let Some(open) = stream.path() {
+                    check_permission(path, open)?;
+                }
+                return Ok(match stream {
+                    Stream::Stdout => Destination::Stdout,
+                    _ => Destination::File(path.to_owned()),
+                });
+            }
+            Place::File(target) => {
+                if let Some(identity) = Identity::of_file(target) {
+                    self.claim(identity, path)?;
+                }
+            }
+            Place::Folder(target) => {
+                let real = fs::canonicalize(target).map_err(|error| Error::io(path, &error))?;
+                self.claim(Identity::Path(real), path)?;
+            }
+            Place::Vacant(target) => {
+                let folder = self.folder(parent(target), path)?;
+                let name = target.file_name().unwrap_or(OsStr::new(".."));
+                self.claim(Identity::Path(folder.join(name)), path)?;
+            }
+        }
+        match (&place, kind) {
+            (Place::File(_), OutputKind::Folder) | (Place::Folder(_), OutputKind::File) => {
+                Err(wrong_kind(path, kind))
+            }
+            (Place::Vacant(_), _) => Ok(Destination::File(path.to_owned())),
+            _ if !force => Ok(Destination::Kept(path.to_owned())),
+            (Place::File(target), _) => {
+                check_permission(path, target)?;
+                self.folder(parent(target), path)?;
+                Ok(Destination::File(path.to_owned()))
+            }
+            (Place::Folder(target), _) => {
+                self.folder(parent(target), path)?;
+                Ok(Destination::File(path.to_owned()))
+            }
+            _ => Ok(Destination::File(path.to_owned())),
+        }
+    }
+
+    /// Takes the place for the output at `path`.
+    fn claim(&mut self, identity: Identity, path: &Path) -> Result<()> {
+        if let Some(input) = self.inputs.get(&identity) {
+            let name = path.display();
+            let by = match input == path {
+                true => String::new(),
+                false => format!(" ({})", input.display()),
+            };
+            return Err(Error::Usage(format!(
+                "{name} is an input{by} and would be replaced; choose another place"
+            )));
+        }
+        match self.taken.insert(identity, path.to_owned()) {
+            None => Ok(()),
+            Some(other) => Err(Error::Usage(match other == path {
+                true => format!(
+                    "{} is to be written twice; choose two names",
+                    path.display()
+                ),
+                false => format!(
+                    "{} and {} are one and the same; choose two outputs that are not",
+                    other.display(),
+                    path.display()
+                ),
+            })),
+        }
+    }
+
+    /// The path without links of the folder in which the output `of` is to be made, which can be written.
+    fn folder(&mut self, folder: &Path, of: &Path) -> Result<PathBuf> {
+        if let Some(known) = self.folders.get(folder) {
+            return Ok(known.clone());
+        }
+        let real = check_folder(folder, of)?;
+        self.folders.insert(folder.to_owned(), real.clone());
+        Ok(real)
+    }
+}
+
+/// Finds out before hours of work whether anything can be written in `folder`, which need not exist yet. Returns its path
+/// without links.
+///
+/// # Errors
+/// Names the folder, or the nearest one above it that is there; `of` where the path of its temporary file is too long.
+pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
+    let (nearest, missing) = nearest(folder)?;
+    tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;
+    let temporary = folder.join(TEMPORARY);
+    let too_long = |path: &Path| {
+        fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
+    };
+    if too_long(&temporary) || missing.iter().any(|part| too_long(&nearest.join(part))) {
+        return Err(Error::file(of, TOO_LONG));
+    }
+    let real = fs::canonicalize(&nearest).unwrap_or(nearest);
+    Ok(missing.iter().fold(real, |path, part| path.join(part)))
+}
+
+/// The nearest folder at or above `folder` that is there, and the names of those below it that are to be made.
+pub(super) fn nearest(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
+    let mut missing = Vec::new();
+    let mut current = match folder.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => folder.to_owned(),
+    };
+    loop {
+        match Place::of(&current) {
+            Ok(Place::Folder(folder)) => {
+                missing.reverse();
+                return Ok((folder, missing));
+            }
+            Ok(Place::Vacant(target)) => {
+                missing.push(PathBuf::from(target.file_name().unwrap_or_default()));
+                current = parent(&target).to_owned();
+            }
+            Ok(_) => {
+                let why = "not a directory, so that nothing can be put below it";
+                return Err(Error::file(current, why));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// Makes the folder of outputs `folder`, following links.
+///
+/// # Errors
+/// Names it, with the system's reason.
+pub fn create_folder(folder: &Path) -> Result<()> {
+    make_folder(folder).map_err(|error| Error::io(folder, &error))
+}
+
+/// Whether what is at `target`, for the output `path`, may be written: a file that is marked as read-only stays, though
+/// its folder would let it be replaced.
+fn check_permission(path: &Path, target: &Path) -> Result<()> {
+    let refused = |why: &str| {
+        Err(Error::file(
+            path,
+            format!("{why}; allow it (chmod u+w) or choose another name"),
+        ))
+    };
+    let met = fs::metadata(target).map_err(|error| Error::io(path, &error))?;
+    if met.permissions().readonly() {
+        return refused("is read-only");
+    }
+    #[cfg(unix)]
+    if rustix::fs::access(target, rustix::fs::Access::WRITE_OK).is_err() {
+        return refused("may not be written by you");
+    }
+    Ok(())
+}
+
+/// Whether a path can only be that of a folder.
+fn is_folder_name(path: &Path) -> bool {
+    let bytes = path.as_os_str().as_encoded_bytes();
+    let separator = |&c: &u8| std::path::is_separator(c.into());
+    match bytes {
+        [.., before, b'.'] if separator(before) => true,
+        [.., last] => separator(last) || path.file_name().is_none(),
+        [] => false,
+    }
+}
+
+fn wrong_kind(path: &Path, wanted: OutputKind) -> Error {
+    let why = match wanted {
+        OutputKind::File => "is a folder, where a file is meant; add the name of the file",
+        OutputKind::Folder => "is no folder, where one is meant; choose another place",
+    };
+    Error::file(path, why)
+}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+#[path = "tests/outputs.rs"]
+mod tests;
