@@ -17,9 +17,9 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{SegmentArgs, Tta};
-use crate::commands::classes;
 use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
+use crate::commands::predict::Draw;
 use crate::commands::segment::{Painter, extensions};
 
 /// What the backbone sees without `--size`.
@@ -28,6 +28,7 @@ const SIZE: SizeRule = SizeRule::ShortSide(518);
 /// Runs the command.
 pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     check_wishes(args)?;
+    let mut painter = Painter::new(args, console)?;
     let collected = args.predict.input.collect()?;
     let plan = Plan::new(
         collected.sources,
@@ -36,8 +37,14 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         &extensions(args),
     )?;
     let mut report = Report::new(collected.failures);
-    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
-    if to_do.is_empty() && args.clusters.save_codebook.is_none() {
+    painter.begin(&plan)?;
+    let wants_all = painter.wants_all();
+    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan
+        .jobs
+        .iter()
+        .partition(|job| job.is_done() && !wants_all);
+    let nothing_to_do = to_do.is_empty() && args.clusters.save_codebook.is_none();
+    if nothing_to_do {
         done.iter().for_each(|_| report.count(Outcome::Skipped));
     } else {
         let model = model::load(&args.predict.run, console)?;
@@ -57,14 +64,20 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         match saved {
             Some((_, codebook)) => {
                 done.iter().for_each(|_| report.count(Outcome::Skipped));
-                run.one_by_one(&to_do, &mut report, &codebook)?;
+                run.one_by_one(&to_do, &mut report, &codebook, &mut painter)?;
             }
             // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
             // clusters that it would have given at once.
-            None => run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report)?,
+            None => {
+                let all: Vec<&Job> = plan.jobs.iter().collect();
+                run.together(&all, &mut report, &mut painter)?;
+            }
         }
     }
     report.finish(console);
+    if !nothing_to_do {
+        painter.conclude()?;
+    }
     Ok(report.exit_code())
 }
 
@@ -87,7 +100,12 @@ struct Item<'a> {
 
 impl Run<'_> {
     /// Clusters of all photos: a first pass computes tokens, the fit samples them, a second pass draws.
-    fn together(&self, jobs: &[&Job], report: &mut Report) -> Result<()> {
+    fn together(
+        &self,
+        jobs: &[&Job],
+        report: &mut Report,
+        painter: &mut Painter<'_>,
+    ) -> Result<()> {
         let Some(count) = self.args.clusters.clusters else {
             return Ok(());
         };
@@ -118,14 +136,15 @@ impl Run<'_> {
         self.console
             .detail(format_args!("{} photos: {watch}", items.len()));
         self.save(&fitted.codebook)?;
-        let painter = self.painter(&fitted.codebook)?;
+        self.name_clusters(painter, &fitted.codebook)?;
+        let wants_all = painter.wants_all();
         let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
         let outcomes = report.pass(
             self.console,
             items.into_iter().enumerate(),
             name,
             |(index, item)| {
-                if item.job.is_done() {
+                if item.job.is_done() && !wants_all {
                     return Ok(Outcome::Skipped);
                 }
                 let photo = match item.photo {
@@ -134,8 +153,7 @@ impl Run<'_> {
                 };
                 let (grid, tokens) = spool.read(index)?;
                 let scores = fitted.codebook.scores(&tokens, grid);
-                painter.label(item.job, &photo, &item.geometry, &scores, item.watch)?;
-                Ok(Outcome::Done)
+                painter.label(item.job, &photo, &item.geometry, &scores, item.watch)
             },
         )?;
         outcomes
@@ -145,8 +163,14 @@ impl Run<'_> {
     }
 
     /// Every photo by itself, with clusters that are there.
-    fn one_by_one(&self, jobs: &[&Job], report: &mut Report, codebook: &Codebook) -> Result<()> {
-        let painter = self.painter(codebook)?;
+    fn one_by_one(
+        &self,
+        jobs: &[&Job],
+        report: &mut Report,
+        codebook: &Codebook,
+        painter: &mut Painter<'_>,
+    ) -> Result<()> {
+        self.name_clusters(painter, codebook)?;
         self.extract(jobs, report, |report, job, extracted| {
             let scores = codebook.scores(&tokens(&extracted)?, extracted.features.grid);
             let Extracted {
@@ -155,8 +179,7 @@ impl Run<'_> {
                 watch,
                 ..
             } = extracted;
-            painter.label(job, &photo, &geometry, &scores, watch)?;
-            report.count(Outcome::Done);
+            report.count(painter.label(job, &photo, &geometry, &scores, watch)?);
             Ok(())
         })
     }
@@ -179,7 +202,8 @@ impl Run<'_> {
         extract.run(jobs, self.console, report, each)
     }
 
-    fn painter(&self, codebook: &Codebook) -> Result<Painter<'_>> {
+    /// Tells the painter what the clusters are called: their numbers, from 1.
+    fn name_clusters(&self, painter: &mut Painter<'_>, codebook: &Codebook) -> Result<()> {
         let colors = palette::distinct(codebook.k);
         let classes: Vec<Class> = (1..)
             .zip(colors)
@@ -189,16 +213,11 @@ impl Run<'_> {
             })
             .collect();
         let of = format!("a codebook of {} clusters", codebook.k);
-        Ok(Painter {
-            args: self.args,
-            console: self.console,
-            kept: classes::kept(&self.args.look.classes, &classes, &of)?,
-            classes,
-            made_by: vec![
-                ("model", self.model.record.name.clone()),
-                ("clusters", codebook.k.to_string()),
-            ],
-        })
+        let made_by = vec![
+            ("model", self.model.record.name.clone()),
+            ("clusters", codebook.k.to_string()),
+        ];
+        painter.name_labels(classes, &of, made_by)
     }
 
     /// Says what `auto` came to.

@@ -82,11 +82,21 @@ pub trait Draw {
         Ok(())
     }
 
+    /// Learns what the run will be, before any work is done, and refuses what could not be done.
+    fn begin(&mut self, _plan: &Plan) -> Result<()> {
+        Ok(())
+    }
+
     /// Says how the photo ended, or nothing if [`Draw::finish`] will count it.
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>>;
 
     /// Does what needs all photos.
     fn finish(&mut self, _report: &mut Report) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes what is about the whole run, after failures were named.
+    fn conclude(&mut self) -> Result<()> {
         Ok(())
     }
 }
@@ -121,6 +131,7 @@ pub fn run(
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
     drawer.accept(&head)?;
+    drawer.begin(&plan)?;
     let mut report = Report::new(collected.failures);
     let any_missing = plan.jobs.iter().any(|job| !job.is_done());
     let (to_do, done): (Vec<&Job>, Vec<&Job>) =
@@ -135,6 +146,9 @@ pub fn run(
         drawer.finish(&mut report)?;
     }
     report.finish(console);
+    if !to_do.is_empty() {
+        drawer.conclude()?;
+    }
     Ok(report.exit_code())
 }
 

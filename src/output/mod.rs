@@ -29,7 +29,7 @@ pub use float_map::{FloatFormat, FloatMap, UNIT};
 pub use npy::write_npy;
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
-pub use plan::{Destination, Job, OutputOptions, PICTURE, Plan, Target};
+pub use plan::{Destination, Job, OutputOptions, PICTURE, Plan, Target, check_writable};
 pub use ply::write_ply;
 pub use png::{Pixels, is_own_picture, write_png};
 pub use tiff::{is_own_tiff, write_tiff};

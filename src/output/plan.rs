@@ -102,6 +102,9 @@ impl Destination {
 pub struct Job {
     /// The photo.
     pub source: Source,
+    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
+    /// where two of a run would be the same.
+    pub name: PathBuf,
     /// The format of its picture.
     pub format: PictureFormat,
     /// The outputs by extension, the picture (`png`, whatever its format) among them.
@@ -212,13 +215,16 @@ impl Plan {
             Target::File(_, format) => format,
             _ => PictureFormat::Png,
         };
-        let jobs = sources.into_iter().zip(stems).map(|(source, stem)| {
+        let listed = names::distinct_with_extensions(&sources)?;
+        let jobs = sources.into_iter().zip(listed).zip(stems);
+        let jobs = jobs.map(|((source, name), stem)| {
             let outputs = extensions
                 .iter()
                 .map(|&e| Ok((e, place(&stem, e)?)))
                 .collect::<Result<_>>()?;
             Ok(Job {
                 source,
+                name,
                 format,
                 outputs,
             })
@@ -236,7 +242,10 @@ impl Plan {
 }
 
 /// Finds out before hours of work whether anything can be written below `folder`, which need not exist yet.
-fn check_writable(folder: &Path) -> Result<()> {
+///
+/// # Errors
+/// Names the folder with the system's reason.
+pub fn check_writable(folder: &Path) -> Result<()> {
     let exists = |folder: &&Path| folder.as_os_str().is_empty() || folder.exists();
     let nearest = folder.ancestors().find(exists).unwrap_or(folder);
     let nearest = if nearest.as_os_str().is_empty() {

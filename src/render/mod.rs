@@ -3,6 +3,7 @@
 pub mod colormap;
 pub mod compose;
 pub mod curve;
+pub mod cutout;
 pub mod depth;
 pub mod legend;
 pub mod matrix;
