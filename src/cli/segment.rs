@@ -108,12 +108,7 @@ pub struct SegmentFileArgs {
     /// Leave out regions smaller than this many pixels, or than a part of the photo, such as 0.1%
     ///
     /// They stay in the picture, the ids and the masks; how many were left out is in --json.
-    #[arg(
-        long,
-        value_name = "AREA",
-        default_value = "0.01%",
-        requires = "instances"
-    )]
+    #[arg(long, value_name = "AREA", default_value = "1", requires = "instances")]
     pub min_region: MinArea,
     /// Write how sure the labels are as NAME.segment.confidence.png, from black to white
     #[arg(long)]

@@ -19,4 +19,5 @@ mod official;
 mod pca;
 mod real_features;
 mod segment;
+mod segment_files;
 mod train;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use dino::console::Console;
 use dino::head::Class;
@@ -13,6 +13,7 @@ use dino::output::{Plan, check_writable, write_atomic};
 use dino::{Error, Result};
 
 use crate::cli::{LabelFormat, SegmentArgs};
+use crate::commands::segment::report::REGION_RULE;
 use crate::commands::segment::{Labelled, extensions};
 
 /// What is written in COCO's JSON during a run.
@@ -139,12 +140,12 @@ impl<'a> CocoFiles<'a> {
 
     /// What annotations are, in the words of a document.
     pub fn description(&self) -> String {
+        let least = self.args.files.min_region;
         match self.args.files.instances {
-            Some(_) => format!(
-                "annotations are {}; those smaller than {} are left out",
-                super::report::REGION_RULE,
-                self.args.files.min_region
-            ),
+            Some(_) if least.takes_all() => format!("annotations are {REGION_RULE}"),
+            Some(_) => {
+                format!("annotations are {REGION_RULE}; those smaller than {least} are left out")
+            }
             None => "one annotation a class that is in a photo".to_owned(),
         }
     }
@@ -223,7 +224,7 @@ impl<'a> RunFile<'a> {
 }
 
 /// A relative path as COCO has it, with `/` on all systems.
-fn file_name(path: &PathBuf) -> String {
+fn file_name(path: &Path) -> String {
     let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
     parts.join("/")
 }

@@ -1,12 +1,12 @@
 //! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation a class or a connected region, as
-//! run-length encoded mask ([`rle`]) or as polygons ([`crate::postprocess::contours`]).
+//! run-length encoded mask or as polygons ([`crate::postprocess::contours`]).
 //!
 //! A document is of one photo, or of all photos of a run ([`RunDocument`]). Image and annotation ids follow from the
 //! photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be joined.
 //! Category ids are the classes' indices and one more, for 0 is taken for "none" by some readers.
 
 mod ids;
-pub mod rle;
+mod rle;
 mod run;
 
 use std::io::{self, Write};
