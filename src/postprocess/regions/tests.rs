@@ -98,11 +98,11 @@ fn regions_are_those_of_a_flood_fill() {
                 pixels += 1;
                 assert_eq!(regions.labels[at], regions.labels[start]);
                 let near = |a: usize, b: usize| a.abs_diff(b) <= 1;
-                for other in 0..map.ids.len() {
+                for (other, seen) in seen.iter_mut().enumerate() {
                     let touches =
                         near(other % width, at % width) && near(other / width, at / width);
-                    if touches && map.ids[other] == map.ids[start] && !seen[other] {
-                        seen[other] = true;
+                    if touches && map.ids[other] == map.ids[start] && !*seen {
+                        *seen = true;
                         open.push(other);
                     }
                 }
