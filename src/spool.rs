@@ -3,7 +3,7 @@
 //! They are kept in memory up to a limit and in one unnamed temporary file beyond it, so a folder of any length needs
 //! no more memory than a few photos. The file has no name, so it is gone whichever way the program ends.
 
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 
 use tempfile::{SpooledTempFile, spooled_tempfile};
 
@@ -15,24 +15,17 @@ const IN_MEMORY: usize = 256 << 20;
 /// A sequence of records of floats.
 #[derive(Debug)]
 pub struct Spool {
-    file: SpooledTempFile,
+    bytes: Bytes,
     /// Start in bytes and length in numbers.
     records: Vec<(u64, usize)>,
-    end: u64,
-    /// What the records hold and how to do without them, for messages.
-    what: &'static str,
-    instead: &'static str,
 }
 
 impl Spool {
     /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
     pub fn new(what: &'static str, instead: &'static str) -> Self {
         Self {
-            file: spooled_tempfile(IN_MEMORY),
+            bytes: Bytes::new(what, instead),
             records: Vec::new(),
-            end: 0,
-            what,
-            instead,
         }
     }
 
@@ -52,13 +45,8 @@ impl Spool {
     /// If the temporary file cannot be written.
     pub fn push(&mut self, values: &[f32]) -> Result<()> {
         let bytes: Vec<u8> = values.iter().flat_map(|v| v.to_le_bytes()).collect();
-        let written = self
-            .file
-            .seek(SeekFrom::Start(self.end))
-            .and_then(|_| self.file.write_all(&bytes));
-        written.map_err(|e| self.failed("written", &e))?;
-        self.records.push((self.end, values.len()));
-        self.end += bytes.len() as u64;
+        let start = self.bytes.push(&bytes)?;
+        self.records.push((start, values.len()));
         Ok(())
     }
 
@@ -69,18 +57,95 @@ impl Spool {
     pub fn read(&mut self, index: usize) -> Result<Vec<f32>> {
         let (start, len) = self.records[index];
         let mut bytes = vec![0u8; len * 4];
-        let read = self
-            .file
-            .seek(SeekFrom::Start(start))
-            .and_then(|_| self.file.read_exact(&mut bytes));
-        read.map_err(|e| self.failed("read", &e))?;
+        self.bytes.read(start, &mut bytes)?;
         let values = bytes
             .chunks_exact(4)
             .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]));
         Ok(values.collect())
     }
+}
 
-    fn failed(&self, what: &str, error: &std::io::Error) -> Error {
+/// Text that grows piece by piece and is read as a whole.
+#[derive(Debug)]
+pub struct TextSpool(Bytes);
+
+impl TextSpool {
+    /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
+    pub fn new(what: &'static str, instead: &'static str) -> Self {
+        TextSpool(Bytes::new(what, instead))
+    }
+
+    /// Whether nothing is kept.
+    pub fn is_empty(&self) -> bool {
+        self.0.end == 0
+    }
+
+    /// Adds a piece whole, or nothing of it.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn push(&mut self, text: &[u8]) -> Result<()> {
+        self.0.push(text).map(|_| ())
+    }
+
+    /// Copies everything to `writer`.
+    ///
+    /// # Errors
+    /// If writing fails, or reading the temporary file does.
+    pub fn copy_to(&mut self, writer: &mut dyn Write) -> io::Result<()> {
+        let end = self.0.end;
+        self.0.file.seek(SeekFrom::Start(0))?;
+        let copied = io::copy(&mut Read::by_ref(&mut self.0.file).take(end), writer)?;
+        match copied == end {
+            true => Ok(()),
+            false => Err(io::ErrorKind::UnexpectedEof.into()),
+        }
+    }
+}
+
+/// What both are kept in.
+#[derive(Debug)]
+struct Bytes {
+    file: SpooledTempFile,
+    /// Where the next bytes go; what a failed write left behind it is written over.
+    end: u64,
+    /// What the records hold and how to do without them, for messages.
+    what: &'static str,
+    instead: &'static str,
+}
+
+impl Bytes {
+    fn new(what: &'static str, instead: &'static str) -> Self {
+        Bytes {
+            file: spooled_tempfile(IN_MEMORY),
+            end: 0,
+            what,
+            instead,
+        }
+    }
+
+    /// Keeps bytes and says where they start.
+    fn push(&mut self, bytes: &[u8]) -> Result<u64> {
+        let start = self.end;
+        let written = self
+            .file
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| self.file.write_all(bytes));
+        written.map_err(|e| self.failed("written", &e))?;
+        self.end += bytes.len() as u64;
+        Ok(start)
+    }
+
+    /// Fills `bytes` from `start` on.
+    fn read(&mut self, start: u64, bytes: &mut [u8]) -> Result<()> {
+        let read = self
+            .file
+            .seek(SeekFrom::Start(start))
+            .and_then(|_| self.file.read_exact(bytes));
+        read.map_err(|e| self.failed("read", &e))
+    }
+
+    fn failed(&self, what: &str, error: &io::Error) -> Error {
         Error::file(
             std::env::temp_dir(),
             format!(
@@ -106,5 +171,18 @@ mod tests {
         spool.push(&[7.0, 8.0]).unwrap();
         assert_eq!(spool.read(2).unwrap(), [7.0, 8.0]);
         assert_eq!(spool.len(), 3);
+    }
+
+    #[test]
+    fn text_comes_back_whole() {
+        let mut spool = TextSpool::new("words", "none");
+        assert!(spool.is_empty());
+        let mut copy = Vec::new();
+        for piece in ["one ", "two ", "three"] {
+            spool.push(piece.as_bytes()).unwrap();
+            copy.clear();
+            spool.copy_to(&mut copy).unwrap();
+        }
+        assert_eq!(copy, b"one two three");
     }
 }

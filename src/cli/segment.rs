@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use dino::cluster::ClusterCount;
 use dino::cluster::file::MOST;
+use dino::postprocess::MinArea;
 
 use super::{PredictArgs, TextArgs};
 
@@ -71,7 +72,11 @@ pub struct SegmentLookArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]
 pub struct SegmentFileArgs {
-    /// Write exact labels too: ids (PNG with palette), npy, masks (a folder, one PNG a class), coco (JSON)
+    /// Write exact labels too: ids (PNG with palette), npy, masks (a folder, one PNG a class), coco (JSON), or a cutout
+    /// (PNG: the photo where it is of the kept classes, transparent elsewhere)
+    ///
+    /// A cutout keeps the classes of --classes; without it, every pixel that has a class other than `background`.
+    /// Transparent pixels are black underneath.
     #[arg(
         long,
         value_enum,
@@ -80,9 +85,43 @@ pub struct SegmentFileArgs {
         hide_possible_values = true
     )]
     pub save: Vec<LabelFormat>,
+    /// Crop the cutout to the box of what is kept
+    #[arg(long)]
+    pub crop: bool,
+    /// Write one COCO document for all photos of the run
+    ///
+    /// A photo's file_name is its path below the folder or pattern that was searched, and its ids are those of its own
+    /// --save coco; category ids are those of --save ids plus 1. Photos whose files are there already are labelled
+    /// again for the document, if that is not there.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub coco: Option<PathBuf>,
+    /// Polygons in COCO documents instead of run-length encoded masks
+    ///
+    /// They run along the edges of pixels and are not simplified, so that their area is exactly the number of pixels.
+    /// COCO's polygons have no holes: a hole is joined to the outline by a cut of no width.
+    #[arg(long)]
+    pub coco_polygons: bool,
+    /// List parts of classes, with boxes and areas, in --json and COCO: regions are the connected regions of a class
+    ///
+    /// Pixels of one class that touch by a side or a corner are a region. Regions are not instances: two dogs that touch
+    /// are one region, and a dog behind a lamp post is two.
+    #[arg(long, value_enum, value_name = "HOW")]
+    pub instances: Option<Instances>,
+    /// Leave out regions smaller than this many pixels, or than a part of the photo, such as 0.1%
+    ///
+    /// They stay in the picture, the ids and the masks; how many were left out is in --json.
+    #[arg(long, value_name = "AREA", default_value = "1", requires = "instances")]
+    pub min_region: MinArea,
     /// Write how sure the labels are as NAME.segment.confidence.png, from black to white
     #[arg(long)]
     pub confidence: bool,
+}
+
+/// Values of `--instances`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Instances {
+    /// Connected regions of a class, which are not instances
+    Regions,
 }
 
 /// Values of `--save`.
@@ -96,12 +135,16 @@ pub enum LabelFormat {
     Masks,
     /// COCO's JSON
     Coco,
+    /// The photo with all but the kept classes transparent
+    Cutout,
 }
 
 const EXAMPLES: &str = "\
 Examples:
   dino segment photo.jpg --outline
   dino segment street/ --classes person,car --save masks
+  dino segment dog.jpg --classes dog --save cutout --crop
+  dino segment -r street/ --coco street.json --instances regions --min-region 100
   dino segment cup.jpg --clusters 3 --refine --save masks
   dino segment -r holiday/ --clusters auto --save-codebook holiday.safetensors
   dino segment next-year/ --codebook holiday.safetensors --classes 2 --save masks";

@@ -16,10 +16,10 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{SegmentArgs, Tta};
-use crate::commands::classes;
 use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
-use crate::commands::segment::{Painter, captions, extensions};
+use crate::commands::predict::Draw;
+use crate::commands::segment::{Painter, extensions};
 
 /// What the backbone sees without `--size`.
 const SIZE: SizeRule = SizeRule::ShortSide(518);
@@ -27,6 +27,7 @@ const SIZE: SizeRule = SizeRule::ShortSide(518);
 /// Runs the command.
 pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     check_wishes(args)?;
+    let mut painter = Painter::new(args, console)?;
     let collected = args.predict.input.collect()?;
     let mut plan = Plan::new(
         collected.sources,
@@ -37,14 +38,20 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
     if let Some(path) = &args.clusters.save_codebook {
         plan.add_flag("--save-codebook", path)?;
     }
+    painter.begin(&mut plan)?;
     args.predict.output.settle(&plan, console)?;
     let mut report = Report::of_search(
         collected.failures,
         collected.summary,
         args.predict.output.json,
     );
-    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
-    if to_do.is_empty() && args.clusters.save_codebook.is_none() {
+    let wants_all = painter.wants_all();
+    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan
+        .jobs
+        .iter()
+        .partition(|job| job.is_done() && !wants_all);
+    let nothing_to_do = to_do.is_empty() && args.clusters.save_codebook.is_none();
+    if nothing_to_do {
         done.iter().for_each(|_| report.count(Outcome::Skipped));
     } else {
         let model = model::load(&args.predict.run, console)?;
@@ -64,14 +71,20 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         match saved {
             Some((_, codebook)) => {
                 done.iter().for_each(|_| report.count(Outcome::Skipped));
-                run.one_by_one(&to_do, &mut report, &codebook)?;
+                run.one_by_one(&to_do, &mut report, &codebook, &mut painter)?;
             }
             // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
             // clusters that it would have given at once.
-            None => run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report)?,
+            None => {
+                let all: Vec<&Job> = plan.jobs.iter().collect();
+                run.together(&all, &mut report, &mut painter)?;
+            }
         }
     }
     report.finish(console);
+    if !nothing_to_do {
+        painter.conclude()?;
+    }
     Ok(report.exit_code())
 }
 
@@ -94,7 +107,12 @@ struct Item<'a> {
 
 impl Run<'_> {
     /// Clusters of all photos: a first pass computes tokens, the fit samples them, a second pass draws.
-    fn together(&self, jobs: &[&Job], report: &mut Report) -> Result<()> {
+    fn together(
+        &self,
+        jobs: &[&Job],
+        report: &mut Report,
+        painter: &mut Painter<'_>,
+    ) -> Result<()> {
         let Some(count) = self.args.clusters.clusters else {
             return Ok(());
         };
@@ -125,7 +143,8 @@ impl Run<'_> {
         self.console
             .detail(format_args!("{} photos: {watch}", items.len()));
         self.save(&fitted.codebook)?;
-        let painter = self.painter(&fitted.codebook)?;
+        self.name_clusters(painter, &fitted.codebook)?;
+        let wants_all = painter.wants_all();
         let decoder = self.args.predict.input.decoder(self.console);
         let name = |(_, item): &(usize, Item<'_>)| item.job.source.name();
         let outcomes = report.pass(
@@ -133,7 +152,7 @@ impl Run<'_> {
             items.into_iter().enumerate(),
             name,
             |(index, item)| {
-                if item.job.is_done() {
+                if item.job.is_done() && !wants_all {
                     return Ok(Outcome::Skipped);
                 }
                 let photo = match item.photo {
@@ -142,8 +161,7 @@ impl Run<'_> {
                 };
                 let (grid, tokens) = spool.read(index)?;
                 let scores = fitted.codebook.scores(&tokens, grid);
-                painter.label(item.job, &photo, &item.geometry, &scores, item.watch)?;
-                Ok(Outcome::Done)
+                painter.label(item.job, &photo, &item.geometry, &scores, item.watch)
             },
         )?;
         outcomes
@@ -153,8 +171,14 @@ impl Run<'_> {
     }
 
     /// Every photo by itself, with clusters that are there.
-    fn one_by_one(&self, jobs: &[&Job], report: &mut Report, codebook: &Codebook) -> Result<()> {
-        let painter = self.painter(codebook)?;
+    fn one_by_one(
+        &self,
+        jobs: &[&Job],
+        report: &mut Report,
+        codebook: &Codebook,
+        painter: &mut Painter<'_>,
+    ) -> Result<()> {
+        self.name_clusters(painter, codebook)?;
         self.extract(jobs, report, |report, job, extracted| {
             let scores = codebook.scores(&tokens(&extracted)?, extracted.features.grid);
             let Extracted {
@@ -163,8 +187,7 @@ impl Run<'_> {
                 watch,
                 ..
             } = extracted;
-            painter.label(job, &photo, &geometry, &scores, watch)?;
-            report.count(Outcome::Done);
+            report.count(painter.label(job, &photo, &geometry, &scores, watch)?);
             Ok(())
         })
     }
@@ -187,7 +210,8 @@ impl Run<'_> {
         extract.run(jobs, self.console, report, each)
     }
 
-    fn painter(&self, codebook: &Codebook) -> Result<Painter<'_>> {
+    /// Tells the painter what the clusters are called: their numbers, from 1.
+    fn name_clusters(&self, painter: &mut Painter<'_>, codebook: &Codebook) -> Result<()> {
         let colors = palette::distinct(codebook.k);
         let classes: Vec<Class> = (1..)
             .zip(colors)
@@ -197,18 +221,11 @@ impl Run<'_> {
             })
             .collect();
         let of = format!("a codebook of {} clusters", codebook.k);
-        let kept = classes::kept(&self.args.look.classes, &classes, &of)?;
-        Ok(Painter {
-            args: self.args,
-            console: self.console,
-            captions: captions(self.args, &classes, kept.as_deref(), self.console)?,
-            kept,
-            classes,
-            made_by: vec![
-                ("model", self.model.record.name.clone()),
-                ("clusters", codebook.k.to_string()),
-            ],
-        })
+        let made_by = vec![
+            ("model", self.model.record.name.clone()),
+            ("clusters", codebook.k.to_string()),
+        ];
+        painter.name_labels(classes, &of, made_by)
     }
 
     /// Says what `auto` came to.

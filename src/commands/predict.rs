@@ -82,11 +82,22 @@ pub trait Draw {
         Ok(())
     }
 
+    /// Learns what the run will be, before any work is done, adds its own files to the plan, and refuses what could not be
+    /// done.
+    fn begin(&mut self, _plan: &mut Plan) -> Result<()> {
+        Ok(())
+    }
+
     /// Says how the photo ended, or nothing if [`Draw::finish`] will count it.
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>>;
 
     /// Does what needs all photos.
     fn finish(&mut self, _report: &mut Report) -> Result<()> {
+        Ok(())
+    }
+
+    /// Writes what is about the whole run, after failures were named.
+    fn conclude(&mut self) -> Result<()> {
         Ok(())
     }
 }
@@ -109,6 +120,7 @@ pub fn run(
     if let Some((extension, path)) = request.elsewhere {
         plan.redirect(extension, path, options.force)?;
     }
+    drawer.begin(&mut plan)?;
     args.output.settle(&plan, console)?;
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
@@ -127,6 +139,9 @@ pub fn run(
         drawer.finish(&mut report)?;
     }
     report.finish(console);
+    if !to_do.is_empty() {
+        drawer.conclude()?;
+    }
     Ok(report.exit_code())
 }
 

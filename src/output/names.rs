@@ -26,6 +26,19 @@ pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>
     }
 }
 
+/// The same with extensions: the relative path of each source, and as many more of the folders that it lies in as it
+/// takes where two are the same.
+///
+/// # Errors
+/// [`Error::Usage`] if one file is there twice.
+pub(super) fn distinct_with_extensions(sources: &[Source]) -> Result<Vec<PathBuf>> {
+    let full = |source| Candidate {
+        level: 1,
+        ..Candidate::new(source)
+    };
+    settle(sources.iter().map(full).collect(), Path::to_owned)
+}
+
 fn lowercase(name: &Path) -> PathBuf {
     match name.to_str() {
         Some(text) => text.to_lowercase().into(),
@@ -49,7 +62,11 @@ fn ignores_case(folder: &Path) -> bool {
 
 /// Names that are distinct by their `key`.
 fn distinct_by(sources: &[Source], key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
-    let mut candidates: Vec<Candidate> = sources.iter().map(Candidate::new).collect();
+    settle(sources.iter().map(Candidate::new).collect(), key)
+}
+
+/// Lengthens names until they are distinct by their `key`.
+fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
     loop {
         let mut count: HashMap<PathBuf, usize> = HashMap::new();
         for candidate in &candidates {
@@ -219,6 +236,21 @@ mod tests {
         assert_eq!(names(&sources), ["x/p/a.jpg", "y/p/a.jpg"]);
         let sources = [found("x/s/a.jpg", "s/a.jpg"), found("y/s/a.jpg", "s/a.jpg")];
         assert_eq!(names(&sources), ["x/s/a.jpg", "y/s/a.jpg"]);
+    }
+
+    #[test]
+    fn full_names_are_relative_paths_with_more_folders_only_where_needed() {
+        let sources = [
+            found("p/x/f.jpg", "x/f.jpg"),
+            found("p/y/f.jpg", "y/f.jpg"),
+            Source::named("q/f.jpg"),
+            Source::named("q/g.jpg"),
+            Source::named("r/g.jpg"),
+            Source::Stdin(None),
+        ];
+        let names = distinct_with_extensions(&sources).unwrap();
+        let expected = ["x/f.jpg", "y/f.jpg", "f.jpg", "q/g.jpg", "r/g.jpg", "stdin"];
+        assert_eq!(names, expected.map(PathBuf::from));
     }
 
     #[test]

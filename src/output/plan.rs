@@ -129,6 +129,9 @@ impl Destination {
 pub struct Job {
     /// The photo.
     pub source: Source,
+    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
+    /// where two of a run would be the same.
+    pub name: PathBuf,
     /// The format of its picture.
     pub format: PictureFormat,
     /// The outputs by extension, the picture (`png`, whatever its format) among them.
@@ -243,13 +246,16 @@ impl Plan {
             Target::File(_, format) => format,
             _ => PictureFormat::Png,
         };
-        let jobs = sources.into_iter().zip(stems).map(|(source, stem)| {
+        let listed = names::distinct_with_extensions(&sources)?;
+        let jobs = sources.into_iter().zip(listed).zip(stems);
+        let jobs = jobs.map(|((source, name), stem)| {
             let outputs = extensions
                 .iter()
                 .map(|&e| Ok((e, place(&stem, e)?)))
                 .collect::<Result<_>>()?;
             Ok(Job {
                 source,
+                name,
                 format,
                 outputs,
             })

@@ -2,9 +2,11 @@
 
 pub mod areas;
 pub mod camera;
+pub mod contours;
 pub mod depth;
 pub mod guided;
 pub mod refine;
+pub mod regions;
 pub mod sample;
 pub mod segment;
 pub mod views;
@@ -12,5 +14,6 @@ pub mod views;
 pub use areas::{Area, NONE};
 pub use camera::Pinhole;
 pub use depth::DepthMap;
+pub use regions::{MinArea, PixelBox, Region, Regions};
 pub use sample::{Axis, Taps};
 pub use segment::LabelMap;

@@ -4,6 +4,7 @@ pub mod captions;
 pub mod colormap;
 pub mod compose;
 pub mod curve;
+pub mod cutout;
 pub mod depth;
 pub mod fonts;
 mod layout;

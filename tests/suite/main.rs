@@ -23,5 +23,6 @@ mod pca;
 mod photos;
 mod real_features;
 mod segment;
+mod segment_files;
 mod text;
 mod train;

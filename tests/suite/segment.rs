@@ -13,19 +13,19 @@ use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, dino_with_model, files_below, sample, store_with_focus};
 
-const NAMES: [&str; 4] = ["person", "traffic light", "car", "sky"];
+pub const NAMES: [&str; 4] = ["person", "traffic light", "car", "sky"];
 
-fn text(path: &Path) -> &str {
+pub fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn picture(path: impl AsRef<Path>) -> RgbImage {
+pub fn picture(path: impl AsRef<Path>) -> RgbImage {
     image::open(path.as_ref())
         .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
         .into_rgb8()
 }
 
-fn json(run: &Run) -> Value {
+pub fn json(run: &Run) -> Value {
     serde_json::from_str(&run.lines()[0]).unwrap()
 }
 
@@ -96,18 +96,18 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
 }
 
 /// Runs `dino segment` with the made-up head.
-fn segment(folder: &Path, args: &[&str]) -> Run {
+pub fn segment(folder: &Path, args: &[&str]) -> Run {
     let head = ["segment", "--head", "head.safetensors"];
     dino_with_model(folder, &[&head, args].concat())
 }
 
 /// Runs `dino segment` without a head, on small inputs.
-fn clusters(folder: &Path, args: &[&str]) -> Run {
+pub fn clusters(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&["segment", "--size", "112"], args].concat())
 }
 
 /// Decodes COCO's string to a mask, row by row: written from its description, independently of the encoder.
-fn decode_rle(counts: &str, height: usize, width: usize) -> Vec<bool> {
+pub fn decode_rle(counts: &str, height: usize, width: usize) -> Vec<bool> {
     let (mut numbers, mut bytes) = (Vec::<i64>::new(), counts.bytes());
     while let Some(mut byte) = bytes.next() {
         let (mut number, mut shift) = (0i64, 0);
@@ -204,10 +204,11 @@ fn all_exact_outputs_tell_the_same() {
     let coco: Value = serde_json::from_slice(&coco).unwrap();
     assert_eq!(coco["images"][0]["file_name"], "chelsea.png");
     assert_eq!(coco["categories"][1]["name"], "traffic light");
+    assert_eq!(coco["categories"][1]["id"], 2);
     let annotations = coco["annotations"].as_array().unwrap();
     assert_eq!(annotations.len(), sizes.len());
     for annotation in annotations {
-        let id = annotation["category_id"].as_u64().unwrap() as u8;
+        let id = annotation["category_id"].as_u64().unwrap() as u8 - 1;
         assert_eq!(annotation["area"], sizes[&id]);
         assert_eq!(annotation["image_id"], coco["images"][0]["id"]);
         let counts = annotation["segmentation"]["counts"].as_str().unwrap();

@@ -1,0 +1,204 @@
+//! COCO documents: of each photo (`--save coco`), and of all photos of a run (`--coco FILE`).
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use dino::console::Console;
+use dino::head::Class;
+use dino::output::coco::{
+    Annotation, Image, ImageIds, Preamble, RunDocument, Shape, Subjects, annotations, file_names,
+};
+use dino::output::{Place, Plan, write_atomic};
+use dino::{Error, Result};
+
+use crate::cli::{LabelFormat, SegmentArgs};
+use crate::commands::segment::Labelled;
+use crate::commands::segment::report::REGION_RULE;
+
+/// What is written in COCO's JSON during a run.
+pub struct CocoFiles<'a> {
+    args: &'a SegmentArgs,
+    ids: ImageIds,
+    run: Option<RunFile<'a>>,
+}
+
+/// The file of `--coco`.
+struct RunFile<'a> {
+    path: &'a Path,
+    /// There already, and to be kept.
+    kept: bool,
+    /// Whether it is a file, whose name is printed when it is written.
+    is_file: bool,
+    document: RunDocument,
+}
+
+/// One photo's part.
+pub struct Annotated {
+    /// Its entry.
+    pub image: Image,
+    /// All that is in it.
+    pub annotations: Vec<Annotation>,
+}
+
+impl<'a> CocoFiles<'a> {
+    /// Refuses a `--coco` that cannot be written.
+    pub fn new(args: &'a SegmentArgs) -> Result<Self> {
+        let run = args.files.coco.as_deref();
+        Ok(CocoFiles {
+            args,
+            ids: ImageIds::default(),
+            run: run.map(|path| RunFile::new(path, args)).transpose()?,
+        })
+    }
+
+    /// Gives the photos their ids, and refuses what could not be done.
+    pub fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+        self.ids = ImageIds::of(plan.jobs.iter().map(|job| job.name.as_path()));
+        let Some(run) = &self.run else {
+            return Ok(());
+        };
+        plan.add_flag("--coco", run.path)?;
+        let done = plan.jobs.iter().filter(|job| job.is_done()).count();
+        if run.kept {
+            return run.check_content(plan, done);
+        }
+        if done > 0 {
+            console.note(format_args!(
+                "{done} of {} photos have their files, and are labelled again for {}",
+                plan.jobs.len(),
+                run.path.display()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether photos are labelled whose own files are all there.
+    pub fn wants_all(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.kept)
+    }
+
+    /// The annotations of a photo, if any document is asked for.
+    pub fn annotate(&self, labelled: &Labelled<'_>) -> Result<Option<Annotated>> {
+        let files = &self.args.files;
+        if !self.wants_all() && !files.save.contains(&LabelFormat::Coco) {
+            return Ok(None);
+        }
+        let Labelled { job, map, .. } = labelled;
+        let image = Image {
+            id: self.ids.id(&job.name),
+            file_name: file_name(&job.name),
+            width: map.width,
+            height: map.height,
+        };
+        let subjects = match &labelled.regions {
+            Some(regions) => Subjects::Regions(regions),
+            None => Subjects::Classes(&labelled.areas),
+        };
+        let shape = match files.coco_polygons {
+            true => Shape::Polygons,
+            false => Shape::Rle,
+        };
+        let annotations = annotations(&image, map, subjects, shape)
+            .map_err(|why| Error::file(job.source.path(), why))?;
+        Ok(Some(Annotated { image, annotations }))
+    }
+
+    /// Adds a photo to the run's document.
+    pub fn add(&mut self, annotated: Option<Annotated>) -> Result<()> {
+        match (&mut self.run, annotated) {
+            (Some(run), Some(Annotated { image, annotations })) if !run.kept => {
+                run.document.push(&image, &annotations)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Writes the run's document.
+    pub fn conclude(&mut self, classes: &[Class], console: &Console) -> Result<()> {
+        let description = self.description();
+        let announce = !self.args.predict.output.json
+            && self.args.predict.output.output.as_deref() != Some("-".as_ref());
+        let Some(run) = self.run.as_mut().filter(|run| !run.kept) else {
+            return Ok(());
+        };
+        if run.document.is_empty() {
+            console.note(format_args!(
+                "{}: not written, for no photo was labelled",
+                run.path.display()
+            ));
+            return Ok(());
+        }
+        let preamble = Preamble {
+            classes,
+            description: &description,
+        };
+        write_atomic(run.path, |writer| run.document.write(writer, preamble))?;
+        match announce && run.is_file {
+            true => console.out_path(run.path),
+            false => Ok(()),
+        }
+    }
+
+    /// What annotations are, in the words of a document.
+    pub fn description(&self) -> String {
+        let least = self.args.files.min_region;
+        match self.args.files.instances {
+            Some(_) if least.takes_all() => format!("annotations are {REGION_RULE}"),
+            Some(_) => {
+                format!("annotations are {REGION_RULE}; those smaller than {least} are left out")
+            }
+            None => "one annotation a class that is in a photo".to_owned(),
+        }
+    }
+}
+
+impl<'a> RunFile<'a> {
+    fn new(path: &'a Path, args: &SegmentArgs) -> Result<Self> {
+        let refuse = |why: &str| {
+            let name = path.display();
+            Err(Error::Usage(format!("--coco {name}: {why}")))
+        };
+        if path.as_os_str().is_empty() || path == Path::new("-") {
+            return refuse("give the name of a file; stdout has the names of written files");
+        }
+        let place = Place::of(path)?;
+        Ok(RunFile {
+            path,
+            kept: matches!(place, Place::File(_)) && !args.predict.output.force,
+            is_file: matches!(place, Place::File(_) | Place::Vacant(_)),
+            document: RunDocument::default(),
+        })
+    }
+
+    /// Refuses to keep a document that is not of these photos, of which `done` have all their own files.
+    fn check_content(&self, plan: &Plan, done: usize) -> Result<()> {
+        let (name, all) = (self.path.display(), plan.jobs.len());
+        let instead = "--force replaces it and them; or give the document another name";
+        if done < all {
+            return Err(Error::Usage(format!(
+                "--coco {name}: is there already, but the files of {} of {all} photos are not; {instead}",
+                all - done
+            )));
+        }
+        let there: BTreeSet<String> = file_names(self.path)
+            .map_err(|error| Error::Usage(format!("--coco {error}; {instead}")))?
+            .into_iter()
+            .collect();
+        let wanted: BTreeSet<String> = plan.jobs.iter().map(|job| file_name(&job.name)).collect();
+        if there == wanted {
+            return Ok(());
+        }
+        Err(Error::Usage(format!(
+            "--coco {name}: is there already, and is not about these photos: {} of {} are not in it, and {} others are; {instead}",
+            wanted.difference(&there).count(),
+            wanted.len(),
+            there.difference(&wanted).count(),
+        )))
+    }
+}
+
+/// A relative path as COCO has it, with `/` on all systems.
+fn file_name(path: &Path) -> String {
+    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+    parts.join("/")
+}

@@ -1,0 +1,94 @@
+//! Numbers for images and annotations that follow from the photos' paths, and are distinct within a run.
+//!
+//! JSON readers keep whole numbers below 2^53 exactly: 36 bits of a hash are the image's, 17 count its annotations.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+/// Bits of an annotation's id that are its own.
+const ANNOTATION_BITS: u32 = 17;
+/// Bits of an image's id.
+const IMAGE_BITS: u32 = 36;
+
+/// How many annotations a photo has ids for.
+pub const MOST_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
+
+/// The ids of all images of a run.
+#[derive(Debug, Default)]
+pub struct ImageIds(HashMap<PathBuf, u64>);
+
+impl ImageIds {
+    /// For distinct paths. Where the hashes of two are the same, the later one has the next free number.
+    pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
+        let mut taken = HashSet::new();
+        let ids = paths.into_iter().map(|path| {
+            let id = distinct(hash(path), &mut taken);
+            (path.to_owned(), id)
+        });
+        ImageIds(ids.collect())
+    }
+
+    /// The id of a path; of one that is not of the run, its hash.
+    pub fn id(&self, path: &Path) -> u64 {
+        self.0.get(path).copied().unwrap_or_else(|| hash(path))
+    }
+}
+
+/// The id of an image's annotation `number`, which is from 1 to [`MOST_ANNOTATIONS`].
+pub(super) fn annotation_id(image: u64, number: u64) -> u64 {
+    (image << ANNOTATION_BITS) | number
+}
+
+/// The first number from `id` on that is not taken, and never 0.
+fn distinct(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
+    while id == 0 || !taken.insert(id) {
+        id = (id + 1) & ((1 << IMAGE_BITS) - 1);
+    }
+    id
+}
+
+fn hash(path: &Path) -> u64 {
+    let mut digest = Sha256::new();
+    // The same on all systems, and for names that are no text.
+    for (i, part) in path.iter().enumerate() {
+        if i > 0 {
+            digest.update(b"/");
+        }
+        digest.update(part.as_encoded_bytes());
+    }
+    let bytes = digest.finalize();
+    let first = bytes.iter().take(8);
+    first.fold(0, |id, &byte| (id << 8) | u64::from(byte)) >> (64 - IMAGE_BITS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_follow_from_the_whole_path() {
+        let paths = ["x/f.jpg", "y/f.jpg", "f.jpg"].map(Path::new);
+        let ids = ImageIds::of(paths);
+        let alone = ImageIds::of([paths[1]]);
+        assert_eq!(alone.id(paths[1]), ids.id(paths[1]));
+        let all: HashSet<u64> = paths.iter().map(|path| ids.id(path)).collect();
+        assert_eq!(all.len(), 3);
+        assert!(all.iter().all(|&id| id > 0 && id < 1 << IMAGE_BITS));
+    }
+
+    #[test]
+    fn ids_of_equal_hashes_are_distinct() {
+        let last = (1 << IMAGE_BITS) - 1;
+        let mut taken = HashSet::new();
+        let ids = [7, 7, 8, last, last, 0].map(|id| distinct(id, &mut taken));
+        assert_eq!(ids, [7, 8, 9, last, 1, 2]);
+    }
+
+    #[test]
+    fn json_keeps_the_largest_annotation_id() {
+        let largest = annotation_id((1 << IMAGE_BITS) - 1, MOST_ANNOTATIONS);
+        assert_eq!(largest, (1 << 53) - 1);
+    }
+}
