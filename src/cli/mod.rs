@@ -2,6 +2,7 @@
 
 mod bench;
 mod classify;
+mod cloud;
 mod depth;
 mod eval;
 mod heads;
@@ -18,6 +19,7 @@ use clap::{Parser, Subcommand};
 
 pub use bench::BenchArgs;
 pub use classify::ClassifyArgs;
+pub use cloud::CloudArgs;
 pub use depth::{DepthArgs, NumbersArgs, RangeRule};
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use heads::HeadsCommand;

@@ -2,6 +2,7 @@
 
 pub mod areas;
 pub mod camera;
+pub mod cloud;
 pub mod depth;
 pub mod guided;
 pub mod refine;
@@ -11,6 +12,7 @@ pub mod views;
 
 pub use areas::{Area, NONE};
 pub use camera::Pinhole;
+pub use cloud::{Axes, PointCloud, PointCounts, Thinning};
 pub use depth::DepthMap;
 pub use sample::{Axis, Taps};
 pub use segment::LabelMap;

@@ -2,13 +2,13 @@
 
 use dino::head::{HeadMeta, Task};
 use dino::output::{PICTURE, UNIT};
-use dino::postprocess::Pinhole;
 use dino::render::{Colormap, Range};
 use dino::stopwatch::Stopwatch;
 use serde_json::{Map, Value, json};
 
 use super::files::{Layer, Measured, Reading};
 use super::names::extensions;
+use super::points::Cloud;
 use crate::cli::DepthArgs;
 
 /// Keyword and value pairs.
@@ -47,7 +47,7 @@ pub fn json(
     colormap: &Colormap,
     readings: &[Reading],
     clipped: usize,
-    camera: Option<Pinhole>,
+    cloud: Option<&Cloud>,
     watch: &Stopwatch,
 ) -> Value {
     let Measured {
@@ -64,7 +64,7 @@ pub fn json(
         let path = job.output(extension).path();
         json!(path.map(|path| path.to_string_lossy()))
     };
-    let files: Map<String, Value> = extensions(&args.numbers)
+    let files: Map<String, Value> = extensions(args)
         .into_iter()
         .filter(|&extension| extension != PICTURE)
         .map(|extension| (extension.to_owned(), path(extension)))
@@ -73,9 +73,9 @@ pub fn json(
         let (x, y) = reading.pixel;
         json!({"x": x, "y": y, "depth": round(reading.depth), "std": round(reading.std)})
     });
-    let camera = camera.map(
-        |camera| json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)}),
-    );
+    let camera = cloud.map(|Cloud { camera, .. }| {
+        json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
+    });
     json!({
         "input": job.source.name(),
         "picture": path(PICTURE),
@@ -90,6 +90,7 @@ pub fn json(
         "clipped": clipped,
         "at": at.collect::<Vec<_>>(),
         "camera": camera,
+        "cloud": cloud.map(Cloud::json),
         "photo_size": [geometry.photo.0, geometry.photo.1],
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
