@@ -6,6 +6,8 @@
 mod goldens;
 mod program;
 
+mod attention;
+mod attention_goldens;
 mod backbone_goldens;
 mod batch;
 mod bench;
@@ -19,4 +21,5 @@ mod official;
 mod pca;
 mod real_features;
 mod segment;
+mod similar;
 mod train;
