@@ -72,9 +72,9 @@ impl Backbone {
             }
             Executor::Tensors { blocks, .. } => {
                 let (before, rest) = blocks.split_at(block);
-                let own = rest.first().ok_or_else(|| {
-                    Error::Model(format!("this backbone has no block {block}"))
-                })?;
+                let own = rest
+                    .first()
+                    .ok_or_else(|| Error::Model(format!("this backbone has no block {block}")))?;
                 let x = before
                     .iter()
                     .try_fold(self.tokens(pixels, grid)?, |x, block| block.forward(&x))?;

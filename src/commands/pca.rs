@@ -16,7 +16,7 @@ use serde_json::json;
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
-use crate::commands::extract::Extract;
+use crate::commands::extract::{Extract, block_of, tokens};
 use crate::commands::model::{self, Model};
 
 /// Runs the command.
@@ -305,30 +305,8 @@ impl Run<'_> {
 
 /// The layer that `--layer` and `--no-norm` name.
 fn layer(args: &PcaArgs, model: &Model) -> Result<LayerRequest> {
-    let depth = model.backbone.config().depth as i64;
-    let index = if args.layer < 0 {
-        depth + args.layer
-    } else {
-        args.layer
-    };
-    match usize::try_from(index) {
-        Ok(block) if index < depth => Ok(LayerRequest {
-            block,
-            norm: !args.no_norm,
-        }),
-        _ => Err(Error::Usage(format!(
-            "--layer {}: {} has blocks 0 to {} (or -{depth} to -1 from the end)",
-            args.layer,
-            model.record.name,
-            depth - 1
-        ))),
-    }
-}
-
-/// The one photo's patch tokens, `[rows * cols, D]`.
-fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
-    Ok(extracted.features.layers[0]
-        .patch_tokens
-        .flatten_all()?
-        .to_vec1()?)
+    Ok(LayerRequest {
+        block: block_of(args.layer, model)?,
+        norm: !args.no_norm,
+    })
 }

@@ -25,9 +25,7 @@ pub fn write_glb(
     super::check_size(cloud.size(), cloud.counts.pixels)?;
     let count = cloud.counts.points();
     if cloud.axes() != Axes::OpenGl || count == 0 {
-        return Err(io::Error::other(
-            "a GLB has y up and one point at least",
-        ));
+        return Err(io::Error::other("a GLB has y up and one point at least"));
     }
     let buffer = count * STRIDE;
     let (mut low, mut high) = ([f32::INFINITY; 3], [f32::NEG_INFINITY; 3]);
@@ -59,10 +57,15 @@ pub fn write_glb(
     })
     .to_string();
     // Chunks begin at multiples of four.
-    header.extend(std::iter::repeat_n(' ', header.len().next_multiple_of(4) - header.len()));
+    header.extend(std::iter::repeat_n(
+        ' ',
+        header.len().next_multiple_of(4) - header.len(),
+    ));
     let length = |bytes: usize| {
         u32::try_from(bytes).map_err(|_| {
-            io::Error::other("so many points need more than the 4 GiB of a GLB; --max-points has fewer")
+            io::Error::other(
+                "so many points need more than the 4 GiB of a GLB; --max-points has fewer",
+            )
         })
     };
     let whole = length(12 + 8 + header.len() + 8 + buffer)?;
@@ -130,11 +133,17 @@ mod tests {
             [0, 4, 8].map(|i| f32::from_le_bytes(bin[8 + at + i..][..4].try_into().unwrap()))
         };
         // Below the axis is below in the cloud, and what is seen lies along -z.
-        assert_eq!((floats(0), floats(20)), ([-1.0, -0.5, -2.0], [2.0, -1.0, -4.0]));
+        assert_eq!(
+            (floats(0), floats(20)),
+            ([-1.0, -0.5, -2.0], [2.0, -1.0, -4.0])
+        );
         let levels = |at: usize| {
             [0, 2, 4, 6].map(|i| u16::from_le_bytes(bin[8 + at + i..][..2].try_into().unwrap()))
         };
-        assert_eq!((levels(12), levels(32)), ([0, 199, 0, 65535], [65535, 199, 0, 65535]));
+        assert_eq!(
+            (levels(12), levels(32)),
+            ([0, 199, 0, 65535], [65535, 199, 0, 65535])
+        );
     }
 
     #[test]

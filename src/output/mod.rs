@@ -17,8 +17,8 @@ mod pfm;
 mod picture;
 mod plan;
 mod ply;
-mod point_cloud;
 mod png;
+mod point_cloud;
 mod tiff;
 
 use std::io::{self, Write};
@@ -34,8 +34,8 @@ pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
 pub use plan::{Destination, Job, OutputOptions, PICTURE, Plan, Target};
 pub use ply::write_ply;
-pub use point_cloud::CloudFormat;
 pub use png::{Pixels, is_own_picture, write_png};
+pub use point_cloud::CloudFormat;
 pub use tiff::{is_own_tiff, write_tiff};
 
 /// What every file that has room for it says about its origin.

@@ -38,8 +38,8 @@ mod tests {
     use image::{Rgb, RgbImage};
 
     use super::*;
-    use crate::postprocess::cloud::{Axes, Thinning};
     use crate::postprocess::camera::Pinhole;
+    use crate::postprocess::cloud::{Axes, Thinning};
 
     #[test]
     fn every_pixel_is_a_point() {

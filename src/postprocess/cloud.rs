@@ -147,15 +147,12 @@ impl<'a> PointCloud<'a> {
     pub fn points(&self) -> impl Iterator<Item = ([f32; 3], [u8; 3])> {
         let width = self.size().0.max(1);
         let kept = self.kept.iter().zip(self.depth).zip(self.photo.pixels());
-        kept.enumerate()
-            .filter(|(_, ((kept, _), _))| **kept)
-            .map(move |(at, ((_, &depth), pixel))| {
+        kept.enumerate().filter(|(_, ((kept, _), _))| **kept).map(
+            move |(at, ((_, &depth), pixel))| {
                 let place = ((at % width) as f32 + 0.5, (at / width) as f32 + 0.5);
-                (
-                    self.axes.orient(self.camera.point(place, depth)),
-                    pixel.0,
-                )
-            })
+                (self.axes.orient(self.camera.point(place, depth)), pixel.0)
+            },
+        )
     }
 }
 
@@ -181,9 +178,8 @@ fn drop_edges(kept: &mut [bool], depth: &[f32], width: usize, jump: f32) {
                     above.map(|row| row[x]),
                     below.map(|row| row[x]),
                 ];
-                let jumps = |other: f32| {
-                    valid(other) && (own[x] - other).abs() > jump * own[x].min(other)
-                };
+                let jumps =
+                    |other: f32| valid(other) && (own[x] - other).abs() > jump * own[x].min(other);
                 *kept = *kept && !neighbours.into_iter().flatten().any(jumps);
             }
         });
@@ -226,7 +222,15 @@ mod tests {
     #[test]
     fn only_depths_give_points() {
         let photo = RgbImage::new(7, 1);
-        let depth = [1.0, f32::NAN, f32::INFINITY, 0.0, -1.0, f32::NEG_INFINITY, 2.0];
+        let depth = [
+            1.0,
+            f32::NAN,
+            f32::INFINITY,
+            0.0,
+            -1.0,
+            f32::NEG_INFINITY,
+            2.0,
+        ];
         let cloud = cloud(&photo, &depth, Thinning::default());
         let depths: Vec<f32> = cloud.points().map(|([_, _, z], _)| z).collect();
         assert_eq!(depths, [1.0, 2.0]);
@@ -265,7 +269,11 @@ mod tests {
             cloud(&photo, &depth, thinning).counts.at_edges as f32 / side as f32
         };
         for side in [640, 1280, 3200] {
-            assert!((share(side) / 0.0175 - 1.0).abs() < 0.25, "{side}: {}", share(side));
+            assert!(
+                (share(side) / 0.0175 - 1.0).abs() < 0.25,
+                "{side}: {}",
+                share(side)
+            );
         }
     }
 
@@ -290,7 +298,10 @@ mod tests {
             }
             let even = points as f32 / 16.0;
             let off = |&tile: &usize| (tile as f32 - even).abs();
-            assert!(tiles.iter().all(|t| off(t) <= 2.0 + 0.1 * even), "{tiles:?}");
+            assert!(
+                tiles.iter().all(|t| off(t) <= 2.0 + 0.1 * even),
+                "{tiles:?}"
+            );
         }
     }
 

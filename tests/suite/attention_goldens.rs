@@ -32,7 +32,11 @@ fn shrunken_models_agree_with_pytorch() {
             Backbone::with_tensors(config(name), checkpoint(), &cpu, DType::F32).unwrap();
         let p = config(name).patch_size;
         for (rows_, cols) in GRIDS {
-            let blocks = if (rows_, cols) == (4, 6) { &[0, 2][..] } else { &[2] };
+            let blocks = if (rows_, cols) == (4, 6) {
+                &[0, 2][..]
+            } else {
+                &[2]
+            };
             for &block in blocks {
                 let expected = golden.numbers(&format!("{name}.{rows_}x{cols}.block{block}"));
                 for (backbone, gate) in [(&by_kernels, 1e-5), (&by_tensors, 1e-5)] {
@@ -61,7 +65,12 @@ fn half_precision_is_near_and_a_wrong_block_is_an_error() {
     let difference = max_abs(&rows(&found), &golden.numbers("reg.4x6.block2"));
     assert!(difference < 0.03, "{difference:e}");
     let sums = found.iter().flat_map(|one| {
-        (0..2).map(|head| one.specials(head).iter().chain(one.patches(head)).sum::<f32>())
+        (0..2).map(|head| {
+            one.specials(head)
+                .iter()
+                .chain(one.patches(head))
+                .sum::<f32>()
+        })
     });
     sums.for_each(|sum| assert!((sum - 1.0).abs() < 1e-5, "{sum}"));
     let error = backbone.cls_attention(&pixels, 3).unwrap_err().to_string();
@@ -75,8 +84,7 @@ fn the_real_backbone_agrees_with_transformers() {
     let fetch = Fetch { offline: true };
     let model = load(&store, Some("vits14-focus"), fetch, &mut |_| Ok(())).unwrap();
     let config = model.variant.config;
-    let backbone =
-        Backbone::from_source(config, &model.tensors, &Device::Cpu, DType::F32).unwrap();
+    let backbone = Backbone::from_source(config, &model.tensors, &Device::Cpu, DType::F32).unwrap();
     let preprocessor = Preprocessor {
         size: SizeRule::Native,
         resample: Resample::Bicubic,
@@ -101,7 +109,9 @@ fn the_real_backbone_agrees_with_transformers() {
                 .flat_map(|head| tokens.iter().map(move |&t| found.patches(head)[t as usize]))
                 .map(f64::from)
                 .collect();
-            let cls: Vec<f64> = heads.map(|head| f64::from(found.specials(head)[0])).collect();
+            let cls: Vec<f64> = heads
+                .map(|head| f64::from(found.specials(head)[0]))
+                .collect();
             let name = format!("focus.{photo}.block{block}");
             let expected = golden.numbers(&name);
             worst = worst.max(max_abs(&patches, &expected));

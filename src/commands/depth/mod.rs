@@ -48,7 +48,11 @@ pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
         task: "depth",
         kind: "depth",
         extensions: &extensions(args),
-        elsewhere: args.cloud.format().map(CloudFormat::extension).zip(args.cloud.path()),
+        elsewhere: args
+            .cloud
+            .format()
+            .map(CloudFormat::extension)
+            .zip(args.cloud.path()),
         which: match (at, global) {
             (true, _) => Which::All,
             (false, true) => Which::AllOrNone,

@@ -53,7 +53,12 @@ impl<'a> Clouds<'a> {
     }
 
     /// Writes the cloud of `photo`, and with `announce` prints the path of its file.
-    pub fn write(&self, measured: &Measured<'_>, photo: &RgbImage, announce: bool) -> Result<Cloud> {
+    pub fn write(
+        &self,
+        measured: &Measured<'_>,
+        photo: &RgbImage,
+        announce: bool,
+    ) -> Result<Cloud> {
         let camera = self.cameras.of(measured);
         let (axes, thinning) = (self.axes, self.thinning);
         let destination = measured.job.output(self.format.extension());
@@ -63,7 +68,10 @@ impl<'a> Clouds<'a> {
             counts = Some(cloud.counts);
             let name = measured.job.source.name();
             if cloud.counts.points() == 0 {
-                let why = format!("no point is left for its cloud: {}", left_out(&cloud.counts));
+                let why = format!(
+                    "no point is left for its cloud: {}",
+                    left_out(&cloud.counts)
+                );
                 return Err(Error::file(measured.job.source.path(), why));
             }
             if cloud.counts.points() < cloud.counts.pixels {
@@ -94,7 +102,9 @@ impl<'a> Clouds<'a> {
         counts: &PointCounts,
     ) -> Vec<String> {
         let edges = self.thinning.edges.map(|jump| {
-            format!("points beside jumps in depth of more than {jump} of the nearer one were dropped")
+            format!(
+                "points beside jumps in depth of more than {jump} of the nearer one were dropped"
+            )
         });
         [
             format!("unit {}", unit(measured.meta)),
