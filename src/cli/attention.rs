@@ -8,8 +8,8 @@ use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};
 /// See what the backbone itself looks at: the attention of its cls token
 ///
 /// The picture shows how much each patch is attended to, averaged over heads, in multiples of an even share (×1: as if
-/// all tokens were attended to alike); colours span the 2nd to the 98th percentile of the patches. The weights are the
-/// softmax over all tokens, as in DINO's figures.
+/// all tokens were attended to alike); colours span 0 to the 99th percentile of the patches. The weights are the softmax
+/// over all tokens, as in DINO's figures.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct AttentionArgs {

@@ -66,8 +66,8 @@ pub enum CosineRange {
 
 const EXAMPLES: &str = "\
 Examples:
-  dino similar dogs.jpg --at 430,300 --side-by-side    dino-out/dogs.similar-430-300.png
-  dino similar dogs.jpg holiday/*.jpg --at 430,300     where is that in the other photos?
+  dino similar dogs.jpg --at 377,413 --side-by-side    dino-out/dogs.similar-377-413.png
+  dino similar dogs.jpg holiday/*.jpg --at 377,413     where is that in the other photos?
   dino similar a.jpg b.jpg --at 120,80 --json | jq .best";
 
 fn range(text: &str) -> Result<CosineRange, String> {

@@ -85,7 +85,7 @@ impl Run<'_> {
         let announce = !self.args.output.json;
         let even = attention.even_share();
         let mean = in_shares(&attention.mean(), even);
-        let range = Range::of(&mean);
+        let range = Range::from_zero(&mean);
         let text = [
             ("dino:model", self.model.record.name.clone()),
             ("dino:layer", self.block.to_string()),
@@ -163,12 +163,9 @@ impl Run<'_> {
             false => thumbnail(photo, geometry.photo.0, geometry.photo.1),
         };
         let tile = |name: String, map: &[f32]| {
-            let range = Range::of(map);
-            let number = |value: f32| match value < 10.0 {
-                true => format!("×{value:.1}"),
-                false => format!("×{value:.0}"),
-            };
-            let name = format!("{name}: {} to {}", number(range.low), number(range.high));
+            let range = Range::from_zero(map);
+            let decimals = if range.high < 10.0 { 1 } else { 0 };
+            let name = format!("{name}: to ×{:.decimals$}", range.high);
             (name, self.maps.colors(map, &geometry, range, &photo))
         };
         let mut tiles = vec![
@@ -201,7 +198,8 @@ fn smaller(geometry: &Geometry) -> Geometry {
 
 /// Where a head's attention goes.
 fn of_head(attention: &ClsAttention, head: usize) -> Value {
-    let sum = |weights: &[f32]| weights.iter().map(|&w| f64::from(w)).sum::<f64>();
+    // A sum of nothing would be -0.
+    let sum = |weights: &[f32]| weights.iter().fold(0.0, |sum, &w| sum + f64::from(w));
     let (cls, registers) = attention.specials(head).split_at(1);
     json!({"cls": sum(cls), "registers": sum(registers), "patches": sum(attention.patches(head))})
 }
