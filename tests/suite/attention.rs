@@ -93,7 +93,10 @@ fn pictures_numbers_and_report_agree() {
         f64::from(mean[least]) / 6.0 / even,
     );
     let expected = Colormap::default().at((low / high) as f32).0;
-    let off = at(least).iter().zip(expected).map(|(a, b)| a.abs_diff(b));
+    let off = at(least)
+        .into_iter()
+        .zip(expected)
+        .map(|(a, b)| a.abs_diff(b));
     assert!(off.max() <= Some(1), "{:?} for {expected:?}", at(least));
     let sheet = picture(folder.path().join("dino-out/chelsea.attention.heads.png"));
     assert!(
