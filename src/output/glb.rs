@@ -10,8 +10,9 @@ use serde_json::json;
 use crate::output::PROGRAM;
 use crate::postprocess::cloud::{Axes, PointCloud};
 
-/// Bytes of a point: three floats, then its colour as four 16-bit numbers, the last of them opacity.
-const STRIDE: usize = 20;
+/// Bytes of a point: its place and its colour, three floats each. Of the types that glTF allows for colours, floats are
+/// the one that every reader tried takes; eight bits of linear light would show bands in the dark.
+const STRIDE: usize = 24;
 
 /// `comments` go to the file's `asset.extras`.
 ///
@@ -49,8 +50,7 @@ pub fn write_glb(
         "accessors": [
             {"bufferView": 0, "componentType": 5126, "count": count, "type": "VEC3",
              "min": low.map(f64::from), "max": high.map(f64::from)},
-            {"bufferView": 0, "byteOffset": 12, "componentType": 5123, "normalized": true, "count": count,
-             "type": "VEC4"},
+            {"bufferView": 0, "byteOffset": 12, "componentType": 5126, "count": count, "type": "VEC3"},
         ],
         "bufferViews": [{"buffer": 0, "byteLength": buffer, "byteStride": STRIDE, "target": 34962}],
         "buffers": [{"byteLength": buffer}],
@@ -76,23 +76,22 @@ pub fn write_glb(
     writer.write_all(header.as_bytes())?;
     writer.write_all(&length(buffer)?.to_le_bytes())?;
     writer.write_all(b"BIN\0")?;
-    let linear: Vec<u16> = (0..=255).map(linear).collect();
+    let linear: Vec<f32> = (0..=255).map(linear).collect();
     super::write_points(writer, cloud.points(), |bytes, point, color| {
-        bytes.extend(point.iter().flat_map(|value| value.to_le_bytes()));
-        let light = color.map(|level| linear[usize::from(level)].to_le_bytes());
-        bytes.extend(light.as_flattened());
-        bytes.extend(u16::MAX.to_le_bytes());
+        let light = color.map(|level| linear[usize::from(level)]);
+        let values = point.into_iter().chain(light);
+        bytes.extend(values.flat_map(f32::to_le_bytes));
     })
 }
 
-/// The light of an sRGB level, from 0 to 65535 (IEC 61966-2-1).
-fn linear(level: u8) -> u16 {
+/// The light of an sRGB level, from 0 to 1 (IEC 61966-2-1).
+fn linear(level: u8) -> f32 {
     let value = f64::from(level) / 255.0;
     let light = match value <= 0.04045 {
         true => value / 12.92,
         false => ((value + 0.055) / 1.055).powf(2.4),
     };
-    (light * f64::from(u16::MAX)).round() as u16
+    light as f32
 }
 
 #[cfg(test)]
@@ -128,29 +127,23 @@ mod tests {
         assert_eq!(header["accessors"][0]["min"], json!([-1.0, -1.0, -4.0]));
         assert_eq!(header["accessors"][0]["max"], json!([2.0, -0.5, -2.0]));
         let bin = &bytes[20 + json..];
-        assert_eq!((number(bin), &bin[4..8]), (40, &b"BIN\0"[..]));
+        assert_eq!((number(bin), &bin[4..8]), (48, &b"BIN\0"[..]));
         let floats = |at: usize| {
             [0, 4, 8].map(|i| f32::from_le_bytes(bin[8 + at + i..][..4].try_into().unwrap()))
         };
         // Below the axis is below in the cloud, and what is seen lies along -z.
-        assert_eq!(
-            (floats(0), floats(20)),
-            ([-1.0, -0.5, -2.0], [2.0, -1.0, -4.0])
-        );
-        let levels = |at: usize| {
-            [0, 2, 4, 6].map(|i| u16::from_le_bytes(bin[8 + at + i..][..2].try_into().unwrap()))
-        };
-        assert_eq!(
-            (levels(12), levels(32)),
-            ([0, 199, 0, 65535], [65535, 199, 0, 65535])
-        );
+        assert_eq!(floats(0), [-1.0, -0.5, -2.0]);
+        assert_eq!(floats(24), [2.0, -1.0, -4.0]);
+        assert_eq!(floats(12), [0.0, linear(10), 0.0]);
+        assert_eq!(floats(36), [1.0, linear(10), 0.0]);
     }
 
     #[test]
     fn light_is_that_of_the_standard() {
-        // 0.5 in sRGB is 0.21404 of the light.
-        assert_eq!((linear(0), linear(255)), (0, 65535));
-        assert!((f64::from(linear(188)) / 65535.0 - 0.5).abs() < 0.005);
+        assert_eq!((linear(0), linear(255)), (0.0, 1.0));
+        assert!((linear(10) - 10.0 / 255.0 / 12.92).abs() < 1e-8);
+        // The middle of the scale, 0.5, is 0.21404 of the light.
+        assert!((0.5 * (linear(127) + linear(128)) - 0.21404).abs() < 1e-4);
     }
 
     #[test]

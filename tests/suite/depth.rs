@@ -371,7 +371,7 @@ fn a_glb_stands_upright() {
     // The top left corner is at the left, above and in front of a camera that looks along -z.
     assert!(float(0) < 0.0 && float(4) > 0.0);
     for (at, &metres) in metres.iter().enumerate() {
-        assert_eq!(float(20 * at + 8), -metres);
+        assert_eq!(float(24 * at + 8), -metres);
     }
     let farthest = metres.iter().copied().fold(0.0, f32::max);
     assert_eq!(accessor["min"][2].as_f64(), Some(-f64::from(farthest)));
