@@ -3,7 +3,7 @@
 //! Data flows one way:
 //!
 //! ```text
-//! inputs -> preprocess -> backbone -> pca | head -> postprocess -> render -> output
+//! inputs -> preprocess -> backbone -> pca | similarity | head -> postprocess -> render -> output
 //! ```
 //!
 //! [`pipeline`] runs the first three stages over many photos, [`slide`] a head over a large one and [`protocol`] one as
@@ -35,6 +35,7 @@ pub mod printable;
 pub mod protocol;
 pub mod render;
 pub mod selfcheck;
+pub mod similarity;
 pub mod slide;
 pub mod spool;
 pub mod stopwatch;

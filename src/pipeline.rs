@@ -81,6 +81,19 @@ pub struct Extracted {
     pub watch: Stopwatch,
 }
 
+/// A photo and what was computed of it.
+#[derive(Debug)]
+pub struct Computed<T> {
+    /// The photo, upright.
+    pub photo: RgbImage,
+    /// How it lay in the backbone's input.
+    pub geometry: Geometry,
+    /// What came of it.
+    pub found: T,
+    /// Where the time went.
+    pub watch: Stopwatch,
+}
+
 /// A photo between preprocessing and the backbone.
 #[derive(Debug)]
 pub struct Ready {
@@ -122,11 +135,43 @@ impl Pipeline<'_> {
         before: impl Fn(usize, &Geometry),
         mut each: impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
+        let forward = |photos: &[&Prepared]| self.forward(photos);
+        self.run_by(sources, forward, before, |index, result| {
+            let extracted = |computed| {
+                let Computed {
+                    photo,
+                    geometry,
+                    found: (features, mirrored),
+                    watch,
+                } = computed;
+                Extracted {
+                    photo,
+                    geometry,
+                    features,
+                    mirrored,
+                    watch,
+                }
+            };
+            each(index, result.map(extracted))
+        })
+    }
+
+    /// As [`Pipeline::run`], but what photos of one padded size go through is `forward`, which returns one result each.
+    ///
+    /// # Errors
+    /// Only what `each` returns, which ends the run.
+    pub fn run_by<T>(
+        &self,
+        sources: &[&Source],
+        forward: impl Fn(&[&Prepared]) -> Result<Vec<T>>,
+        before: impl Fn(usize, &Geometry),
+        mut each: impl FnMut(usize, Result<Computed<T>>) -> Result<()>,
+    ) -> Result<()> {
         let layout = |photo| self.preprocessor.geometry(photo);
         // One batch is decoded while another is computed.
         let prepare = |source: &Source| self.prepare_one(source, layout);
         ahead(sources, self.batch_size, prepare, |receiver| {
-            self.compute_all(receiver, &before, &mut each)
+            self.compute_all(receiver, &forward, &before, &mut each)
         })
     }
 
@@ -198,11 +243,12 @@ impl Pipeline<'_> {
         })
     }
 
-    fn compute_all(
+    fn compute_all<T>(
         &self,
         receiver: Arrivals<Ready>,
+        forward: &impl Fn(&[&Prepared]) -> Result<Vec<T>>,
         before: &impl Fn(usize, &Geometry),
-        each: &mut impl FnMut(usize, Result<Extracted>) -> Result<()>,
+        each: &mut impl FnMut(usize, Result<Computed<T>>) -> Result<()>,
     ) -> Result<()> {
         let mut batch: Vec<Waiting> = Vec::new();
         for (index, arrived) in receiver {
@@ -214,20 +260,20 @@ impl Pipeline<'_> {
                         .first()
                         .is_some_and(|first| first.ready.prepared.geometry.padded != size)
                     {
-                        self.compute(std::mem::take(&mut batch), each)?;
+                        compute(std::mem::take(&mut batch), forward, each)?;
                     }
                     batch.push(Waiting { index, ready });
                     if batch.len() >= self.batch_size {
-                        self.compute(std::mem::take(&mut batch), each)?;
+                        compute(std::mem::take(&mut batch), forward, each)?;
                     }
                 }
                 Err(error) => {
-                    self.compute(std::mem::take(&mut batch), each)?;
+                    compute(std::mem::take(&mut batch), forward, each)?;
                     each(index, Err(error))?;
                 }
             }
         }
-        self.compute(batch, each)
+        compute(batch, forward, each)
     }
 
     /// The features of each of `photos`, which go through the backbone as one batch and must have one padded size, and
@@ -268,43 +314,45 @@ impl Pipeline<'_> {
         };
         (0..photos.len()).map(one).collect()
     }
+}
 
-    /// One forward pass over photos of one size.
-    fn compute(
-        &self,
-        batch: Vec<Waiting>,
-        each: &mut impl FnMut(usize, Result<Extracted>) -> Result<()>,
-    ) -> Result<()> {
-        if batch.is_empty() {
-            return Ok(());
-        }
-        let mut watch = Stopwatch::default();
-        let features = watch.time("backbone", || {
-            let pixels: Vec<_> = batch.iter().map(|one| &one.ready.prepared).collect();
-            self.forward(&pixels)
-        });
-        let time = watch.total() / batch.len() as u32;
-        match features {
-            Ok(features) => batch.into_iter().zip(features).try_for_each(
-                |(Waiting { index, ready }, (features, mirrored))| {
+/// One forward pass over photos of one size.
+fn compute<T>(
+    batch: Vec<Waiting>,
+    forward: &impl Fn(&[&Prepared]) -> Result<Vec<T>>,
+    each: &mut impl FnMut(usize, Result<Computed<T>>) -> Result<()>,
+) -> Result<()> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    let mut watch = Stopwatch::default();
+    let found = watch.time("backbone", || {
+        let pixels: Vec<_> = batch.iter().map(|one| &one.ready.prepared).collect();
+        forward(&pixels)
+    });
+    let time = watch.total() / batch.len() as u32;
+    match found {
+        Ok(found) => {
+            batch
+                .into_iter()
+                .zip(found)
+                .try_for_each(|(Waiting { index, ready }, found)| {
                     let mut watch = ready.watch;
                     watch.add("backbone", time);
-                    let extracted = Extracted {
+                    let computed = Computed {
                         photo: ready.photo,
                         geometry: ready.prepared.geometry,
-                        features,
-                        mirrored,
+                        found,
                         watch,
                     };
-                    each(index, Ok(extracted))
-                },
-            ),
-            // A batch may be too large for the device where a photo alone is not.
-            Err(_) if batch.len() > 1 => batch
-                .into_iter()
-                .try_for_each(|one| self.compute(vec![one], each)),
-            Err(error) => each(batch[0].index, Err(error)),
+                    each(index, Ok(computed))
+                })
         }
+        // A batch may be too large for the device where a photo alone is not.
+        Err(_) if batch.len() > 1 => batch
+            .into_iter()
+            .try_for_each(|one| compute(vec![one], forward, each)),
+        Err(error) => each(batch[0].index, Err(error)),
     }
 }
 

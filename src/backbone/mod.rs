@@ -2,9 +2,10 @@
 //!
 //! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
 //! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
-//! transformer block by tensors, `cpu` all of them by kernels of our own, and [`pos_embed`] the interpolation of position
+//! transformer block by tensors, [`attention`] what the cls token looks at, `cpu` all of them by kernels of our own, and [`pos_embed`] the interpolation of position
 //! embeddings.
 
+pub mod attention;
 pub mod block;
 pub mod checkpoint;
 pub mod config;
@@ -15,6 +16,7 @@ pub mod source;
 pub mod variants;
 pub mod vit;
 
+pub use attention::ClsAttention;
 pub use checkpoint::Checkpoint;
 pub use config::{BackboneConfig, Ffn, PosEmbedRule};
 pub use source::TensorSource;

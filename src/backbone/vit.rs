@@ -85,14 +85,14 @@ pub struct Backbone {
     pos_cls: Tensor,       // [1, 1, D]
     pos_patches: Vec<f32>, // [native, native, D]
     pos_cache: Mutex<HashMap<Grid, Tensor>>,
-    executor: Executor,
+    pub(super) executor: Executor,
     device: Device,
     dtype: DType,
 }
 
 /// What runs the blocks.
 #[derive(Debug)]
-enum Executor {
+pub(super) enum Executor {
     /// Kernels of our own, for `f32` on CPUs.
     Cpu(Box<cpu::Network>),
     /// candle's tensors, for GPUs and other number types.
@@ -213,12 +213,7 @@ impl Backbone {
     /// layers in the order of `requests`, as f32.
     pub fn forward(&self, pixels: &Tensor, requests: &[LayerRequest]) -> Result<Features> {
         let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
-        if deepest >= self.config.depth {
-            return Err(Error::Model(format!(
-                "block {deepest} was asked for, but this backbone has blocks 0 to {}",
-                self.config.depth - 1
-            )));
-        }
+        self.check_block(deepest)?;
         let grid = self.grid_of(pixels)?;
         let layers = match &self.executor {
             Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests)?,
@@ -241,6 +236,17 @@ impl Backbone {
             grid,
             coarse: None,
         })
+    }
+
+    /// Refuses a block that is not there.
+    pub(super) fn check_block(&self, block: usize) -> Result<()> {
+        match block < self.config.depth {
+            true => Ok(()),
+            false => Err(Error::Model(format!(
+                "block {block} was asked for, but this backbone has blocks 0 to {}",
+                self.config.depth - 1
+            ))),
+        }
     }
 
     fn run_cpu(
@@ -317,7 +323,7 @@ impl Backbone {
     }
 
     /// cls token, registers and patch tokens as they enter the first block: `[B, 1 + R + rows * cols, D]`.
-    fn tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
+    pub(super) fn tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
         let patches = self
             .embed_patches(pixels)?
             .broadcast_add(&self.position_embedding(grid)?)?;
@@ -354,7 +360,7 @@ impl Backbone {
         })
     }
 
-    fn grid_of(&self, pixels: &Tensor) -> Result<Grid> {
+    pub(super) fn grid_of(&self, pixels: &Tensor) -> Result<Grid> {
         let (_, c, h, w) = pixels.dims4()?;
         let p = self.config.patch_size;
         if c != 3 || h == 0 || w == 0 || h % p != 0 || w % p != 0 {

@@ -1,16 +1,14 @@
 //! `dino depth`.
 
-use std::ffi::OsString;
 use std::num::NonZeroU32;
-use std::path::PathBuf;
 
-use clap::builder::{OsStringValueParser, PossibleValuesParser, TypedValueParser};
-use clap::{Args, ValueEnum, ValueHint};
-use dino::output::{FloatFormat, Place};
+use clap::builder::PossibleValuesParser;
+use clap::{Args, ValueEnum};
+use dino::output::FloatFormat;
 use dino::render::{Colormap, Range};
 
 use super::pca::opacity;
-use super::{PredictArgs, TextArgs};
+use super::{CloudArgs, PredictArgs, TextArgs};
 
 /// Measure how far away everything in a photo is
 ///
@@ -26,6 +24,8 @@ pub struct DepthArgs {
     pub text: TextArgs,
     #[command(flatten)]
     pub numbers: NumbersArgs,
+    #[command(flatten)]
+    pub cloud: CloudArgs,
 }
 
 /// How the picture looks.
@@ -69,13 +69,6 @@ pub struct NumbersArgs {
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
-    /// Write a cloud of coloured points, as NAME.depth.ply or to this file (- for stdout)
-    #[arg(long, value_name = "FILE.ply", num_args = 0..=1, default_missing_value = "", value_parser = OsStringValueParser::new().try_map(ply),
-          value_hint = ValueHint::FilePath)]
-    pub pointcloud: Option<PathBuf>,
-    /// Horizontal field of view of the camera in degrees, for --pointcloud [default: from EXIF]
-    #[arg(long, value_name = "DEG", value_parser = degrees, requires = "pointcloud")]
-    pub fov: Option<f64>,
     /// Write the standard deviation over the head's bins too: NAME.depth.std.png, and as --save says
     #[arg(long)]
     pub uncertainty: bool,
@@ -127,7 +120,8 @@ Examples:
   dino depth room.jpg                        dino-out/room.depth.png, with a scale in metres
   dino depth room.jpg --at 320,240           how far away is that pixel?
   dino depth -r holiday/ --range global --save npy,png16
-  dino depth room.jpg --pointcloud room.ply --fov 65";
+  dino depth room.jpg --pointcloud room.ply --fov 65
+  dino depth -r photos/ --pointcloud glb --max-points 100000 --drop-edges";
 
 fn range(text: &str) -> Result<RangeRule, String> {
     match text {
@@ -150,36 +144,13 @@ fn steps(text: &str) -> Result<NonZeroU32, String> {
         .ok_or_else(|| "expected a whole number from 1 to 1000000, such as 1000 or 256".into())
 }
 
-fn pixel(text: &str) -> Result<(u32, u32), String> {
+pub(super) fn pixel(text: &str) -> Result<(u32, u32), String> {
     let number = |text: &str| text.trim().parse::<u32>().ok();
     text.split_once(',')
         .and_then(|(x, y)| number(x).zip(number(y)))
         .ok_or_else(|| {
             "expected column and row of a pixel, from 0 at the top left, such as 320,240".into()
         })
-}
-
-/// An empty path stands for the usual place.
-fn ply(text: OsString) -> Result<PathBuf, String> {
-    let path = PathBuf::from(text);
-    let is_ply = path
-        .extension()
-        .is_some_and(|ending| ending.eq_ignore_ascii_case("ply"));
-    // Pipes and devices are called what they are called.
-    let is_stream = || matches!(Place::of_flag(&path), Ok(Place::Stream(_)));
-    match path.as_os_str().is_empty() || is_ply || is_stream() {
-        true => Ok(path),
-        false => {
-            Err("expected a file ending in .ply or nothing; photos come before --pointcloud".into())
-        }
-    }
-}
-
-fn degrees(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(value) if (1.0..=179.0).contains(&value) => Ok(value),
-        _ => Err("expected degrees from 1 to 179, such as 65".into()),
-    }
 }
 
 #[cfg(test)]
@@ -201,11 +172,8 @@ mod tests {
     }
 
     #[test]
-    fn pixels_and_files_are_checked() {
+    fn pixels_are_checked() {
         assert_eq!(pixel("320,240").unwrap(), (320, 240));
         assert!(pixel("320").is_err() && pixel("-1,2").is_err() && pixel("1.5,2").is_err());
-        assert!(ply("".into()).is_ok() && ply("a/b.PLY".into()).is_ok());
-        assert!(ply("photo.jpg".into()).is_err() && ply("-".into()).is_ok());
-        assert!(degrees("0").is_err() && degrees("65").is_ok());
     }
 }

@@ -1,35 +1,43 @@
 //! The command line as types. Everything clap knows lives below this module; commands and the library see plain values.
 
+mod attention;
 mod bench;
 mod classify;
+mod cloud;
 mod depth;
 mod eval;
 mod explain;
 mod heads;
 mod models;
+mod patch_map;
 mod pca;
 mod predict;
 mod segment;
 mod selfcheck;
 mod shared;
 mod shell;
+mod similar;
 mod train;
 
 use clap::{Parser, Subcommand};
 
+pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
 pub use classify::ClassifyArgs;
+pub use cloud::CloudArgs;
 pub use depth::{DepthArgs, NumbersArgs, RangeRule};
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
+pub use patch_map::PatchMapArgs;
 pub use pca::{Fit, PcaArgs};
 pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use segment::{LabelFormat, SegmentArgs};
 pub use selfcheck::SelfcheckArgs;
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
+pub use similar::{CosineRange, SimilarArgs};
 pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
 
 /// See what a frozen DINOv2 sees in your photos.
@@ -60,6 +68,8 @@ Examples:
 pub enum Command {
     Segment(Box<SegmentArgs>),
     Pca(Box<PcaArgs>),
+    Attention(Box<AttentionArgs>),
+    Similar(Box<SimilarArgs>),
     Depth(Box<DepthArgs>),
     Classify(Box<ClassifyArgs>),
     #[command(subcommand)]

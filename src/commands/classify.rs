@@ -5,7 +5,7 @@ use dino::console::Console;
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
-use dino::output::put_path;
+use dino::output::put_source;
 use dino::pipeline::{Extracted, Looks, Pipeline, Views};
 use dino::weights::Store;
 use dino::{Error, Result};
@@ -57,7 +57,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
                     })
                     .collect();
                 let mut object = Map::new();
-                put_path(&mut object, "input", Some(source.path()));
+                put_source(&mut object, "input", source);
                 object.insert("model".into(), json!(model.record.name));
                 object.insert("head".into(), json!(head.meta.name));
                 object.insert("classes".into(), json!(classes));

@@ -1,13 +1,13 @@
 //! One layer's features of many photos, for the commands that need no head.
 
-use dino::Result;
-use dino::backbone::LayerRequest;
+use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
 use dino::inputs::PhotoDecoder;
 use dino::output::Job;
-use dino::pipeline::{Extracted, Looks, Pipeline, Views};
-use dino::preprocess::{Geometry, Padding, Preprocessor, Resample, SizeRule, Unpad};
+use dino::pipeline::{Computed, Extracted, Looks, Pipeline, Views};
+use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
+use dino::{Error, Result};
 
 use super::model::Model;
 
@@ -35,7 +35,49 @@ impl Extract<'_> {
         report: &mut Report,
         mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
-        let pipeline = Pipeline {
+        let pipeline = self.pipeline();
+        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+        let progress = console.progress(jobs.len() as u64, "images");
+        let plan = |index: usize, geometry: &Geometry| self.explain(console, jobs[index], geometry);
+        pipeline.run(&sources, plan, |index, result| {
+            let job = jobs[index];
+            let result = result.and_then(|extracted| each(report, job, extracted));
+            progress.inc(1);
+            report.record(job.source.name(), result).map(|_| ())
+        })
+    }
+
+    /// As [`Extract::run`], but finds what the cls token attends to in the block.
+    pub fn attend<'j>(
+        &self,
+        jobs: &[&'j Job],
+        console: &Console,
+        report: &mut Report,
+        mut each: impl FnMut(&mut Report, &'j Job, Computed<ClsAttention>) -> Result<()>,
+    ) -> Result<()> {
+        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+        let progress = console.progress(jobs.len() as u64, "images");
+        let plan = |index: usize, geometry: &Geometry| self.explain(console, jobs[index], geometry);
+        let forward = |photos: &[&Prepared]| {
+            let pixels = Prepared::stack(photos)?;
+            self.model.backbone.cls_attention(&pixels, self.layer.block)
+        };
+        self.pipeline()
+            .run_by(&sources, forward, plan, |index, result| {
+                let job = jobs[index];
+                let result = result.and_then(|computed| each(report, job, computed));
+                progress.inc(1);
+                report.record(job.source.name(), result).map(|_| ())
+            })
+    }
+
+    fn explain(&self, console: &Console, job: &Job, geometry: &Geometry) {
+        self.model
+            .explain(console, &job.source.name(), geometry, 1, None);
+    }
+
+    fn pipeline(&self) -> Pipeline<'_> {
+        Pipeline {
             backbone: &self.model.backbone,
             preprocessor: Preprocessor {
                 size: self.size,
@@ -46,24 +88,34 @@ impl Extract<'_> {
                 most_patches: None,
                 center_crop: None,
             },
-            requests: &[self.layer],
+            requests: std::slice::from_ref(&self.layer),
             decoder: self.decoder.clone(),
             batch_size: self.batch_size,
             views: Views::Plain,
             looks: Looks::Once,
             cut: None,
-        };
-        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-        let progress = console.progress(jobs.len() as u64, "images");
-        let plan = |index: usize, geometry: &Geometry| {
-            self.model
-                .explain(console, &jobs[index].source.name(), geometry, 1, None);
-        };
-        pipeline.run(&sources, plan, |index, result| {
-            let job = jobs[index];
-            let result = result.and_then(|extracted| each(report, job, extracted));
-            progress.inc(1);
-            report.record(job.source.name(), result).map(|_| ())
-        })
+        }
     }
+}
+
+/// The block that `--layer` names: from 0, or from -1 at the end.
+pub fn block_of(layer: i64, model: &Model) -> Result<usize> {
+    let depth = model.backbone.config().depth as i64;
+    let index = if layer < 0 { depth + layer } else { layer };
+    match usize::try_from(index) {
+        Ok(block) if index < depth => Ok(block),
+        _ => Err(Error::Usage(format!(
+            "--layer {layer}: {} has blocks 0 to {} (or -{depth} to -1 from the end)",
+            model.record.name,
+            depth - 1
+        ))),
+    }
+}
+
+/// The one photo's patch tokens, `[rows * cols, D]`.
+pub fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
+    Ok(extracted.features.layers[0]
+        .patch_tokens
+        .flatten_all()?
+        .to_vec1()?)
 }

@@ -1,5 +1,6 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
+mod attention;
 mod basis;
 mod bench;
 mod classes;
@@ -12,12 +13,14 @@ mod heads;
 mod info;
 mod model;
 mod models;
+mod patch_map;
 mod pca;
 mod predict;
 mod score;
 mod segment;
 mod selfcheck;
 mod shell;
+mod similar;
 mod train;
 
 use dino::Result;
@@ -35,6 +38,8 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
     match command {
         Command::Segment(args) => segment::run(&args, console),
         Command::Pca(args) => pca::run(&args, console),
+        Command::Attention(args) => attention::run(&args, console),
+        Command::Similar(args) => similar::run(&args, console),
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
         Command::Depth(args) => depth::run(&args, console),

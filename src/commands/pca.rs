@@ -3,7 +3,9 @@
 use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
-use dino::output::{Job, PICTURE, Plan, deliver, put_path, write_npy, write_picture};
+use dino::output::{
+    Job, PICTURE, Plan, deliver, put_all, put_path, put_source, write_npy, write_picture,
+};
 use dino::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use dino::pipeline::Extracted;
 use dino::preprocess::Geometry;
@@ -15,7 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
-use crate::commands::extract::Extract;
+use crate::commands::extract::{Extract, block_of, tokens};
 use crate::commands::model::{self, Model};
 
 /// Runs the command.
@@ -276,7 +278,7 @@ impl Run<'_> {
         };
         let Basis { variances, .. } = &projection.basis;
         let mut object = Map::new();
-        put_path(&mut object, "input", Some(job.source.path()));
+        put_source(&mut object, "input", &job.source);
         put_path(&mut object, "picture", job.output(PICTURE).path());
         let raw = self.args.look.raw.then(|| job.output("npy").path());
         put_path(&mut object, "raw", raw.flatten());
@@ -295,9 +297,7 @@ impl Run<'_> {
             "foreground_share": foreground as f64 / projected.foreground.len() as f64,
             "seconds": watch,
         });
-        if let Value::Object(facts) = facts {
-            object.extend(facts);
-        }
+        put_all(&mut object, facts);
         self.console.out(&Value::Object(object).to_string())
     }
 
@@ -316,30 +316,8 @@ impl Run<'_> {
 
 /// The layer that `--layer` and `--no-norm` name.
 fn layer(args: &PcaArgs, model: &Model) -> Result<LayerRequest> {
-    let depth = model.backbone.config().depth as i64;
-    let index = if args.layer < 0 {
-        depth + args.layer
-    } else {
-        args.layer
-    };
-    match usize::try_from(index) {
-        Ok(block) if index < depth => Ok(LayerRequest {
-            block,
-            norm: !args.no_norm,
-        }),
-        _ => Err(Error::Usage(format!(
-            "--layer {}: {} has blocks 0 to {} (or -{depth} to -1 from the end)",
-            args.layer,
-            model.record.name,
-            depth - 1
-        ))),
-    }
-}
-
-/// The one photo's patch tokens, `[rows * cols, D]`.
-fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
-    Ok(extracted.features.layers[0]
-        .patch_tokens
-        .flatten_all()?
-        .to_vec1()?)
+    Ok(LayerRequest {
+        block: block_of(args.layer, model)?,
+        norm: !args.no_norm,
+    })
 }

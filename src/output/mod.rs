@@ -10,6 +10,7 @@ mod deliver;
 mod depth_png;
 mod exr;
 mod float_map;
+mod glb;
 pub mod ids;
 mod names;
 mod npy;
@@ -21,27 +22,30 @@ mod place;
 mod plan;
 mod ply;
 mod png;
+mod point_cloud;
 mod shorten;
 mod stream;
 mod tiff;
 
-use std::io;
+use std::io::{self, Write};
 
 pub use atomic::{write_atomic, write_folder_atomic};
 pub use deliver::deliver;
 pub use depth_png::{DepthSteps, write_depth_png};
 pub use exr::write_exr;
 pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
+pub use glb::write_glb;
 pub use ids::{MASK_CLASS, MASK_CLASSES};
 pub use npy::write_npy;
 pub use outputs::{OutputKind, Outputs, check_folder, create_folder};
-pub use path_json::{path_bytes, put_path};
+pub use path_json::{path_bytes, put_all, put_path, put_source};
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
 pub use place::Place;
 pub use plan::{Destination, Job, MASKS, OutputOptions, PICTURE, Plan, Target};
 pub use ply::write_ply;
 pub use png::{Pixels, is_own_picture, write_png};
+pub use point_cloud::CloudFormat;
 pub use shorten::shorten;
 pub use stream::Stream;
 pub use tiff::{is_own_tiff, write_tiff};
@@ -57,4 +61,24 @@ fn check_size((width, height): (usize, usize), values: usize) -> io::Result<()> 
             "{values} values do not fill {width} x {height}"
         ))),
     }
+}
+
+/// Points that are turned into bytes at once.
+const POINTS_AT_ONCE: usize = 1 << 14;
+
+/// Writes points with their colours, each as `encode` adds it to the bytes.
+fn write_points(
+    mut writer: impl Write,
+    points: impl Iterator<Item = ([f32; 3], [u8; 3])>,
+    encode: impl Fn(&mut Vec<u8>, [f32; 3], [u8; 3]),
+) -> io::Result<()> {
+    let mut bytes = Vec::new();
+    for (index, (point, color)) in points.enumerate() {
+        encode(&mut bytes, point, color);
+        if (index + 1).is_multiple_of(POINTS_AT_ONCE) {
+            writer.write_all(&bytes)?;
+            bytes.clear();
+        }
+    }
+    writer.write_all(&bytes)
 }

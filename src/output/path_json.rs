@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
+use crate::inputs::Source;
+
 /// Puts `path` under `key`, and its bytes under `<key>_bytes` if they are no UTF-8; no path is null.
 ///
 /// The bytes are percent-encoded as in a URL, which every language can undo (Python: `urllib.parse.unquote_to_bytes`).
@@ -13,6 +15,21 @@ pub fn put_path(object: &mut Map<String, Value>, key: &str, path: Option<&Path>)
     object.insert(key.to_owned(), text.into());
     if let Some(bytes) = path.and_then(path_bytes) {
         object.insert(format!("{key}_bytes"), bytes.into());
+    }
+}
+
+/// Puts the path of `source` under `key`, and under `page` which page of it is meant, where it has several.
+pub fn put_source(object: &mut Map<String, Value>, key: &str, source: &Source) {
+    put_path(object, key, Some(source.path()));
+    if let Some(page) = source.page() {
+        object.insert("page".to_owned(), page.number.into());
+    }
+}
+
+/// Adds all of `facts`, which are an object.
+pub fn put_all(object: &mut Map<String, Value>, facts: Value) {
+    if let Value::Object(facts) = facts {
+        object.extend(facts);
     }
 }
 

@@ -2,6 +2,7 @@
 
 pub mod areas;
 pub mod camera;
+pub mod cloud;
 pub mod contours;
 pub mod depth;
 pub mod guided;
@@ -13,6 +14,7 @@ pub mod views;
 
 pub use areas::{Area, NONE};
 pub use camera::Pinhole;
+pub use cloud::{Axes, PointCloud, PointCounts, Thinning};
 pub use depth::DepthMap;
 pub use regions::{MinArea, PixelBox, Region, Regions};
 pub use sample::{Axis, Taps};

@@ -48,6 +48,13 @@ impl Range {
         Self::new(percentile(&sorted, low), percentile(&sorted, high))
     }
 
+    /// From 0 to the 99th percentile of `values`, which are shares of something: 0 is none of it, and a few high ones do
+    /// not take all the colours.
+    pub fn from_zero(values: &[f32]) -> Self {
+        let [high] = percentiles(values, [99.0]);
+        Self::new(0.0, high)
+    }
+
     /// Where `value` lies: 0 at the low end, 1 at the high end.
     #[inline]
     pub fn place(&self, value: f32) -> f32 {
@@ -87,6 +94,12 @@ mod tests {
                 high: 98.0
             }
         );
+        let range = Range {
+            low: 0.0,
+            high: 99.0,
+        };
+        assert_eq!(Range::from_zero(&values[1..]), Range::new(0.0, 99.01));
+        assert_eq!(Range::from_zero(&values), range);
     }
 
     #[test]

@@ -46,7 +46,10 @@ def pos_embed(stored: torch.Tensor, height: int, width: int, rules: Rules) -> to
 
 
 def forward(w: dict[str, torch.Tensor], pixels: torch.Tensor, rules: Rules) -> dict[str, torch.Tensor]:
-    """pixels [B, 3, H, W] -> pos_embed, patch_embed, block0 .. blockN, norm; token order cls, registers, patches."""
+    """pixels [B, 3, H, W] -> pos_embed, patch_embed, block0 .. blockN, norm; token order cls, registers, patches.
+
+    Also block<i>.weights [B, heads, N, N], the attention of each block.
+    """
     dtype = pixels.dtype
     w = {name: value.to(dtype) for name, value in w.items()}
 
@@ -63,8 +66,9 @@ def forward(w: dict[str, torch.Tensor], pixels: torch.Tensor, rules: Rules) -> d
         qkv = linear(x, f"{name}.qkv").reshape(batch, tokens, 3, rules.heads, dim // rules.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         logits = q @ k.transpose(-2, -1) * (dim // rules.heads) ** -0.5
-        out = logits.softmax(-1) @ v
-        return linear(out.transpose(1, 2).reshape(batch, tokens, dim), f"{name}.proj")
+        weights = logits.softmax(-1)
+        out[f"{name.removesuffix('.attn').replace('s.', '')}.weights"] = weights
+        return linear((weights @ v).transpose(1, 2).reshape(batch, tokens, dim), f"{name}.proj")
 
     def mlp(x, name):
         if f"{name}.w12.weight" in w:

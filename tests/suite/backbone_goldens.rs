@@ -6,9 +6,9 @@ use candle_core::{DType, Device, Tensor};
 use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, Grid, LayerRequest, PosEmbedRule};
 
 const GATE: f64 = 1e-4;
-const GRIDS: [(usize, usize); 4] = [(5, 5), (7, 7), (3, 3), (4, 6)];
+pub const GRIDS: [(usize, usize); 4] = [(5, 5), (7, 7), (3, 3), (4, 6)];
 
-fn config(name: &str) -> BackboneConfig {
+pub fn config(name: &str) -> BackboneConfig {
     let plain = BackboneConfig {
         patch_size: 14,
         dim: 32,
@@ -57,7 +57,7 @@ fn backbone_with(config: BackboneConfig, golden: &Golden) -> Backbone {
 }
 
 /// The formula that stands for a photo in `backbone.py`.
-fn pixels(b: usize, h: usize, w: usize) -> Tensor {
+pub fn pixels(b: usize, h: usize, w: usize) -> Tensor {
     let mut values = Vec::new();
     for b in 0..b {
         for c in 1..=3 {

@@ -11,6 +11,8 @@ const COMMANDS: &[&[&str]] = &[
     &["depth"],
     &["segment"],
     &["pca"],
+    &["attention"],
+    &["similar"],
     &["train", "depth"],
     &["train", "segment"],
     &["eval", "depth"],

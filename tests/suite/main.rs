@@ -6,6 +6,8 @@
 mod goldens;
 mod program;
 
+mod attention;
+mod attention_goldens;
 mod backbone_goldens;
 mod batch;
 mod bench;
@@ -24,5 +26,6 @@ mod photos;
 mod real_features;
 mod segment;
 mod segment_files;
+mod similar;
 mod text;
 mod train;

@@ -6,10 +6,11 @@
 //! values. Nothing of the size of tokens x tokens exists, nor the wide layer of more than a panel.
 //!
 //! [`panel`] is how tokens lie in memory, [`simd`] the vector units, [`product`] the matrix products, [`attention`]
-//! and [`pointwise`] the rest. What is folded into the weights when they are packed: LayerScale into the last layer of
+//! and [`pointwise`] the rest, and `cls` what the cls token alone attends to. What is folded into the weights when they are packed: LayerScale into the last layer of
 //! each branch, the softmax's scale and base into the queries.
 
 pub mod attention;
+mod cls;
 pub mod panel;
 mod pass;
 pub mod pointwise;

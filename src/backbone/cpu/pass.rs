@@ -6,6 +6,7 @@ use std::sync::Mutex;
 use rayon::prelude::*;
 
 use super::attention::{Attend, QUERIES, SCRATCH, attention};
+use super::cls::cls_weights;
 use super::panel::{self, ROW, Span, WIDTH};
 use super::pointwise::{norm, swiglu};
 use super::product::{Finish, linear};
@@ -25,9 +26,37 @@ impl Network {
         positions: &[f32],
         requests: &[LayerRequest],
     ) -> Vec<Tokens> {
-        let Some(deepest) = requests.iter().map(|request| request.block).max() else {
-            return Vec::new();
-        };
+        self.run(pixels, grid, positions, requests, None).0
+    }
+
+    /// As [`Network::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
+    /// block, only queries, keys and values are computed.
+    pub fn cls_attention(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        block: usize,
+    ) -> Vec<f32> {
+        self.run(pixels, grid, positions, &[], Some(block)).1
+    }
+
+    /// The tokens that `requests` ask for, and the weights of the block that `watched` names.
+    fn run(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        requests: &[LayerRequest],
+        watched: Option<usize>,
+    ) -> (Vec<Tokens>, Vec<f32>) {
+        // Blocks that are run, and those of which queries, keys and values are wanted at least.
+        let run = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
+        let asked = run.max(watched.map_or(0, |block| block + 1));
+        let mut weights = Vec::new();
+        if asked == 0 {
+            return (Vec::new(), weights);
+        }
         let dim = self.config.dim;
         let image = 3 * grid.len() * self.config.patch_size.pow(2);
         let photos = pixels.len() / image;
@@ -40,8 +69,8 @@ impl Network {
         let mut x = vec![Line::ZERO; panels * dim * ROW];
         let mut qkv = vec![Line::ZERO; panels * 3 * dim * ROW];
         // The last block leaves none.
-        let mut next = match deepest {
-            0 => Vec::new(),
+        let mut next = match asked {
+            1 => Vec::new(),
             _ => qkv.clone(),
         };
         let mut found: Vec<Tokens> = requests
@@ -76,7 +105,15 @@ impl Network {
                 self.ask(0, task.x, task.qkv, task.span.lines, scratch);
             }
         });
-        for index in 0..=deepest {
+        for index in 0..asked {
+            if watched == Some(index) {
+                let photos = qkv.chunks_exact(spans.len() * 3 * dim * ROW);
+                let of_photo = |qkv| cls_weights(qkv, &spans, dim, self.config.heads);
+                weights = photos.flat_map(of_photo).collect();
+                if index >= run {
+                    break;
+                }
+            }
             let mut wanted: Vec<(bool, &mut Tokens)> = requests
                 .iter()
                 .zip(&mut found)
@@ -100,14 +137,14 @@ impl Network {
                     for (normed, specials, patches) in task.wanted {
                         self.hand_out(normed, task.x, task.span, specials, patches, scratch);
                     }
-                    if index < deepest {
+                    if index + 1 < asked {
                         self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
                     }
                 }
             });
             std::mem::swap(&mut qkv, &mut next);
         }
-        found
+        (found, weights)
     }
 
     /// The tokens of a panel as they enter the first block.

@@ -1,4 +1,4 @@
-//! The camera that took a photo, and the points that it saw.
+//! The camera that took a photo.
 
 use std::cell::Cell;
 
@@ -7,7 +7,6 @@ use dino::inputs::focal_length_35mm;
 use dino::postprocess::Pinhole;
 
 use super::files::Measured;
-use super::report::unit;
 
 /// Focal length in mm on 35 mm film that is assumed of a camera that noted none: about that of a phone.
 const USUAL_FOCAL: f64 = 28.0;
@@ -52,22 +51,4 @@ impl<'a> Cameras<'a> {
         }
         camera
     }
-}
-
-/// What a point cloud says about itself.
-pub fn comments(measured: &Measured<'_>, camera: Pinhole) -> [String; 4] {
-    [
-        format!("unit {}", unit(measured.meta)),
-        "x right, y down, z forward along the viewing axis".to_owned(),
-        format!(
-            "camera: focal length {:.2} pixels, {:.1} degrees wide",
-            camera.focal,
-            camera.fov()
-        ),
-        format!(
-            "{} by dino {}",
-            measured.meta.name,
-            env!("CARGO_PKG_VERSION")
-        ),
-    ]
 }

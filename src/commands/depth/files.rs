@@ -7,10 +7,8 @@ use dino::batch::Outcome;
 use dino::console::Console;
 use dino::fonts;
 use dino::head::HeadMeta;
-use dino::output::{
-    Destination, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture, write_ply,
-};
-use dino::postprocess::{DepthMap, Pinhole};
+use dino::output::{Destination, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture};
+use dino::postprocess::DepthMap;
 use dino::preprocess::Geometry;
 use dino::render::{
     Colormap, Fonts, Range, ScaleBar, captions, colorize, overlay, side_by_side, with_scale,
@@ -19,8 +17,8 @@ use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
 use image::RgbImage;
 
-use super::cloud::{self, Cameras};
-use super::names::{CLOUD, depth_scale, formats, std_extension};
+use super::names::{depth_scale, formats, std_extension};
+use super::points::{Cloud, Clouds};
 use super::report::{self, unit};
 use crate::cli::DepthArgs;
 
@@ -49,7 +47,7 @@ pub struct Files<'a> {
     colormap: Colormap,
     /// For standard deviations: the larger, the brighter.
     std_colormap: Colormap,
-    cameras: Cameras<'a>,
+    clouds: Option<Clouds<'a>>,
     /// What draws the scale, once the head is known.
     scale: OnceCell<ScaleText>,
 }
@@ -84,27 +82,30 @@ pub struct Layer<'m> {
 
 impl<'a> Files<'a> {
     /// For a run with `args`.
-    pub fn new(args: &'a DepthArgs, console: &'a Console) -> Self {
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if they contradict each other.
+    pub fn new(args: &'a DepthArgs, console: &'a Console) -> Result<Self> {
         let map = Colormap::named(&args.look.colormap).unwrap_or_default();
         // What is near gets the last colour, so the map begins at its other end.
         let colormap = match args.look.invert {
             true => map.clone(),
             false => map.clone().reversed(),
         };
-        Self {
+        Ok(Self {
             args,
             console,
             colormap,
             std_colormap: map,
-            cameras: Cameras::new(args.numbers.fov, console),
+            clouds: Clouds::new(&args.cloud, console)?,
             scale: OnceCell::new(),
-        }
+        })
     }
 
     /// Whether any file shows the photo itself.
     pub fn wants_photo(&self) -> bool {
         let look = &self.args.look;
-        look.side_by_side || look.overlay.is_some() || self.args.numbers.pointcloud.is_some()
+        look.side_by_side || look.overlay.is_some() || self.clouds.is_some()
     }
 
     /// Whether anything says how sure the head is.
@@ -139,10 +140,7 @@ impl<'a> Files<'a> {
             };
             clipped += self.layer(&measured, &layer, &mut watch)?;
         }
-        let camera = match self.args.numbers.pointcloud {
-            Some(_) => Some(watch.time("write", || self.cloud(&measured))?),
-            None => None,
-        };
+        let cloud = watch.time("write", || self.cloud(&measured))?;
         let name = measured.job.source.name();
         self.console.detail(format_args!("{name}: {watch}"));
         if self.args.predict.output.json {
@@ -152,7 +150,7 @@ impl<'a> Files<'a> {
                 &self.colormap,
                 &readings,
                 clipped,
-                camera,
+                cloud.as_ref(),
                 &watch,
             );
             self.console.out(&object.to_string())?;
@@ -305,19 +303,12 @@ impl<'a> Files<'a> {
         with_scale(&picture, &bar)
     }
 
-    /// Writes the point cloud.
-    fn cloud(&self, measured: &Measured<'_>) -> Result<Pinhole> {
-        let camera = self.cameras.of(measured);
-        if let Some(photo) = measured.photo {
-            let (depth, comments) = (&measured.map.depth, cloud::comments(measured, camera));
-            deliver(
-                self.console,
-                measured.job.output(CLOUD),
-                self.announces(),
-                |writer| write_ply(writer, photo, depth, camera, &comments),
-            )?;
-        }
-        Ok(camera)
+    /// Writes the point cloud, if one is wanted.
+    fn cloud(&self, measured: &Measured<'_>) -> Result<Option<Cloud>> {
+        let wanted = self.clouds.as_ref().zip(measured.photo);
+        wanted
+            .map(|(clouds, photo)| clouds.write(measured, photo, self.announces()))
+            .transpose()
     }
 
     /// Whether written paths go to stdout: nothing else does.

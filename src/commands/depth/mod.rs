@@ -1,19 +1,18 @@
 //! `dino depth`: scores become a map of depths, drawn at once or (with `--range global`) in a second pass.
 //!
-//! [`files`] writes what was asked for of one photo, [`cloud`] its points, and [`report`] says it in words and JSON.
+//! [`files`] writes what was asked for of one photo, [`points`] its points as [`cloud`]'s cameras see them, and [`report`] says it in words and JSON.
 
 mod cloud;
 mod files;
 mod names;
+mod points;
 mod report;
-
-use std::path::Path;
 
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, HeadMeta, Readout, Task};
 use dino::heads::official::{Data, Official};
-use dino::output::Job;
+use dino::output::{CloudFormat, Job};
 use dino::pca::Sampler;
 use dino::postprocess::depth::{self, Decoder};
 use dino::postprocess::{DepthMap, refine};
@@ -47,14 +46,15 @@ pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
         let why = "--depth-scale is for --save png16; the other formats hold metres";
         return Err(Error::Usage(why.into()));
     }
-    let named_cloud = args.numbers.pointcloud.as_deref();
     let request = Request {
         task: "depth",
         kind: "depth",
-        extensions: &extensions(&args.numbers),
-        elsewhere: named_cloud
-            .filter(|path| *path != Path::new(""))
-            .map(|path| ("ply", path)),
+        extensions: &extensions(args),
+        elsewhere: args
+            .cloud
+            .format()
+            .map(CloudFormat::extension)
+            .zip(args.cloud.path()),
         which: match (at, global) {
             (true, _) => Which::All,
             (false, true) => Which::AllOrNone,
@@ -64,7 +64,7 @@ pub fn run(args: &DepthArgs, console: &Console) -> Result<u8> {
     let mut drawer = Drawer {
         args,
         console,
-        files: Files::new(args, console),
+        files: Files::new(args, console)?,
         maps: Spool::new("depth maps", "--range auto"),
         sampler: Sampler::default(),
         waiting: Vec::new(),

@@ -2,12 +2,13 @@
 
 use std::num::NonZeroU32;
 
-use dino::output::{FloatFormat, PICTURE};
+use dino::output::{CloudFormat, FloatFormat, PICTURE};
 
-use crate::cli::NumbersArgs;
+use crate::cli::{DepthArgs, NumbersArgs};
 
 /// The files of a photo, by the ends of their names.
-pub fn extensions(numbers: &NumbersArgs) -> Vec<&'static str> {
+pub fn extensions(args: &DepthArgs) -> Vec<&'static str> {
+    let numbers = &args.numbers;
     let formats = formats(numbers);
     let mut all = vec![PICTURE];
     all.extend(formats.iter().map(|format| format.extension()));
@@ -15,14 +16,9 @@ pub fn extensions(numbers: &NumbersArgs) -> Vec<&'static str> {
         all.push(std_extension(PICTURE));
         all.extend(formats.iter().map(|f| std_extension(f.extension())));
     }
-    if numbers.pointcloud.is_some() {
-        all.push(CLOUD);
-    }
+    all.extend(args.cloud.format().map(CloudFormat::extension));
     all
 }
-
-/// The ending of a point cloud.
-pub const CLOUD: &str = "ply";
 
 /// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
 const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();

@@ -1,14 +1,14 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use dino::head::{HeadMeta, Task};
-use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_path};
-use dino::postprocess::Pinhole;
+use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_all, put_path, put_source};
 use dino::render::{Colormap, Range};
 use dino::stopwatch::Stopwatch;
 use serde_json::{Map, Value, json};
 
 use super::files::{Layer, Measured, Reading};
 use super::names::{depth_scale, extensions};
+use super::points::Cloud;
 use crate::cli::DepthArgs;
 
 /// Keyword and value pairs.
@@ -47,7 +47,7 @@ pub fn json(
     colormap: &Colormap,
     readings: &[Reading],
     clipped: usize,
-    camera: Option<Pinhole>,
+    cloud: Option<&Cloud>,
     watch: &Stopwatch,
 ) -> Value {
     let Measured {
@@ -60,10 +60,10 @@ pub fn json(
     } = measured;
     let grid = geometry.grid();
     let mut object = Map::new();
-    put_path(&mut object, "input", Some(job.source.path()));
+    put_source(&mut object, "input", &job.source);
     put_path(&mut object, "picture", job.output(PICTURE).path());
     let mut files = Map::new();
-    for extension in extensions(&args.numbers) {
+    for extension in extensions(args) {
         if extension != PICTURE {
             put_path(&mut files, extension, job.output(extension).path());
         }
@@ -72,9 +72,9 @@ pub fn json(
         let (x, y) = reading.pixel;
         json!({"x": x, "y": y, "depth": round(reading.depth), "std": round(reading.std)})
     });
-    let camera = camera.map(
-        |camera| json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)}),
-    );
+    let camera = cloud.map(|Cloud { camera, .. }| {
+        json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
+    });
     let facts = json!({
         "files": files,
         "head": meta.name,
@@ -88,14 +88,13 @@ pub fn json(
         "depth_scale": depth_scale(&args.numbers),
         "at": at.collect::<Vec<_>>(),
         "camera": camera,
+        "cloud": cloud.map(Cloud::json),
         "photo_size": [geometry.photo.0, geometry.photo.1],
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
         "seconds": watch,
     });
-    if let Value::Object(facts) = facts {
-        object.extend(facts);
-    }
+    put_all(&mut object, facts);
     Value::Object(object)
 }
 

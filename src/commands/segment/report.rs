@@ -1,6 +1,6 @@
 //! One JSON object a photo.
 
-use dino::output::{PICTURE, put_path};
+use dino::output::{PICTURE, put_path, put_source};
 use dino::postprocess::{Area, Region, Regions};
 use dino::stopwatch::Stopwatch;
 use serde_json::{Map, Value, json};
@@ -25,8 +25,8 @@ impl Painter<'_> {
         let files = &self.args.files;
         let grid = geometry.grid();
         let mut object = Map::new();
+        put_source(&mut object, "input", &job.source);
         let mut put_file = |key: &str, path| put_path(&mut object, key, path);
-        put_file("input", Some(job.source.path()));
         put_file("picture", job.output(PICTURE).path());
         for (key, format) in [
             ("ids", LabelFormat::Ids),

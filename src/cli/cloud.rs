@@ -1,0 +1,192 @@
+//! The point cloud of `dino depth`.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::{Args, ValueEnum, ValueHint};
+use dino::output::{CloudFormat, Place};
+use dino::postprocess::{Axes, Thinning};
+use dino::{Error, Result};
+
+/// A cloud of coloured points, a pixel a point.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Point cloud")]
+pub struct CloudArgs {
+    /// Write a cloud of coloured points: NAME.depth.ply, or with glb NAME.depth.glb, or this file (- for stdout, as PLY)
+    #[arg(long, value_name = "ply|glb|FILE", num_args = 0..=1, default_missing_value = "ply", value_parser = OsStringValueParser::new().try_map(target),
+          value_hint = ValueHint::FilePath)]
+    pub pointcloud: Option<CloudTarget>,
+    /// Horizontal field of view of the camera in degrees [default: from EXIF]
+    #[arg(long, value_name = "DEG", value_parser = degrees, requires = "pointcloud")]
+    pub fov: Option<f64>,
+    /// Directions of the axes [default: opencv, and opengl in GLB, which has no others]
+    #[arg(long, value_enum, value_name = "AXES", requires = "pointcloud")]
+    pub axes: Option<AxesChoice>,
+    /// Keep at most this many points, spread evenly over the photo and the same ones every time
+    #[arg(long, value_name = "N", value_parser = points, requires = "pointcloud")]
+    pub max_points: Option<usize>,
+    /// Drop points in the air between a thing and what is behind it: where depth and that of a neighbouring pixel
+    /// differ by more than this share of the nearer one, 0.015 if none is given (neighbours as of a photo of 640 pixels)
+    #[arg(long, value_name = "SHARE", num_args = 0..=1, default_missing_value = USUAL_JUMP, value_parser = share,
+          requires = "pointcloud")]
+    pub drop_edges: Option<f32>,
+}
+
+/// What `--drop-edges` means alone: borders that upsampling smeared over a patch, a third of the depth away, and no floor
+/// nearer than 12 m that a standing person photographs.
+const USUAL_JUMP: &str = "0.015";
+
+/// Value of `--pointcloud`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct CloudTarget {
+    /// By the ending, or the word.
+    pub format: CloudFormat,
+    /// The file, if not the usual one beside the picture.
+    pub path: Option<PathBuf>,
+}
+
+/// Values of `--axes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AxesChoice {
+    /// x right, y down, z forward
+    Opencv,
+    /// x right, y up, z backwards
+    Opengl,
+}
+
+impl CloudArgs {
+    /// The format, if a cloud is wanted.
+    pub fn format(&self) -> Option<CloudFormat> {
+        self.pointcloud.as_ref().map(|target| target.format)
+    }
+
+    /// The file that was named for it.
+    pub fn path(&self) -> Option<&Path> {
+        self.pointcloud.as_ref()?.path.as_deref()
+    }
+
+    /// The directions of its axes.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where the format has others than were asked for.
+    pub fn axes(&self) -> Result<Axes> {
+        match (self.format(), self.axes) {
+            (Some(CloudFormat::Glb), Some(AxesChoice::Opencv)) => Err(Error::Usage(
+                "--axes opencv: GLB is y up by its definition (opengl); leave --axes out, or write .ply".into(),
+            )),
+            (Some(CloudFormat::Glb), _) | (_, Some(AxesChoice::Opengl)) => Ok(Axes::OpenGl),
+            (_, Some(AxesChoice::Opencv) | None) => Ok(Axes::OpenCv),
+        }
+    }
+
+    /// Which pixels become no points.
+    pub fn thinning(&self) -> Thinning {
+        Thinning {
+            edges: self.drop_edges,
+            most: self.max_points,
+        }
+    }
+}
+
+fn target(text: OsString) -> Result<CloudTarget, String> {
+    let named = |name: &str| {
+        [CloudFormat::Ply, CloudFormat::Glb]
+            .into_iter()
+            .find(|format| format.extension().eq_ignore_ascii_case(name))
+    };
+    if let Some(format) = text.to_str().and_then(named) {
+        return Ok(CloudTarget { format, path: None });
+    }
+    let path = PathBuf::from(text);
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    match ending.and_then(named) {
+        Some(format) => Ok(CloudTarget {
+            format,
+            path: Some(path),
+        }),
+        // Pipes and devices are called what they are called.
+        None if !path.as_os_str().is_empty() && matches!(Place::of_flag(&path), Ok(Place::Stream(_))) => Ok(CloudTarget {
+            format: CloudFormat::Ply,
+            path: Some(path),
+        }),
+        None => Err(
+            "expected ply, glb, a file ending in .ply or .glb, or nothing; photos come before --pointcloud"
+                .into(),
+        ),
+    }
+}
+
+fn degrees(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (1.0..=179.0).contains(&value) => Ok(value),
+        _ => Err("expected degrees from 1 to 179, such as 65".into()),
+    }
+}
+
+fn points(text: &str) -> Result<usize, String> {
+    match text.parse::<usize>() {
+        Ok(count) if count > 0 => Ok(count),
+        _ => Err("expected a number of points from 1, such as 100000".into()),
+    }
+}
+
+fn share(text: &str) -> Result<f32, String> {
+    match text.parse::<f32>() {
+        Ok(share) if share > 0.0 && share < 1.0 => Ok(share),
+        _ => Err(
+            "expected a share above 0 and below 1, such as 0.02 for 2 %; photos come before --drop-edges"
+                .into(),
+        ),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cloud_is_a_word_or_a_file() {
+        let (ply, glb) = (CloudFormat::Ply, CloudFormat::Glb);
+        for (text, format, path) in [
+            ("ply", ply, None),
+            ("GLB", glb, None),
+            ("a/b.PLY", ply, Some("a/b.PLY")),
+            ("./ply.glb", glb, Some("./ply.glb")),
+        ] {
+            let path = path.map(PathBuf::from);
+            assert_eq!(target(text.into()).unwrap(), CloudTarget { format, path });
+        }
+        for wrong in ["photo.jpg", "", "x.gltf", "cloud/"] {
+            assert!(target(wrong.into()).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn numbers_are_checked() {
+        assert!(degrees("0").is_err() && degrees("65").is_ok());
+        assert!(points("0").is_err() && points("1e5").is_err() && points("7").is_ok());
+        for wrong in ["0", "5", "-0.1", "nan", "5%"] {
+            assert!(share(wrong).is_err(), "{wrong}");
+        }
+        assert_eq!(share("0.1").unwrap(), 0.1);
+    }
+
+    #[test]
+    fn glb_has_its_own_axes() {
+        let args = |text: &str, axes| CloudArgs {
+            pointcloud: Some(target(text.into()).unwrap()),
+            fov: None,
+            axes,
+            max_points: None,
+            drop_edges: None,
+        };
+        assert_eq!(args("ply", None).axes().unwrap(), Axes::OpenCv);
+        assert_eq!(args("glb", None).axes().unwrap(), Axes::OpenGl);
+        let gl = Some(AxesChoice::Opengl);
+        assert_eq!(args("ply", gl).axes().unwrap(), Axes::OpenGl);
+        assert_eq!(args("glb", gl).axes().unwrap(), Axes::OpenGl);
+        assert!(args("glb", Some(AxesChoice::Opencv)).axes().is_err());
+    }
+}

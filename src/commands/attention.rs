@@ -1,0 +1,209 @@
+//! `dino attention`: what the cls token attends to, as pictures and numbers.
+
+use dino::Result;
+use dino::backbone::{ClsAttention, LayerRequest};
+use dino::batch::{Outcome, Report};
+use dino::console::Console;
+use dino::output::{
+    Destination, Job, PICTURE, PictureFormat, Plan, deliver, put_all, put_path, put_source,
+    write_npy, write_picture,
+};
+use dino::pipeline::Computed;
+use dino::preprocess::Geometry;
+use dino::render::{Range, contact_sheet};
+use image::RgbImage;
+use image::imageops::thumbnail;
+use serde_json::{Map, Value, json};
+
+use crate::cli::AttentionArgs;
+use crate::commands::extract::{Extract, block_of};
+use crate::commands::model::{self, Model};
+use crate::commands::patch_map::PatchMaps;
+
+/// The ending of the sheet of all heads.
+const SHEET: &str = "heads.png";
+/// Long side of a picture on the sheet, in pixels.
+const TILE: u32 = 480;
+
+/// Runs the command.
+pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
+    let collected = args.input.collect()?;
+    let mut extensions = vec![PICTURE];
+    extensions.extend(args.heads.then_some(SHEET));
+    extensions.extend(args.raw.then_some("npy"));
+    let options = args.output.options()?;
+    let plan = Plan::new(collected.sources, &options, "attention", &extensions)?;
+    args.output.settle(&plan, console)?;
+    let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
+    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
+    done.iter().for_each(|_| report.count(Outcome::Skipped));
+    if !to_do.is_empty() {
+        let model = model::load(&args.run, console)?;
+        let run = Run {
+            args,
+            console,
+            block: block_of(args.layer, &model)?,
+            maps: PatchMaps::new(&args.look, "×"),
+            model: &model,
+        };
+        let extract = Extract {
+            model: &model,
+            layer: LayerRequest {
+                block: run.block,
+                norm: false,
+            },
+            size: args.size,
+            decoder: args.input.decoder(console),
+            batch_size: args.run.batch_size.get(),
+        };
+        extract.attend(&to_do, console, &mut report, |report, job, computed| {
+            run.draw(job, computed)?;
+            report.count(Outcome::Done);
+            Ok(())
+        })?;
+    }
+    report.finish(console);
+    Ok(report.exit_code())
+}
+
+/// What stays the same over a run.
+struct Run<'a> {
+    args: &'a AttentionArgs,
+    console: &'a Console,
+    model: &'a Model,
+    block: usize,
+    maps: PatchMaps<'a>,
+}
+
+impl Run<'_> {
+    /// Writes what was asked for of one photo.
+    fn draw(&self, job: &Job, computed: Computed<ClsAttention>) -> Result<()> {
+        let Computed {
+            photo,
+            geometry,
+            found: attention,
+            mut watch,
+        } = computed;
+        let announce = !self.args.output.json;
+        let even = attention.even_share();
+        let mean = in_shares(&attention.mean(), even);
+        let range = Range::from_zero(&mean);
+        let text = [
+            ("dino:model", self.model.record.name.clone()),
+            ("dino:layer", self.block.to_string()),
+            (
+                "dino:content",
+                "attention of the cls token, in even shares".to_owned(),
+            ),
+        ];
+        let write = |extension: &str, format, picture: &RgbImage| {
+            deliver(self.console, job.output(extension), announce, |writer| {
+                write_picture(writer, format, picture, &text)
+            })
+        };
+        if !matches!(job.output(PICTURE), Destination::Kept(_)) {
+            let picture = watch.time("render", || {
+                self.maps.picture(&mean, &geometry, range, &photo, None)
+            });
+            watch.time("write", || write(PICTURE, job.format, &picture))?;
+        }
+        if self.args.heads && !matches!(job.output(SHEET), Destination::Kept(_)) {
+            let sheet = watch.time("render", || {
+                self.sheet(&attention, &mean, &geometry, &photo)
+            });
+            watch.time("write", || write(SHEET, PictureFormat::Png, &sheet))?;
+        }
+        if self.args.raw {
+            let shape = [attention.heads, attention.grid.rows, attention.grid.cols];
+            let weights: Vec<f32> = (0..attention.heads)
+                .flat_map(|head| attention.patches(head))
+                .copied()
+                .collect();
+            watch.time("write", || {
+                deliver(self.console, job.output("npy"), announce, |writer| {
+                    write_npy(writer, &shape, &weights)
+                })
+            })?;
+        }
+        self.console
+            .detail(format_args!("{}: {watch}", job.source.name()));
+        if !self.args.output.json {
+            return Ok(());
+        }
+        let grid = attention.grid;
+        let mut object = Map::new();
+        put_source(&mut object, "input", &job.source);
+        put_path(&mut object, "picture", job.output(PICTURE).path());
+        let sheet = self.args.heads.then(|| job.output(SHEET).path()).flatten();
+        put_path(&mut object, "sheet", sheet);
+        let raw = self.args.raw.then(|| job.output("npy").path()).flatten();
+        put_path(&mut object, "raw", raw);
+        let facts = json!({
+            "model": self.model.record.name,
+            "layer": self.block,
+            "photo_size": [geometry.photo.0, geometry.photo.1],
+            "input_size": [geometry.padded.0, geometry.padded.1],
+            "grid": [grid.rows, grid.cols],
+            "even_share": even,
+            "range": [range.low, range.high],
+            "heads": (0..attention.heads).map(|head| of_head(&attention, head)).collect::<Vec<_>>(),
+            "seconds": watch,
+        });
+        put_all(&mut object, facts);
+        self.console.out(&Value::Object(object).to_string())
+    }
+
+    /// The photo, the mean and every head, small and side by side.
+    fn sheet(
+        &self,
+        attention: &ClsAttention,
+        mean: &[f32],
+        geometry: &Geometry,
+        photo: &RgbImage,
+    ) -> RgbImage {
+        let geometry = smaller(geometry);
+        let photo = match geometry.photo == photo.dimensions() {
+            true => photo.clone(),
+            false => thumbnail(photo, geometry.photo.0, geometry.photo.1),
+        };
+        let tile = |name: String, map: &[f32]| {
+            let range = Range::from_zero(map);
+            let decimals = if range.high < 10.0 { 1 } else { 0 };
+            let name = format!("{name}: to ×{:.decimals$}", range.high);
+            (name, self.maps.colors(map, &geometry, range, &photo))
+        };
+        let mut tiles = vec![
+            ("photo".to_owned(), photo.clone()),
+            tile("mean".to_owned(), mean),
+        ];
+        for head in 0..attention.heads {
+            let map = in_shares(attention.patches(head), attention.even_share());
+            tiles.push(tile(format!("head {head}"), &map));
+        }
+        contact_sheet(&tiles)
+    }
+}
+
+/// Weights as multiples of an even share.
+fn in_shares(weights: &[f32], even: f32) -> Vec<f32> {
+    weights.iter().map(|weight| weight / even).collect()
+}
+
+/// The same layout of a photo of at most [`TILE`] pixels.
+fn smaller(geometry: &Geometry) -> Geometry {
+    let (width, height) = geometry.photo;
+    let scale = (f64::from(TILE) / f64::from(width.max(height))).min(1.0);
+    let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
+    Geometry {
+        photo: (side(width), side(height)),
+        ..*geometry
+    }
+}
+
+/// Where a head's attention goes.
+fn of_head(attention: &ClsAttention, head: usize) -> Value {
+    // A sum of nothing would be -0.
+    let sum = |weights: &[f32]| weights.iter().fold(0.0, |sum, &w| sum + f64::from(w));
+    let (cls, registers) = attention.specials(head).split_at(1);
+    json!({"cls": sum(cls), "registers": sum(registers), "patches": sum(attention.patches(head))})
+}

@@ -1,0 +1,81 @@
+//! Pictures of one number a patch, for the commands that draw such.
+
+use dino::preprocess::Geometry;
+use dino::render::{
+    Colormap, Fonts, Range, ScaleBar, mark, overlay, patch_map, side_by_side, with_scale,
+};
+use image::RgbImage;
+
+use crate::cli::PatchMapArgs;
+
+/// Draws maps as the options have it.
+pub struct PatchMaps<'a> {
+    args: &'a PatchMapArgs,
+    /// Its first colour stands for the low end.
+    pub colormap: Colormap,
+    /// Precedes the numbers of the scale.
+    pub sign: &'static str,
+    /// Numbers alone are written, which the built-in font has.
+    fonts: Fonts,
+}
+
+impl<'a> PatchMaps<'a> {
+    /// For maps whose numbers are preceded by `sign`.
+    pub fn new(args: &'a PatchMapArgs, sign: &'static str) -> Self {
+        Self {
+            args,
+            colormap: Colormap::named(&args.colormap).unwrap_or_default(),
+            sign,
+            fonts: Fonts::built_in(),
+        }
+    }
+
+    /// The whole picture of `map` `[rows * cols]`, with a ring around `marked`.
+    pub fn picture(
+        &self,
+        map: &[f32],
+        geometry: &Geometry,
+        range: Range,
+        photo: &RgbImage,
+        marked: Option<(u32, u32)>,
+    ) -> RgbImage {
+        let mut picture = self.colors(map, geometry, range, photo);
+        if let Some(at) = marked {
+            mark(&mut picture, at);
+        }
+        if self.args.side_by_side {
+            let mut photo = photo.clone();
+            if let Some(at) = marked {
+                mark(&mut photo, at);
+            }
+            picture = side_by_side(&photo, &picture);
+        }
+        if self.args.no_scale {
+            return picture;
+        }
+        let bar = ScaleBar {
+            range,
+            colormap: &self.colormap,
+            unit: "",
+            sign: self.sign,
+            fonts: &self.fonts,
+        };
+        with_scale(&picture, &bar)
+    }
+
+    /// The colours alone, over the photo if so asked; `photo` has the size that `geometry` says.
+    pub fn colors(
+        &self,
+        map: &[f32],
+        geometry: &Geometry,
+        range: Range,
+        photo: &RgbImage,
+    ) -> RgbImage {
+        let upscale = self.args.upscale.into();
+        let colors = patch_map(map, geometry, upscale, range, &self.colormap);
+        match self.args.overlay {
+            Some(alpha) => overlay(photo, &colors, alpha),
+            None => colors,
+        }
+    }
+}
