@@ -82,7 +82,7 @@ fn the_real_backbone_agrees_with_transformers() {
     let (golden, known) = (Golden::load("attention"), Golden::load("focus"));
     let store = Store::at(store_with_focus());
     let fetch = Access::Forbidden("this test".into());
-    let model = load(&store, Some("vits14-focus"), fetch, &mut |_| Ok(())).unwrap();
+    let model = load(&store, Some("vits14-focus"), &fetch, &mut |_| Ok(())).unwrap();
     let config = model.variant.config;
     let backbone = Backbone::from_source(config, &model.tensors, &Device::Cpu, DType::F32).unwrap();
     let preprocessor = Preprocessor {
