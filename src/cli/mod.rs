@@ -28,7 +28,7 @@ pub use segment::{LabelFormat, SegmentArgs};
 pub use selfcheck::SelfcheckArgs;
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, RunArgs};
 pub use shell::{completions, man_page};
-pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
+pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
 
 /// See what a frozen DINOv2 sees in your photos.
 ///

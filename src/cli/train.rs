@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use dino::data::Split;
+use dino::data::doubts::Ignored;
 use dino::eval::Crop;
 use dino::head::context;
 use dino::head::globals::GlobalToken;
@@ -88,9 +89,10 @@ pub struct TrainDepthArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Labels")]
 pub struct DepthLabelArgs {
-    /// Units of a depth map's metre: 1000 for millimetres, 256 for KITTI; 0 is no reading
-    #[arg(long, default_value = "1000", value_name = "N", value_parser = positive)]
-    pub depth_scale: f64,
+    /// Units of a metre in depth maps of whole numbers: 1000 for millimetres, 256 for KITTI, 5000 for TUM; 0 is no
+    /// reading, and floats are metres [default: 256 for KITTI as it is unpacked, else 1000]
+    #[arg(long, value_name = "N", value_parser = positive)]
+    pub depth_scale: Option<f64>,
     /// Readings below this many metres do not count
     #[arg(long, default_value = "0.001", value_name = "M", value_parser = positive)]
     pub min_depth: f64,
@@ -114,14 +116,9 @@ pub struct TrainSegmentArgs {
     /// One taxonomy for several data sets, which lie in DATA; see heads/everyday.json
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "classes", help_heading = "Labels")]
     pub sets: Option<PathBuf>,
-    /// The id of pixels without a class
-    #[arg(
-        long,
-        default_value = "255",
-        value_name = "ID",
-        help_heading = "Labels"
-    )]
-    pub ignore: u16,
+    /// The id of pixels without a class, or none [default: 255, but in masks of 0 and 255 for two classes the second]
+    #[arg(long, value_name = "ID", help_heading = "Labels")]
+    pub ignore: Option<IgnoreChoice>,
     /// How much rare classes are drawn more often: 0 not at all, 1 all classes alike
     #[arg(
         long,
@@ -160,6 +157,9 @@ pub struct TrainArgs {
     /// Start anew, even if the output or a stopped training is there
     #[arg(long, help_heading = "Output")]
     pub force: bool,
+    /// Lay labels over their photos even where both have different shapes
+    #[arg(long, help_heading = "Labels")]
+    pub stretch_labels: bool,
     #[command(flatten)]
     pub run: RunArgs,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT
@@ -285,6 +285,33 @@ pub struct RecipeArgs {
     /// Memory for features, in GiB; more data than that is read again each round
     #[arg(long, default_value = "2", value_name = "GIB", value_parser = positive)]
     pub memory: f64,
+}
+
+/// The value of `--ignore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IgnoreChoice(Option<u16>);
+
+impl IgnoreChoice {
+    /// The id that is ignored, 255 if nothing is said.
+    pub fn or_usual(choice: Option<Self>) -> Ignored {
+        choice.map_or(Ignored::default(), |IgnoreChoice(id)| Ignored {
+            id,
+            is_said: true,
+        })
+    }
+}
+
+impl std::str::FromStr for IgnoreChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(IgnoreChoice(None));
+        }
+        let id = text.trim().parse();
+        id.map(|id| IgnoreChoice(Some(id)))
+            .map_err(|_| "expected an id from 0 to 65535, or none".to_owned())
+    }
 }
 
 /// The value of `--globals`.

@@ -10,6 +10,7 @@ mod eval;
 mod extract;
 mod heads;
 mod info;
+mod labels;
 mod model;
 mod models;
 mod pca;

@@ -11,6 +11,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::data::labels::{self, Mask};
+use crate::data::text;
 use crate::error::{Error, Result};
 use crate::head::meta::{Class, LabelSet};
 
@@ -27,6 +28,8 @@ pub struct SetLabels {
     pub background: Option<u16>,
     /// Whether an id beyond `allowed` is an error, rather than one that is not learnt from.
     pub closed: bool,
+    /// What stands for the id 1: the white of masks in black and white.
+    pub white: Option<u16>,
 }
 
 /// Classes, and how data sets name them.
@@ -87,6 +90,7 @@ impl SetLabels {
             allowed: (0..classes as u16).map(|id| vec![id]).collect(),
             background: None,
             closed: true,
+            white: None,
         }
     }
 
@@ -107,6 +111,7 @@ impl SetLabels {
             allowed: set.allowed.clone(),
             background: set.background,
             closed: false,
+            white: None,
         }
     }
 
@@ -125,19 +130,28 @@ impl SetLabels {
     ///
     /// # Errors
     /// Names the file and an id that is in no list.
-    pub fn read_mask(&self, path: &Path, ignore: u16) -> Result<Mask> {
-        let mask = labels::read_mask(path)?;
-        let beyond = |&id: &u16| id != ignore && usize::from(id) >= self.allowed.len();
+    pub fn read_mask(&self, path: &Path, ignore: Option<u16>) -> Result<Mask> {
+        let mut mask = labels::read_mask(path)?;
+        if let Some(white) = self.white {
+            mask.ids
+                .iter_mut()
+                .filter(|id| **id == white)
+                .for_each(|id| *id = 1);
+        }
+        let beyond = |&id: &u16| Some(id) != ignore && usize::from(id) >= self.allowed.len();
         match mask.ids.iter().copied().find(beyond) {
-            Some(id) if self.closed => Err(Error::file(
-                path,
-                format!(
-                    "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignore} is ignored; \
-                     --classes and --ignore say otherwise",
-                    self.allowed.len(),
-                    self.allowed.len() - 1
-                ),
-            )),
+            Some(id) if self.closed => {
+                let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
+                Err(Error::file(
+                    path,
+                    format!(
+                        "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignored} is ignored; \
+                         --classes and --ignore say otherwise",
+                        self.allowed.len(),
+                        self.allowed.len() - 1
+                    ),
+                ))
+            }
             _ => Ok(mask),
         }
     }
@@ -175,8 +189,9 @@ impl Taxonomy {
     /// # Errors
     /// Names the file, the set and the id whose meaning is no class of the list.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
-        Self::parse(&text).map_err(|why| Error::file(path, why))
+        let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+        let parse = || Self::parse(text::decode(&bytes)?.as_bytes());
+        parse().map_err(|why| Error::file(path, why))
     }
 
     /// Reads a joint taxonomy from the bytes of its file.
@@ -232,6 +247,7 @@ impl Taxonomy {
                 allowed,
                 background,
                 closed: false,
+                white: None,
             });
         }
         if sets.is_empty() {
@@ -263,9 +279,10 @@ impl Taxonomy {
 /// # Errors
 /// Names the file and what was expected.
 pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
-    let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
     let parse = || -> Result<Vec<Class>, String> {
-        let file: ClassFile = serde_json::from_slice(&text).map_err(|error| {
+        let text = text::decode(&bytes)?;
+        let file: ClassFile = serde_json::from_str(&text).map_err(|error| {
             format!("is no list of classes: {error}; expected [{{\"name\": \"sky\", \"color\": [70, 130, 180]}}, …]")
         })?;
         let (ClassFile::List(entries) | ClassFile::Object { classes: entries }) = file;

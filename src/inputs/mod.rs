@@ -8,6 +8,7 @@ mod decode;
 mod exif;
 mod jpeg;
 pub(crate) mod natural;
+mod orientation;
 mod sniff;
 mod source;
 #[cfg(test)]
@@ -16,4 +17,5 @@ mod tests;
 pub use collect::{Collected, collect};
 pub use decode::{DecodeLimits, Photo, decode};
 pub use exif::focal_length_35mm;
+pub use orientation::orientation;
 pub use source::Source;

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::batch::Report;
 use crate::data::labels;
 use crate::data::taxonomy::SetLabels;
+use crate::data::{Fitting, PhotoShape};
 use crate::error::{Error, Result};
 use crate::train::frame::Frame;
 use crate::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
@@ -21,6 +22,8 @@ use crate::weights::digest;
 pub struct Labelled {
     /// The label's file.
     pub label: PathBuf,
+    /// How its photo lies.
+    pub shape: PhotoShape,
     /// Cached views of its photo, the plain one first.
     pub frames: Vec<Frame>,
     /// The fold whose training it is kept out of; none where it is always trained on.
@@ -126,12 +129,14 @@ impl Samples {
         sets: impl Iterator<Item = &'a [Labelled]>,
         scale: f64,
         range: (f32, f32),
+        fitting: &Fitting,
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Depth(Vec::new()));
         for set in sets {
             samples.add_set(set, report, |labelled| {
                 let depth = labels::read_depth(&labelled.label, scale)?;
+                let depth = fitting.depth(depth, &labelled.label, labelled.shape)?;
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;
                     Found::Depth(targets::of_depth(&depth, &frame.geometry, mirrored, range))
@@ -148,7 +153,8 @@ impl Samples {
     /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
     pub fn segment<'a>(
         sets: impl Iterator<Item = (&'a [Labelled], &'a SetLabels)>,
-        ignore: u16,
+        ignore: Option<u16>,
+        fitting: &Fitting,
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Shares {
@@ -158,7 +164,8 @@ impl Samples {
         for (set, meaning) in sets {
             samples.add_set(set, report, |labelled| {
                 let mask = meaning.read_mask(&labelled.label, ignore)?;
-                let known = |id: u16| id != ignore && meaning.is_known(id);
+                let mask = fitting.mask(mask, &labelled.label, labelled.shape)?;
+                let known = |id: u16| Some(id) != ignore && meaning.is_known(id);
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;
                     Found::Shares(targets::of_mask(&mask, &frame.geometry, mirrored, known))

@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::data::SetLabels;
 use crate::data::labels;
+use crate::data::{Depth, Fitting, Mask, SetLabels};
 use crate::error::Result;
 use crate::eval::{Confusion, DepthErrors, Judge, MaskJudge};
 use crate::postprocess::depth::read_out;
@@ -19,6 +19,8 @@ pub struct Validation {
     pub sets: Vec<(String, Vec<Labelled>)>,
     /// How frames are judged.
     pub how: How,
+    /// What is done about labels of another shape than their photo's.
+    pub fitting: Fitting,
 }
 
 /// How frames are judged.
@@ -42,7 +44,7 @@ pub enum How {
         /// Classes of the head.
         classes: usize,
         /// The id that does not count.
-        ignore: u16,
+        ignore: Option<u16>,
     },
 }
 
@@ -125,7 +127,7 @@ impl Validation {
         let one = |labelled: &&Labelled| -> Result<Option<DepthErrors>> {
             let (Some(frame), truth) = (
                 labelled.frames.first(),
-                labels::read_depth(&labelled.label, *scale)?,
+                read_depth(labelled, *scale, &self.fitting)?,
             ) else {
                 return Ok(None);
             };
@@ -154,7 +156,7 @@ impl Validation {
         let one = |labelled: &&Labelled| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
             if let Some(frame) = labelled.frames.first() {
-                let mask = meaning.read_mask(&labelled.label, *ignore)?;
+                let mask = read_mask(labelled, meaning, *ignore, &self.fitting)?;
                 let scores = head.scores(frame)?;
                 judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride);
             }
@@ -163,6 +165,38 @@ impl Validation {
         let all: Vec<Confusion> = frames.par_iter().map(one).collect::<Result<_>>()?;
         all.iter().for_each(|one| sum.merge(one));
         Ok(sum)
+    }
+}
+
+/// The label of a frame as it lies on its photo.
+fn read_depth(labelled: &Labelled, scale: f64, fitting: &Fitting) -> Result<Depth> {
+    let depth = labels::read_depth(&labelled.label, scale)?;
+    fitting.depth(depth, &labelled.label, labelled.shape)
+}
+
+/// The label of a frame as it lies on its photo.
+fn read_mask(
+    labelled: &Labelled,
+    meaning: &SetLabels,
+    ignore: Option<u16>,
+    fitting: &Fitting,
+) -> Result<Mask> {
+    let mask = meaning.read_mask(&labelled.label, ignore)?;
+    fitting.mask(mask, &labelled.label, labelled.shape)
+}
+
+impl How {
+    /// Reads the label of a frame of a set, for errors before anything is judged.
+    ///
+    /// # Errors
+    /// Names the label.
+    pub fn check(&self, set: usize, labelled: &Labelled, fitting: &Fitting) -> Result<()> {
+        match self {
+            How::Depth { scale, .. } => read_depth(labelled, *scale, fitting).map(|_| ()),
+            How::Segment {
+                meanings, ignore, ..
+            } => read_mask(labelled, &meanings[set], *ignore, fitting).map(|_| ()),
+        }
     }
 }
 
