@@ -54,7 +54,8 @@ pub struct EvalSegmentArgs {
 /// What both tasks have in common.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), or a .csv or .jsonl list of pairs
+    /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), a public data set as it is unpacked, or a
+    /// list of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     pub data: PathBuf,
     /// Which part is judged: auto (val/ if it is there, else all), train, val or all

@@ -18,6 +18,10 @@ use super::RunArgs;
 ///
 /// The backbone stays as it is: its features are computed once and kept, so a second head on the same photos costs
 /// minutes. A training that was stopped goes on where it was when the same command is given again.
+///
+/// Photos and labels belong together by their names, without what all labels' names end in (_mask, _gtFine_labelIds).
+/// Labels lie on the upright photo and may be smaller; where the shape of one is that of the photo as it is stored, it is
+/// turned with the photo.
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
     Depth(Box<TrainDepthArgs>),
@@ -142,7 +146,8 @@ pub struct TrainSegmentArgs {
 /// What both tasks have in common.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Folders with images/ and masks/ or depth/ (or train/ and val/ with such), or .csv or .jsonl lists of pairs
+    /// Folders with images/ and masks/ or depth/ (or train/ and val/ with such), public data sets as they are unpacked, or
+    /// lists of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(required = true, value_name = "DATA", value_hint = ValueHint::AnyPath)]
     pub data: Vec<PathBuf>,
     /// The head's file; its log and curve are put beside it

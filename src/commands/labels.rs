@@ -1,12 +1,12 @@
 //! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
 
-use dino::Result;
 use dino::console::Console;
 use dino::data::doubts::{self, DepthMaps, Ignored, Masks};
 use dino::data::labels;
 use dino::data::statistics::{DepthStatistics, LabelSample, MaskStatistics, SAMPLE};
 use dino::data::{DataSet, Pair, SetLabels};
 use dino::head::meta::{Class, Readout};
+use dino::{Error, Result};
 
 /// Units of a metre where nobody says anything else.
 const MILLIMETRES: f64 = 1000.0;
@@ -22,26 +22,31 @@ pub fn tell(set: &DataSet, console: &Console) {
 }
 
 /// Units of a metre of labels: as the user says, else as the layout of all sets does.
+///
+/// # Errors
+/// If the sets have different ones.
 pub fn depth_scale(
     said: Option<f64>,
     layouts: impl Iterator<Item = Option<f64>>,
     console: &Console,
-) -> f64 {
+) -> Result<f64> {
     if let Some(said) = said {
-        return said;
+        return Ok(said);
     }
     let mut scales: Vec<f64> = layouts.map(|scale| scale.unwrap_or(MILLIMETRES)).collect();
     scales.dedup();
     match scales[..] {
+        [MILLIMETRES] | [] => Ok(MILLIMETRES),
         [scale] => {
-            if scale != MILLIMETRES {
-                console.note(format_args!(
-                    "this is KITTI's depth, in units of 1/{scale} metre; --depth-scale says otherwise"
-                ));
-            }
-            scale
+            console.note(format_args!(
+                "this is KITTI's depth, in units of 1/{scale} metre; --depth-scale says otherwise"
+            ));
+            Ok(scale)
         }
-        _ => MILLIMETRES,
+        [one, other, ..] => Err(Error::Usage(format!(
+            "the depth maps of one data set are in units of 1/{one} metre, of another 1/{other}; bring them to one, or \
+             name it with --depth-scale"
+        ))),
     }
 }
 

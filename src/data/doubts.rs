@@ -291,7 +291,15 @@ impl DepthMaps<'_> {
             "--max-depth and --min-depth, and in training --range, say which distances count";
         let fits = |scale: &f64| *scale != self.scale && (low..=high).contains(&(units / scale));
         let fitting: Vec<f64> = SCALES.into_iter().filter(fits).collect();
+        let median = self.statistics.quantile(0.5);
+        let units_of = [(1000.0, "millimetres"), (100.0, "centimetres")];
+        let floats = units_of
+            .into_iter()
+            .find(|(units, _)| (low..=high).contains(&(median / units)));
         match self.holds_integers() {
+            false if let Some((_, name)) = floats => format!(
+                "floats are metres, and these look like {name}; of whole numbers --depth-scale says the unit; {range}"
+            ),
             _ if fitting.is_empty() => range.to_owned(),
             true => {
                 let one = |scale: &f64| {
@@ -303,14 +311,7 @@ impl DepthMaps<'_> {
                 let all: Vec<String> = fitting.iter().map(one).collect();
                 format!("{}; {range}", all.join(", "))
             }
-            false => format!(
-                "floats are metres, and these look like {}; {range}",
-                match (fitting[0] / self.scale).round() as u64 {
-                    1000 => "millimetres".to_owned(),
-                    100 => "centimetres".to_owned(),
-                    _ => "other units".to_owned(),
-                }
-            ),
+            false => format!("of whole numbers --depth-scale says the unit; {range}"),
         }
     }
 }

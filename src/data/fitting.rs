@@ -183,7 +183,7 @@ mod tests {
         Mask {
             width,
             height,
-            ids: (0..(width * height) as u16).collect(),
+            ids: (0..width * height).map(|at| at as u16).collect(),
         }
     }
 

@@ -172,10 +172,12 @@ fn layout(
         labels.retain(|labels| *labels != images);
         if labels.len() > 1 {
             // labels/ of boxes beside masks/.
-            let readable = labels
-                .iter()
-                .filter(|folder| files(folder).iter().any(|path| is_label(path)));
-            let readable: Vec<PathBuf> = readable.cloned().collect();
+            let mut readable = Vec::new();
+            for folder in &labels {
+                if files(folder)?.iter().any(|path| is_label(path)) {
+                    readable.push(folder.clone());
+                }
+            }
             if !readable.is_empty() {
                 labels = readable;
             }
@@ -262,10 +264,10 @@ pub(super) fn between(
     notes: &mut Vec<String>,
 ) -> Result<Pairing> {
     let item = |root: &Path, path: PathBuf| Item::new(root, path);
-    let photos = files(images).into_iter().filter(|path| is_photo(path));
+    let photos = files(images)?.into_iter().filter(|path| is_photo(path));
     let photos: Vec<Item> = photos.map(|path| item(images, path)).collect();
     let (own, others): (Vec<_>, Vec<_>) =
-        files(labels).into_iter().partition(|path| is_label(path));
+        files(labels)?.into_iter().partition(|path| is_label(path));
     let own: Vec<Item> = own.into_iter().map(|path| item(labels, path)).collect();
     let strange = others.iter().filter(|path| !is_aside(path));
     if let Some(strange) = strange.clone().next().filter(|_| own.is_empty()) {
@@ -283,7 +285,7 @@ pub(super) fn between(
 
 /// The pairs in one folder of photos and labels, which are told apart by the words in their names.
 fn mixed(folder: &Path, kind: LabelKind) -> Result<Pairing> {
-    let all = files(folder)
+    let all = files(folder)?
         .into_iter()
         .map(|path| Item::new(folder, path));
     let is_own = |item: &Item| is_label(&item.path) && !kind.words().of(&item.stem).is_empty();
@@ -341,15 +343,29 @@ fn without_companions(
 }
 
 /// All files in and below a folder that are not hidden, in the order of their names.
-pub(super) fn files(folder: &Path) -> Vec<PathBuf> {
+pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let visible = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
         entry.depth() == 0 || !name.starts_with(b".") && name != b"__MACOSX"
     };
     let walk = WalkDir::new(folder).follow_links(true).sort_by_file_name();
-    let entries = walk.into_iter().filter_entry(visible).flatten();
-    let files = entries.filter(|entry| entry.file_type().is_file());
-    files.map(DirEntry::into_path).collect()
+    let mut files = Vec::new();
+    for entry in walk.into_iter().filter_entry(visible) {
+        match entry {
+            Ok(entry) if entry.file_type().is_file() => files.push(entry.into_path()),
+            Ok(_) => {}
+            Err(error) => {
+                let path = error.path().unwrap_or(folder).to_owned();
+                // A link to nowhere, or back to where it lies.
+                let is_link = path.is_symlink();
+                match error.io_error() {
+                    Some(error) if !is_link => return Err(Error::io(path, error)),
+                    _ => {}
+                }
+            }
+        }
+    }
+    Ok(files)
 }
 
 /// The folders in a folder, in the order of their names.

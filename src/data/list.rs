@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::data::names::Finder;
-use crate::data::set::{DataSet, Pair, Part};
+use crate::data::set::{DataSet, LabelKind, Pair, Part};
 use crate::data::text;
 use crate::error::{Error, Result};
 
@@ -21,22 +21,46 @@ enum Column {
 }
 
 impl Column {
-    fn named(name: &str) -> Option<Self> {
+    /// What a name stands for in a list of labels of a kind, and how sure that is: 0 is surest.
+    fn named(name: &str, kind: LabelKind) -> Option<(Self, u8)> {
         let name = name.trim().to_lowercase().replace([' ', '-'], "_");
         let endings = ["_path", "_file", "_filename", "_name"];
-        let stem = endings
-            .iter()
-            .find_map(|end| name.strip_suffix(end))
-            .unwrap_or(&name);
-        match stem {
-            "photo" | "photos" | "image" | "images" | "img" | "rgb" | "color" | "colour"
-            | "file" | "filename" | "input" | "picture" | "path" => Some(Column::Photo),
-            "label" | "labels" | "mask" | "masks" | "depth" | "gt" | "ground_truth"
-            | "groundtruth" | "target" | "annotation" | "seg" | "segmentation" | "seg_map"
-            | "label_map" | "depth_map" => Some(Column::Label),
-            "split" | "set" | "part" | "subset" | "partition" | "phase" => Some(Column::Part),
-            _ => None,
+        let stem = endings.iter().find_map(|end| name.strip_suffix(end));
+        let (own, other) = match kind {
+            LabelKind::Depth => (0, 2),
+            LabelKind::Masks => (2, 0),
+        };
+        Some(match stem.unwrap_or(&name) {
+            "photo" | "photos" | "image" | "images" | "img" | "rgb" | "picture" => {
+                (Column::Photo, 0)
+            }
+            "color" | "colour" | "file" | "filename" | "input" | "path" => (Column::Photo, 1),
+            "depth" | "depths" | "depth_map" => (Column::Label, own),
+            "mask" | "masks" | "seg" | "segmentation" | "seg_map" | "label_map" => {
+                (Column::Label, other)
+            }
+            "label" | "labels" | "gt" | "ground_truth" | "groundtruth" | "target"
+            | "annotation" => (Column::Label, 1),
+            "split" | "set" | "part" | "subset" | "partition" | "phase" => (Column::Part, 0),
+            _ => return None,
+        })
+    }
+
+    /// The meaning of each name; of several for one thing the surest counts, and of these the first.
+    fn all<'a>(names: impl Iterator<Item = &'a str>, kind: LabelKind) -> Vec<Option<Self>> {
+        let mut columns: Vec<_> = names.map(|name| Self::named(name, kind)).collect();
+        for column in [Column::Photo, Column::Label, Column::Part] {
+            let ranks = columns.iter().enumerate();
+            let of_column = ranks
+                .filter_map(|(at, found)| Some((found.filter(|(own, _)| *own == column)?.1, at)));
+            let best = of_column.min().map(|(_, at)| at);
+            for (at, found) in columns.iter_mut().enumerate() {
+                if found.is_some_and(|(own, _)| own == column) && Some(at) != best {
+                    *found = None;
+                }
+            }
         }
+        columns.into_iter().map(|found| Some(found?.0)).collect()
     }
 }
 
@@ -107,7 +131,7 @@ impl<'a> List<'a> {
 ///
 /// # Errors
 /// Names the list and the line.
-pub(super) fn read_csv(path: &Path) -> Result<DataSet> {
+pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = List::new(path);
     let mut text = list.text()?;
     let mut skipped = 0;
@@ -130,7 +154,7 @@ pub(super) fn read_csv(path: &Path) -> Result<DataSet> {
         let (number, fields) = record.map_err(|why| list.failed(index + 1 + skipped, why))?;
         let number = number + skipped;
         if index == 0
-            && let Some(header) = header(&fields)
+            && let Some(header) = header(&fields, kind)
         {
             columns = Some(header);
             continue;
@@ -162,13 +186,8 @@ pub(super) fn read_csv(path: &Path) -> Result<DataSet> {
 }
 
 /// The meaning of columns, if a first line names them: a photo, and a label or one more that can only be it.
-fn header(fields: &[String]) -> Option<Vec<Option<Column>>> {
-    let mut columns: Vec<Option<Column>> = Vec::new();
-    for field in fields {
-        // The first column of a kind counts.
-        let column = Column::named(field).filter(|column| !columns.contains(&Some(*column)));
-        columns.push(column);
-    }
+fn header(fields: &[String], kind: LabelKind) -> Option<Vec<Option<Column>>> {
+    let columns = Column::all(fields.iter().map(String::as_str), kind);
     let has = |column| columns.contains(&Some(column));
     match (has(Column::Photo), has(Column::Label)) {
         (true, true) => Some(columns),
@@ -202,8 +221,13 @@ fn records(
     reader.into_records().map(|record| {
         let record = record.map_err(|error| error.to_string())?;
         let line = record.position().map_or(0, |place| place.line() as usize);
-        Ok((line, record.iter().map(str::to_owned).collect()))
+        Ok((line, record.iter().map(unquoted).collect()))
     })
+}
+
+/// A field without the quotes that stay where a space stands before them.
+fn unquoted(field: &str) -> String {
+    field.trim().trim_matches('"').to_owned()
 }
 
 /// What separates fields: that by which most of the first lines name two files; else what most of them have.
@@ -232,7 +256,7 @@ fn separator(text: &str, folder: &Path) -> u8 {
 ///
 /// # Errors
 /// Names the list and the line.
-pub(super) fn read_jsonl(path: &Path) -> Result<DataSet> {
+pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = List::new(path);
     let text = list.text()?;
     for (index, json) in text.lines().enumerate() {
@@ -246,8 +270,9 @@ pub(super) fn read_jsonl(path: &Path) -> Result<DataSet> {
             number,
             ..Line::default()
         };
-        for (key, value) in &object {
-            let (Some(column), Some(value)) = (Column::named(key), value.as_str()) else {
+        let columns = Column::all(object.keys().map(String::as_str), kind);
+        for (column, value) in columns.into_iter().zip(object.values()) {
+            let (Some(column), Some(value)) = (column, value.as_str()) else {
                 continue;
             };
             match column {
@@ -405,8 +430,8 @@ mod tests {
         let list = root.join(name);
         fs::write(&list, bytes).unwrap();
         match name.rsplit_once('.').unwrap().1 {
-            "csv" => read_csv(&list),
-            "jsonl" => read_jsonl(&list),
+            "csv" => read_csv(&list, LabelKind::Masks),
+            "jsonl" => read_jsonl(&list, LabelKind::Masks),
             _ => read_words(&list),
         }
     }
@@ -477,6 +502,19 @@ mod tests {
             set.notes[0].contains("Zu\u{308}.JPG for"),
             "{:?}",
             set.notes
+        );
+    }
+
+    #[test]
+    fn of_several_labels_those_of_the_task_are_taken() {
+        let names = ["file", "depth", "mask", "image"];
+        let of = |kind| Column::all(names.into_iter(), kind);
+        let (photo, label) = (Some(Column::Photo), Some(Column::Label));
+        assert_eq!(of(LabelKind::Masks), [None, None, label, photo]);
+        assert_eq!(of(LabelKind::Depth), [None, label, None, photo]);
+        assert_eq!(
+            Column::all(["file", "gt"].into_iter(), LabelKind::Depth),
+            [photo, label]
         );
     }
 

@@ -86,7 +86,7 @@ fn kitti(folder: &Path) -> Result<Option<DataSet>> {
             false => Part::Train,
         };
         let Some(raw) = photos.get(&drive) else {
-            set.unused.extend(folders::files(&truth));
+            set.unused.extend(folders::files(&truth)?);
             continue;
         };
         let found = folders::between(raw, &truth, LabelKind::Depth, &mut set.notes)?;

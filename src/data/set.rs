@@ -89,8 +89,8 @@ impl DataSet {
         let ending = path.extension().and_then(OsStr::to_str);
         let ending = ending.filter(|_| !path.is_dir()).map(str::to_lowercase);
         let mut set = match ending.as_deref() {
-            Some("csv" | "tsv") => list::read_csv(path)?,
-            Some("jsonl" | "ndjson") => list::read_jsonl(path)?,
+            Some("csv" | "tsv") => list::read_csv(path, kind)?,
+            Some("jsonl" | "ndjson") => list::read_jsonl(path, kind)?,
             Some("txt") => list::read_words(path)?,
             _ => match public::open(path, kind)? {
                 Some(set) => set,

@@ -13,6 +13,7 @@ mod cli_manners;
 mod depth;
 mod head_goldens;
 mod heads;
+mod labels;
 mod models;
 mod numeric_goldens;
 mod official;

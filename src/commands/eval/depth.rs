@@ -44,7 +44,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                 max: labels.max_depth as f32,
             };
             let layout = std::iter::once(data.depth_scale);
-            let scale = depth_scale(labels.depth_scale, layout, console);
+            let scale = depth_scale(labels.depth_scale, layout, console)?;
             (judge, scale)
         }
         Some(_) => {

@@ -30,7 +30,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     prepare::announce(&parts, common.recipe.folds, console)?;
     let labels = &args.labels;
     let layouts = parts.iter().map(|part| part.depth_scale);
-    let scale = labels::depth_scale(labels.depth_scale, layouts, console);
+    let scale = labels::depth_scale(labels.depth_scale, layouts, console)?;
     for part in &parts {
         let usage = DepthUse {
             said_scale: labels.depth_scale.or(part.depth_scale),
