@@ -74,7 +74,7 @@ pub struct DepthUse {
 /// Looks at depth maps, and says what of them may not be as it was meant.
 ///
 /// # Errors
-/// If hardly a reading can be used.
+/// If the median reading is not among those that count.
 pub fn check_depth<'a>(
     name: &str,
     pairs: impl ExactSizeIterator<Item = &'a Pair>,

@@ -221,7 +221,7 @@ impl DepthMaps<'_> {
     /// What may not be as it was meant, in sentences.
     ///
     /// # Errors
-    /// If hardly a reading can be used, as with a wrong scale, unless the user named it.
+    /// If the median reading is not among those that count, as with a wrong scale, unless the user named it.
     pub fn doubts(&self) -> Result<Vec<String>> {
         let statistics = self.statistics;
         let mut sentences = Vec::new();
@@ -232,15 +232,16 @@ impl DepthMaps<'_> {
             self.head.0.max(self.counted.0),
             self.head.1.min(self.counted.1),
         );
-        let usable = statistics.share_within(0.5 * low, 1.5 * high);
+        let median = statistics.quantile(0.5);
         let counted = statistics.share_within(self.counted.0, self.counted.1);
         let what = self.sample.words("depth maps");
-        if usable < 0.5 {
+        // A head for rooms may well be for a table top.
+        if !(0.5 * low..=high).contains(&median) {
             let core = format!(
                 "readings go from {} to {}, {} in the median, but what counts is {} to {}{}; {}",
                 metres(statistics.quantile(0.02)),
                 metres(statistics.quantile(0.98)),
-                metres(statistics.quantile(0.5)),
+                metres(median),
                 metres(low),
                 metres(high),
                 match self.said_scale {
@@ -249,13 +250,16 @@ impl DepthMaps<'_> {
                 },
                 self.way_out(low, high)
             );
-            if usable < 0.1 && self.said_scale.is_none() {
+            if self.said_scale.is_none() {
                 let first = self.sample.labels.first().cloned().unwrap_or_default();
-                let why = format!("in this and the other depth maps of {} {core}", self.name);
+                let why = format!(
+                    "in this and the other depth maps of {} {core}; who names --depth-scale is believed",
+                    self.name
+                );
                 return Err(Error::file(first, why));
             }
             sentences.push(format!("{}: in {what} {core}", self.name));
-        } else if counted < 0.5 {
+        } else if counted < 0.75 {
             sentences.push(format!(
                 "{}: {:.0} % of the readings of {what} are not within --min-depth {} and --max-depth {}, and do not count",
                 self.name,
@@ -287,6 +291,9 @@ impl DepthMaps<'_> {
     /// The option that settles it.
     fn way_out(&self, low: f64, high: f64) -> String {
         let units = self.statistics.quantile(0.5) * self.scale;
+        if (self.head.0..=self.head.1).contains(&self.statistics.quantile(0.5)) {
+            return "--max-depth and --min-depth say which distances count".to_owned();
+        }
         let range =
             "--max-depth and --min-depth, and in training --range, say which distances count";
         let fits = |scale: &f64| *scale != self.scale && (low..=high).contains(&(units / scale));
@@ -476,9 +483,9 @@ mod tests {
         // Who names the scale is told, and obeyed.
         let said = depth(&[0.002, 0.003, 0.004], "png", Some(1000.0), indoor).unwrap();
         assert!(said[0].contains("(--depth-scale 1000)"), "{said:?}");
-        let half = depth(&[5.0, 8.0, 40.0, 60.0, 70.0], "png", None, indoor).unwrap();
-        assert_eq!(half.len(), 1);
-        let far = depth(&[5.0, 12.0, 40.0], "png", None, (1.0, 80.0)).unwrap();
-        assert!(far[0].contains("--max-depth 10"), "{far:?}");
+        let half = depth(&[5.0, 8.0, 9.0, 60.0, 70.0], "png", None, indoor).unwrap();
+        assert!(half[0].contains("40 % of the readings"), "{half:?}");
+        let far = depth(&[5.0, 12.0, 40.0], "png", None, (1.0, 80.0)).unwrap_err();
+        assert!(far.to_string().contains("10.0 m; --max-depth"), "{far}");
     }
 }
