@@ -167,7 +167,10 @@ pub fn absent_classes(
     let there = classes.iter().zip(&found).filter(|(_, found)| **found);
     let there: Vec<&str> = there.map(|(class, _)| class.name.as_str()).collect();
     let looked_at: usize = sets.iter().map(|set| set.statistics.masks).sum();
-    if there.len() < 2 && looked_at > 0 {
+    if looked_at == 0 {
+        return Ok(Vec::new()); // Each mask is named where it is used.
+    }
+    if there.len() < 2 {
         let what = match there[..] {
             [one] => format!("all pixels that count are of one class, {one}"),
             _ => "no pixel counts".to_owned(),

@@ -390,7 +390,7 @@ fn splits(line: &str, words: &[String]) -> Vec<(String, String)> {
             .filter(|(_, letter)| letter.is_whitespace())
             .map(|(at, _)| at)
     };
-    for end in std::iter::once(line.len()).chain(spaces().last()) {
+    for end in std::iter::once(line.len()).chain(spaces().next_back()) {
         for at in spaces().filter(|&at| at < end) {
             all.push((
                 line[..at].trim().to_owned(),
