@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 
-use super::train::DepthLabelArgs;
+use super::train::{DepthLabelArgs, IgnoreChoice};
 use super::{HeadArgs, PhotoArgs, RunArgs, TextArgs};
 
 /// Judge a head on labelled photos
@@ -20,7 +20,8 @@ pub enum EvalCommand {
 /// RMSE, AbsRel, log10, SILog and delta1 to delta3, plain and aligned, averaged over the images
 ///
 /// Every figure is the mean of the images' own figures, the RMSE too. "Aligned" is after scaling each prediction to the
-/// median of its label, which leaves the shape to be judged without the scale.
+/// median of its label, before it is clamped to --min-depth and --max-depth, which leaves the shape to be judged without
+/// the scale.
 #[derive(Debug, Args)]
 #[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
 pub struct EvalDepthArgs {
@@ -32,7 +33,8 @@ pub struct EvalDepthArgs {
 
 /// mIoU, IoU of every class, pixel and mean accuracy, and the confusion matrix
 ///
-/// The mean IoU is over the classes that the labels have, from the pixels of all images together.
+/// The mean IoU is over the classes that the labels have, from the pixels of all images together; JSON has mmsegmentation's
+/// too (miou_mmseg), where a class that is predicted, but never labelled, counts as 0.
 #[derive(Debug, Args)]
 #[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
 pub struct EvalSegmentArgs {
@@ -44,14 +46,9 @@ pub struct EvalSegmentArgs {
     /// Take the meaning of the set's ids from this file instead of the head
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, requires = "labels", help_heading = "Labels")]
     pub sets: Option<PathBuf>,
-    /// The id of pixels without a class
-    #[arg(
-        long,
-        default_value = "255",
-        value_name = "ID",
-        help_heading = "Labels"
-    )]
-    pub ignore: u16,
+    /// The id of pixels without a class, or none [default: 255, but in masks of 0 and 255 for two classes the second]
+    #[arg(long, value_name = "ID", help_heading = "Labels")]
+    pub ignore: Option<IgnoreChoice>,
     #[command(flatten)]
     pub text: TextArgs,
 }
@@ -59,7 +56,8 @@ pub struct EvalSegmentArgs {
 /// What both tasks have in common.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
-    /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), or a .csv or .jsonl list of pairs
+    /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), a public data set as it is unpacked, or a
+    /// list of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
     pub data: PathBuf,
     /// Which part is judged: auto (val/ if it is there, else all), train, val or all
@@ -71,6 +69,9 @@ pub struct EvalArgs {
         hide_possible_values = true
     )]
     pub part: PartChoice,
+    /// Lay labels over their photos even where both have different shapes
+    #[arg(long, help_heading = "Labels")]
+    pub stretch_labels: bool,
     #[command(flatten)]
     pub head: HeadArgs,
     #[command(flatten)]

@@ -38,7 +38,7 @@ pub use selfcheck::SelfcheckArgs;
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
-pub use train::{TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
+pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
 
 /// See what a frozen DINOv2 sees in your photos.
 ///

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
 use dino::data::Split;
+use dino::data::doubts::Ignored;
 use dino::eval::Crop;
 use dino::head::context;
 use dino::head::globals::GlobalToken;
@@ -17,6 +18,10 @@ use super::{PhotoArgs, RunArgs};
 ///
 /// The backbone stays as it is: its features are computed once and kept, so a second head on the same photos costs
 /// minutes. A training that was stopped goes on where it was when the same command is given again.
+///
+/// Photos and labels belong together by their names, without what all labels' names end in (_mask, _gtFine_labelIds).
+/// Labels lie on the upright photo and may be smaller; where the shape of one is that of the photo as it is stored, it is
+/// turned with the photo.
 #[derive(Debug, Subcommand)]
 pub enum TrainCommand {
     Depth(Box<TrainDepthArgs>),
@@ -92,7 +97,7 @@ pub struct TrainDepthArgs {
 #[command(next_help_heading = "Labels")]
 pub struct DepthLabelArgs {
     /// Units of a metre in depth maps of whole numbers: 1000 for millimetres, 256 for KITTI, 5000 for TUM; 0 is no
-    /// reading, and floats are metres [default: what a file of dino's own says, else 1000]
+    /// reading, and floats are metres [default: what a file of dino's own says, 256 for KITTI as it is unpacked, else 1000]
     #[arg(long, value_name = "N", value_parser = positive)]
     pub depth_scale: Option<f64>,
     /// Readings below this many metres do not count
@@ -122,14 +127,9 @@ pub struct TrainSegmentArgs {
     /// One taxonomy for several data sets, which lie in DATA; see heads/everyday.json
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "classes", help_heading = "Labels")]
     pub sets: Option<PathBuf>,
-    /// The id of pixels without a class
-    #[arg(
-        long,
-        default_value = "255",
-        value_name = "ID",
-        help_heading = "Labels"
-    )]
-    pub ignore: u16,
+    /// The id of pixels without a class, or none [default: 255, but in masks of 0 and 255 for two classes the second]
+    #[arg(long, value_name = "ID", help_heading = "Labels")]
+    pub ignore: Option<IgnoreChoice>,
     /// How much rare classes are drawn more often: 0 not at all, 1 all classes alike
     #[arg(
         long,
@@ -153,7 +153,8 @@ pub struct TrainSegmentArgs {
 /// What both tasks have in common.
 #[derive(Debug, Args)]
 pub struct TrainArgs {
-    /// Folders with images/ and masks/ or depth/ (or train/ and val/ with such), or .csv or .jsonl lists of pairs
+    /// Folders with images/ and masks/ or depth/ (or train/ and val/ with such), public data sets as they are unpacked, or
+    /// lists of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(required = true, value_name = "DATA", value_hint = ValueHint::AnyPath)]
     pub data: Vec<PathBuf>,
     /// The head's file; its log and curve are put beside it
@@ -168,6 +169,9 @@ pub struct TrainArgs {
     /// Start anew, even if the output or a stopped training is there
     #[arg(long, help_heading = "Output")]
     pub force: bool,
+    /// Lay labels over their photos even where both have different shapes
+    #[arg(long, help_heading = "Labels")]
+    pub stretch_labels: bool,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]
@@ -295,6 +299,33 @@ pub struct RecipeArgs {
     /// Memory for features, in GiB; more data than that is read again each round
     #[arg(long, default_value = "2", value_name = "GIB", value_parser = positive)]
     pub memory: f64,
+}
+
+/// The value of `--ignore`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IgnoreChoice(Option<u16>);
+
+impl IgnoreChoice {
+    /// The id that is ignored, 255 if nothing is said.
+    pub fn or_usual(choice: Option<Self>) -> Ignored {
+        choice.map_or(Ignored::default(), |IgnoreChoice(id)| Ignored {
+            id,
+            is_said: true,
+        })
+    }
+}
+
+impl std::str::FromStr for IgnoreChoice {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text.eq_ignore_ascii_case("none") {
+            return Ok(IgnoreChoice(None));
+        }
+        let id = text.trim().parse();
+        id.map(|id| IgnoreChoice(Some(id)))
+            .map_err(|_| "expected an id from 0 to 65535, or none".to_owned())
+    }
 }
 
 /// The value of `--globals`.

@@ -11,6 +11,7 @@ mod eval;
 mod extract;
 mod heads;
 mod info;
+mod labels;
 mod model;
 mod models;
 mod patch_map;

@@ -1,103 +1,109 @@
-//! The layouts that public data sets are released in: ADE20K, PASCAL VOC 2012, and the lists of files that come with
-//! NYU Depth V2 and KITTI.
+//! The layouts that public data sets are released in and that `folders` cannot tell by names alone: PASCAL VOC 2012 and
+//! KITTI's depth with its raw recordings.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::data::LabelKind;
-use crate::data::set::{DataSet, Pair, pairs};
+use walkdir::WalkDir;
+
+use crate::data::folders;
+use crate::data::set::{DataSet, LabelKind, Pair, Part};
+use crate::data::text;
 use crate::error::{Error, Result};
 
 /// The data set in `folder`, if it is laid out as a release.
 pub(super) fn open(folder: &Path, kind: LabelKind) -> Result<Option<DataSet>> {
     match kind {
         LabelKind::Masks if folder.join("ImageSets/Segmentation").is_dir() => voc(folder).map(Some),
-        LabelKind::Masks if folder.join("annotations/validation").is_dir() => ade(folder).map(Some),
-        _ => Ok(None),
+        LabelKind::Masks => Ok(None),
+        LabelKind::Depth => kitti(folder),
     }
 }
 
 /// `ImageSets/Segmentation/{train,val}.txt`, `JPEGImages/`, `SegmentationClass/`.
 fn voc(folder: &Path) -> Result<DataSet> {
-    let read = |part: &str| -> Result<Vec<Pair>> {
-        let list = folder.join(format!("ImageSets/Segmentation/{part}.txt"));
-        let text = match fs::read_to_string(&list) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+    let mut set = DataSet::default();
+    for (part, name) in [(Part::Train, "train"), (Part::Val, "val")] {
+        let list = folder.join(format!("ImageSets/Segmentation/{name}.txt"));
+        let bytes = match fs::read(&list) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => continue,
             Err(error) => return Err(Error::io(&list, &error)),
         };
-        let names = text.lines().map(str::trim).filter(|name| !name.is_empty());
-        Ok(names
-            .map(|name| Pair {
+        let text = text::decode(&bytes).map_err(|why| Error::file(&list, why))?;
+        for name in text.lines().map(str::trim).filter(|name| !name.is_empty()) {
+            let pair = Pair {
                 photo: folder.join(format!("JPEGImages/{name}.jpg")),
                 label: folder.join(format!("SegmentationClass/{name}.png")),
-            })
-            .collect())
-    };
-    Ok(DataSet {
-        train: read("train")?,
-        val: read("val")?,
-        ..DataSet::default()
-    })
-}
-
-/// `images/{training,validation}` and `annotations/{training,validation}`.
-fn ade(folder: &Path) -> Result<DataSet> {
-    let part = |name: &str| {
-        let (images, labels) = (
-            folder.join("images").join(name),
-            folder.join("annotations").join(name),
-        );
-        match images.is_dir() && labels.is_dir() {
-            true => pairs(&images, &labels),
-            false => Ok((Vec::new(), 0)),
-        }
-    };
-    let (train, without) = part("training")?;
-    let (val, more) = part("validation")?;
-    Ok(DataSet {
-        train,
-        val,
-        unlabelled: without + more,
-        ..DataSet::default()
-    })
-}
-
-/// A list with a photo, its label and perhaps a focal length in each line, as the benchmarks of NYU Depth V2 and KITTI
-/// have them: paths are from the list's folder, or from `input/` and `gt_depth/` in it. Photos whose label is `None` are
-/// left out.
-pub(super) fn list(path: &Path) -> Result<DataSet> {
-    let text = fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
-    let folder = path.parent().unwrap_or(Path::new(""));
-    let find = |name: &str, others: &[&str]| -> PathBuf {
-        let name = name.trim_start_matches('/');
-        let places = std::iter::once(folder.join(name))
-            .chain(others.iter().map(|other| folder.join(other).join(name)));
-        let first = folder.join(name);
-        places
-            .into_iter()
-            .find(|place| place.is_file())
-            .unwrap_or(first)
-    };
-    let mut set = DataSet::default();
-    for (number, line) in text.lines().enumerate() {
-        let mut words = line.split_whitespace();
-        match (words.next(), words.next()) {
-            (None, _) => {}
-            (Some(_), Some("None")) => set.unlabelled += 1,
-            (Some(photo), Some(label)) => set.train.push(Pair {
-                photo: find(photo, &["input", "image"]),
-                label: find(label, &["gt_depth", "depth"]),
-            }),
-            (Some(_), None) => {
-                return Err(Error::file(
-                    path,
-                    format!("line {}: expected a photo and its label", number + 1),
-                ));
+            };
+            match (pair.photo.is_file(), pair.label.is_file()) {
+                (true, false) => set.unlabelled.push(pair.photo),
+                (false, true) => set.unused.push(pair.label),
+                _ => set.add(part, pair),
             }
         }
     }
     Ok(set)
+}
+
+/// A drive's folder with its camera's folders of photos or labels.
+type Cameras = BTreeMap<(String, String), PathBuf>;
+
+/// `…/{train,val}/2011_09_26_drive_0001_sync/proj_depth/groundtruth/image_02/0000000005.png`, and anywhere in the same
+/// folder `…/2011_09_26_drive_0001_sync/image_02/data/0000000005.png`, as the archives of depth and of raw data unpack.
+fn kitti(folder: &Path) -> Result<Option<DataSet>> {
+    let (mut labels, mut photos) = (Cameras::new(), Cameras::new());
+    let walk = WalkDir::new(folder).follow_links(true).max_depth(5);
+    for entry in walk.into_iter().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if !entry.file_type().is_dir() || !name.contains("_drive_") {
+            continue;
+        }
+        for camera in ["image_02", "image_03"] {
+            let key = (name.clone(), camera.to_owned());
+            let truth = entry.path().join("proj_depth/groundtruth").join(camera);
+            if truth.is_dir() {
+                labels.insert(key.clone(), truth);
+            }
+            let raw = entry.path().join(camera).join("data");
+            if raw.is_dir() {
+                photos.insert(key, raw);
+            }
+        }
+    }
+    if labels.is_empty() {
+        return Ok(None);
+    }
+    let mut set = DataSet {
+        depth_scale: Some(256.0),
+        ..DataSet::default()
+    };
+    for (drive, truth) in labels {
+        let in_folder = |part: &str| truth.components().any(|c| c.as_os_str() == part);
+        let part = match in_folder("val") {
+            true => Part::Val,
+            false => Part::Train,
+        };
+        let Some(raw) = photos.get(&drive) else {
+            set.unused.extend(folders::files(&truth)?);
+            continue;
+        };
+        let found = folders::between(raw, &truth, LabelKind::Depth, &mut set.notes)?;
+        for (_, pair) in found.pairs {
+            set.add(part, pair);
+        }
+        // The first and last frames of a drive have no depth, by design.
+        set.unused.extend(found.unused);
+    }
+    if set.train.is_empty() && set.val.is_empty() {
+        return Err(Error::file(
+            folder,
+            "has KITTI's depth, but not its photos; unpack the raw data of the same drives into it \
+             (2011_09_26/2011_09_26_drive_0001_sync/image_02/data/)",
+        ));
+    }
+    Ok(Some(set))
 }
 
 #[cfg(test)]
@@ -120,39 +126,80 @@ mod tests {
             ],
         );
         let set = DataSet::open(ade.path(), LabelKind::Masks).unwrap();
-        assert_eq!((set.train.len(), set.val.len(), set.unlabelled), (1, 1, 1));
+        assert_eq!(
+            (set.train.len(), set.val.len(), set.unlabelled.len()),
+            (1, 1, 1)
+        );
         assert!(set.val[0].label.ends_with("annotations/validation/b.png"));
 
         let voc = tempfile::tempdir().unwrap();
-        touch(voc.path(), &["JPEGImages/x.jpg", "SegmentationClass/x.png"]);
+        touch(
+            voc.path(),
+            &[
+                "JPEGImages/x.jpg",
+                "JPEGImages/y.jpg",
+                "SegmentationClass/x.png",
+            ],
+        );
         fs::create_dir_all(voc.path().join("ImageSets/Segmentation")).unwrap();
-        fs::write(voc.path().join("ImageSets/Segmentation/val.txt"), "x\n\n").unwrap();
+        fs::write(
+            voc.path().join("ImageSets/Segmentation/val.txt"),
+            "x\ny\n\n",
+        )
+        .unwrap();
         let set = DataSet::open(voc.path(), LabelKind::Masks).unwrap();
-        assert_eq!((set.train.len(), set.val.len()), (0, 1));
+        assert_eq!(
+            (set.train.len(), set.val.len(), set.unlabelled.len()),
+            (0, 1, 1)
+        );
         assert!(set.val[0].photo.ends_with("JPEGImages/x.jpg"));
     }
 
     #[test]
-    fn lists_name_files_from_their_folder() {
+    fn kitti_as_unpacked() {
         let root = tempfile::tempdir().unwrap();
-        touch(
-            root.path(),
-            &["input/d/1.png", "gt_depth/e/1.png", "rgb.jpg", "d.png"],
+        let (drive, other) = ("2011_09_26_drive_0001_sync", "2011_09_28_drive_0002_sync");
+        let mut names = Vec::new();
+        for number in 4..7 {
+            names.push(format!(
+                "raw/2011_09_26/{drive}/image_02/data/000000000{number}.png"
+            ));
+            names.push(format!(
+                "raw/2011_09_28/{other}/image_03/data/000000000{number}.jpg"
+            ));
+        }
+        let truth = "proj_depth/groundtruth";
+        names.push(format!(
+            "data_depth_annotated/train/{drive}/{truth}/image_02/0000000005.png"
+        ));
+        names.push(format!(
+            "data_depth_annotated/val/{other}/{truth}/image_03/0000000005.png"
+        ));
+        names.push(format!(
+            "data_depth_annotated/val/{other}/{truth}/image_02/0000000005.png"
+        ));
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        touch(root.path(), &names);
+        let set = DataSet::open(root.path(), LabelKind::Depth).unwrap();
+        assert_eq!(
+            (set.train.len(), set.val.len(), set.unused.len()),
+            (1, 1, 1)
         );
-        let list = root.path().join("test.txt");
-        let text = "d/1.png e/1.png 721.5\n/rgb.jpg /d.png 518.8\nd/2.png None 721.5\n";
-        fs::write(&list, text).unwrap();
-        let set = DataSet::open(&list, LabelKind::Depth).unwrap();
-        assert_eq!((set.train.len(), set.unlabelled), (2, 1));
         assert!(
-            set.train
-                .iter()
-                .all(|pair| pair.photo.is_file() && pair.label.is_file())
+            set.train[0]
+                .photo
+                .ends_with(format!("{drive}/image_02/data/0000000005.png"))
         );
-        fs::write(&list, "alone\n").unwrap();
-        let error = DataSet::open(&list, LabelKind::Depth)
+        assert!(
+            set.val[0]
+                .photo
+                .ends_with(format!("{other}/image_03/data/0000000005.jpg"))
+        );
+        assert_eq!(set.depth_scale, Some(256.0));
+        fs::remove_dir_all(root.path().join("raw")).unwrap();
+        let error = DataSet::open(root.path(), LabelKind::Depth)
             .unwrap_err()
             .to_string();
-        assert!(error.contains("line 1"), "{error}");
+        assert!(error.contains("not its photos"), "{error}");
     }
 }

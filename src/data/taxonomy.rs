@@ -11,9 +11,13 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::data::labels::{Mask, MaskReader};
+use crate::data::text;
 use crate::error::{Error, Result};
 use crate::head::meta::{Class, LabelSet};
 use crate::warnings::Warnings;
+
+/// Stands for what is of no class where every id is learnt from; class lists end before it.
+const NO_ID: u16 = u16::MAX;
 
 /// What the ids of one data set mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,8 @@ pub struct SetLabels {
     /// What the set itself calls its ids, by id, for masks in the colours of its classes; empty where that is not
     /// known.
     pub own_classes: Vec<Class>,
+    /// What stands for the id 1: the white of masks in black and white.
+    pub white: Option<u16>,
 }
 
 /// Classes, and how data sets name them.
@@ -92,6 +98,7 @@ impl SetLabels {
             background: None,
             closed: true,
             own_classes: classes.to_vec(),
+            white: None,
         }
     }
 
@@ -113,6 +120,7 @@ impl SetLabels {
             background: set.background,
             closed: false,
             own_classes: Vec::new(),
+            white: None,
         }
     }
 
@@ -131,25 +139,35 @@ impl SetLabels {
     ///
     /// # Errors
     /// Names the file and an id or a colour that is in no list.
-    pub fn read_mask(&self, path: &Path, ignore: u16, warnings: &Warnings) -> Result<Mask> {
+    pub fn read_mask(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
         let reader = MaskReader {
             classes: &self.own_classes,
-            ids: self.closed.then_some(self.allowed.len()),
-            ignore,
+            // White is no id of the list, but stands for one.
+            ids: (self.closed && self.white.is_none()).then_some(self.allowed.len()),
+            ignore: ignore.unwrap_or(NO_ID),
             warnings,
         };
-        let mask = reader.read(path)?;
-        let beyond = |&id: &u16| id != ignore && usize::from(id) >= self.allowed.len();
+        let mut mask = reader.read(path)?;
+        if let Some(white) = self.white {
+            mask.ids
+                .iter_mut()
+                .filter(|id| **id == white)
+                .for_each(|id| *id = 1);
+        }
+        let beyond = |&id: &u16| Some(id) != ignore && usize::from(id) >= self.allowed.len();
         match mask.ids.iter().copied().find(beyond) {
-            Some(id) if self.closed => Err(Error::file(
-                path,
-                format!(
-                    "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignore} is ignored; \
-                     --classes and --ignore say otherwise",
-                    self.allowed.len(),
-                    self.allowed.len() - 1
-                ),
-            )),
+            Some(id) if self.closed => {
+                let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
+                Err(Error::file(
+                    path,
+                    format!(
+                        "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignored} is ignored; \
+                         --classes and --ignore say otherwise",
+                        self.allowed.len(),
+                        self.allowed.len() - 1
+                    ),
+                ))
+            }
             _ => Ok(mask),
         }
     }
@@ -187,8 +205,9 @@ impl Taxonomy {
     /// # Errors
     /// Names the file, the set and the id whose meaning is no class of the list.
     pub fn read(path: &Path) -> Result<Self> {
-        let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
-        Self::parse(&text).map_err(|why| Error::file(path, why))
+        let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+        let parse = || Self::parse(text::decode(&bytes)?.as_bytes());
+        parse().map_err(|why| Error::file(path, why))
     }
 
     /// Reads a joint taxonomy from the bytes of its file.
@@ -245,6 +264,7 @@ impl Taxonomy {
                 background,
                 closed: false,
                 own_classes: Vec::new(),
+                white: None,
             });
         }
         if sets.is_empty() {
@@ -276,9 +296,10 @@ impl Taxonomy {
 /// # Errors
 /// Names the file and what was expected.
 pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
-    let text = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
     let parse = || -> Result<Vec<Class>, String> {
-        let file: ClassFile = serde_json::from_slice(&text).map_err(|error| {
+        let text = text::decode(&bytes)?;
+        let file: ClassFile = serde_json::from_str(&text).map_err(|error| {
             format!("is no list of classes: {error}; expected [{{\"name\": \"sky\", \"color\": [70, 130, 180]}}, …]")
         })?;
         let (ClassFile::List(entries) | ClassFile::Object { classes: entries }) = file;

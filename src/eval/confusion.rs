@@ -102,6 +102,17 @@ impl Confusion {
         )
     }
 
+    /// Mean IoU over the ids that labels or predictions have, as mmsegmentation's `nanmean`: an id that is predicted, but
+    /// never labelled, counts as 0.
+    pub fn mean_iou_of_seen(&self) -> f64 {
+        mean(self.per_id().iter().filter_map(|one| one.iou))
+    }
+
+    /// Ids that the labels have.
+    pub fn labelled_ids(&self) -> usize {
+        self.images.iter().filter(|&&images| images > 0).count()
+    }
+
     /// Share of labelled pixels that are right.
     pub fn pixel_accuracy(&self) -> f64 {
         let right: u64 = (0..self.ids).map(|id| self.hits(id)).sum();
@@ -143,6 +154,8 @@ mod tests {
         // Predicted, but never labelled: it has an IoU, but no part in the mean.
         assert_eq!((ids[3].iou, ids[3].images), (Some(0.0), 0));
         assert!((confusion.mean_iou() - 1.0 / 3.0).abs() < 1e-12);
+        assert!((confusion.mean_iou_of_seen() - 0.25).abs() < 1e-12);
+        assert_eq!(confusion.labelled_ids(), 3);
         assert!((confusion.pixel_accuracy() - 0.5).abs() < 1e-12);
         assert!((confusion.mean_accuracy() - (2.0 / 3.0 + 0.5) / 3.0).abs() < 1e-12);
         let mut twice = confusion.clone();

@@ -49,7 +49,7 @@ pub struct DepthErrors {
     pub delta2: f64,
     /// Below 1.25^3.
     pub delta3: f64,
-    /// [`Self::rmse`] after the prediction was scaled to the median of the truth.
+    /// [`Self::rmse`] after the prediction was scaled to the median of the truth, before it is clamped.
     pub rmse_aligned: f64,
     /// [`Self::abs_rel`] after the same.
     pub abs_rel_aligned: f64,
@@ -87,7 +87,7 @@ impl Judge {
             let line = row * width + cols.start..row * width + cols.end;
             for (&p, &t) in prediction[line.clone()].iter().zip(&truth[line]) {
                 if t > 0.0 && t >= self.min && t <= self.max {
-                    pairs.push((f64::from(p.clamp(self.min, self.max)), f64::from(t)));
+                    pairs.push((f64::from(p), f64::from(t)));
                 }
             }
         }
@@ -95,9 +95,11 @@ impl Judge {
             return None;
         }
         let median_of = |which: fn(&(f64, f64)) -> f64| median(pairs.iter().map(which).collect());
-        let factor = median_of(|pair| pair.1) / median_of(|pair| pair.0);
-        let plain = figures(&pairs, 1.0);
-        let aligned = figures(&pairs, factor);
+        // As monodepth2 does it: the medians are of what was predicted, and what is aligned is clamped.
+        let predicted = median_of(|pair| pair.0).max(f64::MIN_POSITIVE);
+        let factor = median_of(|pair| pair.1) / predicted;
+        let plain = self.figures(&pairs, 1.0);
+        let aligned = self.figures(&pairs, factor);
         Some(DepthErrors {
             rmse_aligned: aligned.rmse,
             abs_rel_aligned: aligned.abs_rel,
@@ -105,14 +107,23 @@ impl Judge {
             ..plain
         })
     }
+
+    /// The figures of predictions and labels after the former were multiplied with `factor` and clamped.
+    fn figures(&self, pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
+        let (min, max) = (f64::from(self.min), f64::from(self.max));
+        figures(
+            pairs
+                .iter()
+                .map(|&(p, t)| ((p * factor).clamp(min, max), t)),
+        )
+    }
 }
 
-fn figures(pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
+fn figures(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors {
     let n = pairs.len() as f64;
     let mut sum = DepthErrors::default();
     let (mut square, mut log, mut log_square) = (0f64, 0f64, 0f64);
-    for &(p, t) in pairs {
-        let p = p * factor;
+    for (p, t) in pairs {
         square += (p - t).powi(2);
         sum.abs_rel += (p - t).abs() / t;
         let e = p.ln() - t.ln();
@@ -204,6 +215,17 @@ mod tests {
         assert!(errors.silog < 1e-3);
         assert_eq!((errors.delta1, errors.delta3), (0.0, 0.0));
         assert!(errors.abs_rel_aligned < 1e-6 && errors.delta1_aligned == 1.0);
+    }
+
+    #[test]
+    fn predictions_are_aligned_before_they_are_clamped() {
+        // Twice as far as it is, and beyond the end for the most part.
+        let truth = [2.0, 6.0, 8.0];
+        let errors = ALL.errors(&[4.0, 12.0, 16.0], &truth, (3, 1)).unwrap();
+        assert!(errors.rmse_aligned < 1e-6, "{}", errors.rmse_aligned);
+        // What is aligned is clamped, too: 24 m count as 10.
+        let errors = ALL.errors(&[2.0, 6.0, 24.0], &truth, (3, 1)).unwrap();
+        assert!((errors.rmse_aligned - (4f64 / 3.0).sqrt()).abs() < 1e-6);
     }
 
     #[test]

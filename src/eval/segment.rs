@@ -13,7 +13,7 @@ pub struct MaskJudge<'a> {
     meaning: &'a SetLabels,
     /// By class, the id it counts as.
     id_of_class: Vec<Option<u16>>,
-    ignore: u16,
+    ignore: Option<u16>,
 }
 
 /// The places of a label's pixels on the patch grid, every `stride`-th of them.
@@ -39,7 +39,7 @@ pub fn label_axes(
 
 impl<'a> MaskJudge<'a> {
     /// For a head of `classes` classes and labels with the ids of `meaning`.
-    pub fn new(meaning: &'a SetLabels, classes: usize, ignore: u16) -> Self {
+    pub fn new(meaning: &'a SetLabels, classes: usize, ignore: Option<u16>) -> Self {
         MaskJudge {
             meaning,
             id_of_class: meaning.id_of_class(classes),
@@ -100,7 +100,7 @@ impl<'a> MaskJudge<'a> {
 
     /// The id that a predicted class counts as where the label has `id`; none where the label does not count.
     pub fn judge(&self, id: u16, class: u16) -> Option<Option<u16>> {
-        if id == self.ignore || !self.meaning.is_known(id) {
+        if Some(id) == self.ignore || !self.meaning.is_known(id) {
             return None;
         }
         let allowed = &self.meaning.allowed[usize::from(id)];
@@ -126,13 +126,13 @@ mod tests {
             "pets": {"classes": {"0": "rest", "1": ["cat"], "2": ["dog"]}},
             "indoors": {"classes": {"0": ["wall"], "1": ["cat", "dog"]}}}}"#;
         let taxonomy = Taxonomy::parse(spec.as_bytes()).unwrap();
-        let pets = MaskJudge::new(taxonomy.set("pets").unwrap(), 4, 255);
+        let pets = MaskJudge::new(taxonomy.set("pets").unwrap(), 4, Some(255));
         // A class without a name of its own is background.
         assert_eq!(pets.judge(0, 0), Some(Some(0)));
         assert_eq!(pets.judge(1, 3), Some(Some(0)));
         assert_eq!(pets.judge(1, 2), Some(Some(2)));
         assert_eq!(pets.judge(255, 2), None);
-        let indoors = MaskJudge::new(taxonomy.set("indoors").unwrap(), 4, 255);
+        let indoors = MaskJudge::new(taxonomy.set("indoors").unwrap(), 4, Some(255));
         // Sky is wrong where the set has no background.
         assert_eq!(indoors.judge(0, 0), Some(None));
         assert_eq!(indoors.judge(1, 2), Some(Some(1)));
@@ -158,7 +158,7 @@ mod tests {
             ids: vec![0, 0, 1, 1, 0, 255, 0, 1],
         };
         let mut confusion = Confusion::new(2);
-        let judge = MaskJudge::new(&meaning, 2, 255);
+        let judge = MaskJudge::new(&meaning, 2, Some(255));
         let map = judge.count(&mut confusion, &mask, &scores, &geometry, 1);
         assert_eq!(map.ids, [0, 0, 1, 1, 0, 0, 1, 1]);
         assert_eq!(

@@ -11,6 +11,7 @@ use rayon::prelude::*;
 use crate::batch::Report;
 use crate::data::labels::DepthReader;
 use crate::data::taxonomy::SetLabels;
+use crate::data::{Fitting, PhotoShape};
 use crate::error::{Error, Result};
 use crate::train::frame::Frame;
 use crate::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
@@ -22,6 +23,8 @@ use crate::weights::digest;
 pub struct Labelled {
     /// The label's file.
     pub label: PathBuf,
+    /// How its photo lies.
+    pub shape: PhotoShape,
     /// Cached views of its photo, the plain one first.
     pub frames: Vec<Frame>,
     /// The fold whose training it is kept out of; none where it is always trained on.
@@ -127,12 +130,14 @@ impl Samples {
         sets: impl Iterator<Item = &'a [Labelled]>,
         reader: &DepthReader,
         range: (f32, f32),
+        fitting: &Fitting,
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Depth(Vec::new()));
         for set in sets {
             samples.add_set(set, report, |labelled| {
                 let depth = reader.read(&labelled.label)?;
+                let depth = fitting.depth(depth, &labelled.label, labelled.shape)?;
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;
                     Found::Depth(targets::of_depth(&depth, &frame.geometry, mirrored, range))
@@ -149,8 +154,9 @@ impl Samples {
     /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
     pub fn segment<'a>(
         sets: impl Iterator<Item = (&'a [Labelled], &'a SetLabels)>,
-        ignore: u16,
+        ignore: Option<u16>,
         warnings: &Warnings,
+        fitting: &Fitting,
         report: &mut Report,
     ) -> Result<Self> {
         let mut samples = Samples::empty(Targets::Shares {
@@ -160,7 +166,8 @@ impl Samples {
         for (set, meaning) in sets {
             samples.add_set(set, report, |labelled| {
                 let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
-                let known = |id: u16| id != ignore && meaning.is_known(id);
+                let mask = fitting.mask(mask, &labelled.label, labelled.shape)?;
+                let known = |id: u16| Some(id) != ignore && meaning.is_known(id);
                 let of = |frame: &Frame| {
                     let mirrored = frame.view.mirrored;
                     Found::Shares(targets::of_mask(&mask, &frame.geometry, mirrored, known))

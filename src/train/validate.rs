@@ -2,8 +2,8 @@
 
 use rayon::prelude::*;
 
-use crate::data::SetLabels;
 use crate::data::labels::DepthReader;
+use crate::data::{Depth, Fitting, Mask, SetLabels};
 use crate::error::Result;
 use crate::eval::{Confusion, DepthErrors, Judge, MaskJudge};
 use crate::postprocess::depth::read_out;
@@ -20,6 +20,8 @@ pub struct Validation {
     pub sets: Vec<(String, Vec<Labelled>)>,
     /// How frames are judged.
     pub how: How,
+    /// What is done about labels of another shape than their photo's.
+    pub fitting: Fitting,
 }
 
 /// How frames are judged.
@@ -43,7 +45,7 @@ pub enum How {
         /// Classes of the head.
         classes: usize,
         /// The id that does not count.
-        ignore: u16,
+        ignore: Option<u16>,
         /// Where doubts about masks go.
         warnings: Warnings,
     },
@@ -127,8 +129,10 @@ impl Validation {
             return Ok(Vec::new());
         };
         let one = |labelled: &&Labelled| -> Result<Option<DepthErrors>> {
-            let (Some(frame), truth) = (labelled.frames.first(), reader.read(&labelled.label)?)
-            else {
+            let (Some(frame), truth) = (
+                labelled.frames.first(),
+                read_depth(labelled, reader, &self.fitting)?,
+            ) else {
                 return Ok(None);
             };
             let size = (truth.width, truth.height);
@@ -159,7 +163,7 @@ impl Validation {
         let one = |labelled: &&Labelled| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
             if let Some(frame) = labelled.frames.first() {
-                let mask = meaning.read_mask(&labelled.label, *ignore, warnings)?;
+                let mask = read_mask(labelled, meaning, (*ignore, warnings), &self.fitting)?;
                 let scores = head.scores(frame)?;
                 judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride);
             }
@@ -168,6 +172,41 @@ impl Validation {
         let all: Vec<Confusion> = frames.par_iter().map(one).collect::<Result<_>>()?;
         all.iter().for_each(|one| sum.merge(one));
         Ok(sum)
+    }
+}
+
+/// The label of a frame as it lies on its photo.
+fn read_depth(labelled: &Labelled, reader: &DepthReader, fitting: &Fitting) -> Result<Depth> {
+    let depth = reader.read(&labelled.label)?;
+    fitting.depth(depth, &labelled.label, labelled.shape)
+}
+
+/// The label of a frame as it lies on its photo.
+fn read_mask(
+    labelled: &Labelled,
+    meaning: &SetLabels,
+    (ignore, warnings): (Option<u16>, &Warnings),
+    fitting: &Fitting,
+) -> Result<Mask> {
+    let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
+    fitting.mask(mask, &labelled.label, labelled.shape)
+}
+
+impl How {
+    /// Reads the label of a frame of a set, for errors before anything is judged.
+    ///
+    /// # Errors
+    /// Names the label.
+    pub fn check(&self, set: usize, labelled: &Labelled, fitting: &Fitting) -> Result<()> {
+        match self {
+            How::Depth { reader, .. } => read_depth(labelled, reader, fitting).map(|_| ()),
+            How::Segment {
+                meanings,
+                ignore,
+                warnings,
+                ..
+            } => read_mask(labelled, &meanings[set], (*ignore, warnings), fitting).map(|_| ()),
+        }
     }
 }
 

@@ -7,7 +7,8 @@
     segment.prediction, segment.truth  F32 [3, 20, 30], ids 0 to 5, 255 = ignored; id 5 is predicted, never labelled
     segment.confusion              F64 [6, 6]  sklearn.metrics.confusion_matrix
     segment.iou                    F64 [6]     sklearn.metrics.jaccard_score (all pixels of all images together)
-    segment.summary                F64 [3]     mIoU over labelled ids, pixel accuracy, balanced accuracy
+    segment.summary                F64 [4]     mIoU over labelled ids, pixel accuracy, balanced accuracy, and mIoU as mmseg's
+                                   `total_area_to_metrics` has it: nanmean(intersect / union)
 """
 
 import pathlib
@@ -22,10 +23,12 @@ HERE = pathlib.Path(__file__).parent
 def depth_figures(p, t):
     p, t = p.astype(np.float64), t.astype(np.float64)
     keep = (t >= 0.5) & (t <= 9.0)
-    p, t = np.clip(p[keep], 0.5, 9.0), t[keep]
+    raw, t = p[keep], t[keep]
+    p = np.clip(raw, 0.5, 9.0)
     e = np.log(p) - np.log(t)
     ratio = np.maximum(p / t, t / p)
-    a = p * np.median(t) / np.median(p)
+    # monodepth2's evaluate_depth.py: aligned by the medians of what was predicted, then clamped.
+    a = np.clip(raw * (np.median(t) / np.median(raw)), 0.5, 9.0)
     return {
         "rmse": np.sqrt(np.mean((p - t) ** 2)),
         "abs_rel": np.mean(np.abs(p - t) / t),
@@ -63,7 +66,11 @@ def main():
     out["segment.confusion"] = metrics.confusion_matrix(t, p, labels=range(6)).astype(np.float64)
     out["segment.iou"] = iou
     accuracy = metrics.recall_score(t, p, labels=range(5), average="macro")
-    out["segment.summary"] = np.array([iou[:5].mean(), metrics.accuracy_score(t, p), accuracy])
+    area = lambda ids: np.bincount(ids, minlength=7)
+    intersect, union = area(t[t == p]), area(t) + area(p) - area(t[t == p])
+    with np.errstate(invalid="ignore"):
+        mmseg = np.nanmean(intersect / union)  # id 5 counts as 0, id 6 is nowhere and does not count
+    out["segment.summary"] = np.array([iou[:5].mean(), metrics.accuracy_score(t, p), accuracy, mmseg])
     save_file(out, HERE / "eval.safetensors")
 
 

@@ -255,7 +255,12 @@ fn segmentation_figures_agree_with_scikit_learn() {
     assert_eq!(counts, golden.numbers("segment.confusion"));
     let ious: Vec<f64> = all.per_id().iter().map(|one| one.iou.unwrap()).collect();
     assert!(max_abs(&ious, &golden.numbers("segment.iou")) < 1e-12);
-    let summary = [all.mean_iou(), all.pixel_accuracy(), all.mean_accuracy()];
+    let summary = [
+        all.mean_iou(),
+        all.pixel_accuracy(),
+        all.mean_accuracy(),
+        all.mean_iou_of_seen(),
+    ];
     assert!(max_abs(&summary, &golden.numbers("segment.summary")) < 1e-12);
     assert_eq!(all.per_id()[5].images, 0);
 }

@@ -12,6 +12,7 @@ mod backbone_goldens;
 mod batch;
 mod bench;
 mod cli_manners;
+mod data_sets;
 mod depth;
 mod head_goldens;
 mod heads;

@@ -14,20 +14,20 @@ use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, command, dino_with_model, files_below, finish, store_with_focus};
 
-const SIDE: u32 = 112;
+pub const SIDE: u32 = 112;
 
 fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-fn write_grey(path: &Path, size: (u32, u32), pixels: Pixels<'_>) {
+pub fn write_grey(path: &Path, size: (u32, u32), pixels: Pixels<'_>) {
     let mut bytes = Vec::new();
     write_png(&mut bytes, size, pixels, &[]).unwrap();
     fs::write(path, bytes).unwrap();
 }
 
 /// `count` pictures of a red block on blue, with masks at half their size: 1 is red.
-fn blocks(folder: &Path, count: u32) {
+pub fn blocks(folder: &Path, count: u32) {
     for part in ["images", "masks"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
@@ -51,7 +51,7 @@ fn blocks(folder: &Path, count: u32) {
 }
 
 /// Pictures that get brighter to the right, where depth rises from 1 m to 4 m.
-fn ramps(folder: &Path, count: u32) {
+pub fn ramps(folder: &Path, count: u32) {
     for part in ["images", "depth"] {
         fs::create_dir_all(folder.join(part)).unwrap();
     }
@@ -67,7 +67,7 @@ fn ramps(folder: &Path, count: u32) {
 }
 
 /// Trains with few, fast steps; features go to a folder of the test's own.
-fn train(folder: &Path, task: &str, data: &str, head: &str, more: &[&str]) -> Run {
+pub fn train(folder: &Path, task: &str, data: &str, head: &str, more: &[&str]) -> Run {
     let mut args = vec![
         "train", task, data, "-o", head, "--size", "112", "--cache", "cache", "--blocks", "2,11",
         "--batch", "128", "--rate", "0.01",
@@ -76,7 +76,7 @@ fn train(folder: &Path, task: &str, data: &str, head: &str, more: &[&str]) -> Ru
     dino_with_model(folder, &args)
 }
 
-fn figures(folder: &Path, args: &[&str]) -> Value {
+pub fn figures(folder: &Path, args: &[&str]) -> Value {
     let mut all = vec!["eval"];
     all.extend(args);
     all.extend(["--json", "-"]);
@@ -353,7 +353,7 @@ fn one_seed_gives_the_same_bytes_and_a_stopped_training_goes_on() {
 }
 
 /// The numbers of a head's file, after its header.
-fn tensors(bytes: &[u8]) -> &[u8] {
+pub fn tensors(bytes: &[u8]) -> &[u8] {
     let header = u64::from_le_bytes(bytes[..8].try_into().unwrap()) as usize;
     &bytes[8 + header..]
 }

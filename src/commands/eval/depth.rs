@@ -17,6 +17,7 @@ use serde_json::{Map, json};
 use super::report::{FileFigures, Sheet, Worst, same_size};
 use crate::cli::EvalDepthArgs;
 use crate::commands::depth::readout_of;
+use crate::commands::labels::{DepthUse, check_depth, depth_scale, range_of};
 use crate::commands::score::Found;
 
 /// Runs the command.
@@ -35,14 +36,17 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let kitti = paper
         .as_ref()
         .is_some_and(|paper| paper.head.data == Data::Kitti);
-    let (judge, usual_scale) = match &paper {
+    let data = super::data(common, LabelKind::Depth, None, console)?;
+    let (judge, scale) = match &paper {
         None => {
             let judge = Judge {
                 crop: labels.crop.into(),
                 min: labels.min_depth as f32,
                 max: labels.max_depth as f32,
             };
-            (judge, 1000.0)
+            let layout = std::iter::once(data.depth_scale);
+            let scale = depth_scale(labels.depth_scale, layout, console)?;
+            (judge, scale)
         }
         Some(_) => {
             let (crop, max, scale) = match kitti {
@@ -53,31 +57,50 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             (Judge { crop, min, max }, scale)
         }
     };
-    let reader = DepthReader::new(labels.depth_scale, console.warnings().clone())
-        .with_usual_scale(usual_scale);
+    let reader =
+        DepthReader::new(labels.depth_scale, console.warnings().clone()).with_usual_scale(scale);
     let cut: Option<Cut> = if kitti { Some(kitti_crop) } else { None };
-    let pairs = super::pairs(common, LabelKind::Depth, None, console)?;
+    let usage = DepthUse {
+        said_scale: labels
+            .depth_scale
+            .or(data.depth_scale)
+            .or(paper.as_ref().map(|_| scale)),
+        scale,
+        counted: (f64::from(judge.min), f64::from(judge.max)),
+        head: range_of(readout_of(&head.meta)?),
+    };
+    check_depth(&data.name, data.pairs.iter(), usage, &reader, console)?;
+    let fitting = super::fitting(common, console);
     let mut report = Report::default();
     let mut all: Vec<DepthErrors> = Vec::new();
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
-    super::each(common, &head, &pairs, cut, &mut report, console, |judged| {
-        let mut truth = reader.read(&judged.pair.label)?;
-        if let Some(cut) = cut {
-            truth = truth.cut(cut);
-        }
-        let size = (truth.width, truth.height);
-        let geometry = at_label(&judged.scored.geometry, size);
-        let Found::Scores { scores, mirrored } = &judged.scored.found else {
-            return Err(Error::Model("labels where depths are wanted".into()));
-        };
-        let map = read_out_photo(scores, mirrored.as_ref(), &judged.scored.geometry, &decoder);
-        let map = match common.head.refines(crate::commands::depth::REFINE) {
-            true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
-                .resize(size.0, size.1),
-            false => map.to_photo(&geometry),
-        };
-        let errors = judge
+    super::each(
+        common,
+        &head,
+        &data.pairs,
+        cut,
+        &mut report,
+        console,
+        |judged| {
+            let mut truth = reader.read(&judged.pair.label)?;
+            if let Some(cut) = cut {
+                truth = truth.cut(cut);
+            }
+            let shape = super::shape_of(&judged, cut)?;
+            let truth = fitting.depth(truth, &judged.pair.label, shape)?;
+            let size = (truth.width, truth.height);
+            let geometry = at_label(&judged.scored.geometry, size);
+            let Found::Scores { scores, mirrored } = &judged.scored.found else {
+                return Err(Error::Model("labels where depths are wanted".into()));
+            };
+            let map = read_out_photo(scores, mirrored.as_ref(), &judged.scored.geometry, &decoder);
+            let map = match common.head.refines(crate::commands::depth::REFINE) {
+                true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
+                    .resize(size.0, size.1),
+                false => map.to_photo(&geometry),
+            };
+            let errors = judge
             .errors(&map.depth, &truth.metres, size)
             .ok_or_else(|| {
                 Error::file(
@@ -85,28 +108,33 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                     "has no reading that counts; --min-depth, --max-depth and --crop say what does",
                 )
             })?;
-        worst.offer(-errors.delta1, &judged.pair.photo, || {
-            let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
-            let (range, colormap) = (Range::of(&known), Colormap::default());
-            vec![
-                same_size(&judged.scored.photo, size),
-                colorize(&truth.metres, size.0, range, &colormap),
-                colorize(&map.depth, size.0, range, &colormap),
-            ]
-        });
-        all.push(errors);
-        files.push(FileFigures {
-            file: judged.pair.photo.clone(),
-            figures: errors.named().to_vec(),
-        });
-        Ok(())
-    })?;
+            worst.offer(-errors.delta1, &judged.pair.photo, || {
+                let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
+                let (range, colormap) = (Range::of(&known), Colormap::default());
+                vec![
+                    same_size(&judged.scored.photo, size),
+                    colorize(&truth.metres, size.0, range, &colormap),
+                    colorize(&map.depth, size.0, range, &colormap),
+                ]
+            });
+            all.push(errors);
+            files.push(FileFigures {
+                file: judged.pair.photo.clone(),
+                figures: errors.named().to_vec(),
+            });
+            Ok(())
+        },
+    )?;
     let mean = DepthErrors::mean(&all);
     let mut figures = Map::new();
     figures.insert("task".into(), json!("depth"));
     figures.insert("head".into(), json!(head.meta.name));
     figures.insert("images".into(), json!(all.len()));
     figures.insert("unit".into(), json!("m"));
+    figures.insert(
+        "alignment".into(),
+        json!("predictions are scaled by the medians, then clamped"),
+    );
     figures.insert(
         "averaging".into(),
         json!("every figure is the mean of the images' own, the rmse too"),

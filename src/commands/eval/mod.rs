@@ -8,19 +8,20 @@ use std::path::Path;
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::data::{DataSet, LabelKind, Pair};
+use dino::data::{DataSet, Fitting, LabelKind, Pair, PhotoShape};
 use dino::head::{Head, Protocol};
 use dino::heads::official::Official;
 use dino::heads::{Found, Heads};
-use dino::inputs::Source;
+use dino::inputs::{Source, orientation};
 use dino::pipeline::{Cut, Pipeline};
 use dino::weights::Store;
 use dino::{Error, Result};
+use image::metadata::Orientation;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
-use crate::commands::model;
 use crate::commands::score::{self, Scored, Scorer, Way};
+use crate::commands::{labels, model};
 
 /// Runs one of the commands.
 pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
@@ -83,22 +84,26 @@ impl Paper {
     }
 }
 
+/// The pairs that were asked for.
+struct Data {
+    /// What the data set is called.
+    name: String,
+    pairs: Vec<Pair>,
+    /// Units of a depth map's metre, where the layout tells it.
+    depth_scale: Option<f64>,
+}
+
 /// The pairs that were asked for; `also_read` are files beside them. Outputs that cannot be written, or that are any of
 /// these, are found here.
-fn pairs(
+fn data(
     args: &EvalArgs,
     kind: LabelKind,
     also_read: Option<&Path>,
     console: &Console,
-) -> Result<Vec<Pair>> {
+) -> Result<Data> {
     let set = DataSet::open(&args.data, kind)?;
-    if set.unlabelled > 0 {
-        console.warn(format_args!(
-            "{}: {} photos have no label and are left out",
-            args.data.display(),
-            set.unlabelled
-        ));
-    }
+    labels::tell(&set, console);
+    let (name, depth_scale) = (set.name.clone(), set.depth_scale);
     let pairs = match args.part {
         PartChoice::Auto if !set.val.is_empty() => set.val,
         PartChoice::Auto | PartChoice::All => set.all(),
@@ -118,9 +123,32 @@ fn pairs(
                 .chain(also_read)
                 .chain(head);
             report::check_outputs(args, kind, read, console)?;
-            Ok(pairs)
+            Ok(Data {
+                name,
+                pairs,
+                depth_scale,
+            })
         }
     }
+}
+
+/// What is done about labels of another shape than their photo's.
+fn fitting(args: &EvalArgs, console: &Console) -> Fitting {
+    Fitting {
+        stretch: args.stretch_labels,
+        warnings: console.warnings().clone(),
+    }
+}
+
+/// How the photo lies that a label is for; of the part that a `cut` left, nothing is known but its size.
+fn shape_of(judged: &Judged<'_>, cut: Option<Cut>) -> Result<PhotoShape> {
+    Ok(PhotoShape {
+        upright: judged.scored.photo.dimensions(),
+        orientation: match cut {
+            Some(_) => Orientation::NoTransforms,
+            None => orientation(&Source::named(&judged.pair.photo))?,
+        },
+    })
 }
 
 /// Runs `head` over the photos of `pairs`. Photos that fail are recorded and left out.

@@ -15,7 +15,8 @@ use image::RgbImage;
 use serde_json::{Map, Value, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
-use crate::cli::EvalSegmentArgs;
+use crate::cli::{EvalSegmentArgs, IgnoreChoice};
+use crate::commands::labels::SeenMasks;
 use crate::commands::score::{Found, Scored};
 
 /// What has no class, in the pictures of labels.
@@ -37,11 +38,12 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         Some(_) => head.meta.label_sets.first().map(SetLabels::of_head),
         None => None,
     };
-    let meaning = match meaning {
+    let mut meaning = match meaning {
         Some(meaning) => meaning,
         None => self::meaning(args, &head, classes, console)?,
     };
-    let judge = MaskJudge::new(&meaning, classes.len(), args.ignore);
+    let ignored = IgnoreChoice::or_usual(args.ignore);
+    let ignore = ignored.id;
     let names: Vec<String> = (0..meaning.allowed.len() as u16)
         .map(|id| meaning.name_of(id, classes))
         .collect();
@@ -54,7 +56,12 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         )?,
         None => Captions::new([], Fonts::built_in()),
     };
-    let pairs = super::pairs(common, LabelKind::Masks, args.sets.as_deref(), console)?;
+    let data = super::data(common, LabelKind::Masks, args.sets.as_deref(), console)?;
+    let mut seen = SeenMasks::of(&data.name, data.pairs.iter(), &meaning, ignored);
+    seen.check(&mut meaning, classes, ignored, console)?;
+    let meaning = meaning;
+    let judge = MaskJudge::new(&meaning, classes.len(), ignore);
+    let fitting = super::fitting(common, console);
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut files = Vec::new();
@@ -62,12 +69,14 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     super::each(
         common,
         &head,
-        &pairs,
+        &data.pairs,
         None,
         &mut report,
         console,
         |judged| {
-            let mask = meaning.read_mask(&judged.pair.label, args.ignore, console.warnings())?;
+            let mask = meaning.read_mask(&judged.pair.label, ignore, console.warnings())?;
+            let shape = super::shape_of(&judged, None)?;
+            let mask = fitting.mask(mask, &judged.pair.label, shape)?;
             let Scored {
                 photo,
                 geometry,
@@ -103,7 +112,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     class.map_or(BLANK, |&class| classes[usize::from(class)].color)
                 };
                 let label = mask.ids.iter().map(|&id| {
-                    let known = id != args.ignore && meaning.background != Some(id);
+                    let known = Some(id) != ignore && meaning.background != Some(id);
                     let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
                     color(allowed.and_then(|allowed| allowed.first()))
                 });
@@ -129,7 +138,8 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         let mut figures = figures(&head, &meaning, &confusion, &names, files.len());
         let mut lines = lines(&confusion, &names);
         if let Some(paper) = &paper {
-            let how = format!("the ids of {}, {} not judged", meaning.name, args.ignore);
+            let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
+            let how = format!("the ids of {}, {ignored} not judged", meaning.name);
             paper.tell(&how, &mut figures, &mut lines);
         }
         let sheet = Sheet {
@@ -279,6 +289,21 @@ fn figures(
     put("images", json!(images));
     put("pixels", json!(confusion.total()));
     put("miou", json!(confusion.mean_iou()));
+    put(
+        "miou_rule",
+        json!(format!(
+            "mean over the {} ids that the labels have, of the pixels of all images",
+            confusion.labelled_ids()
+        )),
+    );
+    put("miou_mmseg", json!(confusion.mean_iou_of_seen()));
+    put(
+        "miou_mmseg_rule",
+        json!(
+            "mean over the ids that labels or predictions have (mmsegmentation's nanmean): an id that is predicted, but \
+               never labelled, counts as 0"
+        ),
+    );
     put("pixel_accuracy", json!(confusion.pixel_accuracy()));
     put("mean_accuracy", json!(confusion.mean_accuracy()));
     put("per_class", json!(per_class));

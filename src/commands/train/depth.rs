@@ -15,6 +15,7 @@ use dino::train::targets::UPSAMPLE;
 use dino::train::validate::How;
 
 use crate::cli::TrainDepthArgs;
+use crate::commands::labels::{self, DepthUse};
 use crate::commands::model;
 use crate::commands::train::{folds, prepare, write};
 
@@ -29,6 +30,21 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     }
     write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
+    let labels = &args.labels;
+    let layouts = parts.iter().map(|part| part.depth_scale);
+    let scale = labels::depth_scale(labels.depth_scale, layouts, console)?;
+    let reader =
+        DepthReader::new(labels.depth_scale, console.warnings().clone()).with_usual_scale(scale);
+    for part in &parts {
+        let usage = DepthUse {
+            said_scale: labels.depth_scale.or(part.depth_scale),
+            scale,
+            counted: (labels.min_depth, labels.max_depth),
+            head: args.range,
+        };
+        let pairs = part.pairs.iter().map(|(pair, _)| pair);
+        labels::check_depth(&part.name, pairs, usage, &reader, console)?;
+    }
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let usual: Vec<f64> = parts.iter().map(|part| part.learnt() as f64).collect();
@@ -38,14 +54,14 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, &[GlobalToken::Cls]);
     let mut report = Report::default();
-    let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
-    let labels = &args.labels;
+    let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let fitting = prepare::fitting(common, console);
     let range = (labels.min_depth as f32, labels.max_depth as f32);
-    let reader = DepthReader::new(labels.depth_scale, console.warnings().clone());
     let samples = Samples::depth(
         sets.iter().map(|set| set.learnt.as_slice()),
         &reader,
         range,
+        &fitting,
         &mut report,
     )?;
     let bins = Bins {
@@ -55,19 +71,22 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         count: args.bins.into(),
     };
     let centres = bins.centres();
+    let how = How::Depth {
+        judge: Judge {
+            crop: labels.crop.into(),
+            min: range.0,
+            max: range.1,
+        },
+        reader,
+        centres: centres.clone(),
+        upsample: UPSAMPLE,
+    };
+    prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
     let learn = folds::Learn {
         samples,
         sets,
-        how: How::Depth {
-            judge: Judge {
-                crop: labels.crop.into(),
-                min: range.0,
-                max: range.1,
-            },
-            reader,
-            centres: centres.clone(),
-            upsample: UPSAMPLE,
-        },
+        how,
+        fitting,
     };
     let setup = folds::Setup {
         blocks,

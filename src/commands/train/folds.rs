@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dino::batch::Report;
 use dino::console::Console;
+use dino::data::Fitting;
 use dino::head::linear::Dense;
 use dino::head::meta::{LabelSet, Task};
 use dino::train::history::History;
@@ -53,6 +54,8 @@ pub struct Learn {
     pub sets: Vec<Prepared>,
     /// How photos that were kept out are judged.
     pub how: How,
+    /// What is done about labels of another shape than their photo's.
+    pub fitting: Fitting,
 }
 
 impl Learn {
@@ -66,6 +69,7 @@ impl Learn {
         Validation {
             sets: self.sets.iter().map(kept_out).collect(),
             how: self.how.clone(),
+            fitting: self.fitting.clone(),
         }
     }
 }

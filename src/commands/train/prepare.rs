@@ -1,19 +1,25 @@
 //! From data sets to cached features with their labels.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::data::{DataSet, HoldOut, Pair, Split};
+use dino::data::{DataSet, Fitting, HoldOut, Pair, PhotoShape, Split};
 use dino::head::globals::GlobalToken;
+use dino::inputs::{Source, orientation};
 use dino::train::features::{Extraction, FeatureCache, Recipe};
 use dino::train::frame::{Frame, View};
 use dino::train::pool::Inputs;
 use dino::train::samples::Labelled;
+use dino::train::validate::How;
 use dino::weights::Store;
 use dino::{Error, Result};
+use image::metadata::Orientation;
+use rayon::prelude::*;
 
 use crate::cli::TrainArgs;
+use crate::commands::labels;
 use crate::commands::model::Model;
 
 /// Fewer photos than this teach nothing.
@@ -23,6 +29,8 @@ const FEWEST: usize = 4;
 pub struct Part {
     /// What it is called.
     pub name: String,
+    /// Units of a depth map's metre, where the data's layout tells it.
+    pub depth_scale: Option<f64>,
     /// All of it, each with the fold whose training it is kept out of.
     pub pairs: Vec<(Pair, Option<usize>)>,
 }
@@ -50,12 +58,7 @@ impl Part {
 /// # Errors
 /// If folds are asked for, but no validation.
 pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> {
-    if set.unlabelled > 0 {
-        console.warn(format_args!(
-            "{}: {} photos have no label and are left out",
-            set.name, set.unlabelled
-        ));
-    }
+    labels::tell(&set, console);
     let recipe = &args.recipe;
     let split = Split::from(recipe.val_split);
     let how = match recipe.folds {
@@ -70,6 +73,7 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> 
     }
     Ok(Part {
         name: set.name.clone(),
+        depth_scale: set.depth_scale,
         pairs: set.hold_out(split, how),
     })
 }
@@ -216,18 +220,61 @@ pub fn features(
     Ok(all)
 }
 
+/// What is done about labels of another shape than their photo's.
+pub fn fitting(args: &TrainArgs, console: &Console) -> Fitting {
+    Fitting {
+        stretch: args.stretch_labels,
+        warnings: console.warnings().clone(),
+    }
+}
+
 /// Pairs whose photos have features.
 fn labelled(pairs: Vec<(Pair, Option<usize>)>, frames: Vec<Vec<Frame>>) -> Vec<Labelled> {
-    pairs
-        .into_iter()
-        .zip(frames)
-        .filter(|(_, frames)| !frames.is_empty())
-        .map(|((pair, fold), frames)| Labelled {
+    let with_label = |((pair, fold), frames): ((Pair, Option<usize>), Vec<Frame>)| {
+        let upright = frames.first()?.geometry.photo;
+        let orientation = orientation(&Source::named(&pair.photo));
+        Some(Labelled {
             label: pair.label,
+            shape: PhotoShape {
+                upright,
+                // It could be read when its features were computed.
+                orientation: orientation.unwrap_or(Orientation::NoTransforms),
+            },
             frames,
             fold,
         })
-        .collect()
+    };
+    let all: Vec<_> = pairs.into_iter().zip(frames).collect();
+    all.into_par_iter().filter_map(with_label).collect()
+}
+
+/// Leaves out what cannot be judged because its label cannot be used: of what is learnt from, the failures are recorded
+/// already, of the rest they are recorded here.
+pub fn leave_out_failed(
+    sets: &mut [Prepared],
+    how: &How,
+    fitting: &Fitting,
+    report: &mut Report,
+) -> Result<()> {
+    for (index, set) in sets.iter_mut().enumerate() {
+        let checks: Vec<Result<()>> = set
+            .judged
+            .par_iter()
+            .map(|labelled| how.check(index, labelled, fitting))
+            .collect();
+        for (labelled, check) in set.judged.iter().zip(checks) {
+            report.record(labelled.label.display().to_string(), check)?;
+        }
+        let failed: HashSet<&str> = report
+            .failed
+            .iter()
+            .map(|(name, _)| name.as_str())
+            .collect();
+        for part in [&mut set.learnt, &mut set.judged] {
+            part.retain(|labelled| !failed.contains(labelled.label.display().to_string().as_str()));
+        }
+    }
+    Ok(())
 }
 
 /// The part of every set in an epoch: as `--parts` says, else `usual`; they sum to 1.

@@ -4,6 +4,8 @@ use std::path::Path;
 
 use dino::batch::Report;
 use dino::console::Console;
+use dino::data::doubts::{Ignored, some_of};
+use dino::data::statistics::SAMPLE;
 use dino::data::{DataSet, LabelKind, SetLabels, Taxonomy, taxonomy};
 use dino::head::meta::{Class, Task};
 use dino::train::loss::SegmentLoss;
@@ -12,11 +14,15 @@ use dino::train::samples::{Draw, Samples};
 use dino::train::validate::How;
 use dino::{Error, Result};
 
-use crate::cli::TrainSegmentArgs;
+use crate::cli::{IgnoreChoice, TrainSegmentArgs};
+use crate::commands::labels::{self, SeenMasks};
 use crate::commands::model;
 use crate::commands::train::folds;
 use crate::commands::train::prepare::{self, Part};
 use crate::commands::train::write;
+
+/// So many masks are looked at where some of them leave a doubt.
+const MORE: usize = 4096;
 
 /// Runs the command.
 pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
@@ -46,28 +52,36 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     }
     write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
+    let ignored = IgnoreChoice::or_usual(args.ignore);
+    check(&parts, &mut meanings, &classes, ignored, console)?;
+    let ignore = ignored.id;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, &[]);
     let mut report = Report::default();
-    let sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let fitting = prepare::fitting(common, console);
     let labelled = sets.iter().zip(&meanings);
     let samples = Samples::segment(
         labelled.map(|(set, meaning)| (set.learnt.as_slice(), meaning)),
-        args.ignore,
+        ignore,
         console.warnings(),
+        &fitting,
         &mut report,
     )?;
+    let how = How::Segment {
+        meanings: meanings.clone(),
+        classes: classes.len(),
+        ignore,
+        warnings: console.warnings().clone(),
+    };
+    prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
     let learn = folds::Learn {
         samples,
         sets,
-        how: How::Segment {
-            meanings: meanings.clone(),
-            classes: classes.len(),
-            ignore: args.ignore,
-            warnings: console.warnings().clone(),
-        },
+        how,
+        fitting,
     };
     let setup = folds::Setup {
         blocks,
@@ -94,6 +108,47 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         data: credits,
     };
     write::train(common, &model, &inputs, learn, setup, &report, console)
+}
+
+/// Looks at the masks, says what of them may not be as it was meant, and takes black and white ones as two classes.
+fn check(
+    parts: &[Part],
+    meanings: &mut [SetLabels],
+    classes: &[Class],
+    ignored: Ignored,
+    console: &Console,
+) -> Result<()> {
+    let look = |count: usize, meanings: &[SetLabels]| -> Vec<SeenMasks> {
+        let sets = parts.iter().zip(meanings);
+        let seen = sets.map(|(part, meaning)| {
+            let pairs = part.pairs.iter().map(|(pair, _)| pair);
+            SeenMasks::at_most(&part.name, pairs, meaning, ignored, count)
+        });
+        seen.collect()
+    };
+    let mut seen = look(SAMPLE, meanings);
+    for (seen, meaning) in seen.iter_mut().zip(&mut *meanings) {
+        seen.check(meaning, classes, ignored, console)?;
+    }
+    let mut absent = labels::absent_classes(&seen, meanings, classes, ignored);
+    // A class that a part of the masks has not may be in the rest.
+    if seen.iter().any(SeenMasks::is_part)
+        && absent.as_ref().map_or(true, |absent| !absent.is_empty())
+    {
+        seen = look(MORE, meanings);
+        absent = labels::absent_classes(&seen, meanings, classes, ignored);
+    }
+    let absent = absent?;
+    if !absent.is_empty() {
+        console.warn(format_args!(
+            "{} {} of the {} classes have no pixel, and cannot be learnt: {}",
+            labels::looked_at(&seen),
+            absent.len(),
+            classes.len(),
+            some_of(&absent)
+        ));
+    }
+    Ok(())
 }
 
 /// The classes, what the ids of each set mean, and the sets, split.

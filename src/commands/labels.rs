@@ -1,0 +1,213 @@
+//! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
+
+use dino::console::Console;
+use dino::data::doubts::{self, DepthMaps, Ignored, Masks};
+use dino::data::labels::DepthReader;
+use dino::data::statistics::{DepthStatistics, LabelSample, MaskStatistics, SAMPLE};
+use dino::data::{DataSet, Pair, SetLabels};
+use dino::head::meta::{Class, Readout};
+use dino::warnings::Warnings;
+use dino::{Error, Result};
+
+/// Units of a metre where nobody says anything else.
+const MILLIMETRES: f64 = 1000.0;
+
+/// Says how the pairs of a data set were found, and what is left out.
+pub fn tell(set: &DataSet, console: &Console) {
+    for note in &set.notes {
+        console.note(format_args!("{}: {note}", set.name));
+    }
+    for sentence in set.left_out() {
+        console.warn(sentence);
+    }
+}
+
+/// Units of a metre of labels: as the user says, else as the layout of all sets does.
+///
+/// # Errors
+/// If the sets have different ones.
+pub fn depth_scale(
+    said: Option<f64>,
+    layouts: impl Iterator<Item = Option<f64>>,
+    console: &Console,
+) -> Result<f64> {
+    if let Some(said) = said {
+        return Ok(said);
+    }
+    let mut scales: Vec<f64> = layouts.map(|scale| scale.unwrap_or(MILLIMETRES)).collect();
+    scales.dedup();
+    match scales[..] {
+        [MILLIMETRES] | [] => Ok(MILLIMETRES),
+        [scale] => {
+            console.note(format_args!(
+                "this is KITTI's depth, in units of 1/{scale} metre; --depth-scale says otherwise"
+            ));
+            Ok(scale)
+        }
+        [one, other, ..] => Err(Error::Usage(format!(
+            "the depth maps of one data set are in units of 1/{one} metre, of another 1/{other}; bring them to one, or \
+             name it with --depth-scale"
+        ))),
+    }
+}
+
+/// The distances that a head tells, metres.
+pub fn range_of(readout: &Readout) -> (f64, f64) {
+    match readout {
+        Readout::Bins { bins, .. } => (bins.min, bins.max),
+        Readout::Direct { min, max } => (*min, *max),
+    }
+}
+
+/// How depth maps are to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct DepthUse {
+    /// Units of a metre that the user named.
+    pub said_scale: Option<f64>,
+    /// Units of a metre.
+    pub scale: f64,
+    /// Readings that count, metres.
+    pub counted: (f64, f64),
+    /// Distances that the head tells, metres.
+    pub head: (f64, f64),
+}
+
+/// Looks at depth maps, and says what of them may not be as it was meant.
+///
+/// # Errors
+/// If the median reading is not among those that count.
+pub fn check_depth<'a>(
+    name: &str,
+    pairs: impl ExactSizeIterator<Item = &'a Pair>,
+    usage: DepthUse,
+    reader: &DepthReader,
+    console: &Console,
+) -> Result<()> {
+    let sample = LabelSample::of(pairs, SAMPLE);
+    let statistics = DepthStatistics::of(&sample, |path| reader.read(path));
+    let maps = DepthMaps {
+        name,
+        sample: &sample,
+        statistics: &statistics,
+        said_scale: usage.said_scale,
+        scale: usage.scale,
+        counted: usage.counted,
+        head: usage.head,
+    };
+    maps.doubts()?
+        .iter()
+        .for_each(|sentence| console.warn(sentence));
+    Ok(())
+}
+
+/// Masks that were looked at.
+#[derive(Debug)]
+pub struct SeenMasks {
+    name: String,
+    sample: LabelSample,
+    statistics: MaskStatistics,
+}
+
+impl SeenMasks {
+    /// Looks at masks.
+    pub fn of<'a>(
+        name: &str,
+        pairs: impl ExactSizeIterator<Item = &'a Pair>,
+        meaning: &SetLabels,
+        ignored: Ignored,
+    ) -> Self {
+        Self::at_most(name, pairs, meaning, ignored, SAMPLE)
+    }
+
+    /// Looks at no more than `count` masks.
+    pub fn at_most<'a>(
+        name: &str,
+        pairs: impl ExactSizeIterator<Item = &'a Pair>,
+        meaning: &SetLabels,
+        ignored: Ignored,
+        count: usize,
+    ) -> Self {
+        // Ids that are not of the list are counted, too.
+        let open = SetLabels {
+            closed: false,
+            ..meaning.clone()
+        };
+        let sample = LabelSample::of(pairs, count);
+        let statistics = MaskStatistics::of(&sample, |path| {
+            open.read_mask(path, ignored.id, &Warnings::silent())
+        });
+        SeenMasks {
+            name: name.to_owned(),
+            sample,
+            statistics,
+        }
+    }
+
+    /// Whether some were not looked at.
+    pub fn is_part(&self) -> bool {
+        self.sample.is_part()
+    }
+
+    fn masks<'a>(&'a self, meaning: &'a SetLabels) -> Masks<'a> {
+        Masks {
+            name: &self.name,
+            sample: &self.sample,
+            statistics: &self.statistics,
+            meaning,
+        }
+    }
+
+    /// Says what of the masks may not be as it was meant, and takes black and white ones as two classes.
+    ///
+    /// # Errors
+    /// If most of them cannot be used.
+    pub fn check(
+        &mut self,
+        meaning: &mut SetLabels,
+        classes: &[Class],
+        ignored: Ignored,
+        console: &Console,
+    ) -> Result<()> {
+        if let Some(white) = self.masks(meaning).white(ignored) {
+            console.note(format_args!(
+                "{}: {} are black and white; black is {}, white is {} (--ignore {white} leaves white out)",
+                self.name,
+                self.sample.words("masks"),
+                meaning.name_of(0, classes),
+                meaning.name_of(1, classes)
+            ));
+            meaning.white = Some(white);
+            let white = self.statistics.ids.remove(&white).unwrap_or_default();
+            self.statistics.ids.insert(1, white);
+        }
+        let doubts = self.masks(meaning).doubts(ignored)?;
+        doubts.iter().for_each(|sentence| console.warn(sentence));
+        Ok(())
+    }
+}
+
+/// Names of classes without a pixel in all of the sets.
+///
+/// # Errors
+/// If there are not two classes to tell apart.
+pub fn absent_classes(
+    seen: &[SeenMasks],
+    meanings: &[SetLabels],
+    classes: &[Class],
+    ignored: Ignored,
+) -> Result<Vec<String>> {
+    let sets = seen
+        .iter()
+        .zip(meanings)
+        .map(|(seen, meaning)| seen.masks(meaning));
+    doubts::absent_classes(&sets.collect::<Vec<_>>(), classes, ignored)
+}
+
+/// Where classes have no pixel, in words.
+pub fn looked_at(seen: &[SeenMasks]) -> String {
+    match seen {
+        [one] => format!("{}: in {}", one.name, one.sample.words("masks")),
+        many if many.iter().any(SeenMasks::is_part) => "in the masks looked at".to_owned(),
+        _ => "in all masks".to_owned(),
+    }
+}

@@ -1,0 +1,494 @@
+//! Where what labels hold contradicts what is about to be done with them: said before hours are spent on it.
+
+use std::path::PathBuf;
+
+use crate::data::statistics::{DepthStatistics, LabelSample, MaskStatistics};
+use crate::data::taxonomy::SetLabels;
+use crate::error::{Error, Result};
+use crate::head::meta::Class;
+
+/// What 8 and 16 bits have for white.
+const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
+/// Units of a metre that depth maps come in.
+const SCALES: [f64; 9] = [
+    1.0, 10.0, 100.0, 256.0, 1000.0, 4000.0, 5000.0, 10_000.0, 100_000.0,
+];
+
+/// The id that is ignored, and whether the user said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Ignored {
+    /// None where all ids count.
+    pub id: Option<u16>,
+    /// Else it is the usual one.
+    pub is_said: bool,
+}
+
+impl Default for Ignored {
+    /// 255, as PASCAL VOC and most others have it.
+    fn default() -> Self {
+        Ignored {
+            id: Some(255),
+            is_said: false,
+        }
+    }
+}
+
+/// The masks of one data set that are about to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct Masks<'a> {
+    /// What the set is called.
+    pub name: &'a str,
+    /// Those that were looked at.
+    pub sample: &'a LabelSample,
+    /// What they hold.
+    pub statistics: &'a MaskStatistics,
+    /// What their ids mean.
+    pub meaning: &'a SetLabels,
+}
+
+impl Masks<'_> {
+    fn first(&self) -> PathBuf {
+        self.sample.labels.first().cloned().unwrap_or_default()
+    }
+
+    /// The white of masks in black and white that are to be told apart as two classes.
+    pub fn white(&self, ignored: Ignored) -> Option<u16> {
+        let ids: Vec<u16> = self.statistics.ids.keys().copied().collect();
+        match ids[..] {
+            [0, white]
+                if WHITES.contains(&white)
+                    && self.meaning.allowed.len() == 2
+                    && self.meaning.closed =>
+            {
+                let is_ignored = ignored.is_said && ignored.id == Some(white);
+                (!is_ignored).then_some(white)
+            }
+            _ => None,
+        }
+    }
+
+    /// Whether an id is learnt from and judged.
+    fn counts(&self, id: u16, ignored: Ignored) -> bool {
+        Some(id) != ignored.id && self.meaning.is_known(id)
+    }
+
+    /// What may not be as it was meant, in sentences.
+    ///
+    /// # Errors
+    /// If most masks have ids that the classes have not, or nothing that counts.
+    pub fn doubts(&self, ignored: Ignored) -> Result<Vec<String>> {
+        let Masks {
+            name,
+            statistics,
+            meaning,
+            ..
+        } = *self;
+        if statistics.masks == 0 {
+            return Ok(Vec::new()); // Each is named where it is used.
+        }
+        let classes = meaning.allowed.len();
+        let beyond = |id: u16| Some(id) != ignored.id && usize::from(id) >= classes;
+        let masks_beyond = statistics.ids.iter().filter(|(id, _)| beyond(**id));
+        let (most, found) = masks_beyond
+            .map(|(&id, &(_, masks))| (masks, id))
+            .max()
+            .unwrap_or_default();
+        let only_white = matches!(statistics.ids.keys().copied().collect::<Vec<_>>()[..], [0, white] if WHITES.contains(&white));
+        if meaning.closed && only_white && classes != 2 && !ignored.is_said {
+            return Err(Error::file(
+                self.first(),
+                format!(
+                    "this and the other masks of {name} are black and white, but there are {classes} classes; such masks are \
+                     for a list of two (--classes), the second one white"
+                ),
+            ));
+        }
+        if meaning.closed && 2 * most > statistics.masks {
+            let ids: Vec<u16> = statistics
+                .ids
+                .keys()
+                .copied()
+                .filter(|&id| Some(id) != ignored.id)
+                .collect();
+            let from_one =
+                ids.first() == Some(&1) && ids.last().copied().map(usize::from) == Some(classes);
+            let hint = match from_one {
+                true => "its ids seem to count from 1, and must count from 0",
+                false => "--classes and --ignore say otherwise",
+            };
+            return Err(Error::file(
+                self.first(),
+                format!(
+                    "{most} of {} masks looked at have the id {found}, but the {classes} classes have the ids 0 to {}; {hint}",
+                    statistics.masks,
+                    classes.saturating_sub(1)
+                ),
+            ));
+        }
+        let none = statistics.share(|id| !self.counts(id, ignored));
+        let mut sentences = Vec::new();
+        if none > 0.5 {
+            let id = ignored
+                .id
+                .map_or(String::new(), |id| format!("the id {id} or "));
+            sentences.push(format!(
+                "{name}: {:.0} % of the pixels of {} have {id}an id without a class, and do not count; --ignore says which \
+                 id has none",
+                100.0 * none,
+                self.sample.words("masks")
+            ));
+        }
+        Ok(sentences)
+    }
+
+    /// The classes that its pixels may be.
+    fn classes(&self, ignored: Ignored) -> impl Iterator<Item = u16> {
+        let ids = self.statistics.ids.keys().copied();
+        let ids = ids.filter(move |&id| self.counts(id, ignored));
+        ids.flat_map(|id| self.meaning.allowed[usize::from(id)].iter().copied())
+    }
+}
+
+/// The names of classes without a pixel in any of the sets.
+///
+/// # Errors
+/// If no more than one class has pixels: there is nothing to tell apart.
+pub fn absent_classes(
+    sets: &[Masks<'_>],
+    classes: &[Class],
+    ignored: Ignored,
+) -> Result<Vec<String>> {
+    let mut found = vec![false; classes.len()];
+    for class in sets.iter().flat_map(|set| set.classes(ignored)) {
+        if let Some(found) = found.get_mut(usize::from(class)) {
+            *found = true;
+        }
+    }
+    let there = classes.iter().zip(&found).filter(|(_, found)| **found);
+    let there: Vec<&str> = there.map(|(class, _)| class.name.as_str()).collect();
+    let looked_at: usize = sets.iter().map(|set| set.statistics.masks).sum();
+    if looked_at == 0 {
+        return Ok(Vec::new()); // Each mask is named where it is used.
+    }
+    if there.len() < 2 {
+        let what = match there[..] {
+            [one] => format!("all pixels that count are of one class, {one}"),
+            _ => "no pixel counts".to_owned(),
+        };
+        let first = sets.first().map(Masks::first).unwrap_or_default();
+        return Err(Error::file(
+            first,
+            format!(
+                "in this and the other masks {what}, so there is nothing to learn; --classes names classes, --ignore the id \
+                 that is none ({})",
+                ignored
+                    .id
+                    .map_or("none now".to_owned(), |id| format!("{id} now"))
+            ),
+        ));
+    }
+    let absent = classes.iter().zip(found).filter(|(_, found)| !found);
+    Ok(absent.map(|(class, _)| class.name.clone()).collect())
+}
+
+/// Names in words, the first of many.
+pub fn some_of(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
+    }
+}
+
+/// The depth maps of one data set that are about to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct DepthMaps<'a> {
+    /// What the set is called.
+    pub name: &'a str,
+    /// Those that were looked at.
+    pub sample: &'a LabelSample,
+    /// What they hold.
+    pub statistics: &'a DepthStatistics,
+    /// Units of a metre that the user named.
+    pub said_scale: Option<f64>,
+    /// Units of a metre in use.
+    pub scale: f64,
+    /// `--min-depth` and `--max-depth`, metres.
+    pub counted: (f64, f64),
+    /// The distances that the head tells, metres.
+    pub head: (f64, f64),
+}
+
+impl DepthMaps<'_> {
+    /// What may not be as it was meant, in sentences.
+    ///
+    /// # Errors
+    /// If the median reading is not among those that count, as with a wrong scale, unless the user named it.
+    pub fn doubts(&self) -> Result<Vec<String>> {
+        let statistics = self.statistics;
+        let mut sentences = Vec::new();
+        if statistics.readings.is_empty() {
+            return Ok(sentences);
+        }
+        let (low, high) = (
+            self.head.0.max(self.counted.0),
+            self.head.1.min(self.counted.1),
+        );
+        let median = statistics.quantile(0.5);
+        let counted = statistics.share_within(self.counted.0, self.counted.1);
+        let what = self.sample.words("depth maps");
+        // A head for rooms may well be for a table top.
+        if !(0.5 * low..=high).contains(&median) {
+            let core = format!(
+                "readings go from {} to {}, {} in the median, but what counts is {} to {}{}; {}",
+                metres(statistics.quantile(0.02)),
+                metres(statistics.quantile(0.98)),
+                metres(median),
+                metres(low),
+                metres(high),
+                match self.said_scale {
+                    Some(scale) => format!(" (--depth-scale {scale})"),
+                    None => String::new(),
+                },
+                self.way_out(low, high)
+            );
+            if self.said_scale.is_none() {
+                let first = self.sample.labels.first().cloned().unwrap_or_default();
+                let why = format!(
+                    "in this and the other depth maps of {} {core}; who names --depth-scale is believed",
+                    self.name
+                );
+                return Err(Error::file(first, why));
+            }
+            sentences.push(format!("{}: in {what} {core}", self.name));
+        } else if counted < 0.75 {
+            sentences.push(format!(
+                "{}: {:.0} % of the readings of {what} are not within --min-depth {} and --max-depth {}, and do not count",
+                self.name,
+                100.0 * (1.0 - counted),
+                self.counted.0,
+                self.counted.1
+            ));
+        }
+        // One turning laser and a long frame.
+        let is_lidar = statistics.valid < 0.4 && (3.0..3.8).contains(&statistics.shape);
+        if is_lidar && self.said_scale.is_none() && self.scale == 1000.0 && self.holds_integers() {
+            sentences.push(format!(
+                "{}: {what} look like KITTI's, whose units are 1/256 metre; they are read as millimetres, --depth-scale 256 \
+                 says otherwise",
+                self.name
+            ));
+        }
+        Ok(sentences)
+    }
+
+    /// Whether the format is one of whole numbers.
+    fn holds_integers(&self) -> bool {
+        let first = self.sample.labels.first().and_then(|path| path.extension());
+        first.is_some_and(|ending| {
+            ending.eq_ignore_ascii_case("png") || ending.eq_ignore_ascii_case("pgm")
+        })
+    }
+
+    /// The option that settles it.
+    fn way_out(&self, low: f64, high: f64) -> String {
+        let units = self.statistics.quantile(0.5) * self.scale;
+        if (self.head.0..=self.head.1).contains(&self.statistics.quantile(0.5)) {
+            return "--max-depth and --min-depth say which distances count".to_owned();
+        }
+        let range =
+            "--max-depth and --min-depth, and in training --range, say which distances count";
+        let fits = |scale: &f64| *scale != self.scale && (low..=high).contains(&(units / scale));
+        let fitting: Vec<f64> = SCALES.into_iter().filter(fits).collect();
+        let median = self.statistics.quantile(0.5);
+        let units_of = [(1000.0, "millimetres"), (100.0, "centimetres")];
+        let floats = units_of
+            .into_iter()
+            .find(|(units, _)| (low..=high).contains(&(median / units)));
+        match self.holds_integers() {
+            false if let Some((_, name)) = floats => format!(
+                "floats are metres, and these look like {name}; of whole numbers --depth-scale says the unit; {range}"
+            ),
+            _ if fitting.is_empty() => range.to_owned(),
+            true => {
+                let one = |scale: &f64| {
+                    format!(
+                        "--depth-scale {scale} would make it {} in the median",
+                        metres(units / scale)
+                    )
+                };
+                let all: Vec<String> = fitting.iter().map(one).collect();
+                format!("{}; {range}", all.join(", "))
+            }
+            false => format!("of whole numbers --depth-scale says the unit; {range}"),
+        }
+    }
+}
+
+/// A distance in words.
+fn metres(value: f64) -> String {
+    match value {
+        v if v >= 100.0 => format!("{v:.0} m"),
+        v if v >= 1.0 => format!("{v:.1} m"),
+        v if v >= 0.1 => format!("{v:.2} m"),
+        v => format!("{v:.4} m"),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn sample(ending: &str) -> LabelSample {
+        LabelSample {
+            labels: vec![format!("a.{ending}").into()],
+            total: 1,
+        }
+    }
+
+    fn classes(count: usize) -> Vec<Class> {
+        let class = |at: usize| Class {
+            name: format!("class {at}"),
+            color: [0; 3],
+        };
+        (0..count).map(class).collect()
+    }
+
+    /// What is said of masks that have each id in one of ten masks, `count` classes and what is ignored.
+    fn said(
+        ids: &[(u16, u64)],
+        count: usize,
+        ignored: Ignored,
+    ) -> (Option<u16>, Result<Vec<String>>, Result<Vec<String>>) {
+        let statistics = MaskStatistics {
+            ids: ids.iter().map(|&(id, pixels)| (id, (pixels, 10))).collect(),
+            masks: 10,
+        };
+        let meaning = SetLabels::identity("toy", &classes(count));
+        let sample = sample("png");
+        let masks = Masks {
+            name: "toy",
+            sample: &sample,
+            statistics: &statistics,
+            meaning: &meaning,
+        };
+        let white = masks.white(ignored);
+        let doubts = masks.doubts(ignored);
+        let absent = absent_classes(&[masks], &classes(count), ignored);
+        (white, doubts, absent)
+    }
+
+    const SAID: Ignored = Ignored {
+        id: Some(255),
+        is_said: true,
+    };
+
+    #[test]
+    fn black_and_white_is_two_classes_or_an_error() {
+        for white in WHITES {
+            assert_eq!(
+                said(&[(0, 5), (white, 5)], 2, Ignored::default()).0,
+                Some(white)
+            );
+        }
+        let none = Ignored {
+            id: None,
+            is_said: true,
+        };
+        assert_eq!(said(&[(0, 5), (255, 5)], 2, none).0, Some(255));
+        let (white, _, absent) = said(&[(0, 5), (255, 5)], 2, SAID);
+        assert_eq!(white, None);
+        assert!(
+            absent
+                .unwrap_err()
+                .to_string()
+                .contains("one class, class 0")
+        );
+        for count in [1, 3] {
+            let (white, doubts, _) = said(&[(0, 5), (255, 5)], count, Ignored::default());
+            assert_eq!(white, None);
+            assert!(doubts.unwrap_err().to_string().contains("black and white"));
+        }
+        assert_eq!(
+            said(&[(0, 5), (1, 5), (255, 5)], 2, Ignored::default()).0,
+            None
+        );
+    }
+
+    #[test]
+    fn ids_that_do_not_count_are_said() {
+        let (_, doubts, absent) = said(&[(0, 5), (1, 5), (255, 90)], 4, Ignored::default());
+        assert!(doubts.unwrap()[0].contains("90 % of the pixels of its masks have the id 255"));
+        assert_eq!(absent.unwrap(), ["class 2", "class 3"]);
+        let (_, doubts, _) = said(&[(1, 5), (2, 5), (3, 5)], 3, Ignored::default());
+        assert!(doubts.unwrap_err().to_string().contains("count from 1"));
+        let (_, doubts, _) = said(&[(0, 5), (7, 5)], 3, Ignored::default());
+        assert!(
+            doubts
+                .unwrap_err()
+                .to_string()
+                .contains("10 of 10 masks looked at have the id 7")
+        );
+        let (_, doubts, absent) = said(&[(0, 50), (1, 40), (255, 10)], 2, Ignored::default());
+        assert!(doubts.unwrap().is_empty() && absent.unwrap().is_empty());
+        assert!(said(&[(255, 10)], 2, Ignored::default()).2.is_err());
+    }
+
+    fn depth(
+        readings: &[f32],
+        ending: &str,
+        said_scale: Option<f64>,
+        head: (f64, f64),
+    ) -> Result<Vec<String>> {
+        let statistics = DepthStatistics {
+            readings: readings.to_vec(),
+            valid: 0.9,
+            shape: 1.3,
+        };
+        let maps = DepthMaps {
+            name: "toy",
+            sample: &sample(ending),
+            statistics: &statistics,
+            said_scale,
+            scale: said_scale.unwrap_or(1000.0),
+            counted: (0.001, 10.0),
+            head,
+        };
+        maps.doubts()
+    }
+
+    #[test]
+    fn a_wrong_scale_is_told_from_metres() {
+        let indoor = (0.5, 10.0);
+        assert!(
+            depth(&[1.0, 2.5, 4.0], "png", None, indoor)
+                .unwrap()
+                .is_empty()
+        );
+        // Metres in whole numbers, TUM's 1/5000 m as 1/1000 m, millimetres as metres.
+        let error = |readings, ending| {
+            depth(readings, ending, None, indoor)
+                .unwrap_err()
+                .to_string()
+        };
+        assert!(
+            error(&[0.002, 0.003, 0.004], "png")
+                .contains("--depth-scale 1 would make it 3.0 m in the median")
+        );
+        let tum = error(&[21.0, 30.0, 40.0], "png");
+        assert!(
+            tum.contains("--depth-scale 5000 would make it 6.0 m"),
+            "{tum}"
+        );
+        assert!(error(&[1000.0, 2500.0, 4000.0], "npy").contains("look like millimetres"));
+        // Who names the scale is told, and obeyed.
+        let said = depth(&[0.002, 0.003, 0.004], "png", Some(1000.0), indoor).unwrap();
+        assert!(said[0].contains("(--depth-scale 1000)"), "{said:?}");
+        let half = depth(&[5.0, 8.0, 9.0, 60.0, 70.0], "png", None, indoor).unwrap();
+        assert!(half[0].contains("40 % of the readings"), "{half:?}");
+        let far = depth(&[5.0, 12.0, 40.0], "png", None, (1.0, 80.0)).unwrap_err();
+        assert!(far.to_string().contains("10.0 m; --max-depth"), "{far}");
+    }
+}
