@@ -249,7 +249,7 @@ fn wrong_kind(path: &Path, wanted: OutputKind) -> Error {
         OutputKind::File => "is a folder, where a file is meant; add the name of the file",
         OutputKind::Folder => "is no folder, where one is meant; choose another place",
     };
-    Error::file(path, why)
+    Error::Usage(format!("{}: {why}", path.display()))
 }
 
 #[cfg(all(test, unix))]

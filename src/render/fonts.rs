@@ -64,8 +64,8 @@ impl Face {
 #[derive(Clone)]
 pub struct Fonts {
     pub(super) faces: Vec<Face>,
-    /// Whether the built-in face is the first.
-    built_in_first: bool,
+    /// Faces before the built-in one.
+    preferred: usize,
     /// Which of their forms Chinese characters have, as a BCP 47 tag.
     pub(super) han: &'static str,
 }
@@ -79,10 +79,9 @@ impl Fonts {
     /// The built-in font after `faces`.
     pub fn preferring(faces: Vec<Face>) -> Self {
         static FACE: LazyLock<Option<Face>> = LazyLock::new(|| Face::parse(BUILT_IN, 0));
-        let built_in_first = faces.is_empty();
         Self {
+            preferred: faces.len(),
             faces: faces.into_iter().chain(FACE.clone()).collect(),
-            built_in_first,
             han: "zh-Hans",
         }
     }
@@ -124,7 +123,14 @@ impl Fonts {
     /// Whether the built-in font draws `text` letter by letter, from left to right.
     pub(super) fn is_plain(&self, text: &str) -> bool {
         let plain = |c| !is_ignorable(c) && !is_combining_mark(c) && PLAIN.glyph_id(c).0 != 0;
-        self.built_in_first && text.chars().all(plain)
+        let preferred = &self.faces[..self.preferred.min(self.faces.len())];
+        // A font that has the spaces of a text alone has no part in it.
+        let is_theirs = |c: char| {
+            let mut buffer = [0; 4];
+            let cluster = &*c.encode_utf8(&mut buffer);
+            !c.is_whitespace() && preferred.iter().any(|face| face.covers(cluster))
+        };
+        text.chars().all(plain) && !text.chars().any(is_theirs)
     }
 
     /// Index of the first face that has `cluster`.

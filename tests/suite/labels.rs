@@ -123,7 +123,7 @@ fn masks_that_dino_writes_are_judged_without_an_error() {
     let masks = at.join("own/masks");
     fs::copy(&ids, masks.join("ids.png")).unwrap();
     fs::copy(
-        at.join("dino-out/chelsea.segment.npy"),
+        at.join("dino-out/chelsea.segment.ids.npy"),
         masks.join("array.npy"),
     )
     .unwrap();

@@ -412,7 +412,7 @@ fn wishes_that_come_to_nothing_are_refused() {
         ),
         (
             &["--coco", "b.png", "-o", "b.png"],
-            "is a file of a.png too",
+            "b.png is to be written twice",
         ),
         (&["--coco", "head.safetensors"], "is there already"),
     ] {

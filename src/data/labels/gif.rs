@@ -29,7 +29,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         indices: frame.buffer.to_vec(),
         palette: palette.as_chunks::<3>().0.to_vec(),
     };
-    if decoder.next_frame_info().map_err(damaged)?.is_some() {
+    // Some programs leave the end mark out; the picture is whole all the same.
+    if matches!(decoder.next_frame_info(), Ok(Some(_))) {
         return Err("is a GIF of several frames; a label has one".into());
     }
     Ok(Raster::new(
