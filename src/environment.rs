@@ -123,16 +123,15 @@ impl Variables {
             Some(text) => {
                 let mut path = OsString::new();
                 let mut rest = text;
-                if text.starts_with('~') {
-                    let end = text.find(std::path::is_separator).unwrap_or(text.len());
-                    if end > 1 {
+                if let Some(below) = text.strip_prefix('~') {
+                    if !below.is_empty() && !below.starts_with(std::path::is_separator) {
                         return Err(wrong("which names the home folder of another user"));
                     }
                     let home = self
                         .home()
                         .ok_or_else(|| wrong("and no home folder is known"))?;
                     path.push(home);
-                    rest = &text[1..];
+                    rest = below;
                 }
                 while let Some(at) = rest.find('$') {
                     path.push(&rest[..at]);

@@ -75,7 +75,7 @@ pub fn captions<'a>(
 /// The built-in font, that of `file` before it, and behind it those of the system that `texts` need.
 ///
 /// # Errors
-/// As [`captions`].
+/// As [`captions()`].
 pub fn fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
     let mut fonts = Fonts::preferring(file.map(read).transpose()?.unwrap_or_default());
     let texts: Vec<String> = texts

@@ -289,7 +289,7 @@ mod tests {
             (found, warning),
             (levels(20_105.0, 21_094.0), Some("stretched values"))
         );
-        let twelve_bits = words((0..4096).map(|k| k));
+        let twelve_bits = words(0..4096);
         assert_eq!(settled(&twelve_bits).1, Some("stretched values"));
         let below_zero = floats((0..100).map(|k| k as f32 - 50.0));
         assert_eq!(settled(&below_zero).1, Some("stretched values"));

@@ -1,6 +1,6 @@
 //! Labels as they lie on the disk: masks of class ids and maps of depth, whatever encoding they come in.
 //!
-//! [`raster`] decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthReader`] say what
+//! `raster` decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthReader`] say what
 //! those mean, and warn where a file contradicts what is about to be done with it.
 
 mod bmp;

@@ -104,12 +104,10 @@ pub(super) fn read(
         at = next;
         match marker {
             0xd9 => ended = true,
-            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                if reader.frame.is_none() {
-                    let frame = frame(marker, body)?;
-                    check(&frame).map_err(Flaw::Unsupported)?;
-                    reader.begin(frame);
-                }
+            0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if reader.frame.is_none() => {
+                let frame = frame(marker, body)?;
+                check(&frame).map_err(Flaw::Unsupported)?;
+                reader.begin(frame);
             }
             0xc4 => reader.tables(body)?,
             0xdd => reader.restart = u16_at(body, 0).unwrap_or(0),
@@ -130,8 +128,11 @@ pub(super) fn read(
     reader.finish(ended)
 }
 
+/// A marker's second byte, the content of its segment, and where the next begins.
+type Segment<'a> = (u8, &'a [u8], usize);
+
 /// The marker at or after `at`, its segment's content, and where the next begins; nothing at the end of the file.
-fn segment(bytes: &[u8], mut at: usize) -> Result<Option<(u8, &[u8], usize)>, Flaw> {
+fn segment(bytes: &[u8], mut at: usize) -> Result<Option<Segment<'_>>, Flaw> {
     loop {
         let Some(found) = bytes
             .get(at..)
