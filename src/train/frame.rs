@@ -19,7 +19,7 @@ use crate::output::write_atomic;
 use crate::preprocess::{Coarse, Geometry, SizeRule};
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 const HEADER: usize = 8 * 4;
 /// Global tokens of a file.
 const GLOBALS: usize = GlobalToken::ALL.len();

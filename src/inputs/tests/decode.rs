@@ -316,3 +316,21 @@ fn damaged_bytes_never_panic() {
         }
     }
 }
+
+#[test]
+fn jpeg_xl_and_jpeg_2000_are_read_exactly_and_never_in_part() {
+    let expected: Vec<u8> = (0..8u8)
+        .flat_map(|y| (0..12u8).flat_map(move |x| [x * 20, y * 30, x * y * 2]))
+        .collect();
+    let files: [&[u8]; 2] = [
+        include_bytes!("../../../tests/fixtures/photos/plain.jxl"),
+        include_bytes!("../../../tests/fixtures/photos/plain.jp2"),
+    ];
+    for (bytes, name) in files.into_iter().zip(["JPEG XL", "JPEG 2000"]) {
+        assert_eq!(pixels(bytes), expected, "{name}");
+        for percent in [30, 60, 95] {
+            let why = complaint(&bytes[..bytes.len() * percent / 100]);
+            assert!(why.contains(name), "{why}");
+        }
+    }
+}
