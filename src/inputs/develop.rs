@@ -43,10 +43,10 @@ pub(super) fn develop(
         },
         _ => None,
     };
-    let mut rgb = to_srgb(&raster, levels, profile.as_ref()).or_else(|why| {
+    let mut rgb = to_srgb(&mut raster, levels, profile.as_ref()).or_else(|why| {
         let sentence = format!("{why}; colours are taken as sRGB");
         warnings.add("unusable colour profile", name, sentence);
-        to_srgb(&raster, levels, None)
+        to_srgb(&mut raster, levels, None)
     })?;
     if let (Some(alpha), Some(background)) = (&alpha, options.background.colour()) {
         if alpha.iter().all(|&a| a == 0) {
@@ -135,8 +135,12 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
     Some(alpha)
 }
 
-/// Samples without alpha to interleaved sRGB.
-fn to_srgb(raster: &Raster, levels: Levels, profile: Option<&Profile>) -> Result<Vec<u8>, String> {
+/// Samples without alpha, which are used up, to interleaved sRGB; where the profile fails they are kept.
+fn to_srgb(
+    raster: &mut Raster,
+    levels: Levels,
+    profile: Option<&Profile>,
+) -> Result<Vec<u8>, String> {
     let colour = raster.colour;
     if let Some(profile @ Profile::Transform(_)) = profile {
         return Ok(match &raster.samples {
@@ -153,25 +157,17 @@ fn to_srgb(raster: &Raster, levels: Levels, profile: Option<&Profile>) -> Result
             }
         });
     }
-    let bytes: Vec<u8> = match &raster.samples {
-        Samples::U8(bytes)
-            if levels
-                == (Levels {
-                    low: 0.0,
-                    high: 255.0,
-                }) =>
-        {
-            bytes.clone()
-        }
-        Samples::U16(words)
-            if levels
-                == (Levels {
-                    low: 0.0,
-                    high: 65535.0,
-                }) =>
-        {
-            words.iter().map(|&word| narrow(word)).collect()
-        }
+    let whole = |white| {
+        levels
+            == Levels {
+                low: 0.0,
+                high: white,
+            }
+    };
+    let bytes: Vec<u8> = match &mut raster.samples {
+        // The usual photo is not copied.
+        Samples::U8(bytes) if whole(255.0) => std::mem::take(bytes),
+        Samples::U16(words) if whole(65535.0) => words.iter().map(|&word| narrow(word)).collect(),
         samples => scaled(samples, levels, 255.0)
             .map(|v| v.round() as u8)
             .collect(),
