@@ -108,10 +108,10 @@ impl Report {
 
     /// Says what was skipped, counts warnings and names everything that failed.
     pub fn finish(&self, console: &Console) {
-        console.warnings().finish();
         if let Some(summary) = &self.summary {
             self.tell(summary, console);
         }
+        console.warnings().finish();
         if self.skipped > 0 {
             console.note(format_args!(
                 "{} already there, skipped; --force replaces them",
@@ -140,13 +140,15 @@ impl Report {
     fn tell(&self, summary: &Summary, console: &Console) {
         for (kind, of_kind) in &summary.passed_over {
             if of_kind.missed == Missed::Perhaps {
-                console.warn(format_args!(
-                    "{}: {} ({} {kind} file{} passed over)",
-                    of_kind.first.display(),
-                    of_kind.why,
-                    of_kind.files,
-                    if of_kind.files == 1 { "" } else { "s" }
-                ));
+                let plural = if of_kind.files == 1 { "" } else { "s" };
+                console.warnings().add(
+                    "video clips",
+                    &of_kind.first.display().to_string(),
+                    format_args!(
+                        "{} ({} {kind} file{plural} passed over)",
+                        of_kind.why, of_kind.files
+                    ),
+                );
             }
         }
         console.note(summary);

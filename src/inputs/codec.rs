@@ -9,6 +9,7 @@ use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::pages;
 use super::raster::{Alpha, Colour, Raster, Samples};
 
 /// Decodes an image, or the frame with this number (from 0) of an animation.
@@ -35,6 +36,13 @@ pub(super) fn decode(
     let icc = decoder.icc_profile().unwrap_or(None);
     let image = match frame {
         Some(number) => {
+            if format == ImageFormat::WebP && pages::webp_clears_before(bytes, number) {
+                return Err(
+                    "is an animated WebP that clears its canvas between frames, which is not supported; take the \
+                     frames out of it first, with ffmpeg or webpmux"
+                        .into(),
+                );
+            }
             drop(decoder);
             nth_frame(bytes, format, number).map_err(explain)?
         }

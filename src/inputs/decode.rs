@@ -98,6 +98,13 @@ impl PhotoDecoder {
         let mut raster = match kind {
             Kind::Image(ImageFormat::Jpeg) => {
                 let decoded = jpeg::decode(bytes, check)?;
+                if decoded.unused > 3 {
+                    let sentence = format!(
+                        "{} bytes of its data belong to no pixel, so part of the picture may be wrong",
+                        decoded.unused
+                    );
+                    self.warnings.add("JPEG with stray data", name, sentence);
+                }
                 if decoded.coarse {
                     let sentence =
                         "ends before its finest details, which a complete progressive JPEG has";

@@ -26,11 +26,7 @@ pub(super) fn develop(
         warnings.add(kind, name, sentence);
     }
     let levels = settled.levels;
-    let is_plain = levels
-        == Levels {
-            low: 0.0,
-            high: raster.white,
-        };
+    let is_plain = levels == Levels::new(0.0, raster.white);
     let alpha = split_alpha(&mut raster);
     let profile = match raster.icc.take() {
         Some(icc) if options.icc && is_plain => match profile::read(&icc, raster.colour) {
@@ -142,13 +138,14 @@ fn to_srgb(
     profile: Option<&Profile>,
 ) -> Result<Vec<u8>, String> {
     let colour = raster.colour;
+    let nodata = raster.nodata.map(|value| value as f32);
     if let Some(profile @ Profile::Transform(_)) = profile {
         return Ok(match &raster.samples {
             Samples::U8(bytes) if levels.high == 255.0 => profile.bytes_to_srgb(bytes, colour)?,
             samples => {
                 let words: Vec<u16> = match samples {
                     Samples::U16(words) if levels.high == 65535.0 => words.clone(),
-                    samples => scaled(samples, levels, 65535.0)
+                    samples => scaled(samples, levels, nodata, 65535.0)
                         .map(|v| v.round() as u16)
                         .collect(),
                 };
@@ -157,18 +154,14 @@ fn to_srgb(
             }
         });
     }
-    let whole = |white| {
-        levels
-            == Levels {
-                low: 0.0,
-                high: white,
-            }
-    };
+    let whole = |white| levels == Levels::new(0.0, white);
     let bytes: Vec<u8> = match &mut raster.samples {
         // The usual photo is not copied.
         Samples::U8(bytes) if whole(255.0) => std::mem::take(bytes),
-        Samples::U16(words) if whole(65535.0) => words.iter().map(|&word| narrow(word)).collect(),
-        samples => scaled(samples, levels, 255.0)
+        Samples::U16(words) if whole(65535.0) && nodata.is_none() => {
+            words.iter().map(|&word| narrow(word)).collect()
+        }
+        samples => scaled(samples, levels, nodata, 255.0)
             .map(|v| v.round() as u8)
             .collect(),
     };
@@ -191,15 +184,20 @@ fn narrow(word: u16) -> u8 {
     ((u32::from(word) * 255 + 32_767) / 65_535) as u8
 }
 
-/// Samples between `levels` as numbers from 0 to `most`; what is no number becomes 0.
-fn scaled(samples: &Samples, levels: Levels, most: f32) -> Box<dyn Iterator<Item = f32> + '_> {
+/// Samples between `levels` as numbers from 0 to `most`; what is no reading becomes 0.
+fn scaled(
+    samples: &Samples,
+    levels: Levels,
+    nodata: Option<f32>,
+    most: f32,
+) -> Box<dyn Iterator<Item = f32> + '_> {
     let scale = most / (levels.high - levels.low);
     let place = move |value: f32| {
         let placed = (value - levels.low) * scale;
-        if placed.is_nan() {
-            0.0
-        } else {
-            placed.clamp(0.0, most)
+        let (first, last) = levels.readings;
+        match (first..=last).contains(&value) && Some(value) != nodata {
+            true => placed.clamp(0.0, most),
+            false => 0.0,
         }
     };
     match samples {

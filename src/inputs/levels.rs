@@ -11,6 +11,19 @@ use super::raster::{Alpha, Raster, Samples};
 pub(super) struct Levels {
     pub low: f32,
     pub high: f32,
+    /// The values that are readings; all others are seen as black.
+    pub readings: (f32, f32),
+}
+
+impl Levels {
+    /// From `low` to `high`, of whatever finite number.
+    pub fn new(low: f32, high: f32) -> Self {
+        Levels {
+            low,
+            high,
+            readings: (f32::MIN, f32::MAX),
+        }
+    }
 }
 
 /// Levels, and a sentence about them where they are not what a viewer would take for granted.
@@ -27,15 +40,18 @@ const SAMPLES: usize = 1 << 20;
 /// Of an 8-bit picture it is only looked whether there is anything to see.
 const SAMPLES_8_BIT: usize = 1 << 14;
 
+/// Of fewer values none can be told to lie far from the others.
+const FEWEST: usize = 256;
+
+/// Larger numbers are no brightness but stand for "no reading".
+const IMMENSE: f32 = 1e9;
+
 /// Percentiles that `auto` stretches between: outliers are few, and so are lost highlights.
 const AUTO: (f32, f32) = (0.5, 99.5);
 
 /// Settles what becomes black and white.
 pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
-    let plain = Levels {
-        low: 0.0,
-        high: raster.white,
-    };
+    let plain = Levels::new(0.0, raster.white);
     let Some(seen) = Statistics::of(raster, stretch) else {
         return Settled {
             levels: plain,
@@ -60,6 +76,14 @@ pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
             levels: plain,
             warning: Some(("one value", why)),
         };
+    }
+    if let Some((_, why)) = &mut warning
+        && seen.missing > 0
+    {
+        why.push_str(&format!(
+            "; {} values stand for no reading and are seen as black",
+            seen.missing
+        ));
     }
     if warning.is_none() && seen.missing > 0 {
         let why = format!(
@@ -119,13 +143,14 @@ fn auto(
     let Some(white) = nominal else {
         return stretched();
     };
-    let narrow = (seen.percentile(99.9) - seen.percentile(0.1)) * 8.0 < white || max * 3.99 < white;
+    let narrow = (seen.percentile(99.0) - seen.percentile(1.0)) * 8.0 < white
+        || seen.percentile(99.9) * 3.99 < white;
     if narrow {
         return stretched();
     }
     let levels = Levels {
-        low: 0.0,
-        high: white,
+        readings: seen.readings,
+        ..Levels::new(0.0, white)
     };
     let warning = (white != raster.white || max > white * 1.001).then(|| {
         let why = format!(
@@ -147,6 +172,8 @@ struct Statistics {
     missing: usize,
     /// Whether all are whole numbers.
     whole: bool,
+    /// The smallest and the largest value that is a reading.
+    readings: (f32, f32),
 }
 
 impl Statistics {
@@ -159,11 +186,11 @@ impl Statistics {
         let colours = raster.colour.channels();
         let exact = matches!(raster.samples, Samples::U16(_) | Samples::F32(_))
             || stretch == Stretch::MinMax;
-        // Pixels that cannot be seen have no say.
-        let opaque = |pixel: usize| {
-            raster.alpha == Alpha::None || value(raster, pixel * channels + colours) > 0.0
-        };
         let pixels = raster.samples.len() / channels;
+        let shown = |pixel: usize| value(raster, pixel * channels + colours) > 0.0;
+        // Pixels that cannot be seen have no say, unless that is so of all.
+        let hidden = raster.alpha != Alpha::None && (0..pixels).any(shown);
+        let opaque = |pixel: usize| !hidden || shown(pixel);
         // An odd stride does not keep to a few columns.
         let stride = pixels.div_ceil(most) | 1;
         let mut found = Statistics {
@@ -172,6 +199,7 @@ impl Statistics {
             sorted: Vec::new(),
             missing: 0,
             whole: true,
+            readings: (f32::MIN, f32::MAX),
         };
         let nodata = raster.nodata.map(|value| value as f32);
         let step = if exact { 1 } else { stride };
@@ -198,7 +226,69 @@ impl Statistics {
             found.sorted = vec![found.min, found.max];
         }
         found.sorted.sort_unstable_by(f32::total_cmp);
+        let enough = found.sorted.len() >= FEWEST;
+        if stretch == Stretch::Auto && enough && !matches!(raster.samples, Samples::U8(_)) {
+            found.set_sentinels_aside(raster, step, channels, colours);
+        }
         (found.min <= found.max).then_some(found)
+    }
+
+    /// Takes values that lie far from all others for "no reading", as -9999 and 1e20 are meant: they would leave one
+    /// shade for all that is there.
+    fn set_sentinels_aside(
+        &mut self,
+        raster: &Raster,
+        step: usize,
+        channels: usize,
+        colours: usize,
+    ) {
+        let far = |gap: f32, rest: &[f32]| {
+            let (first, last) = (rest.len() / 100, rest.len() - 1 - rest.len() / 100);
+            gap > 4.0 * (rest[last] - rest[first]) && rest[last] > rest[first]
+        };
+        let (mut low, mut high) = (f32::MIN, f32::MAX);
+        // One value below, or one above, that takes up to half of all.
+        let below = self.sorted.partition_point(|&value| value <= self.min);
+        if let [next, ..] = self.sorted[below..]
+            && 2 * below <= self.sorted.len()
+            && far(next - self.min, &self.sorted[below..])
+        {
+            low = next;
+            self.sorted.drain(..below);
+        }
+        let above = self.sorted.partition_point(|&value| value < self.max);
+        if let [.., last] = self.sorted[..above]
+            && 2 * above >= self.sorted.len()
+            && far(self.max - last, &self.sorted[..above])
+        {
+            high = last;
+            self.sorted.truncate(above);
+        }
+        if (low, high) == (f32::MIN, f32::MAX) {
+            return;
+        }
+        // What was not sampled may lie between the outliers and the rest.
+        let (lowest, highest) = (self.min, self.max);
+        let is_reading = |value: f32| {
+            (low == f32::MIN || value > lowest) && (high == f32::MAX || value < highest)
+        };
+        (self.min, self.max) = (f32::INFINITY, f32::NEG_INFINITY);
+        for pixel in (0..raster.samples.len() / channels).step_by(step) {
+            for channel in 0..colours {
+                let value = value(raster, pixel * channels + channel);
+                match value.is_finite() && is_reading(value) {
+                    true => {
+                        self.min = self.min.min(value);
+                        self.max = self.max.max(value);
+                    }
+                    false => self.missing += usize::from(value.is_finite()),
+                }
+            }
+        }
+        // What is below is seen as black anyway. Above, a sun is white, and a number beyond all measure is none.
+        if high != f32::MAX && highest >= IMMENSE {
+            self.readings.1 = self.max;
+        }
     }
 
     /// The nearest of the sampled values.
@@ -215,12 +305,13 @@ impl Statistics {
             _ => self.percentile(percent),
         };
         let (low, high) = (at(low), at(high));
-        match low < high {
-            true => Levels { low, high },
-            false => Levels {
-                low: self.min,
-                high: self.max,
-            },
+        let levels = match low < high {
+            true => Levels::new(low, high),
+            false => Levels::new(self.min, self.max),
+        };
+        Levels {
+            readings: self.readings,
+            ..levels
         }
     }
 }
@@ -268,7 +359,7 @@ mod tests {
     }
 
     fn levels(low: f32, high: f32) -> Levels {
-        Levels { low, high }
+        Levels::new(low, high)
     }
 
     #[test]
@@ -329,6 +420,32 @@ mod tests {
             settled(&floats([f32::NAN; 3].into_iter())).1,
             Some("no values")
         );
+    }
+
+    #[test]
+    fn values_far_from_all_others_are_no_readings() {
+        // Heights of 200 to 300 m, a sixth of them missing.
+        let heights = |sentinel: f32| {
+            let values = (0..1200).map(|k| {
+                if k % 6 == 0 {
+                    sentinel
+                } else {
+                    200.0 + (k % 100) as f32
+                }
+            });
+            settle(&floats(values), Stretch::Auto).levels
+        };
+        for sentinel in [-9999.0, -3.4e38, 1e20, 65535.0] {
+            let found = heights(sentinel);
+            assert!(
+                found.low >= 200.0 && found.high < 300.0,
+                "{sentinel}: {found:?}"
+            );
+            assert_eq!(found.readings.1 < 1e9, sentinel == 1e20);
+        }
+        // A few hot pixels leave the rest to be seen.
+        let hot = words((0..10_000).map(|k| if k % 150 == 0 { 60_000 } else { k % 256 }));
+        assert!(settled(&hot).0.high < 300.0);
     }
 
     #[test]

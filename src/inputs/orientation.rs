@@ -3,13 +3,19 @@
 use image::metadata::Orientation;
 
 use super::metadata::Metadata;
+use super::sniff::{self, Kind};
 use super::source::Source;
 use crate::error::Result;
 
-/// The orientation of `source`, from EXIF or, where that is silent, from XMP.
+/// The orientation of `source`, from EXIF or, where that is silent, from XMP; none where the format turns its pictures
+/// itself.
 ///
 /// # Errors
 /// If the file cannot be read.
 pub fn orientation(source: &Source) -> Result<Orientation> {
-    Ok(Metadata::of(&source.read()?).orientation())
+    let bytes = source.read()?;
+    Ok(match sniff::identify_bytes(&bytes) {
+        Kind::Image(_) | Kind::OwnPicture => Metadata::of(&bytes).orientation(),
+        _ => Orientation::NoTransforms,
+    })
 }

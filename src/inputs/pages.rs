@@ -82,7 +82,7 @@ impl<'a> Iterator for Stream<'a> {
             let rest = self.0.get(length..).unwrap_or_default();
             matches!(
                 sniff::identify_bytes(rest),
-                Kind::Image(_) | Kind::OwnPicture
+                Kind::Image(_) | Kind::OwnPicture | Kind::Foreign(_)
             )
         });
         let (image, rest) = self.0.split_at(length.unwrap_or(self.0.len()));
@@ -105,6 +105,23 @@ fn length_of_image(bytes: &[u8]) -> Option<usize> {
             size.checked_add(8 + size % 2)
         }
         Kind::Image(ImageFormat::Pnm) => pnm_length(bytes),
+        Kind::Image(ImageFormat::Gif) => gif_blocks(bytes).1,
+        Kind::Image(ImageFormat::Farbfeld) => {
+            let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..at + 4)?.first_chunk()?));
+            let pixels = (side(8)? as usize).checked_mul(side(12)? as usize)?;
+            pixels.checked_mul(8)?.checked_add(16)
+        }
+        // These do not tell: the next one begins where its signature stands.
+        Kind::Image(ImageFormat::Qoi) => next_start(bytes, |rest| rest.starts_with(b"qoif")),
+        Kind::Image(ImageFormat::Tiff) => next_start(bytes, begins_tiff),
+        Kind::Foreign(Foreign::Jpeg2000) => {
+            next_start(bytes, |rest| rest.starts_with(b"\0\0\0\x0cjP  \r\n\x87\n"))
+                .or_else(|| next_start(bytes, |rest| rest.starts_with(b"\xff\x4f\xff\x51\0")))
+        }
+        Kind::Foreign(Foreign::JpegXl) => {
+            next_start(bytes, |rest| rest.starts_with(b"\0\0\0\x0cJXL \r\n\x87\n"))
+        }
+        Kind::Foreign(Foreign::Heic | Foreign::Avif) => boxes_length(bytes),
         _ => None,
     }
 }
@@ -136,21 +153,82 @@ fn png_frames(bytes: &[u8]) -> u32 {
 }
 
 fn webp_frames(bytes: &[u8]) -> u32 {
+    webp_frame_flags(bytes).len().max(1) as u32
+}
+
+/// Whether a frame before number `frame`, from 0, leaves a cleared canvas behind it, which `image-webp` forgets.
+pub(super) fn webp_clears_before(bytes: &[u8], frame: usize) -> bool {
+    let flags = webp_frame_flags(bytes);
+    flags.iter().take(frame).any(|flags| flags & 1 == 1)
+}
+
+/// The flags of every frame of an animation.
+fn webp_frame_flags(bytes: &[u8]) -> Vec<u8> {
     let mut at = 12;
-    let mut frames = 0;
+    let mut all = Vec::new();
     while let Some(head) = bytes.get(at..at + 8) {
-        frames += u32::from(&head[..4] == b"ANMF");
+        if &head[..4] == b"ANMF" {
+            // Behind place, size and duration of the frame.
+            all.push(bytes.get(at + 8 + 15).copied().unwrap_or(0));
+        }
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;
         match at.checked_add(8 + length + length % 2) {
             Some(next) => at = next,
             None => break,
         }
     }
-    frames.max(1)
+    all
+}
+
+/// Where, behind its start, something begins in `bytes`.
+fn next_start(bytes: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
+    (8..bytes.len()).find(|&at| begins(&bytes[at..]))
+}
+
+/// Whether these are a TIFF's header and a directory that begins as one does.
+fn begins_tiff(rest: &[u8]) -> bool {
+    let little = rest.starts_with(b"II*\0");
+    if !little && !rest.starts_with(b"MM\0*") {
+        return false;
+    }
+    let number = |at: usize, size: usize| -> Option<u64> {
+        let bytes = rest.get(at..at.checked_add(size)?)?;
+        let join = |number: u64, &byte: &u8| number << 8 | u64::from(byte);
+        Some(match little {
+            true => bytes.iter().rev().fold(0, join),
+            false => bytes.iter().fold(0, join),
+        })
+    };
+    let directory = number(4, 4).unwrap_or(0) as usize;
+    let entries = number(directory, 2).unwrap_or(0);
+    let first = directory.checked_add(2).and_then(|at| number(at, 2));
+    directory >= 8 && (1..=500).contains(&entries) && matches!(first, Some(254..=256))
+}
+
+/// Bytes of the boxes of an ISO base media file up to the next that begins one.
+fn boxes_length(bytes: &[u8]) -> Option<usize> {
+    let mut at = 0usize;
+    loop {
+        let head = bytes.get(at..at.checked_add(8)?)?;
+        if at > 0 && &head[4..8] == b"ftyp" {
+            return Some(at);
+        }
+        let length = match u32::from_be_bytes(*head.first_chunk()?) {
+            1 => u64::from_be_bytes(*bytes.get(at + 8..at + 16)?.first_chunk()?) as usize,
+            0 => return None,
+            length => length as usize,
+        };
+        at = at.checked_add(length.max(8))?;
+    }
 }
 
 /// Image descriptors of a GIF.
 fn gif_frames(bytes: &[u8]) -> u32 {
+    gif_blocks(bytes).0
+}
+
+/// Image descriptors of a GIF, and its bytes up to and with the end mark.
+fn gif_blocks(bytes: &[u8]) -> (u32, Option<usize>) {
     let table = |packed: u8| match packed & 0x80 {
         0 => 0,
         _ => 3usize << ((packed & 7) + 1),
@@ -167,6 +245,7 @@ fn gif_frames(bytes: &[u8]) -> u32 {
                 at += 10 + table(packed) + 1;
             }
             Some(0x21) => at += 2,
+            Some(0x3b) => return (frames.max(1), Some(at + 1)),
             _ => break,
         }
         // Data in blocks, each with its length before it.
@@ -177,7 +256,7 @@ fn gif_frames(bytes: &[u8]) -> u32 {
             }
         }
     }
-    frames.max(1)
+    (frames.max(1), None)
 }
 
 /// Bytes of a binary PNM. White space may stand between it and the next.
@@ -257,6 +336,8 @@ mod tests {
             ImageFormat::Bmp,
             ImageFormat::Pnm,
             ImageFormat::WebP,
+            ImageFormat::Tiff,
+            ImageFormat::Qoi,
         ] {
             let one = encode(gradient(9, 5), format);
             let other = encode(gradient(4, 7), format);
@@ -267,6 +348,12 @@ mod tests {
             assert_eq!(image_of_stream(&three, 3), one, "{format:?}");
         }
         let (one, other) = (jpeg(&gradient(30, 20)), jpeg(&gradient(16, 40)));
+        // One that was cut does not take the next with it.
+        let cut = [&one[..one.len() - 20], &other[..]].concat();
+        assert_eq!(
+            (count_in_stream(&cut), image_of_stream(&cut, 2)),
+            (2, &other[..])
+        );
         let two = [one.clone(), other.clone()].concat();
         assert_eq!(count_in_stream(&two), 2);
         assert_eq!(image_of_stream(&two, 2), other);

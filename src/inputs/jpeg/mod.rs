@@ -23,6 +23,8 @@ pub(super) use structure::length;
 pub(super) struct Decoded {
     /// Not turned yet, with the profile that the file carries.
     pub raster: Raster,
+    /// Bytes of its data that belong to no pixel, so that others may be wrong.
+    pub unused: usize,
     /// Whether the finest coefficients never came, though the file goes on to its end.
     pub coarse: bool,
 }
@@ -42,7 +44,11 @@ pub(super) fn decode(
     // What follows the picture may be another one, a video, or nothing where an end marker should be.
     let whole = [&bytes[..structure.end.min(bytes.len())], b"\xff\xd9"].concat();
     // Garbage between the headers hurts nobody; any other irregularity costs pixels.
-    let decoded = match read(&whole, &structure, true) {
+    let first = match structure.odd_layout {
+        true => read_odd(&whole, &structure),
+        false => read(&whole, &structure, true),
+    };
+    let decoded = match first {
         Err(Flaw::Damaged(why)) if why.contains("Extra bytes between headers") => {
             read(&whole, &structure, false)
         }
@@ -51,6 +57,7 @@ pub(super) fn decode(
     Ok(Decoded {
         raster: decoded.map_err(explain)?,
         coarse: structure.coarse,
+        unused: structure.unused,
     })
 }
 
@@ -99,6 +106,16 @@ impl Coding {
     }
 }
 
+/// Reads what zune-jpeg garbles: sequential pictures in several scans, and samplings of 3.
+fn read_odd(bytes: &[u8], structure: &Structure) -> Result<Raster, Flaw> {
+    let failed = |error: jpeg_decoder::Error| Flaw::Damaged(error.to_string());
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    decoder.set_color_transform(jpeg_decoder::ColorTransform::None);
+    let samples = decoder.decode().map_err(failed)?;
+    let icc = decoder.icc_profile();
+    finish(samples, icc, structure, Coding::of(structure), true)
+}
+
 fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Flaw> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
@@ -107,7 +124,6 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
         .jpeg_set_out_colorspace(ColorSpace::RGB);
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers()?;
-    let (width, height) = decoder.dimensions().unwrap_or_default();
     let assumed = decoder.input_colorspace();
     let coding = Coding::of(structure);
     // Components as they are stored, wherever the decoder has another idea of them than libjpeg.
@@ -121,14 +137,31 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
     if let Some(space) = raw {
         decoder.set_options(options.jpeg_set_out_colorspace(space));
     }
-    let mut samples = decoder.decode()?;
+    let samples = decoder.decode()?;
+    finish(
+        samples,
+        decoder.icc_profile(),
+        structure,
+        coding,
+        raw.is_some(),
+    )
+}
+
+/// Brings components to the colours of a raster; `raw` ones are as they are stored.
+fn finish(
+    mut samples: Vec<u8>,
+    icc: Option<Vec<u8>>,
+    structure: &Structure,
+    coding: Coding,
+    raw: bool,
+) -> Result<Raster, Flaw> {
     let colour = match coding {
         Coding::Grey => Colour::Grey,
         Coding::YCbCr | Coding::Rgb => Colour::Rgb,
         Coding::Cmyk | Coding::Ycck => Colour::Cmyk,
     };
     match coding {
-        Coding::YCbCr if raw.is_some() => samples.as_chunks_mut::<3>().0.iter_mut().for_each(ycc),
+        Coding::YCbCr if raw => samples.as_chunks_mut::<3>().0.iter_mut().for_each(ycc),
         Coding::Ycck => {
             for [y, cb, cr, _] in samples.as_chunks_mut::<4>().0 {
                 let mut rgb = [*y, *cb, *cr];
@@ -144,14 +177,14 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
         samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
     }
     let raster = Raster {
-        width: width as u32,
-        height: height as u32,
+        width: structure.frame.width as u32,
+        height: structure.frame.height as u32,
         colour,
         alpha: Alpha::None,
         samples: Samples::U8(samples),
         white: 255.0,
         nodata: None,
-        icc: decoder.icc_profile(),
+        icc,
         orientation: Orientation::NoTransforms,
     };
     match raster.is_whole() {

@@ -13,6 +13,10 @@ pub(super) struct Structure {
     pub jfif: bool,
     /// Where the last scan's data end: what follows belongs to no picture, or to another one.
     pub end: usize,
+    /// Whether the picture is sequential and lies in several scans, or has samplings that divide oddly.
+    pub odd_layout: bool,
+    /// Bytes among the data of scans that no code used.
+    pub unused: usize,
     /// Whether coefficients never came in their full precision, though the file goes on to its end marker.
     pub coarse: bool,
 }
@@ -104,6 +108,13 @@ pub(super) fn read(
         at = next;
         match marker {
             0xd9 => ended = true,
+            // Another picture begins where this one has no end marker.
+            0xd8 if reader.end > 0 => break,
+            0xf7 => {
+                return Err(Flaw::Unsupported(
+                    "JPEG-LS is not supported; save it as 8-bit baseline JPEG or PNG".into(),
+                ));
+            }
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if reader.frame.is_none() => {
                 let frame = frame(marker, body)?;
                 check(&frame).map_err(Flaw::Unsupported)?;
@@ -119,6 +130,8 @@ pub(super) fn read(
                 let scanned = reader.scan(body, &bytes[next..])?;
                 at = next + scanned.used;
                 reader.end = at;
+                reader.scans += 1;
+                reader.unused += unused(&bytes[at..]);
                 // What a camera appends to a baseline picture is not looked at, end marker or not.
                 ended = reader.is_baseline_done();
             }
@@ -126,6 +139,14 @@ pub(super) fn read(
         }
     }
     reader.finish(ended)
+}
+
+/// Bytes before the next marker; none where no marker follows, for then they belong to whatever was appended.
+fn unused(rest: &[u8]) -> usize {
+    let marker = rest
+        .windows(2)
+        .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
+    marker.unwrap_or(0)
 }
 
 /// A marker's second byte, the content of its segment, and where the next begins.
@@ -145,9 +166,9 @@ fn segment(bytes: &[u8], mut at: usize) -> Result<Option<Segment<'_>>, Flaw> {
             None => return Ok(None),
             // A fill byte: the next byte may be the marker.
             Some(0xff) => {}
-            // A stuffed zero, TEM, a restart, another start: no segment follows.
-            Some(0x00 | 0x01 | 0xd0..=0xd8) => at += 1,
-            Some(0xd9) => return Ok(Some((0xd9, &[], at + 1))),
+            // A stuffed zero, TEM, a restart: no segment follows.
+            Some(0x00 | 0x01 | 0xd0..=0xd7) => at += 1,
+            Some(&marker @ (0xd8 | 0xd9)) => return Ok(Some((marker, &[], at + 1))),
             Some(&marker) => {
                 let Some(length) = u16_at(bytes, at + 1).map(|n| n.max(2)) else {
                     return Ok(None);
@@ -229,6 +250,8 @@ struct Reader {
     adobe: Option<u8>,
     jfif: bool,
     end: usize,
+    scans: usize,
+    unused: usize,
     /// By component, of each coefficient the lowest bit that has come, if any.
     precision: Vec<[Option<u8>; 64]>,
     /// By component and block, which coefficients are not zero, for refining scans.
@@ -351,7 +374,13 @@ impl Reader {
         if coarse && !ended {
             return Err(Flaw::Truncated);
         }
+        let odd_sampling = frame
+            .components
+            .iter()
+            .any(|c| c.horizontal == 3 || c.vertical == 3);
         Ok(Structure {
+            odd_layout: odd_sampling || !frame.is_progressive() && self.scans > 1,
+            unused: self.unused,
             frame,
             adobe_transform: self.adobe,
             jfif: self.jfif,
@@ -365,8 +394,14 @@ impl Reader {
 /// says that what follows belongs to the picture (MPF, a gain map).
 pub(in crate::inputs) fn length(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
+    let mut in_scan = false;
     loop {
         let (marker, body, next) = segment(bytes, at).ok()??;
+        in_scan |= marker == 0xda;
+        if in_scan && marker == 0xd8 {
+            // One that was cut, and the next.
+            return Some(next - 2);
+        }
         let belongs = (marker == 0xe2 && body.starts_with(b"MPF\0"))
             || (marker == 0xe1 && body.windows(6).any(|window| window == b"hdrgm:"));
         if belongs {

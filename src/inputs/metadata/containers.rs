@@ -37,13 +37,36 @@ pub(super) fn find(bytes: &[u8]) -> Metadata {
             exif: Some(bytes.to_vec()),
             xmp: None,
         },
-        _ => Metadata::default(),
+        _ => Metadata {
+            exif: loose_exif(bytes),
+            xmp: None,
+        },
     }
+}
+
+/// The EXIF block of a HEIF or a JPEG XL, which stands in a box or an item: a TIFF structure soon behind its name.
+fn loose_exif(bytes: &[u8]) -> Option<Vec<u8>> {
+    let is_box = bytes.get(4..8) == Some(b"ftyp") || bytes.get(4..8) == Some(b"JXL ");
+    let starts = |block: &[u8]| block.starts_with(b"II*\0") || block.starts_with(b"MM\0*");
+    let mut at = 0;
+    while is_box && let Some(found) = super::find(&bytes[at..], b"Exif") {
+        at += found + 4;
+        // A length or two zeros stand between.
+        let block = (0..=8).find_map(|gap| bytes.get(at + gap..).filter(|block| starts(block)));
+        if let Some(block) = block {
+            return Some(block.to_vec());
+        }
+    }
+    None
 }
 
 /// A block without the prefix that belongs to JPEG, and that some programs write elsewhere too.
 fn without_prefix(block: &[u8]) -> Vec<u8> {
-    block.strip_prefix(EXIF).unwrap_or(block).to_vec()
+    let mut block = block;
+    while let Some(rest) = block.strip_prefix(EXIF) {
+        block = rest;
+    }
+    block.to_vec()
 }
 
 /// APP1 segments before the picture.

@@ -81,8 +81,10 @@ fn of(metadata: &Metadata, stored: Option<(u32, u32)>) -> Result<f64, String> {
     };
     let diagonal = (width / across * millimetres).hypot(height / down * millimetres);
     // Sensors measure from a few millimetres to a few inches; anything else is a mistake.
+    // What the camera cut out of its sensor's middle.
+    let zoom = number(Tag::DigitalZoomRatio).filter(|&zoom| zoom > 1.0);
     match (1.0..300.0).contains(&diagonal) {
-        true => Ok(focal * FRAME_DIAGONAL / diagonal),
+        true => Ok(focal * FRAME_DIAGONAL / diagonal * zoom.unwrap_or(1.0)),
         false => Err(format!(
             "its EXIF block describes a sensor with a diagonal of {diagonal:.3} mm"
         )),

@@ -67,7 +67,7 @@ fn positive(exif: &Exif, tag: Tag) -> Option<f64> {
 }
 
 /// The value of a simple XMP property, as an attribute or an element.
-fn xmp_value<'a>(xmp: &'a [u8], name: &str) -> Option<&'a str> {
+pub(super) fn xmp_value<'a>(xmp: &'a [u8], name: &str) -> Option<&'a str> {
     let mut rest = xmp;
     loop {
         let at = find(rest, name.as_bytes())?;

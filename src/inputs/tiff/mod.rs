@@ -28,6 +28,7 @@ use image::metadata::Orientation;
 use self::bands::{Choice, Conversion};
 use self::directory::{Directory, Tiff};
 use self::layout::Layout;
+use super::metadata::xmp_value;
 use super::raster::{Alpha, Colour, Raster, Samples};
 
 /// One page, and what should be said of how it was read.
@@ -66,6 +67,18 @@ pub(super) fn decode(
         return Err(format!("has no pixels ({width} x {height})"));
     }
     let layout = Layout::read(&directory)?;
+    let mut absent =
+        (0..layout.grid.len()).filter(|&index| layout.grid.place(index) == (0, Some(0)));
+    // GDAL leaves out what is empty; elsewhere a file was never finished.
+    let by_gdal = [tags::GDAL_METADATA, tags::GDAL_NODATA, tags::GEO_KEYS];
+    if !by_gdal.iter().any(|&tag| directory.has(tag)) && absent.next().is_some() {
+        return Err(format!(
+            "truncated TIFF: {} of its {} {} are not there",
+            1 + absent.count(),
+            layout.grid.len(),
+            layout.grid.noun()
+        ));
+    }
     let choice = Choice::of(&directory, &layout, bands)?;
     let nodata = directory
         .text(tags::GDAL_NODATA)
@@ -97,7 +110,12 @@ pub(super) fn decode(
 }
 
 fn orientation(directory: &Directory) -> Orientation {
-    let value = directory.integer(tags::ORIENTATION).ok().flatten();
+    let noted = directory.integer(tags::ORIENTATION).ok().flatten();
+    // XMP speaks where the tag is silent.
+    let value = noted.or_else(|| {
+        let xmp = directory.bytes(tags::XMP).ok()??;
+        xmp_value(xmp, "tiff:Orientation")?.parse().ok()
+    });
     let value = value.and_then(|value| u8::try_from(value).ok());
     value
         .and_then(Orientation::from_exif)

@@ -33,3 +33,6 @@ pub(super) const REFERENCE_BLACK_WHITE: u16 = 532;
 pub(super) const ICC_PROFILE: u16 = 34675;
 pub(super) const GDAL_NODATA: u16 = 42113;
 pub(super) const DNG_VERSION: u16 = 50706;
+pub(super) const XMP: u16 = 700;
+pub(super) const GEO_KEYS: u16 = 34735;
+pub(super) const GDAL_METADATA: u16 = 42112;
