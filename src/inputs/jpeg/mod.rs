@@ -109,11 +109,22 @@ impl Coding {
 /// Reads what zune-jpeg garbles: sequential pictures in several scans, and samplings of 3.
 fn read_odd(bytes: &[u8], structure: &Structure) -> Result<Raster, Flaw> {
     let failed = |error: jpeg_decoder::Error| Flaw::Damaged(error.to_string());
+    let coding = Coding::of(structure);
+    let transform = match coding {
+        Coding::Grey => jpeg_decoder::ColorTransform::Grayscale,
+        Coding::YCbCr => jpeg_decoder::ColorTransform::YCbCr,
+        Coding::Rgb => jpeg_decoder::ColorTransform::RGB,
+        Coding::Cmyk | Coding::Ycck => {
+            return Err(Flaw::Unsupported(
+                "CMYK JPEG in several scans is not supported; save it as baseline JPEG or PNG"
+                    .into(),
+            ));
+        }
+    };
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
-    decoder.set_color_transform(jpeg_decoder::ColorTransform::None);
+    decoder.set_color_transform(transform);
     let samples = decoder.decode().map_err(failed)?;
-    let icc = decoder.icc_profile();
-    finish(samples, icc, structure, Coding::of(structure), true)
+    finish(samples, decoder.icc_profile(), structure, coding, false)
 }
 
 fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Flaw> {

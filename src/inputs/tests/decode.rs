@@ -334,3 +334,27 @@ fn jpeg_xl_and_jpeg_2000_are_read_exactly_and_never_in_part() {
         }
     }
 }
+
+#[test]
+fn a_jpeg_with_a_scan_for_each_component_is_read() {
+    let bytes = include_bytes!("../../../tests/fixtures/photos/scans.jpg");
+    let found = decode_bytes(bytes).unwrap();
+    assert_eq!(found.dimensions(), (40, 24));
+    let off: u32 = found
+        .enumerate_pixels()
+        .map(|(x, y, pixel)| {
+            let made = [x * 6, y * 10, (x + y) * 3];
+            pixel
+                .0
+                .iter()
+                .zip(made)
+                .map(|(&a, b)| u32::from(a).abs_diff(b))
+                .sum::<u32>()
+        })
+        .sum();
+    assert!(
+        off < 3 * 40 * 24 * 3,
+        "off by {} a sample",
+        off / (40 * 24 * 3)
+    );
+}
