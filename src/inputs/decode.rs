@@ -2,9 +2,11 @@
 //!
 //! A decoder for each format gives a [`Raster`], [`develop`] makes a photo of it.
 
-use image::{ImageFormat, RgbImage};
+use std::borrow::Cow;
 
-use super::develop::develop;
+use image::{GrayImage, ImageFormat, RgbImage};
+
+use super::develop::{self, develop};
 use super::metadata::Metadata;
 use super::options::DecodeOptions;
 use super::raster::Raster;
@@ -45,17 +47,40 @@ impl PhotoDecoder {
     /// Names the source and says what is wrong: no image, an unsupported format, more pixels than allowed, truncated
     /// or damaged data, several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
+        let (bytes, page) = self.read(source)?;
+        let rgb = self
+            .decode_bytes(&bytes, page, &source.name())
+            .map_err(|why| Error::file(source.path(), why))?;
+        Ok(Photo { rgb })
+    }
+
+    /// The bytes of `source`, and which page of them is meant.
+    fn read(&self, source: &Source) -> Result<(Cow<'static, [u8]>, Option<u32>)> {
         let bytes = source.read()?;
-        let failed = |why: String| Error::file(source.path(), why);
         let page = match (source.page(), source.page_within()) {
             (_, Some(page)) => Some(page.number),
             (Some(_), None) => None,
-            (None, None) => self.only_page(&bytes).map_err(failed)?,
+            (None, None) => self
+                .only_page(&bytes)
+                .map_err(|why| Error::file(source.path(), why))?,
         };
-        let rgb = self
-            .decode_bytes(&bytes, page, &source.name())
-            .map_err(failed)?;
-        Ok(Photo { rgb })
+        Ok((bytes, page))
+    }
+
+    /// How opaque the pixels of `source` are, upright; none where all are, or where the file has no say in it.
+    ///
+    /// # Errors
+    /// As [`PhotoDecoder::decode`].
+    pub fn opacity(&self, source: &Source) -> Result<Option<GrayImage>> {
+        let (bytes, page) = self.read(source)?;
+        // What never has an alpha channel is not decoded again.
+        if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
+            return Ok(None);
+        }
+        let raster = self
+            .raster(&bytes, page, &source.name())
+            .map_err(|why| Error::file(source.path(), why))?;
+        Ok(develop::opacity(raster))
     }
 
     /// The page that is meant of a file that was not looked at before.

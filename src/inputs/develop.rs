@@ -1,6 +1,6 @@
 //! From a file's samples to upright 8-bit sRGB: levels, colour profile, background, orientation, in this order.
 
-use image::{DynamicImage, RgbImage};
+use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::levels::{self, Levels};
 use super::options::{Background, DecodeOptions};
@@ -66,6 +66,18 @@ pub(super) fn develop(
     let mut upright = DynamicImage::ImageRgb8(image);
     upright.apply_orientation(raster.orientation);
     Ok(upright.into_rgb8())
+}
+
+/// How opaque pixels are, upright; none where all are alike, for then a file has no say in it.
+pub(super) fn opacity(mut raster: Raster) -> Option<GrayImage> {
+    let alpha = split_alpha(&mut raster).filter(|_| raster.is_whole())?;
+    if alpha.iter().all(|a| Some(a) == alpha.first()) {
+        return None;
+    }
+    let image = GrayImage::from_raw(raster.width, raster.height, alpha)?;
+    let mut upright = DynamicImage::ImageLuma8(image);
+    upright.apply_orientation(raster.orientation);
+    Some(upright.into_luma8())
 }
 
 /// Takes the alpha channel out, as 8 bits, and undoes what it did to colours.

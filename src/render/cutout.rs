@@ -1,7 +1,7 @@
 //! The photo cut out along its labels: what is not kept is transparent, and black below, so that nothing of it is left
 //! in the file.
 
-use image::{RgbImage, Rgba, RgbaImage};
+use image::{GrayImage, RgbImage, Rgba, RgbaImage};
 
 use crate::postprocess::{LabelMap, PixelBox};
 
@@ -22,17 +22,27 @@ pub fn kept_box(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
     .reduce(PixelBox::around)
 }
 
-/// The part of the photo within `bounds`, with the pixels whose class is in `kept` (one flag a class) opaque and all
-/// others transparent black.
-pub fn cutout(photo: &RgbImage, map: &LabelMap, kept: &[bool], bounds: PixelBox) -> RgbaImage {
+/// The part of the photo within `bounds`, with the pixels whose class is in `kept` (one flag a class) as opaque as the
+/// photo itself has them (`opacity`, of its size; opaque without it) and all others transparent black.
+pub fn cutout(
+    photo: &RgbImage,
+    opacity: Option<&GrayImage>,
+    map: &LabelMap,
+    kept: &[bool],
+    bounds: PixelBox,
+) -> RgbaImage {
     RgbaImage::from_fn(bounds.width as u32, bounds.height as u32, |x, y| {
         let (x, y) = (bounds.x + x as usize, bounds.y + y as usize);
-        match is_kept(kept, map.ids[y * map.width + x]) {
-            true => {
+        let own = opacity.and_then(|opacity| opacity.get_pixel_checked(x as u32, y as u32));
+        match (
+            is_kept(kept, map.ids[y * map.width + x]),
+            own.map_or(255, |own| own.0[0]),
+        ) {
+            (true, alpha @ 1..) => {
                 let [r, g, b] = photo.get_pixel(x as u32, y as u32).0;
-                Rgba([r, g, b, 255])
+                Rgba([r, g, b, alpha])
             }
-            false => Rgba([0; 4]),
+            _ => Rgba([0; 4]),
         }
     })
 }
@@ -68,13 +78,18 @@ mod tests {
             height: 2,
         };
         assert_eq!(bounds, Some(expected));
-        let cut = cutout(&photo, &map(), &kept, expected).into_raw();
+        let cut = cutout(&photo, None, &map(), &kept, expected).into_raw();
         let pixels: [[u8; 4]; 4] = [
             [11, 21, 30, 255],
             [12, 21, 30, 255],
             [11, 22, 30, 255],
             [0; 4],
         ];
+        assert_eq!(cut, pixels.concat());
+        // What is transparent in the photo stays so.
+        let opacity = GrayImage::from_fn(3, 3, |x, _| image::Luma([if x == 1 { 0 } else { 70 }]));
+        let cut = cutout(&photo, Some(&opacity), &map(), &kept, expected).into_raw();
+        let pixels: [[u8; 4]; 4] = [[0; 4], [12, 21, 30, 70], [0; 4], [0; 4]];
         assert_eq!(cut, pixels.concat());
     }
 

@@ -159,7 +159,13 @@ impl Painter<'_> {
         let Labelled {
             job, photo, map, ..
         } = labelled;
-        let picture = cutout(photo, map, kept, bounds);
+        let opacity = self
+            .args
+            .predict
+            .input
+            .decoder(self.console)
+            .opacity(&job.source)?;
+        let picture = cutout(photo, opacity.as_ref(), map, kept, bounds);
         let [x, y, width, height] = bounds.xywh();
         let mut notes = notes.to_vec();
         notes.push(("dino:box", format!("{x},{y},{width},{height}")));
