@@ -11,8 +11,9 @@ use std::sync::{Arc, OnceLock};
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use crate::closed;
 use crate::error::{Error, Result};
-use crate::interrupt;
+use crate::interrupt::{self, Waiting};
 use crate::printable::printable;
 use crate::warnings::Warnings;
 
@@ -62,7 +63,7 @@ impl Console {
     /// One line of data on stdout.
     ///
     /// # Errors
-    /// If stdout cannot be written. A reader that went away (`| head`) ends the program without a word.
+    /// If stdout is closed or cannot be written. A reader that went away (`| head`) ends the program without a word.
     pub fn out(&self, line: &str) -> Result<()> {
         self.write_out(&[line.as_bytes(), b"\n"])
     }
@@ -70,8 +71,9 @@ impl Console {
     /// Keeps stdout for what `flag` stands for: written paths are not printed any more.
     ///
     /// # Errors
-    /// [`Error::Usage`] if it is kept for something else already.
+    /// [`Error::Usage`] if it is kept for something else already; and if it is closed.
     pub fn claim_stdout(&self, flag: &str) -> Result<()> {
+        closed::check_stdout()?;
         match self.stdout_owner.get_or_init(|| flag.to_owned()) {
             owner if owner == flag => Ok(()),
             owner => Err(Error::Usage(format!(
@@ -81,14 +83,14 @@ impl Console {
     }
 
     /// The path of a file that was written, on stdout, one line, byte for byte as the system has it; nothing where stdout
-    /// is kept for data.
+    /// is kept for data, or closed: the file is there all the same.
     ///
     /// # Errors
     /// As [`Console::out`].
     pub fn out_path(&self, path: &Path) -> Result<()> {
         match self.stdout_owner.get() {
-            Some(_) => Ok(()),
-            None => self.out_named(path, ""),
+            None if closed::check_stdout().is_ok() => self.out_named(path, ""),
+            _ => Ok(()),
         }
     }
 
@@ -126,6 +128,8 @@ impl Console {
     }
 
     fn write_out(&self, pieces: &[&[u8]]) -> Result<()> {
+        closed::check_stdout()?;
+        let _waiting = Waiting::begin();
         let written = self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
             pieces

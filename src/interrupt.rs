@@ -1,11 +1,14 @@
 //! Ctrl-C: the first asks the work to stop between two images, the second ends the program at once.
 //!
+//! While the program only waits for somebody else, for a reader or for standard input, the first one ends it too: there is
+//! no image after which it could stop.
+//!
 //! Either way no half-written file stays behind: unfinished files are registered here while they are written. A
 //! request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as Ctrl-C.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
@@ -14,6 +17,7 @@ use crate::error::{Error, Result};
 pub const EXIT_CODE: u8 = 130;
 
 static REQUESTED: AtomicBool = AtomicBool::new(false);
+static WAITING: AtomicUsize = AtomicUsize::new(0);
 static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 
 /// Installs the handler; `announce` is called (from another thread) at the first Ctrl-C.
@@ -22,7 +26,7 @@ static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
 /// If the operating system refuses, or it is installed twice.
 pub fn install(announce: impl Fn() + Send + 'static) -> Result<()> {
     ctrlc::set_handler(move || {
-        if REQUESTED.swap(true, Ordering::SeqCst) {
+        if REQUESTED.swap(true, Ordering::SeqCst) || WAITING.load(Ordering::SeqCst) > 0 {
             end_now(EXIT_CODE);
         }
         announce();
@@ -70,6 +74,26 @@ impl Unfinished {
 impl Drop for Unfinished {
     fn drop(&mut self) {
         unfinished().remove(&self.0);
+    }
+}
+
+/// Marks the time in which the program waits for others, until dropped: reading and opening are begun anew after a signal,
+/// and would never see that it is to end.
+#[derive(Debug)]
+pub struct Waiting(());
+
+impl Waiting {
+    /// A request to end that comes from now on ends the program at once; one that has come already is for the caller to
+    /// [`check`].
+    pub fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::SeqCst);
+        Waiting(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod backbone;
 pub mod batch;
 pub mod bench;
+pub mod closed;
 pub mod cluster;
 pub mod console;
 pub mod data;

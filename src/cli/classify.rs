@@ -1,5 +1,6 @@
 //! `dino classify`.
 
+use std::ffi::OsString;
 use std::num::NonZeroUsize;
 
 use clap::Args;
@@ -19,7 +20,7 @@ pub struct ClassifyArgs {
     pub run: RunArgs,
     /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
     #[arg(long, value_name = "HEAD", help_heading = "Model")]
-    pub head: Option<String>,
+    pub head: Option<OsString>,
     /// How many classes a photo gets
     #[arg(long, default_value = "5", value_name = "N", help_heading = "Output")]
     pub top: NonZeroUsize,

@@ -1,5 +1,6 @@
 //! `dino heads`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Subcommand, ValueHint};
@@ -20,7 +21,7 @@ pub enum HeadsCommand {
     )]
     Info {
         /// Its name, or its file
-        name: String,
+        name: OsString,
         /// Print its metadata as JSON
         #[arg(long)]
         json: bool,
@@ -84,7 +85,7 @@ pub enum HeadsCommand {
     #[command(after_help = "Example:\n  dino heads export indoor indoor.safetensors")]
     Export {
         /// Its name
-        name: String,
+        name: OsString,
         /// The file
         #[arg(value_hint = ValueHint::FilePath)]
         file: PathBuf,

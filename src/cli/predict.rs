@@ -1,5 +1,7 @@
 //! What the commands that run a head have in common.
 
+use std::ffi::OsString;
+
 use clap::{Args, ValueEnum};
 use dino::head::Protocol;
 use dino::preprocess::{SizeRule, Unpad};
@@ -36,7 +38,7 @@ pub struct PredictArgs {
 pub struct HeadArgs {
     /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
     #[arg(id = "head", long, value_name = "HEAD", help_heading = "Model")]
-    pub name: Option<String>,
+    pub name: Option<OsString>,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]
     #[arg(long, value_name = "SIZE", help_heading = "Model")]
     pub size: Option<SizeRule>,

@@ -422,7 +422,7 @@ fn set_default(
     let mut config = Config::read(root)?;
     match name {
         Some(name) => {
-            heads.choose(task, Some(name))?;
+            heads.choose(task, Some(name.as_ref()))?;
             config.heads.insert(task.to_owned(), name.to_owned());
         }
         None => {

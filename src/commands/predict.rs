@@ -111,12 +111,13 @@ pub fn run(
 ) -> Result<u8> {
     let collected = args.input.collect()?;
     let options = args.output.options()?;
-    let mut plan = Plan::new(
-        collected.sources,
-        &options,
-        request.kind,
-        request.extensions,
-    )?;
+    let is_planned = |extension: &&str| {
+        let elsewhere = request.elsewhere.map(|(extension, _)| extension);
+        elsewhere != Some(extension)
+    };
+    let planned = request.extensions.iter().copied().filter(is_planned);
+    let planned: Vec<&'static str> = planned.collect();
+    let mut plan = Plan::new(collected.sources, &options, request.kind, &planned)?;
     if let Some((extension, path)) = request.elsewhere {
         plan.redirect(extension, path, options.force)?;
     }

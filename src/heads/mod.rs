@@ -9,6 +9,7 @@ pub mod convert;
 pub mod fetch;
 pub mod official;
 
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -123,16 +124,19 @@ impl Heads {
     ///
     /// # Errors
     /// If there is none, with the names that there are.
-    pub fn get(&self, name: &str) -> Result<Found> {
-        let looks_like_a_file =
-            name.contains(std::path::MAIN_SEPARATOR) || name.ends_with(".safetensors");
-        if looks_like_a_file {
+    pub fn get(&self, name: impl AsRef<OsStr>) -> Result<Found> {
+        let name = name.as_ref();
+        let bytes = name.as_encoded_bytes();
+        let has_separator = bytes.iter().any(|&c| c == std::path::MAIN_SEPARATOR as u8);
+        if has_separator || bytes.ends_with(b".safetensors") {
             let path = PathBuf::from(name);
             return Ok(Found {
                 head: read(&path)?,
                 place: Place::File(path),
             });
         }
+        // Names have letters of ASCII alone, so that nothing is found by what stands for others here.
+        let name: &str = &name.to_string_lossy();
         let path = self.path(name)?;
         if path.exists() {
             return Ok(Found {
@@ -197,20 +201,24 @@ impl Heads {
     /// The head for `task`: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the one that
     /// `dino heads default` set, else the best published head that is installed with its backbone, else the first of the
     /// ranking of those inside the program, else the first by name.
-    pub fn choose(&self, task: &str, named: Option<&str>) -> Result<Found> {
+    pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<Found> {
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
-        let wish = match named {
+        let wish: Option<OsString> = match named {
             Some(name) => Some(name.to_owned()),
             None => match Variables::of_process().text(&variable)? {
-                Some(name) => Some(name.to_owned()),
-                None => config::Config::read(&self.root)?.heads.get(task).cloned(),
+                Some(name) => Some(name.into()),
+                None => {
+                    let config = config::Config::read(&self.root)?;
+                    config.heads.get(task).map(OsString::from)
+                }
             },
         };
         if let Some(name) = wish {
             let found = self.get(&name)?;
             if found.head.meta.task_name() != task {
                 return Err(Error::Usage(format!(
-                    "the head {name} is for `dino {}`, not for `dino {task}`",
+                    "the head {} is for `dino {}`, not for `dino {task}`",
+                    name.display(),
                     found.head.meta.task_name()
                 )));
             }
@@ -309,7 +317,10 @@ mod tests {
         config.heads.insert("segment".into(), "toy".into());
         config.write(root.path()).unwrap();
         assert_eq!(heads.choose("segment", None).unwrap().head.meta.name, "toy");
-        let error = heads.choose("depth", Some("toy")).unwrap_err().to_string();
+        let error = heads
+            .choose("depth", Some("toy".as_ref()))
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("`dino segment`"), "{error}");
     }
 

@@ -156,6 +156,7 @@ impl Stdin {
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    let _waiting = (!path.is_file()).then(crate::interrupt::Waiting::begin);
     let mut file = File::open(path)?;
     let mut bytes = Vec::new();
     file.by_ref()
@@ -168,6 +169,7 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 }
 
 fn read_stdin() -> io::Result<Vec<u8>> {
+    let _waiting = crate::interrupt::Waiting::begin();
     let mut bytes = Vec::new();
     io::stdin()
         .lock()

@@ -2,7 +2,8 @@
 //!
 //! Every output of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
 //! file is written into (see [`Place`]). A file that replaces another has its mode and, where the system allows it, its
-//! owner; other hard links to the old one keep the old content.
+//! owner; other hard links to the old one keep the old content. A file whose folder takes no new ones (it is read-only, or
+//! the file is mounted by itself) is written in place, once everything is there.
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
@@ -10,6 +11,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Unfinished;
+use crate::output::outputs::forbids_files;
 use crate::output::place::{Place, make_folder, parent, write_stream};
 use crate::output::png::is_own_picture;
 
@@ -48,7 +50,14 @@ fn write_beside(
     // A temporary file is private by default; the finished one follows the umask as any other does.
     #[cfg(unix)]
     builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = builder.tempfile_in(folder)?;
+    let file = match builder.tempfile_in(folder) {
+        Err(error) if forbids_files(&error) && path.is_file() => {
+            let mut bytes = Vec::new();
+            write(&mut bytes)?;
+            return copy_into(path, &mut bytes.as_slice());
+        }
+        file => file?,
+    };
     let _unfinished = Unfinished::new(file.path());
     let mut writer = BufWriter::new(file);
     write(&mut writer)?;
@@ -60,9 +69,13 @@ fn write_beside(
     }
     match file.persist(path) {
         Ok(_) => Ok(()),
-        // A single file that a container was given is a mount point: it can be written, not replaced.
-        Err(refused) if refused.error.kind() == ErrorKind::ResourceBusy => {
-            copy_into(path, refused.file.path())
+        // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are not
+        // to be renamed: they can be written, not replaced.
+        Err(refused)
+            if refused.error.kind() == ErrorKind::ResourceBusy
+                || forbids_files(&refused.error) && path.is_file() =>
+        {
+            copy_into(path, &mut fs::File::open(refused.file.path())?)
         }
         Err(refused) => Err(refused.error),
     }
@@ -88,12 +101,12 @@ fn inherit(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
 }
 
 /// Replaces the content of the file `path` by that of `from`.
-fn copy_into(path: &Path, from: &Path) -> io::Result<()> {
+fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
     let mut target = fs::OpenOptions::new()
         .write(true)
         .truncate(true)
         .open(path)?;
-    io::copy(&mut fs::File::open(from)?, &mut target)?;
+    io::copy(from, &mut target)?;
     Ok(())
 }
 

@@ -110,10 +110,20 @@ impl Outputs {
             _ if !force => Ok(Destination::Kept(path.to_owned())),
             (Place::File(target), _) => {
                 check_permission(path, target)?;
-                self.folder(parent(target), path)?;
+                match self.folder(parent(target), path) {
+                    // It cannot be replaced, but written.
+                    Err(_) if takes_no_files(parent(target)) => {}
+                    folder => drop(folder?),
+                }
                 Ok(Destination::File(path.to_owned()))
             }
             (Place::Folder(target), _) => {
+                if is_mount_point(target) {
+                    return Err(Error::file(
+                        path,
+                        "something is mounted there, so that the folder cannot be replaced; choose another place",
+                    ));
+                }
                 self.folder(parent(target), path)?;
                 Ok(Destination::File(path.to_owned()))
             }
@@ -203,6 +213,33 @@ pub(super) fn nearest(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
             Err(error) => return Err(error),
         }
     }
+}
+
+/// Whether no file can be made in `folder`, so that those that are there can only be written into.
+fn takes_no_files(folder: &Path) -> bool {
+    tempfile::tempfile_in(folder).is_err_and(|error| forbids_files(&error))
+}
+
+/// Whether a file was not made because its folder, or the whole file system, is not to be changed.
+pub(super) fn forbids_files(error: &std::io::Error) -> bool {
+    matches!(
+        error.kind(),
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem
+    )
+}
+
+/// Whether another file system, or another part of one, is mounted at `folder`, which cannot be renamed then.
+#[cfg(target_os = "linux")]
+fn is_mount_point(folder: &Path) -> bool {
+    use rustix::fs::{AtFlags, CWD, StatxAttributes, StatxFlags, statx};
+    statx(CWD, folder, AtFlags::empty(), StatxFlags::empty())
+        .is_ok_and(|met| met.stx_attributes.contains(StatxAttributes::MOUNT_ROOT))
+}
+
+/// Whether another file system is mounted at `folder`; found out when it is renamed.
+#[cfg(not(target_os = "linux"))]
+fn is_mount_point(_: &Path) -> bool {
+    false
 }
 
 /// Makes the folder of outputs `folder`, following links.

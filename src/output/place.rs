@@ -7,7 +7,9 @@ use std::fs::{self, Metadata};
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
+use crate::closed;
 use crate::error::{Error, Result};
+use crate::interrupt::{self, Waiting};
 use crate::output::stream::{self, Stream};
 
 /// Links that are followed before they are taken for a circle; Linux follows as many.
@@ -30,7 +32,7 @@ impl Place {
     /// Follows `path` to its end.
     ///
     /// # Errors
-    /// Names the path: for an empty name, links in a circle, a descriptor that is not open for writing, a disk, a file
+    /// Names the path: for an empty name, links in a circle or to what lies in no folder, a descriptor that is not open for writing, a disk, a file
     /// that standard output goes to, and whatever the system says.
     pub fn of(path: &Path) -> Result<Self> {
         if path.as_os_str().is_empty() {
@@ -64,12 +66,18 @@ pub(super) const TOO_LONG: &str =
 
 fn follow(path: &Path) -> io::Result<Place> {
     let mut current = path.to_owned();
-    for _ in 0..=MOST_LINKS {
+    for links in 0..=MOST_LINKS {
         if let Some(stream) = stream::descriptor(&current)? {
             return Ok(Place::Stream(stream));
         }
         let met = match fs::symlink_metadata(&current) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
+                if links > 0 && !parent(&current).is_dir() {
+                    return Err(io::Error::other(format!(
+                        "is a link to {}, whose folder is not there; make the folder, or choose another place",
+                        current.display()
+                    )));
+                }
                 return Ok(Place::Vacant(current));
             }
             met => met?,
@@ -159,7 +167,7 @@ impl Identity {
     }
 }
 
-/// Makes `folder` and those above it; where one of them is a link that dangles, its target.
+/// Makes `folder` and those above it; where one of them is a link that dangles, its target, but nothing above that.
 pub(super) fn make_folder(folder: &Path) -> io::Result<()> {
     if folder.as_os_str().is_empty() || folder.is_dir() {
         return Ok(());
@@ -193,6 +201,14 @@ pub(super) fn parent(path: &Path) -> &Path {
 /// # Errors
 /// Names `path`. A reader of standard output that went away ends the program without a word, as everywhere.
 pub(super) fn write_stream(stream: &Stream, path: &Path, bytes: &[u8]) -> Result<()> {
+    if *stream == Stream::Stdout {
+        closed::check_stdout()?;
+    }
+    // A pipe waits for its reader.
+    let _waiting = Waiting::begin();
+    if matches!(stream, Stream::Pipe(_)) {
+        interrupt::check()?;
+    }
     let write = || {
         let mut writer = stream.open()?;
         writer.write_all(bytes)?;
@@ -200,7 +216,7 @@ pub(super) fn write_stream(stream: &Stream, path: &Path, bytes: &[u8]) -> Result
     };
     match write() {
         Err(error) if error.kind() == ErrorKind::BrokenPipe && *stream == Stream::Stdout => {
-            crate::interrupt::end_now(crate::console::BROKEN_PIPE_EXIT_CODE)
+            interrupt::end_now(crate::console::BROKEN_PIPE_EXIT_CODE)
         }
         written => written.map_err(|error| Error::io(path, &error)),
     }

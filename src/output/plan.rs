@@ -268,8 +268,8 @@ impl Plan {
         })
     }
 
-    /// Sends the output with this extension of the only job to `path` instead, or to stdout for `-`. A file that is there
-    /// is kept unless `force` replaces it.
+    /// Adds an output with this extension to the only job, which goes to `path`, or to stdout for `-`, and is none of those
+    /// that the plan was made for. A file that is there is kept unless `force` replaces it.
     ///
     /// # Errors
     /// As [`Outputs::add`]; [`Error::Usage`] if there are several jobs.

@@ -97,10 +97,75 @@ fn a_named_pipe_gets_the_picture_and_its_reader_the_end() {
 }
 
 #[test]
+fn data_for_a_closed_stdout_is_an_error() {
+    let folder = folder();
+    let run = |line: &str| in_shell("sh", &folder, &format!("$DINO pca --size 56 a.png {line}"));
+    for line in ["-o - >&-", "--json >&-", "--save-basis /dev/stdout >&-"] {
+        run(line)
+            .expect_code(1)
+            .expect_stderr("<stdout>: is closed");
+    }
+    // The names of files are no data, and who gives /dev/null knows what becomes of it.
+    for line in [
+        ">&-",
+        "--force -o - >/dev/null",
+        "--force -o - 1<>/dev/null",
+    ] {
+        run(line).expect_code(0);
+    }
+    assert!(folder.path().join("dino-out/a.pca.png").is_file());
+}
+
+#[test]
+fn who_waits_for_a_pipe_ends_at_the_first_request() {
+    let folder = folder();
+    pipe(&folder, "pipe");
+    for line in [
+        "timeout -k 30 2 $DINO heads export indoor pipe",
+        "exec 3<>pipe; timeout -k 30 2 $DINO pca - <&3",
+        "exec 3<>pipe; timeout -k 30 2 $DINO pca /dev/fd/3",
+    ] {
+        // 137 if it had to be killed.
+        in_shell("sh", &folder, line).expect_code(124);
+    }
+}
+
+#[test]
+fn a_point_cloud_has_a_place_of_its_own() {
+    let folder = folder();
+    for (output, cloud) in [
+        ("x.png", "x.ply"),
+        ("out", "out/a.depth.ply"),
+        ("-", "y.ply"),
+        ("/dev/null", "z.ply"),
+    ] {
+        let args = ["depth", "--size", "56", "a.png", "-o", output];
+        dino(&folder, &[&args[..], &["--pointcloud", cloud]].concat()).expect_code(0);
+        let bytes = fs::read(folder.path().join(cloud)).unwrap();
+        assert!(bytes.starts_with(b"ply"), "{cloud}");
+    }
+}
+
+#[test]
+fn a_head_is_found_whatever_its_files_name() {
+    let folder = folder();
+    let name = OsStr::from_bytes(b"caf\xe9.safetensors");
+    let word = OsStr::new;
+    dino(
+        &folder,
+        &[word("heads"), word("export"), word("indoor"), name],
+    )
+    .expect_code(0);
+    dino(&folder, &[word("heads"), word("info"), name]).expect_code(0);
+    let args = ["depth", "--size", "56", "a.png", "--head"].map(OsStr::new);
+    dino(&folder, &[&args[..], &[name]].concat()).expect_code(0);
+}
+
+#[test]
 fn a_link_stays_and_its_target_is_written() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
-    fs::create_dir(at("store")).unwrap();
+    fs::create_dir_all(at("store/new")).unwrap();
     fs::write(at("store/old.png"), "old").unwrap();
     fs::set_permissions(at("store/old.png"), fs::Permissions::from_mode(0o604)).unwrap();
     symlink("store/old.png", at("link.png")).unwrap();

@@ -139,13 +139,24 @@ fn photos_of_one_name_are_told_apart_and_bad_ones_left_out() {
     small("coffee.png", &at("g.png"));
     std::fs::write(at("bad.png"), "no picture").unwrap();
     let inputs = ["x/f.png", "y/f.png", "g.png", "bad.png"];
-    segment(
-        folder.path(),
-        &[&inputs[..], &["--coco", "run.json"]].concat(),
-    )
-    .expect_code(1)
-    .expect_stderr("bad.png");
+    let args = [&inputs[..], &["--coco", "run.json"]].concat();
+    segment(folder.path(), &args)
+        .expect_code(1)
+        .expect_stderr("bad.png");
     let run = read_json(at("run.json"));
+    // The bad one is tried again; the document lacks what can be labelled only now, and says so.
+    segment(folder.path(), &args)
+        .expect_code(1)
+        .expect_stderr("1 of 4 photos are not in it");
+    small("rocket.jpg", &at("bad.png"));
+    segment(folder.path(), &args)
+        .expect_code(1)
+        .expect_stderr("lacks 1 photos that were labelled only now");
+    assert_eq!(read_json(at("run.json")), run);
+    std::fs::write(at("bad.png"), "no picture").unwrap();
+    let to_stdout = segment(folder.path(), &[&inputs[..], &["--coco", "-"]].concat());
+    let printed: Value = serde_json::from_slice(&to_stdout.expect_code(1).stdout).unwrap();
+    assert_eq!(printed, run);
     let images = list(&run["images"]);
     let names: Vec<&str> = images
         .iter()
@@ -404,7 +415,7 @@ fn wishes_that_come_to_nothing_are_refused() {
             &["--min-region", "x%", "--instances", "regions", "--json"],
             "0.1%",
         ),
-        (&["--coco", "-"], "--coco -: give the name of a file"),
+        (&["--coco", "-", "--json"], "both want stdout"),
         (&["--coco", "."], "is a folder"),
         (
             &["--coco", "a.png", "--force"],

@@ -6,9 +6,10 @@ use std::path::Path;
 use dino::console::Console;
 use dino::head::Class;
 use dino::output::coco::{
-    Annotation, Image, ImageIds, Preamble, RunDocument, Shape, Subjects, annotations, file_names,
+    Annotation, FileName, Image, ImageIds, Preamble, RunDocument, Shape, Subjects, annotations,
+    file_names,
 };
-use dino::output::{Place, Plan, write_atomic};
+use dino::output::{Destination, Job, Place, Plan, write_atomic};
 use dino::{Error, Result};
 
 use crate::cli::{LabelFormat, SegmentArgs};
@@ -30,6 +31,8 @@ struct RunFile<'a> {
     /// Whether it is a file, whose name is printed when it is written.
     is_file: bool,
     document: RunDocument,
+    /// Photos that were labelled though it is kept, and are missing in it.
+    missed: usize,
 }
 
 /// One photo's part.
@@ -58,10 +61,19 @@ impl<'a> CocoFiles<'a> {
             return Ok(());
         };
         plan.add_flag("--coco", run.path)?;
-        let done = plan.jobs.iter().filter(|job| job.is_done()).count();
         if run.kept {
-            return run.check_content(plan, done);
+            let missing = run.check_content(plan)?;
+            if missing > 0 {
+                console.warn(format_args!(
+                    "--coco {}: is there already and is kept; {missing} of {} photos are not in it and have no files yet, and \
+                     --force is needed for those that can be labelled now",
+                    run.path.display(),
+                    plan.jobs.len()
+                ));
+            }
+            return Ok(());
         }
+        let done = plan.jobs.iter().filter(|job| job.is_done()).count();
         if done > 0 {
             console.note(format_args!(
                 "{done} of {} photos have their files, and are labelled again for {}",
@@ -86,7 +98,7 @@ impl<'a> CocoFiles<'a> {
         let Labelled { job, map, .. } = labelled;
         let image = Image {
             id: self.ids.id(&job.name),
-            file_name: file_name(&job.name),
+            name: job.name.as_path().into(),
             width: map.width,
             height: map.height,
         };
@@ -106,21 +118,38 @@ impl<'a> CocoFiles<'a> {
     /// Adds a photo to the run's document.
     pub fn add(&mut self, annotated: Option<Annotated>) -> Result<()> {
         match (&mut self.run, annotated) {
-            (Some(run), Some(Annotated { image, annotations })) if !run.kept => {
+            (Some(run), _) if run.kept => {
+                run.missed += 1;
+                Ok(())
+            }
+            (Some(run), Some(Annotated { image, annotations })) => {
                 run.document.push(&image, &annotations)
             }
             _ => Ok(()),
         }
     }
 
-    /// Writes the run's document.
+    /// Writes the run's document. One that was kept must not lack photos that have their files now.
     pub fn conclude(&mut self, classes: &[Class], console: &Console) -> Result<()> {
         let description = self.description();
         let announce = !self.args.predict.output.json
             && self.args.predict.output.output.as_deref() != Some("-".as_ref());
-        let Some(run) = self.run.as_mut().filter(|run| !run.kept) else {
+        let Some(run) = self.run.as_mut() else {
             return Ok(());
         };
+        if run.missed > 0 {
+            return Err(Error::file(
+                run.path,
+                format!(
+                    "was there already and is kept, but lacks {} photos that were labelled only now; --force labels all anew \
+                     for it",
+                    run.missed
+                ),
+            ));
+        }
+        if run.kept {
+            return Ok(());
+        }
         if run.document.is_empty() {
             console.note(format_args!(
                 "{}: not written, for no photo was labelled",
@@ -132,6 +161,13 @@ impl<'a> CocoFiles<'a> {
             classes,
             description: &description,
         };
+        if Destination::of_flag(run.path)? == Destination::Stdout {
+            let mut text = Vec::new();
+            run.document
+                .write(&mut text, preamble)
+                .map_err(|error| Error::io("<stdout>", &error))?;
+            return console.out_text(&text);
+        }
         write_atomic(run.path, |writer| run.document.write(writer, preamble))?;
         match announce && run.is_file {
             true => console.out_path(run.path),
@@ -154,51 +190,47 @@ impl<'a> CocoFiles<'a> {
 
 impl<'a> RunFile<'a> {
     fn new(path: &'a Path, args: &SegmentArgs) -> Result<Self> {
-        let refuse = |why: &str| {
-            let name = path.display();
-            Err(Error::Usage(format!("--coco {name}: {why}")))
-        };
-        if path.as_os_str().is_empty() || path == Path::new("-") {
-            return refuse("give the name of a file; stdout has the names of written files");
+        if path.as_os_str().is_empty() {
+            let why = "--coco: the name is empty; give a file, or '-' for stdout";
+            return Err(Error::Usage(why.into()));
         }
-        let place = Place::of(path)?;
+        let place = Place::of_flag(path)?;
         Ok(RunFile {
             path,
             kept: matches!(place, Place::File(_)) && !args.predict.output.force,
             is_file: matches!(place, Place::File(_) | Place::Vacant(_)),
             document: RunDocument::default(),
+            missed: 0,
         })
     }
 
-    /// Refuses to keep a document that is not of these photos, of which `done` have all their own files.
-    fn check_content(&self, plan: &Plan, done: usize) -> Result<()> {
+    /// Refuses to keep a document that is not of these photos: of those that have all their own files. The others, such as
+    /// photos that could not be read, are tried again. Returns how many they are.
+    fn check_content(&self, plan: &Plan) -> Result<usize> {
         let (name, all) = (self.path.display(), plan.jobs.len());
         let instead = "--force replaces it and them; or give the document another name";
-        if done < all {
-            return Err(Error::Usage(format!(
-                "--coco {name}: is there already, but the files of {} of {all} photos are not; {instead}",
-                all - done
-            )));
-        }
-        let there: BTreeSet<String> = file_names(self.path)
+        let there: BTreeSet<FileName> = file_names(self.path)
             .map_err(|error| Error::Usage(format!("--coco {error}; {instead}")))?
             .into_iter()
             .collect();
-        let wanted: BTreeSet<String> = plan.jobs.iter().map(|job| file_name(&job.name)).collect();
-        if there == wanted {
-            return Ok(());
+        let names = |jobs: &mut dyn Iterator<Item = &Job>| -> BTreeSet<FileName> {
+            jobs.map(|job| job.name.as_path().into()).collect()
+        };
+        let done = names(&mut plan.jobs.iter().filter(|job| job.is_done()));
+        if there == done {
+            return Ok(all - done.len());
         }
+        if done.len() < all {
+            return Err(Error::Usage(format!(
+                "--coco {name}: is there already, but the files of {} of {all} photos are not; {instead}",
+                all - done.len()
+            )));
+        }
+        let wanted = done;
         Err(Error::Usage(format!(
-            "--coco {name}: is there already, and is not about these photos: {} of {} are not in it, and {} others are; {instead}",
+            "--coco {name}: is there already, and is not about these photos: {} of {all} are not in it, and {} others are; {instead}",
             wanted.difference(&there).count(),
-            wanted.len(),
             there.difference(&wanted).count(),
         )))
     }
-}
-
-/// A relative path as COCO has it, with `/` on all systems.
-fn file_name(path: &Path) -> String {
-    let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-    parts.join("/")
 }

@@ -22,10 +22,14 @@ use crate::commands::train::prepare::Part;
 /// Refuses to replace a head unasked.
 pub fn check_output(args: &TrainArgs) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
-        return Err(Error::Usage(format!(
-            "-o {}: the name of a head's file ends in .safetensors",
-            args.output.display()
-        )));
+        let name = args.output.display();
+        return Err(Error::Usage(match Place::of_flag(&args.output)? {
+            Place::Stream(_) => format!(
+                "-o {name}: a training writes more than the head (its log, its curve), so it is given a file, whose name ends in \
+                 .safetensors; `dino heads export` then sends the head anywhere"
+            ),
+            _ => format!("-o {name}: the name of a head's file ends in .safetensors"),
+        }));
     }
     if matches!(Place::of(&args.output)?, Place::File(_)) && !args.force {
         return Err(Error::Usage(format!(

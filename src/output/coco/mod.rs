@@ -10,12 +10,13 @@ mod rle;
 mod run;
 
 use std::io::{self, Write};
+use std::path::Path;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::head::Class;
-use crate::output::PROGRAM;
+use crate::output::{PROGRAM, path_bytes};
 use crate::postprocess::contours::{NO_LABEL, contours};
 use crate::postprocess::{Area, LabelMap, NONE, Regions};
 
@@ -40,13 +41,34 @@ pub enum Shape {
     Polygons,
 }
 
+/// A photo's path as COCO has it, relative to the folder that was searched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileName {
+    /// With `/` between its parts on all systems; distinct for names that are text.
+    pub file_name: String,
+    /// As [`path_bytes`] gives them, for names that are no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name_bytes: Option<String>,
+}
+
+impl From<&Path> for FileName {
+    fn from(path: &Path) -> Self {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        FileName {
+            file_name: parts.join("/"),
+            file_name_bytes: path_bytes(path),
+        }
+    }
+}
+
 /// An entry of `images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Image {
     /// From [`ImageIds`].
     pub id: u64,
-    /// Relative to the folder that was searched, `/` between its parts.
-    pub file_name: String,
+    /// Which photo it is.
+    #[serde(flatten)]
+    pub name: FileName,
     /// In pixels.
     pub width: usize,
     /// In pixels.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Deserialize;
 
 use crate::error::{Error, Result};
-use crate::output::coco::{Annotation, Image, Preamble, lines, write_parts};
+use crate::output::coco::{Annotation, FileName, Image, Preamble, lines, write_parts};
 use crate::spool::TextSpool;
 
 /// Images and annotations of a run so far. Memory grows with the number of photos, not of annotations.
@@ -40,7 +40,7 @@ impl RunDocument {
     /// If the temporary file cannot be written.
     pub fn push(&mut self, image: &Image, annotations: &[Annotation]) -> Result<()> {
         let text = |list: io::Result<Vec<u8>>| {
-            list.map_err(|error| Error::file(&image.file_name, error.to_string()))
+            list.map_err(|error| Error::file(&image.name.file_name, error.to_string()))
         };
         let (image, mut annotations) = (text(lines(&[image]))?, text(lines(annotations))?);
         if !annotations.is_empty() && !self.annotations.is_empty() {
@@ -66,21 +66,17 @@ impl RunDocument {
     }
 }
 
-/// The `file_name`s of a document's images; its annotations are passed over, however many there are.
+/// The names of a document's images; its annotations are passed over, however many there are.
 ///
 /// # Errors
 /// Names the file, if it cannot be read or is no COCO document.
-pub fn file_names(path: &Path) -> Result<Vec<String>> {
+pub fn file_names(path: &Path) -> Result<Vec<FileName>> {
     #[derive(Deserialize)]
     struct Document {
-        images: Vec<Entry>,
-    }
-    #[derive(Deserialize)]
-    struct Entry {
-        file_name: String,
+        images: Vec<FileName>,
     }
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let document: Document = serde_json::from_reader(BufReader::new(file))
         .map_err(|error| Error::file(path, format!("is no COCO document: {error}")))?;
-    Ok(document.images.into_iter().map(|e| e.file_name).collect())
+    Ok(document.images)
 }

@@ -22,7 +22,7 @@ fn classes(count: usize) -> Vec<Class> {
 fn image(id: u64, map: &LabelMap) -> Image {
     Image {
         id,
-        file_name: format!("{id}.png"),
+        name: Path::new(&format!("{id}.png")).into(),
         width: map.width,
         height: map.height,
     }
@@ -144,11 +144,46 @@ fn a_run_has_all_photos_in_one_document() {
     };
     assert_eq!(list("images", "id"), [1, 2, 3, 4]);
     assert_eq!(list("annotations", "image_id"), [1, 1, 1, 3]);
-    let names = ["1.png", "2.png", "3.png", "4.png"];
+    let names = ["1.png", "2.png", "3.png", "4.png"].map(|name| FileName::from(Path::new(name)));
     assert_eq!(file_names(&path).unwrap(), names);
     std::fs::write(&path, "{\"images\": 3}").unwrap();
     let error = file_names(&path).unwrap_err().to_string();
     assert!(error.contains("is no COCO document"), "{error}");
+}
+
+#[cfg(unix)]
+#[test]
+fn names_that_are_no_text_are_told_apart_by_their_bytes() {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.json");
+    let names = [b"a/x\xe9.jpg".as_slice(), b"a/x\xe8.jpg", b"a/x.jpg"];
+    let names = names.map(|name| FileName::from(Path::new(OsStr::from_bytes(name))));
+    assert_eq!(names[0].file_name, names[1].file_name);
+    let mut run = RunDocument::default();
+    for (id, name) in (1..).zip(&names) {
+        let image = Image {
+            id,
+            name: name.clone(),
+            width: 1,
+            height: 1,
+        };
+        run.push(&image, &[]).unwrap();
+    }
+    let preamble = Preamble {
+        classes: &[],
+        description: "a test",
+    };
+    run.write(&mut std::fs::File::create(&path).unwrap(), preamble)
+        .unwrap();
+    assert_eq!(file_names(&path).unwrap(), names);
+    let document: Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    let bytes = [0, 1, 2].map(|i| document["images"][i]["file_name_bytes"].clone());
+    assert_eq!(
+        bytes,
+        [json!("a/x%E9.jpg"), json!("a/x%E8.jpg"), Value::Null]
+    );
 }
 
 #[test]

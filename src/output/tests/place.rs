@@ -41,14 +41,22 @@ fn links_stay_and_their_target_is_replaced() {
 }
 
 #[test]
-fn a_link_that_dangles_makes_its_target_and_the_folders_above_it() {
+fn a_link_that_dangles_makes_its_target_but_no_folder_above_it() {
     let folder = folder();
     let at = |name: &str| folder.path().join(name);
     symlink("not/yet/file", at("link")).unwrap();
+    let error = write(&at("link"), "new").unwrap_err().to_string();
+    assert!(error.contains("link: is a link to "), "{error}");
+    assert!(error.contains("not/yet/file, whose folder"), "{error}");
+    assert!(!at("not").exists());
+    fs::create_dir_all(at("not/yet")).unwrap();
     write(&at("link"), "new").unwrap();
     assert_eq!(fs::read(at("not/yet/file")).unwrap(), b"new");
     // A folder that is such a link, too.
     symlink("elsewhere/deep", at("folder")).unwrap();
+    assert!(write(&at("folder/sub/file"), "new").is_err());
+    assert!(!at("elsewhere").exists());
+    fs::create_dir(at("elsewhere")).unwrap();
     write(&at("folder/sub/file"), "new").unwrap();
     assert_eq!(fs::read(at("elsewhere/deep/sub/file")).unwrap(), b"new");
     assert!(fs::symlink_metadata(at("folder")).unwrap().is_symlink());
