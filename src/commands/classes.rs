@@ -1,6 +1,10 @@
 //! `--classes`: from names to the classes that are kept.
 
+use std::borrow::Cow;
+
 use dino::head::Class;
+use dino::printable::printable;
+use dino::render::captions;
 use dino::{Error, Result};
 
 /// Names that are at least this alike (Jaro-Winkler) are worth a question.
@@ -34,6 +38,14 @@ pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec
         }
     }
     Ok(Some(kept))
+}
+
+/// The name of the class `id` within a line for a terminal; its id where nothing of the name would be seen.
+pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
+    match captions::clean(name) {
+        Some(_) => printable(name),
+        None => format!("class {id}").into(),
+    }
 }
 
 /// What to write instead.
@@ -74,6 +86,15 @@ mod tests {
                 color: [0; 3],
             })
             .to_vec()
+    }
+
+    #[test]
+    fn names_are_shown_in_one_line() {
+        assert_eq!(line_of(3, "näh 日本"), "näh 日本");
+        assert_eq!(line_of(3, "a\nb\u{1b}[2J"), r"a\nb\x1b[2J");
+        for blank in ["", " ", "\u{200b}\n"] {
+            assert_eq!(line_of(3, blank), "class 3");
+        }
     }
 
     fn kept_of(names: &[&str]) -> Result<Option<Vec<bool>>> {

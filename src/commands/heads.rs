@@ -11,11 +11,13 @@ use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
 use dino::output::{self, Outputs, deliver, put_path};
 use dino::preprocess::Coarse;
+use dino::printable::printable;
 use dino::weights::{Access, Hub, Store};
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::HeadsCommand;
+use crate::commands::classes::line_of;
 use crate::commands::model::events;
 
 /// Runs one of the commands.
@@ -83,9 +85,9 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
         rows.push([
             name.clone(),
             head.meta.task_name().into(),
-            head.meta.backbone.clone(),
-            predicts(&head.meta),
-            place,
+            printable(&head.meta.backbone).into_owned(),
+            printable(&predicts(&head.meta)).into_owned(),
+            printable(&place).into_owned(),
         ]);
         installed.push(name);
     }
@@ -345,7 +347,8 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         rows.push(("protocol", protocol.name().into()));
     }
     if let Task::Segment { classes } = &meta.task {
-        let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+        let names = classes.iter().enumerate();
+        let names: Vec<_> = names.map(|(id, class)| line_of(id, &class.name)).collect();
         rows.push(("classes", names.join(", ")));
     }
     if let Some(origin) = &meta.origin {
@@ -367,7 +370,7 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         )
     }));
     rows.iter()
-        .try_for_each(|(label, value)| console.out(&format!("{label:10}{value}")))
+        .try_for_each(|(label, value)| console.out(&format!("{label:10}{}", printable(value))))
 }
 
 fn add(

@@ -6,6 +6,7 @@ use dino::console::Console;
 use dino::environment::Variables;
 use dino::heads::{TASKS, fetch};
 use dino::output::put_path;
+use dino::printable::printable;
 use dino::weights::huggingface::{Folders, Location, Token};
 use dino::weights::proxy::{Proxies, Route};
 use dino::weights::{Access, Store, hub};
@@ -21,7 +22,7 @@ struct Info {
     threads: usize,
     simd: &'static str,
     store: Option<PathBuf>,
-    models: Vec<String>,
+    models: Result<Vec<String>>,
     settings: Vec<Setting>,
 }
 
@@ -70,7 +71,11 @@ impl Info {
         object.insert("threads".into(), json!(self.threads));
         object.insert("simd".into(), json!(self.simd));
         put_path(&mut object, "store", self.store.as_deref());
-        object.insert("models".into(), json!(self.models));
+        let names = self.models.as_ref().map_or(&[][..], Vec::as_slice);
+        object.insert("models".into(), json!(names));
+        if let Err(error) = &self.models {
+            object.insert("models_error".into(), json!(error.to_string()));
+        }
         object.insert("settings".into(), json!(self.settings));
         object
     }
@@ -83,8 +88,9 @@ impl Info {
         let variables = Variables::of_process();
         let store = Store::from_variables(&variables);
         let models = match &store {
-            Ok((store, _)) => store.list().unwrap_or_default(),
-            Err(_) => Vec::new(),
+            Ok((store, _)) => store.list(),
+            // Said in the line about the store.
+            Err(_) => Ok(Vec::new()),
         };
         Info {
             version: env!("CARGO_PKG_VERSION"),
@@ -97,7 +103,7 @@ impl Info {
             threads: candle_core::utils::get_num_threads(),
             simd: device::simd(),
             store: store.ok().map(|(store, _)| store.root().to_owned()),
-            models: models.into_iter().map(|(name, _)| name).collect(),
+            models: models.map(|models| models.into_iter().map(|(name, _)| name).collect()),
             settings: settings(&variables),
         }
     }
@@ -188,7 +194,13 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
         ("devices", list(&info.devices)),
         ("threads", info.threads.to_string()),
         ("simd", info.simd.to_owned()),
-        ("models", list(&info.models)),
+        (
+            "models",
+            match &info.models {
+                Ok(names) => list(names),
+                Err(error) => error.to_string(),
+            },
+        ),
     ];
     rows.extend(info.settings.iter().map(|it| {
         let value = match (it.name, &it.value) {
@@ -203,7 +215,7 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
             "http" => "http via",
             label => label,
         };
-        console.out(&format!("{label:10}{value}"))?;
+        console.out(&format!("{label:10}{}", printable(&value)))?;
     }
     Ok(0)
 }

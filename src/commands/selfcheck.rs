@@ -98,7 +98,7 @@ fn example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
     // Not in the store, which may be one that cannot be written.
     let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
     let path = folder.path().join("example.jpg");
-    let host = fetch::host(access)?;
+    let host = fetch::host(access)?.with_instead("dino selfcheck --example FILE");
     match host.download_file(EXAMPLE, &path, &mut model::events(console))? {
         true => read(&path),
         false => Err(Error::Download(format!(

@@ -19,6 +19,9 @@ const HOST: &str = "https://dl.fbaipublicfiles.com/dinov2";
 
 const ADDRESS: &str = "DINO_HEADS_URL";
 
+/// What takes a head's file.
+const IMPORT: &str = "dino heads import FILE";
+
 /// A head that is installed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Installed {
@@ -35,7 +38,7 @@ pub struct Installed {
 /// # Errors
 /// If `DINO_HEADS_URL` is no address.
 pub fn host(access: Access) -> Result<Hub> {
-    Hub::of_files(ADDRESS, HOST, "dino heads import FILE", access)
+    Hub::of_files(ADDRESS, HOST, IMPORT, access)
 }
 
 /// The address that [`host`] has, of other variables.
@@ -71,12 +74,14 @@ pub fn pull(
     if path.exists() {
         return there(name, path);
     }
+    let remote = official.path();
+    host.check_file(&remote)?;
     // Another program may be fetching the same.
     let slot = store.lock(&name, events)?;
     if path.exists() {
         return there(name, path);
     }
-    let (remote, partial) = (official.path(), slot.partial());
+    let partial = slot.partial();
     if !host.download_file(&remote, &partial, events)? {
         return Err(Error::Download(format!(
             "{}/{remote}: there is no such file (404); check DINO_HEADS_URL",
@@ -106,8 +111,11 @@ pub fn pull_backbone(
         return Ok(false);
     }
     let variant = weights::known(name)?;
+    let host = host.with_instead("dino models import FILE");
+    let remote = official::backbone_path(name);
+    host.check_file(&remote)?;
     let installed = weights::pull_with(store, variant, events, |slot, events| {
-        let (remote, partial) = (official::backbone_path(name), slot.partial());
+        let partial = slot.partial();
         let source = format!("{}/{remote}", host.endpoint);
         if !host.download_file(&remote, &partial, events)? {
             return Err(Error::Download(format!(
@@ -163,9 +171,14 @@ pub fn pull_repository(
     hub: &Hub,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
+    const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+    let hub = hub.with_instead(IMPORT);
+    if FILES.iter().all(|file| hub.cached(repo, file).is_none()) {
+        hub.check(repo, FILES[0])?;
+    }
     let slot = store.lock(&repo.replace('/', "-").to_ascii_lowercase(), events)?;
     let partial = slot.partial();
-    for file in ["model.safetensors", "pytorch_model.bin"] {
+    for file in FILES {
         let cached = hub.cached(repo, file);
         let found = match &cached {
             Some(_) => true,

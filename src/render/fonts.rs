@@ -161,6 +161,34 @@ mod tests {
     }
 
     #[test]
+    fn latin_greek_and_cyrillic_letters_are_all_built_in() {
+        let blocks = [
+            0x20..=0x7E,
+            0xA1..=0x24F,
+            0x370..=0x3E1,
+            0x3F0..=0x3FF,
+            0x400..=0x482,
+            0x48A..=0x52F,
+            0x1E00..=0x1EFF,
+            0x1F00..=0x1FFF,
+        ];
+        // The soft hyphen is never drawn.
+        let letters = blocks.into_iter().flatten().filter(|code| *code != 0xAD);
+        for c in letters.filter_map(char::from_u32) {
+            // Codes that Unicode has not given away yet are in no font.
+            let given = c.is_alphabetic() || c.is_ascii();
+            assert!(
+                !given || Fonts::built_in().is_plain(&c.to_string()),
+                "{c:?}"
+            );
+        }
+        for name in ["ghișeu", "ghế tựa", "Ґанок", "орындық ұ", "καρέκλα ἄλφα"]
+        {
+            assert_eq!(Fonts::built_in().missing(name), [""; 0], "{name}");
+        }
+    }
+
+    #[test]
     fn broken_files_are_no_fonts() {
         for bytes in [&b""[..], b"no font", &BUILT_IN[..900]] {
             assert!(Face::parse_all(bytes.to_vec()).is_empty());

@@ -9,6 +9,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 use ureq::config::{Config, IpFamily};
 use ureq::http::header::{AUTHORIZATION, ETAG, HOST, LOCATION, PROXY_AUTHORIZATION, RANGE};
+use ureq::http::uri::Authority;
 use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::typestate::WithoutBody;
@@ -332,11 +333,35 @@ fn same_host(a: &str, b: &str) -> bool {
     parts(a).is_some() && parts(a) == parts(b)
 }
 
+/// Whether there is a colon behind the host and no port that can be used, such as `:99999`, `:0` or nothing: the library
+/// reads those as no port, which would lead to the usual one.
+pub fn has_port_that_is_none(authority: &Authority) -> bool {
+    let whole = authority.as_str();
+    let place = whole.rsplit_once('@').map_or(whole, |(_, place)| place);
+    match place.strip_prefix(authority.host()) {
+        Some("") => false,
+        Some(port) => {
+            let digits = port.strip_prefix(':').unwrap_or_default();
+            // Rust's numbers may have a plus before them.
+            let is_number = digits.bytes().all(|byte| byte.is_ascii_digit());
+            !is_number || digits.parse::<u16>().map_or(true, |port| port == 0)
+        }
+        None => true,
+    }
+}
+
 /// The address that a redirect from `base` to `location` means; only http and https.
 fn join(base: &str, location: &str) -> Option<String> {
+    if location.starts_with("//") {
+        let base: Uri = base.parse().ok()?;
+        return join("", &format!("{}:{location}", base.scheme_str()?));
+    }
     let to: Uri = location.parse().ok()?;
     match to.scheme_str() {
-        Some("http" | "https") => Some(location.to_owned()),
+        Some("http" | "https") => {
+            let is_good = !to.authority().is_none_or(has_port_that_is_none);
+            is_good.then(|| location.to_owned())
+        }
         Some(_) => None,
         None => {
             let base: Uri = base.parse().ok()?;
@@ -368,6 +393,15 @@ mod tests {
         );
         assert_eq!(join(base, "file:///etc/passwd"), None);
         assert_eq!(join(base, ""), None);
+        assert_eq!(
+            join(base, "//cdn.example/x").unwrap(),
+            "https://cdn.example/x"
+        );
+        for port in ["80800", "99999", "0", ""] {
+            assert_eq!(join(base, &format!("https://cdn.example:{port}/x")), None);
+        }
+        let port = "https://[::1]:8443/x";
+        assert_eq!(join(base, port).unwrap(), port);
     }
 
     #[test]

@@ -15,6 +15,7 @@ use ureq::http::Uri;
 use crate::environment::{Setting, Variables};
 use crate::error::{Error, Result};
 use crate::weights::access::Access;
+use crate::weights::http::has_port_that_is_none;
 use crate::weights::huggingface::{Folders, Token};
 use crate::weights::proxy::Proxies;
 use crate::weights::{Events, transfer};
@@ -84,13 +85,23 @@ pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Re
             "{variable} has a user or a password in it, which is not used; write the address without"
         )));
     }
+    let wrong = |why: &str| {
+        Error::Usage(format!(
+            "{variable} is `{value}`{why}; expected an address such as {usual}"
+        ))
+    };
     let has_host = authority.is_some_and(|authority| !authority.host().is_empty());
-    match scheme {
-        Some("http" | "https") if has_host => Ok(value.trim_end_matches('/').to_owned()),
-        _ => Err(Error::Usage(format!(
-            "{variable} is `{value}`; expected an address such as {usual}"
-        ))),
+    if !matches!(scheme, Some("http" | "https")) || !has_host {
+        return Err(wrong(""));
     }
+    if authority.is_some_and(has_port_that_is_none) {
+        return Err(wrong(", whose port is no number between 1 and 65535"));
+    }
+    // The path of a file is written behind it.
+    if value.contains(['?', '#']) {
+        return Err(wrong(", with a question or a mark behind the path"));
+    }
+    Ok(value.trim_end_matches('/').to_owned())
 }
 
 /// The server that [`Hub::from_variables`] asks.
@@ -118,9 +129,14 @@ impl Hub {
     /// As there.
     pub fn from_variables(variables: &Variables, access: Access) -> Result<Self> {
         let folders = Folders::of(variables)?;
+        let token = match &access {
+            Access::Allowed => Token::find(variables, folders.token.as_ref())?,
+            // Shown to nobody, so it is no matter what is wrong with it.
+            Access::Forbidden(_) => None,
+        };
         Ok(Hub {
             endpoint: endpoint(variables)?,
-            token: Token::find(variables, folders.token.as_ref())?,
+            token,
             cache: folders.cache.map(|folder| Cache::new(folder.path)),
             timeout: timeout(variables, &["DINO_HTTP_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])?,
             retries: 3,
@@ -165,6 +181,39 @@ impl Hub {
             .get(file)
     }
 
+    /// The same hub, for files that `command` takes where they are fetched in another way.
+    pub fn with_instead(&self, command: &'static str) -> Self {
+        Hub {
+            instead: command,
+            ..self.clone()
+        }
+    }
+
+    /// Stops early what would fetch `file` of `repo`.
+    ///
+    /// # Errors
+    /// If it is forbidden, with who forbids it.
+    pub fn check(&self, repo: &str, file: &str) -> Result<()> {
+        self.check_address(&format!("{file} of {repo}"), &self.url(repo, file))
+    }
+
+    /// The same for the file at `path` of a plain host.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_file(&self, path: &str) -> Result<()> {
+        self.check_address(last_part(path), &format!("{}/{path}", self.endpoint))
+    }
+
+    pub(super) fn check_address(&self, what: &str, url: &str) -> Result<()> {
+        let instead = format!("fetch {url} elsewhere and run `{}`", self.instead);
+        self.access.check(what, &instead)
+    }
+
+    fn url(&self, repo: &str, file: &str) -> String {
+        format!("{}/{repo}/resolve/main/{file}", self.endpoint)
+    }
+
     /// Downloads `file` of `repo` to `partial`, going on where an earlier run of the same file stopped. On success the
     /// file is whole: of the size that the server promised, and of its SHA-256 where the server names one.
     ///
@@ -176,7 +225,7 @@ impl Hub {
         partial: &Path,
         events: &mut Events<'_>,
     ) -> Result<bool> {
-        let url = format!("{}/{repo}/resolve/main/{file}", self.endpoint);
+        let url = self.url(repo, file);
         transfer::fetch(self, repo, file, url, partial, events)
     }
 
@@ -188,9 +237,14 @@ impl Hub {
         events: &mut Events<'_>,
     ) -> Result<bool> {
         let url = format!("{}/{path}", self.endpoint);
-        let label = path.rsplit('/').next().unwrap_or(path);
+        let label = last_part(path);
         transfer::fetch(self, label, label, url, partial, events)
     }
+}
+
+/// The name of the file at `path`.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 #[cfg(test)]
@@ -212,6 +266,8 @@ mod tests {
             ("https://mirror.example/", "https://mirror.example"),
             ("http://127.0.0.1:8080/a/b//", "http://127.0.0.1:8080/a/b"),
             ("HTTPS://mirror.example", "HTTPS://mirror.example"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://mirror.example:65535", "http://mirror.example:65535"),
         ] {
             assert_eq!(hub(&[("HF_ENDPOINT", value)]).unwrap().endpoint, address);
         }
@@ -220,6 +276,14 @@ mod tests {
             "https://",
             "ftp://mirror.example",
             "https:///x",
+            "http://127.0.0.1:80800",
+            "https://mirror.example:99999/a",
+            "http://mirror.example:0",
+            "http://mirror.example:",
+            "http://mirror.example:+80",
+            "http://[::1]:",
+            "http://mirror.example/?q=1",
+            "http://mirror.example/a#b",
         ] {
             let error = hub(&[("HF_ENDPOINT", value)]).unwrap_err().to_string();
             assert!(
@@ -233,6 +297,15 @@ mod tests {
             error.contains("HF_ENDPOINT") && !error.contains("secret"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_no_matter_offline() {
+        let pairs = [("HOME", "/home/ada"), ("HF_TOKEN", "no token")];
+        let hub = |access| Hub::from_variables(&Variables::from_pairs(pairs), access);
+        assert!(hub(Access::Allowed).is_err());
+        let offline = hub(Access::Forbidden("--offline".into())).unwrap();
+        assert_eq!(offline.token, None);
     }
 
     #[test]

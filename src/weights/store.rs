@@ -113,8 +113,11 @@ impl Store {
                 .strip_suffix(".json")
                 .map(str::to_owned)
         };
+        let entries: Vec<_> = entries
+            .collect::<io::Result<_>>()
+            .map_err(|error| cannot_read(&folder, &error))?;
         let mut names: Vec<_> = entries
-            .flatten()
+            .into_iter()
             .filter_map(name_of)
             .filter(|name| record::check_name(name).is_ok())
             .collect();
@@ -158,8 +161,14 @@ impl Store {
                 format!("{why}; `dino models rm {name}` and install it anew"),
             )
         };
+        // Only what is read and found wrong is damaged: a file of somebody else's, or on a disk that fails for a while, is
+        // none to remove.
+        let unread = |error: &io::Error| match error.kind() {
+            io::ErrorKind::NotFound => damaged("is missing".to_owned()),
+            _ => cannot_read(&tensors, error),
+        };
         let bytes = fs::metadata(&tensors)
-            .map_err(|error| damaged(error.to_string()))?
+            .map_err(|error| unread(&error))?
             .len();
         if bytes != record.bytes {
             return Err(damaged(format!(
@@ -168,9 +177,7 @@ impl Store {
             )));
         }
         let variant = record.variant()?;
-        let shapes = TensorFile::open(&tensors)
-            .map_err(|error| damaged(without_path(&error)))?
-            .shapes();
+        let shapes = TensorFile::open_or(&tensors, &unread, &damaged)?.shapes();
         let shapes = shapes
             .iter()
             .map(|(name, shape)| (name.as_str(), shape.as_slice()));
@@ -289,14 +296,6 @@ impl TensorSource for Stored {
 
     fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
         self.file.lend(&self.path, name, take)
-    }
-}
-
-/// The reason alone, where the path is named by the caller.
-fn without_path(error: &Error) -> String {
-    match error {
-        Error::File { why, .. } => why.clone(),
-        other => other.to_string(),
     }
 }
 

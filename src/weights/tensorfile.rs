@@ -34,14 +34,28 @@ pub fn looks_like(start: &[u8]) -> bool {
 impl TensorFile {
     /// Opens `path` and reads its header.
     pub fn open(path: &Path) -> Result<Self> {
-        let bad =
-            |why: &str| Error::file(path, format!("{why}; expected a whole safetensors file"));
-        let io = |error| Error::io(path, &error);
+        TensorFile::open_or(path, &|error| Error::io(path, error), &|why| {
+            Error::file(path, why)
+        })
+    }
+
+    /// The same with errors of the caller's: `unread` for a file that cannot be read, `wrong` for one that is no whole
+    /// safetensors file.
+    pub(super) fn open_or(
+        path: &Path,
+        unread: &dyn Fn(&std::io::Error) -> Error,
+        wrong: &dyn Fn(String) -> Error,
+    ) -> Result<Self> {
+        let bad = |why: &str| wrong(format!("{why}; expected a whole safetensors file"));
+        let io = |error: std::io::Error| unread(&error);
         let mut file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
         let mut start = [0; 8];
         file.read_exact(&mut start)
-            .map_err(|_| bad("shorter than eight bytes"))?;
+            .map_err(|error| match error.kind() {
+                std::io::ErrorKind::UnexpectedEof => bad("shorter than eight bytes"),
+                _ => io(error),
+            })?;
         let header = u64::from_le_bytes(start);
         if header > MAX_HEADER.min(length.saturating_sub(8)) {
             return Err(bad(&format!(

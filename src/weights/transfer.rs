@@ -30,10 +30,7 @@ pub(super) fn fetch(
         true => file.to_owned(),
         false => format!("{file} of {repo}"),
     };
-    hub.access.check(
-        &what,
-        &format!("fetch {url} elsewhere and run `{}`", hub.instead),
-    )?;
+    hub.check_address(&what, &url)?;
     let mut transfer = Transfer::new(hub, repo, file, url, partial);
     if !hub.remarked.swap(true, Ordering::Relaxed) {
         for remark in transfer.client.remarks(&transfer.url) {

@@ -154,12 +154,20 @@ impl Wheel {
         Ok(bytes)
     }
 
+    /// Stops early what would download the wheel.
+    ///
+    /// # Errors
+    /// If `hub` may not use the network, with who forbids it.
+    pub fn check(&self, hub: &Hub) -> Result<()> {
+        hub.access.check(&self.requirement(), &self.elsewhere())
+    }
+
     /// Downloads the wheel into `folder`, an empty one, with the first package client found, and returns its path.
     ///
     /// # Errors
     /// If `hub` may not use the network or has no usable proxy, or the client fails.
     pub fn download(&self, folder: &Path, hub: &Hub, events: &mut Events<'_>) -> Result<PathBuf> {
-        hub.access.check(&self.requirement(), &self.elsewhere())?;
+        self.check(hub)?;
         // The client reads the same variables; one that names no proxy could be passed over by it.
         let [http, https] = hub.proxies.all();
         let proxies = [http?, https?];

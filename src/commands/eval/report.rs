@@ -9,6 +9,7 @@ use dino::output::{
     Destination, OutputKind, Outputs, PictureFormat, check_folder, create_folder, deliver,
     path_bytes, shorten, write_atomic, write_picture,
 };
+use dino::printable::printable;
 use dino::render::side_by_side;
 use dino::{Error, Result};
 use image::RgbImage;
@@ -83,7 +84,8 @@ impl Sheet {
         match &json {
             Some(Destination::Stdout) => console.out_text(&text)?,
             json => {
-                self.lines.iter().try_for_each(|line| console.out(line))?;
+                let mut lines = self.lines.iter();
+                lines.try_for_each(|line| console.out(&printable(line)))?;
                 if let Some(file) = json {
                     deliver(console, file, false, |writer| writer.write_all(&text))?;
                 }

@@ -16,6 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
 use crate::cli::{EvalSegmentArgs, IgnoreChoice};
+use crate::commands::classes::line_of;
 use crate::commands::labels::SeenMasks;
 use crate::commands::score::{Found, Scored};
 
@@ -319,13 +320,14 @@ fn lines(confusion: &Confusion, names: &[String]) -> Vec<String> {
         "   iou  accuracy  images  class".to_owned(),
     ];
     let share = |value: Option<f64>| value.map_or("-".to_owned(), |value| format!("{value:.4}"));
-    for (one, name) in confusion.per_id().iter().zip(names) {
+    for (id, (one, name)) in confusion.per_id().iter().zip(names).enumerate() {
         if one.images > 0 || one.iou.is_some() {
             lines.push(format!(
-                "{:>6}  {:>8}  {:>6}  {name}",
+                "{:>6}  {:>8}  {:>6}  {}",
                 share(one.iou),
                 share(one.recall),
-                one.images
+                one.images,
+                line_of(id, name)
             ));
         }
     }

@@ -241,8 +241,8 @@ impl Route {
         let port = match uri.port_u16() {
             Some(0) => return Err(no_place()),
             Some(port) => port,
-            // The library reads a port that is none, such as 99999, as no port.
-            None if place.trim_end_matches(':').len() == host.len() => match protocol {
+            // The library reads a port that is none, such as 99999 or an empty one, as no port.
+            None if place.len() == host.len() => match protocol {
                 ProxyProtocol::Https => 443,
                 _ => PORT,
             },

@@ -48,8 +48,8 @@ fn variables_are_taken_in_the_order_of_curl() {
     }
 }
 
-/// Compared with curl 7.88, but for what is marked: IPv6 in networks and brackets as later ones have it, and ports, which
-/// no curl knows.
+/// Compared with curl 7.88, but for what is marked: IPv6 in networks and brackets as later ones have it, and ports and
+/// blanks around the star, which no curl knows.
 #[test]
 fn no_proxy_is_read_as_curl_reads_it() {
     for (url, list, direct) in [
@@ -58,6 +58,7 @@ fn no_proxy_is_read_as_curl_reads_it() {
         ("http://a.hub.invalid/", "hub.invalid", true),
         ("http://ahub.invalid/", "hub.invalid", false),
         ("http://hub.invalid/", "*", true),
+        ("http://hub.invalid/", " * ", true),
         ("http://hub.invalid/", "foo,*", false),
         ("http://hub.invalid/", "*.invalid", false),
         ("http://hub.invalid/", "foo hub.invalid", true),
@@ -163,6 +164,9 @@ fn what_is_no_proxy_is_an_error_that_names_the_variable_and_hides_the_password()
         ("http://", "no host and port"),
         ("http://h:99999", "no host and port"),
         ("http://h:0", "no host and port"),
+        ("http://h:", "no host and port"),
+        ("127.0.0.1:", "no host and port"),
+        ("http:/127.0.0.1:21001", "no host and port"),
         ("http://a b:1", "no host and port"),
         ("http://ada:secret@", "no host and port"),
         ("http://ada:secret%ff@h:1", "cannot be decoded"),

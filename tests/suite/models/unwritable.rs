@@ -239,6 +239,106 @@ fn a_home_that_is_not_there_and_cannot_be_made_names_the_way_out() {
     );
 }
 
+/// What cannot be fetched anyway is no matter of the store.
+#[cfg(target_os = "linux")]
+#[test]
+fn offline_is_said_before_a_store_that_cannot_be_written() {
+    for (args, import) in [
+        (&["models", "pull", NAME][..], "dino models import FILE"),
+        (
+            &["models", "pull", "vits14-focus"],
+            "dino models import img",
+        ),
+        (
+            &["heads", "pull", "nyu-dpt", "--no-backbone"],
+            "dino heads import FILE",
+        ),
+        (
+            &["heads", "pull", "facebook/dpt-dinov2-small-nyu"],
+            "dino heads import FILE",
+        ),
+    ] {
+        let done = run(dino(Path::new("/proc/nobody")).args(args).arg("--offline"));
+        assert_eq!(done.code(), 1, "{args:?}: {}", done.stderr);
+        assert!(
+            done.stderr.contains("--offline forbids fetching it; ")
+                && done.stderr.contains(import)
+                && done.stderr.matches(" import ").count() == 1,
+            "{args:?}: {}",
+            done.stderr
+        );
+    }
+    // Each file of a pull names the command that takes it.
+    let done = run(dino(Path::new("/proc/nobody")).args(["heads", "pull", "nyu-dpt", "--offline"]));
+    let lines: Vec<&str> = done.stderr.lines().collect();
+    assert!(
+        lines.len() == 2
+            && lines[0].contains("`dino heads import FILE`")
+            && lines[1].contains("_pretrain.pth")
+            && lines[1].contains("`dino models import FILE`"),
+        "{lines:?}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_not_called_damaged() {
+    let home = filled();
+    let tensors = home.path().join(format!("models/{NAME}.safetensors"));
+    fs::remove_file(&tensors).unwrap();
+    let said = || models(home.path(), ["info", NAME]).expect_code(1).stderr;
+    assert!(said().contains("is missing; `dino models rm"), "{}", said());
+    // Unreadable for root too: a link that leads to itself.
+    std::os::unix::fs::symlink(&tensors, &tensors).unwrap();
+    let said = said();
+    assert!(
+        said.contains(".safetensors: ") && !said.contains("models rm"),
+        "{said}"
+    );
+}
+
+#[cfg(unix)]
+#[test]
+fn a_home_that_is_a_file_is_said_by_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let home = folder.path().join("file");
+    fs::write(&home, "").unwrap();
+    let why = "not a directory; set DINO_HOME to a folder that can be read";
+    let info = run(dino(&home).arg("info")).expect_code(0);
+    let text = out(&info);
+    let line = text.lines().find(|line| line.starts_with("models"));
+    assert!(line.is_some_and(|line| line.ends_with(why)), "{text}");
+    let info = run(dino(&home).args(["info", "--json"])).expect_code(0);
+    let info: serde_json::Value = serde_json::from_str(&out(&info)).unwrap();
+    assert!(info["models_error"].as_str().unwrap().ends_with(why));
+    for args in [["models", "list"], ["heads", "list"]] {
+        let done = run(dino(&home).args(args));
+        assert_eq!(done.code(), 1, "{args:?}");
+        assert!(
+            done.stderr.trim_end().ends_with(why),
+            "{args:?}: {}",
+            done.stderr
+        );
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_comes_through_a_pipe_needs_a_folder_for_temporary_files() {
+    let home = tempfile::tempdir().unwrap();
+    let mut import = dino(home.path());
+    import
+        .args(["models", "import", "-"])
+        .env("TMPDIR", home.path().join("none"));
+    let done = finish(&mut import, b"bytes").expect_code(1);
+    assert!(
+        done.stderr
+            .ends_with("; set TMPDIR to a folder that can be written\n"),
+        "{}",
+        done.stderr
+    );
+}
+
 #[test]
 fn the_program_runs_where_no_home_is_known() {
     let mut info = command(&["info"]);
