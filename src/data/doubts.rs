@@ -1,14 +1,19 @@
 //! Where what labels hold contradicts what is about to be done with them: said before hours are spent on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::data::labels;
 use crate::data::statistics::{DepthStatistics, LabelSample, MaskStatistics};
-use crate::data::taxonomy::SetLabels;
+use crate::data::taxonomy::{self, SetLabels, WHITES};
 use crate::error::{Error, Result};
 use crate::head::meta::Class;
 
-/// What 8 and 16 bits have for white.
-const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
+/// More different numbers than this that are no ids were not drawn by hand.
+const MANY: usize = 32;
+/// No two maps of one kind of place differ so much in their medians.
+const GAP: f32 = 20.0;
+/// The largest numbers of maps that were scaled to be looked at.
+const FULL: [f32; 3] = [1.0, 255.0, 65_535.0];
 /// Units of a metre that depth maps come in.
 const SCALES: [f64; 9] = [
     1.0, 10.0, 100.0, 256.0, 1000.0, 4000.0, 5000.0, 10_000.0, 100_000.0,
@@ -53,18 +58,44 @@ impl Masks<'_> {
 
     /// The white of masks in black and white that are to be told apart as two classes.
     pub fn white(&self, ignored: Ignored) -> Option<u16> {
-        let ids: Vec<u16> = self.statistics.ids.keys().copied().collect();
+        if self.meaning.allowed.len() != 2 || !self.meaning.closed {
+            return None;
+        }
+        let said = ignored.id.filter(|_| ignored.is_said);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
         match ids[..] {
-            [0, white]
-                if WHITES.contains(&white)
-                    && self.meaning.allowed.len() == 2
-                    && self.meaning.closed =>
-            {
-                let is_ignored = ignored.is_said && ignored.id == Some(white);
-                (!is_ignored).then_some(white)
+            [0, white] if WHITES.contains(&white) => Some(white),
+            // Who says that no id is ignored says what white is, too.
+            [0, 1, white] if WHITES.contains(&white) && ignored.is_said => {
+                self.mixed(ignored).map(|_| white)
             }
             _ => None,
         }
+    }
+
+    /// Of masks for two classes one in black and white and one of the ids 0 and 1, where no mask has white beside 1.
+    fn mixed(&self, ignored: Ignored) -> Option<(&Path, &Path, u16)> {
+        let said = ignored.id.filter(|_| ignored.is_said);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        let &[0, 1, white] = &ids[..] else {
+            return None;
+        };
+        if !WHITES.contains(&white) || self.meaning.allowed.len() != 2 || !self.meaning.closed {
+            return None;
+        }
+        let has = |ids: &[u16], id: u16| ids.contains(&id);
+        let statistics = self.statistics;
+        if statistics
+            .file(|ids| has(ids, 1) && has(ids, white))
+            .is_some()
+        {
+            return None;
+        }
+        let of_white = statistics.file(|ids| has(ids, white))?;
+        let of_one = statistics.file(|ids| has(ids, 1))?;
+        Some((of_white, of_one, white))
     }
 
     /// Whether an id is learnt from and judged.
@@ -93,13 +124,27 @@ impl Masks<'_> {
             .map(|(&id, &(_, masks))| (masks, id))
             .max()
             .unwrap_or_default();
+        if let Some((of_white, of_one, white)) = self.mixed(ignored) {
+            return Err(Error::file(
+                of_white,
+                format!(
+                    "has the ids 0 and {white}, but {} 0 and 1: whether {white} is no class or the second one is \
+                     not known; --ignore {white} says the first, --ignore none the second",
+                    of_one.display()
+                ),
+            ));
+        }
         let only_white = matches!(statistics.ids.keys().copied().collect::<Vec<_>>()[..], [0, white] if WHITES.contains(&white));
         if meaning.closed && only_white && classes != 2 && !ignored.is_said {
             return Err(Error::file(
                 self.first(),
                 format!(
-                    "this and the other masks of {name} are black and white, but there are {classes} classes; such masks are \
-                     for a list of two (--classes), the second one white"
+                    "this and the other masks of {name} are black and white, but there {}; such masks are for a list of two \
+                     (--classes), the second one white",
+                    match classes {
+                        1 => "is one class".to_owned(),
+                        _ => format!("are {classes} classes"),
+                    }
                 ),
             ));
         }
@@ -112,16 +157,27 @@ impl Masks<'_> {
                 .collect();
             let from_one =
                 ids.first() == Some(&1) && ids.last().copied().map(usize::from) == Some(classes);
-            let hint = match from_one {
-                true => "its ids seem to count from 1, and must count from 0",
-                false => "--classes and --ignore say otherwise",
+            let file = statistics.file(|ids| ids.contains(&found));
+            let file = file.map_or_else(|| self.first(), Path::to_owned);
+            let strange = ids.iter().filter(|&&id| beyond(id)).count();
+            let hint = match labels::lossy_format(&file) {
+                _ if from_one => "its ids seem to count from 1, and must count from 0".to_owned(),
+                Some(format) => format!(
+                    "it is a {format}, which invents numbers between those of classes: make it again from its source and \
+                     save it as PNG"
+                ),
+                None if strange > MANY => format!(
+                    "{strange} of the numbers are no ids, so they may be brightness, or ids that were smoothed or resized: \
+                     masks are resized without interpolation (nearest)"
+                ),
+                None => "--classes and --ignore say otherwise".to_owned(),
             };
             return Err(Error::file(
-                self.first(),
+                file,
                 format!(
-                    "{most} of {} masks looked at have the id {found}, but the {classes} classes have the ids 0 to {}; {hint}",
+                    "{most} of {} masks looked at have the id {found}, but {}; {hint}",
                     statistics.masks,
-                    classes.saturating_sub(1)
+                    taxonomy::ids_of(classes)
                 ),
             ));
         }
@@ -238,6 +294,35 @@ impl DepthMaps<'_> {
         let median = statistics.quantile(0.5);
         let counted = statistics.share_within(self.counted.0, self.counted.1);
         let what = self.sample.words("depth maps");
+        let first = || self.sample.labels.first().cloned().unwrap_or_default();
+        if let Some(top) = statistics.common_top() {
+            if !self.holds_integers() && FULL.contains(&top) && self.said_scale.is_none() {
+                let why = format!(
+                    "this and the other depth maps of {} all reach exactly {top}, as maps do that were scaled to it one by \
+                     one and are no metres any more; who names --depth-scale 1 is believed",
+                    self.name
+                );
+                return Err(Error::file(first(), why));
+            }
+            let units = (f64::from(top) * self.scale).round();
+            if self.holds_integers() && (units == 65_535.0 || units == 255.0) {
+                sentences.push(format!(
+                    "{}: {what} all reach exactly {units}, which stands for no reading, or they were scaled to it one by one \
+                     and are no distances",
+                    self.name
+                ));
+            }
+        }
+        if let Some([low, high]) = statistics.gap(GAP) {
+            sentences.push(format!(
+                "{}: the median of {} is {}, but that of {} {}; they seem to be in different units",
+                self.name,
+                low.0.display(),
+                metres(low.1.into()),
+                high.0.display(),
+                metres(high.1.into())
+            ));
+        }
         // A head for rooms may well be for a table top.
         if !(0.5 * low..=high).contains(&median) {
             let core = format!(
@@ -254,12 +339,11 @@ impl DepthMaps<'_> {
                 self.way_out(low, high)
             );
             if self.said_scale.is_none() {
-                let first = self.sample.labels.first().cloned().unwrap_or_default();
                 let why = format!(
                     "in this and the other depth maps of {} {core}; who names --depth-scale is believed",
                     self.name
                 );
-                return Err(Error::file(first, why));
+                return Err(Error::file(first(), why));
             }
             sentences.push(format!("{}: in {what} {core}", self.name));
         } else if counted < 0.75 {
@@ -267,8 +351,19 @@ impl DepthMaps<'_> {
                 "{}: {:.0} % of the readings of {what} are not within --min-depth {} and --max-depth {}, and do not count",
                 self.name,
                 100.0 * (1.0 - counted),
-                self.counted.0,
-                self.counted.1
+                short(self.counted.0),
+                short(self.counted.1)
+            ));
+        } else if let within = statistics.share_within(self.head.0, self.head.1)
+            && within < 0.5
+        {
+            sentences.push(format!(
+                "{}: {:.0} % of the readings of {what} are not within {} to {}, which is what the head tells; {}",
+                self.name,
+                100.0 * (1.0 - within),
+                metres(self.head.0),
+                metres(self.head.1),
+                self.way_out(low, high)
             ));
         }
         // One turning laser and a long frame.
@@ -307,8 +402,8 @@ impl DepthMaps<'_> {
             .into_iter()
             .find(|(units, _)| (low..=high).contains(&(median / units)));
         match self.holds_integers() {
-            false if let Some((_, name)) = floats => format!(
-                "floats are metres, and these look like {name}; of whole numbers --depth-scale says the unit; {range}"
+            false if let Some((units, name)) = floats => format!(
+                "floats are metres, and these look like {name}, which --depth-scale {units} says they are; {range}"
             ),
             _ if fitting.is_empty() => range.to_owned(),
             true => {
@@ -323,6 +418,14 @@ impl DepthMaps<'_> {
             }
             false => format!("of whole numbers --depth-scale says the unit; {range}"),
         }
+    }
+}
+
+/// A number as it was typed, where it came from a narrower float.
+fn short(value: f64) -> String {
+    match f64::from(value as f32) == value {
+        true => (value as f32).to_string(),
+        false => value.to_string(),
     }
 }
 
@@ -365,6 +468,7 @@ mod tests {
         let statistics = MaskStatistics {
             ids: ids.iter().map(|&(id, pixels)| (id, (pixels, 10))).collect(),
             masks: 10,
+            files: Vec::new(),
         };
         let meaning = SetLabels::identity("toy", &classes(count));
         let sample = sample("png");
@@ -446,6 +550,7 @@ mod tests {
             readings: readings.to_vec(),
             valid: 0.9,
             shape: 1.3,
+            maps: Vec::new(),
         };
         let maps = DepthMaps {
             name: "toy",

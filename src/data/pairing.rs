@@ -154,7 +154,16 @@ pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<
         match key.map_or(&[][..], |key| index.get(key)) {
             [] => found.unlabelled.push(photo.path.clone()),
             &[label] => {
-                owner[label] = Some(at);
+                if let Some(other) = owner[label].replace(at) {
+                    return Err(Error::file(
+                        &photos[other].path,
+                        format!(
+                            "and {} both have the label {}; take one of them away, or name pairs in a list (.csv)",
+                            photo.path.display(),
+                            labels[label].path.display()
+                        ),
+                    ));
+                }
                 found.pairs.push((
                     photo.folder.clone(),
                     Pair {
