@@ -12,6 +12,8 @@ use crate::head::meta::Class;
 const MANY: usize = 32;
 /// No two maps of one kind of place differ so much in their medians.
 const GAP: f32 = 20.0;
+/// Nor do those of one format from those of another.
+const GAP_OF_ENDINGS: f32 = 3.0;
 /// The largest numbers of maps that were scaled to be looked at.
 const FULL: [f32; 3] = [1.0, 255.0, 65_535.0];
 /// Units of a metre that depth maps come in.
@@ -313,7 +315,10 @@ impl DepthMaps<'_> {
                 ));
             }
         }
-        if let Some([low, high]) = statistics.gap(GAP) {
+        if let Some([low, high]) = statistics
+            .gap(GAP)
+            .or_else(|| statistics.unlike_endings(GAP_OF_ENDINGS))
+        {
             sentences.push(format!(
                 "{}: the median of {} is {}, but that of {} {}; they seem to be in different units",
                 self.name,
@@ -519,6 +524,101 @@ mod tests {
             said(&[(0, 5), (1, 5), (255, 5)], 2, Ignored::default()).0,
             None
         );
+    }
+
+    #[test]
+    fn white_beside_ones_is_not_taken_for_void_in_silence() {
+        let meaning = SetLabels::identity("toy", &classes(2));
+        let sample = sample("png");
+        let said = |files: &[&[u16]], ignored: Ignored| {
+            let file = |(at, ids): (usize, &&[u16])| (format!("{at}.png").into(), ids.to_vec());
+            let mut statistics = MaskStatistics {
+                masks: files.len(),
+                files: files.iter().enumerate().map(file).collect(),
+                ..MaskStatistics::default()
+            };
+            for &id in files.iter().copied().flatten() {
+                let (pixels, masks) = statistics.ids.entry(id).or_default();
+                (*pixels, *masks) = (*pixels + 9, *masks + 1);
+            }
+            let masks = Masks {
+                name: "toy",
+                sample: &sample,
+                statistics: &statistics,
+                meaning: &meaning,
+            };
+            (
+                masks.white(ignored),
+                masks.doubts(ignored).map_err(|error| error.to_string()),
+            )
+        };
+        let ignored = |id: Option<u16>| Ignored { id, is_said: true };
+        let mixed: [&[u16]; 3] = [&[0, 1], &[0], &[0, 255]];
+        let (white, doubts) = said(&mixed, Ignored::default());
+        let why = doubts.unwrap_err();
+        assert_eq!(white, None);
+        assert!(
+            why.contains("2.png") && why.contains("0.png 0 and 1"),
+            "{why}"
+        );
+        assert_eq!(said(&mixed, ignored(None)).0, Some(255));
+        let (white, doubts) = said(&mixed, ignored(Some(255)));
+        assert_eq!((white, doubts), (None, Ok(vec![])));
+        // A mask that has both says that white is no class.
+        let (white, doubts) = said(&[&[0, 255], &[0, 1, 255], &[0, 1]], Ignored::default());
+        assert_eq!((white, doubts), (None, Ok(vec![])));
+        // A trimap.
+        let trimap: [&[u16]; 2] = [&[0, 128, 255], &[0, 128, 255]];
+        assert_eq!(said(&trimap, ignored(Some(128))).0, Some(255));
+        assert!(said(&trimap, Ignored::default()).1.is_err());
+        // What was smoothed.
+        let smooth: Vec<u16> = (0..100).collect();
+        let why = said(&[&smooth, &smooth], Ignored::default()).1.unwrap_err();
+        assert!(why.contains("without interpolation"), "{why}");
+    }
+
+    #[test]
+    fn maps_that_are_no_metres_are_told_by_their_ends_and_medians() {
+        let told = |maps: &[(&str, f32, f32)], readings: &[f32]| {
+            let statistics = DepthStatistics {
+                readings: readings.to_vec(),
+                valid: 0.9,
+                shape: 1.3,
+                maps: maps
+                    .iter()
+                    .map(|&(file, median, top)| (file.into(), median, top))
+                    .collect(),
+            };
+            let maps = DepthMaps {
+                name: "toy",
+                sample: &sample("npy"),
+                statistics: &statistics,
+                said_scale: None,
+                scale: 1000.0,
+                counted: (0.001, 10.0),
+                head: (0.5, 10.0),
+            };
+            maps.doubts().map_err(|error| error.to_string())
+        };
+        let readings = [0.6, 0.8, 1.0];
+        let why = told(&[("a", 0.5, 1.0), ("b", 0.6, 1.0)], &readings).unwrap_err();
+        assert!(why.contains("reach exactly 1"), "{why}");
+        assert_eq!(
+            told(&[("a", 0.5, 1.0), ("b", 0.6, 1.01)], &readings),
+            Ok(vec![])
+        );
+        let gap = told(&[("a", 0.003, 0.1), ("b", 2.0, 3.0)], &readings).unwrap();
+        assert!(gap[0].contains("the median of a is 0.0030 m"), "{gap:?}");
+        let unlike = [
+            ("a.png", 0.5, 0.9),
+            ("b.png", 0.6, 1.0),
+            ("c.npy", 2.0, 3.0),
+            ("d.npy", 2.1, 3.0),
+        ];
+        assert!(told(&unlike, &readings).unwrap()[0].contains("that of d.npy 2.1 m"));
+        assert_eq!(told(&unlike[1..3], &readings).unwrap().len(), 1);
+        let near = told(&[], &[0.1, 0.2, 0.3, 0.4, 0.6]).unwrap();
+        assert!(near[0].contains("80 % of the readings"), "{near:?}");
     }
 
     #[test]

@@ -534,6 +534,57 @@ mod tests {
     }
 
     #[test]
+    fn what_was_made_of_labels_is_none() {
+        let masks = [
+            "images/0.jpg",
+            "images/1.jpg",
+            "masks/0_mask.png",
+            "masks/1_mask.png",
+            "masks/0_vis.png",
+            "masks/1_vis.png",
+        ];
+        let (set, found) = labels(&masks, LabelKind::Masks);
+        assert_eq!(
+            found,
+            [
+                ('t', "masks/0_mask.png".to_owned()),
+                ('t', "masks/1_mask.png".to_owned())
+            ]
+        );
+        assert!(
+            set.notes.iter().any(|note| note.contains("0_vis.png")),
+            "{:?}",
+            set.notes
+        );
+        let depth = ["images/0.jpg", "depth/0.depth.npy", "depth/0.depth.std.npy"];
+        assert_eq!(
+            labels(&depth, LabelKind::Depth).1,
+            [('t', "depth/0.depth.npy".to_owned())]
+        );
+        // Where there is nothing else they are the labels; one folder of both, as NYU's test has it; Sintel's ending.
+        let only = [
+            "images/0.jpg",
+            "images/1.jpg",
+            "masks/0_color.png",
+            "masks/1_color.png",
+        ];
+        assert_eq!(labels(&only, LabelKind::Masks).1.len(), 2);
+        let nyu = [
+            "00000_colors.png",
+            "00000_depth.png",
+            "00001_colors.png",
+            "00001_depth.png",
+        ];
+        assert_eq!(labels(&nyu, LabelKind::Depth).1.len(), 2);
+        assert_eq!(
+            labels(&["images/0.png", "depth/0.dpt"], LabelKind::Depth)
+                .1
+                .len(),
+            1
+        );
+    }
+
+    #[test]
     fn folders_are_called_in_many_ways() {
         for names in [
             [

@@ -475,6 +475,31 @@ mod tests {
     }
 
     #[test]
+    fn a_photo_has_one_label() {
+        let root = folder();
+        let error = read(
+            root.path(),
+            "list.csv",
+            b"a.jpg,a.png\nb.jpg,b.png\na.jpg,z.png\n",
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("two labels") && error.contains("z.png"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_list_of_words_may_name_its_columns() {
+        let root = folder();
+        for header in ["image mask", "rgb,depth", "photo\tlabel"] {
+            let list = format!("{header}\na.jpg a.png\nb.jpg b.png\n");
+            let set = read(root.path(), "list.txt", list.as_bytes()).unwrap();
+            assert_eq!(counts(&set), (2, 0, 0), "{header}");
+        }
+    }
+
+    #[test]
     fn both_kinds_of_list_read_alike() {
         let root = folder();
         let csv = "photo,label,split\na.jpg,a.png,train\nb.jpg,b.png,val\n";
@@ -562,10 +587,12 @@ mod tests {
                 "gt_depth/e/1.png",
                 "image/f 2.png",
                 "depth/g 2.png",
+                "q r.jpg",
+                "s.jpg",
             ],
         );
         let text = "d/1.png e/1.png 721.5\n/a.jpg /a.png 518.8\nd/2.png None 721.5\nf 2.png g 2.png 518.8\n\
-                    in/c 1,2.jpg in/c 1,2.png\n1305.2 b.jpg 1305.3 b.png\n\"in/c 1,2.jpg\" a.png\na.jpg\tb.png\n";
+                    in/c 1,2.jpg in/c 1,2.png\n1305.2 b.jpg 1305.3 b.png\n\"q r.jpg\" a.png\ns.jpg\tb.png\n";
         for bytes in encodings(text) {
             let set = read(root.path(), "test.txt", &bytes).unwrap();
             assert_eq!((set.train.len(), set.unlabelled.len()), (7, 1));

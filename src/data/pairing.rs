@@ -333,6 +333,14 @@ mod tests {
             let error = error.unwrap_err().to_string();
             assert!(labels.iter().all(|label| error.contains(label)), "{error}");
         }
+        let photos = items(&["a.jpg", "a.png"]);
+        let error = pair(&photos, &items(&["a.png"]), LabelKind::Masks);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("both have the label")
+        );
         // Of no photo they hurt nobody.
         let labels = items(&["a.png", "b.png", "b.npy"]);
         let found = pair(&items(&["a.jpg", "c.jpg"]), &labels, LabelKind::Masks).unwrap();

@@ -205,6 +205,33 @@ mod tests {
     }
 
     #[test]
+    fn kittis_selection_as_unpacked() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = "depth_selection/val_selection_cropped";
+        let drive = "2011_09_26_drive_0002_sync";
+        touch(
+            root.path(),
+            &[
+                &format!("{folder}/image/{drive}_image_0000000005_image_02.png"),
+                &format!("{folder}/image/{drive}_image_0000000008_image_02.png"),
+                &format!(
+                    "{folder}/groundtruth_depth/{drive}_groundtruth_depth_0000000005_image_02.png"
+                ),
+            ],
+        );
+        for name in ["", "depth_selection", folder] {
+            let set = DataSet::open(&root.path().join(name), LabelKind::Depth).unwrap();
+            assert_eq!((set.val.len(), set.unlabelled.len()), (1, 1), "{name}");
+            assert_eq!(set.depth_scale, Some(256.0));
+            let photo = set.val[0].photo.to_str().unwrap();
+            assert!(
+                photo.ends_with("_sync_image_0000000005_image_02.png"),
+                "{photo}"
+            );
+        }
+    }
+
+    #[test]
     fn kitti_as_unpacked() {
         let root = tempfile::tempdir().unwrap();
         let (drive, other) = ("2011_09_26_drive_0001_sync", "2011_09_28_drive_0002_sync");

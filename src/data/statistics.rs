@@ -178,6 +178,23 @@ impl DepthStatistics {
         Some([low, high])
     }
 
+    /// Two maps with different endings whose maps' middle medians differ `factor` times or more, the nearer first.
+    pub fn unlike_endings(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+        let mut by_ending: BTreeMap<String, Vec<&(PathBuf, f32, f32)>> = BTreeMap::new();
+        for map in &self.maps {
+            let ending = map.0.extension().unwrap_or_default().to_ascii_lowercase();
+            let ending = ending.to_string_lossy().into_owned();
+            by_ending.entry(ending).or_default().push(map);
+        }
+        // The medians rise in all of them.
+        let middles = by_ending
+            .values()
+            .filter_map(|maps| maps.get(maps.len() / 2).copied());
+        let low = middles.clone().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let high = middles.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (high.1 >= factor * low.1).then_some([low, high])
+    }
+
     /// The largest reading that two maps or more, and all, have exactly.
     pub fn common_top(&self) -> Option<f32> {
         let [(.., first), _, ..] = self.maps[..] else {

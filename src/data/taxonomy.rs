@@ -488,6 +488,48 @@ mod tests {
     }
 
     #[test]
+    fn lists_of_classes_have_many_forms() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("classes.json");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let classes = read_classes(&file).map_err(|error| error.to_string())?;
+            Ok::<_, String>(
+                classes
+                    .into_iter()
+                    .map(|class| (class.name, class.color))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let expected = vec![
+            ("sky".to_owned(), [70, 130, 180]),
+            ("cat".to_owned(), [128, 0, 0]),
+        ];
+        for text in [
+            r##"[{"name": "sky", "color": "#4682b4"}, "cat"]"##,
+            r##"{"classes": [{"name": "sky", "color": [70, 130, 180], "id": 0}, {"name": "cat"}]}"##,
+            r##"{"1": "cat", "0": {"name": "sky", "color": "#4682B4"}}"##,
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for (text, said) in [
+            (r#"[{"name": "sky", "color": "blue"}]"#, "place 0"),
+            (
+                r#"[{"name": "sky", "color": [1, 2, 256]}]"#,
+                "from 0 to 255",
+            ),
+            (r#"[{"title": "sky"}]"#, "has no \"name\""),
+            (r#"{"sky": 0}"#, "\"sky\" is no id"),
+            (r#"{"0": "sky", "2": "cat"}"#, "ids must count from 0"),
+            (r#""sky""#, "is no list of classes"),
+            ("[", "is no JSON"),
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
+    }
+
+    #[test]
     fn the_palette_is_vocs() {
         assert_eq!(palette(0), [0, 0, 0]);
         assert_eq!(palette(1), [128, 0, 0]);

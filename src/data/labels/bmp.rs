@@ -104,7 +104,13 @@ impl Storage {
 /// The indices of a picture's colours, where every one has one index.
 fn indices_of(picture: &DynamicImage, palette: &[[u8; 3]]) -> Option<Vec<u8>> {
     let mut index_of: HashMap<[u8; 3], Option<u8>> = HashMap::new();
-    for (index, &color) in palette.iter().enumerate().take(256) {
+    // What nobody filled at its end is black, and no index of its own.
+    let filled = palette.iter().rposition(|color| *color != [0; 3]);
+    let mut end = filled.map_or(0, |last| last + 1);
+    if !palette[..end].contains(&[0; 3]) {
+        end += 1;
+    }
+    for (index, &color) in palette.iter().enumerate().take(end.min(256)) {
         let index = u8::try_from(index).ok();
         index_of
             .entry(color)
