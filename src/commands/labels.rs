@@ -127,14 +127,10 @@ impl SeenMasks {
         ignored: Ignored,
         count: usize,
     ) -> Self {
-        // Ids that are not of the list are counted, too.
-        let open = SetLabels {
-            closed: false,
-            ..meaning.clone()
-        };
         let sample = LabelSample::of(pairs, count);
         let statistics = MaskStatistics::of(&sample, |path| {
-            open.read_mask(path, ignored.id, &Warnings::silent())
+            // Ids that are not of the list are counted, too.
+            meaning.read_ids(path, ignored.id, &Warnings::silent())
         });
         SeenMasks {
             name: name.to_owned(),
@@ -170,15 +166,18 @@ impl SeenMasks {
     ) -> Result<()> {
         if let Some(white) = self.masks(meaning).white(ignored) {
             console.note(format_args!(
-                "{}: {} are black and white; black is {}, white is {} (--ignore {white} leaves white out)",
+                "{}: {} are black and white{}; black is {}, white is {} (--ignore {white} leaves white out)",
                 self.name,
                 self.sample.words("masks"),
+                match self.statistics.ids.contains_key(&1) {
+                    true => ", or have 1 for white",
+                    false => "",
+                },
                 meaning.name_of(0, classes),
                 meaning.name_of(1, classes)
             ));
             meaning.white = Some(white);
-            let white = self.statistics.ids.remove(&white).unwrap_or_default();
-            self.statistics.ids.insert(1, white);
+            self.statistics.rename(white, 1);
         }
         let doubts = self.masks(meaning).doubts(ignored)?;
         doubts.iter().for_each(|sentence| console.warn(sentence));

@@ -2,7 +2,7 @@
 //! `0001_gtFine_labelIds`, `rgb_00045` and `sync_depth_00045`.
 
 /// Words at an end of photos' names.
-const PHOTO: [&str; 16] = [
+const PHOTO: [&str; 18] = [
     "leftimg8bit",
     "rgb",
     "image",
@@ -12,6 +12,8 @@ const PHOTO: [&str; 16] = [
     "photo",
     "color",
     "colour",
+    "colors",
+    "colours",
     "frame",
     "input",
     "raw",
@@ -60,6 +62,38 @@ const DEPTH: [&str; 10] = [
     "gt",
     "label",
 ];
+
+/// Words at the end of names of what was made of labels or lies beside them, and is none.
+const BESIDE: [&str; 16] = [
+    "vis",
+    "viz",
+    "visualization",
+    "color",
+    "colour",
+    "colors",
+    "colours",
+    "colored",
+    "preview",
+    "overlay",
+    "std",
+    "var",
+    "uncertainty",
+    "confidence",
+    "conf",
+    "valid",
+];
+
+/// What is left of the name of a file that lies beside a label and is none, without the word that says so.
+pub(super) fn without_beside(stem: &str) -> Option<&str> {
+    let lower = stem.to_ascii_lowercase();
+    BESIDE.iter().find_map(|word| {
+        let rest = lower.strip_suffix(word)?;
+        let rest = rest
+            .strip_suffix(SEPARATORS)
+            .filter(|rest| !rest.is_empty())?;
+        stem.get(..rest.len())
+    })
+}
 
 /// What stands between a word and the rest of a name.
 const SEPARATORS: [char; 4] = ['_', '-', '.', ' '];

@@ -1,14 +1,21 @@
 //! Where what labels hold contradicts what is about to be done with them: said before hours are spent on it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
+use crate::data::labels;
 use crate::data::statistics::{DepthStatistics, LabelSample, MaskStatistics};
-use crate::data::taxonomy::SetLabels;
+use crate::data::taxonomy::{self, SetLabels, WHITES};
 use crate::error::{Error, Result};
 use crate::head::meta::Class;
 
-/// What 8 and 16 bits have for white.
-const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
+/// More different numbers than this that are no ids were not drawn by hand.
+const MANY: usize = 32;
+/// No two maps of one kind of place differ so much in their medians.
+const GAP: f32 = 20.0;
+/// Nor do those of one format from those of another.
+const GAP_OF_ENDINGS: f32 = 3.0;
+/// The largest numbers of maps that were scaled to be looked at.
+const FULL: [f32; 3] = [1.0, 255.0, 65_535.0];
 /// Units of a metre that depth maps come in.
 const SCALES: [f64; 9] = [
     1.0, 10.0, 100.0, 256.0, 1000.0, 4000.0, 5000.0, 10_000.0, 100_000.0,
@@ -53,18 +60,44 @@ impl Masks<'_> {
 
     /// The white of masks in black and white that are to be told apart as two classes.
     pub fn white(&self, ignored: Ignored) -> Option<u16> {
-        let ids: Vec<u16> = self.statistics.ids.keys().copied().collect();
+        if self.meaning.allowed.len() != 2 || !self.meaning.closed {
+            return None;
+        }
+        let said = ignored.id.filter(|_| ignored.is_said);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
         match ids[..] {
-            [0, white]
-                if WHITES.contains(&white)
-                    && self.meaning.allowed.len() == 2
-                    && self.meaning.closed =>
-            {
-                let is_ignored = ignored.is_said && ignored.id == Some(white);
-                (!is_ignored).then_some(white)
+            [0, white] if WHITES.contains(&white) => Some(white),
+            // Who says that no id is ignored says what white is, too.
+            [0, 1, white] if WHITES.contains(&white) && ignored.is_said => {
+                self.mixed(ignored).map(|_| white)
             }
             _ => None,
         }
+    }
+
+    /// Of masks for two classes one in black and white and one of the ids 0 and 1, where no mask has white beside 1.
+    fn mixed(&self, ignored: Ignored) -> Option<(&Path, &Path, u16)> {
+        let said = ignored.id.filter(|_| ignored.is_said);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        let &[0, 1, white] = &ids[..] else {
+            return None;
+        };
+        if !WHITES.contains(&white) || self.meaning.allowed.len() != 2 || !self.meaning.closed {
+            return None;
+        }
+        let has = |ids: &[u16], id: u16| ids.contains(&id);
+        let statistics = self.statistics;
+        if statistics
+            .file(|ids| has(ids, 1) && has(ids, white))
+            .is_some()
+        {
+            return None;
+        }
+        let of_white = statistics.file(|ids| has(ids, white))?;
+        let of_one = statistics.file(|ids| has(ids, 1))?;
+        Some((of_white, of_one, white))
     }
 
     /// Whether an id is learnt from and judged.
@@ -93,13 +126,27 @@ impl Masks<'_> {
             .map(|(&id, &(_, masks))| (masks, id))
             .max()
             .unwrap_or_default();
+        if let Some((of_white, of_one, white)) = self.mixed(ignored) {
+            return Err(Error::file(
+                of_white,
+                format!(
+                    "has the ids 0 and {white}, but {} 0 and 1: whether {white} is no class or the second one is \
+                     not known; --ignore {white} says the first, --ignore none the second",
+                    of_one.display()
+                ),
+            ));
+        }
         let only_white = matches!(statistics.ids.keys().copied().collect::<Vec<_>>()[..], [0, white] if WHITES.contains(&white));
         if meaning.closed && only_white && classes != 2 && !ignored.is_said {
             return Err(Error::file(
                 self.first(),
                 format!(
-                    "this and the other masks of {name} are black and white, but there are {classes} classes; such masks are \
-                     for a list of two (--classes), the second one white"
+                    "this and the other masks of {name} are black and white, but there {}; such masks are for a list of two \
+                     (--classes), the second one white",
+                    match classes {
+                        1 => "is one class".to_owned(),
+                        _ => format!("are {classes} classes"),
+                    }
                 ),
             ));
         }
@@ -112,16 +159,27 @@ impl Masks<'_> {
                 .collect();
             let from_one =
                 ids.first() == Some(&1) && ids.last().copied().map(usize::from) == Some(classes);
-            let hint = match from_one {
-                true => "its ids seem to count from 1, and must count from 0",
-                false => "--classes and --ignore say otherwise",
+            let file = statistics.file(|ids| ids.contains(&found));
+            let file = file.map_or_else(|| self.first(), Path::to_owned);
+            let strange = ids.iter().filter(|&&id| beyond(id)).count();
+            let hint = match labels::lossy_format(&file) {
+                _ if from_one => "its ids seem to count from 1, and must count from 0".to_owned(),
+                Some(format) => format!(
+                    "it is a {format}, which invents numbers between those of classes: make it again from its source and \
+                     save it as PNG"
+                ),
+                None if strange > MANY => format!(
+                    "{strange} of the numbers are no ids, so they may be brightness, or ids that were smoothed or resized: \
+                     masks are resized without interpolation (nearest)"
+                ),
+                None => "--classes and --ignore say otherwise".to_owned(),
             };
             return Err(Error::file(
-                self.first(),
+                file,
                 format!(
-                    "{most} of {} masks looked at have the id {found}, but the {classes} classes have the ids 0 to {}; {hint}",
+                    "{most} of {} masks looked at have the id {found}, but {}; {hint}",
                     statistics.masks,
-                    classes.saturating_sub(1)
+                    taxonomy::ids_of(classes)
                 ),
             ));
         }
@@ -238,6 +296,38 @@ impl DepthMaps<'_> {
         let median = statistics.quantile(0.5);
         let counted = statistics.share_within(self.counted.0, self.counted.1);
         let what = self.sample.words("depth maps");
+        let first = || self.sample.labels.first().cloned().unwrap_or_default();
+        if let Some(top) = statistics.common_top() {
+            if !self.holds_integers() && FULL.contains(&top) && self.said_scale.is_none() {
+                let why = format!(
+                    "this and the other depth maps of {} all reach exactly {top}, as maps do that were scaled to it one by \
+                     one and are no metres any more; who names --depth-scale 1 is believed",
+                    self.name
+                );
+                return Err(Error::file(first(), why));
+            }
+            let units = (f64::from(top) * self.scale).round();
+            if self.holds_integers() && (units == 65_535.0 || units == 255.0) {
+                sentences.push(format!(
+                    "{}: {what} all reach exactly {units}, which stands for no reading, or they were scaled to it one by one \
+                     and are no distances",
+                    self.name
+                ));
+            }
+        }
+        if let Some([low, high]) = statistics
+            .gap(GAP)
+            .or_else(|| statistics.unlike_endings(GAP_OF_ENDINGS))
+        {
+            sentences.push(format!(
+                "{}: the median of {} is {}, but that of {} {}; they seem to be in different units",
+                self.name,
+                low.0.display(),
+                metres(low.1.into()),
+                high.0.display(),
+                metres(high.1.into())
+            ));
+        }
         // A head for rooms may well be for a table top.
         if !(0.5 * low..=high).contains(&median) {
             let core = format!(
@@ -254,12 +344,11 @@ impl DepthMaps<'_> {
                 self.way_out(low, high)
             );
             if self.said_scale.is_none() {
-                let first = self.sample.labels.first().cloned().unwrap_or_default();
                 let why = format!(
                     "in this and the other depth maps of {} {core}; who names --depth-scale is believed",
                     self.name
                 );
-                return Err(Error::file(first, why));
+                return Err(Error::file(first(), why));
             }
             sentences.push(format!("{}: in {what} {core}", self.name));
         } else if counted < 0.75 {
@@ -267,8 +356,19 @@ impl DepthMaps<'_> {
                 "{}: {:.0} % of the readings of {what} are not within --min-depth {} and --max-depth {}, and do not count",
                 self.name,
                 100.0 * (1.0 - counted),
-                self.counted.0,
-                self.counted.1
+                short(self.counted.0),
+                short(self.counted.1)
+            ));
+        } else if let within = statistics.share_within(self.head.0, self.head.1)
+            && within < 0.5
+        {
+            sentences.push(format!(
+                "{}: {:.0} % of the readings of {what} are not within {} to {}, which is what the head tells; {}",
+                self.name,
+                100.0 * (1.0 - within),
+                metres(self.head.0),
+                metres(self.head.1),
+                self.way_out(low, high)
             ));
         }
         // One turning laser and a long frame.
@@ -307,8 +407,8 @@ impl DepthMaps<'_> {
             .into_iter()
             .find(|(units, _)| (low..=high).contains(&(median / units)));
         match self.holds_integers() {
-            false if let Some((_, name)) = floats => format!(
-                "floats are metres, and these look like {name}; of whole numbers --depth-scale says the unit; {range}"
+            false if let Some((units, name)) = floats => format!(
+                "floats are metres, and these look like {name}, which --depth-scale {units} says they are; {range}"
             ),
             _ if fitting.is_empty() => range.to_owned(),
             true => {
@@ -323,6 +423,14 @@ impl DepthMaps<'_> {
             }
             false => format!("of whole numbers --depth-scale says the unit; {range}"),
         }
+    }
+}
+
+/// A number as it was typed, where it came from a narrower float.
+fn short(value: f64) -> String {
+    match f64::from(value as f32) == value {
+        true => (value as f32).to_string(),
+        false => value.to_string(),
     }
 }
 
@@ -365,6 +473,7 @@ mod tests {
         let statistics = MaskStatistics {
             ids: ids.iter().map(|&(id, pixels)| (id, (pixels, 10))).collect(),
             masks: 10,
+            files: Vec::new(),
         };
         let meaning = SetLabels::identity("toy", &classes(count));
         let sample = sample("png");
@@ -418,6 +527,101 @@ mod tests {
     }
 
     #[test]
+    fn white_beside_ones_is_not_taken_for_void_in_silence() {
+        let meaning = SetLabels::identity("toy", &classes(2));
+        let sample = sample("png");
+        let said = |files: &[&[u16]], ignored: Ignored| {
+            let file = |(at, ids): (usize, &&[u16])| (format!("{at}.png").into(), ids.to_vec());
+            let mut statistics = MaskStatistics {
+                masks: files.len(),
+                files: files.iter().enumerate().map(file).collect(),
+                ..MaskStatistics::default()
+            };
+            for &id in files.iter().copied().flatten() {
+                let (pixels, masks) = statistics.ids.entry(id).or_default();
+                (*pixels, *masks) = (*pixels + 9, *masks + 1);
+            }
+            let masks = Masks {
+                name: "toy",
+                sample: &sample,
+                statistics: &statistics,
+                meaning: &meaning,
+            };
+            (
+                masks.white(ignored),
+                masks.doubts(ignored).map_err(|error| error.to_string()),
+            )
+        };
+        let ignored = |id: Option<u16>| Ignored { id, is_said: true };
+        let mixed: [&[u16]; 3] = [&[0, 1], &[0], &[0, 255]];
+        let (white, doubts) = said(&mixed, Ignored::default());
+        let why = doubts.unwrap_err();
+        assert_eq!(white, None);
+        assert!(
+            why.contains("2.png") && why.contains("0.png 0 and 1"),
+            "{why}"
+        );
+        assert_eq!(said(&mixed, ignored(None)).0, Some(255));
+        let (white, doubts) = said(&mixed, ignored(Some(255)));
+        assert_eq!((white, doubts), (None, Ok(vec![])));
+        // A mask that has both says that white is no class.
+        let (white, doubts) = said(&[&[0, 255], &[0, 1, 255], &[0, 1]], Ignored::default());
+        assert_eq!((white, doubts), (None, Ok(vec![])));
+        // A trimap.
+        let trimap: [&[u16]; 2] = [&[0, 128, 255], &[0, 128, 255]];
+        assert_eq!(said(&trimap, ignored(Some(128))).0, Some(255));
+        assert!(said(&trimap, Ignored::default()).1.is_err());
+        // What was smoothed.
+        let smooth: Vec<u16> = (0..100).collect();
+        let why = said(&[&smooth, &smooth], Ignored::default()).1.unwrap_err();
+        assert!(why.contains("without interpolation"), "{why}");
+    }
+
+    #[test]
+    fn maps_that_are_no_metres_are_told_by_their_ends_and_medians() {
+        let told = |maps: &[(&str, f32, f32)], readings: &[f32]| {
+            let statistics = DepthStatistics {
+                readings: readings.to_vec(),
+                valid: 0.9,
+                shape: 1.3,
+                maps: maps
+                    .iter()
+                    .map(|&(file, median, top)| (file.into(), median, top))
+                    .collect(),
+            };
+            let maps = DepthMaps {
+                name: "toy",
+                sample: &sample("npy"),
+                statistics: &statistics,
+                said_scale: None,
+                scale: 1000.0,
+                counted: (0.001, 10.0),
+                head: (0.5, 10.0),
+            };
+            maps.doubts().map_err(|error| error.to_string())
+        };
+        let readings = [0.6, 0.8, 1.0];
+        let why = told(&[("a", 0.5, 1.0), ("b", 0.6, 1.0)], &readings).unwrap_err();
+        assert!(why.contains("reach exactly 1"), "{why}");
+        assert_eq!(
+            told(&[("a", 0.5, 1.0), ("b", 0.6, 1.01)], &readings),
+            Ok(vec![])
+        );
+        let gap = told(&[("a", 0.003, 0.1), ("b", 2.0, 3.0)], &readings).unwrap();
+        assert!(gap[0].contains("the median of a is 0.0030 m"), "{gap:?}");
+        let unlike = [
+            ("a.png", 0.5, 0.9),
+            ("b.png", 0.6, 1.0),
+            ("c.npy", 2.0, 3.0),
+            ("d.npy", 2.1, 3.0),
+        ];
+        assert!(told(&unlike, &readings).unwrap()[0].contains("that of d.npy 2.1 m"));
+        assert_eq!(told(&unlike[1..3], &readings).unwrap().len(), 1);
+        let near = told(&[], &[0.1, 0.2, 0.3, 0.4, 0.6]).unwrap();
+        assert!(near[0].contains("80 % of the readings"), "{near:?}");
+    }
+
+    #[test]
     fn ids_that_do_not_count_are_said() {
         let (_, doubts, absent) = said(&[(0, 5), (1, 5), (255, 90)], 4, Ignored::default());
         assert!(doubts.unwrap()[0].contains("90 % of the pixels of its masks have the id 255"));
@@ -446,6 +650,7 @@ mod tests {
             readings: readings.to_vec(),
             valid: 0.9,
             shape: 1.3,
+            maps: Vec::new(),
         };
         let maps = DepthMaps {
             name: "toy",

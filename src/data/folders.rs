@@ -1,12 +1,14 @@
 //! Data sets in folders: `images/` and a folder of labels beside it, under any of their usual names, with the parts
 //! around them (`train/images`) or in them (`images/train`, `leftImg8bit/val/city`), or one folder of both.
 
+use std::collections::HashSet;
 use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
+use crate::data::affixes;
 use crate::data::names;
 use crate::data::pairing::{self, Item, Pairing};
 use crate::data::set::{DataSet, LabelKind, Part};
@@ -61,9 +63,9 @@ const DEPTHS: [&str; 11] = [
     "gt",
 ];
 /// Endings of labels.
-const LABELS: [&str; 20] = [
+const LABELS: [&str; 21] = [
     "png", "npy", "npz", "tif", "tiff", "pfm", "exr", "gif", "bmp", "webp", "jpg", "jpeg", "pgm",
-    "pnm", "ppm", "pbm", "pam", "qoi", "ff", "ico",
+    "pnm", "ppm", "pbm", "pam", "qoi", "ff", "ico", "dpt",
 ];
 /// Endings of files that lie beside photos and labels without being either, as everybody knows.
 const ASIDE: [&str; 20] = [
@@ -71,8 +73,8 @@ const ASIDE: [&str; 20] = [
     "toml", "log", "svg", "pdf", "cache", "lnk", "ds_store",
 ];
 /// Endings of data that is no photo.
-const DATA: [&str; 11] = [
-    "npy", "npz", "pfm", "exr", "mat", "h5", "hdf5", "pkl", "pt", "zip", "gz",
+const DATA: [&str; 12] = [
+    "npy", "npz", "pfm", "exr", "mat", "h5", "hdf5", "pkl", "pt", "zip", "gz", "dpt",
 ];
 
 /// The usual name of the folder of labels.
@@ -311,6 +313,7 @@ fn without_companions(
     kind: LabelKind,
     notes: &mut Vec<String>,
 ) -> Vec<Item> {
+    without_others(&mut labels, kind, notes);
     if kind == LabelKind::Depth {
         return labels;
     }
@@ -340,6 +343,36 @@ fn without_companions(
         ));
     }
     labels
+}
+
+/// Leaves out what its name says was made of a label that is there, too: `0_vis` beside `0_mask` or `0`.
+fn without_others(labels: &mut Vec<Item>, kind: LabelKind, notes: &mut Vec<String>) {
+    let mut keys: HashSet<(String, String)> = HashSet::new();
+    for item in labels.iter() {
+        if affixes::without_beside(&item.stem).is_some() {
+            continue;
+        }
+        let mut add = |stem: &str| keys.insert((item.folder.clone(), stem.to_owned()));
+        add(&item.stem);
+        for affix in kind.words().of(&item.stem) {
+            affix.strip(&item.stem).into_iter().for_each(|stem| {
+                add(stem);
+            });
+        }
+    }
+    let is_other = |item: &Item| {
+        let stem = affixes::without_beside(&item.stem);
+        stem.is_some_and(|stem| keys.contains(&(item.folder.clone(), stem.to_owned())))
+    };
+    let (others, kept): (Vec<Item>, Vec<Item>) = labels.drain(..).partition(is_other);
+    *labels = kept;
+    if let Some(first) = others.first() {
+        notes.push(format!(
+            "{} files whose names say that they were made of labels are not taken for labels ({}, say)",
+            others.len(),
+            first.path.display()
+        ));
+    }
 }
 
 /// All files in and below a folder that are not hidden, in the order of their names.
@@ -498,6 +531,57 @@ mod tests {
         );
         let parts: String = found.iter().map(|(part, _)| part).collect();
         assert_eq!(parts, "ttx");
+    }
+
+    #[test]
+    fn what_was_made_of_labels_is_none() {
+        let masks = [
+            "images/0.jpg",
+            "images/1.jpg",
+            "masks/0_mask.png",
+            "masks/1_mask.png",
+            "masks/0_vis.png",
+            "masks/1_vis.png",
+        ];
+        let (set, found) = labels(&masks, LabelKind::Masks);
+        assert_eq!(
+            found,
+            [
+                ('t', "masks/0_mask.png".to_owned()),
+                ('t', "masks/1_mask.png".to_owned())
+            ]
+        );
+        assert!(
+            set.notes.iter().any(|note| note.contains("0_vis.png")),
+            "{:?}",
+            set.notes
+        );
+        let depth = ["images/0.jpg", "depth/0.depth.npy", "depth/0.depth.std.npy"];
+        assert_eq!(
+            labels(&depth, LabelKind::Depth).1,
+            [('t', "depth/0.depth.npy".to_owned())]
+        );
+        // Where there is nothing else they are the labels; one folder of both, as NYU's test has it; Sintel's ending.
+        let only = [
+            "images/0.jpg",
+            "images/1.jpg",
+            "masks/0_color.png",
+            "masks/1_color.png",
+        ];
+        assert_eq!(labels(&only, LabelKind::Masks).1.len(), 2);
+        let nyu = [
+            "00000_colors.png",
+            "00000_depth.png",
+            "00001_colors.png",
+            "00001_depth.png",
+        ];
+        assert_eq!(labels(&nyu, LabelKind::Depth).1.len(), 2);
+        assert_eq!(
+            labels(&["images/0.png", "depth/0.dpt"], LabelKind::Depth)
+                .1
+                .len(),
+            1
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! `photo,label,val`, or named columns in any order), JSONL (`{"photo": …, "label": …, "split": "val"}`), and the lists of
 //! words of the benchmarks. Paths are relative to the list's own folder.
 
+use std::collections::HashMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -121,9 +122,29 @@ impl<'a> List<'a> {
         Ok(())
     }
 
-    fn finish(mut self) -> DataSet {
+    /// Everything that was read.
+    ///
+    /// # Errors
+    /// If a photo has two labels.
+    fn finish(mut self) -> Result<DataSet> {
+        let mut labels: HashMap<&Path, &Path> = HashMap::new();
+        for pair in [&self.set.train, &self.set.val, &self.set.test]
+            .into_iter()
+            .flatten()
+        {
+            let other = labels.insert(&pair.photo, &pair.label);
+            if let Some(other) = other.filter(|other| *other != pair.label) {
+                let why = format!(
+                    "gives {} two labels, {} and {}; a photo has one",
+                    pair.photo.display(),
+                    other.display(),
+                    pair.label.display()
+                );
+                return Err(Error::file(self.path, why));
+            }
+        }
         self.set.notes.extend(self.finder.remark());
-        self.set
+        Ok(self.set)
     }
 }
 
@@ -182,7 +203,7 @@ pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
         }
         list.add(line)?;
     }
-    Ok(list.finish())
+    list.finish()
 }
 
 /// The meaning of columns, if a first line names them: a photo, and a label or one more that can only be it.
@@ -286,7 +307,7 @@ pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
         }
         list.add(line)?;
     }
-    Ok(list.finish())
+    list.finish()
 }
 
 /// Reads a list with a photo, its label and perhaps a focal length in each line, as the benchmarks of NYU Depth V2 and
@@ -299,6 +320,8 @@ pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
 pub(super) fn read_words(path: &Path) -> Result<DataSet> {
     let mut list = List::new(path);
     let text = list.text()?;
+    // Whether a line with pairs was seen.
+    let mut seen = false;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {
@@ -307,6 +330,7 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
         let words = words(line);
         match &words[..] {
             [photo, none, ..] if none == "None" => {
+                seen = true;
                 list.set.unlabelled.push(list.folder.join(photo));
                 continue;
             }
@@ -337,6 +361,16 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
                 find(label, &["gt_depth", "depth"])?,
             ))
         });
+        // A first line that names columns names no files.
+        let is_header = [LabelKind::Masks, LabelKind::Depth].iter().any(|&kind| {
+            splits
+                .iter()
+                .any(|(photo, label)| header(&[photo.clone(), label.clone()], kind).is_some())
+        });
+        if is_header && found.is_none() && !std::mem::replace(&mut seen, true) {
+            continue;
+        }
+        seen = true;
         let named = splits.first().map(|(photo, label)| {
             let place = |name: &str| -> PathBuf { list.folder.join(name.trim_start_matches('/')) };
             (place(photo), place(label))
@@ -346,7 +380,7 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
             list.set.add(Part::Train, Pair { photo, label });
         }
     }
-    Ok(list.finish())
+    list.finish()
 }
 
 /// Words between white space; what stands in quotes is one.
@@ -441,6 +475,31 @@ mod tests {
     }
 
     #[test]
+    fn a_photo_has_one_label() {
+        let root = folder();
+        let error = read(
+            root.path(),
+            "list.csv",
+            b"a.jpg,a.png\nb.jpg,b.png\na.jpg,z.png\n",
+        );
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("two labels") && error.contains("z.png"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_list_of_words_may_name_its_columns() {
+        let root = folder();
+        for header in ["image mask", "rgb,depth", "photo\tlabel"] {
+            let list = format!("{header}\na.jpg a.png\nb.jpg b.png\n");
+            let set = read(root.path(), "list.txt", list.as_bytes()).unwrap();
+            assert_eq!(counts(&set), (2, 0, 0), "{header}");
+        }
+    }
+
+    #[test]
     fn both_kinds_of_list_read_alike() {
         let root = folder();
         let csv = "photo,label,split\na.jpg,a.png,train\nb.jpg,b.png,val\n";
@@ -528,10 +587,12 @@ mod tests {
                 "gt_depth/e/1.png",
                 "image/f 2.png",
                 "depth/g 2.png",
+                "q r.jpg",
+                "s.jpg",
             ],
         );
         let text = "d/1.png e/1.png 721.5\n/a.jpg /a.png 518.8\nd/2.png None 721.5\nf 2.png g 2.png 518.8\n\
-                    in/c 1,2.jpg in/c 1,2.png\n1305.2 b.jpg 1305.3 b.png\n\"in/c 1,2.jpg\" a.png\na.jpg\tb.png\n";
+                    in/c 1,2.jpg in/c 1,2.png\n1305.2 b.jpg 1305.3 b.png\n\"q r.jpg\" a.png\ns.jpg\tb.png\n";
         for bytes in encodings(text) {
             let set = read(root.path(), "test.txt", &bytes).unwrap();
             assert_eq!((set.train.len(), set.unlabelled.len()), (7, 1));

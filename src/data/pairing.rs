@@ -154,7 +154,16 @@ pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<
         match key.map_or(&[][..], |key| index.get(key)) {
             [] => found.unlabelled.push(photo.path.clone()),
             &[label] => {
-                owner[label] = Some(at);
+                if let Some(other) = owner[label].replace(at) {
+                    return Err(Error::file(
+                        &photos[other].path,
+                        format!(
+                            "and {} both have the label {}; take one of them away, or name pairs in a list (.csv)",
+                            photo.path.display(),
+                            labels[label].path.display()
+                        ),
+                    ));
+                }
                 found.pairs.push((
                     photo.folder.clone(),
                     Pair {
@@ -324,6 +333,14 @@ mod tests {
             let error = error.unwrap_err().to_string();
             assert!(labels.iter().all(|label| error.contains(label)), "{error}");
         }
+        let photos = items(&["a.jpg", "a.png"]);
+        let error = pair(&photos, &items(&["a.png"]), LabelKind::Masks);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("both have the label")
+        );
         // Of no photo they hurt nobody.
         let labels = items(&["a.png", "b.png", "b.npy"]);
         let found = pair(&items(&["a.jpg", "c.jpg"]), &labels, LabelKind::Masks).unwrap();

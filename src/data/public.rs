@@ -17,7 +17,10 @@ pub(super) fn open(folder: &Path, kind: LabelKind) -> Result<Option<DataSet>> {
     match kind {
         LabelKind::Masks if folder.join("ImageSets/Segmentation").is_dir() => voc(folder).map(Some),
         LabelKind::Masks => Ok(None),
-        LabelKind::Depth => kitti(folder),
+        LabelKind::Depth => match kitti_selection(folder)? {
+            Some(set) => Ok(Some(set)),
+            None => kitti(folder),
+        },
     }
 }
 
@@ -45,6 +48,52 @@ fn voc(folder: &Path) -> Result<DataSet> {
         }
     }
     Ok(set)
+}
+
+/// `depth_selection/val_selection_cropped/{image,groundtruth_depth}/…_sync_{image,groundtruth_depth}_0000000005_image_02.png`,
+/// as KITTI's selection of 1000 frames unpacks.
+fn kitti_selection(folder: &Path) -> Result<Option<DataSet>> {
+    const LABEL: &str = "_sync_groundtruth_depth_";
+    let below = [
+        "",
+        "val_selection_cropped",
+        "depth_selection/val_selection_cropped",
+    ];
+    let mut roots = below.into_iter().map(|below| folder.join(below));
+    let Some(root) =
+        roots.find(|root| root.join("groundtruth_depth").is_dir() && root.join("image").is_dir())
+    else {
+        return Ok(None);
+    };
+    let labels = folders::files(&root.join("groundtruth_depth"))?;
+    let name = |path: &Path| -> Option<String> {
+        let name = path.file_name()?.to_str()?;
+        name.contains(LABEL)
+            .then(|| name.replacen(LABEL, "_sync_image_", 1))
+    };
+    if !labels.iter().any(|label| name(label).is_some()) {
+        return Ok(None);
+    }
+    let mut set = DataSet {
+        depth_scale: Some(256.0),
+        ..DataSet::default()
+    };
+    let mut photos = folders::files(&root.join("image"))?;
+    for label in labels {
+        let photo = name(&label).and_then(|name| {
+            let at = photos
+                .iter()
+                .position(|photo| photo.file_name().is_some_and(|own| *own == *name))?;
+            Some(photos.swap_remove(at))
+        });
+        match photo {
+            Some(photo) => set.add(Part::Val, Pair { photo, label }),
+            None => set.unused.push(label),
+        }
+    }
+    photos.sort();
+    set.unlabelled = photos;
+    Ok(Some(set))
 }
 
 /// A drive's folder with its camera's folders of photos or labels.
@@ -153,6 +202,33 @@ mod tests {
             (0, 1, 1)
         );
         assert!(set.val[0].photo.ends_with("JPEGImages/x.jpg"));
+    }
+
+    #[test]
+    fn kittis_selection_as_unpacked() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = "depth_selection/val_selection_cropped";
+        let drive = "2011_09_26_drive_0002_sync";
+        touch(
+            root.path(),
+            &[
+                &format!("{folder}/image/{drive}_image_0000000005_image_02.png"),
+                &format!("{folder}/image/{drive}_image_0000000008_image_02.png"),
+                &format!(
+                    "{folder}/groundtruth_depth/{drive}_groundtruth_depth_0000000005_image_02.png"
+                ),
+            ],
+        );
+        for name in ["", "depth_selection", folder] {
+            let set = DataSet::open(&root.path().join(name), LabelKind::Depth).unwrap();
+            assert_eq!((set.val.len(), set.unlabelled.len()), (1, 1), "{name}");
+            assert_eq!(set.depth_scale, Some(256.0));
+            let photo = set.val[0].photo.to_str().unwrap();
+            assert!(
+                photo.ends_with("_sync_image_0000000005_image_02.png"),
+                "{photo}"
+            );
+        }
     }
 
     #[test]

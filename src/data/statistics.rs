@@ -58,6 +58,8 @@ pub struct MaskStatistics {
     pub ids: BTreeMap<u16, (u64, usize)>,
     /// Masks that could be read.
     pub masks: usize,
+    /// The ids of each of these, rising.
+    pub files: Vec<(PathBuf, Vec<u16>)>,
 }
 
 impl MaskStatistics {
@@ -69,19 +71,46 @@ impl MaskStatistics {
             for run in read(label).ok()?.ids.chunk_by(|a, b| a == b) {
                 *counts.entry(run[0]).or_default() += run.len() as u64;
             }
-            Some(counts)
+            Some((label.clone(), counts))
         };
         let all: Vec<_> = sample.labels.par_iter().filter_map(count).collect();
         let mut statistics = MaskStatistics {
             masks: all.len(),
             ..MaskStatistics::default()
         };
-        for (id, pixels) in all.into_iter().flatten() {
-            let (sum, masks) = statistics.ids.entry(id).or_default();
-            *sum += pixels;
-            *masks += 1;
+        for (file, counts) in all {
+            statistics
+                .files
+                .push((file, counts.keys().copied().collect()));
+            for (id, pixels) in counts {
+                let (sum, masks) = statistics.ids.entry(id).or_default();
+                *sum += pixels;
+                *masks += 1;
+            }
         }
         statistics
+    }
+
+    /// Counts the pixels of one id as those of another.
+    pub fn rename(&mut self, from: u16, to: u16) {
+        let (pixels, masks) = self.ids.remove(&from).unwrap_or_default();
+        let (sum, all) = self.ids.entry(to).or_default();
+        *sum += pixels;
+        *all += masks;
+        for (_, ids) in &mut self.files {
+            ids.iter_mut()
+                .filter(|id| **id == from)
+                .for_each(|id| *id = to);
+            ids.sort_unstable();
+            ids.dedup();
+        }
+    }
+
+    /// The first mask whose ids are so.
+    pub fn file(&self, is_so: impl Fn(&[u16]) -> bool) -> Option<&Path> {
+        let mut files = self.files.iter();
+        let found = files.find(|(_, ids)| is_so(ids));
+        found.map(|(file, _)| file.as_path())
     }
 
     /// The share of pixels whose id is one of those that `some` says.
@@ -103,6 +132,8 @@ pub struct DepthStatistics {
     pub valid: f64,
     /// Width by height of the first map.
     pub shape: f64,
+    /// Of each map its file, its median reading and its largest one; metres, the medians rising.
+    pub maps: Vec<(PathBuf, f32, f32)>,
 }
 
 impl DepthStatistics {
@@ -114,19 +145,65 @@ impl DepthStatistics {
             let known: Vec<f32> = known.collect();
             let step = known.len().div_ceil(READINGS).max(1);
             let valid = known.len() as f64 / depth.metres.len().max(1) as f64;
+            let top = known.iter().copied().fold(0.0, f32::max);
             let some: Vec<f32> = known.into_iter().step_by(step).collect();
-            Some((some, valid, depth.width as f64 / depth.height.max(1) as f64))
+            let mut rising = some.clone();
+            rising.sort_unstable_by(f32::total_cmp);
+            let median = rising.get(rising.len() / 2).copied();
+            let map = median.map(|median| (label.clone(), median, top));
+            let shape = depth.width as f64 / depth.height.max(1) as f64;
+            Some((some, valid, shape, map))
         };
         let all: Vec<_> = sample.labels.par_iter().filter_map(look).collect();
-        let valid = all.iter().map(|(_, valid, _)| valid).sum::<f64>() / all.len().max(1) as f64;
-        let shape = all.first().map_or(1.0, |(.., shape)| *shape);
+        let valid = all.iter().map(|(_, valid, ..)| valid).sum::<f64>() / all.len().max(1) as f64;
+        let shape = all.first().map_or(1.0, |(_, _, shape, _)| *shape);
+        let mut maps: Vec<_> = all.iter().filter_map(|(.., map)| map.clone()).collect();
+        maps.sort_by(|a, b| a.1.total_cmp(&b.1));
         let mut readings: Vec<f32> = all.into_iter().flat_map(|(some, ..)| some).collect();
         readings.sort_unstable_by(f32::total_cmp);
         DepthStatistics {
             readings,
             valid,
             shape,
+            maps,
         }
+    }
+
+    /// Two maps whose medians follow each other, the second `factor` times the first or more.
+    pub fn gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+        let mut pairs = self.maps.windows(2);
+        let [low, high] = pairs.find(|pair| pair[1].1 >= factor * pair[0].1)? else {
+            return None;
+        };
+        Some([low, high])
+    }
+
+    /// Two maps with different endings whose maps' middle medians differ `factor` times or more, the nearer first.
+    pub fn unlike_endings(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+        let mut by_ending: BTreeMap<String, Vec<&(PathBuf, f32, f32)>> = BTreeMap::new();
+        for map in &self.maps {
+            let ending = map.0.extension().unwrap_or_default().to_ascii_lowercase();
+            let ending = ending.to_string_lossy().into_owned();
+            by_ending.entry(ending).or_default().push(map);
+        }
+        // The medians rise in all of them.
+        let middles = by_ending
+            .values()
+            .filter_map(|maps| maps.get(maps.len() / 2).copied());
+        let low = middles.clone().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let high = middles.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (high.1 >= factor * low.1).then_some([low, high])
+    }
+
+    /// The largest reading that two maps or more, and all, have exactly.
+    pub fn common_top(&self) -> Option<f32> {
+        let [(.., first), _, ..] = self.maps[..] else {
+            return None;
+        };
+        self.maps
+            .iter()
+            .all(|(.., top)| *top == first)
+            .then_some(first)
     }
 
     /// The reading below which a `share` of all lie; 0 where there is none.

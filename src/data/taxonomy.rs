@@ -9,6 +9,7 @@ use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use crate::data::labels::{Mask, MaskReader};
 use crate::data::text;
@@ -18,6 +19,9 @@ use crate::warnings::Warnings;
 
 /// Stands for what is of no class where every id is learnt from; class lists end before it.
 const NO_ID: u16 = u16::MAX;
+
+/// What 8 and 16 bits have for white.
+pub(super) const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
 
 /// What the ids of one data set mean.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -48,29 +52,17 @@ pub struct Taxonomy {
     pub sets: Vec<SetLabels>,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ClassEntry {
-    Name(String),
-    Full {
-        #[serde(default)]
-        id: Option<usize>,
-        name: String,
-        #[serde(default)]
-        color: Option<[u8; 3]>,
-    },
-}
-
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum ClassFile {
-    List(Vec<ClassEntry>),
-    Object { classes: Vec<ClassEntry> },
+/// A class as a list has it.
+#[derive(Debug, Default)]
+struct ClassEntry {
+    id: Option<usize>,
+    name: String,
+    color: Option<[u8; 3]>,
 }
 
 #[derive(Deserialize)]
 struct SpecFile {
-    classes: Vec<ClassEntry>,
+    classes: Value,
     sets: BTreeMap<String, SpecSet>,
 }
 
@@ -135,25 +127,35 @@ impl SetLabels {
         })
     }
 
-    /// Reads a mask and checks that its ids are known. What is not as it was meant is told to `warnings`.
+    /// Reads a mask, whatever ids it has. What is not as it was meant is told to `warnings`.
     ///
     /// # Errors
-    /// Names the file and an id or a colour that is in no list.
-    pub fn read_mask(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
+    /// Names the file and a colour that is in no list.
+    pub fn read_ids(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
         let reader = MaskReader {
             classes: &self.own_classes,
-            // White is no id of the list, but stands for one.
-            ids: (self.closed && self.white.is_none()).then_some(self.allowed.len()),
+            ids: self.closed.then_some(self.allowed.len()),
             ignore: ignore.unwrap_or(NO_ID),
             warnings,
         };
         let mut mask = reader.read(path)?;
         if let Some(white) = self.white {
+            // The white of 16 bits is read as that of 8 where the ids allow it.
+            let is_white = |id: u16| id == white || WHITES.contains(&id);
             mask.ids
                 .iter_mut()
-                .filter(|id| **id == white)
+                .filter(|id| is_white(**id))
                 .for_each(|id| *id = 1);
         }
+        Ok(mask)
+    }
+
+    /// Reads a mask and checks that its ids are known. What is not as it was meant is told to `warnings`.
+    ///
+    /// # Errors
+    /// Names the file and an id or a colour that is in no list.
+    pub fn read_mask(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
+        let mask = self.read_ids(path, ignore, warnings)?;
         let beyond = |&id: &u16| Some(id) != ignore && usize::from(id) >= self.allowed.len();
         match mask.ids.iter().copied().find(beyond) {
             Some(id) if self.closed => {
@@ -161,10 +163,8 @@ impl SetLabels {
                 Err(Error::file(
                     path,
                     format!(
-                        "has the class id {id}, but the {} classes have the ids 0 to {}, and {ignored} is ignored; \
-                         --classes and --ignore say otherwise",
-                        self.allowed.len(),
-                        self.allowed.len() - 1
+                        "has the class id {id}, but {}, and {ignored} is ignored; --classes and --ignore say otherwise",
+                        ids_of(self.allowed.len())
                     ),
                 ))
             }
@@ -215,7 +215,7 @@ impl Taxonomy {
         let file: SpecFile = serde_json::from_slice(text).map_err(|error| {
             format!("is no joint taxonomy: {error}; expected {{\"classes\": […], \"sets\": {{…}}}}")
         })?;
-        let classes = classes_of(file.classes)?;
+        let classes = classes_of(entries_of(&file.classes)?)?;
         let index = |name: &str| classes.iter().position(|class| class.name == name);
         let mut sets = Vec::new();
         for (name, spec) in file.sets {
@@ -291,7 +291,8 @@ impl Taxonomy {
     }
 }
 
-/// Reads a class list: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`.
+/// Reads a class list: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`, or names by id
+/// (`{"0": "sky"}`). A colour is `[70, 130, 180]` or `"#4682b4"`.
 ///
 /// # Errors
 /// Names the file and what was expected.
@@ -299,11 +300,13 @@ pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
     let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
     let parse = || -> Result<Vec<Class>, String> {
         let text = text::decode(&bytes)?;
-        let file: ClassFile = serde_json::from_str(&text).map_err(|error| {
-            format!("is no list of classes: {error}; expected [{{\"name\": \"sky\", \"color\": [70, 130, 180]}}, …]")
-        })?;
-        let (ClassFile::List(entries) | ClassFile::Object { classes: entries }) = file;
-        classes_of(entries)
+        let file: Value = serde_json::from_str(&text)
+            .map_err(|error| format!("is no JSON: {error}; {EXPECTED}"))?;
+        let classes = match &file {
+            Value::Object(object) => object.get("classes").unwrap_or(&file),
+            _ => &file,
+        };
+        classes_of(entries_of(classes)?)
     };
     parse().map_err(|why| Error::file(path, why))
 }
@@ -314,13 +317,99 @@ pub fn own_classes(folder: &Path) -> Option<Vec<Class>> {
     file.is_file().then(|| read_classes(&file).ok()).flatten()
 }
 
+/// What a list of classes looks like.
+const EXPECTED: &str = "expected [{\"name\": \"sky\", \"color\": [70, 130, 180]}, …]";
+
+/// The classes of a list, or of names by id.
+fn entries_of(classes: &Value) -> Result<Vec<ClassEntry>, String> {
+    let entries: Result<Vec<ClassEntry>, String> = match classes {
+        Value::Array(list) => list
+            .iter()
+            .enumerate()
+            .map(|(at, entry)| {
+                entry_of(entry)
+                    .map_err(|why| format!("has a class in place {at} that {why}; {EXPECTED}"))
+            })
+            .collect(),
+        Value::Object(by_id) => {
+            let entry = |(id, entry): (&String, &Value)| {
+                let number: usize = id
+                    .parse()
+                    .map_err(|_| format!("is no list of classes: {id:?} is no id; {EXPECTED}"))?;
+                let mut found = entry_of(entry)
+                    .map_err(|why| format!("has a class of the id {id} that {why}; {EXPECTED}"))?;
+                found.id.get_or_insert(number);
+                Ok(found)
+            };
+            let entries: Result<Vec<ClassEntry>, String> = by_id.iter().map(entry).collect();
+            entries.map(|mut entries| {
+                entries.sort_by_key(|entry| entry.id);
+                entries
+            })
+        }
+        _ => Err(format!("is no list of classes; {EXPECTED}")),
+    };
+    entries
+}
+
+/// One class: a name, or an object with it.
+fn entry_of(entry: &Value) -> Result<ClassEntry, String> {
+    let object = match entry {
+        Value::String(name) => {
+            return Ok(ClassEntry {
+                name: name.clone(),
+                ..ClassEntry::default()
+            });
+        }
+        Value::Object(object) => object,
+        other => return Err(format!("is neither a name nor an object ({other})")),
+    };
+    let name = match object.get("name") {
+        Some(Value::String(name)) => name.clone(),
+        Some(other) => return Err(format!("has the name {other}, which is no text")),
+        None => return Err("has no \"name\"".to_owned()),
+    };
+    let id = match object.get("id") {
+        None | Some(Value::Null) => None,
+        Some(id) => Some(
+            id.as_u64()
+                .and_then(|id| usize::try_from(id).ok())
+                .ok_or_else(|| format!("has the id {id}, which is no whole number"))?,
+        ),
+    };
+    let color = match object.get("color") {
+        None | Some(Value::Null) => None,
+        Some(color) => Some(color_of(color).ok_or_else(|| {
+            format!("has the color {color}, which is neither [red, green, blue] from 0 to 255 nor \"#rrggbb\"")
+        })?),
+    };
+    Ok(ClassEntry { id, name, color })
+}
+
+/// `[70, 130, 180]` or `"#4682b4"`.
+fn color_of(color: &Value) -> Option<[u8; 3]> {
+    let channels: Vec<u8> = match color {
+        Value::Array(channels) => {
+            let channel = |value: &Value| u8::try_from(value.as_u64()?).ok();
+            channels.iter().map(channel).collect::<Option<_>>()?
+        }
+        Value::String(text) => {
+            let digits = text.strip_prefix('#')?;
+            let pair = |at: usize| u8::from_str_radix(digits.get(at..at + 2)?, 16).ok();
+            match digits.len() == 6 && digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
+                true => [0, 2, 4].into_iter().map(pair).collect::<Option<_>>()?,
+                false => return None,
+            }
+        }
+        _ => return None,
+    };
+    channels.try_into().ok()
+}
+
 fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
     let mut classes: Vec<Class> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
-        let (id, name, color) = match entry {
-            ClassEntry::Name(name) => (None, name, None),
-            ClassEntry::Full { id, name, color } => (id, name, color),
-        };
+        let ClassEntry { id, name, color } = entry;
         if id.is_some_and(|id| id != index) {
             return Err(format!(
                 "gives {name:?} the id {} in place {index}; ids must count from 0",
@@ -337,6 +426,17 @@ fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
         return Err(format!("has {} classes", classes.len()));
     }
     Ok(classes)
+}
+
+/// Which ids so many classes have, in words.
+pub(super) fn ids_of(classes: usize) -> String {
+    match classes {
+        1 => "the one class has the id 0".to_owned(),
+        _ => format!(
+            "the {classes} classes have the ids 0 to {}",
+            classes.saturating_sub(1)
+        ),
+    }
 }
 
 /// The colour of a class that has none: PASCAL VOC's scheme, which spreads the bits of the index over the channels.
@@ -385,6 +485,48 @@ mod tests {
         assert!(wrong("\"rest\"", "\"others\"").contains("\"others\""));
         assert!(wrong("\"dog\", \"wall\"", "\"dog\", \"dog\"").contains("twice"));
         assert!(wrong("\"3\":", "\"x\":").contains("is no id"));
+    }
+
+    #[test]
+    fn lists_of_classes_have_many_forms() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("classes.json");
+        let read = |text: &str| {
+            std::fs::write(&file, text).unwrap();
+            let classes = read_classes(&file).map_err(|error| error.to_string())?;
+            Ok::<_, String>(
+                classes
+                    .into_iter()
+                    .map(|class| (class.name, class.color))
+                    .collect::<Vec<_>>(),
+            )
+        };
+        let expected = vec![
+            ("sky".to_owned(), [70, 130, 180]),
+            ("cat".to_owned(), [128, 0, 0]),
+        ];
+        for text in [
+            r##"[{"name": "sky", "color": "#4682b4"}, "cat"]"##,
+            r##"{"classes": [{"name": "sky", "color": [70, 130, 180], "id": 0}, {"name": "cat"}]}"##,
+            r##"{"1": "cat", "0": {"name": "sky", "color": "#4682B4"}}"##,
+        ] {
+            assert_eq!(read(text).unwrap(), expected, "{text}");
+        }
+        for (text, said) in [
+            (r#"[{"name": "sky", "color": "blue"}]"#, "place 0"),
+            (
+                r#"[{"name": "sky", "color": [1, 2, 256]}]"#,
+                "from 0 to 255",
+            ),
+            (r#"[{"title": "sky"}]"#, "has no \"name\""),
+            (r#"{"sky": 0}"#, "\"sky\" is no id"),
+            (r#"{"0": "sky", "2": "cat"}"#, "ids must count from 0"),
+            (r#""sky""#, "is no list of classes"),
+            ("[", "is no JSON"),
+        ] {
+            let why = read(text).unwrap_err();
+            assert!(why.contains(said), "{why}");
+        }
     }
 
     #[test]

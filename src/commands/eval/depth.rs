@@ -126,6 +126,21 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         },
     )?;
     let mean = DepthErrors::mean(&all);
+    // Scaled to the truth's median the errors are those of a good head, else as if all were far off.
+    if mean.abs_rel > 0.6 && mean.abs_rel_aligned < mean.abs_rel / 3.0 {
+        console.warn(format_args!(
+            "{}: predictions are off by {:.0} % of the depth, but by {:.0} % once they are scaled to the labels' median; the \
+             labels may be in another unit than they are read in ({}--depth-scale), or the photos taken by a very different \
+             lens",
+            data.name,
+            100.0 * mean.abs_rel,
+            100.0 * mean.abs_rel_aligned,
+            match labels.depth_scale {
+                Some(scale) => format!("now {scale}, "),
+                None => String::new(),
+            }
+        ));
+    }
     let mut figures = Map::new();
     figures.insert("task".into(), json!("depth"));
     figures.insert("head".into(), json!(head.meta.name));

@@ -88,6 +88,19 @@ impl DepthReader {
         };
         match &raster.content {
             Content::Floats(values) => {
+                if let Some(scale) = self.scale
+                    && let Some(median) = no_metres(values, scale)
+                {
+                    self.warnings.add(
+                        "depth in floats of another unit",
+                        name,
+                        format_args!(
+                            "holds floats, which are metres elsewhere; with {median} in the median these are none, and \
+                             --depth-scale {scale} is applied to them"
+                        ),
+                    );
+                    return Ok(values.iter().map(|&value| reading(value / scale)).collect());
+                }
                 if let Some(scale) = self.scale {
                     self.warnings.add(
                         "depth in floats",
@@ -194,6 +207,24 @@ impl DepthReader {
             );
         }
     }
+}
+
+/// The median of floats that are distances in units of 1/`scale` metre, but not in metres.
+fn no_metres(values: &[f64], scale: f64) -> Option<f64> {
+    // Hardly any map of metres has half of its pixels beyond.
+    const FAR: f64 = 100.0;
+    let mut known: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|v| v.is_finite() && *v > 0.0)
+        .collect();
+    let middle = known.len() / 2;
+    if known.is_empty() {
+        return None;
+    }
+    let (_, median, _) = known.select_nth_unstable_by(middle, f64::total_cmp);
+    let is_other = scale > 1.0 && *median > FAR && (0.05..=2.0 * FAR).contains(&(*median / scale));
+    is_other.then_some(*median)
 }
 
 /// The brightness of 8-bit colours that are all grey.

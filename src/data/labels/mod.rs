@@ -80,6 +80,12 @@ pub fn read_mask(path: &Path) -> Result<Mask> {
     reader.read(path)
 }
 
+/// What a label file is called whose format changes numbers to save room; nothing for others.
+pub fn lossy_format(path: &Path) -> Option<&'static str> {
+    let raster = raster::read(path, &[]).ok()?;
+    raster.is_lossy.then_some(raster.format)
+}
+
 /// Reads a depth map whose whole numbers are units of 1/`scale` metre, as [`DepthReader`] does without a word.
 ///
 /// # Errors

@@ -22,7 +22,10 @@ impl MaskReader<'_> {
             return self.of_numbers(raster, &values, 8, name);
         }
         if self.classes.is_empty() {
-            return self.plain(raster, &values, name);
+            return match self.contrary_greys(&used, palette) {
+                true => self.of_shades(raster, indices, palette, name),
+                false => self.plain(raster, &values, name),
+            };
         }
         let table = ColorIds::new(self.classes);
         let is_ignored = |index: u8| u16::from(index) == self.ignore;
@@ -67,6 +70,9 @@ impl MaskReader<'_> {
                 .map(|&index| ids[usize::from(index)])
                 .collect());
         }
+        if self.contrary_greys(&used, palette) {
+            return self.of_shades(raster, indices, palette, name);
+        }
         // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
         let grey = |index: u8| match color(index) {
             Some([r, g, b]) if r == g && g == b => Some(r),
@@ -83,9 +89,7 @@ impl MaskReader<'_> {
                     greys[greys.len() - 1]
                 ),
             );
-            let shade = |&index: &u8| i64::from(grey(index).unwrap_or_default());
-            let values: Vec<i64> = indices.iter().map(shade).collect();
-            return self.plain(raster, &values, name);
+            return self.plain(raster, &shades(indices, palette), name);
         }
         if !are_ids {
             let at = indices.iter().position(|&index| !is_id(index));
@@ -109,6 +113,56 @@ impl MaskReader<'_> {
         self.plain(raster, &values, name)
     }
 
+    /// Whether all colours of a palette are greys, in an order that no ids have: a program sorted them anew, as Pillow
+    /// does with pictures of few greys, white first.
+    fn contrary_greys(&self, used: &[u8], palette: &[[u8; 3]]) -> bool {
+        let greys: Option<Vec<u8>> = used
+            .iter()
+            .map(|&index| palette.get(usize::from(index)).map(|color| color[0]))
+            .collect();
+        let Some(greys) = greys else {
+            return false;
+        };
+        let is_grey = |[r, g, b]: &[u8; 3]| r == g && g == b;
+        let is_distinct = colors::distinct(greys.iter().copied()).len() == greys.len();
+        // Entries that nobody filled are all alike.
+        let is_filled = palette.iter().any(|color| color != &palette[0]) || greys != [0];
+        if !palette.iter().all(is_grey) || !is_distinct || !is_filled {
+            return false;
+        }
+        // Black at 0 and white at 1 are how two indices are shown.
+        let is_shown = |(&index, &grey): (&u8, &u8)| match grey {
+            0 => index == 0,
+            u8::MAX => index == 1,
+            _ => false,
+        };
+        let is_ignored = |grey: u8| u16::from(grey) == self.ignore && grey < u8::MAX;
+        let two = |&grey: &u8| grey == 0 || grey == u8::MAX || is_ignored(grey);
+        let beyond = |&index: &u8| !self.is_id(i64::from(index));
+        let black_and_white = palette.iter().all(|color| two(&color[0]));
+        !greys.is_sorted()
+            || (black_and_white
+                && (greys.iter().any(|&grey| is_ignored(grey))
+                    || used.iter().any(beyond)
+                    || !used.iter().zip(&greys).all(is_shown)))
+    }
+
+    /// The greys of a palette as numbers.
+    fn of_shades(
+        &self,
+        raster: &Raster,
+        indices: &[u8],
+        palette: &[[u8; 3]],
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
+        self.warnings.add(
+            "greys of a palette in another order",
+            name,
+            "its palette holds greys, in another order than ids would have; the greys count, not the indices",
+        );
+        self.plain(raster, &shades(indices, palette), name)
+    }
+
     /// Whether the greys of a palette are ids, rather than its indices.
     fn are_meant(&self, greys: &[u8], indices_are_ids: bool) -> bool {
         let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
@@ -119,4 +173,13 @@ impl MaskReader<'_> {
             && greys.iter().all(is_grey_id)
             && (!indices_are_ids || greys.iter().any(speaks))
     }
+}
+
+/// The brightness of the colours that indices stand for.
+fn shades(indices: &[u8], palette: &[[u8; 3]]) -> Vec<i64> {
+    let shade = |index: &u8| palette.get(usize::from(*index)).map_or(0, |color| color[0]);
+    indices
+        .iter()
+        .map(|index| i64::from(shade(index)))
+        .collect()
 }

@@ -35,7 +35,13 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         .map_err(|error| explain(&error))
         .and_then(read)?;
     let third = map.len() / 3;
-    let palette = (0..third).map(|i| [0, 1, 2].map(|c| (map[c * third + i] >> 8) as u8));
+    // Some programs write 8-bit colours into the 16 bits, as libtiff knows, too.
+    let shift = if map.iter().all(|&value| value < 256) {
+        0
+    } else {
+        8
+    };
+    let palette = (0..third).map(|i| [0, 1, 2].map(|c| (map[c * third + i] >> shift) as u8));
     if let Content::Integers { values, bits: ..=8 } = &raster.content {
         raster.content = Content::Indexed {
             indices: values.iter().map(|&v| v as u8).collect(),
@@ -103,10 +109,10 @@ fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<Raster, Failed> {
     }
     let white = PhotometricInterpretation::WhiteIsZero.to_u16();
     let photometric = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation)?;
-    if photometric == Some(white) && bits > 8 {
+    if photometric == Some(white) {
         return Err(Failed::Words(
-            "is a TIFF whose numbers count from white (WhiteIsZero), so that it is not known which are meant; save it \
-             with 0 as black"
+            "is a TIFF whose numbers count from white (WhiteIsZero), so that it is not known whether they are \
+             meant as stored or as shown; save it with 0 as black (in tifffile, photometric='minisblack')"
                 .into(),
         ));
     }

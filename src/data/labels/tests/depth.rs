@@ -79,6 +79,24 @@ fn whole_numbers_are_in_units_and_floats_in_metres() {
 }
 
 #[test]
+fn a_named_scale_holds_for_floats_that_can_be_no_metres() {
+    reads(
+        Some(1000.0),
+        &single(&[2500.0, 1000.0, 3000.0]),
+        &[2.5, 1.0, 3.0],
+        &["depth in floats of another unit"],
+    );
+    // These can be metres, as can floats that nobody says anything about.
+    reads(
+        Some(1000.0),
+        &single(&[2.5, 1.0]),
+        &[2.5, 1.0],
+        &["depth in floats"],
+    );
+    reads(None, &single(&[2500.0]), &[2500.0], &[]);
+}
+
+#[test]
 fn what_is_no_distance_is_no_reading() {
     let odd = [f32::NAN, f32::INFINITY, f32::NEG_INFINITY, -1.0, 0.0, 2.0];
     reads(None, &single(&odd), &[0.0, 0.0, 0.0, 0.0, 0.0, 2.0], &[]);

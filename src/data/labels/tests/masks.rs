@@ -301,6 +301,47 @@ fn a_palette_counts_by_its_indices_unless_its_colours_say_otherwise() {
 }
 
 #[test]
+fn greys_that_a_program_sorted_count_before_indices() {
+    let kind = ["greys of a palette in another order"];
+    let (black, white) = ([0; 3], [255; 3]);
+    let two = &COLORS[..2];
+    // Pillow's quantize and its GIF of 0 and 255, padded or not; masks of one shade.
+    reads(
+        two,
+        &palette(&[white, black], &[0, 1, 0]),
+        &[255, 0, 255],
+        &kind,
+    );
+    reads(two, &palette(&[white, black, black], &[1]), &[0], &kind);
+    reads(two, &palette(&[white], &[0]), &[255], &kind);
+    reads(two, &palette(&[black], &[0]), &[0], &[]);
+    // R=G=B ids as a GIF has them.
+    let falling = [[3; 3], [2; 3], [1; 3], [0; 3]];
+    let four = [COLORS[0], COLORS[1], COLORS[2], [9, 9, 9]];
+    reads(&four, &palette(&falling, &[0, 3, 1]), &[3, 0, 2], &kind);
+    // Shades to look at, of which this mask has two; a palette that nobody filled; colours.
+    let shades = [black, [128; 3], white];
+    reads(&COLORS, &palette(&shades, &[0, 2]), &[0, 2], &[]);
+    reads(&COLORS, &palette(&[black; 3], &[2]), &[2], &[]);
+    reads(
+        &COLORS,
+        &palette(&[white, black, [1, 2, 3]], &[0, 1]),
+        &[0, 1],
+        &[],
+    );
+    // A trimap whose middle is ignored.
+    let file = filed("mask", &palette(&[black, [128; 3], white], &[0, 1, 2]));
+    let (warnings, classes) = (Warnings::silent(), classes(two));
+    let reader = MaskReader {
+        classes: &classes,
+        ids: Some(2),
+        ignore: 128,
+        warnings: &warnings,
+    };
+    assert_eq!(reader.read(&file.path).unwrap().ids, [0, 128, 255]);
+}
+
+#[test]
 fn transparency_of_a_palette_changes_no_id() {
     let mut bytes = Vec::new();
     let mut encoder = png::Encoder::new(&mut bytes, 2, 1);

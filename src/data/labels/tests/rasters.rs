@@ -246,7 +246,8 @@ fn tiff_by_hand(is_little: bool, entries: &[(u16, u16, u32, u32)], data: &[u8]) 
 
 #[test]
 fn the_palette_of_a_tiff_is_not_looked_up() {
-    for is_little in [true, false] {
+    // Colours of 8 bits are not rare where 16 are meant.
+    for (is_little, shift) in [(true, 8), (false, 8), (true, 0)] {
         let start = 8 + 2 + 10 * 12 + 4;
         let entries = [
             (256, 3, 1, 3),          // width
@@ -263,7 +264,11 @@ fn the_palette_of_a_tiff_is_not_looked_up() {
         let mut data = vec![0x20, 0x10]; // 2, 0, 1
         for channel in 0..3u16 {
             for index in 0..16u16 {
-                let value = if index == 2 { (10 + channel) << 8 } else { 0 };
+                let value = if index == 2 {
+                    (10 + channel) << shift
+                } else {
+                    0
+                };
                 let bytes = if is_little {
                     value.to_le_bytes()
                 } else {
@@ -337,6 +342,74 @@ fn a_gif_and_a_bitmap_keep_their_indices() {
     let (indices, colors) = indexed(&bitmap.concat());
     assert_eq!(indices, [1, 0, 1]);
     assert_eq!(colors[..2], [[1, 2, 3], [4, 5, 6]]);
+}
+
+/// A BMP of 3 x 2 pixels with the colours 0 and 1: bits a pixel, compression, and its rows.
+fn bitmap(bits: u8, compression: u32, height: i32, rows: &[u8]) -> Vec<u8> {
+    [
+        &b"BM"[..],
+        &(14 + 40 + 8 + rows.len() as u32).to_le_bytes(),
+        &[0; 4],
+        &(14 + 40 + 8u32).to_le_bytes(),
+        &40u32.to_le_bytes(),
+        &3u32.to_le_bytes(),
+        &height.to_le_bytes(),
+        &[1, 0, bits, 0],
+        &compression.to_le_bytes(),
+        &(rows.len() as u32).to_le_bytes(),
+        &[0; 8],
+        &2u32.to_le_bytes(),
+        &[0; 4],
+        &[3, 2, 1, 0, 6, 5, 4, 0],
+        rows,
+    ]
+    .concat()
+}
+
+#[test]
+fn narrow_and_packed_bitmaps_keep_their_indices() {
+    let expected = [1, 0, 1, 0, 0, 1];
+    let one = [0b0010_0000, 0, 0, 0, 0b1010_0000, 0, 0, 0];
+    let top_down = [0b1010_0000, 0, 0, 0, 0b0010_0000, 0, 0, 0];
+    let four = [0x00, 0x10, 0, 0, 0x10, 0x10, 0, 0];
+    // Runs: two of 0, one of 1, end of line; one of 1, one of 0, one of 1, end.
+    let eight = [2, 0, 1, 1, 0, 0, 1, 1, 1, 0, 1, 1, 0, 1];
+    for (bytes, what) in [
+        (bitmap(1, 0, 2, &one), "1 bit"),
+        (bitmap(1, 0, -2, &top_down), "1 bit from above"),
+        (bitmap(4, 0, 2, &four), "4 bits"),
+        (bitmap(8, 1, 2, &eight), "runs of 8 bits"),
+    ] {
+        let (indices, colors) = indexed(&bytes);
+        assert_eq!(indices, expected, "{what}");
+        assert_eq!(colors[..2], [[1, 2, 3], [4, 5, 6]], "{what}");
+        for end in 0..bytes.len() {
+            let _ = decode(&bytes[..end], &[]);
+        }
+    }
+    refused(&bitmap(1, 0, 2, &one[..4]), "ends before its pixels do");
+}
+
+#[test]
+fn numbers_that_count_from_white_are_refused() {
+    let start = 8 + 2 + 9 * 12 + 4;
+    for bits in [1, 8] {
+        let entries = [
+            (256, 3, 1, 3),
+            (257, 3, 1, 1),
+            (258, 3, 1, bits),
+            (259, 3, 1, 1),
+            (262, 3, 1, 0), // white is zero
+            (273, 4, 1, start),
+            (277, 3, 1, 1),
+            (278, 3, 1, 1),
+            (279, 4, 1, 3),
+        ];
+        refused(
+            &tiff_by_hand(true, &entries, &[0x20, 0x10, 0]),
+            "WhiteIsZero",
+        );
+    }
 }
 
 #[test]
