@@ -244,13 +244,14 @@ fn standard_output_has_a_name_too() {
     let all = [b"before\n", plain.stdout.as_slice(), b"after\n"].concat();
     assert!(fs::read(folder.path().join("out")).unwrap() == all);
     assert!(fs::metadata("/dev/stdout").is_ok());
-    // Closed, it is what the system makes of it; nothing breaks.
+    // Closed, what is written there would be lost, and that is said.
     in_shell(
         "sh",
         &folder,
         "\"$DINO\" pca --size 56 a.png -o /dev/stdout >&-",
     )
-    .expect_code(0);
+    .expect_code(1)
+    .expect_stderr("is closed");
     assert!(
         fs::metadata("/dev/null")
             .unwrap()

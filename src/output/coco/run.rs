@@ -76,7 +76,11 @@ pub fn file_names(path: &Path) -> Result<Vec<FileName>> {
         images: Vec<FileName>,
     }
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
-    let document: Document = serde_json::from_reader(BufReader::new(file))
-        .map_err(|error| Error::file(path, format!("is no COCO document: {error}")))?;
+    let document: Document = serde_json::from_reader(BufReader::new(file)).map_err(|error| {
+        Error::file(
+            path,
+            format!("is there already, and is no COCO document: {error}"),
+        )
+    })?;
     Ok(document.images)
 }
