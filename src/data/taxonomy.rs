@@ -492,7 +492,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("classes.json");
         let read = |text: &str| {
-            std::fs::write(&file, text).unwrap();
+            fs::write(&file, text).unwrap();
             let classes = read_classes(&file).map_err(|error| error.to_string())?;
             Ok::<_, String>(
                 classes
