@@ -127,7 +127,7 @@ impl Heads {
     pub fn get(&self, name: impl AsRef<OsStr>) -> Result<Found> {
         let name = name.as_ref();
         let bytes = name.as_encoded_bytes();
-        let has_separator = bytes.iter().any(|&c| c == std::path::MAIN_SEPARATOR as u8);
+        let has_separator = bytes.contains(&(std::path::MAIN_SEPARATOR as u8));
         if has_separator || bytes.ends_with(b".safetensors") {
             let path = PathBuf::from(name);
             return Ok(Found {
