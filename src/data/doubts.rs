@@ -89,10 +89,13 @@ impl Masks<'_> {
         }
         let has = |ids: &[u16], id: u16| ids.contains(&id);
         let statistics = self.statistics;
-        if statistics
-            .file(|ids| has(ids, 1) && has(ids, white))
-            .is_some()
-        {
+        // A stray pixel in one mask tells nothing of the others.
+        let count = |is_so: &dyn Fn(&[u16]) -> bool| {
+            let files = statistics.files.iter();
+            files.filter(|(_, ids)| is_so(ids)).count()
+        };
+        let both = count(&|ids| has(ids, 1) && has(ids, white));
+        if 2 * both >= count(&|ids| has(ids, white)) {
             return None;
         }
         let of_white = statistics.file(|ids| has(ids, white))?;

@@ -2,7 +2,7 @@
 //! `photo,label,val`, or named columns in any order), JSONL (`{"photo": …, "label": …, "split": "val"}`), and the lists of
 //! words of the benchmarks. Paths are relative to the list's own folder.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -127,6 +127,18 @@ impl<'a> List<'a> {
     /// # Errors
     /// If a photo has two labels.
     fn finish(mut self) -> Result<DataSet> {
+        let mut seen = HashSet::new();
+        let mut repeated = 0;
+        let set = &mut self.set;
+        for part in [&mut set.train, &mut set.val, &mut set.test] {
+            let before = part.len();
+            part.retain(|pair| seen.insert((pair.photo.clone(), pair.label.clone())));
+            repeated += before - part.len();
+        }
+        if repeated > 0 {
+            let note = format!("{repeated} lines repeat a pair, which counts once");
+            self.set.notes.push(note);
+        }
         let mut labels: HashMap<&Path, &Path> = HashMap::new();
         for pair in [&self.set.train, &self.set.val, &self.set.test]
             .into_iter()

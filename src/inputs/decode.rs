@@ -59,7 +59,15 @@ impl PhotoDecoder {
         let bytes = source.read()?;
         let page = match (source.page(), source.page_within()) {
             (_, Some(page)) => Some(page.number),
-            (Some(_), None) => None,
+            (Some(_), None) => match pages::count_in_file(&bytes) {
+                1 => None,
+                count => {
+                    let why = format!(
+                        "holds {count} images, one of several that follow each other; give it alone"
+                    );
+                    return Err(Error::file(source.path(), why));
+                }
+            },
             (None, None) => self
                 .only_page(&bytes)
                 .map_err(|why| Error::file(source.path(), why))?,

@@ -81,7 +81,7 @@ pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
         && seen.missing > 0
     {
         why.push_str(&format!(
-            "; {} values stand for no reading and are seen as black",
+            "; {} values that are no readings, or far from all others, are left out of account",
             seen.missing
         ));
     }
@@ -247,18 +247,29 @@ impl Statistics {
             gap > 4.0 * (rest[last] - rest[first]) && rest[last] > rest[first]
         };
         let (mut low, mut high) = (f32::MIN, f32::MAX);
-        // One value below, or one above, that takes up to half of all.
-        let below = self.sorted.partition_point(|&value| value <= self.min);
-        if let [next, ..] = self.sorted[below..]
-            && 2 * below <= self.sorted.len()
-            && far(next - self.min, &self.sorted[below..])
-        {
-            low = next;
-            self.sorted.drain(..below);
+        let is_whole = matches!(raster.samples, Samples::U16(_));
+        let is_few = |count: usize, all: usize| match is_whole {
+            true => 20 * count <= all,
+            false => 20 * count <= 19 * all,
+        };
+        // Up to two values below, and one above: of whole numbers there only what is few, for white is a colour.
+        for _ in 0..2 {
+            let least = self.sorted.first().copied().unwrap_or(self.min);
+            let below = self.sorted.partition_point(|&value| value <= least);
+            match self.sorted[below..] {
+                [next, ..]
+                    if 20 * below <= 19 * self.sorted.len()
+                        && far(next - least, &self.sorted[below..]) =>
+                {
+                    low = next;
+                    self.sorted.drain(..below);
+                }
+                _ => break,
+            }
         }
         let above = self.sorted.partition_point(|&value| value < self.max);
         if let [.., last] = self.sorted[..above]
-            && 2 * above >= self.sorted.len()
+            && is_few(self.sorted.len() - above, self.sorted.len())
             && far(self.max - last, &self.sorted[..above])
         {
             high = last;
@@ -268,10 +279,14 @@ impl Statistics {
             return;
         }
         // What was not sampled may lie between the outliers and the rest.
-        let (lowest, highest) = (self.min, self.max);
-        let is_reading = |value: f32| {
-            (low == f32::MIN || value > lowest) && (high == f32::MAX || value < highest)
+        let highest = self.max;
+        // Values that were not sampled may be a little lower than those that were.
+        let floor = if low == f32::MIN {
+            low
+        } else {
+            low - (high.min(highest) - low).abs()
         };
+        let is_reading = |value: f32| value >= floor && (high == f32::MAX || value < highest);
         (self.min, self.max) = (f32::INFINITY, f32::NEG_INFINITY);
         for pixel in (0..raster.samples.len() / channels).step_by(step) {
             for channel in 0..colours {

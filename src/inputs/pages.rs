@@ -37,21 +37,27 @@ pub(super) fn may_be_many(head: &[u8]) -> bool {
             // The flag of an animation in the extended header.
             head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
         }
-        Kind::Image(ImageFormat::Png) => png_frames(head) > 1,
+        // Its number of frames stands before the pictures.
+        Kind::Image(ImageFormat::Png) => png_chunks(head).any(|(kind, ..)| kind == b"acTL"),
         Kind::Foreign(Foreign::JpegXl) => true,
         _ => false,
     }
 }
 
-/// Images that follow each other, as `ffmpeg -f image2pipe` writes them; at least 1.
+/// Images that follow each other in a file, of formats that say how long they are; at least 1.
 pub(super) fn count_in_stream(bytes: &[u8]) -> u32 {
-    Stream(bytes).count().max(1) as u32
+    Stream::of_file(bytes).count().max(1) as u32
 }
 
-/// Where the images lie that follow each other.
+/// Where the images lie that follow each other on standard input, as `ffmpeg -f image2pipe` writes them. Formats that do
+/// not say how long they are end where the next image begins.
 pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut end = 0;
-    Stream(bytes)
+    let stream = Stream {
+        rest: bytes,
+        looks_ahead: true,
+    };
+    stream
         .map(|image| {
             let start = end;
             end += image.len();
@@ -63,30 +69,48 @@ pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
 /// The image with this number, counted from 1, of those that follow each other.
 pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
     match number.checked_sub(1) {
-        Some(before) => Stream(bytes).nth(before as usize).unwrap_or(bytes),
+        Some(before) => Stream::of_file(bytes).nth(before as usize).unwrap_or(bytes),
         None => bytes,
     }
 }
 
 /// Cuts images that follow each other apart. The last goes to the end, whatever stands behind it.
-struct Stream<'a>(&'a [u8]);
+struct Stream<'a> {
+    rest: &'a [u8],
+    /// Whether the next signature is looked for where a format does not tell its length.
+    looks_ahead: bool,
+}
+
+impl<'a> Stream<'a> {
+    fn of_file(bytes: &'a [u8]) -> Self {
+        Stream {
+            rest: bytes,
+            looks_ahead: false,
+        }
+    }
+}
 
 impl<'a> Iterator for Stream<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
-        if self.0.is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
-        let length = length_of_image(self.0).filter(|&length| {
-            let rest = self.0.get(length..).unwrap_or_default();
+        let told = length_of_image(self.rest);
+        let length = match (told, self.looks_ahead) {
+            (None, true) => next_image(self.rest),
+            (told, _) => told,
+        };
+        let length = length.filter(|&length| {
+            let rest = self.rest.get(length..).unwrap_or_default();
             matches!(
                 sniff::identify_bytes(rest),
                 Kind::Image(_) | Kind::OwnPicture | Kind::Foreign(_)
             )
         });
-        let (image, rest) = self.0.split_at(length.unwrap_or(self.0.len()));
-        self.0 = rest;
+        let (image, rest) = self.rest.split_at(length.unwrap_or(self.rest.len()));
+        self.rest = rest;
         Some(image)
     }
 }
@@ -111,17 +135,6 @@ fn length_of_image(bytes: &[u8]) -> Option<usize> {
             let pixels = (side(8)? as usize).checked_mul(side(12)? as usize)?;
             pixels.checked_mul(8)?.checked_add(16)
         }
-        // These do not tell: the next one begins where its signature stands.
-        Kind::Image(ImageFormat::Qoi) => next_start(bytes, |rest| rest.starts_with(b"qoif")),
-        Kind::Image(ImageFormat::Tiff) => next_start(bytes, begins_tiff),
-        Kind::Foreign(Foreign::Jpeg2000) => {
-            next_start(bytes, |rest| rest.starts_with(b"\0\0\0\x0cjP  \r\n\x87\n"))
-                .or_else(|| next_start(bytes, |rest| rest.starts_with(b"\xff\x4f\xff\x51\0")))
-        }
-        Kind::Foreign(Foreign::JpegXl) => {
-            next_start(bytes, |rest| rest.starts_with(b"\0\0\0\x0cJXL \r\n\x87\n"))
-        }
-        Kind::Foreign(Foreign::Heic | Foreign::Avif) => boxes_length(bytes),
         _ => None,
     }
 }
@@ -144,12 +157,16 @@ fn png_length(bytes: &[u8]) -> Option<usize> {
         .map(|(_, _, end)| end)
 }
 
+/// Frames of an animation that are there, whatever number it claims to have.
 fn png_frames(bytes: &[u8]) -> u32 {
-    png_chunks(bytes)
+    let is_animated = png_chunks(bytes)
         .take_while(|(kind, ..)| *kind != b"IDAT")
-        .find(|(kind, ..)| *kind == b"acTL")
-        .and_then(|(_, data, _)| Some(u32::from_be_bytes(*data.first_chunk()?)))
-        .unwrap_or(1)
+        .any(|(kind, data, _)| kind == b"acTL" && data.first_chunk() > Some(&[0, 0, 0, 1]));
+    let frames = png_chunks(bytes).filter(|(kind, ..)| *kind == b"fcTL");
+    match is_animated {
+        true => (frames.count() as u32).max(1),
+        false => 1,
+    }
 }
 
 fn webp_frames(bytes: &[u8]) -> u32 {
@@ -180,9 +197,34 @@ fn webp_frame_flags(bytes: &[u8]) -> Vec<u8> {
     all
 }
 
-/// Where, behind its start, something begins in `bytes`.
-fn next_start(bytes: &[u8], begins: impl Fn(&[u8]) -> bool) -> Option<usize> {
-    (8..bytes.len()).find(|&at| begins(&bytes[at..]))
+/// Where the image behind the first one begins, for formats that do not say how long they are: at a signature that is
+/// long enough not to stand in pixels by chance, or that is the first one's own.
+fn next_image(bytes: &[u8]) -> Option<usize> {
+    const SIGNATURES: [&[u8]; 5] = [
+        b"\x89PNG\r\n\x1a\n",
+        b"GIF89a",
+        b"GIF87a",
+        b"\0\0\0\x0cjP  \r\n\x87\n",
+        b"\0\0\0\x0cJXL \r\n\x87\n",
+    ];
+    let own: fn(&[u8]) -> bool = match sniff::identify_bytes(bytes) {
+        Kind::Image(ImageFormat::Qoi) => |rest| rest.starts_with(b"qoif"),
+        // Pages may have headers of their own.
+        Kind::Image(ImageFormat::Tiff) if tiff::count_pages(bytes) == 1 => begins_tiff,
+        Kind::Image(ImageFormat::Tiff | ImageFormat::Jpeg) => return None,
+        Kind::Foreign(Foreign::Jpeg2000) if bytes.starts_with(b"\xff\x4f") => {
+            |rest| rest.starts_with(b"\xff\x4f\xff\x51\0")
+        }
+        Kind::Foreign(Foreign::Heic | Foreign::Avif) => return boxes_length(bytes),
+        _ => |_| false,
+    };
+    (8..bytes.len()).find(|&at| {
+        let rest = &bytes[at..];
+        own(rest)
+            || SIGNATURES
+                .iter()
+                .any(|signature| rest.starts_with(signature))
+    })
 }
 
 /// Whether these are a TIFF's header and a directory that begins as one does.
@@ -210,7 +252,11 @@ fn boxes_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 0usize;
     loop {
         let head = bytes.get(at..at.checked_add(8)?)?;
-        if at > 0 && &head[4..8] == b"ftyp" {
+        // Of boxes only letters and digits name one.
+        let is_box = head[4..8]
+            .iter()
+            .all(|c| c.is_ascii_alphanumeric() || *c == b' ');
+        if at > 0 && (&head[4..8] == b"ftyp" || !is_box) {
             return Some(at);
         }
         let length = match u32::from_be_bytes(*head.first_chunk()?) {
@@ -329,8 +375,14 @@ mod tests {
     use super::*;
     use crate::inputs::tests::{encode, gradient, jpeg};
 
+    fn split(bytes: &[u8]) -> Vec<&[u8]> {
+        let ranges = split_stream(bytes).into_iter();
+        ranges.map(|range| &bytes[range]).collect()
+    }
+
     #[test]
     fn pictures_that_follow_each_other_are_counted() {
+        let png = encode(gradient(3, 3), ImageFormat::Png);
         for format in [
             ImageFormat::Png,
             ImageFormat::Bmp,
@@ -343,17 +395,15 @@ mod tests {
             let other = encode(gradient(4, 7), format);
             let three = [one.clone(), other.clone(), one.clone()].concat();
             assert_eq!(count_in_file(&one), 1, "{format:?}");
-            assert_eq!(count_in_stream(&three), 3, "{format:?}");
-            assert_eq!(image_of_stream(&three, 2), other, "{format:?}");
-            assert_eq!(image_of_stream(&three, 3), one, "{format:?}");
+            let images = split(&three);
+            assert_eq!(images, [&one[..], &other, &one], "{format:?}");
+            let mixed = [&one[..], &png[..], &other].concat();
+            assert_eq!(split(&mixed), [&one[..], &png, &other], "{format:?}");
         }
         let (one, other) = (jpeg(&gradient(30, 20)), jpeg(&gradient(16, 40)));
         // One that was cut does not take the next with it.
         let cut = [&one[..one.len() - 20], &other[..]].concat();
-        assert_eq!(
-            (count_in_stream(&cut), image_of_stream(&cut, 2)),
-            (2, &other[..])
-        );
+        assert_eq!(split(&cut)[1..], [&other[..]]);
         let two = [one.clone(), other.clone()].concat();
         assert_eq!(count_in_stream(&two), 2);
         assert_eq!(image_of_stream(&two, 2), other);

@@ -23,28 +23,37 @@ pub fn kept_box(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
 }
 
 /// The part of the photo within `bounds`, with the pixels whose class is in `kept` (one flag a class) as opaque as the
-/// photo itself has them (`opacity`, of its size; opaque without it) and all others transparent black.
+/// photo itself has them (`opacity`, of its size, and the colour that shows through it; opaque without it) and all others
+/// transparent black.
 pub fn cutout(
     photo: &RgbImage,
-    opacity: Option<&GrayImage>,
+    opacity: Option<(&GrayImage, Option<[u8; 3]>)>,
     map: &LabelMap,
     kept: &[bool],
     bounds: PixelBox,
 ) -> RgbaImage {
     RgbaImage::from_fn(bounds.width as u32, bounds.height as u32, |x, y| {
         let (x, y) = (bounds.x + x as usize, bounds.y + y as usize);
-        let own = opacity.and_then(|opacity| opacity.get_pixel_checked(x as u32, y as u32));
+        let own = opacity.and_then(|(opacity, _)| opacity.get_pixel_checked(x as u32, y as u32));
         match (
             is_kept(kept, map.ids[y * map.width + x]),
             own.map_or(255, |own| own.0[0]),
         ) {
             (true, alpha @ 1..) => {
-                let [r, g, b] = photo.get_pixel(x as u32, y as u32).0;
+                let seen = photo.get_pixel(x as u32, y as u32).0;
+                let behind = opacity.and_then(|(_, behind)| behind).unwrap_or(seen);
+                let [r, g, b] = [0, 1, 2].map(|c| without_behind(seen[c], behind[c], alpha));
                 Rgba([r, g, b, alpha])
             }
             _ => Rgba([0; 4]),
         }
     })
+}
+
+/// The colour that, as opaque as `alpha` says before `behind`, is seen as `seen`.
+fn without_behind(seen: u8, behind: u8, alpha: u8) -> u8 {
+    let (seen, behind, alpha) = (f32::from(seen), f32::from(behind), f32::from(alpha));
+    ((seen * 255.0 - behind * (255.0 - alpha)) / alpha).round() as u8 // `as` clamps.
 }
 
 fn is_kept(kept: &[bool], id: u16) -> bool {
@@ -88,9 +97,16 @@ mod tests {
         assert_eq!(cut, pixels.concat());
         // What is transparent in the photo stays so.
         let opacity = GrayImage::from_fn(3, 3, |x, _| image::Luma([if x == 1 { 0 } else { 70 }]));
-        let cut = cutout(&photo, Some(&opacity), &map(), &kept, expected).into_raw();
+        let cut = cutout(&photo, Some((&opacity, None)), &map(), &kept, expected).into_raw();
         let pixels: [[u8; 4]; 4] = [[0; 4], [12, 21, 30, 70], [0; 4], [0; 4]];
         assert_eq!(cut, pixels.concat());
+    }
+
+    #[test]
+    fn what_shows_through_is_taken_out_again() {
+        // (200 * 100 + 124 * 155) / 255 = 154 is seen.
+        assert!(without_behind(154, 124, 100).abs_diff(200) <= 2);
+        assert_eq!(without_behind(77, 124, 255), 77);
     }
 
     #[test]

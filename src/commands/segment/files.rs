@@ -159,13 +159,11 @@ impl Painter<'_> {
         let Labelled {
             job, photo, map, ..
         } = labelled;
-        let opacity = self
-            .args
-            .predict
-            .input
-            .decoder(self.console)
-            .opacity(&job.source)?;
-        let picture = cutout(photo, opacity.as_ref(), map, kept, bounds);
+        let decoder = self.args.predict.input.decoder(self.console);
+        let opacity = decoder.opacity(&job.source)?;
+        let behind = decoder.options.background.colour();
+        let opacity = opacity.as_ref().map(|opacity| (opacity, behind));
+        let picture = cutout(photo, opacity, map, kept, bounds);
         let [x, y, width, height] = bounds.xywh();
         let mut notes = notes.to_vec();
         notes.push(("dino:box", format!("{x},{y},{width},{height}")));

@@ -67,8 +67,15 @@ pub(super) fn decode(
         return Err(format!("has no pixels ({width} x {height})"));
     }
     let layout = Layout::read(&directory)?;
-    let mut absent =
-        (0..layout.grid.len()).filter(|&index| layout.grid.place(index) == (0, Some(0)));
+    // No pixels lie where the file's own header does.
+    let chunks = || (0..layout.grid.len()).map(|index| layout.grid.place(index));
+    if chunks().any(|(offset, count)| offset == 0 && count != Some(0)) {
+        let noun = layout.grid.noun();
+        return Err(format!(
+            "damaged TIFF: the place of one of its {noun} is not given"
+        ));
+    }
+    let mut absent = chunks().filter(|&place| place == (0, Some(0)));
     // GDAL leaves out what is empty; elsewhere a file was never finished.
     let by_gdal = [tags::GDAL_METADATA, tags::GDAL_NODATA, tags::GEO_KEYS];
     if !by_gdal.iter().any(|&tag| directory.has(tag)) && absent.next().is_some() {
