@@ -435,6 +435,24 @@ mod tests {
     }
 
     #[test]
+    fn signatures_within_a_file_begin_no_image() {
+        let pages = include_bytes!("../../tests/fixtures/photos/pages.tif");
+        assert_eq!(count_in_file(pages), 3);
+        assert_eq!((count_in_stream(pages), split(pages).len()), (1, 1));
+        let decoder = crate::inputs::PhotoDecoder::plain();
+        for (page, value) in [(1, 50), (2, 150), (3, 250)] {
+            let image = decoder.decode_bytes(pages, Some(page), "pages").unwrap();
+            assert_eq!(image.get_pixel(3, 3).0, [value, 9, 9]);
+        }
+        let jp2 = include_bytes!("../../tests/fixtures/photos/plain.jp2");
+        let jxl = include_bytes!("../../tests/fixtures/photos/plain.jxl");
+        for one in [&jp2[..], jxl] {
+            assert_eq!((count_in_file(one), split(one).len()), (1, 1));
+            assert_eq!(split(&[one, one].concat()), [one, one]);
+        }
+    }
+
+    #[test]
     fn damage_ends_the_count() {
         for bytes in [
             &b""[..],
