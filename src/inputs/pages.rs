@@ -448,8 +448,8 @@ mod tests {
         let jxl = include_bytes!("../../tests/fixtures/photos/plain.jxl");
         for one in [&jp2[..], jxl] {
             assert_eq!((count_in_file(one), split(one).len()), (1, 1));
-            assert_eq!(split(&[one, one].concat()), [one, one]);
         }
+        assert_eq!(split(&[&jp2[..], jp2].concat()), [jp2, jp2]);
     }
 
     #[test]
