@@ -358,6 +358,18 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
             ("data", origin.data.clone()),
         ]);
     }
+    if let Some(calibration) = &meta.calibration {
+        rows.push((
+            "spread",
+            format!(
+                "temperature {}: {:.1} % of pixels within one standard deviation, {:.1} % within two ({})",
+                calibration.temperature,
+                100.0 * calibration.coverage,
+                100.0 * calibration.coverage_2,
+                calibration.data
+            ),
+        ));
+    }
     if let Some(training) = &meta.training {
         rows.extend(training.data.iter().map(|data| ("data", data.clone())));
         rows.push(("command", training.command.clone()));

@@ -74,6 +74,21 @@ impl Crop {
 }
 
 impl Judge {
+    /// The pixels of a label of (width, height) that count, row by row.
+    pub fn counted<'t>(
+        &self,
+        truth: &'t [f32],
+        (width, height): (usize, usize),
+    ) -> impl Iterator<Item = usize> + use<'t> {
+        let (min, max) = (self.min, self.max);
+        let (rows, cols) = self.crop.of(width, height);
+        rows.flat_map(move |row| row * width + cols.start..row * width + cols.end)
+            .filter(move |&index| {
+                let metres = truth[index];
+                metres > 0.0 && metres >= min && metres <= max
+            })
+    }
+
     /// Judges a prediction at the label's pixels, both `[height, width]` in metres; none if no label counts.
     pub fn errors(
         &self,
@@ -81,16 +96,8 @@ impl Judge {
         truth: &[f32],
         (width, height): (usize, usize),
     ) -> Option<DepthErrors> {
-        let (rows, cols) = self.crop.of(width, height);
-        let mut pairs: Vec<(f64, f64)> = Vec::new();
-        for row in rows {
-            let line = row * width + cols.start..row * width + cols.end;
-            for (&p, &t) in prediction[line.clone()].iter().zip(&truth[line]) {
-                if t > 0.0 && t >= self.min && t <= self.max {
-                    pairs.push((f64::from(p), f64::from(t)));
-                }
-            }
-        }
+        let pair = |index: usize| (f64::from(prediction[index]), f64::from(truth[index]));
+        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
         if pairs.is_empty() {
             return None;
         }

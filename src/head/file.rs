@@ -192,6 +192,7 @@ pub(crate) mod tests {
                     crop: None,
                 },
                 label_sets: Vec::new(),
+                calibration: None,
                 training: None,
                 metrics: vec![],
                 protocol: None,

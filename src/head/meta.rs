@@ -44,6 +44,9 @@ pub struct HeadMeta {
     /// Who published it, of a head that was not trained here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// How far off its depths are, of a depth head that was tried on photos it had not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub calibration: Option<Calibration>,
     /// How it was made, of one that was.
     pub training: Option<Training>,
     /// What was measured.
@@ -194,6 +197,21 @@ pub struct Origin {
     /// Of the weights, as the publisher states it.
     pub license: String,
     /// What it was trained on.
+    pub data: String,
+}
+
+/// How the spread of a depth head over its bins becomes a standard deviation that is true of photos it has not seen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// The bins' probabilities are raised to the power of 1 / temperature before their spread around the depth is taken.
+    pub temperature: f64,
+    /// Share of labelled pixels whose depth lies within one standard deviation.
+    pub coverage: f64,
+    /// Within two.
+    pub coverage_2: f64,
+    /// Share within one standard deviation at a temperature of 1.
+    pub uncalibrated: f64,
+    /// On what.
     pub data: String,
 }
 
@@ -368,6 +386,14 @@ impl HeadMeta {
         }
         if let Err(why) = self.input.padding.parse::<crate::preprocess::Padding>() {
             return Some(format!("has no possible input: {why}"));
+        }
+        if let Some(calibration) = &self.calibration
+            && !(0.01..=100.0).contains(&calibration.temperature)
+        {
+            return Some(format!(
+                "has the impossible temperature {}",
+                calibration.temperature
+            ));
         }
         if let Some(protocol) = self.protocol.filter(|it| it.task() != self.task_name()) {
             return Some(format!(

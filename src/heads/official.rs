@@ -345,6 +345,7 @@ impl Official {
                 license: "Apache-2.0".into(),
                 data: self.data.full().into(),
             }),
+            calibration: None,
             training: None,
             metrics: self
                 .figure()

@@ -6,7 +6,7 @@ use crate::data::labels::DepthReader;
 use crate::data::{Depth, Fitting, Mask, SetLabels};
 use crate::error::Result;
 use crate::eval::{Confusion, DepthErrors, Judge, MaskJudge};
-use crate::postprocess::depth::read_out;
+use crate::postprocess::depth::{Spread, read_out};
 use crate::preprocess::Geometry;
 use crate::train::run::Figures;
 use crate::train::samples::Labelled;
@@ -89,10 +89,8 @@ impl Validation {
     pub fn tally(&self, head: &CachedHead, effort: Effort) -> Result<Tally> {
         let mut tally = Tally::default();
         for (index, (name, frames)) in self.sets.iter().enumerate() {
-            let count = frames.len().min(effort.frames.max(1));
-            let chosen: Vec<&Labelled> = (0..count)
-                .map(|i| &frames[(2 * i + 1) * frames.len() / (2 * count)])
-                .collect();
+            let chosen = Validation::spread(frames, effort.frames);
+            let count = chosen.len();
             let counted = match &self.how {
                 How::Depth { .. } => Counted::Depth(self.depth(head, &chosen)?),
                 How::Segment {
@@ -118,6 +116,14 @@ impl Validation {
         Ok(tally)
     }
 
+    /// At most `most` of `frames`, evenly spread over them.
+    pub(super) fn spread(frames: &[Labelled], most: usize) -> Vec<&Labelled> {
+        let count = frames.len().min(most.max(1));
+        (0..count)
+            .map(|i| &frames[(2 * i + 1) * frames.len() / (2 * count)])
+            .collect()
+    }
+
     fn depth(&self, head: &CachedHead, frames: &[&Labelled]) -> Result<Vec<DepthErrors>> {
         let How::Depth {
             judge,
@@ -136,7 +142,7 @@ impl Validation {
                 return Ok(None);
             };
             let size = (truth.width, truth.height);
-            let map = read_out(&head.scores(frame)?, centres, *upsample)
+            let map = read_out(&head.scores(frame)?, centres, *upsample, Spread::Unread)
                 .to_photo(&at_label(&frame.geometry, size));
             Ok(judge.errors(&map.depth, &truth.metres, size))
         };
@@ -176,7 +182,11 @@ impl Validation {
 }
 
 /// The label of a frame as it lies on its photo.
-fn read_depth(labelled: &Labelled, reader: &DepthReader, fitting: &Fitting) -> Result<Depth> {
+pub(super) fn read_depth(
+    labelled: &Labelled,
+    reader: &DepthReader,
+    fitting: &Fitting,
+) -> Result<Depth> {
     let depth = reader.read(&labelled.label)?;
     fitting.depth(depth, &labelled.label, labelled.shape)
 }

@@ -82,6 +82,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             unpad: Unpad::Crop,
             origin: None,
             label_sets: Vec::new(),
+            calibration: None,
             training: None,
             metrics: Vec::new(),
         },

@@ -8,7 +8,7 @@ use dino::head::globals::GlobalToken;
 use dino::head::linear::Dense;
 use dino::head::meta::{Bins, Spacing};
 use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
-use dino::postprocess::depth::read_out;
+use dino::postprocess::depth::{Spread, read_out};
 use dino::postprocess::segment::label;
 use dino::preprocess::{Coarse, Geometry, Unpad};
 
@@ -117,6 +117,7 @@ fn head(
         unpad: Unpad::Crop,
         origin: None,
         label_sets: Vec::new(),
+        calibration: None,
         training: None,
         metrics: Vec::new(),
     };
@@ -168,7 +169,8 @@ fn depth_heads_agree_with_the_naive_form() {
             let scores = head.scores(&features).unwrap();
             let values: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
             assert!(max_abs(&values, &golden.numbers(&format!("scores.{key}"))) < 1e-5);
-            let map = read_out(&scores, &bins.centres(), upsample).to_photo(&geometry());
+            let map =
+                read_out(&scores, &bins.centres(), upsample, Spread::Plain).to_photo(&geometry());
             let which = kind.0;
             let expected = |what: &str| {
                 golden.numbers(&format!("{what}.{name}.{which}.{hidden}.up{upsample}"))

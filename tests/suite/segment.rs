@@ -68,6 +68,7 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
         unpad: Unpad::Crop,
         origin: None,
         label_sets: Vec::new(),
+        calibration: None,
         training: None,
         metrics: Vec::new(),
     };

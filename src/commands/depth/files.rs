@@ -64,8 +64,8 @@ pub struct Reading {
     pub pixel: (u32, u32),
     /// In the head's unit.
     pub depth: f32,
-    /// Standard deviation, likewise.
-    pub std: f32,
+    /// Standard deviation, likewise; none where the head has no say in it.
+    pub std: Option<f32>,
 }
 
 /// One map of a photo on its way to its files.
@@ -192,7 +192,7 @@ impl<'a> Files<'a> {
             Ok(Reading {
                 pixel: (x, y),
                 depth: measured.map.depth[at],
-                std: measured.map.deviation[at],
+                std: measured.map.deviation.get(at).copied(),
             })
         };
         self.args.numbers.at.iter().map(read).collect()

@@ -14,7 +14,7 @@ use dino::head::{Head, HeadMeta, Readout, Task};
 use dino::heads::official::{Data, Official};
 use dino::output::{CloudFormat, Job};
 use dino::pca::Sampler;
-use dino::postprocess::depth::{self, Decoder};
+use dino::postprocess::depth::{self, Decoder, Spread};
 use dino::postprocess::{DepthMap, refine};
 use dino::preprocess::Geometry;
 use dino::render::Range;
@@ -111,17 +111,27 @@ impl Draw for Drawer<'_> {
                 "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
                 head.meta.name
             ))),
-            _ => self.files.prepare_scale(&head.meta),
+            _ => {
+                if self.args.numbers.uncertainty && head.meta.calibration.is_none() {
+                    self.console.note(format_args!(
+                        "--uncertainty: the head {} was not calibrated, so this is the plain spread over its bins, which may \
+                         be far wider than its errors",
+                        head.meta.name
+                    ));
+                }
+                self.files.prepare_scale(&head.meta)
+            }
         }
     }
 
     fn draw(&mut self, prediction: Prediction<'_>) -> Result<Option<Outcome>> {
         let meta = &prediction.head.meta;
         let mut watch = prediction.watch.clone();
-        let mut map = watch.time("read out", || read_out(&prediction))?;
-        if !self.files.wants_deviation() {
-            map.deviation = Vec::new();
-        }
+        let spread = match self.files.wants_deviation() {
+            true => spread_of(meta),
+            false => Spread::Unread,
+        };
+        let map = watch.time("read out", || read_out(&prediction, spread))?;
         let refines = self.args.predict.head.refines(REFINE);
         let photo = refines.then_some(prediction.photo);
         let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
@@ -249,9 +259,18 @@ impl Drawer<'_> {
     }
 }
 
+/// What a head's spread over its bins says: the deviation that it was calibrated for, else the spread itself.
+pub fn spread_of(meta: &HeadMeta) -> Spread {
+    meta.calibration
+        .as_ref()
+        .map_or(Spread::Plain, |calibration| {
+            Spread::Tempered(calibration.temperature as f32)
+        })
+}
+
 /// The depths that the scores stand for, over the padded input.
-fn read_out(prediction: &Prediction<'_>) -> Result<DepthMap> {
-    let decoder = Decoder::from(readout_of(&prediction.head.meta)?);
+fn read_out(prediction: &Prediction<'_>, spread: Spread) -> Result<DepthMap> {
+    let decoder = Decoder::new(readout_of(&prediction.head.meta)?, spread);
     let (scores, mirrored) = prediction.scores()?;
     Ok(depth::read_out_photo(
         scores,

@@ -19,6 +19,7 @@ pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
     let unit = unit(measured.meta);
     let (low, high) = extent(layer.values);
     let content = match layer.is_std {
+        true if measured.meta.calibration.is_none() => "spread of depth over the bins",
         true => "standard deviation of depth",
         false => DEPTH_CONTENT,
     };
@@ -70,7 +71,7 @@ pub fn json(
     }
     let at = readings.iter().map(|reading| {
         let (x, y) = reading.pixel;
-        json!({"x": x, "y": y, "depth": round(reading.depth), "std": round(reading.std)})
+        json!({"x": x, "y": y, "depth": round(reading.depth), "std": reading.std.map(round)})
     });
     let camera = cloud.map(|Cloud { camera, .. }| {
         json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
@@ -82,6 +83,7 @@ pub fn json(
         "unit": unit(meta),
         "depth": stats(&map.depth),
         "std": stats(&map.deviation),
+        "std_calibration": meta.calibration,
         "colors": {"colormap": colormap.name, "inverted": args.look.invert,
                    "min": round(range.low), "max": round(range.high)},
         "clipped": clipped,
@@ -99,6 +101,9 @@ pub fn json(
 }
 
 fn stats(values: &[f32]) -> Value {
+    if values.is_empty() {
+        return Value::Null;
+    }
     let (low, high) = extent(values);
     let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
     let mean = (sum / values.len() as f64) as f32;

@@ -4,10 +4,10 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::LabelKind;
 use dino::data::labels::DepthReader;
-use dino::eval::{Crop, DepthErrors, Judge, kitti_crop};
+use dino::eval::{Coverage, Crop, DepthErrors, Judge, kitti_crop};
 use dino::heads::official::Data;
 use dino::pipeline::Cut;
-use dino::postprocess::depth::{Decoder, read_out_photo};
+use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
 use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
 use dino::train::validate::at_label;
@@ -16,7 +16,7 @@ use serde_json::{Map, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size};
 use crate::cli::EvalDepthArgs;
-use crate::commands::depth::readout_of;
+use crate::commands::depth::{readout_of, spread_of};
 use crate::commands::labels::{DepthUse, check_depth, depth_scale, range_of};
 use crate::commands::score::Found;
 
@@ -31,7 +31,11 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         )));
     }
     let head = super::head(common, "depth")?.head;
-    let decoder = Decoder::from(readout_of(&head.meta)?);
+    let spread = match head.meta.calibration {
+        Some(_) => spread_of(&head.meta),
+        None => Spread::Unread,
+    };
+    let decoder = Decoder::new(readout_of(&head.meta)?, spread);
     let paper = super::paper(common, &head)?;
     let kitti = paper
         .as_ref()
@@ -73,6 +77,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let fitting = super::fitting(common, console);
     let mut report = Report::default();
     let mut all: Vec<DepthErrors> = Vec::new();
+    let mut coverage = Coverage::default();
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
     super::each(
@@ -117,6 +122,9 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                     colorize(&map.depth, size.0, range, &colormap),
                 ]
             });
+            if !map.deviation.is_empty() {
+                coverage.merge(Coverage::count(&judge, &map, &truth.metres));
+            }
             all.push(errors);
             files.push(FileFigures {
                 file: judged.pair.photo.clone(),
@@ -164,6 +172,12 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             .map(|(name, value)| format!("{name:16} {value:.4}"))
             .to_vec(),
     };
+    if let Some((within_1, within_2)) = coverage.shares() {
+        figures.insert("within_1_std".into(), json!(within_1));
+        figures.insert("within_2_std".into(), json!(within_2));
+        lines.push(format!("{:16} {within_1:.4}", "within_1_std"));
+        lines.push(format!("{:16} {within_2:.4}", "within_2_std"));
+    }
     if let Some(paper) = &paper {
         let how = match kitti {
             true => "benchmark crop to 1216x352, garg crop, 0.001 to 80 m",

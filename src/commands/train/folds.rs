@@ -7,7 +7,8 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::Fitting;
 use dino::head::linear::Dense;
-use dino::head::meta::{LabelSet, Task};
+use dino::head::meta::{Calibration, LabelSet, Task};
+use dino::train::calibrate::calibrate;
 use dino::train::history::History;
 use dino::train::pool::{Dropout, Inputs};
 use dino::train::run::{Figures, Objective, Recipe, Saved, Training};
@@ -82,6 +83,8 @@ pub struct Fitted {
     pub figures: Figures,
     /// Which photos those were.
     pub judged_on: String,
+    /// How far off its depths are, where it gives depths and photos were kept out.
+    pub calibration: Option<Calibration>,
     /// Of each fold.
     pub histories: Vec<History>,
     /// The figure that tells the best round.
@@ -133,6 +136,7 @@ pub fn fit(
     let mut tally = Tally::default();
     let mut histories = Vec::new();
     let mut layers = None;
+    let mut judged = Vec::new();
     for fold in 0..folds {
         let samples = all.without(fold);
         if samples.is_empty() {
@@ -172,6 +176,7 @@ pub fn fit(
             let what = format!("epoch {round} on all validation photos");
             say(&what, &seen.figures(), console);
             tally.merge(seen);
+            judged.push((head, validation));
         }
         histories.push(state.history);
         layers = Some(folded);
@@ -180,6 +185,16 @@ pub fn fit(
     if folds > 1 {
         say("all folds together", &figures, console);
     }
+    let calibration = calibrate(&judged)?;
+    if let Some(calibration) = &calibration {
+        console.note(format_args!(
+            "{:.1} % of pixels lie within one standard deviation, at a temperature of {} ({:.1} % without)",
+            100.0 * calibration.coverage,
+            calibration.temperature,
+            100.0 * calibration.uncalibrated
+        ));
+    }
+    drop(judged);
     if trains_on_all && tally.frames() > 0 {
         console.note("once more, on all photos");
         let mut again = training(args, model, inputs, setup, all, refit);
@@ -190,6 +205,7 @@ pub fn fit(
     Ok(Fitted {
         layers: layers.ok_or_else(|| Error::Usage("--folds 0 trains nothing".into()))?,
         figures,
+        calibration,
         judged_on: judged_on(tally.frames(), folds, trains_on_all),
         histories,
         judge_by: judge_by(args, setup),

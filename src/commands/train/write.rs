@@ -104,6 +104,7 @@ pub fn train(
             origin: None,
             unpad: Unpad::Crop,
             label_sets,
+            calibration: fitted.calibration.clone(),
             training: Some(Origin {
                 data,
                 command: command_line(std::env::args_os().skip(1), &name(args)),

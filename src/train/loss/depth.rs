@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::backbone::Grid;
     use crate::head::Scores;
-    use crate::postprocess::depth::read_out;
+    use crate::postprocess::depth::{Spread, read_out};
 
     const BINS: usize = 4;
 
@@ -295,6 +295,7 @@ mod tests {
             },
             &loss(0.0, 0.0).centres,
             UPSAMPLE,
+            Spread::Unread,
         );
         let points = loss(0.0, 0.0).read(&values, &[1.0; POINTS * POINTS]);
         let first = UPSAMPLE / 2;

@@ -10,7 +10,7 @@ use dino::heads::convert::recognise;
 use dino::heads::official::{self, Official};
 use dino::inputs::PhotoDecoder;
 use dino::pipeline::{Looks, Pipeline, Views};
-use dino::postprocess::depth::{Decoder, read_out_photo};
+use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Preprocessor, Resample, Unpad};
 use dino::protocol;
@@ -113,7 +113,7 @@ fn depths(
     let dino::head::Task::Depth { readout, .. } = &head.meta.task else {
         panic!("a depth head");
     };
-    let decoder = Decoder::from(readout);
+    let decoder = Decoder::new(readout, Spread::Plain);
     let map = read_out_photo(&scores, mirrored.as_ref(), &prepared.geometry, &decoder)
         .to_photo(&prepared.geometry);
     assert_eq!((map.width, map.height), (width as usize, height as usize));
