@@ -9,12 +9,14 @@ use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use anstyle::{AnsiColor, Style};
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressDrawTarget};
 
 use crate::closed;
 use crate::error::{Error, Result};
 use crate::interrupt::{self, Waiting};
 use crate::printable::printable;
+use crate::progress::{BEAT, Unit};
+pub use crate::progress::{PhotoProgress, Progress};
 use crate::warnings::Warnings;
 
 /// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
@@ -29,6 +31,8 @@ pub const NOT_TO_A_TERMINAL: &str =
 pub struct Console {
     quiet: bool,
     verbose: bool,
+    /// Whether stderr is a terminal.
+    shows_bars: bool,
     bars: MultiProgress,
     warnings: Warnings,
     /// What stdout is kept for, if it is.
@@ -38,17 +42,17 @@ pub struct Console {
 impl Console {
     /// `quiet` keeps notes and progress back, `verbose` adds details.
     pub fn new(quiet: bool, verbose: bool) -> Self {
-        let hidden = quiet || !io::stderr().is_terminal();
-        let target = if hidden {
-            ProgressDrawTarget::hidden()
-        } else {
-            ProgressDrawTarget::stderr()
+        let shows_bars = io::stderr().is_terminal();
+        let target = match quiet || !shows_bars {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
         };
         let bars = MultiProgress::with_draw_target(target);
         let above = bars.clone();
         Console {
             quiet,
             verbose,
+            shows_bars,
             bars,
             warnings: Warnings::new(move |line| print_warning(&above, line), verbose),
             stdout_owner: Arc::default(),
@@ -180,38 +184,39 @@ impl Console {
         print_line(&self.bars, line);
     }
 
-    /// A bar that counts to `total` things called `unit`; not shown for a single one.
+    /// Counts to `total` things called `unit`; not shown for a single one.
     pub fn progress(&self, total: u64, unit: &str) -> Progress {
-        if total <= 1 {
-            return Progress(ProgressBar::hidden());
+        match total {
+            0 | 1 => Progress::hidden(),
+            _ => self.start(Unit::Things(unit.to_owned()), Some(total)),
         }
-        let template = format!(
-            "{{bar:30}} {{human_pos}}/{{human_len}} {unit}  {{per_sec}}  ETA {{eta}}  {{wide_msg:.dim}}"
-        );
-        self.start(ProgressBar::new(total), &template)
     }
 
-    /// A bar that counts bytes; without a total it only says how many there are.
-    pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
-        let (bar, template) = match total {
-            Some(total) => (
-                ProgressBar::new(total),
-                "{prefix} {bar:30} {bytes}/{total_bytes}  {bytes_per_sec}  ETA {eta}",
-            ),
-            None => (
-                ProgressBar::no_length(),
-                "{prefix} {spinner} {bytes}  {bytes_per_sec}",
-            ),
+    /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
+    pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
+        let (unit, is_single) = match total {
+            1 => ("blocks of the network", true),
+            _ => ("images", false),
         };
-        self.start(bar.with_prefix(label.to_owned()), template)
+        let known = (!is_single).then_some(total as u64);
+        let progress = self.start(Unit::Things(unit.to_owned()), known.or(Some(1)));
+        PhotoProgress::new(progress, is_single)
     }
 
-    fn start(&self, bar: ProgressBar, template: &str) -> Progress {
-        let style =
-            ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar());
-        let bar = self.bars.add(bar.with_style(style.progress_chars("━╸─")));
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
-        Progress(bar)
+    /// Counts bytes; without a total it only says how many there are.
+    pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
+        self.start(Unit::Bytes(label.to_owned()), total)
+    }
+
+    fn start(&self, unit: Unit, total: Option<u64>) -> Progress {
+        let bars = self.bars.clone();
+        match (self.quiet, self.shows_bars) {
+            (true, _) => Progress::hidden(),
+            (false, true) => Progress::bar(&bars, &unit, total),
+            (false, false) => Progress::lines(unit, total, BEAT, move |line| {
+                print_line(&bars, format_args!("{}", printable(line)));
+            }),
+        }
     }
 }
 
@@ -229,36 +234,4 @@ fn print_line(bars: &MultiProgress, line: std::fmt::Arguments<'_>) {
     bars.suspend(|| {
         let _ = writeln!(anstream::stderr().lock(), "{line}");
     });
-}
-
-/// A progress bar; it goes away when dropped.
-#[derive(Debug)]
-pub struct Progress(ProgressBar);
-
-impl Progress {
-    /// `n` more are done.
-    pub fn inc(&self, n: u64) {
-        self.0.inc(n);
-    }
-
-    /// `n` are done in all.
-    pub fn set(&self, n: u64) {
-        self.0.set_position(n);
-    }
-
-    /// The total has become known.
-    pub fn set_total(&self, total: u64) {
-        self.0.set_length(total);
-    }
-
-    /// What is being worked on.
-    pub fn message(&self, message: impl Into<String>) {
-        self.0.set_message(printable(&message.into()).into_owned());
-    }
-}
-
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.0.finish_and_clear();
-    }
 }

@@ -6,7 +6,8 @@ use std::path::{Path, PathBuf};
 /// What went wrong, worded for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or a setting is wrong; nothing was done. The binary exits with 2.
+    /// The command line or a setting is wrong, which it and what the program knows tell: an option, a name in its tables, a
+    /// contradiction, an output that is there already. Nothing was done. The binary exits with 2, after all else with 1.
     #[error("{0}")]
     Usage(String),
     /// A file could not be read, written or understood.
@@ -26,6 +27,12 @@ pub enum Error {
     /// The tensor library failed (out of memory, no such device, …).
     #[error("tensor computation: {0}")]
     Tensor(#[from] candle_core::Error),
+    /// None of several inputs can be used.
+    #[error("{}", join(.0))]
+    Inputs(Vec<Error>),
+    /// Something would take, or took, more memory than there is.
+    #[error("{0}")]
+    Memory(String),
     /// The user pressed Ctrl-C. The binary exits with 130.
     #[error("interrupted")]
     Interrupted,
@@ -47,6 +54,11 @@ impl Error {
     pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
         Error::file(path, io_reason(error))
     }
+}
+
+fn join(errors: &[Error]) -> String {
+    let all: Vec<String> = errors.iter().map(Error::to_string).collect();
+    all.join("; ")
 }
 
 /// An I/O error without Rust's "(os error N)" tail.

@@ -46,6 +46,18 @@ pub fn to_bytes(kind: Kind, info: &impl Serialize, tensors: &[Named]) -> Result<
     let failed = |e: &dyn std::fmt::Display| {
         Error::Model(format!("{} could not be serialised: {e}", kind.name))
     };
+    for Named { name, bytes, .. } in tensors {
+        let mut values = bytes
+            .as_chunks::<8>()
+            .0
+            .iter()
+            .map(|&b| f64::from_le_bytes(b));
+        if !values.all(f64::is_finite) {
+            return Err(failed(&format!(
+                "its {name} have numbers that are not finite"
+            )));
+        }
+    }
     let views = tensors
         .iter()
         .map(|Named { name, shape, bytes }| {

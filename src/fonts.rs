@@ -102,7 +102,7 @@ pub fn fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
 
 /// All faces of a font file.
 fn read(path: &Path) -> Result<Vec<Face>> {
-    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = crate::pipe::read_whole(path)?;
     let faces = Face::parse_all(bytes);
     match faces.is_empty() {
         true => Err(Error::file(

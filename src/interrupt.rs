@@ -1,16 +1,22 @@
-//! Ctrl-C: the first asks the work to stop between two images, the second ends the program at once.
+//! Ctrl-C: the first asks the work to stop after the image that it is at, the second ends the program at once.
 //!
-//! While the program only waits for somebody else, for a reader or for standard input, the first one ends it too: there is
-//! no image after which it could stop.
+//! While the program only waits for somebody else, for a reader or for what comes out of a pipe, the first one ends it
+//! too: there is no image after which it could stop. Where one is computed while the next is waited for, [`wait_for`] gives
+//! up the wait, and the image is finished.
 //!
-//! Either way no half-written file stays behind: unfinished files are registered here while they are written. A
-//! request to terminate (SIGTERM) or a closed terminal (SIGHUP) counts as Ctrl-C.
+//! Either way no half-written file stays behind, and no other program that was started: unfinished files are registered
+//! here while they are written, programs by [`child`](crate::child). A request to terminate (SIGTERM) or a closed terminal
+//! (SIGHUP) counts as Ctrl-C.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
 
+use crate::child;
 use crate::error::{Error, Result};
 
 /// The exit code of an interrupted program: 128 + SIGINT.
@@ -45,8 +51,34 @@ pub fn check() -> Result<()> {
     }
 }
 
-/// Deletes what is unfinished and ends the program.
+/// How soon a wait notices that it is to end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Does what may wait for somebody else for ever, such as reading a pipe, and gives it up when the program is to end.
+///
+/// # Errors
+/// [`Error::Interrupted`]; the thread that waits is left to itself then, and ends with the program.
+pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (sender, receiver) = sync_channel(1);
+    thread::Builder::new()
+        .name("wait".into())
+        .spawn(move || {
+            // Whoever has given it up does not listen any more.
+            let _ = sender.send(work());
+        })
+        .map_err(|error| Error::Usage(format!("no thread can be started: {error}")))?;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => check()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
+        }
+    }
+}
+
+/// Deletes what is unfinished, ends the programs that were started, and ends this one.
 pub fn end_now(code: u8) -> ! {
+    child::end_all();
     // The lock is kept: no other thread may start or finish a file now.
     let unfinished = unfinished();
     for path in unfinished.iter() {
@@ -77,8 +109,8 @@ impl Drop for Unfinished {
     }
 }
 
-/// Marks the time in which the program waits for others, until dropped: reading and opening are begun anew after a signal,
-/// and would never see that it is to end.
+/// Marks the time in which the program waits for its readers, until dropped: opening and writing are begun anew after a
+/// signal, and would never see that it is to end.
 #[derive(Debug)]
 pub struct Waiting(());
 

@@ -22,7 +22,10 @@ fn main() -> ExitCode {
     match run(cli, &console) {
         Ok(code) => code.into(),
         Err(error) => {
-            console.error(&error);
+            match &error {
+                Error::Inputs(all) => all.iter().for_each(|one| console.error(one)),
+                one => console.error(one),
+            }
             match error {
                 Error::Usage(_) => 2,
                 Error::Interrupted => interrupt::EXIT_CODE,

@@ -1,21 +1,22 @@
 //! Many photos to features: inputs -> preprocess -> backbone.
 //!
-//! A thread of its own decodes and prepares photos ahead while the backbone works; neighbours of one padded size go
-//! through it together. A photo that fails is handed on as its error and the rest goes on.
+//! A thread of its own decodes and prepares photos ahead while the backbone works, as far as memory allows; neighbours of
+//! one padded size go through it together. A photo that fails is handed on as its error and the rest goes on.
 
+use std::cell::Cell;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
-use crate::error::Result;
-use crate::inputs::{PhotoDecoder, Source};
+use crate::error::{Error, Result};
+use crate::inputs::{Measured, PhotoDecoder, Source};
+use crate::memory::{self, Gate, Permit};
 use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
 
 /// How photos become features.
-#[derive(Debug)]
 pub struct Pipeline<'a> {
     /// The backbone to run.
     pub backbone: &'a Backbone,
@@ -33,7 +34,43 @@ pub struct Pipeline<'a> {
     pub looks: Looks,
     /// The part of every photo that is looked at, if not all of it.
     pub cut: Option<Cut>,
+    /// What photos take, and may.
+    pub costs: Costs<'a>,
+    /// Refuses a photo by its (width, height) before the backbone sees it, with a part of a sentence about it.
+    pub accept: &'a (dyn Fn((u32, u32)) -> Result<(), String> + Sync),
+    /// Is told how many blocks of how many a photo, or a batch of them, has gone through.
+    pub tick: &'a (dyn Fn(usize, usize) + Sync),
 }
+
+/// The memory of photos that are under way.
+#[derive(Clone)]
+pub struct Costs<'a> {
+    /// What they may take together.
+    pub gate: Gate,
+    /// Bytes that a photo of a layout takes after the backbone, itself not counted: scores, maps, pictures.
+    pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
+}
+
+impl Costs<'_> {
+    /// Of photos of which nothing is kept but their features, within what is free.
+    pub fn of_features() -> Self {
+        Costs {
+            gate: Gate::new(memory::usual_limit()),
+            after: &|_| 0,
+        }
+    }
+}
+
+/// To refuse no photo.
+///
+/// # Errors
+/// None.
+pub fn accept_all(_: (u32, u32)) -> Result<(), String> {
+    Ok(())
+}
+
+/// To be told nothing.
+pub fn no_tick(_: usize, _: usize) {}
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
@@ -79,6 +116,8 @@ pub struct Extracted {
     pub mirrored: Option<Features>,
     /// Where the time went.
     pub watch: Stopwatch,
+    /// For the memory of all that.
+    pub permit: Permit,
 }
 
 /// A photo and what was computed of it.
@@ -92,6 +131,8 @@ pub struct Computed<T> {
     pub found: T,
     /// Where the time went.
     pub watch: Stopwatch,
+    /// For the memory of all that.
+    pub permit: Permit,
 }
 
 /// A photo between preprocessing and the backbone.
@@ -103,6 +144,8 @@ pub struct Ready {
     pub prepared: Prepared,
     /// Where the time went.
     pub watch: Stopwatch,
+    /// For its memory from here on.
+    pub permit: Permit,
 }
 
 /// A photo as it was decoded.
@@ -112,6 +155,8 @@ pub struct Decoded {
     pub photo: RgbImage,
     /// Where the time went.
     pub watch: Stopwatch,
+    /// For its memory from here on.
+    pub permit: Permit,
 }
 
 /// A photo of a batch, and which of the sources it is.
@@ -120,19 +165,27 @@ struct Waiting {
     ready: Ready,
 }
 
+/// What the thread that goes ahead has to tell.
+enum Arrival<T> {
+    /// A photo is ready, or failed.
+    Photo(usize, Result<T>),
+    /// The next one waits for the memory of those that are under way.
+    Crowded,
+}
+
 /// Photos as they become ready, with their indices.
-type Arrivals<T> = Receiver<(usize, Result<T>)>;
+type Arrivals<T> = Receiver<Arrival<T>>;
 
 impl Pipeline<'_> {
-    /// Runs all `sources` and calls `before` with the index and layout of each before the backbone sees it, and `each`
-    /// with every one's index and result, in their order.
+    /// Runs all `sources` and calls `before` with the index, the layout and the bytes of memory of each before the backbone
+    /// sees it, and `each` with every one's index and result, in their order.
     ///
     /// # Errors
     /// Only what `each` returns, which ends the run.
     pub fn run(
         &self,
         sources: &[&Source],
-        before: impl Fn(usize, &Geometry),
+        before: impl Fn(usize, &Geometry, u64),
         mut each: impl FnMut(usize, Result<Extracted>) -> Result<()>,
     ) -> Result<()> {
         let forward = |photos: &[&Prepared]| self.forward(photos);
@@ -143,6 +196,7 @@ impl Pipeline<'_> {
                     geometry,
                     found: (features, mirrored),
                     watch,
+                    permit,
                 } = computed;
                 Extracted {
                     photo,
@@ -150,6 +204,7 @@ impl Pipeline<'_> {
                     features,
                     mirrored,
                     watch,
+                    permit,
                 }
             };
             each(index, result.map(extracted))
@@ -164,12 +219,13 @@ impl Pipeline<'_> {
         &self,
         sources: &[&Source],
         forward: impl Fn(&[&Prepared]) -> Result<Vec<T>>,
-        before: impl Fn(usize, &Geometry),
+        before: impl Fn(usize, &Geometry, u64),
         mut each: impl FnMut(usize, Result<Computed<T>>) -> Result<()>,
     ) -> Result<()> {
         let layout = |photo| self.preprocessor.geometry(photo);
         // One batch is decoded while another is computed.
-        let prepare = |source: &Source| self.prepare_one(source, layout);
+        let prepare =
+            |source: &Source, crowded: &dyn Fn()| self.prepare_one(source, layout, crowded);
         ahead(sources, self.batch_size, prepare, |receiver| {
             self.compute_all(receiver, &forward, &before, &mut each)
         })
@@ -186,11 +242,10 @@ impl Pipeline<'_> {
         layout: impl Fn((u32, u32)) -> Geometry + Sync,
         mut each: impl FnMut(usize, Result<Ready>) -> Result<()>,
     ) -> Result<()> {
-        let prepare = |source: &Source| self.prepare_one(source, &layout);
+        let prepare =
+            |source: &Source, crowded: &dyn Fn()| self.prepare_one(source, &layout, crowded);
         ahead(sources, 1, prepare, |receiver| {
-            receiver
-                .iter()
-                .try_for_each(|(index, arrived)| each(index, arrived))
+            photos(&receiver).try_for_each(|(index, arrived)| each(index, arrived))
         })
     }
 
@@ -204,34 +259,96 @@ impl Pipeline<'_> {
         sources: &[&Source],
         mut each: impl FnMut(usize, Result<Decoded>) -> Result<()>,
     ) -> Result<()> {
-        ahead(
-            sources,
-            1,
-            |source| self.decode_one(source),
-            |receiver| {
-                receiver
-                    .iter()
-                    .try_for_each(|(index, arrived)| each(index, arrived))
-            },
-        )
+        let layout = |photo| self.preprocessor.geometry(photo);
+        let decode = |source: &Source, crowded: &dyn Fn()| self.decode_one(source, layout, crowded);
+        ahead(sources, 1, decode, |receiver| {
+            photos(&receiver).try_for_each(|(index, arrived)| each(index, arrived))
+        })
     }
 
-    fn decode_one(&self, source: &Source) -> Result<Decoded> {
+    /// How often a photo goes through the backbone.
+    fn passes(&self) -> usize {
+        let views = match self.views {
+            Views::Both => 2,
+            Views::Plain | Views::Mirrored => 1,
+        };
+        let looks = match self.looks {
+            Looks::AlsoCoarse(_) => 2,
+            Looks::Once | Looks::Coarse(_) => 1,
+        };
+        views * looks
+    }
+
+    /// Bytes that a photo of this layout takes once it is decoded: the photo itself, what the backbone sees of it and needs,
+    /// and what comes after.
+    pub fn planned_memory(&self, geometry: &Geometry) -> u64 {
+        let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        let photo = 3 * area(geometry.photo);
+        // As floats: prepared, and stacked twice.
+        let pixels = 3 * 4 * area(geometry.padded);
+        let (grid, layers) = (geometry.grid(), self.requests.len());
+        let features = self.backbone.feature_memory(grid, layers) * (self.passes() as u64 - 1);
+        let network = self.backbone.planned_memory(grid, layers).unwrap_or(0);
+        let computed = 2 * pixels + features + network;
+        photo + pixels + computed.max((self.costs.after)(geometry))
+    }
+
+    /// Decodes a photo that is going to be laid out so; `crowded` is called where that has to wait for memory.
+    fn decode_one(
+        &self,
+        source: &Source,
+        layout: impl Fn((u32, u32)) -> Geometry,
+        crowded: &dyn Fn(),
+    ) -> Result<Decoded> {
         let mut watch = Stopwatch::default();
-        let mut photo = watch.time("decode", || self.decoder.decode(source))?.rgb;
+        let opened = watch.time("decode", || self.decoder.open(source))?;
+        let named = |error| match error {
+            Error::Memory(why) => Error::file(source.path(), why),
+            other => other,
+        };
+        let planned = |size: (u32, u32)| {
+            let seen = self.cut.map_or(size, |cut| {
+                let (_, _, width, height) = cut(size);
+                (width, height)
+            });
+            self.planned_memory(&layout(seen))
+        };
+        let accept = |size| (self.accept)(size).map_err(|why| Error::file(source.path(), why));
+        let permit = match opened.measured() {
+            Some(Measured { size, bytes }) => {
+                accept(size)?;
+                let bytes = bytes.max(planned(size));
+                self.costs.gate.enter(bytes, crowded).map_err(named)?
+            }
+            None => Permit::free(),
+        };
+        let mut photo = watch.time("decode", || opened.decode())?.rgb;
+        if permit.bytes() == 0 {
+            accept(photo.dimensions())?;
+            memory::check(planned(photo.dimensions()), self.costs.gate.limit()).map_err(named)?;
+        }
         if let Some(cut) = self.cut {
             let (x, y, width, height) = cut(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
         }
-        Ok(Decoded { photo, watch })
+        Ok(Decoded {
+            photo,
+            watch,
+            permit,
+        })
     }
 
     fn prepare_one(
         &self,
         source: &Source,
         layout: impl Fn((u32, u32)) -> Geometry,
+        crowded: &dyn Fn(),
     ) -> Result<Ready> {
-        let Decoded { photo, mut watch } = self.decode_one(source)?;
+        let Decoded {
+            photo,
+            mut watch,
+            permit,
+        } = self.decode_one(source, &layout, crowded)?;
         let prepared = watch.time("preprocess", || {
             self.preprocessor
                 .lay_out(&photo, layout(photo.dimensions()))
@@ -240,6 +357,7 @@ impl Pipeline<'_> {
             photo,
             prepared,
             watch,
+            permit,
         })
     }
 
@@ -247,14 +365,24 @@ impl Pipeline<'_> {
         &self,
         receiver: Arrivals<Ready>,
         forward: &impl Fn(&[&Prepared]) -> Result<Vec<T>>,
-        before: &impl Fn(usize, &Geometry),
+        before: &impl Fn(usize, &Geometry, u64),
         each: &mut impl FnMut(usize, Result<Computed<T>>) -> Result<()>,
     ) -> Result<()> {
         let mut batch: Vec<Waiting> = Vec::new();
-        for (index, arrived) in receiver {
+        for arrival in receiver {
+            let (index, arrived) = match arrival {
+                Arrival::Photo(index, arrived) => (index, arrived),
+                // Those that wait for company hold the memory that the next one waits for.
+                Arrival::Crowded => {
+                    compute(std::mem::take(&mut batch), forward, each)?;
+                    continue;
+                }
+            };
             match arrived {
                 Ok(ready) => {
-                    before(index, &ready.prepared.geometry);
+                    let geometry = &ready.prepared.geometry;
+                    let planned = self.planned_memory(geometry);
+                    before(index, geometry, planned.max(ready.permit.bytes()));
                     let size = ready.prepared.geometry.padded;
                     if batch
                         .first()
@@ -282,9 +410,13 @@ impl Pipeline<'_> {
     /// # Errors
     /// If the device fails, for lack of memory above all.
     pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
+        let passes = self.passes();
+        let pass = Cell::new(0);
         let fine = |photos: &[&Prepared]| {
-            self.backbone
-                .forward(&Prepared::stack(photos)?, self.requests)
+            let pixels = Prepared::stack(photos)?;
+            let before = pass.replace(pass.get() + 1);
+            let tick = |done, all| (self.tick)(before * all + done, passes * all);
+            self.backbone.forward_with(&pixels, self.requests, &tick)
         };
         let coarse = |photos: &[&Prepared], coarse: Coarse| {
             let looks = photos.iter().map(|photo| coarse.look(photo));
@@ -344,6 +476,7 @@ fn compute<T>(
                         geometry: ready.prepared.geometry,
                         found,
                         watch,
+                        permit: ready.permit,
                     };
                     each(index, Ok(computed))
                 })
@@ -356,12 +489,20 @@ fn compute<T>(
     }
 }
 
+/// Only the photos of what arrives.
+fn photos<T>(arrivals: &Arrivals<T>) -> impl Iterator<Item = (usize, Result<T>)> + '_ {
+    arrivals.iter().filter_map(|arrival| match arrival {
+        Arrival::Photo(index, arrived) => Some((index, arrived)),
+        Arrival::Crowded => None,
+    })
+}
+
 /// Runs `prepare` over `sources` on a thread of its own, up to `room` ahead of `take`, which receives what comes of it.
 /// If `take` ends early, the receiver is dropped, and the thread stops at its next photo.
 fn ahead<T: Send>(
     sources: &[&Source],
     room: usize,
-    prepare: impl Fn(&Source) -> Result<T> + Sync,
+    prepare: impl Fn(&Source, &dyn Fn()) -> Result<T> + Sync,
     take: impl FnOnce(Arrivals<T>) -> Result<()>,
 ) -> Result<()> {
     let prepare = &prepare;
@@ -369,7 +510,12 @@ fn ahead<T: Send>(
         let (sender, receiver) = sync_channel(room);
         scope.spawn(move || {
             for (index, source) in sources.iter().enumerate() {
-                if sender.send((index, prepare(source))).is_err() {
+                let crowded = || {
+                    // If nobody listens any more, nobody is in the way either.
+                    let _ = sender.send(Arrival::Crowded);
+                };
+                let ready = prepare(source, &crowded);
+                if sender.send(Arrival::Photo(index, ready)).is_err() {
                     return;
                 }
             }

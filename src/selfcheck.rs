@@ -6,7 +6,7 @@ use image::{Rgb, RgbImage};
 use crate::backbone::{Backbone, LayerRequest};
 use crate::error::Result;
 use crate::head::Head;
-use crate::pipeline::{Looks, Pipeline, Views};
+use crate::pipeline::{Costs, Looks, Pipeline, Views, accept_all, no_tick};
 use crate::preprocess::{Prepared, Preprocessor};
 
 /// What is compared.
@@ -115,6 +115,9 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
         views: Views::Plain,
         looks: Looks::Once,
         cut: None,
+        accept: &accept_all,
+        costs: Costs::of_features(),
+        tick: &no_tick,
     };
     let prepared = pipeline.preprocessor.prepare(photo)?;
     let features = pipeline.forward(&[&prepared])?;

@@ -68,7 +68,7 @@ impl Backbone {
                     with_floats(&positions, |positions| {
                         network.cls_attention(pixels, grid, positions, block)
                     })
-                })??
+                })???
             }
             Executor::Tensors { blocks, .. } => {
                 let (before, rest) = blocks.split_at(block);
@@ -81,6 +81,12 @@ impl Backbone {
                 own.cls_attention(&x)?.flatten_all()?.to_vec1()?
             }
         };
+        if weights.iter().any(|weight: &f32| !weight.is_finite()) {
+            return Err(Error::Model(format!(
+                "the backbone gave numbers that are not finite in block {block}: its weights are damaged (`dino models \
+                 verify` looks at the files)"
+            )));
+        }
         let (heads, specials) = (self.config().heads, 1 + self.config().registers);
         let of_photo = |weights: &[f32]| ClsAttention {
             weights: weights.to_vec(),

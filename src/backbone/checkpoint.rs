@@ -9,6 +9,7 @@ use candle_core::{DType, Tensor};
 
 use crate::backbone::config::BackboneConfig;
 use crate::backbone::naming::{self, Place};
+use crate::backbone::source::{check_finite, with_floats};
 use crate::backbone::variants::{Source, VARIANTS, Variant};
 use crate::error::{Error, Result};
 
@@ -153,6 +154,16 @@ impl Checkpoint {
             ))),
             None => Ok(()),
         }
+    }
+
+    /// Refuses tensors among whose numbers are any that are not finite.
+    ///
+    /// # Errors
+    /// Names the tensor.
+    pub fn check_finite(&self) -> Result<()> {
+        self.tensors.iter().try_for_each(|(name, tensor)| {
+            with_floats(tensor, |values| check_finite(&self.origin, name, values))?
+        })
     }
 
     /// The row of the table that these tensors belong to, told by their names and shapes.

@@ -19,6 +19,52 @@ pub trait TensorSource: Sync {
 
     /// Calls `take` with a tensor's numbers, for the last time that it is wanted.
     fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()>;
+
+    /// The file that they come from, for messages.
+    fn origin(&self) -> String;
+}
+
+/// The tensors of another source, each of which must hold finite numbers.
+pub(super) struct Finite<'a>(pub &'a dyn TensorSource);
+
+impl TensorSource for Finite<'_> {
+    fn validate(&self, config: &BackboneConfig) -> Result<()> {
+        self.0.validate(config)
+    }
+
+    fn tensor(&self, name: &str) -> Result<Tensor> {
+        let tensor = self.0.tensor(name)?;
+        with_floats(&tensor, |values| check_finite(&self.origin(), name, values))??;
+        Ok(tensor)
+    }
+
+    fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        let mut checked = Ok(());
+        self.0.lend(name, &mut |values| {
+            checked = check_finite(&self.origin(), name, values);
+            take(values);
+        })?;
+        checked
+    }
+
+    fn origin(&self) -> String {
+        self.0.origin()
+    }
+}
+
+/// Refuses weights among which are any that are no numbers, or infinite.
+///
+/// # Errors
+/// [`Error::Model`] with the tensor and its file.
+pub fn check_finite(origin: &str, name: &str, values: &[f32]) -> Result<()> {
+    match values.iter().filter(|value| !value.is_finite()).count() {
+        0 => Ok(()),
+        count => Err(Error::Model(format!(
+            "{origin}: {count} of the {} numbers of `{name}` are not finite (NaN or infinite), so the weights are damaged; \
+             fetch or train them anew",
+            values.len()
+        ))),
+    }
 }
 
 /// A checkpoint whose tensors go when they have been lent.
@@ -67,6 +113,10 @@ impl TensorSource for InMemory {
     fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
         let tensor = self.locked().remove(name);
         with_floats(&tensor.ok_or_else(|| self.missing(name))?, take)
+    }
+
+    fn origin(&self) -> String {
+        self.origin.clone()
     }
 }
 

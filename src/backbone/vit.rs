@@ -14,7 +14,7 @@ use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::BackboneConfig;
 use crate::backbone::cpu;
 use crate::backbone::pos_embed;
-use crate::backbone::source::{InMemory, TensorSource, with_floats};
+use crate::backbone::source::{Finite, InMemory, TensorSource, with_floats};
 use crate::error::{Error, Result};
 
 /// Position embeddings of this many grid sizes are kept; a folder of photos rarely has more.
@@ -72,6 +72,27 @@ pub struct Features {
     pub grid: Grid,
     /// Of a coarser look at the same input, where there was one.
     pub coarse: Option<Box<Features>>,
+}
+
+impl Features {
+    /// Refuses what no sound weights give.
+    fn check_finite(&self) -> Result<()> {
+        for layer in &self.layers {
+            let tokens = [&layer.patch_tokens, &layer.cls_token, &layer.registers];
+            for tokens in tokens {
+                // One number crosses from the device; a NaN or an infinity is in it too, where it is in any of them.
+                let tokens = tokens.flatten_all()?;
+                if tokens.elem_count() > 0 && !tokens.sum_all()?.to_scalar::<f32>()?.is_finite() {
+                    return Err(Error::Model(format!(
+                        "the backbone gave numbers that are not finite in block {}: its weights are damaged, or too large for \
+                         the number type it runs in (`dino models verify` looks at the files, --dtype f32 is the widest)",
+                        layer.request.block
+                    )));
+                }
+            }
+        }
+        Ok(())
+    }
 }
 
 /// A frozen backbone, ready to run on one device.
@@ -140,6 +161,7 @@ impl Backbone {
         on_cpu: bool,
     ) -> Result<Self> {
         source.validate(&config)?;
+        let source = &Finite(source);
         let d = config.dim;
         let native = config.native_grid * config.native_grid;
         // Interpolated in f32 whatever the dtype, as the reference does.
@@ -209,19 +231,43 @@ impl Backbone {
         Some(4 * (features + pixels + positions) as u64)
     }
 
+    /// Bytes of the features of one photo, of `layers` requests.
+    pub fn feature_memory(&self, grid: Grid, layers: usize) -> u64 {
+        let tokens = 1 + self.config.registers + grid.len();
+        4 * (tokens * self.config.dim * layers) as u64
+    }
+
     /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) and returns the requested
     /// layers in the order of `requests`, as f32.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a block that is not there, sides that do not fit, and features that are not finite;
+    /// [`Error::Memory`] or [`Error::Tensor`] if the device has not enough.
     pub fn forward(&self, pixels: &Tensor, requests: &[LayerRequest]) -> Result<Features> {
+        self.forward_with(pixels, requests, &|_, _| ())
+    }
+
+    /// As [`Backbone::forward`]; `tick` is called behind each block with how many of how many are done.
+    ///
+    /// # Errors
+    /// As [`Backbone::forward`].
+    pub fn forward_with(
+        &self,
+        pixels: &Tensor,
+        requests: &[LayerRequest],
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<Features> {
         let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
         self.check_block(deepest)?;
         let grid = self.grid_of(pixels)?;
         let layers = match &self.executor {
-            Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests)?,
+            Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests, tick)?,
             Executor::Tensors { blocks, norm } => {
                 let mut x = self.tokens(pixels, grid)?;
                 let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
                 for (index, block) in blocks.iter().enumerate().take(deepest + 1) {
                     x = block.forward(&x)?;
+                    tick(index + 1, deepest + 1);
                     for (slot, request) in layers.iter_mut().zip(requests) {
                         if request.block == index {
                             *slot = Some(self.layer(&x, norm, *request)?);
@@ -231,11 +277,13 @@ impl Backbone {
                 layers.into_iter().flatten().collect()
             }
         };
-        Ok(Features {
+        let features = Features {
             layers,
             grid,
             coarse: None,
-        })
+        };
+        features.check_finite()?;
+        Ok(features)
     }
 
     /// Refuses a block that is not there.
@@ -255,15 +303,16 @@ impl Backbone {
         pixels: &Tensor,
         grid: Grid,
         requests: &[LayerRequest],
+        tick: &dyn Fn(usize, usize),
     ) -> Result<Vec<LayerFeatures>> {
         let b = pixels.dim(0)?;
         let (d, registers) = (self.config.dim, self.config.registers);
         let positions = self.position_embedding(grid)?;
         let found = with_floats(pixels, |pixels| {
             with_floats(&positions, |positions| {
-                network.forward(pixels, grid, positions, requests)
+                network.forward(pixels, grid, positions, requests, tick)
             })
-        })??;
+        })???;
         let layer = |(tokens, &request): (cpu::Tokens, &LayerRequest)| {
             let specials = Tensor::from_vec(tokens.specials, (b, 1 + registers, d), &Device::Cpu)?;
             let patches = (b, grid.len(), d);

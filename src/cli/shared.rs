@@ -10,6 +10,7 @@ use dino::Result;
 use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
+use dino::memory;
 use dino::output::{OutputOptions, Plan, Target};
 
 /// What holds for every command.
@@ -47,10 +48,17 @@ pub struct InputArgs {
     pub photo: PhotoArgs,
 }
 
-/// How a photo's numbers become colours.
+/// How a photo's numbers become colours, and what it may take.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Photos")]
 pub struct PhotoArgs {
+    /// Refuse photos that take more memory than this from their file to their pictures, such as 4G or 800M [default: four
+    /// fifths of what is free]
+    ///
+    /// What a photo will take is known from its size before it is decoded (-v tells it); one that is over the limit fails,
+    /// and the others go on. No more photos are decoded ahead than fit together.
+    #[arg(long, value_name = "SIZE", value_parser = memory_size)]
+    pub max_memory: Option<u64>,
     /// How values are spread from black to white: none, minmax, or two percentiles such as 2,98 [default: as they are,
     /// unless more than 8 bits use little of their range or floats leave 0 to 1; those from percentile 0.5 to 99.5]
     #[arg(
@@ -82,6 +90,7 @@ impl PhotoArgs {
         PhotoDecoder {
             options: DecodeOptions {
                 max_pixels,
+                max_memory: self.max_memory(),
                 stretch: self.stretch,
                 bands: self.bands,
                 page,
@@ -95,6 +104,11 @@ impl PhotoArgs {
         }
     }
 
+    /// Bytes that photos may take together.
+    pub fn max_memory(&self) -> u64 {
+        self.max_memory.unwrap_or_else(memory::usual_limit)
+    }
+
     /// As [`PhotoArgs::decoder`], for the photos of data sets.
     pub fn decoder_of_set(&self, console: &Console) -> PhotoDecoder {
         self.decoder(DecodeOptions::default().max_pixels, None, console)
@@ -104,7 +118,12 @@ impl PhotoArgs {
 impl InputArgs {
     /// Finds the photos.
     pub fn collect(&self) -> Result<Collected> {
-        inputs::collect(&self.inputs, self.recursive, self.page)
+        inputs::collect(
+            &self.inputs,
+            self.recursive,
+            self.page,
+            self.photo.max_memory(),
+        )
     }
 
     /// Decodes as the options say.
@@ -192,6 +211,25 @@ pub struct RunArgs {
     /// Never download anything (as HF_HUB_OFFLINE=1)
     #[arg(long)]
     pub offline: bool,
+}
+
+fn memory_size(text: &str) -> Result<u64, String> {
+    let expected = || "expected a size such as 4G, 800M or 0.5G".to_owned();
+    let text = text.trim();
+    let unit = text
+        .find(|c: char| c.is_ascii_alphabetic())
+        .unwrap_or(text.len());
+    let (number, unit) = text.split_at(unit);
+    let scale = match unit.to_ascii_uppercase().as_str() {
+        "M" | "MB" | "MIB" => 1u64 << 20,
+        "G" | "GB" | "GIB" => 1 << 30,
+        "T" | "TB" | "TIB" => 1 << 40,
+        _ => return Err(expected()),
+    };
+    match number.trim().parse::<f64>() {
+        Ok(number) if number > 0.0 && number < 1e6 => Ok((number * scale as f64) as u64),
+        _ => Err(expected()),
+    }
 }
 
 fn megapixels(text: &str) -> Result<f64, String> {

@@ -16,6 +16,7 @@ use image::imageops::thumbnail;
 use serde_json::{Map, Value, json};
 
 use crate::cli::AttentionArgs;
+use crate::commands::costs;
 use crate::commands::extract::{Extract, block_of};
 use crate::commands::model::{self, Model};
 use crate::commands::patch_map::PatchMaps;
@@ -46,6 +47,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             maps: PatchMaps::new(&args.look, "×"),
             model: &model,
         };
+        let after = costs::per_pixel(run.maps.bytes_per_pixel());
         let extract = Extract {
             model: &model,
             layer: LayerRequest {
@@ -55,6 +57,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             size: args.size,
             decoder: args.input.decoder(console),
             batch_size: args.run.batch_size.get(),
+            after: &after,
         };
         extract.attend(&to_do, console, &mut report, |report, job, computed| {
             run.draw(job, computed)?;
@@ -83,6 +86,7 @@ impl Run<'_> {
             geometry,
             found: attention,
             mut watch,
+            permit: _permit,
         } = computed;
         let announce = !self.args.output.json;
         let even = attention.even_share();
@@ -104,13 +108,13 @@ impl Run<'_> {
         if !matches!(job.output(PICTURE), Destination::Kept(_)) {
             let picture = watch.time("render", || {
                 self.maps.picture(&mean, &geometry, range, &photo, None)
-            });
+            })?;
             watch.time("write", || write(PICTURE, job.format, &picture))?;
         }
         if self.args.heads && !matches!(job.output(SHEET), Destination::Kept(_)) {
             let sheet = watch.time("render", || {
                 self.sheet(&attention, &mean, &geometry, &photo)
-            });
+            })?;
             watch.time("write", || write(SHEET, PictureFormat::Png, &sheet))?;
         }
         if self.args.raw {
@@ -160,7 +164,7 @@ impl Run<'_> {
         mean: &[f32],
         geometry: &Geometry,
         photo: &RgbImage,
-    ) -> RgbImage {
+    ) -> Result<RgbImage> {
         let geometry = smaller(geometry);
         let photo = match geometry.photo == photo.dimensions() {
             true => photo.clone(),
@@ -170,15 +174,15 @@ impl Run<'_> {
             let range = Range::from_zero(map);
             let decimals = if range.high < 10.0 { 1 } else { 0 };
             let name = format!("{name}: to ×{:.decimals$}", range.high);
-            (name, self.maps.colors(map, &geometry, range, &photo))
+            Ok::<_, dino::Error>((name, self.maps.colors(map, &geometry, range, &photo)?))
         };
         let mut tiles = vec![
             ("photo".to_owned(), photo.clone()),
-            tile("mean".to_owned(), mean),
+            tile("mean".to_owned(), mean)?,
         ];
         for head in 0..attention.heads {
             let map = in_shares(attention.patches(head), attention.even_share());
-            tiles.push(tile(format!("head {head}"), &map));
+            tiles.push(tile(format!("head {head}"), &map)?);
         }
         contact_sheet(&tiles)
     }

@@ -34,7 +34,7 @@ pub fn read(args: &PcaArgs, model: &Model) -> Result<Option<(LayerRequest, Proje
     let Some(path) = &args.fit.basis else {
         return Ok(None);
     };
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = dino::pipe::read_whole(path)?;
     let (info, projection) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
     if info.fingerprint != model.record.fingerprint {
         return Err(Error::file(

@@ -5,8 +5,9 @@ use dino::console::Console;
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
+use dino::memory::Gate;
 use dino::output::put_source;
-use dino::pipeline::{Extracted, Looks, Pipeline, Views};
+use dino::pipeline::{Costs, Extracted, Looks, Pipeline, Views, accept_all};
 use dino::weights::Store;
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
@@ -26,18 +27,26 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     };
     let mut report = Report::of_search(collected.failures, collected.summary, args.json);
     let model = model::load_for(&args.run, &head, console)?;
+    let sources: Vec<&Source> = collected.sources.iter().collect();
+    let progress = console.progress_of_photos(sources.len());
+    let tick = |done, all| progress.block(done, all);
+    let decoder = args.input.decoder(console);
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: as_trained(&head, &model)?,
         requests: &head.meta.requests(),
-        decoder: args.input.decoder(console),
+        costs: Costs {
+            gate: Gate::new(decoder.options.max_memory),
+            ..Costs::of_features()
+        },
+        decoder,
         batch_size: args.run.batch_size.get(),
         views: Views::Plain,
         looks: Looks::Once,
         cut: None,
+        accept: &accept_all,
+        tick: &tick,
     };
-    let sources: Vec<&Source> = collected.sources.iter().collect();
-    let progress = console.progress(sources.len() as u64, "images");
     let tell = |source: &Source, extracted: Extracted| {
         let Extracted {
             features,
@@ -76,11 +85,11 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     };
     pipeline.run(
         &sources,
-        |_, _| (),
+        |index, _, _| progress.begin(sources[index].name()),
         |index, result| {
             let source = sources[index];
             let result = result.and_then(|extracted| tell(source, extracted));
-            progress.inc(1);
+            progress.inc();
             if report.record(source.name(), result)?.is_some() {
                 report.done += 1;
             }

@@ -16,10 +16,11 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{SegmentArgs, Tta};
-use crate::commands::extract::Extract;
+use crate::commands::costs;
+use crate::commands::extract::{Extract, tokens};
 use crate::commands::model::{self, Model};
 use crate::commands::predict::Draw;
-use crate::commands::segment::{Painter, extensions};
+use crate::commands::segment::{Painter, bytes_per_pixel, extensions};
 
 /// What the backbone sees without `--size`.
 const SIZE: SizeRule = SizeRule::ShortSide(518);
@@ -200,12 +201,14 @@ impl Run<'_> {
         each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
         let args = &self.args.predict;
+        let after = costs::per_pixel(bytes_per_pixel(self.args));
         let extract = Extract {
             model: &self.model,
             layer: self.layer,
             size: args.head.size.unwrap_or(SIZE),
             decoder: args.input.decoder(self.console),
             batch_size: args.run.batch_size.get(),
+            after: &after,
         };
         extract.run(jobs, self.console, report, each)
     }
@@ -289,7 +292,7 @@ fn read(args: &SegmentArgs, model: &Model) -> Result<Option<(LayerRequest, Codeb
     let Some(path) = &args.clusters.codebook else {
         return Ok(None);
     };
-    let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = dino::pipe::read_whole(path)?;
     let (info, codebook) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
     if info.fingerprint != model.record.fingerprint {
         return Err(Error::file(
@@ -312,12 +315,4 @@ fn read(args: &SegmentArgs, model: &Model) -> Result<Option<(LayerRequest, Codeb
         norm: info.norm,
     };
     Ok(Some((layer, codebook)))
-}
-
-/// The one photo's patch tokens, `[rows * cols, D]`.
-fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
-    Ok(extracted.features.layers[0]
-        .patch_tokens
-        .flatten_all()?
-        .to_vec1()?)
 }

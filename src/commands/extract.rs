@@ -4,8 +4,9 @@ use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
 use dino::inputs::PhotoDecoder;
+use dino::memory::Gate;
 use dino::output::Job;
-use dino::pipeline::{Computed, Extracted, Looks, Pipeline, Views};
+use dino::pipeline::{Computed, Costs, Extracted, Looks, Pipeline, Views, accept_all, no_tick};
 use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
 use dino::{Error, Result};
 
@@ -23,6 +24,8 @@ pub struct Extract<'a> {
     pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
     pub batch_size: usize,
+    /// Bytes that a photo of a layout takes after the backbone.
+    pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }
 
 impl Extract<'_> {
@@ -35,14 +38,19 @@ impl Extract<'_> {
         report: &mut Report,
         mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
-        let pipeline = self.pipeline();
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-        let progress = console.progress(jobs.len() as u64, "images");
-        let plan = |index: usize, geometry: &Geometry| self.explain(console, jobs[index], geometry);
+        let progress = console.progress_of_photos(jobs.len());
+        let tick = |done, all| progress.block(done, all);
+        let pipeline = self.pipeline(&tick);
+        let plan = |index: usize, geometry: &Geometry, memory: u64| {
+            let name = jobs[index].source.name();
+            self.model.explain(console, &name, geometry, memory, None);
+            progress.begin(name);
+        };
         pipeline.run(&sources, plan, |index, result| {
             let job = jobs[index];
             let result = result.and_then(|extracted| each(report, job, extracted));
-            progress.inc(1);
+            progress.inc();
             report.record(job.source.name(), result).map(|_| ())
         })
     }
@@ -56,27 +64,26 @@ impl Extract<'_> {
         mut each: impl FnMut(&mut Report, &'j Job, Computed<ClsAttention>) -> Result<()>,
     ) -> Result<()> {
         let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-        let progress = console.progress(jobs.len() as u64, "images");
-        let plan = |index: usize, geometry: &Geometry| self.explain(console, jobs[index], geometry);
+        let progress = console.progress_of_photos(jobs.len());
+        let pipeline = self.pipeline(&no_tick);
+        let plan = |index: usize, geometry: &Geometry, memory: u64| {
+            let name = jobs[index].source.name();
+            self.model.explain(console, &name, geometry, memory, None);
+            progress.begin(name);
+        };
         let forward = |photos: &[&Prepared]| {
             let pixels = Prepared::stack(photos)?;
             self.model.backbone.cls_attention(&pixels, self.layer.block)
         };
-        self.pipeline()
-            .run_by(&sources, forward, plan, |index, result| {
-                let job = jobs[index];
-                let result = result.and_then(|computed| each(report, job, computed));
-                progress.inc(1);
-                report.record(job.source.name(), result).map(|_| ())
-            })
+        pipeline.run_by(&sources, forward, plan, |index, result| {
+            let job = jobs[index];
+            let result = result.and_then(|computed| each(report, job, computed));
+            progress.inc();
+            report.record(job.source.name(), result).map(|_| ())
+        })
     }
 
-    fn explain(&self, console: &Console, job: &Job, geometry: &Geometry) {
-        self.model
-            .explain(console, &job.source.name(), geometry, 1, None);
-    }
-
-    fn pipeline(&self) -> Pipeline<'_> {
+    fn pipeline<'p>(&'p self, tick: &'p (dyn Fn(usize, usize) + Sync)) -> Pipeline<'p> {
         Pipeline {
             backbone: &self.model.backbone,
             preprocessor: Preprocessor {
@@ -94,6 +101,12 @@ impl Extract<'_> {
             views: Views::Plain,
             looks: Looks::Once,
             cut: None,
+            accept: &accept_all,
+            costs: Costs {
+                gate: Gate::new(self.decoder.options.max_memory),
+                after: self.after,
+            },
+            tick,
         }
     }
 }

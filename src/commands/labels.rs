@@ -44,7 +44,7 @@ pub fn depth_scale(
             ));
             Ok(scale)
         }
-        [one, other, ..] => Err(Error::Usage(format!(
+        [one, other, ..] => Err(Error::Model(format!(
             "the depth maps of one data set are in units of 1/{one} metre, of another 1/{other}; bring them to one, or \
              name it with --depth-scale"
         ))),

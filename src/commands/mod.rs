@@ -6,6 +6,7 @@ mod bench;
 mod classes;
 mod classify;
 mod clusters;
+mod costs;
 mod depth;
 mod eval;
 mod extract;

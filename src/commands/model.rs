@@ -6,6 +6,7 @@ use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
+use dino::memory::readable;
 use dino::preprocess::{Coarse, Geometry};
 use dino::weights::{self, Access, Event, Record, Store};
 use dino::{Result, device, interrupt};
@@ -100,14 +101,14 @@ pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
 }
 
 impl Model {
-    /// Says where a photo was made smaller than the size that was asked for, how many patches it has, and what the
-    /// backbone is about to need for them if `layers` blocks are wanted, and a `coarse` look too.
+    /// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
+    /// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.
     pub fn explain(
         &self,
         console: &Console,
         name: &str,
         geometry: &Geometry,
-        layers: usize,
+        memory: u64,
         coarse: Option<Coarse>,
     ) {
         let (width, height) = geometry.resized;
@@ -118,10 +119,6 @@ impl Model {
         }
         let grid = geometry.grid();
         let config = self.backbone.config();
-        let plan = match self.backbone.planned_memory(grid, layers) {
-            Some(bytes) => format!(", {:.0} MB of memory", bytes as f64 / 1e6),
-            None => String::new(),
-        };
         let mut flops = config.flops(grid.len());
         let mut second = String::new();
         if let Some(grid) = coarse.map(|coarse| coarse.grid(grid)) {
@@ -129,11 +126,12 @@ impl Model {
             second = format!(" and {} x {} coarser ones", grid.cols, grid.rows);
         }
         console.detail(format_args!(
-            "{name}: {} x {} = {} patches{second}, {:.0} GFLOP{plan}",
+            "{name}: {} x {} = {} patches{second}, {:.0} GFLOP, up to {} of memory",
             grid.cols,
             grid.rows,
             grid.len(),
             flops / 1e9,
+            readable(memory),
         ));
     }
 }

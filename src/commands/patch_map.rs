@@ -1,5 +1,6 @@
 //! Pictures of one number a patch, for the commands that draw such.
 
+use dino::Result;
 use dino::preprocess::Geometry;
 use dino::render::{
     Colormap, Fonts, Range, ScaleBar, mark, overlay, patch_map, side_by_side, with_scale,
@@ -7,6 +8,7 @@ use dino::render::{
 use image::RgbImage;
 
 use crate::cli::PatchMapArgs;
+use crate::commands::costs::ENCODER;
 
 /// Draws maps as the options have it.
 pub struct PatchMaps<'a> {
@@ -38,8 +40,8 @@ impl<'a> PatchMaps<'a> {
         range: Range,
         photo: &RgbImage,
         marked: Option<(u32, u32)>,
-    ) -> RgbImage {
-        let mut picture = self.colors(map, geometry, range, photo);
+    ) -> Result<RgbImage> {
+        let mut picture = self.colors(map, geometry, range, photo)?;
         if let Some(at) = marked {
             mark(&mut picture, at);
         }
@@ -48,10 +50,10 @@ impl<'a> PatchMaps<'a> {
             if let Some(at) = marked {
                 mark(&mut photo, at);
             }
-            picture = side_by_side(&photo, &picture);
+            picture = side_by_side(&photo, &picture)?;
         }
         if self.args.no_scale {
-            return picture;
+            return Ok(picture);
         }
         let bar = ScaleBar {
             range,
@@ -70,12 +72,24 @@ impl<'a> PatchMaps<'a> {
         geometry: &Geometry,
         range: Range,
         photo: &RgbImage,
-    ) -> RgbImage {
+    ) -> Result<RgbImage> {
         let upscale = self.args.upscale.into();
-        let colors = patch_map(map, geometry, upscale, range, &self.colormap);
-        match self.args.overlay {
-            Some(alpha) => overlay(photo, &colors, alpha),
+        let colors = patch_map(map, geometry, upscale, range, &self.colormap)?;
+        Ok(match self.args.overlay {
+            Some(alpha) => overlay(photo, colors, alpha),
             None => colors,
-        }
+        })
+    }
+
+    /// Bytes a pixel of the photo that drawing a map takes beside it: the colours, the copies that get a ring and go side by
+    /// side, and the canvas of the scale.
+    pub fn bytes_per_pixel(&self) -> u64 {
+        let beside = if self.args.side_by_side { 3 + 6 } else { 0 };
+        let scale = match (self.args.no_scale, self.args.side_by_side) {
+            (true, _) => 0,
+            (false, false) => 3,
+            (false, true) => 6,
+        };
+        3 + beside + scale + ENCODER
     }
 }

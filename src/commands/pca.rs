@@ -17,6 +17,7 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::{Fit, PcaArgs};
 use crate::commands::basis;
+use crate::commands::costs::{self, ENCODER};
 use crate::commands::extract::{Extract, block_of, tokens};
 use crate::commands::model::{self, Model};
 
@@ -194,12 +195,15 @@ impl Run<'_> {
         each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
     ) -> Result<()> {
         let (input, run) = (&self.args.input, &self.args.run);
+        let beside = if self.args.look.side_by_side { 6 } else { 0 };
+        let after = costs::per_pixel(3 + beside + ENCODER);
         let extract = Extract {
             model: &self.model,
             layer: self.layer,
             size: self.args.size,
             decoder: input.decoder(self.console),
             batch_size: run.batch_size.get(),
+            after: &after,
         };
         extract.run(jobs, self.console, report, each)
     }
@@ -212,10 +216,10 @@ impl Run<'_> {
             geometry,
             mut watch,
         } = item;
-        let projected = watch.time("project", || projection.project(tokens));
+        let projected = watch.time("project", || projection.project(tokens))?;
         let picture = watch.time("render", || {
             self.picture(&projected, projection, &geometry, photo.as_ref())
-        });
+        })?;
         let announce = !self.args.output.json;
         let text = [
             ("dino:model", self.model.record.name.clone()),
@@ -248,13 +252,13 @@ impl Run<'_> {
         projection: &Projection,
         geometry: &Geometry,
         photo: Option<&RgbImage>,
-    ) -> RgbImage {
+    ) -> Result<RgbImage> {
         let upscale = self.args.look.upscale.into();
-        let picture = render::pca::picture(projected, &projection.ranges, geometry, upscale);
+        let picture = render::pca::picture(projected, &projection.ranges, geometry, upscale)?;
         match (photo, self.args.look.overlay) {
-            (Some(photo), Some(alpha)) => overlay(photo, &picture, alpha),
+            (Some(photo), Some(alpha)) => Ok(overlay(photo, picture, alpha)),
             (Some(photo), None) => side_by_side(photo, &picture),
-            (None, _) => picture,
+            (None, _) => Ok(picture),
         }
     }
 

@@ -6,8 +6,9 @@ use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, Scores};
 use dino::heads::Heads;
+use dino::memory::Gate;
 use dino::output::{Job, Plan};
-use dino::pipeline::Pipeline;
+use dino::pipeline::{Costs, Pipeline};
 use dino::preprocess::Geometry;
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
@@ -15,6 +16,8 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::PredictArgs;
+use crate::commands::costs::{of_scores, per_pixel};
+use crate::commands::depth::check_pixel;
 use crate::commands::model;
 use crate::commands::score::{
     Found, Scored, Scorer, Way, preprocessor, protocol_of, views_of, windows_of,
@@ -77,6 +80,14 @@ pub struct Request<'a> {
 
 /// What a command does with predictions.
 pub trait Draw {
+    /// Bytes a pixel of the photo that what is made of the scores takes beside it.
+    fn bytes_per_pixel(&self) -> u64;
+
+    /// Pixels that a photo must have, or it is refused before the backbone sees it.
+    fn pixels(&self) -> Vec<(u32, u32)> {
+        Vec::new()
+    }
+
     /// Refuses a head that cannot give what was asked for, before any work is done.
     fn accept(&self, _head: &Head) -> Result<()> {
         Ok(())
@@ -122,6 +133,16 @@ pub fn run(
         plan.redirect(extension, path, options.force)?;
     }
     drawer.begin(&mut plan)?;
+    if let [job] = plan.jobs.as_slice() {
+        // Of one photo it is told before a model is loaded, or fetched.
+        let pixels = drawer.pixels();
+        if !pixels.is_empty() {
+            let size = args.input.decoder(console).size(&job.source)?;
+            let mut checks = pixels.iter().map(|&pixel| check_pixel(pixel, size));
+            let accepted = checks.try_for_each(|check| check);
+            accepted.map_err(|why| Error::file(job.source.path(), why))?;
+        }
+    }
     args.output.settle(&plan, console)?;
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose(request.task, args.head.name.as_deref())?.head;
@@ -160,18 +181,43 @@ fn predict(
     let model = model::load_for(&args.run, head, console)?;
     let head = &head.clone().to_device(model.backbone.device())?;
     let requests = head.meta.requests();
+    let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
+    let way = Way::new(protocol, slide);
+    let progress = console.progress_of_photos(match way {
+        // Those show their own bar.
+        Way::Windows(_) | Way::Protocol(_) if jobs.len() == 1 => 0,
+        _ => jobs.len(),
+    });
+    let at_once = matches!(way, Way::AtOnce);
+    let tick = |done, all| {
+        if at_once {
+            progress.block(done, all);
+        }
+    };
+    let decoder = args.input.decoder(console);
+    let drawn = per_pixel(drawer.bytes_per_pixel());
+    let pixels = drawer.pixels();
+    let accept = |size| {
+        let mut checks = pixels.iter().map(|&pixel| check_pixel(pixel, size));
+        checks.try_for_each(|check| check)
+    };
+    let after = |geometry: &Geometry| of_scores(head, geometry) + drawn(geometry);
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: preprocessor(&args.head, protocol, head, &model)?,
         requests: &requests,
-        decoder: args.input.decoder(console),
+        costs: Costs {
+            gate: Gate::new(decoder.options.max_memory),
+            after: &after,
+        },
+        decoder,
         batch_size: args.run.batch_size.get(),
         views: views_of(&args.head, protocol),
         looks: head.meta.input.coarse.into(),
         cut: None,
+        accept: &accept,
+        tick: &tick,
     };
-    let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
-    let progress = console.progress(jobs.len() as u64, "images");
     let take = |index: usize, scored: Result<Scored>| {
         let job: &Job = jobs[index];
         let result = scored.and_then(|scored| {
@@ -184,21 +230,22 @@ fn predict(
                 watch: scored.watch,
             })
         });
-        progress.inc(1);
+        progress.inc();
         if let Some(Some(outcome)) = report.record(job.source.name(), result)? {
             report.count(outcome);
         }
         Ok(())
     };
     let name = |index: usize| jobs[index].source.name();
-    let plan = |index: usize, geometry: &Geometry| {
-        let (layers, coarse) = (requests.len(), head.meta.input.coarse);
-        model.explain(console, &name(index), geometry, layers, coarse);
+    let plan = |index: usize, geometry: &Geometry, memory: u64| {
+        progress.begin(name(index));
+        let coarse = head.meta.input.coarse;
+        model.explain(console, &name(index), geometry, memory, coarse);
     };
     let scorer = Scorer {
         head,
         pipeline: &pipeline,
-        way: Way::new(protocol, slide),
+        way,
         console,
     };
     scorer.run(&sources, name, plan, take)

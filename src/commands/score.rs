@@ -4,13 +4,14 @@ use dino::backbone::Features;
 use dino::console::{Console, Progress};
 use dino::head::{Head, Network, Protocol, Scores};
 use dino::inputs::Source;
+use dino::memory::Permit;
 use dino::pipeline::{Decoded, Extracted, Pipeline, Ready, Views};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule};
 use dino::protocol;
 use dino::slide::{Both, MOST_PATCHES, Slide};
 use dino::stopwatch::Stopwatch;
-use dino::{Error, Result, interrupt};
+use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{HeadArgs, PredictArgs, Tta};
@@ -30,6 +31,8 @@ pub struct Scored {
     pub found: Found,
     /// Where the time went so far.
     pub watch: Stopwatch,
+    /// For the memory of all that.
+    pub _permit: Permit,
 }
 
 /// What a head found in a photo.
@@ -80,7 +83,7 @@ pub struct Scorer<'a> {
 
 impl Scorer<'_> {
     /// Scores all `sources`, which are called `name`, and calls `take` with every one's index and result, in their order,
-    /// and `before` with the layout of each that is seen as a whole.
+    /// and `before` with the layout and the bytes of memory of each that is seen as a whole.
     ///
     /// # Errors
     /// Only what `take` returns, which ends the run.
@@ -88,7 +91,7 @@ impl Scorer<'_> {
         &self,
         sources: &[&Source],
         name: impl Fn(usize) -> String,
-        before: impl Fn(usize, &Geometry),
+        before: impl Fn(usize, &Geometry, u64),
         mut take: impl FnMut(usize, Result<Scored>) -> Result<()>,
     ) -> Result<()> {
         let pipeline = self.pipeline;
@@ -120,6 +123,7 @@ impl Scorer<'_> {
             features,
             mirrored,
             mut watch,
+            permit,
         } = extracted;
         let (scores, mirrored) =
             watch.time("head", || both(self.head, &features, mirrored.as_ref()))?;
@@ -128,6 +132,7 @@ impl Scorer<'_> {
             geometry,
             found: Found::Scores { scores, mirrored },
             watch,
+            _permit: permit,
         })
     }
 
@@ -137,6 +142,7 @@ impl Scorer<'_> {
             photo,
             prepared,
             mut watch,
+            permit,
         } = ready;
         let geometry = prepared.geometry;
         let windows = slide.windows(geometry.grid(), geometry.patch_size);
@@ -158,12 +164,17 @@ impl Scorer<'_> {
             geometry,
             found: Found::Scores { scores, mirrored },
             watch,
+            _permit: permit,
         })
     }
 
     /// The labels of a photo under a published protocol for segmentation.
     fn by_protocol(&self, protocol: Protocol, name: &str, decoded: Decoded) -> Result<Scored> {
-        let Decoded { photo, mut watch } = decoded;
+        let Decoded {
+            photo,
+            mut watch,
+            permit,
+        } = decoded;
         let looks = protocol::views(protocol, photo.dimensions())?;
         let windows: usize = looks.iter().map(|view| view.windows.len()).sum();
         self.console.detail(format_args!(
@@ -187,6 +198,7 @@ impl Scorer<'_> {
             photo,
             found: Found::Labels(map),
             watch,
+            _permit: permit,
         })
     }
 
@@ -197,7 +209,6 @@ impl Scorer<'_> {
         watch: &mut Stopwatch,
         progress: &Progress,
     ) -> Result<Vec<Both>> {
-        interrupt::check()?;
         let photos: Vec<_> = windows.iter().collect();
         let features = watch.time("backbone", || self.pipeline.forward(&photos))?;
         progress.inc(windows.len() as u64);

@@ -17,14 +17,16 @@ use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{CosineRange, SimilarArgs};
+use crate::commands::costs;
+use crate::commands::depth::check_pixel;
 use crate::commands::extract::{Extract, block_of, tokens};
 use crate::commands::model::{self, Model};
 use crate::commands::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
-    let collected = args.input.collect()?;
-    let first = first_photo(args, &collected)?;
+    let mut collected = args.input.collect()?;
+    let first = first_photo(args, &mut collected)?;
     check_point(args, first, console)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.raw.then_some("npy"));
@@ -56,38 +58,27 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
 }
 
 /// The photo that `--at` is about: the first of the first input, which must not be missing.
-fn first_photo<'a>(args: &SimilarArgs, collected: &'a Collected) -> Result<&'a Source> {
+fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
     let missing = named.and_then(|named| {
         let name = named.display().to_string();
-        collected
-            .failures
-            .iter()
-            .find(|(failed, _)| *failed == name)
+        let mut failures = collected.failures.iter();
+        failures.position(|(failed, _)| *failed == name)
     });
-    match (missing, collected.sources.first()) {
-        (Some((_, error)), _) => Err(Error::Usage(format!(
-            "{error}; --at is about a point of the first photo"
-        ))),
-        (None, Some(first)) => Ok(first),
-        (None, None) => Err(Error::Usage(
-            "no input: name photos, folders or patterns".into(),
-        )),
+    if let Some(missing) = missing {
+        // The others have nothing to be compared with.
+        return Err(collected.failures.swap_remove(missing).1);
     }
+    collected
+        .sources
+        .first()
+        .ok_or_else(|| Error::Usage("no input: name photos, folders or patterns".into()))
 }
 
 /// Refuses a point outside of the photo before any work is done.
 fn check_point(args: &SimilarArgs, first: &Source, console: &Console) -> Result<()> {
-    let photo = args.input.decoder(console).decode(first)?;
-    let (width, height) = photo.rgb.dimensions();
-    let (x, y) = args.at;
-    match x < width && y < height {
-        true => Ok(()),
-        false => Err(Error::Usage(format!(
-            "--at {x},{y} lies outside of {}, which is {width} x {height} pixels (counted from 0,0)",
-            first.name()
-        ))),
-    }
+    let size = args.input.decoder(console).size(first)?;
+    check_pixel(args.at, size).map_err(|why| Error::file(first.path(), why))
 }
 
 /// What stays the same over a run.
@@ -112,12 +103,14 @@ impl Run<'_> {
     /// The first photo, then the others.
     fn all(&self, to_do: &[&Job], report: &mut Report) -> Result<()> {
         let (args, console) = (self.args, self.console);
+        let after = costs::per_pixel(self.maps.bytes_per_pixel());
         let extract = Extract {
             model: self.model,
             layer: self.layer,
             size: args.size,
             decoder: args.input.decoder(console),
             batch_size: args.run.batch_size.get(),
+            after: &after,
         };
         let (x, y) = args.at;
         console.note(format_args!(
@@ -205,7 +198,7 @@ impl Run<'_> {
             let picture = watch.time("render", || {
                 self.maps
                     .picture(&found, &geometry, range, &photo, Some(marked))
-            });
+            })?;
             watch.time("write", || {
                 deliver(self.console, job.output(PICTURE), announce, |writer| {
                     write_picture(writer, job.format, &picture, &text)

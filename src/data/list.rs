@@ -3,7 +3,6 @@
 //! words of the benchmarks. Paths are relative to the list's own folder.
 
 use std::collections::{HashMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
@@ -97,7 +96,7 @@ impl<'a> List<'a> {
     }
 
     fn text(&self) -> Result<String> {
-        let bytes = fs::read(self.path).map_err(|error| Error::io(self.path, &error))?;
+        let bytes = crate::pipe::read_whole(self.path)?;
         text::decode(&bytes).map_err(|why| Error::file(self.path, why))
     }
 
@@ -450,6 +449,8 @@ fn splits(line: &str, words: &[String]) -> Vec<(String, String)> {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use crate::data::set::tests::touch;
     use crate::data::text::tests::encodings;

@@ -5,7 +5,6 @@
 //! `rest` means every class that the set does not name; ids without an entry are not learnt from and not judged.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -205,7 +204,7 @@ impl Taxonomy {
     /// # Errors
     /// Names the file, the set and the id whose meaning is no class of the list.
     pub fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+        let bytes = crate::pipe::read_whole(path)?;
         let parse = || Self::parse(text::decode(&bytes)?.as_bytes());
         parse().map_err(|why| Error::file(path, why))
     }
@@ -297,7 +296,7 @@ impl Taxonomy {
 /// # Errors
 /// Names the file and what was expected.
 pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
-    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = crate::pipe::read_whole(path)?;
     let parse = || -> Result<Vec<Class>, String> {
         let text = text::decode(&bytes)?;
         let file: Value = serde_json::from_str(&text)
@@ -455,6 +454,8 @@ pub fn palette(index: usize) -> [u8; 3] {
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     const SPEC: &str = r#"{"classes": ["sky", {"name": "cat", "color": [1, 2, 3]}, "dog", "wall"],

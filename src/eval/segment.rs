@@ -1,6 +1,7 @@
 //! From class scores to a confusion matrix in the ids of a data set.
 
 use crate::data::{Mask, SetLabels};
+use crate::error::Result;
 use crate::eval::Confusion;
 use crate::head::Scores;
 use crate::postprocess::segment::label_at;
@@ -48,6 +49,9 @@ impl<'a> MaskJudge<'a> {
     }
 
     /// Counts one image, every `stride`-th pixel in both directions, and returns what was predicted there.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory).
     pub fn count(
         &self,
         confusion: &mut Confusion,
@@ -55,13 +59,13 @@ impl<'a> MaskJudge<'a> {
         scores: &Scores,
         geometry: &Geometry,
         stride: usize,
-    ) -> LabelMap {
+    ) -> Result<LabelMap> {
         let (x, y) = label_axes(geometry, (mask.width, mask.height), stride);
-        let map = label_at(scores, &x, &y, &[]);
+        let map = label_at(scores, &x, &y, &[])?;
         let rows = mask.ids.chunks_exact(mask.width).step_by(stride);
         let labels = rows.flat_map(|row| row.iter().step_by(stride));
         self.add(confusion, labels, &map);
-        map
+        Ok(map)
     }
 
     /// Counts one image whose labels are known already, at the photo's pixels; they are brought to those of the label.
@@ -160,6 +164,7 @@ mod tests {
         let mut confusion = Confusion::new(2);
         let judge = MaskJudge::new(&meaning, 2, Some(255));
         let map = judge.count(&mut confusion, &mask, &scores, &geometry, 1);
+        let map = map.unwrap();
         assert_eq!(map.ids, [0, 0, 1, 1, 0, 0, 1, 1]);
         assert_eq!(
             (confusion.row(0), confusion.row(1)),
@@ -181,7 +186,9 @@ mod tests {
         assert_eq!(judge.count_map(&mut twice, &mask, &large).ids, map.ids);
         assert_eq!(twice, confusion);
         let mut quick = Confusion::new(2);
-        judge.count(&mut quick, &mask, &scores, &geometry, 2);
+        judge
+            .count(&mut quick, &mask, &scores, &geometry, 2)
+            .unwrap();
         assert_eq!(quick.total(), 2);
     }
 }

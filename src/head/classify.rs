@@ -11,7 +11,7 @@ impl Head {
     /// Scores of the classes of one photo. `features` (batch size 1) must hold this head's layers, among others.
     ///
     /// # Errors
-    /// If the head is not for whole photos, or a layer is missing.
+    /// If the head is not for whole photos, a layer is missing, or the scores are not finite.
     pub fn classify(&self, features: &Features) -> Result<Vec<f32>> {
         let Network::Linear(linear) = &self.network else {
             return Err(Error::Model(format!(
@@ -27,6 +27,8 @@ impl Head {
         let input = Tensor::cat(&parts, D::Minus1)?; // [1, (n + 1) D]
         let (weight, bias) = linear.output.tensors(input.device())?;
         let scores = input.matmul(&weight.t()?)?.broadcast_add(&bias)?;
-        Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+        let scores: Vec<f32> = scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+        self.check_finite(&scores)?;
+        Ok(scores)
     }
 }

@@ -40,6 +40,9 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
             }
         }
     }
+    for (name, _, bytes) in &tensors {
+        check_finite(name, bytes)?;
+    }
     let views = tensors
         .iter()
         .map(|(name, shape, bytes)| Ok((name, TensorView::new(Dtype::F32, shape.clone(), bytes)?)))
@@ -48,6 +51,19 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let json = serde_json::to_string(&head.meta).map_err(|e| e.to_string())?;
     safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
         .map_err(|e| e.to_string())
+}
+
+/// Refuses to write what would not be read.
+fn check_finite(name: &str, bytes: &[u8]) -> Result<(), String> {
+    let mut values = bytes
+        .as_chunks::<4>()
+        .0
+        .iter()
+        .map(|&b| f32::from_le_bytes(b));
+    match values.all(f32::is_finite) {
+        true => Ok(()),
+        false => Err(format!("has numbers in {name} that are not finite")),
+    }
 }
 
 fn bytes(values: &[f32]) -> Vec<u8> {
@@ -141,14 +157,12 @@ fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<f32>, Ve
             view.shape()
         ));
     }
+    check_finite(name, view.data())?;
     let values: Vec<f32> = view
         .data()
         .chunks_exact(4)
         .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
         .collect();
-    if values.iter().any(|v| !v.is_finite()) {
-        return Err(format!("has numbers in {name} that are not finite"));
-    }
     Ok((values, view.shape().to_vec()))
 }
 
@@ -235,7 +249,18 @@ pub(crate) mod tests {
             let error = from_bytes(&to_bytes(&bad).unwrap()).unwrap_err();
             assert!(error.contains(words), "{error}");
         };
-        refused(|head| linear(head).output.bias[1] = f32::NAN, "not finite");
+        for number in [f32::NAN, f32::INFINITY] {
+            let mut bytes = bytes.clone();
+            let last = bytes.len() - 4;
+            bytes[last..].copy_from_slice(&number.to_le_bytes());
+            assert!(from_bytes(&bytes).unwrap_err().contains("not finite"));
+            let mut bad = head();
+            linear(&mut bad).output.bias[1] = number;
+            assert!(
+                to_bytes(&bad).unwrap_err().contains("bias"),
+                "is not written either"
+            );
+        }
         refused(|head| head.meta.format = 9, "format 9");
         refused(|head| head.meta.blocks = vec![], "blocks");
         refused(|head| head.meta.input.size = "huge".into(), "huge");

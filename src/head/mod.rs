@@ -107,14 +107,31 @@ impl Head {
     }
 
     /// Scores of one photo. `features` (batch size 1) must hold this head's layers, among others.
+    ///
+    /// # Errors
+    /// [`Error::Model`] if they do not, or the scores are not finite; [`Error::Tensor`] if the device fails.
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
-        match &self.network {
+        let scores = match &self.network {
             Network::Linear(linear) => {
                 let coarse = self.coarse(features)?;
                 linear.scores(&layers, coarse.as_ref(), &self.meta, features.grid)
             }
             Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
+        }?;
+        self.check_finite(&scores.values)?;
+        Ok(scores)
+    }
+
+    /// Refuses what no sound weights give.
+    pub(crate) fn check_finite(&self, values: &[f32]) -> Result<()> {
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok(()),
+            false => Err(Error::Model(format!(
+                "the head {} gave numbers that are not finite: its weights are damaged or far too large; fetch or train it \
+                 anew",
+                self.meta.name
+            ))),
         }
     }
 

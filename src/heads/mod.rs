@@ -151,7 +151,7 @@ impl Heads {
             }),
             None => {
                 let names: Vec<String> = self.list()?.into_iter().map(|(name, _)| name).collect();
-                Err(Error::Usage(format!(
+                Err(Error::Model(format!(
                     "there is no head called {name}{}; there are {}; a file needs its ending .safetensors",
                     match official::find(name) {
                         Some(_) => format!(" yet; `dino heads pull {name}` fetches it"),
@@ -192,7 +192,7 @@ impl Heads {
                 ))
             }
             std::io::ErrorKind::NotFound => {
-                Error::Usage(format!("no head called {name} is installed"))
+                Error::Model(format!("no head called {name} is installed"))
             }
             _ => cannot_write(&path, &error),
         })
@@ -253,7 +253,7 @@ impl Heads {
                     "classify" => "`dino heads pull imagenet-linear` fetches one".to_owned(),
                     _ => format!("train one with `dino train {task}` and name it with --head"),
                 };
-                Error::Usage(format!("there is no head for `dino {task}` yet; {way}"))
+                Error::Model(format!("there is no head for `dino {task}` yet; {way}"))
             })
     }
 }
@@ -270,7 +270,7 @@ fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 fn read(path: &Path) -> Result<Head> {
-    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = crate::pipe::read_whole(path)?;
     file::from_bytes(&bytes).map_err(|why| Error::file(path, why))
 }
 

@@ -9,6 +9,7 @@ use image::error::{ImageError, LimitErrorKind};
 use image::metadata::Orientation;
 use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 
+use super::footprint::Footprint;
 use super::pages;
 use super::raster::{Alpha, Colour, Raster, Samples};
 
@@ -20,18 +21,22 @@ pub(super) fn decode(
     bytes: &[u8],
     format: ImageFormat,
     frame: Option<usize>,
-    max_pixels: u64,
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    max_memory: u64,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Raster, String> {
     let explain = |error: ImageError| explain(&error, format);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::no_limits();
-    // 16 bytes a pixel hold the widest format (32-bit RGBA); the rest is for the decoders' own tables.
-    allowed.max_alloc = Some(max_pixels.saturating_mul(2 * 16).saturating_add(64 << 20));
+    // What it takes is known and checked below; this is for what a lying file would have a decoder keep beside that.
+    allowed.max_alloc = Some(max_memory);
     reader.limits(allowed);
     let mut decoder = reader.into_decoder().map_err(explain)?;
-    let (width, height) = decoder.dimensions();
-    check(width, height)?;
+    let color = decoder.color_type();
+    let sample = usize::from(color.bytes_per_pixel() / color.channel_count());
+    // A frame is drawn on a canvas, over those before it.
+    let beside = if frame.is_some() { 2 * 4 } else { 0 };
+    let footprint = Footprint::new(decoder.dimensions(), color.channel_count().into(), sample);
+    check(footprint.with_beside(beside))?;
     // A photo whose profile is broken is still a photo.
     let icc = decoder.icc_profile().unwrap_or(None);
     let image = match frame {
@@ -113,7 +118,7 @@ fn explain(error: &ImageError, format: ImageFormat) -> String {
         }
         ImageError::IoError(io) => format!("damaged {name}: {io}"),
         ImageError::Limits(limit) if limit.kind() == LimitErrorKind::InsufficientMemory => {
-            format!("this {name} needs more memory than --max-megapixels allows for")
+            format!("this {name} needs more memory than --max-memory allows for")
         }
         ImageError::Unsupported(_) => {
             format!(

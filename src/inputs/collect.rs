@@ -28,7 +28,8 @@ pub struct Collected {
 }
 
 /// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`. Of a
-/// file with several pages or frames each is a source of its own, or only that with the number `page`.
+/// file with several pages or frames each is a source of its own, or only that with the number `page`. Files of more than
+/// `most` bytes are not looked into.
 ///
 /// In a folder, hidden files and non-images are passed over and counted, as are pictures that this program made; a file
 /// whose name promises an image and whose content is none becomes a failure, and so do photos that need a program which
@@ -38,15 +39,24 @@ pub struct Collected {
 /// An input that does not exist, matches nothing or holds no image is a failure beside others that do.
 ///
 /// # Errors
-/// [`Error::Usage`] if no input leads to a photo; it names the first one at fault.
-pub fn collect(inputs: &[OsString], recursive: bool, page: Option<u32>) -> Result<Collected> {
+/// All failures if no input leads to a photo; [`Error::Interrupted`] while a pipe is waited for.
+pub fn collect(
+    inputs: &[OsString],
+    recursive: bool,
+    page: Option<u32>,
+    most: u64,
+) -> Result<Collected> {
     let mut finder = Finder {
         recursive,
         page,
+        most,
         ..Finder::default()
     };
     for input in inputs {
         if let Err(error) = finder.add(input) {
+            if matches!(error, Error::Interrupted | Error::Usage(_)) {
+                return Err(error);
+            }
             finder
                 .collected
                 .failures
@@ -56,16 +66,16 @@ pub fn collect(inputs: &[OsString], recursive: bool, page: Option<u32>) -> Resul
     finder.blame_missing_programs();
     let Collected {
         sources,
-        mut failures,
+        failures,
         summary,
     } = finder.collected;
     if sources.is_empty() {
-        let why = if failures.is_empty() {
-            "no input: name photos, folders, patterns, or '-'".to_owned()
-        } else {
-            failures.remove(0).1.to_string()
-        };
-        return Err(Error::Usage(why));
+        let mut failures: Vec<Error> = failures.into_iter().map(|(_, error)| error).collect();
+        return Err(match failures.len() {
+            0 => Error::Usage("no input: name photos, folders, patterns, or '-'".into()),
+            1 => failures.remove(0),
+            _ => Error::Inputs(failures),
+        });
     }
     Ok(Collected {
         sources,
@@ -78,6 +88,8 @@ pub fn collect(inputs: &[OsString], recursive: bool, page: Option<u32>) -> Resul
 struct Finder {
     recursive: bool,
     page: Option<u32>,
+    /// Bytes of a file, at most.
+    most: u64,
     collected: Collected,
     seen: HashSet<PathBuf>,
     /// Images and failures so far, with those that had been seen before.
@@ -92,21 +104,18 @@ impl Finder {
             if self.collected.sources.iter().any(is_stdin) {
                 return Ok(());
             }
-            let count = match Stdin::get() {
-                Ok(stdin) => stdin.count(),
-                Err(why) => return Err(Error::file("<stdin>", why)),
-            };
+            let count = Stdin::get(self.most)?.count();
             self.push_pages(Source::Stdin(None), count);
             Ok(())
         } else if path.is_dir() {
             self.add_folder(path)
         } else if path.symlink_metadata().is_ok() {
-            self.push(Source::named(path), count_pages(path));
+            self.push(Source::named(path), count_pages(path, self.most));
             Ok(())
         } else if let Some(pattern) = as_glob(input) {
             self.add_glob(pattern)
         } else {
-            Err(Error::Usage(missing(path)))
+            Err(missing(path))
         }
     }
 
@@ -118,27 +127,22 @@ impl Finder {
         if self.recognised > before {
             return Ok(());
         }
-        let name = folder.display();
         let summary = self.summary();
         let missed = summary
             .passed_over
             .values()
             .find(|of_kind| of_kind.missed != Missed::No);
-        Err(Error::Usage(if let Some(missed) = missed {
-            format!(
-                "{name}: no photos; {}: {}",
-                missed.first.display(),
-                missed.why
-            )
+        let why = if let Some(missed) = missed {
+            format!("no photos; {}: {}", missed.first.display(), missed.why)
         } else if own > 0 {
-            format!(
-                "{name}: no photos, only pictures that dino made itself (name them one by one to use them)"
-            )
+            "no photos, only pictures that dino made itself (name them one by one to use them)"
+                .into()
         } else if !self.recursive && has_subfolder(folder) {
-            format!("{name}: no images in this folder (-r looks into its subfolders too)")
+            "no images in this folder (-r looks into its subfolders too)".into()
         } else {
-            format!("{name}: no images in this folder")
-        }))
+            "no images in this folder".into()
+        };
+        Err(Error::file(folder, why))
     }
 
     /// Adds what a pattern matches; its fixed leading folders are not mirrored in the output.
@@ -148,10 +152,8 @@ impl Finder {
             ..glob::MatchOptions::new()
         };
         let matches = glob::glob_with(pattern, options).map_err(|error| {
-            Error::Usage(format!(
-                "{pattern}: no such file, and not a pattern either: {}",
-                error.msg
-            ))
+            let why = format!("no such file, and not a pattern either: {}", error.msg);
+            Error::file(pattern, why)
         })?;
         let root = fixed_prefix(Path::new(pattern));
         let mut paths: Vec<PathBuf> = Vec::new();
@@ -174,9 +176,7 @@ impl Finder {
             }
         }
         if self.recognised == before {
-            return Err(Error::Usage(format!(
-                "{pattern}: this pattern matches no image"
-            )));
+            return Err(Error::file(pattern, "this pattern matches no image"));
         }
         Ok(())
     }
@@ -269,7 +269,7 @@ impl Finder {
             page: None,
         };
         let count = match pages::may_be_many(&head) {
-            true => count_pages(path),
+            true => count_pages(path, self.most),
             false => 1,
         };
         self.push(source, count);
@@ -357,9 +357,9 @@ fn place(path: &Path) -> PathBuf {
 }
 
 /// Images in a file; 1 where it cannot be read, which is told when it is decoded.
-fn count_pages(path: &Path) -> u32 {
+fn count_pages(path: &Path, most: u64) -> u32 {
     // A pipe can be read only once.
-    let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file());
+    let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= most);
     match is_file.then(|| fs::read(path)) {
         Some(Ok(bytes)) => pages::count_in_file(&bytes),
         _ => 1,
@@ -379,20 +379,20 @@ fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
 }
 
 /// Why an input that is neither there nor a pattern was refused.
-fn missing(path: &Path) -> String {
-    let name = path.display();
+fn missing(path: &Path) -> Error {
+    let is_pattern = || {
+        let bytes = path.as_os_str().as_encoded_bytes();
+        bytes.iter().any(|c| b"*?[".contains(c))
+    };
     if path.as_os_str().is_empty() {
-        "an input has an empty name".into()
-    } else if path.to_str().is_none()
-        && path
-            .as_os_str()
-            .as_encoded_bytes()
-            .iter()
-            .any(|c| b"*?[".contains(c))
-    {
-        format!("{name}: no such file or folder (and a pattern must be valid UTF-8)")
+        Error::Usage("an input has an empty name".into())
+    } else if path.to_str().is_none() && is_pattern() {
+        Error::file(
+            path,
+            "no such file or folder (and a pattern must be valid UTF-8)",
+        )
     } else {
-        format!("{name}: no such file or folder")
+        Error::file(path, "no such file or folder")
     }
 }
 

@@ -3,10 +3,13 @@
 //! A decoder for each format gives a [`Raster`], [`develop`] makes a photo of it.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 
+use image::metadata::Orientation;
 use image::{GrayImage, ImageFormat, RgbImage};
 
 use super::develop::{self, develop};
+use super::footprint::Footprint;
 use super::metadata::Metadata;
 use super::options::DecodeOptions;
 use super::raster::Raster;
@@ -14,6 +17,7 @@ use super::sniff::{self, Kind};
 use super::source::Source;
 use super::{codec, jpeg, pages, tiff};
 use crate::error::{Error, Result};
+use crate::memory;
 use crate::warnings::Warnings;
 
 /// Decodes the photos of a run.
@@ -32,6 +36,45 @@ pub struct Photo {
     pub rgb: RgbImage,
 }
 
+/// A photo whose bytes have been read.
+#[derive(Debug)]
+pub struct Opened<'a> {
+    decoder: &'a PhotoDecoder,
+    source: &'a Source,
+    bytes: Cow<'static, [u8]>,
+    page: Option<u32>,
+    /// What its header says.
+    measured: Option<Measured>,
+}
+
+/// What is known of a photo before it is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Measured {
+    /// Width and height, upright.
+    pub size: (u32, u32),
+    /// Bytes that decoding it takes.
+    pub bytes: u64,
+}
+
+impl Opened<'_> {
+    /// What its header says; none where it is damaged, or another program reads it.
+    pub fn measured(&self) -> Option<Measured> {
+        self.measured
+    }
+
+    /// Decodes it.
+    ///
+    /// # Errors
+    /// As [`PhotoDecoder::decode`].
+    pub fn decode(self) -> Result<Photo> {
+        let rgb = self
+            .decoder
+            .decode_bytes(&self.bytes, self.page, &self.source.name())
+            .map_err(|why| Error::file(self.source.path(), why))?;
+        Ok(Photo { rgb })
+    }
+}
+
 impl PhotoDecoder {
     /// Decodes by the default options, and says nothing.
     pub fn plain() -> Self {
@@ -44,19 +87,30 @@ impl PhotoDecoder {
     /// Decodes `source`.
     ///
     /// # Errors
-    /// Names the source and says what is wrong: no image, an unsupported format, more pixels than allowed, truncated
-    /// or damaged data, several images where one is wanted.
+    /// Names the source and says what is wrong: no image, an unsupported format, more pixels or memory than allowed,
+    /// truncated or damaged data, several images where one is wanted.
     pub fn decode(&self, source: &Source) -> Result<Photo> {
-        let (bytes, page) = self.read(source)?;
-        let rgb = self
-            .decode_bytes(&bytes, page, &source.name())
-            .map_err(|why| Error::file(source.path(), why))?;
-        Ok(Photo { rgb })
+        self.open(source)?.decode()
     }
 
-    /// The bytes of `source`, and which page of them is meant.
-    fn read(&self, source: &Source) -> Result<(Cow<'static, [u8]>, Option<u32>)> {
-        let bytes = source.read()?;
+    /// Width and height of `source`, upright; it is decoded only where its header cannot be read here.
+    ///
+    /// # Errors
+    /// As [`PhotoDecoder::decode`].
+    pub fn size(&self, source: &Source) -> Result<(u32, u32)> {
+        let opened = self.open(source)?;
+        match opened.measured() {
+            Some(measured) => Ok(measured.size),
+            None => Ok(opened.decode()?.rgb.dimensions()),
+        }
+    }
+
+    /// Reads the bytes of `source`, and of them what tells how large the photo is.
+    ///
+    /// # Errors
+    /// As [`PhotoDecoder::decode`], of what is seen before any pixel is.
+    pub fn open<'a>(&'a self, source: &'a Source) -> Result<Opened<'a>> {
+        let bytes = source.read(self.options.max_memory)?;
         let page = match (source.page(), source.page_within()) {
             (_, Some(page)) => Some(page.number),
             (Some(_), None) => match pages::count_in_file(&bytes) {
@@ -72,7 +126,56 @@ impl PhotoDecoder {
                 .only_page(&bytes)
                 .map_err(|why| Error::file(source.path(), why))?,
         };
-        Ok((bytes, page))
+        let measured = self.measure(&bytes, page);
+        Ok(Opened {
+            decoder: self,
+            source,
+            bytes,
+            page,
+            measured,
+        })
+    }
+
+    /// The size of a photo, upright, and what decoding it takes; none where that is not known before, because its header
+    /// is damaged or another program reads it.
+    fn measure(&self, bytes: &[u8], page: Option<u32>) -> Option<Measured> {
+        let found = Cell::new(None);
+        let stop = |footprint: Footprint| match footprint.samples {
+            // More is known in a moment.
+            0 => Ok(()),
+            _ => {
+                found.set(Some(footprint));
+                Err(String::new())
+            }
+        };
+        let header = PhotoDecoder {
+            warnings: Warnings::silent(),
+            ..self.clone()
+        };
+        if let Kind::Foreign(foreign) = sniff::identify_bytes(bytes)
+            && !foreign.is_built_in()
+        {
+            return None;
+        }
+        let _ = header.raster(bytes, page, "", &stop);
+        let footprint = found.get()?;
+        let turn = Metadata::of(bytes).orientation();
+        let swaps = matches!(
+            turn,
+            Orientation::Rotate90
+                | Orientation::Rotate270
+                | Orientation::Rotate90FlipH
+                | Orientation::Rotate270FlipH
+        );
+        let (width, height) = (footprint.width, footprint.height);
+        Some(Measured {
+            size: if swaps {
+                (height, width)
+            } else {
+                (width, height)
+            },
+            bytes: footprint.bytes(bytes.len() as u64, turn != Orientation::NoTransforms),
+        })
     }
 
     /// How opaque the pixels of `source` are, upright; none where all are, or where the file has no say in it.
@@ -80,15 +183,28 @@ impl PhotoDecoder {
     /// # Errors
     /// As [`PhotoDecoder::decode`].
     pub fn opacity(&self, source: &Source) -> Result<Option<GrayImage>> {
-        let (bytes, page) = self.read(source)?;
+        let Opened { bytes, page, .. } = self.open(source)?;
         // What never has an alpha channel is not decoded again.
         if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
             return Ok(None);
         }
         let raster = self
-            .raster(&bytes, page, &source.name())
+            .raster(&bytes, page, &source.name(), &self.check(&bytes))
             .map_err(|why| Error::file(source.path(), why))?;
         Ok(develop::opacity(raster))
+    }
+
+    /// Refuses what is larger or takes more than the options allow.
+    fn check<'c>(&'c self, bytes: &[u8]) -> impl Fn(Footprint) -> Result<(), String> + 'c {
+        let file = bytes.len() as u64;
+        move |footprint| {
+            check_size(&footprint, self.options.max_pixels)?;
+            let (bytes, limit) = (footprint.bytes(file, false), self.options.max_memory);
+            match bytes <= limit {
+                true => Ok(()),
+                false => Err(memory::too_much(bytes, limit)),
+            }
+        }
     }
 
     /// The page that is meant of a file that was not looked at before.
@@ -112,20 +228,25 @@ impl PhotoDecoder {
         page: Option<u32>,
         name: &str,
     ) -> Result<RgbImage, String> {
-        let raster = self.raster(bytes, page, name)?;
+        let raster = self.raster(bytes, page, name, &self.check(bytes))?;
         develop(raster, &self.options, name, &self.warnings)
     }
 
-    fn raster(&self, bytes: &[u8], page: Option<u32>, name: &str) -> Result<Raster, String> {
+    fn raster(
+        &self,
+        bytes: &[u8],
+        page: Option<u32>,
+        name: &str,
+        check: &dyn Fn(Footprint) -> Result<(), String>,
+    ) -> Result<Raster, String> {
         let options = &self.options;
-        let check = |width, height| check_size(width, height, options.max_pixels);
         let kind = sniff::identify_bytes(bytes);
         // Pages that follow each other are images of their own; others have numbers within the file.
         if let Some(page) = page
             && pages::count_in_stream(bytes) > 1
         {
             let image = pages::image_of_stream(bytes, page);
-            return self.raster(image, None, name);
+            return self.raster(image, None, name, check);
         }
         let frame = page.map(|page| page as usize - 1);
         let mut raster = match kind {
@@ -153,12 +274,12 @@ impl PhotoDecoder {
                 }
                 return Ok(decoded.raster);
             }
-            Kind::Image(format) => codec::decode(bytes, format, frame, options.max_pixels, check)?,
+            Kind::Image(format) => codec::decode(bytes, format, frame, options.max_memory, check)?,
             Kind::OwnPicture => {
-                codec::decode(bytes, ImageFormat::Png, frame, options.max_pixels, check)?
+                codec::decode(bytes, ImageFormat::Png, frame, options.max_memory, check)?
             }
             Kind::Foreign(foreign) => {
-                return foreign.decode(bytes, frame, options.max_pixels, check);
+                return foreign.decode(bytes, frame, options.max_memory, check);
             }
             Kind::Clip(clip) => {
                 return Err(format!(
@@ -212,8 +333,9 @@ fn select_bands(raster: &mut Raster, options: &DecodeOptions) -> Result<(), Stri
 }
 
 /// Refuses images without pixels, and those with more than `most`.
-fn check_size(width: u32, height: u32, most: u64) -> Result<(), String> {
-    let pixels = u64::from(width) * u64::from(height);
+fn check_size(footprint: &Footprint, most: u64) -> Result<(), String> {
+    let Footprint { width, height, .. } = footprint;
+    let pixels = footprint.pixels();
     if pixels == 0 {
         return Err(format!("has no pixels ({width} x {height})"));
     }

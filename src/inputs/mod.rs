@@ -8,6 +8,7 @@ mod codec;
 mod collect;
 mod decode;
 mod develop;
+mod footprint;
 mod foreign;
 mod jpeg;
 mod levels;
@@ -26,7 +27,7 @@ mod tests;
 mod tiff;
 
 pub use collect::{Collected, collect};
-pub use decode::{Photo, PhotoDecoder};
+pub use decode::{Measured, Opened, Photo, PhotoDecoder};
 pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};
 pub use orientation::orientation;

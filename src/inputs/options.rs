@@ -3,11 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::memory;
+
 /// The wishes of a run about its photos.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct DecodeOptions {
     /// Width times height, at most. Checked from the header, before anything is allocated.
     pub max_pixels: u64,
+    /// Bytes of memory that a photo may take, at most. Checked likewise.
+    pub max_memory: u64,
     /// How values are spread over the range from black to white.
     pub stretch: Stretch,
     /// The bands, counted from 1, that are shown as red, green and blue.
@@ -21,10 +25,11 @@ pub struct DecodeOptions {
 }
 
 impl Default for DecodeOptions {
-    /// 200 megapixels, everything else as the file has it.
+    /// 200 megapixels, as much memory as is free, everything else as the file has it.
     fn default() -> Self {
         DecodeOptions {
             max_pixels: 200_000_000,
+            max_memory: memory::usual_limit(),
             stretch: Stretch::Auto,
             bands: None,
             page: None,

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// # Errors
 /// If the file cannot be read.
 pub fn orientation(source: &Source) -> Result<Orientation> {
-    let bytes = source.read()?;
+    let bytes = source.read(u64::MAX)?;
     Ok(match sniff::identify_bytes(&bytes) {
         Kind::Image(_) | Kind::OwnPicture => Metadata::of(&bytes).orientation(),
         _ => Orientation::NoTransforms,

@@ -2,14 +2,16 @@
 
 use std::borrow::Cow;
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
+use crate::inputs::sniff::Kind;
 use crate::inputs::{pages, sniff};
+use crate::{interrupt, memory, pipe};
 
 /// Where the bytes of a photo come from.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,9 +39,6 @@ pub struct Page {
     /// How many there are.
     pub of: u32,
 }
-
-/// No photo is larger; a pipe that never ends must not fill the memory.
-const MAX_STDIN_BYTES: u64 = 2 << 30;
 
 /// Standard input can be read once, a photo may be wanted twice (to fit, then to draw).
 static STDIN: OnceLock<Result<Stdin, String>> = OnceLock::new();
@@ -90,15 +89,13 @@ impl Source {
         }
     }
 
-    /// The bytes of its file, or of its own image on standard input; nothing past the first few kilobytes is read from
-    /// something that is no image.
-    pub(super) fn read(&self) -> Result<Cow<'static, [u8]>> {
+    /// The bytes of its file, or of its own image on standard input, `most` at most; nothing past the first few kilobytes
+    /// is read from something that is no image.
+    pub(super) fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
         match self {
-            Source::File { path, .. } => read_file(path)
-                .map(Into::into)
-                .map_err(|error| Error::io(path, &error)),
+            Source::File { path, .. } => read_file(path, most).map(Into::into),
             Source::Stdin(page) => {
-                let stdin = Stdin::get().map_err(|why| Error::file(self.path(), why))?;
+                let stdin = Stdin::get(most)?;
                 let image = page.and_then(|page| stdin.image(page.number));
                 Ok(image.unwrap_or(&stdin.bytes).into())
             }
@@ -123,14 +120,23 @@ pub(super) struct Stdin {
 }
 
 impl Stdin {
-    /// Reads it, the first time.
-    pub fn get() -> Result<&'static Self, &'static str> {
-        let read = STDIN.get_or_init(|| {
-            let bytes = read_stdin().map_err(|error| error.to_string())?;
-            let images = pages::split_stream(&bytes);
-            Ok(Stdin { bytes, images })
-        });
-        read.as_ref().map_err(String::as_str)
+    /// Reads it, the first time; `most` bytes at most.
+    pub fn get(most: u64) -> Result<&'static Self> {
+        if STDIN.get().is_none() {
+            let read =
+                interrupt::wait_for(move || read_image(io::stdin().lock(), most.min(pipe::MOST)))?;
+            let read = read.map_err(|error| error.to_string()).map(|bytes| {
+                let images = pages::split_stream(&bytes);
+                Stdin { bytes, images }
+            });
+            // Only one thread asks first.
+            let _ = STDIN.set(read);
+        }
+        match STDIN.get() {
+            Some(Ok(stdin)) => Ok(stdin),
+            Some(Err(why)) => Err(Error::file("<stdin>", why)),
+            None => Err(Error::Interrupted),
+        }
     }
 
     /// As it was read.
@@ -155,30 +161,32 @@ impl Stdin {
     }
 }
 
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let _waiting = (!path.is_file()).then(crate::interrupt::Waiting::begin);
-    let mut file = File::open(path)?;
-    let mut bytes = Vec::new();
-    file.by_ref()
-        .take(sniff::HEAD as u64)
-        .read_to_end(&mut bytes)?;
-    if sniff::identify(&bytes) != sniff::Kind::Other {
-        file.read_to_end(&mut bytes)?;
-    }
-    Ok(bytes)
+/// The bytes of a file, or of a pipe; of what is no image only the first kilobytes, and never more than `most`.
+fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
+    let read = match fs::metadata(path) {
+        Ok(met) if met.is_file() => {
+            // It is copied once while it is decoded.
+            if let Some(bytes) = met.len().checked_mul(2).filter(|&bytes| bytes > most) {
+                return Err(Error::file(path, memory::too_much(bytes, most)));
+            }
+            File::open(path).and_then(|file| read_image(file, most))
+        }
+        _ => {
+            let owned = path.to_owned();
+            interrupt::wait_for(move || read_image(File::open(owned)?, most.min(pipe::MOST)))?
+        }
+    };
+    read.map_err(|error| Error::io(path, &error))
 }
 
-fn read_stdin() -> io::Result<Vec<u8>> {
-    let _waiting = crate::interrupt::Waiting::begin();
-    let mut bytes = Vec::new();
-    io::stdin()
-        .lock()
-        .take(MAX_STDIN_BYTES + 1)
-        .read_to_end(&mut bytes)?;
-    if bytes.len() as u64 > MAX_STDIN_BYTES {
-        return Err(io::Error::other(
-            "more than 2 GiB arrived; give fewer images at a time",
-        ));
+/// Reads an image, or several that follow each other; of anything else, only the beginning.
+fn read_image(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
+    let mut head = Vec::new();
+    from.by_ref()
+        .take(sniff::HEAD as u64)
+        .read_to_end(&mut head)?;
+    match sniff::identify(&head) {
+        Kind::Other | Kind::Clip(_) | Kind::Unsuitable(_) => Ok(head),
+        _ => pipe::read_to(from, head, most),
     }
-    Ok(bytes)
 }

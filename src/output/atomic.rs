@@ -14,6 +14,7 @@ use crate::interrupt::Unfinished;
 use crate::output::outputs::forbids_files;
 use crate::output::place::{Place, make_folder, parent, write_stream};
 use crate::output::png::is_own_picture;
+use crate::output::temporary;
 
 /// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at
 /// `path` before stays.
@@ -45,12 +46,7 @@ fn write_beside(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".dino-").suffix(".part");
-    // A temporary file is private by default; the finished one follows the umask as any other does.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let file = match builder.tempfile_in(folder) {
+    let file = match temporary::file_in(folder) {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
@@ -134,29 +130,25 @@ pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) 
     }
     let parent = parent(&target);
     make_folder(parent).map_err(|error| Error::io(parent, &error))?;
-    let mut builder = tempfile::Builder::new();
-    builder.prefix(".dino-").suffix(".part");
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-    let folder = builder.tempdir_in(parent).map_err(failed)?;
-    let _unfinished = Unfinished::new(folder.path());
-    fill(folder.path())?;
+    let folder = temporary::folder_in(parent).map_err(failed)?;
+    let _unfinished = Unfinished::new(&folder);
+    fill(&folder)?;
     if is_there {
         let permissions = fs::metadata(&target).map_err(failed)?.permissions();
-        fs::set_permissions(folder.path(), permissions).map_err(failed)?;
+        fs::set_permissions(&*folder, permissions).map_err(failed)?;
         // The old one is there until the new one is.
-        let aside = builder.tempdir_in(parent).map_err(failed)?;
-        let old = aside.path().join("old");
+        let aside = temporary::folder_in(parent).map_err(failed)?;
+        let old = aside.join("old");
         fs::rename(&target, &old).map_err(failed)?;
-        if let Err(error) = fs::rename(folder.path(), &target) {
+        if let Err(error) = fs::rename(&*folder, &target) {
             fs::rename(&old, &target).map_err(failed)?;
             return Err(failed(error));
         }
     } else {
-        fs::rename(folder.path(), &target).map_err(failed)?;
+        fs::rename(&*folder, &target).map_err(failed)?;
     }
     // It has another name now, and nothing is left to be deleted.
-    let _ = folder.keep();
+    folder.keep();
     Ok(())
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 
 use crate::output::png::{Pixels, write_png};
+use crate::postprocess::rows::Rows;
 
 /// A map as whole steps of 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,19 +17,17 @@ pub struct DepthSteps {
 }
 
 impl DepthSteps {
-    /// Rounds and clips `values`, with `scale` steps a unit.
-    pub fn of(values: &[f32], scale: NonZeroU32) -> Self {
-        let mut saturated = 0;
-        let rounded = values.iter().map(|&value| {
+    /// Rounds and clips the values of `rows`, with `scale` steps a unit.
+    pub fn of(rows: &dyn Rows, scale: NonZeroU32) -> Self {
+        let (width, height) = rows.size();
+        let (mut saturated, mut values) = (0, Vec::with_capacity(width * height));
+        rows.for_each(|value| {
             let steps = (f64::from(value) * f64::from(scale.get())).round();
             let kept = steps.clamp(0.0, f64::from(u16::MAX));
             saturated += usize::from(kept != steps);
-            kept as u16
+            values.push(kept as u16);
         });
-        Self {
-            values: rounded.collect(),
-            saturated,
-        }
+        Self { values, saturated }
     }
 }
 
@@ -50,6 +49,14 @@ pub fn write_depth_png(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::postprocess::rows::Whole;
+
+    fn row(values: &[f32]) -> Whole<'_> {
+        Whole {
+            width: values.len(),
+            values,
+        }
+    }
 
     fn scale(steps: u32) -> NonZeroU32 {
         NonZeroU32::new(steps).unwrap()
@@ -58,17 +65,17 @@ mod tests {
     #[test]
     fn clipped_values_are_counted() {
         let values = [0.0, 1.2344, 1.2346, 65.535, 65.536, 80.0, -0.001, f32::NAN];
-        let map = DepthSteps::of(&values, scale(1000));
+        let map = DepthSteps::of(&row(&values), scale(1000));
         assert_eq!(map.values, [0, 1234, 1235, 65535, 65535, 65535, 0, 0]);
         assert_eq!(map.saturated, 4);
-        let map = DepthSteps::of(&values[5..7], scale(256));
+        let map = DepthSteps::of(&row(&values[5..7]), scale(256));
         assert_eq!((map.values, map.saturated), (vec![20480, 0], 0));
     }
 
     #[test]
     fn millimetres_read_back() {
         let mut bytes = Vec::new();
-        let map = DepthSteps::of(&[0.5, 2.0], scale(1000));
+        let map = DepthSteps::of(&row(&[0.5, 2.0]), scale(1000));
         write_depth_png(&mut bytes, (2, 1), &map, &[("unit", "mm".into())]).unwrap();
         let picture = image::load_from_memory(&bytes).unwrap().into_luma16();
         assert_eq!(picture.into_raw(), [500, 2000]);

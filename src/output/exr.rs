@@ -13,7 +13,7 @@ use exr::prelude::*;
 pub fn write_exr(
     mut writer: impl Write,
     (width, height): (usize, usize),
-    values: &[f32],
+    values: Vec<f32>,
     text: &[(&str, String)],
 ) -> io::Result<()> {
     super::check_size((width, height), values.len())?;
@@ -25,7 +25,8 @@ pub fn write_exr(
             AttributeValue::Text(Text::from(value.as_str())),
         );
     }
-    let channels = ["Y", "Z"].map(|name| AnyChannel::new(name, FlatSamples::F32(values.to_vec())));
+    let channels = [("Y", values.clone()), ("Z", values)];
+    let channels = channels.map(|(name, values)| AnyChannel::new(name, FlatSamples::F32(values)));
     let layer = Layer::new(
         (width, height),
         attributes,
@@ -54,7 +55,7 @@ mod tests {
         let values: Vec<f32> = (0..70 * 50).map(|i| 0.5 + i as f32 / 700.0).collect();
         let mut bytes = Vec::new();
         let text = [("unit", "m".to_owned())];
-        write_exr(&mut bytes, (70, 50), &values, &text).unwrap();
+        write_exr(&mut bytes, (70, 50), values.clone(), &text).unwrap();
         let image = read_first_flat_layer_from(&bytes);
         assert_eq!(image.layer_data.size, Vec2(70, 50));
         let channels = &image.layer_data.channel_data.list;
@@ -85,6 +86,6 @@ mod tests {
 
     #[test]
     fn a_wrong_size_is_refused() {
-        assert!(write_exr(Vec::new(), (2, 2), &[0.0; 3], &[]).is_err());
+        assert!(write_exr(Vec::new(), (2, 2), vec![0.0; 3], &[]).is_err());
     }
 }

@@ -3,7 +3,10 @@
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 
-use crate::output::{DepthSteps, write_depth_png, write_exr, write_npy, write_pfm, write_tiff};
+use crate::output::{
+    DepthSteps, write_depth_png, write_exr, write_npy_rows, write_pfm, write_tiff,
+};
+use crate::postprocess::rows::Rows;
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,12 +24,10 @@ pub enum FloatFormat {
 }
 
 /// A map and what is known of it.
-#[derive(Debug, Clone, Copy)]
+#[derive(Clone, Copy)]
 pub struct FloatMap<'a> {
-    /// Width and height.
-    pub size: (usize, usize),
-    /// `[height, width]`.
-    pub values: &'a [f32],
+    /// The numbers. NPY and PFM take them a few rows at a time, the other formats as a whole.
+    pub rows: &'a dyn Rows,
     /// Keyword and value pairs, for formats that have room for words.
     pub text: &'a [(&'a str, String)],
 }
@@ -47,20 +48,21 @@ impl FloatFormat {
     /// Writes `map`; returns how many values the format could not hold and clipped.
     ///
     /// # Errors
-    /// If writing fails, or the values don't fill the size.
+    /// If writing fails, the map is empty, or it does not fit into memory where a format wants it whole.
     pub fn write(self, writer: impl Write, map: &FloatMap<'_>) -> io::Result<usize> {
-        let (size, values) = (map.size, map.values);
+        let size = map.rows.size();
+        let whole = || map.rows.collect().map_err(io::Error::other);
         match self {
-            FloatFormat::Npy => write_npy(writer, &[size.1, size.0], values)?,
-            FloatFormat::Pfm => write_pfm(writer, size, values)?,
-            FloatFormat::Exr => write_exr(writer, size, values, map.text)?,
+            FloatFormat::Npy => write_npy_rows(writer, map.rows)?,
+            FloatFormat::Pfm => write_pfm(writer, map.rows)?,
+            FloatFormat::Exr => write_exr(writer, size, whole()?, map.text)?,
             FloatFormat::Tiff => {
                 let words: Vec<String> =
                     map.text.iter().map(|(k, v)| format!("{k}: {v}")).collect();
-                write_tiff(writer, size, values, &words.join("\n"))?;
+                write_tiff(writer, size, &whole()?, &words.join("\n"))?;
             }
             FloatFormat::Png16(scale) => {
-                let whole = DepthSteps::of(values, scale);
+                let whole = DepthSteps::of(map.rows, scale);
                 let unit = map.text.iter().find(|(keyword, _)| *keyword == UNIT);
                 let step = unit.map(|(_, unit)| match scale.get() {
                     MILLI => format!("m{unit}"),
@@ -97,13 +99,16 @@ pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::postprocess::rows::Whole;
 
     #[test]
     fn every_format_writes_and_says_what_it_clipped() {
         let text = [(UNIT, "m".to_owned())];
         let map = FloatMap {
-            size: (2, 1),
-            values: &[1.5, 70.0],
+            rows: &Whole {
+                width: 2,
+                values: &[1.5, 70.0],
+            },
             text: &text,
         };
         let written = |format: FloatFormat| {

@@ -25,6 +25,7 @@ mod png;
 mod point_cloud;
 mod shorten;
 mod stream;
+pub mod temporary;
 mod tiff;
 
 use std::io::{self, Write};
@@ -36,7 +37,7 @@ pub use exr::write_exr;
 pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
 pub use glb::write_glb;
 pub use ids::{MASK_CLASS, MASK_CLASSES};
-pub use npy::write_npy;
+pub use npy::{write_npy, write_npy_rows};
 pub use outputs::{OutputKind, Outputs, check_folder, create_folder};
 pub use path_json::{path_bytes, put_all, put_path, put_source};
 pub use pfm::write_pfm;

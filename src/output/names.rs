@@ -7,6 +7,7 @@ use std::path::{Component, Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::output::outputs::nearest;
+use crate::output::temporary;
 
 /// A relative path without extension for each source, all distinct.
 ///
@@ -50,10 +51,7 @@ fn lowercase(name: &Path) -> PathBuf {
 fn ignores_case(folder: &Path) -> bool {
     let probe = || {
         let (folder, _) = nearest(folder).ok()?;
-        let probe = tempfile::Builder::new()
-            .prefix(".dino-case-")
-            .tempfile_in(folder)
-            .ok()?;
+        let probe = temporary::file_in(&folder).ok()?;
         let name = probe.path().file_name()?.to_str()?.to_uppercase();
         Some(fs::symlink_metadata(probe.path().with_file_name(name)).is_ok())
     };

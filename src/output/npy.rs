@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use npyz::{AutoSerialize, WriterBuilder};
 
+use crate::postprocess::rows::Rows;
+
 /// Writes `values` in C order as an array of `shape`, of the NumPy type that is theirs (float32, uint8, …).
 ///
 /// # Errors
@@ -20,6 +22,21 @@ pub fn write_npy<T: AutoSerialize + Copy>(
         .writer(writer)
         .begin_nd()?;
     array.extend(values.iter().copied())?;
+    array.finish()
+}
+
+/// Writes a map as a float32 array `[height, width]`, a few rows at a time.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_npy_rows(writer: impl Write, rows: &dyn Rows) -> io::Result<()> {
+    let (width, height) = rows.size();
+    let mut array = npyz::WriteOptions::new()
+        .default_dtype()
+        .shape(&[height as u64, width as u64])
+        .writer(writer)
+        .begin_nd()?;
+    rows.for_each_band(|_, band| array.extend(band.iter().copied()))?;
     array.finish()
 }
 

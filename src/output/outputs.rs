@@ -11,9 +11,7 @@ use crate::error::{Error, Result};
 use crate::output::place::{Identity, Place, TOO_LONG, make_folder, parent};
 use crate::output::plan::Destination;
 use crate::output::stream::Stream;
-
-/// As long as the names of temporary files are.
-pub(super) const TEMPORARY: &str = ".dino-123456.part";
+use crate::output::temporary;
 
 /// What an output is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -165,6 +163,7 @@ impl Outputs {
             return Ok(known.clone());
         }
         let real = check_folder(folder, of)?;
+        temporary::sweep(&real);
         self.folders.insert(folder.to_owned(), real.clone());
         Ok(real)
     }
@@ -178,7 +177,7 @@ impl Outputs {
 pub fn check_folder(folder: &Path, of: &Path) -> Result<PathBuf> {
     let (nearest, missing) = nearest(folder)?;
     tempfile::tempfile_in(&nearest).map_err(|error| Error::io(&nearest, &error))?;
-    let temporary = folder.join(TEMPORARY);
+    let temporary = folder.join(temporary::LIKE);
     let too_long = |path: &Path| {
         fs::symlink_metadata(path).is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
     };

@@ -3,21 +3,31 @@
 
 use std::io::{self, Write};
 
-/// Writes `values` `[height, width]` as a one-channel PFM. The format counts its rows from the bottom, and a negative
-/// scale says that bytes are little endian.
+use crate::postprocess::rows::Rows;
+
+/// Rows that are asked for at once.
+const ROWS: usize = 64;
+
+/// Writes a map as a one-channel PFM. The format counts its rows from the bottom, and a negative scale says that bytes are
+/// little endian.
 ///
 /// # Errors
-/// If writing fails, or `values` does not fill the size.
-pub fn write_pfm(
-    mut writer: impl Write,
-    (width, height): (usize, usize),
-    values: &[f32],
-) -> io::Result<()> {
-    super::check_size((width, height), values.len())?;
+/// If writing fails, or the map is empty.
+pub fn write_pfm(mut writer: impl Write, rows: &dyn Rows) -> io::Result<()> {
+    let (width, height) = rows.size();
+    super::check_size((width, height), width * height)?;
     write!(writer, "Pf\n{width} {height}\n-1.0\n")?;
-    for row in values.chunks_exact(width).rev() {
-        let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
-        writer.write_all(&bytes)?;
+    let mut band = vec![0f32; ROWS.min(height) * width];
+    let mut end = height;
+    while end > 0 {
+        let first = end.saturating_sub(ROWS);
+        let band = &mut band[..(end - first) * width];
+        rows.fill(first, band);
+        for row in band.chunks_exact(width).rev() {
+            let bytes: Vec<u8> = row.iter().flat_map(|value| value.to_le_bytes()).collect();
+            writer.write_all(&bytes)?;
+        }
+        end = first;
     }
     Ok(())
 }
@@ -26,11 +36,16 @@ pub fn write_pfm(
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
+    use crate::postprocess::rows::Whole;
 
     #[test]
     fn the_last_row_comes_first() {
         let mut bytes = Vec::new();
-        write_pfm(&mut bytes, (2, 2), &[1.0, 2.0, 3.0, 4.5]).unwrap();
+        let rows = Whole {
+            width: 2,
+            values: &[1.0, 2.0, 3.0, 4.5],
+        };
+        write_pfm(&mut bytes, &rows).unwrap();
         let rest = bytes.strip_prefix(b"Pf\n2 2\n-1.0\n").unwrap();
         assert_eq!(
             rest,
@@ -39,8 +54,31 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_size_is_refused() {
-        assert!(write_pfm(Vec::new(), (2, 2), &[0.0; 3]).is_err());
-        assert!(write_pfm(Vec::new(), (0, 2), &[]).is_err());
+    fn all_rows_come_once() {
+        let values: Vec<f32> = (0..2 * 200).map(|v| v as f32).collect();
+        let rows = Whole {
+            width: 2,
+            values: &values,
+        };
+        let mut bytes = Vec::new();
+        write_pfm(&mut bytes, &rows).unwrap();
+        let rest = bytes.strip_prefix(b"Pf\n2 200\n-1.0\n").unwrap();
+        let expected: Vec<f32> = values.chunks_exact(2).rev().flatten().copied().collect();
+        let found: Vec<f32> = rest
+            .as_chunks::<4>()
+            .0
+            .iter()
+            .map(|&b| f32::from_le_bytes(b))
+            .collect();
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn an_empty_map_is_refused() {
+        let rows = Whole {
+            width: 0,
+            values: &[],
+        };
+        assert!(write_pfm(Vec::new(), &rows).is_err());
     }
 }

@@ -30,6 +30,9 @@ struct Threshold {
     above: bool,
 }
 
+/// Features are nowhere near it.
+const LARGEST: f64 = 1e6;
+
 const KIND: Kind = Kind {
     key: "dino.pca",
     name: "a PCA basis",
@@ -126,6 +129,12 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     }
     let mut projection = Projection::new(foreground, basis, info.shown.clone(), info.whiten)
         .map_err(|e| e.to_string())?;
+    let sound = ranges.chunks_exact(2).all(|range| {
+        (range[0] as f32).is_finite() && (range[1] as f32).is_finite() && range[0] <= range[1]
+    });
+    if !sound {
+        return Err("its ranges are none: expected rising numbers".into());
+    }
     projection.ranges = ranges
         .chunks_exact(2)
         .map(|r| (r[0] as f32, r[1] as f32))
@@ -144,6 +153,15 @@ fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
             mean.len(),
             components.len(),
             variances.len()
+        ));
+    }
+    // Directions of length 1, in features of an ordinary size.
+    let sound = components.iter().all(|v| v.abs() <= 1.001)
+        && mean.iter().all(|v| v.abs() <= LARGEST)
+        && variances.iter().all(|v| v.abs() <= LARGEST * LARGEST);
+    if !sound {
+        return Err(format!(
+            "its {prefix}mean, {prefix}components or {prefix}variances are of no fit: they have impossible numbers"
         ));
     }
     Ok(Basis {
@@ -193,12 +211,19 @@ mod tests {
         let mut lying = info.clone();
         lying.shown = vec![7, 8, 9];
         assert!(from_bytes(&to_bytes(&lying, &projection).unwrap()).is_err());
-        let mut endless = projection;
-        endless.basis.mean[0] = f64::NAN;
-        assert!(
-            from_bytes(&to_bytes(&info, &endless).unwrap())
-                .unwrap_err()
-                .contains("finite")
-        );
+        for number in [f64::NAN, f64::INFINITY] {
+            let mut endless = projection.clone();
+            endless.basis.mean[0] = number;
+            let error = to_bytes(&info, &endless).unwrap_err().to_string();
+            assert!(error.contains("not finite"), "{error}");
+            let mut bytes = good.clone();
+            let at = bytes.len() - 8;
+            bytes[at..].copy_from_slice(&number.to_le_bytes());
+            assert!(from_bytes(&bytes).unwrap_err().contains("finite"));
+        }
+        let mut huge = projection;
+        huge.basis.components[0] = 1e300;
+        let error = from_bytes(&to_bytes(&info, &huge).unwrap()).unwrap_err();
+        assert!(error.contains("impossible numbers"), "{error}");
     }
 }

@@ -118,7 +118,7 @@ fn ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec<(f32, f
     let k = projection.shown.len();
     let mut samplers = vec![Sampler::default(); k];
     for index in 0..spool.len() {
-        let projected = projection.project(&spool.read(index)?.1);
+        let projected = projection.project(&spool.read(index)?.1)?;
         let rows = projected.scores.chunks_exact(k).zip(&projected.foreground);
         for (scores, _) in rows.filter(|(_, foreground)| **foreground) {
             samplers
@@ -170,7 +170,7 @@ mod tests {
     fn auto_foreground_is_the_middle() {
         let mut spool = spool();
         let projection = fit(&mut spool, &options(ForegroundRule::Auto)).unwrap();
-        let projected = projection.project(&spool.read(0).unwrap().1);
+        let projected = projection.project(&spool.read(0).unwrap().1).unwrap();
         let found: Vec<usize> = (0..16).filter(|&i| projected.foreground[i]).collect();
         assert_eq!(found, [5, 6, 9, 10]);
     }

@@ -74,12 +74,22 @@ impl Projection {
     }
 
     /// Projects tokens `[N, D]`.
-    pub fn project(&self, tokens: &[f32]) -> Projected {
+    ///
+    /// # Errors
+    /// [`Error::Model`] if what comes out is not finite, which no fit to these features gives.
+    pub fn project(&self, tokens: &[f32]) -> Result<Projected> {
         let scores = self.basis.project(tokens, &self.shown, self.whiten);
         let foreground = match &self.foreground {
             Some(split) => split.mask(tokens),
             None => vec![true; tokens.len() / self.basis.dim()],
         };
-        Projected { scores, foreground }
+        match scores.iter().all(|score| score.is_finite()) {
+            true => Ok(Projected { scores, foreground }),
+            false => Err(Error::Model(
+                "the projections are not finite, so the basis is damaged, or of other features; fit it anew with \
+                 --save-basis"
+                    .into(),
+            )),
+        }
     }
 }

@@ -56,19 +56,52 @@ impl Sampler {
     }
 }
 
+/// The values of a stream whose length is known, thinned evenly as a [`Sampler`] that sees them all does.
+#[derive(Debug, Clone)]
+pub struct Thinned {
+    kept: Vec<f32>,
+    stride: usize,
+}
+
+impl Thinned {
+    /// Of a stream of `count` values.
+    pub fn of(count: usize) -> Self {
+        Thinned {
+            kept: Vec::new(),
+            stride: count.div_ceil(CAPACITY).next_power_of_two(),
+        }
+    }
+
+    /// How far apart the values are that are to be kept, from the first on.
+    pub fn stride(&self) -> usize {
+        self.stride
+    }
+
+    /// Keeps one of those.
+    #[inline]
+    pub fn keep(&mut self, value: f32) {
+        self.kept.push(value);
+    }
+
+    /// Percentiles `q` (0 to 100).
+    pub fn percentiles<const N: usize>(mut self, q: [f64; N]) -> [f32; N] {
+        q.map(|q| {
+            let Some((low, part)) = place(self.kept.len(), q) else {
+                return 0.0;
+            };
+            // The two neighbours are enough; sorting all would take longer.
+            let (_, &mut own, above) = self.kept.select_nth_unstable_by(low, f32::total_cmp);
+            let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(own);
+            between(own, next, part) as f32
+        })
+    }
+}
+
 /// Percentiles `q` (0 to 100) of `values`, as a [`Sampler`] that sees them gives.
 pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
-    let stride = values.len().div_ceil(CAPACITY).next_power_of_two();
-    let mut kept: Vec<f32> = values.iter().copied().step_by(stride).collect();
-    q.map(|q| {
-        let Some((low, part)) = place(kept.len(), q) else {
-            return 0.0;
-        };
-        // The two neighbours are enough; sorting all would take longer.
-        let (_, &mut own, above) = kept.select_nth_unstable_by(low, f32::total_cmp);
-        let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(own);
-        between(own, next, part) as f32
-    })
+    let mut thinned = Thinned::of(values.len());
+    thinned.kept = values.iter().copied().step_by(thinned.stride).collect();
+    thinned.percentiles(q)
 }
 
 /// The percentile `q` (0 to 100) of rising values, linear between neighbours as numpy's default; 0 if empty.

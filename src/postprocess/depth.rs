@@ -8,6 +8,7 @@
 use rayon::prelude::*;
 
 use crate::head::{Readout, Scores};
+use crate::postprocess::rows::{Rows, Upsampled};
 use crate::postprocess::sample::{Axis, mix_rows};
 use crate::preprocess::{Geometry, Unpad};
 
@@ -207,9 +208,20 @@ fn tempered_deviation(scores: &[f32], centres: &[f32], depth: f32, temperature: 
 }
 
 impl DepthMap {
+    /// Whether all of it are numbers.
+    pub fn is_finite(&self) -> bool {
+        let all = |values: &[f32]| values.iter().all(|value| value.is_finite());
+        all(&self.depth) && all(&self.deviation)
+    }
+
     /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly.
     pub fn to_photo(&self, geometry: &Geometry) -> DepthMap {
-        let grid = geometry.grid();
+        let (x, y) = self.axes(geometry);
+        self.sample(&x, &y)
+    }
+
+    /// Where the photo's pixels lie on the map's cells.
+    fn axes(&self, geometry: &Geometry) -> (Axis, Axis) {
         let axis = |places: Vec<f32>, cells: usize, patches: usize| {
             let factor = cells as f32 / patches as f32;
             Axis {
@@ -217,43 +229,58 @@ impl DepthMap {
                 places: places.into_iter().map(|place| place * factor).collect(),
             }
         };
-        let x = axis(geometry.columns(), self.width, grid.cols);
-        let y = axis(geometry.rows(), self.height, grid.rows);
-        self.sample(&x, &y)
+        let grid = geometry.grid();
+        (
+            axis(geometry.columns(), self.width, grid.cols),
+            axis(geometry.rows(), self.height, grid.rows),
+        )
+    }
+
+    /// The depths of a map over the padded input, at the photo's pixels, as [`DepthMap::to_photo`] gives them, a few rows
+    /// at a time.
+    pub fn depth_rows(&self, geometry: &Geometry) -> Upsampled<'_> {
+        self.rows(&self.depth, geometry)
+    }
+
+    /// Likewise the standard deviations, where there are any.
+    pub fn deviation_rows(&self, geometry: &Geometry) -> Option<Upsampled<'_>> {
+        let known = !self.deviation.is_empty();
+        known.then(|| self.rows(&self.deviation, geometry))
+    }
+
+    fn rows<'m>(&self, cells: &'m [f32], geometry: &Geometry) -> Upsampled<'m> {
+        let (x, y) = self.axes(geometry);
+        Upsampled {
+            cells,
+            cols: self.width,
+            x: x.bilinear(),
+            y: y.bilinear(),
+        }
     }
 
     /// Resizes to another size, bilinearly.
     pub fn resize(&self, width: usize, height: usize) -> DepthMap {
-        let axis = |cells: usize, samples: usize| Axis {
-            cells,
-            places: (0..samples)
-                .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
-                .collect(),
-        };
-        self.sample(&axis(self.width, width), &axis(self.height, height))
+        self.sample(
+            &Axis::stretched(self.width, width),
+            &Axis::stretched(self.height, height),
+        )
     }
 
     fn sample(&self, x: &Axis, y: &Axis) -> DepthMap {
-        let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
-        let plane = |values: &[f32]| {
-            let mut out = vec![0f32; x_taps.len() * y_taps.len()];
-            out.par_chunks_exact_mut(x_taps.len())
-                .zip(&y_taps)
-                .for_each_init(
-                    || vec![0f32; self.width],
-                    |line, (out, y)| {
-                        let row = |y: usize| &values[y * self.width..][..self.width];
-                        mix_rows(line, row(y.low), row(y.high), y.weight);
-                        for (out, x) in out.iter_mut().zip(&x_taps) {
-                            *out = line[x.low] + (line[x.high] - line[x.low]) * x.weight;
-                        }
-                    },
-                );
+        let plane = |cells: &[f32]| {
+            let rows = Upsampled {
+                cells,
+                cols: self.width,
+                x: x.bilinear(),
+                y: y.bilinear(),
+            };
+            let mut out = vec![0f32; x.places.len() * y.places.len()];
+            rows.fill(0, &mut out);
             out
         };
         DepthMap {
-            width: x_taps.len(),
-            height: y_taps.len(),
+            width: x.places.len(),
+            height: y.places.len(),
             depth: plane(&self.depth),
             deviation: match self.deviation.is_empty() {
                 true => Vec::new(),

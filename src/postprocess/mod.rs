@@ -8,6 +8,7 @@ pub mod depth;
 pub mod guided;
 pub mod refine;
 pub mod regions;
+pub mod rows;
 pub mod sample;
 pub mod segment;
 pub mod views;

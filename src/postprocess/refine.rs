@@ -12,7 +12,9 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::head::Scores;
+use crate::memory::try_vec;
 use crate::postprocess::guided::{Guide, Linear, Recipe};
+use crate::postprocess::rows::Rows;
 use crate::postprocess::sample::{Axis, Taps, mix_rows, runs};
 use crate::postprocess::segment::exp;
 use crate::postprocess::{DepthMap, LabelMap};
@@ -64,8 +66,8 @@ pub fn label_with(
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
     let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
     let runs = runs(&x_taps);
-    let mut ids = vec![0u16; width * height];
-    let mut confidence = vec![0f32; width * height];
+    let mut ids = try_vec(0u16, width * height)?;
+    let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
         .zip(confidence.par_chunks_exact_mut(width))
         .zip(photo.par_chunks_exact(3 * width))
@@ -166,21 +168,29 @@ impl Buffers {
 /// stays within the depths that the map has nearby.
 ///
 /// # Errors
-/// If the photo cannot be resized.
+/// If the photo cannot be resized, or there is no memory for the map.
 pub fn depth(map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Result<DepthMap> {
-    depth_with(&DEPTH, map, geometry, photo)
+    let deviation = map
+        .deviation_rows(geometry)
+        .map(|rows| (&rows as &dyn Rows).collect());
+    Ok(DepthMap {
+        width: geometry.photo.0 as usize,
+        height: geometry.photo.1 as usize,
+        depth: depth_with(&DEPTH, map, geometry, photo)?,
+        deviation: deviation.transpose()?.unwrap_or_default(),
+    })
 }
 
-/// As [`depth()`], with a recipe.
+/// The depths alone, `[height, width]` of the photo, by a recipe.
 ///
 /// # Errors
-/// If the photo cannot be resized.
+/// As [`depth()`].
 pub fn depth_with(
     recipe: &Recipe,
     map: &DepthMap,
     geometry: &Geometry,
     photo: &RgbImage,
-) -> Result<DepthMap> {
+) -> Result<Vec<f32>> {
     let cells = Cells::new(geometry, recipe.cells);
     let size = (cells.width, cells.height);
     let guide = Guide::new(photo, size, recipe.radius, recipe.epsilon)?;
@@ -197,11 +207,12 @@ pub fn depth_with(
         .zip(low.iter().zip(&high))
         .map(|(&[r, g, b, rest], (&low, &high))| [r, g, b, rest, low, high])
         .collect();
-    let mut full = map.to_photo(geometry);
-    let (x_taps, y_taps) = (guide.columns(full.width), guide.rows(full.height));
-    full.depth
-        .par_chunks_exact_mut(full.width)
-        .zip(photo.par_chunks_exact(3 * full.width))
+    let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
+    let mut depths = try_vec(0f32, width * height)?;
+    let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
+    depths
+        .par_chunks_exact_mut(width)
+        .zip(photo.par_chunks_exact(3 * width))
         .zip(&y_taps)
         .for_each_init(Vec::new, |line, ((depth, rgb), y)| {
             mix_lines(line, &fitted, cells.width, 0..cells.width, y);
@@ -210,7 +221,7 @@ pub fn depth_with(
                 *depth = apply(&[r, g, b, rest], rgb).max(low).min(high).exp();
             }
         });
-    Ok(full)
+    Ok(depths)
 }
 
 /// Depths of the map, which is over the padded input, at the cells.
@@ -527,7 +538,7 @@ mod tests {
 
     #[test]
     fn a_border_moves_to_the_photos_edge() {
-        let plain = crate::postprocess::segment::label(&scores(), &geometry(), &[]);
+        let plain = crate::postprocess::segment::label(&scores(), &geometry(), &[]).unwrap();
         // At most so many pixels of each row are wrong. Half a patch is as far as a border is off in truth.
         for (at, most) in [(66, 1), (74, 1), (63, 4), (77, 4)] {
             let fitted = label(&scores(), &geometry(), &photo(at)).unwrap();

@@ -3,7 +3,9 @@
 
 use rayon::prelude::*;
 
+use crate::error::Result;
 use crate::head::Scores;
+use crate::memory::try_vec;
 use crate::postprocess::sample::{Axis, mix_rows, runs};
 use crate::preprocess::Geometry;
 
@@ -21,7 +23,10 @@ pub struct LabelMap {
 }
 
 /// Labels every pixel of the photo that `geometry` came from. Only classes in `allowed` (all if empty) can win.
-pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> LabelMap {
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> Result<LabelMap> {
     let axis = |places, cells| Axis { cells, places };
     let x = axis(geometry.columns(), scores.grid.cols);
     let y = axis(geometry.rows(), scores.grid.rows);
@@ -32,13 +37,16 @@ pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> LabelMap
 ///
 /// Samples between the same two patches of a row share their candidates: a class that stays far below another one at
 /// both ends can neither win between them nor take part in the probability. That leaves a few classes of many.
-pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelMap {
+///
+/// # Errors
+/// As [`label`].
+pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> Result<LabelMap> {
     let (k, cols) = (scores.k, scores.grid.cols);
     let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
     let (width, height) = (x_taps.len(), y_taps.len());
     let runs = runs(&x_taps);
-    let mut ids = vec![0u16; width * height];
-    let mut confidence = vec![0f32; width * height];
+    let mut ids = try_vec(0u16, width * height)?;
+    let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
         .zip(confidence.par_chunks_exact_mut(width))
         .zip(&y_taps)
@@ -56,12 +64,12 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> LabelM
                 }
             },
         );
-    LabelMap {
+    Ok(LabelMap {
         width,
         height,
         ids,
         confidence,
-    }
+    })
 }
 
 /// A class that may win between two patches, with its score at one and its way to the other.
@@ -187,6 +195,7 @@ pub fn mean_with_mirrored(scores: &Scores, mirrored: &Scores) -> Scores {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::backbone::Grid;
@@ -208,11 +217,11 @@ mod tests {
             },
             1,
         );
-        let map = label(&scores, &geometry, &[]);
+        let map = label(&scores, &geometry, &[]).unwrap();
         assert_eq!(map.ids[0], 0);
         assert_eq!(map.ids[4], 1);
         assert_eq!(map.ids[8], 2);
-        let map = label(&scores, &geometry, &[true, false, true]);
+        let map = label(&scores, &geometry, &[true, false, true]).unwrap();
         assert!(!map.ids.contains(&1));
     }
 
@@ -238,9 +247,9 @@ mod tests {
             grid: Grid { rows: 1, cols: 1 },
         };
         let axis = Axis::finer(1, 1);
-        let map = label_at(&scores, &axis, &axis, &[]);
+        let map = label_at(&scores, &axis, &axis, &[]).unwrap();
         assert_eq!((map.ids[0], map.confidence[0]), (0, 0.25));
-        let map = label_at(&scores, &axis, &axis, &[false, true, true, false]);
+        let map = label_at(&scores, &axis, &axis, &[false, true, true, false]).unwrap();
         assert_eq!((map.ids[0], map.confidence[0]), (1, 0.5));
     }
 
@@ -271,7 +280,7 @@ mod tests {
             grid,
         };
         let (x, y) = (Axis::finer(7, 6), Axis::finer(5, 6));
-        let map = label_at(&scores, &x, &y, &[]);
+        let map = label_at(&scores, &x, &y, &[]).unwrap();
         let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
         for (i, (&id, &confidence)) in map.ids.iter().zip(&map.confidence).enumerate() {
             let (x, y) = (x_taps[i % map.width], y_taps[i / map.width]);

@@ -3,13 +3,22 @@
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
+use crate::error::Result;
+use crate::memory::try_vec;
+
 /// Pictures on a canvas of `size` and `color`, each with its corner at (left, top), the later over the earlier; what
 /// reaches beyond the canvas is left out. Every row is written once, and they are shared out among threads.
-pub fn canvas(size: (u32, u32), color: Rgb<u8>, pictures: &[(&RgbImage, (u32, u32))]) -> RgbImage {
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory), as everything here that makes a picture.
+pub fn canvas(
+    size: (u32, u32),
+    color: Rgb<u8>,
+    pictures: &[(&RgbImage, (u32, u32))],
+) -> Result<RgbImage> {
     let paper = color.0.repeat(size.0 as usize);
     let line = paper.len().max(1);
-    // Zeros come from the system untouched until a thread writes its rows.
-    let mut bytes = vec![0u8; line * size.1 as usize];
+    let mut bytes = try_vec(0u8, line * size.1 as usize)?;
     bytes
         .par_chunks_exact_mut(line)
         .enumerate()
@@ -27,11 +36,14 @@ pub fn canvas(size: (u32, u32), color: Rgb<u8>, pictures: &[(&RgbImage, (u32, u3
             }
         });
     // Every row has the canvas's width.
-    RgbImage::from_raw(size.0, size.1, bytes).unwrap_or_default()
+    Ok(RgbImage::from_raw(size.0, size.1, bytes).unwrap_or_default())
 }
 
 /// The photo on the left, the picture on the right; both must be of one size.
-pub fn side_by_side(photo: &RgbImage, picture: &RgbImage) -> RgbImage {
+///
+/// # Errors
+/// As [`canvas`].
+pub fn side_by_side(photo: &RgbImage, picture: &RgbImage) -> Result<RgbImage> {
     let size = (
         photo.width() + picture.width(),
         photo.height().max(picture.height()),
@@ -41,16 +53,15 @@ pub fn side_by_side(photo: &RgbImage, picture: &RgbImage) -> RgbImage {
 }
 
 /// The picture over the photo with opacity `alpha` (0 to 1); both must be of one size.
-pub fn overlay(photo: &RgbImage, picture: &RgbImage, alpha: f32) -> RgbImage {
-    let mut blended = picture.clone();
+pub fn overlay(photo: &RgbImage, mut picture: RgbImage, alpha: f32) -> RgbImage {
     let line = (picture.width() as usize * 3).max(1);
-    let rows = blended.par_chunks_mut(line);
+    let rows = picture.par_chunks_mut(line);
     rows.zip(photo.par_chunks(line)).for_each(|(top, below)| {
         for (top, &below) in top.iter_mut().zip(below) {
             *top = mix(*top, below, alpha);
         }
     });
-    blended
+    picture
 }
 
 /// The level `top` with opacity `alpha` over `below`.
@@ -60,6 +71,7 @@ pub(super) fn mix(top: u8, below: u8, alpha: f32) -> u8 {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -68,17 +80,17 @@ mod tests {
         let photo = RgbImage::from_pixel(2, 1, Rgb([0, 100, 200]));
         let picture = RgbImage::from_pixel(2, 1, Rgb([200, 100, 0]));
         assert_eq!(
-            overlay(&photo, &picture, 0.25).get_pixel(1, 0).0,
+            overlay(&photo, picture.clone(), 0.25).get_pixel(1, 0).0,
             [50, 100, 150]
         );
-        assert_eq!(overlay(&photo, &picture, 1.0), picture);
+        assert_eq!(overlay(&photo, picture.clone(), 1.0), picture);
     }
 
     #[test]
     fn what_is_pasted_stays_on_the_canvas() {
         let one = |level: u8| RgbImage::from_pixel(2, 2, Rgb([level; 3]));
         let pictures = [(&one(1), (2, 1)), (&one(9), (3, 0)), (&one(5), (0, 2))];
-        let board = canvas((3, 2), Rgb([7; 3]), &pictures);
+        let board = canvas((3, 2), Rgb([7; 3]), &pictures).unwrap();
         let levels: Vec<u8> = board.pixels().map(|pixel| pixel.0[0]).collect();
         assert_eq!(levels, [7, 7, 7, 7, 7, 1]);
     }
@@ -87,7 +99,7 @@ mod tests {
     fn side_by_side_keeps_both() {
         let photo = RgbImage::from_pixel(2, 1, Rgb([1, 2, 3]));
         let picture = RgbImage::from_pixel(2, 1, Rgb([9, 9, 9]));
-        let both = side_by_side(&photo, &picture);
+        let both = side_by_side(&photo, &picture).unwrap();
         assert_eq!(both.into_raw(), [1, 2, 3, 1, 2, 3, 9, 9, 9, 9, 9, 9]);
     }
 }

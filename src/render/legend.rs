@@ -7,6 +7,7 @@ use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 
+use crate::error::Result;
 use crate::render::compose;
 use crate::render::fonts::Fonts;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
@@ -44,10 +45,13 @@ pub fn percent(share: f64) -> String {
 }
 
 /// The picture with its legend: at the right, or below a picture that is twice as wide as it is high.
-pub fn with_legend(picture: &RgbImage, entries: &[Entry], fonts: &Fonts) -> RgbImage {
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn with_legend(picture: &RgbImage, entries: &[Entry], fonts: &Fonts) -> Result<RgbImage> {
     let (width, height) = picture.dimensions();
     if entries.is_empty() {
-        return picture.clone();
+        return compose::canvas((width, height), PAPER, &[(picture, (0, 0))]);
     }
     let style = Style::new(text_size((width, height)), fonts);
     let below = width >= 2 * height;
@@ -73,14 +77,14 @@ pub fn with_legend(picture: &RgbImage, entries: &[Entry], fonts: &Fonts) -> RgbI
         true => ((width.max(block.0), height + block.1), (0, height)),
         false => ((width + block.0, height.max(block.1)), (width, 0)),
     };
-    let mut both = compose::canvas(canvas, PAPER, &[(picture, (0, 0))]);
+    let mut both = compose::canvas(canvas, PAPER, &[(picture, (0, 0))])?;
     for (index, entry) in shown.iter().enumerate() {
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
         let x = origin.0 + style.margin + column * measured.width();
         let y = origin.1 + style.margin + row * style.line;
         measured.draw(&mut both, (x as i32, y as i32), entry, &style);
     }
-    both
+    Ok(both)
 }
 
 /// The entries that fit into `room` lines; the last line sums up the others.
@@ -169,6 +173,7 @@ impl Columns {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -185,7 +190,7 @@ mod tests {
     fn the_picture_itself_is_untouched_and_every_swatch_is_there() {
         for size in [(1, 1), (40, 3000), (3000, 40), (640, 480), (480, 640)] {
             let picture = RgbImage::from_pixel(size.0, size.1, Rgb([1, 2, 3]));
-            let both = with_legend(&picture, &entries(6), &Fonts::built_in());
+            let both = with_legend(&picture, &entries(6), &Fonts::built_in()).unwrap();
             let (width, height) = both.dimensions();
             assert!(width > size.0 || height > size.1);
             let same = picture
@@ -207,7 +212,7 @@ mod tests {
         assert!((shown[7].share - 0.93).abs() < 1e-9);
         assert_eq!(fit(&entries(8), 8), entries(8));
         let picture = RgbImage::new(320, 240);
-        let all = with_legend(&picture, &entries(100), &Fonts::built_in());
+        let all = with_legend(&picture, &entries(100), &Fonts::built_in()).unwrap();
         assert_eq!(
             all.height(),
             240,

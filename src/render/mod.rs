@@ -24,11 +24,11 @@ pub mod upscale;
 
 pub use captions::Captions;
 pub use colormap::Colormap;
-pub use compose::{overlay, side_by_side};
-pub use depth::{Range, colorize};
+pub use compose::{canvas, overlay, side_by_side};
+pub use depth::{Range, colorize, paint};
 pub use fonts::{Face, Fonts};
 pub use mark::mark;
 pub use patch_map::patch_map;
-pub use scale_bar::{ScaleBar, with_scale};
+pub use scale_bar::{ScaleBar, canvas_with_scale, with_scale};
 pub use sheet::contact_sheet;
 pub use upscale::{Upscale, upscale_rows};

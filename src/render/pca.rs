@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use crate::error::Result;
 use crate::pca::Projected;
 use crate::preprocess::Geometry;
 use crate::render::upscale::{Upscale, upscale_rows};
@@ -9,12 +10,15 @@ use crate::render::upscale::{Upscale, upscale_rows};
 /// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background is black.
 ///
 /// The first three components are drawn, or the first alone as grey where there are fewer than three.
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
 pub fn picture(
     projected: &Projected,
     ranges: &[(f32, f32)],
     geometry: &Geometry,
     upscale: Upscale,
-) -> RgbImage {
+) -> Result<RgbImage> {
     let k = ranges.len();
     let drawn = if k < 3 { 1 } else { 3 };
     // Colours in 0..1, then whether the patch is foreground.
@@ -44,12 +48,13 @@ pub fn picture(
             let level = |value: &f32| (value * scale + 0.5) as u8;
             *rgb = [level(red), level(green), level(blue)];
         }
-    });
+    })?;
     let (width, height) = geometry.photo;
-    RgbImage::from_raw(width, height, bytes).unwrap_or_else(|| RgbImage::new(width, height))
+    Ok(RgbImage::from_raw(width, height, bytes).unwrap_or_default())
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::preprocess::SizeRule;
@@ -68,7 +73,7 @@ mod tests {
             scores: vec![-9.0, 0.0, 1.0, 9.0, 0.5, 0.25, 0.3, 0.3, 0.3],
             foreground: vec![true, true, false],
         };
-        let image = picture(&projected, &[(0.0, 1.0); 3], &geometry, Upscale::Nearest);
+        let image = picture(&projected, &[(0.0, 1.0); 3], &geometry, Upscale::Nearest).unwrap();
         assert_eq!(image.into_raw(), [0, 0, 255, 255, 128, 64, 0, 0, 0]);
     }
 
@@ -86,13 +91,13 @@ mod tests {
             scores: vec![1.0, 3.0],
             foreground: vec![true, true],
         };
-        let image = picture(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest);
+        let image = picture(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest).unwrap();
         assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255]);
         let flat = Projected {
             scores: vec![2.0, 2.0],
             foreground: vec![true, true],
         };
-        let image = picture(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest);
+        let image = picture(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest).unwrap();
         assert_eq!(image.into_raw(), [128; 6]);
     }
 }

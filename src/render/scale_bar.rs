@@ -7,6 +7,7 @@ use image::{Rgb, RgbImage};
 use imageproc::drawing::draw_filled_rect_mut;
 use imageproc::rect::Rect;
 
+use crate::error::Result;
 use crate::render::colormap::Colormap;
 use crate::render::compose;
 use crate::render::depth::Range;
@@ -49,8 +50,23 @@ pub struct ScaleBar<'a> {
 }
 
 /// `picture` with the bar at its right.
-pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
-    let (width, height) = picture.dimensions();
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage> {
+    canvas_with_scale(picture.dimensions(), &[(picture, (0, 0))], bar).map(|(canvas, _)| canvas)
+}
+
+/// Room for a picture of (width, height), with the bar at its right and already `pictures` where it will be, their corners
+/// at (left, top) of it; and the row in which it begins.
+///
+/// # Errors
+/// As [`with_scale`].
+pub fn canvas_with_scale(
+    (width, height): (u32, u32),
+    pictures: &[(&RgbImage, (u32, u32))],
+    bar: &ScaleBar<'_>,
+) -> Result<(RgbImage, u32)> {
     // Of a tall and narrow picture, the width counts, or the bar would be wider than it.
     let line = ((height as f32).min(1.5 * width as f32) / LINES).max(SMALLEST_LINE);
     let canvas_height = height.max((FEWEST_LINES * line) as u32);
@@ -69,13 +85,15 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> RgbImage {
         .max();
     let layout = Layout::new(width, canvas_height, line);
     let across = layout.labels_left + widest.unwrap_or(0) + layout.gap;
-    let place = (0, (canvas_height - height) / 2);
-    let mut canvas = compose::canvas((across, canvas_height), PAPER, &[(picture, place)]);
+    let first = (canvas_height - height) / 2;
+    let placed = |&(picture, (left, top))| (picture, (left, first + top));
+    let pictures: Vec<(&RgbImage, (u32, u32))> = pictures.iter().map(placed).collect();
+    let mut canvas = compose::canvas((across, canvas_height), PAPER, &pictures)?;
     layout.draw_bar(&mut canvas, bar.colormap);
     for (place, label) in &labels {
         layout.draw_label(&mut canvas, bar.fonts, *place, label);
     }
-    canvas
+    Ok((canvas, first))
 }
 
 /// Where things are, in pixels.
@@ -161,6 +179,11 @@ impl Ticks {
     /// The finest of the steps 1, 2 and 5 (times a power of ten) that gives at most `most` numbers, and two at least.
     fn new(range: Range, most: f32) -> Self {
         let extent = f64::from(range.high) - f64::from(range.low);
+        // What has no extent has no numbers either.
+        let extent = match extent.is_finite() && extent > 0.0 {
+            true => extent,
+            false => return Self::none(range),
+        };
         let mut power = extent.log10().floor() as i32 - 2;
         let (step, power) = loop {
             let fits = [1.0, 2.0, 5.0]
@@ -179,12 +202,24 @@ impl Ticks {
         }
     }
 
+    /// No number at all.
+    fn none(range: Range) -> Self {
+        Self {
+            range,
+            step: f64::INFINITY,
+            decimals: 0,
+        }
+    }
+
     /// Place on the bar (0 to 1) and number.
     fn values(&self) -> impl Iterator<Item = (f32, String)> {
         // A number at the very end may be missed by a rounding error of the range.
         let slack = 1e-4;
         let first = (f64::from(self.range.low) / self.step - slack).ceil() as i64;
-        let last = (f64::from(self.range.high) / self.step + slack).floor() as i64;
+        let last = match self.step.is_finite() {
+            true => (f64::from(self.range.high) / self.step + slack).floor() as i64,
+            false => first.saturating_sub(1),
+        };
         (first..=last).map(|i| {
             let value = i as f64 * self.step;
             let place = self.range.place(value as f32).clamp(0.0, 1.0);
@@ -194,6 +229,7 @@ impl Ticks {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -227,6 +263,33 @@ mod tests {
         }
     }
 
+    #[test]
+    fn what_is_no_range_has_no_numbers() {
+        let (nan, infinite) = (f32::NAN, f32::INFINITY);
+        for (low, high) in [
+            (nan, nan),
+            (0.0, infinite),
+            (-infinite, 1.0),
+            (1.0, nan),
+            (2.0, 2.0),
+            (3.0, 1.0),
+        ] {
+            let range = Range { low, high };
+            let ticks = Ticks::new(range, 6.0).values().count();
+            assert_eq!(ticks, 0, "{low} {high}");
+        }
+        let widest = Range {
+            low: f32::MIN,
+            high: f32::MAX,
+        };
+        assert!((2..=9).contains(&Ticks::new(widest, 6.0).values().count()));
+        let thinnest = Range {
+            low: 1e-38,
+            high: 2e-38,
+        };
+        assert!((1..=9).contains(&Ticks::new(thinnest, 6.0).values().count()));
+    }
+
     fn bar<'a>(colormap: &'a Colormap, fonts: &'a Fonts) -> ScaleBar<'a> {
         ScaleBar {
             range: Range::new(1.0, 5.0),
@@ -241,7 +304,7 @@ mod tests {
     fn the_picture_is_kept_and_the_ends_have_the_right_colours() {
         let (red, map) = (Rgb([200, 0, 0]), Colormap::default());
         let picture = RgbImage::from_pixel(400, 300, red);
-        let with = with_scale(&picture, &bar(&map, &Fonts::built_in()));
+        let with = with_scale(&picture, &bar(&map, &Fonts::built_in())).unwrap();
         assert_eq!(with.height(), 300);
         assert!((430..520).contains(&with.width()), "{}", with.width());
         assert!((0..400).all(|x| *with.get_pixel(x, 299) == red));
@@ -259,7 +322,7 @@ mod tests {
         let map = Colormap::default();
         for (width, height) in [(1, 1), (8, 600), (3000, 40), (5000, 4000)] {
             let picture = RgbImage::from_pixel(width, height, Rgb([200, 0, 0]));
-            let with = with_scale(&picture, &bar(&map, &Fonts::built_in()));
+            let with = with_scale(&picture, &bar(&map, &Fonts::built_in())).unwrap();
             assert!(
                 with.height() >= height && with.height() as f32 >= FEWEST_LINES * SMALLEST_LINE
             );

@@ -3,7 +3,9 @@
 use image::{Rgb, RgbImage};
 use rayon::prelude::*;
 
+use crate::error::Result;
 use crate::head::Class;
+use crate::memory::try_vec;
 use crate::postprocess::{Area, LabelMap, NONE};
 use crate::render::captions::Captions;
 use crate::render::legend::{self, Entry};
@@ -24,6 +26,9 @@ pub struct SegmentLook {
 }
 
 /// Draws `map`, whose ids are indices of `classes` and of their `captions`; `areas` are the map's own.
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
 pub fn picture(
     photo: &RgbImage,
     map: &LabelMap,
@@ -31,12 +36,12 @@ pub fn picture(
     areas: &[Area],
     look: &SegmentLook,
     captions: &Captions,
-) -> RgbImage {
+) -> Result<RgbImage> {
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
     let mut drawn = match look.alpha {
-        Some(alpha) => colors_over(photo, map, classes, alpha),
-        None => colors(map, classes),
+        Some(alpha) => colors_over(photo, map, classes, alpha)?,
+        None => colors(map, classes)?,
     };
     if look.outline {
         let reach = (width.min(height) as f32 / 400.0).round().max(1.0) as usize;
@@ -49,7 +54,7 @@ pub fn picture(
         write_names(&mut drawn, map, captions);
     }
     if !look.legend {
-        return drawn;
+        return Ok(drawn);
     }
     let entries: Vec<Entry> = areas
         .iter()
@@ -63,8 +68,11 @@ pub fn picture(
 }
 
 /// Every pixel in its class's colour; no class is black.
-pub fn colors(map: &LabelMap, classes: &[Class]) -> RgbImage {
-    let mut bytes = vec![0u8; 3 * map.ids.len()];
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn colors(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
+    let mut bytes = try_vec(0u8, 3 * map.ids.len())?;
     let width = map.width.max(1);
     let rows = bytes.par_chunks_mut(3 * width);
     rows.zip(map.ids.par_chunks(width)).for_each(|(row, ids)| {
@@ -75,7 +83,7 @@ pub fn colors(map: &LabelMap, classes: &[Class]) -> RgbImage {
         }
     });
     let (width, height) = (map.width as u32, map.height as u32);
-    RgbImage::from_raw(width, height, bytes).unwrap_or_else(|| RgbImage::new(width, height))
+    Ok(RgbImage::from_raw(width, height, bytes).unwrap_or_default())
 }
 
 /// How sure the map is, from black (0) to white (1).
@@ -85,7 +93,12 @@ pub fn confidence(map: &LabelMap) -> Vec<u8> {
 }
 
 /// The classes' colours over the photo; where there is no class, the photo alone.
-fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) -> RgbImage {
+fn colors_over(
+    photo: &RgbImage,
+    map: &LabelMap,
+    classes: &[Class],
+    alpha: f32,
+) -> Result<RgbImage> {
     // What becomes of each of the photo's levels under each class, so that pixels are only looked up.
     let mixes: Vec<[[u8; 256]; 3]> = classes
         .iter()
@@ -95,7 +108,7 @@ fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) 
         })
         .collect();
     let line = 3 * map.width.max(1);
-    let mut bytes = vec![0u8; photo.len()];
+    let mut bytes = try_vec(0u8, photo.len())?;
     let rows = bytes.par_chunks_mut(line).zip(photo.par_chunks(line));
     rows.zip(map.ids.par_chunks(line / 3))
         .for_each(|((row, below), ids)| {
@@ -111,7 +124,7 @@ fn colors_over(photo: &RgbImage, map: &LabelMap, classes: &[Class], alpha: f32) 
                 };
             }
         });
-    RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default()
+    Ok(RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default())
 }
 
 fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
@@ -168,7 +181,7 @@ mod tests {
         let classes = classes();
         let names = classes.iter().map(|class| class.name.as_str());
         let captions = Captions::new(names, Fonts::built_in());
-        picture(&photo, map, &classes, &map.areas(), look, &captions)
+        picture(&photo, map, &classes, &map.areas(), look, &captions).unwrap()
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 use image::{Rgb, RgbImage};
 
+use crate::error::Result;
 use crate::render::compose;
 use crate::render::fonts::Fonts;
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
@@ -14,7 +15,10 @@ const LINE: f32 = 20.0;
 const GAP: u32 = 8;
 
 /// A sheet of `tiles`, all of one size, with about as many columns as make it as wide as high.
-pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> RgbImage {
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
     // Names of heads and numbers, which the built-in font has.
     let fonts = Fonts::built_in();
     let widest = tiles
@@ -45,7 +49,7 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> RgbImage {
         })
         .collect();
     let size = (GAP + columns * width, GAP + rows * height);
-    let mut sheet = compose::canvas(size, PAPER, &places);
+    let mut sheet = compose::canvas(size, PAPER, &places)?;
     let style = TextStyle {
         size: LINE,
         color: INK,
@@ -55,10 +59,11 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> RgbImage {
         let (x, y) = corner(index);
         draw_text(&mut sheet, &fonts, (x as i32, y as i32), name, &style);
     }
-    sheet
+    Ok(sheet)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -72,7 +77,7 @@ mod tests {
         ] {
             let tile = |i: usize| RgbImage::from_pixel(size.0, size.1, Rgb([i as u8 + 100, 0, 0]));
             let tiles: Vec<_> = (0..count).map(|i| (format!("head {i}"), tile(i))).collect();
-            let sheet = contact_sheet(&tiles);
+            let sheet = contact_sheet(&tiles).unwrap();
             for i in 0..count {
                 let own = Rgb([i as u8 + 100, 0, 0]);
                 let pixels = sheet.pixels().filter(|&&pixel| pixel == own).count();

@@ -4,6 +4,8 @@
 use rayon::prelude::*;
 
 use crate::backbone::Grid;
+use crate::error::Result;
+use crate::memory::try_vec;
 use crate::postprocess::sample::{Axis, mix_rows, runs};
 use crate::preprocess::Geometry;
 
@@ -18,13 +20,16 @@ pub enum Upscale {
 
 /// Samples `map` `[rows * cols, k]` at every pixel of the photo that `geometry` came from. `paint` gets the samples of a
 /// line of pixels, channel by channel (`k` x width), and the line's bytes; the result is `[height, width, 3]`.
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
 pub fn upscale_rows(
     map: &[f32],
     k: usize,
     geometry: &Geometry,
     upscale: Upscale,
     paint: impl Fn(&[f32], &mut [u8]) + Sync,
-) -> Vec<u8> {
+) -> Result<Vec<u8>> {
     let Grid { rows, cols } = geometry.grid();
     assert_eq!(map.len(), rows * cols * k, "a map is rows x cols x k");
     let taps = |places, cells| {
@@ -38,7 +43,7 @@ pub fn upscale_rows(
     let y_taps = taps(geometry.rows(), rows);
     let width = x_taps.len();
     let runs = runs(&x_taps);
-    let mut bytes = vec![0u8; y_taps.len() * width * 3];
+    let mut bytes = try_vec(0u8, y_taps.len() * width * 3)?;
     bytes
         .par_chunks_exact_mut((width * 3).max(1))
         .zip(&y_taps)
@@ -60,10 +65,11 @@ pub fn upscale_rows(
                 paint(samples, out);
             },
         );
-    bytes
+    Ok(bytes)
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::preprocess::SizeRule;
@@ -77,14 +83,14 @@ mod tests {
     #[test]
     fn nearest_repeats_patches() {
         let geometry = Geometry::new((4, 2), SizeRule::Native, 2);
-        let bytes = upscale_rows(&[10.0, 20.0], 1, &geometry, Upscale::Nearest, grey);
+        let bytes = upscale_rows(&[10.0, 20.0], 1, &geometry, Upscale::Nearest, grey).unwrap();
         assert_eq!(bytes, [[10u8; 6], [20; 6]].concat().repeat(2));
     }
 
     #[test]
     fn bilinear_is_exact_between_centres() {
         let geometry = Geometry::new((4, 2), SizeRule::Native, 2);
-        let bytes = upscale_rows(&[0.0, 100.0], 1, &geometry, Upscale::Bilinear, grey);
+        let bytes = upscale_rows(&[0.0, 100.0], 1, &geometry, Upscale::Bilinear, grey).unwrap();
         // Pixel centres at 0.5, 1.5, 2.5, 3.5; patch centres at 1 and 3.
         assert_eq!(
             bytes[..12].iter().step_by(3).copied().collect::<Vec<_>>(),

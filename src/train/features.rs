@@ -15,7 +15,8 @@ use crate::batch::Report;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
-use crate::pipeline::{Extracted, Looks, Pipeline, Views};
+use crate::memory::Gate;
+use crate::pipeline::{Costs, Extracted, Looks, Pipeline, Views, accept_all, no_tick};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
 use crate::weights::digest;
@@ -235,6 +236,12 @@ impl FeatureCache {
                 views,
                 looks: look.map_or(Looks::Once, Looks::Coarse),
                 cut: None,
+                accept: &accept_all,
+                costs: Costs {
+                    gate: Gate::new(how.decoder.options.max_memory),
+                    ..Costs::of_features()
+                },
+                tick: &no_tick,
             };
             let sources: Vec<Source> = missing
                 .iter()
@@ -243,7 +250,7 @@ impl FeatureCache {
             let sources: Vec<&Source> = sources.iter().collect();
             pipeline.run(
                 &sources,
-                |_, _| (),
+                |_, _, _| (),
                 |at, result| {
                     let index = missing[at];
                     let hash = hashes[index].as_deref().unwrap_or_default();

@@ -131,7 +131,7 @@ impl Training<'_> {
     ) -> Result<State> {
         let recipe = &self.recipe;
         if self.samples.is_empty() {
-            return Err(Error::Usage(
+            return Err(Error::Model(
                 "there is no labelled patch to train on".into(),
             ));
         }
@@ -207,7 +207,7 @@ impl Training<'_> {
             drop(progress);
             loss /= order.len() as f64;
             if !loss.is_finite() {
-                return Err(Error::Usage(format!(
+                return Err(Error::Model(format!(
                     "the loss is no number after epoch {}; a lower --rate than {} may help",
                     epoch + 1,
                     recipe.rate

@@ -171,7 +171,7 @@ impl Validation {
             if let Some(frame) = labelled.frames.first() {
                 let mask = read_mask(labelled, meaning, (*ignore, warnings), &self.fitting)?;
                 let scores = head.scores(frame)?;
-                judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride);
+                judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride)?;
             }
             Ok(confusion)
         };

@@ -96,7 +96,7 @@ fn read_tensors(
             Some(wheel.variant()),
         )),
         Kind::Onnx => {
-            let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+            let bytes = crate::pipe::read_whole(path)?;
             let sha256 = digest::sha256(&bytes);
             let known = Wheel::all()
                 .find(|wheel| wheel.has_onnx(&sha256))

@@ -126,7 +126,7 @@ fn pull_unasked(
     events: &mut Events<'_>,
 ) -> Result<Record> {
     let variant = known(name).map_err(|_| {
-        Error::Usage(format!(
+        Error::Model(format!(
             "`{name}` is neither installed nor in the table; `dino models list` shows both"
         ))
     })?;

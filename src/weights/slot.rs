@@ -128,6 +128,7 @@ impl Slot<'_> {
         from: Provenance,
     ) -> Result<Record> {
         checkpoint.validate(&variant.config)?;
+        checkpoint.check_finite()?;
         let written = self.workdir.join("tensors");
         tensorfile::write(&written, &checkpoint.tensors)?;
         let io = |path: &Path| {

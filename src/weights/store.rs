@@ -297,6 +297,10 @@ impl TensorSource for Stored {
     fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
         self.file.lend(&self.path, name, take)
     }
+
+    fn origin(&self) -> String {
+        self.path.display().to_string()
+    }
 }
 
 #[cfg(test)]

@@ -670,7 +670,8 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
         sign: "",
         fonts: &Fonts::built_in(),
     };
-    let found = with_scale(&colorize(&ramp, width, range, &colormap), &bar);
+    let ramp = colorize(&ramp, width, range, &colormap).unwrap();
+    let found = with_scale(&ramp, &bar).unwrap();
     let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("depth-ramp.png");
     found.save(&aside).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/depth-ramp.png");

@@ -198,7 +198,7 @@ fn labels_are_the_argmax_of_upsampled_scores() {
             classes: (0..5).map(class).collect(),
         };
         let (head, _) = head(&golden, kind, 0, task);
-        let map = label(&head.scores(&features).unwrap(), &geometry(), &[]);
+        let map = label(&head.scores(&features).unwrap(), &geometry(), &[]).unwrap();
         let found: Vec<f32> = map.ids.iter().map(|&id| f32::from(id)).collect();
         let margin = golden.numbers(&format!("margin.{}", kind.0));
         let expected = golden.numbers(&format!("labels.{}", kind.0));

@@ -178,8 +178,9 @@ fn upscaling_agrees_with_pytorch() {
                         let pixels = (0..width).flat_map(|x| (0..4).map(move |k| k * width + x));
                         let values = pixels.map(|at| f64::from(samples[at]));
                         seen.lock().unwrap().extend(values);
-                    });
-                });
+                    })
+                })
+                .unwrap();
             let found = seen.into_inner().unwrap();
             // Rows may come in any order of splitting; one thread keeps them in order.
             let difference = max_abs(&found, &expected);

@@ -14,31 +14,42 @@ use super::simd::{Line, flat, flat_mut};
 use super::{Network, Tokens};
 use crate::backbone::config::{BackboneConfig, Ffn};
 use crate::backbone::vit::{Grid, LayerRequest};
+use crate::error::Result;
+use crate::memory::try_vec;
 
 impl Network {
     /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
     /// `[rows * cols, D]`, and returns the tokens that `requests` ask for, in their order. The blocks after the
-    /// deepest of them are not run.
+    /// deepest of them are not run. `tick` is called behind each block with how many of how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough of it.
     pub fn forward(
         &self,
         pixels: &[f32],
         grid: Grid,
         positions: &[f32],
         requests: &[LayerRequest],
-    ) -> Vec<Tokens> {
-        self.run(pixels, grid, positions, requests, None).0
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<Vec<Tokens>> {
+        let (tokens, _) = self.run(pixels, grid, positions, requests, None, tick)?;
+        Ok(tokens)
     }
 
     /// As [`Network::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
     /// block, only queries, keys and values are computed.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
     pub fn cls_attention(
         &self,
         pixels: &[f32],
         grid: Grid,
         positions: &[f32],
         block: usize,
-    ) -> Vec<f32> {
-        self.run(pixels, grid, positions, &[], Some(block)).1
+    ) -> Result<Vec<f32>> {
+        let (_, weights) = self.run(pixels, grid, positions, &[], Some(block), &|_, _| ())?;
+        Ok(weights)
     }
 
     /// The tokens that `requests` ask for, and the weights of the block that `watched` names.
@@ -49,13 +60,14 @@ impl Network {
         positions: &[f32],
         requests: &[LayerRequest],
         watched: Option<usize>,
-    ) -> (Vec<Tokens>, Vec<f32>) {
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<(Vec<Tokens>, Vec<f32>)> {
         // Blocks that are run, and those of which queries, keys and values are wanted at least.
         let run = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
         let asked = run.max(watched.map_or(0, |block| block + 1));
         let mut weights = Vec::new();
         if asked == 0 {
-            return (Vec::new(), weights);
+            return Ok((Vec::new(), weights));
         }
         let dim = self.config.dim;
         let image = 3 * grid.len() * self.config.patch_size.pow(2);
@@ -66,20 +78,22 @@ impl Network {
         let spans = panel::cut(skip + grid.len(), workers_a_photo);
         let groups = panel::groups(spans.len(), workers_a_photo);
         let panels = photos * spans.len();
-        let mut x = vec![Line::ZERO; panels * dim * ROW];
-        let mut qkv = vec![Line::ZERO; panels * 3 * dim * ROW];
+        let mut x = try_vec(Line::ZERO, panels * dim * ROW)?;
+        let mut qkv = try_vec(Line::ZERO, panels * 3 * dim * ROW)?;
         // The last block leaves none.
         let mut next = match asked {
             1 => Vec::new(),
-            _ => qkv.clone(),
+            _ => try_vec(Line::ZERO, panels * 3 * dim * ROW)?,
         };
         let mut found: Vec<Tokens> = requests
             .iter()
-            .map(|_| Tokens {
-                specials: vec![0.0; photos * skip * dim],
-                patches: vec![0.0; photos * grid.len() * dim],
+            .map(|_| {
+                Ok(Tokens {
+                    specials: try_vec(0.0, photos * skip * dim)?,
+                    patches: try_vec(0.0, photos * grid.len() * dim)?,
+                })
             })
-            .collect();
+            .collect::<Result<_>>()?;
         let scratches: Vec<Mutex<Scratch>> = (0..workers)
             .map(|_| Mutex::new(Scratch::new(&self.config)))
             .collect();
@@ -143,8 +157,9 @@ impl Network {
                 }
             });
             std::mem::swap(&mut qkv, &mut next);
+            tick(index + 1, asked);
         }
-        (found, weights)
+        Ok((found, weights))
     }
 
     /// The tokens of a panel as they enter the first block.

@@ -7,20 +7,22 @@ use dino::batch::Outcome;
 use dino::console::Console;
 use dino::fonts;
 use dino::head::HeadMeta;
-use dino::output::{Destination, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture};
-use dino::postprocess::DepthMap;
-use dino::preprocess::Geometry;
-use dino::render::{
-    Colormap, Fonts, Range, ScaleBar, captions, colorize, overlay, side_by_side, with_scale,
+use dino::output::{
+    Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture,
 };
+use dino::postprocess::rows::Rows;
+use dino::preprocess::Geometry;
+use dino::render::{Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale, captions, paint};
 use dino::stopwatch::Stopwatch;
 use dino::{Error, Result};
-use image::RgbImage;
+use image::{Rgb, RgbImage};
 
+use super::check_pixel;
 use super::names::{depth_scale, formats, std_extension};
 use super::points::{Cloud, Clouds};
 use super::report::{self, unit};
 use crate::cli::DepthArgs;
+use crate::commands::costs::ENCODER;
 
 /// A photo whose depths are known.
 pub struct Measured<'a> {
@@ -31,7 +33,9 @@ pub struct Measured<'a> {
     /// How it lay in the backbone's input.
     pub geometry: &'a Geometry,
     /// At the photo's size.
-    pub map: &'a DepthMap,
+    pub depth: &'a dyn Rows,
+    /// Standard deviations, likewise, where they are asked for and the head has a say in them.
+    pub deviation: Option<&'a dyn Rows>,
     /// Of the colours.
     pub range: Range,
     /// Of the head.
@@ -70,8 +74,8 @@ pub struct Reading {
 
 /// One map of a photo on its way to its files.
 pub struct Layer<'m> {
-    /// `[height, width]` of the photo.
-    pub values: &'m [f32],
+    /// At the photo's size.
+    pub rows: &'m dyn Rows,
     /// Of the colours.
     pub range: Range,
     /// Its first colour stands for the low end.
@@ -118,23 +122,38 @@ impl<'a> Files<'a> {
         job.is_done() && self.announces()
     }
 
+    /// Bytes a pixel of the photo that its picture and its files take beside it, one after the other.
+    pub fn bytes_per_pixel(&self) -> u64 {
+        let picture = if self.args.look.side_by_side { 6 } else { 3 };
+        let of_format = |format: &FloatFormat| match format {
+            FloatFormat::Npy | FloatFormat::Pfm => 0,
+            FloatFormat::Png16(_) => 2 + 2,
+            FloatFormat::Tiff => 4 + 4,
+            // Two channels, and the file with them.
+            FloatFormat::Exr => 4 + 4 + 8,
+        };
+        let formats = formats(&self.args.numbers);
+        let numbers = formats.iter().map(of_format).max().unwrap_or(0);
+        let cloud = self.clouds.as_ref().map_or(0, Clouds::bytes_per_pixel);
+        [picture, numbers, cloud].into_iter().max().unwrap_or(0) + ENCODER
+    }
+
     /// Writes everything of one photo.
     pub fn write(&self, mut measured: Measured<'_>) -> Result<Outcome> {
         let readings = self.readings(&measured)?;
         let mut watch = std::mem::take(&mut measured.watch);
         let mut clipped = 0;
-        let map = measured.map;
         let layer = Layer {
-            values: &map.depth,
+            rows: measured.depth,
             range: measured.range,
             colormap: &self.colormap,
             is_std: false,
         };
         clipped += self.layer(&measured, &layer, &mut watch)?;
-        if self.args.numbers.uncertainty {
+        if let Some(rows) = measured.deviation.filter(|_| self.args.numbers.uncertainty) {
             let layer = Layer {
-                values: &map.deviation,
-                range: Range::of(&map.deviation),
+                rows,
+                range: Range::of_rows(rows),
                 colormap: &self.std_colormap,
                 is_std: true,
             };
@@ -178,21 +197,14 @@ impl<'a> Files<'a> {
 
     /// Depth and standard deviation at the pixels of `--at`.
     fn readings(&self, measured: &Measured<'_>) -> Result<Vec<Reading>> {
-        let (width, height) = measured.geometry.photo;
         let read = |&(x, y): &(u32, u32)| {
-            if x >= width || y >= height {
-                return Err(Error::file(
-                    measured.job.source.path(),
-                    format!(
-                        "--at {x},{y} lies outside of the photo, which is {width} x {height} pixels (counted from 0,0)"
-                    ),
-                ));
-            }
-            let at = y as usize * width as usize + x as usize;
+            check_pixel((x, y), measured.geometry.photo)
+                .map_err(|why| Error::file(measured.job.source.path(), why))?;
+            let at = |rows: &dyn Rows| rows.at(x as usize, y as usize);
             Ok(Reading {
                 pixel: (x, y),
-                depth: measured.map.depth[at],
-                std: measured.map.deviation.get(at).copied(),
+                depth: at(measured.depth),
+                std: measured.deviation.map(at),
             })
         };
         self.args.numbers.at.iter().map(read).collect()
@@ -212,7 +224,7 @@ impl<'a> Files<'a> {
             false => (PICTURE, job.format),
         };
         if !matches!(job.output(extension), Destination::Kept(_)) {
-            let picture = watch.time("render", || self.picture(measured, layer));
+            let picture = watch.time("render", || self.picture(measured, layer))?;
             let text = [text.as_slice(), &report::colors(layer, unit(measured.meta))].concat();
             watch.time("write", || {
                 deliver(self.console, job.output(extension), self.announces(), |w| {
@@ -220,10 +232,8 @@ impl<'a> Files<'a> {
                 })
             })?;
         }
-        let size = (measured.map.width, measured.map.height);
         let map = FloatMap {
-            size,
-            values: layer.values,
+            rows: layer.rows,
             text: &text,
         };
         let mut clipped = 0;
@@ -244,7 +254,7 @@ impl<'a> Files<'a> {
                 "{}: {clipped} of {} values lie beyond {:.3} {} and were clipped in the 16-bit PNG; a smaller \
                  --depth-scale and the other formats hold them",
                 job.source.name(),
-                layer.values.len(),
+                layer.rows.size().0 * layer.rows.size().1,
                 65_535.0 / f64::from(depth_scale(&self.args.numbers).unwrap_or(1)),
                 unit(measured.meta)
             ));
@@ -273,34 +283,44 @@ impl<'a> Files<'a> {
         Ok(())
     }
 
-    fn picture(&self, measured: &Measured<'_>, layer: &Layer<'_>) -> RgbImage {
+    fn picture(&self, measured: &Measured<'_>, layer: &Layer<'_>) -> Result<RgbImage> {
         let look = &self.args.look;
-        let colors = colorize(
-            layer.values,
-            measured.map.width,
-            layer.range,
-            layer.colormap,
+        let (width, height) = measured.geometry.photo;
+        // The photo lies at the left, or under the colours; they are painted where the rest of the picture already is.
+        let (behind, left) = match (measured.photo, look.overlay, look.side_by_side) {
+            (Some(photo), Some(_), _) => (Some(photo), 0),
+            (Some(photo), None, true) => (Some(photo), width),
+            _ => (None, 0),
+        };
+        let behind: Vec<(&RgbImage, (u32, u32))> =
+            behind.into_iter().map(|photo| (photo, (0, 0))).collect();
+        let size = (left + width, height);
+        let (mut picture, top) = match look.no_scale {
+            true => (canvas(size, Rgb([0; 3]), &behind)?, 0),
+            false => {
+                let text = self.scale.get_or_init(|| ScaleText {
+                    fonts: Fonts::built_in(),
+                    unit: String::new(),
+                });
+                let bar = ScaleBar {
+                    range: layer.range,
+                    colormap: layer.colormap,
+                    unit: &text.unit,
+                    sign: if layer.is_std { "±" } else { "" },
+                    fonts: &text.fonts,
+                };
+                canvas_with_scale(size, &behind, &bar)?
+            }
+        };
+        let opacity = look.overlay.filter(|_| !behind.is_empty());
+        paint(
+            layer.rows,
+            (layer.range, layer.colormap),
+            &mut picture,
+            (left, top),
+            opacity,
         );
-        let picture = match (measured.photo, look.overlay, look.side_by_side) {
-            (Some(photo), Some(alpha), _) => overlay(photo, &colors, alpha),
-            (Some(photo), None, true) => side_by_side(photo, &colors),
-            _ => colors,
-        };
-        if look.no_scale {
-            return picture;
-        }
-        let text = self.scale.get_or_init(|| ScaleText {
-            fonts: Fonts::built_in(),
-            unit: String::new(),
-        });
-        let bar = ScaleBar {
-            range: layer.range,
-            colormap: layer.colormap,
-            unit: &text.unit,
-            sign: if layer.is_std { "±" } else { "" },
-            fonts: &text.fonts,
-        };
-        with_scale(&picture, &bar)
+        Ok(picture)
     }
 
     /// Writes the point cloud, if one is wanted.

@@ -15,6 +15,7 @@ use dino::heads::official::{Data, Official};
 use dino::output::{CloudFormat, Job};
 use dino::pca::Sampler;
 use dino::postprocess::depth::{self, Decoder, Spread};
+use dino::postprocess::rows::{Rows, Upsampled, Whole};
 use dino::postprocess::{DepthMap, refine};
 use dino::preprocess::Geometry;
 use dino::render::Range;
@@ -86,11 +87,39 @@ struct Drawer<'a> {
 /// Whether borders are fitted to the photo if nothing is said about it.
 pub const REFINE: bool = false;
 
-/// Brings a map to the photo, fitted to its edges where the photo is given.
-fn upsample(map: &DepthMap, geometry: &Geometry, photo: Option<&RgbImage>) -> Result<DepthMap> {
-    match photo {
-        Some(photo) => refine::depth(map, geometry, photo),
-        None => Ok(map.to_photo(geometry)),
+/// A map at the photo's size.
+struct Full<'m> {
+    /// A few rows at a time; fitted to the photo's edges, they are there already.
+    depth: Box<dyn Rows + 'm>,
+    deviation: Option<Upsampled<'m>>,
+}
+
+impl<'m> Full<'m> {
+    /// Of a `map` over the padded input, fitted to the edges of the photo where that is given; `buffer` holds it then.
+    fn new(
+        map: &'m DepthMap,
+        geometry: &Geometry,
+        photo: Option<&RgbImage>,
+        buffer: &'m mut Vec<f32>,
+    ) -> Result<Self> {
+        let depth: Box<dyn Rows + 'm> = match photo {
+            None => Box::new(map.depth_rows(geometry)),
+            Some(photo) => {
+                *buffer = refine::depth_with(&refine::DEPTH, map, geometry, photo)?;
+                Box::new(Whole {
+                    width: geometry.photo.0 as usize,
+                    values: buffer,
+                })
+            }
+        };
+        Ok(Full {
+            depth,
+            deviation: map.deviation_rows(geometry),
+        })
+    }
+
+    fn deviation(&self) -> Option<&dyn Rows> {
+        self.deviation.as_ref().map(|rows| rows as &dyn Rows)
     }
 }
 
@@ -105,6 +134,18 @@ struct Waiting {
 }
 
 impl Draw for Drawer<'_> {
+    fn bytes_per_pixel(&self) -> u64 {
+        let refined = match self.args.predict.head.refines(REFINE) {
+            true => 4,
+            false => 0,
+        };
+        refined + self.files.bytes_per_pixel()
+    }
+
+    fn pixels(&self) -> Vec<(u32, u32)> {
+        self.args.numbers.at.clone()
+    }
+
     fn accept(&self, head: &Head) -> Result<()> {
         match readout_of(&head.meta)? {
             Readout::Direct { .. } if self.args.numbers.uncertainty => Err(Error::Usage(format!(
@@ -134,14 +175,17 @@ impl Draw for Drawer<'_> {
         let map = watch.time("read out", || read_out(&prediction, spread))?;
         let refines = self.args.predict.head.refines(REFINE);
         let photo = refines.then_some(prediction.photo);
-        let full = watch.time("upsample", || upsample(&map, prediction.geometry, photo))?;
-        self.doubt(meta, &full, &prediction.job.source.name());
+        let mut buffer = Vec::new();
+        let full = watch.time("upsample", || {
+            Full::new(&map, prediction.geometry, photo, &mut buffer)
+        })?;
+        self.doubt(meta, &*full.depth, &prediction.job.source.name());
         let range = match self.args.look.range {
             RangeRule::Global => {
-                self.keep(&prediction, &map, &full, watch)?;
+                self.keep(&prediction, &map, &*full.depth, watch)?;
                 return Ok(None);
             }
-            RangeRule::Auto => watch.time("range", || Range::of(&full.depth)),
+            RangeRule::Auto => watch.time("range", || Range::of_rows(&*full.depth)),
             RangeRule::Fixed(range) => range,
             RangeRule::Head => {
                 let (min, max) = readout_of(meta)?.range();
@@ -153,7 +197,8 @@ impl Draw for Drawer<'_> {
                 job: prediction.job,
                 photo: Some(prediction.photo),
                 geometry: prediction.geometry,
-                map: &full,
+                depth: &*full.depth,
+                deviation: full.deviation(),
                 range,
                 meta,
                 watch,
@@ -195,14 +240,16 @@ impl Draw for Drawer<'_> {
                     false => None,
                 };
                 let guide = photo.as_ref().filter(|_| refines).map(|photo| &photo.rgb);
-                let full = one
-                    .watch
-                    .time("upsample", || upsample(&map, &one.geometry, guide))?;
+                let mut buffer = Vec::new();
+                let full = one.watch.time("upsample", || {
+                    Full::new(&map, &one.geometry, guide, &mut buffer)
+                })?;
                 files.write(Measured {
                     job: &one.job,
                     photo: photo.as_ref().map(|photo| &photo.rgb),
                     geometry: &one.geometry,
-                    map: &full,
+                    depth: &*full.depth,
+                    deviation: full.deviation(),
                     range,
                     meta: &one.meta,
                     watch: one.watch,
@@ -218,11 +265,15 @@ impl Draw for Drawer<'_> {
 
 impl Drawer<'_> {
     /// Says where a head for streets seems to look at a room.
-    fn doubt(&self, meta: &HeadMeta, map: &DepthMap, name: &str) {
+    fn doubt(&self, meta: &HeadMeta, depth: &dyn Rows, name: &str) {
         let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
         let is_near = || {
-            let near = map.depth.iter().filter(|&&metres| metres < INDOORS);
-            2 * near.count() > map.depth.len()
+            let (mut near, mut all) = (0usize, 0usize);
+            depth.for_each(|metres| {
+                near += usize::from(metres < INDOORS);
+                all += 1;
+            });
+            2 * near > all
         };
         if of_streets && is_near() {
             self.console.warn(format_args!(
@@ -238,14 +289,13 @@ impl Drawer<'_> {
         &mut self,
         prediction: &Prediction<'_>,
         map: &DepthMap,
-        full: &DepthMap,
+        full: &dyn Rows,
         watch: Stopwatch,
     ) -> Result<()> {
         // An odd stride does not keep to the same few columns of photos whose width is a power of two.
-        let stride = full.depth.len().div_ceil(SAMPLES) | 1;
-        for &value in full.depth.iter().step_by(stride) {
-            self.sampler.push(value);
-        }
+        let (width, height) = full.size();
+        let stride = (width * height).div_ceil(SAMPLES) | 1;
+        full.for_each_nth(stride, |value| self.sampler.push(value));
         self.maps
             .push(&[map.depth.as_slice(), &map.deviation].concat())?;
         self.waiting.push(Waiting {
@@ -272,11 +322,31 @@ pub fn spread_of(meta: &HeadMeta) -> Spread {
 fn read_out(prediction: &Prediction<'_>, spread: Spread) -> Result<DepthMap> {
     let decoder = Decoder::new(readout_of(&prediction.head.meta)?, spread);
     let (scores, mirrored) = prediction.scores()?;
-    Ok(depth::read_out_photo(
-        scores,
-        mirrored,
-        prediction.geometry,
-        &decoder,
+    let map = depth::read_out_photo(scores, mirrored, prediction.geometry, &decoder);
+    match map.is_finite() {
+        true => Ok(map),
+        false => Err(not_finite(&prediction.head.meta)),
+    }
+}
+
+/// Refuses a pixel of `--at` that a photo of (width, height) does not have.
+///
+/// # Errors
+/// A part of a sentence about the photo.
+pub fn check_pixel((x, y): (u32, u32), (width, height): (u32, u32)) -> Result<(), String> {
+    match x < width && y < height {
+        true => Ok(()),
+        false => Err(format!(
+            "--at {x},{y} lies outside of the photo, which is {width} x {height} pixels (counted from 0,0)"
+        )),
+    }
+}
+
+/// Why depths that are no numbers are not shown.
+pub fn not_finite(meta: &HeadMeta) -> Error {
+    Error::Model(format!(
+        "the head {} gave depths that are not finite: its weights are damaged or far too large; fetch or train it anew",
+        meta.name
     ))
 }
 

@@ -52,6 +52,15 @@ impl<'a> Clouds<'a> {
         }))
     }
 
+    /// Bytes a pixel of the photo that its cloud takes: depths, which of them are points, and a file that is made as a whole.
+    pub fn bytes_per_pixel(&self) -> u64 {
+        let file = match self.format {
+            CloudFormat::Glb => 16,
+            CloudFormat::Ply => 0,
+        };
+        4 + 2 + file
+    }
+
     /// Writes the cloud of `photo`, and with `announce` prints the path of its file.
     pub fn write(
         &self,
@@ -64,7 +73,9 @@ impl<'a> Clouds<'a> {
         let destination = measured.job.output(self.format.extension());
         let mut counts = None;
         if !matches!(destination, Destination::Kept(_)) {
-            let cloud = PointCloud::new(photo, &measured.map.depth, camera, axes, thinning);
+            // Neighbours are compared, so that it is wanted as a whole.
+            let depth = measured.depth.collect()?;
+            let cloud = PointCloud::new(photo, &depth, camera, axes, thinning);
             counts = Some(cloud.counts);
             let name = measured.job.source.name();
             if cloud.counts.points() == 0 {

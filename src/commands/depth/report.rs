@@ -2,6 +2,7 @@
 
 use dino::head::{HeadMeta, Task};
 use dino::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_all, put_path, put_source};
+use dino::postprocess::rows::Rows;
 use dino::render::{Colormap, Range};
 use dino::stopwatch::Stopwatch;
 use serde_json::{Map, Value, json};
@@ -17,7 +18,7 @@ pub type Text = Vec<(&'static str, String)>;
 /// What every file of a map says about it.
 pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
     let unit = unit(measured.meta);
-    let (low, high) = extent(layer.values);
+    let (low, high) = layer.rows.extent();
     let content = match layer.is_std {
         true if measured.meta.calibration.is_none() => "spread of depth over the bins",
         true => "standard deviation of depth",
@@ -54,7 +55,8 @@ pub fn json(
     let Measured {
         job,
         geometry,
-        map,
+        depth,
+        deviation,
         range,
         meta,
         ..
@@ -81,8 +83,8 @@ pub fn json(
         "head": meta.name,
         "model": meta.backbone,
         "unit": unit(meta),
-        "depth": stats(&map.depth),
-        "std": stats(&map.deviation),
+        "depth": stats(*depth),
+        "std": deviation.map(stats),
         "std_calibration": meta.calibration,
         "colors": {"colormap": colormap.name, "inverted": args.look.invert,
                    "min": round(range.low), "max": round(range.high)},
@@ -100,27 +102,17 @@ pub fn json(
     Value::Object(object)
 }
 
-fn stats(values: &[f32]) -> Value {
-    if values.is_empty() {
-        return Value::Null;
-    }
-    let (low, high) = extent(values);
-    let sum: f64 = values.iter().map(|&v| f64::from(v)).sum();
-    let mean = (sum / values.len() as f64) as f32;
+fn stats(rows: &dyn Rows) -> Value {
+    let (low, high) = rows.extent();
+    let (mut sum, (width, height)) = (0f64, rows.size());
+    rows.for_each(|value| sum += f64::from(value));
+    let mean = (sum / (width * height) as f64) as f32;
     json!({"min": round(low), "max": round(high), "mean": round(mean)})
 }
 
 /// For JSON: finer than any head sees, without the digits that a float32 does not have.
 fn round(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
-}
-
-/// Smallest and largest value.
-fn extent(values: &[f32]) -> (f32, f32) {
-    let first = (f32::INFINITY, f32::NEG_INFINITY);
-    values
-        .iter()
-        .fold(first, |(low, high), &v| (low.min(v), high.max(v)))
 }
 
 /// The unit of a head's depths.

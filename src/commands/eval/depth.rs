@@ -16,7 +16,7 @@ use serde_json::{Map, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size};
 use crate::cli::EvalDepthArgs;
-use crate::commands::depth::{readout_of, spread_of};
+use crate::commands::depth::{not_finite, readout_of, spread_of};
 use crate::commands::labels::{DepthUse, check_depth, depth_scale, range_of};
 use crate::commands::score::Found;
 
@@ -100,6 +100,9 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
                 return Err(Error::Model("labels where depths are wanted".into()));
             };
             let map = read_out_photo(scores, mirrored.as_ref(), &judged.scored.geometry, &decoder);
+            if !map.is_finite() {
+                return Err(not_finite(&head.meta));
+            }
             let map = match common.head.refines(crate::commands::depth::REFINE) {
                 true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                     .resize(size.0, size.1),
@@ -116,12 +119,12 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             worst.offer(-errors.delta1, &judged.pair.photo, || {
                 let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
                 let (range, colormap) = (Range::of(&known), Colormap::default());
-                vec![
+                Ok(vec![
                     same_size(&judged.scored.photo, size),
-                    colorize(&truth.metres, size.0, range, &colormap),
-                    colorize(&map.depth, size.0, range, &colormap),
-                ]
-            });
+                    colorize(&truth.metres, size.0, range, &colormap)?,
+                    colorize(&map.depth, size.0, range, &colormap)?,
+                ])
+            })?;
             if !map.deviation.is_empty() {
                 coverage.merge(Coverage::count(&judge, &map, &truth.metres));
             }

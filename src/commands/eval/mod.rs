@@ -13,13 +13,16 @@ use dino::head::{Head, Protocol};
 use dino::heads::official::Official;
 use dino::heads::{Found, Heads};
 use dino::inputs::{Source, orientation};
-use dino::pipeline::{Cut, Pipeline};
+use dino::memory::Gate;
+use dino::pipeline::{Costs, Cut, Pipeline, accept_all};
+use dino::preprocess::Geometry;
 use dino::weights::Store;
 use dino::{Error, Result};
 use image::metadata::Orientation;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
+use crate::commands::costs::{of_scores, per_pixel};
 use crate::commands::score::{self, Scored, Scorer, Way};
 use crate::commands::{labels, model};
 
@@ -84,6 +87,9 @@ impl Paper {
     }
 }
 
+/// Bytes that judging takes of a pixel: the label, a map at its size, and their pictures.
+const BYTES_PER_PIXEL: u64 = 40;
+
 /// The pairs that were asked for.
 struct Data {
     /// What the data set is called.
@@ -111,10 +117,10 @@ fn data(
         PartChoice::Val => set.val,
     };
     match pairs.is_empty() {
-        true => Err(Error::Usage(format!(
-            "{} has no such part; --part all takes everything",
-            args.data.display()
-        ))),
+        true => Err(Error::file(
+            &args.data,
+            "has no such part; --part all takes everything",
+        )),
         false => {
             let head = args.head.name.as_deref().map(Path::new);
             let read = pairs.iter().flat_map(|pair| [&*pair.photo, &*pair.label]);
@@ -164,26 +170,36 @@ fn each(
     let protocol = score::protocol_of(&args.head, false, head, console)?;
     let model = model::load_for(&args.run, head, console)?;
     let head = &head.clone().to_device(model.backbone.device())?;
+    let progress = console.progress_of_photos(pairs.len());
+    let tick = |done, all| progress.block(done, all);
+    let decoder = args.photo.decoder_of_set(console);
+    let judged = per_pixel(BYTES_PER_PIXEL);
+    let after = |geometry: &Geometry| of_scores(head, geometry) + judged(geometry);
     let pipeline = Pipeline {
         backbone: &model.backbone,
         preprocessor: score::preprocessor(&args.head, protocol, head, &model)?,
         requests: &head.meta.requests(),
-        decoder: args.photo.decoder_of_set(console),
+        costs: Costs {
+            gate: Gate::new(decoder.options.max_memory),
+            after: &after,
+        },
+        decoder,
+        tick: &tick,
         batch_size: args.run.batch_size.get(),
         views: score::views_of(&args.head, protocol),
         looks: head.meta.input.coarse.into(),
         cut,
+        accept: &accept_all,
     };
     let sources: Vec<Source> = pairs
         .iter()
         .map(|pair| Source::named(&pair.photo))
         .collect();
-    let progress = console.progress(pairs.len() as u64, "images");
     let sources: Vec<_> = sources.iter().collect();
     let take = |index: usize, scored: Result<Scored>| {
         let pair = &pairs[index];
         let result = scored.and_then(|scored| judge(Judged { pair, scored }));
-        progress.inc(1);
+        progress.inc();
         if report
             .record(pair.photo.display().to_string(), result)?
             .is_some()
@@ -199,5 +215,10 @@ fn each(
         console,
     };
     let name = |index: usize| pairs[index].photo.display().to_string();
-    scorer.run(&sources, name, |_, _| (), take)
+    scorer.run(
+        &sources,
+        name,
+        |index, _, _| progress.begin(name(index)),
+        take,
+    )
 }

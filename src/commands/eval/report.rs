@@ -45,18 +45,30 @@ impl Worst {
     }
 
     /// Draws the photo's parts side by side, if it is among the worst so far.
-    pub fn offer(&mut self, badness: f64, photo: &Path, parts: impl FnOnce() -> Vec<RgbImage>) {
+    ///
+    /// # Errors
+    /// What `parts` returns; [`Error::Memory`].
+    pub fn offer(
+        &mut self,
+        badness: f64,
+        photo: &Path,
+        parts: impl FnOnce() -> Result<Vec<RgbImage>>,
+    ) -> Result<()> {
         let place = self.kept.partition_point(|(other, ..)| *other >= badness);
         if !self.wanted || place >= SHOWN {
-            return;
+            return Ok(());
         }
-        let parts = parts().into_iter();
-        let picture = parts.reduce(|left, right| side_by_side(&left, &right));
+        let mut picture = RgbImage::default();
+        for part in parts()? {
+            picture = match picture.is_empty() {
+                true => part,
+                false => side_by_side(&picture, &part)?,
+            };
+        }
         self.kept.truncate(SHOWN - 1);
-        self.kept.insert(
-            place,
-            (badness, photo.to_owned(), picture.unwrap_or_default()),
-        );
+        self.kept
+            .insert(place, (badness, photo.to_owned(), picture));
+        Ok(())
     }
 }
 

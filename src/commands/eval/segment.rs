@@ -97,7 +97,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                             let map = refine::label(&scores, &geometry, &photo)?;
                             judge.count_map(&mut own, &mask, &map)
                         }
-                        false => judge.count(&mut own, &mask, &scores, &geometry, 1),
+                        false => judge.count(&mut own, &mask, &scores, &geometry, 1)?,
                     }
                 }
             };
@@ -117,12 +117,12 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     let allowed = meaning.allowed.get(usize::from(id)).filter(|_| known);
                     color(allowed.and_then(|allowed| allowed.first()))
                 });
-                vec![
+                Ok(vec![
                     same_size(&photo, size),
                     painted(label, size),
                     painted(map.ids.iter().map(|id| color(Some(id))), size),
-                ]
-            });
+                ])
+            })?;
             files.push(FileFigures {
                 file: judged.pair.photo.clone(),
                 figures: vec![

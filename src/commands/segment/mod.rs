@@ -26,6 +26,7 @@ use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{LabelFormat, SegmentArgs};
+use crate::commands::costs::ENCODER;
 use crate::commands::predict::{self, Draw, Prediction, Request, Which};
 use crate::commands::score::Found;
 use crate::commands::{classes, clusters};
@@ -129,6 +130,10 @@ struct Labelled<'a> {
 }
 
 impl Draw for Painter<'_> {
+    fn bytes_per_pixel(&self) -> u64 {
+        bytes_per_pixel(self.args)
+    }
+
     fn begin(&mut self, plan: &mut Plan) -> Result<()> {
         self.coco.begin(plan, self.console)
     }
@@ -203,7 +208,7 @@ impl<'a> Painter<'a> {
     ) -> Result<Outcome> {
         let map = match self.args.predict.head.refines(REFINE) {
             true => watch.time("refine", || refine::label(scores, geometry, photo))?,
-            false => watch.time("label", || label(scores, geometry, &[])),
+            false => watch.time("label", || label(scores, geometry, &[]))?,
         };
         self.deliver(job, photo, geometry, map, watch)
     }
@@ -238,7 +243,10 @@ impl<'a> Painter<'a> {
         };
         let annotated = watch.time("annotate", || self.coco.annotate(&labelled))?;
         let picture = matches!(job.output(PICTURE), Destination::Kept(_));
-        let picture = (!picture).then(|| watch.time("render", || self.picture(&labelled)));
+        let picture = match picture {
+            true => None,
+            false => Some(watch.time("render", || self.picture(&labelled))?),
+        };
         watch.time("write", || {
             self.write(&labelled, picture.as_ref(), annotated.as_ref())
         })?;
@@ -255,7 +263,7 @@ impl<'a> Painter<'a> {
         })
     }
 
-    fn picture(&self, labelled: &Labelled<'_>) -> RgbImage {
+    fn picture(&self, labelled: &Labelled<'_>) -> Result<RgbImage> {
         let look = &self.args.look;
         let look = SegmentLook {
             alpha: (!look.mask_only).then_some(look.alpha),
@@ -268,6 +276,24 @@ impl<'a> Painter<'a> {
         } = labelled;
         picture(photo, map, &self.classes, areas, &look, &self.captions)
     }
+}
+
+/// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+pub fn bytes_per_pixel(args: &SegmentArgs) -> u64 {
+    let files = &args.files;
+    // Ids and confidences.
+    let labels = 2 + 4;
+    let picture = 3 + if args.look.no_legend { 0 } else { 3 };
+    let regions = if files.instances.is_some() { 8 } else { 0 };
+    let of_format = |format: &LabelFormat| match format {
+        LabelFormat::Ids | LabelFormat::Npy => 2,
+        LabelFormat::Masks | LabelFormat::Coco => 1,
+        // The photo is decoded again for its opacity.
+        LabelFormat::Cutout => 4 + 16,
+    };
+    let saved = files.save.iter().map(of_format).max().unwrap_or(0);
+    let written = saved.max(u64::from(files.confidence));
+    labels + picture + regions + written + ENCODER
 }
 
 /// Refuses flags that mean nothing without others.

@@ -142,7 +142,7 @@ pub fn fit(
         if samples.is_empty() {
             // The reasons come first.
             report.finish(console);
-            return Err(Error::Usage(
+            return Err(Error::Model(
                 "no pixel of any label counts, so there is nothing to train on".into(),
             ));
         }

@@ -87,9 +87,9 @@ pub fn trains_on_all(args: &TrainArgs) -> bool {
 pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
     let train: usize = parts.iter().map(Part::learnt).sum();
     if train < FEWEST {
-        return Err(Error::Usage(format!(
-            "{train} photos to train on are too few; at least {FEWEST} are needed"
-        )));
+        let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
+        let why = format!("{train} photos to train on are too few; at least {FEWEST} are needed");
+        return Err(Error::file(names.join(", "), why));
     }
     for part in parts {
         let (name, all) = (&part.name, part.pairs.len());

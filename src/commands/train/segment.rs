@@ -194,9 +194,9 @@ fn class_list(data: &Path) -> Result<std::path::PathBuf> {
         .map(|folder| folder.join("classes.json"))
         .find(|file| file.is_file())
         .ok_or_else(|| {
-            Error::Usage(format!(
-                "{} has no classes.json; name the list of classes with --classes",
-                data.display()
-            ))
+            Error::file(
+                data,
+                "has no classes.json; name the list of classes with --classes",
+            )
         })
 }

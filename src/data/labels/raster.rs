@@ -1,7 +1,6 @@
 //! What a label file holds, one pixel after the other, before it is known what its numbers mean. The kind of a file
 //! comes from its bytes, never from its name.
 
-use std::fs;
 use std::path::Path;
 
 use image::DynamicImage;
@@ -101,7 +100,7 @@ impl Raster {
 /// # Errors
 /// Names the file and what was found in it.
 pub(super) fn read(path: &Path, keys: &[&str]) -> Result<Raster> {
-    let bytes = fs::read(path).map_err(|error| Error::io(path, &error))?;
+    let bytes = crate::pipe::read_whole(path)?;
     decode(&bytes, keys).map_err(|why| Error::file(path, why))
 }
 

@@ -12,9 +12,12 @@ use image::ImageFormat;
 use image::metadata::Orientation;
 
 use super::Foreign;
+use crate::child::Running;
+use crate::inputs::footprint::Footprint;
 use crate::inputs::raster::{Alpha, Raster};
 use crate::inputs::{codec, sniff, tiff};
 use crate::interrupt;
+use crate::output::temporary::scratch_folder;
 
 /// A photo that takes longer is given up.
 const PATIENCE: Duration = Duration::from_secs(180);
@@ -177,8 +180,8 @@ fn is_executable(file: &Path) -> bool {
 pub(super) fn decode(
     of: Foreign,
     bytes: &[u8],
-    max_pixels: u64,
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    max_memory: u64,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Raster, String> {
     let container = Container::of(bytes);
     if container.is_sequence {
@@ -190,7 +193,7 @@ pub(super) fn decode(
     let mut first_failure = None;
     for Installed { program, converter } in find(of)? {
         let attempt = if converter.is_faithful || !container.needs_care {
-            convert(of, bytes, &program, converter, max_pixels, &check)
+            convert(of, bytes, &program, converter, max_memory, &check)
         } else {
             Err(format!(
                 "is turned, mirrored or transparent by its container, which {} passes over; install heif-dec (libheif)",
@@ -242,20 +245,17 @@ fn convert(
     bytes: &[u8],
     program: &Path,
     converter: Converter,
-    max_pixels: u64,
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    max_memory: u64,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Raster, String> {
     let failed =
         |error: std::io::Error| format!("cannot be handed to {}: {error}", program.display());
-    let folder = tempfile::Builder::new()
-        .prefix("dino-")
-        .tempdir()
-        .map_err(failed)?;
-    let input = folder.path().join(format!("photo.{}", input_ending(of)));
-    let output = folder.path().join(format!("photo.{}", converter.ending));
+    let folder = scratch_folder().map_err(failed)?;
+    let input = folder.join(format!("photo.{}", input_ending(of)));
+    let output = folder.join(format!("photo.{}", converter.ending));
     std::fs::write(&input, bytes).map_err(failed)?;
     let mut command = Command::new(program);
-    command.current_dir(folder.path());
+    command.current_dir(&*folder);
     command.args(converter.arguments.iter().map(|&argument| match argument {
         "IN" => input.clone().into_os_string(),
         "OUT" => output.clone().into_os_string(),
@@ -265,7 +265,7 @@ fn convert(
         true => Stdio::null(),
         false => File::create(&output).map_err(failed)?.into(),
     };
-    let complaint = folder.path().join("complaint");
+    let complaint = folder.join("complaint");
     let log = File::create(&complaint).map_err(failed)?;
     let status = run(command.stdin(Stdio::null()).stdout(stdout).stderr(log)).map_err(failed)?;
     let written = std::fs::read(&output)
@@ -273,7 +273,6 @@ fn convert(
         .filter(|bytes| !bytes.is_empty());
     let Some(written) = written.filter(|_| status.is_some_and(|status| status.success())) else {
         if folder
-            .path()
             .join(format!("photo-2.{}", converter.ending))
             .exists()
         {
@@ -297,7 +296,7 @@ fn convert(
     };
     let mut raster = match sniff::identify_bytes(&written) {
         sniff::Kind::Image(ImageFormat::Tiff) => tiff::decode(&written, 0, None, check)?.raster,
-        sniff::Kind::Image(format) => codec::decode(&written, format, None, max_pixels, check)?,
+        sniff::Kind::Image(format) => codec::decode(&written, format, None, max_memory, check)?,
         _ => return Err(format!("{} wrote no picture of it", program.display())),
     };
     // What had to be turned was.
@@ -307,15 +306,13 @@ fn convert(
 
 /// Runs a program until it ends; none where it takes too long or the user has had enough.
 fn run(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus>> {
-    let mut child = command.spawn()?;
+    let mut running = Running::start(command)?;
     let start = Instant::now();
     loop {
-        if let Some(status) = child.try_wait()? {
+        if let Some(status) = running.try_wait()? {
             return Ok(Some(status));
         }
         if start.elapsed() > PATIENCE || interrupt::check().is_err() {
-            let _ = child.kill();
-            let _ = child.wait();
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(10));

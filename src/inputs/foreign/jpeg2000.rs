@@ -3,6 +3,7 @@
 use hayro_jpeg2000::{ColorSpace, DecodeSettings, DecoderContext, Image};
 use image::metadata::Orientation;
 
+use crate::inputs::footprint::Footprint;
 use crate::inputs::raster::{Alpha, Colour, Raster, Samples};
 
 /// The last two bytes of a codestream.
@@ -11,7 +12,7 @@ const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
 /// Decodes an image of any depth up to 16 bits.
 pub(super) fn decode(
     bytes: &[u8],
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Raster, String> {
     let damaged = |error: hayro_jpeg2000::error::DecodeError| format!("damaged JPEG 2000: {error}");
     let settings = DecodeSettings {
@@ -19,7 +20,18 @@ pub(super) fn decode(
         ..DecodeSettings::default()
     };
     let image = Image::new(bytes, &settings).map_err(damaged)?;
-    check(image.width(), image.height())?;
+    let colours = match image.color_space() {
+        ColorSpace::Gray => 1,
+        ColorSpace::RGB => 3,
+        ColorSpace::CMYK => 4,
+        ColorSpace::Icc { num_channels, .. } | ColorSpace::Unknown { num_channels } => {
+            usize::from(*num_channels)
+        }
+    };
+    let channels = colours + usize::from(image.has_alpha());
+    // Coefficients and samples are floats.
+    let beside = 2 * 4 * channels as u64;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_beside(beside))?;
     // A stream that was cut decodes to a coarser picture without a word.
     if !bytes.windows(2).rev().any(|pair| pair == END_OF_CODESTREAM) {
         return Err("truncated JPEG 2000: the file ends before the image does".into());

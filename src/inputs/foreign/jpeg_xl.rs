@@ -3,6 +3,7 @@
 use image::metadata::Orientation;
 use jxl_oxide::{EnumColourEncoding, JxlImage, PixelFormat, RenderingIntent};
 
+use crate::inputs::footprint::Footprint;
 use crate::inputs::raster::{Alpha, Colour, Raster, Samples};
 
 /// Images of the file; at least 1.
@@ -15,7 +16,7 @@ pub(super) fn count_frames(bytes: &[u8]) -> u32 {
 pub(super) fn decode(
     bytes: &[u8],
     frame: usize,
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Raster, String> {
     let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
         let why = error.to_string();
@@ -25,7 +26,10 @@ pub(super) fn decode(
         }
     };
     let mut image = JxlImage::read_with_defaults(bytes).map_err(damaged)?;
-    check(image.width(), image.height())?;
+    let channels = image.pixel_format().channels();
+    // It is rendered in floats, in which filters take what was there before.
+    let beside = 3 * 4 * channels as u64;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_beside(beside))?;
     if !image.is_loading_done() {
         return Err("truncated JPEG XL: the file ends before the image does".into());
     }

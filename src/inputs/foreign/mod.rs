@@ -5,6 +5,7 @@ mod convert;
 mod jpeg2000;
 mod jpeg_xl;
 
+use super::footprint::Footprint;
 use super::raster::Raster;
 
 /// A photo format with a decoder of its own.
@@ -43,6 +44,11 @@ impl Foreign {
         }
     }
 
+    /// Whether its header can be read here, without another program.
+    pub fn is_built_in(self) -> bool {
+        matches!(self, Foreign::JpegXl | Foreign::Jpeg2000)
+    }
+
     /// Decodes it; `page` counts from 0 where there are several.
     ///
     /// # Errors
@@ -51,13 +57,13 @@ impl Foreign {
         self,
         bytes: &[u8],
         page: Option<usize>,
-        max_pixels: u64,
-        check: impl Fn(u32, u32) -> Result<(), String>,
+        max_memory: u64,
+        check: impl Fn(Footprint) -> Result<(), String>,
     ) -> Result<Raster, String> {
         match self {
             Foreign::JpegXl => jpeg_xl::decode(bytes, page.unwrap_or(0), check),
             Foreign::Jpeg2000 => jpeg2000::decode(bytes, check),
-            other => convert::decode(other, bytes, max_pixels, check),
+            other => convert::decode(other, bytes, max_memory, check),
         }
     }
 }

@@ -13,6 +13,7 @@ use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
+use super::footprint::Footprint;
 use super::raster::{Alpha, Colour, Raster, Samples};
 use structure::{Flaw, Structure};
 
@@ -35,10 +36,17 @@ pub(super) struct Decoded {
 /// What is wrong with it, as a part of a sentence about the file.
 pub(super) fn decode(
     bytes: &[u8],
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Decoded, String> {
     let structure = structure::read(bytes, |frame| {
-        check(frame.width as u32, frame.height as u32) // A JPEG's sides have 16 bits.
+        let size = (frame.width as u32, frame.height as u32); // A JPEG's sides have 16 bits.
+        let channels = frame.components.len();
+        // The coefficients of all components wait for the last scan.
+        let beside = match frame.is_progressive() {
+            true => 2 * channels as u64,
+            false => 0,
+        };
+        check(Footprint::new(size, channels, 1).with_beside(beside))
     })
     .map_err(explain)?;
     // What follows the picture may be another one, a video, or nothing where an end marker should be.

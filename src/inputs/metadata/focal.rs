@@ -16,7 +16,7 @@ const FRAME_DIAGONAL: f64 = 43.266_615;
 /// # Errors
 /// What the file lacks, as the end of a sentence that begins "no focal length is known: ".
 pub fn focal_length_35mm(source: &Source) -> Result<f64, String> {
-    match source.read() {
+    match source.read(u64::MAX) {
         Ok(bytes) => of(&Metadata::of(&bytes), stored_size(&bytes)),
         Err(error) => Err(error.to_string()),
     }

@@ -39,7 +39,7 @@ fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<Collected, 
             }
         })
         .collect();
-    collect(&inputs, recursive, None)
+    collect(&inputs, recursive, None, u64::MAX)
 }
 
 /// The relative paths that outputs will mirror.
@@ -218,13 +218,14 @@ fn names_need_not_be_unicode() {
         &[folder.path().join("p").join(name).into_os_string()],
         false,
         None,
+        u64::MAX,
     )
     .unwrap();
     assert_eq!(named.sources[0].path().file_name(), Some(name));
     let mut missing = folder.path().join("p").into_os_string();
     missing.push(std::ffi::OsStr::from_bytes(b"/\xfe*.png"));
     assert!(
-        collect(&[missing], false, None)
+        collect(&[missing], false, None, u64::MAX)
             .unwrap_err()
             .to_string()
             .contains("valid UTF-8")
@@ -249,6 +250,7 @@ fn the_current_folder_can_be_named_in_any_way() {
         &["./tests/fixtures/*.jpg".into(), "tests/fixtures".into()],
         false,
         None,
+        u64::MAX,
     )
     .unwrap();
     assert_eq!(

@@ -44,6 +44,15 @@ impl SampleType {
         }
     }
 
+    /// Bytes of one of those.
+    pub fn kept_bytes(self) -> usize {
+        match (self.format, self.bits) {
+            (Format::Unsigned, ..=8) => 1,
+            (Format::Unsigned, ..=16) => 2,
+            _ => 4,
+        }
+    }
+
     fn whole_bytes(self) -> Option<usize> {
         self.bits
             .is_multiple_of(8)

@@ -28,6 +28,7 @@ use image::metadata::Orientation;
 use self::bands::{Choice, Conversion};
 use self::directory::{Directory, Tiff};
 use self::layout::Layout;
+use super::footprint::Footprint;
 use super::metadata::xmp_value;
 use super::raster::{Alpha, Colour, Raster, Samples};
 
@@ -57,12 +58,12 @@ pub(super) fn decode(
     bytes: &[u8],
     page: usize,
     bands: Option<[u16; 3]>,
-    check: impl Fn(u32, u32) -> Result<(), String>,
+    check: impl Fn(Footprint) -> Result<(), String>,
 ) -> Result<Decoded, String> {
     let (tiff, first) = Tiff::open(bytes)?;
     let directory = pages::find(tiff, first, page)?;
     let (width, height) = layout::size(&directory)?;
-    check(width, height)?;
+    check(Footprint::new((width, height), 0, 0))?;
     if width == 0 || height == 0 {
         return Err(format!("has no pixels ({width} x {height})"));
     }
@@ -90,6 +91,10 @@ pub(super) fn decode(
     let nodata = directory
         .text(tags::GDAL_NODATA)
         .and_then(|text| text.parse().ok());
+    let kept = layout.sample.kept_bytes();
+    // A chunk that is a JPEG or WebP is unpacked whole, and may be all of the image.
+    let beside = u64::from(layout.samples) * kept as u64 + 3;
+    check(Footprint::new((width, height), choice.samples.len(), kept).with_beside(beside))?;
     let samples = chunks::assemble(&directory, &layout, &choice.samples, nodata.unwrap_or(0.0))?;
     let raster = Raster {
         width,

@@ -9,7 +9,7 @@ use dino::head::{Dpt, Head, Network, Protocol};
 use dino::heads::convert::recognise;
 use dino::heads::official::{self, Official};
 use dino::inputs::PhotoDecoder;
-use dino::pipeline::{Looks, Pipeline, Views};
+use dino::pipeline::{Costs, Looks, Pipeline, Views, accept_all, no_tick};
 use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Preprocessor, Resample, Unpad};
@@ -93,6 +93,9 @@ fn pipeline<'a>(
         views,
         looks: Looks::Once,
         cut: None,
+        accept: &accept_all,
+        costs: Costs::of_features(),
+        tick: &no_tick,
     }
 }
 

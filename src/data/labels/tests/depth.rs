@@ -8,6 +8,7 @@ use super::{Filed, filed, npy, npz, png};
 use crate::data::labels::{Depth, DepthReader, read_depth};
 use crate::error::Result;
 use crate::output::{CONTENT, DEPTH_CONTENT, FloatFormat, FloatMap, Pixels, UNIT, write_png};
+use crate::postprocess::rows::Whole;
 use crate::warnings::Warnings;
 
 /// The metres of a file, and the kinds of warnings that it gave rise to.
@@ -141,8 +142,10 @@ fn what_this_program_writes_reads_back() {
     let values: Vec<f32> = (0..35 * 20).map(|i| 0.7 + i as f32 / 31.0).collect();
     let text = [(CONTENT, DEPTH_CONTENT.to_owned()), (UNIT, "m".to_owned())];
     let map = FloatMap {
-        size: (35, 20),
-        values: &values,
+        rows: &Whole {
+            width: 35,
+            values: &values,
+        },
         text: &text,
     };
     let written = |format: FloatFormat, map: &FloatMap<'_>| {
@@ -172,7 +175,10 @@ fn what_this_program_writes_reads_back() {
             &written(
                 format,
                 &FloatMap {
-                    values: &low,
+                    rows: &Whole {
+                        width: 35,
+                        values: &low,
+                    },
                     ..map
                 },
             ),

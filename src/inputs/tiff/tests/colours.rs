@@ -100,7 +100,7 @@ fn bands_are_chosen_and_told_of() {
         decoded.notes,
         ["has 8 bands; the first three are shown; --bands names others"]
     );
-    let show = |bytes: &[u8], bands| decode(bytes, 0, Some(bands), |_, _| Ok(()));
+    let show = |bytes: &[u8], bands| decode(bytes, 0, Some(bands), |_| Ok(()));
     let decoded = show(&bytes, [5, 4, 8]).unwrap();
     assert_eq!(
         (values(&decoded), decoded.notes.len()),

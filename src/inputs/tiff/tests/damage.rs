@@ -1,6 +1,7 @@
 //! Files that are cut, that lie, or that are of a kind that cannot be read: a sentence, and never a panic.
 
 use super::*;
+use crate::inputs::footprint::Footprint;
 
 const TRUNCATED: &str = "truncated TIFF: the file ends before the image does";
 
@@ -43,8 +44,8 @@ fn a_short_strip_in_a_whole_file_is_damaged() {
 fn lying_sizes_cost_nothing() {
     let builder = Builder::new((5, 3), 3, 8, 2, &rgb());
     let checked = |bytes: &[u8]| {
-        decode(bytes, 0, None, |width, height| {
-            Err(format!("{width} x {height}"))
+        decode(bytes, 0, None, |footprint| {
+            Err(format!("{} x {}", footprint.width, footprint.height))
         })
     };
     let huge = builder
@@ -112,11 +113,10 @@ fn flipped_bytes_never_panic() {
                 bytes[at] =
                     [random.u8(..), 0, 255, bytes[at] ^ 1 << random.u8(..8)][random.usize(..4)];
             }
-            let small =
-                |width: u32, height: u32| match u64::from(width) * u64::from(height) < 1 << 20 {
-                    true => Ok(()),
-                    false => Err("too large".to_owned()),
-                };
+            let small = |footprint: Footprint| match footprint.pixels() < 1 << 20 {
+                true => Ok(()),
+                false => Err("too large".to_owned()),
+            };
             if let Ok(decoded) = decode(&bytes, 0, None, small) {
                 assert!(decoded.raster.is_whole(), "{name}");
             }

@@ -180,7 +180,7 @@ fn pages_are_counted_without_their_companions() {
         page(6).tag(254, 4, &[2]),
     ]);
     assert_eq!(count_pages(&bytes), 2);
-    let show = |page| decode(&bytes, page, None, |_, _| Ok(()));
+    let show = |page| decode(&bytes, page, None, |_| Ok(()));
     assert_eq!(values(&show(0).unwrap())[0], 2.0);
     assert_eq!(values(&show(1).unwrap())[0], 6.0);
     assert_eq!(show(2).unwrap_err(), "has no page 3: it has 2");
@@ -197,7 +197,7 @@ fn a_chain_that_bites_its_tail_ends() {
     let link = bytes[4] as usize + 2 + tags * 12;
     bytes[link..link + 4].copy_from_slice(&directory);
     assert_eq!(count_pages(&bytes), 1);
-    assert!(decode(&bytes, 1, None, |_, _| Ok(())).is_err());
+    assert!(decode(&bytes, 1, None, |_| Ok(())).is_err());
     assert_eq!(count_pages(b""), 1);
     assert_eq!(count_pages(b"II*\0\xff\xff\xff\xff"), 1);
 }

@@ -155,13 +155,13 @@ fn ascii(text: &str) -> Vec<u64> {
 }
 
 fn read(bytes: &[u8]) -> Decoded {
-    let decoded = decode(bytes, 0, None, |_, _| Ok(())).unwrap();
+    let decoded = decode(bytes, 0, None, |_| Ok(())).unwrap();
     assert!(decoded.raster.is_whole());
     decoded
 }
 
 fn refuse(bytes: &[u8]) -> String {
-    decode(bytes, 0, None, |_, _| Ok(())).unwrap_err()
+    decode(bytes, 0, None, |_| Ok(())).unwrap_err()
 }
 
 /// The numbers, whatever their type.

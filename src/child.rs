@@ -1,0 +1,164 @@
+//! Programs that are started for one piece of work, and that never outlive this one.
+//!
+//! Each is a process group of its own, so that what it starts itself is ended with it; Ctrl-C at a terminal reaches only
+//! this program, which passes the end on. On Linux the system ends them even where this program is killed.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
+
+/// A program that runs; dropping this ends it.
+#[derive(Debug)]
+pub struct Running {
+    child: Child,
+    /// None before it has ended.
+    status: Option<ExitStatus>,
+}
+
+impl Running {
+    /// Starts `command`.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn start(command: &mut Command) -> io::Result<Self> {
+        tie(command);
+        // The lock is kept: the program may end between the start and the entry otherwise.
+        let mut running = running();
+        let child = command.spawn()?;
+        running.insert(child.id());
+        Ok(Running {
+            child,
+            status: None,
+        })
+    }
+
+    /// How it ended, if it did.
+    ///
+    /// # Errors
+    /// The system's reason.
+    pub fn try_wait(&mut self) -> io::Result<Option<ExitStatus>> {
+        if self.status.is_none() {
+            // Once it was waited for, its number may be another's.
+            let mut running = running();
+            self.status = self.child.try_wait()?;
+            if self.status.is_some() {
+                running.remove(&self.child.id());
+            }
+        }
+        Ok(self.status)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.status.is_none() {
+            let mut running = running();
+            end(self.child.id());
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+            running.remove(&self.child.id());
+        }
+    }
+}
+
+/// Ends all of them.
+pub fn end_all() {
+    running().iter().copied().for_each(end);
+}
+
+fn running() -> MutexGuard<'static, BTreeSet<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Ends a program with all that it started.
+#[cfg(unix)]
+fn end(id: u32) {
+    use rustix::process::{Pid, Signal, kill_process_group};
+    if let Some(group) = i32::try_from(id).ok().and_then(Pid::from_raw) {
+        let _ = kill_process_group(group, Signal::KILL);
+    }
+}
+
+#[cfg(not(unix))]
+fn end(_: u32) {}
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // What a process does between its start and its program.
+fn tie(command: &mut Command) {
+    use std::os::unix::process::CommandExt;
+
+    use rustix::process::{Signal, set_parent_process_death_signal};
+    command.process_group(0);
+    // SAFETY: one system call, without memory or locks.
+    unsafe {
+        command.pre_exec(|| {
+            // Where it is refused, the program is ended by this one alone.
+            let _ = set_parent_process_death_signal(Some(Signal::KILL));
+            Ok(())
+        });
+    }
+}
+
+#[cfg(all(unix, not(target_os = "linux")))]
+fn tie(command: &mut Command) {
+    std::os::unix::process::CommandExt::process_group(command, 0);
+}
+
+#[cfg(not(unix))]
+fn tie(_: &mut Command) {}
+
+#[cfg(all(test, unix))]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::process::Stdio;
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn what_a_program_started_ends_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let id = folder.path().join("id");
+        let script = format!("sleep 600 & echo $! > {}; wait", id.display());
+        let mut running = Running::start(
+            Command::new("sh")
+                .args(["-c", &script])
+                .stdin(Stdio::null()),
+        )
+        .unwrap();
+        let start = Instant::now();
+        let read = || std::fs::read_to_string(&id).unwrap_or_default();
+        while !read().ends_with('\n') {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        assert_eq!(running.try_wait().unwrap(), None);
+        drop(running);
+        let lives = || {
+            let sent = Command::new("kill")
+                .args(["-0", read().trim()])
+                .stderr(Stdio::null())
+                .status();
+            let state = std::fs::read_to_string(format!("/proc/{}/stat", read().trim()));
+            // One that nobody waited for yet is there in name only.
+            sent.unwrap().success() && !state.is_ok_and(|state| state.contains(") Z "))
+        };
+        while lives() {
+            assert!(start.elapsed() < Duration::from_secs(10));
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
+    #[test]
+    fn an_end_is_told() {
+        let mut running = Running::start(&mut Command::new("true")).unwrap();
+        let start = Instant::now();
+        while running.try_wait().unwrap().is_none() {
+            assert!(start.elapsed() < Duration::from_secs(10));
+        }
+        assert!(running.try_wait().unwrap().unwrap().success());
+    }
+}

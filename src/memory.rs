@@ -1,0 +1,292 @@
+//! How much memory a photo may take, and that no more photos are under way than fit.
+//!
+//! A photo's size decides what it costs, and is known before anything is allocated for it: what would not fit is refused
+//! by name, and the rest of the run goes on. Allocations of that kind are fallible besides ([`try_vec`]).
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+
+/// Where the system does not tell what is free.
+const UNKNOWN: u64 = 8 << 30;
+
+/// What the system and other programs are left of what is free.
+const LEFT: f64 = 0.2;
+
+/// What the program itself goes on taking: threads' stacks, tables, heads.
+const RESERVE: u64 = 64 << 20;
+
+/// The bytes that photos may take together if nothing else is asked for: what is free now, less a fifth.
+pub fn usual_limit() -> u64 {
+    let free = free().unwrap_or(UNKNOWN);
+    ((free as f64 * (1.0 - LEFT)) as u64).saturating_sub(RESERVE)
+}
+
+/// The bytes that this process can still get: what the machine has, within the limits of its control group and of its
+/// shell (`ulimit -v`); none where the system does not tell.
+pub fn free() -> Option<u64> {
+    [of_machine(), of_group(), of_shell()]
+        .into_iter()
+        .flatten()
+        .min()
+}
+
+fn of_machine() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let line = text
+        .lines()
+        .find_map(|line| line.strip_prefix("MemAvailable:"))?;
+    let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kilobytes * 1024)
+}
+
+/// Of the control group, or the narrowest one above it.
+fn of_group() -> Option<u64> {
+    let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
+    let within = |line: &str| -> Option<u64> {
+        let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
+        let (root, limit, usage) = match controllers {
+            "" => ("/sys/fs/cgroup", "memory.max", "memory.current"),
+            names if names.split(',').any(|name| name == "memory") => (
+                "/sys/fs/cgroup/memory",
+                "memory.limit_in_bytes",
+                "memory.usage_in_bytes",
+            ),
+            _ => return None,
+        };
+        let own = Path::new(root).join(path.trim_start_matches('/'));
+        let free = |folder: &Path| -> Option<u64> {
+            let number = |name: &str| -> Option<u64> {
+                fs::read_to_string(folder.join(name))
+                    .ok()?
+                    .trim()
+                    .parse()
+                    .ok()
+            };
+            // What was read from disks goes as soon as memory is wanted.
+            let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+            let cached = stat.lines().find_map(|line| {
+                let (name, value) = line.split_once(' ')?;
+                matches!(name, "inactive_file" | "total_inactive_file")
+                    .then(|| value.parse().ok())?
+            });
+            let used = number(usage)?.saturating_sub(cached.unwrap_or(0));
+            Some(number(limit)?.saturating_sub(used))
+        };
+        own.ancestors()
+            .take_while(|folder| folder.starts_with(root))
+            .filter_map(free)
+            .min()
+    };
+    groups.lines().filter_map(within).min()
+}
+
+/// Of what the shell lets a process have.
+#[cfg(target_os = "linux")]
+fn of_shell() -> Option<u64> {
+    use rustix::process::{Resource, getrlimit};
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let used = |name: &str| -> Option<u64> {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1024)
+    };
+    let left = |resource, name| Some(getrlimit(resource).current?.saturating_sub(used(name)?));
+    [
+        left(Resource::As, "VmSize:"),
+        left(Resource::Data, "VmData:"),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn of_shell() -> Option<u64> {
+    None
+}
+
+/// Bytes as people read them.
+pub fn readable(bytes: u64) -> String {
+    match bytes {
+        0..1_000_000_000 => format!("{:.0} MB", (bytes as f64 / 1e6).ceil()),
+        _ => format!("{:.1} GB", bytes as f64 / 1e9),
+    }
+}
+
+/// `count` times `value`.
+///
+/// # Errors
+/// [`Error::Memory`], where an ordinary vector would end the program.
+pub fn try_vec<T: Clone>(value: T, count: usize) -> Result<Vec<T>> {
+    let mut values = try_with_capacity(count)?;
+    values.resize(count, value);
+    Ok(values)
+}
+
+/// An empty vector with room for `count` values.
+///
+/// # Errors
+/// As [`try_vec`].
+pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>> {
+    let mut values = Vec::new();
+    values.try_reserve_exact(count).map_err(|_| {
+        let bytes = count.saturating_mul(size_of::<T>()) as u64;
+        Error::Memory(format!(
+            "the system has no {} left; give a smaller photo, or run less at once",
+            readable(bytes)
+        ))
+    })?;
+    Ok(values)
+}
+
+/// Lets photos in as long as what they are going to take together stays within a limit.
+#[derive(Debug, Clone)]
+pub struct Gate(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    limit: u64,
+    taken: Mutex<u64>,
+    changed: Condvar,
+}
+
+/// A photo's right to its memory, until dropped.
+#[derive(Debug)]
+pub struct Permit {
+    gate: Option<Arc<Inner>>,
+    bytes: u64,
+}
+
+impl Gate {
+    /// With room for `limit` bytes.
+    pub fn new(limit: u64) -> Self {
+        Gate(Arc::new(Inner {
+            limit,
+            taken: Mutex::new(0),
+            changed: Condvar::new(),
+        }))
+    }
+
+    /// The bytes of all that are let in together.
+    pub fn limit(&self) -> u64 {
+        self.0.limit
+    }
+
+    /// Lets in a photo that is going to take `bytes`, once there is room; `wait` is called before that has to be waited
+    /// for. Whoever is let in alone never waits.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if there never will be.
+    pub fn enter(&self, bytes: u64, wait: impl FnOnce()) -> Result<Permit> {
+        check(bytes, self.0.limit)?;
+        let lock = || self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
+        let fits = |taken: u64| taken + bytes <= self.0.limit;
+        if !fits(*lock()) {
+            wait();
+        }
+        let full = self.0.changed.wait_while(lock(), |taken| !fits(*taken));
+        *full.unwrap_or_else(PoisonError::into_inner) += bytes;
+        Ok(Permit {
+            gate: Some(self.0.clone()),
+            bytes,
+        })
+    }
+}
+
+impl Permit {
+    /// Of what is not counted.
+    pub fn free() -> Self {
+        Permit {
+            gate: None,
+            bytes: 0,
+        }
+    }
+
+    /// What its holder is going to take.
+    pub fn bytes(&self) -> u64 {
+        self.bytes
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        if let Some(gate) = &self.gate {
+            *gate.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
+            gate.changed.notify_all();
+        }
+    }
+}
+
+/// Refuses what would take more than `limit` bytes.
+///
+/// # Errors
+/// [`Error::Memory`] with both figures.
+pub fn check(bytes: u64, limit: u64) -> Result<()> {
+    match bytes <= limit {
+        true => Ok(()),
+        false => Err(Error::Memory(too_much(bytes, limit))),
+    }
+}
+
+/// Why something that takes `bytes` is refused, as a part of a sentence about it.
+pub fn too_much(bytes: u64, limit: u64) -> String {
+    format!(
+        "needs about {} of memory, and photos may take {} (--max-memory, else four fifths of what is free); make it smaller",
+        readable(bytes),
+        readable(limit)
+    )
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::thread;
+
+    use super::*;
+
+    #[test]
+    fn no_more_are_let_in_than_fit() {
+        let gate = Gate::new(100);
+        let never = || panic!("there is room");
+        let first = gate.enter(60, never).unwrap();
+        let second = gate.enter(40, never).unwrap();
+        assert!(
+            gate.enter(101, never)
+                .unwrap_err()
+                .to_string()
+                .contains("--max-memory")
+        );
+        let waited = AtomicBool::new(false);
+        thread::scope(|scope| {
+            let third = scope.spawn(|| {
+                gate.enter(50, || waited.store(true, Ordering::SeqCst))
+                    .unwrap()
+            });
+            while !waited.load(Ordering::SeqCst) {
+                thread::yield_now();
+            }
+            assert!(!third.is_finished());
+            drop(second);
+            drop(first);
+            assert_eq!(third.join().unwrap().bytes(), 50);
+        });
+        drop(gate.enter(100, never).unwrap());
+    }
+
+    #[test]
+    fn what_cannot_be_had_is_an_error() {
+        assert!(try_vec(0u8, usize::MAX >> 1).is_err());
+        assert_eq!(try_vec(7u16, 3).unwrap(), [7; 3]);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn what_is_free_is_less_than_all() {
+        let free = free().unwrap();
+        assert!(usual_limit() < free && free < 1 << 50);
+    }
+}
