@@ -82,7 +82,6 @@ impl Report {
     /// # Errors
     /// Only what concerns the whole run: [`Error::Interrupted`] and [`Error::Usage`].
     pub fn record<T>(&mut self, name: String, result: Result<T>) -> Result<Option<T>> {
-        interrupt::check()?;
         match result {
             Ok(result) => Ok(Some(result)),
             Err(fatal @ (Error::Interrupted | Error::Usage(_))) => Err(fatal),
@@ -91,6 +90,17 @@ impl Report {
                 Ok(None)
             }
         }
+    }
+
+    /// Hands `result` on; of a run that was interrupted, tells first what failed before it was.
+    ///
+    /// # Errors
+    /// That of `result`.
+    pub fn told<T>(&self, console: &Console, result: Result<T>) -> Result<T> {
+        if matches!(result, Err(Error::Interrupted)) {
+            self.finish(console);
+        }
+        result
     }
 
     /// Counts how an input ended.

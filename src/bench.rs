@@ -69,7 +69,13 @@ pub fn time_forward(
     Ok(Timing::new(times))
 }
 
-/// The most memory that this process has had so far, in bytes, where the system tells.
+/// Forgets the most memory that this process has had, so that [`peak_memory`] is of what comes; whether the system can.
+pub fn reset_peak_memory() -> bool {
+    // "5" sets the high-water mark to what is in use now (proc(5)).
+    std::fs::write("/proc/self/clear_refs", "5").is_ok()
+}
+
+/// The most memory that this process has had since the last [`reset_peak_memory`], in bytes, where the system tells.
 pub fn peak_memory() -> Option<u64> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
@@ -82,6 +88,18 @@ pub fn peak_memory() -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_peak_can_be_forgotten() {
+        // Some sandboxes do not let a process write there.
+        if !reset_peak_memory() {
+            return;
+        }
+        drop(std::hint::black_box(vec![1u8; 400 << 20]));
+        let high = peak_memory();
+        assert!(reset_peak_memory() && peak_memory() < high);
+    }
 
     #[test]
     fn quantiles_are_between_neighbours() {

@@ -199,7 +199,7 @@ impl Console {
             _ => ("images", false),
         };
         let known = (!is_single).then_some(total as u64);
-        let progress = self.start(Unit::Things(unit.to_owned()), known.or(Some(1)));
+        let progress = self.start(Unit::Things(unit.to_owned()), known);
         PhotoProgress::new(progress, is_single)
     }
 

@@ -44,6 +44,7 @@ pub mod similarity;
 pub mod slide;
 pub mod spool;
 pub mod stopwatch;
+pub mod suggest;
 pub mod train;
 pub mod warnings;
 pub mod weights;

@@ -5,7 +5,6 @@ mod commands;
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use dino::console::Console;
 use dino::{Error, Result, device, environment, interrupt};
 
@@ -14,7 +13,7 @@ use crate::cli::Cli;
 fn main() -> ExitCode {
     // Before anything that starts a thread.
     environment::forget_empty();
-    let cli = match Cli::try_parse() {
+    let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
     };
@@ -38,8 +37,9 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli, console: &Console) -> Result<u8> {
     // Before anything that starts a thread.
-    if let Some(threads) = cli.global.threads {
-        device::set_threads(threads)?;
+    match cli.global.threads {
+        Some(threads) => device::set_threads(threads)?,
+        None => device::check_environment()?,
     }
     let announcer = console.clone();
     interrupt::install(move || {

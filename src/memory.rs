@@ -108,6 +108,30 @@ fn of_shell() -> Option<u64> {
     None
 }
 
+/// Refuses weights of so many `bytes` where there is no room for them: they are packed, and their file is mapped beside,
+/// which the shell's limit counts and the machine's memory does not.
+///
+/// # Errors
+/// [`Error::Memory`] with both figures.
+pub fn check_weights(name: &str, bytes: u64) -> Result<()> {
+    let on_machine = [of_machine(), of_group()].into_iter().flatten().min();
+    let shortage = [(on_machine, bytes), (of_shell(), 2 * bytes)]
+        .into_iter()
+        .find_map(|(free, needed)| {
+            free.filter(|&free| free < needed + RESERVE)
+                .zip(Some(needed))
+        });
+    match shortage {
+        None => Ok(()),
+        Some((free, needed)) => Err(Error::Memory(format!(
+            "{name} takes about {} of memory, and {} are free; close other programs, raise the limit (`ulimit -v`), or take a \
+             smaller model",
+            readable(needed + RESERVE),
+            readable(free)
+        ))),
+    }
+}
+
 /// Bytes as people read them.
 pub fn readable(bytes: u64) -> String {
     match bytes {

@@ -97,6 +97,8 @@ fn megabytes(bytes: f64) -> String {
 #[derive(Debug)]
 struct Shared {
     pace: Mutex<Pace>,
+    /// What is being worked on.
+    message: Mutex<String>,
     ended: Mutex<bool>,
     end: Condvar,
 }
@@ -124,6 +126,13 @@ impl Shared {
     /// One line for those who see no bar.
     fn line(&self, unit: &Unit) -> String {
         let Pace { done, total, .. } = *self.pace();
+        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        if (done, total) == (0, None) {
+            return match message.is_empty() {
+                true => "nothing is done yet".to_owned(),
+                false => format!("{message}: on its way to the network"),
+            };
+        }
         let so_far = match (unit, total) {
             (Unit::Things(name), Some(total)) => format!("{done} of {total} {name}"),
             (Unit::Things(name), None) => format!("{done} {name}"),
@@ -133,7 +142,12 @@ impl Shared {
             }
             (Unit::Bytes(name), None) => format!("{name}: {} MB", megabytes(done as f64)),
         };
-        let parts = [so_far, self.rate_text(unit), self.left_text()];
+        let parts = [
+            message.clone(),
+            so_far,
+            self.rate_text(unit),
+            self.left_text(),
+        ];
         let parts: Vec<String> = parts.into_iter().filter(|part| !part.is_empty()).collect();
         parts.join(", ")
     }
@@ -268,8 +282,13 @@ impl Progress {
 
     /// What is being worked on.
     pub fn message(&self, message: impl Into<String>) {
-        self.bar
-            .set_message(printable(&message.into()).into_owned());
+        let message = printable(&message.into()).into_owned();
+        *self
+            .shared
+            .message
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = message.clone();
+        self.bar.set_message(message);
     }
 }
 
@@ -291,6 +310,7 @@ impl Drop for Progress {
 fn shared(total: Option<u64>) -> Arc<Shared> {
     Arc::new(Shared {
         pace: Mutex::new(Pace::new(total, Instant::now())),
+        message: Mutex::default(),
         ended: Mutex::new(false),
         end: Condvar::new(),
     })
@@ -403,6 +423,7 @@ mod tests {
         let say = move |line: &str| own.lock().unwrap().push(line.to_owned());
         let unit = Unit::Things("images".into());
         let progress = Progress::lines(unit, Some(7), Duration::from_millis(10), say);
+        progress.message("a.jpg");
         progress.inc(1);
         let start = Instant::now();
         while lines.lock().unwrap().is_empty() {
@@ -413,7 +434,7 @@ mod tests {
         let count = lines.lock().unwrap().len();
         thread::sleep(Duration::from_millis(30));
         let lines = lines.lock().unwrap();
-        assert!(lines[0].starts_with("1 of 7 images"), "{lines:?}");
+        assert!(lines[0].starts_with("a.jpg, 1 of 7 images"), "{lines:?}");
         assert_eq!(lines.len(), count, "none behind the end");
     }
 }

@@ -46,6 +46,9 @@ pub struct BenchArgs {
     /// Write the figures to this file too, - for stdout instead of the table
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub json: Option<PathBuf>,
+    /// Replace that file if it is there already
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
 }
 
 const EXAMPLES: &str = "\

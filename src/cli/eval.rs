@@ -81,10 +81,12 @@ pub struct EvalArgs {
     /// Write all figures as JSON, or - for stdout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub json: Option<PathBuf>,
-    /// Write a report: figures of every photo (CSV), the worst photos, and of classes the confusion matrix; files of an
-    /// earlier report are replaced
+    /// Write a report: figures of every photo (CSV), the worst photos, and of classes the confusion matrix
     #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
     pub output: Option<PathBuf>,
+    /// Replace the files of an earlier report, and of --json, if they are there already
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
 }
 
 /// Values of `--part`.

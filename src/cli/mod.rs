@@ -8,6 +8,7 @@ mod depth;
 mod eval;
 mod explain;
 mod heads;
+mod help;
 mod models;
 mod patch_map;
 mod pca;
@@ -19,7 +20,7 @@ mod shell;
 mod similar;
 mod train;
 
-use clap::{Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
@@ -42,8 +43,8 @@ pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegm
 
 /// See what a frozen DINOv2 sees in your photos.
 ///
-/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good,
-/// 1 some inputs failed, 2 wrong usage, 130 interrupted.
+/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good, 1 something
+/// failed, 2 the command line is at fault, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "dino", version, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
 pub struct Cli {
@@ -53,6 +54,17 @@ pub struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub command: Command,
+}
+
+impl Cli {
+    /// Reads the command line.
+    ///
+    /// # Errors
+    /// Clap's complaint, or the help that was asked for.
+    pub fn read() -> Result<Self, clap::Error> {
+        let matches = help::command().try_get_matches()?;
+        Cli::from_arg_matches(&matches)
+    }
 }
 
 const EXAMPLES: &str = "\

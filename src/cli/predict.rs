@@ -36,7 +36,8 @@ pub struct PredictArgs {
 /// The head, and how it is used on a photo.
 #[derive(Debug, Args)]
 pub struct HeadArgs {
-    /// The head: a name (`dino heads list`) or a .safetensors file [default: the best for the task]
+    /// The head: a name (`dino heads list`) or a .safetensors file [default: $DINO_HEAD_DEPTH or
+    /// $DINO_HEAD_SEGMENT, else what `dino heads default` set, else the best for the task]
     #[arg(id = "head", long, value_name = "HEAD", help_heading = "Model")]
     pub name: Option<OsString>,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]

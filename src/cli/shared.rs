@@ -23,7 +23,7 @@ pub struct GlobalArgs {
     /// Tell more, such as the time of each stage
     #[arg(short, long, global = true)]
     pub verbose: bool,
-    /// Threads to compute with [default: one per physical core]
+    /// Threads to compute with [default: one per processor]
     #[arg(long, global = true, value_name = "N")]
     pub threads: Option<NonZeroUsize>,
 }
@@ -196,7 +196,8 @@ pub struct TextArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Model")]
 pub struct RunArgs {
-    /// The backbone; `dino models list` names them [default: the one installed, else vits14-focus]
+    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else the first of Meta's that is installed, else
+    /// vits14-focus]
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Where to compute: auto, cpu, cuda, cuda:N or metal

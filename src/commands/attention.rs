@@ -59,11 +59,12 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             batch_size: args.run.batch_size.get(),
             after: &after,
         };
-        extract.attend(&to_do, console, &mut report, |report, job, computed| {
+        let done = extract.attend(&to_do, console, &mut report, |report, job, computed| {
             run.draw(job, computed)?;
             report.count(Outcome::Done);
             Ok(())
-        })?;
+        });
+        report.told(console, done)?;
     }
     report.finish(console);
     Ok(report.exit_code())

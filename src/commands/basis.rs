@@ -2,7 +2,7 @@
 
 use dino::backbone::LayerRequest;
 use dino::console::Console;
-use dino::output::{Destination, Place, Plan, deliver};
+use dino::output::{Destination, Plan, deliver};
 use dino::pca::Projection;
 use dino::pca::file::{BasisInfo, from_bytes, to_bytes};
 use dino::{Error, Result};
@@ -20,13 +20,7 @@ pub fn check_target(args: &PcaArgs, plan: &mut Plan) -> Result<()> {
             "--save-basis: --fit each makes a fit for every photo; give one photo, or --fit all";
         return Err(Error::Usage(why.into()));
     }
-    if matches!(Place::of_flag(path)?, Place::File(_)) && !args.output.force {
-        let path = path.display();
-        return Err(Error::Usage(format!(
-            "--save-basis: {path} is there already; --force replaces it"
-        )));
-    }
-    plan.add_flag("--save-basis", path)
+    plan.add_flag("--save-basis", path, args.output.force)
 }
 
 /// Reads the file of `--basis`, which must have been fitted with the same weights.
@@ -82,7 +76,7 @@ pub fn save(
     );
     let bytes = to_bytes(&info, projection)?;
     let destination = Destination::of_flag(path)?;
-    deliver(console, &destination, false, |writer| {
+    deliver(console, &destination, true, |writer| {
         writer.write_all(&bytes)
     })
 }

@@ -1,7 +1,7 @@
 //! `dino bench`: how fast backbones are on this machine.
 
 use dino::backbone::{Backbone, Checkpoint, Grid, variants};
-use dino::bench::{peak_memory, time_forward};
+use dino::bench::{peak_memory, reset_peak_memory, time_forward};
 use dino::console::Console;
 use dino::output::{Destination, Outputs, deliver};
 use dino::preprocess::{Geometry, SizeRule};
@@ -38,14 +38,23 @@ struct Row {
 
 /// Measures all models at all sizes.
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
+    let store = Store::open()?;
+    let mut outputs = Outputs::default();
+    let installed: Vec<_> = variants::VARIANTS
+        .iter()
+        .map(|variant| store.tensors_path(variant.name))
+        .collect();
+    outputs.protect(installed.iter().map(|path| path.as_path()));
     let json = match &args.json {
-        Some(path) => Some(Outputs::default().add_flag(path)?),
+        Some(path) => Some(outputs.add_flag("--json", path, args.force)?),
         None => None,
     };
     let to_stdout = json == Some(Destination::Stdout);
+    if to_stdout {
+        console.claim_stdout("--json -")?;
+    }
     let device = args.run.device.open()?;
     let dtype = args.run.dtype.on(&device)?;
-    let store = Store::open()?;
     let names = match &args.run.model {
         Some(name) => vec![name.clone()],
         None if args.models.is_empty() => vec![weights::default_model(&store)?],
@@ -56,6 +65,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         console.out(&heading())?;
     }
     for name in &names {
+        let mut is_own = reset_peak_memory() || rows.is_empty();
         let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
         for &size in &args.size {
             let grid = grid(size, backbone.config().patch_size)?;
@@ -85,9 +95,12 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
                 tokens_per_s: (batch * tokens) as f64 * per_second,
                 gflop,
                 gflop_per_s: gflop * per_second,
-                peak_rss_mb: peak_memory().map(|bytes| bytes as f64 / 1e6),
+                peak_rss_mb: peak_memory()
+                    .filter(|_| is_own)
+                    .map(|bytes| bytes as f64 / 1e6),
                 random_weights,
             };
+            is_own = reset_peak_memory();
             if !to_stdout {
                 console.out(&row.line())?;
             }
@@ -99,7 +112,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             serde_json::to_string_pretty(&rows).map_err(|error| Error::Usage(error.to_string()))?;
         match destination {
             Destination::Stdout => console.out(&text)?,
-            file => deliver(console, &file, false, |writer| writeln!(writer, "{text}"))?,
+            file => deliver(console, &file, true, |writer| writeln!(writer, "{text}"))?,
         }
     }
     Ok(0)

@@ -5,10 +5,8 @@ use std::borrow::Cow;
 use dino::head::Class;
 use dino::printable::printable;
 use dino::render::captions;
-use dino::{Error, Result};
+use dino::{Error, Result, suggest};
 
-/// Names that are at least this alike (Jaro-Winkler) are worth a question.
-const ALIKE: f64 = 0.8;
 /// Names that are listed in a message.
 const LISTED: usize = 40;
 
@@ -50,28 +48,17 @@ pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
 
 /// What to write instead.
 fn hint(wanted: &str, classes: &[Class]) -> String {
-    let alike = |class: &Class| {
-        let name = class.name.to_lowercase();
-        let part = wanted.len() > 2 && (name.contains(wanted) || wanted.contains(name.as_str()));
-        let score = strsim::jaro_winkler(wanted, &name);
-        if part { score.max(ALIKE) } else { score }
-    };
-    let best = classes
-        .iter()
-        .map(|class| (alike(class), class.name.as_str()))
-        .max_by(|a, b| a.0.total_cmp(&b.0));
-    match best {
-        Some((score, name)) if score >= ALIKE => format!("; did you mean `{name}`?"),
-        _ => {
-            let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-            let shown = names[..names.len().min(LISTED)].join(", ");
-            let more = match names.len() {
-                n if n > LISTED => format!(" and {} more", n - LISTED),
-                _ => String::new(),
-            };
-            format!("; it has {shown}{more}")
-        }
+    let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+    let question = suggest::question(wanted, names.iter().copied());
+    if !question.is_empty() {
+        return question;
     }
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    let more = match names.len() {
+        n if n > LISTED => format!(" and {} more; `dino heads info` lists them all", n - LISTED),
+        _ => String::new(),
+    };
+    format!("; it has {shown}{more}")
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use dino::memory::Gate;
 use dino::output::put_source;
 use dino::pipeline::{Costs, Extracted, Looks, Pipeline, Views, accept_all};
 use dino::weights::Store;
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ClassifyArgs;
@@ -83,7 +83,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         };
         console.out_named(source.path(), &words)
     };
-    pipeline.run(
+    let run = pipeline.run(
         &sources,
         |index, _, _| progress.begin(sources[index].name()),
         |index, result| {
@@ -93,9 +93,10 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
             if report.record(source.name(), result)?.is_some() {
                 report.done += 1;
             }
-            Ok(())
+            interrupt::check()
         },
-    )?;
+    );
+    report.told(console, run)?;
     report.finish(console);
     Ok(report.exit_code())
 }

@@ -6,7 +6,7 @@ use dino::cluster::file::{CodebookInfo, from_bytes, to_bytes};
 use dino::cluster::{Codebook, Fitted, fit};
 use dino::console::Console;
 use dino::head::Class;
-use dino::output::{Destination, Job, Place, Plan, deliver};
+use dino::output::{Destination, Job, Plan, deliver};
 use dino::pca::TokenSpool;
 use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
@@ -37,7 +37,7 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         &extensions(args),
     )?;
     if let Some(path) = &args.clusters.save_codebook {
-        plan.add_flag("--save-codebook", path)?;
+        plan.add_flag("--save-codebook", path, args.predict.output.force)?;
     }
     painter.begin(&mut plan)?;
     args.predict.output.settle(&plan, console)?;
@@ -72,13 +72,15 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         match saved {
             Some((_, codebook)) => {
                 done.iter().for_each(|_| report.count(Outcome::Skipped));
-                run.one_by_one(&to_do, &mut report, &codebook, &mut painter)?;
+                let done = run.one_by_one(&to_do, &mut report, &codebook, &mut painter);
+                report.told(console, done)?;
             }
             // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
             // clusters that it would have given at once.
             None => {
                 let all: Vec<&Job> = plan.jobs.iter().collect();
-                run.together(&all, &mut report, &mut painter)?;
+                let done = run.together(&all, &mut report, &mut painter);
+                report.told(console, done)?;
             }
         }
     }
@@ -257,7 +259,7 @@ impl Run<'_> {
         };
         let bytes = to_bytes(&info, codebook)?;
         let destination = Destination::of_flag(path)?;
-        deliver(self.console, &destination, false, |writer| {
+        deliver(self.console, &destination, true, |writer| {
             writer.write_all(&bytes)
         })
     }
@@ -274,17 +276,7 @@ fn check_wishes(args: &SegmentArgs) -> Result<()> {
             "{flag} works with a head; leave it out with --clusters and --codebook"
         )));
     }
-    match &args.clusters.save_codebook {
-        Some(path)
-            if matches!(Place::of_flag(path)?, Place::File(_)) && !args.predict.output.force =>
-        {
-            Err(Error::Usage(format!(
-                "--save-codebook: {} is there already; --force replaces it",
-                path.display()
-            )))
-        }
-        _ => Ok(()),
-    }
+    Ok(())
 }
 
 /// Reads the file of `--codebook`, which must have been fitted with the same weights.

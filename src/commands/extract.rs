@@ -8,7 +8,7 @@ use dino::memory::Gate;
 use dino::output::Job;
 use dino::pipeline::{Computed, Costs, Extracted, Looks, Pipeline, Views, accept_all, no_tick};
 use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 
 use super::model::Model;
 
@@ -51,7 +51,9 @@ impl Extract<'_> {
             let job = jobs[index];
             let result = result.and_then(|extracted| each(report, job, extracted));
             progress.inc();
-            report.record(job.source.name(), result).map(|_| ())
+            report.record(job.source.name(), result)?;
+            // The photo is done, whoever asks to stop.
+            interrupt::check()
         })
     }
 
@@ -79,7 +81,9 @@ impl Extract<'_> {
             let job = jobs[index];
             let result = result.and_then(|computed| each(report, job, computed));
             progress.inc();
-            report.record(job.source.name(), result).map(|_| ())
+            report.record(job.source.name(), result)?;
+            // The photo is done, whoever asks to stop.
+            interrupt::check()
         })
     }
 

@@ -9,7 +9,7 @@ use dino::heads::config::Config;
 use dino::heads::fetch::{self, Installed};
 use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
-use dino::output::{self, Outputs, deliver, put_path};
+use dino::output::{Outputs, deliver, put_path};
 use dino::preprocess::Coarse;
 use dino::printable::printable;
 use dino::weights::{Access, Hub, Store};
@@ -414,13 +414,7 @@ fn export(found: &Found, target: &Path, force: bool, console: &Console) -> Resul
         Place::Builtin => None,
         Place::Installed(path) | Place::File(path) => Some(path.as_path()),
     };
-    let destination = Outputs::new(own).add_flag(target)?;
-    if matches!(output::Place::of_flag(target)?, output::Place::File(_)) && !force {
-        return Err(Error::Usage(format!(
-            "{} is there already; --force replaces it",
-            target.display()
-        )));
-    }
+    let destination = Outputs::new(own).add_flag("heads export", target, force)?;
     let bytes = file::to_bytes(&found.head).map_err(|why| Error::file(target, why))?;
     deliver(console, &destination, true, |writer| {
         writer.write_all(&bytes)

@@ -9,7 +9,7 @@ use dino::head::Head;
 use dino::memory::readable;
 use dino::preprocess::{Coarse, Geometry};
 use dino::weights::{self, Access, Event, Record, Store};
-use dino::{Result, device, interrupt};
+use dino::{Result, device, interrupt, memory};
 
 use crate::cli::RunArgs;
 
@@ -74,6 +74,7 @@ pub fn build(
 ) -> Result<Model> {
     let access = Access::of(args.offline)?;
     let loaded = weights::load(store, name, &access, &mut events(console))?;
+    memory::check_weights(&loaded.record.name, loaded.record.bytes)?;
     let config = loaded.variant.config;
     let backbone = Backbone::from_source(config, &loaded.tensors, device, dtype)?;
     Ok(Model {

@@ -56,11 +56,13 @@ pub fn run(args: &PcaArgs, console: &Console) -> Result<u8> {
         };
         if saved.is_some() || args.fit.fit == Fit::Each {
             done.iter().for_each(|_| report.count(Outcome::Skipped));
-            run.one_by_one(&to_do, &mut report, saved.map(|(_, projection)| projection))?;
+            let done = run.one_by_one(&to_do, &mut report, saved.map(|(_, projection)| projection));
+            report.told(console, done)?;
         } else {
             // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives
             // the colours that it would have given at once.
-            run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report)?;
+            let done = run.together(&plan.jobs.iter().collect::<Vec<_>>(), &mut report);
+            report.told(console, done)?;
         }
     }
     report.finish(console);

@@ -12,7 +12,7 @@ use dino::pipeline::{Costs, Pipeline};
 use dino::preprocess::Geometry;
 use dino::stopwatch::Stopwatch;
 use dino::weights::Store;
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
 use crate::cli::PredictArgs;
@@ -157,8 +157,9 @@ pub fn run(
         });
     done.iter().for_each(|_| report.count(Outcome::Skipped));
     if !to_do.is_empty() {
-        predict(args, &head, &to_do, console, &mut report, drawer)?;
-        drawer.finish(&mut report)?;
+        let run = predict(args, &head, &to_do, console, &mut report, drawer)
+            .and_then(|()| drawer.finish(&mut report));
+        report.told(console, run)?;
     }
     report.finish(console);
     if !to_do.is_empty() {
@@ -234,7 +235,8 @@ fn predict(
         if let Some(Some(outcome)) = report.record(job.source.name(), result)? {
             report.count(outcome);
         }
-        Ok(())
+        // The photo is done, whoever asks to stop.
+        interrupt::check()
     };
     let name = |index: usize| jobs[index].source.name();
     let plan = |index: usize, geometry: &Geometry, memory: u64| {

@@ -51,7 +51,8 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             asked: first,
             model: &model,
         };
-        run.all(&to_do, &mut report)?;
+        let done = run.all(&to_do, &mut report);
+        report.told(console, done)?;
     }
     report.finish(console);
     Ok(report.exit_code())

@@ -283,7 +283,8 @@ impl Taxonomy {
             .ok_or_else(|| {
                 let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
                 Error::Usage(format!(
-                    "--labels {name}: the taxonomy has no such set; it has {}",
+                    "--labels {name}: the taxonomy has no such set{}; it has {}",
+                    crate::suggest::question(name, names.iter().copied()),
                     names.join(", ")
                 ))
             })

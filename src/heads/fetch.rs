@@ -8,9 +8,11 @@ use crate::backbone::naming;
 use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
+use crate::heads::builtin;
 use crate::heads::convert::{self, Raw};
 use crate::heads::official::{self, Official};
 use crate::heads::{Heads, REG_OR_PLAIN, write_in_store};
+use crate::suggest;
 use crate::weights::import as checkpoints;
 use crate::weights::{self, Access, Event, Events, Hub, Provenance, Store, digest, hub};
 
@@ -21,6 +23,29 @@ const ADDRESS: &str = "DINO_HEADS_URL";
 
 /// What takes a head's file.
 const IMPORT: &str = "dino heads import FILE";
+
+/// What takes a head's file whatever that is called: several have the same tensors.
+fn import_as(name: &str) -> String {
+    format!("{IMPORT} --as {name}")
+}
+
+/// The published head in a repository of the Hugging Face hub, told by its name as `dpt-dinov2-small-nyu`.
+fn in_repository(repo: &str) -> Option<String> {
+    let name = repo.rsplit('/').next()?.to_ascii_lowercase();
+    let parts: Vec<&str> = name.split('-').collect();
+    let ["dpt", "dinov2", size, data] = parts.as_slice() else {
+        return None;
+    };
+    let backbone = match *size {
+        "small" => "vits14",
+        "base" => "vitb14",
+        "large" => "vitl14",
+        "giant" => "vitg14",
+        _ => return None,
+    };
+    let name = format!("{data}-dpt-{backbone}");
+    official::find(&name).map(|_| name)
+}
 
 /// A head that is installed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -61,6 +86,7 @@ pub fn pull(
     events: &mut Events<'_>,
 ) -> Result<Installed> {
     let name = official.name();
+    let host = &host.with_instead(&import_as(&name));
     let path = heads.path(&name)?;
     let there = |name: String, path: PathBuf| {
         heads.get(&name)?;
@@ -172,7 +198,10 @@ pub fn pull_repository(
     events: &mut Events<'_>,
 ) -> Result<Installed> {
     const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-    let hub = hub.with_instead(IMPORT);
+    let hub = match in_repository(repo) {
+        Some(name) => hub.with_instead(&import_as(&name)),
+        None => hub.with_instead(IMPORT),
+    };
     if FILES.iter().all(|file| hub.cached(repo, file).is_none()) {
         hub.check(repo, FILES[0])?;
     }
@@ -333,14 +362,12 @@ pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
                 .filter(|head| head.backbone == model)
                 .map(|head| head.group())
                 .collect();
-            let near = groups
-                .iter()
-                .map(|group| (strsim::jaro_winkler(group, word), group))
-                .max_by(|a, b| a.0.total_cmp(&b.0))
-                .filter(|(like, _)| *like > 0.8);
-            let near = near.map_or(String::new(), |(_, group)| {
-                format!(" (did you mean {group}?)")
-            });
+            let near = suggest::question(word, groups.iter().map(String::as_str));
+            if builtin::all().any(|(name, _)| name == word) {
+                return Err(Error::Usage(format!(
+                    "`{word}` is inside the program and need not be pulled; --head {word} uses it"
+                )));
+            }
             return Err(Error::Usage(format!(
                 "`{word}` is no published head of {model}{near}; there are {}, and official for all of them",
                 groups.join(", ")

@@ -17,6 +17,7 @@ use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::output::write_atomic;
+use crate::suggest;
 use crate::weights::Store;
 use crate::weights::remedy::{cannot_read, cannot_write};
 
@@ -155,7 +156,7 @@ impl Heads {
                     "there is no head called {name}{}; there are {}; a file needs its ending .safetensors",
                     match official::find(name) {
                         Some(_) => format!(" yet; `dino heads pull {name}` fetches it"),
-                        None => String::new(),
+                        None => suggest::question(name, names.iter().map(String::as_str)),
                     },
                     if names.is_empty() {
                         "none yet".into()

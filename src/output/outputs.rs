@@ -43,16 +43,30 @@ impl Outputs {
         }
     }
 
-    /// Where the output that a flag names goes, which is `-` for stdout; what is there is replaced.
+    /// Protects more files than the inputs: what a run reads beside them.
+    pub fn protect<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) {
+        let read = paths
+            .into_iter()
+            .filter_map(|path| Some((Identity::of_file(path)?, path.to_owned())));
+        self.inputs.extend(read);
+    }
+
+    /// Where the output that `flag` names goes, which is `-` for stdout.
     ///
     /// # Errors
-    /// As [`Outputs::add`].
-    pub fn add_flag(&mut self, path: &Path) -> Result<Destination> {
-        match path.as_os_str() == "-" {
-            true => self
+    /// As [`Outputs::add`]; [`Error::Usage`] if there is a file already that `force` does not replace.
+    pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<Destination> {
+        if path.as_os_str() == "-" {
+            return self
                 .claim(Identity::Stdout, path)
-                .map(|()| Destination::Stdout),
-            false => self.add(path, OutputKind::File, true),
+                .map(|()| Destination::Stdout);
+        }
+        match self.add(path, OutputKind::File, force)? {
+            Destination::Kept(path) => Err(Error::Usage(format!(
+                "{flag}: {} is there already; --force replaces it",
+                path.display()
+            ))),
+            destination => Ok(destination),
         }
     }
 

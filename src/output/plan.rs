@@ -232,7 +232,7 @@ impl Plan {
         let mut outputs = Outputs::new(files.map(Source::path));
         let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
             let path = match &options.target {
-                Target::Stdout => return outputs.add_flag(Path::new("-")),
+                Target::Stdout => return outputs.add_flag("-o", Path::new("-"), true),
                 Target::File(path, _) if extension == PICTURE => path.clone(),
                 _ => append(stem.to_owned(), &format!(".{extension}")),
             };
@@ -282,7 +282,7 @@ impl Plan {
             )));
         };
         let destination = match path.as_os_str() == "-" {
-            true => self.outputs.add_flag(path)?,
+            true => self.outputs.add_flag("-", path, true)?,
             false => self.outputs.add(path, OutputKind::File, force)?,
         };
         if destination == Destination::Stdout {
@@ -292,12 +292,12 @@ impl Plan {
         Ok(())
     }
 
-    /// Plans the file that a flag names beside those of the photos; what is there is replaced.
+    /// Plans the file that a flag names beside those of the photos.
     ///
     /// # Errors
-    /// As [`Outputs::add`].
-    pub fn add_flag(&mut self, flag: &str, path: &Path) -> Result<()> {
-        if self.outputs.add_flag(path)? == Destination::Stdout {
+    /// As [`Outputs::add_flag`].
+    pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<()> {
+        if self.outputs.add_flag(flag, path, force)? == Destination::Stdout {
             self.to_stdout = Some(format!("{flag} {}", path.display()));
         }
         Ok(())

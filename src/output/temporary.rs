@@ -15,7 +15,7 @@ use tempfile::{NamedTempFile, TempDir};
 const HIDDEN: &str = ".dino-";
 
 /// And so in the folder for temporary files; programs that run shut off from hidden files get them handed over.
-const SEEN: &str = "dino-";
+const SEEN: &str = "dino-tmp-";
 
 /// And end so.
 const ENDING: &str = ".part";
@@ -208,7 +208,7 @@ mod tests {
             ".dino-12345.part",
             "dino-photos.part",
             ".dino-123456.tmp",
-            "dino-1234.6.part",
+            "dino-tmp-1234.6.part",
         ] {
             assert!(!is_name(other), "{other}");
         }
@@ -223,15 +223,15 @@ mod tests {
         let held_folder = folder_in(folder.path()).unwrap();
         fs::write(held_folder.join("mask.png"), "half").unwrap();
         fs::write(at(".dino-abcdef.part"), "half").unwrap();
-        fs::create_dir(at("dino-fedcba.part")).unwrap();
-        fs::write(at("dino-fedcba.part/mask.png"), "half").unwrap();
+        fs::create_dir(at("dino-tmp-fedcba.part")).unwrap();
+        fs::write(at("dino-tmp-fedcba.part/mask.png"), "half").unwrap();
         for others in ["photo.jpg", ".dino-abcdef.part.jpg", "dino-holiday.part"] {
             fs::write(at(others), "a user's").unwrap();
         }
         std::os::unix::fs::symlink(at("photo.jpg"), at(".dino-linked.part")).unwrap();
         sweep(folder.path());
         assert!(held.path().exists() && held_folder.join("mask.png").exists());
-        assert!(!at(".dino-abcdef.part").exists() && !at("dino-fedcba.part").exists());
+        assert!(!at(".dino-abcdef.part").exists() && !at("dino-tmp-fedcba.part").exists());
         for others in [
             "photo.jpg",
             ".dino-abcdef.part.jpg",

@@ -93,18 +93,30 @@ impl State {
         write_atomic(path, |writer| writer.write_all(&bytes))
     }
 
-    /// Reads the state of a training like `fresh`; none if there is no file, or if it is of a training with another
-    /// digest.
+    /// Reads the state of a training like `fresh`; none if there is no file.
     ///
     /// # Errors
-    /// If the file cannot be read.
+    /// If the file cannot be read, or holds another training's state, or none: it would be written over.
     pub fn read(path: &Path, digest: &str, fresh: &State) -> Result<Option<State>> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(Error::io(path, &error)),
         };
-        Ok(parse(&bytes, digest, fresh))
+        let state = parse(&bytes, digest, fresh).ok_or_else(|| {
+            Error::file(
+                path,
+                "is no checkpoint of this training: its options, data or model are others, or it was begun by another version \
+                 of dino; go on as it was begun, or --force begins anew and replaces it",
+            )
+        })?;
+        match state.is_finite() {
+            true => Ok(Some(state)),
+            false => Err(Error::file(
+                path,
+                "is damaged: it has numbers that are not finite; --force begins anew and replaces it",
+            )),
+        }
     }
 }
 
@@ -162,6 +174,25 @@ fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
 }
 
 impl State {
+    /// Whether all weights, and what they are standardised by, are numbers.
+    fn is_finite(&self) -> bool {
+        let networks = [
+            Some(&self.network),
+            self.average.as_ref(),
+            self.best.as_ref(),
+        ];
+        let weights = networks
+            .into_iter()
+            .flatten()
+            .flat_map(|network| network.parameters());
+        let moments = self.adam.first.iter().chain(&self.adam.second);
+        let standard = [&self.standard.mean, &self.standard.deviation];
+        weights
+            .chain(moments)
+            .chain(standard)
+            .all(|values| values.iter().all(|value| value.is_finite()))
+    }
+
     /// Outputs of the first layer.
     fn width(&self) -> usize {
         self.network.parameters()[1].len()

@@ -262,9 +262,8 @@ impl FeatureCache {
                         Err(error) => Err(error),
                     };
                     progress.inc(1);
-                    report
-                        .record(photos[index].display().to_string(), stored)
-                        .map(|_| ())
+                    report.record(photos[index].display().to_string(), stored)?;
+                    crate::interrupt::check()
                 },
             )?;
         }

@@ -51,6 +51,9 @@ pub enum How {
     },
 }
 
+/// The figures of heads for classes, the most telling first.
+pub const SEGMENT_FIGURES: [&str; 3] = ["miou", "pixel_accuracy", "mean_accuracy"];
+
 /// How much is looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Effort {
@@ -239,11 +242,15 @@ impl Counted {
     fn figures(&self) -> Figures {
         match self {
             Counted::Depth(errors) => named(&DepthErrors::mean(errors)),
-            Counted::Segment(counts) => vec![
-                ("miou".into(), counts.mean_iou()),
-                ("pixel_accuracy".into(), counts.pixel_accuracy()),
-                ("mean_accuracy".into(), counts.mean_accuracy()),
-            ],
+            Counted::Segment(counts) => {
+                let values = [
+                    counts.mean_iou(),
+                    counts.pixel_accuracy(),
+                    counts.mean_accuracy(),
+                ];
+                let named = SEGMENT_FIGURES.iter().zip(values);
+                named.map(|(name, value)| ((*name).into(), value)).collect()
+            }
         }
     }
 }

@@ -36,7 +36,7 @@ pub struct Hub {
     /// The variable that names the server, for messages.
     pub variable: &'static str,
     /// The command that takes a file fetched in another way, for messages.
-    pub instead: &'static str,
+    pub instead: String,
     /// Whether anything may be fetched at all.
     pub access: Access,
     /// The proxies that requests go through.
@@ -141,7 +141,7 @@ impl Hub {
             timeout: timeout(variables, &["DINO_HTTP_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])?,
             retries: 3,
             variable: "HF_ENDPOINT",
-            instead: "dino models import FILE",
+            instead: "dino models import FILE".to_owned(),
             access,
             proxies: Proxies::from_variables(variables)?,
             remarked: Arc::default(),
@@ -155,7 +155,7 @@ impl Hub {
     pub fn of_files(
         variable: &'static str,
         usual: &str,
-        instead: &'static str,
+        instead: &str,
         access: Access,
     ) -> Result<Self> {
         let variables = Variables::of_process();
@@ -166,7 +166,7 @@ impl Hub {
             timeout: timeout(&variables, &["DINO_HTTP_TIMEOUT"])?,
             retries: 3,
             variable,
-            instead,
+            instead: instead.to_owned(),
             access,
             proxies: Proxies::from_variables(&variables)?,
             remarked: Arc::default(),
@@ -182,9 +182,9 @@ impl Hub {
     }
 
     /// The same hub, for files that `command` takes where they are fetched in another way.
-    pub fn with_instead(&self, command: &'static str) -> Self {
+    pub fn with_instead(&self, command: &str) -> Self {
         Hub {
-            instead: command,
+            instead: command.to_owned(),
             ..self.clone()
         }
     }

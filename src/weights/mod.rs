@@ -11,6 +11,9 @@ use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::variants::{self, Source, VARIANTS, Variant};
 use crate::environment::Variables;
 use crate::error::{Error, Result};
+use crate::interrupt::{self, Unfinished, Waiting};
+use crate::output::temporary::scratch_file;
+use crate::suggest;
 
 pub mod access;
 pub mod digest;
@@ -127,7 +130,8 @@ fn pull_unasked(
 ) -> Result<Record> {
     let variant = known(name).map_err(|_| {
         Error::Model(format!(
-            "`{name}` is neither installed nor in the table; `dino models list` shows both"
+            "`{name}` is neither installed nor in the table{}; `dino models list` shows both",
+            suggest::question(name, VARIANTS.iter().map(|variant| variant.name))
         ))
     })?;
     let wheel = Wheel::of(variant).ok_or_else(|| {
@@ -154,7 +158,8 @@ pub fn known(name: &str) -> Result<&'static Variant> {
     variants::find(name).ok_or_else(|| {
         let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
         Error::Usage(format!(
-            "`{name}` is no model that can be pulled; expected one of {}",
+            "`{name}` is no model that can be pulled{}; expected one of {}",
+            suggest::question(name, names.iter().copied()),
             names.join(", ")
         ))
     })
@@ -299,12 +304,17 @@ pub fn import_stream(
     name: Option<&str>,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
-    let mut file = tempfile::NamedTempFile::new()
-        .map_err(|error| cannot_write_temporary(&std::env::temp_dir(), &error))?;
+    let mut file =
+        scratch_file().map_err(|error| cannot_write_temporary(&std::env::temp_dir(), &error))?;
     let path = file.path().to_owned();
+    let _unfinished = Unfinished::new(&path);
     let mut buffer = vec![0; 1 << 18];
     loop {
-        match stream.read(&mut buffer) {
+        let waiting = Waiting::begin();
+        interrupt::check()?;
+        let read = stream.read(&mut buffer);
+        drop(waiting);
+        match read {
             Ok(0) => break,
             Ok(read) => file
                 .write_all(&buffer[..read])

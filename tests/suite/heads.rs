@@ -107,7 +107,7 @@ fn shipped_heads_are_listed_shown_copied_and_chosen() {
     heads(home, &["default", "depth", "mine"]).expect_code(2);
     heads(home, &["rm", "mine"]).expect_code(0);
     heads(home, &["info", "mine"])
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("everyday, indoor");
 }
 

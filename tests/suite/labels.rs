@@ -17,7 +17,11 @@ fn text(path: &Path) -> &str {
 /// Runs `dino eval` with the head in `folder`; its figures, and those of every photo by its stem.
 fn eval(folder: &Path, args: &[&str]) -> (Run, Value, Vec<(String, f64)>) {
     let all = [&["eval"], args, &["--head", "head.safetensors"]].concat();
-    let all = [&all[..], &["--json", "figures.json", "-o", "report"]].concat();
+    let all = [
+        &all[..],
+        &["--json", "figures.json", "-o", "report", "--force"],
+    ]
+    .concat();
     let run = dino_with_model(folder, &all).expect_code(0);
     let figures = fs::read(folder.join("figures.json")).unwrap();
     let rows = fs::read_to_string(folder.join("report/files.csv")).unwrap();

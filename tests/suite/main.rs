@@ -24,6 +24,7 @@ mod official;
 mod outputs;
 mod pca;
 mod photos;
+mod pressure;
 mod real_features;
 mod segment;
 mod segment_files;

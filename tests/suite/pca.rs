@@ -325,13 +325,15 @@ fn wrong_wishes_are_explained() {
         (&["--size", "huge"], "native"),
         (&["--overlay", "2"], "0 to 1"),
         (&["--dtype", "bf16"], "bf16"),
-        (&["--model", "vitx"], "vitx"),
         (&["--basis", "a", "--whiten"], "--basis"),
     ] {
         pca(folder.path(), &[&[text(&photo)], args].concat())
             .expect_code(2)
             .expect_stderr(words);
     }
+    pca(folder.path(), &[text(&photo), "--model", "vitx"])
+        .expect_code(1)
+        .expect_stderr("vitx");
     assert!(
         !folder.path().join("dino-out").exists(),
         "nothing was written"

@@ -147,7 +147,7 @@ fn pages_and_frames_are_photos_of_their_own() {
         .into_rgb8();
     assert!(picture.get_pixel(3, 3).0[0].abs_diff(150) < 4);
     pca(&folder, &["a.gif", "--page", "4"])
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("a.gif: holds 3 images, so there is no page 4");
 }
 

@@ -111,7 +111,7 @@ fn a_point_outside_is_told_before_any_work() {
     for at in ["451,0", "0,300", "4000000000,1"] {
         let args = [text(&photo), "--at", at, "--model", "nobodys"];
         similar(folder.path(), &args)
-            .expect_code(2)
+            .expect_code(1)
             .expect_stderr("451 x 300");
     }
     similar(folder.path(), &[text(&photo)])

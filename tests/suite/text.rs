@@ -136,6 +136,7 @@ fn the_confusion_matrix_has_names_too() {
             "head.safetensors",
             "-o",
             "report",
+            "--force",
         ];
         let run = dino_with_fonts(at, fonts, &[&args, more].concat()).expect_code(0);
         (

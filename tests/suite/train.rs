@@ -102,7 +102,8 @@ fn a_head_learns_what_can_be_told_apart_and_says_how_it_was_made() {
         &["--epochs", "4"],
     )
     .expect_code(0);
-    assert_eq!(run.lines(), ["block.safetensors"]);
+    let written = ["block.safetensors", "block.log.json", "block.curve.png"];
+    assert_eq!(run.lines(), written);
     assert!(run.stderr.contains("epoch  4/4"), "{}", run.stderr);
     // From another process, by the head alone.
     let args = [
@@ -387,7 +388,7 @@ fn bad_data_gets_a_sentence() {
         }
     }
     run("few", "segment", &["--classes", "toy/classes.json"])
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("too few");
     // One mask in colours and one with an unknown id: reported, and the rest is learnt from.
     let photo = fs::read(at.join("toy/images/0.png")).unwrap();

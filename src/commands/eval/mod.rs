@@ -17,7 +17,7 @@ use dino::memory::Gate;
 use dino::pipeline::{Costs, Cut, Pipeline, accept_all};
 use dino::preprocess::Geometry;
 use dino::weights::Store;
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 use image::metadata::Orientation;
 use serde_json::{Map, Value, json};
 
@@ -206,7 +206,7 @@ fn each(
         {
             report.done += 1;
         }
-        Ok(())
+        interrupt::check()
     };
     let scorer = Scorer {
         head,

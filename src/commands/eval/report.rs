@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use dino::console::Console;
 use dino::data::LabelKind;
 use dino::output::{
-    Destination, OutputKind, Outputs, PictureFormat, check_folder, create_folder, deliver,
+    Destination, Outputs, PictureFormat, check_folder, create_folder, deliver, is_own_picture,
     path_bytes, shorten, write_atomic, write_picture,
 };
 use dino::printable::printable;
@@ -99,7 +99,7 @@ impl Sheet {
                 let mut lines = self.lines.iter();
                 lines.try_for_each(|line| console.out(&printable(line)))?;
                 if let Some(file) = json {
-                    deliver(console, file, false, |writer| writer.write_all(&text))?;
+                    deliver(console, file, true, |writer| writer.write_all(&text))?;
                 }
             }
         }
@@ -107,6 +107,7 @@ impl Sheet {
             return Ok(());
         };
         create_folder(folder)?;
+        remove_worst(folder)?;
         let files = folder.join("files.csv");
         let names = self.files.first().map(|one| one.figures.iter());
         let header = ["file".to_owned()].into_iter();
@@ -145,6 +146,26 @@ impl Sheet {
     }
 }
 
+/// Removes the worst photos of an earlier report, which would be taken for this one's.
+fn remove_worst(folder: &Path) -> Result<()> {
+    for entry in std::fs::read_dir(folder).map_err(|error| Error::io(folder, &error))? {
+        let path = entry.map_err(|error| Error::io(folder, &error))?.path();
+        let is_worst = path
+            .file_name()
+            .and_then(|name| name.to_str())
+            .is_some_and(|name| {
+                name.starts_with("worst-")
+                    && name.ends_with(".png")
+                    && name.as_bytes().get(7) == Some(&b'-')
+            });
+        let head = || std::fs::read(&path).unwrap_or_default();
+        if is_worst && is_own_picture(&head()) {
+            std::fs::remove_file(&path).map_err(|error| Error::io(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
 /// Finds out before any work whether the outputs can be written, and that none of them is in `read`.
 pub fn check_outputs<'p>(
     args: &EvalArgs,
@@ -154,7 +175,7 @@ pub fn check_outputs<'p>(
 ) -> Result<()> {
     let mut outputs = Outputs::new(read);
     if let Some(path) = &args.json
-        && outputs.add_flag(path)? == Destination::Stdout
+        && outputs.add_flag("--json", path, args.force)? == Destination::Stdout
     {
         console.claim_stdout(&format!("--json {}", path.display()))?;
     }
@@ -165,7 +186,7 @@ pub fn check_outputs<'p>(
             LabelKind::Masks => &["files.csv", "confusion.csv", "confusion.png"],
         };
         for name in names {
-            outputs.add(&folder.join(name), OutputKind::File, true)?;
+            outputs.add_flag("-o", &folder.join(name), args.force)?;
         }
     }
     Ok(())

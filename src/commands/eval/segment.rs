@@ -258,8 +258,9 @@ fn named_meaning(
         None => {
             let names: Vec<&str> = sets.iter().map(|set| set.name.as_str()).collect();
             Err(Error::Usage(format!(
-                "--labels {name}: the head {} knows {}",
+                "--labels {name}: the head {} does not know that set{}; it knows {}",
                 head.meta.name,
+                dino::suggest::question(name, names.iter().copied()),
                 names.join(", ")
             )))
         }

@@ -60,7 +60,7 @@ impl<'a> CocoFiles<'a> {
         let Some(run) = &self.run else {
             return Ok(());
         };
-        plan.add_flag("--coco", run.path)?;
+        plan.add_flag("--coco", run.path, true)?;
         if run.kept {
             let missing = run.check_content(plan)?;
             if missing > 0 {

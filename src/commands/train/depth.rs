@@ -5,7 +5,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::labels::DepthReader;
 use dino::data::{DataSet, LabelKind};
-use dino::eval::Judge;
+use dino::eval::{DepthErrors, Judge};
 use dino::head::globals::GlobalToken;
 use dino::head::meta::{Bins, Readout, Task};
 use dino::train::loss::DepthLoss;
@@ -30,6 +30,8 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     }
     write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
+    let figures = DepthErrors::default().named().map(|(name, _)| name);
+    prepare::check_best_by(common, &figures, &parts)?;
     let labels = &args.labels;
     let layouts = parts.iter().map(|part| part.depth_scale);
     let scale = labels::depth_scale(labels.depth_scale, layouts, console)?;

@@ -14,7 +14,7 @@ use dino::train::pool::Inputs;
 use dino::train::samples::Labelled;
 use dino::train::validate::How;
 use dino::weights::Store;
-use dino::{Error, Result};
+use dino::{Error, Result, suggest};
 use image::metadata::Orientation;
 use rayon::prelude::*;
 
@@ -105,6 +105,38 @@ pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Refuses a figure of `--best-by` that no round will have, before any work is done; `figures` are those of the task.
+pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[Part]) -> Result<()> {
+    let Some(wanted) = &args.recipe.best_by else {
+        return Ok(());
+    };
+    let judged: Vec<&Part> = parts
+        .iter()
+        .filter(|part| part.pairs.iter().any(|(_, fold)| fold.is_some()))
+        .collect();
+    if judged.is_empty() {
+        return Err(Error::Usage(format!(
+            "--best-by {wanted}: no photo is kept out to judge rounds by (--val-split, --val-fraction); leave one of them out"
+        )));
+    }
+    let mut known: Vec<String> = figures.iter().map(ToString::to_string).collect();
+    if judged.len() > 1 {
+        let of_set = |part: &&Part| {
+            let name = part.name.clone();
+            figures.iter().map(move |figure| format!("{figure}:{name}"))
+        };
+        known.extend(judged.iter().flat_map(of_set));
+    }
+    match known.contains(wanted) {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "--best-by {wanted}: there is no such figure{}; there are {}",
+            suggest::question(wanted, known.iter().map(String::as_str)),
+            known.join(", ")
+        ))),
+    }
 }
 
 /// What the data is called in the head: as asked, else by its sets.

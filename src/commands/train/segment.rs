@@ -11,7 +11,7 @@ use dino::head::meta::{Class, Task};
 use dino::train::loss::SegmentLoss;
 use dino::train::run::Objective;
 use dino::train::samples::{Draw, Samples};
-use dino::train::validate::How;
+use dino::train::validate::{How, SEGMENT_FIGURES};
 use dino::{Error, Result};
 
 use crate::cli::{IgnoreChoice, TrainSegmentArgs};
@@ -52,6 +52,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     }
     write::check_inputs(common, &parts)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
+    prepare::check_best_by(common, &SEGMENT_FIGURES, &parts)?;
     let ignored = IgnoreChoice::or_usual(args.ignore);
     check(&parts, &mut meanings, &classes, ignored, console)?;
     let ignore = ignored.id;

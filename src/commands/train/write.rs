@@ -55,7 +55,9 @@ fn check_files<'p>(args: &TrainArgs, read: impl IntoIterator<Item = &'p Path>) -
     let beside = [LOG, CURVE].map(|ending| args.output.with_extension(ending));
     beside
         .iter()
-        .chain(&checkpoints)
+        .try_for_each(|path| outputs.add_flag("-o", path, args.force).map(|_| ()))?;
+    checkpoints
+        .iter()
         .try_for_each(|path| outputs.add(path, OutputKind::File, true).map(|_| ()))
 }
 
@@ -128,7 +130,9 @@ pub fn train(
     draw_history(&fitted.histories, &fitted.judge_by, &beside(CURVE))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
     fitted.delete_checkpoints()?;
-    console.out_path(&args.output)?;
+    for path in [&args.output, &beside(LOG), &beside(CURVE)] {
+        console.out_path(path)?;
+    }
     report.finish(console);
     Ok(report.exit_code())
 }

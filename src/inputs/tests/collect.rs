@@ -144,7 +144,7 @@ fn pictures_made_here_are_no_photos_unless_they_are_named() {
 }
 
 #[test]
-fn nothing_found_is_wrong_usage_and_names_the_input() {
+fn nothing_found_is_an_error_that_names_the_input() {
     let folder = tree(&["empty/", "p/notes.txt", "deep/sub/a.png"]);
     for (input, expected) in [
         ("missing.jpg", "missing.jpg: no such file or folder"),
@@ -155,7 +155,7 @@ fn nothing_found_is_wrong_usage_and_names_the_input() {
         ("p/[.jpg", "not a pattern either"),
     ] {
         let error = run(&folder, &[input], false).unwrap_err();
-        assert!(matches!(error, Error::Usage(_)), "{input}");
+        assert!(matches!(error, Error::File { .. }), "{input}");
         assert!(error.to_string().contains(expected), "{input}: {error}");
     }
 }

@@ -54,10 +54,10 @@ fn two_outputs_of_a_run_are_two_files() {
     }
     let mut outputs = Outputs::default();
     assert_eq!(
-        outputs.add_flag(Path::new("-")).unwrap(),
+        outputs.add_flag("--json", Path::new("-"), false).unwrap(),
         Destination::Stdout
     );
-    assert!(outputs.add_flag(Path::new("-")).is_err());
+    assert!(outputs.add_flag("--json", Path::new("-"), false).is_err());
     // Nobody minds who else writes to it.
     for _ in 0..2 {
         assert!(add(&mut outputs, Path::new("/dev/null")).is_ok());

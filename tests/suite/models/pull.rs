@@ -197,9 +197,8 @@ fn errors_name_the_repository_and_the_next_step() {
     let done = models(home.path(), ["pull", "vits15"]);
     assert_eq!(done.code(), 2);
     assert!(
-        done.stderr.contains(
-            "`vits15` is no model that can be pulled; expected one of vits14-focus, vits14,"
-        ),
+        done.stderr
+            .contains("`vits15` is no model that can be pulled; did you mean `vits14`"),
         "{}",
         done.stderr
     );

@@ -22,7 +22,7 @@ fn hub(server: &str) -> Hub {
         timeout: Duration::from_millis(500),
         retries: 0,
         variable: "HF_ENDPOINT",
-        instead: "dino models import FILE",
+        instead: "dino models import FILE".to_owned(),
         access: Access::Allowed,
         proxies: Proxies::default(),
         remarked: Arc::default(),

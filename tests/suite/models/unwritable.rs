@@ -273,7 +273,7 @@ fn offline_is_said_before_a_store_that_cannot_be_written() {
     let lines: Vec<&str> = done.stderr.lines().collect();
     assert!(
         lines.len() == 2
-            && lines[0].contains("`dino heads import FILE`")
+            && lines[0].contains("`dino heads import FILE --as nyu-dpt-vits14`")
             && lines[1].contains("_pretrain.pth")
             && lines[1].contains("`dino models import FILE`"),
         "{lines:?}"

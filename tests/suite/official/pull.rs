@@ -131,7 +131,7 @@ fn wrong_names_are_met_with_the_right_ones() {
     let host = "http://127.0.0.1:9";
     run(&mut pull(home.path(), host, &["nyu-lineer"]))
         .expect_code(2)
-        .expect_stderr("did you mean nyu-linear?");
+        .expect_stderr("did you mean `nyu-linear` or");
     run(&mut pull(
         home.path(),
         host,

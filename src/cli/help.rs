@@ -1,0 +1,306 @@
+//! What `-h` leaves to `--help`: a dozen options that most people want are on one screen, all others a word away.
+
+use clap::{Command, CommandFactory};
+
+use super::Cli;
+
+/// By command, the options that `-h` shows.
+const COMMON: [(&str, &[&str]); 10] = [
+    (
+        "depth",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "head",
+            "range",
+            "colormap",
+            "side_by_side",
+            "save",
+            "at",
+            "pointcloud",
+        ],
+    ),
+    (
+        "segment",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "device",
+            "head",
+            "slide",
+            "clusters",
+            "classes",
+            "outline",
+            "mask_only",
+            "save",
+            "coco",
+            "instances",
+        ],
+    ),
+    (
+        "classify",
+        &[
+            "inputs",
+            "recursive",
+            "json",
+            "model",
+            "device",
+            "head",
+            "top",
+        ],
+    ),
+    (
+        "pca",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "device",
+            "size",
+            "layer",
+            "fit",
+            "foreground",
+            "basis",
+            "save_basis",
+            "side_by_side",
+            "overlay",
+            "raw",
+        ],
+    ),
+    (
+        "attention",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "device",
+            "size",
+            "layer",
+            "heads",
+            "side_by_side",
+            "overlay",
+            "raw",
+        ],
+    ),
+    (
+        "similar",
+        &[
+            "inputs",
+            "recursive",
+            "at",
+            "output",
+            "force",
+            "json",
+            "model",
+            "device",
+            "size",
+            "layer",
+            "side_by_side",
+            "overlay",
+            "raw",
+        ],
+    ),
+    (
+        "train depth",
+        &[
+            "data",
+            "output",
+            "force",
+            "name",
+            "model",
+            "device",
+            "depth_scale",
+            "min_depth",
+            "max_depth",
+            "range",
+            "bins",
+            "epochs",
+            "folds",
+            "val_split",
+            "best_by",
+            "flip",
+        ],
+    ),
+    (
+        "train segment",
+        &[
+            "data",
+            "output",
+            "force",
+            "name",
+            "model",
+            "device",
+            "classes",
+            "sets",
+            "ignore",
+            "epochs",
+            "folds",
+            "val_split",
+            "best_by",
+            "flip",
+        ],
+    ),
+    (
+        "eval depth",
+        &[
+            "data",
+            "part",
+            "head",
+            "model",
+            "device",
+            "depth_scale",
+            "min_depth",
+            "max_depth",
+            "crop",
+            "json",
+            "output",
+            "force",
+        ],
+    ),
+    (
+        "eval segment",
+        &[
+            "data", "part", "head", "model", "device", "labels", "ignore", "json", "output",
+            "force",
+        ],
+    ),
+];
+
+const ENVIRONMENT: &str = "\
+Environment:
+  DINO_HOME             folder of models, heads and cached features; `dino info` shows it
+  DINO_MODEL            the backbone where --model names none
+  DINO_HEAD_DEPTH       the head where --head names none; likewise DINO_HEAD_SEGMENT, DINO_HEAD_CLASSIFY
+  DINO_FONTS            folder of fonts for text in pictures, in place of the system's
+  DINO_HEADS_URL        a mirror of the host of published heads
+  DINO_HTTP_TIMEOUT     seconds until a silent server is given up; HF_HUB_DOWNLOAD_TIMEOUT too
+  HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN
+                        access to models that need it
+  HF_ENDPOINT           a mirror of the Hugging Face hub
+  HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME
+                        where other programs have cached models
+  HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE
+                        1 forbids every download, as --offline does
+  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
+                        proxies by curl's rules, in small letters too
+  RAYON_NUM_THREADS     threads where --threads names none
+  TMPDIR                folder for temporary files
+  NO_COLOR              no colours in messages
+
+Exit code:
+  0 all good; 1 something failed: an input, a model, a file, a download; 2 the command line is at fault, and nothing
+  was done; 130 interrupted";
+
+/// The whole command line.
+pub fn command() -> Command {
+    let mut command = Cli::command().mut_arg("threads", |arg| arg.hide_short_help(true));
+    for (name, common) in COMMON {
+        command = within(command, name, &|leaf| shorten(leaf, name, common));
+    }
+    let examples = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    command.after_long_help(format!("{examples}\n\n{ENVIRONMENT}"))
+}
+
+/// Changes the subcommand that a path of names leads to.
+fn within(command: Command, path: &str, change: &dyn Fn(Command) -> Command) -> Command {
+    match path.split_once(' ') {
+        Some((first, rest)) => command.mut_subcommand(first, |sub| within(sub, rest, change)),
+        None => command.mut_subcommand(path, change),
+    }
+}
+
+/// Leaves all but the `common` options to the long help.
+fn shorten(command: Command, name: &str, common: &[&str]) -> Command {
+    let is_common = |id: &str| common.contains(&id);
+    let others = command
+        .get_arguments()
+        .filter(|arg| !is_common(arg.get_id().as_str()))
+        .count();
+    let examples = command
+        .get_after_help()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    command
+        .mut_args(|arg| match is_common(arg.get_id().as_str()) {
+            true => arg,
+            false => arg.hide_short_help(true),
+        })
+        .after_help(format!(
+            "{examples}\n\n{others} more options: dino {name} --help"
+        ))
+        .after_long_help(examples)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn leaf(command: &Command, path: &str) -> Command {
+        let find = |command: &Command, name| command.find_subcommand(name).unwrap().clone();
+        path.split(' ')
+            .fold(command.clone(), |command, name| find(&command, name))
+    }
+
+    #[test]
+    fn short_help_fits_a_screen_and_long_help_has_all() {
+        let mut command = command();
+        command.build();
+        for (name, common) in COMMON {
+            let mut leaf = leaf(&command, name);
+            for id in common {
+                assert!(
+                    leaf.get_arguments().any(|arg| arg.get_id() == id),
+                    "{name}: {id}"
+                );
+            }
+            let short = leaf.render_help().to_string();
+            assert!(
+                short.lines().count() <= 55,
+                "{name}: {} lines",
+                short.lines().count()
+            );
+            assert!(short.contains("Example") && short.contains("more options: dino"));
+            let long = leaf.render_long_help().to_string();
+            for arg in leaf.get_arguments().filter(|arg| !arg.is_hide_set()) {
+                let is_there = arg
+                    .get_long()
+                    .is_none_or(|long_name| long.contains(&format!("--{long_name}")));
+                assert!(is_there, "{name}: {}", arg.get_id());
+            }
+        }
+    }
+
+    #[test]
+    fn variables_are_in_the_help() {
+        let long = command().render_long_help().to_string();
+        for name in [
+            "DINO_HOME",
+            "DINO_MODEL",
+            "HF_TOKEN",
+            "HTTPS_PROXY",
+            "TMPDIR",
+            "NO_COLOR",
+        ] {
+            assert!(long.contains(name), "{name}");
+        }
+        assert!(!command().render_help().to_string().contains("DINO_HOME"));
+    }
+}

@@ -1,0 +1,78 @@
+//! "Did you mean": the known names that a wrong one is most like.
+
+/// Names that are at least this alike (Jaro-Winkler) are worth a question.
+const ALIKE: f64 = 0.8;
+
+/// Names that are asked about, at most.
+const MOST: usize = 3;
+
+/// Those of `known` that may have been meant by `wanted`, the likeliest first: names that begin or end alike, that hold it or
+/// are held by it, or that are a few slips of the keys away. Case does not count.
+pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Vec<&'a str> {
+    let wanted = wanted.trim().to_lowercase();
+    let mut found: Vec<(f64, &str)> = known
+        .into_iter()
+        .filter_map(|name| Some((likeness(&wanted, &name.to_lowercase())?, name)))
+        .collect();
+    found.sort_by(|a, b| b.0.total_cmp(&a.0));
+    found.dedup_by(|a, b| a.1 == b.1);
+    found.into_iter().take(MOST).map(|(_, name)| name).collect()
+}
+
+/// From 0 to 1; none where nobody would have meant it.
+fn likeness(wanted: &str, name: &str) -> Option<f64> {
+    let longest = wanted.chars().count().max(name.chars().count());
+    let slips = strsim::osa_distance(wanted, name);
+    // A letter too few or too many, or two in the wrong order, in every three.
+    let near = slips <= longest.div_ceil(3) && slips < longest;
+    let part =
+        wanted.len() > 2 && name.len() > 2 && (name.contains(wanted) || wanted.contains(name));
+    let score = strsim::jaro_winkler(wanted, name);
+    let close = 1.0 - slips as f64 / longest.max(1) as f64;
+    match (near, part, score >= ALIKE) {
+        (false, false, false) => None,
+        _ => Some(score.max(close) + if part { 0.1 } else { 0.0 }),
+    }
+}
+
+/// `; did you mean a?`, or `a, b or c?`; nothing where no name is near.
+pub fn question<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near: Vec<String> = nearest(wanted, known)
+        .into_iter()
+        .map(|name| format!("`{name}`"))
+        .collect();
+    match near.split_last() {
+        None => String::new(),
+        Some((last, [])) => format!("; did you mean {last}?"),
+        Some((last, others)) => format!("; did you mean {} or {last}?", others.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const NAMES: [&str; 6] = ["dog", "person", "traffic light", "car", "cat", "hot dog"];
+
+    #[test]
+    fn slips_parts_and_beginnings_are_near() {
+        let first = |wanted| nearest(wanted, NAMES).first().copied();
+        assert_eq!(first("dgo"), Some("dog"));
+        assert_eq!(first("Persn"), Some("person"));
+        assert_eq!(first("light"), Some("traffic light"));
+        assert_eq!(first("cats"), Some("cat"));
+        assert_eq!(first("zebra"), None);
+        assert_eq!(first(""), None);
+    }
+
+    #[test]
+    fn several_are_asked_about_in_one_sentence() {
+        assert_eq!(question("persn", NAMES), "; did you mean `person`?");
+        let asked = question("caz", NAMES);
+        assert!(
+            asked.starts_with("; did you mean `") && asked.contains(" or `"),
+            "{asked}"
+        );
+        assert_eq!(question("zebra", NAMES), "");
+    }
+}
