@@ -26,6 +26,9 @@ pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 pub const NOT_TO_A_TERMINAL: &str =
     "binary data is not written to a terminal; send it to a file (> out.png) or another program";
 
+/// The flag whose data on stdout name the written files themselves.
+const JSON: &str = "--json";
+
 /// Where words and data go. Cheap to clone; all clones share one screen.
 #[derive(Debug, Clone)]
 pub struct Console {
@@ -59,6 +62,11 @@ impl Console {
         }
     }
 
+    /// Whether notes and progress are kept back.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
     /// Warnings that many files may give rise to: each kind is said once, the rest is counted.
     pub fn warnings(&self) -> &Warnings {
         &self.warnings
@@ -86,14 +94,18 @@ impl Console {
         }
     }
 
-    /// The path of a file that was written, on stdout, one line, byte for byte as the system has it; nothing where stdout
-    /// is kept for data, or closed: the file is there all the same.
+    /// The path of a file that was written, on stdout, one line, byte for byte as the system has it. Where stdout is kept for
+    /// data it is a note, unless the data are JSON, which names files itself; where it is closed it is not told.
     ///
     /// # Errors
     /// As [`Console::out`].
     pub fn out_path(&self, path: &Path) -> Result<()> {
         match self.stdout_owner.get() {
             None if closed::check_stdout().is_ok() => self.out_named(path, ""),
+            Some(owner) if owner != JSON => {
+                self.note(format_args!("{} written", path.display()));
+                Ok(())
+            }
             _ => Ok(()),
         }
     }

@@ -144,6 +144,17 @@ pub enum DtypeChoice {
     F16,
 }
 
+impl fmt::Display for DtypeChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            DtypeChoice::Auto => "auto",
+            DtypeChoice::F32 => "f32",
+            DtypeChoice::Bf16 => "bf16",
+            DtypeChoice::F16 => "f16",
+        })
+    }
+}
+
 impl DtypeChoice {
     /// The type to compute with on `device`.
     ///

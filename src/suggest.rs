@@ -27,12 +27,14 @@ fn likeness(wanted: &str, name: &str) -> Option<f64> {
     let near = slips <= longest.div_ceil(3) && slips < longest;
     let part =
         wanted.len() > 2 && name.len() > 2 && (name.contains(wanted) || wanted.contains(name));
-    let score = strsim::jaro_winkler(wanted, name);
-    let close = 1.0 - slips as f64 / longest.max(1) as f64;
-    match (near, part, score >= ALIKE) {
-        (false, false, false) => None,
-        _ => Some(score.max(close) + if part { 0.1 } else { 0.0 }),
-    }
+    let alike = strsim::jaro_winkler(wanted, name);
+    let scores = [
+        near.then(|| 1.0 - slips as f64 / longest as f64),
+        part.then_some(ALIKE),
+        // Names that begin alike are likelier than others, but not than a slip of the keys.
+        (alike >= ALIKE).then_some(0.7 * alike),
+    ];
+    scores.into_iter().flatten().max_by(f64::total_cmp)
 }
 
 /// `; did you mean a?`, or `a, b or c?`; nothing where no name is near.

@@ -69,7 +69,11 @@ pub struct NumbersArgs {
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
-    /// Write the standard deviation over the head's bins too: NAME.depth.std.png, and as --save says
+    /// Write how far off depths may be too, as a standard deviation: NAME.depth.std.png, and as --save says
+    ///
+    /// It is the spread of the head's bins around the depth, at a temperature that was fitted so that 68 % of the pixels of
+    /// photos kept out of training lie within one (`dino heads info`). A head without such a calibration gives the plain
+    /// spread, which may be far wider than its errors, and says so.
     #[arg(long)]
     pub uncertainty: bool,
 }

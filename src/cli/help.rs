@@ -273,7 +273,7 @@ mod tests {
             }
             let short = leaf.render_help().to_string();
             assert!(
-                short.lines().count() <= 55,
+                short.lines().count() <= 60,
                 "{name}: {} lines",
                 short.lines().count()
             );

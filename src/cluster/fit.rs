@@ -55,11 +55,15 @@ pub struct Fitted {
     pub silhouettes: Vec<(usize, f64)>,
 }
 
-/// Fits clusters to everything in `spool`.
+/// Fits clusters to everything in `spool`; `tick` is called with how many numbers of clusters of how many were tried.
 ///
 /// # Errors
-/// If there are fewer patches than clusters, or the spool cannot be read.
-pub fn fit(spool: &mut TokenSpool, count: ClusterCount) -> Result<Fitted> {
+/// If there are fewer patches than clusters, or the spool cannot be read; what `tick` returns.
+pub fn fit(
+    spool: &mut TokenSpool,
+    count: ClusterCount,
+    tick: &dyn Fn(usize, usize) -> Result<()>,
+) -> Result<Fitted> {
     let sample = sample(spool, SAMPLE)?;
     let patches = sample.nrows();
     let most = match count {
@@ -75,7 +79,7 @@ pub fn fit(spool: &mut TokenSpool, count: ClusterCount) -> Result<Fitted> {
     let points = space.project(sample.view());
     let (clusters, silhouettes) = match count {
         ClusterCount::Exactly(k) => (k_means(points.view(), k)?, Vec::new()),
-        ClusterCount::Auto => best(points.view())?,
+        ClusterCount::Auto => best(points.view(), tick)?,
     };
     Ok(Fitted {
         codebook: space.lift(clusters),
@@ -127,7 +131,10 @@ impl Space {
 }
 
 /// Tries all numbers of clusters; with the best ones, what each number scored.
-fn best(sample: ArrayView2<'_, f32>) -> Result<(Codebook, Vec<(usize, f64)>)> {
+fn best(
+    sample: ArrayView2<'_, f32>,
+    tick: &dyn Fn(usize, usize) -> Result<()>,
+) -> Result<(Codebook, Vec<(usize, f64)>)> {
     let judged = thin(sample, JUDGED);
     let distances = Distances::between(judged.view());
     let mut tried = Vec::new();
@@ -139,6 +146,7 @@ fn best(sample: ArrayView2<'_, f32>) -> Result<(Codebook, Vec<(usize, f64)>)> {
             .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
             .collect();
         tried.push((distances.silhouette(&labels), codebook));
+        tick(tried.len(), TRIED.count())?;
     }
     let silhouettes = tried.iter().map(|(s, codebook)| (codebook.k, *s)).collect();
     let best = tried.iter().map(|(s, _)| *s).fold(f64::MIN, f64::max);
@@ -329,7 +337,7 @@ mod tests {
 
     #[test]
     fn auto_finds_the_groups_the_largest_first() {
-        let fitted = fit(&mut spool(), ClusterCount::Auto).unwrap();
+        let fitted = fit(&mut spool(), ClusterCount::Auto, &|_, _| Ok(())).unwrap();
         assert_eq!(fitted.codebook.k, 5, "{:?}", fitted.silhouettes);
         assert_eq!(fitted.silhouettes.len(), TRIED.count());
         let (grid, tokens) = spool().read(1).unwrap();
@@ -352,8 +360,8 @@ mod tests {
     #[test]
     fn the_same_photos_give_the_same_clusters() {
         let count = ClusterCount::Exactly(4);
-        let one = fit(&mut spool(), count).unwrap();
-        assert_eq!(one, fit(&mut spool(), count).unwrap());
+        let one = fit(&mut spool(), count, &|_, _| Ok(())).unwrap();
+        assert_eq!(one, fit(&mut spool(), count, &|_, _| Ok(())).unwrap());
         assert_eq!((one.codebook.k, one.codebook.dim()), (4, 6));
         assert!(one.codebook.variance > 0.0);
     }
@@ -389,7 +397,7 @@ mod tests {
         spool
             .push(Grid { rows: 1, cols: 2 }, &[1.0, 0.0, 0.0, 1.0])
             .unwrap();
-        let error = fit(&mut spool, ClusterCount::Exactly(3)).unwrap_err();
+        let error = fit(&mut spool, ClusterCount::Exactly(3), &|_, _| Ok(())).unwrap_err();
         assert!(error.to_string().contains("only 2 patches"), "{error}");
     }
 
@@ -397,7 +405,7 @@ mod tests {
     fn patches_without_any_feature_do_no_harm() {
         let mut spool = TokenSpool::new(2);
         spool.push(Grid { rows: 2, cols: 2 }, &[0.0; 8]).unwrap();
-        let fitted = fit(&mut spool, ClusterCount::Exactly(2)).unwrap();
+        let fitted = fit(&mut spool, ClusterCount::Exactly(2), &|_, _| Ok(())).unwrap();
         let scores = fitted.codebook.scores(&[0.0; 8], Grid { rows: 2, cols: 2 });
         assert!(scores.values.iter().all(|score| score.is_finite()));
     }

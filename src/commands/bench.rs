@@ -1,25 +1,30 @@
 //! `dino bench`: how fast backbones are on this machine.
 
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
 use dino::backbone::{Backbone, Checkpoint, Grid, variants};
 use dino::bench::{peak_memory, reset_peak_memory, time_forward};
+use dino::child::Running;
 use dino::console::Console;
+use dino::output::temporary::scratch_file;
 use dino::output::{Destination, Outputs, deliver};
 use dino::preprocess::{Geometry, SizeRule};
 use dino::weights::{self, Store};
-use dino::{Error, Result, device};
-use serde::Serialize;
+use dino::{Error, Result, device, interrupt};
+use serde::{Deserialize, Serialize};
 
 use super::model;
 use crate::cli::BenchArgs;
 
 /// One model at one size.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 struct Row {
     model: String,
     device: String,
     dtype: String,
     threads: usize,
-    simd: &'static str,
+    simd: String,
     width: usize,
     height: usize,
     batch: usize,
@@ -65,6 +70,16 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         console.out(&heading())?;
     }
     for name in &names {
+        if names.len() > 1 {
+            // In a process of its own: what one model had of memory is not given back to the system at once.
+            for row in measure_apart(name, args, console)? {
+                if !to_stdout {
+                    console.out(&row.line())?;
+                }
+                rows.push(row);
+            }
+            continue;
+        }
         let mut is_own = reset_peak_memory() || rows.is_empty();
         let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
         for &size in &args.size {
@@ -82,7 +97,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
                 device: device::name(&device),
                 dtype: format!("{dtype:?}").to_lowercase(),
                 threads: rayon::current_num_threads(),
-                simd: device::simd(),
+                simd: device::simd().to_owned(),
                 width: grid.cols * config.patch_size,
                 height: grid.rows * config.patch_size,
                 batch,
@@ -116,6 +131,51 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         }
     }
     Ok(0)
+}
+
+/// Measures one of several models in a process of its own; threads are those of this one, by its environment.
+fn measure_apart(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<Row>> {
+    let failed = |why: String| Error::Model(format!("{name} could not be measured: {why}"));
+    let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
+    let sizes: Vec<String> = args.size.iter().map(ToString::to_string).collect();
+    let dtype = args.run.dtype.to_string();
+    let mut command = Command::new(program);
+    command
+        .args([
+            "bench",
+            "--json",
+            "-",
+            "--model",
+            name,
+            "--size",
+            &sizes.join(","),
+        ])
+        .args(["--runs", &args.runs.to_string()])
+        .args(["--batch-size", &args.run.batch_size.to_string()])
+        .args(["--device", &args.run.device.to_string(), "--dtype", &dtype])
+        .args(args.run.offline.then_some("--offline"))
+        .args(console.is_quiet().then_some("--quiet"))
+        .stdin(Stdio::null());
+    let figures = scratch_file().map_err(|error| failed(error.to_string()))?;
+    let out = figures.as_file().try_clone();
+    command.stdout(out.map_err(|error| failed(error.to_string()))?);
+    let mut running = Running::start(&mut command).map_err(|error| failed(error.to_string()))?;
+    let status = loop {
+        interrupt::check()?;
+        match running
+            .try_wait()
+            .map_err(|error| failed(error.to_string()))?
+        {
+            Some(status) => break status,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    };
+    // Why not, it has said itself.
+    if !status.success() {
+        return Err(failed("see above".into()));
+    }
+    let text = std::fs::read(figures.path()).map_err(|error| failed(error.to_string()))?;
+    serde_json::from_slice(&text).map_err(|error| failed(error.to_string()))
 }
 
 /// The model with its weights, or with random ones (`true`) where it is not installed.

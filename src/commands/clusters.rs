@@ -3,7 +3,7 @@
 use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::cluster::file::{CodebookInfo, from_bytes, to_bytes};
-use dino::cluster::{Codebook, Fitted, fit};
+use dino::cluster::{ClusterCount, Codebook, Fitted, fit};
 use dino::console::Console;
 use dino::head::Class;
 use dino::output::{Destination, Job, Plan, deliver};
@@ -12,7 +12,7 @@ use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
 use crate::cli::{SegmentArgs, Tta};
@@ -141,7 +141,19 @@ impl Run<'_> {
             return Ok(());
         }
         let mut watch = Stopwatch::default();
-        let fitted = watch.time("fit", || fit(&mut spool, count))?;
+        let progress = match count {
+            ClusterCount::Auto => Some(self.console.progress(2, "numbers of clusters")),
+            ClusterCount::Exactly(_) => None,
+        };
+        let tick = |done: usize, all: usize| {
+            if let Some(progress) = &progress {
+                progress.set_total(all as u64);
+                progress.set(done as u64);
+            }
+            interrupt::check()
+        };
+        let fitted = watch.time("fit", || fit(&mut spool, count, &tick))?;
+        drop(progress);
         self.explain(&fitted);
         self.console
             .detail(format_args!("{} photos: {watch}", items.len()));

@@ -294,7 +294,7 @@ impl PhotoDecoder {
             }
             Kind::Other if bytes.is_empty() => return Err("is empty".into()),
             Kind::Other => {
-                return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000)".into());
+                return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000, and with other programs AVIF, HEIC and camera raw)".into());
             }
         };
         if options.bands.is_some() {

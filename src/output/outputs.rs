@@ -1,7 +1,7 @@
 //! All outputs of a run, looked at before any work is done: whether they can be written, and whether one of them would
 //! replace an input or another output.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
@@ -29,6 +29,8 @@ pub struct Outputs {
     taken: HashMap<Identity, PathBuf>,
     /// Folders that can be written, with their paths without links.
     folders: HashMap<PathBuf, PathBuf>,
+    /// Folders in which what killed runs left was looked for.
+    swept: HashSet<PathBuf>,
 }
 
 impl Outputs {
@@ -119,6 +121,10 @@ impl Outputs {
                 Err(wrong_kind(path, kind))
             }
             (Place::Vacant(_), _) => Ok(Destination::File(path.to_owned())),
+            (Place::File(target) | Place::Folder(target), _) if !force => {
+                self.sweep(parent(target));
+                Ok(Destination::Kept(path.to_owned()))
+            }
             _ if !force => Ok(Destination::Kept(path.to_owned())),
             (Place::File(target), _) => {
                 check_permission(path, target)?;
@@ -171,13 +177,20 @@ impl Outputs {
         }
     }
 
+    /// Removes once what killed runs left in `folder`.
+    fn sweep(&mut self, folder: &Path) {
+        if self.swept.insert(folder.to_owned()) {
+            temporary::sweep(folder);
+        }
+    }
+
     /// The path without links of the folder in which the output `of` is to be made, which can be written.
     fn folder(&mut self, folder: &Path, of: &Path) -> Result<PathBuf> {
         if let Some(known) = self.folders.get(folder) {
             return Ok(known.clone());
         }
         let real = check_folder(folder, of)?;
-        temporary::sweep(&real);
+        self.sweep(folder);
         self.folders.insert(folder.to_owned(), real.clone());
         Ok(real)
     }

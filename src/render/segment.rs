@@ -148,6 +148,7 @@ fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
     use crate::render::Fonts;

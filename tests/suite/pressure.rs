@@ -11,7 +11,7 @@ use dino::head::meta::Task;
 use dino::head::{Head, Network};
 use image::RgbImage;
 use serde_json::Value;
-use tempfile::{TempDir, tempdir};
+use tempfile::tempdir;
 
 use crate::depth::depth_head;
 use crate::program::{
@@ -323,9 +323,11 @@ mod signals {
     }
 
     fn fifo(folder: &Path) -> &'static str {
-        let made = Command::new("mkfifo").arg(folder.join("pipe")).status();
+        let made = Command::new("mkfifo")
+            .arg(folder.join("pipe.safetensors"))
+            .status();
         assert!(made.unwrap().success());
-        "pipe"
+        "pipe.safetensors"
     }
 
     /// Waits until `folder` holds `name`.
@@ -588,7 +590,7 @@ fn exit_codes_tell_the_command_line_from_the_world() {
         &["depth", &*small, "--head", "nosuch"][..],
         &["depth", &*small, "--head", "nosuch.safetensors"],
         &["depth", &*small, "--model", "nosuch", "--offline"],
-        &["pca", &*small, "--basis", "nosuch"],
+        &["pca", &*small, "--basis", "nosuch", "--force"],
         &["heads", "rm", "nosuch"],
         &["models", "rm", "nosuch"],
         &["eval", "depth", "nosuch"],

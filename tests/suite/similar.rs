@@ -123,7 +123,7 @@ fn a_point_outside_is_told_before_any_work() {
     // A point of another photo would be an answer to another question.
     let args = ["missing.jpg", text(&photo), "--at", "1,1"];
     similar(folder.path(), &args)
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("missing.jpg");
     std::fs::write(folder.path().join("bad.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
     similar(folder.path(), &["bad.png", text(&photo), "--at", "1,1"])

@@ -416,7 +416,7 @@ fn bad_data_gets_a_sentence() {
         );
     }
     run("empty", "depth", &[])
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("no reading")
         .expect_stderr("nothing to train on");
     // A constant picture is no reason to fail.

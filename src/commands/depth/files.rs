@@ -227,9 +227,12 @@ impl<'a> Files<'a> {
             let picture = watch.time("render", || self.picture(measured, layer))?;
             let text = [text.as_slice(), &report::colors(layer, unit(measured.meta))].concat();
             watch.time("write", || {
-                deliver(self.console, job.output(extension), self.announces(), |w| {
-                    write_picture(w, format, &picture, &text)
-                })
+                deliver(
+                    self.console,
+                    job.output(extension),
+                    self.names_files(),
+                    |w| write_picture(w, format, &picture, &text),
+                )
             })?;
         }
         let map = FloatMap {
@@ -243,10 +246,15 @@ impl<'a> Files<'a> {
                 false => format.extension(),
             };
             watch.time("write", || {
-                deliver(self.console, job.output(extension), self.announces(), |w| {
-                    clipped += format.write(w, &map)?;
-                    Ok(())
-                })
+                deliver(
+                    self.console,
+                    job.output(extension),
+                    self.names_files(),
+                    |w| {
+                        clipped += format.write(w, &map)?;
+                        Ok(())
+                    },
+                )
             })?;
         }
         if clipped > 0 {
@@ -327,12 +335,17 @@ impl<'a> Files<'a> {
     fn cloud(&self, measured: &Measured<'_>) -> Result<Option<Cloud>> {
         let wanted = self.clouds.as_ref().zip(measured.photo);
         wanted
-            .map(|(clouds, photo)| clouds.write(measured, photo, self.announces()))
+            .map(|(clouds, photo)| clouds.write(measured, photo, self.names_files()))
             .transpose()
     }
 
     /// Whether written paths go to stdout: nothing else does.
     fn announces(&self) -> bool {
-        !self.args.predict.output.json && self.args.numbers.at.is_empty()
+        self.names_files() && self.args.numbers.at.is_empty()
+    }
+
+    /// Whether written paths are told, on stdout or beside what goes there; JSON has them.
+    fn names_files(&self) -> bool {
+        !self.args.predict.output.json
     }
 }

@@ -150,6 +150,6 @@ fn wrong_names_are_met_with_the_right_ones() {
         .expect_code(2)
         .expect_stderr("DINO_HEADS_URL is `somewhere`");
     run(dino(home.path()).args(["heads", "info", "nyu-dpt-vitl14"]))
-        .expect_code(2)
+        .expect_code(1)
         .expect_stderr("`dino heads pull nyu-dpt-vitl14` fetches it");
 }

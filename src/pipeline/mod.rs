@@ -3,18 +3,22 @@
 //! A thread of its own decodes and prepares photos ahead while the backbone works, as far as memory allows; neighbours of
 //! one padded size go through it together. A photo that fails is handed on as its error and the rest goes on.
 
+mod ahead;
+mod hooks;
+
 use std::cell::Cell;
-use std::sync::mpsc::{Receiver, sync_channel};
-use std::thread;
 
 use image::RgbImage;
 
 use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
 use crate::inputs::{Measured, PhotoDecoder, Source};
-use crate::memory::{self, Gate, Permit};
+use crate::memory::{self, Permit};
 use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
 use crate::stopwatch::Stopwatch;
+use ahead::{Arrival, Arrivals, ahead, photos};
+
+pub use hooks::{Costs, accept_all, no_tick};
 
 /// How photos become features.
 pub struct Pipeline<'a> {
@@ -41,36 +45,6 @@ pub struct Pipeline<'a> {
     /// Is told how many blocks of how many a photo, or a batch of them, has gone through.
     pub tick: &'a (dyn Fn(usize, usize) + Sync),
 }
-
-/// The memory of photos that are under way.
-#[derive(Clone)]
-pub struct Costs<'a> {
-    /// What they may take together.
-    pub gate: Gate,
-    /// Bytes that a photo of a layout takes after the backbone, itself not counted: scores, maps, pictures.
-    pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
-}
-
-impl Costs<'_> {
-    /// Of photos of which nothing is kept but their features, within what is free.
-    pub fn of_features() -> Self {
-        Costs {
-            gate: Gate::new(memory::usual_limit()),
-            after: &|_| 0,
-        }
-    }
-}
-
-/// To refuse no photo.
-///
-/// # Errors
-/// None.
-pub fn accept_all(_: (u32, u32)) -> Result<(), String> {
-    Ok(())
-}
-
-/// To be told nothing.
-pub fn no_tick(_: usize, _: usize) {}
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
@@ -164,17 +138,6 @@ struct Waiting {
     index: usize,
     ready: Ready,
 }
-
-/// What the thread that goes ahead has to tell.
-enum Arrival<T> {
-    /// A photo is ready, or failed.
-    Photo(usize, Result<T>),
-    /// The next one waits for the memory of those that are under way.
-    Crowded,
-}
-
-/// Photos as they become ready, with their indices.
-type Arrivals<T> = Receiver<Arrival<T>>;
 
 impl Pipeline<'_> {
     /// Runs all `sources` and calls `before` with the index, the layout and the bytes of memory of each before the backbone
@@ -487,41 +450,6 @@ fn compute<T>(
             .try_for_each(|one| compute(vec![one], forward, each)),
         Err(error) => each(batch[0].index, Err(error)),
     }
-}
-
-/// Only the photos of what arrives.
-fn photos<T>(arrivals: &Arrivals<T>) -> impl Iterator<Item = (usize, Result<T>)> + '_ {
-    arrivals.iter().filter_map(|arrival| match arrival {
-        Arrival::Photo(index, arrived) => Some((index, arrived)),
-        Arrival::Crowded => None,
-    })
-}
-
-/// Runs `prepare` over `sources` on a thread of its own, up to `room` ahead of `take`, which receives what comes of it.
-/// If `take` ends early, the receiver is dropped, and the thread stops at its next photo.
-fn ahead<T: Send>(
-    sources: &[&Source],
-    room: usize,
-    prepare: impl Fn(&Source, &dyn Fn()) -> Result<T> + Sync,
-    take: impl FnOnce(Arrivals<T>) -> Result<()>,
-) -> Result<()> {
-    let prepare = &prepare;
-    thread::scope(|scope| {
-        let (sender, receiver) = sync_channel(room);
-        scope.spawn(move || {
-            for (index, source) in sources.iter().enumerate() {
-                let crowded = || {
-                    // If nobody listens any more, nobody is in the way either.
-                    let _ = sender.send(Arrival::Crowded);
-                };
-                let ready = prepare(source, &crowded);
-                if sender.send(Arrival::Photo(index, ready)).is_err() {
-                    return;
-                }
-            }
-        });
-        take(receiver)
-    })
 }
 
 /// One photo's row of a batch.
