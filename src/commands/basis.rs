@@ -5,10 +5,11 @@ use dino::console::Console;
 use dino::output::{Destination, Plan, deliver};
 use dino::pca::Projection;
 use dino::pca::file::{BasisInfo, from_bytes, to_bytes};
+use dino::weights::Store;
 use dino::{Error, Result};
 
 use crate::cli::{Fit, PcaArgs};
-use crate::commands::model::Model;
+use crate::commands::model::{self, Model};
 
 /// Refuses `--save-basis` before any work where it could not be done.
 pub fn check_target(args: &PcaArgs, plan: &mut Plan) -> Result<()> {
@@ -20,6 +21,7 @@ pub fn check_target(args: &PcaArgs, plan: &mut Plan) -> Result<()> {
             "--save-basis: --fit each makes a fit for every photo; give one photo, or --fit all";
         return Err(Error::Usage(why.into()));
     }
+    model::protect_installed(&mut plan.outputs, &Store::open()?);
     plan.add_flag("--save-basis", path, args.output.force)
 }
 

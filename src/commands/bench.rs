@@ -45,11 +45,7 @@ struct Row {
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
     let mut outputs = Outputs::default();
-    let installed: Vec<_> = variants::VARIANTS
-        .iter()
-        .map(|variant| store.tensors_path(variant.name))
-        .collect();
-    outputs.protect(installed.iter().map(|path| path.as_path()));
+    model::protect_installed(&mut outputs, &store);
     let json = match &args.json {
         Some(path) => Some(outputs.add_flag("--json", path, args.force)?),
         None => None,

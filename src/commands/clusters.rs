@@ -12,6 +12,7 @@ use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
+use dino::weights::Store;
 use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
@@ -37,6 +38,7 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         &extensions(args),
     )?;
     if let Some(path) = &args.clusters.save_codebook {
+        model::protect_installed(&mut plan.outputs, &Store::open()?);
         plan.add_flag("--save-codebook", path, args.predict.output.force)?;
     }
     painter.begin(&mut plan)?;

@@ -109,6 +109,7 @@ impl Extract<'_> {
             costs: Costs {
                 gate: Gate::new(self.decoder.options.max_memory),
                 after: self.after,
+                window: None,
             },
             tick,
         }

@@ -1,5 +1,6 @@
 //! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
@@ -7,6 +8,7 @@ use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
 use dino::memory::readable;
+use dino::output::Outputs;
 use dino::preprocess::{Coarse, Geometry};
 use dino::weights::{self, Access, Event, Record, Store};
 use dino::{Result, device, interrupt, memory};
@@ -62,6 +64,15 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         start.elapsed().as_secs_f64() * 1e3
     ));
     Ok(model)
+}
+
+/// Keeps the weights and heads of a store from being replaced by any output.
+pub fn protect_installed(outputs: &mut Outputs, store: &Store) {
+    for folder in [store.models(), store.root().join("heads")] {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        outputs.protect(files.iter().map(PathBuf::as_path));
+    }
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.

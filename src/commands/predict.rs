@@ -210,6 +210,7 @@ fn predict(
         costs: Costs {
             gate: Gate::new(decoder.options.max_memory),
             after: &after,
+            window: way.patches_at_once(model.backbone.config().patch_size),
         },
         decoder,
         batch_size: args.run.batch_size.get(),

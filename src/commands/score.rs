@@ -4,7 +4,7 @@ use dino::backbone::Features;
 use dino::console::{Console, Progress};
 use dino::head::{Head, Network, Protocol, Scores};
 use dino::inputs::Source;
-use dino::memory::Permit;
+use dino::memory::{Permit, readable};
 use dino::pipeline::{Decoded, Extracted, Pipeline, Ready, Views};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule};
@@ -65,6 +65,22 @@ impl Way {
             (Some(protocol), _) if protocol.task() == "segment" => Way::Protocol(protocol),
             (_, Some(slide)) => Way::Windows(slide),
             (_, None) => Way::AtOnce,
+        }
+    }
+}
+
+impl Way {
+    /// Patches that the backbone sees at once, where that is not the photo as a whole.
+    pub fn patches_at_once(&self, patch_size: usize) -> Option<usize> {
+        let across = |side: u32| (side as usize).div_ceil(patch_size);
+        match self {
+            Way::AtOnce => None,
+            Way::Windows(slide) => match slide.trained {
+                SizeRule::ShortSide(side) => Some(across(side).pow(2)),
+                SizeRule::Exact { width, height } => Some(across(width) * across(height)),
+                SizeRule::Native => None,
+            },
+            Way::Protocol(_) => Some(across(protocol::LARGEST_WINDOW).pow(2)),
         }
     }
 }
@@ -152,8 +168,11 @@ impl Scorer<'_> {
                 "{name}: so large a photo is seen at {width}x{height}, {MOST_PATCHES} patches"
             ));
         }
-        self.console
-            .detail(format_args!("{name}: {} windows", windows.len()));
+        self.console.detail(format_args!(
+            "{name}: {} windows, up to {} of memory",
+            windows.len(),
+            readable(permit.bytes())
+        ));
         let progress = self.console.progress(windows.len() as u64, "windows");
         let (scores, mirrored) =
             slide.scores(&prepared, &windows, self.pipeline.batch_size, |batch| {

@@ -10,6 +10,8 @@ pub struct Costs<'a> {
     pub gate: Gate,
     /// Bytes that a photo of a layout takes after the backbone, itself not counted: scores, maps, pictures.
     pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
+    /// Patches that the backbone sees at once, where that is not a photo as a whole.
+    pub window: Option<usize>,
 }
 
 impl Costs<'_> {
@@ -18,6 +20,7 @@ impl Costs<'_> {
         Costs {
             gate: Gate::new(memory::usual_limit()),
             after: &|_| 0,
+            window: None,
         }
     }
 }

@@ -10,7 +10,7 @@ use std::cell::Cell;
 
 use image::RgbImage;
 
-use crate::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
+use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
 use crate::inputs::{Measured, PhotoDecoder, Source};
 use crate::memory::{self, Permit};
@@ -249,10 +249,19 @@ impl Pipeline<'_> {
         let photo = 3 * area(geometry.photo);
         // As floats: prepared, and stacked twice.
         let pixels = 3 * 4 * area(geometry.padded);
-        let (grid, layers) = (geometry.grid(), self.requests.len());
-        let features = self.backbone.feature_memory(grid, layers) * (self.passes() as u64 - 1);
-        let network = self.backbone.planned_memory(grid, layers).unwrap_or(0);
-        let computed = 2 * pixels + features + network;
+        let (whole, layers) = (geometry.grid(), self.requests.len());
+        let seen = match self.costs.window {
+            Some(patches) if patches < whole.len() => Grid {
+                rows: 1,
+                cols: patches * self.batch_size,
+            },
+            _ => whole,
+        };
+        let patch = 3 * 4 * self.preprocessor.patch_size.pow(2) as u64;
+        let stacked = 2 * patch * seen.len() as u64;
+        let features = self.backbone.feature_memory(seen, layers) * (self.passes() as u64 - 1);
+        let network = self.backbone.planned_memory(seen, layers).unwrap_or(0);
+        let computed = stacked + features + network;
         photo + pixels + computed.max((self.costs.after)(geometry))
     }
 

@@ -76,10 +76,13 @@ fn recipe(protocol: Protocol) -> Option<Recipe> {
             short_side: 640.0,
             ratios: &[1.0, 1.32, 1.73, 2.28, 3.0],
             mirrored: true,
-            windows: Some((640, 320)),
+            windows: Some((LARGEST_WINDOW, 320)),
         }),
     }
 }
+
+/// The side of the largest window of any protocol, in pixels.
+pub const LARGEST_WINDOW: u32 = 640;
 
 /// The views of a photo of `photo` = (width, height).
 ///

@@ -180,6 +180,14 @@ impl Training<'_> {
             let Some(pool) = &pool else { break };
             if epoch == 0 {
                 state.standard = self.inputs.standard(self.samples, pool, &order);
+                let numbers = state.standard.mean.iter().chain(&state.standard.deviation);
+                if numbers.into_iter().any(|value| !value.is_finite()) {
+                    return Err(Error::Model(
+                        "there are features that are not finite; delete the folder of features that was named above, and train \
+                         again"
+                            .into(),
+                    ));
+                }
             }
             let progress = console.progress((order.len() * per_sample) as u64, "patches");
             progress.message(format!("epoch {}", epoch + 1));

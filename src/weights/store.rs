@@ -85,7 +85,8 @@ impl Store {
         &self.root
     }
 
-    pub(super) fn models(&self) -> PathBuf {
+    /// Where the weights of its models are.
+    pub fn models(&self) -> PathBuf {
         self.root.join("models")
     }
 

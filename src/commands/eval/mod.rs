@@ -172,6 +172,7 @@ fn each(
     let head = &head.clone().to_device(model.backbone.device())?;
     let progress = console.progress_of_photos(pairs.len());
     let tick = |done, all| progress.block(done, all);
+    let way = Way::new(protocol, None);
     let decoder = args.photo.decoder_of_set(console);
     let judged = per_pixel(BYTES_PER_PIXEL);
     let after = |geometry: &Geometry| of_scores(head, geometry) + judged(geometry);
@@ -182,6 +183,7 @@ fn each(
         costs: Costs {
             gate: Gate::new(decoder.options.max_memory),
             after: &after,
+            window: way.patches_at_once(model.backbone.config().patch_size),
         },
         decoder,
         tick: &tick,
@@ -211,7 +213,7 @@ fn each(
     let scorer = Scorer {
         head,
         pipeline: &pipeline,
-        way: Way::new(protocol, None),
+        way,
         console,
     };
     let name = |index: usize| pairs[index].photo.display().to_string();

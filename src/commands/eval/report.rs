@@ -11,11 +11,13 @@ use dino::output::{
 };
 use dino::printable::printable;
 use dino::render::side_by_side;
+use dino::weights::Store;
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value};
 
 use crate::cli::EvalArgs;
+use crate::commands::model;
 
 /// Photos that are shown.
 const SHOWN: usize = 5;
@@ -174,6 +176,7 @@ pub fn check_outputs<'p>(
     console: &Console,
 ) -> Result<()> {
     let mut outputs = Outputs::new(read);
+    model::protect_installed(&mut outputs, &Store::open()?);
     if let Some(path) = &args.json
         && outputs.add_flag("--json", path, args.force)? == Destination::Stdout
     {
