@@ -1,12 +1,13 @@
 //! One photo that has been asked for, and its bytes.
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
+use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
 use crate::inputs::sniff::Kind;
@@ -93,7 +94,7 @@ impl Source {
     /// is read from something that is no image.
     pub(super) fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
         match self {
-            Source::File { path, .. } => read_file(path, most).map(Into::into),
+            Source::File { path, .. } => read_file(path, most),
             Source::Stdin(page) => {
                 let stdin = Stdin::get(most)?;
                 let image = page.and_then(|page| stdin.image(page.number));
@@ -162,21 +163,35 @@ impl Stdin {
 }
 
 /// The bytes of a file, or of a pipe; of what is no image only the first kilobytes, and never more than `most`.
-fn read_file(path: &Path, most: u64) -> Result<Vec<u8>> {
-    let read = match fs::metadata(path) {
+fn read_file(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
+    let failed = |error: io::Error| Error::io(path, &error);
+    match fs::metadata(path) {
         Ok(met) if met.is_file() => {
             // It is copied once while it is decoded.
             if let Some(bytes) = met.len().checked_mul(2).filter(|&bytes| bytes > most) {
                 return Err(Error::file(path, memory::too_much(bytes, most)));
             }
-            File::open(path).and_then(|file| read_image(file, most))
+            let read = File::open(path).and_then(|file| read_image(file, most));
+            read.map(Cow::Owned).map_err(failed)
         }
-        _ => {
-            let owned = path.to_owned();
-            interrupt::wait_for(move || read_image(File::open(owned)?, most.min(pipe::MOST)))?
-        }
-    };
-    read.map_err(|error| Error::io(path, &error))
+        _ => read_pipe(path, most.min(pipe::MOST)),
+    }
+}
+
+/// What came out of pipes, by their paths: each can be read once, a photo may be wanted twice.
+static PIPES: Mutex<BTreeMap<PathBuf, &'static [u8]>> = Mutex::new(BTreeMap::new());
+
+/// The bytes that come, or came, out of a pipe.
+fn read_pipe(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
+    let pipes = || PIPES.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = pipes().get(path) {
+        return Ok(Cow::Borrowed(*known));
+    }
+    let owned = path.to_owned();
+    let read = interrupt::wait_for(move || read_image(File::open(owned)?, most))?;
+    let bytes: &'static [u8] = read.map_err(|error| Error::io(path, &error))?.leak();
+    pipes().insert(path.to_owned(), bytes);
+    Ok(Cow::Borrowed(bytes))
 }
 
 /// Reads an image, or several that follow each other; of anything else, only the beginning.

@@ -367,6 +367,21 @@ mod signals {
     }
 
     #[test]
+    fn what_comes_out_of_a_pipe_is_there_as_often_as_it_is_wanted() {
+        let folder = tempdir().unwrap();
+        let pipe = fifo(folder.path());
+        for args in [
+            &["depth", pipe, "--at", "5,5"][..],
+            &["similar", pipe, "--at", "5,5"],
+        ] {
+            let child = start(folder.path(), &[args, &["--size", "56"]].concat());
+            fs::write(folder.path().join(pipe), fs::read(sample("room.jpg")).unwrap()).unwrap();
+            let (code, said) = end_of(child);
+            assert_eq!(code, Some(0), "{args:?}: {said}");
+        }
+    }
+
+    #[test]
     fn a_photo_at_hand_is_finished_while_the_next_is_waited_for() {
         let folder = tempdir().unwrap();
         let pipe = fifo(folder.path());
