@@ -5,7 +5,7 @@
 //! up the wait, and the image is finished.
 //!
 //! Either way no half-written file stays behind, and no other program that was started: unfinished files are registered
-//! here while they are written, programs by [`child`](crate::child). A request to terminate (SIGTERM) or a closed terminal
+//! here while they are written, programs by [`child`]. A request to terminate (SIGTERM) or a closed terminal
 //! (SIGHUP) counts as Ctrl-C.
 
 use std::collections::BTreeSet;

@@ -203,7 +203,7 @@ pub struct Origin {
 /// How the spread of a depth head over its bins becomes a standard deviation that is true of photos it has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// The bins' probabilities are raised to the power of 1 / temperature before their spread around the depth is taken.
+    /// The bins' probabilities are raised to the power of 1 / temperature before their standard deviation is taken.
     pub temperature: f64,
     /// Share of labelled pixels whose depth lies within one standard deviation.
     pub coverage: f64,
