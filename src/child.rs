@@ -1,7 +1,8 @@
 //! Programs that are started for one piece of work, and that never outlive this one.
 //!
 //! Each is a process group of its own, so that what it starts itself is ended with it; Ctrl-C at a terminal reaches only
-//! this program, which passes the end on. On Linux the system ends them even where this program is killed.
+//! this program, which passes the end on. On Linux the system ends them even where this program is killed, though not what
+//! they have started themselves.
 
 use std::collections::BTreeSet;
 use std::io;

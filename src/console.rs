@@ -207,7 +207,7 @@ impl Console {
     /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
     pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
         let (unit, is_single) = match total {
-            1 => ("blocks of the network", true),
+            1 => ("percent of the network", true),
             _ => ("images", false),
         };
         let known = (!is_single).then_some(total as u64);

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::interrupt;
+use crate::output::temporary::scratch_file;
 
 /// More than this comes out of no sensible pipe; one that never ends must not fill the memory.
 pub const MOST: u64 = 2 << 30;
@@ -23,6 +24,40 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
         }
     };
     read.map_err(|error| Error::io(path, &error))
+}
+
+/// What is at the other end of the pipe at `path`; none where it is no pipe, but a file, a folder or nothing.
+///
+/// # Errors
+/// As [`read_whole`].
+pub fn open(path: &Path) -> Result<Option<File>> {
+    if path.is_file() || path.is_dir() || !path.exists() {
+        return Ok(None);
+    }
+    let owned = path.to_owned();
+    let opened = interrupt::wait_for(move || File::open(owned))?;
+    opened.map(Some).map_err(|error| Error::io(path, &error))
+}
+
+/// Reads the file at `path` with `read`, which gets a copy of what comes out where it is a pipe, since that can be read
+/// but once.
+///
+/// # Errors
+/// As [`read_whole`], and those of `read`, which name `path`; and if there is no room for the copy.
+pub fn with_file<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let Some(mut pipe) = open(path)? else {
+        return read(path);
+    };
+    let copied = interrupt::wait_for(move || {
+        let mut file = scratch_file()?;
+        io::copy(&mut pipe, &mut file)?;
+        Ok(file)
+    })?;
+    let copy = copied.map_err(|error: io::Error| Error::io(path, &error))?;
+    read(copy.path()).map_err(|error| match error {
+        Error::File { path: named, why } if named == copy.path() => Error::file(path, why),
+        other => other,
+    })
 }
 
 /// Reads `from` to its end, behind what was read of it before.

@@ -111,6 +111,8 @@ impl Shared {
     fn rate_text(&self, unit: &Unit) -> String {
         match (self.pace().rate(), unit) {
             (None, _) => String::new(),
+            // Percents are no things.
+            (Some(_), Unit::Things(name)) if name.starts_with("percent") => String::new(),
             (Some(rate), Unit::Things(_)) => format!("{}/s", readable(rate)),
             (Some(rate), Unit::Bytes(_)) => format!("{} MB/s", megabytes(rate)),
         }
@@ -134,6 +136,9 @@ impl Shared {
             };
         }
         let so_far = match (unit, total) {
+            (Unit::Things(name), Some(_)) if name.starts_with("percent") => {
+                format!("{done} {name}")
+            }
             (Unit::Things(name), Some(total)) => format!("{done} of {total} {name}"),
             (Unit::Things(name), None) => format!("{done} {name}"),
             (Unit::Bytes(name), Some(total)) => {
@@ -182,8 +187,8 @@ impl Progress {
                 ProgressBar::new(total),
             ),
             (Unit::Things(name), None) => (
-                format!("{{spinner}} {{human_pos}} {name}  {{rate}}  {{wide_msg:.dim}}"),
-                ProgressBar::no_length(),
+                format!("{{bar:30}} {{human_pos}} {name}  {{left}}  {{wide_msg:.dim}}"),
+                ProgressBar::new(100),
             ),
             (Unit::Bytes(_), Some(total)) => (
                 "{prefix} {bar:30} {bytes}/{total_bytes}  {rate}  {left}".to_owned(),
@@ -316,11 +321,11 @@ fn shared(total: Option<u64>) -> Arc<Shared> {
     })
 }
 
-/// Progress over photos: their number, and where there is one alone, or each takes long, the blocks of the network.
+/// Progress over photos: their number, and how far the one at hand is through the network.
 #[derive(Debug)]
 pub struct PhotoProgress {
     progress: Progress,
-    /// Whether there is one photo, whose blocks are what is counted.
+    /// Whether there is one photo, whose way through the network is what is counted.
     is_single: bool,
     name: Mutex<String>,
 }
@@ -340,14 +345,12 @@ impl PhotoProgress {
         *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
     }
 
-    /// It has gone through `done` of `all` blocks.
+    /// It has gone through `done` of `all` of the network.
     pub fn block(&self, done: usize, all: usize) {
         match self.is_single {
             true => {
                 self.progress.set_total(all as u64);
-                if done == 1 {
-                    self.progress.shared.pace().from.get_or_insert(0);
-                }
+                self.progress.shared.pace().from.get_or_insert(0);
                 self.progress.set(done as u64);
             }
             false => {
@@ -356,7 +359,7 @@ impl PhotoProgress {
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
                     .clone();
-                let _ = write!(text, ", block {done} of {all}");
+                let _ = write!(text, ", {} %", 100 * done / all.max(1));
                 self.progress.message(text);
             }
         }

@@ -84,7 +84,7 @@ impl Backbone {
         if weights.iter().any(|weight: &f32| !weight.is_finite()) {
             return Err(Error::Model(format!(
                 "the backbone gave numbers that are not finite in block {block}: its weights are damaged (`dino models \
-                 verify` looks at the files)"
+                 info NAME --verify` looks at the file)"
             )));
         }
         let (heads, specials) = (self.config().heads, 1 + self.config().registers);

@@ -85,7 +85,7 @@ impl Features {
                 if tokens.elem_count() > 0 && !tokens.sum_all()?.to_scalar::<f32>()?.is_finite() {
                     return Err(Error::Model(format!(
                         "the backbone gave numbers that are not finite in block {}: its weights are damaged, or too large for \
-                         the number type it runs in (`dino models verify` looks at the files, --dtype f32 is the widest)",
+                         the number type it runs in (`dino models info NAME --verify` looks at the file, --dtype f32 is the widest)",
                         layer.request.block
                     )));
                 }

@@ -71,9 +71,9 @@ pub struct NumbersArgs {
     pub at: Vec<(u32, u32)>,
     /// Write how far off depths may be too, as a standard deviation: NAME.depth.std.png, and as --save says
     ///
-    /// It is the spread of the head's bins around the depth, at a temperature that was fitted so that 68 % of the pixels of
-    /// photos kept out of training lie within one (`dino heads info`). A head without such a calibration gives the plain
-    /// spread, which may be far wider than its errors, and says so.
+    /// It is the spread of the head's bins around the depth, times a factor that was fitted so that 68 % of the pixels of
+    /// photos kept out of training lie within one (`dino heads info`), near and far: it grows with the distance, as errors
+    /// do. A head without such a calibration gives the plain spread, which may be far wider than its errors, and says so.
     #[arg(long)]
     pub uncertainty: bool,
 }

@@ -182,28 +182,32 @@ const COMMON: [(&str, &[&str]); 10] = [
 
 const ENVIRONMENT: &str = "\
 Environment:
-  DINO_HOME             folder of models, heads and cached features; `dino info` shows it
-  DINO_MODEL            the backbone where --model names none
-  DINO_HEAD_DEPTH       the head where --head names none; likewise DINO_HEAD_SEGMENT, DINO_HEAD_CLASSIFY
-  DINO_FONTS            folder of fonts for text in pictures, in place of the system's
-  DINO_HEADS_URL        a mirror of the host of published heads
-  DINO_HTTP_TIMEOUT     seconds until a silent server is given up; HF_HUB_DOWNLOAD_TIMEOUT too
-  HF_TOKEN, HF_TOKEN_PATH, HF_HUB_DISABLE_IMPLICIT_TOKEN
-                        access to models that need it
-  HF_ENDPOINT           a mirror of the Hugging Face hub
-  HF_HOME, HF_HUB_CACHE, XDG_CACHE_HOME
-                        where other programs have cached models
-  HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE
-                        1 forbids every download, as --offline does
-  HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY
-                        proxies by curl's rules, in small letters too
-  RAYON_NUM_THREADS     threads where --threads names none
-  TMPDIR                folder for temporary files
-  NO_COLOR              no colours in messages
+  DINO_HOME           folder of models, heads and cached features
+  DINO_MODEL          the backbone where --model names none
+  DINO_HEAD_DEPTH     the head where --head names none; likewise
+                      DINO_HEAD_SEGMENT and DINO_HEAD_CLASSIFY
+  DINO_FONTS          folder of fonts, in place of the system's
+  DINO_HEADS_URL      a mirror of the host of published heads
+  DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
+                      HF_HUB_DOWNLOAD_TIMEOUT too
+  HF_TOKEN            for models that need it; HF_TOKEN_PATH and
+                      HF_HUB_DISABLE_IMPLICIT_TOKEN too
+  HF_ENDPOINT         a mirror of the Hugging Face hub
+  HF_HOME             where other programs have cached models;
+                      HF_HUB_CACHE and XDG_CACHE_HOME too
+  HF_HUB_OFFLINE      1 forbids every download, as --offline does;
+                      TRANSFORMERS_OFFLINE too
+  HTTPS_PROXY         a proxy, by curl's rules; HTTP_PROXY, ALL_PROXY
+                      and NO_PROXY too, in small letters as well
+  RAYON_NUM_THREADS   threads where --threads names none
+  TMPDIR              folder for temporary files
+  NO_COLOR            no colours in messages
 
 Exit code:
-  0 all good; 1 something failed: an input, a model, a file, a download; 2 the command line is at fault, and nothing
-  was done; 130 interrupted";
+  0    all good
+  1    something failed: an input, a model, a file, a download
+  2    the command line is at fault, and nothing was done
+  130  interrupted";
 
 /// The whole command line.
 pub fn command() -> Command {

@@ -12,7 +12,6 @@ use dino::pipeline::Extracted;
 use dino::preprocess::{Geometry, SizeRule};
 use dino::render::palette;
 use dino::stopwatch::Stopwatch;
-use dino::weights::Store;
 use dino::{Error, Result, interrupt};
 use image::RgbImage;
 
@@ -37,8 +36,8 @@ pub fn run(args: &SegmentArgs, console: &Console) -> Result<u8> {
         "clusters",
         &extensions(args),
     )?;
+    model::protect(&mut plan.outputs, painter.reads())?;
     if let Some(path) = &args.clusters.save_codebook {
-        model::protect_installed(&mut plan.outputs, &Store::open()?);
         plan.add_flag("--save-codebook", path, args.predict.output.force)?;
     }
     painter.begin(&mut plan)?;

@@ -10,6 +10,7 @@ use dino::heads::fetch::{self, Installed};
 use dino::heads::official::{self, Official};
 use dino::heads::{Found, Heads, Place};
 use dino::output::{Outputs, deliver, put_path};
+use dino::pipe;
 use dino::preprocess::Coarse;
 use dino::printable::printable;
 use dino::weights::{Access, Hub, Store};
@@ -47,7 +48,8 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
         }
         HeadsCommand::Import { file, name } => {
             let events = &mut events(console);
-            let installed = fetch::import(&heads, &store, file, name.as_deref(), events)?;
+            let import = |file: &Path| fetch::import(&heads, &store, file, name.as_deref(), events);
+            let installed = pipe::with_file(file, import)?;
             tell(&heads, &installed, console)?;
         }
         HeadsCommand::Rm { names } => names.iter().try_for_each(|name| heads.remove(name))?,
@@ -362,8 +364,8 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
         rows.push((
             "spread",
             format!(
-                "temperature {}: {:.1} % of pixels within one standard deviation, {:.1} % within two ({})",
-                calibration.temperature,
+                "times {}: {:.1} % of pixels within one standard deviation, {:.1} % within two ({})",
+                calibration.scale,
                 100.0 * calibration.coverage,
                 100.0 * calibration.coverage_2,
                 calibration.data

@@ -1,6 +1,6 @@
 //! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Device};
@@ -73,6 +73,16 @@ pub fn protect_installed(outputs: &mut Outputs, store: &Store) {
         let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
         outputs.protect(files.iter().map(PathBuf::as_path));
     }
+}
+
+/// As [`protect_installed`], for files that options name too.
+pub fn protect<'p>(
+    outputs: &mut Outputs,
+    named: impl IntoIterator<Item = Option<&'p Path>>,
+) -> Result<()> {
+    protect_installed(outputs, &Store::open()?);
+    outputs.protect(named.into_iter().flatten());
+    Ok(())
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.

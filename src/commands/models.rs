@@ -7,7 +7,7 @@ use dino::backbone::variants::{self, Source, VARIANTS, Variant};
 use dino::console::Console;
 use dino::weights::wheel::Wheel;
 use dino::weights::{self, Access, Hub, Installed, Record, Store};
-use dino::{Error, Result};
+use dino::{Error, Result, pipe};
 use serde_json::{Value, json};
 
 use crate::cli::ModelsCommand;
@@ -63,7 +63,10 @@ fn pull(store: &Store, names: &[String], offline: bool, console: &Console) -> Re
 fn import(store: &Store, file: &Path, name: Option<&str>, console: &Console) -> Result<u8> {
     let events = &mut model::events(console);
     let installed = if file == Path::new("-") {
-        weights::import_stream(store, &mut io::stdin().lock(), name, events)?
+        weights::import_stream(store, (&mut io::stdin().lock(), "stdin"), name, events)?
+    } else if let Some(mut from) = pipe::open(file)? {
+        let origin = file.display().to_string();
+        weights::import_stream(store, (&mut from, &origin), name, events)?
     } else {
         weights::import(store, file, name, events)?
     };

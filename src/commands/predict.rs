@@ -83,6 +83,11 @@ pub trait Draw {
     /// Bytes a pixel of the photo that what is made of the scores takes beside it.
     fn bytes_per_pixel(&self) -> u64;
 
+    /// Files that are read beside photos and heads, and must not be replaced.
+    fn reads(&self) -> Vec<Option<&'_ Path>> {
+        Vec::new()
+    }
+
     /// Pixels that a photo must have, or it is refused before the backbone sees it.
     fn pixels(&self) -> Vec<(u32, u32)> {
         Vec::new()
@@ -132,6 +137,8 @@ pub fn run(
     if let Some((extension, path)) = request.elsewhere {
         plan.redirect(extension, path, options.force)?;
     }
+    let head = args.head.name.as_deref().map(Path::new);
+    model::protect(&mut plan.outputs, drawer.reads().into_iter().chain([head]))?;
     drawer.begin(&mut plan)?;
     if let [job] = plan.jobs.as_slice() {
         // Of one photo it is told before a model is loaded, or fetched.

@@ -11,8 +11,8 @@ use candle_core::{Device, Tensor};
 use crate::backbone::source::with_floats;
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::{Error, Result};
-use crate::head::Scores;
 use crate::head::conv::{conv2d, twice, twice_rows};
+use crate::head::{Scores, check_layer};
 
 /// How the names of its tensors begin, in the file of a head too.
 pub const PREFIXES: [&str; 5] = [
@@ -242,11 +242,12 @@ impl Dpt {
 
     /// A convolution, with a bias where there is one.
     fn conv(&self, name: &str, x: &Tensor, padding: usize, stride: usize) -> Result<Tensor> {
-        let out = conv2d(x, self.weight(&format!("{name}.weight"))?, padding, stride)?;
-        match self.weights.get(&format!("{name}.bias")) {
-            Some(bias) => Ok(out.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?),
-            None => Ok(out),
+        let mut out = conv2d(x, self.weight(&format!("{name}.weight"))?, padding, stride)?;
+        if let Some(bias) = self.weights.get(&format!("{name}.bias")) {
+            out = out.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?;
         }
+        check_layer(&out)?;
+        Ok(out)
     }
 
     fn weight(&self, name: &str) -> Result<&Tensor> {

@@ -13,7 +13,7 @@ use crate::backbone::{Grid, LayerFeatures};
 use crate::error::Result;
 use crate::head::coarse::Stretch;
 use crate::head::globals::GlobalToken;
-use crate::head::{CoarseLayers, HeadMeta, Scores, context};
+use crate::head::{CoarseLayers, HeadMeta, Scores, check_layer, context};
 
 /// One fully connected layer.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,6 +67,7 @@ impl Linear {
     ) -> Result<Scores> {
         let mut scores = first_layer(self.first(), layers, coarse, meta, grid)?; // [N, outputs]
         if self.hidden.is_some() {
+            check_layer(&scores)?;
             let (weight, bias) = self.output.tensors(scores.device())?;
             scores = scores.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
         }

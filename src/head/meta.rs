@@ -203,13 +203,13 @@ pub struct Origin {
 /// How the spread of a depth head over its bins becomes a standard deviation that is true of photos it has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// The bins' probabilities are raised to the power of 1 / temperature before their standard deviation is taken.
-    pub temperature: f64,
+    /// The bins' standard deviation is multiplied by this.
+    pub scale: f64,
     /// Share of labelled pixels whose depth lies within one standard deviation.
     pub coverage: f64,
     /// Within two.
     pub coverage_2: f64,
-    /// Share within one standard deviation at a temperature of 1.
+    /// Share within one standard deviation at a scale of 1.
     pub uncalibrated: f64,
     /// On what.
     pub data: String,
@@ -224,6 +224,14 @@ pub struct Metric {
     pub name: String,
     /// Its value.
     pub value: f64,
+}
+
+impl Calibration {
+    fn is_sound(&self) -> bool {
+        let shares = [self.coverage, self.coverage_2, self.uncalibrated];
+        (0.001..=100.0).contains(&self.scale)
+            && shares.iter().all(|share| (0.0..=1.0).contains(share))
+    }
 }
 
 impl Readout {
@@ -245,7 +253,8 @@ impl Readout {
 
     fn problem(&self) -> Option<String> {
         let (min, max) = self.range();
-        let sound = min.is_finite() && max.is_finite() && min > 0.0 && max > min;
+        // Nothing that is measured in any unit lies beyond.
+        let sound = min >= 1e-9 && max <= 1e9 && max > min;
         match self {
             Readout::Bins { bins, upsample } => {
                 let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
@@ -388,12 +397,9 @@ impl HeadMeta {
             return Some(format!("has no possible input: {why}"));
         }
         if let Some(calibration) = &self.calibration
-            && !(0.01..=100.0).contains(&calibration.temperature)
+            && !calibration.is_sound()
         {
-            return Some(format!(
-                "has the impossible temperature {}",
-                calibration.temperature
-            ));
+            return Some(format!("has an impossible calibration: {calibration:?}"));
         }
         if let Some(protocol) = self.protocol.filter(|it| it.task() != self.task_name()) {
             return Some(format!(

@@ -14,7 +14,7 @@ pub mod globals;
 pub mod linear;
 pub mod meta;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 
 use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
@@ -52,6 +52,23 @@ pub struct Scores {
     pub k: usize,
     /// The cells over the padded input: the patch grid for linear heads, a finer one for others.
     pub grid: Grid,
+}
+
+/// The error of a layer within a head, which does not know its head's name.
+const NOT_FINITE: &str = "a layer gave numbers that are not finite";
+
+/// Refuses what no sound weights give, before a ReLU makes zeros of what is no number.
+fn check_layer(values: &Tensor) -> Result<()> {
+    // One number crosses from the device; a NaN or an infinity is in it too, where it is in any of them.
+    match values
+        .flatten_all()?
+        .sum_all()?
+        .to_scalar::<f32>()?
+        .is_finite()
+    {
+        true => Ok(()),
+        false => Err(Error::Model(NOT_FINITE.into())),
+    }
 }
 
 /// Layers of a coarser look at a photo, and its grid.
@@ -112,13 +129,17 @@ impl Head {
     /// [`Error::Model`] if they do not, or the scores are not finite; [`Error::Tensor`] if the device fails.
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
-        let scores = match &self.network {
+        let within = match &self.network {
             Network::Linear(linear) => {
                 let coarse = self.coarse(features)?;
                 linear.scores(&layers, coarse.as_ref(), &self.meta, features.grid)
             }
             Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
-        }?;
+        };
+        let scores = within.map_err(|error| match error {
+            Error::Model(why) if why == NOT_FINITE => self.not_finite(),
+            other => other,
+        })?;
         self.check_finite(&scores.values)?;
         Ok(scores)
     }
@@ -127,12 +148,16 @@ impl Head {
     pub(crate) fn check_finite(&self, values: &[f32]) -> Result<()> {
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(()),
-            false => Err(Error::Model(format!(
-                "the head {} gave numbers that are not finite: its weights are damaged or far too large; fetch or train it \
-                 anew",
-                self.meta.name
-            ))),
+            false => Err(self.not_finite()),
         }
+    }
+
+    fn not_finite(&self) -> Error {
+        Error::Model(format!(
+            "the head {} gave numbers that are not finite: its weights, or those of {}, are damaged or far too large; fetch \
+             or train it anew (`dino models info {} --verify` looks at the backbone's)",
+            self.meta.name, self.meta.backbone, self.meta.backbone
+        ))
     }
 
     /// The layers of the coarser look, and its grid, for heads that read one.

@@ -28,7 +28,11 @@ pub(super) fn decode(
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::no_limits();
     // What it takes is known and checked below; this is for what a lying file would have a decoder keep beside that.
-    allowed.max_alloc = Some(max_memory);
+    allowed.max_alloc = Some(match png_pixels(bytes, format) {
+        // A profile may unfold to gigabytes; none that is one has more than a few megabytes.
+        Some(pixels) => max_memory.min(pixels.saturating_mul(2 * 8).saturating_add(64 << 20)),
+        None => max_memory,
+    });
     reader.limits(allowed);
     let mut decoder = reader.into_decoder().map_err(explain)?;
     let color = decoder.color_type();
@@ -54,6 +58,14 @@ pub(super) fn decode(
         None => DynamicImage::from_decoder(decoder).map_err(explain)?,
     };
     raster(image, icc).ok_or_else(|| format!("this kind of {} is not supported", name(format)))
+}
+
+/// The pixels of a PNG, whose size stands at a fixed place.
+fn png_pixels(bytes: &[u8], format: ImageFormat) -> Option<u64> {
+    let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..)?.first_chunk()?));
+    (format == ImageFormat::Png)
+        .then(|| Some(u64::from(side(16)?) * u64::from(side(20)?)))
+        .flatten()
 }
 
 fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<DynamicImage, ImageError> {

@@ -180,7 +180,10 @@ impl Outputs {
     /// Removes once what killed runs left in `folder`.
     fn sweep(&mut self, folder: &Path) {
         if self.swept.insert(folder.to_owned()) {
-            temporary::sweep(folder);
+            let is_input = |path: &Path| {
+                Identity::of_file(path).is_some_and(|file| self.inputs.contains_key(&file))
+            };
+            temporary::sweep_but(folder, is_input);
         }
     }
 

@@ -144,6 +144,11 @@ fn is_held(file: &File, path: &Path) -> bool {
 
 /// Removes what programs that live no more left unfinished in `folder`. What cannot be removed is left.
 pub fn sweep(folder: &Path) {
+    sweep_but(folder, |_| false);
+}
+
+/// As [`sweep`], but files that are wanted stay, whatever they are called.
+pub(super) fn sweep_but(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
         let is_ours = name.to_str().is_some_and(is_name);
@@ -152,6 +157,9 @@ pub fn sweep(folder: &Path) {
             continue;
         }
         let path = entry.path();
+        if is_wanted(&path) {
+            continue;
+        }
         let Ok(file) = File::open(&path) else {
             continue;
         };

@@ -155,13 +155,23 @@ fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
             variances.len()
         ));
     }
-    // Directions of length 1, in features of an ordinary size.
-    let sound = components.iter().all(|v| v.abs() <= 1.001)
+    // Directions of length 1, in features of an ordinary size; what lies along them is a part of all.
+    let is_direction = |row: &[f64]| {
+        let length: f64 = row.iter().map(|v| v * v).sum();
+        (length - 1.0).abs() < 1e-3
+    };
+    let whole = total[0];
+    let slack = 1e-6 * whole.abs() + 1e-9;
+    let sound = components.chunks_exact(mean.len()).all(is_direction)
         && mean.iter().all(|v| v.abs() <= LARGEST)
-        && variances.iter().all(|v| v.abs() <= LARGEST * LARGEST);
+        && (0.0..=LARGEST * LARGEST).contains(&whole)
+        && variances
+            .iter()
+            .all(|v| (-slack..=whole + slack).contains(v));
     if !sound {
         return Err(format!(
-            "its {prefix}mean, {prefix}components or {prefix}variances are of no fit: they have impossible numbers"
+            "its {prefix}mean, {prefix}components, {prefix}variances or {prefix}total_variance are of no fit: they have \
+             impossible numbers"
         ));
     }
     Ok(Basis {

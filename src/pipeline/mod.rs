@@ -14,7 +14,7 @@ use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
 use crate::inputs::{Measured, PhotoDecoder, Source};
 use crate::memory::{self, Permit};
-use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor};
+use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor, resize};
 use crate::stopwatch::Stopwatch;
 use ahead::{Arrival, Arrivals, ahead, photos};
 
@@ -42,7 +42,7 @@ pub struct Pipeline<'a> {
     pub costs: Costs<'a>,
     /// Refuses a photo by its (width, height) before the backbone sees it, with a part of a sentence about it.
     pub accept: &'a (dyn Fn((u32, u32)) -> Result<(), String> + Sync),
-    /// Is told how many blocks of how many a photo, or a batch of them, has gone through.
+    /// Is told how much of how much a photo, or a batch of them, has gone through.
     pub tick: &'a (dyn Fn(usize, usize) + Sync),
 }
 
@@ -242,6 +242,21 @@ impl Pipeline<'_> {
         views * looks
     }
 
+    /// Patches that one of `photos` has in all its passes.
+    fn work(&self, photos: &[&Prepared]) -> usize {
+        let grid = photos.first().map(|photo| photo.geometry.grid());
+        let of_looks = grid.map_or(0, |grid| match self.looks {
+            Looks::Once => grid.len(),
+            Looks::AlsoCoarse(how) => grid.len() + how.grid(grid).len(),
+            Looks::Coarse(how) => how.grid(grid).len(),
+        });
+        let views = match self.views {
+            Views::Both => 2,
+            Views::Plain | Views::Mirrored => 1,
+        };
+        (views * of_looks).max(1)
+    }
+
     /// Bytes that a photo of this layout takes once it is decoded: the photo itself, what the backbone sees of it and needs,
     /// and what comes after.
     pub fn planned_memory(&self, geometry: &Geometry) -> u64 {
@@ -262,7 +277,9 @@ impl Pipeline<'_> {
         let features = self.backbone.feature_memory(seen, layers) * (self.passes() as u64 - 1);
         let network = self.backbone.planned_memory(seen, layers).unwrap_or(0);
         let computed = stacked + features + network;
-        photo + pixels + computed.max((self.costs.after)(geometry))
+        let resized = resize::memory(geometry.photo, geometry.resized) + 3 * area(geometry.resized);
+        let after = (self.costs.after)(geometry);
+        photo + pixels + computed.max(after).max(resized)
     }
 
     /// Decodes a photo that is going to be laid out so; `crowded` is called where that has to wait for memory.
@@ -382,12 +399,19 @@ impl Pipeline<'_> {
     /// # Errors
     /// If the device fails, for lack of memory above all.
     pub fn forward(&self, photos: &[&Prepared]) -> Result<Vec<(Features, Option<Features>)>> {
-        let passes = self.passes();
-        let pass = Cell::new(0);
+        // A coarser look is less work than a finer one: patches are counted, not blocks.
+        let work = self.work(photos);
+        let before = Cell::new(0);
         let fine = |photos: &[&Prepared]| {
             let pixels = Prepared::stack(photos)?;
-            let before = pass.replace(pass.get() + 1);
-            let tick = |done, all| (self.tick)(before * all + done, passes * all);
+            let patches = photos
+                .first()
+                .map_or(0, |photo| photo.geometry.grid().len());
+            let start = before.replace(before.get() + patches);
+            let tick = |done: usize, all: usize| {
+                let done = start as f64 + patches as f64 * done as f64 / all as f64;
+                (self.tick)((100.0 * done / work as f64).round() as usize, 100);
+            };
             self.backbone.forward_with(&pixels, self.requests, &tick)
         };
         let coarse = |photos: &[&Prepared], coarse: Coarse| {

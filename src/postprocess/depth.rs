@@ -2,8 +2,8 @@
 //! bin centre. The non-linearity comes after the upsampling, as in the paper's linear head.
 //!
 //! The spread over the bins says how sure the head is of a depth, but by itself it is far too wide: the 0.1 of every bin
-//! alone reaches from the nearest to the farthest. A temperature (Guo et al., 2017) that was fitted on photos kept out of
-//! training makes a standard deviation of it.
+//! alone reaches from the nearest to the farthest. A factor that was fitted on photos kept out of training (standard
+//! deviation scaling: Levi et al., 2022) makes it as wide as the errors are.
 
 use rayon::prelude::*;
 
@@ -22,8 +22,8 @@ pub enum Spread {
     Unread,
     /// Its standard deviation, as the head has it.
     Plain,
-    /// The standard deviation at this temperature.
-    Tempered(f32),
+    /// Its standard deviation, times this.
+    Scaled(f32),
 }
 
 /// What a head's numbers mean, ready for use.
@@ -119,8 +119,8 @@ pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize, spread: Sprea
                     x.weight,
                 );
                 *out = expectation(pixel, centres);
-                if let Spread::Tempered(temperature) = spread {
-                    out.1 = tempered_deviation(pixel, centres, temperature);
+                if let Spread::Scaled(scale) = spread {
+                    out.1 *= scale;
                 }
             }
         },
@@ -191,22 +191,6 @@ fn expectation(scores: &[f32], centres: &[f32]) -> (f32, f32) {
     }
     let mean = first / sum;
     (mean, (second / sum - mean * mean).max(0.0).sqrt())
-}
-
-/// Standard deviation of the bin centres under the probabilities of one pixel, raised to the power of 1 / `temperature`.
-fn tempered_deviation(scores: &[f32], centres: &[f32], temperature: f32) -> f32 {
-    // Relative to the largest, whose power is 1: none is lost in an overflow.
-    let most = scores.iter().copied().fold(0f32, f32::max) + FLOOR;
-    let (mut sum, mut first, mut second) = (0f64, 0f64, 0f64);
-    for (&score, &centre) in scores.iter().zip(centres) {
-        let p = f64::from(((score.max(0.0) + FLOOR) / most).powf(1.0 / temperature));
-        let centre = f64::from(centre);
-        sum += p;
-        first += p * centre;
-        second += p * centre * centre;
-    }
-    let mean = first / sum;
-    (second / sum - mean * mean).max(0.0).sqrt() as f32
 }
 
 impl DepthMap {
@@ -347,27 +331,22 @@ mod tests {
     }
 
     #[test]
-    fn a_temperature_changes_the_spread_and_no_depth() {
+    fn a_scale_changes_the_spread_and_no_depth() {
         let scores = Scores {
             values: vec![0.3, 2.0, 0.9, 0.0],
             k: 4,
             grid: Grid { rows: 1, cols: 1 },
         };
-        let centres = [1.0, 2.0, 3.0, 4.0];
-        let read = |spread| read_out(&scores, &centres, 1, spread);
-        let (plain, same) = (read(Spread::Plain), read(Spread::Tempered(1.0)));
-        assert_eq!(plain.depth, same.depth);
-        assert!((plain.deviation[0] - same.deviation[0]).abs() < 1e-5);
-        // p = .4, 2.1, 1, .1 squared: .16, 4.41, 1, .01.
-        let mean = (0.16 + 8.82 + 3.0 + 0.04) / 5.58f64;
-        let squares = (0.16 + 17.64 + 9.0 + 0.16) / 5.58;
+        let read = |spread| read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 1, spread);
+        // p = .4, 2.1, 1, .1 of 3.6.
+        let mean = (0.4 + 4.2 + 3.0 + 0.4) / 3.6f64;
+        let squares = (0.4 + 8.4 + 9.0 + 1.6) / 3.6;
         let expected = (squares - mean * mean).sqrt();
-        let half = read(Spread::Tempered(0.5));
+        let (plain, half) = (read(Spread::Plain), read(Spread::Scaled(0.5)));
         assert_eq!(half.depth, plain.depth);
-        assert!((f64::from(half.deviation[0]) - expected).abs() < 1e-5);
+        assert!((f64::from(plain.deviation[0]) - expected).abs() < 1e-5);
+        assert!((f64::from(half.deviation[0]) - 0.5 * expected).abs() < 1e-5);
         assert!(read(Spread::Unread).deviation.is_empty());
-        // However cold: the likeliest bin alone is left.
-        assert!(read(Spread::Tempered(0.01)).deviation[0] < 1e-4);
     }
 
     #[test]

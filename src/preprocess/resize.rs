@@ -17,6 +17,17 @@ pub enum Resample {
     Bilinear,
 }
 
+/// Bytes that resizing a picture of `from` to `to`, both (width, height), takes beside the two: its tables, which are as
+/// long as what is read, and what lies between the two directions.
+pub fn memory(from: (u32, u32), to: (u32, u32)) -> u64 {
+    let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
+    let tables = 44 * (u64::from(from.0) + u64::from(from.1) + u64::from(to.0) + u64::from(to.1));
+    match from == to {
+        true => 0,
+        false => tables + 3 * area(to.0, from.1).min(area(from.0, to.1)),
+    }
+}
+
 /// Resizes to exactly `width` x `height`.
 pub fn resize_rgb(
     photo: &RgbImage,

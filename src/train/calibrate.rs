@@ -1,8 +1,9 @@
-//! The temperature at which a depth head's spread over its bins is the standard deviation of its errors, fitted on photos
-//! that its training did not see.
+//! The factor that makes a depth head's spread over its bins the standard deviation of its errors, fitted on photos that
+//! its training did not see.
 //!
-//! One number for a head, as in Guo et al., "On Calibration of Modern Neural Networks" (2017), but fitted to what the
-//! number is used for: 68 % of labelled pixels are to lie within one standard deviation of their depth.
+//! One number for a head (standard deviation scaling, as in Levi et al., "Evaluating and Calibrating Uncertainty Prediction
+//! in Regression Tasks", 2022), fitted to what it is used for: 68 % of labelled pixels are to lie within one standard
+//! deviation of their depth.
 
 use rayon::prelude::*;
 
@@ -20,7 +21,7 @@ const ONE_SIGMA: f64 = 0.6827;
 /// Frames of a data set and fold that are looked at.
 const FRAMES: usize = 60;
 
-/// The temperatures between which is looked for.
+/// The factors between which is looked for.
 const RANGE: (f64, f64) = (0.02, 5.0);
 
 /// Halvings of the range, on a scale of logarithms: to half a percent.
@@ -45,23 +46,20 @@ pub fn calibrate(judged: &[Judged]) -> Result<Option<Calibration>> {
     let Some((uncalibrated, _)) = plain.shares() else {
         return Ok(None);
     };
-    // The colder, the narrower.
     let (mut low, mut high) = (RANGE.0.ln(), RANGE.1.ln());
     for _ in 0..STEPS {
         let middle = 0.5 * (low + high);
-        let (share, _) = coverage(tempered(middle))?.shares().unwrap_or_default();
+        let (share, _) = coverage(scaled(middle))?.shares().unwrap_or_default();
         match share < ONE_SIGMA {
             true => low = middle,
             false => high = middle,
         }
     }
     // What the file says is what was measured.
-    let temperature = rounded((0.5 * (low + high)).exp());
-    let (share, share_2) = coverage(tempered(temperature.ln()))?
-        .shares()
-        .unwrap_or_default();
+    let scale = rounded((0.5 * (low + high)).exp());
+    let (share, share_2) = coverage(scaled(scale.ln()))?.shares().unwrap_or_default();
     Ok(Some(Calibration {
-        temperature,
+        scale,
         coverage: rounded(share),
         coverage_2: rounded(share_2),
         uncalibrated: rounded(uncalibrated),
@@ -72,8 +70,8 @@ pub fn calibrate(judged: &[Judged]) -> Result<Option<Calibration>> {
     }))
 }
 
-fn tempered(log: f64) -> Spread {
-    Spread::Tempered(log.exp() as f32)
+fn scaled(log: f64) -> Spread {
+    Spread::Scaled(log.exp() as f32)
 }
 
 fn rounded(value: f64) -> f64 {

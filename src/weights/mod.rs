@@ -297,10 +297,10 @@ pub fn import(
     install_import(store, imported, source, name, events)
 }
 
-/// The same for weights that come through a pipe.
+/// The same for weights that come through a pipe, of which errors and the store speak by its name.
 pub fn import_stream(
     store: &Store,
-    stream: &mut dyn io::Read,
+    (stream, origin): (&mut dyn io::Read, &str),
     name: Option<&str>,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
@@ -320,11 +320,11 @@ pub fn import_stream(
                 .write_all(&buffer[..read])
                 .map_err(|error| cannot_write_temporary(&path, &error))?,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(Error::io("stdin", &error)),
+            Err(error) => return Err(Error::io(origin, &error)),
         }
     }
-    let imported = import::read(file.path(), "stdin")?;
-    install_import(store, imported, "stdin".to_owned(), name, events)
+    let imported = import::read(file.path(), origin)?;
+    install_import(store, imported, origin.to_owned(), name, events)
 }
 
 fn install_import(

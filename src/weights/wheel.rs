@@ -173,7 +173,9 @@ impl Wheel {
         // The client reads the same variables; one that names no proxy could be passed over by it.
         let [http, https] = hub.proxies.all();
         let proxies = [http?, https?];
-        let client = CLIENTS.iter().find(|client| answers(client.probe, folder)).ok_or_else(|| {
+        let client = CLIENTS.iter().find(|client| answers(client.probe, folder));
+        interrupt::check()?;
+        let client = client.ok_or_else(|| {
             let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
             Error::Download(format!(
                 "{} comes in the Python package {}, and no package client was found (tried {}); {}",

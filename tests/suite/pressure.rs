@@ -7,6 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use dino::head::file;
+use dino::head::linear::Dense;
 use dino::head::meta::Task;
 use dino::head::{Head, Network};
 use image::RgbImage;
@@ -82,6 +83,30 @@ fn a_head_that_gives_no_numbers_is_named() {
     dino_with_model(at, &args)
         .expect_code(1)
         .expect_stderr("the head made-up gave depths that are not finite");
+    // A hidden layer whose overflow its ReLU would make a 0 of.
+    let mut head = depth_head(0.0);
+    if let Network::Linear(linear) = &mut head.network {
+        let (inputs, bins) = (linear.output.inputs, linear.output.bias.len());
+        linear.hidden = Some(Dense {
+            inputs,
+            weight: vec![-3e38; 2 * inputs],
+            bias: vec![0.0; 2],
+        });
+        linear.output.inputs = 2;
+        linear.output.weight = vec![0.5; 2 * bins];
+    }
+    save(&head, &at.join("hidden.safetensors"));
+    let args = [
+        "depth",
+        text(&room),
+        "--head",
+        "hidden.safetensors",
+        "--size",
+        "56",
+    ];
+    dino_with_model(at, &args)
+        .expect_code(1)
+        .expect_stderr("the head made-up gave numbers that are not finite");
 }
 
 #[test]
@@ -184,6 +209,18 @@ fn a_shell_s_limit_is_kept_to() {
         files_below(&at.join("dino-out")),
         ["a.depth.png", "c.depth.png"]
     );
+    // Of a strip, the tables for resizing are the larger part.
+    photo(at, "d.png", (1, 12_000_000));
+    let script = format!("ulimit -v 700000; exec {program} --threads 2 pca --size 56 d.png c.png");
+    let mut shell = Command::new("sh");
+    shell
+        .args(["-c", &script])
+        .current_dir(at)
+        .env("DINO_HOME", store_with_focus());
+    let run = finish(&mut shell, b"").expect_code(1);
+    assert!(!run.stderr.contains("allocation"), "{}", run.stderr);
+    assert!(run.stderr.contains("d.png: "), "{}", run.stderr);
+    assert!(at.join("dino-out/c.pca.png").exists(), "{}", run.stderr);
 }
 
 /// Peak of a run in bytes, by the system's books, and what it said.
@@ -375,7 +412,11 @@ mod signals {
             &["similar", pipe, "--at", "5,5"],
         ] {
             let child = start(folder.path(), &[args, &["--size", "56"]].concat());
-            fs::write(folder.path().join(pipe), fs::read(sample("room.jpg")).unwrap()).unwrap();
+            fs::write(
+                folder.path().join(pipe),
+                fs::read(sample("room.jpg")).unwrap(),
+            )
+            .unwrap();
             let (code, said) = end_of(child);
             assert_eq!(code, Some(0), "{args:?}: {said}");
         }
@@ -401,6 +442,36 @@ mod signals {
             "{said}"
         );
         image::open(folder.path().join("dino-out/room.depth.png")).unwrap();
+    }
+
+    #[test]
+    fn heads_and_weights_come_out_of_a_pipe_as_out_of_a_file() {
+        let folder = tempdir().unwrap();
+        let pipe = fifo(folder.path());
+        for (args, why) in [
+            (["heads", "import", pipe], "pipe.safetensors: "),
+            (["models", "import", pipe], "pipe.safetensors: "),
+        ] {
+            let child = start(folder.path(), &args);
+            fs::write(folder.path().join(pipe), "no tensors").unwrap();
+            let (code, said) = end_of(child);
+            assert_eq!(code, Some(1), "{args:?}: {said}");
+            assert!(said.contains(why), "{args:?}: {said}");
+        }
+        let home = tempdir().unwrap();
+        let real = store_with_focus().join("models/vits14-focus.safetensors");
+        let mut import = command(&["models", "import", pipe]);
+        import
+            .current_dir(folder.path())
+            .env("DINO_HOME", home.path())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = import.spawn().unwrap();
+        fs::write(folder.path().join(pipe), fs::read(&real).unwrap()).unwrap();
+        let (code, said) = end_of(child);
+        assert_eq!(code, Some(0), "{said}");
+        let there = fs::read(home.path().join("models/vits14-focus.safetensors")).unwrap();
+        assert_eq!(there, fs::read(&real).unwrap());
     }
 
     #[cfg(target_os = "linux")]
@@ -528,6 +599,32 @@ fn files_that_options_name_are_replaced_by_force_alone() {
         .expect_code(2)
         .expect_stderr("is an input");
     assert_eq!(fs::read(at.join("b.png")).unwrap(), before);
+    // A head is an input too.
+    save(&depth_head(0.0), &at.join("toy.safetensors"));
+    let before = fs::read(at.join("toy.safetensors")).unwrap();
+    for args in [
+        &[
+            "depth",
+            "--head",
+            "toy.safetensors",
+            "-o",
+            "toy.safetensors",
+        ][..],
+        &[
+            "segment",
+            "--head",
+            "toy.safetensors",
+            "--coco",
+            "toy.safetensors",
+        ],
+        &["pca", "--basis", "mine", "--save-basis", "mine"],
+    ] {
+        let args = [args, &[&*small, "--force", "--size", "56"]].concat();
+        let run = dino_with_model(at, &args);
+        assert_ne!(run.status.code(), Some(0), "{args:?}: {}", run.stderr);
+        assert_eq!(fs::read(at.join("toy.safetensors")).unwrap(), before);
+        assert_eq!(fs::read(at.join("mine")).unwrap(), b"precious");
+    }
 }
 
 #[test]

@@ -26,6 +26,10 @@ pub fn cls_weights(qkv: &[Line], spans: &[Span], dim: usize, heads: usize) -> Ve
             }
             scores.extend_from_slice(&sums[..span.tokens]);
         }
+        // What no 32-bit float holds is as good as infinite, as everywhere in the network.
+        if scores.iter().any(|&score| !(score as f32).is_finite()) {
+            scores.fill(f64::NAN);
+        }
         let highest = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         scores.iter_mut().for_each(|s| *s = (*s - highest).exp2());
         let total: f64 = scores.iter().sum();

@@ -8,6 +8,8 @@ mod names;
 mod points;
 mod report;
 
+use std::path::Path;
+
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::head::{Head, HeadMeta, Readout, Task};
@@ -140,6 +142,10 @@ impl Draw for Drawer<'_> {
             false => 0,
         };
         refined + self.files.bytes_per_pixel()
+    }
+
+    fn reads(&self) -> Vec<Option<&'_ Path>> {
+        vec![self.args.text.font.as_deref()]
     }
 
     fn pixels(&self) -> Vec<(u32, u32)> {
@@ -314,7 +320,7 @@ pub fn spread_of(meta: &HeadMeta) -> Spread {
     meta.calibration
         .as_ref()
         .map_or(Spread::Plain, |calibration| {
-            Spread::Tempered(calibration.temperature as f32)
+            Spread::Scaled(calibration.scale as f32)
         })
 }
 

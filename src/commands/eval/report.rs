@@ -11,7 +11,6 @@ use dino::output::{
 };
 use dino::printable::printable;
 use dino::render::side_by_side;
-use dino::weights::Store;
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value};
@@ -176,7 +175,8 @@ pub fn check_outputs<'p>(
     console: &Console,
 ) -> Result<()> {
     let mut outputs = Outputs::new(read);
-    model::protect_installed(&mut outputs, &Store::open()?);
+    let classes = args.data.join("classes.json");
+    model::protect(&mut outputs, [Some(classes.as_path())])?;
     if let Some(path) = &args.json
         && outputs.add_flag("--json", path, args.force)? == Destination::Stdout
     {

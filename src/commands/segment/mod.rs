@@ -8,6 +8,8 @@ mod files;
 mod names;
 mod report;
 
+use std::path::Path;
+
 use dino::batch::Outcome;
 use dino::console::Console;
 use dino::fonts;
@@ -132,6 +134,13 @@ struct Labelled<'a> {
 impl Draw for Painter<'_> {
     fn bytes_per_pixel(&self) -> u64 {
         bytes_per_pixel(self.args)
+    }
+
+    fn reads(&self) -> Vec<Option<&'_ Path>> {
+        vec![
+            self.args.text.font.as_deref(),
+            self.args.clusters.codebook.as_deref(),
+        ]
     }
 
     fn begin(&mut self, plan: &mut Plan) -> Result<()> {

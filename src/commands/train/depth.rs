@@ -28,7 +28,7 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         let set = DataSet::open(path, LabelKind::Depth)?;
         parts.push(prepare::split(common, set, console)?);
     }
-    write::check_inputs(common, &parts)?;
+    write::check_inputs(common, &parts, [])?;
     prepare::announce(&parts, common.recipe.folds, console)?;
     let figures = DepthErrors::default().named().map(|(name, _)| name);
     prepare::check_best_by(common, &figures, &parts)?;

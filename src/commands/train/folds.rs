@@ -188,9 +188,9 @@ pub fn fit(
     let calibration = calibrate(&judged)?;
     if let Some(calibration) = &calibration {
         console.note(format_args!(
-            "{:.1} % of pixels lie within one standard deviation, at a temperature of {} ({:.1} % without)",
+            "{:.1} % of pixels lie within the bins' standard deviation times {} ({:.1} % within the whole of it)",
             100.0 * calibration.coverage,
-            calibration.temperature,
+            calibration.scale,
             100.0 * calibration.uncalibrated
         ));
     }

@@ -50,7 +50,8 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         parts.push(part);
         shares.push(share);
     }
-    write::check_inputs(common, &parts)?;
+    let named = [args.classes.as_deref(), args.sets.as_deref()];
+    write::check_inputs(common, &parts, named)?;
     prepare::announce(&parts, common.recipe.folds, console)?;
     prepare::check_best_by(common, &SEGMENT_FIGURES, &parts)?;
     let ignored = IgnoreChoice::or_usual(args.ignore);

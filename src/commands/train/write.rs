@@ -1,7 +1,7 @@
 //! The common end of a training: the head's file with what there is to know about it, and the curves beside it.
 
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use dino::batch::Report;
 use dino::console::Console;
@@ -41,10 +41,24 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
 }
 
 /// Refuses to replace what is learnt from.
-pub fn check_inputs(args: &TrainArgs, parts: &[Part]) -> Result<()> {
+pub fn check_inputs<'p>(
+    args: &TrainArgs,
+    parts: &[Part],
+    named: impl IntoIterator<Item = Option<&'p Path>>,
+) -> Result<()> {
     let pairs = parts.iter().flat_map(|part| &part.pairs);
     let files = pairs.flat_map(|(pair, _)| [&*pair.photo, &*pair.label]);
-    check_files(args, files.chain(args.data.iter().map(|path| &**path)))
+    let classes: Vec<PathBuf> = args
+        .data
+        .iter()
+        .map(|path| path.join("classes.json"))
+        .collect();
+    let named: Vec<&Path> = named.into_iter().flatten().collect();
+    let read = files
+        .chain(args.data.iter().map(|path| &**path))
+        .chain(classes.iter().map(PathBuf::as_path))
+        .chain(named);
+    check_files(args, read)
 }
 
 /// Whether the head and what lies beside it can be written, and is none of what is `read`.
