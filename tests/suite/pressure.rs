@@ -460,7 +460,7 @@ mod signals {
         }
         let home = tempdir().unwrap();
         let real = store_with_focus().join("models/vits14-focus.safetensors");
-        let mut import = command(&["models", "import", pipe]);
+        let mut import = command(&["models", "import", pipe, "--as", "piped"]);
         import
             .current_dir(folder.path())
             .env("DINO_HOME", home.path())
@@ -470,7 +470,7 @@ mod signals {
         fs::write(folder.path().join(pipe), fs::read(&real).unwrap()).unwrap();
         let (code, said) = end_of(child);
         assert_eq!(code, Some(0), "{said}");
-        let there = fs::read(home.path().join("models/vits14-focus.safetensors")).unwrap();
+        let there = fs::read(home.path().join("models/piped.safetensors")).unwrap();
         assert_eq!(there, fs::read(&real).unwrap());
     }
 

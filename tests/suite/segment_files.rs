@@ -425,7 +425,10 @@ fn wishes_that_come_to_nothing_are_refused() {
             &["--coco", "b.png", "-o", "b.png"],
             "b.png is to be written twice",
         ),
-        (&["--coco", "head.safetensors"], "is there already"),
+        (
+            &["--coco", "head.safetensors", "--force"],
+            "is an input and would be replaced",
+        ),
     ] {
         segment(folder.path(), &[&["a.png"], args].concat())
             .expect_code(2)
