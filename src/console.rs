@@ -3,10 +3,11 @@
 //! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
 //! where stderr is no terminal or `NO_COLOR` is set.
 
+use std::collections::HashSet;
 use std::fmt::Display;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -40,6 +41,22 @@ pub struct Console {
     warnings: Warnings,
     /// What stdout is kept for, if it is.
     stdout_owner: Arc<OnceLock<String>>,
+    /// Kinds of notes that were made.
+    noted: Arc<Mutex<HashSet<&'static str>>>,
+    /// What is kept to be said later, where it is.
+    record: Option<Arc<Mutex<Vec<Said>>>>,
+}
+
+/// Something that was said, and is to be said again.
+#[derive(Debug)]
+enum Said {
+    Text(Vec<u8>),
+    Raw(Vec<u8>),
+    Path(PathBuf),
+    Note(String),
+    NoteOnce(&'static str, String),
+    Warning(String),
+    Detail(String),
 }
 
 impl Console {
@@ -59,7 +76,60 @@ impl Console {
             bars,
             warnings: Warnings::new(move |line| print_warning(&above, line), verbose),
             stdout_owner: Arc::default(),
+            noted: Arc::default(),
+            record: None,
         }
+    }
+
+    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side are
+    /// told one after the other. Bars, errors and [`Console::warnings`] do not wait.
+    pub fn recorder(&self) -> Self {
+        Console {
+            record: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
+    /// Says what `recorder` has kept.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn replay(&self, recorder: &Console) -> Result<()> {
+        let Some(record) = &recorder.record else {
+            return Ok(());
+        };
+        let said = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
+        said.into_iter().try_for_each(|said| match said {
+            Said::Text(text) => self.out_text(&text),
+            Said::Raw(bytes) => self.out_bytes(&bytes),
+            Said::Path(path) => self.out_path(&path),
+            Said::Note(text) => {
+                self.note(text);
+                Ok(())
+            }
+            Said::NoteOnce(kind, text) => {
+                self.note_once(kind, text);
+                Ok(())
+            }
+            Said::Warning(text) => {
+                self.warn(text);
+                Ok(())
+            }
+            Said::Detail(text) => {
+                self.detail(text);
+                Ok(())
+            }
+        })
+    }
+
+    /// Keeps `said` if it is to be said later.
+    fn keeps(&self, said: impl FnOnce() -> Said) -> bool {
+        let Some(record) = &self.record else {
+            return false;
+        };
+        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.push(said());
+        true
     }
 
     /// Whether notes and progress are kept back.
@@ -100,6 +170,9 @@ impl Console {
     /// # Errors
     /// As [`Console::out`].
     pub fn out_path(&self, path: &Path) -> Result<()> {
+        if self.keeps(|| Said::Path(path.to_owned())) {
+            return Ok(());
+        }
         match self.stdout_owner.get() {
             None if closed::check_stdout().is_ok() => self.out_named(path, ""),
             Some(owner) if owner != JSON => {
@@ -137,6 +210,9 @@ impl Console {
     /// # Errors
     /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
     pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
+        if self.keeps(|| Said::Raw(bytes.to_owned())) {
+            return Ok(());
+        }
         if io::stdout().is_terminal() {
             return Err(Error::Usage(NOT_TO_A_TERMINAL.into()));
         }
@@ -144,6 +220,9 @@ impl Console {
     }
 
     fn write_out(&self, pieces: &[&[u8]]) -> Result<()> {
+        if self.keeps(|| Said::Text(pieces.concat())) {
+            return Ok(());
+        }
         closed::check_stdout()?;
         let _waiting = Waiting::begin();
         let written = self.bars.suspend(|| {
@@ -163,13 +242,29 @@ impl Console {
 
     /// Something good to know, such as which model is used.
     pub fn note(&self, message: impl Display) {
-        if !self.quiet {
-            self.say(format_args!("{}", printable(&message.to_string())));
+        if self.quiet || self.keeps(|| Said::Note(message.to_string())) {
+            return;
+        }
+        self.say(format_args!("{}", printable(&message.to_string())));
+    }
+
+    /// As [`Console::note`] for the first of a `kind` in a run; the others are details.
+    pub fn note_once(&self, kind: &'static str, message: impl Display) {
+        if self.keeps(|| Said::NoteOnce(kind, message.to_string())) {
+            return;
+        }
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted.insert(kind) {
+            true => self.note(message),
+            false => self.detail(message),
         }
     }
 
     /// Something that may not be as the user meant it.
     pub fn warn(&self, message: impl Display) {
+        if self.keeps(|| Said::Warning(message.to_string())) {
+            return;
+        }
         print_warning(&self.bars, message);
     }
 
@@ -185,7 +280,7 @@ impl Console {
 
     /// What only `-v` asks for, such as the time each stage took.
     pub fn detail(&self, message: impl Display) {
-        if self.verbose {
+        if self.verbose && !self.keeps(|| Said::Detail(message.to_string())) {
             let style = Style::new().dimmed();
             let message = message.to_string();
             self.say(format_args!("{style}{}{style:#}", printable(&message)));

@@ -97,8 +97,27 @@ pub struct Unfinished(PathBuf);
 impl Unfinished {
     /// Registers `path`, which is deleted if the program ends early.
     pub fn new(path: &Path) -> Self {
+        Self::insert(&mut unfinished(), path)
+    }
+
+    /// Makes something that lies at the path that `path` tells, and registers it before the program can end.
+    ///
+    /// # Errors
+    /// That of `make`.
+    pub fn make<T>(
+        make: impl FnOnce() -> std::io::Result<T>,
+        path: impl FnOnce(&T) -> &Path,
+    ) -> std::io::Result<(T, Self)> {
+        // Who ends the program holds this lock from then on.
+        let mut unfinished = unfinished();
+        let made = make()?;
+        let registered = Self::insert(&mut unfinished, path(&made));
+        Ok((made, registered))
+    }
+
+    fn insert(unfinished: &mut BTreeSet<PathBuf>, path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        unfinished().insert(path.clone());
+        unfinished.insert(path.clone());
         Unfinished(path)
     }
 }

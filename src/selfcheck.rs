@@ -4,9 +4,9 @@
 use image::{Rgb, RgbImage};
 
 use crate::backbone::{Backbone, LayerRequest};
+use crate::engine::{Looks, Pass, Views};
 use crate::error::Result;
 use crate::head::Head;
-use crate::pipeline::{Costs, Looks, Pipeline, Views, accept_all, no_tick};
 use crate::preprocess::{Prepared, Preprocessor};
 
 /// What is compared.
@@ -105,23 +105,15 @@ pub fn tokens(backbone: &Backbone) -> Result<[f32; 9]> {
 /// # Errors
 /// If the device fails, or the photo is too small.
 pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Result<[f32; 9]> {
-    let requests = head.meta.requests();
-    let pipeline = Pipeline {
-        backbone,
+    let pass = Pass {
         preprocessor: Preprocessor::published(backbone.config().patch_size),
-        requests: &requests,
-        decoder: crate::inputs::PhotoDecoder::plain(),
-        batch_size: 1,
+        requests: head.meta.requests(),
         views: Views::Plain,
         looks: Looks::Once,
-        cut: None,
-        accept: &accept_all,
-        costs: Costs::of_features(),
-        tick: &no_tick,
     };
-    let prepared = pipeline.preprocessor.prepare(photo)?;
-    let features = pipeline.forward(&[&prepared])?;
-    let scores = head.scores(&features[0].0)?;
+    let prepared = pass.preprocessor.prepare(photo)?;
+    let seen = pass.run(backbone, &[&prepared], &|_| ())?;
+    let scores = head.scores(&seen[0].features)?;
     let least = match &head.meta.task {
         crate::head::Task::Depth { readout, .. } => readout.range().0 as f32,
         _ => 0.0,

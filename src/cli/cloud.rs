@@ -1,13 +1,13 @@
 //! The point cloud of `dino depth`.
 
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 use dino::output::{CloudFormat, Place};
-use dino::postprocess::{Axes, Thinning};
-use dino::{Error, Result};
+use dino::postprocess::Axes;
+use dino::recipe::CloudRecipe;
 
 /// A cloud of coloured points, a pixel a point.
 #[derive(Debug, Args)]
@@ -56,36 +56,20 @@ pub enum AxesChoice {
 }
 
 impl CloudArgs {
-    /// The format, if a cloud is wanted.
-    pub fn format(&self) -> Option<CloudFormat> {
-        self.pointcloud.as_ref().map(|target| target.format)
-    }
-
-    /// The file that was named for it.
-    pub fn path(&self) -> Option<&Path> {
-        self.pointcloud.as_ref()?.path.as_deref()
-    }
-
-    /// The directions of its axes.
-    ///
-    /// # Errors
-    /// [`Error::Usage`] where the format has others than were asked for.
-    pub fn axes(&self) -> Result<Axes> {
-        match (self.format(), self.axes) {
-            (Some(CloudFormat::Glb), Some(AxesChoice::Opencv)) => Err(Error::Usage(
-                "--axes opencv: GLB is y up by its definition (opengl); leave --axes out, or write .ply".into(),
-            )),
-            (Some(CloudFormat::Glb), _) | (_, Some(AxesChoice::Opengl)) => Ok(Axes::OpenGl),
-            (_, Some(AxesChoice::Opencv) | None) => Ok(Axes::OpenCv),
-        }
-    }
-
-    /// Which pixels become no points.
-    pub fn thinning(&self) -> Thinning {
-        Thinning {
-            edges: self.drop_edges,
-            most: self.max_points,
-        }
+    /// What is to be made, if anything.
+    pub fn recipe(&self) -> Option<CloudRecipe> {
+        let target = self.pointcloud.as_ref()?;
+        Some(CloudRecipe {
+            format: target.format,
+            path: target.path.clone(),
+            fov: self.fov,
+            axes: self.axes.map(|axes| match axes {
+                AxesChoice::Opencv => Axes::OpenCv,
+                AxesChoice::Opengl => Axes::OpenGl,
+            }),
+            max_points: self.max_points,
+            drop_edges: self.drop_edges,
+        })
     }
 }
 
@@ -171,22 +155,5 @@ mod tests {
             assert!(share(wrong).is_err(), "{wrong}");
         }
         assert_eq!(share("0.1").unwrap(), 0.1);
-    }
-
-    #[test]
-    fn glb_has_its_own_axes() {
-        let args = |text: &str, axes| CloudArgs {
-            pointcloud: Some(target(text.into()).unwrap()),
-            fov: None,
-            axes,
-            max_points: None,
-            drop_edges: None,
-        };
-        assert_eq!(args("ply", None).axes().unwrap(), Axes::OpenCv);
-        assert_eq!(args("glb", None).axes().unwrap(), Axes::OpenGl);
-        let gl = Some(AxesChoice::Opengl);
-        assert_eq!(args("ply", gl).axes().unwrap(), Axes::OpenGl);
-        assert_eq!(args("glb", gl).axes().unwrap(), Axes::OpenGl);
-        assert!(args("glb", Some(AxesChoice::Opencv)).axes().is_err());
     }
 }

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use dino::output::FloatFormat;
-use dino::render::{Colormap, Range};
+use dino::recipe::{DepthRecipe, NumberFormat, RangeRule};
+use dino::render::Colormap;
 
 use super::pca::opacity;
 use super::{CloudArgs, PredictArgs, TextArgs};
@@ -38,7 +38,12 @@ pub struct DepthLookArgs {
     pub colormap: String,
     /// Depths that the colours span: auto (2nd to 98th percentile of the photo), global (the same of all photos
     /// together), head (all that the head can say), or MIN,MAX
-    #[arg(long, value_name = "RANGE", default_value = "auto", value_parser = range, allow_hyphen_values = true)]
+    #[arg(
+        long,
+        value_name = "RANGE",
+        default_value = "auto",
+        allow_hyphen_values = true
+    )]
     pub range: RangeRule,
     /// Give what is far the bright or warm end
     #[arg(long)]
@@ -78,19 +83,6 @@ pub struct NumbersArgs {
     pub uncertainty: bool,
 }
 
-/// Values of `--range`.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub enum RangeRule {
-    /// Percentiles of the photo.
-    Auto,
-    /// Percentiles of all photos.
-    Global,
-    /// The head's bins.
-    Head,
-    /// As given.
-    Fixed(Range),
-}
-
 /// Values of `--save`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SaveFormat {
@@ -106,15 +98,36 @@ pub enum SaveFormat {
     Tiff,
 }
 
-impl SaveFormat {
-    /// The format, with so many steps of a metre where it holds whole numbers.
-    pub fn with_scale(self, scale: NonZeroU32) -> FloatFormat {
-        match self {
-            SaveFormat::Npy => FloatFormat::Npy,
-            SaveFormat::Png16 => FloatFormat::Png16(scale),
-            SaveFormat::Pfm => FloatFormat::Pfm,
-            SaveFormat::Exr => FloatFormat::Exr,
-            SaveFormat::Tiff => FloatFormat::Tiff,
+impl From<SaveFormat> for NumberFormat {
+    fn from(format: SaveFormat) -> Self {
+        match format {
+            SaveFormat::Npy => NumberFormat::Npy,
+            SaveFormat::Png16 => NumberFormat::Png16,
+            SaveFormat::Pfm => NumberFormat::Pfm,
+            SaveFormat::Exr => NumberFormat::Exr,
+            SaveFormat::Tiff => NumberFormat::Tiff,
+        }
+    }
+}
+
+impl DepthArgs {
+    /// What is to be made of the photos.
+    pub fn recipe(&self) -> DepthRecipe {
+        let (look, numbers) = (&self.look, &self.numbers);
+        DepthRecipe {
+            head: self.predict.recipe(),
+            colormap: Colormap::named(&look.colormap).unwrap_or_default(),
+            range: look.range,
+            invert: look.invert,
+            no_scale: look.no_scale,
+            side_by_side: look.side_by_side,
+            overlay: look.overlay,
+            font: self.text.font.clone(),
+            save: numbers.save.iter().map(|&format| format.into()).collect(),
+            depth_scale: numbers.depth_scale,
+            uncertainty: numbers.uncertainty,
+            pointcloud: self.cloud.recipe(),
+            at: numbers.at.clone(),
         }
     }
 }
@@ -126,20 +139,6 @@ Examples:
   dino depth -r holiday/ --range global --save npy,png16
   dino depth room.jpg --pointcloud room.ply --fov 65
   dino depth -r photos/ --pointcloud glb --max-points 100000 --drop-edges";
-
-fn range(text: &str) -> Result<RangeRule, String> {
-    match text {
-        "auto" => return Ok(RangeRule::Auto),
-        "global" => return Ok(RangeRule::Global),
-        "head" => return Ok(RangeRule::Head),
-        _ => {}
-    }
-    let number = |text: &str| text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
-    match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
-        Some((Some(low), Some(high))) if low < high => Ok(RangeRule::Fixed(Range { low, high })),
-        _ => Err("expected auto, global, head, or two rising numbers such as 0.5,6".into()),
-    }
-}
 
 fn steps(text: &str) -> Result<NonZeroU32, String> {
     let whole = text.trim().parse::<NonZeroU32>().ok();
@@ -161,19 +160,6 @@ pub(super) fn pixel(text: &str) -> Result<(u32, u32), String> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn ranges_are_words_or_rising_numbers() {
-        assert_eq!(range("global").unwrap(), RangeRule::Global);
-        let fixed = RangeRule::Fixed(Range {
-            low: 0.5,
-            high: 6.0,
-        });
-        assert_eq!(range("0.5,6").unwrap(), fixed);
-        for wrong in ["", "6,0.5", "1,1", "1", "a,b", "0,inf", "nan,2"] {
-            assert!(range(wrong).is_err(), "{wrong}");
-        }
-    }
 
     #[test]
     fn pixels_are_checked() {

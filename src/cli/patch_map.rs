@@ -3,6 +3,7 @@
 use clap::Args;
 use clap::builder::PossibleValuesParser;
 use dino::render::Colormap;
+use dino::tasks::patch_map::PatchMapLook;
 
 use super::pca::{UpscaleChoice, opacity};
 
@@ -26,4 +27,17 @@ pub struct PatchMapArgs {
     /// Leave the scale out; the picture has the photo's size
     #[arg(long)]
     pub no_scale: bool,
+}
+
+impl PatchMapArgs {
+    /// As values.
+    pub fn look(&self) -> PatchMapLook {
+        PatchMapLook {
+            colormap: Colormap::named(&self.colormap).unwrap_or_default(),
+            upscale: self.upscale.into(),
+            side_by_side: self.side_by_side,
+            overlay: self.overlay,
+            no_scale: self.no_scale,
+        }
+    }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, ValueEnum, ValueHint};
 use dino::pca::ForegroundRule;
 use dino::preprocess::SizeRule;
+use dino::recipe::{LayerRecipe, PcaRecipe};
 use dino::render::Upscale;
 
 use super::{InputArgs, OutputArgs, RunArgs};
@@ -61,7 +62,12 @@ pub struct FitArgs {
     #[arg(long)]
     pub whiten: bool,
     /// Patches that count: none (no split), auto, or those above a score on the first component
-    #[arg(long, default_value = "none", value_name = "RULE", value_parser = foreground, allow_negative_numbers = true)]
+    #[arg(
+        long,
+        default_value = "none",
+        value_name = "RULE",
+        allow_negative_numbers = true
+    )]
     pub foreground: ForegroundRule,
     /// Use a fit saved by --save-basis
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
@@ -117,28 +123,41 @@ impl From<UpscaleChoice> for Upscale {
     }
 }
 
+impl PcaArgs {
+    /// What is to be made of the photos.
+    pub fn recipe(&self) -> PcaRecipe {
+        let (fit, look) = (&self.fit, &self.look);
+        PcaRecipe {
+            layer: LayerRecipe {
+                size: self.size,
+                layer: self.layer,
+                no_norm: self.no_norm,
+            },
+            fit_each: fit.fit == Fit::Each,
+            components: fit.components.clone(),
+            whiten: fit.whiten,
+            foreground: fit.foreground,
+            basis: fit.basis.clone(),
+            save_basis: fit.save_basis.clone(),
+            upscale: look.upscale.into(),
+            side_by_side: look.side_by_side,
+            overlay: look.overlay,
+            raw: look.raw,
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   dino pca photo.jpg --side-by-side
   dino pca -r holiday/ --foreground auto --save-basis holiday.safetensors
   dino pca next-year/ --basis holiday.safetensors";
 
-/// A component as people count, from 1, to an index.
+/// A component as people count, from 1.
 fn component(text: &str) -> Result<usize, String> {
     match text.trim().parse::<usize>() {
-        Ok(number) if number >= 1 => Ok(number - 1),
+        Ok(number) if number >= 1 => Ok(number),
         _ => Err("expected numbers from 1, such as 1,2,3".into()),
-    }
-}
-
-fn foreground(text: &str) -> Result<ForegroundRule, String> {
-    match text {
-        "none" => Ok(ForegroundRule::All),
-        "auto" => Ok(ForegroundRule::Auto),
-        _ => match text.parse::<f64>() {
-            Ok(score) if score.is_finite() => Ok(ForegroundRule::Above(score)),
-            _ => Err("expected none, auto, or a number".into()),
-        },
     }
 }
 

@@ -1,10 +1,11 @@
 //! What the commands that run a head have in common.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dino::head::Protocol;
 use dino::preprocess::{SizeRule, Unpad};
+use dino::recipe::{self, HeadRecipe};
 
 use super::{InputArgs, OutputArgs, RunArgs};
 
@@ -76,12 +77,35 @@ pub struct HeadArgs {
 }
 
 impl HeadArgs {
-    /// Whether to fit borders to the photo: as asked, else the command's `default`.
-    pub fn refines(&self, default: bool) -> bool {
+    /// Whether to fit borders to the photo, if that is said.
+    pub fn refine(&self) -> Option<bool> {
         match (self.refine, self.no_refine) {
-            (true, _) => true,
-            (_, true) => false,
-            _ => default,
+            (true, _) => Some(true),
+            (_, true) => Some(false),
+            _ => None,
+        }
+    }
+
+    /// The head, and how it is used.
+    pub fn recipe(&self) -> HeadRecipe {
+        HeadRecipe {
+            name: self.name.as_ref().map(PathBuf::from),
+            size: self.size,
+            flip: self.tta == Tta::Flip,
+            protocol: self.protocol.map(Into::into),
+            unpad: self.unpad.map(Into::into),
+            refine: self.refine(),
+            slide: None,
+        }
+    }
+}
+
+impl PredictArgs {
+    /// The head, and how it is used.
+    pub fn recipe(&self) -> HeadRecipe {
+        HeadRecipe {
+            slide: self.slide.then_some(self.stride),
+            ..self.head.recipe()
         }
     }
 }
@@ -121,19 +145,16 @@ pub enum ProtocolChoice {
     Paper,
 }
 
-impl ProtocolChoice {
-    /// The protocol, for a head whose own is `own` and whose task is `task`.
-    pub fn for_head(self, own: Option<Protocol>, task: &str) -> Option<Protocol> {
-        match self {
-            ProtocolChoice::None => None,
-            ProtocolChoice::Plain => Some(Protocol::Plain),
-            ProtocolChoice::Flip => Some(Protocol::Flip),
-            ProtocolChoice::Whole => Some(Protocol::Whole),
-            ProtocolChoice::Slide => Some(Protocol::Slide),
-            ProtocolChoice::Ms => Some(Protocol::Ms),
-            // Depth figures are of both ways round, though the notebooks look once.
-            ProtocolChoice::Paper if task == "depth" => Some(Protocol::Flip),
-            ProtocolChoice::Paper => own.or(Some(Protocol::Slide)),
+impl From<ProtocolChoice> for recipe::ProtocolChoice {
+    fn from(choice: ProtocolChoice) -> Self {
+        match choice {
+            ProtocolChoice::None => recipe::ProtocolChoice::None,
+            ProtocolChoice::Plain => recipe::ProtocolChoice::Plain,
+            ProtocolChoice::Flip => recipe::ProtocolChoice::Flip,
+            ProtocolChoice::Whole => recipe::ProtocolChoice::Whole,
+            ProtocolChoice::Slide => recipe::ProtocolChoice::Slide,
+            ProtocolChoice::Ms => recipe::ProtocolChoice::Ms,
+            ProtocolChoice::Paper => recipe::ProtocolChoice::Paper,
         }
     }
 }

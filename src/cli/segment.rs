@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
 use dino::cluster::ClusterCount;
-use dino::cluster::file::MOST;
 use dino::postprocess::MinArea;
+use dino::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
+use dino::tasks::layer;
 
 use super::{PredictArgs, TextArgs};
 
@@ -33,7 +34,7 @@ pub struct SegmentArgs {
 #[command(next_help_heading = "Clusters")]
 pub struct ClusterArgs {
     /// Find this many parts instead of classes, or auto: 3 to 12, by silhouette
-    #[arg(long, value_name = "K", value_parser = cluster_count, conflicts_with = "head")]
+    #[arg(long, value_name = "K", conflicts_with = "head")]
     pub clusters: Option<ClusterCount>,
     /// Use clusters saved by --save-codebook
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath,
@@ -52,11 +53,14 @@ pub struct SegmentLookArgs {
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub classes: Vec<String>,
     /// Opacity of the colours over the photo, from 0 to 1
-    #[arg(long, default_value = "0.55", value_name = "A", value_parser = super::pca::opacity, conflicts_with = "mask_only")]
+    #[arg(long, visible_alias = "overlay", default_value = "0.55", value_name = "A", value_parser = super::pca::opacity, conflicts_with = "mask_only")]
     pub alpha: f32,
     /// The colours alone, without photo and names
     #[arg(long)]
     pub mask_only: bool,
+    /// Photo and picture side by side
+    #[arg(long)]
+    pub side_by_side: bool,
     /// Lines along the borders of classes
     #[arg(long)]
     pub outline: bool,
@@ -139,6 +143,62 @@ pub enum LabelFormat {
     Cutout,
 }
 
+impl From<LabelFormat> for recipe::LabelFormat {
+    fn from(format: LabelFormat) -> Self {
+        match format {
+            LabelFormat::Ids => recipe::LabelFormat::Ids,
+            LabelFormat::Npy => recipe::LabelFormat::Npy,
+            LabelFormat::Masks => recipe::LabelFormat::Masks,
+            LabelFormat::Coco => recipe::LabelFormat::Coco,
+            LabelFormat::Cutout => recipe::LabelFormat::Cutout,
+        }
+    }
+}
+
+impl SegmentArgs {
+    /// What is to be made of the photos with a head.
+    pub fn recipe(&self) -> SegmentRecipe {
+        SegmentRecipe {
+            head: self.predict.recipe(),
+            labels: self.labels(),
+        }
+    }
+
+    /// What is to be made of them with clusters, if those are asked for.
+    pub fn clusters(&self) -> Option<ClustersRecipe> {
+        let clusters = &self.clusters;
+        (clusters.clusters.is_some() || clusters.codebook.is_some()).then(|| ClustersRecipe {
+            clusters: clusters.clusters.unwrap_or(ClusterCount::Auto),
+            codebook: clusters.codebook.clone(),
+            save_codebook: clusters.save_codebook.clone(),
+            size: self.predict.head.size.unwrap_or(layer::SIZE),
+            refine: self.predict.head.refine(),
+            labels: self.labels(),
+        })
+    }
+
+    fn labels(&self) -> LabelRecipe {
+        let (look, files) = (&self.look, &self.files);
+        LabelRecipe {
+            classes: look.classes.clone(),
+            alpha: look.alpha,
+            mask_only: look.mask_only,
+            side_by_side: look.side_by_side,
+            outline: look.outline,
+            no_names: look.no_names,
+            no_legend: look.no_legend,
+            font: self.text.font.clone(),
+            save: files.save.iter().map(|&format| format.into()).collect(),
+            crop: files.crop,
+            coco: files.coco.clone(),
+            coco_polygons: files.coco_polygons,
+            regions: files.instances == Some(Instances::Regions),
+            min_region: files.min_region,
+            confidence: files.confidence,
+        }
+    }
+}
+
 const EXAMPLES: &str = "\
 Examples:
   dino segment photo.jpg --outline
@@ -148,11 +208,3 @@ Examples:
   dino segment cup.jpg --clusters 3 --refine --save masks
   dino segment -r holiday/ --clusters auto --save-codebook holiday.safetensors
   dino segment next-year/ --codebook holiday.safetensors --classes 2 --save masks";
-
-fn cluster_count(text: &str) -> Result<ClusterCount, String> {
-    match text.parse::<usize>() {
-        _ if text == "auto" => Ok(ClusterCount::Auto),
-        Ok(k) if (2..=MOST).contains(&k) => Ok(ClusterCount::Exactly(k)),
-        _ => Err(format!("expected auto, or a number from 2 to {MOST}")),
-    }
-}

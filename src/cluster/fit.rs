@@ -10,11 +10,15 @@
 //! no use here: neighbouring patches are much alike, so that a likelihood that counts each of them asks for ever more
 //! clusters.
 
+use std::fmt;
+use std::str::FromStr;
+
 use linfa::DatasetBase;
 use linfa::prelude::{Fit, ParamGuard};
 use linfa_clustering::KMeans;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
+use crate::cluster::file::MOST;
 use crate::cluster::silhouette::Distances;
 use crate::cluster::{Codebook, LEAST_VARIANCE, dot, length};
 use crate::error::{Error, Result};
@@ -44,6 +48,28 @@ pub enum ClusterCount {
     Exactly(usize),
     /// As many, from 3 to 12, as still separate the patches about as well as any, by their silhouettes.
     Auto,
+}
+
+impl FromStr for ClusterCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.parse::<usize>() {
+            _ if text == "auto" => Ok(ClusterCount::Auto),
+            Ok(k) if (2..=MOST).contains(&k) => Ok(ClusterCount::Exactly(k)),
+            _ => Err(format!("expected auto, or a number from 2 to {MOST}")),
+        }
+    }
+}
+
+/// As [`ClusterCount::from_str`] reads it.
+impl fmt::Display for ClusterCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClusterCount::Auto => f.write_str("auto"),
+            ClusterCount::Exactly(k) => write!(f, "{k}"),
+        }
+    }
 }
 
 /// A codebook and how it came about.
@@ -162,7 +188,7 @@ fn best(
 
 /// k-means of the rows.
 fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
-    let failed = |e: &dyn std::fmt::Display| Error::Model(format!("k-means failed: {e}"));
+    let failed = |e: &dyn fmt::Display| Error::Model(format!("k-means failed: {e}"));
     // Without a generator of its own it starts from linfa's fixed seed.
     let model = KMeans::params(k)
         .n_runs(STARTS)

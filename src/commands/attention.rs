@@ -4,11 +4,11 @@ use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
+use dino::engine::Ready;
 use dino::output::{
     Destination, Job, PICTURE, PictureFormat, Plan, deliver, put_all, put_path, put_source,
     write_npy, write_picture,
 };
-use dino::pipeline::Computed;
 use dino::preprocess::Geometry;
 use dino::render::{Range, contact_sheet};
 use image::RgbImage;
@@ -16,10 +16,11 @@ use image::imageops::thumbnail;
 use serde_json::{Map, Value, json};
 
 use crate::cli::AttentionArgs;
-use crate::commands::costs;
-use crate::commands::extract::{Extract, block_of};
+use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
-use crate::commands::patch_map::PatchMaps;
+use dino::tasks::costs;
+use dino::tasks::layer::block_of;
+use dino::tasks::patch_map::PatchMaps;
 
 /// The ending of the sheet of all heads.
 const SHEET: &str = "heads.png";
@@ -42,9 +43,12 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
         let model = model::load(&args.run, console)?;
         let run = Run {
             args,
-            console,
-            block: block_of(args.layer, &model)?,
-            maps: PatchMaps::new(&args.look, "×"),
+            block: block_of(
+                args.layer,
+                model.backbone.config().depth,
+                &model.record.name,
+            )?,
+            maps: PatchMaps::new(args.look.look(), "×"),
             model: &model,
         };
         let after = costs::per_pixel(run.maps.bytes_per_pixel());
@@ -59,11 +63,10 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             batch_size: args.run.batch_size.get(),
             after: &after,
         };
-        let done = extract.attend(&to_do, console, &mut report, |report, job, computed| {
-            run.draw(job, computed)?;
-            report.count(Outcome::Done);
-            Ok(())
-        });
+        let draw =
+            |job: &Job, ready: Ready, found, words: &Console| run.draw(job, ready, found, words);
+        let count = |report: &mut Report, ()| report.count(Outcome::Done);
+        let done = extract.attend(&to_do, console, &mut report, draw, count);
         report.told(console, done)?;
     }
     report.finish(console);
@@ -73,22 +76,27 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
 /// What stays the same over a run.
 struct Run<'a> {
     args: &'a AttentionArgs,
-    console: &'a Console,
     model: &'a Model,
     block: usize,
-    maps: PatchMaps<'a>,
+    maps: PatchMaps,
 }
 
 impl Run<'_> {
     /// Writes what was asked for of one photo.
-    fn draw(&self, job: &Job, computed: Computed<ClsAttention>) -> Result<()> {
-        let Computed {
+    fn draw(
+        &self,
+        job: &Job,
+        ready: Ready,
+        attention: ClsAttention,
+        words: &Console,
+    ) -> Result<()> {
+        let geometry = ready.geometry()?;
+        let Ready {
             photo,
-            geometry,
-            found: attention,
             mut watch,
             permit: _permit,
-        } = computed;
+            ..
+        } = ready;
         let announce = !self.args.output.json;
         let even = attention.even_share();
         let mean = in_shares(&attention.mean(), even);
@@ -102,7 +110,7 @@ impl Run<'_> {
             ),
         ];
         let write = |extension: &str, format, picture: &RgbImage| {
-            deliver(self.console, job.output(extension), announce, |writer| {
+            deliver(words, job.output(extension), announce, |writer| {
                 write_picture(writer, format, picture, &text)
             })
         };
@@ -125,13 +133,12 @@ impl Run<'_> {
                 .copied()
                 .collect();
             watch.time("write", || {
-                deliver(self.console, job.output("npy"), announce, |writer| {
+                deliver(words, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &weights)
                 })
             })?;
         }
-        self.console
-            .detail(format_args!("{}: {watch}", job.source.name()));
+        words.detail(format_args!("{}: {watch}", job.source.name()));
         if !self.args.output.json {
             return Ok(());
         }
@@ -155,7 +162,7 @@ impl Run<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        self.console.out(&Value::Object(object).to_string())
+        words.out(&Value::Object(object).to_string())
     }
 
     /// The photo, the mean and every head, small and side by side.

@@ -45,7 +45,7 @@ struct Row {
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
     let mut outputs = Outputs::default();
-    model::protect_installed(&mut outputs, &store);
+    dino::tasks::run::protect_installed(&mut outputs, &store);
     let json = match &args.json {
         Some(path) => Some(outputs.add_flag("--json", path, args.force)?),
         None => None,

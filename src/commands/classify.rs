@@ -2,19 +2,19 @@
 
 use dino::batch::Report;
 use dino::console::Console;
+use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
-use dino::memory::Gate;
 use dino::output::put_source;
-use dino::pipeline::{Costs, Extracted, Looks, Pipeline, Views, accept_all};
+use dino::stopwatch::Stopwatch;
+use dino::tasks::way::as_trained;
 use dino::weights::Store;
-use dino::{Error, Result, interrupt};
+use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::ClassifyArgs;
 use crate::commands::model;
-use crate::commands::score::as_trained;
 
 /// Runs the command.
 pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
@@ -29,31 +29,22 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let model = model::load_for(&args.run, &head, console)?;
     let sources: Vec<&Source> = collected.sources.iter().collect();
     let progress = console.progress_of_photos(sources.len());
-    let tick = |done, all| progress.block(done, all);
-    let decoder = args.input.decoder(console);
-    let pipeline = Pipeline {
-        backbone: &model.backbone,
-        preprocessor: as_trained(&head, &model)?,
-        requests: &head.meta.requests(),
-        costs: Costs {
-            gate: Gate::new(decoder.options.max_memory),
-            ..Costs::of_features()
+    let tick = |done| progress.block(done, 100);
+    let backbone = &model.backbone;
+    let network = OnePass {
+        backbone,
+        pass: Pass {
+            preprocessor: as_trained(&head, backbone.config().patch_size)?,
+            requests: head.meta.requests(),
+            views: Views::Plain,
+            looks: Looks::Once,
         },
-        decoder,
-        batch_size: args.run.batch_size.get(),
-        views: Views::Plain,
-        looks: Looks::Once,
-        cut: None,
-        accept: &accept_all,
+        after: &|_| 0,
         tick: &tick,
     };
-    let tell = |source: &Source, extracted: Extracted| {
-        let Extracted {
-            features,
-            mut watch,
-            ..
-        } = extracted;
-        let scores = watch.time("head", || head.classify(&features))?;
+    let decoding = Decoding::new(args.input.decoder(console));
+    let engine = Engine::new(backbone, decoding, args.run.batch_size.get())?;
+    let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
         let best = best(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
         let words = match args.json {
@@ -83,17 +74,24 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         };
         console.out_named(source.path(), &words)
     };
-    let run = pipeline.run(
+    let classify = |ready: Ready, seen: Seen| {
+        let mut watch = ready.watch;
+        let scores = watch.time("head", || head.classify(&seen.features))?;
+        Ok((scores, watch))
+    };
+    let run = engine.run(
         &sources,
+        &network,
         |index, _, _| progress.begin(sources[index].name()),
+        classify,
         |index, result| {
             let source = sources[index];
-            let result = result.and_then(|extracted| tell(source, extracted));
+            let result = result.and_then(|found| tell(source, found));
             progress.inc();
             if report.record(source.name(), result)?.is_some() {
                 report.done += 1;
             }
-            interrupt::check()
+            Ok(())
         },
     );
     report.told(console, run)?;

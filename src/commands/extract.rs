@@ -1,14 +1,15 @@
 //! One layer's features of many photos, for the commands that need no head.
 
+use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
-use dino::inputs::PhotoDecoder;
-use dino::memory::Gate;
+use dino::engine::{AttentionPass, Decoding, Engine, Network, OnePass, Ready, Seen};
+use dino::inputs::{PhotoDecoder, Source};
 use dino::output::Job;
-use dino::pipeline::{Computed, Costs, Extracted, Looks, Pipeline, Views, accept_all, no_tick};
-use dino::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use dino::{Error, Result, interrupt};
+use dino::preprocess::{Geometry, SizeRule};
+use dino::tasks::layer;
+use dino::tasks::run::explain;
 
 use super::model::Model;
 
@@ -29,111 +30,84 @@ pub struct Extract<'a> {
 }
 
 impl Extract<'_> {
-    /// Runs the backbone over all jobs and calls `each` with what came out; what fails is recorded, and the rest goes
-    /// on.
-    pub fn run<'j>(
+    /// Runs the backbone over all jobs, has `finish` make something of each on any thread, and hands that to `take` in their
+    /// order; what fails is recorded, and the rest goes on.
+    pub fn run<'j, T: Send>(
         &self,
         jobs: &[&'j Job],
         console: &Console,
         report: &mut Report,
-        mut each: impl FnMut(&mut Report, &'j Job, Extracted) -> Result<()>,
+        finish: impl Fn(&'j Job, Ready, Seen, &Console) -> Result<T> + Sync,
+        take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
-        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = console.progress_of_photos(jobs.len());
-        let tick = |done, all| progress.block(done, all);
-        let pipeline = self.pipeline(&tick);
-        let plan = |index: usize, geometry: &Geometry, memory: u64| {
-            let name = jobs[index].source.name();
-            self.model.explain(console, &name, geometry, memory, None);
-            progress.begin(name);
-        };
-        pipeline.run(&sources, plan, |index, result| {
-            let job = jobs[index];
-            let result = result.and_then(|extracted| each(report, job, extracted));
-            progress.inc();
-            report.record(job.source.name(), result)?;
-            // The photo is done, whoever asks to stop.
-            interrupt::check()
-        })
+        let tick = |done| progress.block(done, 100);
+        let network = self.pass(&tick);
+        self.run_by(&network, jobs, (console, &progress), report, finish, take)
     }
 
     /// As [`Extract::run`], but finds what the cls token attends to in the block.
-    pub fn attend<'j>(
+    pub fn attend<'j, T: Send>(
         &self,
         jobs: &[&'j Job],
         console: &Console,
         report: &mut Report,
-        mut each: impl FnMut(&mut Report, &'j Job, Computed<ClsAttention>) -> Result<()>,
+        finish: impl Fn(&'j Job, Ready, ClsAttention, &Console) -> Result<T> + Sync,
+        take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
-        let sources: Vec<_> = jobs.iter().map(|job| &job.source).collect();
         let progress = console.progress_of_photos(jobs.len());
-        let pipeline = self.pipeline(&no_tick);
-        let plan = |index: usize, geometry: &Geometry, memory: u64| {
+        let network = AttentionPass {
+            pass: self.pass(&|_| ()),
+            block: self.layer.block,
+        };
+        self.run_by(&network, jobs, (console, &progress), report, finish, take)
+    }
+
+    fn run_by<'j, N: Network, T: Send>(
+        &self,
+        network: &N,
+        jobs: &[&'j Job],
+        (console, progress): (&Console, &dino::console::PhotoProgress),
+        report: &mut Report,
+        finish: impl Fn(&'j Job, Ready, N::Found, &Console) -> Result<T> + Sync,
+        mut take: impl FnMut(&mut Report, T),
+    ) -> Result<()> {
+        let sources: Vec<&Source> = jobs.iter().map(|job| &job.source).collect();
+        let backbone = &self.model.backbone;
+        let decoding = Decoding::new(self.decoder.clone());
+        let engine = Engine::new(backbone, decoding, self.batch_size)?;
+        let before = |index: usize, layouts: &[Geometry], memory: u64| {
             let name = jobs[index].source.name();
-            self.model.explain(console, &name, geometry, memory, None);
+            for geometry in layouts {
+                explain(backbone.config(), console, &name, geometry, memory, None);
+            }
             progress.begin(name);
         };
-        let forward = |photos: &[&Prepared]| {
-            let pixels = Prepared::stack(photos)?;
-            self.model.backbone.cls_attention(&pixels, self.layer.block)
+        let finish = |ready: Ready, found: N::Found| {
+            let (job, words) = (jobs[ready.index], console.recorder());
+            let finished = finish(job, ready, found, &words);
+            Ok((finished, words))
         };
-        pipeline.run_by(&sources, forward, plan, |index, result| {
-            let job = jobs[index];
-            let result = result.and_then(|computed| each(report, job, computed));
+        engine.run(&sources, network, before, finish, |index, result| {
+            let result = result.and_then(|(finished, words)| {
+                console.replay(&words)?;
+                finished
+            });
             progress.inc();
-            report.record(job.source.name(), result)?;
-            // The photo is done, whoever asks to stop.
-            interrupt::check()
+            if let Some(finished) = report.record(jobs[index].source.name(), result)? {
+                take(report, finished);
+            }
+            Ok(())
         })
     }
 
-    fn pipeline<'p>(&'p self, tick: &'p (dyn Fn(usize, usize) + Sync)) -> Pipeline<'p> {
-        Pipeline {
+    fn pass<'p>(&'p self, tick: &'p (dyn Fn(usize) + Sync)) -> OnePass<'p> {
+        let patch_size = self.model.backbone.config().patch_size;
+        OnePass {
             backbone: &self.model.backbone,
-            preprocessor: Preprocessor {
-                size: self.size,
-                resample: Resample::Bicubic,
-                patch_size: self.model.backbone.config().patch_size,
-                padding: Padding::Center,
-                unpad: Unpad::Crop,
-                most_patches: None,
-                center_crop: None,
-            },
-            requests: std::slice::from_ref(&self.layer),
-            decoder: self.decoder.clone(),
-            batch_size: self.batch_size,
-            views: Views::Plain,
-            looks: Looks::Once,
-            cut: None,
-            accept: &accept_all,
-            costs: Costs {
-                gate: Gate::new(self.decoder.options.max_memory),
-                after: self.after,
-                window: None,
-            },
+            pass: layer::pass(self.layer, self.size, patch_size),
+            after: self.after,
             tick,
         }
     }
-}
-
-/// The block that `--layer` names: from 0, or from -1 at the end.
-pub fn block_of(layer: i64, model: &Model) -> Result<usize> {
-    let depth = model.backbone.config().depth as i64;
-    let index = if layer < 0 { depth + layer } else { layer };
-    match usize::try_from(index) {
-        Ok(block) if index < depth => Ok(block),
-        _ => Err(Error::Usage(format!(
-            "--layer {layer}: {} has blocks 0 to {} (or -{depth} to -1 from the end)",
-            model.record.name,
-            depth - 1
-        ))),
-    }
-}
-
-/// The one photo's patch tokens, `[rows * cols, D]`.
-pub fn tokens(extracted: &Extracted) -> Result<Vec<f32>> {
-    Ok(extracted.features.layers[0]
-        .patch_tokens
-        .flatten_all()?
-        .to_vec1()?)
 }

@@ -18,8 +18,8 @@ use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::HeadsCommand;
-use crate::commands::classes::line_of;
 use crate::commands::model::events;
+use dino::tasks::classes::line_of;
 
 /// Runs one of the commands.
 pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {

@@ -1,13 +1,8 @@
 //! The commands: each wires the stages of the library together, and returns the program's exit code.
 
 mod attention;
-mod basis;
 mod bench;
-mod classes;
 mod classify;
-mod clusters;
-mod costs;
-mod depth;
 mod eval;
 mod extract;
 mod heads;
@@ -15,14 +10,10 @@ mod info;
 mod labels;
 mod model;
 mod models;
-mod patch_map;
-mod pca;
-mod predict;
-mod score;
-mod segment;
 mod selfcheck;
 mod shell;
 mod similar;
+mod tasks;
 mod train;
 
 use dino::Result;
@@ -38,13 +29,13 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         console.note(remark);
     }
     match command {
-        Command::Segment(args) => segment::run(&args, console),
-        Command::Pca(args) => pca::run(&args, console),
+        Command::Segment(args) => tasks::segment(&args, console),
+        Command::Pca(args) => tasks::pca(&args, console),
         Command::Attention(args) => attention::run(&args, console),
         Command::Similar(args) => similar::run(&args, console),
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
-        Command::Depth(args) => depth::run(&args, console),
+        Command::Depth(args) => tasks::depth(&args, console),
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),

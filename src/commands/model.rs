@@ -1,15 +1,11 @@
 //! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
-use dino::memory::readable;
-use dino::output::Outputs;
-use dino::preprocess::{Coarse, Geometry};
 use dino::weights::{self, Access, Event, Record, Store};
 use dino::{Result, device, interrupt, memory};
 
@@ -38,15 +34,23 @@ pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<Model
 pub fn load_for(args: &RunArgs, head: &Head, console: &Console) -> Result<Model> {
     let name = args.model.as_deref().unwrap_or(&head.meta.backbone);
     let model = load_model(args, Some(name), console)?;
+    tell_heads(&[head], &model, console)?;
+    Ok(model)
+}
+
+/// Refuses `heads` that were not trained on `model`, and says which run.
+pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<()> {
     let Record {
         name,
         variant,
         fingerprint,
         ..
     } = &model.record;
-    head.check(name, (variant, fingerprint), &model.backbone)?;
-    console.note(format_args!("head {}", head.meta.name));
-    Ok(model)
+    heads.iter().try_for_each(|head| {
+        head.check(name, (variant, fingerprint), model.backbone.config())?;
+        console.note(format_args!("head {}", head.meta.name));
+        Ok(())
+    })
 }
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
@@ -64,25 +68,6 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         start.elapsed().as_secs_f64() * 1e3
     ));
     Ok(model)
-}
-
-/// Keeps the weights and heads of a store from being replaced by any output.
-pub fn protect_installed(outputs: &mut Outputs, store: &Store) {
-    for folder in [store.models(), store.root().join("heads")] {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
-        outputs.protect(files.iter().map(PathBuf::as_path));
-    }
-}
-
-/// As [`protect_installed`], for files that options name too.
-pub fn protect<'p>(
-    outputs: &mut Outputs,
-    named: impl IntoIterator<Item = Option<&'p Path>>,
-) -> Result<()> {
-    protect_installed(outputs, &Store::open()?);
-    outputs.protect(named.into_iter().flatten());
-    Ok(())
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.
@@ -119,41 +104,5 @@ pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
             Event::ProgressEnd => bar = None,
         }
         Ok(())
-    }
-}
-
-impl Model {
-    /// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
-    /// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.
-    pub fn explain(
-        &self,
-        console: &Console,
-        name: &str,
-        geometry: &Geometry,
-        memory: u64,
-        coarse: Option<Coarse>,
-    ) {
-        let (width, height) = geometry.resized;
-        if geometry.reduced {
-            console.note(format_args!(
-                "{name}: so large a photo or so long a strip is seen at {width}x{height} (--size native and --size WIDTHxHEIGHT are obeyed)"
-            ));
-        }
-        let grid = geometry.grid();
-        let config = self.backbone.config();
-        let mut flops = config.flops(grid.len());
-        let mut second = String::new();
-        if let Some(grid) = coarse.map(|coarse| coarse.grid(grid)) {
-            flops += config.flops(grid.len());
-            second = format!(" and {} x {} coarser ones", grid.cols, grid.rows);
-        }
-        console.detail(format_args!(
-            "{name}: {} x {} = {} patches{second}, {:.0} GFLOP, up to {} of memory",
-            grid.cols,
-            grid.rows,
-            grid.len(),
-            flops / 1e9,
-            readable(memory),
-        ));
     }
 }

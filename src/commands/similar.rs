@@ -5,23 +5,24 @@ use std::path::Path;
 use dino::backbone::LayerRequest;
 use dino::batch::{Outcome, Report};
 use dino::console::Console;
+use dino::engine::{Ready, Seen};
 use dino::inputs::{Collected, Source};
 use dino::output::{
     Destination, Job, PICTURE, Plan, deliver, put_all, put_path, put_source, write_npy,
     write_picture,
 };
-use dino::pipeline::Extracted;
 use dino::render::Range;
 use dino::similarity::{Patch, best, cosines};
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{CosineRange, SimilarArgs};
-use crate::commands::costs;
-use crate::commands::depth::check_pixel;
-use crate::commands::extract::{Extract, block_of, tokens};
+use crate::commands::extract::Extract;
 use crate::commands::model::{self, Model};
-use crate::commands::patch_map::PatchMaps;
+use dino::tasks::check_pixel;
+use dino::tasks::costs;
+use dino::tasks::layer::{block_of, tokens};
+use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
@@ -44,10 +45,14 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             args,
             console,
             layer: LayerRequest {
-                block: block_of(args.layer, &model)?,
+                block: block_of(
+                    args.layer,
+                    model.backbone.config().depth,
+                    &model.record.name,
+                )?,
                 norm: !args.no_norm,
             },
-            maps: PatchMaps::new(&args.look, ""),
+            maps: PatchMaps::new(args.look.look(), ""),
             asked: first,
             model: &model,
         };
@@ -88,7 +93,7 @@ struct Run<'a> {
     console: &'a Console,
     model: &'a Model,
     layer: LayerRequest,
-    maps: PatchMaps<'a>,
+    maps: PatchMaps,
     /// The photo that has the point.
     asked: &'a Job,
 }
@@ -119,15 +124,26 @@ impl Run<'_> {
             self.asked.source.name()
         ));
         let mut query = None;
-        extract.run(&[self.asked], console, report, |report, job, extracted| {
-            let own = self.query(&extracted)?;
-            if !job.is_done() {
-                self.draw(job, extracted, &own)?;
-                report.count(Outcome::Done);
+        let asked = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
+            let own = self.query(&ready, &seen)?;
+            let is_drawn = !job.is_done();
+            if is_drawn {
+                self.draw(job, ready, &seen, &own, words)?;
             }
-            query = Some(own);
-            Ok(())
-        })?;
+            Ok((own, is_drawn))
+        };
+        extract.run(
+            &[self.asked],
+            console,
+            report,
+            asked,
+            |report, (own, is_drawn)| {
+                if is_drawn {
+                    report.count(Outcome::Done);
+                }
+                query = Some(own);
+            },
+        )?;
         // Without it there is nothing to look for, and why is in the report.
         let Some(query) = query else { return Ok(()) };
         let others: Vec<&Job> = to_do
@@ -135,17 +151,21 @@ impl Run<'_> {
             .copied()
             .filter(|job| job.source != self.asked.source)
             .collect();
-        extract.run(&others, console, report, |report, job, extracted| {
-            self.draw(job, extracted, &query)?;
+        let draw = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
+            self.draw(job, ready, &seen, &query, words)
+        };
+        extract.run(&others, console, report, draw, |report, ()| {
             report.count(Outcome::Done);
-            Ok(())
         })
     }
 
     /// The token of the patch under the point.
-    fn query(&self, extracted: &Extracted) -> Result<Query> {
-        let geometry = &extracted.geometry;
-        let (tokens, dim) = (tokens(extracted)?, self.model.backbone.config().dim);
+    fn query(&self, ready: &Ready, seen: &Seen) -> Result<Query> {
+        let geometry = &ready.geometry()?;
+        let (tokens, dim) = (
+            tokens(&seen.features, self.layer)?,
+            self.model.backbone.config().dim,
+        );
         let patch = Patch::under(self.args.at, geometry);
         let token =
             patch.and_then(|patch| tokens.chunks_exact(dim).nth(patch.index(geometry.grid())));
@@ -162,14 +182,22 @@ impl Run<'_> {
     }
 
     /// Writes what was asked for of one photo.
-    fn draw(&self, job: &Job, extracted: Extracted, query: &Query) -> Result<()> {
-        let tokens = tokens(&extracted)?;
-        let Extracted {
+    fn draw(
+        &self,
+        job: &Job,
+        ready: Ready,
+        seen: &Seen,
+        query: &Query,
+        words: &Console,
+    ) -> Result<()> {
+        let tokens = tokens(&seen.features, self.layer)?;
+        let geometry = ready.geometry()?;
+        let Ready {
             photo,
-            geometry,
             mut watch,
+            permit: _permit,
             ..
-        } = extracted;
+        } = ready;
         let grid = geometry.grid();
         let found = watch.time("compare", || cosines(&query.token, &tokens));
         let Some((patch, cosine)) = best(&found, grid) else {
@@ -201,7 +229,7 @@ impl Run<'_> {
                     .picture(&found, &geometry, range, &photo, Some(marked))
             })?;
             watch.time("write", || {
-                deliver(self.console, job.output(PICTURE), announce, |writer| {
+                deliver(words, job.output(PICTURE), announce, |writer| {
                     write_picture(writer, job.format, &picture, &text)
                 })
             })?;
@@ -209,13 +237,13 @@ impl Run<'_> {
         if self.args.raw {
             let shape = [grid.rows, grid.cols];
             watch.time("write", || {
-                deliver(self.console, job.output("npy"), announce, |writer| {
+                deliver(words, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &found)
                 })
             })?;
         }
         let name = job.source.name();
-        self.console.detail(format_args!(
+        words.detail(format_args!(
             "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
             pixel.0, pixel.1
         ));
@@ -245,6 +273,6 @@ impl Run<'_> {
             "seconds": watch,
         });
         put_all(&mut object, facts);
-        self.console.out(&Value::Object(object).to_string())
+        words.out(&Value::Object(object).to_string())
     }
 }

@@ -16,7 +16,7 @@ pub mod meta;
 
 use candle_core::{Device, Tensor};
 
-use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
+use crate::backbone::{BackboneConfig, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
 
 pub use dpt::Dpt;
@@ -81,7 +81,7 @@ impl Head {
         &self,
         model: &str,
         (variant, fingerprint): (&str, &str),
-        backbone: &Backbone,
+        config: &BackboneConfig,
     ) -> Result<()> {
         let HeadMeta {
             name,
@@ -99,7 +99,6 @@ impl Head {
                  (`dino models pull {own}` gets the right one)"
             )));
         }
-        let config = backbone.config();
         let expected = match &self.network {
             Network::Linear(_) => self.meta.inputs(config.dim),
             Network::Dpt(_) => config.dim,

@@ -46,15 +46,15 @@ fn write_beside(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<()> {
-    let file = match temporary::file_in(folder) {
+    let made = Unfinished::make(|| temporary::file_in(folder), |file| file.path());
+    let (file, _unfinished) = match made {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
             return copy_into(path, &mut bytes.as_slice());
         }
-        file => file?,
+        made => made?,
     };
-    let _unfinished = Unfinished::new(file.path());
     let mut writer = BufWriter::new(file);
     write(&mut writer)?;
     let file = writer
@@ -130,8 +130,8 @@ pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) 
     }
     let parent = parent(&target);
     make_folder(parent).map_err(|error| Error::io(parent, &error))?;
-    let folder = temporary::folder_in(parent).map_err(failed)?;
-    let _unfinished = Unfinished::new(&folder);
+    let made = Unfinished::make(|| temporary::folder_in(parent), |folder| folder);
+    let (folder, _unfinished) = made.map_err(failed)?;
     fill(&folder)?;
     if is_there {
         let permissions = fs::metadata(&target).map_err(failed)?.permissions();

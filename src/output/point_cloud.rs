@@ -6,7 +6,8 @@ use crate::output::{write_glb, write_ply};
 use crate::postprocess::cloud::PointCloud;
 
 /// The formats of point clouds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum CloudFormat {
     /// Binary PLY.
     Ply,

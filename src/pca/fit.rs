@@ -1,5 +1,8 @@
 //! Fitting a [`Projection`] to the tokens of one or many photos.
 
+use std::fmt;
+use std::str::FromStr;
+
 use crate::error::{Error, Result};
 use crate::pca::foreground::{BorderCount, Foreground, otsu};
 use crate::pca::quantile::percentile;
@@ -14,6 +17,32 @@ pub enum ForegroundRule {
     Auto,
     /// Those whose score on the first component is above this.
     Above(f64),
+}
+
+impl FromStr for ForegroundRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text {
+            "none" => Ok(ForegroundRule::All),
+            "auto" => Ok(ForegroundRule::Auto),
+            _ => match text.parse::<f64>() {
+                Ok(score) if score.is_finite() => Ok(ForegroundRule::Above(score)),
+                _ => Err("expected none, auto, or a number".into()),
+            },
+        }
+    }
+}
+
+/// As [`ForegroundRule::from_str`] reads it.
+impl fmt::Display for ForegroundRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ForegroundRule::All => f.write_str("none"),
+            ForegroundRule::Auto => f.write_str("auto"),
+            ForegroundRule::Above(score) => write!(f, "{score}"),
+        }
+    }
 }
 
 /// What to fit.

@@ -8,7 +8,8 @@ use rayon::prelude::*;
 use crate::postprocess::camera::Pinhole;
 
 /// Directions of a cloud's axes, as seen by the camera; its unit is the map's.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Axes {
     /// x to the right, y down, z forward: OpenCV, COLMAP, Open3D's cameras.
     #[default]

@@ -2,6 +2,7 @@
 
 use colorous::Gradient;
 use image::Rgb;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// Steps of a map; finer than a screen shows.
 const STEPS: usize = 1024;
@@ -33,6 +34,23 @@ pub struct Colormap {
     /// Its name.
     pub name: &'static str,
     table: Vec<Rgb<u8>>,
+}
+
+/// Its name.
+impl Serialize for Colormap {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(self.name)
+    }
+}
+
+impl<'de> Deserialize<'de> for Colormap {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let name = String::deserialize(from)?;
+        Self::named(&name).ok_or_else(|| {
+            let names: Vec<_> = Self::names().collect();
+            serde::de::Error::custom(format!("`{name}`: expected one of {}", names.join(", ")))
+        })
+    }
 }
 
 impl Colormap {

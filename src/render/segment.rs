@@ -21,6 +21,8 @@ pub struct SegmentLook {
     pub outline: bool,
     /// Names on large regions.
     pub names: bool,
+    /// The photo on the left.
+    pub side_by_side: bool,
     /// A legend at the side.
     pub legend: bool,
 }
@@ -52,6 +54,9 @@ pub fn picture(
     }
     if look.names {
         write_names(&mut drawn, map, captions);
+    }
+    if look.side_by_side {
+        drawn = compose::side_by_side(photo, &drawn)?;
     }
     if !look.legend {
         return Ok(drawn);
@@ -154,6 +159,7 @@ mod tests {
     use crate::render::Fonts;
 
     const LOOK: SegmentLook = SegmentLook {
+        side_by_side: false,
         alpha: Some(0.5),
         outline: false,
         names: false,

@@ -10,7 +10,8 @@ use crate::postprocess::sample::{Axis, mix_rows, runs};
 use crate::preprocess::Geometry;
 
 /// How values between patch centres are made up.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Upscale {
     /// The patch that the pixel lies in.
     Nearest,

@@ -13,10 +13,9 @@ use rayon::prelude::*;
 use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
+use crate::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
 use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
-use crate::memory::Gate;
-use crate::pipeline::{Costs, Extracted, Looks, Pipeline, Views, accept_all, no_tick};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
 use crate::train::frame::{self, Frame, View};
 use crate::weights::digest;
@@ -215,12 +214,13 @@ impl FeatureCache {
             })
             .collect();
         let progress = console.progress(count as u64, "photos");
+        let decoding = Decoding::new(how.decoder.clone());
+        let engine = Engine::new(how.backbone, decoding, how.batch_size)?;
         for (views, missing) in [Views::Both, Views::Plain, Views::Mirrored]
             .into_iter()
             .zip(lacking)
         {
-            let pipeline = Pipeline {
-                backbone: how.backbone,
+            let pass = Pass {
                 preprocessor: Preprocessor {
                     size,
                     resample: Resample::Bicubic,
@@ -230,40 +230,41 @@ impl FeatureCache {
                     most_patches: None,
                     center_crop: None,
                 },
-                requests: &requests,
-                decoder: how.decoder.clone(),
-                batch_size: how.batch_size,
+                requests: requests.clone(),
                 views,
                 looks: look.map_or(Looks::Once, Looks::Coarse),
-                cut: None,
-                accept: &accept_all,
-                costs: Costs {
-                    gate: Gate::new(how.decoder.options.max_memory),
-                    ..Costs::of_features()
-                },
-                tick: &no_tick,
+            };
+            let network = OnePass {
+                backbone: how.backbone,
+                pass,
+                after: &|_| 0,
+                tick: &|_| (),
             };
             let sources: Vec<Source> = missing
                 .iter()
                 .map(|&index| Source::named(&photos[index]))
                 .collect();
             let sources: Vec<&Source> = sources.iter().collect();
-            pipeline.run(
+            // What cannot be written for one photo cannot be for the next one either.
+            let store = |ready: Ready, seen: Seen| {
+                let hash = hashes[missing[ready.index]].as_deref().unwrap_or_default();
+                let photo = ready.photo.dimensions();
+                let stored = self.store(hash, (size, look), views, photo, &seen);
+                Ok(stored.map_err(elsewhere))
+            };
+            engine.run(
                 &sources,
+                &network,
                 |_, _, _| (),
+                store,
                 |at, result| {
-                    let index = missing[at];
-                    let hash = hashes[index].as_deref().unwrap_or_default();
-                    // What cannot be written for one photo cannot be for the next one either.
                     let stored = match result {
-                        Ok(it) => Ok(self
-                            .store(hash, (size, look), views, &it)
-                            .map_err(elsewhere)?),
+                        Ok(stored) => Ok(stored?),
                         Err(error) => Err(error),
                     };
                     progress.inc(1);
-                    report.record(photos[index].display().to_string(), stored)?;
-                    crate::interrupt::check()
+                    let name = photos[missing[at]].display().to_string();
+                    report.record(name, stored).map(|_| ())
                 },
             )?;
         }
@@ -275,19 +276,18 @@ impl FeatureCache {
         hash: &str,
         (size, look): (SizeRule, Option<Coarse>),
         views: Views,
-        extracted: &Extracted,
+        photo: (u32, u32),
+        seen: &Seen,
     ) -> Result<()> {
-        let geometry = &extracted.geometry;
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
                 let file = self.file(hash, View { size, mirrored }, look, layer.request.block);
-                frame::write(&file, geometry.photo, features.grid, layer)?;
+                frame::write(&file, photo, features.grid, layer)?;
             }
             Ok(())
         };
-        write(views == Views::Mirrored, &extracted.features)?;
-        extracted
-            .mirrored
+        write(views == Views::Mirrored, &seen.features)?;
+        seen.mirrored
             .as_ref()
             .map_or(Ok(()), |mirrored| write(true, mirrored))
     }

@@ -122,12 +122,53 @@ pub fn load(
     })
 }
 
+/// A model by name, whether it is installed or would be pulled.
+#[derive(Debug, Clone)]
+pub struct NamedModel {
+    /// As it is called.
+    pub name: String,
+    /// Of its weights, where they are installed.
+    pub fingerprint: Option<String>,
+    /// What it is.
+    pub variant: &'static Variant,
+}
+
+/// Finds the model `name` (the default when `None`) without loading or fetching it.
+///
+/// # Errors
+/// As [`load`], where that could only fail.
+pub fn find(store: &Store, name: Option<&str>, access: &Access) -> Result<NamedModel> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => default_model(store)?,
+    };
+    Ok(match store.get(&name)? {
+        Some(record) => NamedModel {
+            variant: record.variant()?,
+            fingerprint: Some(record.fingerprint),
+            name,
+        },
+        None => NamedModel {
+            variant: pullable(store, &name, access)?,
+            fingerprint: None,
+            name,
+        },
+    })
+}
+
 fn pull_unasked(
     store: &Store,
     name: &str,
     access: &Access,
     events: &mut Events<'_>,
 ) -> Result<Record> {
+    let variant = pullable(store, name, access)?;
+    events(Event::Note(&format!("{name} is not installed yet")))?;
+    Ok(pull(store, variant, &Hub::from_env(access.clone())?, events)?.record)
+}
+
+/// The row of the table called `name`, if it may be pulled unasked.
+fn pullable(store: &Store, name: &str, access: &Access) -> Result<&'static Variant> {
     let variant = known(name).map_err(|_| {
         Error::Model(format!(
             "`{name}` is neither installed nor in the table{}; `dino models list` shows both",
@@ -141,16 +182,15 @@ fn pull_unasked(
             variant.license
         ))
     })?;
-    if let Access::Forbidden(by) = access {
-        return Err(Error::Model(format!(
+    match access {
+        Access::Forbidden(by) => Err(Error::Model(format!(
             "{name} is not installed in {} and {by} forbids fetching it; {}, or {}",
             store.root().display(),
             Access::lift(by),
             wheel.elsewhere()
-        )));
+        ))),
+        _ => Ok(variant),
     }
-    events(Event::Note(&format!("{name} is not installed yet")))?;
-    Ok(pull(store, variant, &Hub::from_env(access.clone())?, events)?.record)
 }
 
 /// The row of the table called `name`.

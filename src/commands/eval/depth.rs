@@ -4,21 +4,21 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::LabelKind;
 use dino::data::labels::DepthReader;
+use dino::engine::Cut;
 use dino::eval::{Coverage, Crop, DepthErrors, Judge, kitti_crop};
 use dino::heads::official::Data;
-use dino::pipeline::Cut;
 use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
 use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
+use dino::tasks::Found;
+use dino::tasks::depth::{REFINE, not_finite, readout_of, spread_of};
 use dino::train::validate::at_label;
 use dino::{Error, Result};
 use serde_json::{Map, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size};
 use crate::cli::EvalDepthArgs;
-use crate::commands::depth::{not_finite, readout_of, spread_of};
 use crate::commands::labels::{DepthUse, check_depth, depth_scale, range_of};
-use crate::commands::score::Found;
 
 /// Runs the command.
 pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
@@ -103,7 +103,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             if !map.is_finite() {
                 return Err(not_finite(&head.meta));
             }
-            let map = match common.head.refines(crate::commands::depth::REFINE) {
+            let map = match common.head.refine().unwrap_or(REFINE) {
                 true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
                     .resize(size.0, size.1),
                 false => map.to_photo(&geometry),

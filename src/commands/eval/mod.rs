@@ -9,21 +9,25 @@ use std::path::Path;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, Fitting, LabelKind, Pair, PhotoShape};
+use dino::engine::{Cut, Decoding, Engine, Ready, Seen};
 use dino::head::{Head, Protocol};
 use dino::heads::official::Official;
-use dino::heads::{Found, Heads};
+use dino::heads::{self, Heads};
 use dino::inputs::{Source, orientation};
-use dino::memory::Gate;
-use dino::pipeline::{Costs, Cut, Pipeline, accept_all};
+use dino::memory::Permit;
 use dino::preprocess::Geometry;
-use dino::weights::Store;
-use dino::{Error, Result, interrupt};
+use dino::recipe;
+use dino::tasks::costs::{of_scores, per_pixel};
+use dino::tasks::network::{FoundByTask, TaskNetwork};
+use dino::tasks::way::scores;
+use dino::tasks::{Finder, Found, Way};
+use dino::weights::{self, Access, Store};
+use dino::{Error, Result};
+use image::RgbImage;
 use image::metadata::Orientation;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
-use crate::commands::costs::{of_scores, per_pixel};
-use crate::commands::score::{self, Scored, Scorer, Way};
 use crate::commands::{labels, model};
 
 /// Runs one of the commands.
@@ -41,7 +45,7 @@ struct Judged<'a> {
 }
 
 /// The head that was asked for.
-fn head(args: &EvalArgs, task: &str) -> Result<Found> {
+fn head(args: &EvalArgs, task: &str) -> Result<heads::Found> {
     Heads::at(Store::open()?.root()).choose(task, args.head.name.as_deref())
 }
 
@@ -66,7 +70,7 @@ fn paper(args: &EvalArgs, head: &Head) -> Result<Option<Paper>> {
         ))
     })?;
     let task = head.meta.task_name();
-    let protocol = ProtocolChoice::Paper.for_head(head.meta.protocol, task);
+    let protocol = recipe::ProtocolChoice::Paper.for_head(head.meta.protocol, task);
     Ok(protocol.map(|protocol| Paper {
         head: official,
         protocol,
@@ -167,60 +171,95 @@ fn each(
     console: &Console,
     mut judge: impl FnMut(Judged<'_>) -> Result<()>,
 ) -> Result<()> {
-    let protocol = score::protocol_of(&args.head, false, head, console)?;
+    let patch_size = weights_patch_size(args, head)?;
+    let way = Way::new(&args.head.recipe(), head, patch_size, console)?;
     let model = model::load_for(&args.run, head, console)?;
-    let head = &head.clone().to_device(model.backbone.device())?;
+    let finder = HeadFinder {
+        head: head.clone().to_device(model.backbone.device())?,
+        way,
+    };
     let progress = console.progress_of_photos(pairs.len());
-    let tick = |done, all| progress.block(done, all);
-    let way = Way::new(protocol, None);
-    let decoder = args.photo.decoder_of_set(console);
-    let judged = per_pixel(BYTES_PER_PIXEL);
-    let after = |geometry: &Geometry| of_scores(head, geometry) + judged(geometry);
-    let pipeline = Pipeline {
-        backbone: &model.backbone,
-        preprocessor: score::preprocessor(&args.head, protocol, head, &model)?,
-        requests: &head.meta.requests(),
-        costs: Costs {
-            gate: Gate::new(decoder.options.max_memory),
-            after: &after,
-            window: way.patches_at_once(model.backbone.config().patch_size),
-        },
-        decoder,
-        tick: &tick,
-        batch_size: args.run.batch_size.get(),
-        views: score::views_of(&args.head, protocol),
-        looks: head.meta.input.coarse.into(),
+    let tick = |done| progress.block(done, 100);
+    let decoding = Decoding {
         cut,
-        accept: &accept_all,
+        ..Decoding::new(args.photo.decoder_of_set(console))
     };
     let sources: Vec<Source> = pairs
         .iter()
         .map(|pair| Source::named(&pair.photo))
         .collect();
     let sources: Vec<_> = sources.iter().collect();
+    let name = |index: usize| pairs[index].photo.display().to_string();
+    let batch_size = args.run.batch_size.get();
+    let network = TaskNetwork::new(
+        &model.backbone,
+        vec![&finder],
+        (vec![1; pairs.len()], (0..pairs.len()).map(name).collect()),
+        batch_size,
+        console,
+        &tick,
+    );
+    let engine = Engine::new(&model.backbone, decoding, batch_size)?;
+    let finish = |ready: Ready, found: FoundByTask| {
+        let geometry = network.layout(0, &ready);
+        let found = found.into_iter().flatten().next();
+        let found = found.ok_or_else(|| Error::Model("nothing was looked for".into()))??;
+        Ok(Scored {
+            photo: ready.photo,
+            geometry,
+            found,
+            _permit: ready.permit,
+        })
+    };
     let take = |index: usize, scored: Result<Scored>| {
         let pair = &pairs[index];
         let result = scored.and_then(|scored| judge(Judged { pair, scored }));
         progress.inc();
-        if report
-            .record(pair.photo.display().to_string(), result)?
-            .is_some()
-        {
+        if report.record(name(index), result)?.is_some() {
             report.done += 1;
         }
-        interrupt::check()
+        Ok(())
     };
-    let scorer = Scorer {
-        head,
-        pipeline: &pipeline,
-        way,
-        console,
-    };
-    let name = |index: usize| pairs[index].photo.display().to_string();
-    scorer.run(
-        &sources,
-        name,
-        |index, _, _| progress.begin(name(index)),
-        take,
-    )
+    let before = |index: usize, _: &[Geometry], _: u64| progress.begin(name(index));
+    engine.run(&sources, &network, before, finish, take)
+}
+
+/// The side of the patches of the backbone that `head` is run on.
+fn weights_patch_size(args: &EvalArgs, head: &Head) -> Result<usize> {
+    let name = args.run.model.as_deref().unwrap_or(&head.meta.backbone);
+    let access = Access::of(args.run.offline)?;
+    let model = weights::find(&Store::open()?, Some(name), &access)?;
+    Ok(model.variant.config.patch_size)
+}
+
+/// A photo and what a head found in it.
+struct Scored {
+    /// Upright.
+    photo: RgbImage,
+    /// How it lay in the backbone's input.
+    geometry: Geometry,
+    /// What the head found.
+    found: Found,
+    /// For the memory of all that.
+    _permit: Permit,
+}
+
+/// A head whose scores are judged.
+struct HeadFinder {
+    head: Head,
+    way: Way,
+}
+
+impl Finder for HeadFinder {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        of_scores(&self.head, geometry) + per_pixel(BYTES_PER_PIXEL)(geometry)
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        scores(&self.head, seen, self.way.mirrors())
+    }
 }

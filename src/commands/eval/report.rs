@@ -16,7 +16,6 @@ use image::RgbImage;
 use serde_json::{Map, Value};
 
 use crate::cli::EvalArgs;
-use crate::commands::model;
 
 /// Photos that are shown.
 const SHOWN: usize = 5;
@@ -176,7 +175,7 @@ pub fn check_outputs<'p>(
 ) -> Result<()> {
     let mut outputs = Outputs::new(read);
     let classes = args.data.join("classes.json");
-    model::protect(&mut outputs, [Some(classes.as_path())])?;
+    dino::tasks::run::protect(&mut outputs, [Some(classes.as_path())])?;
     if let Some(path) = &args.json
         && outputs.add_flag("--json", path, args.force)? == Destination::Stdout
     {

@@ -10,15 +10,16 @@ use dino::output::write_atomic;
 use dino::postprocess::refine;
 use dino::postprocess::segment::mean_with_mirrored;
 use dino::render::{Captions, Fonts, matrix};
+use dino::tasks::Found;
+use dino::tasks::classes::line_of;
+use dino::tasks::segment::REFINE;
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
 use crate::cli::{EvalSegmentArgs, IgnoreChoice};
-use crate::commands::classes::line_of;
 use crate::commands::labels::SeenMasks;
-use crate::commands::score::{Found, Scored};
 
 /// What has no class, in the pictures of labels.
 const BLANK: [u8; 3] = [32, 32, 32];
@@ -78,7 +79,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             let mask = meaning.read_mask(&judged.pair.label, ignore, console.warnings())?;
             let shape = super::shape_of(&judged, None)?;
             let mask = fitting.mask(mask, &judged.pair.label, shape)?;
-            let Scored {
+            let super::Scored {
                 photo,
                 geometry,
                 found,
@@ -86,13 +87,16 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             } = judged.scored;
             let mut own = Confusion::new(meaning.allowed.len());
             let map = match found {
+                Found::Tokens(..) => {
+                    return Err(Error::Model("tokens where labels are wanted".into()));
+                }
                 Found::Labels(map) => judge.count_map(&mut own, &mask, &map),
                 Found::Scores { scores, mirrored } => {
                     let scores = match &mirrored {
                         Some(mirrored) => mean_with_mirrored(&scores, mirrored),
                         None => scores,
                     };
-                    match common.head.refines(crate::commands::segment::REFINE) {
+                    match common.head.refine().unwrap_or(REFINE) {
                         true => {
                             let map = refine::label(&scores, &geometry, &photo)?;
                             judge.count_map(&mut own, &mask, &map)

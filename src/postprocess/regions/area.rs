@@ -3,6 +3,8 @@
 use std::fmt::{self, Display, Formatter};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// How large a region must be to be listed.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum MinArea {
@@ -35,6 +37,22 @@ impl Display for MinArea {
             MinArea::Pixels(pixels) => write!(f, "{pixels} pixels"),
             MinArea::Percent(percent) => write!(f, "{percent} % of the photo"),
         }
+    }
+}
+
+/// As [`MinArea::from_str`] reads it.
+impl Serialize for MinArea {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            MinArea::Pixels(pixels) => to.collect_str(pixels),
+            MinArea::Percent(percent) => to.collect_str(&format_args!("{percent}%")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MinArea {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::recipe::text::value::deserialize(from)
     }
 }
 

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
 use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
+use dino::engine::{Looks, Pass, Views};
 use dino::head::{Dpt, Head, Network, Protocol};
 use dino::heads::convert::recognise;
 use dino::heads::official::{self, Official};
-use dino::inputs::PhotoDecoder;
-use dino::pipeline::{Costs, Looks, Pipeline, Views, accept_all, no_tick};
 use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
 use dino::postprocess::{LabelMap, views};
 use dino::preprocess::{Preprocessor, Resample, Unpad};
@@ -68,16 +67,10 @@ fn head(name: &str, network: Network) -> Head {
     }
 }
 
-/// How the head says that photos are prepared.
-fn pipeline<'a>(
-    backbone: &'a Backbone,
-    head: &Head,
-    requests: &'a [dino::backbone::LayerRequest],
-    views: Views,
-) -> Pipeline<'a> {
+/// How the head says that photos are seen.
+fn pass(head: &Head, views: Views) -> Pass {
     let input = &head.meta.input;
-    Pipeline {
-        backbone,
+    Pass {
         preprocessor: Preprocessor {
             size: input.size.parse().unwrap(),
             resample: Resample::Bicubic,
@@ -87,15 +80,9 @@ fn pipeline<'a>(
             most_patches: None,
             center_crop: input.crop,
         },
-        requests,
-        decoder: PhotoDecoder::plain(),
-        batch_size: 1,
+        requests: head.meta.requests(),
         views,
         looks: Looks::Once,
-        cut: None,
-        accept: &accept_all,
-        costs: Costs::of_features(),
-        tick: &no_tick,
     }
 }
 
@@ -106,13 +93,14 @@ fn depths(
     (width, height): (u32, u32),
     views: Views,
 ) -> (Vec<f64>, Vec<f64>) {
-    let requests = head.meta.requests();
-    let pipeline = pipeline(backbone, head, &requests, views);
+    let pass = pass(head, views);
     let photo = seeded::photo(width, height);
-    let prepared = pipeline.preprocessor.prepare(&photo).unwrap();
-    let (own, mirrored) = pipeline.forward(&[&prepared]).unwrap().remove(0);
-    let scores = head.scores(&own).unwrap();
-    let mirrored = mirrored.map(|features| head.scores(&features).unwrap());
+    let prepared = pass.preprocessor.prepare(&photo).unwrap();
+    let seen = pass.run(backbone, &[&prepared], &|_| ()).unwrap().remove(0);
+    let scores = head.scores(&seen.features).unwrap();
+    let mirrored = seen
+        .mirrored
+        .map(|features| head.scores(&features).unwrap());
     let dino::head::Task::Depth { readout, .. } = &head.meta.task else {
         panic!("a depth head");
     };
@@ -232,14 +220,16 @@ fn labels(
     protocol: Protocol,
     (width, height): (u32, u32),
 ) -> (LabelMap, Vec<protocol::Seen>) {
-    let requests = head.meta.requests();
-    let pipeline = pipeline(backbone, head, &requests, Views::Plain);
+    let pass = pass(head, Views::Plain);
     let photo = seeded::photo(width, height);
     let looks = protocol::views(protocol, (width, height)).unwrap();
     let seen = protocol::run(&photo, looks, 14, 4, |windows| {
         let windows: Vec<_> = windows.iter().collect();
-        let features = pipeline.forward(&windows)?;
-        features.iter().map(|(own, _)| head.scores(own)).collect()
+        let features = pass.run(backbone, &windows, &|_| ())?;
+        features
+            .iter()
+            .map(|seen| head.scores(&seen.features))
+            .collect()
     })
     .unwrap();
     let size = (width as usize, height as usize);
@@ -345,11 +335,14 @@ fn classifiers_give_the_papers_logits() {
             let network = network(seeded::classifier(384 * parts));
             let head = head(&format!("imagenet-{method}-{model}"), network);
             let check = |photo: (u32, u32), name: &str| {
-                let requests = head.meta.requests();
-                let pipeline = pipeline(&backbone, &head, &requests, Views::Plain);
+                let pass = pass(&head, Views::Plain);
                 let photo = seeded::photo(photo.0, photo.1);
-                let prepared = pipeline.preprocessor.prepare(&photo).unwrap();
-                let features = pipeline.forward(&[&prepared]).unwrap().remove(0).0;
+                let prepared = pass.preprocessor.prepare(&photo).unwrap();
+                let seen = pass
+                    .run(&backbone, &[&prepared], &|_| ())
+                    .unwrap()
+                    .remove(0);
+                let features = seen.features;
                 let found: Vec<f64> = head
                     .classify(&features)
                     .unwrap()
@@ -373,10 +366,11 @@ fn heads_of_other_backbones_are_refused() {
     let small = backbone("S");
     let network = network(seeded::linear_depth(2 * 384));
     let head = head("nyu-linear-vits14", network);
-    head.check("vits14", ("vits14", "any"), &small).unwrap();
+    head.check("vits14", ("vits14", "any"), small.config())
+        .unwrap();
     for other in ["vits14-reg", "vits14-focus", "vitb14"] {
         let error = head
-            .check(other, (other, "any"), &small)
+            .check(other, (other, "any"), small.config())
             .unwrap_err()
             .to_string();
         assert!(
@@ -426,11 +420,14 @@ fn transformers_checkpoints_give_transformers_depths() {
     let mut head = head("nyu-dpt-vits14", network(tensors));
     head.meta.blocks = (0..config.depth).collect();
     for (rows, columns) in [(70, 70), (98, 70)] {
-        let requests = head.meta.requests();
-        let pipeline = pipeline(&backbone, &head, &requests, Views::Plain);
+        let pass = pass(&head, Views::Plain);
         let photo = seeded::photo(columns, rows);
-        let prepared = pipeline.preprocessor.prepare(&photo).unwrap();
-        let features = pipeline.forward(&[&prepared]).unwrap().remove(0).0;
+        let prepared = pass.preprocessor.prepare(&photo).unwrap();
+        let seen = pass
+            .run(&backbone, &[&prepared], &|_| ())
+            .unwrap()
+            .remove(0);
+        let features = seen.features;
         let scores = head.scores(&features).unwrap();
         let found: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
         let name = format!("hf.dpt.{rows}x{columns}.predicted_depth");

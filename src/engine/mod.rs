@@ -1,0 +1,103 @@
+//! Photos through the network: decoded by several workers, computed in batches on the thread that has the device, finished
+//! by workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
+//!
+//! The way of a photo, file by file: [`flow`] says who does what when; [`decode`] opens, admits, decodes and prepares it;
+//! [`network`] says what the device does, of which [`pass`] is one look of the backbone; [`background`] are the workers;
+//! [`order`] puts the results in order.
+
+mod background;
+mod decode;
+mod flow;
+mod network;
+mod order;
+mod pass;
+
+use rayon::prelude::*;
+
+use crate::backbone::Backbone;
+use crate::error::Result;
+use crate::inputs::Source;
+use crate::interrupt;
+use crate::preprocess::Geometry;
+use flow::Flow;
+
+pub use decode::{Cut, Decoding, Ready};
+pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
+pub use pass::{Looks, Pass, Seen, Views};
+
+/// Runs networks over photos.
+pub struct Engine {
+    decoding: Decoding,
+    batch_size: usize,
+    workers: rayon::ThreadPool,
+}
+
+impl Engine {
+    /// Beside the device of `backbone`, with up to `batch_size` photos of one size in the network at once.
+    ///
+    /// # Errors
+    /// If the system starts no more threads.
+    pub fn new(backbone: &Backbone, decoding: Decoding, batch_size: usize) -> Result<Self> {
+        Ok(Engine {
+            decoding,
+            batch_size: batch_size.max(1),
+            workers: background::threads(backbone.device())?,
+        })
+    }
+
+    /// Runs `network` over `sources`, has what it finds in each finished by the workers, and calls `report` with every one's
+    /// index and result, in their order, on this thread. `before` is told of each that is about to be computed, with its
+    /// layouts and bytes of memory.
+    ///
+    /// # Errors
+    /// What `report` returns, which ends the run; [`Error::Interrupted`], after what was under way is reported.
+    pub fn run<N: Network, T: Send>(
+        &self,
+        sources: &[&Source],
+        network: &N,
+        before: impl Fn(usize, &[Geometry], u64),
+        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        report: impl FnMut(usize, Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        let flow = Flow {
+            decoding: &self.decoding,
+            batch_size: self.batch_size,
+            workers: &self.workers,
+            sources,
+            network,
+            finish,
+        };
+        flow.run(before, report)
+    }
+
+    /// Has the workers do `work` on each of `items`, a few at a time, and calls `report` with every one's index and result, in
+    /// their order, on this thread.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn finish<I: Send, T: Send>(
+        &self,
+        items: impl ExactSizeIterator<Item = Result<I>>,
+        work: impl Fn(I) -> Result<T> + Sync,
+        mut report: impl FnMut(usize, Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        let mut items = items.enumerate();
+        let at_once = self.workers.current_num_threads();
+        loop {
+            interrupt::check()?;
+            let some: Vec<(usize, Result<I>)> = items.by_ref().take(at_once).collect();
+            if some.is_empty() {
+                return Ok(());
+            }
+            let results: Vec<(usize, Result<T>)> = self.workers.install(|| {
+                some.into_par_iter()
+                    .with_max_len(1)
+                    .map(|(index, item)| (index, item.and_then(&work)))
+                    .collect()
+            });
+            results
+                .into_iter()
+                .try_for_each(|(index, result)| report(index, result))?;
+        }
+    }
+}

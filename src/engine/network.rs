@@ -1,0 +1,153 @@
+//! What the device does with photos that are ready.
+
+use image::RgbImage;
+
+use crate::backbone::{Backbone, ClsAttention};
+use crate::error::{Error, Result};
+use crate::preprocess::{Geometry, Prepared};
+
+use super::decode::Ready;
+use super::pass::{Pass, Seen};
+
+/// Whatever runs on the thread that has the device.
+pub trait Network: Sync {
+    /// What it finds in a photo.
+    type Found: Send;
+
+    /// Photos of another key do not run together.
+    fn key(&self, _index: usize) -> u64 {
+        0
+    }
+
+    /// How a photo of this (width, height) is laid out, for each pass of the backbone over it as a whole.
+    fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry>;
+
+    /// What the backbone sees of a photo, by [`Network::layouts`].
+    ///
+    /// # Errors
+    /// If there is no memory for it.
+    fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<Prepared>>;
+
+    /// Bytes that a photo of this (width, height) takes once it is decoded, to the end.
+    fn memory(&self, index: usize, photo: (u32, u32)) -> u64;
+
+    /// Refuses a photo by its (width, height) before it is decoded.
+    ///
+    /// # Errors
+    /// A part of a sentence about it.
+    fn accept(&self, _index: usize, _photo: (u32, u32)) -> Result<(), String> {
+        Ok(())
+    }
+
+    /// Finds one thing in each of `photos`, which have one layout; the time goes to their watches.
+    ///
+    /// # Errors
+    /// If the device fails, for lack of memory above all; photos that were several are tried one by one then.
+    fn run(&self, photos: &mut [Ready]) -> Result<Vec<Self::Found>>;
+}
+
+/// Bytes of a photo of this (width, height) as it was decoded.
+pub fn decoded_bytes((width, height): (u32, u32)) -> u64 {
+    3 * u64::from(width) * u64::from(height)
+}
+
+/// One pass, for what is made of features alone.
+pub struct OnePass<'a> {
+    /// The backbone.
+    pub backbone: &'a Backbone,
+    /// The pass.
+    pub pass: Pass,
+    /// Bytes that a photo of a layout takes after the backbone, itself not counted.
+    pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
+    /// Is told how many percent of the network a photo, or a batch of them, has gone through.
+    pub tick: &'a (dyn Fn(usize) + Sync),
+}
+
+impl OnePass<'_> {
+    fn layout(&self, photo: (u32, u32)) -> Geometry {
+        self.pass.preprocessor.geometry(photo)
+    }
+}
+
+impl Network for OnePass<'_> {
+    type Found = Seen;
+
+    fn layouts(&self, _: usize, photo: (u32, u32)) -> Vec<Geometry> {
+        vec![self.layout(photo)]
+    }
+
+    fn prepare(&self, _: usize, photo: &RgbImage) -> Result<Vec<Prepared>> {
+        let layout = self.layout(photo.dimensions());
+        Ok(vec![self.pass.preprocessor.lay_out(photo, layout)?])
+    }
+
+    fn memory(&self, _: usize, photo: (u32, u32)) -> u64 {
+        let layout = self.layout(photo);
+        let computed = self.pass.memory(self.backbone, &layout, None);
+        decoded_bytes(photo) + computed.max((self.after)(&layout))
+    }
+
+    fn run(&self, photos: &mut [Ready]) -> Result<Vec<Seen>> {
+        let patches = photos.first().and_then(|photo| photo.prepared.first());
+        let all = patches.map_or(1, |one| self.pass.patches(&one.geometry).max(1));
+        let tick = |done: usize| (self.tick)(100 * done / all);
+        timed(photos, 0, "backbone", |prepared| {
+            self.pass.run(self.backbone, prepared, &tick)
+        })
+    }
+}
+
+/// What the cls token attends to in a block.
+pub struct AttentionPass<'a> {
+    /// How photos are prepared; its layers are not looked at.
+    pub pass: OnePass<'a>,
+    /// The block.
+    pub block: usize,
+}
+
+impl Network for AttentionPass<'_> {
+    type Found = ClsAttention;
+
+    fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry> {
+        self.pass.layouts(index, photo)
+    }
+
+    fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<Prepared>> {
+        self.pass.prepare(index, photo)
+    }
+
+    fn memory(&self, index: usize, photo: (u32, u32)) -> u64 {
+        self.pass.memory(index, photo)
+    }
+
+    fn run(&self, photos: &mut [Ready]) -> Result<Vec<ClsAttention>> {
+        timed(photos, 0, "backbone", |prepared| {
+            let pixels = Prepared::stack(prepared)?;
+            self.pass.backbone.cls_attention(&pixels, self.block)
+        })
+    }
+}
+
+/// Runs `work` over the layout of this number of `photos`, whose watches share the time under `stage`.
+///
+/// # Errors
+/// That of `work`.
+pub fn timed<T>(
+    photos: &mut [Ready],
+    layout: usize,
+    stage: &'static str,
+    work: impl FnOnce(&[&Prepared]) -> Result<Vec<T>>,
+) -> Result<Vec<T>> {
+    let start = std::time::Instant::now();
+    let prepared: Option<Vec<&Prepared>> = photos
+        .iter()
+        .map(|photo| photo.prepared.get(layout))
+        .collect();
+    let prepared = prepared.ok_or_else(|| Error::Model("a photo lacks a layout".into()))?;
+    let found = work(&prepared)?;
+    let share = start.elapsed() / photos.len().max(1) as u32;
+    photos
+        .iter_mut()
+        .for_each(|photo| photo.watch.add(stage, share));
+    Ok(found)
+}

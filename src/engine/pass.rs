@@ -1,0 +1,180 @@
+//! One pass of the backbone over a photo: what it sees of it, and which layers are wanted.
+
+use std::cell::Cell;
+
+use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
+use crate::error::Result;
+use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor, resize};
+
+/// How photos go through the backbone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pass {
+    /// What it sees of a photo.
+    pub preprocessor: Preprocessor,
+    /// Which layers are wanted.
+    pub requests: Vec<LayerRequest>,
+    /// Which views of a photo run.
+    pub views: Views,
+    /// At which sizes they do.
+    pub looks: Looks,
+}
+
+/// The photo and its mirror image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Views {
+    /// The photo alone.
+    Plain,
+    /// Both.
+    Both,
+    /// The mirror image alone; its features stand in the photo's place.
+    Mirrored,
+}
+
+/// The sizes at which a photo is seen.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Looks {
+    /// As it was prepared.
+    Once,
+    /// Coarser too.
+    AlsoCoarse(Coarse),
+    /// Coarser alone; those features stand in the others' place.
+    Coarse(Coarse),
+}
+
+impl From<Option<Coarse>> for Looks {
+    fn from(also: Option<Coarse>) -> Self {
+        also.map_or(Looks::Once, Looks::AlsoCoarse)
+    }
+}
+
+/// What the backbone gives for a photo.
+#[derive(Debug)]
+pub struct Seen {
+    /// Of batch size 1.
+    pub features: Features,
+    /// Those of the mirrored photo, where they were asked for.
+    pub mirrored: Option<Features>,
+}
+
+impl Pass {
+    /// How often a photo goes through the backbone.
+    fn times(&self) -> usize {
+        let looks = match self.looks {
+            Looks::AlsoCoarse(_) => 2,
+            Looks::Once | Looks::Coarse(_) => 1,
+        };
+        self.sides() * looks
+    }
+
+    /// How often it does at each size.
+    fn sides(&self) -> usize {
+        match self.views {
+            Views::Both => 2,
+            Views::Plain | Views::Mirrored => 1,
+        }
+    }
+
+    /// Patches that a photo of this layout has in all that the backbone sees of it.
+    pub fn patches(&self, geometry: &Geometry) -> usize {
+        let grid = geometry.grid();
+        let of_looks = match self.looks {
+            Looks::Once => grid.len(),
+            Looks::AlsoCoarse(how) => grid.len() + how.grid(grid).len(),
+            Looks::Coarse(how) => how.grid(grid).len(),
+        };
+        self.sides() * of_looks
+    }
+
+    /// Bytes that a photo of this layout takes before and in the backbone, itself not counted. `window` are the patches that
+    /// are seen at once, where those are not all.
+    pub fn memory(&self, backbone: &Backbone, geometry: &Geometry, window: Option<usize>) -> u64 {
+        let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
+        // As floats: prepared, and stacked twice.
+        let pixels = 3 * 4 * area(geometry.padded);
+        let (whole, layers) = (geometry.grid(), self.requests.len());
+        let seen = match window {
+            Some(cols) if cols < whole.len() => Grid { rows: 1, cols },
+            _ => whole,
+        };
+        let patch = 3 * 4 * self.preprocessor.patch_size.pow(2) as u64;
+        let stacked = 2 * patch * seen.len() as u64;
+        let features = backbone.feature_memory(seen, layers) * (self.times() as u64 - 1);
+        let network = backbone.planned_memory(seen, layers).unwrap_or(0);
+        let resized = resize::memory(geometry.photo, geometry.resized) + 3 * area(geometry.resized);
+        pixels + (stacked + features + network).max(resized)
+    }
+
+    /// What the backbone gives for each of `photos`, which go through it as one batch and must have one padded size. `tick`
+    /// is told how many of the [`Pass::patches`] of a photo are through.
+    ///
+    /// # Errors
+    /// If the device fails, for lack of memory above all.
+    pub fn run(
+        &self,
+        backbone: &Backbone,
+        photos: &[&Prepared],
+        tick: &dyn Fn(usize),
+    ) -> Result<Vec<Seen>> {
+        // A coarser look is less work than a finer one: patches are counted, not blocks.
+        let before = Cell::new(0);
+        let fine = |photos: &[&Prepared]| {
+            let pixels = Prepared::stack(photos)?;
+            let patches = photos
+                .first()
+                .map_or(0, |photo| photo.geometry.grid().len());
+            let start = before.replace(before.get() + patches);
+            let tick = |done: usize, all: usize| tick(start + patches * done / all.max(1));
+            backbone.forward_with(&pixels, &self.requests, &tick)
+        };
+        let coarse = |photos: &[&Prepared], coarse: Coarse| {
+            let looks = photos.iter().map(|photo| coarse.look(photo));
+            let looks = looks.collect::<Result<Vec<_>>>()?;
+            fine(&looks.iter().collect::<Vec<_>>())
+        };
+        let run = |photos: &[&Prepared]| match self.looks {
+            Looks::Once => fine(photos),
+            Looks::AlsoCoarse(how) => Ok(Features {
+                coarse: Some(Box::new(coarse(photos, how)?)),
+                ..fine(photos)?
+            }),
+            Looks::Coarse(how) => coarse(photos, how),
+        };
+        let mirror = || {
+            let mirrored: Vec<Prepared> = photos.iter().map(|photo| photo.mirrored()).collect();
+            run(&mirrored.iter().collect::<Vec<_>>())
+        };
+        let (features, mirrored) = match self.views {
+            Views::Plain => (run(photos)?, None),
+            Views::Both => (run(photos)?, Some(mirror()?)),
+            Views::Mirrored => (mirror()?, None),
+        };
+        let one = |row| {
+            let mirrored = mirrored.as_ref().map(|mirrored| single(mirrored, row));
+            Ok(Seen {
+                features: single(&features, row)?,
+                mirrored: mirrored.transpose()?,
+            })
+        };
+        (0..photos.len()).map(one).collect()
+    }
+}
+
+/// One photo's row of a batch.
+fn single(features: &Features, row: usize) -> Result<Features> {
+    let one = |layer: &LayerFeatures| -> Result<LayerFeatures> {
+        Ok(LayerFeatures {
+            request: layer.request,
+            patch_tokens: layer.patch_tokens.narrow(0, row, 1)?,
+            cls_token: layer.cls_token.narrow(0, row, 1)?,
+            registers: layer.registers.narrow(0, row, 1)?,
+        })
+    };
+    Ok(Features {
+        layers: features.layers.iter().map(one).collect::<Result<_>>()?,
+        grid: features.grid,
+        coarse: match &features.coarse {
+            Some(coarse) => Some(Box::new(single(coarse, row)?)),
+            None => None,
+        },
+    })
+}

@@ -1,0 +1,100 @@
+//! What `dino pca` makes of photos.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{check_range, text};
+use crate::pca::ForegroundRule;
+use crate::preprocess::SizeRule;
+use crate::render::Upscale;
+use crate::tasks::layer;
+
+/// Which patch tokens are used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+pub struct LayerRecipe {
+    /// What the backbone sees.
+    #[serde(with = "text::value")]
+    pub size: SizeRule,
+    /// The block, from 0; -1 is the last.
+    pub layer: i64,
+    /// Whether the final norm is left out.
+    pub no_norm: bool,
+}
+
+impl Default for LayerRecipe {
+    fn default() -> Self {
+        LayerRecipe {
+            size: layer::SIZE,
+            layer: -1,
+            no_norm: false,
+        }
+    }
+}
+
+/// Principal components of the patch tokens, as colours.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct PcaRecipe {
+    /// Of which tokens.
+    #[serde(flatten)]
+    pub layer: LayerRecipe,
+    /// Whether each photo has a fit of its own.
+    pub fit_each: bool,
+    /// Components to show as red, green and blue, from 1.
+    pub components: Vec<usize>,
+    /// Whether each is divided by its standard deviation.
+    pub whiten: bool,
+    /// Patches that count: none, auto, or those above a score on the first component.
+    #[serde(with = "text::value")]
+    pub foreground: ForegroundRule,
+    /// A fit that was saved.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<PathBuf>,
+    /// Where the fit is saved; a matter of one run.
+    #[serde(skip)]
+    pub save_basis: Option<PathBuf>,
+    /// Between patch centres.
+    pub upscale: Upscale,
+    /// Whether the photo lies beside the picture.
+    pub side_by_side: bool,
+    /// Opacity of the picture over the photo, if it lies over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<f32>,
+    /// Whether the projections are written too.
+    pub raw: bool,
+}
+
+impl PcaRecipe {
+    /// Refuses numbers that mean nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
+        let components = self.components.iter();
+        match self.components.len() == 3 && components.clone().all(|&one| one >= 1) {
+            true => Ok(()),
+            false => Err(format!(
+                "`components = {:?}`: expected three numbers, from 1",
+                self.components
+            )),
+        }
+    }
+}
+
+impl Default for PcaRecipe {
+    fn default() -> Self {
+        PcaRecipe {
+            layer: LayerRecipe::default(),
+            fit_each: false,
+            components: vec![1, 2, 3],
+            whiten: false,
+            foreground: ForegroundRule::All,
+            basis: None,
+            save_basis: None,
+            upscale: Upscale::Bilinear,
+            side_by_side: false,
+            overlay: None,
+            raw: false,
+        }
+    }
+}

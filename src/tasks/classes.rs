@@ -1,0 +1,106 @@
+//! `--classes`: from names to the classes that are kept.
+
+use std::borrow::Cow;
+
+use crate::head::Class;
+use crate::printable::printable;
+use crate::render::captions;
+use crate::{Error, Result, suggest};
+
+/// Names that are listed in a message.
+const LISTED: usize = 40;
+
+/// One flag a class; none if no names are given. Case does not matter. `of` says whose classes they are.
+///
+/// # Errors
+/// [`Error::Usage`] for a name that is not there, with the one that may have been meant.
+pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec<bool>>> {
+    if wanted.is_empty() {
+        return Ok(None);
+    }
+    let mut kept = vec![false; classes.len()];
+    for name in wanted {
+        let lower = name.trim().to_lowercase();
+        let mut known = false;
+        for (flag, class) in kept.iter_mut().zip(classes) {
+            if class.name.to_lowercase() == lower {
+                (*flag, known) = (true, true);
+            }
+        }
+        if !known {
+            return Err(Error::Usage(format!(
+                "--classes: {of} has no class `{}`{}",
+                name.trim(),
+                hint(&lower, classes)
+            )));
+        }
+    }
+    Ok(Some(kept))
+}
+
+/// The name of the class `id` within a line for a terminal; its id where nothing of the name would be seen.
+pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
+    match captions::clean(name) {
+        Some(_) => printable(name),
+        None => format!("class {id}").into(),
+    }
+}
+
+/// What to write instead.
+fn hint(wanted: &str, classes: &[Class]) -> String {
+    let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
+    let question = suggest::question(wanted, names.iter().copied());
+    if !question.is_empty() {
+        return question;
+    }
+    let shown = names[..names.len().min(LISTED)].join(", ");
+    let more = match names.len() {
+        n if n > LISTED => format!(" and {} more; `dino heads info` lists them all", n - LISTED),
+        _ => String::new(),
+    };
+    format!("; it has {shown}{more}")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn classes() -> Vec<Class> {
+        ["person", "traffic light", "car"]
+            .map(|name| Class {
+                name: name.into(),
+                color: [0; 3],
+            })
+            .to_vec()
+    }
+
+    #[test]
+    fn names_are_shown_in_one_line() {
+        assert_eq!(line_of(3, "näh 日本"), "näh 日本");
+        assert_eq!(line_of(3, "a\nb\u{1b}[2J"), r"a\nb\x1b[2J");
+        for blank in ["", " ", "\u{200b}\n"] {
+            assert_eq!(line_of(3, blank), "class 3");
+        }
+    }
+
+    fn kept_of(names: &[&str]) -> Result<Option<Vec<bool>>> {
+        let names: Vec<String> = names.iter().map(ToString::to_string).collect();
+        kept(&names, &classes(), "the head street")
+    }
+
+    #[test]
+    fn names_become_flags_in_any_case() {
+        assert_eq!(kept_of(&[]).unwrap(), None);
+        let flags = kept_of(&["Car", " traffic light"]).unwrap();
+        assert_eq!(flags, Some(vec![false, true, true]));
+    }
+
+    #[test]
+    fn typos_get_a_suggestion_and_strangers_the_list() {
+        let said = |name: &str| kept_of(&["car", name]).unwrap_err().to_string();
+        assert!(said("persn").ends_with("no class `persn`; did you mean `person`?"));
+        assert!(said("light").ends_with("did you mean `traffic light`?"));
+        assert!(said("zebra").ends_with("it has person, traffic light, car"));
+    }
+}

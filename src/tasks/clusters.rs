@@ -1,0 +1,358 @@
+//! Parts without a head: clusters of the last block's patch tokens, drawn as labels are.
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
+
+use crate::backbone::{Backbone, Grid, LayerRequest};
+use crate::batch::Outcome;
+use crate::cluster::file::{CodebookInfo, from_bytes, to_bytes};
+use crate::cluster::{ClusterCount, Codebook, Fitted, fit};
+use crate::console::Console;
+use crate::engine::Seen;
+use crate::error::{Error, Result};
+use crate::head::Class;
+use crate::interrupt;
+use crate::output::{Destination, Plan, deliver};
+use crate::pca::TokenSpool;
+use crate::preprocess::Geometry;
+use crate::recipe::ClustersRecipe;
+use crate::render::palette;
+use crate::stopwatch::Stopwatch;
+use crate::tasks::costs::per_pixel;
+use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::segment::REFINE;
+use crate::tasks::segment::painter::{self, LabelPainter};
+use crate::tasks::way::Way;
+use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
+use crate::weights::Record;
+
+/// Labels photos with clusters.
+pub struct ClustersTask {
+    recipe: ClustersRecipe,
+    model: KnownModel,
+    layer: LayerRequest,
+    way: Way,
+    context: Context,
+    /// Names its labels once the clusters are known.
+    painter: RwLock<LabelPainter>,
+    /// That of a file, and what it was fitted to.
+    saved: Option<(Codebook, Origin)>,
+    waiting: Mutex<Waiting>,
+}
+
+/// The photos between the passes.
+struct Waiting {
+    tokens: TokenSpool,
+    photos: Vec<Kept>,
+    /// Of all of them.
+    codebook: Option<Codebook>,
+}
+
+impl ClustersTask {
+    /// Of the tokens of `model`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for wishes that would come to nothing; names a codebook that does not fit the model.
+    pub fn new(
+        recipe: ClustersRecipe,
+        model: &KnownModel,
+        context: Context,
+        console: &Console,
+    ) -> Result<Self> {
+        let refines = recipe.refine.unwrap_or(REFINE);
+        let labels = recipe.labels.clone();
+        let mut painter = LabelPainter::new(labels, refines, context.clone(), console)?;
+        // The last block, as its final norm leaves it.
+        let mut layer = LayerRequest {
+            block: model.config.depth - 1,
+            norm: true,
+        };
+        let mut saved = None;
+        if let Some(path) = &recipe.codebook {
+            let (of, codebook, origin) = read(path, model)?;
+            layer = of;
+            name_clusters(&mut painter, &codebook, model, console)?;
+            saved = Some((codebook, origin));
+        }
+        Ok(ClustersTask {
+            way: Way::AtOnce(layer::pass(layer, recipe.size, model.config.patch_size)),
+            layer,
+            context,
+            painter: RwLock::new(painter),
+            saved,
+            waiting: Mutex::new(Waiting {
+                tokens: TokenSpool::new(model.config.dim),
+                photos: Vec::new(),
+                codebook: None,
+            }),
+            model: model.clone(),
+            recipe,
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn painter(&self) -> std::sync::RwLockReadGuard<'_, LabelPainter> {
+        self.painter.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn is_kept(&self, kept: &Kept) -> bool {
+        kept.job.is_done() && self.painter().which() != Which::All
+    }
+
+    /// Says what `auto` came to.
+    fn explain(fitted: &Fitted, words: &Console) {
+        for (k, silhouette) in &fitted.silhouettes {
+            words.detail(format_args!("{k} clusters: silhouette {silhouette:.3}"));
+        }
+        if !fitted.silhouettes.is_empty() {
+            words.note(format_args!("{} clusters", fitted.codebook.k));
+        }
+    }
+
+    /// Writes the file of `--save-codebook`, if that is asked for.
+    fn save(&self, codebook: &Codebook, words: &Console) -> Result<()> {
+        let Some(path) = &self.recipe.save_codebook else {
+            return Ok(());
+        };
+        let info = CodebookInfo {
+            format: 1,
+            model: self.model.name.clone(),
+            fingerprint: self.model.fingerprint.clone().unwrap_or_default(),
+            block: self.layer.block,
+            norm: self.layer.norm,
+        };
+        let bytes = to_bytes(&info, codebook)?;
+        let destination = Destination::of_flag(path)?;
+        deliver(words, &destination, true, |writer| writer.write_all(&bytes))
+    }
+}
+
+impl Finder for ClustersTask {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        per_pixel(self.painter().bytes_per_pixel())(geometry)
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        let tokens = layer::tokens(&seen.features, self.layer)?;
+        Ok(Found::Tokens(tokens, seen.features.grid))
+    }
+}
+
+impl Task for ClustersTask {
+    fn kind(&self) -> String {
+        self.context.kind("clusters")
+    }
+
+    fn extensions(&self) -> Vec<&'static str> {
+        self.painter().extensions()
+    }
+
+    fn which(&self) -> Which {
+        let wants_all = self.painter().which() == Which::All;
+        match (
+            wants_all || self.recipe.save_codebook.is_some(),
+            &self.saved,
+        ) {
+            (true, _) => Which::All,
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the clusters
+            // that it would have given at once.
+            (false, None) => Which::AllOrNone,
+            (false, Some(_)) => Which::Missing,
+        }
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        let font = self.recipe.labels.font.as_deref();
+        font.into_iter()
+            .chain(self.recipe.codebook.as_deref())
+            .collect()
+    }
+
+    fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+        if let Some(path) = &self.recipe.save_codebook {
+            plan.add_flag("--save-codebook", path, self.context.force)?;
+        }
+        let painter = self
+            .painter
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        painter.begin(plan, console)
+    }
+
+    fn meet(&mut self, _: &Backbone, record: &Record, _: &Console) -> Result<()> {
+        let origin = self.saved.as_ref().map(|(_, origin)| origin);
+        self.model
+            .meet(record, self.recipe.codebook.as_deref().zip(origin))
+    }
+
+    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
+        let Item {
+            job,
+            photo,
+            geometry,
+            found: Found::Tokens(tokens, grid),
+            watch,
+            is_only,
+        } = item
+        else {
+            return Err(Error::Model("clusters are of tokens".into()));
+        };
+        match &self.saved {
+            Some((codebook, _)) => {
+                let scores = codebook.scores(&tokens, grid);
+                let seen = painter::Seen {
+                    job,
+                    photo,
+                    geometry: &geometry,
+                };
+                self.painter().label(seen, &scores, watch, words)
+            }
+            None => Ok(Finished::Kept(Box::new(Kept {
+                job: job.clone(),
+                photo: is_only.then(|| photo.clone()),
+                geometry,
+                size: (grid.cols, grid.rows),
+                values: tokens,
+                samples: Vec::new(),
+                watch,
+            }))),
+        }
+    }
+
+    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        match finished {
+            Finished::Kept(mut kept) => {
+                let mut waiting = self.waiting();
+                let (cols, rows) = kept.size;
+                let tokens = std::mem::take(&mut kept.values);
+                waiting.tokens.push(Grid { rows, cols }, &tokens)?;
+                waiting.photos.push(*kept);
+                Ok(None)
+            }
+            finished => self.painter().take(finished),
+        }
+    }
+
+    fn fit(&self, words: &Console) -> Result<usize> {
+        let mut waiting = self.waiting();
+        let photos = waiting.photos.len();
+        if photos == 0 {
+            return Ok(0);
+        }
+        let count = self.recipe.clusters;
+        let mut watch = Stopwatch::default();
+        let progress = match count {
+            ClusterCount::Auto => Some(words.progress(2, "numbers of clusters")),
+            ClusterCount::Exactly(_) => None,
+        };
+        let tick = |done: usize, all: usize| {
+            if let Some(progress) = &progress {
+                progress.set_total(all as u64);
+                progress.set(done as u64);
+            }
+            interrupt::check()
+        };
+        let fitted = watch.time("fit", || fit(&mut waiting.tokens, count, &tick))?;
+        drop(progress);
+        Self::explain(&fitted, words);
+        words.detail(format_args!("{photos} photos: {watch}"));
+        self.save(&fitted.codebook, words)?;
+        let mut painter = self.painter.write().unwrap_or_else(PoisonError::into_inner);
+        name_clusters(&mut painter, &fitted.codebook, &self.model, words)?;
+        waiting.codebook = Some(fitted.codebook);
+        Ok(photos)
+    }
+
+    fn kept(&self, index: usize) -> Result<Kept> {
+        let mut waiting = self.waiting();
+        let values = match self.is_kept(&waiting.photos[index]) {
+            true => Vec::new(),
+            false => waiting.tokens.read(index)?.1,
+        };
+        let kept = &mut waiting.photos[index];
+        Ok(Kept {
+            job: kept.job.clone(),
+            photo: kept.photo.take(),
+            watch: kept.watch.clone(),
+            samples: Vec::new(),
+            values,
+            ..*kept
+        })
+    }
+
+    fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
+        if self.is_kept(&kept) {
+            return Ok(Finished::Written(Outcome::Skipped));
+        }
+        let photo = match kept.photo {
+            Some(photo) => photo,
+            None => self.context.decoder.decode(&kept.job.source)?.rgb,
+        };
+        let codebook = self.waiting().codebook.clone();
+        let codebook = codebook.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
+        let (cols, rows) = kept.size;
+        let scores = codebook.scores(&kept.values, Grid { rows, cols });
+        let seen = painter::Seen {
+            job: &kept.job,
+            photo: &photo,
+            geometry: &kept.geometry,
+        };
+        self.painter().label(seen, &scores, kept.watch, words)
+    }
+
+    fn conclude(&self, words: &Console) -> Result<()> {
+        self.painter().conclude(words)
+    }
+}
+
+/// Tells the painter what the clusters are called: their numbers, from 1.
+fn name_clusters(
+    painter: &mut LabelPainter,
+    codebook: &Codebook,
+    model: &KnownModel,
+    words: &Console,
+) -> Result<()> {
+    let colors = palette::distinct(codebook.k);
+    let classes: Vec<Class> = (1..)
+        .zip(colors)
+        .map(|(number, color): (usize, _)| Class {
+            name: number.to_string(),
+            color,
+        })
+        .collect();
+    let of = format!("a codebook of {} clusters", codebook.k);
+    let made_by = vec![
+        ("model", model.name.clone()),
+        ("clusters", codebook.k.to_string()),
+    ];
+    painter.name_labels(classes, &of, made_by, words)
+}
+
+/// Reads the codebook at `path`, which must have been fitted with the weights of `model`.
+fn read(path: &Path, model: &KnownModel) -> Result<(LayerRequest, Codebook, Origin)> {
+    let bytes = crate::pipe::read_whole(path)?;
+    let (info, codebook) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
+    let origin = Origin {
+        model: info.model,
+        fingerprint: info.fingerprint,
+    };
+    model.check_origin(path, &origin)?;
+    if info.block >= model.config.depth || codebook.dim() != model.config.dim {
+        return Err(Error::file(
+            path,
+            "does not fit the model that it names; make it again with --save-codebook",
+        ));
+    }
+    let layer = LayerRequest {
+        block: info.block,
+        norm: info.norm,
+    };
+    Ok((layer, codebook, origin))
+}

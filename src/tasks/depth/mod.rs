@@ -1,0 +1,442 @@
+//! Depths: scores become a map, drawn at once or (with one range for all photos) in a second pass.
+//!
+//! [`files`] writes what was asked for of one photo, [`points`] its points as [`cloud`]'s cameras see them, and [`report`]
+//! says it in words and JSON.
+
+mod cloud;
+mod files;
+mod names;
+mod points;
+mod report;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use image::RgbImage;
+
+use crate::backbone::Backbone;
+use crate::batch::Outcome;
+use crate::console::Console;
+use crate::engine::Seen;
+use crate::error::{Error, Result};
+use crate::head::{Head, HeadMeta, Readout, Scores, Task as HeadTask};
+use crate::heads::official::{Data, Official};
+use crate::output::{CloudFormat, Job};
+use crate::pca::Sampler;
+use crate::postprocess::depth::{self, Decoder, Spread};
+use crate::postprocess::rows::{Rows, Upsampled, Whole};
+use crate::postprocess::{DepthMap, refine};
+use crate::preprocess::Geometry;
+use crate::recipe::{DepthRecipe, RangeRule};
+use crate::render::Range;
+use crate::spool::Spool;
+use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, no_scores, way};
+use crate::weights::Record;
+
+use files::{Files, Measured};
+pub use names::extensions;
+
+/// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
+const SAMPLES: usize = 1 << 16;
+
+/// Photos whose greater part is nearer than this many metres are hardly of streets.
+const INDOORS: f32 = 5.0;
+
+/// Whether borders are fitted to the photo if nothing is said about it.
+pub const REFINE: bool = false;
+
+/// Draws photos, or keeps their maps until the range of all is known.
+pub struct DepthTask {
+    recipe: DepthRecipe,
+    head: Head,
+    way: way::Way,
+    files: Files,
+    context: Context,
+    waiting: Mutex<Waiting>,
+}
+
+/// The photos between the passes.
+struct Waiting {
+    /// Depth, then deviation, of each.
+    maps: Spool,
+    sampler: Sampler,
+    photos: Vec<Kept>,
+    /// Of all of them.
+    range: Range,
+}
+
+/// A map at the photo's size.
+struct Full<'m> {
+    /// A few rows at a time; fitted to the photo's edges, they are there already.
+    depth: Box<dyn Rows + 'm>,
+    deviation: Option<Upsampled<'m>>,
+}
+
+impl<'m> Full<'m> {
+    /// Of a `map` over the padded input, fitted to the edges of the photo where that is given; `buffer` holds it then.
+    fn new(
+        map: &'m DepthMap,
+        geometry: &Geometry,
+        photo: Option<&RgbImage>,
+        buffer: &'m mut Vec<f32>,
+    ) -> Result<Self> {
+        let depth: Box<dyn Rows + 'm> = match photo {
+            None => Box::new(map.depth_rows(geometry)),
+            Some(photo) => {
+                *buffer = refine::depth_with(&refine::DEPTH, map, geometry, photo)?;
+                Box::new(Whole {
+                    width: geometry.photo.0 as usize,
+                    values: buffer,
+                })
+            }
+        };
+        Ok(Full {
+            depth,
+            deviation: map.deviation_rows(geometry),
+        })
+    }
+
+    fn deviation(&self) -> Option<&dyn Rows> {
+        self.deviation.as_ref().map(|rows| rows as &dyn Rows)
+    }
+}
+
+impl DepthTask {
+    /// With `head`, on a backbone whose patches have this side.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for wishes that contradict each other or that the head cannot fulfil.
+    pub fn new(
+        recipe: DepthRecipe,
+        head: Head,
+        patch_size: usize,
+        context: Context,
+        console: &Console,
+    ) -> Result<Self> {
+        let files = Files::new(&recipe, context.json)?;
+        if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() {
+            let why = "--depth-scale is for --save png16; the other formats hold metres";
+            return Err(Error::Usage(why.into()));
+        }
+        let direct = matches!(readout_of(&head.meta)?, Readout::Direct { .. });
+        if recipe.uncertainty && direct {
+            return Err(Error::Usage(format!(
+                "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
+                head.meta.name
+            )));
+        }
+        if recipe.uncertainty && head.meta.calibration.is_none() {
+            console.note(format_args!(
+                "--uncertainty: the head {} was not calibrated, so this is the plain spread over its bins, which may \
+                 be far wider than its errors",
+                head.meta.name
+            ));
+        }
+        files.prepare_scale(&head.meta, console)?;
+        Ok(DepthTask {
+            way: way::Way::new(&recipe.head, &head, patch_size, console)?,
+            files,
+            context,
+            waiting: Mutex::new(Waiting {
+                maps: Spool::new("depth maps", "--range auto"),
+                sampler: Sampler::default(),
+                photos: Vec::new(),
+                range: Range {
+                    low: 0.0,
+                    high: 1.0,
+                },
+            }),
+            recipe,
+            head,
+        })
+    }
+
+    fn refines(&self) -> bool {
+        self.recipe.head.refine.unwrap_or(REFINE)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The depths that the scores stand for, over the padded input.
+    fn read_out(
+        &self,
+        scores: &Scores,
+        mirrored: Option<&Scores>,
+        geometry: &Geometry,
+    ) -> Result<DepthMap> {
+        let meta = &self.head.meta;
+        let spread = match self.files.wants_deviation() {
+            true => spread_of(meta),
+            false => Spread::Unread,
+        };
+        let decoder = Decoder::new(readout_of(meta)?, spread);
+        let map = depth::read_out_photo(scores, mirrored, geometry, &decoder);
+        match map.is_finite() {
+            true => Ok(map),
+            false => Err(not_finite(meta)),
+        }
+    }
+
+    /// Says where a head for streets seems to look at a room.
+    fn doubt(&self, depth: &dyn Rows, name: &str, words: &Console) {
+        let meta = &self.head.meta;
+        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
+        let is_near = || {
+            let (mut near, mut all) = (0usize, 0usize);
+            depth.for_each(|metres| {
+                near += usize::from(metres < INDOORS);
+                all += 1;
+            });
+            2 * near > all
+        };
+        if of_streets && is_near() {
+            words.warn(format_args!(
+                "{name}: most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu \
+                 heads are for rooms",
+                meta.name
+            ));
+        }
+    }
+}
+
+impl Finder for DepthTask {
+    fn way(&self) -> &way::Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        let refined = if self.refines() { 4 } else { 0 };
+        let drawn = per_pixel(refined + self.files.bytes_per_pixel());
+        of_scores(&self.head, geometry) + drawn(geometry)
+    }
+
+    fn pixels(&self) -> &[(u32, u32)] {
+        &self.recipe.at
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        way::scores(&self.head, seen, self.way.mirrors())
+    }
+}
+
+impl Task for DepthTask {
+    fn kind(&self) -> String {
+        self.context.kind("depth")
+    }
+
+    fn extensions(&self) -> Vec<&'static str> {
+        extensions(&self.recipe)
+    }
+
+    fn elsewhere(&self) -> Option<(&'static str, &Path)> {
+        let cloud = self.recipe.pointcloud.as_ref()?;
+        Some((CloudFormat::extension(cloud.format), cloud.path.as_deref()?))
+    }
+
+    fn which(&self) -> Which {
+        match (self.recipe.at.is_empty(), self.recipe.range) {
+            (false, _) => Which::All,
+            (true, RangeRule::Global) => Which::AllOrNone,
+            (true, _) => Which::Missing,
+        }
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        let head = self.recipe.head.name.as_deref();
+        head.into_iter()
+            .chain(self.recipe.font.as_deref())
+            .collect()
+    }
+
+    fn head(&self) -> Option<&Head> {
+        Some(&self.head)
+    }
+
+    fn meet(&mut self, backbone: &Backbone, _: &Record, _: &Console) -> Result<()> {
+        self.head = self.head.clone().to_device(backbone.device())?;
+        Ok(())
+    }
+
+    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
+        let Item {
+            job,
+            photo,
+            geometry,
+            found: Found::Scores { scores, mirrored },
+            mut watch,
+            ..
+        } = item
+        else {
+            return Err(no_scores(&self.head));
+        };
+        let map = watch.time("read out", || {
+            self.read_out(&scores, mirrored.as_ref(), &geometry)
+        })?;
+        let guide = self.refines().then_some(photo);
+        let mut buffer = Vec::new();
+        let full = watch.time("upsample", || {
+            Full::new(&map, &geometry, guide, &mut buffer)
+        })?;
+        self.doubt(&*full.depth, &job.source.name(), words);
+        let range = match self.recipe.range {
+            RangeRule::Global => {
+                let (width, height) = full.depth.size();
+                // An odd stride does not keep to the same few columns of photos whose width is a power of two.
+                let stride = (width * height).div_ceil(SAMPLES) | 1;
+                let mut samples = Vec::new();
+                full.depth.for_each_nth(stride, |value| samples.push(value));
+                drop(full);
+                return Ok(Finished::Kept(Box::new(Kept {
+                    job: job.clone(),
+                    photo: None,
+                    geometry,
+                    size: (map.width, map.height),
+                    values: [map.depth, map.deviation].concat(),
+                    samples,
+                    watch,
+                })));
+            }
+            RangeRule::Auto => watch.time("range", || Range::of_rows(&*full.depth)),
+            RangeRule::Fixed(range) => range,
+            RangeRule::Head => {
+                let (min, max) = readout_of(&self.head.meta)?.range();
+                Range::new(min as f32, max as f32)
+            }
+        };
+        let measured = Measured {
+            job,
+            photo: Some(photo),
+            geometry: &geometry,
+            depth: &*full.depth,
+            deviation: full.deviation(),
+            range,
+            meta: &self.head.meta,
+            watch,
+        };
+        self.files.write(measured, words).map(Finished::Written)
+    }
+
+    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        match finished {
+            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
+            Finished::Kept(mut kept) => {
+                let mut waiting = self.waiting();
+                waiting.maps.push(&std::mem::take(&mut kept.values))?;
+                for value in std::mem::take(&mut kept.samples) {
+                    waiting.sampler.push(value);
+                }
+                waiting.photos.push(*kept);
+                Ok(None)
+            }
+        }
+    }
+
+    fn fit(&self, _: &Console) -> Result<usize> {
+        let mut waiting = self.waiting();
+        if !waiting.photos.is_empty() {
+            waiting.range = Range::of_sampled(std::mem::take(&mut waiting.sampler));
+        }
+        Ok(waiting.photos.len())
+    }
+
+    fn kept(&self, index: usize) -> Result<Kept> {
+        let mut waiting = self.waiting();
+        let values = match self.has_nothing_to_do(&waiting.photos[index].job) {
+            true => Vec::new(),
+            false => waiting.maps.read(index)?,
+        };
+        let kept = &waiting.photos[index];
+        Ok(Kept {
+            job: kept.job.clone(),
+            photo: None,
+            watch: kept.watch.clone(),
+            samples: Vec::new(),
+            values,
+            ..*kept
+        })
+    }
+
+    fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
+        let Kept {
+            job,
+            geometry,
+            size: (width, height),
+            values: mut depth,
+            mut watch,
+            ..
+        } = kept;
+        if self.has_nothing_to_do(&job) {
+            return Ok(Finished::Written(Outcome::Skipped));
+        }
+        let deviation = depth.split_off(width * height);
+        let map = DepthMap {
+            width,
+            height,
+            depth,
+            deviation,
+        };
+        let photo = match self.files.wants_photo() || self.refines() {
+            true => Some(watch.time("decode", || self.context.decoder.decode(&job.source))?),
+            false => None,
+        };
+        let guide = photo
+            .as_ref()
+            .filter(|_| self.refines())
+            .map(|photo| &photo.rgb);
+        let mut buffer = Vec::new();
+        let full = watch.time("upsample", || {
+            Full::new(&map, &geometry, guide, &mut buffer)
+        })?;
+        let measured = Measured {
+            job: &job,
+            photo: photo.as_ref().map(|photo| &photo.rgb),
+            geometry: &geometry,
+            depth: &*full.depth,
+            deviation: full.deviation(),
+            range: self.waiting().range,
+            meta: &self.head.meta,
+            watch,
+        };
+        self.files.write(measured, words).map(Finished::Written)
+    }
+}
+
+impl DepthTask {
+    fn has_nothing_to_do(&self, job: &Job) -> bool {
+        self.files.has_nothing_to_do(job)
+    }
+}
+
+/// What a head's spread over its bins says: the deviation that it was calibrated for, else the spread itself.
+pub fn spread_of(meta: &HeadMeta) -> Spread {
+    meta.calibration
+        .as_ref()
+        .map_or(Spread::Plain, |calibration| {
+            Spread::Scaled(calibration.scale as f32)
+        })
+}
+
+/// Why depths that are no numbers are not shown.
+pub fn not_finite(meta: &HeadMeta) -> Error {
+    Error::Model(format!(
+        "the head {} gave depths that are not finite: its weights are damaged or far too large; fetch or train it anew",
+        meta.name
+    ))
+}
+
+/// What the numbers of a head for depth mean.
+///
+/// # Errors
+/// [`Error::Model`] if it is for something else.
+pub fn readout_of(meta: &HeadMeta) -> Result<&Readout> {
+    match &meta.task {
+        HeadTask::Depth { readout, .. } => Ok(readout),
+        _ => Err(Error::Model(format!(
+            "the head {} is not for depth; `dino heads list` names those that are",
+            meta.name
+        ))),
+    }
+}

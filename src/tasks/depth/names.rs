@@ -1,0 +1,58 @@
+//! What the files of a photo are called.
+
+use std::num::NonZeroU32;
+
+use crate::output::{CloudFormat, FloatFormat, PICTURE};
+
+use crate::recipe::DepthRecipe;
+
+/// The files of a photo, by the ends of their names.
+pub fn extensions(recipe: &DepthRecipe) -> Vec<&'static str> {
+    let formats = formats(recipe);
+    let mut all = vec![PICTURE];
+    all.extend(formats.iter().map(|format| format.extension()));
+    if recipe.uncertainty {
+        all.push(std_extension(PICTURE));
+        all.extend(formats.iter().map(|f| std_extension(f.extension())));
+    }
+    all.extend(
+        recipe
+            .pointcloud
+            .as_ref()
+            .map(|cloud| CloudFormat::extension(cloud.format)),
+    );
+    all
+}
+
+/// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
+const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+
+/// Steps of a metre in the 16-bit PNG of a run, where it writes one.
+pub fn depth_scale(recipe: &DepthRecipe) -> Option<u32> {
+    formats(recipe).into_iter().find_map(|format| match format {
+        FloatFormat::Png16(scale) => Some(scale.get()),
+        _ => None,
+    })
+}
+
+/// The formats of `--save`, each once.
+pub fn formats(recipe: &DepthRecipe) -> Vec<FloatFormat> {
+    let scale = recipe.depth_scale.unwrap_or(MILLI);
+    let mut formats: Vec<_> = recipe.save.iter().map(|f| f.with_scale(scale)).collect();
+    formats.sort_unstable();
+    formats.dedup();
+    formats
+}
+
+/// The ending of the standard deviations where the depths have `extension`.
+pub fn std_extension(extension: &str) -> &'static str {
+    match extension {
+        "npy" => "std.npy",
+        "mm.png" => "std.mm.png",
+        "u16.png" => "std.u16.png",
+        "pfm" => "std.pfm",
+        "exr" => "std.exr",
+        "tiff" => "std.tiff",
+        _ => "std.png",
+    }
+}

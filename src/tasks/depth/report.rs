@@ -1,0 +1,124 @@
+//! What is said about a depth map: in the files' own text, and as JSON.
+
+use crate::head::{HeadMeta, Task};
+use crate::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_all, put_path, put_source};
+use crate::postprocess::rows::Rows;
+use crate::render::{Colormap, Range};
+use crate::stopwatch::Stopwatch;
+use serde_json::{Map, Value, json};
+
+use super::files::{Layer, Measured, Reading};
+use super::names::{depth_scale, extensions};
+use super::points::Cloud;
+use crate::recipe::DepthRecipe;
+
+/// Keyword and value pairs.
+pub type Text = Vec<(&'static str, String)>;
+
+/// What every file of a map says about it.
+pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
+    let unit = unit(measured.meta);
+    let (low, high) = layer.rows.extent();
+    let content = match layer.is_std {
+        true if measured.meta.calibration.is_none() => "spread of depth over the bins",
+        true => "standard deviation of depth",
+        false => DEPTH_CONTENT,
+    };
+    vec![
+        (CONTENT, content.to_owned()),
+        (UNIT, unit.to_owned()),
+        ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
+        ("dino:head", measured.meta.name.clone()),
+        ("dino:model", measured.meta.backbone.clone()),
+    ]
+}
+
+/// What a picture says besides.
+pub fn colors(layer: &Layer<'_>, unit: &str) -> Text {
+    let Range { low, high } = layer.range;
+    vec![
+        ("dino:colors", format!("{low:.3} to {high:.3} {unit}")),
+        ("dino:colormap", layer.colormap.name.to_owned()),
+    ]
+}
+
+/// One JSON object a photo.
+pub fn json(
+    recipe: &DepthRecipe,
+    measured: &Measured<'_>,
+    colormap: &Colormap,
+    readings: &[Reading],
+    clipped: usize,
+    cloud: Option<&Cloud>,
+    watch: &Stopwatch,
+) -> Value {
+    let Measured {
+        job,
+        geometry,
+        depth,
+        deviation,
+        range,
+        meta,
+        ..
+    } = measured;
+    let grid = geometry.grid();
+    let mut object = Map::new();
+    put_source(&mut object, "input", &job.source);
+    put_path(&mut object, "picture", job.output(PICTURE).path());
+    let mut files = Map::new();
+    for extension in extensions(recipe) {
+        if extension != PICTURE {
+            put_path(&mut files, extension, job.output(extension).path());
+        }
+    }
+    let at = readings.iter().map(|reading| {
+        let (x, y) = reading.pixel;
+        json!({"x": x, "y": y, "depth": round(reading.depth), "std": reading.std.map(round)})
+    });
+    let camera = cloud.map(|Cloud { camera, .. }| {
+        json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
+    });
+    let facts = json!({
+        "files": files,
+        "head": meta.name,
+        "model": meta.backbone,
+        "unit": unit(meta),
+        "depth": stats(*depth),
+        "std": deviation.map(stats),
+        "std_calibration": meta.calibration,
+        "colors": {"colormap": colormap.name, "inverted": recipe.invert,
+                   "min": round(range.low), "max": round(range.high)},
+        "clipped": clipped,
+        "depth_scale": depth_scale(recipe),
+        "at": at.collect::<Vec<_>>(),
+        "camera": camera,
+        "cloud": cloud.map(Cloud::json),
+        "photo_size": [geometry.photo.0, geometry.photo.1],
+        "input_size": [geometry.padded.0, geometry.padded.1],
+        "grid": [grid.rows, grid.cols],
+        "seconds": watch,
+    });
+    put_all(&mut object, facts);
+    Value::Object(object)
+}
+
+fn stats(rows: &dyn Rows) -> Value {
+    let (low, high) = rows.extent();
+    let (mut sum, (width, height)) = (0f64, rows.size());
+    rows.for_each(|value| sum += f64::from(value));
+    let mean = (sum / (width * height) as f64) as f32;
+    json!({"min": round(low), "max": round(high), "mean": round(mean)})
+}
+
+/// For JSON: finer than any head sees, without the digits that a float32 does not have.
+fn round(value: f32) -> f64 {
+    (f64::from(value) * 1e4).round() / 1e4
+}
+
+/// The unit of a head's depths.
+pub fn unit(meta: &HeadMeta) -> &str {
+    match &meta.task {
+        Task::Depth { unit, .. } => unit,
+        _ => "",
+    }
+}

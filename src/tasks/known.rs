@@ -1,0 +1,67 @@
+//! What is known of a backbone before it is loaded, so that wrong wishes are found first.
+
+use std::path::Path;
+
+use crate::backbone::BackboneConfig;
+use crate::error::{Error, Result};
+use crate::weights::{NamedModel, Record};
+
+/// A backbone by name.
+#[derive(Debug, Clone)]
+pub struct KnownModel {
+    /// As it is called.
+    pub name: String,
+    /// Of its weights, where they are installed.
+    pub fingerprint: Option<String>,
+    /// Its sizes.
+    pub config: BackboneConfig,
+}
+
+impl From<&NamedModel> for KnownModel {
+    fn from(model: &NamedModel) -> Self {
+        KnownModel {
+            name: model.name.clone(),
+            fingerprint: model.fingerprint.clone(),
+            config: model.variant.config,
+        }
+    }
+}
+
+/// The weights that a basis or a codebook was fitted to.
+#[derive(Debug, Clone)]
+pub struct Origin {
+    /// What they were called.
+    pub model: String,
+    /// What they are.
+    pub fingerprint: String,
+}
+
+impl KnownModel {
+    /// Refuses what was fitted, at `path`, to the features of other weights.
+    ///
+    /// # Errors
+    /// Names the file and the model that it is of.
+    pub fn check_origin(&self, path: &Path, origin: &Origin) -> Result<()> {
+        match &self.fingerprint {
+            Some(own) if *own != origin.fingerprint => Err(Error::file(
+                path,
+                format!(
+                    "was fitted with {of}, whose features have other directions than those of {}; use --model {of}",
+                    self.name,
+                    of = origin.model
+                ),
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Learns the weights; what was read before they were there must be of them.
+    ///
+    /// # Errors
+    /// As [`KnownModel::check_origin`].
+    pub fn meet(&mut self, record: &Record, fitted: Option<(&Path, &Origin)>) -> Result<()> {
+        self.name.clone_from(&record.name);
+        self.fingerprint = Some(record.fingerprint.clone());
+        fitted.map_or(Ok(()), |(path, origin)| self.check_origin(path, origin))
+    }
+}

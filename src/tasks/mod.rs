@@ -1,0 +1,266 @@
+//! What is made of photos: depths, classes, clusters, components. A task is a value that says what it needs of the device,
+//! what it makes of that, and which files it writes; [`run`] runs any number of them over the same photos.
+
+pub mod classes;
+pub mod clusters;
+pub mod costs;
+pub mod depth;
+pub mod known;
+pub mod layer;
+pub mod network;
+pub mod patch_map;
+pub mod pca;
+pub mod run;
+pub mod segment;
+pub mod way;
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use crate::backbone::{Backbone, Grid};
+use crate::batch::Outcome;
+use crate::console::Console;
+use crate::engine::Seen;
+use crate::error::{Error, Result};
+use crate::head::{Head, Scores};
+use crate::inputs::PhotoDecoder;
+use crate::output::{Job, Plan};
+use crate::postprocess::LabelMap;
+use crate::preprocess::Geometry;
+use crate::stopwatch::Stopwatch;
+use crate::tasks::segment::Annotated;
+use crate::weights::Record;
+
+pub use network::TaskNetwork;
+pub use way::Way;
+
+/// What the device found in a photo for a task.
+#[derive(Debug)]
+pub enum Found {
+    /// The scores of a head over the input.
+    Scores {
+        /// Over the patch grid, or a finer one.
+        scores: Scores,
+        /// Of the mirror image, where they were asked for; not mirrored back.
+        mirrored: Option<Scores>,
+    },
+    /// The labels that a published protocol ends with, at the photo's size.
+    Labels(LabelMap),
+    /// The patch tokens of a layer, `[rows * cols, D]`.
+    Tokens(Vec<f32>, Grid),
+}
+
+/// A photo of which everything is found.
+pub struct Item<'a> {
+    /// Where its results go.
+    pub job: &'a Job,
+    /// Upright.
+    pub photo: &'a RgbImage,
+    /// How it lay in the backbone's input.
+    pub geometry: Geometry,
+    /// What was found.
+    pub found: Found,
+    /// Where the time went so far.
+    pub watch: Stopwatch,
+    /// Whether it is the only one of the run.
+    pub is_only: bool,
+}
+
+/// How far a photo came.
+pub enum Finished {
+    /// Everything is written.
+    Written(Outcome),
+    /// Likewise; this belongs into a document of all photos, in their order.
+    Annotated(Outcome, Option<Annotated>),
+    /// It waits until all photos were seen.
+    Kept(Box<Kept>),
+}
+
+/// What is kept of a photo until all were seen.
+#[derive(Debug)]
+pub struct Kept {
+    /// Where its results go.
+    pub job: Job,
+    /// Only where it is the only one; of many, each is decoded again if it is wanted.
+    pub photo: Option<RgbImage>,
+    /// How it lay in the backbone's input.
+    pub geometry: Geometry,
+    /// Cells of what was found: (columns, rows).
+    pub size: (usize, usize),
+    /// What was found, by cells; a map of deviations follows that of depths.
+    pub values: Vec<f32>,
+    /// Some of it, evenly spread over the photo, for what is fitted to all.
+    pub samples: Vec<f32>,
+    /// Where the time went so far.
+    pub watch: Stopwatch,
+}
+
+/// What the tasks of a run share.
+#[derive(Debug, Clone)]
+pub struct Context {
+    /// Decodes photos that are wanted again.
+    pub decoder: PhotoDecoder,
+    /// Whether an object a photo is printed, in place of the written paths.
+    pub json: bool,
+    /// Whether a picture goes to stdout.
+    pub to_stdout: bool,
+    /// Whether files that are there are replaced.
+    pub force: bool,
+    /// What tells the files of the task from those of others of its kind.
+    pub label: Option<String>,
+}
+
+impl Context {
+    /// The word in the names of the files of a task of this `kind`.
+    pub fn kind(&self, kind: &str) -> String {
+        match &self.label {
+            Some(label) => format!("{kind}-{label}"),
+            None => kind.to_owned(),
+        }
+    }
+}
+
+/// Which photos a task is run over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Which {
+    /// Those whose files are not all there.
+    Missing,
+    /// All, if files of any are missing: what is drawn depends on all of them.
+    AllOrNone,
+    /// All, for what is asked is not in the files.
+    All,
+}
+
+/// Something that is found in photos.
+pub trait Finder: Sync {
+    /// How the backbone sees photos for it.
+    fn way(&self) -> &Way;
+
+    /// Bytes that a photo of a layout takes after the backbone, itself not counted.
+    fn memory(&self, geometry: &Geometry) -> u64;
+
+    /// Pixels that a photo must have, or it is refused before it is decoded.
+    fn pixels(&self) -> &[(u32, u32)] {
+        &[]
+    }
+
+    /// What it needs of what the backbone gives for a photo, or for a window of it.
+    ///
+    /// # Errors
+    /// If a head gives no numbers, or the device fails.
+    fn find(&self, seen: &Seen) -> Result<Found>;
+}
+
+/// Something that is made of photos, and written.
+pub trait Task: Finder {
+    /// The word in the names of its files.
+    fn kind(&self) -> String;
+
+    /// The files of a photo, by the ends of their names, the picture first.
+    fn extensions(&self) -> Vec<&'static str>;
+
+    /// One of them that goes to a place of its own, which has room for one photo's.
+    fn elsewhere(&self) -> Option<(&'static str, &Path)> {
+        None
+    }
+
+    /// The photos.
+    fn which(&self) -> Which {
+        Which::Missing
+    }
+
+    /// Files that are read beside photos, and must not be replaced.
+    fn reads(&self) -> Vec<&Path> {
+        Vec::new()
+    }
+
+    /// Adds its own files to the plan, and refuses what could not be done.
+    ///
+    /// # Errors
+    /// As [`Plan::add_flag`].
+    fn begin(&mut self, _plan: &mut Plan, _console: &Console) -> Result<()> {
+        Ok(())
+    }
+
+    /// The head that it runs, if it runs one.
+    fn head(&self) -> Option<&Head> {
+        None
+    }
+
+    /// Learns the backbone, and goes where that is.
+    ///
+    /// # Errors
+    /// If the backbone is another one than was meant, or the device fails.
+    fn meet(&mut self, backbone: &Backbone, record: &Record, console: &Console) -> Result<()>;
+
+    /// Draws and writes what was found in a photo, or keeps it; runs on any thread, and says what it says through `words`.
+    ///
+    /// # Errors
+    /// Names the photo, or the file that could not be written.
+    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished>;
+
+    /// Takes what became of a photo, in the order of the inputs.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        Ok(match finished {
+            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Some(outcome),
+            Finished::Kept(_) => None,
+        })
+    }
+
+    /// Does what needs all photos, and says how many wait for it.
+    ///
+    /// # Errors
+    /// If that cannot be done, which concerns them all.
+    fn fit(&self, _words: &Console) -> Result<usize> {
+        Ok(0)
+    }
+
+    /// Gives one of those that wait back, with what was found in it.
+    ///
+    /// # Errors
+    /// If it cannot be read back.
+    fn kept(&self, _index: usize) -> Result<Kept> {
+        Err(Error::Model("nothing is kept".into()))
+    }
+
+    /// Draws and writes a photo that waited; runs on any thread.
+    ///
+    /// # Errors
+    /// As [`Task::finish`].
+    fn finish_kept(&self, _kept: Kept, _words: &Console) -> Result<Finished> {
+        Err(Error::Model("nothing is kept".into()))
+    }
+
+    /// Writes what is about the whole run, after failures were named.
+    ///
+    /// # Errors
+    /// Names the file.
+    fn conclude(&self, _words: &Console) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// Refuses a pixel of `--at` that a photo of (width, height) does not have.
+///
+/// # Errors
+/// A part of a sentence about the photo.
+pub fn check_pixel((x, y): (u32, u32), (width, height): (u32, u32)) -> Result<(), String> {
+    match x < width && y < height {
+        true => Ok(()),
+        false => Err(format!(
+            "--at {x},{y} lies outside of the photo, which is {width} x {height} pixels (counted from 0,0)"
+        )),
+    }
+}
+
+/// Why what a head gave is not drawn.
+fn no_scores(head: &Head) -> Error {
+    Error::Model(format!(
+        "the head {} gave something else than scores",
+        head.meta.name
+    ))
+}

@@ -1,0 +1,257 @@
+//! Several tasks over one photo: those that see it alike share a pass of the backbone.
+
+use image::RgbImage;
+
+use crate::backbone::Backbone;
+use crate::console::Console;
+use crate::engine::{Looks, Network, Pass, Ready, Views, decoded_bytes, timed};
+use crate::error::Result;
+use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
+use crate::tasks::way::Windows;
+use crate::tasks::{Finder, Found, check_pixel};
+
+/// The device's part of tasks.
+pub struct TaskNetwork<'a> {
+    /// The backbone.
+    pub backbone: &'a Backbone,
+    /// The tasks.
+    pub tasks: Vec<&'a dyn Finder>,
+    /// Which of them each photo is for, a bit a task.
+    pub wanted: Vec<u64>,
+    /// What photos are called.
+    pub names: Vec<String>,
+    /// Windows that run at once.
+    pub batch_size: usize,
+    /// Where words go.
+    pub console: &'a Console,
+    /// Is told how many percent of the passes over a photo as a whole are through.
+    pub tick: &'a (dyn Fn(usize) + Sync),
+    passes: Vec<SharedPass>,
+}
+
+/// A pass, and the tasks that it is for.
+struct SharedPass {
+    pass: Pass,
+    tasks: u64,
+}
+
+/// What was found for each task; nothing for those that were not wanted.
+pub type FoundByTask = Vec<Option<Result<Found>>>;
+
+impl<'a> TaskNetwork<'a> {
+    /// Of `tasks` over the photos that are called `names`, each of which is for the tasks that `wanted` has bits of.
+    pub fn new(
+        backbone: &'a Backbone,
+        tasks: Vec<&'a dyn Finder>,
+        (wanted, names): (Vec<u64>, Vec<String>),
+        batch_size: usize,
+        console: &'a Console,
+        tick: &'a (dyn Fn(usize) + Sync),
+    ) -> Self {
+        let mut passes: Vec<SharedPass> = Vec::new();
+        for (index, task) in tasks.iter().enumerate() {
+            if let Some(pass) = task.way().pass() {
+                let shared = passes
+                    .iter_mut()
+                    .find_map(|shared| share(&shared.pass, pass).zip(Some(shared)));
+                match shared {
+                    Some((pass, shared)) => {
+                        shared.pass = pass;
+                        shared.tasks |= 1 << index;
+                    }
+                    None => passes.push(SharedPass {
+                        pass: pass.clone(),
+                        tasks: 1 << index,
+                    }),
+                }
+            }
+        }
+        TaskNetwork {
+            backbone,
+            tasks,
+            wanted,
+            names,
+            batch_size,
+            console,
+            tick,
+            passes,
+        }
+    }
+
+    /// The passes of the backbone over a photo as a whole, in the order of its layouts.
+    pub fn passes_of_photo(&self, index: usize) -> impl Iterator<Item = &Pass> {
+        self.passes_of(index).map(|shared| &shared.pass)
+    }
+
+    fn is_wanted(&self, photo: usize, tasks: u64) -> bool {
+        self.wanted
+            .get(photo)
+            .is_some_and(|wanted| wanted & tasks != 0)
+    }
+
+    fn passes_of(&self, photo: usize) -> impl Iterator<Item = &SharedPass> {
+        self.passes
+            .iter()
+            .filter(move |shared| self.is_wanted(photo, shared.tasks))
+    }
+
+    fn tasks_of(&self, photo: usize) -> impl Iterator<Item = (usize, &'a dyn Finder)> {
+        let tasks = self.tasks.iter().copied().enumerate();
+        tasks.filter(move |(index, _)| self.is_wanted(photo, 1 << index))
+    }
+
+    /// Those of the tasks of a photo that see it in parts.
+    fn windows_of(&self, photo: usize) -> impl Iterator<Item = (usize, &'a dyn Finder)> {
+        self.tasks_of(photo)
+            .filter(|(_, task)| task.way().pass().is_none())
+    }
+
+    /// How a photo lies in the input of a task.
+    pub fn layout(&self, task: usize, ready: &Ready) -> Geometry {
+        let way = self.tasks[task].way();
+        let mut passes = self.passes_of(ready.index);
+        let shared = passes.position(|shared| shared.tasks & (1 << task) != 0);
+        match shared.and_then(|index| ready.prepared.get(index)) {
+            Some(prepared) => prepared.geometry.with_unpad(way.preprocessor().unpad),
+            None => way.layout(ready.photo.dimensions()),
+        }
+    }
+}
+
+impl Network for TaskNetwork<'_> {
+    type Found = FoundByTask;
+
+    fn key(&self, photo: usize) -> u64 {
+        self.wanted.get(photo).copied().unwrap_or(0)
+    }
+
+    fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry> {
+        let passes = self
+            .passes_of(index)
+            .map(|shared| shared.pass.preprocessor.geometry(photo));
+        let windows = self
+            .windows_of(index)
+            .map(|(_, task)| task.way().layout(photo));
+        passes.chain(windows).collect()
+    }
+
+    fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<Prepared>> {
+        let passes = self.passes_of(index).map(|shared| {
+            let preprocessor = &shared.pass.preprocessor;
+            preprocessor.lay_out(photo, preprocessor.geometry(photo.dimensions()))
+        });
+        let windows = self
+            .windows_of(index)
+            .map(|(_, task)| task.way().prepare(photo));
+        passes.chain(windows).collect()
+    }
+
+    fn memory(&self, index: usize, photo: (u32, u32)) -> u64 {
+        let passes = self.passes_of(index).map(|shared| {
+            let layout = shared.pass.preprocessor.geometry(photo);
+            shared.pass.memory(self.backbone, &layout, None)
+        });
+        let ways = self.tasks_of(index).map(|(_, task)| {
+            let layout = task.way().layout(photo);
+            let windows = task.way().memory(self.backbone, &layout, self.batch_size);
+            windows.max(task.memory(&layout))
+        });
+        // What is prepared for one pass is there while another runs, and what was found while others are finished.
+        let passes: u64 = passes.sum();
+        decoded_bytes(photo) + passes.max(ways.sum())
+    }
+
+    fn accept(&self, index: usize, photo: (u32, u32)) -> Result<(), String> {
+        let mut pixels = self.tasks_of(index).flat_map(|(_, task)| task.pixels());
+        pixels.try_for_each(|&pixel| check_pixel(pixel, photo))
+    }
+
+    fn run(&self, photos: &mut [Ready]) -> Result<Vec<FoundByTask>> {
+        let first = photos.first().map_or(0, |photo| photo.index);
+        let mut found: Vec<FoundByTask> = photos
+            .iter()
+            .map(|_| self.tasks.iter().map(|_| None).collect())
+            .collect();
+        let work = |shared: &SharedPass, number: usize| {
+            let layout = photos.first().and_then(|photo| photo.prepared.get(number));
+            layout.map_or(0, |layout| shared.pass.patches(&layout.geometry))
+        };
+        let numbered: Vec<(usize, &SharedPass)> = self.passes_of(first).enumerate().collect();
+        let works: Vec<usize> = numbered
+            .iter()
+            .map(|(n, shared)| work(shared, *n))
+            .collect();
+        let all = works.iter().sum::<usize>().max(1);
+        let mut before = 0;
+        for (&(number, shared), work) in numbered.iter().zip(&works) {
+            let start = before;
+            let tick = |done: usize| (self.tick)(100 * (start + done) / all);
+            let seen = timed(photos, number, "backbone", |prepared| {
+                shared.pass.run(self.backbone, prepared, &tick)
+            })?;
+            before += work;
+            for ((photo, found), seen) in photos.iter_mut().zip(&mut found).zip(&seen) {
+                for (index, task) in self.tasks_of(photo.index) {
+                    if shared.tasks & (1 << index) != 0 {
+                        found[index] = Some(photo.watch.time("head", || task.find(seen)));
+                    }
+                }
+            }
+        }
+        for (photo, found) in photos.iter_mut().zip(&mut found) {
+            let whole = numbered.len();
+            for (number, (index, task)) in self.windows_of(photo.index).enumerate() {
+                found[index] = Some(self.by_windows(task, photo, whole + number));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl TaskNetwork<'_> {
+    /// What `task` finds in a photo that the backbone sees in parts, by the layout of this `number`.
+    fn by_windows(&self, task: &dyn Finder, ready: &mut Ready, number: usize) -> Result<Found> {
+        let windows = Windows {
+            backbone: self.backbone,
+            task,
+            batch_size: self.batch_size,
+            console: self.console,
+            name: self.names.get(ready.index).map_or("", String::as_str),
+        };
+        windows.run(ready, number)
+    }
+}
+
+/// One pass that serves two, if there is one: what differs may be the layers, whether the mirror image is seen too, whether
+/// a coarser look is taken too, and what becomes of padding afterwards.
+fn share(one: &Pass, other: &Pass) -> Option<Pass> {
+    let alike = |preprocessor: Preprocessor| Preprocessor {
+        unpad: Unpad::Crop,
+        ..preprocessor
+    };
+    let looks = match (one.looks, other.looks) {
+        (a, b) if a == b => a,
+        (Looks::Once, also @ Looks::AlsoCoarse(_)) | (also @ Looks::AlsoCoarse(_), Looks::Once) => {
+            also
+        }
+        _ => return None,
+    };
+    let views = match (one.views, other.views) {
+        (a, b) if a == b => a,
+        (Views::Plain, Views::Both) | (Views::Both, Views::Plain) => Views::Both,
+        _ => return None,
+    };
+    let mut requests = one.requests.clone();
+    requests.extend(
+        other
+            .requests
+            .iter()
+            .filter(|request| !one.requests.contains(request)),
+    );
+    (alike(one.preprocessor) == alike(other.preprocessor)).then_some(Pass {
+        preprocessor: one.preprocessor,
+        requests,
+        views,
+        looks,
+    })
+}

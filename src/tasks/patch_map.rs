@@ -1,0 +1,109 @@
+//! Pictures of one number a patch, for the commands that draw such.
+
+use crate::error::Result;
+use crate::preprocess::Geometry;
+use crate::render::{
+    Colormap, Fonts, Range, ScaleBar, Upscale, mark, overlay, patch_map, side_by_side, with_scale,
+};
+use image::RgbImage;
+
+use crate::tasks::costs::ENCODER;
+
+/// Draws maps as the options have it.
+pub struct PatchMaps {
+    look: PatchMapLook,
+    /// Its first colour stands for the low end.
+    colormap: Colormap,
+    /// Precedes the numbers of the scale.
+    sign: &'static str,
+    /// Numbers alone are written, which the built-in font has.
+    fonts: Fonts,
+}
+
+/// How they look.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PatchMapLook {
+    /// Its last colour stands for the high end.
+    pub colormap: Colormap,
+    /// Between patch centres.
+    pub upscale: Upscale,
+    /// Whether the photo lies beside the picture.
+    pub side_by_side: bool,
+    /// Opacity of the picture over the photo, if it lies over it.
+    pub overlay: Option<f32>,
+    /// Whether the scale is left out.
+    pub no_scale: bool,
+}
+
+impl PatchMaps {
+    /// For maps whose numbers are preceded by `sign`.
+    pub fn new(look: PatchMapLook, sign: &'static str) -> Self {
+        Self {
+            colormap: look.colormap.clone(),
+            look,
+            sign,
+            fonts: Fonts::built_in(),
+        }
+    }
+
+    /// The whole picture of `map` `[rows * cols]`, with a ring around `marked`.
+    pub fn picture(
+        &self,
+        map: &[f32],
+        geometry: &Geometry,
+        range: Range,
+        photo: &RgbImage,
+        marked: Option<(u32, u32)>,
+    ) -> Result<RgbImage> {
+        let mut picture = self.colors(map, geometry, range, photo)?;
+        if let Some(at) = marked {
+            mark(&mut picture, at);
+        }
+        if self.look.side_by_side {
+            let mut photo = photo.clone();
+            if let Some(at) = marked {
+                mark(&mut photo, at);
+            }
+            picture = side_by_side(&photo, &picture)?;
+        }
+        if self.look.no_scale {
+            return Ok(picture);
+        }
+        let bar = ScaleBar {
+            range,
+            colormap: &self.colormap,
+            unit: "",
+            sign: self.sign,
+            fonts: &self.fonts,
+        };
+        with_scale(&picture, &bar)
+    }
+
+    /// The colours alone, over the photo if so asked; `photo` has the size that `geometry` says.
+    pub fn colors(
+        &self,
+        map: &[f32],
+        geometry: &Geometry,
+        range: Range,
+        photo: &RgbImage,
+    ) -> Result<RgbImage> {
+        let upscale = self.look.upscale;
+        let colors = patch_map(map, geometry, upscale, range, &self.colormap)?;
+        Ok(match self.look.overlay {
+            Some(alpha) => overlay(photo, colors, alpha),
+            None => colors,
+        })
+    }
+
+    /// Bytes a pixel of the photo that drawing a map takes beside it: the colours, the copies that get a ring and go side by
+    /// side, and the canvas of the scale.
+    pub fn bytes_per_pixel(&self) -> u64 {
+        let beside = if self.look.side_by_side { 3 + 6 } else { 0 };
+        let scale = match (self.look.no_scale, self.look.side_by_side) {
+            (true, _) => 0,
+            (false, false) => 3,
+            (false, true) => 6,
+        };
+        3 + beside + scale + ENCODER
+    }
+}

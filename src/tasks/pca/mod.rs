@@ -1,0 +1,395 @@
+//! Principal components of patch tokens: fitted to all photos or to each, then drawn as colours.
+
+mod basis;
+
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use image::RgbImage;
+use serde_json::{Map, Value, json};
+
+use crate::backbone::{Backbone, LayerRequest};
+use crate::batch::Outcome;
+use crate::console::Console;
+use crate::engine::Seen;
+use crate::error::{Error, Result};
+use crate::output::{
+    Job, PICTURE, Plan, deliver, put_all, put_path, put_source, write_npy, write_picture,
+};
+use crate::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
+use crate::preprocess::Geometry;
+use crate::recipe::PcaRecipe;
+use crate::render::{self, overlay, side_by_side};
+use crate::stopwatch::Stopwatch;
+use crate::tasks::costs::{ENCODER, per_pixel};
+use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::way::Way;
+use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
+use crate::weights::Record;
+
+/// Draws photos by their components.
+pub struct PcaTask {
+    recipe: PcaRecipe,
+    model: KnownModel,
+    layer: LayerRequest,
+    way: Way,
+    context: Context,
+    /// That of a file, and what it was fitted to.
+    saved: Option<(Projection, Origin)>,
+    waiting: Mutex<Waiting>,
+}
+
+/// The photos between the passes.
+struct Waiting {
+    tokens: TokenSpool,
+    photos: Vec<Kept>,
+    /// Of all of them.
+    projection: Option<Projection>,
+}
+
+/// A photo on its way to its picture.
+struct Drawn<'a> {
+    job: &'a Job,
+    /// Where the picture shows it.
+    photo: Option<&'a RgbImage>,
+    geometry: &'a Geometry,
+    watch: Stopwatch,
+}
+
+impl PcaTask {
+    /// Of the tokens of `model`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a block that it does not have; names a basis that does not fit it.
+    pub fn new(recipe: PcaRecipe, model: &KnownModel, context: Context) -> Result<Self> {
+        let mut layer = LayerRequest {
+            block: layer::block_of(recipe.layer.layer, model.config.depth, &model.name)?,
+            norm: !recipe.layer.no_norm,
+        };
+        let mut saved = None;
+        if let Some(path) = &recipe.basis {
+            let basis = basis::read(path, model)?;
+            layer = basis.layer;
+            saved = Some((basis.projection, basis.origin));
+        }
+        Ok(PcaTask {
+            way: Way::AtOnce(layer::pass(
+                layer,
+                recipe.layer.size,
+                model.config.patch_size,
+            )),
+            layer,
+            context,
+            saved,
+            waiting: Mutex::new(Waiting {
+                tokens: TokenSpool::new(model.config.dim),
+                photos: Vec::new(),
+                projection: None,
+            }),
+            model: model.clone(),
+            recipe,
+        })
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether all photos have one fit, which is still to be made.
+    fn is_joint(&self) -> bool {
+        self.saved.is_none() && !self.recipe.fit_each
+    }
+
+    fn wants_photo(&self) -> bool {
+        self.recipe.side_by_side || self.recipe.overlay.is_some()
+    }
+
+    fn fit_options(&self) -> FitOptions {
+        FitOptions {
+            shown: self.recipe.components.iter().map(|n| n - 1).collect(),
+            whiten: self.recipe.whiten,
+            foreground: self.recipe.foreground,
+        }
+    }
+
+    fn save(&self, projection: &Projection, words: &Console) -> Result<()> {
+        match &self.recipe.save_basis {
+            Some(path) => basis::save(path, &self.model, self.layer, projection, words),
+            None => Ok(()),
+        }
+    }
+
+    /// Projects, renders and writes one photo.
+    fn draw(
+        &self,
+        drawn: Drawn<'_>,
+        projection: &Projection,
+        tokens: &[f32],
+        words: &Console,
+    ) -> Result<Finished> {
+        let Drawn {
+            job,
+            photo,
+            geometry,
+            mut watch,
+        } = drawn;
+        let projected = watch.time("project", || projection.project(tokens))?;
+        let picture = watch.time("render", || {
+            self.picture(&projected, projection, geometry, photo)
+        })?;
+        let announce = !self.context.json;
+        let text = [
+            ("dino:model", self.model.name.clone()),
+            ("dino:layer", self.layer.block.to_string()),
+        ];
+        watch.time("write", || {
+            deliver(words, job.output(PICTURE), announce, |writer| {
+                write_picture(writer, job.format, &picture, &text)
+            })?;
+            if self.recipe.raw {
+                let grid = geometry.grid();
+                let shape = [grid.rows, grid.cols, projection.shown.len()];
+                deliver(words, job.output("npy"), announce, |writer| {
+                    write_npy(writer, &shape, &projected.scores)
+                })?;
+            }
+            Ok::<_, Error>(())
+        })?;
+        words.detail(format_args!("{}: {watch}", job.source.name()));
+        if self.context.json {
+            let object = self.report(job, geometry, &projected, projection, &watch);
+            words.out(&object.to_string())?;
+        }
+        Ok(Finished::Written(Outcome::Done))
+    }
+
+    fn picture(
+        &self,
+        projected: &Projected,
+        projection: &Projection,
+        geometry: &Geometry,
+        photo: Option<&RgbImage>,
+    ) -> Result<RgbImage> {
+        let upscale = self.recipe.upscale;
+        let picture = render::pca::picture(projected, &projection.ranges, geometry, upscale)?;
+        match (photo, self.recipe.overlay) {
+            (Some(photo), Some(alpha)) => Ok(overlay(photo, picture, alpha)),
+            (Some(photo), None) => side_by_side(photo, &picture),
+            (None, _) => Ok(picture),
+        }
+    }
+
+    /// One JSON object a photo.
+    fn report(
+        &self,
+        job: &Job,
+        geometry: &Geometry,
+        projected: &Projected,
+        projection: &Projection,
+        watch: &Stopwatch,
+    ) -> Value {
+        let grid = geometry.grid();
+        let foreground = projected.foreground.iter().filter(|is| **is).count();
+        let of_shown = |values: &[f64]| {
+            let shown = projection.shown.iter();
+            shown.map(|&index| values[index]).collect::<Vec<_>>()
+        };
+        let Basis { variances, .. } = &projection.basis;
+        let mut object = Map::new();
+        put_source(&mut object, "input", &job.source);
+        put_path(&mut object, "picture", job.output(PICTURE).path());
+        let raw = self.recipe.raw.then(|| job.output("npy").path());
+        put_path(&mut object, "raw", raw.flatten());
+        let facts = json!({
+            "model": self.model.name,
+            "layer": self.layer.block,
+            "norm": self.layer.norm,
+            "photo_size": [geometry.photo.0, geometry.photo.1],
+            "input_size": [geometry.padded.0, geometry.padded.1],
+            "grid": [grid.rows, grid.cols],
+            "components": projection.shown.iter().map(|index| index + 1).collect::<Vec<_>>(),
+            "variance": of_shown(variances),
+            "explained_variance_ratio": of_shown(&projection.basis.explained_variance_ratio()),
+            "ranges": projection.ranges,
+            "whiten": projection.whiten,
+            "foreground_share": foreground as f64 / projected.foreground.len() as f64,
+            "seconds": watch,
+        });
+        put_all(&mut object, facts);
+        Value::Object(object)
+    }
+}
+
+impl Finder for PcaTask {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        let beside = if self.recipe.side_by_side { 6 } else { 0 };
+        per_pixel(3 + beside + ENCODER)(geometry)
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        let tokens = layer::tokens(&seen.features, self.layer)?;
+        Ok(Found::Tokens(tokens, seen.features.grid))
+    }
+}
+
+impl Task for PcaTask {
+    fn kind(&self) -> String {
+        self.context.kind("pca")
+    }
+
+    fn extensions(&self) -> Vec<&'static str> {
+        [PICTURE]
+            .into_iter()
+            .chain(self.recipe.raw.then_some("npy"))
+            .collect()
+    }
+
+    fn which(&self) -> Which {
+        match (&self.recipe.save_basis, self.is_joint()) {
+            (Some(_), _) => Which::All,
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the colours
+            // that it would have given at once.
+            (None, true) => Which::AllOrNone,
+            (None, false) => Which::Missing,
+        }
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        self.recipe.basis.as_deref().into_iter().collect()
+    }
+
+    fn begin(&mut self, plan: &mut Plan, _: &Console) -> Result<()> {
+        let Some(path) = &self.recipe.save_basis else {
+            return Ok(());
+        };
+        if self.recipe.fit_each && plan.jobs.len() > 1 {
+            let why = "--save-basis: --fit each makes a fit for every photo; give one photo, or --fit all";
+            return Err(Error::Usage(why.into()));
+        }
+        plan.add_flag("--save-basis", path, self.context.force)
+    }
+
+    fn meet(&mut self, _: &Backbone, record: &Record, _: &Console) -> Result<()> {
+        let origin = self.saved.as_ref().map(|(_, origin)| origin);
+        self.model
+            .meet(record, self.recipe.basis.as_deref().zip(origin))
+    }
+
+    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
+        let Item {
+            job,
+            photo,
+            geometry,
+            found: Found::Tokens(tokens, grid),
+            mut watch,
+            is_only,
+        } = item
+        else {
+            return Err(Error::Model("components are of tokens".into()));
+        };
+        let wanted = self.wants_photo().then_some(photo);
+        if self.is_joint() {
+            return Ok(Finished::Kept(Box::new(Kept {
+                job: job.clone(),
+                photo: wanted.filter(|_| is_only).cloned(),
+                geometry,
+                size: (grid.cols, grid.rows),
+                values: tokens,
+                samples: Vec::new(),
+                watch,
+            })));
+        }
+        let own;
+        let projection = match &self.saved {
+            Some((projection, _)) => projection,
+            None => {
+                let mut spool = TokenSpool::new(self.model.config.dim);
+                spool.push(grid, &tokens)?;
+                own = watch.time("fit", || fit(&mut spool, &self.fit_options()))?;
+                self.save(&own, words)?;
+                &own
+            }
+        };
+        if job.is_done() {
+            return Ok(Finished::Written(Outcome::Skipped));
+        }
+        let drawn = Drawn {
+            job,
+            photo: wanted,
+            geometry: &geometry,
+            watch,
+        };
+        self.draw(drawn, projection, &tokens, words)
+    }
+
+    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        match finished {
+            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
+            Finished::Kept(mut kept) => {
+                let mut waiting = self.waiting();
+                let (cols, rows) = kept.size;
+                let tokens = std::mem::take(&mut kept.values);
+                waiting
+                    .tokens
+                    .push(crate::backbone::Grid { rows, cols }, &tokens)?;
+                waiting.photos.push(*kept);
+                Ok(None)
+            }
+        }
+    }
+
+    fn fit(&self, words: &Console) -> Result<usize> {
+        let mut waiting = self.waiting();
+        let count = waiting.photos.len();
+        if count > 0 {
+            let mut watch = Stopwatch::default();
+            let options = self.fit_options();
+            let projection = watch.time("fit", || fit(&mut waiting.tokens, &options))?;
+            words.detail(format_args!("{count} photos: {watch}"));
+            self.save(&projection, words)?;
+            waiting.projection = Some(projection);
+        }
+        Ok(count)
+    }
+
+    fn kept(&self, index: usize) -> Result<Kept> {
+        let mut waiting = self.waiting();
+        let values = match waiting.photos[index].job.is_done() {
+            true => Vec::new(),
+            false => waiting.tokens.read(index)?.1,
+        };
+        let kept = &mut waiting.photos[index];
+        Ok(Kept {
+            job: kept.job.clone(),
+            photo: kept.photo.take(),
+            watch: kept.watch.clone(),
+            samples: Vec::new(),
+            values,
+            ..*kept
+        })
+    }
+
+    fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
+        if kept.job.is_done() {
+            return Ok(Finished::Written(Outcome::Skipped));
+        }
+        let photo = match (self.wants_photo(), kept.photo) {
+            (false, _) => None,
+            (true, Some(photo)) => Some(photo),
+            (true, None) => Some(self.context.decoder.decode(&kept.job.source)?.rgb),
+        };
+        let projection = self.waiting().projection.clone();
+        let projection = projection.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
+        let drawn = Drawn {
+            job: &kept.job,
+            photo: photo.as_ref(),
+            geometry: &kept.geometry,
+            watch: kept.watch,
+        };
+        self.draw(drawn, &projection, &kept.values, words)
+    }
+}

@@ -1,0 +1,164 @@
+//! Labels of a head, drawn and written.
+//!
+//! [`painter`] draws one photo, here and for clusters; [`files`] writes what was asked for of it, [`coco`] the documents of
+//! one and of all, and [`report`] says it in JSON.
+
+mod coco;
+mod files;
+mod names;
+pub mod painter;
+mod report;
+
+use std::path::Path;
+
+use crate::backbone::Backbone;
+use crate::batch::Outcome;
+use crate::console::Console;
+use crate::engine;
+use crate::error::Result;
+use crate::head::{Class, Head, Task as HeadTask};
+use crate::output::Plan;
+use crate::postprocess::segment::mean_with_mirrored;
+use crate::preprocess::Geometry;
+use crate::recipe::SegmentRecipe;
+use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Which, no_scores, way};
+use crate::weights::Record;
+
+pub use coco::Annotated;
+use painter::{LabelPainter, Seen};
+
+/// Whether borders are fitted to the photo without a word about it.
+pub const REFINE: bool = true;
+
+/// Labels photos with a head.
+pub struct SegmentTask {
+    recipe: SegmentRecipe,
+    head: Head,
+    way: way::Way,
+    painter: LabelPainter,
+}
+
+impl SegmentTask {
+    /// With `head`, on a backbone whose patches have this side.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
+    pub fn new(
+        recipe: SegmentRecipe,
+        head: Head,
+        patch_size: usize,
+        context: Context,
+        console: &Console,
+    ) -> Result<Self> {
+        let refines = recipe.head.refine.unwrap_or(REFINE);
+        let mut painter = LabelPainter::new(recipe.labels.clone(), refines, context, console)?;
+        painter.name_labels(
+            classes_of(&head).to_vec(),
+            &format!("the head {}", head.meta.name),
+            vec![
+                ("model", head.meta.backbone.clone()),
+                ("head", head.meta.name.clone()),
+            ],
+            console,
+        )?;
+        Ok(SegmentTask {
+            way: way::Way::new(&recipe.head, &head, patch_size, console)?,
+            recipe,
+            head,
+            painter,
+        })
+    }
+}
+
+fn classes_of(head: &Head) -> &[Class] {
+    match &head.meta.task {
+        HeadTask::Segment { classes } => classes,
+        _ => &[],
+    }
+}
+
+impl Finder for SegmentTask {
+    fn way(&self) -> &way::Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        of_scores(&self.head, geometry) + per_pixel(self.painter.bytes_per_pixel())(geometry)
+    }
+
+    fn find(&self, seen: &engine::Seen) -> Result<Found> {
+        way::scores(&self.head, seen, self.way.mirrors())
+    }
+}
+
+impl Task for SegmentTask {
+    fn kind(&self) -> String {
+        self.painter.context.kind("segment")
+    }
+
+    fn extensions(&self) -> Vec<&'static str> {
+        self.painter.extensions()
+    }
+
+    fn which(&self) -> Which {
+        self.painter.which()
+    }
+
+    fn reads(&self) -> Vec<&Path> {
+        let head = self.recipe.head.name.as_deref();
+        head.into_iter().chain(self.painter.font()).collect()
+    }
+
+    fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+        self.painter.begin(plan, console)
+    }
+
+    fn head(&self) -> Option<&Head> {
+        Some(&self.head)
+    }
+
+    fn meet(&mut self, backbone: &Backbone, _: &Record, _: &Console) -> Result<()> {
+        self.head = self.head.clone().to_device(backbone.device())?;
+        Ok(())
+    }
+
+    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
+        let Item {
+            job,
+            photo,
+            geometry,
+            found,
+            watch,
+            ..
+        } = item;
+        let seen = Seen {
+            job,
+            photo,
+            geometry: &geometry,
+        };
+        match found {
+            Found::Labels(map) => self.painter.deliver(seen, map, watch, words),
+            Found::Scores {
+                scores,
+                mirrored: None,
+            } => self.painter.label(seen, &scores, watch, words),
+            Found::Scores {
+                scores,
+                mirrored: Some(mirrored),
+            } => {
+                let mean = mean_with_mirrored(&scores, &mirrored);
+                self.painter.label(seen, &mean, watch, words)
+            }
+            Found::Tokens(..) => Err(no_scores(&self.head)),
+        }
+    }
+
+    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        self.painter.take(finished)
+    }
+
+    fn conclude(&self, console: &Console) -> Result<()> {
+        self.painter.conclude(console)
+    }
+}

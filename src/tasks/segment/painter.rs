@@ -1,0 +1,322 @@
+//! Labels of one photo, drawn and written: those of a head, and those of clusters.
+
+use std::path::Path;
+
+use image::RgbImage;
+
+use crate::batch::Outcome;
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::fonts;
+use crate::head::{Class, Scores};
+use crate::output::{Destination, Job, PICTURE, Plan};
+use crate::postprocess::segment::label;
+use crate::postprocess::{Area, LabelMap, PixelBox, Regions, refine};
+use crate::preprocess::Geometry;
+use crate::recipe::{LabelFormat, LabelRecipe};
+use crate::render::Captions;
+use crate::render::cutout::kept_box;
+use crate::render::segment::{SegmentLook, picture};
+use crate::stopwatch::Stopwatch;
+use crate::tasks::costs::ENCODER;
+use crate::tasks::segment::coco::CocoFiles;
+use crate::tasks::{Context, Finished, Which, classes};
+
+/// What is written for classes in the picture; those that are not `kept` are not in it.
+fn captions(
+    recipe: &LabelRecipe,
+    classes: &[Class],
+    kept: Option<&[bool]>,
+    console: &Console,
+) -> Result<Captions> {
+    let writes = !recipe.no_legend || !recipe.no_names && !recipe.mask_only;
+    let is_kept = |id: usize| kept.is_none_or(|kept| kept.get(id) == Some(&true));
+    let names = classes
+        .iter()
+        .enumerate()
+        .map(|(id, class)| match writes && is_kept(id) {
+            true => class.name.as_str(),
+            false => "",
+        });
+    fonts::captions(names, recipe.font.as_deref(), console.warnings())
+}
+
+/// Turns scores into files, the same for all photos of a run.
+pub struct LabelPainter {
+    pub(super) recipe: LabelRecipe,
+    pub(super) context: Context,
+    /// Whether borders are fitted to the photo.
+    refines: bool,
+    /// What scores stand for.
+    pub(super) classes: Vec<Class>,
+    /// The classes that are shown, one flag a class.
+    pub(super) kept: Option<Vec<bool>>,
+    /// Model and head, for notes in the files.
+    pub(super) made_by: Vec<(&'static str, String)>,
+    /// What is written for classes in the picture.
+    captions: Captions,
+    pub(super) coco: CocoFiles,
+}
+
+/// A photo as it was seen.
+#[derive(Clone, Copy)]
+pub struct Seen<'a> {
+    /// Where its results go.
+    pub job: &'a Job,
+    /// Upright.
+    pub photo: &'a RgbImage,
+    /// How it lay in the backbone's input.
+    pub geometry: &'a Geometry,
+}
+
+/// One photo with its labels.
+pub(super) struct Labelled<'a> {
+    pub job: &'a Job,
+    pub photo: &'a RgbImage,
+    pub geometry: &'a Geometry,
+    /// At the photo's size, with the classes that are kept.
+    pub map: LabelMap,
+    pub areas: Vec<Area>,
+    /// If they were asked for.
+    pub regions: Option<Regions>,
+    /// Around what a cutout shows, if one was asked for and there is anything.
+    pub cutout_box: Option<PixelBox>,
+}
+
+impl LabelPainter {
+    /// As `recipe` has it; `refines` says whether borders are fitted to the photo.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for wishes that would come to nothing.
+    pub fn new(
+        recipe: LabelRecipe,
+        refines: bool,
+        context: Context,
+        console: &Console,
+    ) -> Result<Self> {
+        check_wishes(&recipe, context.json)?;
+        Ok(LabelPainter {
+            captions: captions(&recipe, &[], None, console)?,
+            coco: CocoFiles::new(&recipe, &context)?,
+            recipe,
+            context,
+            refines,
+            classes: Vec::new(),
+            kept: None,
+            made_by: Vec::new(),
+        })
+    }
+
+    /// Says what scores stand for; `of` says whose classes they are, and `made_by` by which model and head.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for a class that is not among them.
+    pub fn name_labels(
+        &mut self,
+        classes: Vec<Class>,
+        of: &str,
+        made_by: Vec<(&'static str, String)>,
+        console: &Console,
+    ) -> Result<()> {
+        self.kept = classes::kept(&self.recipe.classes, &classes, of)?;
+        self.captions = captions(&self.recipe, &classes, self.kept.as_deref(), console)?;
+        self.classes = classes;
+        self.made_by = made_by;
+        Ok(())
+    }
+
+    /// What labels, their pictures and files are called.
+    pub fn extensions(&self) -> Vec<&'static str> {
+        super::names::extensions(&self.recipe)
+    }
+
+    /// Which photos are labelled.
+    pub fn which(&self) -> Which {
+        match self.coco.wants_all() {
+            true => Which::All,
+            false => Which::Missing,
+        }
+    }
+
+    /// The font, if one is given.
+    pub fn font(&self) -> Option<&Path> {
+        self.recipe.font.as_deref()
+    }
+
+    /// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+    pub fn bytes_per_pixel(&self) -> u64 {
+        bytes_per_pixel(&self.recipe)
+    }
+
+    /// Plans the document of all photos.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it cannot be written, or is about other photos.
+    pub fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+        self.coco.begin(plan, console)
+    }
+
+    /// Takes what became of a photo, in the order of the inputs.
+    ///
+    /// # Errors
+    /// If its annotations cannot be kept.
+    pub fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+        match finished {
+            Finished::Written(outcome) => Ok(Some(outcome)),
+            Finished::Annotated(outcome, annotated) => {
+                self.coco.add(annotated)?;
+                Ok(Some(outcome))
+            }
+            Finished::Kept(_) => Ok(None),
+        }
+    }
+
+    /// Writes the document of all photos.
+    ///
+    /// # Errors
+    /// Names it.
+    pub fn conclude(&self, console: &Console) -> Result<()> {
+        self.coco.conclude(&self.classes, console)
+    }
+
+    /// Labels, draws and writes one photo.
+    ///
+    /// # Errors
+    /// Names the photo, or the file that could not be written.
+    pub fn label(
+        &self,
+        seen: Seen<'_>,
+        scores: &Scores,
+        mut watch: Stopwatch,
+        words: &Console,
+    ) -> Result<Finished> {
+        let Seen {
+            geometry, photo, ..
+        } = seen;
+        let map = match self.refines {
+            true => watch.time("refine", || refine::label(scores, geometry, photo))?,
+            false => watch.time("label", || label(scores, geometry, &[]))?,
+        };
+        self.deliver(seen, map, watch, words)
+    }
+
+    /// Draws and writes the labels of one photo.
+    ///
+    /// # Errors
+    /// As [`LabelPainter::label`].
+    pub fn deliver(
+        &self,
+        seen: Seen<'_>,
+        mut map: LabelMap,
+        mut watch: Stopwatch,
+        words: &Console,
+    ) -> Result<Finished> {
+        let Seen {
+            job,
+            photo,
+            geometry,
+        } = seen;
+        if let Some(kept) = &self.kept {
+            map.keep(kept);
+        }
+        let files = &self.recipe;
+        let least = files.min_region.pixels(map.ids.len());
+        let cut = files.save.contains(&LabelFormat::Cutout);
+        let labelled = Labelled {
+            job,
+            photo,
+            geometry,
+            areas: map.areas(),
+            regions: files
+                .regions
+                .then(|| watch.time("regions", || Regions::of(&map, least))),
+            cutout_box: cut
+                .then(|| kept_box(&map, &self.cutout_classes()))
+                .flatten(),
+            map,
+        };
+        let annotated = watch.time("annotate", || self.coco.annotate(&labelled))?;
+        let picture = matches!(job.output(PICTURE), Destination::Kept(_));
+        let picture = match picture {
+            true => None,
+            false => Some(watch.time("render", || self.picture(&labelled))?),
+        };
+        watch.time("write", || {
+            self.write(&labelled, picture.as_ref(), annotated.as_ref(), words)
+        })?;
+        words.detail(format_args!("{}: {watch}", job.source.name()));
+        if self.context.json {
+            let object = self.report(&labelled, &watch);
+            words.out(&object.to_string())?;
+        }
+        let outcome = match job.is_done() {
+            true => Outcome::Skipped,
+            false => Outcome::Done,
+        };
+        Ok(Finished::Annotated(outcome, annotated))
+    }
+
+    fn picture(&self, labelled: &Labelled<'_>) -> Result<RgbImage> {
+        let look = &self.recipe;
+        let look = SegmentLook {
+            alpha: (!look.mask_only).then_some(look.alpha),
+            outline: look.outline,
+            side_by_side: look.side_by_side,
+            names: !look.no_names && !look.mask_only,
+            legend: !look.no_legend,
+        };
+        let Labelled {
+            photo, map, areas, ..
+        } = labelled;
+        picture(photo, map, &self.classes, areas, &look, &self.captions)
+    }
+}
+
+/// Bytes a pixel of the photo that labels, their picture and their files take beside it.
+fn bytes_per_pixel(recipe: &LabelRecipe) -> u64 {
+    // Ids and confidences.
+    let labels = 2 + 4;
+    let drawn = if recipe.side_by_side { 3 + 6 } else { 3 };
+    let legend = match (recipe.no_legend, recipe.side_by_side) {
+        (true, _) => 0,
+        (false, false) => 3,
+        (false, true) => 6,
+    };
+    let picture = drawn + legend;
+    let regions = if recipe.regions { 8 } else { 0 };
+    let of_format = |format: &LabelFormat| match format {
+        LabelFormat::Ids | LabelFormat::Npy => 2,
+        LabelFormat::Masks | LabelFormat::Coco => 1,
+        // The photo is decoded again for its opacity.
+        LabelFormat::Cutout => 4 + 16,
+    };
+    let saved = recipe.save.iter().map(of_format).max().unwrap_or(0);
+    let written = saved.max(u64::from(recipe.confidence));
+    labels + picture + regions + written + ENCODER
+}
+
+/// Refuses flags that mean nothing without others.
+fn check_wishes(recipe: &LabelRecipe, json: bool) -> Result<()> {
+    let coco = recipe.coco.is_some() || recipe.save.contains(&LabelFormat::Coco);
+    let wishes = [
+        (
+            recipe.crop,
+            recipe.save.contains(&LabelFormat::Cutout),
+            "--crop crops the cutout; add --save cutout",
+        ),
+        (
+            recipe.coco_polygons,
+            coco,
+            "--coco-polygons is about COCO documents; add --coco FILE or --save coco",
+        ),
+        (
+            recipe.regions,
+            coco || json,
+            "--instances lists regions in JSON; add --json, --coco FILE or --save coco",
+        ),
+    ];
+    match wishes.iter().find(|(given, meant, _)| *given && !meant) {
+        Some((_, _, why)) => Err(Error::Usage((*why).into())),
+        None => Ok(()),
+    }
+}

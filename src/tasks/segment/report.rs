@@ -1,0 +1,114 @@
+//! One JSON object a photo.
+
+use crate::output::{PICTURE, put_path, put_source};
+use crate::postprocess::{Area, Region, Regions};
+use crate::stopwatch::Stopwatch;
+use serde_json::{Map, Value, json};
+
+use crate::recipe::LabelFormat;
+use crate::tasks::segment::names::{CONFIDENCE, extension};
+use crate::tasks::segment::painter::{LabelPainter, Labelled};
+
+/// What regions are, and are not.
+pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";
+
+impl LabelPainter {
+    /// What was found in a photo, and where it was written.
+    pub(super) fn report(&self, labelled: &Labelled<'_>, watch: &Stopwatch) -> Value {
+        let Labelled {
+            job,
+            geometry,
+            map,
+            areas,
+            ..
+        } = labelled;
+        let files = &self.recipe;
+        let grid = geometry.grid();
+        let mut object = Map::new();
+        put_source(&mut object, "input", &job.source);
+        let mut put_file = |key: &str, path| put_path(&mut object, key, path);
+        put_file("picture", job.output(PICTURE).path());
+        for (key, format) in [
+            ("ids", LabelFormat::Ids),
+            ("npy", LabelFormat::Npy),
+            ("masks", LabelFormat::Masks),
+            ("coco", LabelFormat::Coco),
+            ("cutout", LabelFormat::Cutout),
+        ] {
+            if files.save.contains(&format) {
+                put_file(key, job.output(extension(format)).path());
+            }
+        }
+        if files.confidence {
+            put_file("confidence_map", job.output(CONFIDENCE).path());
+        }
+        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+        for (key, value) in &self.made_by {
+            put(key, json!(value));
+        }
+        put("photo_size", json!([map.width, map.height]));
+        put("input_size", json!([geometry.padded.0, geometry.padded.1]));
+        put("grid", json!([grid.rows, grid.cols]));
+        if files.save.contains(&LabelFormat::Cutout) {
+            let shown = labelled.cutout_box.map(|shown| shown.xywh());
+            put("cutout_box", json!(shown));
+        }
+        let pixels: u64 = areas.iter().map(|area| area.pixels).sum();
+        let sure: f64 = areas
+            .iter()
+            .map(|area| area.confidence * area.pixels as f64)
+            .sum();
+        let classes: Vec<Value> = areas.iter().map(|area| self.class(area)).collect();
+        put("classes", json!(classes));
+        put("unlabelled_pixels", json!(map.ids.len() as u64 - pixels));
+        // Of nothing there is no mean.
+        let mean = (pixels > 0).then(|| round(sure / pixels as f64));
+        put("confidence", json!(mean));
+        if let Some(regions) = &labelled.regions {
+            put("region_rule", json!(REGION_RULE));
+            put("regions", json!(self.regions(regions)));
+            put(
+                "regions_left_out",
+                json!({
+                    "smaller_than": regions.least,
+                    "count": regions.left_out,
+                    "pixels": regions.left_out_pixels,
+                }),
+            );
+        }
+        put("seconds", json!(watch));
+        Value::Object(object)
+    }
+
+    fn class(&self, area: &Area) -> Value {
+        let class = &self.classes[usize::from(area.id)];
+        json!({
+            "id": area.id,
+            "name": class.name,
+            "color": class.color,
+            "pixels": area.pixels,
+            "percent": round(area.share * 100.0),
+            "confidence": round(area.confidence),
+        })
+    }
+
+    fn regions(&self, regions: &Regions) -> Vec<Value> {
+        let all = regions.labels.len() as f64;
+        let region = |region: &Region| {
+            json!({
+                "id": region.class,
+                "name": self.classes[usize::from(region.class)].name,
+                "pixels": region.pixels,
+                "percent": round(region.pixels as f64 / all * 100.0),
+                "box": region.bounds.xywh(),
+                "confidence": round(region.confidence),
+            })
+        };
+        regions.list.iter().map(region).collect()
+    }
+}
+
+/// To four digits behind the point.
+fn round(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
+}
