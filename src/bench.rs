@@ -45,7 +45,9 @@ pub fn time_forward(
     let values: Vec<f32> = (0..batch * 3 * grid.len() * p * p)
         .map(|_| 4.0 * random.f32() - 2.0)
         .collect();
+    // The network alone: the pixels are there already.
     let pixels = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?;
+    let pixels = pixels.to_device(backbone.device())?;
     let requests = [LayerRequest {
         block: config.depth - 1,
         norm: true,

@@ -64,7 +64,7 @@ impl DeviceChoice {
             DeviceChoice::Auto => Ok(auto()),
             DeviceChoice::Cpu => Ok(Device::Cpu),
             DeviceChoice::Cuda(number) if candle_core::utils::cuda_is_available() => {
-                Device::new_cuda(number).map_err(|error| unusable(self, &error))
+                open_cuda(number).map_err(|error| unusable(self, &error))
             }
             DeviceChoice::Metal if candle_core::utils::metal_is_available() => {
                 Device::new_metal(0).map_err(|error| unusable(self, &error))
@@ -78,7 +78,7 @@ impl DeviceChoice {
 fn auto() -> Device {
     let cuda = || {
         candle_core::utils::cuda_is_available()
-            .then(|| Device::new_cuda(0).ok())
+            .then(|| open_cuda(0).ok())
             .flatten()
     };
     let metal = || {
@@ -87,6 +87,16 @@ fn auto() -> Device {
             .flatten()
     };
     cuda().or_else(metal).unwrap_or(Device::Cpu)
+}
+
+/// Opens a GPU with one stream of its own, on which everything happens in the order in which it was asked for, by
+/// whichever thread. (CUDA's default stream is another for each thread, and what one left for another to read would not be
+/// waited for.)
+fn open_cuda(number: usize) -> candle_core::Result<Device> {
+    let device = Device::new_cuda_with_stream(number)?;
+    #[cfg(feature = "cuda")]
+    crate::backbone::cuda::prepare_device(device.as_cuda_device()?)?;
+    Ok(device)
 }
 
 fn not_built(choice: DeviceChoice, feature: &str) -> Error {
@@ -119,7 +129,7 @@ pub fn available() -> Vec<String> {
     if candle_core::utils::cuda_is_available() {
         names.extend(
             (0..)
-                .map_while(|n| Device::new_cuda(n).ok())
+                .map_while(|n| open_cuda(n).ok())
                 .map(|device| name(&device)),
         );
     }

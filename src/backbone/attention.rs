@@ -2,6 +2,8 @@
 
 use candle_core::Tensor;
 
+#[cfg(feature = "cuda")]
+use crate::backbone::block::cls_weights;
 use crate::backbone::source::with_floats;
 use crate::backbone::vit::{Backbone, Executor, Grid};
 use crate::error::{Error, Result};
@@ -69,6 +71,12 @@ impl Backbone {
                         network.cls_attention(pixels, grid, positions, block)
                     })
                 })???
+            }
+            #[cfg(feature = "cuda")]
+            Executor::Cuda(network) => {
+                let qkv = network.queries_keys_values(pixels, grid, block)?;
+                let weights = cls_weights(&qkv, self.config().heads)?;
+                weights.flatten_all()?.to_vec1()?
             }
             Executor::Tensors { blocks, .. } => {
                 let (before, rest) = blocks.split_at(block);

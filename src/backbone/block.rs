@@ -67,8 +67,28 @@ impl Block {
 impl Block {
     /// What the first token of `x` `[B, N, D]` attends to: `[B, heads, N]`, as f32.
     pub(super) fn cls_attention(&self, x: &Tensor) -> Result<Tensor> {
-        self.attn.of_cls(&self.norm1.forward(x)?)
+        let qkv = self.attn.qkv.forward(&self.norm1.forward(x)?)?;
+        cls_weights(&qkv, self.attn.heads)
     }
+}
+
+/// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever the
+/// number type.
+pub(super) fn cls_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+    let (b, n, width) = qkv.dims3()?;
+    let d = width / 3;
+    let head_dim = d / heads;
+    let qkv = qkv.to_dtype(DType::F32)?;
+    let part = |part: usize, tokens: usize| {
+        qkv.narrow(2, part * d, d)?
+            .narrow(1, 0, tokens)?
+            .reshape((b, tokens, heads, head_dim))?
+            .transpose(1, 2)?
+            .contiguous()
+    };
+    let q = (part(0, 1)? * (head_dim as f64).powf(-0.5))?; // [B, H, 1, hd]
+    let k = part(1, n)?.transpose(2, 3)?; // [B, H, hd, N]
+    ops::softmax_last_dim(&q.matmul(&k)?)?.squeeze(2)
 }
 
 /// A branch times its LayerScale, where there is one.
@@ -89,23 +109,6 @@ struct Attention {
 impl Attention {
     fn forward(&self, x: &Tensor) -> Result<Tensor> {
         self.proj.forward(&self.attend(&self.qkv.forward(x)?)?)
-    }
-
-    /// The softmax of the first token's scores: `[B, N, D]` to `[B, H, N]`, in f32 whatever the number type.
-    fn of_cls(&self, x: &Tensor) -> Result<Tensor> {
-        let (b, n, d) = x.dims3()?;
-        let head_dim = d / self.heads;
-        let qkv = self.qkv.forward(x)?.to_dtype(DType::F32)?;
-        let heads = |part: usize, tokens: usize| {
-            qkv.narrow(2, part * d, d)?
-                .narrow(1, 0, tokens)?
-                .reshape((b, tokens, self.heads, head_dim))?
-                .transpose(1, 2)?
-                .contiguous()
-        };
-        let q = (heads(0, 1)? * (head_dim as f64).powf(-0.5))?; // [B, H, 1, hd]
-        let k = heads(1, n)?.transpose(2, 3)?; // [B, H, hd, N]
-        ops::softmax_last_dim(&q.matmul(&k)?)?.squeeze(2)
     }
 
     /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.

@@ -2,7 +2,8 @@
 //!
 //! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
 //! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
-//! transformer block by tensors, [`attention`] what the cls token looks at, `cpu` all of them by kernels of our own, and [`pos_embed`] the interpolation of position
+//! transformer block by tensors, [`attention`] what the cls token looks at, `cpu` and `cuda` all of them by
+//! kernels of our own, and [`pos_embed`] the interpolation of position
 //! embeddings.
 
 pub mod attention;
@@ -10,6 +11,8 @@ pub mod block;
 pub mod checkpoint;
 pub mod config;
 pub mod cpu;
+#[cfg(feature = "cuda")]
+pub mod cuda;
 pub mod naming;
 pub mod pos_embed;
 pub mod source;

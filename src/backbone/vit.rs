@@ -13,6 +13,8 @@ use crate::backbone::block::{Block, Weights};
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::BackboneConfig;
 use crate::backbone::cpu;
+#[cfg(feature = "cuda")]
+use crate::backbone::cuda;
 use crate::backbone::pos_embed;
 use crate::backbone::source::{Finite, InMemory, TensorSource, with_floats};
 use crate::error::{Error, Result};
@@ -116,8 +118,33 @@ pub struct Backbone {
 pub(super) enum Executor {
     /// Kernels of our own, for `f32` on CPUs.
     Cpu(Box<cpu::Network>),
-    /// candle's tensors, for GPUs and other number types.
+    /// Kernels of our own, for bf16 on NVIDIA GPUs.
+    #[cfg(feature = "cuda")]
+    Cuda(Box<cuda::Network>),
+    /// candle's tensors, for other GPUs and number types.
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
+}
+
+/// A choice of [`Executor`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum By {
+    CpuKernels,
+    #[cfg(feature = "cuda")]
+    CudaKernels,
+    Tensors,
+}
+
+impl By {
+    /// The fastest that there is for a network.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    fn best(config: &BackboneConfig, device: &Device, dtype: DType) -> Self {
+        match (device, dtype) {
+            (Device::Cpu, DType::F32) => By::CpuKernels,
+            #[cfg(feature = "cuda")]
+            (Device::Cuda(_), DType::BF16) if cuda::Network::takes(config) => By::CudaKernels,
+            _ => By::Tensors,
+        }
+    }
 }
 
 impl Backbone {
@@ -139,8 +166,8 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        let on_cpu = matches!(device, Device::Cpu) && dtype == DType::F32;
-        Self::build(config, source, device, dtype, on_cpu)
+        let by = By::best(&config, device, dtype);
+        Self::build(config, source, device, dtype, by)
     }
 
     /// As [`Backbone::new`], but by candle's tensors on every device: slower on a CPU, and the same numbers.
@@ -150,7 +177,8 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        Self::build(config, &InMemory::from(checkpoint), device, dtype, false)
+        let source = InMemory::from(checkpoint);
+        Self::build(config, &source, device, dtype, By::Tensors)
     }
 
     fn build(
@@ -158,7 +186,7 @@ impl Backbone {
         source: &dyn TensorSource,
         device: &Device,
         dtype: DType,
-        on_cpu: bool,
+        by: By,
     ) -> Result<Self> {
         source.validate(&config)?;
         let source = &Finite(source);
@@ -180,16 +208,26 @@ impl Backbone {
             _ => Some(weights.get("register_tokens")?),
         };
         let pos_cls = weights.get("pos_embed")?.narrow(1, 0, 1)?;
-        let executor = if on_cpu {
-            let lend = |name: &str, take: &mut dyn FnMut(&[f32])| source.lend(name, take);
-            Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
-        } else {
-            Executor::Tensors {
+        let pos_patches: Vec<f32> = pos_embed.narrow(1, 1, native)?.flatten_all()?.to_vec1()?;
+        let executor = match by {
+            By::CpuKernels => {
+                let lend = |name: &str, take: &mut dyn FnMut(&[f32])| source.lend(name, take);
+                Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
+            }
+            #[cfg(feature = "cuda")]
+            By::CudaKernels => {
+                let wide = Weights::new(source, device, DType::F32);
+                let gpu = device.as_cuda_device()?;
+                let positions = pos_patches.clone();
+                let network = cuda::Network::new(config, (&weights, &wide), positions, gpu)?;
+                Executor::Cuda(Box::new(network))
+            }
+            By::Tensors => Executor::Tensors {
                 blocks: (0..config.depth)
                     .map(|i| Block::new(&weights, i, &config))
                     .collect::<Result<_, _>>()?,
                 norm: weights.layer_norm("norm", config.norm_eps)?,
-            }
+            },
         };
         Ok(Self {
             patch_weight,
@@ -197,7 +235,7 @@ impl Backbone {
             cls_token,
             registers,
             pos_cls,
-            pos_patches: pos_embed.narrow(1, 1, native)?.flatten_all()?.to_vec1()?,
+            pos_patches,
             pos_cache: Mutex::default(),
             executor,
             device: device.clone(),
@@ -262,6 +300,16 @@ impl Backbone {
         let grid = self.grid_of(pixels)?;
         let layers = match &self.executor {
             Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests, tick)?,
+            // It looks for numbers that are not finite itself.
+            #[cfg(feature = "cuda")]
+            Executor::Cuda(network) => {
+                let layers = network.forward(pixels, grid, requests, tick)?;
+                return Ok(Features {
+                    layers,
+                    grid,
+                    coarse: None,
+                });
+            }
             Executor::Tensors { blocks, norm } => {
                 let mut x = self.tokens(pixels, grid)?;
                 let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];

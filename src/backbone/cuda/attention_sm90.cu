@@ -1,0 +1,270 @@
+// Softmax attention of heads 64 wide in bf16 on Hopper's warpgroup products: compiled at run time by NVRTC for sm_90a.
+//
+// A block of WARPGROUPS warpgroups has 64 queries each and goes through all keys in tiles of KEYS, with the running
+// maximum and sum of the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES
+// buffers, swizzled by 128 bytes as the products want them.
+
+typedef unsigned int u32;
+typedef unsigned long long u64;
+typedef unsigned short bf16; // its bits
+
+constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
+constexpr int TILE_BYTES = KEYS * HEAD * 2;
+constexpr int THREADS = 128 * WARPGROUPS;
+constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
+
+__device__ __forceinline__ u32 pack(float low, float high) {
+    u32 both;
+    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    return both;
+}
+
+__device__ __forceinline__ float exp2_of(float x) {
+    float y;
+    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+    return y;
+}
+
+__device__ __forceinline__ u32 shared_address(const void *pointer) {
+    return (u32)__cvta_generic_to_shared(pointer);
+}
+
+// 16 bytes of global memory to shared memory, or zeros.
+__device__ __forceinline__ void copy_16(u32 to, const void *from, bool is_there) {
+    const int bytes = is_there ? 16 : 0;
+    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes));
+}
+
+// What the products know of a tile: rows of 128 bytes swizzled by 128 bytes, 1024 bytes from eight rows to the next eight.
+__device__ __forceinline__ u64 describe(u32 address) {
+    return (u64)((address & 0x3ffff) >> 4) | (u64)1 << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
+}
+
+__device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void wait_for_products() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
+
+#define F4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
+#define F16(d, i) F4(d, i), F4(d, i + 4), F4(d, i + 8), F4(d, i + 12)
+#define F32(d, i) F16(d, i), F16(d, i + 16)
+
+// d [64, 64] = a [64, 16] b, plus d if `adds`; TRANSPOSED: b lies as [16, 64], else as [64, 16].
+template <int TRANSPOSED>
+__device__ __forceinline__ void product_64(float (&d)[32], const u32 *a, u64 b, int adds) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
+        "{%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}\n"
+        : F32(d, 0)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(TRANSPOSED));
+}
+
+#if KEYS == 128
+// d [64, 128] = a [64, 16] b [128, 16], plus d if `adds`.
+__device__ __forceinline__ void product_128(float (&d)[64], const u32 *a, u64 b, int adds) {
+    asm volatile(
+        "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
+        "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
+        "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
+        "%48, %49, %50, %51, %52, %53, %54, %55, %56, %57, %58, %59, %60, %61, %62, %63}, "
+        "{%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"
+        : F32(d, 0), F32(d, 32)
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds));
+}
+#endif
+
+__device__ __forceinline__ float max_of_row(float value) {
+    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
+    return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
+}
+
+__device__ __forceinline__ float sum_of_row(float value) {
+    value += __shfl_xor_sync(0xffffffffu, value, 1);
+    return value + __shfl_xor_sync(0xffffffffu, value, 2);
+}
+
+// Begins to copy one tile of keys and one of values into a stage.
+__device__ __forceinline__ void copy_tiles(u32 stage, const bf16 *keys, int tile, int tokens, int dim) {
+    constexpr int CHUNKS = KEYS * 8 / THREADS; // of 16 bytes, that a thread copies of each
+#pragma unroll
+    for (int i = 0; i < CHUNKS; i++) {
+        const int chunk = threadIdx.x + i * THREADS;
+        const int row = chunk / 8, col = chunk % 8;
+        const int token = tile * KEYS + row;
+        const bf16 *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
+        const u32 to = stage + row * 128 + ((col ^ (row & 7)) << 4);
+        copy_16(to, from, token < tokens);
+        copy_16(to + TILE_BYTES, from + dim, token < tokens);
+    }
+}
+
+// The scores of a warpgroup's queries and a tile of keys, begun but not waited for.
+__device__ __forceinline__ void begin_scores(float (&s)[KEYS / 2], const u32 (&q)[HEAD / 16][4], u32 stage) {
+    begin_products();
+#pragma unroll
+    for (int k = 0; k < HEAD / 16; k++) {
+#if KEYS == 128
+        product_128(s, q[k], describe(stage + 32 * k), k > 0);
+#else
+        product_64<0>(s, q[k], describe(stage + 32 * k), k > 0);
+#endif
+    }
+    commit_products();
+}
+
+// What a thread knows of its two queries, one eight rows below the other.
+struct Attended {
+    float o[HEAD / 2];
+    float highest[2], sum[2];
+
+    __device__ __forceinline__ void clear() {
+#pragma unroll
+        for (int i = 0; i < HEAD / 2; i++) o[i] = 0.0f;
+        highest[0] = highest[1] = -1e30f;
+        sum[0] = sum[1] = 0.0f;
+    }
+
+    // Adds the values of a tile by their scores, and waits for all products under way.
+    __device__ __forceinline__ void add(float (&s)[KEYS / 2], u32 values, float scale) {
+        const float before[2] = {highest[0], highest[1]};
+#pragma unroll
+        for (int i = 0; i < GROUPS; i++) {
+            highest[0] = fmaxf(highest[0], fmaxf(s[4 * i], s[4 * i + 1]));
+            highest[1] = fmaxf(highest[1], fmaxf(s[4 * i + 2], s[4 * i + 3]));
+        }
+        highest[0] = max_of_row(highest[0]);
+        highest[1] = max_of_row(highest[1]);
+        // Seldom after the first tiles.
+        if (__any_sync(0xffffffffu, highest[0] != before[0] || highest[1] != before[1])) {
+            const float less[2] = {exp2_of((before[0] - highest[0]) * scale), exp2_of((before[1] - highest[1]) * scale)};
+            sum[0] *= less[0];
+            sum[1] *= less[1];
+#pragma unroll
+            for (int i = 0; i < HEAD / 8; i++) {
+                o[4 * i] *= less[0];
+                o[4 * i + 1] *= less[0];
+                o[4 * i + 2] *= less[1];
+                o[4 * i + 3] *= less[1];
+            }
+        }
+        const float top[2] = {highest[0] * scale, highest[1] * scale};
+        u32 p[KEYS / 16][4];
+#pragma unroll
+        for (int i = 0; i < GROUPS; i++) {
+            const float a = exp2_of(fmaf(s[4 * i], scale, -top[0])), b = exp2_of(fmaf(s[4 * i + 1], scale, -top[0]));
+            const float c = exp2_of(fmaf(s[4 * i + 2], scale, -top[1])), d = exp2_of(fmaf(s[4 * i + 3], scale, -top[1]));
+            sum[0] += a + b;
+            sum[1] += c + d;
+            p[i / 2][i % 2 * 2] = pack(a, b);
+            p[i / 2][i % 2 * 2 + 1] = pack(c, d);
+        }
+        begin_products();
+#pragma unroll
+        for (int k = 0; k < KEYS / 16; k++) product_64<1>(o, p[k], describe(values + 16 * 128 * k), 1);
+        commit_products();
+        wait_for_products();
+    }
+};
+
+// Keys behind the last one have no share.
+__device__ __forceinline__ void hide(float (&s)[KEYS / 2], int left) {
+#pragma unroll
+    for (int i = 0; i < KEYS / 2; i++) {
+        const int key = i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2;
+        if (key >= left) s[i] = -1e30f;
+    }
+}
+
+// qkv [B, tokens, 3, heads, 64] to out [B, tokens, heads, 64], both in bf16. scale: that of the scores, times log2(e).
+// Grid: (blocks of queries, heads, B).
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 *qkv, bf16 *out, int tokens, float scale) {
+    extern __shared__ __align__(1024) unsigned char shared[];
+    const u32 stages = (shared_address(shared) + 1023) & ~1023u;
+    const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
+    const int dim = gridDim.y * HEAD;
+    const bf16 *queries = qkv + ((long long)blockIdx.z * tokens * 3 * gridDim.y + blockIdx.y) * HEAD;
+    const bf16 *keys = queries + dim;
+    const int tiles = (tokens + KEYS - 1) / KEYS;
+    auto stage_of = [&](int tile) { return stages + tile % STAGES * 2 * TILE_BYTES; };
+
+#pragma unroll
+    for (int i = 0; i < STAGES - 1; i++) {
+        if (i < tiles) copy_tiles(stage_of(i), keys, i, tokens, dim);
+        asm volatile("cp.async.commit_group;" ::: "memory");
+    }
+
+    // The rows of a thread's results, and its queries as the products take them from registers.
+    const int row = blockIdx.x * 64 * WARPGROUPS + warp * 16 + lane / 4;
+    u32 q[HEAD / 16][4];
+    {
+        const long long stride = 3 * dim;
+        const bf16 *upper = queries + min(row, tokens - 1) * stride + lane % 4 * 2;
+        const bf16 *lower = queries + min(row + 8, tokens - 1) * stride + lane % 4 * 2;
+#pragma unroll
+        for (int k = 0; k < HEAD / 16; k++) {
+            q[k][0] = *reinterpret_cast<const u32 *>(upper + 16 * k);
+            q[k][1] = *reinterpret_cast<const u32 *>(lower + 16 * k);
+            q[k][2] = *reinterpret_cast<const u32 *>(upper + 16 * k + 8);
+            q[k][3] = *reinterpret_cast<const u32 *>(lower + 16 * k + 8);
+        }
+    }
+
+    Attended attended;
+    attended.clear();
+
+    // Waits for the copies of a tile, AHEAD tiles before its values are used, and begins to copy into the stage that
+    // everybody is through with then.
+    auto arrive = [&](int tile) {
+        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2 - AHEAD) : "memory");
+        // Copies were ordinary writes, and products read by another way.
+        asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+        __syncthreads();
+        const int next = tile - AHEAD + STAGES - 1;
+        if (next < tiles) copy_tiles(stage_of(next), keys, next, tokens, dim);
+        asm volatile("cp.async.commit_group;" ::: "memory");
+    };
+
+#if AHEAD
+    // The products of the next tile's scores run beside this tile's softmax.
+    auto step = [&](float (&s)[KEYS / 2], float (&next)[KEYS / 2], int tile) {
+        arrive(tile + 1);
+        if (tile + 1 < tiles) begin_scores(next, q, stage_of(tile + 1));
+        else hide(s, tokens - tile * KEYS);
+        attended.add(s, stage_of(tile) + TILE_BYTES, scale);
+    };
+    float even[KEYS / 2], odd[KEYS / 2];
+    asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
+    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
+    __syncthreads();
+    begin_scores(even, q, stage_of(0));
+    wait_for_products();
+    for (int tile = 0; tile < tiles; tile += 2) {
+        step(even, odd, tile);
+        if (tile + 1 < tiles) step(odd, even, tile + 1);
+    }
+#else
+    for (int tile = 0; tile < tiles; tile++) {
+        arrive(tile);
+        float s[KEYS / 2];
+        begin_scores(s, q, stage_of(tile));
+        wait_for_products();
+        if (tile == tiles - 1) hide(s, tokens - tile * KEYS);
+        attended.add(s, stage_of(tile) + TILE_BYTES, scale);
+    }
+#endif
+
+    const float (&o)[HEAD / 2] = attended.o;
+    const float over[2] = {1.0f / sum_of_row(attended.sum[0]), 1.0f / sum_of_row(attended.sum[1])};
+    bf16 *upper = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
+    bf16 *lower = upper + 8LL * dim;
+#pragma unroll
+    for (int i = 0; i < HEAD / 8; i++) {
+        if (row < tokens) *reinterpret_cast<u32 *>(upper + 8 * i) = pack(o[4 * i] * over[0], o[4 * i + 1] * over[0]);
+        if (row + 8 < tokens)
+            *reinterpret_cast<u32 *>(lower + 8 * i) = pack(o[4 * i + 2] * over[1], o[4 * i + 3] * over[1]);
+    }
+}

@@ -1,0 +1,245 @@
+//! Matrix products in bf16 by cuBLASLt, with the bias and GELU in their epilogues.
+
+use std::collections::HashMap;
+use std::ffi::c_void;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::cuda_backend::cudarc::cublaslt::result::{self, CublasError};
+use candle_core::cuda_backend::cudarc::cublaslt::sys;
+use candle_core::cuda_backend::cudarc::driver::CudaStream;
+use candle_core::{CudaDevice, DType, Tensor};
+use std::sync::Arc;
+
+use super::memory::{Address, unfilled};
+
+type Result<T, E = candle_core::Error> = std::result::Result<T, E>;
+
+/// What the vendor recommends for Hopper, and more than others need.
+const WORKSPACE_BYTES: usize = 32 << 20;
+
+/// What happens to a product before it is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Epilogue {
+    /// Nothing; it is written as f32.
+    Plain,
+    /// The bias is added.
+    Bias,
+    /// The bias is added and GELU taken, in its tanh form: under bf16's own rounding of the exact one.
+    BiasGelu,
+}
+
+/// `y [rows, outputs] = x [rows, inputs] w [outputs, inputs]^T`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct ProductShape {
+    pub rows: usize,
+    pub inputs: usize,
+    pub outputs: usize,
+    pub epilogue: Epilogue,
+}
+
+/// The library, and how it does what it has done before.
+pub(super) struct Products {
+    handle: sys::cublasLtHandle_t,
+    stream: Arc<CudaStream>,
+    workspace: Tensor,
+    plans: Mutex<HashMap<ProductShape, Plan>>,
+}
+
+#[allow(unsafe_code)]
+// SAFETY: cuBLASLt's handles may be used by several threads at once.
+unsafe impl Send for Products {}
+#[allow(unsafe_code)]
+// SAFETY: as above; plans are behind a lock.
+unsafe impl Sync for Products {}
+
+impl fmt::Debug for Products {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Products")
+    }
+}
+
+impl Products {
+    /// Opens the library.
+    ///
+    /// # Errors
+    /// If it, or memory, is not to be had.
+    pub fn new(device: &CudaDevice) -> Result<Self> {
+        Ok(Products {
+            handle: result::create_handle().map_err(failed)?,
+            stream: device.cuda_stream(),
+            workspace: unfilled(WORKSPACE_BYTES, DType::U8, device)?,
+            plans: Mutex::default(),
+        })
+    }
+
+    /// Begins `y = epilogue(x w^T + bias)`, all but a plain product's `y` in bf16.
+    ///
+    /// # Errors
+    /// If the library refuses.
+    #[allow(unsafe_code)] // Calling a library of C.
+    pub fn multiply(
+        &self,
+        shape: ProductShape,
+        x: Address,
+        (weight, bias): (Address, Address),
+        y: Address,
+    ) -> Result<()> {
+        let mut plans = self.plans.lock().unwrap_or_else(PoisonError::into_inner);
+        let plan = match plans.entry(shape) {
+            std::collections::hash_map::Entry::Occupied(known) => known.into_mut(),
+            std::collections::hash_map::Entry::Vacant(new) => {
+                new.insert(Plan::new(self.handle, shape).map_err(failed)?)
+            }
+        };
+        let workspace = Address::of(&self.workspace)?;
+        let (one, zero) = (1f32, 0f32);
+        let pointer = |address: Address| address.0 as *const c_void;
+        // SAFETY: the plan was made for this shape, of which the caller's tensors are, and the description is not used
+        // by another thread while the lock is held.
+        unsafe {
+            if shape.epilogue != Epilogue::Plain {
+                plan.set_bias(bias).map_err(failed)?;
+            }
+            result::matmul(
+                self.handle,
+                plan.description,
+                (&raw const one).cast(),
+                (&raw const zero).cast(),
+                pointer(weight),
+                plan.weight,
+                pointer(x),
+                plan.x,
+                pointer(y),
+                plan.y,
+                pointer(y).cast_mut(),
+                plan.y,
+                &raw const plan.algorithm,
+                pointer(workspace).cast_mut(),
+                WORKSPACE_BYTES,
+                self.stream.cu_stream().cast(),
+            )
+            .map_err(failed)
+        }
+    }
+}
+
+impl Drop for Products {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: it was opened by `new`, and nobody has it any more. Nothing can be done about a failure.
+        let _ = unsafe { result::destroy_handle(self.handle) };
+    }
+}
+
+/// How a product of one shape is computed. The library thinks in columns, so all is transposed: rows of `y` are columns.
+struct Plan {
+    description: sys::cublasLtMatmulDesc_t,
+    weight: sys::cublasLtMatrixLayout_t,
+    x: sys::cublasLtMatrixLayout_t,
+    y: sys::cublasLtMatrixLayout_t,
+    algorithm: sys::cublasLtMatmulAlgo_t,
+}
+
+impl Plan {
+    #[allow(unsafe_code)] // Calling a library of C.
+    fn new(handle: sys::cublasLtHandle_t, shape: ProductShape) -> Result<Self, CublasError> {
+        use sys::cublasLtMatmulDescAttributes_t as Of;
+        use sys::cublasLtMatmulPreferenceAttributes_t::CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES;
+        use sys::cudaDataType_t::{CUDA_R_16BF, CUDA_R_32F};
+        let ProductShape {
+            rows,
+            inputs,
+            outputs,
+            epilogue,
+        } = shape;
+        let output_type = match epilogue {
+            Epilogue::Plain => CUDA_R_32F,
+            Epilogue::Bias | Epilogue::BiasGelu => CUDA_R_16BF,
+        };
+        let description = result::create_matmul_desc(
+            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
+            CUDA_R_32F,
+        )?;
+        let layout = |kind, rows: usize, cols: usize| {
+            result::create_matrix_layout(kind, rows as u64, cols as u64, rows as i64)
+        };
+        let weight = layout(CUDA_R_16BF, inputs, outputs)?;
+        let x = layout(CUDA_R_16BF, inputs, rows)?;
+        let y = layout(output_type, outputs, rows)?;
+        let transposed: i32 = 1; // CUBLAS_OP_T
+        let fused = match epilogue {
+            Epilogue::Plain => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
+            Epilogue::Bias => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
+            Epilogue::BiasGelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
+        };
+        // SAFETY: the handles were made above, and the attributes are of the types that the library documents.
+        unsafe {
+            set(description, Of::CUBLASLT_MATMUL_DESC_TRANSA, &transposed)?;
+            set(description, Of::CUBLASLT_MATMUL_DESC_EPILOGUE, &fused)?;
+            let preference = result::create_matmul_pref()?;
+            let bytes = WORKSPACE_BYTES;
+            result::set_matmul_pref_attribute(
+                preference,
+                CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES,
+                (&raw const bytes).cast(),
+                size_of::<usize>(),
+            )?;
+            let found = result::get_matmul_algo_heuristic(
+                handle,
+                description,
+                weight,
+                x,
+                y,
+                y,
+                preference,
+            );
+            result::destroy_matmul_pref(preference)?;
+            Ok(Plan {
+                algorithm: found?.algo,
+                description,
+                weight,
+                x,
+                y,
+            })
+        }
+    }
+
+    #[allow(unsafe_code)] // Calling a library of C.
+    unsafe fn set_bias(&self, bias: Address) -> Result<(), CublasError> {
+        let pointer = sys::cublasLtMatmulDescAttributes_t::CUBLASLT_MATMUL_DESC_BIAS_POINTER;
+        // SAFETY: the description is alive; the caller holds it alone.
+        unsafe { set(self.description, pointer, &bias.0) }
+    }
+}
+
+impl Drop for Plan {
+    #[allow(unsafe_code)]
+    fn drop(&mut self) {
+        // SAFETY: they were made by `new`. Nothing can be done about a failure.
+        unsafe {
+            let _ = result::destroy_matmul_desc(self.description);
+            for layout in [self.weight, self.x, self.y] {
+                let _ = result::destroy_matrix_layout(layout);
+            }
+        }
+    }
+}
+
+/// Sets an attribute of a description.
+#[allow(unsafe_code)]
+unsafe fn set<T>(
+    description: sys::cublasLtMatmulDesc_t,
+    attribute: sys::cublasLtMatmulDescAttributes_t,
+    value: &T,
+) -> Result<(), CublasError> {
+    let value: *const T = value;
+    // SAFETY: the caller gives a value of the attribute's type.
+    unsafe {
+        result::set_matmul_desc_attribute(description, attribute, value.cast(), size_of::<T>())
+    }
+}
+
+fn failed(error: CublasError) -> candle_core::Error {
+    candle_core::Error::msg(format!("cuBLASLt: {error}"))
+}
