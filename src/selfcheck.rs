@@ -112,7 +112,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
         looks: Looks::Once,
     };
     let prepared = pass.preprocessor.prepare(photo)?;
-    let seen = pass.run(backbone, &[&prepared], &|_| ())?;
+    let seen = pass.run(backbone, &[&prepared], &|_| ())?.each()?;
     let scores = head.scores(&seen[0].features)?;
     let least = match &head.meta.task {
         crate::head::Task::Depth { readout, .. } => readout.range().0 as f32,

@@ -23,7 +23,7 @@ use flow::Flow;
 
 pub use decode::{Cut, Decoding, Ready};
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
-pub use pass::{Looks, Pass, Seen, Views};
+pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
 
 /// Runs networks over photos.
 pub struct Engine {

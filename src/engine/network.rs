@@ -92,7 +92,7 @@ impl Network for OnePass<'_> {
         let all = patches.map_or(1, |one| self.pass.patches(&one.geometry).max(1));
         let tick = |done: usize| (self.tick)(100 * done / all);
         timed(photos, 0, "backbone", |prepared| {
-            self.pass.run(self.backbone, prepared, &tick)
+            self.pass.run(self.backbone, prepared, &tick)?.each()
         })
     }
 }
@@ -136,8 +136,8 @@ pub fn timed<T>(
     photos: &mut [Ready],
     layout: usize,
     stage: &'static str,
-    work: impl FnOnce(&[&Prepared]) -> Result<Vec<T>>,
-) -> Result<Vec<T>> {
+    work: impl FnOnce(&[&Prepared]) -> Result<T>,
+) -> Result<T> {
     let start = std::time::Instant::now();
     let prepared: Option<Vec<&Prepared>> = photos
         .iter()

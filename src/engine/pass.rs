@@ -56,6 +56,34 @@ pub struct Seen {
     pub mirrored: Option<Features>,
 }
 
+/// What the backbone gives for a batch of photos.
+#[derive(Debug)]
+pub struct SeenBatch {
+    /// How many photos there are.
+    pub photos: usize,
+    /// Of all of them.
+    pub features: Features,
+    /// Those of the mirrored photos, where they were asked for.
+    pub mirrored: Option<Features>,
+}
+
+impl SeenBatch {
+    /// What the backbone gives for each photo.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn each(&self) -> Result<Vec<Seen>> {
+        let one = |row| {
+            let mirrored = self.mirrored.as_ref();
+            Ok(Seen {
+                features: single(&self.features, row)?,
+                mirrored: mirrored.map(|mirrored| single(mirrored, row)).transpose()?,
+            })
+        };
+        (0..self.photos).map(one).collect()
+    }
+}
+
 impl Pass {
     /// How often a photo goes through the backbone.
     fn times(&self) -> usize {
@@ -114,7 +142,7 @@ impl Pass {
         backbone: &Backbone,
         photos: &[&Prepared],
         tick: &dyn Fn(usize),
-    ) -> Result<Vec<Seen>> {
+    ) -> Result<SeenBatch> {
         // A coarser look is less work than a finer one: patches are counted, not blocks.
         let before = Cell::new(0);
         let fine = |photos: &[&Prepared]| {
@@ -148,14 +176,11 @@ impl Pass {
             Views::Both => (run(photos)?, Some(mirror()?)),
             Views::Mirrored => (mirror()?, None),
         };
-        let one = |row| {
-            let mirrored = mirrored.as_ref().map(|mirrored| single(mirrored, row));
-            Ok(Seen {
-                features: single(&features, row)?,
-                mirrored: mirrored.transpose()?,
-            })
-        };
-        (0..photos.len()).map(one).collect()
+        Ok(SeenBatch {
+            photos: photos.len(),
+            features,
+            mirrored,
+        })
     }
 }
 

@@ -20,7 +20,7 @@ const KEY: &str = "dino.head";
 pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     match &head.network {
-        Network::Linear(Linear { hidden, output }) => {
+        Network::Linear(Linear { hidden, output, .. }) => {
             let mut add = |prefix: &str, layer: &Dense| {
                 let (weight, bias) = (bytes(&layer.weight), bytes(&layer.bias));
                 let shape = vec![layer.outputs(), layer.inputs];
@@ -117,7 +117,7 @@ fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<Linear, String
             output.inputs
         ));
     }
-    Ok(Linear { hidden, output })
+    Ok(Linear::new(hidden, output))
 }
 
 fn read_dpt(file: &SafeTensors<'_>) -> Result<Dpt, String> {
@@ -213,14 +213,14 @@ pub(crate) mod tests {
                 origin: None,
                 unpad: Unpad::Crop,
             },
-            network: Network::Linear(Linear {
-                hidden: None,
-                output: Dense {
+            network: Network::Linear(Linear::new(
+                None,
+                Dense {
                     inputs: 2,
                     weight: vec![1.0, 0.0, 0.0, 1.0, -1.0, -1.0],
                     bias: vec![0.0, 0.5, 1.0],
                 },
-            }),
+            )),
         }
     }
 

@@ -8,9 +8,10 @@
 //! once and added as a bias.
 
 use candle_core::{Device, Tensor};
+use rayon::prelude::*;
 
 use crate::backbone::{Grid, LayerFeatures};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::head::coarse::Stretch;
 use crate::head::globals::GlobalToken;
 use crate::head::{CoarseLayers, HeadMeta, Scores, check_layer, context};
@@ -43,18 +44,45 @@ impl Dense {
 }
 
 /// The layers of a linear head.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone)]
 pub struct Linear {
     /// A hidden layer with ReLU, in heads that are not linear after all.
     pub hidden: Option<Dense>,
     /// The last layer.
     pub output: Dense,
+    /// The layer that reads the tokens, on the GPU where it is used.
+    resident: Option<Pieces>,
+}
+
+impl PartialEq for Linear {
+    fn eq(&self, other: &Self) -> bool {
+        self.hidden == other.hidden && self.output == other.output
+    }
 }
 
 impl Linear {
+    /// Of its layers.
+    pub fn new(hidden: Option<Dense>, output: Dense) -> Self {
+        Linear {
+            hidden,
+            output,
+            resident: None,
+        }
+    }
+
     /// The layer that reads the tokens.
     pub fn first(&self) -> &Dense {
         self.hidden.as_ref().unwrap_or(&self.output)
+    }
+
+    /// Puts the layer that reads the tokens where it will be used.
+    pub(super) fn move_to(&mut self, device: &Device, meta: &HeadMeta) -> Result<()> {
+        // On a CPU it is there.
+        self.resident = match device {
+            Device::Cpu => None,
+            _ => Some(Pieces::new(self.first(), meta, device)?),
+        };
+        Ok(())
     }
 
     /// Scores of every patch; what `meta` names of context and global tokens follows the patch token of each layer.
@@ -65,7 +93,7 @@ impl Linear {
         meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Scores> {
-        let mut scores = first_layer(self.first(), layers, coarse, meta, grid)?; // [N, outputs]
+        let mut scores = self.first_layer(layers, coarse, meta, grid)?; // [N, outputs]
         if self.hidden.is_some() {
             check_layer(&scores)?;
             let (weight, bias) = self.output.tensors(scores.device())?;
@@ -77,61 +105,181 @@ impl Linear {
             grid,
         })
     }
+
+    /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once. Nothing
+    /// where a head has a hidden layer, or its weights are not on that device.
+    pub(super) fn scores_of_batch(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
+        meta: &HeadMeta,
+        grid: Grid,
+    ) -> Result<Option<Vec<Scores>>> {
+        let (None, Some(pieces)) = (&self.hidden, &self.resident) else {
+            return Ok(None);
+        };
+        let photos = layers[0].patch_tokens.dim(0)?;
+        let parts = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
+        let outputs = self.output.outputs();
+        let host = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let of_patches = host(&parts.of_patches)?;
+        let of_coarse = parts.of_coarse.as_ref().map(host).transpose()?;
+        let of_photos = host(&parts.of_photo)?; // [B, outputs], or [1, outputs] for all
+        let one = |(photo, values): (usize, &[f32])| {
+            let mut sum = with_squares(values.to_vec(), outputs, &meta.context, grid);
+            if let (Some(of_coarse), Some((_, cells))) = (&of_coarse, coarse) {
+                let own = cells.len() * outputs;
+                let values = &of_coarse[photo * own..][..own];
+                Stretch::new(*cells, grid).add(values, outputs, &mut sum);
+            }
+            let own = photo * outputs % of_photos.len();
+            let of_photo = &of_photos[own..][..outputs];
+            for patch in sum.chunks_exact_mut(outputs) {
+                patch.iter_mut().zip(of_photo).for_each(|(a, b)| *a += b);
+            }
+            Scores {
+                values: sum,
+                k: outputs,
+                grid,
+            }
+        };
+        let each = of_patches.len() / photos.max(1);
+        let all = of_patches.par_chunks_exact(each.max(1)).enumerate();
+        Ok(Some(all.map(one).collect()))
+    }
+
+    /// `[N, outputs]`: what the first layer makes of every patch.
+    fn first_layer(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
+        meta: &HeadMeta,
+        grid: Grid,
+    ) -> Result<Tensor> {
+        let device = layers[0].patch_tokens.device();
+        let layer = self.first();
+        let fresh;
+        let pieces = match &self.resident {
+            Some(pieces) => pieces,
+            None => {
+                fresh = Pieces::new(layer, meta, device)?;
+                &fresh
+            }
+        };
+        let Parts {
+            of_patches,
+            of_coarse,
+            of_photo,
+        } = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
+        let sum = match (of_coarse, coarse) {
+            (None, _) if meta.context.is_empty() => of_patches,
+            (of_coarse, coarse) => {
+                let outputs = layer.outputs();
+                let values: Vec<f32> = of_patches.flatten_all()?.to_vec1()?;
+                let mut sum = with_squares(values, outputs, &meta.context, grid);
+                if let (Some(of_coarse), Some((_, cells))) = (of_coarse, coarse) {
+                    let values: Vec<f32> = of_coarse.flatten_all()?.to_vec1()?;
+                    Stretch::new(*cells, grid).add(&values, outputs, &mut sum);
+                }
+                Tensor::from_vec(sum, (grid.len(), outputs), device)?
+            }
+        };
+        Ok(sum.broadcast_add(&of_photo)?)
+    }
 }
 
-/// `[N, outputs]`: what the first layer makes of every patch.
-fn first_layer(
-    layer: &Dense,
-    layers: &[&LayerFeatures],
-    coarse: Option<&CoarseLayers<'_>>,
-    meta: &HeadMeta,
-    grid: Grid,
-) -> Result<Tensor> {
-    let device = layers[0].patch_tokens.device();
-    let (weight, bias) = layer.tensors(device)?;
-    // A patch's own part and one of each square, side by side: one product a block makes them all.
-    let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
-    let mut of_patches: Option<Tensor> = None; // [N, outputs * parts]
-    let mut of_coarse: Option<Tensor> = None; // [cells, outputs]
-    let mut of_photo = bias.unsqueeze(0)?; // [1, outputs]
-    let mut at = 0;
-    for (index, found) in layers.iter().enumerate() {
-        let patches = found.patch_tokens.squeeze(0)?; // [N, D]
-        let dim = patches.dim(1)?;
-        let own = weight.narrow(1, at, parts * dim)?.contiguous()?;
-        let product = patches.matmul(&own.reshape((outputs * parts, dim))?.t()?)?;
-        of_patches = Some(sum(of_patches, product)?);
-        at += parts * dim;
-        if let Some((layers, _)) = coarse {
-            let cells = layers[index].patch_tokens.squeeze(0)?; // [cells, D]
-            let own = weight.narrow(1, at, dim)?.contiguous()?;
-            of_coarse = Some(sum(of_coarse, cells.matmul(&own.t()?)?)?);
-            at += dim;
+/// The layer that reads the tokens on a device, cut by what its inputs are of.
+#[derive(Debug, Clone)]
+struct Pieces {
+    /// `[1, outputs]`.
+    bias: Tensor,
+    blocks: Vec<BlockPieces>,
+}
+
+/// What reads the tokens of one block.
+#[derive(Debug, Clone)]
+struct BlockPieces {
+    /// A patch's own part and one of each square, side by side: `[outputs * parts, D]`.
+    patches: Tensor,
+    /// `[outputs, D]`.
+    coarse: Option<Tensor>,
+    /// `[outputs, globals * D]`.
+    globals: Option<Tensor>,
+}
+
+/// What the layer makes of each kind of token, summed over blocks.
+struct Parts {
+    /// `[B * N, outputs * parts]`.
+    of_patches: Tensor,
+    /// `[B * cells, outputs]`.
+    of_coarse: Option<Tensor>,
+    /// `[B, outputs]`, or `[1, outputs]` for all alike; with the bias.
+    of_photo: Tensor,
+}
+
+impl Pieces {
+    fn new(layer: &Dense, meta: &HeadMeta, device: &Device) -> Result<Self> {
+        let (weight, bias) = layer.tensors(device)?;
+        let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
+        let coarse = usize::from(meta.input.coarse.is_some());
+        let tokens = parts + coarse + meta.globals.len();
+        let dim = layer.inputs / (meta.blocks.len() * tokens).max(1);
+        let mut at = 0;
+        let mut cut = |tokens: usize| {
+            let piece = weight.narrow(1, at, tokens * dim)?.contiguous();
+            at += tokens * dim;
+            piece
+        };
+        let mut blocks = Vec::with_capacity(meta.blocks.len());
+        for _ in &meta.blocks {
+            blocks.push(BlockPieces {
+                patches: cut(parts)?.reshape((outputs * parts, dim))?,
+                coarse: (coarse > 0).then(|| cut(1)).transpose()?,
+                globals: (!meta.globals.is_empty())
+                    .then(|| cut(meta.globals.len()))
+                    .transpose()?,
+            });
         }
-        if meta.globals.is_empty() {
-            continue;
-        }
-        let tokens = GlobalToken::all_of(&meta.globals, found)?; // [1, globals * D]
-        let own = weight.narrow(1, at, tokens.dim(1)?)?.contiguous()?;
-        of_photo = (of_photo + tokens.matmul(&own.t()?)?)?;
-        at += tokens.dim(1)?;
+        Ok(Pieces {
+            bias: bias.unsqueeze(0)?,
+            blocks,
+        })
     }
-    let Some(of_patches) = of_patches else {
-        return Ok(of_photo);
-    };
-    let sum = match (of_coarse, coarse) {
-        (None, _) if meta.context.is_empty() => of_patches,
-        (of_coarse, coarse) => {
-            let values: Vec<f32> = of_patches.flatten_all()?.to_vec1()?;
-            let mut sum = with_squares(values, outputs, &meta.context, grid);
-            if let (Some(of_coarse), Some((_, cells))) = (of_coarse, coarse) {
-                let values: Vec<f32> = of_coarse.flatten_all()?.to_vec1()?;
-                Stretch::new(*cells, grid).add(&values, outputs, &mut sum);
+
+    /// What it makes of the tokens of a batch; one product a block makes all parts of its patches.
+    fn products(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&[&LayerFeatures]>,
+        meta: &HeadMeta,
+    ) -> Result<Parts> {
+        let rows = |tokens: &Tensor| -> Result<Tensor> {
+            let (photos, count, dim) = tokens.dims3()?;
+            Ok(tokens.reshape((photos * count, dim))?)
+        };
+        let mut of_patches: Option<Tensor> = None;
+        let mut of_coarse: Option<Tensor> = None;
+        let mut of_photo = self.bias.clone();
+        for (index, (found, piece)) in layers.iter().zip(&self.blocks).enumerate() {
+            let product = rows(&found.patch_tokens)?.matmul(&piece.patches.t()?)?;
+            of_patches = Some(sum(of_patches, product)?);
+            if let (Some(layers), Some(piece)) = (coarse, &piece.coarse) {
+                let cells = rows(&layers[index].patch_tokens)?;
+                of_coarse = Some(sum(of_coarse, cells.matmul(&piece.t()?)?)?);
             }
-            Tensor::from_vec(sum, (grid.len(), outputs), device)?
+            if let Some(piece) = &piece.globals {
+                let tokens = GlobalToken::all_of(&meta.globals, found)?; // [B, globals * D]
+                of_photo = tokens.matmul(&piece.t()?)?.broadcast_add(&of_photo)?;
+            }
         }
-    };
-    Ok(sum.broadcast_add(&of_photo)?)
+        let of_patches =
+            of_patches.ok_or_else(|| Error::Model("a head reads no block".into()))?;
+        Ok(Parts {
+            of_patches,
+            of_coarse,
+            of_photo,
+        })
+    }
 }
 
 /// `part` added to what there is.

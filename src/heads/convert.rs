@@ -239,10 +239,7 @@ impl Raw {
 }
 
 fn linear(output: Dense) -> Network {
-    Network::Linear(Linear {
-        hidden: None,
-        output,
-    })
+    Network::Linear(Linear::new(None, output))
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ use image::RgbImage;
 use crate::backbone::{Backbone, Grid};
 use crate::batch::Outcome;
 use crate::console::Console;
-use crate::engine::Seen;
+use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
 use crate::inputs::PhotoDecoder;
@@ -150,6 +150,11 @@ pub trait Finder: Sync {
     /// # Errors
     /// If a head gives no numbers, or the device fails.
     fn find(&self, seen: &Seen) -> Result<Found>;
+
+    /// As [`Finder::find`], for each photo of a batch.
+    fn find_all(&self, batch: &SeenBatch) -> Vec<Result<Found>> {
+        way::one_by_one(batch, |seen| self.find(seen))
+    }
 }
 
 /// Something that is made of photos, and written.

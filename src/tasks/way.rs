@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::backbone::Backbone;
 use crate::console::{Console, Progress};
-use crate::engine::{Pass, Ready, Seen, Views};
+use crate::engine::{Pass, Ready, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
 use crate::head::{Head, Network, Protocol, Scores};
 use crate::memory::readable;
@@ -139,6 +139,51 @@ pub fn scores(head: &Head, seen: &Seen, mirrors: bool) -> Result<Found> {
     })
 }
 
+/// As [`scores`], of each photo of a batch.
+pub fn scores_of_batch(head: &Head, batch: &SeenBatch, mirrors: bool) -> Vec<Result<Found>> {
+    let mirrored = batch.mirrored.as_ref().filter(|_| mirrors);
+    let both = || {
+        let Some(plain) = head.scores_of_batch(&batch.features)? else {
+            return Ok(None);
+        };
+        let mirrored = match mirrored {
+            Some(features) => head.scores_of_batch(features)?,
+            None => None,
+        };
+        Ok(Some((plain, mirrored)))
+    };
+    match both() {
+        Ok(Some((plain, mirrored))) => {
+            let mut mirrored = mirrored.map(Vec::into_iter);
+            let one = |scores: Result<Scores>| {
+                let mirrored = mirrored.as_mut().and_then(Iterator::next).transpose();
+                Ok(Found::Scores {
+                    scores: scores?,
+                    mirrored: mirrored?,
+                })
+            };
+            plain.into_iter().map(one).collect()
+        }
+        Ok(None) => one_by_one(batch, |seen| scores(head, seen, mirrors)),
+        Err(error) => same_for_all(batch, &error),
+    }
+}
+
+/// What `find` finds in each photo of a batch.
+pub fn one_by_one(batch: &SeenBatch, find: impl Fn(&Seen) -> Result<Found>) -> Vec<Result<Found>> {
+    match batch.each() {
+        Ok(all) => all.iter().map(find).collect(),
+        Err(error) => same_for_all(batch, &error),
+    }
+}
+
+/// A failure of the device, for each photo.
+fn same_for_all(batch: &SeenBatch, error: &Error) -> Vec<Result<Found>> {
+    let why = error.to_string();
+    let one = |_| Err(Error::Model(why.clone()));
+    (0..batch.photos).map(one).collect()
+}
+
 /// Runs a task over the parts of a photo.
 pub(super) struct Windows<'w> {
     pub backbone: &'w Backbone,
@@ -223,7 +268,7 @@ impl Windows<'_> {
         progress: &Progress,
     ) -> Result<Vec<(Scores, Option<Scores>)>> {
         let photos: Vec<_> = windows.iter().collect();
-        let seen = watch.time("backbone", || pass.run(self.backbone, &photos, &|_| ()))?;
+        let seen = watch.time("backbone", || pass.run(self.backbone, &photos, &|_| ())?.each())?;
         progress.inc(windows.len() as u64);
         let scores = seen.iter().map(|seen| match self.task.find(seen)? {
             Found::Scores { scores, mirrored } => Ok((scores, mirrored)),

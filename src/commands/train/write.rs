@@ -137,7 +137,7 @@ pub fn train(
                 })
                 .collect(),
         },
-        network: Network::Linear(Linear { hidden, output }),
+        network: Network::Linear(Linear::new(hidden, output)),
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
     history::write(&fitted.histories, &beside(LOG))?;

@@ -17,7 +17,7 @@ use image::RgbImage;
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::Console;
-use crate::engine::Seen;
+use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Scores, Task as HeadTask};
 use crate::heads::official::{Data, Official};
@@ -219,6 +219,10 @@ impl Finder for DepthTask {
 
     fn find(&self, seen: &Seen) -> Result<Found> {
         way::scores(&self.head, seen, self.way.mirrors())
+    }
+
+    fn find_all(&self, batch: &SeenBatch) -> Vec<Result<Found>> {
+        way::scores_of_batch(&self.head, batch, self.way.mirrors())
     }
 }
 

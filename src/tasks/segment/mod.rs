@@ -90,6 +90,10 @@ impl Finder for SegmentTask {
     fn find(&self, seen: &engine::Seen) -> Result<Found> {
         way::scores(&self.head, seen, self.way.mirrors())
     }
+
+    fn find_all(&self, batch: &engine::SeenBatch) -> Vec<Result<Found>> {
+        way::scores_of_batch(&self.head, batch, self.way.mirrors())
+    }
 }
 
 impl Task for SegmentTask {
