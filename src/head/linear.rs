@@ -272,8 +272,7 @@ impl Pieces {
                 of_photo = tokens.matmul(&piece.t()?)?.broadcast_add(&of_photo)?;
             }
         }
-        let of_patches =
-            of_patches.ok_or_else(|| Error::Model("a head reads no block".into()))?;
+        let of_patches = of_patches.ok_or_else(|| Error::Model("a head reads no block".into()))?;
         Ok(Parts {
             of_patches,
             of_coarse,

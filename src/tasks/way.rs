@@ -268,7 +268,9 @@ impl Windows<'_> {
         progress: &Progress,
     ) -> Result<Vec<(Scores, Option<Scores>)>> {
         let photos: Vec<_> = windows.iter().collect();
-        let seen = watch.time("backbone", || pass.run(self.backbone, &photos, &|_| ())?.each())?;
+        let seen = watch.time("backbone", || {
+            pass.run(self.backbone, &photos, &|_| ())?.each()
+        })?;
         progress.inc(windows.len() as u64);
         let scores = seen.iter().map(|seen| match self.task.find(seen)? {
             Found::Scores { scores, mirrored } => Ok((scores, mirrored)),

@@ -5,7 +5,9 @@ use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum as
 use candle_core::cuda_backend::cudarc::driver::{
     CudaFunction, CudaStream, LaunchArgs, LaunchConfig, PushKernelArg,
 };
-use candle_core::cuda_backend::cudarc::nvrtc::{CompileError, CompileOptions, compile_ptx_with_opts};
+use candle_core::cuda_backend::cudarc::nvrtc::{
+    CompileError, CompileOptions, compile_ptx_with_opts,
+};
 use candle_core::{CudaDevice, Result};
 use std::sync::Arc;
 
@@ -281,8 +283,7 @@ impl Kernels {
     /// Softmax attention: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in bf16.
     pub fn attend(&self, qkv: Address, out: Address, photos: usize, tokens: usize) -> Result<()> {
         let plan = self.attention;
-        let scale =
-            ((HEAD_DIM as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
+        let scale = ((HEAD_DIM as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
         let tokens = tokens as i32;
         let mut launch = self.stream.launch_builder(&self.attend);
         launch.arg(&qkv).arg(&out).arg(&tokens).arg(&scale);
@@ -369,11 +370,22 @@ mod tests {
             let plan = AttentionPlan::of_card(card);
             let code = compile(plan.source, plan.options(), card).unwrap();
             assert!(code.contains(".entry attend"));
-            for (dim, patch, cut) in [(384, 14, 592), (768, 16, 768), (1536, 14, 592), (384, 8, 192)] {
+            for (dim, patch, cut) in [
+                (384, 14, 592),
+                (768, 16, 768),
+                (1536, 14, 592),
+                (384, 8, 192),
+            ] {
                 let options = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
                 let options = options.map(|(name, value)| format!("-D{name}={value}"));
                 let code = compile(include_str!("tokens.cu"), options.to_vec(), card).unwrap();
-                for name in ["cut_patches", "lay_tokens", "add_norm", "hand_out", "swiglu"] {
+                for name in [
+                    "cut_patches",
+                    "lay_tokens",
+                    "add_norm",
+                    "hand_out",
+                    "swiglu",
+                ] {
                     assert!(code.contains(&format!(".entry {name}")), "{name}");
                 }
             }

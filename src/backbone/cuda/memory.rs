@@ -1,7 +1,7 @@
 //! Tensors of a GPU as kernels see them.
 
-use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::{CudaDevice, DType, Device, Result, Shape, Storage, Tensor};
 use half::bf16;
 

@@ -339,9 +339,7 @@ impl<'n> Pass<'n> {
         drop(product);
         let gated = match config.ffn {
             Ffn::Mlp { .. } => None,
-            Ffn::SwiGlu { hidden } => {
-                Some(unfilled((counts.rows(), hidden), DType::BF16, device)?)
-            }
+            Ffn::SwiGlu { hidden } => Some(unfilled((counts.rows(), hidden), DType::BF16, device)?),
         };
         Ok(Pass {
             network,

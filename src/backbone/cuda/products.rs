@@ -157,10 +157,8 @@ impl Plan {
             Epilogue::Plain => CUDA_R_32F,
             Epilogue::Bias | Epilogue::BiasGelu => CUDA_R_16BF,
         };
-        let description = result::create_matmul_desc(
-            sys::cublasComputeType_t::CUBLAS_COMPUTE_32F,
-            CUDA_R_32F,
-        )?;
+        let description =
+            result::create_matmul_desc(sys::cublasComputeType_t::CUBLAS_COMPUTE_32F, CUDA_R_32F)?;
         let layout = |kind, rows: usize, cols: usize| {
             result::create_matrix_layout(kind, rows as u64, cols as u64, rows as i64)
         };
@@ -185,15 +183,8 @@ impl Plan {
                 (&raw const bytes).cast(),
                 size_of::<usize>(),
             )?;
-            let found = result::get_matmul_algo_heuristic(
-                handle,
-                description,
-                weight,
-                x,
-                y,
-                y,
-                preference,
-            );
+            let found =
+                result::get_matmul_algo_heuristic(handle, description, weight, x, y, y, preference);
             result::destroy_matmul_pref(preference)?;
             Ok(Plan {
                 algorithm: found?.algo,

@@ -60,7 +60,11 @@ impl Staging {
         let count = pixels.elem_count();
         let stream = self.device.cuda_stream();
         self.wait()?;
-        if self.pinned.as_ref().is_none_or(|pinned| pinned.len() < count) {
+        if self
+            .pinned
+            .as_ref()
+            .is_none_or(|pinned| pinned.len() < count)
+        {
             self.pinned = None;
             // SAFETY: all that is read of it is written below.
             self.pinned = Some(unsafe { stream.context().alloc_pinned::<f32>(count) }.w()?);
