@@ -1,16 +1,17 @@
 // Softmax attention of heads 64 wide in bf16 on Hopper's warpgroup products: compiled at run time by NVRTC for sm_90a.
 //
-// A block of WARPGROUPS warpgroups has 64 queries each and goes through all keys in tiles of KEYS, with the running
-// maximum and sum of the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES
-// buffers, swizzled by 128 bytes as the products want them.
+// A block of one warpgroup has 64 queries and goes through all keys in tiles of 128, with the running maximum and sum of
+// the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES buffers, swizzled by 128 bytes
+// as the products want them. BLOCKS blocks share a multiprocessor: one's softmax runs beside another's products.
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef unsigned short bf16; // its bits
 
 constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
+constexpr int KEYS = 128; // a tile
 constexpr int TILE_BYTES = KEYS * HEAD * 2;
-constexpr int THREADS = 128 * WARPGROUPS;
+constexpr int THREADS = 128; // a warpgroup
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
 __device__ __forceinline__ u32 pack(float low, float high) {
@@ -44,24 +45,29 @@ __device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.syn
 __device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
 __device__ __forceinline__ void wait_for_products() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
 
+// Products write their registers behind the compiler's back: nothing that reads or writes them may cross this.
+template <int N>
+__device__ __forceinline__ void settle(float (&d)[N]) {
+#pragma unroll
+    for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
+}
+
 #define F4(d, i) "+f"(d[i]), "+f"(d[i + 1]), "+f"(d[i + 2]), "+f"(d[i + 3])
 #define F16(d, i) F4(d, i), F4(d, i + 4), F4(d, i + 8), F4(d, i + 12)
 #define F32(d, i) F16(d, i), F16(d, i + 16)
 
-// d [64, 64] = a [64, 16] b, plus d if `adds`; TRANSPOSED: b lies as [16, 64], else as [64, 16].
-template <int TRANSPOSED>
-__device__ __forceinline__ void product_64(float (&d)[32], const u32 *a, u64 b, int adds) {
+// d [64, 64] += a [64, 16] b [16, 64].
+__device__ __forceinline__ void product_64(float (&d)[32], const u32 *a, u64 b) {
     asm volatile(
         "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
         "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
-        "{%32, %33, %34, %35}, %36, p, 1, 1, %38;\n}\n"
+        "{%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
         : F32(d, 0)
-        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds), "n"(TRANSPOSED));
+        : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(1));
 }
 
-#if KEYS == 128
 // d [64, 128] = a [64, 16] b [128, 16], plus d if `adds`.
 __device__ __forceinline__ void product_128(float (&d)[64], const u32 *a, u64 b, int adds) {
     asm volatile(
@@ -75,7 +81,6 @@ __device__ __forceinline__ void product_128(float (&d)[64], const u32 *a, u64 b,
         : F32(d, 0), F32(d, 32)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds));
 }
-#endif
 
 __device__ __forceinline__ float max_of_row(float value) {
     value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
@@ -89,10 +94,9 @@ __device__ __forceinline__ float sum_of_row(float value) {
 
 // Begins to copy one tile of keys and one of values into a stage.
 __device__ __forceinline__ void copy_tiles(u32 stage, const bf16 *keys, int tile, int tokens, int dim) {
-    constexpr int CHUNKS = KEYS * 8 / THREADS; // of 16 bytes, that a thread copies of each
 #pragma unroll
-    for (int i = 0; i < CHUNKS; i++) {
-        const int chunk = threadIdx.x + i * THREADS;
+    for (int i = 0; i < KEYS * 8 / THREADS; i++) {
+        const int chunk = threadIdx.x + i * THREADS; // of 16 bytes
         const int row = chunk / 8, col = chunk % 8;
         const int token = tile * KEYS + row;
         const bf16 *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
@@ -106,13 +110,7 @@ __device__ __forceinline__ void copy_tiles(u32 stage, const bf16 *keys, int tile
 __device__ __forceinline__ void begin_scores(float (&s)[KEYS / 2], const u32 (&q)[HEAD / 16][4], u32 stage) {
     begin_products();
 #pragma unroll
-    for (int k = 0; k < HEAD / 16; k++) {
-#if KEYS == 128
-        product_128(s, q[k], describe(stage + 32 * k), k > 0);
-#else
-        product_64<0>(s, q[k], describe(stage + 32 * k), k > 0);
-#endif
-    }
+    for (int k = 0; k < HEAD / 16; k++) product_128(s, q[k], describe(stage + 32 * k), k > 0);
     commit_products();
 }
 
@@ -162,11 +160,15 @@ struct Attended {
             p[i / 2][i % 2 * 2] = pack(a, b);
             p[i / 2][i % 2 * 2 + 1] = pack(c, d);
         }
+        settle(o);
+#pragma unroll
+        for (int i = 0; i < KEYS / 4; i++) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
         begin_products();
 #pragma unroll
-        for (int k = 0; k < KEYS / 16; k++) product_64<1>(o, p[k], describe(values + 16 * 128 * k), 1);
+        for (int k = 0; k < KEYS / 16; k++) product_64(o, p[k], describe(values + 16 * 128 * k));
         commit_products();
         wait_for_products();
+        settle(o);
     }
 };
 
@@ -198,7 +200,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
     }
 
     // The rows of a thread's results, and its queries as the products take them from registers.
-    const int row = blockIdx.x * 64 * WARPGROUPS + warp * 16 + lane / 4;
+    const int row = blockIdx.x * 64 + warp * 16 + lane / 4;
     u32 q[HEAD / 16][4];
     {
         const long long stride = 3 * dim;
@@ -216,46 +218,22 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
     Attended attended;
     attended.clear();
 
-    // Waits for the copies of a tile, AHEAD tiles before its values are used, and begins to copy into the stage that
-    // everybody is through with then.
-    auto arrive = [&](int tile) {
-        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2 - AHEAD) : "memory");
+    for (int tile = 0; tile < tiles; tile++) {
+        asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
         // Copies were ordinary writes, and products read by another way.
         asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
         __syncthreads();
-        const int next = tile - AHEAD + STAGES - 1;
+        // Everybody is through with the stage before this one.
+        const int next = tile + STAGES - 1;
         if (next < tiles) copy_tiles(stage_of(next), keys, next, tokens, dim);
         asm volatile("cp.async.commit_group;" ::: "memory");
-    };
-
-#if AHEAD
-    // The products of the next tile's scores run beside this tile's softmax.
-    auto step = [&](float (&s)[KEYS / 2], float (&next)[KEYS / 2], int tile) {
-        arrive(tile + 1);
-        if (tile + 1 < tiles) begin_scores(next, q, stage_of(tile + 1));
-        else hide(s, tokens - tile * KEYS);
-        attended.add(s, stage_of(tile) + TILE_BYTES, scale);
-    };
-    float even[KEYS / 2], odd[KEYS / 2];
-    asm volatile("cp.async.wait_group %0;" ::"n"(STAGES - 2) : "memory");
-    asm volatile("fence.proxy.async.shared::cta;" ::: "memory");
-    __syncthreads();
-    begin_scores(even, q, stage_of(0));
-    wait_for_products();
-    for (int tile = 0; tile < tiles; tile += 2) {
-        step(even, odd, tile);
-        if (tile + 1 < tiles) step(odd, even, tile + 1);
-    }
-#else
-    for (int tile = 0; tile < tiles; tile++) {
-        arrive(tile);
         float s[KEYS / 2];
         begin_scores(s, q, stage_of(tile));
         wait_for_products();
+        settle(s);
         if (tile == tiles - 1) hide(s, tokens - tile * KEYS);
         attended.add(s, stage_of(tile) + TILE_BYTES, scale);
     }
-#endif
 
     const float (&o)[HEAD / 2] = attended.o;
     const float over[2] = {1.0f / sum_of_row(attended.sum[0]), 1.0f / sum_of_row(attended.sum[1])};

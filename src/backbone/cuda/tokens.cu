@@ -172,17 +172,6 @@ extern "C" __global__ void hand_out(const float *x, const float *weight, const f
     if (!(sum == 0.0f)) *flag = 1;
 }
 
-// GELU in its exact form, of wide [pairs] pairs of bf16 in place.
-extern "C" __global__ void gelu(u32 *wide, long long pairs) {
-    for (long long pair = blockIdx.x * (long long)blockDim.x + threadIdx.x; pair < pairs;
-         pair += (long long)gridDim.x * blockDim.x) {
-        const u32 both = wide[pair];
-        const float a = low_of(both), b = high_of(both);
-        constexpr float HALVED_ROOT = 0.70710678118654752f;
-        wide[pair] = pack(0.5f * a * (1.0f + erff(a * HALVED_ROOT)), 0.5f * b * (1.0f + erff(b * HALVED_ROOT)));
-    }
-}
-
 // silu(first half) * second half: wide [rows, 2 * hidden] to narrow [rows, hidden], both in pairs of bf16.
 extern "C" __global__ void swiglu(const u32 *wide, u32 *narrow, int half_hidden, long long pairs) {
     for (long long pair = blockIdx.x * (long long)blockDim.x + threadIdx.x; pair < pairs;
