@@ -86,14 +86,14 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             training: None,
             metrics: Vec::new(),
         },
-        network: Network::Linear(Linear {
-            hidden: None,
-            output: Dense {
+        network: Network::Linear(Linear::new(
+            None,
+            Dense {
                 inputs: 2 * 384,
                 weight,
                 bias,
             },
-        }),
+        )),
     }
 }
 

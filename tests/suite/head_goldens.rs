@@ -124,7 +124,7 @@ fn head(
     (
         Head {
             meta,
-            network: Network::Linear(Linear { hidden, output }),
+            network: Network::Linear(Linear::new(hidden, output)),
         },
         key,
     )

@@ -86,10 +86,7 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
     };
     let head = Head {
         meta,
-        network: Network::Linear(Linear {
-            hidden: None,
-            output,
-        }),
+        network: Network::Linear(Linear::new(None, output)),
     };
     let bytes = file::to_bytes(&head).unwrap();
     std::fs::write(folder.path().join("head.safetensors"), bytes).unwrap();

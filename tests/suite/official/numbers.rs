@@ -96,7 +96,8 @@ fn depths(
     let pass = pass(head, views);
     let photo = seeded::photo(width, height);
     let prepared = pass.preprocessor.prepare(&photo).unwrap();
-    let seen = pass.run(backbone, &[&prepared], &|_| ()).unwrap().remove(0);
+    let batch = pass.run(backbone, &[&prepared], &|_| ()).unwrap();
+    let seen = batch.each().unwrap().remove(0);
     let scores = head.scores(&seen.features).unwrap();
     let mirrored = seen
         .mirrored
@@ -225,7 +226,7 @@ fn labels(
     let looks = protocol::views(protocol, (width, height)).unwrap();
     let seen = protocol::run(&photo, looks, 14, 4, |windows| {
         let windows: Vec<_> = windows.iter().collect();
-        let features = pass.run(backbone, &windows, &|_| ())?;
+        let features = pass.run(backbone, &windows, &|_| ())?.each()?;
         features
             .iter()
             .map(|seen| head.scores(&seen.features))
@@ -341,6 +342,8 @@ fn classifiers_give_the_papers_logits() {
                 let seen = pass
                     .run(&backbone, &[&prepared], &|_| ())
                     .unwrap()
+                    .each()
+                    .unwrap()
                     .remove(0);
                 let features = seen.features;
                 let found: Vec<f64> = head
@@ -425,6 +428,8 @@ fn transformers_checkpoints_give_transformers_depths() {
         let prepared = pass.preprocessor.prepare(&photo).unwrap();
         let seen = pass
             .run(&backbone, &[&prepared], &|_| ())
+            .unwrap()
+            .each()
             .unwrap()
             .remove(0);
         let features = seen.features;
