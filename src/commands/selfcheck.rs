@@ -5,9 +5,9 @@ use std::path::Path;
 use dino::console::Console;
 use dino::heads::{Heads, fetch};
 use dino::inputs::{PhotoDecoder, Source};
-use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, example_depths, tokens};
+use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
 use dino::weights::{Access, Store};
-use dino::{Error, Result};
+use dino::{Error, Result, device};
 use image::RgbImage;
 
 use crate::cli::SelfcheckArgs;
@@ -55,6 +55,25 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
             Err(Error::Interrupted) => return Err(Error::Interrupted),
             Err(error) => {
                 console.error(&error);
+                code = 1;
+            }
+        }
+    }
+    let device = args.run.device.open()?;
+    if !device.is_cpu() {
+        checked += 1;
+        let dtype = args.run.dtype.on(&device)?;
+        let name = device::name(&device);
+        for agreement in compare_device(&device, dtype)? {
+            let verdict = if agreement.agrees() { "ok" } else { "OFF" };
+            console.out(&format!(
+                "{name} in {}, {}: {verdict}, {:.1e} off the CPU ({:.0e} allowed)",
+                format!("{dtype:?}").to_lowercase(),
+                agreement.name,
+                agreement.off,
+                agreement.gate
+            ))?;
+            if !agreement.agrees() {
                 code = 1;
             }
         }

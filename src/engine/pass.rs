@@ -2,6 +2,8 @@
 
 use std::cell::Cell;
 
+use rayon::prelude::*;
+
 use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::Result;
 use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor, resize};
@@ -155,7 +157,7 @@ impl Pass {
             backbone.forward_with(&pixels, &self.requests, &tick)
         };
         let coarse = |photos: &[&Prepared], coarse: Coarse| {
-            let looks = photos.iter().map(|photo| coarse.look(photo));
+            let looks = photos.par_iter().map(|photo| coarse.look(photo));
             let looks = looks.collect::<Result<Vec<_>>>()?;
             fine(&looks.iter().collect::<Vec<_>>())
         };
@@ -168,7 +170,7 @@ impl Pass {
             Looks::Coarse(how) => coarse(photos, how),
         };
         let mirror = || {
-            let mirrored: Vec<Prepared> = photos.iter().map(|photo| photo.mirrored()).collect();
+            let mirrored: Vec<Prepared> = photos.par_iter().map(|photo| photo.mirrored()).collect();
             run(&mirrored.iter().collect::<Vec<_>>())
         };
         let (features, mirrored) = match self.views {

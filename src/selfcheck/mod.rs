@@ -1,6 +1,8 @@
 //! Known numbers of known weights, to be found again on a user's machine: what this program computes there, on whatever
 //! device, against what the models' publishers or PyTorch computed.
 
+mod device;
+
 use image::{Rgb, RgbImage};
 
 use crate::backbone::{Backbone, LayerRequest};
@@ -8,6 +10,8 @@ use crate::engine::{Looks, Pass, Views};
 use crate::error::Result;
 use crate::head::Head;
 use crate::preprocess::{Prepared, Preprocessor};
+
+pub use device::{Agreement, compare_device};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
