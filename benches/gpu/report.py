@@ -39,6 +39,7 @@ def gather(work):
         "info": info[0] if info else None,
         "libraries": text(work, "ldd.txt").splitlines(),
         "prepare": text(work, "prepare.txt").splitlines()[-20:],
+        "selfcheck": text(work, "selfcheck.txt").splitlines(),
         "steps": lines(work, "steps.jsonl"),
         "golden": lines(work, "golden.jsonl"),
         "bench": [],
