@@ -75,7 +75,7 @@ impl Extract<'_> {
         let sources: Vec<&Source> = jobs.iter().map(|job| &job.source).collect();
         let backbone = &self.model.backbone;
         let decoding = Decoding::new(self.decoder.clone());
-        let engine = Engine::new(backbone, decoding, self.batch_size)?;
+        let engine = Engine::new(backbone, decoding, self.batch_size, console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             let name = jobs[index].source.name();
             for geometry in layouts {

@@ -13,11 +13,13 @@ use std::thread;
 
 use rayon::{Scope, ThreadPool};
 
+use crate::device::is_out_of_memory;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::interrupt;
 use crate::preprocess::Geometry;
 
+use super::at_once::{AtOnce, advise};
 use super::decode::{Decoding, Ready};
 use super::network::Network;
 use super::order::Ordered;
@@ -38,6 +40,7 @@ enum Event<T> {
 pub(super) struct Flow<'f, N, F> {
     pub decoding: &'f Decoding,
     pub batch_size: usize,
+    pub at_once: &'f AtOnce,
     pub workers: &'f ThreadPool,
     pub sources: &'f [&'f Source],
     pub network: &'f N,
@@ -256,7 +259,7 @@ where
     fn compute(&mut self, count: usize) {
         let photos: Vec<Ready> = self.queue.drain(..count).collect();
         self.room.leave(photos.len());
-        for (mut ready, found) in found(self.flow.network, photos) {
+        for (mut ready, found) in found(self.flow.network, photos, self.flow.at_once) {
             let index = ready.index;
             // How it lay is wanted on, what the network saw is not.
             ready
@@ -292,21 +295,40 @@ fn is_alike(network: &impl Network, one: &Ready, other: &Ready) -> bool {
     network.key(one.index) == network.key(other.index) && sizes(one) == sizes(other)
 }
 
-/// What the network finds in each of `photos`.
-fn found<N: Network>(network: &N, mut photos: Vec<Ready>) -> Vec<(Ready, Result<N::Found>)> {
-    match network.run(&mut photos) {
-        Ok(found) => photos.into_iter().zip(found.into_iter().map(Ok)).collect(),
-        // A batch may be too large for the device where a photo alone is not.
-        Err(_) if photos.len() > 1 => photos
-            .into_iter()
-            .flat_map(|one| found_alone(network, one))
-            .collect(),
-        Err(error) => photos.into_iter().zip([Err(error)]).collect(),
-    }
-}
-
-fn found_alone<N: Network>(network: &N, one: Ready) -> Vec<(Ready, Result<N::Found>)> {
-    found(network, vec![one])
+/// What the network finds in each of `photos`, of which `at_once` says how many run together.
+fn found<N: Network>(
+    network: &N,
+    mut photos: Vec<Ready>,
+    at_once: &AtOnce,
+) -> Vec<(Ready, Result<N::Found>)> {
+    let run = |photos: &mut [Ready]| {
+        let found = network.run(photos)?;
+        match found.len() == photos.len() {
+            true => Ok(found.into_iter().map(Ok).collect()),
+            false => Err(Error::Model("photos were lost in the network".into())),
+        }
+    };
+    let alone = |photo: &mut [Ready]| {
+        run(photo).unwrap_or_else(|error| vec![Err(advise(error, &network.device()))])
+    };
+    let found = at_once.in_parts(photos.len(), |part| {
+        let photos = &mut photos[part];
+        match photos.len() {
+            1 => Ok(alone(photos)),
+            _ => match run(photos) {
+                Err(error) if !is_out_of_memory(&error) => {
+                    // One of them may be at fault, and does not take the others with it.
+                    Ok(photos.chunks_mut(1).flat_map(alone).collect())
+                }
+                found => found,
+            },
+        }
+    });
+    // Whatever fails is one photo's own.
+    photos
+        .into_iter()
+        .zip(found.into_iter().flatten())
+        .collect()
 }
 
 /// How many photos may be decoded, but not computed.

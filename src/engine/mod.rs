@@ -2,25 +2,31 @@
 //! by workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
 //!
 //! The way of a photo, file by file: [`flow`] says who does what when; [`decode`] opens, admits, decodes and prepares it;
-//! [`network`] says what the device does, of which [`pass`] is one look of the backbone; [`background`] are the workers;
-//! [`order`] puts the results in order.
+//! [`network`] says what the device does, of which [`pass`] is one look of the backbone, and [`at_once`] how much of it at
+//! a time; [`background`] are the workers; [`order`] puts the results in order.
 
+mod at_once;
 mod background;
 mod decode;
 mod flow;
 mod network;
 mod order;
 mod pass;
+#[cfg(test)]
+mod tests;
 
 use rayon::prelude::*;
 
 use crate::backbone::Backbone;
+use crate::console::Console;
+use crate::device;
 use crate::error::Result;
 use crate::inputs::Source;
 use crate::interrupt;
 use crate::preprocess::Geometry;
 use flow::Flow;
 
+pub use at_once::{AtOnce, advise};
 pub use decode::{Cut, Decoding, Ready};
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
 pub use pass::{Looks, Pass, Seen, Views};
@@ -29,18 +35,27 @@ pub use pass::{Looks, Pass, Seen, Views};
 pub struct Engine {
     decoding: Decoding,
     batch_size: usize,
+    at_once: AtOnce,
     workers: rayon::ThreadPool,
 }
 
 impl Engine {
-    /// Beside the device of `backbone`, with up to `batch_size` photos of one size in the network at once.
+    /// Beside the device of `backbone`, with up to `batch_size` photos of one size in the network at once; `console` is told where
+    /// the device's memory does not suffice for that.
     ///
     /// # Errors
     /// If the system starts no more threads.
-    pub fn new(backbone: &Backbone, decoding: Decoding, batch_size: usize) -> Result<Self> {
+    pub fn new(
+        backbone: &Backbone,
+        decoding: Decoding,
+        batch_size: usize,
+        console: &Console,
+    ) -> Result<Self> {
+        let device = device::name(backbone.device());
         Ok(Engine {
             decoding,
             batch_size: batch_size.max(1),
+            at_once: AtOnce::new(usize::MAX, "photos", device, console),
             workers: background::threads(backbone.device())?,
         })
     }
@@ -62,6 +77,7 @@ impl Engine {
         let flow = Flow {
             decoding: &self.decoding,
             batch_size: self.batch_size,
+            at_once: &self.at_once,
             workers: &self.workers,
             sources,
             network,

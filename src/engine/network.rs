@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use crate::backbone::{Backbone, ClsAttention};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::preprocess::{Geometry, Prepared};
 
@@ -13,6 +14,9 @@ use super::pass::{Pass, Seen};
 pub trait Network: Sync {
     /// What it finds in a photo.
     type Found: Send;
+
+    /// What the device is called that it runs on.
+    fn device(&self) -> String;
 
     /// Photos of another key do not run together.
     fn key(&self, _index: usize) -> u64 {
@@ -42,7 +46,8 @@ pub trait Network: Sync {
     /// Finds one thing in each of `photos`, which have one layout; the time goes to their watches.
     ///
     /// # Errors
-    /// If the device fails, for lack of memory above all; photos that were several are tried one by one then.
+    /// If the device fails. Photos that were several are tried again then: fewer at once if it lacked memory
+    /// ([`is_out_of_memory`](crate::device::is_out_of_memory)), else one by one.
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<Self::Found>>;
 }
 
@@ -71,6 +76,10 @@ impl OnePass<'_> {
 
 impl Network for OnePass<'_> {
     type Found = Seen;
+
+    fn device(&self) -> String {
+        device::name(self.backbone.device())
+    }
 
     fn layouts(&self, _: usize, photo: (u32, u32)) -> Vec<Geometry> {
         vec![self.layout(photo)]
@@ -107,6 +116,10 @@ pub struct AttentionPass<'a> {
 
 impl Network for AttentionPass<'_> {
     type Found = ClsAttention;
+
+    fn device(&self) -> String {
+        self.pass.device()
+    }
 
     fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry> {
         self.pass.layouts(index, photo)

@@ -4,7 +4,8 @@ use image::RgbImage;
 
 use crate::backbone::Backbone;
 use crate::console::Console;
-use crate::engine::{Looks, Network, Pass, Ready, Views, decoded_bytes, timed};
+use crate::device;
+use crate::engine::{AtOnce, Looks, Network, Pass, Ready, Views, advise, decoded_bytes, timed};
 use crate::error::Result;
 use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
 use crate::tasks::way::Windows;
@@ -21,7 +22,7 @@ pub struct TaskNetwork<'a> {
     /// What photos are called.
     pub names: Vec<String>,
     /// Windows that run at once.
-    pub batch_size: usize,
+    pub windows: AtOnce,
     /// Where words go.
     pub console: &'a Console,
     /// Is told how many percent of the passes over a photo as a whole are through.
@@ -71,7 +72,12 @@ impl<'a> TaskNetwork<'a> {
             tasks,
             wanted,
             names,
-            batch_size,
+            windows: AtOnce::new(
+                batch_size,
+                "windows",
+                device::name(backbone.device()),
+                console,
+            ),
             console,
             tick,
             passes,
@@ -121,6 +127,10 @@ impl<'a> TaskNetwork<'a> {
 impl Network for TaskNetwork<'_> {
     type Found = FoundByTask;
 
+    fn device(&self) -> String {
+        device::name(self.backbone.device())
+    }
+
     fn key(&self, photo: usize) -> u64 {
         self.wanted.get(photo).copied().unwrap_or(0)
     }
@@ -153,7 +163,9 @@ impl Network for TaskNetwork<'_> {
         });
         let ways = self.tasks_of(index).map(|(_, task)| {
             let layout = task.way().layout(photo);
-            let windows = task.way().memory(self.backbone, &layout, self.batch_size);
+            let windows = task
+                .way()
+                .memory(self.backbone, &layout, self.windows.most());
             windows.max(task.memory(&layout))
         });
         // What is prepared for one pass is there while another runs, and what was found while others are finished.
@@ -190,10 +202,17 @@ impl Network for TaskNetwork<'_> {
                 shared.pass.run(self.backbone, prepared, &tick)
             })?;
             before += work;
+            let are_several = photos.len() > 1;
             for ((photo, found), seen) in photos.iter_mut().zip(&mut found).zip(&seen) {
                 for (index, task) in self.tasks_of(photo.index) {
                     if shared.tasks & (1 << index) != 0 {
-                        found[index] = Some(photo.watch.time("head", || task.find(seen)));
+                        found[index] = match photo.watch.time("head", || task.find(seen)) {
+                            // What the others hold of the device may be what a head lacks.
+                            Err(error) if are_several && device::is_out_of_memory(&error) => {
+                                return Err(error);
+                            }
+                            own => Some(own.map_err(|error| advise(error, &self.device()))),
+                        };
                     }
                 }
             }
@@ -214,11 +233,12 @@ impl TaskNetwork<'_> {
         let windows = Windows {
             backbone: self.backbone,
             task,
-            batch_size: self.batch_size,
+            at_once: &self.windows,
             console: self.console,
             name: self.names.get(ready.index).map_or("", String::as_str),
         };
-        windows.run(ready, number)
+        let found = windows.run(ready, number);
+        found.map_err(|error| advise(error, &self.device()))
     }
 }
 

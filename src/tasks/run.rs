@@ -170,7 +170,7 @@ impl Run<'_> {
         );
         let sources: Vec<&Source> = photos.iter().map(|&photo| &jobs(photo, 0).source).collect();
         let decoding = Decoding::new(self.context.decoder.clone());
-        let engine = Engine::new(backbone, decoding, self.batch_size)?;
+        let engine = Engine::new(backbone, decoding, self.batch_size, self.console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             self.announce(
                 &network,

@@ -4,7 +4,7 @@ use image::RgbImage;
 
 use crate::backbone::Backbone;
 use crate::console::{Console, Progress};
-use crate::engine::{Pass, Ready, Seen, Views};
+use crate::engine::{AtOnce, Pass, Ready, Seen, Views};
 use crate::error::{Error, Result};
 use crate::head::{Head, Network, Protocol, Scores};
 use crate::memory::readable;
@@ -143,7 +143,8 @@ pub fn scores(head: &Head, seen: &Seen, mirrors: bool) -> Result<Found> {
 pub(super) struct Windows<'w> {
     pub backbone: &'w Backbone,
     pub task: &'w dyn Finder,
-    pub batch_size: usize,
+    /// How many run together.
+    pub at_once: &'w AtOnce,
     pub console: &'w Console,
     /// What the photo is called.
     pub name: &'w str,
@@ -184,9 +185,10 @@ impl Windows<'_> {
         ));
         let progress = self.console.progress(windows.len() as u64, "windows");
         let watch = &mut ready.watch;
-        let (scores, mirrored) = slide.scores(prepared, &windows, self.batch_size, |batch| {
-            self.batch(pass, batch, watch, &progress)
-        })?;
+        let (scores, mirrored) =
+            slide.scores(prepared, &windows, self.at_once.most(), |batch| {
+                self.batch(pass, batch, watch, &progress)
+            })?;
         Ok(Found::Scores { scores, mirrored })
     }
 
@@ -204,7 +206,7 @@ impl Windows<'_> {
         let Preprocessor {
             patch_size, unpad, ..
         } = pass.preprocessor;
-        let seen = protocol::run(photo, looks, patch_size, self.batch_size, |batch| {
+        let seen = protocol::run(photo, looks, patch_size, self.at_once.most(), |batch| {
             let scores = self.batch(pass, batch, watch, &progress)?;
             Ok(scores.into_iter().map(|(own, _)| own).collect())
         })?;
@@ -214,8 +216,20 @@ impl Windows<'_> {
         Ok(Found::Labels(map))
     }
 
-    /// The scores of windows that go through the backbone together.
+    /// The scores of windows that go through the backbone together, where the device has the memory.
     fn batch(
+        &self,
+        pass: &Pass,
+        windows: &[Prepared],
+        watch: &mut Stopwatch,
+        progress: &Progress,
+    ) -> Result<Vec<(Scores, Option<Scores>)>> {
+        self.at_once.in_parts(windows.len(), |part| {
+            self.together(pass, &windows[part], watch, progress)
+        })
+    }
+
+    fn together(
         &self,
         pass: &Pass,
         windows: &[Prepared],

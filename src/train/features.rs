@@ -215,7 +215,7 @@ impl FeatureCache {
             .collect();
         let progress = console.progress(count as u64, "photos");
         let decoding = Decoding::new(how.decoder.clone());
-        let engine = Engine::new(how.backbone, decoding, how.batch_size)?;
+        let engine = Engine::new(how.backbone, decoding, how.batch_size, console)?;
         for (views, missing) in [Views::Both, Views::Plain, Views::Mirrored]
             .into_iter()
             .zip(lacking)

@@ -199,7 +199,7 @@ fn each(
         console,
         &tick,
     );
-    let engine = Engine::new(&model.backbone, decoding, batch_size)?;
+    let engine = Engine::new(&model.backbone, decoding, batch_size, console)?;
     let finish = |ready: Ready, found: FoundByTask| {
         let geometry = network.layout(0, &ready);
         let found = found.into_iter().flatten().next();
