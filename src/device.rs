@@ -11,7 +11,7 @@ use candle_core::{DType, Device};
 use crate::backbone::cpu::simd::Isa;
 use crate::error::{Error, Result};
 
-pub use memory::is_out_of_memory;
+pub use memory::{free_memory, is_out_of_memory};
 
 /// A device as the user asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

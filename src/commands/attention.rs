@@ -60,7 +60,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             },
             size: args.size,
             decoder: args.input.decoder(console),
-            batch_size: args.run.batch_size.get(),
+            batch_size: args.run.batch_size,
             after: &after,
         };
         let draw =

@@ -80,7 +80,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
         for &size in &args.size {
             let grid = grid(size, backbone.config().patch_size)?;
-            let batch = args.run.batch_size.get();
+            let batch = args.run.batch_size.or_one();
             let progress = console.progress(args.runs.get() as u64, "runs");
             let timing = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1))?;
             drop(progress);

@@ -43,7 +43,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         tick: &tick,
     };
     let decoding = Decoding::new(args.input.decoder(console));
-    let engine = Engine::new(backbone, decoding, args.run.batch_size.get(), console)?;
+    let engine = Engine::new(backbone, decoding, args.run.batch_size, console)?;
     let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
         let best = best(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));

@@ -4,7 +4,7 @@ use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
-use dino::engine::{AttentionPass, Decoding, Engine, Network, OnePass, Ready, Seen};
+use dino::engine::{AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::output::Job;
 use dino::preprocess::{Geometry, SizeRule};
@@ -24,7 +24,7 @@ pub struct Extract<'a> {
     /// How photos are decoded.
     pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
     /// Bytes that a photo of a layout takes after the backbone.
     pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }

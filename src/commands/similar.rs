@@ -115,7 +115,7 @@ impl Run<'_> {
             layer: self.layer,
             size: args.size,
             decoder: args.input.decoder(console),
-            batch_size: args.run.batch_size.get(),
+            batch_size: args.run.batch_size,
             after: &after,
         };
         let (x, y) = args.at;

@@ -108,7 +108,7 @@ pub fn run(
     let run = Run {
         options: &options,
         context: &context,
-        batch_size: args.batch_size.get(),
+        batch_size: args.batch_size,
         console,
     };
     run.run(&mut tasks, collected, || {

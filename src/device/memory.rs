@@ -1,6 +1,27 @@
-//! The memory of a device: whether it ran out.
+//! The memory of a device: how much is free, and whether it ran out.
+
+use candle_core::Device;
 
 use crate::error::Error;
+
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not tell.
+#[cfg(feature = "cuda")]
+pub fn free_memory(device: &Device) -> Option<u64> {
+    let Device::Cuda(device) = device else {
+        return None;
+    };
+    let stream = device.cuda_stream();
+    // What was let go of a moment ago may not be free yet.
+    stream.synchronize().ok()?;
+    let (free, _) = stream.context().mem_get_info().ok()?;
+    Some(free as u64)
+}
+
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not tell.
+#[cfg(not(feature = "cuda"))]
+pub fn free_memory(_device: &Device) -> Option<u64> {
+    None
+}
 
 /// How the libraries below say that a device has no memory left, in lower case: CUDA, cuBLAS and cuDNN by the names of
 /// their codes, Metal by what could not be made and by the name of its own code.
@@ -31,6 +52,11 @@ mod tests {
 
     fn tensor(text: &str) -> Error {
         Error::Tensor(candle_core::Error::Msg(text.into()))
+    }
+
+    #[test]
+    fn a_cpu_has_no_memory_of_a_device() {
+        assert_eq!(free_memory(&Device::Cpu), None);
     }
 
     #[test]

@@ -20,6 +20,7 @@ use crate::interrupt;
 use crate::preprocess::Geometry;
 
 use super::at_once::{AtOnce, advise};
+use super::batch::BatchSize;
 use super::decode::{Decoding, Ready};
 use super::network::Network;
 use super::order::Ordered;
@@ -39,7 +40,9 @@ enum Event<T> {
 /// All of a run but what changes.
 pub(super) struct Flow<'f, N, F> {
     pub decoding: &'f Decoding,
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
+    /// Bytes of the device, where they are known.
+    pub free: Option<u64>,
     pub at_once: &'f AtOnce,
     pub workers: &'f ThreadPool,
     pub sources: &'f [&'f Source],
@@ -62,7 +65,8 @@ impl<N: Network, F> Flow<'_, N, F> {
         F: Fn(Ready, N::Found) -> Result<T> + Sync,
     {
         let (sender, events) = channel();
-        let room = Room::new(self.batch_size + self.workers.current_num_threads());
+        // It grows with the batches, whose size the photos decide.
+        let room = Room::new(self.room_for(self.batch_size.or_one()));
         self.workers.in_place_scope(|scope| {
             thread::scope(|threads| {
                 let of_feeder = sender.clone();
@@ -88,6 +92,11 @@ impl<N: Network, F> Flow<'_, N, F> {
                 ended
             })
         })
+    }
+
+    /// How many photos may be decoded, but not computed, for batches of this many.
+    fn room_for(&self, batch: usize) -> usize {
+        batch + self.workers.current_num_threads()
     }
 
     /// Admits the photos one after the other, and has them decoded.
@@ -125,6 +134,13 @@ impl<N: Network, F> Flow<'_, N, F> {
     }
 }
 
+/// A photo whose turn it is.
+struct Queued {
+    ready: Ready,
+    /// How many of its kind make a batch.
+    batch: usize,
+}
+
 /// What the thread that has the device knows.
 struct DeviceThread<'d, 's, N, F, T, B, R> {
     flow: &'s Flow<'s, N, F>,
@@ -136,7 +152,7 @@ struct DeviceThread<'d, 's, N, F, T, B, R> {
     /// Photos that are ready before their turn.
     arrived: Ordered<Result<Ready>>,
     /// Photos whose turn it is to be computed.
-    queue: VecDeque<Ready>,
+    queue: VecDeque<Queued>,
     /// The photo that waits for memory.
     crowded: Option<usize>,
     /// How many are computed, but not finished.
@@ -207,7 +223,10 @@ where
                     ready.prepared.iter().map(|one| one.geometry).collect();
                 let planned = network.memory(index, photo).max(ready.permit.bytes());
                 (self.before)(index, &layouts, planned);
-                self.queue.push_back(ready);
+                let bytes = network.device_memory(index, &layouts);
+                let batch = self.flow.batch_size.photos(self.flow.free, bytes);
+                self.room.widen(self.flow.room_for(batch));
+                self.queue.push_back(Queued { ready, batch });
             }
             Err(error) => {
                 self.room.leave(1);
@@ -240,24 +259,27 @@ where
     /// How many photos at the front of the queue are to be computed now, if any.
     fn due(&self) -> Option<usize> {
         let flow = self.flow;
-        let crowd = 2 * flow.workers.current_num_threads() + flow.batch_size;
-        let front = self.queue.front().filter(|_| self.finishing < crowd)?;
+        let front = self.queue.front()?;
+        let batch = front.batch;
+        if self.finishing >= 2 * flow.workers.current_num_threads() + batch {
+            return None;
+        }
         let alike = self
             .queue
             .iter()
-            .take_while(|one| is_alike(flow.network, one, front));
-        let count = alike.take(flow.batch_size).count();
+            .take_while(|one| is_alike(flow.network, &one.ready, &front.ready));
+        let count = alike.take(batch).count();
         let next = self.arrived.next();
         // Those that wait for company hold the memory that the next one waits for.
         let nobody_comes =
-            next == flow.sources.len() || self.crowded.is_some_and(|index| index <= next);
-        let is_due = count == flow.batch_size || count < self.queue.len() || nobody_comes;
+            next == flow.sources.len() || self.crowded.is_some_and(|index| index == next);
+        let is_due = count == batch || count < self.queue.len() || nobody_comes;
         is_due.then_some(count)
     }
 
     /// Computes the first `count` photos of the queue, and has them finished.
     fn compute(&mut self, count: usize) {
-        let photos: Vec<Ready> = self.queue.drain(..count).collect();
+        let photos: Vec<Ready> = self.queue.drain(..count).map(|one| one.ready).collect();
         self.room.leave(photos.len());
         for (mut ready, found) in found(self.flow.network, photos, self.flow.at_once) {
             let index = ready.index;
@@ -338,15 +360,18 @@ struct Room {
 }
 
 struct RoomState {
+    /// With those that are taken.
+    all: usize,
     free: usize,
     closed: bool,
 }
 
 impl Room {
-    fn new(free: usize) -> Self {
+    fn new(all: usize) -> Self {
         Room {
             state: Mutex::new(RoomState {
-                free,
+                all,
+                free: all,
                 closed: false,
             }),
             changed: Condvar::new(),
@@ -367,6 +392,15 @@ impl Room {
 
     fn leave(&self, count: usize) {
         self.lock().free += count;
+        self.changed.notify_all();
+    }
+
+    /// Makes it one for `all`, if it was for less.
+    fn widen(&self, all: usize) {
+        let mut state = self.lock();
+        let more = all.saturating_sub(state.all);
+        state.all += more;
+        state.free += more;
         self.changed.notify_all();
     }
 

@@ -2,11 +2,12 @@
 //! by workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
 //!
 //! The way of a photo, file by file: [`flow`] says who does what when; [`decode`] opens, admits, decodes and prepares it;
-//! [`network`] says what the device does, of which [`pass`] is one look of the backbone, and [`at_once`] how much of it at
-//! a time; [`background`] are the workers; [`order`] puts the results in order.
+//! [`network`] says what the device does, of which [`pass`] is one look of the backbone, [`batch`] how many photos it
+//! gets and [`at_once`] how many of them fit; [`background`] are the workers; [`order`] puts the results in order.
 
 mod at_once;
 mod background;
+mod batch;
 mod decode;
 mod flow;
 mod network;
@@ -27,6 +28,7 @@ use crate::preprocess::Geometry;
 use flow::Flow;
 
 pub use at_once::{AtOnce, advise};
+pub use batch::{BatchSize, auto_batch};
 pub use decode::{Cut, Decoding, Ready};
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
 pub use pass::{Looks, Pass, Seen, Views};
@@ -34,7 +36,9 @@ pub use pass::{Looks, Pass, Seen, Views};
 /// Runs networks over photos.
 pub struct Engine {
     decoding: Decoding,
-    batch_size: usize,
+    batch_size: BatchSize,
+    /// Bytes of the device, after the weights.
+    free: Option<u64>,
     at_once: AtOnce,
     workers: rayon::ThreadPool,
 }
@@ -48,13 +52,14 @@ impl Engine {
     pub fn new(
         backbone: &Backbone,
         decoding: Decoding,
-        batch_size: usize,
+        batch_size: BatchSize,
         console: &Console,
     ) -> Result<Self> {
         let device = device::name(backbone.device());
         Ok(Engine {
             decoding,
-            batch_size: batch_size.max(1),
+            batch_size,
+            free: device::free_memory(backbone.device()),
             at_once: AtOnce::new(usize::MAX, "photos", device, console),
             workers: background::threads(backbone.device())?,
         })
@@ -77,6 +82,7 @@ impl Engine {
         let flow = Flow {
             decoding: &self.decoding,
             batch_size: self.batch_size,
+            free: self.free,
             at_once: &self.at_once,
             workers: &self.workers,
             sources,

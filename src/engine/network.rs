@@ -35,6 +35,12 @@ pub trait Network: Sync {
     /// Bytes that a photo of this (width, height) takes once it is decoded, to the end.
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64;
 
+    /// Bytes of the device that a photo of these `layouts` takes while it is computed with others; nothing where photos are
+    /// not computed together. An estimate, by which batches are chosen.
+    fn device_memory(&self, _index: usize, _layouts: &[Geometry]) -> Option<u64> {
+        None
+    }
+
     /// Refuses a photo by its (width, height) before it is decoded.
     ///
     /// # Errors
@@ -96,6 +102,15 @@ impl Network for OnePass<'_> {
         decoded_bytes(photo) + computed.max((self.after)(&layout))
     }
 
+    fn device_memory(&self, _: usize, layouts: &[Geometry]) -> Option<u64> {
+        let layout = layouts.first()?;
+        // The features are there until they are finished, beside those of the next batch.
+        let kept = self
+            .backbone
+            .feature_memory(layout.grid(), self.pass.requests.len());
+        Some(self.pass.device_memory(self.backbone, layout) + kept)
+    }
+
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<Seen>> {
         let patches = photos.first().and_then(|photo| photo.prepared.first());
         let all = patches.map_or(1, |one| self.pass.patches(&one.geometry).max(1));
@@ -131,6 +146,10 @@ impl Network for AttentionPass<'_> {
 
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64 {
         self.pass.memory(index, photo)
+    }
+
+    fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
+        self.pass.device_memory(index, layouts)
     }
 
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<ClsAttention>> {

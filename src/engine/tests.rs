@@ -18,6 +18,8 @@ struct Fake {
     fits: usize,
     /// Photos that it fails on, in whatever company.
     bad: BTreeSet<usize>,
+    /// Bytes that a photo takes of its device.
+    bytes: Option<u64>,
     /// The photos of each run, in their order.
     runs: Mutex<Vec<Vec<usize>>>,
 }
@@ -27,6 +29,7 @@ impl Fake {
         Fake {
             fits,
             bad: BTreeSet::new(),
+            bytes: None,
             runs: Mutex::default(),
         }
     }
@@ -60,6 +63,10 @@ impl Network for Fake {
         decoded_bytes(photo)
     }
 
+    fn device_memory(&self, _: usize, _: &[Geometry]) -> Option<u64> {
+        self.bytes
+    }
+
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<usize>> {
         let indices: Vec<usize> = photos.iter().map(|photo| photo.index).collect();
         self.runs.lock().unwrap().push(indices.clone());
@@ -86,14 +93,15 @@ fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
     (folder, sources)
 }
 
-/// What is reported of photos that go through `network`, up to `batch_size` at once, and which notes are made.
-fn run(network: &Fake, widths: &[u32], batch_size: usize) -> (Vec<Result<usize>>, Vec<String>) {
+/// What is reported of photos that go through `network`, on a device with 1000 bytes, and which notes are made.
+fn run(network: &Fake, widths: &[u32], batch_size: &str) -> (Vec<Result<usize>>, Vec<String>) {
     let (_folder, sources) = photos(widths);
     let sources: Vec<&Source> = sources.iter().collect();
     let console = Console::new(false, false).recorder();
     let engine = Engine {
         decoding: Decoding::new(PhotoDecoder::plain()),
-        batch_size,
+        batch_size: batch_size.parse().unwrap(),
+        free: Some(1000),
         at_once: AtOnce::new(usize::MAX, "photos", "cuda:0", &console),
         workers: rayon::ThreadPoolBuilder::new()
             .num_threads(2)
@@ -126,7 +134,7 @@ fn all_of(told: Vec<Result<usize>>) -> usize {
 #[test]
 fn photos_of_one_size_run_together_and_are_told_in_order() {
     let network = Fake::with_room_for(9);
-    let (told, notes) = run(&network, &[3, 3, 3, 3, 5, 3, 3], 3);
+    let (told, notes) = run(&network, &[3, 3, 3, 3, 5, 3, 3], "3");
     assert_eq!(all_of(told), 7);
     assert_eq!(network.sizes(), [3, 1, 1, 2]);
     assert_eq!(notes.len(), 0);
@@ -135,7 +143,7 @@ fn photos_of_one_size_run_together_and_are_told_in_order() {
 #[test]
 fn a_lack_of_memory_halves_the_batch_for_the_rest_of_the_run() {
     let network = Fake::with_room_for(2);
-    let (told, notes) = run(&network, &[3; 16], 8);
+    let (told, notes) = run(&network, &[3; 16], "8");
     assert_eq!(all_of(told), 16);
     assert_eq!(network.sizes(), [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]);
     assert_eq!(notes.len(), 2);
@@ -146,7 +154,7 @@ fn a_lack_of_memory_halves_the_batch_for_the_rest_of_the_run() {
 #[test]
 fn a_photo_that_is_too_large_alone_fails_with_advice() {
     let network = Fake::with_room_for(0);
-    let (told, notes) = run(&network, &[3; 2], 2);
+    let (told, notes) = run(&network, &[3; 2], "2");
     for result in told {
         let text = result.unwrap_err().to_string();
         assert!(
@@ -163,10 +171,31 @@ fn a_bad_photo_does_not_take_the_others_with_it() {
         bad: BTreeSet::from([1]),
         ..Fake::with_room_for(9)
     };
-    let (told, notes) = run(&network, &[3; 6], 3);
+    let (told, notes) = run(&network, &[3; 6], "3");
     let failed: Vec<usize> = (0..6).filter(|&index| told[index].is_err()).collect();
     assert_eq!(failed, [1]);
     // The next batch is whole again, and nothing is said.
     assert_eq!(network.sizes(), [3, 1, 1, 1, 3]);
     assert_eq!(notes.len(), 0);
+}
+
+#[test]
+fn auto_makes_batches_by_the_memory_of_the_device() {
+    let network = Fake {
+        bytes: Some(40),
+        ..Fake::with_room_for(99)
+    };
+    let (told, notes) = run(&network, &[3; 40], "auto");
+    assert_eq!(all_of(told), 40);
+    // More of them wait decoded than there are workers for.
+    assert_eq!(network.sizes(), [16, 16, 8]);
+    assert_eq!(notes.len(), 0);
+}
+
+#[test]
+fn auto_is_one_where_photos_do_not_run_together() {
+    let network = Fake::with_room_for(99);
+    let (told, _) = run(&network, &[3; 3], "auto");
+    assert_eq!(all_of(told), 3);
+    assert_eq!(network.sizes(), [1, 1, 1]);
 }

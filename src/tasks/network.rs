@@ -5,7 +5,9 @@ use image::RgbImage;
 use crate::backbone::Backbone;
 use crate::console::Console;
 use crate::device;
-use crate::engine::{AtOnce, Looks, Network, Pass, Ready, Views, advise, decoded_bytes, timed};
+use crate::engine::{
+    AtOnce, BatchSize, Looks, Network, Pass, Ready, Views, advise, decoded_bytes, timed,
+};
 use crate::error::Result;
 use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
 use crate::tasks::way::Windows;
@@ -45,7 +47,7 @@ impl<'a> TaskNetwork<'a> {
         backbone: &'a Backbone,
         tasks: Vec<&'a dyn Finder>,
         (wanted, names): (Vec<u64>, Vec<String>),
-        batch_size: usize,
+        batch_size: BatchSize,
         console: &'a Console,
         tick: &'a (dyn Fn(usize) + Sync),
     ) -> Self {
@@ -67,13 +69,18 @@ impl<'a> TaskNetwork<'a> {
                 }
             }
         }
+        let free = device::free_memory(backbone.device());
+        let windows = tasks
+            .iter()
+            .filter_map(|task| task.way().memory_of_window(backbone));
+        let windows_at_once = batch_size.photos(free, windows.max());
         TaskNetwork {
             backbone,
             tasks,
             wanted,
             names,
             windows: AtOnce::new(
-                batch_size,
+                windows_at_once,
                 "windows",
                 device::name(backbone.device()),
                 console,
@@ -171,6 +178,14 @@ impl Network for TaskNetwork<'_> {
         // What is prepared for one pass is there while another runs, and what was found while others are finished.
         let passes: u64 = passes.sum();
         decoded_bytes(photo) + passes.max(ways.sum())
+    }
+
+    fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
+        // One pass is over before the next begins.
+        let passes = self.passes_of_photo(index).zip(layouts);
+        passes
+            .map(|(pass, layout)| pass.device_memory(self.backbone, layout))
+            .max()
     }
 
     fn accept(&self, index: usize, photo: (u32, u32)) -> Result<(), String> {

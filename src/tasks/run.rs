@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::backbone::{Backbone, BackboneConfig};
 use crate::batch::{Outcome, Report};
 use crate::console::{Console, PhotoProgress};
-use crate::engine::{Decoding, Engine, Looks, Ready};
+use crate::engine::{BatchSize, Decoding, Engine, Looks, Ready};
 use crate::error::{Error, Result};
 use crate::inputs::{Collected, Source};
 use crate::memory::readable;
@@ -23,7 +23,7 @@ pub struct Run<'r> {
     /// What the tasks share.
     pub context: &'r Context,
     /// Photos of one size in the network at once.
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
     /// Where words go.
     pub console: &'r Console,
 }

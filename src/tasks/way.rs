@@ -2,7 +2,7 @@
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, Grid};
 use crate::console::{Console, Progress};
 use crate::engine::{AtOnce, Pass, Ready, Seen, Views};
 use crate::error::{Error, Result};
@@ -110,6 +110,13 @@ impl Way {
         let pass = self.any_pass();
         let at_once = self.patches_at_once().map(|patches| patches * windows);
         pass.memory(backbone, layout, at_once)
+    }
+
+    /// Bytes of the device that one window takes, where the backbone sees a photo in such.
+    pub fn memory_of_window(&self, backbone: &Backbone) -> Option<u64> {
+        let cols = self.patches_at_once()?;
+        let window = Grid { rows: 1, cols };
+        Some(self.any_pass().device_memory_of(backbone, window))
     }
 
     /// Patches that the backbone sees at once, where that is not the photo as a whole.

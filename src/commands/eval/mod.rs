@@ -190,7 +190,7 @@ fn each(
         .collect();
     let sources: Vec<_> = sources.iter().collect();
     let name = |index: usize| pairs[index].photo.display().to_string();
-    let batch_size = args.run.batch_size.get();
+    let batch_size = args.run.batch_size;
     let network = TaskNetwork::new(
         &model.backbone,
         vec![&finder],

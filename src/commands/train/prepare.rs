@@ -212,7 +212,7 @@ pub fn features(
     let how = Extraction {
         backbone: &model.backbone,
         decoder: args.photo.decoder_of_set(console),
-        batch_size: args.run.batch_size.get(),
+        batch_size: args.run.batch_size,
     };
     let plain = View {
         size: args.size,
