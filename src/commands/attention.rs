@@ -45,7 +45,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             args,
             block: block_of(
                 args.layer,
-                model.backbone.config().depth,
+                model.backbone().config().depth,
                 &model.record.name,
             )?,
             maps: PatchMaps::new(args.look.look(), "×"),

@@ -193,8 +193,9 @@ fn load(
         let backbone = Backbone::new(variant.config, checkpoint, device, dtype)?;
         return Ok((backbone, true));
     }
-    let model = model::build(&args.run, store, Some(name), (device, dtype), console)?;
-    Ok((model.backbone, false))
+    let model = model::build(&args.run, store, Some(name), &[(device, dtype)], console)?;
+    let mut backbones = model.backbones;
+    Ok((backbones.swap_remove(0), false))
 }
 
 /// The patches of a square photo, or of one of the given size.

@@ -42,8 +42,8 @@ impl Extract<'_> {
     ) -> Result<()> {
         let progress = console.progress_of_photos(jobs.len());
         let tick = |done| progress.block(done, 100);
-        let network = self.pass(&tick);
-        self.run_by(&network, jobs, (console, &progress), report, finish, take)
+        let networks: Vec<OnePass<'_>> = self.passes(&tick).collect();
+        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
     }
 
     /// As [`Extract::run`], but finds what the cls token attends to in the block.
@@ -56,16 +56,17 @@ impl Extract<'_> {
         take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
         let progress = console.progress_of_photos(jobs.len());
-        let network = AttentionPass {
-            pass: self.pass(&|_| ()),
+        let networks = self.passes(&|_| ()).map(|pass| AttentionPass {
+            pass,
             block: self.layer.block,
-        };
-        self.run_by(&network, jobs, (console, &progress), report, finish, take)
+        });
+        let networks: Vec<AttentionPass<'_>> = networks.collect();
+        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
     }
 
     fn run_by<'j, N: Network, T: Send>(
         &self,
-        network: &N,
+        networks: &[N],
         jobs: &[&'j Job],
         (console, progress): (&Console, &dino::console::PhotoProgress),
         report: &mut Report,
@@ -73,13 +74,13 @@ impl Extract<'_> {
         mut take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
         let sources: Vec<&Source> = jobs.iter().map(|job| &job.source).collect();
-        let backbone = &self.model.backbone;
+        let config = self.model.backbone().config();
         let decoding = Decoding::new(self.decoder.clone());
-        let engine = Engine::new(backbone, decoding, self.batch_size, console)?;
+        let engine = Engine::new(&self.model.backbones, decoding, self.batch_size, console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             let name = jobs[index].source.name();
             for geometry in layouts {
-                explain(backbone.config(), console, &name, geometry, memory, None);
+                explain(config, console, &name, geometry, memory, None);
             }
             progress.begin(name);
         };
@@ -88,7 +89,7 @@ impl Extract<'_> {
             let finished = finish(job, ready, found, &words);
             Ok((finished, words))
         };
-        engine.run(&sources, network, before, finish, |index, result| {
+        engine.run(&sources, networks, before, finish, |index, result| {
             let result = result.and_then(|(finished, words)| {
                 console.replay(&words)?;
                 finished
@@ -101,13 +102,13 @@ impl Extract<'_> {
         })
     }
 
-    fn pass<'p>(&'p self, tick: &'p (dyn Fn(usize) + Sync)) -> OnePass<'p> {
-        let patch_size = self.model.backbone.config().patch_size;
-        OnePass {
-            backbone: &self.model.backbone,
-            pass: layer::pass(self.layer, self.size, patch_size),
+    /// On each device.
+    fn passes<'p>(&'p self, tick: &'p (dyn Fn(usize) + Sync)) -> impl Iterator<Item = OnePass<'p>> {
+        self.model.backbones.iter().map(move |backbone| OnePass {
+            backbone,
+            pass: layer::pass(self.layer, self.size, backbone.config().patch_size),
             after: self.after,
             tick,
-        }
+        })
     }
 }

@@ -115,7 +115,7 @@ pub fn run(
         let model = model::load_named(args, &chosen.model.name, console)?;
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
-        Ok((model.backbone, model.record))
+        Ok((model.backbones, model.record))
     })
 }
 

@@ -1,7 +1,10 @@
 //! Photos through a network that is none, on devices that are none.
 
+mod lanes;
+
 use std::collections::BTreeSet;
-use std::sync::Mutex;
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
 
 use image::RgbImage;
 use tempfile::TempDir;
@@ -22,6 +25,36 @@ struct Fake {
     bytes: Option<u64>,
     /// The photos of each run, in their order.
     runs: Mutex<Vec<Vec<usize>>>,
+    /// Whether it panics.
+    has_fault: bool,
+    /// Where it waits for other devices before its first run.
+    meeting: Option<Arc<Meeting>>,
+}
+
+/// Where devices wait until as many as it is for have come.
+struct Meeting {
+    missing: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl Meeting {
+    fn of(count: usize) -> Arc<Self> {
+        Arc::new(Meeting {
+            missing: Mutex::new(count),
+            changed: Condvar::new(),
+        })
+    }
+
+    fn come(&self) {
+        let mut missing = self.missing.lock().unwrap();
+        *missing = missing.saturating_sub(1);
+        self.changed.notify_all();
+        let patience = Duration::from_secs(60);
+        let met = self
+            .changed
+            .wait_timeout_while(missing, patience, |missing| *missing > 0);
+        assert!(!met.unwrap().1.timed_out(), "another device never came");
+    }
 }
 
 impl Fake {
@@ -31,6 +64,8 @@ impl Fake {
             bad: BTreeSet::new(),
             bytes: None,
             runs: Mutex::default(),
+            has_fault: false,
+            meeting: None,
         }
     }
 
@@ -69,7 +104,15 @@ impl Network for Fake {
 
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<usize>> {
         let indices: Vec<usize> = photos.iter().map(|photo| photo.index).collect();
-        self.runs.lock().unwrap().push(indices.clone());
+        assert!(!self.has_fault, "a fault of a device");
+        let is_first = {
+            let mut runs = self.runs.lock().unwrap();
+            runs.push(indices.clone());
+            runs.len() == 1
+        };
+        if let Some(meeting) = self.meeting.as_ref().filter(|_| is_first) {
+            meeting.come();
+        }
         if photos.len() > self.fits {
             let text = "DriverError(CUDA_ERROR_OUT_OF_MEMORY, \"out of memory\")";
             return Err(Error::Tensor(candle_core::Error::Msg(text.into())));
@@ -93,21 +136,27 @@ fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
     (folder, sources)
 }
 
-/// What is reported of photos that go through `network`, on a device with 1000 bytes, and which notes are made.
-fn run(network: &Fake, widths: &[u32], batch_size: &str) -> (Vec<Result<usize>>, Vec<String>) {
-    let (_folder, sources) = photos(widths);
-    let sources: Vec<&Source> = sources.iter().collect();
-    let console = Console::new(false, false).recorder();
-    let engine = Engine {
+/// An engine for as many devices with 1000 bytes.
+fn engine(devices: usize, batch_size: &str, console: &Console) -> Engine {
+    let at_once = |number| AtOnce::new(usize::MAX, "photos", format!("cuda:{number}"), console);
+    Engine {
         decoding: Decoding::new(PhotoDecoder::plain()),
         batch_size: batch_size.parse().unwrap(),
         free: Some(1000),
-        at_once: AtOnce::new(usize::MAX, "photos", "cuda:0", &console),
+        at_once: (0..devices).map(at_once).collect(),
         workers: rayon::ThreadPoolBuilder::new()
             .num_threads(2)
             .build()
             .unwrap(),
-    };
+    }
+}
+
+/// What is reported of photos that go through `networks`, and which notes are made.
+fn run(networks: &[Fake], widths: &[u32], batch_size: &str) -> (Vec<Result<usize>>, Vec<String>) {
+    let (_folder, sources) = photos(widths);
+    let sources: Vec<&Source> = sources.iter().collect();
+    let console = Console::new(false, false).recorder();
+    let engine = engine(networks.len(), batch_size, &console);
     let mut told = Vec::new();
     let finish = |ready: Ready, found: usize| {
         assert_eq!(ready.index, found);
@@ -119,7 +168,7 @@ fn run(network: &Fake, widths: &[u32], batch_size: &str) -> (Vec<Result<usize>>,
         Ok(())
     };
     engine
-        .run(&sources, network, |_, _, _| (), finish, report)
+        .run(&sources, networks, |_, _, _| (), finish, report)
         .unwrap();
     (told, console.recorded_notes())
 }
@@ -134,7 +183,7 @@ fn all_of(told: Vec<Result<usize>>) -> usize {
 #[test]
 fn photos_of_one_size_run_together_and_are_told_in_order() {
     let network = Fake::with_room_for(9);
-    let (told, notes) = run(&network, &[3, 3, 3, 3, 5, 3, 3], "3");
+    let (told, notes) = run(std::slice::from_ref(&network), &[3, 3, 3, 3, 5, 3, 3], "3");
     assert_eq!(all_of(told), 7);
     assert_eq!(network.sizes(), [3, 1, 1, 2]);
     assert_eq!(notes.len(), 0);
@@ -143,7 +192,7 @@ fn photos_of_one_size_run_together_and_are_told_in_order() {
 #[test]
 fn a_lack_of_memory_halves_the_batch_for_the_rest_of_the_run() {
     let network = Fake::with_room_for(2);
-    let (told, notes) = run(&network, &[3; 16], "8");
+    let (told, notes) = run(std::slice::from_ref(&network), &[3; 16], "8");
     assert_eq!(all_of(told), 16);
     assert_eq!(network.sizes(), [8, 4, 2, 2, 2, 2, 2, 2, 2, 2]);
     assert_eq!(notes.len(), 2);
@@ -154,7 +203,7 @@ fn a_lack_of_memory_halves_the_batch_for_the_rest_of_the_run() {
 #[test]
 fn a_photo_that_is_too_large_alone_fails_with_advice() {
     let network = Fake::with_room_for(0);
-    let (told, notes) = run(&network, &[3; 2], "2");
+    let (told, notes) = run(std::slice::from_ref(&network), &[3; 2], "2");
     for result in told {
         let text = result.unwrap_err().to_string();
         assert!(
@@ -171,7 +220,7 @@ fn a_bad_photo_does_not_take_the_others_with_it() {
         bad: BTreeSet::from([1]),
         ..Fake::with_room_for(9)
     };
-    let (told, notes) = run(&network, &[3; 6], "3");
+    let (told, notes) = run(std::slice::from_ref(&network), &[3; 6], "3");
     let failed: Vec<usize> = (0..6).filter(|&index| told[index].is_err()).collect();
     assert_eq!(failed, [1]);
     // The next batch is whole again, and nothing is said.
@@ -185,7 +234,7 @@ fn auto_makes_batches_by_the_memory_of_the_device() {
         bytes: Some(40),
         ..Fake::with_room_for(99)
     };
-    let (told, notes) = run(&network, &[3; 40], "auto");
+    let (told, notes) = run(std::slice::from_ref(&network), &[3; 40], "auto");
     assert_eq!(all_of(told), 40);
     // More of them wait decoded than there are workers for.
     assert_eq!(network.sizes(), [16, 16, 8]);
@@ -195,7 +244,7 @@ fn auto_makes_batches_by_the_memory_of_the_device() {
 #[test]
 fn auto_is_one_where_photos_do_not_run_together() {
     let network = Fake::with_room_for(99);
-    let (told, _) = run(&network, &[3; 3], "auto");
+    let (told, _) = run(std::slice::from_ref(&network), &[3; 3], "auto");
     assert_eq!(all_of(told), 3);
     assert_eq!(network.sizes(), [1, 1, 1]);
 }

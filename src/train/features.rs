@@ -215,7 +215,12 @@ impl FeatureCache {
             .collect();
         let progress = console.progress(count as u64, "photos");
         let decoding = Decoding::new(how.decoder.clone());
-        let engine = Engine::new(how.backbone, decoding, how.batch_size, console)?;
+        let engine = Engine::new(
+            std::slice::from_ref(how.backbone),
+            decoding,
+            how.batch_size,
+            console,
+        )?;
         for (views, missing) in [Views::Both, Views::Plain, Views::Mirrored]
             .into_iter()
             .zip(lacking)
@@ -254,7 +259,7 @@ impl FeatureCache {
             };
             engine.run(
                 &sources,
-                &network,
+                std::slice::from_ref(&network),
                 |_, _, _| (),
                 store,
                 |at, result| {
