@@ -122,6 +122,19 @@ impl Console {
         })
     }
 
+    /// The notes that a recorder has kept so far.
+    #[cfg(test)]
+    pub(crate) fn recorded_notes(&self) -> Vec<String> {
+        let record = self.record.as_ref().map(|record| record.lock());
+        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
+        let said = record.iter().flat_map(|said| said.iter());
+        said.filter_map(|said| match said {
+            Said::Note(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
     /// Keeps `said` if it is to be said later.
     fn keeps(&self, said: impl FnOnce() -> Said) -> bool {
         let Some(record) = &self.record else {

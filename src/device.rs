@@ -1,5 +1,7 @@
 //! Where the numbers are computed: the choice of device, number type and thread count.
 
+mod memory;
+
 use std::fmt;
 use std::num::NonZeroUsize;
 use std::str::FromStr;
@@ -8,6 +10,8 @@ use candle_core::{DType, Device};
 
 use crate::backbone::cpu::simd::Isa;
 use crate::error::{Error, Result};
+
+pub use memory::{free_memory, is_out_of_memory};
 
 /// A device as the user asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -63,6 +63,16 @@ impl BackboneConfig {
         2.0 * (embed + self.depth as f64 * block)
     }
 
+    /// Bytes that a token takes in a block whose numbers have `size` bytes, beside an f32 residual.
+    pub fn bytes_per_token(&self, size: usize) -> usize {
+        let ffn = match self.ffn {
+            Ffn::Mlp { hidden } => hidden,
+            Ffn::SwiGlu { hidden } => 2 * hidden,
+        };
+        // Normed; queries, keys and values; what they attend to; and the feed-forward network.
+        4 * self.dim + size * (self.dim * (1 + 3 + 1) + ffn)
+    }
+
     /// The canonical tensors (original DINO/DINOv2 names) of this shape, in a fixed order.
     ///
     /// `mask_token` is left out: it is not used at inference.
@@ -112,5 +122,24 @@ impl BackboneConfig {
         shapes.push(("norm.weight".to_owned(), vec![d]));
         shapes.push(("norm.bias".to_owned(), vec![d]));
         shapes
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::backbone::variants;
+
+    #[test]
+    fn a_token_takes_what_its_block_holds_of_it() {
+        let small = variants::find("vits14").unwrap().config;
+        assert_eq!(small.bytes_per_token(2), 384 * (4 + 2 + 6 + 2 + 2 * 4));
+        assert_eq!(small.bytes_per_token(4), 384 * (4 + 4 + 12 + 4 + 4 * 4));
+        let gated = BackboneConfig {
+            ffn: Ffn::SwiGlu { hidden: 1024 },
+            ..small
+        };
+        assert_eq!(gated.bytes_per_token(2), 384 * 14 + 2 * 2 * 1024);
     }
 }

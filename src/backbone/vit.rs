@@ -269,6 +269,17 @@ impl Backbone {
         Some(4 * (features + pixels + positions) as u64)
     }
 
+    /// Bytes of its device that [`Backbone::forward`] takes for one photo and `layers` requests, beside the weights and what
+    /// does not grow with the number of photos: an estimate from above, for the choice of a batch.
+    pub fn device_memory(&self, grid: Grid, layers: usize) -> u64 {
+        let config = &self.config;
+        let tokens = 1 + config.registers + grid.len();
+        let blocks = tokens * config.bytes_per_token(self.dtype.size_in_bytes());
+        // As they come, and as patches.
+        let pixels = 2 * 4 * 3 * grid.len() * config.patch_size.pow(2);
+        (blocks + pixels) as u64 + self.feature_memory(grid, layers)
+    }
+
     /// Bytes of the features of one photo, of `layers` requests.
     pub fn feature_memory(&self, grid: Grid, layers: usize) -> u64 {
         let tokens = 1 + self.config.registers + grid.len();

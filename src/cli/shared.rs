@@ -9,6 +9,7 @@ use clap::{Args, ValueHint};
 use dino::Result;
 use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
+use dino::engine::BatchSize;
 use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
 use dino::memory;
 use dino::output::{OutputOptions, Plan, Target};
@@ -206,9 +207,11 @@ pub struct RunArgs {
     /// Number type of the backbone
     #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = dtype_parser())]
     pub dtype: DtypeChoice,
-    /// Photos of one size to run at once; more than 1 pays on a GPU
-    #[arg(long, value_name = "N", default_value = "1")]
-    pub batch_size: NonZeroUsize,
+    /// Photos of one size to run at once; auto is 1 on a CPU, and what its memory allows on an NVIDIA GPU
+    ///
+    /// Where the memory of a GPU does not suffice for as many, half as many run from then on, and it is said.
+    #[arg(long, value_name = "N|auto", default_value = "auto")]
+    pub batch_size: BatchSize,
     /// Never download anything (as HF_HUB_OFFLINE=1)
     #[arg(long)]
     pub offline: bool,

@@ -45,7 +45,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             args,
             block: block_of(
                 args.layer,
-                model.backbone.config().depth,
+                model.backbone().config().depth,
                 &model.record.name,
             )?,
             maps: PatchMaps::new(args.look.look(), "×"),
@@ -60,7 +60,7 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             },
             size: args.size,
             decoder: args.input.decoder(console),
-            batch_size: args.run.batch_size.get(),
+            batch_size: args.run.batch_size,
             after: &after,
         };
         let draw =

@@ -80,7 +80,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
         for &size in &args.size {
             let grid = grid(size, backbone.config().patch_size)?;
-            let batch = args.run.batch_size.get();
+            let batch = args.run.batch_size.or_one();
             let progress = console.progress(args.runs.get() as u64, "runs");
             let timing = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1))?;
             drop(progress);
@@ -193,8 +193,9 @@ fn load(
         let backbone = Backbone::new(variant.config, checkpoint, device, dtype)?;
         return Ok((backbone, true));
     }
-    let model = model::build(&args.run, store, Some(name), (device, dtype), console)?;
-    Ok((model.backbone, false))
+    let model = model::build(&args.run, store, Some(name), &[(device, dtype)], console)?;
+    let mut backbones = model.backbones;
+    Ok((backbones.swap_remove(0), false))
 }
 
 /// The patches of a square photo, or of one of the given size.

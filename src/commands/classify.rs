@@ -30,20 +30,21 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let sources: Vec<&Source> = collected.sources.iter().collect();
     let progress = console.progress_of_photos(sources.len());
     let tick = |done| progress.block(done, 100);
-    let backbone = &model.backbone;
-    let network = OnePass {
+    let pass = Pass {
+        preprocessor: as_trained(&head, model.backbone().config().patch_size)?,
+        requests: head.meta.requests(),
+        views: Views::Plain,
+        looks: Looks::Once,
+    };
+    let networks = model.backbones.iter().map(|backbone| OnePass {
         backbone,
-        pass: Pass {
-            preprocessor: as_trained(&head, backbone.config().patch_size)?,
-            requests: head.meta.requests(),
-            views: Views::Plain,
-            looks: Looks::Once,
-        },
+        pass: pass.clone(),
         after: &|_| 0,
         tick: &tick,
-    };
+    });
+    let networks: Vec<OnePass<'_>> = networks.collect();
     let decoding = Decoding::new(args.input.decoder(console));
-    let engine = Engine::new(backbone, decoding, args.run.batch_size.get())?;
+    let engine = Engine::new(&model.backbones, decoding, args.run.batch_size, console)?;
     let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
         let best = best(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
@@ -81,7 +82,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     };
     let run = engine.run(
         &sources,
-        &network,
+        &networks,
         |index, _, _| progress.begin(sources[index].name()),
         classify,
         |index, result| {

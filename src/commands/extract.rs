@@ -4,7 +4,7 @@ use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
-use dino::engine::{AttentionPass, Decoding, Engine, Network, OnePass, Ready, Seen};
+use dino::engine::{AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::output::Job;
 use dino::preprocess::{Geometry, SizeRule};
@@ -24,7 +24,7 @@ pub struct Extract<'a> {
     /// How photos are decoded.
     pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
     /// Bytes that a photo of a layout takes after the backbone.
     pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }
@@ -42,8 +42,8 @@ impl Extract<'_> {
     ) -> Result<()> {
         let progress = console.progress_of_photos(jobs.len());
         let tick = |done| progress.block(done, 100);
-        let network = self.pass(&tick);
-        self.run_by(&network, jobs, (console, &progress), report, finish, take)
+        let networks: Vec<OnePass<'_>> = self.passes(&tick).collect();
+        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
     }
 
     /// As [`Extract::run`], but finds what the cls token attends to in the block.
@@ -56,16 +56,17 @@ impl Extract<'_> {
         take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
         let progress = console.progress_of_photos(jobs.len());
-        let network = AttentionPass {
-            pass: self.pass(&|_| ()),
+        let networks = self.passes(&|_| ()).map(|pass| AttentionPass {
+            pass,
             block: self.layer.block,
-        };
-        self.run_by(&network, jobs, (console, &progress), report, finish, take)
+        });
+        let networks: Vec<AttentionPass<'_>> = networks.collect();
+        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
     }
 
     fn run_by<'j, N: Network, T: Send>(
         &self,
-        network: &N,
+        networks: &[N],
         jobs: &[&'j Job],
         (console, progress): (&Console, &dino::console::PhotoProgress),
         report: &mut Report,
@@ -73,13 +74,13 @@ impl Extract<'_> {
         mut take: impl FnMut(&mut Report, T),
     ) -> Result<()> {
         let sources: Vec<&Source> = jobs.iter().map(|job| &job.source).collect();
-        let backbone = &self.model.backbone;
+        let config = self.model.backbone().config();
         let decoding = Decoding::new(self.decoder.clone());
-        let engine = Engine::new(backbone, decoding, self.batch_size)?;
+        let engine = Engine::new(&self.model.backbones, decoding, self.batch_size, console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             let name = jobs[index].source.name();
             for geometry in layouts {
-                explain(backbone.config(), console, &name, geometry, memory, None);
+                explain(config, console, &name, geometry, memory, None);
             }
             progress.begin(name);
         };
@@ -88,7 +89,7 @@ impl Extract<'_> {
             let finished = finish(job, ready, found, &words);
             Ok((finished, words))
         };
-        engine.run(&sources, network, before, finish, |index, result| {
+        engine.run(&sources, networks, before, finish, |index, result| {
             let result = result.and_then(|(finished, words)| {
                 console.replay(&words)?;
                 finished
@@ -101,13 +102,13 @@ impl Extract<'_> {
         })
     }
 
-    fn pass<'p>(&'p self, tick: &'p (dyn Fn(usize) + Sync)) -> OnePass<'p> {
-        let patch_size = self.model.backbone.config().patch_size;
-        OnePass {
-            backbone: &self.model.backbone,
-            pass: layer::pass(self.layer, self.size, patch_size),
+    /// On each device.
+    fn passes<'p>(&'p self, tick: &'p (dyn Fn(usize) + Sync)) -> impl Iterator<Item = OnePass<'p>> {
+        self.model.backbones.iter().map(move |backbone| OnePass {
+            backbone,
+            pass: layer::pass(self.layer, self.size, backbone.config().patch_size),
             after: self.after,
             tick,
-        }
+        })
     }
 }

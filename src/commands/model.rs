@@ -13,10 +13,17 @@ use crate::cli::RunArgs;
 
 /// A backbone, and what is known of its weights.
 pub struct Model {
-    /// Ready to run.
-    pub backbone: Backbone,
+    /// Ready to run, one on each device and one at least.
+    pub backbones: Vec<Backbone>,
     /// From the store.
     pub record: Record,
+}
+
+impl Model {
+    /// The backbone on the first device.
+    pub fn backbone(&self) -> &Backbone {
+        &self.backbones[0]
+    }
 }
 
 /// Loads the chosen backbone, fetching the default one if it is not there yet, and says which one runs where.
@@ -47,7 +54,7 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
         ..
     } = &model.record;
     heads.iter().try_for_each(|head| {
-        head.check(name, (variant, fingerprint), model.backbone.config())?;
+        head.check(name, (variant, fingerprint), model.backbone().config())?;
         console.note(format_args!("head {}", head.meta.name));
         Ok(())
     })
@@ -55,13 +62,17 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
     let start = Instant::now();
-    let device = args.device.open()?;
-    let dtype = args.dtype.on(&device)?;
-    let model = build(args, &Store::open()?, name, (&device, dtype), console)?;
+    let devices = vec![args.device.open()?];
+    let mut on = Vec::new();
+    for device in &devices {
+        on.push((device, args.dtype.on(device)?));
+    }
+    let model = build(args, &Store::open()?, name, &on, console)?;
+    let names: Vec<String> = devices.iter().map(device::name).collect();
     console.note(format_args!(
         "{} on {}",
         model.record.name,
-        device::name(&device)
+        names.join(" and ")
     ));
     console.detail(format_args!(
         "model loaded in {:.0} ms",
@@ -70,21 +81,23 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
     Ok(model)
 }
 
-/// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.
+/// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on each device.
 pub fn build(
     args: &RunArgs,
     store: &Store,
     name: Option<&str>,
-    (device, dtype): (&Device, DType),
+    devices: &[(&Device, DType)],
     console: &Console,
 ) -> Result<Model> {
     let access = Access::of(args.offline)?;
     let loaded = weights::load(store, name, &access, &mut events(console))?;
     memory::check_weights(&loaded.record.name, loaded.record.bytes)?;
     let config = loaded.variant.config;
-    let backbone = Backbone::from_source(config, &loaded.tensors, device, dtype)?;
+    let backbones = devices
+        .iter()
+        .map(|&(device, dtype)| Backbone::from_source(config, &loaded.tensors, device, dtype));
     Ok(Model {
-        backbone,
+        backbones: backbones.collect::<Result<_>>()?,
         record: loaded.record,
     })
 }

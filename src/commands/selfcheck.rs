@@ -90,7 +90,7 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
 
 fn of_backbone(args: &SelfcheckArgs, known: &Known, console: &Console) -> Result<[f32; 9]> {
     let model = model::load_named(&args.run, known.name, console)?;
-    tokens(&model.backbone)
+    tokens(model.backbone())
 }
 
 fn of_head(
@@ -102,8 +102,8 @@ fn of_head(
     let head = heads.get(known.name)?.head;
     let photo = example(args, console)?;
     let model = model::load_for(&args.run, &head, console)?;
-    let head = head.to_device(model.backbone.device())?;
-    example_depths(&model.backbone, &head, &photo)
+    let head = head.to_device(model.backbone().device())?;
+    example_depths(model.backbone(), &head, &photo)
 }
 
 /// The example photo: from the file that was named, or from the publisher.

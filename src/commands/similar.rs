@@ -47,7 +47,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             layer: LayerRequest {
                 block: block_of(
                     args.layer,
-                    model.backbone.config().depth,
+                    model.backbone().config().depth,
                     &model.record.name,
                 )?,
                 norm: !args.no_norm,
@@ -115,7 +115,7 @@ impl Run<'_> {
             layer: self.layer,
             size: args.size,
             decoder: args.input.decoder(console),
-            batch_size: args.run.batch_size.get(),
+            batch_size: args.run.batch_size,
             after: &after,
         };
         let (x, y) = args.at;
@@ -164,7 +164,7 @@ impl Run<'_> {
         let geometry = &ready.geometry()?;
         let (tokens, dim) = (
             tokens(&seen.features, self.layer)?,
-            self.model.backbone.config().dim,
+            self.model.backbone().config().dim,
         );
         let patch = Patch::under(self.args.at, geometry);
         let token =

@@ -108,14 +108,14 @@ pub fn run(
     let run = Run {
         options: &options,
         context: &context,
-        batch_size: args.batch_size.get(),
+        batch_size: args.batch_size,
         console,
     };
     run.run(&mut tasks, collected, || {
         let model = model::load_named(args, &chosen.model.name, console)?;
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
-        Ok((model.backbone, model.record))
+        Ok((model.backbones, model.record))
     })
 }
 

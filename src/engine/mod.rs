@@ -1,26 +1,39 @@
-//! Photos through the network: decoded by several workers, computed in batches on the thread that has the device, finished
-//! by workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
+//! Photos through the network: decoded by several workers, computed in batches on one device or several, finished by workers
+//! again, and reported in order. A photo that fails is reported as its error and the rest goes on.
 //!
-//! The way of a photo, file by file: [`flow`] says who does what when; [`decode`] opens, admits, decodes and prepares it;
-//! [`network`] says what the device does, of which [`pass`] is one look of the backbone; [`background`] are the workers;
-//! [`order`] puts the results in order.
+//! The way of a photo, file by file: [`flow`] says who does what, [`dispatch`] when, and [`room`] how much of it; [`decode`] opens, admits, decodes and prepares it;
+//! [`lane`] is a device, and [`network`] what it does, of which [`pass`] is one look of the backbone, [`batch`] how many photos it
+//! gets and [`at_once`] how many of them fit; [`background`] are the workers; [`order`] puts the results in order.
 
+mod at_once;
 mod background;
+mod batch;
 mod decode;
+mod dispatch;
 mod flow;
+mod lane;
 mod network;
 mod order;
 mod pass;
+mod room;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 
 use rayon::prelude::*;
 
 use crate::backbone::Backbone;
-use crate::error::Result;
+use crate::console::Console;
+use crate::device;
+use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::interrupt;
 use crate::preprocess::Geometry;
 use flow::Flow;
+use lane::Lane;
 
+pub use at_once::{AtOnce, advise};
+pub use batch::{BatchSize, auto_batch};
 pub use decode::{Cut, Decoding, Ready};
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
 pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
@@ -28,43 +41,75 @@ pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
 /// Runs networks over photos.
 pub struct Engine {
     decoding: Decoding,
-    batch_size: usize,
+    batch_size: BatchSize,
+    /// Bytes of the device that has least, after the weights.
+    free: Option<u64>,
+    /// By device.
+    at_once: Vec<AtOnce>,
     workers: rayon::ThreadPool,
 }
 
 impl Engine {
-    /// Beside the device of `backbone`, with up to `batch_size` photos of one size in the network at once.
+    /// Beside the devices of `backbones`, which have the same weights, with up to `batch_size` photos of one size in the network at once; `console` is told where
+    /// the device's memory does not suffice for that.
     ///
     /// # Errors
-    /// If the system starts no more threads.
-    pub fn new(backbone: &Backbone, decoding: Decoding, batch_size: usize) -> Result<Self> {
+    /// If there is no backbone, or the system starts no more threads.
+    pub fn new(
+        backbones: &[Backbone],
+        decoding: Decoding,
+        batch_size: BatchSize,
+        console: &Console,
+    ) -> Result<Self> {
+        let Some(first) = backbones.first() else {
+            return Err(nothing_to_run());
+        };
+        // Batches are the same wherever they are computed.
+        let free = backbones
+            .iter()
+            .map(|backbone| device::free_memory(backbone.device()));
+        let at_once = backbones.iter().map(|backbone| {
+            let device = device::name(backbone.device());
+            AtOnce::new(usize::MAX, "photos", device, console)
+        });
         Ok(Engine {
             decoding,
-            batch_size: batch_size.max(1),
-            workers: background::threads(backbone.device())?,
+            batch_size,
+            free: free.min().flatten(),
+            at_once: at_once.collect(),
+            workers: background::threads(first.device())?,
         })
     }
 
-    /// Runs `network` over `sources`, has what it finds in each finished by the workers, and calls `report` with every one's
-    /// index and result, in their order, on this thread. `before` is told of each that is about to be computed, with its
-    /// layouts and bytes of memory.
+    /// Runs `networks`, one on each device, which all find the same, over `sources`; has what they find in each finished by
+    /// the workers, and calls `report` with every one's index and result, in their order, on this thread. `before` is told of
+    /// each that is about to be computed, with its layouts and bytes of memory.
     ///
     /// # Errors
     /// What `report` returns, which ends the run; [`Error::Interrupted`], after what was under way is reported.
     pub fn run<N: Network, T: Send>(
         &self,
         sources: &[&Source],
-        network: &N,
+        networks: &[N],
         before: impl Fn(usize, &[Geometry], u64),
         finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
+        let lanes = networks.iter().zip(&self.at_once);
+        let lanes: Vec<Lane<'_, N>> = lanes
+            .map(|(network, at_once)| Lane { network, at_once })
+            .collect();
+        let Some(network) = networks.first().filter(|_| !lanes.is_empty()) else {
+            return Err(nothing_to_run());
+        };
         let flow = Flow {
             decoding: &self.decoding,
             batch_size: self.batch_size,
+            free: self.free,
             workers: &self.workers,
             sources,
             network,
+            lanes: &lanes,
             finish,
         };
         flow.run(before, report)
@@ -100,4 +145,8 @@ impl Engine {
                 .try_for_each(|(index, result)| report(index, result))?;
         }
     }
+}
+
+fn nothing_to_run() -> Error {
+    Error::Model("there is no network to run".into())
 }

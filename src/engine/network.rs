@@ -3,6 +3,7 @@
 use image::RgbImage;
 
 use crate::backbone::{Backbone, ClsAttention};
+use crate::device;
 use crate::error::{Error, Result};
 use crate::preprocess::{Geometry, Prepared};
 
@@ -13,6 +14,9 @@ use super::pass::{Pass, Seen};
 pub trait Network: Sync {
     /// What it finds in a photo.
     type Found: Send;
+
+    /// What the device is called that it runs on.
+    fn device(&self) -> String;
 
     /// Photos of another key do not run together.
     fn key(&self, _index: usize) -> u64 {
@@ -31,6 +35,12 @@ pub trait Network: Sync {
     /// Bytes that a photo of this (width, height) takes once it is decoded, to the end.
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64;
 
+    /// Bytes of the device that a photo of these `layouts` takes while it is computed with others; nothing where photos are
+    /// not computed together. An estimate, by which batches are chosen.
+    fn device_memory(&self, _index: usize, _layouts: &[Geometry]) -> Option<u64> {
+        None
+    }
+
     /// Refuses a photo by its (width, height) before it is decoded.
     ///
     /// # Errors
@@ -42,7 +52,8 @@ pub trait Network: Sync {
     /// Finds one thing in each of `photos`, which have one layout; the time goes to their watches.
     ///
     /// # Errors
-    /// If the device fails, for lack of memory above all; photos that were several are tried one by one then.
+    /// If the device fails. Photos that were several are tried again then: fewer at once if it lacked memory
+    /// ([`is_out_of_memory`](crate::device::is_out_of_memory)), else one by one.
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<Self::Found>>;
 }
 
@@ -72,6 +83,10 @@ impl OnePass<'_> {
 impl Network for OnePass<'_> {
     type Found = Seen;
 
+    fn device(&self) -> String {
+        device::name(self.backbone.device())
+    }
+
     fn layouts(&self, _: usize, photo: (u32, u32)) -> Vec<Geometry> {
         vec![self.layout(photo)]
     }
@@ -85,6 +100,15 @@ impl Network for OnePass<'_> {
         let layout = self.layout(photo);
         let computed = self.pass.memory(self.backbone, &layout, None);
         decoded_bytes(photo) + computed.max((self.after)(&layout))
+    }
+
+    fn device_memory(&self, _: usize, layouts: &[Geometry]) -> Option<u64> {
+        let layout = layouts.first()?;
+        // The features are there until they are finished, beside those of the next batch.
+        let kept = self
+            .backbone
+            .feature_memory(layout.grid(), self.pass.requests.len());
+        Some(self.pass.device_memory(self.backbone, layout) + kept)
     }
 
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<Seen>> {
@@ -108,6 +132,10 @@ pub struct AttentionPass<'a> {
 impl Network for AttentionPass<'_> {
     type Found = ClsAttention;
 
+    fn device(&self) -> String {
+        self.pass.device()
+    }
+
     fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry> {
         self.pass.layouts(index, photo)
     }
@@ -118,6 +146,10 @@ impl Network for AttentionPass<'_> {
 
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64 {
         self.pass.memory(index, photo)
+    }
+
+    fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
+        self.pass.device_memory(index, layouts)
     }
 
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<ClsAttention>> {

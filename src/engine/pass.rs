@@ -134,6 +134,19 @@ impl Pass {
         pixels + (stacked + features + network).max(resized)
     }
 
+    /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has read it.
+    pub fn device_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
+        self.device_memory_of(backbone, geometry.grid())
+    }
+
+    /// As [`Pass::device_memory`], for a photo or a window of this many patches.
+    pub fn device_memory_of(&self, backbone: &Backbone, grid: Grid) -> u64 {
+        let layers = self.requests.len();
+        // No look is larger than the photo as it was prepared.
+        let others = backbone.feature_memory(grid, layers) * (self.times() as u64 - 1);
+        backbone.device_memory(grid, layers) + others
+    }
+
     /// What the backbone gives for each of `photos`, which go through it as one batch and must have one padded size. `tick`
     /// is told how many of the [`Pass::patches`] of a photo are through.
     ///

@@ -186,7 +186,7 @@ impl Task for ClustersTask {
         painter.begin(plan, console)
     }
 
-    fn meet(&mut self, _: &Backbone, record: &Record, _: &Console) -> Result<()> {
+    fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
         self.model
             .meet(record, self.recipe.codebook.as_deref().zip(origin))

@@ -10,8 +10,12 @@ pub mod layer;
 pub mod network;
 pub mod patch_map;
 pub mod pca;
+pub mod placed;
 pub mod run;
 pub mod segment;
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;
 pub mod way;
 
 use std::path::Path;
@@ -152,7 +156,10 @@ pub trait Finder: Sync {
     fn find(&self, seen: &Seen) -> Result<Found>;
 
     /// As [`Finder::find`], for each photo of a batch.
-    fn find_all(&self, batch: &SeenBatch) -> Vec<Result<Found>> {
+    ///
+    /// # Errors
+    /// If the device fails with all of them.
+    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
         way::one_by_one(batch, |seen| self.find(seen))
     }
 }
@@ -193,11 +200,11 @@ pub trait Task: Finder {
         None
     }
 
-    /// Learns the backbone, and goes where that is.
+    /// Learns the backbone, and goes to each device that has one.
     ///
     /// # Errors
     /// If the backbone is another one than was meant, or the device fails.
-    fn meet(&mut self, backbone: &Backbone, record: &Record, console: &Console) -> Result<()>;
+    fn meet(&mut self, backbones: &[Backbone], record: &Record, console: &Console) -> Result<()>;
 
     /// Draws and writes what was found in a photo, or keeps it; runs on any thread, and says what it says through `words`.
     ///

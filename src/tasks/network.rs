@@ -6,7 +6,10 @@ use image::RgbImage;
 
 use crate::backbone::Backbone;
 use crate::console::Console;
-use crate::engine::{Looks, Network, Pass, Ready, Views, decoded_bytes, timed};
+use crate::device;
+use crate::engine::{
+    AtOnce, BatchSize, Looks, Network, Pass, Ready, Views, advise, decoded_bytes, timed,
+};
 use crate::error::Result;
 use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
 use crate::tasks::way::Windows;
@@ -23,7 +26,7 @@ pub struct TaskNetwork<'a> {
     /// What photos are called.
     pub names: Vec<String>,
     /// Windows that run at once.
-    pub batch_size: usize,
+    pub windows: AtOnce,
     /// Where words go.
     pub console: &'a Console,
     /// Is told how many percent of the passes over a photo as a whole are through.
@@ -46,7 +49,7 @@ impl<'a> TaskNetwork<'a> {
         backbone: &'a Backbone,
         tasks: Vec<&'a dyn Finder>,
         (wanted, names): (Vec<u64>, Vec<String>),
-        batch_size: usize,
+        batch_size: BatchSize,
         console: &'a Console,
         tick: &'a (dyn Fn(usize) + Sync),
     ) -> Self {
@@ -68,12 +71,22 @@ impl<'a> TaskNetwork<'a> {
                 }
             }
         }
+        let free = device::free_memory(backbone.device());
+        let windows = tasks
+            .iter()
+            .filter_map(|task| task.way().memory_of_window(backbone));
+        let windows_at_once = batch_size.photos(free, windows.max());
         TaskNetwork {
             backbone,
             tasks,
             wanted,
             names,
-            batch_size,
+            windows: AtOnce::new(
+                windows_at_once,
+                "windows",
+                device::name(backbone.device()),
+                console,
+            ),
             console,
             tick,
             passes,
@@ -123,6 +136,10 @@ impl<'a> TaskNetwork<'a> {
 impl Network for TaskNetwork<'_> {
     type Found = FoundByTask;
 
+    fn device(&self) -> String {
+        device::name(self.backbone.device())
+    }
+
     fn key(&self, photo: usize) -> u64 {
         self.wanted.get(photo).copied().unwrap_or(0)
     }
@@ -155,12 +172,22 @@ impl Network for TaskNetwork<'_> {
         });
         let ways = self.tasks_of(index).map(|(_, task)| {
             let layout = task.way().layout(photo);
-            let windows = task.way().memory(self.backbone, &layout, self.batch_size);
+            let windows = task
+                .way()
+                .memory(self.backbone, &layout, self.windows.most());
             windows.max(task.memory(&layout))
         });
         // What is prepared for one pass is there while another runs, and what was found while others are finished.
         let passes: u64 = passes.sum();
         decoded_bytes(photo) + passes.max(ways.sum())
+    }
+
+    fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
+        // One pass is over before the next begins.
+        let passes = self.passes_of_photo(index).zip(layouts);
+        passes
+            .map(|(pass, layout)| pass.device_memory(self.backbone, layout))
+            .max()
     }
 
     fn accept(&self, index: usize, photo: (u32, u32)) -> Result<(), String> {
@@ -192,16 +219,23 @@ impl Network for TaskNetwork<'_> {
                 shared.pass.run(self.backbone, prepared, &tick)
             })?;
             before += work;
+            let are_several = photos.len() > 1;
             for (index, task) in self.tasks_of(first) {
                 if shared.tasks & (1 << index) == 0 {
                     continue;
                 }
                 let start = Instant::now();
-                let all = task.find_all(&batch);
+                let all = task.find_all(&batch)?;
                 let share = start.elapsed() / photos.len().max(1) as u32;
-                for ((photo, found), one) in photos.iter_mut().zip(&mut found).zip(all) {
+                for ((photo, found), own) in photos.iter_mut().zip(&mut found).zip(all) {
                     photo.watch.add("head", share);
-                    found[index] = Some(one);
+                    found[index] = match own {
+                        // What the others hold of the device may be what a head lacks.
+                        Err(error) if are_several && device::is_out_of_memory(&error) => {
+                            return Err(error);
+                        }
+                        own => Some(own.map_err(|error| advise(error, &self.device()))),
+                    };
                 }
             }
         }
@@ -221,11 +255,12 @@ impl TaskNetwork<'_> {
         let windows = Windows {
             backbone: self.backbone,
             task,
-            batch_size: self.batch_size,
+            at_once: &self.windows,
             console: self.console,
             name: self.names.get(ready.index).map_or("", String::as_str),
         };
-        windows.run(ready, number)
+        let found = windows.run(ready, number);
+        found.map_err(|error| advise(error, &self.device()))
     }
 }
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::backbone::{Backbone, BackboneConfig};
 use crate::batch::{Outcome, Report};
 use crate::console::{Console, PhotoProgress};
-use crate::engine::{Decoding, Engine, Looks, Ready};
+use crate::engine::{BatchSize, Decoding, Engine, Looks, Ready};
 use crate::error::{Error, Result};
 use crate::inputs::{Collected, Source};
 use crate::memory::readable;
@@ -23,7 +23,7 @@ pub struct Run<'r> {
     /// What the tasks share.
     pub context: &'r Context,
     /// Photos of one size in the network at once.
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
     /// Where words go.
     pub console: &'r Console,
 }
@@ -40,7 +40,7 @@ struct Progress {
 }
 
 impl Run<'_> {
-    /// Runs `tasks` over the photos that were `collected`. The backbone is loaded by `load`, if anything is to be done. Returns
+    /// Runs `tasks` over the photos that were `collected`. The backbones, one on each device, are loaded by `load`, if anything is to be done. Returns
     /// the exit code.
     ///
     /// # Errors
@@ -50,7 +50,7 @@ impl Run<'_> {
         &self,
         tasks: &mut [Box<dyn Task>],
         collected: Collected,
-        load: impl FnOnce() -> Result<(Backbone, Record)>,
+        load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
     ) -> Result<u8> {
         let Collected {
             sources,
@@ -82,11 +82,11 @@ impl Run<'_> {
         }
         let is_anything = wanted.iter().any(|wanted| *wanted != 0);
         if is_anything {
-            let (backbone, record) = load()?;
+            let (backbones, record) = load()?;
             for task in tasks.iter_mut() {
-                task.meet(&backbone, &record, self.console)?;
+                task.meet(&backbones, &record, self.console)?;
             }
-            let run = self.compute(tasks, &plans, &wanted, &backbone, &mut progress);
+            let run = self.compute(tasks, &plans, &wanted, &backbones, &mut progress);
             if matches!(run, Err(Error::Interrupted)) {
                 progress.finish(self.console);
             }
@@ -139,7 +139,7 @@ impl Run<'_> {
         tasks: &[Box<dyn Task>],
         plans: &[Plan],
         wanted: &[u64],
-        backbone: &Backbone,
+        backbones: &[Backbone],
         progress: &mut Progress,
     ) -> Result<()> {
         let photos: Vec<usize> = (0..wanted.len())
@@ -154,26 +154,32 @@ impl Run<'_> {
             count => count,
         });
         let tick = |done| bar.block(done, 100);
-        let network = TaskNetwork::new(
-            backbone,
-            tasks
-                .iter()
-                .map(|task| -> &dyn Finder { task.as_ref() })
-                .collect(),
-            (
-                photos.iter().map(|&photo| wanted[photo]).collect(),
-                photos.iter().map(|&photo| name(photo)).collect(),
-            ),
-            self.batch_size,
-            self.console,
-            &tick,
-        );
+        let networks = backbones.iter().map(|backbone| {
+            TaskNetwork::new(
+                backbone,
+                tasks
+                    .iter()
+                    .map(|task| -> &dyn Finder { task.as_ref() })
+                    .collect(),
+                (
+                    photos.iter().map(|&photo| wanted[photo]).collect(),
+                    photos.iter().map(|&photo| name(photo)).collect(),
+                ),
+                self.batch_size,
+                self.console,
+                &tick,
+            )
+        });
+        let networks: Vec<TaskNetwork<'_>> = networks.collect();
+        let Some(network) = networks.first() else {
+            return Err(Error::Model("there is no backbone to run".into()));
+        };
         let sources: Vec<&Source> = photos.iter().map(|&photo| &jobs(photo, 0).source).collect();
         let decoding = Decoding::new(self.context.decoder.clone());
-        let engine = Engine::new(backbone, decoding, self.batch_size)?;
+        let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             self.announce(
-                &network,
+                network,
                 (index, &name(photos[index])),
                 layouts,
                 memory,
@@ -217,7 +223,7 @@ impl Run<'_> {
                 }),
             }
         };
-        engine.run(&sources, &network, before, finish, report)?;
+        engine.run(&sources, &networks, before, finish, report)?;
         drop(bar);
         for (task, waiting) in tasks.iter().zip(&waiting) {
             self.second_pass(&engine, task.as_ref(), waiting, name, progress)?;

@@ -2,9 +2,9 @@
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
+use crate::backbone::{Backbone, Grid};
 use crate::console::{Console, Progress};
-use crate::engine::{Pass, Ready, Seen, SeenBatch, Views};
+use crate::engine::{AtOnce, Pass, Ready, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
 use crate::head::{Head, Network, Protocol, Scores};
 use crate::memory::readable;
@@ -112,6 +112,13 @@ impl Way {
         pass.memory(backbone, layout, at_once)
     }
 
+    /// Bytes of the device that one window takes, where the backbone sees a photo in such.
+    pub fn memory_of_window(&self, backbone: &Backbone) -> Option<u64> {
+        let cols = self.patches_at_once()?;
+        let window = Grid { rows: 1, cols };
+        Some(self.any_pass().device_memory_of(backbone, window))
+    }
+
     /// Patches that the backbone sees at once, where that is not the photo as a whole.
     fn patches_at_once(&self) -> Option<usize> {
         let across = |side: u32| (side as usize).div_ceil(self.preprocessor().patch_size);
@@ -140,55 +147,50 @@ pub fn scores(head: &Head, seen: &Seen, mirrors: bool) -> Result<Found> {
 }
 
 /// As [`scores`], of each photo of a batch.
-pub fn scores_of_batch(head: &Head, batch: &SeenBatch, mirrors: bool) -> Vec<Result<Found>> {
-    let mirrored = batch.mirrored.as_ref().filter(|_| mirrors);
-    let both = || {
-        let Some(plain) = head.scores_of_batch(&batch.features)? else {
-            return Ok(None);
-        };
-        let mirrored = match mirrored {
-            Some(features) => head.scores_of_batch(features)?,
-            None => None,
-        };
-        Ok(Some((plain, mirrored)))
+///
+/// # Errors
+/// If the device fails.
+pub fn scores_of_batch(
+    head: &Head,
+    batch: &SeenBatch,
+    mirrors: bool,
+) -> Result<Vec<Result<Found>>> {
+    let Some(plain) = head.scores_of_batch(&batch.features)? else {
+        return one_by_one(batch, |seen| scores(head, seen, mirrors));
     };
-    match both() {
-        Ok(Some((plain, mirrored))) => {
-            let mut mirrored = mirrored.map(Vec::into_iter);
-            let one = |scores: Result<Scores>| {
-                let mirrored = mirrored.as_mut().and_then(Iterator::next).transpose();
-                Ok(Found::Scores {
-                    scores: scores?,
-                    mirrored: mirrored?,
-                })
-            };
-            plain.into_iter().map(one).collect()
-        }
-        Ok(None) => one_by_one(batch, |seen| scores(head, seen, mirrors)),
-        Err(error) => same_for_all(batch, &error),
-    }
+    let mirrored = batch.mirrored.as_ref().filter(|_| mirrors);
+    let mirrored = match mirrored {
+        Some(features) => head.scores_of_batch(features)?,
+        None => None,
+    };
+    let mut mirrored = mirrored.map(Vec::into_iter);
+    let one = |scores: Result<Scores>| {
+        let mirrored = mirrored.as_mut().and_then(Iterator::next).transpose();
+        Ok(Found::Scores {
+            scores: scores?,
+            mirrored: mirrored?,
+        })
+    };
+    Ok(plain.into_iter().map(one).collect())
 }
 
 /// What `find` finds in each photo of a batch.
-pub fn one_by_one(batch: &SeenBatch, find: impl Fn(&Seen) -> Result<Found>) -> Vec<Result<Found>> {
-    match batch.each() {
-        Ok(all) => all.iter().map(find).collect(),
-        Err(error) => same_for_all(batch, &error),
-    }
-}
-
-/// A failure of the device, for each photo.
-fn same_for_all(batch: &SeenBatch, error: &Error) -> Vec<Result<Found>> {
-    let why = error.to_string();
-    let one = |_| Err(Error::Model(why.clone()));
-    (0..batch.photos).map(one).collect()
+///
+/// # Errors
+/// If the device fails.
+pub fn one_by_one(
+    batch: &SeenBatch,
+    find: impl Fn(&Seen) -> Result<Found>,
+) -> Result<Vec<Result<Found>>> {
+    Ok(batch.each()?.iter().map(find).collect())
 }
 
 /// Runs a task over the parts of a photo.
 pub(super) struct Windows<'w> {
     pub backbone: &'w Backbone,
     pub task: &'w dyn Finder,
-    pub batch_size: usize,
+    /// How many run together.
+    pub at_once: &'w AtOnce,
     pub console: &'w Console,
     /// What the photo is called.
     pub name: &'w str,
@@ -229,9 +231,10 @@ impl Windows<'_> {
         ));
         let progress = self.console.progress(windows.len() as u64, "windows");
         let watch = &mut ready.watch;
-        let (scores, mirrored) = slide.scores(prepared, &windows, self.batch_size, |batch| {
-            self.batch(pass, batch, watch, &progress)
-        })?;
+        let (scores, mirrored) =
+            slide.scores(prepared, &windows, self.at_once.most(), |batch| {
+                self.batch(pass, batch, watch, &progress)
+            })?;
         Ok(Found::Scores { scores, mirrored })
     }
 
@@ -249,7 +252,7 @@ impl Windows<'_> {
         let Preprocessor {
             patch_size, unpad, ..
         } = pass.preprocessor;
-        let seen = protocol::run(photo, looks, patch_size, self.batch_size, |batch| {
+        let seen = protocol::run(photo, looks, patch_size, self.at_once.most(), |batch| {
             let scores = self.batch(pass, batch, watch, &progress)?;
             Ok(scores.into_iter().map(|(own, _)| own).collect())
         })?;
@@ -259,8 +262,20 @@ impl Windows<'_> {
         Ok(Found::Labels(map))
     }
 
-    /// The scores of windows that go through the backbone together.
+    /// The scores of windows that go through the backbone together, where the device has the memory.
     fn batch(
+        &self,
+        pass: &Pass,
+        windows: &[Prepared],
+        watch: &mut Stopwatch,
+        progress: &Progress,
+    ) -> Result<Vec<(Scores, Option<Scores>)>> {
+        self.at_once.in_parts(windows.len(), |part| {
+            self.together(pass, &windows[part], watch, progress)
+        })
+    }
+
+    fn together(
         &self,
         pass: &Pass,
         windows: &[Prepared],

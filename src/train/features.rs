@@ -13,7 +13,7 @@ use rayon::prelude::*;
 use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
-use crate::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
+use crate::engine::{BatchSize, Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
 use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
@@ -52,7 +52,7 @@ pub struct Extraction<'a> {
     /// How photos are decoded.
     pub decoder: PhotoDecoder,
     /// Photos of one size to run at once.
-    pub batch_size: usize,
+    pub batch_size: BatchSize,
 }
 
 /// Whether files can be made in `folder`, which is made if need be.
@@ -215,7 +215,12 @@ impl FeatureCache {
             .collect();
         let progress = console.progress(count as u64, "photos");
         let decoding = Decoding::new(how.decoder.clone());
-        let engine = Engine::new(how.backbone, decoding, how.batch_size)?;
+        let engine = Engine::new(
+            std::slice::from_ref(how.backbone),
+            decoding,
+            how.batch_size,
+            console,
+        )?;
         for (views, missing) in [Views::Both, Views::Plain, Views::Mirrored]
             .into_iter()
             .zip(lacking)
@@ -254,7 +259,7 @@ impl FeatureCache {
             };
             engine.run(
                 &sources,
-                &network,
+                std::slice::from_ref(&network),
                 |_, _, _| (),
                 store,
                 |at, result| {

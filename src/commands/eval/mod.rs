@@ -19,6 +19,7 @@ use dino::preprocess::Geometry;
 use dino::recipe;
 use dino::tasks::costs::{of_scores, per_pixel};
 use dino::tasks::network::{FoundByTask, TaskNetwork};
+use dino::tasks::placed::PlacedHead;
 use dino::tasks::way::scores;
 use dino::tasks::{Finder, Found, Way};
 use dino::weights::{self, Access, Store};
@@ -175,7 +176,7 @@ fn each(
     let way = Way::new(&args.head.recipe(), head, patch_size, console)?;
     let model = model::load_for(&args.run, head, console)?;
     let finder = HeadFinder {
-        head: head.clone().to_device(model.backbone.device())?,
+        head: PlacedHead::beside(head, &model.backbones)?,
         way,
     };
     let progress = console.progress_of_photos(pairs.len());
@@ -190,18 +191,21 @@ fn each(
         .collect();
     let sources: Vec<_> = sources.iter().collect();
     let name = |index: usize| pairs[index].photo.display().to_string();
-    let batch_size = args.run.batch_size.get();
-    let network = TaskNetwork::new(
-        &model.backbone,
-        vec![&finder],
-        (vec![1; pairs.len()], (0..pairs.len()).map(name).collect()),
-        batch_size,
-        console,
-        &tick,
-    );
-    let engine = Engine::new(&model.backbone, decoding, batch_size)?;
+    let batch_size = args.run.batch_size;
+    let networks = model.backbones.iter().map(|backbone| {
+        TaskNetwork::new(
+            backbone,
+            vec![&finder],
+            (vec![1; pairs.len()], (0..pairs.len()).map(name).collect()),
+            batch_size,
+            console,
+            &tick,
+        )
+    });
+    let networks: Vec<TaskNetwork<'_>> = networks.collect();
+    let engine = Engine::new(&model.backbones, decoding, batch_size, console)?;
     let finish = |ready: Ready, found: FoundByTask| {
-        let geometry = network.layout(0, &ready);
+        let geometry = networks[0].layout(0, &ready);
         let found = found.into_iter().flatten().next();
         let found = found.ok_or_else(|| Error::Model("nothing was looked for".into()))??;
         Ok(Scored {
@@ -221,7 +225,7 @@ fn each(
         Ok(())
     };
     let before = |index: usize, _: &[Geometry], _: u64| progress.begin(name(index));
-    engine.run(&sources, &network, before, finish, take)
+    engine.run(&sources, &networks, before, finish, take)
 }
 
 /// The side of the patches of the backbone that `head` is run on.
@@ -246,7 +250,7 @@ struct Scored {
 
 /// A head whose scores are judged.
 struct HeadFinder {
-    head: Head,
+    head: PlacedHead,
     way: Way,
 }
 
@@ -256,10 +260,10 @@ impl Finder for HeadFinder {
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        of_scores(&self.head, geometry) + per_pixel(BYTES_PER_PIXEL)(geometry)
+        of_scores(self.head.any(), geometry) + per_pixel(BYTES_PER_PIXEL)(geometry)
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        scores(&self.head, seen, self.way.mirrors())
+        scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
     }
 }

@@ -154,7 +154,7 @@ pub fn credits(args: &TrainArgs, parts: &[Part]) -> Vec<String> {
 
 /// The blocks that were asked for, or four evenly spread ones.
 pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
-    let depth = model.backbone.config().depth;
+    let depth = model.backbone().config().depth;
     let mut blocks = args.blocks.clone();
     if blocks.is_empty() {
         blocks = (1..=4).map(|quarter| quarter * depth / 4 - 1).collect();
@@ -175,7 +175,7 @@ pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
 pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[GlobalToken]) -> Inputs {
     Inputs {
         blocks: blocks.len(),
-        dim: model.backbone.config().dim,
+        dim: model.backbone().config().dim,
         context: args.context.0.clone(),
         coarse: args.coarse.is_some(),
         globals: match &args.globals {
@@ -204,15 +204,15 @@ pub fn features(
             fingerprint: model.record.fingerprint.clone(),
             blocks: blocks.to_vec(),
             norm: args.norm,
-            patch_size: model.backbone.config().patch_size,
+            patch_size: model.backbone().config().patch_size,
             coarse: args.coarse,
             decoded: args.photo.decoder_of_set(console).options.tag(),
         },
     );
     let how = Extraction {
-        backbone: &model.backbone,
+        backbone: model.backbone(),
         decoder: args.photo.decoder_of_set(console),
-        batch_size: args.run.batch_size.get(),
+        batch_size: args.run.batch_size,
     };
     let plain = View {
         size: args.size,

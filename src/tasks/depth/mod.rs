@@ -31,6 +31,7 @@ use crate::recipe::{DepthRecipe, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::placed::PlacedHead;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, no_scores, way};
 use crate::weights::Record;
 
@@ -49,7 +50,7 @@ pub const REFINE: bool = false;
 /// Draws photos, or keeps their maps until the range of all is known.
 pub struct DepthTask {
     recipe: DepthRecipe,
-    head: Head,
+    head: PlacedHead,
     way: way::Way,
     files: Files,
     context: Context,
@@ -148,7 +149,7 @@ impl DepthTask {
                 },
             }),
             recipe,
-            head,
+            head: head.into(),
         })
     }
 
@@ -167,7 +168,7 @@ impl DepthTask {
         mirrored: Option<&Scores>,
         geometry: &Geometry,
     ) -> Result<DepthMap> {
-        let meta = &self.head.meta;
+        let meta = &self.head.any().meta;
         let spread = match self.files.wants_deviation() {
             true => spread_of(meta),
             false => Spread::Unread,
@@ -182,7 +183,7 @@ impl DepthTask {
 
     /// Says where a head for streets seems to look at a room.
     fn doubt(&self, depth: &dyn Rows, name: &str, words: &Console) {
-        let meta = &self.head.meta;
+        let meta = &self.head.any().meta;
         let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
         let is_near = || {
             let (mut near, mut all) = (0usize, 0usize);
@@ -210,7 +211,7 @@ impl Finder for DepthTask {
     fn memory(&self, geometry: &Geometry) -> u64 {
         let refined = if self.refines() { 4 } else { 0 };
         let drawn = per_pixel(refined + self.files.bytes_per_pixel());
-        of_scores(&self.head, geometry) + drawn(geometry)
+        of_scores(self.head.any(), geometry) + drawn(geometry)
     }
 
     fn pixels(&self) -> &[(u32, u32)] {
@@ -218,11 +219,12 @@ impl Finder for DepthTask {
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        way::scores(&self.head, seen, self.way.mirrors())
+        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
     }
 
-    fn find_all(&self, batch: &SeenBatch) -> Vec<Result<Found>> {
-        way::scores_of_batch(&self.head, batch, self.way.mirrors())
+    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
+        let head = self.head.of(&batch.features)?;
+        way::scores_of_batch(head, batch, self.way.mirrors())
     }
 }
 
@@ -256,11 +258,11 @@ impl Task for DepthTask {
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(&self.head)
+        Some(self.head.any())
     }
 
-    fn meet(&mut self, backbone: &Backbone, _: &Record, _: &Console) -> Result<()> {
-        self.head = self.head.clone().to_device(backbone.device())?;
+    fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
+        self.head = PlacedHead::beside(self.head.any(), backbones)?;
         Ok(())
     }
 
@@ -274,7 +276,7 @@ impl Task for DepthTask {
             ..
         } = item
         else {
-            return Err(no_scores(&self.head));
+            return Err(no_scores(self.head.any()));
         };
         let map = watch.time("read out", || {
             self.read_out(&scores, mirrored.as_ref(), &geometry)
@@ -306,7 +308,7 @@ impl Task for DepthTask {
             RangeRule::Auto => watch.time("range", || Range::of_rows(&*full.depth)),
             RangeRule::Fixed(range) => range,
             RangeRule::Head => {
-                let (min, max) = readout_of(&self.head.meta)?.range();
+                let (min, max) = readout_of(&self.head.any().meta)?.range();
                 Range::new(min as f32, max as f32)
             }
         };
@@ -317,7 +319,7 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range,
-            meta: &self.head.meta,
+            meta: &self.head.any().meta,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)
@@ -401,7 +403,7 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range: self.waiting().range,
-            meta: &self.head.meta,
+            meta: &self.head.any().meta,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)

@@ -273,7 +273,7 @@ impl Task for PcaTask {
         plan.add_flag("--save-basis", path, self.context.force)
     }
 
-    fn meet(&mut self, _: &Backbone, record: &Record, _: &Console) -> Result<()> {
+    fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
         self.model
             .meet(record, self.recipe.basis.as_deref().zip(origin))

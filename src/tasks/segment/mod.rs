@@ -22,6 +22,7 @@ use crate::postprocess::segment::mean_with_mirrored;
 use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::placed::PlacedHead;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Which, no_scores, way};
 use crate::weights::Record;
 
@@ -34,7 +35,7 @@ pub const REFINE: bool = true;
 /// Labels photos with a head.
 pub struct SegmentTask {
     recipe: SegmentRecipe,
-    head: Head,
+    head: PlacedHead,
     way: way::Way,
     painter: LabelPainter,
 }
@@ -65,7 +66,7 @@ impl SegmentTask {
         Ok(SegmentTask {
             way: way::Way::new(&recipe.head, &head, patch_size, console)?,
             recipe,
-            head,
+            head: head.into(),
             painter,
         })
     }
@@ -84,15 +85,16 @@ impl Finder for SegmentTask {
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        of_scores(&self.head, geometry) + per_pixel(self.painter.bytes_per_pixel())(geometry)
+        of_scores(self.head.any(), geometry) + per_pixel(self.painter.bytes_per_pixel())(geometry)
     }
 
     fn find(&self, seen: &engine::Seen) -> Result<Found> {
-        way::scores(&self.head, seen, self.way.mirrors())
+        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
     }
 
-    fn find_all(&self, batch: &engine::SeenBatch) -> Vec<Result<Found>> {
-        way::scores_of_batch(&self.head, batch, self.way.mirrors())
+    fn find_all(&self, batch: &engine::SeenBatch) -> Result<Vec<Result<Found>>> {
+        let head = self.head.of(&batch.features)?;
+        way::scores_of_batch(head, batch, self.way.mirrors())
     }
 }
 
@@ -119,11 +121,11 @@ impl Task for SegmentTask {
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(&self.head)
+        Some(self.head.any())
     }
 
-    fn meet(&mut self, backbone: &Backbone, _: &Record, _: &Console) -> Result<()> {
-        self.head = self.head.clone().to_device(backbone.device())?;
+    fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
+        self.head = PlacedHead::beside(self.head.any(), backbones)?;
         Ok(())
     }
 
@@ -154,7 +156,7 @@ impl Task for SegmentTask {
                 let mean = mean_with_mirrored(&scores, &mirrored);
                 self.painter.label(seen, &mean, watch, words)
             }
-            Found::Tokens(..) => Err(no_scores(&self.head)),
+            Found::Tokens(..) => Err(no_scores(self.head.any())),
         }
     }
 
