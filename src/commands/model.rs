@@ -55,7 +55,7 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
     let start = Instant::now();
-    let device = args.device.open()?;
+    let device = open_device(args, console)?;
     let dtype = args.dtype.on(&device)?;
     let model = build(args, &Store::open()?, name, (&device, dtype), console)?;
     console.note(format_args!(
@@ -68,6 +68,12 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         start.elapsed().as_secs_f64() * 1e3
     ));
     Ok(model)
+}
+
+/// Opens the device of `--device`, and says why it is none of the GPUs where one was to be expected.
+pub fn open_device(args: &RunArgs, console: &Console) -> Result<Device> {
+    args.device
+        .open(&mut |note| console.note_once("device", note))
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on a device.

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use dino::console::Console;
+use dino::device::DtypeChoice;
 use dino::heads::{Heads, fetch};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, example_depths, tokens};
@@ -15,6 +16,12 @@ use crate::commands::model;
 
 /// Runs the command.
 pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
+    let mut args = args.clone();
+    if args.run.dtype == DtypeChoice::Auto {
+        // The known numbers are exact ones.
+        args.run.dtype = DtypeChoice::F32;
+    }
+    let args = &args;
     let store = Store::open()?;
     let heads = Heads::at(store.root());
     let mut code = 0;

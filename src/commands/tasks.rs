@@ -99,7 +99,7 @@ pub fn run(
         label: None,
     };
     // Wrong wishes are found before any work is done, and before anything is skipped.
-    let device = args.device.open()?;
+    let device = model::open_device(args, console)?;
     args.dtype.on(&device)?;
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store)?;
