@@ -24,6 +24,16 @@ pub fn check_stdout() -> Result<()> {
     }
 }
 
+/// Lets a program that this one is about to become find standard output closed too: what the runtime has opened in its place
+/// goes away then.
+#[cfg(unix)]
+pub(crate) fn hand_on() {
+    if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
+        // If that fails, data are lost as in any other program.
+        let _ = rustix::io::fcntl_setfd(std::io::stdout(), rustix::io::FdFlags::CLOEXEC);
+    }
+}
+
 #[cfg(unix)]
 #[allow(unsafe_code)] // What runs before `main` is named in a section of its own.
 mod at_start {

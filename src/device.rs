@@ -1,28 +1,30 @@
-//! Where the numbers are computed: the choice of device, number type and thread count.
+//! Where the numbers are computed: the choice of device and number type.
 
 mod memory;
 
 use std::fmt;
-use std::num::NonZeroUsize;
 use std::str::FromStr;
+use std::sync::{Mutex, PoisonError};
 
-use candle_core::{DType, Device};
+use candle_core::{DType, Device, Tensor};
 
 use crate::backbone::cpu::simd::Isa;
 use crate::error::{Error, Result};
+use crate::gpu::{self, Gpu};
+use crate::launcher;
 
 pub use memory::{free_memory, is_out_of_memory};
 
 /// A device as the user asks for it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum DeviceChoice {
     /// The first that is there of CUDA, Metal, CPU.
     #[default]
     Auto,
     /// The processor.
     Cpu,
-    /// An NVIDIA GPU, by its number.
-    Cuda(usize),
+    /// NVIDIA GPUs, by their numbers: at least one, none twice.
+    Cuda(Vec<usize>),
     /// An Apple GPU.
     Metal,
 }
@@ -34,15 +36,22 @@ impl FromStr for DeviceChoice {
         match text {
             "auto" => Ok(DeviceChoice::Auto),
             "cpu" => Ok(DeviceChoice::Cpu),
-            "cuda" => Ok(DeviceChoice::Cuda(0)),
+            "cuda" => Ok(DeviceChoice::Cuda(vec![0])),
             "metal" => Ok(DeviceChoice::Metal),
-            _ => text
-                .strip_prefix("cuda:")
-                .and_then(|number| number.parse().ok())
-                .map(DeviceChoice::Cuda)
-                .ok_or_else(|| {
-                    "expected one of: auto, cpu, cuda, cuda:N (N = 0, 1, …), metal".into()
-                }),
+            _ => {
+                let expected =
+                    "expected one of: auto, cpu, cuda, cuda:N, cuda:N,M (N, M = 0, 1, …), metal";
+                let numbers = text.strip_prefix("cuda:").ok_or(expected)?;
+                let numbers: Vec<usize> = numbers
+                    .split(',')
+                    .map(|number| number.parse().map_err(|_| expected))
+                    .collect::<Result<_, _>>()?;
+                let is_twice = |at: usize| numbers[..at].contains(&numbers[at]);
+                match (0..numbers.len()).find(|&at| is_twice(at)) {
+                    Some(at) => Err(format!("GPU {} is named twice", numbers[at])),
+                    None => Ok(DeviceChoice::Cuda(numbers)),
+                }
+            }
         }
     }
 }
@@ -52,70 +61,153 @@ impl fmt::Display for DeviceChoice {
         match self {
             DeviceChoice::Auto => f.write_str("auto"),
             DeviceChoice::Cpu => f.write_str("cpu"),
-            DeviceChoice::Cuda(number) => write!(f, "cuda:{number}"),
+            DeviceChoice::Cuda(numbers) => {
+                let numbers: Vec<String> = numbers.iter().map(ToString::to_string).collect();
+                write!(f, "cuda:{}", numbers.join(","))
+            }
             DeviceChoice::Metal => f.write_str("metal"),
         }
     }
 }
 
 impl DeviceChoice {
-    /// Opens the device.
+    /// Opens the device, for work that only one can do.
     ///
     /// # Errors
-    /// If this build has no support for it, or the machine has none; `Auto` always ends at the CPU.
-    pub fn open(self) -> Result<Device> {
+    /// As [`DeviceChoice::open_all`]; and if several are asked for.
+    pub fn open(&self, note: &mut dyn FnMut(String)) -> Result<Device> {
+        if let DeviceChoice::Cuda(numbers) = self
+            && let [first, _, ..] = numbers[..]
+        {
+            return Err(Error::Usage(format!(
+                "--device {self}: this command computes on one device; name one, such as --device cuda:{first}"
+            )));
+        }
+        let first = self.open_all(note)?.into_iter().next();
+        Ok(first.unwrap_or(Device::Cpu))
+    }
+
+    /// Opens all devices that are asked for, in that order, each proven by a first computation. `note` is told why `Auto`
+    /// ends at the processor where this build could use a GPU.
+    ///
+    /// # Errors
+    /// If this build has no support for one, or the machine has none that works; `Auto` always ends at the processor.
+    pub fn open_all(&self, note: &mut dyn FnMut(String)) -> Result<Vec<Device>> {
+        let unusable = |choice: &DeviceChoice, why: String| {
+            Error::Usage(format!(
+                "--device {choice}: {why}; `dino info` shows what is here, and --device cpu works everywhere"
+            ))
+        };
         match self {
-            DeviceChoice::Auto => Ok(auto()),
-            DeviceChoice::Cpu => Ok(Device::Cpu),
-            DeviceChoice::Cuda(number) if candle_core::utils::cuda_is_available() => {
-                open_cuda(number).map_err(|error| unusable(self, &error))
+            DeviceChoice::Auto => Ok(vec![auto(note)]),
+            DeviceChoice::Cpu => Ok(vec![Device::Cpu]),
+            DeviceChoice::Cuda(_) if !candle_core::utils::cuda_is_available() => {
+                Err(unusable(self, launcher::why_absent()))
             }
-            DeviceChoice::Metal if candle_core::utils::metal_is_available() => {
-                Device::new_metal(0).map_err(|error| unusable(self, &error))
+            DeviceChoice::Cuda(numbers) => numbers
+                .iter()
+                .map(|&number| {
+                    cuda(number).map_err(|why| unusable(&DeviceChoice::Cuda(vec![number]), why))
+                })
+                .collect(),
+            DeviceChoice::Metal if !candle_core::utils::metal_is_available() => {
+                let why =
+                    "this build has no Metal; build with `cargo build --release --features metal`";
+                Err(unusable(self, why.into()))
             }
-            DeviceChoice::Cuda(_) => Err(not_built(self, "cuda")),
-            DeviceChoice::Metal => Err(not_built(self, "metal")),
+            DeviceChoice::Metal => {
+                let device = metal().map_err(|why| unusable(self, why))?;
+                Ok(vec![device])
+            }
         }
     }
 }
 
-fn auto() -> Device {
-    let cuda = || {
-        candle_core::utils::cuda_is_available()
-            .then(|| open_cuda(0).ok())
-            .flatten()
-    };
-    let metal = || {
-        candle_core::utils::metal_is_available()
-            .then(|| Device::new_metal(0).ok())
-            .flatten()
-    };
-    cuda().or_else(metal).unwrap_or(Device::Cpu)
+fn auto(note: &mut dyn FnMut(String)) -> Device {
+    let mut unused = Vec::new();
+    if candle_core::utils::cuda_is_available() {
+        match cuda(0) {
+            Ok(device) => return device,
+            Err(why) => unused.push(why),
+        }
+    }
+    if candle_core::utils::metal_is_available() {
+        match metal() {
+            Ok(device) => return device,
+            Err(why) => unused.push(why),
+        }
+    }
+    if !unused.is_empty() {
+        note(format!("no GPU is used: {}", unused.join("; ")));
+    }
+    Device::Cpu
 }
 
-/// Opens a GPU with one stream of its own, on which everything happens in the order in which it was asked for, by
-/// whichever thread. (CUDA's default stream is another for each thread, and what one left for another to read would not be
-/// waited for.)
-fn open_cuda(number: usize) -> candle_core::Result<Device> {
-    let device = Device::new_cuda_with_stream(number)?;
+/// The NVIDIA GPU of this number, once it has computed something: the driver opens devices too for which this build has no
+/// kernels.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn cuda(number: usize) -> Result<Device, String> {
+    /// Those that are open: each has handles and kernels of its own, which take long to load, and tensors of two openings
+    /// of one GPU do not go together.
+    static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
+    let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, device)) = open.iter().find(|(of, _)| *of == number) {
+        return Ok(device.clone());
+    }
+    // With a stream of its own. `Device::new_cuda` takes that of the thread which calls, and work on a tensor that is
+    // handed to another thread would not wait until the tensor is computed.
+    let device = Device::new_cuda_with_stream(number).map_err(|error| gpu::reason(&error))?;
     #[cfg(feature = "cuda")]
-    crate::backbone::cuda::prepare_device(device.as_cuda_device()?)?;
+    device
+        .as_cuda_device()
+        .and_then(crate::backbone::cuda::prepare_device)
+        .map_err(|error| gpu::reason(&error))?;
+    prove(&device)?;
+    open.push((number, device.clone()));
     Ok(device)
 }
 
-fn not_built(choice: DeviceChoice, feature: &str) -> Error {
-    Error::Usage(format!(
-        "--device {choice}: this build has no support for it; build with `cargo build --release --features {feature}`, \
-         or use --device cpu"
-    ))
+/// The Apple GPU, once it has computed something.
+///
+/// # Errors
+/// Why it cannot be used.
+pub(crate) fn metal() -> Result<Device, String> {
+    let device = Device::new_metal(0).map_err(|error| gpu::reason(&error))?;
+    prove(&device)?;
+    Ok(device)
 }
 
-fn unusable(choice: DeviceChoice, error: &candle_core::Error) -> Error {
-    let reason = error.to_string();
-    let reason = reason.lines().next().unwrap_or_default();
-    Error::Usage(format!(
-        "--device {choice}: cannot be used ({reason}); `dino info` lists the devices found"
-    ))
+/// Computes a first product and sum on `device`, and compares.
+fn prove(device: &Device) -> Result<(), String> {
+    let compute = || {
+        let matrix = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], device)?;
+        let sum = (matrix.matmul(&matrix)? + &matrix)?;
+        sum.flatten_all()?.to_vec1::<f32>()
+    };
+    match compute() {
+        Ok(found) if found == [8.0, 12.0, 18.0, 26.0] => Ok(()),
+        Ok(found) => Err(format!(
+            "it computes wrongly ({found:?} in place of 8, 12, 18, 26); its memory or its driver may be damaged"
+        )),
+        Err(error) => Err(gpu::reason(&error)),
+    }
+}
+
+/// What [`DeviceChoice`] calls the devices that work here, the preferred one first; `gpus` are those that the driver shows.
+pub fn available(gpus: &[Gpu]) -> Vec<String> {
+    let works = |gpu: &&Gpu| gpu.error.is_none();
+    let mut names: Vec<String> = gpus
+        .iter()
+        .filter(works)
+        .map(|gpu| gpu.device.clone())
+        .collect();
+    if candle_core::utils::metal_is_available() && metal().is_ok() {
+        names.push("metal".into());
+    }
+    names.push("cpu".into());
+    names
 }
 
 /// What [`DeviceChoice`] calls an open device.
@@ -127,27 +219,10 @@ pub fn name(device: &Device) -> String {
     }
 }
 
-/// Every device that can be opened here, the preferred one first.
-pub fn available() -> Vec<String> {
-    let mut names = Vec::new();
-    if candle_core::utils::cuda_is_available() {
-        names.extend(
-            (0..)
-                .map_while(|n| open_cuda(n).ok())
-                .map(|device| name(&device)),
-        );
-    }
-    if candle_core::utils::metal_is_available() && Device::new_metal(0).is_ok() {
-        names.push("metal".into());
-    }
-    names.push("cpu".into());
-    names
-}
-
 /// The number type of the backbone, as the user asks for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DtypeChoice {
-    /// f32 everywhere: the exact one.
+    /// f16 on NVIDIA GPUs from Ampere on, or bf16 where a model's numbers are too large for it; f32 everywhere else.
     #[default]
     Auto,
     /// 32-bit floats.
@@ -176,7 +251,12 @@ impl DtypeChoice {
     /// Half precision on the CPU: processors compute it more slowly and less exactly than f32.
     pub fn on(self, device: &Device) -> Result<DType> {
         let (name, dtype) = match self {
-            DtypeChoice::Auto | DtypeChoice::F32 => return Ok(DType::F32),
+            DtypeChoice::Auto => {
+                // As fast as bf16 and eight times as exact. The kernels, and bf16 as a way out, are there from 8.0 on.
+                let is_new = gpu::compute_capability(device).is_some_and(|(major, _)| major >= 8);
+                return Ok(if is_new { DType::F16 } else { DType::F32 });
+            }
+            DtypeChoice::F32 => return Ok(DType::F32),
             DtypeChoice::Bf16 => ("bf16", DType::BF16),
             DtypeChoice::F16 => ("f16", DType::F16),
         };
@@ -187,64 +267,6 @@ impl DtypeChoice {
             false => Ok(dtype),
         }
     }
-}
-
-/// Makes all parallel work (ours, rayon's, the matrix products of candle) use `threads` threads.
-///
-/// To be called first thing in `main`, before any other thread exists: the tensor library takes the count from the
-/// environment when it first needs it.
-///
-/// # Errors
-/// [`Error::Usage`] for more than make sense, and if the pool exists already or cannot be started.
-#[allow(unsafe_code)] // Setting the environment.
-pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
-    check_threads("--threads", threads.get())?;
-    for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        // SAFETY: no other thread runs yet that could read the environment, which is what the caller promises.
-        unsafe { std::env::set_var(variable, threads.to_string()) };
-    }
-    rayon::ThreadPoolBuilder::new()
-        .num_threads(threads.get())
-        .build_global()
-        .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
-}
-
-/// Threads that a run may have, whatever the machine has: more only wait for each other.
-const MOST_THREADS: usize = 256;
-
-/// Refuses more threads than make sense: more than 256, or than there are processors.
-fn check_threads(by: &str, threads: usize) -> Result<()> {
-    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
-    let most = MOST_THREADS.max(processors);
-    match threads <= most {
-        true => Ok(()),
-        false => Err(Error::Usage(format!(
-            "{by} {threads}: expected 1 to {most}; there are {processors} processors here"
-        ))),
-    }
-}
-
-/// As [`set_threads`] refuses its own, refuses what the environment asks of the libraries.
-///
-/// # Errors
-/// [`Error::Usage`] that names the variable.
-pub fn check_environment() -> Result<()> {
-    for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
-        let value = std::env::var(variable).unwrap_or_default();
-        if value.is_empty() {
-            continue;
-        }
-        match value.trim().parse::<usize>() {
-            // 0 is rayon's word for as many as there are processors.
-            Ok(threads) => check_threads(variable, threads)?,
-            Err(_) => {
-                return Err(Error::Usage(format!(
-                    "{variable} is `{value}`; expected a number of threads, or nothing"
-                )));
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The vector instructions of this processor that the backbone's kernels use.
@@ -259,11 +281,14 @@ mod tests {
 
     #[test]
     fn choices_read_as_they_are_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:3", "metal"] {
+        for text in ["auto", "cpu", "cuda:0", "cuda:3", "cuda:2,0", "metal"] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
-        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(0)));
-        for text in ["gpu", "cuda:", "cuda:-1", "CPU", ""] {
+        assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(vec![0])));
+        assert_eq!("cuda:1,2".parse(), Ok(DeviceChoice::Cuda(vec![1, 2])));
+        let twice = "cuda:1,0,1".parse::<DeviceChoice>();
+        assert_eq!(twice, Err("GPU 1 is named twice".into()));
+        for text in ["gpu", "cuda:", "cuda:-1", "cuda:0,", "cuda:0, 1", "CPU", ""] {
             assert!(
                 text.parse::<DeviceChoice>().unwrap_err().contains("cuda:N"),
                 "{text}"
@@ -284,23 +309,40 @@ mod tests {
     }
 
     #[test]
-    fn threads_are_bounded() {
-        assert!(check_threads("--threads", 8).is_ok());
-        let error = check_threads("--threads", 9999).unwrap_err().to_string();
+    fn several_devices_are_refused_where_one_computes() {
+        let choice = DeviceChoice::Cuda(vec![1, 0]);
+        let error = choice.open(&mut |_| ()).unwrap_err().to_string();
         assert!(
-            error.starts_with("--threads 9999: expected 1 to "),
+            error.starts_with("--device cuda:1,0: this command computes on one device")
+                && error.ends_with("--device cuda:1"),
             "{error}"
         );
+    }
+
+    #[test]
+    fn a_device_is_proven_by_what_it_computes() {
+        prove(&Device::Cpu).unwrap();
+        let one = DeviceChoice::Cpu.open_all(&mut |_| ()).unwrap();
+        assert!(matches!(one[..], [Device::Cpu]));
     }
 
     #[cfg(not(any(feature = "cuda", feature = "metal")))]
     #[test]
     fn a_missing_device_says_how_to_get_it() {
-        assert_eq!(name(&DeviceChoice::Auto.open().unwrap()), "cpu");
-        let error = DeviceChoice::Cuda(1).open().unwrap_err().to_string();
-        assert!(
-            error.contains("--device cuda:1") && error.contains("--features cuda"),
-            "{error}"
-        );
+        let mut notes = Vec::new();
+        let auto = DeviceChoice::Auto
+            .open(&mut |note| notes.push(note))
+            .unwrap();
+        assert_eq!((name(&auto), notes), ("cpu".into(), vec![]));
+        for (choice, how) in [
+            (DeviceChoice::Cuda(vec![1]), "--features cuda"),
+            (DeviceChoice::Metal, "--features metal"),
+        ] {
+            let error = choice.open(&mut |_| ()).unwrap_err().to_string();
+            assert!(
+                error.starts_with(&format!("--device {choice}: ")) && error.contains(how),
+                "{error}"
+            );
+        }
     }
 }

@@ -6,19 +6,20 @@ mod commands;
 use std::process::ExitCode;
 
 use dino::console::Console;
-use dino::{Error, Result, device, environment, interrupt};
+use dino::{Error, Result, environment, interrupt, launcher, threads};
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     // Before anything that starts a thread.
     environment::forget_empty();
+    let launched = launcher::launch();
     let cli = match Cli::read() {
         Ok(cli) => cli,
         Err(error) => return cli::explain(&error),
     };
     let console = Console::new(cli.global.quiet, cli.global.verbose);
-    match run(cli, &console) {
+    match run(cli, launched, &console) {
         Ok(code) => code.into(),
         Err(error) => {
             match &error {
@@ -35,11 +36,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(cli: Cli, console: &Console) -> Result<u8> {
+fn run(cli: Cli, launched: Result<Option<String>>, console: &Console) -> Result<u8> {
+    match launched {
+        Ok(note) => note.into_iter().for_each(|note| console.note(note)),
+        // `dino info` shows what is wrong with variables among the others.
+        Err(_) if matches!(cli.command, Command::Info { .. }) => (),
+        Err(error) => return Err(error),
+    }
     // Before anything that starts a thread.
     match cli.global.threads {
-        Some(threads) => device::set_threads(threads)?,
-        None => device::check_environment()?,
+        Some(threads) => threads::set_threads(threads)?,
+        None => threads::check_environment()?,
     }
     let announcer = console.clone();
     interrupt::install(move || {

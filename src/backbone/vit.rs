@@ -118,9 +118,9 @@ pub struct Backbone {
 pub(super) enum Executor {
     /// Kernels of our own, for `f32` on CPUs.
     Cpu(Box<cpu::Network>),
-    /// Kernels of our own, for bf16 on NVIDIA GPUs.
+    /// Kernels of our own, for half precision on NVIDIA GPUs.
     #[cfg(feature = "cuda")]
-    Cuda(Box<cuda::Network>),
+    Cuda(Box<cuda::Halves>),
     /// candle's tensors, for other GPUs and number types.
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
 }
@@ -141,7 +141,9 @@ impl By {
         match (device, dtype) {
             (Device::Cpu, DType::F32) => By::CpuKernels,
             #[cfg(feature = "cuda")]
-            (Device::Cuda(_), DType::BF16) if cuda::Network::takes(config) => By::CudaKernels,
+            (Device::Cuda(gpu), DType::F16 | DType::BF16) if cuda::Network::takes(config, gpu) => {
+                By::CudaKernels
+            }
             _ => By::Tensors,
         }
     }
@@ -219,8 +221,9 @@ impl Backbone {
                 let wide = Weights::new(source, device, DType::F32);
                 let gpu = device.as_cuda_device()?;
                 let positions = pos_patches.clone();
+                let gpu = (gpu, dtype);
                 let network = cuda::Network::new(config, (&weights, &wide), positions, gpu)?;
-                Executor::Cuda(Box::new(network))
+                Executor::Cuda(Box::new(network.into()))
             }
             By::Tensors => Executor::Tensors {
                 blocks: (0..config.depth)
@@ -343,6 +346,20 @@ impl Backbone {
         };
         features.check_finite()?;
         Ok(features)
+    }
+
+    /// The number type that products are computed in: that which was asked for, or bf16 where f16 has overflowed.
+    pub fn dtype(&self) -> DType {
+        match &self.executor {
+            #[cfg(feature = "cuda")]
+            Executor::Cuda(network) => network.dtype(),
+            _ => self.dtype,
+        }
+    }
+
+    /// Whether f16 was asked for and did not hold this network's numbers.
+    pub fn has_overflowed(&self) -> bool {
+        self.dtype() != self.dtype
     }
 
     /// Refuses a block that is not there.

@@ -186,6 +186,8 @@ Environment:
   DINO_MODEL          the backbone where --model names none
   DINO_HEAD_DEPTH     the head where --head names none; likewise
                       DINO_HEAD_SEGMENT and DINO_HEAD_CLASSIFY
+  DINO_CUDA           0 keeps dino from running its GPU build, dino-cuda,
+                      where that and an NVIDIA driver are there
   DINO_FONTS          folder of fonts, in place of the system's
   DINO_HEADS_URL      a mirror of the host of published heads
   DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
@@ -298,6 +300,7 @@ mod tests {
         for name in [
             "DINO_HOME",
             "DINO_MODEL",
+            "DINO_CUDA",
             "HF_TOKEN",
             "HTTPS_PROXY",
             "TMPDIR",

@@ -21,6 +21,7 @@ mod similar;
 mod train;
 
 use clap::{FromArgMatches, Parser, Subcommand};
+use dino::launcher::VERSION;
 
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
@@ -46,7 +47,7 @@ pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegm
 /// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good, 1 something
 /// failed, 2 the command line is at fault, 130 interrupted.
 #[derive(Debug, Parser)]
-#[command(name = "dino", version, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
+#[command(name = "dino", version = VERSION, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
 pub struct Cli {
     /// What holds for every command.
     #[command(flatten)]
@@ -94,7 +95,7 @@ pub enum Command {
     Heads(HeadsCommand),
     Bench(Box<BenchArgs>),
     Selfcheck(Box<SelfcheckArgs>),
-    /// Show version, devices, threads, the model store and what is in it
+    /// Show version, devices, GPUs, threads, the model store and what is in it
     #[command(after_help = "Example:\n  dino info --json | jq .devices")]
     Info {
         /// Print one JSON object

@@ -194,17 +194,23 @@ pub struct TextArgs {
 }
 
 /// How the backbone runs.
-#[derive(Debug, Args)]
+#[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct RunArgs {
     /// The backbone; `dino models list` names them [default: $DINO_MODEL, else the first of Meta's that is installed, else
     /// vits14-focus]
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Where to compute: auto, cpu, cuda, cuda:N or metal
+    /// Where to compute: auto, cpu, cuda, cuda:N, cuda:N,M or metal
+    ///
+    /// auto is the first NVIDIA GPU that works, else the Apple GPU, else the processor; a build that could use a GPU says why
+    /// it does not, and `dino info` why the others do not. cuda is cuda:0; cuda:N,M names several GPUs, for commands that
+    /// share their photos among them.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
-    /// Number type of the backbone
+    /// Number type of the backbone; auto is f16 on NVIDIA GPUs from Ampere on (compute capability 8.0), f32 elsewhere
+    ///
+    /// Where a model's numbers overflow f16, its photos are computed in bf16, which is as fast and less exact, and it is said.
     #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = dtype_parser())]
     pub dtype: DtypeChoice,
     /// Photos of one size to run at once; auto is 1 on a CPU, and what its memory allows on an NVIDIA GPU

@@ -54,7 +54,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     if to_stdout {
         console.claim_stdout("--json -")?;
     }
-    let device = args.run.device.open()?;
+    let device = model::open_device(&args.run, console)?;
     let dtype = args.run.dtype.on(&device)?;
     let names = match &args.run.model {
         Some(name) => vec![name.clone()],

@@ -2,7 +2,7 @@
 
 use dino::batch::Report;
 use dino::console::Console;
-use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
+use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views, tell_overflow};
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
@@ -95,6 +95,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
             Ok(())
         },
     );
+    tell_overflow(&model.backbones, console);
     report.told(console, run)?;
     report.finish(console);
     Ok(report.exit_code())

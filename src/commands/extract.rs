@@ -4,7 +4,9 @@ use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::Report;
 use dino::console::Console;
-use dino::engine::{AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen};
+use dino::engine::{
+    AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen, tell_overflow,
+};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::output::Job;
 use dino::preprocess::{Geometry, SizeRule};
@@ -89,7 +91,7 @@ impl Extract<'_> {
             let finished = finish(job, ready, found, &words);
             Ok((finished, words))
         };
-        engine.run(&sources, networks, before, finish, |index, result| {
+        let ran = engine.run(&sources, networks, before, finish, |index, result| {
             let result = result.and_then(|(finished, words)| {
                 console.replay(&words)?;
                 finished
@@ -99,7 +101,9 @@ impl Extract<'_> {
                 take(report, finished);
             }
             Ok(())
-        })
+        });
+        tell_overflow(&self.model.backbones, console);
+        ran
     }
 
     /// On each device.

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 
 use dino::console::Console;
 use dino::environment::Variables;
+use dino::gpu::{self, Gpu};
 use dino::heads::{TASKS, fetch};
+use dino::launcher::SWITCH;
 use dino::output::put_path;
 use dino::printable::printable;
 use dino::weights::huggingface::{Folders, Location, Token};
@@ -19,6 +21,9 @@ struct Info {
     version: &'static str,
     features: Vec<&'static str>,
     devices: Vec<String>,
+    gpus: Vec<Gpu>,
+    /// Why `--device auto` uses none, where it does not.
+    gpu_unused: Option<String>,
     threads: usize,
     simd: &'static str,
     store: Option<PathBuf>,
@@ -68,6 +73,8 @@ impl Info {
         object.insert("version".into(), json!(self.version));
         object.insert("features".into(), json!(self.features));
         object.insert("devices".into(), json!(self.devices));
+        object.insert("gpus".into(), json!(self.gpus));
+        object.insert("gpu_unused".into(), json!(self.gpu_unused));
         object.insert("threads".into(), json!(self.threads));
         object.insert("simd".into(), json!(self.simd));
         put_path(&mut object, "store", self.store.as_deref());
@@ -92,6 +99,10 @@ impl Info {
             // Said in the line about the store.
             Err(_) => Ok(Vec::new()),
         };
+        let (gpus, gpu_unused) = match gpu::list() {
+            Ok(gpus) => (gpus, gpu::why_unused()),
+            Err(why) => (Vec::new(), Some(why)),
+        };
         Info {
             version: env!("CARGO_PKG_VERSION"),
             features: features
@@ -99,7 +110,9 @@ impl Info {
                 .filter(|(_, on)| *on)
                 .map(|(name, _)| *name)
                 .collect(),
-            devices: device::available(),
+            devices: device::available(&gpus),
+            gpus,
+            gpu_unused,
             threads: candle_core::utils::get_num_threads(),
             simd: device::simd(),
             store: store.ok().map(|(store, _)| store.root().to_owned()),
@@ -163,7 +176,7 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         Setting::new("direct", Ok(exempt)),
     ];
     let choices = TASKS.map(|task| format!("DINO_HEAD_{}", task.to_ascii_uppercase()));
-    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT"].map(str::to_owned);
+    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT", SWITCH].map(str::to_owned);
     let set = names.into_iter().chain(choices).filter_map(|name| {
         let value = variables.os(&name)?.display().to_string();
         Some(Setting::new("set", Ok(Some((value, name)))))
@@ -192,6 +205,12 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
         ("dino", info.version.to_owned()),
         ("features", list(&features)),
         ("devices", list(&info.devices)),
+    ];
+    rows.extend(info.gpus.iter().map(|gpu| ("gpu", gpu.line())));
+    if let Some(why) = &info.gpu_unused {
+        rows.push(("gpu", format!("none is used: {why}")));
+    }
+    rows.extend([
         ("threads", info.threads.to_string()),
         ("simd", info.simd.to_owned()),
         (
@@ -201,7 +220,7 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
                 Err(error) => error.to_string(),
             },
         ),
-    ];
+    ]);
     rows.extend(info.settings.iter().map(|it| {
         let value = match (it.name, &it.value) {
             ("network", None) if it.error.is_none() => "allowed".to_owned(),

@@ -62,7 +62,7 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
     let start = Instant::now();
-    let devices = vec![args.device.open()?];
+    let devices = open_devices(args, console)?;
     let mut on = Vec::new();
     for device in &devices {
         on.push((device, args.dtype.on(device)?));
@@ -79,6 +79,18 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         start.elapsed().as_secs_f64() * 1e3
     ));
     Ok(model)
+}
+
+/// Opens the devices of `--device`, and says why there is none of the GPUs where one was to be expected.
+pub fn open_devices(args: &RunArgs, console: &Console) -> Result<Vec<Device>> {
+    args.device
+        .open_all(&mut |note| console.note_once("device", note))
+}
+
+/// Opens the device of `--device`, and says why it is none of the GPUs where one was to be expected.
+pub fn open_device(args: &RunArgs, console: &Console) -> Result<Device> {
+    args.device
+        .open(&mut |note| console.note_once("device", note))
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on each device.

@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use candle_core::{DType, Device};
 use dino::console::Console;
+use dino::device::DtypeChoice;
 use dino::heads::{Heads, fetch};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
@@ -15,6 +17,18 @@ use crate::commands::model;
 
 /// Runs the command.
 pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
+    let mut args = args.clone();
+    let all = [DtypeChoice::F32, DtypeChoice::F16, DtypeChoice::Bf16];
+    let own = [args.run.dtype];
+    let compared = match args.run.dtype {
+        DtypeChoice::Auto => &all[..],
+        _ => &own[..],
+    };
+    if args.run.dtype == DtypeChoice::Auto {
+        // The known numbers are exact ones.
+        args.run.dtype = DtypeChoice::F32;
+    }
+    let args = &args;
     let store = Store::open()?;
     let heads = Heads::at(store.root());
     let mut code = 0;
@@ -59,21 +73,11 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
             }
         }
     }
-    let device = args.run.device.open()?;
+    let device = model::open_device(&args.run, console)?;
     if !device.is_cpu() {
         checked += 1;
-        let dtype = args.run.dtype.on(&device)?;
-        let name = device::name(&device);
-        for agreement in compare_device(&device, dtype)? {
-            let verdict = if agreement.agrees() { "ok" } else { "OFF" };
-            console.out(&format!(
-                "{name} in {}, {}: {verdict}, {:.1e} off the CPU ({:.0e} allowed)",
-                format!("{dtype:?}").to_lowercase(),
-                agreement.name,
-                agreement.off,
-                agreement.gate
-            ))?;
-            if !agreement.agrees() {
+        for &dtype in compared {
+            if !compare(&device, dtype.on(&device)?, console)? {
                 code = 1;
             }
         }
@@ -86,6 +90,24 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
         ));
     }
     Ok(code)
+}
+
+/// Tells how far `device` is off the CPU in a number type; whether that is all right.
+fn compare(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
+    let mut agree = true;
+    for agreement in compare_device(device, dtype)? {
+        let verdict = if agreement.agrees() { "ok" } else { "OFF" };
+        console.out(&format!(
+            "{} in {}, {}: {verdict}, {:.1e} off the CPU ({:.0e} allowed)",
+            device::name(device),
+            format!("{dtype:?}").to_lowercase(),
+            agreement.name,
+            agreement.off,
+            agreement.gate
+        ))?;
+        agree &= agreement.agrees();
+    }
+    Ok(agree)
 }
 
 fn of_backbone(args: &SelfcheckArgs, known: &Known, console: &Console) -> Result<[f32; 9]> {

@@ -99,8 +99,9 @@ pub fn run(
         label: None,
     };
     // Wrong wishes are found before any work is done, and before anything is skipped.
-    let device = args.device.open()?;
-    args.dtype.on(&device)?;
+    for device in model::open_devices(args, console)? {
+        args.dtype.on(&device)?;
+    }
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store)?;
     let mut tasks = tasks(recipe, &chosen, &context, console)?;

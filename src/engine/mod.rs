@@ -50,8 +50,8 @@ pub struct Engine {
 }
 
 impl Engine {
-    /// Beside the devices of `backbones`, which have the same weights, with up to `batch_size` photos of one size in the network at once; `console` is told where
-    /// the device's memory does not suffice for that.
+    /// Beside the devices of `backbones`, which have the same weights, with up to `batch_size` photos of one size in the
+    /// network at once; `console` is told where a device's memory does not suffice for that.
     ///
     /// # Errors
     /// If there is no backbone, or the system starts no more threads.
@@ -68,20 +68,22 @@ impl Engine {
         let free = backbones
             .iter()
             .map(|backbone| device::free_memory(backbone.device()));
-        let at_once = backbones.iter().map(|backbone| {
+        let free = free.min().flatten();
+        let seats = seats(backbones);
+        let at_once = seats.iter().map(|backbone| {
             let device = device::name(backbone.device());
             AtOnce::new(usize::MAX, "photos", device, console)
         });
         Ok(Engine {
             decoding,
             batch_size,
-            free: free.min().flatten(),
+            free: free.map(|free| free / seats.len().div_ceil(backbones.len()) as u64),
             at_once: at_once.collect(),
             workers: background::threads(first.device())?,
         })
     }
 
-    /// Runs `networks`, one on each device, which all find the same, over `sources`; has what they find in each finished by
+    /// Runs `networks`, one on each device or as many as there are [`seats`], which all find the same, over `sources`; has what they find in each finished by
     /// the workers, and calls `report` with every one's index and result, in their order, on this thread. `before` is told of
     /// each that is about to be computed, with its layouts and bytes of memory.
     ///
@@ -143,6 +145,29 @@ impl Engine {
             results
                 .into_iter()
                 .try_for_each(|(index, result)| report(index, result))?;
+        }
+    }
+}
+
+/// The backbones that batches are given to: those on NVIDIA GPUs twice, so that one batch is gathered, copied and read while
+/// another is computed.
+pub fn seats(backbones: &[Backbone]) -> Vec<&Backbone> {
+    let again = backbones.iter().filter(|one| one.device().is_cuda());
+    backbones.iter().chain(again).collect()
+}
+
+/// Says which of `backbones` computed in bf16 because its numbers overflowed f16.
+pub fn tell_overflow(backbones: &[Backbone], console: &Console) {
+    for backbone in backbones {
+        if backbone.has_overflowed() {
+            console.note_once(
+                "overflow",
+                format_args!(
+                    "numbers of this model overflow f16, so that bf16 was used on {}, which is less exact (--dtype bf16 says so \
+                     from the start)",
+                    device::name(backbone.device())
+                ),
+            );
         }
     }
 }

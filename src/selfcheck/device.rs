@@ -97,8 +97,8 @@ const KINDS: [Kind; 4] = [
 fn gate(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 1e-4,
-        DType::F16 => 2e-3,
-        _ => 1.5e-2,
+        DType::F16 => 4e-3,
+        _ => 3e-2,
     }
 }
 
@@ -160,7 +160,8 @@ fn weights(config: &BackboneConfig) -> Result<Checkpoint> {
         .map(|(name, tensor)| {
             let factor = match name.as_str() {
                 name if name.ends_with("gamma") => 20.0,
-                name if name.ends_with("qkv.weight") => 4.0,
+                // As sharp whatever the width.
+                name if name.ends_with("qkv.weight") => 4.0 * (384.0 / config.dim as f64).sqrt(),
                 "cls_token" | "pos_embed" | "register_tokens" => 10.0,
                 _ => 1.0,
             };

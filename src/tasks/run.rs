@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use crate::backbone::{Backbone, BackboneConfig};
 use crate::batch::{Outcome, Report};
 use crate::console::{Console, PhotoProgress};
-use crate::engine::{BatchSize, Decoding, Engine, Looks, Ready};
+use crate::engine::{BatchSize, Decoding, Engine, Looks, Ready, seats, tell_overflow};
 use crate::error::{Error, Result};
 use crate::inputs::{Collected, Source};
 use crate::memory::readable;
@@ -154,7 +154,7 @@ impl Run<'_> {
             count => count,
         });
         let tick = |done| bar.block(done, 100);
-        let networks = backbones.iter().map(|backbone| {
+        let networks = seats(backbones).into_iter().map(|backbone| {
             TaskNetwork::new(
                 backbone,
                 tasks
@@ -223,7 +223,9 @@ impl Run<'_> {
                 }),
             }
         };
-        engine.run(&sources, &networks, before, finish, report)?;
+        let ran = engine.run(&sources, &networks, before, finish, report);
+        tell_overflow(backbones, self.console);
+        ran?;
         drop(bar);
         for (task, waiting) in tasks.iter().zip(&waiting) {
             self.second_pass(&engine, task.as_ref(), waiting, name, progress)?;

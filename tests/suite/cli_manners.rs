@@ -27,7 +27,7 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn the_version_is_that_of_the_package() {
     let run = dino(&["--version"]).expect_code(0);
-    assert_eq!(run.lines(), [concat!("dino ", env!("CARGO_PKG_VERSION"))]);
+    assert_eq!(run.lines(), [format!("dino {}", dino::launcher::VERSION)]);
 }
 
 #[test]
@@ -64,7 +64,15 @@ fn wrong_values_name_the_allowed_ones() {
         (&["modles"], "'models'"),
         (
             &["pca", "x.jpg", "--device", "gpu"],
-            "auto, cpu, cuda, cuda:N",
+            "auto, cpu, cuda, cuda:N, cuda:N,M",
+        ),
+        (
+            &["pca", "x.jpg", "--device", "cuda:1,1"],
+            "GPU 1 is named twice",
+        ),
+        (
+            &["pca", "x.jpg", "--device", "cuda:0,1"],
+            "this command computes on one device",
         ),
         (&["pca", "x.jpg", "--dtype", "f8"], "auto, f32, bf16, f16"),
         (&["pca", "x.jpg", "--threads", "0"], "--threads"),
@@ -140,17 +148,22 @@ fn info_is_readable_by_people_and_programs() {
     for task in ["DEPTH", "SEGMENT", "CLASSIFY"] {
         info.env_remove(format!("DINO_HEAD_{task}"));
     }
-    let labels: Vec<String> = finish(info.env_remove("DINO_HTTP_TIMEOUT"), b"")
+    // This build alone, which as a rule has no GPU, and says so.
+    for name in ["DINO_HTTP_TIMEOUT", "DINO_CUDA"] {
+        info.env_remove(name);
+    }
+    let mut labels: Vec<String> = finish(&mut info, b"")
         .expect_code(0)
         .lines()
         .iter()
         .map(|line| line.split_whitespace().next().unwrap().to_owned())
         .collect();
+    labels.dedup();
     assert_eq!(
         labels,
         [
-            "dino", "features", "devices", "threads", "simd", "models", "store", "network", "hub",
-            "token", "cache", "heads", "https", "http", "direct"
+            "dino", "features", "devices", "gpu", "threads", "simd", "models", "store", "network",
+            "hub", "token", "cache", "heads", "https", "http", "direct"
         ]
     );
 
@@ -159,7 +172,11 @@ fn info_is_readable_by_people_and_programs() {
     let info: serde_json::Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(info["version"], env!("CARGO_PKG_VERSION"));
     assert_eq!(info["threads"], 3);
-    assert!(info["devices"].as_array().unwrap().contains(&"cpu".into()));
+    let devices = info["devices"].as_array().unwrap();
+    assert!(devices.contains(&"cpu".into()));
+    // Either a GPU is used, or it is said why none is.
+    assert!(info["gpus"].is_array());
+    assert_eq!(info["gpu_unused"].is_string(), devices[0] == "cpu");
 }
 
 #[test]

@@ -17,6 +17,8 @@ mod depth;
 mod head_goldens;
 mod heads;
 mod labels;
+#[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
+mod launcher;
 mod models;
 mod numeric_goldens;
 mod official;

@@ -69,7 +69,9 @@ pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
         .stdin(Stdio::null())
         .env_remove("RAYON_NUM_THREADS")
         .env_remove("NO_COLOR")
-        .env_remove("DINO_MODEL");
+        .env_remove("DINO_MODEL")
+        // What is tested is this build, whatever is installed.
+        .env("DINO_CUDA", "0");
     command
 }
 

@@ -1,10 +1,10 @@
-// Softmax attention of heads 64 wide in bf16 by the matrix units of Ampere and newer: compiled at run time by NVRTC.
+// Softmax attention of heads 64 wide in half precision by the matrix units of Ampere and newer: compiled at run time by NVRTC.
 //
 // A block of four warps has 128 queries, 32 a warp, and goes through all keys in tiles of 64 with the running maximum and
 // sum of the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES buffers.
 
 typedef unsigned int u32;
-typedef unsigned short bf16; // its bits
+typedef unsigned short half; // the bits of an f16, or of a bf16
 
 constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
 constexpr int KEYS = 64; // a tile
@@ -12,9 +12,16 @@ constexpr int TILE_BYTES = KEYS * HEAD * 2;
 constexpr int THREADS = 128;
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
+// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
+#ifdef F16
+#define HALF "f16"
+#else
+#define HALF "bf16"
+#endif
+
 __device__ __forceinline__ u32 pack(float low, float high) {
     u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;
 }
 
@@ -47,7 +54,7 @@ __device__ __forceinline__ void load_4_transposed(u32 (&r)[4], u32 address) {
 
 // d [16, 8] += a [16, 16] b [16, 8].
 __device__ __forceinline__ void multiply(float *d, const u32 *a, u32 b0, u32 b1) {
-    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
+    asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." HALF "." HALF ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
                  "{%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
@@ -64,28 +71,28 @@ __device__ __forceinline__ float sum_of_row(float value) {
 }
 
 // Begins to copy one tile of keys and one of values into a stage.
-__device__ __forceinline__ void copy_tiles(u32 stage, const bf16 *keys, int tile, int tokens, int dim) {
+__device__ __forceinline__ void copy_tiles(u32 stage, const half *keys, int tile, int tokens, int dim) {
 #pragma unroll
     for (int i = 0; i < KEYS * 8 / THREADS; i++) {
         const int chunk = threadIdx.x + i * THREADS;
         const int row = chunk / 8, col = chunk % 8;
         const int token = tile * KEYS + row;
-        const bf16 *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
+        const half *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
         const u32 to = chunk_of(stage, row, col);
         copy_16(to, from, token < tokens);
         copy_16(to + TILE_BYTES, from + dim, token < tokens);
     }
 }
 
-// qkv [B, tokens, 3, heads, 64] to out [B, tokens, heads, 64], both in bf16. scale: that of the scores, times log2(e).
+// qkv [B, tokens, 3, heads, 64] to out [B, tokens, heads, 64], both in half precision. scale: that of the scores, times log2(e).
 // Grid: (blocks of queries, heads, B).
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 *qkv, bf16 *out, int tokens, float scale) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half *qkv, half *out, int tokens, float scale) {
     extern __shared__ __align__(128) unsigned char shared[];
     const u32 stages = ((u32)__cvta_generic_to_shared(shared) + 127) & ~127u;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int dim = gridDim.y * HEAD;
-    const bf16 *queries = qkv + ((long long)blockIdx.z * tokens * 3 * gridDim.y + blockIdx.y) * HEAD;
-    const bf16 *keys = queries + dim;
+    const half *queries = qkv + ((long long)blockIdx.z * tokens * 3 * gridDim.y + blockIdx.y) * HEAD;
+    const half *keys = queries + dim;
     const int tiles = (tokens + KEYS - 1) / KEYS;
 
 #pragma unroll
@@ -99,8 +106,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
     u32 q[2][HEAD / 16][4];
 #pragma unroll
     for (int half = 0; half < 2; half++) {
-        const bf16 *upper = queries + (long long)min(first + 16 * half, tokens - 1) * 3 * dim + lane % 4 * 2;
-        const bf16 *lower = queries + (long long)min(first + 16 * half + 8, tokens - 1) * 3 * dim + lane % 4 * 2;
+        const half *upper = queries + (long long)min(first + 16 * half, tokens - 1) * 3 * dim + lane % 4 * 2;
+        const half *lower = queries + (long long)min(first + 16 * half + 8, tokens - 1) * 3 * dim + lane % 4 * 2;
 #pragma unroll
         for (int k = 0; k < HEAD / 16; k++) {
             q[half][k][0] = *reinterpret_cast<const u32 *>(upper + 16 * k);
@@ -208,7 +215,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
         for (int side = 0; side < 2; side++) {
             const int row = first + 16 * half + 8 * side;
             const float over = 1.0f / sum_of_row(sum[half][side]);
-            bf16 *to = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
+            half *to = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
 #pragma unroll
             for (int i = 0; i < HEAD / 8; i++) {
                 if (row < tokens)

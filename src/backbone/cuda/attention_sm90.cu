@@ -1,4 +1,4 @@
-// Softmax attention of heads 64 wide in bf16 on Hopper's warpgroup products: compiled at run time by NVRTC for sm_90a.
+// Softmax attention of heads 64 wide in half precision on Hopper's warpgroup products: compiled at run time by NVRTC for sm_90a.
 //
 // A block of one warpgroup has 64 queries and goes through all keys in tiles of 128, with the running maximum and sum of
 // the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES buffers, swizzled by 128 bytes
@@ -6,7 +6,7 @@
 
 typedef unsigned int u32;
 typedef unsigned long long u64;
-typedef unsigned short bf16; // its bits
+typedef unsigned short half; // the bits of an f16, or of a bf16
 
 constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
 constexpr int KEYS = 128; // a tile
@@ -14,9 +14,16 @@ constexpr int TILE_BYTES = KEYS * HEAD * 2;
 constexpr int THREADS = 128; // a warpgroup
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
+// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
+#ifdef F16
+#define HALF "f16"
+#else
+#define HALF "bf16"
+#endif
+
 __device__ __forceinline__ u32 pack(float low, float high) {
     u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;
 }
 
@@ -60,7 +67,7 @@ __device__ __forceinline__ void settle(float (&d)[N]) {
 __device__ __forceinline__ void product_64(float (&d)[32], const u32 *a, u64 b) {
     asm volatile(
         "{\n.reg .pred p;\nsetp.ne.b32 p, %37, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 "
+        "wgmma.mma_async.sync.aligned.m64n64k16.f32." HALF "." HALF " "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31}, "
         "{%32, %33, %34, %35}, %36, p, 1, 1, 1;\n}\n"
@@ -72,7 +79,7 @@ __device__ __forceinline__ void product_64(float (&d)[32], const u32 *a, u64 b) 
 __device__ __forceinline__ void product_128(float (&d)[64], const u32 *a, u64 b, int adds) {
     asm volatile(
         "{\n.reg .pred p;\nsetp.ne.b32 p, %69, 0;\n"
-        "wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16 "
+        "wgmma.mma_async.sync.aligned.m64n128k16.f32." HALF "." HALF " "
         "{%0, %1, %2, %3, %4, %5, %6, %7, %8, %9, %10, %11, %12, %13, %14, %15, "
         "%16, %17, %18, %19, %20, %21, %22, %23, %24, %25, %26, %27, %28, %29, %30, %31, "
         "%32, %33, %34, %35, %36, %37, %38, %39, %40, %41, %42, %43, %44, %45, %46, %47, "
@@ -93,13 +100,13 @@ __device__ __forceinline__ float sum_of_row(float value) {
 }
 
 // Begins to copy one tile of keys and one of values into a stage.
-__device__ __forceinline__ void copy_tiles(u32 stage, const bf16 *keys, int tile, int tokens, int dim) {
+__device__ __forceinline__ void copy_tiles(u32 stage, const half *keys, int tile, int tokens, int dim) {
 #pragma unroll
     for (int i = 0; i < KEYS * 8 / THREADS; i++) {
         const int chunk = threadIdx.x + i * THREADS; // of 16 bytes
         const int row = chunk / 8, col = chunk % 8;
         const int token = tile * KEYS + row;
-        const bf16 *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
+        const half *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
         const u32 to = stage + row * 128 + ((col ^ (row & 7)) << 4);
         copy_16(to, from, token < tokens);
         copy_16(to + TILE_BYTES, from + dim, token < tokens);
@@ -181,15 +188,15 @@ __device__ __forceinline__ void hide(float (&s)[KEYS / 2], int left) {
     }
 }
 
-// qkv [B, tokens, 3, heads, 64] to out [B, tokens, heads, 64], both in bf16. scale: that of the scores, times log2(e).
+// qkv [B, tokens, 3, heads, 64] to out [B, tokens, heads, 64], both in half precision. scale: that of the scores, times log2(e).
 // Grid: (blocks of queries, heads, B).
-extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 *qkv, bf16 *out, int tokens, float scale) {
+extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half *qkv, half *out, int tokens, float scale) {
     extern __shared__ __align__(1024) unsigned char shared[];
     const u32 stages = (shared_address(shared) + 1023) & ~1023u;
     const int lane = threadIdx.x % 32, warp = threadIdx.x / 32;
     const int dim = gridDim.y * HEAD;
-    const bf16 *queries = qkv + ((long long)blockIdx.z * tokens * 3 * gridDim.y + blockIdx.y) * HEAD;
-    const bf16 *keys = queries + dim;
+    const half *queries = qkv + ((long long)blockIdx.z * tokens * 3 * gridDim.y + blockIdx.y) * HEAD;
+    const half *keys = queries + dim;
     const int tiles = (tokens + KEYS - 1) / KEYS;
     auto stage_of = [&](int tile) { return stages + tile % STAGES * 2 * TILE_BYTES; };
 
@@ -204,8 +211,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
     u32 q[HEAD / 16][4];
     {
         const long long stride = 3 * dim;
-        const bf16 *upper = queries + min(row, tokens - 1) * stride + lane % 4 * 2;
-        const bf16 *lower = queries + min(row + 8, tokens - 1) * stride + lane % 4 * 2;
+        const half *upper = queries + min(row, tokens - 1) * stride + lane % 4 * 2;
+        const half *lower = queries + min(row + 8, tokens - 1) * stride + lane % 4 * 2;
 #pragma unroll
         for (int k = 0; k < HEAD / 16; k++) {
             q[k][0] = *reinterpret_cast<const u32 *>(upper + 16 * k);
@@ -237,8 +244,8 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const bf16 
 
     const float (&o)[HEAD / 2] = attended.o;
     const float over[2] = {1.0f / sum_of_row(attended.sum[0]), 1.0f / sum_of_row(attended.sum[1])};
-    bf16 *upper = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
-    bf16 *lower = upper + 8LL * dim;
+    half *upper = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
+    half *lower = upper + 8LL * dim;
 #pragma unroll
     for (int i = 0; i < HEAD / 8; i++) {
         if (row < tokens) *reinterpret_cast<u32 *>(upper + 8 * i) = pack(o[4 * i] * over[0], o[4 * i + 1] * over[0]);

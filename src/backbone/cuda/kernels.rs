@@ -8,7 +8,7 @@ use candle_core::cuda_backend::cudarc::driver::{
 use candle_core::cuda_backend::cudarc::nvrtc::{
     CompileError, CompileOptions, compile_ptx_with_opts,
 };
-use candle_core::{CudaDevice, Result};
+use candle_core::{CudaDevice, DType, Result};
 use std::sync::Arc;
 
 use super::HEAD_DIM;
@@ -150,11 +150,16 @@ impl Counts {
 }
 
 impl Kernels {
-    /// Compiles them for a card and a network.
+    /// Compiles them for a card, a network, and the type `half` of what is multiplied.
     ///
     /// # Errors
     /// If NVRTC or the driver refuses.
-    pub fn new(device: &CudaDevice, config: &BackboneConfig, cut: usize) -> Result<Self> {
+    pub fn new(
+        device: &CudaDevice,
+        config: &BackboneConfig,
+        half: DType,
+        cut: usize,
+    ) -> Result<Self> {
         let stream = device.cuda_stream();
         let card = stream.context().compute_capability().w()?;
         let attention = AttentionPlan::of_card(card);
@@ -162,13 +167,13 @@ impl Kernels {
         let of_tokens = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
         let of_tokens = of_tokens.map(|(name, value)| format!("-D{name}={value}"));
         let tokens = Module {
-            name: format!("dino-tokens-{dim}-{patch}"),
-            code: compile(include_str!("tokens.cu"), of_tokens.to_vec(), card)?,
+            name: format!("dino-tokens-{dim}-{patch}-{half:?}"),
+            code: compile(include_str!("tokens.cu"), of_tokens.to_vec(), half, card)?,
             device,
         };
         let attend = Module {
-            name: "dino-attention".into(),
-            code: compile(attention.source, attention.options(), card)?,
+            name: format!("dino-attention-{half:?}"),
+            code: compile(attention.source, attention.options(), half, card)?,
             device,
         };
         let attend = attend.function("attend")?;
@@ -193,7 +198,7 @@ impl Kernels {
         })
     }
 
-    /// `pixels` `[B, 3, H, W]` in f32 to rows of cut-out patches `[B * rows * cols, cut]` in bf16.
+    /// `pixels` `[B, 3, H, W]` in f32 to rows of cut-out patches `[B * rows * cols, cut]` in half precision.
     pub fn cut_patches(
         &self,
         pixels: Address,
@@ -270,7 +275,7 @@ impl Kernels {
         start(launch, blocks_of_pairs(pairs), PAIR_THREADS, 0)
     }
 
-    /// Softmax attention: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in bf16.
+    /// Softmax attention: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in half precision.
     pub fn attend(&self, qkv: Address, out: Address, photos: usize, tokens: usize) -> Result<()> {
         let plan = self.attention;
         let scale = ((HEAD_DIM as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
@@ -303,12 +308,13 @@ impl Module<'_> {
 }
 
 /// PTX of `source` for a card.
-fn compile(source: &str, options: Vec<String>, card: (i32, i32)) -> Result<String> {
+fn compile(source: &str, options: Vec<String>, half: DType, card: (i32, i32)) -> Result<String> {
     let options = CompileOptions {
         arch: Some(target(card)),
         options: options
             .into_iter()
             .chain(["--std=c++17".to_owned()])
+            .chain((half == DType::F16).then(|| "-DF16".to_owned()))
             .collect(),
         ..CompileOptions::default()
     };
@@ -356,9 +362,14 @@ mod tests {
 
     #[test]
     fn every_kernel_compiles_for_every_card() {
-        for card in [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)] {
+        let cards = [(8, 0), (8, 6), (8, 9), (9, 0), (10, 0), (12, 0)];
+        let halves = [DType::F16, DType::BF16];
+        for (card, half) in cards
+            .iter()
+            .flat_map(|&card| halves.map(|half| (card, half)))
+        {
             let plan = AttentionPlan::of_card(card);
-            let code = compile(plan.source, plan.options(), card).unwrap();
+            let code = compile(plan.source, plan.options(), half, card).unwrap();
             assert!(code.contains(".entry attend"));
             for (dim, patch, cut) in [
                 (384, 14, 592),
@@ -368,7 +379,8 @@ mod tests {
             ] {
                 let options = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
                 let options = options.map(|(name, value)| format!("-D{name}={value}"));
-                let code = compile(include_str!("tokens.cu"), options.to_vec(), card).unwrap();
+                let source = include_str!("tokens.cu");
+                let code = compile(source, options.to_vec(), half, card).unwrap();
                 for name in [
                     "cut_patches",
                     "lay_tokens",

@@ -3,7 +3,7 @@
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{DevicePtr, DeviceRepr};
 use candle_core::{CudaDevice, DType, Device, Result, Shape, Storage, Tensor};
-use half::bf16;
+use half::{bf16, f16};
 
 /// Readies a GPU that was opened with one stream, before anything is in its memory: nobody keeps books about who waits for
 /// whom, which one stream needs not, and memory that was let go of is kept for the next batch.
@@ -64,6 +64,7 @@ impl Address {
         let start = match tensor.dtype() {
             DType::F32 => storage.as_cuda_slice::<f32>()?.device_ptr(&stream).0,
             DType::BF16 => storage.as_cuda_slice::<bf16>()?.device_ptr(&stream).0,
+            DType::F16 => storage.as_cuda_slice::<f16>()?.device_ptr(&stream).0,
             DType::U32 => storage.as_cuda_slice::<u32>()?.device_ptr(&stream).0,
             DType::U8 => storage.as_cuda_slice::<u8>()?.device_ptr(&stream).0,
             other => candle_core::bail!("no kernel takes {other:?}"),

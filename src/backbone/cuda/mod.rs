@@ -1,13 +1,14 @@
-//! The forward pass on NVIDIA GPUs in bf16: the products by cuBLASLt, everything between them by kernels of our own.
+//! The forward pass on NVIDIA GPUs in half precision (f16 or bf16): the products by cuBLASLt, everything between them by kernels of our own.
 //!
-//! What bf16 could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the position embedding,
+//! What that could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the position embedding,
 //! the sums of all products, and what is returned. A block is seven launches: LayerNorm (with the end of the branch before
 //! it), queries, keys and values, attention, projection, LayerNorm, and the two layers of the feed-forward network.
 //! Nothing is copied on the way: attention reads queries, keys and values where their product left them.
 //!
-//! `kernels` compiles and launches what `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory`
+//! `halves` chooses between f16 and bf16, `kernels` compiles and launches what `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory`
 //! is where tensors lie.
 
+mod halves;
 mod kernels;
 mod memory;
 mod products;
@@ -22,8 +23,9 @@ use crate::backbone::block::Weights;
 use crate::backbone::config::{BackboneConfig, Ffn};
 use crate::backbone::pos_embed;
 use crate::backbone::vit::{Grid, LayerFeatures, LayerRequest};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
+pub use halves::Halves;
 pub use memory::prepare_device;
 
 use kernels::{Branch, Counts, Kernels, Leaving};
@@ -42,6 +44,8 @@ const CACHED_GRIDS: usize = 16;
 pub struct Network {
     config: BackboneConfig,
     device: CudaDevice,
+    /// Of what is multiplied.
+    half: DType,
     kernels: Kernels,
     products: Products,
     /// `[D, cut]`, zeros behind a patch's own numbers.
@@ -70,7 +74,7 @@ struct Block {
     ls2: Option<Tensor>,
 }
 
-/// `[outputs, inputs]` and `[outputs]`, in bf16.
+/// `[outputs, inputs]` and `[outputs]`, in half precision.
 #[derive(Debug)]
 struct Linear {
     weight: Tensor,
@@ -85,13 +89,20 @@ impl Linear {
         })
     }
 
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Linear {
+            weight: self.weight.to_dtype(dtype)?,
+            bias: self.bias.to_dtype(dtype)?,
+        })
+    }
+
     fn addresses(&self) -> candle_core::Result<(Address, Address)> {
         Ok((Address::of(&self.weight)?, Address::of(&self.bias)?))
     }
 }
 
 /// `[D]` each, in f32.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Norm {
     weight: Tensor,
     bias: Tensor,
@@ -136,15 +147,32 @@ impl Block {
             ls2: gamma("ls2")?,
         })
     }
+
+    /// With its products' weights in another type.
+    fn to_dtype(&self, dtype: DType) -> Result<Self> {
+        Ok(Block {
+            norm1: self.norm1.clone(),
+            qkv: self.qkv.to_dtype(dtype)?,
+            proj: self.proj.to_dtype(dtype)?,
+            ls1: self.ls1.clone(),
+            norm2: self.norm2.clone(),
+            first: self.first.to_dtype(dtype)?,
+            second: self.second.to_dtype(dtype)?,
+            ls2: self.ls2.clone(),
+        })
+    }
 }
 
 impl Network {
-    /// Whether the kernels are written for networks of this shape.
-    pub fn takes(config: &BackboneConfig) -> bool {
-        config.dim == config.heads * HEAD_DIM && config.dim.is_multiple_of(128)
+    /// Whether the kernels are written for networks of this shape, and for this card.
+    pub fn takes(config: &BackboneConfig, device: &CudaDevice) -> bool {
+        let capability = device.cuda_stream().context().compute_capability();
+        config.dim == config.heads * HEAD_DIM
+            && config.dim.is_multiple_of(128)
+            && capability.is_ok_and(|(major, _)| major >= 8)
     }
 
-    /// Copies the weights to a GPU. `narrow` gives them in bf16, `wide` in f32, both on that GPU; `positions` is the
+    /// Copies the weights to a GPU. `narrow` gives them as `half`, which is f16 or bf16, `wide` as f32, both on that GPU; `positions` is the
     /// position embedding `[native * native, D]` of the patches and `[D]` of the cls token.
     ///
     /// # Errors
@@ -153,7 +181,7 @@ impl Network {
         config: BackboneConfig,
         (narrow, wide): (&Weights<'_>, &Weights<'_>),
         positions: Vec<f32>,
-        device: &CudaDevice,
+        (device, half): (&CudaDevice, DType),
     ) -> Result<Self> {
         let dim = config.dim;
         let patch = 3 * config.patch_size.pow(2);
@@ -172,8 +200,8 @@ impl Network {
         };
         let blocks = (0..config.depth).map(|index| Block::new((narrow, wide), index, &config));
         Ok(Network {
-            kernels: Kernels::new(device, &config, cut)?,
-            products: Products::new(device)?,
+            kernels: Kernels::new(device, &config, half, cut)?,
+            products: Products::new(device, half)?,
             patch_weight: weight.pad_with_zeros(1, 0, cut - patch)?.contiguous()?,
             patch_bias: wide.get("patch_embed.proj.bias")?.to_vec1()?,
             specials: specials.contiguous()?,
@@ -183,23 +211,53 @@ impl Network {
             norm: Norm::new(wide, "norm")?,
             staging: Mutex::new(Staging::new(device)?),
             device: device.clone(),
+            half,
             config,
         })
     }
 
-    /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in their
-    /// order, as f32. The blocks after the deepest of them are not run. `tick` is called behind each block with how many
-    /// of how many are begun.
+    /// The same network in bf16.
     ///
     /// # Errors
-    /// If there is not enough memory, and [`Error::Model`] if a number is not finite.
+    /// If the kernels cannot be compiled, or there is no memory.
+    pub fn in_bf16(&self) -> Result<Self> {
+        let half = DType::BF16;
+        let blocks = self.blocks.iter().map(|block| block.to_dtype(half));
+        Ok(Network {
+            kernels: Kernels::new(&self.device, &self.config, half, self.patch_weight.dim(1)?)?,
+            products: Products::new(&self.device, half)?,
+            patch_weight: self.patch_weight.to_dtype(half)?,
+            patch_bias: self.patch_bias.clone(),
+            specials: self.specials.clone(),
+            positions: self.positions.clone(),
+            grids: Mutex::default(),
+            blocks: blocks.collect::<Result<_>>()?,
+            norm: self.norm.clone(),
+            staging: Mutex::new(Staging::new(&self.device)?),
+            device: self.device.clone(),
+            half,
+            config: self.config,
+        })
+    }
+
+    /// Whether what is multiplied is f16, which larger numbers overflow.
+    pub fn is_f16(&self) -> bool {
+        self.half == DType::F16
+    }
+
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]`, on the CPU or on this GPU, and returns the requested layers in their
+    /// order, as f32; nothing if a number is not finite. The blocks after the deepest of them are not run. `tick` is called
+    /// behind each block with how many of how many are begun.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or the GPU fails.
     pub fn forward(
         &self,
         pixels: &Tensor,
         grid: Grid,
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
-    ) -> Result<Vec<LayerFeatures>> {
+    ) -> Result<Option<Vec<LayerFeatures>>> {
         let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
         let mut pass = Pass::begin(self, pixels, grid)?;
         let flag = Tensor::zeros(1, DType::U32, &Device::Cuda(self.device.clone()))?;
@@ -214,17 +272,11 @@ impl Network {
             }
         }
         // Waits for the GPU.
-        if flag.to_vec1::<u32>()?[0] != 0 {
-            return Err(Error::Model(
-                "the backbone gave numbers that are not finite: its weights are damaged, or too large for bf16 (`dino models \
-                 info NAME --verify` looks at the file, --dtype f32 is the widest)"
-                    .into(),
-            ));
-        }
-        Ok(layers.into_iter().flatten().collect())
+        let is_finite = flag.to_vec1::<u32>()?[0] == 0;
+        Ok(is_finite.then(|| layers.into_iter().flatten().collect()))
     }
 
-    /// Queries, keys and values of `block`, `[B, N, 3 * D]` in bf16; of that block, no more is computed.
+    /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision; of that block, no more is computed.
     ///
     /// # Errors
     /// As [`Network::forward`].
@@ -311,7 +363,7 @@ impl<'n> Pass<'n> {
         };
         let cut_width = network.patch_weight.dim(1)?;
         let rows = photos * grid.len();
-        let cut = unfilled((rows, cut_width), DType::BF16, device)?;
+        let cut = unfilled((rows, cut_width), network.half, device)?;
         let (from, to) = (Address::of(&pixels)?, Address::of(&cut)?);
         network
             .kernels
@@ -339,15 +391,17 @@ impl<'n> Pass<'n> {
         drop(product);
         let gated = match config.ffn {
             Ffn::Mlp { .. } => None,
-            Ffn::SwiGlu { hidden } => Some(unfilled((counts.rows(), hidden), DType::BF16, device)?),
+            Ffn::SwiGlu { hidden } => {
+                Some(unfilled((counts.rows(), hidden), network.half, device)?)
+            }
         };
         Ok(Pass {
             network,
             counts,
             x,
-            normed: unfilled(shape, DType::BF16, device)?,
-            branch: unfilled(shape, DType::BF16, device)?,
-            wide: unfilled((counts.rows(), network.width()), DType::BF16, device)?,
+            normed: unfilled(shape, network.half, device)?,
+            branch: unfilled(shape, network.half, device)?,
+            wide: unfilled((counts.rows(), network.width()), network.half, device)?,
             gated,
             open: None,
         })

@@ -1,22 +1,38 @@
-// What lies between the matrix products of a pass in bf16: compiled at run time by NVRTC, so without any header.
+// What lies between the matrix products of a pass in half precision: compiled at run time by NVRTC, so without any header.
 //
 // Given when it is compiled: DIM, the width of a token (a multiple of 128); PATCH, the side of a patch; CUT, the row
 // length of cut-out patches (3 * PATCH * PATCH, rounded up to 8).
 
 typedef unsigned int u32;
-typedef unsigned short bf16; // its bits
+typedef unsigned short half; // the bits of an f16, or of a bf16
 
 constexpr int LANES = 32;
 constexpr int QUADS = DIM / (4 * LANES); // groups of four neighbouring channels that a lane has of a token
 
+// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
+#ifdef F16
+#define HALF "f16"
+#else
+#define HALF "bf16"
+#endif
+
 __device__ __forceinline__ u32 pack(float low, float high) {
     u32 both;
-    asm("cvt.rn.bf16x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
+    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
     return both;
 }
 
+#ifdef F16
+__device__ __forceinline__ float low_of(u32 both) {
+    float value;
+    asm("{\n.reg .f16 low, high;\nmov.b32 {low, high}, %1;\ncvt.f32.f16 %0, low;\n}" : "=f"(value) : "r"(both));
+    return value;
+}
+__device__ __forceinline__ float high_of(u32 both) { return low_of(both >> 16); }
+#else
 __device__ __forceinline__ float low_of(u32 both) { return __uint_as_float(both << 16); }
 __device__ __forceinline__ float high_of(u32 both) { return __uint_as_float(both & 0xffff0000u); }
+#endif
 
 __device__ __forceinline__ float sum_of_warp(float value) {
 #pragma unroll
@@ -24,7 +40,7 @@ __device__ __forceinline__ float sum_of_warp(float value) {
     return value;
 }
 
-// pixels [B, 3, rows * PATCH, cols * PATCH] in f32 to cut [B * rows * cols, CUT] in bf16, zeros behind a patch.
+// pixels [B, 3, rows * PATCH, cols * PATCH] in f32 to cut [B * rows * cols, CUT] in half precision, zeros behind a patch.
 // One thread a pair of neighbouring pixels.
 extern "C" __global__ void cut_patches(const float *pixels, u32 *cut, int rows, int cols, long long pairs) {
     constexpr int HALF = CUT / 2;
@@ -59,7 +75,7 @@ struct Token {
         for (int i = 0; i < QUADS; i++) reinterpret_cast<float4 *>(to)[i * LANES + lane] = quad[i];
     }
 
-    __device__ __forceinline__ void store(bf16 *to, int lane) const {
+    __device__ __forceinline__ void store(half *to, int lane) const {
 #pragma unroll
         for (int i = 0; i < QUADS; i++) {
             uint2 both = make_uint2(pack(quad[i].x, quad[i].y), pack(quad[i].z, quad[i].w));
@@ -122,10 +138,10 @@ extern "C" __global__ void lay_tokens(const float *product, const float *positio
 }
 
 // Ends a residual branch and begins the next: x += gamma * branch, and normed = LayerNorm(x) where it is wanted.
-// x [rows, DIM] in f32, branch and normed in bf16; no branch at all at the first norm, no gamma where a network has
+// x [rows, DIM] in f32, branch and normed in half precision; no branch at all at the first norm, no gamma where a network has
 // no LayerScale. One warp a token.
-extern "C" __global__ void add_norm(float *x, const bf16 *branch, const float *gamma, const float *weight,
-                                    const float *bias, bf16 *normed, int rows, float eps) {
+extern "C" __global__ void add_norm(float *x, const half *branch, const float *gamma, const float *weight,
+                                    const float *bias, half *normed, int rows, float eps) {
     const int row = (blockIdx.x * blockDim.x + threadIdx.x) / LANES, lane = threadIdx.x % LANES;
     if (row >= rows) return;
     Token token;

@@ -9,7 +9,7 @@ use std::path::Path;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{DataSet, Fitting, LabelKind, Pair, PhotoShape};
-use dino::engine::{Cut, Decoding, Engine, Ready, Seen};
+use dino::engine::{Cut, Decoding, Engine, Ready, Seen, tell_overflow};
 use dino::head::{Head, Protocol};
 use dino::heads::official::Official;
 use dino::heads::{self, Heads};
@@ -225,7 +225,9 @@ fn each(
         Ok(())
     };
     let before = |index: usize, _: &[Geometry], _: u64| progress.begin(name(index));
-    engine.run(&sources, &networks, before, finish, take)
+    let ran = engine.run(&sources, &networks, before, finish, take);
+    tell_overflow(&model.backbones, console);
+    ran
 }
 
 /// The side of the patches of the backbone that `head` is run on.

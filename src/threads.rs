@@ -1,0 +1,79 @@
+//! How many threads compute.
+
+use std::num::NonZeroUsize;
+
+use crate::error::{Error, Result};
+
+/// Makes all parallel work (ours, rayon's, the matrix products of candle) use `threads` threads.
+///
+/// To be called first thing in `main`, before any other thread exists: the tensor library takes the count from the
+/// environment when it first needs it.
+///
+/// # Errors
+/// [`Error::Usage`] for more than make sense, and if the pool exists already or cannot be started.
+#[allow(unsafe_code)] // Setting the environment.
+pub fn set_threads(threads: NonZeroUsize) -> Result<()> {
+    check_threads("--threads", threads.get())?;
+    for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        // SAFETY: no other thread runs yet that could read the environment, which is what the caller promises.
+        unsafe { std::env::set_var(variable, threads.to_string()) };
+    }
+    rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.get())
+        .build_global()
+        .map_err(|error| Error::Usage(format!("--threads {threads}: {error}")))
+}
+
+/// Threads that a run may have, whatever the machine has: more only wait for each other.
+const MOST_THREADS: usize = 256;
+
+/// Refuses more threads than make sense: more than 256, or than there are processors.
+fn check_threads(by: &str, threads: usize) -> Result<()> {
+    let processors = std::thread::available_parallelism().map_or(1, NonZeroUsize::get);
+    let most = MOST_THREADS.max(processors);
+    match threads <= most {
+        true => Ok(()),
+        false => Err(Error::Usage(format!(
+            "{by} {threads}: expected 1 to {most}; there are {processors} processors here"
+        ))),
+    }
+}
+
+/// As [`set_threads`] refuses its own, refuses what the environment asks of the libraries.
+///
+/// # Errors
+/// [`Error::Usage`] that names the variable.
+pub fn check_environment() -> Result<()> {
+    for variable in ["RAYON_NUM_THREADS", "CANDLE_NUM_THREADS"] {
+        let value = std::env::var(variable).unwrap_or_default();
+        if value.is_empty() {
+            continue;
+        }
+        match value.trim().parse::<usize>() {
+            // 0 is rayon's word for as many as there are processors.
+            Ok(threads) => check_threads(variable, threads)?,
+            Err(_) => {
+                return Err(Error::Usage(format!(
+                    "{variable} is `{value}`; expected a number of threads, or nothing"
+                )));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_bounded() {
+        assert!(check_threads("--threads", 8).is_ok());
+        let error = check_threads("--threads", 9999).map_err(|error| error.to_string());
+        let error = error.err().unwrap_or_default();
+        assert!(
+            error.starts_with("--threads 9999: expected 1 to "),
+            "{error}"
+        );
+    }
+}
