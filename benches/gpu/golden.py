@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How exact a device is: `dino` on the CPU in f32 (which was checked against PyTorch), and the same on a GPU.
 
-Runs `dino` over photos on the CPU, on the GPU in f32 and in bf16, with the same weights, and compares
+Runs `dino` over photos on the CPU, on the GPU in f32, f16 and bf16, with the same weights, and compares
 
   features   all numbers of all patches, through a basis of PCA that changes nothing
   pca        the largest angle between the subspaces that the CPU and the GPU fit
@@ -29,6 +29,7 @@ DIM, LAST = 384, 11
 # Of the largest feature; labels in percent that agree; percent of the depth; degrees.
 GATES = {
     "f32": {"features": 1e-3, "segment": 99.9, "depth": 0.05, "pca": 0.1},
+    "f16": {"features": None, "segment": 99.5, "depth": 0.5, "pca": 5.0},
     "bf16": {"features": None, "segment": 99.5, "depth": 0.5, "pca": 5.0},
 }
 
@@ -191,9 +192,9 @@ def main():
         told, _ = golden.dino("selfcheck", "--device", args.device, "--dtype", "f32", check=False)
         tell(golden="selfcheck", stdout=told)
     identity = golden.identity()
-    dtypes = ("f32", "bf16") if args.device != "cpu" else ("f32",)
+    dtypes = ("f32", "f16", "bf16") if args.device != "cpu" else ("f32",)
     # Nothing is timed here: the processor and the GPU work side by side.
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(4) as pool:
         reference = pool.submit(golden.outputs, "reference", "cpu", "f32", heads, identity)
         tried = {t: pool.submit(golden.outputs, t, args.device, t, heads, identity) for t in dtypes}
         reference, tried = reference.result(), {dtype: future.result() for dtype, future in tried.items()}

@@ -74,7 +74,10 @@ def speed(told):
             found.setdefault(key, {})["dino"] = row["images_per_s"], row["gflop_per_s"] / 1e3
     for row in told["torch"]:
         if "images_per_s" in row:
-            found.setdefault((row["model"], row["size"], row["batch"], "bf16"), {})[row["mode"]] = row["images_per_s"]
+            # PyTorch was measured in bf16; dino's half precisions are compared with that.
+            for half in ("f16", "bf16"):
+                found.setdefault((row["model"], row["size"], row["batch"], half), {})[row["mode"]] = row["images_per_s"]
+    found = {key: figures for key, figures in found.items() if "dino" in figures or key[3] == "bf16"}
     rows = []
     order = {"vitl14": 0, "vits14": 1, "vitb14": 2}
     for key in sorted(found, key=lambda key: (order.get(key[0], 9), -key[1], key[3], key[2])):
