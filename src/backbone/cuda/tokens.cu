@@ -43,11 +43,11 @@ __device__ __forceinline__ float sum_of_warp(float value) {
 // pixels [B, 3, rows * PATCH, cols * PATCH] in f32 to cut [B * rows * cols, CUT] in half precision, zeros behind a patch.
 // One thread a pair of neighbouring pixels.
 extern "C" __global__ void cut_patches(const float *pixels, u32 *cut, int rows, int cols, long long pairs) {
-    constexpr int HALF = CUT / 2;
+    constexpr int PAIRS = CUT / 2;
     for (long long pair = blockIdx.x * (long long)blockDim.x + threadIdx.x; pair < pairs;
          pair += (long long)gridDim.x * blockDim.x) {
-        const long long patch = pair / HALF;
-        const int k = 2 * (int)(pair % HALF);
+        const long long patch = pair / PAIRS;
+        const int k = 2 * (int)(pair % PAIRS);
         u32 both = 0;
         if (k < 3 * PATCH * PATCH) {
             const int channel = k / (PATCH * PATCH), y = k / PATCH % PATCH, x = k % PATCH;
