@@ -105,25 +105,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
     const int first = blockIdx.x * 128 + warp * 32 + lane / 4;
     u32 q[2][HEAD / 16][4];
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
-        const half *upper = queries + (long long)min(first + 16 * half, tokens - 1) * 3 * dim + lane % 4 * 2;
-        const half *lower = queries + (long long)min(first + 16 * half + 8, tokens - 1) * 3 * dim + lane % 4 * 2;
+    for (int group = 0; group < 2; group++) {
+        const half *upper = queries + (long long)min(first + 16 * group, tokens - 1) * 3 * dim + lane % 4 * 2;
+        const half *lower = queries + (long long)min(first + 16 * group + 8, tokens - 1) * 3 * dim + lane % 4 * 2;
 #pragma unroll
         for (int k = 0; k < HEAD / 16; k++) {
-            q[half][k][0] = *reinterpret_cast<const u32 *>(upper + 16 * k);
-            q[half][k][1] = *reinterpret_cast<const u32 *>(lower + 16 * k);
-            q[half][k][2] = *reinterpret_cast<const u32 *>(upper + 16 * k + 8);
-            q[half][k][3] = *reinterpret_cast<const u32 *>(lower + 16 * k + 8);
+            q[group][k][0] = *reinterpret_cast<const u32 *>(upper + 16 * k);
+            q[group][k][1] = *reinterpret_cast<const u32 *>(lower + 16 * k);
+            q[group][k][2] = *reinterpret_cast<const u32 *>(upper + 16 * k + 8);
+            q[group][k][3] = *reinterpret_cast<const u32 *>(lower + 16 * k + 8);
         }
     }
 
     float o[2][HEAD / 8][4], highest[2][2], sum[2][2];
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
+    for (int group = 0; group < 2; group++) {
 #pragma unroll
-        for (int i = 0; i < HEAD / 8 * 4; i++) o[half][i / 4][i % 4] = 0.0f;
-        highest[half][0] = highest[half][1] = -1e30f;
-        sum[half][0] = sum[half][1] = 0.0f;
+        for (int i = 0; i < HEAD / 8 * 4; i++) o[group][i / 4][i % 4] = 0.0f;
+        highest[group][0] = highest[group][1] = -1e30f;
+        sum[group][0] = sum[group][1] = 0.0f;
     }
 
     for (int tile = 0; tile < tiles; tile++) {
@@ -146,9 +146,9 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
                 u32 b[4];
                 load_4(b, chunk_of(stage, pair * 16 + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
 #pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    multiply(s[half][2 * pair], q[half][k], b[0], b[1]);
-                    multiply(s[half][2 * pair + 1], q[half][k], b[2], b[3]);
+                for (int group = 0; group < 2; group++) {
+                    multiply(s[group][2 * pair], q[group][k], b[0], b[1]);
+                    multiply(s[group][2 * pair + 1], q[group][k], b[2], b[3]);
                 }
             }
         }
@@ -163,33 +163,33 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
 
         u32 p[2][KEYS / 16][4];
 #pragma unroll
-        for (int half = 0; half < 2; half++) {
+        for (int group = 0; group < 2; group++) {
             float top[2];
 #pragma unroll
             for (int side = 0; side < 2; side++) {
-                const float before = highest[half][side];
+                const float before = highest[group][side];
                 float high = before;
 #pragma unroll
-                for (int i = 0; i < GROUPS; i++) high = fmaxf(high, fmaxf(s[half][i][2 * side], s[half][i][2 * side + 1]));
+                for (int i = 0; i < GROUPS; i++) high = fmaxf(high, fmaxf(s[group][i][2 * side], s[group][i][2 * side + 1]));
                 high = max_of_row(high);
                 const float less = exp2_of((before - high) * scale);
-                highest[half][side] = high;
-                sum[half][side] *= less;
+                highest[group][side] = high;
+                sum[group][side] *= less;
 #pragma unroll
                 for (int i = 0; i < HEAD / 8; i++) {
-                    o[half][i][2 * side] *= less;
-                    o[half][i][2 * side + 1] *= less;
+                    o[group][i][2 * side] *= less;
+                    o[group][i][2 * side + 1] *= less;
                 }
                 top[side] = high * scale;
             }
 #pragma unroll
             for (int i = 0; i < GROUPS; i++) {
-                const float a = exp2_of(fmaf(s[half][i][0], scale, -top[0])), b = exp2_of(fmaf(s[half][i][1], scale, -top[0]));
-                const float c = exp2_of(fmaf(s[half][i][2], scale, -top[1])), d = exp2_of(fmaf(s[half][i][3], scale, -top[1]));
-                sum[half][0] += a + b;
-                sum[half][1] += c + d;
-                p[half][i / 2][i % 2 * 2] = pack(a, b);
-                p[half][i / 2][i % 2 * 2 + 1] = pack(c, d);
+                const float a = exp2_of(fmaf(s[group][i][0], scale, -top[0])), b = exp2_of(fmaf(s[group][i][1], scale, -top[0]));
+                const float c = exp2_of(fmaf(s[group][i][2], scale, -top[1])), d = exp2_of(fmaf(s[group][i][3], scale, -top[1]));
+                sum[group][0] += a + b;
+                sum[group][1] += c + d;
+                p[group][i / 2][i % 2 * 2] = pack(a, b);
+                p[group][i / 2][i % 2 * 2 + 1] = pack(c, d);
             }
         }
 
@@ -201,25 +201,25 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
                 u32 b[4];
                 load_4_transposed(b, chunk_of(stage + TILE_BYTES, k * 16 + lane % 16, 2 * pair + lane / 16));
 #pragma unroll
-                for (int half = 0; half < 2; half++) {
-                    multiply(o[half][2 * pair], p[half][k], b[0], b[1]);
-                    multiply(o[half][2 * pair + 1], p[half][k], b[2], b[3]);
+                for (int group = 0; group < 2; group++) {
+                    multiply(o[group][2 * pair], p[group][k], b[0], b[1]);
+                    multiply(o[group][2 * pair + 1], p[group][k], b[2], b[3]);
                 }
             }
         }
     }
 
 #pragma unroll
-    for (int half = 0; half < 2; half++) {
+    for (int group = 0; group < 2; group++) {
 #pragma unroll
         for (int side = 0; side < 2; side++) {
-            const int row = first + 16 * half + 8 * side;
-            const float over = 1.0f / sum_of_row(sum[half][side]);
+            const int row = first + 16 * group + 8 * side;
+            const float over = 1.0f / sum_of_row(sum[group][side]);
             half *to = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
 #pragma unroll
             for (int i = 0; i < HEAD / 8; i++) {
                 if (row < tokens)
-                    *reinterpret_cast<u32 *>(to + 8 * i) = pack(o[half][i][2 * side] * over, o[half][i][2 * side + 1] * over);
+                    *reinterpret_cast<u32 *>(to + 8 * i) = pack(o[group][i][2 * side] * over, o[group][i][2 * side + 1] * over);
             }
         }
     }
