@@ -163,18 +163,44 @@ class Runs:
 
     def out_of_memory(self):
         args = self.args
-        side = "56" if args.tiny else "1036"
-        words = ["bench", "--model", "vits14" if args.tiny else "vitl14", "--size", side, "--runs", "1"]
-        words += ["--batch-size", "2" if args.tiny else str(args.oom_batch)]
-        words += ["--device", args.device, "--dtype", args.dtype]
-        code, out, err, took, card = self.dino(words, args.limit)
-        tell(oom="bench", command=" ".join(words), code=code, seconds=round(took, 2), panicked="panicked" in err,
-             stdout=out[-400:], stderr=err[-900:], **card)
-        models = os.path.join(args.home, "models")
-        large = "vitl14" if os.path.exists(os.path.join(models, "vitl14.json")) else None
-        head = f"nyu-linear-{large}" if large else self.head("indoor")
-        words = ["depth", args.photos, "--model", large or SMALL, "--protocol", "none", "--size", side, "--head", head]
-        self.photos_run("large batches", [*words, "--batch-size", "2" if args.tiny else "512"], args.limit)
+        side, batch = ("56", "2") if args.tiny else ("518", str(args.oom_batch))
+        with Hog(args.left << 20, args.device) as hog:
+            tell(oom="hog", told=hog.told)
+            words = ["bench", "--model", "vits14", "--size", side, "--runs", "1", "--batch-size", batch]
+            words += ["--device", args.device, "--dtype", args.dtype]
+            code, out, err, took, card = self.dino(words, args.limit)
+            tell(oom="bench", command=" ".join(words), code=code, seconds=round(took, 2), panicked="panicked" in err,
+                 stdout=out[-400:], stderr=err[-900:], **card)
+            words = ["depth", args.photos, "--model", SMALL, "--size", side, "--head", self.head("indoor")]
+            self.photos_run("large batches", [*words, "--batch-size", batch], args.limit)
+
+
+class Hog:
+    """Another program that leaves so many bytes of the card's memory."""
+
+    SOURCE = (
+        "import sys, time, torch\n"
+        "free, _ = torch.cuda.mem_get_info()\n"
+        "taken = torch.empty(max(free - int(sys.argv[1]), 0), dtype=torch.uint8, device='cuda')\n"
+        "print(torch.cuda.mem_get_info()[0] >> 20, 'MiB are left', flush=True)\n"
+        "time.sleep(300)\n"
+    )
+
+    def __init__(self, left, device):
+        self.process, self.told = None, "nothing is taken"
+        if device == "cuda":
+            command = [sys.executable, "-c", self.SOURCE, str(left)]
+            self.process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+    def __enter__(self):
+        if self.process:
+            self.told = self.process.stdout.readline().strip()
+        return self
+
+    def __exit__(self, *_):
+        if self.process:
+            self.process.kill()
+            self.process.wait()
 
 
 def main():
@@ -186,10 +212,11 @@ def main():
     parser.add_argument("--large", help="the folder that `make.py vitl` made")
     parser.add_argument("--work", required=True)
     parser.add_argument("--device", default="cuda")
-    parser.add_argument("--dtype", default="bf16")
+    parser.add_argument("--dtype", default="f16")
     parser.add_argument("--size", type=int)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--oom-batch", type=int, default=2048)
+    parser.add_argument("--oom-batch", type=int, default=512)
+    parser.add_argument("--left", type=int, default=5000, help="MiB of the card's memory that --oom leaves")
     parser.add_argument("--limit", type=float, default=40, help="seconds for one run")
     parser.add_argument("--oom", action="store_true")
     parser.add_argument("--tiny", action="store_true", help="with --oom: what fits anywhere, to try this script")

@@ -181,6 +181,7 @@ def main():
     parser.add_argument("--work", required=True, help="a scratch folder; the store of the weights stays in WORK/home")
     parser.add_argument("--device", default="cuda", help="cpu compares the CPU with itself, to try this script")
     parser.add_argument("--size", type=int, help="of what the backbone sees [default: each command's own]")
+    parser.add_argument("--no-f32", action="store_true", help="leave f32 on the GPU out")
     parser.add_argument("--batch-size", type=int, default=4)
     parser.add_argument("--limit", type=float, default=40, help="seconds for one run of dino")
     parser.add_argument("--budget", type=float, default=75, help="seconds after which no run is begun")
@@ -192,7 +193,9 @@ def main():
         told, _ = golden.dino("selfcheck", "--device", args.device, "--dtype", "f32", check=False)
         tell(golden="selfcheck", stdout=told)
     identity = golden.identity()
-    dtypes = ("f32", "f16", "bf16") if args.device != "cpu" else ("f32",)
+    dtypes = ("f16", "bf16") if args.no_f32 else ("f32", "f16", "bf16")
+    if args.device == "cpu":
+        dtypes = ("f32",)
     # Nothing is timed here: the processor and the GPU work side by side.
     with ThreadPoolExecutor(4) as pool:
         reference = pool.submit(golden.outputs, "reference", "cpu", "f32", heads, identity)
