@@ -158,8 +158,6 @@ class Runs:
         if large:
             words = ["segment", args.photos, "--model", large, *ours, *batch, "--head", f"ade20k-linear-{large}"]
             self.photos_run("segment L", words, args.limit)
-        words = ["depth", args.photos, *small, "--batch-size", "1", "--head", self.head("indoor")]
-        self.photos_run("depth S one by one", words, args.limit)
 
     def out_of_memory(self):
         args = self.args

@@ -46,6 +46,7 @@ pub struct Network {
     device: CudaDevice,
     /// Of what is multiplied.
     half: DType,
+    fused: bool,
     kernels: Kernels,
     products: Products,
     /// `[D, cut]`, zeros behind a patch's own numbers.
@@ -89,10 +90,27 @@ impl Linear {
         })
     }
 
+    /// The last layer of a residual branch, with its LayerScale in it; the bias stays in f32, as the stream does.
+    fn ending(wide: &Weights<'_>, name: &str, gamma: &Option<Tensor>, half: DType) -> Result<Self> {
+        let mut weight = wide.get(&format!("{name}.weight"))?;
+        let mut bias = wide.get(&format!("{name}.bias"))?;
+        if let Some(gamma) = gamma {
+            weight = weight.broadcast_mul(&gamma.unsqueeze(1)?)?;
+            bias = (bias * gamma)?;
+        }
+        Ok(Linear {
+            weight: weight.to_dtype(half)?,
+            bias,
+        })
+    }
+
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Linear {
             weight: self.weight.to_dtype(dtype)?,
-            bias: self.bias.to_dtype(dtype)?,
+            bias: match self.bias.dtype() {
+                DType::F32 => self.bias.clone(),
+                _ => self.bias.to_dtype(dtype)?,
+            },
         })
     }
 
@@ -126,6 +144,8 @@ impl Block {
         (narrow, wide): (&Weights<'_>, &Weights<'_>),
         index: usize,
         config: &BackboneConfig,
+        half: DType,
+        fused: bool,
     ) -> Result<Self> {
         let at = |name: &str| format!("blocks.{index}.{name}");
         let gamma = |name: &str| {
@@ -136,15 +156,20 @@ impl Block {
             Ffn::Mlp { .. } => ("mlp.fc1", "mlp.fc2"),
             Ffn::SwiGlu { .. } => ("mlp.w12", "mlp.w3"),
         };
+        let (ls1, ls2) = (gamma("ls1")?, gamma("ls2")?);
+        let ending = |name: &str, gamma: &Option<Tensor>| match fused {
+            true => Linear::ending(wide, &at(name), gamma, half),
+            false => Linear::new(narrow, &at(name)),
+        };
         Ok(Block {
             norm1: Norm::new(wide, &at("norm1"))?,
             qkv: Linear::new(narrow, &at("attn.qkv"))?,
-            proj: Linear::new(narrow, &at("attn.proj"))?,
-            ls1: gamma("ls1")?,
+            proj: ending("attn.proj", &ls1)?,
             norm2: Norm::new(wide, &at("norm2"))?,
             first: Linear::new(narrow, &at(first))?,
-            second: Linear::new(narrow, &at(second))?,
-            ls2: gamma("ls2")?,
+            second: ending(second, &ls2)?,
+            ls1,
+            ls2,
         })
     }
 
@@ -198,7 +223,9 @@ impl Network {
                 Tensor::cat(&[&cls, &registers], 0)?
             }
         };
-        let blocks = (0..config.depth).map(|index| Block::new((narrow, wide), index, &config));
+        let fused = std::env::var("DINO_EXPERIMENT").as_deref() != Ok("plain");
+        let blocks =
+            (0..config.depth).map(|index| Block::new((narrow, wide), index, &config, half, fused));
         Ok(Network {
             kernels: Kernels::new(device, &config, half, cut)?,
             products: Products::new(device, half)?,
@@ -212,6 +239,7 @@ impl Network {
             staging: Mutex::new(Staging::new(device)?),
             device: device.clone(),
             half,
+            fused,
             config,
         })
     }
@@ -236,6 +264,7 @@ impl Network {
             staging: Mutex::new(Staging::new(&self.device)?),
             device: self.device.clone(),
             half,
+            fused: self.fused,
             config: self.config,
         })
     }
@@ -415,24 +444,33 @@ impl<'n> Pass<'n> {
         let (x, normed) = (Address::of(&self.x)?, Address::of(&self.normed)?);
         let (branch, wide) = (Address::of(&self.branch)?, Address::of(&self.wide)?);
         kernels.attend(wide, normed, self.counts.photos, self.counts.tokens())?;
-        self.multiply(&block.proj, Epilogue::Bias, normed, branch)?;
-        let attended = self.branch_of(&block.ls1)?;
-        let norm = Some((block.norm2.addresses()?, normed));
-        kernels.add_norm(x, Some(attended), norm, rows)?;
+        let norm = |normed| Ok::<_, candle_core::Error>(Some((block.norm2.addresses()?, normed)));
+        if network.fused {
+            self.multiply(&block.proj, Epilogue::Residual, normed, x)?;
+            kernels.add_norm(x, None, norm(normed)?, rows)?;
+        } else {
+            self.multiply(&block.proj, Epilogue::Bias, normed, branch)?;
+            let attended = self.branch_of(&block.ls1)?;
+            kernels.add_norm(x, Some(attended), norm(normed)?, rows)?;
+        }
+        let (end, to) = match network.fused {
+            true => (Epilogue::Residual, x),
+            false => (Epilogue::Bias, branch),
+        };
         match network.config.ffn {
             Ffn::Mlp { .. } => {
                 self.multiply(&block.first, Epilogue::BiasGelu, normed, wide)?;
-                self.multiply(&block.second, Epilogue::Bias, wide, branch)?;
+                self.multiply(&block.second, end, wide, to)?;
             }
             Ffn::SwiGlu { hidden } => {
                 self.multiply(&block.first, Epilogue::Bias, normed, wide)?;
                 let gated = self.gated.as_ref().unwrap_or(&self.wide);
                 let gated = Address::of(gated)?;
                 kernels.swiglu(wide, gated, rows, hidden)?;
-                self.multiply(&block.second, Epilogue::Bias, gated, branch)?;
+                self.multiply(&block.second, end, gated, to)?;
             }
         }
-        self.open = Some(index);
+        self.open = Some(index).filter(|_| !network.fused);
         Ok(())
     }
 

@@ -25,6 +25,8 @@ pub(super) enum Epilogue {
     Plain,
     /// The bias is added.
     Bias,
+    /// The bias and the residual stream, where it is written to, are added; it is f32, and so is the bias.
+    Residual,
     /// The bias is added and GELU taken, in its tanh form: up to 5e-4 off the exact one, a sixteenth of bf16's own rounding
     /// there. Together with f16 it makes features 2e-3 off at most; the exact form would take a pass of its own.
     BiasGelu,
@@ -100,7 +102,11 @@ impl Products {
             }
         };
         let workspace = Address::of(&self.workspace)?;
-        let (one, zero) = (1f32, 0f32);
+        let one = 1f32;
+        let kept: f32 = match shape.epilogue {
+            Epilogue::Residual => 1.0,
+            _ => 0.0,
+        };
         let pointer = |address: Address| address.0 as *const c_void;
         // SAFETY: the plan was made for this shape, of which the caller's tensors are, and the description is not used
         // by another thread while the lock is held.
@@ -112,7 +118,7 @@ impl Products {
                 self.handle,
                 plan.description,
                 (&raw const one).cast(),
-                (&raw const zero).cast(),
+                (&raw const kept).cast(),
                 pointer(weight),
                 plan.weight,
                 pointer(x),
@@ -165,7 +171,7 @@ impl Plan {
             epilogue,
         } = shape;
         let output_type = match epilogue {
-            Epilogue::Plain => CUDA_R_32F,
+            Epilogue::Plain | Epilogue::Residual => CUDA_R_32F,
             Epilogue::Bias | Epilogue::BiasGelu => half,
         };
         let description =
@@ -179,7 +185,7 @@ impl Plan {
         let transposed: i32 = 1; // CUBLAS_OP_T
         let fused = match epilogue {
             Epilogue::Plain => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_DEFAULT,
-            Epilogue::Bias => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
+            Epilogue::Bias | Epilogue::Residual => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_BIAS,
             Epilogue::BiasGelu => sys::cublasLtEpilogue_t::CUBLASLT_EPILOGUE_GELU_BIAS,
         };
         // SAFETY: the handles were made above, and the attributes are of the types that the library documents.
