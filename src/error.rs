@@ -25,7 +25,7 @@ pub enum Error {
     #[error("{0}")]
     Download(String),
     /// The tensor library failed (out of memory, no such device, …).
-    #[error("tensor computation: {0}")]
+    #[error("tensor computation: {}", crate::gpu::reason(.0))]
     Tensor(#[from] candle_core::Error),
     /// None of several inputs can be used.
     #[error("{}", join(.0))]

@@ -348,6 +348,20 @@ impl Backbone {
         Ok(features)
     }
 
+    /// Photos of normalised RGB, each `[3, H, W]`, as pixels `[B, 3, H, W]` where this backbone reads them, in one copy;
+    /// nothing where it reads them from a stack of them on the CPU.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or their sizes differ.
+    #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
+    pub fn stage(&self, photos: &[&[f32]], size: (usize, usize)) -> Result<Option<Tensor>> {
+        match &self.executor {
+            #[cfg(feature = "cuda")]
+            Executor::Cuda(network) => network.stage(photos, size).map(Some),
+            _ => Ok(None),
+        }
+    }
+
     /// The number type that products are computed in: that which was asked for, or bf16 where f16 has overflowed.
     pub fn dtype(&self) -> DType {
         match &self.executor {

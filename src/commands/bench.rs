@@ -82,7 +82,14 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             let grid = grid(size, backbone.config().patch_size)?;
             let batch = args.run.batch_size.or_one();
             let progress = console.progress(args.runs.get() as u64, "runs");
-            let timing = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1))?;
+            let timed = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1));
+            let timing = timed.map_err(|error| match device::is_out_of_memory(&error) {
+                true => Error::Memory(format!(
+                    "{} has too little memory for {batch} photos of {size} at once: give a smaller --batch-size or --size",
+                    device::name(&device)
+                )),
+                false => error,
+            })?;
             drop(progress);
             let config = backbone.config();
             let per_second = 1e3 / timing.quantile_ms(0.5);

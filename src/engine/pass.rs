@@ -161,7 +161,12 @@ impl Pass {
         // A coarser look is less work than a finer one: patches are counted, not blocks.
         let before = Cell::new(0);
         let fine = |photos: &[&Prepared]| {
-            let pixels = Prepared::stack(photos)?;
+            let size = photos.first().map_or((0, 0), |photo| photo.geometry.padded);
+            let apart: Vec<&[f32]> = photos.iter().map(|photo| &photo.pixels[..]).collect();
+            let pixels = match backbone.stage(&apart, (size.1 as usize, size.0 as usize))? {
+                Some(pixels) => pixels,
+                None => Prepared::stack(photos)?,
+            };
             let patches = photos
                 .first()
                 .map_or(0, |photo| photo.geometry.grid().len());

@@ -40,6 +40,14 @@ impl Halves {
         }
     }
 
+    /// As [`Network::stage`].
+    ///
+    /// # Errors
+    /// As there.
+    pub fn stage(&self, photos: &[&[f32]], size: (usize, usize)) -> Result<Tensor> {
+        self.first.stage(photos, size)
+    }
+
     /// As [`Network::forward`].
     ///
     /// # Errors

@@ -98,7 +98,7 @@ pub(super) struct Kernels {
     stream: Arc<CudaStream>,
     cut_patches: CudaFunction,
     lay_tokens: CudaFunction,
-    add_norm: CudaFunction,
+    layer_norm: CudaFunction,
     hand_out: CudaFunction,
     swiglu: CudaFunction,
     attend: CudaFunction,
@@ -119,14 +119,6 @@ pub(super) struct Leaving {
     pub patches: Address,
     /// A number that is set where one is not finite.
     pub flag: Address,
-}
-
-/// A residual branch that ends.
-pub(super) struct Branch {
-    /// `[rows, D]`.
-    pub values: Address,
-    /// `[D]`, where the network has LayerScale.
-    pub gamma: Option<Address>,
 }
 
 /// How many tokens of which kind there are.
@@ -186,7 +178,7 @@ impl Kernels {
         Ok(Kernels {
             cut_patches: tokens.function("cut_patches")?,
             lay_tokens: tokens.function("lay_tokens")?,
-            add_norm: tokens.function("add_norm")?,
+            layer_norm: tokens.function("layer_norm")?,
             hand_out: tokens.function("hand_out")?,
             swiglu: tokens.function("swiglu")?,
             attend,
@@ -231,24 +223,17 @@ impl Kernels {
         start(launch, blocks_of_tokens(rows), TOKEN_THREADS, 0)
     }
 
-    /// Adds a `branch` to the stream `x` `[rows, D]`, and writes its LayerNorm by weight and bias to `normed`.
-    pub fn add_norm(
+    /// LayerNorm of the stream `x` `[rows, D]` by weight and bias to `normed`.
+    pub fn layer_norm(
         &self,
         x: Address,
-        branch: Option<Branch>,
-        norm: Option<((Address, Address), Address)>,
+        (weight, bias): (Address, Address),
+        normed: Address,
         rows: usize,
     ) -> Result<()> {
-        let (values, gamma) = match branch {
-            Some(branch) => (branch.values, branch.gamma.unwrap_or(Address::NULL)),
-            None => (Address::NULL, Address::NULL),
-        };
-        let ((weight, bias), normed) =
-            norm.unwrap_or(((Address::NULL, Address::NULL), Address::NULL));
         let rows = rows as i32;
-        let mut launch = self.stream.launch_builder(&self.add_norm);
-        launch.arg(&x).arg(&values).arg(&gamma);
-        launch.arg(&weight).arg(&bias).arg(&normed);
+        let mut launch = self.stream.launch_builder(&self.layer_norm);
+        launch.arg(&x).arg(&weight).arg(&bias).arg(&normed);
         launch.arg(&rows).arg(&self.eps);
         start(launch, blocks_of_tokens(rows), TOKEN_THREADS, 0)
     }
@@ -384,7 +369,7 @@ mod tests {
                 for name in [
                     "cut_patches",
                     "lay_tokens",
-                    "add_norm",
+                    "layer_norm",
                     "hand_out",
                     "swiglu",
                 ] {

@@ -1,16 +1,20 @@
-//! The forward pass on NVIDIA GPUs in half precision (f16 or bf16): the products by cuBLASLt, everything between them by kernels of our own.
+//! The forward pass on NVIDIA GPUs in half precision (f16 or bf16): the products by cuBLASLt, everything between them by
+//! kernels of our own.
 //!
-//! What that could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the position embedding,
-//! the sums of all products, and what is returned. A block is seven launches: LayerNorm (with the end of the branch before
-//! it), queries, keys and values, attention, projection, LayerNorm, and the two layers of the feed-forward network.
-//! Nothing is copied on the way: attention reads queries, keys and values where their product left them.
+//! What half precision could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the position
+//! embedding, the sums of all products, and what is returned. A block is seven launches: LayerNorm, queries, keys and
+//! values, attention, projection, LayerNorm, and the two layers of the feed-forward network. Nothing is copied on the way:
+//! attention reads queries, keys and values where their product left them, and the ends of both branches are added to the
+//! stream, with their LayerScale and bias, as their products are written.
 //!
-//! `halves` chooses between f16 and bf16, `kernels` compiles and launches what `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory`
-//! is where tensors lie.
+//! `halves` chooses between f16 and bf16, `pass` is one batch through the network, `kernels` compiles and launches what
+//! `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory` and `staging` are where tensors lie
+//! and how pixels get there.
 
 mod halves;
 mod kernels;
 mod memory;
+mod pass;
 mod products;
 mod staging;
 
@@ -28,9 +32,10 @@ use crate::error::Result;
 pub use halves::Halves;
 pub use memory::prepare_device;
 
-use kernels::{Branch, Counts, Kernels, Leaving};
-use memory::{Address, unfilled};
-use products::{Epilogue, ProductShape, Products};
+use kernels::Kernels;
+use memory::Address;
+use pass::Pass;
+use products::Products;
 use staging::Staging;
 
 /// The width of a head that the attention kernels are written for; every DINO has it.
@@ -46,7 +51,6 @@ pub struct Network {
     device: CudaDevice,
     /// Of what is multiplied.
     half: DType,
-    fused: bool,
     kernels: Kernels,
     products: Products,
     /// `[D, cut]`, zeros behind a patch's own numbers.
@@ -67,15 +71,15 @@ pub struct Network {
 struct Block {
     norm1: Norm,
     qkv: Linear,
+    /// The end of the first residual branch.
     proj: Linear,
-    ls1: Option<Tensor>,
     norm2: Norm,
     first: Linear,
+    /// The end of the second.
     second: Linear,
-    ls2: Option<Tensor>,
 }
 
-/// `[outputs, inputs]` and `[outputs]`, in half precision.
+/// `[outputs, inputs]` and `[outputs]`, in half precision; at the end of a branch, the bias is f32.
 #[derive(Debug)]
 struct Linear {
     weight: Tensor,
@@ -90,8 +94,8 @@ impl Linear {
         })
     }
 
-    /// The last layer of a residual branch, with its LayerScale in it; the bias stays in f32, as the stream does.
-    fn ending(wide: &Weights<'_>, name: &str, gamma: &Option<Tensor>, half: DType) -> Result<Self> {
+    /// The end of a residual branch, with its LayerScale in it; the bias stays in f32, as the stream does.
+    fn ending(wide: &Weights<'_>, name: &str, gamma: Option<Tensor>, half: DType) -> Result<Self> {
         let mut weight = wide.get(&format!("{name}.weight"))?;
         let mut bias = wide.get(&format!("{name}.bias"))?;
         if let Some(gamma) = gamma {
@@ -104,6 +108,7 @@ impl Linear {
         })
     }
 
+    /// With the weight in another type, and the bias too unless it is f32.
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
         Ok(Linear {
             weight: self.weight.to_dtype(dtype)?,
@@ -145,31 +150,24 @@ impl Block {
         index: usize,
         config: &BackboneConfig,
         half: DType,
-        fused: bool,
     ) -> Result<Self> {
         let at = |name: &str| format!("blocks.{index}.{name}");
-        let gamma = |name: &str| {
-            let gamma = || wide.get(&at(&format!("{name}.gamma")));
-            config.layer_scale.then(gamma).transpose()
-        };
         let (first, second) = match config.ffn {
             Ffn::Mlp { .. } => ("mlp.fc1", "mlp.fc2"),
             Ffn::SwiGlu { .. } => ("mlp.w12", "mlp.w3"),
         };
-        let (ls1, ls2) = (gamma("ls1")?, gamma("ls2")?);
-        let ending = |name: &str, gamma: &Option<Tensor>| match fused {
-            true => Linear::ending(wide, &at(name), gamma, half),
-            false => Linear::new(narrow, &at(name)),
+        let ending = |name: &str, gamma: &str| {
+            let gamma = || wide.get(&at(gamma));
+            let gamma = config.layer_scale.then(gamma).transpose()?;
+            Linear::ending(wide, &at(name), gamma, half)
         };
         Ok(Block {
             norm1: Norm::new(wide, &at("norm1"))?,
             qkv: Linear::new(narrow, &at("attn.qkv"))?,
-            proj: ending("attn.proj", &ls1)?,
+            proj: ending("attn.proj", "ls1.gamma")?,
             norm2: Norm::new(wide, &at("norm2"))?,
             first: Linear::new(narrow, &at(first))?,
-            second: ending(second, &ls2)?,
-            ls1,
-            ls2,
+            second: ending(second, "ls2.gamma")?,
         })
     }
 
@@ -179,11 +177,9 @@ impl Block {
             norm1: self.norm1.clone(),
             qkv: self.qkv.to_dtype(dtype)?,
             proj: self.proj.to_dtype(dtype)?,
-            ls1: self.ls1.clone(),
             norm2: self.norm2.clone(),
             first: self.first.to_dtype(dtype)?,
             second: self.second.to_dtype(dtype)?,
-            ls2: self.ls2.clone(),
         })
     }
 }
@@ -223,9 +219,8 @@ impl Network {
                 Tensor::cat(&[&cls, &registers], 0)?
             }
         };
-        let fused = std::env::var("DINO_EXPERIMENT").as_deref() != Ok("plain");
         let blocks =
-            (0..config.depth).map(|index| Block::new((narrow, wide), index, &config, half, fused));
+            (0..config.depth).map(|index| Block::new((narrow, wide), index, &config, half));
         Ok(Network {
             kernels: Kernels::new(device, &config, half, cut)?,
             products: Products::new(device, half)?,
@@ -239,7 +234,6 @@ impl Network {
             staging: Mutex::new(Staging::new(device)?),
             device: device.clone(),
             half,
-            fused,
             config,
         })
     }
@@ -264,7 +258,6 @@ impl Network {
             staging: Mutex::new(Staging::new(&self.device)?),
             device: self.device.clone(),
             half,
-            fused: self.fused,
             config: self.config,
         })
     }
@@ -305,6 +298,17 @@ impl Network {
         Ok(is_finite.then(|| layers.into_iter().flatten().collect()))
     }
 
+    /// Photos of normalised RGB, each `[3, H, W]`, as pixels `[B, 3, H, W]` on the GPU.
+    ///
+    /// # Errors
+    /// If there is not enough memory, or their sizes differ.
+    pub fn stage(&self, photos: &[&[f32]], (height, width): (usize, usize)) -> Result<Tensor> {
+        let staging = self.staging.lock();
+        let mut staging = staging.unwrap_or_else(PoisonError::into_inner);
+        let shape = (photos.len(), 3, height, width).into();
+        Ok(staging.copy(photos, shape)?)
+    }
+
     /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision; of that block, no more is computed.
     ///
     /// # Errors
@@ -315,10 +319,7 @@ impl Network {
             pass.run_block(index)?;
         }
         pass.ask(block)?;
-        let (counts, dim) = (pass.counts, self.config.dim);
-        let qkv = pass.wide.flatten_all()?;
-        let qkv = qkv.narrow(0, 0, counts.rows() * 3 * dim)?;
-        Ok(qkv.reshape((counts.photos, counts.tokens(), 3 * dim))?)
+        pass.queries_keys_values()
     }
 
     /// Position embedding of a grid's patches, with the bias of their product, `[P, D]` in f32.
@@ -353,190 +354,5 @@ impl Network {
             Ffn::SwiGlu { hidden } => 2 * hidden,
         };
         wide.max(3 * self.config.dim)
-    }
-}
-
-/// A batch of photos on its way.
-struct Pass<'n> {
-    network: &'n Network,
-    counts: Counts,
-    /// The residual stream, `[B, N, D]` in f32.
-    x: Tensor,
-    /// After a LayerNorm, and after attention: `[B, N, D]`.
-    normed: Tensor,
-    /// What a branch ends in, `[B, N, D]`.
-    branch: Tensor,
-    /// Queries, keys and values, or the feed-forward network's wide layer.
-    wide: Tensor,
-    /// Half of the wide layer, in networks with SwiGLU.
-    gated: Option<Tensor>,
-    /// The block whose second branch is not added to the stream yet.
-    open: Option<usize>,
-}
-
-impl<'n> Pass<'n> {
-    /// Cuts the photos into patches, and lays the first tokens.
-    fn begin(network: &'n Network, pixels: &Tensor, grid: Grid) -> Result<Self> {
-        let (config, device) = (&network.config, &network.device);
-        let photos = pixels.dim(0)?;
-        let counts = Counts {
-            photos,
-            patches: grid.len(),
-            specials: 1 + config.registers,
-        };
-        let dim = config.dim;
-        let pixels = {
-            let staging = network.staging.lock();
-            let mut staging = staging.unwrap_or_else(PoisonError::into_inner);
-            staging.to_device(pixels)?
-        };
-        let cut_width = network.patch_weight.dim(1)?;
-        let rows = photos * grid.len();
-        let cut = unfilled((rows, cut_width), network.half, device)?;
-        let (from, to) = (Address::of(&pixels)?, Address::of(&cut)?);
-        network
-            .kernels
-            .cut_patches(from, to, photos, (grid.rows, grid.cols))?;
-        drop(pixels);
-        let product = unfilled((rows, dim), DType::F32, device)?;
-        let shape = ProductShape {
-            rows,
-            inputs: cut_width,
-            outputs: dim,
-            epilogue: Epilogue::Plain,
-        };
-        let weight = (Address::of(&network.patch_weight)?, Address::NULL);
-        let products = &network.products;
-        products.multiply(shape, Address::of(&cut)?, weight, Address::of(&product)?)?;
-        drop(cut);
-        let positions = network.grid_positions(grid)?;
-        let shape = (photos, counts.tokens(), dim);
-        let x = unfilled(shape, DType::F32, device)?;
-        let added = (Address::of(&positions)?, Address::of(&network.specials)?);
-        let from = Address::of(&product)?;
-        network
-            .kernels
-            .lay_tokens(from, added, Address::of(&x)?, counts)?;
-        drop(product);
-        let gated = match config.ffn {
-            Ffn::Mlp { .. } => None,
-            Ffn::SwiGlu { hidden } => {
-                Some(unfilled((counts.rows(), hidden), network.half, device)?)
-            }
-        };
-        Ok(Pass {
-            network,
-            counts,
-            x,
-            normed: unfilled(shape, network.half, device)?,
-            branch: unfilled(shape, network.half, device)?,
-            wide: unfilled((counts.rows(), network.width()), network.half, device)?,
-            gated,
-            open: None,
-        })
-    }
-
-    /// Runs a block, all but the end of its second branch.
-    fn run_block(&mut self, index: usize) -> Result<()> {
-        let (network, block) = (self.network, &self.network.blocks[index]);
-        let (kernels, rows) = (&network.kernels, self.counts.rows());
-        self.ask(index)?;
-        let (x, normed) = (Address::of(&self.x)?, Address::of(&self.normed)?);
-        let (branch, wide) = (Address::of(&self.branch)?, Address::of(&self.wide)?);
-        kernels.attend(wide, normed, self.counts.photos, self.counts.tokens())?;
-        let norm = |normed| Ok::<_, candle_core::Error>(Some((block.norm2.addresses()?, normed)));
-        if network.fused {
-            self.multiply(&block.proj, Epilogue::Residual, normed, x)?;
-            kernels.add_norm(x, None, norm(normed)?, rows)?;
-        } else {
-            self.multiply(&block.proj, Epilogue::Bias, normed, branch)?;
-            let attended = self.branch_of(&block.ls1)?;
-            kernels.add_norm(x, Some(attended), norm(normed)?, rows)?;
-        }
-        let (end, to) = match network.fused {
-            true => (Epilogue::Residual, x),
-            false => (Epilogue::Bias, branch),
-        };
-        match network.config.ffn {
-            Ffn::Mlp { .. } => {
-                self.multiply(&block.first, Epilogue::BiasGelu, normed, wide)?;
-                self.multiply(&block.second, end, wide, to)?;
-            }
-            Ffn::SwiGlu { hidden } => {
-                self.multiply(&block.first, Epilogue::Bias, normed, wide)?;
-                let gated = self.gated.as_ref().unwrap_or(&self.wide);
-                let gated = Address::of(gated)?;
-                kernels.swiglu(wide, gated, rows, hidden)?;
-                self.multiply(&block.second, end, gated, to)?;
-            }
-        }
-        self.open = Some(index).filter(|_| !network.fused);
-        Ok(())
-    }
-
-    /// Queries, keys and values of a block, after whatever branch is open.
-    fn ask(&mut self, index: usize) -> Result<()> {
-        let block = &self.network.blocks[index];
-        let normed = Address::of(&self.normed)?;
-        let norm = Some((block.norm1.addresses()?, normed));
-        self.close(norm)?;
-        self.multiply(&block.qkv, Epilogue::Bias, normed, Address::of(&self.wide)?)
-    }
-
-    /// Adds the open branch to the stream, and begins the next by a norm.
-    fn close(&mut self, norm: Option<((Address, Address), Address)>) -> Result<()> {
-        let open = self.open.take();
-        let branch = open
-            .map(|index| self.branch_of(&self.network.blocks[index].ls2))
-            .transpose()?;
-        if branch.is_some() || norm.is_some() {
-            let (x, rows) = (Address::of(&self.x)?, self.counts.rows());
-            self.network.kernels.add_norm(x, branch, norm, rows)?;
-        }
-        Ok(())
-    }
-
-    fn branch_of(&self, gamma: &Option<Tensor>) -> Result<Branch> {
-        Ok(Branch {
-            values: Address::of(&self.branch)?,
-            gamma: gamma.as_ref().map(Address::of).transpose()?,
-        })
-    }
-
-    fn multiply(&self, layer: &Linear, epilogue: Epilogue, x: Address, y: Address) -> Result<()> {
-        let (outputs, inputs) = layer.weight.dims2()?;
-        let shape = ProductShape {
-            rows: self.counts.rows(),
-            inputs,
-            outputs,
-            epilogue,
-        };
-        let weights = layer.addresses()?;
-        Ok(self.network.products.multiply(shape, x, weights, y)?)
-    }
-
-    /// The tokens after the last block that was run.
-    fn hand_out(&mut self, request: LayerRequest, flag: &Tensor) -> Result<LayerFeatures> {
-        self.close(None)?;
-        let (network, counts) = (self.network, self.counts);
-        let (device, dim) = (&network.device, network.config.dim);
-        let tokens = |count: usize| unfilled((counts.photos, count, dim), DType::F32, device);
-        let (specials, patches) = (tokens(counts.specials)?, tokens(counts.patches)?);
-        let norm = request.norm.then(|| network.norm.addresses()).transpose()?;
-        let to = Leaving {
-            norm,
-            specials: Address::of(&specials)?,
-            patches: Address::of(&patches)?,
-            flag: Address::of(flag)?,
-        };
-        network
-            .kernels
-            .hand_out(Address::of(&self.x)?, &to, counts)?;
-        Ok(LayerFeatures {
-            request,
-            patch_tokens: patches,
-            cls_token: specials.narrow(1, 0, 1)?.squeeze(1)?,
-            registers: specials.narrow(1, 1, network.config.registers)?,
-        })
     }
 }

@@ -3,7 +3,7 @@
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
-use candle_core::{CudaDevice, CudaStorage, Device, Result, Storage, Tensor};
+use candle_core::{CudaDevice, CudaStorage, DType, Device, Result, Shape, Storage, Tensor};
 use rayon::prelude::*;
 
 use crate::backbone::source::with_floats;
@@ -52,13 +52,27 @@ impl Staging {
     ///
     /// # Errors
     /// If there is no memory for them.
-    #[allow(unsafe_code)] // Memory as it comes.
-    pub fn to_device(&mut self, pixels: &Tensor) -> Result<Tensor> {
+    pub fn take(&mut self, pixels: &Tensor) -> Result<Tensor> {
         if !matches!(pixels.device(), Device::Cpu) {
-            return pixels.to_dtype(candle_core::DType::F32)?.contiguous();
+            return pixels.to_dtype(DType::F32)?.contiguous();
         }
-        let count = pixels.elem_count();
+        let shape = pixels.shape().clone();
+        let staged = with_floats(pixels, |pixels| self.copy(&[pixels], shape));
+        staged.map_err(candle_core::Error::wrap)?
+    }
+
+    /// `parts`, one behind the other, on the GPU as a tensor of `shape`.
+    ///
+    /// # Errors
+    /// If there is no memory for them, or they are not as many numbers as the shape has.
+    #[allow(unsafe_code)] // Memory as it comes.
+    pub fn copy(&mut self, parts: &[&[f32]], shape: Shape) -> Result<Tensor> {
+        let count = shape.elem_count();
+        if parts.iter().map(|part| part.len()).sum::<usize>() != count {
+            candle_core::bail!("photos of several sizes in one batch");
+        }
         let stream = self.device.cuda_stream();
+        // What is in it is copied.
         self.wait()?;
         if self
             .pinned
@@ -73,12 +87,16 @@ impl Staging {
             candle_core::bail!("no memory that the system never moves");
         };
         let to = &mut pinned.as_mut_slice().w()?[..count];
-        with_floats(pixels, |from| {
-            to.par_chunks_mut(PIECE)
-                .zip(from.par_chunks(PIECE))
-                .for_each(|(to, from)| to.copy_from_slice(from));
-        })
-        .map_err(candle_core::Error::wrap)?;
+        let mut rest = &mut *to;
+        let mut pieces = Vec::new();
+        for part in parts {
+            let (own, after) = std::mem::take(&mut rest).split_at_mut(part.len());
+            pieces.extend(own.chunks_mut(PIECE).zip(part.chunks(PIECE)));
+            rest = after;
+        }
+        pieces
+            .into_par_iter()
+            .for_each(|(to, from)| to.copy_from_slice(from));
         // SAFETY: all of it is written by the copy.
         let mut values = unsafe { self.device.alloc::<f32>(count)? };
         self.device.memcpy_htod(&*to, &mut values)?;
@@ -86,7 +104,7 @@ impl Staging {
         let storage = CudaStorage::wrap_cuda_slice(values, self.device.clone());
         Ok(Tensor::from_storage(
             Storage::Cuda(storage),
-            pixels.shape().clone(),
+            shape,
             candle_core::op::BackpropOp::none(),
             false,
         ))

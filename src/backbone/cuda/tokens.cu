@@ -137,31 +137,13 @@ extern "C" __global__ void lay_tokens(const float *product, const float *positio
     own.store(x + (long long)row * DIM, lane);
 }
 
-// Ends a residual branch and begins the next: x += gamma * branch, and normed = LayerNorm(x) where it is wanted.
-// x [rows, DIM] in f32, branch and normed in half precision; no branch at all at the first norm, no gamma where a network has
-// no LayerScale. One warp a token.
-extern "C" __global__ void add_norm(float *x, const half *branch, const float *gamma, const float *weight,
-                                    const float *bias, half *normed, int rows, float eps) {
+// normed = LayerNorm(x): x [rows, DIM] in f32, normed in half precision. One warp a token.
+extern "C" __global__ void layer_norm(const float *x, const float *weight, const float *bias, half *normed, int rows, float eps) {
     const int row = (blockIdx.x * blockDim.x + threadIdx.x) / LANES, lane = threadIdx.x % LANES;
     if (row >= rows) return;
     Token token;
     token.load(x + (long long)row * DIM, lane);
-    if (branch != nullptr) {
-        Token scale;
-        if (gamma != nullptr) scale.load(gamma, lane);
-        const uint2 *from = reinterpret_cast<const uint2 *>(branch + (long long)row * DIM);
-#pragma unroll
-        for (int i = 0; i < QUADS; i++) {
-            const uint2 added = from[i * LANES + lane];
-            if (gamma == nullptr) scale.quad[i] = make_float4(1, 1, 1, 1);
-            token.quad[i].x += scale.quad[i].x * low_of(added.x);
-            token.quad[i].y += scale.quad[i].y * high_of(added.x);
-            token.quad[i].z += scale.quad[i].z * low_of(added.y);
-            token.quad[i].w += scale.quad[i].w * high_of(added.y);
-        }
-        token.store(x + (long long)row * DIM, lane);
-    }
-    if (normed != nullptr) token.normed(weight, bias, eps, lane).store(normed + (long long)row * DIM, lane);
+    token.normed(weight, bias, eps, lane).store(normed + (long long)row * DIM, lane);
 }
 
 // Hands the tokens x [B, S + P, DIM] out as specials [B, S, DIM] and patches [B, P, DIM], through the last norm where
