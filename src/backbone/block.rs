@@ -117,14 +117,6 @@ impl Attention {
         let d = width / 3;
         let head_dim = d / self.heads;
         let qkv = qkv.reshape((b, n, 3, self.heads, head_dim))?;
-        #[cfg(feature = "flash-attn")]
-        if qkv.device().is_cuda() && matches!(qkv.dtype(), DType::F16 | DType::BF16) {
-            // They are read where they lie.
-            let part = |i: usize| qkv.narrow(2, i, 1)?.squeeze(2); // [B, N, H, hd]
-            let scale = (head_dim as f32).powf(-0.5);
-            let x = candle_flash_attn::flash_attn(&part(0)?, &part(1)?, &part(2)?, scale, false)?;
-            return x.reshape((b, n, d));
-        }
         let part = |i: usize| {
             qkv.narrow(2, i, 1)?
                 .squeeze(2)?

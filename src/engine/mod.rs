@@ -149,11 +149,16 @@ impl Engine {
     }
 }
 
-/// The backbones that batches are given to: those on NVIDIA GPUs twice, so that one batch is gathered, copied and read while
-/// another is computed.
+/// Batches of a GPU that are under way at once: one is gathered and copied, one is computed, one is read.
+const SEATS: usize = 3;
+
+/// The backbones that batches are given to, those on NVIDIA GPUs several times over.
 pub fn seats(backbones: &[Backbone]) -> Vec<&Backbone> {
-    let again = backbones.iter().filter(|one| one.device().is_cuda());
-    backbones.iter().chain(again).collect()
+    let rounds = (0..SEATS).flat_map(|round| {
+        let has_seat = move |one: &&Backbone| round == 0 || one.device().is_cuda();
+        backbones.iter().filter(has_seat)
+    });
+    rounds.collect()
 }
 
 /// Says which of `backbones` computed in bf16 because its numbers overflowed f16.

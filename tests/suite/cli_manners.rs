@@ -71,7 +71,7 @@ fn wrong_values_name_the_allowed_ones() {
             "GPU 1 is named twice",
         ),
         (
-            &["pca", "x.jpg", "--device", "cuda:0,1"],
+            &["bench", "--device", "cuda:0,1"],
             "this command computes on one device",
         ),
         (&["pca", "x.jpg", "--dtype", "f8"], "auto, f32, bf16, f16"),
