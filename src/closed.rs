@@ -24,8 +24,8 @@ pub fn check_stdout() -> Result<()> {
     }
 }
 
-/// Lets a program that this one is about to become find standard output closed too: what the runtime has opened in its place
-/// goes away then.
+/// Lets a program that this one is about to become find standard output closed too: what the runtime has opened in its
+/// place goes away then.
 #[cfg(unix)]
 pub(crate) fn hand_on() {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {

@@ -81,8 +81,8 @@ impl Console {
         }
     }
 
-    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side are
-    /// told one after the other. Bars, errors and [`Console::warnings`] do not wait.
+    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side
+    /// are told one after the other. Bars, errors and [`Console::warnings`] do not wait.
     pub fn recorder(&self) -> Self {
         Console {
             record: Some(Arc::default()),

@@ -149,8 +149,8 @@ fn auto(note: &mut dyn FnMut(String)) -> Device {
 /// # Errors
 /// Why it cannot be used.
 pub(crate) fn cuda(number: usize) -> Result<Device, String> {
-    /// Those that are open: each has handles and kernels of its own, which take long to load, and tensors of two openings
-    /// of one GPU do not go together.
+    /// Those that are open: each has handles and kernels of its own, which take long to load, and tensors of two
+    /// openings of one GPU do not go together.
     static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
     let mut open = OPEN.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, device)) = open.iter().find(|(of, _)| *of == number) {
@@ -195,7 +195,8 @@ fn prove(device: &Device) -> Result<(), String> {
     }
 }
 
-/// What [`DeviceChoice`] calls the devices that work here, the preferred one first; `gpus` are those that the driver shows.
+/// What [`DeviceChoice`] calls the devices that work here, the preferred one first; `gpus` are those that the driver
+/// shows.
 pub fn available(gpus: &[Gpu]) -> Vec<String> {
     let works = |gpu: &&Gpu| gpu.error.is_none();
     let mut names: Vec<String> = gpus

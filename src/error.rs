@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 /// What went wrong, worded for the person at the terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// The command line or a setting is wrong, which it and what the program knows tell: an option, a name in its tables, a
-    /// contradiction, an output that is there already. Nothing was done. The binary exits with 2, after all else with 1.
+    /// The command line or a setting is wrong, which it and what the program knows tell: an option, a name in its
+    /// tables, a contradiction, an output that is there already. Nothing was done. The binary exits with 2, after all
+    /// else with 1.
     #[error("{0}")]
     Usage(String),
     /// A file could not be read, written or understood.

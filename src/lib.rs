@@ -6,8 +6,10 @@
 //! inputs -> preprocess -> backbone -> pca | similarity | head -> postprocess -> render -> output
 //! ```
 //!
-//! [`pipeline`] runs the first three stages over many photos, [`slide`] a head over a large one and [`protocol`] one as
-//! its publishers do; [`weights`] brings a backbone's tensors, [`heads`] the heads. The modules beside the stages ([`console`], [`batch`], [`interrupt`], [`stopwatch`], [`device`]) are the manners of a program.
+//! [`engine`] runs photos through the stages, on one device or several, [`tasks`] are what is made of them and [`recipe`] how
+//! that is written down; [`slide`] takes a head over a large photo and [`protocol`] as its publishers do. [`weights`] brings
+//! a backbone's tensors, [`heads`] the heads, [`device`] and [`gpu`] where it is computed. The modules beside the stages
+//! ([`console`], [`batch`], [`interrupt`], [`stopwatch`]) are the manners of a program.
 
 pub mod backbone;
 pub mod batch;

@@ -72,8 +72,8 @@ impl Block {
     }
 }
 
-/// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever the
-/// number type.
+/// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever
+/// the number type.
 pub(super) fn cls_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (b, n, width) = qkv.dims3()?;
     let d = width / 3;

@@ -272,8 +272,8 @@ impl Backbone {
         Some(4 * (features + pixels + positions) as u64)
     }
 
-    /// Bytes of its device that [`Backbone::forward`] takes for one photo and `layers` requests, beside the weights and what
-    /// does not grow with the number of photos: an estimate from above, for the choice of a batch.
+    /// Bytes of its device that [`Backbone::forward`] takes for one photo and `layers` requests, beside the weights
+    /// and what does not grow with the number of photos: an estimate from above, for the choice of a batch.
     pub fn device_memory(&self, grid: Grid, layers: usize) -> u64 {
         let config = &self.config;
         let tokens = 1 + config.registers + grid.len();

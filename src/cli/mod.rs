@@ -44,8 +44,8 @@ pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegm
 
 /// See what a frozen DINOv2 sees in your photos.
 ///
-/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good, 1 something
-/// failed, 2 the command line is at fault, 130 interrupted.
+/// Photos in, pictures out: written paths go to stdout, progress and messages to stderr. Exit code: 0 all good, 1
+/// something failed, 2 the command line is at fault, 130 interrupted.
 #[derive(Debug, Parser)]
 #[command(name = "dino", version = VERSION, max_term_width = 100, args_override_self = true, after_help = EXAMPLES)]
 pub struct Cli {

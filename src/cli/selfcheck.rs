@@ -8,9 +8,9 @@ use super::RunArgs;
 
 /// Compute known numbers of installed models and heads, and compare
 ///
-/// Tells whether this build, on this device, gives what the models' publishers and PyTorch give. Models and heads without
-/// known numbers are not listed; they are computed in f32 unless --dtype says otherwise. A GPU is compared with the CPU, too,
-/// by small networks with random weights. Exit code 1 if any is off.
+/// Tells whether this build, on this device, gives what the models' publishers and PyTorch give. Models and heads
+/// without known numbers are not listed; they are computed in f32 unless --dtype says otherwise. A GPU is compared
+/// with the CPU, too, by small networks with random weights. Exit code 1 if any is off.
 #[derive(Debug, Clone, Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct SelfcheckArgs {

@@ -53,11 +53,11 @@ pub struct InputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Photos")]
 pub struct PhotoArgs {
-    /// Refuse photos that take more memory than this from their file to their pictures, such as 4G or 800M [default: four
-    /// fifths of what is free]
+    /// Refuse photos that take more memory than this from their file to their pictures, such as 4G or 800M [default:
+    /// four fifths of what is free]
     ///
-    /// What a photo will take is known from its size before it is decoded (-v tells it); one that is over the limit fails,
-    /// and the others go on. No more photos are decoded ahead than fit together.
+    /// What a photo will take is known from its size before it is decoded (-v tells it); one that is over the limit
+    /// fails, and the others go on. No more photos are decoded ahead than fit together.
     #[arg(long, value_name = "SIZE", value_parser = memory_size)]
     pub max_memory: Option<u64>,
     /// How values are spread from black to white: none, minmax, or two percentiles such as 2,98 [default: as they are,
@@ -77,7 +77,8 @@ pub struct PhotoArgs {
     /// Take numbers as sRGB whatever the file's colour profile says, as the published code does
     #[arg(long)]
     pub no_icc: bool,
-    /// What is seen where a photo is transparent: mean (the network's mean colour), black, white, grey, R,G,B or #rrggbb
+    /// What is seen where a photo is transparent: mean (the network's mean colour), black, white, grey, R,G,B or
+    /// #rrggbb
     #[arg(long, value_name = "COLOUR", default_value = "mean")]
     pub background: Background,
     /// See what lies under transparent parts, as the published code does
@@ -184,7 +185,8 @@ impl OutputArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Picture")]
 pub struct TextArgs {
-    /// A font (TTF, OTF, TTC) for text in the picture; what it lacks is drawn in the built-in font, else in the system's
+    /// A font (TTF, OTF, TTC) for text in the picture; what it lacks is drawn in the built-in font, else in the
+    /// system's
     ///
     /// Latin, Greek and Cyrillic letters are built in. For all others the system's fonts are searched, or in their
     /// place those in the folder that $DINO_FONTS names. Names that no font can draw give way to the ids of their
@@ -197,20 +199,21 @@ pub struct TextArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct RunArgs {
-    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else the first of Meta's that is installed, else
-    /// vits14-focus]
+    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else the first of Meta's that is installed,
+    /// else vits14-focus]
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Where to compute: auto, cpu, cuda, cuda:N, cuda:N,M or metal
     ///
-    /// auto is the first NVIDIA GPU that works, else the Apple GPU, else the processor; a build that could use a GPU says why
-    /// it does not, and `dino info` why the others do not. cuda is cuda:0; cuda:N,M names several GPUs, for commands that
-    /// share their photos among them.
+    /// auto is the first NVIDIA GPU that works, else the Apple GPU, else the processor; a build that could use a GPU
+    /// says why it does not, and `dino info` why the others do not. cuda is cuda:0; cuda:N,M names several GPUs, for
+    /// commands that share their photos among them.
     #[arg(long, value_name = "DEVICE", default_value = "auto")]
     pub device: DeviceChoice,
     /// Number type of the backbone; auto is f16 on NVIDIA GPUs from Ampere on (compute capability 8.0), f32 elsewhere
     ///
-    /// Where a model's numbers overflow f16, its photos are computed in bf16, which is as fast and less exact, and it is said.
+    /// Where a model's numbers overflow f16, its photos are computed in bf16, which is as fast and less exact, and it
+    /// is said.
     #[arg(long, value_name = "TYPE", default_value = "auto", value_parser = dtype_parser())]
     pub dtype: DtypeChoice,
     /// Photos of one size to run at once; auto is 1 on a CPU, and what its memory allows on an NVIDIA GPU

@@ -32,8 +32,8 @@ pub struct Extract<'a> {
 }
 
 impl Extract<'_> {
-    /// Runs the backbone over all jobs, has `finish` make something of each on any thread, and hands that to `take` in their
-    /// order; what fails is recorded, and the rest goes on.
+    /// Runs the backbone over all jobs, has `finish` make something of each on any thread, and hands that to `take` in
+    /// their order; what fails is recorded, and the rest goes on.
     pub fn run<'j, T: Send>(
         &self,
         jobs: &[&'j Job],

@@ -4,7 +4,8 @@ use candle_core::Device;
 
 use crate::error::Error;
 
-/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not tell.
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not
+/// tell.
 #[cfg(feature = "cuda")]
 pub fn free_memory(device: &Device) -> Option<u64> {
     let Device::Cuda(device) = device else {
@@ -17,7 +18,8 @@ pub fn free_memory(device: &Device) -> Option<u64> {
     Some(free as u64)
 }
 
-/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not tell.
+/// The bytes that are free on a GPU; none on a CPU, where [`memory`](crate::memory) knows, and on GPUs that do not
+/// tell.
 #[cfg(not(feature = "cuda"))]
 pub fn free_memory(_device: &Device) -> Option<u64> {
     None

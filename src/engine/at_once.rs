@@ -17,7 +17,8 @@ pub struct AtOnce {
 }
 
 impl AtOnce {
-    /// Up to `most` of `things`, such as photos, on what is called `device`; that they become fewer is said on `console`.
+    /// Up to `most` of `things`, such as photos, on what is called `device`; that they become fewer is said on
+    /// `console`.
     pub fn new(
         most: usize,
         things: &'static str,

@@ -7,8 +7,8 @@ use std::str::FromStr;
 /// Photos that go through the network at once if their number is up to the device: more hardly run faster.
 const MOST: usize = 128;
 
-/// The part of a device's free memory that is planned with, in percent: heads, what kernels take for themselves and what
-/// falls between allocations have the rest.
+/// The part of a device's free memory that is planned with, in percent: heads, what kernels take for themselves and
+/// what falls between allocations have the rest.
 const PLANNED: u64 = 70;
 
 /// Beyond this many, batches are multiples of it.
@@ -57,8 +57,8 @@ impl BatchSize {
         }
     }
 
-    /// The number for photos that each take `bytes` of the device, of which `free` are free. Where the one is not known, or
-    /// nothing is gained by the other, auto is 1.
+    /// The number for photos that each take `bytes` of the device, of which `free` are free. Where the one is not
+    /// known, or nothing is gained by the other, auto is 1.
     pub fn photos(self, free: Option<u64>, bytes: Option<u64>) -> usize {
         match (self, free, bytes) {
             (BatchSize::Auto, Some(free), Some(bytes)) => auto_batch(free, bytes, MOST),
@@ -67,8 +67,8 @@ impl BatchSize {
     }
 }
 
-/// How many photos of `bytes_per_photo` a device with `free_bytes` takes at once, `most` at most: one always, and above 8 a
-/// multiple of 8.
+/// How many photos of `bytes_per_photo` a device with `free_bytes` takes at once, `most` at most: one always, and
+/// above 8 a multiple of 8.
 pub fn auto_batch(free_bytes: u64, bytes_per_photo: u64, most: usize) -> usize {
     let planned = free_bytes / 100 * PLANNED;
     let count = usize::try_from(planned / bytes_per_photo.max(1)).unwrap_or(usize::MAX);

@@ -69,8 +69,8 @@ where
     B: Fn(usize, &[Geometry], u64),
     R: FnMut(usize, Result<T>) -> Result<()>,
 {
-    /// Hands photos of `flow` from one to the next: those that are ready to `lanes`, what these find to workers of `scope`,
-    /// what becomes of that to `report`.
+    /// Hands photos of `flow` from one to the next: those that are ready to `lanes`, what these find to workers of
+    /// `scope`, what becomes of that to `report`.
     pub fn new(
         flow: &'s Flow<'s, N, F>,
         (scope, room): (&'d Scope<'s>, &'d Room),
@@ -96,8 +96,8 @@ where
         }
     }
 
-    /// Until all photos are told, or no more are. What is left of `events` goes with it: photos there hold memory that others
-    /// wait for.
+    /// Until all photos are told, or no more are. What is left of `events` goes with it: photos there hold memory that
+    /// others wait for.
     pub fn run(mut self, events: Receiver<Event<T, N::Found>>) -> Result<()> {
         loop {
             while let Ok(event) = events.try_recv() {

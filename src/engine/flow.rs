@@ -1,9 +1,9 @@
-//! A photo's way: admitted in order, decoded by some worker, computed in order and in batches, finished by some worker,
-//! reported in order on the caller's thread. Nothing goes back. One device computes on the caller's thread; of several each
-//! has a thread of its own, and the batches, which are the same as for one, go to whichever is free.
+//! A photo's way: admitted in order, decoded by some worker, computed in order and in batches, finished by some
+//! worker, reported in order on the caller's thread. Nothing goes back. One device computes on the caller's thread; of
+//! several each has a thread of its own, and the batches, which are the same as for one, go to whichever is free.
 //!
-//! How much is under way is bounded by bytes (each photo holds a permit for what it will take from before it is decoded
-//! until it is finished) and by number, so that a slow stage holds the others up.
+//! How much is under way is bounded by bytes (each photo holds a permit for what it will take from before it is
+//! decoded until it is finished) and by number, so that a slow stage holds the others up.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -35,8 +35,8 @@ pub trait Network: Sync {
     /// Bytes that a photo of this (width, height) takes once it is decoded, to the end.
     fn memory(&self, index: usize, photo: (u32, u32)) -> u64;
 
-    /// Bytes of the device that a photo of these `layouts` takes while it is computed with others; nothing where photos are
-    /// not computed together. An estimate, by which batches are chosen.
+    /// Bytes of the device that a photo of these `layouts` takes while it is computed with others; nothing where
+    /// photos are not computed together. An estimate, by which batches are chosen.
     fn device_memory(&self, _index: usize, _layouts: &[Geometry]) -> Option<u64> {
         None
     }

@@ -115,8 +115,8 @@ impl Pass {
         self.sides() * of_looks
     }
 
-    /// Bytes that a photo of this layout takes before and in the backbone, itself not counted. `window` are the patches that
-    /// are seen at once, where those are not all.
+    /// Bytes that a photo of this layout takes before and in the backbone, itself not counted. `window` are the
+    /// patches that are seen at once, where those are not all.
     pub fn memory(&self, backbone: &Backbone, geometry: &Geometry, window: Option<usize>) -> u64 {
         let area = |(width, height): (u32, u32)| u64::from(width) * u64::from(height);
         // As floats: prepared, and stacked twice.
@@ -134,7 +134,8 @@ impl Pass {
         pixels + (stacked + features + network).max(resized)
     }
 
-    /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has read it.
+    /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has
+    /// read it.
     pub fn device_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
         self.device_memory_of(backbone, geometry.grid())
     }

@@ -1,8 +1,8 @@
 //! A head as the bytes of one self-describing safetensors file.
 //!
 //! Tensors of a linear head: `weight` `[outputs, inputs]` and `bias` `[outputs]`, with a hidden layer before them also
-//! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block,
-//! the patch token and then, where the head reads them, the means of squares around it and the tokens of the whole photo;
+//! `hidden.weight` and `hidden.bias`; any normalisation of the features is folded in. Inputs are, block by block, the
+//! patch token and then, where the head reads them, the means of squares around it and the tokens of the whole photo;
 //! for classes of whole photos the cls token of each block, then the mean patch token of the last. Tensors of a DPT
 //! head: see [`dpt`](crate::head::dpt). The JSON stands under `dino.head`.
 

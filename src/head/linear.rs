@@ -1,11 +1,11 @@
 //! The maths of a linear head: scores a patch from the tokens of several blocks.
 //!
-//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or replaced
-//! by other tokens of the whole photo, and its patch token by the means of squares around it and by the token of a coarser
-//! look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving the upsampled
-//! features, and a coarser look's part is stretched after it; it commutes with means over squares, so these are taken of
-//! its outcome; and a photo's global tokens are the same for all its patches, so their part of the product is computed
-//! once and added as a bias.
+//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or
+//! replaced by other tokens of the whole photo, and its patch token by the means of squares around it and by the token
+//! of a coarser look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving
+//! the upsampled features, and a coarser look's part is stretched after it; it commutes with means over squares, so
+//! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
+//! product is computed once and added as a bias.
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -106,8 +106,8 @@ impl Linear {
         })
     }
 
-    /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once. Nothing
-    /// where a head has a hidden layer, or its weights are not on that device.
+    /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
+    /// Nothing where a head has a hidden layer, or its weights are not on that device.
     pub(super) fn scores_of_batch(
         &self,
         layers: &[&LayerFeatures],

@@ -1,8 +1,8 @@
 //! Heads on frozen features: from tokens to depth, classes of pixels, or the class of a photo.
 //!
-//! [`meta`] is what a head says about itself, [`mod@file`] its bytes; [`linear`] is the maths of one linear layer (or one
-//! hidden layer) a patch, [`dpt`] that of the convolutional depth head, [`classify`] that of the linear classifiers.
-//! Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
+//! [`meta`] is what a head says about itself, [`mod@file`] its bytes; [`linear`] is the maths of one linear layer (or
+//! one hidden layer) a patch, [`dpt`] that of the convolutional depth head, [`classify`] that of the linear
+//! classifiers. Turning scores into maps of the photo is [`postprocess`](crate::postprocess)'s work.
 
 pub mod classify;
 pub mod coarse;

@@ -1,8 +1,8 @@
 //! The GPU build of this program, run in its place where there is an NVIDIA driver.
 //!
-//! A program with CUDA does not even start where the driver's library is missing, so the ordinary one is without. Before
-//! it does anything it looks for `dino-cuda` beside itself and in the store's `bin`, and where both that and the driver's
-//! library are there, it becomes that program. `DINO_CUDA=0` turns this off.
+//! A program with CUDA does not even start where the driver's library is missing, so the ordinary one is without.
+//! Before it does anything it looks for `dino-cuda` beside itself and in the store's `bin`, and where both that and
+//! the driver's library are there, it becomes that program. `DINO_CUDA=0` turns this off.
 
 use std::ffi::OsString;
 use std::fs;

@@ -11,7 +11,8 @@ use crate::child::Running;
 /// How long the GPU build may take to say its version; its libraries may have to be read from a slow disk.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Tries whether the program starts at all, and is this one's equal; once it runs in our place, nobody could say why not.
+/// Tries whether the program starts at all, and is this one's equal; once it runs in our place, nobody could say why
+/// not.
 pub(super) fn check(program: &Path) -> Result<(), String> {
     check_within(program, PATIENCE)
 }

@@ -151,7 +151,8 @@ fn difference(kind: &Kind, device: &Device, dtype: DType) -> Result<f32> {
     Ok(worst)
 }
 
-/// Random weights with which every part of a block counts: attention is not even, and branches are as large as the stream.
+/// Random weights with which every part of a block counts: attention is not even, and branches are as large as the
+/// stream.
 fn weights(config: &BackboneConfig) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint::random(config)?;
     let scaled: BTreeMap<String, Tensor> = checkpoint

@@ -16,8 +16,8 @@ pub use device::{Agreement, compare_device};
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum What {
-    /// A backbone's tokens of [`pattern`], after the final norm: three channels of the cls token, of the first patch and
-    /// of the last.
+    /// A backbone's tokens of [`pattern`], after the final norm: three channels of the cls token, of the first patch
+    /// and of the last.
     Tokens,
     /// The top left 3 x 3 of a DPT head's own map of the publisher's example photo, in metres.
     ExampleDepths,
@@ -71,7 +71,8 @@ pub const KNOWN: [Known; 2] = [
 /// Where the example photo lies on the publisher's host.
 pub const EXAMPLE: &str = "images/example.jpg";
 
-/// A picture by formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded down.
+/// A picture by formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
+/// down.
 pub fn pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let value = |c: u32| ((x * 7 + y * 3 + c * 85) ^ ((x / 16) * (y / 16) * 11)) as u8;

@@ -161,8 +161,8 @@ impl Task for ClustersTask {
             &self.saved,
         ) {
             (true, _) => Which::All,
-            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the clusters
-            // that it would have given at once.
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
+            // clusters that it would have given at once.
             (false, None) => Which::AllOrNone,
             (false, Some(_)) => Which::Missing,
         }

@@ -1,5 +1,5 @@
-//! What is made of photos: depths, classes, clusters, components. A task is a value that says what it needs of the device,
-//! what it makes of that, and which files it writes; [`run`] runs any number of them over the same photos.
+//! What is made of photos: depths, classes, clusters, components. A task is a value that says what it needs of the
+//! device, what it makes of that, and which files it writes; [`run`] runs any number of them over the same photos.
 
 pub mod classes;
 pub mod clusters;

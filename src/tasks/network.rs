@@ -264,8 +264,8 @@ impl TaskNetwork<'_> {
     }
 }
 
-/// One pass that serves two, if there is one: what differs may be the layers, whether the mirror image is seen too, whether
-/// a coarser look is taken too, and what becomes of padding afterwards.
+/// One pass that serves two, if there is one: what differs may be the layers, whether the mirror image is seen too,
+/// whether a coarser look is taken too, and what becomes of padding afterwards.
 fn share(one: &Pass, other: &Pass) -> Option<Pass> {
     let alike = |preprocessor: Preprocessor| Preprocessor {
         unpad: Unpad::Crop,

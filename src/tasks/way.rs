@@ -1,4 +1,5 @@
-//! How the backbone sees a photo for a head: at once, in the windows of `--slide`, or as its publishers do; and at which size.
+//! How the backbone sees a photo for a head: at once, in the windows of `--slide`, or as its publishers do; and at
+//! which size.
 
 use image::RgbImage;
 
@@ -16,8 +17,8 @@ use crate::slide::{MOST_PATCHES, Slide};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::{Finder, Found};
 
-/// Patches of a photo at its own size, if it was not asked for: 1024 x 768 pixels. The published depth heads were trained
-/// and judged on half of that.
+/// Patches of a photo at its own size, if it was not asked for: 1024 x 768 pixels. The published depth heads were
+/// trained and judged on half of that.
 const MOST_NATIVE: usize = 4096;
 
 /// How the backbone sees a photo.

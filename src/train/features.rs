@@ -1,19 +1,22 @@
 //! Frozen features, computed once and kept on the disk: one file a photo, view and block, found by what was computed.
 //!
-//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>]-<block>.tokens`, where `<model>` is the start of
-//! the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so renamed photos are found again and
-//! changed ones are not. Files appear whole or not at all, so a run that was stopped goes on where it was. [`frame`] is
-//! what is in them.
+//! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>][-<dtype>]-<block>.tokens`, where
+//! `<model>` is the start of the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so
+//! renamed photos are found again and changed ones are not; `<dtype>` is named where it is not f32. Files appear whole
+//! or not at all, so a run that was stopped goes on where it was. [`frame`] is what is in them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
+use candle_core::DType;
 use rayon::prelude::*;
 
 use crate::backbone::{Backbone, Features, LayerRequest};
 use crate::batch::Report;
 use crate::console::Console;
-use crate::engine::{BatchSize, Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views};
+use crate::engine::{
+    BatchSize, Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views, tell_overflow,
+};
 use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
@@ -33,6 +36,8 @@ pub struct Recipe {
     pub patch_size: usize,
     /// A coarser look that is kept too.
     pub coarse: Option<Coarse>,
+    /// The number type that the backbone computes in.
+    pub dtype: DType,
     /// How photos are decoded, where that is not as usual ([`DecodeOptions::tag`](crate::inputs::DecodeOptions::tag)).
     pub decoded: String,
 }
@@ -96,10 +101,14 @@ impl FeatureCache {
             "" => String::new(),
             tag => format!("-{tag}"),
         };
+        let dtype = match self.recipe.dtype {
+            DType::F32 => String::new(),
+            less => format!("-{less:?}").to_lowercase(),
+        };
         self.folder
             .join(&self.recipe.fingerprint[..16.min(self.recipe.fingerprint.len())])
             .join(format!(
-                "{}-{}{coarse}{mirrored}{norm}{decoded}-{block}.tokens",
+                "{}-{}{coarse}{mirrored}{norm}{decoded}{dtype}-{block}.tokens",
                 &hash[..32],
                 view.size
             ))
@@ -257,7 +266,7 @@ impl FeatureCache {
                 let stored = self.store(hash, (size, look), views, photo, &seen);
                 Ok(stored.map_err(elsewhere))
             };
-            engine.run(
+            let ran = engine.run(
                 &sources,
                 std::slice::from_ref(&network),
                 |_, _, _| (),
@@ -271,7 +280,9 @@ impl FeatureCache {
                     let name = photos[missing[at]].display().to_string();
                     report.record(name, stored).map(|_| ())
                 },
-            )?;
+            );
+            tell_overflow(std::slice::from_ref(how.backbone), console);
+            ran?;
         }
         Ok(())
     }

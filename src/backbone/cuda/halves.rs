@@ -1,7 +1,8 @@
 //! A network in f16 for as long as that holds its numbers, and in bf16 from then on.
 //!
-//! f16 has three bits more than bf16, at the same speed; but what is larger than 65 504 overflows it, and networks differ in
-//! what they compute. Nobody can tell beforehand: when a pass has a number that is not finite, it is run again in bf16.
+//! f16 has three bits more than bf16, at the same speed; but what is larger than 65 504 overflows it, and networks
+//! differ in what they compute. Nobody can tell beforehand: when a pass has a number that is not finite, it is run
+//! again in bf16.
 
 use std::sync::{Mutex, OnceLock, PoisonError};
 

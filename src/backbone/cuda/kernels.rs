@@ -36,8 +36,8 @@ struct AttentionPlan {
     blocks: u32,
 }
 
-/// Hopper, whose products of whole warpgroups no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where PyTorch's
-/// FlashAttention 2 has 269 and cuDNN 347.
+/// Hopper, whose products of whole warpgroups no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where
+/// PyTorch's FlashAttention 2 has 269 and cuDNN 347.
 const HOPPER: AttentionPlan = AttentionPlan {
     source: include_str!("attention_sm90.cu"),
     queries: 64,

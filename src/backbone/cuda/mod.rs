@@ -1,15 +1,15 @@
-//! The forward pass on NVIDIA GPUs in half precision (f16 or bf16): the products by cuBLASLt, everything between them by
-//! kernels of our own.
+//! The forward pass on NVIDIA GPUs in half precision (f16 or bf16): the products by cuBLASLt, everything between them
+//! by kernels of our own.
 //!
-//! What half precision could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the position
-//! embedding, the sums of all products, and what is returned. A block is seven launches: LayerNorm, queries, keys and
-//! values, attention, projection, LayerNorm, and the two layers of the feed-forward network. Nothing is copied on the way:
-//! attention reads queries, keys and values where their product left them, and the ends of both branches are added to the
-//! stream, with their LayerScale and bias, as their products are written.
+//! What half precision could not hold is f32: the residual stream, the statistics of LayerNorm and softmax, the
+//! position embedding, the sums of all products, and what is returned. A block is seven launches: LayerNorm, queries,
+//! keys and values, attention, projection, LayerNorm, and the two layers of the feed-forward network. Nothing is
+//! copied on the way: attention reads queries, keys and values where their product left them, and the ends of both
+//! branches are added to the stream, with their LayerScale and bias, as their products are written.
 //!
-//! `halves` chooses between f16 and bf16, `pass` is one batch through the network, `kernels` compiles and launches what
-//! `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory` and `staging` are where tensors lie
-//! and how pixels get there.
+//! `halves` chooses between f16 and bf16, `pass` is one batch through the network, `kernels` compiles and launches
+//! what `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory` and `staging` are where
+//! tensors lie and how pixels get there.
 
 mod halves;
 mod kernels;

@@ -27,8 +27,9 @@ pub(super) enum Epilogue {
     Bias,
     /// The bias and the residual stream, where it is written to, are added; it is f32, and so is the bias.
     Residual,
-    /// The bias is added and GELU taken, in its tanh form: up to 5e-4 off the exact one, a sixteenth of bf16's own rounding
-    /// there. Together with f16 it makes features 2e-3 off at most; the exact form would take a pass of its own.
+    /// The bias is added and GELU taken, in its tanh form: up to 5e-4 off the exact one, a sixteenth of bf16's own
+    /// rounding there. Together with f16 it makes features 2e-3 off at most; the exact form would take a pass of its
+    /// own.
     BiasGelu,
 }
 
@@ -145,7 +146,8 @@ impl Drop for Products {
     }
 }
 
-/// How a product of one shape is computed. The library thinks in columns, so all is transposed: rows of `y` are columns.
+/// How a product of one shape is computed. The library thinks in columns, so all is transposed: rows of `y` are
+/// columns.
 struct Plan {
     description: sys::cublasLtMatmulDesc_t,
     weight: sys::cublasLtMatrixLayout_t,

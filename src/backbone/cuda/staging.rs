@@ -1,5 +1,5 @@
-//! Pixels on their way to a GPU: through memory that the system never moves, so that copying is at the speed of the bus and
-//! beside whatever the GPU computes.
+//! Pixels on their way to a GPU: through memory that the system never moves, so that copying is at the speed of the
+//! bus and beside whatever the GPU computes.
 
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};

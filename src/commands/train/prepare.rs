@@ -206,6 +206,7 @@ pub fn features(
             norm: args.norm,
             patch_size: model.backbone().config().patch_size,
             coarse: args.coarse,
+            dtype: model.backbone().dtype(),
             decoded: args.photo.decoder_of_set(console).options.tag(),
         },
     );

@@ -251,8 +251,8 @@ impl Task for PcaTask {
     fn which(&self) -> Which {
         match (&self.recipe.save_basis, self.is_joint()) {
             (Some(_), _) => Which::All,
-            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the colours
-            // that it would have given at once.
+            // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
+            // colours that it would have given at once.
             (None, true) => Which::AllOrNone,
             (None, false) => Which::Missing,
         }
