@@ -5,7 +5,26 @@ use clap::{Command, CommandFactory};
 use super::Cli;
 
 /// By command, the options that `-h` shows.
-const COMMON: [(&str, &[&str]); 10] = [
+const COMMON: [(&str, &[&str]); 11] = [
+    (
+        "run",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "device",
+            "depth",
+            "segment",
+            "pca",
+            "clusters",
+            "recipe",
+            "set",
+            "print_recipe",
+        ],
+    ),
     (
         "depth",
         &[

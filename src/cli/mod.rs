@@ -13,6 +13,7 @@ mod models;
 mod patch_map;
 mod pca;
 mod predict;
+mod run;
 mod segment;
 mod selfcheck;
 mod shared;
@@ -35,6 +36,7 @@ pub use models::ModelsCommand;
 pub use patch_map::PatchMapArgs;
 pub use pca::PcaArgs;
 pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
+pub use run::RunTasksArgs;
 pub use segment::SegmentArgs;
 pub use selfcheck::SelfcheckArgs;
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs, TextArgs};
@@ -84,6 +86,7 @@ pub enum Command {
     Attention(Box<AttentionArgs>),
     Similar(Box<SimilarArgs>),
     Depth(Box<DepthArgs>),
+    Run(Box<RunTasksArgs>),
     Classify(Box<ClassifyArgs>),
     #[command(subcommand)]
     Train(TrainCommand),

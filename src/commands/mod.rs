@@ -36,6 +36,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
         Command::Depth(args) => tasks::depth(&args, console),
+        Command::Run(args) => tasks::several(&args, console),
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),

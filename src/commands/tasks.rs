@@ -1,6 +1,7 @@
 //! The commands that make files of photos: from their options to tasks, and those through the engine.
 
 use std::ffi::OsStr;
+use std::path::Path;
 
 use dino::console::Console;
 use dino::head::Head;
@@ -18,7 +19,9 @@ use dino::tasks::{Context, Task};
 use dino::weights::{self, Access, NamedModel, Store};
 use dino::{Error, Result};
 
-use crate::cli::{DepthArgs, InputArgs, OutputArgs, PcaArgs, RunArgs, SegmentArgs, Tta};
+use crate::cli::{
+    DepthArgs, InputArgs, OutputArgs, PcaArgs, RunArgs, RunTasksArgs, SegmentArgs, Tta,
+};
 use crate::commands::model;
 
 /// Runs `dino depth`.
@@ -80,6 +83,75 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     run(&recipe, &args.input, &args.output, &args.run, console)
+}
+
+/// Runs `dino run`.
+pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
+    let written = match &args.tasks.recipe {
+        Some(path) => read_recipe(path)?,
+        None => Recipe::default(),
+    };
+    let mut recipe = args.tasks.add_to(written).map_err(Error::Usage)?;
+    if recipe.is_empty() {
+        return Err(Error::Usage(
+            "nothing is to be made of the photos; name tasks: --depth, --segment, --pca, --clusters K, or --recipe FILE"
+                .into(),
+        ));
+    }
+    if args.tasks.print_recipe {
+        let store = Store::open()?;
+        let chosen = choose(&recipe, &args.run, &store)?;
+        name_all(&mut recipe, &chosen);
+        console.out_text(recipe.to_toml()?.as_bytes())?;
+        return Ok(0);
+    }
+    let is_one_file = matches!(
+        args.output.options()?.target,
+        Target::Stdout | Target::File(..)
+    );
+    if recipe.len() > 1 && is_one_file {
+        return Err(Error::Usage(format!(
+            "--output {} has room for one picture, and {} tasks make one each; name a folder",
+            Path::new(args.output.output.as_deref().unwrap_or_default()).display(),
+            recipe.len()
+        )));
+    }
+    run(&recipe, &args.input, &args.output, &args.run, console)
+}
+
+fn read_recipe(path: &Path) -> Result<Recipe> {
+    let text = std::fs::read_to_string(path).map_err(|error| Error::io(path, &error))?;
+    Recipe::parse(&text).map_err(|why| Error::file(path, why))
+}
+
+/// Writes down what was chosen where a recipe leaves the choice open.
+fn name_all(recipe: &mut Recipe, chosen: &Chosen) {
+    recipe.model.get_or_insert(chosen.model.name.clone());
+    let of_depth = recipe.depth.iter_mut().map(|depth| &mut depth.head);
+    let of_segment = recipe.segment.iter_mut().map(|segment| &mut segment.head);
+    for (recipe, head) in of_depth.chain(of_segment).zip(chosen.heads()) {
+        recipe
+            .name
+            .get_or_insert_with(|| head.meta.name.clone().into());
+    }
+}
+
+/// What tells the files of several tasks of a `kind` apart; nothing where there is one.
+///
+/// # Errors
+/// If two have the same name.
+fn labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
+    if names.len() < 2 {
+        return Ok(vec![None; names.len()]);
+    }
+    for (index, name) in names.iter().enumerate() {
+        if names[..index].contains(name) {
+            return Err(Error::Usage(format!(
+                "{kind} by {name} is asked for twice, and both would be written to the same files"
+            )));
+        }
+    }
+    Ok(names.into_iter().map(Some).collect())
 }
 
 /// Runs all tasks of a recipe over the photos.
@@ -178,37 +250,35 @@ fn tasks(
 ) -> Result<Vec<Box<dyn Task>>> {
     let model = KnownModel::from(&chosen.model);
     let patch_size = model.config.patch_size;
+    let labelled = |label: Option<String>| Context {
+        label,
+        ..context.clone()
+    };
+    let of_heads = |heads: &[Head]| heads.iter().map(|head| head.meta.name.clone()).collect();
     let mut tasks: Vec<Box<dyn Task>> = Vec::new();
-    for (recipe, head) in recipe.depth.iter().zip(&chosen.depth) {
-        let task = DepthTask::new(
-            recipe.clone(),
-            head.clone(),
-            patch_size,
-            context.clone(),
-            console,
-        )?;
+    let names = labels("depth", of_heads(&chosen.depth))?;
+    for ((recipe, head), name) in recipe.depth.iter().zip(&chosen.depth).zip(names) {
+        let (recipe, head) = (recipe.clone(), head.clone());
+        let task = DepthTask::new(recipe, head, patch_size, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
-    for (recipe, head) in recipe.segment.iter().zip(&chosen.segment) {
-        let task = SegmentTask::new(
-            recipe.clone(),
-            head.clone(),
-            patch_size,
-            context.clone(),
-            console,
-        )?;
+    let names = labels("segment", of_heads(&chosen.segment))?;
+    for ((recipe, head), name) in recipe.segment.iter().zip(&chosen.segment).zip(names) {
+        let (recipe, head) = (recipe.clone(), head.clone());
+        let task = SegmentTask::new(recipe, head, patch_size, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
-    for recipe in &recipe.clusters {
-        let task = ClustersTask::new(recipe.clone(), &model, context.clone(), console)?;
+    let names = recipe.clusters.iter().map(|one| one.clusters.to_string());
+    let names = labels("clusters", names.collect())?;
+    for (recipe, name) in recipe.clusters.iter().zip(names) {
+        let task = ClustersTask::new(recipe.clone(), &model, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
-    for recipe in &recipe.pca {
-        tasks.push(Box::new(PcaTask::new(
-            recipe.clone(),
-            &model,
-            context.clone(),
-        )?));
+    let names = (1..=recipe.pca.len()).map(|number| number.to_string());
+    let names = labels("pca", names.collect())?;
+    for (recipe, name) in recipe.pca.iter().zip(names) {
+        let task = PcaTask::new(recipe.clone(), &model, labelled(name))?;
+        tasks.push(Box::new(task));
     }
     Ok(tasks)
 }

@@ -8,6 +8,7 @@ mod depth;
 mod head;
 mod pca;
 mod segment;
+mod set;
 pub mod text;
 
 use serde::{Deserialize, Serialize};

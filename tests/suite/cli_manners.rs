@@ -11,6 +11,7 @@ const COMMANDS: &[&[&str]] = &[
     &["depth"],
     &["segment"],
     &["pca"],
+    &["run"],
     &["attention"],
     &["similar"],
     &["train", "depth"],

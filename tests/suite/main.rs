@@ -30,6 +30,7 @@ mod pressure;
 mod real_features;
 mod segment;
 mod segment_files;
+mod several;
 mod similar;
 mod text;
 mod train;

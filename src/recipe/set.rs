@@ -1,0 +1,110 @@
+//! `TASK.OPTION=VALUE`: one option of a recipe's tasks.
+
+use toml::{Table, Value};
+
+use super::Recipe;
+
+/// Options that take several values.
+const LISTS: [&str; 3] = ["save", "classes", "components"];
+
+impl Recipe {
+    /// Sets an option of all tasks of a kind, such as `depth.range=global`.
+    ///
+    /// # Errors
+    /// A sentence about `text`.
+    pub fn set(&mut self, text: &str) -> Result<(), String> {
+        let expected = "expected TASK.OPTION=VALUE, such as depth.range=global";
+        let (path, value) = text.split_once('=').ok_or(expected)?;
+        let (task, option) = path.split_once('.').ok_or(expected)?;
+        let mut table = Table::try_from(&*self).map_err(|error| error.to_string())?;
+        let tasks = match table.get_mut(task) {
+            Some(Value::Array(tasks)) => tasks,
+            _ => {
+                return Err(format!(
+                    "there is no task `{task}` in this run; expected {TASKS}"
+                ));
+            }
+        };
+        for task in tasks {
+            if let Value::Table(task) = task {
+                task.insert(option.to_owned(), parse(option, value));
+            }
+        }
+        *self = table
+            .try_into()
+            .map_err(|error: toml::de::Error| error.message().to_owned())?;
+        self.check()
+    }
+}
+
+const TASKS: &str = "depth, segment, clusters or pca, which is asked for too";
+
+/// A value as TOML has it, or else as text.
+fn parse(option: &str, value: &str) -> Value {
+    let literal = |text: &str| {
+        let parsed = format!("value = {text}").parse::<Table>().ok();
+        let parsed = parsed.and_then(|mut table| table.remove("value"));
+        parsed.unwrap_or_else(|| Value::String(text.to_owned()))
+    };
+    match LISTS.contains(&option) && !value.starts_with('[') {
+        true => Value::Array(value.split(',').map(|part| literal(part.trim())).collect()),
+        false => literal(value),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::recipe::{DepthRecipe, NumberFormat, PcaRecipe, RangeRule};
+
+    #[test]
+    fn options_are_set_for_all_tasks_of_a_kind() {
+        let mut recipe = Recipe {
+            depth: vec![DepthRecipe::default(); 2],
+            pca: vec![PcaRecipe::default()],
+            ..Recipe::default()
+        };
+        for text in [
+            "depth.range=global",
+            "depth.save=npy,png16",
+            "depth.overlay=0.5",
+            "depth.size=518",
+            "pca.components=2,3",
+            "pca.foreground=-0.5",
+        ] {
+            recipe
+                .set(text)
+                .unwrap_or_else(|why| panic!("{text}: {why}"));
+        }
+        for depth in &recipe.depth {
+            assert_eq!(depth.range, RangeRule::Global);
+            assert_eq!(depth.save, [NumberFormat::Npy, NumberFormat::Png16]);
+            assert_eq!(
+                (depth.overlay, depth.head.size),
+                (Some(0.5), "518".parse().ok())
+            );
+        }
+        assert_eq!(recipe.pca[0].components, [2, 3]);
+    }
+
+    #[test]
+    fn what_cannot_be_set_is_said() {
+        let recipe = Recipe {
+            depth: vec![DepthRecipe::default()],
+            ..Recipe::default()
+        };
+        for (text, why) in [
+            ("depth.range", "TASK.OPTION=VALUE"),
+            ("range=global", "TASK.OPTION=VALUE"),
+            ("segment.outline=true", "no task `segment`"),
+            ("depth.rnage=global", "rnage"),
+            ("depth.range=far", "expected auto, global"),
+            ("depth.overlay=7", "0 to 1"),
+            ("depth.save=jpg", "jpg"),
+        ] {
+            let error = recipe.clone().set(text).unwrap_err();
+            assert!(error.contains(why), "{text}: {error}");
+        }
+    }
+}
