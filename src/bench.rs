@@ -7,6 +7,7 @@ use candle_core::Tensor;
 use crate::backbone::{Backbone, Grid, LayerRequest};
 use crate::error::Result;
 use crate::interrupt;
+use crate::memory::{self, try_with_capacity};
 use crate::pca::quantile::percentile_f64;
 
 /// Times of single runs in milliseconds, the shortest first.
@@ -41,10 +42,14 @@ pub fn time_forward(
     let config = backbone.config();
     let p = config.patch_size;
     let shape = (batch, 3, grid.rows * p, grid.cols * p);
+    let photo = 3 * grid.len() * p * p;
+    let count = batch.saturating_mul(photo);
+    let network = backbone.planned_memory(grid, 1).unwrap_or(0);
+    let bytes = (batch as u64).saturating_mul(4 * photo as u64 + network);
+    memory::check(bytes, memory::usual_limit())?;
     let mut random = fastrand::Rng::with_seed(0);
-    let values: Vec<f32> = (0..batch * 3 * grid.len() * p * p)
-        .map(|_| 4.0 * random.f32() - 2.0)
-        .collect();
+    let mut values = try_with_capacity(count)?;
+    values.extend((0..count).map(|_| 4.0 * random.f32() - 2.0));
     // The network alone: the pixels are there already.
     let pixels = Tensor::from_vec(values, shape, &candle_core::Device::Cpu)?;
     let pixels = pixels.to_device(backbone.device())?;

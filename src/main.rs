@@ -50,7 +50,7 @@ fn run(cli: Cli, launched: Result<Option<String>>, console: &Console) -> Result<
     }
     let announcer = console.clone();
     interrupt::install(move || {
-        announcer.note("stopping after this image; Ctrl-C again stops at once")
+        announcer.note("stopping after what is under way; Ctrl-C again stops at once")
     })?;
     commands::run(cli.command, console)
 }

@@ -61,6 +61,8 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         None if args.models.is_empty() => vec![weights::default_model(&store)?],
         None => args.models.clone(),
     };
+    // Before anything is printed.
+    args.size.iter().try_for_each(|&size| check_size(size))?;
     let mut rows = Vec::new();
     if !to_stdout {
         console.out(&heading())?;
@@ -205,15 +207,26 @@ fn load(
     Ok((backbones.swap_remove(0), false))
 }
 
+/// Refuses sizes that only a photo has.
+fn check_size(size: SizeRule) -> Result<()> {
+    match size {
+        SizeRule::Native => Err(no_size()),
+        _ => Ok(()),
+    }
+}
+
+fn no_size() -> Error {
+    Error::Usage(
+        "--size native means nothing without a photo; give a number, or WIDTHxHEIGHT".into(),
+    )
+}
+
 /// The patches of a square photo, or of one of the given size.
 fn grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
     let photo = match size {
         SizeRule::ShortSide(side) => (side, side),
         SizeRule::Exact { width, height } => (width, height),
-        SizeRule::Native => {
-            let why = "--size native means nothing without a photo; give a number, or WIDTHxHEIGHT";
-            return Err(Error::Usage(why.into()));
-        }
+        SizeRule::Native => return Err(no_size()),
     };
     Ok(Geometry::new(photo, SizeRule::Native, patch_size).grid())
 }

@@ -29,6 +29,9 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
         args.run.dtype = DtypeChoice::F32;
     }
     let args = &args;
+    // Wrong wishes are no failed checks.
+    let device = model::open_device(&args.run, console)?;
+    args.run.dtype.on(&device)?;
     let store = Store::open()?;
     let heads = Heads::at(store.root());
     let mut code = 0;
@@ -73,7 +76,6 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
             }
         }
     }
-    let device = model::open_device(&args.run, console)?;
     if !device.is_cpu() {
         checked += 1;
         for &dtype in compared {

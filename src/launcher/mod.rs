@@ -54,6 +54,10 @@ enum Absence {
     NoDriver,
     /// It does not run.
     Unusable(PathBuf, String),
+    /// It runs, and was not asked for.
+    Unasked(PathBuf),
+    /// The variable says what it cannot.
+    Unclear(String),
 }
 
 impl Absence {
@@ -88,6 +92,11 @@ impl Absence {
                 )
             }
             Absence::Unusable(program, why) => format!("{} is not used: {why}", program.display()),
+            Absence::Unasked(program) => format!(
+                "{} is there and runs, but this command asks for no GPU",
+                program.display()
+            ),
+            Absence::Unclear(why) => why.clone(),
         }
     }
 }
@@ -128,12 +137,15 @@ pub fn launch() -> Result<Option<String>> {
 pub fn why_absent() -> String {
     let absence = FOUND_ABSENT.get_or_init(|| {
         let variables = Variables::of_process();
-        match find(is_on(&variables).unwrap_or(true), &variables) {
-            Ok(program) => {
-                let why = trial::check(&program).err();
-                let why = why.unwrap_or_else(|| "nothing in this run asked for it".into());
-                Absence::Unusable(program, why)
-            }
+        let is_on = match is_on(&variables) {
+            Ok(is_on) => is_on,
+            Err(error) => return Absence::Unclear(error.to_string()),
+        };
+        match find(is_on, &variables) {
+            Ok(program) => match trial::check(&program) {
+                Ok(()) => Absence::Unasked(program),
+                Err(why) => Absence::Unusable(program, why),
+            },
             Err(absence) => absence,
         }
     });
@@ -154,7 +166,7 @@ fn is_on(variables: &Variables) -> Result<bool> {
 
 /// Whether the command line asks for nothing that a GPU could do.
 fn needs_no_gpu(arguments: &[OsString]) -> bool {
-    let without = ["-h", "--help", "-V", "--version", "--device=cpu"];
+    let without = ["-h", "--help", "-V", "--version"];
     // What follows two dashes are names of files.
     let end = arguments.iter().position(|it| it == "--");
     let options = &arguments[..end.unwrap_or(arguments.len())];
@@ -163,9 +175,21 @@ fn needs_no_gpu(arguments: &[OsString]) -> bool {
         .find(|it| !it.to_string_lossy().starts_with('-'));
     command.is_none_or(|it| WITHOUT_DEVICE.iter().any(|name| it == name))
         || options.iter().any(|it| without.iter().any(|no| it == no))
-        || options
-            .windows(2)
-            .any(|pair| pair[0] == "--device" && pair[1] == "cpu")
+        || last_device(options).is_some_and(|device| device == "cpu")
+}
+
+/// The last `--device`, which is the one that holds.
+fn last_device(options: &[OsString]) -> Option<OsString> {
+    let after = options.iter().skip(1).map(Some).chain([None]);
+    let named = options.iter().zip(after).filter_map(|(option, next)| {
+        let text = option.to_string_lossy();
+        match text.strip_prefix("--device") {
+            Some("") => next.cloned(),
+            Some(rest) => rest.strip_prefix('=').map(OsString::from),
+            None => None,
+        }
+    });
+    named.last()
 }
 
 /// The GPU build, if it is there and the driver's library too.
@@ -191,11 +215,23 @@ fn find_in(
     let own = own.and_then(|own| fs::canonicalize(own).ok());
     let programs = folders.iter().map(|folder| folder.join(&name));
     // One that is this very program would look for itself.
-    let is_other = |program: &PathBuf| program.is_file() && fs::canonicalize(program).ok() != own;
+    let is_other = |program: &PathBuf| {
+        fs::symlink_metadata(program).is_ok() && {
+            let place = fs::canonicalize(program).ok();
+            place.is_none() || place != own
+        }
+    };
     match programs.into_iter().find(is_other) {
         None => Err(Absence::NoProgram(folders)),
         // Only now, for it takes longer than looking for a file that most have not.
         Some(_) if !has_driver() => Err(Absence::NoDriver),
+        Some(program) if program.is_dir() => {
+            Err(Absence::Unusable(program, "it is a folder".into()))
+        }
+        Some(program) if !program.exists() => Err(Absence::Unusable(
+            program,
+            "it is a link that leads nowhere".into(),
+        )),
         Some(program) => Ok(program),
     }
 }
@@ -293,6 +329,7 @@ mod tests {
             "depth --help",
             "pca a.jpg --device cpu",
             "pca --device=cpu a.jpg",
+            "pca --device cuda a.jpg --device=cpu",
         ] {
             assert!(needs_no_gpu(&words(line)), "{line}");
         }
@@ -301,6 +338,7 @@ mod tests {
             "info",
             "-q pca models",
             "pca --device cuda a.jpg",
+            "pca --device cpu --device cuda a.jpg",
             "pca -- --help",
         ] {
             assert!(!needs_no_gpu(&words(line)), "{line}");

@@ -21,7 +21,13 @@ fn check_within(program: &Path, patience: Duration) -> Result<(), String> {
     let unable = |why: &dyn Display| format!("it cannot be run ({why})");
     let system = |error: io::Error| unable(&error);
     // Not a pipe, which something that it starts might hold open.
-    let mut said = tempfile::tempfile().map_err(system)?;
+    let mut said = tempfile::tempfile().map_err(|error| {
+        let folder = std::env::temp_dir();
+        format!(
+            "to try it takes a temporary file, and {} holds none ({error}); set TMPDIR",
+            folder.display()
+        )
+    })?;
     let mut command = Command::new(program);
     command
         .arg("--version")

@@ -427,7 +427,10 @@ mod signals {
             let output = child.wait_with_output().unwrap();
             let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
             assert_eq!(output.status.code(), Some(130), "{name}: {stderr}");
-            assert!(stderr.contains("stopping after this image"), "{stderr}");
+            assert!(
+                stderr.contains("stopping after what is under way"),
+                "{stderr}"
+            );
             assert_eq!(
                 outputs(&folder).len(),
                 rest + 1,
