@@ -130,11 +130,15 @@ fn wrong_wishes_are_named_before_anything_is_made() {
             vec!["room.jpg", "--depth", "--pca", "-o", "x.png"],
             "--output x.png has room for one picture",
         ),
-        (vec!["room.jpg", "--depth", "nosuch"], "nosuch"),
     ] {
         let args = [vec!["run"], args].concat();
         run(folder.path(), &args).expect_code(2).expect_stderr(why);
     }
+    // As `dino depth --head nosuch` says it.
+    let unknown = ["run", "room.jpg", "--depth", "nosuch"];
+    run(folder.path(), &unknown)
+        .expect_code(1)
+        .expect_stderr("no head called nosuch");
     let odd = ["run", "room.jpg", "--recipe", "odd.toml"];
     run(folder.path(), &odd)
         .expect_code(1)
