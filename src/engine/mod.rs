@@ -1,10 +1,10 @@
 //! Photos through the network: decoded by several workers, computed in batches on one device or several, finished by
 //! workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
 //!
-//! The way of a photo, file by file: [`flow`] says who does what, [`dispatch`] when, and [`room`] how much of it;
-//! [`decode`] opens, admits, decodes and prepares it; [`lane`] is a device, and [`network`] what it does, of which
-//! [`pass`] is one look of the backbone, [`batch`] how many photos it gets and [`at_once`] how many of them fit;
-//! [`background`] are the workers; [`order`] puts the results in order.
+//! The way of a photo, file by file: `flow` says who does what, `dispatch` when, and `room` how much of it;
+//! `decode` opens, admits, decodes and prepares it; `lane` is a device, and `network` what it does, of which
+//! `pass` is one look of the backbone, `batch` how many photos it gets and `at_once` how many of them fit;
+//! `background` are the workers; `order` puts the results in order.
 
 mod at_once;
 mod background;

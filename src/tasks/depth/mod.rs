@@ -1,7 +1,7 @@
 //! Depths: scores become a map, drawn at once or (with one range for all photos) in a second pass.
 //!
-//! [`files`] writes what was asked for of one photo, [`points`] its points as [`cloud`]'s cameras see them, and
-//! [`report`] says it in words and JSON.
+//! `files` writes what was asked for of one photo, `points` its points as `cloud`'s cameras see them, and
+//! `report` says it in words and JSON.
 
 mod cloud;
 mod files;

@@ -1,7 +1,7 @@
 //! Labels of a head, drawn and written.
 //!
-//! [`painter`] draws one photo, here and for clusters; [`files`] writes what was asked for of it, [`coco`] the
-//! documents of one and of all, and [`report`] says it in JSON.
+//! [`painter`] draws one photo, here and for clusters; `files` writes what was asked for of it, `coco` the
+//! documents of one and of all, and `report` says it in JSON.
 
 mod coco;
 mod files;
