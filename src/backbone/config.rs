@@ -40,6 +40,16 @@ pub enum Ffn {
     },
 }
 
+impl Ffn {
+    /// Width of what its first layer gives.
+    pub fn width(self) -> usize {
+        match self {
+            Ffn::Mlp { hidden } => hidden,
+            Ffn::SwiGlu { hidden } => 2 * hidden,
+        }
+    }
+}
+
 /// How a position embedding is interpolated to another grid.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct PosEmbedRule {
@@ -65,12 +75,8 @@ impl BackboneConfig {
 
     /// Bytes that a token takes in a block whose numbers have `size` bytes, beside an f32 residual.
     pub fn bytes_per_token(&self, size: usize) -> usize {
-        let ffn = match self.ffn {
-            Ffn::Mlp { hidden } => hidden,
-            Ffn::SwiGlu { hidden } => 2 * hidden,
-        };
         // Normed; queries, keys and values; what they attend to; and the feed-forward network.
-        4 * self.dim + size * (self.dim * (1 + 3 + 1) + ffn)
+        4 * self.dim + size * (self.dim * (1 + 3 + 1) + self.ffn.width())
     }
 
     /// The canonical tensors (original DINO/DINOv2 names) of this shape, in a fixed order.

@@ -100,7 +100,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             let row = Row {
                 model: name.clone(),
                 device: device::name(&device),
-                dtype: format!("{dtype:?}").to_lowercase(),
+                dtype: dtype.as_str().to_owned(),
                 threads: rayon::current_num_threads(),
                 simd: device::simd().to_owned(),
                 width: grid.cols * config.patch_size,

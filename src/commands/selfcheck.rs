@@ -102,7 +102,7 @@ fn compare(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
         console.out(&format!(
             "{} in {}, {}: {verdict}, {:.1e} off the CPU ({:.0e} allowed)",
             device::name(device),
-            format!("{dtype:?}").to_lowercase(),
+            dtype.as_str(),
             agreement.name,
             agreement.off,
             agreement.gate

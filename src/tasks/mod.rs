@@ -100,6 +100,20 @@ pub struct Kept {
     pub watch: Stopwatch,
 }
 
+impl Kept {
+    /// For the second pass, with the `values` that were put away meanwhile. The photo goes with it.
+    fn taken_up(&mut self, values: Vec<f32>) -> Kept {
+        Kept {
+            job: self.job.clone(),
+            photo: self.photo.take(),
+            watch: self.watch.clone(),
+            samples: Vec::new(),
+            values,
+            ..*self
+        }
+    }
+}
+
 /// What the tasks of a run share.
 #[derive(Debug, Clone)]
 pub struct Context {

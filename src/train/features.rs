@@ -103,7 +103,7 @@ impl FeatureCache {
         };
         let dtype = match self.recipe.dtype {
             DType::F32 => String::new(),
-            less => format!("-{less:?}").to_lowercase(),
+            less => format!("-{}", less.as_str()),
         };
         self.folder
             .join(&self.recipe.fingerprint[..16.min(self.recipe.fingerprint.len())])

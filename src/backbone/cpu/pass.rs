@@ -308,14 +308,10 @@ struct Scratch {
 
 impl Scratch {
     fn new(config: &BackboneConfig) -> Self {
-        let wide = match config.ffn {
-            Ffn::Mlp { hidden } => hidden,
-            Ffn::SwiGlu { hidden } => 2 * hidden,
-        };
         Self {
             heads: panel::empty(QUERIES * config.dim),
             normed: panel::empty(config.dim),
-            wide: panel::empty(wide.max(3 * config.patch_size.pow(2))),
+            wide: panel::empty(config.ffn.width().max(3 * config.patch_size.pow(2))),
             scores: vec![Line::ZERO; SCRATCH],
         }
     }

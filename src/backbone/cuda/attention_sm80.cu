@@ -3,39 +3,10 @@
 // A block of four warps has 128 queries, 32 a warp, and goes through all keys in tiles of 64 with the running maximum and
 // sum of the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES buffers.
 
-typedef unsigned int u32;
-typedef unsigned short half; // the bits of an f16, or of a bf16
-
-constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
 constexpr int KEYS = 64; // a tile
 constexpr int TILE_BYTES = KEYS * HEAD * 2;
 constexpr int THREADS = 128;
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
-
-// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
-#ifdef F16
-#define HALF "f16"
-#else
-#define HALF "bf16"
-#endif
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-__device__ __forceinline__ float exp2_of(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
-// 16 bytes of global memory to shared memory, or zeros.
-__device__ __forceinline__ void copy_16(u32 to, const void *from, bool is_there) {
-    const int bytes = is_there ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes));
-}
 
 // Where 16 bytes lie: neighbouring rows begin at other banks.
 __device__ __forceinline__ u32 chunk_of(u32 tile, int row, int col) { return tile + row * 128 + ((col ^ (row & 7)) << 4); }
@@ -58,16 +29,6 @@ __device__ __forceinline__ void multiply(float *d, const u32 *a, u32 b0, u32 b1)
                  "{%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
                  : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "r"(b0), "r"(b1));
-}
-
-__device__ __forceinline__ float max_of_row(float value) {
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
-    return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
-}
-
-__device__ __forceinline__ float sum_of_row(float value) {
-    value += __shfl_xor_sync(0xffffffffu, value, 1);
-    return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
 // Begins to copy one tile of keys and one of values into a stage.

@@ -4,43 +4,15 @@
 // the online softmax (FlashAttention). Tiles of keys and values are copied ahead into STAGES buffers, swizzled by 128 bytes
 // as the products want them. BLOCKS blocks share a multiprocessor: one's softmax runs beside another's products.
 
-typedef unsigned int u32;
 typedef unsigned long long u64;
-typedef unsigned short half; // the bits of an f16, or of a bf16
 
-constexpr int HEAD = 64; // the width of a head: a row of 128 bytes
 constexpr int KEYS = 128; // a tile
 constexpr int TILE_BYTES = KEYS * HEAD * 2;
 constexpr int THREADS = 128; // a warpgroup
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
-// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
-#ifdef F16
-#define HALF "f16"
-#else
-#define HALF "bf16"
-#endif
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
-
-__device__ __forceinline__ float exp2_of(float x) {
-    float y;
-    asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
-    return y;
-}
-
 __device__ __forceinline__ u32 shared_address(const void *pointer) {
     return (u32)__cvta_generic_to_shared(pointer);
-}
-
-// 16 bytes of global memory to shared memory, or zeros.
-__device__ __forceinline__ void copy_16(u32 to, const void *from, bool is_there) {
-    const int bytes = is_there ? 16 : 0;
-    asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes));
 }
 
 // What the products know of a tile: rows of 128 bytes swizzled by 128 bytes, 1024 bytes from eight rows to the next eight.
@@ -87,16 +59,6 @@ __device__ __forceinline__ void product_128(float (&d)[64], const u32 *a, u64 b,
         "{%64, %65, %66, %67}, %68, p, 1, 1, 0;\n}\n"
         : F32(d, 0), F32(d, 32)
         : "r"(a[0]), "r"(a[1]), "r"(a[2]), "r"(a[3]), "l"(b), "r"(adds));
-}
-
-__device__ __forceinline__ float max_of_row(float value) {
-    value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
-    return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
-}
-
-__device__ __forceinline__ float sum_of_row(float value) {
-    value += __shfl_xor_sync(0xffffffffu, value, 1);
-    return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }
 
 // Begins to copy one tile of keys and one of values into a stage.

@@ -22,6 +22,9 @@ const TOKENS_A_BLOCK: u32 = TOKEN_THREADS / 32;
 /// Threads of a block of the kernels that go through pairs of numbers.
 const PAIR_THREADS: u32 = 256;
 
+/// The kernels that go through tokens.
+const TOKENS: &str = concat!(include_str!("half.cuh"), include_str!("tokens.cu"));
+
 /// An attention kernel, and how it is cut for a kind of card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct AttentionPlan {
@@ -39,7 +42,11 @@ struct AttentionPlan {
 /// Hopper, whose products of whole warpgroups no other card has. On an H200, 348 TFLOP/s at 1370 tokens, where
 /// PyTorch's FlashAttention 2 has 269 and cuDNN 347.
 const HOPPER: AttentionPlan = AttentionPlan {
-    source: include_str!("attention_sm90.cu"),
+    source: concat!(
+        include_str!("half.cuh"),
+        include_str!("attention.cuh"),
+        include_str!("attention_sm90.cu")
+    ),
     queries: 64,
     keys: 128,
     stages: 2,
@@ -48,7 +55,11 @@ const HOPPER: AttentionPlan = AttentionPlan {
 
 /// Everything else from Ampere on: 290 TFLOP/s on the same card.
 const AMPERE: AttentionPlan = AttentionPlan {
-    source: include_str!("attention_sm80.cu"),
+    source: concat!(
+        include_str!("half.cuh"),
+        include_str!("attention.cuh"),
+        include_str!("attention_sm80.cu")
+    ),
     queries: 128,
     keys: 64,
     stages: 3,
@@ -160,7 +171,7 @@ impl Kernels {
         let of_tokens = of_tokens.map(|(name, value)| format!("-D{name}={value}"));
         let tokens = Module {
             name: format!("dino-tokens-{dim}-{patch}-{half:?}"),
-            code: compile(include_str!("tokens.cu"), of_tokens.to_vec(), half, card)?,
+            code: compile(TOKENS, of_tokens.to_vec(), half, card)?,
             device,
         };
         let attend = Module {
@@ -364,8 +375,7 @@ mod tests {
             ] {
                 let options = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
                 let options = options.map(|(name, value)| format!("-D{name}={value}"));
-                let source = include_str!("tokens.cu");
-                let code = compile(source, options.to_vec(), half, card).unwrap();
+                let code = compile(TOKENS, options.to_vec(), half, card).unwrap();
                 for name in [
                     "cut_patches",
                     "lay_tokens",

@@ -349,10 +349,6 @@ impl Network {
 
     /// Width of what is widest between two products.
     fn width(&self) -> usize {
-        let wide = match self.config.ffn {
-            Ffn::Mlp { hidden } => hidden,
-            Ffn::SwiGlu { hidden } => 2 * hidden,
-        };
-        wide.max(3 * self.config.dim)
+        self.config.ffn.width().max(3 * self.config.dim)
     }
 }

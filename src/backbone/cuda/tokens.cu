@@ -3,24 +3,8 @@
 // Given when it is compiled: DIM, the width of a token (a multiple of 128); PATCH, the side of a patch; CUT, the row
 // length of cut-out patches (3 * PATCH * PATCH, rounded up to 8).
 
-typedef unsigned int u32;
-typedef unsigned short half; // the bits of an f16, or of a bf16
-
 constexpr int LANES = 32;
 constexpr int QUADS = DIM / (4 * LANES); // groups of four neighbouring channels that a lane has of a token
-
-// The type of what is multiplied: f16 is eight times as exact, bf16 holds larger numbers.
-#ifdef F16
-#define HALF "f16"
-#else
-#define HALF "bf16"
-#endif
-
-__device__ __forceinline__ u32 pack(float low, float high) {
-    u32 both;
-    asm("cvt.rn." HALF "x2.f32 %0, %1, %2;" : "=r"(both) : "f"(high), "f"(low));
-    return both;
-}
 
 #ifdef F16
 __device__ __forceinline__ float low_of(u32 both) {

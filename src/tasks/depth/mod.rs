@@ -354,15 +354,7 @@ impl Task for DepthTask {
             true => Vec::new(),
             false => waiting.maps.read(index)?,
         };
-        let kept = &waiting.photos[index];
-        Ok(Kept {
-            job: kept.job.clone(),
-            photo: None,
-            watch: kept.watch.clone(),
-            samples: Vec::new(),
-            values,
-            ..*kept
-        })
+        Ok(waiting.photos[index].taken_up(values))
     }
 
     fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {

@@ -362,15 +362,7 @@ impl Task for PcaTask {
             true => Vec::new(),
             false => waiting.tokens.read(index)?.1,
         };
-        let kept = &mut waiting.photos[index];
-        Ok(Kept {
-            job: kept.job.clone(),
-            photo: kept.photo.take(),
-            watch: kept.watch.clone(),
-            samples: Vec::new(),
-            values,
-            ..*kept
-        })
+        Ok(waiting.photos[index].taken_up(values))
     }
 
     fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
