@@ -32,6 +32,7 @@ pub mod heads;
 pub mod inputs;
 pub mod interrupt;
 pub mod launcher;
+pub mod manifest;
 pub mod matrix;
 pub mod memory;
 pub mod output;

@@ -1,0 +1,283 @@
+//! What is written down about one photo, and the line of JSON that says it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use crate::manifest::{Digest, Stamp};
+use crate::output::path_bytes;
+
+/// Version of the lines; a later one is refused rather than misread.
+const FORMAT: u32 = 1;
+
+/// What a run makes of one photo, or of one page of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What was asked for, such as `depth`.
+    pub task: String,
+    /// The photo as the user named it, or `<stdin>`.
+    pub input: PathBuf,
+    /// Which page of it, counted from 1, where it has several.
+    pub page: Option<u32>,
+    /// The photo's file, or its bytes if it came from standard input or a pipe.
+    pub photo: Stamp,
+    /// Digest of everything but the photo and the fit that decides what the outputs are: the task, the page, the model,
+    /// the head, all settings.
+    pub recipe: Digest,
+    /// Digest of what was fitted to other photos, such as a PCA basis; none where nothing was.
+    pub fit: Option<Digest>,
+    /// The outputs as they can be opened, files or folders of masks.
+    pub outputs: Vec<PathBuf>,
+    /// Whatever else is worth noting, which is written as it is and never looked at.
+    pub facts: Map<String, Value>,
+}
+
+/// How far the outputs of an entry have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// They are about to be written.
+    Begun,
+    /// They have been written.
+    Done,
+}
+
+/// One line of the manifest. Keys that it does not have are passed over.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    format: u32,
+    pub state: State,
+    task: String,
+    input: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_bytes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    pub photo: Stamp,
+    pub recipe: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Digest>,
+    outputs: BTreeMap<String, Option<Stamp>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    outputs_bytes: BTreeMap<String, Option<Stamp>>,
+    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    facts: Map<String, Value>,
+}
+
+/// Why a line cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LineFault {
+    /// It is no JSON, as the beginning of a line is none.
+    Torn(String),
+    /// It is JSON, but nothing that this program wrote.
+    Unknown(String),
+    /// A later version wrote it.
+    Newer(u32),
+}
+
+impl Line {
+    /// Puts `entry` in a line, with the names of its outputs below the manifest's folder and the stamps that belong to
+    /// the state.
+    pub fn new(
+        entry: &Entry,
+        state: State,
+        outputs: impl IntoIterator<Item = (PathBuf, Option<Stamp>)>,
+    ) -> Self {
+        let mut line = Line {
+            format: FORMAT,
+            state,
+            task: entry.task.clone(),
+            input: entry.input.to_string_lossy().into_owned(),
+            input_bytes: path_bytes(&entry.input),
+            page: entry.page,
+            photo: entry.photo.clone(),
+            recipe: entry.recipe,
+            fit: entry.fit,
+            outputs: BTreeMap::new(),
+            outputs_bytes: BTreeMap::new(),
+            facts: entry.facts.clone(),
+        };
+        for (name, stamp) in outputs {
+            match path_bytes(&name) {
+                Some(encoded) => line.outputs_bytes.insert(encoded, stamp),
+                None => line.outputs.insert(portable(&name), stamp),
+            };
+        }
+        line
+    }
+
+    /// Reads a line without its end.
+    pub fn parse(text: &[u8]) -> Result<Self, LineFault> {
+        match serde_json::from_slice::<Line>(text) {
+            Ok(line) if line.format <= FORMAT => Ok(line),
+            Ok(line) => Err(LineFault::Newer(line.format)),
+            Err(error) => Err(fault(text, &error)),
+        }
+    }
+
+    /// The line with its end.
+    pub fn to_text(&self) -> serde_json::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// The bytes of the photo's path.
+    pub fn input(&self) -> Cow<'_, [u8]> {
+        match &self.input_bytes {
+            Some(encoded) => percent_decode_str(encoded).into(),
+            None => self.input.as_bytes().into(),
+        }
+    }
+
+    /// The bytes of the outputs' paths below the folder, `/` between the parts, with their stamps.
+    pub fn outputs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&Stamp>)> {
+        let plain = self.outputs.iter();
+        let plain = plain.map(|(name, stamp)| (name.as_bytes().into(), stamp.as_ref()));
+        let encoded = self.outputs_bytes.iter();
+        plain.chain(encoded.map(|(name, stamp)| (percent_decode_str(name).into(), stamp.as_ref())))
+    }
+}
+
+/// A path that is UTF-8 as it is written on every system.
+fn portable(path: &Path) -> String {
+    path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
+}
+
+/// The bytes by which [`Line::outputs`] names the output `path`.
+pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
+    match path.to_str() {
+        Some(_) => portable(path).into_bytes().into(),
+        None => path.as_os_str().as_encoded_bytes().into(),
+    }
+}
+
+/// What is wrong with a line that cannot be read.
+fn fault(text: &[u8], error: &serde_json::Error) -> LineFault {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    if let Ok(Version { format }) = serde_json::from_slice(text)
+        && format > FORMAT
+    {
+        return LineFault::Newer(format);
+    }
+    let why = error.to_string();
+    // Each line is a text of its own, whose number says nothing.
+    let why = why.split(" at line ").next().unwrap_or(&why);
+    let why = format!("{why} at column {}", error.column());
+    match error.classify() {
+        Category::Data => LineFault::Unknown(why),
+        _ => LineFault::Torn(why),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn entry() -> Entry {
+        let facts = json!({"nearest": 0.5, "a": [1, {"b": null}]});
+        Entry {
+            task: "depth".into(),
+            input: "photos/a.tiff".into(),
+            page: Some(2),
+            photo: Stamp::of_bytes(b"photo"),
+            recipe: Digest::of_bytes(b"recipe"),
+            fit: None,
+            outputs: vec![],
+            facts: facts.as_object().unwrap().clone(),
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_object_with_keys_in_order() {
+        let names = [("x/a.png".into(), None)];
+        let text = Line::new(&entry(), State::Begun, names).to_text().unwrap();
+        let text = String::from_utf8(text).unwrap();
+        let digests = |name: &str| Digest::of_bytes(name.as_bytes());
+        let expected = format!(
+            concat!(
+                r#"{{"format":1,"state":"begun","task":"depth","input":"photos/a.tiff","page":2,"#,
+                r#""photo":{{"bytes":5,"digest":"{}"}},"recipe":"{}","outputs":{{"x/a.png":null}},"#,
+                r#""facts":{{"nearest":0.5,"a":[1,{{"b":null}}]}}}}"#,
+                "\n"
+            ),
+            digests("photo"),
+            digests("recipe")
+        );
+        assert_eq!(text, expected);
+        let line = Line::parse(text.as_bytes()).unwrap();
+        assert_eq!(line.to_text().unwrap(), text.as_bytes());
+    }
+
+    #[test]
+    fn unknown_keys_are_passed_over() {
+        let line = Line::new(&entry(), State::Done, []).to_text().unwrap();
+        let mut line: Value = serde_json::from_slice(&line).unwrap();
+        line["camera"] = json!({"fov": 60});
+        line["photo"]["inode"] = json!(7);
+        let line = Line::parse(line.to_string().as_bytes()).unwrap();
+        assert_eq!((line.state, line.page), (State::Done, Some(2)));
+    }
+
+    #[test]
+    fn newer_lines_are_told_from_torn_and_unknown_ones() {
+        for newer in [r#"{"format":2}"#, r#"{"format":7,"state":{"x":1}}"#] {
+            let fault = Line::parse(newer.as_bytes()).unwrap_err();
+            assert!(matches!(fault, LineFault::Newer(2 | 7)), "{fault:?}");
+        }
+        let whole = Line::new(&entry(), State::Begun, [("a".into(), None)]);
+        let mut whole: Value = serde_json::from_slice(&whole.to_text().unwrap()).unwrap();
+        let text = whole.to_string();
+        for end in 0..text.len() {
+            let fault = Line::parse(&text.as_bytes()[..end]).unwrap_err();
+            assert!(matches!(fault, LineFault::Torn(_)), "{end}: {fault:?}");
+        }
+        assert!(Line::parse(text.as_bytes()).is_ok());
+        whole["format"] = json!(2);
+        let fault = Line::parse(whole.to_string().as_bytes()).unwrap_err();
+        assert_eq!(fault, LineFault::Newer(2));
+        for unknown in ["12", r#"{"a":1}"#, r#"{"format":1,"state":"lost"}"#] {
+            let fault = Line::parse(unknown.as_bytes()).unwrap_err();
+            assert!(matches!(fault, LineFault::Unknown(_)), "{unknown}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_that_are_no_text_keep_their_bytes() {
+        use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt;
+        let odd = Path::new(OsStr::from_bytes(b"x/100% caf\xe9\n.png"));
+        let entry = Entry {
+            input: odd.into(),
+            ..entry()
+        };
+        let stamp = Stamp::of_bytes(b"output");
+        let names = [
+            (odd.to_owned(), Some(stamp.clone())),
+            ("100%25.png".into(), None),
+        ];
+        let text = Line::new(&entry, State::Done, names).to_text().unwrap();
+        let line = Line::parse(&text).unwrap();
+        assert_eq!(*line.input(), *odd.as_os_str().as_bytes());
+        let outputs: Vec<_> = line.outputs().collect();
+        assert_eq!(outputs[0], (Cow::from(&b"100%25.png"[..]), None));
+        assert_eq!(outputs[1], (output_name(odd), Some(&stamp)));
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains(r#""outputs_bytes":{"x/100%25%20caf%E9%0A.png":{"bytes":6"#),
+            "{text}"
+        );
+    }
+}

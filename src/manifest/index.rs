@@ -1,0 +1,188 @@
+//! What the lines of a manifest say about each output, in as little memory as a million photos need.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::manifest::entry::{Line, State};
+use crate::manifest::{Difference, Digest, Stamp, Standing, Wanted};
+
+/// A path by half of its digest, shorter than the path and, among any number of them, as good as it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct PathKey([u8; 16]);
+
+impl PathKey {
+    fn of(path: &[u8]) -> Self {
+        let mut half = [0; 16];
+        let digest = Digest::of_bytes(path);
+        half.copy_from_slice(&digest.as_bytes()[..16]);
+        PathKey(half)
+    }
+}
+
+/// The recipe and the fit, which most photos of a run share.
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct Procedure {
+    recipe: Digest,
+    fit: Option<Digest>,
+}
+
+/// What an output was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    photo: Arc<Stamp>,
+    procedure: Arc<Procedure>,
+}
+
+impl Origin {
+    /// Compares it with what is wanted.
+    pub fn standing(&self, wanted: &Wanted<'_>) -> Standing {
+        let difference = Difference {
+            photo: self.photo.digest != wanted.photo.digest,
+            recipe: self.procedure.recipe != *wanted.recipe,
+            fit: self.procedure.fit.as_ref() != wanted.fit,
+        };
+        match difference == Difference::default() {
+            true => Standing::Same,
+            false => Standing::Other(difference),
+        }
+    }
+}
+
+/// An output that was about to be written.
+#[derive(Debug, Clone)]
+struct Begun {
+    origin: Origin,
+    /// What was in its place.
+    replaced: Option<Stamp>,
+}
+
+/// What is known about one output.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    done: Option<(Origin, Stamp)>,
+    /// Begun since then and not known to be done, oldest first.
+    begun: Vec<Begun>,
+}
+
+impl History {
+    /// What the file or folder at `path`, which is there, was made from; none if that is not known.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn origin_of(&self, path: &Path) -> Result<Option<&Origin>> {
+        if let Some((origin, stamp)) = &self.done
+            && stamp.still_is(path)?
+        {
+            return Ok(Some(origin));
+        }
+        for begun in self.begun.iter().rev() {
+            let was_there = match &begun.replaced {
+                Some(stamp) => stamp.still_is(path)?,
+                None => false,
+            };
+            if !was_there {
+                return Ok((!is_empty_file(path)?).then_some(&begun.origin));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The stamp of what is at `path`, if anything is that has one; a file is not read where its size and time tell that
+    /// it is the one that was made.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn stamp_of(&self, path: &Path) -> Result<Option<Stamp>> {
+        match (fs::metadata(path), &self.done) {
+            (Ok(met), Some((_, stamp))) if stamp.is_of_untouched(&met) => Ok(Some(stamp.clone())),
+            (Ok(met), _) if met.is_file() || met.is_dir() => Stamp::of_file(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// After a loss of power, a new file may be there without its content.
+fn is_empty_file(path: &Path) -> Result<bool> {
+    let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    Ok(met.is_file() && met.len() == 0)
+}
+
+/// What is known about all outputs and photos.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    /// In boxes, since the table has twice as many places as outputs when it has just grown.
+    outputs: HashMap<PathKey, Box<History>>,
+    photos: HashMap<PathKey, Arc<Stamp>>,
+    procedures: HashSet<Arc<Procedure>>,
+}
+
+impl Index {
+    /// Takes in a line that is later than all before.
+    pub fn insert(&mut self, line: &Line) {
+        let origin = Origin {
+            photo: self.photo_of(line),
+            procedure: self.procedure_of(line),
+        };
+        for (name, stamp) in line.outputs() {
+            let history = self.outputs.entry(PathKey::of(&name)).or_default();
+            match line.state {
+                State::Done => {
+                    **history = History {
+                        done: stamp.map(|stamp| (origin.clone(), stamp.clone())),
+                        begun: Vec::new(),
+                    }
+                }
+                // Whichever of them made it, it was made from the same.
+                State::Begun if history.begun.last().is_some_and(|b| b.origin == origin) => {}
+                State::Begun => history.begun.push(Begun {
+                    origin: origin.clone(),
+                    replaced: stamp.cloned(),
+                }),
+            }
+        }
+    }
+
+    /// What is known about the output `name`.
+    pub fn history(&self, name: &[u8]) -> Option<&History> {
+        self.outputs
+            .get(&PathKey::of(name))
+            .map(|history| &**history)
+    }
+
+    /// The latest stamp of the photo at `path`.
+    pub fn photo(&self, path: &[u8]) -> Option<&Stamp> {
+        self.photos.get(&PathKey::of(path)).map(|stamp| &**stamp)
+    }
+
+    /// How many outputs are known.
+    pub fn len(&self) -> usize {
+        self.outputs.len()
+    }
+
+    fn photo_of(&mut self, line: &Line) -> Arc<Stamp> {
+        let known = self.photos.entry(PathKey::of(&line.input()));
+        let known = known.or_insert_with(|| Arc::new(line.photo.clone()));
+        if **known != line.photo {
+            *known = Arc::new(line.photo.clone());
+        }
+        known.clone()
+    }
+
+    fn procedure_of(&mut self, line: &Line) -> Arc<Procedure> {
+        let procedure = Procedure {
+            recipe: line.recipe,
+            fit: line.fit,
+        };
+        match self.procedures.get(&procedure) {
+            Some(known) => known.clone(),
+            None => {
+                let new = Arc::new(procedure);
+                self.procedures.insert(new.clone());
+                new
+            }
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! The file of a manifest, whose lines are read once and appended whole.
+
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::manifest::entry::{Line, LineFault};
+use crate::output::{Place, check_folder, create_folder};
+
+/// A file that whole lines are appended to, by any number of threads and processes.
+#[derive(Debug)]
+pub(super) struct Log {
+    path: PathBuf,
+    end: Mutex<End>,
+}
+
+/// The end of the file.
+#[derive(Debug)]
+struct End {
+    /// Opened, and made if need be, by the first line that is appended.
+    file: Option<File>,
+    /// Whether the last line was torn when the file was read.
+    is_torn: bool,
+}
+
+impl Log {
+    /// Reads the lines at `path`, where there need not be a file yet, and finds out whether more can be appended.
+    ///
+    /// # Errors
+    /// Names the file, or the folder in which it cannot be made, and a line that cannot be understood.
+    pub fn read(path: PathBuf, take: impl FnMut(&Line)) -> Result<Self> {
+        let mut end = End {
+            file: None,
+            is_torn: false,
+        };
+        match Place::of(&path)? {
+            Place::File(_) => {
+                let file = open(&path, false)?;
+                end.is_torn = read_lines(&path, &file, take)?;
+                end.file = Some(file);
+            }
+            Place::Vacant(target) => {
+                check_folder(target.parent().unwrap_or(Path::new("")), &path)?;
+            }
+            Place::Folder(_) | Place::Stream(_) => {
+                return Err(Error::file(
+                    path,
+                    "is no regular file, where dino notes what it has made; move it away, or choose another output folder",
+                ));
+            }
+        }
+        let end = Mutex::new(end);
+        Ok(Log { path, end })
+    }
+
+    /// Appends a line, making the file and its folder if need be.
+    ///
+    /// # Errors
+    /// Names the file, or the folder that cannot be made, with the system's reason.
+    pub fn append(&self, line: &Line) -> Result<()> {
+        let failed = |error: io::Error| Error::io(&self.path, &error);
+        let text = line.to_text().map_err(|error| failed(error.into()))?;
+        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let file = match end.file.take() {
+            Some(file) => file,
+            None => {
+                create_folder(self.path.parent().unwrap_or(Path::new("")))?;
+                open(&self.path, true)?
+            }
+        };
+        // Where the file system has no locks, each line is still written at once.
+        let is_locked = file.lock().is_ok();
+        let written = append_line(&file, &text, end.is_torn);
+        if is_locked {
+            let _ = file.unlock();
+        }
+        end.is_torn &= written.is_err();
+        end.file = Some(file);
+        written.map_err(failed)
+    }
+}
+
+fn open(path: &Path, create: bool) -> Result<File> {
+    let mut options = File::options();
+    let file = options.read(true).append(true).create(create).open(path);
+    file.map_err(|error| Error::io(path, &error))
+}
+
+/// Puts a line at the end, on a line of its own; what is before a blank line may be torn.
+fn append_line(mut file: &File, line: &[u8], is_torn: bool) -> io::Result<()> {
+    let mut last = [b'\n'];
+    if file.seek(SeekFrom::End(0))? > 0 {
+        file.seek(SeekFrom::End(-1))?;
+        file.read_exact(&mut last)?;
+    }
+    let before: &[u8] = match (last, is_torn) {
+        ([b'\n'], false) => b"",
+        ([b'\n'], true) => b"\n",
+        // Another program was killed meanwhile.
+        _ => b"\n\n",
+    };
+    file.write_all(&[before, line].concat())
+}
+
+/// Hands all lines to `take` but those that are torn: no JSON, and nothing or a blank line follows. Returns whether the
+/// last one is.
+fn read_lines(path: &Path, file: &File, mut take: impl FnMut(&Line)) -> Result<bool> {
+    let mut reader = BufReader::new(file);
+    let mut text = Vec::new();
+    let mut torn = None;
+    for number in 1.. {
+        text.clear();
+        let read = reader.read_until(b'\n', &mut text);
+        if read.map_err(|error| Error::io(path, &error))? == 0 {
+            break;
+        }
+        if text.trim_ascii().is_empty() {
+            torn = None;
+            continue;
+        }
+        if let Some((number, why)) = torn.take() {
+            return Err(unusable(path, number, why));
+        }
+        match Line::parse(&text) {
+            Ok(line) => take(&line),
+            Err(LineFault::Torn(why)) => torn = Some((number, why)),
+            Err(LineFault::Unknown(why)) => return Err(unusable(path, number, why)),
+            Err(LineFault::Newer(format)) => {
+                return Err(Error::file(
+                    path,
+                    format!(
+                        "line {number} is of format {format}, which a newer dino wrote; use that one, or choose another \
+                         output folder"
+                    ),
+                ));
+            }
+        }
+    }
+    Ok(torn.is_some())
+}
+
+fn unusable(path: &Path, number: usize, why: impl std::fmt::Display) -> Error {
+    Error::file(
+        path,
+        format!(
+            "line {number} is none that dino wrote ({why}); remove it, after which dino knows nothing of its outputs, or \
+             choose another output folder"
+        ),
+    )
+}
