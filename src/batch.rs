@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::{Missed, Summary};
+use crate::inputs::{Failure, Missed, Summary};
 use crate::interrupt;
 
 /// How one input ended well.
@@ -42,9 +42,12 @@ impl Report {
     }
 
     /// Starts with what a search for inputs found: their failures and its summary.
-    pub fn of_search(failed: Vec<(String, Error)>, summary: Option<Summary>, json: bool) -> Self {
+    pub fn of_search(failures: Vec<Failure>, summary: Option<Summary>, json: bool) -> Self {
+        let failed = failures.into_iter();
         Report {
-            failed,
+            failed: failed
+                .map(|failure| (failure.name, failure.error))
+                .collect(),
             summary,
             json,
             ..Report::default()

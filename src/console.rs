@@ -122,6 +122,14 @@ impl Console {
         })
     }
 
+    /// Whether a recorder keeps lines of data for stdout.
+    pub fn has_lines(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| {
+            let record = record.lock().unwrap_or_else(PoisonError::into_inner);
+            record.iter().any(|said| matches!(said, Said::Text(_)))
+        })
+    }
+
     /// The notes that a recorder has kept so far.
     #[cfg(test)]
     pub(crate) fn recorded_notes(&self) -> Vec<String> {

@@ -8,7 +8,7 @@ use dino::recipe::{DepthRecipe, NumberFormat, RangeRule};
 use dino::render::Colormap;
 
 use super::pca::opacity;
-use super::{CloudArgs, PredictArgs, TextArgs};
+use super::{CloudArgs, PredictArgs, RefitArgs, TextArgs};
 
 /// Measure how far away everything in a photo is
 ///
@@ -18,6 +18,8 @@ use super::{CloudArgs, PredictArgs, TextArgs};
 pub struct DepthArgs {
     #[command(flatten)]
     pub predict: PredictArgs,
+    #[command(flatten)]
+    pub refit: RefitArgs,
     #[command(flatten)]
     pub look: DepthLookArgs,
     #[command(flatten)]

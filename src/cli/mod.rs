@@ -39,7 +39,7 @@ pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use run::RunTasksArgs;
 pub use segment::SegmentArgs;
 pub use selfcheck::SelfcheckArgs;
-pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RunArgs, TextArgs};
+pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
 pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};

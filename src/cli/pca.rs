@@ -8,7 +8,7 @@ use dino::preprocess::SizeRule;
 use dino::recipe::{LayerRecipe, PcaRecipe};
 use dino::render::Upscale;
 
-use super::{InputArgs, OutputArgs, RunArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
 
 /// Colour the parts of photos by the principal components of their patch features
 ///
@@ -20,6 +20,8 @@ pub struct PcaArgs {
     pub input: InputArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub refit: RefitArgs,
     #[command(flatten)]
     pub run: RunArgs,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT

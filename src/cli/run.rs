@@ -6,7 +6,7 @@ use clap::{Args, ValueHint};
 use dino::cluster::ClusterCount;
 use dino::recipe::{ClustersRecipe, DepthRecipe, HeadRecipe, PcaRecipe, Recipe, SegmentRecipe};
 
-use super::{InputArgs, OutputArgs, RunArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
 
 /// Do several tasks over the same photos, which are decoded once, and seen once by all tasks that see them alike
 ///
@@ -19,6 +19,8 @@ pub struct RunTasksArgs {
     pub input: InputArgs,
     #[command(flatten)]
     pub output: OutputArgs,
+    #[command(flatten)]
+    pub refit: RefitArgs,
     #[command(flatten)]
     pub run: RunArgs,
     #[command(flatten)]

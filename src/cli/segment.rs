@@ -8,7 +8,7 @@ use dino::postprocess::MinArea;
 use dino::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
 use dino::tasks::layer;
 
-use super::{PredictArgs, TextArgs};
+use super::{PredictArgs, RefitArgs, TextArgs};
 
 /// Label every pixel of photos: with the classes of a head, or with clusters that need no training
 ///
@@ -19,6 +19,8 @@ use super::{PredictArgs, TextArgs};
 pub struct SegmentArgs {
     #[command(flatten)]
     pub predict: PredictArgs,
+    #[command(flatten)]
+    pub refit: RefitArgs,
     #[command(flatten)]
     pub clusters: ClusterArgs,
     #[command(flatten)]

@@ -135,6 +135,18 @@ impl InputArgs {
     }
 }
 
+/// What becomes of a fit to all photos when there are more of them.
+#[derive(Debug, Clone, Copy, Args)]
+#[command(next_help_heading = "Output")]
+pub struct RefitArgs {
+    /// Give photos that are new in a folder the fit of those that were there, instead of fitting all of them again
+    ///
+    /// PCA, --clusters K and --range global draw all photos of a run by one fit to them. When photos came or went since,
+    /// all are fitted and drawn again; with this, the new ones alone are drawn, by the old fit.
+    #[arg(long, conflicts_with = "force")]
+    pub keep_fit: bool,
+}
+
 /// Where results go.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Output")]

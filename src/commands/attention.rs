@@ -2,21 +2,21 @@
 
 use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
-use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::engine::Ready;
+use dino::manifest::Making;
 use dino::output::{
-    Destination, Job, PICTURE, PictureFormat, Plan, deliver, put_all, put_path, put_source,
-    write_npy, write_picture,
+    Destination, Job, PICTURE, PictureFormat, Status, Subject, deliver, put_all, write_npy,
+    write_picture,
 };
 use dino::preprocess::Geometry;
 use dino::render::{Range, contact_sheet};
 use image::RgbImage;
 use image::imageops::thumbnail;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::AttentionArgs;
-use crate::commands::extract::Extract;
+use crate::commands::extract::{Asked, Extract, Photos};
 use crate::commands::model::{self, Model};
 use dino::tasks::costs;
 use dino::tasks::layer::block_of;
@@ -29,49 +29,67 @@ const TILE: u32 = 480;
 
 /// Runs the command.
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
+    let found = model::find(&args.run, console)?;
+    let block = block_of(args.layer, found.model.config.depth, &found.model.name)?;
     let collected = args.input.collect()?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));
-    let options = args.output.options()?;
-    let plan = Plan::new(collected.sources, &options, "attention", &extensions)?;
-    args.output.settle(&plan, console)?;
-    let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
-    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
-    done.iter().for_each(|_| report.count(Outcome::Skipped));
+    let decoder = args.input.decoder(console);
+    let making = |fingerprint: Option<&str>| {
+        Making::new("attention".into(), &extensions, |extension| {
+            let look = (extension != "npy").then(|| format!("{:?}", args.look));
+            Ok(json!({
+                "model": fingerprint,
+                "dtype": found.dtype,
+                "photos": decoder.options.tag(),
+                "size": args.size.to_string(),
+                "block": block,
+                "look": look,
+            }))
+        })
+    };
+    let asked = Asked {
+        subject: SUBJECT,
+        making: making(found.model.fingerprint.as_deref())?,
+        extensions: &extensions,
+        output: &args.output,
+        most: decoder.options.max_memory,
+    };
+    let mut photos = Photos::plan(collected, asked, console)?;
+    let to_do = photos.to_do();
+    let mut ran = Ok(());
     if !to_do.is_empty() {
         let model = model::load(&args.run, console)?;
+        photos.meet(making(Some(&model.record.fingerprint))?);
         let run = Run {
             args,
-            block: block_of(
-                args.layer,
-                model.backbone().config().depth,
-                &model.record.name,
-            )?,
+            block,
             maps: PatchMaps::new(args.look.look(), "×"),
             model: &model,
         };
         let after = costs::per_pixel(run.maps.bytes_per_pixel());
         let extract = Extract {
             model: &model,
-            layer: LayerRequest {
-                block: run.block,
-                norm: false,
-            },
+            layer: LayerRequest { block, norm: false },
             size: args.size,
-            decoder: args.input.decoder(console),
+            decoder,
             batch_size: args.run.batch_size,
             after: &after,
         };
         let draw =
             |job: &Job, ready: Ready, found, words: &Console| run.draw(job, ready, found, words);
-        let count = |report: &mut Report, ()| report.count(Outcome::Done);
-        let done = extract.attend(&to_do, console, &mut report, draw, count);
-        report.told(console, done)?;
+        let done = extract.attend(&mut photos, &to_do, draw);
+        ran = done.map(|done| done.iter().for_each(|()| photos.count_done()));
     }
-    report.finish(console);
-    Ok(report.exit_code())
+    photos.finish(ran)
 }
+
+/// What lines in JSON are about.
+const SUBJECT: Subject = Subject {
+    task: "attention",
+    label: None,
+};
 
 /// What stays the same over a run.
 struct Run<'a> {
@@ -143,13 +161,7 @@ impl Run<'_> {
             return Ok(());
         }
         let grid = attention.grid;
-        let mut object = Map::new();
-        put_source(&mut object, "input", &job.source);
-        put_path(&mut object, "picture", job.output(PICTURE).path());
-        let sheet = self.args.heads.then(|| job.output(SHEET).path()).flatten();
-        put_path(&mut object, "sheet", sheet);
-        let raw = self.args.raw.then(|| job.output("npy").path()).flatten();
-        put_path(&mut object, "raw", raw);
+        let mut object = SUBJECT.line_of_job(Status::Done, job);
         let facts = json!({
             "model": self.model.record.name,
             "layer": self.block,

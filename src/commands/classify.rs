@@ -6,12 +6,12 @@ use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views, t
 use dino::head::Task;
 use dino::heads::Heads;
 use dino::inputs::Source;
-use dino::output::put_source;
+use dino::output::{Lines, Status, Subject};
 use dino::stopwatch::Stopwatch;
 use dino::tasks::way::as_trained;
 use dino::weights::Store;
 use dino::{Error, Result};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::cli::ClassifyArgs;
 use crate::commands::model;
@@ -25,6 +25,11 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         let why = format!("the head {} is not for whole photos", head.meta.name);
         return Err(Error::Model(why));
     };
+    let subject = Subject {
+        task: "classify",
+        label: None,
+    };
+    let mut lines = Lines::new(subject.clone(), args.json, &collected.failures);
     let mut report = Report::of_search(collected.failures, collected.summary, args.json);
     let model = model::load_for(&args.run, &head, console)?;
     let sources: Vec<&Source> = collected.sources.iter().collect();
@@ -45,6 +50,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     let networks: Vec<OnePass<'_>> = networks.collect();
     let decoding = Decoding::new(args.input.decoder(console));
     let engine = Engine::new(&model.backbones, decoding, args.run.batch_size, console)?;
+    let describe = |index: usize| (sources[index], None);
     let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
         let best = best(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
@@ -57,8 +63,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
                         json!({"id": id, "name": classes[id], "probability": probability})
                     })
                     .collect();
-                let mut object = Map::new();
-                put_source(&mut object, "input", source);
+                let mut object = subject.line(Status::Done, source);
                 object.insert("model".into(), json!(model.record.name));
                 object.insert("head".into(), json!(head.meta.name));
                 object.insert("classes".into(), json!(classes));
@@ -87,7 +92,13 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         classify,
         |index, result| {
             let source = sources[index];
-            let result = result.and_then(|found| tell(source, found));
+            if let Err(error) = &result {
+                lines.fail(index, error.to_string());
+            }
+            let result = result.and_then(|found| {
+                lines.tell_before(index, describe, console)?;
+                tell(source, found)
+            });
             progress.inc();
             if report.record(source.name(), result)?.is_some() {
                 report.done += 1;
@@ -97,6 +108,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
     );
     tell_overflow(&model.backbones, console);
     report.told(console, run)?;
+    lines.tell_before(usize::MAX, describe, console)?;
     report.finish(console);
     Ok(report.exit_code())
 }

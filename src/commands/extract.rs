@@ -2,18 +2,20 @@
 
 use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
-use dino::batch::Report;
-use dino::console::Console;
+use dino::batch::{Outcome, Report};
+use dino::console::{Console, PhotoProgress};
 use dino::engine::{
     AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen, tell_overflow,
 };
-use dino::inputs::{PhotoDecoder, Source};
-use dino::output::Job;
+use dino::inputs::{Collected, PhotoDecoder, Source};
+use dino::manifest::{Ledger, Making};
+use dino::output::{Job, Lines, Plan, Subject};
 use dino::preprocess::{Geometry, SizeRule};
 use dino::tasks::layer;
 use dino::tasks::run::explain;
 
 use super::model::Model;
+use crate::cli::OutputArgs;
 
 /// What is extracted, and how.
 pub struct Extract<'a> {
@@ -31,79 +33,186 @@ pub struct Extract<'a> {
     pub after: &'a (dyn Fn(&Geometry) -> u64 + Sync),
 }
 
+/// The photos of a command, and how they stand.
+pub struct Photos<'c> {
+    /// What is made of them.
+    pub plan: Plan,
+    making: Making,
+    ledger: Ledger,
+    lines: Lines,
+    report: Report,
+    console: &'c Console,
+}
+
+/// What a command makes of photos.
+pub struct Asked<'a> {
+    /// What lines in JSON are about.
+    pub subject: Subject,
+    /// How the outputs are made.
+    pub making: Making,
+    /// Their extensions.
+    pub extensions: &'a [&'static str],
+    /// Where they go.
+    pub output: &'a OutputArgs,
+    /// Bytes of a photo, at most.
+    pub most: u64,
+}
+
+impl<'c> Photos<'c> {
+    /// Plans the outputs of what was `collected`, and decides of what is there.
+    pub fn plan(collected: Collected, asked: Asked<'_>, console: &'c Console) -> Result<Self> {
+        let Asked {
+            subject,
+            making,
+            extensions,
+            output,
+            most,
+        } = asked;
+        let options = output.options()?;
+        let ledger = Ledger::open(&options)?;
+        let mut plan = Plan::new(collected.sources, &options, &making.kind, extensions)?;
+        ledger.protect(&mut plan.outputs);
+        let refused = ledger.settle(&mut plan, &making, most, console)?;
+        output.settle(&plan, console)?;
+        let mut lines = Lines::new(subject, output.json, &collected.failures);
+        let mut report = Report::of_search(collected.failures, collected.summary, output.json);
+        for (index, (job, refused)) in plan.jobs.iter().zip(refused).enumerate() {
+            if let Some(error) = refused {
+                lines.fail(index, error.to_string());
+                report.record::<()>(job.source.name(), Err(error))?;
+            } else if job.is_done() {
+                lines.skip(index);
+                report.count(Outcome::Skipped);
+            }
+        }
+        Ok(Photos {
+            plan,
+            making,
+            ledger,
+            lines,
+            report,
+            console,
+        })
+    }
+
+    /// The photos of which something is to be made, by their numbers.
+    pub fn to_do(&self) -> Vec<usize> {
+        let jobs = self.plan.jobs.iter().enumerate();
+        jobs.filter(|(index, job)| !job.is_done() && !self.lines.has_failed(*index))
+            .map(|(index, _)| index)
+            .collect()
+    }
+
+    /// Learns what was not known before the backbone was loaded.
+    pub fn meet(&mut self, making: Making) {
+        self.making.meet(making);
+    }
+
+    /// Counts one of which everything was made.
+    pub fn count_done(&mut self) {
+        self.report.count(Outcome::Done);
+    }
+
+    /// Tells what is left to tell, after a `run` through the network; returns the exit code.
+    pub fn finish(mut self, run: Result<()>) -> Result<u8> {
+        self.report.told(self.console, run)?;
+        let jobs = &self.plan.jobs;
+        let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
+        self.lines.tell_before(usize::MAX, describe, self.console)?;
+        self.report.finish(self.console);
+        Ok(self.report.exit_code())
+    }
+}
+
 impl Extract<'_> {
-    /// Runs the backbone over all jobs, has `finish` make something of each on any thread, and hands that to `take` in
-    /// their order; what fails is recorded, and the rest goes on.
-    pub fn run<'j, T: Send>(
+    /// Runs the backbone over the photos with these numbers, has `finish` make something of each on any thread, and returns
+    /// what that is of those that did not fail, in their order.
+    pub fn run<T: Send>(
         &self,
-        jobs: &[&'j Job],
-        console: &Console,
-        report: &mut Report,
-        finish: impl Fn(&'j Job, Ready, Seen, &Console) -> Result<T> + Sync,
-        take: impl FnMut(&mut Report, T),
-    ) -> Result<()> {
-        let progress = console.progress_of_photos(jobs.len());
+        photos: &mut Photos<'_>,
+        numbers: &[usize],
+        finish: impl Fn(&Job, Ready, Seen, &Console) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let progress = photos.console.progress_of_photos(numbers.len());
         let tick = |done| progress.block(done, 100);
         let networks: Vec<OnePass<'_>> = self.passes(&tick).collect();
-        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
+        self.run_by(&networks, photos, (numbers, &progress), finish)
     }
 
     /// As [`Extract::run`], but finds what the cls token attends to in the block.
-    pub fn attend<'j, T: Send>(
+    pub fn attend<T: Send>(
         &self,
-        jobs: &[&'j Job],
-        console: &Console,
-        report: &mut Report,
-        finish: impl Fn(&'j Job, Ready, ClsAttention, &Console) -> Result<T> + Sync,
-        take: impl FnMut(&mut Report, T),
-    ) -> Result<()> {
-        let progress = console.progress_of_photos(jobs.len());
+        photos: &mut Photos<'_>,
+        numbers: &[usize],
+        finish: impl Fn(&Job, Ready, ClsAttention, &Console) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let progress = photos.console.progress_of_photos(numbers.len());
         let networks = self.passes(&|_| ()).map(|pass| AttentionPass {
             pass,
             block: self.layer.block,
         });
         let networks: Vec<AttentionPass<'_>> = networks.collect();
-        self.run_by(&networks, jobs, (console, &progress), report, finish, take)
+        self.run_by(&networks, photos, (numbers, &progress), finish)
     }
 
-    fn run_by<'j, N: Network, T: Send>(
+    fn run_by<N: Network, T: Send>(
         &self,
         networks: &[N],
-        jobs: &[&'j Job],
-        (console, progress): (&Console, &dino::console::PhotoProgress),
-        report: &mut Report,
-        finish: impl Fn(&'j Job, Ready, N::Found, &Console) -> Result<T> + Sync,
-        mut take: impl FnMut(&mut Report, T),
-    ) -> Result<()> {
-        let sources: Vec<&Source> = jobs.iter().map(|job| &job.source).collect();
+        photos: &mut Photos<'_>,
+        (numbers, progress): (&[usize], &PhotoProgress),
+        finish: impl Fn(&Job, Ready, N::Found, &Console) -> Result<T> + Sync,
+    ) -> Result<Vec<T>> {
+        let Photos {
+            plan,
+            making,
+            ledger,
+            lines,
+            report,
+            console,
+        } = photos;
+        let (jobs, console) = (&plan.jobs, *console);
+        let job = |index: usize| &jobs[numbers[index]];
+        let sources: Vec<&Source> = (0..numbers.len()).map(|index| &job(index).source).collect();
         let config = self.model.backbone().config();
-        let decoding = Decoding::new(self.decoder.clone());
+        let decoding = Decoding {
+            stamps: true,
+            ..Decoding::new(self.decoder.clone())
+        };
         let engine = Engine::new(&self.model.backbones, decoding, self.batch_size, console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
-            let name = jobs[index].source.name();
+            let name = sources[index].name();
             for geometry in layouts {
                 explain(config, console, &name, geometry, memory, None);
             }
             progress.begin(name);
         };
-        let finish = |ready: Ready, found: N::Found| {
-            let (job, words) = (jobs[ready.index], console.recorder());
-            let finished = finish(job, ready, found, &words);
+        let finish = |mut ready: Ready, found: N::Found| {
+            let (job, words) = (job(ready.index), console.recorder());
+            let stamp = ready.stamp.take();
+            let work = || finish(job, ready, found, &words);
+            let finished = ledger.note((job, making), stamp.as_ref(), work);
             Ok((finished, words))
         };
+        let mut all = Vec::with_capacity(numbers.len());
         let ran = engine.run(&sources, networks, before, finish, |index, result| {
+            let number = numbers[index];
             let result = result.and_then(|(finished, words)| {
+                if words.has_lines() {
+                    let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
+                    lines.tell_before(number, describe, console)?;
+                }
                 console.replay(&words)?;
                 finished
             });
             progress.inc();
-            if let Some(finished) = report.record(jobs[index].source.name(), result)? {
-                take(report, finished);
+            if let Err(error) = &result {
+                lines.fail(number, error.to_string());
             }
+            all.extend(report.record(sources[index].name(), result)?);
             Ok(())
         });
         tell_overflow(&self.model.backbones, console);
-        ran
+        ran.map(|()| all)
     }
 
     /// On each device.

@@ -6,6 +6,7 @@ use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
 use dino::head::Head;
+use dino::tasks::known::KnownModel;
 use dino::weights::{self, Access, Event, Record, Store};
 use dino::{Result, device, interrupt, memory};
 
@@ -58,6 +59,36 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
         console.note(format_args!("head {}", head.meta.name));
         Ok(())
     })
+}
+
+/// What is known of a run before anything is loaded.
+pub struct Found {
+    /// The backbone.
+    pub model: KnownModel,
+    /// The type of its numbers, by device where they differ.
+    pub dtype: String,
+}
+
+/// Finds out whether a run can be had, before any work is done and before anything is skipped: its devices, the type of
+/// its numbers, its backbone.
+pub fn find(args: &RunArgs, console: &Console) -> Result<Found> {
+    let dtype = check_devices(args, console)?;
+    let access = Access::of(args.offline)?;
+    let named = weights::find(&Store::open()?, args.model.as_deref(), &access)?;
+    Ok(Found {
+        model: KnownModel::from(&named),
+        dtype,
+    })
+}
+
+/// Opens the devices of a run, and says by which type of numbers they compute.
+pub fn check_devices(args: &RunArgs, console: &Console) -> Result<String> {
+    let mut dtypes = Vec::new();
+    for device in open_devices(args, console)? {
+        dtypes.push(args.dtype.on(&device)?.as_str());
+    }
+    dtypes.dedup();
+    Ok(dtypes.join(","))
 }
 
 fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {

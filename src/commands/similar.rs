@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use dino::backbone::LayerRequest;
-use dino::batch::{Outcome, Report};
 use dino::console::Console;
 use dino::engine::{Ready, Seen};
-use dino::inputs::{Collected, Source};
+use dino::inputs::{Collected, PhotoDecoder, Source};
+use dino::manifest::{Ledger, Making};
 use dino::output::{
-    Destination, Job, PICTURE, Plan, deliver, put_all, put_path, put_source, write_npy,
+    Destination, Job, PICTURE, Status, Subject, deliver, put_all, put_source, write_npy,
     write_picture,
 };
 use dino::render::Range;
@@ -17,7 +17,7 @@ use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{CosineRange, SimilarArgs};
-use crate::commands::extract::Extract;
+use crate::commands::extract::{Asked, Extract, Photos};
 use crate::commands::model::{self, Model};
 use dino::tasks::check_pixel;
 use dino::tasks::costs;
@@ -26,42 +26,66 @@ use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
+    let found = model::find(&args.run, console)?;
+    let layer = LayerRequest {
+        block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
+        norm: !args.no_norm,
+    };
     let mut collected = args.input.collect()?;
-    let first = first_photo(args, &mut collected)?;
-    check_point(args, first, console)?;
+    let decoder = args.input.decoder(console);
+    let most = decoder.options.max_memory;
+    let first = first_photo(args, &mut collected)?.clone();
+    check_point(args, &first, &decoder)?;
+    let asked = Ledger::open(&args.output.options()?)?.stamp_of(&first, most)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.raw.then_some("npy"));
-    let options = args.output.options()?;
     // Another point has other files: it is another question.
     let kind = format!("similar-{}-{}", args.at.0, args.at.1);
-    let plan = Plan::new(collected.sources, &options, &kind, &extensions)?;
-    args.output.settle(&plan, console)?;
-    let mut report = Report::of_search(collected.failures, collected.summary, args.output.json);
-    let (done, to_do): (Vec<&Job>, Vec<&Job>) = plan.jobs.iter().partition(|job| job.is_done());
-    done.iter().for_each(|_| report.count(Outcome::Skipped));
-    if let Some(first) = plan.jobs.first().filter(|_| !to_do.is_empty()) {
+    let making = |fingerprint: Option<&str>| {
+        Making::new(kind.clone(), &extensions, |extension| {
+            let look = (extension != "npy").then(|| format!("{:?} {:?}", args.look, args.range));
+            Ok(json!({
+                "model": fingerprint,
+                "dtype": found.dtype,
+                "photos": decoder.options.tag(),
+                "asked": [json!(asked.digest), json!(first.page().map(|page| page.number))],
+                "size": args.size.to_string(),
+                "block": layer.block,
+                "norm": layer.norm,
+                "look": look,
+            }))
+        })
+    };
+    let asked = Asked {
+        subject: SUBJECT,
+        making: making(found.model.fingerprint.as_deref())?,
+        extensions: &extensions,
+        output: &args.output,
+        most,
+    };
+    let mut photos = Photos::plan(collected, asked, console)?;
+    let mut ran = Ok(());
+    if !photos.to_do().is_empty() {
         let model = model::load(&args.run, console)?;
+        photos.meet(making(Some(&model.record.fingerprint))?);
         let run = Run {
             args,
             console,
-            layer: LayerRequest {
-                block: block_of(
-                    args.layer,
-                    model.backbone().config().depth,
-                    &model.record.name,
-                )?,
-                norm: !args.no_norm,
-            },
+            layer,
             maps: PatchMaps::new(args.look.look(), ""),
-            asked: first,
+            asked: photos.plan.jobs[0].source.clone(),
             model: &model,
         };
-        let done = run.all(&to_do, &mut report);
-        report.told(console, done)?;
+        ran = run.all(&mut photos, decoder);
     }
-    report.finish(console);
-    Ok(report.exit_code())
+    photos.finish(ran)
 }
+
+/// What lines in JSON are about.
+const SUBJECT: Subject = Subject {
+    task: "similar",
+    label: None,
+};
 
 /// The photo that `--at` is about: the first of the first input, which must not be missing.
 fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&'a Source> {
@@ -69,11 +93,11 @@ fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&
     let missing = named.and_then(|named| {
         let name = named.display().to_string();
         let mut failures = collected.failures.iter();
-        failures.position(|(failed, _)| *failed == name)
+        failures.position(|failure| failure.name == name)
     });
     if let Some(missing) = missing {
         // The others have nothing to be compared with.
-        return Err(collected.failures.swap_remove(missing).1);
+        return Err(collected.failures.swap_remove(missing).error);
     }
     collected
         .sources
@@ -82,8 +106,8 @@ fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&
 }
 
 /// Refuses a point outside of the photo before any work is done.
-fn check_point(args: &SimilarArgs, first: &Source, console: &Console) -> Result<()> {
-    let size = args.input.decoder(console).size(first)?;
+fn check_point(args: &SimilarArgs, first: &Source, decoder: &PhotoDecoder) -> Result<()> {
+    let size = decoder.size(first)?;
     check_pixel(args.at, size).map_err(|why| Error::file(first.path(), why))
 }
 
@@ -95,7 +119,7 @@ struct Run<'a> {
     layer: LayerRequest,
     maps: PatchMaps,
     /// The photo that has the point.
-    asked: &'a Job,
+    asked: Source,
 }
 
 /// What is looked for.
@@ -107,56 +131,44 @@ struct Query {
 
 impl Run<'_> {
     /// The first photo, then the others.
-    fn all(&self, to_do: &[&Job], report: &mut Report) -> Result<()> {
+    fn all(&self, photos: &mut Photos<'_>, decoder: PhotoDecoder) -> Result<()> {
         let (args, console) = (self.args, self.console);
         let after = costs::per_pixel(self.maps.bytes_per_pixel());
         let extract = Extract {
             model: self.model,
             layer: self.layer,
             size: args.size,
-            decoder: args.input.decoder(console),
+            decoder,
             batch_size: args.run.batch_size,
             after: &after,
         };
         let (x, y) = args.at;
         console.note(format_args!(
             "looking for what is at {x},{y} in {}",
-            self.asked.source.name()
+            self.asked.name()
         ));
-        let mut query = None;
+        let to_do = photos.to_do();
+        let is_drawn = to_do.first() == Some(&0);
         let asked = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
             let own = self.query(&ready, &seen)?;
-            let is_drawn = !job.is_done();
             if is_drawn {
                 self.draw(job, ready, &seen, &own, words)?;
             }
-            Ok((own, is_drawn))
+            Ok(own)
         };
-        extract.run(
-            &[self.asked],
-            console,
-            report,
-            asked,
-            |report, (own, is_drawn)| {
-                if is_drawn {
-                    report.count(Outcome::Done);
-                }
-                query = Some(own);
-            },
-        )?;
+        let query = extract.run(photos, &[0], asked)?.into_iter().next();
         // Without it there is nothing to look for, and why is in the report.
         let Some(query) = query else { return Ok(()) };
-        let others: Vec<&Job> = to_do
-            .iter()
-            .copied()
-            .filter(|job| job.source != self.asked.source)
-            .collect();
+        if is_drawn {
+            photos.count_done();
+        }
+        let others: Vec<usize> = to_do.into_iter().filter(|&index| index != 0).collect();
         let draw = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
             self.draw(job, ready, &seen, &query, words)
         };
-        extract.run(&others, console, report, draw, |report, ()| {
-            report.count(Outcome::Done);
-        })
+        let done = extract.run(photos, &others, draw)?;
+        done.iter().for_each(|()| photos.count_done());
+        Ok(())
     }
 
     /// The token of the patch under the point.
@@ -175,7 +187,7 @@ impl Run<'_> {
                 token: token.to_vec(),
             }),
             None => Err(Error::file(
-                self.asked.source.path(),
+                self.asked.path(),
                 "has become smaller since --at was checked",
             )),
         }
@@ -203,7 +215,7 @@ impl Run<'_> {
         let Some((patch, cosine)) = best(&found, grid) else {
             return Err(Error::file(job.source.path(), "has no patches"));
         };
-        let is_asked = job.source == self.asked.source;
+        let is_asked = job.source == self.asked;
         let pixel = patch.pixel(&geometry);
         let range = match self.args.range {
             CosineRange::Auto => Range::of(&found),
@@ -216,10 +228,7 @@ impl Run<'_> {
             ("dino:layer", self.layer.block.to_string()),
             (
                 "dino:content",
-                format!(
-                    "cosine with what is at {x},{y} in {}",
-                    self.asked.source.name()
-                ),
+                format!("cosine with what is at {x},{y} in {}", self.asked.name()),
             ),
         ];
         if !matches!(job.output(PICTURE), Destination::Kept(_)) {
@@ -250,13 +259,9 @@ impl Run<'_> {
         if !self.args.output.json {
             return Ok(());
         }
-        let mut object = Map::new();
-        put_source(&mut object, "input", &job.source);
-        put_path(&mut object, "picture", job.output(PICTURE).path());
-        let raw = self.args.raw.then(|| job.output("npy").path()).flatten();
-        put_path(&mut object, "raw", raw);
+        let mut object = SUBJECT.line_of_job(Status::Done, job);
         let mut query_object = Map::new();
-        put_source(&mut query_object, "input", &self.asked.source);
+        put_source(&mut query_object, "input", &self.asked);
         query_object.insert("x".into(), json!(x));
         query_object.insert("y".into(), json!(y));
         query_object.insert("patch".into(), json!([query.patch.row, query.patch.column]));

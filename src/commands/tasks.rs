@@ -20,7 +20,7 @@ use dino::weights::{self, Access, NamedModel, Store};
 use dino::{Error, Result};
 
 use crate::cli::{
-    DepthArgs, InputArgs, OutputArgs, PcaArgs, RunArgs, RunTasksArgs, SegmentArgs, Tta,
+    DepthArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs, SegmentArgs, Tta,
 };
 use crate::commands::model;
 
@@ -37,7 +37,7 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
     run(
         &recipe,
         &predict.input,
-        &predict.output,
+        (&predict.output, args.refit),
         &predict.run,
         console,
     )
@@ -70,7 +70,7 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
     run(
         &recipe,
         &predict.input,
-        &predict.output,
+        (&predict.output, args.refit),
         &predict.run,
         console,
     )
@@ -82,7 +82,13 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         pca: vec![args.recipe()],
         ..Recipe::default()
     };
-    run(&recipe, &args.input, &args.output, &args.run, console)
+    run(
+        &recipe,
+        &args.input,
+        (&args.output, args.refit),
+        &args.run,
+        console,
+    )
 }
 
 /// Runs `dino run`.
@@ -116,7 +122,13 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
             recipe.len()
         )));
     }
-    run(&recipe, &args.input, &args.output, &args.run, console)
+    run(
+        &recipe,
+        &args.input,
+        (&args.output, args.refit),
+        &args.run,
+        console,
+    )
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe> {
@@ -158,7 +170,7 @@ fn labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
 pub fn run(
     recipe: &Recipe,
     input: &InputArgs,
-    output: &OutputArgs,
+    (output, refit): (&OutputArgs, RefitArgs),
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
@@ -171,9 +183,7 @@ pub fn run(
         label: None,
     };
     // Wrong wishes are found before any work is done, and before anything is skipped.
-    for device in model::open_devices(args, console)? {
-        args.dtype.on(&device)?;
-    }
+    let dtype = model::check_devices(args, console)?;
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store)?;
     let mut tasks = tasks(recipe, &chosen, &context, console)?;
@@ -181,6 +191,9 @@ pub fn run(
     let run = Run {
         options: &options,
         context: &context,
+        model: KnownModel::from(&chosen.model),
+        dtype,
+        keep_fit: refit.keep_fit,
         batch_size: args.batch_size,
         console,
     };

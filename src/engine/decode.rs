@@ -1,10 +1,13 @@
 //! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
 //! prepared by several workers.
 
+use std::fs;
+
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::inputs::{Measured, Opened, PhotoDecoder, Source};
+use crate::manifest::Stamp;
 use crate::memory::{self, Gate, Permit};
 use crate::preprocess::{Geometry, Prepared};
 use crate::stopwatch::Stopwatch;
@@ -23,6 +26,8 @@ pub struct Decoding {
     pub gate: Gate,
     /// The part of every photo that is looked at, if not all of it.
     pub cut: Option<Cut>,
+    /// Whether the stamps of photos are taken.
+    pub stamps: bool,
 }
 
 /// A photo that is ready for the network.
@@ -34,6 +39,8 @@ pub struct Ready {
     pub photo: RgbImage,
     /// What the backbone sees of it, by [`Network::layouts`].
     pub prepared: Vec<Prepared>,
+    /// Of the bytes that it was decoded from, if that is asked for.
+    pub stamp: Option<Stamp>,
     /// Where the time went.
     pub watch: Stopwatch,
     /// For the memory of all that becomes of it.
@@ -45,6 +52,7 @@ pub(super) struct Admitted<'s> {
     index: usize,
     source: &'s Source,
     opened: Opened<'s>,
+    stamp: Option<Stamp>,
     watch: Stopwatch,
     permit: Permit,
 }
@@ -68,6 +76,7 @@ impl Decoding {
             gate: Gate::new(decoder.options.max_memory),
             decoder,
             cut: None,
+            stamps: false,
         }
     }
 
@@ -80,6 +89,8 @@ impl Decoding {
         crowded: impl FnOnce(),
     ) -> Result<Admitted<'s>> {
         let mut watch = Stopwatch::default();
+        // Asked before it is read: whatever is written meanwhile has a later time.
+        let met = self.stamps.then(|| fs::metadata(source.path()).ok());
         let opened = watch.time("decode", || self.decoder.open(source))?;
         let permit = match opened.measured() {
             Some(Measured { size, bytes }) => {
@@ -93,6 +104,7 @@ impl Decoding {
         Ok(Admitted {
             index,
             source,
+            stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
             opened,
             watch,
             permit,
@@ -105,6 +117,7 @@ impl Decoding {
             index,
             source,
             opened,
+            stamp,
             mut watch,
             permit,
         } = admitted;
@@ -124,6 +137,7 @@ impl Decoding {
             index,
             photo,
             prepared,
+            stamp,
             watch,
             permit,
         })

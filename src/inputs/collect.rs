@@ -21,10 +21,21 @@ use crate::inputs::summary::{Missed, Summary};
 pub struct Collected {
     /// In the order typed; within a folder in natural order of names. Each file once.
     pub sources: Vec<Source>,
-    /// Files and folders that claim to be of use and are not, by name; the rest goes on without them.
-    pub failures: Vec<(String, Error)>,
+    /// Files and folders that claim to be of use and are not; the rest goes on without them.
+    pub failures: Vec<Failure>,
     /// What was found and what was passed over, where folders were searched.
     pub summary: Option<Summary>,
+}
+
+/// An input that led to no photo.
+#[derive(Debug)]
+pub struct Failure {
+    /// What it is called.
+    pub name: String,
+    /// What is wrong with it.
+    pub error: Error,
+    /// How many photos were found before it.
+    pub before: usize,
 }
 
 /// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`. Of a
@@ -57,10 +68,7 @@ pub fn collect(
             if matches!(error, Error::Interrupted | Error::Usage(_)) {
                 return Err(error);
             }
-            finder
-                .collected
-                .failures
-                .push((Path::new(input).display().to_string(), error));
+            finder.push_failure(Path::new(input).display().to_string(), error);
         }
     }
     finder.blame_missing_programs();
@@ -70,7 +78,7 @@ pub fn collect(
         summary,
     } = finder.collected;
     if sources.is_empty() {
-        let mut failures: Vec<Error> = failures.into_iter().map(|(_, error)| error).collect();
+        let mut failures: Vec<Error> = failures.into_iter().map(|failure| failure.error).collect();
         return Err(match failures.len() {
             0 => Error::Usage("no input: name photos, folders, patterns, or '-'".into()),
             1 => failures.remove(0),
@@ -317,6 +325,7 @@ impl Finder {
             return;
         };
         let missed = summary.passed_over.iter();
+        let mut blamed = Vec::new();
         for (kind, of_kind) in missed.filter(|(_, of_kind)| of_kind.missed == Missed::Yes) {
             let others = match of_kind.files {
                 1 => String::new(),
@@ -324,9 +333,10 @@ impl Finder {
             };
             let name = of_kind.first.display().to_string();
             let why = format!("{}{others}", of_kind.why);
-            self.collected
-                .failures
-                .push((name, Error::file(&of_kind.first, why)));
+            blamed.push((name, Error::file(&of_kind.first, why)));
+        }
+        for (name, error) in blamed {
+            self.push_failure(name, error);
         }
     }
 
@@ -340,7 +350,16 @@ impl Finder {
             other => other.to_string(),
         };
         self.recognised += 1;
-        self.collected.failures.push((name, error));
+        self.push_failure(name, error);
+    }
+
+    fn push_failure(&mut self, name: String, error: Error) {
+        let before = self.collected.sources.len();
+        self.collected.failures.push(Failure {
+            name,
+            error,
+            before,
+        });
     }
 }
 

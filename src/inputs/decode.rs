@@ -62,6 +62,11 @@ impl Opened<'_> {
         self.measured
     }
 
+    /// What was read.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
     /// Decodes it.
     ///
     /// # Errors

@@ -26,7 +26,7 @@ mod summary;
 mod tests;
 mod tiff;
 
-pub use collect::{Collected, collect};
+pub use collect::{Collected, Failure, collect};
 pub use decode::{Measured, Opened, Photo, PhotoDecoder};
 pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};

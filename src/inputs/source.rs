@@ -92,7 +92,10 @@ impl Source {
 
     /// The bytes of its file, or of its own image on standard input, `most` at most; nothing past the first few kilobytes
     /// is read from something that is no image.
-    pub(super) fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
+    ///
+    /// # Errors
+    /// Names the source that cannot be read, or has more bytes.
+    pub fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
         match self {
             Source::File { path, .. } => read_file(path, most),
             Source::Stdin(page) => {

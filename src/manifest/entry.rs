@@ -52,7 +52,7 @@ pub(super) enum State {
 pub(super) struct Line {
     format: u32,
     pub state: State,
-    task: String,
+    pub task: String,
     input: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     input_bytes: Option<String>,
@@ -155,6 +155,14 @@ pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
         Some(_) => portable(path).into_bytes().into(),
         None => path.as_os_str().as_encoded_bytes().into(),
     }
+}
+
+/// The path whose [`output_name`] this is.
+pub(super) fn name_of_bytes(name: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
+    #[cfg(not(unix))]
+    String::from_utf8_lossy(name).into_owned().into()
 }
 
 /// What is wrong with a line that cannot be read.

@@ -37,6 +37,16 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// What was fitted to other photos.
+    pub fn fit(&self) -> Option<&Digest> {
+        self.procedure.fit.as_ref()
+    }
+
+    /// Whether it was made by this recipe.
+    pub fn is_by(&self, recipe: &Digest) -> bool {
+        self.procedure.recipe == *recipe
+    }
+
     /// Compares it with what is wanted.
     pub fn standing(&self, wanted: &Wanted<'_>) -> Standing {
         let difference = Difference {
@@ -117,11 +127,16 @@ pub(super) struct Index {
     outputs: HashMap<PathKey, Box<History>>,
     photos: HashMap<PathKey, Arc<Stamp>>,
     procedures: HashSet<Arc<Procedure>>,
+    /// The tasks that had fits to photos.
+    fits: HashSet<String>,
 }
 
 impl Index {
     /// Takes in a line that is later than all before.
     pub fn insert(&mut self, line: &Line) {
+        if line.fit.is_some() && !self.fits.contains(&line.task) {
+            self.fits.insert(line.task.clone());
+        }
         let origin = Origin {
             photo: self.photo_of(line),
             procedure: self.procedure_of(line),
@@ -155,6 +170,11 @@ impl Index {
     /// The latest stamp of the photo at `path`.
     pub fn photo(&self, path: &[u8]) -> Option<&Stamp> {
         self.photos.get(&PathKey::of(path)).map(|stamp| &**stamp)
+    }
+
+    /// Whether outputs of `task` were ever made with a fit to photos.
+    pub fn knows_fits(&self, task: &str) -> bool {
+        self.fits.contains(task)
     }
 
     /// How many outputs are known.

@@ -55,6 +55,17 @@ impl Log {
         Ok(Log { path, end })
     }
 
+    /// Hands all lines that are in the file now to `take`.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub fn read_again(&self, take: impl FnMut(&Line)) -> Result<()> {
+        match Place::of(&self.path)? {
+            Place::File(_) => read_lines(&self.path, &open(&self.path, false)?, take).map(|_| ()),
+            _ => Ok(()),
+        }
+    }
+
     /// Appends a line, making the file and its folder if need be.
     ///
     /// # Errors

@@ -41,10 +41,15 @@
 
 mod digest;
 mod entry;
+mod fits;
 mod index;
+mod ledger;
 mod log;
+mod making;
+
 mod stamp;
 
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
@@ -53,9 +58,11 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use crate::error::{Error, Result};
 pub use digest::Digest;
 pub use entry::Entry;
-use entry::{Line, State, output_name};
-use index::{History, Index};
+use entry::{Line, State, name_of_bytes, output_name};
+use index::{History, Index, Origin};
+pub use ledger::{Former, Ledger, Refused};
 use log::Log;
+pub use making::Making;
 pub use stamp::Stamp;
 
 /// Name of the manifest in the folder of outputs.
@@ -146,6 +153,57 @@ impl Manifest {
         let history = self.history(&self.name_of(output)?);
         let origin = history.origin_of(output)?;
         Ok(origin.map_or(Standing::Foreign, |origin| origin.standing(wanted)))
+    }
+
+    /// The fit that the file or folder at `output` was made with, if it was made by `recipe`.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`].
+    pub fn fit_of(&self, output: &Path, recipe: &Digest) -> Result<Option<Digest>> {
+        let history = self.history(&self.name_of(output)?);
+        let origin = history.origin_of(output)?;
+        let by_it = origin.filter(|origin| origin.is_by(recipe));
+        Ok(by_it.and_then(|origin| origin.fit().copied()))
+    }
+
+    /// The first file or folder, and how many there are, that `task` made with one fit to several photos, and that is none
+    /// of `ours`.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`]; and if the file cannot be read again.
+    pub fn others_by_fit(&self, task: &str, ours: &[&Path]) -> Result<Option<(PathBuf, usize)>> {
+        if !self.index().knows_fits(task) {
+            return Ok(None);
+        }
+        let ours = ours.iter().map(|output| self.name_of(output));
+        let ours: HashSet<PathBuf> = ours.collect::<Result<_>>()?;
+        let mut by_fit: BTreeMap<Digest, (HashSet<Digest>, BTreeSet<PathBuf>)> = BTreeMap::new();
+        self.log.read_again(|line| {
+            if let (true, Some(fit)) = (line.task == task, line.fit) {
+                let (photos, outputs) = by_fit.entry(fit).or_default();
+                photos.insert(line.photo.digest);
+                outputs.extend(line.outputs().map(|(name, _)| name_of_bytes(&name)));
+            }
+        })?;
+        let mut others = Vec::new();
+        // One photo is compared with none.
+        for (fit, (_, names)) in by_fit.iter().filter(|(_, (photos, _))| photos.len() > 1) {
+            for name in names.iter().filter(|name| !ours.contains(*name)) {
+                let path = self.folder.join(name);
+                if path.exists()
+                    && self.history(name).origin_of(&path)?.and_then(Origin::fit) == Some(fit)
+                {
+                    others.push(path);
+                }
+            }
+        }
+        let count = others.len();
+        Ok(others.into_iter().next().map(|first| (first, count)))
+    }
+
+    /// The folder of outputs.
+    pub fn folder(&self) -> &Path {
+        &self.folder
     }
 
     /// The latest stamp that was noted of the photo `input`, as the user names it.

@@ -33,6 +33,15 @@ impl Stamp {
         }
     }
 
+    /// Takes the stamp of `bytes` that were read from a file, of which `met` was asked before.
+    pub fn of_read(bytes: &[u8], met: Option<&Metadata>) -> Self {
+        let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);
+        Stamp {
+            modified: file.and_then(modified),
+            ..Self::of_bytes(bytes)
+        }
+    }
+
     /// Takes the stamp of a regular file or a folder, whose content is read. Of folders within a folder, the names alone
     /// count, and what file managers leave in it does not.
     ///

@@ -126,26 +126,33 @@ impl Outputs {
                 Ok(Destination::Kept(path.to_owned()))
             }
             _ if !force => Ok(Destination::Kept(path.to_owned())),
-            (Place::File(target), _) => {
-                check_permission(path, target)?;
-                match self.folder(parent(target), path) {
+            _ => {
+                self.check_replaceable(path)?;
+                Ok(Destination::File(path.to_owned()))
+            }
+        }
+    }
+
+    /// Whether the file or folder that is at `path` can be replaced.
+    ///
+    /// # Errors
+    /// Names it if it cannot.
+    pub fn check_replaceable(&mut self, path: &Path) -> Result<()> {
+        match Place::of(path)? {
+            Place::File(target) => {
+                check_permission(path, &target)?;
+                match self.folder(parent(&target), path) {
                     // It cannot be replaced, but written.
-                    Err(_) if takes_no_files(parent(target)) => {}
-                    folder => drop(folder?),
+                    Err(_) if takes_no_files(parent(&target)) => Ok(()),
+                    folder => folder.map(|_| ()),
                 }
-                Ok(Destination::File(path.to_owned()))
             }
-            (Place::Folder(target), _) => {
-                if is_mount_point(target) {
-                    return Err(Error::file(
-                        path,
-                        "something is mounted there, so that the folder cannot be replaced; choose another place",
-                    ));
-                }
-                self.folder(parent(target), path)?;
-                Ok(Destination::File(path.to_owned()))
-            }
-            _ => Ok(Destination::File(path.to_owned())),
+            Place::Folder(target) if is_mount_point(&target) => Err(Error::file(
+                path,
+                "something is mounted there, so that the folder cannot be replaced; choose another place",
+            )),
+            Place::Folder(target) => self.folder(parent(&target), path).map(|_| ()),
+            Place::Vacant(_) | Place::Stream(_) => Ok(()),
         }
     }
 

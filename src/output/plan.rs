@@ -144,6 +144,31 @@ impl Job {
         &self.outputs[extension]
     }
 
+    /// The outputs by extension.
+    pub fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
+        self.outputs
+            .iter()
+            .map(|(extension, output)| (*extension, output))
+    }
+
+    /// The outputs that are there and kept, by extension.
+    pub fn kept(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.outputs()
+            .filter_map(|(extension, output)| match output {
+                Destination::Kept(path) => Some((extension, path.as_path())),
+                _ => None,
+            })
+    }
+
+    /// The outputs that are to be written to files, by extension.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.outputs()
+            .filter_map(|(extension, output)| match output {
+                Destination::File(path) => Some((extension, path.as_path())),
+                _ => None,
+            })
+    }
+
     /// Whether all outputs are there already.
     pub fn is_done(&self) -> bool {
         self.outputs
@@ -289,6 +314,21 @@ impl Plan {
             self.to_stdout = Some(path.display().to_string());
         }
         job.outputs.insert(extension, destination);
+        Ok(())
+    }
+
+    /// Has an output of the job `index` made again that was to be kept.
+    ///
+    /// # Errors
+    /// Names it if it cannot be replaced.
+    pub fn replace(&mut self, index: usize, extension: &'static str) -> Result<()> {
+        let output = self.jobs[index].outputs.get_mut(extension);
+        if let Some(output) = output
+            && let Destination::Kept(path) = output
+        {
+            self.outputs.check_replaceable(path)?;
+            *output = Destination::File(std::mem::take(path));
+        }
         Ok(())
     }
 

@@ -1,6 +1,6 @@
 //! Parts without a head: clusters of the last block's patch tokens, drawn as labels are.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use crate::backbone::{Backbone, Grid, LayerRequest};
@@ -12,7 +12,8 @@ use crate::engine::Seen;
 use crate::error::{Error, Result};
 use crate::head::Class;
 use crate::interrupt;
-use crate::output::{Destination, Plan, deliver};
+use crate::manifest::Digest;
+use crate::output::{Destination, Plan, Subject, deliver};
 use crate::pca::TokenSpool;
 use crate::preprocess::Geometry;
 use crate::recipe::ClustersRecipe;
@@ -22,6 +23,8 @@ use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::REFINE;
 use crate::tasks::segment::painter::{self, LabelPainter};
+use crate::tasks::segment::recipe_of;
+use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
 use crate::weights::Record;
@@ -37,6 +40,8 @@ pub struct ClustersTask {
     painter: RwLock<LabelPainter>,
     /// That of a file, and what it was fitted to.
     saved: Option<(Codebook, Origin)>,
+    /// The file that it was adopted from.
+    adopted: Option<PathBuf>,
     waiting: Mutex<Waiting>,
 }
 
@@ -61,7 +66,8 @@ impl ClustersTask {
     ) -> Result<Self> {
         let refines = recipe.refine.unwrap_or(REFINE);
         let labels = recipe.labels.clone();
-        let mut painter = LabelPainter::new(labels, refines, context.clone(), console)?;
+        let subject = context.subject("clusters");
+        let mut painter = LabelPainter::new(labels, refines, subject, context.clone(), console)?;
         // The last block, as its final norm leaves it.
         let mut layer = LayerRequest {
             block: model.config.depth - 1,
@@ -80,6 +86,7 @@ impl ClustersTask {
             context,
             painter: RwLock::new(painter),
             saved,
+            adopted: None,
             waiting: Mutex::new(Waiting {
                 tokens: TokenSpool::new(model.config.dim),
                 photos: Vec::new(),
@@ -112,11 +119,8 @@ impl ClustersTask {
         }
     }
 
-    /// Writes the file of `--save-codebook`, if that is asked for.
-    fn save(&self, codebook: &Codebook, words: &Console) -> Result<()> {
-        let Some(path) = &self.recipe.save_codebook else {
-            return Ok(());
-        };
+    /// A codebook as a file holds it.
+    fn bytes_of(&self, codebook: &Codebook) -> Result<Vec<u8>> {
         let info = CodebookInfo {
             format: 1,
             model: self.model.name.clone(),
@@ -124,7 +128,15 @@ impl ClustersTask {
             block: self.layer.block,
             norm: self.layer.norm,
         };
-        let bytes = to_bytes(&info, codebook)?;
+        to_bytes(&info, codebook)
+    }
+
+    /// Writes the file of `--save-codebook`, if that is asked for.
+    fn save(&self, codebook: &Codebook, words: &Console) -> Result<()> {
+        let Some(path) = &self.recipe.save_codebook else {
+            return Ok(());
+        };
+        let bytes = self.bytes_of(codebook)?;
         let destination = Destination::of_flag(path)?;
         deliver(words, &destination, true, |writer| writer.write_all(&bytes))
     }
@@ -146,8 +158,8 @@ impl Finder for ClustersTask {
 }
 
 impl Task for ClustersTask {
-    fn kind(&self) -> String {
-        self.context.kind("clusters")
+    fn subject(&self) -> Subject {
+        self.context.subject("clusters")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
@@ -166,6 +178,50 @@ impl Task for ClustersTask {
             (false, None) => Which::AllOrNone,
             (false, Some(_)) => Which::Missing,
         }
+    }
+
+    fn settings(&self, extension: &str) -> Result<Settings> {
+        let recipe = ClustersRecipe {
+            codebook: None,
+            labels: recipe_of(&self.recipe.labels, extension),
+            ..self.recipe.clone()
+        };
+        let font = recipe
+            .labels
+            .font
+            .as_ref()
+            .and(self.recipe.labels.font.as_deref());
+        let settings = Settings::of(&recipe)?.with_font(font);
+        match (&self.saved, &self.recipe.codebook) {
+            // One that was adopted is the fit, not a setting.
+            (Some((codebook, _)), Some(_)) => {
+                Ok(settings.with("codebook", Digest::of_bytes(&self.bytes_of(codebook)?)))
+            }
+            _ => Ok(settings),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.saved.is_none()
+    }
+
+    fn fit_bytes(&self) -> Result<Vec<u8>> {
+        let codebook = self.waiting().codebook.clone();
+        let codebook = codebook.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
+        self.bytes_of(&codebook)
+    }
+
+    fn adopt_fit(&mut self, path: &Path) -> Result<()> {
+        let (layer, codebook, origin) = read(path, &self.model)?;
+        self.layer = layer;
+        let painter = self
+            .painter
+            .get_mut()
+            .unwrap_or_else(PoisonError::into_inner);
+        name_clusters(painter, &codebook, &self.model, &Console::new(true, false))?;
+        self.saved = Some((codebook, origin));
+        self.adopted = Some(path.to_owned());
+        Ok(())
     }
 
     fn reads(&self) -> Vec<&Path> {
@@ -188,8 +244,8 @@ impl Task for ClustersTask {
 
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
-        self.model
-            .meet(record, self.recipe.codebook.as_deref().zip(origin))
+        let path = self.recipe.codebook.as_deref().or(self.adopted.as_deref());
+        self.model.meet(record, path.zip(origin))
     }
 
     fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {

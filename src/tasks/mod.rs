@@ -13,6 +13,7 @@ pub mod pca;
 pub mod placed;
 pub mod run;
 pub mod segment;
+pub mod settings;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -29,11 +30,12 @@ use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
 use crate::inputs::PhotoDecoder;
-use crate::output::{Job, Plan};
+use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
 use crate::stopwatch::Stopwatch;
 use crate::tasks::segment::Annotated;
+use crate::tasks::settings::Settings;
 use crate::weights::Record;
 
 pub use network::TaskNetwork;
@@ -130,11 +132,11 @@ pub struct Context {
 }
 
 impl Context {
-    /// The word in the names of the files of a task of this `kind`.
-    pub fn kind(&self, kind: &str) -> String {
-        match &self.label {
-            Some(label) => format!("{kind}-{label}"),
-            None => kind.to_owned(),
+    /// What lines in JSON of this task are about.
+    pub fn subject(&self, task: &'static str) -> Subject {
+        Subject {
+            task,
+            label: self.label.clone(),
         }
     }
 }
@@ -180,8 +182,17 @@ pub trait Finder: Sync {
 
 /// Something that is made of photos, and written.
 pub trait Task: Finder {
+    /// What its lines in JSON are about.
+    fn subject(&self) -> Subject;
+
     /// The word in the names of its files.
-    fn kind(&self) -> String;
+    fn kind(&self) -> String {
+        let Subject { task, label } = self.subject();
+        match label {
+            Some(label) => format!("{task}-{label}"),
+            None => task.to_owned(),
+        }
+    }
 
     /// The files of a photo, by the ends of their names, the picture first.
     fn extensions(&self) -> Vec<&'static str>;
@@ -194,6 +205,17 @@ pub trait Task: Finder {
     /// The photos.
     fn which(&self) -> Which {
         Which::Missing
+    }
+
+    /// What decides, beside the photo and the backbone, how its output with this extension comes out.
+    ///
+    /// # Errors
+    /// If a head or a name cannot be written down.
+    fn settings(&self, extension: &str) -> Result<Settings>;
+
+    /// Whether photos wait until all were seen, for what is fitted to them.
+    fn waits(&self) -> bool {
+        false
     }
 
     /// Files that are read beside photos, and must not be replaced.
@@ -243,6 +265,22 @@ pub trait Task: Finder {
     /// If that cannot be done, which concerns them all.
     fn fit(&self, _words: &Console) -> Result<usize> {
         Ok(0)
+    }
+
+    /// What was fitted, as a file holds it.
+    ///
+    /// # Errors
+    /// If nothing was.
+    fn fit_bytes(&self) -> Result<Vec<u8>> {
+        Err(Error::Model("nothing was fitted".into()))
+    }
+
+    /// Takes what was fitted earlier and is in the file at `path`, so that no photo waits.
+    ///
+    /// # Errors
+    /// Names the file if it is of another kind, or of another backbone.
+    fn adopt_fit(&mut self, _path: &Path) -> Result<()> {
+        Err(Error::Model("nothing is fitted".into()))
     }
 
     /// Gives one of those that wait back, with what was found in it.

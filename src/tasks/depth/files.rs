@@ -8,7 +8,8 @@ use crate::console::Console;
 use crate::fonts;
 use crate::head::HeadMeta;
 use crate::output::{
-    Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, deliver, write_picture,
+    Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, Status, Subject, deliver,
+    put_all, write_picture,
 };
 use crate::postprocess::rows::Rows;
 use crate::preprocess::Geometry;
@@ -16,6 +17,7 @@ use crate::render::{Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale,
 use crate::stopwatch::Stopwatch;
 use crate::{Error, Result};
 use image::{Rgb, RgbImage};
+use serde_json::Value;
 
 use super::names::{depth_scale, formats, std_extension};
 use super::points::{Cloud, Clouds};
@@ -47,6 +49,8 @@ pub struct Measured<'a> {
 /// Writes what was asked for.
 pub struct Files {
     recipe: DepthRecipe,
+    /// What JSON is about.
+    subject: Subject,
     /// Whether JSON says it all.
     json: bool,
     colormap: Colormap,
@@ -90,7 +94,7 @@ impl Files {
     ///
     /// # Errors
     /// [`Error::Usage`] if they contradict each other.
-    pub fn new(recipe: &DepthRecipe, json: bool) -> Result<Self> {
+    pub fn new(recipe: &DepthRecipe, subject: Subject, json: bool) -> Result<Self> {
         let map = recipe.colormap.clone();
         // What is near gets the last colour, so the map begins at its other end.
         let colormap = match recipe.invert {
@@ -99,6 +103,7 @@ impl Files {
         };
         Ok(Self {
             recipe: recipe.clone(),
+            subject,
             json,
             colormap,
             std_colormap: map,
@@ -120,7 +125,7 @@ impl Files {
 
     /// Whether all files of a photo are there and nothing is to be said about it.
     pub fn has_nothing_to_do(&self, job: &Job) -> bool {
-        job.is_done() && self.announces()
+        job.is_done() && self.recipe.at.is_empty()
     }
 
     /// Bytes a pixel of the photo that its picture and its files take beside it, one after the other.
@@ -164,7 +169,7 @@ impl Files {
         let name = measured.job.source.name();
         words.detail(format_args!("{name}: {watch}"));
         if self.json {
-            let object = report::json(
+            let facts = report::json(
                 &self.recipe,
                 &measured,
                 &self.colormap,
@@ -173,7 +178,9 @@ impl Files {
                 cloud.as_ref(),
                 &watch,
             );
-            words.out(&object.to_string())?;
+            let mut object = self.subject.line_of_job(Status::Done, measured.job);
+            put_all(&mut object, facts);
+            words.out(&Value::Object(object).to_string())?;
         } else {
             for Reading {
                 pixel: (x, y),

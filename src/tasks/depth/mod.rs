@@ -21,7 +21,7 @@ use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Scores, Task as HeadTask};
 use crate::heads::official::{Data, Official};
-use crate::output::{CloudFormat, Job};
+use crate::output::{CloudFormat, Job, Subject};
 use crate::pca::Sampler;
 use crate::postprocess::depth::{self, Decoder, Spread};
 use crate::postprocess::rows::{Rows, Upsampled, Whole};
@@ -32,6 +32,7 @@ use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::placed::PlacedHead;
+use crate::tasks::settings::{Settings, digest_of_head};
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, no_scores, way};
 use crate::weights::Record;
 
@@ -54,6 +55,8 @@ pub struct DepthTask {
     way: way::Way,
     files: Files,
     context: Context,
+    /// A range of earlier photos, in place of one of all.
+    adopted: Option<Range>,
     waiting: Mutex<Waiting>,
 }
 
@@ -115,7 +118,7 @@ impl DepthTask {
         context: Context,
         console: &Console,
     ) -> Result<Self> {
-        let files = Files::new(&recipe, context.json)?;
+        let files = Files::new(&recipe, context.subject("depth"), context.json)?;
         if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() {
             let why = "--depth-scale is for --save png16; the other formats hold metres";
             return Err(Error::Usage(why.into()));
@@ -139,6 +142,7 @@ impl DepthTask {
             way: way::Way::new(&recipe.head, &head, patch_size, console)?,
             files,
             context,
+            adopted: None,
             waiting: Mutex::new(Waiting {
                 maps: Spool::new("depth maps", "--range auto"),
                 sampler: Sampler::default(),
@@ -229,8 +233,8 @@ impl Finder for DepthTask {
 }
 
 impl Task for DepthTask {
-    fn kind(&self) -> String {
-        self.context.kind("depth")
+    fn subject(&self) -> Subject {
+        self.context.subject("depth")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
@@ -245,9 +249,45 @@ impl Task for DepthTask {
     fn which(&self) -> Which {
         match (self.recipe.at.is_empty(), self.recipe.range) {
             (false, _) => Which::All,
-            (true, RangeRule::Global) => Which::AllOrNone,
+            (true, RangeRule::Global) if self.adopted.is_none() => Which::AllOrNone,
             (true, _) => Which::Missing,
         }
+    }
+
+    fn settings(&self, extension: &str) -> Result<Settings> {
+        let recipe = names::recipe_of(&self.recipe, extension);
+        Ok(Settings::of(&recipe)?
+            .with("head", digest_of_head(self.head.any())?)
+            .with_font(
+                self.recipe
+                    .font
+                    .as_deref()
+                    .filter(|_| recipe.font.is_some()),
+            ))
+    }
+
+    fn waits(&self) -> bool {
+        self.recipe.range == RangeRule::Global && self.adopted.is_none()
+    }
+
+    fn fit_bytes(&self) -> Result<Vec<u8>> {
+        let range = self.waiting().range;
+        let json = serde_json::json!({"low": range.low, "high": range.high});
+        Ok(json.to_string().into_bytes())
+    }
+
+    fn adopt_fit(&mut self, path: &Path) -> Result<()> {
+        let text = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+        let range: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        let number = |key: &str| Some(range.as_ref()?.get(key)?.as_f64()? as f32);
+        let (Some(low), Some(high)) = (number("low"), number("high")) else {
+            return Err(Error::file(
+                path,
+                "is no range of depths; leave --keep-fit out",
+            ));
+        };
+        self.adopted = Some(Range { low, high });
+        Ok(())
     }
 
     fn reads(&self) -> Vec<&Path> {
@@ -287,8 +327,9 @@ impl Task for DepthTask {
             Full::new(&map, &geometry, guide, &mut buffer)
         })?;
         self.doubt(&*full.depth, &job.source.name(), words);
-        let range = match self.recipe.range {
-            RangeRule::Global => {
+        let range = match (self.recipe.range, self.adopted) {
+            (RangeRule::Global, Some(range)) => range,
+            (RangeRule::Global, None) => {
                 let (width, height) = full.depth.size();
                 // An odd stride does not keep to the same few columns of photos whose width is a power of two.
                 let stride = (width * height).div_ceil(SAMPLES) | 1;
@@ -305,9 +346,9 @@ impl Task for DepthTask {
                     watch,
                 })));
             }
-            RangeRule::Auto => watch.time("range", || Range::of_rows(&*full.depth)),
-            RangeRule::Fixed(range) => range,
-            RangeRule::Head => {
+            (RangeRule::Auto, _) => watch.time("range", || Range::of_rows(&*full.depth)),
+            (RangeRule::Fixed(range), _) => range,
+            (RangeRule::Head, _) => {
                 let (min, max) = readout_of(&self.head.any().meta)?.range();
                 Range::new(min as f32, max as f32)
             }

@@ -56,3 +56,29 @@ pub fn std_extension(extension: &str) -> &'static str {
         _ => "std.png",
     }
 }
+
+/// What of a recipe decides how the file with this extension comes out; the rest is as usual. The head is not named.
+pub fn recipe_of(recipe: &DepthRecipe, extension: &str) -> DepthRecipe {
+    let mut of = DepthRecipe {
+        save: Vec::new(),
+        uncertainty: false,
+        ..recipe.clone()
+    };
+    of.head.name = None;
+    let cloud = recipe.pointcloud.as_ref();
+    if cloud.map(|cloud| CloudFormat::extension(cloud.format)) != Some(extension) {
+        of.pointcloud = None;
+    }
+    if ![PICTURE, std_extension(PICTURE)].contains(&extension) {
+        let usual = DepthRecipe::default();
+        of = DepthRecipe {
+            head: of.head,
+            depth_scale: of.depth_scale.filter(|_| extension.ends_with("png")),
+            pointcloud: of.pointcloud,
+            ..usual
+        };
+    } else {
+        of.depth_scale = None;
+    }
+    of
+}

@@ -1,14 +1,14 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use crate::head::{HeadMeta, Task};
-use crate::output::{CONTENT, DEPTH_CONTENT, PICTURE, UNIT, put_all, put_path, put_source};
+use crate::output::{CONTENT, DEPTH_CONTENT, UNIT};
 use crate::postprocess::rows::Rows;
 use crate::render::{Colormap, Range};
 use crate::stopwatch::Stopwatch;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::files::{Layer, Measured, Reading};
-use super::names::{depth_scale, extensions};
+use super::names::depth_scale;
 use super::points::Cloud;
 use crate::recipe::DepthRecipe;
 
@@ -42,7 +42,7 @@ pub fn colors(layer: &Layer<'_>, unit: &str) -> Text {
     ]
 }
 
-/// One JSON object a photo.
+/// What the line of a photo says beside its files.
 pub fn json(
     recipe: &DepthRecipe,
     measured: &Measured<'_>,
@@ -53,7 +53,6 @@ pub fn json(
     watch: &Stopwatch,
 ) -> Value {
     let Measured {
-        job,
         geometry,
         depth,
         deviation,
@@ -62,15 +61,6 @@ pub fn json(
         ..
     } = measured;
     let grid = geometry.grid();
-    let mut object = Map::new();
-    put_source(&mut object, "input", &job.source);
-    put_path(&mut object, "picture", job.output(PICTURE).path());
-    let mut files = Map::new();
-    for extension in extensions(recipe) {
-        if extension != PICTURE {
-            put_path(&mut files, extension, job.output(extension).path());
-        }
-    }
     let at = readings.iter().map(|reading| {
         let (x, y) = reading.pixel;
         json!({"x": x, "y": y, "depth": round(reading.depth), "std": reading.std.map(round)})
@@ -78,8 +68,7 @@ pub fn json(
     let camera = cloud.map(|Cloud { camera, .. }| {
         json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
     });
-    let facts = json!({
-        "files": files,
+    json!({
         "head": meta.name,
         "model": meta.backbone,
         "unit": unit(meta),
@@ -97,9 +86,7 @@ pub fn json(
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
         "seconds": watch,
-    });
-    put_all(&mut object, facts);
-    Value::Object(object)
+    })
 }
 
 fn stats(rows: &dyn Rows) -> Value {

@@ -42,14 +42,12 @@ pub fn read(path: &Path, model: &KnownModel) -> Result<SavedBasis> {
     })
 }
 
-/// Writes the file at `path`.
-pub fn save(
-    path: &Path,
+/// A fit as a file holds it.
+pub fn to_bytes_of(
     model: &KnownModel,
     layer: LayerRequest,
     projection: &Projection,
-    words: &Console,
-) -> Result<()> {
+) -> Result<Vec<u8>> {
     let fingerprint = model.fingerprint.as_deref().unwrap_or_default();
     let info = BasisInfo::new(
         &model.name,
@@ -58,7 +56,18 @@ pub fn save(
         layer.norm,
         projection,
     );
-    let bytes = to_bytes(&info, projection)?;
+    to_bytes(&info, projection)
+}
+
+/// Writes the file at `path`.
+pub fn save(
+    path: &Path,
+    model: &KnownModel,
+    layer: LayerRequest,
+    projection: &Projection,
+    words: &Console,
+) -> Result<()> {
+    let bytes = to_bytes_of(model, layer, projection)?;
     let destination = Destination::of_flag(path)?;
     deliver(words, &destination, true, |writer| writer.write_all(&bytes))
 }

@@ -2,19 +2,20 @@
 
 mod basis;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::RgbImage;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::backbone::{Backbone, LayerRequest};
 use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine::Seen;
 use crate::error::{Error, Result};
+use crate::manifest::Digest;
 use crate::output::{
-    Job, PICTURE, Plan, deliver, put_all, put_path, put_source, write_npy, write_picture,
+    Job, PICTURE, Plan, Status, Subject, deliver, put_all, write_npy, write_picture,
 };
 use crate::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use crate::preprocess::Geometry;
@@ -23,6 +24,7 @@ use crate::render::{self, overlay, side_by_side};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
 use crate::weights::Record;
@@ -36,6 +38,8 @@ pub struct PcaTask {
     context: Context,
     /// That of a file, and what it was fitted to.
     saved: Option<(Projection, Origin)>,
+    /// The file that it was adopted from.
+    adopted: Option<PathBuf>,
     waiting: Mutex<Waiting>,
 }
 
@@ -81,6 +85,7 @@ impl PcaTask {
             layer,
             context,
             saved,
+            adopted: None,
             waiting: Mutex::new(Waiting {
                 tokens: TokenSpool::new(model.config.dim),
                 photos: Vec::new(),
@@ -195,11 +200,7 @@ impl PcaTask {
             shown.map(|&index| values[index]).collect::<Vec<_>>()
         };
         let Basis { variances, .. } = &projection.basis;
-        let mut object = Map::new();
-        put_source(&mut object, "input", &job.source);
-        put_path(&mut object, "picture", job.output(PICTURE).path());
-        let raw = self.recipe.raw.then(|| job.output("npy").path());
-        put_path(&mut object, "raw", raw.flatten());
+        let mut object = self.subject().line_of_job(Status::Done, job);
         let facts = json!({
             "model": self.model.name,
             "layer": self.layer.block,
@@ -237,8 +238,8 @@ impl Finder for PcaTask {
 }
 
 impl Task for PcaTask {
-    fn kind(&self) -> String {
-        self.context.kind("pca")
+    fn subject(&self) -> Subject {
+        self.context.subject("pca")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
@@ -258,6 +259,46 @@ impl Task for PcaTask {
         }
     }
 
+    fn settings(&self, extension: &str) -> Result<Settings> {
+        let usual = PcaRecipe::default();
+        let mut recipe = PcaRecipe {
+            basis: None,
+            raw: false,
+            ..self.recipe.clone()
+        };
+        if extension != PICTURE {
+            recipe.upscale = usual.upscale;
+            recipe.side_by_side = usual.side_by_side;
+            recipe.overlay = usual.overlay;
+        }
+        let settings = Settings::of(&recipe)?;
+        match (&self.saved, &self.recipe.basis) {
+            // One that was adopted is the fit, not a setting.
+            (Some((projection, _)), Some(_)) => {
+                let bytes = basis::to_bytes_of(&self.model, self.layer, projection)?;
+                Ok(settings.with("basis", Digest::of_bytes(&bytes)))
+            }
+            _ => Ok(settings),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.is_joint()
+    }
+
+    fn fit_bytes(&self) -> Result<Vec<u8>> {
+        let projection = self.waiting().projection.clone();
+        let projection = projection.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
+        basis::to_bytes_of(&self.model, self.layer, &projection)
+    }
+
+    fn adopt_fit(&mut self, path: &Path) -> Result<()> {
+        let basis = basis::read(path, &self.model)?;
+        self.saved = Some((basis.projection, basis.origin));
+        self.adopted = Some(path.to_owned());
+        Ok(())
+    }
+
     fn reads(&self) -> Vec<&Path> {
         self.recipe.basis.as_deref().into_iter().collect()
     }
@@ -275,8 +316,8 @@ impl Task for PcaTask {
 
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
-        self.model
-            .meet(record, self.recipe.basis.as_deref().zip(origin))
+        let path = self.recipe.basis.as_deref().or(self.adopted.as_deref());
+        self.model.meet(record, path.zip(origin))
     }
 
     fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {

@@ -17,16 +17,18 @@ use crate::console::Console;
 use crate::engine;
 use crate::error::Result;
 use crate::head::{Class, Head, Task as HeadTask};
-use crate::output::Plan;
+use crate::output::{Plan, Subject};
 use crate::postprocess::segment::mean_with_mirrored;
 use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::placed::PlacedHead;
+use crate::tasks::settings::{Settings, digest_of_head};
 use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Which, no_scores, way};
 use crate::weights::Record;
 
 pub use coco::Annotated;
+pub(crate) use names::recipe_of;
 use painter::{LabelPainter, Seen};
 
 /// Whether borders are fitted to the photo without a word about it.
@@ -53,7 +55,9 @@ impl SegmentTask {
         console: &Console,
     ) -> Result<Self> {
         let refines = recipe.head.refine.unwrap_or(REFINE);
-        let mut painter = LabelPainter::new(recipe.labels.clone(), refines, context, console)?;
+        let subject = context.subject("segment");
+        let labels = recipe.labels.clone();
+        let mut painter = LabelPainter::new(labels, refines, subject, context, console)?;
         painter.name_labels(
             classes_of(&head).to_vec(),
             &format!("the head {}", head.meta.name),
@@ -99,8 +103,8 @@ impl Finder for SegmentTask {
 }
 
 impl Task for SegmentTask {
-    fn kind(&self) -> String {
-        self.painter.context.kind("segment")
+    fn subject(&self) -> Subject {
+        self.painter.context.subject("segment")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
@@ -109,6 +113,16 @@ impl Task for SegmentTask {
 
     fn which(&self) -> Which {
         self.painter.which()
+    }
+
+    fn settings(&self, extension: &str) -> Result<Settings> {
+        let labels = recipe_of(&self.recipe.labels, extension);
+        let font = self.painter.font().filter(|_| labels.font.is_some());
+        let mut head = self.recipe.head.clone();
+        head.name = None;
+        Ok(Settings::of(&SegmentRecipe { head, labels })?
+            .with("head", digest_of_head(self.head.any())?)
+            .with_font(font))
     }
 
     fn reads(&self) -> Vec<&Path> {

@@ -32,3 +32,33 @@ pub fn formats(recipe: &LabelRecipe) -> Vec<LabelFormat> {
     formats.dedup();
     formats
 }
+
+/// What of a recipe decides how the file with this extension comes out; the rest is as usual.
+pub fn recipe_of(recipe: &LabelRecipe, extension: &str) -> LabelRecipe {
+    let classes = LabelRecipe {
+        classes: recipe.classes.clone(),
+        ..LabelRecipe::default()
+    };
+    match extension {
+        PICTURE => LabelRecipe {
+            save: Vec::new(),
+            crop: false,
+            coco_polygons: false,
+            regions: false,
+            min_region: classes.min_region,
+            confidence: false,
+            ..recipe.clone()
+        },
+        "cutout.png" => LabelRecipe {
+            crop: recipe.crop,
+            ..classes
+        },
+        "coco.json" => LabelRecipe {
+            coco_polygons: recipe.coco_polygons,
+            regions: recipe.regions,
+            min_region: recipe.min_region,
+            ..classes
+        },
+        _ => classes,
+    }
+}

@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fonts;
 use crate::head::{Class, Scores};
-use crate::output::{Destination, Job, PICTURE, Plan};
+use crate::output::{Destination, Job, PICTURE, Plan, Subject};
 use crate::postprocess::segment::label;
 use crate::postprocess::{Area, LabelMap, PixelBox, Regions, refine};
 use crate::preprocess::Geometry;
@@ -45,6 +45,8 @@ fn captions(
 pub struct LabelPainter {
     pub(super) recipe: LabelRecipe,
     pub(super) context: Context,
+    /// What JSON is about.
+    pub(super) subject: Subject,
     /// Whether borders are fitted to the photo.
     refines: bool,
     /// What scores stand for.
@@ -91,6 +93,7 @@ impl LabelPainter {
     pub fn new(
         recipe: LabelRecipe,
         refines: bool,
+        subject: Subject,
         context: Context,
         console: &Console,
     ) -> Result<Self> {
@@ -100,6 +103,7 @@ impl LabelPainter {
             coco: CocoFiles::new(&recipe, &context)?,
             recipe,
             context,
+            subject,
             refines,
             classes: Vec::new(),
             kept: None,

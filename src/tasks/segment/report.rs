@@ -1,12 +1,11 @@
 //! One JSON object a photo.
 
-use crate::output::{PICTURE, put_path, put_source};
+use crate::output::Status;
 use crate::postprocess::{Area, Region, Regions};
 use crate::stopwatch::Stopwatch;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use crate::recipe::LabelFormat;
-use crate::tasks::segment::names::{CONFIDENCE, extension};
 use crate::tasks::segment::painter::{LabelPainter, Labelled};
 
 /// What regions are, and are not.
@@ -24,24 +23,11 @@ impl LabelPainter {
         } = labelled;
         let files = &self.recipe;
         let grid = geometry.grid();
-        let mut object = Map::new();
-        put_source(&mut object, "input", &job.source);
-        let mut put_file = |key: &str, path| put_path(&mut object, key, path);
-        put_file("picture", job.output(PICTURE).path());
-        for (key, format) in [
-            ("ids", LabelFormat::Ids),
-            ("npy", LabelFormat::Npy),
-            ("masks", LabelFormat::Masks),
-            ("coco", LabelFormat::Coco),
-            ("cutout", LabelFormat::Cutout),
-        ] {
-            if files.save.contains(&format) {
-                put_file(key, job.output(extension(format)).path());
-            }
-        }
-        if files.confidence {
-            put_file("confidence_map", job.output(CONFIDENCE).path());
-        }
+        let status = match job.is_done() {
+            true => Status::Skipped,
+            false => Status::Done,
+        };
+        let mut object = self.subject.line_of_job(status, job);
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
         for (key, value) in &self.made_by {
             put(key, json!(value));

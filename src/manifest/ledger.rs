@@ -1,0 +1,315 @@
+//! What a run is about to make, against what was noted of what is there.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Map;
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::inputs::Source;
+use crate::manifest::{Difference, Digest, Entry, Making, Manifest, Stamp, Standing, Wanted};
+use crate::output::{Job, OutputOptions, Outputs, Plan, Target};
+
+/// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
+pub type Refused = Vec<Option<Error>>;
+
+/// What is known of the outputs of a task whose photos wait for each other.
+#[derive(Debug, Default)]
+pub struct Former {
+    /// What stands in the way of each photo.
+    pub refused: Refused,
+    /// The fit that each photo was drawn with, where all its files are there and nothing else has changed.
+    pub fits: Vec<Option<Digest>>,
+}
+
+/// What is known of the folder of outputs; nothing where there is none.
+#[derive(Debug, Default)]
+pub struct Ledger {
+    pub(super) manifest: Option<Manifest>,
+    /// What is named on the command line in place of a folder.
+    target: Option<PathBuf>,
+}
+
+impl Ledger {
+    /// Of the folder that a run writes into.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn open(options: &OutputOptions) -> Result<Self> {
+        Ok(match &options.target {
+            Target::Folder(folder) => Ledger {
+                manifest: Some(Manifest::open(folder)?),
+                target: None,
+            },
+            Target::File(path, _) => Ledger {
+                manifest: None,
+                target: Some(path.clone()),
+            },
+            Target::Stdout => Ledger::default(),
+        })
+    }
+
+    /// Keeps the record itself from being replaced by any output.
+    pub fn protect(&self, outputs: &mut Outputs) {
+        if let Some(manifest) = &self.manifest {
+            outputs.protect([manifest.path().as_path()]);
+        }
+    }
+
+    /// Takes the stamp of a photo; `most` bytes of what is no regular file are read.
+    ///
+    /// # Errors
+    /// Names the photo that cannot be read.
+    pub fn stamp_of(&self, source: &Source, most: u64) -> Result<Stamp> {
+        let is_regular = fs::metadata(source.path()).is_ok_and(|met| met.is_file());
+        match (source, &self.manifest) {
+            (Source::File { path, .. }, Some(manifest)) if is_regular => manifest.stamp_of(path),
+            (Source::File { path, .. }, None) if is_regular => Stamp::of_file(path),
+            _ => Ok(Stamp::of_bytes(&source.read(most)?)),
+        }
+    }
+
+    /// Decides of everything that is there already: what was made from these photos in this way is kept, what was made
+    /// otherwise is made again, and that is said. What is not known to be this program's work is left alone, and its
+    /// photo refused.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if what is named on the command line is there; names what cannot be replaced or read.
+    pub fn settle(
+        &self,
+        plan: &mut Plan,
+        making: &Making,
+        most: u64,
+        console: &Console,
+    ) -> Result<Refused> {
+        let mut told = Told::default();
+        let mut refused = Vec::with_capacity(plan.jobs.len());
+        for index in 0..plan.jobs.len() {
+            let (found, refusal) = self.look(&plan.jobs[index], making, most)?;
+            for (extension, path, standing) in found {
+                if let Standing::Other(difference) = standing {
+                    told.add(&plan.jobs[index].source, &path, difference);
+                }
+                if !matches!(standing, Standing::Same | Standing::Foreign) {
+                    plan.replace(index, extension)?;
+                }
+            }
+            refused.push(refusal);
+        }
+        told.tell(console);
+        Ok(refused)
+    }
+
+    /// As [`Ledger::settle`], for a task that draws all photos with one fit to them. Unless all are as they would be made
+    /// again, and not `all` are wanted, none is kept: whether the fit is the same is seen when all photos have been.
+    ///
+    /// # Errors
+    /// As [`Ledger::settle`].
+    pub fn settle_waiting(
+        &self,
+        plan: &mut Plan,
+        making: &Making,
+        (all, most): (bool, u64),
+        console: &Console,
+    ) -> Result<Former> {
+        let mut told = Told::default();
+        let mut former = Former::default();
+        let mut kept = Vec::new();
+        for (index, job) in plan.jobs.iter().enumerate() {
+            let (found, refusal) = self.look(job, making, most)?;
+            let is_whole = found.len() == job.outputs().count();
+            let mut fit = None;
+            let mut is_same = is_whole && refusal.is_none();
+            for (extension, path, standing) in found {
+                match standing {
+                    Standing::Other(difference) if difference.photo || difference.recipe => {
+                        told.add(&job.source, &path, difference);
+                        is_same = false;
+                    }
+                    Standing::Foreign => continue,
+                    _ => {}
+                }
+                let recipe = making.recipe(extension, &job.source);
+                let own = self.fit_of(&path, &recipe)?;
+                is_same &= own.is_some() && fit.is_none_or(|fit| Some(fit) == own);
+                fit = fit.or(own);
+                kept.push((index, extension));
+            }
+            former.refused.push(refusal);
+            former.fits.push(fit.filter(|_| is_same));
+        }
+        told.tell(console);
+        if !all && !kept.is_empty() && former.fits.iter().all(Option::is_some) {
+            let photos = plan.jobs.iter().map(|job| {
+                let page = job.source.page().map_or(0, |page| page.number);
+                Ok((self.stamp_of(&job.source, most)?.digest, page))
+            });
+            let fit = Self::fit_to(photos.collect::<Result<Vec<_>>>()?.into_iter());
+            if former.fits.iter().all(|own| *own == Some(fit)) {
+                return Ok(former);
+            }
+        }
+        for (index, extension) in kept {
+            plan.replace(index, extension)?;
+        }
+        Ok(former)
+    }
+
+    /// How the outputs of a job stand that are there, and what stands in its way.
+    #[allow(clippy::type_complexity)]
+    fn look(
+        &self,
+        job: &Job,
+        making: &Making,
+        most: u64,
+    ) -> Result<(Vec<(&'static str, PathBuf, Standing)>, Option<Error>)> {
+        let mut found = Vec::new();
+        let mut refusal = None;
+        let kept: Vec<(&'static str, &Path)> = job.kept().collect();
+        let photo = match kept.is_empty() || self.knows_nothing() {
+            true => None,
+            // That of a photo that cannot be read is told when it is decoded.
+            false => self.stamp_of(&job.source, most).ok(),
+        };
+        for (extension, path) in kept {
+            let standing = self.standing(path, extension, &job.source, photo.as_ref(), making)?;
+            if standing == Standing::Foreign {
+                refusal.get_or_insert_with(|| foreign(path));
+            }
+            found.push((extension, path.to_owned(), standing));
+        }
+        Ok((found, refusal))
+    }
+
+    fn fit_of(&self, path: &Path, recipe: &Digest) -> Result<Option<Digest>> {
+        let manifest = self.manifest.as_ref();
+        manifest.map_or(Ok(None), |manifest| manifest.fit_of(path, recipe))
+    }
+
+    fn knows_nothing(&self) -> bool {
+        self.manifest.as_ref().is_none_or(Manifest::is_empty)
+    }
+
+    fn standing(
+        &self,
+        path: &Path,
+        extension: &str,
+        source: &Source,
+        photo: Option<&Stamp>,
+        making: &Making,
+    ) -> Result<Standing> {
+        let Some(manifest) = &self.manifest else {
+            let name = self.target.as_deref().unwrap_or(path);
+            let beside = match name == path {
+                true => String::new(),
+                false => format!("-o {}: ", name.display()),
+            };
+            return Err(Error::Usage(format!(
+                "{beside}{} is there already; --force replaces it",
+                path.display()
+            )));
+        };
+        // Whether anything is known of it does not depend on the photo.
+        let nothing = Stamp::of_bytes(b"");
+        manifest.standing(
+            path,
+            &Wanted {
+                photo: photo.unwrap_or(&nothing),
+                recipe: &making.recipe(extension, source),
+                fit: making.fit.as_ref(),
+            },
+        )
+    }
+
+    /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was.
+    ///
+    /// # Errors
+    /// Those of `work`; names the folder's record if it cannot be appended to, or an output that cannot be read.
+    pub fn note<T>(
+        &self,
+        (job, making): (&Job, &Making),
+        photo: Option<&Stamp>,
+        work: impl FnOnce() -> Result<T>,
+    ) -> Result<T> {
+        let (Some(manifest), Some(photo)) = (&self.manifest, photo) else {
+            return work();
+        };
+        let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
+        for (extension, path) in job.files().filter(|(_, path)| has_stamp(path)) {
+            let recipe = making.recipe(extension, &job.source);
+            by_recipe.entry(recipe).or_default().push(path.to_owned());
+        }
+        let entries = by_recipe.into_iter().map(|(recipe, outputs)| Entry {
+            task: making.kind.clone(),
+            input: job.source.path().to_owned(),
+            page: job.source.page().map(|page| page.number),
+            photo: photo.clone(),
+            recipe,
+            fit: making.fit,
+            outputs,
+            facts: Map::new(),
+        });
+        let mut entries: Vec<Entry> = entries.collect();
+        entries.iter().try_for_each(|entry| manifest.begin(entry))?;
+        let done = work()?;
+        for entry in &mut entries {
+            // Nothing may have been there to write.
+            entry.outputs.retain(|output| output.exists());
+            if !entry.outputs.is_empty() {
+                manifest.finish(entry)?;
+            }
+        }
+        Ok(done)
+    }
+}
+
+/// Whether what is at `path`, or will be, is a file or a folder, not a pipe or a device.
+fn has_stamp(path: &Path) -> bool {
+    fs::metadata(path).map_or(true, |met| met.is_file() || met.is_dir())
+}
+
+/// Why a file is neither kept nor replaced.
+fn foreign(path: &Path) -> Error {
+    Error::file(
+        path,
+        "is there already, and either dino did not make it or it was changed since; --force replaces it, -o DIR puts results \
+         elsewhere",
+    )
+}
+
+/// What is made again, by what differs.
+#[derive(Default)]
+struct Told {
+    /// The first of each kind, and how many there are.
+    kinds: BTreeMap<&'static str, (String, usize)>,
+}
+
+impl Told {
+    fn add(&mut self, source: &Source, path: &Path, difference: Difference) {
+        let what = match difference {
+            Difference { photo: true, .. } => {
+                "was made of another photo, or of this one before it was changed"
+            }
+            Difference { recipe: true, .. } => {
+                "was made with other settings, or by another model or head"
+            }
+            _ => "was made with a fit to other photos",
+        };
+        let first = || (format!("{}: {}", source.name(), path.display()), 0);
+        self.kinds.entry(what).or_insert_with(first).1 += 1;
+    }
+
+    fn tell(&self, console: &Console) {
+        for (what, (first, count)) in &self.kinds {
+            match count {
+                1 => console.note(format_args!("{first} {what}; it is made again")),
+                more => console.note(format_args!(
+                    "{first} {what}; it is made again, and so are {} more",
+                    more - 1
+                )),
+            }
+        }
+    }
+}

@@ -1,0 +1,281 @@
+//! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
+
+use crate::backbone::Backbone;
+use crate::batch::Outcome;
+use crate::console::{Console, PhotoProgress};
+use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
+use crate::error::{Error, Result};
+use crate::inputs::Source;
+use crate::manifest::{Digest, Ledger, Stamp};
+use crate::output::Plan;
+use crate::preprocess::Geometry;
+use crate::tasks::network::FoundByTask;
+use crate::tasks::{Finder, Finished, Item, Kept, Task, TaskNetwork};
+
+use super::Run;
+use super::explain::explain;
+use super::plan::Planned;
+use super::progress::Progress;
+
+/// What became of a photo for one task, and the words about it.
+type Told = (usize, Result<Finished>, Console);
+
+impl Run<'_> {
+    /// Both passes.
+    pub(super) fn compute(
+        &self,
+        tasks: &[Box<dyn Task>],
+        planned: &mut [Planned],
+        ledger: &Ledger,
+        wanted: &[u64],
+        backbones: &[Backbone],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        let photos: Vec<usize> = (0..wanted.len())
+            .filter(|&photo| wanted[photo] != 0)
+            .collect();
+        let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
+        let sources: Vec<Source> = of_first
+            .unwrap_or_default()
+            .iter()
+            .map(|job| job.source.clone())
+            .collect();
+        let name = |photo: usize| sources[photo].name();
+        let shows_windows = tasks.iter().any(|task| task.way().pass().is_none());
+        let bar = self.console.progress_of_photos(match photos.len() {
+            // Those show their own bar.
+            1 if shows_windows => 0,
+            count => count,
+        });
+        let tick = |done| bar.block(done, 100);
+        let networks = seats(backbones).into_iter().map(|backbone| {
+            TaskNetwork::new(
+                backbone,
+                tasks
+                    .iter()
+                    .map(|task| -> &dyn Finder { task.as_ref() })
+                    .collect(),
+                (
+                    photos.iter().map(|&photo| wanted[photo]).collect(),
+                    photos.iter().map(|&photo| name(photo)).collect(),
+                ),
+                self.batch_size,
+                self.console,
+                &tick,
+            )
+        });
+        let networks: Vec<TaskNetwork<'_>> = networks.collect();
+        let Some(network) = networks.first() else {
+            return Err(Error::Model("there is no backbone to run".into()));
+        };
+        let decoding = Decoding {
+            stamps: true,
+            ..Decoding::new(self.context.decoder.clone())
+        };
+        let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
+        let before = |index: usize, layouts: &[Geometry], memory: u64| {
+            self.announce(
+                network,
+                (index, &name(photos[index])),
+                layouts,
+                memory,
+                &bar,
+            );
+        };
+        let finish = |ready: Ready, found: FoundByTask| -> Result<(Option<Stamp>, Vec<Told>)> {
+            let photo = photos[ready.index];
+            let found = found.into_iter().enumerate();
+            let found = found.filter_map(|(task, found)| Some((task, found?)));
+            let told = found.map(|(index, found)| {
+                let words = self.console.recorder();
+                let Planned { plan, making, .. } = &planned[index];
+                let (task, job) = (tasks[index].as_ref(), &plan.jobs[photo]);
+                let work = |found| {
+                    let item = Item {
+                        job,
+                        photo: &ready.photo,
+                        geometry: network.layout(index, &ready),
+                        found,
+                        watch: ready.watch.clone(),
+                        is_only: photos.len() == 1,
+                    };
+                    task.finish(item, &words)
+                };
+                let finished = found.and_then(|found| match task.waits() {
+                    true => work(found),
+                    false => {
+                        let stamp = ready.stamp.as_ref();
+                        ledger.note((job, making), stamp, || work(found))
+                    }
+                });
+                (index, finished, words)
+            });
+            let told = told.collect();
+            Ok((ready.stamp, told))
+        };
+        let mut waiting: Vec<Vec<(usize, Option<Stamp>)>> = vec![Vec::new(); tasks.len()];
+        let report = |index: usize, told: Result<(Option<Stamp>, Vec<Told>)>| {
+            let photo = photos[index];
+            bar.inc();
+            match told {
+                Err(error) => {
+                    let of_it = (0..tasks.len()).filter(|task| wanted[photo] & (1 << task) != 0);
+                    let text = error.to_string();
+                    of_it.for_each(|task| progress.lines[task].fail(photo, text.clone()));
+                    progress.fail(photo, name(photo), error)
+                }
+                Ok((stamp, told)) => told.into_iter().try_for_each(|told| {
+                    let index = told.0;
+                    let task = tasks[index].as_ref();
+                    if self.take(
+                        task,
+                        &planned[index].plan,
+                        (photo, name(photo)),
+                        told,
+                        progress,
+                    )? {
+                        waiting[index].push((photo, stamp.clone()));
+                    }
+                    Ok(())
+                }),
+            }
+        };
+        let to_run: Vec<&Source> = photos.iter().map(|&photo| &sources[photo]).collect();
+        let ran = engine.run(&to_run, &networks, before, finish, report);
+        tell_overflow(backbones, self.console);
+        ran?;
+        drop(bar);
+        for (index, (planned, waiting)) in planned.iter_mut().zip(&waiting).enumerate() {
+            let task = (index, tasks[index].as_ref());
+            self.second_pass(&engine, task, (planned, ledger), waiting, progress)?;
+        }
+        Ok(())
+    }
+
+    /// Takes what became of a photo for a task, and says what there is to say. True if it waits for all the others.
+    fn take(
+        &self,
+        task: &dyn Task,
+        plan: &Plan,
+        (photo, name): (usize, String),
+        (index, finished, words): Told,
+        progress: &mut Progress,
+    ) -> Result<bool> {
+        let has_line = words.has_lines();
+        if has_line {
+            progress.tell_before(index, photo, plan, self.console)?;
+        }
+        let said = self.console.replay(&words);
+        let taken = finished.and_then(|finished| said.and_then(|()| task.take(finished)));
+        match taken {
+            Ok(Some(outcome)) => {
+                if outcome == Outcome::Skipped && !has_line {
+                    progress.lines[index].skip(photo);
+                }
+                progress.note(photo, outcome);
+            }
+            Ok(None) => return Ok(true),
+            Err(error) => {
+                progress.lines[index].fail(photo, error.to_string());
+                progress.fail(photo, name, error)?;
+            }
+        }
+        Ok(false)
+    }
+
+    /// What a task does once all photos were seen.
+    fn second_pass(
+        &self,
+        engine: &Engine,
+        (index, task): (usize, &dyn Task),
+        (planned, ledger): (&mut Planned, &Ledger),
+        waiting: &[(usize, Option<Stamp>)],
+        progress: &mut Progress,
+    ) -> Result<()> {
+        if waiting.is_empty() {
+            return Ok(());
+        }
+        let count = task.fit(self.console)?;
+        let page = |photo: usize| planned.plan.jobs[photo].source.page();
+        let fitted = waiting.iter().map(|(photo, stamp)| {
+            let digest = stamp.as_ref().map(|stamp| stamp.digest);
+            let nothing = || Digest::of_bytes(&[]);
+            let page = page(*photo).map_or(0, |page| page.number);
+            (digest.unwrap_or_else(nothing), page)
+        });
+        let fit = Ledger::fit_to(fitted);
+        planned.making.fit = Some(fit);
+        ledger.save_fit(&planned.making, &task.fit_bytes()?)?;
+        let Planned {
+            plan,
+            making,
+            former,
+            ..
+        } = planned;
+        let is_same = |photo: usize| former.get(photo) == Some(&Some(fit));
+        let refit = waiting
+            .iter()
+            .filter(|(photo, _)| !is_same(*photo) && matches!(former.get(*photo), Some(Some(_))));
+        Ledger::tell_refit(refit.count(), self.console);
+        let bar = self.console.progress(count as u64, "images");
+        let work = |(index, kept): (usize, Kept)| {
+            let words = self.console.recorder();
+            let (photo, stamp) = &waiting[index];
+            let finished = match is_same(*photo) {
+                true => Ok(Finished::Written(Outcome::Skipped)),
+                false => {
+                    let job = &plan.jobs[*photo];
+                    ledger.note((job, making), stamp.as_ref(), || {
+                        task.finish_kept(kept, &words)
+                    })
+                }
+            };
+            Ok((finished, words))
+        };
+        let kept = (0..count).map(|index| Ok((index, task.kept(index)?)));
+        engine.finish(kept, work, |at, told| {
+            let photo = waiting[at].0;
+            let name = plan.jobs[photo].source.name();
+            bar.message(name.clone());
+            bar.inc(1);
+            match told {
+                Err(error) => {
+                    progress.lines[index].fail(photo, error.to_string());
+                    progress.fail(photo, name, error)
+                }
+                Ok((finished, words)) => {
+                    let told = (index, finished, words);
+                    self.take(task, plan, (photo, name), told, progress)
+                        .map(|_| ())
+                }
+            }
+        })
+    }
+
+    /// Says how a photo is going to be seen.
+    fn announce(
+        &self,
+        network: &TaskNetwork<'_>,
+        (index, name): (usize, &str),
+        layouts: &[Geometry],
+        memory: u64,
+        bar: &PhotoProgress,
+    ) {
+        let passes = network.passes_of_photo(index);
+        for (pass, layout) in passes.zip(layouts) {
+            let coarse = match pass.looks {
+                Looks::AlsoCoarse(coarse) => Some(coarse),
+                Looks::Once | Looks::Coarse(_) => None,
+            };
+            explain(
+                network.backbone.config(),
+                self.console,
+                name,
+                layout,
+                memory,
+                coarse,
+            );
+            bar.begin(name.to_owned());
+        }
+    }
+}

@@ -1,0 +1,39 @@
+//! Words about how a photo is going to be seen.
+
+use crate::backbone::BackboneConfig;
+use crate::console::Console;
+use crate::memory::readable;
+use crate::preprocess::{Coarse, Geometry};
+
+/// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
+/// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.
+pub fn explain(
+    config: &BackboneConfig,
+    console: &Console,
+    name: &str,
+    geometry: &Geometry,
+    memory: u64,
+    coarse: Option<Coarse>,
+) {
+    let (width, height) = geometry.resized;
+    if geometry.reduced {
+        console.note(format_args!(
+            "{name}: so large a photo or so long a strip is seen at {width}x{height} (--size native and --size WIDTHxHEIGHT are obeyed)"
+        ));
+    }
+    let grid = geometry.grid();
+    let mut flops = config.flops(grid.len());
+    let mut second = String::new();
+    if let Some(grid) = coarse.map(|coarse| coarse.grid(grid)) {
+        flops += config.flops(grid.len());
+        second = format!(" and {} x {} coarser ones", grid.cols, grid.rows);
+    }
+    console.detail(format_args!(
+        "{name}: {} x {} = {} patches{second}, {:.0} GFLOP, up to {} of memory",
+        grid.cols,
+        grid.rows,
+        grid.len(),
+        flops / 1e9,
+        readable(memory),
+    ));
+}

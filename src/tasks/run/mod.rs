@@ -1,0 +1,172 @@
+//! Tasks over photos: what is there already is left alone, the rest goes through the engine, and what needs all photos
+//! follows in a second pass. Failures are recorded and the rest goes on.
+//!
+//! `plan` decides what each task does, against what is there; `compute` are both passes; `progress` is how the photos
+//! stand, and `explain` says how they are going to be seen.
+
+mod compute;
+mod explain;
+mod plan;
+mod progress;
+
+use std::path::{Path, PathBuf};
+
+use crate::backbone::Backbone;
+use crate::batch::Report;
+use crate::console::Console;
+use crate::engine::BatchSize;
+use crate::error::{Error, Result};
+use crate::inputs::{Collected, Source};
+use crate::manifest::Ledger;
+use crate::output::{Lines, OutputOptions, Outputs};
+use crate::tasks::known::KnownModel;
+use crate::tasks::{Context, Task, check_pixel};
+use crate::weights::{Record, Store};
+
+pub use explain::explain;
+use plan::wanted;
+use progress::Progress;
+
+/// A run of tasks.
+pub struct Run<'r> {
+    /// Where results go.
+    pub options: &'r OutputOptions,
+    /// What the tasks share.
+    pub context: &'r Context,
+    /// The backbone, as far as it is known before it is loaded.
+    pub model: KnownModel,
+    /// The type of its numbers.
+    pub dtype: String,
+    /// Whether photos that are new in a folder get the fit of those that are there.
+    pub keep_fit: bool,
+    /// Photos of one size in the network at once.
+    pub batch_size: BatchSize,
+    /// Where words go.
+    pub console: &'r Console,
+}
+
+impl Run<'_> {
+    /// Runs `tasks` over the photos that were `collected`. The backbones, one on each device, are loaded by `load`, if anything is to be done. Returns
+    /// the exit code.
+    ///
+    /// # Errors
+    /// What concerns the whole run: a wrong wish, an output that cannot be written, a model that cannot be loaded,
+    /// [`Error::Interrupted`].
+    pub fn run(
+        &self,
+        tasks: &mut [Box<dyn Task>],
+        collected: Collected,
+        load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
+    ) -> Result<u8> {
+        let Collected {
+            sources,
+            failures,
+            summary,
+            ..
+        } = collected;
+        self.check_keep_fit(tasks)?;
+        let ledger = Ledger::open(self.options)?;
+        let mut planned = Vec::new();
+        for task in tasks.iter_mut() {
+            planned.push(self.plan(task.as_mut(), sources.clone(), &ledger)?);
+        }
+        self.check_pixels(tasks, &sources)?;
+        if self.context.json {
+            self.console.claim_stdout("--json")?;
+        }
+        planned
+            .iter()
+            .try_for_each(|planned| planned.plan.settle(self.console))?;
+        let wanted = wanted(tasks, &planned);
+        let lines = tasks
+            .iter()
+            .map(|task| Lines::new(task.subject(), self.context.json, &failures));
+        let mut progress = Progress {
+            outcomes: vec![None; sources.len()],
+            failed: vec![false; sources.len()],
+            lines: lines.collect(),
+            report: Report::of_search(failures, summary, self.context.json),
+        };
+        progress.begin(&mut planned, &wanted)?;
+        let is_anything = wanted.iter().any(|wanted| *wanted != 0);
+        if is_anything {
+            let (backbones, record) = load()?;
+            for (task, planned) in tasks.iter_mut().zip(&mut planned) {
+                task.meet(&backbones, &record, self.console)?;
+                // What was not known of a backbone that had to be fetched is known now.
+                let making = self.making(task.as_ref(), &record.fingerprint)?;
+                planned.making.meet(making);
+            }
+            let run = self.compute(
+                tasks,
+                &mut planned,
+                &ledger,
+                &wanted,
+                &backbones,
+                &mut progress,
+            );
+            if matches!(run, Err(Error::Interrupted)) {
+                progress.finish(self.console);
+            }
+            run?;
+        }
+        for (task, planned) in planned.iter().enumerate() {
+            progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
+        }
+        let code = progress.finish(self.console);
+        if is_anything {
+            tasks
+                .iter()
+                .try_for_each(|task| task.conclude(self.console))?;
+        }
+        Ok(code)
+    }
+
+    /// Refuses to keep a fit where there is none.
+    fn check_keep_fit(&self, tasks: &[Box<dyn Task>]) -> Result<()> {
+        match self.keep_fit && !tasks.iter().any(|task| task.waits()) {
+            true => Err(Error::Usage(
+                "--keep-fit: nothing here is fitted to all photos; pca, --clusters K and --range global are, unless they \
+                 are given a fit"
+                    .into(),
+            )),
+            false => Ok(()),
+        }
+    }
+
+    /// Of one photo it is told before a model is loaded, or fetched, that it lacks a pixel.
+    fn check_pixels(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
+        let [source] = sources else {
+            return Ok(());
+        };
+        let mut pixels = tasks.iter().flat_map(|task| task.pixels()).peekable();
+        if pixels.peek().is_none() {
+            return Ok(());
+        }
+        let size = self.context.decoder.size(source)?;
+        let checked = pixels.try_for_each(|&pixel| check_pixel(pixel, size));
+        checked.map_err(|why| Error::file(source.path(), why))
+    }
+}
+
+/// Keeps the weights and heads of a store from being replaced by any output.
+pub fn protect_installed(outputs: &mut Outputs, store: &Store) {
+    for folder in [store.models(), store.root().join("heads")] {
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        let files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+        outputs.protect(files.iter().map(PathBuf::as_path));
+    }
+}
+
+/// As [`protect_installed`], for files that options name too.
+///
+/// # Errors
+/// If the store's folder is not known.
+pub fn protect<'p>(
+    outputs: &mut Outputs,
+    named: impl IntoIterator<Item = Option<&'p Path>>,
+) -> Result<()> {
+    protect_installed(outputs, &Store::open()?);
+    outputs.protect(named.into_iter().flatten());
+    Ok(())
+}

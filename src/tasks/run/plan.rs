@@ -1,0 +1,116 @@
+//! What each task of a run is going to do, against what is there.
+
+use serde_json::json;
+
+use crate::error::Result;
+use crate::inputs::Source;
+use crate::manifest::{Digest, Ledger, Making, Refused};
+use crate::output::Plan;
+use crate::tasks::{Task, Which};
+use crate::weights::Store;
+
+use super::{Run, protect_installed};
+
+/// What a task is going to do.
+pub(super) struct Planned {
+    pub plan: Plan,
+    pub making: Making,
+    /// What stands in the way of each photo.
+    pub refused: Refused,
+    /// The fit that each photo was drawn with before, if the task waits for all of them.
+    pub former: Vec<Option<Digest>>,
+}
+
+impl Run<'_> {
+    /// How a task makes its outputs, on a backbone with this `fingerprint`.
+    pub(super) fn making(&self, task: &dyn Task, fingerprint: &str) -> Result<Making> {
+        Making::new(task.kind(), &task.extensions(), |extension| {
+            Ok(json!({
+                "settings": task.settings(extension)?.into_json(),
+                "model": fingerprint,
+                "dtype": self.dtype,
+                "photos": self.context.decoder.options.tag(),
+            }))
+        })
+    }
+
+    /// What a task is going to do, and where its results go.
+    pub(super) fn plan(
+        &self,
+        task: &mut dyn Task,
+        sources: Vec<Source>,
+        ledger: &Ledger,
+    ) -> Result<Planned> {
+        let elsewhere = task.elsewhere();
+        let planned: Vec<&'static str> = task
+            .extensions()
+            .into_iter()
+            .filter(|extension| elsewhere.map(|(extension, _)| extension) != Some(*extension))
+            .collect();
+        let mut plan = Plan::new(sources, self.options, &task.kind(), &planned)?;
+        if let Some((extension, path)) = elsewhere {
+            plan.redirect(extension, path, self.options.force)?;
+        }
+        protect_installed(&mut plan.outputs, &Store::open()?);
+        ledger.protect(&mut plan.outputs);
+        plan.outputs.protect(task.reads());
+        let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
+        let mut making = self.making(task, fingerprint)?;
+        let most = self.context.decoder.options.max_memory;
+        if self.keep_fit
+            && task.waits()
+            && let Some(fit) = ledger.former_fit(&plan, &making)?
+        {
+            task.adopt_fit(&ledger.fit_file(&making.kind, &fit)?)?;
+            making.fit = Some(fit);
+            self.console.note(format_args!(
+                "{}: new photos get the fit of those that are there",
+                making.kind
+            ));
+        }
+        let (refused, former) = match task.waits() {
+            true => {
+                let wants_all = task.which() == Which::All;
+                let former =
+                    ledger.settle_waiting(&mut plan, &making, (wants_all, most), self.console)?;
+                if plan.jobs.iter().any(|job| !job.is_done()) {
+                    let words = (self.options.force, self.console);
+                    ledger.check_one_fit(&plan, &making, &former.fits, words)?;
+                }
+                (former.refused, former.fits)
+            }
+            false => (
+                ledger.settle(&mut plan, &making, most, self.console)?,
+                Vec::new(),
+            ),
+        };
+        task.begin(&mut plan, self.console)?;
+        Ok(Planned {
+            plan,
+            making,
+            refused,
+            former,
+        })
+    }
+}
+
+/// Which tasks each photo is for, a bit a task.
+pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
+    let jobs = |planned: &Planned| planned.plan.jobs.len();
+    let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
+    for (index, (task, planned)) in tasks.iter().zip(planned).enumerate() {
+        let jobs = &planned.plan.jobs;
+        let any_missing = jobs.iter().any(|job| !job.is_done());
+        for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
+            let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
+            let is_wanted = match task.which() {
+                Which::Missing => !job.is_done() && !is_refused,
+                // What cannot be replaced takes part in the fit.
+                Which::AllOrNone => any_missing,
+                Which::All => !is_refused || task.waits(),
+            };
+            *wanted |= u64::from(is_wanted) << index;
+        }
+    }
+    wanted
+}

@@ -1,0 +1,60 @@
+//! What decides how an output comes out, beside the photo: as JSON, whose digest tells outputs of different settings apart.
+
+use std::path::Path;
+
+use serde::Serialize;
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::head::{Head, file};
+use crate::manifest::Digest;
+
+/// Settings of one output.
+#[derive(Debug, Default)]
+pub struct Settings(Map<String, Value>);
+
+impl Settings {
+    /// Those of a recipe, which must hold nothing that is a matter of other outputs.
+    ///
+    /// # Errors
+    /// If a name in it is no Unicode.
+    pub fn of(recipe: &impl Serialize) -> Result<Self> {
+        let recipe = serde_json::to_value(recipe)
+            .map_err(|error| Error::Usage(format!("these settings cannot be noted: {error}")))?;
+        Ok(Settings(Map::from_iter([("recipe".to_owned(), recipe)])))
+    }
+
+    /// With what a name in the recipe stands for.
+    #[must_use]
+    pub fn with(mut self, name: &str, digest: Digest) -> Self {
+        self.0.insert(name.to_owned(), json!(digest));
+        self
+    }
+
+    /// With the font, by its content where that can be read.
+    #[must_use]
+    pub fn with_font(mut self, font: Option<&Path>) -> Self {
+        if let Some(font) = font {
+            let content = Digest::of_file(font).ok();
+            let content =
+                content.map_or_else(|| json!(font.to_string_lossy()), |digest| json!(digest));
+            self.0.insert("font".to_owned(), content);
+        }
+        self
+    }
+
+    /// As JSON.
+    pub fn into_json(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+/// Digest of all of a head: what it says of itself, and its weights.
+///
+/// # Errors
+/// If its weights are no numbers.
+pub fn digest_of_head(head: &Head) -> Result<Digest> {
+    let bytes = file::to_bytes(head);
+    let bytes = bytes.map_err(|why| Error::Model(format!("the head {} {why}", head.meta.name)))?;
+    Ok(Digest::of_bytes(&bytes))
+}
