@@ -264,7 +264,7 @@ impl Run<'_> {
             return Ok(());
         }
         let count = task.fit(self.console)?;
-        let bar = self.console.progress(count as u64, "images");
+        let bar = self.console.progress_of_work(count, "drawing");
         let work = |kept| {
             let words = self.console.recorder();
             Ok((0, task.finish_kept(kept, &words), words))
