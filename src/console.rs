@@ -323,12 +323,21 @@ impl Console {
     /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
     pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
         let (unit, is_single) = match total {
-            1 => ("percent of the network", true),
-            _ => ("images", false),
+            1 => (Unit::Things("percent of the network".into()), true),
+            _ => (Unit::Photos(None), false),
         };
         let known = (!is_single).then_some(total as u64);
-        let progress = self.start(Unit::Things(unit.to_owned()), known);
+        let progress = self.start(unit, known);
         PhotoProgress::new(progress, is_single)
+    }
+
+    /// Counts `total` photos that were seen before, or are seen for other ends, as `work` says: drawing, features. Not shown
+    /// for a single one.
+    pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
+        match total {
+            0 | 1 => Progress::hidden(),
+            _ => self.start(Unit::Photos(Some(work)), Some(total as u64)),
+        }
     }
 
     /// Counts bytes; without a total it only says how many there are.

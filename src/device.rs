@@ -27,6 +27,8 @@ pub enum DeviceChoice {
     Cuda(Vec<usize>),
     /// An Apple GPU.
     Metal,
+    /// None: a constant in place of the network, to measure everything else on the processor. No help tells it.
+    Null,
 }
 
 impl FromStr for DeviceChoice {
@@ -38,6 +40,7 @@ impl FromStr for DeviceChoice {
             "cpu" => Ok(DeviceChoice::Cpu),
             "cuda" => Ok(DeviceChoice::Cuda(vec![0])),
             "metal" => Ok(DeviceChoice::Metal),
+            "null" => Ok(DeviceChoice::Null),
             _ => {
                 let expected =
                     "expected one of: auto, cpu, cuda, cuda:N, cuda:N,M (N, M = 0, 1, …), metal";
@@ -66,6 +69,7 @@ impl fmt::Display for DeviceChoice {
                 write!(f, "cuda:{}", numbers.join(","))
             }
             DeviceChoice::Metal => f.write_str("metal"),
+            DeviceChoice::Null => f.write_str("null"),
         }
     }
 }
@@ -87,6 +91,14 @@ impl DeviceChoice {
         Ok(first.unwrap_or(Device::Cpu))
     }
 
+    /// What `device`, which it has opened, is called.
+    pub fn name_of(&self, device: &Device) -> String {
+        match self {
+            DeviceChoice::Null => self.to_string(),
+            _ => name(device),
+        }
+    }
+
     /// Opens all devices that are asked for, in that order, each proven by a first computation. `note` is told why `Auto`
     /// ends at the processor where this build could use a GPU.
     ///
@@ -100,7 +112,7 @@ impl DeviceChoice {
         };
         match self {
             DeviceChoice::Auto => Ok(vec![auto(note)]),
-            DeviceChoice::Cpu => Ok(vec![Device::Cpu]),
+            DeviceChoice::Cpu | DeviceChoice::Null => Ok(vec![Device::Cpu]),
             DeviceChoice::Cuda(_) if !candle_core::utils::cuda_is_available() => {
                 Err(unusable(self, launcher::why_absent()))
             }
@@ -282,7 +294,9 @@ mod tests {
 
     #[test]
     fn choices_read_as_they_are_written() {
-        for text in ["auto", "cpu", "cuda:0", "cuda:3", "cuda:2,0", "metal"] {
+        for text in [
+            "auto", "cpu", "cuda:0", "cuda:3", "cuda:2,0", "metal", "null",
+        ] {
             assert_eq!(text.parse::<DeviceChoice>().unwrap().to_string(), text);
         }
         assert_eq!("cuda".parse(), Ok(DeviceChoice::Cuda(vec![0])));
@@ -295,6 +309,8 @@ mod tests {
                 "{text}"
             );
         }
+        let unknown = "x".parse::<DeviceChoice>().unwrap_err();
+        assert!(!unknown.contains("null"), "it is for those who measure");
     }
 
     #[test]

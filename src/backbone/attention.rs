@@ -4,6 +4,7 @@ use candle_core::Tensor;
 
 #[cfg(feature = "cuda")]
 use crate::backbone::block::cls_weights;
+use crate::backbone::constant;
 use crate::backbone::source::with_floats;
 use crate::backbone::vit::{Backbone, Executor, Grid};
 use crate::error::{Error, Result};
@@ -78,6 +79,7 @@ impl Backbone {
                 let weights = cls_weights(&qkv, self.config().heads)?;
                 weights.flatten_all()?.to_vec1()?
             }
+            Executor::Constant(_) => constant::cls_attention(self.config(), grid, pixels.dim(0)?),
             Executor::Tensors { blocks, .. } => {
                 let (before, rest) = blocks.split_at(block);
                 let own = rest

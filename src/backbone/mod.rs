@@ -3,13 +3,14 @@
 //! [`variants`] is the table of known models, [`config`] what a shape is made of, [`checkpoint`] the tensors of
 //! one model under canonical names ([`naming`] maps other spellings to them), [`vit`] the forward pass, [`block`] one
 //! transformer block by tensors, [`attention`] what the cls token looks at, `cpu` and `cuda` all of them by
-//! kernels of our own, and [`pos_embed`] the interpolation of position
-//! embeddings.
+//! kernels of our own, `constant` what stands in for them where everything else is measured, and [`pos_embed`] the
+//! interpolation of position embeddings.
 
 pub mod attention;
 pub mod block;
 pub mod checkpoint;
 pub mod config;
+mod constant;
 pub mod cpu;
 #[cfg(feature = "cuda")]
 pub mod cuda;

@@ -12,6 +12,7 @@ use candle_nn::{LayerNorm, Module};
 use crate::backbone::block::{Block, Weights};
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::config::BackboneConfig;
+use crate::backbone::constant::Constant;
 use crate::backbone::cpu;
 #[cfg(feature = "cuda")]
 use crate::backbone::cuda;
@@ -123,6 +124,8 @@ pub(super) enum Executor {
     Cuda(Box<cuda::Halves>),
     /// candle's tensors, for other GPUs and number types.
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
+    /// Nothing: what they would give is made up.
+    Constant(Constant),
 }
 
 /// A choice of [`Executor`].
@@ -181,6 +184,32 @@ impl Backbone {
     ) -> Result<Self> {
         let source = InMemory::from(checkpoint);
         Self::build(config, &source, device, dtype, By::Tensors)
+    }
+
+    /// A network of the shape of `config` on the CPU that gives the same features for every photo of a size, at once: to
+    /// measure everything but the network.
+    ///
+    /// # Errors
+    /// If there is not enough memory.
+    pub fn constant(config: BackboneConfig) -> Result<Self> {
+        let (d, device, dtype) = (config.dim, Device::Cpu, DType::F32);
+        let zeros = |shape: &[usize]| Tensor::zeros(shape, dtype, &device);
+        Ok(Self {
+            patch_weight: zeros(&[d, 3 * config.patch_size.pow(2)])?,
+            patch_bias: zeros(&[d])?,
+            cls_token: zeros(&[1, 1, d])?,
+            registers: match config.registers {
+                0 => None,
+                count => Some(zeros(&[1, count, d])?),
+            },
+            pos_cls: zeros(&[1, 1, d])?,
+            pos_patches: vec![0.0; config.native_grid.pow(2) * d],
+            pos_cache: Mutex::default(),
+            executor: Executor::Constant(Constant::default()),
+            device,
+            dtype,
+            config,
+        })
     }
 
     fn build(
@@ -260,9 +289,11 @@ impl Backbone {
     /// Bytes that [`Backbone::forward`] is going to need on a CPU for one photo and `layers` requests, with its pixels
     /// and what it returns, beside the weights; unknown elsewhere.
     pub fn planned_memory(&self, grid: Grid, layers: usize) -> Option<u64> {
-        let Executor::Cpu(_) = self.executor else {
-            return None;
-        };
+        match self.executor {
+            Executor::Cpu(_) => (),
+            Executor::Constant(_) => return Some(self.feature_memory(grid, layers)),
+            _ => return None,
+        }
         let d = self.config.dim;
         let tokens = 1 + self.config.registers + grid.len();
         // The stream; queries, keys and values of a block and the next; what is returned.
@@ -320,6 +351,16 @@ impl Backbone {
                 let layers = network.forward(pixels, grid, requests, tick)?;
                 return Ok(Features {
                     layers,
+                    grid,
+                    coarse: None,
+                });
+            }
+            // Finite as it is.
+            Executor::Constant(constant) => {
+                tick(deepest + 1, deepest + 1);
+                let batch = pixels.dim(0)?;
+                return Ok(Features {
+                    layers: constant.layers(&self.config, grid, batch, requests)?,
                     grid,
                     coarse: None,
                 });

@@ -7,6 +7,7 @@ use dino::backbone::{Backbone, Checkpoint, Grid, variants};
 use dino::bench::{peak_memory, reset_peak_memory, time_forward};
 use dino::child::Running;
 use dino::console::Console;
+use dino::device::DeviceChoice;
 use dino::output::temporary::scratch_file;
 use dino::output::{Destination, Outputs, deliver};
 use dino::preprocess::{Geometry, SizeRule};
@@ -88,7 +89,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             let timing = timed.map_err(|error| match device::is_out_of_memory(&error) {
                 true => Error::Memory(format!(
                     "{} has too little memory for {batch} photos of {size} at once: give a smaller --batch-size or --size",
-                    device::name(&device)
+                    args.run.device.name_of(&device)
                 )),
                 false => error,
             })?;
@@ -99,7 +100,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             let gflop = config.flops(grid.len()) * batch as f64 / 1e9;
             let row = Row {
                 model: name.clone(),
-                device: device::name(&device),
+                device: args.run.device.name_of(&device),
                 dtype: dtype.as_str().to_owned(),
                 threads: rayon::current_num_threads(),
                 simd: device::simd().to_owned(),
@@ -195,6 +196,9 @@ fn load(
     if store.get(name)?.is_none()
         && let Some(variant) = variant
     {
+        if args.run.device == DeviceChoice::Null {
+            return Ok((Backbone::constant(variant.config)?, false));
+        }
         console.note(format_args!(
             "{name} is not installed; measured with random weights, which take the same time"
         ));

@@ -1,14 +1,16 @@
 //! From `--model`, `--device` and `--dtype` to a backbone that is ready to run.
 
+use std::sync::Once;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
+use dino::device::DeviceChoice;
 use dino::head::Head;
 use dino::tasks::known::KnownModel;
 use dino::weights::{self, Access, Event, Record, Store};
-use dino::{Result, device, interrupt, memory};
+use dino::{Error, Result, interrupt, memory};
 
 use crate::cli::RunArgs;
 
@@ -99,7 +101,8 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         on.push((device, args.dtype.on(device)?));
     }
     let model = build(args, &Store::open()?, name, &on, console)?;
-    let names: Vec<String> = devices.iter().map(device::name).collect();
+    let names = devices.iter().map(|device| args.device.name_of(device));
+    let names: Vec<String> = names.collect();
     console.note(format_args!(
         "{} on {}",
         model.record.name,
@@ -114,14 +117,43 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
 
 /// Opens the devices of `--device`, and says why there is none of the GPUs where one was to be expected.
 pub fn open_devices(args: &RunArgs, console: &Console) -> Result<Vec<Device>> {
+    warn_of_null(args, console);
     args.device
         .open_all(&mut |note| console.note_once("device", note))
 }
 
 /// Opens the device of `--device`, and says why it is none of the GPUs where one was to be expected.
 pub fn open_device(args: &RunArgs, console: &Console) -> Result<Device> {
+    warn_of_null(args, console);
     args.device
         .open(&mut |note| console.note_once("device", note))
+}
+
+/// Says, once, that nothing that is going to be made means anything.
+fn warn_of_null(args: &RunArgs, console: &Console) {
+    static SAID: Once = Once::new();
+    if args.device == DeviceChoice::Null {
+        SAID.call_once(|| {
+            console.warn(
+                "--device null: the network is replaced by a constant, so that pictures and numbers mean nothing; it is for \
+                 measuring the rest",
+            );
+        });
+    }
+}
+
+/// Refuses `--device null` where the network is what a command is about.
+///
+/// # Errors
+/// [`Error::Usage`].
+pub fn refuse_null(args: &RunArgs) -> Result<()> {
+    match args.device {
+        DeviceChoice::Null => Err(Error::Usage(
+            "--device null: this command is about what the network gives, and there would be none"
+                .into(),
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Reads a model of `store`, fetching the default one if it is not there yet, and builds it on each device.
@@ -136,9 +168,10 @@ pub fn build(
     let loaded = weights::load(store, name, &access, &mut events(console))?;
     memory::check_weights(&loaded.record.name, loaded.record.bytes)?;
     let config = loaded.variant.config;
-    let backbones = devices
-        .iter()
-        .map(|&(device, dtype)| Backbone::from_source(config, &loaded.tensors, device, dtype));
+    let backbones = devices.iter().map(|&(device, dtype)| match args.device {
+        DeviceChoice::Null => Backbone::constant(config),
+        _ => Backbone::from_source(config, &loaded.tensors, device, dtype),
+    });
     Ok(Model {
         backbones: backbones.collect::<Result<_>>()?,
         record: loaded.record,

@@ -30,6 +30,7 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
     }
     let args = &args;
     // Wrong wishes are no failed checks.
+    model::refuse_null(&args.run)?;
     let device = model::open_device(&args.run, console)?;
     args.run.dtype.on(&device)?;
     let store = Store::open()?;

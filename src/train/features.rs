@@ -208,7 +208,7 @@ impl FeatureCache {
         }
         check_writable(&self.folder)?;
         console.note(format_args!(
-            "computing the features of {count} photos at size {size}{}{}; they are kept in {}",
+            "features at size {size}{}{} are computed, and kept in {}",
             look.map_or(String::new(), |it| format!(", {} % of it", u32::from(it))),
             if mirror { ", plain and mirrored" } else { "" },
             self.folder.display()
@@ -222,7 +222,7 @@ impl FeatureCache {
                 norm: self.recipe.norm,
             })
             .collect();
-        let progress = console.progress(count as u64, "photos");
+        let progress = console.progress_of_work(count, "features");
         let decoding = Decoding::new(how.decoder.clone());
         let engine = Engine::new(
             std::slice::from_ref(how.backbone),

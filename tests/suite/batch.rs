@@ -431,6 +431,8 @@ mod signals {
                 stderr.contains("stopping after what is under way"),
                 "{stderr}"
             );
+            let of_all = stderr.matches(" of 200 images").count();
+            assert!(stderr.contains("stopped at ") && of_all == 1, "{stderr}");
             assert_eq!(
                 outputs(&folder).len(),
                 rest + 1,

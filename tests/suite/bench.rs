@@ -53,6 +53,43 @@ fn a_model_that_is_not_installed_is_measured_with_random_weights() {
         .expect_stderr("--size native means nothing without a photo");
 }
 
+#[test]
+fn everything_but_the_network_can_be_measured() {
+    let folder = tempfile::tempdir().unwrap();
+    for name in ["room.jpg", "dogs.jpg"] {
+        std::fs::copy(sample(name), folder.path().join(name)).unwrap();
+    }
+    let outputs = |more: &[&str]| {
+        let args = ["run", "room.jpg", "dogs.jpg", "--device", "null", "--force"];
+        let tasks = ["--depth", "--segment", "--pca", "--set", "depth.save=npy"];
+        let run = dino_with_model(folder.path(), &[&args, &tasks[..], more].concat());
+        let run = run
+            .expect_code(0)
+            .expect_stderr("vits14-focus on null")
+            .expect_stderr("pictures and numbers mean nothing");
+        assert_eq!(run.stderr.matches("--device null").count(), 1);
+        let bytes = |path: String| std::fs::read(folder.path().join(path)).unwrap();
+        run.lines().into_iter().map(bytes).collect::<Vec<_>>()
+    };
+    let single = outputs(&["--threads", "1"]);
+    assert_eq!(single.len(), 8);
+    assert!(single == outputs(&["--threads", "2"]));
+    assert!(single == outputs(&["--batch-size", "2"]));
+    let attention = ["attention", "room.jpg", "--device", "null"];
+    dino_with_model(folder.path(), &attention).expect_code(0);
+    let rows = bench(&["--size", "56", "--runs", "1", "--device", "null"]);
+    assert_eq!(rows[0]["device"], "null");
+    for refused in [
+        &["train", "depth", ".", "-o", "x.safetensors"][..],
+        &["eval", "depth", "."],
+        &["selfcheck"],
+    ] {
+        let args = [refused, &["--device", "null"]].concat();
+        let run = dino_with_model(folder.path(), &args).expect_code(2);
+        run.expect_stderr("--device null: this command is about what the network gives");
+    }
+}
+
 #[cfg(target_os = "linux")]
 #[test]
 fn memory_stays_within_what_the_readme_says() {

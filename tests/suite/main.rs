@@ -27,6 +27,7 @@ mod outputs;
 mod pca;
 mod photos;
 mod pressure;
+mod progress;
 mod real_features;
 mod segment;
 mod segment_files;

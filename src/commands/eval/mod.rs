@@ -33,6 +33,11 @@ use crate::commands::{labels, model};
 
 /// Runs one of the commands.
 pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
+    let common = match command {
+        EvalCommand::Depth(args) => &args.common,
+        EvalCommand::Segment(args) => &args.common,
+    };
+    model::refuse_null(&common.run)?;
     match command {
         EvalCommand::Depth(args) => depth::run(args, console),
         EvalCommand::Segment(args) => segment::run(args, console),

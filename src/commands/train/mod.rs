@@ -10,9 +10,15 @@ use dino::Result;
 use dino::console::Console;
 
 use crate::cli::TrainCommand;
+use crate::commands::model;
 
 /// Runs the command.
 pub fn run(command: &TrainCommand, console: &Console) -> Result<u8> {
+    let common = match command {
+        TrainCommand::Depth(args) => &args.common,
+        TrainCommand::Segment(args) => &args.common,
+    };
+    model::refuse_null(&common.run)?;
     match command {
         TrainCommand::Depth(args) => depth::run(args, console),
         TrainCommand::Segment(args) => segment::run(args, console),
