@@ -86,6 +86,10 @@ pub fn find(args: &RunArgs, console: &Console) -> Result<Found> {
 /// Opens the devices of a run, and says by which type of numbers they compute.
 pub fn check_devices(args: &RunArgs, console: &Console) -> Result<String> {
     let mut dtypes = Vec::new();
+    if args.device == DeviceChoice::Null {
+        // What it makes is not taken for what a network gave.
+        dtypes.push("null");
+    }
     for device in open_devices(args, console)? {
         dtypes.push(args.dtype.on(&device)?.as_str());
     }

@@ -140,6 +140,11 @@ pub fn files_below(folder: &Path) -> Vec<String> {
     while let Some(current) = open.pop() {
         for entry in std::fs::read_dir(&current).unwrap() {
             let path = entry.unwrap().path();
+            // What is noted of the outputs is none.
+            let name = path.file_name().unwrap();
+            if name == "manifest.jsonl" || name == "manifest.fits" {
+                continue;
+            }
             if path.is_dir() {
                 open.push(path);
             } else {

@@ -217,7 +217,7 @@ impl Run<'_> {
             .iter()
             .filter(|(photo, _)| !is_same(*photo) && matches!(former.get(*photo), Some(Some(_))));
         Ledger::tell_refit(refit.count(), self.console);
-        let bar = self.console.progress_of_work(count as u64, "drawing");
+        let bar = self.console.progress_of_work(count, "drawing");
         let work = |(index, kept): (usize, Kept)| {
             let words = self.console.recorder();
             let (photo, stamp) = &waiting[index];
