@@ -10,7 +10,7 @@ use crate::cluster::{ClusterCount, Codebook, Fitted, fit};
 use crate::console::Console;
 use crate::engine::Seen;
 use crate::error::{Error, Result};
-use crate::head::Class;
+use crate::head::{Class, Scores};
 use crate::interrupt;
 use crate::output::{Destination, Plan, deliver};
 use crate::pca::TokenSpool;
@@ -20,8 +20,8 @@ use crate::render::palette;
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
-use crate::tasks::segment::REFINE;
 use crate::tasks::segment::painter::{self, LabelPainter};
+use crate::tasks::segment::{REFINE, label};
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
 use crate::weights::Record;
@@ -59,9 +59,7 @@ impl ClustersTask {
         context: Context,
         console: &Console,
     ) -> Result<Self> {
-        let refines = recipe.refine.unwrap_or(REFINE);
-        let labels = recipe.labels.clone();
-        let mut painter = LabelPainter::new(labels, refines, context.clone(), console)?;
+        let mut painter = LabelPainter::new(recipe.labels.clone(), context.clone(), console)?;
         // The last block, as its final norm leaves it.
         let mut layer = LayerRequest {
             block: model.config.depth - 1,
@@ -100,6 +98,19 @@ impl ClustersTask {
 
     fn is_kept(&self, kept: &Kept) -> bool {
         kept.job.is_done() && self.painter().which() != Which::All
+    }
+
+    /// Labels, draws and writes one photo.
+    fn label(
+        &self,
+        seen: painter::Seen<'_>,
+        scores: &Scores,
+        mut watch: Stopwatch,
+        words: &Console,
+    ) -> Result<Finished> {
+        let refines = self.recipe.refine.unwrap_or(REFINE);
+        let map = label(scores, seen.geometry, seen.photo, refines, &mut watch)?;
+        self.painter().deliver(seen, map, watch, words)
     }
 
     /// Says what `auto` came to.
@@ -212,7 +223,7 @@ impl Task for ClustersTask {
                     photo,
                     geometry: &geometry,
                 };
-                self.painter().label(seen, &scores, watch, words)
+                self.label(seen, &scores, watch, words)
             }
             None => Ok(Finished::Kept(Box::new(Kept {
                 job: job.clone(),
@@ -296,7 +307,7 @@ impl Task for ClustersTask {
             photo: &photo,
             geometry: &kept.geometry,
         };
-        self.painter().label(seen, &scores, kept.watch, words)
+        self.label(seen, &scores, kept.watch, words)
     }
 
     fn conclude(&self, words: &Console) -> Result<()> {
