@@ -26,6 +26,7 @@ mod official;
 mod outputs;
 mod pca;
 mod photos;
+mod predictor;
 mod pressure;
 mod real_features;
 mod segment;

@@ -33,8 +33,8 @@ use crate::weights::Record;
 
 use files::{Files, Measured};
 pub use names::extensions;
-pub use reader::DepthReader;
 use reader::Full;
+pub use reader::{DepthReader, METRE};
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;

@@ -21,7 +21,7 @@ use crate::tasks::{Finder, Found, no_scores};
 use super::{REFINE, not_finite, readout_of, report, spread_of};
 
 /// The unit of depths that are metres.
-const METRE: &str = "m";
+pub const METRE: &str = "m";
 
 /// Photos whose greater part is nearer than this many metres are hardly of streets.
 const INDOORS: f32 = 5.0;

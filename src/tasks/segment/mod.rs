@@ -27,7 +27,8 @@ use crate::weights::Record;
 
 pub use coco::Annotated;
 use painter::{LabelPainter, Seen};
-pub use reader::{LabelReader, label};
+pub use reader::LabelReader;
+pub(super) use reader::label;
 
 /// Whether borders are fitted to the photo without a word about it.
 pub const REFINE: bool = true;

@@ -123,7 +123,7 @@ pub(super) fn classes_of(head: &Head) -> &[Class] {
 ///
 /// # Errors
 /// If there is no memory for them.
-pub fn label(
+pub(in crate::tasks) fn label(
     scores: &Scores,
     geometry: &Geometry,
     photo: &RgbImage,
