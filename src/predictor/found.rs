@@ -33,8 +33,8 @@ impl Prediction {
         self.labels.as_ref().ok_or_else(|| not_asked("segment"))
     }
 
-    /// What may not be as it was meant, in sentences: an image that was seen smaller than asked for, a head for streets
-    /// that looks at a room.
+    /// What may not be as it was meant, in sentences: what a decoder made of an odd file, an image that was seen smaller
+    /// than asked for, a head for streets that looks at a room.
     pub fn notes(&self) -> &[String] {
         &self.notes
     }

@@ -7,7 +7,7 @@
 mod builder;
 mod found;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
@@ -26,6 +26,7 @@ use crate::tasks::depth::DepthReader;
 use crate::tasks::network::FoundByTask;
 use crate::tasks::segment::LabelReader;
 use crate::tasks::{Finder, Found, TaskNetwork};
+use crate::warnings::Warnings;
 
 pub use builder::Builder;
 pub use found::{Depth, Labels, Prediction};
@@ -67,7 +68,8 @@ impl Predictor {
         &self.notes
     }
 
-    /// Finds what there is in `image`, which is upright sRGB, on the first of the devices.
+    /// Finds what there is in `image`, which is upright sRGB (as [`PhotoDecoder`] decodes a file), on the first of the
+    /// devices.
     ///
     /// # Errors
     /// [`Error::Memory`] if it would take more memory than it may; [`Error::Usage`] if it has no pixels; if the device
@@ -115,6 +117,8 @@ impl Predictor {
     ) -> Result<()> {
         let mut decoder = PhotoDecoder::plain();
         decoder.options.max_memory = self.limit();
+        let said = Said::default();
+        decoder.warnings = said.warnings();
         let decoding = Decoding::new(decoder);
         let engine = Engine::new(&self.backbones, decoding, self.batch_size, &self.console)?;
         let networks = seats(&self.backbones).into_iter();
@@ -123,11 +127,16 @@ impl Predictor {
             .collect();
         let finish = |ready: Ready, found: FoundByTask| match networks.first() {
             // How photos lie in the input is the same on all devices.
-            Some(network) => self.read(network, ready, found),
+            Some(network) => {
+                let decoding = said.take(&sources[ready.index].name());
+                let mut prediction = self.read(network, ready, found)?;
+                prediction.notes.splice(0..0, decoding);
+                Ok(prediction)
+            }
             None => Ok(Prediction::default()),
         };
-        let sources: Vec<&Source> = sources.iter().collect();
-        engine.run(&sources, &networks, |_, _, _| (), finish, each)
+        let by_reference: Vec<&Source> = sources.iter().collect();
+        engine.run(&by_reference, &networks, |_, _, _| (), finish, each)
     }
 
     /// The bytes that photos may take together.
@@ -209,5 +218,30 @@ impl Predictor {
             );
         }
         Ok(prediction)
+    }
+}
+
+/// What was said of photos while they were decoded, until they are finished.
+#[derive(Default)]
+struct Said(Arc<Mutex<Vec<String>>>);
+
+impl Said {
+    /// Warnings that are kept here.
+    fn warnings(&self) -> Warnings {
+        let lines = self.0.clone();
+        let keep = move |line: &str| {
+            let mut lines = lines.lock().unwrap_or_else(PoisonError::into_inner);
+            lines.push(line.to_owned());
+        };
+        Warnings::new(keep, true)
+    }
+
+    /// The sentences about the photo of this `name`.
+    fn take(&self, name: &str) -> Vec<String> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let sentence = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());
+        let own = lines.iter().filter_map(|line| sentence(line)).collect();
+        lines.retain(|line| sentence(line).is_none());
+        own
     }
 }

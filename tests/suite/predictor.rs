@@ -10,7 +10,7 @@ use dino::inputs::{PhotoDecoder, Source};
 use dino::predictor::{Builder, Prediction};
 use dino::preprocess::SizeRule;
 use dino::{Error, Predictor};
-use image::RgbImage;
+use image::{RgbImage, Rgba, RgbaImage};
 use npyz::{Deserialize, NpyFile};
 
 use crate::depth::depth_head;
@@ -71,7 +71,9 @@ fn assert_written(found: &Prediction, name: &str, options: &[&str], of_depth: &[
         false => assert_eq!(depth.deviation(), None),
     }
     let labels = found.labels().unwrap();
-    let (shape, ids) = npy::<u16>(&written("segment.ids"));
+    // So few classes are written as bytes.
+    let (shape, ids) = npy::<u8>(&written("segment.ids"));
+    let ids: Vec<u16> = ids.into_iter().map(u16::from).collect();
     assert_eq!(shape, [u64::from(height), u64::from(width)]);
     assert_eq!(labels.size(), (width, height));
     assert!(labels.ids() == ids);
@@ -118,7 +120,10 @@ fn many_photos_come_in_order_and_a_broken_one_stops_none() {
     fs::write(&broken, b"no photo").unwrap();
     let dino = builder().segment("rooms").size(SizeRule::ShortSide(112));
     let dino = dino.build().unwrap();
-    let sources = [sample("room.jpg"), broken, sample("coffee.png")].map(Source::named);
+    let odd = folder.path().join("odd.png");
+    let translucent = RgbaImage::from_fn(60, 40, |x, y| Rgba([x as u8, y as u8, 9, 128]));
+    translucent.save(&odd).unwrap();
+    let sources = [sample("room.jpg"), broken, sample("coffee.png"), odd].map(Source::named);
     let mut all = Vec::new();
     dino.predict_each(&sources, |index, found| {
         assert_eq!(index, all.len());
@@ -126,12 +131,17 @@ fn many_photos_come_in_order_and_a_broken_one_stops_none() {
         Ok(())
     })
     .unwrap();
-    assert_eq!(all.len(), 3);
+    assert_eq!(all.len(), 4);
     for (index, name) in [(0, "room.jpg"), (2, "coffee.png")] {
         let alone = dino.predict(&photo(name)).unwrap();
         assert!(*all[index].as_ref().unwrap() == alone, "{name}");
         assert!(alone.depth().is_err());
     }
+    let notes = all[3].as_ref().unwrap().notes();
+    assert!(
+        notes.len() == 1 && notes[0].contains("transparent"),
+        "{notes:?}"
+    );
     let why = all[1].as_ref().unwrap_err().to_string();
     assert!(why.contains("broken.jpg"), "{why}");
     let mut seen = 0;
