@@ -1,5 +1,22 @@
 //! Dense prediction with frozen DINOv2 backbones.
 //!
+//! ```no_run
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let dino = dino::Predictor::builder()
+//!     .depth("indoor")
+//!     .segment("everyday")
+//!     .device("auto".parse()?)
+//!     .build()?;
+//! let image = image::open("room.jpg")?.to_rgb8();
+//! let found = dino.predict(&image)?; // One pass of the backbone for both heads.
+//! let metres: &[f32] = found.depth()?.metres()?; // `[height, width]`, at the image's size.
+//! let ids: &[u16] = found.labels()?.ids(); // Likewise, indices of `classes()`.
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files.
+//!
 //! Data flows one way:
 //!
 //! ```text
@@ -39,6 +56,7 @@ pub mod output;
 pub mod pca;
 pub mod pipe;
 pub mod postprocess;
+pub mod predictor;
 pub mod preprocess;
 pub mod printable;
 pub mod progress;
@@ -58,3 +76,9 @@ pub mod warnings;
 pub mod weights;
 
 pub use error::{Error, Result};
+pub use predictor::Predictor;
+
+/// The README's examples.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -10,7 +10,7 @@ use crate::cluster::{ClusterCount, Codebook, Fitted, fit};
 use crate::console::Console;
 use crate::engine::Seen;
 use crate::error::{Error, Result};
-use crate::head::Class;
+use crate::head::{Class, Scores};
 use crate::interrupt;
 use crate::manifest::Digest;
 use crate::output::{Destination, Plan, Subject, deliver};
@@ -21,9 +21,8 @@ use crate::render::palette;
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
-use crate::tasks::segment::REFINE;
 use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::recipe_of;
+use crate::tasks::segment::{REFINE, label, recipe_of};
 use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
@@ -64,10 +63,9 @@ impl ClustersTask {
         context: Context,
         console: &Console,
     ) -> Result<Self> {
-        let refines = recipe.refine.unwrap_or(REFINE);
-        let labels = recipe.labels.clone();
         let subject = context.subject("clusters");
-        let mut painter = LabelPainter::new(labels, refines, subject, context.clone(), console)?;
+        let labels = recipe.labels.clone();
+        let mut painter = LabelPainter::new(labels, subject, context.clone(), console)?;
         // The last block, as its final norm leaves it.
         let mut layer = LayerRequest {
             block: model.config.depth - 1,
@@ -107,6 +105,19 @@ impl ClustersTask {
 
     fn is_kept(&self, kept: &Kept) -> bool {
         kept.job.is_done() && self.painter().which() != Which::All
+    }
+
+    /// Labels, draws and writes one photo.
+    fn label(
+        &self,
+        seen: painter::Seen<'_>,
+        scores: &Scores,
+        mut watch: Stopwatch,
+        words: &Console,
+    ) -> Result<Finished> {
+        let refines = self.recipe.refine.unwrap_or(REFINE);
+        let map = label(scores, seen.geometry, seen.photo, refines, &mut watch)?;
+        self.painter().deliver(seen, map, watch, words)
     }
 
     /// Says what `auto` came to.
@@ -268,7 +279,7 @@ impl Task for ClustersTask {
                     photo,
                     geometry: &geometry,
                 };
-                self.painter().label(seen, &scores, watch, words)
+                self.label(seen, &scores, watch, words)
             }
             None => Ok(Finished::Kept(Box::new(Kept {
                 job: job.clone(),
@@ -352,7 +363,7 @@ impl Task for ClustersTask {
             photo: &photo,
             geometry: &kept.geometry,
         };
-        self.painter().label(seen, &scores, kept.watch, words)
+        self.label(seen, &scores, kept.watch, words)
     }
 
     fn conclude(&self, words: &Console) -> Result<()> {

@@ -26,6 +26,7 @@ mod official;
 mod outputs;
 mod pca;
 mod photos;
+mod predictor;
 mod pressure;
 mod progress;
 mod real_features;

@@ -1,49 +1,44 @@
 //! Depths: scores become a map, drawn at once or (with one range for all photos) in a second pass.
 //!
-//! `files` writes what was asked for of one photo, `points` its points as `cloud`'s cameras see them, and
-//! `report` says it in words and JSON.
+//! `reader` has the depths; `files` writes what was asked for of one photo, `points` its points as `cloud`'s cameras see
+//! them, and `report` says it in words and JSON.
 
 mod cloud;
 mod files;
 mod names;
 mod points;
+mod reader;
 mod report;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-
-use image::RgbImage;
 
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
-use crate::head::{Head, HeadMeta, Readout, Scores, Task as HeadTask};
-use crate::heads::official::{Data, Official};
+use crate::head::{Head, HeadMeta, Readout, Task as HeadTask};
 use crate::output::{CloudFormat, Job, Subject};
 use crate::pca::Sampler;
-use crate::postprocess::depth::{self, Decoder, Spread};
-use crate::postprocess::rows::{Rows, Upsampled, Whole};
-use crate::postprocess::{DepthMap, refine};
+use crate::postprocess::DepthMap;
+use crate::postprocess::depth::Spread;
 use crate::preprocess::Geometry;
 use crate::recipe::{DepthRecipe, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::placed::PlacedHead;
 use crate::tasks::settings::{Settings, digest_of_head};
-use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, no_scores, way};
+use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which};
 use crate::weights::Record;
 
 use files::{Files, Measured};
 pub use names::extensions;
+use reader::Full;
+pub use reader::{DepthReader, METRE};
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;
-
-/// Photos whose greater part is nearer than this many metres are hardly of streets.
-const INDOORS: f32 = 5.0;
 
 /// Whether borders are fitted to the photo if nothing is said about it.
 pub const REFINE: bool = false;
@@ -51,8 +46,7 @@ pub const REFINE: bool = false;
 /// Draws photos, or keeps their maps until the range of all is known.
 pub struct DepthTask {
     recipe: DepthRecipe,
-    head: PlacedHead,
-    way: way::Way,
+    reader: DepthReader,
     files: Files,
     context: Context,
     /// A range of earlier photos, in place of one of all.
@@ -68,42 +62,6 @@ struct Waiting {
     photos: Vec<Kept>,
     /// Of all of them.
     range: Range,
-}
-
-/// A map at the photo's size.
-struct Full<'m> {
-    /// A few rows at a time; fitted to the photo's edges, they are there already.
-    depth: Box<dyn Rows + 'm>,
-    deviation: Option<Upsampled<'m>>,
-}
-
-impl<'m> Full<'m> {
-    /// Of a `map` over the padded input, fitted to the edges of the photo where that is given; `buffer` holds it then.
-    fn new(
-        map: &'m DepthMap,
-        geometry: &Geometry,
-        photo: Option<&RgbImage>,
-        buffer: &'m mut Vec<f32>,
-    ) -> Result<Self> {
-        let depth: Box<dyn Rows + 'm> = match photo {
-            None => Box::new(map.depth_rows(geometry)),
-            Some(photo) => {
-                *buffer = refine::depth_with(&refine::DEPTH, map, geometry, photo)?;
-                Box::new(Whole {
-                    width: geometry.photo.0 as usize,
-                    values: buffer,
-                })
-            }
-        };
-        Ok(Full {
-            depth,
-            deviation: map.deviation_rows(geometry),
-        })
-    }
-
-    fn deviation(&self) -> Option<&dyn Rows> {
-        self.deviation.as_ref().map(|rows| rows as &dyn Rows)
-    }
 }
 
 impl DepthTask {
@@ -138,8 +96,9 @@ impl DepthTask {
             ));
         }
         files.prepare_scale(&head.meta, console)?;
+        let deviation = files.wants_deviation();
         Ok(DepthTask {
-            way: way::Way::new(&recipe.head, &head, patch_size, console)?,
+            reader: DepthReader::new(&recipe.head, head, deviation, patch_size, console)?,
             files,
             context,
             adopted: None,
@@ -153,69 +112,23 @@ impl DepthTask {
                 },
             }),
             recipe,
-            head: head.into(),
         })
-    }
-
-    fn refines(&self) -> bool {
-        self.recipe.head.refine.unwrap_or(REFINE)
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
-
-    /// The depths that the scores stand for, over the padded input.
-    fn read_out(
-        &self,
-        scores: &Scores,
-        mirrored: Option<&Scores>,
-        geometry: &Geometry,
-    ) -> Result<DepthMap> {
-        let meta = &self.head.any().meta;
-        let spread = match self.files.wants_deviation() {
-            true => spread_of(meta),
-            false => Spread::Unread,
-        };
-        let decoder = Decoder::new(readout_of(meta)?, spread);
-        let map = depth::read_out_photo(scores, mirrored, geometry, &decoder);
-        match map.is_finite() {
-            true => Ok(map),
-            false => Err(not_finite(meta)),
-        }
-    }
-
-    /// Says where a head for streets seems to look at a room.
-    fn doubt(&self, depth: &dyn Rows, name: &str, words: &Console) {
-        let meta = &self.head.any().meta;
-        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
-        let is_near = || {
-            let (mut near, mut all) = (0usize, 0usize);
-            depth.for_each(|metres| {
-                near += usize::from(metres < INDOORS);
-                all += 1;
-            });
-            2 * near > all
-        };
-        if of_streets && is_near() {
-            words.warn(format_args!(
-                "{name}: most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu \
-                 heads are for rooms",
-                meta.name
-            ));
-        }
-    }
 }
 
 impl Finder for DepthTask {
-    fn way(&self) -> &way::Way {
-        &self.way
+    fn way(&self) -> &Way {
+        self.reader.way()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        let refined = if self.refines() { 4 } else { 0 };
+        let refined = if self.reader.refines() { 4 } else { 0 };
         let drawn = per_pixel(refined + self.files.bytes_per_pixel());
-        of_scores(self.head.any(), geometry) + drawn(geometry)
+        of_scores(self.reader.head(), geometry) + drawn(geometry)
     }
 
     fn pixels(&self) -> &[(u32, u32)] {
@@ -223,12 +136,11 @@ impl Finder for DepthTask {
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+        self.reader.find(seen)
     }
 
     fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        let head = self.head.of(&batch.features)?;
-        way::scores_of_batch(head, batch, self.way.mirrors())
+        self.reader.find_all(batch)
     }
 }
 
@@ -257,7 +169,7 @@ impl Task for DepthTask {
     fn settings(&self, extension: &str) -> Result<Settings> {
         let recipe = names::recipe_of(&self.recipe, extension);
         Ok(Settings::of(&recipe)?
-            .with("head", digest_of_head(self.head.any())?)
+            .with("head", digest_of_head(self.reader.head())?)
             .with_font(
                 self.recipe
                     .font
@@ -298,12 +210,11 @@ impl Task for DepthTask {
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(self.head.any())
+        Some(self.reader.head())
     }
 
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
-        self.head = PlacedHead::beside(self.head.any(), backbones)?;
-        Ok(())
+        self.reader.meet(backbones)
     }
 
     fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
@@ -311,22 +222,19 @@ impl Task for DepthTask {
             job,
             photo,
             geometry,
-            found: Found::Scores { scores, mirrored },
+            found,
             mut watch,
             ..
-        } = item
-        else {
-            return Err(no_scores(self.head.any()));
-        };
-        let map = watch.time("read out", || {
-            self.read_out(&scores, mirrored.as_ref(), &geometry)
-        })?;
-        let guide = self.refines().then_some(photo);
+        } = item;
+        let map = watch.time("read out", || self.reader.read_out(&found, &geometry))?;
+        let guide = self.reader.refines().then_some(photo);
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
             Full::new(&map, &geometry, guide, &mut buffer)
         })?;
-        self.doubt(&*full.depth, &job.source.name(), words);
+        if let Some(doubt) = self.reader.doubt(&*full.depth) {
+            words.warn(format_args!("{}: {doubt}", job.source.name()));
+        }
         let range = match (self.recipe.range, self.adopted) {
             (RangeRule::Global, Some(range)) => range,
             (RangeRule::Global, None) => {
@@ -349,7 +257,7 @@ impl Task for DepthTask {
             (RangeRule::Auto, _) => watch.time("range", || Range::of_rows(&*full.depth)),
             (RangeRule::Fixed(range), _) => range,
             (RangeRule::Head, _) => {
-                let (min, max) = readout_of(&self.head.any().meta)?.range();
+                let (min, max) = readout_of(&self.reader.head().meta)?.range();
                 Range::new(min as f32, max as f32)
             }
         };
@@ -360,7 +268,7 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range,
-            meta: &self.head.any().meta,
+            meta: &self.reader.head().meta,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)
@@ -417,13 +325,13 @@ impl Task for DepthTask {
             depth,
             deviation,
         };
-        let photo = match self.files.wants_photo() || self.refines() {
+        let photo = match self.files.wants_photo() || self.reader.refines() {
             true => Some(watch.time("decode", || self.context.decoder.decode(&job.source))?),
             false => None,
         };
         let guide = photo
             .as_ref()
-            .filter(|_| self.refines())
+            .filter(|_| self.reader.refines())
             .map(|photo| &photo.rgb);
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
@@ -436,7 +344,7 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range: self.waiting().range,
-            meta: &self.head.any().meta,
+            meta: &self.reader.head().meta,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)

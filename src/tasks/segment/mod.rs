@@ -1,12 +1,13 @@
 //! Labels of a head, drawn and written.
 //!
-//! [`painter`] draws one photo, here and for clusters; `files` writes what was asked for of it, `coco` the
-//! documents of one and of all, and `report` says it in JSON.
+//! `reader` has the labels; [`painter`] draws one photo, here and for clusters; `files` writes what was asked for of it,
+//! `coco` the documents of one and of all, and `report` says it in JSON.
 
 mod coco;
 mod files;
 mod names;
 pub mod painter;
+mod reader;
 mod report;
 
 use std::path::Path;
@@ -16,20 +17,20 @@ use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine;
 use crate::error::Result;
-use crate::head::{Class, Head, Task as HeadTask};
+use crate::head::Head;
 use crate::output::{Plan, Subject};
-use crate::postprocess::segment::mean_with_mirrored;
 use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::placed::PlacedHead;
 use crate::tasks::settings::{Settings, digest_of_head};
-use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Which, no_scores, way};
+use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Way, Which};
 use crate::weights::Record;
 
 pub use coco::Annotated;
 pub(crate) use names::recipe_of;
 use painter::{LabelPainter, Seen};
+pub use reader::LabelReader;
+pub(super) use reader::label;
 
 /// Whether borders are fitted to the photo without a word about it.
 pub const REFINE: bool = true;
@@ -37,8 +38,7 @@ pub const REFINE: bool = true;
 /// Labels photos with a head.
 pub struct SegmentTask {
     recipe: SegmentRecipe,
-    head: PlacedHead,
-    way: way::Way,
+    reader: LabelReader,
     painter: LabelPainter,
 }
 
@@ -54,12 +54,11 @@ impl SegmentTask {
         context: Context,
         console: &Console,
     ) -> Result<Self> {
-        let refines = recipe.head.refine.unwrap_or(REFINE);
         let subject = context.subject("segment");
         let labels = recipe.labels.clone();
-        let mut painter = LabelPainter::new(labels, refines, subject, context, console)?;
+        let mut painter = LabelPainter::new(labels, subject, context, console)?;
         painter.name_labels(
-            classes_of(&head).to_vec(),
+            reader::classes_of(&head).to_vec(),
             &format!("the head {}", head.meta.name),
             vec![
                 ("model", head.meta.backbone.clone()),
@@ -68,37 +67,29 @@ impl SegmentTask {
             console,
         )?;
         Ok(SegmentTask {
-            way: way::Way::new(&recipe.head, &head, patch_size, console)?,
+            reader: LabelReader::new(&recipe.head, head, patch_size, console)?,
             recipe,
-            head: head.into(),
             painter,
         })
     }
 }
 
-fn classes_of(head: &Head) -> &[Class] {
-    match &head.meta.task {
-        HeadTask::Segment { classes } => classes,
-        _ => &[],
-    }
-}
-
 impl Finder for SegmentTask {
-    fn way(&self) -> &way::Way {
-        &self.way
+    fn way(&self) -> &Way {
+        self.reader.way()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        of_scores(self.head.any(), geometry) + per_pixel(self.painter.bytes_per_pixel())(geometry)
+        of_scores(self.reader.head(), geometry)
+            + per_pixel(self.painter.bytes_per_pixel())(geometry)
     }
 
     fn find(&self, seen: &engine::Seen) -> Result<Found> {
-        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+        self.reader.find(seen)
     }
 
     fn find_all(&self, batch: &engine::SeenBatch) -> Result<Vec<Result<Found>>> {
-        let head = self.head.of(&batch.features)?;
-        way::scores_of_batch(head, batch, self.way.mirrors())
+        self.reader.find_all(batch)
     }
 }
 
@@ -121,7 +112,7 @@ impl Task for SegmentTask {
         let mut head = self.recipe.head.clone();
         head.name = None;
         Ok(Settings::of(&SegmentRecipe { head, labels })?
-            .with("head", digest_of_head(self.head.any())?)
+            .with("head", digest_of_head(self.reader.head())?)
             .with_font(font))
     }
 
@@ -135,12 +126,11 @@ impl Task for SegmentTask {
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(self.head.any())
+        Some(self.reader.head())
     }
 
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
-        self.head = PlacedHead::beside(self.head.any(), backbones)?;
-        Ok(())
+        self.reader.meet(backbones)
     }
 
     fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
@@ -149,29 +139,16 @@ impl Task for SegmentTask {
             photo,
             geometry,
             found,
-            watch,
+            mut watch,
             ..
         } = item;
+        let map = self.reader.read(found, &geometry, photo, &mut watch)?;
         let seen = Seen {
             job,
             photo,
             geometry: &geometry,
         };
-        match found {
-            Found::Labels(map) => self.painter.deliver(seen, map, watch, words),
-            Found::Scores {
-                scores,
-                mirrored: None,
-            } => self.painter.label(seen, &scores, watch, words),
-            Found::Scores {
-                scores,
-                mirrored: Some(mirrored),
-            } => {
-                let mean = mean_with_mirrored(&scores, &mirrored);
-                self.painter.label(seen, &mean, watch, words)
-            }
-            Found::Tokens(..) => Err(no_scores(self.head.any())),
-        }
+        self.painter.deliver(seen, map, watch, words)
     }
 
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {

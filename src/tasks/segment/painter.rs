@@ -8,10 +8,9 @@ use crate::batch::Outcome;
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fonts;
-use crate::head::{Class, Scores};
+use crate::head::Class;
 use crate::output::{Destination, Job, PICTURE, Plan, Subject};
-use crate::postprocess::segment::label;
-use crate::postprocess::{Area, LabelMap, PixelBox, Regions, refine};
+use crate::postprocess::{Area, LabelMap, PixelBox, Regions};
 use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, LabelRecipe};
 use crate::render::Captions;
@@ -47,8 +46,6 @@ pub struct LabelPainter {
     pub(super) context: Context,
     /// What JSON is about.
     pub(super) subject: Subject,
-    /// Whether borders are fitted to the photo.
-    refines: bool,
     /// What scores stand for.
     pub(super) classes: Vec<Class>,
     /// The classes that are shown, one flag a class.
@@ -86,13 +83,12 @@ pub(super) struct Labelled<'a> {
 }
 
 impl LabelPainter {
-    /// As `recipe` has it; `refines` says whether borders are fitted to the photo.
+    /// As `recipe` has it.
     ///
     /// # Errors
     /// [`Error::Usage`] for wishes that would come to nothing.
     pub fn new(
         recipe: LabelRecipe,
-        refines: bool,
         subject: Subject,
         context: Context,
         console: &Console,
@@ -104,7 +100,6 @@ impl LabelPainter {
             recipe,
             context,
             subject,
-            refines,
             classes: Vec::new(),
             kept: None,
             made_by: Vec::new(),
@@ -183,31 +178,10 @@ impl LabelPainter {
         self.coco.conclude(&self.classes, console)
     }
 
-    /// Labels, draws and writes one photo.
-    ///
-    /// # Errors
-    /// Names the photo, or the file that could not be written.
-    pub fn label(
-        &self,
-        seen: Seen<'_>,
-        scores: &Scores,
-        mut watch: Stopwatch,
-        words: &Console,
-    ) -> Result<Finished> {
-        let Seen {
-            geometry, photo, ..
-        } = seen;
-        let map = match self.refines {
-            true => watch.time("refine", || refine::label(scores, geometry, photo))?,
-            false => watch.time("label", || label(scores, geometry, &[]))?,
-        };
-        self.deliver(seen, map, watch, words)
-    }
-
     /// Draws and writes the labels of one photo.
     ///
     /// # Errors
-    /// As [`LabelPainter::label`].
+    /// Names the photo, or the file that could not be written.
     pub fn deliver(
         &self,
         seen: Seen<'_>,

@@ -1,0 +1,212 @@
+//! What a head for depth finds in a photo, and the depths that this stands for.
+
+use image::RgbImage;
+
+use crate::backbone::Backbone;
+use crate::console::Console;
+use crate::engine::{Seen, SeenBatch};
+use crate::error::Result;
+use crate::head::Head;
+use crate::heads::official::{Data, Official};
+use crate::postprocess::depth::{self, Decoder, Spread};
+use crate::postprocess::rows::{Rows, Upsampled, Whole};
+use crate::postprocess::{DepthMap, refine};
+use crate::preprocess::Geometry;
+use crate::recipe::HeadRecipe;
+use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::placed::PlacedHead;
+use crate::tasks::way::{self, Way};
+use crate::tasks::{Finder, Found, no_scores};
+
+use super::{REFINE, not_finite, readout_of, report, spread_of};
+
+/// The unit of depths that are metres.
+pub const METRE: &str = "m";
+
+/// Photos whose greater part is nearer than this many metres are hardly of streets.
+const INDOORS: f32 = 5.0;
+
+/// Reads depths out with a head.
+pub struct DepthReader {
+    head: PlacedHead,
+    way: Way,
+    decoder: Decoder,
+    has_deviation: bool,
+    refines: bool,
+}
+
+/// A map at the photo's size.
+pub(super) struct Full<'m> {
+    /// A few rows at a time; fitted to the photo's edges, they are there already.
+    pub depth: Box<dyn Rows + 'm>,
+    pub deviation: Option<Upsampled<'m>>,
+}
+
+impl<'m> Full<'m> {
+    /// Of a `map` over the padded input, fitted to the edges of the photo where that is given; `buffer` holds it then.
+    pub fn new(
+        map: &'m DepthMap,
+        geometry: &Geometry,
+        photo: Option<&RgbImage>,
+        buffer: &'m mut Vec<f32>,
+    ) -> Result<Self> {
+        let depth: Box<dyn Rows + 'm> = match photo {
+            None => Box::new(map.depth_rows(geometry)),
+            Some(photo) => {
+                *buffer = refine::depth_with(&refine::DEPTH, map, geometry, photo)?;
+                Box::new(Whole {
+                    width: geometry.photo.0 as usize,
+                    values: buffer,
+                })
+            }
+        };
+        Ok(Full {
+            depth,
+            deviation: map.deviation_rows(geometry),
+        })
+    }
+
+    pub fn deviation(&self) -> Option<&dyn Rows> {
+        self.deviation.as_ref().map(|rows| rows as &dyn Rows)
+    }
+}
+
+impl DepthReader {
+    /// With `head` as `recipe` has it, on a backbone whose patches have this side; standard deviations are read too where
+    /// `has_deviation` asks for them and the head has a say in them.
+    ///
+    /// # Errors
+    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other, [`Error::Model`](crate::Error::Model)
+    /// for a head that is not for depth.
+    pub fn new(
+        recipe: &HeadRecipe,
+        head: Head,
+        has_deviation: bool,
+        patch_size: usize,
+        console: &Console,
+    ) -> Result<Self> {
+        let spread = match has_deviation {
+            true => spread_of(&head.meta),
+            false => Spread::Unread,
+        };
+        Ok(DepthReader {
+            way: Way::new(recipe, &head, patch_size, console)?,
+            decoder: Decoder::new(readout_of(&head.meta)?, spread),
+            has_deviation,
+            refines: recipe.refine.unwrap_or(REFINE),
+            head: head.into(),
+        })
+    }
+
+    /// Goes to each device that has a backbone.
+    ///
+    /// # Errors
+    /// If one of them has no memory for the head, or fails.
+    pub fn meet(&mut self, backbones: &[Backbone]) -> Result<()> {
+        self.head = PlacedHead::beside(self.head.any(), backbones)?;
+        Ok(())
+    }
+
+    /// The head.
+    pub fn head(&self) -> &Head {
+        self.head.any()
+    }
+
+    /// The unit of the depths, `m` for metres.
+    pub fn unit(&self) -> &str {
+        report::unit(&self.head().meta)
+    }
+
+    /// Whether the depths are metres.
+    pub fn is_metric(&self) -> bool {
+        self.unit() == METRE
+    }
+
+    /// Whether borders are fitted to the photo.
+    pub fn refines(&self) -> bool {
+        self.refines
+    }
+
+    /// The depths that were `found`, over the padded input.
+    ///
+    /// # Errors
+    /// If the head gave no numbers.
+    pub fn read_out(&self, found: &Found, geometry: &Geometry) -> Result<DepthMap> {
+        let Found::Scores { scores, mirrored } = found else {
+            return Err(no_scores(self.head()));
+        };
+        let map = depth::read_out_photo(scores, mirrored.as_ref(), geometry, &self.decoder);
+        match map.is_finite() {
+            true => Ok(map),
+            false => Err(not_finite(&self.head().meta)),
+        }
+    }
+
+    /// The depths that were `found` in `photo`, at its size.
+    ///
+    /// # Errors
+    /// As [`DepthReader::read_out`]; and if there is no memory for them.
+    pub fn read(&self, found: Found, geometry: &Geometry, photo: &RgbImage) -> Result<DepthMap> {
+        let map = self.read_out(&found, geometry)?;
+        drop(found);
+        let mut buffer = Vec::new();
+        let guide = self.refines.then_some(photo);
+        let full = Full::new(&map, geometry, guide, &mut buffer)?;
+        let (width, height) = full.depth.size();
+        let deviation = full.deviation().map(<dyn Rows>::collect).transpose()?;
+        let depth = match guide {
+            Some(_) => {
+                drop(full);
+                buffer
+            }
+            None => full.depth.collect()?,
+        };
+        Ok(DepthMap {
+            width,
+            height,
+            depth,
+            deviation: deviation.unwrap_or_default(),
+        })
+    }
+
+    /// What speaks against the `depth` of a photo: a head for streets that seems to look at a room.
+    pub fn doubt(&self, depth: &dyn Rows) -> Option<String> {
+        let meta = &self.head().meta;
+        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
+        let is_near = || {
+            let (mut near, mut all) = (0usize, 0usize);
+            depth.for_each(|metres| {
+                near += usize::from(metres < INDOORS);
+                all += 1;
+            });
+            2 * near > all
+        };
+        (of_streets && is_near()).then(|| {
+            format!(
+                "most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu heads are \
+                 for rooms",
+                meta.name
+            )
+        })
+    }
+}
+
+impl Finder for DepthReader {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        let maps = 1 + u64::from(self.has_deviation);
+        of_scores(self.head(), geometry) + per_pixel(4 * maps)(geometry)
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+    }
+
+    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
+        let head = self.head.of(&batch.features)?;
+        way::scores_of_batch(head, batch, self.way.mirrors())
+    }
+}
