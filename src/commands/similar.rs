@@ -26,16 +26,16 @@ use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
-    let found = model::find(&args.run, console)?;
-    let layer = LayerRequest {
-        block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
-        norm: !args.no_norm,
-    };
     let mut collected = args.input.collect()?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
     let first = first_photo(args, &mut collected)?.clone();
     check_point(args, &first, &decoder)?;
+    let found = model::find(&args.run, console)?;
+    let layer = LayerRequest {
+        block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
+        norm: !args.no_norm,
+    };
     let asked = Ledger::open(&args.output.options()?)?.stamp_of(&first, most)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.raw.then_some("npy"));

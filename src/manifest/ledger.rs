@@ -18,10 +18,12 @@ pub type Refused = Vec<Option<Error>>;
 /// What is known of the outputs of a task whose photos wait for each other.
 #[derive(Debug, Default)]
 pub struct Former {
-    /// What stands in the way of each photo.
-    pub refused: Refused,
     /// The fit that each photo was drawn with, where all its files are there and nothing else has changed.
     pub fits: Vec<Option<Digest>>,
+    /// By photo and extension, what is there and is made again if the fit is another one.
+    pub replaceable: Vec<(usize, &'static str)>,
+    /// Whether all photos are drawn, with a fit to just these photos.
+    pub is_current: bool,
 }
 
 /// What is known of the folder of outputs; nothing where there is none.
@@ -102,8 +104,8 @@ impl Ledger {
         Ok(refused)
     }
 
-    /// As [`Ledger::settle`], for a task that draws all photos with one fit to them. Unless all are as they would be made
-    /// again, and not `all` are wanted, none is kept: whether the fit is the same is seen when all photos have been.
+    /// As [`Ledger::settle`], for a task that draws all photos with one fit to them, which is not known before they all
+    /// have been seen.
     ///
     /// # Errors
     /// As [`Ledger::settle`].
@@ -111,50 +113,49 @@ impl Ledger {
         &self,
         plan: &mut Plan,
         making: &Making,
-        (all, most): (bool, u64),
+        most: u64,
         console: &Console,
-    ) -> Result<Former> {
+    ) -> Result<(Refused, Former)> {
         let mut told = Told::default();
         let mut former = Former::default();
-        let mut kept = Vec::new();
+        let mut all_refused = Vec::with_capacity(plan.jobs.len());
+        let mut changed = Vec::new();
         for (index, job) in plan.jobs.iter().enumerate() {
             let (found, refusal) = self.look(job, making, most)?;
-            let is_whole = found.len() == job.outputs().count();
+            let mut is_same = found.len() == job.outputs().count() && refusal.is_none();
             let mut fit = None;
-            let mut is_same = is_whole && refusal.is_none();
             for (extension, path, standing) in found {
                 match standing {
                     Standing::Other(difference) if difference.photo || difference.recipe => {
                         told.add(&job.source, &path, difference);
+                        changed.push((index, extension));
                         is_same = false;
+                        continue;
                     }
                     Standing::Foreign => continue,
                     _ => {}
                 }
-                let recipe = making.recipe(extension, &job.source);
-                let own = self.fit_of(&path, &recipe)?;
+                let own = self.fit_of(&path, &making.recipe(extension, &job.source))?;
                 is_same &= own.is_some() && fit.is_none_or(|fit| Some(fit) == own);
                 fit = fit.or(own);
-                kept.push((index, extension));
+                former.replaceable.push((index, extension));
             }
-            former.refused.push(refusal);
+            all_refused.push(refusal);
             former.fits.push(fit.filter(|_| is_same));
         }
         told.tell(console);
-        if !all && !kept.is_empty() && former.fits.iter().all(Option::is_some) {
+        for (index, extension) in changed {
+            plan.replace(index, extension)?;
+        }
+        if former.fits.iter().all(Option::is_some) {
             let photos = plan.jobs.iter().map(|job| {
                 let page = job.source.page().map_or(0, |page| page.number);
                 Ok((self.stamp_of(&job.source, most)?.digest, page))
             });
             let fit = Self::fit_to(photos.collect::<Result<Vec<_>>>()?.into_iter());
-            if former.fits.iter().all(|own| *own == Some(fit)) {
-                return Ok(former);
-            }
+            former.is_current = former.fits.iter().all(|own| *own == Some(fit));
         }
-        for (index, extension) in kept {
-            plan.replace(index, extension)?;
-        }
-        Ok(former)
+        Ok((all_refused, former))
     }
 
     /// How the outputs of a job stand that are there, and what stands in its way.
@@ -223,6 +224,76 @@ impl Ledger {
         )
     }
 
+    /// How the document at `path`, which is about all photos of a plan, stands to what would be made.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn standing_of_document(
+        &self,
+        path: &Path,
+        (plan, making): (&Plan, &Making),
+        most: u64,
+    ) -> Result<Standing> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(Standing::Foreign);
+        };
+        let (photo, recipe) = self.origin_of_document((plan, making), most);
+        let fit = match making.fit {
+            Some(fit) => Some(fit),
+            // Photos that wait for each other have one that is current, or the document is not asked about.
+            None => manifest.fit_of(path, &recipe)?,
+        };
+        manifest.standing(
+            path,
+            &Wanted {
+                photo: &photo,
+                recipe: &recipe,
+                fit: fit.as_ref(),
+            },
+        )
+    }
+
+    /// Notes that the document at `path` has been written.
+    ///
+    /// # Errors
+    /// As [`Manifest::finish`].
+    pub fn note_document(
+        &self,
+        path: &Path,
+        (plan, making): (&Plan, &Making),
+        most: u64,
+    ) -> Result<()> {
+        let Some(manifest) = self.manifest.as_ref().filter(|_| path.is_file()) else {
+            return Ok(());
+        };
+        let (photo, recipe) = self.origin_of_document((plan, making), most);
+        manifest.finish(&Entry {
+            task: making.kind.clone(),
+            input: PathBuf::from(DOCUMENT),
+            page: None,
+            photo,
+            recipe,
+            fit: making.fit,
+            outputs: vec![path.to_owned()],
+            facts: Map::new(),
+        })
+    }
+
+    /// What stands for all photos of a plan, and the recipe of a document about them.
+    fn origin_of_document(&self, (plan, making): (&Plan, &Making), most: u64) -> (Stamp, Digest) {
+        let mut all = Vec::new();
+        for job in &plan.jobs {
+            let stamp = self.stamp_of(&job.source, most).ok();
+            let stamp = stamp
+                .as_ref()
+                .map_or(&[0; 32], |stamp| stamp.digest.as_bytes());
+            all.extend(stamp);
+            all.extend(job.name.as_os_str().as_encoded_bytes());
+            all.push(0);
+        }
+        (Stamp::of_bytes(&all), making.recipe_of_document())
+    }
+
     /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was.
     ///
     /// # Errors
@@ -264,6 +335,9 @@ impl Ledger {
         Ok(done)
     }
 }
+
+/// What the photos of a document are called.
+const DOCUMENT: &str = "<all photos>";
 
 /// Whether what is at `path`, or will be, is a file or a folder, not a pipe or a device.
 fn has_stamp(path: &Path) -> bool {

@@ -15,6 +15,8 @@ pub struct Making {
     pub kind: String,
     /// Digests of the settings, by the extension of the output.
     settings: BTreeMap<&'static str, Digest>,
+    /// Digest of the settings of a document about all photos.
+    pub document: Option<Digest>,
     /// Digest of what is fitted to all photos.
     pub fit: Option<Digest>,
 }
@@ -36,6 +38,7 @@ impl Making {
         Ok(Making {
             settings: settings.collect::<Result<_>>()?,
             kind,
+            document: None,
             fit: None,
         })
     }
@@ -43,6 +46,7 @@ impl Making {
     /// Learns what was not known before the backbone was loaded.
     pub fn meet(&mut self, known: Making) {
         self.settings = known.settings;
+        self.document = known.document;
     }
 
     /// How an output of `source` is made: pages of a file differ in nothing but their numbers.
@@ -51,5 +55,13 @@ impl Making {
         let settings = self.settings.get(extension);
         let settings = settings.map_or(&[0; 32], Digest::as_bytes);
         Digest::of_bytes(&[self.kind.as_bytes(), &[0], settings, &page.to_le_bytes()].concat())
+    }
+
+    /// How a document about all photos is made.
+    pub(super) fn recipe_of_document(&self) -> Digest {
+        let nothing = || Digest::of_bytes(&[]);
+        let settings = self.document.unwrap_or_else(nothing);
+        let kind = self.kind.as_bytes();
+        Digest::of_bytes(&[kind, b"\0document\0", settings.as_bytes()].concat())
     }
 }

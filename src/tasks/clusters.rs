@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::head::{Class, Scores};
 use crate::interrupt;
 use crate::manifest::Digest;
-use crate::output::{Destination, Plan, Subject, deliver};
+use crate::output::{Destination, Job, Plan, Subject, deliver};
 use crate::pca::TokenSpool;
 use crate::preprocess::Geometry;
 use crate::recipe::ClustersRecipe;
@@ -25,7 +25,7 @@ use crate::tasks::segment::painter::{self, LabelPainter};
 use crate::tasks::segment::{REFINE, label, recipe_of};
 use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
-use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
+use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer};
 use crate::weights::Record;
 
 /// Labels photos with clusters.
@@ -103,8 +103,8 @@ impl ClustersTask {
         self.painter.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_kept(&self, kept: &Kept) -> bool {
-        kept.job.is_done() && self.painter().which() != Which::All
+    fn is_kept(&self, job: &Job) -> bool {
+        job.is_done() && self.painter().which() != Which::All
     }
 
     /// Labels, draws and writes one photo.
@@ -337,17 +337,17 @@ impl Task for ClustersTask {
         Ok(photos)
     }
 
-    fn kept(&self, index: usize) -> Result<Kept> {
+    fn kept(&self, index: usize, job: &Job) -> Result<Kept> {
         let mut waiting = self.waiting();
-        let values = match self.is_kept(&waiting.photos[index]) {
+        let values = match self.is_kept(job) {
             true => Vec::new(),
             false => waiting.tokens.read(index)?.1,
         };
-        Ok(waiting.photos[index].taken_up(values))
+        Ok(waiting.photos[index].taken_up(job, values))
     }
 
     fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
-        if self.is_kept(&kept) {
+        if self.is_kept(&kept.job) {
             return Ok(Finished::Written(Outcome::Skipped));
         }
         let photo = match kept.photo {
@@ -364,6 +364,10 @@ impl Task for ClustersTask {
             geometry: &kept.geometry,
         };
         self.label(seen, &scores, kept.watch, words)
+    }
+
+    fn document(&self) -> Option<Document> {
+        self.painter().document()
     }
 
     fn conclude(&self, words: &Console) -> Result<()> {

@@ -19,7 +19,7 @@ pub mod settings;
 mod tests;
 pub mod way;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 
@@ -104,9 +104,9 @@ pub struct Kept {
 
 impl Kept {
     /// For the second pass, with the `values` that were put away meanwhile. The photo goes with it.
-    fn taken_up(&mut self, values: Vec<f32>) -> Kept {
+    fn taken_up(&mut self, job: &Job, values: Vec<f32>) -> Kept {
         Kept {
-            job: self.job.clone(),
+            job: job.clone(),
             photo: self.photo.take(),
             watch: self.watch.clone(),
             samples: Vec::new(),
@@ -259,6 +259,11 @@ pub trait Task: Finder {
         })
     }
 
+    /// The document about all photos, if there is one.
+    fn document(&self) -> Option<Document> {
+        None
+    }
+
     /// Does what needs all photos, and says how many wait for it.
     ///
     /// # Errors
@@ -283,11 +288,11 @@ pub trait Task: Finder {
         Err(Error::Model("nothing is fitted".into()))
     }
 
-    /// Gives one of those that wait back, with what was found in it.
+    /// Gives one of those that wait back, with what was found in it unless its `job` is done.
     ///
     /// # Errors
     /// If it cannot be read back.
-    fn kept(&self, _index: usize) -> Result<Kept> {
+    fn kept(&self, _index: usize, _job: &Job) -> Result<Kept> {
         Err(Error::Model("nothing is kept".into()))
     }
 
@@ -306,6 +311,17 @@ pub trait Task: Finder {
     fn conclude(&self, _words: &Console) -> Result<()> {
         Ok(())
     }
+}
+
+/// A document about all photos of a run.
+#[derive(Debug, Clone)]
+pub struct Document {
+    /// Its file.
+    pub path: PathBuf,
+    /// The extension of a photo's own document of that kind.
+    pub extension: &'static str,
+    /// Whether it is there and is not made again.
+    pub is_kept: bool,
 }
 
 /// Refuses a pixel of `--at` that a photo of (width, height) does not have.

@@ -45,7 +45,10 @@ fn pictures_numbers_and_report_agree() {
     let run = attention(folder.path(), &args).expect_code(0);
     let report: Value = serde_json::from_slice(&run.stdout).unwrap();
     assert_eq!(report["picture"], "dino-out/chelsea.attention.png");
-    assert_eq!(report["sheet"], "dino-out/chelsea.attention.heads.png");
+    assert_eq!(
+        report["files"]["heads.png"],
+        "dino-out/chelsea.attention.heads.png"
+    );
     assert_eq!(report["layer"], 11);
     assert_eq!(report["grid"], json!([8, 12]));
     let (shape, weights) = npy(folder.path().join("dino-out/chelsea.attention.npy"));

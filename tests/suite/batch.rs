@@ -114,11 +114,17 @@ fn existing_outputs_are_skipped_and_counted_unless_forced() {
     let folder = photos(&["a.jpg", "b.jpg"]);
     pca(&folder, &["a.jpg", "b.jpg"]).expect_code(0);
     let kept = folder.path().join("dino-out/a.pca.png");
-    fs::write(&kept, "mine").unwrap();
-
+    let own = fs::read(&kept).unwrap();
     let run = pca(&folder, &["a.jpg", "b.jpg"])
         .expect_code(0)
         .expect_stderr("2 already there, skipped");
+    assert!(run.stdout.is_empty());
+    assert_eq!(fs::read(&kept).unwrap(), own);
+
+    fs::write(&kept, "mine").unwrap();
+    let run = pca(&folder, &["a.jpg", "b.jpg"])
+        .expect_code(1)
+        .expect_stderr("a.pca.png: is there already, and either dino did not make it or it was changed since; --force");
     assert!(run.stdout.is_empty());
     assert_eq!(fs::read(&kept).unwrap(), b"mine");
 

@@ -30,6 +30,7 @@ mod predictor;
 mod pressure;
 mod progress;
 mod real_features;
+mod record;
 mod segment;
 mod segment_files;
 mod several;

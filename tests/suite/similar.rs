@@ -56,12 +56,12 @@ fn the_same_part_is_found_elsewhere() {
     let number = |value: &Value| value.as_f64().unwrap();
     assert!((number(&own["best"]["cosine"]) - 1.0).abs() < 1e-5);
     assert_eq!(own["best"]["patch"], own["query"]["patch"]);
-    assert_eq!(own["raw"], "dino-out/chelsea.similar-172-112.npy");
+    assert_eq!(own["files"]["npy"], "dino-out/chelsea.similar-172-112.npy");
     let off = (number(&other["best"]["x"]) - 292.0).hypot(number(&other["best"]["y"]) - 157.0);
     assert!(off < 30.0, "{off} pixels off: {other}");
     assert_eq!(other["query"]["input"], text(&photo));
     for report in [own, other] {
-        let (shape, cosines) = npy(folder.path().join(report["raw"].as_str().unwrap()));
+        let (shape, cosines) = npy(folder.path().join(report["files"]["npy"].as_str().unwrap()));
         assert_eq!(json!(shape), report["grid"]);
         assert!(cosines.iter().all(|c| (-1.0..=1.0).contains(c)));
         let patch = &report["best"]["patch"];

@@ -297,13 +297,13 @@ impl Task for DepthTask {
         Ok(waiting.photos.len())
     }
 
-    fn kept(&self, index: usize) -> Result<Kept> {
+    fn kept(&self, index: usize, job: &Job) -> Result<Kept> {
         let mut waiting = self.waiting();
-        let values = match self.has_nothing_to_do(&waiting.photos[index].job) {
+        let values = match self.has_nothing_to_do(job) {
             true => Vec::new(),
             false => waiting.maps.read(index)?,
         };
-        Ok(waiting.photos[index].taken_up(values))
+        Ok(waiting.photos[index].taken_up(job, values))
     }
 
     fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {

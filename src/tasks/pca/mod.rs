@@ -397,13 +397,13 @@ impl Task for PcaTask {
         Ok(count)
     }
 
-    fn kept(&self, index: usize) -> Result<Kept> {
+    fn kept(&self, index: usize, job: &Job) -> Result<Kept> {
         let mut waiting = self.waiting();
-        let values = match waiting.photos[index].job.is_done() {
+        let values = match job.is_done() {
             true => Vec::new(),
             false => waiting.tokens.read(index)?.1,
         };
-        Ok(waiting.photos[index].taken_up(values))
+        Ok(waiting.photos[index].taken_up(job, values))
     }
 
     fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {

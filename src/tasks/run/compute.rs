@@ -196,43 +196,53 @@ impl Run<'_> {
             return Ok(());
         }
         let count = task.fit(self.console)?;
-        let page = |photo: usize| planned.plan.jobs[photo].source.page();
         let fitted = waiting.iter().map(|(photo, stamp)| {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
             let nothing = || Digest::of_bytes(&[]);
-            let page = page(*photo).map_or(0, |page| page.number);
+            let page = planned.plan.jobs[*photo].source.page();
+            let page = page.map_or(0, |page| page.number);
             (digest.unwrap_or_else(nothing), page)
         });
         let fit = Ledger::fit_to(fitted);
-        planned.making.fit = Some(fit);
-        ledger.save_fit(&planned.making, &task.fit_bytes()?)?;
         let Planned {
             plan,
             making,
             former,
             ..
         } = planned;
-        let is_same = |photo: usize| former.get(photo) == Some(&Some(fit));
+        making.fit = Some(fit);
+        if let Err(error) = ledger.save_fit(making, &task.fit_bytes()?) {
+            self.console.warn(format_args!(
+                "{error}; what was fitted is not there for --keep-fit"
+            ));
+        }
+        let is_same = |photo: usize| former.fits.get(photo) == Some(&Some(fit));
+        for &(photo, extension) in former
+            .replaceable
+            .iter()
+            .filter(|(photo, _)| !is_same(*photo))
+        {
+            plan.replace(photo, extension)?;
+        }
+        let had_fit = |photo: usize| matches!(former.fits.get(photo), Some(Some(_)));
         let refit = waiting
             .iter()
-            .filter(|(photo, _)| !is_same(*photo) && matches!(former.get(*photo), Some(Some(_))));
+            .filter(|(photo, _)| !is_same(*photo) && had_fit(*photo));
         Ledger::tell_refit(refit.count(), self.console);
+        let (plan, making) = (&*plan, &*making);
         let bar = self.console.progress_of_work(count, "drawing");
         let work = |(index, kept): (usize, Kept)| {
             let words = self.console.recorder();
             let (photo, stamp) = &waiting[index];
-            let finished = match is_same(*photo) {
-                true => Ok(Finished::Written(Outcome::Skipped)),
-                false => {
-                    let job = &plan.jobs[*photo];
-                    ledger.note((job, making), stamp.as_ref(), || {
-                        task.finish_kept(kept, &words)
-                    })
-                }
-            };
+            let finished = ledger.note((&plan.jobs[*photo], making), stamp.as_ref(), || {
+                task.finish_kept(kept, &words)
+            });
             Ok((finished, words))
         };
-        let kept = (0..count).map(|index| Ok((index, task.kept(index)?)));
+        let kept = (0..count).map(|index| {
+            let job = &plan.jobs[waiting[index].0];
+            Ok((index, task.kept(index, job)?))
+        });
         engine.finish(kept, work, |at, told| {
             let photo = waiting[at].0;
             let name = plan.jobs[photo].source.name();

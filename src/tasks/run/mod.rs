@@ -24,7 +24,7 @@ use crate::tasks::{Context, Task, check_pixel};
 use crate::weights::{Record, Store};
 
 pub use explain::explain;
-use plan::wanted;
+use plan::{Planned, wanted};
 use progress::Progress;
 
 /// A run of tasks.
@@ -115,9 +115,13 @@ impl Run<'_> {
         }
         let code = progress.finish(self.console);
         if is_anything {
-            tasks
-                .iter()
-                .try_for_each(|task| task.conclude(self.console))?;
+            for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
+                task.conclude(self.console)?;
+                if let Some(document) = task.document().filter(|document| !document.is_kept) {
+                    let most = self.context.decoder.options.max_memory;
+                    ledger.note_document(&document.path, (plan, making), most)?;
+                }
+            }
         }
         Ok(code)
     }

@@ -2,9 +2,9 @@
 
 use serde_json::json;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Digest, Ledger, Making, Refused};
+use crate::manifest::{Digest, Former, Ledger, Making, Refused, Standing};
 use crate::output::Plan;
 use crate::tasks::{Task, Which};
 use crate::weights::Store;
@@ -17,21 +17,26 @@ pub(super) struct Planned {
     pub making: Making,
     /// What stands in the way of each photo.
     pub refused: Refused,
-    /// The fit that each photo was drawn with before, if the task waits for all of them.
-    pub former: Vec<Option<Digest>>,
+    /// What is there already of a task that waits for all photos.
+    pub former: Former,
 }
 
 impl Run<'_> {
     /// How a task makes its outputs, on a backbone with this `fingerprint`.
     pub(super) fn making(&self, task: &dyn Task, fingerprint: &str) -> Result<Making> {
-        Making::new(task.kind(), &task.extensions(), |extension| {
+        let settings = |extension: &str| {
             Ok(json!({
                 "settings": task.settings(extension)?.into_json(),
                 "model": fingerprint,
                 "dtype": self.dtype,
                 "photos": self.context.decoder.options.tag(),
             }))
-        })
+        };
+        let mut making = Making::new(task.kind(), &task.extensions(), settings)?;
+        if let Some(document) = task.document() {
+            making.document = Some(Digest::of_json(&settings(document.extension)?));
+        }
+        Ok(making)
     }
 
     /// What a task is going to do, and where its results go.
@@ -70,21 +75,32 @@ impl Run<'_> {
         }
         let (refused, former) = match task.waits() {
             true => {
-                let wants_all = task.which() == Which::All;
-                let former =
-                    ledger.settle_waiting(&mut plan, &making, (wants_all, most), self.console)?;
-                if plan.jobs.iter().any(|job| !job.is_done()) {
+                let (refused, former) =
+                    ledger.settle_waiting(&mut plan, &making, most, self.console)?;
+                if !former.is_current {
                     let words = (self.options.force, self.console);
                     ledger.check_one_fit(&plan, &making, &former.fits, words)?;
                 }
-                (former.refused, former.fits)
+                (refused, former)
             }
             false => (
                 ledger.settle(&mut plan, &making, most, self.console)?,
-                Vec::new(),
+                Former::default(),
             ),
         };
         task.begin(&mut plan, self.console)?;
+        if let Some(document) = task.document()
+            && document.is_kept
+            && (task.waits() && !former.is_current
+                || ledger.standing_of_document(&document.path, (&plan, &making), most)?
+                    != Standing::Same)
+        {
+            return Err(Error::Usage(format!(
+                "{} is there already, and was made of other photos, with other settings or by another program, or was \
+                 changed since; --force replaces it, or give the document another name",
+                document.path.display()
+            )));
+        }
         Ok(Planned {
             plan,
             making,
@@ -100,13 +116,12 @@ pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
     let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
     for (index, (task, planned)) in tasks.iter().zip(planned).enumerate() {
         let jobs = &planned.plan.jobs;
-        let any_missing = jobs.iter().any(|job| !job.is_done());
         for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
             let is_wanted = match task.which() {
                 Which::Missing => !job.is_done() && !is_refused,
                 // What cannot be replaced takes part in the fit.
-                Which::AllOrNone => any_missing,
+                Which::AllOrNone => !planned.former.is_current,
                 Which::All => !is_refused || task.waits(),
             };
             *wanted |= u64::from(is_wanted) << index;

@@ -14,9 +14,10 @@ use crate::output::{Destination, Job, Place, Plan, write_atomic};
 use crate::{Error, Result};
 
 use crate::recipe::{LabelFormat, LabelRecipe};
-use crate::tasks::Context;
+use crate::tasks::segment::names::extension;
 use crate::tasks::segment::painter::Labelled;
 use crate::tasks::segment::report::REGION_RULE;
+use crate::tasks::{Context, Document};
 
 /// What is written in COCO's JSON during a run.
 pub struct CocoFiles {
@@ -100,6 +101,16 @@ impl CocoFiles {
     /// Whether photos are labelled whose own files are all there.
     pub fn wants_all(&self) -> bool {
         self.run.as_ref().is_some_and(|run| !run.kept)
+    }
+
+    /// The document of the run.
+    pub fn document(&self) -> Option<Document> {
+        let run = self.run.as_ref().filter(|run| run.is_file)?;
+        Some(Document {
+            path: run.path.clone(),
+            extension: extension(LabelFormat::Coco),
+            is_kept: run.kept,
+        })
     }
 
     /// The annotations of a photo, if any document is asked for.

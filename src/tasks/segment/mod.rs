@@ -23,7 +23,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::{Settings, digest_of_head};
-use crate::tasks::{Context, Finder, Finished, Found, Item, Task, Way, Which};
+use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
 use crate::weights::Record;
 
 pub use coco::Annotated;
@@ -153,6 +153,10 @@ impl Task for SegmentTask {
 
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
         self.painter.take(finished)
+    }
+
+    fn document(&self) -> Option<Document> {
+        self.painter.document()
     }
 
     fn conclude(&self, console: &Console) -> Result<()> {

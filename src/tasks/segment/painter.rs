@@ -19,7 +19,7 @@ use crate::render::segment::{SegmentLook, picture};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::ENCODER;
 use crate::tasks::segment::coco::CocoFiles;
-use crate::tasks::{Context, Finished, Which, classes};
+use crate::tasks::{Context, Document, Finished, Which, classes};
 
 /// What is written for classes in the picture; those that are not `kept` are not in it.
 fn captions(
@@ -168,6 +168,11 @@ impl LabelPainter {
             }
             Finished::Kept(_) => Ok(None),
         }
+    }
+
+    /// The document of all photos.
+    pub fn document(&self) -> Option<Document> {
+        self.coco.document()
     }
 
     /// Writes the document of all photos.

@@ -173,7 +173,8 @@ mod read_only {
             return;
         };
         assert_eq!(done.code(), 0, "{}", done.stderr);
-        assert_eq!(fs::read_dir(&out_folder).unwrap().count(), 1);
+        // The picture, and what is noted of it.
+        assert_eq!(fs::read_dir(&out_folder).unwrap().count(), 2);
 
         let data = folder.path().join("data");
         for name in ["images", "labels"] {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::seeded::{self, thirds, torch_file};
 use crate::goldens::{Golden, max_abs};
@@ -209,7 +209,22 @@ fn photos_are_classified_in_lines_and_json() {
     let done = with_photo(folder.path(), (200, 150), &args)
         .expect_code(1)
         .expect_stderr("missing.png");
-    let found: Value = serde_json::from_slice(&done.stdout).unwrap();
+    let stdout = out(&done);
+    let lines: Vec<Value> = stdout
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let [found, missing] = &lines[..] else {
+        panic!("{stdout}")
+    };
+    assert_eq!(
+        (&found["schema"], &found["status"]),
+        (&json!(1), &json!("done"))
+    );
+    assert_eq!(
+        (&missing["input"], &missing["status"]),
+        (&json!("missing.png"), &json!("failed"))
+    );
     let classes = found["classes"].as_array().unwrap();
     assert_eq!(classes.len(), 3);
     assert_eq!(classes[0]["id"], best);
