@@ -386,7 +386,7 @@ fn every_input_has_a_line_in_json_in_the_order_of_the_inputs() {
         let is_joint = ["clusters", "pca"].contains(&name) && !task.contains(&"--fit");
         let said = run(
             &folder,
-            &[task, &inputs, &["--json", "--force"][..1], &out].concat(),
+            &[task, &inputs, &["--json"], &out].concat(),
         )
         .expect_code(1);
         let lines = lines(&said);

@@ -148,8 +148,8 @@ fn photos_of_one_name_are_told_apart_and_bad_ones_left_out() {
         .expect_stderr("1 of 4 photos are not in it");
     small("rocket.jpg", &at("bad.png"));
     segment(folder.path(), &args)
-        .expect_code(1)
-        .expect_stderr("lacks 1 photos that were labelled only now");
+        .expect_code(2)
+        .expect_stderr("run.json is there already, and was made of other photos");
     assert_eq!(read_json(at("run.json")), run);
     std::fs::write(at("bad.png"), "no picture").unwrap();
     let to_stdout = segment(folder.path(), &[&inputs[..], &["--coco", "-"]].concat());
