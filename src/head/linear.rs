@@ -7,7 +7,9 @@
 //! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
 //! product is computed once and added as a bias.
 
-use candle_core::{Device, Tensor};
+use std::sync::OnceLock;
+
+use candle_core::{Device, Storage, Tensor};
 use rayon::prelude::*;
 
 use crate::backbone::{Grid, LayerFeatures};
@@ -52,6 +54,8 @@ pub struct Linear {
     pub output: Dense,
     /// The layer that reads the tokens, on the GPU where it is used.
     resident: Option<Pieces>,
+    /// The same on a CPU, once it was used there.
+    here: OnceLock<Pieces>,
 }
 
 impl PartialEq for Linear {
@@ -67,6 +71,7 @@ impl Linear {
             hidden,
             output,
             resident: None,
+            here: OnceLock::new(),
         }
     }
 
@@ -93,17 +98,25 @@ impl Linear {
         meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Scores> {
-        let mut scores = self.first_layer(layers, coarse, meta, grid)?; // [N, outputs]
-        if self.hidden.is_some() {
-            check_layer(&scores)?;
-            let (weight, bias) = self.output.tensors(scores.device())?;
-            scores = scores.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
-        }
+        let values = self.first_layer(layers, coarse, meta, grid)?; // [N, outputs]
+        let values = match self.hidden {
+            Some(_) => self.last_layer(values, grid, layers[0].patch_tokens.device())?,
+            None => values,
+        };
         Ok(Scores {
-            values: scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?,
+            values,
             k: self.output.outputs(),
             grid,
         })
+    }
+
+    /// `[N, outputs]` of what a hidden layer gives.
+    fn last_layer(&self, hidden: Vec<f32>, grid: Grid, device: &Device) -> Result<Vec<f32>> {
+        let hidden = Tensor::from_vec(hidden, (grid.len(), self.first().outputs()), device)?;
+        check_layer(&hidden)?;
+        let (weight, bias) = self.output.tensors(device)?;
+        let scores = hidden.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+        Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
     /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
@@ -126,19 +139,18 @@ impl Linear {
         let of_coarse = parts.of_coarse.as_ref().map(host).transpose()?;
         let of_photos = host(&parts.of_photo)?; // [B, outputs], or [1, outputs] for all
         let one = |(photo, values): (usize, &[f32])| {
-            let mut sum = with_squares(values.to_vec(), outputs, &meta.context, grid);
-            if let (Some(of_coarse), Some((_, cells))) = (&of_coarse, coarse) {
-                let own = cells.len() * outputs;
-                let values = &of_coarse[photo * own..][..own];
-                Stretch::new(*cells, grid).add(values, outputs, &mut sum);
-            }
             let own = photo * outputs % of_photos.len();
-            let of_photo = &of_photos[own..][..outputs];
-            for patch in sum.chunks_exact_mut(outputs) {
-                patch.iter_mut().zip(of_photo).for_each(|(a, b)| *a += b);
-            }
+            let of_coarse = of_coarse.as_ref().zip(coarse).map(|(values, (_, cells))| {
+                let own = cells.len() * outputs;
+                (&values[photo * own..][..own], *cells)
+            });
             Scores {
-                values: sum,
+                values: joined(
+                    values.to_vec(),
+                    of_coarse,
+                    &of_photos[own..][..outputs],
+                    (&meta.context, grid),
+                ),
                 k: outputs,
                 grid,
             }
@@ -155,14 +167,21 @@ impl Linear {
         coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
         grid: Grid,
-    ) -> Result<Tensor> {
+    ) -> Result<Vec<f32>> {
         let device = layers[0].patch_tokens.device();
-        let layer = self.first();
+        let cut = || Pieces::new(self.first(), meta, device);
         let fresh;
-        let pieces = match &self.resident {
-            Some(pieces) => pieces,
-            None => {
-                fresh = Pieces::new(layer, meta, device)?;
+        let pieces = match (&self.resident, device) {
+            (Some(pieces), _) => pieces,
+            (None, Device::Cpu) => match self.here.get() {
+                Some(pieces) => pieces,
+                None => {
+                    let pieces = cut()?;
+                    self.here.get_or_init(|| pieces)
+                }
+            },
+            (None, _) => {
+                fresh = cut()?;
                 &fresh
             }
         };
@@ -171,21 +190,36 @@ impl Linear {
             of_coarse,
             of_photo,
         } = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
-        let sum = match (of_coarse, coarse) {
-            (None, _) if meta.context.is_empty() => of_patches,
-            (of_coarse, coarse) => {
-                let outputs = layer.outputs();
-                let values: Vec<f32> = of_patches.flatten_all()?.to_vec1()?;
-                let mut sum = with_squares(values, outputs, &meta.context, grid);
-                if let (Some(of_coarse), Some((_, cells))) = (of_coarse, coarse) {
-                    let values: Vec<f32> = of_coarse.flatten_all()?.to_vec1()?;
-                    Stretch::new(*cells, grid).add(&values, outputs, &mut sum);
-                }
-                Tensor::from_vec(sum, (grid.len(), outputs), device)?
-            }
-        };
-        Ok(sum.broadcast_add(&of_photo)?)
+        let host = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let of_coarse = of_coarse.map(host).transpose()?;
+        let of_coarse = of_coarse.as_deref().zip(coarse.map(|(_, cells)| *cells));
+        let of_photo = host(of_photo)?;
+        Ok(joined(
+            host(of_patches)?,
+            of_coarse,
+            &of_photo,
+            (&meta.context, grid),
+        ))
     }
+}
+
+/// `[N, outputs]` of one photo: what is of its patches with the squares around them, stretched what is of a coarser look's
+/// cells, and what is of all of it.
+fn joined(
+    of_patches: Vec<f32>,
+    of_coarse: Option<(&[f32], Grid)>,
+    of_photo: &[f32],
+    (context, grid): (&[usize], Grid),
+) -> Vec<f32> {
+    let outputs = of_photo.len();
+    let mut sum = with_squares(of_patches, outputs, context, grid);
+    if let Some((values, cells)) = of_coarse {
+        Stretch::new(cells, grid).add(values, outputs, &mut sum);
+    }
+    for patch in sum.chunks_exact_mut(outputs) {
+        patch.iter_mut().zip(of_photo).for_each(|(a, b)| *a += b);
+    }
+    sum
 }
 
 /// The layer that reads the tokens on a device, cut by what its inputs are of.
@@ -284,9 +318,23 @@ impl Pieces {
 /// `part` added to what there is.
 fn sum(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
     Ok(match all {
+        Some(sum) if part.device().is_cpu() => sum_here(&sum, &part)?,
         Some(sum) => (sum + part)?,
         None => part,
     })
+}
+
+/// `a + b` on a CPU, on this thread: candle's own sum waits, spinning, for a thread that other work may keep from running.
+fn sum_here(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let mut sum = a.flatten_all()?.to_vec1::<f32>()?;
+    let b = b.contiguous()?;
+    let (storage, layout) = b.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(Error::Model("a sum on a CPU is of what is there".into()));
+    };
+    let b = &storage.as_slice::<f32>()?[layout.start_offset()..];
+    sum.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+    Ok(Tensor::from_vec(sum, a.shape(), &Device::Cpu)?)
 }
 
 /// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own

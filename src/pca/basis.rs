@@ -4,6 +4,7 @@ use linfa_linalg::Order;
 use linfa_linalg::lobpcg::{Lobpcg, lobpcg};
 use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::pca::moments::Moments;
@@ -95,20 +96,28 @@ impl Basis {
                 (axis, dot(axis, &self.mean), scale)
             })
             .collect();
-        let mut row = vec![0f64; dim];
-        let mut scores = Vec::with_capacity(tokens.len() / dim * which.len());
-        for token in tokens.chunks_exact(dim) {
-            for (r, &v) in row.iter_mut().zip(token) {
-                *r = f64::from(v);
-            }
-            scores.extend(
-                axes.iter()
-                    .map(|(axis, offset, scale)| ((dot(axis, &row) - offset) * scale) as f32),
-            );
-        }
+        let mut scores = vec![0f32; tokens.len() / dim * which.len()];
+        let of_rows = scores.par_chunks_mut((ROWS * which.len()).max(1));
+        of_rows
+            .zip(tokens.par_chunks(ROWS * dim))
+            .for_each(|(scores, tokens)| {
+                let mut row = vec![0f64; dim];
+                let scores = scores.chunks_exact_mut(which.len().max(1));
+                for (scores, token) in scores.zip(tokens.chunks_exact(dim)) {
+                    for (r, &v) in row.iter_mut().zip(token) {
+                        *r = f64::from(v);
+                    }
+                    for (score, (axis, offset, scale)) in scores.iter_mut().zip(&axes) {
+                        *score = ((dot(axis, &row) - offset) * scale) as f32;
+                    }
+                }
+            });
         scores
     }
 }
+
+/// Tokens that one thread projects at a time.
+const ROWS: usize = 256;
 
 /// An eigenvalue and its vector.
 type Pair = (f64, Vec<f64>);

@@ -4,11 +4,15 @@
 //! LeVeque's update, so ten thousand photos lose no digits and need no more memory than one.
 
 use nalgebra::DMatrix;
+use rayon::prelude::*;
 
 use crate::matrix::{Matrix, product};
 
 /// Rows that are converted to f64 at a time.
 const CHUNK: usize = 2048;
+
+/// Columns whose means one thread takes at a time.
+const COLUMNS: usize = 64;
 
 /// Count, mean and scatter matrix of a set of token rows.
 #[derive(Debug, Clone)]
@@ -61,17 +65,15 @@ impl Moments {
         if n == 0 {
             return;
         }
-        let mut mean = vec![0f64; dim];
-        for row in tokens.chunks_exact(dim) {
-            for (m, &v) in mean.iter_mut().zip(row) {
-                *m += f64::from(v);
-            }
-        }
-        mean.iter_mut().for_each(|m| *m /= n as f64);
-        let centred: Vec<f64> = tokens
-            .chunks_exact(dim)
-            .flat_map(|row| row.iter().zip(&mean).map(|(&v, m)| f64::from(v) - m))
-            .collect();
+        let mean = mean_of(tokens, n, dim);
+        let mut centred = vec![0f64; n * dim];
+        let rows = centred.par_chunks_exact_mut(dim).with_min_len(64);
+        rows.zip(tokens.par_chunks_exact(dim))
+            .for_each(|(row, tokens)| {
+                for ((value, &token), mean) in row.iter_mut().zip(tokens).zip(&mean) {
+                    *value = f64::from(token) - mean;
+                }
+            });
         let rows = Matrix::new(&centred, n, dim);
         // Symmetric, so it is the same by rows and by columns.
         product(self.scatter.as_mut_slice(), rows.t(), rows, true);
@@ -95,6 +97,21 @@ impl Moments {
         }
         self.count = total;
     }
+}
+
+/// Means of the columns of `tokens` `[n, dim]`; each is summed by rows, however many threads there are.
+fn mean_of(tokens: &[f32], n: usize, dim: usize) -> Vec<f64> {
+    let mut mean = vec![0f64; dim];
+    let columns = mean.par_chunks_mut(COLUMNS).enumerate();
+    columns.for_each(|(index, mean)| {
+        for row in tokens.chunks_exact(dim) {
+            for (m, &v) in mean.iter_mut().zip(&row[index * COLUMNS..]) {
+                *m += f64::from(v);
+            }
+        }
+        mean.iter_mut().for_each(|m| *m /= n as f64);
+    });
+    mean
 }
 
 #[cfg(test)]

@@ -384,11 +384,7 @@ fn every_input_has_a_line_in_json_in_the_order_of_the_inputs() {
         let out = ["-o", &task.join("")];
         run(&folder, &[task, &["c.jpg"], &out].concat()).expect_code(0);
         let is_joint = ["clusters", "pca"].contains(&name) && !task.contains(&"--fit");
-        let said = run(
-            &folder,
-            &[task, &inputs, &["--json"], &out].concat(),
-        )
-        .expect_code(1);
+        let said = run(&folder, &[task, &inputs, &["--json"], &out].concat()).expect_code(1);
         let lines = lines(&said);
         let seen: Vec<&str> = lines
             .iter()
