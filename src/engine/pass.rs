@@ -134,6 +134,12 @@ impl Pass {
         pixels + (stacked + features + network).max(resized)
     }
 
+    /// Bytes of what the backbone gives for a photo of this layout.
+    pub fn feature_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
+        // No look is larger than the photo as it was prepared.
+        backbone.feature_memory(geometry.grid(), self.requests.len()) * self.times() as u64
+    }
+
     /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has
     /// read it.
     pub fn device_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {

@@ -184,17 +184,18 @@ impl Predictor {
         &self,
         network: &TaskNetwork<'_>,
         mut ready: Ready,
-        found: FoundByTask,
+        given: FoundByTask,
     ) -> Result<Prediction> {
-        let mut found = found.into_iter().flatten().enumerate();
-        let mut next = |ready: &Ready| -> Result<(Geometry, Found)> {
+        let mut given = given.into_iter().flatten().enumerate();
+        let mut next = |ready: &mut Ready| -> Result<(Geometry, Found)> {
             let lost = || Error::Model("an image was lost in the network".into());
-            let (task, found) = found.next().ok_or_else(lost)?;
-            Ok((network.layout(task, ready), found?))
+            let (task, given) = given.next().ok_or_else(lost)?;
+            let geometry = network.layout(task, ready);
+            Ok((geometry, network.find(task, given?, &mut ready.watch)?))
         };
         let mut prediction = Prediction::default();
         if let Some(reader) = &self.depth {
-            let (geometry, found) = next(&ready)?;
+            let (geometry, found) = next(&mut ready)?;
             let map = reader.read(found, &geometry, &ready.photo)?;
             let rows = Whole {
                 width: map.width,
@@ -206,7 +207,7 @@ impl Predictor {
             prediction.depth = Some(Depth::new(map, reader.unit()));
         }
         if let Some(reader) = &self.labels {
-            let (geometry, found) = next(&ready)?;
+            let (geometry, found) = next(&mut ready)?;
             let map = reader.read(found, &geometry, &ready.photo, &mut ready.watch)?;
             prediction.note_reduced(&geometry);
             prediction.labels = Some(Labels::new(map, self.classes.clone()));

@@ -1,5 +1,6 @@
 //! Several tasks over one photo: those that see it alike share a pass of the backbone.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use image::RgbImage;
@@ -8,10 +9,11 @@ use crate::backbone::Backbone;
 use crate::console::Console;
 use crate::device;
 use crate::engine::{
-    AtOnce, BatchSize, Looks, Network, Pass, Ready, Views, advise, decoded_bytes, timed,
+    AtOnce, BatchSize, Looks, Network, Pass, Ready, Seen, Views, advise, decoded_bytes, timed,
 };
 use crate::error::Result;
 use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
+use crate::stopwatch::Stopwatch;
 use crate::tasks::way::Windows;
 use crate::tasks::{Finder, Found, check_pixel};
 
@@ -40,8 +42,16 @@ struct SharedPass {
     tasks: u64,
 }
 
-/// What was found for each task; nothing for those that were not wanted.
-pub type FoundByTask = Vec<Option<Result<Found>>>;
+/// What there is for each task; nothing for those that were not wanted.
+pub type FoundByTask = Vec<Option<Result<Given>>>;
+
+/// What the device gives a task for a photo.
+pub enum Given {
+    /// What it needs.
+    Found(Found),
+    /// What it has still to find that in: on a CPU heads run where photos are finished, beside the backbone.
+    Seen(Arc<Seen>),
+}
 
 impl<'a> TaskNetwork<'a> {
     /// Of `tasks` over the photos that are called `names`, each of which is for the tasks that `wanted` has bits of.
@@ -177,9 +187,16 @@ impl Network for TaskNetwork<'_> {
                 .memory(self.backbone, &layout, self.windows.most());
             windows.max(task.memory(&layout))
         });
-        // What is prepared for one pass is there while another runs, and what was found while others are finished.
-        let passes: u64 = passes.sum();
-        decoded_bytes(photo) + passes.max(ways.sum())
+        let seen = self.passes_of(index).map(|shared| {
+            let layout = shared.pass.preprocessor.geometry(photo);
+            match self.backbone.device().is_cpu() {
+                true => shared.pass.feature_memory(self.backbone, &layout),
+                false => 0,
+            }
+        });
+        // What is prepared for one pass is there while another runs, and what was seen and found while it is finished.
+        let (passes, seen): (u64, u64) = (passes.sum(), seen.sum());
+        decoded_bytes(photo) + passes.max(seen + ways.sum::<u64>())
     }
 
     fn device_memory(&self, index: usize, layouts: &[Geometry]) -> Option<u64> {
@@ -219,6 +236,17 @@ impl Network for TaskNetwork<'_> {
                 shared.pass.run(self.backbone, prepared, &tick)
             })?;
             before += work;
+            if self.backbone.device().is_cpu() {
+                for (found, seen) in found.iter_mut().zip(batch.each()?) {
+                    let seen = Arc::new(seen);
+                    for (index, _) in self.tasks_of(first) {
+                        if shared.tasks & (1 << index) != 0 {
+                            found[index] = Some(Ok(Given::Seen(seen.clone())));
+                        }
+                    }
+                }
+                continue;
+            }
             let are_several = photos.len() > 1;
             for (index, task) in self.tasks_of(first) {
                 if shared.tasks & (1 << index) == 0 {
@@ -234,7 +262,10 @@ impl Network for TaskNetwork<'_> {
                         Err(error) if are_several && device::is_out_of_memory(&error) => {
                             return Err(error);
                         }
-                        own => Some(own.map_err(|error| advise(error, &self.device()))),
+                        own => Some(
+                            own.map(Given::Found)
+                                .map_err(|error| advise(error, &self.device())),
+                        ),
                     };
                 }
             }
@@ -242,7 +273,8 @@ impl Network for TaskNetwork<'_> {
         for (photo, found) in photos.iter_mut().zip(&mut found) {
             let whole = numbered.len();
             for (number, (index, task)) in self.windows_of(photo.index).enumerate() {
-                found[index] = Some(self.by_windows(task, photo, whole + number));
+                let windows = self.by_windows(task, photo, whole + number);
+                found[index] = Some(windows.map(Given::Found));
             }
         }
         Ok(found)
@@ -250,6 +282,17 @@ impl Network for TaskNetwork<'_> {
 }
 
 impl TaskNetwork<'_> {
+    /// What a task needs of what it was given.
+    ///
+    /// # Errors
+    /// If a head gives no numbers.
+    pub fn find(&self, task: usize, given: Given, watch: &mut Stopwatch) -> Result<Found> {
+        match given {
+            Given::Found(found) => Ok(found),
+            Given::Seen(seen) => watch.time("head", || self.tasks[task].find(&seen)),
+        }
+    }
+
     /// What `task` finds in a photo that the backbone sees in parts, by the layout of this `number`.
     fn by_windows(&self, task: &dyn Finder, ready: &mut Ready, number: usize) -> Result<Found> {
         let windows = Windows {

@@ -86,7 +86,10 @@ fn tokens(backbones: &[Backbone], sources: &[&Source]) -> Vec<Vec<f32>> {
     let networks: Vec<TaskNetwork<'_>> = networks.collect();
     let decoding = Decoding::new(PhotoDecoder::plain());
     let engine = Engine::new(backbones, decoding, batch_size, &console).unwrap();
-    let finish = |_: Ready, found: FoundByTask| found.into_iter().flatten().next().unwrap();
+    let finish = |mut ready: Ready, given: FoundByTask| {
+        let given = given.into_iter().flatten().next().unwrap()?;
+        networks[0].find(0, given, &mut ready.watch)
+    };
     let mut all = Vec::new();
     let report = |_: usize, found: Result<Found>| {
         let Found::Tokens(tokens, _) = found? else {

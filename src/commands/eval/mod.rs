@@ -209,10 +209,11 @@ fn each(
     });
     let networks: Vec<TaskNetwork<'_>> = networks.collect();
     let engine = Engine::new(&model.backbones, decoding, batch_size, console)?;
-    let finish = |ready: Ready, found: FoundByTask| {
+    let finish = |mut ready: Ready, given: FoundByTask| {
         let geometry = networks[0].layout(0, &ready);
-        let found = found.into_iter().flatten().next();
-        let found = found.ok_or_else(|| Error::Model("nothing was looked for".into()))??;
+        let given = given.into_iter().flatten().next();
+        let given = given.ok_or_else(|| Error::Model("nothing was looked for".into()))??;
+        let found = networks[0].find(0, given, &mut ready.watch)?;
         Ok(Scored {
             photo: ready.photo,
             geometry,

@@ -82,21 +82,23 @@ impl Run<'_> {
                 &bar,
             );
         };
-        let finish = |ready: Ready, found: FoundByTask| -> Result<(Option<Stamp>, Vec<Told>)> {
+        let finish = |ready: Ready, given: FoundByTask| -> Result<(Option<Stamp>, Vec<Told>)> {
             let photo = photos[ready.index];
-            let found = found.into_iter().enumerate();
-            let found = found.filter_map(|(task, found)| Some((task, found?)));
-            let told = found.map(|(index, found)| {
+            let given = given.into_iter().enumerate();
+            let given = given.filter_map(|(task, given)| Some((task, given?)));
+            let told = given.map(|(index, given)| {
                 let words = self.console.recorder();
                 let Planned { plan, making, .. } = &planned[index];
                 let (task, job) = (tasks[index].as_ref(), &plan.jobs[photo]);
+                let mut watch = ready.watch.clone();
+                let found = given.and_then(|given| network.find(index, given, &mut watch));
                 let work = |found| {
                     let item = Item {
                         job,
                         photo: &ready.photo,
                         geometry: network.layout(index, &ready),
                         found,
-                        watch: ready.watch.clone(),
+                        watch,
                         is_only: photos.len() == 1,
                     };
                     task.finish(item, &words)
