@@ -15,6 +15,7 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use crate::closed;
 use crate::error::{Error, Result};
 use crate::interrupt::{self, Waiting};
+use crate::manifest::Stamp;
 use crate::printable::printable;
 use crate::progress::{BEAT, Unit};
 pub use crate::progress::{PhotoProgress, Progress};
@@ -57,6 +58,8 @@ enum Said {
     NoteOnce(&'static str, String),
     Warning(String),
     Detail(String),
+    /// Not said, but noted.
+    Wrote(PathBuf, Stamp),
 }
 
 impl Console {
@@ -119,6 +122,22 @@ impl Console {
                 self.detail(text);
                 Ok(())
             }
+            Said::Wrote(..) => Ok(()),
+        })
+    }
+
+    /// Has a recorder keep the stamp of a file that was written.
+    pub fn wrote(&self, path: &Path, stamp: Stamp) {
+        self.keeps(|| Said::Wrote(path.to_owned(), stamp));
+    }
+
+    /// The stamp of the file at `path`, if a recorder was told of it.
+    pub fn stamp_of(&self, path: &Path) -> Option<Stamp> {
+        let record = self.record.as_ref()?;
+        let record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.iter().rev().find_map(|said| match said {
+            Said::Wrote(of, stamp) if of == path => Some(stamp.clone()),
+            _ => None,
         })
     }
 

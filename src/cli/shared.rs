@@ -12,7 +12,7 @@ use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
 use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
 use dino::memory;
-use dino::output::{OutputOptions, Plan, Target};
+use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
 
 /// What holds for every command.
 #[derive(Debug, Args)]
@@ -126,6 +126,22 @@ impl InputArgs {
             self.page,
             self.photo.max_memory(),
         )
+    }
+
+    /// As [`InputArgs::collect`]; with `json`, inputs that lead to no photo at all have their lines too.
+    pub fn collect_for(
+        &self,
+        subjects: &[Subject],
+        json: bool,
+        console: &Console,
+    ) -> Result<Collected> {
+        let collected = self.collect();
+        if let Err(error) = &collected
+            && json
+        {
+            tell_end(subjects, error, console)?;
+        }
+        collected
     }
 
     /// Decodes as the options say.

@@ -31,13 +31,15 @@ const TILE: u32 = 480;
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     let found = model::find(&args.run, console)?;
     let block = block_of(args.layer, found.model.config.depth, &found.model.name)?;
-    let collected = args.input.collect()?;
+    let collected = args
+        .input
+        .collect_for(&[SUBJECT], args.output.json, console)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));
     let decoder = args.input.decoder(console);
     let making = |fingerprint: Option<&str>| {
-        Making::new("attention".into(), &extensions, |extension| {
+        let making = Making::new("attention".into(), &extensions, |extension| {
             let look = (extension != "npy").then(|| format!("{:?}", args.look));
             Ok(json!({
                 "model": fingerprint,
@@ -47,7 +49,8 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
                 "block": block,
                 "look": look,
             }))
-        })
+        });
+        making.map(|making| making.with_siblings(&["npy", SHEET]))
     };
     let asked = Asked {
         subject: SUBJECT,

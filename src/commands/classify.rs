@@ -18,16 +18,17 @@ use crate::commands::model;
 
 /// Runs the command.
 pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
-    let collected = args.input.collect()?;
+    let subject = Subject {
+        task: "classify",
+        label: None,
+    };
+    let subjects = [subject.clone()];
+    let collected = args.input.collect_for(&subjects, args.json, console)?;
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose("classify", args.head.as_deref())?.head;
     let Task::Classify { classes } = &head.meta.task else {
         let why = format!("the head {} is not for whole photos", head.meta.name);
         return Err(Error::Model(why));
-    };
-    let subject = Subject {
-        task: "classify",
-        label: None,
     };
     let mut lines = Lines::new(subject.clone(), args.json, &collected.failures);
     let mut report = Report::of_search(collected.failures, collected.summary, args.json);

@@ -41,6 +41,8 @@ pub struct Photos<'c> {
     ledger: Ledger,
     lines: Lines,
     report: Report,
+    /// What stands in the way of photos, by their numbers.
+    refused: Vec<bool>,
     console: &'c Console,
 }
 
@@ -76,6 +78,7 @@ impl<'c> Photos<'c> {
         output.settle(&plan, console)?;
         let mut lines = Lines::new(subject, output.json, &collected.failures);
         let mut report = Report::of_search(collected.failures, collected.summary, output.json);
+        let is_refused = refused.iter().map(Option::is_some).collect();
         for (index, (job, refused)) in plan.jobs.iter().zip(refused).enumerate() {
             if let Some(error) = refused {
                 lines.fail(index, error.to_string());
@@ -91,6 +94,7 @@ impl<'c> Photos<'c> {
             ledger,
             lines,
             report,
+            refused: is_refused,
             console,
         })
     }
@@ -98,7 +102,7 @@ impl<'c> Photos<'c> {
     /// The photos of which something is to be made, by their numbers.
     pub fn to_do(&self) -> Vec<usize> {
         let jobs = self.plan.jobs.iter().enumerate();
-        jobs.filter(|(index, job)| !job.is_done() && !self.lines.has_failed(*index))
+        jobs.filter(|(index, job)| !job.is_done() && !self.refused[*index])
             .map(|(index, _)| index)
             .collect()
     }
@@ -169,6 +173,7 @@ impl Extract<'_> {
             lines,
             report,
             console,
+            ..
         } = photos;
         let (jobs, console) = (&plan.jobs, *console);
         let job = |index: usize| &jobs[numbers[index]];
@@ -190,7 +195,7 @@ impl Extract<'_> {
             let (job, words) = (job(ready.index), console.recorder());
             let stamp = ready.stamp.take();
             let work = || finish(job, ready, found, &words);
-            let finished = ledger.note((job, making), stamp.as_ref(), work);
+            let finished = ledger.note((job, making), stamp.as_ref(), &words, work);
             Ok((finished, words))
         };
         let mut all = Vec::with_capacity(numbers.len());

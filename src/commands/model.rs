@@ -14,6 +14,9 @@ use dino::{Error, Result, interrupt, memory};
 
 use crate::cli::RunArgs;
 
+/// What stands for a model, and for its weights, where there is none.
+pub const NULL: &str = "null";
+
 /// A backbone, and what is known of its weights.
 pub struct Model {
     /// Ready to run, one on each device and one at least.
@@ -57,7 +60,10 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
         ..
     } = &model.record;
     heads.iter().try_for_each(|head| {
-        head.check(name, (variant, fingerprint), model.backbone().config())?;
+        // No head was trained on nothing.
+        if fingerprint != NULL {
+            head.check(name, (variant, fingerprint), model.backbone().config())?;
+        }
         console.note(format_args!("head {}", head.meta.name));
         Ok(())
     })
@@ -104,7 +110,7 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
     for device in &devices {
         on.push((device, args.dtype.on(device)?));
     }
-    let model = build(args, &Store::open()?, name, &on, console)?;
+    let mut model = build(args, &Store::open()?, name, &on, console)?;
     let names = devices.iter().map(|device| args.device.name_of(device));
     let names: Vec<String> = names.collect();
     console.note(format_args!(
@@ -116,6 +122,11 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
         "model loaded in {:.0} ms",
         start.elapsed().as_secs_f64() * 1e3
     ));
+    if args.device == DeviceChoice::Null {
+        // What comes of it is not taken for a model's.
+        let record = &mut model.record;
+        (record.name, record.fingerprint) = (NULL.to_owned(), NULL.to_owned());
+    }
     Ok(model)
 }
 

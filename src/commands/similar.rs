@@ -8,7 +8,7 @@ use dino::engine::{Ready, Seen};
 use dino::inputs::{Collected, PhotoDecoder, Source};
 use dino::manifest::{Ledger, Making};
 use dino::output::{
-    Destination, Job, PICTURE, Status, Subject, deliver, put_all, put_source, write_npy,
+    Destination, Job, PICTURE, Status, Subject, deliver, put_all, put_source, tell_end, write_npy,
     write_picture,
 };
 use dino::render::Range;
@@ -26,11 +26,22 @@ use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
-    let mut collected = args.input.collect()?;
+    let mut collected = args
+        .input
+        .collect_for(&[SUBJECT], args.output.json, console)?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
-    let first = first_photo(args, &mut collected)?.clone();
-    check_point(args, &first, &decoder)?;
+    let first = first_photo(args, &mut collected).cloned();
+    let first = first.and_then(|first| {
+        check_point(args, &first, &decoder)?;
+        Ok(first)
+    });
+    if let Err(error) = &first
+        && args.output.json
+    {
+        tell_end(&[SUBJECT], error, console)?;
+    }
+    let first = first?;
     let found = model::find(&args.run, console)?;
     let layer = LayerRequest {
         block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
@@ -42,19 +53,20 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     // Another point has other files: it is another question.
     let kind = format!("similar-{}-{}", args.at.0, args.at.1);
     let making = |fingerprint: Option<&str>| {
-        Making::new(kind.clone(), &extensions, |extension| {
+        let making = Making::new(kind.clone(), &extensions, |extension| {
             let look = (extension != "npy").then(|| format!("{:?} {:?}", args.look, args.range));
             Ok(json!({
                 "model": fingerprint,
                 "dtype": found.dtype,
                 "photos": decoder.options.tag(),
-                "asked": [json!(asked.digest), json!(first.page().map(|page| page.number))],
+                "asked": [json!(asked.digest), json!(first.name())],
                 "size": args.size.to_string(),
                 "block": layer.block,
                 "norm": layer.norm,
                 "look": look,
             }))
-        })
+        });
+        making.map(|making| making.with_siblings(&["npy"]))
     };
     let asked = Asked {
         subject: SUBJECT,

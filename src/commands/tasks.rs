@@ -4,10 +4,10 @@ use std::ffi::OsStr;
 use std::path::Path;
 
 use dino::console::Console;
+use dino::device::DeviceChoice;
 use dino::head::Head;
 use dino::heads::Heads;
-use dino::inputs::Collected;
-use dino::output::Target;
+use dino::output::{Subject, Target};
 use dino::recipe::{HeadRecipe, Recipe};
 use dino::tasks::clusters::ClustersTask;
 use dino::tasks::depth::DepthTask;
@@ -187,7 +187,8 @@ pub fn run(
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store)?;
     let mut tasks = tasks(recipe, &chosen, &context, console)?;
-    let collected: Collected = input.collect()?;
+    let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
+    let collected = input.collect_for(&subjects, output.json, console)?;
     let run = Run {
         options: &options,
         context: &context,
@@ -250,6 +251,11 @@ fn choose(recipe: &Recipe, args: &RunArgs, store: &Store) -> Result<Chosen> {
         chosen
             .heads()
             .try_for_each(|head| head.check(name, weights, &variant.config))?;
+    }
+    let mut chosen = chosen;
+    if args.device == DeviceChoice::Null {
+        let heads = chosen.depth.iter_mut().chain(&mut chosen.segment);
+        heads.for_each(|head| head.meta.backbone = model::NULL.to_owned());
     }
     Ok(chosen)
 }

@@ -32,6 +32,8 @@ pub struct Collected {
 pub struct Failure {
     /// What it is called.
     pub name: String,
+    /// Its path, or the pattern.
+    pub path: PathBuf,
     /// What is wrong with it.
     pub error: Error,
     /// How many photos were found before it.
@@ -68,7 +70,7 @@ pub fn collect(
             if matches!(error, Error::Interrupted | Error::Usage(_)) {
                 return Err(error);
             }
-            finder.push_failure(Path::new(input).display().to_string(), error);
+            finder.push_failure(input.into(), error);
         }
     }
     finder.blame_missing_programs();
@@ -156,19 +158,42 @@ impl Finder {
     /// Adds what a pattern matches; its fixed leading folders are not mirrored in the output.
     fn add_glob(&mut self, pattern: &str) -> Result<()> {
         let options = glob::MatchOptions {
+            require_literal_separator: true,
             require_literal_leading_dot: true,
             ..glob::MatchOptions::new()
         };
-        let matches = glob::glob_with(pattern, options).map_err(|error| {
+        let root = fixed_prefix(Path::new(pattern));
+        let parts = Path::new(pattern).components();
+        let below = parts.filter(|part| *part != Component::CurDir);
+        let below: PathBuf = below.skip(root.components().count()).collect();
+        let wanted = glob::Pattern::new(&below.to_string_lossy()).map_err(|error| {
             let why = format!("no such file, and not a pattern either: {}", error.msg);
             Error::file(pattern, why)
         })?;
-        let root = fixed_prefix(Path::new(pattern));
+        let depth = match pattern.contains("**") {
+            true => usize::MAX,
+            false => below.components().count(),
+        };
+        let from = match root.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => &root,
+        };
+        let is_wanted = |path: &Path| {
+            let below = path.strip_prefix(from).unwrap_or(path);
+            let is = wanted.matches_with(&below.to_string_lossy(), options);
+            is.then(|| root.join(below))
+        };
         let mut paths: Vec<PathBuf> = Vec::new();
-        for entry in matches {
+        // Not by `glob`'s own walk, which panics at names that are no UTF-8.
+        for entry in WalkDir::new(from)
+            .min_depth(1)
+            .max_depth(depth)
+            .follow_links(true)
+        {
             match entry {
-                Ok(path) => paths.push(path),
-                Err(error) => self.fail(error.path(), error.error()),
+                Ok(entry) => paths.extend(is_wanted(entry.path())),
+                // Such as a dangling link.
+                Err(error) => paths.extend(error.path().and_then(is_wanted)),
             }
         }
         paths.sort_by(|a, b| by_components(a, b));
@@ -331,12 +356,11 @@ impl Finder {
                 1 => String::new(),
                 files => format!(" (and {} more {kind} files)", files - 1),
             };
-            let name = of_kind.first.display().to_string();
             let why = format!("{}{others}", of_kind.why);
-            blamed.push((name, Error::file(&of_kind.first, why)));
+            blamed.push((of_kind.first.clone(), Error::file(&of_kind.first, why)));
         }
-        for (name, error) in blamed {
-            self.push_failure(name, error);
+        for (path, error) in blamed {
+            self.push_failure(path, error);
         }
     }
 
@@ -345,18 +369,19 @@ impl Finder {
     }
 
     fn failure(&mut self, error: Error) {
-        let name = match &error {
-            Error::File { path, .. } => path.display().to_string(),
-            other => other.to_string(),
+        let path = match &error {
+            Error::File { path, .. } => path.clone(),
+            other => PathBuf::from(other.to_string()),
         };
         self.recognised += 1;
-        self.push_failure(name, error);
+        self.push_failure(path, error);
     }
 
-    fn push_failure(&mut self, name: String, error: Error) {
+    fn push_failure(&mut self, path: PathBuf, error: Error) {
         let before = self.collected.sources.len();
         self.collected.failures.push(Failure {
-            name,
+            name: path.display().to_string(),
+            path,
             error,
             before,
         });

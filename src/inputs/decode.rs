@@ -67,6 +67,28 @@ impl Opened<'_> {
         &self.bytes
     }
 
+    /// How opaque its pixels are, upright; none where all are, or where the file has no say in it.
+    ///
+    /// # Errors
+    /// As [`PhotoDecoder::decode`].
+    pub fn opacity(self) -> Result<Option<GrayImage>> {
+        let Opened {
+            decoder,
+            source,
+            bytes,
+            page,
+            ..
+        } = self;
+        // What never has an alpha channel is not decoded again.
+        if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
+            return Ok(None);
+        }
+        let raster = decoder
+            .raster(&bytes, page, &source.name(), &decoder.check(&bytes))
+            .map_err(|why| Error::file(source.path(), why))?;
+        Ok(develop::opacity(raster))
+    }
+
     /// Decodes it.
     ///
     /// # Errors
@@ -188,15 +210,7 @@ impl PhotoDecoder {
     /// # Errors
     /// As [`PhotoDecoder::decode`].
     pub fn opacity(&self, source: &Source) -> Result<Option<GrayImage>> {
-        let Opened { bytes, page, .. } = self.open(source)?;
-        // What never has an alpha channel is not decoded again.
-        if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
-            return Ok(None);
-        }
-        let raster = self
-            .raster(&bytes, page, &source.name(), &self.check(&bytes))
-            .map_err(|why| Error::file(source.path(), why))?;
-        Ok(develop::opacity(raster))
+        self.open(source)?.opacity()
     }
 
     /// Refuses what is larger or takes more than the options allow.

@@ -20,7 +20,7 @@ const FORMAT: u32 = 1;
 pub struct Entry {
     /// What was asked for, such as `depth`.
     pub task: String,
-    /// The photo as the user named it, or `<stdin>`.
+    /// The absolute path of the photo, or `<stdin>`.
     pub input: PathBuf,
     /// Which page of it, counted from 1, where it has several.
     pub page: Option<u32>,
@@ -36,6 +36,9 @@ pub struct Entry {
     /// Whatever else is worth noting, which is written as it is and never looked at.
     pub facts: Map<String, Value>,
 }
+
+/// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
+pub type PhotoName = (Vec<u8>, u32);
 
 /// How far the outputs of an entry have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -125,6 +128,11 @@ impl Line {
         let mut text = serde_json::to_vec(self)?;
         text.push(b'\n');
         Ok(text)
+    }
+
+    /// The photo.
+    pub fn photo_name(&self) -> PhotoName {
+        (self.input().into_owned(), self.page.unwrap_or(0))
     }
 
     /// The bytes of the photo's path.

@@ -1,12 +1,14 @@
 //! What is fitted to several photos at once, of which a folder has one.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::manifest::{Digest, Ledger, Making};
-use crate::output::{Plan, create_folder, write_atomic};
+use crate::inputs::Source;
+use crate::manifest::ledger::input_of;
+use crate::manifest::{Digest, Ledger, Making, PhotoName};
+use crate::output::{PICTURE, Plan, create_folder, write_atomic};
 
 /// Name of the folder of fits in the folder of outputs.
 const FITS_FOLDER: &str = "manifest.fits";
@@ -49,66 +51,80 @@ impl Ledger {
                 }
             }
         }
-        Ok(former)
+        if former.is_some() {
+            return Ok(former);
+        }
+        // The photos are all new; that of others in the folder, if it is still at hand.
+        let latest =
+            manifest.latest_fit(&making.kind, |page| making.recipe_of_page(PICTURE, page))?;
+        Ok(latest.filter(|fit| {
+            self.fit_path(making, fit)
+                .is_some_and(|path| path.is_file())
+        }))
     }
 
     /// The file of a fit.
     ///
     /// # Errors
     /// [`Error::Usage`] if it is gone.
-    pub fn fit_file(&self, kind: &str, fit: &Digest) -> Result<PathBuf> {
-        let path = self.fit_path(kind, fit);
+    pub fn fit_file(&self, making: &Making, fit: &Digest) -> Result<PathBuf> {
+        let path = self.fit_path(making, fit);
         match path.filter(|path| path.is_file()) {
             Some(path) => Ok(path),
             None => Err(Error::Usage(format!(
-                "--keep-fit: the fit of the {kind} files that are there is no longer in {FITS_FOLDER}; leave --keep-fit out, so \
-                 that all photos are fitted again"
+                "--keep-fit: the fit of the {} files that are there is no longer in {FITS_FOLDER}; leave --keep-fit out, so \
+                 that all photos are fitted again",
+                making.kind
             ))),
         }
     }
 
-    /// Keeps a fit for later photos, in place of former ones of its kind.
+    /// Keeps a fit for later photos.
     ///
     /// # Errors
     /// Names the file that cannot be written.
     pub fn save_fit(&self, making: &Making, bytes: &[u8]) -> Result<()> {
         let fit = making.fit.as_ref();
-        let path = fit.and_then(|fit| self.fit_path(&making.kind, fit));
+        let path = fit.and_then(|fit| self.fit_path(making, fit));
         let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
         else {
             return Ok(());
         };
         create_folder(folder)?;
-        write_atomic(path, |writer| writer.write_all(bytes))?;
-        let former = fs::read_dir(folder).into_iter().flatten().flatten();
-        for former in former
-            .map(|entry| entry.path())
-            .filter(|former| former != path)
-        {
-            let name = former
-                .file_name()
-                .map(|name| name.to_string_lossy().into_owned());
-            let rest = name
-                .as_deref()
-                .and_then(|name| name.strip_prefix(&making.kind)?.strip_prefix('-'));
-            if rest.is_some_and(|rest| {
-                rest.len() == FIT_NAME && rest.bytes().all(|c| c.is_ascii_hexdigit())
-            }) {
-                // It is of no use, and does no harm.
-                let _ = fs::remove_file(&former);
-            }
-        }
-        Ok(())
+        write_atomic(path, |writer| writer.write_all(bytes))
     }
 
-    fn fit_path(&self, kind: &str, fit: &Digest) -> Option<PathBuf> {
+    /// Removes former fits, once all photos are drawn with the one that is now.
+    pub fn drop_former_fits(&self, making: &Making) {
+        let fit = making.fit.as_ref();
+        let path = fit.and_then(|fit| self.fit_path(making, fit));
+        let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
+        else {
+            return;
+        };
+        let is_of_kind = |name: &str| {
+            let rest = name.strip_prefix(&making.kind)?.strip_prefix('-')?;
+            let is_digest = rest.len() == FIT_NAME && rest.bytes().all(|c| c.is_ascii_hexdigit());
+            is_digest.then_some(())
+        };
+        for former in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = former.file_name();
+            let is_former = is_of_kind(&name.to_string_lossy()).is_some();
+            if is_former && former.path() != *path {
+                // It is of no use, and does no harm.
+                let _ = fs::remove_file(former.path());
+            }
+        }
+    }
+
+    fn fit_path(&self, making: &Making, fit: &Digest) -> Option<PathBuf> {
         let folder = self.manifest.as_ref()?.folder().join(FITS_FOLDER);
-        let digest = fit.to_string();
-        Some(folder.join(format!("{kind}-{}", digest.get(..FIT_NAME)?)))
+        let key = making.key_of_fit(fit).to_string();
+        Some(folder.join(format!("{}-{}", making.kind, key.get(..FIT_NAME)?)))
     }
 
     /// Refuses a second fit in a folder whose pictures are compared with each other. `fits` are those that photos of the
-    /// run have now.
+    /// run have now. True if there is one that is not refused.
     ///
     /// # Errors
     /// [`Error::Usage`] that names what is there.
@@ -118,40 +134,61 @@ impl Ledger {
         making: &Making,
         fits: &[Option<Digest>],
         (force, console): (bool, &Console),
-    ) -> Result<()> {
-        let Some(manifest) = &self.manifest else {
-            return Ok(());
+    ) -> Result<bool> {
+        let Some(what) = self.other_fit(plan, making)? else {
+            return Ok(false);
         };
-        let ours = plan.jobs.iter().flat_map(|job| job.outputs());
-        let ours: Vec<&Path> = ours.filter_map(|(_, output)| output.path()).collect();
-        let Some((first, count)) = manifest.others_by_fit(&making.kind, &ours)? else {
-            return Ok(());
-        };
-        let more = match count {
-            1 => "was".to_owned(),
-            more => format!("and {} more were", more - 1),
-        };
-        let what = format!(
-            "{} {more} made with one fit to other photos than these, so that the colours of these mean something else",
-            first.display()
-        );
         let is_apart = plan.jobs.len() == 1 && fits.iter().all(Option::is_none);
         if is_apart || force {
             console.note(what);
-            return Ok(());
+            return Ok(true);
         }
         Err(Error::Usage(format!(
             "{what}; give all photos at once, choose another folder (-o DIR), or mix them with --force"
         )))
     }
 
+    /// What there is in the folder by another fit than that of the run, to other photos.
+    ///
+    /// # Errors
+    /// If the record cannot be read again.
+    pub fn other_fit(&self, plan: &Plan, making: &Making) -> Result<Option<String>> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(None);
+        };
+        let ours = plan
+            .jobs
+            .iter()
+            .map(|job| photo_name(&job.source))
+            .collect();
+        let others = manifest.others_by_fit(&making.kind, &ours, making.fit.as_ref())?;
+        Ok(others.map(|(first, count)| {
+            let more = match count {
+                1 => "was".to_owned(),
+                more => format!("and {} more were", more - 1),
+            };
+            format!(
+                "{} {more} made with one fit to other photos than these, so that the colours of these mean something else",
+                first.display()
+            )
+        }))
+    }
+
     /// Says how many photos are drawn again because they had another fit.
     pub fn tell_refit(count: usize, console: &Console) {
         if count > 0 {
             console.note(format_args!(
-                "{count} that had been made with a fit to other photos {} made again, with one to all (--keep-fit keeps the                  former)",
+                "{count} that had been made with a fit to other photos {} made again, with one to all (--keep-fit keeps \
+                 the former)",
                 if count == 1 { "is" } else { "are" }
             ));
         }
     }
+}
+
+/// By which a photo is known in the record.
+fn photo_name(source: &Source) -> PhotoName {
+    let path = input_of(source);
+    let page = source.page().map_or(0, |page| page.number);
+    (path.as_os_str().as_encoded_bytes().to_vec(), page)
 }

@@ -37,6 +37,11 @@ pub(super) struct Origin {
 }
 
 impl Origin {
+    /// The photo.
+    pub fn photo(&self) -> &Stamp {
+        &self.photo
+    }
+
     /// What was fitted to other photos.
     pub fn fit(&self) -> Option<&Digest> {
         self.procedure.fit.as_ref()

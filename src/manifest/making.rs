@@ -7,6 +7,7 @@ use serde_json::Value;
 use crate::error::Result;
 use crate::inputs::Source;
 use crate::manifest::Digest;
+use crate::output::PICTURE;
 
 /// How a task makes its outputs.
 #[derive(Debug, Clone)]
@@ -15,6 +16,8 @@ pub struct Making {
     pub kind: String,
     /// Digests of the settings, by the extension of the output.
     settings: BTreeMap<&'static str, Digest>,
+    /// The ends of the names of all files that are ever made of a photo, but the picture.
+    pub(super) siblings: &'static [&'static str],
     /// Digest of the settings of a document about all photos.
     pub document: Option<Digest>,
     /// Digest of what is fitted to all photos.
@@ -38,9 +41,16 @@ impl Making {
         Ok(Making {
             settings: settings.collect::<Result<_>>()?,
             kind,
+            siblings: &[],
             document: None,
             fit: None,
         })
+    }
+
+    /// With the ends of the names of all files that are ever made of a photo, but the picture.
+    #[must_use]
+    pub fn with_siblings(self, siblings: &'static [&'static str]) -> Self {
+        Making { siblings, ..self }
     }
 
     /// Learns what was not known before the backbone was loaded.
@@ -51,10 +61,20 @@ impl Making {
 
     /// How an output of `source` is made: pages of a file differ in nothing but their numbers.
     pub(super) fn recipe(&self, extension: &str, source: &Source) -> Digest {
-        let page = source.page().map_or(0, |page| page.number);
+        self.recipe_of_page(extension, source.page().map_or(0, |page| page.number))
+    }
+
+    /// How an output of this page of a photo is made, 0 where it has one.
+    pub(super) fn recipe_of_page(&self, extension: &str, page: u32) -> Digest {
         let settings = self.settings.get(extension);
         let settings = settings.map_or(&[0; 32], Digest::as_bytes);
         Digest::of_bytes(&[self.kind.as_bytes(), &[0], settings, &page.to_le_bytes()].concat())
+    }
+
+    /// What tells a fit to photos from one that was made in another way.
+    pub(super) fn key_of_fit(&self, fit: &Digest) -> Digest {
+        let recipe = self.recipe_of_page(PICTURE, 0);
+        Digest::of_bytes(&[fit.as_bytes().as_slice(), recipe.as_bytes()].concat())
     }
 
     /// How a document about all photos is made.

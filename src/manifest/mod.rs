@@ -8,7 +8,7 @@
 //! |---|---|
 //! | `format` | 1; a line with a larger one was written by a newer dino and is refused |
 //! | `state` | `begun` before the outputs of a photo are written, `done` after |
-//! | `task`, `input`, `page` | what was made of which page of which photo, as the user named it; see [`Entry`] |
+//! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
 //! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3) |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
@@ -49,15 +49,16 @@ mod making;
 
 mod stamp;
 
-use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
 pub use digest::Digest;
 pub use entry::Entry;
+pub use entry::PhotoName;
 use entry::{Line, State, name_of_bytes, output_name};
 use index::{History, Index, Origin};
 pub use ledger::{Former, Ledger, Refused};
@@ -166,33 +167,52 @@ impl Manifest {
         Ok(by_it.and_then(|origin| origin.fit().copied()))
     }
 
-    /// The first file or folder, and how many there are, that `task` made with one fit to several photos, and that is none
-    /// of `ours`.
+    /// The first file or folder, and how many there are, that `task` made of other photos than `ours` with one fit to
+    /// several, which is not `fit`. Photos that are gone since do not count.
     ///
     /// # Errors
     /// As [`Manifest::standing`]; and if the file cannot be read again.
-    pub fn others_by_fit(&self, task: &str, ours: &[&Path]) -> Result<Option<(PathBuf, usize)>> {
+    pub fn others_by_fit(
+        &self,
+        task: &str,
+        ours: &HashSet<PhotoName>,
+        fit: Option<&Digest>,
+    ) -> Result<Option<(PathBuf, usize)>> {
         if !self.index().knows_fits(task) {
             return Ok(None);
         }
-        let ours = ours.iter().map(|output| self.name_of(output));
-        let ours: HashSet<PathBuf> = ours.collect::<Result<_>>()?;
-        let mut by_fit: BTreeMap<Digest, (HashSet<Digest>, BTreeSet<PathBuf>)> = BTreeMap::new();
+        // With what other runs appended meanwhile.
+        let mut index = Index::default();
+        let mut by_fit: BTreeMap<Digest, BTreeMap<PathBuf, PhotoName>> = BTreeMap::new();
         self.log.read_again(|line| {
-            if let (true, Some(fit)) = (line.task == task, line.fit) {
-                let (photos, outputs) = by_fit.entry(fit).or_default();
-                photos.insert(line.photo.digest);
-                outputs.extend(line.outputs().map(|(name, _)| name_of_bytes(&name)));
+            index.insert(line);
+            if let (true, Some(own)) = (line.task == task, line.fit)
+                && fit != Some(&own)
+            {
+                let photo = line.photo_name();
+                let names = line
+                    .outputs()
+                    .map(|(name, _)| (name_of_bytes(&name), photo.clone()));
+                by_fit.entry(own).or_default().extend(names);
             }
         })?;
         let mut others = Vec::new();
-        // One photo is compared with none.
-        for (fit, (_, names)) in by_fit.iter().filter(|(_, (photos, _))| photos.len() > 1) {
-            for name in names.iter().filter(|name| !ours.contains(*name)) {
+        for (own, outputs) in by_fit {
+            let photos: HashSet<&PhotoName> = outputs.values().collect();
+            // One photo is compared with none.
+            if photos.len() < 2 {
+                continue;
+            }
+            for (name, photo) in outputs.iter().filter(|(_, photo)| !ours.contains(*photo)) {
                 let path = self.folder.join(name);
-                if path.exists()
-                    && self.history(name).origin_of(&path)?.and_then(Origin::fit) == Some(fit)
-                {
+                if !name_of_bytes(&photo.0).exists() || !path.exists() {
+                    continue;
+                }
+                let history = index.history(&output_name(name));
+                let origin = history
+                    .map(|history| history.origin_of(&path))
+                    .transpose()?;
+                if origin.flatten().and_then(Origin::fit) == Some(&own) {
                     others.push(path);
                 }
             }
@@ -201,13 +221,46 @@ impl Manifest {
         Ok(others.into_iter().next().map(|first| (first, count)))
     }
 
+    /// The fit that `task` was last done with by one of the recipes that `is_recipe` knows, for each page.
+    ///
+    /// # Errors
+    /// If the file cannot be read again.
+    pub fn latest_fit(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
+        let mut latest = None;
+        self.log.read_again(|line| {
+            let is_ours = line.task == task && line.state == State::Done;
+            if is_ours && line.fit.is_some() && line.recipe == recipe(line.photo_name().1) {
+                latest = line.fit;
+            }
+        })?;
+        Ok(latest)
+    }
+
+    /// Whether what is at `output` is known to be of another photo than `photo`, or of another fit than `fit`, if there is
+    /// one.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`].
+    pub fn is_of_other(&self, output: &Path, photo: &Stamp, fit: Option<&Digest>) -> Result<bool> {
+        if !output.exists() {
+            return Ok(false);
+        }
+        let history = self.history(&self.name_of(output)?);
+        let origin = history.origin_of(output)?;
+        Ok(origin.is_some_and(|origin| {
+            origin.photo().digest != photo.digest
+                || fit.is_some() && origin.fit().is_some() && origin.fit() != fit
+        }))
+    }
+
     /// The folder of outputs.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// The latest stamp that was noted of the photo `input`, as the user names it.
+    /// The latest stamp that was noted of the photo `input`, wherever it is named from.
     pub fn photo(&self, input: &Path) -> Option<Stamp> {
+        let input = std::path::absolute(input).ok()?;
         let index = self.index();
         index.photo(input.as_os_str().as_encoded_bytes()).cloned()
     }
@@ -236,13 +289,14 @@ impl Manifest {
         })
     }
 
-    /// Notes that the outputs of `entry` have been written; they are read.
+    /// Notes that the outputs of `entry` have been written; those whose stamps are not `known` are read.
     ///
     /// # Errors
     /// Names the manifest that cannot be appended to (or made), or the output that is not there or cannot be read.
-    pub fn finish(&self, entry: &Entry) -> Result<()> {
-        self.note(entry, State::Done, |output, _| {
-            Stamp::of_file(output).map(Some)
+    pub fn finish(&self, entry: &Entry, known: impl Fn(&Path) -> Option<Stamp>) -> Result<()> {
+        self.note(entry, State::Done, |output, _| match known(output) {
+            Some(stamp) => Ok(Some(stamp)),
+            None => Stamp::of_file(output).map(Some),
         })
     }
 
@@ -264,7 +318,7 @@ impl Manifest {
         Ok(())
     }
 
-    /// The path of an output below the folder, or its absolute path; links are not followed.
+    /// The path of an output below the folder, or its absolute path; of links, only those of folders are followed.
     fn name_of(&self, output: &Path) -> Result<PathBuf> {
         let absolute = |path: &Path| {
             let path = match path.as_os_str().is_empty() {
@@ -274,7 +328,19 @@ impl Manifest {
             std::path::absolute(path).map_err(|error| Error::io(path, &error))
         };
         let (output, folder) = (absolute(output)?, absolute(&self.folder)?);
-        let name = output.strip_prefix(&folder).map(Path::to_owned);
+        if let Ok(name) = output.strip_prefix(&folder) {
+            let is_plain = name
+                .components()
+                .all(|part| matches!(part, Component::Normal(_)));
+            if is_plain {
+                return Ok(name.to_owned());
+            }
+        }
+        // However it is spelled.
+        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+        let parent = output.parent().map(real).unwrap_or_default();
+        let output = parent.join(output.file_name().unwrap_or_default());
+        let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
         Ok(name.unwrap_or(output))
     }
 

@@ -33,6 +33,15 @@ impl Stamp {
         }
     }
 
+    /// Takes the stamp of a file that was written, with the digest of its `bytes`; `met` is asked afterwards.
+    pub fn of_written(digest: Digest, bytes: u64, met: &Metadata) -> Self {
+        Stamp {
+            bytes,
+            modified: modified(met),
+            digest,
+        }
+    }
+
     /// Takes the stamp of `bytes` that were read from a file, of which `met` was asked before.
     pub fn of_read(bytes: &[u8], met: Option<&Metadata>) -> Self {
         let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);

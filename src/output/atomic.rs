@@ -11,6 +11,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Unfinished;
+use crate::manifest::{Digest, Stamp};
 use crate::output::outputs::forbids_files;
 use crate::output::place::{Place, make_folder, parent, write_stream};
 use crate::output::png::is_own_picture;
@@ -25,6 +26,18 @@ pub fn write_atomic(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> Result<()> {
+    write_stamped(path, write).map(|_| ())
+}
+
+/// As [`write_atomic`]; returns the stamp of what was written, whoever replaces it the next moment. Nothing of what was
+/// written into something that was there.
+///
+/// # Errors
+/// As [`write_atomic`].
+pub fn write_stamped(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<Option<Stamp>> {
     match Place::of(path)? {
         Place::File(target) | Place::Vacant(target) => {
             let folder = parent(&target);
@@ -35,7 +48,7 @@ pub fn write_atomic(
             // Whole or not at all: nothing is sent before everything is there.
             let mut bytes = Vec::new();
             write(&mut bytes).map_err(|error| Error::io(path, &error))?;
-            write_stream(&stream, path, &bytes)
+            write_stream(&stream, path, &bytes).map(|()| None)
         }
         Place::Folder(_) => Err(Error::file(path, "is a folder, where a file is meant")),
     }
@@ -45,35 +58,70 @@ fn write_beside(
     folder: &Path,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<()> {
+) -> io::Result<Option<Stamp>> {
     let made = Unfinished::make(|| temporary::file_in(folder), |file| file.path());
     let (file, _unfinished) = match made {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
-            return copy_into(path, &mut bytes.as_slice());
+            return copy_into(path, &mut bytes.as_slice()).map(|()| None);
         }
         made => made?,
     };
-    let mut writer = BufWriter::new(file);
+    let mut writer = Stamping::new(BufWriter::new(file));
     write(&mut writer)?;
+    let (writer, digest, bytes) = writer.into_inner();
     let file = writer
         .into_inner()
         .map_err(io::IntoInnerError::into_error)?;
     if let Ok(old) = fs::metadata(path) {
         inherit(file.as_file(), &old)?;
     }
+    let stamp = Stamp::of_written(digest, bytes, &file.as_file().metadata()?);
     match file.persist(path) {
-        Ok(_) => Ok(()),
+        Ok(_) => Ok(Some(stamp)),
         // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are not
         // to be renamed: they can be written, not replaced.
         Err(refused)
             if refused.error.kind() == ErrorKind::ResourceBusy
                 || forbids_files(&refused.error) && path.is_file() =>
         {
-            copy_into(path, &mut fs::File::open(refused.file.path())?)
+            copy_into(path, &mut fs::File::open(refused.file.path())?).map(|()| None)
         }
         Err(refused) => Err(refused.error),
+    }
+}
+
+/// Digests what goes through it.
+struct Stamping<W> {
+    writer: W,
+    hasher: blake3::Hasher,
+}
+
+impl<W: Write> Stamping<W> {
+    fn new(writer: W) -> Self {
+        Stamping {
+            writer,
+            hasher: blake3::Hasher::new(),
+        }
+    }
+
+    /// The writer, and the digest of all bytes and how many they were.
+    fn into_inner(self) -> (W, Digest, u64) {
+        let bytes = self.hasher.count();
+        (self.writer, self.hasher.finalize().into(), bytes)
+    }
+}
+
+impl<W: Write> Write for Stamping<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.writer.write(bytes)?;
+        self.hasher.update(&bytes[..written]);
+        Ok(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.writer.flush()
     }
 }
 

@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use crate::console::Console;
 use crate::error::Result;
-use crate::output::atomic::write_atomic;
+use crate::output::atomic::write_stamped;
 use crate::output::plan::Destination;
 
 /// Writes an output through `write`, unless it is there already, and with `announce` prints the path of its file.
@@ -20,7 +20,9 @@ pub fn deliver(
     match destination {
         Destination::Kept(_) => Ok(()),
         Destination::File(path) => {
-            write_atomic(path, write)?;
+            if let Some(stamp) = write_stamped(path, write)? {
+                console.wrote(path, stamp);
+            }
             if announce {
                 console.out_path(path)
             } else {

@@ -11,11 +11,12 @@
 //! | `picture`, `files` | where the picture is, and the other files by the ends of their names; not where it failed |
 
 use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::inputs::{Failure, Source};
 use crate::output::path_json::{put_path, put_source};
 use crate::output::plan::{Destination, Job, PICTURE};
@@ -62,6 +63,17 @@ impl Subject {
         object
     }
 
+    /// The line about an input that led to no photo.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn tell_lost(&self, path: &Path, why: &str, console: &Console) -> Result<()> {
+        let mut line = self.begin(Status::Failed);
+        put_path(&mut line, "input", Some(path));
+        line.insert("error".to_owned(), json!(why));
+        console.out(&Value::Object(line).to_string())
+    }
+
     /// Begins a line about `source`.
     pub fn line(&self, status: Status, source: &Source) -> Map<String, Value> {
         let mut object = self.begin(status);
@@ -82,6 +94,26 @@ impl Subject {
     }
 }
 
+/// The lines about inputs that end a run before it begins: those that `error` names, for each of `subjects`.
+///
+/// # Errors
+/// As [`Console::out`].
+pub fn tell_end(subjects: &[Subject], error: &Error, console: &Console) -> Result<()> {
+    let errors = match error {
+        Error::Inputs(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for error in errors {
+        if let Error::File { path, .. } = error {
+            let why = error.to_string();
+            subjects
+                .iter()
+                .try_for_each(|subject| subject.tell_lost(path, &why, console))?;
+        }
+    }
+    Ok(())
+}
+
 /// What is not said yet of a photo.
 #[derive(Debug)]
 enum Unsaid {
@@ -95,7 +127,7 @@ pub struct Lines {
     subject: Subject,
     is_on: bool,
     /// Inputs that led to no photo: before which photo, what it is called and why, the last first.
-    lost: Vec<(usize, String, String)>,
+    lost: Vec<(usize, PathBuf, String)>,
     unsaid: BTreeMap<usize, Unsaid>,
 }
 
@@ -105,7 +137,7 @@ impl Lines {
         let lost = failures.iter().rev().filter(|_| is_on);
         let lost = lost.map(|failure| {
             let why = failure.error.to_string();
-            (failure.before, failure.name.clone(), why)
+            (failure.before, failure.path.clone(), why)
         });
         Lines {
             subject,
@@ -129,11 +161,6 @@ impl Lines {
         }
     }
 
-    /// Whether a photo has failed already.
-    pub fn has_failed(&self, photo: usize) -> bool {
-        matches!(self.unsaid.get(&photo), Some(Unsaid::Failed(_)))
-    }
-
     /// Says what is to be said before the line of `photo`, of which there are as many as `describe` knows.
     ///
     /// # Errors
@@ -150,11 +177,8 @@ impl Lines {
                 .lost
                 .last()
                 .is_some_and(|(before, ..)| *before <= next.min(photo));
-            if is_lost && let Some((_, name, why)) = self.lost.pop() {
-                let mut line = self.subject.begin(Status::Failed);
-                line.insert("input".to_owned(), json!(name));
-                line.insert("error".to_owned(), json!(why));
-                console.out(&Value::Object(line).to_string())?;
+            if is_lost && let Some((_, path, why)) = self.lost.pop() {
+                self.subject.tell_lost(&path, &why, console)?;
                 continue;
             }
             if next >= photo {

@@ -31,14 +31,14 @@ mod tiff;
 
 use std::io::{self, Write};
 
-pub use atomic::{write_atomic, write_folder_atomic};
+pub use atomic::{write_atomic, write_folder_atomic, write_stamped};
 pub use deliver::deliver;
 pub use depth_png::{DepthSteps, write_depth_png};
 pub use exr::write_exr;
 pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
 pub use glb::write_glb;
 pub use ids::{MASK_CLASS, MASK_CLASSES};
-pub use lines::{Lines, Status, Subject};
+pub use lines::{Lines, Status, Subject, tell_end};
 pub use npy::{write_npy, write_npy_rows};
 pub use outputs::{OutputKind, Outputs, check_folder, create_folder};
 pub use path_json::{path_bytes, put_all, put_path, put_source};

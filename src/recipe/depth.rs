@@ -7,7 +7,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudRecipe, HeadRecipe, check_range, text};
+use super::{CloudRecipe, HeadRecipe, check_range, check_together, text};
 use crate::output::FloatFormat;
 use crate::render::{Colormap, Range};
 
@@ -75,6 +75,11 @@ impl DepthRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;
+        let looks = [
+            ("side-by-side", self.side_by_side),
+            ("overlay", self.overlay.is_some()),
+        ];
+        check_together(&looks, "are two ways to show the photo")?;
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         let steps = self.depth_scale.map_or(1, NonZeroU32::get);
         check_range("depth-scale", steps, 1..=1_000_000)?;

@@ -48,8 +48,8 @@ impl Recipe {
     /// # Errors
     /// A part of a sentence about it, with the line.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let recipe: Recipe =
-            toml::from_str(text).map_err(|error| format!("is no recipe: {error}"))?;
+        let recipe: Recipe = toml::from_str(text)
+            .map_err(|error| format!("is no recipe: {}", told(text, &error)))?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -82,6 +82,29 @@ impl Recipe {
     /// Whether there is nothing to do.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+}
+
+/// An error of TOML in one line.
+fn told(text: &str, error: &toml::de::Error) -> String {
+    let line = error.span().map(|span| {
+        let before = text.get(..span.start).unwrap_or(text);
+        format!("line {}: ", 1 + before.matches('\n').count())
+    });
+    let message = error.message().replace('\n', ", ");
+    format!("{}{message}", line.unwrap_or_default())
+}
+
+/// Refuses settings that contradict each other.
+fn check_together(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
+    let given: Vec<&str> = wishes
+        .iter()
+        .filter(|(_, given)| *given)
+        .map(|(name, _)| *name)
+        .collect();
+    match given.len() {
+        0 | 1 => Ok(()),
+        _ => Err(format!("`{}` {why}; leave one out", given.join("` and `"))),
     }
 }
 

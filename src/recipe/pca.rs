@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_range, text};
+use super::{check_range, check_together, text};
 use crate::pca::ForegroundRule;
 use crate::preprocess::SizeRule;
 use crate::render::Upscale;
@@ -69,6 +69,26 @@ pub struct PcaRecipe {
 impl PcaRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
+        let looks = [
+            ("side-by-side", self.side_by_side),
+            ("overlay", self.overlay.is_some()),
+        ];
+        check_together(&looks, "are two ways to show the photo")?;
+        let usual = PcaRecipe::default();
+        let is_saved = self.basis.is_some();
+        for (name, differs) in [
+            ("fit-each", self.fit_each),
+            ("whiten", self.whiten != usual.whiten),
+            ("foreground", self.foreground != usual.foreground),
+            ("components", self.components != usual.components),
+            ("layer", self.layer.layer != usual.layer.layer),
+            ("no-norm", self.layer.no_norm),
+        ] {
+            check_together(
+                &[("basis", is_saved), (name, differs)],
+                "do not go together: a saved fit has its own",
+            )?;
+        }
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         match !self.components.is_empty() && self.components.iter().all(|&one| one >= 1) {
             true => Ok(()),

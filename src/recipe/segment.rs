@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadRecipe, check_range, text};
+use super::{HeadRecipe, check_range, check_together, text};
 use crate::cluster::ClusterCount;
 use crate::postprocess::MinArea;
 use crate::preprocess::SizeRule;
@@ -57,6 +57,14 @@ impl SegmentRecipe {
 impl ClustersRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
+        let is_counted = matches!(self.clusters, ClusterCount::Exactly(_));
+        check_together(
+            &[
+                ("codebook", self.codebook.is_some()),
+                ("clusters", is_counted),
+            ],
+            "do not go together: saved clusters are as many as they are",
+        )?;
         self.labels.check()
     }
 }
@@ -116,6 +124,11 @@ pub struct LabelRecipe {
 
 impl LabelRecipe {
     fn check(&self) -> Result<(), String> {
+        let is_alpha = self.alpha != LabelRecipe::default().alpha;
+        check_together(
+            &[("mask-only", self.mask_only), ("alpha", is_alpha)],
+            "do not go together: colours alone lie over no photo",
+        )?;
         check_range("alpha", self.alpha, 0.0..=1.0)
     }
 }

@@ -25,9 +25,10 @@ impl Recipe {
                 ));
             }
         };
+        let (option, value) = named(option, value);
         for task in tasks {
             if let Value::Table(task) = task {
-                task.insert(option.to_owned(), parse(option, value));
+                task.insert(option.clone(), value.clone());
             }
         }
         *self = table
@@ -38,6 +39,27 @@ impl Recipe {
 }
 
 const TASKS: &str = "depth, segment, clusters or pca, which is asked for too";
+
+/// What an option of the commands is called in recipes, where that is something else, and its value.
+fn named(option: &str, value: &str) -> (String, Value) {
+    let flag = |name: &str, is: bool| (name.to_owned(), Value::Boolean(is));
+    match (option, value) {
+        ("tta", "flip" | "none") => flag("flip", value == "flip"),
+        ("fit", "each" | "all") => flag("fit-each", value == "each"),
+        ("instances", "regions") => flag("regions", true),
+        ("no-refine", "true" | "false") => flag("refine", value == "false"),
+        ("slide", "true") => ("slide".to_owned(), Value::Float(SLIDE)),
+        ("stride", _) => ("slide".to_owned(), parse("slide", value)),
+        ("pointcloud", "ply" | "glb") => {
+            let format = Table::from_iter([("format".to_owned(), Value::String(value.to_owned()))]);
+            ("pointcloud".to_owned(), Value::Table(format))
+        }
+        _ => (option.to_owned(), parse(option, value)),
+    }
+}
+
+/// How far windows move if nothing is said about it, as a share of their side.
+const SLIDE: f64 = 0.667;
 
 /// A value as TOML has it, or else as text.
 fn parse(option: &str, value: &str) -> Value {
@@ -72,6 +94,11 @@ mod tests {
             "depth.size=518",
             "pca.components=2,3",
             "pca.foreground=-0.5",
+            "depth.tta=flip",
+            "depth.slide=true",
+            "depth.no-refine=true",
+            "depth.pointcloud=glb",
+            "pca.fit=each",
         ] {
             recipe
                 .set(text)
@@ -86,6 +113,12 @@ mod tests {
             );
         }
         assert_eq!(recipe.pca[0].components, [2, 3]);
+        let head = &recipe.depth[0].head;
+        assert_eq!(
+            (head.flip, head.slide, head.refine),
+            (true, Some(0.667), Some(false))
+        );
+        assert!(recipe.depth[0].pointcloud.is_some() && recipe.pca[0].fit_each);
     }
 
     #[test]

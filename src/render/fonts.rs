@@ -112,6 +112,11 @@ impl Fonts {
         self.han
     }
 
+    /// How many faces there are, with the built-in one.
+    pub fn count(&self) -> usize {
+        self.faces.len()
+    }
+
     /// The parts of `text` that no face can draw, as it stands in the text.
     pub fn missing<'t>(&self, text: &'t str) -> Vec<&'t str> {
         match self.is_plain(text) {

@@ -22,7 +22,7 @@ use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::{REFINE, label, recipe_of};
+use crate::tasks::segment::{REFINE, SIBLINGS, label, recipe_of};
 use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer};
@@ -191,6 +191,10 @@ impl Task for ClustersTask {
         }
     }
 
+    fn siblings(&self) -> &'static [&'static str] {
+        SIBLINGS
+    }
+
     fn settings(&self, extension: &str) -> Result<Settings> {
         let recipe = ClustersRecipe {
             codebook: None,
@@ -223,6 +227,10 @@ impl Task for ClustersTask {
     }
 
     fn adopt_fit(&mut self, path: &Path) -> Result<()> {
+        if self.recipe.save_codebook.is_some() {
+            let why = "--save-codebook saves new clusters, and --keep-fit makes none; leave one of them out";
+            return Err(Error::Usage(why.into()));
+        }
         let (layer, codebook, origin) = read(path, &self.model)?;
         self.layer = layer;
         let painter = self
@@ -265,6 +273,7 @@ impl Task for ClustersTask {
             photo,
             geometry,
             found: Found::Tokens(tokens, grid),
+            stamp,
             watch,
             is_only,
         } = item
@@ -277,6 +286,7 @@ impl Task for ClustersTask {
                 let seen = painter::Seen {
                     job,
                     photo,
+                    stamp: stamp.as_ref(),
                     geometry: &geometry,
                 };
                 self.label(seen, &scores, watch, words)
@@ -284,6 +294,7 @@ impl Task for ClustersTask {
             None => Ok(Finished::Kept(Box::new(Kept {
                 job: job.clone(),
                 photo: is_only.then(|| photo.clone()),
+                stamp,
                 geometry,
                 size: (grid.cols, grid.rows),
                 values: tokens,
@@ -352,7 +363,9 @@ impl Task for ClustersTask {
         }
         let photo = match kept.photo {
             Some(photo) => photo,
-            None => self.context.decoder.decode(&kept.job.source)?.rgb,
+            None => self
+                .context
+                .decode_again(&kept.job.source, kept.stamp.as_ref())?,
         };
         let codebook = self.waiting().codebook.clone();
         let codebook = codebook.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
@@ -361,6 +374,7 @@ impl Task for ClustersTask {
         let seen = painter::Seen {
             job: &kept.job,
             photo: &photo,
+            stamp: kept.stamp.as_ref(),
             geometry: &kept.geometry,
         };
         self.label(seen, &scores, kept.watch, words)

@@ -21,7 +21,7 @@ pub mod way;
 
 use std::path::{Path, PathBuf};
 
-use image::RgbImage;
+use image::{GrayImage, RgbImage};
 
 use crate::backbone::{Backbone, Grid};
 use crate::batch::Outcome;
@@ -29,7 +29,8 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
-use crate::inputs::PhotoDecoder;
+use crate::inputs::{PhotoDecoder, Source};
+use crate::manifest::{Digest, Stamp};
 use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
@@ -67,6 +68,8 @@ pub struct Item<'a> {
     pub geometry: Geometry,
     /// What was found.
     pub found: Found,
+    /// Of the bytes that it was decoded from.
+    pub stamp: Option<Stamp>,
     /// Where the time went so far.
     pub watch: Stopwatch,
     /// Whether it is the only one of the run.
@@ -90,6 +93,8 @@ pub struct Kept {
     pub job: Job,
     /// Only where it is the only one; of many, each is decoded again if it is wanted.
     pub photo: Option<RgbImage>,
+    /// Of the bytes that it was decoded from.
+    pub stamp: Option<Stamp>,
     /// How it lay in the backbone's input.
     pub geometry: Geometry,
     /// Cells of what was found: (columns, rows).
@@ -108,6 +113,7 @@ impl Kept {
         Kept {
             job: job.clone(),
             photo: self.photo.take(),
+            stamp: self.stamp.clone(),
             watch: self.watch.clone(),
             samples: Vec::new(),
             values,
@@ -132,6 +138,26 @@ pub struct Context {
 }
 
 impl Context {
+    /// Decodes a photo again that had this `stamp`.
+    ///
+    /// # Errors
+    /// Names the photo if it cannot be decoded, or is another one now.
+    pub fn decode_again(&self, source: &Source, stamp: Option<&Stamp>) -> Result<RgbImage> {
+        let opened = self.decoder.open(source)?;
+        check_same(source, opened.bytes(), stamp)?;
+        Ok(opened.decode()?.rgb)
+    }
+
+    /// How opaque the pixels of a photo are that had this `stamp`; none where all are.
+    ///
+    /// # Errors
+    /// As [`Context::decode_again`].
+    pub fn opacity(&self, source: &Source, stamp: Option<&Stamp>) -> Result<Option<GrayImage>> {
+        let opened = self.decoder.open(source)?;
+        check_same(source, opened.bytes(), stamp)?;
+        opened.opacity()
+    }
+
     /// What lines in JSON of this task are about.
     pub fn subject(&self, task: &'static str) -> Subject {
         Subject {
@@ -212,6 +238,9 @@ pub trait Task: Finder {
     /// # Errors
     /// If a head or a name cannot be written down.
     fn settings(&self, extension: &str) -> Result<Settings>;
+
+    /// The ends of the names of all files that it ever makes of a photo, but the picture.
+    fn siblings(&self) -> &'static [&'static str];
 
     /// Whether photos wait until all were seen, for what is fitted to them.
     fn waits(&self) -> bool {
@@ -322,6 +351,17 @@ pub struct Document {
     pub extension: &'static str,
     /// Whether it is there and is not made again.
     pub is_kept: bool,
+}
+
+/// Refuses bytes that are not those of `stamp`, so that no picture is of two states of a photo.
+fn check_same(source: &Source, bytes: &[u8], stamp: Option<&Stamp>) -> Result<()> {
+    match stamp {
+        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(Error::file(
+            source.path(),
+            "was changed while the run was under way; run again",
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses a pixel of `--at` that a photo of (width, height) does not have.

@@ -43,6 +43,15 @@ impl Settings {
         self
     }
 
+    /// With what is known of the letters that the system's fonts draw.
+    #[must_use]
+    pub fn with_text(mut self, key: Option<String>) -> Self {
+        if let Some(key) = key {
+            self.0.insert("text".to_owned(), json!(key));
+        }
+        self
+    }
+
     /// As JSON.
     pub fn into_json(self) -> Value {
         Value::Object(self.0)

@@ -480,3 +480,185 @@ fn a_record_that_is_not_understood_is_named() {
         .expect_stderr("--force replaces it");
     assert!(Path::new(&folder.path().join("dino-out/a.depth.png")).exists());
 }
+
+#[test]
+fn a_kept_fit_is_of_the_same_recipe() {
+    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
+    // By another recipe, elsewhere in the folder's history, and back.
+    run(&folder, &["pca", "a.jpg", "b.jpg", "--whiten", "--force"]).expect_code(0);
+    run(&folder, &["pca", "a.jpg", "b.jpg", "--raw"]).expect_code(0);
+    fs::copy(sample("flower.jpg"), folder.path().join("c.jpg")).unwrap();
+    let all = ["pca", "a.jpg", "b.jpg", "c.jpg", "--raw", "--keep-fit"];
+    run(&folder, &all).expect_code(0);
+    let other = tempfile::tempdir().unwrap();
+    let out = ["-o", other.path().to_str().unwrap()];
+    run(
+        &folder,
+        &[&["pca", "a.jpg", "b.jpg", "--raw"][..], &out].concat(),
+    )
+    .expect_code(0);
+    run(&folder, &[&all[..], &out].concat()).expect_code(0);
+    for name in ["a.pca.png", "c.pca.png", "c.pca.npy"] {
+        let own = read(&folder, &format!("dino-out/{name}"));
+        assert!(own == fs::read(other.path().join(name)).unwrap(), "{name}");
+    }
+    // A single new photo gets that fit too, without the others at hand.
+    let alone = tempfile::tempdir().unwrap();
+    let out = ["-o", alone.path().to_str().unwrap()];
+    run(
+        &folder,
+        &[&["pca", "a.jpg", "b.jpg", "--raw"][..], &out].concat(),
+    )
+    .expect_code(0);
+    run(
+        &folder,
+        &[&["pca", "c.jpg", "--raw", "--keep-fit"][..], &out].concat(),
+    )
+    .expect_code(0);
+    assert!(
+        fs::read(alone.path().join("c.pca.png")).unwrap() == read(&folder, "dino-out/c.pca.png")
+    );
+    run(
+        &folder,
+        &[
+            "pca",
+            "a.jpg",
+            "b.jpg",
+            "c.jpg",
+            "--raw",
+            "--keep-fit",
+            "--save-basis",
+            "x",
+        ],
+    )
+    .expect_code(2)
+    .expect_stderr("--keep-fit makes none");
+}
+
+#[test]
+fn photos_that_went_away_and_formats_that_are_left_out_are_no_obstacles() {
+    let folder = photos(&[
+        ("in/a.jpg", "room.jpg"),
+        ("in/b.jpg", "dogs.jpg"),
+        ("in/c.jpg", "flower.jpg"),
+    ]);
+    run(&folder, &["pca", "in", "--raw"]).expect_code(0);
+    fs::remove_file(folder.path().join("in/c.jpg")).unwrap();
+    let less = run(&folder, &["pca", "in"]).expect_code(0);
+    assert_eq!(less.lines().len(), 2, "{}", less.stderr);
+    // The numbers are still those of the former fit, and that is said.
+    less.expect_stderr("a.pca.npy: was made of another photo, or of this one before it was changed, or with another fit");
+    run(&folder, &["pca", "in", "--raw"]).expect_code(0);
+    fs::copy(sample("china.jpg"), folder.path().join("in/a.jpg")).unwrap();
+    let edited = run(&folder, &["pca", "in"]).expect_code(0);
+    edited.expect_stderr("a.pca.npy: was made of another photo");
+}
+
+#[test]
+fn one_name_in_two_folders_is_two_photos() {
+    let folder = photos(&[]);
+    let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let mut depths = Vec::new();
+    for (index, name) in ["x", "y"].into_iter().enumerate() {
+        let path = folder.path().join(name);
+        fs::create_dir(&path).unwrap();
+        let photo = image::RgbImage::from_fn(60, 60, |x, y| {
+            image::Rgb([(x * 4) as u8, (y * 4) as u8, 100 * index as u8])
+        });
+        photo.save(path.join("f.ppm")).unwrap();
+        fs::File::options()
+            .append(true)
+            .open(path.join("f.ppm"))
+            .unwrap()
+            .set_modified(time)
+            .unwrap();
+        let args = [
+            "depth", "f.ppm", "-o", "../out", "--size", "56", "--save", "npy",
+        ];
+        let made = dino_with_model(&path, &args).expect_code(0);
+        assert_eq!(made.lines().len(), 2, "{}", made.stderr);
+        depths.push(read(&folder, "out/f.depth.npy"));
+    }
+    assert_ne!(depths[0], depths[1]);
+}
+
+#[test]
+fn pages_and_copies_share_a_fit_as_photos_do() {
+    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "room.jpg")]);
+    run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
+    run(&folder, &["pca", "a.jpg"])
+        .expect_code(2)
+        .expect_stderr("b.pca.png was made with one fit");
+}
+
+#[test]
+fn what_the_constant_network_makes_is_not_taken_for_a_models() {
+    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let null = [
+        "pca",
+        "a.jpg",
+        "--device",
+        "null",
+        "--save-basis",
+        "basis",
+        "--json",
+    ];
+    let null = run(&folder, &null).expect_code(0);
+    assert_eq!(lines(&null)[0]["model"], "null");
+    run(&folder, &["pca", "b.jpg", "--basis", "basis"])
+        .expect_code(1)
+        .expect_stderr("was fitted with null");
+    let again = run(&folder, &["pca", "a.jpg"]).expect_code(0);
+    again.expect_stderr("was made with other settings, or by another model");
+}
+
+#[test]
+fn inputs_that_end_a_run_have_lines_too() {
+    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    fs::create_dir(folder.path().join("empty")).unwrap();
+    for task in [
+        &["depth"][..],
+        &["attention"],
+        &["similar", "--at", "1,1"],
+        &["run", "--depth"],
+    ] {
+        let args = match task[0] {
+            "run" => vec!["run", "nosuch.jpg", "empty", "--json", "--depth"],
+            _ => [task, &["nosuch.jpg", "empty", "--json"]].concat(),
+        };
+        let ended = dino_with_model(folder.path(), &args).expect_code(1);
+        let told: Vec<Value> = lines(&ended);
+        let inputs: Vec<&str> = told
+            .iter()
+            .map(|line| line["input"].as_str().unwrap())
+            .collect();
+        assert_eq!(inputs, ["nosuch.jpg", "empty"], "{task:?}");
+        assert!(told.iter().all(|line| line["status"] == "failed"));
+    }
+    let outside = run(&folder, &["depth", "a.jpg", "--at", "9999,1", "--json"]).expect_code(1);
+    assert_eq!(lines(&outside)[0]["status"], "failed");
+    // Refused, but not twice, and not as skipped, though it takes part in the fit.
+    run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
+    fs::write(folder.path().join("dino-out/b.pca.png"), "mine").unwrap();
+    let refused = run(&folder, &["pca", "a.jpg", "b.jpg", "--json"]).expect_code(1);
+    let told: Vec<Value> = lines(&refused);
+    assert_eq!(told.len(), 2);
+    assert_eq!(
+        (&told[0]["status"], &told[1]["status"]),
+        (&json!("skipped"), &json!("failed"))
+    );
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn patterns_find_names_that_are_no_text() {
+    use std::os::unix::ffi::OsStrExt;
+    let folder = photos(&[("g/a.jpg", "room.jpg")]);
+    let odd = std::ffi::OsStr::from_bytes(b"\xff.jpg");
+    fs::copy(sample("dogs.jpg"), folder.path().join("g").join(odd)).unwrap();
+    for pattern in ["g/*.jpg", "./g/*.jpg", "*/*.jpg", "**/*.jpg"] {
+        let found = run(&folder, &["depth", pattern, "--force"]).expect_code(0);
+        assert_eq!(found.lines().len(), 2, "{pattern}");
+    }
+}

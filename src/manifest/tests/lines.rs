@@ -10,7 +10,7 @@ fn threads_and_manifests_append_to_one_file() {
     let run = |manifest: &Manifest, name: &str| {
         for number in 0..200 {
             let entry = Entry {
-                input: format!("{name}-{number}.jpg").into(),
+                input: format!("/photos/{name}-{number}.jpg").into(),
                 outputs: vec![],
                 facts: json!({"long": "x".repeat(number * 50)})
                     .as_object()
@@ -18,7 +18,7 @@ fn threads_and_manifests_append_to_one_file() {
                     .clone(),
                 ..scene.entry("a")
             };
-            manifest.finish(&entry).unwrap();
+            manifest.finish(&entry, |_| None).unwrap();
         }
     };
     thread::scope(|scope| {
@@ -31,7 +31,10 @@ fn threads_and_manifests_append_to_one_file() {
     assert_eq!(scene.text().lines().count(), 800);
     let manifest = scene.open();
     for input in ["0-0-199.jpg", "0-1-0.jpg", "1-0-7.jpg", "1-1-199.jpg"] {
-        assert!(manifest.photo(Path::new(input)).is_some(), "{input}");
+        assert!(
+            manifest.photo(&Path::new("/photos").join(input)).is_some(),
+            "{input}"
+        );
     }
 }
 
@@ -79,7 +82,7 @@ fn a_line_that_another_process_left_unfinished_is_mended() {
     manifest.begin(&scene.entry("a")).unwrap();
     scene.append(r#"{"format":1,"#);
     scene.write("made by a");
-    manifest.finish(&scene.entry("a")).unwrap();
+    manifest.finish(&scene.entry("a"), |_| None).unwrap();
     assert!(
         scene
             .text()

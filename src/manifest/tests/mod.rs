@@ -64,7 +64,7 @@ impl Scene {
         let (manifest, entry) = (self.open(), self.entry(recipe));
         manifest.begin(&entry).unwrap();
         self.write(&format!("made by {recipe}"));
-        manifest.finish(&entry).unwrap();
+        manifest.finish(&entry, |_| None).unwrap();
     }
 
     /// As the next run finds it.
@@ -161,7 +161,7 @@ fn a_running_manifest_knows_what_it_wrote() {
     manifest.begin(&entry).unwrap();
     scene.write("made by a");
     assert_eq!(standing(&manifest, &scene.output, &entry), Standing::Same);
-    manifest.finish(&entry).unwrap();
+    manifest.finish(&entry, |_| None).unwrap();
     assert_eq!(standing(&manifest, &scene.output, &entry), Standing::Same);
     assert_eq!(
         standing(&manifest, &scene.output, &scene.entry("b")),
@@ -239,7 +239,10 @@ fn an_empty_file_of_a_killed_run_is_not_trusted() {
 #[test]
 fn an_output_that_is_not_there_is_not_done() {
     let scene = Scene::new();
-    let error = scene.open().finish(&scene.entry("a")).unwrap_err();
+    let error = scene
+        .open()
+        .finish(&scene.entry("a"), |_| None)
+        .unwrap_err();
     assert!(error.to_string().contains("a_depth.png"), "{error}");
     assert!(!scene.folder.exists());
 }
@@ -257,7 +260,7 @@ fn folders_are_outputs_too() {
     fs::create_dir_all(&masks).unwrap();
     fs::write(masks.join("cat.png"), "cat").unwrap();
     assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Same);
-    manifest.finish(&entry).unwrap();
+    manifest.finish(&entry, |_| None).unwrap();
     assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Same);
     fs::write(masks.join("dog.png"), "dog").unwrap();
     assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Foreign);
@@ -274,7 +277,7 @@ fn one_line_tells_of_several_outputs_wherever_they_are() {
     manifest.begin(&entry).unwrap();
     scene.write("made by a");
     fs::write(&outside, "array").unwrap();
-    manifest.finish(&entry).unwrap();
+    manifest.finish(&entry, |_| None).unwrap();
     for output in &entry.outputs {
         assert_eq!(standing(&scene.open(), output, &entry), Standing::Same);
     }

@@ -166,6 +166,10 @@ impl Task for DepthTask {
         }
     }
 
+    fn siblings(&self) -> &'static [&'static str] {
+        names::SIBLINGS
+    }
+
     fn settings(&self, extension: &str) -> Result<Settings> {
         let recipe = names::recipe_of(&self.recipe, extension);
         Ok(Settings::of(&recipe)?
@@ -192,11 +196,10 @@ impl Task for DepthTask {
         let text = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
         let range: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
         let number = |key: &str| Some(range.as_ref()?.get(key)?.as_f64()? as f32);
-        let (Some(low), Some(high)) = (number("low"), number("high")) else {
-            return Err(Error::file(
-                path,
-                "is no range of depths; leave --keep-fit out",
-            ));
+        let range = number("low").zip(number("high"));
+        let Some((low, high)) = range.filter(|(low, high)| low <= high) else {
+            let why = "is no range of depths; leave --keep-fit out";
+            return Err(Error::file(path, why));
         };
         self.adopted = Some(Range { low, high });
         Ok(())
@@ -223,6 +226,7 @@ impl Task for DepthTask {
             photo,
             geometry,
             found,
+            stamp,
             mut watch,
             ..
         } = item;
@@ -247,6 +251,7 @@ impl Task for DepthTask {
                 return Ok(Finished::Kept(Box::new(Kept {
                     job: job.clone(),
                     photo: None,
+                    stamp,
                     geometry,
                     size: (map.width, map.height),
                     values: [map.depth, map.deviation].concat(),
@@ -312,6 +317,7 @@ impl Task for DepthTask {
             geometry,
             size: (width, height),
             values: mut depth,
+            stamp,
             mut watch,
             ..
         } = kept;
@@ -326,20 +332,19 @@ impl Task for DepthTask {
             deviation,
         };
         let photo = match self.files.wants_photo() || self.reader.refines() {
-            true => Some(watch.time("decode", || self.context.decoder.decode(&job.source))?),
+            true => Some(watch.time("decode", || {
+                self.context.decode_again(&job.source, stamp.as_ref())
+            })?),
             false => None,
         };
-        let guide = photo
-            .as_ref()
-            .filter(|_| self.reader.refines())
-            .map(|photo| &photo.rgb);
+        let guide = photo.as_ref().filter(|_| self.reader.refines());
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
             Full::new(&map, &geometry, guide, &mut buffer)
         })?;
         let measured = Measured {
             job: &job,
-            photo: photo.as_ref().map(|photo| &photo.rgb),
+            photo: photo.as_ref(),
             geometry: &geometry,
             depth: &*full.depth,
             deviation: full.deviation(),

@@ -24,6 +24,25 @@ pub fn extensions(recipe: &DepthRecipe) -> Vec<&'static str> {
     all
 }
 
+/// The ends of the names of all files that are ever made of a photo, but the picture.
+pub const SIBLINGS: &[&str] = &[
+    "npy",
+    "mm.png",
+    "u16.png",
+    "pfm",
+    "exr",
+    "tiff",
+    "std.png",
+    "std.npy",
+    "std.mm.png",
+    "std.u16.png",
+    "std.pfm",
+    "std.exr",
+    "std.tiff",
+    "ply",
+    "glb",
+];
+
 /// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
 const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 

@@ -259,6 +259,10 @@ impl Task for PcaTask {
         }
     }
 
+    fn siblings(&self) -> &'static [&'static str] {
+        &["npy"]
+    }
+
     fn settings(&self, extension: &str) -> Result<Settings> {
         let usual = PcaRecipe::default();
         let mut recipe = PcaRecipe {
@@ -293,6 +297,11 @@ impl Task for PcaTask {
     }
 
     fn adopt_fit(&mut self, path: &Path) -> Result<()> {
+        if self.recipe.save_basis.is_some() {
+            let why =
+                "--save-basis saves a new fit, and --keep-fit makes none; leave one of them out";
+            return Err(Error::Usage(why.into()));
+        }
         let basis = basis::read(path, &self.model)?;
         self.saved = Some((basis.projection, basis.origin));
         self.adopted = Some(path.to_owned());
@@ -326,6 +335,7 @@ impl Task for PcaTask {
             photo,
             geometry,
             found: Found::Tokens(tokens, grid),
+            stamp,
             mut watch,
             is_only,
         } = item
@@ -337,6 +347,7 @@ impl Task for PcaTask {
             return Ok(Finished::Kept(Box::new(Kept {
                 job: job.clone(),
                 photo: wanted.filter(|_| is_only).cloned(),
+                stamp,
                 geometry,
                 size: (grid.cols, grid.rows),
                 values: tokens,
@@ -413,7 +424,10 @@ impl Task for PcaTask {
         let photo = match (self.wants_photo(), kept.photo) {
             (false, _) => None,
             (true, Some(photo)) => Some(photo),
-            (true, None) => Some(self.context.decoder.decode(&kept.job.source)?.rgb),
+            (true, None) => Some(
+                self.context
+                    .decode_again(&kept.job.source, kept.stamp.as_ref())?,
+            ),
         };
         let projection = self.waiting().projection.clone();
         let projection = projection.ok_or_else(|| Error::Model("nothing was fitted".into()))?;

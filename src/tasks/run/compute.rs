@@ -98,6 +98,7 @@ impl Run<'_> {
                         photo: &ready.photo,
                         geometry: network.layout(index, &ready),
                         found,
+                        stamp: ready.stamp.clone(),
                         watch,
                         is_only: photos.len() == 1,
                     };
@@ -107,7 +108,7 @@ impl Run<'_> {
                     true => work(found),
                     false => {
                         let stamp = ready.stamp.as_ref();
-                        ledger.note((job, making), stamp, || work(found))
+                        ledger.note((job, making), stamp, &words, || work(found))
                     }
                 });
                 (index, finished, words)
@@ -126,20 +127,23 @@ impl Run<'_> {
                     of_it.for_each(|task| progress.lines[task].fail(photo, text.clone()));
                     progress.fail(photo, name(photo), error)
                 }
-                Ok((stamp, told)) => told.into_iter().try_for_each(|told| {
-                    let index = told.0;
-                    let task = tasks[index].as_ref();
-                    if self.take(
-                        task,
-                        &planned[index].plan,
-                        (photo, name(photo)),
-                        told,
-                        progress,
-                    )? {
-                        waiting[index].push((photo, stamp.clone()));
-                    }
-                    Ok(())
-                }),
+                Ok((stamp, told)) => {
+                    progress.seen[photo] = stamp.as_ref().map(|stamp| stamp.digest);
+                    told.into_iter().try_for_each(|told| {
+                        let index = told.0;
+                        let task = tasks[index].as_ref();
+                        if self.take(
+                            task,
+                            &planned[index].plan,
+                            (photo, name(photo)),
+                            told,
+                            progress,
+                        )? {
+                            waiting[index].push((photo, stamp.clone()));
+                        }
+                        Ok(())
+                    })
+                }
             }
         };
         let to_run: Vec<&Source> = photos.iter().map(|&photo| &sources[photo]).collect();
@@ -171,7 +175,8 @@ impl Run<'_> {
         let taken = finished.and_then(|finished| said.and_then(|()| task.take(finished)));
         match taken {
             Ok(Some(outcome)) => {
-                if outcome == Outcome::Skipped && !has_line {
+                let is_told = has_line || progress.refused[photo] & (1 << index) != 0;
+                if outcome == Outcome::Skipped && !is_told {
                     progress.lines[index].skip(photo);
                 }
                 progress.note(photo, outcome);
@@ -210,8 +215,10 @@ impl Run<'_> {
             plan,
             making,
             former,
+            mixes,
             ..
         } = planned;
+        let mixes = *mixes;
         making.fit = Some(fit);
         if let Err(error) = ledger.save_fit(making, &task.fit_bytes()?) {
             self.console.warn(format_args!(
@@ -232,20 +239,29 @@ impl Run<'_> {
             .filter(|(photo, _)| !is_same(*photo) && had_fit(*photo));
         Ledger::tell_refit(refit.count(), self.console);
         let (plan, making) = (&*plan, &*making);
+        let refused = waiting
+            .iter()
+            .map(|(photo, _)| progress.refused[*photo] & (1 << index) != 0);
+        let refused: Vec<bool> = refused.collect();
         let bar = self.console.progress_of_work(count, "drawing");
-        let work = |(index, kept): (usize, Kept)| {
+        let work = |(at, kept): (usize, Kept)| {
             let words = self.console.recorder();
-            let (photo, stamp) = &waiting[index];
-            let finished = ledger.note((&plan.jobs[*photo], making), stamp.as_ref(), || {
-                task.finish_kept(kept, &words)
-            });
+            let (photo, stamp) = &waiting[at];
+            let job = &plan.jobs[*photo];
+            let finished = match refused[at] {
+                // It took part in the fit.
+                true => Ok(Finished::Written(Outcome::Skipped)),
+                false => ledger.note((job, making), stamp.as_ref(), &words, || {
+                    task.finish_kept(kept, &words)
+                }),
+            };
             Ok((finished, words))
         };
-        let kept = (0..count).map(|index| {
-            let job = &plan.jobs[waiting[index].0];
-            Ok((index, task.kept(index, job)?))
+        let kept = (0..count).map(|at| {
+            let job = &plan.jobs[waiting[at].0];
+            Ok((at, task.kept(at, job)?))
         });
-        engine.finish(kept, work, |at, told| {
+        let drawn = engine.finish(kept, work, |at, told| {
             let photo = waiting[at].0;
             let name = plan.jobs[photo].source.name();
             bar.message(name.clone());
@@ -261,7 +277,20 @@ impl Run<'_> {
                         .map(|_| ())
                 }
             }
-        })
+        });
+        drawn?;
+        ledger.drop_former_fits(making);
+        // Another run may have been in this folder meanwhile.
+        if !mixes && let Some(what) = ledger.other_fit(plan, making)? {
+            let why = format!(
+                "another run worked in this folder at the same time: {what}; run again with all photos"
+            );
+            progress
+                .report
+                .failed
+                .push((making.kind.clone(), Error::Model(why)));
+        }
+        Ok(())
     }
 
     /// Says how a photo is going to be seen.

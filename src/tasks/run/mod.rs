@@ -18,7 +18,7 @@ use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::inputs::{Collected, Source};
 use crate::manifest::Ledger;
-use crate::output::{Lines, OutputOptions, Outputs};
+use crate::output::{Lines, OutputOptions, Outputs, Subject, tell_end};
 use crate::tasks::known::KnownModel;
 use crate::tasks::{Context, Task, check_pixel};
 use crate::weights::{Record, Store};
@@ -70,7 +70,13 @@ impl Run<'_> {
         for task in tasks.iter_mut() {
             planned.push(self.plan(task.as_mut(), sources.clone(), &ledger)?);
         }
-        self.check_pixels(tasks, &sources)?;
+        if let Err(error) = self.check_pixels(tasks, &sources) {
+            if self.context.json {
+                let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
+                tell_end(&subjects, &error, self.console)?;
+            }
+            return Err(error);
+        }
         if self.context.json {
             self.console.claim_stdout("--json")?;
         }
@@ -84,6 +90,8 @@ impl Run<'_> {
         let mut progress = Progress {
             outcomes: vec![None; sources.len()],
             failed: vec![false; sources.len()],
+            refused: vec![0; sources.len()],
+            seen: vec![None; sources.len()],
             lines: lines.collect(),
             report: Report::of_search(failures, summary, self.context.json),
         };
@@ -119,7 +127,8 @@ impl Run<'_> {
                 task.conclude(self.console)?;
                 if let Some(document) = task.document().filter(|document| !document.is_kept) {
                     let most = self.context.decoder.options.max_memory;
-                    ledger.note_document(&document.path, (plan, making), most)?;
+                    let seen = |photo: usize| progress.seen[photo];
+                    ledger.note_document(&document.path, (plan, making), seen, most)?;
                 }
             }
         }

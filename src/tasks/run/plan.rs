@@ -19,6 +19,8 @@ pub(super) struct Planned {
     pub refused: Refused,
     /// What is there already of a task that waits for all photos.
     pub former: Former,
+    /// Whether the folder may have pictures by another fit than the run's.
+    pub mixes: bool,
 }
 
 impl Run<'_> {
@@ -32,7 +34,8 @@ impl Run<'_> {
                 "photos": self.context.decoder.options.tag(),
             }))
         };
-        let mut making = Making::new(task.kind(), &task.extensions(), settings)?;
+        let making = Making::new(task.kind(), &task.extensions(), settings)?;
+        let mut making = making.with_siblings(task.siblings());
         if let Some(document) = task.document() {
             making.document = Some(Digest::of_json(&settings(document.extension)?));
         }
@@ -66,28 +69,30 @@ impl Run<'_> {
             && task.waits()
             && let Some(fit) = ledger.former_fit(&plan, &making)?
         {
-            task.adopt_fit(&ledger.fit_file(&making.kind, &fit)?)?;
+            task.adopt_fit(&ledger.fit_file(&making, &fit)?)?;
             making.fit = Some(fit);
             self.console.note(format_args!(
                 "{}: new photos get the fit of those that are there",
                 making.kind
             ));
         }
-        let (refused, former) = match task.waits() {
-            true => {
-                let (refused, former) =
-                    ledger.settle_waiting(&mut plan, &making, most, self.console)?;
-                if !former.is_current {
-                    let words = (self.options.force, self.console);
-                    ledger.check_one_fit(&plan, &making, &former.fits, words)?;
-                }
-                (refused, former)
+        let mut former = Former::default();
+        let mut mixes = false;
+        let refused;
+        if task.waits() {
+            (refused, former) = ledger.settle_waiting(&mut plan, &making, most, self.console)?;
+            if !former.is_current {
+                let words = (self.options.force, self.console);
+                mixes = ledger.check_one_fit(&plan, &making, &former.fits, words)?;
             }
-            false => (
-                ledger.settle(&mut plan, &making, most, self.console)?,
-                Former::default(),
-            ),
-        };
+        } else {
+            refused = ledger.settle(&mut plan, &making, most, self.console)?;
+            if plan.jobs.iter().any(|job| !job.is_done())
+                && let Some(what) = ledger.other_fit(&plan, &making)?
+            {
+                self.console.note(what);
+            }
+        }
         task.begin(&mut plan, self.console)?;
         if let Some(document) = task.document()
             && document.is_kept
@@ -106,6 +111,7 @@ impl Run<'_> {
             making,
             refused,
             former,
+            mixes,
         })
     }
 }

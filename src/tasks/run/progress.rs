@@ -3,6 +3,7 @@
 use crate::batch::{Outcome, Report};
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::manifest::Digest;
 use crate::output::{Lines, Plan};
 
 use super::plan::Planned;
@@ -12,6 +13,10 @@ pub(super) struct Progress {
     /// By photo.
     pub outcomes: Vec<Option<Outcome>>,
     pub failed: Vec<bool>,
+    /// By photo, for which tasks something stands in its way, a bit a task.
+    pub refused: Vec<u64>,
+    /// By photo, of the bytes that were seen, where they are wanted after the photo is finished.
+    pub seen: Vec<Option<Digest>>,
     pub report: Report,
     /// By task.
     pub lines: Vec<Lines>,
@@ -27,6 +32,7 @@ impl Progress {
                 is_refused |= refusal.is_some();
                 if let Some(error) = refusal {
                     let name = planned.plan.jobs[photo].source.name();
+                    self.refused[photo] |= 1 << task;
                     self.lines[task].fail(photo, error.to_string());
                     self.fail(photo, name, error)?;
                 } else if wanted & (1 << task) == 0 {

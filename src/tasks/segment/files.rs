@@ -171,10 +171,14 @@ impl LabelPainter {
         words: &Console,
     ) -> Result<()> {
         let Labelled {
-            job, photo, map, ..
+            job,
+            photo,
+            stamp,
+            map,
+            ..
         } = labelled;
         let decoder = &self.context.decoder;
-        let opacity = decoder.opacity(&job.source)?;
+        let opacity = self.context.opacity(&job.source, *stamp)?;
         let behind = decoder.options.background.colour();
         let opacity = opacity.as_ref().map(|opacity| (opacity, behind));
         let picture = cutout(photo, opacity, map, kept, bounds);

@@ -18,7 +18,7 @@ use crate::console::Console;
 use crate::engine;
 use crate::error::Result;
 use crate::head::Head;
-use crate::output::{Plan, Subject};
+use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
@@ -27,7 +27,7 @@ use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, 
 use crate::weights::Record;
 
 pub use coco::Annotated;
-pub(crate) use names::recipe_of;
+pub(crate) use names::{SIBLINGS, recipe_of};
 use painter::{LabelPainter, Seen};
 pub use reader::LabelReader;
 pub(super) use reader::label;
@@ -106,6 +106,10 @@ impl Task for SegmentTask {
         self.painter.which()
     }
 
+    fn siblings(&self) -> &'static [&'static str] {
+        SIBLINGS
+    }
+
     fn settings(&self, extension: &str) -> Result<Settings> {
         let labels = recipe_of(&self.recipe.labels, extension);
         let font = self.painter.font().filter(|_| labels.font.is_some());
@@ -113,7 +117,12 @@ impl Task for SegmentTask {
         head.name = None;
         Ok(Settings::of(&SegmentRecipe { head, labels })?
             .with("head", digest_of_head(self.reader.head())?)
-            .with_font(font))
+            .with_font(font)
+            .with_text(
+                (extension == PICTURE)
+                    .then(|| self.painter.text_key())
+                    .flatten(),
+            ))
     }
 
     fn reads(&self) -> Vec<&Path> {
@@ -139,6 +148,7 @@ impl Task for SegmentTask {
             photo,
             geometry,
             found,
+            stamp,
             mut watch,
             ..
         } = item;
@@ -146,6 +156,7 @@ impl Task for SegmentTask {
         let seen = Seen {
             job,
             photo,
+            stamp: stamp.as_ref(),
             geometry: &geometry,
         };
         self.painter.deliver(seen, map, watch, words)

@@ -7,6 +7,16 @@ use crate::recipe::{LabelFormat, LabelRecipe};
 /// The ending of the map of confidence.
 pub const CONFIDENCE: &str = "confidence.png";
 
+/// The ends of the names of all files that are ever made of a photo, but the picture.
+pub const SIBLINGS: &[&str] = &[
+    "ids.png",
+    "ids.npy",
+    MASKS,
+    "coco.json",
+    "cutout.png",
+    CONFIDENCE,
+];
+
 /// What a job's outputs are called, the picture first.
 pub fn extensions(recipe: &LabelRecipe) -> Vec<&'static str> {
     let saved = formats(recipe).into_iter().map(extension);

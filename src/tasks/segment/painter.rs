@@ -9,6 +9,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::fonts;
 use crate::head::Class;
+use crate::manifest::Stamp;
 use crate::output::{Destination, Job, PICTURE, Plan, Subject};
 use crate::postprocess::{Area, LabelMap, PixelBox, Regions};
 use crate::preprocess::Geometry;
@@ -64,6 +65,8 @@ pub struct Seen<'a> {
     pub job: &'a Job,
     /// Upright.
     pub photo: &'a RgbImage,
+    /// Of the bytes that it was decoded from.
+    pub stamp: Option<&'a Stamp>,
     /// How it lay in the backbone's input.
     pub geometry: &'a Geometry,
 }
@@ -72,6 +75,7 @@ pub struct Seen<'a> {
 pub(super) struct Labelled<'a> {
     pub job: &'a Job,
     pub photo: &'a RgbImage,
+    pub stamp: Option<&'a Stamp>,
     pub geometry: &'a Geometry,
     /// At the photo's size, with the classes that are kept.
     pub map: LabelMap,
@@ -137,6 +141,17 @@ impl LabelPainter {
         }
     }
 
+    /// What tells whether the system's fonts draw the names in the same way; nothing where the built-in one draws them all.
+    pub fn text_key(&self) -> Option<String> {
+        let captions = &self.captions;
+        let unnamed: Vec<usize> = (0..captions.len())
+            .filter(|&id| !captions.has_name(id))
+            .collect();
+        let is_plain = unnamed.is_empty() && captions.fonts.count() == 1;
+        let folder = std::env::var_os("DINO_FONTS");
+        (!is_plain).then(|| format!("{folder:?} {} {unnamed:?}", captions.fonts.count()))
+    }
+
     /// The font, if one is given.
     pub fn font(&self) -> Option<&Path> {
         self.recipe.font.as_deref()
@@ -197,6 +212,7 @@ impl LabelPainter {
         let Seen {
             job,
             photo,
+            stamp,
             geometry,
         } = seen;
         if let Some(kept) = &self.kept {
@@ -208,6 +224,7 @@ impl LabelPainter {
         let labelled = Labelled {
             job,
             photo,
+            stamp,
             geometry,
             areas: map.areas(),
             regions: files
