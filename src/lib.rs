@@ -24,7 +24,7 @@
 //! ```
 //!
 //! [`engine`] runs photos through the stages, on one device or several, [`tasks`] are what is made of them and [`recipe`] how
-//! that is written down; [`slide`] takes a head over a large photo and [`protocol`] as its publishers do. [`weights`] brings
+//! that is written down, [`manifest`] what they were made of; [`slide`] takes a head over a large photo and [`protocol`] as its publishers do. [`weights`] brings
 //! a backbone's tensors, [`heads`] the heads, [`device`] and [`gpu`] where it is computed. The modules beside the stages
 //! ([`console`], [`batch`], [`interrupt`], [`stopwatch`]) are the manners of a program.
 

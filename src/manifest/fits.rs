@@ -1,13 +1,16 @@
 //! What is fitted to several photos at once, of which a folder has one.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
+use crate::manifest::entry::{State, name_of_bytes, output_name};
+use crate::manifest::index::{Index, Origin};
 use crate::manifest::ledger::input_of;
-use crate::manifest::{Digest, Ledger, Making, PhotoName};
+use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
 use crate::output::{PICTURE, Plan, create_folder, write_atomic};
 
 /// Name of the folder of fits in the folder of outputs.
@@ -15,6 +18,77 @@ const FITS_FOLDER: &str = "manifest.fits";
 
 /// Hex digits of a fit in the name of its file.
 const FIT_NAME: usize = 16;
+
+impl Manifest {
+    /// The first file or folder, and how many there are, that `task` made of other photos than `ours` with one fit to
+    /// several, which is not `fit`. Photos that are gone since do not count.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`]; and if the file cannot be read again.
+    pub fn others_by_fit(
+        &self,
+        task: &str,
+        ours: &HashSet<PhotoName>,
+        fit: Option<&Digest>,
+    ) -> Result<Option<(PathBuf, usize)>> {
+        if !self.index().knows_fits(task) {
+            return Ok(None);
+        }
+        // With what other runs appended meanwhile.
+        let mut index = Index::default();
+        let mut by_fit: BTreeMap<Digest, BTreeMap<PathBuf, PhotoName>> = BTreeMap::new();
+        self.log.read_again(|line| {
+            index.insert(line);
+            if let (true, Some(own)) = (line.task == task, line.fit)
+                && fit != Some(&own)
+            {
+                let photo = line.photo_name();
+                let names = line
+                    .outputs()
+                    .map(|(name, _)| (name_of_bytes(&name), photo.clone()));
+                by_fit.entry(own).or_default().extend(names);
+            }
+        })?;
+        let mut others = Vec::new();
+        for (own, outputs) in by_fit {
+            let photos: HashSet<&PhotoName> = outputs.values().collect();
+            // One photo is compared with none.
+            if photos.len() < 2 {
+                continue;
+            }
+            for (name, photo) in outputs.iter().filter(|(_, photo)| !ours.contains(*photo)) {
+                let path = self.folder.join(name);
+                if !name_of_bytes(&photo.0).exists() || !path.exists() {
+                    continue;
+                }
+                let history = index.history(&output_name(name));
+                let origin = history
+                    .map(|history| history.origin_of(&path))
+                    .transpose()?;
+                if origin.flatten().and_then(Origin::fit) == Some(&own) {
+                    others.push(path);
+                }
+            }
+        }
+        let count = others.len();
+        Ok(others.into_iter().next().map(|first| (first, count)))
+    }
+
+    /// The fit that `task` was last done with by one of the recipes that `is_recipe` knows, for each page.
+    ///
+    /// # Errors
+    /// If the file cannot be read again.
+    pub fn latest_fit(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
+        let mut latest = None;
+        self.log.read_again(|line| {
+            let is_ours = line.task == task && line.state == State::Done;
+            if is_ours && line.fit.is_some() && line.recipe == recipe(line.photo_name().1) {
+                latest = line.fit;
+            }
+        })?;
+        Ok(latest)
+    }
+}
 
 impl Ledger {
     /// Digest of what is fitted to photos, in their order: with the number of its page, the digest of each.

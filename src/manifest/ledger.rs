@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Map;
-
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Difference, Digest, Entry, Making, Manifest, Stamp, Standing, Wanted};
-use crate::output::{Job, OutputOptions, Outputs, PICTURE, Plan, Target};
+use crate::manifest::{Difference, Digest, Making, Manifest, Stamp, Standing, Wanted};
+use crate::output::{Job, OutputOptions, Outputs, Plan, Target};
 
 /// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
 pub type Refused = Vec<Option<Error>>;
@@ -223,164 +221,7 @@ impl Ledger {
             },
         )
     }
-
-    /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was. `words` has the
-    /// stamps of what was written.
-    ///
-    /// # Errors
-    /// Those of `work`; names the folder's record if it cannot be appended to, or an output that cannot be read.
-    pub fn note<T>(
-        &self,
-        (job, making): (&Job, &Making),
-        photo: Option<&Stamp>,
-        words: &Console,
-        work: impl FnOnce() -> Result<T>,
-    ) -> Result<T> {
-        let (Some(manifest), Some(photo)) = (&self.manifest, photo) else {
-            return work();
-        };
-        let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
-        for (extension, path) in job.files().filter(|(_, path)| has_stamp(path)) {
-            let recipe = making.recipe(extension, &job.source);
-            by_recipe.entry(recipe).or_default().push(path.to_owned());
-        }
-        let entries = by_recipe.into_iter().map(|(recipe, outputs)| Entry {
-            task: making.kind.clone(),
-            input: input_of(&job.source),
-            page: job.source.page().map(|page| page.number),
-            photo: photo.clone(),
-            recipe,
-            fit: making.fit,
-            outputs,
-            facts: Map::new(),
-        });
-        let mut entries: Vec<Entry> = entries.collect();
-        entries.iter().try_for_each(|entry| manifest.begin(entry))?;
-        let done = work()?;
-        for entry in &mut entries {
-            // Nothing may have been there to write.
-            entry.outputs.retain(|output| output.exists());
-            if !entry.outputs.is_empty() {
-                manifest.finish(entry, |output| words.stamp_of(output))?;
-            }
-        }
-        self.warn_of_siblings((job, making), photo, words)?;
-        Ok(done)
-    }
-
-    /// Says which files beside those of a job are of another state of the photo, and are not made now.
-    fn warn_of_siblings(
-        &self,
-        (job, making): (&Job, &Making),
-        photo: &Stamp,
-        words: &Console,
-    ) -> Result<()> {
-        let (Some(manifest), Some(picture)) = (&self.manifest, job.output(PICTURE).path()) else {
-            return Ok(());
-        };
-        let planned: Vec<&str> = job.outputs().map(|(extension, _)| extension).collect();
-        for sibling in making.siblings.iter().filter(|one| !planned.contains(one)) {
-            let path = picture.with_extension(sibling);
-            if manifest.is_of_other(&path, photo, making.fit.as_ref())? {
-                words.warnings().add(
-                    "files of another state",
-                    &path.display().to_string(),
-                    "was made of another photo, or of this one before it was changed, or with another fit, and stays so: ask \
-                     for it too, or remove it",
-                );
-            }
-        }
-        Ok(())
-    }
-
-    /// How the document at `path`, which is about all photos of a plan, stands to what would be made.
-    ///
-    /// # Errors
-    /// Names what cannot be read.
-    pub fn standing_of_document(
-        &self,
-        path: &Path,
-        (plan, making): (&Plan, &Making),
-        most: u64,
-    ) -> Result<Standing> {
-        let Some(manifest) = &self.manifest else {
-            return Ok(Standing::Foreign);
-        };
-        let (photo, recipe) = self.origin_of_document((plan, making), |_| None, most);
-        let fit = match making.fit {
-            Some(fit) => Some(fit),
-            // Photos that wait for each other have one that is current, or the document is not asked about.
-            None => manifest.fit_of(path, &recipe)?,
-        };
-        manifest.standing(
-            path,
-            &Wanted {
-                photo: &photo,
-                recipe: &recipe,
-                fit: fit.as_ref(),
-            },
-        )
-    }
-
-    /// Notes that the document at `path` has been written, about photos that had these digests when they were seen.
-    ///
-    /// # Errors
-    /// As [`Manifest::finish`].
-    pub fn note_document(
-        &self,
-        path: &Path,
-        (plan, making): (&Plan, &Making),
-        seen: impl Fn(usize) -> Option<Digest>,
-        most: u64,
-    ) -> Result<()> {
-        let Some(manifest) = self.manifest.as_ref().filter(|_| path.is_file()) else {
-            return Ok(());
-        };
-        let (photo, recipe) = self.origin_of_document((plan, making), seen, most);
-        let entry = Entry {
-            task: making.kind.clone(),
-            input: PathBuf::from(DOCUMENT),
-            page: None,
-            photo,
-            recipe,
-            fit: making.fit,
-            outputs: vec![path.to_owned()],
-            facts: Map::new(),
-        };
-        manifest.finish(&entry, |_| None)
-    }
-
-    /// What stands for all photos of a plan, in whichever order they are, and the recipe of a document about them.
-    fn origin_of_document(
-        &self,
-        (plan, making): (&Plan, &Making),
-        seen: impl Fn(usize) -> Option<Digest>,
-        most: u64,
-    ) -> (Stamp, Digest) {
-        let photos = plan.jobs.iter().enumerate().map(|(index, job)| {
-            let digest = seen(index).or_else(|| {
-                let stamp = self.stamp_of(&job.source, most).ok();
-                stamp.map(|stamp| stamp.digest)
-            });
-            let name = job.name.as_os_str().as_encoded_bytes().to_vec();
-            let page = job.source.page().map_or(0, |page| page.number);
-            (name, page, digest)
-        });
-        let mut photos: Vec<_> = photos.collect();
-        photos.sort();
-        let mut all = Vec::new();
-        for (name, page, digest) in photos {
-            all.extend(name);
-            all.push(0);
-            all.extend(page.to_le_bytes());
-            all.extend(digest.as_ref().map_or(&[0; 32], Digest::as_bytes));
-        }
-        (Stamp::of_bytes(&all), making.recipe_of_document())
-    }
 }
-
-/// What the photos of a document are called.
-const DOCUMENT: &str = "<all photos>";
 
 /// The absolute path of a photo, by which it is known wherever it is named from.
 pub(super) fn input_of(source: &Source) -> PathBuf {
@@ -388,11 +229,6 @@ pub(super) fn input_of(source: &Source) -> PathBuf {
         Source::File { path, .. } => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
         Source::Stdin(_) => source.path().to_owned(),
     }
-}
-
-/// Whether what is at `path`, or will be, is a file or a folder, not a pipe or a device.
-fn has_stamp(path: &Path) -> bool {
-    fs::metadata(path).map_or(true, |met| met.is_file() || met.is_dir())
 }
 
 /// Why a file is neither kept nor replaced.

@@ -46,10 +46,10 @@ mod index;
 mod ledger;
 mod log;
 mod making;
+mod notes;
 
 mod stamp;
 
-use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
@@ -59,8 +59,8 @@ use crate::error::{Error, Result};
 pub use digest::Digest;
 pub use entry::Entry;
 pub use entry::PhotoName;
-use entry::{Line, State, name_of_bytes, output_name};
-use index::{History, Index, Origin};
+use entry::{Line, State, output_name};
+use index::{History, Index};
 pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
@@ -165,75 +165,6 @@ impl Manifest {
         let origin = history.origin_of(output)?;
         let by_it = origin.filter(|origin| origin.is_by(recipe));
         Ok(by_it.and_then(|origin| origin.fit().copied()))
-    }
-
-    /// The first file or folder, and how many there are, that `task` made of other photos than `ours` with one fit to
-    /// several, which is not `fit`. Photos that are gone since do not count.
-    ///
-    /// # Errors
-    /// As [`Manifest::standing`]; and if the file cannot be read again.
-    pub fn others_by_fit(
-        &self,
-        task: &str,
-        ours: &HashSet<PhotoName>,
-        fit: Option<&Digest>,
-    ) -> Result<Option<(PathBuf, usize)>> {
-        if !self.index().knows_fits(task) {
-            return Ok(None);
-        }
-        // With what other runs appended meanwhile.
-        let mut index = Index::default();
-        let mut by_fit: BTreeMap<Digest, BTreeMap<PathBuf, PhotoName>> = BTreeMap::new();
-        self.log.read_again(|line| {
-            index.insert(line);
-            if let (true, Some(own)) = (line.task == task, line.fit)
-                && fit != Some(&own)
-            {
-                let photo = line.photo_name();
-                let names = line
-                    .outputs()
-                    .map(|(name, _)| (name_of_bytes(&name), photo.clone()));
-                by_fit.entry(own).or_default().extend(names);
-            }
-        })?;
-        let mut others = Vec::new();
-        for (own, outputs) in by_fit {
-            let photos: HashSet<&PhotoName> = outputs.values().collect();
-            // One photo is compared with none.
-            if photos.len() < 2 {
-                continue;
-            }
-            for (name, photo) in outputs.iter().filter(|(_, photo)| !ours.contains(*photo)) {
-                let path = self.folder.join(name);
-                if !name_of_bytes(&photo.0).exists() || !path.exists() {
-                    continue;
-                }
-                let history = index.history(&output_name(name));
-                let origin = history
-                    .map(|history| history.origin_of(&path))
-                    .transpose()?;
-                if origin.flatten().and_then(Origin::fit) == Some(&own) {
-                    others.push(path);
-                }
-            }
-        }
-        let count = others.len();
-        Ok(others.into_iter().next().map(|first| (first, count)))
-    }
-
-    /// The fit that `task` was last done with by one of the recipes that `is_recipe` knows, for each page.
-    ///
-    /// # Errors
-    /// If the file cannot be read again.
-    pub fn latest_fit(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
-        let mut latest = None;
-        self.log.read_again(|line| {
-            let is_ours = line.task == task && line.state == State::Done;
-            if is_ours && line.fit.is_some() && line.recipe == recipe(line.photo_name().1) {
-                latest = line.fit;
-            }
-        })?;
-        Ok(latest)
     }
 
     /// Whether what is at `output` is known to be of another photo than `photo`, or of another fit than `fit`, if there is

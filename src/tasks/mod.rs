@@ -3,6 +3,7 @@
 
 pub mod classes;
 pub mod clusters;
+mod context;
 pub mod costs;
 pub mod depth;
 pub mod known;
@@ -21,7 +22,7 @@ pub mod way;
 
 use std::path::{Path, PathBuf};
 
-use image::{GrayImage, RgbImage};
+use image::RgbImage;
 
 use crate::backbone::{Backbone, Grid};
 use crate::batch::Outcome;
@@ -29,8 +30,7 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
-use crate::inputs::{PhotoDecoder, Source};
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::Stamp;
 use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
@@ -39,6 +39,7 @@ use crate::tasks::segment::Annotated;
 use crate::tasks::settings::Settings;
 use crate::weights::Record;
 
+pub use context::Context;
 pub use network::TaskNetwork;
 pub use way::Way;
 
@@ -118,51 +119,6 @@ impl Kept {
             samples: Vec::new(),
             values,
             ..*self
-        }
-    }
-}
-
-/// What the tasks of a run share.
-#[derive(Debug, Clone)]
-pub struct Context {
-    /// Decodes photos that are wanted again.
-    pub decoder: PhotoDecoder,
-    /// Whether an object a photo is printed, in place of the written paths.
-    pub json: bool,
-    /// Whether a picture goes to stdout.
-    pub to_stdout: bool,
-    /// Whether files that are there are replaced.
-    pub force: bool,
-    /// What tells the files of the task from those of others of its kind.
-    pub label: Option<String>,
-}
-
-impl Context {
-    /// Decodes a photo again that had this `stamp`.
-    ///
-    /// # Errors
-    /// Names the photo if it cannot be decoded, or is another one now.
-    pub fn decode_again(&self, source: &Source, stamp: Option<&Stamp>) -> Result<RgbImage> {
-        let opened = self.decoder.open(source)?;
-        check_same(source, opened.bytes(), stamp)?;
-        Ok(opened.decode()?.rgb)
-    }
-
-    /// How opaque the pixels of a photo are that had this `stamp`; none where all are.
-    ///
-    /// # Errors
-    /// As [`Context::decode_again`].
-    pub fn opacity(&self, source: &Source, stamp: Option<&Stamp>) -> Result<Option<GrayImage>> {
-        let opened = self.decoder.open(source)?;
-        check_same(source, opened.bytes(), stamp)?;
-        opened.opacity()
-    }
-
-    /// What lines in JSON of this task are about.
-    pub fn subject(&self, task: &'static str) -> Subject {
-        Subject {
-            task,
-            label: self.label.clone(),
         }
     }
 }
@@ -351,17 +307,6 @@ pub struct Document {
     pub extension: &'static str,
     /// Whether it is there and is not made again.
     pub is_kept: bool,
-}
-
-/// Refuses bytes that are not those of `stamp`, so that no picture is of two states of a photo.
-fn check_same(source: &Source, bytes: &[u8], stamp: Option<&Stamp>) -> Result<()> {
-    match stamp {
-        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(Error::file(
-            source.path(),
-            "was changed while the run was under way; run again",
-        )),
-        _ => Ok(()),
-    }
 }
 
 /// Refuses a pixel of `--at` that a photo of (width, height) does not have.

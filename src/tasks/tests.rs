@@ -10,7 +10,7 @@ use crate::backbone::{
 };
 use crate::engine::{Decoding, Engine, Ready};
 use crate::heads::builtin;
-use crate::inputs::Source;
+use crate::inputs::{PhotoDecoder, Source};
 use crate::preprocess::SizeRule;
 use crate::tasks::network::FoundByTask;
 use crate::tasks::placed::PlacedHead;
