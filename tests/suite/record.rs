@@ -548,11 +548,11 @@ fn photos_that_went_away_and_formats_that_are_left_out_are_no_obstacles() {
     let less = run(&folder, &["pca", "in"]).expect_code(0);
     assert_eq!(less.lines().len(), 2, "{}", less.stderr);
     // The numbers are still those of the former fit, and that is said.
-    less.expect_stderr("a.pca.npy: was made of another photo, or of this one before it was changed, or with another fit");
+    less.expect_stderr(".pca.npy: was made of another photo, or of this one before it was changed, or with another fit");
     run(&folder, &["pca", "in", "--raw"]).expect_code(0);
     fs::copy(sample("china.jpg"), folder.path().join("in/a.jpg")).unwrap();
     let edited = run(&folder, &["pca", "in"]).expect_code(0);
-    edited.expect_stderr("a.pca.npy: was made of another photo");
+    edited.expect_stderr(".pca.npy: was made of another photo");
 }
 
 #[test]
