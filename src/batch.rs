@@ -26,6 +26,8 @@ pub struct Report {
     pub skipped: usize,
     /// Inputs that failed, by name, in the order in which they did.
     pub failed: Vec<(String, Error)>,
+    /// What is wrong with the run as a whole.
+    pub faults: Vec<Error>,
     /// What a search through folders came across.
     pub summary: Option<Summary>,
     /// Whether the summary is an object on stdout, behind those of the photos.
@@ -116,7 +118,7 @@ impl Report {
 
     /// 0 if nothing failed, else 1.
     pub fn exit_code(&self) -> u8 {
-        u8::from(!self.failed.is_empty())
+        u8::from(!self.failed.is_empty() || !self.faults.is_empty())
     }
 
     /// Says what was skipped, counts warnings and names everything that failed.
@@ -138,6 +140,7 @@ impl Report {
                 false => console.error(format_args!("{name}: {text}")),
             }
         }
+        self.faults.iter().for_each(|fault| console.error(fault));
         let total = self.done + self.skipped + self.failed.len();
         if !self.failed.is_empty() && total > 1 {
             console.error(format_args!(

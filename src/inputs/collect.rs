@@ -170,6 +170,24 @@ impl Finder {
             let why = format!("no such file, and not a pattern either: {}", error.msg);
             Error::file(pattern, why)
         })?;
+        if below.components().any(|part| part == Component::ParentDir) {
+            let why = "has `..` behind a wildcard, where nothing is looked for; put it before";
+            return Err(Error::file(pattern, why));
+        }
+        // Folders are entered only where something in them may match.
+        let names = below
+            .iter()
+            .map(|part| glob::Pattern::new(&part.to_string_lossy()));
+        let names: Vec<glob::Pattern> = names.filter_map(std::result::Result::ok).collect();
+        let known = below.iter().take_while(|part| *part != "**").count();
+        let may_match = |entry: &DirEntry| match entry.depth() {
+            0 => true,
+            depth if depth <= known => names.get(depth - 1).is_none_or(|name| {
+                name.matches_with(&entry.file_name().to_string_lossy(), options)
+            }),
+            _ => true,
+        };
+        let wants_folders = pattern.ends_with(std::path::is_separator);
         let depth = match pattern.contains("**") {
             true => usize::MAX,
             false => below.components().count(),
@@ -185,13 +203,13 @@ impl Finder {
         };
         let mut paths: Vec<PathBuf> = Vec::new();
         // Not by `glob`'s own walk, which panics at names that are no UTF-8.
-        for entry in WalkDir::new(from)
-            .min_depth(1)
-            .max_depth(depth)
-            .follow_links(true)
-        {
+        let walk = WalkDir::new(from).max_depth(depth).follow_links(true);
+        for entry in walk.into_iter().filter_entry(may_match) {
             match entry {
+                Ok(entry) if entry.depth() == 0 => {}
+                Ok(entry) if wants_folders && !entry.file_type().is_dir() => {}
                 Ok(entry) => paths.extend(is_wanted(entry.path())),
+                Err(error) if error.loop_ancestor().is_some() => {}
                 // Such as a dangling link.
                 Err(error) => paths.extend(error.path().and_then(is_wanted)),
             }
@@ -401,7 +419,7 @@ fn place(path: &Path) -> PathBuf {
 }
 
 /// Images in a file; 1 where it cannot be read, which is told when it is decoded.
-fn count_pages(path: &Path, most: u64) -> u32 {
+pub(crate) fn count_pages(path: &Path, most: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= most);
     match is_file.then(|| fs::read(path)) {

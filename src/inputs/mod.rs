@@ -26,6 +26,7 @@ mod summary;
 mod tests;
 mod tiff;
 
+pub(crate) use collect::count_pages;
 pub use collect::{Collected, Failure, collect};
 pub use decode::{Measured, Opened, Photo, PhotoDecoder};
 pub use metadata::focal::focal_length_35mm;

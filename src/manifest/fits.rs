@@ -1,13 +1,13 @@
 //! What is fitted to several photos at once, of which a folder has one.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs;
 use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::Source;
-use crate::manifest::entry::{State, name_of_bytes, output_name};
+use crate::inputs::{Source, count_pages};
+use crate::manifest::entry::{Line, name_of_bytes, output_name};
 use crate::manifest::index::{Index, Origin};
 use crate::manifest::ledger::input_of;
 use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
@@ -20,74 +20,109 @@ const FITS_FOLDER: &str = "manifest.fits";
 const FIT_NAME: usize = 16;
 
 impl Manifest {
-    /// The first file or folder, and how many there are, that `task` made of other photos than `ours` with one fit to
-    /// several, which is not `fit`. Photos that are gone since do not count.
+    /// What `task` made of photos with one fit to several, which is not `fit`, and that is there still: of other photos than
+    /// `ours`, and of these under other names than they have now. Photos that are gone since do not count.
     ///
     /// # Errors
     /// As [`Manifest::standing`]; and if the file cannot be read again.
-    pub fn others_by_fit(
-        &self,
-        task: &str,
-        ours: &HashSet<PhotoName>,
-        fit: Option<&Digest>,
-    ) -> Result<Option<(PathBuf, usize)>> {
+    fn others_by_fit(&self, task: &str, ours: &Ours, fit: Option<&Digest>) -> Result<Others> {
+        let mut others = Others::default();
         if !self.index().knows_fits(task) {
-            return Ok(None);
+            return Ok(others);
         }
-        // With what other runs appended meanwhile.
-        let mut index = Index::default();
-        let mut by_fit: BTreeMap<Digest, BTreeMap<PathBuf, PhotoName>> = BTreeMap::new();
-        self.log.read_again(|line| {
-            index.insert(line);
-            if let (true, Some(own)) = (line.task == task, line.fit)
-                && fit != Some(&own)
-            {
-                let photo = line.photo_name();
-                let names = line
-                    .outputs()
-                    .map(|(name, _)| (name_of_bytes(&name), photo.clone()));
-                by_fit.entry(own).or_default().extend(names);
-            }
-        })?;
-        let mut others = Vec::new();
-        for (own, outputs) in by_fit {
-            let photos: HashSet<&PhotoName> = outputs.values().collect();
+        for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
+            let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
             // One photo is compared with none.
-            if photos.len() < 2 {
+            if photos.len() < 2 || fit == Some(&own) {
                 continue;
             }
-            for (name, photo) in outputs.iter().filter(|(_, photo)| !ours.contains(*photo)) {
-                let path = self.folder.join(name);
-                if !name_of_bytes(&photo.0).exists() || !path.exists() {
-                    continue;
-                }
-                let history = index.history(&output_name(name));
-                let origin = history
-                    .map(|history| history.origin_of(&path))
-                    .transpose()?;
-                if origin.flatten().and_then(Origin::fit) == Some(&own) {
-                    others.push(path);
+            for (path, photo) in outputs {
+                match ours.get(&photo) {
+                    Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
+                    Some(_) => others.renamed.push(path),
+                    None if is_there(&photo) => others.foreign.push(path),
+                    None => {}
                 }
             }
         }
-        let count = others.len();
-        Ok(others.into_iter().next().map(|first| (first, count)))
+        Ok(others)
     }
 
-    /// The fit that `task` was last done with by one of the recipes that `is_recipe` knows, for each page.
+    /// The fit that `task` made by one of the recipes that `recipe` knows, for each page: one to several photos, or else
+    /// the latest, whose outputs are there still.
     ///
     /// # Errors
-    /// If the file cannot be read again.
-    pub fn latest_fit(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
-        let mut latest = None;
+    /// As [`Manifest::others_by_fit`].
+    fn fit_at_hand(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
+        let is_ours = |line: &Line| line.task == task && line.recipe == recipe(line.photo_name().1);
+        let fits = self.outputs_by_fit(is_ours)?;
+        let count = |outputs: &[(PathBuf, PhotoName)]| {
+            let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
+            photos.len()
+        };
+        let most = fits.into_iter().filter(|(_, outputs)| !outputs.is_empty());
+        Ok(most
+            .max_by_key(|(_, outputs)| count(outputs))
+            .map(|(fit, _)| fit))
+    }
+
+    /// The outputs that are there, by the fits that they have, as far as `is_wanted` has lines about them; with what other
+    /// runs wrote meanwhile.
+    fn outputs_by_fit(
+        &self,
+        is_wanted: impl Fn(&Line) -> bool,
+    ) -> Result<BTreeMap<Digest, Vec<(PathBuf, PhotoName)>>> {
+        let mut index = Index::default();
+        let mut all: BTreeMap<PathBuf, PhotoName> = BTreeMap::new();
         self.log.read_again(|line| {
-            let is_ours = line.task == task && line.state == State::Done;
-            if is_ours && line.fit.is_some() && line.recipe == recipe(line.photo_name().1) {
-                latest = line.fit;
+            index.insert(line);
+            if line.fit.is_some() && is_wanted(line) {
+                let photo = line.photo_name();
+                all.extend(
+                    line.outputs()
+                        .map(|(name, _)| (name_of_bytes(&name), photo.clone())),
+                );
             }
         })?;
-        Ok(latest)
+        let mut by_fit: BTreeMap<Digest, Vec<(PathBuf, PhotoName)>> = BTreeMap::new();
+        for (name, photo) in all {
+            let path = self.folder.join(&name);
+            if !path.exists() {
+                continue;
+            }
+            let history = index.history(&output_name(&name));
+            let origin = history
+                .map(|history| history.origin_of(&path))
+                .transpose()?;
+            if let Some(fit) = origin.flatten().and_then(Origin::fit) {
+                by_fit.entry(*fit).or_default().push((path, photo));
+            }
+        }
+        Ok(by_fit)
     }
+}
+
+/// The photos of a run, and how the paths of their outputs begin.
+type Ours = HashMap<PhotoName, Vec<u8>>;
+
+/// Outputs by another fit.
+#[derive(Debug, Default)]
+struct Others {
+    /// Of other photos.
+    foreign: Vec<PathBuf>,
+    /// Of the same photos, under former names.
+    renamed: Vec<PathBuf>,
+}
+
+/// Whether a photo is there still, and has that page.
+fn is_there((path, page): &PhotoName) -> bool {
+    let path = name_of_bytes(path);
+    let pages = || count_pages(&path, u64::MAX);
+    path.is_file()
+        && match *page {
+            0 => pages() <= 1,
+            page => (2..).contains(&pages()) && page <= pages(),
+        }
 }
 
 impl Ledger {
@@ -130,7 +165,7 @@ impl Ledger {
         }
         // The photos are all new; that of others in the folder, if it is still at hand.
         let latest =
-            manifest.latest_fit(&making.kind, |page| making.recipe_of_page(PICTURE, page))?;
+            manifest.fit_at_hand(&making.kind, |page| making.recipe_of_page(PICTURE, page))?;
         Ok(latest.filter(|fit| {
             self.fit_path(making, fit)
                 .is_some_and(|path| path.is_file())
@@ -209,7 +244,7 @@ impl Ledger {
         fits: &[Option<Digest>],
         (force, console): (bool, &Console),
     ) -> Result<bool> {
-        let Some(what) = self.other_fit(plan, making)? else {
+        let Some(what) = self.other_fit(plan, making, console)? else {
             return Ok(false);
         };
         let is_apart = plan.jobs.len() == 1 && fits.iter().all(Option::is_none);
@@ -226,18 +261,39 @@ impl Ledger {
     ///
     /// # Errors
     /// If the record cannot be read again.
-    pub fn other_fit(&self, plan: &Plan, making: &Making) -> Result<Option<String>> {
+    pub fn other_fit(
+        &self,
+        plan: &Plan,
+        making: &Making,
+        console: &Console,
+    ) -> Result<Option<String>> {
         let Some(manifest) = &self.manifest else {
             return Ok(None);
         };
-        let ours = plan
-            .jobs
-            .iter()
-            .map(|job| photo_name(&job.source))
-            .collect();
+        let ours = plan.jobs.iter().map(|job| {
+            let picture = job
+                .output(PICTURE)
+                .path()
+                .map(|path| path.with_extension(""));
+            let stem = picture
+                .unwrap_or_default()
+                .into_os_string()
+                .into_encoded_bytes();
+            (photo_name(&job.source), stem)
+        });
+        let ours: Ours = ours.collect();
         let others = manifest.others_by_fit(&making.kind, &ours, making.fit.as_ref())?;
-        Ok(others.map(|(first, count)| {
-            let more = match count {
+        if let Some(first) = others.renamed.first() {
+            console.note_once(
+                "renamed outputs",
+                format_args!(
+                    "{} is of a photo that has another name in this run, and keeps its former fit; remove it",
+                    first.display()
+                ),
+            );
+        }
+        Ok(others.foreign.first().map(|first| {
+            let more = match others.foreign.len() {
                 1 => "was".to_owned(),
                 more => format!("and {} more were", more - 1),
             };
@@ -252,7 +308,7 @@ impl Ledger {
     pub fn tell_refit(count: usize, console: &Console) {
         if count > 0 {
             console.note(format_args!(
-                "{count} that had been made with a fit to other photos {} made again, with one to all (--keep-fit keeps \
+                "{count} that had been made with a fit to other photos, or to these in another order, {} made again, with one to all (--keep-fit keeps \
                  the former)",
                 if count == 1 { "is" } else { "are" }
             ));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::Map;
 
 use crate::console::Console;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::manifest::ledger::input_of;
 use crate::manifest::{Digest, Entry, Ledger, Making, Stamp, Standing, Wanted};
 use crate::output::{Job, PICTURE, Plan};
@@ -31,6 +31,15 @@ impl Ledger {
         let (Some(manifest), Some(photo)) = (&self.manifest, photo) else {
             return work();
         };
+        // What is kept was looked at when the run began.
+        for (_, path) in job.kept() {
+            if manifest.is_of_other(path, photo, None)? {
+                return Err(Error::file(
+                    job.source.path(),
+                    "was changed while the run was under way; run again",
+                ));
+            }
+        }
         let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
         for (extension, path) in job.files().filter(|(_, path)| has_stamp(path)) {
             let recipe = making.recipe(extension, &job.source);
@@ -114,19 +123,21 @@ impl Ledger {
         )
     }
 
-    /// Notes that the document at `path` has been written, about photos that had these digests when they were seen.
+    /// Has `write` write the document at `path`, about photos that had these digests when they were seen, and notes that it
+    /// is about to be written, and that it was.
     ///
     /// # Errors
-    /// As [`Manifest::finish`].
+    /// Those of `write`; as [`Manifest::finish`](crate::manifest::Manifest::finish).
     pub fn note_document(
         &self,
         path: &Path,
         (plan, making): (&Plan, &Making),
-        seen: impl Fn(usize) -> Option<Digest>,
-        most: u64,
+        (seen, most): (impl Fn(usize) -> Option<Digest>, u64),
+        write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
-        let Some(manifest) = self.manifest.as_ref().filter(|_| path.is_file()) else {
-            return Ok(());
+        let manifest = self.manifest.as_ref().filter(|_| has_stamp(path));
+        let Some(manifest) = manifest else {
+            return write();
         };
         let (photo, recipe) = self.origin_of_document((plan, making), seen, most);
         let entry = Entry {
@@ -139,7 +150,12 @@ impl Ledger {
             outputs: vec![path.to_owned()],
             facts: Map::new(),
         };
-        manifest.finish(&entry, |_| None)
+        manifest.begin(&entry)?;
+        write()?;
+        match path.is_file() {
+            true => manifest.finish(&entry, |_| None),
+            false => Ok(()),
+        }
     }
 
     /// What stands for all photos of a plan, in whichever order they are, and the recipe of a document about them.

@@ -233,7 +233,7 @@ fn a_folder_that_has_grown_has_one_fit() {
         assert_eq!(again.lines().len(), 0, "{task:?}");
         let refit = run(&folder, &args).expect_code(0);
         assert_eq!(refit.lines().len(), 3, "{task:?}: {}", refit.stderr);
-        refit.expect_stderr("3 that had been made with a fit to other photos are made again");
+        refit.expect_stderr("3 that had been made with a fit to other photos, or to these in another order, are made again");
         for name in files_below(&folder.path().join("dino-out")) {
             let own = read(&folder, &format!("dino-out/{name}"));
             assert!(own == fresh(&folder, &args, &name), "{task:?} {name}");
@@ -661,4 +661,26 @@ fn patterns_find_names_that_are_no_text() {
         let found = run(&folder, &["depth", pattern, "--force"]).expect_code(0);
         assert_eq!(found.lines().len(), 2, "{pattern}");
     }
+}
+
+#[test]
+fn a_photo_drawn_alone_leaves_the_fit_of_the_others() {
+    let folder = photos(&[
+        ("a.jpg", "room.jpg"),
+        ("b.jpg", "dogs.jpg"),
+        ("c.jpg", "flower.jpg"),
+        ("d.jpg", "china.jpg"),
+    ]);
+    run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
+    run(&folder, &["pca", "c.jpg"]).expect_code(0);
+    // That of the two, not of the one, though it is later.
+    run(&folder, &["pca", "d.jpg", "--keep-fit"]).expect_code(0);
+    run(&folder, &["pca", "a.jpg", "b.jpg", "d.jpg", "--keep-fit"])
+        .expect_code(0)
+        .expect_stderr("3 already there, skipped");
+    // The same photos under longer names.
+    fs::create_dir(folder.path().join("x")).unwrap();
+    fs::copy(sample("china.jpg"), folder.path().join("x/a.png")).unwrap();
+    let longer = run(&folder, &["pca", "a.jpg", "b.jpg", "d.jpg", "x/a.png"]).expect_code(0);
+    longer.expect_stderr("a.pca.png is of a photo that has another name in this run");
 }

@@ -6,7 +6,7 @@ use crate::console::{Console, PhotoProgress};
 use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
 use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Digest, Ledger, Stamp};
+use crate::manifest::{Digest, Ledger, Making, Stamp};
 use crate::output::Plan;
 use crate::preprocess::Geometry;
 use crate::tasks::network::FoundByTask;
@@ -152,6 +152,10 @@ impl Run<'_> {
         ran?;
         drop(bar);
         for (index, (planned, waiting)) in planned.iter_mut().zip(&waiting).enumerate() {
+            if planned.making.fit.is_some() && !planned.mixes {
+                let made = (&planned.plan, &planned.making);
+                self.check_still_one_fit(made, ledger, progress)?;
+            }
             let task = (index, tasks[index].as_ref());
             self.second_pass(&engine, task, (planned, ledger), waiting, progress)?;
         }
@@ -279,18 +283,30 @@ impl Run<'_> {
             }
         });
         drawn?;
-        ledger.drop_former_fits(making);
-        // Another run may have been in this folder meanwhile.
-        if !mixes && let Some(what) = ledger.other_fit(plan, making)? {
-            let why = format!(
-                "another run worked in this folder at the same time: {what}; run again with all photos"
-            );
-            progress
-                .report
-                .failed
-                .push((making.kind.clone(), Error::Model(why)));
+        if !mixes
+            && self.check_still_one_fit((plan, making), ledger, progress)?
+            && plan.jobs.len() > 1
+        {
+            ledger.drop_former_fits(making);
         }
         Ok(())
+    }
+
+    /// Whether no other run worked in the folder meanwhile, whose pictures have another fit.
+    fn check_still_one_fit(
+        &self,
+        (plan, making): (&Plan, &Making),
+        ledger: &Ledger,
+        progress: &mut Progress,
+    ) -> Result<bool> {
+        let other = ledger.other_fit(plan, making, self.console)?;
+        let is_one = other.is_none();
+        progress.report.faults.extend(other.map(|what| {
+            Error::Model(format!(
+                "another run worked in this folder at the same time: {what}; run again with all photos"
+            ))
+        }));
+        Ok(is_one)
     }
 
     /// Says how a photo is going to be seen.

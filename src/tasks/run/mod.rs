@@ -124,11 +124,15 @@ impl Run<'_> {
         let code = progress.finish(self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
-                task.conclude(self.console)?;
-                if let Some(document) = task.document().filter(|document| !document.is_kept) {
-                    let most = self.context.decoder.options.max_memory;
-                    let seen = |photo: usize| progress.seen[photo];
-                    ledger.note_document(&document.path, (plan, making), seen, most)?;
+                let conclude = || task.conclude(self.console);
+                match task.document().filter(|document| !document.is_kept) {
+                    Some(document) => {
+                        let most = self.context.decoder.options.max_memory;
+                        let seen = |photo: usize| progress.seen[photo];
+                        let of_it = (plan, making);
+                        ledger.note_document(&document.path, of_it, (seen, most), conclude)?;
+                    }
+                    None => conclude()?,
                 }
             }
         }

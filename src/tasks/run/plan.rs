@@ -65,19 +65,21 @@ impl Run<'_> {
         let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
         let mut making = self.making(task, fingerprint)?;
         let most = self.context.decoder.options.max_memory;
+        let mut mixes = false;
         if self.keep_fit
             && task.waits()
             && let Some(fit) = ledger.former_fit(&plan, &making)?
         {
             task.adopt_fit(&ledger.fit_file(&making, &fit)?)?;
             making.fit = Some(fit);
+            // Whatever is there by another fit was there before.
+            mixes = ledger.other_fit(&plan, &making, self.console)?.is_some();
             self.console.note(format_args!(
                 "{}: new photos get the fit of those that are there",
                 making.kind
             ));
         }
         let mut former = Former::default();
-        let mut mixes = false;
         let refused;
         if task.waits() {
             (refused, former) = ledger.settle_waiting(&mut plan, &making, most, self.console)?;
@@ -88,7 +90,7 @@ impl Run<'_> {
         } else {
             refused = ledger.settle(&mut plan, &making, most, self.console)?;
             if plan.jobs.iter().any(|job| !job.is_done())
-                && let Some(what) = ledger.other_fit(&plan, &making)?
+                && let Some(what) = ledger.other_fit(&plan, &making, self.console)?
             {
                 self.console.note(what);
             }
@@ -122,12 +124,13 @@ pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
     let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
     for (index, (task, planned)) in tasks.iter().zip(planned).enumerate() {
         let jobs = &planned.plan.jobs;
+        let is_any_free = planned.refused.iter().any(Option::is_none);
         for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
             let is_wanted = match task.which() {
                 Which::Missing => !job.is_done() && !is_refused,
                 // What cannot be replaced takes part in the fit.
-                Which::AllOrNone => !planned.former.is_current,
+                Which::AllOrNone => !planned.former.is_current && is_any_free,
                 Which::All => !is_refused || task.waits(),
             };
             *wanted |= u64::from(is_wanted) << index;
