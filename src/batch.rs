@@ -48,7 +48,7 @@ impl Report {
         let failed = failures.into_iter();
         Report {
             failed: failed
-                .map(|failure| (failure.name, failure.error))
+                .map(|failure| (failure.path.display().to_string(), failure.error))
                 .collect(),
             summary,
             json,

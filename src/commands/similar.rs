@@ -105,9 +105,8 @@ const SUBJECT: Subject = Subject {
 fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
     let missing = named.and_then(|named| {
-        let name = named.display().to_string();
         let mut failures = collected.failures.iter();
-        failures.position(|failure| failure.name == name)
+        failures.position(|failure| failure.path == named)
     });
     if let Some(missing) = missing {
         // The others have nothing to be compared with.

@@ -30,8 +30,6 @@ pub struct Collected {
 /// An input that led to no photo.
 #[derive(Debug)]
 pub struct Failure {
-    /// What it is called.
-    pub name: String,
     /// Its path, or the pattern.
     pub path: PathBuf,
     /// What is wrong with it.
@@ -398,7 +396,6 @@ impl Finder {
     fn push_failure(&mut self, path: PathBuf, error: Error) {
         let before = self.collected.sources.len();
         self.collected.failures.push(Failure {
-            name: path.display().to_string(),
             path,
             error,
             before,

@@ -73,6 +73,11 @@ impl Source {
         }
     }
 
+    /// The number of its page, 0 where there is one alone.
+    pub fn page_number(&self) -> u32 {
+        self.page().map_or(0, |page| page.number)
+    }
+
     /// What to call it in messages.
     pub fn name(&self) -> String {
         let name = self.path().display();

@@ -117,12 +117,14 @@ struct Others {
 /// Whether a photo is there still, and has that page.
 fn is_there((path, page): &PhotoName) -> bool {
     let path = name_of_bytes(path);
-    let pages = || count_pages(&path, u64::MAX);
-    path.is_file()
-        && match *page {
-            0 => pages() <= 1,
-            page => (2..).contains(&pages()) && page <= pages(),
-        }
+    if !path.is_file() {
+        return false;
+    }
+    let pages = count_pages(&path, u64::MAX);
+    match *page {
+        0 => pages <= 1,
+        page => pages > 1 && page <= pages,
+    }
 }
 
 impl Ledger {
@@ -319,6 +321,6 @@ impl Ledger {
 /// By which a photo is known in the record.
 fn photo_name(source: &Source) -> PhotoName {
     let path = input_of(source);
-    let page = source.page().map_or(0, |page| page.number);
+    let page = source.page_number();
     (path.as_os_str().as_encoded_bytes().to_vec(), page)
 }

@@ -83,6 +83,11 @@ pub(super) struct History {
 }
 
 impl History {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.done.is_none() && self.begun.is_empty()
+    }
+
     /// What the file or folder at `path`, which is there, was made from; none if that is not known.
     ///
     /// # Errors

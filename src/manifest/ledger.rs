@@ -147,7 +147,7 @@ impl Ledger {
         }
         if former.fits.iter().all(Option::is_some) {
             let photos = plan.jobs.iter().map(|job| {
-                let page = job.source.page().map_or(0, |page| page.number);
+                let page = job.source.page_number();
                 Ok((self.stamp_of(&job.source, most)?.digest, page))
             });
             let fit = Self::fit_to(photos.collect::<Result<Vec<_>>>()?.into_iter());

@@ -61,7 +61,7 @@ impl Making {
 
     /// How an output of `source` is made: pages of a file differ in nothing but their numbers.
     pub(super) fn recipe(&self, extension: &str, source: &Source) -> Digest {
-        self.recipe_of_page(extension, source.page().map_or(0, |page| page.number))
+        self.recipe_of_page(extension, source.page_number())
     }
 
     /// How an output of this page of a photo is made, 0 where it has one.

@@ -64,6 +64,7 @@ use index::{History, Index};
 pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
+pub use notes::changed_meanwhile;
 pub use stamp::Stamp;
 
 /// Name of the manifest in the folder of outputs.
@@ -173,10 +174,11 @@ impl Manifest {
     /// # Errors
     /// As [`Manifest::standing`].
     pub fn is_of_other(&self, output: &Path, photo: &Stamp, fit: Option<&Digest>) -> Result<bool> {
-        if !output.exists() {
+        let history = self.history(&self.name_of(output)?);
+        // Of most nothing is known, which needs no look at the disk.
+        if history.is_empty() || !output.exists() {
             return Ok(false);
         }
-        let history = self.history(&self.name_of(output)?);
         let origin = history.origin_of(output)?;
         Ok(origin.is_some_and(|origin| {
             origin.photo().digest != photo.digest

@@ -8,12 +8,21 @@ use serde_json::Map;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
+use crate::inputs::Source;
 use crate::manifest::ledger::input_of;
 use crate::manifest::{Digest, Entry, Ledger, Making, Stamp, Standing, Wanted};
 use crate::output::{Job, PICTURE, Plan};
 
 /// What the photos of a document are called.
 const DOCUMENT: &str = "<all photos>";
+
+/// Why a photo fails that is not what it was when the run saw it first.
+pub fn changed_meanwhile(source: &Source) -> Error {
+    Error::file(
+        source.path(),
+        "was changed while the run was under way; run again",
+    )
+}
 
 impl Ledger {
     /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was. `words` has the
@@ -34,10 +43,7 @@ impl Ledger {
         // What is kept was looked at when the run began.
         for (_, path) in job.kept() {
             if manifest.is_of_other(path, photo, None)? {
-                return Err(Error::file(
-                    job.source.path(),
-                    "was changed while the run was under way; run again",
-                ));
+                return Err(changed_meanwhile(&job.source));
             }
         }
         let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
@@ -171,7 +177,7 @@ impl Ledger {
                 stamp.map(|stamp| stamp.digest)
             });
             let name = job.name.as_os_str().as_encoded_bytes().to_vec();
-            let page = job.source.page().map_or(0, |page| page.number);
+            let page = job.source.page_number();
             (name, page, digest)
         });
         let mut photos: Vec<_> = photos.collect();

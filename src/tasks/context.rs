@@ -2,9 +2,9 @@
 
 use image::{GrayImage, RgbImage};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::inputs::{PhotoDecoder, Source};
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::{Digest, Stamp, changed_meanwhile};
 use crate::output::Subject;
 
 /// What the tasks of a run share.
@@ -55,10 +55,7 @@ impl Context {
 /// Refuses bytes that are not those of `stamp`, so that no picture is of two states of a photo.
 fn check_same(source: &Source, bytes: &[u8], stamp: Option<&Stamp>) -> Result<()> {
     match stamp {
-        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(Error::file(
-            source.path(),
-            "was changed while the run was under way; run again",
-        )),
+        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(changed_meanwhile(source)),
         _ => Ok(()),
     }
 }

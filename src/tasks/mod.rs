@@ -13,6 +13,7 @@ pub mod patch_map;
 pub mod pca;
 pub mod placed;
 pub mod run;
+pub mod scorer;
 pub mod segment;
 pub mod settings;
 #[cfg(test)]

@@ -6,7 +6,6 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::head::{Head, file};
 use crate::manifest::Digest;
 
 /// Settings of one output.
@@ -56,14 +55,4 @@ impl Settings {
     pub fn into_json(self) -> Value {
         Value::Object(self.0)
     }
-}
-
-/// Digest of all of a head: what it says of itself, and its weights.
-///
-/// # Errors
-/// If its weights are no numbers.
-pub fn digest_of_head(head: &Head) -> Result<Digest> {
-    let bytes = file::to_bytes(head);
-    let bytes = bytes.map_err(|why| Error::Model(format!("the head {} {why}", head.meta.name)))?;
-    Ok(Digest::of_bytes(&bytes))
 }

@@ -19,8 +19,7 @@ use dino::preprocess::Geometry;
 use dino::recipe;
 use dino::tasks::costs::{of_scores, per_pixel};
 use dino::tasks::network::{FoundByTask, TaskNetwork};
-use dino::tasks::placed::PlacedHead;
-use dino::tasks::way::scores;
+use dino::tasks::scorer::Scorer;
 use dino::tasks::{Finder, Found, Way};
 use dino::weights::{self, Access, Store};
 use dino::{Error, Result};
@@ -178,12 +177,10 @@ fn each(
     mut judge: impl FnMut(Judged<'_>) -> Result<()>,
 ) -> Result<()> {
     let patch_size = weights_patch_size(args, head)?;
-    let way = Way::new(&args.head.recipe(), head, patch_size, console)?;
+    let mut scorer = Scorer::new(&args.head.recipe(), head.clone(), patch_size, console)?;
     let model = model::load_for(&args.run, head, console)?;
-    let finder = HeadFinder {
-        head: PlacedHead::beside(head, &model.backbones)?,
-        way,
-    };
+    scorer.meet(&model.backbones)?;
+    let finder = HeadFinder(scorer);
     let progress = console.progress_of_photos(pairs.len());
     let tick = |done| progress.block(done, 100);
     let decoding = Decoding {
@@ -257,21 +254,18 @@ struct Scored {
 }
 
 /// A head whose scores are judged.
-struct HeadFinder {
-    head: PlacedHead,
-    way: Way,
-}
+struct HeadFinder(Scorer);
 
 impl Finder for HeadFinder {
     fn way(&self) -> &Way {
-        &self.way
+        self.0.way()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        of_scores(self.head.any(), geometry) + per_pixel(BYTES_PER_PIXEL)(geometry)
+        of_scores(self.0.head(), geometry) + per_pixel(BYTES_PER_PIXEL)(geometry)
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+        self.0.find(seen)
     }
 }

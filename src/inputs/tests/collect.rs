@@ -166,7 +166,7 @@ fn what_is_missing_does_not_stop_the_rest() {
     let collected = run(&folder, &["missing.jpg", "p/a.png"], false).unwrap();
     assert_eq!(relative(&collected), ["a.png"]);
     assert_eq!(collected.failures.len(), 1);
-    assert!(collected.failures[0].name.ends_with("missing.jpg"));
+    assert!(collected.failures[0].path.ends_with("missing.jpg"));
 }
 
 #[test]
@@ -198,7 +198,7 @@ fn links_are_followed_but_never_round_in_circles() {
     symlink("nowhere.jpg", at("p/dangling.jpg")).unwrap();
     let collected = run(&folder, &["p"], true).unwrap();
     assert_eq!(relative(&collected), ["link/b.png", "sub/a.png"]);
-    assert!(collected.failures[0].name.ends_with("dangling.jpg"));
+    assert!(collected.failures[0].path.ends_with("dangling.jpg"));
 }
 
 #[cfg(target_os = "linux")]

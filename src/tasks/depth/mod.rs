@@ -28,7 +28,7 @@ use crate::recipe::{DepthRecipe, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::settings::{Settings, digest_of_head};
+use crate::tasks::settings::Settings;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which};
 use crate::weights::Record;
 
@@ -173,7 +173,7 @@ impl Task for DepthTask {
     fn settings(&self, extension: &str) -> Result<Settings> {
         let recipe = names::recipe_of(&self.recipe, extension);
         Ok(Settings::of(&recipe)?
-            .with("head", digest_of_head(self.reader.head())?)
+            .with("head", self.reader.digest()?)
             .with_font(
                 self.recipe
                     .font

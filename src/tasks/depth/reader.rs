@@ -8,14 +8,15 @@ use crate::engine::{Seen, SeenBatch};
 use crate::error::Result;
 use crate::head::Head;
 use crate::heads::official::{Data, Official};
+use crate::manifest::Digest;
 use crate::postprocess::depth::{self, Decoder, Spread};
 use crate::postprocess::rows::{Rows, Upsampled, Whole};
 use crate::postprocess::{DepthMap, refine};
 use crate::preprocess::Geometry;
 use crate::recipe::HeadRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::placed::PlacedHead;
-use crate::tasks::way::{self, Way};
+use crate::tasks::scorer::Scorer;
+use crate::tasks::way::Way;
 use crate::tasks::{Finder, Found, no_scores};
 
 use super::{REFINE, not_finite, readout_of, report, spread_of};
@@ -28,8 +29,7 @@ const INDOORS: f32 = 5.0;
 
 /// Reads depths out with a head.
 pub struct DepthReader {
-    head: PlacedHead,
-    way: Way,
+    scorer: Scorer,
     decoder: Decoder,
     has_deviation: bool,
     refines: bool,
@@ -89,12 +89,12 @@ impl DepthReader {
             true => spread_of(&head.meta),
             false => Spread::Unread,
         };
+        let scorer = Scorer::new(recipe, head, patch_size, console)?;
         Ok(DepthReader {
-            way: Way::new(recipe, &head, patch_size, console)?,
-            decoder: Decoder::new(readout_of(&head.meta)?, spread),
+            decoder: Decoder::new(readout_of(&scorer.head().meta)?, spread),
             has_deviation,
             refines: recipe.refine.unwrap_or(REFINE),
-            head: head.into(),
+            scorer,
         })
     }
 
@@ -103,13 +103,20 @@ impl DepthReader {
     /// # Errors
     /// If one of them has no memory for the head, or fails.
     pub fn meet(&mut self, backbones: &[Backbone]) -> Result<()> {
-        self.head = PlacedHead::beside(self.head.any(), backbones)?;
-        Ok(())
+        self.scorer.meet(backbones)
     }
 
     /// The head.
     pub fn head(&self) -> &Head {
-        self.head.any()
+        self.scorer.head()
+    }
+
+    /// Digest of the head.
+    ///
+    /// # Errors
+    /// As [`Scorer::digest`].
+    pub fn digest(&self) -> Result<Digest> {
+        self.scorer.digest()
     }
 
     /// The unit of the depths, `m` for metres.
@@ -193,7 +200,7 @@ impl DepthReader {
 
 impl Finder for DepthReader {
     fn way(&self) -> &Way {
-        &self.way
+        self.scorer.way()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
@@ -202,11 +209,10 @@ impl Finder for DepthReader {
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+        self.scorer.find(seen)
     }
 
     fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        let head = self.head.of(&batch.features)?;
-        way::scores_of_batch(head, batch, self.way.mirrors())
+        self.scorer.find_all(batch)
     }
 }

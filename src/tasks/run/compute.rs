@@ -35,12 +35,8 @@ impl Run<'_> {
             .filter(|&photo| wanted[photo] != 0)
             .collect();
         let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
-        let sources: Vec<Source> = of_first
-            .unwrap_or_default()
-            .iter()
-            .map(|job| job.source.clone())
-            .collect();
-        let name = |photo: usize| sources[photo].name();
+        let jobs = of_first.unwrap_or_default();
+        let name = |photo: usize| jobs[photo].source.name();
         let shows_windows = tasks.iter().any(|task| task.way().pass().is_none());
         let bar = self.console.progress_of_photos(match photos.len() {
             // Those show their own bar.
@@ -146,7 +142,7 @@ impl Run<'_> {
                 }
             }
         };
-        let to_run: Vec<&Source> = photos.iter().map(|&photo| &sources[photo]).collect();
+        let to_run: Vec<&Source> = photos.iter().map(|&photo| &jobs[photo].source).collect();
         let ran = engine.run(&to_run, &networks, before, finish, report);
         tell_overflow(backbones, self.console);
         ran?;
@@ -210,8 +206,7 @@ impl Run<'_> {
         let fitted = waiting.iter().map(|(photo, stamp)| {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
             let nothing = || Digest::of_bytes(&[]);
-            let page = planned.plan.jobs[*photo].source.page();
-            let page = page.map_or(0, |page| page.number);
+            let page = planned.plan.jobs[*photo].source.page_number();
             (digest.unwrap_or_else(nothing), page)
         });
         let fit = Ledger::fit_to(fitted);

@@ -22,7 +22,7 @@ use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::SegmentRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::settings::{Settings, digest_of_head};
+use crate::tasks::settings::Settings;
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
 use crate::weights::Record;
 
@@ -116,7 +116,7 @@ impl Task for SegmentTask {
         let mut head = self.recipe.head.clone();
         head.name = None;
         Ok(Settings::of(&SegmentRecipe { head, labels })?
-            .with("head", digest_of_head(self.reader.head())?)
+            .with("head", self.reader.digest()?)
             .with_font(font)
             .with_text(
                 (extension == PICTURE)

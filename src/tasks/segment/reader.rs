@@ -7,21 +7,21 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::Result;
 use crate::head::{Class, Head, Scores, Task as HeadTask};
+use crate::manifest::Digest;
 use crate::postprocess::{LabelMap, refine, segment};
 use crate::preprocess::Geometry;
 use crate::recipe::HeadRecipe;
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::placed::PlacedHead;
-use crate::tasks::way::{self, Way};
+use crate::tasks::scorer::Scorer;
+use crate::tasks::way::Way;
 use crate::tasks::{Finder, Found, no_scores};
 
 use super::REFINE;
 
 /// Reads labels out with a head.
 pub struct LabelReader {
-    head: PlacedHead,
-    way: Way,
+    scorer: Scorer,
     refines: bool,
 }
 
@@ -37,9 +37,8 @@ impl LabelReader {
         console: &Console,
     ) -> Result<Self> {
         Ok(LabelReader {
-            way: Way::new(recipe, &head, patch_size, console)?,
+            scorer: Scorer::new(recipe, head, patch_size, console)?,
             refines: recipe.refine.unwrap_or(REFINE),
-            head: head.into(),
         })
     }
 
@@ -48,13 +47,20 @@ impl LabelReader {
     /// # Errors
     /// If one of them has no memory for the head, or fails.
     pub fn meet(&mut self, backbones: &[Backbone]) -> Result<()> {
-        self.head = PlacedHead::beside(self.head.any(), backbones)?;
-        Ok(())
+        self.scorer.meet(backbones)
     }
 
     /// The head.
     pub fn head(&self) -> &Head {
-        self.head.any()
+        self.scorer.head()
+    }
+
+    /// Digest of the head.
+    ///
+    /// # Errors
+    /// As [`Scorer::digest`].
+    pub fn digest(&self) -> Result<Digest> {
+        self.scorer.digest()
     }
 
     /// What labels stand for, by id.
@@ -93,7 +99,7 @@ impl LabelReader {
 
 impl Finder for LabelReader {
     fn way(&self) -> &Way {
-        &self.way
+        self.scorer.way()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
@@ -102,12 +108,11 @@ impl Finder for LabelReader {
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+        self.scorer.find(seen)
     }
 
     fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        let head = self.head.of(&batch.features)?;
-        way::scores_of_batch(head, batch, self.way.mirrors())
+        self.scorer.find_all(batch)
     }
 }
 
