@@ -41,6 +41,7 @@ pub mod engine;
 pub mod environment;
 pub mod error;
 pub mod eval;
+pub mod features;
 pub mod fitfile;
 pub mod fonts;
 pub mod gpu;
