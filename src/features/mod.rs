@@ -5,8 +5,23 @@
 //! is a [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is a [`Row`] of exactly
 //! one part.
 
+mod arrays;
+mod dataset;
+mod folder;
+mod format;
 mod meta;
+mod parts;
+mod retain;
 mod row;
+mod writer;
 
-pub use meta::{DatasetMeta, Precision};
-pub use row::{Row, RowName};
+pub use dataset::Dataset;
+pub use format::Format;
+pub use meta::{DatasetMeta, Layer, Precision};
+pub use retain::retain;
+pub use row::{Row, RowInfo, RowName};
+pub use writer::{DatasetWriter, FinishedPart, PART_BYTES, WriterOptions};
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

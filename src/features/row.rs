@@ -42,3 +42,46 @@ pub struct Row {
     /// See `points`.
     pub at: Vec<f32>,
 }
+
+/// What is known of a row without its numbers.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RowInfo {
+    /// Which photo.
+    pub name: RowName,
+    /// See [`Row::key`].
+    pub key: String,
+    /// Of the photo's bytes, lowercase hexadecimal.
+    pub sha256: String,
+    /// Of the photo's bytes (BLAKE3).
+    pub digest: Digest,
+    /// Width and height of the photo in pixels, upright.
+    pub photo: (u32, u32),
+    /// The grid of the stored patch tokens.
+    pub grid: Grid,
+    /// The grid of the coarser look, if there is one.
+    pub coarse: Option<Grid>,
+    /// At how many pixels features are stored.
+    pub points: usize,
+    /// In which of the dataset's parts it is.
+    pub part: usize,
+    /// Which of that part's rows it is.
+    pub row: usize,
+}
+
+impl RowInfo {
+    /// Of a row that is in no part yet.
+    pub(super) fn of(row: &Row) -> Self {
+        RowInfo {
+            name: row.name.clone(),
+            key: row.key.clone(),
+            sha256: row.sha256.clone(),
+            digest: row.digest,
+            photo: row.photo,
+            grid: row.grid,
+            coarse: row.coarse.as_ref().map(|(grid, ..)| *grid),
+            points: row.points.len(),
+            part: 0,
+            row: 0,
+        }
+    }
+}

@@ -7,7 +7,9 @@
 
 use std::fs;
 use std::io::{self, BufWriter, ErrorKind, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
 use crate::interrupt::Unfinished;
@@ -59,40 +61,114 @@ fn write_beside(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
 ) -> io::Result<Option<Stamp>> {
-    let made = Unfinished::make(|| temporary::file_in(folder), |file| file.path());
-    let (file, _unfinished) = match made {
+    let mut beside = match Beside::begin(folder) {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
             return copy_into(path, &mut bytes.as_slice()).map(|()| None);
         }
-        made => made?,
+        begun => begun?,
     };
-    let mut writer = Stamping::new(BufWriter::new(file));
-    write(&mut writer)?;
-    let (writer, digest, bytes) = writer.into_inner();
-    let file = writer
-        .into_inner()
-        .map_err(io::IntoInnerError::into_error)?;
-    if let Ok(old) = fs::metadata(path) {
-        inherit(file.as_file(), &old)?;
+    write(&mut beside.writer)?;
+    beside.finish(path)
+}
+
+/// An unfinished file that is written beside its destination.
+#[derive(Debug)]
+struct Beside {
+    writer: Stamping<BufWriter<NamedTempFile>>,
+    _unfinished: Unfinished,
+}
+
+impl Beside {
+    fn begin(folder: &Path) -> io::Result<Self> {
+        let (file, unfinished) =
+            Unfinished::make(|| temporary::file_in(folder), |file| file.path())?;
+        Ok(Beside {
+            writer: Stamping::new(BufWriter::new(file)),
+            _unfinished: unfinished,
+        })
     }
-    let stamp = Stamp::of_written(digest, bytes, &file.as_file().metadata()?);
-    match file.persist(path) {
-        Ok(_) => Ok(Some(stamp)),
-        // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are not
-        // to be renamed: they can be written, not replaced.
-        Err(refused)
-            if refused.error.kind() == ErrorKind::ResourceBusy
-                || forbids_files(&refused.error) && path.is_file() =>
-        {
-            copy_into(path, &mut fs::File::open(refused.file.path())?).map(|()| None)
+
+    /// Puts it in place of `path`; nothing is known of what was written into something that was there.
+    fn finish(self, path: &Path) -> io::Result<Option<Stamp>> {
+        let (writer, digest, bytes) = self.writer.into_inner();
+        let file = writer
+            .into_inner()
+            .map_err(io::IntoInnerError::into_error)?;
+        if let Ok(old) = fs::metadata(path) {
+            inherit(file.as_file(), &old)?;
         }
-        Err(refused) => Err(refused.error),
+        let stamp = Stamp::of_written(digest, bytes, &file.as_file().metadata()?);
+        match file.persist(path) {
+            Ok(_) => Ok(Some(stamp)),
+            // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are
+            // not to be renamed: they can be written, not replaced.
+            Err(refused)
+                if refused.error.kind() == ErrorKind::ResourceBusy
+                    || forbids_files(&refused.error) && path.is_file() =>
+            {
+                copy_into(path, &mut fs::File::open(refused.file.path())?).map(|()| None)
+            }
+            Err(refused) => Err(refused.error),
+        }
+    }
+}
+
+/// A file that is written bit by bit, and appears when it is finished; what is dropped before leaves nothing behind.
+#[derive(Debug)]
+pub struct AtomicFile {
+    path: PathBuf,
+    target: PathBuf,
+    beside: Beside,
+}
+
+impl AtomicFile {
+    /// Begins a file that is to appear at `path`, whose folder is there.
+    ///
+    /// # Errors
+    /// Names the path, if it leads to anything but a regular file or nothing, or its folder takes no new files.
+    pub fn begin(path: &Path) -> Result<Self> {
+        let (Place::File(target) | Place::Vacant(target)) = Place::of(path)? else {
+            return Err(Error::file(path, "is no regular file, where one is meant"));
+        };
+        let beside = Beside::begin(parent(&target)).map_err(|error| Error::io(path, &error))?;
+        Ok(AtomicFile {
+            path: path.to_owned(),
+            target,
+            beside,
+        })
+    }
+
+    /// Puts the file in its place, whatever is there by now. Returns its stamp; none where it was written into something
+    /// that could not be replaced.
+    ///
+    /// # Errors
+    /// Names the path, with the system's reason.
+    pub fn finish(self) -> Result<Option<Stamp>> {
+        let AtomicFile {
+            path,
+            target,
+            beside,
+        } = self;
+        beside
+            .finish(&target)
+            .map_err(|error| Error::io(path, &error))
+    }
+}
+
+impl Write for AtomicFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.beside.writer.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.beside.writer.flush()
     }
 }
 
 /// Digests what goes through it.
+#[derive(Debug)]
 struct Stamping<W> {
     writer: W,
     hasher: blake3::Hasher,
@@ -274,6 +350,24 @@ mod tests {
         );
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(names(folder.path()), ["kept.txt"]);
+    }
+
+    #[test]
+    fn what_is_written_bit_by_bit_appears_when_it_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("part");
+        fs::write(&path, "old").unwrap();
+        let mut file = AtomicFile::begin(&path).unwrap();
+        file.write_all(b"all ").unwrap();
+        file.write_all(b"of it").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"old");
+        let stamp = file.finish().unwrap().unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"all of it");
+        assert!(stamp.still_is(&path).unwrap());
+        assert_eq!(stamp.digest, Digest::of_bytes(b"all of it"));
+        drop(AtomicFile::begin(&path).unwrap());
+        assert_eq!(names(folder.path()), ["part"]);
+        assert!(AtomicFile::begin(folder.path()).is_err());
     }
 
     #[test]
