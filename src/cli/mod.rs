@@ -7,6 +7,7 @@ mod cloud;
 mod depth;
 mod eval;
 mod explain;
+mod features;
 mod heads;
 mod help;
 mod models;
@@ -31,6 +32,7 @@ pub use cloud::CloudArgs;
 pub use depth::DepthArgs;
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
+pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;
 pub use models::ModelsCommand;
 pub use patch_map::PatchMapArgs;
@@ -87,6 +89,7 @@ pub enum Command {
     Similar(Box<SimilarArgs>),
     Depth(Box<DepthArgs>),
     Run(Box<RunTasksArgs>),
+    Features(Box<FeaturesArgs>),
     Classify(Box<ClassifyArgs>),
     #[command(subcommand)]
     Train(TrainCommand),

@@ -8,7 +8,7 @@ use dino::preprocess::SizeRule;
 use dino::recipe::{LayerRecipe, PcaRecipe};
 use dino::render::Upscale;
 
-use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs};
 
 /// Colour the parts of photos by the principal components of their patch features
 ///
@@ -18,6 +18,8 @@ use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
 pub struct PcaArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub stored: StoredArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

@@ -7,13 +7,15 @@ use clap::{Args, ValueEnum};
 use dino::preprocess::{SizeRule, Unpad};
 use dino::recipe::{self, HeadRecipe};
 
-use super::{InputArgs, OutputArgs, RunArgs};
+use super::{InputArgs, OutputArgs, RunArgs, StoredArgs};
 
 /// Photos in, a head over them, files out.
 #[derive(Debug, Args)]
 pub struct PredictArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub stored: StoredArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]

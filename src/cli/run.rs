@@ -4,9 +4,11 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
 use dino::cluster::ClusterCount;
-use dino::recipe::{ClustersRecipe, DepthRecipe, HeadRecipe, PcaRecipe, Recipe, SegmentRecipe};
+use dino::recipe::{
+    ClustersRecipe, DepthRecipe, FeaturesRecipe, HeadRecipe, PcaRecipe, Recipe, SegmentRecipe,
+};
 
-use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs};
 
 /// Do several tasks over the same photos, which are decoded once, and seen once by all tasks that see them alike
 ///
@@ -17,6 +19,8 @@ use super::{InputArgs, OutputArgs, RefitArgs, RunArgs};
 pub struct RunTasksArgs {
     #[command(flatten)]
     pub input: InputArgs,
+    #[command(flatten)]
+    pub stored: StoredArgs,
     #[command(flatten)]
     pub output: OutputArgs,
     #[command(flatten)]
@@ -43,6 +47,9 @@ pub struct TaskArgs {
     /// Parts without a head, as `dino segment --clusters`
     #[arg(long, value_name = "K", action = clap::ArgAction::Append)]
     pub clusters: Vec<ClusterCount>,
+    /// Features, stored in this dataset as `dino features` does; may be given for several
+    #[arg(long, value_name = "DATASET", value_hint = ValueHint::AnyPath, action = clap::ArgAction::Append)]
+    pub save_features: Vec<PathBuf>,
     /// Tasks from this file (TOML), beside those that are named
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub recipe: Option<PathBuf>,
@@ -83,6 +90,12 @@ impl TaskArgs {
             .extend(self.clusters.iter().map(|&clusters| ClustersRecipe {
                 clusters,
                 ..ClustersRecipe::default()
+            }));
+        recipe
+            .features
+            .extend(self.save_features.iter().map(|output| FeaturesRecipe {
+                output: output.clone(),
+                ..FeaturesRecipe::default()
             }));
         for text in &self.set {
             recipe

@@ -34,7 +34,7 @@ pub struct GlobalArgs {
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Photos: files, folders, patterns such as 'a/*.jpg', or - for stdin
-    #[arg(required = true, value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
     /// Search folders with all their subfolders
     #[arg(short, long)]
@@ -281,7 +281,7 @@ fn megapixels(text: &str) -> Result<f64, String> {
 }
 
 /// The names of [`DtypeChoice`], which clap lists in the help and in errors.
-fn dtype_parser() -> impl clap::builder::TypedValueParser<Value = DtypeChoice> {
+pub(super) fn dtype_parser() -> impl clap::builder::TypedValueParser<Value = DtypeChoice> {
     use clap::builder::{PossibleValuesParser, TypedValueParser};
     PossibleValuesParser::new(["auto", "f32", "bf16", "f16"]).map(|name| match name.as_str() {
         "f32" => DtypeChoice::F32,

@@ -13,6 +13,7 @@ mod models;
 mod selfcheck;
 mod shell;
 mod similar;
+mod stored;
 mod tasks;
 mod train;
 
@@ -36,6 +37,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
         Command::Depth(args) => tasks::depth(&args, console),
+        Command::Features(args) => tasks::features(&args, console),
         Command::Run(args) => tasks::several(&args, console),
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),

@@ -7,22 +7,25 @@ use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::head::Head;
 use dino::heads::Heads;
-use dino::output::{Subject, Target};
+use dino::output::{OutputOptions, Subject, Target};
 use dino::recipe::{HeadRecipe, Recipe};
 use dino::tasks::clusters::ClustersTask;
 use dino::tasks::depth::DepthTask;
+use dino::tasks::features::FeaturesTask;
 use dino::tasks::known::KnownModel;
 use dino::tasks::pca::PcaTask;
 use dino::tasks::run::Run;
 use dino::tasks::segment::SegmentTask;
+use dino::tasks::stored::StoredFeatures;
 use dino::tasks::{Context, Task};
 use dino::weights::{self, Access, NamedModel, Store};
 use dino::{Error, Result};
 
 use crate::cli::{
-    DepthArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs, SegmentArgs, Tta,
+    DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs,
+    SegmentArgs, Tta,
 };
-use crate::commands::model;
+use crate::commands::{model, stored};
 
 /// Runs `dino depth`.
 pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
@@ -34,13 +37,9 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     let predict = &args.predict;
-    run(
-        &recipe,
-        &predict.input,
-        (&predict.output, args.refit),
-        &predict.run,
-        console,
-    )
+    let inputs = (&predict.input, predict.stored.features.as_deref());
+    let output = Output::of(&predict.output, args.refit)?;
+    run(&recipe, inputs, output, &predict.run, console)
 }
 
 /// Runs `dino segment`.
@@ -67,13 +66,9 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
             ..Recipe::default()
         },
     };
-    run(
-        &recipe,
-        &predict.input,
-        (&predict.output, args.refit),
-        &predict.run,
-        console,
-    )
+    let inputs = (&predict.input, predict.stored.features.as_deref());
+    let output = Output::of(&predict.output, args.refit)?;
+    run(&recipe, inputs, output, &predict.run, console)
 }
 
 /// Runs `dino pca`.
@@ -82,11 +77,33 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         pca: vec![args.recipe()],
         ..Recipe::default()
     };
+    let inputs = (&args.input, args.stored.features.as_deref());
+    let output = Output::of(&args.output, args.refit)?;
+    run(&recipe, inputs, output, &args.run, console)
+}
+
+/// Runs `dino features`.
+pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
+    let recipe = Recipe {
+        features: vec![args.recipe()],
+        ..Recipe::default()
+    };
+    recipe
+        .check()
+        .map_err(|why| Error::Usage(format!("features: {why}")))?;
+    let output = Output {
+        options: OutputOptions {
+            target: Target::Folder(args.output.clone()),
+            force: args.force,
+        },
+        json: args.json,
+        keep_fit: false,
+    };
     run(
         &recipe,
-        &args.input,
-        (&args.output, args.refit),
-        &args.run,
+        (&args.input, None),
+        output,
+        &args.compute.run(),
         console,
     )
 }
@@ -100,13 +117,13 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
     let mut recipe = args.tasks.add_to(written).map_err(Error::Usage)?;
     if recipe.is_empty() {
         return Err(Error::Usage(
-            "nothing is to be made of the photos; name tasks: --depth, --segment, --pca, --clusters K, or --recipe FILE"
+            "nothing is to be made of the photos; name tasks: --depth, --segment, --pca, --clusters K, --save-features DATASET, or --recipe FILE"
                 .into(),
         ));
     }
     if args.tasks.print_recipe {
         let store = Store::open()?;
-        let chosen = choose(&recipe, &args.run, &store)?;
+        let chosen = choose(&recipe, &args.run, &store, None)?;
         name_all(&mut recipe, &chosen);
         console.out_text(recipe.to_toml()?.as_bytes())?;
         return Ok(0);
@@ -122,13 +139,9 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
             recipe.len()
         )));
     }
-    run(
-        &recipe,
-        &args.input,
-        (&args.output, args.refit),
-        &args.run,
-        console,
-    )
+    let inputs = (&args.input, args.stored.features.as_deref());
+    let output = Output::of(&args.output, args.refit)?;
+    run(&recipe, inputs, output, &args.run, console)
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe> {
@@ -166,40 +179,74 @@ fn labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
     Ok(names.into_iter().map(Some).collect())
 }
 
-/// Runs all tasks of a recipe over the photos.
-pub fn run(
+/// Where results go.
+struct Output {
+    options: OutputOptions,
+    json: bool,
+    keep_fit: bool,
+}
+
+impl Output {
+    fn of(args: &OutputArgs, refit: RefitArgs) -> Result<Self> {
+        Ok(Output {
+            options: args.options()?,
+            json: args.json,
+            keep_fit: refit.keep_fit,
+        })
+    }
+}
+
+/// Runs all tasks of a recipe over the photos, or over what is stored of them.
+fn run(
     recipe: &Recipe,
-    input: &InputArgs,
-    (output, refit): (&OutputArgs, RefitArgs),
+    (input, stored): (&InputArgs, Option<&Path>),
+    output: Output,
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
-    let options = output.options()?;
+    let Output {
+        options,
+        json,
+        keep_fit,
+    } = output;
     let context = Context {
         decoder: input.decoder(console),
-        json: output.json,
+        json,
         to_stdout: options.target == Target::Stdout,
-        force: output.force,
+        force: options.force,
         label: None,
     };
     // Wrong wishes are found before any work is done, and before anything is skipped.
-    let dtype = model::check_devices(args, console)?;
+    let stored = stored
+        .map(|folder| stored::open(folder, args))
+        .transpose()?;
+    let dtype = match &stored {
+        Some(stored) => stored.meta().computed.clone(),
+        None => model::check_devices(args, console)?,
+    };
     let store = Store::open()?;
-    let chosen = choose(recipe, args, &store)?;
-    let mut tasks = tasks(recipe, &chosen, &context, console)?;
+    let chosen = choose(recipe, args, &store, stored.as_ref())?;
+    let mut tasks = tasks(recipe, &chosen, (&context, &dtype), console)?;
     let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
-    let collected = input.collect_for(&subjects, output.json, console)?;
+    let collected = match &stored {
+        Some(stored) if input.inputs.is_empty() => stored::collect(stored),
+        _ => input.collect_for(&subjects, json, console)?,
+    };
     let run = Run {
         options: &options,
         context: &context,
         model: KnownModel::from(&chosen.model),
         dtype,
-        keep_fit: refit.keep_fit,
+        keep_fit,
         batch_size: args.batch_size,
+        stored: stored.as_ref(),
         console,
     };
     run.run(&mut tasks, collected, || {
-        let model = model::load_named(args, &chosen.model.name, console)?;
+        let model = match &stored {
+            Some(stored) => stored::load(stored, console)?,
+            None => model::load_named(args, &chosen.model.name, console)?,
+        };
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
@@ -210,17 +257,25 @@ pub fn run(
 struct Chosen {
     depth: Vec<Head>,
     segment: Vec<Head>,
+    /// Those that features are stored for, by dataset.
+    features: Vec<Option<Head>>,
     model: NamedModel,
 }
 
 impl Chosen {
     fn heads(&self) -> impl Iterator<Item = &Head> {
-        self.depth.iter().chain(&self.segment)
+        let of_features = self.features.iter().flatten();
+        self.depth.iter().chain(&self.segment).chain(of_features)
     }
 }
 
 /// Finds the heads, and the backbone that they read, or that is named.
-fn choose(recipe: &Recipe, args: &RunArgs, store: &Store) -> Result<Chosen> {
+fn choose(
+    recipe: &Recipe,
+    args: &RunArgs,
+    store: &Store,
+    stored: Option<&StoredFeatures>,
+) -> Result<Chosen> {
     let heads = Heads::at(store.root());
     let choose = |task: &str, recipe: &HeadRecipe| -> Result<Head> {
         let name = recipe.name.as_deref().map(OsStr::new);
@@ -236,13 +291,23 @@ fn choose(recipe: &Recipe, args: &RunArgs, store: &Store) -> Result<Chosen> {
         .iter()
         .map(|segment| choose("segment", &segment.head));
     let segment = segment.collect::<Result<Vec<_>>>()?;
-    let of_head = depth.iter().chain(&segment).next();
+    let features = recipe.features.iter().map(|features| {
+        let head = features.head.as_deref().map(|name| heads.get(name));
+        Ok(head.transpose()?.map(|found| found.head))
+    });
+    let features = features.collect::<Result<Vec<_>>>()?;
+    let of_features = features.iter().flatten();
+    let of_head = depth.iter().chain(&segment).chain(of_features).next();
     let named = args.model.as_deref().or(recipe.model.as_deref());
     let named = named.or(of_head.map(|head| head.meta.backbone.as_str()));
-    let model = weights::find(store, named, &Access::of(args.offline)?)?;
+    let model = match stored {
+        Some(stored) => stored::model(stored, args.model.as_deref().or(recipe.model.as_deref()))?,
+        None => weights::find(store, named, &Access::of(args.offline)?)?,
+    };
     let chosen = Chosen {
         depth,
         segment,
+        features,
         model,
     };
     if let Some(fingerprint) = &chosen.model.fingerprint {
@@ -254,7 +319,9 @@ fn choose(recipe: &Recipe, args: &RunArgs, store: &Store) -> Result<Chosen> {
     }
     let mut chosen = chosen;
     if args.device == DeviceChoice::Null {
+        let of_features = chosen.features.iter_mut().flatten();
         let heads = chosen.depth.iter_mut().chain(&mut chosen.segment);
+        let heads = heads.chain(of_features);
         heads.for_each(|head| head.meta.backbone = model::NULL.to_owned());
     }
     Ok(chosen)
@@ -264,7 +331,7 @@ fn choose(recipe: &Recipe, args: &RunArgs, store: &Store) -> Result<Chosen> {
 fn tasks(
     recipe: &Recipe,
     chosen: &Chosen,
-    context: &Context,
+    (context, computed): (&Context, &str),
     console: &Console,
 ) -> Result<Vec<Box<dyn Task>>> {
     let model = KnownModel::from(&chosen.model);
@@ -297,6 +364,13 @@ fn tasks(
     let names = labels("pca", names.collect())?;
     for (recipe, name) in recipe.pca.iter().zip(names) {
         let task = PcaTask::new(recipe.clone(), &model, labelled(name))?;
+        tasks.push(Box::new(task));
+    }
+    let names = (1..=recipe.features.len()).map(|number| number.to_string());
+    let names = labels("features", names.collect())?;
+    for ((recipe, head), name) in recipe.features.iter().zip(&chosen.features).zip(names) {
+        let (of_model, place) = ((&model, computed), (labelled(name), "part".to_owned()));
+        let task = FeaturesTask::new(recipe.clone(), head.clone(), of_model, place, console)?;
         tasks.push(Box::new(task));
     }
     Ok(tasks)

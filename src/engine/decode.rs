@@ -2,20 +2,33 @@
 //! prepared by several workers.
 
 use std::fs;
+use std::sync::Arc;
 
 use image::RgbImage;
 
 use crate::error::{Error, Result};
 use crate::inputs::{Measured, Opened, PhotoDecoder, Source};
-use crate::manifest::Stamp;
+use crate::manifest::{Digest, Stamp};
 use crate::memory::{self, Gate, Permit};
 use crate::preprocess::{Geometry, Prepared};
 use crate::stopwatch::Stopwatch;
+use crate::weights::digest;
 
 use super::network::Network;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
+
+/// What is known of a photo whose features were stored.
+#[derive(Debug, Clone, Copy)]
+pub struct StoredPhoto {
+    /// Width and height, upright.
+    pub size: (u32, u32),
+    /// Of its bytes.
+    pub digest: Digest,
+    /// Whether its pixels are wanted; if not, it need not be there.
+    pub is_needed: bool,
+}
 
 /// How photos are decoded.
 #[derive(Clone)]
@@ -28,6 +41,10 @@ pub struct Decoding {
     pub cut: Option<Cut>,
     /// Whether the stamps of photos are taken.
     pub stamps: bool,
+    /// Whether the SHA-256 of their bytes is.
+    pub sha256: bool,
+    /// By number, of photos whose features were stored.
+    pub stored: Option<Arc<dyn Fn(usize) -> Option<StoredPhoto> + Send + Sync>>,
 }
 
 /// A photo that is ready for the network.
@@ -41,6 +58,8 @@ pub struct Ready {
     pub prepared: Vec<Prepared>,
     /// Of the bytes that it was decoded from, if that is asked for.
     pub stamp: Option<Stamp>,
+    /// SHA-256 of them, lower-case hexadecimal, if that is asked for.
+    pub sha256: Option<String>,
     /// Where the time went.
     pub watch: Stopwatch,
     /// For the memory of all that becomes of it.
@@ -51,10 +70,18 @@ pub struct Ready {
 pub(super) struct Admitted<'s> {
     index: usize,
     source: &'s Source,
-    opened: Opened<'s>,
+    content: Content<'s>,
     stamp: Option<Stamp>,
     watch: Stopwatch,
     permit: Permit,
+}
+
+/// Where the pixels of a photo come from.
+enum Content<'s> {
+    /// They are decoded.
+    Opened(Opened<'s>),
+    /// They are not wanted.
+    Blank((u32, u32)),
 }
 
 impl Ready {
@@ -77,6 +104,8 @@ impl Decoding {
             decoder,
             cut: None,
             stamps: false,
+            sha256: false,
+            stored: None,
         }
     }
 
@@ -89,9 +118,16 @@ impl Decoding {
         crowded: impl FnOnce(),
     ) -> Result<Admitted<'s>> {
         let mut watch = Stopwatch::default();
+        let stored = self.stored.as_ref().and_then(|stored| stored(index));
+        if let Some(stored) = stored.filter(|stored| !stored.is_needed) {
+            return self.admit_blank((index, source), stored, network, crowded);
+        }
         // Asked before it is read: whatever is written meanwhile has a later time.
         let met = self.stamps.then(|| fs::metadata(source.path()).ok());
         let opened = watch.time("decode", || self.decoder.open(source))?;
+        if let Some(stored) = stored {
+            check_stored(source, opened.bytes(), &stored)?;
+        }
         let permit = match opened.measured() {
             Some(Measured { size, bytes }) => {
                 accept(network, (index, source), size)?;
@@ -105,9 +141,39 @@ impl Decoding {
             index,
             source,
             stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
-            opened,
+            content: Content::Opened(opened),
             watch,
             permit,
+        })
+    }
+
+    /// As [`Decoding::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
+    fn admit_blank<'s>(
+        &'s self,
+        (index, source): (usize, &'s Source),
+        stored: StoredPhoto,
+        network: &impl Network,
+        crowded: impl FnOnce(),
+    ) -> Result<Admitted<'s>> {
+        let StoredPhoto { size, digest, .. } = stored;
+        let mut watch = Stopwatch::default();
+        let met = fs::metadata(source.path()).ok();
+        let mut stamp = Stamp::of_digest(digest);
+        if met.is_some() {
+            let most = self.decoder.options.max_memory;
+            let bytes = watch.time("decode", || source.read(most))?;
+            check_stored(source, &bytes, &stored)?;
+            stamp = Stamp::of_read(&bytes, met.as_ref());
+        }
+        accept(network, (index, source), size)?;
+        let entered = self.gate.enter(self.planned(network, index, size), crowded);
+        Ok(Admitted {
+            index,
+            source,
+            stamp: Some(stamp),
+            content: Content::Blank(size),
+            watch,
+            permit: entered.map_err(|error| named(source, error))?,
         })
     }
 
@@ -116,12 +182,21 @@ impl Decoding {
         let Admitted {
             index,
             source,
-            opened,
+            content,
             stamp,
             mut watch,
             permit,
         } = admitted;
-        let mut photo = watch.time("decode", || opened.decode())?.rgb;
+        let mut sha256 = None;
+        let mut photo = match content {
+            Content::Opened(opened) => {
+                if self.sha256 {
+                    sha256 = Some(watch.time("digest", || digest::sha256(opened.bytes())));
+                }
+                watch.time("decode", || opened.decode())?.rgb
+            }
+            Content::Blank((width, height)) => RgbImage::new(width, height),
+        };
         if permit.bytes() == 0 {
             let size = photo.dimensions();
             accept(network, (index, source), size)?;
@@ -138,6 +213,7 @@ impl Decoding {
             photo,
             prepared,
             stamp,
+            sha256,
             watch,
             permit,
         })
@@ -150,6 +226,17 @@ impl Decoding {
             (width, height)
         });
         network.memory(index, seen)
+    }
+}
+
+/// Refuses a photo that is another one than its features are of.
+fn check_stored(source: &Source, bytes: &[u8], stored: &StoredPhoto) -> Result<()> {
+    match Digest::of_bytes(bytes) == stored.digest {
+        true => Ok(()),
+        false => Err(Error::file(
+            source.path(),
+            "was changed since its features were stored; run `dino features` again",
+        )),
     }
 }
 

@@ -15,6 +15,8 @@ pub struct DatasetMeta {
     pub format: u32,
     /// What the backbone is called.
     pub model: String,
+    /// The row of the table whose shape it has.
+    pub variant: String,
     /// Of its weights.
     pub fingerprint: String,
     /// Width of a token (D).

@@ -14,6 +14,7 @@ pub(super) fn meta() -> DatasetMeta {
     DatasetMeta {
         format: DatasetMeta::FORMAT,
         model: "tiny".into(),
+        variant: "tiny".into(),
         fingerprint: "a".into(),
         dim: 4,
         computed: "f32".into(),

@@ -51,6 +51,22 @@ impl Ledger {
         })
     }
 
+    /// Of a folder.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn of_folder(folder: &Path) -> Result<Self> {
+        Ok(Ledger {
+            manifest: Some(Manifest::open(folder)?),
+            target: None,
+        })
+    }
+
+    /// The absolute path of a photo, by which it is known wherever it is named from.
+    pub fn input_of(source: &Source) -> PathBuf {
+        input_of(source)
+    }
+
     /// Keeps the record itself from being replaced by any output.
     pub fn protect(&self, outputs: &mut Outputs) {
         if let Some(manifest) = &self.manifest {

@@ -56,6 +56,7 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::features::Format;
 pub use digest::Digest;
 pub use entry::Entry;
 pub use entry::PhotoName;
@@ -64,11 +65,19 @@ use index::{History, Index};
 pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
-pub use notes::changed_meanwhile;
+pub use notes::{NotedRow, changed_meanwhile};
 pub use stamp::Stamp;
 
 /// Name of the manifest in the folder of outputs.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
+
+/// The manifest in `folder`: other programs that read the files of a dataset pass over what begins with an underscore.
+fn file_in(folder: &Path) -> PathBuf {
+    match Format::of(folder) {
+        Some(_) => folder.join(format!("_{MANIFEST_FILE}")),
+        None => folder.join(MANIFEST_FILE),
+    }
+}
 
 /// What a run would make an output from.
 #[derive(Debug, Clone, Copy)]
@@ -123,7 +132,7 @@ impl Manifest {
     /// and its line that is not understood.
     pub fn open(folder: &Path) -> Result<Self> {
         let mut index = Index::default();
-        let log = Log::read(folder.join(MANIFEST_FILE), |line| index.insert(line))?;
+        let log = Log::read(file_in(folder), |line| index.insert(line))?;
         Ok(Manifest {
             folder: folder.to_owned(),
             log,
@@ -133,7 +142,7 @@ impl Manifest {
 
     /// The file itself, which may not be there yet.
     pub fn path(&self) -> PathBuf {
-        self.folder.join(MANIFEST_FILE)
+        file_in(&self.folder)
     }
 
     /// Whether nothing is known of any output.

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use serde_json::Map;
+use serde_json::{Map, Value};
 
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -24,7 +24,68 @@ pub fn changed_meanwhile(source: &Source) -> Error {
     )
 }
 
+/// A photo whose row is in a part of a dataset.
+#[derive(Debug)]
+pub struct NotedRow {
+    /// The photo.
+    pub source: Source,
+    /// Of its bytes.
+    pub photo: Stamp,
+    /// What else is worth noting.
+    pub facts: Map<String, Value>,
+}
+
 impl Ledger {
+    /// Notes that a part of a dataset was written anew, without some of its rows.
+    ///
+    /// # Errors
+    /// As [`Ledger::note_rows`].
+    pub fn note_part(&self, files: &[(PathBuf, Option<Stamp>)]) -> Result<()> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(());
+        };
+        let entry = Entry {
+            task: "features".to_owned(),
+            input: PathBuf::from(DOCUMENT),
+            page: None,
+            photo: Stamp::of_bytes(&[]),
+            recipe: Digest::of_bytes(&[]),
+            fit: None,
+            outputs: files.iter().map(|(path, _)| path.clone()).collect(),
+            facts: Map::new(),
+        };
+        manifest.finish(&entry, |output| stamp_among(files, output))
+    }
+
+    /// Notes that the rows of photos are in a part of a dataset, which consists of these files.
+    ///
+    /// # Errors
+    /// Names the record that cannot be appended to, or a file that cannot be read.
+    pub fn note_rows(
+        &self,
+        (kind, recipe): (&str, Digest),
+        rows: &[NotedRow],
+        files: &[(PathBuf, Option<Stamp>)],
+    ) -> Result<()> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(());
+        };
+        for row in rows {
+            let entry = Entry {
+                task: kind.to_owned(),
+                input: input_of(&row.source),
+                page: row.source.page().map(|page| page.number),
+                photo: row.photo.clone(),
+                recipe,
+                fit: None,
+                outputs: files.iter().map(|(path, _)| path.clone()).collect(),
+                facts: row.facts.clone(),
+            };
+            manifest.finish(&entry, |output| stamp_among(files, output))?;
+        }
+        Ok(())
+    }
+
     /// Does `work` that writes the files of a job, and notes that it is about to be done, and that it was. `words` has the
     /// stamps of what was written.
     ///
@@ -191,6 +252,11 @@ impl Ledger {
         }
         (Stamp::of_bytes(&all), making.recipe_of_document())
     }
+}
+
+fn stamp_among(files: &[(PathBuf, Option<Stamp>)], file: &Path) -> Option<Stamp> {
+    let known = files.iter().find(|(path, _)| path == file);
+    known.and_then(|(_, stamp)| stamp.clone())
 }
 
 /// Whether what is at `path`, or will be, is a file or a folder, not a pipe or a device.

@@ -33,6 +33,15 @@ impl Stamp {
         }
     }
 
+    /// Of what only the digest is known.
+    pub fn of_digest(digest: Digest) -> Self {
+        Stamp {
+            bytes: 0,
+            modified: None,
+            digest,
+        }
+    }
+
     /// Takes the stamp of a file that was written, with the digest of its `bytes`; `met` is asked afterwards.
     pub fn of_written(digest: Digest, bytes: u64, met: &Metadata) -> Self {
         Stamp {

@@ -132,6 +132,8 @@ pub struct Job {
     /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
     /// where two of a run would be the same.
     pub name: PathBuf,
+    /// What its outputs are called, without the word of the task and what follows it.
+    pub key: PathBuf,
     /// The format of its picture.
     pub format: PictureFormat,
     /// The outputs by extension, the picture (`png`, whatever its format) among them.
@@ -213,6 +215,7 @@ impl Plan {
     ) -> Result<Self> {
         let mut shortened: Option<(String, usize)> = None;
         let mut to_stdout = None;
+        let mut keys: Option<Vec<PathBuf>> = None;
         let stems: Vec<PathBuf> = match &options.target {
             Target::Folder(folder) => {
                 let kind = format!(".{kind}");
@@ -232,6 +235,7 @@ impl Plan {
                     Ok(append(folder.join(short.unwrap_or(name)), &kind))
                 };
                 let names = names::distinct(&sources, folder)?;
+                keys = Some(names.clone());
                 names.into_iter().map(stem).collect::<Result<_>>()?
             }
             Target::File(path, _) => {
@@ -272,8 +276,15 @@ impl Plan {
             _ => PictureFormat::Png,
         };
         let listed = names::distinct_with_extensions(&sources)?;
-        let jobs = sources.into_iter().zip(listed).zip(stems);
-        let jobs = jobs.map(|((source, name), stem)| {
+        let keys = match keys {
+            Some(keys) => keys,
+            None => names::distinct(&sources, Path::new(""))?,
+        };
+        let jobs = sources
+            .into_iter()
+            .zip(listed)
+            .zip(stems.into_iter().zip(keys));
+        let jobs = jobs.map(|((source, name), (stem, key))| {
             let outputs = extensions
                 .iter()
                 .map(|&e| Ok((e, place(&stem, e)?)))
@@ -281,6 +292,7 @@ impl Plan {
             Ok(Job {
                 source,
                 name,
+                key,
                 format,
                 outputs,
             })

@@ -84,6 +84,7 @@ impl Predictor {
             photo: image.clone(),
             prepared: network.prepare(0, image)?,
             stamp: None,
+            sha256: None,
             watch: Stopwatch::default(),
             permit: Permit::free(),
         }];

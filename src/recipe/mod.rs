@@ -5,6 +5,7 @@
 
 mod cloud;
 mod depth;
+mod features;
 mod head;
 mod pca;
 mod segment;
@@ -17,6 +18,7 @@ use crate::error::{Error, Result};
 
 pub use cloud::{CloudRecipe, default_axes};
 pub use depth::{DepthRecipe, NumberFormat, RangeRule};
+pub use features::{FeaturesRecipe, TokenKind};
 pub use head::{HeadRecipe, ProtocolChoice};
 pub use pca::{LayerRecipe, PcaRecipe};
 pub use segment::{ClustersRecipe, LabelFormat, LabelRecipe, SegmentRecipe};
@@ -40,6 +42,9 @@ pub struct Recipe {
     /// Parts without a head.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub clusters: Vec<ClustersRecipe>,
+    /// Features, stored.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub features: Vec<FeaturesRecipe>,
 }
 
 impl Recipe {
@@ -62,7 +67,8 @@ impl Recipe {
         self.depth.iter().try_for_each(DepthRecipe::check)?;
         self.segment.iter().try_for_each(SegmentRecipe::check)?;
         self.pca.iter().try_for_each(PcaRecipe::check)?;
-        self.clusters.iter().try_for_each(ClustersRecipe::check)
+        self.clusters.iter().try_for_each(ClustersRecipe::check)?;
+        self.features.iter().try_for_each(FeaturesRecipe::check)
     }
 
     /// As a file holds it, without what is a matter of one run.
@@ -76,7 +82,8 @@ impl Recipe {
 
     /// How many tasks there are.
     pub fn len(&self) -> usize {
-        self.depth.len() + self.segment.len() + self.pca.len() + self.clusters.len()
+        let with_pictures = self.depth.len() + self.segment.len() + self.pca.len();
+        with_pictures + self.clusters.len() + self.features.len()
     }
 
     /// Whether there is nothing to do.

@@ -5,7 +5,7 @@ use toml::{Table, Value};
 use super::Recipe;
 
 /// Options that take several values.
-const LISTS: [&str; 3] = ["save", "classes", "components"];
+const LISTS: [&str; 5] = ["save", "classes", "components", "what", "blocks"];
 
 impl Recipe {
     /// Sets an option of all tasks of a kind, such as `depth.range=global`.
@@ -38,7 +38,7 @@ impl Recipe {
     }
 }
 
-const TASKS: &str = "depth, segment, clusters or pca, which is asked for too";
+const TASKS: &str = "depth, segment, clusters, pca or features, which is asked for too";
 
 /// What an option of the commands is called in recipes, where that is something else, and its value.
 fn named(option: &str, value: &str) -> (String, Value) {

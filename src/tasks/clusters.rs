@@ -25,7 +25,9 @@ use crate::tasks::segment::painter::{self, LabelPainter};
 use crate::tasks::segment::{REFINE, SIBLINGS, label, recipe_of};
 use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
-use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer};
+use crate::tasks::{
+    Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
+};
 use crate::weights::Record;
 
 /// Labels photos with clusters.
@@ -276,6 +278,7 @@ impl Task for ClustersTask {
             stamp,
             watch,
             is_only,
+            ..
         } = item
         else {
             return Err(Error::Model("clusters are of tokens".into()));
@@ -306,6 +309,7 @@ impl Task for ClustersTask {
 
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
         match finished {
+            Finished::Gathered(_) => Err(not_gathered()),
             Finished::Kept(mut kept) => {
                 let mut waiting = self.waiting();
                 let (cols, rows) = kept.size;

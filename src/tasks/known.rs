@@ -11,6 +11,8 @@ use crate::weights::{NamedModel, Record};
 pub struct KnownModel {
     /// As it is called.
     pub name: String,
+    /// The row of the table whose shape it has.
+    pub variant: String,
     /// Of its weights, where they are installed.
     pub fingerprint: Option<String>,
     /// Its sizes.
@@ -21,6 +23,7 @@ impl From<&NamedModel> for KnownModel {
     fn from(model: &NamedModel) -> Self {
         KnownModel {
             name: model.name.clone(),
+            variant: model.variant.name.to_owned(),
             fingerprint: model.fingerprint.clone(),
             config: model.variant.config,
         }

@@ -6,6 +6,7 @@ pub mod clusters;
 mod context;
 pub mod costs;
 pub mod depth;
+pub mod features;
 pub mod known;
 pub mod layer;
 pub mod network;
@@ -16,6 +17,7 @@ pub mod run;
 pub mod scorer;
 pub mod segment;
 pub mod settings;
+pub mod stored;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
@@ -36,6 +38,7 @@ use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
 use crate::stopwatch::Stopwatch;
+use crate::tasks::features::{Gathered, Tokens};
 use crate::tasks::segment::Annotated;
 use crate::tasks::settings::Settings;
 use crate::weights::Record;
@@ -58,6 +61,8 @@ pub enum Found {
     Labels(LabelMap),
     /// The patch tokens of a layer, `[rows * cols, D]`.
     Tokens(Vec<f32>, Grid),
+    /// Tokens of several blocks.
+    Features(Box<Tokens>),
 }
 
 /// A photo of which everything is found.
@@ -72,6 +77,8 @@ pub struct Item<'a> {
     pub found: Found,
     /// Of the bytes that it was decoded from.
     pub stamp: Option<Stamp>,
+    /// SHA-256 of them, where a task wants it.
+    pub sha256: Option<String>,
     /// Where the time went so far.
     pub watch: Stopwatch,
     /// Whether it is the only one of the run.
@@ -86,6 +93,8 @@ pub enum Finished {
     Annotated(Outcome, Option<Annotated>),
     /// It waits until all photos were seen.
     Kept(Box<Kept>),
+    /// It goes into a dataset, in the order of the inputs.
+    Gathered(Box<Gathered>),
 }
 
 /// What is kept of a photo until all were seen.
@@ -154,6 +163,16 @@ pub trait Finder: Sync {
     /// If a head gives no numbers, or the device fails.
     fn find(&self, seen: &Seen) -> Result<Found>;
 
+    /// Whether the SHA-256 of its bytes is wanted of a photo.
+    fn wants_sha256(&self) -> bool {
+        false
+    }
+
+    /// Whether pixels of a photo are wanted beside what was found in it.
+    fn needs_photo(&self) -> bool {
+        true
+    }
+
     /// As [`Finder::find`], for each photo of a batch.
     ///
     /// # Errors
@@ -188,6 +207,16 @@ pub trait Task: Finder {
     /// The photos.
     fn which(&self) -> Which {
         Which::Missing
+    }
+
+    /// Whether everything is there that is made of the photo of this number, whose files are those of `job`.
+    fn has(&self, _photo: usize, job: &Job) -> bool {
+        job.is_done()
+    }
+
+    /// Whether it notes itself what it made, in the place where that is; what it cannot keep ends the run then.
+    fn records_itself(&self) -> bool {
+        false
     }
 
     /// What decides, beside the photo and the backbone, how its output with this extension comes out.
@@ -241,7 +270,7 @@ pub trait Task: Finder {
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
         Ok(match finished {
             Finished::Written(outcome) | Finished::Annotated(outcome, _) => Some(outcome),
-            Finished::Kept(_) => None,
+            Finished::Kept(_) | Finished::Gathered(_) => None,
         })
     }
 
@@ -290,6 +319,14 @@ pub trait Task: Finder {
         Err(Error::Model("nothing is kept".into()))
     }
 
+    /// Keeps what it still has in memory, once no more photos come, also because the run was interrupted.
+    ///
+    /// # Errors
+    /// Names the file.
+    fn wind_up(&self, _words: &Console) -> Result<()> {
+        Ok(())
+    }
+
     /// Writes what is about the whole run, after failures were named.
     ///
     /// # Errors
@@ -321,6 +358,11 @@ pub fn check_pixel((x, y): (u32, u32), (width, height): (u32, u32)) -> Result<()
             "--at {x},{y} lies outside of the photo, which is {width} x {height} pixels (counted from 0,0)"
         )),
     }
+}
+
+/// Why a row of a dataset is not taken by another task.
+fn not_gathered() -> Error {
+    Error::Model("a row goes into a dataset".into())
 }
 
 /// Why what a head gave is not drawn.

@@ -11,9 +11,10 @@ use crate::device;
 use crate::engine::{
     AtOnce, BatchSize, Looks, Network, Pass, Ready, Seen, Views, advise, decoded_bytes, timed,
 };
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
 use crate::stopwatch::Stopwatch;
+use crate::tasks::stored::StoredFeatures;
 use crate::tasks::way::Windows;
 use crate::tasks::{Finder, Found, check_pixel};
 
@@ -34,6 +35,10 @@ pub struct TaskNetwork<'a> {
     /// Is told how many percent of the passes over a photo as a whole are through.
     pub tick: &'a (dyn Fn(usize) + Sync),
     passes: Vec<SharedPass>,
+    /// In the backbone's place.
+    stored: Option<&'a StoredFeatures>,
+    /// The row of each photo, where features are stored.
+    rows: Vec<Option<usize>>,
 }
 
 /// A pass, and the tasks that it is for.
@@ -100,7 +105,40 @@ impl<'a> TaskNetwork<'a> {
             console,
             tick,
             passes,
+            stored: None,
+            rows: Vec::new(),
         }
+    }
+
+    /// With `stored` features in the backbone's place, and the row of each photo.
+    #[must_use]
+    pub fn with_stored(self, stored: Option<&'a StoredFeatures>, rows: Vec<Option<usize>>) -> Self {
+        TaskNetwork {
+            stored,
+            rows,
+            ..self
+        }
+    }
+
+    /// What is stored of a photo, for each task; why not, where nothing is.
+    fn find_stored(&self, stored: &StoredFeatures, photo: &mut Ready) -> FoundByTask {
+        let mut found: FoundByTask = self.tasks.iter().map(|_| None).collect();
+        let row = self.rows.get(photo.index).copied().flatten();
+        for shared in self.passes_of(photo.index) {
+            let seen = photo.watch.time("features", || match row {
+                Some(row) => stored.seen(row, &shared.pass).map(Arc::new),
+                None => Err(stored.lacks(&self.names[photo.index])),
+            });
+            // Each task has its own.
+            let seen = seen.map_err(|error| error.to_string());
+            for (index, _) in self.tasks_of(photo.index) {
+                if shared.tasks & (1 << index) != 0 {
+                    let own = seen.clone().map(Given::Seen);
+                    found[index] = Some(own.map_err(Error::Model));
+                }
+            }
+        }
+        found
     }
 
     /// The passes of the backbone over a photo as a whole, in the order of its layouts.
@@ -165,6 +203,14 @@ impl Network for TaskNetwork<'_> {
     }
 
     fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<Prepared>> {
+        if self.stored.is_some() {
+            let layouts = self.layouts(index, photo.dimensions()).into_iter();
+            let unseen = layouts.map(|geometry| Prepared {
+                pixels: Vec::new(),
+                geometry,
+            });
+            return Ok(unseen.collect());
+        }
         let passes = self.passes_of(index).map(|shared| {
             let preprocessor = &shared.pass.preprocessor;
             preprocessor.lay_out(photo, preprocessor.geometry(photo.dimensions()))
@@ -213,6 +259,12 @@ impl Network for TaskNetwork<'_> {
     }
 
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<FoundByTask>> {
+        if let Some(stored) = self.stored {
+            let found = photos
+                .iter_mut()
+                .map(|photo| self.find_stored(stored, photo));
+            return Ok(found.collect());
+        }
         let first = photos.first().map_or(0, |photo| photo.index);
         let mut found: Vec<FoundByTask> = photos
             .iter()

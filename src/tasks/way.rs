@@ -290,7 +290,9 @@ impl Windows<'_> {
         progress.inc(windows.len() as u64);
         let scores = seen.iter().map(|seen| match self.task.find(seen)? {
             Found::Scores { scores, mirrored } => Ok((scores, mirrored)),
-            Found::Labels(_) | Found::Tokens(..) => Err(Error::Model("windows give scores".into())),
+            Found::Labels(_) | Found::Tokens(..) | Found::Features(_) => {
+                Err(Error::Model("windows give scores".into()))
+            }
         });
         watch.time("head", || scores.collect())
     }

@@ -87,7 +87,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             } = judged.scored;
             let mut own = Confusion::new(meaning.allowed.len());
             let map = match found {
-                Found::Tokens(..) => {
+                Found::Tokens(..) | Found::Features(_) => {
                     return Err(Error::Model("tokens where labels are wanted".into()));
                 }
                 Found::Labels(map) => judge.count_map(&mut own, &mask, &map),

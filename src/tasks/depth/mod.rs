@@ -29,7 +29,7 @@ use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::Settings;
-use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which};
+use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which, not_gathered};
 use crate::weights::Record;
 
 use files::{Files, Measured};
@@ -133,6 +133,10 @@ impl Finder for DepthTask {
 
     fn pixels(&self) -> &[(u32, u32)] {
         &self.recipe.at
+    }
+
+    fn needs_photo(&self) -> bool {
+        self.files.wants_photo() || self.reader.refines()
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
@@ -282,6 +286,7 @@ impl Task for DepthTask {
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
         match finished {
             Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
+            Finished::Gathered(_) => Err(not_gathered()),
             Finished::Kept(mut kept) => {
                 let mut waiting = self.waiting();
                 waiting.maps.push(&std::mem::take(&mut kept.values))?;

@@ -1,6 +1,6 @@
 //! Principal components of patch tokens: fitted to all photos or to each, then drawn as colours.
 
-mod basis;
+pub(super) mod basis;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -26,7 +26,9 @@ use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::settings::Settings;
 use crate::tasks::way::Way;
-use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Which, layer};
+use crate::tasks::{
+    Context, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
+};
 use crate::weights::Record;
 
 /// Draws photos by their components.
@@ -231,6 +233,10 @@ impl Finder for PcaTask {
         per_pixel(3 + beside + ENCODER)(geometry)
     }
 
+    fn needs_photo(&self) -> bool {
+        self.wants_photo()
+    }
+
     fn find(&self, seen: &Seen) -> Result<Found> {
         let tokens = layer::tokens(&seen.features, self.layer)?;
         Ok(Found::Tokens(tokens, seen.features.grid))
@@ -338,6 +344,7 @@ impl Task for PcaTask {
             stamp,
             mut watch,
             is_only,
+            ..
         } = item
         else {
             return Err(Error::Model("components are of tokens".into()));
@@ -381,6 +388,7 @@ impl Task for PcaTask {
     fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
         match finished {
             Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
+            Finished::Gathered(_) => Err(not_gathered()),
             Finished::Kept(mut kept) => {
                 let mut waiting = self.waiting();
                 let (cols, rows) = kept.size;

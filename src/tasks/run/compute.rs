@@ -1,15 +1,18 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
+use std::sync::Arc;
+
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::{Console, PhotoProgress};
-use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
+use crate::engine::{Decoding, Engine, Looks, Ready, StoredPhoto, seats, tell_overflow};
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::manifest::{Digest, Ledger, Making, Stamp};
 use crate::output::Plan;
 use crate::preprocess::Geometry;
 use crate::tasks::network::FoundByTask;
+use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Finder, Finished, Item, Kept, Task, TaskNetwork};
 
 use super::Run;
@@ -19,6 +22,17 @@ use super::progress::Progress;
 
 /// What became of a photo for one task, and the words about it.
 type Told = (usize, Result<Finished>, Console);
+
+/// What is known of the photos of these rows.
+fn stored_photos(
+    stored: &StoredFeatures,
+    rows: &[Option<usize>],
+    is_needed: bool,
+) -> Arc<dyn Fn(usize) -> Option<StoredPhoto> + Send + Sync> {
+    let photo = |row: &Option<usize>| row.map(|row| stored.photo(row, is_needed));
+    let photos: Vec<Option<StoredPhoto>> = rows.iter().map(photo).collect();
+    Arc::new(move |index| photos.get(index).copied().flatten())
+}
 
 impl Run<'_> {
     /// Both passes.
@@ -44,6 +58,8 @@ impl Run<'_> {
             count => count,
         });
         let tick = |done| bar.block(done, 100);
+        let row_of = |photo: &usize| self.stored?.row_of(&jobs[*photo].source);
+        let rows: Vec<Option<usize>> = photos.iter().map(row_of).collect();
         let networks = seats(backbones).into_iter().map(|backbone| {
             TaskNetwork::new(
                 backbone,
@@ -59,6 +75,7 @@ impl Run<'_> {
                 self.console,
                 &tick,
             )
+            .with_stored(self.stored, rows.clone())
         });
         let networks: Vec<TaskNetwork<'_>> = networks.collect();
         let Some(network) = networks.first() else {
@@ -66,6 +83,11 @@ impl Run<'_> {
         };
         let decoding = Decoding {
             stamps: true,
+            sha256: tasks.iter().any(|task| task.wants_sha256()),
+            stored: self.stored.map(|stored| {
+                let is_needed = tasks.iter().any(|task| task.needs_photo());
+                stored_photos(stored, &rows, is_needed)
+            }),
             ..Decoding::new(self.context.decoder.clone())
         };
         let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
@@ -95,18 +117,20 @@ impl Run<'_> {
                         geometry: network.layout(index, &ready),
                         found,
                         stamp: ready.stamp.clone(),
+                        sha256: ready.sha256.clone(),
                         watch,
                         is_only: photos.len() == 1,
                     };
                     task.finish(item, &words)
                 };
-                let finished = found.and_then(|found| match task.waits() {
-                    true => work(found),
-                    false => {
-                        let stamp = ready.stamp.as_ref();
-                        ledger.note((job, making), stamp, &words, || work(found))
-                    }
-                });
+                let finished =
+                    found.and_then(|found| match task.waits() || task.records_itself() {
+                        true => work(found),
+                        false => {
+                            let stamp = ready.stamp.as_ref();
+                            ledger.note((job, making), stamp, &words, || work(found))
+                        }
+                    });
                 (index, finished, words)
             });
             let told = told.collect();
@@ -168,11 +192,22 @@ impl Run<'_> {
         progress: &mut Progress,
     ) -> Result<bool> {
         let has_line = words.has_lines();
+        let mut fault = None;
         if has_line {
             progress.tell_before(index, photo, plan, self.console)?;
         }
         let said = self.console.replay(&words);
-        let taken = finished.and_then(|finished| said.and_then(|()| task.take(finished)));
+        let finished = finished.and_then(|finished| said.map(|()| finished));
+        let taken = finished.and_then(|finished| match task.take(finished) {
+            Err(error) if task.records_itself() => {
+                fault = Some(error);
+                Ok(None)
+            }
+            taken => taken,
+        });
+        if let Some(error) = fault {
+            return Err(error);
+        }
         match taken {
             Ok(Some(outcome)) => {
                 let is_told = has_line || progress.refused[photo] & (1 << index) != 0;

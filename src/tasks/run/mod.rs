@@ -20,6 +20,7 @@ use crate::inputs::{Collected, Source};
 use crate::manifest::Ledger;
 use crate::output::{Lines, OutputOptions, Outputs, Subject, tell_end};
 use crate::tasks::known::KnownModel;
+use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Context, Task, check_pixel};
 use crate::weights::{Record, Store};
 
@@ -41,6 +42,8 @@ pub struct Run<'r> {
     pub keep_fit: bool,
     /// Photos of one size in the network at once.
     pub batch_size: BatchSize,
+    /// Stored features in the backbone's place, if there are any.
+    pub stored: Option<&'r StoredFeatures>,
     /// Where words go.
     pub console: &'r Console,
 }
@@ -65,6 +68,11 @@ impl Run<'_> {
             ..
         } = collected;
         self.check_keep_fit(tasks)?;
+        if let Some(stored) = self.stored {
+            tasks
+                .iter()
+                .try_for_each(|task| stored.check(&task.kind(), task.as_ref()))?;
+        }
         let ledger = Ledger::open(self.options)?;
         let mut planned = Vec::new();
         for task in tasks.iter_mut() {
@@ -113,10 +121,12 @@ impl Run<'_> {
                 &backbones,
                 &mut progress,
             );
+            let mut winding_up = tasks.iter();
+            let ended = winding_up.try_for_each(|task| task.wind_up(self.console));
             if matches!(run, Err(Error::Interrupted)) {
                 progress.finish(self.console);
             }
-            run?;
+            run.and(ended)?;
         }
         for (task, planned) in planned.iter().enumerate() {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;

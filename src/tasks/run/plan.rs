@@ -6,6 +6,7 @@ use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::manifest::{Digest, Former, Ledger, Making, Refused, Standing};
 use crate::output::Plan;
+use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Task, Which};
 use crate::weights::Store;
 
@@ -31,6 +32,7 @@ impl Run<'_> {
                 "settings": task.settings(extension)?.into_json(),
                 "model": fingerprint,
                 "dtype": self.dtype,
+                "stored": self.stored.map(StoredFeatures::meta),
                 "photos": self.context.decoder.options.tag(),
             }))
         };
@@ -128,7 +130,7 @@ pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
         for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
             let is_wanted = match task.which() {
-                Which::Missing => !job.is_done() && !is_refused,
+                Which::Missing => !task.has(photo, job) && !is_refused,
                 // What cannot be replaced takes part in the fit.
                 Which::AllOrNone => !planned.former.is_current && is_any_free,
                 Which::All => !is_refused || task.waits(),

@@ -20,7 +20,7 @@ use crate::error::Result;
 use crate::head::Head;
 use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
-use crate::recipe::SegmentRecipe;
+use crate::recipe::{LabelFormat, SegmentRecipe};
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::Settings;
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
@@ -82,6 +82,12 @@ impl Finder for SegmentTask {
     fn memory(&self, geometry: &Geometry) -> u64 {
         of_scores(self.reader.head(), geometry)
             + per_pixel(self.painter.bytes_per_pixel())(geometry)
+    }
+
+    fn needs_photo(&self) -> bool {
+        let labels = &self.recipe.labels;
+        let is_shown = !labels.mask_only || labels.save.contains(&LabelFormat::Cutout);
+        is_shown || labels.side_by_side || self.reader.refines()
     }
 
     fn find(&self, seen: &engine::Seen) -> Result<Found> {

@@ -20,7 +20,7 @@ use crate::render::segment::{SegmentLook, picture};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::ENCODER;
 use crate::tasks::segment::coco::CocoFiles;
-use crate::tasks::{Context, Document, Finished, Which, classes};
+use crate::tasks::{Context, Document, Finished, Which, classes, not_gathered};
 
 /// What is written for classes in the picture; those that are not `kept` are not in it.
 fn captions(
@@ -182,6 +182,7 @@ impl LabelPainter {
                 Ok(Some(outcome))
             }
             Finished::Kept(_) => Ok(None),
+            Finished::Gathered(_) => Err(not_gathered()),
         }
     }
 

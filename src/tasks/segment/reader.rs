@@ -50,6 +50,11 @@ impl LabelReader {
         self.scorer.meet(backbones)
     }
 
+    /// Whether borders are fitted to the photo.
+    pub fn refines(&self) -> bool {
+        self.refines
+    }
+
     /// The head.
     pub fn head(&self) -> &Head {
         self.scorer.head()
@@ -92,7 +97,7 @@ impl LabelReader {
                 let mean = segment::mean_with_mirrored(&scores, &mirrored);
                 label(&mean, geometry, photo, self.refines, watch)
             }
-            Found::Tokens(..) => Err(no_scores(self.head())),
+            Found::Tokens(..) | Found::Features(_) => Err(no_scores(self.head())),
         }
     }
 }

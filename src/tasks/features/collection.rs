@@ -1,0 +1,317 @@
+//! The dataset that rows go into: what is in it already, and what is said once rows are there for good.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::console::Console;
+use crate::error::{Error, Result};
+use crate::features::{
+    Dataset, DatasetMeta, DatasetWriter, FinishedPart, Format, RowName, WriterOptions,
+};
+use crate::inputs::Source;
+use crate::manifest::{Digest, Ledger, NotedRow, Stamp};
+use crate::output::{Job, Plan, Status, Subject, put_all, put_path};
+use crate::tasks::features::Gathered;
+
+/// How long computed rows may be in memory alone: then the part so far is written, and continued.
+const AT_MOST: Duration = Duration::from_secs(60);
+
+/// The dataset.
+pub struct Collection {
+    folder: PathBuf,
+    prefix: String,
+    /// Whether it is made anew.
+    replace: bool,
+    /// What is noted of it.
+    ledger: Ledger,
+    /// The photos that it has, by their bytes.
+    known: HashMap<RowName, Digest>,
+    /// Which photos hold which keys.
+    keys: HashMap<String, RowName>,
+    /// By photo of the run, whether its row is there.
+    done: Vec<bool>,
+    /// Photos that have changed since their rows were made.
+    stale: HashSet<RowName>,
+    meta: Option<DatasetMeta>,
+    writer: Option<DatasetWriter>,
+    /// What waits to be said, until rows are there for good.
+    pending: HashMap<RowName, Pending>,
+    since: Instant,
+    /// What ended the writing.
+    broken: bool,
+}
+
+/// What is said of a row.
+struct Pending {
+    job: Job,
+    stamp: Stamp,
+    facts: Map<String, Value>,
+}
+
+/// Which row a photo has.
+pub fn name_of(source: &Source) -> RowName {
+    let path = Ledger::input_of(source);
+    RowName {
+        path: path.to_string_lossy().into_owned(),
+        page: source.page_number(),
+    }
+}
+
+impl Collection {
+    /// In `folder`, whose ending says the format, with parts that are called `prefix`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for another ending; names the folder that cannot be one.
+    pub fn new(folder: &Path, prefix: String, replace: bool) -> Result<Self> {
+        if Format::of(folder).is_none() {
+            return Err(Error::Usage(format!(
+                "-o {}: the format of a dataset is told by its ending; expected {}",
+                folder.display(),
+                Format::ENDINGS
+            )));
+        }
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::file(
+                folder,
+                "is a file, where a dataset is a folder of part files; remove it, or choose another name",
+            ));
+        }
+        Ok(Collection {
+            ledger: Ledger::of_folder(folder)?,
+            folder: folder.to_owned(),
+            prefix,
+            replace,
+            known: HashMap::new(),
+            keys: HashMap::new(),
+            done: Vec::new(),
+            stale: HashSet::new(),
+            meta: None,
+            writer: None,
+            pending: HashMap::new(),
+            since: Instant::now(),
+            broken: false,
+        })
+    }
+
+    /// Refuses a dataset that is there and was made in another way than `meta` says.
+    ///
+    /// # Errors
+    /// Names the folder and the first difference.
+    pub fn check(&mut self, meta: &DatasetMeta) -> Result<()> {
+        if self.replace || !is_dataset(&self.folder) {
+            return Ok(());
+        }
+        let dataset = Dataset::open(&self.folder)?;
+        match dataset.meta().difference(meta) {
+            None => Ok(()),
+            Some(why) => Err(Error::file(
+                &self.folder,
+                format!("{why}; --force makes the dataset anew, another name makes another one"),
+            )),
+        }
+    }
+
+    /// Finds out which photos of a plan have their rows.
+    ///
+    /// # Errors
+    /// Names a dataset that cannot be read.
+    pub fn settle(&mut self, plan: &Plan, most: u64, console: &Console) -> Result<()> {
+        self.done = vec![false; plan.jobs.len()];
+        if self.replace || !is_dataset(&self.folder) {
+            return Ok(());
+        }
+        let dataset = Dataset::open(&self.folder)?;
+        for row in dataset.rows() {
+            self.known.insert(row.name.clone(), row.digest);
+            self.keys.insert(row.key.clone(), row.name.clone());
+        }
+        for (done, job) in self.done.iter_mut().zip(&plan.jobs) {
+            let name = name_of(&job.source);
+            let Some(digest) = self.known.get(&name) else {
+                continue;
+            };
+            // One that cannot be read is told of when it is decoded.
+            let Ok(stamp) = self.ledger.stamp_of(&job.source, most) else {
+                continue;
+            };
+            match stamp.digest == *digest {
+                true => *done = true,
+                false => {
+                    self.stale.insert(name);
+                }
+            }
+        }
+        if !self.stale.is_empty() {
+            console.note(format_args!(
+                "{}: {} photos were changed since, and are computed again",
+                self.folder.display(),
+                self.stale.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Whether the row of a photo of the run is there.
+    pub fn has(&self, photo: usize) -> bool {
+        self.done.get(photo).copied().unwrap_or(false)
+    }
+
+    /// Gets ready to take rows.
+    ///
+    /// # Errors
+    /// Names what cannot be written, or a dataset of another kind.
+    pub fn open(&mut self, meta: DatasetMeta) -> Result<()> {
+        if !self.replace {
+            self.check(&meta)?;
+        }
+        self.meta = Some(meta);
+        self.start(self.replace)
+    }
+
+    fn start(&mut self, replace: bool) -> Result<()> {
+        let Some(meta) = self.meta.clone() else {
+            return Err(Error::Model("a dataset without a description".into()));
+        };
+        let options = WriterOptions {
+            prefix: self.prefix.clone(),
+            replace,
+            drop: std::mem::take(&mut self.stale),
+            ..WriterOptions::default()
+        };
+        let writer = DatasetWriter::open(&self.folder, meta, options)?;
+        for part in writer.rewritten() {
+            self.ledger.note_part(&part.files)?;
+        }
+        self.writer = Some(writer);
+        self.since = Instant::now();
+        Ok(())
+    }
+
+    /// Takes a row, and says of those that are there for good now that they are.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written, after which no row is taken.
+    pub fn push(
+        &mut self,
+        gathered: Gathered,
+        told: (bool, &Subject),
+        console: &Console,
+    ) -> Result<()> {
+        if self.broken {
+            return Err(Error::file(
+                &self.folder,
+                "takes no more rows, since one of its files could not be written",
+            ));
+        }
+        let Gathered {
+            mut row,
+            job,
+            stamp,
+            watch,
+        } = gathered;
+        let holder = self.keys.get(&row.key).filter(|name| **name != row.name);
+        if holder.is_some() {
+            // Photos of another run, from another folder.
+            row.key = full_key(&row.name);
+        }
+        self.keys.insert(row.key.clone(), row.name.clone());
+        let facts = json!({
+            "key": row.key,
+            "photo_size": [row.photo.0, row.photo.1],
+            "grid": [row.grid.rows, row.grid.cols],
+            "seconds": watch,
+        });
+        let mut of_row = Map::new();
+        put_all(&mut of_row, facts);
+        let pending = Pending {
+            job,
+            stamp,
+            facts: of_row,
+        };
+        self.pending.insert(row.name.clone(), pending);
+        let Some(writer) = self.writer.as_mut() else {
+            return Err(Error::Model("no dataset is open".into()));
+        };
+        let finished = writer.push(row);
+        self.settled(finished, told, console)?;
+        match self.since.elapsed() > AT_MOST {
+            true => {
+                self.finish(told, console)?;
+                self.start(false)
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what there is.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn finish(&mut self, told: (bool, &Subject), console: &Console) -> Result<()> {
+        let Some(writer) = self.writer.take() else {
+            return Ok(());
+        };
+        if self.broken {
+            return Ok(());
+        }
+        let finished = writer.finish();
+        self.settled(finished, told, console)
+    }
+
+    fn settled(
+        &mut self,
+        finished: Result<Vec<FinishedPart>>,
+        (json, subject): (bool, &Subject),
+        console: &Console,
+    ) -> Result<()> {
+        let finished = finished.inspect_err(|_| self.broken = true)?;
+        for part in finished {
+            self.since = Instant::now();
+            let mut noted = Vec::new();
+            for name in &part.rows {
+                // Rows that were taken back from an earlier run were told of then.
+                let Some(pending) = self.pending.remove(name) else {
+                    continue;
+                };
+                if json {
+                    let mut line = subject.line(Status::Done, &pending.job.source);
+                    put_path(&mut line, "dataset", Some(&self.folder));
+                    put_path(&mut line, "part", Some(&part.path));
+                    line.extend(pending.facts.clone());
+                    console.out(&Value::Object(line).to_string())?;
+                }
+                noted.push(NotedRow {
+                    source: pending.job.source,
+                    photo: pending.stamp,
+                    facts: pending.facts,
+                });
+            }
+            if !json && !noted.is_empty() {
+                console.out_path(&part.path)?;
+            }
+            let recipe = self.meta.as_ref().map(|meta| Digest::of_json(&json!(meta)));
+            let recipe = recipe.unwrap_or_else(|| Digest::of_bytes(&[]));
+            self.ledger
+                .note_rows((subject.task, recipe), &noted, &part.files)?;
+        }
+        Ok(())
+    }
+}
+
+/// Whether there is a dataset in `folder`.
+fn is_dataset(folder: &Path) -> bool {
+    folder.join("_dataset.json").is_file()
+}
+
+/// A key that no other photo has.
+fn full_key(name: &RowName) -> String {
+    let path = Path::new(&name.path);
+    let key = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
+    match name.page {
+        0 => key.into_owned(),
+        page => format!("{key}.p{page:03}"),
+    }
+}

@@ -1,0 +1,83 @@
+//! The tokens of a photo as they came from the backbone.
+
+use candle_core::Tensor;
+
+use crate::backbone::{Features, Grid, LayerFeatures, LayerRequest};
+use crate::error::{Error, Result};
+
+/// Tokens of several blocks of a photo.
+#[derive(Debug)]
+pub struct Tokens {
+    /// The patch grid.
+    pub grid: Grid,
+    /// `[L, D]`.
+    pub cls: Vec<f32>,
+    /// `[L, rows * cols, D]`, or empty where they are not wanted.
+    pub patches: Vec<f32>,
+    /// `[L, R, D]`, or empty.
+    pub registers: Vec<f32>,
+    /// Of a coarser look, where there was one.
+    pub coarse: Option<Box<Tokens>>,
+}
+
+/// Which tokens are taken.
+#[derive(Debug, Clone, Copy)]
+pub struct Taken {
+    /// Those of patches.
+    pub patches: bool,
+    /// The registers.
+    pub registers: bool,
+    /// Those of a coarser look.
+    pub coarse: bool,
+}
+
+impl Tokens {
+    /// Of `layers`, one after the other, of one photo.
+    ///
+    /// # Errors
+    /// If a layer was not computed, or the device fails.
+    pub fn of(features: &Features, layers: &[LayerRequest], taken: Taken) -> Result<Self> {
+        let mut tokens = Tokens {
+            grid: features.grid,
+            cls: Vec::new(),
+            patches: Vec::new(),
+            registers: Vec::new(),
+            coarse: None,
+        };
+        for request in layers {
+            let mut all = features.layers.iter();
+            let layer = all.find(|layer| layer.request == *request);
+            let layer = layer
+                .ok_or_else(|| Error::Model(format!("block {} was not computed", request.block)))?;
+            let LayerFeatures {
+                patch_tokens,
+                cls_token,
+                registers,
+                ..
+            } = layer;
+            append(&mut tokens.cls, cls_token)?;
+            if taken.patches {
+                append(&mut tokens.patches, patch_tokens)?;
+            }
+            if taken.registers {
+                append(&mut tokens.registers, registers)?;
+            }
+        }
+        if let (true, Some(coarse)) = (taken.coarse, &features.coarse) {
+            let taken = Taken {
+                coarse: false,
+                registers: false,
+                ..taken
+            };
+            tokens.coarse = Some(Box::new(Self::of(coarse, layers, taken)?));
+        }
+        Ok(tokens)
+    }
+}
+
+fn append(all: &mut Vec<f32>, tokens: &Tensor) -> Result<()> {
+    if tokens.elem_count() > 0 {
+        all.extend(tokens.flatten_all()?.to_vec1::<f32>()?);
+    }
+    Ok(())
+}

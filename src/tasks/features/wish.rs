@@ -1,0 +1,190 @@
+//! From a recipe to what is taken of a photo, and what a dataset says of that.
+
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use crate::backbone::LayerRequest;
+use crate::console::Console;
+use crate::engine::{Looks, Pass, Views};
+use crate::error::{Error, Result};
+use crate::features::{DatasetMeta, PointList};
+use crate::head::Head;
+use crate::manifest::Digest;
+use crate::pca::Projection;
+use crate::preprocess::{Padding, Preprocessor, Resample};
+use crate::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
+use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::layer;
+use crate::tasks::pca::basis;
+use crate::tasks::way::Way;
+
+/// Version of [`DatasetMeta`].
+pub const FORMAT: u32 = 1;
+
+/// What is taken of a photo.
+pub struct Wish {
+    /// The blocks, in the order of storage.
+    pub layers: Vec<LayerRequest>,
+    /// How the backbone sees photos.
+    pub way: Way,
+    /// A basis that patch tokens are projected on, what it was fitted to, and its digest.
+    pub basis: Option<(Projection, Origin, Digest)>,
+    /// The pixels at which features are wanted.
+    pub points: Option<PointList>,
+}
+
+impl Wish {
+    /// Of `recipe`; `head` is the one that it names.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for blocks that `model` does not have, and for a head that is not run on a photo as a whole; names
+    /// the basis or the list that cannot be used.
+    pub fn new(
+        recipe: &FeaturesRecipe,
+        model: &KnownModel,
+        head: Option<&Head>,
+        console: &Console,
+    ) -> Result<Self> {
+        let basis = recipe.basis.as_deref().map(|path| saved(path, model));
+        let basis = basis.transpose()?;
+        let config = &model.config;
+        let norm = !recipe.no_norm;
+        let layers = match (head, &basis) {
+            (Some(head), _) => head.meta.requests(),
+            (None, Some((layer, ..))) => vec![*layer],
+            (None, None) => {
+                let blocks = match recipe.blocks.as_slice() {
+                    [] => &[-1],
+                    blocks => blocks,
+                };
+                let blocks = blocks.iter().map(|&block| {
+                    let block = layer::block_of(block, config.depth, &model.name);
+                    block.map(|block| LayerRequest { block, norm })
+                });
+                blocks.collect::<Result<Vec<_>>>().map_err(of_blocks)?
+            }
+        };
+        for (index, layer) in layers.iter().enumerate() {
+            if layers[..index].contains(layer) {
+                return Err(Error::Usage(format!(
+                    "--blocks names block {} twice",
+                    layer.block
+                )));
+            }
+        }
+        let way = match head {
+            Some(head) => seen_by(head, config.patch_size, console)?,
+            None => {
+                let size = recipe.size.unwrap_or(layer::SIZE);
+                let of_one = layer::pass(layers[0], size, config.patch_size);
+                Way::AtOnce(Pass {
+                    requests: layers.clone(),
+                    ..of_one
+                })
+            }
+        };
+        if recipe.wants(TokenKind::Registers) && config.registers == 0 {
+            return Err(Error::Usage(format!(
+                "--what registers: {} has none; those called -reg have four",
+                model.name
+            )));
+        }
+        Ok(Wish {
+            layers,
+            way,
+            basis: basis.map(|(_, projection, origin, digest)| (projection, origin, digest)),
+            points: recipe.at.as_deref().map(PointList::read).transpose()?,
+        })
+    }
+
+    /// What a dataset says that is made so, by a model that computes in `computed`.
+    pub fn meta(&self, recipe: &FeaturesRecipe, model: &KnownModel, computed: &str) -> DatasetMeta {
+        let pass = self.way.pass();
+        DatasetMeta {
+            format: FORMAT,
+            model: model.name.clone(),
+            variant: model.variant.clone(),
+            fingerprint: model.fingerprint.clone().unwrap_or_default(),
+            dim: model.config.dim,
+            computed: computed.to_owned(),
+            layers: self.layers.iter().copied().map(Into::into).collect(),
+            input: describe_input(self.way.preprocessor()),
+            coarse: pass.and_then(|pass| match pass.looks {
+                Looks::AlsoCoarse(coarse) => Some(coarse.into()),
+                Looks::Once | Looks::Coarse(_) => None,
+            }),
+            cls: recipe.wants(TokenKind::Cls),
+            patches: recipe.wants(TokenKind::Patches),
+            registers: match recipe.wants(TokenKind::Registers) {
+                true => model.config.registers,
+                false => 0,
+            },
+            pool: recipe.pool,
+            basis: self
+                .basis
+                .as_ref()
+                .map(|(projection, _, digest)| (digest.to_string(), projection.shown.len())),
+            points: self
+                .points
+                .as_ref()
+                .map(|points| points.digest().to_string()),
+            precision: recipe.dtype,
+        }
+    }
+}
+
+/// How photos are prepared, as a dataset says it.
+pub fn describe_input(preprocessor: &Preprocessor) -> Value {
+    let Preprocessor {
+        size,
+        resample,
+        patch_size,
+        padding,
+        unpad: _,
+        most_patches,
+        center_crop,
+    } = preprocessor;
+    json!({
+        "size": size.to_string(),
+        "resample": match resample {
+            Resample::Bicubic => "bicubic",
+            Resample::Bilinear => "bilinear",
+        },
+        "patch_size": patch_size,
+        "padding": match padding {
+            Padding::Center => "center",
+            Padding::None => "none",
+        },
+        "most_patches": most_patches,
+        "center_crop": center_crop,
+    })
+}
+
+/// How the backbone sees photos for `head`.
+fn seen_by(head: &Head, patch_size: usize, console: &Console) -> Result<Way> {
+    let way = Way::new(&HeadRecipe::default(), head, patch_size, console)?;
+    let is_plain = way.pass().is_some_and(|pass| pass.views == Views::Plain);
+    match is_plain {
+        true => Ok(way),
+        false => Err(Error::Usage(format!(
+            "--for {}: it is run in windows or on mirrored photos too, as its publishers do, for which no features are \
+             stored; name --blocks and --size instead",
+            head.meta.name
+        ))),
+    }
+}
+
+fn saved(path: &Path, model: &KnownModel) -> Result<(LayerRequest, Projection, Origin, Digest)> {
+    let saved = basis::read(path, model)?;
+    let digest = Digest::of_file(path)?;
+    Ok((saved.layer, saved.projection, saved.origin, digest))
+}
+
+/// Blocks are named by another option here.
+fn of_blocks(error: Error) -> Error {
+    match error {
+        Error::Usage(why) => Error::Usage(why.replace("--layer ", "--blocks ")),
+        other => other,
+    }
+}
