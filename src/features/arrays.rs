@@ -27,21 +27,30 @@ pub(super) enum Array {
 }
 
 impl Array {
+    /// All kinds.
+    pub(super) const ALL: [Array; 7] = [
+        Array::Cls,
+        Array::Patches,
+        Array::Registers,
+        Array::CoarseCls,
+        Array::CoarsePatches,
+        Array::Points,
+        Array::At,
+    ];
+
     /// The arrays of each row of a dataset, in the order in which they are stored.
     pub(super) fn stored(meta: &DatasetMeta) -> Vec<Array> {
         let coarse = meta.coarse.is_some();
         let points = meta.points.is_some();
-        let stored = [
-            (Array::Cls, meta.cls),
-            (Array::Patches, meta.patches),
-            (Array::Registers, meta.registers > 0),
-            (Array::CoarseCls, coarse && meta.cls),
-            (Array::CoarsePatches, coarse && meta.patches),
-            (Array::Points, points),
-            (Array::At, points),
-        ];
-        let stored = stored.into_iter().filter(|(_, is_stored)| *is_stored);
-        stored.map(|(array, _)| array).collect()
+        let is_stored = |array: &Array| match array {
+            Array::Cls => meta.cls,
+            Array::Patches => meta.patches,
+            Array::Registers => meta.registers > 0,
+            Array::CoarseCls => coarse && meta.cls,
+            Array::CoarsePatches => coarse && meta.patches,
+            Array::Points | Array::At => points,
+        };
+        Array::ALL.into_iter().filter(is_stored).collect()
     }
 
     /// What columns, tensors and files are called.

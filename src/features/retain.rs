@@ -4,7 +4,6 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::features::arrays::Encoded;
 use crate::features::folder::{DESCRIPTION, Folder, Found};
 use crate::features::{DatasetMeta, FinishedPart, Format, RowInfo, parts};
 
@@ -64,34 +63,14 @@ pub(super) fn retain_in(
             continue;
         }
         retained.removed += of_part.len() - kept.len();
-        if kept.is_empty() {
-            parts::remove(folder.format, path, meta)?;
-            continue;
+        let files = parts::keep(folder.format, path, meta, &kept)?;
+        if !kept.is_empty() {
+            retained.parts.push(FinishedPart {
+                path: path.clone(),
+                files,
+                rows: kept.iter().map(|row| row.name.clone()).collect(),
+            });
         }
-        let names = kept.iter().map(|row| row.name.clone()).collect();
-        retained.parts.push(FinishedPart {
-            files: rewrite(folder.format, path, meta, &kept)?,
-            path: path.clone(),
-            rows: names,
-        });
     }
     Ok(retained)
-}
-
-type Files = Vec<(std::path::PathBuf, Option<crate::manifest::Stamp>)>;
-
-fn rewrite(
-    format: Format,
-    path: &Path,
-    meta: &Arc<DatasetMeta>,
-    kept: &[&RowInfo],
-) -> Result<Files> {
-    let (_, part) = parts::open(format, path, meta)?;
-    let mut writer = parts::begin(format, path, meta)?;
-    for info in kept {
-        let arrays = part.read(info)?;
-        let info = RowInfo::clone(info);
-        writer.push(Encoded { info, arrays })?;
-    }
-    writer.finish()
 }

@@ -42,7 +42,7 @@ pub(super) fn meta() -> DatasetMeta {
 
 /// The formats, with the folder's name.
 fn each(test: impl Fn(&Path)) {
-    for format in [Format::Parquet, Format::Arrow] {
+    for format in Format::ALL {
         let parent = tempfile::tempdir().unwrap();
         test(
             &parent

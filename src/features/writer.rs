@@ -409,7 +409,7 @@ fn clear(folder: &Folder, meta: &DatasetMeta, options: &WriterOptions) -> Result
         };
         let is_own = options.prefix == WHOLE || prefix == options.prefix;
         if is_own || parts::open(folder.format, &path, &meta).is_err() {
-            parts::remove(folder.format, &path, &meta)?;
+            parts::remove(folder.format, &path)?;
         }
     }
     Ok(())

@@ -6,6 +6,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
+use std::ops::Range;
 use std::path::Path;
 
 use candle_core::{DType, Device, Tensor};
@@ -87,6 +88,23 @@ impl TensorFile {
             .into_iter()
             .map(|(name, info)| (name, info.shape.clone()))
             .collect()
+    }
+
+    /// Type and shape of a tensor.
+    pub fn info(&self, name: &str) -> Option<&TensorInfo> {
+        self.metadata.info(name)
+    }
+
+    /// Where in the file the numbers of a tensor are.
+    pub fn range(&self, name: &str) -> Option<Range<u64>> {
+        let (start, end) = self.metadata.info(name)?.data_offsets;
+        Some(self.data_start + start as u64..self.data_start + end as u64)
+    }
+
+    /// What the file says under `key` besides its tensors.
+    pub fn note(&self, key: &str) -> Option<&str> {
+        let notes = self.metadata.metadata().as_ref()?;
+        notes.get(key).map(String::as_str)
     }
 
     /// Reads every tensor that `wanted` says yes to, several at once.

@@ -12,13 +12,12 @@ use arrow_ipc::{Block, root_as_footer};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::features::arrays::Encoded;
+use crate::features::arrays::{Array, Encoded};
 use crate::features::parts::columns::{self, Group};
 use crate::features::parts::{
-    GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
+    Files, GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
 };
 use crate::features::{DatasetMeta, RowInfo};
-use crate::manifest::Stamp;
 use crate::output::AtomicFile;
 
 /// How a file begins and ends.
@@ -67,7 +66,7 @@ impl PartWriter for Writer {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<(PathBuf, Option<Stamp>)>> {
+    fn finish(mut self: Box<Self>) -> Result<Files> {
         self.flush()?;
         let file = self.writer.into_inner();
         let file = file.map_err(|error| unwritten(&self.path, error))?;
@@ -187,7 +186,11 @@ impl Part for Reader {
             return Err(damaged(&self.path, "it has fewer rows than it says"));
         }
         guarded(&self.path, || {
-            let batch = self.decode(&self.decoder(), block)?;
+            // What is known of rows is in columns before those with their numbers.
+            let first = self.schema.fields().len() - Array::stored(&self.meta).len();
+            let numbers = (first..self.schema.fields().len()).collect();
+            let decoder = self.decoder().with_projection(numbers);
+            let batch = self.decode(&decoder, block)?;
             let row = info.row - self.starts[block];
             columns::read_arrays(&self.path, &batch, row, &self.meta)
         })

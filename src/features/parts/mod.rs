@@ -1,11 +1,16 @@
 //! The files of a dataset: how each format writes and reads a part.
 
 mod columns;
+mod facts;
 mod ipc;
+mod npy;
+mod numpy;
 mod parquet;
+mod safetensors;
+mod tar;
 
 use std::fs::{File, Metadata};
-use std::io::{Read, Seek, SeekFrom};
+use std::io::{ErrorKind, Read, Seek, SeekFrom};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +27,9 @@ const GROUP_BYTES: u64 = 16 << 20;
 /// The key under which files have the [`DatasetMeta`].
 const META_KEY: &str = "dino";
 
+/// The files of a part, with the stamps of those that were written.
+pub(super) type Files = Vec<(PathBuf, Option<Stamp>)>;
+
 /// A part that is written.
 pub(super) trait PartWriter: Send {
     /// Adds a row.
@@ -34,7 +42,7 @@ pub(super) trait PartWriter: Send {
     ///
     /// # Errors
     /// Names the file that cannot be written; what was there before is there still.
-    fn finish(self: Box<Self>) -> Result<Vec<(PathBuf, Option<Stamp>)>>;
+    fn finish(self: Box<Self>) -> Result<Files>;
 }
 
 /// A part that is read.
@@ -63,7 +71,9 @@ pub(super) fn begin(
     Ok(match format {
         Format::Parquet => Box::new(parquet::Writer::begin(path, meta)?),
         Format::Arrow => Box::new(ipc::Writer::begin(path, meta)?),
-        _ => return Err(Error::file(path, "this format is not there yet")),
+        Format::Safetensors => Box::new(safetensors::Writer::begin(path, meta)),
+        Format::Npy => Box::new(npy::Writer::begin(path, meta)),
+        Format::Tar => Box::new(tar::Writer::begin(path, meta)?),
     })
 }
 
@@ -76,19 +86,56 @@ pub(super) fn open(
     path: &Path,
     meta: &Arc<DatasetMeta>,
 ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-    match format {
-        Format::Parquet => guarded(path, || parquet::Reader::open(path, meta)),
-        Format::Arrow => guarded(path, || ipc::Reader::open(path, meta)),
-        _ => Err(Error::file(path, "this format is not there yet")),
-    }
+    guarded(path, || match format {
+        Format::Parquet => parquet::Reader::open(path, meta),
+        Format::Arrow => ipc::Reader::open(path, meta),
+        Format::Safetensors => safetensors::Reader::open(path, meta),
+        Format::Npy => npy::Reader::open(path, meta),
+        Format::Tar => tar::Reader::open(path, meta),
+    })
 }
 
-/// Removes the part at `path`; what cannot be read of it is left to lie.
+/// Rewrites the part at `path` with the rows that are kept of it, or removes it if there are none.
+///
+/// # Errors
+/// Names the file that cannot be read or written.
+pub(super) fn keep(
+    format: Format,
+    path: &Path,
+    meta: &Arc<DatasetMeta>,
+    kept: &[&RowInfo],
+) -> Result<Files> {
+    if kept.is_empty() {
+        return remove(format, path).map(|()| Vec::new());
+    }
+    if format == Format::Npy {
+        return npy::keep(path, meta, kept);
+    }
+    let (_, part) = open(format, path, meta)?;
+    let mut writer = begin(format, path, meta)?;
+    for info in kept {
+        let arrays = part.read(info)?;
+        let info = RowInfo::clone(info);
+        writer.push(Encoded { info, arrays })?;
+    }
+    writer.finish()
+}
+
+/// Removes the part at `path`.
 ///
 /// # Errors
 /// Names the file that cannot be removed.
-pub(super) fn remove(_format: Format, path: &Path, _meta: &Arc<DatasetMeta>) -> Result<()> {
-    std::fs::remove_file(path).map_err(|error| Error::io(path, &error))
+pub(super) fn remove(format: Format, path: &Path) -> Result<()> {
+    let delete = |path: &Path| match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path, &error)),
+        _ => Ok(()),
+    };
+    // First what makes it be there.
+    delete(path)?;
+    match format {
+        Format::Npy => npy::arrays(path).try_for_each(|path| delete(&path)),
+        _ => Ok(()),
+    }
 }
 
 /// Refuses rows that the format cannot hold.
@@ -102,7 +149,7 @@ pub(super) fn check(format: Format, row: &Encoded) -> Result<()> {
     }
 }
 
-/// The libraries of these formats panic at some damages.
+/// Libraries panic at some damages.
 fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(damaged(path, "what it says of itself is wrong")))

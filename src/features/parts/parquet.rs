@@ -21,10 +21,9 @@ use crate::error::{Error, Result};
 use crate::features::arrays::{Array, Encoded};
 use crate::features::parts::columns::{self, Group};
 use crate::features::parts::{
-    GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
+    Files, GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
 };
 use crate::features::{DatasetMeta, RowInfo};
-use crate::manifest::Stamp;
 use crate::output::AtomicFile;
 
 /// What every file says about its origin, in the words that the format prescribes.
@@ -77,7 +76,7 @@ impl PartWriter for Writer {
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Vec<(PathBuf, Option<Stamp>)>> {
+    fn finish(mut self: Box<Self>) -> Result<Files> {
         self.flush()?;
         let file = self.writer.into_inner();
         let file = file.map_err(|error| unwritten(&self.path, error))?;
