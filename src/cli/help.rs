@@ -4,8 +4,28 @@ use clap::{Command, CommandFactory};
 
 use super::Cli;
 
+/// The commands that run on stored features, which bring their photos with them.
+const STORED: [&str; 4] = ["depth", "segment", "pca", "run"];
+
 /// By command, the options that `-h` shows.
-const COMMON: [(&str, &[&str]); 11] = [
+const COMMON: [(&str, &[&str]); 12] = [
+    (
+        "features",
+        &[
+            "inputs",
+            "recursive",
+            "output",
+            "force",
+            "json",
+            "model",
+            "what",
+            "blocks",
+            "head",
+            "dtype",
+            "pool",
+            "at",
+        ],
+    ),
     (
         "run",
         &[
@@ -235,6 +255,11 @@ pub fn command() -> Command {
     let mut command = Cli::command().mut_arg("threads", |arg| arg.hide_short_help(true));
     for (name, common) in COMMON {
         command = within(command, name, &|leaf| shorten(leaf, name, common));
+    }
+    for name in STORED {
+        command = command.mut_subcommand(name, |sub| {
+            sub.mut_arg("inputs", |arg| arg.required_unless_present("features"))
+        });
     }
     let examples = command
         .get_after_help()

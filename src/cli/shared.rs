@@ -10,7 +10,9 @@ use dino::Result;
 use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
-use dino::inputs::{self, Background, Collected, DecodeOptions, PhotoDecoder, Stretch};
+use dino::inputs::{
+    self, Background, Collected, DecodeOptions, PhotoDecoder, Request, Separator, Stretch,
+};
 use dino::memory;
 use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
 
@@ -34,8 +36,16 @@ pub struct GlobalArgs {
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
     /// Photos: files, folders, patterns such as 'a/*.jpg', or - for stdin
-    #[arg(value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
+    /// Take photos and folders from this list too, one a line, as they are written; - for stdin; may be given often
+    ///
+    /// Names are relative to the working directory and are no patterns. Results mirror their whole paths.
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, action = clap::ArgAction::Append)]
+    pub files_from: Vec<PathBuf>,
+    /// Names in the list end with NUL, as find -print0 writes them
+    #[arg(short = '0', long, requires = "files_from")]
+    pub null: bool,
     /// Search folders with all their subfolders
     #[arg(short, long)]
     pub recursive: bool,
@@ -120,12 +130,17 @@ impl PhotoArgs {
 impl InputArgs {
     /// Finds the photos.
     pub fn collect(&self) -> Result<Collected> {
-        inputs::collect(
-            &self.inputs,
-            self.recursive,
-            self.page,
-            self.photo.max_memory(),
-        )
+        inputs::collect(&Request {
+            inputs: &self.inputs,
+            lists: &self.files_from,
+            separator: match self.null {
+                true => Separator::Nul,
+                false => Separator::Line,
+            },
+            recursive: self.recursive,
+            page: self.page,
+            most: self.photo.max_memory(),
+        })
     }
 
     /// As [`InputArgs::collect`]; with `json`, inputs that lead to no photo at all have their lines too.

@@ -104,9 +104,10 @@ const SUBJECT: Subject = Subject {
 /// The photo that `--at` is about: the first of the first input, which must not be missing.
 fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
-    let missing = named.and_then(|named| {
-        let mut failures = collected.failures.iter();
-        failures.position(|failure| failure.path == named)
+    let missing = collected.failures.iter().position(|failure| match named {
+        Some(named) => failure.path == named,
+        // The first of a list.
+        None => failure.before == 0,
     });
     if let Some(missing) = missing {
         // The others have nothing to be compared with.

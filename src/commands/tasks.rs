@@ -229,7 +229,9 @@ fn run(
     let mut tasks = tasks(recipe, &chosen, (&context, &dtype), console)?;
     let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
     let collected = match &stored {
-        Some(stored) if input.inputs.is_empty() => stored::collect(stored),
+        Some(stored) if input.inputs.is_empty() && input.files_from.is_empty() => {
+            stored::collect(stored)
+        }
         _ => input.collect_for(&subjects, json, console)?,
     };
     let run = Run {

@@ -1,20 +1,23 @@
-//! Which files are meant by what was typed: files, folders, globs and `-`.
+//! Which files are meant by what was typed: files, folders, globs, lists and `-`.
 
 use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
+use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
+use crate::inputs::list::{self, Listed, Separator};
 use crate::inputs::natural;
 use crate::inputs::pages;
 use crate::inputs::sniff::{self, Kind};
 use crate::inputs::source::{Page, Source, Stdin};
 use crate::inputs::summary::{Missed, Summary};
+use crate::interrupt;
 
 /// The photos that were found, and what could not even be looked at.
 #[derive(Debug, Default)]
@@ -38,38 +41,58 @@ pub struct Failure {
     pub before: usize,
 }
 
-/// Finds the photos that `inputs` stand for. Folders are searched one level deep, or all the way with `recursive`. Of a
-/// file with several pages or frames each is a source of its own, or only that with the number `page`. Files of more than
-/// `most` bytes are not looked into.
+/// Which photos are asked for.
+#[derive(Debug, Clone, Default)]
+pub struct Request<'a> {
+    /// Files, folders, patterns and `-`, as they were typed.
+    pub inputs: &'a [OsString],
+    /// Lists of more files and folders; `-` is standard input.
+    pub lists: &'a [PathBuf],
+    /// What stands between the names of a list.
+    pub separator: Separator,
+    /// Search folders with all their subfolders.
+    pub recursive: bool,
+    /// Take this page of files with several, counted from 1.
+    pub page: Option<u32>,
+    /// Bytes of a file, at most, that is looked into.
+    pub most: u64,
+}
+
+/// Finds the photos that are asked for. Folders are searched one level deep, or all the way. Of a file with several pages
+/// or frames each is a source of its own, or only the one that is asked for.
 ///
 /// In a folder, hidden files and non-images are passed over and counted, as are pictures that this program made; a file
 /// whose name promises an image and whose content is none becomes a failure, and so do photos that need a program which
 /// is not installed, one failure for all of a kind. Files that are named are taken as they are: whether they are images
 /// is seen when they are decoded.
 ///
+/// Names in lists are no patterns. What is made of them mirrors their whole paths.
+///
 /// An input that does not exist, matches nothing or holds no image is a failure beside others that do.
 ///
 /// # Errors
-/// All failures if no input leads to a photo; [`Error::Interrupted`] while a pipe is waited for.
-pub fn collect(
-    inputs: &[OsString],
-    recursive: bool,
-    page: Option<u32>,
-    most: u64,
-) -> Result<Collected> {
+/// All failures if no input leads to a photo; [`Error::Usage`] if two of them want standard input;
+/// [`Error::Interrupted`] while a pipe is waited for.
+pub fn collect(request: &Request<'_>) -> Result<Collected> {
+    let of_stdin = request.lists.iter().filter(|list| list.as_os_str() == "-");
+    let of_stdin = of_stdin.count();
+    if of_stdin > 1 || of_stdin > 0 && request.inputs.iter().any(|input| input == "-") {
+        return Err(Error::Usage(
+            "--files-from - takes standard input, and so does the other '-'; give one of them as a file".into(),
+        ));
+    }
     let mut finder = Finder {
-        recursive,
-        page,
-        most,
+        recursive: request.recursive,
+        page: request.page,
+        most: request.most,
         ..Finder::default()
     };
-    for input in inputs {
-        if let Err(error) = finder.add(input) {
-            if matches!(error, Error::Interrupted | Error::Usage(_)) {
-                return Err(error);
-            }
-            finder.push_failure(input.into(), error);
-        }
+    for input in request.inputs {
+        finder.take(input.into(), |finder| finder.add(input))?;
+    }
+    for list in request.lists {
+        let shown = list::shown(list).to_owned();
+        finder.take(shown, |finder| finder.add_list(list, request.separator))?;
     }
     finder.blame_missing_programs();
     let Collected {
@@ -100,11 +123,25 @@ struct Finder {
     most: u64,
     collected: Collected,
     seen: HashSet<PathBuf>,
+    /// Folders without links, by how they are spelled.
+    places: HashMap<PathBuf, Option<PathBuf>>,
     /// Images and failures so far, with those that had been seen before.
     recognised: usize,
 }
 
 impl Finder {
+    /// Has `add` add what is at `path`; why it leads to no photo becomes a failure.
+    fn take(&mut self, path: PathBuf, add: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+        match add(self) {
+            Err(fatal @ (Error::Interrupted | Error::Usage(_))) => Err(fatal),
+            Err(error) => {
+                self.push_failure(path, error);
+                Ok(())
+            }
+            Ok(()) => Ok(()),
+        }
+    }
+
     fn add(&mut self, input: &OsStr) -> Result<()> {
         let path = Path::new(input);
         if input == "-" {
@@ -116,7 +153,7 @@ impl Finder {
             self.push_pages(Source::Stdin(None), count);
             Ok(())
         } else if path.is_dir() {
-            self.add_folder(path)
+            self.add_folder(path, path)
         } else if path.symlink_metadata().is_ok() {
             self.push(Source::named(path), count_pages(path, self.most));
             Ok(())
@@ -127,11 +164,51 @@ impl Finder {
         }
     }
 
-    /// Adds the images of a folder.
-    fn add_folder(&mut self, folder: &Path) -> Result<()> {
+    /// Adds what is on a list.
+    fn add_list(&mut self, list: &Path, separator: Separator) -> Result<()> {
+        for Listed { number, path } in list::read(list, separator)? {
+            interrupt::check()?;
+            let added = self.add_listed(&path).map_err(|error| match error {
+                Error::File { path, why } => {
+                    let list = list::shown(list).display();
+                    Error::file(path, format!("{why} (line {number} of {list})"))
+                }
+                other => other,
+            });
+            self.take(path, |_| added)?;
+        }
+        Ok(())
+    }
+
+    /// Adds a file or a folder that is on a list.
+    fn add_listed(&mut self, path: &Path) -> Result<()> {
+        let met = fs::metadata(path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => Error::file(path, "no such file or folder"),
+            _ => Error::io(path, &error),
+        })?;
+        if met.is_dir() {
+            return self.add_folder(path, Path::new(""));
+        }
+        let source = Source::File {
+            path: path.to_owned(),
+            relative: mirrored(path),
+            named: true,
+            page: None,
+        };
+        let head = read_head(path).map_err(|error| Error::io(path, &error))?;
+        let count = match pages::may_be_many(&head) {
+            true => count_pages(path, self.most),
+            false => 1,
+        };
+        self.push(source, count);
+        Ok(())
+    }
+
+    /// Adds the images of a folder, with paths relative to `root`.
+    fn add_folder(&mut self, folder: &Path, root: &Path) -> Result<()> {
         self.summary();
         let before = self.recognised;
-        let own = self.search(folder, folder);
+        let own = self.search(folder, root);
         if self.recognised > before {
             return Ok(());
         }
@@ -310,7 +387,7 @@ impl Finder {
                 return kind;
             }
         }
-        let relative = path.strip_prefix(root).unwrap_or(path).to_owned();
+        let relative = mirrored(path.strip_prefix(root).unwrap_or(path));
         let source = Source::File {
             path: path.to_owned(),
             relative,
@@ -328,8 +405,29 @@ impl Finder {
     /// Adds a source with `count` pages, unless the same file is there already.
     fn push(&mut self, source: Source, count: u32) {
         self.recognised += 1;
-        if self.seen.insert(place(source.path())) {
+        let place = self.place(source.path());
+        if self.seen.insert(place) {
             self.push_pages(source, count);
+        }
+    }
+
+    /// Where a file is, however it was spelled: its real folder and its name (a link and its target are two files).
+    fn place(&mut self, path: &Path) -> PathBuf {
+        let folder = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let real = match self.places.get(folder) {
+            Some(real) => real.clone(),
+            None => {
+                let real = fs::canonicalize(folder).ok();
+                self.places.insert(folder.to_owned(), real.clone());
+                real
+            }
+        };
+        match (real, path.file_name()) {
+            (Some(folder), Some(name)) => folder.join(name),
+            _ => path.to_owned(),
         }
     }
 
@@ -403,26 +501,29 @@ impl Finder {
     }
 }
 
-/// Where a file is, however it was spelled: its real folder and its name (a link and its target are two files).
-fn place(path: &Path) -> PathBuf {
-    let folder = match path.parent() {
-        Some(parent) if !parent.as_os_str().is_empty() => parent,
-        _ => Path::new("."),
-    };
-    match (fs::canonicalize(folder), path.file_name()) {
-        (Ok(folder), Some(name)) => folder.join(name),
-        _ => path.to_owned(),
+/// The path below the output folder that mirrors `path`: without its root, and without a way up.
+fn mirrored(path: &Path) -> PathBuf {
+    let mut mirrored = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::Normal(name) => mirrored.push(name),
+            Component::ParentDir => drop(mirrored.pop()),
+            _ => {}
+        }
     }
+    mirrored
 }
 
 /// Images in a file; 1 where it cannot be read, which is told when it is decoded.
 pub(crate) fn count_pages(path: &Path, most: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= most);
-    match is_file.then(|| fs::read(path)) {
-        Some(Ok(bytes)) => pages::count_in_file(&bytes),
-        _ => 1,
+    // What has one at all events is not read.
+    let is_one = |head: Vec<u8>| sniff::identify(&head) == Kind::Image(ImageFormat::Jpeg);
+    if !is_file || read_head(path).is_ok_and(is_one) {
+        return 1;
     }
+    fs::read(path).map_or(1, |bytes| pages::count_in_file(&bytes))
 }
 
 fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {

@@ -1,6 +1,6 @@
 //! From what was typed to upright RGB pixels: which files are meant, and what is in them.
 //!
-//! [`collect`] turns files, folders, globs and `-` into [`Source`]s without decoding anything; a [`PhotoDecoder`] turns one
+//! [`collect`] turns files, folders, globs, lists and `-` into [`Source`]s without decoding anything; a [`PhotoDecoder`] turns one
 //! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
 //! composited and turned. A file's type comes from its bytes, never from its name.
 
@@ -12,6 +12,7 @@ mod footprint;
 mod foreign;
 mod jpeg;
 mod levels;
+mod list;
 mod metadata;
 pub(crate) mod natural;
 mod options;
@@ -27,8 +28,9 @@ mod tests;
 mod tiff;
 
 pub(crate) use collect::count_pages;
-pub use collect::{Collected, Failure, collect};
+pub use collect::{Collected, Failure, Request, collect};
 pub use decode::{Measured, Opened, Photo, PhotoDecoder};
+pub use list::Separator;
 pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};
 pub use orientation::orientation;

@@ -16,6 +16,7 @@ mod data_sets;
 mod depth;
 mod head_goldens;
 mod heads;
+mod inputs_lists;
 mod labels;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
 mod launcher;

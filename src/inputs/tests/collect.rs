@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{encode, gradient};
 use crate::error::Error;
-use crate::inputs::{Collected, Source, collect};
+use crate::inputs::{Collected, Request, Source, collect};
 use crate::output::{PictureFormat, write_picture};
 
 /// A folder with these files; a name that ends in a slash is a folder, one with `.txt` a text, the rest images.
@@ -39,7 +39,34 @@ fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<Collected, 
             }
         })
         .collect();
-    collect(&inputs, recursive, None, u64::MAX)
+    collect(&Request {
+        inputs: &inputs,
+        recursive,
+        most: u64::MAX,
+        ..Request::default()
+    })
+}
+
+fn collect_all(inputs: &[OsString]) -> Result<Collected, Error> {
+    collect(&Request {
+        inputs,
+        most: u64::MAX,
+        ..Request::default()
+    })
+}
+
+/// What is found by a list of these lines.
+fn listed(folder: &TempDir, lines: &[&str]) -> Result<Collected, Error> {
+    let list = folder.path().join("list");
+    let lines = lines
+        .iter()
+        .map(|line| folder.path().join(line).to_string_lossy().into_owned());
+    fs::write(&list, lines.collect::<Vec<_>>().join("\n")).unwrap();
+    collect(&Request {
+        lists: &[list],
+        most: u64::MAX,
+        ..Request::default()
+    })
 }
 
 /// The relative paths that outputs will mirror.
@@ -214,18 +241,12 @@ fn names_need_not_be_unicode() {
     .unwrap();
     let collected = run(&folder, &["p"], false).unwrap();
     assert_eq!(collected.sources[1].path().file_name(), Some(name));
-    let named = collect(
-        &[folder.path().join("p").join(name).into_os_string()],
-        false,
-        None,
-        u64::MAX,
-    )
-    .unwrap();
+    let named = collect_all(&[folder.path().join("p").join(name).into_os_string()]).unwrap();
     assert_eq!(named.sources[0].path().file_name(), Some(name));
     let mut missing = folder.path().join("p").into_os_string();
     missing.push(std::ffi::OsStr::from_bytes(b"/\xfe*.png"));
     assert!(
-        collect(&[missing], false, None, u64::MAX)
+        collect_all(&[missing])
             .unwrap_err()
             .to_string()
             .contains("valid UTF-8")
@@ -246,13 +267,8 @@ fn a_pipe_in_a_folder_does_not_block() {
 #[test]
 fn the_current_folder_can_be_named_in_any_way() {
     // Relative inputs are resolved against the process's folder, which tests must not change: the crate's own.
-    let collected = collect(
-        &["./tests/fixtures/*.jpg".into(), "tests/fixtures".into()],
-        false,
-        None,
-        u64::MAX,
-    )
-    .unwrap();
+    let collected =
+        collect_all(&["./tests/fixtures/*.jpg".into(), "tests/fixtures".into()]).unwrap();
     assert_eq!(
         relative(&collected),
         ["cmyk-adobe.jpg", "cmyk-plain.jpg", "ycck-adobe.jpg"]
@@ -263,4 +279,72 @@ fn the_current_folder_can_be_named_in_any_way() {
             .iter()
             .all(|source| Path::new(source.path()).exists())
     );
+}
+
+#[test]
+fn listed_photos_are_named_by_their_whole_paths() {
+    let folder = tree(&["x/a.png", "y/a.png", "y/[b].png", "n.txt"]);
+    let lines = ["x/a.png", "y/../y/a.png", "y/[b].png", "x/./a.png", "n.txt"];
+    let collected = listed(&folder, &lines).unwrap();
+    assert!(collected.failures.is_empty(), "{:?}", collected.failures);
+    let root = folder.path().to_string_lossy().replace('\\', "/");
+    let root = root.trim_start_matches('/');
+    let expected = ["x/a.png", "y/a.png", "y/[b].png", "n.txt"];
+    let expected: Vec<String> = expected
+        .iter()
+        .map(|name| format!("{root}/{name}"))
+        .collect();
+    assert_eq!(relative(&collected), expected);
+}
+
+#[test]
+fn listed_names_are_no_patterns_and_the_line_of_one_that_is_missing_is_told() {
+    let folder = tree(&["x/a.png", "y/b.png", "y/deep/c.png"]);
+    let collected = listed(&folder, &[".", "x/*.png", "y", "x/none.png"]).unwrap();
+    let whys: Vec<String> = collected
+        .failures
+        .iter()
+        .map(|failure| failure.error.to_string())
+        .collect();
+    assert!(whys[0].contains("no images in this folder"), "{whys:?}");
+    assert!(
+        whys[1].contains("x/*.png: no such file or folder (line 2 of "),
+        "{whys:?}"
+    );
+    assert!(whys[2].contains("(line 4 of "), "{whys:?}");
+    // The first line is the folder itself, which has no image; y has one.
+    assert_eq!(collected.sources.len(), 1);
+    assert!(collected.sources[0].path().ends_with("y/b.png"));
+}
+
+#[test]
+fn a_list_without_names_is_no_input() {
+    let folder = tree(&["a.png"]);
+    for (bytes, why) in [
+        (&b""[..], "without any names"),
+        (b"a\0b\0", "-0 reads"),
+        (b"\x89PNG\r\n\x1a\n", "is a picture"),
+    ] {
+        let list = folder.path().join("list");
+        fs::write(&list, bytes).unwrap();
+        let request = Request {
+            lists: &[list],
+            most: u64::MAX,
+            ..Request::default()
+        };
+        let error = collect(&request).unwrap_err().to_string();
+        assert!(error.contains("list: ") && error.contains(why), "{error}");
+    }
+    let missing = Request {
+        lists: &[folder.path().join("none")],
+        ..Request::default()
+    };
+    let error = collect(&missing).unwrap_err().to_string();
+    assert!(error.contains("no such file"), "{error}");
+    let both = Request {
+        inputs: &["-".into()],
+        lists: &["-".into()],
+        ..Request::default()
+    };
+    assert!(matches!(collect(&both), Err(Error::Usage(_))));
 }
