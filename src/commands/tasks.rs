@@ -112,7 +112,7 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let is_one_file = matches!(
-        args.output.options()?.target,
+        args.output.options(None)?.target,
         Target::Stdout | Target::File(..)
     );
     if recipe.len() > 1 && is_one_file {
@@ -174,7 +174,7 @@ pub fn run(
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
-    let options = output.options()?;
+    let options = output.options(input.shard()?)?;
     let context = Context {
         decoder: input.decoder(console),
         json: output.json,

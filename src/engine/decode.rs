@@ -1,13 +1,15 @@
 //! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
 //! prepared by several workers.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::{Measured, Opened, PhotoDecoder, Source};
-use crate::manifest::Stamp;
+use crate::manifest::{FailureKind, Stamp};
 use crate::memory::{self, Gate, Permit};
 use crate::preprocess::{Geometry, Prepared};
 use crate::stopwatch::Stopwatch;
@@ -16,6 +18,32 @@ use super::network::Network;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
+
+/// The stamps of photos whose own bytes were at fault, by their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, Stamp>>>);
+
+impl FailedStamps {
+    /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
+    fn put(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
+        let is_lasting = FailureKind::of(error, source.path()).is_lasting();
+        let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
+            return;
+        };
+        // What was changed meanwhile is not what failed.
+        let stamp = Stamp::of_file(source.path()).ok();
+        if let Some(stamp) = stamp.filter(|stamp| stamp.is_of(met)) {
+            let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            stamps.insert(index, stamp);
+        }
+    }
+
+    /// The stamp of the photo `index`, if it is known; it is asked once.
+    pub fn take(&self, index: usize) -> Option<Stamp> {
+        let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stamps.remove(&index)
+    }
+}
 
 /// How photos are decoded.
 #[derive(Clone)]
@@ -28,6 +56,8 @@ pub struct Decoding {
     pub cut: Option<Cut>,
     /// Whether the stamps of photos are taken.
     pub stamps: bool,
+    /// Those of photos that failed.
+    pub failed: FailedStamps,
 }
 
 /// A photo that is ready for the network.
@@ -53,6 +83,7 @@ pub(super) struct Admitted<'s> {
     source: &'s Source,
     opened: Opened<'s>,
     stamp: Option<Stamp>,
+    met: Option<Metadata>,
     watch: Stopwatch,
     permit: Permit,
 }
@@ -77,6 +108,7 @@ impl Decoding {
             decoder,
             cut: None,
             stamps: false,
+            failed: FailedStamps::default(),
         }
     }
 
@@ -88,9 +120,23 @@ impl Decoding {
         network: &impl Network,
         crowded: impl FnOnce(),
     ) -> Result<Admitted<'s>> {
-        let mut watch = Stopwatch::default();
         // Asked before it is read: whatever is written meanwhile has a later time.
         let met = self.stamps.then(|| fs::metadata(source.path()).ok());
+        let admitted = self.let_in((index, source), met.as_ref(), network, crowded);
+        admitted.inspect_err(|error| {
+            self.failed
+                .put((index, source), met.flatten().as_ref(), error)
+        })
+    }
+
+    fn let_in<'s>(
+        &'s self,
+        (index, source): (usize, &'s Source),
+        met: Option<&Option<Metadata>>,
+        network: &impl Network,
+        crowded: impl FnOnce(),
+    ) -> Result<Admitted<'s>> {
+        let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
         let permit = match opened.measured() {
             Some(Measured { size, bytes }) => {
@@ -105,6 +151,7 @@ impl Decoding {
             index,
             source,
             stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
+            met: met.cloned().flatten(),
             opened,
             watch,
             permit,
@@ -113,6 +160,12 @@ impl Decoding {
 
     /// Decodes and prepares a photo.
     pub(super) fn prepare(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
+        let (index, source, met) = (admitted.index, admitted.source, admitted.met.clone());
+        let ready = self.make_ready(admitted, network);
+        ready.inspect_err(|error| self.failed.put((index, source), met.as_ref(), error))
+    }
+
+    fn make_ready(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
         let Admitted {
             index,
             source,
@@ -120,6 +173,7 @@ impl Decoding {
             stamp,
             mut watch,
             permit,
+            ..
         } = admitted;
         let mut photo = watch.time("decode", || opened.decode())?.rgb;
         if permit.bytes() == 0 {
@@ -159,13 +213,13 @@ fn accept(
     size: (u32, u32),
 ) -> Result<()> {
     let accepted = network.accept(index, size);
-    accepted.map_err(|why| Error::file(source.path(), why))
+    accepted.map_err(|why| Error::fault(source.path(), why, Fault::Option))
 }
 
 /// Says of which photo it is that there is too little memory.
 fn named(source: &Source, error: Error) -> Error {
     match error {
-        Error::Memory(why) => Error::file(source.path(), why),
+        Error::Memory(why) => Error::fault(source.path(), why, Fault::Memory),
         other => other,
     }
 }

@@ -9,7 +9,7 @@ use std::path::{Component, Path, PathBuf};
 
 use walkdir::{DirEntry, WalkDir};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::natural;
 use crate::inputs::pages;
 use crate::inputs::sniff::{self, Kind};
@@ -451,7 +451,7 @@ fn missing(path: &Path) -> Error {
             "no such file or folder (and a pattern must be valid UTF-8)",
         )
     } else {
-        Error::file(path, "no such file or folder")
+        Error::fault(path, "no such file or folder", Fault::Missing)
     }
 }
 
