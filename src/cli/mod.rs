@@ -9,6 +9,7 @@ mod eval;
 mod explain;
 mod heads;
 mod help;
+mod manifest;
 mod models;
 mod patch_map;
 mod pca;
@@ -32,6 +33,7 @@ pub use depth::DepthArgs;
 pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
 pub use heads::HeadsCommand;
+pub use manifest::{ManifestCommand, MissingArgs};
 pub use models::ModelsCommand;
 pub use patch_map::PatchMapArgs;
 pub use pca::PcaArgs;
@@ -96,6 +98,8 @@ pub enum Command {
     Models(ModelsCommand),
     #[command(subcommand)]
     Heads(HeadsCommand),
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     Bench(Box<BenchArgs>),
     Selfcheck(Box<SelfcheckArgs>),
     /// Show version, devices, GPUs, threads, the model store and what is in it

@@ -82,7 +82,7 @@ pub(super) struct Line {
     input_bytes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
-    /// When it was written, in milliseconds since 1970; never less than in a line before.
+    /// When it was written, in milliseconds since 1970; never less than in lines that were known then.
     #[serde(default)]
     pub time: u64,
     /// Of a photo that failed, only where it is known.

@@ -119,12 +119,6 @@ impl History {
         Ok(None)
     }
 
-    /// The stamp that it had when it was last done, and the time of the line that says so.
-    #[allow(dead_code)] // TODO
-    pub fn done(&self) -> Option<(&Stamp, u64)> {
-        self.done.as_ref().map(|(_, stamp)| (stamp, self.done_at))
-    }
-
     /// Takes in a line, which may be earlier than others that are known, where it is from another file.
     fn insert(&mut self, state: State, time: u64, origin: &Origin, stamp: Option<&Stamp>) {
         if time < self.done_at {
@@ -136,6 +130,10 @@ impl History {
                 self.done_at = time;
                 // In one file, all that is known is earlier.
                 self.begun.retain(|begun| begun.time > time);
+                if self.begun.is_empty() {
+                    // With its memory.
+                    self.begun = Vec::new();
+                }
             }
             State::Begun => {
                 let place = self.begun.partition_point(|begun| begun.time <= time);

@@ -10,7 +10,7 @@
 //! | `format` | 2 (1 is read too); a line with a larger one was written by a newer dino and is refused |
 //! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
 //! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
-//! | `time` | when it was written, in milliseconds since 1970; never less than in a line before |
+//! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
 //! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one that failed only where it is known |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
@@ -70,9 +70,13 @@ mod index;
 mod ledger;
 mod log;
 mod making;
+mod merge;
+mod missing;
 mod notes;
 mod reading;
 mod stamp;
+mod summary;
+mod verify;
 
 use std::fs;
 use std::io::ErrorKind;
@@ -92,8 +96,12 @@ use index::{History, Index};
 pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
+pub use merge::{Merged, merge};
+pub use missing::{MissingRule, missing};
 pub use notes::changed_meanwhile;
 pub use stamp::Stamp;
+pub use summary::{FailureGroup, failures_of};
+pub use verify::{Verdict, verify};
 
 /// Name of the manifest in the folder of outputs.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
@@ -334,30 +342,8 @@ impl Manifest {
         self.append(Line::new(entry, state, outputs))
     }
 
-    /// The path of an output below the folder, or its absolute path; of links, only those of folders are followed.
     fn name_of(&self, output: &Path) -> Result<PathBuf> {
-        let absolute = |path: &Path| {
-            let path = match path.as_os_str().is_empty() {
-                true => Path::new("."),
-                false => path,
-            };
-            std::path::absolute(path).map_err(|error| Error::io(path, &error))
-        };
-        let (output, folder) = (absolute(output)?, absolute(&self.folder)?);
-        if let Ok(name) = output.strip_prefix(&folder) {
-            let is_plain = name
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)));
-            if is_plain {
-                return Ok(name.to_owned());
-            }
-        }
-        // However it is spelled.
-        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let parent = output.parent().map(real).unwrap_or_default();
-        let output = parent.join(output.file_name().unwrap_or_default());
-        let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
-        Ok(name.unwrap_or(output))
+        name_below(&self.folder, output)
     }
 
     fn history(&self, name: &Path) -> History {
@@ -368,6 +354,32 @@ impl Manifest {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The path of an output below `folder`, or its absolute path; of links, only those of folders are followed.
+fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
+    let absolute = |path: &Path| {
+        let path = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        std::path::absolute(path).map_err(|error| Error::io(path, &error))
+    };
+    let (output, folder) = (absolute(output)?, absolute(folder)?);
+    if let Ok(name) = output.strip_prefix(&folder) {
+        let is_plain = name
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if is_plain {
+            return Ok(name.to_owned());
+        }
+    }
+    // However it is spelled.
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = output.parent().map(real).unwrap_or_default();
+    let output = parent.join(output.file_name().unwrap_or_default());
+    let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
+    Ok(name.unwrap_or(output))
 }
 
 #[cfg(test)]

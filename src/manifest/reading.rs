@@ -48,8 +48,8 @@ impl Chunk {
     }
 }
 
-/// Hands all lines to `take`, with their text, but those that are torn: no JSON, and nothing or a blank line follows. The
-/// time of a line is never less than that of one before.
+/// Hands all lines to `take`, with their text, but those that are torn: no JSON, and nothing or a blank line follows. A
+/// line without a time has that of the one before.
 ///
 /// # Errors
 /// Names the file if it cannot be read, and its line that is not understood; those of `take`.
@@ -84,7 +84,10 @@ pub(super) fn read_lines(
             }
             match parsed {
                 Ok(mut line) => {
-                    line.time = line.time.max(time);
+                    // Those of the first format have none.
+                    if line.time == 0 {
+                        line.time = time;
+                    }
                     time = line.time;
                     take(&line, text)?;
                 }
