@@ -11,6 +11,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use anstyle::{AnsiColor, Style};
 use indicatif::{MultiProgress, ProgressDrawTarget};
+use serde_json::{Map, Value};
 
 use crate::closed;
 use crate::error::{Error, Result};
@@ -60,6 +61,7 @@ enum Said {
     Detail(String),
     /// Not said, but noted.
     Wrote(PathBuf, Stamp),
+    Fact(&'static str, Value),
 }
 
 impl Console {
@@ -122,7 +124,7 @@ impl Console {
                 self.detail(text);
                 Ok(())
             }
-            Said::Wrote(..) => Ok(()),
+            Said::Wrote(..) | Said::Fact(..) => Ok(()),
         })
     }
 
@@ -139,6 +141,26 @@ impl Console {
             Said::Wrote(of, stamp) if of == path => Some(stamp.clone()),
             _ => None,
         })
+    }
+
+    /// Has a recorder keep what was found in the photo that it is about, for the folder's record.
+    pub fn found(&self, name: &'static str, value: impl Into<Value>) {
+        if self.record.is_some() {
+            let value = value.into();
+            self.keeps(|| Said::Fact(name, value));
+        }
+    }
+
+    /// What a recorder was told of the photo that it is about.
+    pub fn facts(&self) -> Map<String, Value> {
+        let record = self.record.as_ref().map(|record| record.lock());
+        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
+        let said = record.iter().flat_map(|said| said.iter());
+        said.filter_map(|said| match said {
+            Said::Fact(name, value) => Some(((*name).to_owned(), value.clone())),
+            _ => None,
+        })
+        .collect()
     }
 
     /// Whether a recorder keeps lines of data for stdout.

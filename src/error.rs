@@ -18,6 +18,8 @@ pub enum Error {
         path: PathBuf,
         /// What was wrong with it, and what was expected.
         why: String,
+        /// The same in a word.
+        fault: Fault,
     },
     /// A model, head or basis does not fit what was asked of it.
     #[error("{0}")]
@@ -39,21 +41,59 @@ pub enum Error {
     Interrupted,
 }
 
+/// What is wrong with a file, for those who decide by it rather than read the sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Fault {
+    /// Nothing that has a word of its own.
+    #[default]
+    Other,
+    /// It is not there.
+    Missing,
+    /// The system does not let it be read, or written.
+    Unreadable,
+    /// It is no image.
+    NotImage,
+    /// It is an image of a kind that is not decoded here.
+    Unsupported,
+    /// It is damaged.
+    Damaged,
+    /// It has more pixels than are allowed.
+    TooLarge,
+    /// It would take more memory than is allowed.
+    Memory,
+    /// Another program that reads it is not there, or failed.
+    Program,
+    /// It lacks what an option asks of it.
+    Option,
+    /// It was changed while it was in use.
+    Changed,
+}
+
 /// `Result` with the crate's [`enum@Error`].
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
     /// An error about `path`.
     pub fn file(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
+        Error::fault(path, why, Fault::Other)
+    }
+
+    /// An error about `path`, with a word for what is wrong with it.
+    pub fn fault(path: impl AsRef<Path>, why: impl Into<String>, fault: Fault) -> Self {
         Error::File {
             path: path.as_ref().to_owned(),
             why: why.into(),
+            fault,
         }
     }
 
     /// An I/O error about `path`, in the operating system's words.
     pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
-        Error::file(path, io_reason(error))
+        let fault = match error.kind() {
+            std::io::ErrorKind::NotFound => Fault::Missing,
+            _ => Fault::Unreadable,
+        };
+        Error::fault(path, io_reason(error), fault)
     }
 }
 

@@ -55,7 +55,11 @@ pub fn with_file<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Resul
     })?;
     let copy = copied.map_err(|error: io::Error| Error::io(path, &error))?;
     read(copy.path()).map_err(|error| match error {
-        Error::File { path: named, why } if named == copy.path() => Error::file(path, why),
+        Error::File {
+            path: named,
+            why,
+            fault,
+        } if named == copy.path() => Error::fault(path, why, fault),
         other => other,
     })
 }

@@ -32,6 +32,11 @@ impl Stopwatch {
     pub fn total(&self) -> Duration {
         self.stages.iter().map(|(_, time)| *time).sum()
     }
+
+    /// All stages together, in seconds, to a tenth of a millisecond.
+    pub fn seconds(&self) -> f64 {
+        (self.total().as_secs_f64() * 1e4).round() / 1e4
+    }
 }
 
 /// `decode 31 ms, backbone 1.24 s`

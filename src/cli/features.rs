@@ -31,6 +31,12 @@ pub struct FeaturesArgs {
     /// Print one JSON object a photo, once its row is there for good, instead of the paths of parts
     #[arg(long, help_heading = "Output")]
     pub json: bool,
+    /// Neither read nor write _manifest.jsonl in the dataset, where it is noted what was done with what
+    #[arg(long, help_heading = "Output")]
+    pub no_manifest: bool,
+    /// Try photos again that failed before and have not changed
+    #[arg(long, help_heading = "Output")]
+    pub retry_failed: bool,
     #[command(flatten)]
     pub wish: WishArgs,
     #[command(flatten)]

@@ -10,6 +10,7 @@ mod explain;
 mod features;
 mod heads;
 mod help;
+mod manifest;
 mod models;
 mod patch_map;
 mod pca;
@@ -34,6 +35,7 @@ pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice
 pub use explain::explain;
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;
+pub use manifest::{ManifestCommand, MissingArgs};
 pub use models::ModelsCommand;
 pub use patch_map::PatchMapArgs;
 pub use pca::PcaArgs;
@@ -99,6 +101,8 @@ pub enum Command {
     Models(ModelsCommand),
     #[command(subcommand)]
     Heads(HeadsCommand),
+    #[command(subcommand)]
+    Manifest(ManifestCommand),
     Bench(Box<BenchArgs>),
     Selfcheck(Box<SelfcheckArgs>),
     /// Show version, devices, GPUs, threads, the model store and what is in it

@@ -10,8 +10,10 @@ use dino::Result;
 use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
+use dino::environment::Variables;
 use dino::inputs::{
-    self, Background, Collected, DecodeOptions, PhotoDecoder, Request, Separator, Stretch,
+    self, Background, Collected, DecodeOptions, PhotoDecoder, Request, Separator, Shard,
+    ShardRequest, Stretch,
 };
 use dino::memory;
 use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
@@ -55,6 +57,15 @@ pub struct InputArgs {
     /// Take this page or frame of files that have several, counted from 1 [default: all of them, each as NAME.p001…]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub page: Option<u32>,
+    /// Only one of N parts of the photos, for array jobs: K/N (K from 1 to N), auto, or auto/N
+    ///
+    /// Which part a photo is in follows from its path below the folder that is searched, whatever the machine and
+    /// whatever else is there. auto takes the part from SLURM_ARRAY_TASK_ID and its _MIN and _COUNT, or from
+    /// AWS_BATCH_JOB_ARRAY_INDEX and _SIZE. auto/N says how many parts there are, as it must for JOB_COMPLETION_INDEX
+    /// (Kubernetes, from 0), and where only some tasks of an array run again: with --array=3,7 and auto/100 those are the
+    /// parts 3 and 7 of 100.
+    #[arg(long, value_name = "K/N")]
+    pub shard: Option<ShardRequest>,
     #[command(flatten)]
     pub photo: PhotoArgs,
 }
@@ -150,6 +161,17 @@ impl InputArgs {
         json: bool,
         console: &Console,
     ) -> Result<Collected> {
+        let collected = self.collect_all(subjects, json, console)?;
+        self.keep_shard(collected, |_| false, console)
+    }
+
+    /// As [`InputArgs::collect_for`], the photos of all shards.
+    pub fn collect_all(
+        &self,
+        subjects: &[Subject],
+        json: bool,
+        console: &Console,
+    ) -> Result<Collected> {
         let collected = self.collect();
         if let Err(error) = &collected
             && json
@@ -157,6 +179,32 @@ impl InputArgs {
             tell_end(subjects, error, console)?;
         }
         collected
+    }
+
+    /// Leaves the photos of the shard that is asked for, and those of `always`, by their numbers.
+    pub fn keep_shard(
+        &self,
+        mut collected: Collected,
+        always: impl Fn(usize) -> bool,
+        console: &Console,
+    ) -> Result<Collected> {
+        let Some(request) = self.shard else {
+            return Ok(collected);
+        };
+        let (shard, note) = request.resolve(&Variables::of_process())?;
+        note.into_iter().for_each(|note| console.note(note));
+        let of = shard.keep(&mut collected, always);
+        console.note(format_args!(
+            "{} of {of} photos are in shard {shard}",
+            collected.sources.len()
+        ));
+        Ok(collected)
+    }
+
+    /// The shard that is asked for.
+    pub fn shard(&self) -> Result<Option<Shard>> {
+        let resolve = |request: ShardRequest| request.resolve(&Variables::of_process());
+        Ok(self.shard.map(resolve).transpose()?.map(|(shard, _)| shard))
     }
 
     /// Decodes as the options say.
@@ -191,11 +239,23 @@ pub struct OutputArgs {
     /// Print one JSON object a photo instead of the written paths
     #[arg(long)]
     pub json: bool,
+    /// Try photos again that failed before, though neither they nor what decides whether they can be read has changed
+    ///
+    /// Damaged files, files that are no images and photos with too many pixels are noted, and reported again without being
+    /// read. Failures that may have passed, such as a full disk, are tried again in any case.
+    #[arg(long)]
+    pub retry_failed: bool,
+    /// Keep no record (manifest.jsonl) in the output folder, and read none
+    ///
+    /// Then nothing tells what the files that are there were made of: any of them ends the run unless --force replaces
+    /// it. Later runs with a record take what is made now for files that dino did not make.
+    #[arg(long, conflicts_with = "retry_failed")]
+    pub no_manifest: bool,
 }
 
 impl OutputArgs {
-    /// Where results go, checked.
-    pub fn options(&self) -> Result<OutputOptions> {
+    /// Where results of photos of a `shard` go, checked.
+    pub fn options(&self, shard: Option<Shard>) -> Result<OutputOptions> {
         let target = self
             .output
             .as_deref()
@@ -212,6 +272,9 @@ impl OutputArgs {
         Ok(OutputOptions {
             target,
             force: self.force,
+            no_manifest: self.no_manifest,
+            retry_failed: self.retry_failed,
+            shard,
         })
     }
 

@@ -50,13 +50,23 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
                 "look": look,
             }))
         });
-        making.map(|making| making.with_siblings(&["npy", SHEET]))
+        let making = making?.with_siblings(&["npy", SHEET]);
+        Ok::<_, dino::Error>(making.with_decoding(&decoder.options).with_facts(json!({
+            "model": {"name": found.model.name, "fingerprint": fingerprint},
+            "dtype": found.dtype,
+            "photos": decoder.options.tag(),
+            "parameters": {
+                "size": args.size.to_string(),
+                "layer": block,
+            },
+        })))
     };
     let asked = Asked {
         subject: SUBJECT,
         making: making(found.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
+        shard: args.input.shard()?,
         most: decoder.options.max_memory,
     };
     let mut photos = Photos::plan(collected, asked, console)?;
@@ -160,6 +170,7 @@ impl Run<'_> {
             })?;
         }
         words.detail(format_args!("{}: {watch}", job.source.name()));
+        words.found("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }

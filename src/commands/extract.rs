@@ -1,18 +1,18 @@
 //! One layer's features of many photos, for the commands that need no head.
 
-use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::{Outcome, Report};
 use dino::console::{Console, PhotoProgress};
 use dino::engine::{
     AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen, tell_overflow,
 };
-use dino::inputs::{Collected, PhotoDecoder, Source};
+use dino::inputs::{Collected, PhotoDecoder, Shard, Source};
 use dino::manifest::{Ledger, Making};
 use dino::output::{Job, Lines, Plan, Subject};
 use dino::preprocess::{Geometry, SizeRule};
 use dino::tasks::layer;
 use dino::tasks::run::explain;
+use dino::{Error, Result};
 
 use super::model::Model;
 use crate::cli::OutputArgs;
@@ -56,6 +56,8 @@ pub struct Asked<'a> {
     pub extensions: &'a [&'static str],
     /// Where they go.
     pub output: &'a OutputArgs,
+    /// Which part of the photos there is.
+    pub shard: Option<Shard>,
     /// Bytes of a photo, at most.
     pub most: u64,
 }
@@ -68,16 +70,31 @@ impl<'c> Photos<'c> {
             making,
             extensions,
             output,
+            shard,
             most,
         } = asked;
-        let options = output.options()?;
+        let options = output.options(shard)?;
         let ledger = Ledger::open(&options)?;
         let mut plan = Plan::new(collected.sources, &options, &making.kind, extensions)?;
         ledger.protect(&mut plan.outputs);
-        let refused = ledger.settle(&mut plan, &making, most, console)?;
+        let broken = ledger.known_failures(&plan, &making, most)?;
+        let refused = ledger.settle(&mut plan, &making, (&broken, most), console)?;
         output.settle(&plan, console)?;
         let mut lines = Lines::new(subject, output.json, &collected.failures);
+        for lost in &collected.failures {
+            ledger.note_lost(lost, &making)?;
+        }
         let mut report = Report::of_search(collected.failures, collected.summary, output.json);
+        for (job, refused) in plan.jobs.iter().zip(&refused) {
+            if let Some(error) = refused {
+                ledger.note_failure(&job.source, &making, None, error)?;
+            }
+        }
+        let refused: Vec<Option<Error>> = refused
+            .into_iter()
+            .zip(broken)
+            .map(|(refused, broken)| refused.or(broken))
+            .collect();
         let is_refused = refused.iter().map(Option::is_some).collect();
         for (index, (job, refused)) in plan.jobs.iter().zip(refused).enumerate() {
             if let Some(error) = refused {
@@ -183,6 +200,7 @@ impl Extract<'_> {
             stamps: true,
             ..Decoding::new(self.decoder.clone())
         };
+        let failed = decoding.failed.clone();
         let engine = Engine::new(&self.model.backbones, decoding, self.batch_size, console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             let name = sources[index].name();
@@ -196,11 +214,20 @@ impl Extract<'_> {
             let stamp = ready.stamp.take();
             let work = || finish(job, ready, found, &words);
             let finished = ledger.note((job, making), stamp.as_ref(), &words, work);
+            if let Err(error) = &finished {
+                let noted = ledger.note_failure(&job.source, making, stamp.as_ref(), error);
+                tell_unnoted(noted, console);
+            }
             Ok((finished, words))
         };
         let mut all = Vec::with_capacity(numbers.len());
         let ran = engine.run(&sources, networks, before, finish, |index, result| {
             let number = numbers[index];
+            if let Err(error) = &result {
+                let stamp = failed.take(index);
+                let noted = ledger.note_failure(sources[index], making, stamp.as_ref(), error);
+                tell_unnoted(noted, console);
+            }
             let result = result.and_then(|(finished, words)| {
                 if words.has_lines() {
                     let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
@@ -228,5 +255,12 @@ impl Extract<'_> {
             after: self.after,
             tick,
         })
+    }
+}
+
+/// Says once that failures cannot be noted; they are told anyway.
+fn tell_unnoted(noted: Result<()>, console: &Console) {
+    if let Err(error) = noted {
+        console.note_once("record", error);
     }
 }

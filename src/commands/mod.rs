@@ -8,6 +8,7 @@ mod extract;
 mod heads;
 mod info;
 mod labels;
+mod manifest;
 mod model;
 mod models;
 mod selfcheck;
@@ -42,6 +43,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
+        Command::Manifest(command) => manifest::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),
         Command::Selfcheck(args) => selfcheck::run(&args, console),
         Command::Info { json } => info::run(json, console),

@@ -28,7 +28,7 @@ use dino::tasks::patch_map::PatchMaps;
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let mut collected = args
         .input
-        .collect_for(&[SUBJECT], args.output.json, console)?;
+        .collect_all(&[SUBJECT], args.output.json, console)?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();
@@ -42,12 +42,16 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
         tell_end(&[SUBJECT], error, console)?;
     }
     let first = first?;
+    // What all are compared with belongs to all shards.
+    let collected = args
+        .input
+        .keep_shard(collected, |index| index == 0, console)?;
     let found = model::find(&args.run, console)?;
     let layer = LayerRequest {
         block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
         norm: !args.no_norm,
     };
-    let asked = Ledger::open(&args.output.options()?)?.stamp_of(&first, most)?;
+    let asked = Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, most)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.raw.then_some("npy"));
     // Another point has other files: it is another question.
@@ -68,13 +72,24 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
                 "look": look,
             }))
         });
-        making.map(|making| making.with_siblings(&["npy"]))
+        let making = making?.with_siblings(&["npy"]);
+        Ok::<_, Error>(making.with_decoding(&decoder.options).with_facts(json!({
+            "model": {"name": found.model.name, "fingerprint": fingerprint},
+            "dtype": found.dtype,
+            "photos": decoder.options.tag(),
+            "parameters": {
+                "size": args.size.to_string(),
+                "layer": layer.block,
+                "norm": layer.norm,
+            },
+        })))
     };
     let asked = Asked {
         subject: SUBJECT,
         making: making(found.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
+        shard: args.input.shard()?,
         most,
     };
     let mut photos = Photos::plan(collected, asked, console)?;
@@ -270,6 +285,7 @@ impl Run<'_> {
             "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
             pixel.0, pixel.1
         ));
+        words.found("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }

@@ -38,7 +38,7 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
     };
     let predict = &args.predict;
     let inputs = (&predict.input, predict.stored.features.as_deref());
-    let output = Output::of(&predict.output, args.refit)?;
+    let output = Output::of(&predict.output, args.refit, inputs.0)?;
     run(&recipe, inputs, output, &predict.run, console)
 }
 
@@ -67,7 +67,7 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
         },
     };
     let inputs = (&predict.input, predict.stored.features.as_deref());
-    let output = Output::of(&predict.output, args.refit)?;
+    let output = Output::of(&predict.output, args.refit, inputs.0)?;
     run(&recipe, inputs, output, &predict.run, console)
 }
 
@@ -78,7 +78,7 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     let inputs = (&args.input, args.stored.features.as_deref());
-    let output = Output::of(&args.output, args.refit)?;
+    let output = Output::of(&args.output, args.refit, inputs.0)?;
     run(&recipe, inputs, output, &args.run, console)
 }
 
@@ -95,6 +95,9 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
         options: OutputOptions {
             target: Target::Folder(args.output.clone()),
             force: args.force,
+            no_manifest: args.no_manifest,
+            retry_failed: args.retry_failed,
+            shard: args.input.shard()?,
         },
         json: args.json,
         keep_fit: false,
@@ -129,7 +132,7 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
         return Ok(0);
     }
     let is_one_file = matches!(
-        args.output.options()?.target,
+        args.output.options(None)?.target,
         Target::Stdout | Target::File(..)
     );
     if recipe.len() > 1 && is_one_file {
@@ -140,7 +143,7 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
         )));
     }
     let inputs = (&args.input, args.stored.features.as_deref());
-    let output = Output::of(&args.output, args.refit)?;
+    let output = Output::of(&args.output, args.refit, inputs.0)?;
     run(&recipe, inputs, output, &args.run, console)
 }
 
@@ -187,9 +190,9 @@ struct Output {
 }
 
 impl Output {
-    fn of(args: &OutputArgs, refit: RefitArgs) -> Result<Self> {
+    fn of(args: &OutputArgs, refit: RefitArgs, input: &InputArgs) -> Result<Self> {
         Ok(Output {
-            options: args.options()?,
+            options: args.options(input.shard()?)?,
             json: args.json,
             keep_fit: refit.keep_fit,
         })
@@ -226,18 +229,34 @@ fn run(
     };
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store, stored.as_ref())?;
-    let mut tasks = tasks(recipe, &chosen, (&context, &dtype), console)?;
+    let known = match args.device {
+        // What it makes is no model's.
+        DeviceChoice::Null => KnownModel {
+            name: model::NULL.to_owned(),
+            fingerprint: Some(model::NULL.to_owned()),
+            ..KnownModel::from(&chosen.model)
+        },
+        _ => KnownModel::from(&chosen.model),
+    };
+    let mut tasks = tasks(recipe, &chosen, &context, console)?;
+    let stores = (&chosen, &known, dtype.as_str());
+    tasks.extend(feature_tasks(
+        recipe,
+        stores,
+        (&context, &options),
+        console,
+    )?);
     let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
     let collected = match &stored {
         Some(stored) if input.inputs.is_empty() && input.files_from.is_empty() => {
-            stored::collect(stored)
+            input.keep_shard(stored::collect(stored), |_| false, console)?
         }
         _ => input.collect_for(&subjects, json, console)?,
     };
     let run = Run {
         options: &options,
         context: &context,
-        model: KnownModel::from(&chosen.model),
+        model: known.clone(),
         dtype,
         keep_fit,
         batch_size: args.batch_size,
@@ -333,7 +352,7 @@ fn choose(
 fn tasks(
     recipe: &Recipe,
     chosen: &Chosen,
-    (context, computed): (&Context, &str),
+    context: &Context,
     console: &Console,
 ) -> Result<Vec<Box<dyn Task>>> {
     let model = KnownModel::from(&chosen.model);
@@ -368,10 +387,26 @@ fn tasks(
         let task = PcaTask::new(recipe.clone(), &model, labelled(name))?;
         tasks.push(Box::new(task));
     }
+    Ok(tasks)
+}
+
+/// The tasks of a recipe that store features of the `model`, which computes in `computed`.
+fn feature_tasks(
+    recipe: &Recipe,
+    (chosen, model, computed): (&Chosen, &KnownModel, &str),
+    (context, options): (&Context, &OutputOptions),
+    console: &Console,
+) -> Result<Vec<Box<dyn Task>>> {
     let names = (1..=recipe.features.len()).map(|number| number.to_string());
     let names = labels("features", names.collect())?;
-    for ((recipe, head), name) in recipe.features.iter().zip(&chosen.features).zip(names) {
-        let (of_model, place) = ((&model, computed), (labelled(name), "part".to_owned()));
+    let mut tasks: Vec<Box<dyn Task>> = Vec::new();
+    for ((recipe, head), label) in recipe.features.iter().zip(&chosen.features).zip(names) {
+        let context = Context {
+            label,
+            ..context.clone()
+        };
+        let of_model = (model, computed);
+        let place = (context, options);
         let task = FeaturesTask::new(recipe.clone(), head.clone(), of_model, place, console)?;
         tasks.push(Box::new(task));
     }

@@ -1,14 +1,15 @@
 //! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
 //! prepared by several workers.
 
-use std::fs;
-use std::sync::Arc;
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::{Measured, Opened, PhotoDecoder, Source};
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::{Digest, FailureKind, Stamp};
 use crate::memory::{self, Gate, Permit};
 use crate::preprocess::{Geometry, Prepared};
 use crate::stopwatch::Stopwatch;
@@ -30,6 +31,32 @@ pub struct StoredPhoto {
     pub is_needed: bool,
 }
 
+/// The stamps of photos whose own bytes were at fault, by their numbers.
+#[derive(Debug, Clone, Default)]
+pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, Stamp>>>);
+
+impl FailedStamps {
+    /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
+    fn put(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
+        let is_lasting = FailureKind::of(error, source.path()).is_lasting();
+        let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
+            return;
+        };
+        // What was changed meanwhile is not what failed.
+        let stamp = Stamp::of_file(source.path()).ok();
+        if let Some(stamp) = stamp.filter(|stamp| stamp.is_of(met)) {
+            let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+            stamps.insert(index, stamp);
+        }
+    }
+
+    /// The stamp of the photo `index`, if it is known; it is asked once.
+    pub fn take(&self, index: usize) -> Option<Stamp> {
+        let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        stamps.remove(&index)
+    }
+}
+
 /// How photos are decoded.
 #[derive(Clone)]
 pub struct Decoding {
@@ -45,6 +72,8 @@ pub struct Decoding {
     pub sha256: bool,
     /// By number, of photos whose features were stored.
     pub stored: Option<Arc<dyn Fn(usize) -> Option<StoredPhoto> + Send + Sync>>,
+    /// Those of photos that failed.
+    pub failed: FailedStamps,
 }
 
 /// A photo that is ready for the network.
@@ -72,6 +101,7 @@ pub(super) struct Admitted<'s> {
     source: &'s Source,
     content: Content<'s>,
     stamp: Option<Stamp>,
+    met: Option<Metadata>,
     watch: Stopwatch,
     permit: Permit,
 }
@@ -106,6 +136,7 @@ impl Decoding {
             stamps: false,
             sha256: false,
             stored: None,
+            failed: FailedStamps::default(),
         }
     }
 
@@ -117,13 +148,27 @@ impl Decoding {
         network: &impl Network,
         crowded: impl FnOnce(),
     ) -> Result<Admitted<'s>> {
-        let mut watch = Stopwatch::default();
         let stored = self.stored.as_ref().and_then(|stored| stored(index));
         if let Some(stored) = stored.filter(|stored| !stored.is_needed) {
             return self.admit_blank((index, source), stored, network, crowded);
         }
         // Asked before it is read: whatever is written meanwhile has a later time.
         let met = self.stamps.then(|| fs::metadata(source.path()).ok());
+        let admitted = self.let_in((index, source), (met.as_ref(), stored), network, crowded);
+        admitted.inspect_err(|error| {
+            self.failed
+                .put((index, source), met.flatten().as_ref(), error)
+        })
+    }
+
+    fn let_in<'s>(
+        &'s self,
+        (index, source): (usize, &'s Source),
+        (met, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
+        network: &impl Network,
+        crowded: impl FnOnce(),
+    ) -> Result<Admitted<'s>> {
+        let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
         if let Some(stored) = stored {
             check_stored(source, opened.bytes(), &stored)?;
@@ -141,6 +186,7 @@ impl Decoding {
             index,
             source,
             stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
+            met: met.cloned().flatten(),
             content: Content::Opened(opened),
             watch,
             permit,
@@ -171,6 +217,7 @@ impl Decoding {
             index,
             source,
             stamp: Some(stamp),
+            met: None,
             content: Content::Blank(size),
             watch,
             permit: entered.map_err(|error| named(source, error))?,
@@ -179,6 +226,12 @@ impl Decoding {
 
     /// Decodes and prepares a photo.
     pub(super) fn prepare(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
+        let (index, source, met) = (admitted.index, admitted.source, admitted.met.clone());
+        let ready = self.make_ready(admitted, network);
+        ready.inspect_err(|error| self.failed.put((index, source), met.as_ref(), error))
+    }
+
+    fn make_ready(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
         let Admitted {
             index,
             source,
@@ -186,6 +239,7 @@ impl Decoding {
             stamp,
             mut watch,
             permit,
+            ..
         } = admitted;
         let mut sha256 = None;
         let mut photo = match content {
@@ -233,9 +287,10 @@ impl Decoding {
 fn check_stored(source: &Source, bytes: &[u8], stored: &StoredPhoto) -> Result<()> {
     match Digest::of_bytes(bytes) == stored.digest {
         true => Ok(()),
-        false => Err(Error::file(
+        false => Err(Error::fault(
             source.path(),
             "was changed since its features were stored; run `dino features` again",
+            Fault::Changed,
         )),
     }
 }
@@ -246,13 +301,13 @@ fn accept(
     size: (u32, u32),
 ) -> Result<()> {
     let accepted = network.accept(index, size);
-    accepted.map_err(|why| Error::file(source.path(), why))
+    accepted.map_err(|why| Error::fault(source.path(), why, Fault::Option))
 }
 
 /// Says of which photo it is that there is too little memory.
 fn named(source: &Source, error: Error) -> Error {
     match error {
-        Error::Memory(why) => Error::file(source.path(), why),
+        Error::Memory(why) => Error::fault(source.path(), why, Fault::Memory),
         other => other,
     }
 }

@@ -35,7 +35,7 @@ use lane::Lane;
 
 pub use at_once::{AtOnce, advise};
 pub use batch::{BatchSize, auto_batch};
-pub use decode::{Cut, Decoding, Ready, StoredPhoto};
+pub use decode::{Cut, Decoding, FailedStamps, Ready, StoredPhoto};
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
 pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
 

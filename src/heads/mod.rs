@@ -262,8 +262,9 @@ impl Heads {
 /// Writes a file of the store's folder; a failure says how to choose another.
 fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
-        Error::File { path, why } => Error::File {
+        Error::File { path, why, fault } => Error::File {
             path,
+            fault,
             why: format!("{why}; DINO_HOME chooses the folder that heads are kept in"),
         },
         other => other,

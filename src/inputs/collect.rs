@@ -10,7 +10,7 @@ use std::path::{Component, Path, PathBuf};
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::list::{self, Listed, Separator};
 use crate::inputs::natural;
 use crate::inputs::pages;
@@ -169,9 +169,10 @@ impl Finder {
         for Listed { number, path } in list::read(list, separator)? {
             interrupt::check()?;
             let added = self.add_listed(&path).map_err(|error| match error {
-                Error::File { path, why } => {
+                Error::File { path, why, fault } => {
                     let list = list::shown(list).display();
-                    Error::file(path, format!("{why} (line {number} of {list})"))
+                    let why = format!("{why} (line {number} of {list})");
+                    Error::fault(path, why, fault)
                 }
                 other => other,
             });
@@ -552,7 +553,7 @@ fn missing(path: &Path) -> Error {
             "no such file or folder (and a pattern must be valid UTF-8)",
         )
     } else {
-        Error::file(path, "no such file or folder")
+        Error::fault(path, "no such file or folder", Fault::Missing)
     }
 }
 

@@ -16,7 +16,7 @@ use super::raster::Raster;
 use super::sniff::{self, Kind};
 use super::source::Source;
 use super::{codec, jpeg, pages, tiff};
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::memory;
 use crate::warnings::Warnings;
 
@@ -83,9 +83,15 @@ impl Opened<'_> {
         if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
             return Ok(None);
         }
+        let refused = Cell::new(None);
         let raster = decoder
-            .raster(&bytes, page, &source.name(), &decoder.check(&bytes))
-            .map_err(|why| Error::file(source.path(), why))?;
+            .raster(
+                &bytes,
+                page,
+                &source.name(),
+                &decoder.check(&bytes, &refused),
+            )
+            .map_err(|why| Error::fault(source.path(), why, fault_of(&bytes, &refused)))?;
         Ok(develop::opacity(raster))
     }
 
@@ -94,10 +100,14 @@ impl Opened<'_> {
     /// # Errors
     /// As [`PhotoDecoder::decode`].
     pub fn decode(self) -> Result<Photo> {
+        let refused = Cell::new(None);
         let rgb = self
             .decoder
-            .decode_bytes(&self.bytes, self.page, &self.source.name())
-            .map_err(|why| Error::file(self.source.path(), why))?;
+            .decode_checked((&self.bytes, self.page), &self.source.name(), &refused)
+            .map_err(|why| {
+                let fault = fault_of(&self.bytes, &refused);
+                Error::fault(self.source.path(), why, fault)
+            })?;
         Ok(Photo { rgb })
     }
 }
@@ -146,12 +156,12 @@ impl PhotoDecoder {
                     let why = format!(
                         "holds {count} images, one of several that follow each other; give it alone"
                     );
-                    return Err(Error::file(source.path(), why));
+                    return Err(Error::fault(source.path(), why, Fault::Option));
                 }
             },
             (None, None) => self
                 .only_page(&bytes)
-                .map_err(|why| Error::file(source.path(), why))?,
+                .map_err(|why| Error::fault(source.path(), why, Fault::Option))?,
         };
         let measured = self.measure(&bytes, page);
         Ok(Opened {
@@ -213,15 +223,26 @@ impl PhotoDecoder {
         self.open(source)?.opacity()
     }
 
-    /// Refuses what is larger or takes more than the options allow.
-    fn check<'c>(&'c self, bytes: &[u8]) -> impl Fn(Footprint) -> Result<(), String> + 'c {
+    /// Refuses what is larger or takes more than the options allow, and says so in `refused`.
+    fn check<'c>(
+        &'c self,
+        bytes: &[u8],
+        refused: &'c Cell<Option<Fault>>,
+    ) -> impl Fn(Footprint) -> Result<(), String> + 'c {
         let file = bytes.len() as u64;
         move |footprint| {
-            check_size(&footprint, self.options.max_pixels)?;
+            let checked = check_size(&footprint, self.options.max_pixels);
+            if checked.is_err() && footprint.pixels() > 0 {
+                refused.set(Some(Fault::TooLarge));
+            }
+            checked?;
             let (bytes, limit) = (footprint.bytes(file, false), self.options.max_memory);
             match bytes <= limit {
                 true => Ok(()),
-                false => Err(memory::too_much(bytes, limit)),
+                false => {
+                    refused.set(Some(Fault::Memory));
+                    Err(memory::too_much(bytes, limit))
+                }
             }
         }
     }
@@ -241,13 +262,25 @@ impl PhotoDecoder {
     }
 
     /// Decodes the bytes of a file called `name`, or one page of it, counted from 1.
+    #[cfg(test)]
     pub(super) fn decode_bytes(
         &self,
         bytes: &[u8],
         page: Option<u32>,
         name: &str,
     ) -> Result<RgbImage, String> {
-        let raster = self.raster(bytes, page, name, &self.check(bytes))?;
+        self.decode_checked((bytes, page), name, &Cell::new(None))
+    }
+
+    /// Decodes the bytes of a file called `name`, or one page of it, counted from 1; which limit is in the way is in
+    /// `refused`.
+    fn decode_checked(
+        &self,
+        (bytes, page): (&[u8], Option<u32>),
+        name: &str,
+        refused: &Cell<Option<Fault>>,
+    ) -> Result<RgbImage, String> {
+        let raster = self.raster(bytes, page, name, &self.check(bytes, refused))?;
         develop(raster, &self.options, name, &self.warnings)
     }
 
@@ -321,6 +354,17 @@ impl PhotoDecoder {
         }
         raster.orientation = Metadata::of(bytes).orientation();
         Ok(raster)
+    }
+}
+
+/// What is wrong with bytes that could not be decoded, unless a limit `refused` them.
+fn fault_of(bytes: &[u8], refused: &Cell<Option<Fault>>) -> Fault {
+    match (refused.get(), sniff::identify_bytes(bytes)) {
+        (Some(limit), _) => limit,
+        (None, Kind::Other | Kind::Clip(_)) => Fault::NotImage,
+        (None, Kind::Unsuitable(_)) => Fault::Unsupported,
+        (None, Kind::Foreign(foreign)) if !foreign.is_built_in() => Fault::Program,
+        _ => Fault::Damaged,
     }
 }
 

@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::sniff::Kind;
 use crate::inputs::{pages, sniff};
 use crate::{interrupt, memory, pipe};
@@ -177,7 +177,11 @@ fn read_file(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
         Ok(met) if met.is_file() => {
             // It is copied once while it is decoded.
             if let Some(bytes) = met.len().checked_mul(2).filter(|&bytes| bytes > most) {
-                return Err(Error::file(path, memory::too_much(bytes, most)));
+                return Err(Error::fault(
+                    path,
+                    memory::too_much(bytes, most),
+                    Fault::Memory,
+                ));
             }
             let read = File::open(path).and_then(|file| read_image(file, most));
             read.map(Cow::Owned).map_err(failed)

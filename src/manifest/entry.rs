@@ -9,11 +9,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::{Digest, Failure, Stamp};
 use crate::output::path_bytes;
 
 /// Version of the lines; a later one is refused rather than misread.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// What a run makes of one photo, or of one page of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +37,25 @@ pub struct Entry {
     pub facts: Map<String, Value>,
 }
 
+/// A photo that a task made nothing of.
+#[derive(Debug, Clone)]
+pub struct Failed<'a> {
+    /// See [`Entry::task`].
+    pub task: &'a str,
+    /// See [`Entry::input`].
+    pub input: &'a Path,
+    /// See [`Entry::page`].
+    pub page: Option<u32>,
+    /// Its file, if that could be read and is known not to have been changed meanwhile.
+    pub photo: Option<&'a Stamp>,
+    /// Digest of what decides whether a photo can be read: how it is decoded, the limits, the program.
+    pub recipe: Digest,
+    /// Why.
+    pub failure: &'a Failure,
+    /// See [`Entry::facts`].
+    pub facts: &'a Map<String, Value>,
+}
+
 /// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
 pub type PhotoName = (Vec<u8>, u32);
 
@@ -48,6 +67,8 @@ pub(super) enum State {
     Begun,
     /// They have been written.
     Done,
+    /// They could not be made.
+    Failed,
 }
 
 /// One line of the manifest. Keys that it does not have are passed over.
@@ -61,14 +82,23 @@ pub(super) struct Line {
     input_bytes: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     page: Option<u32>,
-    pub photo: Stamp,
+    /// When it was written, in milliseconds since 1970; never less than in lines that were known then.
+    #[serde(default)]
+    pub time: u64,
+    /// Of a photo that failed, only where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<Stamp>,
     pub recipe: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Digest>,
+    #[serde(default)]
     outputs: BTreeMap<String, Option<Stamp>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     outputs_bytes: BTreeMap<String, Option<Stamp>>,
-    #[serde(default, skip_serializing_if = "Map::is_empty")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Not read: nobody asks for them, and they are much of a line.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Map::is_empty")]
     facts: Map<String, Value>,
 }
 
@@ -98,12 +128,17 @@ impl Line {
             input: entry.input.to_string_lossy().into_owned(),
             input_bytes: path_bytes(&entry.input),
             page: entry.page,
-            photo: entry.photo.clone(),
+            time: 0,
+            photo: Some(entry.photo.clone()),
             recipe: entry.recipe,
             fit: entry.fit,
             outputs: BTreeMap::new(),
             outputs_bytes: BTreeMap::new(),
-            facts: entry.facts.clone(),
+            error: None,
+            facts: match state {
+                State::Done => entry.facts.clone(),
+                State::Begun | State::Failed => Map::new(),
+            },
         };
         for (name, stamp) in outputs {
             match path_bytes(&name) {
@@ -114,10 +149,36 @@ impl Line {
         line
     }
 
+    /// Says why there is nothing of a photo, whose stamp is known if it could be read.
+    pub fn of_failure(failed: &Failed<'_>) -> Self {
+        Line {
+            format: FORMAT,
+            state: State::Failed,
+            task: failed.task.to_owned(),
+            input: failed.input.to_string_lossy().into_owned(),
+            input_bytes: path_bytes(failed.input),
+            page: failed.page,
+            time: 0,
+            photo: failed.photo.cloned(),
+            recipe: failed.recipe,
+            fit: None,
+            outputs: BTreeMap::new(),
+            outputs_bytes: BTreeMap::new(),
+            error: Some(failed.failure.clone()),
+            facts: failed.facts.clone(),
+        }
+    }
+
     /// Reads a line without its end.
     pub fn parse(text: &[u8]) -> Result<Self, LineFault> {
         match serde_json::from_slice::<Line>(text) {
-            Ok(line) if line.format <= FORMAT => Ok(line),
+            Ok(line) if line.format <= FORMAT => match (line.state, &line.photo, &line.error) {
+                (State::Failed, _, None) => Err(LineFault::Unknown("missing `error`".into())),
+                (State::Begun | State::Done, None, _) => {
+                    Err(LineFault::Unknown("missing field `photo`".into()))
+                }
+                _ => Ok(line),
+            },
             Ok(line) => Err(LineFault::Newer(line.format)),
             Err(error) => Err(fault(text, &error)),
         }
@@ -217,23 +278,75 @@ mod tests {
 
     #[test]
     fn a_line_is_one_object_with_keys_in_order() {
-        let names = [("x/a.png".into(), None)];
-        let text = Line::new(&entry(), State::Begun, names).to_text().unwrap();
+        let stamp = Stamp::of_bytes(b"map");
+        let names = [("x/a.png".into(), Some(stamp.clone()))];
+        let text = Line::new(&entry(), State::Done, names).to_text().unwrap();
         let text = String::from_utf8(text).unwrap();
         let digests = |name: &str| Digest::of_bytes(name.as_bytes());
         let expected = format!(
             concat!(
-                r#"{{"format":1,"state":"begun","task":"depth","input":"photos/a.tiff","page":2,"#,
-                r#""photo":{{"bytes":5,"digest":"{}"}},"recipe":"{}","outputs":{{"x/a.png":null}},"#,
+                r#"{{"format":2,"state":"done","task":"depth","input":"photos/a.tiff","page":2,"time":0,"#,
+                r#""photo":{{"bytes":5,"digest":"{}"}},"recipe":"{}","outputs":{{"x/a.png":{{"bytes":3,"digest":"{}"}}}},"#,
                 r#""facts":{{"nearest":0.5,"a":[1,{{"b":null}}]}}}}"#,
                 "\n"
             ),
             digests("photo"),
-            digests("recipe")
+            digests("recipe"),
+            digests("map")
         );
         assert_eq!(text, expected);
         let line = Line::parse(text.as_bytes()).unwrap();
-        assert_eq!(line.to_text().unwrap(), text.as_bytes());
+        assert_eq!(line.photo, Some(Stamp::of_bytes(b"photo")));
+        let outputs: Vec<_> = line.outputs().collect();
+        assert_eq!(outputs, [(Cow::from(&b"x/a.png"[..]), Some(&stamp))]);
+        // Facts are of what was made.
+        let begun = Line::new(&entry(), State::Begun, []).to_text().unwrap();
+        assert!(!String::from_utf8(begun).unwrap().contains("facts"));
+    }
+
+    #[test]
+    fn lines_of_the_first_format_are_read() {
+        let digest = Digest::of_bytes(b"x");
+        let old = format!(
+            r#"{{"format":1,"state":"begun","task":"depth","input":"a","photo":{{"bytes":5,"digest":"{digest}"}},"recipe":"{digest}","outputs":{{"x/a.png":null}}}}"#
+        );
+        let line = Line::parse(old.as_bytes()).unwrap();
+        assert_eq!((line.state, line.time), (State::Begun, 0));
+        assert_eq!(line.outputs().count(), 1);
+    }
+
+    #[test]
+    fn a_failure_has_a_reason_and_what_was_made_has_a_photo() {
+        let failure = Failure {
+            kind: crate::manifest::FailureKind::NotImage,
+            message: "is not an image".into(),
+        };
+        let failed = Failed {
+            task: "depth",
+            input: Path::new("/a.jpg"),
+            page: None,
+            photo: None,
+            recipe: Digest::of_bytes(b"recipe"),
+            failure: &failure,
+            facts: &Map::new(),
+        };
+        let text = Line::of_failure(&failed).to_text().unwrap();
+        let line = Line::parse(&text).unwrap();
+        assert_eq!(line.state, State::Failed);
+        assert_eq!((line.error.as_ref(), &line.photo), (Some(&failure), &None));
+        let text = String::from_utf8(text).unwrap();
+        assert!(
+            text.contains(r#""error":{"kind":"not an image","message":"is not an image"}"#),
+            "{text}"
+        );
+        for (from, to) in [(r#""error""#, r#""errors""#), (r#""failed""#, r#""done""#)] {
+            let fault = Line::parse(text.replace(from, to).as_bytes()).unwrap_err();
+            assert!(matches!(fault, LineFault::Unknown(_)), "{fault:?}");
+        }
+        for end in 0..text.trim_end().len() {
+            let fault = Line::parse(&text.as_bytes()[..end]).unwrap_err();
+            assert!(matches!(fault, LineFault::Torn(_)), "{end}: {fault:?}");
+        }
     }
 
     #[test]
@@ -248,9 +361,9 @@ mod tests {
 
     #[test]
     fn newer_lines_are_told_from_torn_and_unknown_ones() {
-        for newer in [r#"{"format":2}"#, r#"{"format":7,"state":{"x":1}}"#] {
+        for newer in [r#"{"format":3}"#, r#"{"format":7,"state":{"x":1}}"#] {
             let fault = Line::parse(newer.as_bytes()).unwrap_err();
-            assert!(matches!(fault, LineFault::Newer(2 | 7)), "{fault:?}");
+            assert!(matches!(fault, LineFault::Newer(3 | 7)), "{fault:?}");
         }
         let whole = Line::new(&entry(), State::Begun, [("a".into(), None)]);
         let mut whole: Value = serde_json::from_slice(&whole.to_text().unwrap()).unwrap();
@@ -260,9 +373,9 @@ mod tests {
             assert!(matches!(fault, LineFault::Torn(_)), "{end}: {fault:?}");
         }
         assert!(Line::parse(text.as_bytes()).is_ok());
-        whole["format"] = json!(2);
+        whole["format"] = json!(3);
         let fault = Line::parse(whole.to_string().as_bytes()).unwrap_err();
-        assert_eq!(fault, LineFault::Newer(2));
+        assert_eq!(fault, LineFault::Newer(3));
         for unknown in ["12", r#"{"a":1}"#, r#"{"format":1,"state":"lost"}"#] {
             let fault = Line::parse(unknown.as_bytes()).unwrap_err();
             assert!(matches!(fault, LineFault::Unknown(_)), "{unknown}");

@@ -6,10 +6,11 @@ use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::{Source, count_pages};
+use crate::inputs::count_pages;
 use crate::manifest::entry::{Line, name_of_bytes, output_name};
+use crate::manifest::failures::photo_name;
+use crate::manifest::files::{files_of, read_file};
 use crate::manifest::index::{Index, Origin};
-use crate::manifest::ledger::input_of;
 use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
 use crate::output::{PICTURE, Plan, create_folder, write_atomic};
 
@@ -74,7 +75,7 @@ impl Manifest {
     ) -> Result<BTreeMap<Digest, Vec<(PathBuf, PhotoName)>>> {
         let mut index = Index::default();
         let mut all: BTreeMap<PathBuf, PhotoName> = BTreeMap::new();
-        self.log.read_again(|line| {
+        let mut take = |line: &Line| {
             index.insert(line);
             if line.fit.is_some() && is_wanted(line) {
                 let photo = line.photo_name();
@@ -83,7 +84,11 @@ impl Manifest {
                         .map(|(name, _)| (name_of_bytes(&name), photo.clone())),
                 );
             }
-        })?;
+            Ok(())
+        };
+        for path in files_of(&self.folder)? {
+            read_file(&path, |line, _| take(line))?;
+        }
         let mut by_fit: BTreeMap<Digest, Vec<(PathBuf, PhotoName)>> = BTreeMap::new();
         for (name, photo) in all {
             let path = self.folder.join(&name);
@@ -316,11 +321,4 @@ impl Ledger {
             ));
         }
     }
-}
-
-/// By which a photo is known in the record.
-fn photo_name(source: &Source) -> PhotoName {
-    let path = input_of(source);
-    let page = source.page_number();
-    (path.as_os_str().as_encoded_bytes().to_vec(), page)
 }

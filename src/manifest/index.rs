@@ -7,18 +7,23 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::manifest::entry::{Line, State};
-use crate::manifest::{Difference, Digest, Stamp, Standing, Wanted};
+use crate::manifest::{Difference, Digest, Failure, PhotoName, Stamp, Standing, Wanted};
 
 /// A path by half of its digest, shorter than the path and, among any number of them, as good as it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct PathKey([u8; 16]);
+pub(super) struct PathKey([u8; 16]);
 
 impl PathKey {
-    fn of(path: &[u8]) -> Self {
+    pub fn of(path: &[u8]) -> Self {
         let mut half = [0; 16];
         let digest = Digest::of_bytes(path);
         half.copy_from_slice(&digest.as_bytes()[..16]);
         PathKey(half)
+    }
+
+    /// Of what `task` made of a photo.
+    pub fn of_photo(task: &str, (path, page): &PhotoName) -> Self {
+        Self::of(&[task.as_bytes(), &[0], path, &[0], &page.to_le_bytes()].concat())
     }
 }
 
@@ -72,12 +77,16 @@ struct Begun {
     origin: Origin,
     /// What was in its place.
     replaced: Option<Stamp>,
+    /// See [`Line::time`].
+    time: u64,
 }
 
 /// What is known about one output.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
     done: Option<(Origin, Stamp)>,
+    /// Of the last line that says that it is done.
+    done_at: u64,
     /// Begun since then and not known to be done, oldest first.
     begun: Vec<Begun>,
 }
@@ -110,6 +119,41 @@ impl History {
         Ok(None)
     }
 
+    /// Takes in a line, which may be earlier than others that are known, where it is from another file.
+    fn insert(&mut self, state: State, time: u64, origin: &Origin, stamp: Option<&Stamp>) {
+        if time < self.done_at {
+            return;
+        }
+        match state {
+            State::Done => {
+                self.done = stamp.map(|stamp| (origin.clone(), stamp.clone()));
+                self.done_at = time;
+                // In one file, all that is known is earlier.
+                self.begun.retain(|begun| begun.time > time);
+                if self.begun.is_empty() {
+                    // With its memory.
+                    self.begun = Vec::new();
+                }
+            }
+            State::Begun => {
+                let place = self.begun.partition_point(|begun| begun.time <= time);
+                // Whichever of them made it, it was made from the same.
+                if place > 0 && self.begun[place - 1].origin == *origin {
+                    return;
+                }
+                self.begun.insert(
+                    place,
+                    Begun {
+                        origin: origin.clone(),
+                        replaced: stamp.cloned(),
+                        time,
+                    },
+                );
+            }
+            State::Failed => {}
+        }
+    }
+
     /// The stamp of what is at `path`, if anything is that has one; a file is not read where its size and time tell that
     /// it is the one that was made.
     ///
@@ -139,35 +183,90 @@ pub(super) struct Index {
     procedures: HashSet<Arc<Procedure>>,
     /// The tasks that had fits to photos.
     fits: HashSet<String>,
+    /// By task and photo, of those of which nothing was made since.
+    failures: HashMap<PathKey, Box<Known>>,
+    latest: u64,
+}
+
+/// A failure that is known.
+#[derive(Debug)]
+struct Known {
+    photo: Option<Stamp>,
+    recipe: Digest,
+    failure: Failure,
+    time: u64,
 }
 
 impl Index {
-    /// Takes in a line that is later than all before.
+    /// Takes in a line, which is later than those before that are of the same file.
     pub fn insert(&mut self, line: &Line) {
+        self.latest = self.latest.max(line.time);
+        let Some(photo) = self.photo_of(line) else {
+            self.fail(line);
+            return;
+        };
+        if line.state == State::Failed {
+            self.fail(line);
+            return;
+        }
         if line.fit.is_some() && !self.fits.contains(&line.task) {
             self.fits.insert(line.task.clone());
         }
+        if line.state == State::Done && !self.failures.is_empty() {
+            let key = PathKey::of_photo(&line.task, &line.photo_name());
+            let is_over = |known: &Known| known.time <= line.time;
+            if self.failures.get(&key).is_some_and(|known| is_over(known)) {
+                self.failures.remove(&key);
+            }
+        }
         let origin = Origin {
-            photo: self.photo_of(line),
+            photo,
             procedure: self.procedure_of(line),
         };
         for (name, stamp) in line.outputs() {
             let history = self.outputs.entry(PathKey::of(&name)).or_default();
-            match line.state {
-                State::Done => {
-                    **history = History {
-                        done: stamp.map(|stamp| (origin.clone(), stamp.clone())),
-                        begun: Vec::new(),
-                    }
-                }
-                // Whichever of them made it, it was made from the same.
-                State::Begun if history.begun.last().is_some_and(|b| b.origin == origin) => {}
-                State::Begun => history.begun.push(Begun {
-                    origin: origin.clone(),
-                    replaced: stamp.cloned(),
-                }),
-            }
+            history.insert(line.state, line.time, &origin, stamp);
         }
+    }
+
+    fn fail(&mut self, line: &Line) {
+        let Some(failure) = &line.error else {
+            return;
+        };
+        let key = PathKey::of_photo(&line.task, &line.photo_name());
+        let known = self.failures.get(&key);
+        if known.is_none_or(|known| known.time <= line.time) {
+            let known = Known {
+                photo: line.photo.clone(),
+                recipe: line.recipe,
+                failure: failure.clone(),
+                time: line.time,
+            };
+            self.failures.insert(key, Box::new(known));
+        }
+    }
+
+    /// How the photo failed for `task`, if nothing was made of it since: its stamp then, the recipe, and why.
+    pub fn failure(
+        &self,
+        task: &str,
+        photo: &PhotoName,
+    ) -> Option<(Option<&Stamp>, &Digest, &Failure)> {
+        if self.failures.is_empty() {
+            return None;
+        }
+        let known = self.failures.get(&PathKey::of_photo(task, photo))?;
+        Some((known.photo.as_ref(), &known.recipe, &known.failure))
+    }
+
+    /// The latest time of a line.
+    pub fn latest(&self) -> u64 {
+        self.latest
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.outputs.is_empty() && self.failures.is_empty()
     }
 
     /// What is known about the output `name`.
@@ -188,17 +287,19 @@ impl Index {
     }
 
     /// How many outputs are known.
+    #[cfg(test)]
     pub fn len(&self) -> usize {
         self.outputs.len()
     }
 
-    fn photo_of(&mut self, line: &Line) -> Arc<Stamp> {
+    fn photo_of(&mut self, line: &Line) -> Option<Arc<Stamp>> {
+        let photo = line.photo.as_ref()?;
         let known = self.photos.entry(PathKey::of(&line.input()));
-        let known = known.or_insert_with(|| Arc::new(line.photo.clone()));
-        if **known != line.photo {
-            *known = Arc::new(line.photo.clone());
+        let known = known.or_insert_with(|| Arc::new(photo.clone()));
+        if **known != *photo {
+            *known = Arc::new(photo.clone());
         }
-        known.clone()
+        Some(known.clone())
     }
 
     fn procedure_of(&mut self, line: &Line) -> Arc<Procedure> {

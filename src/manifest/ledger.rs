@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Difference, Digest, Making, Manifest, Stamp, Standing, Wanted};
+use crate::manifest::{Broken, Difference, Digest, Making, Manifest, Stamp, Standing, Wanted};
 use crate::output::{Job, OutputOptions, Outputs, Plan, Target};
 
 /// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
@@ -20,7 +20,7 @@ pub struct Former {
     pub fits: Vec<Option<Digest>>,
     /// By photo and extension, what is there and is made again if the fit is another one.
     pub replaceable: Vec<(usize, &'static str)>,
-    /// Whether all photos are drawn, with a fit to just these photos.
+    /// Whether all photos are drawn, but those that cannot be read, with a fit to just these photos.
     pub is_current: bool,
 }
 
@@ -30,6 +30,8 @@ pub struct Ledger {
     pub(super) manifest: Option<Manifest>,
     /// What is named on the command line in place of a folder.
     target: Option<PathBuf>,
+    /// Whether photos that failed before are tried again.
+    pub(super) tries_all: bool,
 }
 
 impl Ledger {
@@ -38,28 +40,24 @@ impl Ledger {
     /// # Errors
     /// As [`Manifest::open`].
     pub fn open(options: &OutputOptions) -> Result<Self> {
-        Ok(match &options.target {
-            Target::Folder(folder) => Ledger {
-                manifest: Some(Manifest::open(folder)?),
-                target: None,
-            },
-            Target::File(path, _) => Ledger {
-                manifest: None,
-                target: Some(path.clone()),
-            },
-            Target::Stdout => Ledger::default(),
-        })
+        let mut ledger = Ledger {
+            tries_all: options.force || options.retry_failed,
+            ..Ledger::default()
+        };
+        match &options.target {
+            Target::Folder(_) if options.no_manifest => {}
+            Target::Folder(folder) => {
+                ledger.manifest = Some(Manifest::open_shard(folder, options.shard)?);
+            }
+            Target::File(path, _) => ledger.target = Some(path.clone()),
+            Target::Stdout => {}
+        }
+        Ok(ledger)
     }
 
-    /// Of a folder.
-    ///
-    /// # Errors
-    /// As [`Manifest::open`].
-    pub fn of_folder(folder: &Path) -> Result<Self> {
-        Ok(Ledger {
-            manifest: Some(Manifest::open(folder)?),
-            target: None,
-        })
+    /// Whether nothing is noted though the results go to a folder.
+    pub fn is_without_record(&self) -> bool {
+        self.manifest.is_none() && self.target.is_none()
     }
 
     /// The absolute path of a photo, by which it is known wherever it is named from.
@@ -89,7 +87,7 @@ impl Ledger {
 
     /// Decides of everything that is there already: what was made from these photos in this way is kept, what was made
     /// otherwise is made again, and that is said. What is not known to be this program's work is left alone, and its
-    /// photo refused.
+    /// photo refused. Of photos that are `broken` nothing is decided.
     ///
     /// # Errors
     /// [`Error::Usage`] if what is named on the command line is there; names what cannot be replaced or read.
@@ -97,12 +95,16 @@ impl Ledger {
         &self,
         plan: &mut Plan,
         making: &Making,
-        most: u64,
+        (broken, most): (&Broken, u64),
         console: &Console,
     ) -> Result<Refused> {
         let mut told = Told::default();
         let mut refused = Vec::with_capacity(plan.jobs.len());
         for index in 0..plan.jobs.len() {
+            if is_broken(broken, index) {
+                refused.push(None);
+                continue;
+            }
             let (found, refusal) = self.look(&plan.jobs[index], making, most)?;
             for (extension, path, standing) in found {
                 if let Standing::Other(difference) = standing {
@@ -127,7 +129,7 @@ impl Ledger {
         &self,
         plan: &mut Plan,
         making: &Making,
-        most: u64,
+        (broken, most): (&Broken, u64),
         console: &Console,
     ) -> Result<(Refused, Former)> {
         let mut told = Told::default();
@@ -135,6 +137,11 @@ impl Ledger {
         let mut all_refused = Vec::with_capacity(plan.jobs.len());
         let mut changed = Vec::new();
         for (index, job) in plan.jobs.iter().enumerate() {
+            if is_broken(broken, index) {
+                all_refused.push(None);
+                former.fits.push(None);
+                continue;
+            }
             let (found, refusal) = self.look(job, making, most)?;
             let mut is_same = found.len() == job.outputs().count() && refusal.is_none();
             let mut fit = None;
@@ -161,13 +168,19 @@ impl Ledger {
         for (index, extension) in changed {
             plan.replace(index, extension)?;
         }
-        if former.fits.iter().all(Option::is_some) {
-            let photos = plan.jobs.iter().map(|job| {
+        // Those that cannot be read took no part in the fit.
+        let jobs = plan.jobs.iter().zip(&former.fits).enumerate();
+        let jobs: Vec<_> = jobs
+            .filter(|(index, _)| !is_broken(broken, *index))
+            .map(|(_, of)| of)
+            .collect();
+        if jobs.iter().all(|(_, own)| own.is_some()) {
+            let photos = jobs.iter().map(|(job, _)| {
                 let page = job.source.page_number();
                 Ok((self.stamp_of(&job.source, most)?.digest, page))
             });
             let fit = Self::fit_to(photos.collect::<Result<Vec<_>>>()?.into_iter());
-            former.is_current = former.fits.iter().all(|own| *own == Some(fit));
+            former.is_current = jobs.iter().all(|(_, own)| **own == Some(fit));
         }
         Ok((all_refused, former))
     }
@@ -207,7 +220,7 @@ impl Ledger {
         self.manifest.as_ref().is_none_or(Manifest::is_empty)
     }
 
-    fn standing(
+    pub(super) fn standing(
         &self,
         path: &Path,
         extension: &str,
@@ -216,6 +229,13 @@ impl Ledger {
         making: &Making,
     ) -> Result<Standing> {
         let Some(manifest) = &self.manifest else {
+            if self.target.is_none() {
+                return Err(Error::Usage(format!(
+                    "{} is there already, and with --no-manifest nothing tells what it was made of; --force replaces it, -o DIR \
+                     puts results elsewhere",
+                    path.display()
+                )));
+            }
             let name = self.target.as_deref().unwrap_or(path);
             let beside = match name == path {
                 true => String::new(),
@@ -237,6 +257,10 @@ impl Ledger {
             },
         )
     }
+}
+
+fn is_broken(broken: &Broken, index: usize) -> bool {
+    broken.get(index).is_some_and(Option::is_some)
 }
 
 /// The absolute path of a photo, by which it is known wherever it is named from.

@@ -1,12 +1,13 @@
 //! The file of a manifest, whose lines are read once and appended whole.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::manifest::entry::{Line, LineFault};
+use crate::manifest::entry::Line;
+use crate::manifest::reading::read_lines;
 use crate::output::{Place, check_folder, create_folder};
 
 /// A file that whole lines are appended to, by any number of threads and processes.
@@ -30,7 +31,7 @@ impl Log {
     ///
     /// # Errors
     /// Names the file, or the folder in which it cannot be made, and a line that cannot be understood.
-    pub fn read(path: PathBuf, take: impl FnMut(&Line)) -> Result<Self> {
+    pub fn read(path: PathBuf, mut take: impl FnMut(&Line)) -> Result<Self> {
         let mut end = End {
             file: None,
             is_torn: false,
@@ -38,7 +39,11 @@ impl Log {
         match Place::of(&path)? {
             Place::File(_) => {
                 let file = open(&path, false)?;
-                end.is_torn = read_lines(&path, &file, take)?;
+                let ending = read_lines(&path, &file, |line, _| {
+                    take(line);
+                    Ok(())
+                })?;
+                end.is_torn = ending.is_torn;
                 end.file = Some(file);
             }
             Place::Vacant(target) => {
@@ -55,15 +60,9 @@ impl Log {
         Ok(Log { path, end })
     }
 
-    /// Hands all lines that are in the file now to `take`.
-    ///
-    /// # Errors
-    /// As [`Log::read`].
-    pub fn read_again(&self, take: impl FnMut(&Line)) -> Result<()> {
-        match Place::of(&self.path)? {
-            Place::File(_) => read_lines(&self.path, &open(&self.path, false)?, take).map(|_| ()),
-            _ => Ok(()),
-        }
+    /// The file.
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Appends a line, making the file and its folder if need be.
@@ -113,51 +112,4 @@ fn append_line(mut file: &File, line: &[u8], is_torn: bool) -> io::Result<()> {
         _ => b"\n\n",
     };
     file.write_all(&[before, line].concat())
-}
-
-/// Hands all lines to `take` but those that are torn: no JSON, and nothing or a blank line follows. Returns whether the
-/// last one is.
-fn read_lines(path: &Path, file: &File, mut take: impl FnMut(&Line)) -> Result<bool> {
-    let mut reader = BufReader::new(file);
-    let mut text = Vec::new();
-    let mut torn = None;
-    for number in 1.. {
-        text.clear();
-        let read = reader.read_until(b'\n', &mut text);
-        if read.map_err(|error| Error::io(path, &error))? == 0 {
-            break;
-        }
-        if text.trim_ascii().is_empty() {
-            torn = None;
-            continue;
-        }
-        if let Some((number, why)) = torn.take() {
-            return Err(unusable(path, number, why));
-        }
-        match Line::parse(&text) {
-            Ok(line) => take(&line),
-            Err(LineFault::Torn(why)) => torn = Some((number, why)),
-            Err(LineFault::Unknown(why)) => return Err(unusable(path, number, why)),
-            Err(LineFault::Newer(format)) => {
-                return Err(Error::file(
-                    path,
-                    format!(
-                        "line {number} is of format {format}, which a newer dino wrote; use that one, or choose another \
-                         output folder"
-                    ),
-                ));
-            }
-        }
-    }
-    Ok(torn.is_some())
-}
-
-fn unusable(path: &Path, number: usize, why: impl std::fmt::Display) -> Error {
-    Error::file(
-        path,
-        format!(
-            "line {number} is none that dino wrote ({why}); remove it, after which dino knows nothing of its outputs, or \
-             choose another output folder"
-        ),
-    )
 }

@@ -2,12 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::inputs::Source;
+use crate::inputs::{DecodeOptions, Source};
 use crate::manifest::Digest;
 use crate::output::PICTURE;
+
+/// Version of the program.
+pub(super) const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// How a task makes its outputs.
 #[derive(Debug, Clone)]
@@ -22,6 +25,10 @@ pub struct Making {
     pub document: Option<Digest>,
     /// Digest of what is fitted to all photos.
     pub fit: Option<Digest>,
+    /// Digest of what decides whether a photo can be read.
+    decoding: Digest,
+    /// What is noted of every photo: the model, the head, the settings.
+    pub(super) facts: Map<String, Value>,
 }
 
 impl Making {
@@ -44,7 +51,36 @@ impl Making {
             siblings: &[],
             document: None,
             fit: None,
+            decoding: Digest::of_bytes(&[]),
+            facts: Map::new(),
         })
+    }
+
+    /// With how photos are decoded, and what is refused: what fails under other limits, or another version of the program,
+    /// may not fail now.
+    #[must_use]
+    pub fn with_decoding(mut self, options: &DecodeOptions) -> Self {
+        self.decoding = Digest::of_json(&json!({
+            "photos": options.tag(),
+            "pixels": options.max_pixels,
+            "program": VERSION,
+        }));
+        self
+    }
+
+    /// With what is noted of every photo that is done.
+    #[must_use]
+    pub fn with_facts(mut self, facts: Value) -> Self {
+        if let Value::Object(facts) = facts {
+            let is_said = |value: &Value| match value {
+                Value::Null => false,
+                Value::Object(map) => !map.is_empty(),
+                Value::String(text) => !text.is_empty(),
+                _ => true,
+            };
+            self.facts = facts.into_iter().filter(|(_, v)| is_said(v)).collect();
+        }
+        self
     }
 
     /// With the ends of the names of all files that are ever made of a photo, but the picture.
@@ -57,6 +93,7 @@ impl Making {
     pub fn meet(&mut self, known: Making) {
         self.settings = known.settings;
         self.document = known.document;
+        self.facts = known.facts;
     }
 
     /// How an output of `source` is made: pages of a file differ in nothing but their numbers.
@@ -69,6 +106,12 @@ impl Making {
         let settings = self.settings.get(extension);
         let settings = settings.map_or(&[0; 32], Digest::as_bytes);
         Digest::of_bytes(&[self.kind.as_bytes(), &[0], settings, &page.to_le_bytes()].concat())
+    }
+
+    /// What decides, beside the photo, whether anything can be made of it.
+    pub(super) fn recipe_of_failure(&self) -> Digest {
+        let kind = self.kind.as_bytes();
+        Digest::of_bytes(&[kind, b"\0failed\0", self.decoding.as_bytes()].concat())
     }
 
     /// What tells a fit to photos from one that was made in another way.

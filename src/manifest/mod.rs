@@ -1,18 +1,31 @@
 //! What was made from which photo by which recipe, so that a later run can tell whether what is already there is what it
 //! would make.
 //!
-//! The folder of outputs has a file `manifest.jsonl`, to which every run appends and which nobody else needs to read. Each
-//! line is an object:
+//! The folder of outputs has a file `manifest.jsonl`, to which every run appends and which nobody else needs to read; runs
+//! of one of several shards append to `manifest-003-of-100.jsonl` beside it, and all of them are read. Each line is an
+//! object:
 //!
 //! | key | |
 //! |---|---|
-//! | `format` | 1; a line with a larger one was written by a newer dino and is refused |
-//! | `state` | `begun` before the outputs of a photo are written, `done` after |
+//! | `format` | 2 (1 is read too); a line with a larger one was written by a newer dino and is refused |
+//! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
 //! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
-//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3) |
-//! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos |
+//! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
+//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one that failed only where it is known |
+//! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
-//! | `facts` | whatever else was worth noting |
+//! | `error` | why it failed: `kind`, one of the words of [`FailureKind`], and `message` |
+//! | `facts` | what else is worth noting of what is done, see below; nothing depends on it |
+//!
+//! | fact | |
+//! |---|---|
+//! | `model`, `head` | `name` with the weights' `fingerprint`, and with the head's `digest`; no head where none ran |
+//! | `dtype`, `photos` | the number type of the backbone; how photos were decoded, where that was not as usual |
+//! | `parameters` | the settings that were not the usual ones |
+//! | `min`, `max`, `unit` | of depths: the least and the largest of this photo, and their unit |
+//! | `classes` | of labels: how many classes the photo has |
+//! | `seconds` | how long the photo took, from its file to its outputs |
+//! | `program` | of what failed: the version of the program |
 //!
 //! A photo whose name is no UTF-8 has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names are not
 //! in `outputs` but, by their percent-encoded bytes, in `outputs_bytes`. Keys that are not listed are passed over. Outputs
@@ -31,6 +44,14 @@
 //! A line that a killed program left unfinished is dropped. The next one is preceded by a blank line, which marks a line
 //! that is no JSON as torn; any other is an error.
 //!
+//! # Failures
+//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again as long as they, the way in which
+//! photos are decoded, its limits and the program's version are the same.
+//!
+//! # Several files
+//! Lines of several files count in the order of their times, so that the clocks of machines that work on the same
+//! photo, one after the other, must agree as well as the two are apart. Shards share no photo.
+//!
 //! # Memory
 //! About 300 bytes are kept for a photo with one output, and 170 for each further one; a million photos take 300 MB.
 //!
@@ -41,43 +62,49 @@
 
 mod digest;
 mod entry;
+mod failure;
+mod failures;
+mod files;
 mod fits;
 mod index;
 mod ledger;
 mod log;
 mod making;
+mod merge;
+mod missing;
 mod notes;
-
+mod reading;
 mod stamp;
+mod summary;
+mod verify;
 
 use std::fs;
 use std::io::ErrorKind;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, Result};
-use crate::features::Format;
+use crate::inputs::Shard;
 pub use digest::Digest;
 pub use entry::Entry;
 pub use entry::PhotoName;
-use entry::{Line, State, output_name};
+use entry::{Failed, Line, State, output_name};
+pub use failure::{Failure, FailureKind};
+pub use failures::Broken;
 use index::{History, Index};
 pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
+pub use merge::{Merged, merge};
+pub use missing::{MissingRule, missing};
 pub use notes::{NotedRow, changed_meanwhile};
 pub use stamp::Stamp;
+pub use summary::{FailureGroup, failures_of};
+pub use verify::{Verdict, verify};
 
 /// Name of the manifest in the folder of outputs.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
-
-/// The manifest in `folder`: other programs that read the files of a dataset pass over what begins with an underscore.
-fn file_in(folder: &Path) -> PathBuf {
-    match Format::of(folder) {
-        Some(_) => folder.join(format!("_{MANIFEST_FILE}")),
-        None => folder.join(MANIFEST_FILE),
-    }
-}
 
 /// What a run would make an output from.
 #[derive(Debug, Clone, Copy)]
@@ -131,8 +158,26 @@ impl Manifest {
     /// Names the file if it is no regular one, cannot be read or appended to (or made), or was written by a newer dino;
     /// and its line that is not understood.
     pub fn open(folder: &Path) -> Result<Self> {
+        Self::open_shard(folder, None)
+    }
+
+    /// As [`Manifest::open`], for a run of `shard`, which reads what all others have noted, and appends to a file of its
+    /// own.
+    ///
+    /// # Errors
+    /// As [`Manifest::open`].
+    pub fn open_shard(folder: &Path, shard: Option<Shard>) -> Result<Self> {
         let mut index = Index::default();
-        let log = Log::read(file_in(folder), |line| index.insert(line))?;
+        let own = files::file_in(folder, shard);
+        for path in files::files_of(folder)? {
+            if path != own {
+                files::read_file(&path, |line, _| {
+                    index.insert(line);
+                    Ok(())
+                })?;
+            }
+        }
+        let log = Log::read(own, |line| index.insert(line))?;
         Ok(Manifest {
             folder: folder.to_owned(),
             log,
@@ -140,14 +185,14 @@ impl Manifest {
         })
     }
 
-    /// The file itself, which may not be there yet.
+    /// The file that is appended to, which may not be there yet.
     pub fn path(&self) -> PathBuf {
-        file_in(&self.folder)
+        self.log.path().to_owned()
     }
 
-    /// Whether nothing is known of any output.
+    /// Whether nothing is known of any output or photo.
     pub fn is_empty(&self) -> bool {
-        self.index().len() == 0
+        self.index().is_empty()
     }
 
     /// How the file or folder at `output`, a path that can be opened, stands to what is wanted.
@@ -242,6 +287,46 @@ impl Manifest {
         })
     }
 
+    /// Notes that nothing was made of a photo, unless just that is known.
+    ///
+    /// # Errors
+    /// Names the manifest that cannot be appended to (or made).
+    fn fail(&self, failed: &Failed<'_>) -> Result<()> {
+        let line = Line::of_failure(failed);
+        {
+            let (index, photo) = (self.index(), line.photo_name());
+            let known = index.failure(failed.task, &photo);
+            let is_known = known.is_some_and(|(photo, recipe, failure)| {
+                let digest = |stamp: Option<&Stamp>| stamp.map(|stamp| stamp.digest);
+                failure == failed.failure
+                    && *recipe == failed.recipe
+                    && digest(photo) == digest(failed.photo)
+            });
+            if is_known {
+                return Ok(());
+            }
+        }
+        self.append(line)
+    }
+
+    /// How a photo failed for `task`, if nothing was made of it since: its stamp then, and what decided whether it could
+    /// be read.
+    fn failure(&self, task: &str, photo: &PhotoName) -> Option<(Option<Stamp>, Digest, Failure)> {
+        let index = self.index();
+        let (stamp, recipe, failure) = index.failure(task, photo)?;
+        Some((stamp.cloned(), *recipe, failure.clone()))
+    }
+
+    fn append(&self, mut line: Line) -> Result<()> {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        let now = now.map_or(0, |since| since.as_millis() as u64);
+        // Whatever clocks do, it is later than what is known.
+        line.time = now.max(self.index().latest());
+        self.log.append(&line)?;
+        self.index().insert(&line);
+        Ok(())
+    }
+
     fn note(
         &self,
         entry: &Entry,
@@ -254,36 +339,11 @@ impl Manifest {
             let stamp = stamp(output, &name)?;
             outputs.push((name, stamp));
         }
-        let line = Line::new(entry, state, outputs);
-        self.log.append(&line)?;
-        self.index().insert(&line);
-        Ok(())
+        self.append(Line::new(entry, state, outputs))
     }
 
-    /// The path of an output below the folder, or its absolute path; of links, only those of folders are followed.
     fn name_of(&self, output: &Path) -> Result<PathBuf> {
-        let absolute = |path: &Path| {
-            let path = match path.as_os_str().is_empty() {
-                true => Path::new("."),
-                false => path,
-            };
-            std::path::absolute(path).map_err(|error| Error::io(path, &error))
-        };
-        let (output, folder) = (absolute(output)?, absolute(&self.folder)?);
-        if let Ok(name) = output.strip_prefix(&folder) {
-            let is_plain = name
-                .components()
-                .all(|part| matches!(part, Component::Normal(_)));
-            if is_plain {
-                return Ok(name.to_owned());
-            }
-        }
-        // However it is spelled.
-        let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
-        let parent = output.parent().map(real).unwrap_or_default();
-        let output = parent.join(output.file_name().unwrap_or_default());
-        let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
-        Ok(name.unwrap_or(output))
+        name_below(&self.folder, output)
     }
 
     fn history(&self, name: &Path) -> History {
@@ -294,6 +354,32 @@ impl Manifest {
     fn index(&self) -> MutexGuard<'_, Index> {
         self.index.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// The path of an output below `folder`, or its absolute path; of links, only those of folders are followed.
+fn name_below(folder: &Path, output: &Path) -> Result<PathBuf> {
+    let absolute = |path: &Path| {
+        let path = match path.as_os_str().is_empty() {
+            true => Path::new("."),
+            false => path,
+        };
+        std::path::absolute(path).map_err(|error| Error::io(path, &error))
+    };
+    let (output, folder) = (absolute(output)?, absolute(folder)?);
+    if let Ok(name) = output.strip_prefix(&folder) {
+        let is_plain = name
+            .components()
+            .all(|part| matches!(part, Component::Normal(_)));
+        if is_plain {
+            return Ok(name.to_owned());
+        }
+    }
+    // However it is spelled.
+    let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let parent = output.parent().map(real).unwrap_or_default();
+    let output = parent.join(output.file_name().unwrap_or_default());
+    let name = output.strip_prefix(real(&folder)).map(Path::to_owned);
+    Ok(name.unwrap_or(output))
 }
 
 #[cfg(test)]

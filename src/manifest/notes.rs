@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::console::Console;
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::inputs::Source;
 use crate::manifest::ledger::input_of;
 use crate::manifest::{Digest, Entry, Ledger, Making, Stamp, Standing, Wanted};
@@ -18,9 +18,10 @@ const DOCUMENT: &str = "<all photos>";
 
 /// Why a photo fails that is not what it was when the run saw it first.
 pub fn changed_meanwhile(source: &Source) -> Error {
-    Error::file(
+    Error::fault(
         source.path(),
         "was changed while the run was under way; run again",
+        Fault::Changed,
     )
 }
 
@@ -125,7 +126,10 @@ impl Ledger {
         let mut entries: Vec<Entry> = entries.collect();
         entries.iter().try_for_each(|entry| manifest.begin(entry))?;
         let done = work()?;
+        let mut facts = making.facts.clone();
+        facts.extend(words.facts());
         for entry in &mut entries {
+            entry.facts.clone_from(&facts);
             // Nothing may have been there to write.
             entry.outputs.retain(|output| output.exists());
             if !entry.outputs.is_empty() {

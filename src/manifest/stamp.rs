@@ -137,6 +137,11 @@ impl Stamp {
         }
     }
 
+    /// Whether it is of the regular file that `met` was asked of.
+    pub fn is_of(&self, met: &Metadata) -> bool {
+        self.is_of_untouched(met)
+    }
+
     /// Whether the file of `met` has the size and the time of this stamp, and need not be read.
     pub(super) fn is_of_untouched(&self, met: &Metadata) -> bool {
         met.is_file()

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::Source;
+use crate::inputs::{Shard, Source};
 use crate::output::names;
 use crate::output::outputs::{OutputKind, Outputs};
 use crate::output::picture::PictureFormat;
@@ -89,6 +89,12 @@ pub struct OutputOptions {
     pub target: Target,
     /// Replace existing outputs instead of skipping their inputs.
     pub force: bool,
+    /// Neither read nor write the folder's record.
+    pub no_manifest: bool,
+    /// Try photos again that failed for their own sake.
+    pub retry_failed: bool,
+    /// The part of the photos that the run is about.
+    pub shard: Option<Shard>,
 }
 
 /// One output.
@@ -213,6 +219,13 @@ impl Plan {
         kind: &str,
         extensions: &[&'static str],
     ) -> Result<Self> {
+        if let (Target::File(..) | Target::Stdout, Some(shard)) = (&options.target, options.shard)
+            && shard.is_part()
+        {
+            return Err(Error::Usage(format!(
+                "--shard {shard}: each shard would write the same file; give a folder (-o DIR)"
+            )));
+        }
         let mut shortened: Option<(String, usize)> = None;
         let mut to_stdout = None;
         let mut keys: Option<Vec<PathBuf>> = None;
@@ -412,7 +425,11 @@ mod tests {
     }
 
     fn options(target: Target, force: bool) -> OutputOptions {
-        OutputOptions { target, force }
+        OutputOptions {
+            target,
+            force,
+            ..OutputOptions::default()
+        }
     }
 
     #[test]

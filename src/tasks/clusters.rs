@@ -3,6 +3,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
+use serde_json::Value;
+
 use crate::backbone::{Backbone, Grid, LayerRequest};
 use crate::batch::Outcome;
 use crate::cluster::file::{CodebookInfo, from_bytes, to_bytes};
@@ -23,7 +25,7 @@ use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
 use crate::tasks::segment::{REFINE, SIBLINGS, label, recipe_of};
-use crate::tasks::settings::Settings;
+use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
     Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
@@ -261,6 +263,10 @@ impl Task for ClustersTask {
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         painter.begin(plan, console)
+    }
+
+    fn parameters(&self) -> Result<Value> {
+        unusual(&self.recipe)
     }
 
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {

@@ -26,6 +26,7 @@ pub mod way;
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
+use serde_json::Value;
 
 use crate::backbone::{Backbone, Grid};
 use crate::batch::Outcome;
@@ -33,7 +34,7 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
-use crate::manifest::Stamp;
+use crate::manifest::{Digest, Stamp};
 use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
@@ -249,6 +250,22 @@ pub trait Task: Finder {
     /// The head that it runs, if it runs one.
     fn head(&self) -> Option<&Head> {
         None
+    }
+
+    /// Its digest.
+    ///
+    /// # Errors
+    /// If it cannot be written down.
+    fn head_digest(&self) -> Result<Option<Digest>> {
+        Ok(None)
+    }
+
+    /// The settings that are not the usual ones, for the folder's record.
+    ///
+    /// # Errors
+    /// If a name in them is no Unicode.
+    fn parameters(&self) -> Result<Value> {
+        Ok(Value::Null)
     }
 
     /// Learns the backbone, and goes to each device that has one.

@@ -8,6 +8,22 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::manifest::Digest;
 
+/// What of a recipe is not as usual.
+///
+/// # Errors
+/// If a name in it is no Unicode.
+pub fn unusual<R: Serialize + Default>(recipe: &R) -> Result<Value> {
+    let json = |recipe: &R| {
+        serde_json::to_value(recipe)
+            .map_err(|error| Error::Usage(format!("these settings cannot be noted: {error}")))
+    };
+    let (Value::Object(own), Value::Object(usual)) = (json(recipe)?, json(&R::default())?) else {
+        return Ok(Value::Null);
+    };
+    let differs = |(name, value): &(String, Value)| usual.get(name) != Some(value);
+    Ok(Value::Object(own.into_iter().filter(differs).collect()))
+}
+
 /// Settings of one output.
 #[derive(Debug, Default)]
 pub struct Settings(Map<String, Value>);

@@ -71,8 +71,9 @@ fn check_writable(folder: &Path) -> Result<()> {
 /// The error for features that cannot be kept where they should be.
 fn elsewhere(error: Error) -> Error {
     match error {
-        Error::File { path, why } => Error::File {
+        Error::File { path, why, fault } => Error::File {
             path,
+            fault,
             why: format!("{why}; features are kept there, and --cache FOLDER names another place"),
         },
         other => other,

@@ -52,10 +52,11 @@ fn read_all(
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
     let renamed = |error| match error {
-        Error::File { path: about, why } if about == path => Error::File {
-            path: origin.into(),
+        Error::File {
+            path: about,
             why,
-        },
+            fault,
+        } if about == path => Error::fault(origin, why, fault),
         other => other,
     };
     let metadata = fs::metadata(path).map_err(|error| renamed(Error::io(path, &error)))?;

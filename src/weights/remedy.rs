@@ -50,8 +50,9 @@ pub fn cannot_read(path: &Path, error: &io::Error) -> Error {
 
 fn with_remedy(path: &Path, error: &io::Error, remedy: &str) -> Error {
     match Error::io(path, error) {
-        Error::File { path, why } => Error::File {
+        Error::File { path, why, fault } => Error::File {
             path,
+            fault,
             why: why + remedy,
         },
         other => other,

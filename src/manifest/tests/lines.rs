@@ -86,7 +86,7 @@ fn a_line_that_another_process_left_unfinished_is_mended() {
     assert!(
         scene
             .text()
-            .contains("\n{\"format\":1,\n\n{\"format\":1,\"state\":\"done\"")
+            .contains("\n{\"format\":1,\n\n{\"format\":2,\"state\":\"done\"")
     );
     assert_eq!(scene.standing("a"), Standing::Same);
     scene.write("painted over");
@@ -114,7 +114,7 @@ fn other_lines_that_are_none_are_errors() {
             "64 hex digits",
         ),
         (
-            format!("{good}{{\"format\":2}}\n"),
+            format!("{good}{{\"format\":3}}\n"),
             "line 3",
             "use that one, or choose another",
         ),

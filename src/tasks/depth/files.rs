@@ -168,6 +168,7 @@ impl Files {
         let cloud = watch.time("write", || self.cloud(&measured, words))?;
         let name = measured.job.source.name();
         words.detail(format_args!("{name}: {watch}"));
+        words.found("seconds", watch.seconds());
         if self.json {
             let facts = report::json(
                 &self.recipe,
@@ -227,7 +228,13 @@ impl Files {
         words: &Console,
     ) -> Result<usize> {
         let job = measured.job;
-        let text = report::text(measured, layer);
+        let extent = layer.rows.extent();
+        if !layer.is_std {
+            words.found("min", report::round(extent.0));
+            words.found("max", report::round(extent.1));
+            words.found("unit", unit(measured.meta));
+        }
+        let text = report::text(measured, layer, extent);
         let (extension, format) = match layer.is_std {
             true => (std_extension(PICTURE), PictureFormat::Png),
             false => (PICTURE, job.format),

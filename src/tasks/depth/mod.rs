@@ -13,12 +13,15 @@ mod report;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Task as HeadTask};
+use crate::manifest::Digest;
 use crate::output::{CloudFormat, Job, Subject};
 use crate::pca::Sampler;
 use crate::postprocess::DepthMap;
@@ -28,7 +31,7 @@ use crate::recipe::{DepthRecipe, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::settings::Settings;
+use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which, not_gathered};
 use crate::weights::Record;
 
@@ -198,7 +201,7 @@ impl Task for DepthTask {
 
     fn adopt_fit(&mut self, path: &Path) -> Result<()> {
         let text = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
-        let range: Option<serde_json::Value> = serde_json::from_slice(&text).ok();
+        let range: Option<Value> = serde_json::from_slice(&text).ok();
         let number = |key: &str| Some(range.as_ref()?.get(key)?.as_f64()? as f32);
         let range = number("low").zip(number("high"));
         let Some((low, high)) = range.filter(|(low, high)| low <= high) else {
@@ -218,6 +221,14 @@ impl Task for DepthTask {
 
     fn head(&self) -> Option<&Head> {
         Some(self.reader.head())
+    }
+
+    fn head_digest(&self) -> Result<Option<Digest>> {
+        self.reader.digest().map(Some)
+    }
+
+    fn parameters(&self) -> Result<Value> {
+        unusual(&self.recipe)
     }
 
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {

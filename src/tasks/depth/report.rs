@@ -15,10 +15,9 @@ use crate::recipe::DepthRecipe;
 /// Keyword and value pairs.
 pub type Text = Vec<(&'static str, String)>;
 
-/// What every file of a map says about it.
-pub fn text(measured: &Measured<'_>, layer: &Layer<'_>) -> Text {
+/// What every file of a map says about it, whose least and largest value these are.
+pub fn text(measured: &Measured<'_>, layer: &Layer<'_>, (low, high): (f32, f32)) -> Text {
     let unit = unit(measured.meta);
-    let (low, high) = layer.rows.extent();
     let content = match layer.is_std {
         true if measured.meta.calibration.is_none() => "spread of depth over the bins",
         true => "standard deviation of depth",
@@ -98,7 +97,7 @@ fn stats(rows: &dyn Rows) -> Value {
 }
 
 /// For JSON: finer than any head sees, without the digits that a float32 does not have.
-fn round(value: f32) -> f64 {
+pub fn round(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
 }
 

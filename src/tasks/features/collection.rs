@@ -11,9 +11,9 @@ use crate::error::{Error, Result};
 use crate::features::{
     Dataset, DatasetMeta, DatasetWriter, FinishedPart, Format, RowName, WriterOptions,
 };
-use crate::inputs::Source;
+use crate::inputs::{Shard, Source};
 use crate::manifest::{Digest, Ledger, NotedRow, Stamp};
-use crate::output::{Job, Plan, Status, Subject, put_all, put_path};
+use crate::output::{Job, OutputOptions, Plan, Status, Subject, Target, put_all, put_path};
 use crate::tasks::features::Gathered;
 
 /// How long computed rows may be in memory alone: then the part so far is written, and continued.
@@ -61,11 +61,11 @@ pub fn name_of(source: &Source) -> RowName {
 }
 
 impl Collection {
-    /// In `folder`, whose ending says the format, with parts that are called `prefix`.
+    /// In `folder`, whose ending says the format; of `options` counts all but the place.
     ///
     /// # Errors
     /// [`Error::Usage`] for another ending; names the folder that cannot be one.
-    pub fn new(folder: &Path, prefix: String, replace: bool) -> Result<Self> {
+    pub fn new(folder: &Path, options: &OutputOptions) -> Result<Self> {
         if Format::of(folder).is_none() {
             return Err(Error::Usage(format!(
                 "-o {}: the format of a dataset is told by its ending; expected {}",
@@ -80,10 +80,13 @@ impl Collection {
             ));
         }
         Ok(Collection {
-            ledger: Ledger::of_folder(folder)?,
+            ledger: Ledger::open(&OutputOptions {
+                target: Target::Folder(folder.to_owned()),
+                ..options.clone()
+            })?,
             folder: folder.to_owned(),
-            prefix,
-            replace,
+            prefix: prefix_of(options.shard),
+            replace: options.force,
             known: HashMap::new(),
             keys: HashMap::new(),
             done: Vec::new(),
@@ -298,6 +301,17 @@ impl Collection {
                 .note_rows((subject.task, recipe), &noted, &part.files)?;
         }
         Ok(())
+    }
+}
+
+/// What the parts of a run are called: shards that share a folder write each their own.
+fn prefix_of(shard: Option<Shard>) -> String {
+    match shard.filter(|shard| shard.is_part()) {
+        None => "part".to_owned(),
+        Some(shard) => {
+            let digits = shard.of().to_string().len();
+            format!("shard-{:0digits$}-of-{}", shard.number(), shard.of())
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::features::{PointList, Row, pool};
 use crate::head::Head;
 use crate::manifest::{Digest, Stamp};
-use crate::output::{Job, Plan, Subject};
+use crate::output::{Job, OutputOptions, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{FeaturesRecipe, TokenKind};
 use crate::stopwatch::Stopwatch;
@@ -58,8 +58,8 @@ pub struct Gathered {
 }
 
 impl FeaturesTask {
-    /// Of tokens of `model`, which computes in `computed`; `head` is the one that the recipe names. Parts of the dataset are
-    /// called `prefix`.
+    /// Of tokens of `model`, which computes in `computed`; `head` is the one that the recipe names. Of `options` counts all
+    /// but the place.
     ///
     /// # Errors
     /// [`Error::Usage`] for wishes that contradict each other or the model; names a file that cannot be used.
@@ -67,11 +67,11 @@ impl FeaturesTask {
         recipe: FeaturesRecipe,
         head: Option<Head>,
         (model, computed): (&KnownModel, &str),
-        (context, prefix): (Context, String),
+        (context, options): (Context, &OutputOptions),
         console: &Console,
     ) -> Result<Self> {
         let wish = Wish::new(&recipe, model, head.as_ref(), console)?;
-        let collection = Collection::new(&recipe.output, prefix, context.force)?;
+        let collection = Collection::new(&recipe.output, options)?;
         Ok(FeaturesTask {
             wish,
             recipe,

@@ -24,7 +24,7 @@ use crate::render::{self, overlay, side_by_side};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
-use crate::tasks::settings::Settings;
+use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
     Context, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
@@ -163,6 +163,7 @@ impl PcaTask {
             Ok::<_, Error>(())
         })?;
         words.detail(format_args!("{}: {watch}", job.source.name()));
+        words.found("seconds", watch.seconds());
         if self.context.json {
             let object = self.report(job, geometry, &projected, projection, &watch);
             words.out(&object.to_string())?;
@@ -327,6 +328,10 @@ impl Task for PcaTask {
             return Err(Error::Usage(why.into()));
         }
         plan.add_flag("--save-basis", path, self.context.force)
+    }
+
+    fn parameters(&self) -> Result<Value> {
+        unusual(&self.recipe)
     }
 
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {

@@ -90,6 +90,7 @@ impl Run<'_> {
             }),
             ..Decoding::new(self.context.decoder.clone())
         };
+        let failed = decoding.failed.clone();
         let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
             self.announce(
@@ -143,8 +144,13 @@ impl Run<'_> {
             match told {
                 Err(error) => {
                     let of_it = (0..tasks.len()).filter(|task| wanted[photo] & (1 << task) != 0);
-                    let text = error.to_string();
-                    of_it.for_each(|task| progress.lines[task].fail(photo, text.clone()));
+                    let (text, stamp) = (error.to_string(), failed.take(index));
+                    for task in of_it {
+                        let making = &planned[task].making;
+                        let source = (&jobs[photo].source, stamp.as_ref());
+                        progress.note_failure(source, (making, ledger), &error);
+                        progress.lines[task].fail(photo, text.clone());
+                    }
                     progress.fail(photo, name(photo), error)
                 }
                 Ok((stamp, told)) => {
@@ -152,13 +158,9 @@ impl Run<'_> {
                     told.into_iter().try_for_each(|told| {
                         let index = told.0;
                         let task = tasks[index].as_ref();
-                        if self.take(
-                            task,
-                            &planned[index].plan,
-                            (photo, name(photo)),
-                            told,
-                            progress,
-                        )? {
+                        let Planned { plan, making, .. } = &planned[index];
+                        let made = (plan, making, ledger);
+                        if self.take(task, made, (photo, stamp.as_ref()), told, progress)? {
                             waiting[index].push((photo, stamp.clone()));
                         }
                         Ok(())
@@ -186,11 +188,12 @@ impl Run<'_> {
     fn take(
         &self,
         task: &dyn Task,
-        plan: &Plan,
-        (photo, name): (usize, String),
+        (plan, making, ledger): (&Plan, &Making, &Ledger),
+        (photo, stamp): (usize, Option<&Stamp>),
         (index, finished, words): Told,
         progress: &mut Progress,
     ) -> Result<bool> {
+        let source = &plan.jobs[photo].source;
         let has_line = words.has_lines();
         let mut fault = None;
         if has_line {
@@ -218,8 +221,8 @@ impl Run<'_> {
             }
             Ok(None) => return Ok(true),
             Err(error) => {
-                progress.lines[index].fail(photo, error.to_string());
-                progress.fail(photo, name, error)?;
+                progress.note_failure((source, stamp), (making, ledger), &error);
+                progress.fail_for(index, photo, source.name(), error)?;
             }
         }
         Ok(false)
@@ -297,17 +300,19 @@ impl Run<'_> {
         });
         let drawn = engine.finish(kept, work, |at, told| {
             let photo = waiting[at].0;
-            let name = plan.jobs[photo].source.name();
-            bar.message(name.clone());
+            let source = &plan.jobs[photo].source;
+            let stamp = waiting[at].1.as_ref();
+            bar.message(source.name());
             bar.inc(1);
             match told {
                 Err(error) => {
-                    progress.lines[index].fail(photo, error.to_string());
-                    progress.fail(photo, name, error)
+                    progress.note_failure((source, stamp), (making, ledger), &error);
+                    progress.fail_for(index, photo, source.name(), error)
                 }
                 Ok((finished, words)) => {
                     let told = (index, finished, words);
-                    self.take(task, plan, (photo, name), told, progress)
+                    let made = (plan, making, ledger);
+                    self.take(task, made, (photo, stamp), told, progress)
                         .map(|_| ())
                 }
             }

@@ -74,10 +74,17 @@ impl Run<'_> {
                 .try_for_each(|task| stored.check(&task.kind(), task.as_ref()))?;
         }
         let ledger = Ledger::open(self.options)?;
+        if self.keep_fit && ledger.is_without_record() {
+            return Err(Error::Usage(
+                "--keep-fit takes the fit from the folder's record, which --no-manifest does not read; leave one of them out"
+                    .into(),
+            ));
+        }
         let mut planned = Vec::new();
         for task in tasks.iter_mut() {
             planned.push(self.plan(task.as_mut(), sources.clone(), &ledger)?);
         }
+        self.check_shard(tasks)?;
         if let Err(error) = self.check_pixels(tasks, &sources) {
             if self.context.json {
                 let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
@@ -101,9 +108,17 @@ impl Run<'_> {
             refused: vec![0; sources.len()],
             seen: vec![None; sources.len()],
             lines: lines.collect(),
-            report: Report::of_search(failures, summary, self.context.json),
+            report: Report::default(),
+            is_record_lost: false,
         };
-        progress.begin(&mut planned, &wanted)?;
+        for (lost, planned) in failures
+            .iter()
+            .flat_map(|lost| planned.iter().map(move |planned| (lost, planned)))
+        {
+            ledger.note_lost(lost, &planned.making)?;
+        }
+        progress.report = Report::of_search(failures, summary, self.context.json);
+        progress.begin(&mut planned, &wanted, &ledger)?;
         let is_anything = wanted.iter().any(|wanted| *wanted != 0);
         if is_anything {
             let (backbones, record) = load()?;
@@ -158,6 +173,38 @@ impl Run<'_> {
                     .into(),
             )),
             false => Ok(()),
+        }
+    }
+
+    /// Refuses what needs all photos at once where there is only a part of them.
+    fn check_shard(&self, tasks: &[Box<dyn Task>]) -> Result<()> {
+        let Some(shard) = self.options.shard.filter(|shard| shard.is_part()) else {
+            return Ok(());
+        };
+        if let Some(task) = tasks.iter().find(|task| task.waits()) {
+            let kind = task.kind();
+            let how = match task.subject().task {
+                "pca" => {
+                    "fit first, to some photos or all of them (dino pca … --save-basis FILE), and give every shard --basis FILE"
+                }
+                "clusters" => {
+                    "fit first, to some photos or all of them (dino segment … --clusters K --save-codebook FILE), and give every \
+                     shard --codebook FILE"
+                }
+                _ => "give all shards one range, such as --range 0.5,10",
+            };
+            return Err(Error::Usage(format!(
+                "--shard {shard}: {kind} would be fitted to the photos of each shard for themselves, so that no two could be \
+                 compared; {how}"
+            )));
+        }
+        match tasks.iter().find_map(|task| task.document()) {
+            Some(document) => Err(Error::Usage(format!(
+                "--shard {shard}: {} is about all photos, and each shard would write one about its own; leave it out, and run \
+                 once more without --shard for it when all shards are done",
+                document.path.display()
+            ))),
+            None => Ok(()),
         }
     }
 

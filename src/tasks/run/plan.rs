@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Digest, Former, Ledger, Making, Refused, Standing};
+use crate::manifest::{Broken, Digest, Former, Ledger, Making, Refused, Standing};
 use crate::output::Plan;
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Task, Which};
@@ -18,6 +18,8 @@ pub(super) struct Planned {
     pub making: Making,
     /// What stands in the way of each photo.
     pub refused: Refused,
+    /// What is not tried again of what failed before.
+    pub broken: Broken,
     /// What is there already of a task that waits for all photos.
     pub former: Former,
     /// Whether the folder may have pictures by another fit than the run's.
@@ -37,7 +39,18 @@ impl Run<'_> {
             }))
         };
         let making = Making::new(task.kind(), &task.extensions(), settings)?;
-        let mut making = making.with_siblings(task.siblings());
+        let making = making.with_siblings(task.siblings());
+        let digest = task.head_digest()?;
+        let head = task.head().map(|head| &head.meta.name);
+        let mut making = making
+            .with_decoding(&self.context.decoder.options)
+            .with_facts(json!({
+                "model": {"name": self.model.name, "fingerprint": fingerprint},
+                "head": head.map(|name| json!({"name": name, "digest": digest})),
+                "dtype": self.dtype,
+                "photos": self.context.decoder.options.tag(),
+                "parameters": task.parameters()?,
+            }));
         if let Some(document) = task.document() {
             making.document = Some(Digest::of_json(&settings(document.extension)?));
         }
@@ -83,15 +96,19 @@ impl Run<'_> {
         }
         let mut former = Former::default();
         let refused;
+        let broken = ledger.known_failures(&plan, &making, most)?;
+        let of_broken = (&broken, most);
         if task.waits() {
-            (refused, former) = ledger.settle_waiting(&mut plan, &making, most, self.console)?;
+            (refused, former) =
+                ledger.settle_waiting(&mut plan, &making, of_broken, self.console)?;
             if !former.is_current {
                 let words = (self.options.force, self.console);
                 mixes = ledger.check_one_fit(&plan, &making, &former.fits, words)?;
             }
         } else {
-            refused = ledger.settle(&mut plan, &making, most, self.console)?;
-            if plan.jobs.iter().any(|job| !job.is_done())
+            refused = ledger.settle(&mut plan, &making, of_broken, self.console)?;
+            let mut tried = plan.jobs.iter().zip(&broken);
+            if tried.any(|(job, broken)| !job.is_done() && broken.is_none())
                 && let Some(what) = ledger.other_fit(&plan, &making, self.console)?
             {
                 self.console.note(what);
@@ -114,6 +131,7 @@ impl Run<'_> {
             plan,
             making,
             refused,
+            broken,
             former,
             mixes,
         })
@@ -126,7 +144,8 @@ pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
     let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
     for (index, (task, planned)) in tasks.iter().zip(planned).enumerate() {
         let jobs = &planned.plan.jobs;
-        let is_any_free = planned.refused.iter().any(Option::is_none);
+        let mut stands = planned.refused.iter().zip(&planned.broken);
+        let is_any_free = stands.any(|(refused, broken)| refused.is_none() && broken.is_none());
         for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
             let is_wanted = match task.which() {
@@ -135,7 +154,8 @@ pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
                 Which::AllOrNone => !planned.former.is_current && is_any_free,
                 Which::All => !is_refused || task.waits(),
             };
-            *wanted |= u64::from(is_wanted) << index;
+            let is_broken = planned.broken.get(photo).is_some_and(Option::is_some);
+            *wanted |= u64::from(is_wanted && !is_broken) << index;
         }
     }
     wanted

@@ -3,7 +3,8 @@
 use crate::batch::{Outcome, Report};
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::manifest::Digest;
+use crate::inputs::Source;
+use crate::manifest::{Digest, Ledger, Making, Stamp};
 use crate::output::{Lines, Plan};
 
 use super::plan::Planned;
@@ -20,21 +21,31 @@ pub(super) struct Progress {
     pub report: Report,
     /// By task.
     pub lines: Vec<Lines>,
+    /// Whether it was told that failures cannot be noted.
+    pub is_record_lost: bool,
 }
 
 impl Progress {
-    /// Takes down what is there already, and what stands in the way.
-    pub(super) fn begin(&mut self, planned: &mut [Planned], wanted: &[u64]) -> Result<()> {
+    /// Takes down what is there already, what stands in the way, and what failed before.
+    pub(super) fn begin(
+        &mut self,
+        planned: &mut [Planned],
+        wanted: &[u64],
+        ledger: &Ledger,
+    ) -> Result<()> {
         for (photo, wanted) in wanted.iter().enumerate() {
             let mut is_refused = false;
             for (task, planned) in planned.iter_mut().enumerate() {
                 let refusal = planned.refused.get_mut(photo).and_then(Option::take);
-                is_refused |= refusal.is_some();
+                let broken = planned.broken.get_mut(photo).and_then(Option::take);
+                is_refused |= refusal.is_some() || broken.is_some();
+                let source = &planned.plan.jobs[photo].source;
                 if let Some(error) = refusal {
-                    let name = planned.plan.jobs[photo].source.name();
                     self.refused[photo] |= 1 << task;
-                    self.lines[task].fail(photo, error.to_string());
-                    self.fail(photo, name, error)?;
+                    self.note_failure((source, None), (&planned.making, ledger), &error);
+                    self.fail_for(task, photo, source.name(), error)?;
+                } else if let Some(error) = broken {
+                    self.fail_for(task, photo, source.name(), error)?;
                 } else if wanted & (1 << task) == 0 {
                     self.lines[task].skip(photo);
                 }
@@ -44,6 +55,34 @@ impl Progress {
             }
         }
         Ok(())
+    }
+
+    /// Notes in the folder's record why nothing was made of a photo; of its bytes the stamp is.
+    pub(super) fn note_failure(
+        &mut self,
+        (source, stamp): (&Source, Option<&Stamp>),
+        (making, ledger): (&Making, &Ledger),
+        error: &Error,
+    ) {
+        let noted = ledger.note_failure(source, making, stamp, error);
+        // Once is enough, and the photo's own failure is told anyway.
+        if let Err(error) = noted
+            && !std::mem::replace(&mut self.is_record_lost, true)
+        {
+            self.report.faults.push(error);
+        }
+    }
+
+    /// Takes down why nothing was made of a photo for a task.
+    pub(super) fn fail_for(
+        &mut self,
+        task: usize,
+        photo: usize,
+        name: String,
+        error: Error,
+    ) -> Result<()> {
+        self.lines[task].fail(photo, error.to_string());
+        self.fail(photo, name, error)
     }
 
     /// Says what is to be said of a task before the line of a photo.

@@ -12,17 +12,20 @@ mod report;
 
 use std::path::Path;
 
+use serde_json::Value;
+
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine;
 use crate::error::Result;
 use crate::head::Head;
+use crate::manifest::Digest;
 use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, SegmentRecipe};
 use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::settings::Settings;
+use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
 use crate::weights::Record;
 
@@ -142,6 +145,14 @@ impl Task for SegmentTask {
 
     fn head(&self) -> Option<&Head> {
         Some(self.reader.head())
+    }
+
+    fn head_digest(&self) -> Result<Option<Digest>> {
+        self.reader.digest().map(Some)
+    }
+
+    fn parameters(&self) -> Result<Value> {
+        unusual(&self.recipe)
     }
 
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {

@@ -246,6 +246,8 @@ impl LabelPainter {
             self.write(&labelled, picture.as_ref(), annotated.as_ref(), words)
         })?;
         words.detail(format_args!("{}: {watch}", job.source.name()));
+        words.found("classes", labelled.areas.len());
+        words.found("seconds", watch.seconds());
         if self.context.json {
             let object = self.report(&labelled, &watch);
             words.out(&object.to_string())?;
