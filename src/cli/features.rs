@@ -64,8 +64,8 @@ pub struct WishArgs {
     /// Leave out the backbone's final norm
     #[arg(long, overrides_with = "norm")]
     pub no_norm: bool,
-    /// Store what this head reads (its blocks, norm, size), so that `--features` can run it later
-    #[arg(long = "for", value_name = "HEAD", value_hint = ValueHint::FilePath, conflicts_with_all = ["blocks", "norm", "no_norm", "what", "size", "pool", "basis"])]
+    /// Store what this head reads (its blocks, norm and, unless --size is given, size), so that `--features` can run it later
+    #[arg(long = "for", value_name = "HEAD", value_hint = ValueHint::FilePath, conflicts_with_all = ["blocks", "norm", "no_norm", "what", "pool", "basis"])]
     pub head: Option<PathBuf>,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: 518]
     #[arg(long, value_name = "SIZE")]

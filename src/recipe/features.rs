@@ -70,7 +70,6 @@ impl FeaturesRecipe {
             ("blocks", !self.blocks.is_empty()),
             ("no-norm", self.no_norm),
             ("basis", self.basis.is_some()),
-            ("size", self.size.is_some()),
             ("pool", self.pool.is_some()),
         ] {
             check_together(

@@ -14,6 +14,7 @@ mod bench;
 mod cli_manners;
 mod data_sets;
 mod depth;
+mod features;
 mod head_goldens;
 mod heads;
 mod inputs_lists;

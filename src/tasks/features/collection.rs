@@ -36,6 +36,8 @@ pub struct Collection {
     /// Photos that have changed since their rows were made.
     stale: HashSet<RowName>,
     meta: Option<DatasetMeta>,
+    /// What is noted of every row.
+    facts: Value,
     writer: Option<DatasetWriter>,
     /// What waits to be said, until rows are there for good.
     pending: HashMap<RowName, Pending>,
@@ -48,7 +50,10 @@ pub struct Collection {
 struct Pending {
     job: Job,
     stamp: Stamp,
-    facts: Map<String, Value>,
+    /// For its line in JSON.
+    told: Map<String, Value>,
+    /// How long it took.
+    seconds: f64,
 }
 
 /// Which row a photo has.
@@ -92,6 +97,7 @@ impl Collection {
             done: Vec::new(),
             stale: HashSet::new(),
             meta: None,
+            facts: Value::Null,
             writer: None,
             pending: HashMap::new(),
             since: Instant::now(),
@@ -162,15 +168,16 @@ impl Collection {
         self.done.get(photo).copied().unwrap_or(false)
     }
 
-    /// Gets ready to take rows.
+    /// Gets ready to take rows, of which all these `facts` are noted.
     ///
     /// # Errors
     /// Names what cannot be written, or a dataset of another kind.
-    pub fn open(&mut self, meta: DatasetMeta) -> Result<()> {
+    pub fn open(&mut self, meta: DatasetMeta, facts: Value) -> Result<()> {
         if !self.replace {
             self.check(&meta)?;
         }
         self.meta = Some(meta);
+        self.facts = facts;
         self.start(self.replace)
     }
 
@@ -229,10 +236,12 @@ impl Collection {
         });
         let mut of_row = Map::new();
         put_all(&mut of_row, facts);
+        let seconds = watch.seconds();
         let pending = Pending {
             job,
             stamp,
-            facts: of_row,
+            told: of_row,
+            seconds,
         };
         self.pending.insert(row.name.clone(), pending);
         let Some(writer) = self.writer.as_mut() else {
@@ -283,13 +292,16 @@ impl Collection {
                     let mut line = subject.line(Status::Done, &pending.job.source);
                     put_path(&mut line, "dataset", Some(&self.folder));
                     put_path(&mut line, "part", Some(&part.path));
-                    line.extend(pending.facts.clone());
+                    line.extend(pending.told);
                     console.out(&Value::Object(line).to_string())?;
                 }
+                let mut facts = Map::new();
+                put_all(&mut facts, self.facts.clone());
+                facts.insert("seconds".to_owned(), json!(pending.seconds));
                 noted.push(NotedRow {
                     source: pending.job.source,
                     photo: pending.stamp,
-                    facts: pending.facts,
+                    facts,
                 });
             }
             if !json && !noted.is_empty() {

@@ -7,6 +7,8 @@ mod wish;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Value, json};
+
 use crate::backbone::{Backbone, Grid};
 use crate::batch::Outcome;
 use crate::console::Console;
@@ -20,7 +22,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::{FeaturesRecipe, TokenKind};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::known::KnownModel;
-use crate::tasks::settings::Settings;
+use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Task};
 use crate::weights::Record;
@@ -287,16 +289,25 @@ impl Task for FeaturesTask {
         true
     }
 
+    fn parameters(&self) -> Result<Value> {
+        unusual(&self.recipe)
+    }
+
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.wish.basis.as_ref().map(|(_, origin, _)| origin);
         self.model
             .meet(record, self.recipe.basis.as_deref().zip(origin))?;
         let meta = self.wish.meta(&self.recipe, &self.model, &self.computed);
+        let facts = json!({
+            "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
+            "dtype": self.computed,
+            "parameters": self.parameters()?,
+        });
         let collection = self
             .collection
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        collection.open(meta)
+        collection.open(meta, facts)
     }
 
     fn finish(&self, item: Item<'_>, _: &Console) -> Result<Finished> {

@@ -12,7 +12,7 @@ use crate::features::{DatasetMeta, PointList};
 use crate::head::Head;
 use crate::manifest::Digest;
 use crate::pca::Projection;
-use crate::preprocess::{Padding, Preprocessor, Resample};
+use crate::preprocess::{Padding, Preprocessor, Resample, SizeRule};
 use crate::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::layer;
@@ -74,7 +74,7 @@ impl Wish {
             }
         }
         let way = match head {
-            Some(head) => seen_by(head, config.patch_size, console)?,
+            Some(head) => seen_by(head, recipe.size, config.patch_size, console)?,
             None => {
                 let size = recipe.size.unwrap_or(layer::SIZE);
                 let of_one = layer::pass(layers[0], size, config.patch_size);
@@ -162,8 +162,17 @@ pub fn describe_input(preprocessor: &Preprocessor) -> Value {
 }
 
 /// How the backbone sees photos for `head`.
-fn seen_by(head: &Head, patch_size: usize, console: &Console) -> Result<Way> {
-    let way = Way::new(&HeadRecipe::default(), head, patch_size, console)?;
+fn seen_by(
+    head: &Head,
+    size: Option<SizeRule>,
+    patch_size: usize,
+    console: &Console,
+) -> Result<Way> {
+    let recipe = HeadRecipe {
+        size,
+        ..HeadRecipe::default()
+    };
+    let way = Way::new(&recipe, head, patch_size, console)?;
     let is_plain = way.pass().is_some_and(|pass| pass.views == Views::Plain);
     match is_plain {
         true => Ok(way),
