@@ -6,13 +6,16 @@
 //! one part.
 
 mod arrays;
+mod begun;
 mod dataset;
+mod difference;
 mod folder;
 mod format;
 mod meta;
 mod parts;
 mod retain;
 mod row;
+mod settle;
 mod writer;
 
 pub use dataset::Dataset;
