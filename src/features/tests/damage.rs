@@ -92,7 +92,9 @@ fn flipped_bytes_never_panic() {
                 flipped[at] ^= 0x41;
                 fs::write(&path, &flipped).unwrap();
                 if let Ok(dataset) = Dataset::open(folder) {
-                    let _ = (0..dataset.len()).map(|row| dataset.read(row)).count();
+                    for row in 0..dataset.len() {
+                        let _ = dataset.read(row);
+                    }
                 }
             }
             fs::write(&path, &bytes).unwrap();
