@@ -66,8 +66,8 @@ pub struct FinishedPart {
 /// rows give the same files, to the byte. The last part of a prefix is continued if it is not full, so that a run that was
 /// killed and taken up again ends with the files of one that was not.
 ///
-/// In memory are at most 16 MiB of numbers besides the row itself for Parquet, Arrow and tar, twice over while they are
-/// encoded, and one part for safetensors and NumPy, whose headers tell how much follows.
+/// In memory are 16 MiB of numbers for Parquet and Arrow, three times over while they are encoded, no more than the row for
+/// tar, and one part for safetensors and NumPy, whose headers tell how much follows.
 pub struct DatasetWriter {
     folder: Folder,
     meta: Arc<DatasetMeta>,

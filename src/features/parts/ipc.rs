@@ -1,4 +1,4 @@
-//! Arrow's IPC files: record batches of 16 MiB, in which every number has its place in the file.
+//! Arrow's IPC files: record batches of 16 MiB or 4096 rows, in which every number has its place in the file.
 
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::features::arrays::{Array, Encoded};
 use crate::features::parts::columns::{self, Group};
 use crate::features::parts::{
-    Files, GROUP_BYTES, META_KEY, Part, PartWriter, Pieces, Seen, check_meta, damaged, foreign,
+    Files, META_KEY, Part, PartWriter, Pieces, Seen, check_meta, damaged, foreign,
 };
 use crate::features::{DatasetMeta, RowInfo};
 use crate::output::AtomicFile;
@@ -61,7 +61,7 @@ impl Writer {
 
 impl PartWriter for Writer {
     fn push(&mut self, row: Encoded) -> Result<()> {
-        match self.group.push(row, GROUP_BYTES) {
+        match self.group.push(row) {
             true => self.flush(),
             false => Ok(()),
         }

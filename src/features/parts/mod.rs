@@ -22,9 +22,6 @@ use crate::features::folder::Folder;
 use crate::features::{DatasetMeta, Format, RowInfo};
 use crate::manifest::Stamp;
 
-/// Bytes of numbers that are written together where a format has groups of rows.
-const GROUP_BYTES: u64 = 16 << 20;
-
 /// The key under which files have the [`DatasetMeta`].
 const META_KEY: &str = "dino";
 

@@ -28,6 +28,12 @@ use crate::features::{DatasetMeta, Precision, RowInfo};
 /// The name of the numbers in a list, as Parquet prescribes it.
 const ELEMENT: &str = "element";
 
+/// Bytes of numbers that are written together.
+const GROUP_BYTES: u64 = 16 << 20;
+
+/// Rows that are written together, at most: Parquet takes several times their size for lists while it encodes them.
+const GROUP_ROWS: usize = 4096;
+
 /// Columns that tell of a row without its numbers.
 const FACTS: [&str; 9] = [
     "key", "path", "page", "sha256", "blake3", "width", "height", "grid_h", "grid_w",
@@ -221,10 +227,10 @@ pub(in crate::features::parts) struct Group {
 
 impl Group {
     /// Adds a row; whether the group is to be written now.
-    pub(in crate::features::parts) fn push(&mut self, row: Encoded, most: u64) -> bool {
+    pub(in crate::features::parts) fn push(&mut self, row: Encoded) -> bool {
         self.bytes += row.arrays.iter().map(|a| a.len() as u64).sum::<u64>();
         self.rows.push(row);
-        self.bytes >= most
+        self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
     }
 
     /// The rows, which are gathered anew; none if there are none.
