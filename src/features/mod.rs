@@ -6,7 +6,9 @@
 //! one part.
 
 mod arrays;
+mod begun;
 mod dataset;
+mod difference;
 mod folder;
 mod format;
 mod meta;
@@ -15,6 +17,7 @@ mod points;
 pub mod pool;
 mod retain;
 mod row;
+mod settle;
 mod writer;
 
 pub use dataset::Dataset;

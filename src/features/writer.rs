@@ -7,19 +7,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::features::arrays::{Array, Encoded};
-use crate::features::folder::{DESCRIPTION, Folder, Found, named};
-use crate::features::parts::{self, PartWriter, Seen};
+use crate::features::arrays::Encoded;
+use crate::features::begun::{Begun, Size};
+use crate::features::folder::{Folder, Found, named};
+use crate::features::parts;
 use crate::features::retain::retain_in;
+use crate::features::settle::{check, settle};
 use crate::features::{DatasetMeta, Format, Row, RowInfo, RowName};
 use crate::manifest::{Digest, Stamp};
 use crate::output::{create_folder, temporary};
 
 /// Bytes of numbers in a part, unless it is said otherwise.
 pub const PART_BYTES: u64 = 128 << 20;
-
-/// Bytes of what is known of rows besides their numbers, at most: headers of safetensors end at 100 MB.
-const FACT_BYTES: u64 = 16 << 20;
 
 /// How a dataset is written.
 #[derive(Debug, Clone)]
@@ -48,7 +47,7 @@ impl Default for WriterOptions {
 }
 
 /// The prefix of who writes a dataset alone.
-const WHOLE: &str = "part";
+pub(super) const WHOLE: &str = "part";
 
 /// A part that is in its place now.
 #[derive(Debug, Clone)]
@@ -67,8 +66,8 @@ pub struct FinishedPart {
 /// rows give the same files, to the byte. The last part of a prefix is continued if it is not full, so that a run that was
 /// killed and taken up again ends with the files of one that was not.
 ///
-/// In memory are at most 16 MiB of numbers besides the row itself for Parquet, Arrow and tar, twice over while they are
-/// encoded, and one part for safetensors and NumPy, whose headers tell how much follows.
+/// In memory are 16 MiB of numbers for Parquet and Arrow, three times over while they are encoded, no more than the row for
+/// tar, and one part for safetensors and NumPy, whose headers tell how much follows.
 pub struct DatasetWriter {
     folder: Folder,
     meta: Arc<DatasetMeta>,
@@ -84,16 +83,6 @@ pub struct DatasetWriter {
     /// Whether a part could not be written, whose rows are lost.
     is_broken: bool,
     rewritten: Vec<FinishedPart>,
-}
-
-/// A part that is being written.
-struct Begun {
-    path: PathBuf,
-    writer: Box<dyn PartWriter>,
-    /// What was at its path before.
-    before: Option<Seen>,
-    rows: Vec<RowName>,
-    size: Size,
 }
 
 impl DatasetWriter {
@@ -125,6 +114,7 @@ impl DatasetWriter {
             format,
         };
         let meta = Arc::new(settle(&folder, meta, &options)?);
+        parts::sweep(&folder, &options.prefix)?;
         let mut writer = DatasetWriter {
             folder,
             meta,
@@ -231,7 +221,7 @@ impl DatasetWriter {
         let mut done = Vec::new();
         if let Some(begun) = &mut self.begun {
             begun.push(row, &self.meta)?;
-            if begun.size.is_full(self.part_bytes) {
+            if begun.size().is_full(self.part_bytes) {
                 done.extend(self.close()?);
             }
         }
@@ -244,14 +234,7 @@ impl DatasetWriter {
         let path = self.folder.part(&self.prefix, self.next);
         let unfilled = self.unfilled.take();
         let before = unfilled.as_ref().and_then(|(found, _)| found.seen.clone());
-        check_untouched(&path, &before)?;
-        let mut begun = Begun {
-            writer: parts::begin(format, &path, &self.meta)?,
-            path,
-            before,
-            rows: Vec::new(),
-            size: Size::default(),
-        };
+        let mut begun = Begun::new(format, path, before, &self.meta)?;
         if let Some((found, rows)) = unfilled {
             let (_, part) = parts::open(format, &found.path, &self.meta)?;
             for info in rows {
@@ -295,124 +278,6 @@ impl fmt::Debug for DatasetWriter {
             .field("next", &self.next)
             .finish_non_exhaustive()
     }
-}
-
-impl Begun {
-    fn push(&mut self, row: Encoded, meta: &DatasetMeta) -> Result<()> {
-        self.size.add(&row.info, meta);
-        self.rows.push(row.info.name.clone());
-        self.writer.push(row)
-    }
-
-    fn finish(self) -> Result<FinishedPart> {
-        check_untouched(&self.path, &self.before)?;
-        Ok(FinishedPart {
-            files: self.writer.finish()?,
-            path: self.path,
-            rows: self.rows,
-        })
-    }
-}
-
-/// Refuses to replace what another program put at `path` meanwhile.
-fn check_untouched(path: &Path, before: &Option<Seen>) -> Result<()> {
-    match Seen::at(path) == *before {
-        true => Ok(()),
-        false => Err(Error::file(
-            path,
-            "is written by another program at the same time; run one after the other, or each on a shard of its own",
-        )),
-    }
-}
-
-/// How much is in a part.
-#[derive(Debug, Clone, Copy, Default)]
-struct Size {
-    numbers: u64,
-    facts: u64,
-}
-
-impl Size {
-    fn add(&mut self, info: &RowInfo, meta: &DatasetMeta) {
-        let stored = Array::stored(meta);
-        let numbers = stored.iter().map(|array| array.bytes(meta, info) as u64);
-        self.numbers += numbers.sum::<u64>();
-        // As a header has them, with the key once for each tensor.
-        let texts = stored.len() * (info.key.len() + 80) + info.key.len() + info.name.path.len();
-        self.facts += texts as u64 + 400;
-    }
-
-    fn is_full(&self, part_bytes: u64) -> bool {
-        self.numbers >= part_bytes || self.facts >= FACT_BYTES
-    }
-}
-
-/// Refuses what cannot be a dataset.
-fn check(meta: &DatasetMeta) -> Result<()> {
-    let why = match meta {
-        _ if meta.format != DatasetMeta::FORMAT => "its format is not the current one",
-        _ if meta.layers.is_empty() || meta.dim == 0 => "it has no tokens",
-        _ if Array::stored(meta).is_empty() => "nothing of them is to be stored",
-        _ => return Ok(()),
-    };
-    Err(Error::Model(format!("no dataset of features: {why}")))
-}
-
-/// Makes the folder that of a dataset of `meta`.
-fn settle(folder: &Folder, meta: DatasetMeta, options: &WriterOptions) -> Result<DatasetMeta> {
-    let difference = match folder.description() {
-        Ok(None) => {
-            // Not even replaced: nobody's work but a dataset is.
-            if let Some(file) = folder.files()?.first() {
-                return Err(Error::file(
-                    &folder.path,
-                    format!(
-                        "has {}, but no {DESCRIPTION}, so that it is no dataset; choose another name",
-                        file.file_name().unwrap_or_default().display()
-                    ),
-                ));
-            }
-            folder.describe(&meta)?;
-            return Ok(meta);
-        }
-        Ok(Some(is)) => match is.difference(&meta) {
-            None => {
-                clear(folder, &is, options)?;
-                // As it was first written, so that the bytes stay the same.
-                return Ok(is);
-            }
-            Some(why) => Error::Usage(format!(
-                "{}: {why}; --force replaces it, or choose another name",
-                folder.path.display()
-            )),
-        },
-        Err(error) => error,
-    };
-    if !options.replace {
-        return Err(difference);
-    }
-    clear(folder, &meta, options)?;
-    folder.describe(&meta)?;
-    Ok(meta)
-}
-
-/// Removes the parts that are to be replaced.
-fn clear(folder: &Folder, meta: &DatasetMeta, options: &WriterOptions) -> Result<()> {
-    if !options.replace {
-        return Ok(());
-    }
-    let meta = Arc::new(meta.clone());
-    for path in folder.files()? {
-        let Some((prefix, _)) = named(&path) else {
-            // It is none that was written here, and opening it tells what it is.
-            continue;
-        };
-        let is_own = options.prefix == WHOLE || prefix == options.prefix;
-        if is_own || parts::open(folder.format, &path, &meta).is_err() {
-            parts::remove(folder.format, &path)?;
-        }
-    }
-    Ok(())
 }
 
 /// A digest of a name; names themselves would take as much room again as all else that is known of rows.

@@ -1,5 +1,6 @@
-//! Arrow's IPC files: record batches of 16 MiB, which are read where they are mapped.
+//! Arrow's IPC files: record batches of 16 MiB or 4096 rows, in which every number has its place in the file.
 
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::features::arrays::{Array, Encoded};
 use crate::features::parts::columns::{self, Group};
 use crate::features::parts::{
-    Files, GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
+    Files, META_KEY, Part, PartWriter, Pieces, Seen, check_meta, damaged, foreign,
 };
 use crate::features::{DatasetMeta, RowInfo};
 use crate::output::AtomicFile;
@@ -60,7 +61,7 @@ impl Writer {
 
 impl PartWriter for Writer {
     fn push(&mut self, row: Encoded) -> Result<()> {
-        match self.group.push(row, GROUP_BYTES) {
+        match self.group.push(row) {
             true => self.flush(),
             false => Ok(()),
         }
@@ -83,14 +84,9 @@ fn unwritten(path: &Path, error: ArrowError) -> Error {
 }
 
 pub(super) struct Reader {
-    path: PathBuf,
-    meta: Arc<DatasetMeta>,
-    schema: SchemaRef,
-    version: arrow_ipc::MetadataVersion,
-    bytes: Buffer,
-    blocks: Vec<Block>,
-    /// The number of the first row of each block, and that of all rows.
-    starts: Vec<usize>,
+    pieces: Pieces,
+    /// Where the arrays of each row are in the file.
+    rows: Vec<Vec<Range<u64>>>,
 }
 
 impl Reader {
@@ -102,6 +98,7 @@ impl Reader {
         if seen.bytes < (MAGIC.len() + TAIL) as u64 {
             return Err(damaged(path, "it is too short"));
         }
+        // Of what is mapped, only what tells of rows and where their numbers are is read.
         let bytes = map(&file).map_err(|error| Error::io(path, &error))?;
         let bytes = Buffer::from(bytes);
         if !bytes.starts_with(MAGIC) {
@@ -126,74 +123,69 @@ impl Reader {
         if schema.fields() != columns::schema(meta).fields() {
             return Err(foreign(path));
         }
-        let version = footer.version();
-        let blocks = footer.recordBatches();
-        let blocks: Vec<Block> =
-            blocks.map_or_else(Vec::new, |blocks| blocks.iter().copied().collect());
-        let mut part = Reader {
-            path: path.to_owned(),
-            meta: Arc::clone(meta),
-            schema: Arc::new(schema),
-            version,
-            bytes: bytes.clone(),
-            blocks,
-            starts: vec![0],
-        };
-        let facts = (0..columns::facts(meta).len()).collect();
-        let decoder = part.decoder().with_projection(facts);
-        let mut rows = Vec::new();
-        for block in 0..part.blocks.len() {
-            let batch = part.decode(&decoder, block)?;
-            columns::read_facts(path, &batch, meta, &mut rows)?;
-            part.starts.push(rows.len());
+        let decoder = FileDecoder::new(Arc::new(schema), footer.version());
+        let (mut infos, mut rows) = (Vec::new(), Vec::new());
+        for block in footer.recordBatches().iter().flatten() {
+            let piece =
+                within(&bytes, block).ok_or_else(|| damaged(path, "it is shorter than it says"))?;
+            let batch = decoder.read_record_batch(block, &piece).map_err(wrong)?;
+            let batch = batch.ok_or_else(|| damaged(path, "rows are missing"))?;
+            columns::read_facts(path, &batch, meta, &mut infos)?;
+            for row in 0..batch.num_rows() {
+                rows.push(ranges(path, &bytes, &batch, row, meta)?);
+            }
         }
-        Ok((rows, Box::new(part)))
-    }
-
-    fn decoder(&self) -> FileDecoder {
-        FileDecoder::new(Arc::clone(&self.schema), self.version)
-    }
-
-    fn decode(&self, decoder: &FileDecoder, index: usize) -> Result<RecordBatch> {
-        let block = &self.blocks[index];
-        let length = i64::from(block.metaDataLength())
-            .checked_add(block.bodyLength())
-            .and_then(|length| usize::try_from(length).ok());
-        let within = usize::try_from(block.offset())
-            .ok()
-            .zip(length)
-            .filter(|(offset, length)| {
-                offset
-                    .checked_add(*length)
-                    .is_some_and(|end| end <= self.bytes.len())
-            });
-        let Some((offset, length)) = within else {
-            return Err(damaged(&self.path, "it is shorter than it says"));
+        let path = path.to_owned();
+        let part = Reader {
+            pieces: Pieces { path, seen },
+            rows,
         };
-        let bytes = self.bytes.slice_with_length(offset, length);
-        match decoder.read_record_batch(block, &bytes) {
-            Ok(Some(batch)) => Ok(batch),
-            Ok(None) => Err(damaged(&self.path, "rows are missing")),
-            Err(error) => Err(damaged(&self.path, error)),
-        }
+        Ok((infos, Box::new(part)))
     }
+}
+
+/// The bytes of a block.
+fn within(bytes: &Buffer, block: &Block) -> Option<Buffer> {
+    let start = usize::try_from(block.offset()).ok()?;
+    let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength())?;
+    let length = usize::try_from(length).ok()?;
+    let end = start.checked_add(length)?;
+    (end <= bytes.len()).then(|| bytes.slice_with_length(start, length))
+}
+
+/// Where the arrays of a row of `batch`, which is not copied out of `bytes`, are in them.
+fn ranges(
+    path: &Path,
+    bytes: &Buffer,
+    batch: &RecordBatch,
+    row: usize,
+    meta: &DatasetMeta,
+) -> Result<Vec<Range<u64>>> {
+    let start = bytes.as_ptr() as usize;
+    let range = |array: Array| {
+        let (at, length) = columns::place(batch, array, row, meta)?;
+        let from = at.checked_sub(start)?;
+        let to = from.checked_add(length)?;
+        (to <= bytes.len()).then_some(from as u64..to as u64)
+    };
+    let stored = Array::stored(meta).into_iter();
+    stored
+        .map(|array| {
+            let missing = || damaged(path, format!("a row has no `{}`", array.name()));
+            range(array).ok_or_else(missing)
+        })
+        .collect()
 }
 
 impl Part for Reader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let block = self.starts.partition_point(|&start| start <= info.row) - 1;
-        if block >= self.blocks.len() {
-            return Err(damaged(&self.path, "it has fewer rows than it says"));
-        }
-        guarded(&self.path, || {
-            // What is known of rows is in columns before those with their numbers.
-            let first = self.schema.fields().len() - Array::stored(&self.meta).len();
-            let numbers = (first..self.schema.fields().len()).collect();
-            let decoder = self.decoder().with_projection(numbers);
-            let batch = self.decode(&decoder, block)?;
-            let row = info.row - self.starts[block];
-            columns::read_arrays(&self.path, &batch, row, &self.meta)
-        })
+        let missing = || damaged(&self.pieces.path, "a row is missing");
+        let ranges = self.rows.get(info.row).ok_or_else(missing)?;
+        let read = |range: &Range<u64>| {
+            let bytes = usize::try_from(range.end - range.start).map_err(|_| missing())?;
+            self.pieces.read(range.start, bytes)
+        };
+        ranges.iter().map(read).collect()
     }
 }
 

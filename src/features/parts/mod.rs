@@ -18,11 +18,9 @@ use std::time::SystemTime;
 
 use crate::error::{Error, Result};
 use crate::features::arrays::Encoded;
+use crate::features::folder::Folder;
 use crate::features::{DatasetMeta, Format, RowInfo};
 use crate::manifest::Stamp;
-
-/// Bytes of numbers that are written together where a format has groups of rows.
-const GROUP_BYTES: u64 = 16 << 20;
 
 /// The key under which files have the [`DatasetMeta`].
 const META_KEY: &str = "dino";
@@ -134,6 +132,17 @@ pub(super) fn remove(format: Format, path: &Path) -> Result<()> {
     delete(path)?;
     match format {
         Format::Npy => npy::arrays(path).try_for_each(|path| delete(&path)),
+        _ => Ok(()),
+    }
+}
+
+/// Removes what killed programs left of parts of a prefix.
+///
+/// # Errors
+/// Names the folder or file.
+pub(super) fn sweep(folder: &Folder, prefix: &str) -> Result<()> {
+    match folder.format {
+        Format::Npy => npy::sweep(&folder.path, prefix),
         _ => Ok(()),
     }
 }

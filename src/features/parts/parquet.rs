@@ -1,4 +1,4 @@
-//! Parquet: row groups of 16 MiB, nothing compressed, the numbers without dictionaries.
+//! Parquet: row groups of 16 MiB or 4096 rows, nothing compressed, the numbers without dictionaries.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::features::arrays::{Array, Encoded};
 use crate::features::parts::columns::{self, Group};
 use crate::features::parts::{
-    Files, GROUP_BYTES, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
+    Files, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
 };
 use crate::features::{DatasetMeta, RowInfo};
 use crate::output::AtomicFile;
@@ -42,7 +42,8 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Result<Self> {
-        let schema = Arc::new(columns::schema(meta));
+        // The description is in the schema too, from which Arrow takes it.
+        let schema = Arc::new(columns::described(meta));
         let file = AtomicFile::begin(path)?;
         let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(meta)))
             .map_err(|error| unwritten(path, error))?;
@@ -70,7 +71,7 @@ impl Writer {
 
 impl PartWriter for Writer {
     fn push(&mut self, row: Encoded) -> Result<()> {
-        match self.group.push(row, GROUP_BYTES) {
+        match self.group.push(row) {
             true => self.flush(),
             false => Ok(()),
         }

@@ -3,15 +3,17 @@
 //! One vector a photo is a fixed-size list (`cls`, `coarse_cls`); grids and sets are bytes, which every reader hands over
 //! as they are, where it would go through lists number by number.
 
+mod read;
+
 use std::collections::HashMap;
-use std::path::Path;
 use std::sync::Arc;
 
-use arrow_array::cast::AsArray;
-use arrow_array::types::{Float16Type, Float32Type, Int32Type};
+pub(in crate::features::parts) use read::{place, read_arrays, read_facts};
+
+use arrow_array::types::{Float16Type, Float32Type};
 use arrow_array::{
-    Array as _, ArrayRef, BinaryArray, FixedSizeListArray, Int32Array, ListArray, PrimitiveArray,
-    RecordBatch, StringArray,
+    ArrayRef, BinaryArray, FixedSizeListArray, Int32Array, ListArray, PrimitiveArray, RecordBatch,
+    StringArray,
 };
 use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
 use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
@@ -20,11 +22,17 @@ use half::f16;
 use crate::backbone::Grid;
 use crate::error::{Error, Result};
 use crate::features::arrays::{Array, Encoded};
-use crate::features::parts::{META_KEY, damaged};
-use crate::features::{DatasetMeta, Precision, RowInfo, RowName};
+use crate::features::parts::META_KEY;
+use crate::features::{DatasetMeta, Precision, RowInfo};
 
 /// The name of the numbers in a list, as Parquet prescribes it.
 const ELEMENT: &str = "element";
+
+/// Bytes of numbers that are written together.
+const GROUP_BYTES: u64 = 16 << 20;
+
+/// Rows that are written together, at most: Parquet takes several times their size for lists while it encodes them.
+const GROUP_ROWS: usize = 4096;
 
 /// Columns that tell of a row without its numbers.
 const FACTS: [&str; 9] = [
@@ -38,12 +46,12 @@ const COARSE: [&str; 2] = ["coarse_grid_h", "coarse_grid_w"];
 const COUNT: &str = "n_points";
 
 /// Whether an array is one vector for each photo.
-pub(super) fn is_vector(array: Array) -> bool {
+pub(in crate::features::parts) fn is_vector(array: Array) -> bool {
     matches!(array, Array::Cls | Array::CoarseCls)
 }
 
 /// The names of the columns without numbers.
-pub(super) fn facts(meta: &DatasetMeta) -> Vec<&'static str> {
+pub(in crate::features::parts) fn facts(meta: &DatasetMeta) -> Vec<&'static str> {
     let mut names = FACTS.to_vec();
     if meta.coarse.is_some() {
         names.extend(COARSE);
@@ -55,7 +63,7 @@ pub(super) fn facts(meta: &DatasetMeta) -> Vec<&'static str> {
 }
 
 /// The columns of a dataset.
-pub(super) fn schema(meta: &DatasetMeta) -> Schema {
+pub(in crate::features::parts) fn schema(meta: &DatasetMeta) -> Schema {
     let text = ["key", "path", "sha256", "blake3"];
     let mut fields: Vec<Field> = facts(meta)
         .into_iter()
@@ -77,7 +85,7 @@ pub(super) fn schema(meta: &DatasetMeta) -> Schema {
 }
 
 /// The same, with what is said of the dataset.
-pub(super) fn described(meta: &DatasetMeta) -> Schema {
+pub(in crate::features::parts) fn described(meta: &DatasetMeta) -> Schema {
     let said = (META_KEY.to_owned(), meta.to_json().to_string());
     schema(meta).with_metadata(HashMap::from([said]))
 }
@@ -103,7 +111,7 @@ fn length(meta: &DatasetMeta) -> i32 {
 ///
 /// # Errors
 /// Names the photo.
-pub(super) fn check(row: &Encoded) -> Result<()> {
+pub(in crate::features::parts) fn check(row: &Encoded) -> Result<()> {
     let most = i32::MAX as usize - (1 << 16);
     match row.arrays.iter().all(|bytes| bytes.len() <= most) {
         true => Ok(()),
@@ -118,7 +126,7 @@ pub(super) fn check(row: &Encoded) -> Result<()> {
 ///
 /// # Errors
 /// What Arrow says.
-pub(super) fn batch(
+pub(in crate::features::parts) fn batch(
     rows: &[Encoded],
     meta: &DatasetMeta,
     schema: SchemaRef,
@@ -210,132 +218,23 @@ fn vectors<'a>(
     )?))
 }
 
-/// Adds what `batch`, whose columns are those without numbers, tells of rows.
-///
-/// # Errors
-/// Names the file if there are other columns, or values that make no sense.
-pub(super) fn read_facts(
-    path: &Path,
-    batch: &RecordBatch,
-    meta: &DatasetMeta,
-    rows: &mut Vec<RowInfo>,
-) -> Result<()> {
-    let column = |name: &str| {
-        let column = batch.column_by_name(name);
-        column.ok_or_else(|| damaged(path, format!("it has no column `{name}`")))
-    };
-    let text = |name: &str| {
-        let column = column(name)?.as_string_opt::<i32>();
-        column.ok_or_else(|| damaged(path, format!("column `{name}` is no text")))
-    };
-    let numbers = |name: &str| {
-        let column = column(name)?.as_primitive_opt::<Int32Type>();
-        column.ok_or_else(|| damaged(path, format!("column `{name}` has no integers")))
-    };
-    let (keys, paths) = (text("key")?, text("path")?);
-    let (sha256, blake3) = (text("sha256")?, text("blake3")?);
-    let (pages, widths, heights) = (numbers("page")?, numbers("width")?, numbers("height")?);
-    let (grid_h, grid_w) = (numbers("grid_h")?, numbers("grid_w")?);
-    let coarse = match meta.coarse {
-        Some(_) => Some((numbers(COARSE[0])?, numbers(COARSE[1])?)),
-        None => None,
-    };
-    let points = match meta.points {
-        Some(_) => Some(numbers(COUNT)?),
-        None => None,
-    };
-    for row in 0..batch.num_rows() {
-        let number = |column: &Int32Array| {
-            u32::try_from(column.value(row)).map_err(|_| damaged(path, "a size is negative"))
-        };
-        let grid = |rows: &Int32Array, cols: &Int32Array| -> Result<Grid> {
-            Ok(Grid {
-                rows: number(rows)? as usize,
-                cols: number(cols)? as usize,
-            })
-        };
-        let digest = blake3.value(row).parse();
-        rows.push(RowInfo {
-            name: RowName {
-                path: paths.value(row).to_owned(),
-                page: number(pages)?,
-            },
-            key: keys.value(row).to_owned(),
-            sha256: sha256.value(row).to_owned(),
-            digest: digest.map_err(|why: String| damaged(path, why))?,
-            photo: (number(widths)?, number(heights)?),
-            grid: grid(grid_h, grid_w)?,
-            coarse: match coarse {
-                Some((rows, cols)) => Some(grid(rows, cols)?),
-                None => None,
-            },
-            points: match points {
-                Some(count) => number(count)? as usize,
-                None => 0,
-            },
-            part: 0,
-            row: rows.len(),
-        });
-    }
-    Ok(())
-}
-
-/// The bytes of the arrays of row `index` of `batch`.
-///
-/// # Errors
-/// Names the file if they are not there.
-pub(super) fn read_arrays(
-    path: &Path,
-    batch: &RecordBatch,
-    index: usize,
-    meta: &DatasetMeta,
-) -> Result<Vec<Vec<u8>>> {
-    let read = |array: Array| {
-        let column = batch.column_by_name(array.name())?;
-        if index >= column.len() {
-            return None;
-        }
-        if !is_vector(array) {
-            return Some(column.as_binary_opt::<i32>()?.value(index).to_vec());
-        }
-        let values = column.as_fixed_size_list_opt()?.value(index);
-        Some(match meta.precision {
-            Precision::F16 => {
-                let numbers = values.as_primitive_opt::<Float16Type>()?.values();
-                numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
-            }
-            Precision::F32 => {
-                let numbers = values.as_primitive_opt::<Float32Type>()?.values();
-                numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
-            }
-        })
-    };
-    Array::stored(meta)
-        .into_iter()
-        .map(|array| {
-            let missing = || damaged(path, format!("a row has no `{}`", array.name()));
-            read(array).ok_or_else(missing)
-        })
-        .collect()
-}
-
 /// Rows that are gathered until they are written together.
 #[derive(Debug, Default)]
-pub(super) struct Group {
+pub(in crate::features::parts) struct Group {
     rows: Vec<Encoded>,
     bytes: u64,
 }
 
 impl Group {
     /// Adds a row; whether the group is to be written now.
-    pub(super) fn push(&mut self, row: Encoded, most: u64) -> bool {
+    pub(in crate::features::parts) fn push(&mut self, row: Encoded) -> bool {
         self.bytes += row.arrays.iter().map(|a| a.len() as u64).sum::<u64>();
         self.rows.push(row);
-        self.bytes >= most
+        self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
     }
 
     /// The rows, which are gathered anew; none if there are none.
-    pub(super) fn take(
+    pub(in crate::features::parts) fn take(
         &mut self,
         meta: &DatasetMeta,
         schema: &SchemaRef,
