@@ -1,7 +1,6 @@
 //! From data sets to cached features with their labels.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use dino::batch::Report;
 use dino::console::Console;
