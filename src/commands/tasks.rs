@@ -192,15 +192,7 @@ pub fn run(
     let run = Run {
         options: &options,
         context: &context,
-        model: match args.device {
-            // What it makes is no model's.
-            DeviceChoice::Null => KnownModel {
-                name: model::NULL.to_owned(),
-                fingerprint: Some(model::NULL.to_owned()),
-                ..KnownModel::from(&chosen.model)
-            },
-            _ => KnownModel::from(&chosen.model),
-        },
+        model: model::known(&chosen.model, args),
         dtype,
         keep_fit: refit.keep_fit,
         batch_size: args.batch_size,
