@@ -240,6 +240,10 @@ Environment:
                       TRANSFORMERS_OFFLINE too
   HTTPS_PROXY         a proxy, by curl's rules; HTTP_PROXY, ALL_PROXY
                       and NO_PROXY too, in small letters as well
+  SLURM_ARRAY_TASK_ID with --shard auto, which part of the photos; its
+                      _MIN, _MAX, _COUNT and _STEP too, and
+                      JOB_COMPLETION_INDEX or AWS_BATCH_JOB_ARRAY_INDEX
+                      and AWS_BATCH_JOB_ARRAY_SIZE
   RAYON_NUM_THREADS   threads where --threads names none
   TMPDIR              folder for temporary files
   NO_COLOR            no colours in messages

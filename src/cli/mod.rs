@@ -2,6 +2,7 @@
 
 mod attention;
 mod bench;
+mod cache;
 mod classify;
 mod cloud;
 mod depth;
@@ -28,6 +29,7 @@ use dino::launcher::VERSION;
 
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
+pub use cache::{CacheCommand, PlaceArgs};
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
 pub use depth::DepthArgs;
@@ -103,6 +105,8 @@ pub enum Command {
     Heads(HeadsCommand),
     #[command(subcommand)]
     Manifest(ManifestCommand),
+    #[command(subcommand)]
+    Cache(CacheCommand),
     Bench(Box<BenchArgs>),
     Selfcheck(Box<SelfcheckArgs>),
     /// Show version, devices, GPUs, threads, the model store and what is in it

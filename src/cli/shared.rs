@@ -332,7 +332,7 @@ pub struct RunArgs {
     pub offline: bool,
 }
 
-fn memory_size(text: &str) -> Result<u64, String> {
+pub(super) fn memory_size(text: &str) -> Result<u64, String> {
     let expected = || "expected a size such as 4G, 800M or 0.5G".to_owned();
     let text = text.trim();
     let unit = text

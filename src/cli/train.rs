@@ -12,6 +12,7 @@ use dino::head::meta::Spacing;
 use dino::preprocess::Coarse;
 use dino::preprocess::SizeRule;
 
+use super::cache::size_or_nothing;
 use super::{PhotoArgs, RunArgs};
 
 /// Train a head for depth or segmentation on labelled photos
@@ -234,6 +235,12 @@ pub struct ViewArgs {
     /// Where features are kept [default: cache/features in the folder of models]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
+    /// How much is kept there, such as 50G: what was longest not in use goes first, never what this training uses
+    /// [default: a tenth of the file system]
+    ///
+    /// Room is made before features are computed, and again when they are. `dino cache` lists and removes them.
+    #[arg(long, value_name = "SIZE", value_parser = size_or_nothing)]
+    pub cache_limit: Option<u64>,
 }
 
 /// How is trained.

@@ -7,6 +7,7 @@ use dino::environment::Variables;
 use dino::gpu::{self, Gpu};
 use dino::heads::{TASKS, fetch};
 use dino::launcher::SWITCH;
+use dino::memory::readable;
 use dino::output::put_path;
 use dino::printable::printable;
 use dino::weights::huggingface::{Folders, Location, Token};
@@ -15,6 +16,8 @@ use dino::weights::{Access, Store, hub};
 use dino::{Result, device};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+
+use crate::commands::cache;
 
 /// The facts, in the order in which they are shown.
 struct Info {
@@ -167,6 +170,7 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         Setting::new("hub", address("HF_ENDPOINT", hub::endpoint(variables))),
         Setting::new("token", token),
         Setting::new("cache", cache),
+        Setting::new("train cache", train_cache(variables)),
         Setting::new(
             "heads",
             address("DINO_HEADS_URL", fetch::address(variables)),
@@ -183,6 +187,18 @@ fn settings(variables: &Variables) -> Vec<Setting> {
     });
     settings.extend(set);
     settings
+}
+
+/// The folder of the features that training keeps, and how much there is.
+fn train_cache(variables: &Variables) -> Result<Option<(String, String)>> {
+    let (store, source) = Store::from_variables(variables)?;
+    let cache = cache::folder_of(&store);
+    let limit = cache.usual_limit().map_or(String::new(), |limit| {
+        format!(" of up to {}", readable(limit))
+    });
+    let bytes = readable(cache.bytes()?);
+    let value = format!("{}: {bytes}{limit}", cache.path().display());
+    Ok(Some((value, source.to_owned())))
 }
 
 /// Prints the facts, as aligned lines or as one JSON object.
@@ -232,6 +248,7 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
         let label = match label {
             "https" => "https via",
             "http" => "http via",
+            "train cache" => "cached",
             label => label,
         };
         console.out(&format!("{label:10}{}", printable(&value)))?;

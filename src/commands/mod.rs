@@ -2,6 +2,7 @@
 
 mod attention;
 mod bench;
+mod cache;
 mod classify;
 mod eval;
 mod extract;
@@ -44,6 +45,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
         Command::Manifest(command) => manifest::run(&command, console),
+        Command::Cache(command) => cache::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),
         Command::Selfcheck(args) => selfcheck::run(&args, console),
         Command::Info { json } => info::run(json, console),

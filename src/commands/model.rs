@@ -9,7 +9,7 @@ use dino::console::{Console, Progress};
 use dino::device::DeviceChoice;
 use dino::head::Head;
 use dino::tasks::known::KnownModel;
-use dino::weights::{self, Access, Event, Record, Store};
+use dino::weights::{self, Access, Event, NamedModel, Record, Store};
 use dino::{Error, Result, interrupt, memory};
 
 use crate::cli::RunArgs;
@@ -84,9 +84,22 @@ pub fn find(args: &RunArgs, console: &Console) -> Result<Found> {
     let access = Access::of(args.offline)?;
     let named = weights::find(&Store::open()?, args.model.as_deref(), &access)?;
     Ok(Found {
-        model: KnownModel::from(&named),
+        model: known(&named, args),
         dtype,
     })
+}
+
+/// What is known of a backbone that a run names; what the constant network makes is no model's.
+pub fn known(named: &NamedModel, args: &RunArgs) -> KnownModel {
+    let known = KnownModel::from(named);
+    match args.device {
+        DeviceChoice::Null => KnownModel {
+            name: NULL.to_owned(),
+            fingerprint: Some(NULL.to_owned()),
+            ..known
+        },
+        _ => known,
+    }
 }
 
 /// Opens the devices of a run, and says by which type of numbers they compute.

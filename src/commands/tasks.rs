@@ -229,15 +229,7 @@ fn run(
     };
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store, stored.as_ref())?;
-    let known = match args.device {
-        // What it makes is no model's.
-        DeviceChoice::Null => KnownModel {
-            name: model::NULL.to_owned(),
-            fingerprint: Some(model::NULL.to_owned()),
-            ..KnownModel::from(&chosen.model)
-        },
-        _ => KnownModel::from(&chosen.model),
-    };
+    let known = model::known(&chosen.model, args);
     let mut tasks = tasks(recipe, &chosen, &context, console)?;
     let stores = (&chosen, &known, dtype.as_str());
     tasks.extend(feature_tasks(

@@ -20,6 +20,7 @@ mod orientation;
 mod pages;
 mod profile;
 mod raster;
+mod scheduler;
 pub mod shard;
 mod sniff;
 mod source;

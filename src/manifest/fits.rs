@@ -10,7 +10,8 @@ use crate::inputs::count_pages;
 use crate::manifest::entry::{Line, name_of_bytes, output_name};
 use crate::manifest::failures::photo_name;
 use crate::manifest::files::{files_of, read_file};
-use crate::manifest::index::{Index, Origin};
+use crate::manifest::history::Origin;
+use crate::manifest::index::Index;
 use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
 use crate::output::{PICTURE, Plan, create_folder, write_atomic};
 

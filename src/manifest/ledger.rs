@@ -1,13 +1,13 @@
 //! What a run is about to make, against what was noted of what is there.
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
-use crate::manifest::{Broken, Difference, Digest, Making, Manifest, Stamp, Standing, Wanted};
+use crate::manifest::told::Told;
+use crate::manifest::{Broken, Digest, Making, Manifest, Stamp, Standing, Wanted};
 use crate::output::{Job, OutputOptions, Outputs, Plan, Target};
 
 /// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
@@ -278,39 +278,4 @@ fn foreign(path: &Path) -> Error {
         "is there already, and either dino did not make it or it was changed since; --force replaces it, -o DIR puts results \
          elsewhere",
     )
-}
-
-/// What is made again, by what differs.
-#[derive(Default)]
-struct Told {
-    /// The first of each kind, and how many there are.
-    kinds: BTreeMap<&'static str, (String, usize)>,
-}
-
-impl Told {
-    fn add(&mut self, source: &Source, path: &Path, difference: Difference) {
-        let what = match difference {
-            Difference { photo: true, .. } => {
-                "was made of another photo, or of this one before it was changed"
-            }
-            Difference { recipe: true, .. } => {
-                "was made with other settings, or by another model or head"
-            }
-            _ => "was made with a fit to other photos",
-        };
-        let first = || (format!("{}: {}", source.name(), path.display()), 0);
-        self.kinds.entry(what).or_insert_with(first).1 += 1;
-    }
-
-    fn tell(&self, console: &Console) {
-        for (what, (first, count)) in &self.kinds {
-            match count {
-                1 => console.note(format_args!("{first} {what}; it is made again")),
-                more => console.note(format_args!(
-                    "{first} {what}; it is made again, and so are {} more",
-                    more - 1
-                )),
-            }
-        }
-    }
 }

@@ -20,6 +20,7 @@ use crate::engine::{
 use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::preprocess::{Coarse, Padding, Preprocessor, Resample, SizeRule, Unpad};
+use crate::train::cache::PHOTO_NAME;
 use crate::train::frame::{self, Frame, View};
 use crate::weights::digest;
 
@@ -106,13 +107,11 @@ impl FeatureCache {
             DType::F32 => String::new(),
             less => format!("-{}", less.as_str()),
         };
-        self.folder
-            .join(&self.recipe.fingerprint[..16.min(self.recipe.fingerprint.len())])
-            .join(format!(
-                "{}-{}{coarse}{mirrored}{norm}{decoded}{dtype}-{block}.tokens",
-                &hash[..32],
-                view.size
-            ))
+        self.folder.join(self.model_folder()).join(format!(
+            "{}-{}{coarse}{mirrored}{norm}{decoded}{dtype}-{block}.tokens",
+            &hash[..PHOTO_NAME],
+            view.size
+        ))
     }
 
     /// The features of one view, if they are all there and sound.
@@ -131,27 +130,41 @@ impl FeatureCache {
         Frame::open(files.collect(), view, look, self.recipe.patch_size)
     }
 
-    /// Features of all `photos` in all `views`, by photo and then by view, computing those that are not there yet.
-    /// Photos that fail are recorded in `report` and have no frames.
+    /// The SHA-256 of each of `photos`, by which their features are found. Photos that cannot be read are recorded in
+    /// `report`, and have none.
+    ///
+    /// # Errors
+    /// Only what concerns the whole run.
+    pub fn identify(photos: &[PathBuf], report: &mut Report) -> Result<Vec<Option<String>>> {
+        let hashes: Vec<Result<String>> = photos
+            .par_iter()
+            .map(|photo| digest::file_sha256(photo))
+            .collect();
+        let known = photos.iter().zip(hashes);
+        known
+            .map(|(photo, hash)| report.record(photo.display().to_string(), hash))
+            .collect()
+    }
+
+    /// The folder of the model's features.
+    pub fn model_folder(&self) -> &str {
+        let fingerprint = &self.recipe.fingerprint;
+        &fingerprint[..16.min(fingerprint.len())]
+    }
+
+    /// Features of all `photos`, with what [`FeatureCache::identify`] says of them, in all `views`, by photo and then by
+    /// view, computing those that are not there yet. Photos that fail are recorded in `report` and have no frames.
     ///
     /// # Errors
     /// Only what concerns the whole run.
     pub fn frames(
         &self,
-        photos: &[PathBuf],
+        (photos, known): (&[PathBuf], &[Option<String>]),
         views: &[View],
         how: &Extraction<'_>,
         report: &mut Report,
         console: &Console,
     ) -> Result<Vec<Vec<Frame>>> {
-        let hashes: Vec<Result<String>> = photos
-            .par_iter()
-            .map(|photo| digest::file_sha256(photo))
-            .collect();
-        let mut known: Vec<Option<String>> = Vec::with_capacity(photos.len());
-        for (photo, hash) in photos.iter().zip(hashes) {
-            known.push(report.record(photo.display().to_string(), hash)?);
-        }
         // Plain and mirrored views of one size are computed together.
         let mut sizes: Vec<(SizeRule, bool)> = Vec::new();
         for view in views {
@@ -162,7 +175,7 @@ impl FeatureCache {
         }
         for (size, mirror) in sizes {
             for look in std::iter::once(None).chain(self.recipe.coarse.map(Some)) {
-                self.fill(photos, &known, (size, look), mirror, how, report, console)?;
+                self.fill(photos, known, (size, look), mirror, how, report, console)?;
             }
         }
         let all_views = |hash: &Option<String>| {

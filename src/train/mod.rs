@@ -3,6 +3,7 @@
 //! The backbone is frozen, so its features are computed once ([`features`]); what is learnt is one linear layer, or
 //! two, whose gradients are written out by hand. Reference for the depth head: Oquab et al., "DINOv2", section 7.4.
 
+pub mod cache;
 pub mod calibrate;
 pub mod checkpoint;
 pub mod features;

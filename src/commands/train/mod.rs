@@ -3,6 +3,7 @@
 mod depth;
 mod folds;
 mod prepare;
+mod room;
 mod segment;
 mod write;
 

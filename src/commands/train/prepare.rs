@@ -1,7 +1,6 @@
 //! From data sets to cached features with their labels.
 
 use std::collections::HashSet;
-use std::path::PathBuf;
 
 use dino::batch::Report;
 use dino::console::Console;
@@ -13,14 +12,14 @@ use dino::train::frame::{Frame, View};
 use dino::train::pool::Inputs;
 use dino::train::samples::Labelled;
 use dino::train::validate::How;
-use dino::weights::Store;
 use dino::{Error, Result, suggest};
 use image::metadata::Orientation;
 use rayon::prelude::*;
 
 use crate::cli::TrainArgs;
-use crate::commands::labels;
 use crate::commands::model::Model;
+use crate::commands::train::room::{Known, Room};
+use crate::commands::{cache, labels};
 
 /// Fewer photos than this teach nothing.
 const FEWEST: usize = 4;
@@ -194,12 +193,9 @@ pub fn features(
     report: &mut Report,
     console: &Console,
 ) -> Result<Vec<Prepared>> {
-    let folder = match &args.views.cache {
-        Some(folder) => folder.clone(),
-        None => Store::open()?.root().join("cache").join("features"),
-    };
-    let cache = FeatureCache::new(
-        folder,
+    let folder = cache::folder(args.views.cache.as_deref())?;
+    let features = FeatureCache::new(
+        folder.path(),
         Recipe {
             fingerprint: model.record.fingerprint.clone(),
             blocks: blocks.to_vec(),
@@ -235,21 +231,29 @@ pub fn features(
         views.extend(mirrored);
     }
     let trains_on_all = trains_on_all(args);
-    let mut all = Vec::new();
+    let mut known = Vec::new();
     for part in parts {
         let held = |(_, fold): &(Pair, Option<usize>)| fold.is_some() && !trains_on_all;
         let (judged, learnt): (Vec<_>, Vec<_>) = part.pairs.into_iter().partition(held);
-        let mut of = |pairs: Vec<(Pair, Option<usize>)>, views: &[View]| -> Result<Vec<Labelled>> {
-            let photos: Vec<PathBuf> = pairs.iter().map(|(pair, _)| pair.photo.clone()).collect();
-            let frames = cache.frames(&photos, views, &how, report, console)?;
-            Ok(labelled(pairs, frames))
+        let learnt = Known::new(learnt, report)?;
+        let judged = Known::new(judged, report)?;
+        known.push((part.name, learnt, judged));
+    }
+    let room = Room::make(args, folder, &features, &known, console)?;
+    let mut all = Vec::new();
+    for (name, learnt, judged) in known {
+        let mut of = |known: Known, views: &[View]| -> Result<Vec<Labelled>> {
+            let photos = (known.photos.as_slice(), known.hashes.as_slice());
+            let frames = features.frames(photos, views, &how, report, console)?;
+            Ok(labelled(known.pairs, frames))
         };
         all.push(Prepared {
             learnt: of(learnt, &views)?,
             judged: of(judged, &[plain])?,
-            name: part.name,
+            name,
         });
     }
+    room.make_again(console);
     Ok(all)
 }
 

@@ -1,8 +1,11 @@
-//! What the lines say about outputs; in [`lines`], how they are read and appended.
+//! What the lines say about outputs; in [`lines`], how they are read and appended, and in [`records`], what is asked of
+//! whole records.
 
 mod lines;
+mod records;
 
-use std::fs::File;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 

@@ -1,0 +1,169 @@
+//! `dino cache`: the features that training keeps.
+
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use dino::console::Console;
+use dino::memory::readable;
+use dino::train::cache::{CacheFolder, Freed, Holding, NO_SET};
+use dino::weights::Store;
+use dino::{Error, Result};
+use serde_json::json;
+
+use crate::cli::{CacheCommand, PlaceArgs};
+
+/// The folder of features, where none is named.
+pub fn folder(named: Option<&Path>) -> Result<CacheFolder> {
+    match named {
+        Some(folder) => Ok(CacheFolder::at(folder)),
+        None => Ok(folder_of(&Store::open()?)),
+    }
+}
+
+/// That of a store.
+pub fn folder_of(store: &Store) -> CacheFolder {
+    CacheFolder::at(store.root().join("cache").join("features"))
+}
+
+/// Runs the command.
+pub fn run(command: &CacheCommand, console: &Console) -> Result<u8> {
+    let at = |place: &PlaceArgs| folder(place.cache.as_deref());
+    match command {
+        CacheCommand::List { place, json } => list(&at(place)?, *json, console),
+        CacheCommand::Prune {
+            place,
+            older_than,
+            to,
+        } => {
+            let before = older_than.and_then(|time| SystemTime::now().checked_sub(time));
+            let freed = at(place)?.prune(before, *to, |_| false)?;
+            tell_freed(freed, console);
+            Ok(0)
+        }
+        CacheCommand::Rm { place, names } => remove(&at(place)?, names, console),
+    }
+}
+
+fn list(cache: &CacheFolder, json: bool, console: &Console) -> Result<u8> {
+    let names = Names::new();
+    let holdings = cache.list()?;
+    let name_of = |holding: &Holding| {
+        let set = holding.set.as_deref().unwrap_or(NO_SET);
+        format!("{}/{set}", names.of(&holding.model))
+    };
+    let width = holdings
+        .iter()
+        .map(|holding| name_of(holding).chars().count());
+    let width = width.max().unwrap_or(0);
+    for holding in &holdings {
+        let name = name_of(holding);
+        let Holding {
+            photos,
+            bytes,
+            used,
+            ..
+        } = holding;
+        let line = match json {
+            true => json!({
+                "name": name,
+                "model": names.of(&holding.model),
+                "fingerprint": holding.model,
+                "set": holding.set,
+                "photos": photos,
+                "bytes": bytes,
+                "last_used": used.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs()),
+            })
+            .to_string(),
+            false => format!(
+                "{name:width$}  {:>9}  {photos:>6} photos  last used {}",
+                readable(*bytes),
+                ago(SystemTime::now().duration_since(*used).unwrap_or_default())
+            ),
+        };
+        console.out(&line)?;
+    }
+    let limit = cache.usual_limit().map_or(String::new(), |limit| {
+        format!("; training keeps up to {} (--cache-limit)", readable(limit))
+    });
+    console.note(format_args!(
+        "{} in {}{limit}",
+        readable(cache.bytes()?),
+        cache.path().display()
+    ));
+    Ok(0)
+}
+
+fn remove(cache: &CacheFolder, names: &[String], console: &Console) -> Result<u8> {
+    let known = Names::new();
+    for name in names {
+        // The sets' names may have `/` in them, the models' have none.
+        let (model, set) = match name.split_once('/') {
+            Some((model, set)) => (model, Some(set)),
+            None => (name.as_str(), None),
+        };
+        let mut freed = None;
+        for model in known.folders(model) {
+            freed = freed.or(cache.remove(&model, set)?);
+        }
+        match freed {
+            Some(freed) => tell_freed(freed, console),
+            None => {
+                return Err(Error::Usage(format!(
+                    "{name}: no such features; `dino cache list` names those that there are"
+                )));
+            }
+        }
+    }
+    Ok(0)
+}
+
+fn tell_freed(freed: Freed, console: &Console) {
+    console.note(format_args!(
+        "features of {} photos removed, {}",
+        freed.photos,
+        readable(freed.bytes)
+    ));
+}
+
+/// What models are called, by the folders of their features.
+struct Names(Vec<(String, String)>);
+
+impl Names {
+    /// Of those that are installed.
+    fn new() -> Self {
+        let models = Store::open().and_then(|store| store.list());
+        let records = models.into_iter().flatten();
+        let records = records.filter_map(|(name, record)| Some((record.ok()?.fingerprint, name)));
+        Names(records.collect())
+    }
+
+    fn of<'n>(&'n self, folder: &'n str) -> &'n str {
+        let known = self
+            .0
+            .iter()
+            .find(|(fingerprint, _)| fingerprint.starts_with(folder));
+        known.map_or(folder, |(_, name)| name)
+    }
+
+    /// The folders that may be meant by a name.
+    fn folders(&self, name: &str) -> Vec<String> {
+        let known = self.0.iter().filter(|(_, own)| own == name);
+        let known =
+            known.map(|(fingerprint, _)| fingerprint[..16.min(fingerprint.len())].to_owned());
+        known.chain([name.to_owned()]).collect()
+    }
+}
+
+/// `3 days ago`
+fn ago(time: Duration) -> String {
+    let hours = time.as_secs() / 3600;
+    let of = |count: u64, what: &str| match count {
+        1 => format!("1 {what} ago"),
+        _ => format!("{count} {what}s ago"),
+    };
+    match hours {
+        0 => "within the hour".to_owned(),
+        1..48 => of(hours, "hour"),
+        _ => of(hours / 24, "day"),
+    }
+}

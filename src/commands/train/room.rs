@@ -1,0 +1,107 @@
+//! Room for the features that training keeps.
+
+use std::collections::{BTreeSet, HashSet};
+use std::path::PathBuf;
+
+use dino::Result;
+use dino::batch::Report;
+use dino::console::Console;
+use dino::data::Pair;
+use dino::memory::readable;
+use dino::train::cache::{CacheFolder, Freed, PHOTO_NAME, PhotoKey};
+use dino::train::features::FeatureCache;
+
+use crate::cli::TrainArgs;
+
+/// Photos of a set, with what their features are found by.
+pub struct Known {
+    /// With the fold whose training each is kept out of.
+    pub pairs: Vec<(Pair, Option<usize>)>,
+    /// Their files.
+    pub photos: Vec<PathBuf>,
+    /// Of those that can be read.
+    pub hashes: Vec<Option<String>>,
+}
+
+impl Known {
+    /// Reads the photos.
+    pub fn new(pairs: Vec<(Pair, Option<usize>)>, report: &mut Report) -> Result<Self> {
+        let photos: Vec<PathBuf> = pairs.iter().map(|(pair, _)| pair.photo.clone()).collect();
+        Ok(Known {
+            hashes: FeatureCache::identify(&photos, report)?,
+            photos,
+            pairs,
+        })
+    }
+
+    fn names(&self) -> impl Iterator<Item = String> {
+        self.hashes
+            .iter()
+            .flatten()
+            .map(|hash| hash[..PHOTO_NAME].to_owned())
+    }
+}
+
+/// How much room the features of this and earlier trainings may take.
+pub struct Room {
+    folder: CacheFolder,
+    limit: Option<u64>,
+    /// Photos of this training.
+    own: HashSet<PhotoKey>,
+}
+
+impl Room {
+    /// Notes what is in use, and makes room for what is to come.
+    pub fn make(
+        args: &TrainArgs,
+        folder: CacheFolder,
+        cache: &FeatureCache,
+        known: &[(String, Known, Known)],
+        console: &Console,
+    ) -> Result<Self> {
+        let model = cache.model_folder();
+        let mut own = HashSet::new();
+        for (set, learnt, judged) in known {
+            let photos: BTreeSet<String> = learnt.names().chain(judged.names()).collect();
+            own.extend(photos.iter().map(|photo| (model.to_owned(), photo.clone())));
+            // A cache that others keep can be read, and is not ours to bound.
+            if let Err(error) = folder.note_use(model, set, photos) {
+                console.detail(format_args!("{error}"));
+            }
+        }
+        let room = Room {
+            limit: args.views.cache_limit.or_else(|| folder.usual_limit()),
+            folder,
+            own,
+        };
+        room.prune(console);
+        Ok(room)
+    }
+
+    /// Once everything is computed.
+    pub fn make_again(&self, console: &Console) {
+        self.prune(console);
+        let bytes = self.folder.bytes().unwrap_or(0);
+        if let Some(limit) = self.limit.filter(|limit| bytes > *limit) {
+            console.note(format_args!(
+                "the features of this training take {}, which is over --cache-limit ({}); they stay until others are wanted",
+                readable(bytes),
+                readable(limit)
+            ));
+        }
+    }
+
+    fn prune(&self, console: &Console) {
+        let pruned = self
+            .folder
+            .prune(None, self.limit, |photo| self.own.contains(photo));
+        match pruned {
+            Ok(Freed { photos: 0, .. }) => {}
+            Ok(Freed { photos, bytes }) => console.note(format_args!(
+                "features of {photos} photos that were longest not in use are removed ({}; --cache-limit)",
+                readable(bytes)
+            )),
+            Err(error) => console.note(format_args!("{error}; the features there stay")),
+        }
+    }
+}

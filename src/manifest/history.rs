@@ -1,0 +1,160 @@
+//! What the lines of a record say about one output.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::manifest::entry::State;
+use crate::manifest::{Difference, Digest, Stamp, Standing, Wanted};
+
+/// The recipe and the fit, which most photos of a run share.
+#[derive(Debug, PartialEq, Eq, Hash)]
+pub(super) struct Procedure {
+    /// See [`Entry::recipe`](crate::manifest::Entry::recipe).
+    pub recipe: Digest,
+    /// See [`Entry::fit`](crate::manifest::Entry::fit).
+    pub fit: Option<Digest>,
+}
+
+/// What an output was made from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Origin {
+    /// The photo.
+    pub photo: Arc<Stamp>,
+    /// How.
+    pub procedure: Arc<Procedure>,
+}
+
+impl Origin {
+    /// The photo.
+    pub fn photo(&self) -> &Stamp {
+        &self.photo
+    }
+
+    /// What was fitted to other photos.
+    pub fn fit(&self) -> Option<&Digest> {
+        self.procedure.fit.as_ref()
+    }
+
+    /// Whether it was made by this recipe.
+    pub fn is_by(&self, recipe: &Digest) -> bool {
+        self.procedure.recipe == *recipe
+    }
+
+    /// Compares it with what is wanted.
+    pub fn standing(&self, wanted: &Wanted<'_>) -> Standing {
+        let difference = Difference {
+            photo: self.photo.digest != wanted.photo.digest,
+            recipe: self.procedure.recipe != *wanted.recipe,
+            fit: self.procedure.fit.as_ref() != wanted.fit,
+        };
+        match difference == Difference::default() {
+            true => Standing::Same,
+            false => Standing::Other(difference),
+        }
+    }
+}
+
+/// An output that was about to be written.
+#[derive(Debug, Clone)]
+struct Begun {
+    origin: Origin,
+    /// What was in its place.
+    replaced: Option<Stamp>,
+    /// See [`Line::time`].
+    time: u64,
+}
+
+/// What is known about one output.
+#[derive(Debug, Clone, Default)]
+pub(super) struct History {
+    done: Option<(Origin, Stamp)>,
+    /// Of the last line that says that it is done.
+    done_at: u64,
+    /// Begun since then and not known to be done, oldest first.
+    begun: Vec<Begun>,
+}
+
+impl History {
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.done.is_none() && self.begun.is_empty()
+    }
+
+    /// What the file or folder at `path`, which is there, was made from; none if that is not known.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn origin_of(&self, path: &Path) -> Result<Option<&Origin>> {
+        if let Some((origin, stamp)) = &self.done
+            && stamp.still_is(path)?
+        {
+            return Ok(Some(origin));
+        }
+        for begun in self.begun.iter().rev() {
+            let was_there = match &begun.replaced {
+                Some(stamp) => stamp.still_is(path)?,
+                None => false,
+            };
+            if !was_there {
+                return Ok((!is_empty_file(path)?).then_some(&begun.origin));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Takes in a line, which may be earlier than others that are known, where it is from another file.
+    pub fn insert(&mut self, state: State, time: u64, origin: &Origin, stamp: Option<&Stamp>) {
+        if time < self.done_at {
+            return;
+        }
+        match state {
+            State::Done => {
+                self.done = stamp.map(|stamp| (origin.clone(), stamp.clone()));
+                self.done_at = time;
+                // In one file, all that is known is earlier.
+                self.begun.retain(|begun| begun.time > time);
+                if self.begun.is_empty() {
+                    // With its memory.
+                    self.begun = Vec::new();
+                }
+            }
+            State::Begun => {
+                let place = self.begun.partition_point(|begun| begun.time <= time);
+                // Whichever of them made it, it was made from the same.
+                if place > 0 && self.begun[place - 1].origin == *origin {
+                    return;
+                }
+                self.begun.insert(
+                    place,
+                    Begun {
+                        origin: origin.clone(),
+                        replaced: stamp.cloned(),
+                        time,
+                    },
+                );
+            }
+            State::Failed => {}
+        }
+    }
+
+    /// The stamp of what is at `path`, if anything is that has one; a file is not read where its size and time tell that
+    /// it is the one that was made.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn stamp_of(&self, path: &Path) -> Result<Option<Stamp>> {
+        match (fs::metadata(path), &self.done) {
+            (Ok(met), Some((_, stamp))) if stamp.is_of_untouched(&met) => Ok(Some(stamp.clone())),
+            (Ok(met), _) if met.is_file() || met.is_dir() => Stamp::of_file(path).map(Some),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// After a loss of power, a new file may be there without its content.
+fn is_empty_file(path: &Path) -> Result<bool> {
+    let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    Ok(met.is_file() && met.len() == 0)
+}
