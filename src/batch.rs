@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::{Failure, Missed, Summary};
+use crate::inputs::{Failure, Missed, PLURALS, Summary};
 use crate::interrupt;
 
 /// How one input ended well.
@@ -156,14 +156,16 @@ impl Report {
     fn tell(&self, summary: &Summary, console: &Console) {
         for (kind, of_kind) in &summary.passed_over {
             if of_kind.missed == Missed::Perhaps {
+                let what = PLURALS.iter().find(|plural| *plural == kind);
                 let plural = if of_kind.files == 1 { "" } else { "s" };
+                let files = match what {
+                    Some(what) => format!("passed over {} {what}", of_kind.files),
+                    None => format!("{} {kind} file{plural} passed over", of_kind.files),
+                };
                 console.warnings().add(
-                    "video clips",
+                    what.unwrap_or(&"video clips"),
                     &of_kind.first.display().to_string(),
-                    format_args!(
-                        "{} ({} {kind} file{plural} passed over)",
-                        of_kind.why, of_kind.files
-                    ),
+                    format_args!("{} ({files})", of_kind.why),
                 );
             }
         }

@@ -1,8 +1,6 @@
 //! From a source to a photo that is ready for the network: opened and let in by its memory one after the other, decoded and
 //! prepared by several workers.
 
-use std::fs;
-
 use image::RgbImage;
 
 use crate::error::{Error, Result};
@@ -90,7 +88,7 @@ impl Decoding {
     ) -> Result<Admitted<'s>> {
         let mut watch = Stopwatch::default();
         // Asked before it is read: whatever is written meanwhile has a later time.
-        let met = self.stamps.then(|| fs::metadata(source.path()).ok());
+        let met = self.stamps.then(|| source.metadata());
         let opened = watch.time("decode", || self.decoder.open(source))?;
         let permit = match opened.measured() {
             Some(Measured { size, bytes }) => {
@@ -104,7 +102,7 @@ impl Decoding {
         Ok(Admitted {
             index,
             source,
-            stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
+            stamp: met.map(|met| Stamp::of_photo(source, opened.bytes(), met.as_ref())),
             opened,
             watch,
             permit,

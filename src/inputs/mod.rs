@@ -4,6 +4,7 @@
 //! source into a [`Photo`]: a format's decoder gives the samples as they are stored, which are then stretched, coloured,
 //! composited and turned. A file's type comes from its bytes, never from its name.
 
+mod braces;
 mod codec;
 mod collect;
 mod decode;
@@ -18,8 +19,10 @@ pub(crate) mod natural;
 mod options;
 mod orientation;
 mod pages;
+mod presence;
 mod profile;
 mod raster;
+mod shard;
 mod sniff;
 mod source;
 mod summary;
@@ -27,12 +30,14 @@ mod summary;
 mod tests;
 mod tiff;
 
-pub(crate) use collect::count_pages;
 pub use collect::{Collected, Failure, Request, collect};
 pub use decode::{Measured, Opened, Photo, PhotoDecoder};
 pub use list::Separator;
 pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};
 pub use orientation::orientation;
+pub(crate) use presence::Presence;
+pub use shard::{Member, Shard};
 pub use source::{Page, Source};
+pub(crate) use summary::PLURALS;
 pub use summary::{Missed, PassedOver, Summary};

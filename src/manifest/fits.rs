@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::{Source, count_pages};
+use crate::inputs::{Presence, Source};
 use crate::manifest::entry::{Line, name_of_bytes, output_name};
 use crate::manifest::index::{Index, Origin};
 use crate::manifest::ledger::input_of;
@@ -30,6 +30,7 @@ impl Manifest {
         if !self.index().knows_fits(task) {
             return Ok(others);
         }
+        let mut presence = Presence::default();
         for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
             // One photo is compared with none.
@@ -40,7 +41,7 @@ impl Manifest {
                 match ours.get(&photo) {
                     Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
                     Some(_) => others.renamed.push(path),
-                    None if is_there(&photo) => others.foreign.push(path),
+                    None if is_there(&photo, &mut presence) => others.foreign.push(path),
                     None => {}
                 }
             }
@@ -115,14 +116,10 @@ struct Others {
 }
 
 /// Whether a photo is there still, and has that page.
-fn is_there((path, page): &PhotoName) -> bool {
-    let path = name_of_bytes(path);
-    if !path.is_file() {
-        return false;
-    }
-    let pages = count_pages(&path, u64::MAX);
+fn is_there((path, page): &PhotoName, presence: &mut Presence) -> bool {
+    let pages = presence.count_pages(&name_of_bytes(path));
     match *page {
-        0 => pages <= 1,
+        0 => pages == 1,
         page => pages > 1 && page <= pages,
     }
 }

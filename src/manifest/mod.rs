@@ -9,7 +9,7 @@
 //! | `format` | 1; a line with a larger one was written by a newer dino and is refused |
 //! | `state` | `begun` before the outputs of a photo are written, `done` after |
 //! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
-//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3) |
+//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
 //! | `facts` | whatever else was worth noting |
@@ -66,6 +66,7 @@ use log::Log;
 pub use making::Making;
 pub use notes::changed_meanwhile;
 pub use stamp::Stamp;
+pub(crate) use stamp::modified;
 
 /// Name of the manifest in the folder of outputs.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";

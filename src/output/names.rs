@@ -96,13 +96,12 @@ struct Candidate {
 
 impl Candidate {
     fn new(source: &Source) -> Self {
-        let full = match source {
-            Source::File { relative, .. } => normal(relative),
-            Source::Stdin(_) => "stdin".into(),
-        };
+        let full = normal(&source.relative());
         let page = match (source, source.page()) {
             (_, None) => String::new(),
-            (Source::File { .. }, Some(page)) => format!(".p{:03}", page.number),
+            (Source::File { .. } | Source::Member { .. }, Some(page)) => {
+                format!(".p{:03}", page.number)
+            }
             (Source::Stdin(_), Some(page)) => format!("-{:05}", page.number),
         };
         Candidate {
@@ -137,14 +136,31 @@ impl Candidate {
             .folders
             .get_or_insert_with(|| folders_above(&self.source));
         self.level += 1;
-        self.level <= folders.len() + 1
+        if self.level <= folders.len() + 1 {
+            return true;
+        }
+        // Beside a folder of the same name.
+        match &self.source {
+            Source::Member { member, .. } if self.level == folders.len() + 2 => {
+                let file = member.shard.path.file_name().unwrap_or_default();
+                self.full = member
+                    .shard
+                    .relative
+                    .with_file_name(file)
+                    .join(member.name());
+                true
+            }
+            _ => false,
+        }
     }
 }
 
 /// The folders from the root to where a source's relative path starts.
 fn folders_above(source: &Source) -> Vec<PathBuf> {
-    let Source::File { path, relative, .. } = source else {
-        return Vec::new();
+    let (path, relative) = match source {
+        Source::File { path, relative, .. } => (path, relative),
+        Source::Member { member, .. } => (&member.shard.path, &member.shard.relative),
+        Source::Stdin(_) => return Vec::new(),
     };
     let mut base = path.as_path();
     for _ in relative.components() {

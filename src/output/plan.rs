@@ -251,10 +251,10 @@ impl Plan {
                 vec![PathBuf::new()]
             }
         };
-        let files = sources
-            .iter()
-            .filter(|source| !matches!(source, Source::Stdin(_)));
-        let mut outputs = Outputs::new(files.map(Source::path));
+        // Photos of one tar follow each other.
+        let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
+        files.dedup();
+        let mut outputs = Outputs::new(files);
         let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
             let path = match &options.target {
                 Target::Stdout => return outputs.add_flag("-o", Path::new("-"), true),

@@ -17,6 +17,7 @@ mod depth;
 mod head_goldens;
 mod heads;
 mod inputs_lists;
+mod inputs_tars;
 mod labels;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
 mod launcher;

@@ -5,6 +5,7 @@
 mod collect;
 mod decode;
 mod orientation;
+mod shards;
 
 use image::codecs::jpeg::JpegEncoder;
 use image::{ImageFormat, RgbImage};
