@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use dino::Result;
@@ -11,10 +13,11 @@ use dino::console::{Console, NOT_TO_A_TERMINAL};
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
 use dino::inputs::{
-    self, Background, Collected, DecodeOptions, PhotoDecoder, Request, Separator, Stretch,
+    self, Background, Collected, DecodeOptions, Fetcher, PhotoDecoder, Request, Separator, Stretch,
 };
 use dino::memory;
 use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
+use dino::weights::Access;
 
 /// What holds for every command.
 #[derive(Debug, Args)]
@@ -35,7 +38,8 @@ pub struct GlobalArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
-    /// Photos: files, folders, patterns such as 'a/*.jpg', or - for stdin
+    /// Photos: files, folders, patterns such as 'a/*.jpg', tars of photos such as 'data-{000..099}.tar', http(s)
+    /// addresses, or - for stdin
     #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
     /// Take photos and folders from this list too, one a line, as they are written; - for stdin; may be given often
@@ -55,6 +59,12 @@ pub struct InputArgs {
     /// Take this page or frame of files that have several, counted from 1 [default: all of them, each as NAME.p001…]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub page: Option<u32>,
+    /// Refuse photos at addresses that have more bytes than this, such as 256M
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = memory_size)]
+    pub max_download: u64,
+    /// Give up photos at addresses that have not arrived after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub download_timeout: Duration,
     #[command(flatten)]
     pub photo: PhotoArgs,
 }
@@ -128,9 +138,12 @@ impl PhotoArgs {
 }
 
 impl InputArgs {
-    /// Finds the photos.
-    pub fn collect(&self) -> Result<Collected> {
+    /// Finds the photos; with `offline`, those at addresses fail.
+    pub fn collect(&self, offline: bool) -> Result<Collected> {
+        let access = Access::of(offline)?;
+        let fetcher = Fetcher::new(access, self.max_download, self.download_timeout)?;
         inputs::collect(&Request {
+            fetcher: Some(Arc::new(fetcher)),
             inputs: &self.inputs,
             lists: &self.files_from,
             separator: match self.null {
@@ -147,10 +160,10 @@ impl InputArgs {
     pub fn collect_for(
         &self,
         subjects: &[Subject],
-        json: bool,
+        (offline, json): (bool, bool),
         console: &Console,
     ) -> Result<Collected> {
-        let collected = self.collect();
+        let collected = self.collect(offline);
         if let Err(error) = &collected
             && json
         {
@@ -285,6 +298,13 @@ fn memory_size(text: &str) -> Result<u64, String> {
     match number.trim().parse::<f64>() {
         Ok(number) if number > 0.0 && number < 1e6 => Ok((number * scale as f64) as u64),
         _ => Err(expected()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(Duration::from_secs_f64(value)),
+        _ => Err("expected seconds between 0.1 and 86400, such as 60".into()),
     }
 }
 

@@ -26,9 +26,9 @@ use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
-    let mut collected = args
-        .input
-        .collect_for(&[SUBJECT], args.output.json, console)?;
+    let mut collected =
+        args.input
+            .collect_for(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();

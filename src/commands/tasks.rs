@@ -188,7 +188,7 @@ pub fn run(
     let chosen = choose(recipe, args, &store)?;
     let mut tasks = tasks(recipe, &chosen, &context, console)?;
     let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
-    let collected = input.collect_for(&subjects, output.json, console)?;
+    let collected = input.collect_for(&subjects, (args.offline, output.json), console)?;
     let run = Run {
         options: &options,
         context: &context,

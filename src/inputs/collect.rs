@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
@@ -15,6 +16,7 @@ use crate::inputs::braces;
 use crate::inputs::list::{self, Listed, Separator};
 use crate::inputs::natural;
 use crate::inputs::pages;
+use crate::inputs::remote::{Fetcher, Remote, is_address};
 use crate::inputs::shard::{self, Member};
 use crate::inputs::sniff::{self, Kind};
 use crate::inputs::source::{Page, Source, Stdin};
@@ -58,6 +60,8 @@ pub struct Request<'a> {
     pub page: Option<u32>,
     /// Bytes of a file, at most, that is looked into.
     pub most: u64,
+    /// What fetches photos at addresses, if anything does.
+    pub fetcher: Option<Arc<Fetcher>>,
 }
 
 /// Finds the photos that are asked for. Folders are searched one level deep, or all the way. Of a file with several pages
@@ -87,6 +91,7 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
         recursive: request.recursive,
         page: request.page,
         most: request.most,
+        fetcher: request.fetcher.clone(),
         ..Finder::default()
     };
     for input in request.inputs {
@@ -123,6 +128,7 @@ struct Finder {
     page: Option<u32>,
     /// Bytes of a file, at most.
     most: u64,
+    fetcher: Option<Arc<Fetcher>>,
     collected: Collected,
     seen: HashSet<PathBuf>,
     /// Folders without links, by how they are spelled.
@@ -163,12 +169,19 @@ impl Finder {
                 false => self.push(Source::named(path), count_pages(path, self.most)),
             }
             Ok(())
+        } else if let Some(url) = input
+            .to_str()
+            .filter(|text| is_address(text) && !text.contains('{'))
+        {
+            self.add_url(url)
         } else if let Some(names) = input.to_str().map(braces::expand).transpose()?.flatten() {
             for name in names {
                 let name = OsString::from(name);
                 self.take(PathBuf::from(&name), |finder| finder.add(&name))?;
             }
             Ok(())
+        } else if let Some(url) = input.to_str().filter(|text| is_address(text)) {
+            self.add_url(url)
         } else if let Some(pattern) = as_glob(input) {
             self.add_glob(pattern)
         } else {
@@ -192,8 +205,27 @@ impl Finder {
         Ok(())
     }
 
-    /// Adds a file or a folder that is on a list.
+    /// Adds the photo at an address, which is not asked before its turn.
+    fn add_url(&mut self, url: &str) -> Result<()> {
+        let Some(fetcher) = &self.fetcher else {
+            return Err(Error::file(
+                url,
+                "is an address, and nothing is fetched here",
+            ));
+        };
+        let remote = Remote::new(url, self.page, fetcher)?;
+        self.recognised += 1;
+        if self.seen.insert(remote.identity()) {
+            self.collected.sources.push(Source::Url(remote));
+        }
+        Ok(())
+    }
+
+    /// Adds a file, a folder or an address that is on a list.
     fn add_listed(&mut self, path: &Path) -> Result<()> {
+        if let Some(url) = path.to_str().filter(|text| is_address(text)) {
+            return self.add_url(url);
+        }
         let met = fs::metadata(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::file(path, "no such file or folder"),
             _ => Error::io(path, &error),

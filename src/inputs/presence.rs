@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::collect::{Request, collect, count_pages};
+use super::remote::is_address;
 
 /// What is there of photos known by their paths. The headers of a tar are read once.
 #[derive(Debug, Default)]
@@ -13,8 +14,21 @@ pub(crate) struct Presence {
 }
 
 impl Presence {
+    /// Whether page `page` of the photo at `path` is there, 0 where it is to have one alone; of one at an address that is
+    /// not known, and it counts as there.
+    pub fn has(&mut self, path: &Path, page: u32) -> bool {
+        if path.to_str().is_some_and(is_address) {
+            return true;
+        }
+        let pages = self.count_pages(path);
+        match page {
+            0 => pages == 1,
+            page => pages > 1 && page <= pages,
+        }
+    }
+
     /// How many images there are in the photo at `path`, a file or in a tar; 0 where it is gone.
-    pub fn count_pages(&mut self, path: &Path) -> u32 {
+    fn count_pages(&mut self, path: &Path) -> u32 {
         if path.is_file() {
             return count_pages(path, u64::MAX);
         }

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Result};
+use crate::inputs::remote::Remote;
 use crate::inputs::shard::Member;
 use crate::inputs::sniff::Kind;
 use crate::inputs::{pages, sniff};
@@ -36,6 +37,8 @@ pub enum Source {
         /// Which of several pages or frames it is.
         page: Option<Page>,
     },
+    /// A photo at an address.
+    Url(Remote),
     /// Standard input, and which of several images there it is.
     Stdin(Option<Page>),
 }
@@ -72,6 +75,8 @@ impl Source {
             Source::File { page: of, .. } | Source::Member { page: of, .. } | Source::Stdin(of) => {
                 *of = Some(page)
             }
+            // How many there are is seen when it is fetched.
+            Source::Url(_) => {}
         }
         source
     }
@@ -80,12 +85,16 @@ impl Source {
     pub fn page(&self) -> Option<Page> {
         match self {
             Source::File { page, .. } | Source::Member { page, .. } | Source::Stdin(page) => *page,
+            Source::Url(_) => None,
         }
     }
 
     /// The number of its page, 0 where there is one alone.
     pub fn page_number(&self) -> u32 {
-        self.page().map_or(0, |page| page.number)
+        match self {
+            Source::Url(remote) => remote.page(),
+            _ => self.page().map_or(0, |page| page.number),
+        }
     }
 
     /// What to call it in messages.
@@ -97,11 +106,12 @@ impl Source {
         }
     }
 
-    /// The file's path, `<stdin>`, or of a photo in a tar that of the tar and below it its own.
+    /// The file's path, `<stdin>`, an address as it may be shown, or of a photo in a tar that of the tar and below it its own.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
             Source::Member { member, .. } => &member.path,
+            Source::Url(remote) => remote.shown(),
             Source::Stdin(_) => Path::new("<stdin>"),
         }
     }
@@ -111,7 +121,7 @@ impl Source {
         match self {
             Source::File { path, .. } => Some(path),
             Source::Member { member, .. } => Some(&member.shard.path),
-            Source::Stdin(_) => None,
+            Source::Url(_) | Source::Stdin(_) => None,
         }
     }
 
@@ -120,6 +130,7 @@ impl Source {
         match self {
             Source::File { relative, .. } => relative.into(),
             Source::Member { member, .. } => member.shard.relative.join(member.name()).into(),
+            Source::Url(remote) => remote.name().into(),
             Source::Stdin(_) => Path::new("stdin").into(),
         }
     }
@@ -131,7 +142,7 @@ impl Source {
             Source::File { .. } | Source::Member { .. } => {
                 std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
             }
-            Source::Stdin(_) => path.to_owned(),
+            Source::Url(_) | Source::Stdin(_) => path.to_owned(),
         }
     }
 
@@ -140,7 +151,7 @@ impl Source {
     pub fn metadata(&self) -> Option<Metadata> {
         match self {
             Source::File { path, .. } => fs::metadata(path).ok(),
-            Source::Member { .. } | Source::Stdin(_) => None,
+            Source::Member { .. } | Source::Url(_) | Source::Stdin(_) => None,
         }
     }
 
@@ -153,6 +164,7 @@ impl Source {
         match self {
             Source::File { path, .. } => read_file(path, most),
             Source::Member { member, .. } => read_member(member, most).map(Cow::Owned),
+            Source::Url(remote) => remote.fetch(most).map(Cow::Owned),
             Source::Stdin(page) => {
                 let stdin = Stdin::get(most)?;
                 let image = page.and_then(|page| stdin.image(page.number));

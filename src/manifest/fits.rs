@@ -41,7 +41,9 @@ impl Manifest {
                 match ours.get(&photo) {
                     Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
                     Some(_) => others.renamed.push(path),
-                    None if is_there(&photo, &mut presence) => others.foreign.push(path),
+                    None if presence.has(&name_of_bytes(&photo.0), photo.1) => {
+                        others.foreign.push(path);
+                    }
                     None => {}
                 }
             }
@@ -113,15 +115,6 @@ struct Others {
     foreign: Vec<PathBuf>,
     /// Of the same photos, under former names.
     renamed: Vec<PathBuf>,
-}
-
-/// Whether a photo is there still, and has that page.
-fn is_there((path, page): &PhotoName, presence: &mut Presence) -> bool {
-    let pages = presence.count_pages(&name_of_bytes(path));
-    match *page {
-        0 => pages == 1,
-        page => pages > 1 && page <= pages,
-    }
 }
 
 impl Ledger {

@@ -61,7 +61,7 @@ impl Stamp {
     pub fn of_photo(source: &Source, bytes: &[u8], met: Option<&Metadata>) -> Self {
         match source {
             Source::Member { member, .. } => Self::of_member(member, bytes),
-            Source::File { .. } | Source::Stdin(_) => Self::of_read(bytes, met),
+            Source::File { .. } | Source::Url(_) | Source::Stdin(_) => Self::of_read(bytes, met),
         }
     }
 

@@ -86,7 +86,7 @@ fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<V
 struct Candidate {
     /// Below the output folder, with extension.
     full: PathBuf,
-    /// What tells the pages of one file apart, behind the name.
+    /// What tells the pages of one file, and addresses with one path, apart, behind the name.
     page: String,
     /// The folders above it that the short names leave out, outermost first; `None` until they are needed.
     folders: Option<Vec<PathBuf>>,
@@ -102,6 +102,7 @@ impl Candidate {
             (Source::File { .. } | Source::Member { .. }, Some(page)) => {
                 format!(".p{:03}", page.number)
             }
+            (Source::Url(_), Some(_)) => String::new(),
             (Source::Stdin(_), Some(page)) => format!("-{:05}", page.number),
         };
         Candidate {
@@ -139,8 +140,8 @@ impl Candidate {
         if self.level <= folders.len() + 1 {
             return true;
         }
-        // Beside a folder of the same name.
         match &self.source {
+            // Beside a folder of the same name.
             Source::Member { member, .. } if self.level == folders.len() + 2 => {
                 let file = member.shard.path.file_name().unwrap_or_default();
                 self.full = member
@@ -160,6 +161,11 @@ fn folders_above(source: &Source) -> Vec<PathBuf> {
     let (path, relative) = match source {
         Source::File { path, relative, .. } => (path, relative),
         Source::Member { member, .. } => (&member.shard.path, &member.shard.relative),
+        Source::Url(remote) => {
+            let mut folders = remote.folders();
+            folders.pop();
+            return folders;
+        }
         Source::Stdin(_) => return Vec::new(),
     };
     let mut base = path.as_path();

@@ -18,6 +18,7 @@ mod head_goldens;
 mod heads;
 mod inputs_lists;
 mod inputs_tars;
+mod inputs_urls;
 mod labels;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
 mod launcher;
