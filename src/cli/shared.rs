@@ -40,13 +40,19 @@ pub struct GlobalArgs {
 pub struct InputArgs {
     /// Photos: files, folders, patterns such as 'a/*.jpg', tars of photos such as 'data-{000..099}.tar', http(s)
     /// addresses, or - for stdin
-    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    #[arg(required_unless_present_any = ["files_from", "watch"], value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
     /// Take photos and folders from this list too, one a line, as they are written; - for stdin; may be given often
     ///
     /// Names are relative to the working directory and are no patterns. Results mirror their whole paths.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, action = clap::ArgAction::Append)]
     pub files_from: Vec<PathBuf>,
+    /// Wait for photos in this folder, and take each new one once it stood still; Ctrl-C ends it
+    ///
+    /// What was made of photos is noted, so that those that were there before are taken once too. Results keep the endings
+    /// of photos in their names (a.jpg.depth.png).
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["inputs", "files_from"])]
+    pub watch: Option<PathBuf>,
     /// Names in the list end with NUL, as find -print0 writes them
     #[arg(short = '0', long, requires = "files_from")]
     pub null: bool,
@@ -140,6 +146,11 @@ impl PhotoArgs {
 impl InputArgs {
     /// Finds the photos; with `offline`, those at addresses fail.
     pub fn collect(&self, offline: bool) -> Result<Collected> {
+        if self.watch.is_some() {
+            return Err(dino::Error::Usage(
+                "--watch works with depth, segment, pca and run; give INPUT here".into(),
+            ));
+        }
         let access = Access::of(offline)?;
         let fetcher = Fetcher::new(access, self.max_download, self.download_timeout)?;
         inputs::collect(&Request {
@@ -225,6 +236,7 @@ impl OutputArgs {
         Ok(OutputOptions {
             target,
             force: self.force,
+            full_names: false,
         })
     }
 

@@ -15,6 +15,7 @@ mod shell;
 mod similar;
 mod tasks;
 mod train;
+mod watch;
 
 use dino::Result;
 use dino::console::Console;

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Mutex;
 
+use dino::batch::Report;
 use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::head::Head;
@@ -23,6 +25,7 @@ use crate::cli::{
     DepthArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs, SegmentArgs, Tta,
 };
 use crate::commands::model;
+use crate::commands::watch::Watch;
 
 /// Runs `dino depth`.
 pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
@@ -174,7 +177,8 @@ pub fn run(
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
-    let options = output.options()?;
+    let mut options = output.options()?;
+    options.full_names = input.watch.is_some();
     let context = Context {
         decoder: input.decoder(console),
         json: output.json,
@@ -188,7 +192,10 @@ pub fn run(
     let chosen = choose(recipe, args, &store)?;
     let mut tasks = tasks(recipe, &chosen, &context, console)?;
     let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
-    let collected = input.collect_for(&subjects, (args.offline, output.json), console)?;
+    let total = Mutex::new(Report {
+        json: output.json,
+        ..Report::default()
+    });
     let run = Run {
         options: &options,
         context: &context,
@@ -196,14 +203,26 @@ pub fn run(
         dtype,
         keep_fit: refit.keep_fit,
         batch_size: args.batch_size,
+        total: input.watch.is_some().then_some(&total),
         console,
     };
-    run.run(&mut tasks, collected, || {
+    let load = || {
         let model = model::load_named(args, &chosen.model.name, console)?;
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
-    })
+    };
+    if let Some(folder) = &input.watch {
+        let again = |words: &Console| self::tasks(recipe, &chosen, &context, words);
+        let watch = Watch {
+            run,
+            total: &total,
+            again: &again,
+        };
+        return watch.all((folder, input), tasks, load);
+    }
+    let collected = input.collect_for(&subjects, (args.offline, output.json), console)?;
+    run.run(&mut tasks, collected, load)
 }
 
 /// The heads and the backbone of a run.

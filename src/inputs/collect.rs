@@ -122,6 +122,20 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
     })
 }
 
+/// As [`collect`], of files at these `paths` that were come across below `root`.
+pub(super) fn examine(paths: &[PathBuf], root: &Path, page: Option<u32>, most: u64) -> Collected {
+    let mut finder = Finder {
+        page,
+        most,
+        ..Finder::default()
+    };
+    for path in paths {
+        finder.examine(path, root);
+    }
+    finder.blame_missing_programs();
+    finder.collected
+}
+
 #[derive(Default)]
 struct Finder {
     recursive: bool,

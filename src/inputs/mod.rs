@@ -30,6 +30,7 @@ mod summary;
 #[cfg(test)]
 mod tests;
 mod tiff;
+mod watch;
 
 pub use collect::{Collected, Failure, Request, collect};
 pub use decode::{Measured, Opened, Photo, PhotoDecoder};
@@ -43,3 +44,4 @@ pub use shard::{Member, Shard};
 pub use source::{Page, Source};
 pub(crate) use summary::PLURALS;
 pub use summary::{Missed, PassedOver, Summary};
+pub use watch::{Watched, Watcher};

@@ -57,6 +57,19 @@ impl Summary {
         *self.photos.entry(format).or_default() += 1;
     }
 
+    /// Adds what another search saw.
+    pub fn add(&mut self, other: Summary) {
+        for (format, photos) in other.photos {
+            *self.photos.entry(format).or_default() += photos;
+        }
+        for (kind, of_kind) in other.passed_over {
+            match self.passed_over.get_mut(kind) {
+                Some(known) => known.files += of_kind.files,
+                None => drop(self.passed_over.insert(kind, of_kind)),
+            }
+        }
+    }
+
     /// Counts a file that is passed over.
     pub(super) fn pass_over(
         &mut self,

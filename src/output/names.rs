@@ -73,11 +73,19 @@ fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<V
         if count.len() == candidates.len() {
             return Ok(candidates.iter().map(Candidate::name).collect());
         }
+        let mut stuck = None;
+        let mut is_longer = false;
         for candidate in &mut candidates {
-            if count[&key(&candidate.name())] > 1 && !candidate.lengthen() {
-                let name = candidate.full.display();
-                return Err(Error::Usage(format!("{name} is given twice")));
+            if count[&key(&candidate.name())] > 1 {
+                match candidate.lengthen() {
+                    true => is_longer = true,
+                    // Perhaps the other has more names.
+                    false => stuck = Some(candidate.full.display().to_string()),
+                }
             }
+        }
+        if let Some(name) = stuck.filter(|_| !is_longer) {
+            return Err(Error::Usage(format!("{name} is given twice")));
         }
     }
 }
@@ -149,6 +157,11 @@ impl Candidate {
                     .relative
                     .with_file_name(file)
                     .join(member.name());
+                true
+            }
+            // What differs is no part of the path.
+            Source::Url(remote) if self.level == folders.len() + 2 => {
+                self.page = format!("-{}{}", remote.mark(), self.page);
                 true
             }
             _ => false,

@@ -89,6 +89,8 @@ pub struct OutputOptions {
     pub target: Target,
     /// Replace existing outputs instead of skipping their inputs.
     pub force: bool,
+    /// Keep the endings of inputs in the names of outputs, since nobody knows yet which inputs there will be.
+    pub full_names: bool,
 }
 
 /// One output.
@@ -231,7 +233,10 @@ impl Plan {
                     }
                     Ok(append(folder.join(short.unwrap_or(name)), &kind))
                 };
-                let names = names::distinct(&sources, folder)?;
+                let names = match options.full_names {
+                    true => names::distinct_with_extensions(&sources)?,
+                    false => names::distinct(&sources, folder)?,
+                };
                 names.into_iter().map(stem).collect::<Result<_>>()?
             }
             Target::File(path, _) => {
@@ -400,7 +405,11 @@ mod tests {
     }
 
     fn options(target: Target, force: bool) -> OutputOptions {
-        OutputOptions { target, force }
+        OutputOptions {
+            target,
+            force,
+            full_names: false,
+        }
     }
 
     #[test]

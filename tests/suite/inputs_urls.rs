@@ -12,7 +12,7 @@ use crate::models::server::{Reply, Request, Server};
 use crate::program::{Run, command, finish, sample, store_with_focus};
 
 fn depth(folder: &Path, args: &[&str]) -> Run {
-    let mut command = command(&["depth", "--size", "56", "--device", "null"]);
+    let mut command = command(&["depth", "--size", "56"]);
     command
         .args(args)
         .current_dir(folder)

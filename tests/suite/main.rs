@@ -19,6 +19,8 @@ mod heads;
 mod inputs_lists;
 mod inputs_tars;
 mod inputs_urls;
+#[cfg(unix)]
+mod inputs_watch;
 mod labels;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
 mod launcher;

@@ -10,6 +10,7 @@ mod plan;
 mod progress;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::backbone::Backbone;
 use crate::batch::Report;
@@ -41,6 +42,8 @@ pub struct Run<'r> {
     pub keep_fit: bool,
     /// Photos of one size in the network at once.
     pub batch_size: BatchSize,
+    /// How all runs ended so far, where photos come little by little and each run has some of them.
+    pub total: Option<&'r Mutex<Report>>,
     /// Where words go.
     pub console: &'r Console,
 }
@@ -58,6 +61,23 @@ impl Run<'_> {
         collected: Collected,
         load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
     ) -> Result<u8> {
+        let ledger = Ledger::open(self.options)?;
+        let mut loaded = None;
+        let slot = &mut loaded;
+        self.run_with(tasks, collected, &ledger, move || Ok(slot.insert(load()?)))
+    }
+
+    /// As [`Run::run`], with what is known of the outputs already, and backbones that serve more than this run.
+    ///
+    /// # Errors
+    /// As [`Run::run`]; [`Error::Usage`] if photos that come little by little would wait for each other.
+    pub fn run_with<'m>(
+        &self,
+        tasks: &mut [Box<dyn Task>],
+        collected: Collected,
+        ledger: &Ledger,
+        load: impl FnOnce() -> Result<&'m mut (Vec<Backbone>, Record)>,
+    ) -> Result<u8> {
         let Collected {
             sources,
             failures,
@@ -65,12 +85,15 @@ impl Run<'_> {
             ..
         } = collected;
         self.check_keep_fit(tasks)?;
-        let ledger = Ledger::open(self.options)?;
         let mut planned = Vec::new();
         for task in tasks.iter_mut() {
-            planned.push(self.plan(task.as_mut(), sources.clone(), &ledger)?);
+            planned.push(self.plan(task.as_mut(), sources.clone(), ledger)?);
         }
-        if let Err(error) = self.check_pixels(tasks, &sources) {
+        if self.total.is_some() {
+            tasks
+                .iter()
+                .try_for_each(|task| check_no_waiting(task.as_ref()))?;
+        } else if let Err(error) = self.check_pixels(tasks, &sources) {
             if self.context.json {
                 let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
                 tell_end(&subjects, &error, self.console)?;
@@ -100,7 +123,7 @@ impl Run<'_> {
         if is_anything {
             let (backbones, record) = load()?;
             for (task, planned) in tasks.iter_mut().zip(&mut planned) {
-                task.meet(&backbones, &record, self.console)?;
+                task.meet(backbones, record, self.console)?;
                 // What was not known of a backbone that had to be fetched is known now.
                 let making = self.making(task.as_ref(), &record.fingerprint)?;
                 planned.making.meet(making);
@@ -108,20 +131,20 @@ impl Run<'_> {
             let run = self.compute(
                 tasks,
                 &mut planned,
-                &ledger,
+                ledger,
                 &wanted,
-                &backbones,
+                backbones,
                 &mut progress,
             );
             if matches!(run, Err(Error::Interrupted)) {
-                progress.finish(self.console);
+                progress.finish(self.total, self.console);
             }
             run?;
         }
         for (task, planned) in planned.iter().enumerate() {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
         }
-        let code = progress.finish(self.console);
+        let code = progress.finish(self.total, self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
                 let conclude = || task.conclude(self.console);
@@ -163,6 +186,18 @@ impl Run<'_> {
         let size = self.context.decoder.size(source)?;
         let checked = pixels.try_for_each(|&pixel| check_pixel(pixel, size));
         checked.map_err(|why| Error::file(source.path(), why))
+    }
+}
+
+/// Refuses what is about all photos where nobody knows which will come.
+fn check_no_waiting(task: &dyn Task) -> Result<()> {
+    match task.waits() {
+        true => Err(Error::Usage(format!(
+            "--watch: {} is fitted to all photos, which have not come yet; give it a fit (--basis, --codebook, --range MIN,MAX), or \
+             keep one that the output folder has (--keep-fit)",
+            task.kind()
+        ))),
+        false => Ok(()),
     }
 }
 
