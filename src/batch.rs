@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::{Failure, Missed, Summary};
+use crate::inputs::{Failure, Missed, PLURALS, Summary};
 use crate::interrupt;
 
 /// How one input ended well.
@@ -26,6 +26,8 @@ pub struct Report {
     pub skipped: usize,
     /// Inputs that failed, by name, in the order in which they did.
     pub failed: Vec<(String, Error)>,
+    /// How many more failed, and were named then.
+    pub failed_before: usize,
     /// What is wrong with the run as a whole.
     pub faults: Vec<Error>,
     /// What a search through folders came across.
@@ -118,7 +120,34 @@ impl Report {
 
     /// 0 if nothing failed, else 1.
     pub fn exit_code(&self) -> u8 {
-        u8::from(!self.failed.is_empty() || !self.faults.is_empty())
+        u8::from(self.count_failed() > 0 || !self.faults.is_empty())
+    }
+
+    /// Takes up how some more inputs ended, and names those that failed, which are not named again at the end.
+    pub fn take_up(&mut self, other: Report, console: &Console) {
+        other.tell_failures(console);
+        self.done += other.done;
+        self.skipped += other.skipped;
+        self.failed_before += other.failed.len() + other.failed_before;
+        self.faults.extend(other.faults);
+        if let Some(summary) = other.summary {
+            self.summary.get_or_insert_default().add(summary);
+        }
+    }
+
+    /// Inputs that failed.
+    fn count_failed(&self) -> usize {
+        self.failed.len() + self.failed_before
+    }
+
+    fn tell_failures(&self, console: &Console) {
+        for (name, error) in &self.failed {
+            let text = error.to_string();
+            match text.contains(name.as_str()) {
+                true => console.error(text),
+                false => console.error(format_args!("{name}: {text}")),
+            }
+        }
     }
 
     /// Says what was skipped, counts warnings and names everything that failed.
@@ -133,20 +162,12 @@ impl Report {
                 self.skipped
             ));
         }
-        for (name, error) in &self.failed {
-            let text = error.to_string();
-            match text.contains(name.as_str()) {
-                true => console.error(text),
-                false => console.error(format_args!("{name}: {text}")),
-            }
-        }
+        self.tell_failures(console);
         self.faults.iter().for_each(|fault| console.error(fault));
-        let total = self.done + self.skipped + self.failed.len();
-        if !self.failed.is_empty() && total > 1 {
-            console.error(format_args!(
-                "{} of {total} inputs failed",
-                self.failed.len()
-            ));
+        let failed = self.count_failed();
+        let total = self.done + self.skipped + failed;
+        if failed > 0 && total > 1 {
+            console.error(format_args!("{failed} of {total} inputs failed"));
         }
     }
 }
@@ -156,14 +177,16 @@ impl Report {
     fn tell(&self, summary: &Summary, console: &Console) {
         for (kind, of_kind) in &summary.passed_over {
             if of_kind.missed == Missed::Perhaps {
+                let what = PLURALS.iter().find(|plural| *plural == kind);
                 let plural = if of_kind.files == 1 { "" } else { "s" };
+                let files = match what {
+                    Some(what) => format!("passed over {} {what}", of_kind.files),
+                    None => format!("{} {kind} file{plural} passed over", of_kind.files),
+                };
                 console.warnings().add(
-                    "video clips",
+                    what.unwrap_or(&"video clips"),
                     &of_kind.first.display().to_string(),
-                    format_args!(
-                        "{} ({} {kind} file{plural} passed over)",
-                        of_kind.why, of_kind.files
-                    ),
+                    format_args!("{} ({files})", of_kind.why),
                 );
             }
         }
@@ -172,7 +195,7 @@ impl Report {
             let mut object = summary.to_json();
             object["done"] = self.done.into();
             object["already_there"] = self.skipped.into();
-            object["failed"] = self.failed.len().into();
+            object["failed"] = self.count_failed().into();
             object["warnings"] = json!(console.warnings().counts());
             // Whoever reads stdout no more has seen enough.
             let _ = console.out(&json!({"summary": object}).to_string());

@@ -67,6 +67,8 @@ pub enum Fault {
     Option,
     /// It was changed while it was in use.
     Changed,
+    /// It could not be fetched.
+    Network,
 }
 
 /// `Result` with the crate's [`enum@Error`].

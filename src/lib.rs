@@ -47,6 +47,7 @@ pub mod fonts;
 pub mod gpu;
 pub mod head;
 pub mod heads;
+pub mod http;
 pub mod inputs;
 pub mod interrupt;
 pub mod launcher;

@@ -80,8 +80,8 @@ pub struct MissingArgs {
     #[arg(long, help_heading = "Output")]
     pub but_broken: bool,
     /// End names with a zero byte in place of a new line
-    #[arg(short = '0', long, help_heading = "Output", conflicts_with_all = ["shards", "slurm"])]
-    pub null: bool,
+    #[arg(long, help_heading = "Output", conflicts_with_all = ["shards", "slurm"])]
+    pub print0: bool,
     /// Print the shards of N that lack any, such as 1,3,5-9
     #[arg(long, value_name = "N", help_heading = "Output", value_parser = clap::value_parser!(u32).range(1..), conflicts_with = "shard")]
     pub shards: Option<u32>,

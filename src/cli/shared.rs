@@ -4,6 +4,8 @@ use std::ffi::OsString;
 use std::io::{self, IsTerminal};
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use dino::Result;
@@ -12,11 +14,12 @@ use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
 use dino::environment::Variables;
 use dino::inputs::{
-    self, Background, Collected, DecodeOptions, PhotoDecoder, Request, Separator, Shard,
+    self, Background, Collected, DecodeOptions, Fetcher, PhotoDecoder, Request, Separator, Shard,
     ShardRequest, Stretch,
 };
 use dino::memory;
 use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
+use dino::weights::Access;
 
 /// What holds for every command.
 #[derive(Debug, Args)]
@@ -37,14 +40,21 @@ pub struct GlobalArgs {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Input")]
 pub struct InputArgs {
-    /// Photos: files, folders, patterns such as 'a/*.jpg', or - for stdin
-    #[arg(required_unless_present = "files_from", value_name = "INPUT", value_hint = ValueHint::AnyPath)]
+    /// Photos: files, folders, patterns such as 'a/*.jpg', tars of photos such as 'data-{000..099}.tar', http(s)
+    /// addresses, or - for stdin
+    #[arg(required_unless_present_any = ["files_from", "watch"], value_name = "INPUT", value_hint = ValueHint::AnyPath)]
     pub inputs: Vec<OsString>,
     /// Take photos and folders from this list too, one a line, as they are written; - for stdin; may be given often
     ///
     /// Names are relative to the working directory and are no patterns. Results mirror their whole paths.
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, action = clap::ArgAction::Append)]
     pub files_from: Vec<PathBuf>,
+    /// Wait for photos in this folder, and take each new one once it stood still; Ctrl-C ends it
+    ///
+    /// What was made of photos is noted, so that those that were there before are taken once too. Results keep the endings
+    /// of photos in their names (a.jpg.depth.png).
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath, conflicts_with_all = ["inputs", "files_from"])]
+    pub watch: Option<PathBuf>,
     /// Names in the list end with NUL, as find -print0 writes them
     #[arg(short = '0', long, requires = "files_from")]
     pub null: bool,
@@ -66,6 +76,12 @@ pub struct InputArgs {
     /// parts 3 and 7 of 100.
     #[arg(long, value_name = "K/N")]
     pub shard: Option<ShardRequest>,
+    /// Refuse photos at addresses that have more bytes than this, such as 256M
+    #[arg(long, value_name = "SIZE", default_value = "256M", value_parser = memory_size)]
+    pub max_download: u64,
+    /// Give up photos at addresses that have not arrived after so many seconds
+    #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = seconds)]
+    pub download_timeout: Duration,
     #[command(flatten)]
     pub photo: PhotoArgs,
 }
@@ -139,10 +155,23 @@ impl PhotoArgs {
 }
 
 impl InputArgs {
-    /// Finds the photos.
-    pub fn collect(&self) -> Result<Collected> {
+    /// Finds the photos; with `offline`, those at addresses fail.
+    pub fn collect(&self, offline: bool) -> Result<Collected> {
+        self.collect_these(&self.inputs, offline)
+    }
+
+    /// As [`InputArgs::collect`], but what these `inputs` stand for.
+    pub fn collect_these(&self, inputs: &[OsString], offline: bool) -> Result<Collected> {
+        if self.watch.is_some() {
+            return Err(dino::Error::Usage(
+                "--watch works with depth, segment, pca, features and run; give INPUT here".into(),
+            ));
+        }
+        let access = Access::of(offline)?;
+        let fetcher = Fetcher::new(access, self.max_download, self.download_timeout)?;
         inputs::collect(&Request {
-            inputs: &self.inputs,
+            fetcher: Some(Arc::new(fetcher)),
+            inputs,
             lists: &self.files_from,
             separator: match self.null {
                 true => Separator::Nul,
@@ -158,10 +187,10 @@ impl InputArgs {
     pub fn collect_for(
         &self,
         subjects: &[Subject],
-        json: bool,
+        (offline, json): (bool, bool),
         console: &Console,
     ) -> Result<Collected> {
-        let collected = self.collect_all(subjects, json, console)?;
+        let collected = self.collect_all(subjects, (offline, json), console)?;
         self.keep_shard(collected, |_| false, console)
     }
 
@@ -169,10 +198,10 @@ impl InputArgs {
     pub fn collect_all(
         &self,
         subjects: &[Subject],
-        json: bool,
+        (offline, json): (bool, bool),
         console: &Console,
     ) -> Result<Collected> {
-        let collected = self.collect();
+        let collected = self.collect(offline);
         if let Err(error) = &collected
             && json
         {
@@ -275,6 +304,7 @@ impl OutputArgs {
             no_manifest: self.no_manifest,
             retry_failed: self.retry_failed,
             shard,
+            full_names: false,
         })
     }
 
@@ -348,6 +378,13 @@ pub(super) fn memory_size(text: &str) -> Result<u64, String> {
     match number.trim().parse::<f64>() {
         Ok(number) if number > 0.0 && number < 1e6 => Ok((number * scale as f64) as u64),
         _ => Err(expected()),
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    match text.parse::<f64>() {
+        Ok(value) if (0.1..=86_400.0).contains(&value) => Ok(Duration::from_secs_f64(value)),
+        _ => Err("expected seconds between 0.1 and 86400, such as 60".into()),
     }
 }
 

@@ -31,9 +31,9 @@ const TILE: u32 = 480;
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
     let found = model::find(&args.run, console)?;
     let block = block_of(args.layer, found.model.config.depth, &found.model.name)?;
-    let collected = args
-        .input
-        .collect_for(&[SUBJECT], args.output.json, console)?;
+    let collected =
+        args.input
+            .collect_for(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let mut extensions = vec![PICTURE];
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));

@@ -23,7 +23,9 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         label: None,
     };
     let subjects = [subject.clone()];
-    let collected = args.input.collect_for(&subjects, args.json, console)?;
+    let collected = args
+        .input
+        .collect_for(&subjects, (args.run.offline, args.json), console)?;
     let heads = Heads::at(Store::open()?.root());
     let head = heads.choose("classify", args.head.as_deref())?.head;
     let Task::Classify { classes } = &head.meta.task else {

@@ -119,7 +119,7 @@ fn errors(folder: &Path, json: bool, console: &Console) -> Result<u8> {
 }
 
 fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
-    let collected = args.input.collect_for(&[], false, console)?;
+    let collected = args.input.collect_for(&[], (false, false), console)?;
     let rule = MissingRule {
         tasks: args.task.clone(),
         but_broken: args.but_broken,
@@ -144,7 +144,7 @@ fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
             for source in &missing {
                 let path = source.path();
                 if last.replace(path) != Some(path) {
-                    match args.null {
+                    match args.print0 {
                         true => console
                             .out_text(&[path.as_os_str().as_encoded_bytes(), b"\0"].concat())?,
                         false => console.out_named(path, "")?,

@@ -18,6 +18,7 @@ mod similar;
 mod stored;
 mod tasks;
 mod train;
+mod watch;
 
 use dino::Result;
 use dino::console::Console;

@@ -26,9 +26,9 @@ use dino::tasks::patch_map::PatchMaps;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
-    let mut collected = args
-        .input
-        .collect_all(&[SUBJECT], args.output.json, console)?;
+    let mut collected =
+        args.input
+            .collect_all(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();
@@ -56,8 +56,8 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     extensions.extend(args.raw.then_some("npy"));
     // Another point has other files: it is another question.
     let kind = format!("similar-{}-{}", args.at.0, args.at.1);
-    let place = std::path::absolute(first.path()).map(|path| path.display().to_string());
-    let place = (place.ok(), first.page().map(|page| page.number));
+    let place = first.absolute().display().to_string();
+    let place = (Some(place), first.page().map(|page| page.number));
     let making = |fingerprint: Option<&str>| {
         let making = Making::new(kind.clone(), &extensions, |extension| {
             let look = (extension != "npy").then(|| format!("{:?} {:?}", args.look, args.range));

@@ -1,17 +1,20 @@
 //! `--features`: stored features in the backbone's place.
 
+use std::collections::{BTreeSet, HashMap};
+use std::ffi::OsString;
 use std::path::Path;
 
 use dino::backbone::Backbone;
 use dino::console::Console;
 use dino::device::{DeviceChoice, DtypeChoice};
-use dino::inputs::Collected;
+use dino::inputs::{Collected, Source};
+use dino::tasks::features::name_of;
 use dino::tasks::stored::StoredFeatures;
 use dino::weights::{NamedModel, Record};
 use dino::{Error, Result};
 
 use super::model::Model;
-use crate::cli::RunArgs;
+use crate::cli::{InputArgs, RunArgs};
 
 /// Opens a dataset; options about a backbone, of which none runs, are refused.
 pub fn open(folder: &Path, args: &RunArgs) -> Result<StoredFeatures> {
@@ -40,12 +43,38 @@ pub fn model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel>
     }
 }
 
-/// The photos that there are features of.
-pub fn collect(stored: &StoredFeatures) -> Collected {
-    Collected {
-        sources: stored.sources(),
-        ..Collected::default()
+/// The photos that there are features of; those in tars and at addresses are found where they were.
+pub fn collect(stored: &StoredFeatures, input: &InputArgs, offline: bool) -> Result<Collected> {
+    let mut sources = stored.sources();
+    let places: BTreeSet<OsString> = sources.iter().filter_map(place_of).collect();
+    let places: Vec<OsString> = places.into_iter().collect();
+    if !places.is_empty() {
+        let found = input.collect_these(&places, offline)?.sources.into_iter();
+        let found: HashMap<_, Source> = found.map(|source| (name_of(&source), source)).collect();
+        for source in &mut sources {
+            if let Some(found) = found.get(&name_of(source)) {
+                source.clone_from(found);
+            }
+        }
     }
+    Ok(Collected {
+        sources,
+        ..Collected::default()
+    })
+}
+
+/// The tar or the address of a photo that is no file of its own.
+fn place_of(source: &Source) -> Option<OsString> {
+    let path = source.path();
+    let is_address = |text: &str| text.starts_with("http://") || text.starts_with("https://");
+    if path.to_str().is_some_and(is_address) {
+        return Some(path.into());
+    }
+    if path.exists() {
+        return None;
+    }
+    let tar = path.ancestors().skip(1).find(|above| above.is_file());
+    tar.map(Into::into)
 }
 
 /// What stands in the backbone's place: its shape, and what it is called.

@@ -2,7 +2,9 @@
 
 use std::ffi::OsStr;
 use std::path::Path;
+use std::sync::Mutex;
 
+use dino::batch::Report;
 use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::head::Head;
@@ -25,6 +27,7 @@ use crate::cli::{
     DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs,
     SegmentArgs, Tta,
 };
+use crate::commands::watch::Watch;
 use crate::commands::{model, stored};
 
 /// Runs `dino depth`.
@@ -98,6 +101,7 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
             no_manifest: args.no_manifest,
             retry_failed: args.retry_failed,
             shard: args.input.shard()?,
+            full_names: false,
         },
         json: args.json,
         keep_fit: false,
@@ -208,10 +212,20 @@ fn run(
     console: &Console,
 ) -> Result<u8> {
     let Output {
-        options,
+        mut options,
         json,
         keep_fit,
     } = output;
+    options.full_names = input.watch.is_some();
+    if input.watch.is_some() && stored.is_some() {
+        let why = "--watch waits for photos that have not come, of which --features has none; leave one of them out";
+        return Err(Error::Usage(why.into()));
+    }
+    if input.watch.is_some() && options.force && !recipe.features.is_empty() {
+        let why =
+            "--watch adds to a dataset as photos come, which --force makes anew; leave --force out";
+        return Err(Error::Usage(why.into()));
+    }
     let context = Context {
         decoder: input.decoder(console),
         json,
@@ -230,32 +244,35 @@ fn run(
     let store = Store::open()?;
     let chosen = choose(recipe, args, &store, stored.as_ref())?;
     let known = model::known(&chosen.model, args);
-    let mut tasks = tasks(recipe, &chosen, &context, console)?;
-    let stores = (&chosen, &known, dtype.as_str());
-    tasks.extend(feature_tasks(
-        recipe,
-        stores,
-        (&context, &options),
-        console,
-    )?);
-    let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
-    let collected = match &stored {
-        Some(stored) if input.inputs.is_empty() && input.files_from.is_empty() => {
-            input.keep_shard(stored::collect(stored), |_| false, console)?
-        }
-        _ => input.collect_for(&subjects, json, console)?,
+    let set_up = |words: &Console| {
+        let mut all = tasks(recipe, &chosen, &context, words)?;
+        let of_model = (&chosen, &known, dtype.as_str());
+        all.extend(feature_tasks(
+            recipe,
+            of_model,
+            (&context, &options),
+            words,
+        )?);
+        Ok(all)
     };
+    let mut tasks = set_up(console)?;
+    let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
+    let total = Mutex::new(Report {
+        json,
+        ..Report::default()
+    });
     let run = Run {
         options: &options,
         context: &context,
         model: known.clone(),
-        dtype,
+        dtype: dtype.clone(),
         keep_fit,
         batch_size: args.batch_size,
         stored: stored.as_ref(),
+        total: input.watch.is_some().then_some(&total),
         console,
     };
-    run.run(&mut tasks, collected, || {
+    let load = || {
         let model = match &stored {
             Some(stored) => stored::load(stored, console)?,
             None => model::load_named(args, &chosen.model.name, console)?,
@@ -263,7 +280,23 @@ fn run(
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
-    })
+    };
+    if let Some(folder) = &input.watch {
+        let watch = Watch {
+            run,
+            total: &total,
+            again: &set_up,
+        };
+        return watch.all((folder, input), tasks, load);
+    }
+    let collected = match &stored {
+        Some(stored) if input.inputs.is_empty() && input.files_from.is_empty() => {
+            let collected = stored::collect(stored, input, args.offline)?;
+            input.keep_shard(collected, |_| false, console)?
+        }
+        _ => input.collect_for(&subjects, (args.offline, json), console)?,
+    };
+    run.run(&mut tasks, collected, load)
 }
 
 /// The heads and the backbone of a run.

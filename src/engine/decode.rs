@@ -2,7 +2,7 @@
 //! prepared by several workers.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
+use std::fs::Metadata;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
@@ -153,7 +153,7 @@ impl Decoding {
             return self.admit_blank((index, source), stored, network, crowded);
         }
         // Asked before it is read: whatever is written meanwhile has a later time.
-        let met = self.stamps.then(|| fs::metadata(source.path()).ok());
+        let met = self.stamps.then(|| source.metadata());
         let admitted = self.let_in((index, source), (met.as_ref(), stored), network, crowded);
         admitted.inspect_err(|error| {
             self.failed
@@ -185,7 +185,7 @@ impl Decoding {
         Ok(Admitted {
             index,
             source,
-            stamp: met.map(|met| Stamp::of_read(opened.bytes(), met.as_ref())),
+            stamp: met.map(|met| Stamp::of_photo(source, opened.bytes(), met.as_ref())),
             met: met.cloned().flatten(),
             content: Content::Opened(opened),
             watch,
@@ -203,13 +203,13 @@ impl Decoding {
     ) -> Result<Admitted<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
         let mut watch = Stopwatch::default();
-        let met = fs::metadata(source.path()).ok();
+        let met = source.metadata();
         let mut stamp = Stamp::of_digest(digest);
         if met.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
             check_stored(source, &bytes, &stored)?;
-            stamp = Stamp::of_read(&bytes, met.as_ref());
+            stamp = Stamp::of_photo(source, &bytes, met.as_ref());
         }
         accept(network, (index, source), size)?;
         let entered = self.gate.enter(self.planned(network, index, size), crowded);

@@ -6,17 +6,21 @@ use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
 use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Fault, Result};
+use crate::inputs::archive::{self, Member};
+use crate::inputs::braces;
 use crate::inputs::list::{self, Listed, Separator};
 use crate::inputs::natural;
 use crate::inputs::pages;
+use crate::inputs::remote::{Fetcher, Remote, is_address};
 use crate::inputs::sniff::{self, Kind};
 use crate::inputs::source::{Page, Source, Stdin};
-use crate::inputs::summary::{Missed, Summary};
+use crate::inputs::summary::{BESIDE, Missed, ODD, REPEATED, Summary, TARS};
 use crate::interrupt;
 
 /// The photos that were found, and what could not even be looked at.
@@ -56,6 +60,8 @@ pub struct Request<'a> {
     pub page: Option<u32>,
     /// Bytes of a file, at most, that is looked into.
     pub most: u64,
+    /// What fetches photos at addresses, if anything does.
+    pub fetcher: Option<Arc<Fetcher>>,
 }
 
 /// Finds the photos that are asked for. Folders are searched one level deep, or all the way. Of a file with several pages
@@ -85,6 +91,7 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
         recursive: request.recursive,
         page: request.page,
         most: request.most,
+        fetcher: request.fetcher.clone(),
         ..Finder::default()
     };
     for input in request.inputs {
@@ -115,12 +122,27 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
     })
 }
 
+/// As [`collect`], of files at these `paths` that were come across below `root`.
+pub(super) fn examine(paths: &[PathBuf], root: &Path, page: Option<u32>, most: u64) -> Collected {
+    let mut finder = Finder {
+        page,
+        most,
+        ..Finder::default()
+    };
+    for path in paths {
+        finder.examine(path, root);
+    }
+    finder.blame_missing_programs();
+    finder.collected
+}
+
 #[derive(Default)]
 struct Finder {
     recursive: bool,
     page: Option<u32>,
     /// Bytes of a file, at most.
     most: u64,
+    fetcher: Option<Arc<Fetcher>>,
     collected: Collected,
     seen: HashSet<PathBuf>,
     /// Folders without links, by how they are spelled.
@@ -155,8 +177,25 @@ impl Finder {
         } else if path.is_dir() {
             self.add_folder(path, path)
         } else if path.symlink_metadata().is_ok() {
-            self.push(Source::named(path), count_pages(path, self.most));
+            let relative = Path::new(path.file_name().unwrap_or_default());
+            match self.add_archive(path, relative)? {
+                true => {}
+                false => self.push(Source::named(path), count_pages(path, self.most)),
+            }
             Ok(())
+        } else if let Some(url) = input
+            .to_str()
+            .filter(|text| is_address(text) && !text.contains('{'))
+        {
+            self.add_url(url)
+        } else if let Some(names) = input.to_str().map(braces::expand).transpose()?.flatten() {
+            for name in names {
+                let name = OsString::from(name);
+                self.take(PathBuf::from(&name), |finder| finder.add(&name))?;
+            }
+            Ok(())
+        } else if let Some(url) = input.to_str().filter(|text| is_address(text)) {
+            self.add_url(url)
         } else if let Some(pattern) = as_glob(input) {
             self.add_glob(pattern)
         } else {
@@ -181,8 +220,27 @@ impl Finder {
         Ok(())
     }
 
-    /// Adds a file or a folder that is on a list.
+    /// Adds the photo at an address, which is not asked before its turn.
+    fn add_url(&mut self, url: &str) -> Result<()> {
+        let Some(fetcher) = &self.fetcher else {
+            return Err(Error::file(
+                url,
+                "is an address, and nothing is fetched here",
+            ));
+        };
+        let remote = Remote::new(url, self.page, fetcher)?;
+        self.recognised += 1;
+        if self.seen.insert(remote.identity()) {
+            self.collected.sources.push(Source::Url(remote));
+        }
+        Ok(())
+    }
+
+    /// Adds a file, a folder or an address that is on a list.
     fn add_listed(&mut self, path: &Path) -> Result<()> {
+        if let Some(url) = path.to_str().filter(|text| is_address(text)) {
+            return self.add_url(url);
+        }
         let met = fs::metadata(path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => Error::file(path, "no such file or folder"),
             _ => Error::io(path, &error),
@@ -190,9 +248,13 @@ impl Finder {
         if met.is_dir() {
             return self.add_folder(path, Path::new(""));
         }
+        let relative = mirrored(path);
+        if self.add_archive(path, &relative)? {
+            return Ok(());
+        }
         let source = Source::File {
             path: path.to_owned(),
-            relative: mirrored(path),
+            relative,
             named: true,
             page: None,
         };
@@ -205,6 +267,97 @@ impl Finder {
         Ok(())
     }
 
+    /// Adds the photos in the tar at `path`, whose outputs mirror `relative`; false if it is none.
+    fn add_archive(&mut self, path: &Path, relative: &Path) -> Result<bool> {
+        if let Some(why) = archive::compressed(path) {
+            return Err(Error::file(path, why));
+        }
+        let is_tar = archive::is_tar_name(path)
+            || read_head(path).is_ok_and(|head| sniff::identify(&head) == Kind::Tar);
+        if !is_tar {
+            return Ok(false);
+        }
+        let before = self.recognised;
+        self.recognised += 1;
+        let place = self.place(path);
+        if !self.seen.insert(place) {
+            return Ok(true);
+        }
+        let contents = archive::scan(path, archive::without_ending(relative))?;
+        let tar = File::open(path).map_err(|error| Error::io(path, &error))?;
+        for member in contents.photos {
+            interrupt::check()?;
+            self.examine_member(member, &tar);
+        }
+        let summary = self.summary();
+        for other in &contents.others {
+            summary.pass_over(Kind::Other.name(), other, Missed::No, || "no images".into());
+        }
+        for (other, photo) in &contents.beside {
+            let why = || {
+                format!(
+                    "is beside {}, which is taken for the photo of the sample",
+                    photo.display()
+                )
+            };
+            summary.pass_over(BESIDE, other, Missed::Perhaps, why);
+        }
+        for other in &contents.repeated {
+            let why = || "is in its tar more than once, and the last is taken".into();
+            summary.pass_over(REPEATED, other, Missed::Perhaps, why);
+        }
+        for other in &contents.odd {
+            let why =
+                || "is a link or a sparse file, whose bytes are not in its tar as they are".into();
+            summary.pass_over(ODD, other, Missed::Perhaps, why);
+        }
+        match contents.fault {
+            Some(fault) => Err(Error::file(path, fault)),
+            None if self.recognised == before + 1 => Err(Error::file(
+                path,
+                self.why_none()
+                    .unwrap_or_else(|| "no images in this tar".into()),
+            )),
+            None => Ok(true),
+        }
+    }
+
+    /// Adds a photo of a `tar`, as one that is come across in a folder.
+    fn examine_member(&mut self, member: Member, tar: &File) {
+        let path = member.path.clone();
+        let extension = path.extension().unwrap_or_default();
+        let is_jpeg = ["jpg", "jpeg"]
+            .iter()
+            .any(|one| extension.eq_ignore_ascii_case(one));
+        // Their bytes are not needed before their turn.
+        let head = match is_jpeg {
+            true => Ok(None),
+            false => member.head(tar).map(Some),
+        };
+        let head = match head {
+            Ok(head) => head,
+            Err(error) => return self.fail(&path, &error),
+        };
+        let kind = match &head {
+            Some(head) => sniff::identify(head),
+            None => Kind::Image(ImageFormat::Jpeg),
+        };
+        if !self.is_photo(kind, &path) {
+            return;
+        }
+        let may_be_many = head.is_some_and(|head| pages::may_be_many(&head));
+        let source = Source::Member { member, page: None };
+        let count = match may_be_many {
+            // What cannot be read is told when it is decoded.
+            true => source
+                .read(self.most)
+                .map_or(1, |bytes| pages::count_in_file(&bytes)),
+            false => 1,
+        };
+        self.recognised += 1;
+        self.push_pages(source, count);
+    }
+
     /// Adds the images of a folder, with paths relative to `root`.
     fn add_folder(&mut self, folder: &Path, root: &Path) -> Result<()> {
         self.summary();
@@ -213,13 +366,8 @@ impl Finder {
         if self.recognised > before {
             return Ok(());
         }
-        let summary = self.summary();
-        let missed = summary
-            .passed_over
-            .values()
-            .find(|of_kind| of_kind.missed != Missed::No);
-        let why = if let Some(missed) = missed {
-            format!("no photos; {}: {}", missed.first.display(), missed.why)
+        let why = if let Some(why) = self.why_none() {
+            why
         } else if own > 0 {
             "no photos, only pictures that dino made itself (name them one by one to use them)"
                 .into()
@@ -229,6 +377,16 @@ impl Finder {
             "no images in this folder".into()
         };
         Err(Error::file(folder, why))
+    }
+
+    /// Why there are no photos where some may be missed.
+    fn why_none(&self) -> Option<String> {
+        let passed_over = &self.collected.summary.as_ref()?.passed_over;
+        let missed = passed_over
+            .values()
+            .find(|of_kind| of_kind.missed != Missed::No)?;
+        let first = missed.first.display();
+        Some(format!("no photos; {first}: {}", missed.why))
     }
 
     /// Adds what a pattern matches; its fixed leading folders are not mirrored in the output.
@@ -298,12 +456,19 @@ impl Finder {
                 if self.recursive {
                     self.search(&path, &root);
                 }
+            } else if archive::is_tar_name(&path) {
+                let relative = mirrored(path.strip_prefix(&root).unwrap_or(&path));
+                self.take(path.clone(), |finder| {
+                    finder.add_archive(&path, &relative).map(|_| ())
+                })?;
             } else {
                 self.examine(&path, &root);
             }
         }
         if self.recognised == before {
-            return Err(Error::file(pattern, "this pattern matches no image"));
+            let why = self.why_none();
+            let why = why.unwrap_or_else(|| "this pattern matches no image".into());
+            return Err(Error::file(pattern, why));
         }
         Ok(())
     }
@@ -355,38 +520,8 @@ impl Finder {
             }
         };
         let kind = sniff::identify(&head);
-        let summary = self.collected.summary.get_or_insert_default();
-        let name = kind.name();
-        match kind {
-            Kind::Image(_) => summary.count(name),
-            Kind::Foreign(foreign) => match foreign.check() {
-                Ok(()) => summary.count(name),
-                Err(why) => {
-                    self.recognised += 1;
-                    summary.pass_over(name, path, Missed::Yes, || why);
-                    return kind;
-                }
-            },
-            Kind::OwnPicture => {
-                summary.pass_over(name, path, Missed::No, || "dino made them".into());
-                return kind;
-            }
-            Kind::Clip(_) => {
-                let why = "is a video clip; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 frame-%05d.png";
-                summary.pass_over(name, path, Missed::Perhaps, || why.into());
-                return kind;
-            }
-            Kind::Unsuitable(_) => {
-                let why = format!("{name} is not supported; convert it to JPEG or PNG first");
-                summary.pass_over(name, path, Missed::No, || why);
-                return kind;
-            }
-            // Its name promises an image: why it is none is said when it is decoded.
-            Kind::Other if sniff::is_image_name(path) => {}
-            Kind::Other => {
-                summary.pass_over(name, path, Missed::No, || "no images".into());
-                return kind;
-            }
+        if !self.is_photo(kind, path) {
+            return kind;
         }
         let relative = mirrored(path.strip_prefix(root).unwrap_or(path));
         let source = Source::File {
@@ -401,6 +536,56 @@ impl Finder {
         };
         self.push(source, count);
         kind
+    }
+
+    /// Whether what is at `path` and of this `kind` is a photo that can be read, which is counted either way.
+    fn is_photo(&mut self, kind: Kind, path: &Path) -> bool {
+        let summary = self.collected.summary.get_or_insert_default();
+        let name = kind.name();
+        let compressed = || match kind {
+            Kind::Other => archive::compressed(path),
+            _ => None,
+        };
+        let (missed, why) = match kind {
+            Kind::Image(_) => {
+                summary.count(name);
+                return true;
+            }
+            Kind::Foreign(foreign) => match foreign.check() {
+                Ok(()) => {
+                    summary.count(name);
+                    return true;
+                }
+                Err(why) => {
+                    self.recognised += 1;
+                    (Missed::Yes, why)
+                }
+            },
+            Kind::OwnPicture => (Missed::No, "dino made them".into()),
+            Kind::Clip(_) => (
+                Missed::Perhaps,
+                "is a video clip; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 frame-%05d.png".into(),
+            ),
+            Kind::Tar => (
+                Missed::Perhaps,
+                "is a tar archive; name it to take the photos in it".into(),
+            ),
+            Kind::Unsuitable(_) => (
+                Missed::No,
+                format!("{name} is not supported; convert it to JPEG or PNG first"),
+            ),
+            // Its name promises an image: why it is none is said when it is decoded.
+            Kind::Other if sniff::is_image_name(path) => return true,
+            Kind::Other => match compressed() {
+                Some(why) => {
+                    summary.pass_over(TARS, path, Missed::Perhaps, || why);
+                    return false;
+                }
+                None => (Missed::No, "no images".into()),
+            },
+        };
+        summary.pass_over(name, path, missed, || why);
+        false
     }
 
     /// Adds a source with `count` pages, unless the same file is there already.
@@ -516,7 +701,7 @@ fn mirrored(path: &Path) -> PathBuf {
 }
 
 /// Images in a file; 1 where it cannot be read, which is told when it is decoded.
-pub(crate) fn count_pages(path: &Path, most: u64) -> u32 {
+pub(super) fn count_pages(path: &Path, most: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= most);
     // What has one at all events is not read.

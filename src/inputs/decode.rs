@@ -344,6 +344,12 @@ impl PhotoDecoder {
                     "{what} is not supported; convert it to JPEG or PNG first"
                 ));
             }
+            Kind::Tar => {
+                return Err(
+                    "is a tar archive, whose photos are found by their places in a file; save it as one, and name that"
+                        .into(),
+                );
+            }
             Kind::Other if bytes.is_empty() => return Err("is empty".into()),
             Kind::Other => {
                 return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000, and with other programs AVIF, HEIC and camera raw)".into());

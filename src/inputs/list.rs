@@ -55,6 +55,7 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<Listed>, String> {
             Some("is a picture")
         }
         Kind::Clip(_) => Some("is a video clip"),
+        Kind::Tar => Some("is a tar archive"),
         Kind::Other if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
             return Err("is a list in UTF-16; save it as UTF-8".into());
         }

@@ -9,6 +9,7 @@ use image::ImageFormat;
 
 use super::codec;
 use super::foreign::Foreign;
+use super::summary::TARS;
 use crate::output::{is_own_picture, is_own_tiff};
 
 /// How many leading bytes [`identify`] needs.
@@ -23,6 +24,8 @@ pub(super) enum Kind {
     OwnPicture,
     /// A photo in a format that has a decoder of its own, in this program or beside it.
     Foreign(Foreign),
+    /// A tar archive.
+    Tar,
     /// A video clip.
     Clip(&'static str),
     /// A picture that is no finished photo (a texture, a document).
@@ -39,6 +42,7 @@ impl Kind {
             Kind::OwnPicture => "pictures by dino",
             Kind::Foreign(foreign) => foreign.name(),
             Kind::Clip(name) | Kind::Unsuitable(name) => name,
+            Kind::Tar => TARS,
             Kind::Other => "other files",
         }
     }
@@ -133,6 +137,9 @@ fn by_signature(head: &[u8]) -> Option<Kind> {
     }
     if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ") {
         return Some(Kind::Clip("AVI"));
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Some(Kind::Tar);
     }
     if head.get(128..132) == Some(b"DICM") {
         return Some(Kind::Unsuitable("DICOM"));

@@ -3,13 +3,15 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
-use std::fs::{self, File};
+use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Fault, Result};
+use crate::inputs::archive::Member;
+use crate::inputs::remote::Remote;
 use crate::inputs::sniff::Kind;
 use crate::inputs::{pages, sniff};
 use crate::{interrupt, memory, pipe};
@@ -28,6 +30,15 @@ pub enum Source {
         /// Which of several pages or frames it is.
         page: Option<Page>,
     },
+    /// A photo in a tar.
+    Member {
+        /// Which.
+        member: Member,
+        /// Which of several pages or frames it is.
+        page: Option<Page>,
+    },
+    /// A photo at an address.
+    Url(Remote),
     /// Standard input, and which of several images there it is.
     Stdin(Option<Page>),
 }
@@ -61,7 +72,11 @@ impl Source {
     pub fn with_page(&self, page: Page) -> Self {
         let mut source = self.clone();
         match &mut source {
-            Source::File { page: of, .. } | Source::Stdin(of) => *of = Some(page),
+            Source::File { page: of, .. } | Source::Member { page: of, .. } | Source::Stdin(of) => {
+                *of = Some(page)
+            }
+            // How many there are is seen when it is fetched.
+            Source::Url(_) => {}
         }
         source
     }
@@ -69,13 +84,17 @@ impl Source {
     /// Which of several images it is.
     pub fn page(&self) -> Option<Page> {
         match self {
-            Source::File { page, .. } | Source::Stdin(page) => *page,
+            Source::File { page, .. } | Source::Member { page, .. } | Source::Stdin(page) => *page,
+            Source::Url(_) => None,
         }
     }
 
     /// The number of its page, 0 where there is one alone.
     pub fn page_number(&self) -> u32 {
-        self.page().map_or(0, |page| page.number)
+        match self {
+            Source::Url(remote) => remote.page(),
+            _ => self.page().map_or(0, |page| page.number),
+        }
     }
 
     /// What to call it in messages.
@@ -87,11 +106,52 @@ impl Source {
         }
     }
 
-    /// The file's path, or `<stdin>`.
+    /// The file's path, `<stdin>`, an address as it may be shown, or of a photo in a tar that of the tar and below it its own.
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
+            Source::Member { member, .. } => &member.path,
+            Source::Url(remote) => remote.shown(),
             Source::Stdin(_) => Path::new("<stdin>"),
+        }
+    }
+
+    /// The file that its bytes are in, if they are in one.
+    pub fn file(&self) -> Option<&Path> {
+        match self {
+            Source::File { path, .. } => Some(path),
+            Source::Member { member, .. } => Some(&member.archive.path),
+            Source::Url(_) | Source::Stdin(_) => None,
+        }
+    }
+
+    /// The path that its outputs mirror, which need not be without a way up.
+    pub fn relative(&self) -> Cow<'_, Path> {
+        match self {
+            Source::File { relative, .. } => relative.into(),
+            Source::Member { member, .. } => member.archive.relative.join(member.name()).into(),
+            Source::Url(remote) => remote.name().into(),
+            Source::Stdin(_) => Path::new("stdin").into(),
+        }
+    }
+
+    /// [`Source::path`], wherever it is named from.
+    pub fn absolute(&self) -> PathBuf {
+        let path = self.path();
+        match self {
+            Source::File { .. } | Source::Member { .. } => {
+                std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+            }
+            Source::Url(_) | Source::Stdin(_) => path.to_owned(),
+        }
+    }
+
+    /// What the system says about the file that is all of it; asked before it is read, since whatever is written meanwhile
+    /// has a later time.
+    pub fn metadata(&self) -> Option<Metadata> {
+        match self {
+            Source::File { path, .. } => fs::metadata(path).ok(),
+            Source::Member { .. } | Source::Url(_) | Source::Stdin(_) => None,
         }
     }
 
@@ -103,6 +163,8 @@ impl Source {
     pub fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
         match self {
             Source::File { path, .. } => read_file(path, most),
+            Source::Member { member, .. } => read_member(member, most).map(Cow::Owned),
+            Source::Url(remote) => remote.fetch(most).map(Cow::Owned),
             Source::Stdin(page) => {
                 let stdin = Stdin::get(most)?;
                 let image = page.and_then(|page| stdin.image(page.number));
@@ -190,6 +252,24 @@ fn read_file(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
     }
 }
 
+/// The bytes of a photo in a tar; of what is no image only the first kilobytes.
+fn read_member(member: &Member, most: u64) -> Result<Vec<u8>> {
+    // As of a file.
+    if let Some(bytes) = member.bytes.checked_mul(2).filter(|&bytes| bytes > most) {
+        return Err(Error::file(&member.path, memory::too_much(bytes, most)));
+    }
+    let read = || {
+        let bytes = read_image(member.open()?, most)?;
+        // Of what is no image, the head alone is read.
+        let is_whole = [member.bytes, sniff::HEAD as u64].contains(&(bytes.len() as u64));
+        match is_whole {
+            true => Ok(bytes),
+            false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+        }
+    };
+    read().map_err(|error| Error::io(&member.path, &error))
+}
+
 /// What came out of pipes, by their paths: each can be read once, a photo may be wanted twice.
 static PIPES: Mutex<BTreeMap<PathBuf, &'static [u8]>> = Mutex::new(BTreeMap::new());
 
@@ -213,7 +293,7 @@ fn read_image(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
         .take(sniff::HEAD as u64)
         .read_to_end(&mut head)?;
     match sniff::identify(&head) {
-        Kind::Other | Kind::Clip(_) | Kind::Unsuitable(_) => Ok(head),
+        Kind::Other | Kind::Tar | Kind::Clip(_) | Kind::Unsuitable(_) => Ok(head),
         _ => pipe::read_to(from, head, most),
     }
 }

@@ -6,6 +6,18 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
+/// Tars that a search comes across.
+pub(super) const TARS: &str = "tar archives";
+/// Pictures in a tar that have the photo of their sample beside them.
+pub(super) const BESIDE: &str = "further pictures of samples";
+/// Members of a tar that others of the same name follow.
+pub(super) const REPEATED: &str = "earlier members of the same name";
+/// Pictures in a tar that have no bytes of their own there, or not all of them.
+pub(super) const ODD: &str = "links and sparse files in tars";
+
+/// Kinds that are named as many are.
+pub(crate) const PLURALS: [&str; 4] = [TARS, BESIDE, REPEATED, ODD];
+
 /// Everything that a search saw.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Summary {
@@ -33,7 +45,7 @@ pub struct PassedOver {
 pub enum Missed {
     /// Not at all: texts, own pictures.
     No,
-    /// Perhaps: clips.
+    /// Perhaps: clips, tars.
     Perhaps,
     /// They are photos, so the run has failed in part.
     Yes,
@@ -43,6 +55,19 @@ impl Summary {
     /// Counts a photo.
     pub(super) fn count(&mut self, format: &'static str) {
         *self.photos.entry(format).or_default() += 1;
+    }
+
+    /// Adds what another search saw.
+    pub fn add(&mut self, other: Summary) {
+        for (format, photos) in other.photos {
+            *self.photos.entry(format).or_default() += photos;
+        }
+        for (kind, of_kind) in other.passed_over {
+            match self.passed_over.get_mut(kind) {
+                Some(known) => known.files += of_kind.files,
+                None => drop(self.passed_over.insert(kind, of_kind)),
+            }
+        }
     }
 
     /// Counts a file that is passed over.

@@ -61,6 +61,7 @@ impl FailureKind {
                 Fault::Program => FailureKind::Program,
                 Fault::Option => FailureKind::Option,
                 Fault::Changed => FailureKind::Changed,
+                Fault::Network => FailureKind::Network,
                 Fault::Other => FailureKind::Other,
             },
             Error::Tensor(_) => FailureKind::Device,

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::inputs::count_pages;
+use crate::inputs::Presence;
 use crate::manifest::entry::{Line, name_of_bytes, output_name};
 use crate::manifest::failures::photo_name;
 use crate::manifest::files::{files_of, read_file};
@@ -32,6 +32,7 @@ impl Manifest {
         if !self.index().knows_fits(task) {
             return Ok(others);
         }
+        let mut presence = Presence::default();
         for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
             // One photo is compared with none.
@@ -42,7 +43,9 @@ impl Manifest {
                 match ours.get(&photo) {
                     Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
                     Some(_) => others.renamed.push(path),
-                    None if is_there(&photo) => others.foreign.push(path),
+                    None if presence.has(&name_of_bytes(&photo.0), photo.1) => {
+                        others.foreign.push(path);
+                    }
                     None => {}
                 }
             }
@@ -118,19 +121,6 @@ struct Others {
     foreign: Vec<PathBuf>,
     /// Of the same photos, under former names.
     renamed: Vec<PathBuf>,
-}
-
-/// Whether a photo is there still, and has that page.
-fn is_there((path, page): &PhotoName) -> bool {
-    let path = name_of_bytes(path);
-    if !path.is_file() {
-        return false;
-    }
-    let pages = count_pages(&path, u64::MAX);
-    match *page {
-        0 => pages <= 1,
-        page => pages > 1 && page <= pages,
-    }
 }
 
 impl Ledger {

@@ -1,6 +1,5 @@
 //! What a run is about to make, against what was noted of what is there.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use crate::console::Console;
@@ -77,8 +76,15 @@ impl Ledger {
     /// # Errors
     /// Names the photo that cannot be read.
     pub fn stamp_of(&self, source: &Source, most: u64) -> Result<Stamp> {
-        let is_regular = fs::metadata(source.path()).is_ok_and(|met| met.is_file());
+        let is_regular = source.metadata().is_some_and(|met| met.is_file());
         match (source, &self.manifest) {
+            (Source::Member { member, .. }, Some(manifest)) => match manifest.photo(&member.path) {
+                Some(known) if known.is_of_untouched_tar(member) => Ok(known),
+                _ => Ok(Stamp::of_member(member, &source.read(most)?)),
+            },
+            (Source::Member { member, .. }, None) => {
+                Ok(Stamp::of_member(member, &source.read(most)?))
+            }
             (Source::File { path, .. }, Some(manifest)) if is_regular => manifest.stamp_of(path),
             (Source::File { path, .. }, None) if is_regular => Stamp::of_file(path),
             _ => Ok(Stamp::of_bytes(&source.read(most)?)),
@@ -265,10 +271,7 @@ fn is_broken(broken: &Broken, index: usize) -> bool {
 
 /// The absolute path of a photo, by which it is known wherever it is named from.
 pub(super) fn input_of(source: &Source) -> PathBuf {
-    match source {
-        Source::File { path, .. } => std::path::absolute(path).unwrap_or_else(|_| path.clone()),
-        Source::Stdin(_) => source.path().to_owned(),
-    }
+    source.absolute()
 }
 
 /// Why a file is neither kept nor replaced.

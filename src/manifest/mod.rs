@@ -11,7 +11,7 @@
 //! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
 //! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
 //! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
-//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one that failed only where it is known |
+//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
 //! | `error` | why it failed: `kind`, one of the words of [`FailureKind`], and `message` |
@@ -95,6 +95,7 @@ pub use notes::{NotedRow, changed_meanwhile};
 pub use record::Manifest;
 use record::name_below;
 pub use stamp::Stamp;
+pub(crate) use stamp::modified;
 pub use summary::{FailureGroup, failures_of};
 pub use verify::{Verdict, verify};
 

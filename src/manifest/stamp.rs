@@ -8,6 +8,7 @@ use std::time::UNIX_EPOCH;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::inputs::{Member, Source};
 use crate::manifest::Digest;
 
 /// The size, time and content of a file, of bytes in memory, or of a folder.
@@ -19,6 +20,9 @@ pub struct Stamp {
     /// system keeps no such time or one before 1970.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modified: Option<u64>,
+    /// Size of the tar that a photo is a member of, in bytes; the time is that of the tar then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar_bytes: Option<u64>,
     /// Digest of a file's content; of a folder, that of the sorted names and the contents of its files.
     pub digest: Digest,
 }
@@ -29,6 +33,7 @@ impl Stamp {
         Stamp {
             bytes: bytes.len() as u64,
             modified: None,
+            tar_bytes: None,
             digest: Digest::of_bytes(bytes),
         }
     }
@@ -38,6 +43,7 @@ impl Stamp {
         Stamp {
             bytes: 0,
             modified: None,
+            tar_bytes: None,
             digest,
         }
     }
@@ -47,6 +53,7 @@ impl Stamp {
         Stamp {
             bytes,
             modified: modified(met),
+            tar_bytes: None,
             digest,
         }
     }
@@ -56,6 +63,23 @@ impl Stamp {
         let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);
         Stamp {
             modified: file.and_then(modified),
+            ..Self::of_bytes(bytes)
+        }
+    }
+
+    /// Takes the stamp of the `bytes` that were read of a photo, about which `met` was asked before.
+    pub fn of_photo(source: &Source, bytes: &[u8], met: Option<&Metadata>) -> Self {
+        match source {
+            Source::Member { member, .. } => Self::of_member(member, bytes),
+            Source::File { .. } | Source::Url(_) | Source::Stdin(_) => Self::of_read(bytes, met),
+        }
+    }
+
+    /// Takes the stamp of the `bytes` of a photo in a tar.
+    pub fn of_member(member: &Member, bytes: &[u8]) -> Self {
+        Stamp {
+            modified: member.archive.modified,
+            tar_bytes: Some(member.archive.bytes),
             ..Self::of_bytes(bytes)
         }
     }
@@ -85,6 +109,7 @@ impl Stamp {
         Ok(Stamp {
             bytes,
             modified,
+            tar_bytes: None,
             digest,
         })
     }
@@ -115,6 +140,7 @@ impl Stamp {
         Ok(Stamp {
             bytes,
             modified: None,
+            tar_bytes: None,
             digest: Digest::from(content.finalize()),
         })
     }
@@ -146,13 +172,22 @@ impl Stamp {
     pub(super) fn is_of_untouched(&self, met: &Metadata) -> bool {
         met.is_file()
             && met.len() == self.bytes
+            && self.tar_bytes.is_none()
             && self.modified.is_some()
             && self.modified == modified(met)
+    }
+
+    /// Whether the tar of a photo has the size and the time that it had, so that the photo need not be read.
+    pub(super) fn is_of_untouched_tar(&self, member: &Member) -> bool {
+        self.bytes == member.bytes
+            && self.tar_bytes == Some(member.archive.bytes)
+            && self.modified.is_some()
+            && self.modified == member.archive.modified
     }
 }
 
 /// When a file was last modified, in nanoseconds since 1970.
-fn modified(met: &Metadata) -> Option<u64> {
+pub(crate) fn modified(met: &Metadata) -> Option<u64> {
     let since = met.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()
 }

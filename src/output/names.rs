@@ -73,11 +73,19 @@ fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<V
         if count.len() == candidates.len() {
             return Ok(candidates.iter().map(Candidate::name).collect());
         }
+        let mut stuck = None;
+        let mut is_longer = false;
         for candidate in &mut candidates {
-            if count[&key(&candidate.name())] > 1 && !candidate.lengthen() {
-                let name = candidate.full.display();
-                return Err(Error::Usage(format!("{name} is given twice")));
+            if count[&key(&candidate.name())] > 1 {
+                match candidate.lengthen() {
+                    true => is_longer = true,
+                    // Perhaps the other has more names.
+                    false => stuck = Some(candidate.full.display().to_string()),
+                }
             }
+        }
+        if let Some(name) = stuck.filter(|_| !is_longer) {
+            return Err(Error::Usage(format!("{name} is given twice")));
         }
     }
 }
@@ -86,7 +94,7 @@ fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<V
 struct Candidate {
     /// Below the output folder, with extension.
     full: PathBuf,
-    /// What tells the pages of one file apart, behind the name.
+    /// What tells the pages of one file, and addresses with one path, apart, behind the name.
     page: String,
     /// The folders above it that the short names leave out, outermost first; `None` until they are needed.
     folders: Option<Vec<PathBuf>>,
@@ -96,13 +104,13 @@ struct Candidate {
 
 impl Candidate {
     fn new(source: &Source) -> Self {
-        let full = match source {
-            Source::File { relative, .. } => normal(relative),
-            Source::Stdin(_) => "stdin".into(),
-        };
+        let full = normal(&source.relative());
         let page = match (source, source.page()) {
             (_, None) => String::new(),
-            (Source::File { .. }, Some(page)) => format!(".p{:03}", page.number),
+            (Source::File { .. } | Source::Member { .. }, Some(page)) => {
+                format!(".p{:03}", page.number)
+            }
+            (Source::Url(_), Some(_)) => String::new(),
             (Source::Stdin(_), Some(page)) => format!("-{:05}", page.number),
         };
         Candidate {
@@ -137,14 +145,41 @@ impl Candidate {
             .folders
             .get_or_insert_with(|| folders_above(&self.source));
         self.level += 1;
-        self.level <= folders.len() + 1
+        if self.level <= folders.len() + 1 {
+            return true;
+        }
+        match &self.source {
+            // Beside a folder of the same name.
+            Source::Member { member, .. } if self.level == folders.len() + 2 => {
+                let file = member.archive.path.file_name().unwrap_or_default();
+                self.full = member
+                    .archive
+                    .relative
+                    .with_file_name(file)
+                    .join(member.name());
+                true
+            }
+            // What differs is no part of the path.
+            Source::Url(remote) if self.level == folders.len() + 2 => {
+                self.page = format!("-{}{}", remote.mark(), self.page);
+                true
+            }
+            _ => false,
+        }
     }
 }
 
 /// The folders from the root to where a source's relative path starts.
 fn folders_above(source: &Source) -> Vec<PathBuf> {
-    let Source::File { path, relative, .. } = source else {
-        return Vec::new();
+    let (path, relative) = match source {
+        Source::File { path, relative, .. } => (path, relative),
+        Source::Member { member, .. } => (&member.archive.path, &member.archive.relative),
+        Source::Url(remote) => {
+            let mut folders = remote.folders();
+            folders.pop();
+            return folders;
+        }
+        Source::Stdin(_) => return Vec::new(),
     };
     let mut base = path.as_path();
     for _ in relative.components() {

@@ -95,6 +95,8 @@ pub struct OutputOptions {
     pub retry_failed: bool,
     /// The part of the photos that the run is about.
     pub shard: Option<Shard>,
+    /// Keep the endings of inputs in the names of outputs, since nobody knows yet which inputs there will be.
+    pub full_names: bool,
 }
 
 /// One output.
@@ -247,7 +249,10 @@ impl Plan {
                     }
                     Ok(append(folder.join(short.unwrap_or(name)), &kind))
                 };
-                let names = names::distinct(&sources, folder)?;
+                let names = match options.full_names {
+                    true => names::distinct_with_extensions(&sources)?,
+                    false => names::distinct(&sources, folder)?,
+                };
                 keys = Some(names.clone());
                 names.into_iter().map(stem).collect::<Result<_>>()?
             }
@@ -268,10 +273,10 @@ impl Plan {
                 vec![PathBuf::new()]
             }
         };
-        let files = sources
-            .iter()
-            .filter(|source| !matches!(source, Source::Stdin(_)));
-        let mut outputs = Outputs::new(files.map(Source::path));
+        // Photos of one tar follow each other.
+        let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
+        files.dedup();
+        let mut outputs = Outputs::new(files);
         let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
             let path = match &options.target {
                 Target::Stdout => return outputs.add_flag("-o", Path::new("-"), true),

@@ -14,10 +14,10 @@ use ureq::http::Uri;
 
 use crate::environment::{Setting, Variables};
 use crate::error::{Error, Result};
+use crate::http::has_port_that_is_none;
+use crate::http::proxy::Proxies;
 use crate::weights::access::Access;
-use crate::weights::http::has_port_that_is_none;
 use crate::weights::huggingface::{Folders, Token};
-use crate::weights::proxy::Proxies;
 use crate::weights::{Events, transfer};
 
 /// How to reach the hub.

@@ -25,7 +25,6 @@ mod legacy;
 
 pub mod onnx;
 mod pickle;
-pub mod proxy;
 pub mod record;
 pub mod remedy;
 pub mod slot;

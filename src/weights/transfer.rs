@@ -13,7 +13,8 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
-use crate::weights::http::{Client, Failure, Promise, header, timed_out};
+use crate::http::{header, timed_out};
+use crate::weights::http::{Client, Failure, Promise};
 use crate::weights::remedy::cannot_write;
 use crate::weights::{Event, Events, Hub, digest};
 

@@ -117,7 +117,15 @@ fn each_format_holds_the_same_and_a_second_run_adds() {
     }
     // Made in another way, it is refused.
     let other = [
-        "features", "in", "-r", "--size", "70", "--blocks", "5,-1", "-o", "f.parquet",
+        "features",
+        "in",
+        "-r",
+        "--size",
+        "70",
+        "--blocks",
+        "5,-1",
+        "-o",
+        "f.parquet",
     ];
     run(&folder, &other).expect_code(1).expect_stderr("`size`");
     run(&folder, &[&other[..], &["--force"]].concat()).expect_code(0);

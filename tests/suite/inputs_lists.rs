@@ -18,9 +18,9 @@ pub fn photos(names: &[&str]) -> TempDir {
     folder
 }
 
-/// `dino depth` without a network, in `folder`.
+/// `dino depth` of small photos, in `folder`.
 pub fn depth_of(folder: &Path, args: &[&str], input: &[u8]) -> Run {
-    let mut command = command(&["depth", "--offline", "--size", "56", "--device", "null"]);
+    let mut command = command(&["depth", "--offline", "--size", "56"]);
     command
         .args(args)
         .current_dir(folder)

@@ -14,11 +14,15 @@ mod bench;
 mod cli_manners;
 mod data_sets;
 mod depth;
-mod features;
 mod failures;
+mod features;
 mod head_goldens;
 mod heads;
 mod inputs_lists;
+mod inputs_tars;
+mod inputs_urls;
+#[cfg(unix)]
+mod inputs_watch;
 mod labels;
 #[cfg(all(target_os = "linux", target_env = "gnu", not(feature = "cuda")))]
 mod launcher;

@@ -232,7 +232,7 @@ fn what_is_missing_is_listed_and_named_as_an_array() {
     assert!(none.lines().is_empty());
     none.expect_stderr("0 of 8 photos are missing");
     fs::remove_file(at.join("out/x/b.depth.png")).unwrap();
-    let gone = missing(&["-0"]);
+    let gone = missing(&["--print0"]);
     assert_eq!(gone.stdout, b"in/x/b.png\0");
 }
 

@@ -71,10 +71,7 @@ fn listed(folder: &TempDir, lines: &[&str]) -> Result<Collected, Error> {
 
 /// The relative paths that outputs will mirror.
 fn relative(collected: &Collected) -> Vec<String> {
-    let name = |source: &Source| match source {
-        Source::File { relative, .. } => relative.to_string_lossy().replace('\\', "/"),
-        Source::Stdin(_) => "<stdin>".into(),
-    };
+    let name = |source: &Source| source.relative().to_string_lossy().replace('\\', "/");
     collected.sources.iter().map(name).collect()
 }
 
@@ -117,7 +114,7 @@ fn a_named_file_is_taken_as_it_is_and_once() {
     );
     assert_eq!(
         found(&folder, &["p/a.png", "-", "-"], false),
-        ["a.png", "<stdin>"]
+        ["a.png", "stdin"]
     );
 }
 

@@ -10,6 +10,7 @@ mod plan;
 mod progress;
 
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use crate::backbone::Backbone;
 use crate::batch::Report;
@@ -44,6 +45,8 @@ pub struct Run<'r> {
     pub batch_size: BatchSize,
     /// Stored features in the backbone's place, if there are any.
     pub stored: Option<&'r StoredFeatures>,
+    /// How all runs ended so far, where photos come little by little and each run has some of them.
+    pub total: Option<&'r Mutex<Report>>,
     /// Where words go.
     pub console: &'r Console,
 }
@@ -61,6 +64,23 @@ impl Run<'_> {
         collected: Collected,
         load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
     ) -> Result<u8> {
+        let ledger = Ledger::open(self.options)?;
+        let mut loaded = None;
+        let slot = &mut loaded;
+        self.run_with(tasks, collected, &ledger, move || Ok(slot.insert(load()?)))
+    }
+
+    /// As [`Run::run`], with what is known of the outputs already, and backbones that serve more than this run.
+    ///
+    /// # Errors
+    /// As [`Run::run`]; [`Error::Usage`] if photos that come little by little would wait for each other.
+    pub fn run_with<'m>(
+        &self,
+        tasks: &mut [Box<dyn Task>],
+        collected: Collected,
+        ledger: &Ledger,
+        load: impl FnOnce() -> Result<&'m mut (Vec<Backbone>, Record)>,
+    ) -> Result<u8> {
         let Collected {
             sources,
             failures,
@@ -73,7 +93,6 @@ impl Run<'_> {
                 .iter()
                 .try_for_each(|task| stored.check(&task.kind(), task.as_ref()))?;
         }
-        let ledger = Ledger::open(self.options)?;
         if self.keep_fit && ledger.is_without_record() {
             return Err(Error::Usage(
                 "--keep-fit takes the fit from the folder's record, which --no-manifest does not read; leave one of them out"
@@ -82,10 +101,14 @@ impl Run<'_> {
         }
         let mut planned = Vec::new();
         for task in tasks.iter_mut() {
-            planned.push(self.plan(task.as_mut(), sources.clone(), &ledger)?);
+            planned.push(self.plan(task.as_mut(), sources.clone(), ledger)?);
         }
         self.check_shard(tasks)?;
-        if let Err(error) = self.check_pixels(tasks, &sources) {
+        if self.total.is_some() {
+            tasks
+                .iter()
+                .try_for_each(|task| check_no_waiting(task.as_ref()))?;
+        } else if let Err(error) = self.check_pixels(tasks, &sources) {
             if self.context.json {
                 let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
                 tell_end(&subjects, &error, self.console)?;
@@ -118,12 +141,12 @@ impl Run<'_> {
             ledger.note_lost(lost, &planned.making)?;
         }
         progress.report = Report::of_search(failures, summary, self.context.json);
-        progress.begin(&mut planned, &wanted, &ledger)?;
+        progress.begin(&mut planned, &wanted, ledger)?;
         let is_anything = wanted.iter().any(|wanted| *wanted != 0);
         if is_anything {
             let (backbones, record) = load()?;
             for (task, planned) in tasks.iter_mut().zip(&mut planned) {
-                task.meet(&backbones, &record, self.console)?;
+                task.meet(backbones, record, self.console)?;
                 // What was not known of a backbone that had to be fetched is known now.
                 let making = self.making(task.as_ref(), &record.fingerprint)?;
                 planned.making.meet(making);
@@ -131,22 +154,22 @@ impl Run<'_> {
             let run = self.compute(
                 tasks,
                 &mut planned,
-                &ledger,
+                ledger,
                 &wanted,
-                &backbones,
+                backbones,
                 &mut progress,
             );
             let mut winding_up = tasks.iter();
             let ended = winding_up.try_for_each(|task| task.wind_up(self.console));
             if matches!(run, Err(Error::Interrupted)) {
-                progress.finish(self.console);
+                progress.finish(self.total, self.console);
             }
             run.and(ended)?;
         }
         for (task, planned) in planned.iter().enumerate() {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
         }
-        let code = progress.finish(self.console);
+        let code = progress.finish(self.total, self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
                 let conclude = || task.conclude(self.console);
@@ -220,6 +243,18 @@ impl Run<'_> {
         let size = self.context.decoder.size(source)?;
         let checked = pixels.try_for_each(|&pixel| check_pixel(pixel, size));
         checked.map_err(|why| Error::file(source.path(), why))
+    }
+}
+
+/// Refuses what is about all photos where nobody knows which will come.
+fn check_no_waiting(task: &dyn Task) -> Result<()> {
+    match task.waits() {
+        true => Err(Error::Usage(format!(
+            "--watch: {} is fitted to all photos, which have not come yet; give it a fit (--basis, --codebook, --range MIN,MAX), or \
+             keep one that the output folder has (--keep-fit)",
+            task.kind()
+        ))),
+        false => Ok(()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! How the photos of a run stand, and what is said of those without results.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::batch::{Outcome, Report};
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -113,13 +115,20 @@ impl Progress {
         self.report.record::<()>(name, Err(error)).map(|_| ())
     }
 
-    /// Tells how the run ended; returns the exit code.
-    pub(super) fn finish(&mut self, console: &Console) -> u8 {
+    /// Tells how the run ended, or has that told with the `total` of all runs; returns the exit code.
+    pub(super) fn finish(&mut self, total: Option<&Mutex<Report>>, console: &Console) -> u8 {
         let ended = self.outcomes.iter().zip(&self.failed);
         for outcome in ended.filter_map(|(outcome, failed)| outcome.filter(|_| !failed)) {
             self.report.count(outcome);
         }
-        self.report.finish(console);
-        self.report.exit_code()
+        let code = self.report.exit_code();
+        match total {
+            Some(total) => {
+                let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
+                total.take_up(std::mem::take(&mut self.report), console);
+            }
+            None => self.report.finish(console),
+        }
+        code
     }
 }

@@ -4,8 +4,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use dino::http::proxy::Proxies;
 use dino::weights::huggingface::Token;
-use dino::weights::proxy::Proxies;
 use dino::weights::{Access, Event, Hub, digest};
 
 use super::server::{Reply, Server};

@@ -1,0 +1,142 @@
+//! Braces in inputs, as shells and WebDataset write them: `data-{000..099}.tar`, `{left,right}/*.png`.
+
+use crate::error::{Error, Result};
+
+/// More names than this are no list that somebody meant.
+const MOST: usize = 1_000_000;
+
+/// The names that `text` stands for, in the order in which a shell gives them; none where it has no braces that stand for
+/// anything.
+///
+/// # Errors
+/// [`Error::Usage`] if there are more than a million.
+pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
+    let mut names = vec![String::new()];
+    let mut rest = text;
+    let mut has_any = false;
+    while let Some((before, inner, after)) = next(rest) {
+        let Some(choices) = choices(inner)? else {
+            // Braces around nothing in particular are part of the name.
+            let (literal, after) = rest.split_at(before.len() + 1);
+            names.iter_mut().for_each(|name| name.push_str(literal));
+            rest = after;
+            continue;
+        };
+        has_any = true;
+        if names.len().saturating_mul(choices.len()) > MOST {
+            return Err(too_many(text));
+        }
+        let with = |name: &String| -> Vec<String> {
+            let choices = choices.iter();
+            choices
+                .map(|choice| format!("{name}{before}{choice}"))
+                .collect()
+        };
+        names = names.iter().flat_map(with).collect();
+        rest = after;
+    }
+    names.iter_mut().for_each(|name| name.push_str(rest));
+    Ok(has_any.then_some(names))
+}
+
+/// What is before, in and behind the first braces; those within others are left to themselves.
+fn next(text: &str) -> Option<(&str, &str, &str)> {
+    let open = text.find('{')?;
+    let close = open + text[open..].find('}')?;
+    Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
+}
+
+/// What stands in braces: a range of numbers, or several words.
+fn choices(inner: &str) -> Result<Option<Vec<String>>> {
+    if inner.contains('{') {
+        return Err(Error::Usage(format!(
+            "{{{inner}}}: braces within braces are not read; write the names out, or several inputs"
+        )));
+    }
+    if let Some(range) = range(inner) {
+        return range.map(Some);
+    }
+    let words: Vec<String> = inner.split(',').map(str::to_owned).collect();
+    Ok((words.len() > 1).then_some(words))
+}
+
+/// `000..099`, with as many digits as the longer of the two if one begins with 0, and with a step behind further dots.
+fn range(inner: &str) -> Option<Result<Vec<String>>> {
+    let mut parts = inner.split("..");
+    let (from, to, step) = (parts.next()?, parts.next()?, parts.next());
+    if parts.next().is_some() {
+        return None;
+    }
+    let is_padded = |text: &str| text.len() > 1 && text.trim_start_matches('-').starts_with('0');
+    let width = match is_padded(from) || is_padded(to) {
+        true => from.len().max(to.len()),
+        false => 0,
+    };
+    let (first, last): (i64, i64) = (from.parse().ok()?, to.parse().ok()?);
+    let step: u64 = match step {
+        Some(step) => step.parse().ok().filter(|&step| step > 0)?,
+        None => 1,
+    };
+    let count = first.abs_diff(last) / step;
+    if count >= MOST as u64 {
+        return Some(Err(too_many(inner)));
+    }
+    let sign: i128 = if first <= last { 1 } else { -1 };
+    let number = |index: u64| i128::from(first) + sign * i128::from(index * step);
+    let names = (0..=count).map(|index| format!("{:0width$}", number(index)));
+    Some(Ok(names.collect()))
+}
+
+fn too_many(text: &str) -> Error {
+    Error::Usage(format!(
+        "{text}: its braces stand for more than a million names; write them into a list (--files-from)"
+    ))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn names(text: &str) -> Vec<String> {
+        expand(text).unwrap().unwrap()
+    }
+
+    #[test]
+    fn ranges_and_words_are_written_out_as_a_shell_does() {
+        assert_eq!(
+            names("d-{008..011}.tar"),
+            ["d-008.tar", "d-009.tar", "d-010.tar", "d-011.tar"]
+        );
+        assert_eq!(names("{9..11}"), ["9", "10", "11"]);
+        assert_eq!(names("{3..1}x"), ["3x", "2x", "1x"]);
+        assert_eq!(names("{0..10..5}"), ["0", "5", "10"]);
+        assert_eq!(
+            names("{a,b}/{1..2}.{jpg,}"),
+            [
+                "a/1.jpg", "a/1.", "a/2.jpg", "a/2.", "b/1.jpg", "b/1.", "b/2.jpg", "b/2."
+            ]
+        );
+        assert_eq!(names("{x}-{1,2}"), ["{x}-1", "{x}-2"]);
+    }
+
+    #[test]
+    fn braces_that_stand_for_nothing_are_left_alone() {
+        for text in ["a.jpg", "{}", "{a}.jpg", "{1..x}", "a}b{c", "{1..2..0}"] {
+            assert_eq!(expand(text).unwrap(), None, "{text}");
+        }
+        assert!(expand("{a,{b,c}}").is_err());
+    }
+
+    #[test]
+    fn nobody_waits_for_a_billion_names() {
+        for text in [
+            "{0..9999999999}",
+            "{1..2000}{1..2000}",
+            "{-9223372036854775808..9223372036854775807}",
+        ] {
+            let error = expand(text).unwrap_err().to_string();
+            assert!(error.contains("more than a million"), "{error}");
+        }
+    }
+}
