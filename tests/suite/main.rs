@@ -11,6 +11,7 @@ mod attention_goldens;
 mod backbone_goldens;
 mod batch;
 mod bench;
+mod cache;
 mod cli_manners;
 mod data_sets;
 mod depth;
