@@ -309,7 +309,7 @@ impl OutputArgs {
     }
 
     /// Keeps stdout for the one output that goes there, and says which names were cut.
-    pub fn settle(&self, plan: &Plan, console: &Console) -> Result<()> {
+    pub fn settle(&self, plan: &mut Plan, console: &Console) -> Result<()> {
         if self.json {
             console.claim_stdout("--json")?;
         }

@@ -79,7 +79,7 @@ impl<'c> Photos<'c> {
         ledger.protect(&mut plan.outputs);
         let broken = ledger.known_failures(&plan, &making, most)?;
         let refused = ledger.settle(&mut plan, &making, (&broken, most), console)?;
-        output.settle(&plan, console)?;
+        output.settle(&mut plan, console)?;
         let mut lines = Lines::new(subject, output.json, &collected.failures);
         for lost in &collected.failures {
             ledger.note_lost(lost, &making)?;

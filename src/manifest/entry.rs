@@ -95,6 +95,9 @@ pub(super) struct Line {
     outputs: BTreeMap<String, Option<Stamp>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     outputs_bytes: BTreeMap<String, Option<Stamp>>,
+    /// Whether outputs are written over what they replace, so that they may be left unfinished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<Failure>,
     /// Not read: nobody asks for them, and they are much of a line.
@@ -134,6 +137,7 @@ impl Line {
             fit: entry.fit,
             outputs: BTreeMap::new(),
             outputs_bytes: BTreeMap::new(),
+            in_place: false,
             error: None,
             facts: match state {
                 State::Done => entry.facts.clone(),
@@ -164,6 +168,7 @@ impl Line {
             fit: None,
             outputs: BTreeMap::new(),
             outputs_bytes: BTreeMap::new(),
+            in_place: false,
             error: Some(failed.failure.clone()),
             facts: failed.facts.clone(),
         }

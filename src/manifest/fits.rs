@@ -13,7 +13,7 @@ use crate::manifest::files::{files_of, read_file};
 use crate::manifest::history::Origin;
 use crate::manifest::index::Index;
 use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
-use crate::output::{PICTURE, Plan, create_folder, write_atomic};
+use crate::output::{PICTURE, Plan, create_folder, temporary, write_atomic};
 
 /// Name of the folder of fits in the folder of outputs.
 const FITS_FOLDER: &str = "manifest.fits";
@@ -198,6 +198,7 @@ impl Ledger {
             return Ok(());
         };
         create_folder(folder)?;
+        temporary::sweep(folder);
         write_atomic(path, |writer| writer.write_all(bytes))
     }
 

@@ -48,6 +48,7 @@ impl Origin {
             photo: self.photo.digest != wanted.photo.digest,
             recipe: self.procedure.recipe != *wanted.recipe,
             fit: self.procedure.fit.as_ref() != wanted.fit,
+            unfinished: false,
         };
         match difference == Difference::default() {
             true => Standing::Same,
@@ -62,6 +63,8 @@ struct Begun {
     origin: Origin,
     /// What was in its place.
     replaced: Option<Stamp>,
+    /// Whether it was written over that.
+    in_place: bool,
     /// See [`Line::time`].
     time: u64,
 }
@@ -82,6 +85,37 @@ impl History {
         self.done.is_none() && self.begun.is_empty()
     }
 
+    /// Whether what is at `path`, which is there, is not all of what was to be there: it was written in place and that did
+    /// not end, or power was lost before its content was on the disk.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn is_unfinished(&self, path: &Path) -> Result<bool> {
+        if self.is_empty() {
+            return Ok(false);
+        }
+        if let Some((_, stamp)) = &self.done
+            && stamp.still_is(path)?
+        {
+            return Ok(false);
+        }
+        let had_content = self.done.as_ref().is_none_or(|(_, stamp)| stamp.bytes > 0);
+        if had_content && is_empty_file(path)? {
+            return Ok(true);
+        }
+        match self.begun.last() {
+            Some(Begun {
+                in_place: true,
+                replaced,
+                ..
+            }) => match replaced {
+                Some(stamp) => Ok(!stamp.still_is(path)?),
+                None => Ok(true),
+            },
+            _ => Ok(false),
+        }
+    }
+
     /// What the file or folder at `path`, which is there, was made from; none if that is not known.
     ///
     /// # Errors
@@ -98,14 +132,20 @@ impl History {
                 None => false,
             };
             if !was_there {
-                return Ok((!is_empty_file(path)?).then_some(&begun.origin));
+                return Ok(Some(&begun.origin));
             }
         }
         Ok(None)
     }
 
     /// Takes in a line, which may be earlier than others that are known, where it is from another file.
-    pub fn insert(&mut self, state: State, time: u64, origin: &Origin, stamp: Option<&Stamp>) {
+    pub fn insert(
+        &mut self,
+        (state, in_place): (State, bool),
+        time: u64,
+        origin: &Origin,
+        stamp: Option<&Stamp>,
+    ) {
         if time < self.done_at {
             return;
         }
@@ -124,6 +164,7 @@ impl History {
                 let place = self.begun.partition_point(|begun| begun.time <= time);
                 // Whichever of them made it, it was made from the same.
                 if place > 0 && self.begun[place - 1].origin == *origin {
+                    self.begun[place - 1].in_place |= in_place;
                     return;
                 }
                 self.begun.insert(
@@ -131,6 +172,7 @@ impl History {
                     Begun {
                         origin: origin.clone(),
                         replaced: stamp.cloned(),
+                        in_place,
                         time,
                     },
                 );

@@ -76,7 +76,7 @@ impl Index {
         };
         for (name, stamp) in line.outputs() {
             let history = self.outputs.entry(PathKey::of(&name)).or_default();
-            history.insert(line.state, line.time, &origin, stamp);
+            history.insert((line.state, line.in_place), line.time, &origin, stamp);
         }
     }
 

@@ -5,7 +5,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Fault, Result};
 use crate::manifest::entry::Line;
 use crate::manifest::reading::read_lines;
 use crate::output::{Place, check_folder, create_folder};
@@ -74,7 +74,15 @@ impl Log {
         let text = line.to_text().map_err(|error| failed(error.into()))?;
         let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match end.file.take() {
-            Some(file) => file,
+            Some(file) if is_still(&file, &self.path) => file,
+            // What is made from now on would be in a folder that knows nothing of it.
+            Some(_) => {
+                return Err(Error::fault(
+                    &self.path,
+                    "was removed or replaced while the run was under way; run again",
+                    Fault::Changed,
+                ));
+            }
             None => {
                 create_folder(self.path.parent().unwrap_or(Path::new("")))?;
                 open(&self.path, true)?
@@ -86,10 +94,27 @@ impl Log {
         if is_locked {
             let _ = file.unlock();
         }
-        end.is_torn &= written.is_err();
+        end.is_torn = written.is_err();
         end.file = Some(file);
         written.map_err(failed)
     }
+}
+
+/// Whether `file` is what `path` leads to.
+#[cfg(unix)]
+fn is_still(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |met: &std::fs::Metadata| (met.dev(), met.ino());
+    match (file.metadata(), std::fs::metadata(path)) {
+        (Ok(own), Ok(there)) => id(&own) == id(&there),
+        _ => false,
+    }
+}
+
+/// Open files cannot be removed there.
+#[cfg(not(unix))]
+fn is_still(_: &File, path: &Path) -> bool {
+    path.exists()
 }
 
 fn open(path: &Path, create: bool) -> Result<File> {

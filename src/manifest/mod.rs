@@ -14,6 +14,7 @@
 //! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
+//! | `in_place` | of a line that is `begun`: whether outputs are written over what they replace |
 //! | `error` | why it failed: `kind`, one of the words of [`FailureKind`], and `message` |
 //! | `facts` | what else is worth noting of what is done, see below; nothing depends on it |
 //!
@@ -38,8 +39,11 @@
 //! - if it has the stamp of its last `done`, it is what that line says;
 //! - else, if lines that say `begun` follow, the last of them made it that did not find it as it is now. Several may
 //!   follow each other, and the first may have found a file of the user's: that is nobody's work still;
-//! - else it was changed since, or something else put it there: it is [`Standing::Foreign`]. So is an empty file of
-//!   which only `begun` is known; loss of power leaves such.
+//! - else it was changed since, or something else put it there: it is [`Standing::Foreign`].
+//!
+//! An output that cannot appear so (its folder takes no new files, or it is mounted by itself) is written in place, which
+//! its `begun` says by `in_place`: if it is not as its last `done` says, it is unfinished and made again. So is an empty file
+//! that was to have content; loss of power leaves such.
 //!
 //! A line that a killed program left unfinished is dropped. The next one is preceded by a blank line, which marks a line
 //! that is no JSON as torn; any other is an error.
@@ -122,6 +126,8 @@ pub struct Difference {
     pub recipe: bool,
     /// What was fitted to other photos.
     pub fit: bool,
+    /// It was left unfinished, so that nothing of it counts.
+    pub unfinished: bool,
 }
 
 /// How an output that a run would make stands to what is in its place.

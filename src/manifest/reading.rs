@@ -1,7 +1,7 @@
 //! The lines of a manifest's file, read from the first to the last.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
 
 use rayon::prelude::*;
@@ -38,7 +38,7 @@ impl Chunk {
     }
 
     /// Reads about [`AT_ONCE`] bytes of lines; fewer only at the end.
-    fn fill(&mut self, reader: &mut impl BufRead) -> std::io::Result<()> {
+    fn fill(&mut self, reader: &mut impl BufRead) -> io::Result<()> {
         self.text.clear();
         self.ends.clear();
         while self.text.len() < AT_ONCE && reader.read_until(b'\n', &mut self.text)? > 0 {
@@ -46,6 +46,17 @@ impl Chunk {
         }
         Ok(())
     }
+}
+
+/// How long a file is when nobody is about to append to it, so that no line is read in half.
+fn settled_length(file: &File) -> io::Result<u64> {
+    // Where the file system has no locks, half a line is taken for a torn one.
+    let is_locked = file.lock_shared().is_ok();
+    let met = file.metadata();
+    if is_locked {
+        let _ = file.unlock();
+    }
+    Ok(met?.len())
 }
 
 /// Hands all lines to `take`, with their text, but those that are torn: no JSON, and nothing or a blank line follows. A
@@ -58,7 +69,8 @@ pub(super) fn read_lines(
     file: &File,
     mut take: impl FnMut(&Line, &[u8]) -> Result<()>,
 ) -> Result<Ending> {
-    let mut reader = BufReader::with_capacity(1 << 18, file);
+    let length = settled_length(file).map_err(|error| Error::io(path, &error))?;
+    let mut reader = BufReader::with_capacity(1 << 18, file.take(length));
     let mut some = Chunk::default();
     let mut torn = None;
     let (mut number, mut bytes, mut time) = (0, 0, 0);

@@ -12,7 +12,8 @@ use crate::manifest::entry::{Entry, Failed, Line, PhotoName, State, output_name}
 use crate::manifest::history::History;
 use crate::manifest::index::Index;
 use crate::manifest::log::Log;
-use crate::manifest::{Digest, Failure, Stamp, Standing, Wanted, files};
+use crate::manifest::{Difference, Digest, Failure, Stamp, Standing, Wanted, files};
+use crate::output::is_written_in_place;
 
 /// The manifest of a folder of outputs: as it was when it was opened, and what was appended through it since. What other
 /// processes append meanwhile stays in the file, but is not known here.
@@ -80,6 +81,13 @@ impl Manifest {
         }
         // Reading takes its time, and others ask too.
         let history = self.history(&self.name_of(output)?);
+        if history.is_unfinished(output)? {
+            return Ok(Standing::Other(Difference {
+                photo: true,
+                unfinished: true,
+                ..Difference::default()
+            }));
+        }
         let origin = history.origin_of(output)?;
         Ok(origin.map_or(Standing::Foreign, |origin| origin.standing(wanted)))
     }
@@ -216,7 +224,10 @@ impl Manifest {
             let stamp = stamp(output, &name)?;
             outputs.push((name, stamp));
         }
-        self.append(Line::new(entry, state, outputs))
+        let mut line = Line::new(entry, state, outputs);
+        let in_place = |output: &PathBuf| is_written_in_place(output);
+        line.in_place = state == State::Begun && entry.outputs.iter().any(in_place);
+        self.append(line)
     }
 
     fn name_of(&self, output: &Path) -> Result<PathBuf> {

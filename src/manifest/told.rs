@@ -18,6 +18,9 @@ impl Told {
     /// Takes an output of a photo in.
     pub fn add(&mut self, source: &Source, path: &Path, difference: Difference) {
         let what = match difference {
+            Difference {
+                unfinished: true, ..
+            } => "was left unfinished by a run that failed or was killed",
             Difference { photo: true, .. } => {
                 "was made of another photo, or of this one before it was changed"
             }

@@ -99,6 +99,9 @@ impl Beside {
         if let Ok(old) = fs::metadata(path) {
             inherit(file.as_file(), &old)?;
         }
+        if may_fail_late(file.as_file()) {
+            file.as_file().sync_data()?;
+        }
         let stamp = Stamp::of_written(digest, bytes, &file.as_file().metadata()?);
         match file.persist(path) {
             Ok(_) => Ok(Some(stamp)),
@@ -165,6 +168,28 @@ impl Write for AtomicFile {
     fn flush(&mut self) -> io::Result<()> {
         self.beside.writer.flush()
     }
+}
+
+/// Whether a file is on a file system that may say only later that it has no room: one of a network, or of a program.
+#[cfg(target_os = "linux")]
+fn may_fail_late(file: &fs::File) -> bool {
+    // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
+    const SUCH: [u64; 7] = [
+        0x6969,
+        0xfe53_4d42,
+        0xff53_4d42,
+        0x6573_5546,
+        0x00c3_6400,
+        0x0bd0_0bd0,
+        0x0102_1997,
+    ];
+    rustix::fs::fstatfs(file).is_ok_and(|met| SUCH.contains(&((met.f_type as u64) & 0xffff_ffff)))
+}
+
+/// Not asked there.
+#[cfg(not(target_os = "linux"))]
+fn may_fail_late(_: &fs::File) -> bool {
+    false
 }
 
 /// Digests what goes through it.

@@ -40,7 +40,7 @@ pub use glb::write_glb;
 pub use ids::{MASK_CLASS, MASK_CLASSES};
 pub use lines::{Lines, Status, Subject, tell_end};
 pub use npy::{write_npy, write_npy_rows};
-pub use outputs::{OutputKind, Outputs, check_folder, create_folder};
+pub use outputs::{OutputKind, Outputs, check_folder, create_folder, is_written_in_place};
 pub use path_json::{path_bytes, put_all, put_path, put_source};
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};

@@ -45,6 +45,12 @@ impl Outputs {
         }
     }
 
+    /// Forgets which files are read and which are written, once all outputs are known: a path each is much for a million.
+    pub fn settle(&mut self) {
+        self.inputs = HashMap::new();
+        self.taken = HashMap::new();
+    }
+
     /// Protects more files than the inputs: what a run reads beside them.
     pub fn protect<'p>(&mut self, paths: impl IntoIterator<Item = &'p Path>) {
         let read = paths
@@ -252,8 +258,19 @@ pub(super) fn nearest(folder: &Path) -> Result<(PathBuf, Vec<PathBuf>)> {
 }
 
 /// Whether no file can be made in `folder`, so that those that are there can only be written into.
-fn takes_no_files(folder: &Path) -> bool {
+pub(super) fn takes_no_files(folder: &Path) -> bool {
     tempfile::tempfile_in(folder).is_err_and(|error| forbids_files(&error))
+}
+
+/// Whether the file at `path`, if one is there, cannot be replaced by another, so that it is written over.
+pub fn is_written_in_place(path: &Path) -> bool {
+    if !path.is_file() {
+        return false;
+    }
+    let folder = path
+        .parent()
+        .filter(|folder| !folder.as_os_str().is_empty());
+    is_mount_point(path) || takes_no_files(folder.unwrap_or(Path::new(".")))
 }
 
 /// Whether a file was not made because its folder, or the whole file system, is not to be changed.

@@ -4,7 +4,6 @@
 //! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
 //! ever written over an input, and what exists is kept unless the user forces it.
 
-use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
@@ -140,18 +139,22 @@ pub struct Job {
     /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
     /// where two of a run would be the same.
     pub name: PathBuf,
-    /// What its outputs are called, without the word of the task and what follows it.
+    /// What it is called in a dataset, where it goes into one: the path of outputs, without the word of the task and what
+    /// follows it.
     pub key: PathBuf,
     /// The format of its picture.
     pub format: PictureFormat,
     /// The outputs by extension, the picture (`png`, whatever its format) among them.
-    outputs: BTreeMap<&'static str, Destination>,
+    outputs: Vec<(&'static str, Destination)>,
 }
 
 impl Job {
     /// Where the output with this extension goes; it must be one of those that were planned.
     pub fn output(&self, extension: &str) -> &Destination {
-        &self.outputs[extension]
+        let place = self.outputs.iter().find(|(own, _)| *own == extension);
+        // A fault of the program, as of any index.
+        #[allow(clippy::expect_used)]
+        &place.expect("an output that was planned").1
     }
 
     /// The outputs by extension.
@@ -181,9 +184,8 @@ impl Job {
 
     /// Whether all outputs are there already.
     pub fn is_done(&self) -> bool {
-        self.outputs
-            .values()
-            .all(|output| matches!(output, Destination::Kept(_)))
+        let mut outputs = self.outputs.iter();
+        outputs.all(|(_, output)| matches!(output, Destination::Kept(_)))
     }
 }
 
@@ -294,19 +296,21 @@ impl Plan {
             _ => PictureFormat::Png,
         };
         let listed = names::distinct_with_extensions(&sources)?;
-        let keys = match keys {
+        // Who makes files of its own needs none.
+        let keys = match keys.filter(|_| extensions.is_empty()) {
             Some(keys) => keys,
-            None => names::distinct(&sources, Path::new(""))?,
+            None => vec![PathBuf::new(); sources.len()],
         };
         let jobs = sources
             .into_iter()
             .zip(listed)
             .zip(stems.into_iter().zip(keys));
         let jobs = jobs.map(|((source, name), (stem, key))| {
-            let outputs = extensions
+            let mut outputs = extensions
                 .iter()
                 .map(|&e| Ok((e, place(&stem, e)?)))
-                .collect::<Result<_>>()?;
+                .collect::<Result<Vec<_>>>()?;
+            outputs.sort_by_key(|(extension, _)| *extension);
             Ok(Job {
                 source,
                 name,
@@ -343,7 +347,9 @@ impl Plan {
         if destination == Destination::Stdout {
             self.to_stdout = Some(path.display().to_string());
         }
-        job.outputs.insert(extension, destination);
+        job.outputs.retain(|(own, _)| *own != extension);
+        job.outputs.push((extension, destination));
+        job.outputs.sort_by_key(|(extension, _)| *extension);
         Ok(())
     }
 
@@ -352,8 +358,9 @@ impl Plan {
     /// # Errors
     /// Names it if it cannot be replaced.
     pub fn replace(&mut self, index: usize, extension: &'static str) -> Result<()> {
-        let output = self.jobs[index].outputs.get_mut(extension);
-        if let Some(output) = output
+        let mut outputs = self.jobs[index].outputs.iter_mut();
+        let output = outputs.find(|(own, _)| *own == extension);
+        if let Some((_, output)) = output
             && let Destination::Kept(path) = output
         {
             self.outputs.check_replaceable(path)?;
@@ -377,7 +384,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Usage`] if stdout is wanted for something else.
-    pub fn settle(&self, console: &Console) -> Result<()> {
+    pub fn settle(&mut self, console: &Console) -> Result<()> {
+        self.outputs.settle();
         if let Some(flag) = &self.to_stdout {
             console.claim_stdout(flag)?;
         }

@@ -173,7 +173,7 @@ impl Predictor {
         TaskNetwork::new(
             backbone,
             finders,
-            (vec![all; photos], vec![String::new(); photos]),
+            (vec![all; photos], &|_| String::new()),
             self.batch_size,
             &self.console,
             &|_| (),

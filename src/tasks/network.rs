@@ -27,7 +27,7 @@ pub struct TaskNetwork<'a> {
     /// Which of them each photo is for, a bit a task.
     pub wanted: Vec<u64>,
     /// What photos are called.
-    pub names: Vec<String>,
+    pub names: &'a (dyn Fn(usize) -> String + Sync),
     /// Windows that run at once.
     pub windows: AtOnce,
     /// Where words go.
@@ -59,11 +59,11 @@ pub enum Given {
 }
 
 impl<'a> TaskNetwork<'a> {
-    /// Of `tasks` over the photos that are called `names`, each of which is for the tasks that `wanted` has bits of.
+    /// Of `tasks` over photos, which `names` names, each of which is for the tasks that `wanted` has bits of.
     pub fn new(
         backbone: &'a Backbone,
         tasks: Vec<&'a dyn Finder>,
-        (wanted, names): (Vec<u64>, Vec<String>),
+        (wanted, names): (Vec<u64>, &'a (dyn Fn(usize) -> String + Sync)),
         batch_size: BatchSize,
         console: &'a Console,
         tick: &'a (dyn Fn(usize) + Sync),
@@ -127,7 +127,7 @@ impl<'a> TaskNetwork<'a> {
         for shared in self.passes_of(photo.index) {
             let seen = photo.watch.time("features", || match row {
                 Some(row) => stored.seen(row, &shared.pass).map(Arc::new),
-                None => Err(stored.lacks(&self.names[photo.index])),
+                None => Err(stored.lacks(&(self.names)(photo.index))),
             });
             // Each task has its own.
             let seen = seen.map_err(|error| error.to_string());
@@ -352,7 +352,7 @@ impl TaskNetwork<'_> {
             task,
             at_once: &self.windows,
             console: self.console,
-            name: self.names.get(ready.index).map_or("", String::as_str),
+            name: &(self.names)(ready.index),
         };
         let found = windows.run(ready, number);
         found.map_err(|error| advise(error, &self.device()))

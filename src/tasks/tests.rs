@@ -73,11 +73,10 @@ fn tokens(backbones: &[Backbone], sources: &[&Source]) -> Vec<Vec<f32>> {
     let finder = Tokens(Way::AtOnce(pass));
     let batch_size = "2".parse().unwrap();
     let networks = backbones.iter().map(|backbone| {
-        let of_photos = (vec![1; sources.len()], vec![String::new(); sources.len()]);
         TaskNetwork::new(
             backbone,
             vec![&finder],
-            of_photos,
+            (vec![1; sources.len()], &|_| String::new()),
             batch_size,
             &console,
             &|_| (),

@@ -198,7 +198,7 @@ fn each(
         TaskNetwork::new(
             backbone,
             vec![&finder],
-            (vec![1; pairs.len()], (0..pairs.len()).map(name).collect()),
+            (vec![1; pairs.len()], &name),
             batch_size,
             console,
             &tick,

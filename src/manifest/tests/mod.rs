@@ -102,6 +102,7 @@ fn standing(manifest: &Manifest, output: &Path, entry: &Entry) -> Standing {
 }
 
 const OTHER_RECIPE: Standing = Standing::Other(Difference {
+    unfinished: false,
     photo: false,
     recipe: true,
     fit: false,
@@ -236,6 +237,23 @@ fn an_empty_file_of_a_killed_run_is_not_trusted() {
     let scene = Scene::new();
     scene.open().begin(&scene.entry("a")).unwrap();
     scene.write("");
+    let unfinished = |standing| {
+        matches!(
+            standing,
+            Standing::Other(Difference {
+                unfinished: true,
+                ..
+            })
+        )
+    };
+    assert!(unfinished(scene.standing("a")));
+    // Nor one that power was lost behind.
+    scene.write("made by a");
+    scene.open().finish(&scene.entry("a"), |_| None).unwrap();
+    assert_eq!(scene.standing("a"), Standing::Same);
+    scene.write("");
+    assert!(unfinished(scene.standing("a")));
+    scene.write("mine");
     assert_eq!(scene.standing("a"), Standing::Foreign);
 }
 

@@ -60,6 +60,7 @@ impl Run<'_> {
         let tick = |done| bar.block(done, 100);
         let row_of = |photo: &usize| self.stored?.row_of(&jobs[*photo].source);
         let rows: Vec<Option<usize>> = photos.iter().map(row_of).collect();
+        let of_photo = |index: usize| name(photos[index]);
         let networks = seats(backbones).into_iter().map(|backbone| {
             TaskNetwork::new(
                 backbone,
@@ -69,7 +70,7 @@ impl Run<'_> {
                     .collect(),
                 (
                     photos.iter().map(|&photo| wanted[photo]).collect(),
-                    photos.iter().map(|&photo| name(photo)).collect(),
+                    &of_photo,
                 ),
                 self.batch_size,
                 self.console,

@@ -17,9 +17,9 @@ use crate::batch::Report;
 use crate::console::Console;
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
-use crate::inputs::{Collected, Source};
+use crate::inputs::Collected;
 use crate::manifest::Ledger;
-use crate::output::{Lines, OutputOptions, Outputs, Subject, tell_end};
+use crate::output::{Job, Lines, OutputOptions, Outputs, Subject, tell_end};
 use crate::tasks::known::KnownModel;
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Context, Task, check_pixel};
@@ -100,15 +100,22 @@ impl Run<'_> {
             ));
         }
         let mut planned = Vec::new();
-        for task in tasks.iter_mut() {
-            planned.push(self.plan(task.as_mut(), sources.clone(), ledger)?);
+        let count = sources.len();
+        let mut sources = Some(sources);
+        let last = tasks.len().saturating_sub(1);
+        for (index, task) in tasks.iter_mut().enumerate() {
+            let own = match index == last {
+                true => sources.take(),
+                false => sources.clone(),
+            };
+            planned.push(self.plan(task.as_mut(), own.unwrap_or_default(), ledger)?);
         }
         self.check_shard(tasks)?;
         if self.total.is_some() {
             tasks
                 .iter()
                 .try_for_each(|task| check_no_waiting(task.as_ref()))?;
-        } else if let Err(error) = self.check_pixels(tasks, &sources) {
+        } else if let Err(error) = self.check_pixels(tasks, planned.first()) {
             if self.context.json {
                 let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
                 tell_end(&subjects, &error, self.console)?;
@@ -119,17 +126,17 @@ impl Run<'_> {
             self.console.claim_stdout("--json")?;
         }
         planned
-            .iter()
+            .iter_mut()
             .try_for_each(|planned| planned.plan.settle(self.console))?;
         let wanted = wanted(tasks, &planned);
         let lines = tasks
             .iter()
             .map(|task| Lines::new(task.subject(), self.context.json, &failures));
         let mut progress = Progress {
-            outcomes: vec![None; sources.len()],
-            failed: vec![false; sources.len()],
-            refused: vec![0; sources.len()],
-            seen: vec![None; sources.len()],
+            outcomes: vec![None; count],
+            failed: vec![false; count],
+            refused: vec![0; count],
+            seen: vec![None; count],
             lines: lines.collect(),
             report: Report::default(),
             is_record_lost: false,
@@ -232,8 +239,8 @@ impl Run<'_> {
     }
 
     /// Of one photo it is told before a model is loaded, or fetched, that it lacks a pixel.
-    fn check_pixels(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
-        let [source] = sources else {
+    fn check_pixels(&self, tasks: &[Box<dyn Task>], planned: Option<&Planned>) -> Result<()> {
+        let Some([Job { source, .. }]) = planned.map(|planned| planned.plan.jobs.as_slice()) else {
             return Ok(());
         };
         let mut pixels = tasks.iter().flat_map(|task| task.pixels()).peekable();
