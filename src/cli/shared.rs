@@ -215,6 +215,12 @@ pub struct OutputArgs {
     /// Print one JSON object a photo instead of the written paths
     #[arg(long)]
     pub json: bool,
+    /// Put what is made of the photos of a tar into a tar with the same keys: data-000.tar gives data-000.depth.tar
+    ///
+    /// Files lie beside each other until all photos of their tar are done, so that a run that was stopped is taken up.
+    /// Where a photo failed, the tar has the others, and their files stay for the next run.
+    #[arg(long)]
+    pub tar: bool,
 }
 
 impl OutputArgs {

@@ -1,6 +1,5 @@
 //! One layer's features of many photos, for the commands that need no head.
 
-use dino::Result;
 use dino::backbone::{ClsAttention, LayerRequest};
 use dino::batch::{Outcome, Report};
 use dino::console::{Console, PhotoProgress};
@@ -13,6 +12,7 @@ use dino::output::{Job, Lines, Plan, Subject};
 use dino::preprocess::{Geometry, SizeRule};
 use dino::tasks::layer;
 use dino::tasks::run::explain;
+use dino::{Error, Result};
 
 use super::model::Model;
 use crate::cli::OutputArgs;
@@ -70,6 +70,11 @@ impl<'c> Photos<'c> {
             output,
             most,
         } = asked;
+        if output.tar {
+            return Err(Error::Usage(
+                "--tar works with depth, segment, pca and run; leave it out".into(),
+            ));
+        }
         let options = output.options()?;
         let ledger = Ledger::open(&options)?;
         let mut plan = Plan::new(collected.sources, &options, &making.kind, extensions)?;

@@ -178,6 +178,11 @@ pub fn run(
     console: &Console,
 ) -> Result<u8> {
     let mut options = output.options()?;
+    if output.tar && input.watch.is_some() {
+        return Err(Error::Usage(
+            "--tar: --watch takes no tars; leave one of them out".into(),
+        ));
+    }
     options.full_names = input.watch.is_some();
     let context = Context {
         decoder: input.decoder(console),
@@ -203,6 +208,7 @@ pub fn run(
         dtype,
         keep_fit: refit.keep_fit,
         batch_size: args.batch_size,
+        packs: output.tar,
         total: input.watch.is_some().then_some(&total),
         console,
     };

@@ -47,6 +47,7 @@ mod ledger;
 mod log;
 mod making;
 mod notes;
+mod packs;
 
 mod stamp;
 
@@ -65,6 +66,7 @@ pub use ledger::{Former, Ledger, Refused};
 use log::Log;
 pub use making::Making;
 pub use notes::changed_meanwhile;
+pub use packs::{Packed, remove_within};
 pub use stamp::Stamp;
 pub(crate) use stamp::modified;
 

@@ -6,6 +6,7 @@
 
 mod compute;
 mod explain;
+mod pack;
 mod plan;
 mod progress;
 
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 
 use crate::backbone::Backbone;
 use crate::batch::Report;
-use crate::console::Console;
+use crate::console::{Console, PACKS};
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::inputs::{Collected, Source};
@@ -42,6 +43,8 @@ pub struct Run<'r> {
     pub keep_fit: bool,
     /// Photos of one size in the network at once.
     pub batch_size: BatchSize,
+    /// Whether what is made of the photos of a tar goes into a tar.
+    pub packs: bool,
     /// How all runs ended so far, where photos come little by little and each run has some of them.
     pub total: Option<&'r Mutex<Report>>,
     /// Where words go.
@@ -85,6 +88,10 @@ impl Run<'_> {
             ..
         } = collected;
         self.check_keep_fit(tasks)?;
+        let (sources, packs, packed) = match self.packs {
+            true => self.plan_packs(tasks, sources, ledger)?,
+            false => (sources, Vec::new(), 0),
+        };
         let mut planned = Vec::new();
         for task in tasks.iter_mut() {
             planned.push(self.plan(task.as_mut(), sources.clone(), ledger)?);
@@ -102,6 +109,8 @@ impl Run<'_> {
         }
         if self.context.json {
             self.console.claim_stdout("--json")?;
+        } else if self.packs {
+            self.console.claim_stdout(PACKS)?;
         }
         planned
             .iter()
@@ -118,6 +127,7 @@ impl Run<'_> {
             lines: lines.collect(),
             report: Report::of_search(failures, summary, self.context.json),
         };
+        progress.report.skipped = packed;
         progress.begin(&mut planned, &wanted)?;
         let is_anything = wanted.iter().any(|wanted| *wanted != 0);
         if is_anything {
@@ -144,6 +154,7 @@ impl Run<'_> {
         for (task, planned) in planned.iter().enumerate() {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
         }
+        self.pack(&packs, &planned, ledger, &mut progress)?;
         let code = progress.finish(self.total, self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
