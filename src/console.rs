@@ -32,6 +32,9 @@ pub const NOT_TO_A_TERMINAL: &str =
 /// The flag whose data on stdout name the written files themselves.
 const JSON: &str = "--json";
 
+/// The flag by which files are packed after they were written, so that their paths are told to nobody.
+pub(crate) const PACKS: &str = "--tar";
+
 /// Where words and data go. Cheap to clone; all clones share one screen.
 #[derive(Debug, Clone)]
 pub struct Console {
@@ -227,7 +230,8 @@ impl Console {
     }
 
     /// The path of a file that was written, on stdout, one line, byte for byte as the system has it. Where stdout is kept for
-    /// data it is a note, unless the data are JSON, which names files itself; where it is closed it is not told.
+    /// data it is a note, unless the data are JSON, which names files itself, or files are packed; where it is closed it is not
+    /// told.
     ///
     /// # Errors
     /// As [`Console::out`].
@@ -237,7 +241,7 @@ impl Console {
         }
         match self.stdout_owner.get() {
             None if closed::check_stdout().is_ok() => self.out_named(path, ""),
-            Some(owner) if owner != JSON => {
+            Some(owner) if owner != JSON && owner != PACKS => {
                 self.note(format_args!("{} written", path.display()));
                 Ok(())
             }

@@ -280,6 +280,12 @@ pub struct OutputArgs {
     /// it. Later runs with a record take what is made now for files that dino did not make.
     #[arg(long, conflicts_with = "retry_failed")]
     pub no_manifest: bool,
+    /// Put what is made of the photos of a tar into a tar with the same keys: data-000.tar gives data-000.depth.tar
+    ///
+    /// Files lie beside each other until all photos of their tar are done, so that a run that was stopped is taken up.
+    /// Where a photo failed, the tar has the others, and their files stay for the next run.
+    #[arg(long)]
+    pub tar: bool,
 }
 
 impl OutputArgs {

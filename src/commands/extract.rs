@@ -73,6 +73,11 @@ impl<'c> Photos<'c> {
             shard,
             most,
         } = asked;
+        if output.tar {
+            return Err(Error::Usage(
+                "--tar works with depth, segment, pca and run; leave it out".into(),
+            ));
+        }
         let options = output.options(shard)?;
         let ledger = Ledger::open(&options)?;
         let mut plan = Plan::new(collected.sources, &options, &making.kind, extensions)?;

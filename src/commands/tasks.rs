@@ -9,6 +9,7 @@ use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::head::Head;
 use dino::heads::Heads;
+use dino::inputs::Shard;
 use dino::output::{OutputOptions, Subject, Target};
 use dino::recipe::{HeadRecipe, Recipe};
 use dino::tasks::clusters::ClustersTask;
@@ -105,6 +106,7 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
         },
         json: args.json,
         keep_fit: false,
+        packs: false,
     };
     run(
         &recipe,
@@ -191,6 +193,8 @@ struct Output {
     options: OutputOptions,
     json: bool,
     keep_fit: bool,
+    /// Whether what is made of the photos of a tar goes into a tar.
+    packs: bool,
 }
 
 impl Output {
@@ -199,6 +203,7 @@ impl Output {
             options: args.options(input.shard()?)?,
             json: args.json,
             keep_fit: refit.keep_fit,
+            packs: args.tar,
         })
     }
 }
@@ -215,7 +220,22 @@ fn run(
         mut options,
         json,
         keep_fit,
+        packs,
     } = output;
+    if packs && input.watch.is_some() {
+        return Err(Error::Usage(
+            "--tar: --watch takes no tars; leave one of them out".into(),
+        ));
+    }
+    if packs && options.shard.is_some_and(Shard::is_part) {
+        let why = "--tar: --shard spreads the photos of a tar over several jobs, none of which could pack them; give each \
+                   job tars of its own";
+        return Err(Error::Usage(why.into()));
+    }
+    if packs && options.no_manifest {
+        let why = "--tar: --no-manifest keeps nothing by which a tar could be told from another; leave one of them out";
+        return Err(Error::Usage(why.into()));
+    }
     options.full_names = input.watch.is_some();
     if input.watch.is_some() && stored.is_some() {
         let why = "--watch waits for photos that have not come, of which --features has none; leave one of them out";
@@ -269,6 +289,7 @@ fn run(
         keep_fit,
         batch_size: args.batch_size,
         stored: stored.as_ref(),
+        packs,
         total: input.watch.is_some().then_some(&total),
         console,
     };

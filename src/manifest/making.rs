@@ -114,6 +114,17 @@ impl Making {
         Digest::of_bytes(&[kind, b"\0failed\0", self.decoding.as_bytes()].concat())
     }
 
+    /// How all outputs of a photo are made.
+    pub(super) fn recipe_of_all(&self) -> Digest {
+        let mut all = Vec::new();
+        for extension in self.settings.keys() {
+            all.extend(extension.as_bytes());
+            all.push(0);
+            all.extend(self.recipe_of_page(extension, 0).as_bytes());
+        }
+        Digest::of_bytes(&all)
+    }
+
     /// What tells a fit to photos from one that was made in another way.
     pub(super) fn key_of_fit(&self, fit: &Digest) -> Digest {
         let recipe = self.recipe_of_page(PICTURE, 0);

@@ -206,7 +206,7 @@ impl Manifest {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_millis() as u64);
         // Whatever clocks do, it is later than what is known.
-        line.time = now.max(self.index().latest());
+        line.time = now.max(self.index().latest() + 1);
         self.log.append(&line)?;
         self.index().insert(&line);
         Ok(())

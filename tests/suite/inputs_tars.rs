@@ -78,10 +78,8 @@ fn a_tar_beside_a_folder_of_its_name_has_names_of_its_own() {
     depth(&folder, &["--files-from", "list"]).expect_code(0);
     let made = outputs(&folder);
     assert_eq!(made.len(), 3, "{made:?}");
-    assert!(
-        made.contains(&"d-0.tar/000.jpg.depth.png".to_owned()),
-        "{made:?}"
-    );
+    let apart = |name: &String| name.ends_with("d-0.tar/000.jpg.depth.png");
+    assert!(made.iter().any(apart), "{made:?}");
 }
 
 #[test]
@@ -129,4 +127,116 @@ fn a_hundred_tars_need_few_descriptors() {
         .env("DINO_CUDA", "0");
     let run = crate::program::finish(&mut command, b"").expect_code(0);
     assert_eq!(run.lines().len(), 100);
+}
+
+/// The members of a tar, with their sizes, in their order.
+fn members(path: &Path) -> Vec<(String, u64)> {
+    let mut tar = tar::Archive::new(fs::File::open(path).unwrap());
+    let entries = tar.entries().unwrap().map(Result::unwrap);
+    entries
+        .map(|entry| {
+            (
+                entry.path().unwrap().to_string_lossy().into_owned(),
+                entry.size(),
+            )
+        })
+        .collect()
+}
+
+#[test]
+fn outputs_are_packed_with_the_keys_of_their_photos() {
+    let folder = folder_with_tars();
+    let args = ["d-{0..1}.tar", "--tar", "--save", "npy"];
+    let run = depth(&folder, &args).expect_code(0);
+    let tars = ["d-0.depth.tar", "d-1.depth.tar"];
+    assert_eq!(run.lines(), tars.map(|name| format!("dino-out/{name}")));
+    assert_eq!(outputs(&folder), tars);
+    let at = |name: &str| folder.path().join("dino-out").join(name);
+    let names: Vec<String> = members(&at(tars[0]))
+        .into_iter()
+        .map(|(name, _)| name)
+        .collect();
+    assert_eq!(
+        names,
+        [
+            "000.depth.npy",
+            "000.depth.png",
+            "x/001.depth.npy",
+            "x/001.depth.png"
+        ]
+    );
+    let first = tars.map(|name| fs::read(at(name)).unwrap());
+    depth(&folder, &args)
+        .expect_code(0)
+        .expect_stderr("3 already there, skipped");
+    // The same photos give the same bytes, wherever they are made.
+    let other = depth(&folder, &[&args[..], &["-o", "other", "--json"]].concat()).expect_code(0);
+    assert_eq!(other.lines().len(), 4, "three photos and a summary");
+    let again = tars.map(|name| fs::read(folder.path().join("other").join(name)).unwrap());
+    assert!(first == again);
+    // Another setting, and another photo.
+    depth(&folder, &["d-1.tar", "--tar", "--invert"])
+        .expect_code(0)
+        .expect_stderr("d-1.depth.tar was made of other photos, in another way");
+    assert_eq!(members(&at(tars[1])).len(), 1);
+    // What somebody else put there is left alone.
+    fs::write(at(tars[0]), "mine").unwrap();
+    depth(&folder, &args)
+        .expect_code(2)
+        .expect_stderr("d-0.depth.tar is there already, and either dino did not make it");
+    assert_eq!(fs::read(at(tars[0])).unwrap(), b"mine");
+}
+
+#[test]
+fn a_tar_with_a_photo_that_failed_is_never_taken_for_complete() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("d.tar");
+    write_tar(&path, &[("0.jpg", "room.jpg"), ("1.jpg", "dogs.jpg")]);
+    let mut bytes = fs::read(&path).unwrap();
+    let whole = bytes.clone();
+    let second = 512
+        + fs::read(sample("room.jpg"))
+            .unwrap()
+            .len()
+            .next_multiple_of(512)
+        + 512;
+    bytes[second..second + 8].copy_from_slice(b"no photo");
+    fs::write(&path, &bytes).unwrap();
+    let at = |name: &str| folder.path().join("dino-out").join(name);
+    for _ in 0..2 {
+        depth(&folder, &["d.tar", "--tar"])
+            .expect_code(1)
+            .expect_stderr("d.tar/1.jpg: is not an image");
+        assert_eq!(outputs(&folder), ["d.depth.tar", "d/0.depth.png"]);
+        assert_eq!(members(&at("d.depth.tar")).len(), 1);
+    }
+    fs::write(&path, whole).unwrap();
+    depth(&folder, &["d.tar", "--tar"]).expect_code(0);
+    assert_eq!(outputs(&folder), ["d.depth.tar"]);
+    assert_eq!(members(&at("d.depth.tar")).len(), 2);
+    // Stopped before the files were removed that are packed.
+    fs::create_dir(at("d")).unwrap();
+    let mut tar = tar::Archive::new(fs::File::open(at("d.depth.tar")).unwrap());
+    tar.unpack(at("d")).unwrap();
+    fs::write(at("d/note"), "mine").unwrap();
+    depth(&folder, &["d.tar", "--tar"])
+        .expect_code(0)
+        .expect_stderr("2 already there, skipped");
+    assert_eq!(outputs(&folder), ["d.depth.tar", "d/note"]);
+}
+
+#[test]
+fn what_cannot_be_packed_is_refused() {
+    let folder = folder_with_tars();
+    fs::copy(sample("room.jpg"), folder.path().join("a.jpg")).unwrap();
+    for (args, why) in [
+        (&["d-0.tar", "a.jpg", "--tar"][..], "a.jpg is in no tar"),
+        (&["d-0.tar", "--tar", "-o", "x.png"], "name a folder"),
+        (
+            &["d-0.tar", "--tar", "--range", "global"],
+            "fitted to all photos",
+        ),
+    ] {
+        depth(&folder, args).expect_code(2).expect_stderr(why);
+    }
 }

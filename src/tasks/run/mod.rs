@@ -6,6 +6,7 @@
 
 mod compute;
 mod explain;
+mod pack;
 mod plan;
 mod progress;
 
@@ -14,7 +15,7 @@ use std::sync::Mutex;
 
 use crate::backbone::Backbone;
 use crate::batch::Report;
-use crate::console::Console;
+use crate::console::{Console, PACKS};
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::inputs::Collected;
@@ -45,6 +46,8 @@ pub struct Run<'r> {
     pub batch_size: BatchSize,
     /// Stored features in the backbone's place, if there are any.
     pub stored: Option<&'r StoredFeatures>,
+    /// Whether what is made of the photos of a tar goes into a tar.
+    pub packs: bool,
     /// How all runs ended so far, where photos come little by little and each run has some of them.
     pub total: Option<&'r Mutex<Report>>,
     /// Where words go.
@@ -93,6 +96,10 @@ impl Run<'_> {
                 .iter()
                 .try_for_each(|task| stored.check(&task.kind(), task.as_ref()))?;
         }
+        let (sources, packs, packed) = match self.packs {
+            true => self.plan_packs(tasks, sources, ledger)?,
+            false => (sources, Vec::new(), 0),
+        };
         if self.keep_fit && ledger.is_without_record() {
             return Err(Error::Usage(
                 "--keep-fit takes the fit from the folder's record, which --no-manifest does not read; leave one of them out"
@@ -124,6 +131,8 @@ impl Run<'_> {
         }
         if self.context.json {
             self.console.claim_stdout("--json")?;
+        } else if self.packs {
+            self.console.claim_stdout(PACKS)?;
         }
         planned
             .iter_mut()
@@ -148,6 +157,7 @@ impl Run<'_> {
             ledger.note_lost(lost, &planned.making)?;
         }
         progress.report = Report::of_search(failures, summary, self.context.json);
+        progress.report.skipped = packed;
         progress.begin(&mut planned, &wanted, ledger)?;
         let is_anything = wanted.iter().any(|wanted| *wanted != 0);
         if is_anything {
@@ -176,6 +186,7 @@ impl Run<'_> {
         for (task, planned) in planned.iter().enumerate() {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
         }
+        self.pack(&packs, &planned, ledger, &mut progress)?;
         let code = progress.finish(self.total, self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {

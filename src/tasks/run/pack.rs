@@ -1,0 +1,287 @@
+//! `--tar`: what was made of the photos of a tar, in a tar with the same keys.
+//!
+//! The files of a photo are written one by one, as without it, so that a run that was stopped is taken up; once all
+//! photos of a tar had their turn they are packed, and are removed if none failed.
+
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use walkdir::WalkDir;
+
+use crate::error::{Error, Result};
+use crate::inputs::{Archive, Source};
+use crate::manifest::{Ledger, Making, Packed, Standing, remove_within};
+use crate::output::{Status, Target, write_atomic};
+use crate::tasks::Task;
+
+use super::Run;
+use super::plan::Planned;
+use super::progress::Progress;
+
+/// A tar of outputs that is to be made.
+pub(super) struct Pack {
+    archive: Arc<Archive>,
+    /// The tar.
+    path: PathBuf,
+    /// Where its files lie until then.
+    folder: PathBuf,
+    /// The photos in it, by their numbers in the run.
+    photos: Vec<usize>,
+}
+
+impl Run<'_> {
+    /// Which tars of outputs are to be made of `sources`, and of which photos; those of tars that are made already are taken
+    /// out, and counted.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if something is not to be packed, or something else is in the place of a tar.
+    pub(super) fn plan_packs(
+        &self,
+        tasks: &[Box<dyn Task>],
+        sources: Vec<Source>,
+        ledger: &Ledger,
+    ) -> Result<(Vec<Source>, Vec<Pack>, usize)> {
+        let Target::Folder(folder) = &self.options.target else {
+            return Err(refused(
+                "one output has no place in a tar; name a folder (-o DIR)",
+            ));
+        };
+        for task in tasks {
+            let kind = task.kind();
+            if task.waits() {
+                return Err(refused(&format!(
+                    "{kind} is fitted to all photos; give it a fit (--basis, --codebook, --range MIN,MAX), or leave --tar out"
+                )));
+            }
+            if task.elsewhere().is_some() || task.document().is_some() {
+                return Err(refused(&format!(
+                    "{kind} makes a file of its own, which is in no tar; leave its name out"
+                )));
+            }
+        }
+        let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
+        let makings = tasks
+            .iter()
+            .map(|task| self.making(task.as_ref(), fingerprint));
+        let makings: Vec<Making> = makings.collect::<Result<_>>()?;
+        let makings: Vec<&Making> = makings.iter().collect();
+        let mut groups: Vec<(Arc<Archive>, Vec<Source>)> = Vec::new();
+        for source in sources {
+            let Source::Member { member, .. } = &source else {
+                let name = source.name();
+                return Err(refused(&format!(
+                    "{name} is in no tar; give tars alone, or leave --tar out"
+                )));
+            };
+            match groups.last_mut() {
+                Some((archive, of_it)) if Arc::ptr_eq(archive, &member.archive) => of_it.push(source),
+                _ => groups.push((member.archive.clone(), vec![source])),
+            }
+        }
+        // Other tasks have tars of their own.
+        let kinds: Vec<String> = tasks.iter().map(|task| task.kind()).collect();
+        let ending = format!(".{}.tar", kinds.join("+"));
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let inputs: HashSet<PathBuf> = groups
+            .iter()
+            .filter_map(|(archive, _)| real(&archive.path))
+            .collect();
+        let mut places = HashSet::new();
+        let (mut left, mut packs, mut skipped) = (Vec::new(), Vec::new(), 0);
+        for (archive, of_it) in groups {
+            let below = folder.join(&archive.relative);
+            let mut path = below.clone().into_os_string();
+            path.push(&ending);
+            let path = PathBuf::from(path);
+            let name = path.display();
+            if !places.insert(path.clone()) {
+                return Err(refused(&format!(
+                    "two of the tars would be packed into {name}; give them in runs of their own, with -o"
+                )));
+            }
+            if real(&path).is_some_and(|path| inputs.contains(&path)) {
+                return Err(refused(&format!(
+                    "{name} is an input and would be replaced; choose another folder (-o DIR)"
+                )));
+            }
+            let photos: Vec<(&Source, _)> = of_it.iter().map(|source| (source, None)).collect();
+            let packed = Packed {
+                archive: &archive,
+                photos: &photos,
+                makings: &makings,
+                most: self.context.decoder.options.max_memory,
+            };
+            match ledger.standing_of_pack(&path, packed)? {
+                _ if self.options.force => {}
+                Standing::Same => {
+                    skipped += of_it.len();
+                    remove_leftovers(&path, &below)?;
+                    self.tell_packed(tasks, &of_it)?;
+                    continue;
+                }
+                Standing::Foreign => {
+                    return Err(refused(&format!(
+                        "{name} is there already, and either dino did not make it or it was changed since; --force replaces it, -o DIR \
+                         puts results elsewhere"
+                    )));
+                }
+                Standing::Other(_) => self.console.note(format_args!(
+                    "{name} was made of other photos, in another way or not of all photos of its tar; it is made again"
+                )),
+                Standing::Absent => {}
+            }
+            let first = left.len();
+            left.extend(of_it);
+            packs.push(Pack {
+                archive,
+                path,
+                folder: below,
+                photos: (first..left.len()).collect(),
+            });
+        }
+        Ok((left, packs, skipped))
+    }
+
+    /// Says of photos whose files are packed that they are.
+    fn tell_packed(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
+        if !self.context.json {
+            return Ok(());
+        }
+        for source in sources {
+            for task in tasks {
+                let line = task.subject().line(Status::Skipped, source);
+                self.console
+                    .out(&serde_json::Value::Object(line).to_string())?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes tars of what was made of their photos, and says where they are. One that cannot be made is a fault of the run.
+    pub(super) fn pack(
+        &self,
+        packs: &[Pack],
+        planned: &[Planned],
+        ledger: &Ledger,
+        progress: &mut Progress,
+    ) -> Result<()> {
+        for pack in packs {
+            match self.pack_one(pack, planned, ledger, progress) {
+                Ok(false) => {}
+                Ok(true) if self.context.json => {}
+                Ok(true) => self.console.out_named(&pack.path, "")?,
+                Err(fatal @ (Error::Interrupted | Error::Usage(_))) => return Err(fatal),
+                Err(error) => progress.report.faults.push(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a tar; false if there is nothing to put into it.
+    fn pack_one(
+        &self,
+        pack: &Pack,
+        planned: &[Planned],
+        ledger: &Ledger,
+        progress: &Progress,
+    ) -> Result<bool> {
+        let whole = |photo: &&usize| !progress.failed[**photo];
+        let photos: Vec<usize> = pack.photos.iter().filter(whole).copied().collect();
+        let mut files = Vec::new();
+        for &photo in &photos {
+            for Planned { plan, .. } in planned {
+                let outputs = plan.jobs[photo].outputs();
+                files.extend(
+                    outputs
+                        .filter_map(|(_, output)| output.path())
+                        .filter(|path| path.exists()),
+                );
+            }
+        }
+        if files.is_empty() {
+            return Ok(false);
+        }
+        let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
+        let jobs = of_first.unwrap_or_default();
+        let seen: Vec<_> = photos
+            .iter()
+            .map(|&photo| (&jobs[photo].source, progress.seen[photo]))
+            .collect();
+        let makings: Vec<&Making> = planned.iter().map(|planned| &planned.making).collect();
+        let packed = Packed {
+            archive: &pack.archive,
+            photos: &seen,
+            makings: &makings,
+            most: self.context.decoder.options.max_memory,
+        };
+        ledger.note_pack(&pack.path, packed, || {
+            write_tar(&pack.path, &pack.folder, &files)
+        })?;
+        // What is not complete is taken up from its files.
+        if photos.len() == pack.photos.len() {
+            files
+                .iter()
+                .try_for_each(|file| remove_within(file, &pack.folder))?;
+        }
+        Ok(true)
+    }
+}
+
+/// Writes the tar at `path` of `files` below `folder`, and of those in folders among them. The same files give the same
+/// bytes.
+fn write_tar(path: &Path, folder: &Path, files: &[&Path]) -> Result<()> {
+    let mut all = Vec::new();
+    for file in files {
+        let walk = WalkDir::new(file).sort_by_file_name();
+        for entry in walk {
+            let entry = entry.map_err(|error| Error::file(file, error.to_string()))?;
+            if entry.file_type().is_file() {
+                all.push(entry.into_path());
+            }
+        }
+    }
+    write_atomic(path, |writer| {
+        let mut tar = ::tar::Builder::new(writer);
+        for file in &all {
+            let mut from = File::open(file)?;
+            let mut header = ::tar::Header::new_gnu();
+            header.set_size(from.metadata()?.len());
+            header.set_mode(0o644);
+            header.set_mtime(0);
+            let name = file.strip_prefix(folder).unwrap_or(file);
+            tar.append_data(&mut header, name, &mut from)?;
+        }
+        tar.finish()
+    })
+}
+
+/// Removes the files that are packed in the tar at `path` and are still below `folder`, because the program was stopped
+/// before it removed them: those with the very bytes that are packed.
+fn remove_leftovers(path: &Path, folder: &Path) -> Result<()> {
+    if !folder.is_dir() {
+        return Ok(());
+    }
+    let failed = |error: std::io::Error| Error::io(path, &error);
+    let mut tar = ::tar::Archive::new(File::open(path).map_err(failed)?);
+    for entry in tar.entries().map_err(failed)? {
+        let mut entry = entry.map_err(failed)?;
+        let name = entry.path().map_err(failed)?.into_owned();
+        let file = folder.join(name);
+        if !fs::metadata(&file).is_ok_and(|met| met.is_file() && met.len() == entry.size()) {
+            continue;
+        }
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).map_err(failed)?;
+        if fs::read(&file).is_ok_and(|own| own == bytes) {
+            remove_within(&file, folder)?;
+        }
+    }
+    Ok(())
+}
+
+fn refused(why: &str) -> Error {
+    Error::Usage(format!("--tar: {why}"))
+}
