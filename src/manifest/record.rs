@@ -22,6 +22,8 @@ pub struct Manifest {
     pub(super) folder: PathBuf,
     log: Log,
     index: Mutex<Index>,
+    /// Failures that are noted once there is a folder.
+    waiting: Mutex<Vec<Line>>,
 }
 
 impl Manifest {
@@ -56,6 +58,7 @@ impl Manifest {
             folder: folder.to_owned(),
             log,
             index: Mutex::new(index),
+            waiting: Mutex::default(),
         })
     }
 
@@ -187,6 +190,11 @@ impl Manifest {
                 return Ok(());
             }
         }
+        // Nobody wants a folder that holds nothing else.
+        if !self.folder.exists() {
+            self.waiting().push(line);
+            return Ok(());
+        }
         self.append(line)
     }
 
@@ -202,7 +210,18 @@ impl Manifest {
         Some((stamp.cloned(), *recipe, failure.clone()))
     }
 
-    fn append(&self, mut line: Line) -> Result<()> {
+    fn append(&self, line: Line) -> Result<()> {
+        for earlier in std::mem::take(&mut *self.waiting()) {
+            self.append_now(earlier)?;
+        }
+        self.append_now(line)
+    }
+
+    fn waiting(&self) -> MutexGuard<'_, Vec<Line>> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn append_now(&self, mut line: Line) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_millis() as u64);
         // Whatever clocks do, it is later than what is known.

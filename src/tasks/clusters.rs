@@ -265,7 +265,7 @@ impl Task for ClustersTask {
         painter.begin(plan, console)
     }
 
-    fn parameters(&self) -> Result<Value> {
+    fn parameters(&self) -> Value {
         unusual(&self.recipe)
     }
 

@@ -261,11 +261,8 @@ pub trait Task: Finder {
     }
 
     /// The settings that are not the usual ones, for the folder's record.
-    ///
-    /// # Errors
-    /// If a name in them is no Unicode.
-    fn parameters(&self) -> Result<Value> {
-        Ok(Value::Null)
+    fn parameters(&self) -> Value {
+        Value::Null
     }
 
     /// Learns the backbone, and goes to each device that has one.

@@ -8,20 +8,17 @@ use serde_json::{Map, Value, json};
 use crate::error::{Error, Result};
 use crate::manifest::Digest;
 
-/// What of a recipe is not as usual.
-///
-/// # Errors
-/// If a name in it is no Unicode.
-pub fn unusual<R: Serialize + Default>(recipe: &R) -> Result<Value> {
-    let json = |recipe: &R| {
-        serde_json::to_value(recipe)
-            .map_err(|error| Error::Usage(format!("these settings cannot be noted: {error}")))
-    };
-    let (Value::Object(own), Value::Object(usual)) = (json(recipe)?, json(&R::default())?) else {
-        return Ok(Value::Null);
+/// What of a recipe is not as usual; nothing if a name in it is no Unicode.
+pub fn unusual<R: Serialize + Default>(recipe: &R) -> Value {
+    let json = |recipe: &R| serde_json::to_value(recipe).ok();
+    // Names that are no Unicode are not noted, and nothing depends on it.
+    let (Some(Value::Object(own)), Some(Value::Object(usual))) =
+        (json(recipe), json(&R::default()))
+    else {
+        return Value::Null;
     };
     let differs = |(name, value): &(String, Value)| usual.get(name) != Some(value);
-    Ok(Value::Object(own.into_iter().filter(differs).collect()))
+    Value::Object(own.into_iter().filter(differs).collect())
 }
 
 /// Settings of one output.

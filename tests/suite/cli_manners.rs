@@ -164,7 +164,7 @@ fn info_is_readable_by_people_and_programs() {
         labels,
         [
             "dino", "features", "devices", "gpu", "threads", "simd", "models", "store", "network",
-            "hub", "token", "cache", "heads", "https", "http", "direct"
+            "hub", "token", "cache", "cached", "heads", "https", "http", "direct"
         ]
     );
 

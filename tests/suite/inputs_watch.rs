@@ -109,7 +109,7 @@ fn what_cannot_be_watched_is_refused() {
         (
             &["similar", "--at", "1,1"],
             2,
-            "works with depth, segment, pca and run",
+            "works with depth, segment, pca, features and run",
         ),
     ] {
         let mut command = command(task);

@@ -166,7 +166,8 @@ fn photos_of_one_name_are_told_apart_and_bad_ones_left_out() {
     let annotations = list(&run["annotations"]);
     let distinct: BTreeSet<u64> = annotations.iter().map(|a| number(&a["id"])).collect();
     assert_eq!(distinct.len(), annotations.len());
-    segment(folder.path(), &["bad.png", "--coco", "none.json"])
+    let again = ["bad.png", "--coco", "none.json", "--retry-failed"];
+    segment(folder.path(), &again)
         .expect_code(1)
         .expect_stderr("none.json: not written, for no photo was labelled");
     assert!(!at("none.json").exists());

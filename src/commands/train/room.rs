@@ -60,21 +60,26 @@ impl Room {
         console: &Console,
     ) -> Result<Self> {
         let model = cache.model_folder();
-        let mut own = HashSet::new();
-        for (set, learnt, judged) in known {
-            let photos: BTreeSet<String> = learnt.names().chain(judged.names()).collect();
-            own.extend(photos.iter().map(|photo| (model.to_owned(), photo.clone())));
-            // A cache that others keep can be read, and is not ours to bound.
-            if let Err(error) = folder.note_use(model, set, photos) {
-                console.detail(format_args!("{error}"));
-            }
-        }
+        let names = |learnt: &Known, judged: &Known| -> BTreeSet<String> {
+            learnt.names().chain(judged.names()).collect()
+        };
+        let of_sets = known
+            .iter()
+            .flat_map(|(_, learnt, judged)| names(learnt, judged));
         let room = Room {
             limit: args.views.cache_limit.or_else(|| folder.usual_limit()),
             folder,
-            own,
+            own: of_sets.map(|photo| (model.to_owned(), photo)).collect(),
         };
         room.prune(console);
+        // Not before: of a set that has no features yet, nothing is kept.
+        for (set, learnt, judged) in known {
+            let photos = names(learnt, judged);
+            // A cache that others keep can be read, and is not ours to bound.
+            if let Err(error) = room.folder.note_use(model, set, photos) {
+                console.detail(format_args!("{error}"));
+            }
+        }
         Ok(room)
     }
 

@@ -227,7 +227,7 @@ impl Task for DepthTask {
         self.reader.digest().map(Some)
     }
 
-    fn parameters(&self) -> Result<Value> {
+    fn parameters(&self) -> Value {
         unusual(&self.recipe)
     }
 

@@ -289,7 +289,7 @@ impl Task for FeaturesTask {
         true
     }
 
-    fn parameters(&self) -> Result<Value> {
+    fn parameters(&self) -> Value {
         unusual(&self.recipe)
     }
 
@@ -301,7 +301,7 @@ impl Task for FeaturesTask {
         let facts = json!({
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
             "dtype": self.computed,
-            "parameters": self.parameters()?,
+            "parameters": self.parameters(),
         });
         let collection = self
             .collection

@@ -330,7 +330,7 @@ impl Task for PcaTask {
         plan.add_flag("--save-basis", path, self.context.force)
     }
 
-    fn parameters(&self) -> Result<Value> {
+    fn parameters(&self) -> Value {
         unusual(&self.recipe)
     }
 

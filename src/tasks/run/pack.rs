@@ -77,7 +77,9 @@ impl Run<'_> {
                 )));
             };
             match groups.last_mut() {
-                Some((archive, of_it)) if Arc::ptr_eq(archive, &member.archive) => of_it.push(source),
+                Some((archive, of_it)) if Arc::ptr_eq(archive, &member.archive) => {
+                    of_it.push(source)
+                }
                 _ => groups.push((member.archive.clone(), vec![source])),
             }
         }

@@ -49,7 +49,7 @@ impl Run<'_> {
                 "head": head.map(|name| json!({"name": name, "digest": digest})),
                 "dtype": self.dtype,
                 "photos": self.context.decoder.options.tag(),
-                "parameters": task.parameters()?,
+                "parameters": task.parameters(),
             }));
         if let Some(document) = task.document() {
             making.document = Some(Digest::of_json(&settings(document.extension)?));

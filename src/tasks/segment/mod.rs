@@ -151,7 +151,7 @@ impl Task for SegmentTask {
         self.reader.digest().map(Some)
     }
 
-    fn parameters(&self) -> Result<Value> {
+    fn parameters(&self) -> Value {
         unusual(&self.recipe)
     }
 
