@@ -145,6 +145,7 @@ impl<'c> Photos<'c> {
         let jobs = &self.plan.jobs;
         let describe = |index: usize| (&jobs[index].source, Some(&jobs[index]));
         self.lines.tell_before(usize::MAX, describe, self.console)?;
+        self.ledger.settle_failures(self.plan.jobs.len())?;
         self.report.finish(self.console);
         Ok(self.report.exit_code())
     }

@@ -64,6 +64,18 @@ impl Ledger {
         input_of(source)
     }
 
+    /// Writes down what failed, of a run over `photos`, though nothing was made: the folder of a run over one is not made for
+    /// that alone.
+    ///
+    /// # Errors
+    /// As [`Manifest::settle`].
+    pub fn settle_failures(&self, photos: usize) -> Result<()> {
+        match &self.manifest {
+            Some(manifest) if photos > 1 => manifest.settle(),
+            _ => Ok(()),
+        }
+    }
+
     /// Keeps the record itself from being replaced by any output.
     pub fn protect(&self, outputs: &mut Outputs) {
         if let Some(manifest) = &self.manifest {

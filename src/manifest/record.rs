@@ -190,7 +190,7 @@ impl Manifest {
                 return Ok(());
             }
         }
-        // Nobody wants a folder that holds nothing else.
+        // For one photo alone, nobody wants a folder that holds nothing else.
         if !self.folder.exists() {
             self.waiting().push(line);
             return Ok(());
@@ -211,10 +211,19 @@ impl Manifest {
     }
 
     fn append(&self, line: Line) -> Result<()> {
-        for earlier in std::mem::take(&mut *self.waiting()) {
-            self.append_now(earlier)?;
-        }
+        self.settle()?;
         self.append_now(line)
+    }
+
+    /// Writes failures down that waited for a folder, which is made for them if need be.
+    ///
+    /// # Errors
+    /// Names the manifest that cannot be appended to (or made).
+    pub fn settle(&self) -> Result<()> {
+        let waiting = std::mem::take(&mut *self.waiting());
+        waiting
+            .into_iter()
+            .try_for_each(|line| self.append_now(line))
     }
 
     fn waiting(&self) -> MutexGuard<'_, Vec<Line>> {

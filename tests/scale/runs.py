@@ -13,6 +13,8 @@ from pathlib import Path
 
 UNFINISHED = re.compile(r"^(\.dino-|dino-tmp-)[A-Za-z0-9]{6}\.part$")
 MANIFEST = "manifest.jsonl"
+# That of single runs, of shards, and of datasets.
+RECORD = re.compile(r"^_?manifest(-\d+-of-\d+)?\.jsonl$")
 
 
 class Fault(Exception):
@@ -111,7 +113,7 @@ def files(folder):
     """All files below a folder by their names, but the manifest."""
     paths = sorted(path for path in Path(folder).rglob("*") if not path.is_dir())
     names = {str(path.relative_to(folder)): path for path in paths}
-    return {name: path for name, path in names.items() if Path(name).name != MANIFEST}
+    return {name: path for name, path in names.items() if not RECORD.match(Path(name).name)}
 
 
 def unfinished(*folders):
@@ -146,20 +148,27 @@ class Manifest:
         self.folder, self.outputs, self.lines, self.torn = Path(folder), {}, 0, 0
         # How often each output was finished.
         self.finished = {}
-        path, torn = self.folder / MANIFEST, None
-        for number, text in enumerate(path.read_bytes().split(b"\n"), start=1) if path.exists() else ():
+        lines = []
+        for path in sorted(self.folder.iterdir()) if self.folder.exists() else ():
+            if RECORD.match(path.name):
+                lines.extend(self.read(path))
+        self.lines = len(lines)
+        # Shards have a file each.
+        for line in sorted(lines, key=lambda line: line.get("time", 0)):
+            self.take(line)
+
+    def read(self, path):
+        torn = None
+        for number, text in enumerate(path.read_bytes().split(b"\n"), start=1):
             if not text.strip():
                 torn = None
                 continue
             if torn:
                 raise Fault(f"{path}: line {torn} is torn, and no blank line follows")
             try:
-                line = json.loads(text)
+                yield json.loads(text)
             except ValueError:
                 torn, self.torn = number, self.torn + 1
-                continue
-            self.lines += 1
-            self.take(line)
 
     def take(self, line):
         for name, stamp in (line.get("outputs") or {}).items():

@@ -34,6 +34,7 @@ impl Scene {
                 },
                 facts: &Map::new(),
             })
+            .and_then(|()| manifest.settle())
             .unwrap();
     }
 

@@ -187,6 +187,7 @@ impl Run<'_> {
             progress.tell_before(task, usize::MAX, &planned.plan, self.console)?;
         }
         self.pack(&packs, &planned, ledger, &mut progress)?;
+        ledger.settle_failures(count)?;
         let code = progress.finish(self.total, self.console);
         if is_anything {
             for (task, Planned { plan, making, .. }) in tasks.iter().zip(&planned) {
