@@ -7,6 +7,7 @@ use std::path::Path;
 use dino::backbone::Backbone;
 use dino::console::Console;
 use dino::device::{DeviceChoice, DtypeChoice};
+use dino::engine::BatchSize;
 use dino::inputs::{Collected, Source};
 use dino::tasks::features::name_of;
 use dino::tasks::stored::StoredFeatures;
@@ -21,6 +22,7 @@ pub fn open(folder: &Path, args: &RunArgs) -> Result<StoredFeatures> {
     let about_it = [
         ("--device", args.device != DeviceChoice::Auto),
         ("--dtype", args.dtype != DtypeChoice::Auto),
+        ("--batch-size", args.batch_size != BatchSize::Auto),
     ];
     if let Some((option, _)) = about_it.iter().find(|(_, given)| *given) {
         return Err(Error::Usage(format!(
@@ -45,6 +47,11 @@ pub fn model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel>
 
 /// The photos that there are features of; those in tars and at addresses are found where they were.
 pub fn collect(stored: &StoredFeatures, input: &InputArgs, offline: bool) -> Result<Collected> {
+    if input.page.is_some() {
+        let why =
+            "--page is for photos that are named; with --features alone all that it has are drawn";
+        return Err(Error::Usage(why.into()));
+    }
     let mut sources = stored.sources();
     let places: BTreeSet<OsString> = sources.iter().filter_map(place_of).collect();
     let places: Vec<OsString> = places.into_iter().collect();

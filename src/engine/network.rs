@@ -116,7 +116,8 @@ impl Network for OnePass<'_> {
         let all = patches.map_or(1, |one| self.pass.patches(&one.geometry).max(1));
         let tick = |done: usize| (self.tick)(100 * done / all);
         timed(photos, 0, "backbone", |prepared| {
-            self.pass.run(self.backbone, prepared, &tick)?.each()
+            let seen = self.pass.run(self.backbone, prepared, &tick)?;
+            seen.to_host()?.each()
         })
     }
 }

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use candle_core::Device;
 use rayon::prelude::*;
 
 use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
@@ -70,6 +71,18 @@ pub struct SeenBatch {
 }
 
 impl SeenBatch {
+    /// The same in the host's memory: of a part of a tensor on a GPU, all of it crosses, so that it does once.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn to_host(&self) -> Result<Self> {
+        Ok(SeenBatch {
+            photos: self.photos,
+            features: on_host(&self.features)?,
+            mirrored: self.mirrored.as_ref().map(on_host).transpose()?,
+        })
+    }
+
     /// What the backbone gives for each photo.
     ///
     /// # Errors
@@ -209,6 +222,25 @@ impl Pass {
             mirrored,
         })
     }
+}
+
+fn on_host(features: &Features) -> Result<Features> {
+    let one = |layer: &LayerFeatures| -> Result<LayerFeatures> {
+        Ok(LayerFeatures {
+            request: layer.request,
+            patch_tokens: layer.patch_tokens.to_device(&Device::Cpu)?,
+            cls_token: layer.cls_token.to_device(&Device::Cpu)?,
+            registers: layer.registers.to_device(&Device::Cpu)?,
+        })
+    };
+    Ok(Features {
+        layers: features.layers.iter().map(one).collect::<Result<_>>()?,
+        grid: features.grid,
+        coarse: match &features.coarse {
+            Some(coarse) => Some(Box::new(on_host(coarse)?)),
+            None => None,
+        },
+    })
 }
 
 /// One photo's row of a batch.

@@ -83,6 +83,11 @@ impl Dataset {
         self.parts.get(part).map(|found| found.path.as_path())
     }
 
+    /// The files that make parts be there, see [`Dataset::part`].
+    pub fn parts(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().map(|found| found.path.as_path())
+    }
+
     /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()

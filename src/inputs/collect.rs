@@ -17,7 +17,7 @@ use crate::inputs::braces;
 use crate::inputs::list::{self, Listed, Separator};
 use crate::inputs::natural;
 use crate::inputs::pages;
-use crate::inputs::remote::{Fetcher, Remote, is_address};
+use crate::inputs::remote::{self, Fetcher, Remote, is_address};
 use crate::inputs::sniff::{self, Kind};
 use crate::inputs::source::{Page, Source, Stdin};
 use crate::inputs::summary::{BESIDE, Missed, ODD, REPEATED, Summary, TARS};
@@ -157,7 +157,8 @@ impl Finder {
         match add(self) {
             Err(fatal @ (Error::Interrupted | Error::Usage(_))) => Err(fatal),
             Err(error) => {
-                self.push_failure(path, error);
+                let shown = path.to_str().map(remote::without_secrets);
+                self.push_failure(shown.map_or(path, PathBuf::from), error);
                 Ok(())
             }
             Ok(()) => Ok(()),

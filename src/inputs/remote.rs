@@ -395,6 +395,23 @@ fn is_page(bytes: &[u8]) -> bool {
     begins(b"<!doctype html") || begins(b"<html")
 }
 
+/// What was meant as an address, without anything that may be secret in it.
+pub(super) fn without_secrets(text: &str) -> String {
+    let is_address = text.get(..5).is_some_and(|start| {
+        start.eq_ignore_ascii_case("http:") || start.eq_ignore_ascii_case("https")
+    });
+    if !is_address {
+        return text.to_owned();
+    }
+    let (scheme, rest) = text.split_at(text.find(':').map_or(0, |colon| colon + 1));
+    let rest = rest
+        .rsplit_once('@')
+        .map_or(rest, |(_, host)| host)
+        .trim_start_matches('/');
+    let path = rest.split_once('?').map_or(rest, |(path, _)| path);
+    format!("{scheme}//{path}")
+}
+
 /// A path and query without the values that let whoever has them in.
 fn masked(path: &str) -> String {
     let Some((path, query)) = path.split_once('?') else {
@@ -402,7 +419,24 @@ fn masked(path: &str) -> String {
     };
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
-        SECRETS.contains(&name.as_str()) || MORE_SECRETS.contains(&name.as_str())
+        const PARTS: [&str; 12] = [
+            "token",
+            "secret",
+            "passw",
+            "signature",
+            "auth",
+            "session",
+            "jwt",
+            "hmac",
+            "credential",
+            "hdnt",
+            "accesskey",
+            "apikey",
+        ];
+        SECRETS.contains(&name.as_str())
+            || MORE_SECRETS.contains(&name.as_str())
+            || name == "code"
+            || PARTS.iter().any(|part| name.contains(part))
     };
     let parameters = query
         .split('&')

@@ -6,7 +6,7 @@ use std::ffi::OsStr;
 use std::fs::{self, File, Metadata};
 use std::io::{self, Read};
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, Fault, Result};
@@ -140,7 +140,8 @@ impl Source {
         let path = self.path();
         match self {
             Source::File { .. } | Source::Member { .. } => {
-                std::path::absolute(path).unwrap_or_else(|_| path.to_owned())
+                let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+                without_way_up(absolute)
             }
             Source::Url(_) | Source::Stdin(_) => path.to_owned(),
         }
@@ -180,6 +181,17 @@ impl Source {
             _ => self.page(),
         }
     }
+}
+
+/// A path without `..`, which may lead through links.
+fn without_way_up(path: PathBuf) -> PathBuf {
+    let goes_up = |part| part == Component::ParentDir;
+    if !path.components().any(goes_up) {
+        return path;
+    }
+    let whole = path.parent().zip(path.file_name());
+    let real = whole.and_then(|(folder, name)| Some(fs::canonicalize(folder).ok()?.join(name)));
+    real.unwrap_or(path)
 }
 
 /// All of standard input.

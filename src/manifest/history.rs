@@ -85,6 +85,22 @@ impl History {
         self.done.is_none() && self.begun.is_empty()
     }
 
+    /// Whether a line says that it is done.
+    pub fn is_done(&self) -> bool {
+        self.done.is_some()
+    }
+
+    /// Whether it is as it was then.
+    ///
+    /// # Errors
+    /// Names what cannot be read.
+    pub fn is_as_done(&self, path: &Path) -> Result<bool> {
+        match &self.done {
+            Some((_, stamp)) => stamp.still_is(path),
+            None => Ok(false),
+        }
+    }
+
     /// Whether what is at `path`, which is there, is not all of what was to be there: it was written in place and that did
     /// not end, or power was lost before its content was on the disk.
     ///

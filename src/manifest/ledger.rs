@@ -6,7 +6,7 @@ use crate::console::Console;
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::manifest::told::Told;
-use crate::manifest::{Broken, Digest, Making, Manifest, Stamp, Standing, Wanted};
+use crate::manifest::{Broken, Digest, Entry, Making, Manifest, Stamp, Standing, Wanted};
 use crate::output::{Job, OutputOptions, Outputs, Plan, Target};
 
 /// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
@@ -62,6 +62,46 @@ impl Ledger {
     /// The absolute path of a photo, by which it is known wherever it is named from.
     pub fn input_of(source: &Source) -> PathBuf {
         input_of(source)
+    }
+
+    /// Whether the output at `path` is not what it was when it was noted as done; one of which nothing is noted is not.
+    ///
+    /// # Errors
+    /// Names the output that cannot be read.
+    pub fn is_changed(&self, path: &Path) -> Result<bool> {
+        let manifest = self.manifest.as_ref();
+        manifest.map_or(Ok(false), |manifest| manifest.is_changed(path))
+    }
+
+    /// Notes that outputs are done that a killed run made and did not come to note.
+    fn confirm(
+        &self,
+        job: &Job,
+        making: &Making,
+        outputs: &[(&'static str, PathBuf)],
+        most: u64,
+    ) -> Result<()> {
+        let Some(manifest) = &self.manifest else {
+            return Ok(());
+        };
+        for (extension, path) in outputs {
+            if !manifest.is_noted(path)? {
+                manifest.finish(
+                    &Entry {
+                        task: making.kind.clone(),
+                        input: input_of(&job.source),
+                        page: job.source.page().map(|page| page.number),
+                        photo: self.stamp_of(&job.source, most)?,
+                        recipe: making.recipe(extension, &job.source),
+                        fit: making.fit,
+                        outputs: vec![path.clone()],
+                        facts: making.facts.clone(),
+                    },
+                    |_| None,
+                )?;
+            }
+        }
+        Ok(())
     }
 
     /// Writes down what failed, of a run over `photos`, though nothing was made: the folder of a run over one is not made for
@@ -124,14 +164,18 @@ impl Ledger {
                 continue;
             }
             let (found, refusal) = self.look(&plan.jobs[index], making, most)?;
+            let mut same = Vec::new();
             for (extension, path, standing) in found {
                 if let Standing::Other(difference) = standing {
                     told.add(&plan.jobs[index].source, &path, difference);
                 }
-                if !matches!(standing, Standing::Same | Standing::Foreign) {
-                    plan.replace(index, extension)?;
+                match standing {
+                    Standing::Same => same.push((extension, path)),
+                    Standing::Foreign => {}
+                    Standing::Absent | Standing::Other(_) => plan.replace(index, extension)?,
                 }
             }
+            self.confirm(&plan.jobs[index], making, &same, most)?;
             refused.push(refusal);
         }
         told.tell(console);

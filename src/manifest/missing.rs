@@ -5,13 +5,14 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::error::Result;
+use crate::error::{Error, Fault, Result};
 use crate::inputs::Source;
 use crate::manifest::Stamp;
 use crate::manifest::entry::{Line, State, name_of_bytes};
 use crate::manifest::failures::photo_name;
 use crate::manifest::files::{files_of, read_file};
 use crate::manifest::index::PathKey;
+use crate::manifest::packs::packed_by;
 
 /// Which photos count as missing.
 #[derive(Debug, Clone, Default)]
@@ -62,9 +63,24 @@ impl Work {
     }
 
     /// Whether nothing is left to do with the photo at `path`.
-    fn is_settled(&self, folder: &Path, path: &Path, rule: &MissingRule) -> bool {
-        let is = |stamp: &Stamp| stamp.still_is(path).unwrap_or(false);
-        let is_there = |name: &[u8]| folder.join(name_of_bytes(name)).exists();
+    fn is_settled(
+        &self,
+        (folder, packed): (&Path, &[Vec<u8>]),
+        source: &Source,
+        rule: &MissingRule,
+    ) -> bool {
+        let is = |stamp: &Stamp| match source {
+            // Of a photo at an address, nothing is known without fetching it.
+            Source::Url(_) => true,
+            Source::Member { member, .. } => stamp.is_of_untouched_tar(member),
+            Source::File { .. } | Source::Stdin(_) => {
+                stamp.still_is(source.path()).unwrap_or(false)
+            }
+        };
+        let is_there = |name: &[u8]| {
+            let is_packed = packed.iter().any(|begin| name.starts_with(begin));
+            is_packed || folder.join(name_of_bytes(name)).exists()
+        };
         let is_done =
             self.done.as_ref().is_some_and(is) && self.outputs.iter().all(|name| is_there(name));
         is_done || rule.but_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
@@ -81,10 +97,21 @@ pub fn missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<
     let numbers: HashMap<PathKey, usize> = names
         .map(|(number, source)| (PathKey::of_photo("", &photo_name(source)), number))
         .collect();
+    if !folder.is_dir() {
+        return Err(Error::fault(folder, "no such folder", Fault::Missing));
+    }
     let mut tasks: Vec<String> = rule.tasks.clone();
+    let mut packed: Vec<Vec<u8>> = Vec::new();
     let mut all: HashMap<(usize, usize), Work> = HashMap::new();
     for file in files_of(folder)? {
         read_file(&file, |line, _| {
+            let of_tar = packed_by(line);
+            if !of_tar.is_empty() {
+                if line.state == State::Done {
+                    packed.extend(of_tar);
+                }
+                return Ok(());
+            }
             let task = tasks.iter().position(|task| *task == line.task);
             let task = match task {
                 Some(task) => task,
@@ -102,10 +129,10 @@ pub fn missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<
         })?;
     }
     let is_missing = |number: usize| {
-        let path = sources[number].path();
+        let source = &sources[number];
         let is_settled = |task: usize| {
             let work = all.get(&(number, task));
-            work.is_some_and(|work| work.is_settled(folder, path, rule))
+            work.is_some_and(|work| work.is_settled((folder, &packed), source, rule))
         };
         tasks.is_empty() || !(0..tasks.len()).all(is_settled)
     };

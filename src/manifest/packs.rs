@@ -7,6 +7,7 @@ use serde_json::Map;
 
 use crate::error::Result;
 use crate::inputs::{Archive, Source};
+use crate::manifest::entry::Line;
 use crate::manifest::{Digest, Entry, Ledger, Making, Stamp, Standing, Wanted};
 
 /// What a tar of outputs is made of.
@@ -63,7 +64,7 @@ impl Ledger {
             .collect();
         let input = &packed.archive.path;
         let entry = Entry {
-            task: format!("tar of {}", kinds.join(", ")),
+            task: format!("{TASK}{}", kinds.join(", ")),
             input: std::path::absolute(input).unwrap_or_else(|_| input.clone()),
             page: None,
             photo,
@@ -96,6 +97,24 @@ impl Ledger {
         }
         (Stamp::of_bytes(&photos), Digest::of_bytes(&recipes))
     }
+}
+
+/// How the tasks of tars of outputs are called, before those that are in it.
+const TASK: &str = "tar of ";
+
+/// What the names of outputs begin with that `line` says were put into a tar, if it says so.
+pub(super) fn packed_by(line: &Line) -> Vec<Vec<u8>> {
+    let Some(kinds) = line.task.strip_prefix(TASK) else {
+        return Vec::new();
+    };
+    let ending = format!(".{}.tar", kinds.replace(", ", "+"));
+    let begin = |name: &[u8]| {
+        let stem = name.strip_suffix(ending.as_bytes())?;
+        Some([stem, b"/"].concat())
+    };
+    line.outputs()
+        .filter_map(|(name, _)| begin(&name))
+        .collect()
 }
 
 /// Removes the file at `path`, and the folders above it that are empty then, up to `folder`.

@@ -95,6 +95,23 @@ impl Manifest {
         Ok(origin.map_or(Standing::Foreign, |origin| origin.standing(wanted)))
     }
 
+    /// Whether the output is as it was when it was noted as done.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`].
+    pub fn is_noted(&self, output: &Path) -> Result<bool> {
+        self.history(&self.name_of(output)?).is_as_done(output)
+    }
+
+    /// Whether it is not, and something was noted.
+    ///
+    /// # Errors
+    /// As [`Manifest::standing`].
+    pub fn is_changed(&self, output: &Path) -> Result<bool> {
+        let history = self.history(&self.name_of(output)?);
+        Ok(history.is_done() && !history.is_as_done(output)?)
+    }
+
     /// The fit that the file or folder at `output` was made with, if it was made by `recipe`.
     ///
     /// # Errors

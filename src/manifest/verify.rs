@@ -9,9 +9,10 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::interrupt;
-use crate::manifest::entry::{State, name_of_bytes};
+use crate::manifest::entry::{State, name_of_bytes, output_name};
 use crate::manifest::files::read_file;
 use crate::manifest::index::PathKey;
+use crate::manifest::packs::packed_by;
 use crate::manifest::summary::record_of;
 use crate::manifest::{Digest, Stamp};
 
@@ -39,8 +40,12 @@ pub enum Verdict {
 pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>) -> Result<()> {
     let files = record_of(folder)?;
     let mut latest: HashMap<PathKey, (u64, Digest)> = HashMap::new();
+    let mut packed: Vec<Vec<u8>> = Vec::new();
     for file in &files {
         read_file(file, |line, _| {
+            if line.state == State::Done {
+                packed.extend(packed_by(line));
+            }
             for (name, stamp) in line.outputs().filter(|_| line.state == State::Done) {
                 let known = latest.entry(PathKey::of(&name));
                 let Some(stamp) = stamp else { continue };
@@ -56,6 +61,11 @@ pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>)
             Ok(())
         })?;
     }
+    let is_packed = |path: &Path| {
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        let name = output_name(name);
+        packed.iter().any(|begin| name.starts_with(begin))
+    };
     let mut some: Vec<(PathBuf, Digest)> = Vec::with_capacity(AT_ONCE);
     let mut judge = |some: &mut Vec<(PathBuf, Digest)>| -> Result<()> {
         interrupt::check()?;
@@ -66,6 +76,8 @@ pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>)
             .collect();
         some.drain(..)
             .zip(verdicts)
+            // Those that were put into a tar are in it.
+            .filter(|((path, _), verdict)| !(*verdict == Verdict::Missing && is_packed(path)))
             .try_for_each(|((path, _), verdict)| take(&path, verdict))
     };
     for file in &files {

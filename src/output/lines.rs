@@ -84,7 +84,12 @@ impl Subject {
     /// Begins a line about a photo and its files.
     pub fn line_of_job(&self, status: Status, job: &Job) -> Map<String, Value> {
         let mut object = self.line(status, &job.source);
-        put_path(&mut object, "picture", job.output(PICTURE).path());
+        let picture = job.outputs().find(|(extension, _)| *extension == PICTURE);
+        let Some((_, picture)) = picture else {
+            // It has a row in a dataset.
+            return object;
+        };
+        put_path(&mut object, "picture", picture.path());
         let mut files = Map::new();
         for (extension, output) in job.outputs().filter(|(extension, _)| *extension != PICTURE) {
             put_path(&mut files, extension, Destination::path(output));

@@ -179,7 +179,7 @@ pub trait Finder: Sync {
     /// # Errors
     /// If the device fails with all of them.
     fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        way::one_by_one(batch, |seen| self.find(seen))
+        way::one_by_one(&batch.to_host()?, |seen| self.find(seen))
     }
 }
 
@@ -213,6 +213,11 @@ pub trait Task: Finder {
     /// Whether everything is there that is made of the photo of this number, whose files are those of `job`.
     fn has(&self, _photo: usize, job: &Job) -> bool {
         job.is_done()
+    }
+
+    /// Whether nothing more can be kept, which ends the run.
+    fn is_broken(&self) -> bool {
+        false
     }
 
     /// Whether it notes itself what it made, in the place where that is; what it cannot keep ends the run then.

@@ -11,8 +11,10 @@ use crate::engine::{Looks, Pass, Seen, StoredPhoto, Views};
 use crate::error::{Error, Result};
 use crate::features::{Dataset, DatasetMeta, Row, RowInfo, RowName};
 use crate::inputs::{Page, Source};
+use crate::manifest::Ledger;
+use crate::output::{OutputOptions, Target};
 use crate::tasks::Task;
-use crate::tasks::features::{describe_input, name_of};
+use crate::tasks::features::{changed_part, describe_input, name_of};
 use crate::weights::NamedModel;
 
 /// A dataset that stands in for a backbone.
@@ -29,6 +31,21 @@ impl StoredFeatures {
     /// As [`Dataset::open`]; names a dataset of a backbone that this version does not know.
     pub fn open(folder: &Path) -> Result<Self> {
         let dataset = Dataset::open(folder)?;
+        let ledger = Ledger::open(&OutputOptions {
+            target: Target::Folder(dataset.folder().to_owned()),
+            ..OutputOptions::default()
+        });
+        // Where there is no record, or none that can be read, nothing is known of parts.
+        if let Ok(ledger) = ledger {
+            for part in dataset.parts() {
+                if ledger.is_changed(part)? {
+                    return Err(changed_part(part));
+                }
+            }
+        }
+        if dataset.is_empty() {
+            return Err(Error::file(folder, "holds no features yet"));
+        }
         let named = &dataset.meta().variant;
         let variant = variants::find(named).ok_or_else(|| {
             let why =
@@ -124,14 +141,17 @@ impl StoredFeatures {
         }
     }
 
-    /// Refuses a task, called `kind`, for which these features will not do.
+    /// Refuses a task, called `kind`, over photos that are decoded as the tag `photos` says, for which these features will not do.
     ///
     /// # Errors
     /// Names the dataset, and says what it lacks.
-    pub fn check(&self, kind: &str, task: &dyn Task) -> Result<()> {
+    pub fn check(&self, kind: &str, task: &dyn Task, photos: &str) -> Result<()> {
         let folder = self.folder().display();
         let lacks = |why: String| Err(Error::Usage(format!("--features {folder}: {why}")));
         let meta = self.meta();
+        if task.records_itself() {
+            return lacks("stored features are not stored again; leave --save-features out".into());
+        }
         let Some(pass) = task.way().pass().filter(|pass| pass.views == Views::Plain) else {
             return lacks(format!(
                 "{kind} looks at photos in windows or mirrored too, for which no features are stored; leave that out \
@@ -177,11 +197,15 @@ impl StoredFeatures {
                 layer.block
             ));
         }
-        let wanted = describe_input(&pass.preprocessor);
+        let wanted = describe_input(&pass.preprocessor, photos);
         if wanted != meta.input {
             let words = |input: &serde_json::Value| {
                 let text = |key: &str| input[key].to_string().replace('"', "");
-                format!("size {}, padding {}", text("size"), text("padding"))
+                let photos = match text("photos").as_str() {
+                    "" => String::new(),
+                    tag => format!(", decoded with {tag}"),
+                };
+                format!("size {}, padding {}{photos}", text("size"), text("padding"))
             };
             return lacks(format!(
                 "the backbone saw photos at {}, and {kind} wants {}; say --size as the dataset was made, or {again}",

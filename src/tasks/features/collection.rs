@@ -105,6 +105,11 @@ impl Collection {
         })
     }
 
+    /// Whether no row is taken any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
     /// Refuses a dataset that is there and was made in another way than `meta` says.
     ///
     /// # Errors
@@ -114,7 +119,18 @@ impl Collection {
             return Ok(());
         }
         let dataset = Dataset::open(&self.folder)?;
-        match dataset.meta().difference(meta) {
+        let difference = dataset.meta().difference(meta);
+        if difference.is_some() && dataset.is_empty() {
+            // Of a run that failed before it had anything.
+            self.replace = true;
+            return Ok(());
+        }
+        for part in dataset.parts() {
+            if self.ledger.is_changed(part)? {
+                return Err(changed_part(part));
+            }
+        }
+        match difference {
             None => Ok(()),
             Some(why) => Err(Error::file(
                 &self.folder,
@@ -178,7 +194,8 @@ impl Collection {
         }
         self.meta = Some(meta);
         self.facts = facts;
-        self.start(self.replace)
+        let replace = std::mem::take(&mut self.replace);
+        self.start(replace)
     }
 
     fn start(&mut self, replace: bool) -> Result<()> {
@@ -222,6 +239,13 @@ impl Collection {
             stamp,
             watch,
         } = gathered;
+        if self.pending.contains_key(&row.name) {
+            return Err(Error::file(
+                &row.name.path,
+                "is called as another photo of this run, whose features are stored; rename it, or give it alone to a dataset of \
+                 its own",
+            ));
+        }
         let holder = self.keys.get(&row.key).filter(|name| **name != row.name);
         if holder.is_some() {
             // Photos of another run, from another folder.
@@ -247,7 +271,15 @@ impl Collection {
         let Some(writer) = self.writer.as_mut() else {
             return Err(Error::Model("no dataset is open".into()));
         };
+        let name = row.name.clone();
         let finished = writer.push(row);
+        if let Err(Error::File { path, .. }) = &finished
+            && path == Path::new(&name.path)
+        {
+            // The row was refused, and nothing has changed.
+            self.pending.remove(&name);
+            return finished.map(|_| ());
+        }
         self.settled(finished, told, console)?;
         match self.since.elapsed() > AT_MOST {
             true => {
@@ -325,6 +357,14 @@ fn prefix_of(shard: Option<Shard>) -> String {
             format!("shard-{:0digits$}-of-{}", shard.number(), shard.of())
         }
     }
+}
+
+/// Why a part is not trusted.
+pub fn changed_part(part: &Path) -> Error {
+    Error::file(
+        part,
+        "was changed since it was written; remove it, and its photos are computed again, or make the dataset anew with --force",
+    )
 }
 
 /// Whether there is a dataset in `folder`.

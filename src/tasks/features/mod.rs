@@ -14,7 +14,7 @@ use crate::batch::Outcome;
 use crate::console::Console;
 use crate::engine::Seen;
 use crate::error::{Error, Result};
-use crate::features::{PointList, Row, pool};
+use crate::features::{DatasetMeta, PointList, Row, pool};
 use crate::head::Head;
 use crate::manifest::{Digest, Stamp};
 use crate::output::{Job, OutputOptions, Plan, Subject};
@@ -28,7 +28,7 @@ use crate::tasks::{Context, Finder, Finished, Found, Item, Task};
 use crate::weights::Record;
 
 use collection::Collection;
-pub use collection::name_of;
+pub use collection::{changed_part, name_of};
 pub use tokens::{Taken, Tokens};
 use wish::Wish;
 pub use wish::describe_input;
@@ -84,6 +84,13 @@ impl FeaturesTask {
             console: console.clone(),
             collection: Mutex::new(collection),
         })
+    }
+
+    /// What the dataset says of itself.
+    fn meta(&self) -> DatasetMeta {
+        let photos = self.context.decoder.options.tag();
+        self.wish
+            .meta(&self.recipe, &self.model, (&self.computed, &photos))
     }
 
     fn collection(&self) -> MutexGuard<'_, Collection> {
@@ -208,7 +215,7 @@ impl Finder for FeaturesTask {
         let taken = Taken {
             patches: self.recipe.wants(TokenKind::Patches) || self.wish.points.is_some(),
             registers: self.recipe.wants(TokenKind::Registers),
-            coarse: true,
+            coarse: self.wish.has_coarse(),
         };
         let tokens = Tokens::of(&seen.features, &self.wish.layers, taken)?;
         Ok(Found::Features(Box::new(tokens)))
@@ -270,19 +277,18 @@ impl Task for FeaturesTask {
             }
         }
         let most = self.context.decoder.options.max_memory;
-        let collection = self
-            .collection
-            .get_mut()
-            .unwrap_or_else(PoisonError::into_inner);
-        if self.model.fingerprint.is_some() {
-            let meta = self.wish.meta(&self.recipe, &self.model, &self.computed);
-            collection.check(&meta)?;
-        }
+        let meta = self.model.fingerprint.is_some().then(|| self.meta());
+        let mut collection = self.collection();
+        meta.map_or(Ok(()), |meta| collection.check(&meta))?;
         collection.settle(plan, most, console)
     }
 
     fn has(&self, photo: usize, _: &Job) -> bool {
         self.collection().has(photo)
+    }
+
+    fn is_broken(&self) -> bool {
+        self.collection().is_broken()
     }
 
     fn records_itself(&self) -> bool {
@@ -297,7 +303,7 @@ impl Task for FeaturesTask {
         let origin = self.wish.basis.as_ref().map(|(_, origin, _)| origin);
         self.model
             .meet(record, self.recipe.basis.as_deref().zip(origin))?;
-        let meta = self.wish.meta(&self.recipe, &self.model, &self.computed);
+        let meta = self.meta();
         let facts = json!({
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
             "dtype": self.computed,

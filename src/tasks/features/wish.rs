@@ -98,8 +98,21 @@ impl Wish {
         })
     }
 
-    /// What a dataset says that is made so, by a model that computes in `computed`.
-    pub fn meta(&self, recipe: &FeaturesRecipe, model: &KnownModel, computed: &str) -> DatasetMeta {
+    /// Whether a coarser look at photos is taken too.
+    pub fn has_coarse(&self) -> bool {
+        self.way
+            .pass()
+            .is_some_and(|pass| matches!(pass.looks, Looks::AlsoCoarse(_)))
+    }
+
+    /// What a dataset says that is made so, by a model that computes in `computed`, of photos that were decoded as the tag
+    /// `photos` says.
+    pub fn meta(
+        &self,
+        recipe: &FeaturesRecipe,
+        model: &KnownModel,
+        (computed, photos): (&str, &str),
+    ) -> DatasetMeta {
         let pass = self.way.pass();
         DatasetMeta {
             format: FORMAT,
@@ -109,7 +122,7 @@ impl Wish {
             dim: model.config.dim,
             computed: computed.to_owned(),
             layers: self.layers.iter().copied().map(Into::into).collect(),
-            input: describe_input(self.way.preprocessor()),
+            input: describe_input(self.way.preprocessor(), photos),
             coarse: pass.and_then(|pass| match pass.looks {
                 Looks::AlsoCoarse(coarse) => Some(coarse.into()),
                 Looks::Once | Looks::Coarse(_) => None,
@@ -134,8 +147,8 @@ impl Wish {
     }
 }
 
-/// How photos are prepared, as a dataset says it.
-pub fn describe_input(preprocessor: &Preprocessor) -> Value {
+/// How photos are prepared, as a dataset says it; the tag `photos` says how they were decoded, if not as usual.
+pub fn describe_input(preprocessor: &Preprocessor, photos: &str) -> Value {
     let Preprocessor {
         size,
         resample,
@@ -158,6 +171,7 @@ pub fn describe_input(preprocessor: &Preprocessor) -> Value {
         },
         "most_patches": most_patches,
         "center_crop": center_crop,
+        "photos": photos,
     })
 }
 

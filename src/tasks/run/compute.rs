@@ -203,7 +203,7 @@ impl Run<'_> {
         let said = self.console.replay(&words);
         let finished = finished.and_then(|finished| said.map(|()| finished));
         let taken = finished.and_then(|finished| match task.take(finished) {
-            Err(error) if task.records_itself() => {
+            Err(error) if task.is_broken() => {
                 fault = Some(error);
                 Ok(None)
             }

@@ -92,9 +92,10 @@ impl Run<'_> {
         } = collected;
         self.check_keep_fit(tasks)?;
         if let Some(stored) = self.stored {
+            let photos = self.context.decoder.options.tag();
             tasks
                 .iter()
-                .try_for_each(|task| stored.check(&task.kind(), task.as_ref()))?;
+                .try_for_each(|task| stored.check(&task.kind(), task.as_ref(), &photos))?;
         }
         let (sources, packs, packed) = match self.packs {
             true => self.plan_packs(tasks, sources, ledger)?,
