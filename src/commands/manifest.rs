@@ -119,6 +119,12 @@ fn errors(folder: &Path, json: bool, console: &Console) -> Result<u8> {
 }
 
 fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
+    if !args.folder.is_dir() {
+        console.warn(format_args!(
+            "{}: no such folder, so that all photos are missing",
+            args.folder.display()
+        ));
+    }
     let collected = args.input.collect_for(&[], (false, false), console)?;
     let rule = MissingRule {
         tasks: args.task.clone(),

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::prelude::*;
 
-use crate::error::{Error, Fault, Result};
+use crate::error::Result;
 use crate::inputs::Source;
 use crate::manifest::Stamp;
 use crate::manifest::entry::{Line, State, name_of_bytes};
@@ -97,9 +97,6 @@ pub fn missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<
     let numbers: HashMap<PathKey, usize> = names
         .map(|(number, source)| (PathKey::of_photo("", &photo_name(source)), number))
         .collect();
-    if !folder.is_dir() {
-        return Err(Error::fault(folder, "no such folder", Fault::Missing));
-    }
     let mut tasks: Vec<String> = rule.tasks.clone();
     let mut packed: Vec<Vec<u8>> = Vec::new();
     let mut all: HashMap<(usize, usize), Work> = HashMap::new();

@@ -440,3 +440,69 @@ fn shards_fill_one_dataset_and_runs_of_tasks_do_too() {
     );
     assert!(Path::new(&rows(&folder, "run.parquet")[0].name.path).is_absolute());
 }
+
+#[test]
+fn what_would_give_other_rows_is_not_skipped() {
+    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let usual = ["features", "a.jpg", "-o", "f.arrow", "--size", "28"];
+    run(&folder, &usual).expect_code(0);
+    // Decoded in another way, here and with what was stored.
+    for other in [
+        &["--stretch", "10,90"][..],
+        &["--no-icc"],
+        &["--background", "black"],
+    ] {
+        run(&folder, &[&usual[..], other].concat())
+            .expect_code(1)
+            .expect_stderr("`photos`");
+        let stored = ["pca", "--features", "f.arrow", "--size", "28"];
+        run(&folder, &[&stored[..], other].concat())
+            .expect_code(2)
+            .expect_stderr("decoded with");
+    }
+    // Lines of what is there, and of what is new.
+    let both = [
+        "features", "a.jpg", "b.jpg", "-o", "f.arrow", "--size", "28", "--json",
+    ];
+    let said = run(&folder, &both).expect_code(0);
+    let status = |line: &String| {
+        let line: Value = serde_json::from_str(line).unwrap();
+        line["status"].as_str().unwrap_or("summary").to_owned()
+    };
+    let lines: Vec<String> = said.lines().iter().map(status).collect();
+    assert_eq!(lines.len(), 3, "{lines:?}");
+    assert!(lines.contains(&"skipped".to_owned()) && lines.contains(&"done".to_owned()));
+    // A part that was changed is not trusted.
+    let part = folder.path().join("f.arrow/part-00000.arrow");
+    let mut bytes = fs::read(&part).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&part, bytes).unwrap();
+    for args in [&both[..], &["pca", "--features", "f.arrow", "--size", "28"]] {
+        run(&folder, args)
+            .expect_code(1)
+            .expect_stderr("was changed since it was written");
+    }
+    run(&folder, &[&both[..], &["--force"]].concat()).expect_code(0);
+    assert_eq!(rows(&folder, "f.arrow").len(), 2);
+}
+
+#[test]
+fn a_head_with_a_coarser_look_changes_no_rows_beside_it() {
+    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let alone = ["features", "a.jpg", "-o", "alone.npy", "--size", "56"];
+    run(&folder, &alone).expect_code(0);
+    let beside = [
+        "run",
+        "a.jpg",
+        "--depth",
+        "--set",
+        "depth.size=56",
+        "--save-features",
+        "beside.npy",
+        "--set",
+        "features.size=56",
+    ];
+    run(&folder, &beside).expect_code(0);
+    assert_eq!(rows(&folder, "beside.npy"), rows(&folder, "alone.npy"));
+}
