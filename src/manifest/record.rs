@@ -21,6 +21,8 @@ pub struct Manifest {
     pub(super) folder: PathBuf,
     log: Log,
     index: Mutex<Index>,
+    /// The least time of a line that is appended.
+    first_time: u64,
 }
 
 impl Manifest {
@@ -54,6 +56,7 @@ impl Manifest {
         Ok(Manifest {
             folder: folder.to_owned(),
             log,
+            first_time: index.latest() + 1,
             index: Mutex::new(index),
         })
     }
@@ -197,8 +200,8 @@ impl Manifest {
     fn append(&self, mut line: Line) -> Result<()> {
         let now = SystemTime::now().duration_since(UNIX_EPOCH);
         let now = now.map_or(0, |since| since.as_millis() as u64);
-        // Whatever clocks do, it is later than what is known.
-        line.time = now.max(self.index().latest());
+        // Whatever clocks do, it is later than what others noted before this run, and not earlier than its own.
+        line.time = now.max(self.first_time).max(self.index().latest());
         self.log.append(&line)?;
         self.index().insert(&line);
         Ok(())
