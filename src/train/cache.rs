@@ -180,7 +180,7 @@ impl CacheFolder {
                 freed.add(of_photo);
             }
         }
-        self.tidy()?;
+        self.tidy(keeps)?;
         Ok(freed)
     }
 
@@ -214,17 +214,18 @@ impl CacheFolder {
         if let Some((path, _)) = set_file {
             remove_file(path)?;
         }
-        self.tidy()?;
+        self.tidy(|_| false)?;
         Ok(is_known.then_some(freed))
     }
 
-    /// Removes the files of sets of which nothing is left, and folders of models without features.
-    fn tidy(&self) -> Result<()> {
+    /// Removes the files of sets of which nothing is left or, of photos that `keeps` has, is to come; and folders of models
+    /// without features.
+    fn tidy(&self, keeps: impl Fn(&PhotoKey) -> bool) -> Result<()> {
         let inventory = self.inventory()?;
         for ((model, _), (path, photos)) in &inventory.sets {
             let is_there = |photo: &String| {
                 let key = (model.clone(), photo.clone());
-                inventory.photos.contains_key(&key)
+                inventory.photos.contains_key(&key) || keeps(&key)
             };
             if !photos.iter().any(is_there) {
                 remove_file(path)?;
@@ -488,6 +489,10 @@ mod tests {
             .unwrap();
         assert_eq!((freed.photos, freed.bytes), (2, 15));
         assert_eq!(scene.left(), ["m1/c"]);
+        // Of a set whose features are to come, the file stays.
+        scene.note("next", &["x"], 9);
+        scene.cache.prune(None, Some(0), |_| true).unwrap();
+        assert!(root_path(&scene, "m1", &set_file_name("next")).exists());
         // With its set's file.
         assert!(!root_path(&scene, "m1", &set_file_name("kitchen")).exists());
     }
