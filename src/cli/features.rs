@@ -9,7 +9,7 @@ use dino::features::Precision;
 use dino::preprocess::SizeRule;
 use dino::recipe::{FeaturesRecipe, TokenKind};
 
-use super::shared::dtype_parser;
+use super::shared::{dtype_parser, memory_size};
 use super::{InputArgs, RunArgs};
 
 /// Store what the backbone gives for photos, for search, training and other programs
@@ -37,6 +37,9 @@ pub struct FeaturesArgs {
     /// Try photos again that failed before and have not changed
     #[arg(long, help_heading = "Output")]
     pub retry_failed: bool,
+    /// Numbers in a part, such as 16M or 1G; what is lost of a run that is killed is one part, or a minute
+    #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory_size, help_heading = "Output")]
+    pub part_size: u64,
     #[command(flatten)]
     pub wish: WishArgs,
     #[command(flatten)]
@@ -166,6 +169,7 @@ impl FeaturesArgs {
             pool: wish.pool,
             basis: wish.basis.clone(),
             at: wish.at.clone(),
+            part_size: self.part_size,
         }
     }
 }

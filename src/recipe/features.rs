@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 use super::{check_range, check_together, text};
-use crate::features::Precision;
+use crate::features::{PART_BYTES, Precision};
 use crate::preprocess::SizeRule;
 
 /// Features of photos, stored.
@@ -39,6 +39,13 @@ pub struct FeaturesRecipe {
     /// A list of pixels at which features are wanted.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub at: Option<PathBuf>,
+    /// Bytes of numbers in a part; a matter of one run.
+    #[serde(skip, default = "part_size")]
+    pub part_size: u64,
+}
+
+fn part_size() -> u64 {
+    PART_BYTES
 }
 
 /// Kinds of tokens.
@@ -121,6 +128,7 @@ impl Default for FeaturesRecipe {
             pool: None,
             basis: None,
             at: None,
+            part_size: PART_BYTES,
         }
     }
 }

@@ -23,6 +23,7 @@ const AT_MOST: Duration = Duration::from_secs(60);
 pub struct Collection {
     folder: PathBuf,
     prefix: String,
+    part_bytes: u64,
     /// Whether it is made anew.
     replace: bool,
     /// What is noted of it.
@@ -66,11 +67,11 @@ pub fn name_of(source: &Source) -> RowName {
 }
 
 impl Collection {
-    /// In `folder`, whose ending says the format; of `options` counts all but the place.
+    /// In `folder`, whose ending says the format, with so many bytes of numbers in a part; of `options` counts all but the place.
     ///
     /// # Errors
     /// [`Error::Usage`] for another ending; names the folder that cannot be one.
-    pub fn new(folder: &Path, options: &OutputOptions) -> Result<Self> {
+    pub fn new(folder: &Path, part_bytes: u64, options: &OutputOptions) -> Result<Self> {
         if Format::of(folder).is_none() {
             return Err(Error::Usage(format!(
                 "-o {}: the format of a dataset is told by its ending; expected {}",
@@ -91,6 +92,7 @@ impl Collection {
             })?,
             folder: folder.to_owned(),
             prefix: prefix_of(options.shard),
+            part_bytes,
             replace: options.force,
             known: HashMap::new(),
             keys: HashMap::new(),
@@ -204,9 +206,9 @@ impl Collection {
         };
         let options = WriterOptions {
             prefix: self.prefix.clone(),
+            part_bytes: self.part_bytes,
             replace,
             drop: std::mem::take(&mut self.stale),
-            ..WriterOptions::default()
         };
         let writer = DatasetWriter::open(&self.folder, meta, options)?;
         for part in writer.rewritten() {

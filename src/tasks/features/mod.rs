@@ -73,7 +73,7 @@ impl FeaturesTask {
         console: &Console,
     ) -> Result<Self> {
         let wish = Wish::new(&recipe, model, head.as_ref(), console)?;
-        let collection = Collection::new(&recipe.output, options)?;
+        let collection = Collection::new(&recipe.output, recipe.part_size, options)?;
         Ok(FeaturesTask {
             wish,
             recipe,
