@@ -8,7 +8,7 @@ use dino::backbone::Backbone;
 use dino::console::Console;
 use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
-use dino::inputs::{Collected, Source};
+use dino::inputs::{Collected, Source, is_address};
 use dino::tasks::features::name_of;
 use dino::tasks::stored::StoredFeatures;
 use dino::weights::{NamedModel, Record};
@@ -73,7 +73,6 @@ pub fn collect(stored: &StoredFeatures, input: &InputArgs, offline: bool) -> Res
 /// The tar or the address of a photo that is no file of its own.
 fn place_of(source: &Source) -> Option<OsString> {
     let path = source.path();
-    let is_address = |text: &str| text.starts_with("http://") || text.starts_with("https://");
     if path.to_str().is_some_and(is_address) {
         return Some(path.into());
     }

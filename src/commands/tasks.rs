@@ -26,7 +26,7 @@ use dino::{Error, Result};
 
 use crate::cli::{
     DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs,
-    SegmentArgs, Tta,
+    SegmentArgs, StoredArgs, Tta,
 };
 use crate::commands::watch::Watch;
 use crate::commands::{model, stored};
@@ -41,9 +41,14 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     let predict = &args.predict;
-    let inputs = (&predict.input, predict.stored.features.as_deref());
-    let output = Output::of(&predict.output, args.refit, inputs.0)?;
-    run(&recipe, inputs, output, &predict.run, console)
+    let inputs = (&predict.input, &predict.stored);
+    run_into(
+        &recipe,
+        inputs,
+        (&predict.output, args.refit),
+        &predict.run,
+        console,
+    )
 }
 
 /// Runs `dino segment`.
@@ -70,9 +75,14 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
             ..Recipe::default()
         },
     };
-    let inputs = (&predict.input, predict.stored.features.as_deref());
-    let output = Output::of(&predict.output, args.refit, inputs.0)?;
-    run(&recipe, inputs, output, &predict.run, console)
+    let inputs = (&predict.input, &predict.stored);
+    run_into(
+        &recipe,
+        inputs,
+        (&predict.output, args.refit),
+        &predict.run,
+        console,
+    )
 }
 
 /// Runs `dino pca`.
@@ -81,9 +91,14 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         pca: vec![args.recipe()],
         ..Recipe::default()
     };
-    let inputs = (&args.input, args.stored.features.as_deref());
-    let output = Output::of(&args.output, args.refit, inputs.0)?;
-    run(&recipe, inputs, output, &args.run, console)
+    let inputs = (&args.input, &args.stored);
+    run_into(
+        &recipe,
+        inputs,
+        (&args.output, args.refit),
+        &args.run,
+        console,
+    )
 }
 
 /// Runs `dino features`.
@@ -148,9 +163,14 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
             recipe.len()
         )));
     }
-    let inputs = (&args.input, args.stored.features.as_deref());
-    let output = Output::of(&args.output, args.refit, inputs.0)?;
-    run(&recipe, inputs, output, &args.run, console)
+    let inputs = (&args.input, &args.stored);
+    run_into(
+        &recipe,
+        inputs,
+        (&args.output, args.refit),
+        &args.run,
+        console,
+    )
 }
 
 fn read_recipe(path: &Path) -> Result<Recipe> {
@@ -197,15 +217,22 @@ struct Output {
     packs: bool,
 }
 
-impl Output {
-    fn of(args: &OutputArgs, refit: RefitArgs, input: &InputArgs) -> Result<Self> {
-        Ok(Output {
-            options: args.options(input.shard()?)?,
-            json: args.json,
-            keep_fit: refit.keep_fit,
-            packs: args.tar,
-        })
-    }
+/// As [`run`], with results where `output` says.
+fn run_into(
+    recipe: &Recipe,
+    (input, stored): (&InputArgs, &StoredArgs),
+    (output, refit): (&OutputArgs, RefitArgs),
+    args: &RunArgs,
+    console: &Console,
+) -> Result<u8> {
+    let inputs = (input, stored.features.as_deref());
+    let output = Output {
+        options: output.options(input.shard()?)?,
+        json: output.json,
+        keep_fit: refit.keep_fit,
+        packs: output.tar,
+    };
+    run(recipe, inputs, output, args, console)
 }
 
 /// Runs all tasks of a recipe over the photos, or over what is stored of them.

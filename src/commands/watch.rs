@@ -7,7 +7,6 @@ use dino::backbone::Backbone;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::inputs::{Collected, Watched, Watcher};
-use dino::manifest::Ledger;
 use dino::output::Target;
 use dino::tasks::Task;
 use dino::tasks::run::Run;
@@ -64,7 +63,7 @@ impl Watch<'_> {
         };
         let decoder = &self.run.context.decoder;
         let mut watcher = Watcher::new(watched, decoder, console)?;
-        let ledger = Ledger::open(self.run.options)?;
+        let ledger = self.run.ledger(&tasks)?;
         // What cannot be done is said before anything comes.
         let nothing = || Err(Error::Interrupted);
         self.run

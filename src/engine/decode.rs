@@ -70,8 +70,8 @@ pub struct Decoding {
     pub stamps: bool,
     /// Whether the SHA-256 of their bytes is.
     pub sha256: bool,
-    /// By number, of photos whose features were stored.
-    pub stored: Option<Arc<dyn Fn(usize) -> Option<StoredPhoto> + Send + Sync>>,
+    /// By number, what is known of photos whose features were stored; empty where none were.
+    pub stored: Vec<Option<StoredPhoto>>,
     /// Those of photos that failed.
     pub failed: FailedStamps,
 }
@@ -135,7 +135,7 @@ impl Decoding {
             cut: None,
             stamps: false,
             sha256: false,
-            stored: None,
+            stored: Vec::new(),
             failed: FailedStamps::default(),
         }
     }
@@ -148,7 +148,7 @@ impl Decoding {
         network: &impl Network,
         crowded: impl FnOnce(),
     ) -> Result<Admitted<'s>> {
-        let stored = self.stored.as_ref().and_then(|stored| stored(index));
+        let stored = self.stored.get(index).copied().flatten();
         if let Some(stored) = stored.filter(|stored| !stored.is_needed) {
             return self.admit_blank((index, source), stored, network, crowded);
         }
@@ -170,8 +170,13 @@ impl Decoding {
     ) -> Result<Admitted<'s>> {
         let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
+        let of_bytes =
+            |met: &Option<Metadata>| Stamp::of_photo(source, opened.bytes(), met.as_ref());
+        let stamp = met.map(of_bytes);
         if let Some(stored) = stored {
-            check_stored(source, opened.bytes(), &stored)?;
+            let digest = stamp.as_ref().map(|stamp| stamp.digest);
+            let digest = digest.unwrap_or_else(|| Digest::of_bytes(opened.bytes()));
+            check_stored(source, digest, &stored)?;
         }
         let permit = match opened.measured() {
             Some(Measured { size, bytes }) => {
@@ -185,7 +190,7 @@ impl Decoding {
         Ok(Admitted {
             index,
             source,
-            stamp: met.map(|met| Stamp::of_photo(source, opened.bytes(), met.as_ref())),
+            stamp,
             met: met.cloned().flatten(),
             content: Content::Opened(opened),
             watch,
@@ -208,8 +213,8 @@ impl Decoding {
         if met.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
-            check_stored(source, &bytes, &stored)?;
             stamp = Stamp::of_photo(source, &bytes, met.as_ref());
+            check_stored(source, stamp.digest, &stored)?;
         }
         accept(network, (index, source), size)?;
         let entered = self.gate.enter(self.planned(network, index, size), crowded);
@@ -284,8 +289,8 @@ impl Decoding {
 }
 
 /// Refuses a photo that is another one than its features are of.
-fn check_stored(source: &Source, bytes: &[u8], stored: &StoredPhoto) -> Result<()> {
-    match Digest::of_bytes(bytes) == stored.digest {
+fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result<()> {
+    match digest == stored.digest {
         true => Ok(()),
         false => Err(Error::fault(
             source.path(),

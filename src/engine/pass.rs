@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 
-use candle_core::Device;
+use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
 use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
@@ -224,41 +224,34 @@ impl Pass {
     }
 }
 
+/// In the host's memory.
 fn on_host(features: &Features) -> Result<Features> {
-    let one = |layer: &LayerFeatures| -> Result<LayerFeatures> {
-        Ok(LayerFeatures {
-            request: layer.request,
-            patch_tokens: layer.patch_tokens.to_device(&Device::Cpu)?,
-            cls_token: layer.cls_token.to_device(&Device::Cpu)?,
-            registers: layer.registers.to_device(&Device::Cpu)?,
-        })
-    };
-    Ok(Features {
-        layers: features.layers.iter().map(one).collect::<Result<_>>()?,
-        grid: features.grid,
-        coarse: match &features.coarse {
-            Some(coarse) => Some(Box::new(on_host(coarse)?)),
-            None => None,
-        },
-    })
+    with_tensors(features, &|tensor| tensor.to_device(&Device::Cpu))
 }
 
 /// One photo's row of a batch.
 fn single(features: &Features, row: usize) -> Result<Features> {
+    with_tensors(features, &|tensor| tensor.narrow(0, row, 1))
+}
+
+/// With what `change` makes of every tensor.
+fn with_tensors(
+    features: &Features,
+    change: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,
+) -> Result<Features> {
     let one = |layer: &LayerFeatures| -> Result<LayerFeatures> {
         Ok(LayerFeatures {
             request: layer.request,
-            patch_tokens: layer.patch_tokens.narrow(0, row, 1)?,
-            cls_token: layer.cls_token.narrow(0, row, 1)?,
-            registers: layer.registers.narrow(0, row, 1)?,
+            patch_tokens: change(&layer.patch_tokens)?,
+            cls_token: change(&layer.cls_token)?,
+            registers: change(&layer.registers)?,
         })
     };
+    let coarse = features.coarse.as_ref();
+    let coarse = coarse.map(|coarse| with_tensors(coarse, change));
     Ok(Features {
         layers: features.layers.iter().map(one).collect::<Result<_>>()?,
         grid: features.grid,
-        coarse: match &features.coarse {
-            Some(coarse) => Some(Box::new(single(coarse, row)?)),
-            None => None,
-        },
+        coarse: coarse.transpose()?.map(Box::new),
     })
 }

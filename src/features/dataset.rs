@@ -63,6 +63,11 @@ impl Dataset {
         })
     }
 
+    /// Whether `folder` says that it is a dataset.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(DESCRIPTION).is_file()
+    }
+
     /// What holds for all rows.
     pub fn meta(&self) -> &DatasetMeta {
         &self.meta

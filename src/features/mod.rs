@@ -24,7 +24,6 @@ pub use dataset::Dataset;
 pub use format::Format;
 pub use meta::{DatasetMeta, Layer, Precision};
 pub use points::PointList;
-pub use retain::retain;
 pub use row::{Row, RowInfo, RowName};
 pub use writer::{DatasetWriter, FinishedPart, PART_BYTES, WriterOptions};
 

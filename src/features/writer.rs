@@ -11,7 +11,7 @@ use crate::features::arrays::Encoded;
 use crate::features::begun::{Begun, Size};
 use crate::features::folder::{Folder, Found, named};
 use crate::features::parts;
-use crate::features::retain::retain_in;
+use crate::features::retain::retain;
 use crate::features::settle::{check, settle};
 use crate::features::{DatasetMeta, Format, Row, RowInfo, RowName};
 use crate::manifest::{Digest, Stamp};
@@ -130,8 +130,7 @@ impl DatasetWriter {
         let (mut found, mut rows) = writer.folder.load(&writer.meta)?;
         if rows.iter().any(|row| options.drop.contains(&row.name)) {
             let keep = |row: &RowInfo| !options.drop.contains(&row.name);
-            let changed = retain_in(&writer.folder, &writer.meta, &found, &rows, keep)?;
-            writer.rewritten = changed.parts;
+            writer.rewritten = retain(&writer.folder, &writer.meta, &found, &rows, keep)?;
             (found, rows) = writer.folder.load(&writer.meta)?;
         }
         writer.names = rows.iter().map(|row| short(&row.name)).collect();

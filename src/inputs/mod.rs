@@ -42,7 +42,7 @@ pub use metadata::focal::focal_length_35mm;
 pub use options::{Background, DecodeOptions, Stretch, parse_bands};
 pub use orientation::orientation;
 pub(crate) use presence::Presence;
-pub use remote::{Fetcher, Remote};
+pub use remote::{Fetcher, Remote, is_address};
 pub use shard::{Shard, ShardRequest};
 pub use source::{Page, Source};
 pub(crate) use summary::PLURALS;

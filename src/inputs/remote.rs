@@ -29,25 +29,22 @@ const CONNECT: Duration = Duration::from_secs(10);
 const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
 /// Parameters of addresses that let whoever has them in, by their names in lower case.
-const SECRETS: [&str; 12] = [
-    "access_token",
-    "api_key",
+const SECRETS: [&str; 4] = ["api_key", "code", "key", "sig"];
+
+/// Parts of the names of others.
+const PARTS_OF_SECRETS: [&str; 12] = [
+    "accesskey",
     "apikey",
     "auth",
-    "awsaccesskeyid",
-    "key",
-    "password",
-    "sig",
+    "credential",
+    "hdnt",
+    "hmac",
+    "jwt",
+    "passw",
+    "secret",
+    "session",
     "signature",
     "token",
-    "x-amz-credential",
-    "x-amz-signature",
-];
-/// More of them.
-const MORE_SECRETS: [&str; 3] = [
-    "x-amz-security-token",
-    "x-goog-credential",
-    "x-goog-signature",
 ];
 
 /// What fetching may take, and how it is done.
@@ -109,7 +106,7 @@ impl Fetcher {
 }
 
 /// Whether an input is an address, of whatever kind.
-pub(super) fn is_address(text: &str) -> bool {
+pub fn is_address(text: &str) -> bool {
     text.split_once("://").is_some_and(|(scheme, _)| {
         scheme.len() > 1
             && scheme
@@ -419,24 +416,7 @@ fn masked(path: &str) -> String {
     };
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
-        const PARTS: [&str; 12] = [
-            "token",
-            "secret",
-            "passw",
-            "signature",
-            "auth",
-            "session",
-            "jwt",
-            "hmac",
-            "credential",
-            "hdnt",
-            "accesskey",
-            "apikey",
-        ];
-        SECRETS.contains(&name.as_str())
-            || MORE_SECRETS.contains(&name.as_str())
-            || name == "code"
-            || PARTS.iter().any(|part| name.contains(part))
+        SECRETS.contains(&name.as_str()) || PARTS_OF_SECRETS.iter().any(|part| name.contains(part))
     };
     let parameters = query
         .split('&')

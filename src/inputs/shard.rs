@@ -55,6 +55,12 @@ impl Shard {
         self.of
     }
 
+    /// As names of files have it, `003-of-100`: in their order.
+    pub fn label(self) -> String {
+        let digits = self.of.to_string().len();
+        format!("{:0digits$}-of-{}", self.number, self.of)
+    }
+
     /// Whether it is a part and not all of it.
     pub fn is_part(self) -> bool {
         self.of > 1

@@ -61,7 +61,7 @@ impl Ledger {
             return Ok(false);
         }
         for (extension, path) in job.kept() {
-            let standing = self.standing(path, extension, &job.source, Some(photo), making)?;
+            let (standing, _) = self.look_at(path, extension, &job.source, Some(photo), making)?;
             let is_of_it = match standing {
                 Standing::Same => true,
                 Standing::Other(Difference { photo, recipe, .. }) => !photo && !recipe,

@@ -16,14 +16,7 @@ use crate::manifest::reading::{Ending, read_lines};
 pub(super) fn file_name(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => MANIFEST_FILE.to_owned(),
-        Some(shard) => {
-            let digits = shard.of().to_string().len();
-            format!(
-                "manifest-{:0digits$}-of-{}.jsonl",
-                shard.number(),
-                shard.of()
-            )
-        }
+        Some(shard) => format!("manifest-{}.jsonl", shard.label()),
     }
 }
 

@@ -10,7 +10,7 @@ use crate::inputs::Presence;
 use crate::manifest::entry::{Line, name_of_bytes, output_name};
 use crate::manifest::failures::photo_name;
 use crate::manifest::files::{files_of, read_file};
-use crate::manifest::history::Origin;
+use crate::manifest::history::{Known, Origin};
 use crate::manifest::index::Index;
 use crate::manifest::{Digest, Ledger, Making, Manifest, PhotoName};
 use crate::output::{PICTURE, Plan, create_folder, temporary, write_atomic};
@@ -101,9 +101,10 @@ impl Manifest {
             }
             let history = index.history(&output_name(&name));
             let origin = history
-                .map(|history| history.origin_of(&path))
-                .transpose()?;
-            if let Some(fit) = origin.flatten().and_then(Origin::fit) {
+                .map(|history| history.look(&path))
+                .transpose()?
+                .and_then(Known::origin);
+            if let Some(fit) = origin.and_then(Origin::fit) {
                 by_fit.entry(*fit).or_default().push((path, photo));
             }
         }

@@ -69,6 +69,44 @@ struct Begun {
     time: u64,
 }
 
+/// What an output that is there is by the lines about it.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Known<'h> {
+    /// As the last of them has it that says that it is done.
+    Done(&'h Origin),
+    /// Made by a run that did not come to note it.
+    Begun(&'h Origin),
+    /// Not all of what was to be there: it was written in place and that did not end, or power was lost before its content
+    /// was on the disk. With who may have made it.
+    Unfinished(Option<&'h Origin>),
+    /// None of them is about it as it is.
+    Nothing,
+}
+
+impl<'h> Known<'h> {
+    /// What it was made from, if that is known.
+    pub fn origin(self) -> Option<&'h Origin> {
+        match self {
+            Known::Done(origin) | Known::Begun(origin) => Some(origin),
+            Known::Unfinished(origin) => origin,
+            Known::Nothing => None,
+        }
+    }
+
+    /// How it stands to what is wanted.
+    pub fn standing(self, wanted: &Wanted<'_>) -> Standing {
+        match self {
+            Known::Done(origin) | Known::Begun(origin) => origin.standing(wanted),
+            Known::Unfinished(_) => Standing::Other(Difference {
+                photo: true,
+                unfinished: true,
+                ..Difference::default()
+            }),
+            Known::Nothing => Standing::Foreign,
+        }
+    }
+}
+
 /// What is known about one output.
 #[derive(Debug, Clone, Default)]
 pub(super) struct History {
@@ -101,57 +139,38 @@ impl History {
         }
     }
 
-    /// Whether what is at `path`, which is there, is not all of what was to be there: it was written in place and that did
-    /// not end, or power was lost before its content was on the disk.
+    /// What the file or folder at `path`, which is there, is by these lines.
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn is_unfinished(&self, path: &Path) -> Result<bool> {
+    pub fn look(&self, path: &Path) -> Result<Known<'_>> {
         if self.is_empty() {
-            return Ok(false);
+            return Ok(Known::Nothing);
         }
-        if let Some((_, stamp)) = &self.done
-            && stamp.still_is(path)?
-        {
-            return Ok(false);
-        }
-        let had_content = self.done.as_ref().is_none_or(|(_, stamp)| stamp.bytes > 0);
-        if had_content && is_empty_file(path)? {
-            return Ok(true);
-        }
-        match self.begun.last() {
-            Some(Begun {
-                in_place: true,
-                replaced,
-                ..
-            }) => match replaced {
-                Some(stamp) => Ok(!stamp.still_is(path)?),
-                None => Ok(true),
-            },
-            _ => Ok(false),
-        }
-    }
-
-    /// What the file or folder at `path`, which is there, was made from; none if that is not known.
-    ///
-    /// # Errors
-    /// Names what cannot be read.
-    pub fn origin_of(&self, path: &Path) -> Result<Option<&Origin>> {
         if let Some((origin, stamp)) = &self.done
             && stamp.still_is(path)?
         {
-            return Ok(Some(origin));
+            return Ok(Known::Done(origin));
         }
-        for begun in self.begun.iter().rev() {
+        let mut maker = None;
+        for (later, begun) in self.begun.iter().rev().enumerate() {
             let was_there = match &begun.replaced {
                 Some(stamp) => stamp.still_is(path)?,
                 None => false,
             };
             if !was_there {
-                return Ok(Some(&begun.origin));
+                maker = Some((begun, later == 0));
+                break;
             }
         }
-        Ok(None)
+        let had_content = self.done.as_ref().is_none_or(|(_, stamp)| stamp.bytes > 0);
+        let is_cut_short = maker.is_some_and(|(begun, is_last)| is_last && begun.in_place);
+        let origin = maker.map(|(begun, _)| &begun.origin);
+        Ok(match origin {
+            _ if is_cut_short || had_content && is_empty_file(path)? => Known::Unfinished(origin),
+            Some(origin) => Known::Begun(origin),
+            None => Known::Nothing,
+        })
     }
 
     /// Takes in a line, which may be earlier than others that are known, where it is from another file.

@@ -1,6 +1,7 @@
 //! What a run is about to make, against what was noted of what is there.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::console::Console;
 use crate::error::{Error, Result};
@@ -23,10 +24,28 @@ pub struct Former {
     pub is_current: bool,
 }
 
-/// What is known of the folder of outputs; nothing where there is none.
-#[derive(Debug, Default)]
+/// The outputs of a job that are there.
+struct There {
+    outputs: Vec<Looked>,
+    /// Of the photo, where anything is there and it can be read.
+    photo: Option<Stamp>,
+    /// What stands in its way.
+    refusal: Option<Error>,
+}
+
+/// An output that is there.
+struct Looked {
+    extension: &'static str,
+    path: PathBuf,
+    standing: Standing,
+    /// Whether it is noted as done as it is.
+    is_noted: bool,
+}
+
+/// What is known of the folder of outputs; nothing where there is none. All clones share it.
+#[derive(Debug, Clone, Default)]
 pub struct Ledger {
-    pub(super) manifest: Option<Manifest>,
+    pub(super) manifest: Option<Arc<Manifest>>,
     /// What is named on the command line in place of a folder.
     target: Option<PathBuf>,
     /// Whether photos that failed before are tried again.
@@ -46,12 +65,19 @@ impl Ledger {
         match &options.target {
             Target::Folder(_) if options.no_manifest => {}
             Target::Folder(folder) => {
-                ledger.manifest = Some(Manifest::open_shard(folder, options.shard)?);
+                let manifest = Manifest::open_shard(folder, options.shard)?;
+                ledger.manifest = Some(Arc::new(manifest));
             }
             Target::File(path, _) => ledger.target = Some(path.clone()),
             Target::Stdout => {}
         }
         Ok(ledger)
+    }
+
+    /// Itself, if it is of this folder.
+    pub fn of(self, folder: &Path) -> Option<Self> {
+        let manifest = self.manifest.as_ref()?;
+        (manifest.folder() == folder).then_some(self)
     }
 
     /// Whether nothing is noted though the results go to a folder.
@@ -74,32 +100,23 @@ impl Ledger {
     }
 
     /// Notes that outputs are done that a killed run made and did not come to note.
-    fn confirm(
-        &self,
-        job: &Job,
-        making: &Making,
-        outputs: &[(&'static str, PathBuf)],
-        most: u64,
-    ) -> Result<()> {
-        let Some(manifest) = &self.manifest else {
+    fn confirm(&self, job: &Job, making: &Making, there: &There) -> Result<()> {
+        let (Some(manifest), Some(photo)) = (&self.manifest, &there.photo) else {
             return Ok(());
         };
-        for (extension, path) in outputs {
-            if !manifest.is_noted(path)? {
-                manifest.finish(
-                    &Entry {
-                        task: making.kind.clone(),
-                        input: input_of(&job.source),
-                        page: job.source.page().map(|page| page.number),
-                        photo: self.stamp_of(&job.source, most)?,
-                        recipe: making.recipe(extension, &job.source),
-                        fit: making.fit,
-                        outputs: vec![path.clone()],
-                        facts: making.facts.clone(),
-                    },
-                    |_| None,
-                )?;
-            }
+        let is_unnoted = |output: &&Looked| output.standing == Standing::Same && !output.is_noted;
+        for output in there.outputs.iter().filter(is_unnoted) {
+            let entry = Entry {
+                task: making.kind.clone(),
+                input: input_of(&job.source),
+                page: job.source.page().map(|page| page.number),
+                photo: photo.clone(),
+                recipe: making.recipe(output.extension, &job.source),
+                fit: making.fit,
+                outputs: vec![output.path.clone()],
+                facts: making.facts.clone(),
+            };
+            manifest.finish(&entry, |_| None)?;
         }
         Ok(())
     }
@@ -163,20 +180,17 @@ impl Ledger {
                 refused.push(None);
                 continue;
             }
-            let (found, refusal) = self.look(&plan.jobs[index], making, most)?;
-            let mut same = Vec::new();
-            for (extension, path, standing) in found {
-                if let Standing::Other(difference) = standing {
-                    told.add(&plan.jobs[index].source, &path, difference);
+            let there = self.look(&plan.jobs[index], making, most)?;
+            self.confirm(&plan.jobs[index], making, &there)?;
+            for output in there.outputs {
+                if let Standing::Other(difference) = output.standing {
+                    told.add(&plan.jobs[index].source, &output.path, difference);
                 }
-                match standing {
-                    Standing::Same => same.push((extension, path)),
-                    Standing::Foreign => {}
-                    Standing::Absent | Standing::Other(_) => plan.replace(index, extension)?,
+                if !matches!(output.standing, Standing::Same | Standing::Foreign) {
+                    plan.replace(index, output.extension)?;
                 }
             }
-            self.confirm(&plan.jobs[index], making, &same, most)?;
-            refused.push(refusal);
+            refused.push(there.refusal);
         }
         told.tell(console);
         Ok(refused)
@@ -204,10 +218,18 @@ impl Ledger {
                 former.fits.push(None);
                 continue;
             }
-            let (found, refusal) = self.look(job, making, most)?;
-            let mut is_same = found.len() == job.outputs().count() && refusal.is_none();
+            let There {
+                outputs, refusal, ..
+            } = self.look(job, making, most)?;
+            let mut is_same = outputs.len() == job.outputs().count() && refusal.is_none();
             let mut fit = None;
-            for (extension, path, standing) in found {
+            for Looked {
+                extension,
+                path,
+                standing,
+                ..
+            } in outputs
+            {
                 match standing {
                     Standing::Other(difference) if difference.photo || difference.recipe => {
                         told.add(&job.source, &path, difference);
@@ -248,14 +270,8 @@ impl Ledger {
     }
 
     /// How the outputs of a job stand that are there, and what stands in its way.
-    #[allow(clippy::type_complexity)]
-    fn look(
-        &self,
-        job: &Job,
-        making: &Making,
-        most: u64,
-    ) -> Result<(Vec<(&'static str, PathBuf, Standing)>, Option<Error>)> {
-        let mut found = Vec::new();
+    fn look(&self, job: &Job, making: &Making, most: u64) -> Result<There> {
+        let mut outputs = Vec::new();
         let mut refusal = None;
         let kept: Vec<(&'static str, &Path)> = job.kept().collect();
         let photo = match kept.is_empty() || self.knows_nothing() {
@@ -264,13 +280,23 @@ impl Ledger {
             false => self.stamp_of(&job.source, most).ok(),
         };
         for (extension, path) in kept {
-            let standing = self.standing(path, extension, &job.source, photo.as_ref(), making)?;
+            let (standing, is_noted) =
+                self.look_at(path, extension, &job.source, photo.as_ref(), making)?;
             if standing == Standing::Foreign {
                 refusal.get_or_insert_with(|| foreign(path));
             }
-            found.push((extension, path.to_owned(), standing));
+            outputs.push(Looked {
+                extension,
+                path: path.to_owned(),
+                standing,
+                is_noted,
+            });
         }
-        Ok((found, refusal))
+        Ok(There {
+            outputs,
+            photo,
+            refusal,
+        })
     }
 
     fn fit_of(&self, path: &Path, recipe: &Digest) -> Result<Option<Digest>> {
@@ -279,17 +305,20 @@ impl Ledger {
     }
 
     fn knows_nothing(&self) -> bool {
-        self.manifest.as_ref().is_none_or(Manifest::is_empty)
+        self.manifest
+            .as_ref()
+            .is_none_or(|manifest| manifest.is_empty())
     }
 
-    pub(super) fn standing(
+    /// How an output that is there stands, and whether it is noted as done as it is.
+    pub(super) fn look_at(
         &self,
         path: &Path,
         extension: &str,
         source: &Source,
         photo: Option<&Stamp>,
         making: &Making,
-    ) -> Result<Standing> {
+    ) -> Result<(Standing, bool)> {
         let Some(manifest) = &self.manifest else {
             if self.target.is_none() {
                 return Err(Error::Usage(format!(
@@ -310,7 +339,7 @@ impl Ledger {
         };
         // Whether anything is known of it does not depend on the photo.
         let nothing = Stamp::of_bytes(b"");
-        manifest.standing(
+        manifest.look(
             path,
             &Wanted {
                 photo: photo.unwrap_or(&nothing),

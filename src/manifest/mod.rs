@@ -97,7 +97,7 @@ pub use making::Making;
 pub use merge::{Merged, merge};
 pub use missing::{MissingRule, missing};
 pub use notes::{NotedRow, changed_meanwhile};
-pub use packs::{Packed, remove_within};
+pub use packs::{Packed, pack_ending, remove_within};
 pub use record::Manifest;
 use record::name_below;
 pub use stamp::Stamp;

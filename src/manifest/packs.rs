@@ -64,7 +64,7 @@ impl Ledger {
             .collect();
         let input = &packed.archive.path;
         let entry = Entry {
-            task: format!("{TASK}{}", kinds.join(", ")),
+            task: format!("{TASK}{}", kinds.join(SEPARATOR)),
             input: std::path::absolute(input).unwrap_or_else(|_| input.clone()),
             page: None,
             photo,
@@ -102,12 +102,21 @@ impl Ledger {
 /// How the tasks of tars of outputs are called, before those that are in it.
 const TASK: &str = "tar of ";
 
+/// What stands between those.
+const SEPARATOR: &str = ", ";
+
+/// How the names of tars end that hold what these tasks made.
+pub fn pack_ending<'k>(kinds: impl IntoIterator<Item = &'k str>) -> String {
+    let kinds: Vec<&str> = kinds.into_iter().collect();
+    format!(".{}.tar", kinds.join("+"))
+}
+
 /// What the names of outputs begin with that `line` says were put into a tar, if it says so.
 pub(super) fn packed_by(line: &Line) -> Vec<Vec<u8>> {
     let Some(kinds) = line.task.strip_prefix(TASK) else {
         return Vec::new();
     };
-    let ending = format!(".{}.tar", kinds.replace(", ", "+"));
+    let ending = pack_ending(kinds.split(SEPARATOR));
     let begin = |name: &[u8]| {
         let stem = name.strip_suffix(ending.as_bytes())?;
         Some([stem, b"/"].concat())

@@ -9,10 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::error::{Error, Result};
 use crate::inputs::Shard;
 use crate::manifest::entry::{Entry, Failed, Line, PhotoName, State, output_name};
-use crate::manifest::history::History;
+use crate::manifest::history::{History, Known};
 use crate::manifest::index::Index;
 use crate::manifest::log::Log;
-use crate::manifest::{Difference, Digest, Failure, Stamp, Standing, Wanted, files};
+use crate::manifest::{Digest, Failure, Stamp, Standing, Wanted, files};
 use crate::output::is_written_in_place;
 
 /// The manifest of a folder of outputs: as it was when it was opened, and what was appended through it since. What other
@@ -77,33 +77,25 @@ impl Manifest {
     /// # Errors
     /// Names the output, or the file in it, that cannot be read.
     pub fn standing(&self, output: &Path, wanted: &Wanted<'_>) -> Result<Standing> {
+        self.look(output, wanted).map(|(standing, _)| standing)
+    }
+
+    /// As [`Manifest::standing`], and whether it is noted as done as it is.
+    pub(super) fn look(&self, output: &Path, wanted: &Wanted<'_>) -> Result<(Standing, bool)> {
         match fs::metadata(output) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Standing::Absent),
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                return Ok((Standing::Absent, false));
+            }
             Err(error) => return Err(Error::io(output, &error)),
             Ok(_) => {}
         }
         // Reading takes its time, and others ask too.
         let history = self.history(&self.name_of(output)?);
-        if history.is_unfinished(output)? {
-            return Ok(Standing::Other(Difference {
-                photo: true,
-                unfinished: true,
-                ..Difference::default()
-            }));
-        }
-        let origin = history.origin_of(output)?;
-        Ok(origin.map_or(Standing::Foreign, |origin| origin.standing(wanted)))
+        let known = history.look(output)?;
+        Ok((known.standing(wanted), matches!(known, Known::Done(_))))
     }
 
-    /// Whether the output is as it was when it was noted as done.
-    ///
-    /// # Errors
-    /// As [`Manifest::standing`].
-    pub fn is_noted(&self, output: &Path) -> Result<bool> {
-        self.history(&self.name_of(output)?).is_as_done(output)
-    }
-
-    /// Whether it is not, and something was noted.
+    /// Whether the output is not as it was when it was noted as done.
     ///
     /// # Errors
     /// As [`Manifest::standing`].
@@ -118,7 +110,7 @@ impl Manifest {
     /// As [`Manifest::standing`].
     pub fn fit_of(&self, output: &Path, recipe: &Digest) -> Result<Option<Digest>> {
         let history = self.history(&self.name_of(output)?);
-        let origin = history.origin_of(output)?;
+        let origin = history.look(output)?.origin();
         let by_it = origin.filter(|origin| origin.is_by(recipe));
         Ok(by_it.and_then(|origin| origin.fit().copied()))
     }
@@ -134,7 +126,7 @@ impl Manifest {
         if history.is_empty() || !output.exists() {
             return Ok(false);
         }
-        let origin = history.origin_of(output)?;
+        let origin = history.look(output)?.origin();
         Ok(origin.is_some_and(|origin| {
             origin.photo().digest != photo.digest
                 || fit.is_some() && origin.fit().is_some() && origin.fit() != fit

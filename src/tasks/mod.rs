@@ -34,7 +34,7 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, Scores};
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::{Digest, Ledger, Stamp};
 use crate::output::{Job, Plan, Subject};
 use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
@@ -213,6 +213,11 @@ pub trait Task: Finder {
     /// Whether everything is there that is made of the photo of this number, whose files are those of `job`.
     fn has(&self, _photo: usize, job: &Job) -> bool {
         job.is_done()
+    }
+
+    /// What it knows of the folder that it keeps a record in itself, if it does.
+    fn ledger(&self) -> Option<Ledger> {
+        None
     }
 
     /// Whether nothing more can be kept, which ends the run.

@@ -35,10 +35,8 @@ pub struct TaskNetwork<'a> {
     /// Is told how many percent of the passes over a photo as a whole are through.
     pub tick: &'a (dyn Fn(usize) + Sync),
     passes: Vec<SharedPass>,
-    /// In the backbone's place.
-    stored: Option<&'a StoredFeatures>,
-    /// The row of each photo, where features are stored.
-    rows: Vec<Option<usize>>,
+    /// In the backbone's place, with the row of each photo.
+    stored: Option<(&'a StoredFeatures, &'a [Option<usize>])>,
 }
 
 /// A pass, and the tasks that it is for.
@@ -106,24 +104,23 @@ impl<'a> TaskNetwork<'a> {
             tick,
             passes,
             stored: None,
-            rows: Vec::new(),
         }
     }
 
     /// With `stored` features in the backbone's place, and the row of each photo.
     #[must_use]
-    pub fn with_stored(self, stored: Option<&'a StoredFeatures>, rows: Vec<Option<usize>>) -> Self {
-        TaskNetwork {
-            stored,
-            rows,
-            ..self
-        }
+    pub fn with_stored(self, stored: Option<(&'a StoredFeatures, &'a [Option<usize>])>) -> Self {
+        TaskNetwork { stored, ..self }
     }
 
     /// What is stored of a photo, for each task; why not, where nothing is.
-    fn find_stored(&self, stored: &StoredFeatures, photo: &mut Ready) -> FoundByTask {
+    fn find_stored(
+        &self,
+        (stored, rows): (&StoredFeatures, &[Option<usize>]),
+        photo: &mut Ready,
+    ) -> FoundByTask {
         let mut found: FoundByTask = self.tasks.iter().map(|_| None).collect();
-        let row = self.rows.get(photo.index).copied().flatten();
+        let row = rows.get(photo.index).copied().flatten();
         for shared in self.passes_of(photo.index) {
             let seen = photo.watch.time("features", || match row {
                 Some(row) => stored.seen(row, &shared.pass).map(Arc::new),

@@ -8,20 +8,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::goldens::{Golden, max_abs};
-use crate::program::{Run, dino_with_model, files_below, sample};
+use crate::program::{Run, dino_with_model, files_below, folder_of, read, sample};
 
 const ENDINGS: [&str; 5] = ["parquet", "arrow", "safetensors", "npy", "tar"];
-
-/// A folder of photos, by their names and the samples that they are.
-fn photos(names: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, of) in names {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(sample(of), path).unwrap();
-    }
-    folder
-}
 
 fn run(folder: &TempDir, args: &[&str]) -> Run {
     dino_with_model(folder.path(), args)
@@ -36,13 +25,9 @@ fn rows(folder: &TempDir, name: &str) -> Vec<Row> {
     rows
 }
 
-fn read(folder: &TempDir, name: &str) -> Vec<u8> {
-    fs::read(folder.path().join(name)).unwrap()
-}
-
 #[test]
 fn stored_features_are_those_of_transformers() {
-    let folder = photos(&[("chelsea.png", "chelsea.png")]);
+    let folder = folder_of(&[("chelsea.png", "chelsea.png")]);
     let args = ["features", "chelsea.png", "-o", "f.npy", "--size", "native"];
     let layers = ["--blocks", "2,5,8,11", "--no-norm", "--dtype", "f32"];
     run(&folder, &[&args[..], &layers].concat()).expect_code(0);
@@ -76,7 +61,7 @@ fn stored_features_are_those_of_transformers() {
 
 #[test]
 fn each_format_holds_the_same_and_a_second_run_adds() {
-    let folder = photos(&[("in/a.jpg", "room.jpg"), ("in/b/c.x.jpg", "flower.jpg")]);
+    let folder = folder_of(&[("in/a.jpg", "room.jpg"), ("in/b/c.x.jpg", "flower.jpg")]);
     let usual = ["features", "in", "-r", "--size", "56", "--blocks", "5,-1"];
     let mut all: Vec<Vec<Row>> = Vec::new();
     for ending in ENDINGS {
@@ -134,7 +119,7 @@ fn each_format_holds_the_same_and_a_second_run_adds() {
 
 #[test]
 fn heads_and_bases_find_in_stored_features_what_they_find_in_photos() {
-    let folder = photos(&[("in/a.jpg", "room.jpg"), ("in/b.png", "coffee.png")]);
+    let folder = folder_of(&[("in/a.jpg", "room.jpg"), ("in/b.png", "coffee.png")]);
     let store = |name: &str, more: &[&str]| {
         let args = ["features", "in", "-o", name, "--size", "112"];
         run(&folder, &[&args[..], more].concat()).expect_code(0);
@@ -233,7 +218,7 @@ fn heads_and_bases_find_in_stored_features_what_they_find_in_photos() {
 
 #[test]
 fn what_stored_features_lack_is_named() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("other.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("other.jpg", "dogs.jpg")]);
     for (name, more) in [
         ("plain.npy", &[][..]),
         ("pooled.npy", &["--pool", "2"]),
@@ -322,7 +307,7 @@ fn what_stored_features_lack_is_named() {
 
 #[test]
 fn tokens_are_pooled_projected_and_taken_at_pixels() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     let store = |name: &str, more: &[&str]| {
         let args = [
             "features", "a.jpg", "-o", name, "--size", "56", "--dtype", "f32",
@@ -389,7 +374,7 @@ fn shards_fill_one_dataset_and_runs_of_tasks_do_too() {
         .iter()
         .map(|name| (name.as_str(), "room.jpg"))
         .collect();
-    let folder = photos(&of);
+    let folder = folder_of(&of);
     let usual = ["features", "in", "--size", "28", "--what", "cls", "-o"];
     run(&folder, &[&usual[..], &["one.parquet"]].concat()).expect_code(0);
     for shard in ["1/3", "2/3", "3/3"] {
@@ -443,7 +428,7 @@ fn shards_fill_one_dataset_and_runs_of_tasks_do_too() {
 
 #[test]
 fn what_would_give_other_rows_is_not_skipped() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     let usual = ["features", "a.jpg", "-o", "f.arrow", "--size", "28"];
     run(&folder, &usual).expect_code(0);
     // Decoded in another way, here and with what was stored.
@@ -488,7 +473,7 @@ fn what_would_give_other_rows_is_not_skipped() {
 
 #[test]
 fn a_head_with_a_coarser_look_changes_no_rows_beside_it() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     let alone = ["features", "a.jpg", "-o", "alone.npy", "--size", "56"];
     run(&folder, &alone).expect_code(0);
     let beside = [

@@ -5,17 +5,12 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::program::{Run, command, files_below, finish, sample, store_with_focus};
+use crate::program::{Run, command, files_below, finish, folder_of, store_with_focus};
 
 /// A folder with this photo under these names.
 pub fn photos(names: &[&str]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for name in names {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(sample("room.jpg"), path).unwrap();
-    }
-    folder
+    let photos: Vec<(&str, &str)> = names.iter().map(|name| (*name, "room.jpg")).collect();
+    folder_of(&photos)
 }
 
 /// `dino depth` of small photos, in `folder`.

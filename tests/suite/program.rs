@@ -1,11 +1,13 @@
 //! Runs the built binary as a user would.
 
 use std::ffi::OsStr;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus, Stdio};
 use std::sync::OnceLock;
+
+use tempfile::TempDir;
 
 /// What came out of a run.
 pub struct Run {
@@ -61,6 +63,22 @@ pub fn sample(name: &str) -> PathBuf {
         .join(name)
 }
 
+/// A temporary folder of photos, by their names in it and the samples that they are.
+pub fn folder_of(photos: &[(&str, &str)]) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for (name, of) in photos {
+        let path = folder.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::copy(sample(of), path).unwrap();
+    }
+    folder
+}
+
+/// The bytes of a file in a temporary folder.
+pub fn read(folder: &TempDir, name: &str) -> Vec<u8> {
+    fs::read(folder.path().join(name)).unwrap()
+}
+
 /// The program, not run yet, in a quiet environment.
 pub fn command<S: AsRef<OsStr>>(args: &[S]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_dino"));
@@ -96,7 +114,7 @@ pub fn store_with_focus() -> &'static Path {
     static STORE: OnceLock<PathBuf> = OnceLock::new();
     STORE.get_or_init(|| {
         let home = Path::new(env!("CARGO_TARGET_TMPDIR")).join("store-with-focus");
-        std::fs::create_dir_all(&home).unwrap();
+        fs::create_dir_all(&home).unwrap();
         let lock = File::create(home.join("test-lock")).unwrap();
         lock.lock().unwrap();
         let run = finish(
@@ -138,7 +156,7 @@ pub fn files_below(folder: &Path) -> Vec<String> {
     let mut files = Vec::new();
     let mut open: Vec<PathBuf> = vec![folder.to_owned()];
     while let Some(current) = open.pop() {
-        for entry in std::fs::read_dir(&current).unwrap() {
+        for entry in fs::read_dir(&current).unwrap() {
             let path = entry.unwrap().path();
             // What is noted of the outputs is none.
             let name = path.file_name().unwrap();

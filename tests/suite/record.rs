@@ -9,25 +9,11 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use crate::program::{
-    Run, command, dino_with_model, files_below, finish, sample, store_with_focus,
+    Run, command, dino_with_model, files_below, finish, folder_of, read, sample, store_with_focus,
 };
-
-fn photos(names: &[(&str, &str)]) -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    for (name, of) in names {
-        let path = folder.path().join(name);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::copy(sample(of), path).unwrap();
-    }
-    folder
-}
 
 fn run(folder: &TempDir, args: &[&str]) -> Run {
     dino_with_model(folder.path(), &[args, &["--size", "56"]].concat())
-}
-
-fn read(folder: &TempDir, name: &str) -> Vec<u8> {
-    fs::read(folder.path().join(name)).unwrap()
 }
 
 fn modified(folder: &TempDir, name: &str) -> SystemTime {
@@ -45,7 +31,7 @@ fn fresh(folder: &TempDir, args: &[&str], name: &str) -> Vec<u8> {
 
 #[test]
 fn what_was_made_in_this_way_is_skipped_and_what_was_not_is_made_again() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     let picture = "dino-out/a.depth.png";
     let usual = ["depth", "a.jpg"];
     run(&folder, &usual).expect_code(0);
@@ -90,7 +76,7 @@ fn what_was_made_in_this_way_is_skipped_and_what_was_not_is_made_again() {
 
 #[test]
 fn another_head_labels_again() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     run(&folder, &["segment", "a.jpg", "--head", "street"]).expect_code(0);
     let again = run(&folder, &["segment", "a.jpg", "--head", "rooms"]).expect_code(0);
     again.expect_stderr("another model or head");
@@ -103,7 +89,7 @@ fn another_head_labels_again() {
 
 #[test]
 fn another_photo_of_the_same_name_is_another_photo() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("x/a.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("x/a.jpg", "dogs.jpg")]);
     run(&folder, &["depth", "a.jpg"]).expect_code(0);
     // With one more format: not the picture of one photo and the numbers of the other.
     let args = ["depth", "x/a.jpg", "--save", "npy"];
@@ -154,7 +140,7 @@ fn standard_input_is_known_by_its_bytes() {
 
 #[test]
 fn what_dino_did_not_make_is_left_alone_and_named() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     fs::create_dir(folder.path().join("dino-out")).unwrap();
     fs::write(folder.path().join("dino-out/a.depth.png"), "mine").unwrap();
     let args = ["depth", "a.jpg", "b.jpg", "--save", "npy", "--json"];
@@ -184,7 +170,7 @@ fn what_dino_did_not_make_is_left_alone_and_named() {
 
 #[test]
 fn a_file_that_is_named_is_never_skipped() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     run(&folder, &["depth", "a.jpg", "-o", "x.png"]).expect_code(0);
     let args = ["depth", "b.jpg", "-o", "x.png"];
     run(&folder, &args)
@@ -208,7 +194,7 @@ fn a_folder_that_has_grown_has_one_fit() {
         &["segment", "--clusters", "3"],
         &["depth", "--range", "global"],
     ] {
-        let folder = photos(&[("in/a.jpg", "room.jpg"), ("in/c.jpg", "dogs.jpg")]);
+        let folder = folder_of(&[("in/a.jpg", "room.jpg"), ("in/c.jpg", "dogs.jpg")]);
         let args = [task, &["in"]].concat();
         assert_eq!(run(&folder, &args).expect_code(0).lines().len(), 2);
         run(&folder, &args).expect_stderr("2 already there, skipped");
@@ -248,7 +234,7 @@ fn a_folder_that_has_grown_has_one_fit() {
 
 #[test]
 fn two_fits_are_not_mixed_in_a_folder() {
-    let folder = photos(&[
+    let folder = folder_of(&[
         ("x/a.jpg", "room.jpg"),
         ("x/b.jpg", "dogs.jpg"),
         ("y/c.jpg", "flower.jpg"),
@@ -273,7 +259,7 @@ fn two_fits_are_not_mixed_in_a_folder() {
 
 #[test]
 fn keeping_a_fit_where_there_is_none_is_refused() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     for args in [
         &["depth", "a.jpg"][..],
         &["pca", "a.jpg", "--fit", "each"],
@@ -292,7 +278,7 @@ fn keeping_a_fit_where_there_is_none_is_refused() {
 
 #[test]
 fn wrong_wishes_are_found_before_anything_is_skipped() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     for args in [
         &["depth", "a.jpg"][..],
         &["segment", "a.jpg"],
@@ -330,7 +316,7 @@ fn wrong_wishes_are_found_before_anything_is_skipped() {
 
 #[test]
 fn a_document_of_all_photos_is_kept_only_if_it_is_theirs() {
-    let folder = photos(&[("in/a.jpg", "room.jpg"), ("in/b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("in/a.jpg", "room.jpg"), ("in/b.jpg", "dogs.jpg")]);
     let args = ["segment", "in", "--head", "rooms"];
     run(&folder, &args).expect_code(0);
     run(
@@ -360,7 +346,7 @@ fn lines(run: &Run) -> Vec<Value> {
 
 #[test]
 fn every_input_has_a_line_in_json_in_the_order_of_the_inputs() {
-    let folder = photos(&[
+    let folder = folder_of(&[
         ("a.jpg", "room.jpg"),
         ("c.jpg", "dogs.jpg"),
         ("e.jpg", "flower.jpg"),
@@ -418,7 +404,7 @@ fn every_input_has_a_line_in_json_in_the_order_of_the_inputs() {
 
 #[test]
 fn several_tasks_have_a_line_each() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     fs::write(folder.path().join("x.jpg"), "no photo").unwrap();
     let args = [
         "run",
@@ -460,7 +446,7 @@ fn several_tasks_have_a_line_each() {
 
 #[test]
 fn a_record_that_is_not_understood_is_named() {
-    let folder = photos(&[("a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg")]);
     run(&folder, &["depth", "a.jpg"]).expect_code(0);
     let record = folder.path().join("dino-out/manifest.jsonl");
     let whole = fs::read(&record).unwrap();
@@ -483,7 +469,7 @@ fn a_record_that_is_not_understood_is_named() {
 
 #[test]
 fn a_kept_fit_is_of_the_same_recipe() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
     // By another recipe, elsewhere in the folder's history, and back.
     run(&folder, &["pca", "a.jpg", "b.jpg", "--whiten", "--force"]).expect_code(0);
@@ -538,7 +524,7 @@ fn a_kept_fit_is_of_the_same_recipe() {
 
 #[test]
 fn photos_that_went_away_and_formats_that_are_left_out_are_no_obstacles() {
-    let folder = photos(&[
+    let folder = folder_of(&[
         ("in/a.jpg", "room.jpg"),
         ("in/b.jpg", "dogs.jpg"),
         ("in/c.jpg", "flower.jpg"),
@@ -557,7 +543,7 @@ fn photos_that_went_away_and_formats_that_are_left_out_are_no_obstacles() {
 
 #[test]
 fn one_name_in_two_folders_is_two_photos() {
-    let folder = photos(&[]);
+    let folder = folder_of(&[]);
     let time = SystemTime::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
     let mut depths = Vec::new();
     for (index, name) in ["x", "y"].into_iter().enumerate() {
@@ -585,7 +571,7 @@ fn one_name_in_two_folders_is_two_photos() {
 
 #[test]
 fn pages_and_copies_share_a_fit_as_photos_do() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "room.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "room.jpg")]);
     run(&folder, &["pca", "a.jpg", "b.jpg"]).expect_code(0);
     run(&folder, &["pca", "a.jpg"])
         .expect_code(2)
@@ -594,7 +580,7 @@ fn pages_and_copies_share_a_fit_as_photos_do() {
 
 #[test]
 fn what_the_constant_network_makes_is_not_taken_for_a_models() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     let null = [
         "pca",
         "a.jpg",
@@ -615,7 +601,7 @@ fn what_the_constant_network_makes_is_not_taken_for_a_models() {
 
 #[test]
 fn inputs_that_end_a_run_have_lines_too() {
-    let folder = photos(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
+    let folder = folder_of(&[("a.jpg", "room.jpg"), ("b.jpg", "dogs.jpg")]);
     fs::create_dir(folder.path().join("empty")).unwrap();
     for task in [
         &["depth"][..],
@@ -654,7 +640,7 @@ fn inputs_that_end_a_run_have_lines_too() {
 #[test]
 fn patterns_find_names_that_are_no_text() {
     use std::os::unix::ffi::OsStrExt;
-    let folder = photos(&[("g/a.jpg", "room.jpg")]);
+    let folder = folder_of(&[("g/a.jpg", "room.jpg")]);
     let odd = std::ffi::OsStr::from_bytes(b"\xff.jpg");
     fs::copy(sample("dogs.jpg"), folder.path().join("g").join(odd)).unwrap();
     for pattern in ["g/*.jpg", "./g/*.jpg", "*/*.jpg", "**/*.jpg"] {
@@ -665,7 +651,7 @@ fn patterns_find_names_that_are_no_text() {
 
 #[test]
 fn a_photo_drawn_alone_leaves_the_fit_of_the_others() {
-    let folder = photos(&[
+    let folder = folder_of(&[
         ("a.jpg", "room.jpg"),
         ("b.jpg", "dogs.jpg"),
         ("c.jpg", "flower.jpg"),

@@ -1,7 +1,7 @@
 //! Arrow's IPC files: record batches of 16 MiB or 4096 rows, in which every number has its place in the file.
 
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 
 use arrow_array::RecordBatch;
@@ -13,11 +13,9 @@ use arrow_ipc::{Block, root_as_footer};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::features::arrays::{Array, Encoded};
-use crate::features::parts::columns::{self, Group};
-use crate::features::parts::{
-    Files, META_KEY, Part, PartWriter, Pieces, Seen, check_meta, damaged, foreign,
-};
+use crate::features::arrays::Array;
+use crate::features::parts::columns::{self, GroupWriter, Grouping};
+use crate::features::parts::{META_KEY, Part, Pieces, Seen, check_meta, damaged, foreign};
 use crate::features::{DatasetMeta, RowInfo};
 use crate::output::AtomicFile;
 
@@ -27,59 +25,28 @@ const MAGIC: &[u8] = b"ARROW1";
 /// The footer's length and the magic behind it.
 const TAIL: usize = 10;
 
-pub(super) struct Writer {
-    path: PathBuf,
-    meta: Arc<DatasetMeta>,
-    schema: SchemaRef,
-    group: Group,
-    writer: FileWriter<AtomicFile>,
-}
+pub(super) type Writer = Grouping<FileWriter<AtomicFile>>;
 
-impl Writer {
-    pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Result<Self> {
-        let schema = Arc::new(columns::described(meta));
-        let writer = FileWriter::try_new(AtomicFile::begin(path)?, &schema)
-            .map_err(|error| unwritten(path, error))?;
-        Ok(Writer {
-            path: path.to_owned(),
-            meta: Arc::clone(meta),
-            schema,
-            group: Group::default(),
-            writer,
-        })
+impl GroupWriter for FileWriter<AtomicFile> {
+    type Failure = ArrowError;
+
+    fn begin(file: AtomicFile, schema: &SchemaRef, _: &DatasetMeta) -> Result<Self, ArrowError> {
+        FileWriter::try_new(file, schema)
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let batch = self.group.take(&self.meta, &self.schema);
-        let written = batch.and_then(|batch| match batch {
-            Some(batch) => self.writer.write(&batch),
-            None => Ok(()),
-        });
-        written.map_err(|error| unwritten(&self.path, error))
+    fn put(&mut self, group: &RecordBatch) -> Result<(), ArrowError> {
+        self.write(group)
     }
-}
 
-impl PartWriter for Writer {
-    fn push(&mut self, row: Encoded) -> Result<()> {
-        match self.group.push(row) {
-            true => self.flush(),
-            false => Ok(()),
+    fn end(self) -> Result<AtomicFile, ArrowError> {
+        self.into_inner()
+    }
+
+    fn unwritten(path: &Path, error: ArrowError) -> Error {
+        match error {
+            ArrowError::IoError(_, error) => Error::io(path, &error),
+            error => Error::file(path, error.to_string()),
         }
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Files> {
-        self.flush()?;
-        let file = self.writer.into_inner();
-        let file = file.map_err(|error| unwritten(&self.path, error))?;
-        let stamp = file.finish()?;
-        Ok(vec![(self.path, stamp)])
-    }
-}
-
-fn unwritten(path: &Path, error: ArrowError) -> Error {
-    match error {
-        ArrowError::IoError(_, error) => Error::io(path, &error),
-        error => Error::file(path, error.to_string()),
     }
 }
 

@@ -18,11 +18,9 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
-use crate::features::arrays::{Array, Encoded};
-use crate::features::parts::columns::{self, Group};
-use crate::features::parts::{
-    Files, META_KEY, Part, PartWriter, Seen, check_meta, damaged, foreign, guarded,
-};
+use crate::features::arrays::Array;
+use crate::features::parts::columns::{self, GroupWriter, Grouping};
+use crate::features::parts::{META_KEY, Part, Seen, check_meta, damaged, foreign, guarded};
 use crate::features::{DatasetMeta, RowInfo};
 use crate::output::AtomicFile;
 
@@ -32,57 +30,36 @@ const CREATED_BY: &str = concat!("dino version ", env!("CARGO_PKG_VERSION"));
 /// Row groups that are kept decoded.
 const KEPT: usize = 2;
 
-pub(super) struct Writer {
-    path: PathBuf,
-    meta: Arc<DatasetMeta>,
-    schema: SchemaRef,
-    group: Group,
-    writer: ArrowWriter<AtomicFile>,
-}
+pub(super) type Writer = Grouping<ArrowWriter<AtomicFile>>;
 
-impl Writer {
-    pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Result<Self> {
+impl GroupWriter for ArrowWriter<AtomicFile> {
+    type Failure = ParquetError;
+
+    fn begin(
+        file: AtomicFile,
+        schema: &SchemaRef,
+        meta: &DatasetMeta,
+    ) -> Result<Self, ParquetError> {
         // The description is in the schema too, from which Arrow takes it.
-        let schema = Arc::new(columns::described(meta));
-        let file = AtomicFile::begin(path)?;
-        let writer = ArrowWriter::try_new(file, Arc::clone(&schema), Some(properties(meta)))
-            .map_err(|error| unwritten(path, error))?;
-        Ok(Writer {
-            path: path.to_owned(),
-            meta: Arc::clone(meta),
-            schema,
-            group: Group::default(),
-            writer,
-        })
+        ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(meta)))
     }
 
-    fn flush(&mut self) -> Result<()> {
-        let batch = self.group.take(&self.meta, &self.schema);
-        let batch = batch.map_err(|error| unwritten(&self.path, error.into()))?;
-        let Some(batch) = batch else {
-            return Ok(());
-        };
-        let written = self.writer.write(&batch);
-        written
-            .and_then(|()| self.writer.flush())
-            .map_err(|error| unwritten(&self.path, error))
+    fn put(&mut self, group: &RecordBatch) -> Result<(), ParquetError> {
+        self.write(group).and_then(|()| self.flush())
     }
-}
 
-impl PartWriter for Writer {
-    fn push(&mut self, row: Encoded) -> Result<()> {
-        match self.group.push(row) {
-            true => self.flush(),
-            false => Ok(()),
+    fn end(self) -> Result<AtomicFile, ParquetError> {
+        self.into_inner()
+    }
+
+    fn unwritten(path: &Path, error: ParquetError) -> Error {
+        match error {
+            ParquetError::External(error) => match error.downcast::<std::io::Error>() {
+                Ok(error) => Error::io(path, &error),
+                Err(error) => Error::file(path, error.to_string()),
+            },
+            error => Error::file(path, error.to_string()),
         }
-    }
-
-    fn finish(mut self: Box<Self>) -> Result<Files> {
-        self.flush()?;
-        let file = self.writer.into_inner();
-        let file = file.map_err(|error| unwritten(&self.path, error))?;
-        let stamp = file.finish()?;
-        Ok(vec![(self.path, stamp)])
     }
 }
 
@@ -105,16 +82,6 @@ fn properties(meta: &DatasetMeta) -> WriterProperties {
             .set_column_statistics_enabled(path, EnabledStatistics::None);
     }
     properties.build()
-}
-
-fn unwritten(path: &Path, error: ParquetError) -> Error {
-    match error {
-        ParquetError::External(error) => match error.downcast::<std::io::Error>() {
-            Ok(error) => Error::io(path, &error),
-            Err(error) => Error::file(path, error.to_string()),
-        },
-        error => Error::file(path, error.to_string()),
-    }
 }
 
 /// Which row groups are kept, the last one used last.

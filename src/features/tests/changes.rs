@@ -81,7 +81,7 @@ fn rows_leave_and_the_rest_stays() {
         assert!(done.len() > 2);
         let first = done[0].rows.clone();
         let gone = |info: &RowInfo| first.contains(&info.name) || info.name.path == "/p/8.jpg";
-        let removed = retain(folder, |info| !gone(info)).unwrap();
+        let removed = leave(folder, |info| !gone(info)).unwrap();
         assert_eq!(removed, first.len() + 1, "{folder:?}");
         let kept: Vec<Row> = rows
             .iter()
@@ -89,7 +89,7 @@ fn rows_leave_and_the_rest_stays() {
             .cloned()
             .collect();
         assert_eq!(read(folder), kept, "{folder:?}");
-        assert_eq!(retain(folder, |info| !gone(info)).unwrap(), 0);
+        assert_eq!(leave(folder, |info| !gone(info)).unwrap(), 0);
         // And come back, after the others.
         let drop = [kept[0].name.clone()].into();
         let again = [rows[8].clone(), kept[0].clone()];
@@ -105,7 +105,7 @@ fn rows_leave_and_the_rest_stays() {
         let mut expected = kept[1..].to_vec();
         expected.extend(again);
         assert_eq!(read(folder), expected, "{folder:?}");
-        retain(folder, |_| false).unwrap();
+        leave(folder, |_| false).unwrap();
         assert_eq!(files(folder).keys().collect::<Vec<_>>(), ["_dataset.json"]);
         assert!(Dataset::open(folder).unwrap().is_empty());
     });
@@ -133,7 +133,7 @@ fn what_is_replaced_while_it_is_read_is_noticed() {
     each(|folder| {
         write(folder, &meta, &rows, small(300));
         let dataset = Dataset::open(folder).unwrap();
-        retain(folder, |info| info.name.path != "/p/0.jpg").unwrap();
+        leave(folder, |info| info.name.path != "/p/0.jpg").unwrap();
         let error = dataset.read(0).unwrap_err().to_string();
         assert!(error.contains("part-00000"), "{error}");
     });

@@ -5,12 +5,15 @@ mod round_trips;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use rayon::prelude::*;
 use serde_json::json;
 
 use crate::backbone::Grid;
 use crate::error::Result;
+use crate::features::folder::Folder;
+use crate::features::retain::retain;
 use crate::features::*;
 use crate::manifest::Digest;
 
@@ -168,4 +171,16 @@ fn parts(folder: &Path) -> Vec<PathBuf> {
     (0..)
         .map_while(|part| dataset.part(part).map(Path::to_owned))
         .collect()
+}
+
+/// Leaves the rows that `keep` has; returns how many are gone.
+fn leave(folder: &Path, keep: impl Fn(&RowInfo) -> bool) -> Result<usize> {
+    let folder = Folder {
+        path: folder.to_owned(),
+        format: Format::of(folder).unwrap(),
+    };
+    let meta = Arc::new(folder.description()?.unwrap());
+    let (found, rows) = folder.load(&meta)?;
+    retain(&folder, &meta, &found, &rows, keep)?;
+    Ok(rows.len() - folder.load(&meta)?.1.len())
 }

@@ -107,50 +107,37 @@ impl Collection {
         })
     }
 
+    /// What is noted of it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
     /// Whether no row is taken any more.
     pub fn is_broken(&self) -> bool {
         self.broken
     }
 
-    /// Refuses a dataset that is there and was made in another way than `meta` says.
+    /// Finds out which photos of a plan have their rows; `meta` is what the dataset is to say, where that is known already.
     ///
     /// # Errors
-    /// Names the folder and the first difference.
-    pub fn check(&mut self, meta: &DatasetMeta) -> Result<()> {
-        if self.replace || !is_dataset(&self.folder) {
-            return Ok(());
-        }
-        let dataset = Dataset::open(&self.folder)?;
-        let difference = dataset.meta().difference(meta);
-        if difference.is_some() && dataset.is_empty() {
-            // Of a run that failed before it had anything.
-            self.replace = true;
-            return Ok(());
-        }
-        for part in dataset.parts() {
-            if self.ledger.is_changed(part)? {
-                return Err(changed_part(part));
-            }
-        }
-        match difference {
-            None => Ok(()),
-            Some(why) => Err(Error::file(
-                &self.folder,
-                format!("{why}; --force makes the dataset anew, another name makes another one"),
-            )),
-        }
-    }
-
-    /// Finds out which photos of a plan have their rows.
-    ///
-    /// # Errors
-    /// Names a dataset that cannot be read.
-    pub fn settle(&mut self, plan: &Plan, most: u64, console: &Console) -> Result<()> {
+    /// Names a dataset that cannot be read, or was made in another way.
+    pub fn settle(
+        &mut self,
+        (plan, meta): (&Plan, Option<DatasetMeta>),
+        most: u64,
+        console: &Console,
+    ) -> Result<()> {
         self.done = vec![false; plan.jobs.len()];
-        if self.replace || !is_dataset(&self.folder) {
+        if self.replace || !Dataset::is_at(&self.folder) {
             return Ok(());
         }
         let dataset = Dataset::open(&self.folder)?;
+        if let Some(meta) = meta {
+            self.check(&dataset, meta)?;
+        }
+        if self.replace {
+            return Ok(());
+        }
         for row in dataset.rows() {
             self.known.insert(row.name.clone(), row.digest);
             self.keys.insert(row.key.clone(), row.name.clone());
@@ -181,6 +168,31 @@ impl Collection {
         Ok(())
     }
 
+    /// Refuses a dataset that was made in another way than `meta` says, or whose parts were changed since.
+    fn check(&mut self, dataset: &Dataset, meta: DatasetMeta) -> Result<()> {
+        let difference = dataset.meta().difference(&meta);
+        if difference.is_some() && dataset.is_empty() {
+            // Of a run that failed before it had anything.
+            self.replace = true;
+        } else {
+            for part in dataset.parts() {
+                if self.ledger.is_changed(part)? {
+                    return Err(changed_part(part));
+                }
+            }
+            if let Some(why) = difference {
+                return Err(Error::file(
+                    &self.folder,
+                    format!(
+                        "{why}; --force makes the dataset anew, another name makes another one"
+                    ),
+                ));
+            }
+        }
+        self.meta = Some(meta);
+        Ok(())
+    }
+
     /// Whether the row of a photo of the run is there.
     pub fn has(&self, photo: usize) -> bool {
         self.done.get(photo).copied().unwrap_or(false)
@@ -191,8 +203,9 @@ impl Collection {
     /// # Errors
     /// Names what cannot be written, or a dataset of another kind.
     pub fn open(&mut self, meta: DatasetMeta, facts: Value) -> Result<()> {
-        if !self.replace {
-            self.check(&meta)?;
+        let is_checked = self.meta.as_ref() == Some(&meta);
+        if !(self.replace || is_checked) && Dataset::is_at(&self.folder) {
+            self.check(&Dataset::open(&self.folder)?, meta.clone())?;
         }
         self.meta = Some(meta);
         self.facts = facts;
@@ -354,10 +367,7 @@ impl Collection {
 fn prefix_of(shard: Option<Shard>) -> String {
     match shard.filter(|shard| shard.is_part()) {
         None => "part".to_owned(),
-        Some(shard) => {
-            let digits = shard.of().to_string().len();
-            format!("shard-{:0digits$}-of-{}", shard.number(), shard.of())
-        }
+        Some(shard) => format!("shard-{}", shard.label()),
     }
 }
 
@@ -367,11 +377,6 @@ pub fn changed_part(part: &Path) -> Error {
         part,
         "was changed since it was written; remove it, and its photos are computed again, or make the dataset anew with --force",
     )
-}
-
-/// Whether there is a dataset in `folder`.
-fn is_dataset(folder: &Path) -> bool {
-    folder.join("_dataset.json").is_file()
 }
 
 /// A key that no other photo has.

@@ -16,7 +16,7 @@ use crate::engine::Seen;
 use crate::error::{Error, Result};
 use crate::features::{DatasetMeta, PointList, Row, pool};
 use crate::head::Head;
-use crate::manifest::{Digest, Stamp};
+use crate::manifest::{Digest, Ledger, Stamp};
 use crate::output::{Job, OutputOptions, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{FeaturesRecipe, TokenKind};
@@ -278,13 +278,15 @@ impl Task for FeaturesTask {
         }
         let most = self.context.decoder.options.max_memory;
         let meta = self.model.fingerprint.is_some().then(|| self.meta());
-        let mut collection = self.collection();
-        meta.map_or(Ok(()), |meta| collection.check(&meta))?;
-        collection.settle(plan, most, console)
+        self.collection().settle((plan, meta), most, console)
     }
 
     fn has(&self, photo: usize, _: &Job) -> bool {
         self.collection().has(photo)
+    }
+
+    fn ledger(&self) -> Option<Ledger> {
+        Some(self.collection().ledger().clone())
     }
 
     fn is_broken(&self) -> bool {

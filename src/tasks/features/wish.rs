@@ -19,9 +19,6 @@ use crate::tasks::layer;
 use crate::tasks::pca::basis;
 use crate::tasks::way::Way;
 
-/// Version of [`DatasetMeta`].
-pub const FORMAT: u32 = 1;
-
 /// What is taken of a photo.
 pub struct Wish {
     /// The blocks, in the order of storage.
@@ -115,7 +112,7 @@ impl Wish {
     ) -> DatasetMeta {
         let pass = self.way.pass();
         DatasetMeta {
-            format: FORMAT,
+            format: DatasetMeta::FORMAT,
             model: model.name.clone(),
             variant: model.variant.clone(),
             fingerprint: model.fingerprint.clone().unwrap_or_default(),

@@ -1,18 +1,15 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
-use std::sync::Arc;
-
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
 use crate::console::{Console, PhotoProgress};
-use crate::engine::{Decoding, Engine, Looks, Ready, StoredPhoto, seats, tell_overflow};
+use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
 use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::manifest::{Digest, Ledger, Making, Stamp};
 use crate::output::Plan;
 use crate::preprocess::Geometry;
 use crate::tasks::network::FoundByTask;
-use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Finder, Finished, Item, Kept, Task, TaskNetwork};
 
 use super::Run;
@@ -22,17 +19,6 @@ use super::progress::Progress;
 
 /// What became of a photo for one task, and the words about it.
 type Told = (usize, Result<Finished>, Console);
-
-/// What is known of the photos of these rows.
-fn stored_photos(
-    stored: &StoredFeatures,
-    rows: &[Option<usize>],
-    is_needed: bool,
-) -> Arc<dyn Fn(usize) -> Option<StoredPhoto> + Send + Sync> {
-    let photo = |row: &Option<usize>| row.map(|row| stored.photo(row, is_needed));
-    let photos: Vec<Option<StoredPhoto>> = rows.iter().map(photo).collect();
-    Arc::new(move |index| photos.get(index).copied().flatten())
-}
 
 impl Run<'_> {
     /// Both passes.
@@ -58,8 +44,11 @@ impl Run<'_> {
             count => count,
         });
         let tick = |done| bar.block(done, 100);
-        let row_of = |photo: &usize| self.stored?.row_of(&jobs[*photo].source);
-        let rows: Vec<Option<usize>> = photos.iter().map(row_of).collect();
+        let rows: Vec<Option<usize>> = self.stored.map_or_else(Vec::new, |stored| {
+            let row_of = |&photo: &usize| stored.row_of(&jobs[photo].source);
+            photos.iter().map(row_of).collect()
+        });
+        let is_needed = tasks.iter().any(|task| task.needs_photo());
         let of_photo = |index: usize| name(photos[index]);
         let networks = seats(backbones).into_iter().map(|backbone| {
             TaskNetwork::new(
@@ -76,7 +65,7 @@ impl Run<'_> {
                 self.console,
                 &tick,
             )
-            .with_stored(self.stored, rows.clone())
+            .with_stored(self.stored.map(|stored| (stored, rows.as_slice())))
         });
         let networks: Vec<TaskNetwork<'_>> = networks.collect();
         let Some(network) = networks.first() else {
@@ -85,10 +74,10 @@ impl Run<'_> {
         let decoding = Decoding {
             stamps: true,
             sha256: tasks.iter().any(|task| task.wants_sha256()),
-            stored: self.stored.map(|stored| {
-                let is_needed = tasks.iter().any(|task| task.needs_photo());
-                stored_photos(stored, &rows, is_needed)
-            }),
+            stored: rows
+                .iter()
+                .map(|row| Some(self.stored?.photo((*row)?, is_needed)))
+                .collect(),
             ..Decoding::new(self.context.decoder.clone())
         };
         let failed = decoding.failed.clone();
@@ -196,22 +185,15 @@ impl Run<'_> {
     ) -> Result<bool> {
         let source = &plan.jobs[photo].source;
         let has_line = words.has_lines();
-        let mut fault = None;
         if has_line {
             progress.tell_before(index, photo, plan, self.console)?;
         }
         let said = self.console.replay(&words);
         let finished = finished.and_then(|finished| said.map(|()| finished));
-        let taken = finished.and_then(|finished| match task.take(finished) {
-            Err(error) if task.is_broken() => {
-                fault = Some(error);
-                Ok(None)
-            }
-            taken => taken,
-        });
-        if let Some(error) = fault {
-            return Err(error);
-        }
+        let taken = match finished.map(|finished| task.take(finished)) {
+            Ok(Err(error)) if task.is_broken() => return Err(error),
+            taken => taken.and_then(|taken| taken),
+        };
         match taken {
             Ok(Some(outcome)) => {
                 let is_told = has_line || progress.refused[photo] & (1 << index) != 0;

@@ -20,7 +20,7 @@ use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::inputs::Collected;
 use crate::manifest::Ledger;
-use crate::output::{Job, Lines, OutputOptions, Outputs, Subject, tell_end};
+use crate::output::{Job, Lines, OutputOptions, Outputs, Subject, Target, tell_end};
 use crate::tasks::known::KnownModel;
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Context, Task, check_pixel};
@@ -67,10 +67,22 @@ impl Run<'_> {
         collected: Collected,
         load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
     ) -> Result<u8> {
-        let ledger = Ledger::open(self.options)?;
+        let ledger = self.ledger(tasks)?;
         let mut loaded = None;
         let slot = &mut loaded;
         self.run_with(tasks, collected, &ledger, move || Ok(slot.insert(load()?)))
+    }
+
+    /// What is known of the folder of outputs: as a task knows it that keeps its record there, else as it is read now.
+    ///
+    /// # Errors
+    /// As [`Ledger::open`].
+    pub fn ledger(&self, tasks: &[Box<dyn Task>]) -> Result<Ledger> {
+        let Target::Folder(folder) = &self.options.target else {
+            return Ledger::open(self.options);
+        };
+        let known = tasks.iter().find_map(|task| task.ledger()?.of(folder));
+        known.map_or_else(|| Ledger::open(self.options), Ok)
     }
 
     /// As [`Run::run`], with what is known of the outputs already, and backbones that serve more than this run.

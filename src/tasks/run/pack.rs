@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
 use crate::inputs::{Archive, Source};
-use crate::manifest::{Ledger, Making, Packed, Standing, remove_within};
+use crate::manifest::{Ledger, Making, Packed, Standing, pack_ending, remove_within};
 use crate::output::{Status, Target, write_atomic};
 use crate::tasks::Task;
 
@@ -84,8 +84,7 @@ impl Run<'_> {
             }
         }
         // Other tasks have tars of their own.
-        let kinds: Vec<String> = tasks.iter().map(|task| task.kind()).collect();
-        let ending = format!(".{}.tar", kinds.join("+"));
+        let ending = pack_ending(makings.iter().map(|making| making.kind.as_str()));
         let real = |path: &Path| fs::canonicalize(path).ok();
         let inputs: HashSet<PathBuf> = groups
             .iter()

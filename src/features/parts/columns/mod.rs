@@ -4,11 +4,13 @@
 //! as they are, where it would go through lists number by number.
 
 mod read;
+mod write;
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 pub(in crate::features::parts) use read::{place, read_arrays, read_facts};
+pub(in crate::features::parts) use write::{GroupWriter, Grouping};
 
 use arrow_array::types::{Float16Type, Float32Type};
 use arrow_array::{
