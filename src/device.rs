@@ -8,7 +8,8 @@ use std::sync::{Mutex, PoisonError};
 
 use candle_core::{DType, Device, Tensor};
 
-use crate::backbone::cpu::simd::Isa;
+use crate::backbone::cpu::simd::{self, Isa};
+use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::gpu::{self, Gpu};
 use crate::launcher;
@@ -282,9 +283,32 @@ impl DtypeChoice {
     }
 }
 
+/// Names the vector instructions that the backbone's kernels shall use, in place of the best of this processor's: for
+/// benchmarks and bug reports.
+pub const SIMD: &str = "DINO_SIMD";
+
+/// Does what `DINO_SIMD` says; to be called before a backbone is loaded.
+///
+/// # Errors
+/// [`Error::Usage`] if this processor has nothing of that name.
+pub fn choose_simd(variables: &Variables) -> Result<()> {
+    let Some(name) = variables.text(SIMD)? else {
+        return Ok(());
+    };
+    let Some(isa) = Isa::named(name) else {
+        let names: Vec<&str> = Isa::available().into_iter().map(Isa::name).collect();
+        return Err(Error::Usage(format!(
+            "{SIMD} is `{name}`; expected one of what this processor has: {}, or nothing for the first of them",
+            names.join(", ")
+        )));
+    };
+    simd::choose(isa);
+    Ok(())
+}
+
 /// The vector instructions of this processor that the backbone's kernels use.
 pub fn simd() -> &'static str {
-    Isa::best().name()
+    Isa::chosen().name()
 }
 
 #[cfg(test)]

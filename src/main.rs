@@ -6,7 +6,8 @@ mod commands;
 use std::process::ExitCode;
 
 use dino::console::Console;
-use dino::{Error, Result, environment, interrupt, launcher, threads};
+use dino::environment::{self, Variables};
+use dino::{Error, Result, device, interrupt, launcher, threads};
 
 use crate::cli::{Cli, Command};
 
@@ -48,6 +49,7 @@ fn run(cli: Cli, launched: Result<Option<String>>, console: &Console) -> Result<
         Some(threads) => threads::set_threads(threads)?,
         None => threads::check_environment()?,
     }
+    device::choose_simd(&Variables::of_process())?;
     let announcer = console.clone();
     interrupt::install(move || {
         announcer.note("stopping after what is under way; Ctrl-C again stops at once")

@@ -2,17 +2,29 @@
 
 The model is written down once more in torch, gets the installed weights (random ones for models that are not
 installed) and is exported to ONNX for the other engines. Every engine's output is held against torch's.
+
+With --isa all are held to one instruction set, as far as they let themselves be held: what each says of itself is
+looked at afterwards, and those that used more are named under the table.
 """
 
 import argparse
 import json
 import os
+import sys
 import pathlib
 import platform
 import statistics
 import subprocess
 import tempfile
 import time
+
+# The libraries read these when they are loaded.
+HELD = {
+    "avx2": {"ONEDNN_MAX_CPU_ISA": "AVX2", "DNNL_MAX_CPU_ISA": "AVX2", "ATEN_CPU_CAPABILITY": "avx2", "MKL_ENABLE_INSTRUCTIONS": "AVX2", "DINO_SIMD": "avx2"},
+    "avx512": {"DINO_SIMD": "avx512"},
+}
+ISA = next((value for flag, value in zip(sys.argv, sys.argv[1:]) if flag == "--isa"), None)
+os.environ |= HELD.get(ISA, {})
 
 import numpy as np
 import onnxruntime
@@ -94,7 +106,8 @@ def engines(name, size, threads, home, folder):
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     feed = {session.get_inputs()[0].name: x.numpy()}
     settings = {"INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(path, "CPU", settings).create_infer_request()
+    network = openvino.Core().compile_model(path, "CPU", settings)
+    compiled = network.create_infer_request()
 
     def run_torch():
         with torch.no_grad():
@@ -109,13 +122,40 @@ def engines(name, size, threads, home, folder):
         difference = np.abs(run() - expected).max()
         assert difference < 2e-2, f"{engine} differs from torch by {difference}"
     os.remove(path)
-    return found, weights
+    return found, weights, beyond(network)
+
+
+def beyond(network):
+    """Who used wider vectors than --isa allows, and in what, by what they say of themselves."""
+    if ISA != "avx2" or "avx512f" not in flags():
+        return set()
+    # MLAS asks the processor and takes no advice, in OpenVINO neither.
+    unheld = {"ONNX Runtime in everything"}
+    kernels = [node.get_rt_info()["primitiveType"].astype(str) for node in network.get_runtime_model().get_ordered_ops()]
+    wider = [kernel for kernel in kernels if "avx512" in kernel or "mlas" in kernel]
+    if wider:
+        counts = ", ".join(f"{wider.count(kernel)} of {kernel}" for kernel in sorted(set(wider)))
+        unheld.add(f"OpenVINO in {len(wider)} of its operations ({counts})")
+    if "AVX512" in torch.backends.cpu.get_cpu_capability():
+        unheld.add("PyTorch in everything")
+    return unheld
+
+
+def flags():
+    """What the processor can."""
+    try:
+        with open("/proc/cpuinfo") as file:
+            return next(line.split(":")[1].split() for line in file if line.startswith("flags"))
+    except (OSError, StopIteration):
+        return []
 
 
 def dino(binary, name, size, threads):
     command = [binary, "bench", "--model", name, "--size", str(size), "--runs", "1", "--threads", str(threads)]
     command += ["--device", "cpu", "--json", "-", "--quiet"]
-    return json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]
+    row = json.loads(subprocess.run(command, check=True, capture_output=True).stdout)[0]
+    assert ISA in (None, row["simd"]), f"dino used {row['simd']}"
+    return row
 
 
 def machine():
@@ -145,17 +185,20 @@ def main():
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--binary", default="target/release/dino")
     parser.add_argument("--home", default=os.environ.get("DINO_HOME", os.path.expanduser("~/.cache/dino")), help="where installed models are")
+    parser.add_argument("--isa", choices=sorted(HELD), help="hold every engine to this instruction set (the best that there is)")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    print(f"{machine()}, {args.threads} threads, f32, batch 1, medians of {args.rounds} runs in turns, {time.strftime('%Y-%m-%d')}; ", end="")
+    print(f"{machine()}, {args.threads} threads, {args.isa or 'best vectors'}, f32, batch 1, medians of {args.rounds} runs in turns, {time.strftime('%Y-%m-%d')}; ", end="")
     print(f"onnxruntime {onnxruntime.__version__}, openvino {openvino.__version__.split('-')[0]}, torch {torch.__version__.split('+')[0]}\n")
     print("| model | size | dino / OpenVINO | dino / ONNX Runtime | dino / PyTorch | time over its FLOP at torch's matmul rate | peak RSS MB | weights |")
     print("|---|---|---|---|---|---|---|---|")
+    unheld = set()
     for case in args.cases:
         name, size = case.rsplit(":", 1)
         with tempfile.TemporaryDirectory() as folder:
-            found, weights = engines(name, int(size), args.threads, args.home, folder)
+            found, weights, wider = engines(name, int(size), args.threads, args.home, folder)
+            unheld |= wider
             times = {engine: [] for engine in [*found, "dino"]}
             limit, peak = [], 0
             for _ in range(args.rounds):
@@ -168,6 +211,8 @@ def main():
             median = {engine: statistics.median(t) for engine, t in times.items()}
         ratio = lambda engine: f"{median['dino'] / median[engine]:.2f}"
         print(f"| {name} | {size} | {ratio('OpenVINO')} | {ratio('ONNX Runtime')} | {ratio('PyTorch')} | {median['dino'] / statistics.median(limit):.2f} | {peak:.0f} | {weights} |", flush=True)
+    for what in sorted(unheld):
+        print(f"\nCould not be held to {args.isa} and used AVX-512: {what}.")
 
 
 if __name__ == "__main__":

@@ -227,6 +227,9 @@ Environment:
                       DINO_HEAD_SEGMENT and DINO_HEAD_CLASSIFY
   DINO_CUDA           0 keeps dino from running its GPU build, dino-cuda,
                       where that and an NVIDIA driver are there
+  DINO_SIMD           avx512, avx2, neon or none: the vector instructions
+                      of the backbone in place of the processor's best,
+                      for benchmarks and bug reports
   DINO_FONTS          folder of fonts, in place of the system's
   DINO_HEADS_URL      a mirror of the host of published heads
   DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
@@ -349,6 +352,7 @@ mod tests {
             "DINO_HOME",
             "DINO_MODEL",
             "DINO_CUDA",
+            "DINO_SIMD",
             "HF_TOKEN",
             "HTTPS_PROXY",
             "TMPDIR",

@@ -180,7 +180,7 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         Setting::new("direct", Ok(exempt)),
     ];
     let choices = TASKS.map(|task| format!("DINO_HEAD_{}", task.to_ascii_uppercase()));
-    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT", SWITCH].map(str::to_owned);
+    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT", SWITCH, device::SIMD].map(str::to_owned);
     let set = names.into_iter().chain(choices).filter_map(|name| {
         let value = variables.os(&name)?.display().to_string();
         Some(Setting::new("set", Ok(Some((value, name)))))

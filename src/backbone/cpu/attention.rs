@@ -46,6 +46,16 @@ impl Attend<'_> {
         &self.qkv[row * ROW..][..self.head_dim * ROW]
     }
 
+    /// How far behind the keys and values of a block of panels those lie that are wanted next: the next block's, at the
+    /// end the next head's first.
+    fn ahead(&self, block: usize) -> usize {
+        let of_block = PANELS * 3 * WIDTH * self.dim;
+        match (block + 1) * PANELS < self.spans.len() {
+            true => of_block,
+            false => (WIDTH * self.head_dim).wrapping_sub(block * of_block),
+        }
+    }
+
     /// Where this head's rows of asking panel number `query` lie in the result.
     fn own(&self, query: usize) -> Range<usize> {
         let first = (query * self.dim + self.head * self.head_dim) * ROW;
@@ -80,6 +90,11 @@ fn attention_body<S: Simd>(s: S, job: Attend<'_>, scratch: &mut [Line], out: &mu
                 ((8, 3), 3) => meet::<S, 8, 3>(s, job, (block, query, 0), scores, state, out),
                 ((8, 3), 2) => meet::<S, 8, 2>(s, job, (block, query, 0), scores, state, out),
                 ((8, 3), _) => meet::<S, 8, 1>(s, job, (block, query, 0), scores, state, out),
+                ((6, 1), _) => {
+                    for line in 0..lines {
+                        meet::<S, 6, 1>(s, job, (block, query, line), scores, state, out);
+                    }
+                }
                 _ => {
                     for line in 0..lines {
                         meet::<S, 4, 1>(s, job, (block, query, line), scores, state, out);
@@ -124,27 +139,25 @@ fn meet<S: Simd, const R: usize, const C: usize>(
             values: flat(job.part(1, block * PANELS + panel)),
             row: 1,
             step: WIDTH,
-            ahead: 3 * WIDTH * job.dim,
+            ahead: job.ahead(block),
+            pace: WIDTH,
         };
         let scores = &mut scores[row * ROW..];
-        let whole = span.tokens - span.tokens % R;
-        for first in (0..whole).step_by(R) {
+        // The last tile may reach beyond the panel's tokens: there are lanes, and their scores are dropped.
+        for first in (0..span.tokens).step_by(R) {
             let zeros = [[s.splat(0.0); C]; R];
             let sums = tile(s, zeros, job.head_dim, left.from(first), queries);
-            keep(s, sums, &mut scores[first * ROW..], &mut highest);
-        }
-        for first in whole..span.tokens {
-            let zeros = [[s.splat(0.0); C]; 1];
-            let sums = tile(s, zeros, job.head_dim, left.from(first), queries);
-            keep(s, sums, &mut scores[first * ROW..], &mut highest);
+            let keys = span.tokens - first;
+            keep(s, sums, keys, &mut scores[first * ROW..], &mut highest);
         }
         row += span.tokens;
     }
     let mut sums = [s.splat(0.0); C];
-    for scores in scores[..row * ROW].chunks_exact_mut(ROW) {
+    for key in 0..row {
         for c in 0..C {
-            let weight = exp2(s, s.sub(s.load(&scores[c]), highest[c]));
-            s.store(weight, &mut scores[c]);
+            let score = &mut scores[key * ROW + c];
+            let weight = exp2(s, s.sub(s.load(score), highest[c]));
+            s.store(weight, score);
             sums[c] = s.add(sums[c], weight);
         }
     }
@@ -164,27 +177,48 @@ fn meet<S: Simd, const R: usize, const C: usize>(
         line,
         out,
     };
-    let whole = job.head_dim - job.head_dim % R;
-    for first in (0..whole).step_by(R) {
+    let mut first = 0;
+    while first + R <= job.head_dim {
         weigh.rows::<S, R>(s, first);
+        first += R;
     }
-    for first in whole..job.head_dim {
+    while first + 4 <= job.head_dim {
+        weigh.rows::<S, 4>(s, first);
+        first += 4;
+    }
+    while first < job.head_dim {
         weigh.rows::<S, 1>(s, first);
+        first += 1;
     }
 }
 
-/// Writes rows of scores and raises the highest seen.
+/// Writes rows of scores of the first `keys` keys and raises the highest seen.
 #[inline(always)]
 fn keep<S: Simd, const R: usize, const C: usize>(
     s: S,
     sums: [[S::V; C]; R],
+    keys: usize,
     scores: &mut [Line],
     highest: &mut [S::V; C],
 ) {
-    for (sums, scores) in sums.into_iter().zip(scores.chunks_mut(ROW)) {
+    if C == 1 && keys >= R {
+        // What the highest waits for is the tile alone, not the tile before it.
+        let mut tops = sums[0];
+        for r in 0..R {
+            for c in 0..C {
+                s.store(sums[r][c], &mut scores[r * ROW + c]);
+                tops[c] = s.max(tops[c], sums[r][c]);
+            }
+        }
         for c in 0..C {
-            s.store(sums[c], &mut scores[c]);
-            highest[c] = s.max(highest[c], sums[c]);
+            highest[c] = s.max(highest[c], tops[c]);
+        }
+        return;
+    }
+    for r in 0..R.min(keys) {
+        for c in 0..C {
+            s.store(sums[r][c], &mut scores[r * ROW + c]);
+            highest[c] = s.max(highest[c], sums[r][c]);
         }
     }
 }
@@ -206,9 +240,9 @@ impl<V: Copy, const C: usize> Weigh<'_, V, C> {
     fn rows<S: Simd<V = V>, const R: usize>(&mut self, s: S, first: usize) {
         let out = &mut self.out[first * ROW + self.line..];
         let mut sums = [[s.splat(0.0); C]; R];
-        for (r, sums) in sums.iter_mut().enumerate() {
-            for (c, sum) in sums.iter_mut().enumerate() {
-                *sum = s.mul(s.load(&out[r * ROW + c]), self.shrink[c]);
+        for r in 0..R {
+            for c in 0..C {
+                sums[r][c] = s.mul(s.load(&out[r * ROW + c]), self.shrink[c]);
             }
         }
         let mut row = 0;
@@ -217,14 +251,15 @@ impl<V: Copy, const C: usize> Weigh<'_, V, C> {
                 values: &flat(self.job.part(2, self.block * PANELS + panel))[first * WIDTH..],
                 row: WIDTH,
                 step: 1,
-                ahead: 3 * WIDTH * self.job.dim,
+                ahead: self.job.ahead(self.block),
+                pace: LANES,
             };
             sums = tile(s, sums, span.tokens, left, &self.scores[row * ROW..]);
             row += span.tokens;
         }
-        for (r, sums) in sums.into_iter().enumerate() {
-            for (c, sum) in sums.into_iter().enumerate() {
-                s.store(sum, &mut out[r * ROW + c]);
+        for r in 0..R {
+            for c in 0..C {
+                s.store(sums[r][c], &mut out[r * ROW + c]);
             }
         }
     }

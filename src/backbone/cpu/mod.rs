@@ -65,8 +65,9 @@ impl Network {
     /// What `lend` returns.
     pub fn new<E: Send>(config: BackboneConfig, lend: impl Lend<E>) -> Result<Self, E> {
         let dim = config.dim;
+        let isa = Isa::chosen();
         let blocks = (0..config.depth).into_par_iter();
-        let blocks = blocks.map(|index| Block::new(&config, index, &lend));
+        let blocks = blocks.map(|index| Block::new(isa, &config, index, &lend));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
         let mut cls = copy(&lend, "cls_token")?;
         lend("pos_embed", &mut |positions| {
@@ -78,8 +79,8 @@ impl Network {
             specials.extend(registers.chunks_exact(dim).map(<[f32]>::to_vec));
         }
         Ok(Self {
-            isa: Isa::best(),
-            patch: packed(&lend, "patch_embed.proj", None, |_| 1.0)?,
+            isa,
+            patch: packed(isa, &lend, "patch_embed.proj", None, |_| 1.0)?,
             specials,
             blocks,
             norm: norm(&lend, "norm", &config)?,
@@ -89,7 +90,12 @@ impl Network {
 }
 
 impl Block {
-    fn new<E>(config: &BackboneConfig, index: usize, lend: &impl Lend<E>) -> Result<Self, E> {
+    fn new<E>(
+        isa: Isa,
+        config: &BackboneConfig,
+        index: usize,
+        lend: &impl Lend<E>,
+    ) -> Result<Self, E> {
         let at = |name: &str| format!("blocks.{index}.{name}");
         let head_dim = config.dim / config.heads;
         let softmax = ((head_dim as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
@@ -100,11 +106,11 @@ impl Block {
         };
         let layer = |name: &str, gamma: Option<&str>| {
             let gamma = gamma.filter(|_| config.layer_scale).map(at);
-            packed(lend, &at(name), gamma.as_deref(), |_| 1.0)
+            packed(isa, lend, &at(name), gamma.as_deref(), |_| 1.0)
         };
         Ok(Block {
             norm1: norm(lend, &at("norm1"), config)?,
-            qkv: packed(lend, &at("attn.qkv"), None, queries)?,
+            qkv: packed(isa, lend, &at("attn.qkv"), None, queries)?,
             proj: layer("attn.proj", Some("ls1.gamma"))?,
             norm2: norm(lend, &at("norm2"), config)?,
             first: layer(first, None)?,
@@ -120,6 +126,7 @@ impl<E, F: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync> Lend<E> for
 
 /// A layer, each row times its `scale` and its entry of `gamma`.
 fn packed<E>(
+    isa: Isa,
     lend: &impl Lend<E>,
     name: &str,
     gamma: Option<&str>,
@@ -130,7 +137,7 @@ fn packed<E>(
     let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
     let mut packed = Packed::default();
     lend(&format!("{name}.weight"), &mut |weight| {
-        packed = Packed::new(weight, &bias, scale);
+        packed = Packed::new(isa, weight, &bias, scale);
     })?;
     Ok(packed)
 }

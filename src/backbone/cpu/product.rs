@@ -2,12 +2,9 @@
 
 use rayon::prelude::*;
 
-use super::panel::{ROW, WIDTH};
+use super::panel::ROW;
 use super::pointwise;
-use super::simd::{Line, Simd, dispatch};
-
-/// Rows of a weight that lie side by side.
-const GROUP: usize = 8;
+use super::simd::{Isa, Line, Simd, dispatch};
 
 /// Numbers of a row that are packed at a time.
 const PIECE: usize = 64;
@@ -17,27 +14,44 @@ const PIECE: usize = 64;
 pub struct Packed {
     outputs: usize,
     inputs: usize,
-    weight: Vec<f32>, // [outputs / 8, inputs, 8]
+    weight: Vec<f32>, // [outputs / rows of a tile, inputs, rows of a tile]
     bias: Vec<f32>,   // [outputs], filled up to whole groups
 }
 
 impl Packed {
-    /// Packs `weight` `[outputs, inputs]` and `bias`, each row times its `scale`.
-    pub fn new(weight: &[f32], bias: &[f32], scale: impl Fn(usize) -> f32 + Sync) -> Self {
+    /// Packs `weight` `[outputs, inputs]` and `bias`, each row times its `scale`, for the vector unit `isa`.
+    pub fn new(
+        isa: Isa,
+        weight: &[f32],
+        bias: &[f32],
+        scale: impl Fn(usize) -> f32 + Sync,
+    ) -> Self {
+        match isa.rows() {
+            8 => Self::in_groups::<8>(weight, bias, scale),
+            6 => Self::in_groups::<6>(weight, bias, scale),
+            _ => Self::in_groups::<4>(weight, bias, scale),
+        }
+    }
+
+    fn in_groups<const R: usize>(
+        weight: &[f32],
+        bias: &[f32],
+        scale: impl Fn(usize) -> f32 + Sync,
+    ) -> Self {
         let outputs = bias.len();
         let inputs = weight.len() / outputs;
-        let groups = outputs.div_ceil(GROUP);
-        let mut packed = vec![0f32; groups * GROUP * inputs];
-        let chunks = packed.par_chunks_exact_mut(GROUP * inputs).enumerate();
+        let groups = outputs.div_ceil(R);
+        let mut packed = vec![0f32; groups * R * inputs];
+        let chunks = packed.par_chunks_exact_mut(R * inputs).enumerate();
         chunks.for_each(|(group, packed)| {
-            let first = group * GROUP;
+            let first = group * R;
             // Rows beyond the last stay zeros.
-            let rows = weight[first * inputs..].chunks_exact(inputs).take(GROUP);
+            let rows = weight[first * inputs..].chunks_exact(inputs).take(R);
             let rows: Vec<_> = rows.zip((first..).map(&scale)).collect();
             // A piece of the rows at a time, so that what they are woven into stays in the first cache.
-            for (piece, packed) in packed.chunks_mut(GROUP * PIECE).enumerate() {
+            for (piece, packed) in packed.chunks_mut(R * PIECE).enumerate() {
                 for (r, (row, scale)) in rows.iter().enumerate() {
-                    let steps = packed.as_chunks_mut::<GROUP>().0.iter_mut();
+                    let steps = packed.as_chunks_mut::<R>().0.iter_mut();
                     for (to, value) in steps.zip(&row[piece * PIECE..]) {
                         to[r] = value * scale;
                     }
@@ -45,7 +59,7 @@ impl Packed {
             }
         });
         let mut bias: Vec<f32> = (0..outputs).map(|row| bias[row] * scale(row)).collect();
-        bias.resize(groups * GROUP, 0.0);
+        bias.resize(groups * R, 0.0);
         Self {
             outputs,
             inputs,
@@ -86,52 +100,121 @@ fn linear_body<S: Simd>(
     finish: Finish,
 ) {
     match (S::TILE, lines) {
-        ((8, 3), 3) => groups::<S, 8, 3>(s, layer, x, out, 0, finish),
-        ((8, 3), 2) => groups::<S, 8, 2>(s, layer, x, out, 0, finish),
-        ((8, 3), _) => groups::<S, 8, 1>(s, layer, x, out, 0, finish),
-        _ => (0..lines).for_each(|line| groups::<S, 4, 1>(s, layer, x, out, line, finish)),
+        ((8, 3), 3) => groups::<S, 8, 3>(s, layer, x, out, finish),
+        ((8, 3), 2) => groups::<S, 8, 2>(s, layer, x, out, finish),
+        ((8, 3), _) => groups::<S, 8, 1>(s, layer, x, out, finish),
+        ((6, 1), _) => blocks::<S, 6>(s, layer, x, out, lines, finish),
+        _ => blocks::<S, 4>(s, layer, x, out, lines, finish),
     }
 }
 
-/// All outputs for `C` lines from `line` on, `R` rows at a time.
+/// All outputs for `C` lines, a group of `R` at a time.
 #[inline(always)]
 fn groups<S: Simd, const R: usize, const C: usize>(
     s: S,
     layer: &Packed,
     x: &[Line],
     out: &mut [Line],
-    line: usize,
+    finish: Finish,
+) {
+    for (group, weight) in layer.weight.chunks_exact(R * layer.inputs).enumerate() {
+        let mut start = [[s.splat(0.0); C]; R];
+        for r in 0..R {
+            start[r] = [s.splat(layer.bias[group * R + r]); C];
+        }
+        let left = Left {
+            values: weight,
+            row: 1,
+            step: R,
+            ahead: R * layer.inputs,
+            pace: R,
+        };
+        let sums = tile(s, start, layer.inputs, left, x);
+        let rows = layer.outputs - group * R;
+        finish_rows(s, sums, rows, &mut out[group * R * ROW..], finish);
+    }
+}
+
+/// Steps of a product at a time: their lines of a panel stay in the first cache.
+const STEPS: usize = 192;
+/// Numbers of a weight that some neighbouring groups have in that many steps: they stay in the second cache.
+const BLOCK: usize = 16384;
+/// Most such groups.
+const GROUPS: usize = 16;
+
+/// All outputs for `lines` lines, tiles of `R` rows of one line: some groups' share of some steps meets line after line.
+#[inline(always)]
+fn blocks<S: Simd, const R: usize>(
+    s: S,
+    layer: &Packed,
+    x: &[Line],
+    out: &mut [Line],
+    lines: usize,
     finish: Finish,
 ) {
     let inputs = layer.inputs;
-    for (group, weight) in layer.weight.chunks_exact(GROUP * inputs).enumerate() {
-        for first in (0..GROUP).step_by(R) {
-            let output = group * GROUP + first;
-            if output >= layer.outputs {
-                break;
-            }
-            let mut start = [[s.splat(0.0); C]; R];
-            for (row, start) in start.iter_mut().enumerate() {
-                *start = [s.splat(layer.bias[output + row]); C];
-            }
-            let left = Left {
-                values: &weight[first..],
-                row: 1,
-                step: GROUP,
-                ahead: GROUP * inputs,
-            };
-            let sums = tile(s, start, inputs, left, &x[line..]);
-            let rows = out[output * ROW..].chunks_mut(ROW);
-            for (sums, to) in sums.into_iter().zip(rows.take(layer.outputs - output)) {
-                for (sum, to) in sums.into_iter().zip(&mut to[line..]) {
-                    let value = match finish {
-                        Finish::Store => sum,
-                        Finish::Add => s.add(sum, s.load(to)),
-                        Finish::Gelu => pointwise::gelu(s, sum),
+    let pieces = inputs.div_ceil(STEPS);
+    let steps = inputs.div_ceil(pieces);
+    let groups = (BLOCK / (R * steps)).clamp(1, GROUPS);
+    // Sums of the steps so far; the order in which a number is summed is that of `groups`.
+    let mut sums_so_far = [[[Line::ZERO; R]; GROUPS]; ROW];
+    for (block, weight) in layer.weight.chunks(groups * R * inputs).enumerate() {
+        for first in (0..inputs).step_by(steps) {
+            let steps = steps.min(inputs - first);
+            let is_last = first + steps == inputs;
+            for line in 0..lines {
+                let so_far = sums_so_far[line].iter_mut();
+                for (at, (weight, so_far)) in
+                    weight.chunks_exact(R * inputs).zip(so_far).enumerate()
+                {
+                    let row = (block * groups + at) * R;
+                    let mut sums = [[s.splat(0.0); 1]; R];
+                    for r in 0..R {
+                        sums[r][0] = match first {
+                            0 => s.splat(layer.bias[row + r]),
+                            _ => s.load(&so_far[r]),
+                        };
+                    }
+                    let left = Left {
+                        values: &weight[first * R..],
+                        row: 1,
+                        step: R,
+                        ahead: R * inputs,
+                        pace: R,
                     };
-                    s.store(value, to);
+                    let sums = tile(s, sums, steps, left, &x[first * ROW + line..]);
+                    if is_last {
+                        let out = &mut out[row * ROW + line..];
+                        finish_rows(s, sums, layer.outputs - row, out, finish);
+                    } else {
+                        for r in 0..R {
+                            s.store(sums[r][0], &mut so_far[r]);
+                        }
+                    }
                 }
             }
+        }
+    }
+}
+
+/// Writes what becomes of the first `rows` rows.
+#[inline(always)]
+fn finish_rows<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    sums: [[S::V; C]; R],
+    rows: usize,
+    out: &mut [Line],
+    finish: Finish,
+) {
+    for r in 0..R.min(rows) {
+        for c in 0..C {
+            let to = &mut out[r * ROW + c];
+            let value = match finish {
+                Finish::Store => sums[r][c],
+                Finish::Add => s.add(sums[r][c], s.load(to)),
+                Finish::Gelu => pointwise::gelu(s, sums[r][c]),
+            };
+            s.store(value, to);
         }
     }
 }
@@ -145,8 +228,10 @@ pub struct Left<'a> {
     pub row: usize,
     /// From a step to the next.
     pub step: usize,
-    /// How much further on the numbers lie that will be wanted after these.
+    /// How much further on the numbers lie that will be wanted after these, wrapping.
     pub ahead: usize,
+    /// How far to move on in them each step.
+    pub pace: usize,
 }
 
 impl Left<'_> {
@@ -159,6 +244,9 @@ impl Left<'_> {
         }
     }
 }
+
+/// Steps of a tile in a row.
+const UNROLLED: usize = 4;
 
 /// `sums + left * right` over `steps`; row `k` of `right` starts at its line `k * ROW`.
 ///
@@ -178,30 +266,56 @@ pub fn tile<S: Simd, const R: usize, const C: usize>(
     assert!((R - 1) * left.row + last * left.step < left.values.len());
     assert!(last * ROW + C <= right.len());
     let (mut a, mut b) = (left.values.as_ptr(), right.as_ptr());
-    for _ in 0..steps {
-        // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
-        // are moved past them only by wrapping.
-        unsafe {
-            s.prefetch(a.wrapping_add(left.ahead));
-            let mut lines = [s.splat(0.0); C];
-            for c in 0..C {
-                lines[c] = s.load(&*b.add(c));
+    let mut ahead = a.wrapping_add(left.ahead);
+    let mut rest = steps;
+    while rest > 0 {
+        // Some steps without a branch between them.
+        let some = if rest >= UNROLLED { UNROLLED } else { 1 };
+        rest -= some;
+        if some == UNROLLED {
+            for _ in 0..UNROLLED {
+                // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
+                // are moved past them only by wrapping.
+                unsafe {
+                    s.prefetch(ahead);
+                    let mut lines = [s.splat(0.0); C];
+                    for c in 0..C {
+                        lines[c] = s.load(&*b.add(c));
+                    }
+                    for r in 0..R {
+                        let factor = s.splat(*a.add(r * left.row));
+                        for c in 0..C {
+                            sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
+                        }
+                    }
+                }
+                a = a.wrapping_add(left.step);
+                b = b.wrapping_add(ROW);
+                ahead = ahead.wrapping_add(left.pace);
             }
-            for r in 0..R {
-                let factor = s.splat(*a.add(r * left.row));
+        } else {
+            // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
+            // are moved past them only by wrapping.
+            unsafe {
+                s.prefetch(ahead);
+                let mut lines = [s.splat(0.0); C];
                 for c in 0..C {
-                    sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
+                    lines[c] = s.load(&*b.add(c));
+                }
+                for r in 0..R {
+                    let factor = s.splat(*a.add(r * left.row));
+                    for c in 0..C {
+                        sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
+                    }
                 }
             }
+            a = a.wrapping_add(left.step);
+            b = b.wrapping_add(ROW);
+            ahead = ahead.wrapping_add(left.pace);
         }
-        a = a.wrapping_add(left.step);
-        b = b.wrapping_add(ROW);
     }
     sums
 }
-
-/// Keeps `WIDTH` and the tiles in step.
-const _: () = assert!(WIDTH.is_multiple_of(GROUP));
 
 #[cfg(test)]
 mod tests {

@@ -25,9 +25,12 @@ impl Line {
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
+mod choice;
 mod portable;
 #[cfg(target_arch = "x86_64")]
 mod x86;
+
+pub use choice::choose;
 
 /// The vector unit to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +72,19 @@ impl Isa {
     /// The best that this machine has.
     pub fn best() -> Isa {
         Self::available()[0]
+    }
+
+    /// Rows of a tile of a product.
+    pub fn rows(self) -> usize {
+        match self {
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx512(_) => Avx512::TILE.0,
+            #[cfg(target_arch = "x86_64")]
+            Isa::Avx2(_) => Avx2::TILE.0,
+            #[cfg(target_arch = "aarch64")]
+            Isa::Neon(_) => Neon::TILE.0,
+            Isa::Portable(_) => Portable::TILE.0,
+        }
     }
 
     /// A word for it.

@@ -2,9 +2,18 @@
 
 use super::{LANES, Line, Portable, Simd};
 
-#[inline(always)]
-fn each(f: impl Fn(usize) -> f32) -> [f32; LANES] {
-    std::array::from_fn(f)
+/// `[expression of lane 0, ... of lane 15]`: a loop that the compiler turns into what vectors the machine has. A closure
+/// would be a call where it lands in another unit of code generation.
+macro_rules! each {
+    (|$i:ident| $value:expr) => {{
+        let mut lanes = [0.0; LANES];
+        let mut $i = 0;
+        while $i < LANES {
+            lanes[$i] = $value;
+            $i += 1;
+        }
+        lanes
+    }};
 }
 
 impl Simd for Portable {
@@ -25,44 +34,44 @@ impl Simd for Portable {
     }
     #[inline(always)]
     fn add(self, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| a[i] + b[i])
+        each!(|i| a[i] + b[i])
     }
     #[inline(always)]
     fn sub(self, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| a[i] - b[i])
+        each!(|i| a[i] - b[i])
     }
     #[inline(always)]
     fn mul(self, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| a[i] * b[i])
+        each!(|i| a[i] * b[i])
     }
     #[inline(always)]
     fn div(self, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| a[i] / b[i])
+        each!(|i| a[i] / b[i])
     }
     #[inline(always)]
     fn mul_add(self, a: Self::V, b: Self::V, c: Self::V) -> Self::V {
         // Not `f32::mul_add`, which is a call where there is no such instruction.
-        each(|i| a[i] * b[i] + c[i])
+        each!(|i| a[i] * b[i] + c[i])
     }
     #[inline(always)]
     fn max(self, a: Self::V, b: Self::V) -> Self::V {
-        each(|i| if a[i] > b[i] { a[i] } else { b[i] })
+        each!(|i| if a[i] > b[i] { a[i] } else { b[i] })
     }
     #[inline(always)]
     fn abs(self, a: Self::V) -> Self::V {
-        each(|i| a[i].abs())
+        each!(|i| a[i].abs())
     }
     #[inline(always)]
     fn sqrt(self, a: Self::V) -> Self::V {
-        each(|i| a[i].sqrt())
+        each!(|i| a[i].sqrt())
     }
     #[inline(always)]
     fn round(self, a: Self::V) -> Self::V {
         const ROUND: f32 = 12_582_912.0; // 1.5 * 2^23: no room for fractions above it
-        each(|i| (a[i] + ROUND) - ROUND)
+        each!(|i| (a[i] + ROUND) - ROUND)
     }
     #[inline(always)]
     fn scale(self, a: Self::V, n: Self::V) -> Self::V {
-        each(|i| f32::from_bits(a[i].to_bits().wrapping_add(((n[i] as i32) << 23) as u32)))
+        each!(|i| f32::from_bits(a[i].to_bits().wrapping_add(((n[i] as i32) << 23) as u32)))
     }
 }

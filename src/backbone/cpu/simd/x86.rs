@@ -73,7 +73,7 @@ impl Simd for Avx2 {
         unsafe { _mm_prefetch::<_MM_HINT_T1>(address.cast()) }
     }
     type V = [__m256; 2];
-    const TILE: (usize, usize) = (4, 1);
+    const TILE: (usize, usize) = (6, 1);
 
     #[inline(always)]
     fn splat(self, value: f32) -> Self::V {
