@@ -5,14 +5,16 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::naming;
+use crate::backbone::variants::{Source as Published, Variant};
 use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::heads::builtin;
 use crate::heads::convert::{self, Raw};
 use crate::heads::official::{self, Official};
-use crate::heads::{Heads, REG_OR_PLAIN, write_in_store};
+use crate::heads::{Heads, REG_OR_PLAIN};
 use crate::suggest;
+use crate::weights::config::write_in_store;
 use crate::weights::import as checkpoints;
 use crate::weights::{self, Access, Event, Events, Hub, Provenance, Store, digest, hub};
 
@@ -72,6 +74,17 @@ pub fn host(access: Access) -> Result<Hub> {
 /// As there.
 pub fn address(variables: &Variables) -> Result<String> {
     hub::address(variables, ADDRESS, HOST)
+}
+
+/// Whether `source`, as a record names it, is where the publisher of `variant` has it: the hub's repository, or a file of
+/// its name on the publisher's host or a mirror of that.
+pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
+    let is_address = source.starts_with("https://") || source.starts_with("http://");
+    match variant.source {
+        Published::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
+        Published::Hub(_) => is_address && source.ends_with(&official::backbone_path(variant.name)),
+        Published::Wheel { .. } => true,
+    }
 }
 
 /// Fetches a published head.

@@ -2,6 +2,7 @@
 //! `tests/goldens/official.py`.
 
 mod files;
+mod first_run;
 mod numbers;
 mod program;
 mod pull;
