@@ -203,7 +203,7 @@ impl Default {
             self.why,
             [self.origin.as_str(), self.license.as_str()]
                 .into_iter()
-                .filter(|text| !text.is_empty())
+                .filter(|text| !text.is_empty() && *text != self.why)
                 .collect::<Vec<_>>()
                 .join(", ")
         )

@@ -2,6 +2,7 @@
 
 use dino::console::Console;
 use dino::defaults::{Memory, Need, fetch_missing};
+use dino::device::DeviceChoice;
 use dino::environment::Variables;
 use dino::heads::{Heads, Reason};
 use dino::recipe::Recipe;
@@ -32,13 +33,16 @@ pub fn settle(recipe: &Recipe, args: &RunArgs, store: &Store, console: &Console)
     settle_needs(&needs, args, store, console)
 }
 
-/// The same for what a command needs that is no recipe's.
-pub fn settle_needs(
-    needs: &[Need],
-    args: &RunArgs,
-    store: &Store,
-    console: &Console,
-) -> Result<()> {
+/// The same for a command that needs a backbone alone, and has no recipe.
+pub fn settle_backbone(args: &RunArgs, console: &Console) -> Result<()> {
+    let is_named = args.model.is_some() || Variables::of_process().text("DINO_MODEL")?.is_some();
+    match is_named || args.device == DeviceChoice::Null {
+        true => Ok(()),
+        false => settle_needs(&[Need::Backbone], args, &Store::open()?, console),
+    }
+}
+
+fn settle_needs(needs: &[Need], args: &RunArgs, store: &Store, console: &Console) -> Result<()> {
     let heads = Heads::at(store.root());
     for task in needs.iter().filter_map(|need| need.task()) {
         // What the user chose once and for all decides about the backbone of all.

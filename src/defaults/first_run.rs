@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::heads::official::{self, Official};
 use crate::heads::{Heads, Place, fetch};
 use crate::memory::readable;
+use crate::weights::config::Config;
 use crate::weights::{self, Access, Event, Events, Hub, Origins, Store};
 
 use super::{BACKBONE, Memory, Need};
@@ -54,9 +55,14 @@ pub fn fetch_missing(
     let must = origins == Origins::Official;
     let mut memory = Memory::read(store.root());
     if !must {
-        let is_allowed = *access == Access::Allowed;
+        if *access != Access::Allowed || memory.failed_lately().is_some() {
+            return Ok(FirstRun::default());
+        }
         // A store that cannot be written has no room for weights, nor for the memory of a failure.
-        if !is_allowed || memory.failed_lately().is_some() || memory.write(store.root()).is_err() {
+        if let Err(error) = memory.write(store.root()) {
+            events(Event::Note(&format!(
+                "Meta's weights are not fetched, for they could not be kept: {error}"
+            )))?;
             return Ok(FirstRun::default());
         }
     }
@@ -105,7 +111,9 @@ fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
     let mut is_needed = false;
     for need in needs {
         let Some(official) = need.official(backbone) else {
-            is_needed |= installed.is_none() && default == weights::FOCUS;
+            // Who set a backbone has it, whichever it is.
+            let is_set = Config::read(store.root())?.model.is_some();
+            is_needed |= !is_set && installed.is_none() && default == weights::FOCUS;
             continue;
         };
         let task = need.task().unwrap_or_default();
