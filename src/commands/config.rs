@@ -2,12 +2,13 @@
 
 use dino::backbone::variants;
 use dino::console::Console;
+use dino::defaults::Memory;
 use dino::environment::Variables;
 use dino::head::Head;
-use dino::heads::{Heads, Place, Reason, TASKS};
+use dino::heads::{Heads, Place, Reason, TASKS, fetch};
 use dino::printable::printable;
 use dino::weights::config::Config;
-use dino::weights::{self, Origins, Store};
+use dino::weights::{self, Access, Origins, Store};
 use dino::{Error, Result};
 use serde_json::{Value, json};
 
@@ -16,6 +17,7 @@ use crate::cli::ConfigArgs;
 /// Runs the command.
 pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
+    Origins::of(&Variables::of_process())?;
     if let Some(key) = &args.key
         && (args.unset || args.name.is_some())
     {
@@ -41,6 +43,11 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
                 }
             }
         }
+    }
+    if let Some(why) = Memory::read(store.root()).failed_lately(None) {
+        console.note(format_args!(
+            "Meta's weights could not be fetched within the last day: {why}"
+        ));
     }
     let file = Config::path(store.root());
     match args.json {
@@ -99,21 +106,37 @@ pub fn default_of(store: &Store, key: &str) -> Result<Default> {
             () if variables.text("DINO_MODEL")?.is_some() => "DINO_MODEL".to_owned(),
             () if Origins::of(&variables)? == Origins::Focus => Origins::VARIABLE.to_owned(),
             () if Config::read(store.root())?.model.is_some() => "set".to_owned(),
+            () if backbone == weights::FOCUS && will_fetch(store)? => {
+                "until the next run fetches Meta's".to_owned()
+            }
             () if backbone == weights::FOCUS => "the one that can always be had".to_owned(),
-            () => "the first of Meta's that is installed".to_owned(),
+            () => "the first of the table that is installed".to_owned(),
         };
         return of_backbone(store, (None, backbone), why);
     }
-    let (found, reason) = Heads::at(store.root()).choose_with_reason(key, None)?;
+    let (found, reason) = Heads::at(store.root()).choose_with_reason(key, None, None)?;
     let why = match reason {
         Reason::Named => "named".to_owned(),
         Reason::Variable(name) => name,
         Reason::Config => "set".to_owned(),
         Reason::Installed => "the best that is installed".to_owned(),
+        Reason::Builtin if key != "classify" && will_fetch(store)? => {
+            "inside the program, until the next run fetches Meta's".to_owned()
+        }
         Reason::Builtin => "inside the program".to_owned(),
     };
     let backbone = found.head.meta.backbone.clone();
     of_backbone(store, (Some((found.head, found.place)), backbone), why)
+}
+
+/// Whether a bare command would try to fetch Meta's weights now.
+fn will_fetch(store: &Store) -> Result<bool> {
+    let variables = Variables::of_process();
+    let is_free = Origins::of(&variables)? == Origins::Best
+        && Access::from_variables(&variables)? == Access::Allowed;
+    let host = fetch::address(&variables)?;
+    let memory = Memory::read(store.root());
+    Ok(is_free && memory.failed_lately(Some(&host)).is_none())
 }
 
 fn of_backbone(
@@ -151,7 +174,14 @@ fn of_backbone(
         }
         (None, _) => {
             let source = record.as_ref().map(|record| record.source.clone());
-            let license = variant.map_or(String::new(), |variant| variant.license.to_owned());
+            let of_table = variant.map_or(String::new(), |variant| variant.license.to_owned());
+            let license =
+                record
+                    .as_ref()
+                    .map_or(of_table, |record| match record.license.as_str() {
+                        "unknown" => "licence unknown".to_owned(),
+                        license => license.to_owned(),
+                    });
             (
                 source.unwrap_or_else(|| "not fetched yet".to_owned()),
                 license,

@@ -6,7 +6,7 @@ use dino::device::DeviceChoice;
 use dino::environment::Variables;
 use dino::heads::{Heads, Reason};
 use dino::recipe::Recipe;
-use dino::weights::{Access, Store};
+use dino::weights::{Access, Origins, Store};
 use dino::{Error, Result};
 
 use crate::cli::RunArgs;
@@ -19,7 +19,10 @@ pub fn settle(recipe: &Recipe, args: &RunArgs, store: &Store, console: &Console)
         || recipe.model.is_some()
         || recipe.depth.iter().any(|it| it.head.name.is_some())
         || recipe.segment.iter().any(|it| it.head.name.is_some())
-        || recipe.features.iter().any(|it| it.head.is_some())
+        || recipe.features.iter().any(|it| it.head.is_some() || it.basis.is_some())
+        // What was fitted is of one backbone.
+        || recipe.pca.iter().any(|it| it.basis.is_some())
+        || recipe.clusters.iter().any(|it| it.codebook.is_some())
         || Variables::of_process().text("DINO_MODEL")?.is_some();
     if is_named {
         return Ok(());
@@ -46,8 +49,12 @@ fn settle_needs(needs: &[Need], args: &RunArgs, store: &Store, console: &Console
     let heads = Heads::at(store.root());
     for task in needs.iter().filter_map(|need| need.task()) {
         // What the user chose once and for all decides about the backbone of all.
-        let (_, reason) = heads.choose_with_reason(task, None)?;
-        if matches!(reason, Reason::Named | Reason::Variable(_) | Reason::Config) {
+        let Ok((_, reason)) = heads.choose_with_reason(task, None, None) else {
+            continue;
+        };
+        if matches!(&reason, Reason::Named | Reason::Config)
+            || matches!(&reason, Reason::Variable(name) if name != Origins::VARIABLE)
+        {
             return Ok(());
         }
     }

@@ -86,7 +86,7 @@ fn warn_of_origin(head: &Head, record: &Record, console: &Console) {
         return;
     };
     let mut memory = Memory::read(store.root());
-    if memory.warn_of(&record.fingerprint) {
+    if memory.warn_of(&head.meta.name, &record.fingerprint) {
         console.warn(format_args!(
             "{} was made for {} as its publisher has it; {} is from {}, and nobody has compared them (said once)",
             head.meta.name, variant.name, record.name, record.source

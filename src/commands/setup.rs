@@ -9,7 +9,7 @@ use dino::heads::official::{self, Data, Method, Official};
 use dino::heads::{Heads, fetch};
 use dino::memory::readable;
 use dino::weights::{Access, Store};
-use dino::{Error, Result};
+use dino::{Error, Result, interrupt};
 
 use crate::cli::{CONFIG_KEYS, DepthHead, SetupArgs};
 use crate::commands::model::events;
@@ -71,11 +71,28 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     let set = [of(Data::Nyu, depth), of(Data::Ade20k, Method::Linear)];
     let mut missing = Vec::new();
     for head in set {
-        if !heads.path(&head.name())?.exists() {
-            missing.push(head);
+        match heads.path(&head.name())?.exists() {
+            // A damaged one is an error that says how to get rid of it.
+            true => drop(heads.get(head.name()).map_err(|error| {
+                let name = head.name();
+                Error::Model(format!(
+                    "{error}; `dino heads rm {name}` removes it, and `dino setup` then fetches it anew"
+                ))
+            })?),
+            false => missing.push(head),
         }
     }
-    let needs_backbone = store.get(backbone)?.is_none();
+    let record = store.get(backbone)?;
+    let needs_backbone = record.is_none();
+    if let Some(record) = record
+        && !fetch::is_of_publisher(&record.source, record.variant()?)
+    {
+        console.warn(format_args!(
+            "{backbone} is installed from {}, which is not its publisher's; `dino models rm {backbone}`, and `dino setup` \
+             fetches Meta's",
+            record.source
+        ));
+    }
     if missing.is_empty() && !needs_backbone {
         console.note(format_args!("Meta's set for {backbone} is installed"));
         return Ok(());
@@ -88,8 +105,9 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     let mut bytes = 0;
     for path in &paths {
         host.check_file(path)?;
-        let deadline = Instant::now() + PATIENCE.min(host.timeout);
-        bytes += host.ask_for_file(path, deadline)?.unwrap_or(0);
+        let patience = PATIENCE.min(host.timeout);
+        let deadline = Instant::now() + patience;
+        bytes += host.ask_for_file(path, (deadline, patience))?.unwrap_or(0);
     }
     let mut names: Vec<String> = missing.iter().map(Official::name).collect();
     names.extend(needs_backbone.then(|| backbone.to_owned()));
@@ -100,9 +118,8 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
         host.endpoint
     );
     if bytes > MUCH && !args.yes && io::stdin().is_terminal() && !is_wanted(&what, console)? {
-        return Err(Error::Usage(
-            "nothing was fetched; --yes does not ask".into(),
-        ));
+        console.note("nothing is fetched");
+        return Ok(());
     }
     console.note(format_args!("fetching {what}"));
     for head in &missing {
@@ -120,10 +137,10 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
 /// Asks on the terminal.
 fn is_wanted(what: &str, console: &Console) -> Result<bool> {
     console.note(format_args!("fetch {what}? [y/N]"));
-    let mut answer = String::new();
-    io::stdin()
-        .lock()
-        .read_line(&mut answer)
-        .map_err(|error| Error::io("stdin", &error))?;
+    let answer = interrupt::wait_for(|| {
+        let mut answer = String::new();
+        io::stdin().lock().read_line(&mut answer).map(|_| answer)
+    })?;
+    let answer = answer.map_err(|error| Error::io("stdin", &error))?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes" | "Yes"))
 }

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use dino::batch::Report;
 use dino::console::Console;
 use dino::device::DeviceChoice;
+use dino::environment::Variables;
 use dino::head::Head;
 use dino::heads::{Heads, Reason};
 use dino::inputs::Shard;
@@ -289,7 +290,7 @@ fn run(
         None => model::check_devices(args, console)?,
     };
     let store = Store::open()?;
-    if stored.is_none() && args.device != DeviceChoice::Null {
+    if stored.is_none() && args.device != DeviceChoice::Null && may_be_there(input) {
         defaults::settle(recipe, args, &store, console)?;
     }
     let chosen = choose(recipe, args, &store, (stored.as_ref(), console))?;
@@ -328,6 +329,9 @@ fn run(
             Some(stored) => stored::load(stored, console)?,
             None => model::load_named(args, &chosen.model.name, console)?,
         };
+        for (task, head) in &chosen.unnamed {
+            defaults::tell_switch(task, head, &store, console);
+        }
         let heads: Vec<&Head> = chosen.heads().collect();
         model::tell_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
@@ -357,6 +361,8 @@ struct Chosen {
     /// Those that features are stored for, by dataset.
     features: Vec<Option<Head>>,
     model: NamedModel,
+    /// Heads that nobody named, by task.
+    unnamed: Vec<(&'static str, String)>,
 }
 
 impl Chosen {
@@ -364,6 +370,46 @@ impl Chosen {
         let of_features = self.features.iter().flatten();
         self.depth.iter().chain(&self.segment).chain(of_features)
     }
+}
+
+/// Whether any input may be there: nothing is fetched for a name that is mistyped.
+fn may_be_there(input: &InputArgs) -> bool {
+    let is_sure = |name: &std::ffi::OsString| {
+        let text = name.to_string_lossy();
+        let is_plain = text != "-" && !text.contains("://") && !text.contains(['*', '?', '[', '{']);
+        is_plain && !Path::new(name).exists()
+    };
+    input.inputs.is_empty() || !input.inputs.iter().all(is_sure)
+}
+
+/// The backbone that a run has for other reasons than the heads that nobody named.
+fn fixed_backbone(
+    recipe: &Recipe,
+    args: &RunArgs,
+    (heads, stored): (&Heads, Option<&StoredFeatures>),
+    features: &[Option<Head>],
+) -> Result<Option<String>> {
+    let named = args.model.as_deref().or(recipe.model.as_deref());
+    if let Some(name) = named {
+        return Ok(Some(name.to_owned()));
+    }
+    if let Some(stored) = stored {
+        return Ok(Some(stored::model(stored, None)?.name));
+    }
+    let of_depth = recipe.depth.iter().map(|it| &it.head);
+    let of_segment = recipe.segment.iter().map(|it| &it.head);
+    for name in of_depth
+        .chain(of_segment)
+        .filter_map(|it| it.name.as_deref())
+    {
+        return Ok(Some(heads.get(name)?.head.meta.backbone));
+    }
+    if let Some(head) = features.iter().flatten().next() {
+        return Ok(Some(head.meta.backbone.clone()));
+    }
+    Ok(Variables::of_process()
+        .text("DINO_MODEL")?
+        .map(str::to_owned))
 }
 
 /// Finds the heads, and the backbone that they read, or that is named.
@@ -374,9 +420,15 @@ fn choose(
     (stored, console): (Option<&StoredFeatures>, &Console),
 ) -> Result<Chosen> {
     let heads = Heads::at(store.root());
+    let features = recipe.features.iter().map(|features| {
+        let head = features.head.as_deref().map(|name| heads.get(name));
+        Ok(head.transpose()?.map(|found| found.head))
+    });
+    let features = features.collect::<Result<Vec<_>>>()?;
+    let backbone = fixed_backbone(recipe, args, (&heads, stored), &features)?;
     let choose = |task: &str, recipe: &HeadRecipe| -> Result<(Head, bool)> {
         let name = recipe.name.as_deref().map(OsStr::new);
-        let (found, reason) = heads.choose_with_reason(task, name)?;
+        let (found, reason) = heads.choose_with_reason(task, name, backbone.as_deref())?;
         let is_free = matches!(reason, Reason::Installed | Reason::Builtin);
         Ok((found.head, is_free))
     };
@@ -390,6 +442,7 @@ fn choose(
         .iter()
         .map(|segment| choose("segment", &segment.head));
     let mut segment = segment.collect::<Result<Vec<_>>>()?;
+    let mut unnamed = Vec::new();
     let of_depth = depth.iter_mut().map(|head| ("depth", head));
     let of_segment = segment.iter_mut().map(|head| ("segment", head));
     let all: Vec<_> = of_depth.chain(of_segment).collect();
@@ -399,17 +452,13 @@ fn choose(
             .map(|(task, (head, _))| (task, head))
             .collect();
         defaults::agree(&mut all, console)?;
-        for (task, head) in &all {
-            defaults::tell_switch(task, &head.meta.name, store, console);
-        }
+        unnamed = all
+            .iter()
+            .map(|(task, head)| (*task, head.meta.name.clone()))
+            .collect();
     }
     let depth: Vec<Head> = depth.into_iter().map(|(head, _)| head).collect();
     let segment: Vec<Head> = segment.into_iter().map(|(head, _)| head).collect();
-    let features = recipe.features.iter().map(|features| {
-        let head = features.head.as_deref().map(|name| heads.get(name));
-        Ok(head.transpose()?.map(|found| found.head))
-    });
-    let features = features.collect::<Result<Vec<_>>>()?;
     let of_features = features.iter().flatten();
     let of_head = depth.iter().chain(&segment).chain(of_features).next();
     let named = args.model.as_deref().or(recipe.model.as_deref());
@@ -423,6 +472,7 @@ fn choose(
         segment,
         features,
         model,
+        unnamed,
     };
     if let Some(fingerprint) = &chosen.model.fingerprint {
         let (name, variant) = (&chosen.model.name, chosen.model.variant);

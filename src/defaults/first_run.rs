@@ -54,8 +54,11 @@ pub fn fetch_missing(
     }
     let must = origins == Origins::Official;
     let mut memory = Memory::read(store.root());
+    // A wrong address is the user's to mend.
+    let host = fetch::host(access.clone())?;
     if !must {
-        if *access != Access::Allowed || memory.failed_lately().is_some() {
+        let has_failed = memory.failed_lately(Some(&host.endpoint)).is_some();
+        if *access != Access::Allowed || has_failed {
             return Ok(FirstRun::default());
         }
         // A store that cannot be written has no room for weights, nor for the memory of a failure.
@@ -66,7 +69,8 @@ pub fn fetch_missing(
             return Ok(FirstRun::default());
         }
     }
-    let fetched = fetch(store, &heads, &missing, access, must, events);
+    let address = host.endpoint.clone();
+    let fetched = fetch(store, &heads, &missing, (host, must), events);
     match fetched {
         Ok(fetched) => {
             memory.succeed();
@@ -81,7 +85,7 @@ pub fn fetch_missing(
         ))),
         Err(error) => {
             let why = error.to_string();
-            memory.fail(&why);
+            memory.fail(&address, &why);
             let _ = memory.write(store.root());
             events(Event::ProgressEnd)?;
             events(Event::Warning(&format!(
@@ -101,9 +105,15 @@ fn in_short(why: &str) -> &str {
 
 /// What of Meta's weights the store has not, where nothing better than what is inside the program would be used.
 fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
-    let default = weights::default_model(store)?;
-    let installed = official::PLAIN.iter().find(|name| **name == default);
+    // Where Meta's must be used and none is installed, there is no default yet.
+    let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS.to_owned());
+    // What is set but not there is not fetched unasked, however large it is.
+    let is_there = |name: &str| matches!(store.get(name), Ok(Some(_)));
+    let installed = official::PLAIN
+        .iter()
+        .find(|name| **name == default && is_there(name));
     let backbone = installed.copied().unwrap_or(BACKBONE);
+    let config = Config::read(store.root())?;
     let mut missing = Missing {
         heads: Vec::new(),
         backbone: None,
@@ -112,12 +122,14 @@ fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
     for need in needs {
         let Some(official) = need.official(backbone) else {
             // Who set a backbone has it, whichever it is.
-            let is_set = Config::read(store.root())?.model.is_some();
-            is_needed |= !is_set && installed.is_none() && default == weights::FOCUS;
+            is_needed |= config.model.is_none() && installed.is_none() && default == weights::FOCUS;
             continue;
         };
         let task = need.task().unwrap_or_default();
-        if heads.choose(task, None)?.place != Place::Builtin {
+        // One that is avoided would be fetched for nothing.
+        let is_found =
+            matches!(heads.choose(task, None), Ok(found) if found.place != Place::Builtin);
+        if is_found || config.avoid.contains(&official.name()) {
             continue;
         }
         is_needed = true;
@@ -136,11 +148,9 @@ fn fetch(
     store: &Store,
     heads: &Heads,
     missing: &Missing,
-    access: &Access,
-    must: bool,
+    (host, must): (Hub, bool),
     events: &mut Events<'_>,
 ) -> Result<Vec<String>> {
-    let host = fetch::host(access.clone())?;
     let backbone = missing
         .backbone
         .map(|name| (name, official::backbone_path(name)));
@@ -151,11 +161,9 @@ fn fetch(
         .collect();
     files.extend(backbone.map(|(name, path)| (name.to_owned(), path)));
     // Whether anyone is there, and how much there is to fetch.
-    let deadline = Instant::now() + PATIENCE.min(host.timeout);
+    let patience = PATIENCE.min(host.timeout);
     let mut sizes = Vec::new();
-    for (name, path) in &files {
-        host.check_file(path)?;
-        let size = host.ask_for_file(path, deadline)?;
+    for ((name, _), size) in files.iter().zip(sizes_of(&files, &host, patience)?) {
         let size = size.map_or(String::new(), |bytes| format!(" ({})", readable(bytes)));
         sizes.push(format!("{name}{size}"));
     }
@@ -173,13 +181,98 @@ fn fetch(
             ..host
         },
     };
+    let mut limit = Limit::default();
+    let mut limited = |event: Event<'_>| {
+        if !must {
+            limit.check(&event)?;
+        }
+        events(event)
+    };
     for head in &missing.heads {
-        fetch::pull(heads, store, head, &host, events)?;
+        fetch::pull(heads, store, head, &host, &mut limited)?;
     }
     if let Some(backbone) = missing.backbone {
-        fetch::pull_backbone(store, backbone, &host, events)?;
+        fetch::pull_backbone(store, backbone, &host, &mut limited)?;
     }
     Ok(files.into_iter().map(|(name, _)| name).collect())
+}
+
+/// How large each of `files` is, asked all at once; they have `patience` together.
+fn sizes_of(
+    files: &[(String, String)],
+    host: &Hub,
+    patience: Duration,
+) -> Result<Vec<Option<u64>>> {
+    let deadline = Instant::now() + patience;
+    let ask = |path: &str| {
+        let instead = match path.contains("_pretrain") {
+            true => host.with_instead("dino models import FILE"),
+            false => host.clone(),
+        };
+        instead.check_file(path)?;
+        instead.ask_for_file(path, (deadline, patience))
+    };
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        let asked: Vec<_> = files
+            .iter()
+            .map(|(_, path)| scope.spawn(move || ask(path)))
+            .collect();
+        let answers = asked.into_iter().map(|it| match it.join() {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        answers.collect()
+    })
+}
+
+/// What a transfer that nobody asked for may take of the user's time: it must not be slow, nor break off again and again.
+#[derive(Debug, Default)]
+struct Limit {
+    label: String,
+    start: Option<(Instant, u64)>,
+    breaks: u32,
+}
+
+impl Limit {
+    /// Bytes a second that it must have.
+    const RATE: u64 = 100_000;
+    /// For so long it may be slower.
+    const GRACE: Duration = Duration::from_secs(15);
+    /// So often a transfer is taken up again.
+    const BREAKS: u32 = 4;
+
+    fn check(&mut self, event: &Event<'_>) -> Result<()> {
+        match event {
+            Event::Progress { label, done, .. } => {
+                if *label != self.label {
+                    self.label = (*label).to_owned();
+                    self.start = None;
+                }
+                let (start, first) = *self.start.get_or_insert((Instant::now(), *done));
+                let age = start.elapsed();
+                let rate = done.saturating_sub(first) as f64 / age.as_secs_f64().max(1e-3);
+                match age > Self::GRACE && rate < Self::RATE as f64 {
+                    true => Err(Error::Download(format!(
+                        "{label} comes at {:.0} kB/s, which would take too long; what came is kept",
+                        rate / 1e3
+                    ))),
+                    false => Ok(()),
+                }
+            }
+            Event::Note(note) if note.contains("going on from byte") => {
+                self.breaks += 1;
+                match self.breaks > Self::BREAKS {
+                    true => Err(Error::Download(format!(
+                        "the connection broke off {} times; what came is kept",
+                        self.breaks
+                    ))),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

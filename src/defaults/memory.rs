@@ -18,6 +18,9 @@ const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 struct Failed {
     /// Seconds since 1970.
     at: u64,
+    /// The host that was asked.
+    #[serde(default)]
+    host: String,
     why: String,
 }
 
@@ -29,7 +32,7 @@ pub struct Memory {
     /// By task, the head that a bare command used last.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     last: BTreeMap<String, String>,
-    /// Fingerprints of weights of which it was said that nobody knows whether they are the publisher's.
+    /// Fingerprints of weights, each with the head on them, of which it was said that nobody knows whether they are the publisher's.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     warned: BTreeSet<String>,
 }
@@ -63,18 +66,22 @@ impl Memory {
         write_in_store(&path, &bytes)
     }
 
-    /// Why the last try failed, if that was less than a day ago.
-    pub fn failed_lately(&self) -> Option<&str> {
+    /// Why the last try of `host` (of any, if none is given) failed, if that was less than a day ago.
+    pub fn failed_lately(&self, host: Option<&str>) -> Option<&str> {
         let failed = self.failed.as_ref()?;
+        if host.is_some_and(|host| host != failed.host) {
+            return None;
+        }
         // A time to come is of a clock that was wrong.
         let age = now().checked_sub(failed.at)?;
         (age < DAY.as_secs()).then_some(failed.why.as_str())
     }
 
-    /// Notes that a try failed just now.
-    pub fn fail(&mut self, why: &str) {
+    /// Notes that a try of `host` failed just now.
+    pub fn fail(&mut self, host: &str, why: &str) {
         self.failed = Some(Failed {
             at: now(),
+            host: host.to_owned(),
             why: why.to_owned(),
         });
     }
@@ -90,9 +97,9 @@ impl Memory {
         before.filter(|before| before != head)
     }
 
-    /// Whether weights with this fingerprint were not warned of yet; they are from now on.
-    pub fn warn_of(&mut self, fingerprint: &str) -> bool {
-        self.warned.insert(fingerprint.to_owned())
+    /// Whether `head` on weights with this fingerprint was not warned of yet; it is from now on.
+    pub fn warn_of(&mut self, head: &str, fingerprint: &str) -> bool {
+        self.warned.insert(format!("{head} {fingerprint}"))
     }
 
     /// The head that a bare command for `task` used last.
@@ -110,16 +117,17 @@ mod tests {
     fn a_failure_is_remembered_for_a_day() {
         let root = tempfile::tempdir().unwrap();
         let mut memory = Memory::read(root.path());
-        assert_eq!(memory.failed_lately(), None);
-        memory.fail("no network");
+        assert_eq!(memory.failed_lately(None), None);
+        memory.fail("host", "no network");
         memory.write(root.path()).unwrap();
         let mut memory = Memory::read(root.path());
-        assert_eq!(memory.failed_lately(), Some("no network"));
+        assert_eq!(memory.failed_lately(Some("host")), Some("no network"));
+        assert_eq!(memory.failed_lately(Some("mirror")), None);
         let failed = memory.failed.as_mut().unwrap();
         failed.at -= DAY.as_secs() + 1;
-        assert_eq!(memory.failed_lately(), None);
+        assert_eq!(memory.failed_lately(None), None);
         memory.failed.as_mut().unwrap().at = now() + 1000;
-        assert_eq!(memory.failed_lately(), None);
+        assert_eq!(memory.failed_lately(None), None);
         fs::write(Memory::path(root.path()), "{").unwrap();
         assert_eq!(Memory::read(root.path()), Memory::default());
     }

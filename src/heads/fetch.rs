@@ -102,7 +102,9 @@ pub fn pull(
     let host = &host.with_instead(&import_as(&name));
     let path = heads.path(&name)?;
     let there = |name: String, path: PathBuf| {
-        heads.get(&name)?;
+        heads
+            .get(&name)
+            .map_err(|error| Error::Model(format!("{error}; `dino heads rm {name}` removes it")))?;
         Ok(Installed {
             name,
             path,
@@ -194,7 +196,8 @@ pub fn import(
     let head = raw
         .into_head(&chosen)
         .map_err(|why| Error::file(path, why))?;
-    with_backbone(store, path, &chosen, events)?;
+    let origin = path.display().to_string();
+    with_backbone(store, (path, &origin), &chosen, events)?;
     install(heads, &head, true)
 }
 
@@ -233,7 +236,7 @@ pub fn pull_repository(
             let head = raw
                 .into_head(&chosen)
                 .map_err(|why| Error::file(Path::new(repo), why))?;
-            with_backbone(store, path, &chosen, events)?;
+            with_backbone(store, (path, repo), &chosen, events)?;
             let installed = install(heads, &head, true);
             let _ = fs::remove_file(&partial);
             return installed;
@@ -303,7 +306,7 @@ fn read(path: &Path, origin: &str) -> Result<Raw> {
 /// Installs the backbone that `path` has beside the head, if it has one.
 fn with_backbone(
     store: &Store,
-    path: &Path,
+    (path, origin): (&Path, &str),
     head: &Official,
     events: &mut Events<'_>,
 ) -> Result<()> {
@@ -311,12 +314,11 @@ fn with_backbone(
         !convert::is_wanted(name)
             && naming::place(name).is_some_and(|place| place != naming::Place::Ignored)
     };
-    let origin = path.display().to_string();
-    let tensors = checkpoints::read_tensors_of(path, &origin, wanted)?;
+    let tensors = checkpoints::read_tensors_of(path, origin, wanted)?;
     if tensors.is_empty() {
         return Ok(());
     }
-    let checkpoint = Checkpoint::from_raw(&origin, tensors)?;
+    let checkpoint = Checkpoint::from_raw(origin, tensors)?;
     let variant = weights::known(head.backbone)?;
     checkpoint.validate(&variant.config)?;
     if let Some(record) = store.get(head.backbone)? {
@@ -328,11 +330,22 @@ fn with_backbone(
         }
         return Ok(());
     }
+    let is_published = is_of_publisher(origin, variant) || origin.starts_with("facebook/");
     let from = Provenance {
-        source: origin,
-        license: variant.license.to_owned(),
+        source: origin.to_owned(),
+        license: match is_published {
+            true => variant.license.to_owned(),
+            false => "unknown".to_owned(),
+        },
     };
     store.install(head.backbone, &checkpoint, variant, from)?;
+    if !is_published {
+        events(Event::Warning(&format!(
+            "{origin} has a backbone beside the head, which may have been trained on with it; it is installed as {0} all the \
+             same, since the head was made for {0} (`dino models rm {0}` and `dino setup` put Meta's in its place)",
+            head.backbone
+        )))?;
+    }
     events(Event::Note(&format!(
         "the backbone {} came with it and is installed too",
         head.backbone

@@ -22,8 +22,7 @@ use crate::weights::{Origins, Store};
 
 use official::Official;
 
-/// The tasks that heads are for, as commands spell them.
-pub const TASKS: [&str; 3] = ["depth", "segment", "classify"];
+pub use crate::weights::config::TASKS;
 
 /// Backbones with published heads, for messages.
 const REG_OR_PLAIN: &str =
@@ -203,50 +202,105 @@ impl Heads {
     /// # Errors
     /// As there.
     pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<Found> {
-        Ok(self.choose_with_reason(task, named)?.0)
+        Ok(self.choose_with_reason(task, named, None)?.0)
     }
 
     /// The head for `task`, and why it is this one: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the first
-    /// of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set, else the best
-    /// published head that is installed with its backbone, else the first of the ranking of those inside the program,
-    /// else the first by name.
+    /// of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set (but not if that is
+    /// `official`), else the best published head that is installed with its backbone, else the first of the ranking of
+    /// those inside the program, else the first by name. Of those that nobody named, one that reads `backbone` comes
+    /// first, where that is given.
     ///
     /// # Errors
-    /// If the one that was asked for is not there or is for another task, or if there is none at all.
-    pub fn choose_with_reason(&self, task: &str, named: Option<&OsStr>) -> Result<(Found, Reason)> {
+    /// If the one that was asked for is not there or is for another task, if a published one for the task is damaged, or
+    /// if there is none at all.
+    pub fn choose_with_reason(
+        &self,
+        task: &str,
+        named: Option<&OsStr>,
+        backbone: Option<&str>,
+    ) -> Result<(Found, Reason)> {
         let variables = Variables::of_process();
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
-        let origins = Origins::of(&variables)?;
-        let config = Config::read(&self.root)?;
         let wish: Option<(OsString, Reason)> = match (named, variables.text(&variable)?) {
             (Some(name), _) => Some((name.to_owned(), Reason::Named)),
             (None, Some(name)) => Some((name.into(), Reason::Variable(variable))),
-            (None, None) if origins == Origins::Focus => None,
-            (None, None) => {
-                let name = config.heads.get(task);
-                name.map(|name| (name.into(), Reason::Config))
-            }
+            (None, None) => None,
         };
         if let Some((name, reason)) = wish {
-            let found = self.get(&name)?;
-            if found.head.meta.task_name() != task {
-                return Err(Error::Usage(format!(
-                    "the head {} is for `dino {}`, not for `dino {task}`",
-                    name.display(),
-                    found.head.meta.task_name()
-                )));
-            }
-            return Ok((found, reason));
+            return Ok((self.get_for(task, &name)?, reason));
         }
-        let fitting: Vec<(String, Found)> = self
-            .list()?
-            .into_iter()
-            .filter_map(|(name, found)| Some((name, found.ok()?)))
-            .filter(|(name, found)| {
-                let is_avoided = found.place != Place::Builtin && config.avoid.contains(name);
-                found.head.meta.task_name() == task && !is_avoided
-            })
-            .collect();
+        let origins = Origins::of(&variables)?;
+        if origins == Origins::Focus {
+            let reason = Reason::Variable(Origins::VARIABLE.to_owned());
+            return Ok((
+                self.best(task, backbone, origins, &Config::default())?,
+                reason,
+            ));
+        }
+        let config = Config::read(&self.root)?;
+        let set = config.heads.get(task).filter(|_| origins == Origins::Best);
+        if let Some(name) = set {
+            let found = self.get_for(task, name.as_ref()).map_err(|error| {
+                Error::Model(format!(
+                    "{}: {error}; `dino config {task} --unset` forgets it",
+                    Config::path(&self.root).display()
+                ))
+            })?;
+            // A backbone that was named for this run is not for a head that was set for all.
+            if backbone.is_none_or(|backbone| backbone == found.head.meta.backbone) {
+                return Ok((found, Reason::Config));
+            }
+        }
+        let found = self.best(task, backbone, origins, &config)?;
+        let reason = match (origins, &found.place) {
+            (Origins::Official, _) => Reason::Variable(Origins::VARIABLE.to_owned()),
+            (_, Place::Builtin) => Reason::Builtin,
+            _ => Reason::Installed,
+        };
+        Ok((found, reason))
+    }
+
+    /// The head called `name`, which has to be for `task`.
+    fn get_for(&self, task: &str, name: &OsStr) -> Result<Found> {
+        let found = self.get(name)?;
+        match found.head.meta.task_name() == task {
+            true => Ok(found),
+            false => Err(Error::Usage(format!(
+                "the head {} is for `dino {}`, not for `dino {task}`",
+                name.display(),
+                found.head.meta.task_name()
+            ))),
+        }
+    }
+
+    /// The best head for `task` of those that nobody named.
+    fn best(
+        &self,
+        task: &str,
+        backbone: Option<&str>,
+        origins: Origins,
+        config: &Config,
+    ) -> Result<Found> {
+        let mut fitting: Vec<(String, Found)> = Vec::new();
+        for (name, found) in self.list()? {
+            let is_published = official::find(&name).is_some_and(|it| it.data.task() == task);
+            match found {
+                Ok(found) if found.head.meta.task_name() == task => {
+                    let is_avoided = found.place != Place::Builtin && config.avoid.contains(&name);
+                    if !is_avoided {
+                        fitting.push((name, found));
+                    }
+                }
+                // Not passed over in silence: it would have been the best.
+                Err(error) if is_published && origins != Origins::Focus => {
+                    return Err(Error::Model(format!(
+                        "{error}; `dino heads rm {name}` removes it, `dino heads pull {name}` then fetches it anew"
+                    )));
+                }
+                _ => {}
+            }
+        }
         let store = Store::at(&self.root);
         // Of published heads, those whose backbone is there.
         let usable = |official: &Official| matches!(store.get(official.backbone), Ok(Some(_)));
@@ -254,30 +308,40 @@ impl Heads {
             let official =
                 official::find(name).filter(|_| matches!(found.place, Place::Installed(_)));
             let builtin = builtin::RANKING.iter().position(|ranked| *ranked == name);
-            match (official, builtin) {
+            let is_other = backbone.is_some_and(|backbone| backbone != found.head.meta.backbone);
+            let rank = match (official, builtin) {
                 (None, Some(place)) if origins == Origins::Focus => (0, place),
                 (Some(official), _) if usable(&official) => (1, official.rank()),
                 (None, Some(place)) => (2, place),
                 (None, None) => (3, 0),
                 (Some(official), _) => (4, official.rank()),
-            }
+            };
+            (is_other, rank)
         };
-        let (_, found) = fitting
+        let best = fitting
             .into_iter()
-            .min_by_key(|(name, found)| rank(name, found))
-            .ok_or_else(|| {
+            .min_by_key(|(name, found)| rank(name, found));
+        match best {
+            Some((name, found)) => {
+                let is_published = official::find(&name).is_some();
+                if origins == Origins::Official && !is_published {
+                    return Err(Error::Model(format!(
+                        "{}=official: none of Meta's heads for `dino {task}` is to be had here; `dino setup` fetches one",
+                        Origins::VARIABLE
+                    )));
+                }
+                Ok(found)
+            }
+            None => {
                 let way = match task {
                     "classify" => "`dino heads pull imagenet-linear` fetches one".to_owned(),
                     _ => format!("train one with `dino train {task}` and name it with --head"),
                 };
-                Error::Model(format!("there is no head for `dino {task}` yet; {way}"))
-            })?;
-        let reason = match (origins, &found.place) {
-            (Origins::Focus, _) => Reason::Variable(Origins::VARIABLE.to_owned()),
-            (_, Place::Builtin) => Reason::Builtin,
-            _ => Reason::Installed,
-        };
-        Ok((found, reason))
+                Err(Error::Model(format!(
+                    "there is no head for `dino {task}` yet; {way}"
+                )))
+            }
+        }
     }
 
     /// The head inside the program that comes first for `task`.

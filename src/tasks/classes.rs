@@ -2,7 +2,8 @@
 
 use std::borrow::Cow;
 
-use crate::head::Class;
+use crate::head::{Class, Task};
+use crate::heads::builtin;
 use crate::printable::printable;
 use crate::render::captions;
 use crate::{Error, Result, suggest};
@@ -29,9 +30,10 @@ pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec
         }
         if !known {
             return Err(Error::Usage(format!(
-                "--classes: {of} has no class `{}`{}",
+                "--classes: {of} has no class `{}`{}{}",
                 name.trim(),
-                hint(&lower, classes)
+                hint(&lower, classes),
+                elsewhere(&lower)
             )));
         }
     }
@@ -43,6 +45,19 @@ pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
     match captions::clean(name) {
         Some(_) => printable(name),
         None => format!("class {id}").into(),
+    }
+}
+
+/// Which of the heads inside the program has the class that another lacks.
+fn elsewhere(wanted: &str) -> String {
+    let has = |head: &crate::head::Head| match &head.meta.task {
+        Task::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
+        _ => false,
+    };
+    let mut heads = builtin::all().filter_map(|(name, head)| Some((name, head.ok()?)));
+    match heads.find(|(_, head)| has(head)) {
+        Some((name, _)) => format!("; --head {name} has it"),
+        None => String::new(),
     }
 }
 

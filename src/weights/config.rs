@@ -40,6 +40,9 @@ pub struct Config {
 
 const FILE: &str = "config.json";
 
+/// The tasks that heads are for, as commands spell them.
+pub const TASKS: [&str; 3] = ["depth", "segment", "classify"];
+
 impl Config {
     /// The file of the store at `root`.
     pub fn path(root: &Path) -> PathBuf {
@@ -50,9 +53,25 @@ impl Config {
     pub fn read(root: &Path) -> Result<Self> {
         let path = Self::path(root);
         match fs::read(&path) {
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| {
-                Error::file(&path, format!("is no configuration of dino: {error}"))
-            }),
+            Ok(bytes) => {
+                let wrong = |why: String| {
+                    let why = format!("is no configuration of dino ({why}); mend it, or remove it");
+                    Error::file(&path, why)
+                };
+                let config: Config =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+                match config
+                    .heads
+                    .keys()
+                    .find(|task| !TASKS.contains(&task.as_str()))
+                {
+                    Some(task) => Err(wrong(format!(
+                        "`{task}` is no task; expected {}",
+                        TASKS.join(", ")
+                    ))),
+                    None => Ok(config),
+                }
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
             Err(error) => Err(cannot_read(&path, &error)),
         }

@@ -232,16 +232,19 @@ impl Hub {
     }
 
     /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
-    /// is that takes so long.
+    /// is that takes so long; it is told as `patience`.
     ///
     /// # Errors
     /// If it is not there, or if nobody answers.
-    pub fn ask_for_file(&self, path: &str, deadline: Instant) -> Result<Option<u64>> {
+    pub fn ask_for_file(
+        &self,
+        path: &str,
+        (deadline, patience): (Instant, Duration),
+    ) -> Result<Option<u64>> {
         const LOOK: Duration = Duration::from_millis(50);
         let url = format!("{}/{path}", self.endpoint);
-        let start = Instant::now();
         let hub = Hub {
-            timeout: deadline.saturating_duration_since(start).max(LOOK),
+            timeout: patience,
             retries: 0,
             ..self.clone()
         };
@@ -258,9 +261,9 @@ impl Hub {
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
                 Err(_) => {
                     return Err(Error::Download(format!(
-                        "{} did not answer within {:.1} s",
+                        "{} did not answer within {} s",
                         self.endpoint,
-                        start.elapsed().as_secs_f64()
+                        patience.as_secs_f64()
                     )));
                 }
             }

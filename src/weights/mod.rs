@@ -89,13 +89,23 @@ pub const FOCUS: &str = "vits14-focus";
 /// `dino config` set, else the first installed official row of the table, else `vits14-focus`.
 pub fn default_model(store: &Store) -> Result<String> {
     let variables = Variables::of_process();
+    let origins = Origins::of(&variables)?;
     if let Some(name) = variables.text("DINO_MODEL")? {
+        if origins == Origins::Official && name == FOCUS {
+            return Err(Error::Usage(format!(
+                "DINO_MODEL={name} is none of Meta's, which {}=official asks for; unset one of them",
+                Origins::VARIABLE
+            )));
+        }
         return Ok(name.to_owned());
     }
-    if Origins::of(&variables)? == Origins::Focus {
+    if origins == Origins::Focus {
         return Ok(FOCUS.to_owned());
     }
-    if let Some(name) = Config::read(store.root())?.model {
+    if let Some(name) = Config::read(store.root())?
+        .model
+        .filter(|_| origins == Origins::Best)
+    {
         return Ok(name);
     }
     for variant in VARIANTS
@@ -105,6 +115,12 @@ pub fn default_model(store: &Store) -> Result<String> {
         if store.get(variant.name)?.is_some() {
             return Ok(variant.name.to_owned());
         }
+    }
+    if origins == Origins::Official {
+        return Err(Error::Model(format!(
+            "{}=official: none of Meta's backbones is installed; `dino setup` fetches one",
+            Origins::VARIABLE
+        )));
     }
     Ok(FOCUS.to_owned())
 }

@@ -51,7 +51,9 @@ struct Judged<'a> {
 
 /// The head that was asked for.
 fn head(args: &EvalArgs, task: &str) -> Result<heads::Found> {
-    Heads::at(Store::open()?.root()).choose(task, args.head.name.as_deref())
+    let heads = Heads::at(Store::open()?.root());
+    let (named, model) = (args.head.name.as_deref(), args.run.model.as_deref());
+    Ok(heads.choose_with_reason(task, named, model)?.0)
 }
 
 /// How a head's figure in the paper was measured.

@@ -461,3 +461,137 @@ fn weights_of_unknown_origin_are_named_once() {
     ))
     .expect_code(0);
 }
+
+/// A store with both sets, Meta's and the one that can always be had.
+fn home_with_both() -> (TempDir, Server) {
+    let home = home();
+    let server = Server::start(|request, _| answer(request));
+    run(&mut command(home.path(), &server.url(), &["setup"])).expect_code(0);
+    (home, server)
+}
+
+#[test]
+fn heads_that_nobody_named_follow_the_backbone_that_is_named() {
+    let (home, _server) = home_with_both();
+    let of_focus = |command: &mut Command| {
+        let done = run(command).expect_code(0);
+        assert_eq!(used(&done), ("indoor".into(), "vits14-focus".into()));
+    };
+    let named = ["--model", "vits14-focus"];
+    of_focus(&mut bare(home.path(), NOWHERE, "depth", &named));
+    of_focus(bare(home.path(), NOWHERE, "depth", &[]).env("DINO_MODEL", "vits14-focus"));
+    let photo = sample("room.jpg");
+    let photo = photo.to_str().unwrap();
+    let args = [
+        "run",
+        photo,
+        "--depth=indoor",
+        "--segment",
+        "--json",
+        "--force",
+    ];
+    let both = run(&mut command(home.path(), NOWHERE, &args)).expect_code(0);
+    let heads: Vec<Value> = both
+        .lines()
+        .iter()
+        .map(|line| serde_json::from_str::<Value>(line).unwrap()["head"].clone())
+        .collect();
+    assert_eq!(heads, ["indoor", "everyday"]);
+    // Of stored features, those that read them.
+    let args = [
+        "features",
+        photo,
+        "-o",
+        "old.arrow",
+        "--for",
+        "indoor",
+        "--size",
+        "56",
+    ];
+    run(&mut command(home.path(), NOWHERE, &args)).expect_code(0);
+    of_focus(&mut command(
+        home.path(),
+        NOWHERE,
+        &["depth", "--features", "old.arrow", "--json", "--force"],
+    ));
+}
+
+#[test]
+fn insisting_on_metas_weights_is_never_answered_by_others() {
+    let (home, _server) = home_with_both();
+    let insist = |args: &[&str]| {
+        let mut command = bare(home.path(), NOWHERE, args[0], &args[1..]);
+        run(command.env("DINO_WEIGHTS", "official"))
+    };
+    // What was set gives way.
+    run(&mut command(
+        home.path(),
+        NOWHERE,
+        &["config", "depth", "indoor"],
+    ))
+    .expect_code(0);
+    assert_eq!(
+        used(&insist(&["depth"]).expect_code(0)).0,
+        "nyu-linear4-vits14"
+    );
+    run(&mut command(
+        home.path(),
+        NOWHERE,
+        &["config", "depth", "--unset"],
+    ))
+    .expect_code(0);
+    // A head that failed its check is no answer, and neither is what is inside the program.
+    let config = home.path().join("config.json");
+    std::fs::write(&config, r#"{"avoid": ["nyu-linear4-vits14"]}"#).unwrap();
+    insist(&["depth"])
+        .expect_code(1)
+        .expect_stderr("none of Meta's heads for `dino depth` is to be had here");
+    let avoided = run(&mut bare(home.path(), NOWHERE, "depth", &[])).expect_code(0);
+    assert_eq!(used(&avoided).0, "indoor");
+    std::fs::remove_file(&config).unwrap();
+    // A damaged head is named, not passed over.
+    let head = home.path().join("heads/nyu-linear4-vits14.safetensors");
+    let bytes = std::fs::read(&head).unwrap();
+    std::fs::write(&head, &bytes[..1000]).unwrap();
+    for damaged in [
+        insist(&["depth"]),
+        run(&mut bare(home.path(), NOWHERE, "depth", &[])),
+    ] {
+        damaged
+            .expect_code(1)
+            .expect_stderr("nyu-linear4-vits14.safetensors")
+            .expect_stderr("`dino heads rm nyu-linear4-vits14` removes it");
+    }
+    std::fs::write(&config, r#"{"heads": {"dpeth": "indoor"}}"#).unwrap();
+    run(&mut bare(home.path(), NOWHERE, "segment", &[]))
+        .expect_code(1)
+        .expect_stderr("`dpeth` is no task");
+}
+
+#[test]
+fn a_transfer_that_nobody_asked_for_gives_up_early() {
+    let home = home();
+    // Every connection ends after some bytes more.
+    let server = Server::start(|request, _| {
+        let mut reply = answer(request);
+        if request.path == BACKBONE {
+            reply.cut = Some(request.start() + 100_000);
+        }
+        reply
+    });
+    falls_back(
+        run(&mut bare(home.path(), &server.url(), "depth", &[])),
+        "the connection broke off 5 times",
+    );
+    // Another host is another chance, a mistyped one is the user's to mend.
+    let good = Server::start(|request, _| answer(request));
+    run(&mut bare(home.path(), "ftp://mirror", "depth", &[]))
+        .expect_code(2)
+        .expect_stderr("DINO_HEADS_URL is `ftp://mirror`");
+    // Nothing is fetched for a photo that is not there.
+    let args = ["depth", "nosuch.jpg"];
+    run(&mut command(home.path(), &good.url(), &args)).expect_code(1);
+    assert_eq!(good.requests().len(), 0);
+    let done = run(&mut bare(home.path(), &good.url(), "depth", &[])).expect_code(0);
+    assert_eq!(used(&done).0, "nyu-linear4-vits14");
+}
