@@ -33,7 +33,7 @@ pub use cache::{CacheCommand, PlaceArgs};
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
 pub use depth::DepthArgs;
-pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
+pub use eval::{AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;

@@ -168,6 +168,8 @@ pub enum UnpadChoice {
     Crop,
     /// Squeeze the padding in
     Squeeze,
+    /// Cut the padding off, and resize bicubically
+    Cubic,
 }
 
 impl From<UnpadChoice> for Unpad {
@@ -175,6 +177,7 @@ impl From<UnpadChoice> for Unpad {
         match choice {
             UnpadChoice::Crop => Unpad::Crop,
             UnpadChoice::Squeeze => Unpad::Squeeze,
+            UnpadChoice::Cubic => Unpad::Cubic,
         }
     }
 }

@@ -141,7 +141,7 @@ pub fn center_crop(
     let (w, h) = match size {
         SizeRule::Native => (width, height),
         SizeRule::Exact { width, height } => (width, height),
-        SizeRule::ShortSide(short) => {
+        SizeRule::ShortSide(short) | SizeRule::Fit(short) => {
             let long = |other: u32, least: u32| {
                 // In integers, so that no rounding can lose a pixel.
                 let long = u64::from(short) * u64::from(other) / u64::from(least);

@@ -126,7 +126,7 @@ impl Way {
         match self {
             Way::AtOnce(_) => None,
             Way::Windows(_, slide) => match slide.trained {
-                SizeRule::ShortSide(side) => Some(across(side).pow(2)),
+                SizeRule::ShortSide(side) | SizeRule::Fit(side) => Some(across(side).pow(2)),
                 SizeRule::Exact { width, height } => Some(across(width) * across(height)),
                 SizeRule::Native => None,
             },

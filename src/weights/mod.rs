@@ -78,15 +78,15 @@ pub struct LoadedModel {
     pub tensors: Stored,
 }
 
-/// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table, else
-/// `vits14-focus`, which needs no account and no permission.
+/// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table that is not for
+/// the heads of one publisher alone, else `vits14-focus`, which needs no account and no permission.
 pub fn default_model(store: &Store) -> Result<String> {
     if let Some(name) = Variables::of_process().text("DINO_MODEL")? {
         return Ok(name.to_owned());
     }
     for variant in VARIANTS
         .iter()
-        .filter(|variant| Wheel::of(variant).is_none())
+        .filter(|variant| Wheel::of(variant).is_none() && !variant.is_of_depth_anything())
     {
         if store.get(variant.name)?.is_some() {
             return Ok(variant.name.to_owned());
