@@ -408,9 +408,14 @@ fn preprocessor(
 /// # Errors
 /// [`Error::Model`] if what the head says of its input makes no sense.
 pub fn as_trained(head: &Head, patch_size: usize) -> Result<Preprocessor> {
+    let size = trained_size(head)?;
     Ok(Preprocessor {
-        size: trained_size(head)?,
-        resample: Resample::Bicubic,
+        size,
+        resample: match size {
+            // Of those whose size follows from transformers' processor, so do the levels.
+            SizeRule::Fit(_) => Resample::Pillow,
+            _ => Resample::Bicubic,
+        },
         patch_size,
         padding: padding(head)?,
         unpad: head.meta.unpad,
