@@ -151,6 +151,7 @@ Examples:
   dino depth room.jpg --at 320,240           how far away is that pixel?
   dino depth -r holiday/ --range global --save npy,png16
   dino depth room.jpg --pointcloud room.ply --fov 65
+  dino depth room.jpg --head da2-small --scale 0.02 --shift 0.1 --save png16
   dino depth -r photos/ --pointcloud glb --max-points 100000 --drop-edges";
 
 fn finite(text: &str) -> Result<f64, String> {

@@ -61,7 +61,8 @@ pub struct HeadArgs {
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Model")]
     pub protocol: Option<ProtocolChoice>,
     /// How a map over the padded input is brought to the photo: crop cuts the padding off; squeeze, as in the published
-    /// scripts, shrinks it in with the rest [default: what the head says]
+    /// scripts, shrinks it in with the rest; cubic, of depths, cuts it off and resizes bicubically [default: what the head
+    /// says]
     #[arg(
         long,
         value_enum,

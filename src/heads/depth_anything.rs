@@ -142,6 +142,12 @@ impl DepthAnything {
         format!("depth_anything_v2{scene}_vit{}", self.size.letter())
     }
 
+    /// The head that `meta` is of, whatever it is called now.
+    pub fn of(meta: &HeadMeta) -> Option<Self> {
+        let origin = meta.origin.as_ref()?;
+        all().find(|head| origin.source == head.repository())
+    }
+
     /// Whether a file or folder called `part` is certainly this head: its own name, or its publisher's. Heads of all three
     /// scenes have the same tensors, so that nothing else tells.
     fn is_called(&self, part: &str) -> bool {
@@ -249,6 +255,7 @@ mod tests {
             assert!(matches!(variant.source, Source::Hub(repo) if repo == repository));
             assert_eq!(head.meta().problem(), None, "{}", head.name());
             assert_eq!(find(&head.name()), Some(head));
+            assert_eq!(DepthAnything::of(&head.meta()), Some(head));
             assert!(!rows.contains(&variant.name));
             rows.push(variant.name);
             let free = head.size == Size::Small;

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, Network, Protocol, Scores};
 use crate::memory::readable;
 use crate::postprocess::views;
-use crate::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule};
+use crate::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
 use crate::protocol;
 use crate::recipe::HeadRecipe;
 use crate::slide::{MOST_PATCHES, Slide};
@@ -51,6 +51,12 @@ impl Way {
             views: views_of(recipe, protocol),
             looks: head.meta.input.coarse.into(),
         };
+        if pass.preprocessor.unpad == Unpad::Cubic && head.meta.task_name() != "depth" {
+            return Err(Error::Usage(format!(
+                "--unpad cubic is for depths, and the head {} gives none; crop and squeeze are for all heads",
+                head.meta.name
+            )));
+        }
         Ok(match (protocol, slide) {
             (Some(protocol), _) if protocol.task() == "segment" => Way::Protocol(pass, protocol),
             (_, Some(slide)) => Way::Windows(pass, slide),

@@ -85,6 +85,23 @@ fn what_is_near_is_drawn_as_near() {
 }
 
 #[test]
+fn borders_are_fitted_where_nothing_is_near_too() {
+    let folder = folder();
+    let map = |more: &[&str]| {
+        depth(folder.path(), &[&["--save", "npy"], more].concat()).expect_code(0);
+        npy(folder.path().join("dino-out/cat.depth.npy")).1
+    };
+    let (plain, refined) = (map(&[]), map(&["--refine"]));
+    let greatest = plain.iter().copied().fold(0.0, f32::max);
+    assert!(plain.contains(&0.0), "something is infinitely far");
+    let within = 0.0..=greatest * 1.001;
+    assert!(refined.iter().all(|value| within.contains(value)));
+    let apart: f32 = plain.iter().zip(&refined).map(|(a, b)| (a - b).abs()).sum();
+    let mean = apart / plain.len() as f32;
+    assert!(mean > 0.0 && mean < 0.1 * greatest, "{mean} of {greatest}");
+}
+
+#[test]
 fn what_needs_metres_is_refused_or_made_by_scale_and_shift() {
     let folder = folder();
     for (args, words) in [

@@ -7,6 +7,7 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Task};
+use crate::heads::depth_anything::{DepthAnything, Scene};
 use crate::heads::official::{Data, Official};
 use crate::manifest::Digest;
 use crate::postprocess::depth::{self, Decoder, Spread};
@@ -244,7 +245,8 @@ impl DepthReader {
             });
         }
         let meta = &self.head().meta;
-        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
+        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti)
+            || DepthAnything::of(meta).is_some_and(|head| head.scene == Scene::Outdoor);
         let is_near = || {
             let (mut near, mut all) = (0usize, 0usize);
             depth.for_each(|metres| {
@@ -255,9 +257,13 @@ impl DepthReader {
         };
         (of_streets && is_near()).then(|| {
             format!(
-                "most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu heads are \
+                "most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and {} heads are \
                  for rooms",
-                meta.name
+                meta.name,
+                match Official::of(meta) {
+                    Some(_) => "nyu",
+                    None => "da2-indoor",
+                }
             )
         })
     }
