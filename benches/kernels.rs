@@ -30,7 +30,7 @@ fn numbers(n: usize) -> Vec<f32> {
 
 fn product(bencher: Bencher, unit: usize, (outputs, inputs): (usize, usize), finish: Finish) {
     let isa = Isa::available()[unit];
-    let layer = Packed::new(&numbers(outputs * inputs), &numbers(outputs), |_| 1.0);
+    let layer = Packed::new(isa, &numbers(outputs * inputs), &numbers(outputs), |_| 1.0);
     let (x, mut out) = (empty(inputs), empty(outputs));
     bencher
         .counter(ItemsCount::new(2 * WIDTH * outputs * inputs))

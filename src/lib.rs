@@ -36,6 +36,7 @@ pub mod closed;
 pub mod cluster;
 pub mod console;
 pub mod data;
+pub mod defaults;
 pub mod device;
 pub mod engine;
 pub mod environment;

@@ -54,6 +54,36 @@ const IGNORED: &[&str] = &[
     "depth_head.",
 ];
 
+/// What of those is there with a backbone as it was published: what it was pretrained with, and poolers.
+const PRETRAINING: &[&str] = &[
+    "mask_token",
+    "embeddings.mask_token",
+    "head.mlp.",
+    "head.last_layer.",
+    "dino_head.",
+    "ibot_head.",
+    "pooler.",
+];
+
+/// The part of a model on top of a backbone, such as `decode_head`, that the tensor called `key` belongs to; none where it
+/// is the backbone's, or of its pretraining. A backbone beside such a part was trained on with it, as often as not.
+pub fn part_on_top(key: &str) -> Option<&str> {
+    let name = strip_prefixes(key);
+    let is_of = |list: &[&str]| {
+        let mut all = list.iter();
+        all.any(|it| name == *it || it.ends_with('.') && name.starts_with(it))
+    };
+    (is_of(IGNORED) && !is_of(PRETRAINING)).then(|| name.split('.').next().unwrap_or(name))
+}
+
+fn strip_prefixes(key: &str) -> &str {
+    let mut name = key;
+    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
+        name = rest;
+    }
+    name
+}
+
 /// Whole-model tensors: the name in the file, the canonical name.
 const GLOBAL: &[(&str, &str)] = &[
     ("cls_token", "cls_token"),
@@ -138,10 +168,7 @@ const STACKED: &[(&str, &str, usize, usize)] = &[
 
 /// Where the tensor called `key` belongs, or `None` when the name is unknown.
 pub fn place(key: &str) -> Option<Place> {
-    let mut name = key;
-    while let Some(rest) = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)) {
-        name = rest;
-    }
+    let name = strip_prefixes(key);
     if IGNORED
         .iter()
         .any(|ignored| name == *ignored || ignored.ends_with('.') && name.starts_with(ignored))
@@ -260,6 +287,25 @@ mod tests {
             of: 2,
         });
         assert_eq!(place("encoder.layer.4.mlp.up_proj.weight"), up);
+    }
+
+    #[test]
+    fn parts_on_top_are_told_from_what_belongs_to_pretraining() {
+        for (key, part) in [
+            ("classifier.weight", Some("classifier")),
+            ("head.weight", Some("head")),
+            ("module.decode_head.conv_seg.bias", Some("decode_head")),
+            ("neck.convs.0.weight", Some("neck")),
+            ("depth_head.scratch.layer1_rn.weight", Some("depth_head")),
+            ("teacher.head.mlp.0.weight", None),
+            ("teacher.dino_head.last_layer.weight", None),
+            ("dinov2.embeddings.mask_token", None),
+            ("pooler.dense.bias", None),
+            ("blocks.0.norm1.weight", None),
+            ("headless", None),
+        ] {
+            assert_eq!(part_on_top(key), part, "{key}");
+        }
     }
 
     #[test]

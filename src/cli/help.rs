@@ -224,6 +224,9 @@ const ENVIRONMENT: &str = "\
 Environment:
   DINO_HOME           folder of models, heads and cached features
   DINO_MODEL          the backbone where --model names none
+  DINO_WEIGHTS        official: Meta's weights or a failure, in place of
+                      the best that can be had; focus: vits14-focus and
+                      the heads inside the program, whatever is there
   DINO_HEAD_DEPTH     the head where --head names none; likewise
                       DINO_HEAD_SEGMENT and DINO_HEAD_CLASSIFY
   DINO_CUDA           0 keeps dino from running its GPU build, dino-cuda,
@@ -354,6 +357,7 @@ mod tests {
             "DINO_MODEL",
             "DINO_CUDA",
             "DINO_SIMD",
+            "DINO_WEIGHTS",
             "HF_TOKEN",
             "HTTPS_PROXY",
             "TMPDIR",

@@ -5,6 +5,7 @@ mod bench;
 mod cache;
 mod classify;
 mod cloud;
+mod config;
 mod depth;
 mod eval;
 mod explain;
@@ -19,6 +20,7 @@ mod predict;
 mod run;
 mod segment;
 mod selfcheck;
+mod setup;
 mod shared;
 mod shell;
 mod similar;
@@ -32,6 +34,7 @@ pub use bench::BenchArgs;
 pub use cache::{CacheCommand, PlaceArgs};
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
+pub use config::{ConfigArgs, KEYS as CONFIG_KEYS};
 pub use depth::DepthArgs;
 pub use eval::{AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
@@ -45,6 +48,7 @@ pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
 pub use run::RunTasksArgs;
 pub use segment::SegmentArgs;
 pub use selfcheck::SelfcheckArgs;
+pub use setup::{DepthHead, SetupArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
@@ -103,6 +107,8 @@ pub enum Command {
     Models(ModelsCommand),
     #[command(subcommand)]
     Heads(HeadsCommand),
+    Setup(Box<SetupArgs>),
+    Config(ConfigArgs),
     #[command(subcommand)]
     Manifest(ManifestCommand),
     #[command(subcommand)]

@@ -40,7 +40,8 @@ pub struct PredictArgs {
 #[derive(Debug, Args)]
 pub struct HeadArgs {
     /// The head: a name (`dino heads list`) or a .safetensors file [default: $DINO_HEAD_DEPTH or
-    /// $DINO_HEAD_SEGMENT, else what `dino heads default` set, else the best for the task]
+    /// $DINO_HEAD_SEGMENT, else what `dino config` set, else the best of Meta's that is installed
+    /// or can be fetched, else the best inside the program]
     #[arg(id = "head", long, value_name = "HEAD", help_heading = "Model")]
     pub name: Option<OsString>,
     /// What the backbone sees: the short side in pixels, native, or WIDTHxHEIGHT [default: what the head was trained for]

@@ -341,8 +341,8 @@ pub struct TextArgs {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Model")]
 pub struct RunArgs {
-    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else the first of Meta's that is installed,
-    /// else vits14-focus]
+    /// The backbone; `dino models list` names them [default: $DINO_MODEL, else what `dino config` set, else the first
+    /// of Meta's that is installed, else vits14 if it can be fetched, else vits14-focus]
     #[arg(short, long, value_name = "NAME")]
     pub model: Option<String>,
     /// Where to compute: auto, cpu, cuda, cuda:N, cuda:N,M or metal

@@ -16,6 +16,7 @@ use image::imageops::thumbnail;
 use serde_json::{Value, json};
 
 use crate::cli::AttentionArgs;
+use crate::commands::defaults;
 use crate::commands::extract::{Asked, Extract, Photos};
 use crate::commands::model::{self, Model};
 use dino::tasks::costs;
@@ -29,6 +30,7 @@ const TILE: u32 = 480;
 
 /// Runs the command.
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
+    defaults::settle_backbone(&args.run, console)?;
     let found = model::find(&args.run, console)?;
     let block = block_of(args.layer, found.model.config.depth, &found.model.name)?;
     let collected =

@@ -12,12 +12,14 @@ use dino::memory::readable;
 use dino::output::put_path;
 use dino::printable::printable;
 use dino::weights::huggingface::{Folders, Location, Token};
-use dino::weights::{Access, Store, hub};
+use dino::weights::{Access, Origins, Store, hub};
 use dino::{Result, device};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::commands::cache;
+use crate::cli::CONFIG_KEYS;
+use crate::commands::config::Default;
+use crate::commands::{cache, config};
 
 /// The facts, in the order in which they are shown.
 struct Info {
@@ -31,6 +33,8 @@ struct Info {
     simd: &'static str,
     store: Option<PathBuf>,
     models: Result<Vec<String>>,
+    /// What bare commands use, by task.
+    defaults: Vec<(&'static str, Result<Default>)>,
     settings: Vec<Setting>,
 }
 
@@ -86,6 +90,14 @@ impl Info {
         if let Err(error) = &self.models {
             object.insert("models_error".into(), json!(error.to_string()));
         }
+        let defaults = self.defaults.iter().map(|(key, default)| {
+            let value = match default {
+                Ok(default) => default.to_json(),
+                Err(error) => json!({"error": error.to_string()}),
+            };
+            ((*key).to_owned(), value)
+        });
+        object.insert("defaults".into(), Value::Object(defaults.collect()));
         object.insert("settings".into(), json!(self.settings));
         object
     }
@@ -101,6 +113,15 @@ impl Info {
             Ok((store, _)) => store.list(),
             // Said in the line about the store.
             Err(_) => Ok(Vec::new()),
+        };
+        let defaults = match &store {
+            Ok((store, _)) => CONFIG_KEYS
+                .into_iter()
+                .map(|key| (key, config::default_of(store, key)))
+                // Classifiers are there only when they were fetched.
+                .filter(|(key, default)| *key != "classify" || default.is_ok())
+                .collect(),
+            Err(_) => Vec::new(),
         };
         let (gpus, gpu_unused) = match gpu::list() {
             Ok(gpus) => (gpus, gpu::why_unused()),
@@ -120,6 +141,7 @@ impl Info {
             simd: device::simd(),
             store: store.ok().map(|(store, _)| store.root().to_owned()),
             models: models.map(|models| models.into_iter().map(|(name, _)| name).collect()),
+            defaults,
             settings: settings(&variables),
         }
     }
@@ -180,7 +202,14 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         Setting::new("direct", Ok(exempt)),
     ];
     let choices = TASKS.map(|task| format!("DINO_HEAD_{}", task.to_ascii_uppercase()));
-    let names = ["DINO_MODEL", "DINO_HTTP_TIMEOUT", SWITCH, device::SIMD].map(str::to_owned);
+    let names = [
+        "DINO_MODEL",
+        Origins::VARIABLE,
+        "DINO_HTTP_TIMEOUT",
+        SWITCH,
+        device::SIMD,
+    ]
+    .map(str::to_owned);
     let set = names.into_iter().chain(choices).filter_map(|name| {
         let value = variables.os(&name)?.display().to_string();
         Some(Setting::new("set", Ok(Some((value, name)))))
@@ -237,6 +266,12 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
             },
         ),
     ]);
+    rows.extend(info.defaults.iter().map(|(key, default)| {
+        let value = default
+            .as_ref()
+            .map_or_else(ToString::to_string, Default::text);
+        (*key, value)
+    }));
     rows.extend(info.settings.iter().map(|it| {
         let value = match (it.name, &it.value) {
             ("network", None) if it.error.is_none() => "allowed".to_owned(),
@@ -249,6 +284,7 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
             "https" => "https via",
             "http" => "http via",
             "train cache" => "cached",
+            "model" => "default",
             label => label,
         };
         console.out(&format!("{label:10}{}", printable(&value)))?;

@@ -4,6 +4,8 @@ mod attention;
 mod bench;
 mod cache;
 mod classify;
+mod config;
+mod defaults;
 mod eval;
 mod extract;
 mod heads;
@@ -13,6 +15,7 @@ mod manifest;
 mod model;
 mod models;
 mod selfcheck;
+mod setup;
 mod shell;
 mod similar;
 mod stored;
@@ -45,6 +48,8 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),
+        Command::Setup(args) => setup::run(&args, console),
+        Command::Config(args) => config::run(&args, console),
         Command::Manifest(command) => manifest::run(&command, console),
         Command::Cache(command) => cache::run(&command, console),
         Command::Bench(args) => bench::run(&args, console),

@@ -6,8 +6,10 @@ use std::time::Instant;
 use candle_core::{DType, Device};
 use dino::backbone::Backbone;
 use dino::console::{Console, Progress};
+use dino::defaults::Memory;
 use dino::device::DeviceChoice;
 use dino::head::Head;
+use dino::heads::fetch;
 use dino::tasks::known::KnownModel;
 use dino::weights::{self, Access, Event, NamedModel, Record, Store};
 use dino::{Error, Result, interrupt, memory};
@@ -64,9 +66,34 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
         if fingerprint != NULL {
             head.check(name, (variant, fingerprint), model.backbone().config())?;
         }
+        warn_of_origin(head, &model.record, console);
         console.note(format_args!("head {}", head.meta.name));
         Ok(())
     })
+}
+
+/// Says, once for each weights, that nobody knows whether a head was made for them: its publisher names none, and they are
+/// not from there.
+fn warn_of_origin(head: &Head, record: &Record, console: &Console) {
+    let Ok(variant) = record.variant() else {
+        return;
+    };
+    let is_known = !head.meta.fingerprint.is_empty() || record.fingerprint == NULL;
+    if is_known || fetch::is_of_publisher(&record.source, variant) {
+        return;
+    }
+    let Ok(store) = Store::open() else {
+        return;
+    };
+    let mut memory = Memory::read(store.root());
+    if memory.warn_of(&record.fingerprint) {
+        console.warn(format_args!(
+            "{} was made for {} as its publisher has it; {} is from {}, and nobody has compared them (said once)",
+            head.meta.name, variant.name, record.name, record.source
+        ));
+        // Where it cannot be remembered, it is said again.
+        let _ = memory.write(store.root());
+    }
 }
 
 /// What is known of a run before anything is loaded.

@@ -8,11 +8,12 @@ use dino::device::DtypeChoice;
 use dino::heads::{Heads, fetch};
 use dino::inputs::{PhotoDecoder, Source};
 use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
+use dino::weights::config::Config;
 use dino::weights::{Access, Store};
 use dino::{Error, Result, device};
 use image::RgbImage;
 
-use crate::cli::SelfcheckArgs;
+use crate::cli::{RunArgs, SelfcheckArgs};
 use crate::commands::model;
 
 /// Runs the command.
@@ -93,6 +94,59 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
         ));
     }
     Ok(code)
+}
+
+/// Finds the known numbers of what was `fetched` just now. A head that does not give them is told, and never taken
+/// again unless it is named; of a backbone it is an error.
+pub fn distrust(fetched: &[String], args: &RunArgs, console: &Console) -> Result<()> {
+    let store = Store::open()?;
+    let heads = Heads::at(store.root());
+    for known in KNOWN
+        .iter()
+        .filter(|known| fetched.iter().any(|name| name == known.name))
+    {
+        let mut args = SelfcheckArgs {
+            run: args.clone(),
+            example: None,
+        };
+        args.run.dtype = DtypeChoice::F32;
+        args.run.model = None;
+        let found = match known.what {
+            What::Tokens => of_backbone(&args, known, console),
+            What::ExampleDepths => of_head(&args, known, &heads, console),
+        };
+        match found {
+            Ok(found) if known.agrees(&found) => console.note(format_args!(
+                "{} gives its known numbers, within {:.0e}",
+                known.name,
+                known.difference(&found)
+            )),
+            Ok(found) => {
+                let off = known.difference(&found);
+                let why = format!(
+                    "{} does not give its known numbers here: {off:.1e} off where {:.0e} is allowed",
+                    known.name, known.gate
+                );
+                if known.what == What::Tokens {
+                    return Err(Error::Model(format!(
+                        "{why}; `dino models rm {}`",
+                        known.name
+                    )));
+                }
+                let mut config = Config::read(store.root())?;
+                config.avoid.insert(known.name.to_owned());
+                config.write(store.root())?;
+                console.warn(format_args!(
+                    "{why}; it is not made a default (`dino selfcheck` shows the numbers)"
+                ));
+            }
+            Err(Error::Interrupted) => return Err(Error::Interrupted),
+            Err(error) => {
+                console.warn(format_args!("{} could not be checked: {error}", known.name))
+            }
+        }
+    }
+    Ok(())
 }
 
 /// Tells how far `device` is off the CPU in a number type; whether that is all right.

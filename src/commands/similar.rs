@@ -17,6 +17,7 @@ use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{CosineRange, SimilarArgs};
+use crate::commands::defaults;
 use crate::commands::extract::{Asked, Extract, Photos};
 use crate::commands::model::{self, Model};
 use dino::tasks::check_pixel;
@@ -46,6 +47,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let collected = args
         .input
         .keep_shard(collected, |index| index == 0, console)?;
+    defaults::settle_backbone(&args.run, console)?;
     let found = model::find(&args.run, console)?;
     let layer = LayerRequest {
         block: block_of(args.layer, found.model.config.depth, &found.model.name)?,

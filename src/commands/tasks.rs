@@ -8,7 +8,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::head::Head;
-use dino::heads::Heads;
+use dino::heads::{Heads, Reason};
 use dino::inputs::Shard;
 use dino::output::{OutputOptions, Subject, Target};
 use dino::recipe::{HeadRecipe, Recipe};
@@ -29,7 +29,7 @@ use crate::cli::{
     SegmentArgs, StoredArgs, Tta,
 };
 use crate::commands::watch::Watch;
-use crate::commands::{model, stored};
+use crate::commands::{defaults, model, stored};
 
 /// Runs `dino depth`.
 pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
@@ -147,7 +147,7 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
     }
     if args.tasks.print_recipe {
         let store = Store::open()?;
-        let chosen = choose(&recipe, &args.run, &store, None)?;
+        let chosen = choose(&recipe, &args.run, &store, (None, console))?;
         name_all(&mut recipe, &chosen);
         console.out_text(recipe.to_toml()?.as_bytes())?;
         return Ok(0);
@@ -289,7 +289,10 @@ fn run(
         None => model::check_devices(args, console)?,
     };
     let store = Store::open()?;
-    let chosen = choose(recipe, args, &store, stored.as_ref())?;
+    if stored.is_none() && args.device != DeviceChoice::Null {
+        defaults::settle(recipe, args, &store, console)?;
+    }
+    let chosen = choose(recipe, args, &store, (stored.as_ref(), console))?;
     let known = model::known(&chosen.model, args);
     let set_up = |words: &Console| {
         let mut all = tasks(recipe, &chosen, &context, words)?;
@@ -368,23 +371,40 @@ fn choose(
     recipe: &Recipe,
     args: &RunArgs,
     store: &Store,
-    stored: Option<&StoredFeatures>,
+    (stored, console): (Option<&StoredFeatures>, &Console),
 ) -> Result<Chosen> {
     let heads = Heads::at(store.root());
-    let choose = |task: &str, recipe: &HeadRecipe| -> Result<Head> {
+    let choose = |task: &str, recipe: &HeadRecipe| -> Result<(Head, bool)> {
         let name = recipe.name.as_deref().map(OsStr::new);
-        Ok(heads.choose(task, name)?.head)
+        let (found, reason) = heads.choose_with_reason(task, name)?;
+        let is_free = matches!(reason, Reason::Installed | Reason::Builtin);
+        Ok((found.head, is_free))
     };
     let depth = recipe
         .depth
         .iter()
         .map(|depth| choose("depth", &depth.head));
-    let depth = depth.collect::<Result<Vec<_>>>()?;
+    let mut depth = depth.collect::<Result<Vec<_>>>()?;
     let segment = recipe
         .segment
         .iter()
         .map(|segment| choose("segment", &segment.head));
-    let segment = segment.collect::<Result<Vec<_>>>()?;
+    let mut segment = segment.collect::<Result<Vec<_>>>()?;
+    let of_depth = depth.iter_mut().map(|head| ("depth", head));
+    let of_segment = segment.iter_mut().map(|head| ("segment", head));
+    let all: Vec<_> = of_depth.chain(of_segment).collect();
+    if all.iter().all(|(_, (_, is_free))| *is_free) {
+        let mut all: Vec<_> = all
+            .into_iter()
+            .map(|(task, (head, _))| (task, head))
+            .collect();
+        defaults::agree(&mut all, console)?;
+        for (task, head) in &all {
+            defaults::tell_switch(task, &head.meta.name, store, console);
+        }
+    }
+    let depth: Vec<Head> = depth.into_iter().map(|(head, _)| head).collect();
+    let segment: Vec<Head> = segment.into_iter().map(|(head, _)| head).collect();
     let features = recipe.features.iter().map(|features| {
         let head = features.head.as_deref().map(|name| heads.get(name));
         Ok(head.transpose()?.map(|found| found.head))

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::naming;
+use crate::backbone::variants::{Source, Variant};
 use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
@@ -13,8 +14,9 @@ use crate::heads::convert::{self, Raw};
 use crate::heads::depth_anything::{self, DepthAnything};
 use crate::heads::official::{self, Official};
 use crate::heads::published::{self, Published};
-use crate::heads::{Heads, REG_OR_PLAIN, write_in_store};
+use crate::heads::{Heads, REG_OR_PLAIN};
 use crate::suggest;
+use crate::weights::config::write_in_store;
 use crate::weights::import as checkpoints;
 use crate::weights::{self, Access, Event, Events, Hub, Provenance, Store, digest, hub};
 
@@ -77,6 +79,17 @@ pub fn host(access: Access) -> Result<Hub> {
 /// As there.
 pub fn address(variables: &Variables) -> Result<String> {
     hub::address(variables, ADDRESS, HOST)
+}
+
+/// Whether `source`, as a record names it, is where the publisher of `variant` has it: the hub's repository, or a file of
+/// its name on the publisher's host or a mirror of that.
+pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
+    let is_address = source.starts_with("https://") || source.starts_with("http://");
+    match variant.source {
+        Source::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
+        Source::Hub(_) => is_address && source.ends_with(&official::backbone_path(variant.name)),
+        Source::Wheel { .. } => true,
+    }
 }
 
 /// Fetches a published head.
@@ -410,14 +423,17 @@ pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
                 .filter(|head| head.backbone == model)
                 .map(|head| head.group())
                 .collect();
-            let near = suggest::question(word, groups.iter().map(String::as_str));
+            let others: Vec<String> = depth_anything::all().map(|head| head.name()).collect();
+            let names = groups.iter().chain(&others);
+            let near = suggest::question(word, names.map(String::as_str));
             if builtin::all().any(|(name, _)| name == word) {
                 return Err(Error::Usage(format!(
                     "`{word}` is inside the program and need not be pulled; --head {word} uses it"
                 )));
             }
             return Err(Error::Usage(format!(
-                "`{word}` is no published head of {model}{near}; there are {}, and official for all of them",
+                "`{word}` is no published head of {model}{near}; there are {}, and official for all of them; da2-small and its like \
+                 are Depth Anything's",
                 groups.join(", ")
             )));
         }

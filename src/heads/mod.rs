@@ -4,7 +4,6 @@
 //! its name. Which head a task uses is one rule, [`Heads::choose`].
 
 pub mod builtin;
-pub mod config;
 pub mod convert;
 pub mod depth_anything;
 pub mod fetch;
@@ -18,10 +17,10 @@ use std::path::{Path, PathBuf};
 use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
-use crate::output::write_atomic;
 use crate::suggest;
-use crate::weights::Store;
+use crate::weights::config::{Config, write_in_store};
 use crate::weights::remedy::{cannot_read, cannot_write};
+use crate::weights::{Origins, Store};
 
 use official::Official;
 
@@ -201,22 +200,36 @@ impl Heads {
         })
     }
 
-    /// The head for `task`: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the one that
-    /// `dino heads default` set, else the best published head that is installed with its backbone, else the first of the
-    /// ranking of those inside the program, else the first by name.
+    /// The head for `task`: see [`Heads::choose_with_reason`].
+    ///
+    /// # Errors
+    /// As there.
     pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<Found> {
+        Ok(self.choose_with_reason(task, named)?.0)
+    }
+
+    /// The head for `task`, and why it is this one: the `named` one, else the one in `$DINO_HEAD_<TASK>`, else the first
+    /// of those inside the program if `$DINO_WEIGHTS` is `focus`, else the one that `dino config` set, else the best
+    /// published head that is installed with its backbone, else the first of the ranking of those inside the program,
+    /// else the first by name.
+    ///
+    /// # Errors
+    /// If the one that was asked for is not there or is for another task, or if there is none at all.
+    pub fn choose_with_reason(&self, task: &str, named: Option<&OsStr>) -> Result<(Found, Reason)> {
+        let variables = Variables::of_process();
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
-        let wish: Option<OsString> = match named {
-            Some(name) => Some(name.to_owned()),
-            None => match Variables::of_process().text(&variable)? {
-                Some(name) => Some(name.into()),
-                None => {
-                    let config = config::Config::read(&self.root)?;
-                    config.heads.get(task).map(OsString::from)
-                }
-            },
+        let origins = Origins::of(&variables)?;
+        let config = Config::read(&self.root)?;
+        let wish: Option<(OsString, Reason)> = match (named, variables.text(&variable)?) {
+            (Some(name), _) => Some((name.to_owned(), Reason::Named)),
+            (None, Some(name)) => Some((name.into(), Reason::Variable(variable))),
+            (None, None) if origins == Origins::Focus => None,
+            (None, None) => {
+                let name = config.heads.get(task);
+                name.map(|name| (name.into(), Reason::Config))
+            }
         };
-        if let Some(name) = wish {
+        if let Some((name, reason)) = wish {
             let found = self.get(&name)?;
             if found.head.meta.task_name() != task {
                 return Err(Error::Usage(format!(
@@ -225,13 +238,16 @@ impl Heads {
                     found.head.meta.task_name()
                 )));
             }
-            return Ok(found);
+            return Ok((found, reason));
         }
         let fitting: Vec<(String, Found)> = self
             .list()?
             .into_iter()
             .filter_map(|(name, found)| Some((name, found.ok()?)))
-            .filter(|(_, found)| found.head.meta.task_name() == task)
+            .filter(|(name, found)| {
+                let is_avoided = found.place != Place::Builtin && config.avoid.contains(name);
+                found.head.meta.task_name() == task && !is_avoided
+            })
             .collect();
         let store = Store::at(&self.root);
         // Of published heads, those whose backbone is there.
@@ -241,36 +257,53 @@ impl Heads {
                 official::find(name).filter(|_| matches!(found.place, Place::Installed(_)));
             let builtin = builtin::RANKING.iter().position(|ranked| *ranked == name);
             match (official, builtin) {
-                (Some(official), _) if usable(&official) => (0, official.rank()),
-                (None, Some(place)) => (1, place),
-                (None, None) => (2, 0),
-                (Some(official), _) => (3, official.rank()),
+                (None, Some(place)) if origins == Origins::Focus => (0, place),
+                (Some(official), _) if usable(&official) => (1, official.rank()),
+                (None, Some(place)) => (2, place),
+                (None, None) => (3, 0),
+                (Some(official), _) => (4, official.rank()),
             }
         };
-        fitting
+        let (_, found) = fitting
             .into_iter()
             .min_by_key(|(name, found)| rank(name, found))
-            .map(|(_, found)| found)
             .ok_or_else(|| {
                 let way = match task {
                     "classify" => "`dino heads pull imagenet-linear` fetches one".to_owned(),
                     _ => format!("train one with `dino train {task}` and name it with --head"),
                 };
                 Error::Model(format!("there is no head for `dino {task}` yet; {way}"))
-            })
+            })?;
+        let reason = match (origins, &found.place) {
+            (Origins::Focus, _) => Reason::Variable(Origins::VARIABLE.to_owned()),
+            (_, Place::Builtin) => Reason::Builtin,
+            _ => Reason::Installed,
+        };
+        Ok((found, reason))
+    }
+
+    /// The head inside the program that comes first for `task`.
+    pub fn builtin(task: &str) -> Option<Head> {
+        let named = |name: &&str| builtin::all().find(|(other, _)| other == name);
+        let ranked = builtin::RANKING.iter().filter_map(named);
+        let mut heads = ranked.filter_map(|(_, head)| head.ok());
+        heads.find(|head| head.meta.task_name() == task)
     }
 }
 
-/// Writes a file of the store's folder; a failure says how to choose another.
-fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
-    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
-        Error::File { path, why, fault } => Error::File {
-            path,
-            fault,
-            why: format!("{why}; DINO_HOME chooses the folder that heads are kept in"),
-        },
-        other => other,
-    })
+/// Why a head was chosen.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Reason {
+    /// The command line named it.
+    Named,
+    /// This environment variable asks for it.
+    Variable(String),
+    /// `config.json` names it.
+    Config,
+    /// It is the best of those that are installed.
+    Installed,
+    /// It is the best of those inside the program, and none is installed.
+    Builtin,
 }
 
 fn read(path: &Path) -> Result<Head> {
@@ -317,7 +350,7 @@ mod tests {
     #[test]
     fn the_default_is_what_was_set() {
         let (root, heads) = store();
-        let mut config = config::Config::read(root.path()).unwrap();
+        let mut config = Config::read(root.path()).unwrap();
         config.heads.insert("segment".into(), "toy".into());
         config.write(root.path()).unwrap();
         assert_eq!(heads.choose("segment", None).unwrap().head.meta.name, "toy");

@@ -41,7 +41,7 @@ const DRIVER: Option<&str> = if cfg!(target_os = "linux") {
 const DRIVER_LOADED: &str = "/proc/driver/nvidia/version";
 
 /// Commands that compute nothing: for these it is not worth reading CUDA's libraries.
-const WITHOUT_DEVICE: [&str; 5] = ["heads", "models", "completions", "man", "help"];
+const WITHOUT_DEVICE: [&str; 6] = ["heads", "models", "config", "completions", "man", "help"];
 
 /// Why no GPU build runs in place of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]

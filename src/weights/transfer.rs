@@ -74,6 +74,29 @@ pub(super) fn fetch(
     }
 }
 
+/// The size of the file at `url`, where the server tells it; none of it is taken.
+pub(super) fn ask(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
+    let transfer = Transfer::new(hub, file, file, url, Path::new(file));
+    let answer = transfer
+        .client
+        .get(&transfer.url, 0)
+        .and_then(|(response, promise)| {
+            let length = header(&response, CONTENT_LENGTH.as_str());
+            match response.status().as_u16() {
+                200 => Ok(promise.size.or(length.and_then(|text| text.parse().ok()))),
+                404 => Err(Failure::Final(Error::Download(format!(
+                    "{}: there is no such file (404)",
+                    transfer.url
+                )))),
+                status => Err(transfer.refused(status)),
+            }
+        });
+    answer.map_err(|failure| match failure {
+        Failure::Final(error) => error,
+        Failure::Broken(why) => Error::Download(format!("{}: {why}", transfer.url)),
+    })
+}
+
 /// One file on its way.
 struct Transfer<'a> {
     hub: &'a Hub,

@@ -150,7 +150,7 @@ fn info_is_readable_by_people_and_programs() {
         info.env_remove(format!("DINO_HEAD_{task}"));
     }
     // This build alone, which as a rule has no GPU, and says so.
-    for name in ["DINO_HTTP_TIMEOUT", "DINO_CUDA"] {
+    for name in ["DINO_HTTP_TIMEOUT", "DINO_CUDA", "DINO_WEIGHTS"] {
         info.env_remove(name);
     }
     let mut labels: Vec<String> = finish(&mut info, b"")
@@ -163,8 +163,9 @@ fn info_is_readable_by_people_and_programs() {
     assert_eq!(
         labels,
         [
-            "dino", "features", "devices", "gpu", "threads", "simd", "models", "store", "network",
-            "hub", "token", "cache", "cached", "heads", "https", "http", "direct"
+            "dino", "features", "devices", "gpu", "threads", "simd", "models", "depth", "segment",
+            "default", "store", "network", "hub", "token", "cache", "cached", "heads", "https",
+            "http", "direct"
         ]
     );
 

@@ -44,6 +44,7 @@ mod segment;
 mod segment_files;
 mod several;
 mod shards;
+mod simd;
 mod similar;
 mod text;
 mod train;

@@ -110,6 +110,7 @@ fn linear_body<S: Simd>(
 
 /// All outputs for `C` lines, a group of `R` at a time.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)] // Iterators and closures may be calls here, see `tile`.
 fn groups<S: Simd, const R: usize, const C: usize>(
     s: S,
     layer: &Packed,
@@ -144,6 +145,7 @@ const GROUPS: usize = 16;
 
 /// All outputs for `lines` lines, tiles of `R` rows of one line: some groups' share of some steps meets line after line.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn blocks<S: Simd, const R: usize>(
     s: S,
     layer: &Packed,
@@ -199,6 +201,7 @@ fn blocks<S: Simd, const R: usize>(
 
 /// Writes what becomes of the first `rows` rows.
 #[inline(always)]
+#[allow(clippy::needless_range_loop)]
 fn finish_rows<S: Simd, const R: usize, const C: usize>(
     s: S,
     sums: [[S::V; C]; R],
@@ -319,44 +322,84 @@ pub fn tile<S: Simd, const R: usize, const C: usize>(
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::{Isa, LANES, flat, flat_mut};
+    use super::super::panel::WIDTH;
+    use super::super::simd::{LANES, flat, flat_mut};
     use super::super::{panel, testing};
     use super::*;
 
     #[test]
     fn every_unit_gives_the_product_that_f64_gives() {
-        let (outputs, inputs) = (21, 37);
+        // The larger one has more steps and rows than any unit takes at a time, and none of its sides is round.
+        for (outputs, inputs) in [(21, 37), (133, 500)] {
+            product_is_that_of_f64(outputs, inputs);
+        }
+    }
+
+    fn product_is_that_of_f64(outputs: usize, inputs: usize) {
         let weight = testing::numbers(outputs * inputs, 1);
         let bias = testing::numbers(outputs, 2);
-        let scale = |row: usize| 1.0 + row as f32 / 7.0;
-        let layer = Packed::new(&weight, &bias, scale);
+        let scale = |row: usize| 1.0 + row as f32 / 70.0;
         let mut x = panel::empty(inputs);
         flat_mut(&mut x).copy_from_slice(&testing::numbers(inputs * WIDTH, 3));
+        // The sum at each row and lane, and that of its terms' sizes, to which its error is in proportion.
+        let term = |row: usize, lane: usize, k: usize| {
+            let x = flat(&x)[k * WIDTH + lane];
+            f64::from(weight[row * inputs + k]) * f64::from(x)
+        };
+        let sums: Vec<(f64, f64)> = (0..outputs * WIDTH)
+            .map(|at| {
+                let (row, lane) = (at / WIDTH, at % WIDTH);
+                let terms = (0..inputs).map(|k| term(row, lane, k));
+                let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term: f64| {
+                    (sum + term, size + term.abs())
+                });
+                let scale = f64::from(scale(row));
+                ((sum + f64::from(bias[row])) * scale, (size + 1.0) * scale)
+            })
+            .collect();
         for isa in Isa::available() {
+            let layer = Packed::new(isa, &weight, &bias, scale);
             for lines in 1..=ROW {
                 for finish in [Finish::Store, Finish::Add, Finish::Gelu] {
                     let mut out = vec![Line([7.0; LANES]); outputs * ROW];
                     linear(isa, &layer, &x, &mut out, lines, finish);
                     for (at, &got) in flat(&out).iter().enumerate() {
-                        let (row, lane) = (at / WIDTH, at % WIDTH);
-                        let sum: f64 = (0..inputs)
-                            .map(|k| {
-                                let x = flat(&x)[k * WIDTH + lane];
-                                f64::from(weight[row * inputs + k]) * f64::from(x)
-                            })
-                            .sum();
-                        let sum = (sum + f64::from(bias[row])) * f64::from(scale(row));
+                        let (sum, size) = sums[at];
                         let expected = match finish {
-                            _ if lane >= lines * LANES => 7.0,
+                            _ if at % WIDTH >= lines * LANES => 7.0,
                             Finish::Store => sum,
                             Finish::Add => sum + 7.0,
                             Finish::Gelu => testing::gelu(sum),
                         };
                         let error = (f64::from(got) - expected).abs();
-                        assert!(error < 1e-5, "{isa:?} {lines} {finish:?} {at}: {error:e}");
+                        assert!(
+                            error < 1e-6 * size + 1e-6,
+                            "{isa:?} {lines} {finish:?} {at}: {error:e}"
+                        );
                     }
                 }
             }
+        }
+    }
+
+    /// Units that fuse the products with the sums sum in one order, whatever their tiles.
+    #[test]
+    fn fused_units_give_the_same_bits() {
+        let (outputs, inputs) = (133, 500);
+        let weight = testing::numbers(outputs * inputs, 1);
+        let bias = testing::numbers(outputs, 2);
+        let mut x = panel::empty(inputs);
+        flat_mut(&mut x).copy_from_slice(&testing::numbers(inputs * WIDTH, 3));
+        let results = Isa::available().into_iter().map(|isa| {
+            let layer = Packed::new(isa, &weight, &bias, |_| 1.0);
+            let mut out = panel::empty(outputs);
+            linear(isa, &layer, &x, &mut out, ROW, Finish::Gelu);
+            (isa, out)
+        });
+        let fused = results.filter(|(isa, _)| isa.name() != "none");
+        let fused: Vec<_> = fused.collect();
+        for (isa, out) in &fused {
+            assert!(*out == fused[0].1, "{isa:?}");
         }
     }
 }

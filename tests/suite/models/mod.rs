@@ -33,6 +33,7 @@ pub fn dino(home: &Path) -> Command {
     command
         .env_remove("DINO_HTTP_TIMEOUT")
         .env_remove("DINO_HEADS_URL")
+        .env_remove("DINO_WEIGHTS")
         .env("DINO_HOME", home)
         .env("HF_HOME", home.join("no-hf-cache"));
     command

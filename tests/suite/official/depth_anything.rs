@@ -299,6 +299,9 @@ fn a_head_comes_with_its_encoder_and_reads_no_other() {
             .expect_stderr("was installed before");
     }
     assert_eq!(server.requests().len(), asked);
+    pull("da2-smal")
+        .expect_code(2)
+        .expect_stderr("did you mean `da2-small`");
     let models = run(dino(home.path()).args(["models", "list"])).expect_code(0);
     let row = |name: &str| {
         let list = out(&models);

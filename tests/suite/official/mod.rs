@@ -3,6 +3,7 @@
 
 mod depth_anything;
 mod files;
+mod first_run;
 mod numbers;
 mod program;
 mod pull;

@@ -1,0 +1,211 @@
+//! `dino config`: what bare commands use, and how that is changed.
+
+use dino::backbone::variants;
+use dino::console::Console;
+use dino::environment::Variables;
+use dino::head::Head;
+use dino::heads::{Heads, Place, Reason, TASKS};
+use dino::printable::printable;
+use dino::weights::config::Config;
+use dino::weights::{self, Origins, Store};
+use dino::{Error, Result};
+use serde_json::{Value, json};
+
+use crate::cli::ConfigArgs;
+
+/// Runs the command.
+pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
+    let store = Store::open()?;
+    if let Some(key) = &args.key
+        && (args.unset || args.name.is_some())
+    {
+        set(&store, key, args.name.as_deref())?;
+    }
+    let keys: Vec<&str> = match &args.key {
+        Some(key) => vec![key.as_str()],
+        None => crate::cli::CONFIG_KEYS.to_vec(),
+    };
+    let mut code = 0;
+    let mut all = serde_json::Map::new();
+    for key in keys {
+        match default_of(&store, key) {
+            Ok(default) if args.json => {
+                all.insert(key.to_owned(), default.to_json());
+            }
+            Ok(default) => console.out(&default.line(key))?,
+            Err(error) => {
+                // Classifiers are there only when they were fetched.
+                if args.key.is_some() || key != "classify" {
+                    console.error(&error);
+                    code = 1;
+                }
+            }
+        }
+    }
+    let file = Config::path(store.root());
+    match args.json {
+        true => {
+            all.insert("file".into(), json!(file.display().to_string()));
+            console.out(&Value::Object(all).to_string())?;
+        }
+        false => console.note(format_args!("set in {}", file.display())),
+    }
+    Ok(code)
+}
+
+/// Sets what `key` uses, or goes back to the rule.
+fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
+    let mut config = Config::read(store.root())?;
+    match (key, name) {
+        ("model", Some(name)) => {
+            if store.get(name)?.is_none() && variants::find(name).is_none() {
+                weights::known(name)?;
+            }
+            config.model = Some(name.to_owned());
+        }
+        ("model", None) => config.model = None,
+        (task, Some(name)) => {
+            Heads::at(store.root()).choose(task, Some(name.as_ref()))?;
+            config.heads.insert(task.to_owned(), name.to_owned());
+            config.avoid.remove(name);
+        }
+        (task, None) => {
+            config.heads.remove(task);
+        }
+    }
+    config.write(store.root())
+}
+
+/// What a bare command uses, and why.
+pub struct Default {
+    head: Option<(Head, Place)>,
+    backbone: String,
+    /// Who published the weights and under which licence, where that is known.
+    origin: String,
+    license: String,
+    is_installed: bool,
+    why: String,
+}
+
+/// What a bare command for a task uses, or one that needs no head.
+///
+/// # Errors
+/// If there is nothing, or if what was set is not there.
+pub fn default_of(store: &Store, key: &str) -> Result<Default> {
+    if !TASKS.contains(&key) {
+        let backbone = weights::default_model(store)?;
+        let variables = Variables::of_process();
+        let why = match () {
+            () if variables.text("DINO_MODEL")?.is_some() => "DINO_MODEL".to_owned(),
+            () if Origins::of(&variables)? == Origins::Focus => Origins::VARIABLE.to_owned(),
+            () if Config::read(store.root())?.model.is_some() => "set".to_owned(),
+            () if backbone == weights::FOCUS => "the one that can always be had".to_owned(),
+            () => "the first of Meta's that is installed".to_owned(),
+        };
+        return of_backbone(store, (None, backbone), why);
+    }
+    let (found, reason) = Heads::at(store.root()).choose_with_reason(key, None)?;
+    let why = match reason {
+        Reason::Named => "named".to_owned(),
+        Reason::Variable(name) => name,
+        Reason::Config => "set".to_owned(),
+        Reason::Installed => "the best that is installed".to_owned(),
+        Reason::Builtin => "inside the program".to_owned(),
+    };
+    let backbone = found.head.meta.backbone.clone();
+    of_backbone(store, (Some((found.head, found.place)), backbone), why)
+}
+
+fn of_backbone(
+    store: &Store,
+    (head, backbone): (Option<(Head, Place)>, String),
+    why: String,
+) -> Result<Default> {
+    let record = store.get(&backbone)?;
+    let variant = match &record {
+        Some(record) => Some(record.variant()?),
+        None => variants::find(&backbone),
+    };
+    if variant.is_none() {
+        return Err(Error::Model(format!(
+            "the backbone {backbone} is neither installed nor in the table; `dino models list` shows both"
+        )));
+    }
+    let published = head.as_ref().and_then(|(head, _)| head.meta.origin.clone());
+    let (origin, license) = match (&head, published) {
+        (Some(_), Some(origin)) => (origin.source, origin.license),
+        (Some((head, place)), None) => {
+            let from = match place {
+                Place::Builtin => "inside the program",
+                _ => "trained here",
+            };
+            let data = head
+                .meta
+                .training
+                .as_ref()
+                .map(|training| training.data.join(", "));
+            (
+                from.to_owned(),
+                data.map_or(String::new(), |data| format!("trained on {data}")),
+            )
+        }
+        (None, _) => {
+            let source = record.as_ref().map(|record| record.source.clone());
+            let license = variant.map_or(String::new(), |variant| variant.license.to_owned());
+            (
+                source.unwrap_or_else(|| "not fetched yet".to_owned()),
+                license,
+            )
+        }
+    };
+    Ok(Default {
+        head,
+        backbone,
+        origin,
+        license,
+        is_installed: record.is_some(),
+        why,
+    })
+}
+
+impl Default {
+    /// Names, origin and licence, as an object.
+    pub fn to_json(&self) -> Value {
+        json!({
+            "head": self.head.as_ref().map(|(head, _)| &head.meta.name),
+            "backbone": self.backbone,
+            "backbone_installed": self.is_installed,
+            "origin": self.origin,
+            "license": self.license,
+            "why": self.why,
+        })
+    }
+
+    /// The same as a line.
+    pub fn line(&self, key: &str) -> String {
+        format!("{key:10}{}", printable(&self.text()))
+    }
+
+    /// The same in words.
+    pub fn text(&self) -> String {
+        let missing = match self.is_installed {
+            true => "",
+            false => " (not installed yet)",
+        };
+        let head = self
+            .head
+            .as_ref()
+            .map(|(head, _)| format!("{} on ", head.meta.name));
+        format!(
+            "{}{}{missing}: {}; {}",
+            head.unwrap_or_default(),
+            self.backbone,
+            self.why,
+            [self.origin.as_str(), self.license.as_str()]
+                .into_iter()
+                .filter(|text| !text.is_empty() && *text != self.why)
+                .collect::<Vec<_>>()
+                .join(", ")
+        )
+    }
+}

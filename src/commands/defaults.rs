@@ -1,0 +1,96 @@
+//! What a bare command computes with: fetched on the first run, and said where it is another than last time.
+
+use dino::console::Console;
+use dino::defaults::{Memory, Need, fetch_missing};
+use dino::device::DeviceChoice;
+use dino::environment::Variables;
+use dino::heads::{Heads, Reason};
+use dino::recipe::Recipe;
+use dino::weights::{Access, Store};
+use dino::{Error, Result};
+
+use crate::cli::RunArgs;
+use crate::commands::model::events;
+use crate::commands::selfcheck;
+
+/// Fetches what the tasks of `recipe` need and nobody named, and checks it.
+pub fn settle(recipe: &Recipe, args: &RunArgs, store: &Store, console: &Console) -> Result<()> {
+    let is_named = args.model.is_some()
+        || recipe.model.is_some()
+        || recipe.depth.iter().any(|it| it.head.name.is_some())
+        || recipe.segment.iter().any(|it| it.head.name.is_some())
+        || recipe.features.iter().any(|it| it.head.is_some())
+        || Variables::of_process().text("DINO_MODEL")?.is_some();
+    if is_named {
+        return Ok(());
+    }
+    let mut needs = Vec::new();
+    needs.extend(recipe.depth.iter().map(|_| Need::Depth));
+    needs.extend(recipe.segment.iter().map(|_| Need::Segment));
+    if needs.is_empty() && !recipe.is_empty() {
+        needs.push(Need::Backbone);
+    }
+    settle_needs(&needs, args, store, console)
+}
+
+/// The same for a command that needs a backbone alone, and has no recipe.
+pub fn settle_backbone(args: &RunArgs, console: &Console) -> Result<()> {
+    let is_named = args.model.is_some() || Variables::of_process().text("DINO_MODEL")?.is_some();
+    match is_named || args.device == DeviceChoice::Null {
+        true => Ok(()),
+        false => settle_needs(&[Need::Backbone], args, &Store::open()?, console),
+    }
+}
+
+fn settle_needs(needs: &[Need], args: &RunArgs, store: &Store, console: &Console) -> Result<()> {
+    let heads = Heads::at(store.root());
+    for task in needs.iter().filter_map(|need| need.task()) {
+        // What the user chose once and for all decides about the backbone of all.
+        let (_, reason) = heads.choose_with_reason(task, None)?;
+        if matches!(reason, Reason::Named | Reason::Variable(_) | Reason::Config) {
+            return Ok(());
+        }
+    }
+    let access = Access::of(args.offline)?;
+    let first = fetch_missing(store, needs, &access, &mut events(console))?;
+    selfcheck::distrust(&first.fetched, args, console)
+}
+
+/// Says where a bare command uses another head than last time.
+pub fn tell_switch(task: &str, head: &str, store: &Store, console: &Console) {
+    let mut memory = Memory::read(store.root());
+    if memory.last(task) == Some(head) {
+        return;
+    }
+    if let Some(before) = memory.replace_last(task, head) {
+        console.note(format_args!("{task} now by {head} (was {before})"));
+    }
+    // Where nothing can be written, nothing was remembered that this could differ from.
+    let _ = memory.write(store.root());
+}
+
+/// Replaces heads that nobody named by those inside the program where they read different backbones: one pass serves all.
+pub fn agree(
+    chosen: &mut [(&'static str, &mut dino::head::Head)],
+    console: &Console,
+) -> Result<()> {
+    let mut backbones = chosen.iter().map(|(_, head)| head.meta.backbone.as_str());
+    let first = backbones.next();
+    if first.is_none() || backbones.all(|backbone| Some(backbone) == first) {
+        return Ok(());
+    }
+    let names = |chosen: &[(&'static str, &mut dino::head::Head)]| {
+        let names = chosen.iter().map(|(_, head)| head.meta.name.clone());
+        names.collect::<Vec<_>>().join(" and ")
+    };
+    let before = names(chosen);
+    for (task, head) in chosen.iter_mut() {
+        **head = Heads::builtin(task)
+            .ok_or_else(|| Error::Model(format!("there is no head for `dino {task}` here")))?;
+    }
+    console.note(format_args!(
+        "{before} read different backbones, and one pass serves all tasks: {} are used; --head names others",
+        names(chosen)
+    ));
+    Ok(())
+}
