@@ -52,7 +52,7 @@ impl Slide {
                 .with_unpad(preprocessor.unpad)
         };
         let covers = match self.trained {
-            SizeRule::ShortSide(side) => photo.0.min(photo.1) >= side,
+            SizeRule::ShortSide(side) | SizeRule::Fit(side) => photo.0.min(photo.1) >= side,
             SizeRule::Exact { width, height } => photo.0 >= width && photo.1 >= height,
             SizeRule::Native => true,
         };
@@ -67,7 +67,7 @@ impl Slide {
     pub fn windows(&self, grid: Grid, patch_size: usize) -> Vec<Window> {
         let patches = |side: u32| (side as usize).div_ceil(patch_size);
         let most = match self.trained {
-            SizeRule::ShortSide(side) => Grid {
+            SizeRule::ShortSide(side) | SizeRule::Fit(side) => Grid {
                 rows: patches(side),
                 cols: patches(side),
             },

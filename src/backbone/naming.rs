@@ -33,6 +33,7 @@ const PREFIXES: &[&str] = &[
     "dinov2.",
     "dinov2_with_registers.",
     "vit.",
+    "pretrained.",
 ];
 
 /// Left out on purpose: the training-time mask token, and whatever sits on top of the backbone (classifiers, DINO's
@@ -261,6 +262,12 @@ mod tests {
             ),
             ("backbone.layernorm.bias", "norm.bias"),
             ("reg_token", "register_tokens"),
+            // Depth Anything's, as its authors and the hub have it.
+            ("pretrained.blocks.3.norm1.bias", "blocks.3.norm1.bias"),
+            (
+                "backbone.embeddings.patch_embeddings.projection.bias",
+                "patch_embed.proj.bias",
+            ),
         ] {
             assert_eq!(place(key), whole(canonical), "{key}");
         }
@@ -309,6 +316,7 @@ mod tests {
             "head.weight",
             "pooler.dense.bias",
             "neck.convs.0.weight",
+            "depth_head.scratch.layer1_rn.weight",
         ] {
             assert_eq!(place(key), Some(Place::Ignored), "{key}");
         }

@@ -1,4 +1,5 @@
-//! Every backbone this crate knows, as rows of one table (facebookresearch/dinov2 and facebookresearch/dino).
+//! Every backbone this crate knows, as rows of one table (facebookresearch/dinov2 and facebookresearch/dino, and the
+//! encoders of Depth Anything V2, which are DINOv2's fine-tuned with their decoders).
 
 use crate::backbone::config::{BackboneConfig, Ffn, PosEmbedRule};
 
@@ -15,6 +16,13 @@ pub struct Variant {
     pub license: &'static str,
     /// Parameters in millions, for people choosing a model.
     pub megaparams: f32,
+}
+
+impl Variant {
+    /// Whether it was fine-tuned with a decoder and is for the heads beside it alone: nobody's default.
+    pub fn is_of_depth_anything(&self) -> bool {
+        self.name.contains("-da2")
+    }
 }
 
 /// Where a variant's weights are published.
@@ -50,7 +58,8 @@ const REG: PosEmbedRule = PosEmbedRule {
     antialias: true,
 };
 
-/// The rule of the library that `vits14-focus` was fine-tuned and exported with: bicubic to an exact size.
+/// The rule of transformers, which `vits14-focus` was fine-tuned and exported with and Depth Anything's published
+/// checkpoints run with: bicubic to an exact size.
 const EXACT: PosEmbedRule = PosEmbedRule {
     offset: 0.0,
     antialias: false,
@@ -94,6 +103,7 @@ const L: Ffn = Ffn::Mlp { hidden: 4096 };
 const G: Ffn = Ffn::SwiGlu { hidden: 4096 };
 
 const APACHE: &str = "Apache-2.0";
+const NON_COMMERCIAL: &str = "CC-BY-NC-4.0";
 
 const fn hub(
     name: &'static str,
@@ -106,6 +116,26 @@ const fn hub(
         config,
         source: Source::Hub(repo),
         license: APACHE,
+        megaparams,
+    }
+}
+
+/// The encoder of a checkpoint of Depth Anything V2, in the shape of DINOv2's `plain`.
+const fn depth_anything(
+    name: &'static str,
+    repo: &'static str,
+    plain: BackboneConfig,
+    license: &'static str,
+    megaparams: f32,
+) -> Variant {
+    Variant {
+        name,
+        config: BackboneConfig {
+            pos_embed: EXACT,
+            ..plain
+        },
+        source: Source::Hub(repo),
+        license,
         megaparams,
     }
 }
@@ -136,6 +166,15 @@ pub const VARIANTS: &[Variant] = &[
     hub("dino-vits8",   "facebook/dino-vits8",                  v1(8, 384, 6),           21.7),
     hub("dino-vitb16",  "facebook/dino-vitb16",                 v1(16, 768, 12),         85.8),
     hub("dino-vitb8",   "facebook/dino-vitb8",                  v1(8, 768, 12),          85.8),
+    depth_anything("vits14-da2",          "depth-anything/Depth-Anything-V2-Small-hf",                      v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2",          "depth-anything/Depth-Anything-V2-Base-hf",                       v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2",          "depth-anything/Depth-Anything-V2-Large-hf",                      v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",        v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",         v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",        v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",       v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf",        v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",       v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
 ];
 
 /// The row called `name`.

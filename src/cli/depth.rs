@@ -73,6 +73,15 @@ pub struct NumbersArgs {
     /// (NAME.depth.u16.png) [default: 1000]
     #[arg(long, value_name = "N", requires = "save", value_parser = steps)]
     pub depth_scale: Option<NonZeroU32>,
+    /// Make metres of relative inverse depth, as da2-small and its like give it: 1 / (A * value + B), 1000 at most
+    ///
+    /// Nobody but who measured something in the photo knows A and B; `dino eval depth --align scale-shift` fits them to
+    /// labels. All that is written is in metres then.
+    #[arg(long, value_name = "A", value_parser = factor)]
+    pub scale: Option<f64>,
+    /// B of --scale [default: 0]
+    #[arg(long, value_name = "B", requires = "scale", allow_negative_numbers = true, value_parser = finite)]
+    pub shift: Option<f64>,
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
@@ -127,6 +136,8 @@ impl DepthArgs {
             font: self.text.font.clone(),
             save: numbers.save.iter().map(|&format| format.into()).collect(),
             depth_scale: numbers.depth_scale,
+            scale: numbers.scale,
+            shift: numbers.shift,
             uncertainty: numbers.uncertainty,
             pointcloud: self.cloud.recipe(),
             at: numbers.at.clone(),
@@ -140,7 +151,22 @@ Examples:
   dino depth room.jpg --at 320,240           how far away is that pixel?
   dino depth -r holiday/ --range global --save npy,png16
   dino depth room.jpg --pointcloud room.ply --fov 65
+  dino depth room.jpg --head da2-small --scale 0.02 --shift 0.1 --save png16
   dino depth -r photos/ --pointcloud glb --max-points 100000 --drop-edges";
+
+fn finite(text: &str) -> Result<f64, String> {
+    let number = text.trim().parse::<f64>().ok();
+    number
+        .filter(|number| number.abs() <= 1e12)
+        .ok_or_else(|| "expected a number, such as 0.05".into())
+}
+
+fn factor(text: &str) -> Result<f64, String> {
+    finite(text)
+        .ok()
+        .filter(|number| *number >= 1e-12)
+        .ok_or_else(|| "expected a number above 0, such as 0.02: larger values are nearer".into())
+}
 
 fn steps(text: &str) -> Result<NonZeroU32, String> {
     let whole = text.trim().parse::<NonZeroU32>().ok();

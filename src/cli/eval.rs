@@ -21,7 +21,8 @@ pub enum EvalCommand {
 ///
 /// Every figure is the mean of the images' own figures, the RMSE too. "Aligned" is after scaling each prediction to the
 /// median of its label, before it is clamped to --min-depth and --max-depth, which leaves the shape to be judged without
-/// the scale.
+/// the scale. --align scale-shift goes further, for heads of relative depth: all figures are then of predictions that were
+/// brought to their labels by two numbers each.
 #[derive(Debug, Args)]
 #[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
 pub struct EvalDepthArgs {
@@ -29,6 +30,25 @@ pub struct EvalDepthArgs {
     pub common: EvalArgs,
     #[command(flatten)]
     pub labels: DepthLabelArgs,
+    /// How predictions are brought to the labels: median (plain figures, and aligned ones by the median), scale-shift (as
+    /// MiDaS: least squares of inverse depth by scale and shift, photo by photo; the only way for relative depth)
+    #[arg(
+        long,
+        value_enum,
+        value_name = "HOW",
+        hide_possible_values = true,
+        help_heading = "Labels"
+    )]
+    pub align: Option<AlignChoice>,
+}
+
+/// Values of `--align`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum AlignChoice {
+    /// By the medians
+    Median,
+    /// By scale and shift of inverse depth
+    ScaleShift,
 }
 
 /// mIoU, IoU of every class, pixel and mean accuracy, and the confusion matrix
@@ -105,7 +125,8 @@ pub enum PartChoice {
 const DEPTH_EXAMPLES: &str = "\
 Examples:
   dino eval depth nyu-test/ --crop eigen
-  dino eval depth frames/ --head my.safetensors --json figures.json -o report/";
+  dino eval depth frames/ --head my.safetensors --json figures.json -o report/
+  dino eval depth nyu-test/ --crop eigen --head da2-small --align scale-shift";
 
 const SEGMENT_EXAMPLES: &str = "\
 Examples:

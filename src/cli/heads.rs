@@ -26,11 +26,12 @@ pub enum HeadsCommand {
         #[arg(long)]
         json: bool,
     },
-    /// Fetch the heads that Meta published with DINOv2, and the backbones they need
+    /// Fetch the heads that Meta published with DINOv2, and the backbones they need; or those of Depth Anything V2
     ///
     /// A name is that of one head (nyu-linear4-vits14), or cut short for heads of --model: nyu-dpt, nyu for all of that
     /// data set, official for all. A repository of the Hugging Face hub with a head and its backbone in one file
-    /// (facebook/dpt-dinov2-small-nyu) will do as well. Transfers are resumed where they broke off. DINO_HEADS_URL names
+    /// (facebook/dpt-dinov2-small-nyu) will do as well, and da2-small, da2-indoor-base, … stand for those of Depth Anything V2.
+    /// Transfers are resumed where they broke off. DINO_HEADS_URL names
     /// a mirror of the publisher's host.
     #[command(after_help = PULL_EXAMPLES)]
     Pull {
@@ -47,9 +48,11 @@ pub enum HeadsCommand {
         #[arg(long)]
         offline: bool,
     },
-    /// Install a published head from a file: the publisher's .pth, or transformers' DPT checkpoint (file or folder)
+    /// Install a published head from a file: the publisher's .pth, or transformers' DPT or Depth Anything checkpoint (file or
+    /// folder)
     ///
-    /// Which head it is follows from its tensors and, where several have the same, from the file's name.
+    /// Which head it is follows from its tensors and, where several have the same, from the file's name. Of Depth Anything
+    /// only the publisher's own names count: relative heads and those in metres have the same tensors.
     #[command(
         after_help = "Examples:\n  dino heads import dinov2_vits14_nyu_linear_head.pth\n  dino heads import head.pth --as kitti-linear4-vits14"
     )]
@@ -110,4 +113,5 @@ const PULL_EXAMPLES: &str = "\
 Examples:
   dino heads pull nyu-dpt --model vitb14
   dino heads pull nyu-linear-vits14 ade20k-linear-vits14
+  dino heads pull da2-small
   dino heads pull official --model vits14";

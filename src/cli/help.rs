@@ -205,6 +205,7 @@ const COMMON: [(&str, &[&str]); 12] = [
             "min_depth",
             "max_depth",
             "crop",
+            "align",
             "json",
             "output",
             "force",

@@ -36,7 +36,7 @@ pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
 pub use config::{ConfigArgs, KEYS as CONFIG_KEYS};
 pub use depth::DepthArgs;
-pub use eval::{EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
+pub use eval::{AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
 pub use explain::explain;
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;

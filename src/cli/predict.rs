@@ -62,7 +62,8 @@ pub struct HeadArgs {
     #[arg(long, value_enum, value_name = "NAME", help_heading = "Model")]
     pub protocol: Option<ProtocolChoice>,
     /// How a map over the padded input is brought to the photo: crop cuts the padding off; squeeze, as in the published
-    /// scripts, shrinks it in with the rest [default: what the head says]
+    /// scripts, shrinks it in with the rest; cubic, of depths, cuts it off and resizes bicubically [default: what the head
+    /// says]
     #[arg(
         long,
         value_enum,
@@ -169,6 +170,8 @@ pub enum UnpadChoice {
     Crop,
     /// Squeeze the padding in
     Squeeze,
+    /// Cut the padding off, and resize bicubically
+    Cubic,
 }
 
 impl From<UnpadChoice> for Unpad {
@@ -176,6 +179,7 @@ impl From<UnpadChoice> for Unpad {
         match choice {
             UnpadChoice::Crop => Unpad::Crop,
             UnpadChoice::Squeeze => Unpad::Squeeze,
+            UnpadChoice::Cubic => Unpad::Cubic,
         }
     }
 }

@@ -228,7 +228,7 @@ fn no_size() -> Error {
 /// The patches of a square photo, or of one of the given size.
 fn grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
     let photo = match size {
-        SizeRule::ShortSide(side) => (side, side),
+        SizeRule::ShortSide(side) | SizeRule::Fit(side) => (side, side),
         SizeRule::Exact { width, height } => (width, height),
         SizeRule::Native => return Err(no_size()),
     };

@@ -5,8 +5,10 @@ use std::path::{Path, PathBuf};
 use dino::console::Console;
 use dino::head::globals::GlobalToken;
 use dino::head::{HeadMeta, Linear, Network, Task, file};
+use dino::heads::depth_anything;
 use dino::heads::fetch::{self, Installed};
 use dino::heads::official::{self, Official};
+use dino::heads::published;
 use dino::heads::{Found, Heads, Place};
 use dino::output::{Outputs, deliver, put_path};
 use dino::pipe;
@@ -94,7 +96,7 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
         installed.push(name);
     }
     if as_json {
-        official::all()
+        published::all()
             .filter(|head| !installed.contains(&head.name()))
             .try_for_each(|head| {
                 let object = json!({"name": head.name(), "where": null, "meta": head.meta()});
@@ -158,6 +160,26 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
     console.out(
         "RMSE in metres (less is better), mIoU and top-1 in percent; nyu is for rooms, kitti for streets.",
     )?;
+    console.out("")?;
+    console.out(
+        "Depth Anything V2, each with an encoder of its own; `dino heads pull NAME` fetches both (* is installed):",
+    )?;
+    let mut rows = vec![["NAME", "TASK", "TELLS", "LICENCE"].map(str::to_owned)];
+    rows.extend(depth_anything::all().map(|head| {
+        let mark = if installed.contains(&head.name()) {
+            "*"
+        } else {
+            ""
+        };
+        let license = head.variant().map_or("", |variant| variant.license);
+        [
+            format!("{}{mark}", head.name()),
+            "depth".into(),
+            head.scene.words().into(),
+            license.into(),
+        ]
+    }));
+    table(&rows, console)?;
     Ok(code)
 }
 
@@ -169,9 +191,15 @@ fn pull(
     access: &Access,
     console: &Console,
 ) -> Result<u8> {
-    let (repositories, words): (Vec<_>, Vec<_>) =
-        names.iter().cloned().partition(|name| name.contains('/'));
-    let meant = fetch::meant(&words, model)?;
+    let repository = |name: &String| fetch::repository_of(name).unwrap_or_else(|| name.clone());
+    let (repositories, words): (Vec<_>, Vec<_>) = names
+        .iter()
+        .map(repository)
+        .partition(|name| name.contains('/'));
+    let meant = match words.is_empty() {
+        true => Vec::new(),
+        false => fetch::meant(&words, model)?,
+    };
     let host = fetch::host(access.clone())?;
     let mut code = 0;
     let mut note = |result: Result<()>| match result {
@@ -262,7 +290,10 @@ fn predicts(meta: &HeadMeta) -> String {
     match &meta.task {
         Task::Depth { readout, unit } => {
             let (min, max) = readout.range();
-            format!("{min} to {max} {unit}")
+            match readout.is_inverse() {
+                true => format!("{unit} (larger is nearer, no metres)"),
+                false => format!("{min} to {max} {unit}"),
+            }
         }
         Task::Segment { classes } => format!("{} classes", classes.len()),
         Task::Classify { classes } => format!("{} classes of photos", classes.len()),

@@ -51,11 +51,11 @@ pub fn depth_scale(
     }
 }
 
-/// The distances that a head tells, metres.
+/// The distances that a head tells, metres; all of them where it tells no distances.
 pub fn range_of(readout: &Readout) -> (f64, f64) {
-    match readout {
-        Readout::Bins { bins, .. } => (bins.min, bins.max),
-        Readout::Direct { min, max } => (*min, *max),
+    match readout.is_inverse() {
+        true => (0.0, f64::INFINITY),
+        false => readout.range(),
     }
 }
 

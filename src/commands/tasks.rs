@@ -398,10 +398,10 @@ fn fixed_backbone(
     }
     let of_depth = recipe.depth.iter().map(|it| &it.head);
     let of_segment = recipe.segment.iter().map(|it| &it.head);
-    for name in of_depth
+    let mut names = of_depth
         .chain(of_segment)
-        .filter_map(|it| it.name.as_deref())
-    {
+        .filter_map(|it| it.name.as_deref());
+    if let Some(name) = names.next() {
         return Ok(Some(heads.get(name)?.head.meta.backbone));
     }
     if let Some(head) = features.iter().flatten().next() {

@@ -3,6 +3,8 @@
 
 use std::ops::Range;
 
+use crate::postprocess::ToMetres;
+
 /// The part of a frame that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Crop {
@@ -87,6 +89,19 @@ impl Judge {
                 let metres = truth[index];
                 metres > 0.0 && metres >= min && metres <= max
             })
+    }
+
+    /// The scale and shift by which a prediction of relative inverse depth comes closest to a label's inverse depth where
+    /// that counts, as MiDaS fits them; none if no label counts. Both are `[height, width]`, the label in metres.
+    pub fn scale_shift(
+        &self,
+        inverse: &[f32],
+        truth: &[f32],
+        (width, height): (usize, usize),
+    ) -> Option<ToMetres> {
+        let pair = |index: usize| (f64::from(inverse[index]), 1.0 / f64::from(truth[index]));
+        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
+        ToMetres::fit(pairs.iter().copied())
     }
 
     /// Judges a prediction at the label's pixels, both `[height, width]` in metres; none if no label counts.
@@ -233,6 +248,16 @@ mod tests {
         // What is aligned is clamped, too: 24 m count as 10.
         let errors = ALL.errors(&[2.0, 6.0, 24.0], &truth, (3, 1)).unwrap();
         assert!((errors.rmse_aligned - (4f64 / 3.0).sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn scale_and_shift_are_fitted_where_labels_count() {
+        // 1 / (0.1 v + 0.05), and readings that do not count.
+        let inverse = [9.5, 4.5, 1.5, 100.0, 3.0];
+        let truth = [1.0, 2.0, 5.0, 0.0, 50.0];
+        let to = ALL.scale_shift(&inverse, &truth, (5, 1)).unwrap();
+        assert!((to.scale - 0.1).abs() < 1e-9 && (to.shift - 0.05).abs() < 1e-9);
+        assert!(ALL.scale_shift(&[1.0], &[0.0], (1, 1)).is_none());
     }
 
     #[test]

@@ -88,20 +88,30 @@ fn shifted(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
 
 /// Twice as fine, bilinear, corners on corners.
 pub fn twice(x: &Tensor) -> Result<Tensor> {
+    let (_, _, rows, cols) = x.dims4()?;
+    resized(x, (2 * rows, 2 * cols))
+}
+
+/// In so many rows and columns, bilinear, corners on corners.
+pub fn resized(x: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
     let (_, channels, rows, cols) = x.dims4()?;
     if !matches!(x.device(), Device::Cpu) || x.dtype() != DType::F32 {
-        return Ok(x.upsample_bilinear2d(2 * rows, 2 * cols, true)?);
+        return Ok(x.upsample_bilinear2d(height, width, true)?);
     }
     let shape = (channels, rows, cols);
-    let out = with_floats(x, |x| twice_rows(x, shape, 0..2 * rows))?;
-    let shape = (1, channels, 2 * rows, 2 * cols);
+    let out = with_floats(x, |x| resized_rows(x, shape, (height, width), 0..height))?;
+    let shape = (1, channels, height, width);
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
-/// The rows `wanted` of the map that is twice as fine as `x`: `[channels, wanted, 2 cols]`.
-pub fn twice_rows(x: &[f32], (channels, rows, cols): Shape, wanted: Range<usize>) -> Vec<f32> {
-    let (y, x_taps) = (on_corners(rows), on_corners(cols));
-    let width = 2 * cols;
+/// The rows `wanted` of `x` in (`height`, `width`): `[channels, wanted, width]`.
+pub fn resized_rows(
+    x: &[f32],
+    (channels, rows, cols): Shape,
+    (height, width): (usize, usize),
+    wanted: Range<usize>,
+) -> Vec<f32> {
+    let (y, x_taps) = (on_corners(rows, height), on_corners(cols, width));
     let mut out = vec![0f32; channels * wanted.len() * width];
     out.par_chunks_exact_mut((wanted.len() * width).max(1))
         .zip(x.par_chunks_exact((rows * cols).max(1)))
@@ -120,9 +130,9 @@ pub fn twice_rows(x: &[f32], (channels, rows, cols): Shape, wanted: Range<usize>
     out
 }
 
-/// Where twice as many samples lie, the outermost ones on the outermost cells.
-fn on_corners(cells: usize) -> Vec<Taps> {
-    let scale = (cells - 1) as f64 / (2 * cells - 1) as f64;
+/// Where `samples` lie on `cells`, the outermost ones on the outermost cells.
+fn on_corners(cells: usize, samples: usize) -> Vec<Taps> {
+    let scale = (cells - 1) as f64 / (samples - 1).max(1) as f64;
     let one = |i: usize| {
         let place = i as f64 * scale;
         let low = (place as usize).min(cells - 1);
@@ -132,7 +142,7 @@ fn on_corners(cells: usize) -> Vec<Taps> {
             weight: (place - low as f64) as f32,
         }
     };
-    (0..2 * cells).map(one).collect()
+    (0..samples).map(one).collect()
 }
 
 #[cfg(test)]
@@ -185,12 +195,20 @@ mod tests {
     fn upsampling_is_candles_and_may_be_had_in_parts() {
         for (rows, cols) in [(4, 7), (1, 3), (5, 1)] {
             let x = tensor((1, 3, rows, cols));
-            let expected = x.upsample_bilinear2d(2 * rows, 2 * cols, true).unwrap();
-            let found = twice(&x).unwrap();
-            assert!(apart(&found, &expected) < 1e-6);
-            let part = with_floats(&x, |x| twice_rows(x, (3, rows, cols), 1..2)).unwrap();
-            let part = Tensor::from_vec(part, (1, 3, 1, 2 * cols), &Device::Cpu).unwrap();
-            assert!(apart(&part, &expected.narrow(2, 1, 1).unwrap()) < 1e-6);
+            // The last is neither twice as fine nor of one shape.
+            for (height, width) in [(2 * rows, 2 * cols), (14 * rows, 3 * cols)] {
+                let expected = x.upsample_bilinear2d(height, width, true).unwrap();
+                let found = resized(&x, (height, width)).unwrap();
+                assert!(apart(&found, &expected) < 1e-6);
+                let part = with_floats(&x, |x| {
+                    resized_rows(x, (3, rows, cols), (height, width), 1..2)
+                });
+                let shape = (1, 3, 1, width);
+                let part = Tensor::from_vec(part.unwrap(), shape, &Device::Cpu).unwrap();
+                assert!(apart(&part, &expected.narrow(2, 1, 1).unwrap()) < 1e-6);
+            }
+            let twice = twice(&x).unwrap();
+            assert_eq!(twice.dims(), [1, 3, 2 * rows, 2 * cols]);
         }
     }
 }

@@ -3,6 +3,10 @@
 //! the finest. Shapes in comments are for a patch grid of h x w, with `F` = 256 channels.
 //!
 //! The depths come out over `32 ceil(h / 2)` x `32 ceil(w / 2)` cells that cover the padded input.
+//!
+//! Depth Anything V2 (Yang et al., 2024) has the same decoder without the cls token, with biases in its residual units and
+//! without a convolution between the last fusion and the end; each fusion comes out as large as the next map, and the
+//! numbers over the input's own pixels, `14h` x `14w`. Which of the two a head is, its tensors say.
 
 use std::collections::BTreeMap;
 
@@ -11,17 +15,8 @@ use candle_core::{Device, Tensor};
 use crate::backbone::source::with_floats;
 use crate::backbone::{Grid, LayerFeatures};
 use crate::error::{Error, Result};
-use crate::head::conv::{conv2d, twice, twice_rows};
+use crate::head::conv::{conv2d, resized, resized_rows, twice};
 use crate::head::{Scores, check_layer};
-
-/// How the names of its tensors begin, in the file of a head too.
-pub const PREFIXES: [&str; 5] = [
-    "reassemble_blocks.",
-    "convs.",
-    "fusion_blocks.",
-    "project.",
-    "conv_depth.",
-];
 
 /// Rows of the finest map that are computed at a time on a CPU.
 const BAND: usize = 64;
@@ -29,11 +24,24 @@ const BAND: usize = 64;
 /// Blocks that it reads.
 pub const STAGES: usize = 4;
 
+/// Rows and columns of a patch that Depth Anything gives numbers for.
+const PIXELS: usize = 14;
+
+/// Whose decoder it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    /// As DINOv2's authors published it.
+    Meta,
+    /// Depth Anything V2's.
+    DepthAnything,
+}
+
 /// The weights by their published names, without `decode_head.`.
 #[derive(Debug, Clone)]
 pub struct Dpt {
     weights: BTreeMap<String, Tensor>,
     dim: usize,
+    kind: Kind,
 }
 
 impl PartialEq for Dpt {
@@ -63,11 +71,16 @@ impl Dpt {
         let wrong = |name: &str, found: &[usize], expected: &[usize]| {
             format!("has {name} of {found:?}, expected {expected:?}")
         };
-        let readout = dims("reassemble_blocks.readout_projects.0.0.weight")?;
-        let &[dim, _] = readout else {
-            return Err(format!("has a readout of {readout:?}"));
+        let readout = "reassemble_blocks.readout_projects.0.0.weight";
+        let kind = match weights.contains_key(readout) {
+            true => Kind::Meta,
+            false => Kind::DepthAnything,
         };
-        let features = *dims("project.conv.weight")?.first().unwrap_or(&0);
+        let first = "reassemble_blocks.projects.0.conv.weight";
+        let &[_, dim, ..] = dims(first)? else {
+            return Err(format!("has {first} of {:?}", dims(first)?));
+        };
+        let features = *dims("convs.0.conv.weight")?.first().unwrap_or(&0);
         let channels = (0..STAGES)
             .map(|i| {
                 let name = format!("reassemble_blocks.projects.{i}.conv.weight");
@@ -77,7 +90,7 @@ impl Dpt {
         let middle = *dims("conv_depth.head.0.weight")?.first().unwrap_or(&0);
         let last = *dims("conv_depth.head.2.weight")?.first().unwrap_or(&0);
         let mut known = 0;
-        for (name, shape) in shapes(dim, &channels, features, (middle, last)) {
+        for (name, shape) in shapes(kind, dim, &channels, features, (middle, last)) {
             let found = dims(&name)?;
             if found != shape || shape.contains(&0) {
                 return Err(wrong(&name, found, &shape));
@@ -87,7 +100,7 @@ impl Dpt {
         if weights.len() != known {
             return Err(format!("has {} tensors, expected {known}", weights.len()));
         }
-        Ok(Self { weights, dim })
+        Ok(Self { weights, dim, kind })
     }
 
     /// Width of a token (D).
@@ -107,7 +120,8 @@ impl Dpt {
         Ok(())
     }
 
-    /// Depths above the head's least one, before they are bounded: one number a cell.
+    /// Depths above the head's least one, before they are bounded: one number a cell. Of Depth Anything, the numbers
+    /// before the last activation, which [`Readout`](crate::head::Readout) names.
     pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: Grid) -> Result<Scores> {
         if layers.len() != STAGES {
             let found = layers.len();
@@ -117,45 +131,66 @@ impl Dpt {
         let maps = (0..STAGES)
             .map(|stage| self.stage(stage, layers[stage], grid))
             .collect::<Result<Vec<_>>>()?;
-        let mut fused = self.fuse(0, &maps[STAGES - 1], None)?;
-        for (index, skip) in (1..STAGES).zip(maps.iter().rev().skip(1)) {
-            fused = self.fuse(index, &fused, Some(skip))?;
+        let size = |stage: usize| {
+            let (_, _, rows, cols) = maps[stage].dims4()?;
+            Ok::<_, Error>((rows, cols))
+        };
+        let mut fused = None;
+        for (index, stage) in (0..STAGES).rev().enumerate() {
+            let (x, skip) = match &fused {
+                None => (&maps[stage], None),
+                Some(fused) => (fused, Some(&maps[stage])),
+            };
+            let to = match (self.kind, stage) {
+                (Kind::DepthAnything, 1..) => Some(size(stage - 1)?),
+                _ => None,
+            };
+            fused = Some(self.fuse(index, x, skip, to)?);
         }
-        let x = self.conv("project.conv", &fused, 1, 1)?.relu()?;
+        let fused = fused.ok_or_else(|| Error::Model("a DPT head without a stage".into()))?;
+        let x = match self.kind {
+            Kind::Meta => self.conv("project.conv", &fused, 1, 1)?.relu()?,
+            Kind::DepthAnything => fused,
+        };
         let x = self.conv("conv_depth.head.0", &x, 1, 1)?;
         let (_, _, rows, cols) = x.dims4()?;
+        let (rows, cols) = match self.kind {
+            Kind::Meta => (2 * rows, 2 * cols),
+            Kind::DepthAnything => (PIXELS * grid.rows, PIXELS * grid.cols),
+        };
         let values = match x.device() {
-            Device::Cpu => self.last_in_bands(&x)?,
-            _ => self.last(&twice(&x)?)?,
+            Device::Cpu => self.last_in_bands(&x, (rows, cols))?,
+            _ => self.last(&resized(&x, (rows, cols))?)?,
         };
         Ok(Scores {
             values,
             k: 1,
-            grid: Grid {
-                rows: 2 * rows,
-                cols: 2 * cols,
-            },
+            grid: Grid { rows, cols },
         })
     }
 
     /// The last convolutions, on the finest map there is.
     fn last(&self, x: &Tensor) -> Result<Vec<f32>> {
         let x = self.conv("conv_depth.head.2", x, 1, 1)?.relu()?;
-        let depth = self.conv("conv_depth.head.4", &x, 0, 1)?.relu()?; // [1, 1, H, W]
+        let mut depth = self.conv("conv_depth.head.4", &x, 0, 1)?; // [1, 1, H, W]
+        if self.kind == Kind::Meta {
+            depth = depth.relu()?;
+        }
         Ok(depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// The same over `x` twice as fine, which is never in memory as a whole: a gigabyte for a large photo.
-    fn last_in_bands(&self, x: &Tensor) -> Result<Vec<f32>> {
+    /// The same over `x` resized to (`height`, `width`), which is never in memory as a whole: a gigabyte for a large
+    /// photo.
+    fn last_in_bands(&self, x: &Tensor, (height, width): (usize, usize)) -> Result<Vec<f32>> {
         let (_, channels, rows, cols) = x.dims4()?;
-        let (height, width) = (2 * rows, 2 * cols);
         let mut depths = Vec::with_capacity(height * width);
         for first in (0..height).step_by(BAND) {
             let end = (first + BAND).min(height);
             // The convolution looks a row beyond; outside the map there are zeros.
             let wider = first.saturating_sub(1)..(end + 1).min(height);
             let shape = (1, channels, wider.len(), width);
-            let band = with_floats(x, |x| twice_rows(x, (channels, rows, cols), wider.clone()))?;
+            let from = (channels, rows, cols);
+            let band = with_floats(x, |x| resized_rows(x, from, (height, width), wider.clone()))?;
             let band = self.last(&Tensor::from_vec(band, shape, &Device::Cpu)?)?;
             depths.extend(&band[(first - wider.start) * width..][..(end - first) * width]);
         }
@@ -166,16 +201,10 @@ impl Dpt {
     fn stage(&self, stage: usize, layer: &LayerFeatures, grid: Grid) -> Result<Tensor> {
         let block = "reassemble_blocks";
         let patches = layer.patch_tokens.squeeze(0)?; // [N, D]
-        let readout = format!("{block}.readout_projects.{stage}.0");
-        let weight = self.weight(&format!("{readout}.weight"))?;
-        let part = |from| Ok::<_, Error>(weight.narrow(1, from, self.dim)?.t()?.contiguous()?);
-        // The cls token is the same for all patches: its half of the product is a bias.
-        let bias = (layer.cls_token.matmul(&part(self.dim)?)?.squeeze(0)?
-            + self.weight(&format!("{readout}.bias"))?)?;
-        let mixed = patches
-            .matmul(&part(0)?)?
-            .broadcast_add(&bias)?
-            .gelu_erf()?;
+        let mixed = match self.kind {
+            Kind::Meta => self.with_cls(stage, &patches, &layer.cls_token)?,
+            Kind::DepthAnything => patches,
+        };
         let project = format!("{block}.projects.{stage}.conv");
         let weight = self.weight(&format!("{project}.weight"))?;
         let weight = weight.flatten_from(1)?.t()?.contiguous()?;
@@ -199,6 +228,20 @@ impl Dpt {
         self.conv(&format!("convs.{stage}.conv"), &map, 1, 1)
     }
 
+    /// Patch tokens, each mixed with the cls token.
+    fn with_cls(&self, stage: usize, patches: &Tensor, cls: &Tensor) -> Result<Tensor> {
+        let readout = format!("reassemble_blocks.readout_projects.{stage}.0");
+        let weight = self.weight(&format!("{readout}.weight"))?;
+        let part = |from| Ok::<_, Error>(weight.narrow(1, from, self.dim)?.t()?.contiguous()?);
+        // The cls token is the same for all patches: its half of the product is a bias.
+        let bias = (cls.matmul(&part(self.dim)?)?.squeeze(0)?
+            + self.weight(&format!("{readout}.bias"))?)?;
+        Ok(patches
+            .matmul(&part(0)?)?
+            .broadcast_add(&bias)?
+            .gelu_erf()?)
+    }
+
     /// A transposed convolution whose stride is its side `k`: every cell of `map` `[N, c]` becomes k x k cells.
     fn spread(&self, name: &str, map: &Tensor, grid: Grid, k: usize) -> Result<Tensor> {
         let weight = self.weight(&format!("{name}.weight"))?; // [c, out, k, k]
@@ -215,8 +258,14 @@ impl Dpt {
         Ok(cells.broadcast_add(&bias)?)
     }
 
-    /// `x`, with `skip` if there is one, twice as fine.
-    fn fuse(&self, index: usize, x: &Tensor, skip: Option<&Tensor>) -> Result<Tensor> {
+    /// `x`, with `skip` if there is one, in rows and columns as `to` says, or else twice as fine.
+    fn fuse(
+        &self,
+        index: usize,
+        x: &Tensor,
+        skip: Option<&Tensor>,
+        to: Option<(usize, usize)>,
+    ) -> Result<Tensor> {
         let name = format!("fusion_blocks.{index}");
         let mut sum = x.clone();
         if let Some(skip) = skip {
@@ -230,7 +279,11 @@ impl Dpt {
         }
         let sum = self.residual(&format!("{name}.res_conv_unit2"), &sum)?;
         // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the work.
-        twice(&self.conv(&format!("{name}.project.conv"), &sum, 0, 1)?)
+        let projected = self.conv(&format!("{name}.project.conv"), &sum, 0, 1)?;
+        match to {
+            Some(size) => resized(&projected, size),
+            None => twice(&projected),
+        }
     }
 
     /// `x + conv2(relu(conv1(relu(x))))`.
@@ -260,6 +313,7 @@ impl Dpt {
 /// Names and shapes of such a head: `dim` wide tokens, `channels` of the four stages, `features` after them, and the
 /// last convolutions' `middle` and `last` channels.
 fn shapes(
+    kind: Kind,
     dim: usize,
     channels: &[usize],
     features: usize,
@@ -270,13 +324,16 @@ fn shapes(
         all.push((format!("{name}.weight"), shape.to_vec()));
         all.extend(bias.map(|width| (format!("{name}.bias"), vec![width])));
     };
+    let is_meta = kind == Kind::Meta;
     for (i, &c) in channels.iter().enumerate() {
         let block = "reassemble_blocks";
-        add(
-            format!("{block}.readout_projects.{i}.0"),
-            &[dim, 2 * dim],
-            Some(dim),
-        );
+        if is_meta {
+            add(
+                format!("{block}.readout_projects.{i}.0"),
+                &[dim, 2 * dim],
+                Some(dim),
+            );
+        }
         add(
             format!("{block}.projects.{i}.conv"),
             &[c, dim, 1, 1],
@@ -304,17 +361,19 @@ fn shapes(
                     add(
                         format!("{fusion}.res_conv_unit{unit}.conv{conv}.conv"),
                         &[features, features, 3, 3],
-                        None,
+                        (!is_meta).then_some(features),
                     );
                 }
             }
         }
     }
-    add(
-        "project.conv".into(),
-        &[features, features, 3, 3],
-        Some(features),
-    );
+    if is_meta {
+        add(
+            "project.conv".into(),
+            &[features, features, 3, 3],
+            Some(features),
+        );
+    }
     add(
         "conv_depth.head.0".into(),
         &[middle, features, 3, 3],

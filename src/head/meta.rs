@@ -63,7 +63,7 @@ pub enum Task {
         /// What the head's numbers mean.
         #[serde(flatten)]
         readout: Readout,
-        /// `m` for metres.
+        /// `m` for metres; [`RELATIVE`] where what is near has the larger numbers.
         unit: String,
     },
     /// One class a pixel.
@@ -77,6 +77,9 @@ pub enum Task {
         classes: Vec<String>,
     },
 }
+
+/// The unit of heads that tell what is nearer than what, but not by how much: `1 / depth` times some number, plus another.
+pub const RELATIVE: &str = "relative inverse depth";
 
 /// How a depth head's numbers become depths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -95,6 +98,16 @@ pub enum Readout {
         min: f64,
         /// The greatest depth; what is beyond it is lowered to it.
         max: f64,
+    },
+    /// The logistic function of the head's number is the share of the greatest depth.
+    Share {
+        /// The greatest depth.
+        whole: f64,
+    },
+    /// The head gives [`RELATIVE`] depth itself.
+    Inverse {
+        /// The least inverse depth, of what is infinitely far as far as the head knows; what is below is raised to it.
+        farthest: f64,
     },
 }
 
@@ -235,19 +248,26 @@ impl Calibration {
 }
 
 impl Readout {
-    /// The least and the greatest depth that can come out.
+    /// The least and the greatest number that can come out; infinity where there is no greatest.
     pub fn range(&self) -> (f64, f64) {
         match self {
             Readout::Bins { bins, .. } => (bins.min, bins.max),
             Readout::Direct { min, max } => (*min, *max),
+            Readout::Share { whole } => (0.0, *whole),
+            Readout::Inverse { farthest } => (*farthest, f64::INFINITY),
         }
+    }
+
+    /// Whether larger numbers are nearer.
+    pub fn is_inverse(&self) -> bool {
+        matches!(self, Readout::Inverse { .. })
     }
 
     /// Numbers a cell.
     pub fn outputs(&self) -> usize {
         match self {
             Readout::Bins { bins, .. } => bins.count,
-            Readout::Direct { .. } => 1,
+            Readout::Direct { .. } | Readout::Share { .. } | Readout::Inverse { .. } => 1,
         }
     }
 
@@ -256,6 +276,10 @@ impl Readout {
         // Nothing that is measured in any unit lies beyond.
         let sound = min >= 1e-9 && max <= 1e9 && max > min;
         match self {
+            Readout::Share { whole } => (!(1e-9..=1e9).contains(whole))
+                .then(|| format!("has the impossible greatest depth {whole}")),
+            Readout::Inverse { farthest } => (!(0.0..=1e9).contains(farthest))
+                .then(|| format!("has the impossible least inverse depth {farthest}")),
             Readout::Bins { bins, upsample } => {
                 let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
                 (!sound || !few)
@@ -409,6 +433,16 @@ impl HeadMeta {
             ));
         }
         let classes = match &self.task {
+            // What is far would be taken for near, and numbers of no unit for metres.
+            Task::Depth { readout, unit } if readout.is_inverse() != (unit == RELATIVE) => {
+                return Some(format!(
+                    "gives {} depth, but names the unit {unit}",
+                    match readout.is_inverse() {
+                        true => "relative inverse",
+                        false => "plain",
+                    }
+                ));
+            }
             Task::Depth { readout, .. } => return readout.problem(),
             Task::Segment { classes } => classes.len(),
             Task::Classify { classes } => classes.len(),
@@ -436,6 +470,29 @@ impl HeadMeta {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn readouts_are_told_apart_by_their_fields() {
+        for readout in [
+            Readout::Direct {
+                min: 0.001,
+                max: 10.0,
+            },
+            Readout::Share { whole: 20.0 },
+            Readout::Inverse { farthest: 0.0 },
+        ] {
+            let unit = match readout.is_inverse() {
+                true => RELATIVE,
+                false => "m",
+            };
+            let task = Task::Depth {
+                readout,
+                unit: unit.into(),
+            };
+            let json = serde_json::to_string(&task).unwrap_or_default();
+            assert_eq!(serde_json::from_str::<Task>(&json).ok(), Some(task));
+        }
+    }
 
     #[test]
     fn centres_include_both_ends() {

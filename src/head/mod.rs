@@ -23,7 +23,8 @@ use crate::error::{Error, Result};
 pub use dpt::Dpt;
 pub use linear::{Dense, Linear};
 pub use meta::{
-    Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, Readout, Spacing, Task, Training,
+    Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, RELATIVE, Readout, Spacing, Task,
+    Training,
 };
 
 /// A head as it is stored.

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use candle_core::{DType, Tensor};
 
 use crate::head::{Dense, Dpt, Head, Linear, Network};
-use crate::heads::official::{Official, Shape, all};
+use crate::heads::official::Shape;
+use crate::heads::published::{Published, all};
 
 /// Added to the variance by every published batch normalisation.
 const BATCH_NORM_EPS: f64 = 1e-5;
@@ -34,6 +35,9 @@ fn own_name(name: &str) -> Option<String> {
     if name.starts_with("neck.") || name.starts_with("head.") {
         return of_transformers(name);
     }
+    if let Some(name) = name.strip_prefix("depth_head.") {
+        return of_depth_anything(name);
+    }
     match name {
         "weight" | "bias" => Some(name.to_owned()),
         _ => ["linear_head.", "classifier."]
@@ -43,7 +47,43 @@ fn own_name(name: &str) -> Option<String> {
     }
 }
 
-/// The published name of a tensor of transformers' `DPTForDepthEstimation`.
+/// The name that Meta's heads have for a tensor of Depth Anything's decoder, as its authors call it.
+fn of_depth_anything(name: &str) -> Option<String> {
+    let parts: Vec<&str> = name.split('.').collect();
+    // They count the fusions from the finest to the coarsest, from 1.
+    let fusion = |name: &str| {
+        let number: usize = name.strip_prefix("refinenet")?.parse().ok()?;
+        4usize.checked_sub(number).filter(|_| number > 0)
+    };
+    let renamed = match parts.as_slice() {
+        ["projects", i, kind] => format!("reassemble_blocks.projects.{i}.conv.{kind}"),
+        ["resize_layers", i, kind] => format!("reassemble_blocks.resize_layers.{i}.{kind}"),
+        ["scratch", "output_conv1", kind] => format!("conv_depth.head.0.{kind}"),
+        ["scratch", "output_conv2", layer @ ("0" | "2"), kind] => {
+            let layer = if *layer == "0" { 2 } else { 4 };
+            format!("conv_depth.head.{layer}.{kind}")
+        }
+        ["scratch", layer, kind] => {
+            let number = layer.strip_prefix("layer")?.strip_suffix("_rn")?;
+            let number: usize = number.parse().ok()?;
+            format!("convs.{}.conv.{kind}", number.checked_sub(1)?)
+        }
+        ["scratch", net, "out_conv", kind] => {
+            format!("fusion_blocks.{}.project.conv.{kind}", fusion(net)?)
+        }
+        // As below: the coarsest has nothing to add.
+        ["scratch", "refinenet4", "resConfUnit1", ..] => return None,
+        ["scratch", net, unit, conv, kind] => {
+            let unit = unit.strip_prefix("resConfUnit")?;
+            let fusion = fusion(net)?;
+            format!("fusion_blocks.{fusion}.res_conv_unit{unit}.{conv}.conv.{kind}")
+        }
+        _ => return None,
+    };
+    Some(renamed)
+}
+
+/// The published name of a tensor of transformers' `DPTForDepthEstimation` or `DepthAnythingForDepthEstimation`.
 fn of_transformers(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let renamed = match parts.as_slice() {
@@ -77,6 +117,9 @@ fn of_transformers(name: &str) -> Option<String> {
         }
         ["head", "projection", kind] => format!("project.conv.{kind}"),
         ["head", "head", layer, kind] => format!("conv_depth.head.{layer}.{kind}"),
+        ["head", "conv1", kind] => format!("conv_depth.head.0.{kind}"),
+        ["head", "conv2", kind] => format!("conv_depth.head.2.{kind}"),
+        ["head", "conv3", kind] => format!("conv_depth.head.4.{kind}"),
         _ => return None,
     };
     Some(renamed)
@@ -104,6 +147,12 @@ pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<Raw, String> {
         Shape::Dpt {
             dim: readout.first().copied().unwrap_or(0),
         }
+    } else if let Some([_, dim, ..]) = dims("reassemble_blocks.projects.0.conv.weight").as_deref() {
+        Shape::DepthAnything {
+            dim: *dim,
+            features: dims("convs.0.conv.weight")
+                .map_or(0, |dims| dims.first().copied().unwrap_or(0)),
+        }
     } else if let Some((1000, inputs)) = linear("weight") {
         Shape::Classify { inputs }
     } else {
@@ -123,7 +172,7 @@ pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<Raw, String> {
 
 impl Raw {
     /// The published heads that it can be.
-    pub fn candidates(&self) -> Vec<Official> {
+    pub fn candidates(&self) -> Vec<Published> {
         all().filter(|head| head.shape() == self.shape).collect()
     }
 
@@ -131,17 +180,17 @@ impl Raw {
     ///
     /// # Errors
     /// If a tensor is missing, of a wrong shape, or not finite.
-    pub fn into_head(self, official: &Official) -> Result<Head, String> {
-        if official.shape() != self.shape {
+    pub fn into_head(self, published: &Published) -> Result<Head, String> {
+        if published.shape() != self.shape {
             return Err(format!(
                 "is {}, but {} is {}",
                 self.shape,
-                official.name(),
-                official.shape()
+                published.name(),
+                published.shape()
             ));
         }
         Ok(Head {
-            meta: official.meta(),
+            meta: published.meta(),
             network: self.into_network()?,
         })
     }
@@ -155,7 +204,7 @@ impl Raw {
             Shape::Depth { .. } => linear(self.dense("conv_depth.")?),
             Shape::Classify { .. } => linear(self.dense("")?),
             Shape::Segment { .. } => linear(self.normalised()?),
-            Shape::Dpt { .. } => {
+            Shape::Dpt { .. } | Shape::DepthAnything { .. } => {
                 let floats = |(name, tensor): (String, Tensor)| {
                     let tensor = tensor.to_dtype(DType::F32).map_err(|e| e.to_string())?;
                     Ok((name, tensor))
@@ -258,7 +307,7 @@ mod tests {
             .map(|(name, shape)| ((*name).to_owned(), zeros(shape)))
             .collect();
         let raw = recognise(tensors).unwrap();
-        raw.candidates().iter().map(Official::name).collect()
+        raw.candidates().iter().map(Published::name).collect()
     }
 
     #[test]
@@ -354,6 +403,37 @@ mod tests {
             ("neck.convs.1.weight", Some("convs.1.conv.weight")),
             ("head.head.4.bias", Some("conv_depth.head.4.bias")),
             ("head.weight", None),
+            // Depth Anything's, on the hub and by its authors.
+            ("head.conv3.bias", Some("conv_depth.head.4.bias")),
+            (
+                "neck.fusion_stage.layers.3.residual_layer2.convolution1.bias",
+                Some("fusion_blocks.3.res_conv_unit2.conv1.conv.bias"),
+            ),
+            (
+                "depth_head.scratch.refinenet1.resConfUnit2.conv1.bias",
+                Some("fusion_blocks.3.res_conv_unit2.conv1.conv.bias"),
+            ),
+            (
+                "depth_head.scratch.refinenet4.resConfUnit1.conv1.bias",
+                None,
+            ),
+            (
+                "depth_head.scratch.refinenet4.out_conv.weight",
+                Some("fusion_blocks.0.project.conv.weight"),
+            ),
+            (
+                "depth_head.scratch.layer3_rn.weight",
+                Some("convs.2.conv.weight"),
+            ),
+            (
+                "depth_head.projects.2.weight",
+                Some("reassemble_blocks.projects.2.conv.weight"),
+            ),
+            (
+                "depth_head.scratch.output_conv2.2.weight",
+                Some("conv_depth.head.4.weight"),
+            ),
+            ("depth_head.scratch.refinenet5.out_conv.weight", None),
             ("decode_head.bn.num_batches_tracked", None),
         ] {
             assert_eq!(own_name(theirs).as_deref(), own, "{theirs}");

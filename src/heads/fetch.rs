@@ -5,13 +5,15 @@ use std::path::{Path, PathBuf};
 
 use crate::backbone::checkpoint::Checkpoint;
 use crate::backbone::naming;
-use crate::backbone::variants::{Source as Published, Variant};
+use crate::backbone::variants::{Source, Variant};
 use crate::environment::Variables;
 use crate::error::{Error, Result};
 use crate::head::{Head, file};
 use crate::heads::builtin;
 use crate::heads::convert::{self, Raw};
+use crate::heads::depth_anything::{self, DepthAnything};
 use crate::heads::official::{self, Official};
+use crate::heads::published::{self, Published};
 use crate::heads::{Heads, REG_OR_PLAIN};
 use crate::suggest;
 use crate::weights::config::write_in_store;
@@ -33,6 +35,9 @@ fn import_as(name: &str) -> String {
 
 /// The published head in a repository of the Hugging Face hub, told by its name as `dpt-dinov2-small-nyu`.
 fn in_repository(repo: &str) -> Option<String> {
+    if let Some(head) = DepthAnything::named_in(repo) {
+        return Some(head.name());
+    }
     let name = repo.rsplit('/').next()?.to_ascii_lowercase();
     let parts: Vec<&str> = name.split('-').collect();
     let ["dpt", "dinov2", size, data] = parts.as_slice() else {
@@ -81,9 +86,9 @@ pub fn address(variables: &Variables) -> Result<String> {
 pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     let is_address = source.starts_with("https://") || source.starts_with("http://");
     match variant.source {
-        Published::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
-        Published::Hub(_) => is_address && source.ends_with(&official::backbone_path(variant.name)),
-        Published::Wheel { .. } => true,
+        Source::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
+        Source::Hub(_) => is_address && source.ends_with(&official::backbone_path(variant.name)),
+        Source::Wheel { .. } => true,
     }
 }
 
@@ -130,7 +135,7 @@ pub fn pull(
         )));
     }
     let head = read(&partial, &remote).and_then(|raw| {
-        raw.into_head(official)
+        raw.into_head(&Published::Meta(*official))
             .map_err(|why| Error::file(Path::new(&remote), why))
     });
     // Whole as it came: there is nothing to go on with, whatever it is.
@@ -188,17 +193,37 @@ pub fn import(
         .unwrap_or_else(|_| path.to_owned())
         .display()
         .to_string();
-    let raw = read(path, &path.display().to_string())?;
+    let origin = path.display().to_string();
+    let raw = read(path, &origin)?;
     let chosen = match name {
-        Some(name) => named(name)?,
+        Some(name) => published::named(name)?,
         None => choose(&raw.candidates(), path, &hint)?,
     };
-    let head = raw
-        .into_head(&chosen)
-        .map_err(|why| Error::file(path, why))?;
-    let origin = path.display().to_string();
-    with_backbone(store, (path, &origin), &chosen, events)?;
+    take(heads, store, (path, &origin), (raw, &chosen), events)
+}
+
+/// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file, which messages call by the
+/// second name.
+fn take(
+    heads: &Heads,
+    store: &Store,
+    (path, origin): (&Path, &str),
+    (raw, chosen): (Raw, &Published),
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let head = raw.into_head(chosen);
+    let mut head = head.map_err(|why| Error::file(Path::new(origin), why))?;
+    let fingerprint = with_backbone(store, (path, origin), chosen, events)?;
+    if let (Published::DepthAnything(_), Some(fingerprint)) = (chosen, fingerprint) {
+        // They were trained together: other weights of this name are not what it reads.
+        head.meta.fingerprint = fingerprint;
+    }
     install(heads, &head, true)
+}
+
+/// The repository of the Hugging Face hub that the head called `name` is in, if its publisher has no other place for it.
+pub fn repository_of(name: &str) -> Option<String> {
+    depth_anything::find(name).map(|head| head.repository())
 }
 
 /// Installs a head, and the backbone beside it, from a repository of the Hugging Face hub such as
@@ -214,6 +239,19 @@ pub fn pull_repository(
     events: &mut Events<'_>,
 ) -> Result<Installed> {
     const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+    if let Some(head) = DepthAnything::named_in(repo)
+        && let (name, backbone) = (head.name(), head.backbone())
+        && let path = heads.path(&name)?
+        && path.exists()
+        && matches!(store.get(&backbone), Ok(Some(_)))
+    {
+        heads.get(&name)?;
+        return Ok(Installed {
+            name,
+            path,
+            already: true,
+        });
+    }
     let hub = match in_repository(repo) {
         Some(name) => hub.with_instead(&import_as(&name)),
         None => hub.with_instead(IMPORT),
@@ -231,13 +269,12 @@ pub fn pull_repository(
         };
         if found {
             let path = cached.as_ref().unwrap_or(&partial);
-            let raw = read(path, repo)?;
-            let chosen = choose(&raw.candidates(), Path::new(repo), repo)?;
-            let head = raw
-                .into_head(&chosen)
-                .map_err(|why| Error::file(Path::new(repo), why))?;
-            with_backbone(store, (path, repo), &chosen, events)?;
-            let installed = install(heads, &head, true);
+            let installed = read(path, repo).and_then(|raw| {
+                let chosen = choose(&raw.candidates(), Path::new(repo), repo)?;
+                let origin = format!("{repo}/{file}");
+                take(heads, store, (path, &origin), (raw, &chosen), events)
+            });
+            // Whole as it came: there is nothing to go on with, whatever it is.
             let _ = fs::remove_file(&partial);
             return installed;
         }
@@ -248,21 +285,18 @@ pub fn pull_repository(
     )))
 }
 
-/// The published head called `name`.
-fn named(name: &str) -> Result<Official> {
-    official::find(name).ok_or_else(|| {
-        Error::Usage(format!(
-            "`{name}` is no published head; `dino heads list` shows their names, such as nyu-linear-vits14"
-        ))
-    })
-}
-
 /// Which of `candidates` a file is that is called `hint`: the one whose published name it has, else the only one whose
 /// data set it names.
-fn choose(candidates: &[Official], path: &Path, hint: &str) -> Result<Official> {
-    let exact = |head: &&Official| {
-        let file = head.path();
-        Path::new(&file).file_name() == path.file_name()
+fn choose(candidates: &[Published], path: &Path, hint: &str) -> Result<Published> {
+    let called = [hint.to_owned(), path.display().to_string()];
+    let exact = |head: &&Published| match head {
+        Published::Meta(head) => {
+            let file = head.path();
+            Path::new(&file).file_name() == path.file_name()
+        }
+        Published::DepthAnything(head) => called
+            .iter()
+            .any(|name| DepthAnything::named_in(name) == Some(*head)),
     };
     if let Some(head) = candidates.iter().find(exact) {
         return Ok(*head);
@@ -276,9 +310,13 @@ fn choose(candidates: &[Official], path: &Path, hint: &str) -> Result<Official> 
         .take(2)
         .collect::<Vec<_>>()
         .join("/");
-    let named: Vec<&Official> = candidates
+    let named: Vec<&Published> = candidates
         .iter()
-        .filter(|head| last_two.contains(head.data.word()))
+        .filter(|head| match head {
+            Published::Meta(head) => last_two.contains(head.data.word()),
+            // Of these, names are all that tells depths in metres from such that are none: only whole ones count.
+            Published::DepthAnything(_) => false,
+        })
         .collect();
     if let [head] = named.as_slice() {
         return Ok(**head);
@@ -287,7 +325,7 @@ fn choose(candidates: &[Official], path: &Path, hint: &str) -> Result<Official> 
         let why = "has the tensors of a head, but the sizes of none that was published";
         return Err(Error::file(path, why));
     }
-    let names: Vec<String> = candidates.iter().map(Official::name).collect();
+    let names: Vec<String> = candidates.iter().map(Published::name).collect();
     Err(Error::file(
         path,
         format!(
@@ -303,34 +341,46 @@ fn read(path: &Path, origin: &str) -> Result<Raw> {
     convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
 }
 
-/// Installs the backbone that `path` has beside the head, if it has one.
+/// Installs the backbone that `path`, which messages call `origin`, has beside the head; its fingerprint, if it has one.
 fn with_backbone(
     store: &Store,
     (path, origin): (&Path, &str),
-    head: &Official,
+    head: &Published,
     events: &mut Events<'_>,
-) -> Result<()> {
+) -> Result<Option<String>> {
     let wanted = |name: &str| {
         !convert::is_wanted(name)
             && naming::place(name).is_some_and(|place| place != naming::Place::Ignored)
     };
     let tensors = checkpoints::read_tensors_of(path, origin, wanted)?;
     if tensors.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
+    let backbone = head.backbone();
     let checkpoint = Checkpoint::from_raw(origin, tensors)?;
-    let variant = weights::known(head.backbone)?;
+    let variant = weights::known(&backbone)?;
     checkpoint.validate(&variant.config)?;
-    if let Some(record) = store.get(head.backbone)? {
-        if record.fingerprint != digest::fingerprint(&checkpoint.tensors) {
-            events(Event::Note(&format!(
-                "{} is installed already, with other weights than those beside this head; it is kept",
-                head.backbone
-            )))?;
+    let fingerprint = digest::fingerprint(&checkpoint.tensors);
+    if let Some(record) = store.get(&backbone)? {
+        match (record.fingerprint == fingerprint, head) {
+            (true, _) => {}
+            (false, Published::Meta(_)) => events(Event::Note(&format!(
+                "{backbone} is installed already, with other weights than those beside this head; it is kept"
+            )))?,
+            (false, Published::DepthAnything(_)) => {
+                let why = format!(
+                    "has another encoder than {backbone}, which is installed already (from {}), and its head reads no \
+                     other; `dino models rm {backbone}` first",
+                    record.source
+                );
+                return Err(Error::file(Path::new(origin), why));
+            }
         }
-        return Ok(());
+        return Ok(Some(fingerprint));
     }
-    let is_published = is_of_publisher(origin, variant) || origin.starts_with("facebook/");
+    let is_published = matches!(head, Published::DepthAnything(_))
+        || is_of_publisher(origin, variant)
+        || origin.starts_with("facebook/");
     let from = Provenance {
         source: origin.to_owned(),
         license: match is_published {
@@ -338,18 +388,18 @@ fn with_backbone(
             false => "unknown".to_owned(),
         },
     };
-    store.install(head.backbone, &checkpoint, variant, from)?;
+    store.install(&backbone, &checkpoint, variant, from)?;
     if !is_published {
         events(Event::Warning(&format!(
-            "{origin} has a backbone beside the head, which may have been trained on with it; it is installed as {0} all the \
-             same, since the head was made for {0} (`dino models rm {0}` and `dino setup` put Meta's in its place)",
-            head.backbone
+            "{origin} has a backbone beside the head, which may have been trained on with it; it is installed as {backbone} \
+             all the same, since the head was made for that (`dino models rm {backbone}` and `dino setup` put Meta's in its \
+             place)"
         )))?;
     }
     events(Event::Note(&format!(
-        "the backbone {} came with it and is installed too",
-        head.backbone
-    )))
+        "the backbone {backbone} came with it and is installed too"
+    )))?;
+    Ok(Some(fingerprint))
 }
 
 fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
@@ -388,14 +438,17 @@ pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
                 .filter(|head| head.backbone == model)
                 .map(|head| head.group())
                 .collect();
-            let near = suggest::question(word, groups.iter().map(String::as_str));
+            let others: Vec<String> = depth_anything::all().map(|head| head.name()).collect();
+            let names = groups.iter().chain(&others);
+            let near = suggest::question(word, names.map(String::as_str));
             if builtin::all().any(|(name, _)| name == word) {
                 return Err(Error::Usage(format!(
                     "`{word}` is inside the program and need not be pulled; --head {word} uses it"
                 )));
             }
             return Err(Error::Usage(format!(
-                "`{word}` is no published head of {model}{near}; there are {}, and official for all of them",
+                "`{word}` is no published head of {model}{near}; there are {}, and official for all of them; da2-small and its like \
+                 are Depth Anything's",
                 groups.join(", ")
             )));
         }

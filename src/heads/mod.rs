@@ -5,8 +5,10 @@
 
 pub mod builtin;
 pub mod convert;
+pub mod depth_anything;
 pub mod fetch;
 pub mod official;
+pub mod published;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
@@ -152,7 +154,7 @@ impl Heads {
                 let names: Vec<String> = self.list()?.into_iter().map(|(name, _)| name).collect();
                 Err(Error::Model(format!(
                     "there is no head called {name}{}; there are {}; a file needs its ending .safetensors",
-                    match official::find(name) {
+                    match published::find(name) {
                         Some(_) => format!(" yet; `dino heads pull {name}` fetches it"),
                         None => suggest::question(name, names.iter().map(String::as_str)),
                     },

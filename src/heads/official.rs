@@ -408,6 +408,13 @@ pub enum Shape {
         /// Width of a token.
         dim: usize,
     },
+    /// Convolutions, as Depth Anything V2 has them.
+    DepthAnything {
+        /// Width of a token.
+        dim: usize,
+        /// Channels where the four stages come together.
+        features: usize,
+    },
 }
 
 impl fmt::Display for Shape {
@@ -420,6 +427,10 @@ impl fmt::Display for Shape {
             ),
             Shape::Classify { inputs } => write!(f, "a classifier that reads {inputs} numbers"),
             Shape::Dpt { dim } => write!(f, "a DPT head for tokens of {dim} numbers"),
+            Shape::DepthAnything { dim, features } => write!(
+                f,
+                "a head of Depth Anything with {features} channels for tokens of {dim} numbers"
+            ),
         }
     }
 }
@@ -467,7 +478,7 @@ mod tests {
             assert_eq!(meta.task_name(), head.data.task());
             let shape = head.shape();
             let inputs = match shape {
-                Shape::Dpt { dim } => dim,
+                Shape::Dpt { dim } | Shape::DepthAnything { dim, .. } => dim,
                 Shape::Depth { inputs }
                 | Shape::Segment { inputs, .. }
                 | Shape::Classify { inputs } => inputs,

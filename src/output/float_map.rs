@@ -95,6 +95,10 @@ pub const CONTENT: &str = "dino:content";
 /// What a map of depth says that it holds.
 pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
 
+/// What a map of relative inverse depth says that it holds.
+pub const INVERSE_CONTENT: &str =
+    "inverse depth along the viewing axis up to an unknown scale and shift; larger is nearer";
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {

@@ -35,7 +35,9 @@ pub use atomic::{AtomicFile, write_atomic, write_folder_atomic, write_stamped};
 pub use deliver::deliver;
 pub use depth_png::{DepthSteps, write_depth_png};
 pub use exr::write_exr;
-pub use float_map::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, UNIT};
+pub use float_map::{
+    CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, INVERSE_CONTENT, UNIT,
+};
 pub use glb::write_glb;
 pub use ids::{MASK_CLASS, MASK_CLASSES};
 pub use lines::{Lines, Status, Subject, tell_end};

@@ -4,11 +4,13 @@
 //! The spread over the bins says how sure the head is of a depth, but by itself it is far too wide: the 0.1 of every bin
 //! alone reaches from the nearest to the farthest. A factor that was fitted on photos kept out of training (standard
 //! deviation scaling: Levi et al., 2022) makes it as wide as the errors are.
+//!
+//! Maps of relative inverse depth are handled alike: whatever is said of depths here holds for their numbers.
 
 use rayon::prelude::*;
 
 use crate::head::{Readout, Scores};
-use crate::postprocess::rows::{Rows, Upsampled};
+use crate::postprocess::rows::{Cubic, Rows, Upsampled};
 use crate::postprocess::sample::{Axis, mix_rows};
 use crate::preprocess::{Geometry, Unpad};
 
@@ -45,6 +47,16 @@ pub enum Decoder {
         /// The greatest depth.
         max: f32,
     },
+    /// The logistic function of the scores, times this.
+    Share {
+        /// The greatest depth.
+        whole: f32,
+    },
+    /// Relative inverse depths.
+    Inverse {
+        /// The least.
+        farthest: f32,
+    },
 }
 
 impl Decoder {
@@ -60,27 +72,32 @@ impl Decoder {
                 min: min as f32,
                 max: max as f32,
             },
+            Readout::Share { whole } => Decoder::Share {
+                whole: whole as f32,
+            },
+            Readout::Inverse { farthest } => Decoder::Inverse {
+                farthest: farthest as f32,
+            },
         }
     }
 
     /// The depths that `scores` stand for; a head that gives them itself says nothing of their spread.
     pub fn decode(&self, scores: &Scores) -> DepthMap {
+        let each = |depth: &dyn Fn(f32) -> f32| DepthMap {
+            width: scores.grid.cols,
+            height: scores.grid.rows,
+            depth: scores.values.iter().copied().map(depth).collect(),
+            deviation: Vec::new(),
+        };
         match self {
             Decoder::Bins {
                 centres,
                 upsample,
                 spread,
             } => read_out(scores, centres, *upsample, *spread),
-            Decoder::Direct { min, max } => DepthMap {
-                width: scores.grid.cols,
-                height: scores.grid.rows,
-                depth: scores
-                    .values
-                    .iter()
-                    .map(|above| (above + min).clamp(*min, *max))
-                    .collect(),
-                deviation: Vec::new(),
-            },
+            Decoder::Direct { min, max } => each(&|above| (above + min).clamp(*min, *max)),
+            Decoder::Share { whole } => each(&|score| whole / (1.0 + (-score).exp())),
+            Decoder::Inverse { farthest } => each(&|score| score.max(*farthest)),
         }
     }
 }
@@ -200,10 +217,15 @@ impl DepthMap {
         all(&self.depth) && all(&self.deviation)
     }
 
-    /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly.
+    /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly, or as
+    /// the geometry has it.
     pub fn to_photo(&self, geometry: &Geometry) -> DepthMap {
         let (x, y) = self.axes(geometry);
-        self.sample(&x, &y)
+        let mut map = self.sample(&x, &y);
+        if geometry.unpad == Unpad::Cubic {
+            Cubic::new(&self.depth, &x, &y).fill(0, &mut map.depth);
+        }
+        map
     }
 
     /// Where the photo's pixels lie on the map's cells.
@@ -224,8 +246,14 @@ impl DepthMap {
 
     /// The depths of a map over the padded input, at the photo's pixels, as [`DepthMap::to_photo`] gives them, a few rows
     /// at a time.
-    pub fn depth_rows(&self, geometry: &Geometry) -> Upsampled<'_> {
-        self.rows(&self.depth, geometry)
+    pub fn depth_rows(&self, geometry: &Geometry) -> Box<dyn Rows + '_> {
+        match geometry.unpad {
+            Unpad::Cubic => {
+                let (x, y) = self.axes(geometry);
+                Box::new(Cubic::new(&self.depth, &x, &y))
+            }
+            Unpad::Crop | Unpad::Squeeze => Box::new(self.rows(&self.depth, geometry)),
+        }
     }
 
     /// Likewise the standard deviations, where there are any.

@@ -5,7 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::memory::try_vec;
-use crate::postprocess::sample::{Taps, mix_rows};
+use crate::postprocess::sample::{Axis, Taps, mix_rows};
 
 /// Numbers that are handed out at once: of a photo of 4000 columns, 64 rows.
 const BAND: usize = 1 << 18;
@@ -152,11 +152,115 @@ impl Rows for Upsampled<'_> {
     }
 }
 
+/// Four cells of an axis that a sample mixes, with their weights.
+type CubicTaps = [(usize, f32); 4];
+
+/// A coarser map, bicubically between its cells (Keys' cubic with A = -0.75, clamped at the edges, as torch's
+/// `interpolate(mode="bicubic", align_corners=False)` has it), within the extent of its numbers.
+#[derive(Debug, Clone)]
+pub struct Cubic<'m> {
+    /// `[rows, cols]`.
+    cells: &'m [f32],
+    /// Cells of a row.
+    cols: usize,
+    x: Vec<CubicTaps>,
+    y: Vec<CubicTaps>,
+    /// Least and largest.
+    extent: (f32, f32),
+}
+
+impl<'m> Cubic<'m> {
+    /// Of `cells` `[rows, cols]`, at these places along their axes.
+    pub fn new(cells: &'m [f32], x: &Axis, y: &Axis) -> Self {
+        Cubic {
+            cells,
+            cols: x.cells,
+            x: cubic(x),
+            y: cubic(y),
+            extent: (&Whole {
+                width: x.cells,
+                values: cells,
+            } as &dyn Rows)
+                .extent(),
+        }
+    }
+}
+
+/// The taps of every sample of an axis.
+fn cubic(axis: &Axis) -> Vec<CubicTaps> {
+    const A: f32 = -0.75;
+    let last = axis.cells as f32 - 1.0;
+    let near = |d: f32| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
+    let far = |d: f32| ((A * d - 5.0 * A) * d + 8.0 * A) * d - 4.0 * A;
+    let taps = |&place: &f32| {
+        let centre = place - 0.5;
+        let first = centre.floor();
+        let t = centre - first;
+        let weights = [far(t + 1.0), near(t), near(1.0 - t), far(2.0 - t)];
+        std::array::from_fn(|i| {
+            let cell = (first + i as f32 - 1.0).clamp(0.0, last) as usize;
+            (cell, weights[i])
+        })
+    };
+    axis.places.iter().map(taps).collect()
+}
+
+impl Rows for Cubic<'_> {
+    fn size(&self) -> (usize, usize) {
+        (self.x.len(), self.y.len())
+    }
+
+    fn fill(&self, first: usize, out: &mut [f32]) {
+        let (low, high) = self.extent;
+        out.par_chunks_exact_mut(self.x.len().max(1))
+            .zip(&self.y[first..])
+            .for_each_init(
+                || vec![0f32; self.cols],
+                |line, (out, y)| {
+                    let [a, b, c, d] = y
+                        .map(|(row, weight)| (&self.cells[row * self.cols..][..self.cols], weight));
+                    for (i, cell) in line.iter_mut().enumerate() {
+                        *cell = a.0[i] * a.1 + b.0[i] * b.1 + c.0[i] * c.1 + d.0[i] * d.1;
+                    }
+                    for (out, x) in out.iter_mut().zip(&self.x) {
+                        let sum: f32 = x.iter().map(|&(cell, weight)| line[cell] * weight).sum();
+                        *out = sum.clamp(low, high);
+                    }
+                },
+            );
+    }
+}
+
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::postprocess::sample::Axis;
+
+    const TORCH: [f32; 7] = [
+        -0.099_216_47,
+        0.156_25,
+        0.804_209_2,
+        2.781_25,
+        4.024_143_6,
+        2.865_980_3,
+        1.801_567,
+    ];
+
+    #[test]
+    fn cubic_samples_are_torchs_within_the_extent() {
+        // torch.nn.functional.interpolate([[0, 1, 4, 2]], size=(1, 7), mode="bicubic", align_corners=False), in f64.
+        let (x, y) = (Axis::stretched(4, 7), Axis::stretched(1, 1));
+        let rows = Cubic::new(&[0.0, 1.0, 4.0, 2.0], &x, &y);
+        let found = (&rows as &dyn Rows).collect().unwrap();
+        let expected = TORCH;
+        for ((found, low), expected) in found.iter().zip([0.0; 7]).zip(expected) {
+            let expected = f32::clamp(expected, low, 4.0);
+            assert!((found - expected).abs() < 1e-5, "{found} {expected}");
+        }
+        // The same downwards.
+        let rows = Cubic::new(&[0.0, 1.0, 4.0, 2.0], &y, &x);
+        assert_eq!((&rows as &dyn Rows).collect().unwrap(), found);
+    }
 
     #[test]
     fn bands_are_the_whole() {

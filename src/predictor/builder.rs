@@ -226,10 +226,12 @@ impl Builder {
 fn note_on_deviation(head: &Head) -> Result<Option<String>> {
     let name = &head.meta.name;
     match (readout_of(&head.meta)?, &head.meta.calibration) {
-        (Readout::Direct { .. }, _) => Err(Error::Usage(format!(
-            ".uncertainty(true): the head {name} gives depths alone; heads with bins know how sure they are"
-        ))),
         (Readout::Bins { .. }, Some(_)) => Ok(None),
+        (Readout::Direct { .. } | Readout::Share { .. } | Readout::Inverse { .. }, _) => {
+            Err(Error::Usage(format!(
+                ".uncertainty(true): the head {name} gives depths alone; heads with bins know how sure they are"
+            )))
+        }
         (Readout::Bins { .. }, None) => Ok(Some(format!(
             "the head {name} was not calibrated, so its deviations are the plain spread over its bins, which may be far wider \
              than its errors"

@@ -12,11 +12,17 @@ use crate::backbone::Grid;
 /// it is made smaller, or a 3000x40 strip would need a hundred thousand tokens.
 const SQUARES: usize = 4;
 
+/// Before the side of [`SizeRule::Fit`].
+const FIT: &str = "fit:";
+
 /// The size the network sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SizeRule {
     /// The short side becomes this many pixels and the aspect is kept.
     ShortSide(u32),
+    /// The side that this changes least becomes this many pixels and the aspect is kept, as transformers' processor of
+    /// Depth Anything has it: the short side of a photo both of whose sides are as long or longer.
+    Fit(u32),
     /// No resizing.
     Native,
     /// Exactly this width and height; the aspect is not kept.
@@ -39,13 +45,16 @@ impl FromStr for SizeRule {
         };
         let rule = match text.split_once(['x', 'X']) {
             _ if text == "native" => Some(SizeRule::Native),
+            _ if text.starts_with(FIT) => side(&text[FIT.len()..]).map(SizeRule::Fit),
             Some((w, h)) => side(w)
                 .zip(side(h))
                 .map(|(width, height)| SizeRule::Exact { width, height }),
             None => side(text).map(SizeRule::ShortSide),
         };
         rule.ok_or_else(|| {
-            "expected the short side in pixels (518), 'native', or WIDTHxHEIGHT (644x490); sides 1 to 16384".into()
+            "expected the short side in pixels (518), 'native', WIDTHxHEIGHT (644x490), or the side that changes least \
+             (fit:518); sides 1 to 16384"
+                .into()
         })
     }
 }
@@ -55,6 +64,7 @@ impl fmt::Display for SizeRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SizeRule::ShortSide(side) => write!(f, "{side}"),
+            SizeRule::Fit(side) => write!(f, "{FIT}{side}"),
             SizeRule::Native => f.write_str("native"),
             SizeRule::Exact { width, height } => write!(f, "{width}x{height}"),
         }
@@ -67,7 +77,7 @@ pub enum Padding {
     /// The mean colour around the photo, as the published models have it (CenterPadding).
     #[default]
     Center,
-    /// A short side is given, and the photo is resized to whole patches: no patch at the edges is half empty, which
+    /// One side is given, and the photo is resized to whole patches: no patch at the edges is half empty, which
     /// heads answer with stripes. The aspect changes by half a patch at most.
     None,
 }
@@ -94,6 +104,9 @@ pub enum Unpad {
     /// The whole map, padding and all, is squeezed into the photo's size, as the published scripts have it: up to half
     /// a patch off at the edges.
     Squeeze,
+    /// The padding is cut off, and the rest resized bicubically instead of bilinearly, as transformers has it for Depth
+    /// Anything; no number comes out that is beyond all of the map's.
+    Cubic,
 }
 
 /// The way from a photo to the network's input and back.
@@ -126,7 +139,9 @@ impl Geometry {
     /// As [`Geometry::new`], with another `padding`.
     pub fn padded(photo: (u32, u32), size: SizeRule, patch_size: usize, padding: Padding) -> Self {
         let most = match size {
-            SizeRule::ShortSide(side) => SQUARES * (side as usize).div_ceil(patch_size).pow(2),
+            SizeRule::ShortSide(side) | SizeRule::Fit(side) => {
+                SQUARES * (side as usize).div_ceil(patch_size).pow(2)
+            }
             SizeRule::Native | SizeRule::Exact { .. } => usize::MAX,
         };
         Self::within(photo, size, patch_size, padding, most)
@@ -172,7 +187,9 @@ impl Geometry {
     /// patch `i` covers `[i, i + 1)`.
     pub fn columns(&self) -> Vec<f32> {
         match self.unpad {
-            Unpad::Crop => along(self.photo.0, self.resized.0, self.pad_left, self.patch_size),
+            Unpad::Crop | Unpad::Cubic => {
+                along(self.photo.0, self.resized.0, self.pad_left, self.patch_size)
+            }
             Unpad::Squeeze => along(self.photo.0, self.padded.0, 0, self.patch_size),
         }
     }
@@ -180,7 +197,9 @@ impl Geometry {
     /// For each photo row, where its centre lies on the grid, in units of patches from the top.
     pub fn rows(&self) -> Vec<f32> {
         match self.unpad {
-            Unpad::Crop => along(self.photo.1, self.resized.1, self.pad_top, self.patch_size),
+            Unpad::Crop | Unpad::Cubic => {
+                along(self.photo.1, self.resized.1, self.pad_top, self.patch_size)
+            }
             Unpad::Squeeze => along(self.photo.1, self.padded.1, 0, self.patch_size),
         }
     }
@@ -216,16 +235,31 @@ fn fit(
             let scale = f64::from(side) / f64::from(width.min(height));
             (scale, scale)
         }
+        SizeRule::Fit(side) => {
+            let [across, down] = [width, height].map(|own| f64::from(side) / f64::from(own));
+            let scale = match (1.0 - across).abs() < (1.0 - down).abs() {
+                true => across,
+                false => down,
+            };
+            (scale, scale)
+        }
     };
     // A side is a multiple of this.
     let unit = match (padding, size) {
-        (Padding::None, SizeRule::ShortSide(_)) => p as f64,
+        (Padding::None, SizeRule::ShortSide(_) | SizeRule::Fit(_)) => p as f64,
         _ => 1.0,
     };
     let mut reduced = false;
     loop {
-        let one =
-            |v: u32, scale: f64| ((f64::from(v) * scale / unit).round().max(1.0) * unit) as u32;
+        let one = |v: u32, scale: f64| {
+            let units = f64::from(v) * scale / unit;
+            let units = match size {
+                // Python's rounding.
+                SizeRule::Fit(_) => units.round_ties_even(),
+                _ => units.round(),
+            };
+            (units.max(1.0) * unit) as u32
+        };
         let (w, h) = (one(width, across), one(height, down));
         if u64::from(w).div_ceil(p) * u64::from(h).div_ceil(p) <= most {
             return ((w, h), reduced);
@@ -274,6 +308,27 @@ mod tests {
     }
 
     #[test]
+    fn sizes_are_those_of_transformers_processor() {
+        // get_resize_output_image_size of transformers 5.24 for (518, 518) and 14, as (width, height).
+        for (photo, expected) in [
+            ((640, 480), (686, 518)),
+            ((640, 400), (518, 322)),
+            ((4000, 3000), (686, 518)),
+            ((3000, 4000), (518, 686)),
+            ((451, 300), (518, 350)),
+            ((518, 518), (518, 518)),
+            // Half a patch too many: to the even number of them.
+            ((77, 74), (518, 504)),
+            ((1540, 1480), (532, 518)),
+            ((1000, 200), (518, 98)),
+        ] {
+            let geometry = Geometry::padded(photo, SizeRule::Fit(518), 14, Padding::None);
+            assert_eq!(geometry.resized, expected, "{photo:?}");
+            assert_eq!(geometry.padded, expected);
+        }
+    }
+
+    #[test]
     fn elongated_photos_are_bounded() {
         for photo in [(3000, 40), (40, 3000), (100_000, 1)] {
             let geometry = Geometry::new(photo, SizeRule::ShortSide(518), 14);
@@ -311,6 +366,8 @@ mod tests {
     fn sizes_parse_or_say_what_is_allowed() {
         assert_eq!("518".parse(), Ok(SizeRule::ShortSide(518)));
         assert_eq!("native".parse(), Ok(SizeRule::Native));
+        assert_eq!("fit:518".parse(), Ok(SizeRule::Fit(518)));
+        assert_eq!(SizeRule::Fit(518).to_string(), "fit:518");
         assert_eq!(
             "644x490".parse(),
             Ok(SizeRule::Exact {
@@ -318,7 +375,7 @@ mod tests {
                 height: 490
             })
         );
-        for bad in ["", "0", "-3", "10x", "big", "99999999999"] {
+        for bad in ["", "0", "-3", "10x", "big", "99999999999", "fit:", "fit:0"] {
             assert!(
                 bad.parse::<SizeRule>().unwrap_err().contains("native"),
                 "{bad}"

@@ -113,7 +113,7 @@ impl Prepared {
     pub fn mirrored(&self) -> Self {
         let width = self.geometry.padded.0 as usize;
         let mirrored = match self.geometry.unpad {
-            Unpad::Crop => 0..width,
+            Unpad::Crop | Unpad::Cubic => 0..width,
             Unpad::Squeeze => {
                 let start = self.geometry.pad_left as usize;
                 start..start + self.geometry.resized.0 as usize

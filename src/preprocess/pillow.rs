@@ -1,4 +1,4 @@
-//! Bicubic resizing bit for bit as Pillow does it, for classifiers whose figures depend on it: about four times as slow
+//! Bicubic resizing bit for bit as Pillow does it, for classifiers whose figures depend on it and for Depth Anything: about four times as slow
 //! as the resizer that is within one level of it ([`resize_rgb`](crate::preprocess::resize::resize_rgb)).
 //!
 //! The kernel has A = -0.5 and is widened when shrinking. First along rows, then down columns, each rounded to 8 bits from

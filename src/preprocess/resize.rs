@@ -13,6 +13,8 @@ use crate::preprocess::{SizeRule, pillow};
 pub enum Resample {
     /// Bicubic, A = -0.5, antialiased when shrinking.
     Bicubic,
+    /// The same bit for bit as Pillow has it, which is slower: heads of Depth Anything are held to transformers by it.
+    Pillow,
     /// Bilinear, never antialiased.
     Bilinear,
 }
@@ -35,8 +37,10 @@ pub fn resize_rgb(
     height: u32,
     resample: Resample,
 ) -> Result<RgbImage> {
-    if resample == Resample::Bilinear {
-        return bilinear(photo, width, height);
+    match resample {
+        Resample::Bilinear => return bilinear(photo, width, height),
+        Resample::Pillow => return Ok(pillow::bicubic(photo, width, height)),
+        Resample::Bicubic => {}
     }
     let failed = |error: &dyn std::fmt::Display| {
         Error::Model(format!("resizing to {width}x{height}: {error}"))
@@ -141,7 +145,7 @@ pub fn center_crop(
     let (w, h) = match size {
         SizeRule::Native => (width, height),
         SizeRule::Exact { width, height } => (width, height),
-        SizeRule::ShortSide(short) => {
+        SizeRule::ShortSide(short) | SizeRule::Fit(short) => {
             let long = |other: u32, least: u32| {
                 // In integers, so that no rounding can lose a pixel.
                 let long = u64::from(short) * u64::from(other) / u64::from(least);
@@ -169,7 +173,7 @@ pub fn center_crop(
         &middle
     };
     let resized = match resample {
-        Resample::Bicubic => pillow::bicubic(photo, w_most, h_most),
+        Resample::Bicubic | Resample::Pillow => pillow::bicubic(photo, w_most, h_most),
         Resample::Bilinear => resize_rgb(photo, w_most, h_most, resample)?,
     };
     // Half a pixel goes to the even side, as Python rounds.

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{CloudRecipe, HeadRecipe, check_range, check_together, text};
 use crate::output::FloatFormat;
+use crate::postprocess::ToMetres;
 use crate::render::{Colormap, Range};
 
 /// A map of depths, as pictures and numbers.
@@ -41,6 +42,12 @@ pub struct DepthRecipe {
     /// Steps of a metre in 16-bit PNG; millimetres if nothing is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_scale: Option<NonZeroU32>,
+    /// Makes metres of relative inverse depth: `1 / (scale * value + shift)`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// The other number of it, 1/m; 0 if nothing is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<f64>,
     /// Whether standard deviations are written too.
     pub uncertainty: bool,
     /// A cloud of points.
@@ -64,6 +71,8 @@ impl Default for DepthRecipe {
             font: None,
             save: Vec::new(),
             depth_scale: None,
+            scale: None,
+            shift: None,
             uncertainty: false,
             pointcloud: None,
             at: Vec::new(),
@@ -72,6 +81,14 @@ impl Default for DepthRecipe {
 }
 
 impl DepthRecipe {
+    /// How relative inverse depth becomes metres, if it is to.
+    pub fn to_metres(&self) -> Option<ToMetres> {
+        self.scale.map(|scale| ToMetres {
+            scale,
+            shift: self.shift.unwrap_or(0.0),
+        })
+    }
+
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;
@@ -83,6 +100,11 @@ impl DepthRecipe {
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         let steps = self.depth_scale.map_or(1, NonZeroU32::get);
         check_range("depth-scale", steps, 1..=1_000_000)?;
+        check_range("scale", self.scale.unwrap_or(1.0), 1e-12..=1e12)?;
+        check_range("shift", self.shift.unwrap_or(0.0), -1e12..=1e12)?;
+        if self.shift.is_some() && self.scale.is_none() {
+            return Err("shift is for relative depth that scale makes metres of; give both".into());
+        }
         self.pointcloud.as_ref().map_or(Ok(()), CloudRecipe::check)
     }
 }

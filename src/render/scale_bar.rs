@@ -45,6 +45,8 @@ pub struct ScaleBar<'a> {
     pub unit: &'a str,
     /// Precedes every number, such as `±`.
     pub sign: &'a str,
+    /// Words at the bottom and at the top in place of all numbers, where those mean nothing by themselves.
+    pub words: Option<(&'a str, &'a str)>,
     /// They draw the numbers and the unit.
     pub fonts: &'a Fonts,
 }
@@ -72,13 +74,14 @@ pub fn canvas_with_scale(
     let canvas_height = height.max((FEWEST_LINES * line) as u32);
     let room = (canvas_height as f32 / line - 1.5) / SPACING;
     let ticks = Ticks::new(bar.range, room.min(MOST_LABELS));
-    let labels: Vec<(f32, String)> = ticks
-        .values()
-        .map(|(place, number)| {
-            let label = format!("{}{number} {}", bar.sign, bar.unit);
-            (place, label.trim_end().to_owned())
-        })
-        .collect();
+    let numbers = ticks.values().map(|(place, number)| {
+        let label = format!("{}{number} {}", bar.sign, bar.unit);
+        (place, label.trim_end().to_owned())
+    });
+    let labels: Vec<(f32, String)> = match bar.words {
+        Some((bottom, top)) => vec![(0.0, bottom.to_owned()), (1.0, top.to_owned())],
+        None => numbers.collect(),
+    };
     let widest = labels
         .iter()
         .map(|(_, label)| measure(bar.fonts, label, line).0)
@@ -296,6 +299,7 @@ mod tests {
             colormap,
             unit: "m",
             sign: "",
+            words: None,
             fonts,
         }
     }

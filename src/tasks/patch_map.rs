@@ -74,6 +74,7 @@ impl PatchMaps {
             colormap: &self.colormap,
             unit: "",
             sign: self.sign,
+            words: None,
             fonts: &self.fonts,
         };
         with_scale(&picture, &bar)

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, Network, Protocol, Scores};
 use crate::memory::readable;
 use crate::postprocess::views;
-use crate::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule};
+use crate::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
 use crate::protocol;
 use crate::recipe::HeadRecipe;
 use crate::slide::{MOST_PATCHES, Slide};
@@ -51,6 +51,12 @@ impl Way {
             views: views_of(recipe, protocol),
             looks: head.meta.input.coarse.into(),
         };
+        if pass.preprocessor.unpad == Unpad::Cubic && head.meta.task_name() != "depth" {
+            return Err(Error::Usage(format!(
+                "--unpad cubic is for depths, and the head {} gives none; crop and squeeze are for all heads",
+                head.meta.name
+            )));
+        }
         Ok(match (protocol, slide) {
             (Some(protocol), _) if protocol.task() == "segment" => Way::Protocol(pass, protocol),
             (_, Some(slide)) => Way::Windows(pass, slide),
@@ -126,7 +132,7 @@ impl Way {
         match self {
             Way::AtOnce(_) => None,
             Way::Windows(_, slide) => match slide.trained {
-                SizeRule::ShortSide(side) => Some(across(side).pow(2)),
+                SizeRule::ShortSide(side) | SizeRule::Fit(side) => Some(across(side).pow(2)),
                 SizeRule::Exact { width, height } => Some(across(width) * across(height)),
                 SizeRule::Native => None,
             },
@@ -408,9 +414,14 @@ fn preprocessor(
 /// # Errors
 /// [`Error::Model`] if what the head says of its input makes no sense.
 pub fn as_trained(head: &Head, patch_size: usize) -> Result<Preprocessor> {
+    let size = trained_size(head)?;
     Ok(Preprocessor {
-        size: trained_size(head)?,
-        resample: Resample::Bicubic,
+        size,
+        resample: match size {
+            // Of those whose size follows from transformers' processor, so do the levels.
+            SizeRule::Fit(_) => Resample::Pillow,
+            _ => Resample::Bicubic,
+        },
         patch_size,
         padding: padding(head)?,
         unpad: head.meta.unpad,

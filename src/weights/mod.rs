@@ -86,7 +86,8 @@ pub struct LoadedModel {
 pub const FOCUS: &str = "vits14-focus";
 
 /// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
-/// `dino config` set, else the first installed official row of the table, else `vits14-focus`.
+/// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
+/// else `vits14-focus`.
 pub fn default_model(store: &Store) -> Result<String> {
     let variables = Variables::of_process();
     let origins = Origins::of(&variables)?;
@@ -110,7 +111,7 @@ pub fn default_model(store: &Store) -> Result<String> {
     }
     for variant in VARIANTS
         .iter()
-        .filter(|variant| Wheel::of(variant).is_none())
+        .filter(|variant| Wheel::of(variant).is_none() && !variant.is_of_depth_anything())
     {
         if store.get(variant.name)?.is_some() {
             return Ok(variant.name.to_owned());

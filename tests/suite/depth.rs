@@ -6,7 +6,8 @@ use std::path::Path;
 use dino::head::globals::GlobalToken;
 use dino::head::linear::Dense;
 use dino::head::{
-    Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Spacing, Task, file,
+    Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, RELATIVE, Readout, Spacing, Task,
+    file,
 };
 use dino::preprocess::Unpad;
 use dino::render::{Colormap, Fonts, Range, ScaleBar, colorize, with_scale};
@@ -39,14 +40,14 @@ fn report(run: &Run) -> Value {
 }
 
 /// The values of a float32 `.npy` and its shape.
-fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
+pub fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
     let bytes = std::fs::read(path).unwrap();
     let file = npyz::NpyFile::new(&bytes[..]).unwrap();
     (file.shape().to_vec(), file.into_vec().unwrap())
 }
 
 /// A text chunk of a PNG.
-fn chunk(path: impl AsRef<Path>, keyword: &str) -> String {
+pub fn chunk(path: impl AsRef<Path>, keyword: &str) -> String {
     let file = std::fs::File::open(path).unwrap();
     let reader = png::Decoder::new(std::io::BufReader::new(file))
         .read_info()
@@ -116,7 +117,21 @@ pub fn depth_head(scale: f32) -> Head {
     head(task, weight.collect(), bias.collect())
 }
 
-fn save(head: &Head, path: &Path) {
+/// A head for relative inverse depth, from 0 to a few.
+pub fn relative_head() -> Head {
+    let mut state = 7u32;
+    let weight = (0..2 * 384).map(|_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        0.3 * ((state >> 16) as f32 / 65_536.0 - 0.5)
+    });
+    let task = Task::Depth {
+        readout: Readout::Inverse { farthest: 0.0 },
+        unit: RELATIVE.into(),
+    };
+    head(task, weight.collect(), vec![2.0])
+}
+
+pub fn save(head: &Head, path: &Path) {
     std::fs::write(path, file::to_bytes(head).unwrap()).unwrap();
 }
 
@@ -670,6 +685,7 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
         colormap: &colormap,
         unit: "m",
         sign: "",
+        words: None,
         fonts: &Fonts::built_in(),
     };
     let ramp = colorize(&ramp, width, range, &colormap).unwrap();

@@ -39,6 +39,7 @@ mod pressure;
 mod progress;
 mod real_features;
 mod record;
+mod relative;
 mod segment;
 mod segment_files;
 mod several;

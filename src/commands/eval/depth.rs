@@ -8,16 +8,15 @@ use dino::engine::Cut;
 use dino::eval::{Coverage, Crop, DepthErrors, Judge, kitti_crop};
 use dino::heads::official::Data;
 use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
-use dino::postprocess::refine;
 use dino::render::{Colormap, Range, colorize};
 use dino::tasks::Found;
-use dino::tasks::depth::{REFINE, not_finite, readout_of, spread_of};
+use dino::tasks::depth::{REFINE, not_finite, readout_of, refined, spread_of};
 use dino::train::validate::at_label;
 use dino::{Error, Result};
 use serde_json::{Map, json};
 
 use super::report::{FileFigures, Sheet, Worst, same_size};
-use crate::cli::EvalDepthArgs;
+use crate::cli::{AlignChoice, EvalDepthArgs};
 use crate::commands::labels::{DepthUse, check_depth, depth_scale, range_of};
 
 /// Runs the command.
@@ -35,8 +34,26 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         Some(_) => spread_of(&head.meta),
         None => Spread::Unread,
     };
+    let is_inverse = readout_of(&head.meta)?.is_inverse();
+    let by_scale_shift = match (args.align, is_inverse) {
+        (Some(AlignChoice::ScaleShift), _) => true,
+        (None, false) | (Some(AlignChoice::Median), false) => false,
+        (None | Some(AlignChoice::Median), true) => {
+            return Err(Error::Usage(format!(
+                "the head {} gives relative inverse depth, which can be judged only once a scale and a shift bring it to each \
+                 label; say --align scale-shift",
+                head.meta.name
+            )));
+        }
+    };
     let decoder = Decoder::new(readout_of(&head.meta)?, spread);
     let paper = super::paper(common, &head)?;
+    if paper.is_some() && by_scale_shift {
+        return Err(Error::Usage(
+            "--align scale-shift: the paper's figures are of depths as they are; leave one out"
+                .into(),
+        ));
+    }
     let kitti = paper
         .as_ref()
         .is_some_and(|paper| paper.head.data == Data::Kitti);
@@ -103,19 +120,39 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             if !map.is_finite() {
                 return Err(not_finite(&head.meta));
             }
-            let map = match common.head.refine().unwrap_or(REFINE) {
-                true => refine::depth(&map, &judged.scored.geometry, &judged.scored.photo)?
-                    .resize(size.0, size.1),
+            let mut map = match common.head.refine().unwrap_or(REFINE) {
+                true => refined(
+                    &head.meta,
+                    &map,
+                    &judged.scored.geometry,
+                    &judged.scored.photo,
+                )?
+                .resize(size.0, size.1),
                 false => map.to_photo(&geometry),
             };
-            let errors = judge
-            .errors(&map.depth, &truth.metres, size)
-            .ok_or_else(|| {
+            let nothing_counts = || {
                 Error::file(
                     &judged.pair.label,
                     "has no reading that counts; --min-depth, --max-depth and --crop say what does",
                 )
-            })?;
+            };
+            if by_scale_shift {
+                let least = f32::MIN_POSITIVE;
+                if !is_inverse {
+                    let inverse = |depth: &mut f32| *depth = 1.0 / depth.max(least);
+                    map.depth.iter_mut().for_each(inverse);
+                }
+                let to = judge
+                    .scale_shift(&map.depth, &truth.metres, size)
+                    .ok_or_else(nothing_counts)?;
+                let metres = |value: &mut f32| *value = to.metres(*value);
+                map.depth.iter_mut().for_each(metres);
+                // They are of other depths.
+                map.deviation.clear();
+            }
+            let errors = judge
+                .errors(&map.depth, &truth.metres, size)
+                .ok_or_else(nothing_counts)?;
             worst.offer(-errors.delta1, &judged.pair.photo, || {
                 let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
                 let (range, colormap) = (Range::of(&known), Colormap::default());
@@ -131,14 +168,14 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             all.push(errors);
             files.push(FileFigures {
                 file: judged.pair.photo.clone(),
-                figures: errors.named().to_vec(),
+                figures: named(&errors, by_scale_shift),
             });
             Ok(())
         },
     )?;
     let mean = DepthErrors::mean(&all);
     // Scaled to the truth's median the errors are those of a good head, else as if all were far off.
-    if mean.abs_rel > 0.6 && mean.abs_rel_aligned < mean.abs_rel / 3.0 {
+    if !by_scale_shift && mean.abs_rel > 0.6 && mean.abs_rel_aligned < mean.abs_rel / 3.0 {
         console.warn(format_args!(
             "{}: predictions are off by {:.0} % of the depth, but by {:.0} % once they are scaled to the labels' median; the \
              labels may be in another unit than they are read in ({}--depth-scale), or the photos taken by a very different \
@@ -159,22 +196,31 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     figures.insert("unit".into(), json!("m"));
     figures.insert(
         "alignment".into(),
-        json!("predictions are scaled by the medians, then clamped"),
+        json!(match by_scale_shift {
+            true =>
+                "inverse predictions are brought to inverse labels by scale and shift (least squares, each photo by itself), \
+                 then clamped",
+            false => "predictions are scaled by the medians, then clamped",
+        }),
     );
     figures.insert(
         "averaging".into(),
         json!("every figure is the mean of the images' own, the rmse too"),
     );
-    for (name, value) in mean.named() {
-        figures.insert(name.into(), json!(value));
+    let means = named(&mean, by_scale_shift);
+    for (name, value) in &means {
+        figures.insert((*name).into(), json!(value));
     }
     let mut lines = match all.is_empty() {
         true => Vec::new(),
-        false => mean
-            .named()
+        false => means
+            .iter()
             .map(|(name, value)| format!("{name:16} {value:.4}"))
-            .to_vec(),
+            .collect(),
     };
+    if by_scale_shift && !all.is_empty() {
+        lines.push("alignment        scale and shift of inverse depth, photo by photo".into());
+    }
     if let Some((within_1, within_2)) = coverage.shares() {
         figures.insert("within_1_std".into(), json!(within_1));
         figures.insert("within_2_std".into(), json!(within_2));
@@ -200,4 +246,11 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     }
     report.finish(console);
     Ok(report.exit_code())
+}
+
+/// Figures by name; those of alignment by the median are left out of predictions that were aligned in another way.
+fn named(errors: &DepthErrors, by_scale_shift: bool) -> Vec<(&'static str, f64)> {
+    let mut all = errors.named().to_vec();
+    all.retain(|(name, _)| !(by_scale_shift && name.ends_with("_aligned")));
+    all
 }

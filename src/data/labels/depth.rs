@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use super::Depth;
 use super::raster::{self, Content, Raster};
 use crate::error::{Error, Result};
+use crate::head::RELATIVE;
 use crate::output::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, UNIT};
 use crate::warnings::Warnings;
 
@@ -80,6 +81,12 @@ impl DepthReader {
                 "is a picture that dino drew, whose colours are no distances; `dino depth --save npy` writes those"
                     .into(),
             );
+        }
+        if raster.note(UNIT) == Some(RELATIVE) {
+            return Err(format!(
+                "holds {RELATIVE}, whose larger numbers are nearer, and no distances; `dino depth --scale A --shift B` makes \
+                 metres of it"
+            ));
         }
         self.warn_of_content(raster, name);
         let reading = |metres: f64| match metres.is_finite() && metres > 0.0 {

@@ -40,8 +40,10 @@ pub struct Measured<'a> {
     pub deviation: Option<&'a dyn Rows>,
     /// Of the colours.
     pub range: Range,
-    /// Of the head.
+    /// Of the head, with the unit and the range of the depths.
     pub meta: &'a HeadMeta,
+    /// What stands for all that is farther than is known, if anything does.
+    pub farthest: Option<f32>,
     /// Where the time went so far.
     pub watch: Stopwatch,
 }
@@ -54,6 +56,8 @@ pub struct Files {
     /// Whether JSON says it all.
     json: bool,
     colormap: Colormap,
+    /// Whether larger numbers are nearer.
+    is_inverse: bool,
     /// For standard deviations: the larger, the brighter.
     std_colormap: Colormap,
     clouds: Option<Clouds>,
@@ -90,14 +94,19 @@ pub struct Layer<'m> {
 }
 
 impl Files {
-    /// As `recipe` has them; with `json`, an object a photo is printed.
+    /// As `recipe` has them; with `json`, an object a photo is printed. `is_inverse` says that larger numbers are nearer.
     ///
     /// # Errors
     /// [`Error::Usage`] if they contradict each other.
-    pub fn new(recipe: &DepthRecipe, subject: Subject, json: bool) -> Result<Self> {
+    pub fn new(
+        recipe: &DepthRecipe,
+        is_inverse: bool,
+        subject: Subject,
+        json: bool,
+    ) -> Result<Self> {
         let map = recipe.colormap.clone();
         // What is near gets the last colour, so the map begins at its other end.
-        let colormap = match recipe.invert {
+        let colormap = match recipe.invert != is_inverse {
             true => map.clone(),
             false => map.clone().reversed(),
         };
@@ -106,6 +115,7 @@ impl Files {
             subject,
             json,
             colormap,
+            is_inverse,
             std_colormap: map,
             clouds: recipe.pointcloud.as_ref().map(Clouds::new).transpose()?,
             scale: OnceLock::new(),
@@ -283,7 +293,8 @@ impl Files {
         if self.recipe.no_scale {
             return Ok(());
         }
-        let unit = unit(meta);
+        // Where larger is nearer there are words in place of numbers.
+        let unit = if self.is_inverse { "" } else { unit(meta) };
         let fonts = fonts::fonts(&[unit], self.recipe.font.as_deref())?;
         let unit = captions::clean(unit).unwrap_or_default();
         let is_drawn = fonts.missing(&unit).is_empty();
@@ -323,6 +334,7 @@ impl Files {
                     colormap: layer.colormap,
                     unit: &text.unit,
                     sign: if layer.is_std { "±" } else { "" },
+                    words: self.is_inverse.then_some(("far", "near")),
                     fonts: &text.fonts,
                 };
                 canvas_with_scale(size, &behind, &bar)?

@@ -27,7 +27,7 @@ use crate::pca::Sampler;
 use crate::postprocess::DepthMap;
 use crate::postprocess::depth::Spread;
 use crate::preprocess::Geometry;
-use crate::recipe::{DepthRecipe, RangeRule};
+use crate::recipe::{DepthRecipe, NumberFormat, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
 use crate::tasks::costs::{of_scores, per_pixel};
@@ -38,7 +38,7 @@ use crate::weights::Record;
 use files::{Files, Measured};
 pub use names::extensions;
 use reader::Full;
-pub use reader::{DepthReader, METRE};
+pub use reader::{DepthReader, METRE, refined};
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;
@@ -79,13 +79,18 @@ impl DepthTask {
         context: Context,
         console: &Console,
     ) -> Result<Self> {
-        let files = Files::new(&recipe, context.subject("depth"), context.json)?;
+        let is_inverse = readout_of(&head.meta)?.is_inverse();
+        if is_inverse {
+            refuse_metres(&recipe, &head.meta)?;
+        }
+        let is_inverse = is_inverse && recipe.scale.is_none();
+        let files = Files::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
         if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() {
             let why = "--depth-scale is for --save png16; the other formats hold metres";
             return Err(Error::Usage(why.into()));
         }
-        let direct = matches!(readout_of(&head.meta)?, Readout::Direct { .. });
-        if recipe.uncertainty && direct {
+        let has_bins = matches!(readout_of(&head.meta)?, Readout::Bins { .. });
+        if recipe.uncertainty && !has_bins {
             return Err(Error::Usage(format!(
                 "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
                 head.meta.name
@@ -98,10 +103,15 @@ impl DepthTask {
                 head.meta.name
             ));
         }
-        files.prepare_scale(&head.meta, console)?;
         let deviation = files.wants_deviation();
+        let reader = DepthReader::new(&recipe.head, head, deviation, patch_size, console)?;
+        let reader = match recipe.to_metres() {
+            Some(to) => reader.with_metres(to)?,
+            None => reader,
+        };
+        files.prepare_scale(reader.meta(), console)?;
         Ok(DepthTask {
-            reader: DepthReader::new(&recipe.head, head, deviation, patch_size, console)?,
+            reader,
             files,
             context,
             adopted: None,
@@ -249,7 +259,7 @@ impl Task for DepthTask {
         let guide = self.reader.refines().then_some(photo);
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
-            Full::new(&map, &geometry, guide, &mut buffer)
+            Full::new(&self.reader, &map, &geometry, guide, &mut buffer)
         })?;
         if let Some(doubt) = self.reader.doubt(&*full.depth) {
             words.warn(format_args!("{}: {doubt}", job.source.name()));
@@ -277,7 +287,7 @@ impl Task for DepthTask {
             (RangeRule::Auto, _) => watch.time("range", || Range::of_rows(&*full.depth)),
             (RangeRule::Fixed(range), _) => range,
             (RangeRule::Head, _) => {
-                let (min, max) = readout_of(&self.reader.head().meta)?.range();
+                let (min, max) = readout_of(self.reader.meta())?.range();
                 Range::new(min as f32, max as f32)
             }
         };
@@ -288,7 +298,8 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range,
-            meta: &self.reader.head().meta,
+            meta: self.reader.meta(),
+            farthest: self.reader.farthest(),
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)
@@ -356,7 +367,7 @@ impl Task for DepthTask {
         let guide = photo.as_ref().filter(|_| self.reader.refines());
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
-            Full::new(&map, &geometry, guide, &mut buffer)
+            Full::new(&self.reader, &map, &geometry, guide, &mut buffer)
         })?;
         let measured = Measured {
             job: &job,
@@ -365,7 +376,8 @@ impl Task for DepthTask {
             depth: &*full.depth,
             deviation: full.deviation(),
             range: self.waiting().range,
-            meta: &self.reader.head().meta,
+            meta: self.reader.meta(),
+            farthest: self.reader.farthest(),
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)
@@ -375,6 +387,32 @@ impl Task for DepthTask {
 impl DepthTask {
     fn has_nothing_to_do(&self, job: &Job) -> bool {
         self.files.has_nothing_to_do(job)
+    }
+}
+
+/// Refuses what only metres are for, of a head that gives relative inverse depth.
+fn refuse_metres(recipe: &DepthRecipe, meta: &HeadMeta) -> Result<()> {
+    if recipe.range == RangeRule::Head {
+        return Err(Error::Usage(format!(
+            "--range head: relative inverse depth, which the head {} gives, has no greatest number; auto, global and MIN,MAX \
+             will do",
+            meta.name
+        )));
+    }
+    let metric = [
+        ("--save png16", recipe.save.contains(&NumberFormat::Png16)),
+        ("--pointcloud", recipe.pointcloud.is_some()),
+    ];
+    match metric
+        .iter()
+        .find(|(_, wanted)| *wanted && recipe.scale.is_none())
+    {
+        Some((what, _)) => Err(Error::Usage(format!(
+            "{what} is of metres, and the head {} gives relative inverse depth; --scale A and --shift B make 1 / (A * value + \
+             B) of it, or choose a head in metres, such as da2-indoor-small",
+            meta.name
+        ))),
+        None => Ok(()),
     }
 }
 

@@ -93,6 +93,8 @@ pub fn recipe_of(recipe: &DepthRecipe, extension: &str) -> DepthRecipe {
         of = DepthRecipe {
             head: of.head,
             depth_scale: of.depth_scale.filter(|_| extension.ends_with("png")),
+            scale: of.scale,
+            shift: of.shift,
             pointcloud: of.pointcloud,
             ..usual
         };

@@ -72,7 +72,14 @@ impl Clouds {
         let mut counts = None;
         if !matches!(destination, Destination::Kept(_)) {
             // Neighbours are compared, so that it is wanted as a whole.
-            let depth = measured.depth.collect()?;
+            let mut depth = measured.depth.collect()?;
+            if let Some(farthest) = measured.farthest {
+                // Nobody knows where they are.
+                depth
+                    .iter_mut()
+                    .filter(|depth| **depth >= farthest)
+                    .for_each(|depth| *depth = 0.0);
+            }
             let cloud = PointCloud::new(photo, &depth, camera, axes, thinning);
             counts = Some(cloud.counts);
             let name = measured.job.source.name();

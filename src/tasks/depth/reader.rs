@@ -5,13 +5,15 @@ use image::RgbImage;
 use crate::backbone::Backbone;
 use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
-use crate::error::Result;
-use crate::head::Head;
+use crate::error::{Error, Result};
+use crate::head::{Head, HeadMeta, Readout, Task};
+use crate::heads::depth_anything::{DepthAnything, Scene};
 use crate::heads::official::{Data, Official};
 use crate::manifest::Digest;
 use crate::postprocess::depth::{self, Decoder, Spread};
+use crate::postprocess::inverse::{FARTHEST, Metres};
 use crate::postprocess::rows::{Rows, Upsampled, Whole};
-use crate::postprocess::{DepthMap, refine};
+use crate::postprocess::{DepthMap, ToMetres, refine};
 use crate::preprocess::Geometry;
 use crate::recipe::HeadRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
@@ -33,7 +35,13 @@ pub struct DepthReader {
     decoder: Decoder,
     has_deviation: bool,
     refines: bool,
+    /// The head's own words, with another unit where metres are made of its numbers.
+    meta: HeadMeta,
+    to_metres: Option<ToMetres>,
 }
+
+/// Of the greatest relative inverse depth, the least that logarithms are taken of.
+const LEAST_INVERSE: f32 = 1e-3;
 
 /// A map at the photo's size.
 pub(super) struct Full<'m> {
@@ -43,22 +51,28 @@ pub(super) struct Full<'m> {
 }
 
 impl<'m> Full<'m> {
-    /// Of a `map` over the padded input, fitted to the edges of the photo where that is given; `buffer` holds it then.
+    /// Of a `map` over the padded input that `reader` read out, fitted to the edges of the photo where that is given;
+    /// `buffer` holds it then.
     pub fn new(
+        reader: &DepthReader,
         map: &'m DepthMap,
         geometry: &Geometry,
         photo: Option<&RgbImage>,
         buffer: &'m mut Vec<f32>,
     ) -> Result<Self> {
         let depth: Box<dyn Rows + 'm> = match photo {
-            None => Box::new(map.depth_rows(geometry)),
+            None => map.depth_rows(geometry),
             Some(photo) => {
-                *buffer = refine::depth_with(&refine::DEPTH, map, geometry, photo)?;
+                *buffer = reader.refined(map, geometry, photo)?.depth;
                 Box::new(Whole {
                     width: geometry.photo.0 as usize,
                     values: buffer,
                 })
             }
+        };
+        let depth: Box<dyn Rows + 'm> = match reader.to_metres {
+            Some(to) => Box::new(Metres { rows: depth, to }),
+            None => depth,
         };
         Ok(Full {
             depth,
@@ -94,8 +108,48 @@ impl DepthReader {
             decoder: Decoder::new(readout_of(&scorer.head().meta)?, spread),
             has_deviation,
             refines: recipe.refine.unwrap_or(REFINE),
+            meta: scorer.head().meta.clone(),
+            to_metres: None,
             scorer,
         })
+    }
+
+    /// Makes metres of relative inverse depths.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the head gives something else.
+    pub fn with_metres(mut self, to: ToMetres) -> Result<Self> {
+        if !readout_of(&self.meta)?.is_inverse() {
+            return Err(Error::Usage(format!(
+                "--scale: the head {} gives depths in {} by itself; leave --scale and --shift out",
+                self.meta.name,
+                self.unit()
+            )));
+        }
+        self.meta.task = Task::Depth {
+            readout: Readout::Direct {
+                min: f64::from(f32::MIN_POSITIVE),
+                max: f64::from(FARTHEST),
+            },
+            unit: METRE.to_owned(),
+        };
+        self.to_metres = Some(to);
+        Ok(self)
+    }
+
+    /// What is said of the depths: the head's own words, in metres where these are made.
+    pub fn meta(&self) -> &HeadMeta {
+        &self.meta
+    }
+
+    /// What stands for all that is farther than is known, where metres are made.
+    pub fn farthest(&self) -> Option<f32> {
+        self.to_metres.map(|_| FARTHEST)
+    }
+
+    /// `map` fitted to the edges of the photo, at its size.
+    fn refined(&self, map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Result<DepthMap> {
+        refined(&self.scorer.head().meta, map, geometry, photo)
     }
 
     /// Goes to each device that has a backbone.
@@ -121,7 +175,7 @@ impl DepthReader {
 
     /// The unit of the depths, `m` for metres.
     pub fn unit(&self) -> &str {
-        report::unit(&self.head().meta)
+        report::unit(&self.meta)
     }
 
     /// Whether the depths are metres.
@@ -158,15 +212,15 @@ impl DepthReader {
         drop(found);
         let mut buffer = Vec::new();
         let guide = self.refines.then_some(photo);
-        let full = Full::new(&map, geometry, guide, &mut buffer)?;
+        let full = Full::new(self, &map, geometry, guide, &mut buffer)?;
         let (width, height) = full.depth.size();
         let deviation = full.deviation().map(<dyn Rows>::collect).transpose()?;
         let depth = match guide {
-            Some(_) => {
+            Some(_) if self.to_metres.is_none() => {
                 drop(full);
                 buffer
             }
-            None => full.depth.collect()?,
+            _ => full.depth.collect()?,
         };
         Ok(DepthMap {
             width,
@@ -176,10 +230,23 @@ impl DepthReader {
         })
     }
 
-    /// What speaks against the `depth` of a photo: a head for streets that seems to look at a room.
+    /// What speaks against the `depth` of a photo: a head for streets that seems to look at a room, or metres beyond all
+    /// measure.
     pub fn doubt(&self, depth: &dyn Rows) -> Option<String> {
+        if let Some(farthest) = self.farthest() {
+            let mut beyond = 0usize;
+            depth.for_each(|metres| beyond += usize::from(metres >= farthest));
+            let (width, height) = depth.size();
+            return (beyond > 0).then(|| {
+                format!(
+                    "by --scale and --shift, {beyond} of {} pixels are {farthest} m away or more; they count as {farthest} m",
+                    width * height
+                )
+            });
+        }
         let meta = &self.head().meta;
-        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti);
+        let of_streets = Official::of(meta).is_some_and(|head| head.data == Data::Kitti)
+            || DepthAnything::of(meta).is_some_and(|head| head.scene == Scene::Outdoor);
         let is_near = || {
             let (mut near, mut all) = (0usize, 0usize);
             depth.for_each(|metres| {
@@ -190,12 +257,39 @@ impl DepthReader {
         };
         (of_streets && is_near()).then(|| {
             format!(
-                "most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and nyu heads are \
+                "most of it is nearer than {INDOORS} m, so it may be indoors; {} was trained on streets, and {} heads are \
                  for rooms",
-                meta.name
+                meta.name,
+                match Official::of(meta) {
+                    Some(_) => "nyu",
+                    None => "da2-indoor",
+                }
             )
         })
     }
+}
+
+/// A `map` that a head of this `meta` gave, fitted to the edges of the photo, at its size.
+///
+/// # Errors
+/// If the photo cannot be resized, or there is no memory for the map.
+pub fn refined(
+    meta: &HeadMeta,
+    map: &DepthMap,
+    geometry: &Geometry,
+    photo: &RgbImage,
+) -> Result<DepthMap> {
+    if !readout_of(meta)?.is_inverse() {
+        return refine::depth(map, geometry, photo);
+    }
+    // Fitting is by logarithms, which nothing that is infinitely far has.
+    let greatest = map.depth.iter().copied().fold(0.0, f32::max);
+    let least = (LEAST_INVERSE * greatest).max(f32::MIN_POSITIVE);
+    let raised = DepthMap {
+        depth: map.depth.iter().map(|value| value.max(least)).collect(),
+        ..map.clone()
+    };
+    refine::depth(&raised, geometry, photo)
 }
 
 impl Finder for DepthReader {

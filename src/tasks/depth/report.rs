@@ -1,7 +1,7 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
-use crate::head::{HeadMeta, Task};
-use crate::output::{CONTENT, DEPTH_CONTENT, UNIT};
+use crate::head::{HeadMeta, RELATIVE, Task};
+use crate::output::{CONTENT, DEPTH_CONTENT, INVERSE_CONTENT, UNIT};
 use crate::postprocess::rows::Rows;
 use crate::render::{Colormap, Range};
 use crate::stopwatch::Stopwatch;
@@ -21,6 +21,7 @@ pub fn text(measured: &Measured<'_>, layer: &Layer<'_>, (low, high): (f32, f32))
     let content = match layer.is_std {
         true if measured.meta.calibration.is_none() => "spread of depth over the bins",
         true => "standard deviation of depth",
+        false if unit == RELATIVE => INVERSE_CONTENT,
         false => DEPTH_CONTENT,
     };
     vec![

@@ -159,6 +159,7 @@ pub fn describe_input(preprocessor: &Preprocessor, photos: &str) -> Value {
         "size": size.to_string(),
         "resample": match resample {
             Resample::Bicubic => "bicubic",
+            Resample::Pillow => "pillow",
             Resample::Bilinear => "bilinear",
         },
         "patch_size": patch_size,

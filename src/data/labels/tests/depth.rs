@@ -7,6 +7,7 @@ use png::{BitDepth, ColorType};
 use super::{Filed, filed, npy, npz, png};
 use crate::data::labels::{Depth, DepthReader, read_depth};
 use crate::error::Result;
+use crate::head::RELATIVE;
 use crate::output::{CONTENT, DEPTH_CONTENT, FloatFormat, FloatMap, Pixels, UNIT, write_png};
 use crate::postprocess::rows::Whole;
 use crate::warnings::Warnings;
@@ -135,6 +136,23 @@ fn pictures_of_depth_are_refused_unless_insisted_on() {
     let mut own = Vec::new();
     write_png(&mut own, (1, 1), Pixels::Rgb8(&[1, 2, 3]), &[]).unwrap();
     refuses(Some(1000.0), &own, &["dino drew", "--save npy"]);
+}
+
+#[test]
+fn relative_depth_is_no_label() {
+    let text = [(UNIT, RELATIVE.to_owned())];
+    let map = FloatMap {
+        rows: &Whole {
+            width: 2,
+            values: &[1.5, 2.5],
+        },
+        text: &text,
+    };
+    for format in [FloatFormat::Exr, FloatFormat::Tiff] {
+        let mut bytes = Vec::new();
+        format.write(&mut bytes, &map).unwrap();
+        refuses(None, &bytes, &[RELATIVE, "--scale"]);
+    }
 }
 
 #[test]
