@@ -116,6 +116,12 @@ mod tests {
         let said = |name: &str| kept_of(&["car", name]).unwrap_err().to_string();
         assert!(said("persn").ends_with("no class `persn`; did you mean `person`?"));
         assert!(said("light").ends_with("did you mean `traffic light`?"));
-        assert!(said("zebra").ends_with("it has person, traffic light, car"));
+        // What another head knows is said.
+        assert!(
+            said("zebra").ends_with("; --head everyday has it"),
+            "{}",
+            said("zebra")
+        );
+        assert!(said("quark").ends_with("it has person, traffic light, car"));
     }
 }

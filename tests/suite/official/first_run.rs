@@ -134,15 +134,18 @@ fn without_a_connection_nothing_is_lost_and_a_day_is_waited() {
         run(&mut bare(home.path(), NOWHERE, "depth", &[])),
         "127.0.0.1 cannot be reached",
     );
-    // The second run does not even try.
+    // The second run does not even try: here of a host that answers, as if that had failed.
     let server = Server::start(|request, _| answer(request));
+    let file = home.path().join("first-run.json");
+    let mut memory: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    assert_eq!(memory["failed"]["host"], NOWHERE);
+    memory["failed"]["host"] = server.url().into();
+    std::fs::write(&file, memory.to_string()).unwrap();
     let second = run(&mut bare(home.path(), &server.url(), "depth", &[])).expect_code(0);
     assert_eq!(used(&second).0, "indoor");
     assert!(!second.stderr.contains("Meta"), "{}", second.stderr);
     assert_eq!(server.requests().len(), 0);
     // A day later it does, and says that the head is another.
-    let file = home.path().join("first-run.json");
-    let mut memory: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
     let at = memory["failed"]["at"].as_u64().unwrap();
     memory["failed"]["at"] = (at - 24 * 60 * 60 - 1).into();
     std::fs::write(&file, memory.to_string()).unwrap();
@@ -348,7 +351,7 @@ fn setup_fetches_a_set_and_config_tells_and_sets_what_is_used() {
     for text in [
         "depth     nyu-linear4-vits14 on vits14: the best that is installed",
         "segment   ade20k-linear-vits14 on vits14",
-        "model     vits14: the first of Meta's that is installed",
+        "model     vits14: the first of the table that is installed",
         "Apache-2.0",
     ] {
         assert!(said.contains(text), "{text}: {said}");
@@ -512,7 +515,15 @@ fn heads_that_nobody_named_follow_the_backbone_that_is_named() {
     of_focus(&mut command(
         home.path(),
         NOWHERE,
-        &["depth", "--features", "old.arrow", "--json", "--force"],
+        &[
+            "depth",
+            "--features",
+            "old.arrow",
+            "--size",
+            "56",
+            "--json",
+            "--force",
+        ],
     ));
 }
 
