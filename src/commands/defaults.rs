@@ -63,14 +63,17 @@ fn settle_needs(needs: &[Need], args: &RunArgs, store: &Store, console: &Console
     selfcheck::distrust(&first.fetched, args, console)
 }
 
-/// Says where a bare command uses another head than last time.
+/// Says where a bare command uses another head (of the task `backbone`, another backbone) than last time.
 pub fn tell_switch(task: &str, head: &str, store: &Store, console: &Console) {
     let mut memory = Memory::read(store.root());
     if memory.last(task) == Some(head) {
         return;
     }
     if let Some(before) = memory.replace_last(task, head) {
-        console.note(format_args!("{task} now by {head} (was {before})"));
+        match task {
+            "backbone" => console.note(format_args!("backbone now {head} (was {before})")),
+            _ => console.note(format_args!("{task} now by {head} (was {before})")),
+        }
     }
     // Where nothing can be written, nothing was remembered that this could differ from.
     let _ = memory.write(store.root());

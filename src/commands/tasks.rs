@@ -461,12 +461,18 @@ fn choose(
     let segment: Vec<Head> = segment.into_iter().map(|(head, _)| head).collect();
     let of_features = features.iter().flatten();
     let of_head = depth.iter().chain(&segment).chain(of_features).next();
+    let of_no_head = of_head.is_none();
     let named = args.model.as_deref().or(recipe.model.as_deref());
     let named = named.or(of_head.map(|head| head.meta.backbone.as_str()));
     let model = match stored {
         Some(stored) => stored::model(stored, args.model.as_deref().or(recipe.model.as_deref()))?,
         None => weights::find(store, named, &Access::of(args.offline)?)?,
     };
+    if of_no_head && named.is_none() && stored.is_none() {
+        let of_variable = Variables::of_process().text("DINO_MODEL")?.is_some();
+        // What needs no head is told by its backbone.
+        unnamed.extend((!of_variable).then(|| ("backbone", model.name.clone())));
+    }
     let chosen = Chosen {
         depth,
         segment,

@@ -119,9 +119,17 @@ fn metas_weights_come_with_their_sizes_and_licence_and_are_kept() {
 
 #[test]
 fn pca_needs_a_backbone_alone() {
-    let home = tempfile::tempdir().unwrap();
+    let home = home();
     let server = Server::start(|request, _| answer(request));
-    let pca = run(&mut bare(home.path(), &server.url(), "pca", &[])).expect_code(0);
+    let focus = bare(home.path(), NOWHERE, "pca", &[])
+        .env("DINO_WEIGHTS", "focus")
+        .env("DINO_MODEL", "")
+        .output()
+        .unwrap();
+    assert!(focus.status.success());
+    let pca = run(&mut bare(home.path(), &server.url(), "pca", &[]))
+        .expect_code(0)
+        .expect_stderr("backbone now vits14 (was vits14-focus)");
     assert_eq!(used(&pca).1, "vits14");
     let requests = server.requests();
     assert!(requests.iter().all(|request| request.path == BACKBONE));
