@@ -270,33 +270,9 @@ pub fn tile<S: Simd, const R: usize, const C: usize>(
     assert!(last * ROW + C <= right.len());
     let (mut a, mut b) = (left.values.as_ptr(), right.as_ptr());
     let mut ahead = a.wrapping_add(left.ahead);
-    let mut rest = steps;
-    while rest > 0 {
-        // Some steps without a branch between them.
-        let some = if rest >= UNROLLED { UNROLLED } else { 1 };
-        rest -= some;
-        if some == UNROLLED {
-            for _ in 0..UNROLLED {
-                // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
-                // are moved past them only by wrapping.
-                unsafe {
-                    s.prefetch(ahead);
-                    let mut lines = [s.splat(0.0); C];
-                    for c in 0..C {
-                        lines[c] = s.load(&*b.add(c));
-                    }
-                    for r in 0..R {
-                        let factor = s.splat(*a.add(r * left.row));
-                        for c in 0..C {
-                            sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
-                        }
-                    }
-                }
-                a = a.wrapping_add(left.step);
-                b = b.wrapping_add(ROW);
-                ahead = ahead.wrapping_add(left.pace);
-            }
-        } else {
+    // A macro, since a closure would be compiled without the vector unit's instructions.
+    macro_rules! step {
+        () => {
             // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
             // are moved past them only by wrapping.
             unsafe {
@@ -315,7 +291,16 @@ pub fn tile<S: Simd, const R: usize, const C: usize>(
             a = a.wrapping_add(left.step);
             b = b.wrapping_add(ROW);
             ahead = ahead.wrapping_add(left.pace);
+        };
+    }
+    // Some steps without a branch between them.
+    for _ in 0..steps / UNROLLED {
+        for _ in 0..UNROLLED {
+            step!();
         }
+    }
+    for _ in 0..steps % UNROLLED {
+        step!();
     }
     sums
 }
