@@ -61,7 +61,10 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
 }
 
 /// Sets what `key` uses, or goes back to the rule.
-fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
+///
+/// # Errors
+/// If there is nothing of that name, or it is for another task.
+pub fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
     let mut config = Config::read(store.root())?;
     match (key, name) {
         ("model", Some(name)) => {

@@ -14,12 +14,12 @@ use dino::output::{Outputs, deliver, put_path};
 use dino::pipe;
 use dino::preprocess::Coarse;
 use dino::printable::printable;
-use dino::weights::config::Config;
 use dino::weights::{Access, Hub, Store};
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::HeadsCommand;
+use crate::commands::config;
 use crate::commands::model::events;
 use dino::tasks::classes::line_of;
 
@@ -59,7 +59,7 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
             export(&heads.get(name)?, file, *force, console)?
         }
         HeadsCommand::Default { task, name } => {
-            set_default(&heads, store.root(), task, name.as_deref(), console)?
+            set_default(&heads, &store, task, name.as_deref(), console)?
         }
     }
     Ok(0)
@@ -456,22 +456,12 @@ fn export(found: &Found, target: &Path, force: bool, console: &Console) -> Resul
 
 fn set_default(
     heads: &Heads,
-    root: &Path,
+    store: &Store,
     task: &str,
     name: Option<&str>,
     console: &Console,
 ) -> Result<()> {
-    let mut config = Config::read(root)?;
-    match name {
-        Some(name) => {
-            heads.choose(task, Some(name.as_ref()))?;
-            config.heads.insert(task.to_owned(), name.to_owned());
-        }
-        None => {
-            config.heads.remove(task);
-        }
-    }
-    config.write(root)?;
+    config::set(store, task, name)?;
     match heads.choose(task, None) {
         Ok(found) => console.note(format_args!("dino {task} uses {}", found.head.meta.name)),
         Err(error) => console.note(error),

@@ -1,10 +1,10 @@
 //! `dino setup`: Meta's weights for one backbone, and what bare commands use with them.
 
 use std::io::{self, BufRead, IsTerminal};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use dino::console::Console;
-use dino::defaults::{BACKBONE, Memory};
+use dino::defaults::{BACKBONE, Memory, Missing};
 use dino::heads::official::{self, Data, Method, Official};
 use dino::heads::{Heads, fetch};
 use dino::memory::readable;
@@ -69,7 +69,10 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     };
     let heads = Heads::at(store.root());
     let set = [of(Data::Nyu, depth), of(Data::Ade20k, Method::Linear)];
-    let mut missing = Vec::new();
+    let mut missing = Missing {
+        heads: Vec::new(),
+        backbone: None,
+    };
     for head in set {
         match heads.path(&head.name())?.exists() {
             // A damaged one is an error that says how to get rid of it.
@@ -79,11 +82,11 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
                     "{error}; `dino heads rm {name}` removes it, and `dino setup` then fetches it anew"
                 ))
             })?),
-            false => missing.push(head),
+            false => missing.heads.push(head),
         }
     }
     let record = store.get(backbone)?;
-    let needs_backbone = record.is_none();
+    missing.backbone = record.is_none().then_some(backbone);
     if let Some(record) = record
         && !fetch::is_of_publisher(&record.source, record.variant()?)
     {
@@ -93,24 +96,14 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
             record.source
         ));
     }
-    if missing.is_empty() && !needs_backbone {
+    if missing.is_empty() {
         console.note(format_args!("Meta's set for {backbone} is installed"));
         return Ok(());
     }
     let host = fetch::host(Access::of(args.run.offline)?)?;
-    let mut paths: Vec<String> = missing.iter().map(Official::path).collect();
-    if needs_backbone {
-        paths.push(official::backbone_path(backbone));
-    }
-    let mut bytes = 0;
-    for path in &paths {
-        host.check_file(path)?;
-        let patience = PATIENCE.min(host.timeout);
-        let deadline = Instant::now() + patience;
-        bytes += host.ask_for_file(path, (deadline, patience))?.unwrap_or(0);
-    }
-    let mut names: Vec<String> = missing.iter().map(Official::name).collect();
-    names.extend(needs_backbone.then(|| backbone.to_owned()));
+    let sizes = missing.sizes(&host, PATIENCE.min(host.timeout))?;
+    let bytes = sizes.into_iter().flatten().sum();
+    let names: Vec<String> = missing.files().into_iter().map(|(name, _)| name).collect();
     let what = format!(
         "{} ({}, licence Apache-2.0) from {}",
         names.join(" and "),
@@ -122,12 +115,7 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
         return Ok(());
     }
     console.note(format_args!("fetching {what}"));
-    for head in &missing {
-        fetch::pull(&heads, store, head, &host, &mut events(console))?;
-    }
-    if needs_backbone {
-        fetch::pull_backbone(store, backbone, &host, &mut events(console))?;
-    }
+    missing.pull(store, &host, &mut events(console))?;
     let mut memory = Memory::read(store.root());
     memory.succeed();
     memory.write(store.root())?;

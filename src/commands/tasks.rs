@@ -26,8 +26,8 @@ use dino::weights::{self, Access, NamedModel, Store};
 use dino::{Error, Result};
 
 use crate::cli::{
-    DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, RefitArgs, RunArgs, RunTasksArgs,
-    SegmentArgs, StoredArgs, Tta,
+    DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, PredictArgs, RefitArgs, RunArgs,
+    RunTasksArgs, SegmentArgs, StoredArgs, Tta,
 };
 use crate::commands::watch::Watch;
 use crate::commands::{defaults, model, stored};
@@ -42,14 +42,7 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     let predict = &args.predict;
-    let inputs = (&predict.input, &predict.stored);
-    run_into(
-        &recipe,
-        inputs,
-        (&predict.output, args.refit),
-        &predict.run,
-        console,
-    )
+    run_predict(&recipe, predict, args.refit, console)
 }
 
 /// Runs `dino segment`.
@@ -76,14 +69,7 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
             ..Recipe::default()
         },
     };
-    let inputs = (&predict.input, &predict.stored);
-    run_into(
-        &recipe,
-        inputs,
-        (&predict.output, args.refit),
-        &predict.run,
-        console,
-    )
+    run_predict(&recipe, predict, args.refit, console)
 }
 
 /// Runs `dino pca`.
@@ -216,6 +202,18 @@ struct Output {
     keep_fit: bool,
     /// Whether what is made of the photos of a tar goes into a tar.
     packs: bool,
+}
+
+/// As [`run_into`], with the options that heads have in common.
+fn run_predict(
+    recipe: &Recipe,
+    predict: &PredictArgs,
+    refit: RefitArgs,
+    console: &Console,
+) -> Result<u8> {
+    let inputs = (&predict.input, &predict.stored);
+    let output = (&predict.output, refit);
+    run_into(recipe, inputs, output, &predict.run, console)
 }
 
 /// As [`run`], with results where `output` says.

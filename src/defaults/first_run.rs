@@ -25,10 +25,51 @@ pub struct FirstRun {
     pub fetched: Vec<String>,
 }
 
-/// What is missing of Meta's weights.
-struct Missing {
-    heads: Vec<Official>,
-    backbone: Option<&'static str>,
+/// Weights of Meta's that are to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Heads.
+    pub heads: Vec<Official>,
+    /// Their backbone, where that is missing too.
+    pub backbone: Option<&'static str>,
+}
+
+impl Missing {
+    /// Whether there is nothing to fetch.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty() && self.backbone.is_none()
+    }
+
+    /// What it is called, and where it lies on the publisher's host, in the order in which it is fetched.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let heads = self.heads.iter().map(|head| (head.name(), head.path()));
+        let backbone = self.backbone.iter();
+        let backbone = backbone.map(|name| ((*name).to_owned(), official::backbone_path(name)));
+        heads.chain(backbone).collect()
+    }
+
+    /// How large each of its files is, asked all at once; they have `patience` together.
+    ///
+    /// # Errors
+    /// If one is not there, or if nobody answers.
+    pub fn sizes(&self, host: &Hub, patience: Duration) -> Result<Vec<Option<u64>>> {
+        sizes_of(&self.files(), host, patience)
+    }
+
+    /// Fetches all of it into the store.
+    ///
+    /// # Errors
+    /// If it cannot be fetched, or is not what its name says.
+    pub fn pull(&self, store: &Store, host: &Hub, events: &mut Events<'_>) -> Result<()> {
+        let heads = Heads::at(store.root());
+        for head in &self.heads {
+            fetch::pull(&heads, store, head, host, events)?;
+        }
+        if let Some(backbone) = self.backbone {
+            fetch::pull_backbone(store, backbone, host, events)?;
+        }
+        Ok(())
+    }
 }
 
 /// Fetches what a bare command `needs` of Meta's weights and the store has not, unless `$DINO_WEIGHTS` is `focus`, the
@@ -49,7 +90,7 @@ pub fn fetch_missing(
     }
     let heads = Heads::at(store.root());
     let missing = missing(store, &heads, needs)?;
-    if missing.heads.is_empty() && missing.backbone.is_none() {
+    if missing.is_empty() {
         return Ok(FirstRun::default());
     }
     let must = origins == Origins::Official;
@@ -70,7 +111,7 @@ pub fn fetch_missing(
         }
     }
     let address = host.endpoint.clone();
-    let fetched = fetch(store, &heads, &missing, (host, must), events);
+    let fetched = fetch(store, &missing, (host, must), events);
     match fetched {
         Ok(fetched) => {
             memory.succeed();
@@ -146,24 +187,15 @@ fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
 /// Fetches what is missing; the names of all.
 fn fetch(
     store: &Store,
-    heads: &Heads,
     missing: &Missing,
     (host, must): (Hub, bool),
     events: &mut Events<'_>,
 ) -> Result<Vec<String>> {
-    let backbone = missing
-        .backbone
-        .map(|name| (name, official::backbone_path(name)));
-    let mut files: Vec<(String, String)> = missing
-        .heads
-        .iter()
-        .map(|head| (head.name(), head.path()))
-        .collect();
-    files.extend(backbone.map(|(name, path)| (name.to_owned(), path)));
+    let files = missing.files();
     // Whether anyone is there, and how much there is to fetch.
     let patience = PATIENCE.min(host.timeout);
     let mut sizes = Vec::new();
-    for ((name, _), size) in files.iter().zip(sizes_of(&files, &host, patience)?) {
+    for ((name, _), size) in files.iter().zip(missing.sizes(&host, patience)?) {
         let size = size.map_or(String::new(), |bytes| format!(" ({})", readable(bytes)));
         sizes.push(format!("{name}{size}"));
     }
@@ -188,12 +220,7 @@ fn fetch(
         }
         events(event)
     };
-    for head in &missing.heads {
-        fetch::pull(heads, store, head, &host, &mut limited)?;
-    }
-    if let Some(backbone) = missing.backbone {
-        fetch::pull_backbone(store, backbone, &host, &mut limited)?;
-    }
+    missing.pull(store, &host, &mut limited)?;
     Ok(files.into_iter().map(|(name, _)| name).collect())
 }
 

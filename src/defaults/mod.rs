@@ -8,7 +8,7 @@
 mod first_run;
 mod memory;
 
-pub use first_run::{FirstRun, fetch_missing};
+pub use first_run::{FirstRun, Missing, fetch_missing};
 pub use memory::Memory;
 
 use crate::heads::official::{Data, Method, Official};

@@ -425,16 +425,15 @@ fn setup_fetches_a_set_and_config_tells_and_sets_what_is_used() {
 fn weights_of_unknown_origin_are_named_once() {
     let home = home();
     let server = Server::start(|request, _| answer(request));
+    let import = |file: &str, more: &[&str]| {
+        let args = [&["models", "import", file], more].concat();
+        run(&mut command(home.path(), NOWHERE, &args))
+    };
     let file = home.path().join("some.safetensors");
     let mut tensors = seeded::backbone("vits14");
     std::fs::write(&file, fixtures::safetensors(&tensors)).unwrap();
     let file = file.to_str().unwrap();
-    run(&mut command(
-        home.path(),
-        NOWHERE,
-        &["models", "import", file],
-    ))
-    .expect_code(0);
+    import(file, &[]).expect_code(0);
     run(&mut command(
         home.path(),
         &server.url(),
@@ -457,20 +456,11 @@ fn weights_of_unknown_origin_are_named_once() {
     let file = home.path().join("tuned.safetensors");
     std::fs::write(&file, fixtures::safetensors(&tensors)).unwrap();
     let file = file.to_str().unwrap();
-    run(&mut command(
-        home.path(),
-        NOWHERE,
-        &["models", "import", file],
-    ))
-    .expect_code(2)
-    .expect_stderr("holds more than a backbone: `classifier` too")
-    .expect_stderr("--as NAME");
-    run(&mut command(
-        home.path(),
-        NOWHERE,
-        &["models", "import", file, "--as", "tuned"],
-    ))
-    .expect_code(0);
+    import(file, &[])
+        .expect_code(2)
+        .expect_stderr("holds more than a backbone: `classifier` too")
+        .expect_stderr("--as NAME");
+    import(file, &["--as", "tuned"]).expect_code(0);
 }
 
 /// A store with both sets, Meta's and the one that can always be had.
