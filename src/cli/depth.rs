@@ -73,15 +73,19 @@ pub struct NumbersArgs {
     /// (NAME.depth.u16.png) [default: 1000]
     #[arg(long, value_name = "N", requires = "save", value_parser = steps)]
     pub depth_scale: Option<NonZeroU32>,
-    /// Make metres of relative inverse depth, as da2-small and its like give it: 1 / (A * value + B), 1000 at most
+    /// Make metres of relative inverse depth, as da2-small and its like give it: 1 / (A * value + B), 1000 at most; of a
+    /// head in metres, make A times as many
     ///
-    /// Nobody but who measured something in the photo knows A and B; `dino eval depth --align scale-shift` fits them to
-    /// labels. All that is written is in metres then.
+    /// Nobody but who measured something in the photo knows A and B; `dino calibrate depth` fits them to photos whose depth
+    /// is known. All that is written is in metres then. Given, it takes the place of what was fitted.
     #[arg(long, value_name = "A", value_parser = factor)]
     pub scale: Option<f64>,
     /// B of --scale [default: 0]
     #[arg(long, value_name = "B", requires = "scale", allow_negative_numbers = true, value_parser = finite)]
     pub shift: Option<f64>,
+    /// Leave out what `dino calibrate depth` fitted: depths as the head has them
+    #[arg(long)]
+    pub no_calibration: bool,
     /// Print the depth at this pixel of the photo instead of the written paths; may be given often
     #[arg(long, value_name = "X,Y", value_parser = pixel, action = clap::ArgAction::Append)]
     pub at: Vec<(u32, u32)>,
@@ -138,6 +142,7 @@ impl DepthArgs {
             depth_scale: numbers.depth_scale,
             scale: numbers.scale,
             shift: numbers.shift,
+            no_calibration: numbers.no_calibration,
             uncertainty: numbers.uncertainty,
             pointcloud: self.cloud.recipe(),
             at: numbers.at.clone(),

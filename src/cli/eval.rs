@@ -22,7 +22,8 @@ pub enum EvalCommand {
 /// Every figure is the mean of the images' own figures, the RMSE too. "Aligned" is after scaling each prediction to the
 /// median of its label, before it is clamped to --min-depth and --max-depth, which leaves the shape to be judged without
 /// the scale. --align scale-shift goes further, for heads of relative depth: all figures are then of predictions that were
-/// brought to their labels by two numbers each.
+/// brought to their labels by two numbers each. A head that `dino calibrate depth` fitted to a camera and place is judged
+/// with that, and it is said.
 #[derive(Debug, Args)]
 #[command(after_help = DEPTH_EXAMPLES, args_override_self = true)]
 pub struct EvalDepthArgs {
@@ -40,6 +41,9 @@ pub struct EvalDepthArgs {
         help_heading = "Labels"
     )]
     pub align: Option<AlignChoice>,
+    /// Judge the head as it is, without what `dino calibrate depth` fitted
+    #[arg(long, help_heading = "Model")]
+    pub no_calibration: bool,
 }
 
 /// Values of `--align`.
@@ -76,6 +80,22 @@ pub struct EvalSegmentArgs {
 /// What both tasks have in common.
 #[derive(Debug, Args)]
 pub struct EvalArgs {
+    #[command(flatten)]
+    pub judge: JudgeArgs,
+    /// Write all figures as JSON, or - for stdout
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
+    pub json: Option<PathBuf>,
+    /// Write a report: figures of every photo (CSV), the worst photos, and of classes the confusion matrix
+    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
+    pub output: Option<PathBuf>,
+    /// Replace the files of an earlier report, and of --json, if they are there already
+    #[arg(long, help_heading = "Output")]
+    pub force: bool,
+}
+
+/// A head, and labelled photos that it is compared with.
+#[derive(Debug, Args)]
+pub struct JudgeArgs {
     /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), a public data set as it is unpacked, or a
     /// list of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]
@@ -98,15 +118,6 @@ pub struct EvalArgs {
     pub run: RunArgs,
     #[command(flatten)]
     pub photo: PhotoArgs,
-    /// Write all figures as JSON, or - for stdout
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
-    pub json: Option<PathBuf>,
-    /// Write a report: figures of every photo (CSV), the worst photos, and of classes the confusion matrix
-    #[arg(short, long, value_name = "DIR", value_hint = ValueHint::DirPath, help_heading = "Output")]
-    pub output: Option<PathBuf>,
-    /// Replace the files of an earlier report, and of --json, if they are there already
-    #[arg(long, help_heading = "Output")]
-    pub force: bool,
 }
 
 /// Values of `--part`.

@@ -8,7 +8,7 @@ use super::Cli;
 const STORED: [&str; 4] = ["depth", "segment", "pca", "run"];
 
 /// By command, the options that `-h` shows.
-const COMMON: [(&str, &[&str]); 12] = [
+const COMMON: [(&str, &[&str]); 13] = [
     (
         "features",
         &[
@@ -208,6 +208,24 @@ const COMMON: [(&str, &[&str]); 12] = [
             "align",
             "json",
             "output",
+            "force",
+        ],
+    ),
+    (
+        "calibrate depth",
+        &[
+            "data",
+            "part",
+            "head",
+            "model",
+            "device",
+            "depth_scale",
+            "min_depth",
+            "max_depth",
+            "crop",
+            "folds",
+            "dry_run",
+            "json",
             "force",
         ],
     ),

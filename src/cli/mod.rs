@@ -3,6 +3,7 @@
 mod attention;
 mod bench;
 mod cache;
+mod calibrate;
 mod classify;
 mod cloud;
 mod config;
@@ -32,11 +33,14 @@ use dino::launcher::VERSION;
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
 pub use cache::{CacheCommand, PlaceArgs};
+pub use calibrate::{CalibrateCommand, CalibrateDepthArgs};
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
 pub use config::{ConfigArgs, KEYS as CONFIG_KEYS};
 pub use depth::DepthArgs;
-pub use eval::{AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, PartChoice};
+pub use eval::{
+    AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, JudgeArgs, PartChoice,
+};
 pub use explain::explain;
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;
@@ -52,7 +56,9 @@ pub use setup::{DepthHead, SetupArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
-pub use train::{IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs};
+pub use train::{
+    DepthLabelArgs, IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs,
+};
 
 /// See what a frozen DINOv2 sees in your photos.
 ///
@@ -103,6 +109,8 @@ pub enum Command {
     Train(TrainCommand),
     #[command(subcommand)]
     Eval(EvalCommand),
+    #[command(subcommand)]
+    Calibrate(CalibrateCommand),
     #[command(subcommand)]
     Models(ModelsCommand),
     #[command(subcommand)]

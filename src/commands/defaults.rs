@@ -4,7 +4,7 @@ use dino::console::Console;
 use dino::defaults::{Memory, Need, fetch_missing};
 use dino::device::DeviceChoice;
 use dino::environment::Variables;
-use dino::heads::{Heads, Reason};
+use dino::heads::{Found, Heads, Place, Reason};
 use dino::recipe::Recipe;
 use dino::weights::{Access, Origins, Store};
 use dino::{Error, Result};
@@ -80,23 +80,22 @@ pub fn tell_switch(task: &str, head: &str, store: &Store, console: &Console) {
 }
 
 /// Replaces heads that nobody named by those inside the program where they read different backbones: one pass serves all.
-pub fn agree(
-    chosen: &mut [(&'static str, &mut dino::head::Head)],
-    console: &Console,
-) -> Result<()> {
-    let mut backbones = chosen.iter().map(|(_, head)| head.meta.backbone.as_str());
+pub fn agree(chosen: &mut [(&'static str, &mut Found)], console: &Console) -> Result<()> {
+    let mut backbones = chosen.iter().map(|(_, it)| it.head.meta.backbone.as_str());
     let first = backbones.next();
     if first.is_none() || backbones.all(|backbone| Some(backbone) == first) {
         return Ok(());
     }
-    let names = |chosen: &[(&'static str, &mut dino::head::Head)]| {
-        let names = chosen.iter().map(|(_, head)| head.meta.name.clone());
+    let names = |chosen: &[(&'static str, &mut Found)]| {
+        let names = chosen.iter().map(|(_, it)| it.head.meta.name.clone());
         names.collect::<Vec<_>>().join(" and ")
     };
     let before = names(chosen);
-    for (task, head) in chosen.iter_mut() {
-        **head = Heads::builtin(task)
+    for (task, found) in chosen.iter_mut() {
+        let head = Heads::builtin(task)
             .ok_or_else(|| Error::Model(format!("there is no head for `dino {task}` here")))?;
+        let place = Place::Builtin;
+        **found = Found { head, place };
     }
     console.note(format_args!(
         "{before} read different backbones, and one pass serves all tasks: {} are used; --head names others",

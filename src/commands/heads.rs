@@ -1,5 +1,6 @@
 //! `dino heads`: what heads there are, where more come from, and which is the default.
 
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use dino::console::Console;
@@ -29,7 +30,7 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
     let heads = Heads::at(store.root());
     match command {
         HeadsCommand::List { json } => return list(&heads, *json, console),
-        HeadsCommand::Info { name, json } => info(&heads.get(name)?, *json, console)?,
+        HeadsCommand::Info { name, json } => info(&heads, name, *json, console)?,
         HeadsCommand::Add { file, name, force } => {
             add(&heads, file, name.as_deref(), *force, console)?
         }
@@ -54,7 +55,10 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
             let installed = pipe::with_file(file, import)?;
             tell(&heads, &installed, console)?;
         }
-        HeadsCommand::Rm { names } => names.iter().try_for_each(|name| heads.remove(name))?,
+        HeadsCommand::Rm { names } => names.iter().try_for_each(|name| {
+            heads.remove(name)?;
+            Heads::remove_calibration(&Heads::calibration_beside(&heads.path(name)?)).map(|_| ())
+        })?,
         HeadsCommand::Export { name, file, force } => {
             export(&heads.get(name)?, file, *force, console)?
         }
@@ -326,12 +330,15 @@ fn globals(tokens: &[GlobalToken]) -> String {
     }
 }
 
-fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
+fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result<()> {
+    let found = &heads.get(name)?;
+    let calibration = heads.calibration(found, &mut |why| console.warn(why))?;
     let meta = &found.head.meta;
     if as_json {
         let mut object = Map::new();
         put_path(&mut object, "where", Some(&place_path(&found.place)));
         object.insert("meta".into(), json!(meta));
+        object.insert("calibration".into(), json!(calibration));
         return console.out(&Value::Object(object).to_string());
     }
     let layer = format!(
@@ -402,6 +409,9 @@ fn info(found: &Found, as_json: bool, console: &Console) -> Result<()> {
                 calibration.data
             ),
         ));
+    }
+    if let Some(calibration) = &calibration {
+        rows.push(("fitted", calibration.sentence()));
     }
     if let Some(training) = &meta.training {
         rows.extend(training.data.iter().map(|data| ("data", data.clone())));

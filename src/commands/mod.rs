@@ -3,6 +3,7 @@
 mod attention;
 mod bench;
 mod cache;
+mod calibrate;
 mod classify;
 mod config;
 mod defaults;
@@ -42,6 +43,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Similar(args) => similar::run(&args, console),
         Command::Train(command) => train::run(&command, console),
         Command::Eval(command) => eval::run(&command, console),
+        Command::Calibrate(command) => calibrate::run(&command, console),
         Command::Depth(args) => tasks::depth(&args, console),
         Command::Features(args) => tasks::features(&args, console),
         Command::Run(args) => tasks::several(&args, console),

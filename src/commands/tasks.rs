@@ -9,7 +9,7 @@ use dino::console::Console;
 use dino::device::DeviceChoice;
 use dino::environment::Variables;
 use dino::head::Head;
-use dino::heads::{Heads, Reason};
+use dino::heads::{DepthCalibration, Found, Heads, Reason};
 use dino::inputs::Shard;
 use dino::output::{OutputOptions, Subject, Target};
 use dino::recipe::{HeadRecipe, Recipe};
@@ -355,6 +355,8 @@ fn run(
 /// The heads and the backbone of a run.
 struct Chosen {
     depth: Vec<Head>,
+    /// Of each head for depth, where it has one and that is wanted.
+    calibrations: Vec<Option<DepthCalibration>>,
     segment: Vec<Head>,
     /// Those that features are stored for, by dataset.
     features: Vec<Option<Head>>,
@@ -424,11 +426,11 @@ fn choose(
     });
     let features = features.collect::<Result<Vec<_>>>()?;
     let backbone = fixed_backbone(recipe, args, (&heads, stored), &features)?;
-    let choose = |task: &str, recipe: &HeadRecipe| -> Result<(Head, bool)> {
+    let choose = |task: &str, recipe: &HeadRecipe| -> Result<(Found, bool)> {
         let name = recipe.name.as_deref().map(OsStr::new);
         let (found, reason) = heads.choose_with_reason(task, name, backbone.as_deref())?;
         let is_free = matches!(reason, Reason::Installed | Reason::Builtin);
-        Ok((found.head, is_free))
+        Ok((found, is_free))
     };
     let depth = recipe
         .depth
@@ -447,16 +449,23 @@ fn choose(
     if all.iter().all(|(_, (_, is_free))| *is_free) {
         let mut all: Vec<_> = all
             .into_iter()
-            .map(|(task, (head, _))| (task, head))
+            .map(|(task, (found, _))| (task, found))
             .collect();
         defaults::agree(&mut all, console)?;
         unnamed = all
             .iter()
-            .map(|(task, head)| (*task, head.meta.name.clone()))
+            .map(|(task, found)| (*task, found.head.meta.name.clone()))
             .collect();
     }
-    let depth: Vec<Head> = depth.into_iter().map(|(head, _)| head).collect();
-    let segment: Vec<Head> = segment.into_iter().map(|(head, _)| head).collect();
+    let calibrations = recipe.depth.iter().zip(&depth).map(|(recipe, (found, _))| {
+        match recipe.no_calibration || recipe.scale.is_some() {
+            true => Ok(None),
+            false => heads.calibration(found, &mut |why| console.warn(why)),
+        }
+    });
+    let calibrations = calibrations.collect::<Result<Vec<_>>>()?;
+    let depth: Vec<Head> = depth.into_iter().map(|(found, _)| found.head).collect();
+    let segment: Vec<Head> = segment.into_iter().map(|(found, _)| found.head).collect();
     let of_features = features.iter().flatten();
     let of_head = depth.iter().chain(&segment).chain(of_features).next();
     let of_no_head = of_head.is_none();
@@ -473,6 +482,7 @@ fn choose(
     }
     let chosen = Chosen {
         depth,
+        calibrations,
         segment,
         features,
         model,
@@ -511,8 +521,9 @@ fn tasks(
     let of_heads = |heads: &[Head]| heads.iter().map(|head| head.meta.name.clone()).collect();
     let mut tasks: Vec<Box<dyn Task>> = Vec::new();
     let names = labels("depth", of_heads(&chosen.depth))?;
-    for ((recipe, head), name) in recipe.depth.iter().zip(&chosen.depth).zip(names) {
-        let (recipe, head) = (recipe.clone(), head.clone());
+    let heads = chosen.depth.iter().zip(&chosen.calibrations);
+    for ((recipe, (head, calibration)), name) in recipe.depth.iter().zip(heads).zip(names) {
+        let (recipe, head) = (recipe.clone(), (head.clone(), calibration.clone()));
         let task = DepthTask::new(recipe, head, patch_size, labelled(name), console)?;
         tasks.push(Box::new(task));
     }

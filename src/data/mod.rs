@@ -18,5 +18,5 @@ mod text;
 pub use fitting::{Fitting, PhotoShape};
 pub use labels::{Depth, Mask};
 pub use set::{DataSet, LabelKind, Pair};
-pub use split::{HoldOut, Split};
+pub use split::{HoldOut, Split, folds_of};
 pub use taxonomy::{SetLabels, Taxonomy};

@@ -50,6 +50,12 @@ impl DataSet {
     }
 }
 
+/// The fold of each of `total` pairs in the order of their set, neighbours together, as [`Split::Blocks`] has it.
+pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
+    let held = cut(total, HoldOut::Folds(folds), BLOCK);
+    held.into_iter().map(Option::unwrap_or_default).collect()
+}
+
 /// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
 /// for folds all of them in turn.
 fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {

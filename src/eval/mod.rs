@@ -1,5 +1,6 @@
 //! Judging predictions: figures as the papers compute them, from a prediction and a label of one size.
 
+pub mod calibrate;
 pub mod confusion;
 pub mod coverage;
 pub mod depth;

@@ -46,7 +46,7 @@ pub struct HeadMeta {
     pub origin: Option<Origin>,
     /// How far off its depths are, of a depth head that was tried on photos it had not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<SpreadCalibration>,
     /// How it was made, of one that was.
     pub training: Option<Training>,
     /// What was measured.
@@ -215,7 +215,7 @@ pub struct Origin {
 
 /// How the spread of a depth head over its bins becomes a standard deviation that is true of photos it has not seen.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Calibration {
+pub struct SpreadCalibration {
     /// The bins' standard deviation is multiplied by this.
     pub scale: f64,
     /// Share of labelled pixels whose depth lies within one standard deviation.
@@ -239,7 +239,7 @@ pub struct Metric {
     pub value: f64,
 }
 
-impl Calibration {
+impl SpreadCalibration {
     fn is_sound(&self) -> bool {
         let shares = [self.coverage, self.coverage_2, self.uncalibrated];
         (0.001..=100.0).contains(&self.scale)
@@ -371,6 +371,11 @@ impl HeadMeta {
                 norm: self.norm,
             })
             .collect()
+    }
+
+    /// Whether it gives relative inverse depth, whose larger numbers are nearer.
+    pub fn is_inverse_depth(&self) -> bool {
+        matches!(&self.task, Task::Depth { readout, .. } if readout.is_inverse())
     }
 
     /// The word of the task, as commands spell it.

@@ -1,9 +1,11 @@
 //! Where heads come from: those inside the program, those a user installed or fetched from their publisher, and files.
 //!
 //! Installed heads are `heads/<name>.safetensors` in the store's folder; an installed head hides a built-in one of
-//! its name. Which head a task uses is one rule, [`Heads::choose`].
+//! its name. Which head a task uses is one rule, [`Heads::choose`]. Beside a head for depth may lie what `dino calibrate`
+//! fitted: [`calibration`].
 
 pub mod builtin;
+pub mod calibration;
 pub mod convert;
 pub mod depth_anything;
 pub mod fetch;
@@ -25,6 +27,7 @@ use crate::weights::{Origins, Store};
 use official::Official;
 
 pub use crate::weights::config::TASKS;
+pub use calibration::DepthCalibration;
 
 /// Backbones with published heads, for messages.
 const REG_OR_PLAIN: &str =

@@ -8,7 +8,7 @@ use crate::device::{DeviceChoice, DtypeChoice};
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::head::{Head, Readout};
-use crate::heads::Heads;
+use crate::heads::{Found, Heads};
 use crate::memory;
 use crate::preprocess::SizeRule;
 use crate::recipe::HeadRecipe;
@@ -35,6 +35,7 @@ pub struct Builder {
     flip: bool,
     refine: Option<bool>,
     uncertainty: bool,
+    no_calibration: bool,
 }
 
 impl Builder {
@@ -116,6 +117,12 @@ impl Builder {
         self
     }
 
+    /// Whether depths are converted as `dino calibrate depth` fitted it for the head, if it did; they are if nothing is said.
+    pub fn calibration(mut self, calibration: bool) -> Self {
+        self.no_calibration = !calibration;
+        self
+    }
+
     /// Finds the heads and loads the backbone, on every device. `vits14-focus`, which the heads that come with the program
     /// read, is fetched into the store if it is not there; other backbones are not.
     ///
@@ -128,13 +135,18 @@ impl Builder {
             None => Store::open()?,
         };
         let heads = Heads::at(store.root());
-        let choose = |task: &str, name: &Option<PathBuf>| -> Result<Option<Head>> {
+        let choose = |task: &str, name: &Option<PathBuf>| -> Result<Option<Found>> {
             let Some(name) = name else { return Ok(None) };
-            Ok(Some(heads.choose(task, Some(name.as_os_str()))?.head))
+            Ok(Some(heads.choose(task, Some(name.as_os_str()))?))
         };
-        let depth = choose("depth", &self.depth)?;
-        let labels = choose("segment", &self.segment)?;
         let mut notes = Vec::new();
+        let depth = choose("depth", &self.depth)?;
+        let calibration = match depth.as_ref().filter(|_| !self.no_calibration) {
+            Some(found) => heads.calibration(found, &mut |why| notes.push(why))?,
+            None => None,
+        };
+        let depth = depth.map(|found| found.head);
+        let labels = choose("segment", &self.segment)?.map(|found| found.head);
         if let Some(head) = depth.as_ref().filter(|_| self.uncertainty) {
             notes.extend(note_on_deviation(head)?);
         }
@@ -147,15 +159,21 @@ impl Builder {
             let deviation = self.uncertainty;
             let mut reader = DepthReader::new(&recipe, head, deviation, patch_size, &console)?;
             reader.meet(&backbones)?;
-            Ok(reader)
+            let Some(calibration) = &calibration else {
+                return Ok(reader);
+            };
+            notes.push(calibration.sentence());
+            notes.extend(calibration.doubt(&reader.input()));
+            reader.with_conversion(calibration.scale, calibration.shift)
         });
+        let depth = depth.transpose()?;
         let labels = labels.map(|head| -> Result<LabelReader> {
             let mut reader = LabelReader::new(&recipe, head, patch_size, &console)?;
             reader.meet(&backbones)?;
             notes.extend(note_on_protocol(&reader));
             Ok(reader)
         });
-        let (depth, labels) = (depth.transpose()?, labels.transpose()?);
+        let labels = labels.transpose()?;
         Ok(Predictor {
             backbones,
             depth,

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use super::{CloudRecipe, HeadRecipe, check_range, check_together, text};
 use crate::output::FloatFormat;
-use crate::postprocess::ToMetres;
 use crate::render::{Colormap, Range};
 
 /// A map of depths, as pictures and numbers.
@@ -42,12 +41,16 @@ pub struct DepthRecipe {
     /// Steps of a metre in 16-bit PNG; millimetres if nothing is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_scale: Option<NonZeroU32>,
-    /// Makes metres of relative inverse depth: `1 / (scale * value + shift)`.
+    /// Makes metres of relative inverse depth, `1 / (scale * value + shift)`, or of a head's metres: `scale` times as many.
+    /// In place of the head's calibration.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub scale: Option<f64>,
     /// The other number of it, 1/m; 0 if nothing is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub shift: Option<f64>,
+    /// Whether the head's calibration, if it has one, is left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_calibration: bool,
     /// Whether standard deviations are written too.
     pub uncertainty: bool,
     /// A cloud of points.
@@ -73,6 +76,7 @@ impl Default for DepthRecipe {
             depth_scale: None,
             scale: None,
             shift: None,
+            no_calibration: false,
             uncertainty: false,
             pointcloud: None,
             at: Vec::new(),
@@ -81,14 +85,6 @@ impl Default for DepthRecipe {
 }
 
 impl DepthRecipe {
-    /// How relative inverse depth becomes metres, if it is to.
-    pub fn to_metres(&self) -> Option<ToMetres> {
-        self.scale.map(|scale| ToMetres {
-            scale,
-            shift: self.shift.unwrap_or(0.0),
-        })
-    }
-
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
         self.head.check()?;

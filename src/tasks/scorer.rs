@@ -5,8 +5,9 @@ use std::sync::OnceLock;
 use crate::backbone::Backbone;
 use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
-use crate::error::{Error, Result};
-use crate::head::{Head, file};
+use crate::error::Result;
+use crate::head::Head;
+use crate::heads::calibration::digest_of;
 use crate::manifest::Digest;
 use crate::recipe::HeadRecipe;
 use crate::tasks::Found;
@@ -65,11 +66,8 @@ impl Scorer {
         if let Some(digest) = self.digest.get() {
             return Ok(*digest);
         }
-        let head = self.head();
-        let bytes = file::to_bytes(head);
-        let bytes =
-            bytes.map_err(|why| Error::Model(format!("the head {} {why}", head.meta.name)))?;
-        Ok(*self.digest.get_or_init(|| Digest::of_bytes(&bytes)))
+        let digest = digest_of(self.head())?;
+        Ok(*self.digest.get_or_init(|| digest))
     }
 
     /// Scores of what the backbone gives for a photo, or for a window of it.

@@ -83,6 +83,17 @@ impl Way {
         &self.any_pass().preprocessor
     }
 
+    /// The size and the looks, for people and to tell ways apart.
+    pub fn words(&self) -> String {
+        let seen = match self {
+            Way::AtOnce(_) => String::new(),
+            Way::Windows(_, slide) => format!(" in windows, {} of a side apart", slide.stride),
+            Way::Protocol(_, protocol) => format!(" by the protocol {}", protocol.name()),
+        };
+        let mirrored = if self.mirrors() { ", mirrored too" } else { "" };
+        format!("size {}{seen}{mirrored}", self.preprocessor().size)
+    }
+
     /// Whether the mirror image is seen too.
     pub fn mirrors(&self) -> bool {
         self.any_pass().views == Views::Both

@@ -9,7 +9,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::eval::{Coverage, Judge};
-use crate::head::meta::Calibration;
+use crate::head::meta::SpreadCalibration;
 use crate::postprocess::depth::{Spread, read_out};
 use crate::train::samples::Labelled;
 use crate::train::scores::CachedHead;
@@ -34,7 +34,7 @@ pub type Judged = (CachedHead, Validation);
 ///
 /// # Errors
 /// If a label or a feature file cannot be read any more.
-pub fn calibrate(judged: &[Judged]) -> Result<Option<Calibration>> {
+pub fn calibrate(judged: &[Judged]) -> Result<Option<SpreadCalibration>> {
     let coverage = |spread: Spread| -> Result<Coverage> {
         let mut all = Coverage::default();
         for (head, validation) in judged {
@@ -58,7 +58,7 @@ pub fn calibrate(judged: &[Judged]) -> Result<Option<Calibration>> {
     // What the file says is what was measured.
     let scale = rounded((0.5 * (low + high)).exp());
     let (share, share_2) = coverage(scaled(scale.ln()))?.shares().unwrap_or_default();
-    Ok(Some(Calibration {
+    Ok(Some(SpreadCalibration {
         scale,
         coverage: rounded(share),
         coverage_2: rounded(share_2),

@@ -12,6 +12,7 @@ mod backbone_goldens;
 mod batch;
 mod bench;
 mod cache;
+mod calibrate;
 mod cli_manners;
 mod data_sets;
 mod depth;

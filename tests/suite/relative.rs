@@ -160,9 +160,11 @@ fn what_needs_metres_is_refused_or_made_by_scale_and_shift() {
     let again = dino_with_model(folder.path(), &[&again, &args[..]].concat());
     assert_eq!(report(&again)["status"], json!("skipped"));
     let metric = ["depth", "cat.png", "--scale", "0.5", "-o", "other"];
-    dino_with_model(folder.path(), &metric)
+    dino_with_model(folder.path(), &metric).expect_code(0);
+    let shifted = [&metric[..], &["--shift", "0.1"]].concat();
+    dino_with_model(folder.path(), &shifted)
         .expect_code(2)
-        .expect_stderr("gives depths in m by itself");
+        .expect_stderr("gives depths in m; leave it out");
 }
 
 #[test]

@@ -1,8 +1,11 @@
 //! `dino eval`: a head's predictions against labels, photo by photo.
 
+mod comparison;
 mod depth;
 mod report;
 mod segment;
+
+pub use comparison::{Comparison, nothing_counts};
 
 use std::path::Path;
 
@@ -27,7 +30,7 @@ use image::RgbImage;
 use image::metadata::Orientation;
 use serde_json::{Map, Value, json};
 
-use crate::cli::{EvalArgs, EvalCommand, PartChoice, ProtocolChoice};
+use crate::cli::{EvalCommand, JudgeArgs, PartChoice, ProtocolChoice};
 use crate::commands::{labels, model};
 
 /// Runs one of the commands.
@@ -36,7 +39,7 @@ pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
         EvalCommand::Depth(args) => &args.common,
         EvalCommand::Segment(args) => &args.common,
     };
-    model::refuse_null(&common.run)?;
+    model::refuse_null(&common.judge.run)?;
     match command {
         EvalCommand::Depth(args) => depth::run(args, console),
         EvalCommand::Segment(args) => segment::run(args, console),
@@ -45,19 +48,22 @@ pub fn run(command: &EvalCommand, console: &Console) -> Result<u8> {
 
 /// One photo with its label and what the head gave for it.
 struct Judged<'a> {
+    index: usize,
     pair: &'a Pair,
+    /// How the backbone saw it, in words.
+    input: &'a str,
     scored: Scored,
 }
 
 /// The head that was asked for.
-fn head(args: &EvalArgs, task: &str) -> Result<heads::Found> {
+fn head(args: &JudgeArgs, task: &str) -> Result<heads::Found> {
     let heads = Heads::at(Store::open()?.root());
     let (named, model) = (args.head.name.as_deref(), args.run.model.as_deref());
     Ok(heads.choose_with_reason(task, named, model)?.0)
 }
 
 /// How a head's figure in the paper was measured.
-struct Paper {
+pub struct Paper {
     head: Official,
     protocol: Protocol,
 }
@@ -66,7 +72,7 @@ struct Paper {
 ///
 /// # Errors
 /// If the head has no figure in a paper.
-fn paper(args: &EvalArgs, head: &Head) -> Result<Option<Paper>> {
+fn paper(args: &JudgeArgs, head: &Head) -> Result<Option<Paper>> {
     if args.head.protocol != Some(ProtocolChoice::Paper) {
         return Ok(None);
     }
@@ -102,22 +108,17 @@ impl Paper {
 const BYTES_PER_PIXEL: u64 = 40;
 
 /// The pairs that were asked for.
-struct Data {
+pub struct Data {
     /// What the data set is called.
-    name: String,
-    pairs: Vec<Pair>,
+    pub name: String,
+    /// Photos and labels.
+    pub pairs: Vec<Pair>,
     /// Units of a depth map's metre, where the layout tells it.
     depth_scale: Option<f64>,
 }
 
-/// The pairs that were asked for; `also_read` are files beside them. Outputs that cannot be written, or that are any of
-/// these, are found here.
-fn data(
-    args: &EvalArgs,
-    kind: LabelKind,
-    also_read: Option<&Path>,
-    console: &Console,
-) -> Result<Data> {
+/// The pairs that were asked for.
+fn data(args: &JudgeArgs, kind: LabelKind, console: &Console) -> Result<Data> {
     let set = DataSet::open(&args.data, kind)?;
     labels::tell(&set, console);
     let (name, depth_scale) = (set.name.clone(), set.depth_scale);
@@ -132,25 +133,26 @@ fn data(
             &args.data,
             "has no such part; --part all takes everything",
         )),
-        false => {
-            let head = args.head.name.as_deref().map(Path::new);
-            let read = pairs.iter().flat_map(|pair| [&*pair.photo, &*pair.label]);
-            let read = read
-                .chain([args.data.as_path()])
-                .chain(also_read)
-                .chain(head);
-            report::check_outputs(args, kind, read, console)?;
-            Ok(Data {
-                name,
-                pairs,
-                depth_scale,
-            })
-        }
+        false => Ok(Data {
+            name,
+            pairs,
+            depth_scale,
+        }),
+    }
+}
+
+impl Data {
+    /// All that is read, and that no output may be: `args` says what beside the pairs.
+    pub fn reads<'a>(&'a self, args: &'a JudgeArgs) -> impl Iterator<Item = &'a Path> {
+        let pairs = self.pairs.iter();
+        let files = pairs.flat_map(|pair| [&*pair.photo, &*pair.label]);
+        let head = args.head.name.as_deref().map(Path::new);
+        files.chain([args.data.as_path()]).chain(head)
     }
 }
 
 /// What is done about labels of another shape than their photo's.
-fn fitting(args: &EvalArgs, console: &Console) -> Fitting {
+fn fitting(args: &JudgeArgs, console: &Console) -> Fitting {
     Fitting {
         stretch: args.stretch_labels,
         warnings: console.warnings().clone(),
@@ -170,7 +172,7 @@ fn shape_of(judged: &Judged<'_>, cut: Option<Cut>) -> Result<PhotoShape> {
 
 /// Runs `head` over the photos of `pairs`. Photos that fail are recorded and left out.
 fn each(
-    args: &EvalArgs,
+    args: &JudgeArgs,
     head: &Head,
     pairs: &[Pair],
     cut: Option<Cut>,
@@ -182,6 +184,7 @@ fn each(
     let mut scorer = Scorer::new(&args.head.recipe(), head.clone(), patch_size, console)?;
     let model = model::load_for(&args.run, head, console)?;
     scorer.meet(&model.backbones)?;
+    let input = scorer.way().words();
     let finder = HeadFinder(scorer);
     let progress = console.progress_of_photos(pairs.len());
     let tick = |done| progress.block(done, 100);
@@ -222,7 +225,14 @@ fn each(
     };
     let take = |index: usize, scored: Result<Scored>| {
         let pair = &pairs[index];
-        let result = scored.and_then(|scored| judge(Judged { pair, scored }));
+        let result = scored.and_then(|scored| {
+            judge(Judged {
+                index,
+                pair,
+                input: &input,
+                scored,
+            })
+        });
         progress.inc();
         if report.record(name(index), result)?.is_some() {
             report.done += 1;
@@ -236,7 +246,7 @@ fn each(
 }
 
 /// The side of the patches of the backbone that `head` is run on.
-fn weights_patch_size(args: &EvalArgs, head: &Head) -> Result<usize> {
+fn weights_patch_size(args: &JudgeArgs, head: &Head) -> Result<usize> {
     let name = args.run.model.as_deref().unwrap_or(&head.meta.backbone);
     let access = Access::of(args.run.offline)?;
     let model = weights::find(&Store::open()?, Some(name), &access)?;

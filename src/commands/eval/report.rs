@@ -174,7 +174,7 @@ pub fn check_outputs<'p>(
     console: &Console,
 ) -> Result<()> {
     let mut outputs = Outputs::new(read);
-    let classes = args.data.join("classes.json");
+    let classes = args.judge.data.join("classes.json");
     dino::tasks::run::protect(&mut outputs, [Some(classes.as_path())])?;
     if let Some(path) = &args.json
         && outputs.add_flag("--json", path, args.force)? == Destination::Stdout

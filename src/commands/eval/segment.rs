@@ -17,7 +17,7 @@ use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use super::report::{FileFigures, Sheet, Worst, same_size, write_csv};
+use super::report::{FileFigures, Sheet, Worst, check_outputs, same_size, write_csv};
 use crate::cli::{EvalSegmentArgs, IgnoreChoice};
 use crate::commands::labels::SeenMasks;
 
@@ -27,14 +27,15 @@ const BLANK: [u8; 3] = [32, 32, 32];
 /// Runs the command.
 pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
-    let head = super::head(common, "segment")?.head;
+    let asked = &common.judge;
+    let head = super::head(asked, "segment")?.head;
     let Task::Segment { classes } = &head.meta.task else {
         return Err(Error::Model(format!(
             "the head {} is not for segmentation",
             head.meta.name
         )));
     };
-    let paper = super::paper(common, &head)?;
+    let paper = super::paper(asked, &head)?;
     let meaning = match &paper {
         // The data set's own ids, whatever is asked for.
         Some(_) => head.meta.label_sets.first().map(SetLabels::of_head),
@@ -58,18 +59,20 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         )?,
         None => Captions::new([], Fonts::built_in()),
     };
-    let data = super::data(common, LabelKind::Masks, args.sets.as_deref(), console)?;
+    let data = super::data(asked, LabelKind::Masks, console)?;
+    let read = data.reads(asked).chain(args.sets.as_deref());
+    check_outputs(common, LabelKind::Masks, read, console)?;
     let mut seen = SeenMasks::of(&data.name, data.pairs.iter(), &meaning, ignored);
     seen.check(&mut meaning, classes, ignored, console)?;
     let meaning = meaning;
     let judge = MaskJudge::new(&meaning, classes.len(), ignore);
-    let fitting = super::fitting(common, console);
+    let fitting = super::fitting(asked, console);
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
     super::each(
-        common,
+        asked,
         &head,
         &data.pairs,
         None,
@@ -96,7 +99,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                         Some(mirrored) => mean_with_mirrored(&scores, mirrored),
                         None => scores,
                     };
-                    match common.head.refine().unwrap_or(REFINE) {
+                    match asked.head.refine().unwrap_or(REFINE) {
                         true => {
                             let map = refine::label(&scores, &geometry, &photo)?;
                             judge.count_map(&mut own, &mask, &map)
@@ -185,7 +188,7 @@ fn meaning(
     classes: &[Class],
     console: &Console,
 ) -> Result<SetLabels> {
-    let own_classes = taxonomy::own_classes(&args.common.data);
+    let own_classes = taxonomy::own_classes(&args.common.judge.data);
     let Some(name) = &args.labels else {
         return Ok(match own_classes {
             // The data's own colours, where its masks are in colours.
@@ -222,7 +225,7 @@ fn doubt(args: &EvalSegmentArgs, head: &Head, own: &[Class], classes: &[Class], 
     if let Some(id) = ids.next() {
         console.warn(format_args!(
             "{}: says that the id {id} is {}, but the head {} knows it as {}; masks are read as if they had the head's ids",
-            args.common.data.join("classes.json").display(),
+            args.common.judge.data.join("classes.json").display(),
             name(own, id),
             head.meta.name,
             name(classes, id)

@@ -7,7 +7,7 @@ use dino::batch::Report;
 use dino::console::Console;
 use dino::data::Fitting;
 use dino::head::linear::Dense;
-use dino::head::meta::{Calibration, LabelSet, Task};
+use dino::head::meta::{LabelSet, SpreadCalibration, Task};
 use dino::train::calibrate::calibrate;
 use dino::train::history::History;
 use dino::train::pool::{Dropout, Inputs};
@@ -84,7 +84,7 @@ pub struct Fitted {
     /// Which photos those were.
     pub judged_on: String,
     /// How far off its depths are, where it gives depths and photos were kept out.
-    pub calibration: Option<Calibration>,
+    pub calibration: Option<SpreadCalibration>,
     /// Of each fold.
     pub histories: Vec<History>,
     /// The figure that tells the best round.

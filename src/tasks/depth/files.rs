@@ -7,10 +7,12 @@ use crate::batch::Outcome;
 use crate::console::Console;
 use crate::fonts;
 use crate::head::HeadMeta;
+use crate::heads::DepthCalibration;
 use crate::output::{
     Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, Status, Subject, deliver,
     put_all, write_picture,
 };
+use crate::postprocess::Conversion;
 use crate::postprocess::rows::Rows;
 use crate::preprocess::Geometry;
 use crate::render::{Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale, captions, paint};
@@ -42,6 +44,10 @@ pub struct Measured<'a> {
     pub range: Range,
     /// Of the head, with the unit and the range of the depths.
     pub meta: &'a HeadMeta,
+    /// How metres were made of what the head says, where they were.
+    pub conversion: Option<Conversion>,
+    /// Where the conversion comes from it.
+    pub calibration: Option<&'a DepthCalibration>,
     /// What stands for all that is farther than is known, if anything does.
     pub farthest: Option<f32>,
     /// Where the time went so far.

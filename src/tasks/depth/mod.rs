@@ -21,6 +21,7 @@ use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Task as HeadTask};
+use crate::heads::DepthCalibration;
 use crate::manifest::Digest;
 use crate::output::{CloudFormat, Job, Subject};
 use crate::pca::Sampler;
@@ -38,7 +39,7 @@ use crate::weights::Record;
 use files::{Files, Measured};
 pub use names::extensions;
 use reader::Full;
-pub use reader::{DepthReader, METRE, refined};
+pub use reader::{DepthReader, METRE, conversion_of, refined};
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
 const SAMPLES: usize = 1 << 16;
@@ -52,6 +53,8 @@ pub struct DepthTask {
     reader: DepthReader,
     files: Files,
     context: Context,
+    /// Where the recipe's scale and shift come from it.
+    calibration: Option<DepthCalibration>,
     /// A range of earlier photos, in place of one of all.
     adopted: Option<Range>,
     waiting: Mutex<Waiting>,
@@ -68,17 +71,19 @@ struct Waiting {
 }
 
 impl DepthTask {
-    /// With `head`, on a backbone whose patches have this side.
+    /// With `head`, on a backbone whose patches have this side; its `calibration` is used unless the recipe has numbers of
+    /// its own, or leaves it out.
     ///
     /// # Errors
     /// [`Error::Usage`] for wishes that contradict each other or that the head cannot fulfil.
     pub fn new(
         recipe: DepthRecipe,
-        head: Head,
+        (head, calibration): (Head, Option<DepthCalibration>),
         patch_size: usize,
         context: Context,
         console: &Console,
     ) -> Result<Self> {
+        let (recipe, calibration) = calibrated(recipe, calibration);
         let is_inverse = readout_of(&head.meta)?.is_inverse();
         if is_inverse {
             refuse_metres(&recipe, &head.meta)?;
@@ -105,15 +110,26 @@ impl DepthTask {
         }
         let deviation = files.wants_deviation();
         let reader = DepthReader::new(&recipe.head, head, deviation, patch_size, console)?;
-        let reader = match recipe.to_metres() {
-            Some(to) => reader.with_metres(to)?,
+        let reader = match recipe.scale {
+            Some(scale) => reader.with_conversion(scale, recipe.shift)?,
             None => reader,
         };
+        if let Some(calibration) = &calibration {
+            let name = &calibration.head;
+            let sentence = calibration.sentence();
+            console.note(format_args!(
+                "{name}: {sentence}; --no-calibration leaves that out"
+            ));
+            if let Some(doubt) = calibration.doubt(&reader.input()) {
+                console.warn(doubt);
+            }
+        }
         files.prepare_scale(reader.meta(), console)?;
         Ok(DepthTask {
             reader,
             files,
             context,
+            calibration,
             adopted: None,
             waiting: Mutex::new(Waiting {
                 maps: Spool::new("depth maps", "--range auto"),
@@ -299,6 +315,8 @@ impl Task for DepthTask {
             deviation: full.deviation(),
             range,
             meta: self.reader.meta(),
+            conversion: self.reader.conversion(),
+            calibration: self.calibration.as_ref(),
             farthest: self.reader.farthest(),
             watch,
         };
@@ -377,6 +395,8 @@ impl Task for DepthTask {
             deviation: full.deviation(),
             range: self.waiting().range,
             meta: self.reader.meta(),
+            conversion: self.reader.conversion(),
+            calibration: self.calibration.as_ref(),
             farthest: self.reader.farthest(),
             watch,
         };
@@ -388,6 +408,26 @@ impl DepthTask {
     fn has_nothing_to_do(&self, job: &Job) -> bool {
         self.files.has_nothing_to_do(job)
     }
+}
+
+/// The recipe with the numbers of the head's calibration, if that counts, and the calibration then.
+fn calibrated(
+    recipe: DepthRecipe,
+    calibration: Option<DepthCalibration>,
+) -> (DepthRecipe, Option<DepthCalibration>) {
+    let calibration = calibration.filter(|_| recipe.scale.is_none() && !recipe.no_calibration);
+    let (scale, shift) = match &calibration {
+        Some(calibration) => (Some(calibration.scale), calibration.shift),
+        None => (recipe.scale, recipe.shift),
+    };
+    // Outputs are the same whether a calibration was left out or there was none.
+    let recipe = DepthRecipe {
+        scale,
+        shift,
+        no_calibration: false,
+        ..recipe
+    };
+    (recipe, calibration)
 }
 
 /// Refuses what only metres are for, of a head that gives relative inverse depth.
@@ -409,7 +449,8 @@ fn refuse_metres(recipe: &DepthRecipe, meta: &HeadMeta) -> Result<()> {
     {
         Some((what, _)) => Err(Error::Usage(format!(
             "{what} is of metres, and the head {} gives relative inverse depth; --scale A and --shift B make 1 / (A * value + \
-             B) of it, or choose a head in metres, such as da2-indoor-small",
+             B) of it, `dino calibrate depth` fits both to photos with depth, or choose a head in metres, such as \
+             da2-indoor-small",
             meta.name
         ))),
         None => Ok(()),

@@ -11,9 +11,9 @@ use crate::heads::depth_anything::{DepthAnything, Scene};
 use crate::heads::official::{Data, Official};
 use crate::manifest::Digest;
 use crate::postprocess::depth::{self, Decoder, Spread};
-use crate::postprocess::inverse::{FARTHEST, Metres};
-use crate::postprocess::rows::{Rows, Upsampled, Whole};
-use crate::postprocess::{DepthMap, ToMetres, refine};
+use crate::postprocess::metres::{Converted, FARTHEST};
+use crate::postprocess::rows::{Rows, Whole};
+use crate::postprocess::{Conversion, DepthMap, ToMetres, refine};
 use crate::preprocess::Geometry;
 use crate::recipe::HeadRecipe;
 use crate::tasks::costs::{of_scores, per_pixel};
@@ -35,9 +35,9 @@ pub struct DepthReader {
     decoder: Decoder,
     has_deviation: bool,
     refines: bool,
-    /// The head's own words, with another unit where metres are made of its numbers.
+    /// The head's own words, with another unit and range where metres are made of its numbers.
     meta: HeadMeta,
-    to_metres: Option<ToMetres>,
+    conversion: Option<Conversion>,
 }
 
 /// Of the greatest relative inverse depth, the least that logarithms are taken of.
@@ -47,7 +47,7 @@ const LEAST_INVERSE: f32 = 1e-3;
 pub(super) struct Full<'m> {
     /// A few rows at a time; fitted to the photo's edges, they are there already.
     pub depth: Box<dyn Rows + 'm>,
-    pub deviation: Option<Upsampled<'m>>,
+    pub deviation: Option<Box<dyn Rows + 'm>>,
 }
 
 impl<'m> Full<'m> {
@@ -70,18 +70,20 @@ impl<'m> Full<'m> {
                 })
             }
         };
-        let depth: Box<dyn Rows + 'm> = match reader.to_metres {
-            Some(to) => Box::new(Metres { rows: depth, to }),
-            None => depth,
+        let deviation = map.deviation_rows(geometry);
+        let deviation = deviation.map(|rows| Box::new(rows) as Box<dyn Rows + 'm>);
+        let converted = |rows: Box<dyn Rows + 'm>| match reader.conversion {
+            Some(by) => Box::new(Converted { rows, by }),
+            None => rows,
         };
         Ok(Full {
-            depth,
-            deviation: map.deviation_rows(geometry),
+            depth: converted(depth),
+            deviation: deviation.map(converted),
         })
     }
 
     pub fn deviation(&self) -> Option<&dyn Rows> {
-        self.deviation.as_ref().map(|rows| rows as &dyn Rows)
+        self.deviation.as_deref()
     }
 }
 
@@ -109,32 +111,31 @@ impl DepthReader {
             has_deviation,
             refines: recipe.refine.unwrap_or(REFINE),
             meta: scorer.head().meta.clone(),
-            to_metres: None,
+            conversion: None,
             scorer,
         })
     }
 
-    /// Makes metres of relative inverse depths.
+    /// Makes metres of what the head says, as `scale` and `shift` have it: `1 / (scale * value + shift)` of relative inverse
+    /// depth, `scale` times as many of metres.
     ///
     /// # Errors
-    /// [`Error::Usage`] if the head gives something else.
-    pub fn with_metres(mut self, to: ToMetres) -> Result<Self> {
-        if !readout_of(&self.meta)?.is_inverse() {
-            return Err(Error::Usage(format!(
-                "--scale: the head {} gives depths in {} by itself; leave --scale and --shift out",
-                self.meta.name,
-                self.unit()
-            )));
-        }
-        self.meta.task = Task::Depth {
-            readout: Readout::Direct {
-                min: f64::from(f32::MIN_POSITIVE),
-                max: f64::from(FARTHEST),
-            },
-            unit: METRE.to_owned(),
-        };
-        self.to_metres = Some(to);
+    /// [`Error::Usage`] if the head gives neither, or metres are to be shifted.
+    pub fn with_conversion(mut self, scale: f64, shift: Option<f64>) -> Result<Self> {
+        let conversion = conversion_of(&self.meta, scale, shift)?;
+        self.meta.task = converted(&self.meta, conversion)?;
+        self.conversion = Some(conversion);
         Ok(self)
+    }
+
+    /// How metres are made of what the head says, where that is not as it is.
+    pub fn conversion(&self) -> Option<Conversion> {
+        self.conversion
+    }
+
+    /// How the backbone sees photos, in words.
+    pub fn input(&self) -> String {
+        self.scorer.way().words()
     }
 
     /// What is said of the depths: the head's own words, in metres where these are made.
@@ -144,7 +145,7 @@ impl DepthReader {
 
     /// What stands for all that is farther than is known, where metres are made.
     pub fn farthest(&self) -> Option<f32> {
-        self.to_metres.map(|_| FARTHEST)
+        self.conversion.and_then(Conversion::farthest)
     }
 
     /// `map` fitted to the edges of the photo, at its size.
@@ -216,7 +217,7 @@ impl DepthReader {
         let (width, height) = full.depth.size();
         let deviation = full.deviation().map(<dyn Rows>::collect).transpose()?;
         let depth = match guide {
-            Some(_) if self.to_metres.is_none() => {
+            Some(_) if self.conversion.is_none() => {
                 drop(full);
                 buffer
             }
@@ -239,7 +240,7 @@ impl DepthReader {
             let (width, height) = depth.size();
             return (beyond > 0).then(|| {
                 format!(
-                    "by --scale and --shift, {beyond} of {} pixels are {farthest} m away or more; they count as {farthest} m",
+                    "by scale and shift, {beyond} of {} pixels are {farthest} m away or more; they count as {farthest} m",
                     width * height
                 )
             });
@@ -267,6 +268,45 @@ impl DepthReader {
             )
         })
     }
+}
+
+/// The conversion that `scale` and `shift` stand for with a head of this `meta`.
+///
+/// # Errors
+/// [`Error::Usage`] if the head gives neither relative inverse depth nor metres, or metres are to be shifted.
+pub fn conversion_of(meta: &HeadMeta, scale: f64, shift: Option<f64>) -> Result<Conversion> {
+    let name = &meta.name;
+    match (readout_of(meta)?.is_inverse(), shift) {
+        (true, shift) => Ok(Conversion::Inverse(ToMetres {
+            scale,
+            shift: shift.unwrap_or(0.0),
+        })),
+        (false, Some(_)) => Err(Error::Usage(format!(
+            "--shift is of relative inverse depth, and the head {name} gives depths in {}; leave it out",
+            report::unit(meta)
+        ))),
+        (false, None) if report::unit(meta) != METRE => Err(Error::Usage(format!(
+            "--scale makes metres of relative inverse depth, or of other metres, and the head {name} gives depths in {}; \
+             leave it out",
+            report::unit(meta)
+        ))),
+        (false, None) => Ok(Conversion::Factor(scale)),
+    }
+}
+
+/// The unit and the range of what `conversion` makes of a head's numbers.
+fn converted(meta: &HeadMeta, conversion: Conversion) -> Result<Task> {
+    let (min, max) = match conversion {
+        Conversion::Inverse(_) => (f64::from(f32::MIN_POSITIVE), f64::from(FARTHEST)),
+        Conversion::Factor(factor) => {
+            let (min, max) = readout_of(meta)?.range();
+            (factor * min, factor * max)
+        }
+    };
+    Ok(Task::Depth {
+        readout: Readout::Direct { min, max },
+        unit: METRE.to_owned(),
+    })
 }
 
 /// A `map` that a head of this `meta` gave, fitted to the edges of the photo, at its size.

@@ -1,8 +1,10 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use crate::head::{HeadMeta, RELATIVE, Task};
+use crate::heads::DepthCalibration;
 use crate::output::{CONTENT, DEPTH_CONTENT, INVERSE_CONTENT, UNIT};
 use crate::postprocess::rows::Rows;
+use crate::postprocess::{Conversion, ToMetres};
 use crate::render::{Colormap, Range};
 use crate::stopwatch::Stopwatch;
 use serde_json::{Value, json};
@@ -24,13 +26,17 @@ pub fn text(measured: &Measured<'_>, layer: &Layer<'_>, (low, high): (f32, f32))
         false if unit == RELATIVE => INVERSE_CONTENT,
         false => DEPTH_CONTENT,
     };
-    vec![
+    let mut text = vec![
         (CONTENT, content.to_owned()),
         (UNIT, unit.to_owned()),
         ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
         ("dino:head", measured.meta.name.clone()),
         ("dino:model", measured.meta.backbone.clone()),
-    ]
+    ];
+    if let Some(conversion) = measured.conversion {
+        text.push(("dino:conversion", conversion.to_string()));
+    }
+    text
 }
 
 /// What a picture says besides.
@@ -58,6 +64,8 @@ pub fn json(
         deviation,
         range,
         meta,
+        conversion,
+        calibration,
         ..
     } = measured;
     let grid = geometry.grid();
@@ -72,6 +80,7 @@ pub fn json(
         "head": meta.name,
         "model": meta.backbone,
         "unit": unit(meta),
+        "conversion": conversion.map(|it| conversion_json(it, *calibration)),
         "depth": stats(*depth),
         "std": deviation.map(stats),
         "std_calibration": meta.calibration,
@@ -86,6 +95,19 @@ pub fn json(
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
         "seconds": watch,
+    })
+}
+
+/// The numbers that make metres of what the head says, and where they come from.
+fn conversion_json(conversion: Conversion, calibration: Option<&DepthCalibration>) -> Value {
+    let (scale, shift) = match conversion {
+        Conversion::Inverse(ToMetres { scale, shift }) => (scale, Some(shift)),
+        Conversion::Factor(factor) => (factor, None),
+    };
+    json!({
+        "scale": scale,
+        "shift": shift,
+        "calibration": calibration.map(|it| json!({"data": it.data, "photos": it.photos})),
     })
 }
 

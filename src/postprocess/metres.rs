@@ -1,6 +1,9 @@
-//! Relative inverse depth becomes metres once two numbers are known: `1 / (scale * value + shift)`, as MiDaS (Ranftl et al.,
-//! 2020) fits them to what was measured.
+//! What a head says becomes metres: relative inverse depth once two numbers are known, `1 / (scale * value + shift)`, as
+//! MiDaS (Ranftl et al., 2020) fits them to what was measured; metres of another camera by a factor.
 
+use std::fmt;
+
+use crate::postprocess::DepthMap;
 use crate::postprocess::rows::Rows;
 
 /// What is farther, or behind infinity by the two numbers, counts as this many metres.
@@ -50,15 +53,64 @@ impl ToMetres {
     }
 }
 
-/// A map of relative inverse depths as metres.
-pub struct Metres<'m> {
-    /// The relative inverse depths.
-    pub rows: Box<dyn Rows + 'm>,
-    /// How they become metres.
-    pub to: ToMetres,
+/// How the numbers of a head for depth become metres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Conversion {
+    /// Of relative inverse depth.
+    Inverse(ToMetres),
+    /// Of metres that are too short or too long by this factor.
+    Factor(f64),
 }
 
-impl Rows for Metres<'_> {
+impl Conversion {
+    /// Metres of one value.
+    pub fn convert(self, value: f32) -> f32 {
+        match self {
+            Conversion::Inverse(to) => to.metres(value),
+            Conversion::Factor(factor) => (factor * f64::from(value)) as f32,
+        }
+    }
+
+    /// What stands for all that is farther than is known, if anything does.
+    pub fn farthest(self) -> Option<f32> {
+        match self {
+            Conversion::Inverse(_) => Some(FARTHEST),
+            Conversion::Factor(_) => None,
+        }
+    }
+
+    /// Converts a map with its standard deviations; relative inverse depth has none.
+    pub fn convert_map(self, map: &mut DepthMap) {
+        let convert = |value: &mut f32| *value = self.convert(*value);
+        map.depth.iter_mut().for_each(convert);
+        match self {
+            Conversion::Inverse(_) => map.deviation.clear(),
+            Conversion::Factor(_) => map.deviation.iter_mut().for_each(convert),
+        }
+    }
+}
+
+impl fmt::Display for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conversion::Inverse(ToMetres { scale, shift }) => {
+                let sign = if *shift < 0.0 { '-' } else { '+' };
+                write!(f, "1 / ({scale} * value {sign} {}) metres", shift.abs())
+            }
+            Conversion::Factor(factor) => write!(f, "{factor} times the head's metres"),
+        }
+    }
+}
+
+/// A map whose numbers are converted as they are asked for.
+pub struct Converted<'m> {
+    /// The head's numbers.
+    pub rows: Box<dyn Rows + 'm>,
+    /// How they become metres.
+    pub by: Conversion,
+}
+
+impl Rows for Converted<'_> {
     fn size(&self) -> (usize, usize) {
         self.rows.size()
     }
@@ -66,7 +118,7 @@ impl Rows for Metres<'_> {
     fn fill(&self, first: usize, out: &mut [f32]) {
         self.rows.fill(first, out);
         out.iter_mut()
-            .for_each(|value| *value = self.to.metres(*value));
+            .for_each(|value| *value = self.by.convert(*value));
     }
 }
 
@@ -101,5 +153,25 @@ mod tests {
             [0.5, 1.0, 1.000_01, 2.0].map(|value| to.metres(value)),
             [FARTHEST, FARTHEST, FARTHEST, 1.0]
         );
+    }
+
+    #[test]
+    fn a_factor_scales_depths_and_their_deviations() {
+        let mut map = DepthMap {
+            width: 2,
+            height: 1,
+            depth: vec![1.0, 4.0],
+            deviation: vec![0.5, 1.0],
+        };
+        Conversion::Factor(1.5).convert_map(&mut map);
+        assert_eq!(
+            (map.depth, map.deviation),
+            (vec![1.5, 6.0], vec![0.75, 1.5])
+        );
+        let to = Conversion::Inverse(ToMetres {
+            scale: 0.5,
+            shift: -0.25,
+        });
+        assert_eq!(to.to_string(), "1 / (0.5 * value - 0.25) metres");
     }
 }
