@@ -15,6 +15,7 @@ use crate::preprocess::{Geometry, Prepared};
 use crate::stopwatch::Stopwatch;
 use crate::weights::digest;
 
+use super::feed::FrameFeed;
 use super::network::Network;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
@@ -112,6 +113,8 @@ enum Content<'s> {
     Opened(Opened<'s>),
     /// They are not wanted.
     Blank((u32, u32)),
+    /// They are there.
+    Decoded(RgbImage),
 }
 
 impl Ready {
@@ -229,6 +232,32 @@ impl Decoding {
         })
     }
 
+    /// Waits until there is memory for the next of `frames`, and takes it; none after the last.
+    pub(super) fn admit_frame<'s>(
+        &'s self,
+        (index, clip): (usize, &'s Source),
+        frames: &dyn FrameFeed,
+        network: &impl Network,
+        crowded: impl FnOnce(),
+    ) -> Result<Option<Admitted<'s>>> {
+        let size = frames.size();
+        let entered = self.gate.enter(self.planned(network, index, size), crowded);
+        let permit = entered.map_err(|error| named(clip, error))?;
+        let mut watch = Stopwatch::default();
+        let Some(frame) = watch.time("decode", || frames.next_frame())? else {
+            return Ok(None);
+        };
+        Ok(Some(Admitted {
+            index,
+            source: clip,
+            content: Content::Decoded(frame),
+            stamp: None,
+            met: None,
+            watch,
+            permit,
+        }))
+    }
+
     /// Decodes and prepares a photo.
     pub(super) fn prepare(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
         let (index, source, met) = (admitted.index, admitted.source, admitted.met.clone());
@@ -255,6 +284,7 @@ impl Decoding {
                 watch.time("decode", || opened.decode())?.rgb
             }
             Content::Blank((width, height)) => RgbImage::new(width, height),
+            Content::Decoded(photo) => photo,
         };
         if permit.bytes() == 0 {
             let size = photo.dimensions();

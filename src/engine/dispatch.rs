@@ -52,6 +52,8 @@ pub(super) struct Dispatcher<'d, 's, N: Network, F, T, B, R> {
     queue: VecDeque<Queued>,
     /// The photo that waits for memory.
     crowded: Option<usize>,
+    /// How many photos there are, once that is known.
+    total: Option<usize>,
     /// How many batches are with lanes that have threads.
     computing: usize,
     /// How many photos are computed, but not finished.
@@ -89,6 +91,7 @@ where
             arrived: Ordered::default(),
             queue: VecDeque::new(),
             crowded: None,
+            total: flow.feed.count(),
             computing: 0,
             finishing: 0,
             finished: Ordered::default(),
@@ -106,7 +109,7 @@ where
             self.tell();
             match &self.ended {
                 Some(_) if self.computing + self.finishing == 0 => break,
-                None if self.finished.next() == self.flow.sources.len() => break,
+                None if Some(self.finished.next()) == self.total => break,
                 _ => {}
             }
             match self.due() {
@@ -140,6 +143,7 @@ where
                 self.hand_on(computed);
             }
             Event::Crowded(index) => self.crowded = Some(index),
+            Event::End(count) => self.total = Some(count),
             Event::Finished(index, result) => {
                 self.finishing -= 1;
                 self.finished.put(index, result);
@@ -209,7 +213,7 @@ where
         let next = self.arrived.next();
         // Those that wait for company hold the memory that the next one waits for.
         let nobody_comes =
-            next == flow.sources.len() || self.crowded.is_some_and(|index| index == next);
+            Some(next) == self.total || self.crowded.is_some_and(|index| index == next);
         let is_due = count == batch || count < self.queue.len() || nobody_comes;
         is_due.then_some(count)
     }

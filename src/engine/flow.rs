@@ -13,12 +13,12 @@ use std::thread::{self, Scope as Threads};
 use rayon::{Scope, ThreadPool};
 
 use crate::error::{Error, Result};
-use crate::inputs::Source;
 use crate::preprocess::Geometry;
 
 use super::batch::BatchSize;
-use super::decode::{Decoding, Ready};
+use super::decode::{Admitted, Decoding, Ready};
 use super::dispatch::{Dispatcher, Lanes};
+use super::feed::Feed;
 use super::lane::Lane;
 use super::network::Network;
 use super::room::{Closing, Room};
@@ -29,6 +29,8 @@ pub(super) enum Event<T, C> {
     Ready(usize, Result<Ready>),
     /// This photo waits for the memory of those before it.
     Crowded(usize),
+    /// There were so many photos, and no more come.
+    End(usize),
     /// The lane of this number is done with a batch.
     Computed(usize, Vec<(Ready, Result<C>)>),
     /// A photo is finished, or failed.
@@ -44,7 +46,7 @@ pub(super) struct Flow<'f, N, F> {
     /// Bytes of the device that has least, where they are known.
     pub free: Option<u64>,
     pub workers: &'f ThreadPool,
-    pub sources: &'f [&'f Source],
+    pub feed: Feed<'f>,
     /// For what is the same on all devices.
     pub network: &'f N,
     /// The devices, one at least.
@@ -116,6 +118,19 @@ impl<N: Network, F> Flow<'_, N, F> {
         batch * self.lanes.len() + self.workers.current_num_threads()
     }
 
+    /// Admits the photo `index`; none after the last.
+    fn admit(&self, index: usize, crowded: impl FnOnce()) -> Result<Option<Admitted<'_>>> {
+        let (decoding, network) = (self.decoding, self.network);
+        match &self.feed {
+            Feed::Sources(sources) => decoding
+                .admit((index, sources[index]), network, crowded)
+                .map(Some),
+            Feed::Frames(clip, frames) => {
+                decoding.admit_frame((index, clip), *frames, network, crowded)
+            }
+        }
+    }
+
     /// Admits the photos one after the other, and has them decoded.
     fn feed<'s, T: Send + 's>(
         &'s self,
@@ -125,18 +140,29 @@ impl<N: Network, F> Flow<'_, N, F> {
     ) where
         F: Sync,
     {
-        for (index, source) in self.sources.iter().enumerate() {
-            if !room.enter() {
+        for index in 0.. {
+            if self.feed.count() == Some(index) || !room.enter() {
                 return;
             }
             // If nobody listens any more, nobody is in the way either.
             let crowded = || drop(sender.send(Event::Crowded(index)));
-            let admit = || self.decoding.admit((index, source), self.network, crowded);
+            let admit = || self.admit(index, crowded);
             let admitted = match catch_unwind(AssertUnwindSafe(admit)) {
-                Ok(Ok(admitted)) => admitted,
+                Ok(Ok(Some(admitted))) => admitted,
+                Ok(Ok(None)) => {
+                    let _ = sender.send(Event::End(index));
+                    return;
+                }
                 Ok(Err(error)) => {
                     let _ = sender.send(Event::Ready(index, Err(error)));
-                    continue;
+                    match self.feed.count() {
+                        Some(_) => continue,
+                        // A clip that cannot be read on has no more frames.
+                        None => {
+                            let _ = sender.send(Event::End(index + 1));
+                            return;
+                        }
+                    }
                 }
                 Err(fault) => {
                     let _ = sender.send(Event::Panicked(fault));

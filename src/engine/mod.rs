@@ -2,7 +2,7 @@
 //! workers again, and reported in order. A photo that fails is reported as its error and the rest goes on.
 //!
 //! The way of a photo, file by file: `flow` says who does what, `dispatch` when, and `room` how much of it;
-//! `decode` opens, admits, decodes and prepares it; `lane` is a device, and `network` what it does, of which
+//! `feed` is where photos come from; `decode` opens, admits, decodes and prepares it; `lane` is a device, and `network` what it does, of which
 //! `pass` is one look of the backbone, `batch` how many photos it gets and `at_once` how many of them fit;
 //! `background` are the workers; `order` puts the results in order.
 
@@ -11,6 +11,7 @@ mod background;
 mod batch;
 mod decode;
 mod dispatch;
+mod feed;
 mod flow;
 mod lane;
 mod network;
@@ -30,12 +31,14 @@ use crate::error::{Error, Result};
 use crate::inputs::Source;
 use crate::interrupt;
 use crate::preprocess::Geometry;
+use feed::Feed;
 use flow::Flow;
 use lane::Lane;
 
 pub use at_once::{AtOnce, advise};
 pub use batch::{BatchSize, auto_batch};
 pub use decode::{Cut, Decoding, FailedStamps, Ready, StoredPhoto};
+pub use feed::FrameFeed;
 pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
 pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
 
@@ -98,6 +101,34 @@ impl Engine {
         finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
+        self.run_feed(Feed::Sources(sources), networks, before, finish, report)
+    }
+
+    /// As [`Engine::run`], over the frames of `clip`, which are never all there at once. A frame that cannot be read is
+    /// reported, and is the last.
+    ///
+    /// # Errors
+    /// As [`Engine::run`].
+    pub fn run_frames<N: Network, T: Send>(
+        &self,
+        (clip, frames): (&Source, &dyn FrameFeed),
+        networks: &[N],
+        before: impl Fn(usize, &[Geometry], u64),
+        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        report: impl FnMut(usize, Result<T>) -> Result<()>,
+    ) -> Result<()> {
+        let feed = Feed::Frames(clip, frames);
+        self.run_feed(feed, networks, before, finish, report)
+    }
+
+    fn run_feed<N: Network, T: Send>(
+        &self,
+        feed: Feed<'_>,
+        networks: &[N],
+        before: impl Fn(usize, &[Geometry], u64),
+        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        report: impl FnMut(usize, Result<T>) -> Result<()>,
+    ) -> Result<()> {
         let lanes = networks.iter().zip(&self.at_once);
         let lanes: Vec<Lane<'_, N>> = lanes
             .map(|(network, at_once)| Lane { network, at_once })
@@ -110,7 +141,7 @@ impl Engine {
             batch_size: self.batch_size,
             free: self.free,
             workers: &self.workers,
-            sources,
+            feed,
             network,
             lanes: &lanes,
             finish,

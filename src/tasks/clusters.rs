@@ -5,6 +5,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::Value;
 
+use image::RgbImage;
+
 use crate::backbone::{Backbone, Grid, LayerRequest};
 use crate::batch::Outcome;
 use crate::cluster::file::{CodebookInfo, from_bytes, to_bytes};
@@ -21,6 +23,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::ClustersRecipe;
 use crate::render::palette;
 use crate::stopwatch::Stopwatch;
+use crate::tasks::clip::{ClipTask, DrawnFrame};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
@@ -122,6 +125,34 @@ impl ClustersTask {
         let refines = self.recipe.refine.unwrap_or(REFINE);
         let map = label(scores, seen.geometry, seen.photo, refines, &mut watch)?;
         self.painter().deliver(seen, map, watch, words)
+    }
+
+    /// Fits the clusters to all tokens that wait.
+    fn fit_tokens(&self, words: &Console) -> Result<()> {
+        let mut waiting = self.waiting();
+        let photos = waiting.tokens.len();
+        let count = self.recipe.clusters;
+        let mut watch = Stopwatch::default();
+        let progress = match count {
+            ClusterCount::Auto => Some(words.progress(2, "numbers of clusters")),
+            ClusterCount::Exactly(_) => None,
+        };
+        let tick = |done: usize, all: usize| {
+            if let Some(progress) = &progress {
+                progress.set_total(all as u64);
+                progress.set(done as u64);
+            }
+            interrupt::check()
+        };
+        let fitted = watch.time("fit", || fit(&mut waiting.tokens, count, &tick))?;
+        drop(progress);
+        Self::explain(&fitted, words);
+        words.detail(format_args!("{photos} photos: {watch}"));
+        self.save(&fitted.codebook, words)?;
+        let mut painter = self.painter.write().unwrap_or_else(PoisonError::into_inner);
+        name_clusters(&mut painter, &fitted.codebook, &self.model, words)?;
+        waiting.codebook = Some(fitted.codebook);
+        Ok(())
     }
 
     /// Says what `auto` came to.
@@ -269,6 +300,10 @@ impl Task for ClustersTask {
         unusual(&self.recipe)
     }
 
+    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
+        Some(self)
+    }
+
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
         let path = self.recipe.codebook.as_deref().or(self.adopted.as_deref());
@@ -329,32 +364,10 @@ impl Task for ClustersTask {
     }
 
     fn fit(&self, words: &Console) -> Result<usize> {
-        let mut waiting = self.waiting();
-        let photos = waiting.photos.len();
-        if photos == 0 {
-            return Ok(0);
+        let photos = self.waiting().photos.len();
+        if photos > 0 {
+            self.fit_tokens(words)?;
         }
-        let count = self.recipe.clusters;
-        let mut watch = Stopwatch::default();
-        let progress = match count {
-            ClusterCount::Auto => Some(words.progress(2, "numbers of clusters")),
-            ClusterCount::Exactly(_) => None,
-        };
-        let tick = |done: usize, all: usize| {
-            if let Some(progress) = &progress {
-                progress.set_total(all as u64);
-                progress.set(done as u64);
-            }
-            interrupt::check()
-        };
-        let fitted = watch.time("fit", || fit(&mut waiting.tokens, count, &tick))?;
-        drop(progress);
-        Self::explain(&fitted, words);
-        words.detail(format_args!("{photos} photos: {watch}"));
-        self.save(&fitted.codebook, words)?;
-        let mut painter = self.painter.write().unwrap_or_else(PoisonError::into_inner);
-        name_clusters(&mut painter, &fitted.codebook, &self.model, words)?;
-        waiting.codebook = Some(fitted.codebook);
         Ok(photos)
     }
 
@@ -396,6 +409,43 @@ impl Task for ClustersTask {
 
     fn conclude(&self, words: &Console) -> Result<()> {
         self.painter().conclude(words)
+    }
+}
+
+impl ClipTask for ClustersTask {
+    fn looks_first(&self) -> bool {
+        self.saved.is_none()
+    }
+
+    fn look(&self, _: &Geometry, found: Found) -> Result<()> {
+        match found {
+            Found::Tokens(tokens, grid) => self.waiting().tokens.push(grid, &tokens),
+            _ => Err(Error::Model("clusters are of tokens".into())),
+        }
+    }
+
+    fn settle(&self, words: &Console) -> Result<()> {
+        self.fit_tokens(words)
+    }
+
+    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+        let Found::Tokens(tokens, grid) = found else {
+            return Err(Error::Model("clusters are of tokens".into()));
+        };
+        let fitted;
+        let codebook = match &self.saved {
+            Some((codebook, _)) => codebook,
+            None => {
+                fitted = self.waiting().codebook.clone();
+                fitted
+                    .as_ref()
+                    .ok_or_else(|| Error::Model("nothing was fitted".into()))?
+            }
+        };
+        let scores = codebook.scores(&tokens, grid);
+        let refines = self.recipe.refine.unwrap_or(REFINE);
+        let map = label(&scores, geometry, frame, refines, &mut Stopwatch::default())?;
+        self.painter().frame(frame, map)
     }
 }
 

@@ -2,6 +2,7 @@
 //! device, what it makes of that, and which files it writes; [`run`] runs any number of them over the same photos.
 
 pub mod classes;
+pub mod clip;
 pub mod clusters;
 mod context;
 pub mod costs;
@@ -341,6 +342,11 @@ pub trait Task: Finder {
     /// As [`Task::finish`].
     fn finish_kept(&self, _kept: Kept, _words: &Console) -> Result<Finished> {
         Err(Error::Model("nothing is kept".into()))
+    }
+
+    /// Itself, if it can draw the frames of clips.
+    fn as_clip_task(&self) -> Option<&dyn clip::ClipTask> {
+        None
     }
 
     /// Keeps what it still has in memory, once no more photos come, also because the run was interrupted.

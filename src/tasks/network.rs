@@ -26,6 +26,8 @@ pub struct TaskNetwork<'a> {
     pub tasks: Vec<&'a dyn Finder>,
     /// Which of them each photo is for, a bit a task.
     pub wanted: Vec<u64>,
+    /// The same, of photos beyond those.
+    wanted_beyond: u64,
     /// What photos are called.
     pub names: &'a (dyn Fn(usize) -> String + Sync),
     /// Windows that run at once.
@@ -93,6 +95,7 @@ impl<'a> TaskNetwork<'a> {
             backbone,
             tasks,
             wanted,
+            wanted_beyond: 0,
             names,
             windows: AtOnce::new(
                 windows_at_once,
@@ -111,6 +114,22 @@ impl<'a> TaskNetwork<'a> {
     #[must_use]
     pub fn with_stored(self, stored: Option<(&'a StoredFeatures, &'a [Option<usize>])>) -> Self {
         TaskNetwork { stored, ..self }
+    }
+
+    /// Over photos of which nobody knows how many there are, each for all tasks.
+    #[must_use]
+    pub fn for_all_photos(self) -> Self {
+        let wanted_beyond = (1 << self.tasks.len()) - 1;
+        TaskNetwork {
+            wanted_beyond,
+            ..self
+        }
+    }
+
+    /// The tasks that a photo is for, a bit each.
+    fn wanted_of(&self, photo: usize) -> u64 {
+        let wanted = self.wanted.get(photo).copied();
+        wanted.unwrap_or(self.wanted_beyond)
     }
 
     /// What is stored of a photo, for each task; why not, where nothing is.
@@ -144,9 +163,7 @@ impl<'a> TaskNetwork<'a> {
     }
 
     fn is_wanted(&self, photo: usize, tasks: u64) -> bool {
-        self.wanted
-            .get(photo)
-            .is_some_and(|wanted| wanted & tasks != 0)
+        self.wanted_of(photo) & tasks != 0
     }
 
     fn passes_of(&self, photo: usize) -> impl Iterator<Item = &SharedPass> {
@@ -186,7 +203,7 @@ impl Network for TaskNetwork<'_> {
     }
 
     fn key(&self, photo: usize) -> u64 {
-        self.wanted.get(photo).copied().unwrap_or(0)
+        self.wanted_of(photo)
     }
 
     fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry> {

@@ -72,7 +72,7 @@ impl Way {
         }
     }
 
-    fn any_pass(&self) -> &Pass {
+    pub(super) fn any_pass(&self) -> &Pass {
         match self {
             Way::AtOnce(pass) | Way::Windows(pass, _) | Way::Protocol(pass, _) => pass,
         }

@@ -256,7 +256,9 @@ impl Files {
             false => (PICTURE, job.format),
         };
         if !matches!(job.output(extension), Destination::Kept(_)) {
-            let picture = watch.time("render", || self.picture(measured, layer))?;
+            let (photo, size) = (measured.photo, measured.geometry.photo);
+            let scale = !self.recipe.no_scale;
+            let picture = watch.time("render", || self.picture(photo, size, layer, scale))?;
             let text = [text.as_slice(), &report::colors(layer, unit(measured.meta))].concat();
             watch.time("write", || {
                 deliver(words, job.output(extension), self.names_files(), |w| {
@@ -316,11 +318,27 @@ impl Files {
         Ok(())
     }
 
-    fn picture(&self, measured: &Measured<'_>, layer: &Layer<'_>) -> Result<RgbImage> {
+    /// Draws the depths of a frame of a clip, which has no room for a scale.
+    pub fn frame(&self, frame: &RgbImage, depth: &dyn Rows, range: Range) -> Result<RgbImage> {
+        let layer = Layer {
+            rows: depth,
+            range,
+            colormap: &self.colormap,
+            is_std: false,
+        };
+        self.picture(Some(frame), frame.dimensions(), &layer, false)
+    }
+
+    fn picture(
+        &self,
+        photo: Option<&RgbImage>,
+        (width, height): (u32, u32),
+        layer: &Layer<'_>,
+        scale: bool,
+    ) -> Result<RgbImage> {
         let look = &self.recipe;
-        let (width, height) = measured.geometry.photo;
         // The photo lies at the left, or under the colours; they are painted where the rest of the picture already is.
-        let (behind, left) = match (measured.photo, look.overlay, look.side_by_side) {
+        let (behind, left) = match (photo, look.overlay, look.side_by_side) {
             (Some(photo), Some(_), _) => (Some(photo), 0),
             (Some(photo), None, true) => (Some(photo), width),
             _ => (None, 0),
@@ -328,9 +346,9 @@ impl Files {
         let behind: Vec<(&RgbImage, (u32, u32))> =
             behind.into_iter().map(|photo| (photo, (0, 0))).collect();
         let size = (left + width, height);
-        let (mut picture, top) = match look.no_scale {
-            true => (canvas(size, Rgb([0; 3]), &behind)?, 0),
-            false => {
+        let (mut picture, top) = match scale {
+            false => (canvas(size, Rgb([0; 3]), &behind)?, 0),
+            true => {
                 let text = self.scale.get_or_init(|| ScaleText {
                     fonts: Fonts::built_in(),
                     unit: String::new(),

@@ -3,6 +3,7 @@
 //! `reader` has the depths; `files` writes what was asked for of one photo, `points` its points as `cloud`'s cameras see
 //! them, and `report` says it in words and JSON.
 
+mod clip;
 mod cloud;
 mod files;
 mod names;
@@ -31,6 +32,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::{DepthRecipe, NumberFormat, RangeRule};
 use crate::render::Range;
 use crate::spool::Spool;
+use crate::tasks::clip::ClipTask;
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which, not_gathered};
@@ -255,6 +257,10 @@ impl Task for DepthTask {
 
     fn parameters(&self) -> Value {
         unusual(&self.recipe)
+    }
+
+    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
+        Some(self)
     }
 
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {

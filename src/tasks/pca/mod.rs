@@ -22,6 +22,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::PcaRecipe;
 use crate::render::{self, overlay, side_by_side};
 use crate::stopwatch::Stopwatch;
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers};
 use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::settings::{Settings, unusual};
@@ -124,6 +125,19 @@ impl PcaTask {
             Some(path) => basis::save(path, &self.model, self.layer, projection, words),
             None => Ok(()),
         }
+    }
+
+    /// Fits the components to all tokens that wait.
+    fn fit_tokens(&self, words: &Console) -> Result<()> {
+        let mut waiting = self.waiting();
+        let count = waiting.tokens.len();
+        let mut watch = Stopwatch::default();
+        let options = self.fit_options();
+        let projection = watch.time("fit", || fit(&mut waiting.tokens, &options))?;
+        words.detail(format_args!("{count} photos: {watch}"));
+        self.save(&projection, words)?;
+        waiting.projection = Some(projection);
+        Ok(())
     }
 
     /// Projects, renders and writes one photo.
@@ -334,6 +348,10 @@ impl Task for PcaTask {
         unusual(&self.recipe)
     }
 
+    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
+        Some(self)
+    }
+
     fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
         let origin = self.saved.as_ref().map(|(_, origin)| origin);
         let path = self.recipe.basis.as_deref().or(self.adopted.as_deref());
@@ -408,15 +426,9 @@ impl Task for PcaTask {
     }
 
     fn fit(&self, words: &Console) -> Result<usize> {
-        let mut waiting = self.waiting();
-        let count = waiting.photos.len();
+        let count = self.waiting().photos.len();
         if count > 0 {
-            let mut watch = Stopwatch::default();
-            let options = self.fit_options();
-            let projection = watch.time("fit", || fit(&mut waiting.tokens, &options))?;
-            words.detail(format_args!("{count} photos: {watch}"));
-            self.save(&projection, words)?;
-            waiting.projection = Some(projection);
+            self.fit_tokens(words)?;
         }
         Ok(count)
     }
@@ -451,5 +463,44 @@ impl Task for PcaTask {
             watch: kept.watch,
         };
         self.draw(drawn, &projection, &kept.values, words)
+    }
+}
+
+impl ClipTask for PcaTask {
+    fn looks_first(&self) -> bool {
+        self.saved.is_none()
+    }
+
+    fn look(&self, _: &Geometry, found: Found) -> Result<()> {
+        match found {
+            Found::Tokens(tokens, grid) => self.waiting().tokens.push(grid, &tokens),
+            _ => Err(Error::Model("components are of tokens".into())),
+        }
+    }
+
+    fn settle(&self, words: &Console) -> Result<()> {
+        self.fit_tokens(words)
+    }
+
+    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+        let Found::Tokens(tokens, _) = found else {
+            return Err(Error::Model("components are of tokens".into()));
+        };
+        let fitted;
+        let projection = match &self.saved {
+            Some((projection, _)) => projection,
+            None => {
+                fitted = self.waiting().projection.clone();
+                fitted
+                    .as_ref()
+                    .ok_or_else(|| Error::Model("nothing was fitted".into()))?
+            }
+        };
+        let projected = projection.project(&tokens)?;
+        let photo = self.wants_photo().then_some(frame);
+        Ok(DrawnFrame {
+            picture: self.picture(&projected, projection, geometry, photo)?,
+            numbers: FrameNumbers::None,
+        })
     }
 }

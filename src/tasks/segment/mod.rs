@@ -12,6 +12,7 @@ mod report;
 
 use std::path::Path;
 
+use image::RgbImage;
 use serde_json::Value;
 
 use crate::backbone::Backbone;
@@ -24,6 +25,8 @@ use crate::manifest::Digest;
 use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, SegmentRecipe};
+use crate::stopwatch::Stopwatch;
+use crate::tasks::clip::{ClipTask, DrawnFrame};
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
@@ -155,6 +158,10 @@ impl Task for SegmentTask {
         unusual(&self.recipe)
     }
 
+    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
+        Some(self)
+    }
+
     fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
         self.reader.meet(backbones)
     }
@@ -189,5 +196,13 @@ impl Task for SegmentTask {
 
     fn conclude(&self, console: &Console) -> Result<()> {
         self.painter.conclude(console)
+    }
+}
+
+impl ClipTask for SegmentTask {
+    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+        let mut watch = Stopwatch::default();
+        let map = self.reader.read(found, geometry, frame, &mut watch)?;
+        self.painter.frame(frame, map)
     }
 }

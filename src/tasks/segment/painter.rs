@@ -18,6 +18,7 @@ use crate::render::Captions;
 use crate::render::cutout::kept_box;
 use crate::render::segment::{SegmentLook, picture};
 use crate::stopwatch::Stopwatch;
+use crate::tasks::clip::{DrawnFrame, FrameNumbers};
 use crate::tasks::costs::ENCODER;
 use crate::tasks::segment::coco::CocoFiles;
 use crate::tasks::{Context, Document, Finished, Which, classes, not_gathered};
@@ -257,6 +258,29 @@ impl LabelPainter {
             false => Outcome::Done,
         };
         Ok(Finished::Annotated(outcome, annotated))
+    }
+
+    /// Draws the labels of a frame of a clip, which has no room for a legend, and in which names would jump.
+    ///
+    /// # Errors
+    /// [`Error::Memory`].
+    pub fn frame(&self, frame: &RgbImage, mut map: LabelMap) -> Result<DrawnFrame> {
+        if let Some(kept) = &self.kept {
+            map.keep(kept);
+        }
+        let look = SegmentLook {
+            alpha: (!self.recipe.mask_only).then_some(self.recipe.alpha),
+            outline: self.recipe.outline,
+            side_by_side: self.recipe.side_by_side,
+            names: false,
+            legend: false,
+        };
+        let picture = picture(frame, &map, &self.classes, &[], &look, &self.captions)?;
+        let numbers = match self.recipe.save.is_empty() {
+            true => FrameNumbers::None,
+            false => FrameNumbers::Ids(map.ids),
+        };
+        Ok(DrawnFrame { picture, numbers })
     }
 
     fn picture(&self, labelled: &Labelled<'_>) -> Result<RgbImage> {

@@ -1,0 +1,74 @@
+//! Tasks over the frames of a clip: every frame is drawn by one fit, one range and one palette, so that nothing flickers
+//! that does not flicker in the clip.
+//!
+//! `run` takes frames through the backbone, `smooth` means scores over time (not colours), `cuts` finds where one shot
+//! ends, `stage` draws frames on several threads and hands them on in order. What is written is a matter of the caller.
+
+mod cuts;
+mod run;
+mod smooth;
+mod stage;
+
+use image::RgbImage;
+
+use crate::console::Console;
+use crate::error::Result;
+use crate::preprocess::Geometry;
+use crate::tasks::{Found, Task};
+
+pub use cuts::{CUT_BELOW, CutFinder};
+pub use run::{ClipRun, ClipSummary};
+pub use smooth::RunningMean;
+
+/// Frames that are looked at, at most, before the first is drawn, by tasks that fit something to all of them.
+pub const LOOKS: usize = 64;
+
+/// The exact numbers behind a drawn frame, row by row, at the clip's size.
+#[derive(Debug, Clone, PartialEq)]
+pub enum FrameNumbers {
+    /// There are none.
+    None,
+    /// Depths in the unit of the head.
+    Depths(Vec<f32>),
+    /// Ids of classes; [`NONE`](crate::postprocess::NONE) is none.
+    Ids(Vec<u16>),
+}
+
+/// What a task made of a frame.
+#[derive(Debug, Clone, PartialEq)]
+pub struct DrawnFrame {
+    /// At the clip's size, or twice as wide where the frame lies beside it.
+    pub picture: RgbImage,
+    /// The numbers.
+    pub numbers: FrameNumbers,
+}
+
+/// A task that can draw the frames of a clip.
+pub trait ClipTask: Task {
+    /// Whether something is fitted to frames from all over the clip before any is drawn.
+    fn looks_first(&self) -> bool {
+        false
+    }
+
+    /// Takes what was found in one of those frames.
+    ///
+    /// # Errors
+    /// If it cannot be kept.
+    fn look(&self, _geometry: &Geometry, _found: Found) -> Result<()> {
+        Ok(())
+    }
+
+    /// Fits what is to be fitted to the frames that were looked at.
+    ///
+    /// # Errors
+    /// If that cannot be done.
+    fn settle(&self, _words: &Console) -> Result<()> {
+        Ok(())
+    }
+
+    /// Draws a frame by what was `found` in it; runs on any thread.
+    ///
+    /// # Errors
+    /// If the head gave no numbers, or there is no memory.
+    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame>;
+}

@@ -1,0 +1,140 @@
+//! Work on frames by several threads, whose results come in order to one more: the drawing of a clip, beside the backbone.
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::{Mutex, PoisonError};
+use std::thread;
+
+use crate::error::{Error, Result};
+
+/// A numbered piece of work, or what became of it.
+type Numbered<T> = (usize, T);
+
+/// Has `threads` threads do `work` on what `feed` gives them, and one more `take` the results in order of their numbers,
+/// which begin at 0. As many pieces are under way as there are threads, and as many wait.
+///
+/// # Errors
+/// What `take` or `work` returned first, which ends `feed` with the same; else what `feed` returns.
+pub(super) fn in_order<I: Send, O: Send>(
+    threads: NonZeroUsize,
+    feed: impl FnOnce(&mut dyn FnMut(I) -> Result<()>) -> Result<()>,
+    work: impl Fn(I) -> Result<O> + Sync,
+    take: impl FnMut(usize, O) -> Result<()> + Send,
+) -> Result<()> {
+    let (to_work, of_feed) = sync_channel::<Numbered<I>>(threads.get());
+    let (to_take, of_work) = sync_channel::<Numbered<Result<O>>>(threads.get());
+    let of_feed = Mutex::new(of_feed);
+    thread::scope(|scope| {
+        let taker = scope.spawn(move || take_in_order(of_work, take));
+        for _ in 0..threads.get() {
+            let (of_feed, work, to_take) = (&of_feed, &work, to_take.clone());
+            scope.spawn(move || work_on(of_feed, work, &to_take));
+        }
+        drop(to_take);
+        let mut number = 0;
+        let mut give = |piece: I| {
+            number += 1;
+            // Nobody takes it any more once the taker has failed, which says why.
+            to_work.send((number - 1, piece)).map_err(|_| ended())
+        };
+        let fed = feed(&mut give);
+        drop(to_work);
+        let taken = match taker.join() {
+            Ok(taken) => taken,
+            Err(fault) => std::panic::resume_unwind(fault),
+        };
+        // What was taken fails first: the feeder ends for it.
+        taken.and(fed)
+    })
+}
+
+fn ended() -> Error {
+    Error::Model("drawing has ended".into())
+}
+
+fn work_on<I, O>(
+    of_feed: &Mutex<Receiver<Numbered<I>>>,
+    work: &impl Fn(I) -> Result<O>,
+    to_take: &SyncSender<Numbered<Result<O>>>,
+) {
+    loop {
+        let next = of_feed
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .recv();
+        let Ok((number, piece)) = next else { return };
+        if to_take.send((number, work(piece))).is_err() {
+            return;
+        }
+    }
+}
+
+fn take_in_order<O>(
+    of_work: Receiver<Numbered<Result<O>>>,
+    mut take: impl FnMut(usize, O) -> Result<()>,
+) -> Result<()> {
+    let mut early = std::collections::BTreeMap::new();
+    let mut next = 0;
+    for (number, result) in of_work {
+        early.insert(number, result);
+        while let Some(result) = early.remove(&next) {
+            take(next, result?)?;
+            next += 1;
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const THREE: NonZeroUsize = NonZeroUsize::new(3).unwrap();
+
+    #[test]
+    fn results_come_in_order() {
+        let mut seen = Vec::new();
+        let feed = |give: &mut dyn FnMut(u64) -> Result<()>| (0..40).try_for_each(give);
+        let work = |piece: u64| {
+            std::thread::sleep(std::time::Duration::from_millis(piece % 3));
+            Ok(2 * piece)
+        };
+        in_order(THREE, feed, work, |number, doubled| {
+            seen.push((number as u64, doubled));
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(seen, (0..40).map(|n| (n, 2 * n)).collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_failure_ends_everything_and_is_told() {
+        let feed = |give: &mut dyn FnMut(usize) -> Result<()>| (0..100_000).try_for_each(give);
+        let fail = |at: usize| {
+            move |piece: usize| match piece == at {
+                true => Err(Error::Usage("no more".into())),
+                false => Ok(piece),
+            }
+        };
+        let told = in_order(THREE, feed, fail(7), |_, _| Ok(())).unwrap_err();
+        assert_eq!(told.to_string(), "no more");
+        let told = in_order(THREE, feed, Ok, |number, _| fail(9)(number).map(|_| ()));
+        assert_eq!(told.unwrap_err().to_string(), "no more");
+        // The feeder's own failure comes after what it had given was taken.
+        let mut taken = 0;
+        let told = in_order(
+            THREE,
+            |give| {
+                (0..5).try_for_each(give)?;
+                Err(Error::Interrupted)
+            },
+            Ok,
+            |_, _: usize| {
+                taken += 1;
+                Ok(())
+            },
+        );
+        assert!(matches!(told, Err(Error::Interrupted)) && taken == 5);
+    }
+}
