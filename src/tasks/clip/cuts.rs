@@ -1,14 +1,57 @@
 //! Where one shot of a clip ends and the next begins: where the mean patch tokens of two frames in a row point in
 //! different directions.
 
+use std::collections::VecDeque;
+
 use crate::backbone::{Features, Grid, LayerRequest};
 use crate::engine::{Pass, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
 use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found, Way};
 
-/// Two frames in a row are of two shots if the cosine of their mean patch tokens is below this.
-pub const CUT_BELOW: f32 = 0.75;
+/// A cut is no smaller a change than this, as 1 minus the cosine. Frames of one shot in a row differ by less than 0.01 where
+/// nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to 0.25, of
+/// different things by 0.1 to 1.
+const LEAST_CHANGE: f32 = 0.03;
+
+/// And so many times the median change of the frames before it, so that a fast pan is none.
+const TIMES_USUAL: f32 = 6.0;
+
+/// Changes that the median is of; without any, a cut is a change of [`FIRST_CHANGE`].
+const RECENT: usize = 12;
+
+const FIRST_CHANGE: f32 = 0.1;
+
+/// Finds cuts, frame by frame.
+#[derive(Debug, Default)]
+pub struct CutDetector {
+    last: Option<Vec<f32>>,
+    changes: VecDeque<f32>,
+}
+
+impl CutDetector {
+    /// Whether the frame with this mean patch token begins a new shot; the first frame does not.
+    pub fn is_cut(&mut self, mean: Vec<f32>) -> bool {
+        let change = self.last.as_ref().map(|last| 1.0 - cosine(last, &mean));
+        self.last = Some(mean);
+        let Some(change) = change else { return false };
+        let mut sorted: Vec<f32> = self.changes.iter().copied().collect();
+        sorted.sort_by(f32::total_cmp);
+        let least = match sorted.get(sorted.len() / 2) {
+            Some(median) => LEAST_CHANGE.max(TIMES_USUAL * median),
+            None => FIRST_CHANGE,
+        };
+        if change > least {
+            self.changes.clear();
+            return true;
+        }
+        if self.changes.len() == RECENT {
+            self.changes.pop_front();
+        }
+        self.changes.push_back(change);
+        false
+    }
+}
 
 /// Finds the mean patch token of a frame, as the last block's final norm leaves them.
 pub struct CutFinder {
@@ -70,7 +113,7 @@ impl Finder for CutFinder {
 const ONE: Grid = Grid { rows: 1, cols: 1 };
 
 /// The cosine of two vectors; 1 where one is 0.
-pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
+fn cosine(a: &[f32], b: &[f32]) -> f32 {
     let dot = |a: &[f32], b: &[f32]| -> f64 {
         let products = a.iter().zip(b).map(|(a, b)| f64::from(*a) * f64::from(*b));
         products.sum()
@@ -79,5 +122,34 @@ pub(super) fn cosine(a: &[f32], b: &[f32]) -> f32 {
     match norms > 0.0 {
         true => (dot(a, b) / norms) as f32,
         false => 1.0,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A direction in the plane.
+    fn at(degrees: f32) -> Vec<f32> {
+        vec![degrees.to_radians().cos(), degrees.to_radians().sin()]
+    }
+
+    fn cuts(degrees: impl IntoIterator<Item = f32>) -> Vec<usize> {
+        let mut detector = CutDetector::default();
+        let frames = degrees.into_iter().enumerate();
+        let cut = frames.filter(|(_, degrees)| detector.is_cut(at(*degrees)));
+        cut.map(|(index, _)| index).collect()
+    }
+
+    #[test]
+    fn cuts_stand_out_from_what_is_usual() {
+        // 1 - cos: 0.00015 for 1 degree, 0.034 for 15, 0.1 for 26.
+        let still = (0..20).map(|n| (n % 2) as f32);
+        let cut = still.clone().chain(still.map(|n| n + 20.0));
+        assert_eq!(cuts(cut), [20]);
+        assert_eq!(cuts((0..40).map(|n| 8.0 * n as f32)), [], "a pan");
+        assert_eq!(cuts([0.0, 90.0, 91.0, 0.0]), [1, 3]);
+        assert_eq!(cuts([0.0, 20.0]), [], "one step says little");
+        assert_eq!(cuts([]), []);
     }
 }

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::preprocess::Geometry;
 use crate::tasks::{Found, Task};
 
-pub use cuts::{CUT_BELOW, CutFinder};
+pub use cuts::{CutDetector, CutFinder};
 pub use run::{ClipRun, ClipSummary};
 pub use smooth::RunningMean;
 

@@ -11,8 +11,7 @@ use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::memory::Permit;
 use crate::preprocess::Geometry;
-use crate::tasks::clip::cuts::{CUT_BELOW, cosine};
-use crate::tasks::clip::{ClipTask, CutFinder, DrawnFrame, RunningMean, stage};
+use crate::tasks::clip::{ClipTask, CutDetector, CutFinder, DrawnFrame, RunningMean, stage};
 use crate::tasks::network::FoundByTask;
 use crate::tasks::{Finder, Found, TaskNetwork};
 
@@ -87,19 +86,16 @@ impl ClipRun<'_> {
             .iter()
             .map(|_| RunningMean::new(self.smooth))
             .collect();
-        let mut last: Option<Vec<f32>> = None;
+        let mut shots = CutDetector::default();
         let feed_stage = |give: &mut dyn FnMut(SeenFrame) -> Result<()>| {
             self.through(clip, feed, |index, mut seen| {
                 let Some(Found::Tokens(mean, _)) = seen.found.pop() else {
                     return Err(Error::Model("a frame lacks its mean token".into()));
                 };
-                let is_cut = last
-                    .as_ref()
-                    .is_some_and(|last| cosine(last, &mean) < CUT_BELOW);
+                let is_cut = shots.is_cut(mean);
                 if is_cut {
                     summary.cuts.push(index);
                 }
-                last = Some(mean);
                 for (mean, found) in means.iter_mut().zip(&mut seen.found) {
                     mean.smooth(found, is_cut)?;
                 }
