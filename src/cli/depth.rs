@@ -8,7 +8,7 @@ use dino::recipe::{DepthRecipe, NumberFormat, RangeRule};
 use dino::render::Colormap;
 
 use super::pca::opacity;
-use super::{CloudArgs, PredictArgs, RefitArgs, TextArgs};
+use super::{CloudArgs, PredictArgs, RefitArgs, TextArgs, VideoArgs};
 
 /// Measure how far away everything in a photo is
 ///
@@ -28,6 +28,8 @@ pub struct DepthArgs {
     pub numbers: NumbersArgs,
     #[command(flatten)]
     pub cloud: CloudArgs,
+    #[command(flatten)]
+    pub video: VideoArgs,
 }
 
 /// How the picture looks.
@@ -66,7 +68,7 @@ pub struct DepthLookArgs {
 #[command(next_help_heading = "Numbers")]
 pub struct NumbersArgs {
     /// Write the depths at the photo's size too, as any of npy, png16 (millimetres, or as --depth-scale says), pfm,
-    /// exr, tiff
+    /// exr, tiff; of clips, frame by frame, and as ffv1 (lossless video)
     #[arg(long, value_enum, value_delimiter = ',', value_name = "FORMATS")]
     pub save: Vec<SaveFormat>,
     /// Steps of a metre in --save png16: 1000 for millimetres (NAME.depth.mm.png), 256 as KITTI has them or 5000 as TUM
@@ -111,6 +113,8 @@ pub enum SaveFormat {
     Exr,
     /// TIFF, float32
     Tiff,
+    /// Of clips: lossless video in Matroska, 16 bits in millimetres, or as --depth-scale says
+    Ffv1,
 }
 
 impl From<SaveFormat> for NumberFormat {
@@ -121,6 +125,7 @@ impl From<SaveFormat> for NumberFormat {
             SaveFormat::Pfm => NumberFormat::Pfm,
             SaveFormat::Exr => NumberFormat::Exr,
             SaveFormat::Tiff => NumberFormat::Tiff,
+            SaveFormat::Ffv1 => NumberFormat::Ffv1,
         }
     }
 }

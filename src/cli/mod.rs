@@ -26,6 +26,7 @@ mod shared;
 mod shell;
 mod similar;
 mod train;
+mod video;
 
 use clap::{FromArgMatches, Parser, Subcommand};
 use dino::launcher::VERSION;
@@ -59,6 +60,7 @@ pub use similar::{CosineRange, SimilarArgs};
 pub use train::{
     DepthLabelArgs, IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs,
 };
+pub use video::VideoArgs;
 
 /// See what a frozen DINOv2 sees in your photos.
 ///

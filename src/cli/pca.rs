@@ -8,7 +8,7 @@ use dino::preprocess::SizeRule;
 use dino::recipe::{LayerRecipe, PcaRecipe};
 use dino::render::Upscale;
 
-use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs, VideoArgs};
 
 /// Colour the parts of photos by the principal components of their patch features
 ///
@@ -50,6 +50,8 @@ pub struct PcaArgs {
     pub fit: FitArgs,
     #[command(flatten)]
     pub look: LookArgs,
+    #[command(flatten)]
+    pub video: VideoArgs,
 }
 
 /// How the components are found.

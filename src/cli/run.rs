@@ -8,7 +8,7 @@ use dino::recipe::{
     ClustersRecipe, DepthRecipe, FeaturesRecipe, HeadRecipe, PcaRecipe, Recipe, SegmentRecipe,
 };
 
-use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs};
+use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs, VideoArgs};
 
 /// Do several tasks over the same photos, which are decoded once, and seen once by all tasks that see them alike
 ///
@@ -29,6 +29,8 @@ pub struct RunTasksArgs {
     pub run: RunArgs,
     #[command(flatten)]
     pub tasks: TaskArgs,
+    #[command(flatten)]
+    pub video: VideoArgs,
 }
 
 /// What is made of the photos.

@@ -8,7 +8,7 @@ use dino::postprocess::MinArea;
 use dino::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
 use dino::tasks::layer;
 
-use super::{PredictArgs, RefitArgs, TextArgs};
+use super::{PredictArgs, RefitArgs, TextArgs, VideoArgs};
 
 /// Label every pixel of photos: with the classes of a head, or with clusters that need no training
 ///
@@ -29,6 +29,8 @@ pub struct SegmentArgs {
     pub text: TextArgs,
     #[command(flatten)]
     pub files: SegmentFileArgs,
+    #[command(flatten)]
+    pub video: VideoArgs,
 }
 
 /// Parts without a head.
@@ -143,6 +145,8 @@ pub enum LabelFormat {
     Coco,
     /// The photo with all but the kept classes transparent
     Cutout,
+    /// Of clips: lossless video of ids in Matroska, 8 bits, or 16 where there are more classes
+    Ffv1,
 }
 
 impl From<LabelFormat> for recipe::LabelFormat {
@@ -153,6 +157,7 @@ impl From<LabelFormat> for recipe::LabelFormat {
             LabelFormat::Masks => recipe::LabelFormat::Masks,
             LabelFormat::Coco => recipe::LabelFormat::Coco,
             LabelFormat::Cutout => recipe::LabelFormat::Cutout,
+            LabelFormat::Ffv1 => recipe::LabelFormat::Ffv1,
         }
     }
 }

@@ -164,17 +164,20 @@ pub enum NumberFormat {
     Exr,
     /// TIFF, float32.
     Tiff,
+    /// Of clips, lossless video of 16 bits, in millimetres or as the scale says.
+    Ffv1,
 }
 
 impl NumberFormat {
-    /// The format, with so many steps of a metre where it holds whole numbers.
-    pub fn with_scale(self, scale: NonZeroU32) -> FloatFormat {
+    /// The format of a photo's file, with so many steps of a metre where it holds whole numbers; none of video.
+    pub fn with_scale(self, scale: NonZeroU32) -> Option<FloatFormat> {
         match self {
-            NumberFormat::Npy => FloatFormat::Npy,
-            NumberFormat::Png16 => FloatFormat::Png16(scale),
-            NumberFormat::Pfm => FloatFormat::Pfm,
-            NumberFormat::Exr => FloatFormat::Exr,
-            NumberFormat::Tiff => FloatFormat::Tiff,
+            NumberFormat::Npy => Some(FloatFormat::Npy),
+            NumberFormat::Png16 => Some(FloatFormat::Png16(scale)),
+            NumberFormat::Pfm => Some(FloatFormat::Pfm),
+            NumberFormat::Exr => Some(FloatFormat::Exr),
+            NumberFormat::Tiff => Some(FloatFormat::Tiff),
+            NumberFormat::Ffv1 => None,
         }
     }
 }

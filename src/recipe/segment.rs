@@ -169,4 +169,6 @@ pub enum LabelFormat {
     Coco,
     /// The photo with all but the kept classes transparent.
     Cutout,
+    /// Of clips, lossless video of ids.
+    Ffv1,
 }

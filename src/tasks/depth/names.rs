@@ -57,7 +57,11 @@ pub fn depth_scale(recipe: &DepthRecipe) -> Option<u32> {
 /// The formats of `--save`, each once.
 pub fn formats(recipe: &DepthRecipe) -> Vec<FloatFormat> {
     let scale = recipe.depth_scale.unwrap_or(MILLI);
-    let mut formats: Vec<_> = recipe.save.iter().map(|f| f.with_scale(scale)).collect();
+    let mut formats: Vec<_> = recipe
+        .save
+        .iter()
+        .filter_map(|f| f.with_scale(scale))
+        .collect();
     formats.sort_unstable();
     formats.dedup();
     formats

@@ -66,6 +66,7 @@ impl LabelPainter {
                     })?;
                 }
                 LabelFormat::Cutout => self.write_cutout(labelled, &notes, words)?,
+                LabelFormat::Ffv1 => {}
             }
         }
         if self.recipe.confidence {

@@ -32,12 +32,14 @@ pub fn extension(format: LabelFormat) -> &'static str {
         LabelFormat::Masks => MASKS,
         LabelFormat::Coco => "coco.json",
         LabelFormat::Cutout => "cutout.png",
+        LabelFormat::Ffv1 => "ids.mkv",
     }
 }
 
-/// The formats of `--save`, each once.
+/// The formats of `--save` that photos have, each once.
 pub fn formats(recipe: &LabelRecipe) -> Vec<LabelFormat> {
     let mut formats = recipe.save.clone();
+    formats.retain(|format| *format != LabelFormat::Ffv1);
     formats.sort_unstable();
     formats.dedup();
     formats

@@ -312,7 +312,7 @@ fn bytes_per_pixel(recipe: &LabelRecipe) -> u64 {
     let picture = drawn + legend;
     let regions = if recipe.regions { 8 } else { 0 };
     let of_format = |format: &LabelFormat| match format {
-        LabelFormat::Ids | LabelFormat::Npy => 2,
+        LabelFormat::Ids | LabelFormat::Npy | LabelFormat::Ffv1 => 2,
         LabelFormat::Masks | LabelFormat::Coco => 1,
         // The photo is decoded again for its opacity.
         LabelFormat::Cutout => 4 + 16,
