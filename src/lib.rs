@@ -74,6 +74,7 @@ pub mod stopwatch;
 pub mod suggest;
 pub mod tasks;
 pub mod threads;
+pub mod tracking;
 pub mod train;
 pub mod warnings;
 pub mod weights;

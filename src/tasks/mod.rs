@@ -22,6 +22,7 @@ pub mod stored;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+pub mod track;
 pub mod way;
 
 use std::path::{Path, PathBuf};

@@ -14,7 +14,7 @@ use image::RgbImage;
 use crate::console::Console;
 use crate::error::Result;
 use crate::preprocess::Geometry;
-use crate::tasks::{Found, Task};
+use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder};
 pub use run::{ClipRun, ClipSummary};
@@ -44,7 +44,7 @@ pub struct DrawnFrame {
 }
 
 /// A task that can draw the frames of a clip.
-pub trait ClipTask: Task {
+pub trait ClipTask: Finder {
     /// Whether something is fitted to frames from all over the clip before any is drawn.
     fn looks_first(&self) -> bool {
         false
@@ -64,6 +64,14 @@ pub trait ClipTask: Task {
     /// If that cannot be done.
     fn settle(&self, _words: &Console) -> Result<()> {
         Ok(())
+    }
+
+    /// What is drawn of a frame, where that depends on the frames before it; called in their order.
+    ///
+    /// # Errors
+    /// If that cannot be found.
+    fn follow(&self, found: Found, _frame: &RgbImage, _geometry: &Geometry) -> Result<Found> {
+        Ok(found)
     }
 
     /// Draws a frame by what was `found` in it; runs on any thread.

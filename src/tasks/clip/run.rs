@@ -96,10 +96,26 @@ impl ClipRun<'_> {
                 if is_cut {
                     summary.cuts.push(index);
                 }
-                for (mean, found) in means.iter_mut().zip(&mut seen.found) {
-                    mean.smooth(found, is_cut)?;
+                let SeenFrame {
+                    photo,
+                    geometries,
+                    found,
+                    permit,
+                } = seen;
+                let mut followed = Vec::with_capacity(found.len());
+                let tasks = self.tasks.iter().zip(&mut means);
+                for ((task, mean), (mut found, geometry)) in
+                    tasks.zip(found.into_iter().zip(&geometries))
+                {
+                    mean.smooth(&mut found, is_cut)?;
+                    followed.push(task.follow(found, &photo, geometry)?);
                 }
-                give(seen)
+                give(SeenFrame {
+                    photo,
+                    geometries,
+                    found: followed,
+                    permit,
+                })
             })
         };
         let draw = |seen: SeenFrame| {

@@ -1,0 +1,211 @@
+//! Labels of a clip's first frame that follow what they lie on.
+
+use std::sync::{Mutex, PoisonError};
+
+use image::RgbImage;
+
+use crate::backbone::{Grid, LayerRequest};
+use crate::data::labels::Mask;
+use crate::engine::Seen;
+use crate::error::{Error, Result};
+use crate::head::{Class, Scores};
+use crate::postprocess::{LabelMap, refine, segment};
+use crate::preprocess::{Geometry, SizeRule};
+use crate::render::Captions;
+use crate::render::segment::{SegmentLook, picture};
+use crate::render::{Fonts, palette};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers};
+use crate::tasks::costs::per_pixel;
+use crate::tasks::{Finder, Found, Way, layer};
+use crate::tracking::{TrackRecipe, Tracker};
+
+/// How labels are shown over frames.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrackLook {
+    /// Opacity of the colours, from 0 to 1.
+    pub alpha: f32,
+    /// Whether borders are drawn.
+    pub outline: bool,
+    /// Whether borders are fitted to each frame's edges.
+    pub refine: bool,
+}
+
+/// Carries the labels of the first frame on.
+pub struct TrackTask {
+    way: Way,
+    layer: LayerRequest,
+    recipe: TrackRecipe,
+    look: TrackLook,
+    /// Of the first frame.
+    mask: Mask,
+    /// The ids of the mask, from low to high; the first is of what is no object where it is 0.
+    ids: Vec<u16>,
+    classes: Vec<Class>,
+    captions: Captions,
+    /// None before the first frame.
+    tracker: Mutex<Option<Tracker>>,
+}
+
+impl TrackTask {
+    /// With the ids of `mask`, of which 0 is none, on the patch tokens of `layer`, of frames that are seen at `size` in
+    /// patches of `patch_size`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the mask has nothing but one id.
+    pub fn new(
+        (mask, recipe, look): (Mask, TrackRecipe, TrackLook),
+        layer: LayerRequest,
+        size: SizeRule,
+        patch_size: usize,
+    ) -> Result<Self> {
+        let mut ids = mask.ids.clone();
+        ids.sort_unstable();
+        ids.dedup();
+        if ids.len() < 2 {
+            return Err(Error::Usage(format!(
+                "the mask has the id {} everywhere; it must have 0 where nothing is to be followed, and other ids where \
+                 something is",
+                ids.first().copied().unwrap_or_default()
+            )));
+        }
+        let classes = ids.iter().zip(palette::distinct(ids.len()));
+        let classes = classes.map(|(id, color)| Class {
+            name: id.to_string(),
+            color,
+        });
+        Ok(TrackTask {
+            way: Way::AtOnce(layer::pass(layer, size, patch_size)),
+            layer,
+            recipe,
+            look,
+            captions: Captions::new([], Fonts::built_in()),
+            classes: classes.collect(),
+            ids,
+            mask,
+            tracker: Mutex::new(None),
+        })
+    }
+
+    /// The ids that are followed, 0 not among them.
+    pub fn ids(&self) -> impl Iterator<Item = u16> {
+        self.ids.iter().copied().filter(|id| *id != 0)
+    }
+
+    /// The shares of the ids in the patches of the first frame `[N, k]`; what is beyond the photo is of the first id.
+    fn shares(&self, geometry: &Geometry) -> Result<Vec<f32>> {
+        let (width, height) = (self.mask.width as u32, self.mask.height as u32);
+        if geometry.photo != (width, height) {
+            return Err(Error::Usage(format!(
+                "--mask: the mask is {width} x {height} pixels, and the first frame {} x {}; they must be of one size",
+                geometry.photo.0, geometry.photo.1
+            )));
+        }
+        let Grid { rows, cols } = geometry.grid();
+        let k = self.ids.len();
+        let mut shares = vec![0f32; rows * cols * k];
+        let places = |places: Vec<f32>, cells: usize| -> Vec<usize> {
+            let cell = |place: f32| (place as usize).min(cells.saturating_sub(1));
+            places.into_iter().map(cell).collect()
+        };
+        let columns = places(geometry.columns(), cols);
+        for (row, ids) in places(geometry.rows(), rows)
+            .into_iter()
+            .zip(self.mask.ids.chunks_exact(self.mask.width.max(1)))
+        {
+            for (col, id) in columns.iter().zip(ids) {
+                let class = self.ids.binary_search(id).unwrap_or_default();
+                shares[(row * cols + col) * k + class] += 1.0;
+            }
+        }
+        for patch in shares.chunks_exact_mut(k) {
+            let all: f32 = patch.iter().sum();
+            match all > 0.0 {
+                true => patch.iter_mut().for_each(|share| *share /= all),
+                false => patch[0] = 1.0,
+            }
+        }
+        Ok(shares)
+    }
+
+    /// The mask as labels.
+    fn first_map(&self) -> LabelMap {
+        let classes = self.mask.ids.iter();
+        let classes = classes.map(|id| self.ids.binary_search(id).unwrap_or_default() as u16);
+        LabelMap {
+            width: self.mask.width,
+            height: self.mask.height,
+            ids: classes.collect(),
+            confidence: vec![1.0; self.mask.ids.len()],
+        }
+    }
+}
+
+impl Finder for TrackTask {
+    fn way(&self) -> &Way {
+        &self.way
+    }
+
+    fn memory(&self, geometry: &Geometry) -> u64 {
+        per_pixel(2 + 4 + 3 + 3)(geometry)
+    }
+
+    fn find(&self, seen: &Seen) -> Result<Found> {
+        let tokens = layer::tokens(&seen.features, self.layer)?;
+        Ok(Found::Tokens(tokens, seen.features.grid))
+    }
+}
+
+impl ClipTask for TrackTask {
+    fn follow(&self, found: Found, _: &RgbImage, geometry: &Geometry) -> Result<Found> {
+        let Found::Tokens(tokens, grid) = found else {
+            return Err(Error::Model("tracking is by tokens".into()));
+        };
+        let k = self.ids.len();
+        let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        let values = match &mut *tracker {
+            Some(tracker) => tracker.follow(tokens),
+            none => {
+                let shares = self.shares(geometry)?;
+                *none = Some(Tracker::new(self.recipe, grid, tokens, (shares, k)));
+                return Ok(Found::Labels(self.first_map()));
+            }
+        };
+        let scores = Scores { values, k, grid };
+        Ok(Found::Scores {
+            scores,
+            mirrored: None,
+        })
+    }
+
+    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+        let map = match found {
+            Found::Labels(map) => map,
+            Found::Scores { scores, .. } if self.look.refine => {
+                refine::label(&scores, geometry, frame)?
+            }
+            Found::Scores { scores, .. } => segment::label(&scores, geometry, &[])?,
+            Found::Tokens(..) | Found::Features(_) => {
+                return Err(Error::Model("a frame was not followed".into()));
+            }
+        };
+        let look = SegmentLook {
+            alpha: Some(self.look.alpha),
+            outline: self.look.outline,
+            side_by_side: false,
+            names: false,
+            legend: false,
+        };
+        let ids = map.ids.iter().map(|class| self.ids[usize::from(*class)]);
+        let ids: Vec<u16> = ids.collect();
+        let mut shown = map;
+        // What is no object is left as it is.
+        if self.ids[0] == 0 {
+            let kept: Vec<bool> = (0..self.ids.len()).map(|class| class > 0).collect();
+            shown.keep(&kept);
+        }
+        Ok(DrawnFrame {
+            picture: picture(frame, &shown, &self.classes, &[], &look, &self.captions)?,
+            numbers: FrameNumbers::Ids(ids),
+        })
+    }
+}
