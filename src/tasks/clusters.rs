@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use image::RgbImage;
 
@@ -23,7 +23,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::ClustersRecipe;
 use crate::render::palette;
 use crate::stopwatch::Stopwatch;
-use crate::tasks::clip::{ClipTask, DrawnFrame};
+use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
@@ -446,6 +446,33 @@ impl ClipTask for ClustersTask {
         let refines = self.recipe.refine.unwrap_or(REFINE);
         let map = label(&scores, geometry, frame, refines, &mut Stopwatch::default())?;
         self.painter().frame(frame, map)
+    }
+
+    fn number_files(&self) -> Vec<&'static str> {
+        self.painter().number_files()
+    }
+
+    fn write_numbers(
+        &self,
+        extension: &str,
+        writer: &mut dyn Write,
+        frame: &DrawnFrame,
+    ) -> io::Result<usize> {
+        self.painter()
+            .write_numbers(extension, writer, frame)
+            .map(|()| 0)
+    }
+
+    fn number_film(&self) -> Option<NumberFilm> {
+        self.painter().number_film()
+    }
+
+    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
+        (self.painter().film_numbers(frame), 0)
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        self.painter().facts()
     }
 }
 

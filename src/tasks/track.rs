@@ -3,6 +3,7 @@
 use std::sync::{Mutex, PoisonError};
 
 use image::RgbImage;
+use serde_json::{Map, Value, json};
 
 use crate::backbone::{Grid, LayerRequest};
 use crate::data::labels::Mask;
@@ -14,7 +15,7 @@ use crate::preprocess::{Geometry, SizeRule};
 use crate::render::Captions;
 use crate::render::segment::{SegmentLook, picture};
 use crate::render::{Fonts, palette};
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::{Finder, Found, Way, layer};
 use crate::tracking::{TrackRecipe, Tracker};
@@ -89,6 +90,14 @@ impl TrackTask {
     /// The ids that are followed, 0 not among them.
     pub fn ids(&self) -> impl Iterator<Item = u16> {
         self.ids.iter().copied().filter(|id| *id != 0)
+    }
+
+    /// Bytes of an id.
+    fn bytes(&self) -> usize {
+        match self.ids.last() {
+            Some(last) if *last > 255 => 2,
+            _ => 1,
+        }
     }
 
     /// The shares of the ids in the patches of the first frame `[N, k]`; what is beyond the photo is of the first id.
@@ -203,9 +212,34 @@ impl ClipTask for TrackTask {
             let kept: Vec<bool> = (0..self.ids.len()).map(|class| class > 0).collect();
             shown.keep(&kept);
         }
+        let picture = picture(frame, &shown, &self.classes, &[], &look, &self.captions)?;
         Ok(DrawnFrame {
-            picture: picture(frame, &shown, &self.classes, &[], &look, &self.captions)?,
-            numbers: FrameNumbers::Ids(ids),
+            size: frame.dimensions(),
+            picture,
+            numbers: FrameNumbers::Labels(LabelMap { ids, ..shown }),
         })
+    }
+
+    fn number_film(&self) -> Option<NumberFilm> {
+        Some(NumberFilm {
+            extension: "ids.mkv",
+            bytes: self.bytes(),
+        })
+    }
+
+    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
+        let FrameNumbers::Labels(map) = &frame.numbers else {
+            return (Vec::new(), 0);
+        };
+        let bytes = match self.bytes() {
+            1 => map.ids.iter().map(|id| *id as u8).collect(),
+            _ => map.ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
+        };
+        (bytes, 0)
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        let ids: Vec<u16> = self.ids().collect();
+        Map::from_iter([("ids".to_owned(), json!(ids))])
     }
 }

@@ -9,10 +9,14 @@ mod run;
 mod smooth;
 mod stage;
 
+use std::io::{self, Write};
+
 use image::RgbImage;
+use serde_json::{Map, Value};
 
 use crate::console::Console;
 use crate::error::Result;
+use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
@@ -30,17 +34,28 @@ pub enum FrameNumbers {
     None,
     /// Depths in the unit of the head.
     Depths(Vec<f32>),
-    /// Ids of classes; [`NONE`](crate::postprocess::NONE) is none.
-    Ids(Vec<u16>),
+    /// Labels.
+    Labels(LabelMap),
 }
 
 /// What a task made of a frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct DrawnFrame {
+    /// Width and height of the clip.
+    pub size: (u32, u32),
     /// At the clip's size, or twice as wide where the frame lies beside it.
     pub picture: RgbImage,
     /// The numbers.
     pub numbers: FrameNumbers,
+}
+
+/// Lossless video of the numbers behind pictures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NumberFilm {
+    /// The end of its name.
+    pub extension: &'static str,
+    /// Bytes of a number: 1, or 2 with the lower one first.
+    pub bytes: usize,
 }
 
 /// A task that can draw the frames of a clip.
@@ -72,6 +87,39 @@ pub trait ClipTask: Finder {
     /// If that cannot be found.
     fn follow(&self, found: Found, _frame: &RgbImage, _geometry: &Geometry) -> Result<Found> {
         Ok(found)
+    }
+
+    /// The ends of the names of files of numbers that each frame has.
+    fn number_files(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    /// Writes the numbers of a frame as the file with this extension holds them; returns how many it clipped.
+    ///
+    /// # Errors
+    /// If writing fails.
+    fn write_numbers(
+        &self,
+        _extension: &str,
+        _writer: &mut dyn Write,
+        _frame: &DrawnFrame,
+    ) -> io::Result<usize> {
+        Ok(0)
+    }
+
+    /// Video of the numbers, if that is asked for.
+    fn number_film(&self) -> Option<NumberFilm> {
+        None
+    }
+
+    /// The numbers of a frame of that video, row by row, and how many were clipped.
+    fn film_numbers(&self, _frame: &DrawnFrame) -> (Vec<u8>, usize) {
+        (Vec::new(), 0)
+    }
+
+    /// What films and lines of JSON say about all frames, once it is settled: keys and values.
+    fn facts(&self) -> Map<String, Value> {
+        Map::new()
     }
 
     /// Draws a frame by what was `found` in it; runs on any thread.

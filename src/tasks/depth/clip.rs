@@ -1,17 +1,24 @@
 //! The frames of a clip: all of them with one range of colours.
 
+use std::io::{self, Write};
+use std::num::NonZeroU32;
+
 use image::RgbImage;
+use serde_json::{Map, Value, json};
 
 use crate::console::Console;
 use crate::error::Result;
+use crate::output::{DepthSteps, FloatFormat, FloatMap};
+use crate::postprocess::rows::{Rows, Whole};
 use crate::preprocess::Geometry;
-use crate::recipe::RangeRule;
+use crate::recipe::{NumberFormat, RangeRule};
 use crate::render::Range;
 use crate::tasks::Found;
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
 
+use super::names::{MILLI, formats};
 use super::reader::Full;
-use super::{DepthTask, SAMPLES, readout_of};
+use super::{DepthTask, SAMPLES, readout_of, report};
 
 impl DepthTask {
     /// What the head can say, where that is bounded on both sides.
@@ -19,6 +26,11 @@ impl DepthTask {
         let (min, max) = readout_of(self.reader.meta()).ok()?.range();
         let is_bounded = self.reader.is_metric() && self.reader.farthest().is_none();
         is_bounded.then(|| Range::new(min as f32, max as f32))
+    }
+
+    /// Steps of a unit in video of depths.
+    fn film_scale(&self) -> NonZeroU32 {
+        self.recipe.depth_scale.unwrap_or(MILLI)
     }
 
     /// The range of the colours of a clip, once it is settled: a head in metres has its own, if none is asked for.
@@ -61,6 +73,79 @@ impl ClipTask for DepthTask {
         Ok(())
     }
 
+    fn number_files(&self) -> Vec<&'static str> {
+        let formats = formats(&self.recipe).into_iter();
+        formats.map(FloatFormat::extension).collect()
+    }
+
+    fn write_numbers(
+        &self,
+        extension: &str,
+        writer: &mut dyn Write,
+        frame: &DrawnFrame,
+    ) -> io::Result<usize> {
+        let FrameNumbers::Depths(values) = &frame.numbers else {
+            return Ok(0);
+        };
+        let mut formats = formats(&self.recipe).into_iter();
+        let Some(format) = formats.find(|format| format.extension() == extension) else {
+            return Ok(0);
+        };
+        let rows = Whole {
+            width: frame.size.0 as usize,
+            values,
+        };
+        let (low, high) = (&rows as &dyn Rows).extent();
+        let text = report::text_of(self.reader.meta(), self.reader.conversion(), (low, high));
+        let map = FloatMap {
+            rows: &rows,
+            text: &text,
+        };
+        format.write(writer, &map)
+    }
+
+    fn number_film(&self) -> Option<NumberFilm> {
+        let is_wanted = self.recipe.save.contains(&NumberFormat::Ffv1);
+        is_wanted.then_some(NumberFilm {
+            extension: match self.film_scale().get() {
+                1000 => "mm.mkv",
+                _ => "u16.mkv",
+            },
+            bytes: 2,
+        })
+    }
+
+    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
+        let FrameNumbers::Depths(values) = &frame.numbers else {
+            return (Vec::new(), 0);
+        };
+        let rows = Whole {
+            width: frame.size.0 as usize,
+            values,
+        };
+        let steps = DepthSteps::of(&rows, self.film_scale());
+        let bytes = steps.values.iter().flat_map(|steps| steps.to_le_bytes());
+        (bytes.collect(), steps.saturated)
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        let meta = self.reader.meta();
+        let Range { low, high } = self.clip_range();
+        let scale = self.number_film().map(|_| self.film_scale());
+        let facts = json!({
+            "head": meta.name,
+            "model": meta.backbone,
+            "unit": self.reader.unit(),
+            "colors": {"colormap": self.recipe.colormap.name, "inverted": self.recipe.invert,
+                       "min": report::round(low), "max": report::round(high)},
+            "depth_scale": scale,
+        });
+        match facts {
+            Value::Object(facts) => facts,
+            _ => Map::new(),
+        }
+    }
+
     fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let map = self.reader.read_out(&found, geometry)?;
         drop(found);
@@ -72,6 +157,10 @@ impl ClipTask for DepthTask {
             true => FrameNumbers::None,
             false => FrameNumbers::Depths(full.depth.collect()?),
         };
-        Ok(DrawnFrame { picture, numbers })
+        Ok(DrawnFrame {
+            size: frame.dimensions(),
+            picture,
+            numbers,
+        })
     }
 }

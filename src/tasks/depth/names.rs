@@ -44,7 +44,7 @@ pub const SIBLINGS: &[&str] = &[
 ];
 
 /// Steps of a metre in 16-bit PNG if nothing is said about it: millimetres.
-const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();
+pub const MILLI: NonZeroU32 = NonZeroU32::new(1000).unwrap();
 
 /// Steps of a metre in the 16-bit PNG of a run, where it writes one.
 pub fn depth_scale(recipe: &DepthRecipe) -> Option<u32> {

@@ -19,21 +19,32 @@ pub type Text = Vec<(&'static str, String)>;
 
 /// What every file of a map says about it, whose least and largest value these are.
 pub fn text(measured: &Measured<'_>, layer: &Layer<'_>, (low, high): (f32, f32)) -> Text {
-    let unit = unit(measured.meta);
-    let content = match layer.is_std {
-        true if measured.meta.calibration.is_none() => "spread of depth over the bins",
-        true => "standard deviation of depth",
-        false if unit == RELATIVE => INVERSE_CONTENT,
+    let mut text = text_of(measured.meta, measured.conversion, (low, high));
+    if layer.is_std {
+        let content = match measured.meta.calibration.is_none() {
+            true => "spread of depth over the bins",
+            false => "standard deviation of depth",
+        };
+        text[0] = (CONTENT, content.to_owned());
+    }
+    text
+}
+
+/// What every file of depths says about them, by a head of this `meta` and this conversion.
+pub fn text_of(meta: &HeadMeta, conversion: Option<Conversion>, (low, high): (f32, f32)) -> Text {
+    let unit = unit(meta);
+    let content = match unit == RELATIVE {
+        true => INVERSE_CONTENT,
         false => DEPTH_CONTENT,
     };
     let mut text = vec![
         (CONTENT, content.to_owned()),
         (UNIT, unit.to_owned()),
         ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
-        ("dino:head", measured.meta.name.clone()),
-        ("dino:model", measured.meta.backbone.clone()),
+        ("dino:head", meta.name.clone()),
+        ("dino:model", meta.backbone.clone()),
     ];
-    if let Some(conversion) = measured.conversion {
+    if let Some(conversion) = conversion {
         text.push(("dino:conversion", conversion.to_string()));
     }
     text

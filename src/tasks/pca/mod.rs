@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use image::RgbImage;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use crate::backbone::{Backbone, LayerRequest};
 use crate::batch::Outcome;
@@ -499,8 +499,18 @@ impl ClipTask for PcaTask {
         let projected = projection.project(&tokens)?;
         let photo = self.wants_photo().then_some(frame);
         Ok(DrawnFrame {
+            size: frame.dimensions(),
             picture: self.picture(&projected, projection, geometry, photo)?,
             numbers: FrameNumbers::None,
         })
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        let shown = self.recipe.components.iter();
+        Map::from_iter([
+            ("model".to_owned(), json!(self.model.name)),
+            ("layer".to_owned(), json!(self.layer.block)),
+            ("components".to_owned(), json!(shown.collect::<Vec<_>>())),
+        ])
     }
 }

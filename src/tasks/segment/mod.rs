@@ -3,6 +3,7 @@
 //! `reader` has the labels; [`painter`] draws one photo, here and for clusters; `files` writes what was asked for of it,
 //! `coco` the documents of one and of all, and `report` says it in JSON.
 
+mod clip;
 mod coco;
 mod files;
 mod names;
@@ -10,10 +11,11 @@ pub mod painter;
 mod reader;
 mod report;
 
+use std::io::{self, Write};
 use std::path::Path;
 
 use image::RgbImage;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use crate::backbone::Backbone;
 use crate::batch::Outcome;
@@ -26,7 +28,7 @@ use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, SegmentRecipe};
 use crate::stopwatch::Stopwatch;
-use crate::tasks::clip::{ClipTask, DrawnFrame};
+use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
@@ -204,5 +206,32 @@ impl ClipTask for SegmentTask {
         let mut watch = Stopwatch::default();
         let map = self.reader.read(found, geometry, frame, &mut watch)?;
         self.painter.frame(frame, map)
+    }
+
+    fn number_files(&self) -> Vec<&'static str> {
+        self.painter.number_files()
+    }
+
+    fn write_numbers(
+        &self,
+        extension: &str,
+        writer: &mut dyn Write,
+        frame: &DrawnFrame,
+    ) -> io::Result<usize> {
+        self.painter
+            .write_numbers(extension, writer, frame)
+            .map(|()| 0)
+    }
+
+    fn number_film(&self) -> Option<NumberFilm> {
+        self.painter.number_film()
+    }
+
+    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
+        (self.painter.film_numbers(frame), 0)
+    }
+
+    fn facts(&self) -> Map<String, Value> {
+        self.painter.facts()
     }
 }

@@ -278,9 +278,13 @@ impl LabelPainter {
         let picture = picture(frame, &map, &self.classes, &[], &look, &self.captions)?;
         let numbers = match self.recipe.save.is_empty() {
             true => FrameNumbers::None,
-            false => FrameNumbers::Ids(map.ids),
+            false => FrameNumbers::Labels(map),
         };
-        Ok(DrawnFrame { picture, numbers })
+        Ok(DrawnFrame {
+            size: frame.dimensions(),
+            picture,
+            numbers,
+        })
     }
 
     fn picture(&self, labelled: &Labelled<'_>) -> Result<RgbImage> {
