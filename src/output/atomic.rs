@@ -263,42 +263,90 @@ fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
 /// What `fill` returns, or the path with the system's reason; and if the old folder holds anything but pictures that this
 /// program made, which would be lost.
 pub fn write_folder_atomic(path: &Path, fill: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
-    let failed = |error: io::Error| Error::io(path, &error);
-    let (target, is_there) = match Place::of(path)? {
-        Place::Folder(target) => (target, true),
-        Place::Vacant(target) => (target, false),
-        _ => return Err(Error::file(path, "is no folder, where one is meant")),
-    };
-    // `.` and the like have no name of their own to be renamed to.
-    let target = match target.file_name() {
-        Some(_) => target,
-        None => fs::canonicalize(&target).map_err(failed)?,
-    };
-    if is_there {
-        check_replaceable(&target)?;
-    }
-    let parent = parent(&target);
-    make_folder(parent).map_err(|error| Error::io(parent, &error))?;
-    let made = Unfinished::make(|| temporary::folder_in(parent), |folder| folder);
-    let (folder, _unfinished) = made.map_err(failed)?;
-    fill(&folder)?;
-    if is_there {
-        let permissions = fs::metadata(&target).map_err(failed)?.permissions();
-        fs::set_permissions(&*folder, permissions).map_err(failed)?;
-        // The old one is there until the new one is.
-        let aside = temporary::folder_in(parent).map_err(failed)?;
-        let old = aside.join("old");
-        fs::rename(&target, &old).map_err(failed)?;
-        if let Err(error) = fs::rename(&*folder, &target) {
-            fs::rename(&old, &target).map_err(failed)?;
-            return Err(failed(error));
+    let unfinished = UnfinishedFolder::begin(path, check_replaceable)?;
+    fill(unfinished.folder())?;
+    unfinished.finish()
+}
+
+/// A folder that appears when it is complete, in place of any that was there before; dropped before, it leaves nothing.
+#[derive(Debug)]
+pub struct UnfinishedFolder {
+    path: PathBuf,
+    target: PathBuf,
+    is_there: bool,
+    folder: temporary::Folder,
+    _unfinished: Unfinished,
+}
+
+impl UnfinishedFolder {
+    /// Begins the folder `path`, if `check` lets the one be replaced that is there; a link is followed.
+    ///
+    /// # Errors
+    /// What `check` returns, or the path with the system's reason.
+    pub fn begin(path: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
+        let failed = |error: io::Error| Error::io(path, &error);
+        let (target, is_there) = match Place::of(path)? {
+            Place::Folder(target) => (target, true),
+            Place::Vacant(target) => (target, false),
+            _ => return Err(Error::file(path, "is no folder, where one is meant")),
+        };
+        // `.` and the like have no name of their own to be renamed to.
+        let target = match target.file_name() {
+            Some(_) => target,
+            None => fs::canonicalize(&target).map_err(failed)?,
+        };
+        if is_there {
+            check(&target)?;
         }
-    } else {
-        fs::rename(&*folder, &target).map_err(failed)?;
+        let parent = parent(&target);
+        make_folder(parent).map_err(|error| Error::io(parent, &error))?;
+        let made = Unfinished::make(|| temporary::folder_in(parent), |folder| folder);
+        let (folder, unfinished) = made.map_err(failed)?;
+        Ok(UnfinishedFolder {
+            path: path.to_owned(),
+            is_there,
+            folder,
+            _unfinished: unfinished,
+            target,
+        })
     }
-    // It has another name now, and nothing is left to be deleted.
-    folder.keep();
-    Ok(())
+
+    /// Where its files are written.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Puts it in its place.
+    ///
+    /// # Errors
+    /// The path with the system's reason.
+    pub fn finish(self) -> Result<()> {
+        let UnfinishedFolder {
+            path,
+            target,
+            is_there,
+            folder,
+            ..
+        } = self;
+        let failed = |error: io::Error| Error::io(&path, &error);
+        if is_there {
+            let permissions = fs::metadata(&target).map_err(failed)?.permissions();
+            fs::set_permissions(&*folder, permissions).map_err(failed)?;
+            // The old one is there until the new one is.
+            let aside = temporary::folder_in(parent(&target)).map_err(failed)?;
+            let old = aside.join("old");
+            fs::rename(&target, &old).map_err(failed)?;
+            if let Err(error) = fs::rename(&*folder, &target) {
+                fs::rename(&old, &target).map_err(failed)?;
+                return Err(failed(error));
+            }
+        } else {
+            fs::rename(&*folder, &target).map_err(failed)?;
+        }
+        // It has another name now, and nothing is left to be deleted.
+        folder.keep();
+        Ok(())
+    }
 }
 
 /// Refuses to replace a folder with anything in it that this program did not make.

@@ -31,7 +31,7 @@ mod tiff;
 
 use std::io::{self, Write};
 
-pub use atomic::{AtomicFile, write_atomic, write_folder_atomic, write_stamped};
+pub use atomic::{AtomicFile, UnfinishedFolder, write_atomic, write_folder_atomic, write_stamped};
 pub use deliver::deliver;
 pub use depth_png::{DepthSteps, write_depth_png};
 pub use exr::write_exr;

@@ -1,11 +1,11 @@
 //! Parts without a head: clusters of the last block's patch tokens, drawn as labels are.
 
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use serde_json::{Map, Value};
-
 use image::RgbImage;
+use serde_json::{Map, Value};
 
 use crate::backbone::{Backbone, Grid, LayerRequest};
 use crate::batch::Outcome;

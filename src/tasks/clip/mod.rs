@@ -5,6 +5,7 @@
 //! ends, `stage` draws frames on several threads and hands them on in order. What is written is a matter of the caller.
 
 mod cuts;
+mod files;
 mod run;
 mod smooth;
 mod stage;
@@ -21,6 +22,7 @@ use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder};
+pub use files::{ClipFiles, ClipPlaces, FilmLook, FrameMoment, MADE_FROM, folder_made_from};
 pub use run::{ClipRun, ClipSummary};
 pub use smooth::RunningMean;
 

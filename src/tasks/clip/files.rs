@@ -1,0 +1,233 @@
+//! The files that a task makes of one clip: a film of its pictures, or a folder of numbered ones, and the numbers behind
+//! them as lossless film or frame by frame. All of them appear when they are complete.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::manifest::Digest;
+use crate::output::{PictureFormat, UnfinishedFolder, write_atomic, write_picture};
+use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
+use crate::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Spec};
+
+/// The name under which files of clips say what they were made from: a digest of all that decides how they come out.
+pub const MADE_FROM: &str = "dino:made-from";
+
+/// The file in a folder of frames that says what they are; who has it may be replaced.
+pub const FRAMES_JSON: &str = "frames.json";
+
+/// The list of frames in such a folder.
+const FRAMES_CSV: &str = "frames.csv";
+
+/// Where the files of a task go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClipPlaces {
+    /// The film of pictures, if there is one.
+    pub film: Option<PathBuf>,
+    /// The film of numbers, if there is one.
+    pub numbers: Option<PathBuf>,
+    /// The folder of frames, if there is one.
+    pub folder: Option<PathBuf>,
+    /// Whether there are pictures in it.
+    pub folder_has_pictures: bool,
+}
+
+impl ClipPlaces {
+    /// All of them.
+    pub fn all(&self) -> impl Iterator<Item = &Path> {
+        let all = [&self.film, &self.numbers, &self.folder];
+        all.into_iter().flatten().map(PathBuf::as_path)
+    }
+}
+
+/// How films are written.
+#[derive(Debug, Clone)]
+pub struct FilmLook {
+    /// By which encoder.
+    pub codec: Codec,
+    /// Whether the clip's sound goes with it.
+    pub audio: bool,
+}
+
+/// Files under way.
+pub struct ClipFiles<'c> {
+    task: &'c dyn ClipTask,
+    clip: &'c Clip,
+    origin: i64,
+    places: ClipPlaces,
+    look: FilmLook,
+    tags: Vec<(String, String)>,
+    film: Option<Encoder>,
+    numbers: Option<(Encoder, NumberFilm)>,
+    folder: Option<Folder>,
+    /// Numbers that a format clipped.
+    pub clipped: usize,
+}
+
+/// A folder of frames under way.
+struct Folder {
+    unfinished: UnfinishedFolder,
+    rows: Vec<String>,
+}
+
+/// When a frame appears.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FrameMoment {
+    /// Its number in the clip, from 0.
+    pub index: u64,
+    /// In ticks.
+    pub time: i64,
+    /// How long it stays, in ticks.
+    pub duration: i64,
+}
+
+impl<'c> ClipFiles<'c> {
+    /// Of `task`, of the frames of `clip` whose times begin at `origin`.
+    pub fn new(
+        task: &'c dyn ClipTask,
+        (clip, origin): (&'c Clip, i64),
+        (places, look): (ClipPlaces, FilmLook),
+        made_from: &Digest,
+    ) -> Self {
+        let facts = task.facts().into_iter();
+        let simple = facts.filter(|(_, value)| !value.is_null());
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let tags = simple.map(|(key, value)| (format!("dino:{key}"), text(value)));
+        let made_from = (MADE_FROM.to_owned(), made_from.to_string());
+        ClipFiles {
+            task,
+            clip,
+            origin,
+            places,
+            look,
+            tags: tags.chain([made_from]).collect(),
+            film: None,
+            numbers: None,
+            folder: None,
+            clipped: 0,
+        }
+    }
+
+    /// Adds a frame.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn write(&mut self, moment: FrameMoment, frame: &DrawnFrame) -> Result<()> {
+        if let Some(path) = &self.places.film {
+            let film = match &mut self.film {
+                Some(film) => film,
+                none => {
+                    let spec = Spec {
+                        codec: self.look.codec.clone(),
+                        tags: self.tags.clone(),
+                        audio: AudioTrack::of(self.clip).filter(|_| self.look.audio),
+                        ..Spec::of_clip(self.clip, frame.picture.dimensions(), self.origin)
+                    };
+                    none.insert(Encoder::new(path, spec)?)
+                }
+            };
+            film.write(frame.picture.as_raw(), moment.time, moment.duration)?;
+        }
+        if let (Some(path), Some(kind)) = (&self.places.numbers, self.task.number_film()) {
+            let (film, _) = match &mut self.numbers {
+                Some(film) => film,
+                none => {
+                    let spec = Spec {
+                        codec: Codec::Ffv1,
+                        pixel: if kind.bytes == 1 { Pixel::Gray8 } else { Pixel::Gray16 },
+                        tags: self.tags.clone(),
+                        ..Spec::of_clip(self.clip, frame.size, self.origin)
+                    };
+                    none.insert((Encoder::new(path, spec)?, kind))
+                }
+            };
+            let (bytes, clipped) = self.task.film_numbers(frame);
+            self.clipped += clipped;
+            film.write(&bytes, moment.time, moment.duration)?;
+        }
+        self.write_in_folder(moment, frame)
+    }
+
+    fn write_in_folder(&mut self, moment: FrameMoment, frame: &DrawnFrame) -> Result<()> {
+        let Some(path) = &self.places.folder else {
+            return Ok(());
+        };
+        let folder = match &mut self.folder {
+            Some(folder) => folder,
+            none => none.insert(Folder {
+                unfinished: UnfinishedFolder::begin(path, check_replaceable)?,
+                rows: Vec::new(),
+            }),
+        };
+        let number = folder.rows.len() + 1;
+        let file = |extension: &str| folder.unfinished.folder().join(format!("{number:06}.{extension}"));
+        if self.places.folder_has_pictures {
+            write_atomic(&file("png"), |writer| {
+                write_picture(writer, PictureFormat::Png, &frame.picture, &[])
+            })?;
+        }
+        for extension in self.task.number_files() {
+            let mut clipped = 0;
+            write_atomic(&file(extension), |mut writer| {
+                clipped = self.task.write_numbers(extension, &mut writer, frame)?;
+                Ok(())
+            })?;
+            self.clipped += clipped;
+        }
+        let seconds = (moment.time - self.origin) as f64 * self.clip.time_base.value();
+        let stays = moment.duration as f64 * self.clip.time_base.value();
+        let row = format!("{number},{},{seconds:.6},{stays:.6}", moment.index);
+        folder.rows.push(row);
+        Ok(())
+    }
+
+    /// Puts the files in their places, with the frames that they have; returns what is good to know.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn finish(self) -> Result<Vec<String>> {
+        let mut notes = Vec::new();
+        for film in self.film.into_iter().chain(self.numbers.map(|(film, _)| film)) {
+            notes.extend(film.finish()?.notes);
+        }
+        if let Some(Folder { unfinished, rows }) = self.folder {
+            let folder = unfinished.folder();
+            write_atomic(&folder.join(FRAMES_CSV), |writer| {
+                writeln!(writer, "number,frame,seconds,duration")?;
+                rows.iter().try_for_each(|row| writeln!(writer, "{row}"))
+            })?;
+            let tags = self.tags.into_iter().map(|(key, value)| (key, json!(value)));
+            let tags = Value::Object(tags.collect::<Map<_, _>>());
+            write_atomic(&folder.join(FRAMES_JSON), |writer| writeln!(writer, "{tags}"))?;
+            unfinished.finish()?;
+        }
+        Ok(notes)
+    }
+}
+
+/// Refuses to replace a folder that is not of frames of this program's own.
+fn check_replaceable(folder: &Path) -> Result<()> {
+    let is_empty = fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none());
+    match is_empty || folder.join(FRAMES_JSON).is_file() {
+        true => Ok(()),
+        false => Err(Error::file(
+            folder,
+            format!(
+                "would be replaced, but has no {FRAMES_JSON} of dino's in it; move it, or choose another place"
+            ),
+        )),
+    }
+}
+
+/// What a folder of frames was made from, if it is one.
+pub fn folder_made_from(folder: &Path) -> Option<String> {
+    let text = fs::read(folder.join(FRAMES_JSON)).ok()?;
+    let tags: Value = serde_json::from_slice(&text).ok()?;
+    Some(tags.get(MADE_FROM)?.as_str()?.to_owned())
+}
