@@ -75,6 +75,7 @@ pub mod suggest;
 pub mod tasks;
 pub mod threads;
 pub mod train;
+pub mod video;
 pub mod warnings;
 pub mod weights;
 
