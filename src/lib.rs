@@ -76,6 +76,7 @@ pub mod tasks;
 pub mod threads;
 pub mod tracking;
 pub mod train;
+pub mod video;
 pub mod warnings;
 pub mod weights;
 

@@ -172,7 +172,7 @@ impl Write for AtomicFile {
 
 /// Whether a file is on a file system that may say only later that it has no room: one of a network, or of a program.
 #[cfg(target_os = "linux")]
-fn may_fail_late(file: &fs::File) -> bool {
+pub(super) fn may_fail_late(file: &fs::File) -> bool {
     // NFS, SMB, CIFS, FUSE, Ceph, Lustre, 9p.
     const SUCH: [u64; 7] = [
         0x6969,
@@ -188,7 +188,7 @@ fn may_fail_late(file: &fs::File) -> bool {
 
 /// Not asked there.
 #[cfg(not(target_os = "linux"))]
-fn may_fail_late(_: &fs::File) -> bool {
+pub(super) fn may_fail_late(_: &fs::File) -> bool {
     false
 }
 
@@ -228,7 +228,7 @@ impl<W: Write> Write for Stamping<W> {
 
 /// Gives `file` the mode of the file that it will replace, and its owner and group where the system allows it.
 #[cfg(unix)]
-fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+pub(super) fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (old.uid(), old.gid())
@@ -241,12 +241,12 @@ fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn inherit(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+pub(super) fn inherit(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
 /// Replaces the content of the file `path` by that of `from`.
-fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
+pub(super) fn copy_into(path: &Path, from: &mut dyn io::Read) -> io::Result<()> {
     let mut target = fs::OpenOptions::new()
         .write(true)
         .truncate(true)

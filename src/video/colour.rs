@@ -1,0 +1,99 @@
+//! What a clip's numbers mean as colours, and the filters that make sRGB of them.
+
+/// The tags of a clip, in ffmpeg's words; none where the file does not say.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Colour {
+    /// Such as `bt709` or `bt2020`.
+    pub primaries: Option<String>,
+    /// The transfer function, such as `bt709`, `smpte2084` (PQ) or `arib-std-b67` (HLG).
+    pub transfer: Option<String>,
+    /// From luma and chroma to RGB, such as `bt709` or `smpte170m`.
+    pub matrix: Option<String>,
+    /// `tv` for limited, `pc` for full.
+    pub range: Option<String>,
+}
+
+/// Filters from decoded frames to RGB, and what is to be said of them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct ToRgb {
+    /// A chain for `-vf`.
+    pub filters: String,
+    /// A sentence, where colours are not what they could be.
+    pub note: Option<&'static str>,
+}
+
+/// Conversions are rounded, not cut off, and the same on every machine; chroma is interpolated at full resolution.
+pub(super) const SCALER: &str =
+    "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
+
+impl Colour {
+    /// The name of the transfer function, if it is one of high dynamic range.
+    pub fn hdr(&self) -> Option<&'static str> {
+        match self.transfer.as_deref() {
+            Some("smpte2084") => Some("PQ"),
+            Some("arib-std-b67") => Some("HLG"),
+            _ => None,
+        }
+    }
+
+    /// The filters for frames of this size.
+    pub(super) fn to_rgb(&self, (width, height): (u32, u32), can_map_tones: bool) -> ToRgb {
+        let scale = |more: &str| format!("scale=w={width}:h={height}:{SCALER}{more}");
+        if self.hdr().is_some() && can_map_tones {
+            return ToRgb {
+                filters: format!(
+                    "{},{},format=rgb24",
+                    self.map_tones((width, height)),
+                    scale("")
+                ),
+                note: None,
+            };
+        }
+        // What players do with clips that do not say: high definition is BT.709, all else BT.601.
+        let matrix = match self.matrix.as_deref() {
+            Some(_) => "",
+            None if width >= 1280 || height > 576 => ":in_color_matrix=bt709",
+            None => ":in_color_matrix=bt601",
+        };
+        let note = match (self.hdr(), self.primaries.as_deref()) {
+            (Some(_), _) => Some(
+                "is HDR, and this ffmpeg lacks the filters zscale and tonemap, so its colours are taken as they are, which is \
+                 too pale and dark; install a full build of ffmpeg",
+            ),
+            (None, Some("bt2020")) => Some(
+                "has the wide colours of BT.2020, which are taken as they are, a little too pale",
+            ),
+            _ => None,
+        };
+        ToRgb {
+            filters: format!("{},format=rgb24", scale(matrix)),
+            note,
+        }
+    }
+
+    fn map_tones(&self, (width, height): (u32, u32)) -> String {
+        // zscale takes no halves of pixels.
+        let whole = match width % 2 == 1 || height % 2 == 1 {
+            true => format!("scale={SCALER},format=yuv444p10le,"),
+            false => String::new(),
+        };
+        let transfer = self.transfer.as_deref().unwrap_or("smpte2084");
+        let primaries = match self.primaries.as_deref() {
+            Some("bt709") => "709",
+            _ => "2020",
+        };
+        let matrix = match self.matrix.as_deref() {
+            Some("bt709") => "709",
+            Some("bt2020c") => "2020_cl",
+            _ => "2020_ncl",
+        };
+        let range = match self.range.as_deref() {
+            Some("pc") => "full",
+            _ => "limited",
+        };
+        format!(
+            "{whole}zscale=tin={transfer}:pin={primaries}:min={matrix}:rin={range}:t=linear:npl=100:p=709,format=gbrpf32le,\
+             tonemap=hable:desat=0,zscale=t=iec61966-2-1:p=709:m=gbr:r=full,format=gbrp"
+        )
+    }
+}

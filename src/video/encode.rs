@@ -1,0 +1,404 @@
+//! Frames to a clip, each with the very time that it is given.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, Stdio};
+
+use super::clip::Clip;
+use super::encoders::{Codec, Container, Pixel, Settings};
+use super::log::Log;
+use super::matroska;
+use super::program::{Programs, file_argument, start};
+use super::ratio::Ratio;
+use crate::child::Running;
+use crate::error::{Error, Fault, Result};
+use crate::manifest::Stamp;
+use crate::output::ProgramFile;
+
+/// What is to be written.
+#[derive(Debug, Clone)]
+pub struct Spec {
+    /// Width of the frames in pixels. Where the codec halves colours, an odd last column is cut off what is written.
+    pub width: u32,
+    /// Height of the frames in pixels, likewise.
+    pub height: u32,
+    /// What a frame's bytes are.
+    pub pixel: Pixel,
+    /// How they are encoded.
+    pub codec: Codec,
+    /// Seconds of a tick, in which times are given.
+    pub time_base: Ratio,
+    /// The tick that is the clip's beginning; [`Frames::origin`](super::Frames::origin).
+    pub origin: i64,
+    /// Frames a second, on average: two seconds of them lie between key frames.
+    pub rate: Ratio,
+    /// Width to height of a pixel.
+    pub pixel_aspect: (u32, u32),
+    /// Names and values that the file carries; Matroska writes names in capitals.
+    pub tags: Vec<(String, String)>,
+    /// The sound that goes with it.
+    pub audio: Option<AudioTrack>,
+}
+
+impl Spec {
+    /// Pictures in H.264 of this size, with the times of `clip`, whose first is at `origin`.
+    pub fn of_clip(clip: &Clip, (width, height): (u32, u32), origin: i64) -> Self {
+        Spec {
+            width,
+            height,
+            pixel: Pixel::Rgb24,
+            codec: Codec::default(),
+            time_base: clip.time_base,
+            origin,
+            rate: clip.rate,
+            pixel_aspect: clip.pixel_aspect,
+            tags: Vec::new(),
+            audio: None,
+        }
+    }
+}
+
+/// A track of sound, to be copied from where the clip begins to where its last frame ends.
+#[derive(Debug, Clone)]
+pub struct AudioTrack {
+    path: PathBuf,
+    stream: u32,
+    codec: String,
+}
+
+impl AudioTrack {
+    /// That of `clip`; none if it has none.
+    pub fn of(clip: &Clip) -> Option<Self> {
+        clip.audio.as_ref().map(|audio| AudioTrack {
+            path: clip.path.clone(),
+            stream: audio.stream,
+            codec: audio.codec.clone(),
+        })
+    }
+}
+
+/// Writes a clip through a child ffmpeg. It appears, whole, when it is [finished](Encoder::finish), however few frames it
+/// has by then; what is dropped before leaves nothing behind.
+#[derive(Debug)]
+pub struct Encoder {
+    path: PathBuf,
+    spec: Spec,
+    container: Container,
+    programs: &'static Programs,
+    file: ProgramFile,
+    /// None once its input is closed.
+    stdin: Option<ChildStdin>,
+    running: Running,
+    log: Log,
+    size: (u32, u32),
+    has_begun: bool,
+    frames: u64,
+    /// The time and the duration of the last frame.
+    last: Option<(i64, i64)>,
+}
+
+/// A clip that was written.
+#[derive(Debug, Clone)]
+pub struct Finished {
+    /// Frames in it.
+    pub frames: u64,
+    /// Width and height of what was written.
+    pub size: (u32, u32),
+    /// Of the file; none where it was written into something that could not be replaced.
+    pub stamp: Option<Stamp>,
+    /// Sentences about what its user may want to know.
+    pub notes: Vec<String>,
+}
+
+impl Encoder {
+    /// Begins the clip `path`, whose ending tells what kind of file it is.
+    ///
+    /// # Errors
+    /// Names the file or the codec: if ffmpeg or the encoder is missing, the ending is unknown, or no file can be made
+    /// there.
+    pub fn new(path: &Path, spec: Spec) -> Result<Self> {
+        let programs = Programs::find(path)?;
+        let container = Container::of(path)?;
+        let settings = spec.codec.settings(
+            programs,
+            (spec.width, spec.height),
+            spec.pixel,
+            spec.rate,
+            container,
+        )?;
+        let file = ProgramFile::begin(path)?;
+        let mut command = programs.ffmpeg();
+        command.args([
+            "-v",
+            "level+error",
+            "-copyts",
+            "-f",
+            "matroska",
+            "-i",
+            "pipe:0",
+            "-map",
+            "0:v:0",
+        ]);
+        command.args(encode_arguments(&spec, &settings, container));
+        command.args(programs.passthrough());
+        let target = match spec.audio {
+            Some(_) => file.draft(),
+            None => {
+                command.args(fast_start(container));
+                file.unfinished()
+            }
+        };
+        command.args(["-f", container.format(), "-y"]);
+        command.arg(file_argument(&target));
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let failed = |error: std::io::Error| {
+            Error::fault(
+                path,
+                format!("ffmpeg cannot be started: {error}"),
+                Fault::Program,
+            )
+        };
+        let mut running = start(command).map_err(failed)?;
+        let stdin = running.take_stdin();
+        let stderr = running.take_stderr();
+        let stderr = stderr.ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
+        Ok(Encoder {
+            path: path.to_owned(),
+            size: settings.size,
+            spec,
+            container,
+            programs,
+            file,
+            stdin,
+            running,
+            log: Log::read(stderr).map_err(failed)?,
+            has_begun: false,
+            frames: 0,
+            last: None,
+        })
+    }
+
+    /// Adds a frame that appears at `time` and stays for `duration`, in ticks of the time base.
+    ///
+    /// # Errors
+    /// Names the file, if ffmpeg gave up, with its words; if the frame does not fill its size, or does not come behind the
+    /// one before it.
+    pub fn write(&mut self, frame: &[u8], time: i64, duration: i64) -> Result<()> {
+        let spec = &self.spec;
+        let bytes = spec.width as usize * spec.height as usize * spec.pixel.bytes();
+        if frame.len() != bytes {
+            let why = format!(
+                "a frame of {} bytes was given, where {bytes} make one",
+                frame.len()
+            );
+            return Err(Error::file(&self.path, why));
+        }
+        if let Some((last, _)) = self.last.filter(|&(last, _)| time <= last) {
+            let why = format!("a frame at tick {time} was given behind one at tick {last}");
+            return Err(Error::file(&self.path, why));
+        }
+        if !self.has_begun {
+            // No file begins before its first frame.
+            self.spec.origin = self.spec.origin.min(time);
+        }
+        let base = self.spec.time_base;
+        let nanoseconds = |ticks: i64| u64::try_from(base.nanoseconds(ticks)).unwrap_or(0);
+        let at = nanoseconds(time - self.spec.origin);
+        let stays = nanoseconds(duration.max(1)).max(1);
+        let Some(stdin) = &mut self.stdin else {
+            return Err(Error::file(&self.path, "is closed"));
+        };
+        let head = match self.has_begun {
+            true => Ok(()),
+            false => {
+                let usual = (1e9 / self.spec.rate.value()).round() as u64;
+                let header =
+                    matroska::header((self.spec.width, self.spec.height), self.spec.pixel, usual);
+                stdin.write_all(&header)
+            }
+        };
+        self.has_begun = true;
+        let written = head.and_then(|()| matroska::write_frame(stdin, frame, at, stays));
+        if let Err(error) = written {
+            return Err(self.failure(&error.to_string()));
+        }
+        self.frames += 1;
+        self.last = Some((time, duration.max(1)));
+        Ok(())
+    }
+
+    /// Frames that were written so far.
+    pub fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    /// Why ffmpeg ended, or did not do what it should.
+    fn failure(&mut self, otherwise: &str) -> Error {
+        self.stdin = None;
+        let _ = self.running.wait();
+        self.log.finish();
+        let why = self.log.last().unwrap_or_else(|| otherwise.to_owned());
+        let why = format!(
+            "ffmpeg could not write it, after {} frames: {why}",
+            self.frames
+        );
+        Error::fault(&self.path, why, Fault::Program)
+    }
+
+    /// Ends the clip with the frames that it has, and puts it in its place.
+    ///
+    /// # Errors
+    /// Names the file: if it has no frames, ffmpeg failed, or it cannot be put there.
+    pub fn finish(mut self) -> Result<Finished> {
+        self.stdin = None;
+        if self.frames == 0 {
+            return Err(Error::file(
+                &self.path,
+                "is not written, for there are no frames to write",
+            ));
+        }
+        let ended = self
+            .running
+            .wait()
+            .map_err(|error| Error::io(&self.path, &error))?;
+        if !ended.success() {
+            return Err(self.failure(&format!("it ended with {ended}")));
+        }
+        let mut notes = Vec::new();
+        if let Some(audio) = self.spec.audio.clone() {
+            notes.extend(self.add_audio(&audio)?);
+        }
+        let stamp = self.file.finish()?;
+        Ok(Finished {
+            frames: self.frames,
+            size: self.size,
+            stamp,
+            notes,
+        })
+    }
+
+    /// Makes the whole clip of the pictures and the sound that belongs to them; a sentence, if it could not be copied.
+    fn add_audio(&self, audio: &AudioTrack) -> Result<Option<String>> {
+        let base = self.spec.time_base;
+        let seconds = |ticks: i64| ticks as f64 * base.value();
+        let (last, stays) = self.last.unwrap_or_default();
+        let end = seconds(last + stays - self.spec.origin);
+        let mut command = self.programs.ffmpeg();
+        command.args([
+            "-v",
+            "level+error",
+            "-copyts",
+            "-f",
+            self.container.format(),
+            "-i",
+        ]);
+        command.arg(file_argument(&self.file.draft()));
+        let begin = seconds(self.spec.origin);
+        if begin != 0.0 {
+            command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
+            command.args(["-itsoffset", &format!("{:.6}", -begin)]);
+        }
+        command.arg("-i").arg(file_argument(&audio.path));
+        command.args([
+            "-map",
+            "0:v:0",
+            "-map",
+            &format!("1:{}", audio.stream),
+            "-c:v",
+            "copy",
+        ]);
+        let holds = self.container.holds(&audio.codec);
+        let other = match self.container {
+            Container::WebM => "libopus",
+            _ => "aac",
+        };
+        command.args(["-c:a", if holds { "copy" } else { other }]);
+        command.args(["-map_metadata", "0", "-t", &format!("{end:.6}")]);
+        if self.container.is_mp4() {
+            command.args(["-video_track_timescale", &time_scale(base).to_string()]);
+        }
+        command.args(fast_start(self.container));
+        command.args(["-f", self.container.format(), "-y"]);
+        command.arg(file_argument(&self.file.unfinished()));
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
+        let failed = |why: String| {
+            let why = format!(
+                "the sound of {} could not be added to it: {why}",
+                audio.path.display()
+            );
+            Error::fault(&self.path, why, Fault::Program)
+        };
+        let system = |error: std::io::Error| failed(error.to_string());
+        let mut running = start(command).map_err(system)?;
+        let stderr = running
+            .take_stderr()
+            .ok_or_else(|| failed("it has no log".into()))?;
+        let mut log = Log::read(stderr).map_err(system)?;
+        let ended = running.wait().map_err(system)?;
+        log.finish();
+        match ended.success() {
+            true if holds => Ok(None),
+            true => Ok(Some(format!(
+                "its sound was {}, which .{} files do not hold, and is now {other}",
+                audio.codec,
+                self.path.extension().unwrap_or_default().display()
+            ))),
+            false => Err(failed(
+                log.last()
+                    .unwrap_or_else(|| format!("it ended with {ended}")),
+            )),
+        }
+    }
+}
+
+/// Ticks a second of a track, so that every tick of `base` is a whole number of them.
+fn time_scale(base: Ratio) -> u64 {
+    let mut scale = base.den();
+    // Some players do not count in fewer.
+    while scale < 1000 {
+        scale *= 2;
+    }
+    scale
+}
+
+fn fast_start(container: Container) -> Vec<&'static str> {
+    match container.is_mp4() {
+        true => vec!["-movflags", "+faststart+use_metadata_tags"],
+        false => Vec::new(),
+    }
+}
+
+fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> Vec<String> {
+    let mut all: Vec<String> = Vec::new();
+    let (x, y) = spec.pixel_aspect;
+    let aspect = match x == y {
+        true => "setsar=1".to_owned(),
+        false => format!("setsar={x}/{y}"),
+    };
+    all.extend(["-vf".into(), format!("{},{aspect}", settings.filters)]);
+    all.extend(settings.arguments.iter().cloned());
+    let base = spec.time_base;
+    all.extend([
+        "-enc_time_base".into(),
+        format!("{}/{}", base.num(), base.den()),
+    ]);
+    if container.is_mp4() {
+        all.extend([
+            "-video_track_timescale".into(),
+            time_scale(base).to_string(),
+        ]);
+        if spec.audio.is_some() {
+            all.extend(["-movflags".into(), "+use_metadata_tags".into()]);
+        }
+    }
+    for (name, value) in &spec.tags {
+        all.extend(["-metadata".into(), format!("{name}={value}")]);
+    }
+    all
+}

@@ -1,0 +1,338 @@
+//! The encoders of ffmpeg, and what each is to be told.
+
+use std::path::Path;
+
+use super::colour::SCALER;
+use super::program::{Programs, capture};
+use super::ratio::Ratio;
+use crate::error::{Error, Result};
+
+/// The pixels of frames that are to be encoded, row by row without gaps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pixel {
+    /// Red, green, blue, a byte each, in sRGB.
+    Rgb24,
+    /// One byte.
+    Gray8,
+    /// Two bytes, the lower one first.
+    Gray16,
+}
+
+impl Pixel {
+    /// Bytes of a pixel.
+    pub fn bytes(self) -> usize {
+        match self {
+            Pixel::Rgb24 => 3,
+            Pixel::Gray8 => 1,
+            Pixel::Gray16 => 2,
+        }
+    }
+
+    /// What ffmpeg calls it in files of uncompressed video.
+    pub(super) fn fourcc(self) -> &'static [u8; 4] {
+        match self {
+            Pixel::Rgb24 => b"RGB\x18",
+            Pixel::Gray8 => b"Y800",
+            Pixel::Gray16 => b"Y1\0\x10",
+        }
+    }
+}
+
+/// How frames are encoded.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Codec {
+    /// H.264, profile High, 4:2:0, by libx264.
+    H264 {
+        /// The constant rate factor, 0 to 51; 14 shows no steps in depths.
+        crf: u8,
+        /// libx264's balance of time and size, such as `medium`.
+        preset: String,
+    },
+    /// FFV1, lossless: what is read back is what was written, bit for bit.
+    Ffv1,
+    /// An encoder by ffmpeg's name, such as `libx265`.
+    Named {
+        /// Its name.
+        encoder: String,
+        /// Its constant rate factor.
+        crf: Option<u8>,
+    },
+}
+
+impl Default for Codec {
+    fn default() -> Self {
+        Codec::H264 {
+            crf: 14,
+            preset: "medium".into(),
+        }
+    }
+}
+
+/// Encoders that are told of where one is missing, the better ones first. Those that need a surface of a GPU are not.
+const OTHERS: [&str; 11] = [
+    "libx264",
+    "libopenh264",
+    "h264_nvenc",
+    "h264_videotoolbox",
+    "h264_mf",
+    "libx265",
+    "libsvtav1",
+    "libaom-av1",
+    "libvpx-vp9",
+    "mpeg4",
+    "ffv1",
+];
+
+/// Pixel formats for pictures, the most widely played first.
+const FORMATS: [&str; 8] = [
+    "yuv420p",
+    "nv12",
+    "yuv422p",
+    "yuv422p10le",
+    "yuv444p",
+    "yuvj420p",
+    "bgr0",
+    "rgb24",
+];
+
+/// What ffmpeg is told about the encoding.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settings {
+    pub filters: String,
+    pub arguments: Vec<String>,
+    /// Width and height of what is written.
+    pub size: (u32, u32),
+}
+
+impl Codec {
+    /// Its encoder's name.
+    pub fn encoder(&self) -> &str {
+        match self {
+            Codec::H264 { .. } => "libx264",
+            Codec::Ffv1 => "ffv1",
+            Codec::Named { encoder, .. } => encoder,
+        }
+    }
+
+    /// What ffmpeg is to be told so that it encodes frames of this `size`.
+    ///
+    /// # Errors
+    /// If this ffmpeg lacks the encoder, or it cannot take the frames or a rate factor.
+    pub(super) fn settings(
+        &self,
+        programs: &Programs,
+        (width, height): (u32, u32),
+        pixel: Pixel,
+        rate: Ratio,
+        container: Container,
+    ) -> Result<Settings> {
+        let encoder = Known::ask(programs, self.encoder())?;
+        let mut arguments = vec!["-c:v".to_owned(), self.encoder().to_owned()];
+        let mut push =
+            |more: &[&str]| arguments.extend(more.iter().map(|&argument| argument.to_owned()));
+        if *self == Codec::Ffv1 {
+            push(&["-level", "3", "-g", "1", "-slicecrc", "1"]);
+            let format = match pixel {
+                Pixel::Rgb24 => "bgr0",
+                Pixel::Gray8 => "gray",
+                Pixel::Gray16 => "gray16le",
+            };
+            push(&["-pix_fmt", format]);
+            return Ok(Settings {
+                filters: format!("format={format}"),
+                arguments,
+                size: (width, height),
+            });
+        }
+        let format = match self {
+            Codec::H264 { .. } => "yuv420p",
+            _ => encoder.format()?,
+        };
+        match self {
+            Codec::H264 { crf, preset } => {
+                push(&[
+                    "-profile:v",
+                    "high",
+                    "-preset",
+                    preset,
+                    "-crf",
+                    &crf.to_string(),
+                ]);
+            }
+            Codec::Named { crf: Some(crf), .. } => {
+                if !encoder.has_option("-crf") {
+                    let why = format!(
+                        "--crf {crf}: the encoder {} has no constant rate factor",
+                        self.encoder()
+                    );
+                    return Err(Error::Usage(why));
+                }
+                push(&["-crf", &crf.to_string()]);
+                if self.encoder().starts_with("libvpx") || self.encoder() == "libaom-av1" {
+                    push(&["-b:v", "0"]);
+                }
+            }
+            _ => {}
+        }
+        if container.is_mp4() && (self.encoder().contains("265") || self.encoder().contains("hevc"))
+        {
+            // Without it, players of Apple show nothing.
+            push(&["-tag:v", "hvc1"]);
+        }
+        let two_seconds = (2.0 * rate.value()).round().clamp(1.0, 600.0);
+        push(&[
+            "-g",
+            &format!("{two_seconds}"),
+            "-force_key_frames",
+            "expr:gte(t,n_forced*2)",
+        ]);
+        push(&["-pix_fmt", format]);
+        let is_rgb = matches!(format, "bgr0" | "rgb24");
+        let mut filters = Vec::new();
+        let mut size = (width, height);
+        if !is_rgb {
+            size = (width & !1, height & !1);
+            if size.0 == 0 || size.1 == 0 {
+                let why = format!(
+                    "frames of {width} x {height} pixels are too small for {}",
+                    self.encoder()
+                );
+                return Err(Error::Usage(why));
+            }
+            if size != (width, height) {
+                filters.push(format!("crop={}:{}:0:0", size.0, size.1));
+            }
+            filters.push(format!(
+                "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:{SCALER}"
+            ));
+            push(&["-colorspace", "bt709", "-color_range", "tv"]);
+        }
+        push(&["-color_primaries", "bt709", "-color_trc", "bt709"]);
+        filters.push(format!("format={format}"));
+        Ok(Settings {
+            filters: filters.join(","),
+            arguments,
+            size,
+        })
+    }
+}
+
+/// An encoder that this ffmpeg has, as it describes it.
+#[derive(Debug)]
+struct Known {
+    name: String,
+    description: String,
+}
+
+impl Known {
+    fn ask(programs: &Programs, name: &str) -> Result<Self> {
+        let failed = |error: std::io::Error| {
+            Error::Usage(format!("ffmpeg cannot be asked for its encoders: {error}"))
+        };
+        let question = format!("encoder={name}");
+        let told =
+            capture(programs.ffmpeg().args(["-v", "error", "-h", &question])).map_err(failed)?;
+        let description = told.text();
+        if description.contains(&format!("Encoder {name} ")) {
+            return Ok(Known {
+                name: name.to_owned(),
+                description,
+            });
+        }
+        let told = capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
+        let listed = told.text();
+        let has = |name: &str| {
+            listed
+                .lines()
+                .any(|line| line.split_whitespace().nth(1) == Some(name))
+        };
+        let others: Vec<&str> = OTHERS.into_iter().filter(|other| has(other)).collect();
+        Err(Error::Usage(format!(
+            "{} on this machine has no encoder {name}; --codec takes one that it has ({}), or install a full build of ffmpeg",
+            programs.version(),
+            others.join(", ")
+        )))
+    }
+
+    fn has_option(&self, option: &str) -> bool {
+        let mut lines = self.description.lines();
+        lines.any(|line| line.split_whitespace().next() == Some(option))
+    }
+
+    /// The pixel format that is best played of those it takes.
+    fn format(&self) -> Result<&'static str> {
+        let list = self
+            .description
+            .lines()
+            .find_map(|line| line.trim().strip_prefix("Supported pixel formats:"));
+        let Some(list) = list else {
+            return Ok("yuv420p");
+        };
+        let takes = |format: &&&str| list.split_whitespace().any(|taken| taken == **format);
+        FORMATS.iter().find(takes).copied().ok_or_else(|| {
+            Error::Usage(format!(
+                "the encoder {} takes none of the pixel formats that pictures are made in; it knows{list}",
+                self.name
+            ))
+        })
+    }
+}
+
+/// A kind of file that frames are written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Container {
+    Mp4,
+    Mov,
+    Matroska,
+    WebM,
+}
+
+impl Container {
+    /// By a file's ending.
+    ///
+    /// # Errors
+    /// Names the file and the endings that there are.
+    pub fn of(path: &Path) -> Result<Self> {
+        let ending = path.extension().unwrap_or_default().to_string_lossy();
+        match ending.to_ascii_lowercase().as_str() {
+            "mp4" | "m4v" => Ok(Container::Mp4),
+            "mov" => Ok(Container::Mov),
+            "mkv" => Ok(Container::Matroska),
+            "webm" => Ok(Container::WebM),
+            _ => Err(Error::Usage(format!(
+                "{}: clips are written to .mp4, .mov, .mkv or .webm",
+                path.display()
+            ))),
+        }
+    }
+
+    /// In ffmpeg's word.
+    pub fn format(self) -> &'static str {
+        match self {
+            Container::Mp4 => "mp4",
+            Container::Mov => "mov",
+            Container::Matroska => "matroska",
+            Container::WebM => "webm",
+        }
+    }
+
+    pub fn is_mp4(self) -> bool {
+        matches!(self, Container::Mp4 | Container::Mov)
+    }
+
+    /// Whether it can hold sound of this codec as it is.
+    pub fn holds(self, codec: &str) -> bool {
+        match self {
+            Container::Matroska => true,
+            Container::WebM => matches!(codec, "opus" | "vorbis"),
+            Container::Mov => {
+                codec.starts_with("pcm_")
+                    || matches!(codec, "aac" | "mp3" | "ac3" | "eac3" | "alac")
+            }
+            Container::Mp4 => matches!(
+                codec,
+                "aac" | "mp3" | "mp2" | "ac3" | "eac3" | "alac" | "opus" | "flac"
+            ),
+        }
+    }
+}

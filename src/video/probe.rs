@@ -1,0 +1,442 @@
+//! Clips through ffprobe.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use super::clip::{Audio, Clip, Reader};
+use super::colour::Colour;
+use super::program::{Captured, Programs, capture, file_argument};
+use super::ratio::Ratio;
+use super::times;
+use crate::error::{Error, Fault, Result};
+
+/// Where a clip's frames are in its file.
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    /// The stream's number in the file.
+    pub index: u32,
+    /// The times of frames that can be decoded by themselves, in order.
+    pub keys: Vec<i64>,
+    /// Whether ffmpeg turns the frames upright.
+    pub turns: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Told {
+    #[serde(default)]
+    streams: Vec<ToldStream>,
+    #[serde(default)]
+    format: ToldFormat,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct ToldFormat {
+    #[serde(default)]
+    format_name: String,
+    start_time: Option<String>,
+    duration: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct ToldStream {
+    index: u32,
+    codec_type: Option<String>,
+    codec_name: Option<String>,
+    width: Option<u32>,
+    height: Option<u32>,
+    pix_fmt: Option<String>,
+    bits_per_raw_sample: Option<String>,
+    sample_aspect_ratio: Option<String>,
+    field_order: Option<String>,
+    color_range: Option<String>,
+    color_space: Option<String>,
+    color_transfer: Option<String>,
+    color_primaries: Option<String>,
+    r_frame_rate: Option<String>,
+    avg_frame_rate: Option<String>,
+    time_base: Option<String>,
+    start_pts: Option<i64>,
+    duration_ts: Option<i64>,
+    nb_frames: Option<String>,
+    #[serde(default)]
+    disposition: HashMap<String, i32>,
+    #[serde(default)]
+    tags: HashMap<String, String>,
+    #[serde(default)]
+    side_data_list: Vec<serde_json::Value>,
+}
+
+pub(super) fn probe(path: &Path) -> Result<Clip> {
+    // ffprobe's own words for what is no file are poor.
+    let met = std::fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    if met.is_dir() {
+        return Err(Error::file(path, "is a folder, where a clip is meant"));
+    }
+    if met.is_file() && met.len() == 0 {
+        return Err(Error::fault(path, "is empty", Fault::Damaged));
+    }
+    let programs = Programs::find(path)?;
+    let mut command = programs.ffprobe();
+    command.args(["-show_streams", "-show_format", "-of", "json"]);
+    let told = ask(path, command.arg(file_argument(path)))?;
+    if !told.status.success() {
+        return Err(Error::fault(path, explain(&told), Fault::Damaged));
+    }
+    let all: Told = serde_json::from_slice(&told.stdout).map_err(|error| {
+        Error::fault(
+            path,
+            format!("ffprobe's answer cannot be read: {error}"),
+            Fault::Program,
+        )
+    })?;
+    let stream =
+        moving_pictures(&all.streams).map_err(|why| Error::fault(path, why, Fault::NotImage))?;
+    let packets = Packets::read(programs, path, stream.index)?;
+    describe(path, &all, stream, packets)
+}
+
+fn ask(path: &Path, command: &mut std::process::Command) -> Result<Captured> {
+    capture(command).map_err(|error| match error.kind() {
+        std::io::ErrorKind::Interrupted => Error::Interrupted,
+        _ => Error::fault(
+            path,
+            format!("ffprobe cannot be run: {error}"),
+            Fault::Program,
+        ),
+    })
+}
+
+/// Why ffprobe could not open a file.
+fn explain(told: &Captured) -> String {
+    let complaints = told.complaints();
+    let has = |part: &str| complaints.iter().any(|line| line.contains(part));
+    if has("moov atom not found") {
+        return "is truncated: the index of an MP4, which stands at its end, is missing (moov atom not found), so that no \
+                frame can be found; copy or record it anew"
+            .into();
+    }
+    if has("Invalid data found") {
+        return "is no clip that ffmpeg can read, or its beginning is damaged".into();
+    }
+    format!("cannot be read by ffmpeg: {}", told.complaint())
+}
+
+/// The stream that players show.
+fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
+    let is = |stream: &ToldStream, kind: &str| stream.codec_type.as_deref() == Some(kind);
+    let flag = |stream: &ToldStream, name: &str| stream.disposition.get(name) == Some(&1);
+    let is_still = |stream: &ToldStream| {
+        ["attached_pic", "timed_thumbnails", "still_image"]
+            .iter()
+            .any(|name| flag(stream, name))
+    };
+    let videos = || streams.iter().filter(|&stream| is(stream, "video"));
+    let moving = || videos().filter(|&stream| !is_still(stream));
+    let found = moving()
+        .find(|&stream| flag(stream, "default"))
+        .or_else(|| moving().next());
+    match found {
+        Some(stream) => Ok(stream),
+        None if videos().next().is_some() => {
+            Err("holds sound with a cover picture, and no video".into())
+        }
+        None if streams.iter().any(|stream| is(stream, "audio")) => {
+            Err("holds sound alone, and no video".into())
+        }
+        None => Err("holds no video".into()),
+    }
+}
+
+/// What a file says of its frames without their being decoded.
+#[derive(Debug, Default)]
+struct Packets {
+    times: Vec<i64>,
+    keys: Vec<i64>,
+    /// All that there are, those among them that no player shows.
+    count: u64,
+    durations: Vec<i64>,
+    complaints: Vec<String>,
+}
+
+impl Packets {
+    fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
+        let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
+        if packets.times.len() as u64 != packets.count && packets.times.is_empty() {
+            // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
+            let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
+            packets = Packets::ask(programs, path, stream, &fields)?;
+        }
+        Ok(packets)
+    }
+
+    fn ask(programs: &Programs, path: &Path, stream: u32, entries: &[&str]) -> Result<Self> {
+        let mut command = programs.ffprobe();
+        command.args([
+            "-select_streams",
+            &stream.to_string(),
+            "-of",
+            "compact=p=0",
+            "-show_entries",
+        ]);
+        command.args(entries).arg(file_argument(path));
+        let told = ask(path, &mut command)?;
+        let mut packets = Packets {
+            complaints: told.complaints(),
+            ..Packets::default()
+        };
+        let mut are_complete = true;
+        for line in told.text().lines() {
+            are_complete &= packets.add(line);
+        }
+        if !are_complete && entries[0].starts_with("packet") {
+            packets.times.clear();
+        }
+        Ok(packets)
+    }
+
+    /// Takes a line such as `pts=1001|duration=1001|flags=K_`; whether it has a time, or needs none.
+    fn add(&mut self, line: &str) -> bool {
+        let field = |name: &str| {
+            let mut fields = line.split('|').filter_map(|field| field.split_once('='));
+            fields
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| value)
+        };
+        let number = |name: &str| field(name).and_then(|value| value.parse::<i64>().ok());
+        if field("flags").is_none() && field("best_effort_timestamp").is_none() {
+            return true;
+        }
+        self.count += 1;
+        let flags = field("flags").unwrap_or_default();
+        // Lies before the beginning that an edit list sets.
+        if flags.contains('D') {
+            return true;
+        }
+        let Some(time) = number("pts").or_else(|| number("best_effort_timestamp")) else {
+            return false;
+        };
+        self.times.push(time);
+        if flags.contains('K') || field("key_frame") == Some("1") {
+            self.keys.push(time);
+        }
+        let duration = number("duration").or_else(|| number("pkt_duration"));
+        self.durations
+            .extend(duration.filter(|&duration| duration > 0));
+        true
+    }
+}
+
+fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) -> Result<Clip> {
+    let codec = stream
+        .codec_name
+        .clone()
+        .unwrap_or_else(|| "unknown".into());
+    let (stored_width, stored_height) = (stream.width.unwrap_or(0), stream.height.unwrap_or(0));
+    if packets.times.is_empty() {
+        return Err(Error::fault(
+            path,
+            "holds a video track without frames",
+            Fault::Damaged,
+        ));
+    }
+    if stored_width == 0 || stored_height == 0 || codec == "unknown" {
+        let why = format!("its video ({codec}) cannot be decoded by this ffmpeg");
+        return Err(Error::fault(path, why, Fault::Unsupported));
+    }
+    let time_base = stream.time_base.as_deref().and_then(ratio).ok_or_else(|| {
+        Error::fault(
+            path,
+            "has no time base, so its frames have no times",
+            Fault::Damaged,
+        )
+    })?;
+    let rate = [&stream.avg_frame_rate, &stream.r_frame_rate]
+        .into_iter()
+        .find_map(|rate| rate.as_deref().and_then(ratio));
+    let usual = usual_duration(&packets, rate, time_base);
+    let end = stream
+        .duration_ts
+        .zip(stream.start_pts)
+        .map(|(duration, start)| start + duration);
+    let truncated = truncation(all, stream, &packets, time_base);
+    packets.keys.sort_unstable();
+    let frames = times::between(packets.times, end.filter(|_| truncated.is_none()), usual);
+    let mut notes = Vec::new();
+    let (rotation, turns) = match rotation(stream) {
+        degrees if degrees % 90 == 0 => (degrees.rem_euclid(360) as u32, true),
+        degrees => {
+            notes.push(format!(
+                "asks to be turned by {degrees} degrees, which is left undone"
+            ));
+            (0, false)
+        }
+    };
+    let (width, height) = match rotation {
+        90 | 270 => (stored_height, stored_width),
+        _ => (stored_width, stored_height),
+    };
+    if matches!(
+        stream.field_order.as_deref(),
+        Some("tt" | "bb" | "tb" | "bt")
+    ) {
+        notes.push("is interlaced: the two halves of each frame are of different moments, and are taken as one".into());
+    }
+    let pixel_format = stream.pix_fmt.clone().unwrap_or_default();
+    let aspect = stream.sample_aspect_ratio.as_deref().and_then(|aspect| {
+        let (x, y) = aspect.split_once(':')?;
+        Some((x.parse().ok()?, y.parse().ok()?)).filter(|&(x, y): &(u32, u32)| x > 0 && y > 0)
+    });
+    let aspect = aspect.unwrap_or((1, 1));
+    let rate = rate
+        .or_else(|| {
+            Ratio::new(
+                time_base.den(),
+                time_base.num() * usual.unsigned_abs().max(1),
+            )
+        })
+        .unwrap_or(Ratio::part_of(1));
+    let audio = all
+        .streams
+        .iter()
+        .filter(|stream| stream.codec_type.as_deref() == Some("audio"));
+    let audio = audio.min_by_key(|stream| stream.disposition.get("default") != Some(&1));
+    Ok(Clip {
+        path: path.to_owned(),
+        width,
+        height,
+        rotation,
+        pixel_aspect: if rotation % 180 == 90 {
+            (aspect.1, aspect.0)
+        } else {
+            aspect
+        },
+        zero: zero(&all.format, time_base),
+        frames,
+        time_base,
+        rate,
+        codec,
+        bits: bits(&pixel_format, stream.bits_per_raw_sample.as_deref()),
+        pixel_format,
+        colour: colour(stream),
+        audio: audio.map(|stream| Audio {
+            codec: stream.codec_name.clone().unwrap_or_default(),
+            stream: stream.index,
+        }),
+        truncated,
+        notes,
+        reader: Reader::Ffmpeg(Stream {
+            index: stream.index,
+            keys: packets.keys,
+            turns,
+        }),
+    })
+}
+
+/// `30000/1001`; none for `0/0`.
+fn ratio(text: &str) -> Option<Ratio> {
+    let (num, den) = text.split_once('/')?;
+    Ratio::new(num.parse().ok()?, den.parse().ok()?)
+}
+
+/// How long a frame stays, mostly.
+fn usual_duration(packets: &Packets, rate: Option<Ratio>, base: Ratio) -> i64 {
+    let mut durations = packets.durations.clone();
+    durations.sort_unstable();
+    let middle = durations.get(durations.len() / 2).copied();
+    middle
+        .or_else(|| rate.map(|rate| base.ticks(rate.inverse().value())))
+        .unwrap_or(1)
+        .max(1)
+}
+
+/// The tick at which players begin to count. Broadcasts have any number there, files begin at 0 whatever is shown then.
+fn zero(format: &ToldFormat, base: Ratio) -> i64 {
+    let counts_from_zero = ["mov", "matroska", "avi", "flv", "ogg"]
+        .iter()
+        .any(|name| format.format_name.split(',').any(|part| part == *name));
+    let start = format
+        .start_time
+        .as_deref()
+        .and_then(|start| start.parse::<f64>().ok());
+    match start {
+        Some(start) if !counts_from_zero => base.ticks(start),
+        _ => 0,
+    }
+}
+
+/// By how many degrees frames are to be turned clockwise.
+fn rotation(stream: &ToldStream) -> i64 {
+    let matrix = stream.side_data_list.iter().find_map(|data| {
+        let degrees = data.get("rotation")?;
+        let degrees = degrees
+            .as_f64()
+            .or_else(|| degrees.as_str()?.parse().ok())?;
+        // The matrix counts the other way round.
+        Some(-degrees.round() as i64)
+    });
+    let tag = || stream.tags.get("rotate").and_then(|text| text.parse().ok());
+    matrix.or_else(tag).unwrap_or(0)
+}
+
+/// Whether a file ends before it should, and what it says of that.
+fn truncation(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -> Option<String> {
+    let promised = stream
+        .nb_frames
+        .as_deref()
+        .and_then(|count| count.parse::<u64>().ok());
+    let has = packets.count;
+    if let Some(promised) = promised.filter(|&promised| promised > has) {
+        return Some(format!(
+            "is truncated: of {promised} frames {has} are there"
+        ));
+    }
+    let ends_early = packets.complaints.iter().any(|line| {
+        ["partial file", "ended prematurely", "Truncat", "truncated"]
+            .iter()
+            .any(|part| line.contains(part))
+    });
+    if !ends_early {
+        return None;
+    }
+    let last = packets.times.iter().max().copied().unwrap_or(0);
+    let seconds = last as f64 * base.value();
+    let promised = all
+        .format
+        .duration
+        .as_deref()
+        .and_then(|text| text.parse::<f64>().ok());
+    Some(match promised.filter(|&promised| promised > seconds) {
+        Some(promised) => {
+            format!("is truncated: of {promised:.2} s, {seconds:.2} s are there ({has} frames)")
+        }
+        None => format!("is truncated: it ends after {has} frames, at {seconds:.2} s"),
+    })
+}
+
+/// Bits of a sample, from the name of a pixel format.
+fn bits(pixel_format: &str, raw: Option<&str>) -> u32 {
+    let told = raw
+        .and_then(|bits| bits.parse().ok())
+        .filter(|&bits| bits > 0);
+    let of_name = || {
+        let name = pixel_format.trim_end_matches("le").trim_end_matches("be");
+        let digits = name.rsplit(|c: char| !c.is_ascii_digit()).next()?;
+        digits.parse().ok().filter(|bits| (9..=16).contains(bits))
+    };
+    told.or_else(of_name).unwrap_or(8)
+}
+
+fn colour(stream: &ToldStream) -> Colour {
+    let said = |tag: &Option<String>| {
+        let tag = tag.clone();
+        tag.filter(|tag| !matches!(tag.as_str(), "unknown" | "unspecified" | "reserved"))
+    };
+    Colour {
+        primaries: said(&stream.color_primaries),
+        transfer: said(&stream.color_transfer),
+        matrix: said(&stream.color_space),
+        range: said(&stream.color_range),
+    }
+}

@@ -1,0 +1,316 @@
+//! Clips that were written, as ffprobe and ffmpeg see them.
+
+use super::*;
+
+/// Writes `clip` again, frame for frame.
+fn copy(clip: &Clip, to: &Path) -> Finished {
+    let frames = frames(clip, &Selection::default());
+    let spec = Spec::of_clip(clip, clip.size(), frames.origin());
+    let mut encoder = Encoder::new(to, spec).unwrap();
+    for frame in frames {
+        let frame = frame.unwrap();
+        encoder
+            .write(frame.rgb.as_raw(), frame.time, frame.duration)
+            .unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn copies_have_the_times_of_their_sources() {
+    let clips = Clips::new();
+    let h264 = ["-c:v", "libx264", "-pix_fmt", "yuv420p"];
+    let variable = [
+        "-vf",
+        "select=not(mod(n\\,5))+eq(mod(n\\,7)\\,1)",
+        "-vsync",
+        "vfr",
+    ];
+    let late = ["-vf", "setpts=PTS+0.6/TB"];
+    let cases: [(&str, &str, u32, &[&str]); 8] = [
+        ("cfr.mp4", "25", 20, &[]),
+        ("ntsc.mp4", "30000/1001", 20, &[]),
+        ("vfr.mp4", "25", 10, &variable),
+        ("vfr.mkv", "25", 10, &variable),
+        ("late.mp4", "25", 7, &late),
+        ("late.mkv", "25", 7, &late),
+        ("one.mp4", "25", 1, &[]),
+        ("two.mov", "24", 2, &[]),
+    ];
+    for (name, rate, count, more) in cases {
+        let path = clips.ramp(name, "64x48", rate, count, &[&h264[..], more].concat());
+        let source = Clip::probe(&path).unwrap();
+        let target = clips.at(&format!("{name}.copy.mp4"));
+        let finished = copy(&source, &target);
+        assert_eq!(
+            (finished.frames, finished.size),
+            (count.into(), (64, 48)),
+            "{name}"
+        );
+        let written = Clip::probe(&target).unwrap();
+        assert_eq!(written.time_base, source.time_base, "{name}");
+        assert_eq!(times(&written), times(&source), "{name}");
+        assert_eq!(written.frames, source.frames, "{name}");
+        for (n, frame) in decode(&source, &Selection::default()).iter().enumerate() {
+            assert_eq!(frame.time, written.frames[n].time);
+        }
+        let again = decode(&written, &Selection::default());
+        let before = decode(&source, &Selection::default());
+        for (a, b) in again.iter().zip(&before) {
+            assert_eq!(number(&a.rgb), number(&b.rgb), "{name}");
+        }
+        let duration = |path: &Path| {
+            let told = ffprobe(path, "format=duration");
+            told.trim()
+                .trim_start_matches("duration=")
+                .parse::<f64>()
+                .unwrap()
+        };
+        // Matroska's own is in milliseconds and begins at 0.
+        assert!(
+            (duration(&target) - duration(&path)).abs() < 2e-3,
+            "{name}: {} {}",
+            duration(&target),
+            duration(&path)
+        );
+    }
+    assert!(clips.names().iter().all(|name| !name.starts_with('.')));
+}
+
+#[test]
+fn pictures_are_what_players_play() {
+    let clips = Clips::new();
+    let source = [
+        "-f",
+        "lavfi",
+        "-i",
+        "testsrc=s=63x47:r=10:d=5,format=yuv444p",
+        "-c:v",
+        "ffv1",
+    ];
+    let clip = Clip::probe(&clips.make("a.mkv", &source)).unwrap();
+    let target = clips.at("b.mp4");
+    let mut spec = Spec::of_clip(&clip, clip.size(), 0);
+    spec.tags = vec![
+        ("comment".into(), "depth in metres".into()),
+        ("dino_unit".into(), "m".into()),
+    ];
+    let mut encoder = Encoder::new(&target, spec).unwrap();
+    for frame in frames(&clip, &Selection::default()) {
+        let frame = frame.unwrap();
+        encoder
+            .write(frame.rgb.as_raw(), frame.time, frame.duration)
+            .unwrap();
+    }
+    assert_eq!(encoder.finish().unwrap().size, (62, 46));
+    let told = ffprobe(
+        &target,
+        "stream=profile,width,height,pix_fmt,color_range,color_space,color_transfer,color_primaries,sample_aspect_ratio:\
+         format_tags=comment,dino_unit",
+    );
+    for part in [
+        "profile=High|",
+        "width=62",
+        "height=46",
+        "pix_fmt=yuv420p",
+        "color_range=tv",
+        "color_space=bt709",
+        "color_transfer=bt709",
+        "color_primaries=bt709",
+        "tag:comment=depth in metres",
+        "tag:dino_unit=m",
+    ] {
+        assert!(told.contains(part), "{part}: {told}");
+    }
+    let keys = ffprobe(&target, "packet=pts_time,flags");
+    let keys: Vec<&str> = keys
+        .lines()
+        .filter(|line| line.contains("flags=K"))
+        .collect();
+    assert!(
+        keys.len() >= 3 && keys.iter().any(|line| line.contains("pts_time=2.0")),
+        "{keys:?}"
+    );
+    // The index stands before the pictures.
+    let bytes = std::fs::read(&target).unwrap();
+    let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).unwrap();
+    assert!(at(b"moov") < at(b"mdat"));
+}
+
+#[test]
+fn numbers_come_back_bit_for_bit() {
+    let clips = Clips::new();
+    let (width, height) = (37, 21);
+    let area = width * height;
+    let random = |bytes: usize| -> Vec<u8> {
+        let mut random = fastrand::Rng::with_seed(7);
+        std::iter::repeat_with(|| random.u8(..))
+            .take(bytes)
+            .collect()
+    };
+    for (name, pixel, format) in [
+        ("d.mkv", Pixel::Gray16, "gray16le"),
+        ("l.mkv", Pixel::Gray8, "gray"),
+        ("c.mkv", Pixel::Rgb24, "rgb24"),
+    ] {
+        let all = random(area * pixel.bytes() * 3);
+        let spec = Spec {
+            width: width as u32,
+            height: height as u32,
+            pixel,
+            codec: Codec::Ffv1,
+            time_base: Ratio::new(1, 25).unwrap(),
+            origin: 0,
+            rate: Ratio::new(25, 1).unwrap(),
+            pixel_aspect: (1, 1),
+            tags: vec![
+                ("DINO_UNIT".into(), "mm".into()),
+                ("DINO_SCALE".into(), "0.001".into()),
+            ],
+            audio: None,
+        };
+        let mut encoder = Encoder::new(&clips.at(name), spec).unwrap();
+        for (n, frame) in all.chunks_exact(area * pixel.bytes()).enumerate() {
+            encoder.write(frame, n as i64, 1).unwrap();
+        }
+        let finished = encoder.finish().unwrap();
+        assert!(finished.stamp.unwrap().still_is(&clips.at(name)).unwrap());
+        assert_eq!(raw(&clips.at(name), format), all, "{name}");
+        let told = ffprobe(
+            &clips.at(name),
+            "stream=codec_name,level:format_tags=DINO_UNIT,DINO_SCALE",
+        );
+        for part in [
+            "codec_name=ffv1",
+            "level=3",
+            "tag:DINO_UNIT=mm",
+            "tag:DINO_SCALE=0.001",
+        ] {
+            assert!(told.contains(part), "{part}: {told}");
+        }
+        assert_eq!(times(&Clip::probe(&clips.at(name)).unwrap()), [0, 40, 80]);
+    }
+}
+
+#[test]
+fn what_is_not_finished_leaves_nothing() {
+    let clips = Clips::new();
+    let path = clips.at("a.mp4");
+    std::fs::write(&path, "old").unwrap();
+    let base = Ratio::new(1, 25).unwrap();
+    let spec = Spec {
+        width: 16,
+        height: 16,
+        pixel: Pixel::Rgb24,
+        codec: Codec::default(),
+        time_base: base,
+        origin: 0,
+        rate: base.inverse(),
+        pixel_aspect: (1, 1),
+        tags: Vec::new(),
+        audio: None,
+    };
+    let mut encoder = Encoder::new(&path, spec.clone()).unwrap();
+    encoder.write(&[9; 768], 0, 1).unwrap();
+    assert!(
+        encoder
+            .write(&[9; 768], 0, 1)
+            .unwrap_err()
+            .to_string()
+            .contains("behind")
+    );
+    assert!(
+        encoder
+            .write(&[9; 767], 1, 1)
+            .unwrap_err()
+            .to_string()
+            .contains("767")
+    );
+    drop(encoder);
+    assert_eq!(
+        (std::fs::read(&path).unwrap(), clips.names()),
+        (b"old".to_vec(), vec!["a.mp4".to_owned()])
+    );
+    let error = Encoder::new(&path, spec.clone())
+        .unwrap()
+        .finish()
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("no frames"), "{error}");
+    let missing = Spec {
+        codec: Codec::Named {
+            encoder: "libx999".into(),
+            crf: None,
+        },
+        ..spec.clone()
+    };
+    let error = Encoder::new(&path, missing).unwrap_err().to_string();
+    assert!(
+        error.contains("no encoder libx999") && error.contains("libx264"),
+        "{error}"
+    );
+    let without_factor = Spec {
+        codec: Codec::Named {
+            encoder: "mpeg4".into(),
+            crf: Some(3),
+        },
+        ..spec.clone()
+    };
+    let error = Encoder::new(&path, without_factor).unwrap_err().to_string();
+    assert!(
+        error.contains("mpeg4 has no constant rate factor"),
+        "{error}"
+    );
+    let error = Encoder::new(&clips.at("a.txt"), spec.clone())
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains(".mp4"), "{error}");
+    let wrong = Spec {
+        codec: Codec::H264 {
+            crf: 14,
+            preset: "nonsense".into(),
+        },
+        ..spec
+    };
+    let mut encoder = Encoder::new(&path, wrong).unwrap();
+    let wrote = (0..200).try_for_each(|n| encoder.write(&[9; 768], n, 1));
+    let error = wrote
+        .and_then(|()| encoder.finish().map(|_| ()))
+        .unwrap_err()
+        .to_string();
+    assert!(
+        error.contains("a.mp4: ffmpeg could not write it"),
+        "{error}"
+    );
+    assert_eq!(clips.names(), ["a.mp4"]);
+}
+
+#[test]
+fn other_encoders_can_be_named() {
+    let clips = Clips::new();
+    let path = clips.ramp("a.mkv", "48x32", "25", 6, &["-c:v", "ffv1"]);
+    let clip = Clip::probe(&path).unwrap();
+    for (encoder, crf, name, codec) in [
+        ("mpeg4", None, "b.mp4", "mpeg4"),
+        ("libvpx-vp9", Some(20), "b.webm", "vp9"),
+    ] {
+        let mut spec = Spec::of_clip(&clip, clip.size(), 0);
+        spec.codec = Codec::Named {
+            encoder: encoder.into(),
+            crf,
+        };
+        let mut writer = Encoder::new(&clips.at(name), spec).unwrap();
+        for frame in frames(&clip, &Selection::default()) {
+            let frame = frame.unwrap();
+            writer
+                .write(frame.rgb.as_raw(), frame.time, frame.duration)
+                .unwrap();
+        }
+        writer.finish().unwrap();
+        let written = Clip::probe(&clips.at(name)).unwrap();
+        assert_eq!(
+            (written.codec.as_str(), times(&written)),
+            (codec, times(&clip))
+        );
+    }
+}
