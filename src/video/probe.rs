@@ -117,6 +117,9 @@ fn explain(told: &Captured) -> String {
                 frame can be found; copy or record it anew"
             .into();
     }
+    if has("End of file") {
+        return "ends before its first frame: it is truncated, or nothing was recorded".into();
+    }
     if has("Invalid data found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
@@ -145,6 +148,10 @@ fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
         None if streams.iter().any(|stream| is(stream, "audio")) => {
             Err("holds sound alone, and no video".into())
         }
+        None if streams.is_empty() => Err(
+            "holds no tracks, so there are no frames in it; was the recording stopped at once?"
+                .into(),
+        ),
         None => Err("holds no video".into()),
     }
 }
@@ -157,16 +164,21 @@ struct Packets {
     /// All that there are, those among them that no player shows.
     count: u64,
     durations: Vec<i64>,
+    /// Whether a decoder found the times, which begin anywhere then.
+    are_guessed: bool,
     complaints: Vec<String>,
 }
 
 impl Packets {
     fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
         let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
-        if packets.times.len() as u64 != packets.count && packets.times.is_empty() {
+        if packets.times.is_empty() && packets.count > 0 {
             // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
             let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
+            let count = packets.count;
             packets = Packets::ask(programs, path, stream, &fields)?;
+            packets.count = count;
+            packets.are_guessed = true;
         }
         Ok(packets)
     }
@@ -214,7 +226,16 @@ impl Packets {
         if flags.contains('D') {
             return true;
         }
-        let Some(time) = number("pts").or_else(|| number("best_effort_timestamp")) else {
+        let duration = number("duration").or_else(|| number("pkt_duration"));
+        // What a decoder still had when the file ended has no time any more.
+        let follows = || {
+            let last = self.times.last().filter(|_| field("flags").is_none())?;
+            Some(last + duration.unwrap_or(1).max(1))
+        };
+        let Some(time) = number("pts")
+            .or_else(|| number("best_effort_timestamp"))
+            .or_else(follows)
+        else {
             return false;
         };
         self.times.push(time);
@@ -262,7 +283,9 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         .map(|(duration, start)| start + duration);
     let truncated = truncation(all, stream, &packets, time_base);
     packets.keys.sort_unstable();
-    let frames = times::between(packets.times, end.filter(|_| truncated.is_none()), usual);
+    let (are_guessed, first) = (packets.are_guessed, packets.times.iter().min().copied());
+    let end = end.filter(|_| truncated.is_none() && !are_guessed);
+    let frames = times::between(packets.times, end, usual);
     let mut notes = Vec::new();
     let (rotation, turns) = match rotation(stream) {
         degrees if degrees % 90 == 0 => (degrees.rem_euclid(360) as u32, true),
@@ -312,7 +335,9 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         } else {
             aspect
         },
-        zero: zero(&all.format, time_base),
+        zero: first
+            .filter(|_| are_guessed)
+            .unwrap_or_else(|| zero(&all.format, time_base)),
         frames,
         time_base,
         rate,
