@@ -32,6 +32,9 @@ pub struct Spec {
     pub origin: i64,
     /// Frames a second, on average: two seconds of them lie between key frames.
     pub rate: Ratio,
+    /// Whether frames stay for different times: then none is coded by those behind it, for only so does ffmpeg write the
+    /// exact end of the last.
+    pub is_variable: bool,
     /// Width to height of a pixel.
     pub pixel_aspect: (u32, u32),
     /// Names and values that the file carries; Matroska writes names in capitals.
@@ -51,6 +54,7 @@ impl Spec {
             time_base: clip.time_base,
             origin,
             rate: clip.rate,
+            is_variable: !clip.has_constant_rate(),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
             audio: None,
@@ -64,6 +68,8 @@ pub struct AudioTrack {
     path: PathBuf,
     stream: u32,
     codec: String,
+    /// When the clip begins that it is from, in ticks.
+    zero: i64,
 }
 
 impl AudioTrack {
@@ -73,6 +79,7 @@ impl AudioTrack {
             path: clip.path.clone(),
             stream: audio.stream,
             codec: audio.codec.clone(),
+            zero: clip.zero,
         })
     }
 }
@@ -312,9 +319,12 @@ impl Encoder {
         command.arg(file_argument(&self.file.draft()));
         if let Some(audio) = &self.spec.audio {
             let begin = self.spec.origin as f64 * base.value();
-            if begin != 0.0 {
+            if self.spec.origin > audio.zero {
                 command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
-                command.args(["-itsoffset", &format!("{:.6}", -begin)]);
+            }
+            if begin != 0.0 {
+                // An offset of just what a broadcast begins at would be taken for ffmpeg's own, and put right.
+                command.args(["-itsoffset", &format!("{:.6}", -begin - 1e-6)]);
             }
             command.arg("-i").arg(file_argument(&audio.path));
         }
@@ -332,7 +342,12 @@ impl Encoder {
                 "-c:a",
                 if holds { "copy" } else { other },
             ]);
-            command.args(["-t", &format!("{:.6}", end as f64 * base.value())]);
+            command.args([
+                "-copypriorss",
+                "0",
+                "-t",
+                &format!("{:.6}", end as f64 * base.value()),
+            ]);
             if !holds {
                 let ending = self.path.extension().unwrap_or_default().display();
                 let codec = &audio.codec;
@@ -435,6 +450,9 @@ fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> V
     };
     all.extend(["-vf".into(), format!("{},{aspect}", settings.filters)]);
     all.extend(settings.arguments.iter().cloned());
+    if spec.is_variable && spec.codec != Codec::Ffv1 {
+        all.extend(["-bf".into(), "0".into()]);
+    }
     let base = spec.time_base;
     all.extend([
         "-enc_time_base".into(),

@@ -117,6 +117,13 @@ impl Frames {
         }
     }
 
+    /// Whether the frames that are to come stay for different times, but for what rounding to ticks makes of it.
+    pub fn are_variable(&self) -> bool {
+        let durations = || self.plan.iter().map(|planned| planned.duration);
+        let span = durations().min().zip(durations().max());
+        span.is_some_and(|(shortest, longest)| longest - shortest > 1)
+    }
+
     fn read(&mut self) -> Result<Option<Frame>> {
         let (time, rgb) = loop {
             if self.done >= self.plan.len() {

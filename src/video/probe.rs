@@ -1,6 +1,7 @@
 //! Clips through ffprobe.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -82,7 +83,7 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     command.args(["-show_streams", "-show_format", "-of", "json"]);
     let told = ask(path, command.arg(file_argument(path)))?;
     if !told.status.success() {
-        return Err(Error::fault(path, explain(&told), Fault::Damaged));
+        return Err(Error::fault(path, explain(path, &told), Fault::Damaged));
     }
     let all: Told = serde_json::from_slice(&told.stdout).map_err(|error| {
         Error::fault(
@@ -109,10 +110,11 @@ fn ask(path: &Path, command: &mut std::process::Command) -> Result<Captured> {
 }
 
 /// Why ffprobe could not open a file.
-fn explain(told: &Captured) -> String {
+fn explain(path: &Path, told: &Captured) -> String {
     let complaints = told.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
-    if has("moov atom not found") {
+    // ffprobe goes by a name's ending where the content says nothing.
+    if has("moov atom not found") && begins_like_mp4(path) {
         return "is truncated: the index of an MP4, which stands at its end, is missing (moov atom not found), so that no \
                 frame can be found; copy or record it anew"
             .into();
@@ -120,10 +122,18 @@ fn explain(told: &Captured) -> String {
     if has("End of file") {
         return "ends before its first frame: it is truncated, or nothing was recorded".into();
     }
-    if has("Invalid data found") {
+    if has("Invalid data found") || has("moov atom not found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
     format!("cannot be read by ffmpeg: {}", told.complaint())
+}
+
+/// Whether the first part of a file is one of MP4 and QuickTime.
+fn begins_like_mp4(path: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let parts: [&[u8]; 6] = [b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov"];
+    read.is_ok() && parts.contains(&&head[4..])
 }
 
 /// The stream that players show.

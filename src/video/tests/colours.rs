@@ -34,6 +34,7 @@ fn colours_are_what_was_written() {
         time_base: base,
         origin: 0,
         rate: base.inverse(),
+        is_variable: false,
         pixel_aspect: (1, 1),
         tags: Vec::new(),
         audio: None,
@@ -120,7 +121,7 @@ fn matrices_and_ranges_are_heeded() {
 fn high_dynamic_range_is_mapped_or_told() {
     let clips = Clips::new();
     // 1000 candelas a square metre in PQ: 752 of 1023, of limited range 722.
-    let source = "color=c=black:s=63x47:r=5,format=yuv420p10le,geq=lum=722:cb=512:cr=512";
+    let source = "color=c=black:s=64x48:r=5,format=yuv420p10le,geq=lum=722:cb=512:cr=512,crop=63:47:0:0:exact=1";
     let tags = [
         "-color_primaries",
         "bt2020",
