@@ -167,7 +167,7 @@ mod tests {
         let read = || std::fs::read_to_string(&id).unwrap_or_default();
         while !read().ends_with('\n') {
             assert!(start.elapsed() < Duration::from_secs(10));
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
         assert_eq!(running.try_wait().unwrap(), None);
         drop(running);
@@ -182,7 +182,7 @@ mod tests {
         };
         while lives() {
             assert!(start.elapsed() < Duration::from_secs(10));
-            std::thread::sleep(Duration::from_millis(5));
+            thread::sleep(Duration::from_millis(5));
         }
     }
 

@@ -6,6 +6,7 @@ use std::process::{ChildStdout, Stdio};
 use image::RgbImage;
 
 use super::clip::Clip;
+use super::colour::ToRgb;
 use super::log::{Log, Shown};
 use super::probe::Stream;
 use super::program::{Programs, file_argument, start};
@@ -83,14 +84,13 @@ impl Decoder {
             command.arg("-noautorotate");
         }
         command.arg("-i").arg(file_argument(&clip.path));
-        let can_map_tones = programs.has_filter("zscale") && programs.has_filter("tonemap");
         let mut filters = selection.filters(span.0.time, span.1.time, clip.time_base);
         // Checksums take time; older programs know no way without them.
         filters.push(match programs.is_at_least((4, 3)) {
             true => "showinfo=checksum=0".into(),
             false => "showinfo".into(),
         });
-        filters.push(clip.colour.to_rgb(clip.size(), can_map_tones).filters);
+        filters.push(colours(clip, programs).filters);
         command.args([
             "-map",
             &format!("0:{}", stream.index),
@@ -216,6 +216,12 @@ impl Decoder {
             complaints: self.log.last().map(|last| (count, last)),
         }
     }
+}
+
+/// How frames of `clip` become RGB.
+pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
+    let can_map_tones = programs.has_filter("zscale") && programs.has_filter("tonemap");
+    clip.colour.to_rgb(clip.size(), can_map_tones)
 }
 
 /// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.

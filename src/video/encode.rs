@@ -32,6 +32,9 @@ pub struct Spec {
     pub origin: i64,
     /// Frames a second, on average: two seconds of them lie between key frames.
     pub rate: Ratio,
+    /// Whether frames stay for different times: then none is coded by those behind it, for only so does ffmpeg write the
+    /// exact end of the last.
+    pub is_variable: bool,
     /// Width to height of a pixel.
     pub pixel_aspect: (u32, u32),
     /// Names and values that the file carries; Matroska writes names in capitals.
@@ -51,6 +54,7 @@ impl Spec {
             time_base: clip.time_base,
             origin,
             rate: clip.rate,
+            is_variable: !clip.has_constant_rate(),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
             audio: None,
@@ -64,6 +68,8 @@ pub struct AudioTrack {
     path: PathBuf,
     stream: u32,
     codec: String,
+    /// When the clip begins that it is from, in ticks.
+    zero: i64,
 }
 
 impl AudioTrack {
@@ -73,6 +79,7 @@ impl AudioTrack {
             path: clip.path.clone(),
             stream: audio.stream,
             codec: audio.codec.clone(),
+            zero: clip.zero,
         })
     }
 }
@@ -140,6 +147,7 @@ impl Encoder {
             "0:v:0",
         ]);
         command.args(encode_arguments(&spec, &settings, container));
+        command.args(time_scales(spec.time_base, container, programs));
         command.args(programs.passthrough());
         let target = match spec.audio {
             Some(_) => file.draft(),
@@ -268,8 +276,12 @@ impl Encoder {
             return Err(self.failure(&format!("it ended with {ended}")));
         }
         let mut notes = Vec::new();
-        if let Some(audio) = self.spec.audio.clone() {
-            notes.extend(self.add_audio(&audio)?);
+        if self.spec.audio.is_some() || self.has_wrong_end() {
+            if self.spec.audio.is_none() {
+                let moved = std::fs::rename(self.file.unfinished(), self.file.draft());
+                moved.map_err(|error| Error::io(&self.path, &error))?;
+            }
+            notes.extend(self.complete()?);
         }
         let stamp = self.file.finish()?;
         Ok(Finished {
@@ -280,12 +292,21 @@ impl Encoder {
         })
     }
 
-    /// Makes the whole clip of the pictures and the sound that belongs to them; a sentence, if it could not be copied.
-    fn add_audio(&self, audio: &AudioTrack) -> Result<Option<String>> {
+    /// Whether the last frame stays as long as it should only after a second pass: encoders take it for a frame of the
+    /// average length.
+    fn has_wrong_end(&self) -> bool {
+        let (_, stays) = self.last.unwrap_or_default();
+        let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();
+        self.container.is_mp4()
+            && self.programs.is_at_least(EXACT_ENDS)
+            && (stays as f64 - usual).abs() > 0.5
+    }
+
+    /// Makes the whole clip of the pictures, and of the sound that belongs to them; a sentence, if that could not be copied.
+    fn complete(&self) -> Result<Option<String>> {
         let base = self.spec.time_base;
-        let seconds = |ticks: i64| ticks as f64 * base.value();
         let (last, stays) = self.last.unwrap_or_default();
-        let end = seconds(last + stays - self.spec.origin);
+        let [last, end] = [last, last + stays].map(|time| time - self.spec.origin);
         let mut command = self.programs.ffmpeg();
         command.args([
             "-v",
@@ -296,29 +317,57 @@ impl Encoder {
             "-i",
         ]);
         command.arg(file_argument(&self.file.draft()));
-        let begin = seconds(self.spec.origin);
-        if begin != 0.0 {
-            command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
-            command.args(["-itsoffset", &format!("{:.6}", -begin)]);
+        if let Some(audio) = &self.spec.audio {
+            let begin = self.spec.origin as f64 * base.value();
+            if self.spec.origin > audio.zero {
+                command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
+            }
+            if begin != 0.0 {
+                // An offset of just what a broadcast begins at would be taken for ffmpeg's own, and put right.
+                command.args(["-itsoffset", &format!("{:.6}", -begin - 1e-6)]);
+            }
+            command.arg("-i").arg(file_argument(&audio.path));
         }
-        command.arg("-i").arg(file_argument(&audio.path));
-        command.args([
-            "-map",
-            "0:v:0",
-            "-map",
-            &format!("1:{}", audio.stream),
-            "-c:v",
-            "copy",
-        ]);
-        let holds = self.container.holds(&audio.codec);
-        let other = match self.container {
-            Container::WebM => "libopus",
-            _ => "aac",
-        };
-        command.args(["-c:a", if holds { "copy" } else { other }]);
-        command.args(["-map_metadata", "0", "-t", &format!("{end:.6}")]);
-        if self.container.is_mp4() {
-            command.args(["-video_track_timescale", &time_scale(base).to_string()]);
+        command.args(["-map", "0:v:0", "-c:v", "copy"]);
+        let mut note = None;
+        if let Some(audio) = &self.spec.audio {
+            let holds = self.container.holds(&audio.codec);
+            let other = match self.container {
+                Container::WebM => "libopus",
+                _ => "aac",
+            };
+            command.args([
+                "-map",
+                &format!("1:{}", audio.stream),
+                "-c:a",
+                if holds { "copy" } else { other },
+            ]);
+            command.args([
+                "-copypriorss",
+                "0",
+                "-t",
+                &format!("{:.6}", end as f64 * base.value()),
+            ]);
+            if !holds {
+                let ending = self.path.extension().unwrap_or_default().display();
+                let codec = &audio.codec;
+                note = Some(format!(
+                    "its sound was {codec}, which .{ending} files do not hold, and is now {other}"
+                ));
+            }
+        }
+        command.args(["-map_metadata", "0"]);
+        command.args(self.time_scales());
+        if self.container.is_mp4() && self.programs.is_at_least(EXACT_ENDS) {
+            let ticks = |time: i64| {
+                i128::from(time) * i128::from(base.num() * time_scale(base) / base.den())
+            };
+            command.arg("-bsf:v");
+            command.arg(format!(
+                "setts=pts=PTS:dts=DTS:duration=if(eq(PTS\\,{last})\\,{end}-PTS\\,min(DURATION\\,{end}-PTS))",
+                last = ticks(last),
+                end = ticks(end)
+            ));
         }
         command.args(fast_start(self.container));
         command.args(["-f", self.container.format(), "-y"]);
@@ -328,11 +377,14 @@ impl Encoder {
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let failed = |why: String| {
-            let why = format!(
-                "the sound of {} could not be added to it: {why}",
-                audio.path.display()
-            );
-            Error::fault(&self.path, why, Fault::Program)
+            let what = match &self.spec.audio {
+                Some(audio) => format!(
+                    "the sound of {} could not be added to it",
+                    audio.path.display()
+                ),
+                None => "it could not be finished".into(),
+            };
+            Error::fault(&self.path, format!("{what}: {why}"), Fault::Program)
         };
         let system = |error: std::io::Error| failed(error.to_string());
         let mut running = start(command).map_err(system)?;
@@ -343,18 +395,33 @@ impl Encoder {
         let ended = running.wait().map_err(system)?;
         log.finish();
         match ended.success() {
-            true if holds => Ok(None),
-            true => Ok(Some(format!(
-                "its sound was {}, which .{} files do not hold, and is now {other}",
-                audio.codec,
-                self.path.extension().unwrap_or_default().display()
-            ))),
+            true => Ok(note),
             false => Err(failed(
                 log.last()
                     .unwrap_or_else(|| format!("it ended with {ended}")),
             )),
         }
     }
+
+    fn time_scales(&self) -> Vec<String> {
+        time_scales(self.spec.time_base, self.container, self.programs)
+    }
+}
+
+/// Releases from this one on count the length of a clip and of its last frame as finely as all times.
+const EXACT_ENDS: (u32, u32) = (5, 0);
+
+/// The units of time of MP4.
+fn time_scales(base: Ratio, container: Container, programs: &Programs) -> Vec<String> {
+    if !container.is_mp4() {
+        return Vec::new();
+    }
+    let scale = time_scale(base).to_string();
+    let mut all = vec!["-video_track_timescale".to_owned(), scale.clone()];
+    if programs.is_at_least(EXACT_ENDS) {
+        all.extend(["-movie_timescale".to_owned(), scale]);
+    }
+    all
 }
 
 /// Ticks a second of a track, so that every tick of `base` is a whole number of them.
@@ -383,6 +450,9 @@ fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> V
     };
     all.extend(["-vf".into(), format!("{},{aspect}", settings.filters)]);
     all.extend(settings.arguments.iter().cloned());
+    if spec.is_variable && spec.codec != Codec::Ffv1 {
+        all.extend(["-bf".into(), "0".into()]);
+    }
     let base = spec.time_base;
     all.extend([
         "-enc_time_base".into(),

@@ -4,9 +4,10 @@ use image::RgbImage;
 
 use super::animation::Player;
 use super::clip::{Clip, Reader};
-use super::decoder::{Decoder, Ending};
+use super::decoder::{Decoder, Ending, colours};
 use super::numbered;
 use super::probe::Stream;
+use super::program::Programs;
 use super::times::{Planned, Selection};
 use crate::error::{Error, Fault, Result};
 use crate::inputs::PhotoDecoder;
@@ -75,6 +76,12 @@ impl Frames {
         }
         let reading = match &clip.reader {
             Reader::Ffmpeg(stream) => {
+                if let Some(note) = colours(clip, Programs::find(&clip.path)?).note {
+                    let name = clip.path.display().to_string();
+                    photos
+                        .warnings
+                        .add("colours that are not sRGB", &name, note);
+                }
                 let decoder = Decoder::start(clip, stream, selection, (first, last))?;
                 Reading::Ffmpeg(Box::new(decoder), stream.clone())
             }
@@ -108,6 +115,13 @@ impl Frames {
             Some(first) if !begins => first.time,
             _ => self.clip.zero,
         }
+    }
+
+    /// Whether the frames that are to come stay for different times, but for what rounding to ticks makes of it.
+    pub fn are_variable(&self) -> bool {
+        let durations = || self.plan.iter().map(|planned| planned.duration);
+        let span = durations().min().zip(durations().max());
+        span.is_some_and(|(shortest, longest)| longest - shortest > 1)
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {

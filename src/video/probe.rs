@@ -1,6 +1,7 @@
 //! Clips through ffprobe.
 
 use std::collections::HashMap;
+use std::io::Read;
 use std::path::Path;
 
 use serde::Deserialize;
@@ -82,7 +83,7 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     command.args(["-show_streams", "-show_format", "-of", "json"]);
     let told = ask(path, command.arg(file_argument(path)))?;
     if !told.status.success() {
-        return Err(Error::fault(path, explain(&told), Fault::Damaged));
+        return Err(Error::fault(path, explain(path, &told), Fault::Damaged));
     }
     let all: Told = serde_json::from_slice(&told.stdout).map_err(|error| {
         Error::fault(
@@ -109,18 +110,30 @@ fn ask(path: &Path, command: &mut std::process::Command) -> Result<Captured> {
 }
 
 /// Why ffprobe could not open a file.
-fn explain(told: &Captured) -> String {
+fn explain(path: &Path, told: &Captured) -> String {
     let complaints = told.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
-    if has("moov atom not found") {
+    // ffprobe goes by a name's ending where the content says nothing.
+    if has("moov atom not found") && begins_like_mp4(path) {
         return "is truncated: the index of an MP4, which stands at its end, is missing (moov atom not found), so that no \
                 frame can be found; copy or record it anew"
             .into();
     }
-    if has("Invalid data found") {
+    if has("End of file") {
+        return "ends before its first frame: it is truncated, or nothing was recorded".into();
+    }
+    if has("Invalid data found") || has("moov atom not found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
     format!("cannot be read by ffmpeg: {}", told.complaint())
+}
+
+/// Whether the first part of a file is one of MP4 and QuickTime.
+fn begins_like_mp4(path: &Path) -> bool {
+    let mut head = [0; 8];
+    let read = std::fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
+    let parts: [&[u8]; 6] = [b"ftyp", b"mdat", b"free", b"skip", b"wide", b"moov"];
+    read.is_ok() && parts.contains(&&head[4..])
 }
 
 /// The stream that players show.
@@ -145,6 +158,10 @@ fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
         None if streams.iter().any(|stream| is(stream, "audio")) => {
             Err("holds sound alone, and no video".into())
         }
+        None if streams.is_empty() => Err(
+            "holds no tracks, so there are no frames in it; was the recording stopped at once?"
+                .into(),
+        ),
         None => Err("holds no video".into()),
     }
 }
@@ -157,16 +174,21 @@ struct Packets {
     /// All that there are, those among them that no player shows.
     count: u64,
     durations: Vec<i64>,
+    /// Whether a decoder found the times, which begin anywhere then.
+    are_guessed: bool,
     complaints: Vec<String>,
 }
 
 impl Packets {
     fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
         let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
-        if packets.times.len() as u64 != packets.count && packets.times.is_empty() {
+        if packets.times.is_empty() && packets.count > 0 {
             // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
             let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
+            let count = packets.count;
             packets = Packets::ask(programs, path, stream, &fields)?;
+            packets.count = count;
+            packets.are_guessed = true;
         }
         Ok(packets)
     }
@@ -214,7 +236,16 @@ impl Packets {
         if flags.contains('D') {
             return true;
         }
-        let Some(time) = number("pts").or_else(|| number("best_effort_timestamp")) else {
+        let duration = number("duration").or_else(|| number("pkt_duration"));
+        // What a decoder still had when the file ended has no time any more.
+        let follows = || {
+            let last = self.times.last().filter(|_| field("flags").is_none())?;
+            Some(last + duration.unwrap_or(1).max(1))
+        };
+        let Some(time) = number("pts")
+            .or_else(|| number("best_effort_timestamp"))
+            .or_else(follows)
+        else {
             return false;
         };
         self.times.push(time);
@@ -262,7 +293,9 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         .map(|(duration, start)| start + duration);
     let truncated = truncation(all, stream, &packets, time_base);
     packets.keys.sort_unstable();
-    let frames = times::between(packets.times, end.filter(|_| truncated.is_none()), usual);
+    let (are_guessed, first) = (packets.are_guessed, packets.times.iter().min().copied());
+    let end = end.filter(|_| truncated.is_none() && !are_guessed);
+    let frames = times::between(packets.times, end, usual);
     let mut notes = Vec::new();
     let (rotation, turns) = match rotation(stream) {
         degrees if degrees % 90 == 0 => (degrees.rem_euclid(360) as u32, true),
@@ -312,7 +345,9 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         } else {
             aspect
         },
-        zero: zero(&all.format, time_base),
+        zero: first
+            .filter(|_| are_guessed)
+            .unwrap_or_else(|| zero(&all.format, time_base)),
         frames,
         time_base,
         rate,

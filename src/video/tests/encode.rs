@@ -162,6 +162,7 @@ fn numbers_come_back_bit_for_bit() {
             time_base: Ratio::new(1, 25).unwrap(),
             origin: 0,
             rate: Ratio::new(25, 1).unwrap(),
+            is_variable: false,
             pixel_aspect: (1, 1),
             tags: vec![
                 ("DINO_UNIT".into(), "mm".into()),
@@ -178,11 +179,10 @@ fn numbers_come_back_bit_for_bit() {
         assert_eq!(raw(&clips.at(name), format), all, "{name}");
         let told = ffprobe(
             &clips.at(name),
-            "stream=codec_name,level:format_tags=DINO_UNIT,DINO_SCALE",
+            "stream=codec_name:format_tags=DINO_UNIT,DINO_SCALE",
         );
         for part in [
             "codec_name=ffv1",
-            "level=3",
             "tag:DINO_UNIT=mm",
             "tag:DINO_SCALE=0.001",
         ] {
@@ -206,6 +206,7 @@ fn what_is_not_finished_leaves_nothing() {
         time_base: base,
         origin: 0,
         rate: base.inverse(),
+        is_variable: false,
         pixel_aspect: (1, 1),
         tags: Vec::new(),
         audio: None,
@@ -311,6 +312,57 @@ fn other_encoders_can_be_named() {
         assert_eq!(
             (written.codec.as_str(), times(&written)),
             (codec, times(&clip))
+        );
+    }
+}
+
+#[test]
+fn every_end_is_exact() {
+    let clips = Clips::new();
+    let mut random = fastrand::Rng::with_seed(5);
+    let base = Ratio::new(1, 90000).unwrap();
+    for (case, count) in [1, 2, 3, 30].into_iter().enumerate() {
+        let steps: Vec<i64> = (0..count)
+            .map(|_| {
+                *random
+                    .choice(&[1, 900, 3003, 3600, 18_000, 63_001])
+                    .unwrap()
+            })
+            .collect();
+        let mut time = 90_000 + random.i64(0..5000);
+        let mut wanted = Vec::new();
+        for &duration in &steps {
+            wanted.push(FrameTime {
+                time: time - 90_000,
+                duration,
+            });
+            time += duration;
+        }
+        let spec = Spec {
+            width: 16,
+            height: 16,
+            pixel: Pixel::Rgb24,
+            codec: Codec::default(),
+            time_base: base,
+            origin: 90_000,
+            rate: Ratio::new(25, 1).unwrap(),
+            is_variable: true,
+            pixel_aspect: (4, 3),
+            tags: Vec::new(),
+            audio: None,
+        };
+        let path = clips.at(&format!("{case}.mp4"));
+        let mut encoder = Encoder::new(&path, spec).unwrap();
+        for frame in &wanted {
+            encoder
+                .write(&[40; 768], frame.time + 90_000, frame.duration)
+                .unwrap();
+        }
+        encoder.finish().unwrap();
+        let written = Clip::probe(&path).unwrap();
+        assert_eq!(
+            (written.frames, written.time_base, written.pixel_aspect),
+            (wanted, base, (4, 3))
         );
     }
 }
