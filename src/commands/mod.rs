@@ -5,6 +5,7 @@ mod bench;
 mod cache;
 mod calibrate;
 mod classify;
+mod clips;
 mod config;
 mod defaults;
 mod eval;

@@ -1,7 +1,7 @@
 //! The commands that make files of photos: from their options to tasks, and those through the engine.
 
 use std::ffi::OsStr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use dino::batch::Report;
@@ -12,7 +12,7 @@ use dino::head::Head;
 use dino::heads::{DepthCalibration, Found, Heads, Reason};
 use dino::inputs::Shard;
 use dino::output::{OutputOptions, Subject, Target};
-use dino::recipe::{HeadRecipe, Recipe};
+use dino::recipe::{HeadRecipe, LabelFormat, NumberFormat, Recipe};
 use dino::tasks::clusters::ClustersTask;
 use dino::tasks::depth::DepthTask;
 use dino::tasks::features::FeaturesTask;
@@ -27,8 +27,9 @@ use dino::{Error, Result};
 
 use crate::cli::{
     DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, PredictArgs, RefitArgs, RunArgs,
-    RunTasksArgs, SegmentArgs, StoredArgs, Tta,
+    RunTasksArgs, SegmentArgs, StoredArgs, Tta, VideoArgs,
 };
+use crate::commands::clips::{Clips, clips_of};
 use crate::commands::watch::Watch;
 use crate::commands::{defaults, model, stored};
 
@@ -42,7 +43,7 @@ pub fn depth(args: &DepthArgs, console: &Console) -> Result<u8> {
         ..Recipe::default()
     };
     let predict = &args.predict;
-    run_predict(&recipe, predict, args.refit, console)
+    run_predict(&recipe, predict, (args.refit, &args.video), console)
 }
 
 /// Runs `dino segment`.
@@ -69,7 +70,7 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
             ..Recipe::default()
         },
     };
-    run_predict(&recipe, predict, args.refit, console)
+    run_predict(&recipe, predict, (args.refit, &args.video), console)
 }
 
 /// Runs `dino pca`.
@@ -78,7 +79,7 @@ pub fn pca(args: &PcaArgs, console: &Console) -> Result<u8> {
         pca: vec![args.recipe()],
         ..Recipe::default()
     };
-    let inputs = (&args.input, &args.stored);
+    let inputs = (&args.input, &args.stored, &args.video);
     run_into(
         &recipe,
         inputs,
@@ -112,7 +113,7 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
     };
     run(
         &recipe,
-        (&args.input, None),
+        (&args.input, None, &VideoArgs::default()),
         output,
         &args.compute.run(),
         console,
@@ -150,7 +151,7 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
             recipe.len()
         )));
     }
-    let inputs = (&args.input, &args.stored);
+    let inputs = (&args.input, &args.stored, &args.video);
     run_into(
         &recipe,
         inputs,
@@ -208,10 +209,10 @@ struct Output {
 fn run_predict(
     recipe: &Recipe,
     predict: &PredictArgs,
-    refit: RefitArgs,
+    (refit, video): (RefitArgs, &VideoArgs),
     console: &Console,
 ) -> Result<u8> {
-    let inputs = (&predict.input, &predict.stored);
+    let inputs = (&predict.input, &predict.stored, video);
     let output = (&predict.output, refit);
     run_into(recipe, inputs, output, &predict.run, console)
 }
@@ -219,12 +220,12 @@ fn run_predict(
 /// As [`run`], with results where `output` says.
 fn run_into(
     recipe: &Recipe,
-    (input, stored): (&InputArgs, &StoredArgs),
+    (input, stored, video): (&InputArgs, &StoredArgs, &VideoArgs),
     (output, refit): (&OutputArgs, RefitArgs),
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
-    let inputs = (input, stored.features.as_deref());
+    let inputs = (input, stored.features.as_deref(), video);
     let output = Output {
         options: output.options(input.shard()?)?,
         json: output.json,
@@ -237,11 +238,16 @@ fn run_into(
 /// Runs all tasks of a recipe over the photos, or over what is stored of them.
 fn run(
     recipe: &Recipe,
-    (input, stored): (&InputArgs, Option<&Path>),
+    (input, stored, video): (&InputArgs, Option<&Path>, &VideoArgs),
     output: Output,
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
+    let clips = clips_of(input, video)?;
+    match clips.is_empty() {
+        true => check_for_photos(recipe)?,
+        false => check_for_clips(recipe, (stored, keep_or_pack(&output)), &clips)?,
+    }
     let Output {
         mut options,
         json,
@@ -334,6 +340,17 @@ fn run(
         model::tell_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
     };
+    if !clips.is_empty() {
+        let run = Clips {
+            video,
+            options: &options,
+            json,
+            decoder: context.decoder.clone(),
+            batch_size: args.batch_size,
+            console,
+        };
+        return run.run(&clips, || set_up(&console.recorder()), load);
+    }
     if let Some(folder) = &input.watch {
         let watch = Watch {
             run,
@@ -350,6 +367,76 @@ fn run(
         _ => input.collect_for(&subjects, (args.offline, json), console)?,
     };
     run.run(&mut tasks, collected, load)
+}
+
+/// Refuses what only clips have.
+fn check_for_photos(recipe: &Recipe) -> Result<()> {
+    let mut depths = recipe.depth.iter().flat_map(|depth| &depth.save);
+    let labels = recipe.segment.iter().map(|segment| &segment.labels);
+    let labels = labels.chain(recipe.clusters.iter().map(|clusters| &clusters.labels));
+    let mut labels = labels.flat_map(|labels| &labels.save);
+    let is_film = depths.any(|format| *format == NumberFormat::Ffv1)
+        || labels.any(|format| *format == LabelFormat::Ffv1);
+    match is_film {
+        true => Err(Error::Usage(
+            "--save ffv1 is lossless video, and no input is a clip; the other formats are for photos"
+                .into(),
+        )),
+        false => Ok(()),
+    }
+}
+
+/// Of the options of outputs, the first that clips have no use for.
+fn keep_or_pack(output: &Output) -> Option<&'static str> {
+    match (output.keep_fit, output.packs) {
+        (true, _) => Some("--keep-fit"),
+        (_, true) => Some("--tar"),
+        _ => None,
+    }
+}
+
+/// Refuses what only photos have.
+fn check_for_clips(
+    recipe: &Recipe,
+    (stored, of_output): (Option<&Path>, Option<&'static str>),
+    clips: &[PathBuf],
+) -> Result<()> {
+    let labels = recipe.segment.iter().map(|segment| &segment.labels);
+    let labels = labels.chain(recipe.clusters.iter().map(|clusters| &clusters.labels));
+    let labels: Vec<_> = labels.collect();
+    let saves = |formats: &[LabelFormat]| {
+        let mut saved = labels.iter().flat_map(|labels| &labels.save);
+        saved.any(|format| formats.contains(format))
+    };
+    let depths = || recipe.depth.iter();
+    let photos_alone = [
+        ("--features", stored.is_some()),
+        ("--at", depths().any(|depth| !depth.at.is_empty())),
+        (
+            "--pointcloud",
+            depths().any(|depth| depth.pointcloud.is_some()),
+        ),
+        ("--uncertainty", depths().any(|depth| depth.uncertainty)),
+        ("--save masks", saves(&[LabelFormat::Masks])),
+        ("--save coco", saves(&[LabelFormat::Coco])),
+        ("--save cutout", saves(&[LabelFormat::Cutout])),
+        ("--coco", labels.iter().any(|labels| labels.coco.is_some())),
+        ("--instances", labels.iter().any(|labels| labels.regions)),
+        (
+            "--confidence",
+            labels.iter().any(|labels| labels.confidence),
+        ),
+        ("--raw", recipe.pca.iter().any(|pca| pca.raw)),
+        ("--fit each", recipe.pca.iter().any(|pca| pca.fit_each)),
+    ];
+    let mut given = photos_alone.iter().filter(|(_, given)| *given);
+    match given.next().map(|(name, _)| *name).or(of_output) {
+        Some(name) => Err(Error::Usage(format!(
+            "{name} is for photos, and {} is a clip; `ffmpeg -i CLIP frames/%06d.png` makes photos of it",
+            clips[0].display()
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// The heads and the backbone of a run.

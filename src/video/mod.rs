@@ -19,6 +19,7 @@ mod numbered;
 mod probe;
 mod program;
 mod ratio;
+mod tags;
 mod times;
 
 #[cfg(test)]
@@ -31,4 +32,5 @@ pub use encoders::{Codec, Pixel};
 pub use frames::{Frame, Frames};
 pub use program::{Programs, VARIABLE};
 pub use ratio::Ratio;
+pub use tags::tag_of;
 pub use times::{FrameTime, Planned, Selection};

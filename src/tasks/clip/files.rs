@@ -2,7 +2,6 @@
 //! them as lossless film or frame by frame. All of them appear when they are complete.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
@@ -140,7 +139,11 @@ impl<'c> ClipFiles<'c> {
                 none => {
                     let spec = Spec {
                         codec: Codec::Ffv1,
-                        pixel: if kind.bytes == 1 { Pixel::Gray8 } else { Pixel::Gray16 },
+                        pixel: if kind.bytes == 1 {
+                            Pixel::Gray8
+                        } else {
+                            Pixel::Gray16
+                        },
                         tags: self.tags.clone(),
                         ..Spec::of_clip(self.clip, frame.size, self.origin)
                     };
@@ -166,7 +169,12 @@ impl<'c> ClipFiles<'c> {
             }),
         };
         let number = folder.rows.len() + 1;
-        let file = |extension: &str| folder.unfinished.folder().join(format!("{number:06}.{extension}"));
+        let file = |extension: &str| {
+            folder
+                .unfinished
+                .folder()
+                .join(format!("{number:06}.{extension}"))
+        };
         if self.places.folder_has_pictures {
             write_atomic(&file("png"), |writer| {
                 write_picture(writer, PictureFormat::Png, &frame.picture, &[])
@@ -193,7 +201,11 @@ impl<'c> ClipFiles<'c> {
     /// Names the file that cannot be written.
     pub fn finish(self) -> Result<Vec<String>> {
         let mut notes = Vec::new();
-        for film in self.film.into_iter().chain(self.numbers.map(|(film, _)| film)) {
+        for film in self
+            .film
+            .into_iter()
+            .chain(self.numbers.map(|(film, _)| film))
+        {
             notes.extend(film.finish()?.notes);
         }
         if let Some(Folder { unfinished, rows }) = self.folder {
@@ -202,9 +214,14 @@ impl<'c> ClipFiles<'c> {
                 writeln!(writer, "number,frame,seconds,duration")?;
                 rows.iter().try_for_each(|row| writeln!(writer, "{row}"))
             })?;
-            let tags = self.tags.into_iter().map(|(key, value)| (key, json!(value)));
+            let tags = self
+                .tags
+                .into_iter()
+                .map(|(key, value)| (key, json!(value)));
             let tags = Value::Object(tags.collect::<Map<_, _>>());
-            write_atomic(&folder.join(FRAMES_JSON), |writer| writeln!(writer, "{tags}"))?;
+            write_atomic(&folder.join(FRAMES_JSON), |writer| {
+                writeln!(writer, "{tags}")
+            })?;
             unfinished.finish()?;
         }
         Ok(notes)
