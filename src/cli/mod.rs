@@ -25,6 +25,7 @@ mod setup;
 mod shared;
 mod shell;
 mod similar;
+mod track;
 mod train;
 mod video;
 
@@ -57,6 +58,7 @@ pub use setup::{DepthHead, SetupArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
+pub use track::TrackArgs;
 pub use train::{
     DepthLabelArgs, IgnoreChoice, TrainArgs, TrainCommand, TrainDepthArgs, TrainSegmentArgs,
 };
@@ -107,6 +109,7 @@ pub enum Command {
     Run(Box<RunTasksArgs>),
     Features(Box<FeaturesArgs>),
     Classify(Box<ClassifyArgs>),
+    Track(Box<TrackArgs>),
     #[command(subcommand)]
     Train(TrainCommand),
     #[command(subcommand)]

@@ -43,6 +43,10 @@ pub struct Clips<'c> {
     pub decoder: PhotoDecoder,
     /// Frames in the network at once.
     pub batch_size: BatchSize,
+    /// Of the backbone's weights, where they are installed.
+    pub fingerprint: Option<String>,
+    /// In what it computes.
+    pub dtype: String,
     /// Where words go.
     pub console: &'c Console,
 }
@@ -145,8 +149,11 @@ impl Clips<'_> {
                         }
                     },
                 };
-                for task in &mut tasks {
+                let mut planned = planned;
+                for (task, planned) in tasks.iter_mut().zip(&mut planned) {
                     task.meet(backbones, record, self.console)?;
+                    planned.made_from =
+                        self.made_from(task.as_ref(), &clip, Some(&record.fingerprint))?;
                 }
                 self.draw(source, &clip, (&tasks, &planned), backbones)?;
                 Ok(Outcome::Done)
@@ -327,7 +334,7 @@ impl Clips<'_> {
                     folder_has_pictures: self.video.frames,
                     film: (!self.video.frames).then_some(film.clone()),
                 };
-                let made_from = self.made_from(task.as_ref(), clip)?;
+                let made_from = self.made_from(task.as_ref(), clip, self.fingerprint.as_deref())?;
                 let is_there = self.is_there(&places, &made_from)?;
                 Ok(Planned {
                     places,
@@ -339,7 +346,7 @@ impl Clips<'_> {
     }
 
     /// Digest of all that decides how the files of a task come out.
-    fn made_from(&self, task: &dyn Task, clip: &Clip) -> Result<Digest> {
+    fn made_from(&self, task: &dyn Task, clip: &Clip, fingerprint: Option<&str>) -> Result<Digest> {
         let settings = task.settings("png")?.into_json();
         let numbers = task.as_clip_task().map(|task| {
             let film = task.number_film().map(|film| film.extension);
@@ -352,6 +359,8 @@ impl Clips<'_> {
         let times = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64());
         let json = json!({
             "settings": settings,
+            "model": [fingerprint, Some(&self.dtype)],
+            "photos": self.decoder.options.tag(),
             "numbers": numbers,
             "clip": [met.len(), changed.map(|time| time.as_nanos().to_string()), clip.frames.len()],
             "times": [times(video.start), times(video.end)],

@@ -22,6 +22,7 @@ mod shell;
 mod similar;
 mod stored;
 mod tasks;
+mod track;
 mod train;
 mod watch;
 
@@ -48,6 +49,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Depth(args) => tasks::depth(&args, console),
         Command::Features(args) => tasks::features(&args, console),
         Command::Run(args) => tasks::several(&args, console),
+        Command::Track(args) => track::run(&args, console),
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),
         Command::Heads(command) => heads::run(&command, console),

@@ -347,6 +347,8 @@ fn run(
             json,
             decoder: context.decoder.clone(),
             batch_size: args.batch_size,
+            fingerprint: known.fingerprint.clone(),
+            dtype: dtype.clone(),
             console,
         };
         return run.run(&clips, || set_up(&console.recorder()), load);

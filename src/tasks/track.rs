@@ -5,11 +5,14 @@ use std::sync::{Mutex, PoisonError};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use crate::backbone::{Grid, LayerRequest};
+use crate::backbone::{Backbone, Grid, LayerRequest};
+use crate::console::Console;
 use crate::data::labels::Mask;
 use crate::engine::Seen;
 use crate::error::{Error, Result};
 use crate::head::{Class, Scores};
+use crate::manifest::Digest;
+use crate::output::Subject;
 use crate::postprocess::{LabelMap, refine, segment};
 use crate::preprocess::{Geometry, SizeRule};
 use crate::render::Captions;
@@ -17,8 +20,10 @@ use crate::render::segment::{SegmentLook, picture};
 use crate::render::{Fonts, palette};
 use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
 use crate::tasks::costs::per_pixel;
-use crate::tasks::{Finder, Found, Way, layer};
+use crate::tasks::settings::Settings;
+use crate::tasks::{Finder, Finished, Found, Item, Task, Way, layer};
 use crate::tracking::{TrackRecipe, Tracker};
+use crate::weights::Record;
 
 /// How labels are shown over frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -35,6 +40,7 @@ pub struct TrackLook {
 pub struct TrackTask {
     way: Way,
     layer: LayerRequest,
+    size: SizeRule,
     recipe: TrackRecipe,
     look: TrackLook,
     /// Of the first frame.
@@ -77,6 +83,7 @@ impl TrackTask {
         Ok(TrackTask {
             way: Way::AtOnce(layer::pass(layer, size, patch_size)),
             layer,
+            size,
             recipe,
             look,
             captions: Captions::new([], Fonts::built_in()),
@@ -161,6 +168,53 @@ impl Finder for TrackTask {
     fn find(&self, seen: &Seen) -> Result<Found> {
         let tokens = layer::tokens(&seen.features, self.layer)?;
         Ok(Found::Tokens(tokens, seen.features.grid))
+    }
+}
+
+impl Task for TrackTask {
+    fn subject(&self) -> Subject {
+        Subject {
+            task: "track",
+            label: None,
+        }
+    }
+
+    fn extensions(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
+    fn siblings(&self) -> &'static [&'static str] {
+        &[]
+    }
+
+    fn settings(&self, _: &str) -> Result<Settings> {
+        let TrackRecipe {
+            context,
+            radius,
+            matches,
+            temperature,
+        } = self.recipe;
+        let ids = self.mask.ids.iter().flat_map(|id| id.to_le_bytes());
+        let ids: Vec<u8> = ids.collect();
+        let settings = json!({
+            "size": self.size.to_string(),
+            "layer": [json!(self.layer.block), json!(self.layer.norm)],
+            "tracking": [json!(context), json!(radius), json!(matches), json!(temperature)],
+            "look": [json!(self.look.alpha), json!(self.look.outline), json!(self.look.refine)],
+        });
+        Ok(Settings::of(&settings)?.with("mask", Digest::of_bytes(&ids)))
+    }
+
+    fn as_clip_task(&self) -> Option<&dyn ClipTask> {
+        Some(self)
+    }
+
+    fn meet(&mut self, _: &[Backbone], _: &Record, _: &Console) -> Result<()> {
+        Ok(())
+    }
+
+    fn finish(&self, _: Item<'_>, _: &Console) -> Result<Finished> {
+        Err(Error::Model("photos are not followed, clips are".into()))
     }
 }
 

@@ -14,6 +14,7 @@ mod bench;
 mod cache;
 mod calibrate;
 mod cli_manners;
+mod clips;
 mod data_sets;
 mod depth;
 mod failures;

@@ -1,0 +1,81 @@
+//! `dino track`.
+
+use std::path::Path;
+
+use dino::backbone::LayerRequest;
+use dino::console::Console;
+use dino::data::labels::read_mask;
+use dino::output::{OutputOptions, Target};
+use dino::tasks::Task;
+use dino::tasks::layer::block_of;
+use dino::tasks::track::{TrackLook, TrackTask};
+use dino::tracking::TrackRecipe;
+use dino::{Error, Result, video};
+
+use crate::cli::TrackArgs;
+use crate::commands::clips::Clips;
+use crate::commands::{defaults, model};
+
+/// Runs the command.
+pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
+    model::refuse_null(&args.run)?;
+    let clip = Path::new(&args.clip);
+    if !args.video.video && !video::looks_like_video(clip) {
+        return Err(Error::Usage(format!(
+            "{} is no clip by its name; --video takes animated pictures and folders of numbered frames as clips",
+            clip.display()
+        )));
+    }
+    if args.video.smooth.is_some_and(|keep| keep != 0.0) {
+        return Err(Error::Usage(
+            "--smooth: labels that are followed lean on the frames before by themselves; leave it out".into(),
+        ));
+    }
+    let mask = read_mask(&args.mask)?;
+    defaults::settle_backbone(&args.run, console)?;
+    let found = model::find(&args.run, console)?;
+    let config = found.model.config;
+    let layer = LayerRequest {
+        block: block_of(args.layer, config.depth, &found.model.name)?,
+        norm: true,
+    };
+    let recipe = TrackRecipe {
+        context: args.context as usize,
+        radius: args.radius,
+        matches: args.matches as usize,
+        temperature: args.temperature,
+    };
+    let look = TrackLook {
+        alpha: args.alpha,
+        outline: args.outline,
+        refine: !args.no_refine,
+    };
+    let set_up = || -> Result<Vec<Box<dyn Task>>> {
+        let made_of = (mask.clone(), recipe, look);
+        let task = TrackTask::new(made_of, layer, args.size, config.patch_size)?;
+        Ok(vec![Box::new(task)])
+    };
+    let options = OutputOptions {
+        target: match &args.output {
+            Some(output) => Target::parse(output)?,
+            None => Target::default(),
+        },
+        force: args.force,
+        ..OutputOptions::default()
+    };
+    let clips = Clips {
+        video: &args.video,
+        options: &options,
+        json: args.json,
+        decoder: args.photo.decoder_of_set(console),
+        batch_size: args.run.batch_size,
+        fingerprint: found.model.fingerprint.clone(),
+        dtype: found.dtype.clone(),
+        console,
+    };
+    let load = || {
+        let model = model::load(&args.run, console)?;
+        Ok((model.backbones, model.record))
+    };
+    clips.run(&[clip.to_owned()], set_up, load)
+}
