@@ -8,7 +8,14 @@ use super::Cli;
 const STORED: [&str; 4] = ["depth", "segment", "pca", "run"];
 
 /// By command, the options that `-h` shows.
-const COMMON: [(&str, &[&str]); 13] = [
+const COMMON: [(&str, &[&str]); 14] = [
+    (
+        "track",
+        &[
+            "clip", "mask", "output", "force", "json", "model", "device", "size", "context",
+            "radius", "video", "start", "end",
+        ],
+    ),
     (
         "features",
         &[
@@ -252,6 +259,8 @@ Environment:
   DINO_SIMD           avx512, avx2, neon or none: the vector instructions
                       of the backbone in place of the processor's best,
                       for benchmarks and bug reports
+  DINO_FFMPEG         the ffmpeg for video, or its folder, in place of
+                      that on the path
   DINO_FONTS          folder of fonts, in place of the system's
   DINO_HEADS_URL      a mirror of the host of published heads
   DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
@@ -375,6 +384,7 @@ mod tests {
             "DINO_MODEL",
             "DINO_CUDA",
             "DINO_SIMD",
+            "DINO_FFMPEG",
             "DINO_WEIGHTS",
             "HF_TOKEN",
             "HTTPS_PROXY",

@@ -11,6 +11,7 @@ use dino::launcher::SWITCH;
 use dino::memory::readable;
 use dino::output::put_path;
 use dino::printable::printable;
+use dino::video;
 use dino::weights::huggingface::{Folders, Location, Token};
 use dino::weights::{Access, Origins, Store, hub};
 use dino::{Result, device};
@@ -208,6 +209,7 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         "DINO_HTTP_TIMEOUT",
         SWITCH,
         device::SIMD,
+        video::VARIABLE,
     ]
     .map(str::to_owned);
     let set = names.into_iter().chain(choices).filter_map(|name| {
