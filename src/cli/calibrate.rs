@@ -28,8 +28,8 @@ pub enum CalibrateCommand {
 ///
 /// The fit is of logarithms, each photo counting alike, and judged on parts of the photos that it did not see (runs of up to
 /// 16 neighbours of the sorted list, as frames next to each other show one place). It is kept only if the error of those
-/// falls by 1 % at least; of a head of relative depth, below that of one distance for everything. Photos and depth maps
-/// are found as by `dino train depth`.
+/// falls by 1 % at least, also below that of one distance for everything, and not above that of a calibration that is in
+/// force. Photos and depth maps are found as by `dino train depth`.
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct CalibrateDepthArgs {

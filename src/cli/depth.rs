@@ -175,7 +175,7 @@ fn factor(text: &str) -> Result<f64, String> {
     finite(text)
         .ok()
         .filter(|number| *number >= 1e-12)
-        .ok_or_else(|| "expected a number above 0, such as 0.02: larger values are nearer".into())
+        .ok_or_else(|| "expected a number from 1e-12 to 1e12, such as 0.02: above 0, for larger values are nearer".into())
 }
 
 fn steps(text: &str) -> Result<NonZeroU32, String> {

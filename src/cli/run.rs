@@ -59,6 +59,9 @@ pub struct TaskArgs {
     /// pca.side-by-side=true, depth.save=npy,png16; may be given often
     #[arg(long, value_name = "TASK.OPTION=VALUE", action = clap::ArgAction::Append)]
     pub set: Vec<String>,
+    /// Leave out what `dino calibrate depth` fitted: depths as the heads have them
+    #[arg(long)]
+    pub no_calibration: bool,
     /// Print the recipe that is in force, as --recipe reads it, and do nothing
     #[arg(long)]
     pub print_recipe: bool,
@@ -99,6 +102,8 @@ impl TaskArgs {
                 output: output.clone(),
                 ..FeaturesRecipe::default()
             }));
+        let depths = recipe.depth.iter_mut().filter(|_| self.no_calibration);
+        depths.for_each(|depth| depth.no_calibration = true);
         for text in &self.set {
             recipe
                 .set(text)

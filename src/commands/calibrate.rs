@@ -1,15 +1,15 @@
 //! `dino calibrate`: a head's depths are fitted to a camera and place, and the fit is kept beside the head.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::folds_of;
-use dino::eval::calibrate::{Readings, Verdict, calibrate};
+use dino::eval::calibrate::{HeldOut, Readings, Verdict, calibrate};
 use dino::heads::calibration::{BeforeAfter, digest_of};
 use dino::heads::{DepthCalibration, Heads};
-use dino::output::{Destination, Outputs, deliver};
+use dino::output::{Destination, OutputKind, Outputs, deliver};
 use dino::postprocess::{Conversion, ToMetres};
 use dino::printable::printable;
 use dino::tasks::depth::conversion_of;
@@ -17,7 +17,7 @@ use dino::weights::Store;
 use dino::{Error, Result};
 use serde_json::{Value, json};
 
-use super::eval::{Comparison, nothing_counts};
+use super::eval::{Comparison, Purpose, nothing_counts};
 use crate::cli::{CalibrateCommand, CalibrateDepthArgs};
 use crate::commands::model;
 
@@ -26,13 +26,20 @@ pub fn run(command: &CalibrateCommand, console: &Console) -> Result<u8> {
     match command {
         CalibrateCommand::Depth(args) => depth(args, console),
         CalibrateCommand::Remove { heads } => {
-            heads.iter().try_for_each(|name| remove(name, console))?;
+            // Wrong names are found before anything is removed.
+            let paths = heads.iter().map(path_of);
+            let paths: Vec<PathBuf> = paths.collect::<Result<_>>()?;
+            for path in paths {
+                Heads::remove_calibration(&path)?;
+                console.out_path(&path)?;
+            }
             Ok(0)
         }
     }
 }
 
-fn remove(name: &OsString, console: &Console) -> Result<()> {
+/// The calibration of the head called `name`, which must be there.
+fn path_of(name: &OsString) -> Result<PathBuf> {
     let heads = Heads::at(Store::open()?.root());
     // A head that is gone may have left its calibration behind.
     let path = match (heads.get(name), name.to_str()) {
@@ -42,8 +49,8 @@ fn remove(name: &OsString, console: &Console) -> Result<()> {
         }
         (Err(error), _) => return Err(error),
     };
-    match Heads::remove_calibration(&path)? {
-        true => console.out_path(&path),
+    match path.symlink_metadata().is_ok() {
+        true => Ok(path),
         false => Err(Error::Usage(format!(
             "the head {} has no calibration",
             name.display()
@@ -66,12 +73,10 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     }
     let heads = Heads::at(Store::open()?.root());
     let path = heads.calibration_path(found)?;
-    let data = comparison.data(asked, &args.labels, None, console)?;
-    let json = check_outputs(
-        args,
-        data.set.reads(asked).map(Into::into).collect(),
-        console,
-    )?;
+    let in_force = comparison.calibration(console)?;
+    let data = comparison.data(asked, &args.labels, Purpose::Calibrate, console)?;
+    let reads = data.set.reads(asked).map(Into::into).collect();
+    let json = check_outputs(args, &path, reads, console)?;
     let count = data.set.pairs.len();
     let too_few = |photos: usize| {
         Error::file(
@@ -103,8 +108,13 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         photos.push(readings.ok_or_else(|| nothing_counts(compared.pair))?);
         Ok(())
     })?;
-    let verdict = calibrate(&photos, meta.is_inverse_depth(), &comparison.judge)
-        .ok_or_else(|| too_few(photos.len()));
+    let before = in_force
+        .as_ref()
+        .map(|it| conversion_of(meta, it.scale, it.shift))
+        .transpose()?;
+    let how = (meta.is_inverse_depth(), before);
+    let verdict = calibrate(&photos, how, &comparison.judge);
+    let verdict = verdict.ok_or_else(|| too_few(photos.len()));
     let verdict = match verdict {
         Ok(verdict) => verdict,
         Err(error) => {
@@ -124,44 +134,51 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         input,
         data: data.set.name.clone(),
         photos: photos.len(),
-        folds: args.folds as usize,
+        folds: verdict.of_folds.len(),
         log_rmse: BeforeAfter {
             before: rounded(verdict.before.log_rmse),
             after: rounded(verdict.after.log_rmse),
         },
     };
-    let was_there = path.exists();
-    let kept = match verdict.helps() && !args.dry_run {
-        true => Some(heads.keep_calibration(found, &calibration)?),
-        false => None,
-    };
-    match &json {
-        Some(Destination::Stdout) => {}
-        _ => tell(&calibration, &verdict, console)?,
+    let is_kept = verdict.helps() && !args.dry_run;
+    if json != Some(Destination::Stdout) {
+        tell(&calibration, &verdict, console)?;
     }
-    if let Some(json_to) = &json {
-        let mut text = serde_json::to_vec_pretty(&figures(&calibration, &verdict, kept.as_ref()))
+    if let Some(json) = &json {
+        let kept = is_kept.then_some(&path);
+        let mut text = serde_json::to_vec_pretty(&figures(&calibration, &verdict, kept))
             .map_err(|error| Error::Usage(format!("--json: {error}")))?;
         text.push(b'\n');
-        match json_to {
+        match json {
             Destination::Stdout => console.out_text(&text)?,
             file => deliver(console, file, true, |writer| writer.write_all(&text))?,
         }
     }
-    match (&kept, verdict.helps()) {
-        (Some(path), _) => console.note(format_args!(
-            "{} in {}; every command that reads depths with {} uses it, `dino calibrate remove {}` forgets it",
-            if was_there { "replaced what was kept" } else { "kept" },
-            printable(&path.display().to_string()),
-            meta.name,
-            meta.name
-        )),
-        (None, true) => console.note("nothing is kept (--dry-run)"),
-        (None, false) => console.warn(format_args!(
+    warn_of(&verdict, photos.len(), console);
+    let name = found.called();
+    let name = printable(&name);
+    match (is_kept, verdict.helps()) {
+        (true, _) => {
+            heads.keep_calibration(found, &calibration)?;
+            console.note(format_args!(
+                "{} in {}; every command that reads depths with {name} uses it, `dino calibrate remove {name}` forgets it",
+                match in_force {
+                    Some(_) => "replaced what was kept",
+                    None => "kept",
+                },
+                printable(&path.display().to_string()),
+            ));
+        }
+        (false, true) => console.note("nothing is kept (--dry-run)"),
+        (false, false) => console.warn(format_args!(
             "it does not help on photos that the fit did not see, so nothing is kept{}",
-            match was_there {
-                true => "; the calibration that is there stays",
-                false => "",
+            match (&in_force, verdict.in_force_harms()) {
+                (None, _) => String::new(),
+                (Some(_), false) => "; the calibration that is in force stays".into(),
+                (Some(_), true) => format!(
+                    "; the calibration that is in force is worse here than none, and stays until `dino calibrate remove {name}` \
+                     forgets it"
+                ),
             }
         )),
     }
@@ -169,16 +186,44 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
     Ok(report.exit_code())
 }
 
-/// Where the figures go as JSON.
+/// Photos below which chance has a say.
+const FEW: usize = 20;
+
+/// Factors beyond this, and below one over it, are hardly a matter of lenses.
+const ODD: f64 = 3.0;
+
+/// Says what speaks against a calibration.
+fn warn_of(verdict: &Verdict, photos: usize, console: &Console) {
+    if verdict.helps() && photos < FEW {
+        console.warn(format_args!(
+            "it is fitted to and judged on {photos} photos; {FEW} or more of different views leave less to chance"
+        ));
+    }
+    match verdict.conversion {
+        Conversion::Factor(factor) if !(1.0 / ODD..=ODD).contains(&factor) => {
+            console.warn(format_args!(
+                "a factor of {factor:.3} is more than other lenses make: the labels may be in another unit than they are read in \
+                 (--depth-scale), or no distances at all"
+            ));
+        }
+        _ => {}
+    }
+}
+
+/// Where the figures go as JSON; what cannot be written, the calibration at `path` too, is found here.
 fn check_outputs(
     args: &CalibrateDepthArgs,
+    path: &Path,
     reads: Vec<PathBuf>,
     console: &Console,
 ) -> Result<Option<Destination>> {
+    let mut outputs = Outputs::new(reads.iter().map(PathBuf::as_path));
+    if !args.dry_run {
+        outputs.add(path, OutputKind::File, true)?;
+    }
     let Some(path) = &args.json else {
         return Ok(None);
     };
-    let mut outputs = Outputs::new(reads.iter().map(PathBuf::as_path));
     let destination = outputs.add_flag("--json", path, args.force)?;
     if destination == Destination::Stdout {
         console.claim_stdout(&format!("--json {}", path.display()))?;
@@ -192,32 +237,38 @@ fn tell(calibration: &DepthCalibration, verdict: &Verdict, console: &Console) ->
         None => "as it is",
         Some(_) => "one distance",
     };
-    let (old, new) = (&verdict.before, &verdict.after);
-    let rows = [
-        ("log RMSE", old.log_rmse, new.log_rmse),
-        ("AbsRel", old.errors.abs_rel, new.errors.abs_rel),
-        ("RMSE, m", old.errors.rmse, new.errors.rmse),
-        ("delta1", old.errors.delta1, new.errors.delta1),
-    ];
+    let mut columns = vec![(before, &verdict.before), ("calibrated", &verdict.after)];
+    columns.extend(verdict.in_force.as_ref().map(|it| ("in force", it)));
     console.out(&printable(&format!(
         "{}, fitted to {} photos of {}",
         calibration.how(),
         calibration.photos,
         calibration.data
     )))?;
+    let names: String = columns
+        .iter()
+        .map(|(name, _)| format!("{name:>14}"))
+        .collect();
     console.out(&format!(
-        "{:12}{before:>14}{:>14}    held out in {} parts",
-        "", "calibrated", calibration.folds
+        "{:12}{names}    held out in {} parts",
+        "", calibration.folds
     ))?;
-    for (name, old, new) in rows {
-        console.out(&format!("{name:12}{old:14.4}{new:14.4}"))?;
+    for name in ["log RMSE", "AbsRel", "RMSE, m", "delta1"] {
+        let values = columns.iter().map(|(_, it)| match name {
+            "log RMSE" => it.log_rmse,
+            "AbsRel" => it.errors.abs_rel,
+            "delta1" => it.errors.delta1,
+            _ => it.errors.rmse,
+        });
+        let values = values.map(|value| format!("{value:14.4}"));
+        console.out(&format!("{name:12}{}", values.collect::<String>()))?;
     }
     Ok(())
 }
 
 /// What came out, for programs.
 fn figures(calibration: &DepthCalibration, verdict: &Verdict, kept: Option<&PathBuf>) -> Value {
-    let held_out = |one: &dino::eval::calibrate::HeldOut| {
+    let held_out = |one: &HeldOut| {
         let named = one.errors.named();
         let names = [
             "rmse", "abs_rel", "log10", "silog", "delta1", "delta2", "delta3",
@@ -241,6 +292,8 @@ fn figures(calibration: &DepthCalibration, verdict: &Verdict, kept: Option<&Path
             Some(_) => "one distance for everything",
         },
         "after": held_out(&verdict.after),
+        "one_distance": held_out(&verdict.constant),
+        "in_force": verdict.in_force.as_ref().map(held_out),
         "helps": verdict.helps(),
         "kept": kept.map(|path| path.display().to_string()),
     })

@@ -449,7 +449,16 @@ fn add(
             "a head called {wanted} is installed already; --force replaces it"
         )));
     }
-    console.out_path(&heads.install(source, Some(&wanted))?)
+    let installed = heads.install(source, Some(&wanted))?;
+    let beside = std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
+    let beside = Heads::calibration_beside(&beside);
+    if beside.is_file() {
+        console.note(format_args!(
+            "{} stays where it is, and {wanted} runs without it; `dino calibrate depth` fits it anew",
+            beside.display()
+        ));
+    }
+    console.out_path(&installed)
 }
 
 fn export(found: &Found, target: &Path, force: bool, console: &Console) -> Result<()> {

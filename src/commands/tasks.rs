@@ -176,6 +176,12 @@ fn name_all(recipe: &mut Recipe, chosen: &Chosen) {
             .name
             .get_or_insert_with(|| head.meta.name.clone().into());
     }
+    // Elsewhere, or later, another one may be in force.
+    for (recipe, calibration) in recipe.depth.iter_mut().zip(&chosen.calibrations) {
+        if let Some(calibration) = calibration {
+            (recipe.scale, recipe.shift) = (Some(calibration.scale), calibration.shift);
+        }
+    }
 }
 
 /// What tells the files of several tasks of a `kind` apart; nothing where there is one.

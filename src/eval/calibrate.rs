@@ -39,7 +39,9 @@ impl Readings {
         let counted: Vec<usize> = judge.counted(truth, size).collect();
         let kept = counted.len().min(MOST_READINGS);
         let pairs = (0..kept).map(|at| {
-            let index = counted[at * counted.len() / kept];
+            // One of each of as many equal parts; always the same one of a part would fall on a few columns.
+            let (from, to) = (at * counted.len() / kept, (at + 1) * counted.len() / kept);
+            let index = counted[from + (mixed(at as u64) % (to - from) as u64) as usize];
             (map[index], truth[index])
         });
         let pairs: Vec<_> = pairs.collect();
@@ -51,6 +53,14 @@ impl Readings {
         let one = |&(value, metres): &(f32, f32)| each(f64::from(value), f64::from(metres));
         self.pairs.iter().map(one).sum::<f64>() / self.pairs.len() as f64
     }
+}
+
+/// Bits that look as if they were random (Steele et al., SplitMix64, 2014).
+fn mixed(number: u64) -> u64 {
+    let mut bits = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    bits = (bits ^ (bits >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    bits = (bits ^ (bits >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    bits ^ (bits >> 31)
 }
 
 /// Ways to make metres of what a head gives, the simplest first.
@@ -215,6 +225,13 @@ pub struct HeldOut {
     pub errors: DepthErrors,
 }
 
+impl HeldOut {
+    fn is_clearly_below(&self, other: &HeldOut) -> bool {
+        let gain = other.log_rmse - self.log_rmse;
+        gain > (LEAST_GAIN * other.log_rmse).max(ROUNDING)
+    }
+}
+
 /// What came of a calibration.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Verdict {
@@ -226,19 +243,38 @@ pub struct Verdict {
     pub before: HeldOut,
     /// With the conversion.
     pub after: HeldOut,
+    /// With one distance for everything.
+    pub constant: HeldOut,
+    /// With the conversion that is in force, which was fitted elsewhere.
+    pub in_force: Option<HeldOut>,
 }
 
 impl Verdict {
     /// Whether it helps: the held-out logarithmic error falls by [`LEAST_GAIN`] of it at least, and by more than rounding.
+    ///
+    /// And it must be better than one distance for everything, and no worse than what is in force.
     pub fn helps(&self) -> bool {
-        let gain = self.before.log_rmse - self.after.log_rmse;
-        gain > (LEAST_GAIN * self.before.log_rmse).max(ROUNDING)
+        let in_force = self.in_force.map_or(f64::INFINITY, |it| it.log_rmse);
+        self.after.is_clearly_below(&self.before)
+            && self.after.is_clearly_below(&self.constant)
+            && self.after.log_rmse <= in_force
+    }
+
+    /// Whether what is in force is worse on these photos than nothing, or than one distance for everything.
+    pub fn in_force_harms(&self) -> bool {
+        self.in_force.is_some_and(|in_force| {
+            self.before.is_clearly_below(&in_force) || self.constant.is_clearly_below(&in_force)
+        })
     }
 }
 
-/// Fits what brings a head's depths to labels, and judges it on the folds; `is_inverse` says that the head gives relative
-/// inverse depth. None if the photos are of one fold only.
-pub fn calibrate(photos: &[Readings], is_inverse: bool, judge: &Judge) -> Option<Verdict> {
+/// Fits what brings a head's depths to labels, and judges it on the folds, beside the conversion `in_force`; `is_inverse`
+/// says that the head gives relative inverse depth. None if the photos are of one fold only.
+pub fn calibrate(
+    photos: &[Readings],
+    (is_inverse, in_force): (bool, Option<Conversion>),
+    judge: &Judge,
+) -> Option<Verdict> {
     let mut folds: Vec<usize> = photos.iter().map(|photo| photo.fold).collect();
     folds.sort_unstable();
     folds.dedup();
@@ -258,13 +294,17 @@ pub fn calibrate(photos: &[Readings], is_inverse: bool, judge: &Judge) -> Option
             }
             all_fitted.push(fitted);
         }
-        let mean = squares.iter().sum::<f64>() / squares.len() as f64;
-        let held_out = HeldOut {
-            log_rmse: mean.sqrt(),
-            errors: DepthErrors::mean(&errors),
-        };
-        (held_out, all_fitted)
+        (mean_errors(&squares, &errors), all_fitted)
     };
+    let of_conversion = |conversion: Conversion| {
+        let fitted = Fitted::By(conversion);
+        let squares = photos.iter().map(|photo| log_square(fitted, &[photo]));
+        let errors = photos
+            .iter()
+            .filter_map(|photo| errors_of(photo, fitted, judge));
+        mean_errors(&squares.collect::<Vec<_>>(), &errors.collect::<Vec<_>>())
+    };
+    let constant = held_out(Model::Constant).0;
     let (bare, models) = match is_inverse {
         true => (Model::Constant, &[Model::Scale, Model::ScaleShift][..]),
         false => (Model::AsItIs, &[Model::Factor][..]),
@@ -286,7 +326,17 @@ pub fn calibrate(photos: &[Readings], is_inverse: bool, judge: &Judge) -> Option
         of_folds: of_folds.collect(),
         before: held_out(bare).0,
         after,
+        constant,
+        in_force: in_force.map(of_conversion),
     })
+}
+
+fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOut {
+    let mean = squares.iter().sum::<f64>() / squares.len().max(1) as f64;
+    HeldOut {
+        log_rmse: mean.sqrt(),
+        errors: DepthErrors::mean(errors),
+    }
 }
 
 fn errors_of(photo: &Readings, fitted: Fitted, judge: &Judge) -> Option<DepthErrors> {
@@ -331,7 +381,8 @@ mod tests {
 
     #[test]
     fn a_factor_is_found_and_helps() {
-        let verdict = calibrate(&photos(|metres| metres / 1.4, 0.05), false, &JUDGE).unwrap();
+        let verdict =
+            calibrate(&photos(|metres| metres / 1.4, 0.05), (false, None), &JUDGE).unwrap();
         let Conversion::Factor(factor) = verdict.conversion else {
             panic!("{verdict:?}")
         };
@@ -342,14 +393,14 @@ mod tests {
 
     #[test]
     fn a_head_that_is_right_is_left_as_it_is() {
-        let verdict = calibrate(&photos(|metres| metres, 0.1), false, &JUDGE).unwrap();
+        let verdict = calibrate(&photos(|metres| metres, 0.1), (false, None), &JUDGE).unwrap();
         assert!(!verdict.helps(), "{verdict:?}");
     }
 
     #[test]
     fn scale_and_shift_of_relative_depth_are_found() {
         let of = |metres: f64| (1.0 / metres - 0.05) / 0.02;
-        let verdict = calibrate(&photos(of, 0.02), true, &JUDGE).unwrap();
+        let verdict = calibrate(&photos(of, 0.02), (true, None), &JUDGE).unwrap();
         let Conversion::Inverse(to) = verdict.conversion else {
             panic!("{verdict:?}")
         };
@@ -360,7 +411,8 @@ mod tests {
 
     #[test]
     fn a_shift_is_left_out_where_the_scale_does_it_alone() {
-        let verdict = calibrate(&photos(|metres| 30.0 / metres, 0.0), true, &JUDGE).unwrap();
+        let verdict =
+            calibrate(&photos(|metres| 30.0 / metres, 0.0), (true, None), &JUDGE).unwrap();
         let Conversion::Inverse(to) = verdict.conversion else {
             panic!("{verdict:?}")
         };
@@ -373,11 +425,11 @@ mod tests {
     #[test]
     fn what_says_nothing_about_depth_does_not_help() {
         let noise = |metres: f64| 5.0 + 4.0 * (metres * 977.0).sin();
-        let verdict = calibrate(&photos(noise, 0.0), true, &JUDGE).unwrap();
+        let verdict = calibrate(&photos(noise, 0.0), (true, None), &JUDGE).unwrap();
         assert!(!verdict.helps(), "{verdict:?}");
         let mut one = photos(|metres| metres, 0.0);
         one.iter_mut().for_each(|photo| photo.fold = 3);
-        assert_eq!(calibrate(&one, false, &JUDGE), None);
+        assert_eq!(calibrate(&one, (false, None), &JUDGE), None);
     }
 
     #[test]
@@ -388,5 +440,35 @@ mod tests {
         assert_eq!(readings.pairs.len(), MOST_READINGS);
         assert!(readings.pairs.iter().all(|pair| *pair == (2.0, 1.0)));
         assert!(Readings::of(&JUDGE, (&map, &[0.0; 100]), (10, 10), 0).is_none());
+    }
+
+    #[test]
+    fn readings_come_from_all_columns() {
+        for (width, height) in [(4096usize, 2048usize), (1024, 768), (512, 512), (640, 480)] {
+            let truth = vec![1.0; width * height];
+            let map: Vec<f32> = (0..width * height).map(|at| (at % width) as f32).collect();
+            let readings = Readings::of(&JUDGE, (&map, &truth), (width, height), 0).unwrap();
+            let mut columns: Vec<u32> = readings.pairs.iter().map(|pair| pair.0 as u32).collect();
+            columns.sort_unstable();
+            columns.dedup();
+            assert!(columns.len() > 200, "{width} x {height}: {}", columns.len());
+        }
+    }
+
+    #[test]
+    fn what_is_in_force_is_judged_too() {
+        let photos = photos(|metres| metres, 0.1);
+        let verdict = |factor| {
+            let in_force = Some(Conversion::Factor(factor));
+            calibrate(&photos, (false, in_force), &JUDGE).unwrap()
+        };
+        assert!(verdict(1.6).in_force_harms() && !verdict(1.0).in_force_harms());
+    }
+
+    #[test]
+    fn metres_that_say_nothing_do_not_help_either() {
+        let noise = |metres: f64| 0.01 * (5.0 + 4.0 * (metres * 977.0).sin());
+        let verdict = calibrate(&photos(noise, 0.0), (false, None), &JUDGE).unwrap();
+        assert!(verdict.after.log_rmse < verdict.before.log_rmse && !verdict.helps());
     }
 }

@@ -97,8 +97,8 @@ impl Head {
         };
         if !fits {
             return Err(Error::Model(format!(
-                "the head {name} was trained on the backbone {own} and reads no other; {model} has other weights \
-                 (`dino models pull {own}` gets the right one)"
+                "the head {name} was trained on the backbone {own} and reads no other; {model} has other weights: leave --model out, \
+                 run heads of different backbones one after the other, or get the right one (`dino models pull {own}`)"
             )));
         }
         let expected = match &self.network {

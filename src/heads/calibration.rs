@@ -109,6 +109,16 @@ pub fn digest_of(head: &Head) -> Result<Digest> {
     Ok(Digest::of_bytes(&bytes))
 }
 
+impl Found {
+    /// What it is called on a command line: its name, or its file.
+    pub fn called(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::Builtin | Place::Installed(_) => self.head.meta.name.clone(),
+        }
+    }
+}
+
 impl Heads {
     /// Where the calibration of a head is kept, whether there is one or not.
     ///
@@ -117,7 +127,9 @@ impl Heads {
     pub fn calibration_path(&self, found: &Found) -> Result<PathBuf> {
         let path = match &found.place {
             Place::Builtin => self.path(&found.head.meta.name)?,
-            Place::Installed(path) | Place::File(path) => path.clone(),
+            Place::Installed(path) => path.clone(),
+            // Beside the file itself, by whatever link it is named.
+            Place::File(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
         };
         Ok(Self::calibration_beside(&path))
     }
@@ -145,8 +157,8 @@ impl Heads {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(cannot_read(&path, &error)),
         };
+        let name = found.called();
         let wrong = |why: &str| {
-            let name = &found.head.meta.name;
             let why = format!(
                 "is no calibration of depths ({why}); `dino calibrate remove {name}` removes it"
             );
@@ -159,13 +171,18 @@ impl Heads {
         if numbers.iter().any(|number| number.abs() > 1e12) || read.scale < 1e-12 {
             return Err(wrong("its numbers are beyond all measure"));
         }
-        if read.digest != digest_of(&found.head)? || read.shift.is_some() != is_inverse {
+        if read.shift.is_some() != is_inverse {
+            let why = match is_inverse {
+                true => "it lacks the shift that relative inverse depth has",
+                false => "it has a shift, and the head gives metres",
+            };
+            return Err(wrong(why));
+        }
+        if read.digest != digest_of(&found.head)? {
             warn(format!(
-                "{} was fitted to another head called {}, and is left out; `dino calibrate depth` fits it anew, \
-                 `dino calibrate remove {}` removes it",
+                "{} was fitted to another head than {name}, and is left out; `dino calibrate depth` fits it anew, \
+                 `dino calibrate remove {name}` removes it",
                 path.display(),
-                found.head.meta.name,
-                found.head.meta.name
             ));
             return Ok(None);
         }

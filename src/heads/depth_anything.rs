@@ -1,6 +1,10 @@
 //! The heads of Depth Anything V2 (Yang et al., 2024), as a table: their names here and there, and what they read. Each was
 //! trained together with its encoder, which is a row of [`VARIANTS`](crate::backbone::VARIANTS) for it alone.
 
+use std::path::Path;
+
+use serde_json::Value;
+
 use crate::backbone::variants::{self, Variant};
 use crate::head::meta::Origin;
 use crate::head::{HeadMeta, InputRecipe, RELATIVE, Readout, Task};
@@ -237,6 +241,28 @@ impl DepthAnything {
             training: None,
             metrics: Vec::new(),
         }
+    }
+}
+
+/// The scene that `config.json` in the folder `path`, or beside the file `path`, tells: transformers writes it. None where
+/// there is no such file, or of other models.
+pub fn scene_beside(path: &Path) -> Option<Scene> {
+    let folder = match path.is_dir() {
+        true => path,
+        false => path.parent()?,
+    };
+    let text = std::fs::read(folder.join("config.json")).ok()?;
+    let config: Value = serde_json::from_slice(&text).ok()?;
+    if config.get("model_type")?.as_str()? != "depth_anything" {
+        return None;
+    }
+    let kind = config.get("depth_estimation_type").and_then(Value::as_str);
+    let farthest = config.get("max_depth").and_then(Value::as_f64);
+    match (kind.unwrap_or("relative"), farthest) {
+        ("relative", _) => Some(Scene::Relative),
+        ("metric", Some(20.0)) => Some(Scene::Indoor),
+        ("metric", Some(80.0)) => Some(Scene::Outdoor),
+        _ => None,
     }
 }
 

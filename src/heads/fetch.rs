@@ -195,10 +195,34 @@ pub fn import(
         .to_string();
     let origin = path.display().to_string();
     let raw = read(path, &origin)?;
+    let scene = depth_anything::scene_beside(path);
+    let fits = |head: &Published| match (head, scene) {
+        (Published::DepthAnything(head), Some(scene)) => head.scene == scene,
+        _ => true,
+    };
     let chosen = match name {
         Some(name) => published::named(name)?,
-        None => choose(&raw.candidates(), path, &hint)?,
+        None => {
+            let mut candidates = raw.candidates();
+            let is_called = |head: &Published| {
+                choose(&[*head, *head], path, &hint).is_ok_and(|chosen| chosen == *head)
+            };
+            // A name that contradicts its configuration is told below, not passed over.
+            if !candidates.iter().any(is_called) {
+                candidates.retain(fits);
+            }
+            choose(&candidates, path, &hint)?
+        }
     };
+    if !fits(&chosen) {
+        let scene = scene.map_or("", depth_anything::Scene::words);
+        let why = format!(
+            "would be {}, but config.json beside it says that its head tells {scene}; say which is right: rename the one, or \
+             remove the other",
+            chosen.name()
+        );
+        return Err(Error::file(path, why));
+    }
     take(heads, store, (path, &origin), (raw, &chosen), events)
 }
 
@@ -211,12 +235,20 @@ fn take(
     (raw, chosen): (Raw, &Published),
     events: &mut Events<'_>,
 ) -> Result<Installed> {
-    let head = raw.into_head(chosen);
-    let mut head = head.map_err(|why| Error::file(Path::new(origin), why))?;
+    let wrong = |why: String| Error::file(Path::new(origin), why);
+    let mut head = raw.into_head(chosen).map_err(wrong)?;
+    // Nothing is installed of a file whose head cannot be.
+    file::to_bytes(&head).map_err(wrong)?;
     let fingerprint = with_backbone(store, (path, origin), chosen, events)?;
     if let (Published::DepthAnything(_), Some(fingerprint)) = (chosen, fingerprint) {
         // They were trained together: other weights of this name are not what it reads.
         head.meta.fingerprint = fingerprint;
+    } else if let Published::DepthAnything(_) = chosen {
+        let backbone = chosen.backbone();
+        events(Event::Warning(&format!(
+            "{origin} has no encoder beside the head, which reads none but the one that it was trained with; it will run on \
+             whatever is installed as {backbone}"
+        )))?;
     }
     install(heads, &head, true)
 }

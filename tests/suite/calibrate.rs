@@ -77,7 +77,7 @@ fn a_factor_is_kept_beside_the_head_and_used_by_whatever_reads_depths() {
             found["helps"].clone(),
             found["calibration"]["folds"].clone()
         ),
-        (json!(true), json!(5))
+        (json!(true), json!(4))
     );
     let log_rmse = |when: &str| found[when]["log_rmse"].as_f64().unwrap();
     assert!(
@@ -181,6 +181,21 @@ fn a_factor_is_kept_beside_the_head_and_used_by_whatever_reads_depths() {
         .iter()
         .find(|line| line.starts_with("fitted") && line.contains(&given))
         .unwrap();
+    // Where it does harm, that is said.
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(
+        &file,
+        text.replace(&format!("\"scale\": {scale}"), "\"scale\": 2.5"),
+    )
+    .unwrap();
+    label(at, &["--no-calibration"], |_, metres| metres);
+    calibrate(at, &[])
+        .expect_code(0)
+        .expect_stderr("is worse here than none")
+        .expect_stderr("calibrate remove ./head.safetensors");
+    let wrong = ["calibrate", "remove", "./head.safetensors", "nonsuch"];
+    dino_with_model(at, &wrong).expect_code(2);
+    assert!(file.exists());
     dino_with_model(at, &["calibrate", "remove", "./head.safetensors"]).expect_code(0);
     assert!(!file.exists());
     dino_with_model(at, &["calibrate", "remove", "./head.safetensors"])

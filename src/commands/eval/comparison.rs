@@ -54,6 +54,15 @@ pub struct Compared<'a> {
     pub truth: Depth,
 }
 
+/// What labels are for.
+#[derive(Debug, Clone, Copy)]
+pub enum Purpose {
+    /// Judging what the head gives, after this conversion.
+    Judge(Option<Conversion>),
+    /// Finding the conversion, whatever distances the head has without it.
+    Calibrate,
+}
+
 /// Why a photo cannot be compared.
 pub fn nothing_counts(pair: &Pair) -> Error {
     Error::file(
@@ -120,7 +129,7 @@ impl Comparison {
         self.paper.as_ref().is_some_and(Paper::is_kitti)
     }
 
-    /// The photos that were asked for, whose labels were looked at; `conversion` is what will be made of the head's numbers.
+    /// The photos that were asked for, whose labels were looked at.
     ///
     /// # Errors
     /// If there are none, or the labels cannot be what they are taken for.
@@ -128,7 +137,7 @@ impl Comparison {
         &self,
         args: &JudgeArgs,
         labels: &DepthLabelArgs,
-        conversion: Option<Conversion>,
+        purpose: Purpose,
         console: &Console,
     ) -> Result<LabelledPhotos> {
         let set = super::data(args, LabelKind::Depth, console)?;
@@ -151,9 +160,12 @@ impl Comparison {
             said_scale: labels.depth_scale.or(set.depth_scale).or(of_paper),
             scale,
             counted: (f64::from(self.judge.min), f64::from(self.judge.max)),
-            head: match conversion {
-                Some(Conversion::Factor(factor)) => (factor * least, factor * greatest),
-                Some(Conversion::Inverse(_)) | None => (least, greatest),
+            head: match purpose {
+                Purpose::Judge(Some(Conversion::Factor(factor))) => {
+                    (factor * least, factor * greatest)
+                }
+                Purpose::Judge(_) => (least, greatest),
+                Purpose::Calibrate => (0.0, f64::INFINITY),
             },
         };
         check_depth(&set.name, set.pairs.iter(), usage, &reader, console)?;

@@ -10,7 +10,7 @@ use dino::tasks::depth::conversion_of;
 use dino::{Error, Result};
 use serde_json::{Map, json};
 
-use super::comparison::{Compared, Comparison, nothing_counts};
+use super::comparison::{Compared, Comparison, Purpose, nothing_counts};
 use super::report::{FileFigures, Sheet, Worst, check_outputs, same_size};
 use crate::cli::{AlignChoice, EvalDepthArgs};
 
@@ -45,7 +45,12 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         .as_ref()
         .map(|it| conversion_of(&head.meta, it.scale, it.shift))
         .transpose()?;
-    let data = comparison.data(&common.judge, &args.labels, conversion, console)?;
+    let data = comparison.data(
+        &common.judge,
+        &args.labels,
+        Purpose::Judge(conversion),
+        console,
+    )?;
     let read = data.set.reads(&common.judge);
     check_outputs(common, LabelKind::Depth, read, console)?;
     let judge = comparison.judge;

@@ -5,7 +5,7 @@ mod depth;
 mod report;
 mod segment;
 
-pub use comparison::{Comparison, nothing_counts};
+pub use comparison::{Comparison, Purpose, nothing_counts};
 
 use std::path::Path;
 

@@ -93,7 +93,8 @@ impl DepthTask {
         let is_inverse = is_inverse && recipe.scale.is_none();
         let files = Files::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
         if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() {
-            let why = "--depth-scale is for --save png16; the other formats hold metres";
+            let why =
+                "--depth-scale is for --save png16; the other formats hold the numbers as they are";
             return Err(Error::Usage(why.into()));
         }
         let has_bins = matches!(readout_of(&head.meta)?, Readout::Bins { .. });

@@ -119,6 +119,8 @@ impl Clouds {
                 "points beside jumps in depth of more than {jump} of the nearer one were dropped"
             )
         });
+        let conversion = measured.conversion;
+        let conversion = conversion.map(|conversion| format!("conversion: {conversion}"));
         [
             format!("unit {}", unit(measured.meta)),
             format!("axes {}", self.axes),
@@ -130,6 +132,7 @@ impl Clouds {
             sentence(counts),
         ]
         .into_iter()
+        .chain(conversion)
         .chain(edges)
         .chain([format!(
             "{} by dino {}",

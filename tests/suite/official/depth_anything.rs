@@ -380,4 +380,45 @@ fn a_head_comes_with_its_encoder_and_reads_no_other() {
         head == installed(home.path(), "da2-small"),
         "nothing was replaced"
     );
+
+    // What lies beside a file tells its scene where the name does not, and is not contradicted without a word.
+    let config = home.path().join("config.json");
+    let metric =
+        r#"{"model_type": "depth_anything", "depth_estimation_type": "metric", "max_depth": 80}"#;
+    std::fs::write(&config, metric).unwrap();
+    import("depth_anything_v2_vits.safetensors", &tensors, &[])
+        .expect_code(1)
+        .expect_stderr("would be da2-small, but config.json")
+        .expect_stderr("to 80 m");
+    import(
+        "weights.safetensors",
+        &tensors,
+        &["--as", "da2-indoor-small"],
+    )
+    .expect_code(1)
+    .expect_stderr("would be da2-indoor-small, but config.json");
+    import("weights.safetensors", &tensors, &[]).expect_code(0);
+    installed(home.path(), "da2-outdoor-small");
+    // A damaged head leaves nothing of itself behind.
+    std::fs::remove_file(&config).unwrap();
+    let models = home.path().join("models/vits14-da2-outdoor");
+    let remove =
+        |kind: &str, name: &str| run(dino(home.path()).args([kind, "rm", name])).expect_code(0);
+    remove("heads", "da2-outdoor-small");
+    remove("models", "vits14-da2-outdoor");
+    let mut damaged = tensors;
+    let name = damaged
+        .keys()
+        .find(|name| name.starts_with("head."))
+        .unwrap()
+        .clone();
+    let infinite = (damaged[&name].ones_like().unwrap() / 0.0).unwrap();
+    damaged.insert(name, infinite);
+    import(
+        "weights.safetensors",
+        &damaged,
+        &["--as", "da2-outdoor-small"],
+    )
+    .expect_code(1);
+    assert!(!models.exists());
 }
