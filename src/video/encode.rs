@@ -6,6 +6,7 @@ use std::process::{ChildStdin, Stdio};
 
 use super::clip::Clip;
 use super::encoders::{Codec, Container, Pixel, Settings};
+use super::frames::Frames;
 use super::log::Log;
 use super::matroska;
 use super::program::{Programs, file_argument, start};
@@ -28,7 +29,7 @@ pub struct Spec {
     pub codec: Codec,
     /// Seconds of a tick, in which times are given.
     pub time_base: Ratio,
-    /// The tick that is the clip's beginning; [`Frames::origin`](super::Frames::origin).
+    /// The tick that is the clip's beginning; [`Frames::origin`].
     pub origin: i64,
     /// Frames a second, on average: two seconds of them lie between key frames.
     pub rate: Ratio,
@@ -44,17 +45,18 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Pictures in H.264 of this size, with the times of `clip`, whose first is at `origin`.
-    pub fn of_clip(clip: &Clip, (width, height): (u32, u32), origin: i64) -> Self {
+    /// Pictures in H.264 of this size, with the times of `frames`.
+    pub fn of_frames(frames: &Frames, (width, height): (u32, u32)) -> Self {
+        let clip = frames.clip();
         Spec {
             width,
             height,
             pixel: Pixel::Rgb24,
             codec: Codec::default(),
             time_base: clip.time_base,
-            origin,
-            rate: clip.rate,
-            is_variable: !clip.has_constant_rate(),
+            origin: frames.origin(),
+            rate: frames.rate(),
+            is_variable: frames.are_variable(),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
             audio: None,

@@ -5,7 +5,7 @@ use super::*;
 /// Writes `clip` again, frame for frame.
 fn copy(clip: &Clip, to: &Path) -> Finished {
     let frames = frames(clip, &Selection::default());
-    let spec = Spec::of_clip(clip, clip.size(), frames.origin());
+    let spec = Spec::of_frames(&frames, clip.size());
     let mut encoder = Encoder::new(to, spec).unwrap();
     for frame in frames {
         let frame = frame.unwrap();
@@ -90,7 +90,7 @@ fn pictures_are_what_players_play() {
     ];
     let clip = Clip::probe(&clips.make("a.mkv", &source)).unwrap();
     let target = clips.at("b.mp4");
-    let mut spec = Spec::of_clip(&clip, clip.size(), 0);
+    let mut spec = Spec::of_frames(&frames(&clip, &Selection::default()), clip.size());
     spec.tags = vec![
         ("comment".into(), "depth in metres".into()),
         ("dino_unit".into(), "m".into()),
@@ -295,7 +295,7 @@ fn other_encoders_can_be_named() {
         ("mpeg4", None, "b.mp4", "mpeg4"),
         ("libvpx-vp9", Some(20), "b.webm", "vp9"),
     ] {
-        let mut spec = Spec::of_clip(&clip, clip.size(), 0);
+        let mut spec = Spec::of_frames(&frames(&clip, &Selection::default()), clip.size());
         spec.codec = Codec::Named {
             encoder: encoder.into(),
             crf,
