@@ -274,8 +274,12 @@ fn end(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -> Optio
     let last = packets.times.iter().max().copied()?;
     let of_stream = stream.start_pts.zip(stream.duration_ts);
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
-    // The whole file ends with its only stream.
-    let of_file = number(&all.format.start_time)
+    // The whole file ends with its only stream. Matroska counts its length from 0, whenever it begins.
+    let start = match all.format.format_name.contains("matroska") {
+        true => Some(0.0),
+        false => number(&all.format.start_time),
+    };
+    let of_file = start
         .zip(number(&all.format.duration))
         .filter(|_| all.streams.len() == 1);
     of_stream
