@@ -253,6 +253,8 @@ Environment:
                       of the backbone in place of the processor's best,
                       for benchmarks and bug reports
   DINO_FONTS          folder of fonts, in place of the system's
+  DINO_FFMPEG         the ffmpeg that reads and writes clips, or the
+                      folder that it and ffprobe are in
   DINO_HEADS_URL      a mirror of the host of published heads
   DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
                       HF_HUB_DOWNLOAD_TIMEOUT too
