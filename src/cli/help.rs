@@ -262,6 +262,8 @@ Environment:
   DINO_FFMPEG         the ffmpeg for video, or its folder, in place of
                       that on the path
   DINO_FONTS          folder of fonts, in place of the system's
+  DINO_FFMPEG         the ffmpeg that reads and writes clips, or the
+                      folder that it and ffprobe are in
   DINO_HEADS_URL      a mirror of the host of published heads
   DINO_HTTP_TIMEOUT   seconds until a silent server is given up;
                       HF_HUB_DOWNLOAD_TIMEOUT too

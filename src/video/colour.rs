@@ -22,6 +22,15 @@ pub(super) struct ToRgb {
     pub note: Option<&'static str>,
 }
 
+/// What an ffmpeg can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Abilities {
+    /// Whether it has the filters that bring high dynamic range to that of photos.
+    pub map_tones: bool,
+    /// Whether its scaler takes threads.
+    pub use_threads: bool,
+}
+
 /// Conversions are rounded, not cut off, and the same on every machine; chroma is interpolated at full resolution.
 pub(super) const SCALER: &str =
     "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
@@ -37,9 +46,10 @@ impl Colour {
     }
 
     /// The filters for frames of this size.
-    pub(super) fn to_rgb(&self, (width, height): (u32, u32), can_map_tones: bool) -> ToRgb {
-        let scale = |more: &str| format!("scale=w={width}:h={height}:{SCALER}{more}");
-        if self.hdr().is_some() && can_map_tones {
+    pub(super) fn to_rgb(&self, (width, height): (u32, u32), can: Abilities) -> ToRgb {
+        let threads = if can.use_threads { ":threads=4" } else { "" };
+        let scale = |more: &str| format!("scale=w={width}:h={height}:{SCALER}{threads}{more}");
+        if self.hdr().is_some() && can.map_tones {
             return ToRgb {
                 filters: format!(
                     "{},{},format=rgb24",

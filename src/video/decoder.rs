@@ -6,7 +6,7 @@ use std::process::{ChildStdout, Stdio};
 use image::RgbImage;
 
 use super::clip::Clip;
-use super::colour::ToRgb;
+use super::colour::{Abilities, ToRgb};
 use super::log::{Log, Shown};
 use super::probe::Stream;
 use super::program::{Programs, file_argument, start};
@@ -220,8 +220,11 @@ impl Decoder {
 
 /// How frames of `clip` become RGB.
 pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
-    let can_map_tones = programs.has_filter("zscale") && programs.has_filter("tonemap");
-    clip.colour.to_rgb(clip.size(), can_map_tones)
+    let can = Abilities {
+        map_tones: programs.has_filter("zscale") && programs.has_filter("tonemap"),
+        use_threads: programs.is_at_least((5, 0)),
+    };
+    clip.colour.to_rgb(clip.size(), can)
 }
 
 /// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.

@@ -5,7 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 
 use super::clip::Clip;
-use super::encoders::{Codec, Container, Pixel, Settings};
+use super::complete::{fast_start, time_scales};
+use super::container::Container;
+use super::encoders::{Codec, Pixel, Settings};
+use super::frames::Frames;
 use super::log::Log;
 use super::matroska;
 use super::program::{Programs, file_argument, start};
@@ -28,7 +31,7 @@ pub struct Spec {
     pub codec: Codec,
     /// Seconds of a tick, in which times are given.
     pub time_base: Ratio,
-    /// The tick that is the clip's beginning; [`Frames::origin`](super::Frames::origin).
+    /// The tick that is the clip's beginning; [`Frames::origin`].
     pub origin: i64,
     /// Frames a second, on average: two seconds of them lie between key frames.
     pub rate: Ratio,
@@ -44,17 +47,18 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Pictures in H.264 of this size, with the times of `clip`, whose first is at `origin`.
-    pub fn of_clip(clip: &Clip, (width, height): (u32, u32), origin: i64) -> Self {
+    /// Pictures in H.264 of this size, with the times of `frames`.
+    pub fn of_frames(frames: &Frames, (width, height): (u32, u32)) -> Self {
+        let clip = frames.clip();
         Spec {
             width,
             height,
             pixel: Pixel::Rgb24,
             codec: Codec::default(),
             time_base: clip.time_base,
-            origin,
-            rate: clip.rate,
-            is_variable: !clip.has_constant_rate(),
+            origin: frames.origin(),
+            rate: frames.rate(),
+            is_variable: frames.are_variable(),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
             audio: None,
@@ -65,11 +69,11 @@ impl Spec {
 /// A track of sound, to be copied from where the clip begins to where its last frame ends.
 #[derive(Debug, Clone)]
 pub struct AudioTrack {
-    path: PathBuf,
-    stream: u32,
-    codec: String,
+    pub(super) path: PathBuf,
+    pub(super) stream: u32,
+    pub(super) codec: String,
     /// When the clip begins that it is from, in ticks.
-    zero: i64,
+    pub(super) zero: i64,
 }
 
 impl AudioTrack {
@@ -88,11 +92,11 @@ impl AudioTrack {
 /// has by then; what is dropped before leaves nothing behind.
 #[derive(Debug)]
 pub struct Encoder {
-    path: PathBuf,
-    spec: Spec,
-    container: Container,
-    programs: &'static Programs,
-    file: ProgramFile,
+    pub(super) path: PathBuf,
+    pub(super) spec: Spec,
+    pub(super) container: Container,
+    pub(super) programs: &'static Programs,
+    pub(super) file: ProgramFile,
     /// None once its input is closed.
     stdin: Option<ChildStdin>,
     running: Running,
@@ -101,7 +105,7 @@ pub struct Encoder {
     has_begun: bool,
     frames: u64,
     /// The time and the duration of the last frame.
-    last: Option<(i64, i64)>,
+    pub(super) last: Option<(i64, i64)>,
 }
 
 /// A clip that was written.
@@ -291,154 +295,6 @@ impl Encoder {
             notes,
         })
     }
-
-    /// Whether the last frame stays as long as it should only after a second pass: encoders take it for a frame of the
-    /// average length.
-    fn has_wrong_end(&self) -> bool {
-        let (_, stays) = self.last.unwrap_or_default();
-        let usual = self.spec.rate.inverse().value() / self.spec.time_base.value();
-        self.container.is_mp4()
-            && self.programs.is_at_least(EXACT_ENDS)
-            && (stays as f64 - usual).abs() > 0.5
-    }
-
-    /// Makes the whole clip of the pictures, and of the sound that belongs to them; a sentence, if that could not be copied.
-    fn complete(&self) -> Result<Option<String>> {
-        let base = self.spec.time_base;
-        let (last, stays) = self.last.unwrap_or_default();
-        let [last, end] = [last, last + stays].map(|time| time - self.spec.origin);
-        let mut command = self.programs.ffmpeg();
-        command.args([
-            "-v",
-            "level+error",
-            "-copyts",
-            "-f",
-            self.container.format(),
-            "-i",
-        ]);
-        command.arg(file_argument(&self.file.draft()));
-        if let Some(audio) = &self.spec.audio {
-            let begin = self.spec.origin as f64 * base.value();
-            if self.spec.origin > audio.zero {
-                command.args(["-seek_timestamp", "1", "-ss", &format!("{begin:.6}")]);
-            }
-            if begin != 0.0 {
-                // An offset of just what a broadcast begins at would be taken for ffmpeg's own, and put right.
-                command.args(["-itsoffset", &format!("{:.6}", -begin - 1e-6)]);
-            }
-            command.arg("-i").arg(file_argument(&audio.path));
-        }
-        command.args(["-map", "0:v:0", "-c:v", "copy"]);
-        let mut note = None;
-        if let Some(audio) = &self.spec.audio {
-            let holds = self.container.holds(&audio.codec);
-            let other = match self.container {
-                Container::WebM => "libopus",
-                _ => "aac",
-            };
-            command.args([
-                "-map",
-                &format!("1:{}", audio.stream),
-                "-c:a",
-                if holds { "copy" } else { other },
-            ]);
-            command.args([
-                "-copypriorss",
-                "0",
-                "-t",
-                &format!("{:.6}", end as f64 * base.value()),
-            ]);
-            if !holds {
-                let ending = self.path.extension().unwrap_or_default().display();
-                let codec = &audio.codec;
-                note = Some(format!(
-                    "its sound was {codec}, which .{ending} files do not hold, and is now {other}"
-                ));
-            }
-        }
-        command.args(["-map_metadata", "0"]);
-        command.args(self.time_scales());
-        if self.container.is_mp4() && self.programs.is_at_least(EXACT_ENDS) {
-            let ticks = |time: i64| {
-                i128::from(time) * i128::from(base.num() * time_scale(base) / base.den())
-            };
-            command.arg("-bsf:v");
-            command.arg(format!(
-                "setts=pts=PTS:dts=DTS:duration=if(eq(PTS\\,{last})\\,{end}-PTS\\,min(DURATION\\,{end}-PTS))",
-                last = ticks(last),
-                end = ticks(end)
-            ));
-        }
-        command.args(fast_start(self.container));
-        command.args(["-f", self.container.format(), "-y"]);
-        command.arg(file_argument(&self.file.unfinished()));
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::piped());
-        let failed = |why: String| {
-            let what = match &self.spec.audio {
-                Some(audio) => format!(
-                    "the sound of {} could not be added to it",
-                    audio.path.display()
-                ),
-                None => "it could not be finished".into(),
-            };
-            Error::fault(&self.path, format!("{what}: {why}"), Fault::Program)
-        };
-        let system = |error: std::io::Error| failed(error.to_string());
-        let mut running = start(command).map_err(system)?;
-        let stderr = running
-            .take_stderr()
-            .ok_or_else(|| failed("it has no log".into()))?;
-        let mut log = Log::read(stderr).map_err(system)?;
-        let ended = running.wait().map_err(system)?;
-        log.finish();
-        match ended.success() {
-            true => Ok(note),
-            false => Err(failed(
-                log.last()
-                    .unwrap_or_else(|| format!("it ended with {ended}")),
-            )),
-        }
-    }
-
-    fn time_scales(&self) -> Vec<String> {
-        time_scales(self.spec.time_base, self.container, self.programs)
-    }
-}
-
-/// Releases from this one on count the length of a clip and of its last frame as finely as all times.
-const EXACT_ENDS: (u32, u32) = (5, 0);
-
-/// The units of time of MP4.
-fn time_scales(base: Ratio, container: Container, programs: &Programs) -> Vec<String> {
-    if !container.is_mp4() {
-        return Vec::new();
-    }
-    let scale = time_scale(base).to_string();
-    let mut all = vec!["-video_track_timescale".to_owned(), scale.clone()];
-    if programs.is_at_least(EXACT_ENDS) {
-        all.extend(["-movie_timescale".to_owned(), scale]);
-    }
-    all
-}
-
-/// Ticks a second of a track, so that every tick of `base` is a whole number of them.
-fn time_scale(base: Ratio) -> u64 {
-    let mut scale = base.den();
-    // Some players do not count in fewer.
-    while scale < 1000 {
-        scale *= 2;
-    }
-    scale
-}
-
-fn fast_start(container: Container) -> Vec<&'static str> {
-    match container.is_mp4() {
-        true => vec!["-movflags", "+faststart+use_metadata_tags"],
-        false => Vec::new(),
-    }
 }
 
 fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> Vec<String> {
@@ -458,14 +314,8 @@ fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> V
         "-enc_time_base".into(),
         format!("{}/{}", base.num(), base.den()),
     ]);
-    if container.is_mp4() {
-        all.extend([
-            "-video_track_timescale".into(),
-            time_scale(base).to_string(),
-        ]);
-        if spec.audio.is_some() {
-            all.extend(["-movflags".into(), "+use_metadata_tags".into()]);
-        }
+    if container.is_mp4() && spec.audio.is_some() {
+        all.extend(["-movflags".into(), "+use_metadata_tags".into()]);
     }
     for (name, value) in &spec.tags {
         all.extend(["-metadata".into(), format!("{name}={value}")]);

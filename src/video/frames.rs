@@ -8,6 +8,7 @@ use super::decoder::{Decoder, Ending, colours};
 use super::numbered;
 use super::probe::Stream;
 use super::program::Programs;
+use super::ratio::Ratio;
 use super::times::{Planned, Selection};
 use crate::error::{Error, Fault, Result};
 use crate::inputs::PhotoDecoder;
@@ -31,6 +32,7 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Frames {
     clip: Clip,
+    selection: Selection,
     plan: Vec<Planned>,
     /// How many of the plan are behind.
     done: usize,
@@ -92,6 +94,7 @@ impl Frames {
         };
         Ok(Frames {
             clip: clip.clone(),
+            selection: *selection,
             plan,
             done: 0,
             given: 0,
@@ -117,6 +120,21 @@ impl Frames {
         }
     }
 
+    /// The clip that they are of.
+    pub fn clip(&self) -> &Clip {
+        &self.clip
+    }
+
+    /// Frames a second, on average: those of the clip, or fewer where some are left out.
+    pub fn rate(&self) -> Ratio {
+        let (every, rate) = (self.selection.every.unwrap_or(1).max(1), self.clip.rate);
+        let thinned = Ratio::new(rate.num(), rate.den() * every).unwrap_or(rate);
+        match self.selection.fps {
+            Some(fps) if fps.value() < thinned.value() => fps,
+            _ => thinned,
+        }
+    }
+
     /// Whether the frames that are to come stay for different times, but for what rounding to ticks makes of it.
     pub fn are_variable(&self) -> bool {
         let durations = || self.plan.iter().map(|planned| planned.duration);
@@ -125,27 +143,23 @@ impl Frames {
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {
-        let (time, rgb) = loop {
-            if self.done >= self.plan.len() {
-                return self.finish(false).map(|()| None);
+        let Some(&planned) = self.plan.get(self.done) else {
+            return self.finish(false).map(|()| None);
+        };
+        let read = match &mut self.reading {
+            None => return Ok(None),
+            Some(Reading::Ffmpeg(decoder, stream)) => decoder.next(stream)?,
+            Some(Reading::Animation(player)) => {
+                let read = player.next().transpose().map_err(|why| self.broken(&why))?;
+                read.map(|rgb| (Some(planned.time), rgb))
             }
-            let planned = self.plan[self.done];
-            let read = match &mut self.reading {
-                None => return Ok(None),
-                Some(Reading::Ffmpeg(decoder, stream)) => decoder.next(stream)?,
-                Some(Reading::Animation(player)) => {
-                    let read = player.next().transpose().map_err(|why| self.broken(&why))?;
-                    read.map(|rgb| (Some(planned.time), rgb))
-                }
-                Some(Reading::Images) => {
-                    let rgb = numbered::decode(&self.clip, planned.index, &self.photos)?;
-                    Some((Some(planned.time), rgb))
-                }
-            };
-            match read {
-                Some(read) => break read,
-                None => return self.finish(true).map(|()| None),
+            Some(Reading::Images) => {
+                let rgb = numbered::decode(&self.clip, planned.index, &self.photos)?;
+                Some((Some(planned.time), rgb))
             }
+        };
+        let Some((time, rgb)) = read else {
+            return self.finish(true).map(|()| None);
         };
         Ok(Some(self.place(time, rgb)))
     }

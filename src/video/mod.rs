@@ -7,8 +7,11 @@
 //! A time is a whole number of ticks of the clip's [`Clip::time_base`], as the file has it.
 
 mod animation;
+mod animation_header;
 mod clip;
 mod colour;
+mod complete;
+mod container;
 mod decoder;
 mod encode;
 mod encoders;
@@ -16,6 +19,7 @@ mod frames;
 mod log;
 mod matroska;
 mod numbered;
+mod packets;
 mod probe;
 mod program;
 mod ratio;

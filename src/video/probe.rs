@@ -8,7 +8,8 @@ use serde::Deserialize;
 
 use super::clip::{Audio, Clip, Reader};
 use super::colour::Colour;
-use super::program::{Captured, Programs, capture, file_argument};
+use super::packets::{Packets, ask};
+use super::program::{Captured, Programs, file_argument};
 use super::ratio::Ratio;
 use super::times;
 use crate::error::{Error, Fault, Result};
@@ -98,17 +99,6 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
     describe(path, &all, stream, packets)
 }
 
-fn ask(path: &Path, command: &mut std::process::Command) -> Result<Captured> {
-    capture(command).map_err(|error| match error.kind() {
-        std::io::ErrorKind::Interrupted => Error::Interrupted,
-        _ => Error::fault(
-            path,
-            format!("ffprobe cannot be run: {error}"),
-            Fault::Program,
-        ),
-    })
-}
-
 /// Why ffprobe could not open a file.
 fn explain(path: &Path, told: &Captured) -> String {
     let complaints = told.complaints();
@@ -166,99 +156,6 @@ fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
     }
 }
 
-/// What a file says of its frames without their being decoded.
-#[derive(Debug, Default)]
-struct Packets {
-    times: Vec<i64>,
-    keys: Vec<i64>,
-    /// All that there are, those among them that no player shows.
-    count: u64,
-    durations: Vec<i64>,
-    /// Whether a decoder found the times, which begin anywhere then.
-    are_guessed: bool,
-    complaints: Vec<String>,
-}
-
-impl Packets {
-    fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
-        let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
-        if packets.times.is_empty() && packets.count > 0 {
-            // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
-            let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
-            let count = packets.count;
-            packets = Packets::ask(programs, path, stream, &fields)?;
-            packets.count = count;
-            packets.are_guessed = true;
-        }
-        Ok(packets)
-    }
-
-    fn ask(programs: &Programs, path: &Path, stream: u32, entries: &[&str]) -> Result<Self> {
-        let mut command = programs.ffprobe();
-        command.args([
-            "-select_streams",
-            &stream.to_string(),
-            "-of",
-            "compact=p=0",
-            "-show_entries",
-        ]);
-        command.args(entries).arg(file_argument(path));
-        let told = ask(path, &mut command)?;
-        let mut packets = Packets {
-            complaints: told.complaints(),
-            ..Packets::default()
-        };
-        let mut are_complete = true;
-        for line in told.text().lines() {
-            are_complete &= packets.add(line);
-        }
-        if !are_complete && entries[0].starts_with("packet") {
-            packets.times.clear();
-        }
-        Ok(packets)
-    }
-
-    /// Takes a line such as `pts=1001|duration=1001|flags=K_`; whether it has a time, or needs none.
-    fn add(&mut self, line: &str) -> bool {
-        let field = |name: &str| {
-            let mut fields = line.split('|').filter_map(|field| field.split_once('='));
-            fields
-                .find(|(found, _)| *found == name)
-                .map(|(_, value)| value)
-        };
-        let number = |name: &str| field(name).and_then(|value| value.parse::<i64>().ok());
-        if field("flags").is_none() && field("best_effort_timestamp").is_none() {
-            return true;
-        }
-        self.count += 1;
-        let flags = field("flags").unwrap_or_default();
-        // Lies before the beginning that an edit list sets.
-        if flags.contains('D') {
-            return true;
-        }
-        let duration = number("duration").or_else(|| number("pkt_duration"));
-        // What a decoder still had when the file ended has no time any more.
-        let follows = || {
-            let last = self.times.last().filter(|_| field("flags").is_none())?;
-            Some(last + duration.unwrap_or(1).max(1))
-        };
-        let Some(time) = number("pts")
-            .or_else(|| number("best_effort_timestamp"))
-            .or_else(follows)
-        else {
-            return false;
-        };
-        self.times.push(time);
-        if flags.contains('K') || field("key_frame") == Some("1") {
-            self.keys.push(time);
-        }
-        let duration = number("duration").or_else(|| number("pkt_duration"));
-        self.durations
-            .extend(duration.filter(|&duration| duration > 0));
-        true
-    }
-}
-
 fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) -> Result<Clip> {
     let codec = stream
         .codec_name
@@ -287,10 +184,7 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         .into_iter()
         .find_map(|rate| rate.as_deref().and_then(ratio));
     let usual = usual_duration(&packets, rate, time_base);
-    let end = stream
-        .duration_ts
-        .zip(stream.start_pts)
-        .map(|(duration, start)| start + duration);
+    let end = end(all, stream, &packets, time_base);
     let truncated = truncation(all, stream, &packets, time_base);
     packets.keys.sort_unstable();
     let (are_guessed, first) = (packets.are_guessed, packets.times.iter().min().copied());
@@ -373,6 +267,25 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
 fn ratio(text: &str) -> Option<Ratio> {
     let (num, den) = text.split_once('/')?;
     Ratio::new(num.parse().ok()?, den.parse().ok()?)
+}
+
+/// The tick at which the last frame ends, where the file says so.
+fn end(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -> Option<i64> {
+    let last = packets.times.iter().max().copied()?;
+    let of_stream = stream.start_pts.zip(stream.duration_ts);
+    let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
+    // The whole file ends with its only stream. Matroska counts its length from 0, whenever it begins.
+    let start = match all.format.format_name.contains("matroska") {
+        true => Some(0.0),
+        false => number(&all.format.start_time),
+    };
+    let of_file = start
+        .zip(number(&all.format.duration))
+        .filter(|_| all.streams.len() == 1);
+    of_stream
+        .map(|(start, duration)| start + duration)
+        .filter(|&end| end > last)
+        .or_else(|| of_file.map(|(start, duration)| base.ticks(start + duration)))
 }
 
 /// How long a frame stays, mostly.

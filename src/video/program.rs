@@ -98,6 +98,10 @@ impl Programs {
     /// `ffmpeg` with what holds for every call of it.
     pub(super) fn ffmpeg(&self) -> Command {
         let mut command = Command::new(&self.ffmpeg);
+        // Its log is read.
+        command
+            .env_remove("AV_LOG_FORCE_COLOR")
+            .env_remove("FFREPORT");
         command.args(["-hide_banner", "-nostdin", "-nostats"]);
         command
     }
@@ -105,6 +109,9 @@ impl Programs {
     /// `ffprobe`, likewise.
     pub(super) fn ffprobe(&self) -> Command {
         let mut command = Command::new(&self.ffprobe);
+        command
+            .env_remove("AV_LOG_FORCE_COLOR")
+            .env_remove("FFREPORT");
         command.args(["-hide_banner", "-v", "level+error"]);
         command
     }

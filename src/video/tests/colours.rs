@@ -121,7 +121,8 @@ fn matrices_and_ranges_are_heeded() {
 fn high_dynamic_range_is_mapped_or_told() {
     let clips = Clips::new();
     // 1000 candelas a square metre in PQ: 752 of 1023, of limited range 722.
-    let source = "color=c=black:s=64x48:r=5,format=yuv420p10le,geq=lum=722:cb=512:cr=512,crop=63:47:0:0:exact=1";
+    let source = "color=c=black:s=64x48:r=5,format=yuv420p10le,geq=lum=722:cb=512:cr=512,crop=63:47:0:0:exact=1,\
+                  setparams=color_primaries=bt2020:color_trc=smpte2084:colorspace=bt2020nc:range=tv";
     let tags = [
         "-color_primaries",
         "bt2020",
@@ -163,11 +164,10 @@ fn high_dynamic_range_is_mapped_or_told() {
         false => assert!(!photos.warnings.counts().is_empty()),
     }
     // What can be known without the filters is said.
-    assert!(
-        clip.colour
-            .to_rgb(clip.size(), false)
-            .note
-            .unwrap()
-            .contains("zscale")
-    );
+    let can = colour::Abilities {
+        map_tones: false,
+        use_threads: false,
+    };
+    let note = clip.colour.to_rgb(clip.size(), can).note.unwrap();
+    assert!(note.contains("zscale"), "{note}");
 }

@@ -41,10 +41,8 @@ fn files_without_frames_say_what_they_hold() {
         probe_error(&sound),
         ("holds sound alone, and no video".into(), Fault::NotImage)
     );
-    let cover = clips.make(
-        "cover.png",
-        &["-f", "lavfi", "-i", "testsrc=s=32x32", "-frames:v", "1"],
-    );
+    let cover = clips.at("cover.png");
+    RgbImage::new(32, 32).save(&cover).unwrap();
     let cover = cover.display().to_string();
     let attached = [
         "-i",

@@ -1,0 +1,119 @@
+//! The packets of a clip, which tell the times of its frames without decoding them.
+
+use std::path::Path;
+use std::process::Command;
+
+use super::program::{Captured, Programs, capture, file_argument};
+use crate::error::{Error, Fault, Result};
+
+/// What a file says of its frames without their being decoded.
+#[derive(Debug, Default)]
+pub(super) struct Packets {
+    pub times: Vec<i64>,
+    pub keys: Vec<i64>,
+    /// All that there are, those among them that no player shows.
+    pub count: u64,
+    pub durations: Vec<i64>,
+    /// Whether a decoder found the times, which begin anywhere then.
+    pub are_guessed: bool,
+    pub complaints: Vec<String>,
+}
+
+impl Packets {
+    /// Asks ffprobe for those of a stream.
+    ///
+    /// # Errors
+    /// Names the file, if ffprobe cannot be run.
+    pub fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
+        let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
+        if packets.times.is_empty() && packets.count > 0 {
+            // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
+            let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
+            let count = packets.count;
+            packets = Packets::ask(programs, path, stream, &fields)?;
+            packets.count = count;
+            packets.are_guessed = true;
+        }
+        Ok(packets)
+    }
+
+    fn ask(programs: &Programs, path: &Path, stream: u32, entries: &[&str]) -> Result<Self> {
+        let mut command = programs.ffprobe();
+        command.args([
+            "-select_streams",
+            &stream.to_string(),
+            "-of",
+            "compact=p=0",
+            "-show_entries",
+        ]);
+        command.args(entries).arg(file_argument(path));
+        let told = ask(path, &mut command)?;
+        let mut packets = Packets {
+            complaints: told.complaints(),
+            ..Packets::default()
+        };
+        let mut are_complete = true;
+        for line in told.text().lines() {
+            are_complete &= packets.add(line);
+        }
+        if !are_complete && entries[0].starts_with("packet") {
+            packets.times.clear();
+        }
+        Ok(packets)
+    }
+
+    /// Takes a line such as `pts=1001|duration=1001|flags=K_`; whether it has a time, or needs none.
+    fn add(&mut self, line: &str) -> bool {
+        let field = |name: &str| {
+            let mut fields = line.split('|').filter_map(|field| field.split_once('='));
+            fields
+                .find(|(found, _)| *found == name)
+                .map(|(_, value)| value)
+        };
+        let number = |name: &str| field(name).and_then(|value| value.parse::<i64>().ok());
+        if field("flags").is_none() && field("best_effort_timestamp").is_none() {
+            return true;
+        }
+        self.count += 1;
+        let flags = field("flags").unwrap_or_default();
+        // Lies before the beginning that an edit list sets.
+        if flags.contains('D') {
+            return true;
+        }
+        let duration = number("duration").or_else(|| number("pkt_duration"));
+        // What a decoder still had when the file ended has no time any more.
+        let follows = || {
+            let last = self.times.last().filter(|_| field("flags").is_none())?;
+            Some(last + duration.unwrap_or(1).max(1))
+        };
+        let Some(time) = number("pts")
+            .or_else(|| number("best_effort_timestamp"))
+            .or_else(follows)
+        else {
+            return false;
+        };
+        self.times.push(time);
+        if flags.contains('K') || field("key_frame") == Some("1") {
+            self.keys.push(time);
+        }
+        let duration = number("duration").or_else(|| number("pkt_duration"));
+        self.durations
+            .extend(duration.filter(|&duration| duration > 0));
+        true
+    }
+}
+
+/// Runs ffprobe.
+///
+/// # Errors
+/// Names `path`, which it is asked about.
+pub(super) fn ask(path: &Path, command: &mut Command) -> Result<Captured> {
+    capture(command).map_err(|error| match error.kind() {
+        std::io::ErrorKind::Interrupted => Error::Interrupted,
+        _ => Error::fault(
+            path,
+            format!("ffprobe cannot be run: {error}"),
+            Fault::Program,
+        ),
+    })
+}
