@@ -25,7 +25,7 @@ impl Scorer {
     /// With `head` as `recipe` has it, on a backbone whose patches have this side.
     ///
     /// # Errors
-    /// [`Error::Usage`] for wishes that contradict each other or that the head cannot fulfil.
+    /// [`Error::Usage`](crate::Error::Usage) for wishes that contradict each other or that the head cannot fulfil.
     pub fn new(
         recipe: &HeadRecipe,
         head: Head,
