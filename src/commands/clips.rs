@@ -17,7 +17,7 @@ use dino::tasks::clip::{
     ClipFiles, ClipPlaces, ClipRun, ClipSummary, ClipTask, FilmLook, FrameMoment, LOOKS,
     folder_made_from,
 };
-use dino::video::{self, Clip, Codec, Frames, Ratio, Selection};
+use dino::video::{self, Clip, Codec, Frames, Ratio, Selection, Spec};
 use dino::weights::Record;
 use dino::{Error, Result};
 use image::RgbImage;
@@ -454,14 +454,14 @@ impl Clips<'_> {
             run.look(source, &feed)?;
         }
         let frames = Frames::open(clip, &selection, &self.decoder)?;
-        let (origin, count) = (frames.origin(), frames.plan().len());
+        let (spec, count) = (Spec::of_frames(&frames, clip.size()), frames.plan().len());
         let feed = Feed::new(frames, clip);
         let look = self.look();
         let mut files: Vec<ClipFiles<'_>> = wanted
             .iter()
             .map(|(_, planned, task)| {
                 let made = (planned.places.clone(), look.clone());
-                ClipFiles::new(*task, (clip, origin), made, &planned.made_from)
+                ClipFiles::new(*task, (clip, spec.clone()), made, &planned.made_from)
             })
             .collect();
         let bar: PhotoProgress = self.console.progress_of_photos(count.max(2));

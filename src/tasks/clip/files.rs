@@ -55,7 +55,7 @@ pub struct FilmLook {
 pub struct ClipFiles<'c> {
     task: &'c dyn ClipTask,
     clip: &'c Clip,
-    origin: i64,
+    spec: Spec,
     places: ClipPlaces,
     look: FilmLook,
     tags: Vec<(String, String)>,
@@ -84,10 +84,10 @@ pub struct FrameMoment {
 }
 
 impl<'c> ClipFiles<'c> {
-    /// Of `task`, of the frames of `clip` whose times begin at `origin`.
+    /// Of `task`, of the frames of `clip`, with the times that `spec` has.
     pub fn new(
         task: &'c dyn ClipTask,
-        (clip, origin): (&'c Clip, i64),
+        (clip, spec): (&'c Clip, Spec),
         (places, look): (ClipPlaces, FilmLook),
         made_from: &Digest,
     ) -> Self {
@@ -102,7 +102,7 @@ impl<'c> ClipFiles<'c> {
         ClipFiles {
             task,
             clip,
-            origin,
+            spec,
             places,
             look,
             tags: tags.chain([made_from]).collect(),
@@ -126,7 +126,7 @@ impl<'c> ClipFiles<'c> {
                         codec: self.look.codec.clone(),
                         tags: self.tags.clone(),
                         audio: AudioTrack::of(self.clip).filter(|_| self.look.audio),
-                        ..Spec::of_clip(self.clip, frame.picture.dimensions(), self.origin)
+                        ..of_size(&self.spec, frame.picture.dimensions())
                     };
                     none.insert(Encoder::new(path, spec)?)
                 }
@@ -145,7 +145,7 @@ impl<'c> ClipFiles<'c> {
                             Pixel::Gray16
                         },
                         tags: self.tags.clone(),
-                        ..Spec::of_clip(self.clip, frame.size, self.origin)
+                        ..of_size(&self.spec, frame.size)
                     };
                     none.insert((Encoder::new(path, spec)?, kind))
                 }
@@ -188,7 +188,7 @@ impl<'c> ClipFiles<'c> {
             })?;
             self.clipped += clipped;
         }
-        let seconds = (moment.time - self.origin) as f64 * self.clip.time_base.value();
+        let seconds = (moment.time - self.spec.origin) as f64 * self.clip.time_base.value();
         let stays = moment.duration as f64 * self.clip.time_base.value();
         let row = format!("{number},{},{seconds:.6},{stays:.6}", moment.index);
         folder.rows.push(row);
@@ -225,6 +225,15 @@ impl<'c> ClipFiles<'c> {
             unfinished.finish()?;
         }
         Ok(notes)
+    }
+}
+
+/// What is to be written of frames of another size.
+fn of_size(spec: &Spec, (width, height): (u32, u32)) -> Spec {
+    Spec {
+        width,
+        height,
+        ..spec.clone()
     }
 }
 
