@@ -35,7 +35,7 @@ pub struct Guide {
     pub height: usize,
     radius: usize,
     /// Red, green and blue of the cells, from 0 to 1.
-    colors: [Vec<f32>; 3],
+    pub(super) colors: [Vec<f32>; 3],
     /// Their means over the windows.
     means: [Vec<f32>; 3],
     /// The inverse of the covariance of colours in each window plus epsilon: rr, rg, rb, gg, gb, bb.

@@ -1,6 +1,7 @@
 //! Scores over the patch grid become maps of the photo, at the photo's own size.
 
 pub mod areas;
+pub mod calm;
 pub mod camera;
 pub mod cloud;
 pub mod contours;

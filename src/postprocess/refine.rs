@@ -17,7 +17,7 @@ use crate::postprocess::guided::{Guide, Linear, Recipe};
 use crate::postprocess::rows::Rows;
 use crate::postprocess::sample::{Axis, Taps, mix_rows, runs};
 use crate::postprocess::segment::exp;
-use crate::postprocess::{DepthMap, LabelMap};
+use crate::postprocess::{DepthMap, LabelMap, calm};
 use crate::preprocess::Geometry;
 
 /// For scores of classes. On frames of streets and photos of animals, windows of two and a half patches gain most.
@@ -36,15 +36,21 @@ pub const DEPTH: Recipe = Recipe {
 /// A class takes part near cells where it wins, or where it is at least this probable.
 const LEAST: f32 = 0.02;
 
-/// As [`segment::label`](crate::postprocess::segment::label), fitted to `photo`.
+/// As [`segment::label`](crate::postprocess::segment::label), fitted to `photo`; regions that are too small to be told
+/// are given to those around them (see [`calm`]).
 ///
 /// # Errors
 /// If the photo cannot be resized.
 pub fn label(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> Result<LabelMap> {
-    label_with(&LABELS, scores, geometry, photo)
+    let mut map = label_with(&LABELS, scores, geometry, photo)?;
+    calm::merge_small(&mut map, scores, geometry, calm::least_pixels(geometry))?;
+    Ok(map)
 }
 
-/// As [`label`], with a recipe.
+/// Fitted to `photo` by a recipe, with regions of all sizes.
+///
+/// Classes follow the colours that the photo has between the cells: those of single pixels are noise, which borders
+/// would be ragged with.
 ///
 /// # Errors
 /// If the photo cannot be resized.
@@ -70,13 +76,12 @@ pub fn label_with(
     let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
         .zip(confidence.par_chunks_exact_mut(width))
-        .zip(photo.par_chunks_exact(3 * width))
         .zip(&y_taps)
         .for_each_init(
             Buffers::default,
-            |buffers, (((ids, confidence), rgb), y)| {
+            |buffers, ((ids, confidence), y)| {
                 mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
-                buffers.take_colors(rgb);
+                buffers.take_colors(&guide, &x_taps, y);
                 for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
                     let (first, last) = (&runs[0], &runs[runs.len() - 1]);
                     let tile = tiles.at(first.low, y.low);
@@ -126,6 +131,8 @@ pub fn label_with(
 struct Buffers {
     /// A line of the photo, colour by colour, from 0 to 1.
     colors: [Vec<f32>; 3],
+    /// A line of one colour of the cells.
+    cells: Vec<f32>,
     line: Vec<Linear>,
     others: Vec<[f32; 1]>,
     /// Classes that take part in a tile.
@@ -135,11 +142,18 @@ struct Buffers {
 }
 
 impl Buffers {
-    fn take_colors(&mut self, rgb: &[u8]) {
-        for (channel, plane) in self.colors.iter_mut().enumerate() {
+    fn take_colors(&mut self, guide: &Guide, x_taps: &[Taps], y: &Taps) {
+        for (plane, cells) in self.colors.iter_mut().zip(&guide.colors) {
+            let row = |y: usize| &cells[y * guide.width..][..guide.width];
+            self.cells.resize(guide.width, 0.0);
+            mix_rows(&mut self.cells, row(y.low), row(y.high), y.weight);
+            let cells = &self.cells;
             plane.clear();
-            let values = rgb.as_chunks::<3>().0.iter();
-            plane.extend(values.map(|rgb| f32::from(rgb[channel]) * (1.0 / 255.0)));
+            plane.extend(
+                x_taps
+                    .iter()
+                    .map(|x| cells[x.low] + (cells[x.high] - cells[x.low]) * x.weight),
+            );
         }
     }
 
