@@ -8,6 +8,7 @@ pub mod contours;
 pub mod depth;
 pub mod guided;
 pub mod inverse;
+pub mod planes;
 pub mod refine;
 pub mod regions;
 pub mod rows;
