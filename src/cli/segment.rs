@@ -54,7 +54,7 @@ pub struct SegmentLookArgs {
     /// Show only these classes, by name; the rest of the photo is left as it is
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub classes: Vec<String>,
-    /// Leave pixels without a class whose class has a probability below this, from 0 to 1 [default: 0.4 in the picture, 0
+    /// Leave pixels without a class whose class has a probability below this, from 0 to 1 [default: 0.5 in the picture, 0
     /// in files]
     ///
     /// They show the photo, and count as unlabelled in the legend. Without --least, that is so in the picture alone, and

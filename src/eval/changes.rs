@@ -21,11 +21,13 @@ impl Changes {
         let ids = |predicted: bool| -> Vec<Option<u32>> {
             let pixels = mask.ids.iter().zip(&map.ids);
             let of = |(&id, &class): (&u16, &u16)| {
-                judge.judge(id, class).map(|found| match (predicted, found) {
-                    (false, _) => u32::from(id),
-                    (true, Some(found)) => u32::from(found),
-                    (true, None) => u32::from(class) + NO_ID,
-                })
+                judge
+                    .judge(id, class)
+                    .map(|found| match (predicted, found) {
+                        (false, _) => u32::from(id),
+                        (true, Some(found)) => u32::from(found),
+                        (true, None) => u32::from(class) + NO_ID,
+                    })
             };
             pixels.map(of).collect()
         };
@@ -97,7 +99,11 @@ mod tests {
             ids,
         };
         // Cat or dog is one id; sky and desk are none, and not the same.
-        let found = Changes::of(&judge, &mask(vec![1, 1, 0, 0, 0]), &map(vec![1, 2, 3, 0, 4]));
+        let found = Changes::of(
+            &judge,
+            &mask(vec![1, 1, 0, 0, 0]),
+            &map(vec![1, 2, 3, 0, 4]),
+        );
         assert_eq!((found.predicted, found.labelled), (3, 1));
         assert_eq!(found.ratio(), Some(3.0));
         // What is not judged counts in neither.

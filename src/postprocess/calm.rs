@@ -23,8 +23,8 @@ pub fn least_pixels(geometry: &Geometry) -> u64 {
     let pixels = |photo: u32, resized: u32| {
         geometry.patch_size as f64 * f64::from(photo) / f64::from(resized.max(1))
     };
-    let patch = pixels(geometry.photo.0, geometry.resized.0)
-        * pixels(geometry.photo.1, geometry.resized.1);
+    let patch =
+        pixels(geometry.photo.0, geometry.resized.0) * pixels(geometry.photo.1, geometry.resized.1);
     (LEAST_PATCHES * patch).round() as u64
 }
 
@@ -39,7 +39,7 @@ struct Run {
 
 /// Gives the regions of `map` (pixels of one class that touch by a side) that have fewer than `least` pixels to the class
 /// of a region that they touch, the smallest first: to the class whose scores at their pixels are best on the whole. The
-/// confidence there is the probability of that class.
+/// confidence there is the probability of that class among all but the region's own.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
@@ -57,63 +57,51 @@ pub fn merge_small(
     let x = axis(geometry.columns(), scores.grid.cols).bilinear();
     let y = axis(geometry.rows(), scores.grid.rows).bilinear();
     let taps = (x.as_slice(), y.as_slice());
-    regions.merge(least, |runs, classes| best_class(scores, taps, runs, classes));
-    regions.paint(map, |run, class, confidence| {
-        probabilities(scores, taps, run, class, confidence);
+    regions.merge(least, |runs, classes| {
+        best_class(scores, taps, runs, classes)
+    });
+    regions.paint(map, |run, had, class| {
+        probability(scores, taps, run, had, class)
     });
     Ok(())
 }
 
-/// The probability of `class` at the pixels of `run`.
-fn probabilities(
-    scores: &Scores,
+/// The scores at the middle of `run`, class by class: patches are wider than the runs of small regions by far.
+fn at_middle<'a>(
+    scores: &'a Scores,
     (x_taps, y_taps): (&[Taps], &[Taps]),
     run: Run,
-    class: u16,
-    out: &mut [f32],
-) {
+) -> impl Fn(usize) -> f32 + use<'a> {
     let (k, cols) = (scores.k, scores.grid.cols);
-    let y = &y_taps[run.y as usize];
-    let x_taps = &x_taps[run.start as usize..run.end as usize];
-    let row = |row: usize, col: usize| &scores.values[(row * cols + col) * k..][..k];
-    let mix = |a: f32, b: f32, weight: f32| a + (b - a) * weight;
-    let mut here = Vec::with_capacity(k);
-    for (out, x) in out.iter_mut().zip(x_taps) {
-        let left = row(y.low, x.low).iter().zip(row(y.high, x.low));
-        let right = row(y.low, x.high).iter().zip(row(y.high, x.high));
-        here.clear();
-        here.extend(left.zip(right).map(|((a, b), (c, d))| {
-            mix(mix(*a, *b, y.weight), mix(*c, *d, y.weight), x.weight)
-        }));
-        let own = here[usize::from(class)];
-        let top = here.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        let sum: f32 = here.iter().map(|score| exp(score - top)).sum();
-        *out = exp(own - top) / sum;
+    let y = y_taps[run.y as usize];
+    let x = x_taps[(run.start + run.end) as usize / 2];
+    move |class| {
+        let at = |row: usize, col: usize| scores.values[(row * cols + col) * k + class];
+        let line = |col| at(y.low, col) + (at(y.high, col) - at(y.low, col)) * y.weight;
+        let (left, right) = (line(x.low), line(x.high));
+        left + (right - left) * x.weight
     }
 }
 
-/// Of `classes`, the one with the largest sum of scores over the pixels of `runs`.
-fn best_class(
-    scores: &Scores,
-    (x_taps, y_taps): (&[Taps], &[Taps]),
-    runs: &[Run],
-    classes: &[u16],
-) -> u16 {
-    let (k, cols) = (scores.k, scores.grid.cols);
+/// The probability of `class` in `run`, among all classes but the one that it had: that its region is too small for.
+fn probability(scores: &Scores, taps: (&[Taps], &[Taps]), run: Run, had: u16, class: u16) -> f32 {
+    let score = at_middle(scores, taps, run);
+    let others = || (0..scores.k).filter(|&other| other != usize::from(had));
+    let top = others().map(&score).fold(f32::NEG_INFINITY, f32::max);
+    let sum: f32 = others().map(|other| exp(score(other) - top)).sum();
+    exp(score(usize::from(class)) - top) / sum
+}
+
+/// Of `classes`, the one with the best scores over the pixels of `runs`.
+fn best_class(scores: &Scores, taps: (&[Taps], &[Taps]), runs: &[Run], classes: &[u16]) -> u16 {
     let mut sums = vec![0f64; classes.len()];
-    for run in runs {
-        let y = &y_taps[run.y as usize];
-        for x in &x_taps[run.start as usize..run.end as usize] {
-            for (sum, &class) in sums.iter_mut().zip(classes) {
-                let at = |row: usize, col: usize| {
-                    scores.values[(row * cols + col) * k + usize::from(class)]
-                };
-                let line = |col| at(y.low, col) + (at(y.high, col) - at(y.low, col)) * y.weight;
-                let (left, right) = (line(x.low), line(x.high));
-                *sum += f64::from(left + (right - left) * x.weight);
-            }
+    for &run in runs {
+        let score = at_middle(scores, taps, run);
+        for (sum, &class) in sums.iter_mut().zip(classes) {
+            *sum += f64::from(run.end - run.start) * f64::from(score(usize::from(class)));
         }
     }
+    // The first of equals.
     let best = (0..classes.len()).reduce(|a, b| if sums[b] > sums[a] { b } else { a });
     best.map_or(0, |best| classes[best])
 }
@@ -181,19 +169,17 @@ impl Graph {
         }
         let mut numbers = try_vec(u32::MAX, runs.len())?;
         let mut nodes: Vec<Node> = Vec::new();
-        for index in 0..runs.len() {
+        for (index, run) in runs.iter_mut().enumerate() {
             let root = find(&mut parents, index as u32) as usize;
             if numbers[root] == u32::MAX {
                 numbers[root] = nodes.len() as u32;
-                let run = runs[index];
                 nodes.push(Node {
                     parent: nodes.len() as u32,
                     class: map.ids[run.y as usize * map.width + run.start as usize],
                     ..Node::default()
                 });
             }
-            runs[index].region = numbers[root];
-            let run = runs[index];
+            run.region = numbers[root];
             let node = &mut nodes[run.region as usize];
             node.pixels += u64::from(run.end - run.start);
             node.runs.push(index as u32);
@@ -260,13 +246,18 @@ impl Graph {
                 .filter(|&other| self.nodes[other as usize].class == class)
                 .collect();
             // All of them are one region now; the largest takes the others up.
-            let largest = same.iter().copied().max_by_key(|&other| {
-                (self.nodes[other as usize].pixels, Reverse(other))
-            });
+            let largest = same
+                .iter()
+                .copied()
+                .max_by_key(|&other| (self.nodes[other as usize].pixels, Reverse(other)));
             let Some(largest) = largest else { continue };
             queue.remove(&(self.nodes[largest as usize].pixels, largest));
             self.nodes[index as usize].neighbours = around;
-            for other in same.into_iter().chain([index]).filter(|&one| one != largest) {
+            for other in same
+                .into_iter()
+                .chain([index])
+                .filter(|&one| one != largest)
+            {
                 queue.remove(&(self.nodes[other as usize].pixels, other));
                 let part = &mut self.nodes[other as usize];
                 part.parent = largest;
@@ -287,8 +278,9 @@ impl Graph {
         }
     }
 
-    /// Gives every pixel of a region that was merged its class, and the confidence that `sure` puts there.
-    fn paint(&mut self, map: &mut LabelMap, sure: impl Fn(Run, u16, &mut [f32])) {
+    /// Gives every pixel of a region that was merged its class, and how sure that is: of a run, of the class that it had,
+    /// and of its new one.
+    fn paint(&mut self, map: &mut LabelMap, sure: impl Fn(Run, u16, u16) -> f32) {
         for index in 0..self.runs.len() {
             let run = self.runs[index];
             let root = self.root(run.region);
@@ -297,9 +289,10 @@ impl Graph {
                 let row = run.y as usize * map.width;
                 let span = row + run.start as usize..row + run.end as usize;
                 // Regions of its own class have become one with it in between.
-                if map.ids[span.start] != class {
+                let had = map.ids[span.start];
+                if had != class {
                     map.ids[span.clone()].fill(class);
-                    sure(run, class, &mut map.confidence[span]);
+                    map.confidence[span].fill(sure(run, had, class));
                 }
             }
         }
@@ -362,18 +355,18 @@ mod tests {
             [0.0, 3.0, 0.0],
         ]);
         let mut found = map(|x, y| match (x, y) {
-            (26..34, 4..8) => 2,
+            (24..46, 4..8) => 2,
             (0..28, _) => 0,
             _ => 1,
         });
         let before = found.clone();
         merge_small(&mut found, &scores, &geometry, 100).unwrap();
         assert!(!found.ids.contains(&2));
-        assert_eq!(found.ids[5 * 56 + 26], 1);
-        // It is as sure as scores of 0, 2 and 2.1 make class 1.
-        let sure = found.confidence[5 * 56 + 28];
-        let expected = 2f32.exp() / (1.0 + 2f32.exp() + 2.1f32.exp());
-        assert!((sure - expected).abs() < 1e-3, "{sure} {expected}");
+        assert_eq!(found.ids[5 * 56 + 24], 1);
+        // It is as sure as scores of 0 and 2 make class 1, a little left of that patch's middle.
+        let sure = found.confidence[5 * 56 + 33];
+        let expected = 2f32.exp() / (1.0 + 2f32.exp());
+        assert!((sure - expected).abs() < 0.02, "{sure} {expected}");
         // What is large enough stays, and so does the map where nothing is too small.
         assert_eq!((found.ids[0], found.confidence[0]), (0, 0.9));
         let mut kept = before.clone();
@@ -387,7 +380,11 @@ mod tests {
         // A chessboard: nothing is large, and all of it becomes one.
         let mut board = map(|x, y| ((x + y) % 3) as u16);
         merge_small(&mut board, &scores, &geometry, 392).unwrap();
-        assert!(board.ids.iter().all(|id| *id == board.ids[0]), "{:?}", &board.ids[..9]);
+        assert!(
+            board.ids.iter().all(|id| *id == board.ids[0]),
+            "{:?}",
+            &board.ids[..9]
+        );
         // A map of one region has nowhere to go, however small it is.
         let mut one = map(|_, _| 2);
         merge_small(&mut one, &scores, &geometry, 10_000).unwrap();

@@ -77,47 +77,44 @@ pub fn label_with(
     ids.par_chunks_exact_mut(width)
         .zip(confidence.par_chunks_exact_mut(width))
         .zip(&y_taps)
-        .for_each_init(
-            Buffers::default,
-            |buffers, ((ids, confidence), y)| {
-                mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
-                buffers.take_colors(&guide, &x_taps, y);
-                for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
-                    let (first, last) = (&runs[0], &runs[runs.len() - 1]);
-                    let tile = tiles.at(first.low, y.low);
-                    let columns = first.low..last.high + 1;
-                    let span = first.samples.start..last.samples.end;
-                    buffers.near.clear();
-                    buffers.scores.clear();
-                    for class in classes.iter().filter(|class| class.near[tile]) {
-                        let line = &mut buffers.line;
-                        mix_lines(line, &class.linear, cells.width, columns.clone(), y);
-                        let start = buffers.scores.len();
-                        buffers.scores.resize(start + span.len(), 0.0);
-                        for run in runs {
-                            let place = start + run.samples.start - span.start;
-                            apply_run(
-                                &mut buffers.scores[place..][..run.samples.len()],
-                                &line[run.low - columns.start],
-                                &line[run.high - columns.start],
-                                &run.weights,
-                                buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
-                            );
-                        }
-                        buffers.near.push(class.id);
-                    }
-                    buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
+        .for_each_init(Buffers::default, |buffers, ((ids, confidence), y)| {
+            mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
+            buffers.take_colors(&guide, &x_taps, y);
+            for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
+                let (first, last) = (&runs[0], &runs[runs.len() - 1]);
+                let tile = tiles.at(first.low, y.low);
+                let columns = first.low..last.high + 1;
+                let span = first.samples.start..last.samples.end;
+                buffers.near.clear();
+                buffers.scores.clear();
+                for class in classes.iter().filter(|class| class.near[tile]) {
+                    let line = &mut buffers.line;
+                    mix_lines(line, &class.linear, cells.width, columns.clone(), y);
+                    let start = buffers.scores.len();
+                    buffers.scores.resize(start + span.len(), 0.0);
                     for run in runs {
-                        let [low] = buffers.others[run.low];
-                        let [high] = buffers.others[run.high];
-                        let confidence = confidence[run.samples.clone()].iter_mut();
-                        for (confidence, weight) in confidence.zip(&run.weights) {
-                            *confidence *= 1.0 - (low + (high - low) * weight);
-                        }
+                        let place = start + run.samples.start - span.start;
+                        apply_run(
+                            &mut buffers.scores[place..][..run.samples.len()],
+                            &line[run.low - columns.start],
+                            &line[run.high - columns.start],
+                            &run.weights,
+                            buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
+                        );
+                    }
+                    buffers.near.push(class.id);
+                }
+                buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
+                for run in runs {
+                    let [low] = buffers.others[run.low];
+                    let [high] = buffers.others[run.high];
+                    let confidence = confidence[run.samples.clone()].iter_mut();
+                    for (confidence, weight) in confidence.zip(&run.weights) {
+                        *confidence *= 1.0 - (low + (high - low) * weight);
                     }
                 }
-            },
-        );
+            }
+        });
     Ok(LabelMap {
         width,
         height,
@@ -264,7 +261,12 @@ fn sample(map: &DepthMap, cells: &Cells) -> Vec<f32> {
 }
 
 /// The least or largest value, as `pick` has it, of windows that reach `radius` from their middle.
-pub(super) fn extremes(plane: &[f32], width: usize, radius: usize, pick: fn(f32, f32) -> f32) -> Vec<f32> {
+pub(super) fn extremes(
+    plane: &[f32],
+    width: usize,
+    radius: usize,
+    pick: fn(f32, f32) -> f32,
+) -> Vec<f32> {
     let height = plane.len() / width;
     let window = |at: usize, side: usize| at.saturating_sub(radius)..(at + radius + 1).min(side);
     let lines: Vec<f32> = (0..plane.len())

@@ -80,7 +80,14 @@ mod tests {
             scores: vec![-9.0, 0.0, 1.0, 9.0, 0.5, 0.25, 0.3, 0.3, 0.3],
             foreground: vec![true, true, false],
         };
-        let image = picture(&projected, &[(0.0, 1.0); 3], &geometry, Upscale::Nearest, None).unwrap();
+        let image = picture(
+            &projected,
+            &[(0.0, 1.0); 3],
+            &geometry,
+            Upscale::Nearest,
+            None,
+        )
+        .unwrap();
         assert_eq!(image.into_raw(), [0, 0, 255, 255, 128, 64, 0, 0, 0]);
     }
 

@@ -169,7 +169,8 @@ fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     };
     let fonts = &captions.fonts;
     let name = |id: u16| captions.name(usize::from(id));
-    for place in names::places(map, |id| measure(fonts, &name(id), style.size)) {
+    let size_of = |id| measure(fonts, &name(id), style.size);
+    for place in names::places(map, size_of, style.margin()) {
         let name = name(place.id);
         let (width, height) = measure(fonts, &name, style.size);
         let corner = |centre: u32, side: u32| centre as i32 - side as i32 / 2;
@@ -232,12 +233,17 @@ mod tests {
             ..LOOK
         };
         let full = map(90, 90, vec![0; 8100]);
-        let half = map(90, 90, (0..8100).map(|i| if i < 4050 { 0 } else { NONE }).collect());
+        let half = map(
+            90,
+            90,
+            (0..8100).map(|i| if i < 4050 { 0 } else { NONE }).collect(),
+        );
         // A line more: ink below the first line of the legend.
         let ink = |picture: &RgbImage| {
             let paper = Rgb([255; 3]);
             let line = (90..picture.width()).flat_map(|x| (34..54).map(move |y| (x, y)));
-            line.filter(|&(x, y)| *picture.get_pixel(x, y) != paper).count()
+            line.filter(|&(x, y)| *picture.get_pixel(x, y) != paper)
+                .count()
         };
         assert_eq!(ink(&draw(&full, &legend)), 0);
         assert!(ink(&draw(&half, &legend)) > 20);

@@ -374,7 +374,9 @@ fn lines(confusion: &Confusion, restless: &Restless, names: &[String]) -> Vec<St
         format!("mean_accuracy    {:.4}", confusion.mean_accuracy()),
         format!(
             "label_changes    {} (1: as often as in the labels)",
-            restless.mean.map_or("-".to_owned(), |mean| format!("{mean:.2}"))
+            restless
+                .mean
+                .map_or("-".to_owned(), |mean| format!("{mean:.2}"))
         ),
         String::new(),
         "   iou  accuracy  images  class".to_owned(),

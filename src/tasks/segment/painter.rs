@@ -316,10 +316,7 @@ impl LabelPainter {
             ..
         } = labelled;
         let areas_of_sure = sure.map(LabelMap::areas);
-        let (map, areas) = (
-            sure.unwrap_or(map),
-            areas_of_sure.as_ref().unwrap_or(areas),
-        );
+        let (map, areas) = (sure.unwrap_or(map), areas_of_sure.as_ref().unwrap_or(areas));
         let shown = Shown {
             map,
             areas,
