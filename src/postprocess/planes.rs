@@ -53,11 +53,12 @@ pub fn refined_rows(
     let mut bytes = try_vec(0u8, 3 * width * height)?;
     bytes
         .par_chunks_exact_mut((3 * width).max(1))
+        .zip(photo.par_chunks_exact((3 * width).max(1)))
         .zip(&y_taps)
         .for_each_init(
             || (Buffers::default(), Vec::new(), vec![0f32; k * width]),
-            |(buffers, ranges, samples), (out, y)| {
-                buffers.take_colors(&guide, &x_taps, y);
+            |(buffers, ranges, samples), ((out, rgb), y)| {
+                buffers.take_colors(&guide, &x_taps, y, rgb);
                 for (plane, samples) in planes.iter().zip(samples.chunks_exact_mut(width)) {
                     let line = &mut buffers.line;
                     mix_lines(line, &plane.linear, cells.width, 0..cells.width, y);

@@ -33,6 +33,10 @@ pub const DEPTH: Recipe = Recipe {
     epsilon: 1e-3,
 };
 
+/// Where a cell is up to so many pixels wide, the noise of single pixels is left out of borders, which are no further off
+/// for it than two pixels. In larger photos the pixels are finer than what is seen of them.
+const SOFT_PIXELS: usize = 4;
+
 /// A class takes part near cells where it wins, or where it is at least this probable.
 const LEAST: f32 = 0.02;
 
@@ -49,8 +53,8 @@ pub fn label(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> Result<L
 
 /// Fitted to `photo` by a recipe, with regions of all sizes.
 ///
-/// Classes follow the colours that the photo has between the cells: those of single pixels are noise, which borders
-/// would be ragged with.
+/// Where cells are only a few pixels wide, classes follow the colours that the photo has between them: those of single
+/// pixels are noise, which borders would be ragged with.
 ///
 /// # Errors
 /// If the photo cannot be resized.
@@ -76,45 +80,49 @@ pub fn label_with(
     let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
         .zip(confidence.par_chunks_exact_mut(width))
+        .zip(photo.par_chunks_exact(3 * width))
         .zip(&y_taps)
-        .for_each_init(Buffers::default, |buffers, ((ids, confidence), y)| {
-            mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
-            buffers.take_colors(&guide, &x_taps, y);
-            for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
-                let (first, last) = (&runs[0], &runs[runs.len() - 1]);
-                let tile = tiles.at(first.low, y.low);
-                let columns = first.low..last.high + 1;
-                let span = first.samples.start..last.samples.end;
-                buffers.near.clear();
-                buffers.scores.clear();
-                for class in classes.iter().filter(|class| class.near[tile]) {
-                    let line = &mut buffers.line;
-                    mix_lines(line, &class.linear, cells.width, columns.clone(), y);
-                    let start = buffers.scores.len();
-                    buffers.scores.resize(start + span.len(), 0.0);
+        .for_each_init(
+            Buffers::default,
+            |buffers, (((ids, confidence), rgb), y)| {
+                mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
+                buffers.take_colors(&guide, &x_taps, y, rgb);
+                for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
+                    let (first, last) = (&runs[0], &runs[runs.len() - 1]);
+                    let tile = tiles.at(first.low, y.low);
+                    let columns = first.low..last.high + 1;
+                    let span = first.samples.start..last.samples.end;
+                    buffers.near.clear();
+                    buffers.scores.clear();
+                    for class in classes.iter().filter(|class| class.near[tile]) {
+                        let line = &mut buffers.line;
+                        mix_lines(line, &class.linear, cells.width, columns.clone(), y);
+                        let start = buffers.scores.len();
+                        buffers.scores.resize(start + span.len(), 0.0);
+                        for run in runs {
+                            let place = start + run.samples.start - span.start;
+                            apply_run(
+                                &mut buffers.scores[place..][..run.samples.len()],
+                                &line[run.low - columns.start],
+                                &line[run.high - columns.start],
+                                &run.weights,
+                                buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
+                            );
+                        }
+                        buffers.near.push(class.id);
+                    }
+                    buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
                     for run in runs {
-                        let place = start + run.samples.start - span.start;
-                        apply_run(
-                            &mut buffers.scores[place..][..run.samples.len()],
-                            &line[run.low - columns.start],
-                            &line[run.high - columns.start],
-                            &run.weights,
-                            buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
-                        );
-                    }
-                    buffers.near.push(class.id);
-                }
-                buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
-                for run in runs {
-                    let [low] = buffers.others[run.low];
-                    let [high] = buffers.others[run.high];
-                    let confidence = confidence[run.samples.clone()].iter_mut();
-                    for (confidence, weight) in confidence.zip(&run.weights) {
-                        *confidence *= 1.0 - (low + (high - low) * weight);
+                        let [low] = buffers.others[run.low];
+                        let [high] = buffers.others[run.high];
+                        let confidence = confidence[run.samples.clone()].iter_mut();
+                        for (confidence, weight) in confidence.zip(&run.weights) {
+                            *confidence *= 1.0 - (low + (high - low) * weight);
+                        }
                     }
                 }
-            }
-        });
+            },
+        );
     Ok(LabelMap {
         width,
         height,
@@ -139,7 +147,16 @@ pub(super) struct Buffers {
 }
 
 impl Buffers {
-    pub(super) fn take_colors(&mut self, guide: &Guide, x_taps: &[Taps], y: &Taps) {
+    /// Those of a line of pixels, `rgb`; where cells are a few pixels wide, those that the photo has between the cells.
+    pub(super) fn take_colors(&mut self, guide: &Guide, x_taps: &[Taps], y: &Taps, rgb: &[u8]) {
+        if x_taps.len() > SOFT_PIXELS * guide.width {
+            for (channel, plane) in self.colors.iter_mut().enumerate() {
+                plane.clear();
+                let values = rgb.as_chunks::<3>().0.iter();
+                plane.extend(values.map(|rgb| f32::from(rgb[channel]) * (1.0 / 255.0)));
+            }
+            return;
+        }
         for (plane, cells) in self.colors.iter_mut().zip(&guide.colors) {
             let row = |y: usize| &cells[y * guide.width..][..guide.width];
             self.cells.resize(guide.width, 0.0);
