@@ -55,10 +55,14 @@ pub enum AlignChoice {
     ScaleShift,
 }
 
-/// mIoU, IoU of every class, pixel and mean accuracy, and the confusion matrix
+/// mIoU, IoU of every class, pixel and mean accuracy, label changes, and the confusion matrix
 ///
 /// The mean IoU is over the classes that the labels have, from the pixels of all images together; JSON has mmsegmentation's
 /// too (miou_mmseg), where a class that is predicted, but never labelled, counts as 0.
+///
+/// label_changes says how restless predictions are: how often the id changes from one judged pixel of a row or column to the
+/// next, over how often the label's own does; the mean over photos. 1 is as calm as the labels, 3 is speckle. What is judged
+/// are the labels that `dino segment` writes.
 #[derive(Debug, Args)]
 #[command(after_help = SEGMENT_EXAMPLES, args_override_self = true)]
 pub struct EvalSegmentArgs {

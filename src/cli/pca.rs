@@ -91,6 +91,12 @@ pub struct LookArgs {
     /// Between patch centres: bilinear, or nearest to see the patches
     #[arg(long, value_enum, default_value = "bilinear", value_name = "HOW")]
     pub upscale: UpscaleChoice,
+    /// Fit the components to the photo's own edges, as labels are
+    ///
+    /// The photo is then resized to whole patches, and not padded to them, so that no column or row at the border is half
+    /// empty. --raw has the projections of the patches as they are.
+    #[arg(long, conflicts_with = "upscale")]
+    pub refine: bool,
     /// Photo and picture side by side
     #[arg(long, conflicts_with = "overlay")]
     pub side_by_side: bool,
@@ -146,6 +152,7 @@ impl PcaArgs {
             basis: fit.basis.clone(),
             save_basis: fit.save_basis.clone(),
             upscale: look.upscale.into(),
+            refine: look.refine,
             side_by_side: look.side_by_side,
             overlay: look.overlay,
             raw: look.raw,
@@ -156,6 +163,7 @@ impl PcaArgs {
 const EXAMPLES: &str = "\
 Examples:
   dino pca photo.jpg --side-by-side
+  dino pca photo.jpg --refine
   dino pca -r holiday/ --foreground auto --save-basis holiday.safetensors
   dino pca next-year/ --basis holiday.safetensors";
 

@@ -56,6 +56,15 @@ pub struct SegmentLookArgs {
     /// Show only these classes, by name; the rest of the photo is left as it is
     #[arg(long, value_delimiter = ',', value_name = "NAMES")]
     pub classes: Vec<String>,
+    /// Leave pixels without a class whose class has a probability below this, from 0 to 1 [default: 0.5 in the picture, 0
+    /// in files]
+    ///
+    /// They show the photo, and count as unlabelled in the legend. Without --least, that is so in the picture alone, and
+    /// exact labels have the best class of every pixel. With it, those have no class in them either: 255 in ids (65535 in
+    /// 16 bits), and part of no mask, annotation or cutout. --least 0 draws every pixel's class. Clusters are drawn
+    /// everywhere if nothing is given.
+    #[arg(long, value_name = "CONFIDENCE", value_parser = super::pca::opacity)]
+    pub least: Option<f32>,
     /// Opacity of the colours over the photo, from 0 to 1
     #[arg(long, visible_alias = "overlay", default_value = "0.55", value_name = "A", value_parser = super::pca::opacity, conflicts_with = "mask_only")]
     pub alpha: f32,
@@ -188,6 +197,7 @@ impl SegmentArgs {
         let (look, files) = (&self.look, &self.files);
         LabelRecipe {
             classes: look.classes.clone(),
+            least: look.least,
             alpha: look.alpha,
             mask_only: look.mask_only,
             side_by_side: look.side_by_side,

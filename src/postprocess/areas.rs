@@ -48,6 +48,18 @@ impl LabelMap {
         areas
     }
 
+    /// Sets the pixels to [`NONE`] whose class has a probability below `least`, and counts them. Their confidence stays.
+    pub fn keep_sure(&mut self, least: f32) -> u64 {
+        let mut unsure = 0;
+        for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {
+            if *id != NONE && confidence < least {
+                *id = NONE;
+                unsure += 1;
+            }
+        }
+        unsure
+    }
+
     /// Sets all pixels to [`NONE`] whose class is not in `kept` (one flag a class).
     pub fn keep(&mut self, kept: &[bool]) {
         for (id, confidence) in self.ids.iter_mut().zip(&mut self.confidence) {
@@ -82,6 +94,16 @@ mod tests {
         assert_eq!(found, [(2, 3, 0.75), (5, 2, 0.5), (0, 1, 1.0)]);
         let whole: f64 = areas.iter().map(|a| a.share).sum();
         assert!((whole - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_unsure_is_none_and_counted() {
+        let mut map = map();
+        map.keep(&[true, true, true, true, true, false]);
+        assert_eq!(map.keep_sure(0.75), 1);
+        assert_eq!(map.ids, [NONE, 2, 0, 2, NONE, NONE]);
+        assert_eq!(map.confidence[0], 0.5);
+        assert_eq!(map.keep_sure(0.0), 0);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub struct Guide {
     pub height: usize,
     radius: usize,
     /// Red, green and blue of the cells, from 0 to 1.
-    colors: [Vec<f32>; 3],
+    pub(super) colors: [Vec<f32>; 3],
     /// Their means over the windows.
     means: [Vec<f32>; 3],
     /// The inverse of the covariance of colours in each window plus epsilon: rr, rg, rb, gg, gb, bb.
@@ -90,6 +90,18 @@ impl Guide {
     /// coefficients of all windows that hold the cell, and the map less its smoothed self.
     pub fn coefficients(&self, map: &[f32]) -> Vec<Linear> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
+        let smoothed = mean(&mean(map));
+        let mut linear = self.filter(map);
+        for (linear, (map, smoothed)) in linear.iter_mut().zip(map.iter().zip(&smoothed)) {
+            linear[3] += map - smoothed;
+        }
+        linear
+    }
+
+    /// For each cell, what gives the filtered map at a pixel of the photo: [`Guide::coefficients`] without what the photo
+    /// does not explain, such as the steps from patch to patch.
+    pub fn filter(&self, map: &[f32]) -> Vec<Linear> {
+        let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);
         let mixed: [Vec<f32>; 3] = std::array::from_fn(|c| mean(&product(&self.colors[c], map)));
         let mut planes: [Vec<f32>; 4] = std::array::from_fn(|_| Vec::with_capacity(map.len()));
@@ -106,9 +118,8 @@ impl Guide {
             }
         }
         let [r, g, b, rest] = planes.map(|plane| mean(&plane));
-        let smoothed = mean(&map_mean);
         (0..map.len())
-            .map(|i| [r[i], g[i], b[i], rest[i] + (map[i] - smoothed[i])])
+            .map(|i| [r[i], g[i], b[i], rest[i]])
             .collect()
     }
 

@@ -1,12 +1,14 @@
 //! Scores over the patch grid become maps of the photo, at the photo's own size.
 
 pub mod areas;
+pub mod calm;
 pub mod camera;
 pub mod cloud;
 pub mod contours;
 pub mod depth;
 pub mod guided;
 pub mod metres;
+pub mod planes;
 pub mod refine;
 pub mod regions;
 pub mod rows;

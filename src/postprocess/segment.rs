@@ -22,6 +22,24 @@ pub struct LabelMap {
     pub confidence: Vec<f32>,
 }
 
+impl LabelMap {
+    /// A copy, for which there may be no memory.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory).
+    pub fn try_clone(&self) -> Result<Self> {
+        let mut copy = LabelMap {
+            width: self.width,
+            height: self.height,
+            ids: try_vec(0u16, self.ids.len())?,
+            confidence: try_vec(0f32, self.confidence.len())?,
+        };
+        copy.ids.copy_from_slice(&self.ids);
+        copy.confidence.copy_from_slice(&self.confidence);
+        Ok(copy)
+    }
+}
+
 /// Labels every pixel of the photo that `geometry` came from. Only classes in `allowed` (all if empty) can win.
 ///
 /// # Errors

@@ -57,6 +57,9 @@ pub struct PcaRecipe {
     pub save_basis: Option<PathBuf>,
     /// Between patch centres.
     pub upscale: Upscale,
+    /// Whether the components are fitted to the photo's edges, and the photo is resized to whole patches.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub refine: bool,
     /// Whether the photo lies beside the picture.
     pub side_by_side: bool,
     /// Opacity of the picture over the photo, if it lies over it.
@@ -75,6 +78,11 @@ impl PcaRecipe {
         ];
         check_together(&looks, "are two ways to show the photo")?;
         let usual = PcaRecipe::default();
+        let is_nearest = self.upscale != usual.upscale;
+        check_together(
+            &[("refine", self.refine), ("upscale", is_nearest)],
+            "do not go together: what is fitted to the photo is smooth",
+        )?;
         let is_saved = self.basis.is_some();
         for (name, differs) in [
             ("fit-each", self.fit_each),
@@ -111,6 +119,7 @@ impl Default for PcaRecipe {
             basis: None,
             save_basis: None,
             upscale: Upscale::Bilinear,
+            refine: false,
             side_by_side: false,
             overlay: None,
             raw: false,

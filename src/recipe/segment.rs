@@ -89,6 +89,10 @@ pub struct LabelRecipe {
     /// Names of the classes that are shown; all if none are given.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// The probability that a pixel's class has at least, from 0 to 1; pixels below it have no class, in the picture and in
+    /// files. If nothing is given, files have every pixel's class, and only the picture leaves out what is unsure.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub least: Option<f32>,
     /// Opacity of the colours over the photo, from 0 to 1.
     pub alpha: f32,
     /// Whether the colours stand alone.
@@ -129,6 +133,7 @@ impl LabelRecipe {
             &[("mask-only", self.mask_only), ("alpha", is_alpha)],
             "do not go together: colours alone lie over no photo",
         )?;
+        check_range("least", self.least.unwrap_or(0.0), 0.0..=1.0)?;
         check_range("alpha", self.alpha, 0.0..=1.0)
     }
 }
@@ -137,6 +142,7 @@ impl Default for LabelRecipe {
     fn default() -> Self {
         LabelRecipe {
             classes: Vec::new(),
+            least: None,
             alpha: 0.55,
             mask_only: false,
             side_by_side: false,

@@ -24,8 +24,9 @@ const LEAST_COVER: f64 = 0.85;
 /// Room around the text, in text sizes, from generous to none.
 const ROOMS: [f64; 6] = [5.0, 3.5, 2.5, 1.8, 1.3, 1.0];
 
-/// Finds places for texts of the size `size_of(class)` in pixels of the map. No two overlap.
-pub fn places(map: &LabelMap, size_of: impl Fn(u16) -> (u32, u32)) -> Vec<Place> {
+/// Finds places for texts of the size `size_of(class)` in pixels of the map. No two overlap, and `margin` pixels around
+/// them, for their rims, are on the map.
+pub fn places(map: &LabelMap, size_of: impl Fn(u16) -> (u32, u32), margin: u32) -> Vec<Place> {
     let step = map.width.max(map.height).div_ceil(LONG_SIDE).max(1);
     let small = Reduced::new(map, step);
     let mut taken: Vec<(Window, Place)> = Vec::new();
@@ -35,7 +36,10 @@ pub fn places(map: &LabelMap, size_of: impl Fn(u16) -> (u32, u32)) -> Vec<Place>
             (width as usize).div_ceil(step),
             (height as usize).div_ceil(step),
         );
-        if let Some(window) = small.place(&region, text)
+        // The last cells may lie beyond the map in part.
+        let partial = !map.width.is_multiple_of(step) || !map.height.is_multiple_of(step);
+        let margin = (margin as usize).div_ceil(step) + usize::from(partial);
+        if let Some(window) = small.place(&region, text, margin)
             && taken.iter().all(|(other, _)| !other.meets(&window))
         {
             let centre = |start: usize, size: usize| ((2 * start + size) * step / 2) as u32;
@@ -155,13 +159,21 @@ impl Reduced {
     }
 
     /// Where a text of this size lies best on a region, if anywhere.
-    fn place(&self, region: &Region, (width, height): (usize, usize)) -> Option<Window> {
+    fn place(
+        &self,
+        region: &Region,
+        (width, height): (usize, usize),
+        margin: usize,
+    ) -> Option<Window> {
         let cover = Cover::new(self, region);
         for room in ROOMS {
             let grown = |side: usize| (side as f64 * room).ceil() as usize;
             let (w, h) = (grown(width), grown(height));
             let least = if room > 1.0 { 1.0 } else { LEAST_COVER };
-            if let Some((x, y)) = cover.best(self, region, (w, h), least) {
+            // Room around the text is room for its rim.
+            let beyond = |room: usize, size: usize| margin.saturating_sub((room - size) / 2);
+            let margins = (beyond(w, width), beyond(h, height));
+            if let Some((x, y)) = cover.best(self, region, (w, h), margins, least) {
                 return Some(Window {
                     x: x + (w - width) / 2,
                     y: y + (h - height) / 2,
@@ -212,25 +224,27 @@ impl Cover {
         at(right, bottom) + at(left, top) - at(left, bottom) - at(right, top)
     }
 
-    /// The window of this size on the picture that holds the most of the region, and of equals the one nearest to
-    /// its centre; none if not even `least` of it is covered.
+    /// The window of this size on the picture, so far from its edges, that holds the most of the region, and of equals the
+    /// one nearest to its centre; none if not even `least` of it is covered.
     fn best(
         &self,
         map: &Reduced,
         region: &Region,
         (width, height): (usize, usize),
+        margins: (usize, usize),
         least: f64,
     ) -> Option<(usize, usize)> {
-        if width > map.width || height > map.height {
+        if width + 2 * margins.0 > map.width || height + 2 * margins.1 > map.height {
             return None;
         }
         let bounds = self.bounds;
-        let range = |start: usize, side: usize, size: usize, whole: usize| {
-            start.saturating_sub(size / 4)..=(start + side).min(whole - size)
+        let range = |start: usize, side: usize, size: usize, whole: usize, margin: usize| {
+            let (first, last) = (margin, whole - size - margin);
+            start.saturating_sub(size / 4).clamp(first, last)..=(start + side).clamp(first, last)
         };
         let mut best: Option<(u32, f64, (usize, usize))> = None;
-        for y in range(bounds.y, bounds.height, height, map.height) {
-            for x in range(bounds.x, bounds.width, width, map.width) {
+        for y in range(bounds.y, bounds.height, height, map.height, margins.1) {
+            for x in range(bounds.x, bounds.width, width, map.width, margins.0) {
                 let covered = self.count(x, y, width, height);
                 let (dx, dy) = (
                     x as f64 + width as f64 / 2.0 - region.centre.0,
@@ -277,7 +291,7 @@ mod tests {
                 u16::from(inside(x / scale, y / scale))
             });
             let size = (50 * scale as u32, 16 * scale as u32);
-            let places = places(&map, |_| size);
+            let places = places(&map, |_| size, 0);
             assert_eq!(places.iter().map(|p| p.id).collect::<Vec<_>>(), [0, 1]);
             let disk = places[1].centre;
             let scale = scale as u32;
@@ -297,18 +311,37 @@ mod tests {
             (190..195, 0..5) => 2,
             _ => NONE,
         });
-        assert_eq!(places(&stripe, |_| (40, 12)), []);
+        assert_eq!(places(&stripe, |_| (40, 12), 0), []);
         // As many regions as there are pixels.
         for (width, height) in [(1, 1), (1, 9), (9, 9)] {
             let alternating = map(width, height, |x, y| ((x + y) % 2) as u16);
-            assert_eq!(places(&alternating, |_| (40, 12)), []);
+            assert_eq!(places(&alternating, |_| (40, 12), 0), []);
         }
+    }
+
+    #[test]
+    fn a_rim_has_room_at_the_edge() {
+        // A stripe at the lower edge, hardly higher than the text.
+        let map = map(120, 60, |_, y| u16::from(y >= 47));
+        let lowest = |margin| {
+            let places = places(&map, |_| (30, 12), margin);
+            let place = places.iter().find(|place| place.id == 1);
+            place.map(|place| place.centre.1 + 6)
+        };
+        assert!(lowest(0).is_some_and(|bottom| bottom <= 60));
+        assert!(
+            lowest(2).is_some_and(|bottom| bottom <= 58),
+            "{:?}",
+            lowest(2)
+        );
+        // Where there is none, there is no name.
+        assert_eq!(lowest(40), None);
     }
 
     #[test]
     fn each_part_of_a_class_is_named() {
         let map = map(300, 100, |x, _| u16::from((100..200).contains(&x)));
-        let places = places(&map, |_| (30, 10));
+        let places = places(&map, |_| (30, 10), 0);
         let mut found: Vec<_> = places.iter().map(|p| (p.centre.0 / 100, p.id)).collect();
         found.sort_unstable();
         assert_eq!(found, [(0, 0), (1, 1), (2, 0)]);

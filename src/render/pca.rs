@@ -4,20 +4,23 @@ use image::RgbImage;
 
 use crate::error::Result;
 use crate::pca::Projected;
+use crate::postprocess::planes::refined_rows;
 use crate::preprocess::Geometry;
 use crate::render::upscale::{Upscale, upscale_rows};
 
 /// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background is black.
 ///
-/// The first three components are drawn, or the first alone as grey where there are fewer than three.
+/// The first three components are drawn, or the first alone as grey where there are fewer than three. With a `guide`, the
+/// photo, they are fitted to its edges.
 ///
 /// # Errors
-/// [`Error::Memory`](crate::Error::Memory).
+/// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
 pub fn picture(
     projected: &Projected,
     ranges: &[(f32, f32)],
     geometry: &Geometry,
     upscale: Upscale,
+    guide: Option<&RgbImage>,
 ) -> Result<RgbImage> {
     let k = ranges.len();
     let drawn = if k < 3 { 1 } else { 3 };
@@ -36,7 +39,7 @@ pub fn picture(
         map.push(f32::from(u8::from(foreground)));
     }
     let width = geometry.photo.0 as usize;
-    let bytes = upscale_rows(&map, drawn + 1, geometry, upscale, |samples, line| {
+    let paint = |samples: &[f32], line: &mut [u8]| {
         let (colours, foreground) = samples.split_at(drawn * width);
         let channel = |index: usize| &colours[index.min(drawn - 1) * width..][..width];
         let (red, green, blue) = (channel(0), channel(1), channel(2));
@@ -48,7 +51,11 @@ pub fn picture(
             let level = |value: &f32| (value * scale + 0.5) as u8;
             *rgb = [level(red), level(green), level(blue)];
         }
-    })?;
+    };
+    let bytes = match guide {
+        Some(photo) => refined_rows(&map, drawn + 1, geometry, photo, paint)?,
+        None => upscale_rows(&map, drawn + 1, geometry, upscale, paint)?,
+    };
     let (width, height) = geometry.photo;
     Ok(RgbImage::from_raw(width, height, bytes).unwrap_or_default())
 }
@@ -73,7 +80,14 @@ mod tests {
             scores: vec![-9.0, 0.0, 1.0, 9.0, 0.5, 0.25, 0.3, 0.3, 0.3],
             foreground: vec![true, true, false],
         };
-        let image = picture(&projected, &[(0.0, 1.0); 3], &geometry, Upscale::Nearest).unwrap();
+        let image = picture(
+            &projected,
+            &[(0.0, 1.0); 3],
+            &geometry,
+            Upscale::Nearest,
+            None,
+        )
+        .unwrap();
         assert_eq!(image.into_raw(), [0, 0, 255, 255, 128, 64, 0, 0, 0]);
     }
 
@@ -91,13 +105,13 @@ mod tests {
             scores: vec![1.0, 3.0],
             foreground: vec![true, true],
         };
-        let image = picture(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest).unwrap();
+        let image = picture(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest, None).unwrap();
         assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255]);
         let flat = Projected {
             scores: vec![2.0, 2.0],
             foreground: vec![true, true],
         };
-        let image = picture(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest).unwrap();
+        let image = picture(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest, None).unwrap();
         assert_eq!(image.into_raw(), [128; 6]);
     }
 }

@@ -27,18 +27,36 @@ pub struct SegmentLook {
     pub legend: bool,
 }
 
-/// Draws `map`, whose ids are indices of `classes` and of their `captions`; `areas` are the map's own.
+/// What is drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct Shown<'a> {
+    /// Its ids are indices of classes.
+    pub map: &'a LabelMap,
+    /// The map's own.
+    pub areas: &'a [Area],
+    /// Pixels that have no class for none is probable enough; the legend counts them.
+    pub unlabelled: u64,
+}
+
+/// How the legend calls what has no class.
+const UNLABELLED: &str = "unlabelled";
+
+/// Draws what is `shown`, whose ids are indices of `classes` and of their `captions`.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
 pub fn picture(
     photo: &RgbImage,
-    map: &LabelMap,
+    shown: &Shown<'_>,
     classes: &[Class],
-    areas: &[Area],
     look: &SegmentLook,
     captions: &Captions,
 ) -> Result<RgbImage> {
+    let Shown {
+        map,
+        areas,
+        unlabelled,
+    } = *shown;
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
     let mut drawn = match look.alpha {
@@ -61,7 +79,7 @@ pub fn picture(
     if !look.legend {
         return Ok(drawn);
     }
-    let entries: Vec<Entry> = areas
+    let mut entries: Vec<Entry> = areas
         .iter()
         .map(|area| Entry {
             name: captions.name(usize::from(area.id)).into_owned(),
@@ -69,6 +87,17 @@ pub fn picture(
             share: area.share,
         })
         .collect();
+    if unlabelled > 0 {
+        let share = unlabelled as f64 / map.ids.len() as f64;
+        // The largest first, as they are.
+        let place = entries.partition_point(|entry| entry.share >= share);
+        let entry = Entry {
+            name: UNLABELLED.to_owned(),
+            color: None,
+            share,
+        };
+        entries.insert(place, entry);
+    }
     legend::with_legend(&drawn, &entries, &captions.fonts)
 }
 
@@ -140,7 +169,8 @@ fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     };
     let fonts = &captions.fonts;
     let name = |id: u16| captions.name(usize::from(id));
-    for place in names::places(map, |id| measure(fonts, &name(id), style.size)) {
+    let size_of = |id| measure(fonts, &name(id), style.size);
+    for place in names::places(map, size_of, style.margin()) {
         let name = name(place.id);
         let (width, height) = measure(fonts, &name, style.size);
         let corner = |centre: u32, side: u32| centre as i32 - side as i32 / 2;
@@ -188,7 +218,35 @@ mod tests {
         let classes = classes();
         let names = classes.iter().map(|class| class.name.as_str());
         let captions = Captions::new(names, Fonts::built_in());
-        picture(&photo, map, &classes, &map.areas(), look, &captions).unwrap()
+        let shown = Shown {
+            map,
+            areas: &map.areas(),
+            unlabelled: map.ids.iter().filter(|id| **id == NONE).count() as u64,
+        };
+        picture(&photo, &shown, &classes, look, &captions).unwrap()
+    }
+
+    #[test]
+    fn the_legend_counts_what_has_no_class() {
+        let legend = SegmentLook {
+            legend: true,
+            ..LOOK
+        };
+        let full = map(90, 90, vec![0; 8100]);
+        let half = map(
+            90,
+            90,
+            (0..8100).map(|i| if i < 4050 { 0 } else { NONE }).collect(),
+        );
+        // A line more: ink below the first line of the legend.
+        let ink = |picture: &RgbImage| {
+            let paper = Rgb([255; 3]);
+            let line = (90..picture.width()).flat_map(|x| (34..54).map(move |y| (x, y)));
+            line.filter(|&(x, y)| *picture.get_pixel(x, y) != paper)
+                .count()
+        };
+        assert_eq!(ink(&draw(&full, &legend)), 0);
+        assert!(ink(&draw(&half, &legend)) > 20);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::output::Subject;
 use crate::postprocess::{LabelMap, refine, segment};
 use crate::preprocess::{Geometry, SizeRule};
 use crate::render::Captions;
-use crate::render::segment::{SegmentLook, picture};
+use crate::render::segment::{SegmentLook, Shown, picture};
 use crate::render::{Fonts, palette};
 use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
 use crate::tasks::costs::per_pixel;
@@ -266,7 +266,12 @@ impl ClipTask for TrackTask {
             let kept: Vec<bool> = (0..self.ids.len()).map(|class| class > 0).collect();
             shown.keep(&kept);
         }
-        let picture = picture(frame, &shown, &self.classes, &[], &look, &self.captions)?;
+        let drawn = Shown {
+            map: &shown,
+            areas: &[],
+            unlabelled: 0,
+        };
+        let picture = picture(frame, &drawn, &self.classes, &look, &self.captions)?;
         Ok(DrawnFrame {
             size: frame.dimensions(),
             picture,

@@ -38,6 +38,56 @@ fn json(run: &Run) -> Vec<Value> {
 }
 
 #[test]
+fn components_are_fitted_to_the_photo_on_request() {
+    let folder = tempdir().unwrap();
+    let photo = sample("coffee.png");
+    let original = picture(&photo);
+    // How much of the picture's change lies where the photo changes most.
+    let follows = |out: &str, more: &[&str]| {
+        let run = pca(
+            folder.path(),
+            &[&[text(&photo), "-o", out, "--json"], more].concat(),
+        );
+        let report = json(&run.expect_code(0)).remove(0);
+        let found = picture(folder.path().join(out).join("coffee.pca.png"));
+        assert_eq!(found.dimensions(), original.dimensions());
+        let change = |of: &RgbImage, x: u32, y: u32| -> u64 {
+            let (a, b) = (of.get_pixel(x - 1, y), of.get_pixel(x + 1, y));
+            (0..3).map(|c| u64::from(a[c].abs_diff(b[c]))).sum()
+        };
+        let (mut on_edges, mut all) = (0, 0);
+        for (x, y) in
+            (0..original.height()).flat_map(|y| (1..original.width() - 1).map(move |x| (x, y)))
+        {
+            let own = change(&found, x, y);
+            all += own;
+            if change(&original, x, y) > 120 {
+                on_edges += own;
+            }
+        }
+        (on_edges as f64 / all as f64, report)
+    };
+    let (plain, report) = follows("plain", &[]);
+    assert_eq!(report["refined"], false);
+    let (fitted, report) = follows("fitted", &["--refine"]);
+    assert_eq!(report["refined"], true);
+    assert!(fitted > 1.1 * plain, "{fitted} against {plain}");
+    // Whole patches: nothing is padded.
+    let (rows, cols) = (&report["grid"][0], &report["grid"][1]);
+    let side = |of: &Value| of.as_u64().unwrap() * 14;
+    assert_eq!(
+        report["input_size"],
+        serde_json::json!([side(cols), side(rows)])
+    );
+    pca(
+        folder.path(),
+        &[text(&photo), "--refine", "--upscale", "nearest"],
+    )
+    .expect_code(2)
+    .expect_stderr("--upscale");
+}
+
+#[test]
 fn a_photo_becomes_a_picture_of_its_own_size() {
     let folder = tempdir().unwrap();
     let run = pca(folder.path(), &[text(&sample("chelsea.png"))]).expect_code(0);

@@ -239,7 +239,8 @@ fn the_picture_is_as_wished() {
     let bare = ["--no-legend", "--no-names"];
     let clear = run("clear.png", &[&bare[..], &["--alpha", "0"]].concat());
     assert_eq!(clear, original, "alpha 0 is the photo");
-    let solid = run("solid.png", &[&bare[..], &["--alpha", "1"]].concat());
+    let every = ["--alpha", "1", "--least", "0"];
+    let solid = run("solid.png", &[&bare[..], &every].concat());
     let mask = run("mask.png", &["--mask-only", "--no-legend"]);
     assert_eq!(solid, mask, "alpha 1 is the mask");
     let mut colors: Vec<[u8; 3]> = mask.pixels().map(|p| p.0).collect();
@@ -254,6 +255,83 @@ fn the_picture_is_as_wished() {
     assert!(full.width() > 451 + 60, "the legend is at the side");
     let outlined = run("outlined.png", &[&bare[..], &["--outline"]].concat());
     assert_ne!(outlined, run("plain.png", &bare));
+}
+
+#[test]
+fn what_is_unsure_shows_the_photo_and_has_no_class_in_files_if_asked() {
+    let folder = folder_with_head();
+    let photo = sample("chelsea.png");
+    let original = picture(&photo);
+    let run = |command: &[&str], out: &str| {
+        let args = [command, &[text(&photo), "-o", out, "--json"]].concat();
+        let found = json(&dino_with_model(folder.path(), &args).expect_code(0));
+        let at = folder.path().join(out);
+        let bytes = std::fs::read(at.join("chelsea.segment.ids.npy")).unwrap();
+        let ids: Vec<u8> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
+        (found, ids, picture(at.join("chelsea.segment.png")))
+    };
+    let bare = [
+        "segment",
+        "--head",
+        "head.safetensors",
+        "--save",
+        "npy,coco",
+    ];
+    let bare = [&bare[..], &["--alpha", "1", "--no-legend", "--no-names"]].concat();
+    let (usual, all, shown) = run(&bare, "usual");
+    let count = |ids: &[u8]| ids.iter().filter(|id| **id == 255).count() as u64;
+    assert_eq!((count(&all), &usual["unlabelled_pixels"]), (0, &0.into()));
+    assert_eq!(
+        (&usual["least"], &usual["least_in_files"]),
+        (&0.5.into(), &false.into())
+    );
+    let seen = |picture: &RgbImage| {
+        let pairs = picture.pixels().zip(original.pixels());
+        pairs.map(|(a, b)| a == b).collect::<Vec<bool>>()
+    };
+    let same = seen(&shown).iter().filter(|same| **same).count() as u64;
+    assert_eq!(
+        usual["unsure_pixels"], same,
+        "of the photo, and of nothing else"
+    );
+    // Asked for, it is so in files. Some pixels are below the mean, and some above.
+    let least = usual["confidence"].to_string();
+    let (asked, sure, shown) = run(&[&bare[..], &["--least", &least]].concat(), "asked");
+    let unsure = count(&sure);
+    assert!(unsure > 0 && unsure < sure.len() as u64);
+    assert_eq!(asked["unlabelled_pixels"], unsure);
+    assert_eq!(
+        (&asked["least"], &asked["least_in_files"]),
+        (&usual["confidence"], &true.into())
+    );
+    let pixels = asked["classes"].as_array().unwrap().iter();
+    let labelled: u64 = pixels.map(|class| class["pixels"].as_u64().unwrap()).sum();
+    assert_eq!(labelled + unsure, sure.len() as u64);
+    let is_photo = seen(&shown);
+    for ((&id, &before), is_photo) in sure.iter().zip(&all).zip(is_photo) {
+        assert!(id == 255 && is_photo || id == before && !is_photo);
+    }
+    let coco = std::fs::read(folder.path().join("asked/chelsea.segment.coco.json")).unwrap();
+    let coco: Value = serde_json::from_slice(&coco).unwrap();
+    let areas = coco["annotations"].as_array().unwrap().iter();
+    let area: u64 = areas.map(|one| one["area"].as_u64().unwrap()).sum();
+    assert_eq!(area, labelled);
+    // The same from `dino run`.
+    let least = format!("least={least}");
+    let sets = [&least, "alpha=1", "no-legend=true", "no-names=true"];
+    let sets = sets.map(|set| format!("segment.{set}"));
+    let sets = sets.iter().flat_map(|set| ["--set", set.as_str()]);
+    let several = [
+        "run",
+        "--segment",
+        "head.safetensors",
+        "--set",
+        "segment.save=npy,coco",
+    ];
+    let several: Vec<&str> = several.into_iter().chain(sets).collect();
+    let (_, ids, picture) = run(&several, "several");
+    assert!(ids == sure && picture == shown);
+    segment(folder.path(), &[text(&photo), "--least", "2"]).expect_code(2);
 }
 
 #[test]

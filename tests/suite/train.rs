@@ -125,7 +125,23 @@ fn a_head_learns_what_can_be_told_apart_and_says_how_it_was_made() {
     assert_eq!(files.iter().filter(|f| f.starts_with("worst-")).count(), 5);
     let rows = fs::read_to_string(at.join("report/files.csv")).unwrap();
     assert_eq!(rows.lines().count(), 9);
+    let header = rows.lines().next().unwrap();
+    assert!(
+        header.ends_with("changes_predicted,changes_labelled,label_changes"),
+        "{header}"
+    );
     let json = figures(at, &["segment", "toy", "--head", "block.safetensors"]);
+    let ratio = json["label_changes"].as_f64().unwrap();
+    assert!(
+        (0.5..1.5).contains(&ratio),
+        "blocks are found as they are: {ratio}"
+    );
+    let told = format!("label_changes    {ratio:.2} ");
+    let lines = run.lines();
+    assert!(
+        lines.iter().any(|line| line.starts_with(&told)),
+        "{lines:?}"
+    );
     assert!(json["miou"].as_f64().unwrap() > 0.9, "{json}");
     assert_eq!(json["images"], 8);
     let second = &json["per_class"][1];

@@ -116,7 +116,14 @@ impl Sheet {
         let has_bytes = self.files.iter().any(|one| path_bytes(&one.file).is_some());
         let header = header.chain(has_bytes.then(|| "file_bytes".to_owned()));
         let rows = self.files.iter().map(|one| {
-            let values = one.figures.iter().map(|(_, value)| format!("{value:.6}"));
+            // What is not defined for a photo is left empty.
+            let values = one
+                .figures
+                .iter()
+                .map(|(_, value)| match value.is_finite() {
+                    true => format!("{value:.6}"),
+                    false => String::new(),
+                });
             let bytes = has_bytes.then(|| path_bytes(&one.file).unwrap_or_default());
             [one.file.to_string_lossy().into_owned()]
                 .into_iter()

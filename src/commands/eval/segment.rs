@@ -3,7 +3,7 @@
 use dino::batch::Report;
 use dino::console::Console;
 use dino::data::{LabelKind, SetLabels, Taxonomy, taxonomy};
-use dino::eval::{Confusion, MaskJudge};
+use dino::eval::{Changes, Confusion, MaskJudge};
 use dino::fonts;
 use dino::head::{Class, Head, Task};
 use dino::output::write_atomic;
@@ -69,6 +69,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     let fitting = super::fitting(asked, console);
     let mut report = Report::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
+    let mut all_changes = Vec::new();
     let mut files = Vec::new();
     let mut worst = Worst::new(common.output.is_some());
     super::each(
@@ -130,21 +131,28 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     painted(map.ids.iter().map(|id| color(Some(id))), size),
                 ])
             })?;
+            let changes = Changes::of(&judge, &mask, &map);
             files.push(FileFigures {
                 file: judged.pair.photo.clone(),
                 figures: vec![
                     ("pixel_accuracy", own.pixel_accuracy()),
                     ("miou", own.mean_iou()),
                     ("mean_accuracy", own.mean_accuracy()),
+                    ("changes_predicted", changes.predicted as f64),
+                    ("changes_labelled", changes.labelled as f64),
+                    ("label_changes", changes.ratio().unwrap_or(f64::NAN)),
                 ],
             });
+            all_changes.push(changes);
             confusion.merge(&own);
             Ok(())
         },
     )?;
     if !files.is_empty() {
+        let restless = Restless::of(&all_changes);
         let mut figures = figures(&head, &meaning, &confusion, &names, files.len());
-        let mut lines = lines(&confusion, &names);
+        restless.tell(&mut figures);
+        let mut lines = lines(&confusion, &restless, &names);
         if let Some(paper) = &paper {
             let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
             let how = format!("the ids of {}, {ignored} not judged", meaning.name);
@@ -319,11 +327,60 @@ fn figures(
     figures
 }
 
-fn lines(confusion: &Confusion, names: &[String]) -> Vec<String> {
+/// The label changes of all photos.
+struct Restless {
+    /// Mean over the photos whose labels change at all.
+    mean: Option<f64>,
+    /// How many those are.
+    images: usize,
+    /// Of all photos together.
+    total: Option<f64>,
+}
+
+impl Restless {
+    fn of(all: &[Changes]) -> Self {
+        let ratios: Vec<f64> = all.iter().filter_map(|one| one.ratio()).collect();
+        let total = all.iter().fold(Changes::default(), |sum, one| Changes {
+            predicted: sum.predicted + one.predicted,
+            labelled: sum.labelled + one.labelled,
+        });
+        Restless {
+            mean: (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64),
+            images: ratios.len(),
+            total: total.ratio(),
+        }
+    }
+
+    fn tell(&self, figures: &mut Map<String, Value>) {
+        let mut put = |key: &str, value: Value| figures.insert(key.to_owned(), value);
+        put("label_changes", json!(self.mean));
+        put(
+            "label_changes_rule",
+            json!(format!(
+                "how often the predicted id changes along the rows and columns of a photo, over how often the label's own \
+                 does (pixels that are not judged are passed over); mean over the {} images whose labels change",
+                self.images
+            )),
+        );
+        put("label_changes_total", json!(self.total));
+        put(
+            "label_changes_total_rule",
+            json!("the changes of all images together, over the labels' own"),
+        );
+    }
+}
+
+fn lines(confusion: &Confusion, restless: &Restless, names: &[String]) -> Vec<String> {
     let mut lines = vec![
         format!("miou             {:.4}", confusion.mean_iou()),
         format!("pixel_accuracy   {:.4}", confusion.pixel_accuracy()),
         format!("mean_accuracy    {:.4}", confusion.mean_accuracy()),
+        format!(
+            "label_changes    {} (1: as often as in the labels)",
+            restless
+                .mean
+                .map_or("-".to_owned(), |mean| format!("{mean:.2}"))
+        ),
         String::new(),
         "   iou  accuracy  images  class".to_owned(),
     ];

@@ -129,6 +129,8 @@ fn cosine(a: &[f32], b: &[f32]) -> f32 {
 mod tests {
     use super::*;
 
+    const NONE: [usize; 0] = [];
+
     /// A direction in the plane.
     fn at(degrees: f32) -> Vec<f32> {
         vec![degrees.to_radians().cos(), degrees.to_radians().sin()]
@@ -147,9 +149,9 @@ mod tests {
         let still = (0..20).map(|n| (n % 2) as f32);
         let cut = still.clone().chain(still.map(|n| n + 20.0));
         assert_eq!(cuts(cut), [20]);
-        assert_eq!(cuts((0..40).map(|n| 8.0 * n as f32)), [], "a pan");
+        assert_eq!(cuts((0..40).map(|n| 8.0 * n as f32)), NONE, "a pan");
         assert_eq!(cuts([0.0, 90.0, 91.0, 0.0]), [1, 3]);
-        assert_eq!(cuts([0.0, 20.0]), [], "one step says little");
-        assert_eq!(cuts([]), []);
+        assert_eq!(cuts([0.0, 20.0]), NONE, "one step says little");
+        assert_eq!(cuts([]), NONE);
     }
 }

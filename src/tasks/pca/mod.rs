@@ -18,7 +18,7 @@ use crate::output::{
     Job, PICTURE, Plan, Status, Subject, deliver, put_all, write_npy, write_picture,
 };
 use crate::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
-use crate::preprocess::Geometry;
+use crate::preprocess::{Geometry, Padding};
 use crate::recipe::PcaRecipe;
 use crate::render::{self, overlay, side_by_side};
 use crate::stopwatch::Stopwatch;
@@ -57,7 +57,7 @@ struct Waiting {
 /// A photo on its way to its picture.
 struct Drawn<'a> {
     job: &'a Job,
-    /// Where the picture shows it.
+    /// Where the picture shows it, or is fitted to it.
     photo: Option<&'a RgbImage>,
     geometry: &'a Geometry,
     watch: Stopwatch,
@@ -79,12 +79,13 @@ impl PcaTask {
             layer = basis.layer;
             saved = Some((basis.projection, basis.origin));
         }
+        let mut pass = layer::pass(layer, recipe.layer.size, model.config.patch_size);
+        if recipe.refine {
+            // Patches at the border that are half empty have odd components.
+            pass.preprocessor.padding = Padding::None;
+        }
         Ok(PcaTask {
-            way: Way::AtOnce(layer::pass(
-                layer,
-                recipe.layer.size,
-                model.config.patch_size,
-            )),
+            way: Way::AtOnce(pass),
             layer,
             context,
             saved,
@@ -109,7 +110,7 @@ impl PcaTask {
     }
 
     fn wants_photo(&self) -> bool {
-        self.recipe.side_by_side || self.recipe.overlay.is_some()
+        self.recipe.side_by_side || self.recipe.overlay.is_some() || self.recipe.refine
     }
 
     fn fit_options(&self) -> FitOptions {
@@ -193,11 +194,13 @@ impl PcaTask {
         photo: Option<&RgbImage>,
     ) -> Result<RgbImage> {
         let upscale = self.recipe.upscale;
-        let picture = render::pca::picture(projected, &projection.ranges, geometry, upscale)?;
+        let guide = photo.filter(|_| self.recipe.refine);
+        let ranges = &projection.ranges;
+        let picture = render::pca::picture(projected, ranges, geometry, upscale, guide)?;
         match (photo, self.recipe.overlay) {
             (Some(photo), Some(alpha)) => Ok(overlay(photo, picture, alpha)),
-            (Some(photo), None) => side_by_side(photo, &picture),
-            (None, _) => Ok(picture),
+            (Some(photo), None) if self.recipe.side_by_side => side_by_side(photo, &picture),
+            (_, _) => Ok(picture),
         }
     }
 
@@ -230,6 +233,7 @@ impl PcaTask {
             "explained_variance_ratio": of_shown(&projection.basis.explained_variance_ratio()),
             "ranges": projection.ranges,
             "whiten": projection.whiten,
+            "refined": self.recipe.refine,
             "foreground_share": foreground as f64 / projected.foreground.len() as f64,
             "seconds": watch,
         });

@@ -49,6 +49,7 @@ pub fn formats(recipe: &LabelRecipe) -> Vec<LabelFormat> {
 pub fn recipe_of(recipe: &LabelRecipe, extension: &str) -> LabelRecipe {
     let classes = LabelRecipe {
         classes: recipe.classes.clone(),
+        least: recipe.least,
         ..LabelRecipe::default()
     };
     match extension {
@@ -69,6 +70,11 @@ pub fn recipe_of(recipe: &LabelRecipe, extension: &str) -> LabelRecipe {
             coco_polygons: recipe.coco_polygons,
             regions: recipe.regions,
             min_region: recipe.min_region,
+            ..classes
+        },
+        // It tells how unsure what is left out is, too.
+        CONFIDENCE => LabelRecipe {
+            least: None,
             ..classes
         },
         _ => classes,

@@ -16,7 +16,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, LabelRecipe};
 use crate::render::Captions;
 use crate::render::cutout::kept_box;
-use crate::render::segment::{SegmentLook, picture};
+use crate::render::segment::{SegmentLook, Shown, picture};
 use crate::stopwatch::Stopwatch;
 use crate::tasks::clip::{DrawnFrame, FrameNumbers};
 use crate::tasks::costs::ENCODER;
@@ -52,6 +52,8 @@ pub struct LabelPainter {
     pub(super) classes: Vec<Class>,
     /// The classes that are shown, one flag a class.
     pub(super) kept: Option<Vec<bool>>,
+    /// The probability that a class has at least in the picture, if the recipe says nothing.
+    usual_least: Option<f32>,
     /// Model and head, for notes in the files.
     pub(super) made_by: Vec<(&'static str, String)>,
     /// What is written for classes in the picture.
@@ -72,6 +74,17 @@ pub struct Seen<'a> {
     pub geometry: &'a Geometry,
 }
 
+/// Pixels whose class is not probable enough.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Unsure {
+    /// The probability that a class has at least; none where all are shown.
+    pub least: Option<f32>,
+    /// Whether they have no class in files and figures either.
+    pub in_files: bool,
+    /// How many they are.
+    pub pixels: u64,
+}
+
 /// One photo with its labels.
 pub(super) struct Labelled<'a> {
     pub job: &'a Job,
@@ -81,6 +94,8 @@ pub(super) struct Labelled<'a> {
     /// At the photo's size, with the classes that are kept.
     pub map: LabelMap,
     pub areas: Vec<Area>,
+    /// What is left out for its low probability.
+    pub unsure: Unsure,
     /// If they were asked for.
     pub regions: Option<Regions>,
     /// Around what a cutout shows, if one was asked for and there is anything.
@@ -107,8 +122,15 @@ impl LabelPainter {
             subject,
             classes: Vec::new(),
             kept: None,
+            usual_least: None,
             made_by: Vec::new(),
         })
+    }
+
+    /// Leaves pixels out of the picture whose class has a probability below `least`, if the recipe has no bound itself and
+    /// they can show the photo instead.
+    pub fn draw_sure(&mut self, least: f32) {
+        self.usual_least = (!self.recipe.mask_only).then_some(least);
     }
 
     /// Says what scores stand for; `of` says whose classes they are, and `made_by` by which model and head.
@@ -221,6 +243,21 @@ impl LabelPainter {
             map.keep(kept);
         }
         let files = &self.recipe;
+        let mut sure = None;
+        let mut unsure = Unsure {
+            least: files.least.or(self.usual_least),
+            in_files: files.least.is_some(),
+            pixels: 0,
+        };
+        match (files.least, self.usual_least) {
+            (Some(least), _) => unsure.pixels = map.keep_sure(least),
+            (None, Some(least)) => {
+                let mut shown = map.try_clone()?;
+                unsure.pixels = shown.keep_sure(least);
+                sure = Some(shown);
+            }
+            (None, None) => {}
+        }
         let least = files.min_region.pixels(map.ids.len());
         let cut = files.save.contains(&LabelFormat::Cutout);
         let labelled = Labelled {
@@ -229,6 +266,7 @@ impl LabelPainter {
             stamp,
             geometry,
             areas: map.areas(),
+            unsure,
             regions: files
                 .regions
                 .then(|| watch.time("regions", || Regions::of(&map, least))),
@@ -241,8 +279,9 @@ impl LabelPainter {
         let picture = matches!(job.output(PICTURE), Destination::Kept(_));
         let picture = match picture {
             true => None,
-            false => Some(watch.time("render", || self.picture(&labelled))?),
+            false => Some(watch.time("render", || self.picture(&labelled, sure.as_ref()))?),
         };
+        drop(sure);
         watch.time("write", || {
             self.write(&labelled, picture.as_ref(), annotated.as_ref(), words)
         })?;
@@ -268,6 +307,18 @@ impl LabelPainter {
         if let Some(kept) = &self.kept {
             map.keep(kept);
         }
+        let (least, usual) = (self.recipe.least, self.usual_least);
+        let mut sure = None;
+        let unlabelled = match (least, usual) {
+            (Some(least), _) => map.keep_sure(least),
+            (None, Some(least)) => sure.insert(map.try_clone()?).keep_sure(least),
+            (None, None) => 0,
+        };
+        let shown = Shown {
+            map: sure.as_ref().unwrap_or(&map),
+            areas: &[],
+            unlabelled,
+        };
         let look = SegmentLook {
             alpha: (!self.recipe.mask_only).then_some(self.recipe.alpha),
             outline: self.recipe.outline,
@@ -275,7 +326,7 @@ impl LabelPainter {
             names: false,
             legend: false,
         };
-        let picture = picture(frame, &map, &self.classes, &[], &look, &self.captions)?;
+        let picture = picture(frame, &shown, &self.classes, &look, &self.captions)?;
         let numbers = match self.recipe.save.is_empty() {
             true => FrameNumbers::None,
             false => FrameNumbers::Labels(map),
@@ -287,7 +338,8 @@ impl LabelPainter {
         })
     }
 
-    fn picture(&self, labelled: &Labelled<'_>) -> Result<RgbImage> {
+    /// Of what is `sure`, where that is another map.
+    fn picture(&self, labelled: &Labelled<'_>, sure: Option<&LabelMap>) -> Result<RgbImage> {
         let look = &self.recipe;
         let look = SegmentLook {
             alpha: (!look.mask_only).then_some(look.alpha),
@@ -297,16 +349,27 @@ impl LabelPainter {
             legend: !look.no_legend,
         };
         let Labelled {
-            photo, map, areas, ..
+            photo,
+            map,
+            areas,
+            unsure,
+            ..
         } = labelled;
-        picture(photo, map, &self.classes, areas, &look, &self.captions)
+        let areas_of_sure = sure.map(LabelMap::areas);
+        let (map, areas) = (sure.unwrap_or(map), areas_of_sure.as_ref().unwrap_or(areas));
+        let shown = Shown {
+            map,
+            areas,
+            unlabelled: unsure.pixels,
+        };
+        picture(photo, &shown, &self.classes, &look, &self.captions)
     }
 }
 
 /// Bytes a pixel of the photo that labels, their picture and their files take beside it.
 fn bytes_per_pixel(recipe: &LabelRecipe) -> u64 {
-    // Ids and confidences.
-    let labels = 2 + 4;
+    // Ids and confidences, and those of what is sure enough for the picture.
+    let labels = 2 * (2 + 4);
     let drawn = if recipe.side_by_side { 3 + 6 } else { 3 };
     let legend = match (recipe.no_legend, recipe.side_by_side) {
         (true, _) => 0,

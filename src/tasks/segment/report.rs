@@ -19,6 +19,7 @@ impl LabelPainter {
             geometry,
             map,
             areas,
+            unsure,
             ..
         } = labelled;
         let files = &self.recipe;
@@ -47,6 +48,11 @@ impl LabelPainter {
         let classes: Vec<Value> = areas.iter().map(|area| self.class(area)).collect();
         put("classes", json!(classes));
         put("unlabelled_pixels", json!(map.ids.len() as u64 - pixels));
+        put("least", json!(unsure.least.map(short)));
+        put("least_in_files", json!(unsure.in_files));
+        put("unsure_pixels", json!(unsure.pixels));
+        let percent = unsure.pixels as f64 / map.ids.len() as f64 * 100.0;
+        put("unsure_percent", json!(round(percent)));
         // Of nothing there is no mean.
         let mean = (pixels > 0).then(|| round(sure / pixels as f64));
         put("confidence", json!(mean));
@@ -92,6 +98,11 @@ impl LabelPainter {
         };
         regions.list.iter().map(region).collect()
     }
+}
+
+/// As it was written, not with the digits that f32 adds.
+fn short(value: f32) -> f64 {
+    (f64::from(value) * 1e6).round() / 1e6
 }
 
 /// To four digits behind the point.
