@@ -293,15 +293,11 @@ impl Clips<'_> {
             force: true,
             ..self.options.clone()
         };
-        let plan = |task: &Box<dyn Task>| {
-            Plan::new(
-                sources.to_vec(),
-                &options,
-                &task.kind(),
-                &[self.film_ending()],
-            )
-        };
-        tasks.iter().map(plan).collect()
+        let plans = tasks.iter().map(|task| {
+            let ending = [self.film_ending()];
+            Plan::new(sources.to_vec(), &options, &task.kind(), &ending)
+        });
+        plans.collect()
     }
 
     /// What each task makes of a clip, against what is there.

@@ -161,8 +161,11 @@ impl ClipRun<'_> {
         let name = |_: usize| clip.name();
         let tick = |_: usize| ();
         let networks = seats(self.backbones).into_iter().map(|backbone| {
-            let tasks = self.tasks.iter().map(|task| -> &dyn Finder { *task });
-            let tasks = tasks.chain([&cuts as &dyn Finder]).collect();
+            let mut tasks: Vec<&dyn Finder> = Vec::new();
+            for task in self.tasks {
+                tasks.push(*task);
+            }
+            tasks.push(&cuts);
             TaskNetwork::new(
                 backbone,
                 tasks,

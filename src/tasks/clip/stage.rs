@@ -97,7 +97,7 @@ mod tests {
         let mut seen = Vec::new();
         let feed = |give: &mut dyn FnMut(u64) -> Result<()>| (0..40).try_for_each(give);
         let work = |piece: u64| {
-            std::thread::sleep(std::time::Duration::from_millis(piece % 3));
+            thread::sleep(std::time::Duration::from_millis(piece % 3));
             Ok(2 * piece)
         };
         in_order(THREE, feed, work, |number, doubled| {
