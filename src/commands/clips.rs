@@ -504,6 +504,10 @@ impl Clips<'_> {
                 facts.extend(drawn.facts());
             }
             self.tell_done(*task, source, planned, facts)?;
+            if let Some(doubt) = task.as_clip_task().and_then(ClipTask::doubt) {
+                self.console
+                    .warn(format_args!("{}: {doubt}", source.name()));
+            }
             if clipped > 0 {
                 self.console.warn(format_args!(
                     "{}: {clipped} numbers are too large for 16 bits and were clipped; a smaller --depth-scale holds them",

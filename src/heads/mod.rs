@@ -11,6 +11,7 @@ pub mod depth_anything;
 pub mod fetch;
 pub mod official;
 pub mod published;
+pub mod scene;
 
 use std::ffi::{OsStr, OsString};
 use std::fs;

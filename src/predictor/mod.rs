@@ -197,12 +197,13 @@ impl Predictor {
         let mut prediction = Prediction::default();
         if let Some(reader) = &self.depth {
             let (geometry, found) = next(&mut ready)?;
+            let room = found.room();
             let map = reader.read(found, &geometry, &ready.photo)?;
             let rows = Whole {
                 width: map.width,
                 values: &map.depth,
             };
-            let doubt = reader.doubt(&rows as &dyn Rows);
+            let doubt = reader.doubt(&rows as &dyn Rows, room);
             prediction.notes.extend(doubt);
             prediction.note_reduced(&geometry);
             prediction.depth = Some(Depth::new(map, reader.unit()));

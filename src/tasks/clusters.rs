@@ -343,6 +343,7 @@ impl Task for ClustersTask {
                 size: (grid.cols, grid.rows),
                 values: tokens,
                 samples: Vec::new(),
+                room: None,
                 watch,
             }))),
         }

@@ -59,6 +59,8 @@ pub enum Found {
         scores: Scores,
         /// Of the mirror image, where they were asked for; not mirrored back.
         mirrored: Option<Scores>,
+        /// The probability that the photo shows a room, where something depends on that.
+        room: Option<f32>,
     },
     /// The labels that a published protocol ends with, at the photo's size.
     Labels(LabelMap),
@@ -66,6 +68,23 @@ pub enum Found {
     Tokens(Vec<f32>, Grid),
     /// Tokens of several blocks.
     Features(Box<Tokens>),
+}
+
+impl Found {
+    /// The probability that the photo shows a room, where that is known.
+    pub fn room(&self) -> Option<f32> {
+        match self {
+            Found::Scores { room, .. } => *room,
+            _ => None,
+        }
+    }
+
+    /// Notes with what probability the photo shows a room.
+    fn note_room(&mut self, probability: Option<f32>) {
+        if let Found::Scores { room, .. } = self {
+            *room = probability;
+        }
+    }
 }
 
 /// A photo of which everything is found.
@@ -117,6 +136,8 @@ pub struct Kept {
     pub values: Vec<f32>,
     /// Some of it, evenly spread over the photo, for what is fitted to all.
     pub samples: Vec<f32>,
+    /// The probability that the photo shows a room, where something depends on that.
+    pub room: Option<f32>,
     /// Where the time went so far.
     pub watch: Stopwatch,
 }

@@ -237,6 +237,7 @@ impl ClipTask for TrackTask {
         Ok(Found::Scores {
             scores,
             mirrored: None,
+            room: None,
         })
     }
 

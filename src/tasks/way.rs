@@ -161,6 +161,7 @@ pub fn scores(head: &Head, seen: &Seen, mirrors: bool) -> Result<Found> {
     Ok(Found::Scores {
         scores: head.scores(&seen.features)?,
         mirrored: mirrored.map(|features| head.scores(features)).transpose()?,
+        room: None,
     })
 }
 
@@ -187,6 +188,7 @@ pub fn scores_of_batch(
         Ok(Found::Scores {
             scores: scores?,
             mirrored: mirrored?,
+            room: None,
         })
     };
     Ok(plain.into_iter().map(one).collect())
@@ -253,7 +255,11 @@ impl Windows<'_> {
             slide.scores(prepared, &windows, self.at_once.most(), |batch| {
                 self.batch(pass, batch, watch, &progress)
             })?;
-        Ok(Found::Scores { scores, mirrored })
+        Ok(Found::Scores {
+            scores,
+            mirrored,
+            room: None,
+        })
     }
 
     /// The labels of a photo under a published protocol for segmentation.
@@ -306,7 +312,9 @@ impl Windows<'_> {
         })?;
         progress.inc(windows.len() as u64);
         let scores = seen.iter().map(|seen| match self.task.find(seen)? {
-            Found::Scores { scores, mirrored } => Ok((scores, mirrored)),
+            Found::Scores {
+                scores, mirrored, ..
+            } => Ok((scores, mirrored)),
             Found::Labels(_) | Found::Tokens(..) | Found::Features(_) => {
                 Err(Error::Model("windows give scores".into()))
             }

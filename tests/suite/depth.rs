@@ -721,3 +721,32 @@ fn the_report_says_what_was_done() {
     assert_eq!(found["camera"], Value::Null);
     assert!(found["std"]["mean"].as_f64().unwrap() > 0.0);
 }
+
+#[test]
+fn metres_of_rooms_are_doubted_out_of_doors() {
+    let folder = tempdir().unwrap();
+    for name in ["mountains.jpg", "room.jpg"] {
+        std::fs::copy(sample(name), folder.path().join(name)).unwrap();
+    }
+    let run = |args: &[&str]| {
+        let own = [
+            "depth",
+            "mountains.jpg",
+            "room.jpg",
+            "--head",
+            "indoor",
+            "--json",
+            "--force",
+        ];
+        dino_with_model(folder.path(), &[&own, args].concat()).expect_code(0)
+    };
+    for args in [&[][..], &["--range", "global"]] {
+        let told = run(args).expect_stderr("mountains.jpg: seems to be out of doors");
+        assert!(!told.stderr.contains("room.jpg: seems"), "{}", told.stderr);
+        let room = |line: usize| -> f64 {
+            let line: Value = serde_json::from_str(&told.lines()[line]).unwrap();
+            line["room"].as_f64().unwrap()
+        };
+        assert!(room(0) < 0.1 && room(1) > 0.9, "{} {}", room(0), room(1));
+    }
+}

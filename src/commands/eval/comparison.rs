@@ -200,7 +200,10 @@ impl Comparison {
             let shape = super::shape_of(&judged, cut)?;
             let truth = fitting.depth(truth, label, shape)?;
             let scored = &judged.scored;
-            let tasks::Found::Scores { scores, mirrored } = &scored.found else {
+            let tasks::Found::Scores {
+                scores, mirrored, ..
+            } = &scored.found
+            else {
                 return Err(Error::Model("labels where depths are wanted".into()));
             };
             let map = read_out_photo(scores, mirrored.as_ref(), &scored.geometry, &self.decoder);

@@ -95,7 +95,9 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     return Err(Error::Model("tokens where labels are wanted".into()));
                 }
                 Found::Labels(map) => judge.count_map(&mut own, &mask, &map),
-                Found::Scores { scores, mirrored } => {
+                Found::Scores {
+                    scores, mirrored, ..
+                } => {
                     let scores = match &mirrored {
                         Some(mirrored) => mean_with_mirrored(&scores, mirrored),
                         None => scores,

@@ -124,6 +124,11 @@ pub trait ClipTask: Finder {
         Map::new()
     }
 
+    /// What speaks against what was drawn of all frames so far.
+    fn doubt(&self) -> Option<String> {
+        None
+    }
+
     /// Draws a frame by what was `found` in it; runs on any thread.
     ///
     /// # Errors

@@ -29,7 +29,9 @@ impl RunningMean {
             return Ok(());
         }
         let mut values: Vec<&mut Vec<f32>> = match found {
-            Found::Scores { scores, mirrored } => {
+            Found::Scores {
+                scores, mirrored, ..
+            } => {
                 let mirrored = mirrored.iter_mut().map(|scores| &mut scores.values);
                 std::iter::once(&mut scores.values)
                     .chain(mirrored)

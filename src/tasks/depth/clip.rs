@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 use std::num::NonZeroU32;
+use std::sync::PoisonError;
 
 use image::RgbImage;
 use serde_json::{Map, Value, json};
@@ -146,8 +147,18 @@ impl ClipTask for DepthTask {
         }
     }
 
+    fn doubt(&self) -> Option<String> {
+        let (sum, count) = *self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mean = (count > 0).then(|| (sum / count as f64) as f32);
+        self.reader.doubt_of_scene(mean)
+    }
+
     fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let map = self.reader.read_out(&found, geometry)?;
+        if let Some(room) = found.room() {
+            let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+            *rooms = (rooms.0 + f64::from(room), rooms.1 + 1);
+        }
         drop(found);
         let mut buffer = Vec::new();
         let guide = self.reader.refines().then_some(frame);

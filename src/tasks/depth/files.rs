@@ -50,6 +50,8 @@ pub struct Measured<'a> {
     pub calibration: Option<&'a DepthCalibration>,
     /// What stands for all that is farther than is known, if anything does.
     pub farthest: Option<f32>,
+    /// The probability that the photo shows a room, where that is known.
+    pub room: Option<f32>,
     /// Where the time went so far.
     pub watch: Stopwatch,
 }

@@ -60,6 +60,8 @@ pub struct DepthTask {
     /// A range of earlier photos, in place of one of all.
     adopted: Option<Range>,
     waiting: Mutex<Waiting>,
+    /// Of the frames of a clip, how probable a room is in all of them together, and how many they are.
+    rooms: Mutex<(f64, usize)>,
 }
 
 /// The photos between the passes.
@@ -143,6 +145,7 @@ impl DepthTask {
                     high: 1.0,
                 },
             }),
+            rooms: Mutex::default(),
             recipe,
         })
     }
@@ -284,7 +287,8 @@ impl Task for DepthTask {
         let full = watch.time("upsample", || {
             Full::new(&self.reader, &map, &geometry, guide, &mut buffer)
         })?;
-        if let Some(doubt) = self.reader.doubt(&*full.depth) {
+        let room = found.room();
+        if let Some(doubt) = self.reader.doubt(&*full.depth, room) {
             words.warn(format_args!("{}: {doubt}", job.source.name()));
         }
         let range = match (self.recipe.range, self.adopted) {
@@ -304,6 +308,7 @@ impl Task for DepthTask {
                     size: (map.width, map.height),
                     values: [map.depth, map.deviation].concat(),
                     samples,
+                    room,
                     watch,
                 })));
             }
@@ -325,6 +330,7 @@ impl Task for DepthTask {
             conversion: self.reader.conversion(),
             calibration: self.calibration.as_ref(),
             farthest: self.reader.farthest(),
+            room,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)
@@ -369,6 +375,7 @@ impl Task for DepthTask {
             geometry,
             size: (width, height),
             values: mut depth,
+            room,
             stamp,
             mut watch,
             ..
@@ -405,6 +412,7 @@ impl Task for DepthTask {
             conversion: self.reader.conversion(),
             calibration: self.calibration.as_ref(),
             farthest: self.reader.farthest(),
+            room,
             watch,
         };
         self.files.write(measured, words).map(Finished::Written)

@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::head::{Head, HeadMeta, Readout, Task};
 use crate::heads::depth_anything::{DepthAnything, Scene};
 use crate::heads::official::{Data, Official};
+use crate::heads::scene::SceneJudge;
 use crate::manifest::Digest;
 use crate::postprocess::depth::{self, Decoder, Spread};
 use crate::postprocess::metres::{Converted, FARTHEST};
@@ -38,7 +39,15 @@ pub struct DepthReader {
     /// The head's own words, with another unit and range where metres are made of its numbers.
     meta: HeadMeta,
     conversion: Option<Conversion>,
+    /// Tells rooms from what is out of doors, where its token is there.
+    scene: Option<SceneJudge>,
 }
+
+/// A photo that shows a room with a smaller probability than this is taken for out of doors, and the other way round.
+const OUTDOORS: f32 = 0.3;
+
+/// Heads that tell no farther distances, metres, are for rooms.
+const LARGEST_ROOM: f64 = 20.0;
 
 /// Of the greatest relative inverse depth, the least that logarithms are taken of.
 const LEAST_INVERSE: f32 = 1e-3;
@@ -112,6 +121,8 @@ impl DepthReader {
             refines: recipe.refine.unwrap_or(REFINE),
             meta: scorer.head().meta.clone(),
             conversion: None,
+            scene: SceneJudge::of_weights(&scorer.head().meta.fingerprint)
+                .filter(|judge| judge.is_served_by(&scorer.head().meta.requests())),
             scorer,
         })
     }
@@ -194,7 +205,10 @@ impl DepthReader {
     /// # Errors
     /// If the head gave no numbers.
     pub fn read_out(&self, found: &Found, geometry: &Geometry) -> Result<DepthMap> {
-        let Found::Scores { scores, mirrored } = found else {
+        let Found::Scores {
+            scores, mirrored, ..
+        } = found
+        else {
             return Err(no_scores(self.head()));
         };
         let map = depth::read_out_photo(scores, mirrored.as_ref(), geometry, &self.decoder);
@@ -231,9 +245,39 @@ impl DepthReader {
         })
     }
 
-    /// What speaks against the `depth` of a photo: a head for streets that seems to look at a room, or metres beyond all
-    /// measure.
-    pub fn doubt(&self, depth: &dyn Rows) -> Option<String> {
+    /// What speaks against the `depth` of a photo that shows a room with a probability of `room`, where that is known: a head
+    /// for rooms that looks out of doors, one for streets that looks at a room, or metres beyond all measure.
+    pub fn doubt(&self, depth: &dyn Rows, room: Option<f32>) -> Option<String> {
+        self.doubt_of_scene(room)
+            .or_else(|| self.doubt_of_depth(depth))
+    }
+
+    /// What speaks against using the head where a photo shows a room with this probability.
+    pub fn doubt_of_scene(&self, room: Option<f32>) -> Option<String> {
+        let (room, meta) = (room?, &self.head().meta);
+        let readout = readout_of(meta).ok()?;
+        if readout.is_inverse() || report::unit(meta) != METRE {
+            return None;
+        }
+        let (_, farthest) = readout.range();
+        let name = &meta.name;
+        if room < OUTDOORS && farthest <= LARGEST_ROOM {
+            return Some(format!(
+                "seems to be out of doors ({:.0} % sure), and {name} knows rooms alone, up to {farthest} m: its metres mean \
+                 nothing here; a kitti or da2-outdoor head is for streets, da2-small tells near from far anywhere",
+                100.0 * (1.0 - room)
+            ));
+        }
+        (room > 1.0 - OUTDOORS && farthest >= 2.0 * LARGEST_ROOM).then(|| {
+            format!(
+                "seems to be a room ({:.0} % sure), and {name} tells distances of streets, up to {farthest} m; a nyu or \
+                 da2-indoor head is for rooms",
+                100.0 * room
+            )
+        })
+    }
+
+    fn doubt_of_depth(&self, depth: &dyn Rows) -> Option<String> {
         if let Some(farthest) = self.farthest() {
             let mut beyond = 0usize;
             depth.for_each(|metres| beyond += usize::from(metres >= farthest));
@@ -343,10 +387,24 @@ impl Finder for DepthReader {
     }
 
     fn find(&self, seen: &Seen) -> Result<Found> {
-        self.scorer.find(seen)
+        let mut found = self.scorer.find(seen)?;
+        if let Some(judge) = &self.scene {
+            let rooms = judge.probabilities(&seen.features)?;
+            found.note_room(rooms.first().copied());
+        }
+        Ok(found)
     }
 
     fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        self.scorer.find_all(batch)
+        let mut all = self.scorer.find_all(batch)?;
+        if let Some(judge) = &self.scene {
+            let rooms = judge.probabilities(&batch.features)?;
+            for (found, room) in all.iter_mut().zip(rooms) {
+                if let Ok(found) = found {
+                    found.note_room(Some(room));
+                }
+            }
+        }
+        Ok(all)
     }
 }

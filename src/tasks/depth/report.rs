@@ -77,6 +77,7 @@ pub fn json(
         meta,
         conversion,
         calibration,
+        room,
         ..
     } = measured;
     let grid = geometry.grid();
@@ -92,6 +93,7 @@ pub fn json(
         "model": meta.backbone,
         "unit": unit(meta),
         "conversion": conversion.map(|it| conversion_json(it, *calibration)),
+        "room": room.map(round),
         "depth": stats(*depth),
         "std": deviation.map(stats),
         "std_calibration": meta.calibration,

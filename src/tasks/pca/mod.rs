@@ -386,6 +386,7 @@ impl Task for PcaTask {
                 size: (grid.cols, grid.rows),
                 values: tokens,
                 samples: Vec::new(),
+                room: None,
                 watch,
             })));
         }

@@ -89,10 +89,12 @@ impl LabelReader {
             Found::Scores {
                 scores,
                 mirrored: None,
+                ..
             } => label(&scores, geometry, photo, self.refines, watch),
             Found::Scores {
                 scores,
                 mirrored: Some(mirrored),
+                ..
             } => {
                 let mean = segment::mean_with_mirrored(&scores, &mirrored);
                 label(&mean, geometry, photo, self.refines, watch)
