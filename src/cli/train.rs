@@ -1,5 +1,6 @@
 //! `dino train`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
@@ -216,6 +217,10 @@ pub struct TrainArgs {
     /// Width of a hidden layer with ReLU; 0 for a linear head
     #[arg(long, default_value = "0", value_name = "N", help_heading = "Model")]
     pub hidden: usize,
+    /// Start from the weights of this head, a name or a file, rather than from nothing: it must read the same features.
+    /// Classes are found by their names; one that it does not know starts as the mean of all
+    #[arg(long, value_name = "HEAD", help_heading = "Model")]
+    pub from: Option<OsString>,
     #[command(flatten)]
     pub views: ViewArgs,
     #[command(flatten)]
@@ -274,6 +279,10 @@ pub struct RecipeArgs {
     /// How much of a moving average of the weights a step keeps, such as 0.999; 0 for no average
     #[arg(long, default_value = "0", value_name = "K", value_parser = share)]
     pub average: f64,
+    /// At most so many photos of each DATA (200), or of named sets (voc=200,street=90), in runs of neighbours evenly spread
+    /// over them [default: all]
+    #[arg(long, value_delimiter = ',', value_name = "N,…")]
+    pub photos: Vec<String>,
     /// Relative number of patches from each DATA, or from named sets (voc=2,ade20k=0) [default: by their
     /// photos; with --sets, all alike]
     #[arg(long, value_delimiter = ',', value_name = "P,…")]

@@ -27,7 +27,34 @@ pub enum HoldOut {
 /// Neighbours that are kept together by [`Split::Blocks`], at most.
 const BLOCK: usize = 16;
 
+/// Neighbours that [`DataSet::at_most`] keeps together, at most.
+const RUN: usize = 8;
+
 impl DataSet {
+    /// No more than about `most` of the pairs to train and validate on, in runs of neighbours evenly spread over them.
+    pub fn at_most(self, most: usize) -> Self {
+        let total = self.train.len() + self.val.len();
+        let thin = |pairs: Vec<Pair>| {
+            let wanted = (most * pairs.len()).div_ceil(total.max(1));
+            let share = wanted as f64 / pairs.len().max(1) as f64;
+            match share < 1.0 {
+                true => {
+                    let kept = cut(pairs.len(), HoldOut::Share(share), RUN);
+                    let pairs = pairs.into_iter().zip(kept);
+                    pairs
+                        .filter_map(|(pair, kept)| kept.map(|_| pair))
+                        .collect()
+                }
+                false => pairs,
+            }
+        };
+        Self {
+            train: thin(self.train),
+            val: thin(self.val),
+            ..self
+        }
+    }
+
     /// All pairs, each with the fold whose training it is kept out of; none where it is always trained on.
     pub fn hold_out(self, split: Split, how: HoldOut) -> Vec<(Pair, Option<usize>)> {
         let own_val = match (split, how) {
@@ -82,6 +109,7 @@ fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
 
@@ -104,6 +132,27 @@ mod tests {
         assert_eq!((numbers.len(), breaks(&numbers)), (60, 3), "{numbers:?}");
         assert_eq!(of(12, 0.15).len(), 2);
         assert!(of(3, 0.0).is_empty());
+    }
+
+    #[test]
+    fn a_part_of_a_set_is_runs_of_neighbours() {
+        let pair = |at: usize| Pair {
+            photo: format!("{at}").into(),
+            label: format!("{at}").into(),
+        };
+        let set = DataSet {
+            train: (0..80).map(pair).collect(),
+            val: (80..100).map(pair).collect(),
+            ..DataSet::default()
+        };
+        let few = set.clone().at_most(20);
+        let names = |pairs: &[Pair]| -> Vec<usize> {
+            let name = |pair: &Pair| pair.photo.to_str().unwrap().parse().unwrap();
+            pairs.iter().map(name).collect()
+        };
+        assert_eq!((few.train.len(), few.val.len()), (16, 4));
+        assert_eq!(breaks(&names(&few.train)), 1, "{few:?}");
+        assert_eq!(set.clone().at_most(100), set);
     }
 
     #[test]

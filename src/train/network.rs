@@ -102,6 +102,39 @@ impl Layer {
         }
     }
 
+    /// The layer for standardised inputs, from one for inputs as they are: what [`Layer::folded`] undoes.
+    fn unfolded(dense: &Dense, standard: &Standard) -> Self {
+        let outputs = dense.outputs();
+        let mut layer = Layer {
+            inputs: dense.inputs,
+            weight: vec![0.0; dense.inputs * outputs],
+            bias: Vec::with_capacity(outputs),
+        };
+        for (output, (row, &bias)) in dense
+            .weight
+            .chunks_exact(dense.inputs)
+            .zip(&dense.bias)
+            .enumerate()
+        {
+            let mut shift = 0f64;
+            for (input, &w) in row.iter().enumerate() {
+                shift += f64::from(w) * f64::from(standard.mean[input]);
+                layer.weight[input * outputs + output] = w * standard.deviation[input];
+            }
+            layer.bias.push((f64::from(bias) + shift) as f32);
+        }
+        layer
+    }
+
+    /// The same layer, as training holds it.
+    fn of_dense(dense: &Dense) -> Self {
+        let standard = Standard {
+            mean: vec![0.0; dense.inputs],
+            deviation: vec![1.0; dense.inputs],
+        };
+        Self::unfolded(dense, &standard)
+    }
+
     /// The layer for inputs as they are, from one for standardised inputs. In f64, for the means are large and much
     /// cancels.
     fn folded(&self, standard: &Standard) -> Dense {
@@ -218,6 +251,20 @@ impl Network {
         all
     }
 
+    /// The network for standardised inputs, from the layers of a head that reads features as they are.
+    pub fn unfold((hidden, output): &(Option<Dense>, Dense), standard: &Standard) -> Self {
+        match hidden {
+            None => Network {
+                hidden: None,
+                output: Layer::unfolded(output, standard),
+            },
+            Some(first) => Network {
+                hidden: Some(Layer::unfolded(first, standard)),
+                output: Layer::of_dense(output),
+            },
+        }
+    }
+
     /// The layers of a head that reads features as they are.
     pub fn fold(&self, standard: &Standard) -> (Option<Dense>, Dense) {
         match &self.hidden {
@@ -308,6 +355,13 @@ mod tests {
                     values = apply(first, &values).iter().map(|v| v.max(0.0)).collect();
                 }
                 for (a, b) in apply(&last, &values).iter().zip(&expected[row * 3..]) {
+                    assert!((a - b).abs() < 2e-3, "{a} and {b}");
+                }
+            }
+            // And back again, the network is what it was.
+            let again = Network::unfold(&(first, last), &standard);
+            for (a, b) in again.parameters().iter().zip(network.parameters()) {
+                for (a, b) in a.iter().zip(b) {
                     assert!((a - b).abs() < 2e-3, "{a} and {b}");
                 }
             }

@@ -9,6 +9,7 @@ use std::time::Instant;
 use crate::console::Console;
 use crate::data::taxonomy::SetLabels;
 use crate::error::{Error, Result};
+use crate::head::linear::Dense;
 use crate::interrupt;
 use crate::train::checkpoint::State;
 use crate::train::history::{Epoch, History};
@@ -84,6 +85,8 @@ pub struct Training<'a> {
     pub recipe: Recipe,
     /// Where to save; none saves nothing.
     pub saved: Option<Saved>,
+    /// The layers of a head that it starts from; none starts from nothing.
+    pub from: Option<&'a (Option<Dense>, Dense)>,
 }
 
 /// Names and values of validation figures.
@@ -187,6 +190,13 @@ impl Training<'_> {
                          again"
                             .into(),
                     ));
+                }
+                // What a head's weights are of standardised inputs is known only now.
+                if let Some(layers) = self.from {
+                    state.network = Network::unfold(layers, &state.standard);
+                    if let Some(average) = &mut state.average {
+                        average.clone_from(&state.network);
+                    }
                 }
             }
             let progress = console.progress((order.len() * per_sample) as u64, "patches");

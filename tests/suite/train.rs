@@ -167,6 +167,58 @@ fn a_head_learns_what_can_be_told_apart_and_says_how_it_was_made() {
 }
 
 #[test]
+fn a_training_starts_from_a_head_and_takes_part_of_the_photos() {
+    let folder = toy();
+    let at = folder.path();
+    let quick = ["--epochs", "4", "--photos", "6"];
+    let first = train(at, "segment", "toy", "first.safetensors", &quick).expect_code(0);
+    assert!(
+        first.stderr.contains("5 photos to train on, 1 for"),
+        "{}",
+        first.stderr
+    );
+    // A step so small leaves the head what it is; from nothing it knows nothing.
+    let figure = |name: &str, more: &[&str]| {
+        let step = [
+            "train",
+            "segment",
+            "toy",
+            "-o",
+            name,
+            "--size",
+            "112",
+            "--cache",
+            "cache",
+            "--blocks",
+            "2,11",
+            "--epochs",
+            "1",
+            "--patches",
+            "64",
+            "--rate",
+            "1e-9",
+        ];
+        dino_with_model(at, &[&step[..], more].concat()).expect_code(0);
+        let json = figures(at, &["segment", "toy", "--part", "all", "--head", name]);
+        json["miou"].as_f64().unwrap()
+    };
+    assert!(figure("nothing.safetensors", &[]) < 0.6);
+    assert!(figure("again.safetensors", &["--from", "./first.safetensors"]) > 0.9);
+    let refused = |more: &[&str], why: &str| {
+        train(at, "segment", "toy", "x.safetensors", more)
+            .expect_code(2)
+            .expect_stderr(why);
+    };
+    refused(
+        &["--from", "./first.safetensors", "--context", "3"],
+        "--context []",
+    );
+    refused(&["--from", "street"], "--blocks");
+    refused(&["--photos", "rooms=3"], "no such set");
+    refused(&["--photos", "none"], "--photos none");
+}
+
+#[test]
 fn depth_learns_a_ramp() {
     let folder = tempdir().unwrap();
     let at = folder.path();

@@ -17,6 +17,7 @@ use dino::train::validate::How;
 use crate::cli::TrainDepthArgs;
 use crate::commands::labels::{self, DepthUse};
 use crate::commands::model;
+use crate::commands::train::start::Start;
 use crate::commands::train::{folds, prepare, write};
 
 /// Runs the command.
@@ -49,12 +50,28 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     }
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
+    prepare::check_photos(common, &names)?;
     let usual: Vec<f64> = parts.iter().map(|part| part.learnt() as f64).collect();
     let shares = prepare::parts(common, &names, &usual)?;
     let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, &[GlobalToken::Cls]);
+    let bins = Bins {
+        spacing: args.spacing.into(),
+        min: args.range.0,
+        max: args.range.1,
+        count: args.bins.into(),
+    };
+    let centres = bins.centres();
+    let task = Task::Depth {
+        readout: Readout::Bins {
+            bins,
+            upsample: UPSAMPLE,
+        },
+        unit: "m".into(),
+    };
+    let start = Start::find(common, &model, (&inputs, &blocks), &task)?;
     let mut report = Report::default();
     let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let fitting = prepare::fitting(common, console);
@@ -66,13 +83,6 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         &fitting,
         &mut report,
     )?;
-    let bins = Bins {
-        spacing: args.spacing.into(),
-        min: args.range.0,
-        max: args.range.1,
-        count: args.bins.into(),
-    };
-    let centres = bins.centres();
     let how = How::Depth {
         judge: Judge {
             crop: labels.crop.into(),
@@ -92,13 +102,8 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
     };
     let setup = folds::Setup {
         blocks,
-        task: Task::Depth {
-            readout: Readout::Bins {
-                bins,
-                upsample: UPSAMPLE,
-            },
-            unit: "m".into(),
-        },
+        start,
+        task,
         objective: Objective::Depth(DepthLoss {
             centres,
             lambda: args.lambda,

@@ -21,6 +21,7 @@ use dino::{Error, Result};
 use crate::cli::TrainArgs;
 use crate::commands::model::Model;
 use crate::commands::train::prepare::{Prepared, trains_on_all};
+use crate::commands::train::start::Start;
 
 /// Every third pixel of a mask is looked at after each round, every one at the end.
 const STRIDE: usize = 3;
@@ -35,6 +36,8 @@ pub struct Setup {
     pub objective: Objective,
     /// How patches are drawn.
     pub draw: Draw,
+    /// The head that is started from, if one is.
+    pub start: Option<Start>,
     /// Deviation of the weights at the start.
     pub scale: f32,
     /// Every score at the start.
@@ -235,7 +238,7 @@ fn training<'a>(
     args: &TrainArgs,
     model: &Model,
     inputs: &Inputs,
-    setup: &Setup,
+    setup: &'a Setup,
     samples: &'a Samples,
     checkpoint: PathBuf,
 ) -> Training<'a> {
@@ -249,6 +252,7 @@ fn training<'a>(
             digest: digest_of(args, model, &recipe, setup, samples),
         }),
         recipe,
+        from: setup.start.as_ref().map(|start| &start.layers),
     }
 }
 
@@ -292,12 +296,13 @@ fn digest_of(
 ) -> String {
     let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
     let text = format!(
-        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
+        "{} {} {recipe:?} {:?} {:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
         model.record.fingerprint,
         args.context,
         args.coarse,
         args.globals,
+        setup.start.as_ref().map(|start| &start.digest),
         setup.objective,
         setup.task,
         samples.sets,

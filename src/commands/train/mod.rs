@@ -5,6 +5,7 @@ mod folds;
 mod prepare;
 mod room;
 mod segment;
+mod start;
 mod write;
 
 use dino::Result;

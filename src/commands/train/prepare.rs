@@ -58,6 +58,10 @@ impl Part {
 /// If folds are asked for, but no validation.
 pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> {
     labels::tell(&set, console);
+    let set = match most_photos(args, &set.name)? {
+        Some(most) => set.at_most(most),
+        None => set,
+    };
     let recipe = &args.recipe;
     let split = Split::from(recipe.val_split);
     let how = match recipe.folds {
@@ -75,6 +79,46 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> 
         depth_scale: set.depth_scale,
         pairs: set.hold_out(split, how),
     })
+}
+
+/// How many photos of the set `--photos` allows, if it says so: the last that it says of it.
+fn most_photos(args: &TrainArgs, set: &str) -> Result<Option<usize>> {
+    let mut most = None;
+    for text in &args.recipe.photos {
+        let (name, number) = match text.split_once('=') {
+            Some((name, number)) => (Some(name), number),
+            None => (None, text.as_str()),
+        };
+        let number = number.trim().parse::<usize>().ok().filter(|&n| n > 0);
+        let number = number.ok_or_else(|| {
+            Error::Usage(format!(
+                "--photos {text}: expected a number of photos, such as 200, or NAME=NUMBER"
+            ))
+        })?;
+        if name.is_none_or(|name| name == set) {
+            most = Some(number);
+        }
+    }
+    Ok(most)
+}
+
+/// Refuses a set in `--photos` that there is not.
+pub fn check_photos(args: &TrainArgs, names: &[&str]) -> Result<()> {
+    let named = args
+        .recipe
+        .photos
+        .iter()
+        .filter_map(|text| text.split_once('='));
+    match named
+        .map(|(name, _)| name)
+        .find(|name| !names.contains(name))
+    {
+        Some(name) => Err(Error::Usage(format!(
+            "--photos {name}: there is no such set; expected one of {}",
+            names.join(", ")
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// Whether the head that is written learns from all photos, those that were kept out before too.

@@ -19,6 +19,7 @@ use crate::commands::labels::{self, SeenMasks};
 use crate::commands::model;
 use crate::commands::train::folds;
 use crate::commands::train::prepare::{self, Part};
+use crate::commands::train::start::Start;
 use crate::commands::train::write;
 
 /// So many masks are looked at where some of them leave a doubt.
@@ -31,6 +32,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let (classes, meanings, parts) = data(args, console)?;
     let joint = args.sets.is_some();
     let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
+    prepare::check_photos(common, &names)?;
     let usual: Vec<f64> = parts
         .iter()
         .map(|part| if joint { 1.0 } else { part.learnt() as f64 })
@@ -61,6 +63,9 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let model = model::load(&common.run, console)?;
     let blocks = prepare::blocks(common, &model)?;
     let inputs = prepare::inputs(common, &model, &blocks, &[]);
+    let count = classes.len();
+    let task = Task::Segment { classes };
+    let start = Start::find(common, &model, (&inputs, &blocks), &task)?;
     let mut report = Report::default();
     let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
     let fitting = prepare::fitting(common, console);
@@ -74,7 +79,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     )?;
     let how = How::Segment {
         meanings: meanings.clone(),
-        classes: classes.len(),
+        classes: count,
         ignore,
         warnings: console.warnings().clone(),
     };
@@ -86,13 +91,14 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         fitting,
     };
     let setup = folds::Setup {
+        start,
         blocks,
         objective: Objective::Segment(
             SegmentLoss {
                 smoothing: args.smoothing as f32,
             },
             meanings.clone(),
-            classes.len(),
+            count,
         ),
         draw: Draw {
             count: 0,
@@ -106,7 +112,7 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             true => meanings.iter().map(SetLabels::to_head).collect(),
             false => Vec::new(),
         },
-        task: Task::Segment { classes },
+        task,
         data: credits,
     };
     write::train(common, &model, &inputs, learn, setup, &report, console)
