@@ -49,7 +49,7 @@ impl Start {
         if let Some(other) = other_features(&head.meta, args, (inputs, blocks)) {
             return Err(refused(format!("the head {other}")));
         }
-        let bytes = file::to_bytes(&head).map_err(|why| refused(why))?;
+        let bytes = file::to_bytes(&head).map_err(&refused)?;
         let Head { meta, network } = head;
         let Network::Linear(Linear { hidden, output, .. }) = network else {
             return Err(refused("the head is no linear one".into()));
