@@ -27,7 +27,7 @@ use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::{REFINE, SIBLINGS, label, recipe_of};
+use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, label, recipe_of};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
@@ -241,7 +241,9 @@ impl Task for ClustersTask {
             .font
             .as_ref()
             .and(self.recipe.labels.font.as_deref());
-        let settings = Settings::of(&recipe)?.with_font(font);
+        let settings = Settings::of(&recipe)?
+            .with_revision(REVISION)
+            .with_font(font);
         match (&self.saved, &self.recipe.codebook) {
             // One that was adopted is the fit, not a setting.
             (Some((codebook, _)), Some(_)) => {

@@ -43,6 +43,14 @@ impl Settings {
         self
     }
 
+    /// With a number that counts how often the way changed in which this version makes the output: what was made in another
+    /// way is made again.
+    #[must_use]
+    pub fn with_revision(mut self, revision: u32) -> Self {
+        self.0.insert("revision".to_owned(), json!(revision));
+        self
+    }
+
     /// With the font, by its content where that can be read.
     #[must_use]
     pub fn with_font(mut self, font: Option<&Path>) -> Self {

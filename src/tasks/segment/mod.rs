@@ -43,6 +43,9 @@ pub(super) use reader::label;
 /// Whether borders are fitted to the photo without a word about it.
 pub const REFINE: bool = true;
 
+/// Of how labels are made: 1 gives small regions to the classes around them.
+pub(crate) const REVISION: u32 = 1;
+
 /// The probability that a class has at least in the picture without a word about it. Below one half, about
 /// three of five pixels are wrong, in rooms and streets as in landscapes.
 pub const LEAST: f32 = 0.5;
@@ -135,6 +138,7 @@ impl Task for SegmentTask {
         let mut head = self.recipe.head.clone();
         head.name = None;
         Ok(Settings::of(&SegmentRecipe { head, labels })?
+            .with_revision(REVISION)
             .with("head", self.reader.digest()?)
             .with_font(font)
             .with_text(
