@@ -2,7 +2,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::error::{Error, Result};
@@ -23,14 +23,15 @@ pub(super) fn in_order<I: Send, O: Send>(
 ) -> Result<()> {
     let (to_work, of_feed) = sync_channel::<Numbered<I>>(threads.get());
     let (to_take, of_work) = sync_channel::<Numbered<Result<O>>>(threads.get());
-    let of_feed = Mutex::new(of_feed);
+    // It goes with the last worker, so that nobody waits for room that nobody makes.
+    let of_feed = Arc::new(Mutex::new(of_feed));
     thread::scope(|scope| {
         let taker = scope.spawn(move || take_in_order(of_work, take));
         for _ in 0..threads.get() {
-            let (of_feed, work, to_take) = (&of_feed, &work, to_take.clone());
-            scope.spawn(move || work_on(of_feed, work, &to_take));
+            let (of_feed, work, to_take) = (of_feed.clone(), &work, to_take.clone());
+            scope.spawn(move || work_on(&of_feed, work, &to_take));
         }
-        drop(to_take);
+        drop((to_take, of_feed));
         let mut number = 0;
         let mut give = |piece: I| {
             number += 1;
