@@ -22,6 +22,7 @@ use dino::tasks::run::Run;
 use dino::tasks::segment::SegmentTask;
 use dino::tasks::stored::StoredFeatures;
 use dino::tasks::{Context, Task};
+use dino::video::looks_like_video;
 use dino::weights::{self, Access, NamedModel, Store};
 use dino::{Error, Result};
 
@@ -251,7 +252,7 @@ fn run(
 ) -> Result<u8> {
     let clips = clips_of(input, video)?;
     match clips.is_empty() {
-        true => check_for_photos(recipe)?,
+        true => check_for_photos(recipe, &output.options.target)?,
         false => check_for_clips(recipe, (stored, keep_or_pack(&output)), &clips)?,
     }
     let Output {
@@ -378,7 +379,16 @@ fn run(
 }
 
 /// Refuses what only clips have.
-fn check_for_photos(recipe: &Recipe) -> Result<()> {
+fn check_for_photos(recipe: &Recipe, target: &Target) -> Result<()> {
+    if let Target::Folder(path) = target
+        && looks_like_video(path)
+        && !path.is_dir()
+    {
+        return Err(Error::Usage(format!(
+            "-o {} is a film, and no input is a clip; name a folder, or a picture",
+            path.display()
+        )));
+    }
     let mut depths = recipe.depth.iter().flat_map(|depth| &depth.save);
     let labels = recipe.segment.iter().map(|segment| &segment.labels);
     let labels = labels.chain(recipe.clusters.iter().map(|clusters| &clusters.labels));

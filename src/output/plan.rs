@@ -16,6 +16,7 @@ use crate::output::picture::PictureFormat;
 use crate::output::place::Place;
 use crate::output::shorten::shorten;
 use crate::output::stream::Stream;
+use crate::video::looks_like_video;
 
 /// Where the outputs go.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -54,6 +55,10 @@ impl Target {
             .last()
             .is_some_and(|&c| std::path::is_separator(c.into()));
         if slash || path.is_dir() {
+            return Ok(Target::Folder(path.into()));
+        }
+        // Whoever makes films takes it for one; a picture of a photo is none.
+        if looks_like_video(path) {
             return Ok(Target::Folder(path.into()));
         }
         let format = PictureFormat::of(path);

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use image::imageops::FilterType;
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -164,7 +165,11 @@ fn films_have_the_frames_and_times_of_their_source() {
         "{list}"
     );
 
-    fast(at, &["run", "b.mp4", "--depth", "--segment"]).expect_code(0);
+    dino(
+        at,
+        &["run", "b.mp4", "--depth", "--segment", "--device", "null"],
+    )
+    .expect_code(0);
     let source = probe(&at.join("b.mp4"));
     for task in ["depth", "segment"] {
         same_times(&source.2, &probe(&out(&format!("b.{task}.mp4"))).2);
@@ -273,8 +278,8 @@ fn ids_are_exact_and_animations_are_clips_too() {
 fn one_fit_is_for_all_frames_and_cuts_are_found() {
     let folder = folder();
     let at = folder.path();
-    let pan = "crop=150:150:x='4*n':y=40,fps=25";
-    for (name, photo) in [("a", "chelsea.png"), ("b", "coffee.png")] {
+    let pan = "scale=640:-2,crop=400:300:x='6*n':y=60,fps=25";
+    for (name, photo) in [("a", "room.jpg"), ("b", "dogs.jpg")] {
         let photo = sample(photo);
         ffmpeg(
             at,
@@ -313,7 +318,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
             "pca",
             "c.mkv",
             "--size",
-            "112",
+            "224",
             "--json",
             "--save-basis",
             "basis.safetensors",
@@ -325,7 +330,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
     // The mean over time begins anew there.
     let depths = |more: &[&str]| {
         let own = [
-            "depth", "c.mkv", "--size", "112", "--save", "npy", "--force",
+            "depth", "c.mkv", "--size", "224", "--save", "npy", "--force",
         ];
         dino(at, &[&own, more].concat()).expect_code(0);
         let map =
@@ -338,7 +343,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
     ffmpeg(at, &["-i", "c.mkv", "-frames:v", "1", "first.png"]);
     dino(
         at,
-        &["depth", "first.png", "--size", "112", "--save", "npy"],
+        &["depth", "first.png", "--size", "224", "--save", "npy"],
     )
     .expect_code(0);
     assert!(npy(at.join("dino-out/first.depth.npy")).1 == plain[0]);
@@ -348,29 +353,40 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
 fn labels_follow_what_they_lie_on() {
     let folder = folder();
     let at = folder.path();
-    let photo = sample("chelsea.png");
-    let photo = photo.to_str().unwrap();
-    // The cat's head wanders to the left as the window wanders to the right.
-    ffmpeg(
-        at,
-        &[
-            "-loop",
-            "1",
-            "-i",
-            photo,
-            "-frames:v",
-            "10",
-            "-vf",
-            "crop=280:280:x='10*n':y=10",
-            "-c:v",
-            "ffv1",
-            "a.mkv",
-        ],
-    );
-    let mask = |by: u32| {
+    // A cat's face, cut out, wanders over mountains.
+    let open = |name: &str| image::open(sample(name)).unwrap();
+    let behind = open("mountains.jpg")
+        .resize_exact(280, 280, FilterType::Triangle)
+        .into_rgb8();
+    let face = open("chelsea.png").crop_imm(90, 20, 220, 220);
+    let face = face
+        .resize_exact(110, 110, FilterType::Triangle)
+        .into_rgb8();
+    let is_face = |x: u32, y: u32| {
+        let off = |at: u32| (f64::from(at) - 54.5) / 55.0;
+        off(x).powi(2) + off(y).powi(2) < 1.0
+    };
+    let corner = |number: u32| (20 + 12 * number, 90);
+    std::fs::create_dir(at.join("frames")).unwrap();
+    for number in 0..10 {
+        let (left, top) = corner(number);
+        let mut frame = behind.clone();
+        for (x, y, pixel) in face.enumerate_pixels().filter(|(x, y, _)| is_face(*x, *y)) {
+            frame.put_pixel(left + x, top + y, *pixel);
+        }
+        frame
+            .save(at.join(format!("frames/{number:03}.png")))
+            .unwrap();
+    }
+    let mask = |number: u32| {
+        let (left, top) = corner(number);
         image::GrayImage::from_fn(280, 280, |x, y| {
-            let is_head = (120..280).contains(&(x + by)) && (30..230).contains(&y);
-            image::Luma([if is_head { 3 } else { 0 }])
+            let is_within = x >= left && y >= top && x < left + 110 && y < top + 110;
+            image::Luma([if is_within && is_face(x - left, y - top) {
+                3
+            } else {
+                0
+            }])
         })
     };
     mask(0).save(at.join("first.png")).unwrap();
@@ -378,7 +394,8 @@ fn labels_follow_what_they_lie_on() {
         at,
         &[
             "track",
-            "a.mkv",
+            "frames",
+            "--video",
             "--mask",
             "first.png",
             "--size",
@@ -392,7 +409,7 @@ fn labels_follow_what_they_lie_on() {
         (told["frames"].as_u64(), told["ids"].clone()),
         (Some(10), serde_json::json!([3]))
     );
-    let ids = raw(&at.join("dino-out/a.track.ids.mkv"), "gray");
+    let ids = raw(&at.join("dino-out/frames.track.ids.mkv"), "gray");
     let overlap = |number: u32, truth: &image::GrayImage| {
         let frame = &ids[280 * 280 * number as usize..][..280 * 280];
         let both = frame.iter().zip(truth.as_raw());
@@ -409,13 +426,17 @@ fn labels_follow_what_they_lie_on() {
         1.0,
         "the first frame is as it was given"
     );
-    let (followed, copied) = (overlap(9, &mask(90)), overlap(9, &mask(0)));
+    let (followed, copied) = (overlap(9, &mask(9)), overlap(9, &mask(0)));
     assert!(followed > 0.8 && copied < 0.6, "{followed} {copied}");
-    dino(at, &["track", "a.mkv", "--mask", photo]).expect_code(1);
+    dino(
+        at,
+        &["track", "frames", "--video", "--mask", "frames/000.png"],
+    )
+    .expect_code(1);
     image::GrayImage::new(280, 280)
         .save(at.join("none.png"))
         .unwrap();
-    dino(at, &["track", "a.mkv", "--mask", "none.png"])
+    dino(at, &["track", "frames", "--video", "--mask", "none.png"])
         .expect_code(2)
         .expect_stderr("0 everywhere");
 }
@@ -439,6 +460,10 @@ fn what_is_no_clip_or_means_nothing_for_one_is_named() {
     ffmpeg(at, &["-f", "lavfi", "-i", "sine=duration=0.2", "sound.mp4"]);
     std::fs::write(at.join("text.mp4"), "no clip").unwrap();
     std::fs::copy(sample("chelsea.png"), at.join("cat.png")).unwrap();
+    let several = ["run", "a.mp4", "--depth", "--segment", "-o", "x.mp4"];
+    dino(at, &several)
+        .expect_code(2)
+        .expect_stderr("one film for each");
     for (args, words) in [
         (
             &["depth", "a.mp4", "cat.png"][..],
@@ -457,8 +482,8 @@ fn what_is_no_clip_or_means_nothing_for_one_is_named() {
         (&["depth", "a.mp4", "-o", "-"], "not written to stdout"),
         (&["depth", "a.mp4", "--fps", "fast"], "is no rate"),
         (
-            &["run", "a.mp4", "--depth", "--segment", "-o", "x.mp4"],
-            "one film for each",
+            &["depth", "cat.png", "-o", "x.mp4"],
+            "is a film, and no input is a clip",
         ),
     ] {
         fast(at, args).expect_code(2).expect_stderr(words);

@@ -20,7 +20,7 @@ const TIMES_USUAL: f32 = 6.0;
 /// Changes that the median is of; without any, a cut is a change of [`FIRST_CHANGE`].
 const RECENT: usize = 12;
 
-const FIRST_CHANGE: f32 = 0.1;
+const FIRST_CHANGE: f32 = 0.25;
 
 /// Finds cuts, frame by frame.
 #[derive(Debug, Default)]
