@@ -124,6 +124,9 @@ impl Clips<'_> {
         let tasks = set_up()?;
         self.check(&tasks, clips)?;
         let plans = self.plan(&tasks, &sources)?;
+        if self.json {
+            self.console.claim_stdout("--json")?;
+        }
         let mut report = Report {
             json: self.json,
             ..Report::default()

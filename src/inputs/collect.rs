@@ -565,7 +565,8 @@ impl Finder {
             Kind::OwnPicture => (Missed::No, "dino made them".into()),
             Kind::Clip(_) => (
                 Missed::Perhaps,
-                "is a video clip; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 frame-%05d.png".into(),
+                "is a video clip; name it itself to make a film of it, or take pictures out: ffmpeg -i CLIP -vf fps=1 frame-%05d.png"
+                    .into(),
             ),
             Kind::Tar => (
                 Missed::Perhaps,

@@ -335,8 +335,8 @@ impl PhotoDecoder {
             }
             Kind::Clip(clip) => {
                 return Err(format!(
-                    "is a video clip ({clip}), not a photo; take pictures out of it first: ffmpeg -i CLIP -vf fps=1 \
-                     frame-%05d.png"
+                    "is a video clip ({clip}), not a photo; `dino depth`, `segment`, `pca` and `run` make films of clips that are named \
+                     as .mp4, .mkv and the like, and ffmpeg -i CLIP -vf fps=1 frame-%05d.png takes pictures out"
                 ));
             }
             Kind::Unsuitable(what) => {

@@ -161,7 +161,7 @@ fn films_have_the_frames_and_times_of_their_source() {
     let list = std::fs::read_to_string(out("a.depth.frames/frames.csv")).unwrap();
     assert_eq!(list.lines().count(), 16);
     assert!(
-        list.lines().nth(2).unwrap().starts_with("2,1,0.0333"),
+        list.lines().nth(2).unwrap().starts_with("2,1,0.033"),
         "{list}"
     );
 

@@ -312,7 +312,11 @@ fn a_folder_ends_with_what_was_seen_in_it() {
         .map(|one| one["kind"].as_str().unwrap())
         .collect();
     assert_eq!(kinds, ["MP4", "other files"]);
+    // Named, it is taken for a clip, where clips are taken.
     pca(&folder, &["clip.mp4"])
+        .expect_code(1)
+        .expect_stderr("clip.mp4: is truncated");
+    crate::program::dino_with_model(folder.path(), &["attention", "clip.mp4"])
         .expect_code(1)
         .expect_stderr("clip.mp4: is a video clip (MP4), not a photo");
 }
