@@ -42,7 +42,8 @@ pub struct VideoArgs {
     /// Copy the clip's sound
     #[arg(long, conflicts_with = "frames")]
     pub audio: bool,
-    /// How much of the mean over time each frame leaves: 0 takes every frame by itself, 0.9 smooths over some ten of them
+    /// How much of the mean over time each frame leaves: 0 takes every frame by itself, 0.9 smooths over some ten of them [default: 0.5 for
+    /// labels, which jump, else 0]
     ///
     /// The mean is of scores, before anything is read out or coloured, and begins anew at cuts.
     #[arg(long, value_name = "A", value_parser = keep)]

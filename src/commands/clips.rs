@@ -28,9 +28,6 @@ use crate::cli::{InputArgs, VideoArgs};
 /// Frames a second of folders of frames, where nothing is said.
 const FOLDER_RATE: u64 = 25;
 
-/// How much of the mean over time each frame leaves, where nothing is said.
-const SMOOTH: f32 = 0.0;
-
 /// What is made of clips, and how.
 pub struct Clips<'c> {
     /// The options of clips.
@@ -366,14 +363,16 @@ impl Clips<'_> {
             "every": [video.every, video.max_frames],
             "fps": video.fps,
             "film": [format!("{:?}", self.look().codec), video.audio.to_string(), video.frames.to_string()],
-            "smooth": self.smooth(),
+            "smooth": self.smooth_of(task),
             "version": env!("CARGO_PKG_VERSION"),
         });
         Ok(Digest::of_json(&json))
     }
 
-    fn smooth(&self) -> f32 {
-        self.video.smooth.unwrap_or(SMOOTH)
+    /// How much of the mean over time each frame leaves.
+    fn smooth_of(&self, task: &dyn Task) -> f32 {
+        let usual = task.as_clip_task().map_or(0.0, ClipTask::usual_smooth);
+        self.video.smooth.unwrap_or(usual)
     }
 
     /// Whether all of `places` is there and was made from the same; says what is made again.
@@ -435,7 +434,7 @@ impl Clips<'_> {
             backbones,
             decoder: self.decoder.clone(),
             batch_size: self.batch_size,
-            smooth: self.smooth(),
+            smooth: self.video.smooth,
             console: self.console,
         };
         let selection = self.selection(clip)?;
@@ -496,7 +495,7 @@ impl Clips<'_> {
             let mut facts = json!({
                 "frames": frames,
                 "cuts": summary.cuts,
-                "smooth": self.smooth(),
+                "smooth": self.smooth_of(*task),
                 "frame_size": [clip.width, clip.height],
                 "rate": [clip.rate.num(), clip.rate.den()],
                 "clipped": clipped,

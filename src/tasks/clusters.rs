@@ -27,7 +27,7 @@ use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, label, recipe_of};
+use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, SMOOTH, label, recipe_of};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
@@ -418,6 +418,10 @@ impl Task for ClustersTask {
 impl ClipTask for ClustersTask {
     fn looks_first(&self) -> bool {
         self.saved.is_none()
+    }
+
+    fn usual_smooth(&self) -> f32 {
+        SMOOTH
     }
 
     fn look(&self, _: &Geometry, found: Found) -> Result<()> {

@@ -67,6 +67,11 @@ pub trait ClipTask: Finder {
         false
     }
 
+    /// How much of the mean over time each frame leaves, where nobody says it: labels jump more than depths and components do.
+    fn usual_smooth(&self) -> f32 {
+        0.0
+    }
+
     /// Takes what was found in one of those frames.
     ///
     /// # Errors

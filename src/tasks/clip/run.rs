@@ -25,8 +25,8 @@ pub struct ClipRun<'r> {
     pub decoder: PhotoDecoder,
     /// Frames in the network at once.
     pub batch_size: BatchSize,
-    /// How much of the mean of earlier frames each keeps, by task.
-    pub smooth: f32,
+    /// How much of the mean of earlier frames each keeps; as each task has it if nothing is said.
+    pub smooth: Option<f32>,
     /// Where words go.
     pub console: &'r Console,
 }
@@ -81,11 +81,9 @@ impl ClipRun<'_> {
         mut take: impl FnMut(usize, Vec<DrawnFrame>) -> Result<()> + Send,
     ) -> Result<ClipSummary> {
         let mut summary = ClipSummary::default();
-        let mut means: Vec<RunningMean> = self
-            .tasks
-            .iter()
-            .map(|_| RunningMean::new(self.smooth))
-            .collect();
+        let means = self.tasks.iter();
+        let means = means.map(|task| RunningMean::new(self.smooth, task.usual_smooth()));
+        let mut means: Vec<RunningMean> = means.collect();
         let mut shots = CutDetector::default();
         let feed_stage = |give: &mut dyn FnMut(SeenFrame) -> Result<()>| {
             self.through(clip, feed, |index, mut seen| {

@@ -8,14 +8,17 @@ use crate::tasks::Found;
 pub struct RunningMean {
     /// How much of the mean before a frame stays, from 0 (nothing) to below 1.
     keep: f32,
+    /// Whether the user said so.
+    is_said: bool,
     mean: Vec<Vec<f32>>,
 }
 
 impl RunningMean {
-    /// With the share of the mean that each frame leaves.
-    pub fn new(keep: f32) -> Self {
+    /// With the share of the mean that each frame leaves: as is `said`, else the `usual` one.
+    pub fn new(said: Option<f32>, usual: f32) -> Self {
         RunningMean {
-            keep,
+            keep: said.unwrap_or(usual),
+            is_said: said.is_some(),
             mean: Vec::new(),
         }
     }
@@ -23,7 +26,7 @@ impl RunningMean {
     /// Puts the mean in the place of what was `found`; at a cut it begins anew.
     ///
     /// # Errors
-    /// Of labels that are final, of which there is no mean.
+    /// Of labels that are final, of which there is no mean, if the user asked for one.
     pub fn smooth(&mut self, found: &mut Found, is_cut: bool) -> Result<()> {
         if self.keep == 0.0 {
             return Ok(());
@@ -38,6 +41,7 @@ impl RunningMean {
                     .collect()
             }
             Found::Tokens(tokens, _) => vec![tokens],
+            Found::Labels(_) if !self.is_said => return Ok(()),
             Found::Labels(_) | Found::Features(_) => {
                 return Err(Error::Usage(
                     "--smooth means scores over time, and this protocol ends with labels; --smooth 0 leaves it out".into(),
@@ -85,14 +89,14 @@ mod tests {
 
     #[test]
     fn frames_approach_each_other_until_a_cut() {
-        let mut mean = RunningMean::new(0.5);
+        let mut mean = RunningMean::new(Some(0.5), 0.0);
         assert_eq!(smoothed(&mut mean, &[1.0, 0.0], false), [1.0, 0.0]);
         assert_eq!(smoothed(&mut mean, &[0.0, 1.0], false), [0.5, 0.5]);
         assert_eq!(smoothed(&mut mean, &[0.0, 1.0], false), [0.25, 0.75]);
         assert_eq!(smoothed(&mut mean, &[8.0, 8.0], true), [8.0, 8.0]);
         // Of another size, it is another clip.
         assert_eq!(smoothed(&mut mean, &[2.0], false), [2.0]);
-        let mut off = RunningMean::new(0.0);
+        let mut off = RunningMean::new(None, 0.0);
         assert_eq!(smoothed(&mut off, &[1.0], false), [1.0]);
         assert_eq!(smoothed(&mut off, &[3.0], false), [3.0]);
     }
