@@ -15,7 +15,7 @@ use dino::output::{OutputOptions, Plan, Status, Target, put_path};
 use dino::tasks::Task;
 use dino::tasks::clip::{
     ClipFiles, ClipPlaces, ClipRun, ClipSummary, ClipTask, FilmLook, FrameMoment, LOOKS,
-    folder_made_from,
+    folder_count, folder_made_from,
 };
 use dino::video::{self, Clip, Codec, Frames, Ratio, Selection, Spec};
 use dino::weights::Record;
@@ -308,6 +308,9 @@ impl Clips<'_> {
         index: usize,
         clip: &Clip,
     ) -> Result<Vec<Planned>> {
+        let frames = self.selection(clip)?;
+        let frames = frames.plan(&clip.frames, clip.time_base, clip.zero);
+        let count = frames.len() as u64;
         let tasks = tasks.iter().zip(plans);
         tasks
             .map(|(task, plan)| {
@@ -331,7 +334,7 @@ impl Clips<'_> {
                     film: (!self.video.frames).then_some(film.clone()),
                 };
                 let made_from = self.made_from(task.as_ref(), clip, self.fingerprint.as_deref())?;
-                let is_there = self.is_there(&places, &made_from)?;
+                let is_there = self.is_there(&places, &made_from, count)?;
                 Ok(Planned {
                     places,
                     made_from,
@@ -379,7 +382,7 @@ impl Clips<'_> {
     ///
     /// # Errors
     /// Names a file that this program did not make, unless it may be replaced.
-    fn is_there(&self, places: &ClipPlaces, made_from: &Digest) -> Result<bool> {
+    fn is_there(&self, places: &ClipPlaces, made_from: &Digest, count: u64) -> Result<bool> {
         let mut all = true;
         for path in places.all() {
             if path.symlink_metadata().is_err() {
@@ -391,7 +394,21 @@ impl Clips<'_> {
                 false => video::tag_of(path, dino::tasks::clip::MADE_FROM),
             };
             match told {
-                Some(told) if told == made_from.to_string() && !self.options.force => {}
+                Some(told) if told == made_from.to_string() && !self.options.force => {
+                    let has = match path.is_dir() {
+                        true => folder_count(path),
+                        false => video::count_of(path),
+                    };
+                    // One that was ended early says the same of itself.
+                    if has != Some(count) {
+                        self.console.note(format_args!(
+                            "{} has {} of {count} frames; it is made again",
+                            path.display(),
+                            has.unwrap_or(0)
+                        ));
+                        all = false;
+                    }
+                }
                 Some(_) => {
                     if !self.options.force {
                         self.console.note(format_args!(

@@ -36,5 +36,5 @@ pub use encoders::{Codec, Pixel};
 pub use frames::{Frame, Frames};
 pub use program::{Programs, VARIABLE};
 pub use ratio::Ratio;
-pub use tags::tag_of;
+pub use tags::{count_of, tag_of};
 pub use times::{FrameTime, Planned, Selection};

@@ -20,3 +20,16 @@ pub fn tag_of(path: &Path, name: &str) -> Option<String> {
     let (_, value) = tags.find(|(key, _)| key.eq_ignore_ascii_case(name))?;
     Some(value.as_str()?.to_owned())
 }
+
+/// How many frames the film at `path` has; none where it cannot be understood.
+pub fn count_of(path: &Path) -> Option<u64> {
+    let programs = Programs::find(path).ok()?;
+    let mut command = programs.ffprobe();
+    command.args(["-of", "json", "-select_streams", "v:0", "-count_packets"]);
+    command.args(["-show_entries", "stream=nb_read_packets"]);
+    command.arg(file_argument(path));
+    let told = capture(&mut command).ok()?;
+    let told: Value = serde_json::from_slice(&told.stdout).ok()?;
+    let count = told.get("streams")?.get(0)?.get("nb_read_packets")?;
+    count.as_str()?.parse().ok()
+}

@@ -178,6 +178,24 @@ fn films_have_the_frames_and_times_of_their_source() {
     let again = ["depth", "b.mp4", "--json", "--device", "null"];
     let run = dino(at, &again).expect_code(0);
     assert_eq!(report(&run)["status"], "skipped");
+    let film = "dino-out/b.depth.mp4";
+    let half = [
+        "-map_metadata",
+        "0",
+        "-movflags",
+        "use_metadata_tags",
+        "-c",
+        "copy",
+    ];
+    ffmpeg(
+        at,
+        &[&["-i", film][..], &half, &["-frames:v", "5", "half.mp4"]].concat(),
+    );
+    std::fs::rename(at.join("half.mp4"), at.join(film)).unwrap();
+    let run = dino(at, &again)
+        .expect_code(0)
+        .expect_stderr("of 13 frames; it is made again");
+    assert_eq!(report(&run)["status"], "done");
     fast(at, &["depth", "b.mp4", "--colormap", "gray"])
         .expect_code(0)
         .expect_stderr("it is made again");

@@ -251,6 +251,12 @@ fn check_replaceable(folder: &Path) -> Result<()> {
     }
 }
 
+/// How many frames a folder of frames has, if it is one.
+pub fn folder_count(folder: &Path) -> Option<u64> {
+    let list = fs::read_to_string(folder.join(FRAMES_CSV)).ok()?;
+    Some(list.lines().count().saturating_sub(1) as u64)
+}
+
 /// What a folder of frames was made from, if it is one.
 pub fn folder_made_from(folder: &Path) -> Option<String> {
     let text = fs::read(folder.join(FRAMES_JSON)).ok()?;

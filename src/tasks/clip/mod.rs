@@ -22,7 +22,9 @@ use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder};
-pub use files::{ClipFiles, ClipPlaces, FilmLook, FrameMoment, MADE_FROM, folder_made_from};
+pub use files::{
+    ClipFiles, ClipPlaces, FilmLook, FrameMoment, MADE_FROM, folder_count, folder_made_from,
+};
 pub use run::{ClipRun, ClipSummary};
 pub use smooth::RunningMean;
 
