@@ -14,8 +14,7 @@ use dino::manifest::Digest;
 use dino::output::{OutputOptions, Plan, Status, Target, put_path};
 use dino::tasks::Task;
 use dino::tasks::clip::{
-    ClipFiles, ClipPlaces, ClipRun, ClipSummary, ClipTask, FilmLook, FrameMoment, LOOKS,
-    folder_count, folder_made_from,
+    ClipFiles, ClipPlaces, ClipRun, ClipTask, FilmLook, LOOKS, folder_count, folder_made_from,
 };
 use dino::video::{self, Clip, Codec, Frames, Ratio, Selection, Spec};
 use dino::weights::Record;
@@ -456,7 +455,9 @@ impl Clips<'_> {
         };
         let selection = self.selection(clip)?;
         if drawn.iter().any(|task| task.looks_first()) {
-            let count = Frames::open(clip, &selection, &self.decoder)?.plan().len();
+            let count = selection
+                .plan(&clip.frames, clip.time_base, clip.zero)
+                .len();
             let every = selection.every.unwrap_or(1) * count.div_ceil(LOOKS) as u64;
             let some = Selection {
                 every: Some(every.max(1)),
@@ -490,9 +491,9 @@ impl Clips<'_> {
             Ok(())
         });
         drop(bar);
-        let (summary, ended) = match ran {
-            Ok(summary) => (summary, Ok(())),
-            Err(error) => (ClipSummary::default(), Err(error)),
+        let (cuts, ended) = match ran {
+            Ok(cuts) => (cuts, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
         };
         let frames = feed.given();
         for ((task, planned, _), files) in wanted.iter().zip(files) {
@@ -511,7 +512,7 @@ impl Clips<'_> {
             }
             let mut facts = json!({
                 "frames": frames,
-                "cuts": summary.cuts,
+                "cuts": cuts,
                 "smooth": self.smooth_of(*task),
                 "frame_size": [clip.width, clip.height],
                 "rate": [clip.rate.num(), clip.rate.den()],
@@ -591,7 +592,7 @@ fn folder_rate() -> Ratio {
 struct Feed {
     frames: Mutex<Frames>,
     size: (u32, u32),
-    moments: Mutex<(VecDeque<FrameMoment>, usize)>,
+    moments: Mutex<(VecDeque<video::Planned>, usize)>,
 }
 
 impl Feed {
@@ -604,10 +605,10 @@ impl Feed {
     }
 
     /// When the next frame that is written appears.
-    fn take_moment(&self) -> FrameMoment {
+    fn take_moment(&self) -> video::Planned {
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
         moments.1 += 1;
-        moments.0.pop_front().unwrap_or(FrameMoment {
+        moments.0.pop_front().unwrap_or(video::Planned {
             index: 0,
             time: 0,
             duration: 1,
@@ -632,7 +633,7 @@ impl FrameFeed for Feed {
             return Ok(None);
         };
         let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        moments.0.push_back(FrameMoment {
+        moments.0.push_back(video::Planned {
             index: frame.index,
             time: frame.time,
             duration: frame.duration,

@@ -26,6 +26,14 @@ fn ffmpeg(folder: &Path, args: &[&str]) {
     );
 }
 
+/// Makes the clip `to` of one of ffmpeg's own sources.
+fn make(folder: &Path, source: &str, options: &[&str], to: &str) {
+    ffmpeg(
+        folder,
+        &[&["-f", "lavfi", "-i", source], options, &[to]].concat(),
+    );
+}
+
 /// What ffprobe says of the frames of a film: width, height, and times in seconds.
 fn probe(path: &Path) -> (u64, u64, Vec<f64>) {
     let output = Command::new("ffprobe")
@@ -98,34 +106,25 @@ fn same_times(a: &[f64], b: &[f64]) {
 fn films_have_the_frames_and_times_of_their_source() {
     let folder = folder();
     let at = folder.path();
-    ffmpeg(
+    make(
         at,
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=65x47:rate=30000/1001:duration=0.5",
-            "-c:v",
-            "ffv1",
-            "a.mkv",
-        ],
+        "testsrc=size=65x47:rate=30000/1001:duration=0.5",
+        &["-c:v", "ffv1"],
+        "a.mkv",
     );
     // Of a variable rate: some frames are left out, the times stay.
-    ffmpeg(
+    make(
         at,
+        "testsrc=size=64x48:rate=25:duration=1",
         &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=64x48:rate=25:duration=1",
             "-vf",
             "select='not(mod(n\\,3))+lt(n\\,6)'",
             "-fps_mode",
             "passthrough",
             "-c:v",
             "libx264",
-            "b.mp4",
         ],
+        "b.mp4",
     );
     let run = fast(at, &["depth", "a.mkv", "--save", "ffv1,npy", "--json"]).expect_code(0);
     let told = report(&run);
@@ -210,17 +209,11 @@ fn films_have_the_frames_and_times_of_their_source() {
 fn a_span_and_a_rate_of_frames_are_taken() {
     let folder = folder();
     let at = folder.path();
-    ffmpeg(
+    make(
         at,
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=64x48:rate=20:duration=2",
-            "-c:v",
-            "libx264",
-            "a.mp4",
-        ],
+        "testsrc=size=64x48:rate=20:duration=2",
+        &["-c:v", "libx264"],
+        "a.mp4",
     );
     let times = |args: &[&str]| {
         let own = ["depth", "a.mp4", "-o", "x.mp4", "--force"];
@@ -245,16 +238,7 @@ fn a_span_and_a_rate_of_frames_are_taken() {
 fn ids_are_exact_and_animations_are_clips_too() {
     let folder = folder();
     let at = folder.path();
-    ffmpeg(
-        at,
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=64x48:rate=10:duration=0.5",
-            "a.gif",
-        ],
-    );
+    make(at, "testsrc=size=64x48:rate=10:duration=0.5", &[], "a.gif");
     let run = dino(
         at,
         &[
@@ -468,19 +452,13 @@ fn labels_follow_what_they_lie_on() {
 fn what_is_no_clip_or_means_nothing_for_one_is_named() {
     let folder = folder();
     let at = folder.path();
-    ffmpeg(
+    make(
         at,
-        &[
-            "-f",
-            "lavfi",
-            "-i",
-            "testsrc=size=64x48:rate=10:duration=0.5",
-            "-c:v",
-            "libx264",
-            "a.mp4",
-        ],
+        "testsrc=size=64x48:rate=10:duration=0.5",
+        &["-c:v", "libx264"],
+        "a.mp4",
     );
-    ffmpeg(at, &["-f", "lavfi", "-i", "sine=duration=0.2", "sound.mp4"]);
+    make(at, "sine=duration=0.2", &[], "sound.mp4");
     std::fs::write(at.join("text.mp4"), "no clip").unwrap();
     std::fs::copy(sample("chelsea.png"), at.join("cat.png")).unwrap();
     let several = ["run", "a.mp4", "--depth", "--segment", "-o", "x.mp4"];

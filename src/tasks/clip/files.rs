@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 use crate::manifest::Digest;
 use crate::output::{PictureFormat, UnfinishedFolder, write_atomic, write_picture};
 use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
-use crate::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Spec};
+use crate::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Planned, Spec};
 
 /// The name under which files of clips say what they were made from: a digest of all that decides how they come out.
 pub const MADE_FROM: &str = "dino:made-from";
@@ -72,17 +72,6 @@ struct Folder {
     rows: Vec<String>,
 }
 
-/// When a frame appears.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FrameMoment {
-    /// Its number in the clip, from 0.
-    pub index: u64,
-    /// In ticks.
-    pub time: i64,
-    /// How long it stays, in ticks.
-    pub duration: i64,
-}
-
 impl<'c> ClipFiles<'c> {
     /// Of `task`, of the frames of `clip`, with the times that `spec` has.
     pub fn new(
@@ -117,7 +106,7 @@ impl<'c> ClipFiles<'c> {
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub fn write(&mut self, moment: FrameMoment, frame: &DrawnFrame) -> Result<()> {
+    pub fn write(&mut self, moment: Planned, frame: &DrawnFrame) -> Result<()> {
         if let Some(path) = &self.places.film {
             let film = match &mut self.film {
                 Some(film) => film,
@@ -157,7 +146,7 @@ impl<'c> ClipFiles<'c> {
         self.write_in_folder(moment, frame)
     }
 
-    fn write_in_folder(&mut self, moment: FrameMoment, frame: &DrawnFrame) -> Result<()> {
+    fn write_in_folder(&mut self, moment: Planned, frame: &DrawnFrame) -> Result<()> {
         let Some(path) = &self.places.folder else {
             return Ok(());
         };

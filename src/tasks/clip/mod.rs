@@ -22,10 +22,8 @@ use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder};
-pub use files::{
-    ClipFiles, ClipPlaces, FilmLook, FrameMoment, MADE_FROM, folder_count, folder_made_from,
-};
-pub use run::{ClipRun, ClipSummary};
+pub use files::{ClipFiles, ClipPlaces, FilmLook, MADE_FROM, folder_count, folder_made_from};
+pub use run::ClipRun;
 pub use smooth::RunningMean;
 
 /// Frames that are looked at, at most, before the first is drawn, by tasks that fit something to all of them.

@@ -31,15 +31,6 @@ pub struct ClipRun<'r> {
     pub console: &'r Console,
 }
 
-/// What was seen of a clip.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct ClipSummary {
-    /// Frames that were drawn.
-    pub frames: usize,
-    /// The first frames of new shots.
-    pub cuts: Vec<usize>,
-}
-
 /// A frame in which everything was found.
 struct SeenFrame {
     photo: RgbImage,
@@ -64,13 +55,12 @@ impl ClipRun<'_> {
             }
             Ok(())
         })?;
-        let fitting = self.tasks.iter().filter(|task| task.looks_first());
-        fitting
-            .clone()
-            .try_for_each(|task| task.settle(self.console))
+        let mut fitting = self.tasks.iter().filter(|task| task.looks_first());
+        fitting.try_for_each(|task| task.settle(self.console))
     }
 
-    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order.
+    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order. Returns the first frames of new
+    /// shots.
     ///
     /// # Errors
     /// What `take` returns; if a frame cannot be read or drawn; [`Error::Interrupted`]. What was drawn before was taken.
@@ -79,8 +69,8 @@ impl ClipRun<'_> {
         clip: &Source,
         feed: &dyn FrameFeed,
         mut take: impl FnMut(usize, Vec<DrawnFrame>) -> Result<()> + Send,
-    ) -> Result<ClipSummary> {
-        let mut summary = ClipSummary::default();
+    ) -> Result<Vec<usize>> {
+        let mut cuts = Vec::new();
         let means = self.tasks.iter();
         let means = means.map(|task| RunningMean::new(self.smooth, task.usual_smooth()));
         let mut means: Vec<RunningMean> = means.collect();
@@ -92,28 +82,19 @@ impl ClipRun<'_> {
                 };
                 let is_cut = shots.is_cut(mean);
                 if is_cut {
-                    summary.cuts.push(index);
+                    cuts.push(index);
                 }
-                let SeenFrame {
-                    photo,
-                    geometries,
-                    found,
-                    permit,
-                } = seen;
+                let found = std::mem::take(&mut seen.found);
                 let mut followed = Vec::with_capacity(found.len());
                 let tasks = self.tasks.iter().zip(&mut means);
                 for ((task, mean), (mut found, geometry)) in
-                    tasks.zip(found.into_iter().zip(&geometries))
+                    tasks.zip(found.into_iter().zip(&seen.geometries))
                 {
                     mean.smooth(&mut found, is_cut)?;
-                    followed.push(task.follow(found, &photo, geometry)?);
+                    followed.push(task.follow(found, &seen.photo, geometry)?);
                 }
-                give(SeenFrame {
-                    photo,
-                    geometries,
-                    found: followed,
-                    permit,
-                })
+                seen.found = followed;
+                give(seen)
             })
         };
         let draw = |seen: SeenFrame| {
@@ -128,16 +109,13 @@ impl ClipRun<'_> {
             let drawn: Vec<DrawnFrame> = drawn.collect::<Result<_>>()?;
             Ok((drawn, permit))
         };
-        let mut frames = 0;
         let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
         let ran = stage::in_order(threads, feed_stage, draw, |index, (drawn, permit)| {
-            frames += 1;
             let taken = take(index, drawn);
             drop(permit);
             taken
         });
-        summary.frames = frames;
-        ran.map(|()| summary)
+        ran.map(|()| cuts)
     }
 
     /// Takes the frames through the backbone, and hands what was found in each to `report`, in order: for every task, and

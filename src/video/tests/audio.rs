@@ -33,14 +33,7 @@ fn copy(clip: &Clip, selection: &Selection, to: &Path) -> Finished {
     spec.audio = AudioTrack::of(clip);
     spec.tags = vec![("comment".into(), "with sound".into())];
     assert!(spec.audio.is_some());
-    let mut encoder = Encoder::new(to, spec).unwrap();
-    for frame in frames {
-        let frame = frame.unwrap();
-        encoder
-            .write(frame.rgb.as_raw(), frame.time, frame.duration)
-            .unwrap();
-    }
-    encoder.finish().unwrap()
+    written(frames, spec, to)
 }
 
 #[test]

@@ -6,14 +6,7 @@ use super::*;
 fn copy(clip: &Clip, to: &Path) -> Finished {
     let frames = frames(clip, &Selection::default());
     let spec = Spec::of_frames(&frames, clip.size());
-    let mut encoder = Encoder::new(to, spec).unwrap();
-    for frame in frames {
-        let frame = frame.unwrap();
-        encoder
-            .write(frame.rgb.as_raw(), frame.time, frame.duration)
-            .unwrap();
-    }
-    encoder.finish().unwrap()
+    written(frames, spec, to)
 }
 
 #[test]

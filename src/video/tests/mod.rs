@@ -111,6 +111,18 @@ fn frames(clip: &Clip, selection: &Selection) -> Frames {
     Frames::open(clip, selection, &PhotoDecoder::plain()).unwrap()
 }
 
+/// Writes all `frames` to the file `to`.
+fn written(frames: Frames, spec: Spec, to: &Path) -> Finished {
+    let mut encoder = Encoder::new(to, spec).unwrap();
+    for frame in frames {
+        let frame = frame.unwrap();
+        encoder
+            .write(frame.rgb.as_raw(), frame.time, frame.duration)
+            .unwrap();
+    }
+    encoder.finish().unwrap()
+}
+
 fn decode(clip: &Clip, selection: &Selection) -> Vec<Frame> {
     frames(clip, selection).collect::<Result<_>>().unwrap()
 }
