@@ -75,6 +75,53 @@ impl Tracker {
         }
     }
 
+    /// What is known of frames so far, as named vectors, to be [gone on with](Tracker::restored).
+    pub fn state(&self) -> Vec<(String, Vec<f32>)> {
+        let Grid { rows, cols } = self.grid;
+        let sizes = vec![rows as f32, cols as f32, self.k as f32];
+        let mut all = vec![("sizes".to_owned(), sizes)];
+        for (number, known) in std::iter::once(&self.first).chain(&self.last).enumerate() {
+            all.push((format!("tokens{number}"), known.tokens.clone()));
+            all.push((format!("labels{number}"), known.labels.clone()));
+        }
+        all
+    }
+
+    /// From what `get` finds by the names of [`Tracker::state`]; none if that does not fit together.
+    pub fn restored<'v>(
+        recipe: TrackRecipe,
+        get: impl Fn(&str) -> Option<&'v [f32]>,
+    ) -> Option<Self> {
+        let &[rows, cols, k] = get("sizes")? else {
+            return None;
+        };
+        let (grid, k) = (
+            Grid {
+                rows: rows as usize,
+                cols: cols as usize,
+            },
+            k as usize,
+        );
+        let patches = grid.rows * grid.cols;
+        let known = |number: usize| {
+            let tokens = get(&format!("tokens{number}"))?.to_vec();
+            let labels = get(&format!("labels{number}"))?.to_vec();
+            let fits = labels.len() == patches * k
+                && !tokens.is_empty()
+                && tokens.len() % patches.max(1) == 0;
+            fits.then_some(Known { tokens, labels })
+        };
+        let first = known(0)?;
+        Some(Tracker {
+            recipe,
+            grid,
+            dim: first.tokens.len() / patches.max(1),
+            k,
+            first,
+            last: (1..).map_while(known).collect(),
+        })
+    }
+
     /// The shares of the labels in each patch of the next frame `[N, k]`, from its tokens `[N, D]`.
     pub fn follow(&mut self, mut tokens: Vec<f32>) -> Vec<f32> {
         normalize(&mut tokens, self.dim);

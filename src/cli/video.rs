@@ -42,10 +42,18 @@ pub struct VideoArgs {
     /// Copy the clip's sound
     #[arg(long, conflicts_with = "frames")]
     pub audio: bool,
-    /// How much of the mean over time each frame leaves: 0 takes every frame by itself, 0.9 smooths over some ten of them [default: 0.5 for
-    /// labels, which jump, else 0]
+    /// Go on with a film whose making was ended, behind the last frames that were kept of it
     ///
-    /// The mean is of scores, before anything is read out or coloured, and begins anew at cuts.
+    /// While a film of more than 250 frames is made, each 250 of them are kept in NAME.TASK.parts, with all that those behind
+    /// them lean on; the folder goes when the film is whole. What comes out is what would have without a break.
+    #[arg(long)]
+    pub resume: bool,
+    /// How much of the mean over time each frame leaves: 0 takes every frame by itself, 0.9 smooths over some ten of them
+    /// [default: by change for labels, which jump, else 0]
+    ///
+    /// The mean is of scores, before anything is read out or coloured, and begins anew at cuts. By change, 0.97 of it stays
+    /// where pixels and scores stay as they are but for noise, and 0.5 where they change. Borders that are fitted to the
+    /// frame's edges are then fitted to those of a mean of the frames, too, where they stay.
     #[arg(long, value_name = "A", value_parser = keep)]
     pub smooth: Option<f32>,
 }
@@ -64,6 +72,7 @@ impl VideoArgs {
             ("--codec", self.codec.is_some()),
             ("--crf", self.crf.is_some()),
             ("--audio", self.audio),
+            ("--resume", self.resume),
             ("--smooth", self.smooth.is_some()),
         ];
         let mut given = given.into_iter().filter(|(_, given)| *given);

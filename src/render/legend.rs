@@ -4,7 +4,7 @@
 //! legend, the canvas grows. What would not fit is summed up in a last line.
 
 use image::{Rgb, RgbImage};
-use imageproc::drawing::draw_filled_rect_mut;
+use imageproc::drawing::{draw_filled_rect_mut, draw_hollow_rect_mut, draw_line_segment_mut};
 use imageproc::rect::Rect;
 
 use crate::error::Result;
@@ -17,10 +17,21 @@ use crate::render::text::{Backing, TextStyle, draw_text, measure};
 pub struct Entry {
     /// What is written for it.
     pub name: String,
-    /// Its colour in the picture; without one no swatch is drawn.
-    pub color: Option<[u8; 3]>,
+    /// What stands before the name.
+    pub swatch: Swatch,
     /// Its part of the picture, from 0 to 1.
     pub share: f64,
+}
+
+/// What stands before the name of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Swatch {
+    /// Its colour in the picture.
+    Color([u8; 3]),
+    /// An empty square: where it is, the photo is seen.
+    Photo,
+    /// Nothing.
+    None,
 }
 
 const PAPER: Rgb<u8> = Rgb([255; 3]);
@@ -95,7 +106,7 @@ fn fit(entries: &[Entry], room: usize) -> Vec<Entry> {
     let (shown, others) = entries.split_at(room.max(1) - 1);
     let rest = Entry {
         name: format!("{} more", others.len()),
-        color: None,
+        swatch: Swatch::None,
         share: others.iter().map(|entry| entry.share).sum(),
     };
     shown.iter().cloned().chain([rest]).collect()
@@ -156,13 +167,23 @@ impl Columns {
             color,
             backing: Backing::None,
         };
-        if let Some(color) = entry.color {
-            let top = y + ((style.text - self.swatch as f32) / 2.0).round() as i32;
-            let swatch = Rect::at(x, top).of_size(self.swatch, self.swatch);
-            draw_filled_rect_mut(canvas, swatch, Rgb(color));
+        let top = y + ((style.text - self.swatch as f32) / 2.0).round() as i32;
+        let square = Rect::at(x, top).of_size(self.swatch, self.swatch);
+        match entry.swatch {
+            Swatch::Color(color) => draw_filled_rect_mut(canvas, square, Rgb(color)),
+            Swatch::Photo => {
+                draw_hollow_rect_mut(canvas, square, FAINT);
+                let (left, right) = (square.left() as f32, square.right() as f32);
+                let (upper, lower) = (square.top() as f32, square.bottom() as f32);
+                draw_line_segment_mut(canvas, (left, lower), (right, upper), FAINT);
+            }
+            Swatch::None => {}
         }
         let name_at = x + (self.swatch + self.gap) as i32;
-        let ink = if entry.color.is_some() { INK } else { FAINT };
+        let ink = match entry.swatch {
+            Swatch::Color(_) => INK,
+            Swatch::Photo | Swatch::None => FAINT,
+        };
         draw_text(canvas, style.fonts, (name_at, y), &entry.name, &text(ink));
         // Numbers end in one line.
         let share = percent(entry.share);
@@ -180,7 +201,7 @@ mod tests {
     fn entries(count: usize) -> Vec<Entry> {
         let entry = |i: usize| Entry {
             name: format!("class {i}"),
-            color: Some([i as u8, 200, 30]),
+            swatch: Swatch::Color([i as u8, 200, 30]),
             share: 1.0 / count as f64,
         };
         (0..count).map(entry).collect()
@@ -198,7 +219,8 @@ mod tests {
                 .all(|(x, y, pixel)| both.get_pixel(x, y) == pixel);
             assert!(same, "{size:?}");
             for entry in entries(6) {
-                let count = both.pixels().filter(|p| Some(p.0) == entry.color).count();
+                let is_it = |p: &&Rgb<u8>| Swatch::Color(p.0) == entry.swatch;
+                let count = both.pixels().filter(is_it).count();
                 assert!(count >= 144, "{size:?}: {count} pixels of {}", entry.name);
             }
         }
@@ -208,7 +230,10 @@ mod tests {
     fn what_does_not_fit_is_summed_up() {
         let shown = fit(&entries(100), 8);
         assert_eq!(shown.len(), 8);
-        assert_eq!((shown[7].name.as_str(), shown[7].color), ("93 more", None));
+        assert_eq!(
+            (shown[7].name.as_str(), shown[7].swatch),
+            ("93 more", Swatch::None)
+        );
         assert!((shown[7].share - 0.93).abs() < 1e-9);
         assert_eq!(fit(&entries(8), 8), entries(8));
         let picture = RgbImage::new(320, 240);
@@ -217,6 +242,26 @@ mod tests {
             all.height(),
             240,
             "the picture is high enough for ten lines"
+        );
+    }
+
+    #[test]
+    fn what_shows_the_photo_has_an_empty_square() {
+        let picture = RgbImage::from_pixel(640, 480, Rgb([1, 2, 3]));
+        let with = |swatch| {
+            let entry = Entry {
+                name: String::new(),
+                swatch,
+                share: 0.0,
+            };
+            let both = with_legend(&picture, &[entry], &Fonts::built_in()).unwrap();
+            both.pixels().filter(|pixel| **pixel == FAINT).count()
+        };
+        let side = (text_size((640, 480)) * 0.85).round() as usize;
+        let lines = with(Swatch::Photo) - with(Swatch::None);
+        assert!(
+            (4 * side..6 * side).contains(&(lines + 4)),
+            "{lines} of {side}"
         );
     }
 

@@ -8,7 +8,7 @@ use crate::head::Class;
 use crate::memory::try_vec;
 use crate::postprocess::{Area, LabelMap, NONE};
 use crate::render::captions::Captions;
-use crate::render::legend::{self, Entry};
+use crate::render::legend::{self, Entry, Swatch};
 use crate::render::text::{Backing, TextStyle, draw_text, measure};
 use crate::render::{compose, names, outline};
 
@@ -83,7 +83,7 @@ pub fn picture(
         .iter()
         .map(|area| Entry {
             name: captions.name(usize::from(area.id)).into_owned(),
-            color: Some(color_of(area.id)),
+            swatch: Swatch::Color(color_of(area.id)),
             share: area.share,
         })
         .collect();
@@ -93,7 +93,10 @@ pub fn picture(
         let place = entries.partition_point(|entry| entry.share >= share);
         let entry = Entry {
             name: UNLABELLED.to_owned(),
-            color: None,
+            swatch: match look.alpha {
+                Some(_) => Swatch::Photo,
+                None => Swatch::Color([0; 3]),
+            },
             share,
         };
         entries.insert(place, entry);

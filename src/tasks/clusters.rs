@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
-use image::RgbImage;
 use serde_json::{Map, Value};
 
 use crate::backbone::{Backbone, Grid, LayerRequest};
@@ -23,11 +22,11 @@ use crate::preprocess::Geometry;
 use crate::recipe::ClustersRecipe;
 use crate::render::palette;
 use crate::stopwatch::Stopwatch;
-use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
+use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, SMOOTH, label, recipe_of};
+use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, label, recipe_of};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
@@ -420,8 +419,12 @@ impl ClipTask for ClustersTask {
         self.saved.is_none()
     }
 
-    fn usual_smooth(&self) -> f32 {
-        SMOOTH
+    fn is_guided(&self) -> bool {
+        true
+    }
+
+    fn usual_smoothing(&self) -> Smoothing {
+        Smoothing::ByChange
     }
 
     fn look(&self, _: &Geometry, found: Found) -> Result<()> {
@@ -435,7 +438,7 @@ impl ClipTask for ClustersTask {
         self.fit_tokens(words)
     }
 
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let Found::Tokens(tokens, grid) = found else {
             return Err(Error::Model("clusters are of tokens".into()));
         };
@@ -451,8 +454,14 @@ impl ClipTask for ClustersTask {
         };
         let scores = codebook.scores(&tokens, grid);
         let refines = self.recipe.refine.unwrap_or(REFINE);
-        let map = label(&scores, geometry, frame, refines, &mut Stopwatch::default())?;
-        self.painter().frame(frame, map)
+        let map = label(
+            &scores,
+            geometry,
+            frame.guide,
+            refines,
+            &mut Stopwatch::default(),
+        )?;
+        self.painter().frame(frame.photo, map)
     }
 
     fn number_files(&self) -> Vec<&'static str> {

@@ -18,7 +18,7 @@ use crate::preprocess::{Geometry, SizeRule};
 use crate::render::Captions;
 use crate::render::segment::{SegmentLook, Shown, picture};
 use crate::render::{Fonts, palette};
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame, Vectors};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::settings::Settings;
 use crate::tasks::{Finder, Finished, Found, Item, Task, Way, layer};
@@ -241,11 +241,32 @@ impl ClipTask for TrackTask {
         })
     }
 
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn is_guided(&self) -> bool {
+        self.look.refine
+    }
+
+    fn state(&self) -> Vectors {
+        let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut state = Vectors::default();
+        for (name, values) in tracker.iter().flat_map(Tracker::state) {
+            state.put(name, &values);
+        }
+        state
+    }
+
+    fn restore(&self, state: &Vectors) -> Result<()> {
+        let found = Tracker::restored(self.recipe, |name| state.get(name));
+        let found =
+            found.ok_or_else(|| Error::Model("a segment lacks what was tracked in it".into()))?;
+        *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
+        Ok(())
+    }
+
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let map = match found {
             Found::Labels(map) => map,
             Found::Scores { scores, .. } if self.look.refine => {
-                refine::label(&scores, geometry, frame)?
+                refine::label(&scores, geometry, frame.guide)?
             }
             Found::Scores { scores, .. } => segment::label(&scores, geometry, &[])?,
             Found::Tokens(..) | Found::Features(_) => {
@@ -272,9 +293,9 @@ impl ClipTask for TrackTask {
             areas: &[],
             unlabelled: 0,
         };
-        let picture = picture(frame, &drawn, &self.classes, &look, &self.captions)?;
+        let picture = picture(frame.photo, &drawn, &self.classes, &look, &self.captions)?;
         Ok(DrawnFrame {
-            size: frame.dimensions(),
+            size: frame.photo.dimensions(),
             picture,
             numbers: FrameNumbers::Labels(LabelMap { ids, ..shown }),
         })

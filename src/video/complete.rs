@@ -1,9 +1,11 @@
-//! The second pass over a clip that was written: sound is added to it, and the end of its last frame is made exact.
+//! The second pass over a clip that was written: its parts are joined, sound is added to it, and the end of its last frame is
+//! made exact.
 
+use std::path::Path;
 use std::process::Stdio;
 
 use super::container::Container;
-use super::encode::Encoder;
+use super::encode::{Encoder, Spec};
 use super::log::Log;
 use super::program::{Programs, file_argument, start};
 use super::ratio::Ratio;
@@ -22,19 +24,60 @@ impl Encoder {
 
     /// Makes the whole clip of the pictures, and of the sound that belongs to them; a sentence, if that could not be copied.
     pub(super) fn complete(&self) -> Result<Option<String>> {
+        let completion = Completion {
+            path: &self.path,
+            spec: &self.spec,
+            container: self.container,
+            programs: self.programs,
+            last: self.last.unwrap_or_default(),
+        };
+        let draft = Pictures::Draft(&self.file.draft());
+        completion.run(draft, &self.file.unfinished())
+    }
+}
+
+/// Where the encoded pictures lie.
+pub(super) enum Pictures<'p> {
+    /// In one file of the same kind.
+    Draft(&'p Path),
+    /// In several, which ffmpeg's list of this path names; the first appears at this tick.
+    Parts(&'p Path, i64),
+}
+
+/// What is made whole.
+pub(super) struct Completion<'c> {
+    /// Where it is to appear, for errors.
+    pub path: &'c Path,
+    pub spec: &'c Spec,
+    pub container: Container,
+    pub programs: &'static Programs,
+    /// The time and the duration of the last frame.
+    pub last: (i64, i64),
+}
+
+impl Completion<'_> {
+    /// Writes `target`; a sentence, if the sound could not be copied.
+    pub fn run(&self, pictures: Pictures<'_>, target: &Path) -> Result<Option<String>> {
         let base = self.spec.time_base;
-        let (last, stays) = self.last.unwrap_or_default();
+        let (last, stays) = self.last;
         let [last, end] = [last, last + stays].map(|time| time - self.spec.origin);
         let mut command = self.programs.ffmpeg();
-        command.args([
-            "-v",
-            "level+error",
-            "-copyts",
-            "-f",
-            self.container.format(),
-            "-i",
-        ]);
-        command.arg(file_argument(&self.file.draft()));
+        command.args(["-v", "level+error", "-copyts"]);
+        match pictures {
+            Pictures::Draft(draft) => {
+                command.args(["-f", self.container.format(), "-i"]);
+                command.arg(file_argument(draft));
+            }
+            Pictures::Parts(list, first) => {
+                let begin = (first - self.spec.origin) as f64 * base.value();
+                if begin != 0.0 {
+                    command.args(["-itsoffset", &format!("{begin:.6}")]);
+                }
+                // A part that is not finished has a hidden name.
+                command.args(["-f", "concat", "-safe", "0", "-i"]);
+                command.arg(file_argument(list));
+            }
+        }
         if let Some(audio) = &self.spec.audio {
             let begin = self.spec.origin as f64 * base.value();
             if self.spec.origin > audio.zero {
@@ -75,7 +118,13 @@ impl Encoder {
             }
         }
         command.args(["-map_metadata", "0"]);
-        command.args(self.time_scales());
+        if matches!(pictures, Pictures::Parts(..)) {
+            // A list has no tags.
+            for (name, value) in &self.spec.tags {
+                command.args(["-metadata", &format!("{name}={value}")]);
+            }
+        }
+        command.args(time_scales(base, self.container, self.programs));
         if self.container.is_mp4() && self.programs.is_at_least(EXACT_ENDS) {
             let ticks = |time: i64| {
                 i128::from(time) * i128::from(base.num() * time_scale(base) / base.den())
@@ -89,7 +138,7 @@ impl Encoder {
         }
         command.args(fast_start(self.container));
         command.args(["-f", self.container.format(), "-y"]);
-        command.arg(file_argument(&self.file.unfinished()));
+        command.arg(file_argument(target));
         command
             .stdin(Stdio::null())
             .stdout(Stdio::null())
@@ -102,7 +151,7 @@ impl Encoder {
                 ),
                 None => "it could not be finished".into(),
             };
-            Error::fault(&self.path, format!("{what}: {why}"), Fault::Program)
+            Error::fault(self.path, format!("{what}: {why}"), Fault::Program)
         };
         let system = |error: std::io::Error| failed(error.to_string());
         let mut running = start(command).map_err(system)?;
@@ -119,10 +168,6 @@ impl Encoder {
                     .unwrap_or_else(|| format!("it ended with {ended}")),
             )),
         }
-    }
-
-    fn time_scales(&self) -> Vec<String> {
-        time_scales(self.spec.time_base, self.container, self.programs)
     }
 }
 

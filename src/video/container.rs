@@ -11,6 +11,16 @@ pub(super) enum Container {
     Mov,
     Matroska,
     WebM,
+    /// ffmpeg's own, for parts of films of kinds that round times.
+    Nut,
+}
+
+/// The ending of files with parts of films whose own ending is `ending`: times are exact in them.
+pub fn ending_of_parts(ending: &str) -> &str {
+    match ending {
+        "mkv" | "webm" => "nut",
+        other => other,
+    }
 }
 
 impl Container {
@@ -25,6 +35,7 @@ impl Container {
             "mov" => Ok(Container::Mov),
             "mkv" => Ok(Container::Matroska),
             "webm" => Ok(Container::WebM),
+            "nut" => Ok(Container::Nut),
             _ => Err(Error::Usage(format!(
                 "{}: clips are written to .mp4, .mov, .mkv or .webm",
                 path.display()
@@ -39,6 +50,7 @@ impl Container {
             Container::Mov => "mov",
             Container::Matroska => "matroska",
             Container::WebM => "webm",
+            Container::Nut => "nut",
         }
     }
 
@@ -49,7 +61,7 @@ impl Container {
     /// Whether it can hold sound of this codec as it is.
     pub fn holds(self, codec: &str) -> bool {
         match self {
-            Container::Matroska => true,
+            Container::Matroska | Container::Nut => true,
             Container::WebM => matches!(codec, "opus" | "vorbis"),
             Container::Mov => {
                 codec.starts_with("pcm_")

@@ -8,11 +8,11 @@ use super::clip::Clip;
 use super::complete::{fast_start, time_scales};
 use super::container::Container;
 use super::encoders::{Codec, Pixel, Settings};
-use super::frames::Frames;
 use super::log::Log;
 use super::matroska;
 use super::program::{Programs, file_argument, start};
 use super::ratio::Ratio;
+use super::times::Selection;
 use crate::child::Running;
 use crate::error::{Error, Fault, Result};
 use crate::manifest::Stamp;
@@ -31,7 +31,7 @@ pub struct Spec {
     pub codec: Codec,
     /// Seconds of a tick, in which times are given.
     pub time_base: Ratio,
-    /// The tick that is the clip's beginning; [`Frames::origin`].
+    /// The tick that becomes 0.
     pub origin: i64,
     /// Frames a second, on average: two seconds of them lie between key frames.
     pub rate: Ratio,
@@ -47,18 +47,25 @@ pub struct Spec {
 }
 
 impl Spec {
-    /// Pictures in H.264 of this size, with the times of `frames`.
-    pub fn of_frames(frames: &Frames, (width, height): (u32, u32)) -> Self {
-        let clip = frames.clip();
+    /// Pictures in H.264 of the frames that `selection` selects of `clip`, with their times.
+    pub fn of_clip(clip: &Clip, selection: &Selection) -> Self {
+        let plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+        let durations = || plan.iter().map(|planned| planned.duration);
+        let span = durations().min().zip(durations().max());
         Spec {
-            width,
-            height,
+            width: clip.width,
+            height: clip.height,
             pixel: Pixel::Rgb24,
             codec: Codec::default(),
             time_base: clip.time_base,
-            origin: frames.origin(),
-            rate: frames.rate(),
-            is_variable: frames.are_variable(),
+            // The clip's beginning, or the first frame where a later one than the clip's first was selected.
+            origin: match plan.first() {
+                Some(first) if first.index > 0 => first.time,
+                _ => clip.zero,
+            },
+            rate: selection.rate(clip.rate),
+            // But for what rounding to ticks makes of it.
+            is_variable: span.is_some_and(|(shortest, longest)| longest - shortest > 1),
             pixel_aspect: clip.pixel_aspect,
             tags: Vec::new(),
             audio: None,

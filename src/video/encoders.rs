@@ -1,5 +1,8 @@
 //! The encoders of ffmpeg, and what each is to be told.
 
+use std::io::ErrorKind;
+use std::sync::{Mutex, PoisonError};
+
 use super::colour::SCALER;
 use super::container::Container;
 use super::program::{Programs, capture};
@@ -222,26 +225,36 @@ impl Codec {
 }
 
 /// An encoder that this ffmpeg has, as it describes it.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Known {
     name: String,
     description: String,
 }
 
+/// Those that were asked for, for films in many parts have as many encoders of one kind.
+static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+
 impl Known {
     fn ask(programs: &Programs, name: &str) -> Result<Self> {
-        let failed = |error: std::io::Error| {
-            Error::Usage(format!("ffmpeg cannot be asked for its encoders: {error}"))
+        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(found) = known().iter().find(|known| known.name == name) {
+            return Ok(found.clone());
+        }
+        let failed = |error: std::io::Error| match error.kind() {
+            ErrorKind::Interrupted => Error::Interrupted,
+            _ => Error::Usage(format!("ffmpeg cannot be asked for its encoders: {error}")),
         };
         let question = format!("encoder={name}");
         let told =
             capture(programs.ffmpeg().args(["-v", "error", "-h", &question])).map_err(failed)?;
         let description = told.text();
         if description.contains(&format!("Encoder {name} ")) {
-            return Ok(Known {
+            let found = Known {
                 name: name.to_owned(),
                 description,
-            });
+            };
+            known().push(found.clone());
+            return Ok(found);
         }
         let told = capture(programs.ffmpeg().args(["-v", "error", "-encoders"])).map_err(failed)?;
         let listed = told.text();

@@ -1,5 +1,7 @@
 //! The frames of a clip, one at a time.
 
+use std::time::Duration;
+
 use image::RgbImage;
 
 use super::animation::Player;
@@ -8,7 +10,6 @@ use super::decoder::{Decoder, Ending, colours};
 use super::numbered;
 use super::probe::Stream;
 use super::program::Programs;
-use super::ratio::Ratio;
 use super::times::{Planned, Selection};
 use crate::error::{Error, Fault, Result};
 use crate::inputs::PhotoDecoder;
@@ -32,7 +33,6 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Frames {
     clip: Clip,
-    selection: Selection,
     plan: Vec<Planned>,
     /// How many of the plan are behind.
     done: usize,
@@ -59,7 +59,32 @@ impl Frames {
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
     pub fn open(clip: &Clip, selection: &Selection, photos: &PhotoDecoder) -> Result<Self> {
-        let plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+        Frames::open_behind(None, clip, selection, photos)
+    }
+
+    /// Begins to decode what `selection` selects of `clip` behind the frame of this number, which may be nothing; the times are
+    /// as if the frames before had been read.
+    ///
+    /// # Errors
+    /// As [`Frames::open`].
+    pub fn open_behind(
+        behind: Option<u64>,
+        clip: &Clip,
+        selection: &Selection,
+        photos: &PhotoDecoder,
+    ) -> Result<Self> {
+        let mut plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+        let mut selection = *selection;
+        let is_past = |planned: &Planned| behind.is_some_and(|behind| planned.index <= behind);
+        let mut passed = plan.iter().take_while(|planned| is_past(planned)).count();
+        let is_over = passed > 0 && passed == plan.len();
+        // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
+        if passed > 0 && !is_over && selection.fps.is_none() {
+            plan.drain(..passed);
+            // So that ffmpeg is told where to begin, which is where the plan does.
+            selection.start.get_or_insert(Duration::ZERO);
+            passed = 0;
+        }
         let (Some(&first), Some(&last)) = (plan.first(), plan.last()) else {
             let why = format!(
                 "lasts {:.2} s, and none of its {} frames is in the selected span",
@@ -77,6 +102,7 @@ impl Frames {
             return Err(Error::fault(&clip.path, why, Fault::TooLarge));
         }
         let reading = match &clip.reader {
+            _ if is_over => None,
             Reader::Ffmpeg(stream) => {
                 if let Some(note) = colours(clip, Programs::find(&clip.path)?).note {
                     let name = clip.path.display().to_string();
@@ -84,62 +110,32 @@ impl Frames {
                         .warnings
                         .add("colours that are not sRGB", &name, note);
                 }
-                let decoder = Decoder::start(clip, stream, selection, (first, last))?;
-                Reading::Ffmpeg(Box::new(decoder), stream.clone())
+                let decoder = Decoder::start(clip, stream, &selection, (first, last))?;
+                Some(Reading::Ffmpeg(Box::new(decoder), stream.clone()))
             }
             Reader::Animation(animation) => {
-                Reading::Animation(Player::start(clip, *animation, &plan, photos)?)
+                let player = Player::start(clip, *animation, &plan, photos)?;
+                Some(Reading::Animation(player))
             }
-            Reader::Images(_) => Reading::Images,
+            Reader::Images(_) => Some(Reading::Images),
         };
-        Ok(Frames {
+        let mut frames = Frames {
             clip: clip.clone(),
-            selection: *selection,
             plan,
             done: 0,
             given: 0,
             last_time: None,
             moved: 0,
             photos: photos.clone(),
-            reading: Some(reading),
-        })
+            reading,
+        };
+        while !is_over && frames.done < passed && frames.read()?.is_some() {}
+        Ok(frames)
     }
 
     /// The frames that are to come, as the file lists them, those behind too.
     pub fn plan(&self) -> &[Planned] {
         &self.plan
-    }
-
-    /// The tick that becomes 0 in what is made of these frames: that of the clip, or the first frame where a later one
-    /// than the clip's first was selected.
-    pub fn origin(&self) -> i64 {
-        let begins = self.plan.first().is_none_or(|first| first.index == 0);
-        match self.plan.first() {
-            Some(first) if !begins => first.time,
-            _ => self.clip.zero,
-        }
-    }
-
-    /// The clip that they are of.
-    pub fn clip(&self) -> &Clip {
-        &self.clip
-    }
-
-    /// Frames a second, on average: those of the clip, or fewer where some are left out.
-    pub fn rate(&self) -> Ratio {
-        let (every, rate) = (self.selection.every.unwrap_or(1).max(1), self.clip.rate);
-        let thinned = Ratio::new(rate.num(), rate.den() * every).unwrap_or(rate);
-        match self.selection.fps {
-            Some(fps) if fps.value() < thinned.value() => fps,
-            _ => thinned,
-        }
-    }
-
-    /// Whether the frames that are to come stay for different times, but for what rounding to ticks makes of it.
-    pub fn are_variable(&self) -> bool {
-        let durations = || self.plan.iter().map(|planned| planned.duration);
-        let span = durations().min().zip(durations().max());
-        span.is_some_and(|(shortest, longest)| longest - shortest > 1)
     }
 
     fn read(&mut self) -> Result<Option<Frame>> {

@@ -92,6 +92,16 @@ impl Selection {
             .collect()
     }
 
+    /// Frames a second, on average, of a clip with this rate: as many, or fewer where some are left out.
+    pub(super) fn rate(&self, rate: Ratio) -> Ratio {
+        let every = self.every.unwrap_or(1).max(1);
+        let thinned = Ratio::new(rate.num(), rate.den() * every).unwrap_or(rate);
+        match self.fps {
+            Some(fps) if fps.value() < thinned.value() => fps,
+            _ => thinned,
+        }
+    }
+
     /// The filters with which ffmpeg passes the frames from `first` to `last` that are wanted, and no others.
     pub(super) fn filters(&self, first: i64, last: i64, base: Ratio) -> Vec<String> {
         let mut filters = Vec::new();

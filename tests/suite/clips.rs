@@ -27,7 +27,7 @@ fn ffmpeg(folder: &Path, args: &[&str]) {
 }
 
 /// Makes the clip `to` of one of ffmpeg's own sources.
-fn make(folder: &Path, source: &str, options: &[&str], to: &str) {
+pub fn make(folder: &Path, source: &str, options: &[&str], to: &str) {
     ffmpeg(
         folder,
         &[&["-f", "lavfi", "-i", source], options, &[to]].concat(),
@@ -35,7 +35,7 @@ fn make(folder: &Path, source: &str, options: &[&str], to: &str) {
 }
 
 /// What ffprobe says of the frames of a film: width, height, and times in seconds.
-fn probe(path: &Path) -> (u64, u64, Vec<f64>) {
+pub fn probe(path: &Path) -> (u64, u64, Vec<f64>) {
     let output = Command::new("ffprobe")
         .args([
             "-v",
@@ -65,7 +65,7 @@ fn probe(path: &Path) -> (u64, u64, Vec<f64>) {
 }
 
 /// The bytes of all frames in one pixel format.
-fn raw(path: &Path, format: &str) -> Vec<u8> {
+pub fn raw(path: &Path, format: &str) -> Vec<u8> {
     let output = Command::new("ffmpeg")
         .args(["-v", "error", "-nostdin", "-i"])
         .arg(path)
@@ -75,27 +75,27 @@ fn raw(path: &Path, format: &str) -> Vec<u8> {
     output.stdout
 }
 
-fn folder() -> TempDir {
+pub fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-fn dino(folder: &Path, args: &[&str]) -> Run {
+pub fn dino(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, args)
 }
 
 /// On a constant network, at a size at which it takes no time.
-fn fast(folder: &Path, args: &[&str]) -> Run {
+pub fn fast(folder: &Path, args: &[&str]) -> Run {
     dino(
         folder,
         &[args, &["--device", "null", "--size", "56"]].concat(),
     )
 }
 
-fn report(run: &Run) -> Value {
+pub fn report(run: &Run) -> Value {
     serde_json::from_str(&run.lines()[0]).unwrap()
 }
 
-fn same_times(a: &[f64], b: &[f64]) {
+pub fn same_times(a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
         assert!((a - b).abs() < 1e-4, "{a} {b}");

@@ -15,6 +15,7 @@ mod cache;
 mod calibrate;
 mod cli_manners;
 mod clips;
+mod clips_resumed;
 mod data_sets;
 mod depth;
 mod failures;

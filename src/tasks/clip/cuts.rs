@@ -7,6 +7,7 @@ use crate::backbone::{Features, Grid, LayerRequest};
 use crate::engine::{Pass, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
 use crate::preprocess::Geometry;
+use crate::tasks::clip::state::Vectors;
 use crate::tasks::{Finder, Found, Way};
 
 /// A cut is no smaller a change than this, as 1 minus the cosine. Frames of one shot in a row differ by less than 0.01 where
@@ -27,13 +28,50 @@ const FIRST_CHANGE: f32 = 0.25;
 pub struct CutDetector {
     last: Option<Vec<f32>>,
     changes: VecDeque<f32>,
+    frames: usize,
+    cuts: Vec<usize>,
 }
 
 impl CutDetector {
+    /// The first frames of new shots so far, counted from 0.
+    pub fn cuts(&self) -> &[usize] {
+        &self.cuts
+    }
+
+    /// What is known so far, to be gone on with.
+    pub fn state(&self) -> Vectors {
+        let mut state = Vectors::default();
+        let changes: Vec<f32> = self.changes.iter().copied().collect();
+        // Whole numbers, a digit of three bytes each, are exact.
+        let counts = |count: &usize| [(count >> 24) as f32, (count & 0xff_ffff) as f32];
+        let cuts: Vec<f32> = self.cuts.iter().flat_map(counts).collect();
+        state.put("last", self.last.as_deref().unwrap_or_default());
+        state.put("changes", &changes);
+        state.put("cuts", &cuts);
+        state.put("frames", &counts(&self.frames));
+        state
+    }
+
+    /// Goes on with what `state` knows.
+    pub fn restore(&mut self, state: &Vectors) {
+        let values = |name: &str| state.get(name).unwrap_or_default();
+        let counts = |name: &str| {
+            let pairs = values(name).chunks_exact(2);
+            let counts = pairs.map(|pair| (pair[0] as usize) << 24 | pair[1] as usize);
+            counts.collect::<Vec<_>>()
+        };
+        let last = values("last");
+        self.last = (!last.is_empty()).then(|| last.to_vec());
+        self.changes = values("changes").iter().copied().collect();
+        self.cuts = counts("cuts");
+        self.frames = counts("frames").first().copied().unwrap_or_default();
+    }
+
     /// Whether the frame with this mean patch token begins a new shot; the first frame does not.
     pub fn is_cut(&mut self, mean: Vec<f32>) -> bool {
         let change = self.last.as_ref().map(|last| 1.0 - cosine(last, &mean));
         self.last = Some(mean);
+        self.frames += 1;
         let Some(change) = change else { return false };
         let mut sorted: Vec<f32> = self.changes.iter().copied().collect();
         sorted.sort_by(f32::total_cmp);
@@ -43,6 +81,7 @@ impl CutDetector {
         };
         if change > least {
             self.changes.clear();
+            self.cuts.push(self.frames - 1);
             return true;
         }
         if self.changes.len() == RECENT {
@@ -138,9 +177,14 @@ mod tests {
 
     fn cuts(degrees: impl IntoIterator<Item = f32>) -> Vec<usize> {
         let mut detector = CutDetector::default();
-        let frames = degrees.into_iter().enumerate();
-        let cut = frames.filter(|(_, degrees)| detector.is_cut(at(*degrees)));
-        cut.map(|(index, _)| index).collect()
+        for degrees in degrees {
+            detector.is_cut(at(degrees));
+            // Whoever goes on with it finds the same.
+            let mut next = CutDetector::default();
+            next.restore(&detector.state());
+            detector = next;
+        }
+        detector.cuts().to_vec()
     }
 
     #[test]

@@ -51,16 +51,84 @@ pub struct FilmLook {
     pub audio: bool,
 }
 
-/// Files under way.
-pub struct ClipFiles<'c> {
+/// What is written of a task's frames.
+#[derive(Clone)]
+pub struct ClipSpec<'c> {
     task: &'c dyn ClipTask,
     clip: &'c Clip,
-    spec: Spec,
-    places: ClipPlaces,
+    /// The times.
+    pub(super) spec: Spec,
     look: FilmLook,
     tags: Vec<(String, String)>,
+}
+
+impl<'c> ClipSpec<'c> {
+    /// What `task` makes of the frames of `clip`, with the times that `spec` has.
+    pub fn new(
+        task: &'c dyn ClipTask,
+        (clip, spec): (&'c Clip, Spec),
+        look: FilmLook,
+        made_from: &Digest,
+    ) -> Self {
+        let facts = task.facts().into_iter();
+        let simple = facts.filter(|(_, value)| !value.is_null());
+        let text = |value: Value| match value {
+            Value::String(text) => text,
+            other => other.to_string(),
+        };
+        let tags = simple.map(|(key, value)| (format!("dino:{key}"), text(value)));
+        let made_from = (MADE_FROM.to_owned(), made_from.to_string());
+        ClipSpec {
+            task,
+            clip,
+            spec,
+            look,
+            tags: tags.chain([made_from]).collect(),
+        }
+    }
+
+    /// The task.
+    pub(super) fn task(&self) -> &'c dyn ClipTask {
+        self.task
+    }
+
+    /// Of the film of pictures of this size.
+    pub(super) fn of_film(&self, (width, height): (u32, u32)) -> Spec {
+        Spec {
+            width,
+            height,
+            codec: self.look.codec.clone(),
+            tags: self.tags.clone(),
+            audio: AudioTrack::of(self.clip).filter(|_| self.look.audio),
+            ..self.spec.clone()
+        }
+    }
+
+    /// Of the film of numbers of frames of this size.
+    pub(super) fn of_numbers(&self, kind: &NumberFilm, (width, height): (u32, u32)) -> Spec {
+        Spec {
+            width,
+            height,
+            codec: Codec::Ffv1,
+            pixel: if kind.bytes == 1 {
+                Pixel::Gray8
+            } else {
+                Pixel::Gray16
+            },
+            tags: self.tags.clone(),
+            ..self.spec.clone()
+        }
+    }
+}
+
+/// Files of a film, or of a part of one, under way.
+pub(super) struct FilmFiles<'c> {
+    spec: ClipSpec<'c>,
+    places: ClipPlaces,
+    /// Frames before these; none if they are the whole film.
+    behind: Option<usize>,
     film: Option<Encoder>,
-    numbers: Option<(Encoder, NumberFilm)>,
+    numbers: Option<Encoder>,
     folder: Option<Folder>,
     /// Numbers that a format clipped.
     pub clipped: usize,
@@ -72,29 +140,13 @@ struct Folder {
     rows: Vec<String>,
 }
 
-impl<'c> ClipFiles<'c> {
-    /// Of `task`, of the frames of `clip`, with the times that `spec` has.
-    pub fn new(
-        task: &'c dyn ClipTask,
-        (clip, spec): (&'c Clip, Spec),
-        (places, look): (ClipPlaces, FilmLook),
-        made_from: &Digest,
-    ) -> Self {
-        let facts = task.facts().into_iter();
-        let simple = facts.filter(|(_, value)| !value.is_null());
-        let text = |value: Value| match value {
-            Value::String(text) => text,
-            other => other.to_string(),
-        };
-        let tags = simple.map(|(key, value)| (format!("dino:{key}"), text(value)));
-        let made_from = (MADE_FROM.to_owned(), made_from.to_string());
-        ClipFiles {
-            task,
-            clip,
+impl<'c> FilmFiles<'c> {
+    /// Of all frames, or as a part of a film `behind` so many: then films begin at 0 and have no sound.
+    pub fn new(spec: ClipSpec<'c>, places: ClipPlaces, behind: Option<usize>) -> Self {
+        FilmFiles {
             spec,
             places,
-            look,
-            tags: tags.chain([made_from]).collect(),
+            behind,
             film: None,
             numbers: None,
             folder: None,
@@ -107,39 +159,33 @@ impl<'c> ClipFiles<'c> {
     /// # Errors
     /// Names the file that cannot be written.
     pub fn write(&mut self, moment: Planned, frame: &DrawnFrame) -> Result<()> {
+        let of_part = |spec: Spec| match self.behind {
+            None => spec,
+            Some(_) => Spec {
+                origin: moment.time,
+                audio: None,
+                ..spec
+            },
+        };
         if let Some(path) = &self.places.film {
             let film = match &mut self.film {
                 Some(film) => film,
                 none => {
-                    let spec = Spec {
-                        codec: self.look.codec.clone(),
-                        tags: self.tags.clone(),
-                        audio: AudioTrack::of(self.clip).filter(|_| self.look.audio),
-                        ..of_size(&self.spec, frame.picture.dimensions())
-                    };
-                    none.insert(Encoder::new(path, spec)?)
+                    let spec = self.spec.of_film(frame.picture.dimensions());
+                    none.insert(Encoder::new(path, of_part(spec))?)
                 }
             };
             film.write(frame.picture.as_raw(), moment.time, moment.duration)?;
         }
-        if let (Some(path), Some(kind)) = (&self.places.numbers, self.task.number_film()) {
-            let (film, _) = match &mut self.numbers {
+        if let (Some(path), Some(kind)) = (&self.places.numbers, self.spec.task.number_film()) {
+            let film = match &mut self.numbers {
                 Some(film) => film,
                 none => {
-                    let spec = Spec {
-                        codec: Codec::Ffv1,
-                        pixel: if kind.bytes == 1 {
-                            Pixel::Gray8
-                        } else {
-                            Pixel::Gray16
-                        },
-                        tags: self.tags.clone(),
-                        ..of_size(&self.spec, frame.size)
-                    };
-                    none.insert((Encoder::new(path, spec)?, kind))
+                    let spec = self.spec.of_numbers(&kind, frame.size);
+                    none.insert(Encoder::new(path, of_part(spec))?)
                 }
             };
-            let (bytes, clipped) = self.task.film_numbers(frame);
+            let (bytes, clipped) = self.spec.task.film_numbers(frame);
             self.clipped += clipped;
             film.write(&bytes, moment.time, moment.duration)?;
         }
@@ -157,7 +203,7 @@ impl<'c> ClipFiles<'c> {
                 rows: Vec::new(),
             }),
         };
-        let number = folder.rows.len() + 1;
+        let number = self.behind.unwrap_or_default() + folder.rows.len() + 1;
         let file = |extension: &str| {
             folder
                 .unfinished
@@ -169,16 +215,20 @@ impl<'c> ClipFiles<'c> {
                 write_picture(writer, PictureFormat::Png, &frame.picture, &[])
             })?;
         }
-        for extension in self.task.number_files() {
+        for extension in self.spec.task.number_files() {
             let mut clipped = 0;
             write_atomic(&file(extension), |mut writer| {
-                clipped = self.task.write_numbers(extension, &mut writer, frame)?;
+                clipped = self
+                    .spec
+                    .task
+                    .write_numbers(extension, &mut writer, frame)?;
                 Ok(())
             })?;
             self.clipped += clipped;
         }
-        let seconds = (moment.time - self.spec.origin) as f64 * self.clip.time_base.value();
-        let stays = moment.duration as f64 * self.clip.time_base.value();
+        let tick = self.spec.clip.time_base.value();
+        let seconds = (moment.time - self.spec.spec.origin) as f64 * tick;
+        let stays = moment.duration as f64 * tick;
         let row = format!("{number},{},{seconds:.6},{stays:.6}", moment.index);
         folder.rows.push(row);
         Ok(())
@@ -190,40 +240,57 @@ impl<'c> ClipFiles<'c> {
     /// Names the file that cannot be written.
     pub fn finish(self) -> Result<Vec<String>> {
         let mut notes = Vec::new();
-        for film in self
-            .film
-            .into_iter()
-            .chain(self.numbers.map(|(film, _)| film))
-        {
+        for film in self.film.into_iter().chain(self.numbers) {
             notes.extend(film.finish()?.notes);
         }
         if let Some(Folder { unfinished, rows }) = self.folder {
-            let folder = unfinished.folder();
-            write_atomic(&folder.join(FRAMES_CSV), |writer| {
-                writeln!(writer, "number,frame,seconds,duration")?;
-                rows.iter().try_for_each(|row| writeln!(writer, "{row}"))
-            })?;
-            let tags = self
-                .tags
-                .into_iter()
-                .map(|(key, value)| (key, json!(value)));
-            let tags = Value::Object(tags.collect::<Map<_, _>>());
-            write_atomic(&folder.join(FRAMES_JSON), |writer| {
-                writeln!(writer, "{tags}")
-            })?;
+            list_frames(unfinished.folder(), &self.spec.tags, rows)?;
             unfinished.finish()?;
         }
         Ok(notes)
     }
 }
 
-/// What is to be written of frames of another size.
-fn of_size(spec: &Spec, (width, height): (u32, u32)) -> Spec {
-    Spec {
-        width,
-        height,
-        ..spec.clone()
+/// Writes what the frames of a folder are, and the rows of their list.
+fn list_frames(folder: &Path, tags: &[(String, String)], rows: Vec<String>) -> Result<()> {
+    write_atomic(&folder.join(FRAMES_CSV), |writer| {
+        writeln!(writer, "number,frame,seconds,duration")?;
+        rows.iter().try_for_each(|row| writeln!(writer, "{row}"))
+    })?;
+    let tags = tags.iter().map(|(key, value)| (key.clone(), json!(value)));
+    let tags = Value::Object(tags.collect::<Map<_, _>>());
+    write_atomic(&folder.join(FRAMES_JSON), |writer| {
+        writeln!(writer, "{tags}")
+    })
+}
+
+/// Puts the folders of frames `parts` together as the folder `path`.
+///
+/// # Errors
+/// Names the file that cannot be read or written.
+pub(super) fn join_folders(path: &Path, spec: &ClipSpec<'_>, parts: &[PathBuf]) -> Result<()> {
+    let whole = UnfinishedFolder::begin(path, check_replaceable)?;
+    let mut rows = Vec::new();
+    for part in parts {
+        let list = part.join(FRAMES_CSV);
+        let text = fs::read_to_string(&list).map_err(|error| Error::io(&list, &error))?;
+        rows.extend(text.lines().skip(1).map(str::to_owned));
+        for entry in fs::read_dir(part).map_err(|error| Error::io(part, &error))? {
+            let entry = entry.map_err(|error| Error::io(part, &error))?.path();
+            let Some(name) = entry
+                .file_name()
+                .filter(|name| *name != FRAMES_CSV && *name != FRAMES_JSON)
+            else {
+                continue;
+            };
+            let to = whole.folder().join(name);
+            // The parts stay whole until all is done.
+            let linked = fs::hard_link(&entry, &to).or_else(|_| fs::copy(&entry, &to).map(|_| ()));
+            linked.map_err(|error| Error::io(&to, &error))?;
+        }
     }
+    list_frames(whole.folder(), &spec.tags, rows)?;
+    whole.finish()
 }
 
 /// Refuses to replace a folder that is not of frames of this program's own.

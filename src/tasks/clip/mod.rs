@@ -1,14 +1,18 @@
 //! Tasks over the frames of a clip: every frame is drawn by one fit, one range and one palette, so that nothing flickers
 //! that does not flicker in the clip.
 //!
-//! `run` takes frames through the backbone, `smooth` means scores over time (not colours), `cuts` finds where one shot
-//! ends, `stage` draws frames on several threads and hands them on in order. What is written is a matter of the caller.
+//! `run` takes frames through the backbone, `smooth` means scores over time (not colours), `guide` what borders are fitted to, `cuts` finds where one shot
+//! ends, `stage` draws frames on several threads and hands them on in order. `files` writes them, `segments` so that a film
+//! whose making was ended can be gone on with, by the `state` that frames leave to those behind them.
 
 mod cuts;
 mod files;
+mod guide;
 mod run;
+mod segments;
 mod smooth;
 mod stage;
+mod state;
 
 use std::io::{self, Write};
 
@@ -22,9 +26,11 @@ use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder};
-pub use files::{ClipFiles, ClipPlaces, FilmLook, MADE_FROM, folder_count, folder_made_from};
-pub use run::ClipRun;
-pub use smooth::RunningMean;
+pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};
+pub use run::{ClipRun, SEGMENT};
+pub use segments::{ClipFiles, kept_frames};
+pub use smooth::{RunningMean, Smoothing};
+pub use state::{ClipState, Vectors};
 
 /// Frames that are looked at, at most, before the first is drawn, by tasks that fit something to all of them.
 pub const LOOKS: usize = 64;
@@ -60,6 +66,15 @@ pub struct NumberFilm {
     pub bytes: usize,
 }
 
+/// A frame that is to be drawn.
+#[derive(Debug, Clone, Copy)]
+pub struct ShownFrame<'f> {
+    /// As it is shown.
+    pub photo: &'f RgbImage,
+    /// As borders are fitted to it: of what stays as it is, noise is averaged out.
+    pub guide: &'f RgbImage,
+}
+
 /// A task that can draw the frames of a clip.
 pub trait ClipTask: Finder {
     /// Whether something is fitted to frames from all over the clip before any is drawn.
@@ -68,8 +83,8 @@ pub trait ClipTask: Finder {
     }
 
     /// How much of the mean over time each frame leaves, where nobody says it: labels jump more than depths and components do.
-    fn usual_smooth(&self) -> f32 {
-        0.0
+    fn usual_smoothing(&self) -> Smoothing {
+        Smoothing::Even(0.0)
     }
 
     /// Takes what was found in one of those frames.
@@ -94,6 +109,24 @@ pub trait ClipTask: Finder {
     /// If that cannot be found.
     fn follow(&self, found: Found, _frame: &RgbImage, _geometry: &Geometry) -> Result<Found> {
         Ok(found)
+    }
+
+    /// Whether borders are fitted to a guide that is averaged over time, where nobody says how much each frame leaves.
+    fn is_guided(&self) -> bool {
+        false
+    }
+
+    /// What the frames that were followed leave to those behind them.
+    fn state(&self) -> Vectors {
+        Vectors::default()
+    }
+
+    /// Goes on with what [`ClipTask::state`] gave.
+    ///
+    /// # Errors
+    /// If it is not of this task.
+    fn restore(&self, _state: &Vectors) -> Result<()> {
+        Ok(())
     }
 
     /// The ends of the names of files of numbers that each frame has.
@@ -138,5 +171,5 @@ pub trait ClipTask: Finder {
     ///
     /// # Errors
     /// If the head gave no numbers, or there is no memory.
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame>;
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame>;
 }

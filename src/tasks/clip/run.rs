@@ -11,7 +11,11 @@ use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::memory::Permit;
 use crate::preprocess::Geometry;
-use crate::tasks::clip::{ClipTask, CutDetector, CutFinder, DrawnFrame, RunningMean, stage};
+use crate::tasks::clip::guide::RunningGuide;
+use crate::tasks::clip::state::{ClipState, Vectors};
+use crate::tasks::clip::{
+    ClipTask, CutDetector, CutFinder, DrawnFrame, RunningMean, ShownFrame, stage,
+};
 use crate::tasks::network::FoundByTask;
 use crate::tasks::{Finder, Found, TaskNetwork};
 
@@ -31,9 +35,16 @@ pub struct ClipRun<'r> {
     pub console: &'r Console,
 }
 
+/// Frames in a segment: what is lost, at most, of a film whose making was ended.
+pub const SEGMENT: usize = 250;
+
 /// A frame in which everything was found.
 struct SeenFrame {
+    /// What the frames up to this one leave, at the end of a segment.
+    state: Option<ClipState>,
     photo: RgbImage,
+    /// What borders are fitted to, where that is not the frame itself.
+    guide: Option<RgbImage>,
     geometries: Vec<Geometry>,
     found: Vec<Found>,
     /// For the memory of all that.
@@ -59,8 +70,9 @@ impl ClipRun<'_> {
         fitting.try_for_each(|task| task.settle(self.console))
     }
 
-    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order. Returns the first frames of new
-    /// shots.
+    /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order, and what it leaves to those behind
+    /// where a [`SEGMENT`] ends. The frames go on behind those that left `before`, if there were any. Returns the first frames
+    /// of new shots.
     ///
     /// # Errors
     /// What `take` returns; if a frame cannot be read or drawn; [`Error::Interrupted`]. What was drawn before was taken.
@@ -68,54 +80,99 @@ impl ClipRun<'_> {
         &self,
         clip: &Source,
         feed: &dyn FrameFeed,
-        mut take: impl FnMut(usize, Vec<DrawnFrame>) -> Result<()> + Send,
+        before: Option<&ClipState>,
+        mut take: impl FnMut(Vec<DrawnFrame>, Option<ClipState>) -> Result<()> + Send,
     ) -> Result<Vec<usize>> {
-        let mut cuts = Vec::new();
         let means = self.tasks.iter();
-        let means = means.map(|task| RunningMean::new(self.smooth, task.usual_smooth()));
+        let means = means.map(|task| RunningMean::new(self.smooth, task.usual_smoothing()));
         let mut means: Vec<RunningMean> = means.collect();
         let mut shots = CutDetector::default();
+        let wants_guide =
+            |task: &&dyn ClipTask| self.smooth.map_or(task.is_guided(), |keep| keep > 0.0);
+        let needs_guide =
+            self.tasks.iter().any(wants_guide) || means.iter().any(RunningMean::is_by_change);
+        let mut guide = needs_guide.then(RunningGuide::default);
+        if let Some(before) = before {
+            shots.restore(&before.frames.under("cuts"));
+            if let Some(guide) = &mut guide {
+                guide.restore(&before.frames.under("guide"));
+            }
+            for ((task, mean), state) in self.tasks.iter().zip(&mut means).zip(&before.tasks) {
+                mean.restore(&state.under("mean"));
+                task.restore(&state.under("task"))?;
+            }
+        }
         let feed_stage = |give: &mut dyn FnMut(SeenFrame) -> Result<()>| {
             self.through(clip, feed, |index, mut seen| {
                 let Some(Found::Tokens(mean, _)) = seen.found.pop() else {
                     return Err(Error::Model("a frame lacks its mean token".into()));
                 };
                 let is_cut = shots.is_cut(mean);
-                if is_cut {
-                    cuts.push(index);
-                }
+                let guided = guide
+                    .as_mut()
+                    .map(|guide| guide.follow(&seen.photo, is_cut));
+                let (shown, changes) = guided.unzip();
+                seen.guide = shown;
                 let found = std::mem::take(&mut seen.found);
                 let mut followed = Vec::with_capacity(found.len());
                 let tasks = self.tasks.iter().zip(&mut means);
                 for ((task, mean), (mut found, geometry)) in
                     tasks.zip(found.into_iter().zip(&seen.geometries))
                 {
-                    mean.smooth(&mut found, is_cut)?;
+                    let changes = changes.as_ref().filter(|_| mean.is_by_change());
+                    let changed = changes.map(|changes| changes.of_patches(geometry));
+                    mean.smooth(&mut found, changed.as_deref(), is_cut)?;
                     followed.push(task.follow(found, &seen.photo, geometry)?);
                 }
                 seen.found = followed;
+                if (index + 1) % SEGMENT == 0 {
+                    let tasks = self.tasks.iter().zip(&means).map(|(task, mean)| {
+                        let mut state = Vectors::default();
+                        state.put_under("mean", &mean.state());
+                        state.put_under("task", &task.state());
+                        state
+                    });
+                    let mut frames = Vectors::default();
+                    frames.put_under("cuts", &shots.state());
+                    if let Some(guide) = &guide {
+                        frames.put_under("guide", &guide.state());
+                    }
+                    seen.state = Some(ClipState {
+                        frames,
+                        tasks: tasks.collect(),
+                    });
+                }
                 give(seen)
             })
         };
         let draw = |seen: SeenFrame| {
             let SeenFrame {
+                state,
                 photo,
+                guide,
                 geometries,
                 found,
                 permit,
             } = seen;
             let drawn = self.tasks.iter().zip(geometries.iter().zip(found));
-            let drawn = drawn.map(|(task, (geometry, found))| task.draw(&photo, geometry, found));
+            let drawn = drawn.map(|(task, (geometry, found))| {
+                let guide = guide.as_ref().filter(|_| wants_guide(task));
+                let frame = ShownFrame {
+                    photo: &photo,
+                    guide: guide.unwrap_or(&photo),
+                };
+                task.draw(frame, geometry, found)
+            });
             let drawn: Vec<DrawnFrame> = drawn.collect::<Result<_>>()?;
-            Ok((drawn, permit))
+            Ok((drawn, state, permit))
         };
         let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-        let ran = stage::in_order(threads, feed_stage, draw, |index, (drawn, permit)| {
-            let taken = take(index, drawn);
+        stage::in_order(threads, feed_stage, draw, |_, (drawn, state, permit)| {
+            let taken = take(drawn, state);
             drop(permit);
             taken
-        });
-        ran.map(|()| cuts)
+        })?;
+        Ok(shots.cuts().to_vec())
     }
 
     /// Takes the frames through the backbone, and hands what was found in each to `report`, in order: for every task, and
@@ -166,6 +223,8 @@ impl ClipRun<'_> {
             }
             let geometries = (0..found.len()).map(|task| network.layout(task, &ready));
             Ok(SeenFrame {
+                state: None,
+                guide: None,
                 geometries: geometries.collect(),
                 photo: ready.photo,
                 found,

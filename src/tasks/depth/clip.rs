@@ -4,7 +4,6 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 use std::sync::PoisonError;
 
-use image::RgbImage;
 use serde_json::{Map, Value, json};
 
 use crate::console::Console;
@@ -15,7 +14,7 @@ use crate::preprocess::Geometry;
 use crate::recipe::{NumberFormat, RangeRule};
 use crate::render::Range;
 use crate::tasks::Found;
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame};
 
 use super::names::{MILLI, formats};
 use super::reader::Full;
@@ -153,7 +152,7 @@ impl ClipTask for DepthTask {
         self.reader.doubt_of_scene(mean)
     }
 
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let map = self.reader.read_out(&found, geometry)?;
         if let Some(room) = found.room() {
             let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
@@ -161,15 +160,17 @@ impl ClipTask for DepthTask {
         }
         drop(found);
         let mut buffer = Vec::new();
-        let guide = self.reader.refines().then_some(frame);
+        let guide = self.reader.refines().then_some(frame.guide);
         let full = Full::new(&self.reader, &map, geometry, guide, &mut buffer)?;
-        let picture = self.files.frame(frame, &*full.depth, self.clip_range())?;
+        let picture = self
+            .files
+            .frame(frame.photo, &*full.depth, self.clip_range())?;
         let numbers = match self.recipe.save.is_empty() {
             true => FrameNumbers::None,
             false => FrameNumbers::Depths(full.depth.collect()?),
         };
         Ok(DrawnFrame {
-            size: frame.dimensions(),
+            size: frame.photo.dimensions(),
             picture,
             numbers,
         })

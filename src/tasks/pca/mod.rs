@@ -22,7 +22,7 @@ use crate::preprocess::{Geometry, Padding};
 use crate::recipe::PcaRecipe;
 use crate::render::{self, overlay, side_by_side};
 use crate::stopwatch::Stopwatch;
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers};
+use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, ShownFrame};
 use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::settings::{Settings, unusual};
@@ -487,7 +487,7 @@ impl ClipTask for PcaTask {
         self.fit_tokens(words)
     }
 
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let Found::Tokens(tokens, _) = found else {
             return Err(Error::Model("components are of tokens".into()));
         };
@@ -502,9 +502,9 @@ impl ClipTask for PcaTask {
             }
         };
         let projected = projection.project(&tokens)?;
-        let photo = self.wants_photo().then_some(frame);
+        let photo = self.wants_photo().then_some(frame.photo);
         Ok(DrawnFrame {
-            size: frame.dimensions(),
+            size: frame.photo.dimensions(),
             picture: self.picture(&projected, projection, geometry, photo)?,
             numbers: FrameNumbers::None,
         })

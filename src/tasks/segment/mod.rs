@@ -14,7 +14,6 @@ mod report;
 use std::io::{self, Write};
 use std::path::Path;
 
-use image::RgbImage;
 use serde_json::{Map, Value};
 
 use crate::backbone::Backbone;
@@ -28,7 +27,7 @@ use crate::output::{PICTURE, Plan, Subject};
 use crate::preprocess::Geometry;
 use crate::recipe::{LabelFormat, SegmentRecipe};
 use crate::stopwatch::Stopwatch;
-use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
+use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
 use crate::tasks::costs::{of_scores, per_pixel};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
@@ -42,10 +41,6 @@ pub(super) use reader::label;
 
 /// Whether borders are fitted to the photo without a word about it.
 pub const REFINE: bool = true;
-
-/// How much of the mean over time each frame of a clip leaves. Of a still clip with the noise of a sensor, 7 to 11 % of the
-/// pixels change their label from frame to frame without, 3 to 5 % with it; a mean of two frames lags by one.
-pub(crate) const SMOOTH: f32 = 0.5;
 
 /// Of how labels are made: 1 gives small regions to the classes around them.
 pub(crate) const REVISION: u32 = 1;
@@ -215,14 +210,18 @@ impl Task for SegmentTask {
 }
 
 impl ClipTask for SegmentTask {
-    fn usual_smooth(&self) -> f32 {
-        SMOOTH
+    fn is_guided(&self) -> bool {
+        self.reader.refines()
     }
 
-    fn draw(&self, frame: &RgbImage, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn usual_smoothing(&self) -> Smoothing {
+        Smoothing::ByChange
+    }
+
+    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
         let mut watch = Stopwatch::default();
-        let map = self.reader.read(found, geometry, frame, &mut watch)?;
-        self.painter.frame(frame, map)
+        let map = self.reader.read(found, geometry, frame.guide, &mut watch)?;
+        self.painter.frame(frame.photo, map)
     }
 
     fn number_files(&self) -> Vec<&'static str> {

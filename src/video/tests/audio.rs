@@ -29,7 +29,7 @@ fn sound(path: &Path) -> (f64, f64, String) {
 
 fn copy(clip: &Clip, selection: &Selection, to: &Path) -> Finished {
     let frames = frames(clip, selection);
-    let mut spec = Spec::of_frames(&frames, clip.size());
+    let mut spec = Spec::of_clip(clip, selection);
     spec.audio = AudioTrack::of(clip);
     spec.tags = vec![("comment".into(), "with sound".into())];
     assert!(spec.audio.is_some());

@@ -101,8 +101,21 @@ fn selections_are_exact_and_far_ones_are_sought() {
         ..Selection::default()
     };
     assert_eq!(select(slow), [(0, 0), (6, 6), (12, 12), (18, 18), (24, 24)]);
-    let open = frames(&clip, &far);
-    assert_eq!(open.origin(), clip.frames[23].time);
+    assert_eq!(Spec::of_clip(&clip, &far).origin, clip.frames[23].time);
+    // Behind a frame that was had already, the rest is as it was.
+    for selection in [thinned, slow] {
+        let all: Vec<(u64, i64)> = frames(&clip, &selection)
+            .map(|frame| frame.map(|frame| (frame.index, frame.time)).unwrap())
+            .collect();
+        for (done, &(index, _)) in all.iter().enumerate() {
+            let rest = Frames::open_behind(Some(index), &clip, &selection, &PhotoDecoder::plain())
+                .unwrap();
+            let rest: Vec<(u64, i64)> = rest
+                .map(|frame| frame.map(|frame| (frame.index, frame.time)).unwrap())
+                .collect();
+            assert_eq!(rest, all[done + 1..], "{selection:?} behind {index}");
+        }
+    }
     let none = Selection {
         start: Some(Duration::from_secs(60)),
         ..Selection::default()

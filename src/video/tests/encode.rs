@@ -5,7 +5,7 @@ use super::*;
 /// Writes `clip` again, frame for frame.
 fn copy(clip: &Clip, to: &Path) -> Finished {
     let frames = frames(clip, &Selection::default());
-    let spec = Spec::of_frames(&frames, clip.size());
+    let spec = Spec::of_clip(clip, &Selection::default());
     written(frames, spec, to)
 }
 
@@ -85,7 +85,7 @@ fn pictures_are_what_players_play() {
     ];
     let clip = Clip::probe(&clips.make("a.mkv", &source)).unwrap();
     let target = clips.at("b.mp4");
-    let mut spec = Spec::of_frames(&frames(&clip, &Selection::default()), clip.size());
+    let mut spec = Spec::of_clip(&clip, &Selection::default());
     spec.tags = vec![
         ("comment".into(), "depth in metres".into()),
         ("dino_unit".into(), "m".into()),
@@ -290,7 +290,7 @@ fn other_encoders_can_be_named() {
         ("mpeg4", None, "b.mp4", "mpeg4"),
         ("libvpx-vp9", Some(20), "b.webm", "vp9"),
     ] {
-        let mut spec = Spec::of_frames(&frames(&clip, &Selection::default()), clip.size());
+        let mut spec = Spec::of_clip(&clip, &Selection::default());
         spec.codec = Codec::Named {
             encoder: encoder.into(),
             crf,

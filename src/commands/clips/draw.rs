@@ -1,0 +1,236 @@
+//! A clip through the backbone, into its films, and the lines about them.
+
+use dino::backbone::Backbone;
+use dino::console::PhotoProgress;
+use dino::inputs::Source;
+use dino::output::{Status, put_path};
+use dino::tasks::Task;
+use dino::tasks::clip::{
+    ClipFiles, ClipRun, ClipSpec, ClipState, ClipTask, LOOKS, Smoothing, kept_frames,
+};
+use dino::video::{Clip, Frames, Selection, Spec};
+use dino::{Error, Result};
+use serde_json::{Value, json};
+
+use super::Clips;
+use super::feed::Feed;
+use super::plan::PlannedFilm;
+
+impl Clips<'_> {
+    /// Looks at the clip where tasks want to, and draws it.
+    pub(super) fn draw(
+        &self,
+        source: &Source,
+        clip: &Clip,
+        (tasks, planned): (&[Box<dyn Task>], &[PlannedFilm]),
+        backbones: &[Backbone],
+    ) -> Result<()> {
+        let started = std::time::Instant::now();
+        let wanted: Vec<(&dyn Task, &PlannedFilm, &dyn ClipTask)> = tasks
+            .iter()
+            .zip(planned)
+            .filter(|(_, planned)| !planned.is_there)
+            .filter_map(|(task, planned)| Some((task.as_ref(), planned, task.as_clip_task()?)))
+            .collect();
+        let drawn: Vec<&dyn ClipTask> = wanted.iter().map(|(.., task)| *task).collect();
+        let run = ClipRun {
+            tasks: &drawn,
+            backbones,
+            decoder: self.decoder.clone(),
+            batch_size: self.batch_size,
+            smooth: self.video.smooth,
+            console: self.console,
+        };
+        let selection = self.selection(clip)?;
+        if drawn.iter().any(|task| task.looks_first()) {
+            let count = selection
+                .plan(&clip.frames, clip.time_base, clip.zero)
+                .len();
+            let every = selection.every.unwrap_or(1) * count.div_ceil(LOOKS) as u64;
+            let some = Selection {
+                every: Some(every.max(1)),
+                ..selection
+            };
+            let feed = Feed::new(Frames::open(clip, &some, &self.decoder)?, clip);
+            let name = clip.path.display();
+            self.console
+                .note(format_args!("{name}: looking at some of its frames"));
+            run.look(source, &feed)?;
+        }
+        let total = selection
+            .plan(&clip.frames, clip.time_base, clip.zero)
+            .len();
+        let mut files = self.begin_files(&wanted, (clip, &selection), total)?;
+        let (done, before) = agree(&mut files)?;
+        let behind = files.first().and_then(ClipFiles::last_index);
+        if done > 0 {
+            let name = clip.path.display();
+            self.console.note(format_args!(
+                "{name}: goes on behind {done} of {total} frames"
+            ));
+        }
+        let frames = Frames::open_behind(behind, clip, &selection, &self.decoder)?;
+        let feed = Feed::new(frames, clip);
+        let bar: PhotoProgress = self
+            .console
+            .progress_of_photos(total.saturating_sub(done).max(2));
+        bar.begin(source.name());
+        let ran = run.draw(source, &feed, before.as_ref(), |drawn, state| {
+            let moment = feed.take_moment();
+            for (number, (files, frame)) in files.iter_mut().zip(&drawn).enumerate() {
+                files.write(moment, frame, (state.as_ref(), number))?;
+            }
+            bar.inc();
+            Ok(())
+        });
+        drop(bar);
+        let (cuts, ended) = match ran {
+            Ok(cuts) => (cuts, Ok(())),
+            Err(error) => (Vec::new(), Err(error)),
+        };
+        let frames = done + feed.given();
+        let is_interrupted = matches!(ended, Err(Error::Interrupted));
+        for ((task, planned, _), files) in wanted.iter().zip(files) {
+            let (clipped, kept) = (files.clipped(), files.done());
+            // What was done until the clip broke off, or the user ended it, can be played.
+            let keeps = match &ended {
+                Ok(()) | Err(Error::Interrupted) => true,
+                Err(Error::File { path, .. }) => *path == clip.path,
+                Err(_) => false,
+            };
+            if frames == 0 || !keeps {
+                continue;
+            }
+            for note in files.finish(!is_interrupted)? {
+                self.console.note(format_args!("{}: {note}", source.name()));
+            }
+            if is_interrupted && kept > 0 {
+                self.console.note(format_args!(
+                    "{}: {frames} of {total} frames are done; the same command with --resume goes on behind frame {kept}",
+                    source.name()
+                ));
+            }
+            let mut facts = json!({
+                "frames": frames,
+                "resumed_behind": done,
+                "cuts": cuts,
+                "smooth": match self.smoothing_of(*task) {
+                    Smoothing::Even(keep) => json!(keep),
+                    other @ Smoothing::ByChange => json!(other.to_string()),
+                },
+                "frame_size": [clip.width, clip.height],
+                "rate": [clip.rate.num(), clip.rate.den()],
+                "clipped": clipped,
+                "is_complete": ended.is_ok(),
+                "seconds": started.elapsed().as_secs_f64(),
+            });
+            if let (Value::Object(facts), Some(drawn)) = (&mut facts, task.as_clip_task()) {
+                facts.extend(drawn.facts());
+            }
+            self.tell_done(*task, source, planned, facts)?;
+            if let Some(doubt) = task.as_clip_task().and_then(ClipTask::doubt) {
+                self.console
+                    .warn(format_args!("{}: {doubt}", source.name()));
+            }
+            if clipped > 0 {
+                self.console.warn(format_args!(
+                    "{}: {clipped} numbers are too large for 16 bits and were clipped; a smaller --depth-scale holds them",
+                    source.name()
+                ));
+            }
+        }
+        ended
+    }
+
+    /// Where the frames of `clip` go, with what is kept of them.
+    fn begin_files<'c>(
+        &self,
+        wanted: &[(&dyn Task, &PlannedFilm, &'c dyn ClipTask)],
+        (clip, selection): (&'c Clip, &Selection),
+        total: usize,
+    ) -> Result<Vec<ClipFiles<'c>>> {
+        let (times, look) = (Spec::of_clip(clip, selection), self.look());
+        let files = wanted.iter().map(|(_, planned, task)| {
+            let kept = kept_frames(&planned.places);
+            let spec = ClipSpec::new(
+                *task,
+                (clip, times.clone()),
+                look.clone(),
+                &planned.made_from,
+            );
+            let resumes = (total, self.video.resume);
+            let files =
+                ClipFiles::begin(spec, planned.places.clone(), &planned.made_from, resumes)?;
+            if kept > files.done() {
+                let name = clip.path.display();
+                let why = match self.video.resume {
+                    true => "are kept that were made otherwise",
+                    false => "were kept, with which --resume would go on",
+                };
+                self.console.note(format_args!(
+                    "{name}: {kept} frames {why}; it is made from the beginning"
+                ));
+            }
+            Ok(files)
+        });
+        files.collect()
+    }
+
+    fn tell_done(
+        &self,
+        task: &dyn Task,
+        source: &Source,
+        planned: &PlannedFilm,
+        facts: Value,
+    ) -> Result<()> {
+        if !self.json {
+            return planned
+                .places
+                .all()
+                .try_for_each(|path| self.console.out_path(path));
+        }
+        let mut object = task.subject().line(Status::Done, source);
+        put_path(&mut object, "picture", planned.places.film.as_deref());
+        let mut files = serde_json::Map::new();
+        put_path(&mut files, "numbers", planned.places.numbers.as_deref());
+        put_path(&mut files, "frames", planned.places.folder.as_deref());
+        object.insert("files".to_owned(), Value::Object(files));
+        if let Value::Object(facts) = facts {
+            object.extend(facts);
+        }
+        self.console.out(&Value::Object(object).to_string())
+    }
+
+    /// A line about a clip of which nothing was made.
+    pub(super) fn tell(
+        &self,
+        task: &dyn Task,
+        source: &Source,
+        status: Status,
+        facts: Option<Value>,
+    ) -> Result<()> {
+        if !self.json {
+            return Ok(());
+        }
+        let mut object = task.subject().line(status, source);
+        if let Some(Value::Object(facts)) = facts {
+            object.extend(facts);
+        }
+        self.console.out(&Value::Object(object).to_string())
+    }
+}
+
+/// Has all tasks begin behind the same frame: how many there are up to it, and what they left.
+fn agree(files: &mut [ClipFiles<'_>]) -> Result<(usize, Option<ClipState>)> {
+    let done = files.iter().map(ClipFiles::done).min().unwrap_or_default();
+    let mut before = None;
+    for files in files {
+        files.cut_to(done);
+        if let Some((frames, own)) = files.state()? {
+            let state = before.get_or_insert_with(ClipState::default);
+            state.frames = frames;
+            state.tasks.push(own);
+        }
+    }
+    Ok((done, before))
+}

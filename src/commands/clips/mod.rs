@@ -1,0 +1,271 @@
+//! Clips in place of photos: films, and the exact numbers behind their frames.
+
+mod draw;
+mod feed;
+mod plan;
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+use dino::backbone::Backbone;
+use dino::batch::{Outcome, Report};
+use dino::console::Console;
+use dino::engine::BatchSize;
+use dino::inputs::{PhotoDecoder, Source};
+use dino::output::{OutputOptions, Status, Target};
+use dino::tasks::Task;
+use dino::tasks::clip::FilmLook;
+use dino::video::{self, Clip, Codec, Ratio, Selection};
+use dino::weights::Record;
+use dino::{Error, Result};
+use serde_json::json;
+
+use crate::cli::{InputArgs, VideoArgs};
+
+/// Frames a second of folders of frames, where nothing is said.
+const FOLDER_RATE: u64 = 25;
+
+/// What is made of clips, and how.
+pub struct Clips<'c> {
+    /// The options of clips.
+    pub video: &'c VideoArgs,
+    /// Where results go.
+    pub options: &'c OutputOptions,
+    /// Whether an object a clip is printed, in place of the written paths.
+    pub json: bool,
+    /// What holds for decoding.
+    pub decoder: PhotoDecoder,
+    /// Frames in the network at once.
+    pub batch_size: BatchSize,
+    /// Of the backbone's weights, where they are installed.
+    pub fingerprint: Option<String>,
+    /// In what it computes.
+    pub dtype: String,
+    /// Where words go.
+    pub console: &'c Console,
+}
+
+/// The inputs that are clips, of all that are named; none where photos are meant.
+///
+/// # Errors
+/// [`Error::Usage`] for options of clips without any, and for clips among photos.
+pub fn clips_of(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
+    let is_clip = |name: &&OsString| {
+        let path = Path::new(name);
+        video.video || (video::looks_like_video(path) && path.is_file())
+    };
+    let clips: Vec<PathBuf> = input
+        .inputs
+        .iter()
+        .filter(is_clip)
+        .map(PathBuf::from)
+        .collect();
+    match (clips.len(), video.named()) {
+        (0, Some(flag)) => {
+            return Err(Error::Usage(format!(
+                "{flag} is for clips, and no input is one by its name; --video takes animated pictures and folders of numbered \
+                 frames as clips"
+            )));
+        }
+        (0, None) => return Ok(clips),
+        (count, _) if count < input.inputs.len() || !input.files_from.is_empty() => {
+            let other = input.inputs.iter().find(|name| !is_clip(name));
+            let other =
+                other.map_or_else(|| "--files-from".into(), |name| name.display().to_string());
+            return Err(Error::Usage(format!(
+                "{} is a clip, and {other} is none; photos and clips are taken in runs of their own",
+                clips[0].display()
+            )));
+        }
+        _ => {}
+    }
+    let photos_alone = [
+        ("--watch", input.watch.is_some()),
+        ("--page", input.page.is_some()),
+        ("--shard", input.shard.is_some()),
+        ("--recursive", input.recursive),
+    ];
+    match photos_alone.iter().find(|(_, given)| *given) {
+        Some((flag, _)) => Err(Error::Usage(format!(
+            "{flag} is for photos, and {} is a clip; leave it out",
+            clips[0].display()
+        ))),
+        None => Ok(clips),
+    }
+}
+
+impl Clips<'_> {
+    /// Runs over `clips`; tasks are set up anew for each by `set_up`, and the backbones loaded by `load` once there is anything
+    /// to do. Returns the exit code.
+    ///
+    /// # Errors
+    /// What concerns the whole run.
+    pub fn run(
+        &self,
+        clips: &[PathBuf],
+        set_up: impl Fn() -> Result<Vec<Box<dyn Task>>>,
+        load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
+    ) -> Result<u8> {
+        if self.video.resume && self.options.force {
+            return Err(Error::Usage(
+                "--resume goes on with what is there, and --force begins anew; leave one of them out".into(),
+            ));
+        }
+        let sources: Vec<Source> = clips.iter().map(Source::named).collect();
+        let tasks = set_up()?;
+        self.check(&tasks, clips)?;
+        let plans = self.plan(&tasks, &sources)?;
+        if self.json {
+            self.console.claim_stdout("--json")?;
+        }
+        let mut report = Report {
+            json: self.json,
+            ..Report::default()
+        };
+        let (mut load, mut loaded) = (Some(load), None);
+        for (index, (source, path)) in sources.iter().zip(clips).enumerate() {
+            let mut tasks = set_up()?;
+            let mut work = || -> Result<Outcome> {
+                let clip = self.open(path)?;
+                let planned = self.settle(&tasks, &plans, index, &clip)?;
+                if planned.iter().all(|planned| planned.is_there) {
+                    for task in &tasks {
+                        self.tell(task.as_ref(), source, Status::Skipped, None)?;
+                    }
+                    return Ok(Outcome::Skipped);
+                }
+                let (backbones, record) = match &mut loaded {
+                    Some(loaded) => loaded,
+                    none => match load.take() {
+                        Some(load) => none.insert(load()?),
+                        None => {
+                            return Err(Error::Model("the backbone could not be loaded".into()));
+                        }
+                    },
+                };
+                let mut planned = planned;
+                for (task, planned) in tasks.iter_mut().zip(&mut planned) {
+                    task.meet(backbones, record, self.console)?;
+                    planned.made_from =
+                        self.made_from(task.as_ref(), &clip, Some(&record.fingerprint))?;
+                }
+                self.draw(source, &clip, (&tasks, &planned), backbones)?;
+                Ok(Outcome::Done)
+            };
+            let done = work();
+            if let Err(error) = &done
+                && !matches!(error, Error::Interrupted)
+                && self.json
+            {
+                for task in &tasks {
+                    self.tell(
+                        task.as_ref(),
+                        source,
+                        Status::Failed,
+                        Some(json!({"error": error.to_string()})),
+                    )?;
+                }
+            }
+            if let Some(outcome) = report.record(path.display().to_string(), done)? {
+                match outcome {
+                    Outcome::Skipped => report.skipped += 1,
+                    _ => report.done += 1,
+                }
+            }
+        }
+        report.finish(self.console);
+        Ok(report.exit_code())
+    }
+
+    /// Refuses what films are not made for.
+    fn check(&self, tasks: &[Box<dyn Task>], clips: &[PathBuf]) -> Result<()> {
+        if let Some(task) = tasks.iter().find(|task| task.as_clip_task().is_none()) {
+            return Err(Error::Usage(format!(
+                "{} is a clip, of which {} makes nothing; `ffmpeg -i CLIP frames/%06d.png` makes photos of it",
+                clips[0].display(),
+                task.kind()
+            )));
+        }
+        let is_film = |path: &Path| video::looks_like_video(path);
+        match &self.options.target {
+            Target::Folder(path) if is_film(path) && (tasks.len() > 1 || clips.len() > 1) => {
+                Err(Error::Usage(format!(
+                    "-o {}: there is one film for each clip and task; name a folder",
+                    path.display()
+                )))
+            }
+            Target::Folder(_) => Ok(()),
+            Target::File(path, _) => Err(Error::Usage(format!(
+                "-o {} is a picture, and a clip becomes a film; name a folder, or a file such as out.mp4",
+                path.display()
+            ))),
+            Target::Stdout => Err(Error::Usage(
+                "-o -: films are not written to stdout; name a folder, or a file such as out.mp4"
+                    .into(),
+            )),
+        }
+    }
+
+    fn open(&self, path: &Path) -> Result<Clip> {
+        let clip = match path.is_dir() {
+            true => Clip::of_folder(path, self.rate()?.unwrap_or(folder_rate()))?,
+            false => Clip::probe(path)?,
+        };
+        clip.notes.iter().chain(&clip.truncated).for_each(|note| {
+            self.console
+                .warn(format_args!("{}: {note}", path.display()))
+        });
+        Ok(clip)
+    }
+
+    /// The value of `--fps`.
+    fn rate(&self) -> Result<Option<Ratio>> {
+        let Some(text) = &self.video.fps else {
+            return Ok(None);
+        };
+        let rate = text.parse::<Ratio>();
+        let why = |why| Error::Usage(format!("--fps {text}: {why}"));
+        rate.map(Some).map_err(why)
+    }
+
+    fn selection(&self, clip: &Clip) -> Result<Selection> {
+        // Of a folder, it is the rate that its frames have.
+        let fps = match clip.path.is_dir() {
+            true => None,
+            false => self.rate()?,
+        };
+        Ok(Selection {
+            start: self.video.start,
+            end: self.video.end,
+            every: self.video.every,
+            fps,
+            max_frames: self.video.max_frames,
+        })
+    }
+
+    fn look(&self) -> FilmLook {
+        let crf = self.video.crf.map(|crf| crf as u8);
+        let codec = match (self.video.codec.as_deref(), Codec::default()) {
+            (None | Some("libx264" | "h264"), Codec::H264 { crf: usual, preset }) => Codec::H264 {
+                crf: crf.unwrap_or(usual),
+                preset,
+            },
+            (Some("ffv1"), _) => Codec::Ffv1,
+            (Some(name), _) => Codec::Named {
+                encoder: name.to_owned(),
+                crf,
+            },
+            (None, other) => other,
+        };
+        FilmLook {
+            codec,
+            audio: self.video.audio,
+        }
+    }
+}
+
+fn folder_rate() -> Ratio {
+    // 25 is no fraction with a zero.
+    #[allow(clippy::expect_used)]
+    Ratio::new(FOLDER_RATE, 1).expect("a rate")
+}

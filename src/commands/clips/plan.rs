@@ -1,0 +1,193 @@
+//! Where the films and numbers of a clip go, and what of them is there already.
+
+use std::path::{Path, PathBuf};
+
+use dino::inputs::Source;
+use dino::manifest::Digest;
+use dino::output::{OutputOptions, Plan, Target};
+use dino::tasks::Task;
+use dino::tasks::clip::{
+    ClipPlaces, ClipTask, MADE_FROM, Smoothing, folder_count, folder_made_from,
+};
+use dino::video::{self, Clip};
+use dino::{Error, Result};
+use serde_json::json;
+
+use super::Clips;
+
+/// What a folder of frames or a film gets, for one task.
+pub(super) struct PlannedFilm {
+    pub places: ClipPlaces,
+    pub made_from: Digest,
+    /// Whether all of it is there already.
+    pub is_there: bool,
+}
+
+impl Clips<'_> {
+    /// The end of the names of films.
+    fn film_ending(&self) -> &'static str {
+        match self.video.codec.as_deref() {
+            Some(name) if name.contains("vpx") || name.contains("vp8") || name.contains("vp9") => {
+                "webm"
+            }
+            Some(name) if name.contains("prores") => "mov",
+            Some("ffv1") => "mkv",
+            _ => "mp4",
+        }
+    }
+
+    /// Where all files go, task by task.
+    pub(super) fn plan(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<Vec<Plan>> {
+        let folder = match &self.options.target {
+            Target::Folder(path) if !video::looks_like_video(path) => path.clone(),
+            _ => PathBuf::new(),
+        };
+        let options = OutputOptions {
+            target: Target::Folder(folder),
+            // What is there is looked at when the clip is known.
+            force: true,
+            ..self.options.clone()
+        };
+        let plans = tasks.iter().map(|task| {
+            let ending = [self.film_ending()];
+            Plan::new(sources.to_vec(), &options, &task.kind(), &ending)
+        });
+        plans.collect()
+    }
+
+    /// What each task makes of a clip, against what is there.
+    pub(super) fn settle(
+        &self,
+        tasks: &[Box<dyn Task>],
+        plans: &[Plan],
+        index: usize,
+        clip: &Clip,
+    ) -> Result<Vec<PlannedFilm>> {
+        let frames = self.selection(clip)?;
+        let frames = frames.plan(&clip.frames, clip.time_base, clip.zero);
+        let count = frames.len() as u64;
+        let tasks = tasks.iter().zip(plans);
+        tasks
+            .map(|(task, plan)| {
+                let Some(drawn) = task.as_clip_task() else {
+                    return Err(Error::Model("a task draws no clips".into()));
+                };
+                let film = match &self.options.target {
+                    Target::Folder(path) if video::looks_like_video(path) => path.clone(),
+                    _ => plan.jobs[index]
+                        .output(self.film_ending())
+                        .path()
+                        .map(Path::to_owned)
+                        .unwrap_or_default(),
+                };
+                let beside = |extension: &str| film.with_extension(extension);
+                let has_frames = self.video.frames || !drawn.number_files().is_empty();
+                let places = ClipPlaces {
+                    numbers: drawn.number_film().map(|film| beside(film.extension)),
+                    folder: has_frames.then(|| beside("frames")),
+                    folder_has_pictures: self.video.frames,
+                    film: (!self.video.frames).then_some(film.clone()),
+                };
+                let made_from = self.made_from(task.as_ref(), clip, self.fingerprint.as_deref())?;
+                let is_there = self.is_there(&places, &made_from, count)?;
+                Ok(PlannedFilm {
+                    places,
+                    made_from,
+                    is_there,
+                })
+            })
+            .collect()
+    }
+
+    /// Digest of all that decides how the files of a task come out.
+    pub(super) fn made_from(
+        &self,
+        task: &dyn Task,
+        clip: &Clip,
+        fingerprint: Option<&str>,
+    ) -> Result<Digest> {
+        let settings = task.settings("png")?.into_json();
+        let numbers = task.as_clip_task().map(|task| {
+            let film = task.number_film().map(|film| film.extension);
+            json!([task.number_files(), film])
+        });
+        let met = std::fs::metadata(&clip.path).map_err(|error| Error::io(&clip.path, &error))?;
+        let changed = met.modified().ok();
+        let changed = changed.and_then(|time| time.duration_since(std::time::UNIX_EPOCH).ok());
+        let video = self.video;
+        let times = |time: Option<std::time::Duration>| time.map(|time| time.as_secs_f64());
+        let json = json!({
+            "settings": settings,
+            "model": [fingerprint, Some(&self.dtype)],
+            "photos": self.decoder.options.tag(),
+            "numbers": numbers,
+            "clip": [met.len(), changed.map(|time| time.as_nanos().to_string()), clip.frames.len()],
+            "times": [times(video.start), times(video.end)],
+            "every": [video.every, video.max_frames],
+            "fps": video.fps,
+            "film": [format!("{:?}", self.look().codec), video.audio.to_string(), video.frames.to_string()],
+            "smooth": self.smoothing_of(task).to_string(),
+            "version": env!("CARGO_PKG_VERSION"),
+        });
+        Ok(Digest::of_json(&json))
+    }
+
+    /// How much of the mean over time each frame leaves.
+    pub(super) fn smoothing_of(&self, task: &dyn Task) -> Smoothing {
+        let usual = task.as_clip_task().map(ClipTask::usual_smoothing);
+        let usual = usual.unwrap_or(Smoothing::Even(0.0));
+        self.video.smooth.map_or(usual, Smoothing::Even)
+    }
+
+    /// Whether all of `places` is there and was made from the same; says what is made again.
+    ///
+    /// # Errors
+    /// Names a file that this program did not make, unless it may be replaced.
+    fn is_there(&self, places: &ClipPlaces, made_from: &Digest, count: u64) -> Result<bool> {
+        let mut all = true;
+        for path in places.all() {
+            if path.symlink_metadata().is_err() {
+                all = false;
+                continue;
+            }
+            let told = match path.is_dir() {
+                true => folder_made_from(path),
+                false => video::tag_of(path, MADE_FROM),
+            };
+            match told {
+                Some(told) if told == made_from.to_string() && !self.options.force => {
+                    let has = match path.is_dir() {
+                        true => folder_count(path),
+                        false => video::count_of(path),
+                    };
+                    // One that was ended early says the same of itself.
+                    if has != Some(count) {
+                        self.console.note(format_args!(
+                            "{} has {} of {count} frames; it is made again",
+                            path.display(),
+                            has.unwrap_or(0)
+                        ));
+                        all = false;
+                    }
+                }
+                Some(_) => {
+                    if !self.options.force {
+                        self.console.note(format_args!(
+                            "{} was made with other settings, of another clip, or by another model or head; it is made again",
+                            path.display()
+                        ));
+                    }
+                    all = false;
+                }
+                None if self.options.force && path.is_file() => all = false,
+                None => {
+                    return Err(Error::file(
+                        path,
+                        "is there, and was not made by dino; --force replaces files, or choose another place (-o DIR)",
+                    ));
+                }
+            }
+        }
+        Ok(all)
+    }
+}

@@ -1,0 +1,156 @@
+//! The frames that borders are fitted to: where the clip stays as it is, the noise of its frames is averaged out, so that
+//! borders do not tremble with it.
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+use crate::backbone::Grid;
+use crate::preprocess::Geometry;
+use crate::tasks::clip::state::Vectors;
+
+/// Side of the squares that stay or change as a whole, in pixels.
+const SQUARE: usize = 8;
+
+/// Mean differences, in steps of 255, up to which a square stays as it is, and from which on it is another. Noise with a
+/// standard deviation of 5 is a mean difference of 4 to 6.
+const DIFFERENCES: [f32; 2] = [9.0, 16.0];
+
+/// The share of the new frame in squares that stay.
+const NEW: f32 = 0.125;
+
+/// How much the squares of a frame changed, row by row, from 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SquareChanges {
+    cols: usize,
+    values: Vec<f32>,
+}
+
+impl SquareChanges {
+    /// How much the patches of a grid over the frame changed: twice the mean of their squares, for what moves rarely fills
+    /// its patch, and at most 1. Patches beyond the frame stay.
+    pub fn of_patches(&self, geometry: &Geometry) -> Vec<f32> {
+        let Grid { rows, cols } = geometry.grid();
+        let places = |places: Vec<f32>| -> Vec<f32> {
+            let centres = places.chunks(SQUARE);
+            centres.map(|square| square[square.len() / 2]).collect()
+        };
+        let (xs, ys) = (places(geometry.columns()), places(geometry.rows()));
+        let mut sums = vec![(0f32, 0f32); rows * cols];
+        for (y, squares) in ys.iter().zip(self.values.chunks(self.cols.max(1))) {
+            for (x, change) in xs.iter().zip(squares) {
+                let patch = (*y as usize).min(rows.saturating_sub(1)) * cols
+                    + (*x as usize).min(cols.saturating_sub(1));
+                if let Some(sum) = sums.get_mut(patch) {
+                    *sum = (sum.0 + change, sum.1 + 1.0);
+                }
+            }
+        }
+        // A patch between the centres of two squares is as they are.
+        let mut last = 0.0;
+        let values = sums.into_iter().map(|(sum, count)| {
+            if count > 0.0 {
+                last = (2.0 * sum / count).min(1.0);
+            }
+            last
+        });
+        values.collect()
+    }
+}
+
+/// The guide of the frames so far.
+#[derive(Debug, Default)]
+pub struct RunningGuide {
+    last: Option<RgbImage>,
+}
+
+impl RunningGuide {
+    /// The guide for the next frame, and what changed; at a cut it begins anew.
+    pub fn follow(&mut self, frame: &RgbImage, is_cut: bool) -> (RgbImage, SquareChanges) {
+        let mut guide = match self.last.take() {
+            Some(last) if !is_cut && last.dimensions() == frame.dimensions() => last,
+            _ => frame.clone(),
+        };
+        let row = 3 * frame.width() as usize;
+        let cols = row.div_ceil(3 * SQUARE).max(1);
+        let mut values = vec![0f32; cols * (frame.height() as usize).div_ceil(SQUARE)];
+        let bands = guide.par_chunks_mut((SQUARE * row).max(1));
+        let bands = bands.zip(frame.as_raw().par_chunks((SQUARE * row).max(1)));
+        let bands = bands.zip(values.par_chunks_mut(cols));
+        bands.for_each(|((guide, frame), changes)| blend(guide, frame, row, changes));
+        self.last = Some(guide.clone());
+        (guide, SquareChanges { cols, values })
+    }
+
+    /// What is known so far, to be gone on with.
+    pub fn state(&self) -> Vectors {
+        let mut state = Vectors::default();
+        if let Some(last) = &self.last {
+            let values: Vec<f32> = last
+                .as_raw()
+                .iter()
+                .map(|value| f32::from(*value))
+                .collect();
+            state.put("size", &[last.width() as f32, last.height() as f32]);
+            state.put("guide", &values);
+        }
+        state
+    }
+
+    /// Goes on with what `state` knows.
+    pub fn restore(&mut self, state: &Vectors) {
+        let (Some(&[width, height]), Some(values)) = (state.get("size"), state.get("guide")) else {
+            return;
+        };
+        let values = values.iter().map(|value| *value as u8).collect();
+        self.last = RgbImage::from_raw(width as u32, height as u32, values);
+    }
+}
+
+/// Moves rows of the guide, of so many numbers each, towards those of a frame, and tells how much their squares changed.
+fn blend(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
+    let rows = guide.len() / row.max(1);
+    for (left, told) in (0..row).step_by(3 * SQUARE).zip(changes) {
+        let span = left..(left + 3 * SQUARE).min(row);
+        let lines = (0..rows).map(|line| span.start + line * row..span.end + line * row);
+        let differences = lines
+            .clone()
+            .flat_map(|line| guide[line.clone()].iter().zip(&frame[line]));
+        let sum: u32 = differences.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
+        let mean = sum as f32 / (rows * span.len()).max(1) as f32;
+        let [same, other] = DIFFERENCES;
+        let change = ((mean - same) / (other - same)).clamp(0.0, 1.0);
+        *told = change;
+        let share = NEW + change * (1.0 - NEW);
+        for line in lines {
+            for (guide, new) in guide[line.clone()].iter_mut().zip(&frame[line]) {
+                let step = share * (f32::from(*new) - f32::from(*guide));
+                *guide = (f32::from(*guide) + step).round() as u8;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use image::Rgb;
+
+    #[test]
+    fn what_stays_keeps_its_edges_and_what_changes_is_seen_at_once() {
+        let frame = |left: u8, right: u8| {
+            RgbImage::from_fn(30, 13, |x, _| Rgb([if x < 16 { left } else { right }; 3]))
+        };
+        let mut guide = RunningGuide::default();
+        let (first, changes) = guide.follow(&frame(100, 10), false);
+        assert_eq!((first, changes.values), (frame(100, 10), vec![0.0; 8]));
+        // 8 of noise move it by 1, 100 of change by all of it.
+        let (next, changes) = guide.follow(&frame(108, 110), false);
+        assert_eq!(next, frame(101, 110));
+        assert_eq!(changes.values, [0.0, 0.0, 1.0, 1.0].repeat(2));
+        let mut gone_on = RunningGuide::default();
+        gone_on.restore(&guide.state());
+        let last = frame(90, 110);
+        assert_eq!(gone_on.follow(&last, false), guide.follow(&last, false));
+        assert_eq!(guide.follow(&frame(99, 99), true).0, frame(99, 99));
+    }
+}

@@ -1,0 +1,190 @@
+//! Films whose making was ended, and gone on with: what comes out is what would have without a break.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use crate::clips::{dino, fast, folder, make, probe, raw, report, same_times};
+use crate::program::{command, store_with_focus};
+
+/// More frames than two segments have.
+const FRAMES: usize = 620;
+
+/// Labels of a clip that moves, which lean on the frames before them.
+const LABELS: [&str; 8] = [
+    "segment", "clip.mp4", "--size", "56", "--smooth", "0.9", "--save", "ffv1",
+];
+
+fn clip(at: &Path) {
+    let source = format!(
+        "testsrc2=size=90x60:rate=30000/1001:duration={}",
+        FRAMES as f64 * 1001.0 / 30000.0 - 0.01
+    );
+    make(
+        at,
+        &source,
+        &["-c:v", "libx264", "-preset", "ultrafast"],
+        "clip.mp4",
+    );
+}
+
+/// Begins to make a film, and returns when one segment of it is kept.
+fn begun(at: &Path, args: &[&str], segment: &str) -> Child {
+    let mut child = command(args)
+        .current_dir(at)
+        .env("DINO_HOME", store_with_focus())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let patience = Instant::now();
+    while !at.join(segment).join("segment.json").is_file() {
+        assert!(patience.elapsed() < Duration::from_secs(120), "{segment}");
+        assert!(
+            child.try_wait().unwrap().is_none(),
+            "it ended before {segment}"
+        );
+        sleep(Duration::from_millis(2));
+    }
+    child
+}
+
+#[test]
+fn a_film_whose_making_was_killed_is_gone_on_with() {
+    let folder = folder();
+    let at = folder.path();
+    clip(at);
+    let whole = dino(at, &[&LABELS[..], &["-o", "whole", "--json"]].concat()).expect_code(0);
+    assert_eq!(report(&whole)["resumed_behind"], 0);
+    let made = |folder: &str, name: &str| at.join(folder).join(name);
+    let films = ["clip.segment.mp4", "clip.segment.ids.mkv"];
+    let source = probe(&at.join("clip.mp4"));
+    assert_eq!(source.2.len(), FRAMES);
+    same_times(&probe(&made("whole", films[0])).2, &source.2);
+
+    let mut child = begun(
+        at,
+        &[&LABELS[..], &["-o", "out"]].concat(),
+        "out/clip.segment.parts/000001",
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert!(!made("out", films[0]).exists());
+    let resumed = [&LABELS[..], &["-o", "out", "--resume", "--json"]].concat();
+    dino(at, &[&resumed[..], &["--force"]].concat())
+        .expect_code(2)
+        .expect_stderr("--force begins anew");
+    let run = dino(at, &resumed)
+        .expect_code(0)
+        .expect_stderr("goes on behind 250 of 620 frames");
+    assert_eq!(report(&run)["resumed_behind"], 250);
+    for key in ["frames", "cuts", "clipped", "is_complete"] {
+        assert_eq!(report(&run)[key], report(&whole)[key], "{key}");
+    }
+    assert!(fs::read(made("out", films[0])).unwrap() == fs::read(made("whole", films[0])).unwrap());
+    assert!(raw(&made("out", films[1]), "gray") == raw(&made("whole", films[1]), "gray"));
+    assert_eq!(
+        fs::read_dir(at.join("out")).unwrap().count(),
+        2,
+        "the segments are gone"
+    );
+    let skipped = dino(at, &resumed).expect_code(0);
+    assert_eq!(report(&skipped)["status"], "skipped");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_film_that_was_ended_can_be_played_and_gone_on_with() {
+    let folder = folder();
+    let at = folder.path();
+    // Of a variable rate, with sound that goes with it.
+    let source = "testsrc2=size=64x48:rate=25:duration=40";
+    let options = [
+        "-f",
+        "lavfi",
+        "-i",
+        "sine=duration=40",
+        "-vf",
+        "select='not(mod(n\\,3))+lt(mod(n\\,50)\\,20)'",
+        "-fps_mode",
+        "passthrough",
+        "-c:v",
+        "libx264",
+        "-preset",
+        "ultrafast",
+    ];
+    make(at, source, &options, "clip.mp4");
+    let args = [
+        "depth", "clip.mp4", "--save", "ffv1,npy", "--audio", "--device", "null", "--size", "56",
+    ];
+    let source = probe(&at.join("clip.mp4")).2;
+    let whole = dino(at, &[&args[..], &["-o", "whole"]].concat());
+    whole.expect_code(0);
+    same_times(&probe(&at.join("whole/clip.depth.mp4")).2, &source);
+
+    let mut child = begun(
+        at,
+        &[&args[..], &["-o", "out"]].concat(),
+        "out/clip.depth.parts/000001",
+    );
+    let asked = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    let code = child.wait().unwrap().code();
+    let part = probe(&at.join("out/clip.depth.mp4")).2;
+    if code == Some(0) {
+        // It was done before it heard.
+        assert_eq!(part.len(), source.len());
+        return;
+    }
+    assert!((250..source.len()).contains(&part.len()), "{}", part.len());
+    same_times(&part, &source[..part.len()]);
+    assert_eq!(
+        fs::read_dir(at.join("out/clip.depth.frames"))
+            .unwrap()
+            .count(),
+        part.len() + 2
+    );
+
+    // Without the word it is made anew, and so it is with other settings.
+    let other = [&args[..], &["-o", "out", "--resume", "--colormap", "gray"]].concat();
+    let mut child = begun(
+        at,
+        &[&args[..], &["-o", "out"]].concat(),
+        "out/clip.depth.parts/000001",
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    dino(at, &other)
+        .expect_code(0)
+        .expect_stderr("made otherwise");
+    let mut child = begun(
+        at,
+        &[&args[..], &["-o", "out"]].concat(),
+        "out/clip.depth.parts/000002",
+    );
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let run = dino(at, &[&args[..], &["-o", "out", "--resume"]].concat());
+    run.expect_code(0).expect_stderr("goes on behind 500 of");
+    for name in [
+        "clip.depth.mp4",
+        "clip.depth.frames/frames.csv",
+        "clip.depth.frames/000600.npy",
+    ] {
+        let [out, whole] =
+            ["out", "whole"].map(|folder| fs::read(at.join(folder).join(name)).unwrap());
+        assert!(out == whole, "{name}");
+    }
+    // What is not ours in the place of segments is left alone.
+    fs::remove_dir_all(at.join("out")).unwrap();
+    fs::create_dir_all(at.join("out/clip.depth.parts")).unwrap();
+    fs::write(at.join("out/clip.depth.parts/diary.txt"), "mine").unwrap();
+    fast(at, &["depth", "clip.mp4", "-o", "out"])
+        .expect_code(1)
+        .expect_stderr("has something else in it");
+    assert!(at.join("out/clip.depth.parts/diary.txt").is_file());
+}
