@@ -376,6 +376,12 @@ impl Console {
         PhotoProgress::new(progress, is_single)
     }
 
+    /// Counts `total` frames of a clip.
+    pub fn progress_of_frames(&self, total: usize) -> PhotoProgress {
+        let progress = self.start(Unit::Photos(None), Some(total as u64));
+        PhotoProgress::new(progress, false)
+    }
+
     /// Counts `total` photos that were seen before, or are seen for other ends, as `work` says: drawing, features. Not shown
     /// for a single one.
     pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {

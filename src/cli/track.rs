@@ -42,15 +42,14 @@ pub struct TrackArgs {
         help_heading = "Model"
     )]
     pub size: SizeRule,
-    /// Block whose patch tokens are compared, from 0; -1 is the last
+    /// Block whose patch tokens are compared, from 0; -1 is the last [default: at two thirds of the depth, such as 7 of 12]
     #[arg(
         long,
-        default_value = "-1",
         value_name = "N",
         allow_negative_numbers = true,
         help_heading = "Model"
     )]
-    pub layer: i64,
+    pub layer: Option<i64>,
     /// Frames just before that are asked, beside the first
     #[arg(long, default_value = "7", value_name = "N", value_parser = clap::value_parser!(u32).range(0..=64), help_heading = "Tracking")]
     pub context: u32,

@@ -9,7 +9,7 @@ use dino::output::{OutputOptions, Target};
 use dino::tasks::Task;
 use dino::tasks::layer::block_of;
 use dino::tasks::track::{TrackLook, TrackTask};
-use dino::tracking::TrackRecipe;
+use dino::tracking::{TrackRecipe, block_to_track};
 use dino::{Error, Result, video};
 
 use crate::cli::TrackArgs;
@@ -31,12 +31,27 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
             "--smooth: labels that are followed lean on the frames before by themselves; leave it out".into(),
         ));
     }
-    let mask = read_mask(&args.mask)?;
+    let name = args.mask.display().to_string();
+    let mut mask = read_mask(&args.mask)?;
+    // As `dino segment --save ids` and most data sets have it; a mask of 0 and 255 alone has two ids.
+    let is_void = |id: &u16| *id == 255;
+    if mask.ids.iter().any(is_void) && mask.ids.iter().any(|id| !matches!(id, 0 | 255)) {
+        console.note(format_args!(
+            "{name}: 255 stands for no class beside other ids, and is not followed"
+        ));
+        mask.ids
+            .iter_mut()
+            .filter(|id| is_void(id))
+            .for_each(|id| *id = 0);
+    }
     defaults::settle_backbone(&args.run, console)?;
     let found = model::find(&args.run, console)?;
     let config = found.model.config;
     let layer = LayerRequest {
-        block: block_of(args.layer, config.depth, &found.model.name)?,
+        block: match args.layer {
+            Some(layer) => block_of(layer, config.depth, &found.model.name)?,
+            None => block_to_track(config.depth),
+        },
         norm: true,
     };
     let recipe = TrackRecipe {
@@ -51,8 +66,8 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
         refine: !args.no_refine,
     };
     let set_up = || -> Result<Vec<Box<dyn Task>>> {
-        let made_of = (mask.clone(), recipe, look);
-        let task = TrackTask::new(made_of, layer, args.size, config.patch_size)?;
+        let mask = (name.as_str(), mask.clone());
+        let task = TrackTask::new(mask, (recipe, look), layer, args.size, config.patch_size)?;
         Ok(vec![Box::new(task)])
     };
     let options = OutputOptions {

@@ -43,6 +43,8 @@ pub struct TrackTask {
     size: SizeRule,
     recipe: TrackRecipe,
     look: TrackLook,
+    /// What the mask is called.
+    name: String,
     /// Of the first frame.
     mask: Mask,
     /// The ids of the mask, from low to high; the first is of what is no object where it is 0.
@@ -54,13 +56,14 @@ pub struct TrackTask {
 }
 
 impl TrackTask {
-    /// With the ids of `mask`, of which 0 is none, on the patch tokens of `layer`, of frames that are seen at `size` in
+    /// With the ids of `mask`, which is called so, and of which 0 is none, on the patch tokens of `layer`, of frames that are seen at `size` in
     /// patches of `patch_size`.
     ///
     /// # Errors
     /// [`Error::Usage`] if the mask has nothing but one id.
     pub fn new(
-        (mask, recipe, look): (Mask, TrackRecipe, TrackLook),
+        (name, mask): (&str, Mask),
+        (recipe, look): (TrackRecipe, TrackLook),
         layer: LayerRequest,
         size: SizeRule,
         patch_size: usize,
@@ -70,7 +73,7 @@ impl TrackTask {
         ids.dedup();
         if ids.len() < 2 {
             return Err(Error::Usage(format!(
-                "the mask has the id {} everywhere; it must have 0 where nothing is to be followed, and other ids where \
+                "{name}: the mask has the id {} everywhere; it must have 0 where nothing is to be followed, and other ids where \
                  something is",
                 ids.first().copied().unwrap_or_default()
             )));
@@ -89,6 +92,7 @@ impl TrackTask {
             captions: Captions::new([], Fonts::built_in()),
             classes: classes.collect(),
             ids,
+            name: name.to_owned(),
             mask,
             tracker: Mutex::new(None),
         })
@@ -112,8 +116,8 @@ impl TrackTask {
         let (width, height) = (self.mask.width as u32, self.mask.height as u32);
         if geometry.photo != (width, height) {
             return Err(Error::Usage(format!(
-                "--mask: the mask is {width} x {height} pixels, and the first frame {} x {}; they must be of one size",
-                geometry.photo.0, geometry.photo.1
+                "{}: the mask is {width} x {height} pixels, and the first frame {} x {}; they must be of one size",
+                self.name, geometry.photo.0, geometry.photo.1
             )));
         }
         let Grid { rows, cols } = geometry.grid();

@@ -252,7 +252,7 @@ fn play_webp(
 }
 
 /// Puts the background behind what is not opaque.
-fn flatten(
+pub(super) fn flatten(
     pixels: &[u8],
     (width, height): (u32, u32),
     background: Background,

@@ -102,6 +102,15 @@ impl Clip {
         (self.width, self.height)
     }
 
+    /// Whether its frames have transparent parts, by the pixel format.
+    pub fn has_alpha(&self) -> bool {
+        let name = self.pixel_format.as_str();
+        let with = [
+            "yuva", "rgba", "bgra", "argb", "abgr", "gbrap", "ya8", "ya16",
+        ];
+        self.colour.hdr().is_none() && with.iter().any(|start| name.starts_with(start))
+    }
+
     /// Seconds from the clip's beginning to a time in ticks.
     pub fn seconds(&self, time: i64) -> f64 {
         (time - self.zero) as f64 * self.time_base.value()

@@ -5,6 +5,7 @@ use std::process::{ChildStdout, Stdio};
 
 use image::RgbImage;
 
+use super::animation::flatten;
 use super::clip::Clip;
 use super::colour::{Abilities, ToRgb};
 use super::log::{Log, Shown};
@@ -13,6 +14,7 @@ use super::program::{Programs, file_argument, start};
 use super::times::{Planned, Selection};
 use crate::child::Running;
 use crate::error::{Error, Fault, Result};
+use crate::inputs::Background;
 use crate::interrupt;
 
 /// Selections that begin this many seconds after the first frame are sought; before, decoding what lies between costs
@@ -31,6 +33,8 @@ pub(super) struct Decoder {
     log: Log,
     given: u64,
     has_sought: bool,
+    /// What is seen where frames are transparent.
+    background: Background,
     /// The size of the first frame, before it was scaled.
     size: Option<(u32, u32)>,
     /// Frames that were of another size.
@@ -56,9 +60,10 @@ impl Decoder {
         stream: &Stream,
         selection: &Selection,
         span: (Planned, Planned),
+        background: Background,
     ) -> Result<Self> {
         let seek = seek_time(clip, stream, span.0.time);
-        Decoder::launch(clip, stream, selection, span, seek)
+        Decoder::launch(clip, stream, selection, span, (seek, background))
     }
 
     fn launch(
@@ -66,7 +71,7 @@ impl Decoder {
         stream: &Stream,
         selection: &Selection,
         span: (Planned, Planned),
-        seek: Option<f64>,
+        (seek, background): (Option<f64>, Background),
     ) -> Result<Self> {
         let programs = Programs::find(&clip.path)?;
         let mut command = programs.ffmpeg();
@@ -100,7 +105,8 @@ impl Decoder {
         command.args(programs.passthrough());
         let base = clip.time_base;
         command.args(["-enc_time_base", &format!("{}/{}", base.num(), base.den())]);
-        command.args(["-f", "rawvideo", "-pix_fmt", "rgb24", "pipe:1"]);
+        let format = if clip.has_alpha() { "rgba" } else { "rgb24" };
+        command.args(["-f", "rawvideo", "-pix_fmt", format, "pipe:1"]);
         command
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
@@ -125,6 +131,7 @@ impl Decoder {
             log: Log::read(stderr).map_err(failed)?,
             given: 0,
             has_sought: seek.is_some(),
+            background,
             size: None,
             others: 0,
         })
@@ -142,7 +149,8 @@ impl Decoder {
             if self.has_sought && shown.time != Some(self.span.0.time) {
                 // The file's index leads elsewhere.
                 let clip = self.clip.clone();
-                *self = Decoder::launch(&clip, stream, &self.selection, self.span, None)?;
+                let how = (None, self.background);
+                *self = Decoder::launch(&clip, stream, &self.selection, self.span, how)?;
                 return self.next(stream);
             }
             self.check_first(shown)?;
@@ -172,7 +180,8 @@ impl Decoder {
 
     fn read(&mut self) -> Result<Option<(Shown, RgbImage)>> {
         let (width, height) = self.clip.size();
-        let mut pixels = vec![0; width as usize * height as usize * 3];
+        let channels = if self.clip.has_alpha() { 4 } else { 3 };
+        let mut pixels = vec![0; width as usize * height as usize * channels];
         let mut filled = 0;
         while filled < pixels.len() {
             match self.stdout.read(&mut pixels[filled..]) {
@@ -184,7 +193,12 @@ impl Decoder {
         }
         // It was shown before it was written.
         let shown = self.log.shown();
-        Ok(shown.zip(RgbImage::from_raw(width, height, pixels)))
+        if channels == 3 {
+            return Ok(shown.zip(RgbImage::from_raw(width, height, pixels)));
+        }
+        let flat = flatten(&pixels, (width, height), self.background);
+        let flat = flat.map_err(|why| Error::fault(&self.clip.path, why, Fault::Damaged))?;
+        Ok(shown.map(|shown| (shown, flat)))
     }
 
     /// Frames that were scaled to the first one's size.
@@ -224,7 +238,11 @@ pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
         map_tones: programs.has_filter("zscale") && programs.has_filter("tonemap"),
         use_threads: programs.is_at_least((5, 0)),
     };
-    clip.colour.to_rgb(clip.size(), can)
+    let mut colours = clip.colour.to_rgb(clip.size(), can);
+    if clip.has_alpha() {
+        colours.filters = colours.filters.replace("format=rgb24", "format=rgba");
+    }
+    colours
 }
 
 /// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.

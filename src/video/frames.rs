@@ -96,7 +96,7 @@ impl Frames {
         let pixels = u64::from(clip.width) * u64::from(clip.height);
         if pixels > photos.options.max_pixels {
             let why = format!(
-                "its frames have {} x {} pixels, more than --max-pixels allows",
+                "its frames have {} x {} pixels, more than --max-megapixels allows",
                 clip.width, clip.height
             );
             return Err(Error::fault(&clip.path, why, Fault::TooLarge));
@@ -110,7 +110,13 @@ impl Frames {
                         .warnings
                         .add("colours that are not sRGB", &name, note);
                 }
-                let decoder = Decoder::start(clip, stream, &selection, (first, last))?;
+                let decoder = Decoder::start(
+                    clip,
+                    stream,
+                    &selection,
+                    (first, last),
+                    photos.options.background,
+                )?;
                 Some(Reading::Ffmpeg(Box::new(decoder), stream.clone()))
             }
             Reader::Animation(animation) => {

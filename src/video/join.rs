@@ -46,7 +46,7 @@ pub fn join_parts(
         origin: spec.origin.min(first.begin),
         ..spec.clone()
     };
-    let list = folder.join(format!("{}.txt", container.format()));
+    let list = folder.join(LIST);
     write_atomic(&list, |writer| {
         writeln!(writer, "ffconcat version 1.0")?;
         for (index, part) in parts.iter().enumerate() {
@@ -77,8 +77,13 @@ pub fn join_parts(
     };
     let note = completion.run(Pictures::Parts(&list, first.begin), &file.unfinished())?;
     file.finish()?;
+    // It is of no use to anybody.
+    let _ = std::fs::remove_file(&list);
     Ok(note.into_iter().collect())
 }
+
+/// The list of parts, which goes with them; a hidden name, as all that is not finished has.
+const LIST: &str = ".dino-parts.txt";
 
 /// A path as ffmpeg's lists have it.
 fn quoted(path: &Path) -> String {

@@ -77,6 +77,9 @@ impl Log {
                 "Error while processing",
                 "Error closing",
                 "Nothing was written",
+                "Error initializing output stream",
+                "Could not write header",
+                "Could not open encoder",
             ]
             .iter()
             .any(|echo| line.contains(echo))

@@ -69,8 +69,39 @@ pub(super) fn probe(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Cl
         colour: Colour::default(),
         audio: None,
         truncated: None,
-        notes: Vec::new(),
+        notes: gap_in(&images).into_iter().collect(),
         reader: Reader::Images(images),
+    })
+}
+
+/// The last number in a picture's name.
+fn number_of(image: &Path) -> Option<u64> {
+    let stem = image.file_stem()?.to_str()?;
+    let digits = stem.trim_end_matches(|letter: char| !letter.is_ascii_digit());
+    let before = digits.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    digits[before.len()..].parse().ok()
+}
+
+/// A sentence about the first numbers that are missing between those of `images`, if there are.
+fn gap_in(images: &[PathBuf]) -> Option<String> {
+    let numbers: Option<Vec<u64>> = images.iter().map(|image| number_of(image)).collect();
+    let numbers = numbers?;
+    let step = numbers
+        .windows(2)
+        .map(|pair| pair[1].saturating_sub(pair[0]))
+        .min()?;
+    let (at, pair) = numbers
+        .windows(2)
+        .enumerate()
+        .find(|(_, pair)| pair[1].saturating_sub(pair[0]) > step)?;
+    (step > 0).then(|| {
+        format!(
+            "has no frames between {} and {}, of numbers {} and {}; those behind follow at once",
+            images[at].file_name().unwrap_or_default().display(),
+            images[at + 1].file_name().unwrap_or_default().display(),
+            pair[0],
+            pair[1]
+        )
     })
 }
 

@@ -486,6 +486,10 @@ fn what_is_no_clip_or_means_nothing_for_one_is_named() {
             &["depth", "cat.png", "-o", "x.mp4"],
             "is a film, and no input is a clip",
         ),
+        (
+            &["depth", "a.mp4", "--codec", "ffv1", "--crf", "3"],
+            "--crf 3",
+        ),
     ] {
         fast(at, args).expect_code(2).expect_stderr(words);
     }
@@ -494,6 +498,25 @@ fn what_is_no_clip_or_means_nothing_for_one_is_named() {
             .expect_code(1)
             .expect_stderr(words);
     }
+    fast(at, &["depth", "a.mp4", "--bands", "1,1,1"])
+        .expect_code(2)
+        .expect_stderr("--bands is for photos and folders of frames");
+    fast(at, &["depth", "a.mp4", "--audio", "-o", "silent"])
+        .expect_code(0)
+        .expect_stderr("it has no sound");
+    fast(at, &["depth", "a.mp4", "-o", "out.webm"]).expect_code(0);
+    assert_eq!(probe(&at.join("out.webm")).2.len(), 5);
+    let scaled = [
+        "depth",
+        "a.mp4",
+        "--save",
+        "ffv1",
+        "--depth-scale",
+        "5000",
+        "-o",
+        "scaled",
+    ];
+    fast(at, &scaled).expect_code(0);
     // One that cannot be read does not stop the others.
     fast(at, &["depth", "text.mp4", "a.mp4"])
         .expect_code(1)
@@ -510,4 +533,43 @@ fn what_is_no_clip_or_means_nothing_for_one_is_named() {
     std::fs::write(at.join("cut.ts"), &whole[..whole.len() * 2 / 3]).unwrap();
     fast(at, &["depth", "cut.ts"]);
     assert!(!probe(&at.join("dino-out/cut.depth.mp4")).2.is_empty());
+}
+
+#[test]
+fn transparent_frames_are_seen_over_the_background_and_gaps_are_told() {
+    let folder = folder();
+    let at = folder.path();
+    let source = "testsrc=size=64x48:rate=10:duration=0.3,format=rgba,colorchannelmixer=aa=0";
+    make(at, source, &["-c:v", "qtrle"], "clear.mov");
+    for (background, grey) in [("black", 0), ("#ffffff", 255)] {
+        let args = [
+            "depth",
+            "clear.mov",
+            "--side-by-side",
+            "--background",
+            background,
+            "--codec",
+            "ffv1",
+            "-o",
+            background,
+        ];
+        fast(at, &args).expect_code(0);
+        let seen = raw(&at.join(background).join("clear.depth.mkv"), "rgb24");
+        assert!(
+            seen[..3 * 64].iter().all(|value| *value == grey),
+            "{background}"
+        );
+    }
+    let frames = at.join("frames");
+    std::fs::create_dir(&frames).unwrap();
+    for number in [1, 2, 4] {
+        std::fs::copy(
+            sample("chelsea.png"),
+            frames.join(format!("f{number:03}.png")),
+        )
+        .unwrap();
+    }
+    fast(at, &["depth", "--video", "frames"])
+        .expect_code(0)
+        .expect_stderr("no frames between f002.png and f004.png");
 }

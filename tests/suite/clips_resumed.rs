@@ -94,6 +94,75 @@ fn a_film_whose_making_was_killed_is_gone_on_with() {
     assert_eq!(report(&skipped)["status"], "skipped");
 }
 
+#[test]
+fn damaged_segments_are_made_again_and_two_runs_do_not_meet() {
+    let folder = folder();
+    let at = folder.path();
+    clip(at);
+    let args = [
+        "depth", "clip.mp4", "--save", "ffv1", "--device", "null", "--size", "56", "-o", "out",
+    ];
+    let film = at.join("out/clip.depth.mp4");
+    dino(at, &args).expect_code(0);
+    let whole = fs::read(&film).unwrap();
+    fs::remove_dir_all(at.join("out")).unwrap();
+    let parts = at.join("out/clip.depth.parts");
+    let mut child = begun(at, &args, "out/clip.depth.parts/000002");
+    dino(at, &args)
+        .expect_code(1)
+        .expect_stderr("another run is making this film");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    // A bit that flips.
+    let numbers = parts.join("000002/numbers.nut");
+    let mut bytes = fs::read(&numbers).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&numbers, bytes).unwrap();
+    let resumed = [&args[..], &["--resume"]].concat();
+    dino(at, &resumed)
+        .expect_code(0)
+        .expect_stderr("those behind 250 are damaged")
+        .expect_stderr("goes on behind 250 of 620");
+    assert!(fs::read(&film).unwrap() == whole);
+    assert!(!parts.exists());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_film_that_was_ended_early_is_begun_anew() {
+    let folder = folder();
+    let at = folder.path();
+    clip(at);
+    let args = [
+        "segment", "clip.mp4", "--size", "140", "--head", "everyday", "-o", "out",
+    ];
+    let mut child = command(&args)
+        .current_dir(at)
+        .env("DINO_HOME", store_with_focus())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    // While the first segment is written.
+    let parts = at.join("out/clip.segment.parts");
+    let is_writing = || fs::read_dir(&parts).is_ok_and(|entries| entries.count() > 1);
+    while !is_writing() {
+        assert!(child.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(2));
+    }
+    sleep(Duration::from_millis(700));
+    let asked = Command::new("kill")
+        .args(["-INT", &child.id().to_string()])
+        .status();
+    assert!(asked.unwrap().success());
+    child.wait().unwrap();
+    assert!(!parts.exists(), "no segment was whole");
+    let again = [&args[..4], &["-o", "out", "--resume", "--device", "null"]].concat();
+    dino(at, &again).expect_code(0);
+    assert_eq!(probe(&at.join("out/clip.segment.mp4")).2.len(), FRAMES);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_film_that_was_ended_can_be_played_and_gone_on_with() {

@@ -71,9 +71,7 @@ impl Clips<'_> {
         }
         let frames = Frames::open_behind(behind, clip, &selection, &self.decoder)?;
         let feed = Feed::new(frames, clip);
-        let bar: PhotoProgress = self
-            .console
-            .progress_of_photos(total.saturating_sub(done).max(2));
+        let bar: PhotoProgress = self.console.progress_of_frames(total.saturating_sub(done));
         bar.begin(source.name());
         let ran = run.draw(source, &feed, before.as_ref(), |drawn, state| {
             let moment = feed.take_moment();
@@ -89,7 +87,8 @@ impl Clips<'_> {
             Err(error) => (Vec::new(), Err(error)),
         };
         let frames = done + feed.given();
-        let is_interrupted = matches!(ended, Err(Error::Interrupted));
+        // A clip that breaks off gives no more another time; a run that was ended, or whose ffmpeg was, may.
+        let is_over = ended.is_ok() || clip.truncated.is_some();
         for ((task, planned, _), files) in wanted.iter().zip(files) {
             let (clipped, kept) = (files.clipped(), files.done());
             // What was done until the clip broke off, or the user ended it, can be played.
@@ -101,10 +100,10 @@ impl Clips<'_> {
             if frames == 0 || !keeps {
                 continue;
             }
-            for note in files.finish(!is_interrupted)? {
+            for note in files.finish(is_over)? {
                 self.console.note(format_args!("{}: {note}", source.name()));
             }
-            if is_interrupted && kept > 0 {
+            if !is_over && kept > 0 {
                 self.console.note(format_args!(
                     "{}: {frames} of {total} frames are done; the same command with --resume goes on behind frame {kept}",
                     source.name()
@@ -161,10 +160,15 @@ impl Clips<'_> {
             let resumes = (total, self.video.resume);
             let files =
                 ClipFiles::begin(spec, planned.places.clone(), &planned.made_from, resumes)?;
-            if kept > files.done() {
+            if kept > files.done() && files.done() > 0 {
+                let (name, done) = (clip.path.display(), files.done());
+                self.console.note(format_args!(
+                    "{name}: of {kept} frames that are kept, those behind {done} are damaged and made again"
+                ));
+            } else if kept > files.done() {
                 let name = clip.path.display();
                 let why = match self.video.resume {
-                    true => "are kept that were made otherwise",
+                    true => "are kept that were made otherwise, or are damaged",
                     false => "were kept, with which --resume would go on",
                 };
                 self.console.note(format_args!(
@@ -192,8 +196,13 @@ impl Clips<'_> {
         let mut object = task.subject().line(Status::Done, source);
         put_path(&mut object, "picture", planned.places.film.as_deref());
         let mut files = serde_json::Map::new();
-        put_path(&mut files, "numbers", planned.places.numbers.as_deref());
-        put_path(&mut files, "frames", planned.places.folder.as_deref());
+        let film = task.as_clip_task().and_then(ClipTask::number_film);
+        if let (Some(film), Some(path)) = (film, &planned.places.numbers) {
+            put_path(&mut files, film.extension, Some(path));
+        }
+        if let Some(folder) = &planned.places.folder {
+            put_path(&mut files, "frames", Some(folder));
+        }
         object.insert("files".to_owned(), Value::Object(files));
         if let Value::Object(facts) = facts {
             object.extend(facts);

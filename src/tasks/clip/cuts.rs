@@ -1,7 +1,9 @@
 //! Where one shot of a clip ends and the next begins: where the mean patch tokens of two frames in a row point in
-//! different directions.
+//! different directions, and the frames look otherwise as a whole. Tokens alone jump now and then where nothing happens.
 
 use std::collections::VecDeque;
+
+use image::RgbImage;
 
 use crate::backbone::{Features, Grid, LayerRequest};
 use crate::engine::{Pass, Seen, SeenBatch, Views};
@@ -10,24 +12,60 @@ use crate::preprocess::Geometry;
 use crate::tasks::clip::state::Vectors;
 use crate::tasks::{Finder, Found, Way};
 
-/// A cut is no smaller a change than this, as 1 minus the cosine. Frames of one shot in a row differ by less than 0.01 where
-/// nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to 0.25, of
-/// different things by 0.1 to 1.
-const LEAST_CHANGE: f32 = 0.03;
+/// A cut is no smaller a change of the tokens than this, as 1 minus the cosine. Frames of one shot in a row differ by less
+/// than 0.01 where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to
+/// 0.25, of different things by 0.1 to 1.
+const LEAST_TURN: f32 = 0.02;
 
-/// And so many times the median change of the frames before it, so that a fast pan is none.
-const TIMES_USUAL: f32 = 6.0;
+/// And no smaller a change of the colours of [`thumbnail`]s than this, of 255 on average: a view that moves by a tenth of its
+/// width in a second changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
+const LEAST_FADE: f32 = 8.0;
 
-/// Changes that the median is of; without any, a cut is a change of [`FIRST_CHANGE`].
+/// And so many times the median change of the frames before it, in both, so that a fast pan is none.
+const TIMES_USUAL: f32 = 3.0;
+
+/// Changes that the median is of; without any, a cut is changes of [`FIRST_TURN`] and [`FIRST_FADE`].
 const RECENT: usize = 12;
 
-const FIRST_CHANGE: f32 = 0.25;
+const FIRST_TURN: f32 = 0.1;
+const FIRST_FADE: f32 = 16.0;
+
+/// Columns and rows of a thumbnail.
+const THUMBNAIL: (usize, usize) = (16, 9);
+
+/// The mean colours of a frame's parts, row by row.
+pub fn thumbnail(frame: &RgbImage) -> Vec<f32> {
+    let (cols, rows) = THUMBNAIL;
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let mut sums = vec![0f64; 3 * cols * rows];
+    let mut counts = vec![0u32; cols * rows];
+    for (y, row) in frame.as_raw().chunks_exact((3 * width).max(1)).enumerate() {
+        for (x, rgb) in row.as_chunks::<3>().0.iter().enumerate() {
+            let part = y * rows / height * cols + x * cols / width;
+            counts[part] += 1;
+            for (sum, value) in sums[3 * part..].iter_mut().zip(rgb) {
+                *sum += f64::from(*value);
+            }
+        }
+    }
+    let means = sums.iter().enumerate();
+    let means = means.map(|(index, sum)| (sum / f64::from(counts[index / 3].max(1))) as f32);
+    means.collect()
+}
+
+/// How much a frame changed from the one before it.
+#[derive(Debug, Clone, Copy)]
+struct Step {
+    turn: f32,
+    fade: f32,
+}
 
 /// Finds cuts, frame by frame.
 #[derive(Debug, Default)]
 pub struct CutDetector {
-    last: Option<Vec<f32>>,
-    changes: VecDeque<f32>,
+    /// The mean patch token and the thumbnail of the last frame.
+    last: Option<(Vec<f32>, Vec<f32>)>,
+    steps: VecDeque<Step>,
     frames: usize,
     cuts: Vec<usize>,
 }
@@ -41,55 +79,75 @@ impl CutDetector {
     /// What is known so far, to be gone on with.
     pub fn state(&self) -> Vectors {
         let mut state = Vectors::default();
-        let changes: Vec<f32> = self.changes.iter().copied().collect();
-        // Whole numbers, a digit of three bytes each, are exact.
-        let counts = |count: &usize| [(count >> 24) as f32, (count & 0xff_ffff) as f32];
-        let cuts: Vec<f32> = self.cuts.iter().flat_map(counts).collect();
-        state.put("last", self.last.as_deref().unwrap_or_default());
-        state.put("changes", &changes);
+        let (token, picture) = self.last.clone().unwrap_or_default();
+        let steps: Vec<f32> = self
+            .steps
+            .iter()
+            .flat_map(|step| [step.turn, step.fade])
+            .collect();
+        // Whole numbers of up to 24 bits are exact.
+        let halves = |count: &usize| [(count >> 24) as f32, (count & 0xff_ffff) as f32];
+        let cuts: Vec<f32> = self.cuts.iter().flat_map(halves).collect();
+        state.put("token", &token);
+        state.put("picture", &picture);
+        state.put("steps", &steps);
         state.put("cuts", &cuts);
-        state.put("frames", &counts(&self.frames));
+        state.put("frames", &halves(&self.frames));
         state
     }
 
     /// Goes on with what `state` knows.
     pub fn restore(&mut self, state: &Vectors) {
         let values = |name: &str| state.get(name).unwrap_or_default();
-        let counts = |name: &str| {
-            let pairs = values(name).chunks_exact(2);
-            let counts = pairs.map(|pair| (pair[0] as usize) << 24 | pair[1] as usize);
-            counts.collect::<Vec<_>>()
-        };
-        let last = values("last");
-        self.last = (!last.is_empty()).then(|| last.to_vec());
-        self.changes = values("changes").iter().copied().collect();
-        self.cuts = counts("cuts");
-        self.frames = counts("frames").first().copied().unwrap_or_default();
+        let pairs = |name: &str| values(name).as_chunks::<2>().0.iter();
+        let counts =
+            |name: &str| pairs(name).map(|&[high, low]| (high as usize) << 24 | low as usize);
+        let (token, picture) = (values("token"), values("picture"));
+        self.last = (!token.is_empty()).then(|| (token.to_vec(), picture.to_vec()));
+        self.steps = pairs("steps")
+            .map(|&[turn, fade]| Step { turn, fade })
+            .collect();
+        self.cuts = counts("cuts").collect();
+        self.frames = counts("frames").next().unwrap_or_default();
     }
 
-    /// Whether the frame with this mean patch token begins a new shot; the first frame does not.
-    pub fn is_cut(&mut self, mean: Vec<f32>) -> bool {
-        let change = self.last.as_ref().map(|last| 1.0 - cosine(last, &mean));
-        self.last = Some(mean);
+    /// Whether the frame with this mean patch token and [`thumbnail`] begins a new shot; the first frame does not.
+    pub fn is_cut(&mut self, token: Vec<f32>, picture: Vec<f32>) -> bool {
+        let step = self.last.as_ref().map(|(last, shown)| Step {
+            turn: 1.0 - cosine(last, &token),
+            fade: mean_difference(shown, &picture),
+        });
+        self.last = Some((token, picture));
         self.frames += 1;
-        let Some(change) = change else { return false };
-        let mut sorted: Vec<f32> = self.changes.iter().copied().collect();
-        sorted.sort_by(f32::total_cmp);
-        let least = match sorted.get(sorted.len() / 2) {
-            Some(median) => LEAST_CHANGE.max(TIMES_USUAL * median),
-            None => FIRST_CHANGE,
+        let Some(step) = step else { return false };
+        let is_more = |of: fn(&Step) -> f32, least: f32, first: f32| match self.median(of) {
+            Some(median) => of(&step) > least.max(TIMES_USUAL * median),
+            None => of(&step) > first,
         };
-        if change > least {
-            self.changes.clear();
+        let is_cut = is_more(|step| step.turn, LEAST_TURN, FIRST_TURN)
+            && is_more(|step| step.fade, LEAST_FADE, FIRST_FADE);
+        if is_cut {
+            self.steps.clear();
             self.cuts.push(self.frames - 1);
             return true;
         }
-        if self.changes.len() == RECENT {
-            self.changes.pop_front();
+        if self.steps.len() == RECENT {
+            self.steps.pop_front();
         }
-        self.changes.push_back(change);
+        self.steps.push_back(step);
         false
     }
+
+    fn median(&self, of: fn(&Step) -> f32) -> Option<f32> {
+        let mut sorted: Vec<f32> = self.steps.iter().map(of).collect();
+        sorted.sort_by(f32::total_cmp);
+        sorted.get(sorted.len() / 2).copied()
+    }
+}
+
+fn mean_difference(a: &[f32], b: &[f32]) -> f32 {
+    let sum: f32 = a.iter().zip(b).map(|(a, b)| (a - b).abs()).sum();
+    sum / a.len().max(1) as f32
 }
 
 /// Finds the mean patch token of a frame, as the last block's final norm leaves them.
@@ -175,10 +233,10 @@ mod tests {
         vec![degrees.to_radians().cos(), degrees.to_radians().sin()]
     }
 
-    fn cuts(degrees: impl IntoIterator<Item = f32>) -> Vec<usize> {
+    fn cuts(frames: impl IntoIterator<Item = (f32, f32)>) -> Vec<usize> {
         let mut detector = CutDetector::default();
-        for degrees in degrees {
-            detector.is_cut(at(degrees));
+        for (degrees, grey) in frames {
+            detector.is_cut(at(degrees), vec![grey; 3]);
             // Whoever goes on with it finds the same.
             let mut next = CutDetector::default();
             next.restore(&detector.state());
@@ -190,12 +248,45 @@ mod tests {
     #[test]
     fn cuts_stand_out_from_what_is_usual() {
         // 1 - cos: 0.00015 for 1 degree, 0.034 for 15, 0.1 for 26.
-        let still = (0..20).map(|n| (n % 2) as f32);
-        let cut = still.clone().chain(still.map(|n| n + 20.0));
-        assert_eq!(cuts(cut), [20]);
-        assert_eq!(cuts((0..40).map(|n| 8.0 * n as f32)), NONE, "a pan");
-        assert_eq!(cuts([0.0, 90.0, 91.0, 0.0]), [1, 3]);
-        assert_eq!(cuts([0.0, 20.0]), NONE, "one step says little");
+        let still = |at: f32, grey: f32| (0..20).map(move |n| (at + (n % 2) as f32, grey));
+        assert_eq!(cuts(still(0.0, 50.0).chain(still(20.0, 90.0))), [20]);
+        assert_eq!(
+            cuts(still(0.0, 50.0).chain(still(20.0, 51.0))),
+            NONE,
+            "tokens alone jump"
+        );
+        assert_eq!(
+            cuts(still(0.0, 50.0).chain(still(0.0, 90.0))),
+            NONE,
+            "a light is switched on"
+        );
+        assert_eq!(
+            cuts((0..40).map(|n| (8.0 * n as f32, 5.0 * n as f32))),
+            NONE,
+            "a pan"
+        );
+        assert_eq!(
+            cuts([(0.0, 0.0), (90.0, 90.0), (91.0, 90.0), (0.0, 0.0)]),
+            [1, 3]
+        );
+        assert_eq!(
+            cuts([(0.0, 0.0), (20.0, 90.0)]),
+            NONE,
+            "one step says little"
+        );
         assert_eq!(cuts([]), NONE);
+    }
+
+    #[test]
+    fn a_thumbnail_has_the_colours_of_the_frame() {
+        let frame = RgbImage::from_fn(64, 45, |x, _| {
+            image::Rgb([if x < 32 { 10 } else { 90 }, 7, 0])
+        });
+        let found = thumbnail(&frame);
+        assert_eq!(
+            (found.len(), &found[..3], &found[45..48]),
+            (432, &[10.0, 7.0, 0.0][..], &[90.0, 7.0, 0.0][..])
+        );
+        assert_eq!(thumbnail(&RgbImage::new(1, 1)).len(), 432);
     }
 }

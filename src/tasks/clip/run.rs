@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::inputs::{PhotoDecoder, Source};
 use crate::memory::Permit;
 use crate::preprocess::Geometry;
+use crate::tasks::clip::cuts::thumbnail;
 use crate::tasks::clip::guide::RunningGuide;
 use crate::tasks::clip::state::{ClipState, Vectors};
 use crate::tasks::clip::{
@@ -107,7 +108,7 @@ impl ClipRun<'_> {
                 let Some(Found::Tokens(mean, _)) = seen.found.pop() else {
                     return Err(Error::Model("a frame lacks its mean token".into()));
                 };
-                let is_cut = shots.is_cut(mean);
+                let is_cut = shots.is_cut(mean, thumbnail(&seen.photo));
                 let guided = guide
                     .as_mut()
                     .map(|guide| guide.follow(&seen.photo, is_cut));

@@ -1,7 +1,7 @@
 //! Films in segments, so that one whose making was ended can be gone on with: each segment is written whole, with what its
 //! frames leave to those behind them, and all of them are joined at the end. Short films are written in one piece.
 
-use std::fs;
+use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -18,6 +18,9 @@ const FOLDER: &str = "parts";
 
 /// The file that tells what a segment is.
 const SEGMENT_JSON: &str = "segment.json";
+
+/// The file by which a run holds the folder.
+const LOCK: &str = ".dino-lock";
 
 /// What the frames up to the end of a segment leave.
 const STATE: &str = "state.safetensors";
@@ -40,6 +43,8 @@ struct Segment {
     clipped: usize,
     /// Of the pictures, and of the numbers.
     sizes: [(u32, u32); 2],
+    /// Digest of all other files of it.
+    content: String,
 }
 
 /// The files of a clip under way, for one task.
@@ -51,6 +56,8 @@ pub struct ClipFiles<'c> {
     parts: Option<PathBuf>,
     done: Vec<Segment>,
     files: Option<FilmFiles<'c>>,
+    /// So that no other run writes there.
+    _lock: Option<File>,
     /// The segment that is being written.
     under_way: Option<(Segment, Option<UnfinishedFolder>)>,
 }
@@ -99,22 +106,38 @@ impl<'c> ClipFiles<'c> {
     ) -> Result<Self> {
         let made_from = made_from.to_string();
         let (mut parts, mut done) = (parts_of(&places), Vec::new());
+        let mut lock = None;
         if let Some(folder) = &parts {
             let kept = segments_in(folder);
             check_folder(folder, &kept)?;
+            lock = hold(folder)?;
             let is_same =
                 |segment: &&Segment| segment.made_from == made_from && segment.frames == SEGMENT;
             if resumes {
-                done = kept.iter().take_while(is_same).cloned().collect();
+                let same = kept
+                    .iter()
+                    .enumerate()
+                    .take_while(|(_, segment)| is_same(segment));
+                let whole = same.take_while(|(number, segment)| {
+                    content_of(&name_of(folder, *number))
+                        .is_ok_and(|content| content == segment.content)
+                });
+                done = whole.map(|(_, segment)| segment.clone()).collect();
             }
             if done.is_empty() {
+                lock = None;
                 remove(folder)?;
             }
         }
         if total <= SEGMENT && done.is_empty() {
             parts = None;
         }
+        if let (Some(folder), None) = (&parts, &lock) {
+            fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
+            lock = hold(folder)?;
+        }
         Ok(ClipFiles {
+            _lock: lock,
             spec,
             places,
             made_from,
@@ -198,6 +221,7 @@ impl<'c> ClipFiles<'c> {
             index: 0,
             clipped: 0,
             sizes: [(0, 0); 2],
+            content: String::new(),
         };
         let Some(folder) = &self.parts else {
             self.files = Some(FilmFiles::new(self.spec.clone(), self.places.clone(), None));
@@ -239,6 +263,7 @@ impl<'c> ClipFiles<'c> {
             vectors.put_under("own", own);
         }
         vectors.write(&unfinished.folder().join(STATE))?;
+        segment.content = content_of(unfinished.folder())?;
         let json = serde_json::to_vec(&segment).map_err(|error| Error::Model(error.to_string()))?;
         write_atomic(&unfinished.folder().join(SEGMENT_JSON), |writer| {
             writer.write_all(&json)
@@ -273,7 +298,7 @@ impl<'c> ClipFiles<'c> {
         }
         let notes = self.join(&folder, &lie)?;
         drop(rest);
-        if whole {
+        if whole || self.done.is_empty() {
             remove(&folder)?;
         }
         Ok(notes)
@@ -323,6 +348,56 @@ impl<'c> ClipFiles<'c> {
         }
         Ok(notes)
     }
+}
+
+/// Holds the folder of segments, if it is there, until what is returned is dropped.
+///
+/// # Errors
+/// Names the folder, if another run holds it.
+fn hold(folder: &Path) -> Result<Option<File>> {
+    if !folder.is_dir() {
+        return Ok(None);
+    }
+    let failed = |error: std::io::Error| Error::io(folder, &error);
+    let file = File::create(folder.join(LOCK)).map_err(failed)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Err(Error::file(
+            folder,
+            "another run is making this film; wait for it, end it, or choose another place (-o DIR)",
+        )),
+        // Where a file system has no locks, nobody can be told.
+        Err(TryLockError::Error(_)) => Ok(None),
+    }
+}
+
+/// Digest of the names and contents of all files of a segment but what tells of it.
+fn content_of(folder: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut open = vec![folder.to_owned()];
+    while let Some(current) = open.pop() {
+        let failed = |error: std::io::Error| Error::io(&current, &error);
+        let entries = fs::read_dir(&current).map_err(failed)?;
+        let mut paths: Vec<PathBuf> = entries
+            .map(|entry| entry.map(|entry| entry.path()))
+            .collect::<std::io::Result<_>>()
+            .map_err(failed)?;
+        paths.sort();
+        for path in paths {
+            let name = path.file_name().unwrap_or_default();
+            match path.is_dir() {
+                true => open.push(path),
+                false if name == SEGMENT_JSON => {}
+                false => {
+                    hasher.update(name.as_encoded_bytes());
+                    let read = File::open(&path)
+                        .and_then(|mut file| std::io::copy(&mut file, &mut hasher));
+                    read.map_err(|error| Error::io(&path, &error))?;
+                }
+            }
+        }
+    }
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 /// Refuses to take a folder for one of segments that has something else in it.

@@ -94,9 +94,9 @@ impl DepthTask {
         }
         let is_inverse = is_inverse && recipe.scale.is_none();
         let files = Files::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
-        if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() {
-            let why =
-                "--depth-scale is for --save png16; the other formats hold the numbers as they are";
+        let is_film = recipe.save.contains(&NumberFormat::Ffv1);
+        if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() && !is_film {
+            let why = "--depth-scale is for --save png16 and ffv1; the other formats hold the numbers as they are";
             return Err(Error::Usage(why.into()));
         }
         let has_bins = matches!(readout_of(&head.meta)?, Readout::Bins { .. });

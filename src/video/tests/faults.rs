@@ -172,7 +172,7 @@ fn large_frames_are_refused() {
         .unwrap_err()
         .to_string();
     assert!(
-        error.contains("64 x 48") && error.contains("--max-pixels"),
+        error.contains("64 x 48") && error.contains("--max-megapixels"),
         "{error}"
     );
 }
