@@ -25,7 +25,7 @@ use crate::postprocess::LabelMap;
 use crate::preprocess::Geometry;
 use crate::tasks::{Finder, Found};
 
-pub use cuts::{CutDetector, CutFinder};
+pub use cuts::{CutDetector, CutFinder, thumbnail};
 pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};
 pub use run::{ClipRun, SEGMENT};
 pub use segments::{ClipFiles, kept_frames};
