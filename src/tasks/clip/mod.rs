@@ -8,6 +8,7 @@
 mod cuts;
 mod files;
 mod guide;
+mod kept;
 mod run;
 mod segments;
 mod smooth;
@@ -27,8 +28,9 @@ use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder, thumbnail};
 pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};
+pub use kept::kept_frames;
 pub use run::{ClipRun, SEGMENT};
-pub use segments::{ClipFiles, kept_frames};
+pub use segments::ClipFiles;
 pub use smooth::{RunningMean, Smoothing};
 pub use state::{ClipState, Vectors};
 

@@ -1,51 +1,19 @@
 //! Films in segments, so that one whose making was ended can be gone on with: each segment is written whole, with what its
 //! frames leave to those behind them, and all of them are joined at the end. Short films are written in one piece.
 
-use std::fs::{self, File, TryLockError};
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-
-use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::manifest::Digest;
 use crate::output::{UnfinishedFolder, write_atomic};
 use crate::tasks::clip::files::{FilmFiles, join_folders};
+use crate::tasks::clip::kept::{
+    SEGMENT_JSON, STATE, Segment, check_folder, content_of, hold, name_of, parts_of, remove,
+    segments_in,
+};
 use crate::tasks::clip::{ClipPlaces, ClipSpec, ClipState, DrawnFrame, SEGMENT, Vectors};
 use crate::video::{FilmPart, Planned, ending_of_parts, join_parts};
-
-/// The ending of the folder of segments, in the place of the film's.
-const FOLDER: &str = "parts";
-
-/// The file that tells what a segment is.
-const SEGMENT_JSON: &str = "segment.json";
-
-/// The file by which a run holds the folder.
-const LOCK: &str = ".dino-lock";
-
-/// What the frames up to the end of a segment leave.
-const STATE: &str = "state.safetensors";
-
-/// What is known of a segment that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-struct Segment {
-    /// Digest of all that decides how it came out.
-    made_from: String,
-    frames: usize,
-    /// When the first frame appears, in ticks.
-    begin: i64,
-    /// When the last one does.
-    last: i64,
-    /// When it ends.
-    end: i64,
-    /// The number of the last frame in the clip.
-    index: u64,
-    /// Numbers that a format clipped.
-    clipped: usize,
-    /// Of the pictures, and of the numbers.
-    sizes: [(u32, u32); 2],
-    /// Digest of all other files of it.
-    content: String,
-}
 
 /// The files of a clip under way, for one task.
 pub struct ClipFiles<'c> {
@@ -60,36 +28,6 @@ pub struct ClipFiles<'c> {
     _lock: Option<File>,
     /// The segment that is being written.
     under_way: Option<(Segment, Option<UnfinishedFolder>)>,
-}
-
-/// The folder of the segments of what goes to `places`.
-fn parts_of(places: &ClipPlaces) -> Option<PathBuf> {
-    places
-        .all()
-        .next()
-        .map(|first| match places.film.as_deref() {
-            Some(film) => film.with_extension(FOLDER),
-            None => first.with_extension(FOLDER),
-        })
-}
-
-/// How many frames lie in whole segments of what goes to `places`, of whatever they were made.
-pub fn kept_frames(places: &ClipPlaces) -> usize {
-    let kept = parts_of(places).map(|folder| segments_in(&folder));
-    kept.map_or(0, |kept| kept.iter().map(|segment| segment.frames).sum())
-}
-
-/// The segments in a folder, in order, as far as there are no gaps.
-fn segments_in(folder: &Path) -> Vec<Segment> {
-    let read = |number: usize| {
-        let bytes = fs::read(name_of(folder, number).join(SEGMENT_JSON)).ok()?;
-        serde_json::from_slice(&bytes).ok()
-    };
-    (0..).map_while(read).collect()
-}
-
-fn name_of(folder: &Path, number: usize) -> PathBuf {
-    folder.join(format!("{:06}", number + 1))
 }
 
 impl<'c> ClipFiles<'c> {
@@ -347,83 +285,5 @@ impl<'c> ClipFiles<'c> {
             join_folders(path, &self.spec, &folders.collect::<Vec<_>>())?;
         }
         Ok(notes)
-    }
-}
-
-/// Holds the folder of segments, if it is there, until what is returned is dropped.
-///
-/// # Errors
-/// Names the folder, if another run holds it.
-fn hold(folder: &Path) -> Result<Option<File>> {
-    if !folder.is_dir() {
-        return Ok(None);
-    }
-    let failed = |error: std::io::Error| Error::io(folder, &error);
-    let file = File::create(folder.join(LOCK)).map_err(failed)?;
-    match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
-        Err(TryLockError::WouldBlock) => Err(Error::file(
-            folder,
-            "another run is making this film; wait for it, end it, or choose another place (-o DIR)",
-        )),
-        // Where a file system has no locks, nobody can be told.
-        Err(TryLockError::Error(_)) => Ok(None),
-    }
-}
-
-/// Digest of the names and contents of all files of a segment but what tells of it.
-fn content_of(folder: &Path) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(current) = open.pop() {
-        let failed = |error: std::io::Error| Error::io(&current, &error);
-        let entries = fs::read_dir(&current).map_err(failed)?;
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<std::io::Result<_>>()
-            .map_err(failed)?;
-        paths.sort();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default();
-            match path.is_dir() {
-                true => open.push(path),
-                false if name == SEGMENT_JSON => {}
-                false => {
-                    hasher.update(name.as_encoded_bytes());
-                    let read = File::open(&path)
-                        .and_then(|mut file| std::io::copy(&mut file, &mut hasher));
-                    read.map_err(|error| Error::io(&path, &error))?;
-                }
-            }
-        }
-    }
-    Ok(hasher.finalize().to_hex().to_string())
-}
-
-/// Refuses to take a folder for one of segments that has something else in it.
-fn check_folder(folder: &Path, kept: &[Segment]) -> Result<()> {
-    let is_vacant = folder.symlink_metadata().is_err();
-    // A segment that was never finished has a hidden name.
-    let is_bare = || {
-        let mut entries = fs::read_dir(folder).into_iter().flatten();
-        entries.all(|entry| {
-            entry.is_ok_and(|entry| entry.file_name().as_encoded_bytes().starts_with(b".dino-"))
-        })
-    };
-    match is_vacant || !kept.is_empty() || folder.is_dir() && is_bare() {
-        true => Ok(()),
-        false => Err(Error::file(
-            folder,
-            "is where segments of the film go, and has something else in it; move it, or choose another place (-o DIR)",
-        )),
-    }
-}
-
-fn remove(folder: &Path) -> Result<()> {
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(Error::io(folder, &error))
-        }
-        _ => Ok(()),
     }
 }
