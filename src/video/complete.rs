@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Stdio;
 
 use super::container::Container;
-use super::encode::{Encoder, Spec};
+use super::encode::{Encoder, Spec, tag_arguments};
 use super::log::Log;
 use super::program::{Programs, file_argument, start};
 use super::ratio::Ratio;
@@ -120,9 +120,7 @@ impl Completion<'_> {
         command.args(["-map_metadata", "0"]);
         if matches!(pictures, Pictures::Parts(..)) {
             // A list has no tags.
-            for (name, value) in &self.spec.tags {
-                command.args(["-metadata", &format!("{name}={value}")]);
-            }
+            command.args(tag_arguments(&self.spec.tags));
         }
         command.args(time_scales(base, self.container, self.programs));
         if self.container.is_mp4() && self.programs.is_at_least(EXACT_ENDS) {

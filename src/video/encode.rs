@@ -324,8 +324,13 @@ fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> V
     if container.is_mp4() && spec.audio.is_some() {
         all.extend(["-movflags".into(), "+use_metadata_tags".into()]);
     }
-    for (name, value) in &spec.tags {
-        all.extend(["-metadata".into(), format!("{name}={value}")]);
-    }
+    all.extend(tag_arguments(&spec.tags));
     all
+}
+
+/// How ffmpeg is told of names and values that a file carries.
+pub(super) fn tag_arguments(tags: &[(String, String)]) -> Vec<String> {
+    let named = tags.iter();
+    let named = named.flat_map(|(name, value)| ["-metadata".into(), format!("{name}={value}")]);
+    named.collect()
 }

@@ -2,7 +2,9 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+#[cfg(unix)]
+use std::process::Command;
+use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -30,8 +32,8 @@ fn clip(at: &Path) {
     );
 }
 
-/// Begins to make a film, and returns when one segment of it is kept.
-fn begun(at: &Path, args: &[&str], segment: &str) -> Child {
+/// Begins to make a film, and returns when it `is_there`, whatever that is.
+fn begun_until(at: &Path, args: &[&str], is_there: impl Fn() -> bool) -> Child {
     let mut child = command(args)
         .current_dir(at)
         .env("DINO_HOME", store_with_focus())
@@ -40,15 +42,32 @@ fn begun(at: &Path, args: &[&str], segment: &str) -> Child {
         .spawn()
         .unwrap();
     let patience = Instant::now();
-    while !at.join(segment).join("segment.json").is_file() {
-        assert!(patience.elapsed() < Duration::from_secs(120), "{segment}");
-        assert!(
-            child.try_wait().unwrap().is_none(),
-            "it ended before {segment}"
-        );
+    while !is_there() {
+        assert!(patience.elapsed() < Duration::from_secs(120), "{args:?}");
+        assert!(child.try_wait().unwrap().is_none(), "it ended: {args:?}");
         sleep(Duration::from_millis(2));
     }
     child
+}
+
+/// Begins to make a film, and returns when one segment of it is kept.
+fn begun(at: &Path, args: &[&str], segment: &str) -> Child {
+    let told = at.join(segment).join("segment.json");
+    begun_until(at, args, || told.is_file())
+}
+
+fn kill(mut child: Child) {
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
+
+/// As Ctrl-C; returns the exit code.
+#[cfg(unix)]
+fn interrupt(mut child: Child) -> Option<i32> {
+    let mut ask = Command::new("kill");
+    let asked = ask.args(["-INT", &child.id().to_string()]).status();
+    assert!(asked.unwrap().success());
+    child.wait().unwrap().code()
 }
 
 #[test]
@@ -64,13 +83,12 @@ fn a_film_whose_making_was_killed_is_gone_on_with() {
     assert_eq!(source.2.len(), FRAMES);
     same_times(&probe(&made("whole", films[0])).2, &source.2);
 
-    let mut child = begun(
+    let child = begun(
         at,
         &[&LABELS[..], &["-o", "out"]].concat(),
         "out/clip.segment.parts/000001",
     );
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(child);
     assert!(!made("out", films[0]).exists());
     let resumed = [&LABELS[..], &["-o", "out", "--resume", "--json"]].concat();
     dino(at, &[&resumed[..], &["--force"]].concat())
@@ -107,12 +125,11 @@ fn damaged_segments_are_made_again_and_two_runs_do_not_meet() {
     let whole = fs::read(&film).unwrap();
     fs::remove_dir_all(at.join("out")).unwrap();
     let parts = at.join("out/clip.depth.parts");
-    let mut child = begun(at, &args, "out/clip.depth.parts/000002");
+    let child = begun(at, &args, "out/clip.depth.parts/000002");
     dino(at, &args)
         .expect_code(1)
         .expect_stderr("another run is making this film");
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(child);
     // A bit that flips.
     let numbers = parts.join("000002/numbers.nut");
     let mut bytes = fs::read(&numbers).unwrap();
@@ -137,26 +154,12 @@ fn a_film_that_was_ended_early_is_begun_anew() {
     let args = [
         "segment", "clip.mp4", "--size", "140", "--head", "everyday", "-o", "out",
     ];
-    let mut child = command(&args)
-        .current_dir(at)
-        .env("DINO_HOME", store_with_focus())
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
     // While the first segment is written.
     let parts = at.join("out/clip.segment.parts");
     let is_writing = || fs::read_dir(&parts).is_ok_and(|entries| entries.count() > 1);
-    while !is_writing() {
-        assert!(child.try_wait().unwrap().is_none());
-        sleep(Duration::from_millis(2));
-    }
+    let child = begun_until(at, &args, is_writing);
     sleep(Duration::from_millis(700));
-    let asked = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(asked.unwrap().success());
-    child.wait().unwrap();
+    interrupt(child);
     assert!(!parts.exists(), "no segment was whole");
     let again = [&args[..4], &["-o", "out", "--resume", "--device", "null"]].concat();
     dino(at, &again).expect_code(0);
@@ -193,16 +196,12 @@ fn a_film_that_was_ended_can_be_played_and_gone_on_with() {
     whole.expect_code(0);
     same_times(&probe(&at.join("whole/clip.depth.mp4")).2, &source);
 
-    let mut child = begun(
+    let child = begun(
         at,
         &[&args[..], &["-o", "out"]].concat(),
         "out/clip.depth.parts/000001",
     );
-    let asked = Command::new("kill")
-        .args(["-INT", &child.id().to_string()])
-        .status();
-    assert!(asked.unwrap().success());
-    let code = child.wait().unwrap().code();
+    let code = interrupt(child);
     let part = probe(&at.join("out/clip.depth.mp4")).2;
     if code == Some(0) {
         // It was done before it heard.
@@ -220,23 +219,21 @@ fn a_film_that_was_ended_can_be_played_and_gone_on_with() {
 
     // Without the word it is made anew, and so it is with other settings.
     let other = [&args[..], &["-o", "out", "--resume", "--colormap", "gray"]].concat();
-    let mut child = begun(
+    let child = begun(
         at,
         &[&args[..], &["-o", "out"]].concat(),
         "out/clip.depth.parts/000001",
     );
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(child);
     dino(at, &other)
         .expect_code(0)
         .expect_stderr("made otherwise");
-    let mut child = begun(
+    let child = begun(
         at,
         &[&args[..], &["-o", "out"]].concat(),
         "out/clip.depth.parts/000002",
     );
-    child.kill().unwrap();
-    child.wait().unwrap();
+    kill(child);
     let run = dino(at, &[&args[..], &["-o", "out", "--resume"]].concat());
     run.expect_code(0).expect_stderr("goes on behind 500 of");
     for name in [

@@ -5,9 +5,7 @@ use dino::console::PhotoProgress;
 use dino::inputs::Source;
 use dino::output::{Status, put_path};
 use dino::tasks::Task;
-use dino::tasks::clip::{
-    ClipFiles, ClipRun, ClipSpec, ClipState, ClipTask, LOOKS, Smoothing, kept_frames,
-};
+use dino::tasks::clip::{ClipFiles, ClipRun, ClipSpec, ClipState, ClipTask, LOOKS, Smoothing};
 use dino::video::{Clip, Frames, Selection, Spec};
 use dino::{Error, Result};
 use serde_json::{Value, json};
@@ -42,11 +40,11 @@ impl Clips<'_> {
             console: self.console,
         };
         let selection = self.selection(clip)?;
+        let total = selection
+            .plan(&clip.frames, clip.time_base, clip.zero)
+            .len();
         if drawn.iter().any(|task| task.looks_first()) {
-            let count = selection
-                .plan(&clip.frames, clip.time_base, clip.zero)
-                .len();
-            let every = selection.every.unwrap_or(1) * count.div_ceil(LOOKS) as u64;
+            let every = selection.every.unwrap_or(1) * total.div_ceil(LOOKS) as u64;
             let some = Selection {
                 every: Some(every.max(1)),
                 ..selection
@@ -57,9 +55,6 @@ impl Clips<'_> {
                 .note(format_args!("{name}: looking at some of its frames"));
             run.look(source, &feed)?;
         }
-        let total = selection
-            .plan(&clip.frames, clip.time_base, clip.zero)
-            .len();
         let mut files = self.begin_files(&wanted, (clip, &selection), total)?;
         let (done, before) = agree(&mut files)?;
         let behind = files.first().and_then(ClipFiles::last_index);
@@ -150,7 +145,6 @@ impl Clips<'_> {
     ) -> Result<Vec<ClipFiles<'c>>> {
         let (times, look) = (Spec::of_clip(clip, selection), self.look());
         let files = wanted.iter().map(|(_, planned, task)| {
-            let kept = kept_frames(&planned.places);
             let spec = ClipSpec::new(
                 *task,
                 (clip, times.clone()),
@@ -160,13 +154,12 @@ impl Clips<'_> {
             let resumes = (total, self.video.resume);
             let files =
                 ClipFiles::begin(spec, planned.places.clone(), &planned.made_from, resumes)?;
-            if kept > files.done() && files.done() > 0 {
-                let (name, done) = (clip.path.display(), files.done());
+            let (kept, done, name) = (files.found(), files.done(), clip.path.display());
+            if kept > done && done > 0 {
                 self.console.note(format_args!(
                     "{name}: of {kept} frames that are kept, those behind {done} are damaged and made again"
                 ));
-            } else if kept > files.done() {
-                let name = clip.path.display();
+            } else if kept > done {
                 let why = match self.video.resume {
                     true => "are kept that were made otherwise, or are damaged",
                     false => "were kept, with which --resume would go on",

@@ -1,12 +1,14 @@
 //! The segments of films that are kept on disk until the film is whole: `NAME.TASK.parts/000001/` and so on, each with a
 //! `segment.json` that tells what it is of, and with a digest of its files.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::manifest::{Digest, Stamp};
 use crate::tasks::clip::ClipPlaces;
 
 /// The ending of the folder of segments, in the place of the film's.
@@ -22,7 +24,7 @@ const LOCK: &str = ".dino-lock";
 pub(super) const STATE: &str = "state.safetensors";
 
 /// What is known of a segment that was written.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Segment {
     /// Digest of all that decides how it came out.
     pub made_from: String,
@@ -39,25 +41,15 @@ pub(super) struct Segment {
     pub clipped: usize,
     /// Of the pictures, and of the numbers.
     pub sizes: [(u32, u32); 2],
-    /// Digest of all other files of it.
-    pub content: String,
+    /// Digests of all other files of it.
+    pub content: BTreeMap<String, Digest>,
 }
 
 /// The folder of the segments of what goes to `places`.
 pub(super) fn parts_of(places: &ClipPlaces) -> Option<PathBuf> {
-    places
-        .all()
-        .next()
-        .map(|first| match places.film.as_deref() {
-            Some(film) => film.with_extension(FOLDER),
-            None => first.with_extension(FOLDER),
-        })
-}
-
-/// How many frames lie in whole segments of what goes to `places`, of whatever they were made.
-pub fn kept_frames(places: &ClipPlaces) -> usize {
-    let kept = parts_of(places).map(|folder| segments_in(&folder));
-    kept.map_or(0, |kept| kept.iter().map(|segment| segment.frames).sum())
+    // The film is the first, if there is one.
+    let first = places.all().next()?;
+    Some(first.with_extension(FOLDER))
 }
 
 /// The segments in a folder, in order, as far as there are no gaps.
@@ -94,33 +86,18 @@ pub(super) fn hold(folder: &Path) -> Result<Option<File>> {
     }
 }
 
-/// Digest of the names and contents of all files of a segment but what tells of it.
-pub(super) fn content_of(folder: &Path) -> Result<String> {
-    let mut hasher = blake3::Hasher::new();
-    let mut open = vec![folder.to_owned()];
-    while let Some(current) = open.pop() {
-        let failed = |error: std::io::Error| Error::io(&current, &error);
-        let entries = fs::read_dir(&current).map_err(failed)?;
-        let mut paths: Vec<PathBuf> = entries
-            .map(|entry| entry.map(|entry| entry.path()))
-            .collect::<std::io::Result<_>>()
-            .map_err(failed)?;
-        paths.sort();
-        for path in paths {
-            let name = path.file_name().unwrap_or_default();
-            match path.is_dir() {
-                true => open.push(path),
-                false if name == SEGMENT_JSON => {}
-                false => {
-                    hasher.update(name.as_encoded_bytes());
-                    let read = File::open(&path)
-                        .and_then(|mut file| std::io::copy(&mut file, &mut hasher));
-                    read.map_err(|error| Error::io(&path, &error))?;
-                }
-            }
+/// Digests of the files and folders of a segment, by their names, but of what tells of it.
+pub(super) fn content_of(folder: &Path) -> Result<BTreeMap<String, Digest>> {
+    let failed = |error: std::io::Error| Error::io(folder, &error);
+    let mut content = BTreeMap::new();
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let entry = entry.map_err(failed)?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if name != SEGMENT_JSON {
+            content.insert(name, Stamp::of_file(&entry.path())?.digest);
         }
     }
-    Ok(hasher.finalize().to_hex().to_string())
+    Ok(content)
 }
 
 /// Refuses to take a folder for one of segments that has something else in it.

@@ -28,7 +28,6 @@ use crate::tasks::{Finder, Found};
 
 pub use cuts::{CutDetector, CutFinder, thumbnail};
 pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};
-pub use kept::kept_frames;
 pub use run::{ClipRun, SEGMENT};
 pub use segments::ClipFiles;
 pub use smooth::{RunningMean, Smoothing};

@@ -23,6 +23,7 @@ pub struct ClipFiles<'c> {
     /// None where the film is written in one piece.
     parts: Option<PathBuf>,
     done: Vec<Segment>,
+    found: usize,
     files: Option<FilmFiles<'c>>,
     /// So that no other run writes there.
     _lock: Option<File>,
@@ -44,9 +45,10 @@ impl<'c> ClipFiles<'c> {
     ) -> Result<Self> {
         let made_from = made_from.to_string();
         let (mut parts, mut done) = (parts_of(&places), Vec::new());
-        let mut lock = None;
+        let (mut lock, mut found) = (None, 0);
         if let Some(folder) = &parts {
             let kept = segments_in(folder);
+            found = frames_of(&kept);
             check_folder(folder, &kept)?;
             lock = hold(folder)?;
             let is_same =
@@ -76,6 +78,7 @@ impl<'c> ClipFiles<'c> {
         }
         Ok(ClipFiles {
             _lock: lock,
+            found,
             spec,
             places,
             made_from,
@@ -88,7 +91,12 @@ impl<'c> ClipFiles<'c> {
 
     /// Frames in whole segments.
     pub fn done(&self) -> usize {
-        self.done.iter().map(|segment| segment.frames).sum()
+        frames_of(&self.done)
+    }
+
+    /// Frames in the segments that were there, of whatever they were made.
+    pub fn found(&self) -> usize {
+        self.found
     }
 
     /// The number in the clip of the last of them.
@@ -152,14 +160,7 @@ impl<'c> ClipFiles<'c> {
     fn begin_files(&mut self) -> Result<()> {
         let segment = Segment {
             made_from: self.made_from.clone(),
-            frames: 0,
-            begin: 0,
-            last: 0,
-            end: 0,
-            index: 0,
-            clipped: 0,
-            sizes: [(0, 0); 2],
-            content: String::new(),
+            ..Segment::default()
         };
         let Some(folder) = &self.parts else {
             self.files = Some(FilmFiles::new(self.spec.clone(), self.places.clone(), None));
@@ -286,4 +287,8 @@ impl<'c> ClipFiles<'c> {
         }
         Ok(notes)
     }
+}
+
+fn frames_of(segments: &[Segment]) -> usize {
+    segments.iter().map(|segment| segment.frames).sum()
 }
