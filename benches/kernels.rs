@@ -3,11 +3,11 @@
 //! Sizes are those of one panel (48 tokens) of ViT-S/14 among the 1370 tokens of a 518 x 518 photo. Divan prints the
 //! arithmetic rate of the products as items: one item is one floating-point operation.
 
-use dino::backbone::cpu::attention::{Attend, QUERIES, SCRATCH, attention};
-use dino::backbone::cpu::panel::{ROW, WIDTH, cut, empty};
-use dino::backbone::cpu::pointwise::{Norm, norm};
-use dino::backbone::cpu::product::{Finish, Packed, linear};
-use dino::backbone::cpu::simd::{Isa, Line, flat_mut};
+use dino::model::backbone::cpu::attention::{Attend, QUERIES, SCRATCH, attention};
+use dino::model::backbone::cpu::panel::{ROW, WIDTH, cut, empty};
+use dino::model::backbone::cpu::pointwise::{Norm, norm};
+use dino::model::backbone::cpu::product::{Finish, Packed, linear};
+use dino::model::backbone::cpu::simd::{Isa, Line, flat_mut};
 use divan::Bencher;
 use divan::counter::ItemsCount;
 

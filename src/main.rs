@@ -5,9 +5,11 @@ mod commands;
 
 use std::process::ExitCode;
 
-use dino::console::Console;
-use dino::environment::{self, Variables};
-use dino::{Error, Result, device, interrupt, launcher, threads};
+use dino::model::device::{self, launcher};
+use dino::system::environment::{self, Variables};
+use dino::system::{interrupt, threads};
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 
 use crate::cli::{Cli, Command};
 

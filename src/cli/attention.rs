@@ -1,7 +1,7 @@
 //! `dino attention`.
 
 use clap::Args;
-use dino::preprocess::SizeRule;
+use dino::model::input::SizeRule;
 
 use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};
 

@@ -4,7 +4,7 @@ use std::num::NonZeroUsize;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use dino::preprocess::SizeRule;
+use dino::model::input::SizeRule;
 
 use super::RunArgs;
 

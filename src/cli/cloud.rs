@@ -5,9 +5,10 @@ use std::path::PathBuf;
 
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
-use dino::output::{CloudFormat, Place};
-use dino::postprocess::Axes;
-use dino::recipe::CloudRecipe;
+use dino::io::output::CloudFormat;
+use dino::system::files::Place;
+use dino::tasks::recipe::CloudRecipe;
+use dino::vision::postprocess::Axes;
 
 /// A cloud of coloured points, a pixel a point.
 #[derive(Debug, Args)]

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use dino::recipe::{DepthRecipe, NumberFormat, RangeRule};
-use dino::render::Colormap;
+use dino::tasks::recipe::{DepthRecipe, NumberFormat, RangeRule};
+use dino::vision::render::Colormap;
 
 use super::pca::opacity;
 use super::{CloudArgs, PredictArgs, RefitArgs, TextArgs, VideoArgs};

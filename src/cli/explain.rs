@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::process::ExitCode;
 
-use dino::printable::printable;
+use dino::terminal::printable::printable;
 
 /// Prints help, version or a complaint. Returns the exit code that belongs to it.
 pub fn explain(error: &clap::Error) -> ExitCode {

@@ -3,11 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
-use dino::features::Precision;
-use dino::preprocess::SizeRule;
-use dino::recipe::{FeaturesRecipe, TokenKind};
+use dino::io::features::Precision;
+use dino::model::device::{DeviceChoice, DtypeChoice};
+use dino::model::input::SizeRule;
+use dino::tasks::recipe::{FeaturesRecipe, TokenKind};
 
 use super::shared::{dtype_parser, memory_size};
 use super::{InputArgs, RunArgs};

@@ -102,7 +102,7 @@ pub enum HeadsCommand {
     )]
     Default {
         /// depth, segment or classify
-        #[arg(value_parser = dino::heads::TASKS)]
+        #[arg(value_parser = dino::model::head_zoo::TASKS)]
         task: String,
         /// The head's name
         name: Option<String>,

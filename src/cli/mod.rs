@@ -30,7 +30,7 @@ mod train;
 mod video;
 
 use clap::{FromArgMatches, Parser, Subcommand};
-use dino::launcher::VERSION;
+use dino::model::device::launcher::VERSION;
 
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;

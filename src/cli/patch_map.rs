@@ -2,8 +2,8 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use dino::render::Colormap;
 use dino::tasks::patch_map::PatchMapLook;
+use dino::vision::render::Colormap;
 
 use super::pca::{UpscaleChoice, opacity};
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use dino::pca::ForegroundRule;
-use dino::preprocess::SizeRule;
-use dino::recipe::{LayerRecipe, PcaRecipe};
-use dino::render::Upscale;
+use dino::analysis::pca::ForegroundRule;
+use dino::model::input::SizeRule;
+use dino::tasks::recipe::{LayerRecipe, PcaRecipe};
+use dino::vision::render::Upscale;
 
 use super::{InputArgs, OutputArgs, RefitArgs, RunArgs, StoredArgs, VideoArgs};
 

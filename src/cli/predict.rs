@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use dino::preprocess::{SizeRule, Unpad};
-use dino::recipe::{self, HeadRecipe};
+use dino::model::input::{SizeRule, Unpad};
+use dino::tasks::recipe::{self, HeadRecipe};
 
 use super::{InputArgs, OutputArgs, RunArgs, StoredArgs};
 

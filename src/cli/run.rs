@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use dino::cluster::ClusterCount;
-use dino::recipe::{
+use dino::analysis::cluster::ClusterCount;
+use dino::tasks::recipe::{
     ClustersRecipe, DepthRecipe, FeaturesRecipe, HeadRecipe, PcaRecipe, Recipe, SegmentRecipe,
 };
 

@@ -3,10 +3,10 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum, ValueHint};
-use dino::cluster::ClusterCount;
-use dino::postprocess::MinArea;
-use dino::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
+use dino::analysis::cluster::ClusterCount;
 use dino::tasks::layer;
+use dino::tasks::recipe::{self, ClustersRecipe, LabelRecipe, SegmentRecipe};
+use dino::vision::postprocess::MinArea;
 
 use super::{PredictArgs, RefitArgs, TextArgs, VideoArgs};
 

@@ -9,17 +9,17 @@ use std::time::Duration;
 
 use clap::{Args, ValueHint};
 use dino::Result;
-use dino::console::{Console, NOT_TO_A_TERMINAL};
-use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
-use dino::environment::Variables;
-use dino::inputs::{
+use dino::io::inputs::{
     self, Background, Collected, DecodeOptions, Fetcher, PhotoDecoder, Request, Separator, Shard,
     ShardRequest, Stretch,
 };
-use dino::memory;
-use dino::output::{OutputOptions, Plan, Subject, Target, tell_end};
-use dino::weights::Access;
+use dino::io::output::{OutputOptions, Plan, Subject, Target, tell_end};
+use dino::model::device::{DeviceChoice, DtypeChoice};
+use dino::system::environment::Variables;
+use dino::system::http::Access;
+use dino::system::memory;
+use dino::terminal::console::{Console, NOT_TO_A_TERMINAL};
 
 /// What holds for every command.
 #[derive(Debug, Args)]

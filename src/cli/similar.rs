@@ -1,8 +1,8 @@
 //! `dino similar`.
 
 use clap::Args;
-use dino::preprocess::SizeRule;
-use dino::render::Range;
+use dino::model::input::SizeRule;
+use dino::vision::render::Range;
 
 use super::depth::pixel;
 use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};

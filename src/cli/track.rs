@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, ValueHint};
-use dino::preprocess::SizeRule;
+use dino::model::input::SizeRule;
 
 use super::pca::opacity;
 use super::{PhotoArgs, RunArgs, VideoArgs};

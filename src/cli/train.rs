@@ -4,14 +4,14 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use dino::data::Split;
-use dino::data::doubts::Ignored;
-use dino::eval::Crop;
-use dino::head::context;
-use dino::head::globals::GlobalToken;
-use dino::head::meta::Spacing;
-use dino::preprocess::Coarse;
-use dino::preprocess::SizeRule;
+use dino::learn::data::Split;
+use dino::learn::data::doubts::Ignored;
+use dino::learn::eval::Crop;
+use dino::model::head::context;
+use dino::model::head::globals::GlobalToken;
+use dino::model::head::meta::Spacing;
+use dino::model::input::Coarse;
+use dino::model::input::SizeRule;
 
 use super::cache::size_or_nothing;
 use super::{PhotoArgs, RunArgs};

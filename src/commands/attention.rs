@@ -1,16 +1,16 @@
 //! `dino attention`: what the cls token attends to, as pictures and numbers.
 
 use dino::Result;
-use dino::backbone::{ClsAttention, LayerRequest};
-use dino::console::Console;
 use dino::engine::Ready;
-use dino::manifest::Making;
-use dino::output::{
+use dino::io::manifest::Making;
+use dino::io::output::{
     Destination, Job, PICTURE, PictureFormat, Status, Subject, deliver, put_all, write_npy,
     write_picture,
 };
-use dino::preprocess::Geometry;
-use dino::render::{Range, contact_sheet};
+use dino::model::backbone::{ClsAttention, LayerRequest};
+use dino::model::input::Geometry;
+use dino::terminal::console::Console;
+use dino::vision::render::{Range, contact_sheet};
 use image::RgbImage;
 use image::imageops::thumbnail;
 use serde_json::{Value, json};

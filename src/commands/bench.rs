@@ -3,16 +3,19 @@
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use dino::backbone::{Backbone, Checkpoint, Grid, variants};
-use dino::bench::{peak_memory, reset_peak_memory, time_forward};
-use dino::child::Running;
-use dino::console::Console;
-use dino::device::DeviceChoice;
-use dino::output::temporary::scratch_file;
-use dino::output::{Destination, Outputs, deliver};
-use dino::preprocess::{Geometry, SizeRule};
-use dino::weights::{self, Store};
-use dino::{Error, Result, device, interrupt};
+use dino::engine::bench::{peak_memory, reset_peak_memory, time_forward};
+use dino::io::output::{Destination, Outputs, deliver};
+use dino::model::backbone::{Backbone, Checkpoint, variants};
+use dino::model::device;
+use dino::model::device::DeviceChoice;
+use dino::model::input::Grid;
+use dino::model::input::{Geometry, SizeRule};
+use dino::model::weights::{self, Store};
+use dino::system::child_process::Running;
+use dino::system::files::temporary::scratch_file;
+use dino::system::interrupt;
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 use serde::{Deserialize, Serialize};
 
 use super::model;

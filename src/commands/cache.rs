@@ -3,10 +3,10 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dino::console::Console;
-use dino::memory::readable;
-use dino::train::cache::{CacheFolder, Freed, Holding, NO_SET};
-use dino::weights::Store;
+use dino::learn::train::cache::{CacheFolder, Freed, Holding, NO_SET};
+use dino::model::weights::Store;
+use dino::system::memory::readable;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::json;
 

@@ -3,17 +3,17 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::folds_of;
-use dino::eval::calibrate::{HeldOut, Readings, Verdict, calibrate};
-use dino::heads::calibration::{BeforeAfter, digest_of};
-use dino::heads::{DepthCalibration, Heads};
-use dino::output::{Destination, OutputKind, Outputs, deliver};
-use dino::postprocess::{Conversion, ToMetres};
-use dino::printable::printable;
+use dino::engine::outcomes::Report;
+use dino::io::output::{Destination, OutputKind, Outputs, deliver};
+use dino::learn::data::folds_of;
+use dino::learn::eval::calibrate::{HeldOut, Readings, Verdict, calibrate};
+use dino::model::head_zoo::calibration::{BeforeAfter, digest_of};
+use dino::model::head_zoo::{DepthCalibration, Heads};
+use dino::model::weights::Store;
 use dino::tasks::depth::conversion_of;
-use dino::weights::Store;
+use dino::terminal::console::Console;
+use dino::terminal::printable::printable;
+use dino::vision::postprocess::{Conversion, ToMetres};
 use dino::{Error, Result};
 use serde_json::{Value, json};
 

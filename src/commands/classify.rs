@@ -1,15 +1,15 @@
 //! `dino classify`: what photos show, in words.
 
-use dino::batch::Report;
-use dino::console::Console;
+use dino::engine::outcomes::Report;
+use dino::engine::stopwatch::Stopwatch;
 use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views, tell_overflow};
-use dino::head::Task;
-use dino::heads::Heads;
-use dino::inputs::Source;
-use dino::output::{Lines, Status, Subject};
-use dino::stopwatch::Stopwatch;
+use dino::io::inputs::Source;
+use dino::io::output::{Lines, Status, Subject};
+use dino::model::head::Task;
+use dino::model::head_zoo::Heads;
+use dino::model::weights::Store;
 use dino::tasks::way::as_trained;
-use dino::weights::Store;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::{Value, json};
 

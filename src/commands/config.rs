@@ -1,14 +1,15 @@
 //! `dino config`: what bare commands use, and how that is changed.
 
-use dino::backbone::variants;
-use dino::console::Console;
-use dino::defaults::Memory;
-use dino::environment::Variables;
-use dino::head::Head;
-use dino::heads::{Heads, Place, Reason, TASKS, fetch};
-use dino::printable::printable;
-use dino::weights::config::Config;
-use dino::weights::{self, Access, Origins, Store};
+use dino::model::backbone::variants;
+use dino::model::defaults::Memory;
+use dino::model::head::Head;
+use dino::model::head_zoo::{Heads, Place, Reason, TASKS, fetch};
+use dino::model::weights::config::Config;
+use dino::model::weights::{self, Origins, Store};
+use dino::system::environment::Variables;
+use dino::system::http::Access;
+use dino::terminal::console::Console;
+use dino::terminal::printable::printable;
 use dino::{Error, Result};
 use serde_json::{Value, json};
 

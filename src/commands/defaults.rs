@@ -1,12 +1,13 @@
 //! What a bare command computes with: fetched on the first run, and said where it is another than last time.
 
-use dino::console::Console;
-use dino::defaults::{Memory, Need, fetch_missing};
-use dino::device::DeviceChoice;
-use dino::environment::Variables;
-use dino::heads::{Found, Heads, Place, Reason};
-use dino::recipe::Recipe;
-use dino::weights::{Access, Origins, Store};
+use dino::model::defaults::{Memory, Need, fetch_missing};
+use dino::model::device::DeviceChoice;
+use dino::model::head_zoo::{Found, Heads, Place, Reason};
+use dino::model::weights::{Origins, Store};
+use dino::system::environment::Variables;
+use dino::system::http::Access;
+use dino::tasks::recipe::Recipe;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::RunArgs;

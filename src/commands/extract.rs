@@ -1,17 +1,17 @@
 //! One layer's features of many photos, for the commands that need no head.
 
-use dino::backbone::{ClsAttention, LayerRequest};
-use dino::batch::{Outcome, Report};
-use dino::console::{Console, PhotoProgress};
+use dino::engine::outcomes::{Outcome, Report};
 use dino::engine::{
     AttentionPass, BatchSize, Decoding, Engine, Network, OnePass, Ready, Seen, tell_overflow,
 };
-use dino::inputs::{Collected, PhotoDecoder, Shard, Source};
-use dino::manifest::{Ledger, Making};
-use dino::output::{Job, Lines, Plan, Subject};
-use dino::preprocess::{Geometry, SizeRule};
+use dino::io::inputs::{Collected, PhotoDecoder, Shard, Source};
+use dino::io::manifest::{Ledger, Making};
+use dino::io::output::{Job, Lines, Plan, Subject};
+use dino::model::backbone::{ClsAttention, LayerRequest};
+use dino::model::input::{Geometry, SizeRule};
 use dino::tasks::layer;
 use dino::tasks::run::explain;
+use dino::terminal::console::{Console, PhotoProgress};
 use dino::{Error, Result};
 
 use super::model::Model;

@@ -3,19 +3,20 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use dino::console::Console;
-use dino::head::globals::GlobalToken;
-use dino::head::{HeadMeta, Linear, Network, Task, file};
-use dino::heads::depth_anything;
-use dino::heads::fetch::{self, Installed};
-use dino::heads::official::{self, Official};
-use dino::heads::published;
-use dino::heads::{Found, Heads, Place};
-use dino::output::{Outputs, deliver, put_path};
-use dino::pipe;
-use dino::preprocess::Coarse;
-use dino::printable::printable;
-use dino::weights::{Access, Hub, Store};
+use dino::io::output::{Outputs, deliver, put_path};
+use dino::model::head::globals::GlobalToken;
+use dino::model::head::{HeadMeta, Linear, Network, Task, file};
+use dino::model::head_zoo::depth_anything;
+use dino::model::head_zoo::fetch::{self, Installed};
+use dino::model::head_zoo::official::{self, Official};
+use dino::model::head_zoo::published;
+use dino::model::head_zoo::{Found, Heads, Place};
+use dino::model::input::Coarse;
+use dino::model::weights::{Hub, Store};
+use dino::system::files::pipe;
+use dino::system::http::Access;
+use dino::terminal::console::Console;
+use dino::terminal::printable::printable;
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 

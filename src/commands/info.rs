@@ -2,19 +2,21 @@
 
 use std::path::PathBuf;
 
-use dino::console::Console;
-use dino::environment::Variables;
-use dino::gpu::{self, Gpu};
-use dino::heads::{TASKS, fetch};
-use dino::http::proxy::{Proxies, Route};
-use dino::launcher::SWITCH;
-use dino::memory::readable;
-use dino::output::put_path;
-use dino::printable::printable;
-use dino::video;
-use dino::weights::huggingface::{Folders, Location, Token};
-use dino::weights::{Access, Origins, Store, hub};
-use dino::{Result, device};
+use dino::Result;
+use dino::io::output::put_path;
+use dino::io::video;
+use dino::model::device;
+use dino::model::device::gpu::{self, Gpu};
+use dino::model::device::launcher::SWITCH;
+use dino::model::head_zoo::{TASKS, fetch};
+use dino::model::weights::huggingface::{Folders, Location, Token};
+use dino::model::weights::{Origins, Store, hub};
+use dino::system::environment::Variables;
+use dino::system::http::Access;
+use dino::system::http::proxy::{Proxies, Route};
+use dino::system::memory::readable;
+use dino::terminal::console::Console;
+use dino::terminal::printable::printable;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 

@@ -1,12 +1,12 @@
 //! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
 
-use dino::console::Console;
-use dino::data::doubts::{self, DepthMaps, Ignored, Masks};
-use dino::data::labels::DepthReader;
-use dino::data::statistics::{DepthStatistics, LabelSample, MaskStatistics, SAMPLE};
-use dino::data::{DataSet, Pair, SetLabels};
-use dino::head::meta::{Class, Readout};
-use dino::warnings::Warnings;
+use dino::learn::data::doubts::{self, DepthMaps, Ignored, Masks};
+use dino::learn::data::labels::DepthReader;
+use dino::learn::data::statistics::{DepthStatistics, LabelSample, MaskStatistics, SAMPLE};
+use dino::learn::data::{DataSet, Pair, SetLabels};
+use dino::model::head::meta::{Class, Readout};
+use dino::terminal::console::Console;
+use dino::terminal::warnings::Warnings;
 use dino::{Error, Result};
 
 /// Units of a metre where nobody says anything else.

@@ -4,10 +4,10 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use dino::Result;
-use dino::console::Console;
-use dino::inputs::{Source, shard};
-use dino::manifest::{self, FailureGroup, MissingRule, Verdict};
-use dino::output::put_path;
+use dino::io::inputs::{Source, shard};
+use dino::io::manifest::{self, FailureGroup, MissingRule, Verdict};
+use dino::io::output::put_path;
+use dino::terminal::console::Console;
 use serde_json::{Map, Value, json};
 
 use crate::cli::{ManifestCommand, MissingArgs};

@@ -27,9 +27,9 @@ mod train;
 mod watch;
 
 use dino::Result;
-use dino::console::Console;
-use dino::environment::Variables;
-use dino::weights::Store;
+use dino::model::weights::Store;
+use dino::system::environment::Variables;
+use dino::terminal::console::Console;
 
 use crate::cli::Command;
 

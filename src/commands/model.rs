@@ -4,15 +4,17 @@ use std::sync::Once;
 use std::time::Instant;
 
 use candle_core::{DType, Device};
-use dino::backbone::Backbone;
-use dino::console::{Console, Progress};
-use dino::defaults::Memory;
-use dino::device::DeviceChoice;
-use dino::head::Head;
-use dino::heads::fetch;
+use dino::model::backbone::Backbone;
+use dino::model::defaults::Memory;
+use dino::model::device::DeviceChoice;
+use dino::model::head::Head;
+use dino::model::head_zoo::fetch;
+use dino::model::weights::{self, Event, NamedModel, Record, Store};
+use dino::system::http::Access;
+use dino::system::{interrupt, memory};
 use dino::tasks::known::KnownModel;
-use dino::weights::{self, Access, Event, NamedModel, Record, Store};
-use dino::{Error, Result, interrupt, memory};
+use dino::terminal::console::{Console, Progress};
+use dino::{Error, Result};
 
 use crate::cli::RunArgs;
 

@@ -3,11 +3,13 @@
 use std::io;
 use std::path::Path;
 
-use dino::backbone::variants::{self, Source, VARIANTS, Variant};
-use dino::console::Console;
-use dino::weights::wheel::Wheel;
-use dino::weights::{self, Access, Hub, Installed, Record, Store};
-use dino::{Error, Result, pipe};
+use dino::model::backbone::variants::{self, Source, VARIANTS, Variant};
+use dino::model::weights::wheel::Wheel;
+use dino::model::weights::{self, Hub, Installed, Record, Store};
+use dino::system::files::pipe;
+use dino::system::http::Access;
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 use serde_json::{Value, json};
 
 use crate::cli::ModelsCommand;

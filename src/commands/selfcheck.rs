@@ -3,14 +3,16 @@
 use std::path::Path;
 
 use candle_core::{DType, Device};
-use dino::console::Console;
-use dino::device::DtypeChoice;
-use dino::heads::{Heads, fetch};
-use dino::inputs::{PhotoDecoder, Source};
-use dino::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
-use dino::weights::config::Config;
-use dino::weights::{Access, Store};
-use dino::{Error, Result, device};
+use dino::io::inputs::{PhotoDecoder, Source};
+use dino::model::device;
+use dino::model::device::DtypeChoice;
+use dino::model::head_zoo::{Heads, fetch};
+use dino::model::weights::Store;
+use dino::model::weights::config::Config;
+use dino::system::http::Access;
+use dino::tasks::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 use image::RgbImage;
 
 use crate::cli::{RunArgs, SelfcheckArgs};

@@ -3,13 +3,15 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
-use dino::console::Console;
-use dino::defaults::{BACKBONE, Memory, Missing};
-use dino::heads::official::{self, Data, Method, Official};
-use dino::heads::{Heads, fetch};
-use dino::memory::readable;
-use dino::weights::{Access, Store};
-use dino::{Error, Result, interrupt};
+use dino::model::defaults::{BACKBONE, Memory, Missing};
+use dino::model::head_zoo::official::{self, Data, Method, Official};
+use dino::model::head_zoo::{Heads, fetch};
+use dino::model::weights::Store;
+use dino::system::http::Access;
+use dino::system::interrupt;
+use dino::system::memory::readable;
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 
 use crate::cli::{CONFIG_KEYS, DepthHead, SetupArgs};
 use crate::commands::model::events;

@@ -1,6 +1,6 @@
 //! `dino completions` and `dino man`.
 
-use dino::console::Console;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli;

@@ -2,17 +2,17 @@
 
 use std::path::Path;
 
-use dino::backbone::LayerRequest;
-use dino::console::Console;
+use dino::analysis::similarity::{Patch, best, cosines};
 use dino::engine::{Ready, Seen};
-use dino::inputs::{Collected, PhotoDecoder, Source};
-use dino::manifest::{Ledger, Making};
-use dino::output::{
+use dino::io::inputs::{Collected, PhotoDecoder, Source};
+use dino::io::manifest::{Ledger, Making};
+use dino::io::output::{
     Destination, Job, PICTURE, Status, Subject, deliver, put_all, put_source, tell_end, write_npy,
     write_picture,
 };
-use dino::render::Range;
-use dino::similarity::{Patch, best, cosines};
+use dino::model::backbone::LayerRequest;
+use dino::terminal::console::Console;
+use dino::vision::render::Range;
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 

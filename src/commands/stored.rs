@@ -4,14 +4,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::ffi::OsString;
 use std::path::Path;
 
-use dino::backbone::Backbone;
-use dino::console::Console;
-use dino::device::{DeviceChoice, DtypeChoice};
 use dino::engine::BatchSize;
-use dino::inputs::{Collected, Source, is_address};
+use dino::io::inputs::{Collected, Source, is_address};
+use dino::model::backbone::Backbone;
+use dino::model::device::{DeviceChoice, DtypeChoice};
+use dino::model::weights::{NamedModel, Record};
 use dino::tasks::features::name_of;
 use dino::tasks::stored::StoredFeatures;
-use dino::weights::{NamedModel, Record};
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use super::model::Model;

@@ -4,26 +4,27 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::device::DeviceChoice;
-use dino::environment::Variables;
-use dino::head::Head;
-use dino::heads::{DepthCalibration, Found, Heads, Reason};
-use dino::inputs::Shard;
-use dino::output::{OutputOptions, Subject, Target};
-use dino::recipe::{HeadRecipe, LabelFormat, NumberFormat, Recipe};
+use dino::engine::outcomes::Report;
+use dino::io::inputs::Shard;
+use dino::io::inputs::looks_like_video;
+use dino::io::output::{OutputOptions, Subject, Target};
+use dino::model::device::DeviceChoice;
+use dino::model::head::Head;
+use dino::model::head_zoo::{DepthCalibration, Found, Heads, Reason};
+use dino::model::weights::{self, NamedModel, Store};
+use dino::system::environment::Variables;
+use dino::system::http::Access;
 use dino::tasks::clusters::ClustersTask;
 use dino::tasks::depth::DepthTask;
 use dino::tasks::features::FeaturesTask;
 use dino::tasks::known::KnownModel;
 use dino::tasks::pca::PcaTask;
+use dino::tasks::recipe::{HeadRecipe, LabelFormat, NumberFormat, Recipe};
 use dino::tasks::run::Run;
 use dino::tasks::segment::SegmentTask;
 use dino::tasks::stored::StoredFeatures;
 use dino::tasks::{Context, Task};
-use dino::video::looks_like_video;
-use dino::weights::{self, Access, NamedModel, Store};
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::{

@@ -2,15 +2,16 @@
 
 use std::path::Path;
 
-use dino::backbone::LayerRequest;
-use dino::console::Console;
-use dino::data::labels::read_mask;
-use dino::output::{OutputOptions, Target};
+use dino::analysis::tracking::{TrackRecipe, block_to_track};
+use dino::io::inputs::looks_like_video;
+use dino::io::output::{OutputOptions, Target};
+use dino::learn::data::labels::read_mask;
+use dino::model::backbone::LayerRequest;
 use dino::tasks::Task;
 use dino::tasks::layer::block_of;
 use dino::tasks::track::{TrackLook, TrackTask};
-use dino::tracking::{TrackRecipe, block_to_track};
-use dino::{Error, Result, video};
+use dino::terminal::console::Console;
+use dino::{Error, Result};
 
 use crate::cli::TrackArgs;
 use crate::commands::clips::Clips;
@@ -20,7 +21,7 @@ use crate::commands::{defaults, model};
 pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
     model::refuse_null(&args.run)?;
     let clip = Path::new(&args.clip);
-    if !args.video.video && !video::looks_like_video(clip) {
+    if !args.video.video && !looks_like_video(clip) {
         return Err(Error::Usage(format!(
             "{} is no clip by its name; --video takes animated pictures and folders of numbered frames as clips",
             clip.display()

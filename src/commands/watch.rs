@@ -3,14 +3,14 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use dino::backbone::Backbone;
-use dino::batch::Report;
-use dino::console::Console;
-use dino::inputs::{Collected, Watched, Watcher};
-use dino::output::Target;
+use dino::engine::outcomes::Report;
+use dino::io::inputs::{Collected, Watched, Watcher};
+use dino::io::output::Target;
+use dino::model::backbone::Backbone;
+use dino::model::weights::Record;
 use dino::tasks::Task;
 use dino::tasks::run::Run;
-use dino::weights::Record;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::InputArgs;

@@ -3,9 +3,9 @@
 use std::ops::Range;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::console::Console;
-use crate::device::is_out_of_memory;
 use crate::error::{Error, Result};
+use crate::model::device::is_out_of_memory;
+use crate::terminal::console::Console;
 
 /// The most that runs on one device at once; it shrinks, and never grows again.
 #[derive(Debug)]

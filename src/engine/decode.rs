@@ -7,13 +7,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Fault, Result};
-use crate::inputs::{Measured, Opened, PhotoDecoder, Source};
-use crate::manifest::{Digest, FailureKind, Stamp};
-use crate::memory::{self, Gate, Permit};
-use crate::preprocess::{Geometry, Prepared};
-use crate::stopwatch::Stopwatch;
-use crate::weights::digest;
+use crate::io::inputs::{Measured, Opened, PhotoDecoder, Source};
+use crate::io::manifest::FailureKind;
+use crate::model::input::Geometry;
+use crate::model::weights::digest;
+use crate::system::files::{Digest, Stamp};
+use crate::system::memory::{self, Gate, Permit};
+use crate::vision::preprocess::Prepared;
 
 use super::feed::FrameFeed;
 use super::network::Network;
@@ -173,8 +175,7 @@ impl Decoding {
     ) -> Result<Admitted<'s>> {
         let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
-        let of_bytes =
-            |met: &Option<Metadata>| Stamp::of_photo(source, opened.bytes(), met.as_ref());
+        let of_bytes = |met: &Option<Metadata>| source.stamp(opened.bytes(), met.as_ref());
         let stamp = met.map(of_bytes);
         if let Some(stored) = stored {
             let digest = stamp.as_ref().map(|stamp| stamp.digest);
@@ -216,7 +217,7 @@ impl Decoding {
         if met.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
-            stamp = Stamp::of_photo(source, &bytes, met.as_ref());
+            stamp = source.stamp(&bytes, met.as_ref());
             check_stored(source, stamp.digest, &stored)?;
         }
         accept(network, (index, source), size)?;

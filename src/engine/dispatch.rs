@@ -7,8 +7,8 @@ use std::sync::mpsc::{Receiver, Sender};
 use rayon::Scope;
 
 use crate::error::{Error, Result};
-use crate::interrupt;
-use crate::preprocess::Geometry;
+use crate::model::input::Geometry;
+use crate::system::interrupt;
 
 use super::decode::Ready;
 use super::flow::{Event, Flow};

@@ -4,7 +4,7 @@
 use image::RgbImage;
 
 use crate::error::Result;
-use crate::inputs::Source;
+use crate::io::inputs::Source;
 
 /// The frames of a clip, in order; one thread alone asks for them.
 pub trait FrameFeed: Sync {

@@ -13,7 +13,7 @@ use std::thread::{self, Scope as Threads};
 use rayon::{Scope, ThreadPool};
 
 use crate::error::{Error, Result};
-use crate::preprocess::Geometry;
+use crate::model::input::Geometry;
 
 use super::batch::BatchSize;
 use super::decode::{Admitted, Decoding, Ready};

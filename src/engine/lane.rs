@@ -3,8 +3,8 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::device::is_out_of_memory;
 use crate::error::{Error, Result};
+use crate::model::device::is_out_of_memory;
 
 use super::at_once::{AtOnce, advise};
 use super::decode::Ready;

@@ -9,6 +9,7 @@
 mod at_once;
 mod background;
 mod batch;
+pub mod bench;
 mod decode;
 mod dispatch;
 mod feed;
@@ -16,21 +17,23 @@ mod flow;
 mod lane;
 mod network;
 mod order;
+pub mod outcomes;
 mod pass;
 mod room;
+pub mod stopwatch;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 
 use rayon::prelude::*;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
-use crate::device;
 use crate::error::{Error, Result};
-use crate::inputs::Source;
-use crate::interrupt;
-use crate::preprocess::Geometry;
+use crate::io::inputs::Source;
+use crate::model::backbone::Backbone;
+use crate::model::device;
+use crate::model::input::Geometry;
+use crate::system::interrupt;
+use crate::terminal::console::Console;
 use feed::Feed;
 use flow::Flow;
 use lane::Lane;

@@ -2,10 +2,11 @@
 
 use image::RgbImage;
 
-use crate::backbone::{Backbone, ClsAttention};
-use crate::device;
 use crate::error::{Error, Result};
-use crate::preprocess::{Geometry, Prepared};
+use crate::model::backbone::{Backbone, ClsAttention};
+use crate::model::device;
+use crate::model::input::Geometry;
+use crate::vision::preprocess::Prepared;
 
 use super::decode::Ready;
 use super::pass::{Pass, Seen};
@@ -53,7 +54,7 @@ pub trait Network: Sync {
     ///
     /// # Errors
     /// If the device fails. Photos that were several are tried again then: fewer at once if it lacked memory
-    /// ([`is_out_of_memory`](crate::device::is_out_of_memory)), else one by one.
+    /// ([`is_out_of_memory`](crate::model::device::is_out_of_memory)), else one by one.
     fn run(&self, photos: &mut [Ready]) -> Result<Vec<Self::Found>>;
 }
 

@@ -5,9 +5,12 @@ use std::cell::Cell;
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
 
-use crate::backbone::{Backbone, Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::Result;
-use crate::preprocess::{Coarse, Geometry, Prepared, Preprocessor, resize};
+use crate::model::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
+use crate::model::input::Grid;
+use crate::model::input::{Coarse, Geometry};
+use crate::vision::preprocess::shrink_input;
+use crate::vision::preprocess::{Prepared, Preprocessor, resize};
 
 /// How photos go through the backbone.
 #[derive(Debug, Clone, PartialEq)]
@@ -195,7 +198,7 @@ impl Pass {
             backbone.forward_with(&pixels, &self.requests, &tick)
         };
         let coarse = |photos: &[&Prepared], coarse: Coarse| {
-            let looks = photos.par_iter().map(|photo| coarse.look(photo));
+            let looks = photos.par_iter().map(|photo| shrink_input(coarse, photo));
             let looks = looks.collect::<Result<Vec<_>>>()?;
             fine(&looks.iter().collect::<Vec<_>>())
         };

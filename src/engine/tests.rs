@@ -10,10 +10,11 @@ use image::RgbImage;
 use tempfile::TempDir;
 
 use super::*;
-use crate::console::Console;
 use crate::error::Error;
-use crate::inputs::PhotoDecoder;
-use crate::preprocess::{Prepared, SizeRule};
+use crate::io::inputs::PhotoDecoder;
+use crate::model::input::SizeRule;
+use crate::terminal::console::Console;
+use crate::vision::preprocess::Prepared;
 
 /// Finds in each photo which one it is.
 struct Fake {

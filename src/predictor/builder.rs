@@ -2,20 +2,21 @@
 
 use std::path::PathBuf;
 
-use crate::backbone::{Backbone, BackboneConfig};
-use crate::console::Console;
-use crate::device::{DeviceChoice, DtypeChoice};
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
-use crate::head::{Head, Readout};
-use crate::heads::{Found, Heads};
-use crate::memory;
-use crate::preprocess::SizeRule;
-use crate::recipe::HeadRecipe;
+use crate::model::backbone::{Backbone, BackboneConfig};
+use crate::model::device::{DeviceChoice, DtypeChoice};
+use crate::model::head::{Head, Readout};
+use crate::model::head_zoo::{Found, Heads};
+use crate::model::input::SizeRule;
+use crate::model::weights::{self, Event, Store};
+use crate::system::http::Access;
+use crate::system::memory;
 use crate::tasks::depth::{DepthReader, readout_of};
+use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::segment::LabelReader;
 use crate::tasks::{Finder, Way};
-use crate::weights::{self, Access, Event, Store};
+use crate::terminal::console::Console;
 
 use super::Predictor;
 

@@ -3,10 +3,10 @@
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::head::Class;
-use crate::postprocess::{DepthMap, LabelMap};
-use crate::preprocess::Geometry;
+use crate::model::head::Class;
+use crate::model::input::Geometry;
 use crate::tasks::depth::METRE;
+use crate::vision::postprocess::{DepthMap, LabelMap};
 
 /// What was found in an image, by what was asked of the [`Builder`](super::Builder).
 #[derive(Debug, Clone, PartialEq, Default)]

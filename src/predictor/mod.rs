@@ -11,22 +11,22 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
-use crate::device;
+use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{BatchSize, Decoding, Engine, Network, Ready, seats};
 use crate::error::{Error, Result};
-use crate::head::Class;
-use crate::inputs::{PhotoDecoder, Source};
-use crate::memory::{self, Permit, readable};
-use crate::postprocess::rows::{Rows, Whole};
-use crate::preprocess::Geometry;
-use crate::stopwatch::Stopwatch;
+use crate::io::inputs::{PhotoDecoder, Source};
+use crate::model::backbone::Backbone;
+use crate::model::device;
+use crate::model::head::Class;
+use crate::model::input::Geometry;
+use crate::system::memory::{self, Permit, readable};
 use crate::tasks::depth::DepthReader;
 use crate::tasks::network::FoundByTask;
 use crate::tasks::segment::LabelReader;
 use crate::tasks::{Finder, Found, TaskNetwork};
-use crate::warnings::Warnings;
+use crate::terminal::console::Console;
+use crate::terminal::warnings::Warnings;
+use crate::vision::postprocess::rows::{Rows, Whole};
 
 pub use builder::Builder;
 pub use found::{Depth, Labels, Prediction};

@@ -2,11 +2,12 @@
 
 use std::borrow::Cow;
 
-use crate::head::{Class, Task};
-use crate::heads::builtin;
-use crate::printable::printable;
-use crate::render::captions;
-use crate::{Error, Result, suggest};
+use crate::model::head::{Class, Task};
+use crate::model::head_zoo::builtin;
+use crate::terminal::printable::printable;
+use crate::terminal::suggest;
+use crate::vision::render::captions;
+use crate::{Error, Result};
 
 /// Names that are listed in a message.
 const LISTED: usize = 40;
@@ -50,7 +51,7 @@ pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
 
 /// Which of the heads inside the program has the class that another lacks.
 fn elsewhere(wanted: &str) -> String {
-    let has = |head: &crate::head::Head| match &head.meta.task {
+    let has = |head: &crate::model::head::Head| match &head.meta.task {
         Task::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
         _ => false,
     };

@@ -6,25 +6,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 
 use serde_json::{Map, Value};
 
-use crate::backbone::{Backbone, Grid, LayerRequest};
-use crate::batch::Outcome;
-use crate::cluster::file::{CodebookInfo, from_bytes, to_bytes};
-use crate::cluster::{ClusterCount, Codebook, Fitted, fit};
-use crate::console::Console;
+use crate::analysis::cluster::file::{CodebookInfo, from_bytes, to_bytes};
+use crate::analysis::cluster::{ClusterCount, Codebook, Fitted, fit};
+use crate::analysis::pca::TokenSpool;
 use crate::engine::Seen;
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::head::{Class, Scores};
-use crate::interrupt;
-use crate::manifest::Digest;
-use crate::output::{Destination, Job, Plan, Subject, deliver};
-use crate::pca::TokenSpool;
-use crate::preprocess::Geometry;
-use crate::recipe::ClustersRecipe;
-use crate::render::palette;
-use crate::stopwatch::Stopwatch;
+use crate::io::output::{Destination, Job, Plan, Subject, deliver};
+use crate::model::backbone::{Backbone, LayerRequest};
+use crate::model::head::{Class, Scores};
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
+use crate::model::weights::Record;
+use crate::system::files::Digest;
+use crate::system::interrupt;
 use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::recipe::ClustersRecipe;
 use crate::tasks::segment::painter::{self, LabelPainter};
 use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, label, recipe_of};
 use crate::tasks::settings::{Settings, unusual};
@@ -32,7 +32,8 @@ use crate::tasks::way::Way;
 use crate::tasks::{
     Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
 };
-use crate::weights::Record;
+use crate::terminal::console::Console;
+use crate::vision::render::palette;
 
 /// Labels photos with clusters.
 pub struct ClustersTask {
@@ -517,7 +518,7 @@ fn name_clusters(
 
 /// Reads the codebook at `path`, which must have been fitted with the weights of `model`.
 fn read(path: &Path, model: &KnownModel) -> Result<(LayerRequest, Codebook, Origin)> {
-    let bytes = crate::pipe::read_whole(path)?;
+    let bytes = crate::system::files::pipe::read_whole(path)?;
     let (info, codebook) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
     let origin = Origin {
         model: info.model,

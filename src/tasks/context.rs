@@ -3,9 +3,10 @@
 use image::{GrayImage, RgbImage};
 
 use crate::error::Result;
-use crate::inputs::{PhotoDecoder, Source};
-use crate::manifest::{Digest, Stamp, changed_meanwhile};
-use crate::output::Subject;
+use crate::io::inputs::{PhotoDecoder, Source};
+use crate::io::manifest::changed_meanwhile;
+use crate::io::output::Subject;
+use crate::system::files::{Digest, Stamp};
 
 /// What the tasks of a run share.
 #[derive(Debug, Clone)]

@@ -1,7 +1,7 @@
 //! What commands take of memory for a photo once the backbone is through with it.
 
-use crate::head::{Head, Network};
-use crate::preprocess::Geometry;
+use crate::model::head::{Head, Network};
+use crate::model::input::Geometry;
 
 /// Bytes a pixel that writing a picture takes beside it: what an encoder has packed.
 pub const ENCODER: u64 = 2;

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use crate::backbone::BackboneConfig;
 use crate::error::{Error, Result};
-use crate::weights::{NamedModel, Record};
+use crate::model::backbone::BackboneConfig;
+use crate::model::weights::{NamedModel, Record};
 
 /// A backbone by name.
 #[derive(Debug, Clone)]

@@ -1,9 +1,10 @@
 //! One layer's patch tokens, for the tasks that need no head.
 
-use crate::backbone::{Features, LayerRequest};
 use crate::engine::{Looks, Pass, Views};
 use crate::error::{Error, Result};
-use crate::preprocess::{Padding, Preprocessor, Resample, SizeRule, Unpad};
+use crate::model::backbone::{Features, LayerRequest};
+use crate::model::input::{Padding, SizeRule, Unpad};
+use crate::vision::preprocess::{Preprocessor, Resample};
 
 /// What the backbone sees if nothing is said about it.
 pub const SIZE: SizeRule = SizeRule::ShortSide(518);

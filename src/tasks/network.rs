@@ -5,18 +5,19 @@ use std::time::Instant;
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
-use crate::device;
+use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{
     AtOnce, BatchSize, Looks, Network, Pass, Ready, Seen, Views, advise, decoded_bytes, timed,
 };
 use crate::error::{Error, Result};
-use crate::preprocess::{Geometry, Prepared, Preprocessor, Unpad};
-use crate::stopwatch::Stopwatch;
+use crate::model::backbone::Backbone;
+use crate::model::device;
+use crate::model::input::{Geometry, Unpad};
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::way::Windows;
 use crate::tasks::{Finder, Found, check_pixel};
+use crate::terminal::console::Console;
+use crate::vision::preprocess::{Prepared, Preprocessor};
 
 /// The device's part of tasks.
 pub struct TaskNetwork<'a> {

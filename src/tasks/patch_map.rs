@@ -1,8 +1,8 @@
 //! Pictures of one number a patch, for the commands that draw such.
 
 use crate::error::Result;
-use crate::preprocess::Geometry;
-use crate::render::{
+use crate::model::input::Geometry;
+use crate::vision::render::{
     Colormap, Fonts, Range, ScaleBar, Upscale, mark, overlay, patch_map, side_by_side, with_scale,
 };
 use image::RgbImage;

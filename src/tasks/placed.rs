@@ -2,9 +2,9 @@
 
 use candle_core::DeviceLocation;
 
-use crate::backbone::{Backbone, Features};
 use crate::error::{Error, Result};
-use crate::head::Head;
+use crate::model::backbone::{Backbone, Features};
+use crate::model::head::Head;
 
 /// A head, on each device that features come from.
 pub struct PlacedHead {

@@ -2,17 +2,17 @@
 
 use std::sync::OnceLock;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::Result;
-use crate::head::Head;
-use crate::heads::calibration::digest_of;
-use crate::manifest::Digest;
-use crate::recipe::HeadRecipe;
+use crate::model::backbone::Backbone;
+use crate::model::head::Head;
+use crate::model::head_zoo::calibration::digest_of;
+use crate::system::files::Digest;
 use crate::tasks::Found;
 use crate::tasks::placed::PlacedHead;
+use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::way::{self, Way};
+use crate::terminal::console::Console;
 
 /// Gives what the backbone sees scores.
 pub struct Scorer {

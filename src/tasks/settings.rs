@@ -6,7 +6,7 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::manifest::Digest;
+use crate::system::files::Digest;
 
 /// What of a recipe is not as usual; nothing if a name in it is no Unicode.
 pub fn unusual<R: Serialize + Default>(recipe: &R) -> Value {

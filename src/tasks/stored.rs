@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
 
-use crate::backbone::variants::{self, Variant};
-use crate::backbone::{Features, Grid, LayerFeatures, LayerRequest};
 use crate::engine::{Looks, Pass, Seen, StoredPhoto, Views};
 use crate::error::{Error, Result};
-use crate::features::{Dataset, DatasetMeta, Row, RowInfo, RowName};
-use crate::inputs::{Page, Source};
-use crate::manifest::Ledger;
-use crate::output::{OutputOptions, Target};
+use crate::io::features::{Dataset, DatasetMeta, Row, RowInfo, RowName};
+use crate::io::inputs::{Page, Source};
+use crate::io::manifest::Ledger;
+use crate::io::output::{OutputOptions, Target};
+use crate::model::backbone::variants::{self, Variant};
+use crate::model::backbone::{Features, LayerFeatures, LayerRequest};
+use crate::model::input::Grid;
+use crate::model::weights::NamedModel;
 use crate::tasks::Task;
 use crate::tasks::features::{changed_part, describe_input, name_of};
-use crate::weights::NamedModel;
 
 /// A dataset that stands in for a backbone.
 pub struct StoredFeatures {

@@ -5,13 +5,13 @@ use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 use super::*;
-use crate::backbone::{
+use crate::engine::{Decoding, Engine, Ready};
+use crate::io::inputs::{PhotoDecoder, Source};
+use crate::model::backbone::{
     BackboneConfig, Checkpoint, Features, Ffn, LayerFeatures, LayerRequest, variants,
 };
-use crate::engine::{Decoding, Engine, Ready};
-use crate::heads::builtin;
-use crate::inputs::{PhotoDecoder, Source};
-use crate::preprocess::SizeRule;
+use crate::model::head_zoo::builtin;
+use crate::model::input::SizeRule;
 use crate::tasks::network::FoundByTask;
 use crate::tasks::placed::PlacedHead;
 

@@ -5,25 +5,26 @@ use std::sync::{Mutex, PoisonError};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use crate::backbone::{Backbone, Grid, LayerRequest};
-use crate::console::Console;
-use crate::data::labels::Mask;
+use crate::analysis::tracking::{TrackRecipe, Tracker};
 use crate::engine::Seen;
 use crate::error::{Error, Result};
-use crate::head::{Class, Scores};
-use crate::manifest::Digest;
-use crate::output::Subject;
-use crate::postprocess::{LabelMap, refine, segment};
-use crate::preprocess::{Geometry, SizeRule};
-use crate::render::Captions;
-use crate::render::segment::{SegmentLook, Shown, picture};
-use crate::render::{Fonts, palette};
+use crate::io::output::Subject;
+use crate::learn::data::labels::Mask;
+use crate::model::backbone::{Backbone, LayerRequest};
+use crate::model::head::{Class, Scores};
+use crate::model::input::Grid;
+use crate::model::input::{Geometry, SizeRule};
+use crate::model::weights::Record;
+use crate::system::files::Digest;
 use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame, Vectors};
 use crate::tasks::costs::per_pixel;
 use crate::tasks::settings::Settings;
 use crate::tasks::{Finder, Finished, Found, Item, Task, Way, layer};
-use crate::tracking::{TrackRecipe, Tracker};
-use crate::weights::Record;
+use crate::terminal::console::Console;
+use crate::vision::postprocess::{LabelMap, refine, segment};
+use crate::vision::render::Captions;
+use crate::vision::render::segment::{SegmentLook, Shown, picture};
+use crate::vision::render::{Fonts, palette};
 
 /// How labels are shown over frames.
 #[derive(Debug, Clone, Copy, PartialEq)]

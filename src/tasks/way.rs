@@ -3,19 +3,21 @@
 
 use image::RgbImage;
 
-use crate::backbone::{Backbone, Grid};
-use crate::console::{Console, Progress};
+use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{AtOnce, Pass, Ready, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
-use crate::head::{Head, Network, Protocol, Scores};
-use crate::memory::readable;
-use crate::postprocess::views;
-use crate::preprocess::{Geometry, Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use crate::protocol;
-use crate::recipe::HeadRecipe;
-use crate::slide::{MOST_PATCHES, Slide};
-use crate::stopwatch::Stopwatch;
+use crate::model::backbone::Backbone;
+use crate::model::head::{Head, Network, Protocol, Scores};
+use crate::model::input::Grid;
+use crate::model::input::{Geometry, Padding, SizeRule, Unpad};
+use crate::system::memory::readable;
+use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::{Finder, Found};
+use crate::terminal::console::{Console, Progress};
+use crate::vision::inference::protocol;
+use crate::vision::inference::slide::{MOST_PATCHES, Slide};
+use crate::vision::postprocess::views;
+use crate::vision::preprocess::{Prepared, Preprocessor, Resample};
 
 /// Patches of a photo at its own size, if it was not asked for: 1024 x 768 pixels. The published depth heads were
 /// trained and judged on half of that.

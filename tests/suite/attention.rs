@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dino::render::Colormap;
+use dino::vision::render::Colormap;
 use image::RgbImage;
 use serde_json::{Value, json};
 use tempfile::tempdir;

@@ -2,10 +2,12 @@
 //! real `vits14-focus` on two photos.
 
 use candle_core::{DType, Device};
-use dino::backbone::{Backbone, Checkpoint, ClsAttention};
-use dino::inputs::{PhotoDecoder, Source};
-use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use dino::weights::{Access, Store, load};
+use dino::io::inputs::{PhotoDecoder, Source};
+use dino::model::backbone::{Backbone, Checkpoint, ClsAttention};
+use dino::model::input::{Padding, SizeRule, Unpad};
+use dino::model::weights::{Store, load};
+use dino::system::http::Access;
+use dino::vision::preprocess::{Prepared, Preprocessor, Resample};
 
 use crate::backbone_goldens::{GRIDS, config, pixels};
 use crate::goldens::{Golden, max_abs};

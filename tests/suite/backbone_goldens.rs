@@ -3,7 +3,10 @@
 
 use crate::goldens::{Golden, max_abs, numbers};
 use candle_core::{DType, Device, Tensor};
-use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, Grid, LayerRequest, PosEmbedRule};
+use dino::model::backbone::{
+    Backbone, BackboneConfig, Checkpoint, Ffn, LayerRequest, PosEmbedRule,
+};
+use dino::model::input::Grid;
 
 const GATE: f64 = 1e-4;
 pub const GRIDS: [(usize, usize); 4] = [(5, 5), (7, 7), (3, 3), (4, 6)];
@@ -74,7 +77,7 @@ pub fn pixels(b: usize, h: usize, w: usize) -> Tensor {
     Tensor::from_vec(values, (b, 3, h, w), &Device::Cpu).unwrap()
 }
 
-fn tokens(features: &dino::backbone::Features, layer: usize) -> Vec<f64> {
+fn tokens(features: &dino::model::backbone::Features, layer: usize) -> Vec<f64> {
     let layer = &features.layers[layer];
     [
         numbers(&layer.cls_token),

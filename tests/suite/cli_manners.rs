@@ -28,7 +28,10 @@ const COMMANDS: &[&[&str]] = &[
 #[test]
 fn the_version_is_that_of_the_package() {
     let run = dino(&["--version"]).expect_code(0);
-    assert_eq!(run.lines(), [format!("dino {}", dino::launcher::VERSION)]);
+    assert_eq!(
+        run.lines(),
+        [format!("dino {}", dino::model::device::launcher::VERSION)]
+    );
 }
 
 #[test]

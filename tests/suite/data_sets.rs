@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dino::output::Pixels;
+use dino::io::output::Pixels;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, GrayImage, ImageEncoder};

@@ -3,15 +3,15 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use dino::head::globals::GlobalToken;
-use dino::head::linear::Dense;
-use dino::head::{
+use dino::model::head::globals::GlobalToken;
+use dino::model::head::linear::Dense;
+use dino::model::head::{
     Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, RELATIVE, Readout, Spacing, Task,
     file,
 };
-use dino::preprocess::Unpad;
-use dino::render::{Colormap, Fonts, Range, ScaleBar, colorize, with_scale};
-use dino::weights::Store;
+use dino::model::input::Unpad;
+use dino::model::weights::Store;
+use dino::vision::render::{Colormap, Fonts, Range, ScaleBar, colorize, with_scale};
 use image::RgbImage;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dino::features::{Dataset, Row};
+use dino::io::features::{Dataset, Row};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -38,7 +38,7 @@ fn stored_features_are_those_of_transformers() {
     );
     assert_eq!(
         row.sha256,
-        dino::weights::digest::sha256(&read(&folder, "chelsea.png"))
+        dino::model::weights::digest::sha256(&read(&folder, "chelsea.png"))
     );
     let golden = Golden::load("focus");
     let index = |name: &str| -> Vec<usize> {

@@ -2,15 +2,16 @@
 //! (`tests/goldens/{heads,eval}.py`).
 
 use candle_core::Tensor;
-use dino::backbone::{Features, Grid, LayerFeatures, LayerRequest};
-use dino::eval::{Confusion, Crop, Judge};
-use dino::head::globals::GlobalToken;
-use dino::head::linear::Dense;
-use dino::head::meta::{Bins, Spacing};
-use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
-use dino::postprocess::depth::{Spread, read_out};
-use dino::postprocess::segment::label;
-use dino::preprocess::{Coarse, Geometry, Unpad};
+use dino::learn::eval::{Confusion, Crop, Judge};
+use dino::model::backbone::{Features, LayerFeatures, LayerRequest};
+use dino::model::head::globals::GlobalToken;
+use dino::model::head::linear::Dense;
+use dino::model::head::meta::{Bins, Spacing};
+use dino::model::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
+use dino::model::input::Grid;
+use dino::model::input::{Coarse, Geometry, Unpad};
+use dino::vision::postprocess::depth::{Spread, read_out};
+use dino::vision::postprocess::segment::label;
 
 use crate::goldens::{Golden, max_abs};
 

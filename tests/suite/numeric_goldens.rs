@@ -1,10 +1,12 @@
 //! Resizers against OpenCV, Pillow and PyTorch, and the PCA against numpy (`tests/goldens/{resize,pca}.py`).
 
 use crate::goldens::{Golden, max_abs};
-use dino::backbone::Grid;
-use dino::pca::{Basis, Moments, Sampler, foreground, quantile};
-use dino::preprocess::resize::{Resample, resize_rgb};
-use dino::preprocess::{Coarse, Geometry, Prepared, SizeRule};
+use dino::analysis::pca::{Basis, Moments, foreground};
+use dino::maths::{Sampler, quantile};
+use dino::model::input::Grid;
+use dino::model::input::{Coarse, Geometry, SizeRule};
+use dino::vision::preprocess::resize::{Resample, resize_rgb};
+use dino::vision::preprocess::{Prepared, shrink_input};
 use image::RgbImage;
 
 fn golden_image(golden: &Golden) -> RgbImage {
@@ -33,7 +35,7 @@ fn resizers_agree_with_their_references() {
             let difference = max_abs(&found, &golden.numbers(&format!("{size}.{library}")));
             assert!(difference <= gate, "{size}.{library}: {difference}");
             if library == "pil" {
-                let own = dino::preprocess::pillow::bicubic(&image, width, height);
+                let own = dino::vision::preprocess::pillow::bicubic(&image, width, height);
                 let own: Vec<f64> = own.iter().map(|&v| f64::from(v)).collect();
                 assert_eq!(own, golden.numbers(&format!("{size}.pil")));
             }
@@ -64,7 +66,7 @@ fn a_coarser_look_is_the_input_made_smaller() {
         pixels: (0..3).flat_map(channel).collect(),
         geometry: Geometry::new(image.dimensions(), SizeRule::Native, 1),
     };
-    let look = Coarse::try_from(60).unwrap().look(&fine).unwrap();
+    let look = shrink_input(Coarse::try_from(60).unwrap(), &fine).unwrap();
     assert_eq!(look.geometry.padded, (37, 28));
     let found: Vec<f64> = look.pixels.iter().map(|&v| f64::from(v)).collect();
     let difference = max_abs(&found, &golden.numbers("look"));
@@ -139,8 +141,8 @@ fn otsu_agrees_with_the_exact_definition() {
 /// The upscaler of pictures against torch's bilinear and nearest-exact, on the golden map.
 #[test]
 fn upscaling_agrees_with_pytorch() {
-    use dino::preprocess::{Geometry, SizeRule};
-    use dino::render::{Upscale, upscale_rows};
+    use dino::model::input::{Geometry, SizeRule};
+    use dino::vision::render::{Upscale, upscale_rows};
     use std::sync::Mutex;
 
     let golden = Golden::load("resize");

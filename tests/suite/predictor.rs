@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 use std::thread;
 
-use dino::device::DeviceChoice;
-use dino::head::{Task, file};
-use dino::inputs::{PhotoDecoder, Source};
+use dino::io::inputs::{PhotoDecoder, Source};
+use dino::model::device::DeviceChoice;
+use dino::model::head::{Task, file};
+use dino::model::input::SizeRule;
 use dino::predictor::{Builder, Prediction};
-use dino::preprocess::SizeRule;
 use dino::{Error, Predictor};
 use image::{RgbImage, Rgba, RgbaImage};
 use npyz::{Deserialize, NpyFile};

@@ -6,10 +6,10 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dino::head::file;
-use dino::head::linear::Dense;
-use dino::head::meta::Task;
-use dino::head::{Head, Network};
+use dino::model::head::file;
+use dino::model::head::linear::Dense;
+use dino::model::head::meta::Task;
+use dino::model::head::{Head, Network};
 use image::RgbImage;
 use serde_json::Value;
 use tempfile::tempdir;

@@ -2,10 +2,12 @@
 //! the file to the features, at the native grid and at a non-square one.
 
 use candle_core::{DType, Device};
-use dino::backbone::{Backbone, LayerRequest};
-use dino::inputs::{PhotoDecoder, Source};
-use dino::preprocess::{Padding, Prepared, Preprocessor, Resample, SizeRule, Unpad};
-use dino::weights::{Access, Store, load};
+use dino::io::inputs::{PhotoDecoder, Source};
+use dino::model::backbone::{Backbone, LayerRequest};
+use dino::model::input::{Padding, SizeRule, Unpad};
+use dino::model::weights::{Store, load};
+use dino::system::http::Access;
+use dino::vision::preprocess::{Prepared, Preprocessor, Resample};
 
 use crate::goldens::{Golden, max_abs, numbers};
 use crate::program::{sample, store_with_focus};

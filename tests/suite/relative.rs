@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dino::head::RELATIVE;
+use dino::model::head::RELATIVE;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use dino::head::linear::Dense;
-use dino::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Task, file};
-use dino::preprocess::Unpad;
-use dino::weights::Store;
+use dino::model::head::linear::Dense;
+use dino::model::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Task, file};
+use dino::model::input::Unpad;
+use dino::model::weights::Store;
 use image::RgbImage;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use dino::backbone::cpu::simd::Isa;
+use dino::model::backbone::cpu::simd::Isa;
 
 use crate::program::{Run, command, finish, sample, store_with_focus};
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use dino::output::{Pixels, write_png};
+use dino::io::output::{Pixels, write_png};
 use half::bf16;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -611,7 +611,7 @@ fn twelve_real_frames_teach_depth_and_classes() {
 
 /// A model in the shape of DINO's ViT-S/16 with seeded weights, imported into the store at `home`.
 fn seeded_model(home: &Path) {
-    let config = dino::backbone::variants::find("dino-vits16")
+    let config = dino::model::backbone::variants::find("dino-vits16")
         .unwrap()
         .config;
     let mut state = 1u64;

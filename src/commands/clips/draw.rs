@@ -1,12 +1,12 @@
 //! A clip through the backbone, into its films, and the lines about them.
 
-use dino::backbone::Backbone;
-use dino::console::PhotoProgress;
-use dino::inputs::Source;
-use dino::output::{Status, put_path};
+use dino::io::inputs::Source;
+use dino::io::output::{Status, put_path};
+use dino::io::video::{Clip, Frames, Selection, Spec};
+use dino::model::backbone::Backbone;
 use dino::tasks::Task;
 use dino::tasks::clip::{ClipFiles, ClipRun, ClipSpec, ClipState, ClipTask, LOOKS, Smoothing};
-use dino::video::{Clip, Frames, Selection, Spec};
+use dino::terminal::console::PhotoProgress;
 use dino::{Error, Result};
 use serde_json::{Value, json};
 

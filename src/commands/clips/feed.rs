@@ -5,7 +5,7 @@ use std::sync::{Mutex, PoisonError};
 
 use dino::Result;
 use dino::engine::FrameFeed;
-use dino::video::{Clip, Frames, Planned};
+use dino::io::video::{Clip, Frames, Planned};
 use image::RgbImage;
 
 /// The frames of a clip for the engine; their times wait here until they are written.

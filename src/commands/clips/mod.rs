@@ -7,16 +7,16 @@ mod plan;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use dino::backbone::Backbone;
-use dino::batch::{Outcome, Report};
-use dino::console::Console;
 use dino::engine::BatchSize;
-use dino::inputs::{PhotoDecoder, Source, Stretch};
-use dino::output::{OutputOptions, Status, Target};
+use dino::engine::outcomes::{Outcome, Report};
+use dino::io::inputs::{PhotoDecoder, Source, Stretch, looks_like_video};
+use dino::io::output::{OutputOptions, Status, Target};
+use dino::io::video::{Clip, Codec, Ratio, Selection};
+use dino::model::backbone::Backbone;
+use dino::model::weights::Record;
 use dino::tasks::Task;
 use dino::tasks::clip::FilmLook;
-use dino::video::{self, Clip, Codec, Ratio, Selection};
-use dino::weights::Record;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::json;
 
@@ -55,7 +55,7 @@ pub struct Clips<'c> {
 pub fn clips_of(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
     let is_clip = |name: &&OsString| {
         let path = Path::new(name);
-        video.video || (video::looks_like_video(path) && path.is_file())
+        video.video || (looks_like_video(path) && path.is_file())
     };
     let clips: Vec<PathBuf> = input
         .inputs
@@ -194,7 +194,7 @@ impl Clips<'_> {
                 "--crf {crf}: ffv1 loses nothing and has no quality; leave it out"
             )));
         }
-        let is_film = |path: &Path| video::looks_like_video(path);
+        let is_film = |path: &Path| looks_like_video(path);
         match &self.options.target {
             Target::Folder(path) if is_film(path) && (tasks.len() > 1 || clips.len() > 1) => {
                 Err(Error::Usage(format!(

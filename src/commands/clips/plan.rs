@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use dino::inputs::Source;
-use dino::manifest::Digest;
-use dino::output::{OutputOptions, Plan, Target};
+use dino::io::inputs::{Source, looks_like_video};
+use dino::io::output::{OutputOptions, Plan, Target};
+use dino::io::video::{self, Clip};
+use dino::system::files::Digest;
 use dino::tasks::Task;
 use dino::tasks::clip::{
     ClipPlaces, ClipTask, MADE_FROM, Smoothing, folder_count, folder_made_from,
 };
-use dino::video::{self, Clip};
 use dino::{Error, Result};
 use serde_json::json;
 
@@ -39,7 +39,7 @@ impl Clips<'_> {
     /// Where all files go, task by task.
     pub(super) fn plan(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<Vec<Plan>> {
         let folder = match &self.options.target {
-            Target::Folder(path) if !video::looks_like_video(path) => path.clone(),
+            Target::Folder(path) if !looks_like_video(path) => path.clone(),
             _ => PathBuf::new(),
         };
         let options = OutputOptions {
@@ -73,7 +73,7 @@ impl Clips<'_> {
                     return Err(Error::Model("a task draws no clips".into()));
                 };
                 let film = match &self.options.target {
-                    Target::Folder(path) if video::looks_like_video(path) => path.clone(),
+                    Target::Folder(path) if looks_like_video(path) => path.clone(),
                     _ => plan.jobs[index]
                         .output(self.film_ending())
                         .path()

@@ -1,18 +1,18 @@
 //! A head's depths beside labels of depth, photo by photo, both at the label's pixels.
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::labels::{Depth, DepthReader};
-use dino::data::{LabelKind, Pair};
 use dino::engine::Cut;
-use dino::eval::{Crop, Judge, kitti_crop};
-use dino::heads::{DepthCalibration, Found, Heads, official};
-use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
-use dino::postprocess::{Conversion, DepthMap};
+use dino::engine::outcomes::Report;
+use dino::learn::data::labels::{Depth, DepthReader};
+use dino::learn::data::{LabelKind, Pair};
+use dino::learn::eval::{Crop, Judge, kitti_crop};
+use dino::learn::train::validate::at_label;
+use dino::model::head_zoo::{DepthCalibration, Found, Heads, official};
+use dino::model::weights::Store;
 use dino::tasks;
 use dino::tasks::depth::{REFINE, not_finite, readout_of, refined, spread_of};
-use dino::train::validate::at_label;
-use dino::weights::Store;
+use dino::terminal::console::Console;
+use dino::vision::postprocess::depth::{Decoder, Spread, read_out_photo};
+use dino::vision::postprocess::{Conversion, DepthMap};
 use dino::{Error, Result};
 use image::RgbImage;
 

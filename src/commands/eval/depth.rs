@@ -1,12 +1,12 @@
 //! `dino eval depth`.
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::LabelKind;
-use dino::eval::{Coverage, DepthErrors};
-use dino::postprocess::Conversion;
-use dino::render::{Colormap, Range, colorize};
+use dino::engine::outcomes::Report;
+use dino::learn::data::LabelKind;
+use dino::learn::eval::{Coverage, DepthErrors};
 use dino::tasks::depth::conversion_of;
+use dino::terminal::console::Console;
+use dino::vision::postprocess::Conversion;
+use dino::vision::render::{Colormap, Range, colorize};
 use dino::{Error, Result};
 use serde_json::{Map, json};
 

@@ -9,22 +9,23 @@ pub use comparison::{Comparison, Purpose, nothing_counts};
 
 use std::path::Path;
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::{DataSet, Fitting, LabelKind, Pair, PhotoShape};
+use dino::engine::outcomes::Report;
 use dino::engine::{Cut, Decoding, Engine, Ready, Seen, tell_overflow};
-use dino::head::{Head, Protocol};
-use dino::heads::official::Official;
-use dino::heads::{self, Heads};
-use dino::inputs::{Source, orientation};
-use dino::memory::Permit;
-use dino::preprocess::Geometry;
-use dino::recipe;
+use dino::io::inputs::{Source, orientation};
+use dino::learn::data::{DataSet, Fitting, LabelKind, Pair, PhotoShape};
+use dino::model::head::{Head, Protocol};
+use dino::model::head_zoo::official::Official;
+use dino::model::head_zoo::{self, Heads};
+use dino::model::input::Geometry;
+use dino::model::weights::{self, Store};
+use dino::system::http::Access;
+use dino::system::memory::Permit;
 use dino::tasks::costs::{of_scores, per_pixel};
 use dino::tasks::network::{FoundByTask, TaskNetwork};
+use dino::tasks::recipe;
 use dino::tasks::scorer::Scorer;
 use dino::tasks::{Finder, Found, Way};
-use dino::weights::{self, Access, Store};
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 use image::RgbImage;
 use image::metadata::Orientation;
@@ -56,7 +57,7 @@ struct Judged<'a> {
 }
 
 /// The head that was asked for.
-fn head(args: &JudgeArgs, task: &str) -> Result<heads::Found> {
+fn head(args: &JudgeArgs, task: &str) -> Result<head_zoo::Found> {
     let heads = Heads::at(Store::open()?.root());
     let (named, model) = (args.head.name.as_deref(), args.run.model.as_deref());
     Ok(heads.choose_with_reason(task, named, model)?.0)

@@ -3,14 +3,16 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use dino::console::Console;
-use dino::data::LabelKind;
-use dino::output::{
-    Destination, Outputs, PictureFormat, check_folder, create_folder, deliver, is_own_picture,
-    path_bytes, shorten, write_atomic, write_picture,
+use dino::io::output::{
+    Destination, Outputs, PictureFormat, check_folder, create_folder, deliver, path_bytes, shorten,
+    write_picture,
 };
-use dino::printable::printable;
-use dino::render::side_by_side;
+use dino::learn::data::LabelKind;
+use dino::system::files::signature::is_own_picture;
+use dino::system::files::write_atomic;
+use dino::terminal::console::Console;
+use dino::terminal::printable::printable;
+use dino::vision::render::side_by_side;
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value};

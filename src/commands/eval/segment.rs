@@ -1,18 +1,18 @@
 //! `dino eval segment`.
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::{LabelKind, SetLabels, Taxonomy, taxonomy};
-use dino::eval::{Changes, Confusion, MaskJudge};
-use dino::fonts;
-use dino::head::{Class, Head, Task};
-use dino::output::write_atomic;
-use dino::postprocess::refine;
-use dino::postprocess::segment::mean_with_mirrored;
-use dino::render::{Captions, Fonts, matrix};
+use dino::engine::outcomes::Report;
+use dino::learn::data::{LabelKind, SetLabels, Taxonomy, taxonomy};
+use dino::learn::eval::{Changes, Confusion, MaskJudge};
+use dino::model::head::{Class, Head, Task};
+use dino::system::files::write_atomic;
 use dino::tasks::Found;
 use dino::tasks::classes::line_of;
 use dino::tasks::segment::REFINE;
+use dino::terminal::console::Console;
+use dino::vision::postprocess::refine;
+use dino::vision::postprocess::segment::mean_with_mirrored;
+use dino::vision::render::system_fonts;
+use dino::vision::render::{Captions, Fonts, matrix};
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
@@ -52,7 +52,7 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         .collect();
     // Only a report has pictures with names; that they can be drawn is seen to before the long work.
     let captions = match common.output {
-        Some(_) => fonts::captions(
+        Some(_) => system_fonts::captions(
             names.iter().map(String::as_str),
             args.text.font.as_deref(),
             console.warnings(),
@@ -182,7 +182,12 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             let path = folder.join("confusion.png");
             let picture = matrix::picture(&captions, &shares(&confusion));
             write_atomic(&path, |writer| {
-                dino::output::write_picture(writer, dino::output::PictureFormat::Png, &picture, &[])
+                dino::io::output::write_picture(
+                    writer,
+                    dino::io::output::PictureFormat::Png,
+                    &picture,
+                    &[],
+                )
             })?;
             console.out_path(&path)?;
         }
@@ -277,7 +282,7 @@ fn named_meaning(
             Err(Error::Usage(format!(
                 "--labels {name}: the head {} does not know that set{}; it knows {}",
                 head.meta.name,
-                dino::suggest::question(name, names.iter().copied()),
+                dino::terminal::suggest::question(name, names.iter().copied()),
                 names.join(", ")
             )))
         }

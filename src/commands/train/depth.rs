@@ -1,18 +1,18 @@
 //! `dino train depth`.
 
 use dino::Result;
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::labels::DepthReader;
-use dino::data::{DataSet, LabelKind};
-use dino::eval::{DepthErrors, Judge};
-use dino::head::globals::GlobalToken;
-use dino::head::meta::{Bins, Readout, Task};
-use dino::train::loss::DepthLoss;
-use dino::train::run::Objective;
-use dino::train::samples::{Draw, Samples};
-use dino::train::targets::UPSAMPLE;
-use dino::train::validate::How;
+use dino::engine::outcomes::Report;
+use dino::learn::data::labels::DepthReader;
+use dino::learn::data::{DataSet, LabelKind};
+use dino::learn::eval::{DepthErrors, Judge};
+use dino::learn::train::loss::DepthLoss;
+use dino::learn::train::run::Objective;
+use dino::learn::train::samples::{Draw, Samples};
+use dino::learn::train::targets::UPSAMPLE;
+use dino::learn::train::validate::How;
+use dino::model::head::globals::GlobalToken;
+use dino::model::head::meta::{Bins, Readout, Task};
+use dino::terminal::console::Console;
 
 use crate::cli::TrainDepthArgs;
 use crate::commands::labels::{self, DepthUse};

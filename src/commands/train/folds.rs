@@ -3,19 +3,19 @@
 
 use std::path::{Path, PathBuf};
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::Fitting;
-use dino::head::linear::Dense;
-use dino::head::meta::{LabelSet, SpreadCalibration, Task};
-use dino::train::calibrate::calibrate;
-use dino::train::history::History;
-use dino::train::pool::{Dropout, Inputs};
-use dino::train::run::{Figures, Objective, Recipe, Saved, Training};
-use dino::train::samples::{Draw, Samples};
-use dino::train::scores::CachedHead;
-use dino::train::validate::{Effort, How, Tally, Validation};
-use dino::weights::digest;
+use dino::engine::outcomes::Report;
+use dino::learn::data::Fitting;
+use dino::learn::train::calibrate::calibrate;
+use dino::learn::train::history::History;
+use dino::learn::train::pool::{Dropout, Inputs};
+use dino::learn::train::run::{Figures, Objective, Recipe, Saved, Training};
+use dino::learn::train::samples::{Draw, Samples};
+use dino::learn::train::scores::CachedHead;
+use dino::learn::train::validate::{Effort, How, Tally, Validation};
+use dino::model::head::linear::Dense;
+use dino::model::head::meta::{LabelSet, SpreadCalibration, Task};
+use dino::model::weights::digest;
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;

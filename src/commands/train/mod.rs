@@ -9,7 +9,7 @@ mod start;
 mod write;
 
 use dino::Result;
-use dino::console::Console;
+use dino::terminal::console::Console;
 
 use crate::cli::TrainCommand;
 use crate::commands::model;

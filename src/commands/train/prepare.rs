@@ -2,17 +2,18 @@
 
 use std::collections::HashSet;
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::{DataSet, Fitting, HoldOut, Pair, PhotoShape, Split};
-use dino::head::globals::GlobalToken;
-use dino::inputs::{Source, orientation};
-use dino::train::features::{Extraction, FeatureCache, Recipe};
-use dino::train::frame::{Frame, View};
-use dino::train::pool::Inputs;
-use dino::train::samples::Labelled;
-use dino::train::validate::How;
-use dino::{Error, Result, suggest};
+use dino::engine::outcomes::Report;
+use dino::io::inputs::{Source, orientation};
+use dino::learn::data::{DataSet, Fitting, HoldOut, Pair, PhotoShape, Split};
+use dino::learn::train::features::{Extraction, FeatureCache, Recipe};
+use dino::learn::train::frame::{Frame, View};
+use dino::learn::train::pool::Inputs;
+use dino::learn::train::samples::Labelled;
+use dino::learn::train::validate::How;
+use dino::model::head::globals::GlobalToken;
+use dino::terminal::console::Console;
+use dino::terminal::suggest;
+use dino::{Error, Result};
 use image::metadata::Orientation;
 use rayon::prelude::*;
 

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashSet};
 use std::path::PathBuf;
 
 use dino::Result;
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::Pair;
-use dino::memory::readable;
-use dino::train::cache::{CacheFolder, Freed, PHOTO_NAME, PhotoKey};
-use dino::train::features::FeatureCache;
+use dino::engine::outcomes::Report;
+use dino::learn::data::Pair;
+use dino::learn::train::cache::{CacheFolder, Freed, PHOTO_NAME, PhotoKey};
+use dino::learn::train::features::FeatureCache;
+use dino::system::memory::readable;
+use dino::terminal::console::Console;
 
 use crate::cli::TrainArgs;
 

@@ -2,16 +2,16 @@
 
 use std::path::Path;
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::data::doubts::{Ignored, some_of};
-use dino::data::statistics::SAMPLE;
-use dino::data::{DataSet, LabelKind, SetLabels, Taxonomy, taxonomy};
-use dino::head::meta::{Class, Task};
-use dino::train::loss::SegmentLoss;
-use dino::train::run::Objective;
-use dino::train::samples::{Draw, Samples};
-use dino::train::validate::{How, SEGMENT_FIGURES};
+use dino::engine::outcomes::Report;
+use dino::learn::data::doubts::{Ignored, some_of};
+use dino::learn::data::statistics::SAMPLE;
+use dino::learn::data::{DataSet, LabelKind, SetLabels, Taxonomy, taxonomy};
+use dino::learn::train::loss::SegmentLoss;
+use dino::learn::train::run::Objective;
+use dino::learn::train::samples::{Draw, Samples};
+use dino::learn::train::validate::{How, SEGMENT_FIGURES};
+use dino::model::head::meta::{Class, Task};
+use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::{IgnoreChoice, TrainSegmentArgs};

@@ -1,11 +1,11 @@
 //! `--from`: a training that starts from the weights of a head rather than from nothing.
 
-use dino::head::linear::{Dense, Linear};
-use dino::head::meta::{Class, HeadMeta, Task};
-use dino::head::{Head, Network, file};
-use dino::heads::Heads;
-use dino::train::pool::Inputs;
-use dino::weights::{Store, digest};
+use dino::learn::train::pool::Inputs;
+use dino::model::head::linear::{Dense, Linear};
+use dino::model::head::meta::{Class, HeadMeta, Task};
+use dino::model::head::{Head, Network, file};
+use dino::model::head_zoo::Heads;
+use dino::model::weights::{Store, digest};
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;

@@ -3,15 +3,16 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use dino::batch::Report;
-use dino::console::Console;
-use dino::head::meta::{HeadMeta, InputRecipe, Metric, Training as Origin};
-use dino::head::{Head, Linear, Network, file};
-use dino::output::{OutputKind, Outputs, PictureFormat, Place, write_atomic, write_picture};
-use dino::preprocess::Unpad;
-use dino::render::curve::{self, Curve};
-use dino::train::history::{self, Epoch, History};
-use dino::train::pool::Inputs;
+use dino::engine::outcomes::Report;
+use dino::io::output::{OutputKind, Outputs, PictureFormat, write_picture};
+use dino::learn::train::history::{self, Epoch, History};
+use dino::learn::train::pool::Inputs;
+use dino::model::head::meta::{HeadMeta, InputRecipe, Metric, Training as Origin};
+use dino::model::head::{Head, Linear, Network, file};
+use dino::model::input::Unpad;
+use dino::system::files::{Place, write_atomic};
+use dino::terminal::console::Console;
+use dino::vision::render::curve::{self, Curve};
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use image::RgbImage;
 
-use crate::backbone::{Features, Grid, LayerRequest};
 use crate::engine::{Pass, Seen, SeenBatch, Views};
 use crate::error::{Error, Result};
-use crate::preprocess::Geometry;
+use crate::model::backbone::{Features, LayerRequest};
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
 use crate::tasks::clip::state::Vectors;
 use crate::tasks::{Finder, Found, Way};
 

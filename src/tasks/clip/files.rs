@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::manifest::Digest;
-use crate::output::{PictureFormat, UnfinishedFolder, write_atomic, write_picture};
+use crate::io::output::{PictureFormat, write_picture};
+use crate::io::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Planned, Spec};
+use crate::system::files::Digest;
+use crate::system::files::{UnfinishedFolder, write_atomic};
 use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
-use crate::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Planned, Spec};
 
 /// The name under which files of clips say what they were made from: a digest of all that decides how they come out.
 pub const MADE_FROM: &str = "dino:made-from";

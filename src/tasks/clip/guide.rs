@@ -4,8 +4,8 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::backbone::Grid;
-use crate::preprocess::Geometry;
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
 use crate::tasks::clip::state::Vectors;
 
 /// Side of the squares that stay or change as a whole, in pixels.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::manifest::{Digest, Stamp};
+use crate::system::files::{Digest, Stamp};
 use crate::tasks::clip::ClipPlaces;
 
 /// The ending of the folder of segments, in the place of the film's.

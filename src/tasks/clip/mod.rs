@@ -20,11 +20,11 @@ use std::io::{self, Write};
 use image::RgbImage;
 use serde_json::{Map, Value};
 
-use crate::console::Console;
 use crate::error::Result;
-use crate::postprocess::LabelMap;
-use crate::preprocess::Geometry;
+use crate::model::input::Geometry;
 use crate::tasks::{Finder, Found};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::LabelMap;
 
 pub use cuts::{CutDetector, CutFinder, thumbnail};
 pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};

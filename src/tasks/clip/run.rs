@@ -4,13 +4,12 @@ use std::num::NonZeroUsize;
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
 use crate::engine::{BatchSize, Decoding, Engine, FrameFeed, Ready, seats};
 use crate::error::{Error, Result};
-use crate::inputs::{PhotoDecoder, Source};
-use crate::memory::Permit;
-use crate::preprocess::Geometry;
+use crate::io::inputs::{PhotoDecoder, Source};
+use crate::model::backbone::Backbone;
+use crate::model::input::Geometry;
+use crate::system::memory::Permit;
 use crate::tasks::clip::cuts::thumbnail;
 use crate::tasks::clip::guide::RunningGuide;
 use crate::tasks::clip::state::{ClipState, Vectors};
@@ -19,6 +18,7 @@ use crate::tasks::clip::{
 };
 use crate::tasks::network::FoundByTask;
 use crate::tasks::{Finder, Found, TaskNetwork};
+use crate::terminal::console::Console;
 
 /// What runs over clips.
 pub struct ClipRun<'r> {

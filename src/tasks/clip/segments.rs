@@ -5,15 +5,15 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::manifest::Digest;
-use crate::output::{UnfinishedFolder, write_atomic};
+use crate::io::video::{FilmPart, Planned, ending_of_parts, join_parts};
+use crate::system::files::Digest;
+use crate::system::files::{UnfinishedFolder, write_atomic};
 use crate::tasks::clip::files::{FilmFiles, join_folders};
 use crate::tasks::clip::kept::{
     SEGMENT_JSON, STATE, Segment, check_folder, content_of, hold, name_of, parts_of, remove,
     segments_in,
 };
 use crate::tasks::clip::{ClipPlaces, ClipSpec, ClipState, DrawnFrame, SEGMENT, Vectors};
-use crate::video::{FilmPart, Planned, ending_of_parts, join_parts};
 
 /// The files of a clip under way, for one task.
 pub struct ClipFiles<'c> {

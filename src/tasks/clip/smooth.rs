@@ -179,8 +179,8 @@ fn by_tokens(before: &[f32], now: &[f32]) -> f32 {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::backbone::Grid;
-    use crate::head::Scores;
+    use crate::model::head::Scores;
+    use crate::model::input::Grid;
 
     fn smoothed(mean: &mut RunningMean, values: &[f32], is_cut: bool) -> Vec<f32> {
         let grid = Grid {

@@ -7,7 +7,7 @@ use std::path::Path;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::error::{Error, Result};
-use crate::output::write_atomic;
+use crate::system::files::write_atomic;
 
 /// Named vectors of numbers.
 #[derive(Debug, Clone, Default, PartialEq)]

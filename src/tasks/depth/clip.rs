@@ -6,15 +6,15 @@ use std::sync::PoisonError;
 
 use serde_json::{Map, Value, json};
 
-use crate::console::Console;
 use crate::error::Result;
-use crate::output::{DepthSteps, FloatFormat, FloatMap};
-use crate::postprocess::rows::{Rows, Whole};
-use crate::preprocess::Geometry;
-use crate::recipe::{NumberFormat, RangeRule};
-use crate::render::Range;
+use crate::io::output::{DepthSteps, FloatFormat, FloatMap};
+use crate::model::input::Geometry;
 use crate::tasks::Found;
 use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame};
+use crate::tasks::recipe::{NumberFormat, RangeRule};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::rows::{Rows, Whole};
+use crate::vision::render::Range;
 
 use super::names::{MILLI, formats};
 use super::reader::Full;

@@ -1,8 +1,8 @@
 //! The camera that took a photo.
 
-use crate::console::Console;
-use crate::inputs::focal_length_35mm;
-use crate::postprocess::Pinhole;
+use crate::io::inputs::focal_length_35mm;
+use crate::terminal::console::Console;
+use crate::vision::postprocess::Pinhole;
 
 use super::files::Measured;
 

@@ -3,20 +3,22 @@
 
 use std::sync::OnceLock;
 
-use crate::batch::Outcome;
-use crate::console::Console;
-use crate::fonts;
-use crate::head::HeadMeta;
-use crate::heads::DepthCalibration;
-use crate::output::{
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
+use crate::io::output::{
     Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, Status, Subject, deliver,
     put_all, write_picture,
 };
-use crate::postprocess::Conversion;
-use crate::postprocess::rows::Rows;
-use crate::preprocess::Geometry;
-use crate::render::{Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale, captions, paint};
-use crate::stopwatch::Stopwatch;
+use crate::model::head::HeadMeta;
+use crate::model::head_zoo::DepthCalibration;
+use crate::model::input::Geometry;
+use crate::terminal::console::Console;
+use crate::vision::postprocess::Conversion;
+use crate::vision::postprocess::rows::Rows;
+use crate::vision::render::system_fonts;
+use crate::vision::render::{
+    Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale, captions, paint,
+};
 use crate::{Error, Result};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -24,9 +26,9 @@ use serde_json::Value;
 use super::names::{depth_scale, formats, std_extension};
 use super::points::{Cloud, Clouds};
 use super::report::{self, unit};
-use crate::recipe::DepthRecipe;
 use crate::tasks::check_pixel;
 use crate::tasks::costs::ENCODER;
+use crate::tasks::recipe::DepthRecipe;
 
 /// A photo whose depths are known.
 pub struct Measured<'a> {
@@ -305,7 +307,7 @@ impl Files {
         }
         // Where larger is nearer there are words in place of numbers.
         let unit = if self.is_inverse { "" } else { unit(meta) };
-        let fonts = fonts::fonts(&[unit], self.recipe.font.as_deref())?;
+        let fonts = system_fonts::fonts(&[unit], self.recipe.font.as_deref())?;
         let unit = captions::clean(unit).unwrap_or_default();
         let is_drawn = fonts.missing(&unit).is_empty();
         if !is_drawn {

@@ -2,9 +2,9 @@
 
 use std::num::NonZeroU32;
 
-use crate::output::{CloudFormat, FloatFormat, PICTURE};
+use crate::io::output::{CloudFormat, FloatFormat, PICTURE};
 
-use crate::recipe::DepthRecipe;
+use crate::tasks::recipe::DepthRecipe;
 
 /// The files of a photo, by the ends of their names.
 pub fn extensions(recipe: &DepthRecipe) -> Vec<&'static str> {

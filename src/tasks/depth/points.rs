@@ -1,8 +1,8 @@
 //! The point cloud of a photo: what becomes of its pixels, and what is said about it.
 
-use crate::console::Console;
-use crate::output::{CloudFormat, Destination, deliver};
-use crate::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
+use crate::io::output::{CloudFormat, Destination, deliver};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
 use crate::{Error, Result};
 use image::RgbImage;
 use serde_json::{Value, json};
@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::cloud::Cameras;
 use super::files::Measured;
 use super::report::unit;
-use crate::recipe::CloudRecipe;
+use crate::tasks::recipe::CloudRecipe;
 
 /// Writes the clouds of a run.
 pub struct Clouds {

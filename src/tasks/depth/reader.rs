@@ -2,25 +2,25 @@
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::{Error, Result};
-use crate::head::{Head, HeadMeta, Readout, Task};
-use crate::heads::depth_anything::{DepthAnything, Scene};
-use crate::heads::official::{Data, Official};
-use crate::heads::scene::SceneJudge;
-use crate::manifest::Digest;
-use crate::postprocess::depth::{self, Decoder, Spread};
-use crate::postprocess::metres::{Converted, FARTHEST};
-use crate::postprocess::rows::{Rows, Whole};
-use crate::postprocess::{Conversion, DepthMap, ToMetres, refine};
-use crate::preprocess::Geometry;
-use crate::recipe::HeadRecipe;
+use crate::model::backbone::Backbone;
+use crate::model::head::{Head, HeadMeta, Readout, Task};
+use crate::model::head_zoo::depth_anything::{DepthAnything, Scene};
+use crate::model::head_zoo::official::{Data, Official};
+use crate::model::head_zoo::scene::SceneJudge;
+use crate::model::input::Geometry;
+use crate::system::files::Digest;
 use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::scorer::Scorer;
 use crate::tasks::way::Way;
 use crate::tasks::{Finder, Found, no_scores};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::depth::{self, Decoder, Spread};
+use crate::vision::postprocess::metres::{Converted, FARTHEST};
+use crate::vision::postprocess::rows::{Rows, Whole};
+use crate::vision::postprocess::{Conversion, DepthMap, ToMetres, refine};
 
 use super::{REFINE, not_finite, readout_of, report, spread_of};
 

@@ -1,18 +1,18 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
-use crate::head::{HeadMeta, RELATIVE, Task};
-use crate::heads::DepthCalibration;
-use crate::output::{CONTENT, DEPTH_CONTENT, INVERSE_CONTENT, UNIT};
-use crate::postprocess::rows::Rows;
-use crate::postprocess::{Conversion, ToMetres};
-use crate::render::{Colormap, Range};
-use crate::stopwatch::Stopwatch;
+use crate::engine::stopwatch::Stopwatch;
+use crate::io::output::{CONTENT, DEPTH_CONTENT, INVERSE_CONTENT, UNIT};
+use crate::model::head::{HeadMeta, RELATIVE, Task};
+use crate::model::head_zoo::DepthCalibration;
+use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::{Conversion, ToMetres};
+use crate::vision::render::{Colormap, Range};
 use serde_json::{Value, json};
 
 use super::files::{Layer, Measured, Reading};
 use super::names::depth_scale;
 use super::points::Cloud;
-use crate::recipe::DepthRecipe;
+use crate::tasks::recipe::DepthRecipe;
 
 /// Keyword and value pairs.
 pub type Text = Vec<(&'static str, String)>;

@@ -6,15 +6,16 @@ use std::time::{Duration, Instant};
 
 use serde_json::{Map, Value, json};
 
-use crate::console::Console;
 use crate::error::{Error, Result};
-use crate::features::{
+use crate::io::features::{
     Dataset, DatasetMeta, DatasetWriter, FinishedPart, Format, RowName, WriterOptions,
 };
-use crate::inputs::{Shard, Source};
-use crate::manifest::{Digest, Ledger, NotedRow, Stamp};
-use crate::output::{Job, OutputOptions, Plan, Status, Subject, Target, put_all, put_path};
+use crate::io::inputs::{Shard, Source};
+use crate::io::manifest::{Ledger, NotedRow};
+use crate::io::output::{Job, OutputOptions, Plan, Status, Subject, Target, put_all, put_path};
+use crate::system::files::{Digest, Stamp};
 use crate::tasks::features::Gathered;
+use crate::terminal::console::Console;
 
 /// How long computed rows may be in memory alone: then the part so far is written, and continued.
 const AT_MOST: Duration = Duration::from_secs(60);

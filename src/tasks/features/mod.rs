@@ -1,4 +1,4 @@
-//! Features of photos, stored in a dataset: see [`features`](crate::features).
+//! Features of photos, stored in a dataset: see [`features`](crate::io::features).
 
 mod collection;
 mod tokens;
@@ -9,23 +9,25 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::backbone::{Backbone, Grid};
-use crate::batch::Outcome;
-use crate::console::Console;
 use crate::engine::Seen;
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::features::{DatasetMeta, PointList, Row, pool};
-use crate::head::Head;
-use crate::manifest::{Digest, Ledger, Stamp};
-use crate::output::{Job, OutputOptions, Plan, Subject};
-use crate::preprocess::Geometry;
-use crate::recipe::{FeaturesRecipe, TokenKind};
-use crate::stopwatch::Stopwatch;
+use crate::io::features::{DatasetMeta, PointList, Row, pool};
+use crate::io::manifest::Ledger;
+use crate::io::output::{Job, OutputOptions, Plan, Subject};
+use crate::model::backbone::Backbone;
+use crate::model::head::Head;
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
+use crate::model::weights::Record;
+use crate::system::files::{Digest, Stamp};
 use crate::tasks::known::KnownModel;
+use crate::tasks::recipe::{FeaturesRecipe, TokenKind};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{Context, Finder, Finished, Found, Item, Task};
-use crate::weights::Record;
+use crate::terminal::console::Console;
 
 use collection::Collection;
 pub use collection::{changed_part, name_of};

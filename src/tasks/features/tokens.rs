@@ -2,8 +2,9 @@
 
 use candle_core::Tensor;
 
-use crate::backbone::{Features, Grid, LayerFeatures, LayerRequest};
 use crate::error::{Error, Result};
+use crate::model::backbone::{Features, LayerFeatures, LayerRequest};
+use crate::model::input::Grid;
 
 /// Tokens of several blocks of a photo.
 #[derive(Debug)]

@@ -4,20 +4,21 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::backbone::LayerRequest;
-use crate::console::Console;
+use crate::analysis::pca::Projection;
 use crate::engine::{Looks, Pass, Views};
 use crate::error::{Error, Result};
-use crate::features::{DatasetMeta, PointList};
-use crate::head::Head;
-use crate::manifest::Digest;
-use crate::pca::Projection;
-use crate::preprocess::{Padding, Preprocessor, Resample, SizeRule};
-use crate::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
+use crate::io::features::{DatasetMeta, PointList};
+use crate::model::backbone::LayerRequest;
+use crate::model::head::Head;
+use crate::model::input::{Padding, SizeRule};
+use crate::system::files::Digest;
 use crate::tasks::known::{KnownModel, Origin};
 use crate::tasks::layer;
 use crate::tasks::pca::basis;
+use crate::tasks::recipe::{FeaturesRecipe, HeadRecipe, TokenKind};
 use crate::tasks::way::Way;
+use crate::terminal::console::Console;
+use crate::vision::preprocess::{Preprocessor, Resample};
 
 /// What is taken of a photo.
 pub struct Wish {

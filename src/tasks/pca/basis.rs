@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use crate::backbone::LayerRequest;
-use crate::console::Console;
+use crate::analysis::pca::Projection;
+use crate::analysis::pca::file::{BasisInfo, from_bytes, to_bytes};
 use crate::error::{Error, Result};
-use crate::output::{Destination, deliver};
-use crate::pca::Projection;
-use crate::pca::file::{BasisInfo, from_bytes, to_bytes};
+use crate::io::output::{Destination, deliver};
+use crate::model::backbone::LayerRequest;
 use crate::tasks::known::{KnownModel, Origin};
+use crate::terminal::console::Console;
 
 /// A fit and the layer that it is of.
 pub struct SavedBasis {
@@ -19,7 +19,7 @@ pub struct SavedBasis {
 
 /// Reads the file at `path`, which must have been fitted with the weights of `model`.
 pub fn read(path: &Path, model: &KnownModel) -> Result<SavedBasis> {
-    let bytes = crate::pipe::read_whole(path)?;
+    let bytes = crate::system::files::pipe::read_whole(path)?;
     let (info, projection) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
     let origin = Origin {
         model: info.model,

@@ -8,29 +8,29 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use crate::backbone::{Backbone, LayerRequest};
-use crate::batch::Outcome;
-use crate::console::Console;
+use crate::analysis::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
 use crate::engine::Seen;
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::manifest::Digest;
-use crate::output::{
+use crate::io::output::{
     Job, PICTURE, Plan, Status, Subject, deliver, put_all, write_npy, write_picture,
 };
-use crate::pca::{Basis, FitOptions, Projected, Projection, TokenSpool, fit};
-use crate::preprocess::{Geometry, Padding};
-use crate::recipe::PcaRecipe;
-use crate::render::{self, overlay, side_by_side};
-use crate::stopwatch::Stopwatch;
+use crate::model::backbone::{Backbone, LayerRequest};
+use crate::model::input::{Geometry, Padding};
+use crate::model::weights::Record;
+use crate::system::files::Digest;
 use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, ShownFrame};
 use crate::tasks::costs::{ENCODER, per_pixel};
 use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::recipe::PcaRecipe;
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::way::Way;
 use crate::tasks::{
     Context, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
 };
-use crate::weights::Record;
+use crate::terminal::console::Console;
+use crate::vision::render::{self, overlay, side_by_side};
 
 /// Draws photos by their components.
 pub struct PcaTask {
@@ -423,7 +423,7 @@ impl Task for PcaTask {
                 let tokens = std::mem::take(&mut kept.values);
                 waiting
                     .tokens
-                    .push(crate::backbone::Grid { rows, cols }, &tokens)?;
+                    .push(crate::model::input::Grid { rows, cols }, &tokens)?;
                 waiting.photos.push(*kept);
                 Ok(None)
             }

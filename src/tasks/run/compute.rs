@@ -1,16 +1,17 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
-use crate::backbone::Backbone;
-use crate::batch::Outcome;
-use crate::console::{Console, PhotoProgress};
+use crate::engine::outcomes::Outcome;
 use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
 use crate::error::{Error, Result};
-use crate::inputs::Source;
-use crate::manifest::{Digest, Ledger, Making, Stamp};
-use crate::output::Plan;
-use crate::preprocess::Geometry;
+use crate::io::inputs::Source;
+use crate::io::manifest::{Ledger, Making};
+use crate::io::output::Plan;
+use crate::model::backbone::Backbone;
+use crate::model::input::Geometry;
+use crate::system::files::{Digest, Stamp};
 use crate::tasks::network::FoundByTask;
 use crate::tasks::{Finder, Finished, Item, Kept, Task, TaskNetwork};
+use crate::terminal::console::{Console, PhotoProgress};
 
 use super::Run;
 use super::explain::explain;

@@ -1,9 +1,9 @@
 //! Words about how a photo is going to be seen.
 
-use crate::backbone::BackboneConfig;
-use crate::console::Console;
-use crate::memory::readable;
-use crate::preprocess::{Coarse, Geometry};
+use crate::model::backbone::BackboneConfig;
+use crate::model::input::{Coarse, Geometry};
+use crate::system::memory::readable;
+use crate::terminal::console::Console;
 
 /// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
 /// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.

@@ -13,18 +13,18 @@ mod progress;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use crate::backbone::Backbone;
-use crate::batch::Report;
-use crate::console::{Console, PACKS};
 use crate::engine::BatchSize;
+use crate::engine::outcomes::Report;
 use crate::error::{Error, Result};
-use crate::inputs::Collected;
-use crate::manifest::Ledger;
-use crate::output::{Job, Lines, OutputOptions, Outputs, Subject, Target, tell_end};
+use crate::io::inputs::Collected;
+use crate::io::manifest::Ledger;
+use crate::io::output::{Job, Lines, OutputOptions, Outputs, Subject, Target, tell_end};
+use crate::model::backbone::Backbone;
+use crate::model::weights::{Record, Store};
 use crate::tasks::known::KnownModel;
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Context, Task, check_pixel};
-use crate::weights::{Record, Store};
+use crate::terminal::console::{Console, PACKS};
 
 pub use explain::explain;
 use plan::{Planned, wanted};

@@ -12,9 +12,10 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
-use crate::inputs::{Archive, Source};
-use crate::manifest::{Ledger, Making, Packed, Standing, pack_ending, remove_within};
-use crate::output::{Status, Target, write_atomic};
+use crate::io::inputs::{Archive, Source};
+use crate::io::manifest::{Ledger, Making, Packed, Standing, pack_ending, remove_within};
+use crate::io::output::{Status, Target};
+use crate::system::files::write_atomic;
 use crate::tasks::Task;
 
 use super::Run;

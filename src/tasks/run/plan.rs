@@ -3,12 +3,13 @@
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::inputs::Source;
-use crate::manifest::{Broken, Digest, Former, Ledger, Making, Refused, Standing};
-use crate::output::Plan;
+use crate::io::inputs::Source;
+use crate::io::manifest::{Broken, Former, Ledger, Making, Refused, Standing};
+use crate::io::output::Plan;
+use crate::model::weights::Store;
+use crate::system::files::Digest;
 use crate::tasks::stored::StoredFeatures;
 use crate::tasks::{Task, Which};
-use crate::weights::Store;
 
 use super::{Run, protect_installed};
 

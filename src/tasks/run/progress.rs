@@ -2,12 +2,13 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::batch::{Outcome, Report};
-use crate::console::Console;
+use crate::engine::outcomes::{Outcome, Report};
 use crate::error::{Error, Result};
-use crate::inputs::Source;
-use crate::manifest::{Digest, Ledger, Making, Stamp};
-use crate::output::{Lines, Plan};
+use crate::io::inputs::Source;
+use crate::io::manifest::{Ledger, Making};
+use crate::io::output::{Lines, Plan};
+use crate::system::files::{Digest, Stamp};
+use crate::terminal::console::Console;
 
 use super::plan::Planned;
 

@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use crate::output::ids;
-use crate::postprocess::LabelMap;
-use crate::recipe::LabelFormat;
+use crate::io::output::ids;
 use crate::tasks::clip::{DrawnFrame, FrameNumbers, NumberFilm};
+use crate::tasks::recipe::LabelFormat;
+use crate::vision::postprocess::LabelMap;
 
 use super::names::{extension, formats};
 use super::painter::LabelPainter;

@@ -4,16 +4,17 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use crate::console::Console;
-use crate::head::Class;
-use crate::output::coco::{
+use crate::io::output::coco::{
     Annotation, FileName, Image, ImageIds, Preamble, RunDocument, Shape, Subjects, annotations,
     file_names,
 };
-use crate::output::{Destination, Job, Place, Plan, write_atomic};
+use crate::io::output::{Destination, Job, Plan};
+use crate::model::head::Class;
+use crate::system::files::{Place, write_atomic};
+use crate::terminal::console::Console;
 use crate::{Error, Result};
 
-use crate::recipe::{LabelFormat, LabelRecipe};
+use crate::tasks::recipe::{LabelFormat, LabelRecipe};
 use crate::tasks::segment::names::extension;
 use crate::tasks::segment::painter::Labelled;
 use crate::tasks::segment::report::REGION_RULE;

@@ -1,18 +1,16 @@
 //! The files of one photo.
 
-use crate::console::Console;
 use crate::error::Result;
-use crate::output::coco::{Preamble, write_document};
-use crate::output::{
-    Destination, PICTURE, Pixels, deliver, ids, write_atomic, write_folder_atomic, write_picture,
-    write_png,
-};
-use crate::postprocess::PixelBox;
-use crate::render::cutout::cutout;
-use crate::render::segment::confidence;
+use crate::io::output::coco::{Preamble, write_document};
+use crate::io::output::{Destination, PICTURE, Pixels, deliver, ids, write_picture, write_png};
+use crate::system::files::{write_atomic, write_folder_atomic};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::PixelBox;
+use crate::vision::render::cutout::cutout;
+use crate::vision::render::segment::confidence;
 use image::RgbImage;
 
-use crate::recipe::LabelFormat;
+use crate::tasks::recipe::LabelFormat;
 use crate::tasks::segment::coco::Annotated;
 use crate::tasks::segment::names::{CONFIDENCE, extension, formats};
 use crate::tasks::segment::painter::{LabelPainter, Labelled};

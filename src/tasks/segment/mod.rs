@@ -16,22 +16,22 @@ use std::path::Path;
 
 use serde_json::{Map, Value};
 
-use crate::backbone::Backbone;
-use crate::batch::Outcome;
-use crate::console::Console;
 use crate::engine;
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::Result;
-use crate::head::Head;
-use crate::manifest::Digest;
-use crate::output::{PICTURE, Plan, Subject};
-use crate::preprocess::Geometry;
-use crate::recipe::{LabelFormat, SegmentRecipe};
-use crate::stopwatch::Stopwatch;
+use crate::io::output::{PICTURE, Plan, Subject};
+use crate::model::backbone::Backbone;
+use crate::model::head::Head;
+use crate::model::input::Geometry;
+use crate::model::weights::Record;
+use crate::system::files::Digest;
 use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
 use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::recipe::{LabelFormat, SegmentRecipe};
 use crate::tasks::settings::{Settings, unusual};
 use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
-use crate::weights::Record;
+use crate::terminal::console::Console;
 
 pub use coco::Annotated;
 pub(crate) use names::{SIBLINGS, recipe_of};

@@ -1,8 +1,8 @@
 //! What the files of a photo are called.
 
-use crate::output::{MASKS, PICTURE};
+use crate::io::output::{MASKS, PICTURE};
 
-use crate::recipe::{LabelFormat, LabelRecipe};
+use crate::tasks::recipe::{LabelFormat, LabelRecipe};
 
 /// The ending of the map of confidence.
 pub const CONFIDENCE: &str = "confidence.png";

@@ -4,24 +4,24 @@ use std::path::Path;
 
 use image::RgbImage;
 
-use crate::batch::Outcome;
-use crate::console::Console;
+use crate::engine::outcomes::Outcome;
+use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::fonts;
-use crate::head::Class;
-use crate::manifest::Stamp;
-use crate::output::{Destination, Job, PICTURE, Plan, Subject};
-use crate::postprocess::{Area, LabelMap, PixelBox, Regions};
-use crate::preprocess::Geometry;
-use crate::recipe::{LabelFormat, LabelRecipe};
-use crate::render::Captions;
-use crate::render::cutout::kept_box;
-use crate::render::segment::{SegmentLook, Shown, picture};
-use crate::stopwatch::Stopwatch;
+use crate::io::output::{Destination, Job, PICTURE, Plan, Subject};
+use crate::model::head::Class;
+use crate::model::input::Geometry;
+use crate::system::files::Stamp;
 use crate::tasks::clip::{DrawnFrame, FrameNumbers};
 use crate::tasks::costs::ENCODER;
+use crate::tasks::recipe::{LabelFormat, LabelRecipe};
 use crate::tasks::segment::coco::CocoFiles;
 use crate::tasks::{Context, Document, Finished, Which, classes, not_gathered};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::{Area, LabelMap, PixelBox, Regions};
+use crate::vision::render::Captions;
+use crate::vision::render::cutout::kept_box;
+use crate::vision::render::segment::{SegmentLook, Shown, picture};
+use crate::vision::render::system_fonts;
 
 /// What is written for classes in the picture; those that are not `kept` are not in it.
 fn captions(
@@ -39,7 +39,7 @@ fn captions(
             true => class.name.as_str(),
             false => "",
         });
-    fonts::captions(names, recipe.font.as_deref(), console.warnings())
+    system_fonts::captions(names, recipe.font.as_deref(), console.warnings())
 }
 
 /// Turns scores into files, the same for all photos of a run.

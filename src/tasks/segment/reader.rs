@@ -2,20 +2,20 @@
 
 use image::RgbImage;
 
-use crate::backbone::Backbone;
-use crate::console::Console;
+use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{Seen, SeenBatch};
 use crate::error::Result;
-use crate::head::{Class, Head, Scores, Task as HeadTask};
-use crate::manifest::Digest;
-use crate::postprocess::{LabelMap, refine, segment};
-use crate::preprocess::Geometry;
-use crate::recipe::HeadRecipe;
-use crate::stopwatch::Stopwatch;
+use crate::model::backbone::Backbone;
+use crate::model::head::{Class, Head, Scores, Task as HeadTask};
+use crate::model::input::Geometry;
+use crate::system::files::Digest;
 use crate::tasks::costs::{of_scores, per_pixel};
+use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::scorer::Scorer;
 use crate::tasks::way::Way;
 use crate::tasks::{Finder, Found, no_scores};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::{LabelMap, refine, segment};
 
 use super::REFINE;
 

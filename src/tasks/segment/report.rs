@@ -1,11 +1,11 @@
 //! One JSON object a photo.
 
-use crate::output::Status;
-use crate::postprocess::{Area, Region, Regions};
-use crate::stopwatch::Stopwatch;
+use crate::engine::stopwatch::Stopwatch;
+use crate::io::output::Status;
+use crate::vision::postprocess::{Area, Region, Regions};
 use serde_json::{Value, json};
 
-use crate::recipe::LabelFormat;
+use crate::tasks::recipe::LabelFormat;
 use crate::tasks::segment::painter::{LabelPainter, Labelled};
 
 /// What regions are, and are not.

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use candle_core::{Device, Tensor};
-use dino::backbone::variants;
+use dino::model::backbone::variants;
 use half::bf16;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, ZipWriter};

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dino::weights::digest;
+use dino::model::weights::digest;
 
 use super::dino;
 use super::fixtures::{self, NAME};

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use dino::weights::digest;
+use dino::model::weights::digest;
 
 use super::dino;
 use super::fixtures::{self, NAME};

@@ -3,8 +3,9 @@
 use std::fs;
 use std::path::Path;
 
-use dino::backbone::TensorSource;
-use dino::weights::{self, Access, Store};
+use dino::model::backbone::TensorSource;
+use dino::model::weights::{self, Store};
+use dino::system::http::Access;
 
 use super::fixtures::{self, NAME};
 use super::{left_behind, models, out};

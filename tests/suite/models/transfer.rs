@@ -4,9 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dino::http::proxy::Proxies;
-use dino::weights::huggingface::Token;
-use dino::weights::{Access, Event, Hub, digest};
+use dino::model::weights::huggingface::Token;
+use dino::model::weights::{Event, Hub, digest};
+use dino::system::http::Access;
+use dino::system::http::proxy::Proxies;
 
 use super::server::{Reply, Server};
 

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
 use dino::engine::{Looks, Pass, Views};
-use dino::head::{Head, Network, Readout, Task, file};
-use dino::heads::convert::recognise;
-use dino::heads::depth_anything::find;
-use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
+use dino::model::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
+use dino::model::head::{Head, Network, Readout, Task, file};
+use dino::model::head_zoo::convert::recognise;
+use dino::model::head_zoo::depth_anything::find;
 use dino::tasks::way::as_trained;
+use dino::vision::postprocess::depth::{Decoder, Spread, read_out_photo};
 use serde_json::Value;
 
 use super::seeded::{self, Tensors};

@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use dino::head::{Network, file};
-use dino::weights::import::read_tensors_of;
+use dino::model::head::{Network, file};
+use dino::model::weights::import::read_tensors_of;
 
 use super::seeded::{self, fixture, torch_file};
 use crate::models::{dino, fixtures, out, run};
@@ -21,7 +21,7 @@ fn import_bytes(home: &Path, name: &str, bytes: &[u8], more: &[&str]) -> Run {
     import(home, &[&[path.to_str().unwrap()], more].concat())
 }
 
-fn installed(home: &Path, name: &str) -> dino::head::Head {
+fn installed(home: &Path, name: &str) -> dino::model::head::Head {
     let path = home.join("heads").join(format!("{name}.safetensors"));
     file::from_bytes(&std::fs::read(path).unwrap()).unwrap()
 }

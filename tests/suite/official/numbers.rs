@@ -4,15 +4,16 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
-use dino::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
 use dino::engine::{Looks, Pass, Views};
-use dino::head::{Dpt, Head, Network, Protocol};
-use dino::heads::convert::recognise;
-use dino::heads::official::{self, Official};
-use dino::postprocess::depth::{Decoder, Spread, read_out_photo};
-use dino::postprocess::{LabelMap, views};
-use dino::preprocess::{Preprocessor, Resample, Unpad};
-use dino::protocol;
+use dino::model::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
+use dino::model::head::{Dpt, Head, Network, Protocol};
+use dino::model::head_zoo::convert::recognise;
+use dino::model::head_zoo::official::{self, Official};
+use dino::model::input::Unpad;
+use dino::vision::inference::protocol;
+use dino::vision::postprocess::depth::{Decoder, Spread, read_out_photo};
+use dino::vision::postprocess::{LabelMap, views};
+use dino::vision::preprocess::{Preprocessor, Resample};
 
 use super::seeded::{self, Tensors, thirds};
 use crate::goldens::{Golden, max_abs};
@@ -102,7 +103,7 @@ fn depths(
     let mirrored = seen
         .mirrored
         .map(|features| head.scores(&features).unwrap());
-    let dino::head::Task::Depth { readout, .. } = &head.meta.task else {
+    let dino::model::head::Task::Depth { readout, .. } = &head.meta.task else {
         panic!("a depth head");
     };
     let decoder = Decoder::new(readout, Spread::Plain);

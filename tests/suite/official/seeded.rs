@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use candle_core::{Device, Tensor};
-use dino::backbone::variants;
+use dino::model::backbone::variants;
 
 /// The photo of a size.
-pub use dino::selfcheck::pattern as photo;
+pub use dino::tasks::selfcheck::pattern as photo;
 
 use crate::models::fixtures::zip_file;
 

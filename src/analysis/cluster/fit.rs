@@ -1,0 +1,438 @@
+//! Fitting a [`Codebook`] to the tokens of one or many photos, on a sample of their patches.
+//!
+//! The sample bounds memory and time, however many photos there are. It is clustered in its leading principal
+//! components, which hold what k-means looks for (Ding and He, 2004) without the noise of the others. Everything random
+//! comes from fixed seeds: the same photos give the same clusters.
+//!
+//! [`ClusterCount::Auto`] goes by the silhouette, from three clusters on: two nearly always have the best one of all,
+//! since nothing in these features is as distinct as a photo's subject and its ground, which says nothing about the
+//! parts of either. Of numbers that separate about equally well the largest is taken, which says the most. BIC is of
+//! no use here: neighbouring patches are much alike, so that a likelihood that counts each of them asks for ever more
+//! clusters.
+
+use std::fmt;
+use std::str::FromStr;
+
+use linfa::DatasetBase;
+use linfa::prelude::{Fit, ParamGuard};
+use linfa_clustering::KMeans;
+use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
+
+use crate::analysis::cluster::file::MOST;
+use crate::analysis::cluster::silhouette::Distances;
+use crate::analysis::cluster::{Codebook, LEAST_VARIANCE, dot, length};
+use crate::analysis::pca::{Basis, Moments, TokenSpool};
+use crate::error::{Error, Result};
+
+/// Patches that the centres are fitted to: 12 MB of ViT-S tokens, and a second or two of work.
+const SAMPLE: usize = 8_192;
+/// Patches that the principal components are found from.
+const SPANNING: usize = 4_096;
+/// Principal components that are kept.
+const COMPONENTS: usize = 64;
+/// Patches whose silhouettes are compared.
+const JUDGED: usize = 2_048;
+/// The numbers of clusters that [`ClusterCount::Auto`] tries.
+const TRIED: std::ops::RangeInclusive<usize> = 3..=12;
+/// Silhouettes from this part of the best one on are about as good.
+const ABOUT: f64 = 0.95;
+/// Starts of k-means; the best end is kept.
+const STARTS: usize = 4;
+/// Rounds of k-means at most.
+const ROUNDS: u64 = 100;
+
+/// How many clusters to make.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClusterCount {
+    /// This many.
+    Exactly(usize),
+    /// As many, from 3 to 12, as still separate the patches about as well as any, by their silhouettes.
+    Auto,
+}
+
+impl FromStr for ClusterCount {
+    type Err = String;
+
+    fn from_str(text: &str) -> std::result::Result<Self, String> {
+        match text.parse::<usize>() {
+            _ if text == "auto" => Ok(ClusterCount::Auto),
+            Ok(k) if (2..=MOST).contains(&k) => Ok(ClusterCount::Exactly(k)),
+            _ => Err(format!("expected auto, or a number from 2 to {MOST}")),
+        }
+    }
+}
+
+/// As [`ClusterCount::from_str`] reads it.
+impl fmt::Display for ClusterCount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ClusterCount::Auto => f.write_str("auto"),
+            ClusterCount::Exactly(k) => write!(f, "{k}"),
+        }
+    }
+}
+
+/// A codebook and how it came about.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Fitted {
+    /// The clusters.
+    pub codebook: Codebook,
+    /// For [`ClusterCount::Auto`], each number that was tried and its mean silhouette.
+    pub silhouettes: Vec<(usize, f64)>,
+}
+
+/// Fits clusters to everything in `spool`; `tick` is called with how many numbers of clusters of how many were tried.
+///
+/// # Errors
+/// If there are fewer patches than clusters, or the spool cannot be read; what `tick` returns.
+pub fn fit(
+    spool: &mut TokenSpool,
+    count: ClusterCount,
+    tick: &dyn Fn(usize, usize) -> Result<()>,
+) -> Result<Fitted> {
+    let sample = sample(spool, SAMPLE)?;
+    let patches = sample.nrows();
+    let most = match count {
+        ClusterCount::Exactly(k) => k,
+        ClusterCount::Auto => *TRIED.start(),
+    };
+    if patches < most {
+        return Err(Error::Usage(format!(
+            "--clusters: there are only {patches} patches to put into {most} clusters; give a larger --size, or fewer clusters"
+        )));
+    }
+    let space = Space::of(sample.view())?;
+    let points = space.project(sample.view());
+    let (clusters, silhouettes) = match count {
+        ClusterCount::Exactly(k) => (k_means(points.view(), k)?, Vec::new()),
+        ClusterCount::Auto => best(points.view(), tick)?,
+    };
+    Ok(Fitted {
+        codebook: space.lift(clusters),
+        silhouettes,
+    })
+}
+
+/// The principal components of a sample.
+struct Space {
+    /// `[D]`.
+    mean: Array1<f32>,
+    /// `[components, D]`, orthonormal rows.
+    components: Array2<f32>,
+}
+
+impl Space {
+    fn of(sample: ArrayView2<'_, f32>) -> Result<Self> {
+        let mut moments = Moments::new(sample.ncols());
+        let rows = thin(sample, SPANNING);
+        moments.add(rows.as_slice().unwrap_or_default());
+        let basis = Basis::fit(&moments, COMPONENTS)?;
+        let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
+        let shape = (basis.variances.len(), sample.ncols());
+        Ok(Self {
+            mean: narrow(&basis.mean).into(),
+            components: Array2::from_shape_vec(shape, narrow(&basis.components))
+                .map_err(|e| Error::Model(format!("the components of patches: {e}")))?,
+        })
+    }
+
+    fn project(&self, rows: ArrayView2<'_, f32>) -> Array2<f32> {
+        let projected = (&rows - &self.mean).dot(&self.components.t());
+        // Rows are read as slices.
+        projected.as_standard_layout().into_owned()
+    }
+
+    /// From clusters in this space to those of tokens; distances differ by what all clusters share.
+    fn lift(&self, clusters: Codebook) -> Codebook {
+        let centres = clusters.centres.chunks_exact(clusters.dim());
+        let lifted = centres.flat_map(|centre| {
+            let centre = ArrayView1::from(centre).dot(&self.components) + &self.mean;
+            centre.to_vec()
+        });
+        Codebook {
+            centres: lifted.collect(),
+            ..clusters
+        }
+    }
+}
+
+/// Tries all numbers of clusters; with the best ones, what each number scored.
+fn best(
+    sample: ArrayView2<'_, f32>,
+    tick: &dyn Fn(usize, usize) -> Result<()>,
+) -> Result<(Codebook, Vec<(usize, f64)>)> {
+    let judged = thin(sample, JUDGED);
+    let distances = Distances::between(judged.view());
+    let mut tried = Vec::new();
+    for k in TRIED.filter(|&k| k <= sample.nrows()) {
+        let codebook = k_means(sample, k)?;
+        let labels: Vec<usize> = judged
+            .rows()
+            .into_iter()
+            .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
+            .collect();
+        tried.push((distances.silhouette(&labels), codebook));
+        tick(tried.len(), TRIED.count())?;
+    }
+    let silhouettes = tried.iter().map(|(s, codebook)| (codebook.k, *s)).collect();
+    let best = tried.iter().map(|(s, _)| *s).fold(f64::MIN, f64::max);
+    // Where even the best is below 0, nothing is about as good.
+    let is_good = |s: f64| s == best || s >= ABOUT * best.max(0.0);
+    match tried.into_iter().rfind(|(s, _)| is_good(*s)) {
+        Some((_, codebook)) => Ok((codebook, silhouettes)),
+        None => Err(Error::Usage(
+            "--clusters: there is nothing to cluster".into(),
+        )),
+    }
+}
+
+/// k-means of the rows.
+fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
+    let failed = |e: &dyn fmt::Display| Error::Model(format!("k-means failed: {e}"));
+    // Without a generator of its own it starts from linfa's fixed seed.
+    let model = KMeans::params(k)
+        .n_runs(STARTS)
+        .max_n_iterations(ROUNDS)
+        .tolerance(1e-4)
+        .check()
+        .map_err(|e| failed(&e))?
+        .fit(&DatasetBase::from(sample))
+        .map_err(|e| failed(&e))?;
+    let unordered = Codebook {
+        centres: model.centroids().iter().copied().collect(),
+        k,
+        variance: 1.0,
+    };
+    Ok(by_size(unordered, sample))
+}
+
+/// Puts the largest cluster first, and measures the variance.
+fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
+    let labels: Vec<usize> = sample
+        .rows()
+        .into_iter()
+        .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
+        .collect();
+    let mut sizes = vec![0usize; codebook.k];
+    labels.iter().for_each(|&label| sizes[label] += 1);
+    let mut order: Vec<usize> = (0..codebook.k).collect();
+    order.sort_by_key(|&label| std::cmp::Reverse(sizes[label]));
+    let dim = codebook.dim();
+    Codebook {
+        centres: order
+            .iter()
+            .flat_map(|&label| &codebook.centres[label * dim..][..dim])
+            .copied()
+            .collect(),
+        k: codebook.k,
+        variance: variance(&codebook, sample, &labels).max(LEAST_VARIANCE),
+    }
+}
+
+/// The mean variance around the centres along one direction of the space that they span.
+fn variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) -> f32 {
+    let basis = spanned(codebook);
+    if basis.is_empty() {
+        return 0.0;
+    }
+    let along = sample.dot(&basis.t()); // [patches, rank]
+    let mut sum = 0f64;
+    let mut means = Array2::<f32>::zeros((codebook.k, basis.nrows()));
+    for (mut mean, centre) in means
+        .rows_mut()
+        .into_iter()
+        .zip(codebook.centres.chunks(codebook.dim()))
+    {
+        mean.assign(&basis.dot(&ArrayView1::from(centre)));
+    }
+    for (place, &label) in along.rows().into_iter().zip(labels) {
+        let off = &place - &means.row(label);
+        sum += f64::from(off.dot(&off));
+    }
+    (sum / (sample.nrows() * basis.nrows()) as f64) as f32
+}
+
+/// An orthonormal basis, in rows, of the differences between the centres, by Gram and Schmidt.
+fn spanned(codebook: &Codebook) -> Array2<f32> {
+    let dim = codebook.dim();
+    let (first, others) = codebook.centres.split_at(dim);
+    let mut basis: Vec<Vec<f32>> = Vec::new();
+    for centre in others.chunks_exact(dim) {
+        let mut rest: Vec<f32> = centre.iter().zip(first).map(|(a, b)| a - b).collect();
+        // Twice, for the digits that the first time loses.
+        for _ in 0..2 {
+            for known in &basis {
+                let part = dot(&rest, known);
+                rest.iter_mut().zip(known).for_each(|(r, k)| *r -= part * k);
+            }
+        }
+        let length = length(&rest);
+        if length > 1e-4 {
+            rest.iter_mut().for_each(|r| *r /= length);
+            basis.push(rest);
+        }
+    }
+    let flat: Vec<f32> = basis.iter().flatten().copied().collect();
+    Array2::from_shape_vec((basis.len(), dim), flat).unwrap_or_else(|_| Array2::zeros((0, dim)))
+}
+
+/// The nearest centre.
+fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
+    let mut best = (0, f32::INFINITY);
+    for (label, centre) in codebook.centres.chunks_exact(codebook.dim()).enumerate() {
+        let distance = row.iter().zip(centre).map(|(a, b)| (a - b) * (a - b)).sum();
+        if distance < best.1 {
+            best = (label, distance);
+        }
+    }
+    best.0
+}
+
+/// At most `most` patches, normalised to length 1, spread evenly over all photos.
+fn sample(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
+    let dim = spool.dim();
+    let total = spool.patches();
+    let mut wanted = places(total, most).peekable();
+    let mut values = Vec::with_capacity(total.min(most) * dim);
+    let mut first = 0;
+    for index in 0..spool.len() {
+        let (grid, tokens) = spool.read(index)?;
+        while let Some(place) = wanted.next_if(|place| *place < first + grid.len()) {
+            let token = &tokens[(place - first) * dim..][..dim];
+            let length = length(token);
+            values.extend(token.iter().map(|v| v / length));
+        }
+        first += grid.len();
+    }
+    let rows = values.len() / dim;
+    Array2::from_shape_vec((rows, dim), values)
+        .map_err(|e| Error::Model(format!("the sample of patches: {e}")))
+}
+
+/// `most` of `total` places in rising order, one anywhere in each of `most` equal stretches: a fixed step would fall
+/// into step with the columns of the grids.
+fn places(total: usize, most: usize) -> impl Iterator<Item = usize> {
+    let count = total.min(most);
+    (0..count).map(move |i| {
+        let (start, end) = (i * total / count, (i + 1) * total / count);
+        start + (mix(i as u64) % (end - start) as u64) as usize
+    })
+}
+
+/// The finaliser of SplitMix64: well-mixed bits for every number.
+fn mix(number: u64) -> u64 {
+    let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// At most `most` of the rows.
+fn thin(rows: ArrayView2<'_, f32>, most: usize) -> Array2<f32> {
+    let chosen: Vec<usize> = places(rows.nrows(), most).collect();
+    rows.select(Axis(0), &chosen)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::input::Grid;
+
+    /// Two photos of 20 x 20 patches around five directions with some noise, of very different lengths; the first
+    /// direction is twice as frequent.
+    fn spool() -> TokenSpool {
+        let mut spool = TokenSpool::new(6);
+        for photo in 0..2u64 {
+            let mut tokens = Vec::new();
+            for i in 0..400u64 {
+                let noise =
+                    |axis: u64| (mix(photo * 10_000 + i * 8 + axis) % 1000) as f32 / 1000.0 - 0.5;
+                let group = (i % 6).saturating_sub(1);
+                let scale = 1.0 + (i % 7) as f32 * 10.0;
+                tokens.extend(
+                    (0..6).map(|axis| {
+                        scale * (f32::from(u8::from(axis == group)) + 0.2 * noise(axis))
+                    }),
+                );
+            }
+            spool.push(Grid { rows: 20, cols: 20 }, &tokens).unwrap();
+        }
+        spool
+    }
+
+    #[test]
+    fn auto_finds_the_groups_the_largest_first() {
+        let fitted = fit(&mut spool(), ClusterCount::Auto, &|_, _| Ok(())).unwrap();
+        assert_eq!(fitted.codebook.k, 5, "{:?}", fitted.silhouettes);
+        assert_eq!(fitted.silhouettes.len(), TRIED.count());
+        let (grid, tokens) = spool().read(1).unwrap();
+        let scores = fitted.codebook.scores(&tokens, grid);
+        let label = |patch: usize| {
+            let row = &scores.values[patch * scores.k..][..scores.k];
+            (0..scores.k)
+                .max_by(|&a, &b| row[a].total_cmp(&row[b]))
+                .unwrap()
+        };
+        assert_eq!(
+            (label(0), label(1)),
+            (0, 0),
+            "the frequent direction is cluster 0"
+        );
+        let first: Vec<usize> = (0..6).map(label).collect();
+        assert!((0..399).all(|patch| label(patch) == first[patch % 6]));
+    }
+
+    #[test]
+    fn the_same_photos_give_the_same_clusters() {
+        let count = ClusterCount::Exactly(4);
+        let one = fit(&mut spool(), count, &|_, _| Ok(())).unwrap();
+        assert_eq!(one, fit(&mut spool(), count, &|_, _| Ok(())).unwrap());
+        assert_eq!((one.codebook.k, one.codebook.dim()), (4, 6));
+        assert!(one.codebook.variance > 0.0);
+    }
+
+    #[test]
+    fn the_variance_is_that_between_the_centres() {
+        // Two clusters along x with a standard deviation of 0.1; what happens along y doesn't matter.
+        let codebook = Codebook {
+            centres: vec![0.0, 0.5, 1.0, 0.5],
+            k: 2,
+            variance: 1.0,
+        };
+        let rows = vec![-0.1, 0.0, 0.1, 1.0, 0.9, 0.0, 1.1, 1.0];
+        let sample = Array2::from_shape_vec((4, 2), rows).unwrap();
+        let found = variance(&codebook, sample.view(), &[0, 0, 1, 1]);
+        assert!((found - 0.01).abs() < 1e-6, "{found}");
+    }
+
+    #[test]
+    fn samples_are_spread_over_everything() {
+        assert_eq!(places(5, 9).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
+        let chosen: Vec<usize> = places(1000, 100).collect();
+        assert!(chosen.is_sorted_by(|a, b| a < b));
+        assert!(chosen.iter().enumerate().all(|(i, place)| place / 10 == i));
+        let columns: std::collections::BTreeSet<_> =
+            chosen.iter().map(|place| place % 10).collect();
+        assert!(columns.len() > 5);
+    }
+
+    #[test]
+    fn too_few_patches_are_an_error() {
+        let mut spool = TokenSpool::new(2);
+        spool
+            .push(Grid { rows: 1, cols: 2 }, &[1.0, 0.0, 0.0, 1.0])
+            .unwrap();
+        let error = fit(&mut spool, ClusterCount::Exactly(3), &|_, _| Ok(())).unwrap_err();
+        assert!(error.to_string().contains("only 2 patches"), "{error}");
+    }
+
+    #[test]
+    fn patches_without_any_feature_do_no_harm() {
+        let mut spool = TokenSpool::new(2);
+        spool.push(Grid { rows: 2, cols: 2 }, &[0.0; 8]).unwrap();
+        let fitted = fit(&mut spool, ClusterCount::Exactly(2), &|_, _| Ok(())).unwrap();
+        let scores = fitted.codebook.scores(&[0.0; 8], Grid { rows: 2, cols: 2 });
+        assert!(scores.values.iter().all(|score| score.is_finite()));
+    }
+}

@@ -1,0 +1,251 @@
+//! Principal components: the eigenvectors of a covariance matrix, with signs that do not depend on chance.
+
+use linfa_linalg::Order;
+use linfa_linalg::lobpcg::{Lobpcg, lobpcg};
+use nalgebra::{DMatrix, SymmetricEigen};
+use ndarray::{Array2, ArrayView2};
+use rayon::prelude::*;
+
+use crate::analysis::pca::moments::Moments;
+use crate::error::{Error, Result};
+
+/// From this width on only the leading eigenvectors are computed: for 384 it takes a sixth of the time.
+const WIDE: usize = 128;
+/// Iterations for those; forty are usual.
+const MAX_STEPS: usize = 150;
+/// Their greatest residual, as a share of the greatest eigenvalue.
+const RESIDUAL: f64 = 1e-10;
+/// The QR iteration needs two or three steps an eigenvalue; this many mean that it does not converge.
+const MAX_ITERATIONS: usize = 100_000;
+
+/// The leading principal components of a set of tokens.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Basis {
+    /// `[D]`.
+    pub mean: Vec<f64>,
+    /// `[k, D]`, one unit row a component, by falling variance; each row's entry of largest magnitude is positive.
+    pub components: Vec<f64>,
+    /// `[k]`, variance along each component (divided by n - 1).
+    pub variances: Vec<f64>,
+    /// Variance over all D directions.
+    pub total_variance: f64,
+}
+
+impl Basis {
+    /// The `k` leading components of `moments` (at most D).
+    pub fn fit(moments: &Moments, k: usize) -> Result<Self> {
+        let dim = moments.mean().len();
+        let k = k.min(dim);
+        let covariance = moments.covariance();
+        let pairs = match leading(&covariance, k) {
+            Some(pairs) => pairs,
+            None => all(&covariance)?,
+        };
+        let mut basis = Self {
+            mean: moments.mean().to_vec(),
+            components: Vec::with_capacity(k * dim),
+            variances: Vec::with_capacity(k),
+            total_variance: covariance.trace(),
+        };
+        for (value, vector) in pairs.into_iter().take(k) {
+            let largest = vector
+                .iter()
+                .copied()
+                .fold(0.0, |a: f64, v| if v.abs() > a.abs() { v } else { a });
+            let sign = if largest < 0.0 { -1.0 } else { 1.0 };
+            basis.components.extend(vector.iter().map(|v| v * sign));
+            basis.variances.push(value.max(0.0));
+        }
+        Ok(basis)
+    }
+
+    /// Width of a token (D).
+    pub fn dim(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Component `index`, `[D]`.
+    pub fn component(&self, index: usize) -> &[f64] {
+        &self.components[index * self.dim()..][..self.dim()]
+    }
+
+    /// Per component, its share of all variance (0 where there is none).
+    pub fn explained_variance_ratio(&self) -> Vec<f64> {
+        let total = if self.total_variance > 0.0 {
+            self.total_variance
+        } else {
+            1.0
+        };
+        self.variances.iter().map(|v| v / total).collect()
+    }
+
+    /// Projects `tokens` `[N, D]` on the components `which`: `[N, which.len()]`, divided by the standard
+    /// deviation along each if `whiten`.
+    pub fn project(&self, tokens: &[f32], which: &[usize], whiten: bool) -> Vec<f32> {
+        let dim = self.dim();
+        let axes: Vec<(&[f64], f64, f64)> = which
+            .iter()
+            .map(|&index| {
+                let axis = self.component(index);
+                let deviation = self.variances[index].sqrt();
+                let scale = if whiten && deviation > 0.0 {
+                    1.0 / deviation
+                } else {
+                    1.0
+                };
+                (axis, dot(axis, &self.mean), scale)
+            })
+            .collect();
+        let mut scores = vec![0f32; tokens.len() / dim * which.len()];
+        let of_rows = scores.par_chunks_mut((ROWS * which.len()).max(1));
+        of_rows
+            .zip(tokens.par_chunks(ROWS * dim))
+            .for_each(|(scores, tokens)| {
+                let mut row = vec![0f64; dim];
+                let scores = scores.chunks_exact_mut(which.len().max(1));
+                for (scores, token) in scores.zip(tokens.chunks_exact(dim)) {
+                    for (r, &v) in row.iter_mut().zip(token) {
+                        *r = f64::from(v);
+                    }
+                    for (score, (axis, offset, scale)) in scores.iter_mut().zip(&axes) {
+                        *score = ((dot(axis, &row) - offset) * scale) as f32;
+                    }
+                }
+            });
+        scores
+    }
+}
+
+/// Tokens that one thread projects at a time.
+const ROWS: usize = 256;
+
+/// An eigenvalue and its vector.
+type Pair = (f64, Vec<f64>);
+
+/// All pairs by falling value.
+fn all(matrix: &DMatrix<f64>) -> Result<Vec<Pair>> {
+    let eigen = SymmetricEigen::try_new(matrix.clone(), f64::EPSILON, MAX_ITERATIONS).ok_or_else(|| {
+        Error::Model("the covariance of the patch features has no eigendecomposition; are they all finite?".into())
+    })?;
+    let columns = eigen.eigenvectors.column_iter();
+    let mut pairs: Vec<Pair> = columns
+        .zip(eigen.eigenvalues.iter())
+        .map(|(column, &value)| (value, column.iter().copied().collect()))
+        .collect();
+    pairs.sort_by(|a, b| b.0.total_cmp(&a.0));
+    Ok(pairs)
+}
+
+/// The `k` leading pairs by falling value, iteratively; none for small matrices, and where it does not converge.
+fn leading(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<Pair>> {
+    let dim = matrix.nrows();
+    // A few more vectors than wanted make it converge in fewer steps.
+    let tried = k + 3;
+    let scale = matrix.amax();
+    if dim < WIDE.max(8 * tried) || scale <= 0.0 || !scale.is_finite() {
+        return None;
+    }
+    // Symmetric, so rows are columns.
+    let view = ArrayView2::from_shape((dim, dim), matrix.as_slice()).ok()?;
+    let mut random = fastrand::Rng::with_seed(0);
+    let start = Array2::from_shape_fn((dim, tried), |_| random.f64() - 0.5);
+    let times = |x: ArrayView2<'_, f64>| view.dot(&x) / scale;
+    let tolerance = RESIDUAL as f32 * 0.1;
+    let found = lobpcg(
+        times,
+        start,
+        |_| (),
+        None,
+        tolerance,
+        MAX_STEPS,
+        Order::Largest,
+    );
+    // It also stops, with what it has, when it gets no further.
+    let Lobpcg {
+        eigvals, eigvecs, ..
+    } = match found {
+        Ok(found) => found,
+        Err((_, found)) => found?,
+    };
+    let mut order: Vec<usize> = (0..eigvals.len()).collect();
+    order.sort_by(|&a, &b| eigvals[b].total_cmp(&eigvals[a]));
+    let greatest = eigvals[*order.first()?];
+    let mut pairs = Vec::with_capacity(k);
+    for &index in order.iter().take(k) {
+        let vector = eigvecs.column(index);
+        let residual = times(vector.insert_axis(ndarray::Axis(1)))
+            .column(0)
+            .to_owned()
+            - &(&vector * eigvals[index]);
+        let residual = residual.dot(&residual).sqrt();
+        let length = vector.dot(&vector).sqrt();
+        if residual.is_nan() || residual > RESIDUAL * greatest || (length - 1.0).abs() > 1e-10 {
+            return None;
+        }
+        pairs.push((eigvals[index] * scale, vector.to_vec()));
+    }
+    (pairs.len() == k).then_some(pairs)
+}
+
+fn dot(a: &[f64], b: &[f64]) -> f64 {
+    // Four sums side by side, so that the additions do not wait for each other.
+    let (mut sums, split) = ([0f64; 4], a.len() / 4 * 4);
+    for (x, y) in a[..split].chunks_exact(4).zip(b[..split].chunks_exact(4)) {
+        for lane in 0..4 {
+            sums[lane] += x[lane] * y[lane];
+        }
+    }
+    let rest: f64 = a[split..].iter().zip(&b[split..]).map(|(x, y)| x * y).sum();
+    sums.iter().sum::<f64>() + rest
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// Tokens whose variances fall slowly, as those of a photo do.
+    fn moments(dim: usize, rows: usize, rank: usize) -> Moments {
+        let mut random = fastrand::Rng::with_seed(3);
+        let axes: Vec<f32> = (0..rank * dim).map(|_| random.f32() - 0.5).collect();
+        let mut tokens = vec![0f32; rows * dim];
+        for token in tokens.chunks_exact_mut(dim) {
+            for (index, axis) in axes.chunks_exact(dim).enumerate() {
+                let weight = (random.f32() - 0.5) * 0.97f32.powi(index as i32);
+                token
+                    .iter_mut()
+                    .zip(axis)
+                    .for_each(|(t, a)| *t += weight * a);
+            }
+        }
+        let mut moments = Moments::new(dim);
+        moments.add(&tokens);
+        moments
+    }
+
+    #[test]
+    fn the_leading_components_are_those_of_the_whole_decomposition() {
+        let covariance = moments(256, 1500, 200).covariance();
+        let whole = all(&covariance).unwrap();
+        let found = leading(&covariance, 4).unwrap();
+        for (one, other) in found.iter().zip(&whole) {
+            assert!((one.0 - other.0).abs() < 1e-9 * whole[0].0);
+            let cosine = dot(&one.1, &other.1).abs();
+            assert!((cosine - 1.0).abs() < 1e-12, "{cosine}");
+        }
+    }
+
+    #[test]
+    fn what_has_less_than_was_asked_for_is_still_decomposed() {
+        for (rows, rank) in [(1, 3), (2, 3), (40, 1), (300, 2)] {
+            let basis = Basis::fit(&moments(200, rows, rank), 3).unwrap();
+            assert_eq!(basis.components.len(), 600);
+            assert!(basis.components.iter().all(|v| v.is_finite()));
+            let known = basis
+                .variances
+                .iter()
+                .filter(|&&v| v > 1e-6 * basis.variances[0]);
+            assert!(known.count() <= rank.min(rows), "{rows} {rank}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! Where else looks like one place: cosines between one patch token and those of a whole photo.
+
+use rayon::prelude::*;
+
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
+
+/// A patch by its row and column in the grid.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Patch {
+    /// From 0 at the top.
+    pub row: usize,
+    /// From 0 at the left.
+    pub column: usize,
+}
+
+impl Patch {
+    /// The patch that the pixel (column, row) of a photo lies in; none for what lies outside of the photo.
+    pub fn under((x, y): (u32, u32), geometry: &Geometry) -> Option<Self> {
+        let Grid { rows, cols } = geometry.grid();
+        let place = |places: Vec<f32>, at: u32, cells: usize| {
+            let place = *places.get(at as usize)?;
+            Some((place as usize).min(cells.checked_sub(1)?))
+        };
+        Some(Self {
+            row: place(geometry.rows(), y, rows)?,
+            column: place(geometry.columns(), x, cols)?,
+        })
+    }
+
+    /// The pixel (column, row) of the photo nearest to the middle of the patch.
+    pub fn pixel(self, geometry: &Geometry) -> (u32, u32) {
+        let nearest = |places: Vec<f32>, cell: usize| {
+            let off = |place: &f32| (place - (cell as f32 + 0.5)).abs();
+            let nearest = places
+                .iter()
+                .enumerate()
+                .min_by(|a, b| off(a.1).total_cmp(&off(b.1)));
+            nearest.map_or(0, |(at, _)| at as u32)
+        };
+        (
+            nearest(geometry.columns(), self.column),
+            nearest(geometry.rows(), self.row),
+        )
+    }
+
+    /// Its place in a row-major map.
+    pub fn index(self, grid: Grid) -> usize {
+        self.row * grid.cols + self.column
+    }
+
+    /// The patch at place `index` of a row-major map.
+    pub fn at(index: usize, grid: Grid) -> Self {
+        Self {
+            row: index / grid.cols.max(1),
+            column: index % grid.cols.max(1),
+        }
+    }
+}
+
+/// The cosine of the angle between `query` `[D]` and each of `tokens` `[rows * cols, D]`, from -1 to 1; 0 where either
+/// has no direction.
+pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
+    let dot = |a: &[f32], b: &[f32]| -> f64 {
+        let products = a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b));
+        products.sum()
+    };
+    let length = dot(query, query).sqrt();
+    tokens
+        .par_chunks_exact(query.len().max(1))
+        .map(|token| {
+            let lengths = length * dot(token, token).sqrt();
+            match lengths > 0.0 {
+                true => (dot(query, token) / lengths).clamp(-1.0, 1.0) as f32,
+                false => 0.0,
+            }
+        })
+        .collect()
+}
+
+/// The patch of the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals.
+pub fn best(cosines: &[f32], grid: Grid) -> Option<(Patch, f32)> {
+    let (index, &cosine) = cosines
+        .iter()
+        .enumerate()
+        .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
+    Some((Patch::at(index, grid), cosine))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::input::SizeRule;
+
+    #[test]
+    fn cosines_are_of_angles_not_lengths() {
+        let tokens = [3.0, 0.0, 0.0, -2.0, 5.0, 5.0, -1.0, 0.0, 0.0, 0.0];
+        let found = cosines(&[2.0, 0.0], &tokens);
+        assert_eq!(found, [1.0, 0.0, 0.5f32.sqrt(), -1.0, 0.0]);
+        let grid = Grid { rows: 1, cols: 5 };
+        assert_eq!(best(&found[1..], grid).unwrap().0.column, 1);
+        assert_eq!(best(&[], grid), None);
+    }
+
+    #[test]
+    fn a_pixel_and_its_patch_find_each_other() {
+        for photo in [(451, 300), (1280, 853), (40, 900), (1, 1)] {
+            let geometry = Geometry::new(photo, SizeRule::ShortSide(112), 14);
+            let grid = geometry.grid();
+            for index in 0..grid.len() {
+                let patch = Patch::at(index, grid);
+                let pixel = patch.pixel(&geometry);
+                if photo.0 > 100 {
+                    assert_eq!(Patch::under(pixel, &geometry), Some(patch), "{photo:?}");
+                }
+                assert_eq!(patch.index(grid), index);
+            }
+            assert_eq!(Patch::under((photo.0, 0), &geometry), None);
+            assert_eq!(Patch::under((0, photo.1), &geometry), None);
+        }
+        // 640 x 480 has 2 columns and 5 rows of padding before it.
+        let geometry = Geometry::new((640, 480), SizeRule::Native, 14);
+        let patch = |row, column| Some(Patch { row, column });
+        assert_eq!(Patch::under((11, 8), &geometry), patch(0, 0));
+        assert_eq!(Patch::under((12, 9), &geometry), patch(1, 1));
+        assert_eq!(Patch::under((639, 479), &geometry), patch(34, 45));
+    }
+}

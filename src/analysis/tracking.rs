@@ -1,0 +1,296 @@
+//! Labels that follow what they lie on through a clip, by nothing but patch features: each patch of a frame takes the
+//! labels of the patches that look most like it in the first frame and in those just before, near the same place.
+//!
+//! As in the evaluation of DINO on DAVIS (Caron et al., "Emerging Properties in Self-Supervised Vision Transformers",
+//! 2021; Jabri et al., "Space-Time Correspondence as a Contrastive Random Walk", 2020): the cosines of the best `matches` of
+//! a neighbourhood over all frames of the context, through a softmax, weigh their labels.
+
+use std::collections::VecDeque;
+
+use rayon::prelude::*;
+
+use crate::maths::matrix::{Matrix, product};
+use crate::model::input::Grid;
+
+/// How labels are carried on.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct TrackRecipe {
+    /// Frames just before that are asked, beside the first.
+    pub context: usize,
+    /// Patches that may be asked are no farther than this from the same place, in patches.
+    pub radius: f32,
+    /// Patches that are asked, the most alike.
+    pub matches: usize,
+    /// By which cosines are divided before the softmax.
+    pub temperature: f32,
+}
+
+/// The block whose tokens are compared, of so many: of ViT-S, cut-outs that move over photos are followed with J 0.83 and F 0.82
+/// by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the last, 11.
+pub fn block_to_track(depth: usize) -> usize {
+    (2 * depth / 3).saturating_sub(1)
+}
+
+impl Default for TrackRecipe {
+    fn default() -> Self {
+        TrackRecipe {
+            context: 7,
+            radius: 12.0,
+            matches: 5,
+            temperature: 0.1,
+        }
+    }
+}
+
+/// A frame whose labels are known.
+struct Known {
+    /// `[N, D]`, each of length 1.
+    tokens: Vec<f32>,
+    /// `[N, k]`, shares of each label.
+    labels: Vec<f32>,
+}
+
+/// Carries labels on from frame to frame.
+pub struct Tracker {
+    recipe: TrackRecipe,
+    grid: Grid,
+    dim: usize,
+    /// Labels, the one for nothing among them.
+    k: usize,
+    first: Known,
+    last: VecDeque<Known>,
+}
+
+impl Tracker {
+    /// From the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in each patch `[N, k]`.
+    pub fn new(
+        recipe: TrackRecipe,
+        grid: Grid,
+        mut tokens: Vec<f32>,
+        (labels, k): (Vec<f32>, usize),
+    ) -> Self {
+        let dim = tokens.len() / (grid.rows * grid.cols).max(1);
+        normalize(&mut tokens, dim);
+        Tracker {
+            recipe,
+            grid,
+            dim,
+            k,
+            first: Known { tokens, labels },
+            last: VecDeque::new(),
+        }
+    }
+
+    /// What is known of frames so far, as named vectors, to be [gone on with](Tracker::restored).
+    pub fn state(&self) -> Vec<(String, Vec<f32>)> {
+        let Grid { rows, cols } = self.grid;
+        let sizes = vec![rows as f32, cols as f32, self.k as f32];
+        let mut all = vec![("sizes".to_owned(), sizes)];
+        for (number, known) in std::iter::once(&self.first).chain(&self.last).enumerate() {
+            all.push((format!("tokens{number}"), known.tokens.clone()));
+            all.push((format!("labels{number}"), known.labels.clone()));
+        }
+        all
+    }
+
+    /// From what `get` finds by the names of [`Tracker::state`]; none if that does not fit together.
+    pub fn restored<'v>(
+        recipe: TrackRecipe,
+        get: impl Fn(&str) -> Option<&'v [f32]>,
+    ) -> Option<Self> {
+        let &[rows, cols, k] = get("sizes")? else {
+            return None;
+        };
+        let (grid, k) = (
+            Grid {
+                rows: rows as usize,
+                cols: cols as usize,
+            },
+            k as usize,
+        );
+        let patches = grid.rows * grid.cols;
+        let known = |number: usize| {
+            let tokens = get(&format!("tokens{number}"))?.to_vec();
+            let labels = get(&format!("labels{number}"))?.to_vec();
+            let fits = labels.len() == patches * k
+                && !tokens.is_empty()
+                && tokens.len() % patches.max(1) == 0;
+            fits.then_some(Known { tokens, labels })
+        };
+        let first = known(0)?;
+        Some(Tracker {
+            recipe,
+            grid,
+            dim: first.tokens.len() / patches.max(1),
+            k,
+            first,
+            last: (1..).map_while(known).collect(),
+        })
+    }
+
+    /// The shares of the labels in each patch of the next frame `[N, k]`, from its tokens `[N, D]`.
+    pub fn follow(&mut self, mut tokens: Vec<f32>) -> Vec<f32> {
+        normalize(&mut tokens, self.dim);
+        let known: Vec<&Known> = std::iter::once(&self.first).chain(&self.last).collect();
+        let alike = known
+            .iter()
+            .map(|known| cosines(&tokens, &known.tokens, self.dim));
+        let alike: Vec<Vec<f32>> = alike.collect();
+        let mut labels = vec![0f32; tokens.len() / self.dim.max(1) * self.k];
+        labels
+            .par_chunks_exact_mut(self.k.max(1))
+            .enumerate()
+            .for_each_init(Vec::new, |best, (patch, labels)| {
+                self.find_matches(patch, &alike, best);
+                self.mix(&known, best, labels);
+            });
+        if self.recipe.context > 0 {
+            if self.last.len() == self.recipe.context {
+                self.last.pop_front();
+            }
+            self.last.push_back(Known {
+                tokens,
+                labels: labels.clone(),
+            });
+        }
+        labels
+    }
+
+    /// Fills `best` with the matches of a patch, as (cosine, frame of the context, patch there), the most alike first.
+    fn find_matches(&self, patch: usize, alike: &[Vec<f32>], best: &mut Vec<(f32, usize, usize)>) {
+        let Grid { rows, cols } = self.grid;
+        let (row, col) = (patch / cols, patch % cols);
+        let reach = self.recipe.radius.max(0.0);
+        let whole = reach as usize;
+        best.clear();
+        for (frame, alike) in alike.iter().enumerate() {
+            let alike = &alike[patch * rows * cols..][..rows * cols];
+            for y in row.saturating_sub(whole)..(row + whole + 1).min(rows) {
+                let dy = y.abs_diff(row) as f32;
+                // Of a circle.
+                let dx = (reach * reach - dy * dy).max(0.0).sqrt() as usize;
+                for x in col.saturating_sub(dx)..(col + dx + 1).min(cols) {
+                    let other = y * cols + x;
+                    let cosine = alike[other];
+                    let is_full = best.len() == self.recipe.matches;
+                    if is_full && best.last().is_some_and(|last| cosine <= last.0) {
+                        continue;
+                    }
+                    let place = best.partition_point(|one| one.0 >= cosine);
+                    if is_full {
+                        best.pop();
+                    }
+                    best.insert(place, (cosine, frame, other));
+                }
+            }
+        }
+    }
+
+    /// The labels of the matches, weighed by how much they are alike.
+    fn mix(&self, known: &[&Known], best: &[(f32, usize, usize)], labels: &mut [f32]) {
+        let Some(&(most, ..)) = best.first() else {
+            return;
+        };
+        let weight = |cosine: f32| ((cosine - most) / self.recipe.temperature).exp();
+        let all: f32 = best.iter().map(|one| weight(one.0)).sum();
+        for &(cosine, frame, patch) in best {
+            let share = weight(cosine) / all;
+            let of = &known[frame].labels[patch * self.k..][..self.k];
+            for (label, of) in labels.iter_mut().zip(of) {
+                *label += share * of;
+            }
+        }
+    }
+}
+
+/// Cosines of the rows of `[N, D]` with those of another, all of length 1: `[N, N]`.
+fn cosines(tokens: &[f32], others: &[f32], dim: usize) -> Vec<f32> {
+    let (rows, cols) = (tokens.len() / dim.max(1), others.len() / dim.max(1));
+    let mut cosines = vec![0f32; rows * cols];
+    let tokens = Matrix::new(tokens, rows, dim);
+    product(
+        &mut cosines,
+        tokens,
+        Matrix::new(others, cols, dim).t(),
+        false,
+    );
+    cosines
+}
+
+/// Makes every row of `[N, D]` one of length 1; zeros stay.
+fn normalize(tokens: &mut [f32], dim: usize) {
+    tokens.par_chunks_exact_mut(dim.max(1)).for_each(|token| {
+        let square: f64 = token.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
+        if square > 0.0 {
+            let factor = (1.0 / square.sqrt()) as f32;
+            token.iter_mut().for_each(|value| *value *= factor);
+        }
+    });
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const GRID: Grid = Grid { rows: 4, cols: 6 };
+
+    /// Every patch has a direction of its own, moved to the right by `by`.
+    fn tokens(by: usize) -> Vec<f32> {
+        let all = GRID.rows * GRID.cols;
+        let mut tokens = vec![0f32; all * all];
+        for row in 0..GRID.rows {
+            for col in by..GRID.cols {
+                let (here, there) = (row * GRID.cols + col, row * GRID.cols + col - by);
+                tokens[here * all + there] = 2.0;
+            }
+        }
+        tokens
+    }
+
+    /// One patch is of label 1, the rest of 0.
+    fn labels(row: usize, col: usize) -> Vec<f32> {
+        let mut labels = [1.0, 0.0].repeat(GRID.rows * GRID.cols);
+        let at = 2 * (row * GRID.cols + col);
+        (labels[at], labels[at + 1]) = (0.0, 1.0);
+        labels
+    }
+
+    fn best(labels: &[f32]) -> usize {
+        let shares: Vec<f32> = labels.chunks_exact(2).map(|pair| pair[1]).collect();
+        let most = (0..shares.len()).max_by(|&a, &b| shares[a].total_cmp(&shares[b]));
+        most.unwrap()
+    }
+
+    #[test]
+    fn labels_follow_what_they_lie_on() {
+        let recipe = TrackRecipe {
+            temperature: 0.01,
+            ..TrackRecipe::default()
+        };
+        let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
+        for by in 1..4 {
+            let followed = tracker.follow(tokens(by));
+            assert_eq!(best(&followed), GRID.cols + 1 + by);
+            let sums: Vec<f32> = followed
+                .chunks_exact(2)
+                .map(|pair| pair.iter().sum())
+                .collect();
+            assert!(sums.iter().all(|sum| (sum - 1.0).abs() < 1e-5), "{sums:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_too_far_is_not_asked() {
+        let recipe = TrackRecipe {
+            radius: 1.0,
+            context: 0,
+            temperature: 0.01,
+            ..TrackRecipe::default()
+        };
+        let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
+        assert_eq!(best(&tracker.follow(tokens(1))), GRID.cols + 2);
+        let lost = tracker.follow(tokens(3));
+        assert!(lost[2 * (GRID.cols + 4) + 1] == 0.0, "{lost:?}");
+    }
+}

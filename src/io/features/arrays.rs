@@ -1,0 +1,300 @@
+//! The arrays that a row consists of: which are stored, their shapes, and their bytes.
+
+use half::f16;
+use half::slice::HalfFloatSliceExt;
+
+use crate::error::{Error, Result};
+use crate::io::features::{DatasetMeta, Precision, Row, RowInfo};
+use crate::model::input::Grid;
+
+/// A kind of array.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Array {
+    /// `[L, D]`.
+    Cls,
+    /// `[L, rows, cols, width]`.
+    Patches,
+    /// `[L, R, D]`.
+    Registers,
+    /// As `Cls`, of the coarser look.
+    CoarseCls,
+    /// `[L, rows, cols, D]`, of the coarser look.
+    CoarsePatches,
+    /// `[points, 2]`: x and y in pixels, always in single precision.
+    Points,
+    /// `[points, L, D]`.
+    At,
+}
+
+impl Array {
+    /// All kinds.
+    pub(super) const ALL: [Array; 7] = [
+        Array::Cls,
+        Array::Patches,
+        Array::Registers,
+        Array::CoarseCls,
+        Array::CoarsePatches,
+        Array::Points,
+        Array::At,
+    ];
+
+    /// The arrays of each row of a dataset, in the order in which they are stored.
+    pub(super) fn stored(meta: &DatasetMeta) -> Vec<Array> {
+        let coarse = meta.coarse.is_some();
+        let points = meta.points.is_some();
+        let is_stored = |array: &Array| match array {
+            Array::Cls => meta.cls,
+            Array::Patches => meta.patches,
+            Array::Registers => meta.registers > 0,
+            Array::CoarseCls => coarse && meta.cls,
+            Array::CoarsePatches => coarse && meta.patches,
+            Array::Points | Array::At => points,
+        };
+        Array::ALL.into_iter().filter(is_stored).collect()
+    }
+
+    /// What columns, tensors and files are called.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Array::Cls => "cls",
+            Array::Patches => "patches",
+            Array::Registers => "registers",
+            Array::CoarseCls => "coarse_cls",
+            Array::CoarsePatches => "coarse_patches",
+            Array::Points => "points",
+            Array::At => "at",
+        }
+    }
+
+    /// The number type of its numbers.
+    pub(super) fn precision(self, meta: &DatasetMeta) -> Precision {
+        match self {
+            Array::Points => Precision::F32,
+            _ => meta.precision,
+        }
+    }
+
+    /// Its shape in a row.
+    pub(super) fn shape(self, meta: &DatasetMeta, info: &RowInfo) -> Vec<usize> {
+        let (layers, dim) = (meta.layers.len(), meta.dim);
+        let of_grid = |grid: Grid, width| vec![layers, grid.rows, grid.cols, width];
+        match self {
+            Array::Cls | Array::CoarseCls => vec![layers, dim],
+            Array::Patches => of_grid(info.grid, meta.patch_width()),
+            Array::Registers => vec![layers, meta.registers, dim],
+            Array::CoarsePatches => of_grid(info.coarse.unwrap_or(Grid { rows: 0, cols: 0 }), dim),
+            Array::Points => vec![info.points, 2],
+            Array::At => vec![info.points, layers, dim],
+        }
+    }
+
+    /// Its bytes in a row.
+    pub(super) fn bytes(self, meta: &DatasetMeta, info: &RowInfo) -> usize {
+        let numbers = self.shape(meta, info).iter().product::<usize>();
+        numbers * self.precision(meta).bytes()
+    }
+
+    /// The numbers that a row has of it.
+    fn numbers(self, row: &Row) -> Vec<f32> {
+        let coarse = row.coarse.as_ref();
+        match self {
+            Array::Cls => row.cls.clone(),
+            Array::Patches => row.patches.clone(),
+            Array::Registers => row.registers.clone(),
+            Array::CoarseCls => coarse.map_or_else(Vec::new, |(_, cls, _)| cls.clone()),
+            Array::CoarsePatches => coarse.map_or_else(Vec::new, |(_, _, patches)| patches.clone()),
+            Array::Points => row.points.iter().flat_map(|&(x, y)| [x, y]).collect(),
+            Array::At => row.at.clone(),
+        }
+    }
+
+    /// Gives `row` its numbers.
+    fn fill(self, row: &mut Row, numbers: Vec<f32>) {
+        match self {
+            Array::Cls => row.cls = numbers,
+            Array::Patches => row.patches = numbers,
+            Array::Registers => row.registers = numbers,
+            Array::CoarseCls => {
+                if let Some((_, cls, _)) = &mut row.coarse {
+                    *cls = numbers;
+                }
+            }
+            Array::CoarsePatches => {
+                if let Some((_, _, patches)) = &mut row.coarse {
+                    *patches = numbers;
+                }
+            }
+            Array::Points => {
+                row.points = numbers.chunks_exact(2).map(|xy| (xy[0], xy[1])).collect();
+            }
+            Array::At => row.at = numbers,
+        }
+    }
+}
+
+/// A row as it is stored.
+#[derive(Debug, Clone)]
+pub(super) struct Encoded {
+    /// What is known of it.
+    pub(super) info: RowInfo,
+    /// The bytes of its arrays, in the order of [`Array::stored`], little-endian.
+    pub(super) arrays: Vec<Vec<u8>>,
+}
+
+impl Encoded {
+    /// Turns a row into bytes.
+    ///
+    /// # Errors
+    /// Names the photo if an array has not the shape that it is to have, or numbers that the precision does not hold.
+    pub(super) fn of(row: &Row, meta: &DatasetMeta) -> Result<Self> {
+        let info = RowInfo::of(row);
+        if meta.coarse.is_some() != info.coarse.is_some() {
+            return Err(Error::file(
+                &info.name.path,
+                "its features are those of another dataset: one has a coarser look, one has none",
+            ));
+        }
+        let encode = |array: Array| {
+            let (numbers, shape) = (array.numbers(row), array.shape(meta, &info));
+            if numbers.len() != shape.iter().product::<usize>() {
+                return Err(Error::file(
+                    &info.name.path,
+                    format!(
+                        "its features do not belong into this dataset: `{}` has {} numbers, where {shape:?} were expected",
+                        array.name(),
+                        numbers.len()
+                    ),
+                ));
+            }
+            encode(&numbers, array.precision(meta)).map_err(|why| Error::file(&info.name.path, why))
+        };
+        let arrays = Array::stored(meta).into_iter().map(encode);
+        Ok(Encoded {
+            arrays: arrays.collect::<Result<_>>()?,
+            info,
+        })
+    }
+
+    /// Turns the bytes into a row, whose arrays have the lengths that they are to have.
+    pub(super) fn decode(self, meta: &DatasetMeta) -> Row {
+        let info = self.info;
+        let mut row = Row {
+            name: info.name,
+            key: info.key,
+            sha256: info.sha256,
+            digest: info.digest,
+            photo: info.photo,
+            grid: info.grid,
+            cls: Vec::new(),
+            patches: Vec::new(),
+            registers: Vec::new(),
+            coarse: info.coarse.map(|grid| (grid, Vec::new(), Vec::new())),
+            points: Vec::new(),
+            at: Vec::new(),
+        };
+        for (array, bytes) in Array::stored(meta).into_iter().zip(&self.arrays) {
+            array.fill(&mut row, decode(bytes, array.precision(meta)));
+        }
+        row
+    }
+}
+
+impl Row {
+    /// Rounds features to what `precision` holds, as they are stored.
+    ///
+    /// # Errors
+    /// Names the photo if it has features that `precision` does not hold.
+    pub fn round(&mut self, precision: Precision) -> Result<()> {
+        let Row {
+            cls,
+            patches,
+            registers,
+            coarse,
+            at,
+            ..
+        } = self;
+        let (coarse_cls, coarse_patches) = match coarse {
+            Some((_, cls, patches)) => (Some(cls), Some(patches)),
+            None => (None, None),
+        };
+        let arrays = [
+            Some(cls),
+            Some(patches),
+            Some(registers),
+            coarse_cls,
+            coarse_patches,
+            Some(at),
+        ];
+        for numbers in arrays.into_iter().flatten() {
+            let bytes =
+                encode(numbers, precision).map_err(|why| Error::file(&self.name.path, why))?;
+            *numbers = decode(&bytes, precision);
+        }
+        Ok(())
+    }
+}
+
+/// Little-endian bytes of `numbers`; why there are none where one of them is not finite, or not as `precision`.
+fn encode(numbers: &[f32], precision: Precision) -> Result<Vec<u8>, String> {
+    if !numbers.iter().all(|number| number.is_finite()) {
+        return Err("has features that are no finite numbers; there is something wrong with the backbone's weights, or with the photo".into());
+    }
+    match precision {
+        Precision::F32 => Ok(numbers.iter().flat_map(|n| n.to_le_bytes()).collect()),
+        Precision::F16 => {
+            let mut halves = vec![f16::ZERO; numbers.len()];
+            halves.convert_from_f32_slice(numbers);
+            match halves.iter().all(|half| half.is_finite()) {
+                true => Ok(halves.iter().flat_map(|n| n.to_le_bytes()).collect()),
+                false => Err(format!(
+                    "has features beyond {}, the largest that f16 holds; store them as f32 (`--dtype f32`)",
+                    f16::MAX
+                )),
+            }
+        }
+    }
+}
+
+/// The numbers of little-endian `bytes`.
+fn decode(bytes: &[u8], precision: Precision) -> Vec<f32> {
+    match precision {
+        Precision::F32 => bytes
+            .chunks_exact(4)
+            .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+            .collect(),
+        Precision::F16 => {
+            let halves = bytes.chunks_exact(2);
+            let halves: Vec<f16> = halves.map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+            let mut numbers = vec![0.0; halves.len()];
+            halves.convert_to_f32_slice(&mut numbers);
+            numbers
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_half_is_exact_and_what_is_larger_is_refused() {
+        let halves = (0..=u16::MAX).map(f16::from_bits);
+        let numbers: Vec<f32> = halves
+            .filter(|half| half.is_finite())
+            .map(f16::to_f32)
+            .collect();
+        let bytes = encode(&numbers, Precision::F16).unwrap();
+        let bits = |numbers: &[f32]| numbers.iter().map(|n| n.to_bits()).collect::<Vec<_>>();
+        assert_eq!(bits(&decode(&bytes, Precision::F16)), bits(&numbers));
+        assert!(encode(&[65519.9], Precision::F16).is_ok());
+        let refused = encode(&[-65520.0], Precision::F16).unwrap_err();
+        assert!(
+            refused.contains("65504") && refused.contains("--dtype f32"),
+            "{refused}"
+        );
+        assert!(encode(&[-65520.0], Precision::F32).is_ok());
+        assert!(encode(&[f32::INFINITY], Precision::F32).is_err());
+        assert!(encode(&[f32::NAN], Precision::F16).is_err());
+    }
+}

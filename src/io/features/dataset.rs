@@ -1,0 +1,211 @@
+//! Datasets that are there, read.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::{Array, Encoded};
+use crate::io::features::folder::{DESCRIPTION, Folder, Found, check_unique};
+use crate::io::features::parts::{self, Part, Seen};
+use crate::io::features::{DatasetMeta, Format, Row, RowInfo};
+
+/// Parts that are kept open; none of them has an open file.
+const KEPT: usize = 4;
+
+/// A dataset that is there, opened for reading.
+///
+/// What is known of the rows is in memory, about 500 bytes for each; numbers are read when they are asked for, and at most
+/// a few groups of rows of 16 MiB are kept. Threads may share it.
+pub struct Dataset {
+    folder: Folder,
+    meta: Arc<DatasetMeta>,
+    parts: Vec<Found>,
+    rows: Vec<RowInfo>,
+    open: Mutex<VecDeque<(usize, Arc<dyn Part>)>>,
+}
+
+impl Dataset {
+    /// Opens the dataset in `folder`.
+    ///
+    /// # Errors
+    /// Names the folder if it is none, or not that of a dataset; and the file in it that cannot be read, was written by a
+    /// newer dino, is damaged, or belongs to another dataset.
+    pub fn open(folder: &Path) -> Result<Dataset> {
+        match fs::metadata(folder) {
+            Err(error) => return Err(Error::io(folder, &error)),
+            Ok(met) if !met.is_dir() => {
+                return Err(Error::file(
+                    folder,
+                    "is a file, where the folder of a dataset is meant",
+                ));
+            }
+            Ok(_) => {}
+        }
+        let folder = find(folder)?;
+        let meta = folder.description()?.ok_or_else(|| {
+            Error::file(
+                &folder.path,
+                format!("is no dataset that `dino features` wrote: it has no {DESCRIPTION}"),
+            )
+        })?;
+        let meta = Arc::new(meta);
+        let (parts, rows) = folder.load(&meta)?;
+        check_unique(&parts, &rows)?;
+        Ok(Dataset {
+            folder,
+            meta,
+            parts,
+            rows,
+            open: Mutex::default(),
+        })
+    }
+
+    /// Whether `folder` says that it is a dataset.
+    pub fn is_at(folder: &Path) -> bool {
+        folder.join(DESCRIPTION).is_file()
+    }
+
+    /// What holds for all rows.
+    pub fn meta(&self) -> &DatasetMeta {
+        &self.meta
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder.path
+    }
+
+    /// Which files it consists of.
+    pub fn format(&self) -> Format {
+        self.folder.format
+    }
+
+    /// The file that makes a part be there: for arrays of NumPy's, the table beside them.
+    pub fn part(&self, part: usize) -> Option<&Path> {
+        self.parts.get(part).map(|found| found.path.as_path())
+    }
+
+    /// The files that make parts be there, see [`Dataset::part`].
+    pub fn parts(&self) -> impl Iterator<Item = &Path> {
+        self.parts.iter().map(|found| found.path.as_path())
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there is no row at all.
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
+    /// What is known of the rows, in the order of parts, then rows. A photo may be there twice, with the same content.
+    pub fn rows(&self) -> &[RowInfo] {
+        &self.rows
+    }
+
+    /// Reads a row. Rows that follow each other are read fastest.
+    ///
+    /// # Errors
+    /// Names the part that cannot be read, is damaged, or was replaced since the dataset was opened.
+    pub fn read(&self, index: usize) -> Result<Row> {
+        let Some(info) = self.rows.get(index) else {
+            return Err(Error::file(
+                self.folder(),
+                format!("has {} rows, and no row {index}", self.len()),
+            ));
+        };
+        let arrays = self.opened(info.part)?.read(info)?;
+        for (array, bytes) in Array::stored(&self.meta).into_iter().zip(&arrays) {
+            let expected = array.bytes(&self.meta, info);
+            if bytes.len() != expected {
+                return Err(Error::file(
+                    &self.parts[info.part].path,
+                    format!(
+                        "is damaged: `{}` of {} has {} bytes, where {expected} were expected",
+                        array.name(),
+                        info.name.path,
+                        bytes.len()
+                    ),
+                ));
+            }
+        }
+        let info = info.clone();
+        Ok(Encoded { info, arrays }.decode(&self.meta))
+    }
+
+    fn opened(&self, part: usize) -> Result<Arc<dyn Part>> {
+        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        {
+            let mut open = lock();
+            let found = open.iter().position(|(index, _)| *index == part);
+            if let Some(kept) = found.and_then(|at| open.remove(at)) {
+                let part = Arc::clone(&kept.1);
+                open.push_back(kept);
+                return Ok(part);
+            }
+        }
+        let found = &self.parts[part];
+        let (_, opened) = parts::open(self.folder.format, &found.path, &self.meta)?;
+        if Seen::at(&found.path) != found.seen {
+            return Err(Error::file(
+                &found.path,
+                "was replaced while the dataset was read; begin again",
+            ));
+        }
+        let opened: Arc<dyn Part> = opened.into();
+        let mut open = lock();
+        open.push_back((part, Arc::clone(&opened)));
+        if open.len() > KEPT {
+            open.pop_front();
+        }
+        Ok(opened)
+    }
+}
+
+impl fmt::Debug for Dataset {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Dataset")
+            .field("folder", &self.folder.path)
+            .field("rows", &self.rows.len())
+            .finish_non_exhaustive()
+    }
+}
+
+/// The folder with its format: by its ending, or, where it was renamed, by what is in it.
+fn find(path: &Path) -> Result<Folder> {
+    let with = |format| Folder {
+        path: path.to_owned(),
+        format,
+    };
+    let mut there = Vec::new();
+    for format in Format::ALL {
+        if !with(format).files()?.is_empty() {
+            there.push(format);
+        }
+    }
+    match (Format::of(path), there.as_slice()) {
+        (Some(format), []) => Ok(with(format)),
+        (Some(format), there) if there.contains(&format) => Ok(with(format)),
+        (None, [format]) => Ok(with(*format)),
+        (Some(format), [other, ..]) => Err(Error::file(
+            path,
+            format!(
+                "has parts that end in .{}, where its own name ends in .{}; rename it",
+                other.part_extension(),
+                format.extension()
+            ),
+        )),
+        (None, _) => Err(Error::file(
+            path,
+            format!(
+                "is no dataset of features: its name ends neither in {}",
+                Format::ENDINGS
+            ),
+        )),
+    }
+}

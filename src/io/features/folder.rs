@@ -1,0 +1,160 @@
+//! The folder of a dataset: what it says of itself, and which files are its parts.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::io::features::parts::{self, Seen};
+use crate::io::features::{DatasetMeta, Format, RowInfo};
+use crate::system::files::write_atomic;
+
+/// The file with the [`DatasetMeta`]; readers of folders of Parquet pass over names that begin so.
+pub(super) const DESCRIPTION: &str = "_dataset.json";
+
+/// Digits of a part's number, at least.
+const DIGITS: usize = 5;
+
+/// A folder with files of a format.
+#[derive(Debug, Clone)]
+pub(super) struct Folder {
+    pub(super) path: PathBuf,
+    pub(super) format: Format,
+}
+
+/// A part that is there.
+#[derive(Debug, Clone)]
+pub(super) struct Found {
+    /// The file that makes it be there.
+    pub(super) path: PathBuf,
+    /// As it was when it was opened.
+    pub(super) seen: Option<Seen>,
+    /// Whether it can be continued.
+    pub(super) is_compact: bool,
+}
+
+impl Folder {
+    /// What the folder says of itself; none if it says nothing.
+    ///
+    /// # Errors
+    /// Names the file that cannot be read or is not understood.
+    pub(super) fn description(&self) -> Result<Option<DatasetMeta>> {
+        let path = self.path.join(DESCRIPTION);
+        match fs::read_to_string(&path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(Error::io(&path, &error)),
+            Ok(text) => DatasetMeta::parse(&text)
+                .map(Some)
+                .map_err(|why| Error::file(&path, why)),
+        }
+    }
+
+    /// Writes what it says of itself.
+    ///
+    /// # Errors
+    /// Names the file.
+    pub(super) fn describe(&self, meta: &DatasetMeta) -> Result<()> {
+        write_atomic(&self.path.join(DESCRIPTION), |writer| {
+            writeln!(writer, "{:#}", meta.to_json())
+        })
+    }
+
+    /// The path of a part.
+    pub(super) fn part(&self, prefix: &str, number: usize) -> PathBuf {
+        let ending = self.format.part_extension();
+        self.path
+            .join(format!("{prefix}-{number:0DIGITS$}.{ending}"))
+    }
+
+    /// The files that make parts be there, by prefix and number.
+    ///
+    /// # Errors
+    /// Names the folder that cannot be read.
+    pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
+        let failed = |error| Error::io(&self.path, &error);
+        let mut files = Vec::new();
+        for entry in fs::read_dir(&self.path).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
+            let name = path.file_name().unwrap_or_default().to_string_lossy();
+            let is_part = path
+                .extension()
+                .is_some_and(|ending| ending == self.format.part_extension());
+            // As readers of Parquet do it; unfinished files are hidden.
+            if is_part && !name.starts_with(['.', '_']) && path.is_file() {
+                files.push(path);
+            }
+        }
+        files.sort_by_cached_key(|path| match named(path) {
+            Some((prefix, number)) => (prefix, number, path.clone()),
+            None => (path.to_string_lossy().into_owned(), 0, path.clone()),
+        });
+        Ok(files)
+    }
+
+    /// Opens all parts, for what is known of their rows.
+    ///
+    /// # Errors
+    /// Names a file that cannot be read, is damaged, or is of another dataset or none.
+    pub(super) fn load(&self, meta: &Arc<DatasetMeta>) -> Result<(Vec<Found>, Vec<RowInfo>)> {
+        let opened = self.files()?.into_par_iter().map(|path| {
+            // Before it is opened: what is replaced meanwhile is not what was seen.
+            let seen = Seen::at(&path);
+            let (rows, part) = parts::open(self.format, &path, meta)?;
+            let is_compact = part.is_compact();
+            let found = Found {
+                path,
+                seen,
+                is_compact,
+            };
+            Ok((found, rows))
+        });
+        let opened: Vec<(Found, Vec<RowInfo>)> = opened.collect::<Result<_>>()?;
+        let (mut found, mut all) = (Vec::new(), Vec::new());
+        for (index, (part, rows)) in opened.into_iter().enumerate() {
+            found.push(part);
+            all.extend(rows.into_iter().map(|row| RowInfo { part: index, ..row }));
+        }
+        Ok((found, all))
+    }
+}
+
+/// The prefix and the number that a part is named by.
+pub(super) fn named(path: &Path) -> Option<(String, usize)> {
+    let (prefix, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
+    let is_number = number.len() >= DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
+    match is_number {
+        true => Some((prefix.to_owned(), number.parse().ok()?)),
+        false => None,
+    }
+}
+
+/// Refuses a photo that is in a dataset twice with different contents.
+///
+/// # Errors
+/// Names the photo and the files.
+pub(super) fn check_unique(found: &[Found], rows: &[RowInfo]) -> Result<()> {
+    let mut first: HashMap<_, &RowInfo> = HashMap::with_capacity(rows.len());
+    for row in rows {
+        match first.get(&row.name) {
+            Some(other) if other.digest != row.digest => {
+                return Err(Error::file(
+                    &row.name.path,
+                    format!(
+                        "has features of two states of the photo, in {} and {}; make its features again",
+                        found[other.part].path.display(),
+                        found[row.part].path.display()
+                    ),
+                ));
+            }
+            Some(_) => {}
+            None => {
+                first.insert(&row.name, row);
+            }
+        }
+    }
+    Ok(())
+}

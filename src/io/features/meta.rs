@@ -1,0 +1,168 @@
+//! What holds for all rows of a dataset.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::model::backbone::LayerRequest;
+use crate::system::files::Digest;
+
+/// What holds for all rows of a dataset; rows of another one do not belong into it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct DatasetMeta {
+    /// Version of this description.
+    pub format: u32,
+    /// What the backbone is called.
+    pub model: String,
+    /// The row of the table whose shape it has.
+    pub variant: String,
+    /// Of its weights.
+    pub fingerprint: String,
+    /// Width of a token (D).
+    pub dim: usize,
+    /// Number type of the backbone while it ran, such as `f32`.
+    pub computed: String,
+    /// Blocks whose tokens are stored (L), with whether the backbone's final norm was applied, in the order of storage.
+    pub layers: Vec<Layer>,
+    /// How photos were prepared; compared as it is.
+    pub input: Value,
+    /// Which share of the sides, in percent, a second, coarser look had, whose tokens are stored too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coarse: Option<u32>,
+    /// Whether the cls token is stored.
+    pub cls: bool,
+    /// Whether patch tokens are stored.
+    pub patches: bool,
+    /// How many register tokens are stored (R), 0 for none.
+    pub registers: usize,
+    /// The columns and rows that patch tokens were pooled to, if they were.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<u32>,
+    /// Digest of the basis that patch tokens were projected on, if they were, and how many components it has: their width
+    /// then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub basis: Option<(String, usize)>,
+    /// Digest of the list of pixels at which features are stored, if they are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub points: Option<String>,
+    /// Of stored numbers.
+    pub precision: Precision,
+}
+
+/// A block, and whether the backbone's final norm was applied to its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Layer {
+    /// 0-based index of the block.
+    pub block: usize,
+    /// Whether the norm was applied.
+    pub norm: bool,
+}
+
+impl From<LayerRequest> for Layer {
+    fn from(LayerRequest { block, norm }: LayerRequest) -> Self {
+        Layer { block, norm }
+    }
+}
+
+impl From<Layer> for LayerRequest {
+    fn from(Layer { block, norm }: Layer) -> Self {
+        LayerRequest { block, norm }
+    }
+}
+
+/// The number type of stored features.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// IEEE half precision.
+    F16,
+    /// IEEE single precision.
+    F32,
+}
+
+impl Precision {
+    /// Bytes of a number.
+    pub fn bytes(self) -> usize {
+        match self {
+            Precision::F16 => 2,
+            Precision::F32 => 4,
+        }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Precision::F16 => "f16",
+            Precision::F32 => "f32",
+        })
+    }
+}
+
+impl DatasetMeta {
+    /// The version of this description that this program writes, and the newest that it reads.
+    pub const FORMAT: u32 = 1;
+
+    /// Width of a stored patch token: D, or the components of the basis.
+    pub fn patch_width(&self) -> usize {
+        self.basis.as_ref().map_or(self.dim, |(_, shown)| *shown)
+    }
+
+    /// The blocks whose tokens are stored.
+    pub fn blocks(&self) -> Vec<usize> {
+        self.layers.iter().map(|layer| layer.block).collect()
+    }
+
+    /// What tells datasets apart: the start of a digest of all that is said here.
+    pub(super) fn mark(&self) -> String {
+        let mut digest = Digest::of_json(&self.to_json()).to_string();
+        digest.truncate(MARK);
+        digest
+    }
+
+    /// As parts have it in them.
+    pub(super) fn to_json(&self) -> Value {
+        // Nothing in here can fail to be JSON: no maps with other keys than text.
+        serde_json::to_value(self).unwrap_or_default()
+    }
+
+    /// Reads what [`DatasetMeta::to_json`] wrote.
+    ///
+    /// # Errors
+    /// Why it is not understood, as what is said of a file.
+    pub(super) fn parse(text: &str) -> Result<Self, String> {
+        let value: Value = serde_json::from_str(text)
+            .map_err(|error| format!("is no description of a dataset ({error})"))?;
+        let format = value.get("format").and_then(Value::as_u64);
+        match format {
+            Some(format) if format > u64::from(Self::FORMAT) => Err(format!(
+                "was written by a newer dino (format {format}, where this one knows {}); update dino",
+                Self::FORMAT
+            )),
+            _ => serde_json::from_value(value)
+                .map_err(|error| format!("is no description of a dataset ({error})")),
+        }
+    }
+}
+
+/// Hex digits of a mark.
+const MARK: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::io::features::tests::meta;
+
+    #[test]
+    fn a_newer_description_is_refused_and_another_is_no_description() {
+        let mut newer = meta();
+        newer.format = DatasetMeta::FORMAT + 1;
+        let told = DatasetMeta::parse(&newer.to_json().to_string());
+        assert!(told.is_err_and(|why| why.contains("newer dino")));
+        assert!(DatasetMeta::parse("{}").is_err());
+        let read = DatasetMeta::parse(&meta().to_json().to_string());
+        assert_eq!(read, Ok(meta()));
+        assert_ne!(meta().mark(), newer.mark());
+    }
+}

@@ -1,0 +1,250 @@
+//! Rows as columns of Arrow's, which both Parquet and Arrow's own files have.
+//!
+//! One vector a photo is a fixed-size list (`cls`, `coarse_cls`); grids and sets are bytes, which every reader hands over
+//! as they are, where it would go through lists number by number.
+
+mod read;
+mod write;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+pub(in crate::io::features::parts) use read::{place, read_arrays, read_facts};
+pub(in crate::io::features::parts) use write::{GroupWriter, Grouping};
+
+use arrow_array::types::{Float16Type, Float32Type};
+use arrow_array::{
+    ArrayRef, BinaryArray, FixedSizeListArray, Int32Array, ListArray, PrimitiveArray, RecordBatch,
+    StringArray,
+};
+use arrow_buffer::{Buffer, OffsetBuffer, ScalarBuffer};
+use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
+use half::f16;
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::{Array, Encoded};
+use crate::io::features::parts::META_KEY;
+use crate::io::features::{DatasetMeta, Precision, RowInfo};
+use crate::model::input::Grid;
+
+/// The name of the numbers in a list, as Parquet prescribes it.
+const ELEMENT: &str = "element";
+
+/// Bytes of numbers that are written together.
+const GROUP_BYTES: u64 = 16 << 20;
+
+/// Rows that are written together, at most: Parquet takes several times their size for lists while it encodes them.
+const GROUP_ROWS: usize = 4096;
+
+/// Columns that tell of a row without its numbers.
+const FACTS: [&str; 9] = [
+    "key", "path", "page", "sha256", "blake3", "width", "height", "grid_h", "grid_w",
+];
+
+/// The rows and columns of the coarser look's grid.
+const COARSE: [&str; 2] = ["coarse_grid_h", "coarse_grid_w"];
+
+/// How many pixels features are stored at.
+const COUNT: &str = "n_points";
+
+/// Whether an array is one vector for each photo.
+pub(in crate::io::features::parts) fn is_vector(array: Array) -> bool {
+    matches!(array, Array::Cls | Array::CoarseCls)
+}
+
+/// The names of the columns without numbers.
+pub(in crate::io::features::parts) fn facts(meta: &DatasetMeta) -> Vec<&'static str> {
+    let mut names = FACTS.to_vec();
+    if meta.coarse.is_some() {
+        names.extend(COARSE);
+    }
+    if meta.points.is_some() {
+        names.push(COUNT);
+    }
+    names
+}
+
+/// The columns of a dataset.
+pub(in crate::io::features::parts) fn schema(meta: &DatasetMeta) -> Schema {
+    let text = ["key", "path", "sha256", "blake3"];
+    let mut fields: Vec<Field> = facts(meta)
+        .into_iter()
+        .map(|name| match text.contains(&name) {
+            true => Field::new(name, DataType::Utf8, false),
+            false => Field::new(name, DataType::Int32, false),
+        })
+        .collect();
+    fields.push(Field::new("model", DataType::Utf8, false));
+    fields.push(Field::new("blocks", DataType::List(block()), false));
+    for array in Array::stored(meta) {
+        let kind = match is_vector(array) {
+            true => DataType::FixedSizeList(element(meta), length(meta)),
+            false => DataType::Binary,
+        };
+        fields.push(Field::new(array.name(), kind, false));
+    }
+    Schema::new(fields)
+}
+
+/// The same, with what is said of the dataset.
+pub(in crate::io::features::parts) fn described(meta: &DatasetMeta) -> Schema {
+    let said = (META_KEY.to_owned(), meta.to_json().to_string());
+    schema(meta).with_metadata(HashMap::from([said]))
+}
+
+fn block() -> Arc<Field> {
+    Arc::new(Field::new(ELEMENT, DataType::Int32, false))
+}
+
+fn element(meta: &DatasetMeta) -> Arc<Field> {
+    let kind = match meta.precision {
+        Precision::F16 => DataType::Float16,
+        Precision::F32 => DataType::Float32,
+    };
+    Arc::new(Field::new(ELEMENT, kind, false))
+}
+
+/// Numbers of a vector.
+fn length(meta: &DatasetMeta) -> i32 {
+    i32::try_from(meta.layers.len() * meta.dim).unwrap_or(i32::MAX)
+}
+
+/// Whether rows fit into columns, whose values have less than 2 GiB.
+///
+/// # Errors
+/// Names the photo.
+pub(in crate::io::features::parts) fn check(row: &Encoded) -> Result<()> {
+    let most = i32::MAX as usize - (1 << 16);
+    match row.arrays.iter().all(|bytes| bytes.len() <= most) {
+        true => Ok(()),
+        false => Err(Error::file(
+            &row.info.name.path,
+            "has more features than fit into a value of 2 GiB; store them as .safetensors or .npy, or pool them (`--pool`)",
+        )),
+    }
+}
+
+/// Rows as columns of `schema`.
+///
+/// # Errors
+/// What Arrow says.
+pub(in crate::io::features::parts) fn batch(
+    rows: &[Encoded],
+    meta: &DatasetMeta,
+    schema: SchemaRef,
+) -> Result<RecordBatch, ArrowError> {
+    let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
+    for name in facts(meta) {
+        let text = |of: &dyn Fn(&RowInfo) -> String| -> ArrayRef {
+            Arc::new(StringArray::from_iter_values(
+                rows.iter().map(|row| of(&row.info)),
+            ))
+        };
+        let number = |of: &dyn Fn(&RowInfo) -> usize| -> Result<ArrayRef, ArrowError> {
+            let all = rows.iter().map(|row| i32::try_from(of(&row.info)));
+            let all = all.collect::<Result<Vec<_>, _>>();
+            let all = all.map_err(|_| ArrowError::OffsetOverflowError(usize::MAX))?;
+            Ok(Arc::new(Int32Array::from(all)))
+        };
+        let coarse = |info: &RowInfo| info.coarse.unwrap_or(Grid { rows: 0, cols: 0 });
+        columns.push(match name {
+            "key" => text(&|info| info.key.clone()),
+            "path" => text(&|info| info.name.path.clone()),
+            "sha256" => text(&|info| info.sha256.clone()),
+            "blake3" => text(&|info| info.digest.to_string()),
+            "page" => number(&|info| info.name.page as usize)?,
+            "width" => number(&|info| info.photo.0 as usize)?,
+            "height" => number(&|info| info.photo.1 as usize)?,
+            "grid_h" => number(&|info| info.grid.rows)?,
+            "grid_w" => number(&|info| info.grid.cols)?,
+            "coarse_grid_h" => number(&|info| coarse(info).rows)?,
+            "coarse_grid_w" => number(&|info| coarse(info).cols)?,
+            _ => number(&|info| info.points)?,
+        });
+    }
+    let model = rows.iter().map(|_| &meta.model);
+    columns.push(Arc::new(StringArray::from_iter_values(model)));
+    let blocks = meta.blocks();
+    let all = rows.iter().flat_map(|_| blocks.iter().map(|&b| b as i32));
+    let lengths = OffsetBuffer::from_lengths(rows.iter().map(|_| blocks.len()));
+    let values: ArrayRef = Arc::new(Int32Array::from_iter_values(all));
+    columns.push(Arc::new(ListArray::try_new(
+        block(),
+        lengths,
+        values,
+        None,
+    )?));
+    for (index, array) in Array::stored(meta).into_iter().enumerate() {
+        let bytes = || rows.iter().map(|row| row.arrays[index].as_slice());
+        columns.push(match is_vector(array) {
+            true => vectors(bytes(), meta)?,
+            false => {
+                let lengths = OffsetBuffer::from_lengths(bytes().map(<[u8]>::len));
+                let values = Buffer::from_vec(bytes().collect::<Vec<_>>().concat());
+                Arc::new(BinaryArray::try_new(lengths, values, None)?)
+            }
+        });
+    }
+    RecordBatch::try_new(schema, columns)
+}
+
+fn vectors<'a>(
+    rows: impl Iterator<Item = &'a [u8]>,
+    meta: &DatasetMeta,
+) -> Result<ArrayRef, ArrowError> {
+    let values: ArrayRef = match meta.precision {
+        Precision::F16 => {
+            let numbers = rows.flat_map(|bytes| bytes.chunks_exact(2));
+            let numbers: Vec<f16> = numbers.map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+            Arc::new(PrimitiveArray::<Float16Type>::new(
+                ScalarBuffer::from(numbers),
+                None,
+            ))
+        }
+        Precision::F32 => {
+            let numbers = rows.flat_map(|bytes| bytes.chunks_exact(4));
+            let numbers: Vec<f32> = numbers
+                .map(|b| f32::from_le_bytes([b[0], b[1], b[2], b[3]]))
+                .collect();
+            Arc::new(PrimitiveArray::<Float32Type>::new(
+                ScalarBuffer::from(numbers),
+                None,
+            ))
+        }
+    };
+    Ok(Arc::new(FixedSizeListArray::try_new(
+        element(meta),
+        length(meta),
+        values,
+        None,
+    )?))
+}
+
+/// Rows that are gathered until they are written together.
+#[derive(Debug, Default)]
+pub(in crate::io::features::parts) struct Group {
+    rows: Vec<Encoded>,
+    bytes: u64,
+}
+
+impl Group {
+    /// Adds a row; whether the group is to be written now.
+    pub(in crate::io::features::parts) fn push(&mut self, row: Encoded) -> bool {
+        self.bytes += row.arrays.iter().map(|a| a.len() as u64).sum::<u64>();
+        self.rows.push(row);
+        self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS
+    }
+
+    /// The rows, which are gathered anew; none if there are none.
+    pub(in crate::io::features::parts) fn take(
+        &mut self,
+        meta: &DatasetMeta,
+        schema: &SchemaRef,
+    ) -> Result<Option<RecordBatch>, ArrowError> {
+        let group = std::mem::take(self);
+        match group.rows.is_empty() {
+            true => Ok(None),
+            false => batch(&group.rows, meta, Arc::clone(schema)).map(Some),
+        }
+    }
+}

@@ -1,0 +1,151 @@
+//! Rows read from columns.
+
+use std::path::Path;
+
+use arrow_array::cast::AsArray;
+use arrow_array::types::{Float16Type, Float32Type, Int32Type};
+use arrow_array::{Array as _, Int32Array, RecordBatch};
+
+use super::{COARSE, COUNT, is_vector};
+use crate::error::Result;
+use crate::io::features::arrays::Array;
+use crate::io::features::parts::damaged;
+use crate::io::features::{DatasetMeta, Precision, RowInfo, RowName};
+use crate::model::input::Grid;
+
+/// Adds what `batch`, whose columns are those without numbers, tells of rows.
+///
+/// # Errors
+/// Names the file if there are other columns, or values that make no sense.
+pub(in crate::io::features::parts) fn read_facts(
+    path: &Path,
+    batch: &RecordBatch,
+    meta: &DatasetMeta,
+    rows: &mut Vec<RowInfo>,
+) -> Result<()> {
+    let column = |name: &str| {
+        let column = batch.column_by_name(name);
+        column.ok_or_else(|| damaged(path, format!("it has no column `{name}`")))
+    };
+    let text = |name: &str| {
+        let column = column(name)?.as_string_opt::<i32>();
+        column.ok_or_else(|| damaged(path, format!("column `{name}` is no text")))
+    };
+    let numbers = |name: &str| {
+        let column = column(name)?.as_primitive_opt::<Int32Type>();
+        column.ok_or_else(|| damaged(path, format!("column `{name}` has no integers")))
+    };
+    let (keys, paths) = (text("key")?, text("path")?);
+    let (sha256, blake3) = (text("sha256")?, text("blake3")?);
+    let (pages, widths, heights) = (numbers("page")?, numbers("width")?, numbers("height")?);
+    let (grid_h, grid_w) = (numbers("grid_h")?, numbers("grid_w")?);
+    let coarse = match meta.coarse {
+        Some(_) => Some((numbers(COARSE[0])?, numbers(COARSE[1])?)),
+        None => None,
+    };
+    let points = match meta.points {
+        Some(_) => Some(numbers(COUNT)?),
+        None => None,
+    };
+    for row in 0..batch.num_rows() {
+        let number = |column: &Int32Array| {
+            u32::try_from(column.value(row)).map_err(|_| damaged(path, "a size is negative"))
+        };
+        let grid = |rows: &Int32Array, cols: &Int32Array| -> Result<Grid> {
+            Ok(Grid {
+                rows: number(rows)? as usize,
+                cols: number(cols)? as usize,
+            })
+        };
+        let digest = blake3.value(row).parse();
+        rows.push(RowInfo {
+            name: RowName {
+                path: paths.value(row).to_owned(),
+                page: number(pages)?,
+            },
+            key: keys.value(row).to_owned(),
+            sha256: sha256.value(row).to_owned(),
+            digest: digest.map_err(|why: String| damaged(path, why))?,
+            photo: (number(widths)?, number(heights)?),
+            grid: grid(grid_h, grid_w)?,
+            coarse: match coarse {
+                Some((rows, cols)) => Some(grid(rows, cols)?),
+                None => None,
+            },
+            points: match points {
+                Some(count) => number(count)? as usize,
+                None => 0,
+            },
+            part: 0,
+            row: rows.len(),
+        });
+    }
+    Ok(())
+}
+
+/// The bytes of the arrays of row `index` of `batch`.
+///
+/// # Errors
+/// Names the file if they are not there.
+pub(in crate::io::features::parts) fn read_arrays(
+    path: &Path,
+    batch: &RecordBatch,
+    index: usize,
+    meta: &DatasetMeta,
+) -> Result<Vec<Vec<u8>>> {
+    let read = |array: Array| {
+        let column = batch.column_by_name(array.name())?;
+        if index >= column.len() {
+            return None;
+        }
+        if !is_vector(array) {
+            return Some(column.as_binary_opt::<i32>()?.value(index).to_vec());
+        }
+        let values = column.as_fixed_size_list_opt()?.value(index);
+        Some(match meta.precision {
+            Precision::F16 => {
+                let numbers = values.as_primitive_opt::<Float16Type>()?.values();
+                numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
+            }
+            Precision::F32 => {
+                let numbers = values.as_primitive_opt::<Float32Type>()?.values();
+                numbers.iter().flat_map(|n| n.to_le_bytes()).collect()
+            }
+        })
+    };
+    Array::stored(meta)
+        .into_iter()
+        .map(|array| {
+            let missing = || damaged(path, format!("a row has no `{}`", array.name()));
+            read(array).ok_or_else(missing)
+        })
+        .collect()
+}
+
+/// Where in memory the bytes of an array of a row of `batch` begin, and how many they are.
+pub(in crate::io::features::parts) fn place(
+    batch: &RecordBatch,
+    array: Array,
+    row: usize,
+    meta: &DatasetMeta,
+) -> Option<(usize, usize)> {
+    let column = batch.column_by_name(array.name())?;
+    if !is_vector(array) {
+        let bytes = column.as_binary_opt::<i32>()?.value(row);
+        return Some((bytes.as_ptr() as usize, bytes.len()));
+    }
+    let values = column.as_fixed_size_list_opt()?.value(row);
+    let bytes = match meta.precision {
+        Precision::F16 => values
+            .as_primitive_opt::<Float16Type>()?
+            .values()
+            .inner()
+            .clone(),
+        Precision::F32 => values
+            .as_primitive_opt::<Float32Type>()?
+            .values()
+            .inner()
+            .clone(),
+    };
+    Some((bytes.as_ptr() as usize, bytes.len()))
+}

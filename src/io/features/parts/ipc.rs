@@ -1,0 +1,164 @@
+//! Arrow's IPC files: record batches of 16 MiB or 4096 rows, in which every number has its place in the file.
+
+use std::ops::Range;
+use std::path::Path;
+use std::sync::Arc;
+
+use arrow_array::RecordBatch;
+use arrow_buffer::Buffer;
+use arrow_ipc::convert::try_fb_to_schema;
+use arrow_ipc::reader::{FileDecoder, read_footer_length};
+use arrow_ipc::writer::FileWriter;
+use arrow_ipc::{Block, root_as_footer};
+use arrow_schema::{ArrowError, SchemaRef};
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::Array;
+use crate::io::features::parts::columns::{self, GroupWriter, Grouping};
+use crate::io::features::parts::{META_KEY, Part, Pieces, Seen, check_meta, damaged, foreign};
+use crate::io::features::{DatasetMeta, RowInfo};
+use crate::system::files::AtomicFile;
+
+/// How a file begins and ends.
+const MAGIC: &[u8] = b"ARROW1";
+
+/// The footer's length and the magic behind it.
+const TAIL: usize = 10;
+
+pub(super) type Writer = Grouping<FileWriter<AtomicFile>>;
+
+impl GroupWriter for FileWriter<AtomicFile> {
+    type Failure = ArrowError;
+
+    fn begin(file: AtomicFile, schema: &SchemaRef, _: &DatasetMeta) -> Result<Self, ArrowError> {
+        FileWriter::try_new(file, schema)
+    }
+
+    fn put(&mut self, group: &RecordBatch) -> Result<(), ArrowError> {
+        self.write(group)
+    }
+
+    fn end(self) -> Result<AtomicFile, ArrowError> {
+        self.into_inner()
+    }
+
+    fn unwritten(path: &Path, error: ArrowError) -> Error {
+        match error {
+            ArrowError::IoError(_, error) => Error::io(path, &error),
+            error => Error::file(path, error.to_string()),
+        }
+    }
+}
+
+pub(super) struct Reader {
+    pieces: Pieces,
+    /// Where the arrays of each row are in the file.
+    rows: Vec<Vec<Range<u64>>>,
+}
+
+impl Reader {
+    pub(super) fn open(
+        path: &Path,
+        meta: &Arc<DatasetMeta>,
+    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
+        let (file, seen) = Seen::open(path)?;
+        if seen.bytes < (MAGIC.len() + TAIL) as u64 {
+            return Err(damaged(path, "it is too short"));
+        }
+        // Of what is mapped, only what tells of rows and where their numbers are is read.
+        let bytes = map(&file).map_err(|error| Error::io(path, &error))?;
+        let bytes = Buffer::from(bytes);
+        if !bytes.starts_with(MAGIC) {
+            return Err(foreign(path));
+        }
+        let wrong = |error: ArrowError| damaged(path, error);
+        let end = bytes.len() - TAIL;
+        let mut tail = [0; TAIL];
+        tail.copy_from_slice(&bytes[end..]);
+        let footer = read_footer_length(tail).map_err(wrong)?;
+        let footer = end
+            .checked_sub(footer)
+            .ok_or_else(|| damaged(path, "it is shorter than it says"))?;
+        let footer = root_as_footer(&bytes[footer..end])
+            .map_err(|error| damaged(path, format!("its footer is wrong: {error}")))?;
+        let schema = footer
+            .schema()
+            .ok_or_else(|| damaged(path, "it has no schema"))?;
+        let schema = try_fb_to_schema(schema).map_err(wrong)?;
+        let said = schema.metadata().get(META_KEY).map(String::as_str);
+        check_meta(path, said, meta)?;
+        if schema.fields() != columns::schema(meta).fields() {
+            return Err(foreign(path));
+        }
+        let decoder = FileDecoder::new(Arc::new(schema), footer.version());
+        let (mut infos, mut rows) = (Vec::new(), Vec::new());
+        for block in footer.recordBatches().iter().flatten() {
+            let piece =
+                within(&bytes, block).ok_or_else(|| damaged(path, "it is shorter than it says"))?;
+            let batch = decoder.read_record_batch(block, &piece).map_err(wrong)?;
+            let batch = batch.ok_or_else(|| damaged(path, "rows are missing"))?;
+            columns::read_facts(path, &batch, meta, &mut infos)?;
+            for row in 0..batch.num_rows() {
+                rows.push(ranges(path, &bytes, &batch, row, meta)?);
+            }
+        }
+        let path = path.to_owned();
+        let part = Reader {
+            pieces: Pieces { path, seen },
+            rows,
+        };
+        Ok((infos, Box::new(part)))
+    }
+}
+
+/// The bytes of a block.
+fn within(bytes: &Buffer, block: &Block) -> Option<Buffer> {
+    let start = usize::try_from(block.offset()).ok()?;
+    let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength())?;
+    let length = usize::try_from(length).ok()?;
+    let end = start.checked_add(length)?;
+    (end <= bytes.len()).then(|| bytes.slice_with_length(start, length))
+}
+
+/// Where the arrays of a row of `batch`, which is not copied out of `bytes`, are in them.
+fn ranges(
+    path: &Path,
+    bytes: &Buffer,
+    batch: &RecordBatch,
+    row: usize,
+    meta: &DatasetMeta,
+) -> Result<Vec<Range<u64>>> {
+    let start = bytes.as_ptr() as usize;
+    let range = |array: Array| {
+        let (at, length) = columns::place(batch, array, row, meta)?;
+        let from = at.checked_sub(start)?;
+        let to = from.checked_add(length)?;
+        (to <= bytes.len()).then_some(from as u64..to as u64)
+    };
+    let stored = Array::stored(meta).into_iter();
+    stored
+        .map(|array| {
+            let missing = || damaged(path, format!("a row has no `{}`", array.name()));
+            range(array).ok_or_else(missing)
+        })
+        .collect()
+}
+
+impl Part for Reader {
+    fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
+        let missing = || damaged(&self.pieces.path, "a row is missing");
+        let ranges = self.rows.get(info.row).ok_or_else(missing)?;
+        let read = |range: &Range<u64>| {
+            let bytes = usize::try_from(range.end - range.start).map_err(|_| missing())?;
+            self.pieces.read(range.start, bytes)
+        };
+        ranges.iter().map(read).collect()
+    }
+}
+
+#[allow(unsafe_code)] // A memory map.
+fn map(file: &std::fs::File) -> std::io::Result<bytes::Bytes> {
+    // SAFETY: parts appear whole and are never written again, only replaced or deleted, which leaves what is mapped as it
+    // was.
+    unsafe { memmap2::Mmap::map(file) }.map(bytes::Bytes::from_owner)
+}

@@ -1,0 +1,229 @@
+//! NumPy's arrays: a file for each kind of array, and a table in CSV that tells whose is what. The table is what makes a
+//! part be there: it is written last.
+//!
+//! `PART.cls.npy` is `[photos, L, D]`, and so on; grids differ between photos, so that `PART.patches.npy` is
+//! `[tokens, width]`, of one photo after the other, each with one layer after the other, row by row.
+//!
+//! When a part is continued, its arrays are replaced one by one by longer ones that begin the same, so that the old table is
+//! right at any moment. When rows leave, only the table is rewritten, and their numbers stay in the arrays.
+
+mod place;
+mod table;
+
+use std::fs;
+use std::io::Seek;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use place::{Axis, Place, along};
+use table::{read_table, write_table};
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::{Array, Encoded};
+use crate::io::features::folder::named;
+use crate::io::features::parts::{Files, Part, PartWriter, Pieces, Seen, damaged, numpy};
+use crate::io::features::{DatasetMeta, RowInfo};
+use crate::system::files::write_stamped;
+
+/// The file with the arrays of a kind beside the table `path`.
+fn file(path: &Path, array: Array) -> PathBuf {
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    path.with_file_name(format!("{stem}.{}.npy", array.name()))
+}
+
+/// A part is in memory until it is finished: the arrays' heads tell how long they are.
+pub(in crate::io::features::parts) struct Writer {
+    path: PathBuf,
+    meta: Arc<DatasetMeta>,
+    infos: Vec<RowInfo>,
+    arrays: Vec<Vec<Vec<u8>>>,
+}
+
+impl Writer {
+    pub(in crate::io::features::parts) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Self {
+        Writer {
+            path: path.to_owned(),
+            meta: Arc::clone(meta),
+            infos: Vec::new(),
+            arrays: vec![Vec::new(); Array::stored(meta).len()],
+        }
+    }
+}
+
+impl PartWriter for Writer {
+    fn push(&mut self, row: Encoded) -> Result<()> {
+        self.infos.push(row.info);
+        for (all, bytes) in self.arrays.iter_mut().zip(row.arrays) {
+            all.push(bytes);
+        }
+        Ok(())
+    }
+
+    fn finish(self: Box<Self>) -> Result<Files> {
+        let meta = &self.meta;
+        let mut files = Vec::new();
+        for (array, rows) in Array::stored(meta).into_iter().zip(&self.arrays) {
+            let path = file(&self.path, array);
+            let along = self.infos.iter().map(|info| along(array, meta, info));
+            let (mut shape, mut tail) = (vec![0], Vec::new());
+            for (count, rest) in along {
+                shape[0] += count;
+                tail = rest;
+            }
+            shape.append(&mut tail);
+            let head = numpy::head(&shape, array.precision(meta))
+                .map_err(|error| Error::io(&path, &error))?;
+            let stamp = write_stamped(&path, |writer| {
+                writer.write_all(&head)?;
+                rows.iter().try_for_each(|bytes| writer.write_all(bytes))
+            })?;
+            files.push((path, stamp));
+        }
+        let mut place = Place::default();
+        let places = self.infos.iter().map(|info| {
+            let here = place;
+            place = place.next(meta, info);
+            (info, here)
+        });
+        let places: Vec<(&RowInfo, Place)> = places.collect();
+        files.insert(0, write_table(&self.path, meta, &places)?);
+        Ok(files)
+    }
+}
+
+/// Rewrites the table of the part at `path` with the rows that are kept; the arrays stay.
+///
+/// # Errors
+/// Names the file that cannot be read or written.
+pub(in crate::io::features::parts) fn keep(
+    path: &Path,
+    meta: &Arc<DatasetMeta>,
+    kept: &[&RowInfo],
+) -> Result<Files> {
+    let (_, places) = read_table(path, meta)?;
+    let missing = || damaged(path, "a row is missing");
+    let rows = kept.iter().map(|&info| {
+        let place = places.get(info.row).ok_or_else(missing)?;
+        Ok((info, *place))
+    });
+    let rows: Vec<(&RowInfo, Place)> = rows.collect::<Result<_>>()?;
+    let mut files = vec![write_table(path, meta, &rows)?];
+    let arrays = Array::stored(meta).into_iter();
+    files.extend(arrays.map(|array| (file(path, array), None)));
+    Ok(files)
+}
+
+/// Removes arrays of parts of a prefix that were never finished: those without a table.
+///
+/// # Errors
+/// Names the folder that cannot be read, or the file that cannot be removed.
+pub(in crate::io::features::parts) fn sweep(folder: &Path, prefix: &str) -> Result<()> {
+    let failed = |error| Error::io(folder, &error);
+    for entry in fs::read_dir(folder).map_err(failed)? {
+        let path = entry.map_err(failed)?.path();
+        // As `file` names them.
+        let table = Array::ALL.into_iter().find_map(|array| {
+            let name = path.file_name()?.to_str()?;
+            let stem = name.strip_suffix(&format!(".{}.npy", array.name()))?;
+            Some(path.with_file_name(format!("{stem}.csv")))
+        });
+        let is_stray = table.is_some_and(|table| {
+            named(&table).is_some_and(|(own, _)| own == prefix) && !table.exists()
+        });
+        if is_stray {
+            fs::remove_file(&path).map_err(|error| Error::io(&path, &error))?;
+        }
+    }
+    Ok(())
+}
+
+/// The arrays beside the table `path`.
+pub(in crate::io::features::parts) fn arrays(path: &Path) -> impl Iterator<Item = PathBuf> {
+    Array::ALL.into_iter().map(|array| file(path, array))
+}
+
+pub(in crate::io::features::parts) struct Reader {
+    path: PathBuf,
+    meta: Arc<DatasetMeta>,
+    places: Vec<Place>,
+    /// The arrays, and where their numbers begin in their files.
+    arrays: Vec<(Array, Pieces, u64)>,
+    is_compact: bool,
+}
+
+impl Reader {
+    pub(in crate::io::features::parts) fn open(
+        path: &Path,
+        meta: &Arc<DatasetMeta>,
+    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
+        let (rows, places) = read_table(path, meta)?;
+        let mut arrays = Vec::new();
+        for array in Array::stored(meta) {
+            let path = file(path, array);
+            let (mut opened, seen) = Seen::open(&path)?;
+            let shape = numpy::shape(&mut opened, array.precision(meta))
+                .map_err(|why| damaged(&path, why))?;
+            let start = opened
+                .stream_position()
+                .map_err(|error| Error::io(&path, &error))?;
+            let bytes = size(&shape, array.precision(meta).bytes());
+            if bytes.and_then(|bytes| bytes.checked_add(start)) != Some(seen.bytes) {
+                return Err(damaged(&path, "its length is not what its shape says"));
+            }
+            for (info, place) in rows.iter().zip(&places) {
+                let (count, tail) = along(array, meta, info);
+                let end = Axis::of(array)
+                    .of_place(&mut place.clone())
+                    .checked_add(count);
+                if shape.get(1..) != Some(&tail) || end.is_none_or(|end| end > shape[0]) {
+                    return Err(damaged(
+                        &path,
+                        format!("it has not the shape that {} needs", info.name.path),
+                    ));
+                }
+            }
+            arrays.push((array, Pieces { path, seen }, start));
+        }
+        let mut expected = Place::default();
+        let is_compact = rows.iter().zip(&places).all(|(info, place)| {
+            let is_next = *place == expected;
+            expected = expected.next(meta, info);
+            is_next
+        });
+        let part = Reader {
+            path: path.to_owned(),
+            meta: Arc::clone(meta),
+            places,
+            arrays,
+            is_compact,
+        };
+        Ok((rows, Box::new(part)))
+    }
+}
+
+/// Bytes of an array.
+fn size(shape: &[usize], of_number: usize) -> Option<u64> {
+    let bytes = shape
+        .iter()
+        .try_fold(of_number, |bytes, &side| bytes.checked_mul(side));
+    bytes.map(|bytes| bytes as u64)
+}
+
+impl Part for Reader {
+    fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
+        let place = self.places.get(info.row);
+        let place = place.ok_or_else(|| damaged(&self.path, "a row is missing"))?;
+        let read = |(array, pieces, start): &(Array, Pieces, u64)| {
+            let bytes = array.bytes(&self.meta, info);
+            let (count, _) = along(*array, &self.meta, info);
+            let of_one = bytes.checked_div(count).unwrap_or(0);
+            let first = *Axis::of(*array).of_place(&mut place.clone());
+            pieces.read(start + (first * of_one) as u64, bytes)
+        };
+        self.arrays.iter().map(read).collect()
+    }
+
+    fn is_compact(&self) -> bool {
+        self.is_compact
+    }
+}

@@ -1,0 +1,206 @@
+//! Parquet: row groups of 16 MiB or 4096 rows, nothing compressed, the numbers without dictionaries.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use arrow_array::RecordBatch;
+use arrow_schema::{ArrowError, SchemaRef};
+use parquet::arrow::arrow_reader::{
+    ArrowReaderMetadata, ArrowReaderOptions, ParquetRecordBatchReaderBuilder,
+};
+use parquet::arrow::{ArrowWriter, ProjectionMask};
+use parquet::basic::Compression;
+use parquet::errors::ParquetError;
+use parquet::file::metadata::KeyValue;
+use parquet::file::properties::{EnabledStatistics, WriterProperties};
+use parquet::schema::types::ColumnPath;
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::Array;
+use crate::io::features::parts::columns::{self, GroupWriter, Grouping};
+use crate::io::features::parts::{META_KEY, Part, Seen, check_meta, damaged, foreign, guarded};
+use crate::io::features::{DatasetMeta, RowInfo};
+use crate::system::files::AtomicFile;
+
+/// What every file says about its origin, in the words that the format prescribes.
+const CREATED_BY: &str = concat!("dino version ", env!("CARGO_PKG_VERSION"));
+
+/// Row groups that are kept decoded.
+const KEPT: usize = 2;
+
+pub(super) type Writer = Grouping<ArrowWriter<AtomicFile>>;
+
+impl GroupWriter for ArrowWriter<AtomicFile> {
+    type Failure = ParquetError;
+
+    fn begin(
+        file: AtomicFile,
+        schema: &SchemaRef,
+        meta: &DatasetMeta,
+    ) -> Result<Self, ParquetError> {
+        // The description is in the schema too, from which Arrow takes it.
+        ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(meta)))
+    }
+
+    fn put(&mut self, group: &RecordBatch) -> Result<(), ParquetError> {
+        self.write(group).and_then(|()| self.flush())
+    }
+
+    fn end(self) -> Result<AtomicFile, ParquetError> {
+        self.into_inner()
+    }
+
+    fn unwritten(path: &Path, error: ParquetError) -> Error {
+        match error {
+            ParquetError::External(error) => match error.downcast::<std::io::Error>() {
+                Ok(error) => Error::io(path, &error),
+                Err(error) => Error::file(path, error.to_string()),
+            },
+            error => Error::file(path, error.to_string()),
+        }
+    }
+}
+
+fn properties(meta: &DatasetMeta) -> WriterProperties {
+    let said = KeyValue::new(META_KEY.to_owned(), meta.to_json().to_string());
+    let mut properties = WriterProperties::builder()
+        .set_created_by(CREATED_BY.into())
+        .set_compression(Compression::UNCOMPRESSED)
+        .set_max_row_group_row_count(None)
+        .set_statistics_enabled(EnabledStatistics::Chunk)
+        .set_key_value_metadata(Some(vec![said]));
+    for array in Array::stored(meta) {
+        let mut path = vec![array.name().to_owned()];
+        if columns::is_vector(array) {
+            path.extend(["list".to_owned(), "element".to_owned()]);
+        }
+        let path = ColumnPath::new(path);
+        properties = properties
+            .set_column_dictionary_enabled(path.clone(), false)
+            .set_column_statistics_enabled(path, EnabledStatistics::None);
+    }
+    properties.build()
+}
+
+/// Which row groups are kept, the last one used last.
+type Kept = VecDeque<(usize, Arc<OnceLock<RecordBatch>>)>;
+
+pub(super) struct Reader {
+    path: PathBuf,
+    seen: Seen,
+    meta: Arc<DatasetMeta>,
+    metadata: ArrowReaderMetadata,
+    /// The number of the first row of each row group, and that of all rows.
+    starts: Vec<usize>,
+    kept: Mutex<Kept>,
+}
+
+impl Reader {
+    pub(super) fn open(
+        path: &Path,
+        meta: &Arc<DatasetMeta>,
+    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
+        let (file, seen) = Seen::open(path)?;
+        let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
+            .map_err(|error| unread(path, error))?;
+        let said = metadata.metadata().file_metadata().key_value_metadata();
+        let said = said.and_then(|said| said.iter().find(|kv| kv.key == META_KEY));
+        check_meta(path, said.and_then(|kv| kv.value.as_deref()), meta)?;
+        if metadata.schema().fields() != columns::schema(meta).fields() {
+            return Err(foreign(path));
+        }
+        let mut starts = vec![0];
+        for group in metadata.metadata().row_groups() {
+            let rows = usize::try_from(group.num_rows()).unwrap_or(0);
+            starts.push(starts[starts.len() - 1] + rows);
+        }
+        let mut rows = Vec::new();
+        let mask = ProjectionMask::columns(metadata.parquet_schema(), columns::facts(meta));
+        let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
+            .with_projection(mask)
+            .build()
+            .map_err(|error| unread(path, error))?;
+        for batch in reader {
+            let batch = batch.map_err(|error| unread(path, error.into()))?;
+            columns::read_facts(path, &batch, meta, &mut rows)?;
+        }
+        let part = Reader {
+            path: path.to_owned(),
+            seen,
+            meta: Arc::clone(meta),
+            metadata,
+            starts,
+            kept: Mutex::default(),
+        };
+        Ok((rows, Box::new(part)))
+    }
+
+    /// A row group; only those who want the same one wait for each other.
+    fn group(&self, group: usize) -> Result<RecordBatch> {
+        let slot = {
+            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let found = kept.iter().position(|(index, _)| *index == group);
+            let slot = found
+                .and_then(|at| kept.remove(at))
+                .unwrap_or_else(|| (group, Arc::default()));
+            kept.push_back(slot.clone());
+            if kept.len() > KEPT {
+                kept.pop_front();
+            }
+            slot.1
+        };
+        if let Some(batch) = slot.get() {
+            return Ok(batch.clone());
+        }
+        let batch = self.decode(self.seen.reopen(&self.path)?, group)?;
+        Ok(slot.get_or_init(|| batch).clone())
+    }
+
+    fn decode(&self, file: File, group: usize) -> Result<RecordBatch> {
+        let rows = self.starts[group + 1] - self.starts[group];
+        let stored = Array::stored(&self.meta);
+        let names = stored.into_iter().map(Array::name);
+        let mask = ProjectionMask::columns(self.metadata.parquet_schema(), names);
+        let mut reader =
+            ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
+                .with_row_groups(vec![group])
+                .with_projection(mask)
+                .with_batch_size(rows)
+                .build()
+                .map_err(|error| unread(&self.path, error))?;
+        match reader.next() {
+            Some(Ok(batch)) if batch.num_rows() == rows => Ok(batch),
+            Some(Err(error)) => Err(unread(&self.path, error.into())),
+            _ => Err(damaged(&self.path, "it has fewer rows than it says")),
+        }
+    }
+}
+
+impl Part for Reader {
+    fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
+        let group = self.starts.partition_point(|&start| start <= info.row) - 1;
+        if group + 1 >= self.starts.len() {
+            return Err(damaged(&self.path, "it has fewer rows than it says"));
+        }
+        guarded(&self.path, || {
+            let batch = self.group(group)?;
+            let row = info.row - self.starts[group];
+            columns::read_arrays(&self.path, &batch, row, &self.meta)
+        })
+    }
+}
+
+fn unread(path: &Path, error: ParquetError) -> Error {
+    match error {
+        ParquetError::External(error) => match error.downcast::<std::io::Error>() {
+            Ok(error) => Error::io(path, &error),
+            Err(error) => match error.downcast::<ArrowError>() {
+                Ok(error) => damaged(path, error),
+                Err(error) => damaged(path, error),
+            },
+        },
+        error => damaged(path, error),
+    }
+}

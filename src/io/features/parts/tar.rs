@@ -1,0 +1,248 @@
+//! WebDataset: for each photo the members `KEY.cls.npy`, `KEY.patches.npy` and so on, or `KEY.npy` where one array is
+//! stored, and `KEY.json` behind them.
+//!
+//! WebDataset takes what is before the first dot of a name for the key, and passes over names with line breaks and those in
+//! folders like `__meta__`; such keys are changed, and the JSON has the key as it is.
+
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use tar::{Archive, Builder, EntryType, Header};
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::{Array, Encoded};
+use crate::io::features::parts::facts::{Facts, Names};
+use crate::io::features::parts::{Files, Part, PartWriter, Pieces, Seen, damaged, foreign, numpy};
+use crate::io::features::{DatasetMeta, RowInfo};
+use crate::system::files::AtomicFile;
+
+/// What lengths of members are rounded up to.
+const BLOCK: u64 = 512;
+
+/// Two empty blocks end an archive.
+const END: u64 = 2 * BLOCK;
+
+/// The longest JSON that is read.
+const MOST_JSON: u64 = 1 << 20;
+
+pub(super) struct Writer {
+    path: PathBuf,
+    meta: Arc<DatasetMeta>,
+    names: Names,
+    builder: Builder<AtomicFile>,
+}
+
+impl Writer {
+    pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Result<Self> {
+        Ok(Writer {
+            path: path.to_owned(),
+            meta: Arc::clone(meta),
+            names: Names::default(),
+            builder: Builder::new(AtomicFile::begin(path)?),
+        })
+    }
+
+    fn add(&mut self, name: &str, head: &[u8], bytes: &[u8]) -> Result<()> {
+        let mut header = Header::new_gnu();
+        header.set_entry_type(EntryType::Regular);
+        header.set_size((head.len() + bytes.len()) as u64);
+        header.set_mode(0o644);
+        header.set_mtime(0);
+        header.set_uid(0);
+        header.set_gid(0);
+        self.builder
+            .append_data(&mut header, name, head.chain(bytes))
+            .map_err(|error| Error::io(&self.path, &error))
+    }
+}
+
+impl PartWriter for Writer {
+    fn push(&mut self, row: Encoded) -> Result<()> {
+        let name = self.names.give(&member(&row.info.key));
+        let meta = Arc::clone(&self.meta);
+        let stored = Array::stored(&meta);
+        for (array, bytes) in stored.iter().zip(&row.arrays) {
+            let shape = array.shape(&meta, &row.info);
+            let head = numpy::head(&shape, array.precision(&meta))
+                .map_err(|error| Error::io(&self.path, &error))?;
+            self.add(&format!("{name}.{}", ending(*array, &stored)), &head, bytes)?;
+        }
+        let facts = serde_json::to_vec(&Facts::of(&row.info, &meta))
+            .map_err(|error| Error::file(&self.path, error.to_string()))?;
+        self.add(&format!("{name}.json"), &facts, b"\n")
+    }
+
+    fn finish(self: Box<Self>) -> Result<Files> {
+        let file = self.builder.into_inner();
+        let file = file.map_err(|error| Error::io(&self.path, &error))?;
+        let stamp = file.finish()?;
+        Ok(vec![(self.path, stamp)])
+    }
+}
+
+/// How the member with an array ends.
+fn ending(array: Array, stored: &[Array]) -> String {
+    match stored.len() {
+        1 => "npy".into(),
+        _ => format!("{}.npy", array.name()),
+    }
+}
+
+/// A key as WebDataset takes it.
+fn member(key: &str) -> String {
+    let plain: String = key
+        .chars()
+        .map(|c| if c.is_control() { '_' } else { c })
+        .collect();
+    let parts = plain
+        .split('/')
+        .filter(|part| !part.is_empty() && *part != ".");
+    let mut parts: Vec<String> = parts
+        .map(|part| match (part, part.strip_prefix("__")) {
+            ("..", _) => "__".to_owned(),
+            (_, Some(rest)) if rest.ends_with("__") => format!("-_{rest}"),
+            _ => part.to_owned(),
+        })
+        .collect();
+    match parts.last_mut() {
+        Some(last) => *last = last.replace('.', "_"),
+        None => parts.push("_".into()),
+    }
+    parts.join("/")
+}
+
+/// Where members are in the file.
+#[derive(Debug, Clone, Copy)]
+struct Span {
+    start: u64,
+    bytes: u64,
+}
+
+pub(super) struct Reader {
+    pieces: Pieces,
+    meta: Arc<DatasetMeta>,
+    stored: Vec<Array>,
+    rows: Vec<Vec<Span>>,
+}
+
+impl Reader {
+    pub(super) fn open(
+        path: &Path,
+        meta: &Arc<DatasetMeta>,
+    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
+        let (file, seen) = Seen::open(path)?;
+        let wrong = |error: std::io::Error| damaged(path, error);
+        let stored = Array::stored(meta);
+        let mut endings: Vec<String> = stored.iter().map(|&a| ending(a, &stored)).collect();
+        endings.push("json".into());
+        let (mut infos, mut rows) = (Vec::new(), Vec::new());
+        let (mut spans, mut key, mut end) = (Vec::new(), Vec::new(), 0);
+        let mut archive = Archive::new(BufReader::new(file));
+        for entry in archive.entries_with_seek().map_err(wrong)? {
+            let mut entry = entry.map_err(wrong)?;
+            let span = Span {
+                start: entry.raw_file_position(),
+                bytes: entry.size(),
+            };
+            end = span
+                .start
+                .saturating_add(span.bytes)
+                .next_multiple_of(BLOCK);
+            if end > seen.bytes {
+                return Err(damaged(path, "it is cut off"));
+            }
+            let ending = endings[spans.len()].as_bytes();
+            let name = entry.path_bytes().into_owned();
+            let prefix = name
+                .strip_suffix(ending)
+                .and_then(|name| name.strip_suffix(b"."));
+            let is_expected = match (prefix, spans.is_empty()) {
+                (Some(prefix), true) => {
+                    key = prefix.to_vec();
+                    true
+                }
+                (prefix, _) => prefix == Some(&key),
+            };
+            if !is_expected {
+                // Another dataset's have other arrays.
+                return Err(match infos.is_empty() {
+                    true => foreign(path),
+                    false => damaged(
+                        path,
+                        format!("`{}` is out of place", String::from_utf8_lossy(&name)),
+                    ),
+                });
+            }
+            spans.push(span);
+            if spans.len() < endings.len() {
+                continue;
+            }
+            let mut json = Vec::new();
+            let read = entry.by_ref().take(MOST_JSON).read_to_end(&mut json);
+            read.map_err(wrong)?;
+            let facts: Facts = serde_json::from_slice(&json).map_err(|why| damaged(path, why))?;
+            infos.push(facts.info(path, meta, infos.len())?);
+            spans.pop();
+            rows.push(std::mem::take(&mut spans));
+        }
+        if !spans.is_empty() || end + END != seen.bytes || rows.is_empty() {
+            return Err(damaged(path, "it is cut off"));
+        }
+        let path = path.to_owned();
+        let part = Reader {
+            pieces: Pieces { path, seen },
+            meta: Arc::clone(meta),
+            stored,
+            rows,
+        };
+        Ok((infos, Box::new(part)))
+    }
+}
+
+impl Part for Reader {
+    fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
+        let path = &self.pieces.path;
+        let missing = || damaged(path, "a row is missing");
+        let spans = self.rows.get(info.row).ok_or_else(missing)?;
+        let read = |(array, span): (&Array, &Span)| {
+            let bytes = usize::try_from(span.bytes).map_err(|_| missing())?;
+            let bytes = self.pieces.read(span.start, bytes)?;
+            let mut rest = bytes.as_slice();
+            let shape = numpy::shape(&mut rest, array.precision(&self.meta))
+                .map_err(|why| damaged(path, why))?;
+            match shape == array.shape(&self.meta, info) {
+                true => Ok(rest.to_vec()),
+                false => Err(damaged(
+                    path,
+                    format!("`{}` of {} has another shape", array.name(), info.name.path),
+                )),
+            }
+        };
+        self.stored.iter().zip(spans).map(read).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_those_that_webdataset_takes() {
+        for (key, expected) in [
+            ("a/b", "a/b"),
+            ("a.b/c.d.p001", "a.b/c_d_p001"),
+            (".hidden", "_hidden"),
+            ("../up", "__/up"),
+            ("/root//x/./y", "root/x/y"),
+            ("__meta__/x", "-_meta__/x"),
+            ("__main", "__main"),
+            ("new\nline\r/\tx", "new_line_/_x"),
+            ("", "_"),
+            ("..", "__"),
+            ("ä \"q\"", "ä \"q\""),
+        ] {
+            assert_eq!(member(key), expected);
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! The pixels at which features are wanted, as a CSV file names them.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::system::files::Digest;
+
+/// Pixels (x, y), the first of a photo with its centre at (0, 0): of every photo, or of each its own.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PointList {
+    /// Of every photo.
+    all: Vec<(f32, f32)>,
+    /// By what the list calls a photo.
+    by_photo: HashMap<String, Vec<(f32, f32)>>,
+    /// Whether there is a column for photos.
+    names_photos: bool,
+    /// Of the file.
+    digest: Digest,
+}
+
+impl PointList {
+    /// Reads a CSV file with the columns `x` and `y`, and `photo` where each photo has its own.
+    ///
+    /// # Errors
+    /// Names the file, and the line that is not understood.
+    pub fn read(path: &Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
+        Self::parse(&bytes).map_err(|why| Error::file(path, why))
+    }
+
+    fn parse(bytes: &[u8]) -> Result<Self, String> {
+        let expected = "expected a CSV file with a header that has the columns x and y, and photo where photos have their own \
+                        pixels";
+        let mut reader = csv::ReaderBuilder::new()
+            .trim(csv::Trim::All)
+            .from_reader(bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes));
+        let header = reader
+            .headers()
+            .map_err(|error| format!("{expected}: {error}"))?;
+        let column = |names: &[&str]| {
+            let mut columns = header.iter().enumerate();
+            let found = columns.find(|(_, name)| names.contains(&name.to_lowercase().as_str()));
+            found.map(|(index, _)| index)
+        };
+        let photo = column(&["photo", "path", "key"]);
+        let (Some(x), Some(y)) = (column(&["x"]), column(&["y"])) else {
+            let found: Vec<&str> = header.iter().collect();
+            return Err(format!("{expected}; found {}", found.join(",")));
+        };
+        let mut list = PointList {
+            all: Vec::new(),
+            by_photo: HashMap::new(),
+            names_photos: photo.is_some(),
+            digest: Digest::of_bytes(bytes),
+        };
+        for record in reader.records() {
+            let record = record.map_err(|error| error.to_string())?;
+            let line = record.position().map_or(0, csv::Position::line);
+            let number = |column: usize| {
+                let text = record.get(column).unwrap_or_default();
+                let number = text.parse::<f32>().ok().filter(|number| number.is_finite());
+                number
+                    .ok_or_else(|| format!("line {line}: {text:?} is no pixel; expected a number"))
+            };
+            let point = (number(x)?, number(y)?);
+            match photo.and_then(|photo| record.get(photo)) {
+                Some("") => return Err(format!("line {line}: names no photo")),
+                Some(name) => list
+                    .by_photo
+                    .entry(name.to_owned())
+                    .or_default()
+                    .push(point),
+                None => list.all.push(point),
+            }
+        }
+        match list.all.is_empty() && list.by_photo.is_empty() {
+            true => Err("names no pixel".into()),
+            false => Ok(list),
+        }
+    }
+
+    /// Of the file.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The pixels of a photo that the list may call by any of `names`.
+    pub fn of_photo<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> &[(f32, f32)] {
+        match self.names_photos {
+            false => &self.all,
+            true => names
+                .into_iter()
+                .find_map(|name| self.by_photo.get(name))
+                .map_or(&[], Vec::as_slice),
+        }
+    }
+
+    /// Whether the list may have pixels of some photos alone.
+    pub fn names_photos(&self) -> bool {
+        self.names_photos
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_of_all_photos_or_of_each_its_own() {
+        let all = PointList::parse(b"x,y\n1,2\n 3.5 , 4\n").unwrap();
+        assert_eq!(all.of_photo(["any"]), [(1.0, 2.0), (3.5, 4.0)]);
+        let each =
+            PointList::parse(b"\xef\xbb\xbfphoto,y,x\na.jpg,1,2\nb,3,4\na.jpg,5,6\n").unwrap();
+        assert_eq!(
+            each.of_photo(["x/a.jpg", "a.jpg"]),
+            [(2.0, 1.0), (6.0, 5.0)]
+        );
+        assert_eq!(each.of_photo(["b"]), [(4.0, 3.0)]);
+        assert!(each.of_photo(["c"]).is_empty() && each.names_photos());
+    }
+
+    #[test]
+    fn what_is_no_list_of_points_is_refused() {
+        for (text, why) in [
+            (&b"1,2\n3,4\n"[..], "found 1,2"),
+            (b"x,y\n", "names no pixel"),
+            (b"x,y\n1,two\n", "line 2: \"two\""),
+            (b"x,y\n1,nan\n", "line 2"),
+            (b"photo,x,y\n,1,2\n", "names no photo"),
+            (b"x,y\n1\n", "fields"),
+        ] {
+            let error = PointList::parse(text).unwrap_err();
+            assert!(error.contains(why), "{error}");
+        }
+    }
+}

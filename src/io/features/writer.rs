@@ -1,0 +1,289 @@
+//! Datasets that are written.
+
+use std::collections::HashSet;
+use std::fmt;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::Encoded;
+use crate::io::features::begun::{Begun, Size};
+use crate::io::features::folder::{Folder, Found, named};
+use crate::io::features::parts;
+use crate::io::features::retain::retain;
+use crate::io::features::settle::{check, settle};
+use crate::io::features::{DatasetMeta, Format, Row, RowInfo, RowName};
+use crate::io::output::create_folder;
+use crate::system::files::temporary;
+use crate::system::files::{Digest, Stamp};
+
+/// Bytes of numbers in a part, unless it is said otherwise.
+pub const PART_BYTES: u64 = 128 << 20;
+
+/// How a dataset is written.
+#[derive(Debug, Clone)]
+pub struct WriterOptions {
+    /// What the files of parts are called before their numbers: `part`, or e.g. `shard-003-of-100` where several programs
+    /// write to one folder, each with a prefix of its own.
+    pub prefix: String,
+    /// A part is full when its numbers have this many bytes.
+    pub part_bytes: u64,
+    /// Drop what is there: all parts of this prefix, and all that are of another dataset; if the prefix is `part`, simply
+    /// all.
+    pub replace: bool,
+    /// Rows that are stale, and dropped from whichever part they are in.
+    pub drop: HashSet<RowName>,
+}
+
+impl Default for WriterOptions {
+    fn default() -> Self {
+        WriterOptions {
+            prefix: WHOLE.into(),
+            part_bytes: PART_BYTES,
+            replace: false,
+            drop: HashSet::new(),
+        }
+    }
+}
+
+/// The prefix of who writes a dataset alone.
+pub(super) const WHOLE: &str = "part";
+
+/// A part that is in its place now.
+#[derive(Debug, Clone)]
+pub struct FinishedPart {
+    /// The file; for arrays of NumPy's, the table beside them.
+    pub path: PathBuf,
+    /// All its files, with the stamps of those that were written.
+    pub files: Vec<(PathBuf, Option<Stamp>)>,
+    /// The photos whose features are in it, also those that were in it before.
+    pub rows: Vec<RowName>,
+}
+
+/// Appends rows to a dataset.
+///
+/// Rows go into parts in the order in which they are pushed, and which part is full when depends on them alone: the same
+/// rows give the same files, to the byte. The last part of a prefix is continued if it is not full, so that a run that was
+/// killed and taken up again ends with the files of one that was not.
+///
+/// In memory are 16 MiB of numbers for Parquet and Arrow, three times over while they are encoded, no more than the row for
+/// tar, and one part for safetensors and NumPy, whose headers tell how much follows.
+pub struct DatasetWriter {
+    folder: Folder,
+    meta: Arc<DatasetMeta>,
+    prefix: String,
+    part_bytes: u64,
+    /// Digests of the names of all rows.
+    names: HashSet<[u8; 16]>,
+    /// The number of the part to be begun.
+    next: usize,
+    /// The last part, which is not full, with its rows.
+    unfilled: Option<(Found, Vec<RowInfo>)>,
+    begun: Option<Begun>,
+    /// Whether a part could not be written, whose rows are lost.
+    is_broken: bool,
+    rewritten: Vec<FinishedPart>,
+}
+
+impl DatasetWriter {
+    /// Makes the folder if need be, or opens what is there.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if the name does not end as a dataset's, or what is there was made otherwise than `meta` says,
+    /// naming the first difference; names the folder if it holds files that are not a dataset's, and the file that cannot
+    /// be read or written.
+    pub fn open(folder: &Path, meta: DatasetMeta, options: WriterOptions) -> Result<Self> {
+        let format = Format::of(folder).ok_or_else(|| {
+            Error::Usage(format!(
+                "{}: the name of a dataset ends in {}",
+                folder.display(),
+                Format::ENDINGS
+            ))
+        })?;
+        check(&meta)?;
+        if fs::metadata(folder).is_ok_and(|met| !met.is_dir()) {
+            return Err(Error::file(
+                folder,
+                "is a file, where the folder of a dataset is meant; choose another name",
+            ));
+        }
+        create_folder(folder)?;
+        temporary::sweep(folder);
+        let folder = Folder {
+            path: folder.to_owned(),
+            format,
+        };
+        let meta = Arc::new(settle(&folder, meta, &options)?);
+        parts::sweep(&folder, &options.prefix)?;
+        let mut writer = DatasetWriter {
+            folder,
+            meta,
+            prefix: options.prefix,
+            part_bytes: options.part_bytes.max(1),
+            names: HashSet::new(),
+            next: 0,
+            unfilled: None,
+            begun: None,
+            is_broken: false,
+            rewritten: Vec::new(),
+        };
+        let (mut found, mut rows) = writer.folder.load(&writer.meta)?;
+        if rows.iter().any(|row| options.drop.contains(&row.name)) {
+            let keep = |row: &RowInfo| !options.drop.contains(&row.name);
+            writer.rewritten = retain(&writer.folder, &writer.meta, &found, &rows, keep)?;
+            (found, rows) = writer.folder.load(&writer.meta)?;
+        }
+        writer.names = rows.iter().map(|row| short(&row.name)).collect();
+        writer.take_up(&found, rows);
+        Ok(writer)
+    }
+
+    /// Finds out with which part to go on.
+    fn take_up(&mut self, found: &[Found], rows: Vec<RowInfo>) {
+        let own = |found: &Found| {
+            let (prefix, number) = named(&found.path)?;
+            (prefix == self.prefix).then_some(number)
+        };
+        let last = found.iter().enumerate();
+        let last = last.filter_map(|(index, found)| Some((own(found)?, index)));
+        let Some((number, index)) = last.max() else {
+            return;
+        };
+        self.next = number + 1;
+        let rows: Vec<RowInfo> = rows.into_iter().filter(|row| row.part == index).collect();
+        let mut size = Size::default();
+        rows.iter().for_each(|row| size.add(row, &self.meta));
+        if found[index].is_compact && !size.is_full(self.part_bytes) {
+            self.next = number;
+            self.unfilled = Some((found[index].clone(), rows));
+        }
+    }
+
+    /// What holds for all rows, as the folder says it.
+    pub fn meta(&self) -> &DatasetMeta {
+        &self.meta
+    }
+
+    /// Whether the dataset has a row, in a part or pushed.
+    pub fn contains(&self, name: &RowName) -> bool {
+        self.names.contains(&short(name))
+    }
+
+    /// Parts that were rewritten when the writer was opened, without the rows that were to be dropped; those with none left
+    /// were removed.
+    pub fn rewritten(&self) -> &[FinishedPart] {
+        &self.rewritten
+    }
+
+    /// Adds a row, rounded to the dataset's precision. Returns the parts that are in their places now.
+    ///
+    /// # Errors
+    /// Names the photo if its row does not belong into the dataset, is there already, or has features that the precision
+    /// does not hold; nothing is changed then. Names the file that cannot be written; then all rows of its part that were
+    /// not there before are lost, and each further row is refused.
+    pub fn push(&mut self, row: Row) -> Result<Vec<FinishedPart>> {
+        if self.is_broken {
+            return Err(Error::file(
+                &row.name.path,
+                format!(
+                    "its features were not stored: {} could not be written before",
+                    self.folder.path.display()
+                ),
+            ));
+        }
+        if self.contains(&row.name) {
+            return Err(Error::file(
+                &row.name.path,
+                format!("has features in {} already", self.folder.path.display()),
+            ));
+        }
+        let encoded = Encoded::of(&row, &self.meta)?;
+        drop(row);
+        parts::check(self.folder.format, &encoded)?;
+        let name = short(&encoded.info.name);
+        let pushed = self.put(encoded);
+        match &pushed {
+            Ok(_) => self.names.insert(name),
+            Err(_) => {
+                self.begun = None;
+                self.is_broken = true;
+                false
+            }
+        };
+        pushed
+    }
+
+    fn put(&mut self, row: Encoded) -> Result<Vec<FinishedPart>> {
+        if self.begun.is_none() {
+            self.begin()?;
+        }
+        let mut done = Vec::new();
+        if let Some(begun) = &mut self.begun {
+            begun.push(row, &self.meta)?;
+            if begun.size().is_full(self.part_bytes) {
+                done.extend(self.close()?);
+            }
+        }
+        Ok(done)
+    }
+
+    /// Begins a part, with the rows of the one that it continues.
+    fn begin(&mut self) -> Result<()> {
+        let format = self.folder.format;
+        let path = self.folder.part(&self.prefix, self.next);
+        let unfilled = self.unfilled.take();
+        let before = unfilled.as_ref().and_then(|(found, _)| found.seen.clone());
+        let mut begun = Begun::new(format, path, before, &self.meta)?;
+        if let Some((found, rows)) = unfilled {
+            let (_, part) = parts::open(format, &found.path, &self.meta)?;
+            for info in rows {
+                let arrays = part.read(&info)?;
+                begun.push(Encoded { info, arrays }, &self.meta)?;
+            }
+        }
+        self.begun = Some(begun);
+        Ok(())
+    }
+
+    fn close(&mut self) -> Result<Option<FinishedPart>> {
+        let Some(begun) = self.begun.take() else {
+            return Ok(None);
+        };
+        let finished = begun.finish()?;
+        self.next += 1;
+        Ok(Some(finished))
+    }
+
+    /// Puts the last part in its place. Without it, the rows of that part are lost.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written; or the folder, if rows were lost before.
+    pub fn finish(mut self) -> Result<Vec<FinishedPart>> {
+        if self.is_broken {
+            return Err(Error::file(
+                &self.folder.path,
+                "a part could not be written, and the features that were to be in it are missing; run again",
+            ));
+        }
+        Ok(self.close()?.into_iter().collect())
+    }
+}
+
+impl fmt::Debug for DatasetWriter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DatasetWriter")
+            .field("folder", &self.folder.path)
+            .field("prefix", &self.prefix)
+            .field("next", &self.next)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A digest of a name; names themselves would take as much room again as all else that is known of rows.
+fn short(name: &RowName) -> [u8; 16] {
+    let digest = Digest::of_bytes(format!("{}\0{}", name.page, name.path).as_bytes());
+    let mut short = [0; 16];
+    short.copy_from_slice(&digest.as_bytes()[..16]);
+    short
+}

@@ -1,0 +1,102 @@
+//! JPEG 2000, through hayro-jpeg2000.
+
+use hayro_jpeg2000::{ColorSpace, DecodeSettings, DecoderContext, Image};
+use image::metadata::Orientation;
+
+use crate::io::inputs::footprint::Footprint;
+use crate::io::inputs::raster::{Alpha, Colour, Raster, Samples};
+
+/// The last two bytes of a codestream.
+const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
+
+/// Decodes an image of any depth up to 16 bits.
+pub(super) fn decode(
+    bytes: &[u8],
+    check: impl Fn(Footprint) -> Result<(), String>,
+) -> Result<Raster, String> {
+    let damaged = |error: hayro_jpeg2000::error::DecodeError| format!("damaged JPEG 2000: {error}");
+    let settings = DecodeSettings {
+        strict: true,
+        ..DecodeSettings::default()
+    };
+    let image = Image::new(bytes, &settings).map_err(damaged)?;
+    let colours = match image.color_space() {
+        ColorSpace::Gray => 1,
+        ColorSpace::RGB => 3,
+        ColorSpace::CMYK => 4,
+        ColorSpace::Icc { num_channels, .. } | ColorSpace::Unknown { num_channels } => {
+            usize::from(*num_channels)
+        }
+    };
+    let channels = colours + usize::from(image.has_alpha());
+    // Coefficients and samples are floats.
+    let beside = 2 * 4 * channels as u64;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_beside(beside))?;
+    // A stream that was cut decodes to a coarser picture without a word.
+    if !bytes.windows(2).rev().any(|pair| pair == END_OF_CODESTREAM) {
+        return Err("truncated JPEG 2000: the file ends before the image does".into());
+    }
+    let (colour, icc) = match image.color_space() {
+        ColorSpace::Gray => (Colour::Grey, None),
+        ColorSpace::RGB => (Colour::Rgb, None),
+        ColorSpace::CMYK => (Colour::Cmyk, None),
+        ColorSpace::Icc {
+            profile,
+            num_channels,
+        } => match num_channels {
+            1 => (Colour::Grey, Some(profile.clone())),
+            3 => (Colour::Rgb, Some(profile.clone())),
+            4 => (Colour::Cmyk, Some(profile.clone())),
+            other => return Err(unsupported(*other)),
+        },
+        ColorSpace::Unknown { num_channels } => match num_channels {
+            1 | 2 => (Colour::Grey, None),
+            3 => (Colour::Rgb, None),
+            other => return Err(unsupported(*other)),
+        },
+    };
+    let alpha = match image.has_alpha() {
+        true => Alpha::Straight,
+        false => Alpha::None,
+    };
+    let (width, height) = (image.width(), image.height());
+    let channels = colour.channels() + usize::from(image.has_alpha());
+    let mut context = DecoderContext::default();
+    let decoded = image.decode(&mut context).map_err(damaged)?;
+    let components = decoded.components();
+    if components.len() < channels {
+        return Err(unsupported(components.len() as u8));
+    }
+    let bits = components[0].bit_depth().min(16);
+    let white = ((1u32 << bits) - 1) as f32;
+    let pixels = width as usize * height as usize;
+    let mut samples = vec![0u16; pixels * channels];
+    for (channel, component) in components.iter().take(channels).enumerate() {
+        let own = ((1u64 << component.bit_depth()) - 1) as f32;
+        let places = samples.iter_mut().skip(channel).step_by(channels);
+        for (place, &value) in places.zip(component.samples()) {
+            *place = (value / own * white).round().clamp(0.0, white) as u16;
+        }
+    }
+    let samples = match bits {
+        0..=8 => Samples::U8(samples.into_iter().map(|v| v as u8).collect()),
+        _ => Samples::U16(samples),
+    };
+    Ok(Raster {
+        width,
+        height,
+        colour,
+        alpha,
+        samples,
+        white,
+        nodata: None,
+        icc,
+        orientation: Orientation::NoTransforms,
+    })
+}
+
+fn unsupported(channels: u8) -> String {
+    format!(
+        "this kind of JPEG 2000 ({channels} channels) is not supported; convert it to JPEG or PNG first"
+    )
+}

@@ -1,0 +1,485 @@
+//! Which values become black and white: the whole range that a file's numbers can have, or the part that they use.
+//!
+//! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
+//! the values, or floats in units of their own; taken as they are, they would be black or white to the network.
+
+use super::options::Stretch;
+use super::raster::{Alpha, Raster, Samples};
+
+/// The values that become black and white.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Levels {
+    pub low: f32,
+    pub high: f32,
+    /// The values that are readings; all others are seen as black.
+    pub readings: (f32, f32),
+}
+
+impl Levels {
+    /// From `low` to `high`, of whatever finite number.
+    pub fn new(low: f32, high: f32) -> Self {
+        Levels {
+            low,
+            high,
+            readings: (f32::MIN, f32::MAX),
+        }
+    }
+}
+
+/// Levels, and a sentence about them where they are not what a viewer would take for granted.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct Settled {
+    pub levels: Levels,
+    /// The kind of warning, and its words.
+    pub warning: Option<(&'static str, String)>,
+}
+
+/// Values that statistics are taken of, at most.
+const SAMPLES: usize = 1 << 20;
+
+/// Of an 8-bit picture it is only looked whether there is anything to see.
+const SAMPLES_8_BIT: usize = 1 << 14;
+
+/// Of fewer values none can be told to lie far from the others.
+const FEWEST: usize = 256;
+
+/// Larger numbers are no brightness but stand for "no reading".
+const IMMENSE: f32 = 1e9;
+
+/// Percentiles that `auto` stretches between: outliers are few, and so are lost highlights.
+const AUTO: (f32, f32) = (0.5, 99.5);
+
+/// Settles what becomes black and white.
+pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
+    let plain = Levels::new(0.0, raster.white);
+    let Some(seen) = Statistics::of(raster, stretch) else {
+        return Settled {
+            levels: plain,
+            warning: Some((
+                "no values",
+                "holds no reading at all, so there is nothing to see".into(),
+            )),
+        };
+    };
+    let (levels, mut warning) = match stretch {
+        Stretch::None => (plain, None),
+        Stretch::MinMax => (seen.levels(0.0, 100.0), None),
+        Stretch::Percentiles(low, high) => (seen.levels(low, high), None),
+        Stretch::Auto => auto(raster, &seen, plain),
+    };
+    if seen.min == seen.max && stretch != Stretch::None {
+        let why = format!(
+            "has the value {} everywhere, so there is nothing to see",
+            seen.min
+        );
+        return Settled {
+            levels: plain,
+            warning: Some(("one value", why)),
+        };
+    }
+    if let Some((_, why)) = &mut warning
+        && seen.missing > 0
+    {
+        why.push_str(&format!(
+            "; {} values that are no readings, or far from all others, are left out of account",
+            seen.missing
+        ));
+    }
+    if warning.is_none() && seen.missing > 0 {
+        let why = format!(
+            "{} of its values are no numbers or stand for no reading; they are seen as black",
+            seen.missing
+        );
+        warning = Some(("values without a reading", why));
+    }
+    Settled { levels, warning }
+}
+
+fn auto(
+    raster: &Raster,
+    seen: &Statistics,
+    plain: Levels,
+) -> (Levels, Option<(&'static str, String)>) {
+    let (min, max) = (seen.min, seen.max);
+    if let Samples::U8(_) = raster.samples {
+        let narrow = seen.percentile(99.9) - seen.percentile(0.1) < raster.white / 16.0;
+        let warning = narrow.then(|| {
+            let why = format!(
+                "uses only the values {min} to {max} of 0 to {}, and is seen as it is; --stretch minmax spreads them",
+                raster.white
+            );
+            ("narrow value range", why)
+        });
+        return (plain, warning);
+    }
+    let is_float = raster.white == 1.0;
+    // What floats beyond 1 may be: 8 or 16 bits that were only converted.
+    let nominal = match raster.samples {
+        Samples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
+        Samples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => Some(255.0),
+        Samples::F32(_)
+            if is_float && min >= 0.0 && max <= 65535.0 && max > 255.5 && seen.whole =>
+        {
+            Some(65535.0)
+        }
+        Samples::F32(_) if is_float && min >= -0.001 && seen.percentile(99.0) <= 1.0 => Some(1.0),
+        Samples::F32(_) if is_float => None,
+        _ if min < 0.0 => None,
+        _ => Some(raster.white),
+    };
+    let stretched = || {
+        let levels = seen.levels(AUTO.0, AUTO.1);
+        let why = format!(
+            "holds values from {min} to {max}{}; they are stretched from {} to {} (percentiles {} to {}); --stretch none, \
+             minmax or LOW,HIGH says otherwise",
+            nominal.map_or(String::new(), |white| format!(" of 0 to {white}")),
+            levels.low,
+            levels.high,
+            AUTO.0,
+            AUTO.1
+        );
+        (levels, Some(("stretched values", why)))
+    };
+    let Some(white) = nominal else {
+        return stretched();
+    };
+    let narrow = (seen.percentile(99.0) - seen.percentile(1.0)) * 8.0 < white
+        || seen.percentile(99.9) * 3.99 < white;
+    if narrow {
+        return stretched();
+    }
+    let levels = Levels {
+        readings: seen.readings,
+        ..Levels::new(0.0, white)
+    };
+    let warning = (white != raster.white || max > white * 1.001).then(|| {
+        let why = format!(
+            "holds values from {min} to {max}; 0 is seen as black and {white} as white; --stretch none, minmax or \
+             LOW,HIGH says otherwise"
+        );
+        ("values beyond their range", why)
+    });
+    (levels, warning)
+}
+
+/// What the colour samples of a raster are like.
+struct Statistics {
+    min: f32,
+    max: f32,
+    /// Rising.
+    sorted: Vec<f32>,
+    /// Values that are no readings.
+    missing: usize,
+    /// Whether all are whole numbers.
+    whole: bool,
+    /// The smallest and the largest value that is a reading.
+    readings: (f32, f32),
+}
+
+impl Statistics {
+    fn of(raster: &Raster, stretch: Stretch) -> Option<Self> {
+        let most = match (&raster.samples, stretch) {
+            (Samples::U8(_), Stretch::Auto) => SAMPLES_8_BIT,
+            _ => SAMPLES,
+        };
+        let channels = raster.channels();
+        let colours = raster.colour.channels();
+        let exact = matches!(raster.samples, Samples::U16(_) | Samples::F32(_))
+            || stretch == Stretch::MinMax;
+        let pixels = raster.samples.len() / channels;
+        let shown = |pixel: usize| value(raster, pixel * channels + colours) > 0.0;
+        // Pixels that cannot be seen have no say, unless that is so of all.
+        let hidden = raster.alpha != Alpha::None && (0..pixels).any(shown);
+        let opaque = |pixel: usize| !hidden || shown(pixel);
+        // An odd stride does not keep to a few columns.
+        let stride = pixels.div_ceil(most) | 1;
+        let mut found = Statistics {
+            min: f32::INFINITY,
+            max: f32::NEG_INFINITY,
+            sorted: Vec::new(),
+            missing: 0,
+            whole: true,
+            readings: (f32::MIN, f32::MAX),
+        };
+        let nodata = raster.nodata.map(|value| value as f32);
+        let step = if exact { 1 } else { stride };
+        for pixel in (0..pixels).step_by(step) {
+            let sampled = pixel % stride == 0;
+            if !opaque(pixel) {
+                continue;
+            }
+            for channel in 0..colours {
+                let value = value(raster, pixel * channels + channel);
+                if !value.is_finite() || nodata == Some(value) {
+                    found.missing += 1;
+                    continue;
+                }
+                found.min = found.min.min(value);
+                found.max = found.max.max(value);
+                found.whole &= value.fract() == 0.0;
+                if sampled {
+                    found.sorted.push(value);
+                }
+            }
+        }
+        if found.sorted.is_empty() && found.min <= found.max {
+            found.sorted = vec![found.min, found.max];
+        }
+        found.sorted.sort_unstable_by(f32::total_cmp);
+        let enough = found.sorted.len() >= FEWEST;
+        if stretch == Stretch::Auto && enough && !matches!(raster.samples, Samples::U8(_)) {
+            found.set_sentinels_aside(raster, step, channels, colours);
+        }
+        (found.min <= found.max).then_some(found)
+    }
+
+    /// Takes values that lie far from all others for "no reading", as -9999 and 1e20 are meant: they would leave one
+    /// shade for all that is there.
+    fn set_sentinels_aside(
+        &mut self,
+        raster: &Raster,
+        step: usize,
+        channels: usize,
+        colours: usize,
+    ) {
+        let far = |gap: f32, rest: &[f32]| {
+            let (first, last) = (rest.len() / 100, rest.len() - 1 - rest.len() / 100);
+            gap > 4.0 * (rest[last] - rest[first]) && rest[last] > rest[first]
+        };
+        let (mut low, mut high) = (f32::MIN, f32::MAX);
+        let is_whole = matches!(raster.samples, Samples::U16(_));
+        let is_few = |count: usize, all: usize| match is_whole {
+            true => 20 * count <= all,
+            false => 20 * count <= 19 * all,
+        };
+        // Up to two values below, and one above: of whole numbers there only what is few, for white is a colour.
+        for _ in 0..2 {
+            let least = self.sorted.first().copied().unwrap_or(self.min);
+            let below = self.sorted.partition_point(|&value| value <= least);
+            match self.sorted[below..] {
+                [next, ..]
+                    if 20 * below <= 19 * self.sorted.len()
+                        && far(next - least, &self.sorted[below..]) =>
+                {
+                    low = next;
+                    self.sorted.drain(..below);
+                }
+                _ => break,
+            }
+        }
+        let above = self.sorted.partition_point(|&value| value < self.max);
+        if let [.., last] = self.sorted[..above]
+            && is_few(self.sorted.len() - above, self.sorted.len())
+            && far(self.max - last, &self.sorted[..above])
+        {
+            high = last;
+            self.sorted.truncate(above);
+        }
+        if (low, high) == (f32::MIN, f32::MAX) {
+            return;
+        }
+        // What was not sampled may lie between the outliers and the rest.
+        let highest = self.max;
+        // Values that were not sampled may be a little lower than those that were.
+        let floor = if low == f32::MIN {
+            low
+        } else {
+            low - (high.min(highest) - low).abs()
+        };
+        let is_reading = |value: f32| value >= floor && (high == f32::MAX || value < highest);
+        (self.min, self.max) = (f32::INFINITY, f32::NEG_INFINITY);
+        for pixel in (0..raster.samples.len() / channels).step_by(step) {
+            for channel in 0..colours {
+                let value = value(raster, pixel * channels + channel);
+                match value.is_finite() && is_reading(value) {
+                    true => {
+                        self.min = self.min.min(value);
+                        self.max = self.max.max(value);
+                    }
+                    false => self.missing += usize::from(value.is_finite()),
+                }
+            }
+        }
+        // What is below is seen as black anyway. Above, a sun is white, and a number beyond all measure is none.
+        if high != f32::MAX && highest >= IMMENSE {
+            self.readings.1 = self.max;
+        }
+    }
+
+    /// The nearest of the sampled values.
+    fn percentile(&self, percent: f32) -> f32 {
+        let last = self.sorted.len().saturating_sub(1);
+        let at = (f64::from(percent) / 100.0 * last as f64).round() as usize;
+        self.sorted.get(at.min(last)).copied().unwrap_or(0.0)
+    }
+
+    fn levels(&self, low: f32, high: f32) -> Levels {
+        let at = |percent: f32| match percent {
+            0.0 => self.min,
+            100.0 => self.max,
+            _ => self.percentile(percent),
+        };
+        let (low, high) = (at(low), at(high));
+        let levels = match low < high {
+            true => Levels::new(low, high),
+            false => Levels::new(self.min, self.max),
+        };
+        Levels {
+            readings: self.readings,
+            ..levels
+        }
+    }
+}
+
+fn value(raster: &Raster, at: usize) -> f32 {
+    match &raster.samples {
+        Samples::U8(values) => values[at].into(),
+        Samples::U16(values) => values[at].into(),
+        Samples::F32(values) => values[at],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use image::metadata::Orientation;
+
+    use super::*;
+    use crate::io::inputs::raster::Colour;
+
+    fn raster(samples: Samples, white: f32) -> Raster {
+        Raster {
+            width: samples.len() as u32,
+            height: 1,
+            colour: Colour::Grey,
+            alpha: Alpha::None,
+            samples,
+            white,
+            nodata: None,
+            icc: None,
+            orientation: Orientation::NoTransforms,
+        }
+    }
+
+    fn words(bits: impl Iterator<Item = u16>) -> Raster {
+        raster(Samples::U16(bits.collect()), 65535.0)
+    }
+
+    fn floats(values: impl Iterator<Item = f32>) -> Raster {
+        raster(Samples::F32(values.collect()), 1.0)
+    }
+
+    fn settled(raster: &Raster) -> (Levels, Option<&'static str>) {
+        let Settled { levels, warning } = settle(raster, Stretch::Auto);
+        (levels, warning.map(|(kind, _)| kind))
+    }
+
+    fn levels(low: f32, high: f32) -> Levels {
+        Levels::new(low, high)
+    }
+
+    #[test]
+    fn photos_are_left_alone() {
+        let photo = words((0..1000).map(|k| k * 65));
+        assert_eq!(settled(&photo), (levels(0.0, 65535.0), None));
+        let photo = floats((0..=1000).map(|k| k as f32 / 1000.0));
+        assert_eq!(settled(&photo), (levels(0.0, 1.0), None));
+        let dark = raster(Samples::U8((0..100).collect()), 255.0);
+        assert_eq!(settled(&dark), (levels(0.0, 255.0), None));
+    }
+
+    #[test]
+    fn a_narrow_range_is_stretched_and_said() {
+        let thermal = words((0..1000).map(|k| 20_100 + k));
+        let (found, warning) = settled(&thermal);
+        assert_eq!(
+            (found, warning),
+            (levels(20_105.0, 21_094.0), Some("stretched values"))
+        );
+        let twelve_bits = words(0..4096);
+        assert_eq!(settled(&twelve_bits).1, Some("stretched values"));
+        let below_zero = floats((0..100).map(|k| k as f32 - 50.0));
+        assert_eq!(settled(&below_zero).1, Some("stretched values"));
+        let reflectance = floats((0..100).map(|k| k as f32 / 500.0));
+        assert_eq!(settled(&reflectance).1, Some("stretched values"));
+    }
+
+    #[test]
+    fn floats_may_be_converted_integers() {
+        let bytes = floats((0..=255).map(|k| k as f32));
+        assert_eq!(
+            settled(&bytes),
+            (levels(0.0, 255.0), Some("values beyond their range"))
+        );
+        let words = floats((0..=65535).step_by(5).map(|k| k as f32));
+        assert_eq!(settled(&words).0, levels(0.0, 65535.0));
+        // A few highlights beyond white are clipped.
+        let highlights = floats((0..1000).map(|k| if k == 7 { 3.0 } else { k as f32 / 1000.0 }));
+        assert_eq!(
+            settled(&highlights),
+            (levels(0.0, 1.0), Some("values beyond their range"))
+        );
+    }
+
+    #[test]
+    fn what_is_no_reading_has_no_say() {
+        let mut values: Vec<f32> = (0..1000).map(|k| k as f32 / 1000.0).collect();
+        values[3] = f32::NAN;
+        values[4] = -9999.0;
+        let mut raster = floats(values.into_iter());
+        raster.nodata = Some(-9999.0);
+        assert_eq!(
+            settled(&raster),
+            (levels(0.0, 1.0), Some("values without a reading"))
+        );
+        assert_eq!(
+            settled(&floats([f32::NAN; 3].into_iter())).1,
+            Some("no values")
+        );
+    }
+
+    #[test]
+    fn values_far_from_all_others_are_no_readings() {
+        // Heights of 200 to 300 m, a sixth of them missing.
+        let heights = |sentinel: f32| {
+            let values = (0..1200).map(|k| {
+                if k % 6 == 0 {
+                    sentinel
+                } else {
+                    200.0 + (k % 100) as f32
+                }
+            });
+            settle(&floats(values), Stretch::Auto).levels
+        };
+        for sentinel in [-9999.0, -3.4e38, 1e20, 65535.0] {
+            let found = heights(sentinel);
+            assert!(
+                found.low >= 200.0 && found.high < 300.0,
+                "{sentinel}: {found:?}"
+            );
+            assert_eq!(found.readings.1 < 1e9, sentinel == 1e20);
+        }
+        // A few hot pixels leave the rest to be seen.
+        let hot = words((0..10_000).map(|k| if k % 150 == 0 { 60_000 } else { k % 256 }));
+        assert!(settled(&hot).0.high < 300.0);
+    }
+
+    #[test]
+    fn nothing_to_see_is_said() {
+        assert_eq!(settled(&words([7; 9].into_iter())).1, Some("one value"));
+        let mask = raster(Samples::U8([0, 1, 2].repeat(9)), 255.0);
+        assert_eq!(settled(&mask).1, Some("narrow value range"));
+    }
+
+    #[test]
+    fn wishes_come_first() {
+        let thermal = words((0..=1000).map(|k| 20_000 + k));
+        let asked = |stretch| settle(&thermal, stretch);
+        assert_eq!(asked(Stretch::None).levels, levels(0.0, 65535.0));
+        assert_eq!(asked(Stretch::MinMax).levels, levels(20_000.0, 21_000.0));
+        let percentiles = asked(Stretch::Percentiles(10.0, 90.0));
+        assert_eq!(
+            (percentiles.levels, percentiles.warning),
+            (levels(20_100.0, 20_900.0), None)
+        );
+    }
+}

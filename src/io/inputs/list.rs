@@ -1,0 +1,169 @@
+//! Lists of inputs: a name a line, or a name before each NUL, taken as it stands.
+
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::io::inputs::sniff::{self, Kind};
+use crate::system::files::pipe;
+use crate::system::interrupt;
+
+/// What stands between the names of a list.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Separator {
+    /// The end of a line, of Unix or of Windows.
+    #[default]
+    Line,
+    /// A NUL, as `find -print0` writes it.
+    Nul,
+}
+
+/// A name of a list, and where it stands, counted from 1.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Listed {
+    pub number: usize,
+    pub path: PathBuf,
+}
+
+/// What the list at `path` is called, which is `-` on standard input.
+pub(super) fn shown(path: &Path) -> &Path {
+    match path.as_os_str() == "-" {
+        true => Path::new("<stdin>"),
+        false => path,
+    }
+}
+
+/// Reads the names of the list at `path`, or of standard input for `-`. Empty lines are none.
+///
+/// # Errors
+/// Names the list that cannot be read, has no names, or is none; [`Error::Interrupted`] while it is waited for.
+pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<Listed>> {
+    let bytes = match path.as_os_str() == "-" {
+        true => {
+            let read = || pipe::read_to(io::stdin().lock(), Vec::new(), pipe::MOST);
+            interrupt::wait_for(read)?.map_err(|error| Error::io(shown(path), &error))?
+        }
+        false => pipe::read_whole(path)?,
+    };
+    parse(&bytes, separator).map_err(|why| Error::file(shown(path), why))
+}
+
+/// The names in the bytes of a list.
+fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<Listed>, String> {
+    let what = match sniff::identify_bytes(bytes) {
+        Kind::Image(_) | Kind::OwnPicture | Kind::Foreign(_) | Kind::Unsuitable(_) => {
+            Some("is a picture")
+        }
+        Kind::Clip(_) => Some("is a video clip"),
+        Kind::Tar => Some("is a tar archive"),
+        Kind::Other if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
+            return Err("is a list in UTF-16; save it as UTF-8".into());
+        }
+        Kind::Other => None,
+    };
+    if let Some(what) = what {
+        return Err(format!(
+            "{what}, where a list of names is meant; give it as INPUT"
+        ));
+    }
+    let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
+    let (has_nul, has_line) = (bytes.contains(&0), bytes.contains(&b'\n'));
+    let (end, is_other) = match separator {
+        Separator::Line => (b'\n', has_nul),
+        Separator::Nul => (0, has_line && !has_nul),
+    };
+    if is_other {
+        return Err(match separator {
+            Separator::Line => {
+                "has NUL bytes, as no list of lines has; -0 reads names that NULs end"
+            }
+            Separator::Nul => "has lines, and no NUL between its names; leave -0 out",
+        }
+        .into());
+    }
+    let mut names = Vec::new();
+    for (index, name) in bytes.split(|&byte| byte == end).enumerate() {
+        let name = match separator {
+            Separator::Line => name.strip_suffix(b"\r").unwrap_or(name),
+            Separator::Nul => name,
+        };
+        let is_blank = match separator {
+            Separator::Line => name.trim_ascii().is_empty(),
+            Separator::Nul => name.is_empty(),
+        };
+        if is_blank {
+            continue;
+        }
+        let number = index + 1;
+        let path = path_of(name).ok_or_else(|| format!("line {number} is no UTF-8"))?;
+        names.push(Listed { number, path });
+    }
+    match names.is_empty() {
+        true => Err("is a list without any names".into()),
+        false => Ok(names),
+    }
+}
+
+/// The path with these bytes; on Unix every name is one.
+#[cfg(unix)]
+fn path_of(name: &[u8]) -> Option<PathBuf> {
+    use std::os::unix::ffi::OsStringExt;
+    Some(OsString::from_vec(name.to_owned()).into())
+}
+
+#[cfg(not(unix))]
+fn path_of(name: &[u8]) -> Option<PathBuf> {
+    let text = std::str::from_utf8(name).ok()?;
+    Some(OsString::from(text).into())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn names(bytes: &[u8], separator: Separator) -> Vec<(usize, String)> {
+        let names = parse(bytes, separator).unwrap().into_iter();
+        names
+            .map(|name| (name.number, name.path.to_string_lossy().into_owned()))
+            .collect()
+    }
+
+    #[test]
+    fn a_name_stands_on_each_line_as_it_is() {
+        let list = b"\xef\xbb\xbfa b.jpg\r\n\n  \r\n c*.png \nd/e.jpg";
+        let expected = [(1, "a b.jpg"), (4, " c*.png "), (5, "d/e.jpg")];
+        let expected = expected.map(|(number, name)| (number, name.to_owned()));
+        assert_eq!(names(list, Separator::Line), expected);
+    }
+
+    #[test]
+    fn names_that_nuls_end_may_have_lines() {
+        let expected = [(1, "a\nb\r".to_owned()), (3, "c".to_owned())];
+        assert_eq!(names(b"a\nb\r\0\0c\0", Separator::Nul), expected);
+        assert_eq!(names(b"c", Separator::Nul), [(1, "c".to_owned())]);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn names_need_not_be_text() {
+        use std::os::unix::ffi::OsStrExt;
+        let names = parse(b"caf\xe9.jpg\n", Separator::Line).unwrap();
+        assert_eq!(names[0].path.as_os_str().as_bytes(), b"caf\xe9.jpg");
+    }
+
+    #[test]
+    fn what_is_no_list_is_refused_with_the_way_out() {
+        let refused = |bytes: &[u8], separator| parse(bytes, separator).unwrap_err();
+        assert!(refused(b"", Separator::Line).contains("without any names"));
+        assert!(refused(b"\r\n \n", Separator::Line).contains("without any names"));
+        assert!(refused(b"\0\0", Separator::Nul).contains("without any names"));
+        assert!(refused(b"a\0b\0", Separator::Line).contains("-0 reads"));
+        assert!(refused(b"a\nb\n", Separator::Nul).contains("leave -0 out"));
+        assert!(refused(b"\xff\xfea\0\n\0", Separator::Line).contains("UTF-16"));
+        let png = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+        assert!(refused(png, Separator::Line).contains("is a picture"));
+        assert!(refused(png, Separator::Nul).contains("is a picture"));
+    }
+}

@@ -1,0 +1,176 @@
+//! The focal length that a camera noted, as its equivalent on 35 mm film.
+
+use std::io::Cursor;
+
+use exif::Tag;
+use image::ImageReader;
+
+use super::{Metadata, integer, positive, xmp_value};
+use crate::io::inputs::Source;
+
+/// Diagonal of the 36 x 24 mm frame that "35 mm equivalent" focal lengths refer to, in mm.
+const FRAME_DIAGONAL: f64 = 43.266_615;
+
+/// The focal length in mm that would give the photo's field of view, along its diagonal, on 36 x 24 mm film.
+///
+/// # Errors
+/// What the file lacks, as the end of a sentence that begins "no focal length is known: ".
+pub fn focal_length_35mm(source: &Source) -> Result<f64, String> {
+    match source.read(u64::MAX) {
+        Ok(bytes) => of(&Metadata::of(&bytes), stored_size(&bytes)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Width and height of the stored image.
+fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
+    let reader = ImageReader::new(Cursor::new(bytes))
+        .with_guessed_format()
+        .ok()?;
+    reader.into_dimensions().ok()
+}
+
+/// From the equivalent itself, else from the true focal length and the sensor's size; `stored` is the image's own.
+fn of(metadata: &Metadata, stored: Option<(u32, u32)>) -> Result<f64, String> {
+    let xmp = |name: &str| {
+        let value = xmp_value(metadata.xmp.as_deref()?, name)?;
+        let value = match value.split_once('/') {
+            Some((over, under)) => over.parse::<f64>().ok()? / under.parse::<f64>().ok()?,
+            None => value.parse().ok()?,
+        };
+        (value.is_finite() && value > 0.0).then_some(value)
+    };
+    let exif = metadata.parsed();
+    let number = |tag| exif.as_ref().and_then(|exif| positive(exif, tag));
+    let film = number(Tag::FocalLengthIn35mmFilm).or_else(|| xmp("exif:FocalLengthIn35mmFilm"));
+    if let Some(mm) = film {
+        return Ok(mm);
+    }
+    let Some(focal) = number(Tag::FocalLength).or_else(|| xmp("exif:FocalLength")) else {
+        return Err(match exif {
+            Some(_) => "its EXIF block has neither FocalLengthIn35mmFilm nor FocalLength".into(),
+            None => "it has no EXIF block".to_owned(),
+        });
+    };
+    // In pixels of the photo as the camera stored it, whatever became of it since.
+    let width = number(Tag::PixelXDimension).or(stored.map(|(width, _)| width.into()));
+    let height = number(Tag::PixelYDimension).or(stored.map(|(_, height)| height.into()));
+    let across = number(Tag::FocalPlaneXResolution);
+    let down = number(Tag::FocalPlaneYResolution);
+    let unit = exif
+        .as_ref()
+        .and_then(|exif| integer(exif, Tag::FocalPlaneResolutionUnit));
+    let (Some(across), Some(down)) = (across.or(down), down.or(across)) else {
+        return Err(format!(
+            "its EXIF block has FocalLength ({focal} mm), but neither FocalLengthIn35mmFilm nor FocalPlaneXResolution"
+        ));
+    };
+    let millimetres = match unit {
+        None | Some(2) => 25.4,
+        Some(3) => 10.0,
+        Some(4) => 1.0,
+        Some(5) => 0.001,
+        Some(other) => {
+            return Err(format!(
+                "its EXIF block has the unit {other} for FocalPlaneXResolution, which means nothing"
+            ));
+        }
+    };
+    let (Some(width), Some(height)) = (width, height) else {
+        return Err("its EXIF block has FocalPlaneXResolution, but no PixelXDimension".to_owned());
+    };
+    let diagonal = (width / across * millimetres).hypot(height / down * millimetres);
+    // Sensors measure from a few millimetres to a few inches; anything else is a mistake.
+    // What the camera cut out of its sensor's middle.
+    let zoom = number(Tag::DigitalZoomRatio).filter(|&zoom| zoom > 1.0);
+    match (1.0..300.0).contains(&diagonal) {
+        true => Ok(focal * FRAME_DIAGONAL / diagonal * zoom.unwrap_or(1.0)),
+        false => Err(format!(
+            "its EXIF block describes a sensor with a diagonal of {diagonal:.3} mm"
+        )),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use exif::experimental::Writer;
+    use exif::{Field, In, Rational, Value};
+
+    use super::*;
+
+    fn metadata(fields: &[(Tag, Value)]) -> Metadata {
+        let fields: Vec<Field> = fields
+            .iter()
+            .map(|(tag, value)| Field {
+                tag: *tag,
+                ifd_num: In::PRIMARY,
+                value: value.clone(),
+            })
+            .collect();
+        let mut writer = Writer::new();
+        fields.iter().for_each(|field| writer.push_field(field));
+        let mut block = Cursor::new(Vec::new());
+        writer.write(&mut block, false).unwrap();
+        Metadata {
+            exif: Some(block.into_inner()),
+            xmp: None,
+        }
+    }
+
+    fn ratio(num: u32, denom: u32) -> Value {
+        Value::Rational(vec![Rational { num, denom }])
+    }
+
+    #[test]
+    fn the_equivalent_is_taken_as_it_is() {
+        let of_mm = |mm: u16| {
+            let fields = [(Tag::FocalLengthIn35mmFilm, Value::Short(vec![mm]))];
+            of(&metadata(&fields), None)
+        };
+        assert_eq!(of_mm(28), Ok(28.0));
+        // 0 stands for unknown.
+        assert!(of_mm(0).unwrap_err().contains("neither"));
+        let xmp = b"<x exif:FocalLengthIn35mmFilm=\"35\"/>".to_vec();
+        let metadata = Metadata {
+            exif: None,
+            xmp: Some(xmp),
+        };
+        assert_eq!(of(&metadata, None), Ok(35.0));
+    }
+
+    #[test]
+    fn a_sensors_size_follows_from_its_resolution() {
+        // 4000 x 3000 pixels on 1/2.55", 6.4 x 4.8 mm: 8 mm of diagonal.
+        let mut fields = vec![
+            (Tag::FocalLength, ratio(45, 10)),
+            (Tag::FocalPlaneXResolution, ratio(6250, 1)),
+            (Tag::FocalPlaneYResolution, ratio(6250, 1)),
+            (Tag::FocalPlaneResolutionUnit, Value::Short(vec![3])),
+        ];
+        let expected = 4.5 * FRAME_DIAGONAL / 8.0;
+        let close = |found: Result<f64, String>| assert!((found.unwrap() - expected).abs() < 1e-6);
+        close(of(&metadata(&fields), Some((4000, 3000))));
+        // A copy made smaller keeps what the camera noted.
+        fields.push((Tag::PixelXDimension, Value::Long(vec![4000])));
+        fields.push((Tag::PixelYDimension, Value::Long(vec![3000])));
+        close(of(&metadata(&fields), Some((400, 300))));
+        fields[3].1 = Value::Short(vec![9]);
+        assert!(of(&metadata(&fields), None).unwrap_err().contains("unit 9"));
+    }
+
+    #[test]
+    fn what_is_missing_is_told() {
+        let alone = metadata(&[(Tag::FocalLength, ratio(50, 1))]);
+        let why = of(&alone, Some((4, 3))).unwrap_err();
+        assert!(
+            why.contains("50 mm") && why.contains("FocalPlaneXResolution"),
+            "{why}"
+        );
+        assert!(
+            of(&Metadata::default(), None)
+                .unwrap_err()
+                .contains("no EXIF")
+        );
+    }
+}

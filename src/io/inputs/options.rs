@@ -1,0 +1,228 @@
+//! How photos are decoded: what one may cost, and how its numbers become colours.
+
+use std::fmt;
+use std::str::FromStr;
+
+use crate::system::memory;
+
+/// The wishes of a run about its photos.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct DecodeOptions {
+    /// Width times height, at most. Checked from the header, before anything is allocated.
+    pub max_pixels: u64,
+    /// Bytes of memory that a photo may take, at most. Checked likewise.
+    pub max_memory: u64,
+    /// How values are spread over the range from black to white.
+    pub stretch: Stretch,
+    /// The bands, counted from 1, that are shown as red, green and blue.
+    pub bands: Option<[u16; 3]>,
+    /// The page or frame to take of a file with several, counted from 1.
+    pub page: Option<u32>,
+    /// Whether colours are brought from the file's profile to sRGB.
+    pub icc: bool,
+    /// What is seen where a photo is transparent.
+    pub background: Background,
+}
+
+impl Default for DecodeOptions {
+    /// 200 megapixels, as much memory as is free, everything else as the file has it.
+    fn default() -> Self {
+        DecodeOptions {
+            max_pixels: 200_000_000,
+            max_memory: memory::usual_limit(),
+            stretch: Stretch::Auto,
+            bands: None,
+            page: None,
+            icc: true,
+            background: Background::Mean,
+        }
+    }
+}
+
+impl DecodeOptions {
+    /// What sets these options apart from the default, for the names of cached results; empty where nothing does. The
+    /// cost limit and the page change no pixel.
+    pub fn tag(&self) -> String {
+        let usual = DecodeOptions::default();
+        let mut parts = Vec::new();
+        if self.stretch != usual.stretch {
+            parts.push(format!("stretch{}", self.stretch));
+        }
+        if let Some([r, g, b]) = self.bands {
+            parts.push(format!("bands{r},{g},{b}"));
+        }
+        if self.icc != usual.icc {
+            parts.push("noicc".to_owned());
+        }
+        if self.background != usual.background {
+            parts.push(format!("background{}", self.background));
+        }
+        parts.join("-").replace(',', "_").replace('#', "")
+    }
+}
+
+/// How values are spread over the range from black to white.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Stretch {
+    /// As they are, unless integers of more than 8 bits use little of their range or floats leave 0 to 1.
+    Auto,
+    /// As they are.
+    None,
+    /// From the smallest to the largest.
+    MinMax,
+    /// Between two percentiles.
+    Percentiles(f32, f32),
+}
+
+impl FromStr for Stretch {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => return Ok(Stretch::Auto),
+            "none" => return Ok(Stretch::None),
+            "minmax" => return Ok(Stretch::MinMax),
+            _ => {}
+        }
+        let number = |text: &str| text.trim().parse::<f32>().ok();
+        match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
+            Some((Some(low), Some(high))) if 0.0 <= low && low < high && high <= 100.0 => {
+                Ok(Stretch::Percentiles(low, high))
+            }
+            _ => Err(
+                "expected auto, none, minmax, or two rising percentiles from 0 to 100 such as 2,98"
+                    .into(),
+            ),
+        }
+    }
+}
+
+impl fmt::Display for Stretch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Stretch::Auto => f.write_str("auto"),
+            Stretch::None => f.write_str("none"),
+            Stretch::MinMax => f.write_str("minmax"),
+            Stretch::Percentiles(low, high) => write!(f, "{low},{high}"),
+        }
+    }
+}
+
+/// What is seen where a photo is transparent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Background {
+    /// The mean colour of the network's training photos, which it takes for nothing in particular.
+    Mean,
+    /// One colour.
+    Colour([u8; 3]),
+    /// Whatever colours the file has under its transparent pixels, as the published code has it.
+    Ignored,
+}
+
+impl Background {
+    /// ImageNet's mean, rounded to 8 bits: what normalisation turns into 0.
+    const MEAN: [u8; 3] = [124, 116, 104];
+
+    /// The colour to put behind transparent pixels, if any.
+    pub fn colour(self) -> Option<[u8; 3]> {
+        match self {
+            Background::Mean => Some(Self::MEAN),
+            Background::Colour(colour) => Some(colour),
+            Background::Ignored => None,
+        }
+    }
+}
+
+impl FromStr for Background {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let hex = |digits: &str| -> Option<[u8; 3]> {
+            let value = u32::from_str_radix(digits, 16).ok()?;
+            let [_, r, g, b] = value.to_be_bytes();
+            (digits.len() == 6 && digits.is_ascii()).then_some([r, g, b])
+        };
+        let numbers = || -> Option<[u8; 3]> {
+            let parts: Vec<u8> = text
+                .split(',')
+                .map(|part| part.trim().parse().ok())
+                .collect::<Option<_>>()?;
+            parts.try_into().ok()
+        };
+        let colour = match text {
+            "mean" => return Ok(Background::Mean),
+            "black" => Some([0; 3]),
+            "white" => Some([255; 3]),
+            "grey" | "gray" => Some([128; 3]),
+            _ => match text.strip_prefix('#') {
+                Some(digits) => hex(digits),
+                None => numbers(),
+            },
+        };
+        colour.map(Background::Colour).ok_or_else(|| {
+            "expected mean, black, white, grey, R,G,B from 0 to 255, or #rrggbb".into()
+        })
+    }
+}
+
+impl fmt::Display for Background {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Background::Mean => f.write_str("mean"),
+            Background::Colour([r, g, b]) => write!(f, "#{r:02x}{g:02x}{b:02x}"),
+            Background::Ignored => f.write_str("ignored"),
+        }
+    }
+}
+
+/// Reads `--bands`: three numbers from 1 on.
+///
+/// # Errors
+/// What was expected.
+pub fn parse_bands(text: &str) -> Result<[u16; 3], String> {
+    let parts: Option<Vec<u16>> = text
+        .split(',')
+        .map(|part| part.trim().parse().ok().filter(|&band| band > 0))
+        .collect();
+    match parts.as_deref() {
+        Some(&[band]) => Ok([band; 3]),
+        Some(&[r, g, b]) => Ok([r, g, b]),
+        _ => Err("expected one band or three, counted from 1, such as 4,3,2".into()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_are_words_or_numbers() {
+        assert_eq!("minmax".parse(), Ok(Stretch::MinMax));
+        assert_eq!("2, 98".parse(), Ok(Stretch::Percentiles(2.0, 98.0)));
+        for wrong in ["", "98,2", "2", "-1,50", "0,101", "nan,3"] {
+            assert!(wrong.parse::<Stretch>().is_err(), "{wrong}");
+        }
+        assert_eq!("#ff8000".parse(), Ok(Background::Colour([255, 128, 0])));
+        assert_eq!("1,2,3".parse(), Ok(Background::Colour([1, 2, 3])));
+        for wrong in ["", "#fff", "1,2", "1,2,256", "#ééé", "pink"] {
+            assert!(wrong.parse::<Background>().is_err(), "{wrong}");
+        }
+        assert_eq!(parse_bands("4,3,2"), Ok([4, 3, 2]));
+        assert_eq!(parse_bands("1"), Ok([1; 3]));
+        assert!(parse_bands("0,1,2").is_err() && parse_bands("1,2").is_err());
+    }
+
+    #[test]
+    fn only_what_changes_pixels_has_a_tag() {
+        let mut options = DecodeOptions {
+            max_pixels: 5,
+            page: Some(2),
+            ..DecodeOptions::default()
+        };
+        assert_eq!(options.tag(), "");
+        options.icc = false;
+        options.stretch = Stretch::Percentiles(2.0, 98.0);
+        assert_eq!(options.tag(), "stretch2_98-noicc");
+    }
+}

@@ -1,0 +1,321 @@
+//! What the first bytes of a file say it is.
+//!
+//! The `image` crate's signatures, tightened where two bytes would claim ordinary text (`BM…`, `P1 …`), and what else
+//! lies in folders of photos: phone and camera formats, clips, pictures that are no photos.
+
+use std::path::Path;
+
+use image::ImageFormat;
+
+use super::codec;
+use super::foreign::Foreign;
+use super::summary::TARS;
+use crate::system::files::signature::{is_own_picture, is_own_tiff};
+
+/// How many leading bytes [`identify`] needs.
+pub(super) const HEAD: usize = 4096;
+
+/// The kind of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// An image that can be decoded.
+    Image(ImageFormat),
+    /// A picture that this program made; folders are searched for photos, not for these.
+    OwnPicture,
+    /// A photo in a format that has a decoder of its own, in this program or beside it.
+    Foreign(Foreign),
+    /// A tar archive.
+    Tar,
+    /// A video clip.
+    Clip(&'static str),
+    /// A picture that is no finished photo (a texture, a document).
+    Unsuitable(&'static str),
+    /// Anything else.
+    Other,
+}
+
+impl Kind {
+    /// What a summary calls it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Image(format) => codec::name(format),
+            Kind::OwnPicture => "pictures by dino",
+            Kind::Foreign(foreign) => foreign.name(),
+            Kind::Clip(name) | Kind::Unsuitable(name) => name,
+            Kind::Tar => TARS,
+            Kind::Other => "other files",
+        }
+    }
+}
+
+/// Names the kind of a file from all of its bytes, or of as many as there are.
+pub(super) fn identify_bytes(bytes: &[u8]) -> Kind {
+    identify(&bytes[..bytes.len().min(HEAD)])
+}
+
+/// Names the kind of a file from its first [`HEAD`] bytes (or all of it, if shorter).
+pub(super) fn identify(head: &[u8]) -> Kind {
+    if let Some(kind) = by_signature(head) {
+        return kind;
+    }
+    if is_camera_raw(head) {
+        return Kind::Foreign(Foreign::CameraRaw("camera raw"));
+    }
+    match image::guess_format(head) {
+        Ok(ImageFormat::Pnm) if !is_pnm(head) => Kind::Other,
+        Ok(ImageFormat::Bmp) if !is_bmp(head) => Kind::Other,
+        Ok(ImageFormat::Png) if is_own_picture(head) => Kind::OwnPicture,
+        Ok(ImageFormat::Tiff) if is_own_tiff(head) => Kind::Unsuitable("map of depths"),
+        // BigTIFF, which the signatures do not know.
+        _ if head.starts_with(b"II+\0\x08\0\0\0") || head.starts_with(b"MM\0+\0\x08\0\0") => {
+            Kind::Image(ImageFormat::Tiff)
+        }
+        Ok(format) if format.reading_enabled() => Kind::Image(format),
+        Ok(ImageFormat::OpenExr) => Kind::Unsuitable("OpenEXR"),
+        Ok(ImageFormat::Hdr) => Kind::Unsuitable("Radiance HDR"),
+        Ok(ImageFormat::Dds) => Kind::Unsuitable("DDS"),
+        _ => Kind::Other,
+    }
+}
+
+/// Whether a file's name promises an image, so that content that is none deserves a word.
+pub(super) fn is_image_name(path: &Path) -> bool {
+    let extension = path
+        .extension()
+        .map(|e| e.to_string_lossy().to_ascii_lowercase());
+    let also = [
+        "heic", "heif", "avif", "jxl", "jp2", "j2k", "raf", "cr2", "cr3", "rw2", "orf", "nef",
+        "arw", "dng",
+    ];
+    ImageFormat::from_path(path).is_ok_and(|format| format.reading_enabled())
+        || extension.is_some_and(|extension| also.contains(&extension.as_str()))
+}
+
+/// Kinds that the `image` crate's signatures do not know, or would take for another.
+fn by_signature(head: &[u8]) -> Option<Kind> {
+    const SIGNATURES: &[(&[u8], Kind)] = &[
+        (&[0xff, 0x0a], Kind::Foreign(Foreign::JpegXl)),
+        (b"\0\0\0\x0cJXL \r\n\x87\n", Kind::Foreign(Foreign::JpegXl)),
+        (
+            b"\0\0\0\x0cjP  \r\n\x87\n",
+            Kind::Foreign(Foreign::Jpeg2000),
+        ),
+        (&[0xff, 0x4f, 0xff, 0x51], Kind::Foreign(Foreign::Jpeg2000)),
+        (
+            b"FUJIFILMCCD-RAW",
+            Kind::Foreign(Foreign::CameraRaw("Fujifilm raw")),
+        ),
+        (b"IIU\0", Kind::Foreign(Foreign::CameraRaw("Panasonic raw"))),
+        (b"IIRO", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
+        (b"IIRS", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
+        (b"MMOR", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
+        (b"FOVb", Kind::Foreign(Foreign::CameraRaw("Sigma raw"))),
+        (b"\0MRM", Kind::Foreign(Foreign::CameraRaw("Minolta raw"))),
+        (
+            b"II\x1a\0\0\0HEAPCCDR",
+            Kind::Foreign(Foreign::CameraRaw("Canon raw")),
+        ),
+        (&[0x1a, 0x45, 0xdf, 0xa3], Kind::Clip("Matroska or WebM")),
+        (&[0, 0, 1, 0xba], Kind::Clip("MPEG")),
+        (&[0, 0, 1, 0xb3], Kind::Clip("MPEG")),
+        (b"FLV\x01", Kind::Clip("FLV")),
+        (
+            &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11],
+            Kind::Clip("Windows Media"),
+        ),
+        (b"8BPS", Kind::Unsuitable("Photoshop")),
+        (b"gimp xcf", Kind::Unsuitable("GIMP")),
+        (b"II\xbc\x01", Kind::Unsuitable("JPEG XR")),
+        (b"SIMPLE  =", Kind::Unsuitable("FITS")),
+        (b"%PDF-", Kind::Unsuitable("PDF")),
+    ];
+    let known = SIGNATURES
+        .iter()
+        .find(|(signature, _)| head.starts_with(signature));
+    if let Some((_, kind)) = known {
+        return Some(*kind);
+    }
+    if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ") {
+        return Some(Kind::Clip("AVI"));
+    }
+    if head.get(257..262) == Some(b"ustar") {
+        return Some(Kind::Tar);
+    }
+    if head.get(128..132) == Some(b"DICM") {
+        return Some(Kind::Unsuitable("DICOM"));
+    }
+    let packets = [0, 188, 376, 564];
+    if packets.iter().all(|&at| head.get(at) == Some(&0x47)) {
+        return Some(Kind::Clip("MPEG transport stream"));
+    }
+    by_brand(head)
+}
+
+/// ISO base media files by the brands that they say they are compatible with.
+fn by_brand(head: &[u8]) -> Option<Kind> {
+    if head.get(4..8)? != b"ftyp" {
+        return None;
+    }
+    let length = u32::from_be_bytes(*head.first_chunk()?) as usize;
+    let brands = head
+        .get(8..length.clamp(12, head.len().max(12)))?
+        .as_chunks::<4>()
+        .0;
+    let major = *brands.first()?;
+    let says = |names: &[&[u8; 4]]| {
+        // The second four bytes are a version.
+        let compatible = brands.iter().skip(2);
+        names.iter().any(|name| major == **name)
+            || compatible.into_iter().any(|brand| names.contains(&brand))
+    };
+    Some(if major == *b"crx " {
+        Kind::Foreign(Foreign::CameraRaw("Canon raw"))
+    } else if says(&[b"avif", b"avis"]) {
+        Kind::Foreign(Foreign::Avif)
+    } else if says(&[
+        b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
+    ]) {
+        Kind::Foreign(Foreign::Heic)
+    } else if major == *b"qt  " {
+        Kind::Clip("QuickTime")
+    } else {
+        Kind::Clip("MP4")
+    })
+}
+
+/// Whether a TIFF is a camera raw file (CR2, NEF, ARW, DNG, …): its first directory describes a small preview
+/// (NewSubfileType 1) or carries a DNGVersion, and decoding it would quietly give the preview.
+fn is_camera_raw(head: &[u8]) -> bool {
+    const NEW_SUBFILE_TYPE: u16 = 254;
+    const DNG_VERSION: u16 = 50706;
+    let little = head.starts_with(b"II*\0");
+    if !little && !head.starts_with(b"MM\0*") {
+        return false;
+    }
+    let u16_at = |at: usize| {
+        let bytes: [u8; 2] = head.get(at..at + 2)?.try_into().ok()?;
+        Some(if little {
+            u16::from_le_bytes(bytes)
+        } else {
+            u16::from_be_bytes(bytes)
+        })
+    };
+    let u32_at = |at: usize| {
+        let bytes: [u8; 4] = head.get(at..at + 4)?.try_into().ok()?;
+        Some(if little {
+            u32::from_le_bytes(bytes)
+        } else {
+            u32::from_be_bytes(bytes)
+        })
+    };
+    let directory = u32_at(4).map_or(usize::MAX / 2, |at| at as usize);
+    let entries = u16_at(directory).map_or(0, usize::from);
+    head.get(8..10) == Some(b"CR")
+        || (0..entries)
+            .map(|i| directory + 2 + 12 * i)
+            .any(|entry| match u16_at(entry) {
+                Some(NEW_SUBFILE_TYPE) => u32_at(entry + 8).is_some_and(|kind| kind & 1 == 1),
+                tag => tag == Some(DNG_VERSION),
+            })
+}
+
+/// A magic number and white space (or a comment) follow each other in every PNM.
+fn is_pnm(head: &[u8]) -> bool {
+    head.get(2)
+        .is_some_and(|&c| c.is_ascii_whitespace() || c == b'#')
+        && head.get(3).is_some_and(|&c| {
+            c.is_ascii_digit() || c.is_ascii_whitespace() || c == b'#' || c == b'W'
+        })
+}
+
+/// The size of the second header tells a bitmap from a text that starts with "BM".
+fn is_bmp(head: &[u8]) -> bool {
+    let size = head
+        .get(14..18)
+        .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
+        .map(u32::from_le_bytes);
+    matches!(size, Some(12 | 16 | 40 | 52 | 56 | 64 | 108 | 124))
+}
+
+/// Endings of files that are video.
+const VIDEO_ENDINGS: [&str; 36] = [
+    "mp4", "m4v", "mov", "qt", "mkv", "webm", "avi", "mpg", "mpeg", "mpe", "m1v", "m2v", "ts",
+    "mts", "m2ts", "m2t", "vob", "wmv", "asf", "flv", "f4v", "3gp", "3g2", "ogv", "ogm", "y4m",
+    "mxf", "gxf", "nut", "rm", "rmvb", "divx", "dv", "mjpeg", "mjpg", "ivf",
+];
+
+/// Whether a path's ending is one of video files. Endings of pictures, moving or not, are none.
+pub fn looks_like_video(path: &Path) -> bool {
+    let ending = path.extension().and_then(|ending| ending.to_str());
+    ending.is_some_and(|ending| {
+        VIDEO_ENDINGS
+            .iter()
+            .any(|known| known.eq_ignore_ascii_case(ending))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_is_not_taken_for_an_image() {
+        for text in [
+            "BMW and other cars, a list",
+            "P1 bugs: none",
+            "P3",
+            "",
+            "hello",
+        ] {
+            assert_eq!(identify(text.as_bytes()), Kind::Other, "{text:?}");
+        }
+        assert_eq!(identify(b"P5 3 4 255\n"), Kind::Image(ImageFormat::Pnm));
+        assert_eq!(
+            identify(b"P2\n# made by hand\n1 1 1 1"),
+            Kind::Image(ImageFormat::Pnm)
+        );
+    }
+
+    #[test]
+    fn phone_formats_are_known_by_name() {
+        assert_eq!(
+            identify(b"\0\0\0\x18ftypheic\0\0\0\0"),
+            Kind::Foreign(Foreign::Heic)
+        );
+        assert_eq!(
+            identify(b"\0\0\0\x1cftypavif\0\0\0\0"),
+            Kind::Foreign(Foreign::Avif)
+        );
+        // The first brand alone does not tell.
+        assert_eq!(
+            identify(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"),
+            Kind::Foreign(Foreign::Avif)
+        );
+        assert_eq!(identify(b"\0\0\0\x18ftypisom\0\0\0\0"), Kind::Clip("MP4"));
+    }
+
+    #[test]
+    fn camera_raw_is_not_taken_for_its_preview() {
+        // A directory at 8 with one entry: NewSubfileType, LONG, count 1.
+        let tiff = |kind: u8| {
+            [
+                b"II*\0\x08\0\0\0\x01\0\xfe\0\x04\0\x01\0\0\0".as_slice(),
+                &[kind, 0, 0, 0],
+            ]
+            .concat()
+        };
+        assert_eq!(
+            identify(&tiff(1)),
+            Kind::Foreign(Foreign::CameraRaw("camera raw"))
+        );
+        assert_eq!(identify(&tiff(0)), Kind::Image(ImageFormat::Tiff));
+        assert_eq!(
+            identify(b"II*\0\x10\0\0\0CR\x02\0"),
+            Kind::Foreign(Foreign::CameraRaw("camera raw"))
+        );
+        assert_eq!(
+            identify(b"MM\0*\xff\xff\xff\xff"),
+            Kind::Image(ImageFormat::Tiff)
+        );
+    }
+}

@@ -1,0 +1,266 @@
+//! Samples of any width: undoing predictors, and reading lines of packed bytes as numbers.
+
+use half::f16;
+
+use crate::io::inputs::raster::Samples;
+
+/// How a sample's bits are a number (tag 339).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Format {
+    /// Unsigned integers.
+    Unsigned,
+    /// Two's complement.
+    Signed,
+    /// IEEE floats, and Adobe's of 24 bits.
+    Float,
+}
+
+/// What one stored sample is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct SampleType {
+    /// How its bits are a number.
+    pub format: Format,
+    /// How many there are.
+    pub bits: u16,
+}
+
+impl SampleType {
+    /// The value of full intensity.
+    pub fn white(self) -> f32 {
+        let bits = match self.format {
+            Format::Float => return 1.0,
+            Format::Signed => self.bits - 1,
+            Format::Unsigned => self.bits,
+        };
+        ((1u128 << bits) - 1) as f32
+    }
+
+    /// `count` samples of `value`, in the narrowest type that holds them all.
+    pub fn filled(self, count: usize, value: f64) -> Samples {
+        match (self.format, self.bits) {
+            (Format::Unsigned, ..=8) => Samples::U8(vec![value as u8; count]),
+            (Format::Unsigned, ..=16) => Samples::U16(vec![value as u16; count]),
+            _ => Samples::F32(vec![value as f32; count]),
+        }
+    }
+
+    /// Bytes of one of those.
+    pub fn kept_bytes(self) -> usize {
+        match (self.format, self.bits) {
+            (Format::Unsigned, ..=8) => 1,
+            (Format::Unsigned, ..=16) => 2,
+            _ => 4,
+        }
+    }
+
+    fn whole_bytes(self) -> Option<usize> {
+        self.bits
+            .is_multiple_of(8)
+            .then_some(usize::from(self.bits / 8))
+    }
+}
+
+/// Undoes byte order and predictor of a line in place: afterwards samples of whole bytes are little-endian.
+pub(super) fn restore(
+    line: &mut [u8],
+    sample: SampleType,
+    samples: usize,
+    predictor: u16,
+    big_endian: bool,
+) {
+    let Some(size) = sample.whole_bytes() else {
+        return;
+    };
+    if predictor == 3 {
+        return restore_floats(line, size, samples);
+    }
+    if big_endian && size > 1 {
+        line.chunks_exact_mut(size).for_each(<[u8]>::reverse);
+    }
+    if predictor == 2 {
+        match size {
+            1 => add_up(line, samples, |[a], [b]| [a.wrapping_add(b)]),
+            2 => add_up(line, samples, |a, b| {
+                u16::from_le_bytes(a)
+                    .wrapping_add(u16::from_le_bytes(b))
+                    .to_le_bytes()
+            }),
+            4 => add_up(line, samples, |a, b| {
+                u32::from_le_bytes(a)
+                    .wrapping_add(u32::from_le_bytes(b))
+                    .to_le_bytes()
+            }),
+            _ => add_up(line, samples, |a, b| {
+                u64::from_le_bytes(a)
+                    .wrapping_add(u64::from_le_bytes(b))
+                    .to_le_bytes()
+            }),
+        }
+    }
+}
+
+/// Adds to each sample the one of the pixel before.
+fn add_up<const N: usize>(
+    line: &mut [u8],
+    samples: usize,
+    add: impl Fn([u8; N], [u8; N]) -> [u8; N],
+) {
+    let (values, _) = line.as_chunks_mut::<N>();
+    for index in samples..values.len() {
+        values[index] = add(values[index - samples], values[index]);
+    }
+}
+
+/// Predictor 3 (Adobe's TIFF technical note 3): the first bytes of all samples, then the second, as differences.
+fn restore_floats(line: &mut [u8], size: usize, samples: usize) {
+    add_up(line, samples, |[a], [b]| [a.wrapping_add(b)]);
+    let planes = line.to_vec();
+    let count = line.len() / size;
+    for (index, value) in line.chunks_exact_mut(size).enumerate() {
+        for (byte, place) in value.iter_mut().rev().enumerate() {
+            *place = planes[byte * count + index];
+        }
+    }
+}
+
+/// Which sample of a stored pixel becomes which channel of an assembled one.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Source {
+    /// From 0, in the line.
+    pub sample: usize,
+    /// From 0, in the raster.
+    pub channel: usize,
+}
+
+/// A run of pixels in assembled samples.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Target {
+    /// Index of its first pixel.
+    pub pixel: usize,
+    /// Pixels.
+    pub count: usize,
+    /// Channels of every pixel.
+    pub channels: usize,
+}
+
+/// Writes the first pixels of a [restored](restore) line, `samples` samples each, to `target`.
+pub(super) fn unpack(
+    line: &[u8],
+    sample: SampleType,
+    samples: usize,
+    sources: &[Source],
+    target: Target,
+    out: &mut Samples,
+) {
+    let bits = usize::from(sample.bits);
+    match out {
+        Samples::U8(out) if bits == 8 && is_whole_pixel(sources, samples, target) => {
+            let start = target.pixel * samples;
+            let bytes = target.count * samples;
+            out[start..start + bytes].copy_from_slice(&line[..bytes]);
+        }
+        Samples::U8(out) if bits == 8 => {
+            copy(out, target, sources, samples, |index| {
+                line.get(index).copied()
+            });
+        }
+        Samples::U8(out) => copy(out, target, sources, samples, |index| {
+            Some(packed(line, index * bits, bits)? as u8)
+        }),
+        Samples::U16(out) if bits == 16 => {
+            let (values, _) = line.as_chunks::<2>();
+            copy(out, target, sources, samples, |index| {
+                Some(u16::from_le_bytes(*values.get(index)?))
+            });
+        }
+        Samples::U16(out) => copy(out, target, sources, samples, |index| {
+            Some(packed(line, index * bits, bits)? as u16)
+        }),
+        Samples::F32(out) => copy(out, target, sources, samples, |index| {
+            number(line, sample, index)
+        }),
+    }
+}
+
+/// Whether all samples are channels, in the same order.
+fn is_whole_pixel(sources: &[Source], samples: usize, target: Target) -> bool {
+    let in_order =
+        |(index, source): (usize, &Source)| source.sample == index && source.channel == index;
+    sources.len() == samples
+        && target.channels == samples
+        && sources.iter().enumerate().all(in_order)
+}
+
+fn copy<T>(
+    out: &mut [T],
+    target: Target,
+    sources: &[Source],
+    samples: usize,
+    get: impl Fn(usize) -> Option<T>,
+) {
+    let start = target.pixel * target.channels;
+    let pixels = out[start..]
+        .chunks_exact_mut(target.channels)
+        .take(target.count);
+    for (column, pixel) in pixels.enumerate() {
+        for source in sources {
+            if let Some(value) = get(column * samples + source.sample) {
+                pixel[source.channel] = value;
+            }
+        }
+    }
+}
+
+/// `count` bits (up to 32) that start `at` bits into the line, most significant first.
+fn packed(line: &[u8], at: usize, count: usize) -> Option<u64> {
+    let end = at + count;
+    let bytes = line.get(at / 8..end.div_ceil(8))?;
+    let number = bytes
+        .iter()
+        .fold(0u64, |number, &byte| number << 8 | u64::from(byte));
+    let behind = bytes.len() * 8 - at % 8 - count;
+    Some(number >> behind & ((1 << count) - 1))
+}
+
+fn number(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
+    let bits = usize::from(sample.bits);
+    let value = match sample.whole_bytes() {
+        Some(size) => {
+            let bytes = line.get(index * size..(index + 1) * size)?;
+            bytes
+                .iter()
+                .rev()
+                .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
+        }
+        None => packed(line, index * bits, bits)?,
+    };
+    let shift = 64 - u32::from(sample.bits);
+    Some(match (sample.format, sample.bits) {
+        (Format::Unsigned, _) => value as f32,
+        (Format::Signed, _) => ((value << shift) as i64 >> shift) as f32,
+        (Format::Float, 16) => f16::from_bits(value as u16).to_f32(),
+        (Format::Float, 24) => float24(value as u32),
+        (Format::Float, 32) => f32::from_bits(value as u32),
+        (Format::Float, _) => f64::from_bits(value) as f32,
+    })
+}
+
+/// Adobe's 24-bit float: a sign, 7 bits of exponent, 16 of mantissa.
+fn float24(bits: u32) -> f32 {
+    let (sign, exponent, mantissa) = (bits >> 23 & 1, bits >> 16 & 0x7f, bits & 0xffff);
+    let magnitude = match exponent {
+        0 => mantissa as f32 * 2f32.powi(-62 - 16),
+        0x7f => f32::from_bits(0xff << 23 | mantissa << 7),
+        _ => f32::from_bits((exponent + 127 - 63) << 23 | mantissa << 7),
+    };
+    if sign == 1 { -magnitude } else { magnitude }
+}
+
+/// Sets the channels of `target` to `value`.
+pub(super) fn fill(value: f64, sources: &[Source], target: Target, out: &mut Samples) {
+    match out {
+        Samples::U8(out) => copy(out, target, sources, 0, |_| Some(value as u8)),
+        Samples::U16(out) => copy(out, target, sources, 0, |_| Some(value as u16)),
+        Samples::F32(out) => copy(out, target, sources, 0, |_| Some(value as f32)),
+    }
+}

@@ -1,0 +1,84 @@
+//! Images of places in a list of colours (tag 320).
+
+use super::bits::{Format, SampleType};
+use super::directory::Directory;
+use super::tags;
+use crate::io::inputs::raster::Samples;
+
+/// The colours, 8 bits a channel.
+#[derive(Debug)]
+pub(super) struct Palette {
+    colours: Vec<[u8; 3]>,
+    /// The greatest number a sample can hold.
+    largest: u32,
+}
+
+impl Palette {
+    /// Reads the list: 16 bits a channel, of which the upper 8 are kept as Pillow does; a list without any above 255 was
+    /// written with 8, as libtiff knows.
+    ///
+    /// # Errors
+    /// Says that the list is missing, or that the samples cannot be places in one.
+    pub fn read(directory: &Directory, sample: SampleType) -> Result<Self, String> {
+        if sample.format == Format::Float || sample.bits > 16 {
+            return Err(format!(
+                "damaged TIFF: its pixels of {} bits cannot name colours of a palette",
+                sample.bits
+            ));
+        }
+        let map = directory.integers(tags::COLOR_MAP)?;
+        let map = map
+            .filter(|map| map.len() >= 3)
+            .ok_or("damaged TIFF: its palette is missing (tag 320)")?;
+        let shift = if map.iter().all(|&value| value < 256) {
+            0
+        } else {
+            8
+        };
+        let count = map.len() / 3;
+        let channel = |index: usize| (map[index].min(0xffff) >> shift) as u8;
+        let colours =
+            (0..count).map(|index| [index, count + index, 2 * count + index].map(channel));
+        Ok(Palette {
+            colours: colours.collect(),
+            largest: (1 << sample.bits) - 1,
+        })
+    }
+
+    /// Replaces the first of `channels` samples a pixel by red, green and blue; the others become 8 bits wide.
+    ///
+    /// # Errors
+    /// Names a place that the list does not have.
+    pub fn apply(&self, samples: &Samples, channels: usize) -> Result<Vec<u8>, String> {
+        match samples {
+            Samples::U8(values) => self.look_up(values, channels, |value| value.into()),
+            Samples::U16(values) => self.look_up(values, channels, |value| value.into()),
+            Samples::F32(values) => self.look_up(values, channels, |value| value as u32),
+        }
+    }
+
+    fn look_up<T: Copy>(
+        &self,
+        values: &[T],
+        channels: usize,
+        index: impl Fn(T) -> u32,
+    ) -> Result<Vec<u8>, String> {
+        let mut out = Vec::with_capacity(values.len() / channels * (channels + 2));
+        for pixel in values.chunks_exact(channels) {
+            let place = index(pixel[0]);
+            let Some(colour) = self.colours.get(place as usize) else {
+                return Err(format!(
+                    "damaged TIFF: a pixel names colour {place} of a palette of {}",
+                    self.colours.len()
+                ));
+            };
+            out.extend(colour);
+            out.extend(
+                pixel[1..]
+                    .iter()
+                    .map(|&value| (index(value) * 255 / self.largest) as u8),
+            );
+        }
+        Ok(out)
+    }
+}

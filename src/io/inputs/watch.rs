@@ -1,0 +1,391 @@
+//! Photos that come into a folder little by little.
+//!
+//! The folder is looked at once a second, which works on every file system, those of networks among them. A file is taken
+//! once it stood still between two looks and can be decoded; one that cannot is given more time, since whoever copies it
+//! may have paused.
+
+use std::collections::HashMap;
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use walkdir::WalkDir;
+
+use super::collect::{Collected, examine};
+use super::decode::PhotoDecoder;
+use super::natural;
+use crate::error::{Error, Result};
+use crate::system::files::modified;
+use crate::system::interrupt;
+use crate::terminal::console::Console;
+use crate::terminal::warnings::Warnings;
+
+/// Between two looks.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How soon a wait notices that it is to end.
+const BEAT: Duration = Duration::from_millis(20);
+/// Looks for which a file that cannot be decoded stands still before it has failed.
+const PATIENCE: u32 = 6;
+
+/// What is watched.
+#[derive(Debug, Clone)]
+pub struct Watched {
+    /// The folder.
+    pub folder: PathBuf,
+    /// With all its subfolders.
+    pub recursive: bool,
+    /// A folder below it that is not looked into, where results go.
+    pub except: PathBuf,
+    /// Take this page of files with several, counted from 1.
+    pub page: Option<u32>,
+}
+
+/// A file, as it was at the last look.
+#[derive(Debug)]
+struct Known {
+    bytes: u64,
+    modified: Option<u64>,
+    /// Looks at which it was the same.
+    looks: u32,
+    /// Whether it has been taken, or told of.
+    is_taken: bool,
+}
+
+impl Known {
+    fn of(met: &Metadata) -> Self {
+        Known {
+            bytes: met.len(),
+            modified: modified(met),
+            looks: 1,
+            is_taken: false,
+        }
+    }
+
+    fn is(&self, met: &Metadata) -> bool {
+        (self.bytes, self.modified) == (met.len(), modified(met))
+    }
+}
+
+/// Looks at a folder again and again.
+pub struct Watcher<'w> {
+    watched: Watched,
+    /// [`Watched::except`] without links.
+    except: Option<PathBuf>,
+    decoder: PhotoDecoder,
+    known: HashMap<PathBuf, Known>,
+    /// What could not be looked at, and was told.
+    unreadable: HashMap<PathBuf, String>,
+    is_gone: bool,
+    console: &'w Console,
+}
+
+impl<'w> Watcher<'w> {
+    /// A watch that begins; what is in the folder already comes with the first photos.
+    ///
+    /// # Errors
+    /// Names the folder that is none, or is the one where results go.
+    pub fn new(watched: Watched, decoder: &PhotoDecoder, console: &'w Console) -> Result<Self> {
+        let folder = &watched.folder;
+        let met = fs::metadata(folder).map_err(|error| Error::io(folder, &error))?;
+        if !met.is_dir() {
+            return Err(Error::file(folder, "is no folder, as --watch wants one"));
+        }
+        let real = |path: &Path| fs::canonicalize(path).ok();
+        let except = real(&watched.except);
+        if except.is_some() && except == real(folder) {
+            return Err(Error::Usage(format!(
+                "--watch {}: results would go into the watched folder itself; -o DIR puts them elsewhere, or into a folder below \
+                 it",
+                folder.display()
+            )));
+        }
+        let decoder = PhotoDecoder {
+            warnings: Warnings::silent(),
+            ..decoder.clone()
+        };
+        Ok(Watcher {
+            watched,
+            except,
+            decoder,
+            known: HashMap::new(),
+            unreadable: HashMap::new(),
+            is_gone: false,
+            console,
+        })
+    }
+
+    /// Waits for photos, and gives those that have come.
+    ///
+    /// # Errors
+    /// [`Error::Interrupted`] when the watch is to end.
+    pub fn wait_for_photos(&mut self) -> Result<Collected> {
+        loop {
+            let begun = Instant::now();
+            let still = self.look();
+            let ready: Vec<PathBuf> = still
+                .into_iter()
+                .filter(|path| self.is_ready(path))
+                .collect();
+            let found = examine(
+                &ready,
+                &self.watched.folder,
+                self.watched.page,
+                self.decoder.options.max_memory,
+            );
+            if !found.sources.is_empty() || !found.failures.is_empty() {
+                return Ok(found);
+            }
+            // A folder of a million files is not looked at all the time.
+            wait(PAUSE.max(2 * begun.elapsed()))?;
+        }
+    }
+
+    /// Looks at all files; returns those that stood still since the last look and are not taken yet.
+    fn look(&mut self) -> Vec<PathBuf> {
+        let depth = if self.watched.recursive {
+            usize::MAX
+        } else {
+            1
+        };
+        let except = self
+            .except
+            .clone()
+            .or_else(|| fs::canonicalize(&self.watched.except).ok());
+        self.except.clone_from(&except);
+        let is_wanted = |entry: &walkdir::DirEntry| {
+            let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
+            let is_results = entry.file_type().is_dir()
+                && except.is_some()
+                && fs::canonicalize(entry.path()).ok() == except;
+            entry.depth() == 0 || !is_hidden && !is_results
+        };
+        let walk = WalkDir::new(&self.watched.folder)
+            .follow_links(true)
+            .max_depth(depth)
+            .sort_by(|a, b| natural::compare(a.file_name(), b.file_name()));
+        let mut former = std::mem::take(&mut self.known);
+        let mut still = Vec::new();
+        let mut is_gone = false;
+        for entry in walk.into_iter().filter_entry(is_wanted) {
+            let entry = match entry {
+                Ok(entry) => entry,
+                Err(error) if error.loop_ancestor().is_some() => continue,
+                Err(error) if error.depth() == 0 => {
+                    is_gone = true;
+                    continue;
+                }
+                Err(error) => {
+                    self.tell_unreadable(&error);
+                    continue;
+                }
+            };
+            if !entry.file_type().is_file() {
+                continue;
+            }
+            // It may be gone again.
+            let Ok(met) = fs::metadata(entry.path()) else {
+                continue;
+            };
+            let path = entry.into_path();
+            let known = match former.remove(&path) {
+                Some(known) if known.is(&met) => Known {
+                    looks: known.looks.saturating_add(1),
+                    ..known
+                },
+                _ => Known::of(&met),
+            };
+            if known.looks > 1 && !known.is_taken {
+                still.push(path.clone());
+            }
+            self.known.insert(path, known);
+        }
+        if is_gone {
+            // Whatever is there when it comes back was there before, unless it has changed.
+            self.known = former;
+        }
+        self.tell_gone(is_gone);
+        still
+    }
+
+    /// Whether a file that stood still is to be taken now.
+    fn is_ready(&mut self, path: &Path) -> bool {
+        let folder = &self.watched.folder;
+        let found = examine(
+            &[path.to_owned()],
+            folder,
+            self.watched.page,
+            self.decoder.options.max_memory,
+        );
+        let is_whole = |source| self.decoder.decode(source).is_ok();
+        let is_ready = found.sources.first().is_none_or(is_whole);
+        let Some(known) = self.known.get_mut(path) else {
+            return false;
+        };
+        known.is_taken = is_ready || known.looks >= PATIENCE;
+        known.is_taken
+    }
+
+    /// Says once what cannot be looked at.
+    fn tell_unreadable(&mut self, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(&self.watched.folder).to_owned();
+        // A link that dangles, or what went away meanwhile.
+        if error
+            .io_error()
+            .is_none_or(|io| io.kind() == std::io::ErrorKind::NotFound)
+        {
+            return;
+        }
+        let why = error.to_string();
+        if self.unreadable.get(&path) != Some(&why) {
+            self.console.warn(format_args!("{}: {why}", path.display()));
+            self.unreadable.insert(path, why);
+        }
+    }
+
+    fn tell_gone(&mut self, is_gone: bool) {
+        if is_gone == self.is_gone {
+            return;
+        }
+        self.is_gone = is_gone;
+        let folder = self.watched.folder.display();
+        match is_gone {
+            true => self.console.warn(format_args!(
+                "{folder}: cannot be looked into any more; waiting for it to come back"
+            )),
+            false => self.console.note(format_args!("{folder}: is there again")),
+        }
+    }
+}
+
+/// Waits, unless the program is to end.
+fn wait(time: Duration) -> Result<()> {
+    let until = Instant::now() + time;
+    while Instant::now() < until {
+        interrupt::check()?;
+        thread::sleep(BEAT);
+    }
+    interrupt::check()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::fs::File;
+
+    use image::{ImageFormat, RgbImage};
+    use tempfile::TempDir;
+
+    use super::*;
+
+    fn photo(path: &Path) {
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        RgbImage::new(8, 8)
+            .save_with_format(path, ImageFormat::Png)
+            .unwrap();
+    }
+
+    fn watcher<'w>(folder: &TempDir, recursive: bool, console: &'w Console) -> Watcher<'w> {
+        let watched = Watched {
+            folder: folder.path().to_owned(),
+            recursive,
+            except: folder.path().join("out"),
+            page: None,
+        };
+        Watcher::new(watched, &PhotoDecoder::plain(), console).unwrap()
+    }
+
+    /// What is ready at the next look.
+    fn ready(watcher: &mut Watcher<'_>) -> Vec<String> {
+        let still = watcher.look();
+        let mut names = Vec::new();
+        for path in still {
+            if watcher.is_ready(&path) {
+                let name = path.strip_prefix(&watcher.watched.folder).unwrap();
+                names.push(name.display().to_string());
+            }
+        }
+        names
+    }
+
+    #[test]
+    fn a_file_is_taken_once_after_it_stood_still() {
+        let (folder, console) = (tempfile::tempdir().unwrap(), Console::new(true, false));
+        let at = |name: &str| folder.path().join(name);
+        let mut watcher = watcher(&folder, true, &console);
+        photo(&at("a.png"));
+        photo(&at("out/b.png"));
+        photo(&at("sub/c.png"));
+        photo(&at(".hidden.png"));
+        assert!(ready(&mut watcher).is_empty());
+        assert_eq!(ready(&mut watcher), ["a.png", "sub/c.png"]);
+        assert!(ready(&mut watcher).is_empty());
+        // Renamed into place.
+        photo(&at(".d.part"));
+        fs::rename(at(".d.part"), at("d.png")).unwrap();
+        assert!(ready(&mut watcher).is_empty());
+        assert_eq!(ready(&mut watcher), ["d.png"]);
+        // Gone again before it stood still.
+        photo(&at("e.png"));
+        assert!(ready(&mut watcher).is_empty());
+        fs::remove_file(at("e.png")).unwrap();
+        assert!(ready(&mut watcher).is_empty());
+    }
+
+    #[test]
+    fn what_is_half_copied_has_time_and_what_is_broken_is_given_up() {
+        let (folder, console) = (tempfile::tempdir().unwrap(), Console::new(true, false));
+        let at = |name: &str| folder.path().join(name);
+        photo(&at("a.png"));
+        let whole = fs::read(at("a.png")).unwrap();
+        fs::write(at("a.png"), &whole[..whole.len() / 2]).unwrap();
+        fs::write(at("words.txt"), "words").unwrap();
+        let mut watcher = watcher(&folder, false, &console);
+        assert!(ready(&mut watcher).is_empty());
+        assert_eq!(ready(&mut watcher), ["words.txt"]);
+        assert!(ready(&mut watcher).is_empty());
+        fs::write(at("a.png"), &whole).unwrap();
+        assert!(ready(&mut watcher).is_empty());
+        assert_eq!(ready(&mut watcher), ["a.png"]);
+        fs::write(at("b.png"), &whole[..whole.len() / 2]).unwrap();
+        let looks: Vec<usize> = (0..9).map(|_| ready(&mut watcher).len()).collect();
+        assert_eq!(looks, [0, 0, 0, 0, 0, 1, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_folder_may_go_and_come_back() {
+        let (folder, console) = (tempfile::tempdir().unwrap(), Console::new(true, false));
+        let at = |name: &str| folder.path().join(name);
+        let mut watcher = watcher(&folder, false, &console);
+        photo(&at("a.png"));
+        ready(&mut watcher);
+        assert_eq!(ready(&mut watcher), ["a.png"]);
+        let away = folder.path().with_extension("away");
+        fs::rename(folder.path(), &away).unwrap();
+        assert!(ready(&mut watcher).is_empty() && watcher.is_gone);
+        fs::rename(&away, folder.path()).unwrap();
+        photo(&at("b.png"));
+        assert!(ready(&mut watcher).is_empty() && !watcher.is_gone);
+        assert_eq!(ready(&mut watcher), ["b.png"]);
+    }
+
+    #[test]
+    fn results_do_not_go_where_photos_come_from() {
+        let (folder, console) = (tempfile::tempdir().unwrap(), Console::new(true, false));
+        let watched = Watched {
+            folder: folder.path().to_owned(),
+            recursive: true,
+            except: folder.path().join("."),
+            page: None,
+        };
+        let decoder = PhotoDecoder::plain();
+        assert!(Watcher::new(watched.clone(), &decoder, &console).is_err());
+        let file = folder.path().join("file");
+        File::create(&file).unwrap();
+        let of_file = Watched {
+            folder: file,
+            ..watched
+        };
+        assert!(Watcher::new(of_file, &decoder, &console).is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! What is written down about one photo, and the line of JSON that says it.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::path::{MAIN_SEPARATOR_STR, Path, PathBuf};
+
+use percent_encoding::percent_decode_str;
+use serde::{Deserialize, Serialize};
+use serde_json::error::Category;
+use serde_json::{Map, Value};
+
+use crate::io::manifest::Failure;
+use crate::io::output::path_bytes;
+use crate::system::files::{Digest, Stamp};
+
+/// Version of the lines; a later one is refused rather than misread.
+const FORMAT: u32 = 2;
+
+/// What a run makes of one photo, or of one page of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// What was asked for, such as `depth`.
+    pub task: String,
+    /// The absolute path of the photo, or `<stdin>`.
+    pub input: PathBuf,
+    /// Which page of it, counted from 1, where it has several.
+    pub page: Option<u32>,
+    /// The photo's file, or its bytes if it came from standard input or a pipe.
+    pub photo: Stamp,
+    /// Digest of everything but the photo and the fit that decides what the outputs are: the task, the page, the model,
+    /// the head, all settings.
+    pub recipe: Digest,
+    /// Digest of what was fitted to other photos, such as a PCA basis; none where nothing was.
+    pub fit: Option<Digest>,
+    /// The outputs as they can be opened, files or folders of masks.
+    pub outputs: Vec<PathBuf>,
+    /// Whatever else is worth noting, which is written as it is and never looked at.
+    pub facts: Map<String, Value>,
+}
+
+/// A photo that a task made nothing of.
+#[derive(Debug, Clone)]
+pub struct Failed<'a> {
+    /// See [`Entry::task`].
+    pub task: &'a str,
+    /// See [`Entry::input`].
+    pub input: &'a Path,
+    /// See [`Entry::page`].
+    pub page: Option<u32>,
+    /// Its file, if that could be read and is known not to have been changed meanwhile.
+    pub photo: Option<&'a Stamp>,
+    /// Digest of what decides whether a photo can be read: how it is decoded, the limits, the program.
+    pub recipe: Digest,
+    /// Why.
+    pub failure: &'a Failure,
+    /// See [`Entry::facts`].
+    pub facts: &'a Map<String, Value>,
+}
+
+/// The bytes of a photo's absolute path, and which page of it is meant, 0 where it has one.
+pub type PhotoName = (Vec<u8>, u32);
+
+/// How far the outputs of an entry have come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum State {
+    /// They are about to be written.
+    Begun,
+    /// They have been written.
+    Done,
+    /// They could not be made.
+    Failed,
+}
+
+/// One line of the manifest. Keys that it does not have are passed over.
+#[derive(Debug, Serialize, Deserialize)]
+pub(super) struct Line {
+    format: u32,
+    pub state: State,
+    pub task: String,
+    input: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    input_bytes: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    page: Option<u32>,
+    /// When it was written, in milliseconds since 1970; never less than in lines that were known then.
+    #[serde(default)]
+    pub time: u64,
+    /// Of a photo that failed, only where it is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub photo: Option<Stamp>,
+    pub recipe: Digest,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fit: Option<Digest>,
+    #[serde(default)]
+    outputs: BTreeMap<String, Option<Stamp>>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    outputs_bytes: BTreeMap<String, Option<Stamp>>,
+    /// Whether outputs are written over what they replace, so that they may be left unfinished.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub in_place: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<Failure>,
+    /// Not read: nobody asks for them, and they are much of a line.
+    #[serde(default, skip_deserializing, skip_serializing_if = "Map::is_empty")]
+    facts: Map<String, Value>,
+}
+
+/// Why a line cannot be used.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum LineFault {
+    /// It is no JSON, as the beginning of a line is none.
+    Torn(String),
+    /// It is JSON, but nothing that this program wrote.
+    Unknown(String),
+    /// A later version wrote it.
+    Newer(u32),
+}
+
+impl Line {
+    /// Puts `entry` in a line, with the names of its outputs below the manifest's folder and the stamps that belong to
+    /// the state.
+    pub fn new(
+        entry: &Entry,
+        state: State,
+        outputs: impl IntoIterator<Item = (PathBuf, Option<Stamp>)>,
+    ) -> Self {
+        let mut line = Line {
+            format: FORMAT,
+            state,
+            task: entry.task.clone(),
+            input: entry.input.to_string_lossy().into_owned(),
+            input_bytes: path_bytes(&entry.input),
+            page: entry.page,
+            time: 0,
+            photo: Some(entry.photo.clone()),
+            recipe: entry.recipe,
+            fit: entry.fit,
+            outputs: BTreeMap::new(),
+            outputs_bytes: BTreeMap::new(),
+            in_place: false,
+            error: None,
+            facts: match state {
+                State::Done => entry.facts.clone(),
+                State::Begun | State::Failed => Map::new(),
+            },
+        };
+        for (name, stamp) in outputs {
+            match path_bytes(&name) {
+                Some(encoded) => line.outputs_bytes.insert(encoded, stamp),
+                None => line.outputs.insert(portable(&name), stamp),
+            };
+        }
+        line
+    }
+
+    /// Says why there is nothing of a photo, whose stamp is known if it could be read.
+    pub fn of_failure(failed: &Failed<'_>) -> Self {
+        Line {
+            format: FORMAT,
+            state: State::Failed,
+            task: failed.task.to_owned(),
+            input: failed.input.to_string_lossy().into_owned(),
+            input_bytes: path_bytes(failed.input),
+            page: failed.page,
+            time: 0,
+            photo: failed.photo.cloned(),
+            recipe: failed.recipe,
+            fit: None,
+            outputs: BTreeMap::new(),
+            outputs_bytes: BTreeMap::new(),
+            in_place: false,
+            error: Some(failed.failure.clone()),
+            facts: failed.facts.clone(),
+        }
+    }
+
+    /// Reads a line without its end.
+    pub fn parse(text: &[u8]) -> Result<Self, LineFault> {
+        match serde_json::from_slice::<Line>(text) {
+            Ok(line) if line.format <= FORMAT => match (line.state, &line.photo, &line.error) {
+                (State::Failed, _, None) => Err(LineFault::Unknown("missing `error`".into())),
+                (State::Begun | State::Done, None, _) => {
+                    Err(LineFault::Unknown("missing field `photo`".into()))
+                }
+                _ => Ok(line),
+            },
+            Ok(line) => Err(LineFault::Newer(line.format)),
+            Err(error) => Err(fault(text, &error)),
+        }
+    }
+
+    /// The line with its end.
+    pub fn to_text(&self) -> serde_json::Result<Vec<u8>> {
+        let mut text = serde_json::to_vec(self)?;
+        text.push(b'\n');
+        Ok(text)
+    }
+
+    /// The photo.
+    pub fn photo_name(&self) -> PhotoName {
+        (self.input().into_owned(), self.page.unwrap_or(0))
+    }
+
+    /// The bytes of the photo's path.
+    pub fn input(&self) -> Cow<'_, [u8]> {
+        match &self.input_bytes {
+            Some(encoded) => percent_decode_str(encoded).into(),
+            None => self.input.as_bytes().into(),
+        }
+    }
+
+    /// The bytes of the outputs' paths below the folder, `/` between the parts, with their stamps.
+    pub fn outputs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&Stamp>)> {
+        let plain = self.outputs.iter();
+        let plain = plain.map(|(name, stamp)| (name.as_bytes().into(), stamp.as_ref()));
+        let encoded = self.outputs_bytes.iter();
+        plain.chain(encoded.map(|(name, stamp)| (percent_decode_str(name).into(), stamp.as_ref())))
+    }
+}
+
+/// A path that is UTF-8 as it is written on every system.
+fn portable(path: &Path) -> String {
+    path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
+}
+
+/// The bytes by which [`Line::outputs`] names the output `path`.
+pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
+    match path.to_str() {
+        Some(_) => portable(path).into_bytes().into(),
+        None => path.as_os_str().as_encoded_bytes().into(),
+    }
+}
+
+/// The path whose [`output_name`] this is.
+pub(super) fn name_of_bytes(name: &[u8]) -> PathBuf {
+    #[cfg(unix)]
+    return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
+    #[cfg(not(unix))]
+    String::from_utf8_lossy(name).into_owned().into()
+}
+
+/// What is wrong with a line that cannot be read.
+fn fault(text: &[u8], error: &serde_json::Error) -> LineFault {
+    #[derive(Deserialize)]
+    struct Version {
+        format: u32,
+    }
+    if let Ok(Version { format }) = serde_json::from_slice(text)
+        && format > FORMAT
+    {
+        return LineFault::Newer(format);
+    }
+    let why = error.to_string();
+    // Each line is a text of its own, whose number says nothing.
+    let why = why.split(" at line ").next().unwrap_or(&why);
+    let why = format!("{why} at column {}", error.column());
+    match error.classify() {
+        Category::Data => LineFault::Unknown(why),
+        _ => LineFault::Torn(why),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "tests/entry.rs"]
+mod tests;

@@ -1,0 +1,141 @@
+//! The files of a folder's record: that of single runs, and one for each shard of runs that share the folder.
+
+use std::fs::{self, File};
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::io::features::Format;
+use crate::io::inputs::Shard;
+use crate::io::manifest::MANIFEST_FILE;
+use crate::io::manifest::entry::Line;
+use crate::io::manifest::reading::{Ending, read_lines};
+
+/// Name of the file that a run of `shard` appends to. Jobs that share a folder append each to its own, for which network
+/// file systems need no locks.
+pub(super) fn file_name(shard: Option<Shard>) -> String {
+    match shard.filter(|shard| shard.is_part()) {
+        None => MANIFEST_FILE.to_owned(),
+        Some(shard) => format!("manifest-{}.jsonl", shard.label()),
+    }
+}
+
+/// The file that a run of `shard` with results in `folder` appends to. Other programs that read a dataset pass over what
+/// begins with an underscore.
+pub(super) fn file_in(folder: &Path, shard: Option<Shard>) -> PathBuf {
+    folder.join(format!("{}{}", before(folder), file_name(shard)))
+}
+
+/// What the names of the files in `folder` begin with.
+fn before(folder: &Path) -> &'static str {
+    match Format::of(folder) {
+        Some(_) => "_",
+        None => "",
+    }
+}
+
+/// Whether `name` is that of a shard's file.
+pub(super) fn is_of_shard(name: &str) -> bool {
+    let parts = name
+        .strip_prefix("manifest-")
+        .and_then(|rest| rest.strip_suffix(".jsonl"))
+        .and_then(|rest| rest.split_once("-of-"));
+    let is_number = |text: &str| !text.is_empty() && text.bytes().all(|c| c.is_ascii_digit());
+    parts.is_some_and(|(number, of)| is_number(number) && is_number(of))
+}
+
+/// The files of `folder` that are there, that of single runs first.
+///
+/// # Errors
+/// Names the folder if it cannot be read; one that is not there has none.
+pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+    let path = match folder.as_os_str().is_empty() {
+        true => Path::new("."),
+        false => folder,
+    };
+    let failed = |error: &std::io::Error| Error::io(folder, error);
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
+        Err(error) => return Err(failed(&error)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let name = entry.map_err(|error| failed(&error))?.file_name();
+        if let Some(name) = name.to_str()
+            && name.strip_prefix(before(folder)).is_some_and(is_of_shard)
+        {
+            names.push(name.to_owned());
+        }
+    }
+    names.sort();
+    let own = file_in(folder, None);
+    let own = own.exists().then_some(own);
+    let shards = names.into_iter().map(|name| folder.join(name));
+    Ok(own.into_iter().chain(shards).collect())
+}
+
+/// Hands the lines of the file at `path` to `take`, with their text.
+///
+/// # Errors
+/// As [`read_lines`].
+pub(super) fn read_file(
+    path: &Path,
+    take: impl FnMut(&Line, &[u8]) -> Result<()>,
+) -> Result<Ending> {
+    // Opening a pipe would wait for its writer.
+    let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+    if !met.is_file() {
+        return Err(Error::file(
+            path,
+            "is no regular file, where dino notes what it has made; move it away, or choose another output folder",
+        ));
+    }
+    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+    read_lines(path, &file, take)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_shard_has_a_file_of_its_own() {
+        let shard = |number, of| Some(Shard::new(number, of).unwrap());
+        assert_eq!(file_name(None), MANIFEST_FILE);
+        assert_eq!(file_name(shard(1, 1)), MANIFEST_FILE);
+        assert_eq!(file_name(shard(3, 100)), "manifest-003-of-100.jsonl");
+        assert_eq!(file_name(shard(3, 7)), "manifest-3-of-7.jsonl");
+        assert!(is_of_shard("manifest-003-of-100.jsonl"));
+        for other in [
+            "manifest.jsonl",
+            "manifest-.jsonl",
+            "manifest-x-of-2.jsonl",
+            "manifest-1-of-2.json",
+            "my-manifest-1-of-2.jsonl",
+        ] {
+            assert!(!is_of_shard(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_files_of_a_folder_are_found_in_order() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(files_of(&folder.path().join("gone")).unwrap().is_empty());
+        for name in ["manifest-2-of-2.jsonl", "manifest-1-of-2.jsonl", "a.png"] {
+            fs::write(folder.path().join(name), "").unwrap();
+        }
+        let names = || {
+            let files = files_of(folder.path()).unwrap().into_iter();
+            let names = files.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
+            names.collect::<Vec<_>>()
+        };
+        assert_eq!(names(), ["manifest-1-of-2.jsonl", "manifest-2-of-2.jsonl"]);
+        fs::write(folder.path().join(MANIFEST_FILE), "").unwrap();
+        assert_eq!(names()[0], MANIFEST_FILE);
+        assert_eq!(names().len(), 3);
+    }
+}

@@ -1,0 +1,138 @@
+//! Photos that a folder of outputs has nothing of yet.
+
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::io::inputs::Source;
+use crate::io::manifest::entry::{Line, State, name_of_bytes};
+use crate::io::manifest::failures::photo_name;
+use crate::io::manifest::files::{files_of, read_file};
+use crate::io::manifest::index::PathKey;
+use crate::io::manifest::packs::packed_by;
+use crate::system::files::Stamp;
+
+/// Which photos count as missing.
+#[derive(Debug, Clone, Default)]
+pub struct MissingRule {
+    /// The tasks whose outputs there must be; all that the folder knows if none is named.
+    pub tasks: Vec<String>,
+    /// Whether photos do not that failed for their own sake.
+    pub but_broken: bool,
+}
+
+/// What is known of a task's work on a photo.
+#[derive(Default)]
+struct Work {
+    /// The photo, when the latest outputs were made.
+    done: Option<Stamp>,
+    done_at: u64,
+    /// By names below the folder.
+    outputs: BTreeSet<Box<[u8]>>,
+    /// The photo, and when it failed for its own sake.
+    broken: Option<(Stamp, u64)>,
+}
+
+impl Work {
+    fn add(&mut self, line: &Line) {
+        let Some(photo) = &line.photo else { return };
+        match line.state {
+            State::Done if line.time >= self.done_at => {
+                // Outputs of a former state of the photo are not those of this one.
+                let same = |known: &Stamp| known.digest == photo.digest;
+                if !self.done.as_ref().is_some_and(same) {
+                    self.outputs.clear();
+                }
+                self.outputs
+                    .extend(line.outputs().map(|(name, _)| (*name).into()));
+                (self.done, self.done_at) = (Some(photo.clone()), line.time);
+            }
+            State::Failed if line.error.as_ref().is_some_and(|e| e.kind.is_lasting()) => {
+                if self
+                    .broken
+                    .as_ref()
+                    .is_none_or(|(_, time)| *time <= line.time)
+                {
+                    self.broken = Some((photo.clone(), line.time));
+                }
+            }
+            State::Done | State::Begun | State::Failed => {}
+        }
+    }
+
+    /// Whether nothing is left to do with the photo at `path`.
+    fn is_settled(
+        &self,
+        (folder, packed): (&Path, &[Vec<u8>]),
+        source: &Source,
+        rule: &MissingRule,
+    ) -> bool {
+        let is = |stamp: &Stamp| match source {
+            // Of a photo at an address, nothing is known without fetching it.
+            Source::Url(_) => true,
+            Source::Member { member, .. } => member.has_untouched_tar(stamp),
+            Source::File { .. } | Source::Stdin(_) => {
+                stamp.still_is(source.path()).unwrap_or(false)
+            }
+        };
+        let is_there = |name: &[u8]| {
+            let is_packed = packed.iter().any(|begin| name.starts_with(begin));
+            is_packed || folder.join(name_of_bytes(name)).exists()
+        };
+        let is_done =
+            self.done.as_ref().is_some_and(is) && self.outputs.iter().all(|name| is_there(name));
+        is_done || rule.but_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
+    }
+}
+
+/// Which of `sources`, by their numbers, `folder` lacks outputs of: nothing is noted as done, what was is not there any
+/// more, or the photo was changed since. What comes from standard input is always missing.
+///
+/// # Errors
+/// Names the file of the record that cannot be read, and its line that is not understood.
+pub fn missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<Vec<usize>> {
+    let names = sources.iter().enumerate();
+    let numbers: HashMap<PathKey, usize> = names
+        .map(|(number, source)| (PathKey::of_photo("", &photo_name(source)), number))
+        .collect();
+    let mut tasks: Vec<String> = rule.tasks.clone();
+    let mut packed: Vec<Vec<u8>> = Vec::new();
+    let mut all: HashMap<(usize, usize), Work> = HashMap::new();
+    for file in files_of(folder)? {
+        read_file(&file, |line, _| {
+            let of_tar = packed_by(line);
+            if !of_tar.is_empty() {
+                if line.state == State::Done {
+                    packed.extend(of_tar);
+                }
+                return Ok(());
+            }
+            let task = tasks.iter().position(|task| *task == line.task);
+            let task = match task {
+                Some(task) => task,
+                None if !rule.tasks.is_empty() => return Ok(()),
+                None => {
+                    tasks.push(line.task.clone());
+                    tasks.len() - 1
+                }
+            };
+            let number = numbers.get(&PathKey::of_photo("", &line.photo_name()));
+            if let Some(&number) = number {
+                all.entry((number, task)).or_default().add(line);
+            }
+            Ok(())
+        })?;
+    }
+    let is_missing = |number: usize| {
+        let source = &sources[number];
+        let is_settled = |task: usize| {
+            let work = all.get(&(number, task));
+            work.is_some_and(|work| work.is_settled((folder, &packed), source, rule))
+        };
+        tasks.is_empty() || !(0..tasks.len()).all(is_settled)
+    };
+    let missing = (0..sources.len()).into_par_iter();
+    Ok(missing.filter(|&number| is_missing(number)).collect())
+}

@@ -1,0 +1,148 @@
+//! What was made from which photo by which recipe, so that a later run can tell whether what is already there is what it
+//! would make.
+//!
+//! The folder of outputs has a file `manifest.jsonl`, to which every run appends and which nobody else needs to read; runs
+//! of one of several shards append to `manifest-003-of-100.jsonl` beside it, and all of them are read. Each line is an
+//! object:
+//!
+//! | key | |
+//! |---|---|
+//! | `format` | 2 (1 is read too); a line with a larger one was written by a newer dino and is refused |
+//! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
+//! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
+//! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
+//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
+//! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
+//! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
+//! | `in_place` | of a line that is `begun`: whether outputs are written over what they replace |
+//! | `error` | why it failed: `kind`, one of the words of [`FailureKind`], and `message` |
+//! | `facts` | what else is worth noting of what is done, see below; nothing depends on it |
+//!
+//! | fact | |
+//! |---|---|
+//! | `model`, `head` | `name` with the weights' `fingerprint`, and with the head's `digest`; no head where none ran |
+//! | `dtype`, `photos` | the number type of the backbone; how photos were decoded, where that was not as usual |
+//! | `parameters` | the settings that were not the usual ones |
+//! | `min`, `max`, `unit` | of depths: the least and the largest of this photo, and their unit |
+//! | `classes` | of labels: how many classes the photo has |
+//! | `seconds` | how long the photo took, from its file to its outputs |
+//! | `program` | of what failed: the version of the program |
+//!
+//! A photo whose name is no UTF-8 has its exact bytes, percent-encoded, in `input_bytes`; outputs with such names are not
+//! in `outputs` but, by their percent-encoded bytes, in `outputs_bytes`. Keys that are not listed are passed over. Outputs
+//! outside the folder are listed by their absolute paths.
+//!
+//! # After a crash
+//! Outputs appear complete or not at all ([`write_atomic`](crate::system::files::write_atomic)), between the line that says
+//! `begun` and the one that says `done`. So of an output that is there:
+//!
+//! - if it has the stamp of its last `done`, it is what that line says;
+//! - else, if lines that say `begun` follow, the last of them made it that did not find it as it is now. Several may
+//!   follow each other, and the first may have found a file of the user's: that is nobody's work still;
+//! - else it was changed since, or something else put it there: it is [`Standing::Foreign`].
+//!
+//! An output that cannot appear so (its folder takes no new files, or it is mounted by itself) is written in place, which
+//! its `begun` says by `in_place`: if it is not as its last `done` says, it is unfinished and made again. So is an empty file
+//! that was to have content; loss of power leaves such.
+//!
+//! A line that a killed program left unfinished is dropped. The next one is preceded by a blank line, which marks a line
+//! that is no JSON as torn; any other is an error.
+//!
+//! # Failures
+//! A photo whose own bytes were at fault ([`FailureKind::is_lasting`]) is not tried again as long as they, the way in which
+//! photos are decoded, its limits and the program's version are the same.
+//!
+//! # Several files
+//! Lines of several files count in the order of their times, so that the clocks of machines that work on the same
+//! photo, one after the other, must agree as well as the two are apart. Shards share no photo.
+//!
+//! # Memory
+//! About 300 bytes are kept for a photo with one output, and 170 for each further one; a million photos take 300 MB.
+//!
+//! # Limits
+//! A file is taken for unchanged if its size and its time of modification are: an edit that restores both, or one within
+//! the same tick of the file system's clock, is not noticed. While only `begun` is known of an output, it is not noticed
+//! either if the user puts another file there; so it is written just before the outputs are.
+
+mod entry;
+mod failure;
+mod failures;
+mod files;
+mod fits;
+mod history;
+mod index;
+mod ledger;
+mod log;
+mod making;
+mod merge;
+mod missing;
+mod notes;
+mod packs;
+mod reading;
+mod record;
+mod summary;
+mod told;
+mod verify;
+
+pub use entry::Entry;
+use entry::Failed;
+pub use entry::PhotoName;
+pub use failure::{Failure, FailureKind};
+pub use failures::Broken;
+pub use ledger::{Former, Ledger, Refused};
+pub use making::Making;
+pub use merge::{Merged, merge};
+pub use missing::{MissingRule, missing};
+pub use notes::{NotedRow, changed_meanwhile};
+pub use packs::{Packed, pack_ending, remove_within};
+pub use record::Manifest;
+use record::name_below;
+
+use crate::system::files::{Digest, Stamp};
+pub use summary::{FailureGroup, failures_of};
+pub use verify::{Verdict, verify};
+
+/// Name of the manifest in the folder of outputs.
+pub const MANIFEST_FILE: &str = "manifest.jsonl";
+
+/// What a run would make an output from.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'a> {
+    /// The photo; its content counts, not its name or time.
+    pub photo: &'a Stamp,
+    /// See [`Entry::recipe`].
+    pub recipe: &'a Digest,
+    /// See [`Entry::fit`].
+    pub fit: Option<&'a Digest>,
+}
+
+/// What differs between what an output was made from and what is wanted.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Difference {
+    /// The content of the photo.
+    pub photo: bool,
+    /// The recipe.
+    pub recipe: bool,
+    /// What was fitted to other photos.
+    pub fit: bool,
+    /// It was left unfinished, so that nothing of it counts.
+    pub unfinished: bool,
+}
+
+/// How an output that a run would make stands to what is in its place.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// Nothing is there.
+    Absent,
+    /// It was made from this photo by this recipe and fit.
+    Same,
+    /// It was made by this program from something else.
+    Other(Difference),
+    /// This program did not make it, or it was changed since.
+    Foreign,
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+#[path = "tests/mod.rs"]
+mod tests;

@@ -1,0 +1,118 @@
+//! Whether outputs still are what was made.
+
+use std::collections::HashMap;
+use std::fs;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::io::manifest::entry::{State, name_of_bytes, output_name};
+use crate::io::manifest::files::read_file;
+use crate::io::manifest::index::PathKey;
+use crate::io::manifest::packs::packed_by;
+use crate::io::manifest::summary::record_of;
+use crate::system::files::{Digest, Stamp};
+use crate::system::interrupt;
+
+/// Outputs that are read side by side.
+const AT_ONCE: usize = 256;
+
+/// How an output stands to what was noted when it was done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Its content is that.
+    Unchanged,
+    /// Its content is another.
+    Changed,
+    /// It is not there.
+    Missing,
+    /// It cannot be read, for this reason.
+    Unreadable(String),
+}
+
+/// Reads all outputs that the record of `folder` has as done, and hands each with its verdict to `take`.
+///
+/// # Errors
+/// Names the folder if it has no record, the file that cannot be read, and its line that is not understood; those of
+/// `take`; [`Error::Interrupted`].
+pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>) -> Result<()> {
+    let files = record_of(folder)?;
+    let mut latest: HashMap<PathKey, (u64, Digest)> = HashMap::new();
+    let mut packed: Vec<Vec<u8>> = Vec::new();
+    for file in &files {
+        read_file(file, |line, _| {
+            if line.state == State::Done {
+                packed.extend(packed_by(line));
+            }
+            for (name, stamp) in line.outputs().filter(|_| line.state == State::Done) {
+                let known = latest.entry(PathKey::of(&name));
+                let Some(stamp) = stamp else { continue };
+                let now = (line.time, stamp.digest);
+                known
+                    .and_modify(|known| {
+                        if known.0 <= now.0 {
+                            *known = now;
+                        }
+                    })
+                    .or_insert(now);
+            }
+            Ok(())
+        })?;
+    }
+    let is_packed = |path: &Path| {
+        let name = path.strip_prefix(folder).unwrap_or(path);
+        let name = output_name(name);
+        packed.iter().any(|begin| name.starts_with(begin))
+    };
+    let mut some: Vec<(PathBuf, Digest)> = Vec::with_capacity(AT_ONCE);
+    let mut judge = |some: &mut Vec<(PathBuf, Digest)>| -> Result<()> {
+        interrupt::check()?;
+        let verdicts: Vec<Verdict> = some
+            .par_iter()
+            .with_max_len(1)
+            .map(|(path, digest)| verdict(path, digest))
+            .collect();
+        some.drain(..)
+            .zip(verdicts)
+            // Those that were put into a tar are in it.
+            .filter(|((path, _), verdict)| !(*verdict == Verdict::Missing && is_packed(path)))
+            .try_for_each(|((path, _), verdict)| take(&path, verdict))
+    };
+    for file in &files {
+        read_file(file, |line, _| {
+            for (name, stamp) in line.outputs().filter(|_| line.state == State::Done) {
+                let key = PathKey::of(&name);
+                let own = stamp.map(|stamp| (line.time, stamp.digest));
+                // Each once, by its last line.
+                if latest.get(&key).copied() == own && latest.remove(&key).is_some() {
+                    let digest = own.map(|(_, digest)| digest);
+                    some.extend(digest.map(|digest| (folder.join(name_of_bytes(&name)), digest)));
+                }
+                if some.len() == AT_ONCE {
+                    judge(&mut some)?;
+                }
+            }
+            Ok(())
+        })?;
+    }
+    judge(&mut some)
+}
+
+/// Whatever its size and time say, it is read.
+fn verdict(path: &Path, digest: &Digest) -> Verdict {
+    let is_gone = |error: &std::io::Error| {
+        matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
+    };
+    match fs::metadata(path) {
+        Err(error) if is_gone(&error) => return Verdict::Missing,
+        Err(error) => return Verdict::Unreadable(Error::io(path, &error).to_string()),
+        Ok(_) => {}
+    }
+    match Stamp::of_file(path) {
+        Ok(stamp) if stamp.digest == *digest => Verdict::Unchanged,
+        Ok(_) => Verdict::Changed,
+        Err(error) => Verdict::Unreadable(error.to_string()),
+    }
+}

@@ -1,0 +1,259 @@
+//! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation a class or a connected region, as
+//! run-length encoded mask or as polygons ([`crate::vision::postprocess::contours`]).
+//!
+//! A document is of one photo, or of all photos of a run ([`RunDocument`]). Image and annotation ids follow from the
+//! photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be joined.
+//! Category ids are the classes' indices and one more, for 0 is taken for "none" by some readers.
+
+mod ids;
+mod rle;
+mod run;
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use crate::io::output::path_bytes;
+use crate::model::head::Class;
+use crate::system::files::signature::PROGRAM;
+use crate::vision::postprocess::contours::{NO_LABEL, contours};
+use crate::vision::postprocess::{Area, LabelMap, NONE, Regions};
+
+pub use ids::{ImageIds, MOST_ANNOTATIONS};
+pub use run::{RunDocument, file_names};
+
+/// What annotations are about.
+#[derive(Debug, Clone, Copy)]
+pub enum Subjects<'a> {
+    /// One a class that is there.
+    Classes(&'a [Area]),
+    /// One a connected region.
+    Regions(&'a Regions),
+}
+
+/// How annotations say which pixels are theirs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// Run lengths in COCO's printable string.
+    Rle,
+    /// Polygons along the edges of pixels.
+    Polygons,
+}
+
+/// A photo's path as COCO has it, relative to the folder that was searched.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct FileName {
+    /// With `/` between its parts on all systems; distinct for names that are text.
+    pub file_name: String,
+    /// As [`path_bytes`] gives them, for names that are no text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub file_name_bytes: Option<String>,
+}
+
+impl From<&Path> for FileName {
+    fn from(path: &Path) -> Self {
+        let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
+        FileName {
+            file_name: parts.join("/"),
+            file_name_bytes: path_bytes(path),
+        }
+    }
+}
+
+/// An entry of `images`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Image {
+    /// From [`ImageIds`].
+    pub id: u64,
+    /// Which photo it is.
+    #[serde(flatten)]
+    pub name: FileName,
+    /// In pixels.
+    pub width: usize,
+    /// In pixels.
+    pub height: usize,
+}
+
+/// An entry of `annotations`.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Annotation {
+    id: u64,
+    image_id: u64,
+    category_id: u32,
+    segmentation: Segmentation,
+    area: u64,
+    bbox: [usize; 4],
+    iscrowd: u8,
+    score: f64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(untagged)]
+enum Segmentation {
+    Rle {
+        /// Height and width.
+        size: [usize; 2],
+        counts: String,
+    },
+    /// Each as x, y, x, y, and so on.
+    Polygons(Vec<Vec<u32>>),
+}
+
+/// All annotations of a photo: `subjects` must be those of `map`.
+///
+/// # Errors
+/// A sentence, if there are more than [`MOST_ANNOTATIONS`].
+pub fn annotations(
+    image: &Image,
+    map: &LabelMap,
+    subjects: Subjects<'_>,
+    shape: Shape,
+) -> Result<Vec<Annotation>, String> {
+    match subjects {
+        Subjects::Classes(areas) => {
+            let label = |index: usize| match map.ids[index] {
+                NONE => NO_LABEL,
+                id => u32::from(id),
+            };
+            let entries = areas.iter().map(|area| Entry {
+                label: usize::from(area.id),
+                class: area.id,
+                pixels: area.pixels,
+                confidence: area.confidence,
+            });
+            annotate(image, shape, label, &entries.collect::<Vec<_>>())
+        }
+        Subjects::Regions(regions) => {
+            let entries = regions
+                .list
+                .iter()
+                .enumerate()
+                .map(|(label, region)| Entry {
+                    label,
+                    class: region.class,
+                    pixels: region.pixels,
+                    confidence: region.confidence,
+                });
+            let label = |index: usize| regions.labels[index];
+            annotate(image, shape, label, &entries.collect::<Vec<_>>())
+        }
+    }
+}
+
+/// What is known of the pixels with one label.
+struct Entry {
+    label: usize,
+    class: u16,
+    pixels: u64,
+    confidence: f64,
+}
+
+fn annotate(
+    image: &Image,
+    shape: Shape,
+    label_at: impl Fn(usize) -> u32,
+    entries: &[Entry],
+) -> Result<Vec<Annotation>, String> {
+    if entries.len() as u64 > MOST_ANNOTATIONS {
+        return Err(format!(
+            "{} annotations are more than the {MOST_ANNOTATIONS} that a photo has ids for; --min-region leaves small regions out",
+            entries.len()
+        ));
+    }
+    let labels = entries.iter().map(|entry| entry.label + 1).max();
+    let runs = rle::runs(image.width, image.height, &label_at, labels.unwrap_or(0));
+    let mut polygons = vec![Vec::new(); runs.len()];
+    if shape == Shape::Polygons {
+        for contour in contours(image.width, image.height, &label_at) {
+            let points = contour.points.into_flattened();
+            polygons[contour.label as usize].push(points);
+        }
+    }
+    let annotation = |(number, entry): (u64, &Entry)| {
+        let runs = &runs[entry.label];
+        Annotation {
+            id: ids::annotation_id(image.id, number),
+            image_id: image.id,
+            category_id: u32::from(entry.class) + 1,
+            segmentation: match shape {
+                Shape::Rle => Segmentation::Rle {
+                    size: [image.height, image.width],
+                    counts: rle::pack(&rle::counts(runs, image.width * image.height)),
+                },
+                Shape::Polygons => {
+                    Segmentation::Polygons(std::mem::take(&mut polygons[entry.label]))
+                }
+            },
+            area: entry.pixels,
+            bbox: rle::bounds(runs, image.height),
+            iscrowd: 0,
+            score: entry.confidence,
+        }
+    };
+    Ok((1..).zip(entries).map(annotation).collect())
+}
+
+/// What a document says of itself and of the classes that its annotations are of.
+#[derive(Debug, Clone, Copy)]
+pub struct Preamble<'a> {
+    /// Of the head or the clusters.
+    pub classes: &'a [Class],
+    /// Which annotations they are, such as `one annotation a class`.
+    pub description: &'a str,
+}
+
+/// Writes the document of one photo.
+///
+/// # Errors
+/// If writing fails.
+pub fn write_document(
+    mut writer: impl Write,
+    preamble: Preamble<'_>,
+    image: &Image,
+    annotations: &[Annotation],
+) -> io::Result<()> {
+    let annotations = lines(annotations)?;
+    write_parts(&mut writer, preamble, &lines(&[image])?, |writer| {
+        writer.write_all(&annotations)
+    })
+}
+
+/// Entries of a list, a line each.
+fn lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    for entry in entries {
+        if !text.is_empty() {
+            text.extend_from_slice(b",\n");
+        }
+        serde_json::to_writer(&mut text, entry)?;
+    }
+    Ok(text)
+}
+
+/// Writes a document whose lists of images and annotations are text already.
+fn write_parts(
+    writer: &mut dyn Write,
+    preamble: Preamble<'_>,
+    images: &[u8],
+    annotations: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> io::Result<()> {
+    let description = format!("{PROGRAM}: {}", preamble.description);
+    let info = json!({"description": description});
+    let category = |(id, class): (u32, &Class)| json!({"id": id, "name": class.name, "supercategory": "", "color": class.color});
+    let categories: Vec<Value> = (1..).zip(preamble.classes).map(category).collect();
+    let categories = Value::from(categories);
+    write!(
+        writer,
+        "{{\"info\":{info},\n\"licenses\":[],\n\"categories\":{categories},\n\"images\":[\n"
+    )?;
+    writer.write_all(images)?;
+    writer.write_all(b"\n],\n\"annotations\":[\n")?;
+    annotations(writer)?;
+    writer.write_all(b"\n]}\n")
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

@@ -1,0 +1,143 @@
+//! A map of one number a pixel, in any of the formats that keep the numbers.
+
+use std::io::{self, Write};
+use std::num::NonZeroU32;
+
+use crate::io::output::{
+    DepthSteps, write_depth_png, write_exr, write_npy_rows, write_pfm, write_tiff,
+};
+use crate::vision::postprocess::rows::Rows;
+
+/// The formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum FloatFormat {
+    /// NumPy array, float32.
+    Npy,
+    /// 16-bit PNG with so many steps a unit.
+    Png16(NonZeroU32),
+    /// Portable float map.
+    Pfm,
+    /// OpenEXR, float32.
+    Exr,
+    /// TIFF, float32.
+    Tiff,
+}
+
+/// A map and what is known of it.
+#[derive(Clone, Copy)]
+pub struct FloatMap<'a> {
+    /// The numbers. NPY and PFM take them a few rows at a time, the other formats as a whole.
+    pub rows: &'a dyn Rows,
+    /// Keyword and value pairs, for formats that have room for words.
+    pub text: &'a [(&'a str, String)],
+}
+
+impl FloatFormat {
+    /// The ending of such a file. PNG names its unit, or its width, for it lies beside a picture.
+    pub fn extension(self) -> &'static str {
+        match self {
+            FloatFormat::Npy => "npy",
+            FloatFormat::Png16(scale) if scale.get() == MILLI => "mm.png",
+            FloatFormat::Png16(_) => "u16.png",
+            FloatFormat::Pfm => "pfm",
+            FloatFormat::Exr => "exr",
+            FloatFormat::Tiff => "tiff",
+        }
+    }
+
+    /// Writes `map`; returns how many values the format could not hold and clipped.
+    ///
+    /// # Errors
+    /// If writing fails, the map is empty, or it does not fit into memory where a format wants it whole.
+    pub fn write(self, writer: impl Write, map: &FloatMap<'_>) -> io::Result<usize> {
+        let size = map.rows.size();
+        let whole = || map.rows.collect().map_err(io::Error::other);
+        match self {
+            FloatFormat::Npy => write_npy_rows(writer, map.rows)?,
+            FloatFormat::Pfm => write_pfm(writer, map.rows)?,
+            FloatFormat::Exr => write_exr(writer, size, whole()?, map.text)?,
+            FloatFormat::Tiff => {
+                let words: Vec<String> =
+                    map.text.iter().map(|(k, v)| format!("{k}: {v}")).collect();
+                write_tiff(writer, size, &whole()?, &words.join("\n"))?;
+            }
+            FloatFormat::Png16(scale) => {
+                let whole = DepthSteps::of(map.rows, scale);
+                let unit = map.text.iter().find(|(keyword, _)| *keyword == UNIT);
+                let step = unit.map(|(_, unit)| match scale.get() {
+                    MILLI => format!("m{unit}"),
+                    other => format!("{unit}/{other}"),
+                });
+                let steps = [(DEPTH_SCALE, scale.to_string())];
+                let step = step.map(|step| (UNIT, step)).into_iter().chain(steps);
+                let others = map.text.iter().filter(|(keyword, _)| *keyword != UNIT);
+                let text: Vec<_> = step.chain(others.cloned()).collect();
+                write_depth_png(writer, size, &whole, &text)?;
+                return Ok(whole.saturated);
+            }
+        }
+        Ok(0)
+    }
+}
+
+/// Steps of the unit that have a name of their own: thousandths.
+const MILLI: u32 = 1000;
+
+/// The keyword of a map's unit.
+pub const UNIT: &str = "dino:unit";
+
+/// The keyword of the steps a unit in a map of whole numbers.
+pub const DEPTH_SCALE: &str = "dino:depth-scale";
+
+/// The keyword of what a map holds.
+pub const CONTENT: &str = "dino:content";
+
+/// What a map of depth says that it holds.
+pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
+
+/// What a map of relative inverse depth says that it holds.
+pub const INVERSE_CONTENT: &str =
+    "inverse depth along the viewing axis up to an unknown scale and shift; larger is nearer";
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::vision::postprocess::rows::Whole;
+
+    #[test]
+    fn every_format_writes_and_says_what_it_clipped() {
+        let text = [(UNIT, "m".to_owned())];
+        let map = FloatMap {
+            rows: &Whole {
+                width: 2,
+                values: &[1.5, 70.0],
+            },
+            text: &text,
+        };
+        let written = |format: FloatFormat| {
+            let mut bytes = Vec::new();
+            let clipped = format.write(&mut bytes, &map).unwrap();
+            (clipped, bytes)
+        };
+        for (format, mark) in [
+            (FloatFormat::Npy, &b"\x93NUMPY"[..]),
+            (FloatFormat::Pfm, b"Pf\n"),
+            (FloatFormat::Exr, b"\x76\x2f\x31\x01"),
+            (FloatFormat::Tiff, b"II*\0"),
+        ] {
+            let (clipped, bytes) = written(format);
+            assert!(clipped == 0 && bytes.starts_with(mark), "{format:?}");
+        }
+        let png16 = |scale| FloatFormat::Png16(NonZeroU32::new(scale).unwrap());
+        let says = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|w| w == text);
+        let (clipped, bytes) = written(png16(1000));
+        assert_eq!(clipped, 1);
+        assert!(says(&bytes, b"dino:unit\0mm") && says(&bytes, b"dino:depth-scale\x001000"));
+        let (clipped, bytes) = written(png16(256));
+        assert_eq!(clipped, 0);
+        assert!(says(&bytes, b"dino:unit\0m/256") && says(&bytes, b"dino:depth-scale\x00256"));
+        assert_eq!(png16(1000).extension(), "mm.png");
+        assert_eq!(png16(256).extension(), "u16.png");
+    }
+}

@@ -1,0 +1,106 @@
+//! RGB pictures in the format that a file name asks for.
+
+use std::io::{self, Write};
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
+use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage};
+
+use crate::io::output::png::{Pixels, write_png};
+
+/// High enough that blocks don't show on flat colours.
+const JPEG_QUALITY: u8 = 92;
+
+/// The formats a picture can be written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PictureFormat {
+    /// Lossless, carries text.
+    Png,
+    /// Small, lossy.
+    Jpeg,
+    /// Lossless.
+    WebP,
+}
+
+impl PictureFormat {
+    /// The endings that [`PictureFormat::of`] knows, for messages.
+    pub const ENDINGS: &str = ".png, .jpg, .jpeg or .webp";
+
+    /// The format that the ending of a file's name stands for.
+    pub fn of(path: &Path) -> Option<Self> {
+        match path.extension()?.to_str()?.to_ascii_lowercase().as_str() {
+            "png" => Some(PictureFormat::Png),
+            "jpg" | "jpeg" => Some(PictureFormat::Jpeg),
+            "webp" => Some(PictureFormat::WebP),
+            _ => None,
+        }
+    }
+}
+
+/// Writes `picture`; only PNG keeps `text` (keyword and value pairs).
+///
+/// # Errors
+/// If writing fails, or the format cannot hold a picture of this size.
+pub fn write_picture(
+    writer: impl Write,
+    format: PictureFormat,
+    picture: &RgbImage,
+    text: &[(&str, String)],
+) -> io::Result<()> {
+    let (width, height) = picture.dimensions();
+    let rgb = ExtendedColorType::Rgb8;
+    match format {
+        PictureFormat::Png => write_png(writer, (width, height), Pixels::Rgb8(picture), text),
+        PictureFormat::Jpeg => JpegEncoder::new_with_quality(writer, JPEG_QUALITY)
+            .write_image(picture, width, height, rgb)
+            .map_err(to_io),
+        PictureFormat::WebP => WebPEncoder::new_lossless(writer)
+            .write_image(picture, width, height, rgb)
+            .map_err(to_io),
+    }
+}
+
+fn to_io(error: ImageError) -> io::Error {
+    match error {
+        ImageError::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_format_reads_back() {
+        let picture = RgbImage::from_fn(20, 10, |x, _| image::Rgb([x as u8 * 12, 100, 50]));
+        for format in [PictureFormat::Png, PictureFormat::Jpeg, PictureFormat::WebP] {
+            let mut bytes = Vec::new();
+            write_picture(&mut bytes, format, &picture, &[]).unwrap();
+            let back = image::load_from_memory(&bytes).unwrap().into_rgb8();
+            assert_eq!(back.dimensions(), (20, 10));
+            let worst = back
+                .iter()
+                .zip(picture.iter())
+                .map(|(a, b)| a.abs_diff(*b))
+                .max()
+                .unwrap();
+            assert!(
+                worst <= if format == PictureFormat::Jpeg { 12 } else { 0 },
+                "{format:?}: {worst}"
+            );
+        }
+    }
+
+    #[test]
+    fn endings_are_known_in_any_case() {
+        assert_eq!(
+            PictureFormat::of(Path::new("a.JPG")),
+            Some(PictureFormat::Jpeg)
+        );
+        assert_eq!(PictureFormat::of(Path::new("a.gif")), None);
+        assert_eq!(PictureFormat::of(Path::new("png")), None);
+    }
+}

@@ -1,0 +1,572 @@
+//! What every output of a run will be called, decided before any work is done.
+//!
+//! Outputs mirror the input tree below the output folder as `<stem>.<kind>.<extension>`. Inputs that would collide
+//! keep their full names, and if that is not enough the folders they lie in; names that are too long are cut. Nothing is
+//! ever written over an input, and what exists is kept unless the user forces it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::io::inputs::looks_like_video;
+use crate::io::inputs::{Shard, Source};
+use crate::io::output::names;
+use crate::io::output::outputs::{OutputKind, Outputs};
+use crate::io::output::picture::PictureFormat;
+use crate::io::output::shorten::shorten;
+use crate::system::files::place::Place;
+use crate::system::files::stream::Stream;
+use crate::terminal::console::Console;
+
+/// Where the outputs go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A folder that mirrors the inputs.
+    Folder(PathBuf),
+    /// One picture; other files of the same result lie beside it.
+    File(PathBuf, PictureFormat),
+    /// One picture, as PNG.
+    Stdout,
+}
+
+impl Default for Target {
+    fn default() -> Self {
+        Target::Folder("dino-out".into())
+    }
+}
+
+impl Target {
+    /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`Place::of`].
+    pub fn parse(text: &OsStr) -> Result<Self> {
+        let path = Path::new(text);
+        if text.is_empty() {
+            return Err(Error::Usage(
+                "-o: the name is empty; give a folder, a file, or '-' for stdout".into(),
+            ));
+        }
+        if text == "-" {
+            return Ok(Target::Stdout);
+        }
+        let slash = text
+            .as_encoded_bytes()
+            .last()
+            .is_some_and(|&c| std::path::is_separator(c.into()));
+        if slash || path.is_dir() {
+            return Ok(Target::Folder(path.into()));
+        }
+        // Whoever makes films takes it for one; a picture of a photo is none.
+        if looks_like_video(path) {
+            return Ok(Target::Folder(path.into()));
+        }
+        let format = PictureFormat::of(path);
+        match Place::of(path)? {
+            Place::Stream(Stream::Stdout) => return Ok(Target::Stdout),
+            Place::Stream(_) => {
+                return Ok(Target::File(
+                    path.into(),
+                    format.unwrap_or(PictureFormat::Png),
+                ));
+            }
+            _ => {}
+        }
+        if let Some(format) = format {
+            return Ok(Target::File(path.into(), format));
+        }
+        let name = path.display();
+        if path.exists() || image::ImageFormat::from_path(path).is_ok() {
+            let endings = PictureFormat::ENDINGS;
+            return Err(Error::Usage(format!(
+                "-o {name}: pictures are written as {endings}; anything else must be a folder, or '-' for stdout"
+            )));
+        }
+        Ok(Target::Folder(path.into()))
+    }
+}
+
+/// Where the outputs go, and whether they may replace what is there.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OutputOptions {
+    /// Where they go.
+    pub target: Target,
+    /// Replace existing outputs instead of skipping their inputs.
+    pub force: bool,
+    /// Neither read nor write the folder's record.
+    pub no_manifest: bool,
+    /// Try photos again that failed for their own sake.
+    pub retry_failed: bool,
+    /// The part of the photos that the run is about.
+    pub shard: Option<Shard>,
+    /// Keep the endings of inputs in the names of outputs, since nobody knows yet which inputs there will be.
+    pub full_names: bool,
+}
+
+/// One output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Destination {
+    /// To be written here.
+    File(PathBuf),
+    /// To be written to standard output.
+    Stdout,
+    /// There already, and to be kept.
+    Kept(PathBuf),
+}
+
+impl Destination {
+    /// Where the output that a flag names goes, which is `-` for stdout; [`Outputs::add_flag`] has said beforehand whether
+    /// it can.
+    ///
+    /// # Errors
+    /// As [`Place::of`].
+    pub fn of_flag(path: &Path) -> Result<Self> {
+        Ok(match Place::of_flag(path)? {
+            Place::Stream(Stream::Stdout) => Destination::Stdout,
+            _ => Destination::File(path.into()),
+        })
+    }
+
+    /// The file, if it is one.
+    pub fn path(&self) -> Option<&Path> {
+        match self {
+            Destination::File(path) | Destination::Kept(path) => Some(path),
+            Destination::Stdout => None,
+        }
+    }
+}
+
+/// One input and where its results go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Job {
+    /// The photo.
+    pub source: Source,
+    /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
+    /// where two of a run would be the same.
+    pub name: PathBuf,
+    /// What it is called in a dataset, where it goes into one: the path of outputs, without the word of the task and what
+    /// follows it.
+    pub key: PathBuf,
+    /// The format of its picture.
+    pub format: PictureFormat,
+    /// The outputs by extension, the picture (`png`, whatever its format) among them.
+    outputs: Vec<(&'static str, Destination)>,
+}
+
+impl Job {
+    /// Where the output with this extension goes; it must be one of those that were planned.
+    pub fn output(&self, extension: &str) -> &Destination {
+        let place = self.outputs.iter().find(|(own, _)| *own == extension);
+        // A fault of the program, as of any index.
+        #[allow(clippy::expect_used)]
+        &place.expect("an output that was planned").1
+    }
+
+    /// The outputs by extension.
+    pub fn outputs(&self) -> impl Iterator<Item = (&'static str, &Destination)> {
+        self.outputs
+            .iter()
+            .map(|(extension, output)| (*extension, output))
+    }
+
+    /// The outputs that are there and kept, by extension.
+    pub fn kept(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.outputs()
+            .filter_map(|(extension, output)| match output {
+                Destination::Kept(path) => Some((extension, path.as_path())),
+                _ => None,
+            })
+    }
+
+    /// The outputs that are to be written to files, by extension.
+    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+        self.outputs()
+            .filter_map(|(extension, output)| match output {
+                Destination::File(path) => Some((extension, path.as_path())),
+                _ => None,
+            })
+    }
+
+    /// Whether all outputs are there already.
+    pub fn is_done(&self) -> bool {
+        let mut outputs = self.outputs.iter();
+        outputs.all(|(_, output)| matches!(output, Destination::Kept(_)))
+    }
+}
+
+/// What a run will do.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// One a photo, in the order of the inputs.
+    pub jobs: Vec<Job>,
+    /// Everything that is written, and what must not be.
+    pub outputs: Outputs,
+    /// What is said about the first name that was cut, and how many there were.
+    shortened: Option<(String, usize)>,
+    /// The flag by which an output goes to stdout.
+    to_stdout: Option<String>,
+}
+
+/// The extension under which a job's picture is planned.
+pub const PICTURE: &str = "png";
+
+/// The extension of an output that is a folder.
+pub const MASKS: &str = "masks";
+
+/// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
+const ROOM_FOR_EXTENSION: usize = 24;
+
+impl Plan {
+    /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if several inputs would go to one file, an output would replace an input, or stdout cannot
+    /// take all that is asked for; [`Error::File`] if an output cannot be written.
+    pub fn new(
+        sources: Vec<Source>,
+        options: &OutputOptions,
+        kind: &str,
+        extensions: &[&'static str],
+    ) -> Result<Self> {
+        if let (Target::File(..) | Target::Stdout, Some(shard)) = (&options.target, options.shard)
+            && shard.is_part()
+        {
+            return Err(Error::Usage(format!(
+                "--shard {shard}: each shard would write the same file; give a folder (-o DIR)"
+            )));
+        }
+        let mut shortened: Option<(String, usize)> = None;
+        let mut to_stdout = None;
+        let mut keys: Option<Vec<PathBuf>> = None;
+        let stems: Vec<PathBuf> = match &options.target {
+            Target::Folder(folder) => {
+                let kind = format!(".{kind}");
+                let longest = extensions.iter().map(|extension| extension.len() + 1).max();
+                let room = kind.len() + ROOM_FOR_EXTENSION.max(longest.unwrap_or(0));
+                let stem = |name: PathBuf| {
+                    let short = shorten(folder, &name, room)?;
+                    if let Some(short) = &short {
+                        let (name, short) = (name.display(), short.display());
+                        let first = || {
+                            format!(
+                                "{name}: too long a name for what is appended to it; its files are called {short}{kind}"
+                            )
+                        };
+                        shortened.get_or_insert_with(|| (first(), 0)).1 += 1;
+                    }
+                    Ok(append(folder.join(short.unwrap_or(name)), &kind))
+                };
+                let names = match options.full_names {
+                    true => names::distinct_with_extensions(&sources)?,
+                    false => names::distinct(&sources, folder)?,
+                };
+                keys = Some(names.clone());
+                names.into_iter().map(stem).collect::<Result<_>>()?
+            }
+            Target::File(path, _) => {
+                let flag = format!("-o {}", path.display());
+                single(&sources, &flag)?;
+                if PictureFormat::of(path).is_none() && extensions != [PICTURE] {
+                    return Err(one_picture(&flag, "a pipe or device"));
+                }
+                vec![path.with_extension("")]
+            }
+            Target::Stdout => {
+                single(&sources, "-o -")?;
+                if extensions != [PICTURE] {
+                    return Err(one_picture("-o -", "stdout"));
+                }
+                to_stdout = Some("-o -".to_owned());
+                vec![PathBuf::new()]
+            }
+        };
+        // Photos of one tar follow each other.
+        let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
+        files.dedup();
+        let mut outputs = Outputs::new(files);
+        let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
+            let path = match &options.target {
+                Target::Stdout => return outputs.add_flag("-o", Path::new("-"), true),
+                Target::File(path, _) if extension == PICTURE => path.clone(),
+                _ => append(stem.to_owned(), &format!(".{extension}")),
+            };
+            let kind = match extension {
+                MASKS => OutputKind::Folder,
+                _ => OutputKind::File,
+            };
+            outputs.add(&path, kind, options.force)
+        };
+        let format = match options.target {
+            Target::File(_, format) => format,
+            _ => PictureFormat::Png,
+        };
+        let listed = names::distinct_with_extensions(&sources)?;
+        // Who makes files of its own needs none.
+        let keys = match keys.filter(|_| extensions.is_empty()) {
+            Some(keys) => keys,
+            None => vec![PathBuf::new(); sources.len()],
+        };
+        let jobs = sources
+            .into_iter()
+            .zip(listed)
+            .zip(stems.into_iter().zip(keys));
+        let jobs = jobs.map(|((source, name), (stem, key))| {
+            let mut outputs = extensions
+                .iter()
+                .map(|&e| Ok((e, place(&stem, e)?)))
+                .collect::<Result<Vec<_>>>()?;
+            outputs.sort_by_key(|(extension, _)| *extension);
+            Ok(Job {
+                source,
+                name,
+                key,
+                format,
+                outputs,
+            })
+        });
+        Ok(Plan {
+            jobs: jobs.collect::<Result<_>>()?,
+            outputs,
+            shortened,
+            to_stdout,
+        })
+    }
+
+    /// Adds an output with this extension to the only job, which goes to `path`, or to stdout for `-`, and is none of those
+    /// that the plan was made for. A file that is there is kept unless `force` replaces it.
+    ///
+    /// # Errors
+    /// As [`Outputs::add`]; [`Error::Usage`] if there are several jobs.
+    pub fn redirect(&mut self, extension: &'static str, path: &Path, force: bool) -> Result<()> {
+        let [job] = self.jobs.as_mut_slice() else {
+            return Err(Error::Usage(format!(
+                "{} has room for one photo, but there are {}; leave the name out",
+                path.display(),
+                self.jobs.len()
+            )));
+        };
+        let destination = match path.as_os_str() == "-" {
+            true => self.outputs.add_flag("-", path, true)?,
+            false => self.outputs.add(path, OutputKind::File, force)?,
+        };
+        if destination == Destination::Stdout {
+            self.to_stdout = Some(path.display().to_string());
+        }
+        job.outputs.retain(|(own, _)| *own != extension);
+        job.outputs.push((extension, destination));
+        job.outputs.sort_by_key(|(extension, _)| *extension);
+        Ok(())
+    }
+
+    /// Has an output of the job `index` made again that was to be kept.
+    ///
+    /// # Errors
+    /// Names it if it cannot be replaced.
+    pub fn replace(&mut self, index: usize, extension: &'static str) -> Result<()> {
+        let mut outputs = self.jobs[index].outputs.iter_mut();
+        let output = outputs.find(|(own, _)| *own == extension);
+        if let Some((_, output)) = output
+            && let Destination::Kept(path) = output
+        {
+            self.outputs.check_replaceable(path)?;
+            *output = Destination::File(std::mem::take(path));
+        }
+        Ok(())
+    }
+
+    /// Plans the file that a flag names beside those of the photos.
+    ///
+    /// # Errors
+    /// As [`Outputs::add_flag`].
+    pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<()> {
+        if self.outputs.add_flag(flag, path, force)? == Destination::Stdout {
+            self.to_stdout = Some(format!("{flag} {}", path.display()));
+        }
+        Ok(())
+    }
+
+    /// Keeps stdout for the output that goes there, and says which names were cut.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if stdout is wanted for something else.
+    pub fn settle(&mut self, console: &Console) -> Result<()> {
+        self.outputs.settle();
+        if let Some(flag) = &self.to_stdout {
+            console.claim_stdout(flag)?;
+        }
+        match &self.shortened {
+            Some((first, 1)) => console.note(first),
+            Some((first, count)) => {
+                console.note(format_args!("{first}; so it is with {} more", count - 1))
+            }
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+fn one_picture(flag: &str, what: &str) -> Error {
+    Error::Usage(format!(
+        "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
+    ))
+}
+
+/// Refuses more than one input for `flag`.
+fn single(sources: &[Source], flag: &str) -> Result<()> {
+    match sources.len() {
+        0 | 1 => Ok(()),
+        n => Err(Error::Usage(format!(
+            "{flag} has room for one photo, but there are {n}; give a folder (-o DIR)"
+        ))),
+    }
+}
+
+/// Adds to a file's name without taking anything for an extension.
+fn append(path: PathBuf, tail: &str) -> PathBuf {
+    let mut text = OsString::from(path);
+    text.push(tail);
+    text.into()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    /// A folder with (empty) files, and the sources that they are.
+    fn sources(names: &[&str]) -> (tempfile::TempDir, Vec<Source>) {
+        let folder = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = names.iter().map(|name| folder.path().join(name)).collect();
+        paths.iter().for_each(|path| fs::write(path, "").unwrap());
+        (folder, paths.into_iter().map(Source::named).collect())
+    }
+
+    fn options(target: Target, force: bool) -> OutputOptions {
+        OutputOptions {
+            target,
+            force,
+            ..OutputOptions::default()
+        }
+    }
+
+    #[test]
+    fn outputs_are_named_after_the_input_and_the_kind() {
+        let (_folder, sources) = sources(&["a.jpg", "b.c.png"]);
+        let plan = Plan::new(sources, &OutputOptions::default(), "pca", &["png", "npy"]).unwrap();
+        let file = |path: &str| Destination::File(path.into());
+        assert_eq!(*plan.jobs[0].output("png"), file("dino-out/a.pca.png"));
+        assert_eq!(*plan.jobs[0].output("npy"), file("dino-out/a.pca.npy"));
+        assert_eq!(*plan.jobs[1].output("png"), file("dino-out/b.c.pca.png"));
+        assert_eq!(plan.jobs[0].format, PictureFormat::Png);
+    }
+
+    #[test]
+    fn what_exists_is_kept_unless_forced() {
+        let (folder, sources) = sources(&["a.jpg"]);
+        let picture = folder.path().join("a.pca.png");
+        fs::write(&picture, "").unwrap();
+        let plan = |extensions: &[&'static str], force| {
+            let options = options(Target::Folder(folder.path().into()), force);
+            Plan::new(sources.clone(), &options, "pca", extensions)
+                .unwrap()
+                .jobs
+                .remove(0)
+        };
+        assert!(plan(&["png"], false).is_done());
+        assert_eq!(
+            *plan(&["png"], false).output("png"),
+            Destination::Kept(picture.clone())
+        );
+        let with_more = plan(&["png", "npy"], false);
+        assert!(!with_more.is_done() && matches!(with_more.output("npy"), Destination::File(_)));
+        assert_eq!(
+            *plan(&["png"], true).output("png"),
+            Destination::File(picture)
+        );
+    }
+
+    #[test]
+    fn an_input_is_never_replaced() {
+        let (folder, sources) = sources(&["a.jpg", "a.pca.png"]);
+        for force in [false, true] {
+            let options = options(Target::Folder(folder.path().join(".")), force);
+            let error = Plan::new(sources.clone(), &options, "pca", &["png"]).unwrap_err();
+            assert!(
+                error.to_string().contains("a.pca.png is an input"),
+                "{error}"
+            );
+        }
+        let own = options(
+            Target::File(folder.path().join("a.jpg"), PictureFormat::Jpeg),
+            true,
+        );
+        assert!(Plan::new(sources[..1].to_vec(), &own, "pca", &["png"]).is_err());
+    }
+
+    #[test]
+    fn a_file_and_stdout_take_one_photo() {
+        let (_folder, sources) = sources(&["a.jpg", "b.jpg"]);
+        for target in [
+            Target::File("x.png".into(), PictureFormat::Png),
+            Target::Stdout,
+        ] {
+            let options = options(target, false);
+            let error = Plan::new(sources.clone(), &options, "pca", &["png"])
+                .unwrap_err()
+                .to_string();
+            assert!(
+                error.contains("there are 2") && error.contains("-o DIR"),
+                "{error}"
+            );
+            Plan::new(sources[..1].to_vec(), &options, "pca", &["png"]).unwrap();
+        }
+        let stdout = options(Target::Stdout, false);
+        assert!(Plan::new(sources[..1].to_vec(), &stdout, "pca", &["png", "npy"]).is_err());
+    }
+
+    #[test]
+    fn a_files_sidecars_lie_beside_it() {
+        let (_folder, sources) = sources(&["a.jpg"]);
+        let options = options(
+            Target::File("out/x.webp".into(), PictureFormat::WebP),
+            false,
+        );
+        let plan = Plan::new(sources, &options, "pca", &["png", "npy"]).unwrap();
+        assert_eq!(
+            *plan.jobs[0].output("png"),
+            Destination::File("out/x.webp".into())
+        );
+        assert_eq!(
+            *plan.jobs[0].output("npy"),
+            Destination::File("out/x.npy".into())
+        );
+        assert_eq!(plan.jobs[0].format, PictureFormat::WebP);
+    }
+
+    #[test]
+    fn the_value_of_o_says_what_is_meant() {
+        let folder = tempfile::tempdir().unwrap();
+        let parse = |text: &str| Target::parse(OsStr::new(text));
+        assert_eq!(parse("-").unwrap(), Target::Stdout);
+        assert_eq!(
+            parse("x.JPG").unwrap(),
+            Target::File("x.JPG".into(), PictureFormat::Jpeg)
+        );
+        for text in ["results", "results.v2", "odd.png/"] {
+            assert_eq!(parse(text).unwrap(), Target::Folder(text.into()));
+        }
+        let dotted = folder.path().join("folder.png");
+        fs::create_dir(&dotted).unwrap();
+        assert_eq!(
+            Target::parse(dotted.as_os_str()).unwrap(),
+            Target::Folder(dotted)
+        );
+        let file = folder.path().join("notes");
+        fs::write(&file, "").unwrap();
+        for text in ["x.gif", "x.tiff", "", file.to_str().unwrap()] {
+            let error = parse(text).unwrap_err().to_string();
+            assert!(error.starts_with("-o"), "{error}");
+        }
+    }
+}

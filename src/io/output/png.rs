@@ -1,0 +1,149 @@
+//! PNG with text chunks, at a fast setting: a picture is written once and looked at a few times.
+
+use std::borrow::Cow;
+use std::io::{self, Write};
+
+use png::{BitDepth, ColorType, Compression, EncodingError, Filter};
+
+use crate::system::files::signature::{PROGRAM, SOFTWARE};
+
+/// Pixels row by row, in the layouts that results come in.
+#[derive(Debug, Clone, Copy)]
+pub enum Pixels<'a> {
+    /// Three bytes a pixel.
+    Rgb8(&'a [u8]),
+    /// Four bytes a pixel, the last its opacity.
+    Rgba8(&'a [u8]),
+    /// One byte a pixel.
+    Gray8(&'a [u8]),
+    /// One number a pixel.
+    Gray16(&'a [u16]),
+    /// An index a pixel, and the colours that the indices stand for.
+    Indexed(&'a [u8], &'a [[u8; 3]]),
+}
+
+/// Writes a PNG of `size` (width, height) with `text` as keyword and value pairs.
+///
+/// # Errors
+/// If writing fails, or the pixels don't fill the size.
+pub fn write_png(
+    writer: impl Write,
+    (width, height): (u32, u32),
+    pixels: Pixels<'_>,
+    text: &[(&str, String)],
+) -> io::Result<()> {
+    let mut encoder = png::Encoder::new(writer, width, height);
+    encoder.set_compression(Compression::Fast);
+    let (color, depth, bytes): (_, _, Cow<'_, [u8]>) = match pixels {
+        Pixels::Rgb8(rgb) => {
+            // What trying all filters nearly always ends up with on our pictures, in a seventh less time.
+            encoder.set_filter(Filter::Paeth);
+            (ColorType::Rgb, BitDepth::Eight, rgb.into())
+        }
+        Pixels::Rgba8(rgba) => {
+            encoder.set_filter(Filter::Paeth);
+            (ColorType::Rgba, BitDepth::Eight, rgba.into())
+        }
+        Pixels::Gray8(gray) => (ColorType::Grayscale, BitDepth::Eight, gray.into()),
+        Pixels::Gray16(gray) => {
+            let bytes: Vec<u8> = gray.iter().flat_map(|value| value.to_be_bytes()).collect();
+            (ColorType::Grayscale, BitDepth::Sixteen, bytes.into())
+        }
+        Pixels::Indexed(indices, palette) => {
+            encoder.set_palette(palette.as_flattened());
+            (ColorType::Indexed, BitDepth::Eight, indices.into())
+        }
+    };
+    encoder.set_color(color);
+    encoder.set_depth(depth);
+    let own = (SOFTWARE, PROGRAM.to_owned());
+    for (keyword, value) in std::iter::once(&own).chain(text) {
+        let add = if value.chars().all(|c| u32::from(c) < 256) {
+            png::Encoder::add_text_chunk
+        } else {
+            png::Encoder::add_itxt_chunk
+        };
+        add(&mut encoder, (*keyword).to_owned(), value.clone()).map_err(to_io)?;
+    }
+    let mut writer = encoder.write_header().map_err(to_io)?;
+    writer.write_image_data(&bytes).map_err(to_io)?;
+    writer.finish().map_err(to_io)
+}
+
+fn to_io(error: EncodingError) -> io::Error {
+    match error {
+        EncodingError::IoError(error) => error,
+        other => io::Error::other(other),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::system::files::signature::is_own_picture;
+
+    fn decode(bytes: &[u8]) -> image::DynamicImage {
+        image::load_from_memory_with_format(bytes, image::ImageFormat::Png).unwrap()
+    }
+
+    #[test]
+    fn every_layout_reads_back() {
+        let write = |pixels| {
+            let mut bytes = Vec::new();
+            write_png(&mut bytes, (2, 1), pixels, &[]).unwrap();
+            decode(&bytes)
+        };
+        assert_eq!(
+            write(Pixels::Rgb8(&[1, 2, 3, 4, 5, 6])).into_bytes(),
+            [1, 2, 3, 4, 5, 6]
+        );
+        let rgba = [1, 2, 3, 255, 0, 0, 0, 0];
+        assert_eq!(write(Pixels::Rgba8(&rgba)).into_bytes(), rgba);
+        assert_eq!(write(Pixels::Gray8(&[7, 200])).into_bytes(), [7, 200]);
+        assert_eq!(
+            write(Pixels::Gray16(&[258, 65535]))
+                .into_luma16()
+                .into_raw(),
+            [258, 65535]
+        );
+        let palette = [[9, 8, 7], [1, 1, 1]];
+        assert_eq!(
+            write(Pixels::Indexed(&[1, 0], &palette))
+                .into_rgb8()
+                .into_raw(),
+            [1, 1, 1, 9, 8, 7]
+        );
+    }
+
+    #[test]
+    fn text_is_kept_and_the_picture_is_known_as_ours() {
+        let mut bytes = Vec::new();
+        let text = [
+            ("unit", "m²".to_owned()),
+            ("Title", "näher als 3 →".to_owned()),
+        ];
+        write_png(&mut bytes, (1, 1), Pixels::Gray8(&[0]), &text).unwrap();
+        assert!(is_own_picture(&bytes));
+        let reader = png::Decoder::new(io::Cursor::new(&bytes))
+            .read_info()
+            .unwrap();
+        let latin: Vec<_> = reader
+            .info()
+            .uncompressed_latin1_text
+            .iter()
+            .map(|t| t.text.as_str())
+            .collect();
+        assert_eq!(latin, [PROGRAM, "m²"]);
+        assert_eq!(
+            reader.info().utf8_text[0].get_text().unwrap(),
+            "näher als 3 →"
+        );
+    }
+
+    #[test]
+    fn a_wrong_size_is_an_error() {
+        assert!(write_png(Vec::new(), (2, 2), Pixels::Rgb8(&[0; 5]), &[]).is_err());
+        assert!(write_png(Vec::new(), (0, 2), Pixels::Rgb8(&[]), &[]).is_err());
+    }
+}

@@ -1,0 +1,282 @@
+//! GIF, APNG and animated WebP as clips, without another program.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read};
+use std::path::Path;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::thread;
+
+use image::codecs::gif::GifDecoder;
+use image::codecs::png::PngDecoder;
+use image::{AnimationDecoder, RgbImage};
+
+use super::animation_header::{gif_header, png_chunks, png_header, webp_header};
+use super::clip::{Clip, Reader};
+use super::colour::Colour;
+use super::ratio::{Ratio, gcd};
+use super::times::{FrameTime, Planned};
+use crate::error::{Error, Fault, Result};
+use crate::io::inputs::{Background, PhotoDecoder};
+
+/// A format of pictures that move.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Animation {
+    Gif,
+    Png,
+    WebP,
+}
+
+impl Animation {
+    /// The format of a file, from its first bytes; none of stills (but GIFs may be either) and of all else.
+    ///
+    /// # Errors
+    /// If the file cannot be opened.
+    pub fn of_file(path: &Path) -> Result<Option<Self>> {
+        let failed = |error: io::Error| Error::io(path, &error);
+        let mut head = Vec::new();
+        let mut file = File::open(path).map_err(failed)?;
+        if file.metadata().is_ok_and(|met| !met.is_file()) {
+            return Ok(None);
+        }
+        (&mut file)
+            .take(32)
+            .read_to_end(&mut head)
+            .map_err(failed)?;
+        if head.starts_with(b"GIF8") {
+            return Ok(Some(Animation::Gif));
+        }
+        if head.starts_with(b"RIFF") && head.get(8..16) == Some(b"WEBPVP8X") {
+            return Ok(head
+                .get(20)
+                .is_some_and(|flags| flags & 2 != 0)
+                .then_some(Animation::WebP));
+        }
+        if head.starts_with(b"\x89PNG\r\n\x1a\n") {
+            let mut is_animated = false;
+            let read = png_chunks(&mut BufReader::new(file), |kind, _| {
+                is_animated |= kind == b"acTL";
+                kind != b"IDAT"
+            });
+            return Ok((read.is_ok() && is_animated).then_some(Animation::Png));
+        }
+        Ok(None)
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Animation::Gif => "gif",
+            Animation::Png => "apng",
+            Animation::WebP => "webp",
+        }
+    }
+}
+
+/// Delays of no more than this many milliseconds are what old programs wrote for "as fast as you can"; every browser
+/// and ffmpeg show such frames for 100 ms.
+const TOO_SHORT: u64 = 10;
+
+pub(super) fn probe(path: &Path, animation: Animation) -> Result<Clip> {
+    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+    let reader = BufReader::new(file);
+    let damaged = |why: String| Error::fault(path, why, Fault::Damaged);
+    let header = match animation {
+        Animation::Gif => gif_header(reader),
+        Animation::Png => png_header(reader),
+        Animation::WebP => webp_header(reader),
+    };
+    let mut header =
+        header.map_err(|why| damaged(format!("damaged {}: {why}", animation.name())))?;
+    if header.delays.is_empty() || header.size.0 == 0 || header.size.1 == 0 {
+        return Err(damaged("holds no frames".into()));
+    }
+    let mut notes = Vec::new();
+    let mut short = 0;
+    for delay in &mut header.delays {
+        if delay.0 * 1000 <= TOO_SHORT * delay.1 {
+            *delay = (1, 10);
+            short += 1;
+        }
+    }
+    if short > 0 && header.delays.len() > 1 {
+        notes.push(format!(
+            "{short} of its frames have no delay, and stay for 100 ms, as browsers show them"
+        ));
+    }
+    let common = header.delays.iter().try_fold(1u64, |all, &(num, den)| {
+        let den = den / gcd(num, den).max(1);
+        let all = (all / gcd(all, den)).checked_mul(den)?;
+        (all <= 1_000_000).then_some(all)
+    });
+    // Delays without a common part are rounded to microseconds.
+    let base = common.unwrap_or(1_000_000);
+    let mut time = 0;
+    let frames: Vec<FrameTime> = header
+        .delays
+        .iter()
+        .map(|&(num, den)| {
+            let duration = ((2 * num * base + den) / (2 * den)).max(1) as i64;
+            time += duration;
+            FrameTime {
+                time: time - duration,
+                duration,
+            }
+        })
+        .collect();
+    let time_base = Ratio::part_of(base);
+    let count = frames.len() as u64;
+    let rate = Ratio::new(count * base, time.unsigned_abs()).unwrap_or(Ratio::part_of(1));
+    Ok(Clip {
+        path: path.to_owned(),
+        width: header.size.0,
+        height: header.size.1,
+        rotation: 0,
+        pixel_aspect: (1, 1),
+        frames,
+        time_base,
+        zero: 0,
+        rate,
+        codec: animation.name().into(),
+        pixel_format: if animation == Animation::Gif {
+            "pal8"
+        } else {
+            "rgba"
+        }
+        .into(),
+        bits: 8,
+        colour: Colour::default(),
+        audio: None,
+        truncated: header
+            .is_truncated
+            .then(|| format!("is truncated: it ends after {count} frames")),
+        notes,
+        reader: Reader::Animation(animation),
+    })
+}
+
+/// Decodes an animation in a thread of its own, one frame ahead.
+#[derive(Debug)]
+pub(super) struct Player {
+    frames: Receiver<Result<RgbImage, String>>,
+}
+
+impl Player {
+    /// Begins to decode the frames of `plan`.
+    ///
+    /// # Errors
+    /// If the file cannot be opened, or no thread started.
+    pub fn start(
+        clip: &Clip,
+        animation: Animation,
+        plan: &[Planned],
+        photos: &PhotoDecoder,
+    ) -> Result<Self> {
+        let failed = |error: io::Error| Error::io(&clip.path, &error);
+        let reader = BufReader::new(File::open(&clip.path).map_err(failed)?);
+        let wanted: Vec<u64> = plan.iter().map(|planned| planned.index).collect();
+        let background = photos.options.background;
+        let (sender, frames) = sync_channel(1);
+        let thread = thread::Builder::new().name("animation".into());
+        thread
+            .spawn(move || {
+                let mut wanted = wanted.into_iter().peekable();
+                let mut index = 0;
+                // Whether another frame is wanted; who has enough does not listen any more.
+                let mut take = |pixels: &[u8], size: (u32, u32)| {
+                    if wanted.next_if_eq(&index).is_some() {
+                        let flat = flatten(pixels, size, background);
+                        if sender.send(flat).is_err() {
+                            return false;
+                        }
+                    }
+                    index += 1;
+                    wanted.peek().is_some()
+                };
+                if let Err(why) = play(reader, animation, &mut take) {
+                    let _ = sender.send(Err(why));
+                }
+            })
+            .map_err(failed)?;
+        Ok(Player { frames })
+    }
+
+    /// The next frame; none after the last.
+    pub fn next(&mut self) -> Option<Result<RgbImage, String>> {
+        self.frames.recv().ok()
+    }
+}
+
+/// Hands the canvas after each frame to `take`, until it has enough: 3 or 4 bytes a pixel.
+fn play(
+    reader: BufReader<File>,
+    animation: Animation,
+    take: &mut impl FnMut(&[u8], (u32, u32)) -> bool,
+) -> Result<(), String> {
+    let failed = |error: image::ImageError| error.to_string();
+    let frames = match animation {
+        Animation::Gif => GifDecoder::new(reader).map_err(failed)?.into_frames(),
+        Animation::Png => PngDecoder::new(reader)
+            .and_then(PngDecoder::apng)
+            .map_err(failed)?
+            .into_frames(),
+        Animation::WebP => return play_webp(reader, take),
+    };
+    for frame in frames {
+        let canvas = frame.map_err(failed)?.into_buffer();
+        if !take(canvas.as_raw(), canvas.dimensions()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// `image` forgets to clear the canvas behind frames that ask for it; the decoder below does not, once it has a colour
+/// to clear with.
+fn play_webp(
+    reader: BufReader<File>,
+    take: &mut impl FnMut(&[u8], (u32, u32)) -> bool,
+) -> Result<(), String> {
+    let failed = |error: image_webp::DecodingError| error.to_string();
+    let mut decoder = image_webp::WebPDecoder::new(reader).map_err(failed)?;
+    decoder.set_background_color([0; 4]).map_err(failed)?;
+    let bytes = decoder
+        .output_buffer_size()
+        .ok_or("its canvas is too large")?;
+    let mut canvas = vec![0; bytes];
+    for _ in 0..decoder.num_frames() {
+        decoder.read_frame(&mut canvas).map_err(failed)?;
+        if !take(&canvas, decoder.dimensions()) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+/// Puts the background behind what is not opaque.
+pub(super) fn flatten(
+    pixels: &[u8],
+    (width, height): (u32, u32),
+    background: Background,
+) -> Result<RgbImage, String> {
+    let area = width as usize * height as usize;
+    let rgb = match pixels.len() == area * 3 {
+        true => pixels.to_vec(),
+        false => {
+            let mut rgb = Vec::with_capacity(area * 3);
+            let behind = background.colour();
+            for &[r, g, b, a] in pixels.as_chunks::<4>().0 {
+                let over = |value: u8, behind: u8| {
+                    let sum =
+                        u32::from(value) * u32::from(a) + u32::from(behind) * u32::from(255 - a);
+                    ((sum + 127) / 255) as u8
+                };
+                rgb.extend(match behind {
+                    Some([x, y, z]) => [over(r, x), over(g, y), over(b, z)],
+                    None => [r, g, b],
+                });
+            }
+            rgb
+        }
+    };
+    RgbImage::from_raw(width, height, rgb)
+        .ok_or_else(|| "holds fewer pixels than its size says".into())
+}

@@ -1,0 +1,259 @@
+//! Frames of a file through a child ffmpeg: raw RGB from a pipe, and the time of each from its log.
+
+use std::io::{ErrorKind, Read};
+use std::process::{ChildStdout, Stdio};
+
+use image::RgbImage;
+
+use super::animation::flatten;
+use super::clip::Clip;
+use super::colour::{Abilities, ToRgb};
+use super::log::{Log, Shown};
+use super::probe::Stream;
+use super::program::{Programs, file_argument, start};
+use super::times::{Planned, Selection};
+use crate::error::{Error, Fault, Result};
+use crate::io::inputs::Background;
+use crate::system::child_process::Running;
+use crate::system::interrupt;
+
+/// Selections that begin this many seconds after the first frame are sought; before, decoding what lies between costs
+/// little.
+const WORTH_SEEKING: f64 = 8.0;
+
+/// A child ffmpeg that decodes.
+#[derive(Debug)]
+pub(super) struct Decoder {
+    clip: Clip,
+    selection: Selection,
+    /// The first and the last frame that are wanted.
+    span: (Planned, Planned),
+    running: Running,
+    stdout: ChildStdout,
+    log: Log,
+    given: u64,
+    has_sought: bool,
+    /// What is seen where frames are transparent.
+    background: Background,
+    /// The size of the first frame, before it was scaled.
+    size: Option<(u32, u32)>,
+    /// Frames that were of another size.
+    others: u64,
+}
+
+/// How a decoder ended.
+#[derive(Debug, Clone)]
+pub(super) struct Ending {
+    /// Why it ended before all was decoded.
+    pub failure: Option<String>,
+    /// How many complaints there were, and one of them.
+    pub complaints: Option<(u64, String)>,
+}
+
+impl Decoder {
+    /// Starts to decode what `plan` lists, which `selection` selects of `clip`.
+    ///
+    /// # Errors
+    /// Names the clip, if ffmpeg is missing or cannot be started.
+    pub fn start(
+        clip: &Clip,
+        stream: &Stream,
+        selection: &Selection,
+        span: (Planned, Planned),
+        background: Background,
+    ) -> Result<Self> {
+        let seek = seek_time(clip, stream, span.0.time);
+        Decoder::launch(clip, stream, selection, span, (seek, background))
+    }
+
+    fn launch(
+        clip: &Clip,
+        stream: &Stream,
+        selection: &Selection,
+        span: (Planned, Planned),
+        (seek, background): (Option<f64>, Background),
+    ) -> Result<Self> {
+        let programs = Programs::find(&clip.path)?;
+        let mut command = programs.ffmpeg();
+        command.args(["-v", "level+info", "-copyts"]);
+        if let Some(seconds) = seek {
+            command.args([
+                "-seek_timestamp",
+                "1",
+                "-noaccurate_seek",
+                "-ss",
+                &format!("{seconds:.6}"),
+            ]);
+        }
+        if !stream.turns {
+            command.arg("-noautorotate");
+        }
+        command.arg("-i").arg(file_argument(&clip.path));
+        let mut filters = selection.filters(span.0.time, span.1.time, clip.time_base);
+        // Checksums take time; older programs know no way without them.
+        filters.push(match programs.is_at_least((4, 3)) {
+            true => "showinfo=checksum=0".into(),
+            false => "showinfo".into(),
+        });
+        filters.push(colours(clip, programs).filters);
+        command.args([
+            "-map",
+            &format!("0:{}", stream.index),
+            "-vf",
+            &filters.join(","),
+        ]);
+        command.args(programs.passthrough());
+        let base = clip.time_base;
+        command.args(["-enc_time_base", &format!("{}/{}", base.num(), base.den())]);
+        let format = if clip.has_alpha() { "rgba" } else { "rgb24" };
+        command.args(["-f", "rawvideo", "-pix_fmt", format, "pipe:1"]);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let failed = |error: std::io::Error| {
+            Error::fault(
+                &clip.path,
+                format!("ffmpeg cannot be started: {error}"),
+                Fault::Program,
+            )
+        };
+        let mut running = start(command).map_err(failed)?;
+        let (Some(stdout), Some(stderr)) = (running.take_stdout(), running.take_stderr()) else {
+            return Err(failed(ErrorKind::BrokenPipe.into()));
+        };
+        Ok(Decoder {
+            clip: clip.clone(),
+            selection: *selection,
+            span,
+            running,
+            stdout,
+            log: Log::read(stderr).map_err(failed)?,
+            given: 0,
+            has_sought: seek.is_some(),
+            background,
+            size: None,
+            others: 0,
+        })
+    }
+
+    /// The next frame and its time, which some files do not tell; none after the last.
+    ///
+    /// # Errors
+    /// Names the clip, if frames have other times or another size than it says.
+    pub fn next(&mut self, stream: &Stream) -> Result<Option<(Option<i64>, RgbImage)>> {
+        let Some((shown, image)) = self.read()? else {
+            return Ok(None);
+        };
+        if self.given == 0 {
+            if self.has_sought && shown.time != Some(self.span.0.time) {
+                // The file's index leads elsewhere.
+                let clip = self.clip.clone();
+                let how = (None, self.background);
+                *self = Decoder::launch(&clip, stream, &self.selection, self.span, how)?;
+                return self.next(stream);
+            }
+            self.check_first(shown)?;
+        }
+        self.given += 1;
+        self.others += u64::from(self.size != Some(shown.size));
+        Ok(Some((shown.time, image)))
+    }
+
+    fn check_first(&mut self, shown: Shown) -> Result<()> {
+        self.size = Some(shown.size);
+        let (width, height) = shown.size;
+        let base = self.clip.time_base;
+        let why = match self.log.time_base() {
+            _ if shown.size != self.clip.size() => format!(
+                "ffmpeg decodes it at {width} x {height}, where ffprobe finds {} x {}",
+                self.clip.width, self.clip.height
+            ),
+            Some((num, den)) if num * base.den() != den * base.num() => {
+                format!("ffmpeg counts its time in {num}/{den} s, ffprobe in {base} s")
+            }
+            _ => return Ok(()),
+        };
+        let why = format!("{why}; install one whole release of ffmpeg, or convert the clip first");
+        Err(Error::fault(&self.clip.path, why, Fault::Program))
+    }
+
+    fn read(&mut self) -> Result<Option<(Shown, RgbImage)>> {
+        let (width, height) = self.clip.size();
+        let channels = if self.clip.has_alpha() { 4 } else { 3 };
+        let mut pixels = vec![0; width as usize * height as usize * channels];
+        let mut filled = 0;
+        while filled < pixels.len() {
+            match self.stdout.read(&mut pixels[filled..]) {
+                Ok(0) => return Ok(None),
+                Ok(bytes) => filled += bytes,
+                Err(error) if error.kind() == ErrorKind::Interrupted => interrupt::check()?,
+                Err(error) => return Err(Error::io(&self.clip.path, &error)),
+            }
+        }
+        // It was shown before it was written.
+        let shown = self.log.shown();
+        if channels == 3 {
+            return Ok(shown.zip(RgbImage::from_raw(width, height, pixels)));
+        }
+        let flat = flatten(&pixels, (width, height), self.background);
+        let flat = flat.map_err(|why| Error::fault(&self.clip.path, why, Fault::Damaged))?;
+        Ok(shown.map(|shown| (shown, flat)))
+    }
+
+    /// Frames that were scaled to the first one's size.
+    pub fn others(&self) -> u64 {
+        self.others
+    }
+
+    /// Ends it; `is_over` if it has nothing more to give, else it is stopped.
+    pub fn end(mut self, is_over: bool) -> Ending {
+        let mut failure = None;
+        if is_over {
+            match self.running.wait() {
+                Ok(status) if status.success() => {}
+                Ok(status) => {
+                    self.log.finish();
+                    failure = Some(
+                        self.log
+                            .last()
+                            .unwrap_or_else(|| format!("it ended with {status}")),
+                    );
+                }
+                Err(error) => failure = Some(error.to_string()),
+            }
+            self.log.finish();
+        }
+        let count = self.log.count();
+        Ending {
+            failure,
+            complaints: self.log.last().map(|last| (count, last)),
+        }
+    }
+}
+
+/// How frames of `clip` become RGB.
+pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
+    let can = Abilities {
+        map_tones: programs.has_filter("zscale") && programs.has_filter("tonemap"),
+        use_threads: programs.is_at_least((5, 0)),
+    };
+    let mut colours = clip.colour.to_rgb(clip.size(), can);
+    if clip.has_alpha() {
+        colours.filters = colours.filters.replace("format=rgb24", "format=rgba");
+    }
+    colours
+}
+
+/// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.
+fn seek_time(clip: &Clip, stream: &Stream, first: i64) -> Option<f64> {
+    let base = clip.time_base.value();
+    let beginning = clip.frames.first()?.time;
+    if (first - beginning) as f64 * base < WORTH_SEEKING {
+        return None;
+    }
+    let before = stream.keys.partition_point(|&key| key <= first);
+    // One more back: not all that is called a key frame shows a whole picture at once.
+    let key = *stream.keys.get(before.checked_sub(2)?)?;
+    Some(key as f64 * base)
+}

@@ -1,0 +1,296 @@
+//! The frames of a clip, one at a time.
+
+use std::time::Duration;
+
+use image::RgbImage;
+
+use super::animation::Player;
+use super::clip::{Clip, Reader};
+use super::decoder::{Decoder, Ending, colours};
+use super::numbered;
+use super::probe::Stream;
+use super::program::Programs;
+use super::times::{Planned, Selection};
+use crate::error::{Error, Fault, Result};
+use crate::io::inputs::PhotoDecoder;
+
+/// A decoded frame, the right way up.
+#[derive(Debug, Clone)]
+pub struct Frame {
+    /// Its number in the clip, counted from 0.
+    pub index: u64,
+    /// When it appears, in ticks of the clip's time base; later than the frame before it.
+    pub time: i64,
+    /// How long it stays, in ticks.
+    pub duration: i64,
+    /// The pixels, row by row.
+    pub rgb: RgbImage,
+}
+
+/// Decodes the frames of a clip that were selected, in order; one is in memory at a time.
+///
+/// Each item is a frame or, as the last one, why there are no more of them though there should be.
+#[derive(Debug)]
+pub struct Frames {
+    clip: Clip,
+    plan: Vec<Planned>,
+    /// How many of the plan are behind.
+    done: usize,
+    given: u64,
+    last_time: Option<i64>,
+    /// Frames whose times had to be moved behind the one before them.
+    moved: u64,
+    photos: PhotoDecoder,
+    /// None when it is over.
+    reading: Option<Reading>,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Ffmpeg(Box<Decoder>, Stream),
+    Animation(Player),
+    Images,
+}
+
+impl Frames {
+    /// Begins to decode what `selection` selects of `clip`. What `photos` says of backgrounds and limits holds for frames
+    /// too, and its warnings get what is found out about the clip on the way.
+    ///
+    /// # Errors
+    /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
+    pub fn open(clip: &Clip, selection: &Selection, photos: &PhotoDecoder) -> Result<Self> {
+        Frames::open_behind(None, clip, selection, photos)
+    }
+
+    /// Begins to decode what `selection` selects of `clip` behind the frame of this number, which may be nothing; the times are
+    /// as if the frames before had been read.
+    ///
+    /// # Errors
+    /// As [`Frames::open`].
+    pub fn open_behind(
+        behind: Option<u64>,
+        clip: &Clip,
+        selection: &Selection,
+        photos: &PhotoDecoder,
+    ) -> Result<Self> {
+        let mut plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+        let mut selection = *selection;
+        let is_past = |planned: &Planned| behind.is_some_and(|behind| planned.index <= behind);
+        let mut passed = plan.iter().take_while(|planned| is_past(planned)).count();
+        let is_over = passed > 0 && passed == plan.len();
+        // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
+        if passed > 0 && !is_over && selection.fps.is_none() {
+            plan.drain(..passed);
+            // So that ffmpeg is told where to begin, which is where the plan does.
+            selection.start.get_or_insert(Duration::ZERO);
+            passed = 0;
+        }
+        let (Some(&first), Some(&last)) = (plan.first(), plan.last()) else {
+            let why = format!(
+                "lasts {:.2} s, and none of its {} frames is in the selected span",
+                clip.duration(),
+                clip.frames.len()
+            );
+            return Err(Error::fault(&clip.path, why, Fault::Option));
+        };
+        let pixels = u64::from(clip.width) * u64::from(clip.height);
+        if pixels > photos.options.max_pixels {
+            let why = format!(
+                "its frames have {} x {} pixels, more than --max-megapixels allows",
+                clip.width, clip.height
+            );
+            return Err(Error::fault(&clip.path, why, Fault::TooLarge));
+        }
+        let reading = match &clip.reader {
+            _ if is_over => None,
+            Reader::Ffmpeg(stream) => {
+                if let Some(note) = colours(clip, Programs::find(&clip.path)?).note {
+                    let name = clip.path.display().to_string();
+                    photos
+                        .warnings
+                        .add("colours that are not sRGB", &name, note);
+                }
+                let decoder = Decoder::start(
+                    clip,
+                    stream,
+                    &selection,
+                    (first, last),
+                    photos.options.background,
+                )?;
+                Some(Reading::Ffmpeg(Box::new(decoder), stream.clone()))
+            }
+            Reader::Animation(animation) => {
+                let player = Player::start(clip, *animation, &plan, photos)?;
+                Some(Reading::Animation(player))
+            }
+            Reader::Images(_) => Some(Reading::Images),
+        };
+        let mut frames = Frames {
+            clip: clip.clone(),
+            plan,
+            done: 0,
+            given: 0,
+            last_time: None,
+            moved: 0,
+            photos: photos.clone(),
+            reading,
+        };
+        while !is_over && frames.done < passed && frames.read()?.is_some() {}
+        Ok(frames)
+    }
+
+    /// The frames that are to come, as the file lists them, those behind too.
+    pub fn plan(&self) -> &[Planned] {
+        &self.plan
+    }
+
+    fn read(&mut self) -> Result<Option<Frame>> {
+        let Some(&planned) = self.plan.get(self.done) else {
+            return self.finish(false).map(|()| None);
+        };
+        let read = match &mut self.reading {
+            None => return Ok(None),
+            Some(Reading::Ffmpeg(decoder, stream)) => decoder.next(stream)?,
+            Some(Reading::Animation(player)) => {
+                let read = player.next().transpose().map_err(|why| self.broken(&why))?;
+                read.map(|rgb| (Some(planned.time), rgb))
+            }
+            Some(Reading::Images) => {
+                let rgb = numbered::decode(&self.clip, planned.index, &self.photos)?;
+                Some((Some(planned.time), rgb))
+            }
+        };
+        let Some((time, rgb)) = read else {
+            return self.finish(true).map(|()| None);
+        };
+        Ok(Some(self.place(time, rgb)))
+    }
+
+    /// Gives a frame its number and its time.
+    fn place(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
+        let expected = self.plan[self.done];
+        let mut time = time.unwrap_or(expected.time);
+        // Frames that the decoder left out are passed by.
+        let rest = &self.plan[self.done..];
+        let passed = rest.partition_point(|planned| planned.time < time);
+        let found = rest
+            .get(passed)
+            .filter(|planned| planned.time == time)
+            .copied();
+        self.done += passed + usize::from(found.is_some());
+        if let Some(last) = self.last_time.filter(|&last| time <= last) {
+            time = last + 1;
+            self.moved += 1;
+        }
+        self.last_time = Some(time);
+        self.given += 1;
+        match found {
+            Some(Planned {
+                index, duration, ..
+            }) => Frame {
+                index,
+                time,
+                duration: duration.max(1),
+                rgb,
+            },
+            None => {
+                let next = self.plan.get(self.done);
+                let frames = &self.clip.frames;
+                let index = frames.partition_point(|frame| frame.time <= time);
+                Frame {
+                    index: index.saturating_sub(1) as u64,
+                    time,
+                    duration: next.map_or(1, |next| next.time - time).max(1),
+                    rgb,
+                }
+            }
+        }
+    }
+
+    /// Ends the reading; `is_over` if there was nothing more to read.
+    fn finish(&mut self, is_over: bool) -> Result<()> {
+        let Some(reading) = self.reading.take() else {
+            return Ok(());
+        };
+        let name = self.clip.path.display().to_string();
+        let warn = |kind, sentence: String| self.photos.warnings.add(kind, &name, sentence);
+        if let Reading::Ffmpeg(decoder, _) = reading {
+            let others = decoder.others();
+            if others > 0 {
+                let sentence =
+                    format!("changes its size: {others} frames were scaled to that of the first");
+                warn("clip that changes its size", sentence);
+            }
+            let Ending {
+                failure,
+                complaints,
+            } = decoder.end(is_over);
+            if let Some(why) = failure {
+                return Err(self.broken(&why));
+            }
+            if self.given == 0 {
+                let why = complaints.map_or_else(String::new, |(_, last)| format!(": {last}"));
+                let why = format!("not one of its frames could be decoded{why}");
+                return Err(Error::fault(&self.clip.path, why, Fault::Damaged));
+            }
+            if let Some((count, last)) = complaints.filter(|_| self.clip.truncated.is_none()) {
+                let sentence = format!(
+                    "is damaged, so that frames may be wrong ({count} complaints; the last: {last})"
+                );
+                warn("damaged clip", sentence);
+            }
+        }
+        if self.moved > 0 {
+            let sentence = format!(
+                "{} frames have times out of order, and follow the one before them",
+                self.moved
+            );
+            warn("clip with times out of order", sentence);
+        }
+        let listed = self.plan.len() as u64;
+        if let Some(truncated) = self.clip.truncated.as_ref().filter(|_| self.reaches_end()) {
+            let why = format!("{truncated}; {} frames were decoded", self.given);
+            return Err(Error::fault(&self.clip.path, why, Fault::Damaged));
+        }
+        if self.given != listed {
+            let sentence = format!(
+                "lists {listed} frames, of which the decoder gives {}",
+                self.given
+            );
+            warn("clip with frames that are not shown", sentence);
+        }
+        Ok(())
+    }
+
+    /// Whether the clip's last frame was asked for.
+    fn reaches_end(&self) -> bool {
+        let last = self.plan.last().map(|last| last.index + 1);
+        last == Some(self.clip.frames.len() as u64)
+    }
+
+    /// Why there are no more frames.
+    fn broken(&self, why: &str) -> Error {
+        let at = self.last_time.map_or_else(String::new, |time| {
+            format!(", at {:.2} s", self.clip.seconds(time))
+        });
+        let why = format!(
+            "could not be decoded beyond {} of {} frames{at}: {why}",
+            self.given,
+            self.plan.len()
+        );
+        Error::fault(&self.clip.path, why, Fault::Damaged)
+    }
+}
+
+impl Iterator for Frames {
+    type Item = Result<Frame>;
+
+    fn next(&mut self) -> Option<Result<Frame>> {
+        self.reading.as_ref()?;
+        let read = self.read();
+        if read.is_err() {
+            self.reading = None;
+        }
+        read.transpose()
+    }
+}

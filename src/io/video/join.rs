@@ -1,0 +1,97 @@
+//! Films in parts, each written by an [`Encoder`](super::Encoder) from its own beginning, as one film.
+
+use std::path::{Path, PathBuf};
+
+use super::complete::{Completion, Pictures};
+use super::container::Container;
+use super::encode::Spec;
+use super::program::Programs;
+use crate::error::{Error, Result};
+use crate::system::files::{ProgramFile, write_atomic};
+
+/// A part of a film; its file begins with its first frame at 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FilmPart {
+    /// Its file, in the folder of all parts.
+    pub file: PathBuf,
+    /// When its first frame appears, in ticks.
+    pub begin: i64,
+    /// When its last frame appears.
+    pub last: i64,
+    /// When its last frame ends.
+    pub end: i64,
+}
+
+/// Puts `parts`, which lie under `folder`, into the film at `path`, without encoding anything anew: what `spec` says of
+/// times, tags and sound holds for the whole. Returns sentences about what its user may want to know.
+///
+/// # Errors
+/// Names the file, if ffmpeg fails, there are no parts, or it cannot be put there.
+pub fn join_parts(
+    path: &Path,
+    spec: &Spec,
+    folder: &Path,
+    parts: &[FilmPart],
+) -> Result<Vec<String>> {
+    let (Some(first), Some(last)) = (parts.first(), parts.last()) else {
+        return Err(Error::file(
+            path,
+            "is not written, for there are no frames to write",
+        ));
+    };
+    let programs = Programs::find(path)?;
+    let container = Container::of(path)?;
+    let spec = Spec {
+        // No file begins before its first frame.
+        origin: spec.origin.min(first.begin),
+        ..spec.clone()
+    };
+    let list = folder.join(LIST);
+    write_atomic(&list, |writer| {
+        writeln!(writer, "ffconcat version 1.0")?;
+        for (index, part) in parts.iter().enumerate() {
+            let name = part.file.strip_prefix(folder).unwrap_or(&part.file);
+            writeln!(writer, "file {}", quoted(name))?;
+            let next = parts.get(index + 1).map_or(part.end, |next| next.begin);
+            let seconds = spec.time_base.nanoseconds(next - part.begin);
+            // To the microsecond, in which ffmpeg counts here; from the first, so that nothing adds up.
+            let until = |nanoseconds: i128| (nanoseconds + 500) / 1000;
+            let before = spec.time_base.nanoseconds(part.begin - first.begin);
+            let stays = until(before + seconds) - until(before);
+            writeln!(
+                writer,
+                "duration {}.{:06}",
+                stays / 1_000_000,
+                stays % 1_000_000
+            )?;
+        }
+        Ok(())
+    })?;
+    let file = ProgramFile::begin(path)?;
+    let completion = Completion {
+        path,
+        spec: &spec,
+        container,
+        programs,
+        last: (last.last, last.end - last.last),
+    };
+    let note = completion.run(Pictures::Parts(&list, first.begin), &file.unfinished())?;
+    file.finish()?;
+    // It is of no use to anybody.
+    let _ = std::fs::remove_file(&list);
+    Ok(note.into_iter().collect())
+}
+
+/// The list of parts, which goes with them; a hidden name, as all that is not finished has.
+const LIST: &str = ".dino-parts.txt";
+
+/// A path as ffmpeg's lists have it.
+fn quoted(path: &Path) -> String {
+    format!(
+        "'{}'",
+        path.display()
+            .to_string()
+            .replace('\\', "/")
+            .replace('\'', "'\\''")
+    )
+}

@@ -1,0 +1,117 @@
+//! From the colours of a mask to the ids of classes.
+
+use std::collections::{BTreeSet, HashMap, HashSet};
+
+use super::raster::Raster;
+use crate::learn::data::taxonomy;
+use crate::model::head::Class;
+
+/// Colours of no class in the public sets, unless a list names them: CamVid's and Cityscapes' void, and the border of
+/// PASCAL VOC.
+const VOID: [[u8; 3]; 2] = [[0, 0, 0], [224, 224, 192]];
+
+/// More colours than this that are no class's are hardly drawn by hand.
+const MANY: usize = 32;
+
+/// What a colour stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Named {
+    /// The class of this id.
+    Class(u16),
+    /// Two classes, or more.
+    Classes(u16, u16),
+    /// No class.
+    Void,
+}
+
+/// Ids by colour.
+#[derive(Debug)]
+pub(super) struct ColorIds(HashMap<[u8; 3], Named>);
+
+impl ColorIds {
+    /// Of the colours of `classes`.
+    pub fn new(classes: &[Class]) -> Self {
+        let mut ids: HashMap<[u8; 3], Named> = HashMap::with_capacity(classes.len() + VOID.len());
+        for (id, class) in classes.iter().enumerate() {
+            let id = id as u16;
+            ids.entry(class.color)
+                .and_modify(|named| {
+                    if let Named::Class(first) = *named {
+                        *named = Named::Classes(first, id);
+                    }
+                })
+                .or_insert(Named::Class(id));
+        }
+        for void in VOID {
+            ids.entry(void).or_insert(Named::Void);
+        }
+        ColorIds(ids)
+    }
+
+    /// What `color` stands for; nothing where no list knows it.
+    pub fn get(&self, color: [u8; 3]) -> Option<Named> {
+        self.0.get(&color).copied()
+    }
+}
+
+/// Whether somebody chose the colour of a class: it is not the one that its id alone gives.
+pub(super) fn is_chosen(class: &Class, id: usize) -> bool {
+    class.color != taxonomy::palette(id)
+}
+
+/// All different values, rising.
+pub(super) fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T> {
+    let mut found = BTreeSet::new();
+    let mut last = None;
+    for value in values {
+        // Neighbours are mostly alike.
+        if last != Some(value) {
+            found.insert(value);
+            last = Some(value);
+        }
+    }
+    found.into_iter().collect()
+}
+
+/// A complaint about the first colour of `pixels` that is no class's.
+pub(super) fn unknown(
+    raster: &Raster,
+    pixels: &[[u8; 3]],
+    table: &ColorIds,
+    classes: &[Class],
+) -> String {
+    let is_unknown = |color: &[u8; 3]| table.get(*color).is_none();
+    let at = pixels.iter().position(is_unknown).unwrap_or_default();
+    let others: HashSet<_> = pixels.iter().filter(|color| is_unknown(color)).collect();
+    let [r, g, b] = pixels[at];
+    let more = match others.len() {
+        0 | 1 => String::new(),
+        n if n > MANY => format!(
+            "; {} more of its colours are no class's, so it may be a photo, or a mask that was smoothed or compressed",
+            n - 1
+        ),
+        n => format!("; {} more of its colours are no class's", n - 1),
+    };
+    format!(
+        "has the colour ({r}, {g}, {b}) at pixel {}, which {}{more}",
+        raster.pixel(at),
+        nearest(pixels[at], classes)
+    )
+}
+
+/// That a colour is no class's, and whose it resembles.
+pub(super) fn nearest(color: [u8; 3], classes: &[Class]) -> String {
+    let distance = |class: &&Class| -> u32 {
+        let channels = class.color.iter().zip(color);
+        channels
+            .map(|(&own, other)| u32::from(own.abs_diff(other)).pow(2))
+            .sum()
+    };
+    match classes.iter().min_by_key(distance) {
+        Some(Class {
+            name,
+            color: [r, g, b],
+        }) => format!("is no class's; the nearest is that of {name:?}, ({r}, {g}, {b})"),
+        None => "is no class's".to_owned(),
+    }
+}

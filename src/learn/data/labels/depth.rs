@@ -1,0 +1,300 @@
+//! Maps of depth in metres, from whatever holds numbers: floats are metres, whole numbers are in units of a part of a
+//! metre.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+use super::Depth;
+use super::raster::{self, Content, Raster};
+use crate::error::{Error, Result};
+use crate::io::output::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, UNIT};
+use crate::model::head::RELATIVE;
+use crate::terminal::warnings::Warnings;
+
+/// Units of a metre of most depth cameras and data sets.
+const MILLIMETRES: f64 = 1000.0;
+
+/// What the array of an archive with several is called, the surest name first.
+const KEYS: [&str; 3] = ["depth", "depths", "arr_0"];
+
+/// So many different numbers tell widened bytes from distances that are multiples of 257 by chance.
+const WIDENED: usize = 4;
+
+/// Reads maps of depth, and says what of a file is not as it was meant.
+#[derive(Debug, Clone)]
+pub struct DepthReader {
+    /// Units of a metre in files of whole numbers, where the user said so.
+    scale: Option<f64>,
+    /// Units of a metre where neither the user nor the file says anything.
+    usual_scale: f64,
+    warnings: Warnings,
+}
+
+impl DepthReader {
+    /// `scale` is what the user said (`--depth-scale`); without it a file's own word counts, else millimetres.
+    pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
+        DepthReader {
+            scale,
+            usual_scale: MILLIMETRES,
+            warnings,
+        }
+    }
+
+    /// For a data set whose whole numbers are usually in other units than millimetres, such as KITTI's.
+    pub fn with_usual_scale(self, usual_scale: f64) -> Self {
+        DepthReader {
+            usual_scale,
+            ..self
+        }
+    }
+
+    /// Reads a map in metres: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
+    /// Floats are metres, whole numbers units of a part of a metre; what is not above 0, or beyond all numbers, is no
+    /// reading. Where the mask of a DIODE map (`NAME_depth_mask.npy`) lies beside it, it is applied.
+    ///
+    /// # Errors
+    /// Names the file: one that holds colours or bytes (unless a scale was given), or no reading at all.
+    pub fn read(&self, path: &Path) -> Result<Depth> {
+        let raster = raster::read(path, &KEYS)?;
+        let mut metres = self
+            .metres(&raster, &path.display().to_string())
+            .map_err(|why| Error::file(path, why))?;
+        if let Some(mask) = diode_mask(path) {
+            apply_mask(&mut metres, (raster.width, raster.height), &mask)?;
+        }
+        if metres.iter().all(|&metres| metres <= 0.0) {
+            return Err(Error::file(
+                path,
+                "has no reading: no pixel is above 0, which stands for none",
+            ));
+        }
+        Ok(Depth {
+            width: raster.width,
+            height: raster.height,
+            metres,
+        })
+    }
+
+    fn metres(&self, raster: &Raster, name: &str) -> Result<Vec<f32>, String> {
+        if raster.is_own_picture() {
+            return Err(
+                "is a picture that dino drew, whose colours are no distances; `dino depth --save npy` writes those"
+                    .into(),
+            );
+        }
+        if raster.note(UNIT) == Some(RELATIVE) {
+            return Err(format!(
+                "holds {RELATIVE}, whose larger numbers are nearer, and no distances; `dino depth --scale A --shift B` makes \
+                 metres of it"
+            ));
+        }
+        self.warn_of_content(raster, name);
+        let reading = |metres: f64| match metres.is_finite() && metres > 0.0 {
+            true => metres as f32,
+            false => 0.0,
+        };
+        match &raster.content {
+            Content::Floats(values) => {
+                if let Some(scale) = self.scale
+                    && let Some(median) = no_metres(values, scale)
+                {
+                    self.warnings.add(
+                        "depth in floats of another unit",
+                        name,
+                        format_args!(
+                            "holds floats, which are metres elsewhere; with {median} in the median these are none, and \
+                             --depth-scale {scale} is applied to them"
+                        ),
+                    );
+                    return Ok(values.iter().map(|&value| reading(value / scale)).collect());
+                }
+                if let Some(scale) = self.scale {
+                    self.warnings.add(
+                        "depth in floats",
+                        name,
+                        format_args!("holds floats, which are metres; --depth-scale {scale} is not applied to them"),
+                    );
+                }
+                if let Some(factor) = raster.unapplied_scale {
+                    self.warnings.add(
+                        "scale factor of a PFM",
+                        name,
+                        format_args!("its numbers are taken as metres; the scale factor {factor} that it states is not applied"),
+                    );
+                }
+                Ok(values.iter().map(|&value| reading(value)).collect())
+            }
+            Content::Integers { values, bits } => {
+                let scale = self.scale_of(raster, name, *bits, values)?;
+                let is_none = |value: i64| Some(value) == raster.nodata;
+                let metres = |&value: &i64| match is_none(value) {
+                    true => 0.0,
+                    false => reading(value as f64 / scale),
+                };
+                opaque(raster)?;
+                Ok(values.iter().map(metres).collect())
+            }
+            Content::Truths(_) => Err("is an array of truths (bool), not of depths".into()),
+            content => {
+                let greys = greys(content).ok_or_else(|| {
+                    format!(
+                        "is a {} in colours, not a depth map; expected one number a pixel (16-bit PNG or TIFF, or floats \
+                         as NPY, PFM, EXR or TIFF)",
+                        raster.format
+                    )
+                })?;
+                let scale = self.scale_of(raster, name, 8, &greys)?;
+                opaque(raster)?;
+                let metres = greys.iter().map(|&grey| reading(grey as f64 / scale));
+                Ok(metres.collect())
+            }
+        }
+    }
+
+    /// Units of a metre in a file of whole numbers.
+    fn scale_of(
+        &self,
+        raster: &Raster,
+        name: &str,
+        bits: u8,
+        values: &[i64],
+    ) -> Result<f64, String> {
+        if let Some(own) = own_scale(raster) {
+            if let Some(scale) = self.scale.filter(|&scale| scale != own) {
+                self.warnings.add(
+                    "scale of the file itself",
+                    name,
+                    format_args!(
+                        "says that {own} of its units are a metre, which is followed; --depth-scale {scale} says otherwise"
+                    ),
+                );
+            }
+            return Ok(own);
+        }
+        if let Some(scale) = self.scale {
+            return Ok(scale);
+        }
+        let settle =
+            "if its numbers are distances, --depth-scale says how many of them are a metre";
+        if bits <= 8 {
+            return Err(format!(
+                "is a {} of {bits} bits a pixel, a picture of depth that can hardly hold millimetres; {settle}",
+                raster.format
+            ));
+        }
+        let different: BTreeSet<i64> = values.iter().copied().collect();
+        if bits == 16 && different.len() >= WIDENED && different.iter().all(|v| v % 257 == 0) {
+            return Err(format!(
+                "is a {} of 16 bits that holds the {} levels of an 8-bit picture, each times 257, which are hardly \
+                 millimetres; {settle}",
+                raster.format,
+                different.len()
+            ));
+        }
+        Ok(self.usual_scale)
+    }
+
+    /// Warns of what this program wrote as something else than depth, and of a lossy format.
+    fn warn_of_content(&self, raster: &Raster, name: &str) {
+        if let Some(content) = raster
+            .note(CONTENT)
+            .filter(|&content| content != DEPTH_CONTENT)
+        {
+            self.warnings.add(
+                "maps of something else",
+                name,
+                format_args!("says that it holds the {content}; it is read as depth all the same"),
+            );
+        }
+        if raster.is_lossy {
+            self.warnings.add(
+                "lossy depth map",
+                name,
+                format_args!("is a {}, which changes numbers to save room", raster.format),
+            );
+        }
+    }
+}
+
+/// The median of floats that are distances in units of 1/`scale` metre, but not in metres.
+fn no_metres(values: &[f64], scale: f64) -> Option<f64> {
+    // Hardly any map of metres has half of its pixels beyond.
+    const FAR: f64 = 100.0;
+    let mut known: Vec<f64> = values
+        .iter()
+        .copied()
+        .filter(|v| v.is_finite() && *v > 0.0)
+        .collect();
+    let middle = known.len() / 2;
+    if known.is_empty() {
+        return None;
+    }
+    let (_, median, _) = known.select_nth_unstable_by(middle, f64::total_cmp);
+    let is_other = scale > 1.0 && *median > FAR && (0.05..=2.0 * FAR).contains(&(*median / scale));
+    is_other.then_some(*median)
+}
+
+/// The brightness of 8-bit colours that are all grey.
+fn greys(content: &Content) -> Option<Vec<i64>> {
+    let grey = |&[r, g, b]: &[u8; 3]| (r == g && g == b).then_some(i64::from(r));
+    match content {
+        Content::Colors(colors) => colors.iter().map(grey).collect(),
+        Content::Indexed { indices, palette } => {
+            let color = |index: &u8| palette.get(usize::from(*index));
+            indices.iter().map(|index| grey(color(index)?)).collect()
+        }
+        _ => None,
+    }
+}
+
+/// Refuses numbers under transparent pixels: whether they are readings is not known.
+fn opaque(raster: &Raster) -> Result<(), String> {
+    match raster.transparent {
+        0 => Ok(()),
+        count => Err(format!(
+            "has {count} pixels that are not opaque, and it is not known whether they are readings; save it without alpha"
+        )),
+    }
+}
+
+/// Units of a metre, as a PNG of this program says.
+fn own_scale(raster: &Raster) -> Option<f64> {
+    let scale = raster.note(DEPTH_SCALE).and_then(|text| text.parse().ok());
+    // Before the scale could be chosen, the unit alone was noted.
+    let millimetres = raster.note(UNIT).filter(|&unit| unit == "mm");
+    scale
+        .or(millimetres.map(|_| MILLIMETRES))
+        .filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
+}
+
+/// The file beside a map of DIODE (`NAME_depth.npy`) that says which of its readings hold.
+fn diode_mask(path: &Path) -> Option<PathBuf> {
+    let stem = path.file_stem()?.to_str()?;
+    let is_array = path.extension()?.eq_ignore_ascii_case("npy");
+    let mask = path.with_file_name(format!("{stem}_mask.npy"));
+    (is_array && stem.ends_with("_depth") && mask.is_file()).then_some(mask)
+}
+
+/// Drops the readings where the mask at `path` is 0.
+fn apply_mask(metres: &mut [f32], size: (usize, usize), path: &Path) -> Result<()> {
+    let raster = raster::read(path, &[])?;
+    if (raster.width, raster.height) != size {
+        let (width, height) = size;
+        let why = format!(
+            "is {} x {}, but the depth beside it {width} x {height}",
+            raster.width, raster.height
+        );
+        return Err(Error::file(path, why));
+    }
+    let holds: Vec<bool> = match &raster.content {
+        Content::Truths(values) | Content::Integers { values, .. } => {
+            values.iter().map(|&value| value != 0).collect()
+        }
+        Content::Floats(values) => values.iter().map(|&value| value != 0.0).collect(),
+        _ => return Err(Error::file(path, "is no mask of a depth map")),
+    };
+    for (metres, holds) in metres.iter_mut().zip(holds) {
+        *metres *= f32::from(u8::from(holds));
+    }
+    Ok(())
+}

@@ -1,0 +1,317 @@
+//! Masks of class ids, from whatever people keep them in: numbers, colours that the list of classes names, or a palette,
+//! whose indices count unless its colours say that it was sorted anew.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use super::Mask;
+use super::colors::{self, ColorIds, Named};
+use super::raster::{self, Content, Raster};
+use crate::error::{Error, Result};
+use crate::io::output::MASK_CLASS;
+use crate::model::head::Class;
+use crate::terminal::warnings::Warnings;
+
+/// What the array of an archive with several is called, the surest name first.
+const KEYS: [&str; 9] = [
+    "mask",
+    "masks",
+    "label",
+    "labels",
+    "segmentation",
+    "seg",
+    "ids",
+    "gt",
+    "arr_0",
+];
+
+/// Reads masks, and says what of a file is not as it was meant.
+#[derive(Debug, Clone)]
+pub struct MaskReader<'a> {
+    /// What the ids stand for, by id, with their colours; empty where it is not known, and colours are refused.
+    pub classes: &'a [Class],
+    /// Numbers below this are ids; without it all are.
+    pub ids: Option<usize>,
+    /// The id of pixels without a class.
+    pub ignore: u16,
+    /// Where doubts go.
+    pub warnings: &'a Warnings,
+}
+
+impl MaskReader<'_> {
+    /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the classes' colours, and NPY and
+    /// NPZ of whole numbers. Ids beyond [`MaskReader::ids`] are given as they are.
+    ///
+    /// # Errors
+    /// Names the file, and the pixel and the number or colour that is no class's.
+    pub fn read(&self, path: &Path) -> Result<Mask> {
+        let raster = raster::read(path, &KEYS)?;
+        let name = path.display().to_string();
+        let ids = self
+            .ids_of(&raster, &name)
+            .map_err(|why| Error::file(path, self.explain(&raster, why)))?;
+        self.warn_of_format(&raster, &name);
+        Ok(Mask {
+            width: raster.width,
+            height: raster.height,
+            ids,
+        })
+    }
+
+    fn ids_of(&self, raster: &Raster, name: &str) -> Result<Vec<u16>, String> {
+        if raster.is_own_picture() {
+            return Err(
+                "is a picture that dino drew to be looked at, not a mask; `dino segment --save ids` writes masks".into(),
+            );
+        }
+        let ids = match &raster.content {
+            Content::Integers { values, bits } => self.of_numbers(raster, values, *bits, name)?,
+            Content::Truths(values) => self.plain(raster, values, name)?,
+            Content::Floats(values) => {
+                let whole = values.iter().map(|&value| match value.fract() == 0.0 {
+                    true => Some(value as i64),
+                    false => None,
+                });
+                let whole: Option<Vec<i64>> = whole.collect();
+                let whole = whole.ok_or_else(|| {
+                    let at = values.iter().position(|value| value.fract() != 0.0);
+                    let at = at.unwrap_or_default();
+                    format!(
+                        "holds {} at pixel {}; ids are whole numbers",
+                        values[at],
+                        raster.pixel(at)
+                    )
+                })?;
+                self.plain(raster, &whole, name)?
+            }
+            Content::Indexed { indices, palette } => {
+                self.of_palette(raster, indices, palette, name)?
+            }
+            Content::Colors(pixels) => self.of_colors(raster, pixels, name)?,
+            Content::OtherColors(kind) => {
+                return Err(format!(
+                    "is a {} in {kind}; a mask holds ids, or 8-bit colours that the list of classes names",
+                    raster.format
+                ));
+            }
+        };
+        self.of_other_classes(raster, ids, name)
+    }
+
+    /// Ids as numbers: at home in any type, with -1 for no class.
+    pub(super) fn plain(
+        &self,
+        raster: &Raster,
+        values: &[i64],
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
+        if values.contains(&-1) {
+            self.warnings.add(
+                "ids of -1",
+                name,
+                format_args!(
+                    "has the id -1, which is taken for no class, as {} is",
+                    self.ignore
+                ),
+            );
+        }
+        let is_none =
+            |value: i64| value == -1 || (Some(value) == raster.nodata && !self.is_id(value));
+        let id = |(at, &value): (usize, &i64)| match u16::try_from(value) {
+            _ if is_none(value) => Ok(self.ignore),
+            Ok(id) => Ok(id),
+            Err(_) => Err(format!(
+                "has the number {value} at pixel {}, which can be no class id; those go from 0 to 65535",
+                raster.pixel(at)
+            )),
+        };
+        values.iter().enumerate().map(id).collect()
+    }
+
+    /// One number a pixel: ids, or the grey of classes.
+    pub(super) fn of_numbers(
+        &self,
+        raster: &Raster,
+        values: &[i64],
+        bits: u8,
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
+        if let Some(class) = raster.note(MASK_CLASS) {
+            return self.of_one_class(values, class);
+        }
+        let found = colors::distinct(values.iter().copied());
+        let are_ids = found.iter().all(|&value| self.is_id(value));
+        if let Some(ids) = self.as_greys(&found, false) {
+            self.warnings.add(
+                "grey colours of classes",
+                name,
+                "its numbers are no ids, but the grey colours of classes, and were read as such",
+            );
+            return Ok(values.iter().map(|value| ids[value]).collect());
+        }
+        // 8-bit ids that a program widened to 16 bits as if they were brightness.
+        let is_widened = bits == 16
+            && self.ids.is_some()
+            && !are_ids
+            && found.iter().all(|&v| v % 257 == 0 && self.is_id(v / 257));
+        if is_widened {
+            self.warnings.add(
+                "ids times 257",
+                name,
+                "its 16-bit numbers are 8-bit ids times 257, and were read as those ids",
+            );
+            let narrow: Vec<i64> = values.iter().map(|value| value / 257).collect();
+            return self.plain(raster, &narrow, name);
+        }
+        self.plain(raster, values, name)
+    }
+
+    /// The ids of greys that are classes' colours, where that is what they are: by number.
+    fn as_greys(&self, found: &[i64], in_colors: bool) -> Option<HashMap<i64, u16>> {
+        let table = ColorIds::new(self.classes);
+        let id = |&value: &i64| {
+            let grey = u8::try_from(value).ok()?;
+            match table.get([grey; 3]) {
+                Some(Named::Class(id)) => Some((value, id)),
+                _ => None,
+            }
+        };
+        let ids: HashMap<i64, u16> = found.iter().map(id).collect::<Option<_>>()?;
+        if ids.iter().all(|(&value, &id)| value == i64::from(id)) {
+            return None; // both readings are the same
+        }
+        let are_ids = found.iter().all(|&value| self.is_id(value));
+        // The scheme that nameless colours come from has greys that nobody chose.
+        let is_chosen = |id: u16| {
+            let id = usize::from(id);
+            colors::is_chosen(&self.classes[id], id)
+        };
+        let ignored = ids.get(&i64::from(self.ignore));
+        let hides_class = ignored.is_some_and(|&id| is_chosen(id));
+        let is_meant = match are_ids && !in_colors {
+            true => hides_class,
+            false => ids.values().any(|&id| is_chosen(id)),
+        };
+        is_meant.then_some(ids)
+    }
+
+    fn of_colors(
+        &self,
+        raster: &Raster,
+        pixels: &[[u8; 3]],
+        name: &str,
+    ) -> Result<Vec<u16>, String> {
+        if pixels.iter().all(|[r, g, b]| r == g && g == b) {
+            let values: Vec<i64> = pixels.iter().map(|color| i64::from(color[0])).collect();
+            let found = colors::distinct(values.iter().copied());
+            return match self.as_greys(&found, true) {
+                Some(ids) => Ok(values.iter().map(|value| ids[value]).collect()),
+                None => self.plain(raster, &values, name),
+            };
+        }
+        if self.classes.is_empty() {
+            return Err(
+                "is a picture in colours, not a mask of ids, and no list of classes says what its colours mean"
+                    .into(),
+            );
+        }
+        let table = ColorIds::new(self.classes);
+        let mut void = 0usize;
+        let mut ids = Vec::with_capacity(pixels.len());
+        for &color in pixels {
+            ids.push(match table.get(color) {
+                Some(Named::Class(id)) => id,
+                Some(Named::Void) => {
+                    void += 1;
+                    self.ignore
+                }
+                Some(Named::Classes(a, b)) => return Err(self.shared_color(color, a, b)),
+                None => return Err(colors::unknown(raster, pixels, &table, self.classes)),
+            });
+        }
+        if void == pixels.len() {
+            return Err(
+                "has no colour of a class: all of it is void (black, or VOC's border)".into(),
+            );
+        }
+        if void > 0 {
+            self.warnings.add(
+                "void colours",
+                name,
+                format_args!(
+                    "{void} of its {} pixels are black or of VOC's border (224, 224, 192), which no class is; they are \
+                     taken for no class, as {} is",
+                    pixels.len(),
+                    self.ignore
+                ),
+            );
+        }
+        Ok(ids)
+    }
+
+    fn warn_of_format(&self, raster: &Raster, name: &str) {
+        if raster.is_lossy {
+            self.warnings.add(
+                "lossy mask",
+                name,
+                format_args!(
+                    "is a {}, which blurs borders into numbers between the ids; all of them happen to be ids, but save masks \
+                     as PNG",
+                    raster.format
+                ),
+            );
+        }
+        if raster.transparent > 0 {
+            self.warnings.add(
+                "transparent mask",
+                name,
+                format_args!(
+                    "{} of its {} pixels are not opaque; the id or colour under them counts",
+                    raster.transparent,
+                    raster.width * raster.height
+                ),
+            );
+        }
+    }
+
+    /// Adds to a complaint what of the file itself may be the reason.
+    fn explain(&self, raster: &Raster, why: String) -> String {
+        let mut why = why;
+        if raster.is_lossy {
+            why += &format!(
+                "; it is a {}, which invents values between those of classes: save masks as PNG",
+                raster.format
+            );
+        }
+        if raster.transparent > 0 {
+            why += &format!(
+                "; {} of its pixels are not opaque, and what lies under them counts",
+                raster.transparent
+            );
+        }
+        why
+    }
+
+    fn shared_color(&self, [r, g, b]: [u8; 3], first: u16, second: u16) -> String {
+        let name = |id: u16| &self.classes[usize::from(id)].name;
+        format!(
+            "has the colour ({r}, {g}, {b}), which the list gives to both {:?} and {:?}",
+            name(first),
+            name(second)
+        )
+    }
+
+    /// Whether a number can be a pixel's id, or stands for none.
+    pub(super) fn is_id(&self, value: i64) -> bool {
+        let below = |limit: usize| usize::try_from(value).is_ok_and(|value| value < limit);
+        value == i64::from(self.ignore) || below(self.ids.unwrap_or(usize::from(u16::MAX) + 1))
+    }
+
+    pub(super) fn id_range(&self) -> String {
+        let last = self
+            .ids
+            .unwrap_or(usize::from(u16::MAX) + 1)
+            .saturating_sub(1);
+        format!("0 to {last}, or {} for none", self.ignore)
+    }
+}

@@ -1,0 +1,356 @@
+//! Which label belongs to which photo, by their names: what is left of both without folders' common roots, endings and
+//! what only all labels or all photos have before or behind it.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::learn::data::affixes::{self, Affix, Words};
+use crate::learn::data::names;
+use crate::learn::data::set::{LabelKind, Pair};
+
+/// A file in a folder of photos or labels.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Item {
+    /// As it can be opened.
+    pub path: PathBuf,
+    /// The folders between the root and the file, in composed form and with `/`.
+    pub folder: String,
+    /// Its name without ending, in composed form.
+    pub stem: String,
+}
+
+/// What came of it.
+#[derive(Debug, Default)]
+pub(super) struct Pairing {
+    /// Pairs with the folder that both lie in, below their roots.
+    pub pairs: Vec<(String, Pair)>,
+    /// Photos without a label.
+    pub unlabelled: Vec<PathBuf>,
+    /// Labels without a photo.
+    pub unused: Vec<PathBuf>,
+    /// What was left out of names, if anything was.
+    pub note: Option<String>,
+}
+
+impl Item {
+    /// The file at `path`, in or below `root`.
+    pub fn new(root: &Path, path: PathBuf) -> Self {
+        let below = path.strip_prefix(root).unwrap_or(&path);
+        let folders = below.parent().into_iter().flat_map(Path::components);
+        let folders: Vec<String> = folders
+            .map(|part| names::composed(part.as_os_str()))
+            .collect();
+        Item {
+            folder: folders.join("/"),
+            stem: names::composed(path.file_stem().unwrap_or_default()),
+            path,
+        }
+    }
+}
+
+/// By what a photo and its label are told to belong together.
+type Key<'a> = (&'a str, &'a str);
+
+/// A way to come from names to keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Rule {
+    photo: Affix,
+    label: Affix,
+    /// Whether files must lie in folders of one name, too.
+    folders: bool,
+}
+
+impl Rule {
+    fn of<'a>(&self, item: &'a Item, affix: &Affix) -> Option<Key<'a>> {
+        let folder = if self.folders {
+            item.folder.as_str()
+        } else {
+            ""
+        };
+        Some((folder, affix.strip(&item.stem)?))
+    }
+
+    fn is_plain(&self) -> bool {
+        self.photo.len() + self.label.len() == 0 && self.folders
+    }
+
+    /// What to say about it.
+    fn note(&self) -> Option<String> {
+        let mut parts = Vec::new();
+        for (affix, whose) in [(&self.label, "labels"), (&self.photo, "photos")] {
+            if affix.len() > 0 {
+                parts.push(format!("the {} of {whose}' names", affix.words()));
+            }
+        }
+        if !self.folders {
+            parts.push("the folders they lie in".to_owned());
+        }
+        (!parts.is_empty()).then(|| {
+            format!(
+                "photos and labels belong together without {}",
+                parts.join(" and ")
+            )
+        })
+    }
+}
+
+/// Labels by their keys, as they are and without differences of case.
+struct Index<'a> {
+    exact: HashMap<Key<'a>, Vec<usize>>,
+    folded: HashMap<(String, String), Vec<usize>>,
+}
+
+impl<'a> Index<'a> {
+    fn new(labels: &'a [Item], rule: &Rule) -> Self {
+        let mut exact: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
+        let mut folded: HashMap<_, Vec<usize>> = HashMap::new();
+        for (at, label) in labels.iter().enumerate() {
+            if let Some(key) = rule.of(label, &rule.label) {
+                exact.entry(key).or_default().push(at);
+                folded.entry(fold(key)).or_default().push(at);
+            }
+        }
+        Index { exact, folded }
+    }
+
+    /// The labels of a photo.
+    fn get<'s>(&'s self, key: Key<'s>) -> &'s [usize] {
+        let exact = self.exact.get(&key);
+        let found = exact.or_else(|| self.folded.get(&fold(key)));
+        found.map_or(&[], Vec::as_slice)
+    }
+
+    /// Labels that some photo has.
+    fn used(&self, photos: &[Item], rule: &Rule) -> usize {
+        let keys = photos
+            .iter()
+            .filter_map(|photo| rule.of(photo, &rule.photo));
+        let mut used: Vec<usize> = keys.flat_map(|key| self.get(key)).copied().collect();
+        used.sort_unstable();
+        used.dedup();
+        used.len()
+    }
+}
+
+fn fold((folder, stem): Key<'_>) -> (String, String) {
+    (names::folded(folder), names::folded(stem))
+}
+
+/// Finds the pairs.
+///
+/// # Errors
+/// Names two labels that both belong to one photo.
+pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<Pairing> {
+    let rule = rule(photos, labels, kind.words());
+    let index = Index::new(labels, &rule);
+    let mut owner: Vec<Option<usize>> = vec![None; labels.len()];
+    let mut found = Pairing {
+        note: (!rule.is_plain()).then(|| rule.note()).flatten(),
+        ..Pairing::default()
+    };
+    for (at, photo) in photos.iter().enumerate() {
+        let key = rule.of(photo, &rule.photo);
+        match key.map_or(&[][..], |key| index.get(key)) {
+            [] => found.unlabelled.push(photo.path.clone()),
+            &[label] => {
+                if let Some(other) = owner[label].replace(at) {
+                    return Err(Error::file(
+                        &photos[other].path,
+                        format!(
+                            "and {} both have the label {}; take one of them away, or name pairs in a list (.csv)",
+                            photo.path.display(),
+                            labels[label].path.display()
+                        ),
+                    ));
+                }
+                found.pairs.push((
+                    photo.folder.clone(),
+                    Pair {
+                        photo: photo.path.clone(),
+                        label: labels[label].path.clone(),
+                    },
+                ));
+            }
+            &[first, second, ..] => return Err(both(&labels[first], &labels[second], photo)),
+        }
+    }
+    // A label that belongs to a photo by another word at its end: a.png beside a_mask.png.
+    for (at, label) in labels.iter().enumerate() {
+        if owner[at].is_some() {
+            continue;
+        }
+        for affix in kind.words().of(&label.stem) {
+            let taken = rule.of(label, &affix).map_or(&[][..], |key| index.get(key));
+            let owned = taken.iter().find_map(|&other| Some((other, owner[other]?)));
+            if let Some((other, photo)) = owned {
+                return Err(both(&labels[other], label, &photos[photo]));
+            }
+        }
+        found.unused.push(label.path.clone());
+    }
+    Ok(found)
+}
+
+fn both(first: &Item, second: &Item, photo: &Item) -> Error {
+    Error::file(
+        &first.path,
+        format!(
+            "and {} are both labels of {}; take one of them away, or name pairs in a list (.csv)",
+            second.path.display(),
+            photo.path.display()
+        ),
+    )
+}
+
+/// The rule by which most labels have a photo; of several the one that leaves out least. What is no word of the field may
+/// only be left out of one side, and only if no label is without a photo then.
+fn rule(photos: &[Item], labels: &[Item], words: Words) -> Rule {
+    let plain = Rule {
+        photo: Affix::default(),
+        label: Affix::default(),
+        folders: true,
+    };
+    let mut best = (0, plain.clone());
+    let stems = |items: &'_ [Item]| -> Vec<Affix> {
+        affixes::common(items.iter().map(|item| item.stem.as_str()))
+    };
+    let (of_photos, of_labels) = (stems(photos), stems(labels));
+    for folders in [true, false] {
+        for label in &of_labels {
+            for photo in &of_photos {
+                let rule = Rule {
+                    photo: photo.clone(),
+                    label: label.clone(),
+                    folders,
+                };
+                let one_sided = photo.len() == 0 || label.len() == 0;
+                let usual = photo.is_of(Words::Photo) && label.is_of(words) && folders;
+                if !one_sided && !photo.is_of(Words::Photo) {
+                    continue;
+                }
+                let index = Index::new(labels, &rule);
+                let distinct = index.exact.len() == labels.len();
+                let used = index.used(photos, &rule);
+                let sure =
+                    distinct && used == labels.len() && (folders || are_distinct(photos, &rule));
+                if used > best.0 && (usual || sure) {
+                    best = (used, rule);
+                }
+                if best.0 == labels.len() {
+                    return best.1;
+                }
+            }
+        }
+    }
+    best.1
+}
+
+/// Whether no two photos have one key.
+fn are_distinct(photos: &[Item], rule: &Rule) -> bool {
+    let mut keys: Vec<_> = photos
+        .iter()
+        .filter_map(|photo| rule.of(photo, &rule.photo))
+        .collect();
+    let all = keys.len();
+    keys.sort_unstable();
+    keys.dedup();
+    keys.len() == all
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn items(names: &[&str]) -> Vec<Item> {
+        let all = names
+            .iter()
+            .map(|name| Item::new(Path::new(""), name.into()));
+        all.collect()
+    }
+
+    fn pairs(photos: &[&str], labels: &[&str], kind: LabelKind) -> Vec<(String, String)> {
+        let found = pair(&items(photos), &items(labels), kind).unwrap();
+        let name = |path: &Path| path.to_str().unwrap().to_owned();
+        let pairs = found.pairs.iter();
+        pairs
+            .map(|(_, pair)| (name(&pair.photo), name(&pair.label)))
+            .collect()
+    }
+
+    #[test]
+    fn what_all_labels_have_is_left_out() {
+        for (photos, labels) in [
+            (["1.jpg", "10.jpg"], ["1_mask.png", "10_mask.png"]),
+            (["1.JPG", "10.JPG"], ["1.PNG", "10.PNG"]),
+            (["img1.jpg", "img2.jpg"], ["mask1.png", "mask2.png"]),
+            (["a_rgb.jpg", "b_rgb.jpg"], ["label_a.png", "label_b.png"]),
+            (["a_rgb.jpg", "b_rgb.jpg"], ["a.png", "b.png"]),
+            (["x/a.jpg", "y/a.jpg"], ["x/a_seg.png", "y/a_seg.png"]),
+            (["x/a.jpg", "y/b.jpg"], ["a.png", "b.png"]),
+            (["u\u{308}.jpg", "b.jpg"], ["\u{fc}.png", "B.png"]),
+            (["1.jpg", "2.jpg"], ["1_crf_v2.png", "2_crf_v2.png"]),
+        ] {
+            let expected: Vec<_> = photos.iter().zip(labels).collect();
+            let found = pairs(&photos, &labels, LabelKind::Masks);
+            let found: Vec<_> = found
+                .iter()
+                .map(|(a, b)| (a.as_str(), b.as_str()))
+                .collect();
+            let expected: Vec<_> = expected.into_iter().map(|(a, b)| (*a, b)).collect();
+            assert_eq!(found, expected);
+        }
+        let found = pairs(
+            &["rgb_001.jpg", "rgb_002.jpg"],
+            &["sync_depth_001.png", "sync_depth_002.png"],
+            LabelKind::Depth,
+        );
+        assert_eq!(found.len(), 2);
+    }
+
+    #[test]
+    fn what_may_not_belong_together_does_not() {
+        // Both sides have something that is no word of the field.
+        assert!(pairs(&["cam1_1.png"], &["cam2_1.png"], LabelKind::Masks).is_empty());
+        // Not all labels have a photo without it.
+        let found = pairs(&["1.jpg"], &["1_crf.png", "2_crf.png"], LabelKind::Masks);
+        assert!(found.is_empty(), "{found:?}");
+        // Two photos of one name in two folders, and one label.
+        assert!(pairs(&["x/a.jpg", "y/a.jpg"], &["a.png"], LabelKind::Masks).is_empty());
+        let found = pairs(&["1.jpg"], &["1_mask.png", "2_mask.png"], LabelKind::Masks);
+        assert_eq!(found.len(), 1);
+    }
+
+    #[test]
+    fn two_labels_of_a_photo_are_an_error() {
+        for labels in [["a.png", "a.npy"], ["a.png", "a_mask.png"]] {
+            let error = pair(
+                &items(&["a.jpg", "b.jpg"]),
+                &items(&labels),
+                LabelKind::Masks,
+            );
+            let error = error.unwrap_err().to_string();
+            assert!(labels.iter().all(|label| error.contains(label)), "{error}");
+        }
+        let photos = items(&["a.jpg", "a.png"]);
+        let error = pair(&photos, &items(&["a.png"]), LabelKind::Masks);
+        assert!(
+            error
+                .unwrap_err()
+                .to_string()
+                .contains("both have the label")
+        );
+        // Of no photo they hurt nobody.
+        let labels = items(&["a.png", "b.png", "b.npy"]);
+        let found = pair(&items(&["a.jpg", "c.jpg"]), &labels, LabelKind::Masks).unwrap();
+        assert_eq!(
+            (
+                found.pairs.len(),
+                found.unlabelled.len(),
+                found.unused.len()
+            ),
+            (1, 1, 2)
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! Which pairs of a data set are kept for validation.
+
+use crate::learn::data::set::{DataSet, Pair};
+
+/// Which pairs are kept for validation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Split {
+    /// The data's own `val` part where it has one, else [`Split::Blocks`].
+    Auto,
+    /// Runs of neighbours of the sorted list, evenly spread over it: neighbouring frames often show one room.
+    Blocks,
+    /// Single pairs, evenly spread over the sorted list.
+    Spread,
+    /// None; everything is trained on.
+    None,
+}
+
+/// How many pairs are kept for validation.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum HoldOut {
+    /// This share of them, in one training.
+    Share(f64),
+    /// All, each in one of so many trainings.
+    Folds(usize),
+}
+
+/// Neighbours that are kept together by [`Split::Blocks`], at most.
+const BLOCK: usize = 16;
+
+/// Neighbours that [`DataSet::at_most`] keeps together, at most.
+const RUN: usize = 8;
+
+impl DataSet {
+    /// No more than about `most` of the pairs to train and validate on, in runs of neighbours evenly spread over them.
+    pub fn at_most(self, most: usize) -> Self {
+        let total = self.train.len() + self.val.len();
+        let thin = |pairs: Vec<Pair>| {
+            let wanted = (most * pairs.len()).div_ceil(total.max(1));
+            let share = wanted as f64 / pairs.len().max(1) as f64;
+            match share < 1.0 {
+                true => {
+                    let kept = cut(pairs.len(), HoldOut::Share(share), RUN);
+                    let pairs = pairs.into_iter().zip(kept);
+                    pairs
+                        .filter_map(|(pair, kept)| kept.map(|_| pair))
+                        .collect()
+                }
+                false => pairs,
+            }
+        };
+        Self {
+            train: thin(self.train),
+            val: thin(self.val),
+            ..self
+        }
+    }
+
+    /// All pairs, each with the fold whose training it is kept out of; none where it is always trained on.
+    pub fn hold_out(self, split: Split, how: HoldOut) -> Vec<(Pair, Option<usize>)> {
+        let own_val = match (split, how) {
+            (Split::Auto, HoldOut::Share(_)) if !self.train.is_empty() => self.val.len(),
+            _ => 0,
+        };
+        let all = self.all();
+        let folds = match (split, how) {
+            (Split::Auto, _) if own_val > 0 => {
+                let trained_on = all.len() - own_val;
+                (0..all.len())
+                    .map(|at| (at >= trained_on).then_some(0))
+                    .collect()
+            }
+            (Split::None, _) => vec![None; all.len()],
+            (Split::Auto | Split::Blocks, how) => cut(all.len(), how, BLOCK),
+            (Split::Spread, how) => cut(all.len(), how, 1),
+        };
+        all.into_iter().zip(folds).collect()
+    }
+}
+
+/// The fold of each of `total` pairs in the order of their set, neighbours together, as [`Split::Blocks`] has it.
+pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
+    let held = cut(total, HoldOut::Folds(folds), BLOCK);
+    held.into_iter().map(Option::unwrap_or_default).collect()
+}
+
+/// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
+/// for folds all of them in turn.
+fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {
+    let mut held = vec![None; total];
+    match how {
+        HoldOut::Share(share) => {
+            let wanted = ((total as f64 * share).round() as usize).min(total);
+            let runs = wanted.div_ceil(block);
+            for run in 0..runs {
+                let length = (run + 1) * wanted / runs - run * wanted / runs;
+                let (from, to) = (run * total / runs, (run + 1) * total / runs);
+                let start = from + (to - from - length) / 2;
+                held[start..start + length].fill(Some(0));
+            }
+        }
+        HoldOut::Folds(folds) => {
+            let runs = total.div_ceil(block).max(folds.min(total));
+            for run in 0..runs {
+                held[run * total / runs..(run + 1) * total / runs].fill(Some(run % folds));
+            }
+        }
+    }
+    held
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// The numbers that `fold` keeps out.
+    fn kept_out(folds: &[Option<usize>], fold: usize) -> Vec<usize> {
+        let all = folds.iter().enumerate();
+        all.filter(|(_, of)| **of == Some(fold))
+            .map(|(at, _)| at)
+            .collect()
+    }
+
+    fn breaks(numbers: &[usize]) -> usize {
+        numbers.windows(2).filter(|w| w[1] != w[0] + 1).count()
+    }
+
+    #[test]
+    fn blocks_are_runs_of_neighbours() {
+        let of = |total, share| kept_out(&cut(total, HoldOut::Share(share), BLOCK), 0);
+        let numbers = of(400, 0.15);
+        assert_eq!((numbers.len(), breaks(&numbers)), (60, 3), "{numbers:?}");
+        assert_eq!(of(12, 0.15).len(), 2);
+        assert!(of(3, 0.0).is_empty());
+    }
+
+    #[test]
+    fn a_part_of_a_set_is_runs_of_neighbours() {
+        let pair = |at: usize| Pair {
+            photo: format!("{at}").into(),
+            label: format!("{at}").into(),
+        };
+        let set = DataSet {
+            train: (0..80).map(pair).collect(),
+            val: (80..100).map(pair).collect(),
+            ..DataSet::default()
+        };
+        let few = set.clone().at_most(20);
+        let names = |pairs: &[Pair]| -> Vec<usize> {
+            let name = |pair: &Pair| pair.photo.to_str().unwrap().parse().unwrap();
+            pairs.iter().map(name).collect()
+        };
+        assert_eq!((few.train.len(), few.val.len()), (16, 4));
+        assert_eq!(breaks(&names(&few.train)), 1, "{few:?}");
+        assert_eq!(set.clone().at_most(100), set);
+    }
+
+    #[test]
+    fn every_pair_is_in_one_fold_with_its_neighbours() {
+        let folds = cut(400, HoldOut::Folds(5), BLOCK);
+        for fold in 0..5 {
+            let numbers = kept_out(&folds, fold);
+            assert_eq!((numbers.len(), breaks(&numbers)), (80, 4), "{numbers:?}");
+        }
+        // Few pairs still go to as many folds as they can.
+        let few = cut(3, HoldOut::Folds(5), BLOCK);
+        assert_eq!(few, [Some(0), Some(1), Some(2)]);
+    }
+}

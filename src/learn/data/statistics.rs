@@ -1,0 +1,285 @@
+//! What labels hold, before anything is made of them: how often each id, and which distances. A data set may have many
+//! labels; some of them, evenly spread over it, are enough.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::learn::data::labels::{Depth, Mask};
+use crate::learn::data::set::Pair;
+
+/// So many labels of a data set are looked at.
+pub const SAMPLE: usize = 256;
+/// So many readings of a depth map.
+const READINGS: usize = 4096;
+
+/// Labels that are looked at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LabelSample {
+    /// Their files.
+    pub labels: Vec<PathBuf>,
+    /// How many there are in all.
+    pub total: usize,
+}
+
+impl LabelSample {
+    /// At most `count` of the labels of `pairs`, evenly spread.
+    pub fn of<'a>(pairs: impl ExactSizeIterator<Item = &'a Pair>, count: usize) -> Self {
+        let total = pairs.len();
+        let count = count.min(total);
+        let is_taken = |at: usize| at * count / total != (at + 1) * count / total;
+        let taken = pairs.enumerate().filter(|(at, _)| is_taken(*at));
+        LabelSample {
+            labels: taken.map(|(_, pair)| pair.label.clone()).collect(),
+            total,
+        }
+    }
+
+    /// Whether some are not looked at.
+    pub fn is_part(&self) -> bool {
+        self.labels.len() < self.total
+    }
+
+    /// In words: `its masks`, or `256 of its 2975 masks`.
+    pub fn words(&self, what: &str) -> String {
+        match self.is_part() {
+            true => format!("{} of its {} {what}", self.labels.len(), self.total),
+            false => format!("its {what}"),
+        }
+    }
+}
+
+/// What masks hold.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct MaskStatistics {
+    /// Per id its pixels, and the masks that have it.
+    pub ids: BTreeMap<u16, (u64, usize)>,
+    /// Masks that could be read.
+    pub masks: usize,
+    /// The ids of each of these, rising.
+    pub files: Vec<(PathBuf, Vec<u16>)>,
+}
+
+impl MaskStatistics {
+    /// Looks at masks. Those that cannot be read are left out; they are named where they are used.
+    pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<Mask> + Sync) -> Self {
+        let count = |label: &PathBuf| {
+            let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
+            // Masks have runs of one id.
+            for run in read(label).ok()?.ids.chunk_by(|a, b| a == b) {
+                *counts.entry(run[0]).or_default() += run.len() as u64;
+            }
+            Some((label.clone(), counts))
+        };
+        let all: Vec<_> = sample.labels.par_iter().filter_map(count).collect();
+        let mut statistics = MaskStatistics {
+            masks: all.len(),
+            ..MaskStatistics::default()
+        };
+        for (file, counts) in all {
+            statistics
+                .files
+                .push((file, counts.keys().copied().collect()));
+            for (id, pixels) in counts {
+                let (sum, masks) = statistics.ids.entry(id).or_default();
+                *sum += pixels;
+                *masks += 1;
+            }
+        }
+        statistics
+    }
+
+    /// Counts the pixels of one id as those of another.
+    pub fn rename(&mut self, from: u16, to: u16) {
+        let (pixels, masks) = self.ids.remove(&from).unwrap_or_default();
+        let (sum, all) = self.ids.entry(to).or_default();
+        *sum += pixels;
+        *all += masks;
+        for (_, ids) in &mut self.files {
+            ids.iter_mut()
+                .filter(|id| **id == from)
+                .for_each(|id| *id = to);
+            ids.sort_unstable();
+            ids.dedup();
+        }
+    }
+
+    /// The first mask whose ids are so.
+    pub fn file(&self, is_so: impl Fn(&[u16]) -> bool) -> Option<&Path> {
+        let mut files = self.files.iter();
+        let found = files.find(|(_, ids)| is_so(ids));
+        found.map(|(file, _)| file.as_path())
+    }
+
+    /// The share of pixels whose id is one of those that `some` says.
+    pub fn share(&self, some: impl Fn(u16) -> bool) -> f64 {
+        let sum = |some: &dyn Fn(u16) -> bool| -> u64 {
+            let ids = self.ids.iter().filter(|(id, _)| some(**id));
+            ids.map(|(_, (pixels, _))| pixels).sum()
+        };
+        sum(&some) as f64 / sum(&|_| true).max(1) as f64
+    }
+}
+
+/// What depth maps hold.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct DepthStatistics {
+    /// Readings, rising; metres.
+    pub readings: Vec<f32>,
+    /// The share of pixels that have one.
+    pub valid: f64,
+    /// Width by height of the first map.
+    pub shape: f64,
+    /// Of each map its file, its median reading and its largest one; metres, the medians rising.
+    pub maps: Vec<(PathBuf, f32, f32)>,
+}
+
+impl DepthStatistics {
+    /// Looks at depth maps. Those that cannot be read are left out; they are named where they are used.
+    pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<Depth> + Sync) -> Self {
+        let look = |label: &PathBuf| {
+            let depth = read(label).ok()?;
+            let known = depth.metres.iter().copied().filter(|&metres| metres > 0.0);
+            let known: Vec<f32> = known.collect();
+            let step = known.len().div_ceil(READINGS).max(1);
+            let valid = known.len() as f64 / depth.metres.len().max(1) as f64;
+            let top = known.iter().copied().fold(0.0, f32::max);
+            let some: Vec<f32> = known.into_iter().step_by(step).collect();
+            let mut rising = some.clone();
+            rising.sort_unstable_by(f32::total_cmp);
+            let median = rising.get(rising.len() / 2).copied();
+            let map = median.map(|median| (label.clone(), median, top));
+            let shape = depth.width as f64 / depth.height.max(1) as f64;
+            Some((some, valid, shape, map))
+        };
+        let all: Vec<_> = sample.labels.par_iter().filter_map(look).collect();
+        let valid = all.iter().map(|(_, valid, ..)| valid).sum::<f64>() / all.len().max(1) as f64;
+        let shape = all.first().map_or(1.0, |(_, _, shape, _)| *shape);
+        let mut maps: Vec<_> = all.iter().filter_map(|(.., map)| map.clone()).collect();
+        maps.sort_by(|a, b| a.1.total_cmp(&b.1));
+        let mut readings: Vec<f32> = all.into_iter().flat_map(|(some, ..)| some).collect();
+        readings.sort_unstable_by(f32::total_cmp);
+        DepthStatistics {
+            readings,
+            valid,
+            shape,
+            maps,
+        }
+    }
+
+    /// Two maps whose medians follow each other, the second `factor` times the first or more.
+    pub fn gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+        let mut pairs = self.maps.windows(2);
+        let [low, high] = pairs.find(|pair| pair[1].1 >= factor * pair[0].1)? else {
+            return None;
+        };
+        Some([low, high])
+    }
+
+    /// Two maps with different endings whose maps' middle medians differ `factor` times or more, the nearer first.
+    pub fn unlike_endings(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+        let mut by_ending: BTreeMap<String, Vec<&(PathBuf, f32, f32)>> = BTreeMap::new();
+        for map in &self.maps {
+            let ending = map.0.extension().unwrap_or_default().to_ascii_lowercase();
+            let ending = ending.to_string_lossy().into_owned();
+            by_ending.entry(ending).or_default().push(map);
+        }
+        // The medians rise in all of them.
+        let middles = by_ending
+            .values()
+            .filter_map(|maps| maps.get(maps.len() / 2).copied());
+        let low = middles.clone().min_by(|a, b| a.1.total_cmp(&b.1))?;
+        let high = middles.max_by(|a, b| a.1.total_cmp(&b.1))?;
+        (high.1 >= factor * low.1).then_some([low, high])
+    }
+
+    /// The largest reading that two maps or more, and all, have exactly.
+    pub fn common_top(&self) -> Option<f32> {
+        let [(.., first), _, ..] = self.maps[..] else {
+            return None;
+        };
+        self.maps
+            .iter()
+            .all(|(.., top)| *top == first)
+            .then_some(first)
+    }
+
+    /// The reading below which a `share` of all lie; 0 where there is none.
+    pub fn quantile(&self, share: f64) -> f64 {
+        let last = self.readings.len().saturating_sub(1) as f64;
+        let reading = self.readings.get((share * last).round() as usize);
+        reading.copied().map_or(0.0, f64::from)
+    }
+
+    /// The share of readings from `low` to `high` metres.
+    pub fn share_within(&self, low: f64, high: f64) -> f64 {
+        let below = |metres: f64| self.readings.partition_point(|&m| f64::from(m) < metres);
+        let within = below(high).saturating_sub(below(low));
+        within as f64 / self.readings.len().max(1) as f64
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::error::Error;
+
+    fn pairs(count: usize) -> Vec<Pair> {
+        let pair = |at: usize| Pair {
+            photo: format!("{at}.jpg").into(),
+            label: format!("{at}.png").into(),
+        };
+        (0..count).map(pair).collect()
+    }
+
+    #[test]
+    fn samples_are_spread_and_say_so() {
+        let few = pairs(10);
+        let sample = LabelSample::of(few.iter(), 4);
+        assert_eq!(
+            sample.labels,
+            ["2.png", "4.png", "7.png", "9.png"].map(PathBuf::from)
+        );
+        assert_eq!(sample.words("masks"), "4 of its 10 masks");
+        let sample = LabelSample::of(few.iter(), 20);
+        assert_eq!(
+            (sample.labels.len(), sample.words("masks").as_str()),
+            (10, "its masks")
+        );
+    }
+
+    #[test]
+    fn ids_and_distances_are_counted() {
+        let few = pairs(3);
+        let sample = LabelSample::of(few.iter(), 9);
+        let masks = MaskStatistics::of(&sample, |path| match path.to_str() {
+            Some("2.png") => Err(Error::file(path, "no")),
+            Some("0.png") => Ok(Mask {
+                width: 4,
+                height: 1,
+                ids: vec![0, 0, 7, 0],
+            }),
+            _ => Ok(Mask {
+                width: 4,
+                height: 1,
+                ids: vec![0, 255, 255, 255],
+            }),
+        });
+        assert_eq!(masks.masks, 2);
+        assert_eq!(masks.ids, [(0, (4, 2)), (7, (1, 1)), (255, (3, 1))].into());
+        assert_eq!(masks.share(|id| id == 255), 3.0 / 8.0);
+        let depth = DepthStatistics::of(&sample, |_| {
+            Ok(Depth {
+                width: 5,
+                height: 1,
+                metres: vec![4.0, 0.0, 2.0, 1.0, 3.0],
+            })
+        });
+        assert_eq!((depth.quantile(0.5), depth.shape), (3.0, 5.0));
+        assert!((depth.valid - 0.8).abs() < 1e-9);
+        assert_eq!(depth.share_within(2.0, 4.0), 0.5);
+    }
+}

@@ -1,0 +1,74 @@
+//! How often a depth lies as near to its label as the head's own standard deviation says: 68 % of pixels within one and
+//! 95 % within two, if its errors were normal and the deviations true.
+
+use crate::learn::eval::depth::Judge;
+use crate::vision::postprocess::DepthMap;
+
+/// Pixels whose label lies within the standard deviation of their depth.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Coverage {
+    /// All that were judged.
+    pub pixels: u64,
+    /// Those within one standard deviation.
+    pub within_1: u64,
+    /// Those within two.
+    pub within_2: u64,
+}
+
+impl Coverage {
+    /// Counts the pixels of a map that lies on its label, `[height, width]` in metres.
+    pub fn count(judge: &Judge, map: &DepthMap, truth: &[f32]) -> Self {
+        let mut coverage = Coverage::default();
+        for index in judge.counted(truth, (map.width, map.height)) {
+            let (deviation, error) = (map.deviation[index], map.depth[index] - truth[index]);
+            coverage.pixels += 1;
+            coverage.within_1 += u64::from(error.abs() <= deviation);
+            coverage.within_2 += u64::from(error.abs() <= 2.0 * deviation);
+        }
+        coverage
+    }
+
+    /// Adds other pixels.
+    pub fn merge(&mut self, other: Coverage) {
+        self.pixels += other.pixels;
+        self.within_1 += other.within_1;
+        self.within_2 += other.within_2;
+    }
+
+    /// Shares of pixels within one and within two standard deviations; none of no pixel.
+    pub fn shares(&self) -> Option<(f64, f64)> {
+        let share = |within: u64| within as f64 / self.pixels as f64;
+        (self.pixels > 0).then(|| (share(self.within_1), share(self.within_2)))
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::learn::eval::Crop;
+
+    #[test]
+    fn what_lies_within_is_counted() {
+        let judge = Judge {
+            crop: Crop::None,
+            min: 0.5,
+            max: 10.0,
+        };
+        let map = DepthMap {
+            width: 5,
+            height: 1,
+            depth: vec![2.0, 2.0, 2.0, 2.0, 2.0],
+            deviation: vec![0.5; 5],
+        };
+        // Within one, at its edge, within two, beyond, and no reading.
+        let mut coverage = Coverage::count(&judge, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
+        assert_eq!(
+            (coverage.pixels, coverage.within_1, coverage.within_2),
+            (4, 2, 3)
+        );
+        coverage.merge(coverage);
+        assert_eq!(coverage.shares(), Some((0.5, 0.75)));
+        assert_eq!(Coverage::default().shares(), None);
+    }
+}

@@ -1,0 +1,292 @@
+//! Depth figures of one image; papers (Eigen et al., 2014, and after) average them over images, so the RMSE of a data
+//! set is the mean of its images' RMSE.
+
+use std::ops::Range;
+
+use crate::vision::postprocess::ToMetres;
+
+/// The part of a frame that is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Crop {
+    /// All of it.
+    #[default]
+    None,
+    /// Rows 45 to 471 and columns 41 to 601 of 480x640, as is usual for NYU Depth V2.
+    Eigen,
+    /// Rows 153 to 371 and columns 44 to 1197 of 375x1242, as is usual for KITTI.
+    Garg,
+}
+
+/// KITTI's benchmark crop: 1216 x 352 at the bottom in the middle of a frame, as (left, top, width, height).
+pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
+    let (w, h) = (width.min(1216), height.min(352));
+    ((width - w) / 2, height - h, w, h)
+}
+
+/// What is judged.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Judge {
+    /// The part of the frame.
+    pub crop: Crop,
+    /// Smaller labels don't count, and predictions are raised to it. Metres.
+    pub min: f32,
+    /// Larger labels don't count, and predictions are lowered to it. Metres.
+    pub max: f32,
+}
+
+/// One image's figures.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct DepthErrors {
+    /// Root of the mean squared error, metres.
+    pub rmse: f64,
+    /// Mean of `|p - t| / t`.
+    pub abs_rel: f64,
+    /// Mean of `|log10 p - log10 t|`.
+    pub log10: f64,
+    /// `100 sqrt(mean(e^2) - mean(e)^2)`, `e = ln p - ln t`.
+    pub silog: f64,
+    /// Share of pixels with `max(p / t, t / p)` below 1.25.
+    pub delta1: f64,
+    /// Below 1.25^2.
+    pub delta2: f64,
+    /// Below 1.25^3.
+    pub delta3: f64,
+    /// [`Self::rmse`] after the prediction was scaled to the median of the truth, before it is clamped.
+    pub rmse_aligned: f64,
+    /// [`Self::abs_rel`] after the same.
+    pub abs_rel_aligned: f64,
+    /// [`Self::delta1`] after the same.
+    pub delta1_aligned: f64,
+}
+
+impl Crop {
+    /// Rows and columns that count, of a label of `width` x `height`.
+    pub fn of(self, width: usize, height: usize) -> (Range<usize>, Range<usize>) {
+        let (rows, cols, full_h, full_w) = match self {
+            Crop::None => return (0..height, 0..width),
+            Crop::Eigen => (45..471, 41..601, 480, 640),
+            Crop::Garg => (153..371, 44..1197, 375, 1242),
+        };
+        let scale = |range: Range<usize>, side: usize, full: usize| {
+            let at = |place: usize| (place * side + full / 2) / full;
+            at(range.start)..at(range.end)
+        };
+        (scale(rows, height, full_h), scale(cols, width, full_w))
+    }
+}
+
+impl Judge {
+    /// The pixels of a label of (width, height) that count, row by row.
+    pub fn counted<'t>(
+        &self,
+        truth: &'t [f32],
+        (width, height): (usize, usize),
+    ) -> impl Iterator<Item = usize> + use<'t> {
+        let (min, max) = (self.min, self.max);
+        let (rows, cols) = self.crop.of(width, height);
+        rows.flat_map(move |row| row * width + cols.start..row * width + cols.end)
+            .filter(move |&index| {
+                let metres = truth[index];
+                metres > 0.0 && metres >= min && metres <= max
+            })
+    }
+
+    /// The scale and shift by which a prediction of relative inverse depth comes closest to a label's inverse depth where
+    /// that counts, as MiDaS fits them; none if no label counts. Both are `[height, width]`, the label in metres.
+    pub fn scale_shift(
+        &self,
+        inverse: &[f32],
+        truth: &[f32],
+        (width, height): (usize, usize),
+    ) -> Option<ToMetres> {
+        let pair = |index: usize| (f64::from(inverse[index]), 1.0 / f64::from(truth[index]));
+        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
+        ToMetres::fit(pairs.iter().copied())
+    }
+
+    /// Judges a prediction at the label's pixels, both `[height, width]` in metres; none if no label counts.
+    pub fn errors(
+        &self,
+        prediction: &[f32],
+        truth: &[f32],
+        (width, height): (usize, usize),
+    ) -> Option<DepthErrors> {
+        let pair = |index: usize| (f64::from(prediction[index]), f64::from(truth[index]));
+        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
+        if pairs.is_empty() {
+            return None;
+        }
+        let median_of = |which: fn(&(f64, f64)) -> f64| median(pairs.iter().map(which).collect());
+        // As monodepth2 does it: the medians are of what was predicted, and what is aligned is clamped.
+        let predicted = median_of(|pair| pair.0).max(f64::MIN_POSITIVE);
+        let factor = median_of(|pair| pair.1) / predicted;
+        let plain = self.figures(&pairs, 1.0);
+        let aligned = self.figures(&pairs, factor);
+        Some(DepthErrors {
+            rmse_aligned: aligned.rmse,
+            abs_rel_aligned: aligned.abs_rel,
+            delta1_aligned: aligned.delta1,
+            ..plain
+        })
+    }
+
+    /// The figures of predictions and labels after the former were multiplied with `factor` and clamped.
+    fn figures(&self, pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
+        let (min, max) = (f64::from(self.min), f64::from(self.max));
+        figures(
+            pairs
+                .iter()
+                .map(|&(p, t)| ((p * factor).clamp(min, max), t)),
+        )
+    }
+}
+
+fn figures(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors {
+    let n = pairs.len() as f64;
+    let mut sum = DepthErrors::default();
+    let (mut square, mut log, mut log_square) = (0f64, 0f64, 0f64);
+    for (p, t) in pairs {
+        square += (p - t).powi(2);
+        sum.abs_rel += (p - t).abs() / t;
+        let e = p.ln() - t.ln();
+        log += e;
+        log_square += e * e;
+        sum.log10 += e.abs() / std::f64::consts::LN_10;
+        let ratio = (p / t).max(t / p);
+        sum.delta1 += f64::from(u8::from(ratio < 1.25));
+        sum.delta2 += f64::from(u8::from(ratio < 1.25f64.powi(2)));
+        sum.delta3 += f64::from(u8::from(ratio < 1.25f64.powi(3)));
+    }
+    DepthErrors {
+        rmse: (square / n).sqrt(),
+        abs_rel: sum.abs_rel / n,
+        log10: sum.log10 / n,
+        silog: 100.0 * (log_square / n - (log / n).powi(2)).max(0.0).sqrt(),
+        delta1: sum.delta1 / n,
+        delta2: sum.delta2 / n,
+        delta3: sum.delta3 / n,
+        ..DepthErrors::default()
+    }
+}
+
+/// As numpy has it: the mean of the two middle ones of an even number.
+fn median(mut values: Vec<f64>) -> f64 {
+    let middle = values.len() / 2;
+    let (below, &mut upper, _) = values.select_nth_unstable_by(middle, f64::total_cmp);
+    let lower = below.iter().copied().max_by(f64::total_cmp);
+    match lower {
+        Some(lower) if values.len().is_multiple_of(2) => (lower + upper) / 2.0,
+        _ => upper,
+    }
+}
+
+impl DepthErrors {
+    /// Names and values, the most telling first.
+    pub fn named(&self) -> [(&'static str, f64); 10] {
+        [
+            ("rmse", self.rmse),
+            ("delta1", self.delta1),
+            ("abs_rel", self.abs_rel),
+            ("abs_rel_aligned", self.abs_rel_aligned),
+            ("log10", self.log10),
+            ("silog", self.silog),
+            ("delta2", self.delta2),
+            ("delta3", self.delta3),
+            ("rmse_aligned", self.rmse_aligned),
+            ("delta1_aligned", self.delta1_aligned),
+        ]
+    }
+
+    /// The mean over images; zeros of none.
+    pub fn mean(all: &[DepthErrors]) -> DepthErrors {
+        let n = all.len().max(1) as f64;
+        let of = |get: fn(&DepthErrors) -> f64| all.iter().map(get).sum::<f64>() / n;
+        DepthErrors {
+            rmse: of(|e| e.rmse),
+            abs_rel: of(|e| e.abs_rel),
+            log10: of(|e| e.log10),
+            silog: of(|e| e.silog),
+            delta1: of(|e| e.delta1),
+            delta2: of(|e| e.delta2),
+            delta3: of(|e| e.delta3),
+            rmse_aligned: of(|e| e.rmse_aligned),
+            abs_rel_aligned: of(|e| e.abs_rel_aligned),
+            delta1_aligned: of(|e| e.delta1_aligned),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    const ALL: Judge = Judge {
+        crop: Crop::None,
+        min: 0.001,
+        max: 10.0,
+    };
+
+    #[test]
+    fn a_wrong_scale_is_all_that_alignment_forgives() {
+        let truth = [1.0, 2.0, 4.0, 0.0];
+        let twice = [2.0, 4.0, 8.0, 5.0];
+        let errors = ALL.errors(&twice, &truth, (4, 1)).unwrap();
+        assert!((errors.abs_rel - 1.0).abs() < 1e-6);
+        assert!((errors.rmse - 7f64.sqrt()).abs() < 1e-6);
+        assert!(errors.silog < 1e-3);
+        assert_eq!((errors.delta1, errors.delta3), (0.0, 0.0));
+        assert!(errors.abs_rel_aligned < 1e-6 && errors.delta1_aligned == 1.0);
+    }
+
+    #[test]
+    fn predictions_are_aligned_before_they_are_clamped() {
+        // Twice as far as it is, and beyond the end for the most part.
+        let truth = [2.0, 6.0, 8.0];
+        let errors = ALL.errors(&[4.0, 12.0, 16.0], &truth, (3, 1)).unwrap();
+        assert!(errors.rmse_aligned < 1e-6, "{}", errors.rmse_aligned);
+        // What is aligned is clamped, too: 24 m count as 10.
+        let errors = ALL.errors(&[2.0, 6.0, 24.0], &truth, (3, 1)).unwrap();
+        assert!((errors.rmse_aligned - (4f64 / 3.0).sqrt()).abs() < 1e-6);
+    }
+
+    #[test]
+    fn scale_and_shift_are_fitted_where_labels_count() {
+        // 1 / (0.1 v + 0.05), and readings that do not count.
+        let inverse = [9.5, 4.5, 1.5, 100.0, 3.0];
+        let truth = [1.0, 2.0, 5.0, 0.0, 50.0];
+        let to = ALL.scale_shift(&inverse, &truth, (5, 1)).unwrap();
+        assert!((to.scale - 0.1).abs() < 1e-9 && (to.shift - 0.05).abs() < 1e-9);
+        assert!(ALL.scale_shift(&[1.0], &[0.0], (1, 1)).is_none());
+    }
+
+    #[test]
+    fn crops_scale_with_the_label() {
+        assert_eq!(Crop::Eigen.of(640, 480), (45..471, 41..601));
+        assert_eq!(Crop::Eigen.of(320, 240), (23..236, 21..301));
+        assert_eq!(Crop::Garg.of(1242, 375), (153..371, 44..1197));
+        assert_eq!(Crop::None.of(3, 2), (0..2, 0..3));
+    }
+
+    #[test]
+    fn readings_out_of_range_do_not_count_and_predictions_are_clamped() {
+        let judge = Judge {
+            min: 1.0,
+            max: 5.0,
+            ..ALL
+        };
+        let errors = judge
+            .errors(&[50.0, 1.0, 1.0], &[5.0, 7.0, 0.5], (3, 1))
+            .unwrap();
+        assert_eq!(errors.rmse, 0.0);
+        assert!(judge.errors(&[1.0], &[0.0], (1, 1)).is_none());
+    }
+
+    #[test]
+    fn medians_are_numpys() {
+        assert_eq!(median(vec![3.0, 1.0]), 2.0);
+        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
+        assert_eq!(median(vec![4.0]), 4.0);
+        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
+    }
+}

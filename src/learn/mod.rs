@@ -1,0 +1,5 @@
+//! Learning.
+
+pub mod data;
+pub mod eval;
+pub mod train;

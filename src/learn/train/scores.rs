@@ -1,0 +1,126 @@
+//! Scores of cached frames, for validation: what [`crate::model::head::Head::scores`] gives, from features on the disk.
+
+use crate::error::Result;
+use crate::learn::train::frame::Frame;
+use crate::learn::train::pool::{Inputs, Part};
+use crate::maths::matrix::{Matrix, product};
+use crate::model::head::Scores;
+use crate::model::head::coarse::Stretch;
+use crate::model::head::context;
+use crate::model::head::globals::GlobalToken;
+use crate::model::head::linear::Dense;
+
+/// A head, taken apart into what reads patch tokens, squares around them, a coarser look and global tokens.
+#[derive(Debug)]
+pub struct CachedHead {
+    /// `[outputs of the first layer, blocks * D]`.
+    patch: Vec<f32>,
+    /// As `patch`, by the sides of squares.
+    context: Vec<(usize, Vec<f32>)>,
+    /// As `patch`, of a coarser look; empty where none is read.
+    coarse: Vec<f32>,
+    /// Which global tokens are read.
+    globals: Vec<GlobalToken>,
+    /// `[outputs of the first layer, globals * blocks * D]`, all blocks of a token side by side.
+    global: Vec<f32>,
+    bias: Vec<f32>,
+    /// The layer after a hidden one.
+    last: Option<Dense>,
+}
+
+impl CachedHead {
+    /// From the layers of a head.
+    pub fn new(inputs: &Inputs, (hidden, output): (Option<Dense>, Dense)) -> Self {
+        let (first, last) = match hidden {
+            Some(hidden) => (hidden, Some(output)),
+            None => (output, None),
+        };
+        let (mut patch, mut coarse, mut global) = (Vec::new(), Vec::new(), Vec::new());
+        let mut context: Vec<(usize, Vec<f32>)> = inputs
+            .context
+            .iter()
+            .map(|&side| (side, Vec::new()))
+            .collect();
+        for row in first.weight.chunks_exact(first.inputs) {
+            for wanted in inputs.parts() {
+                let out = match wanted {
+                    Part::Patch => &mut patch,
+                    Part::Context(index) => &mut context[index].1,
+                    Part::Coarse => &mut coarse,
+                    Part::Global(_) => &mut global,
+                };
+                inputs.each_part(|at, _, part| {
+                    if part == wanted {
+                        out.extend_from_slice(&row[at..][..inputs.dim]);
+                    }
+                });
+            }
+        }
+        CachedHead {
+            patch,
+            context,
+            coarse,
+            globals: inputs.globals.clone(),
+            global,
+            bias: first.bias,
+            last,
+        }
+    }
+
+    /// Scores over the patch grid of one view.
+    ///
+    /// # Errors
+    /// If its features cannot be read any more.
+    pub fn scores(&self, frame: &Frame) -> Result<Scores> {
+        let (n, width, outputs) = (frame.grid().len(), frame.width(), self.bias.len());
+        let tokens = frame.read_all()?;
+        let mut bias = self.bias.clone();
+        if !self.globals.is_empty() {
+            let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| frame.global(t)).collect();
+            let tokens = tokens.concat();
+            let weight = Matrix::new(&self.global, outputs, tokens.len()).t();
+            product(
+                &mut bias,
+                Matrix::new(&tokens, 1, tokens.len()),
+                weight,
+                true,
+            );
+        }
+        let mut values = repeat(&bias, n);
+        let tokens = Matrix::new(&tokens, n, width);
+        let patch = Matrix::new(&self.patch, outputs, width).t();
+        product(&mut values, tokens, patch, true);
+        for (side, square) in &self.context {
+            let mut part = vec![0f32; n * outputs];
+            let square = Matrix::new(square, outputs, width).t();
+            product(&mut part, tokens, square, false);
+            context::add_means(&mut values, &part, outputs, frame.grid(), *side);
+        }
+        if let Some(look) = frame.coarse.as_deref().filter(|_| !self.coarse.is_empty()) {
+            let tokens = look.read_all()?;
+            let tokens = Matrix::new(&tokens, look.grid().len(), width);
+            let coarse = Matrix::new(&self.coarse, outputs, width).t();
+            let mut part = vec![0f32; look.grid().len() * outputs];
+            product(&mut part, tokens, coarse, false);
+            Stretch::new(look.grid(), frame.grid()).add(&part, outputs, &mut values);
+        }
+        let mut k = outputs;
+        if let Some(last) = &self.last {
+            values.iter_mut().for_each(|v| *v = v.max(0.0));
+            k = last.outputs();
+            let mut scores = repeat(&last.bias, n);
+            let weight = Matrix::new(&last.weight, k, last.inputs).t();
+            product(&mut scores, Matrix::new(&values, n, outputs), weight, true);
+            values = scores;
+        }
+        Ok(Scores {
+            values,
+            k,
+            grid: frame.grid(),
+        })
+    }
+}
+
+fn repeat(row: &[f32], n: usize) -> Vec<f32> {
+    row.iter().copied().cycle().take(row.len() * n).collect()
+}

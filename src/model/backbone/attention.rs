@@ -1,0 +1,130 @@
+//! How much the cls token attends to every other token in one block: what DINO's own figures show.
+
+use candle_core::Tensor;
+
+use crate::error::{Error, Result};
+#[cfg(feature = "cuda")]
+use crate::model::backbone::block::cls_weights;
+use crate::model::backbone::constant;
+use crate::model::backbone::source::with_floats;
+use crate::model::backbone::vit::{Backbone, Executor};
+use crate::model::input::Grid;
+
+/// One photo's attention of the cls token in one block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ClsAttention {
+    /// `[heads, 1 + registers + rows * cols]`, each head's row a softmax that sums to 1: cls, registers, patches.
+    weights: Vec<f32>,
+    /// Attention heads.
+    pub heads: usize,
+    /// The cls token and the registers.
+    specials: usize,
+    /// The patches.
+    pub grid: Grid,
+}
+
+impl ClsAttention {
+    /// A head's weights of the cls token itself and of the registers, in this order.
+    pub fn specials(&self, head: usize) -> &[f32] {
+        &self.row(head)[..self.specials]
+    }
+
+    /// A head's weights of the patches, `[rows * cols]`; what is missing to 1 went to cls and registers.
+    pub fn patches(&self, head: usize) -> &[f32] {
+        &self.row(head)[self.specials..]
+    }
+
+    /// The weights of the patches, averaged over heads: `[rows * cols]`.
+    pub fn mean(&self) -> Vec<f32> {
+        let share = 1.0 / self.heads as f64;
+        (0..self.grid.len())
+            .map(|patch| {
+                let of_heads = (0..self.heads).map(|head| f64::from(self.patches(head)[patch]));
+                (of_heads.sum::<f64>() * share) as f32
+            })
+            .collect()
+    }
+
+    /// The weight of every token if all were attended to alike.
+    pub fn even_share(&self) -> f32 {
+        1.0 / (self.specials + self.grid.len()) as f32
+    }
+
+    fn row(&self, head: usize) -> &[f32] {
+        let tokens = self.specials + self.grid.len();
+        &self.weights[head * tokens..][..tokens]
+    }
+}
+
+impl Backbone {
+    /// Runs normalised RGB `pixels` `[B, 3, H, W]` (sides multiples of the patch size) up to `block` and returns what its
+    /// cls token attends to, for each photo. Of the block itself no more is computed than that.
+    ///
+    /// # Errors
+    /// [`Error::Model`] for a block that is not there or sides that do not fit, [`Error::Tensor`] if the device fails.
+    pub fn cls_attention(&self, pixels: &Tensor, block: usize) -> Result<Vec<ClsAttention>> {
+        self.check_block(block)?;
+        let grid = self.grid_of(pixels)?;
+        let weights = match &self.executor {
+            Executor::Cpu(network) => {
+                let positions = self.position_embedding(grid)?;
+                with_floats(pixels, |pixels| {
+                    with_floats(&positions, |positions| {
+                        network.cls_attention(pixels, grid, positions, block)
+                    })
+                })???
+            }
+            #[cfg(feature = "cuda")]
+            Executor::Cuda(network) => {
+                let qkv = network.queries_keys_values(pixels, grid, block)?;
+                let weights = cls_weights(&qkv, self.config().heads)?;
+                weights.flatten_all()?.to_vec1()?
+            }
+            Executor::Constant(_) => constant::cls_attention(self.config(), grid, pixels.dim(0)?),
+            Executor::Tensors { blocks, .. } => {
+                let (before, rest) = blocks.split_at(block);
+                let own = rest
+                    .first()
+                    .ok_or_else(|| Error::Model(format!("this backbone has no block {block}")))?;
+                let x = before
+                    .iter()
+                    .try_fold(self.tokens(pixels, grid)?, |x, block| block.forward(&x))?;
+                own.cls_attention(&x)?.flatten_all()?.to_vec1()?
+            }
+        };
+        if weights.iter().any(|weight: &f32| !weight.is_finite()) {
+            return Err(Error::Model(format!(
+                "the backbone gave numbers that are not finite in block {block}: its weights are damaged (`dino models \
+                 info NAME --verify` looks at the file)"
+            )));
+        }
+        let (heads, specials) = (self.config().heads, 1 + self.config().registers);
+        let of_photo = |weights: &[f32]| ClsAttention {
+            weights: weights.to_vec(),
+            heads,
+            specials,
+            grid,
+        };
+        let photo = heads * (specials + grid.len());
+        Ok(weights.chunks_exact(photo).map(of_photo).collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn patches_come_after_the_special_tokens() {
+        let attention = ClsAttention {
+            weights: vec![0.5, 0.25, 0.125, 0.125, 0.25, 0.25, 0.5, 0.0],
+            heads: 2,
+            specials: 2,
+            grid: Grid { rows: 1, cols: 2 },
+        };
+        assert_eq!(attention.specials(1), [0.25, 0.25]);
+        assert_eq!(attention.patches(0), [0.125, 0.125]);
+        assert_eq!(attention.mean(), [0.3125, 0.0625]);
+        assert_eq!(attention.even_share(), 0.25);
+    }
+}

@@ -1,0 +1,215 @@
+//! One transformer block by candle's tensors, for GPUs: attention and feed-forward network, each a residual branch.
+//!
+//! `x += ls1 * attn(norm1(x)); x += ls2 * ffn(norm2(x))`, names as in facebookresearch/dinov2.
+
+use candle_core::{D, DType, Result, Tensor};
+use candle_nn::{LayerNorm, Linear, Module, ops};
+
+use crate::model::backbone::config::{BackboneConfig, Ffn};
+use crate::model::backbone::source::TensorSource;
+
+/// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
+/// grows with the number of tokens, not with its square.
+const SCORE_BYTES: usize = 64 << 20;
+
+/// A transformer block.
+#[derive(Debug, Clone)]
+pub struct Block {
+    norm1: LayerNorm,
+    attn: Attention,
+    ls1: Option<Tensor>, // gamma [D]
+    norm2: LayerNorm,
+    ffn: FeedForward,
+    ls2: Option<Tensor>, // gamma [D]
+}
+
+impl Block {
+    pub(super) fn new(weights: &Weights, index: usize, config: &BackboneConfig) -> Result<Self> {
+        let at = weights.under(&format!("blocks.{index}"));
+        let gamma = |name: &str| {
+            let gamma = || at.get(&format!("{name}.gamma"));
+            config.layer_scale.then(gamma).transpose()
+        };
+        let attn = Attention {
+            qkv: at.linear("attn.qkv")?,
+            proj: at.linear("attn.proj")?,
+            heads: config.heads,
+        };
+        let ffn = match config.ffn {
+            Ffn::Mlp { .. } => FeedForward::Mlp {
+                fc1: at.linear("mlp.fc1")?,
+                fc2: at.linear("mlp.fc2")?,
+            },
+            Ffn::SwiGlu { .. } => FeedForward::SwiGlu {
+                w12: at.linear("mlp.w12")?,
+                w3: at.linear("mlp.w3")?,
+            },
+        };
+        Ok(Self {
+            norm1: at.layer_norm("norm1", config.norm_eps)?,
+            ls1: gamma("ls1")?,
+            attn,
+            norm2: at.layer_norm("norm2", config.norm_eps)?,
+            ls2: gamma("ls2")?,
+            ffn,
+        })
+    }
+
+    /// `[B, N, D]` to `[B, N, D]`.
+    pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        let branch = self.attn.forward(&self.norm1.forward(x)?)?;
+        let x = (x + scaled(branch, &self.ls1)?)?;
+        let branch = self.ffn.forward(&self.norm2.forward(&x)?)?;
+        x + scaled(branch, &self.ls2)?
+    }
+}
+
+impl Block {
+    /// What the first token of `x` `[B, N, D]` attends to: `[B, heads, N]`, as f32.
+    pub(super) fn cls_attention(&self, x: &Tensor) -> Result<Tensor> {
+        let qkv = self.attn.qkv.forward(&self.norm1.forward(x)?)?;
+        cls_weights(&qkv, self.attn.heads)
+    }
+}
+
+/// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever
+/// the number type.
+pub(super) fn cls_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+    let (b, n, width) = qkv.dims3()?;
+    let d = width / 3;
+    let head_dim = d / heads;
+    let qkv = qkv.to_dtype(DType::F32)?;
+    let part = |part: usize, tokens: usize| {
+        qkv.narrow(2, part * d, d)?
+            .narrow(1, 0, tokens)?
+            .reshape((b, tokens, heads, head_dim))?
+            .transpose(1, 2)?
+            .contiguous()
+    };
+    let q = (part(0, 1)? * (head_dim as f64).powf(-0.5))?; // [B, H, 1, hd]
+    let k = part(1, n)?.transpose(2, 3)?; // [B, H, hd, N]
+    ops::softmax_last_dim(&q.matmul(&k)?)?.squeeze(2)
+}
+
+/// A branch times its LayerScale, where there is one.
+fn scaled(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
+    match gamma {
+        Some(gamma) => branch.broadcast_mul(gamma),
+        None => Ok(branch),
+    }
+}
+
+#[derive(Debug, Clone)]
+struct Attention {
+    qkv: Linear,
+    proj: Linear,
+    heads: usize,
+}
+
+impl Attention {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        self.proj.forward(&self.attend(&self.qkv.forward(x)?)?)
+    }
+
+    /// `[B, N, 3 * D]` to `[B, N, D]`, by single tensor operations.
+    fn attend(&self, qkv: &Tensor) -> Result<Tensor> {
+        let (b, n, width) = qkv.dims3()?;
+        let d = width / 3;
+        let head_dim = d / self.heads;
+        let qkv = qkv.reshape((b, n, 3, self.heads, head_dim))?;
+        let part = |i: usize| {
+            qkv.narrow(2, i, 1)?
+                .squeeze(2)?
+                .transpose(1, 2)?
+                .contiguous()
+        }; // [B, H, N, hd]
+        let q = (part(0)? * (head_dim as f64).powf(-0.5))?;
+        let k = part(1)?.transpose(2, 3)?; // [B, H, hd, N]
+        let v = part(2)?;
+        let rows = (SCORE_BYTES / (b * self.heads * n * qkv.dtype().size_in_bytes())).clamp(1, n);
+        let mut chunks = Vec::with_capacity(n.div_ceil(rows));
+        for start in (0..n).step_by(rows) {
+            let q = q.narrow(2, start, rows.min(n - start))?.contiguous()?;
+            let scores = ops::softmax_last_dim(&q.matmul(&k)?)?; // [B, H, rows, N]
+            chunks.push(scores.matmul(&v)?); // [B, H, rows, hd]
+        }
+        let x = if chunks.len() == 1 {
+            chunks.remove(0)
+        } else {
+            Tensor::cat(&chunks, 2)?
+        };
+        x.transpose(1, 2)?.reshape((b, n, d))
+    }
+}
+
+#[derive(Debug, Clone)]
+enum FeedForward {
+    Mlp { fc1: Linear, fc2: Linear },
+    SwiGlu { w12: Linear, w3: Linear },
+}
+
+impl FeedForward {
+    fn forward(&self, x: &Tensor) -> Result<Tensor> {
+        match self {
+            FeedForward::Mlp { fc1, fc2 } => fc2.forward(&fc1.forward(x)?.gelu_erf()?),
+            FeedForward::SwiGlu { w12, w3 } => {
+                let parts = w12.forward(x)?.chunk(2, D::Minus1)?;
+                w3.forward(&(parts[0].contiguous()?.silu()? * &parts[1])?)
+            }
+        }
+    }
+}
+
+/// A checkpoint seen from one prefix, on one device and in one dtype.
+pub(super) struct Weights<'a> {
+    source: &'a dyn TensorSource,
+    prefix: String,
+    device: &'a candle_core::Device,
+    dtype: DType,
+}
+
+impl<'a> Weights<'a> {
+    pub(super) fn new(
+        source: &'a dyn TensorSource,
+        device: &'a candle_core::Device,
+        dtype: DType,
+    ) -> Self {
+        Self {
+            source,
+            prefix: String::new(),
+            device,
+            dtype,
+        }
+    }
+
+    fn under(&self, prefix: &str) -> Weights<'a> {
+        Weights {
+            prefix: format!("{prefix}."),
+            ..*self
+        }
+    }
+
+    pub(super) fn get(&self, name: &str) -> Result<Tensor> {
+        let name = format!("{}{name}", self.prefix);
+        let tensor = self
+            .source
+            .tensor(&name)
+            .map_err(candle_core::Error::wrap)?;
+        tensor.to_device(self.device)?.to_dtype(self.dtype)
+    }
+
+    fn linear(&self, name: &str) -> Result<Linear> {
+        Ok(Linear::new(
+            self.get(&format!("{name}.weight"))?,
+            Some(self.get(&format!("{name}.bias"))?),
+        ))
+    }
+
+    pub(super) fn layer_norm(&self, name: &str, eps: f64) -> Result<LayerNorm> {
+        Ok(LayerNorm::new(
+            self.get(&format!("{name}.weight"))?,
+            self.get(&format!("{name}.bias"))?,
+            eps,
+        ))
+    }
+}

@@ -1,0 +1,220 @@
+//! A constant in place of the blocks, to measure everything else: every photo of a size looks the same.
+//!
+//! Not one number, but waves over the photo, other ones in every channel: heads find regions as in photos, and components
+//! have something to tell apart.
+
+use std::collections::HashMap;
+use std::f32::consts::TAU;
+use std::sync::{Mutex, PoisonError};
+
+use candle_core::{Device, Tensor};
+
+use crate::error::Result;
+use crate::model::backbone::config::BackboneConfig;
+use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
+use crate::model::input::Grid;
+use crate::system::memory::try_with_capacity;
+
+/// Layers that are kept: two photos' sizes of four, and of their coarser looks.
+const KEPT: usize = 16;
+
+/// The fraction of the golden ratio, whose multiples are spread evenly between whole numbers.
+const GOLDEN: f32 = 0.618_034;
+
+/// Gives features without looking.
+#[derive(Debug, Default)]
+pub(super) struct Constant {
+    /// Of one photo.
+    kept: Mutex<HashMap<(Grid, LayerRequest), LayerFeatures>>,
+}
+
+impl Constant {
+    /// What `requests` ask for, for `batch` photos of `grid`.
+    pub fn layers(
+        &self,
+        config: &BackboneConfig,
+        grid: Grid,
+        batch: usize,
+        requests: &[LayerRequest],
+    ) -> Result<Vec<LayerFeatures>> {
+        let layer = |&request: &LayerRequest| {
+            let one = self.layer(config, grid, request)?;
+            if batch == 1 {
+                return Ok(one);
+            }
+            let repeated = |tensor: &Tensor| {
+                let mut shape = tensor.dims().to_vec();
+                shape[0] = batch;
+                tensor.broadcast_as(shape)?.contiguous()
+            };
+            Ok(LayerFeatures {
+                request,
+                patch_tokens: repeated(&one.patch_tokens)?,
+                cls_token: repeated(&one.cls_token)?,
+                registers: repeated(&one.registers)?,
+            })
+        };
+        requests.iter().map(layer).collect()
+    }
+
+    fn layer(
+        &self,
+        config: &BackboneConfig,
+        grid: Grid,
+        request: LayerRequest,
+    ) -> Result<LayerFeatures> {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(&(grid, request)) {
+            return Ok(known.clone());
+        }
+        let layer = compute(config, grid, request)?;
+        if kept.len() >= KEPT {
+            kept.clear();
+        }
+        kept.insert((grid, request), layer.clone());
+        Ok(layer)
+    }
+}
+
+/// The features of one photo.
+fn compute(config: &BackboneConfig, grid: Grid, request: LayerRequest) -> Result<LayerFeatures> {
+    let (d, registers) = (config.dim, config.registers);
+    // A normed token has variance 1, and one of the stream more.
+    let height = if request.norm { 1.0 } else { 2.0 };
+    let waves = |count: usize, seed: f32| -> Vec<f32> {
+        let of = move |step: usize| {
+            let at = step as f32 / count.max(1) as f32;
+            (0..d).map(move |channel| {
+                let cycles = 0.5 + 0.25 * (channel % 7) as f32;
+                let phase = (GOLDEN * channel as f32 + seed).fract();
+                height * (TAU * (cycles * at + phase)).sin()
+            })
+        };
+        (0..count).flat_map(of).collect()
+    };
+    let seed = 0.1 * request.block as f32;
+    let (down, across) = (waves(grid.rows, seed), waves(grid.cols, seed + 0.37));
+    let mut patches = try_with_capacity(grid.len() * d)?;
+    for of_row in down.chunks_exact(d) {
+        for of_col in across.chunks_exact(d) {
+            patches.extend(of_row.iter().zip(of_col).map(|(a, b)| a + b));
+        }
+    }
+    let cpu = &Device::Cpu;
+    Ok(LayerFeatures {
+        request,
+        patch_tokens: Tensor::from_vec(patches, (1, grid.len(), d), cpu)?,
+        cls_token: Tensor::from_vec(waves(1, seed + 0.71), (1, d), cpu)?,
+        registers: Tensor::from_vec(waves(registers, seed + 0.83), (1, registers, d), cpu)?,
+    })
+}
+
+/// What the cls token attends to, for `batch` photos: `[batch, heads, 1 + registers + rows * cols]`, each row of which
+/// sums to 1.
+pub(super) fn cls_attention(config: &BackboneConfig, grid: Grid, batch: usize) -> Vec<f32> {
+    let specials = 1 + config.registers;
+    let tokens = specials + grid.len();
+    let head = |head: usize| {
+        let weight = move |token: usize| {
+            let patch = token.saturating_sub(specials);
+            let (row, col) = (patch / grid.cols, patch % grid.cols);
+            let at = row as f32 / grid.rows as f32 + col as f32 / grid.cols as f32;
+            1.0 + 0.5 * (TAU * (at + GOLDEN * head as f32)).sin()
+        };
+        let total: f32 = (0..tokens).map(weight).sum();
+        (0..tokens).map(move |token| weight(token) / total)
+    };
+    let photo: Vec<f32> = (0..config.heads).flat_map(head).collect();
+    photo.repeat(batch)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use candle_core::DType;
+
+    use super::*;
+    use crate::model::backbone::{Backbone, Features, variants};
+
+    fn seen(
+        registers: usize,
+        batch: usize,
+        (rows, cols): (usize, usize),
+    ) -> (BackboneConfig, Features) {
+        let config = BackboneConfig {
+            registers,
+            ..variants::find("vits14-focus").unwrap().config
+        };
+        let backbone = Backbone::constant(config).unwrap();
+        let p = config.patch_size;
+        let pixels = Tensor::zeros((batch, 3, rows * p, cols * p), DType::F32, &Device::Cpu);
+        let requests =
+            [(2, false), (11, false), (11, true)].map(|(block, norm)| LayerRequest { block, norm });
+        let features = backbone.forward(&pixels.unwrap(), &requests).unwrap();
+        for (layer, request) in features.layers.iter().zip(requests) {
+            assert_eq!(layer.request, request);
+        }
+        (config, features)
+    }
+
+    fn values(tensor: &Tensor) -> Vec<f32> {
+        tensor.flatten_all().unwrap().to_vec1().unwrap()
+    }
+
+    #[test]
+    fn shapes_are_those_of_the_network() {
+        let (config, features) = seen(4, 2, (3, 5));
+        assert_eq!(features.grid, Grid { rows: 3, cols: 5 });
+        assert_eq!(features.layers.len(), 3);
+        for layer in &features.layers {
+            assert_eq!(layer.patch_tokens.dims(), [2, 15, config.dim]);
+            assert_eq!(layer.cls_token.dims(), [2, config.dim]);
+            assert_eq!(layer.registers.dims(), [2, 4, config.dim]);
+        }
+    }
+
+    #[test]
+    fn a_batch_is_as_single_photos_are_each_time() {
+        let both = [0, 4].map(|registers| [1, 3].map(|batch| seen(registers, batch, (3, 5)).1));
+        let layers = both
+            .iter()
+            .flat_map(|[single, batch]| single.layers.iter().zip(&batch.layers));
+        for (one, all) in layers {
+            for (one, all) in [
+                (&one.patch_tokens, &all.patch_tokens),
+                (&one.cls_token, &all.cls_token),
+                (&one.registers, &all.registers),
+            ] {
+                assert_eq!(values(one).repeat(3), values(all));
+            }
+        }
+    }
+
+    #[test]
+    fn patches_channels_and_layers_differ() {
+        let (config, features) = seen(0, 1, (8, 8));
+        let layers: Vec<Vec<f32>> = features
+            .layers
+            .iter()
+            .map(|layer| values(&layer.patch_tokens))
+            .collect();
+        assert!(layers[0] != layers[1] && layers[1] != layers[2]);
+        let normed = &layers[2];
+        assert_ne!(normed[..config.dim], normed[config.dim..2 * config.dim]);
+        let power = normed.iter().map(|value| value * value).sum::<f32>() / normed.len() as f32;
+        assert!((0.8..1.2).contains(&power), "{power}");
+    }
+
+    #[test]
+    fn attention_is_shared_out() {
+        let (config, _) = seen(4, 1, (3, 5));
+        let backbone = Backbone::constant(config).unwrap();
+        let p = config.patch_size;
+        let pixels = Tensor::zeros((2, 3, 3 * p, 5 * p), DType::F32, &Device::Cpu).unwrap();
+        let found = backbone.cls_attention(&pixels, 11).unwrap();
+        assert_eq!((found.len(), &found[0]), (2, &found[1]));
+        let head: Vec<f32> = [found[0].specials(1), found[0].patches(1)].concat();
+        assert!((head.iter().sum::<f32>() - 1.0).abs() < 1e-5);
+        assert_ne!(found[0].patches(0), found[0].patches(1));
+    }
+}

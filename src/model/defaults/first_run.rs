@@ -1,0 +1,336 @@
+//! The first run of a bare command: Meta's weights come from their publisher, or it goes on without them.
+
+use std::time::{Duration, Instant};
+
+use crate::error::{Error, Result};
+use crate::model::head_zoo::official::{self, Official};
+use crate::model::head_zoo::{Heads, Place, fetch};
+use crate::model::weights::config::Config;
+use crate::model::weights::{self, Event, Events, Hub, Origins, Store};
+use crate::system::environment::Variables;
+use crate::system::http::Access;
+use crate::system::memory::readable;
+
+use super::{BACKBONE, Memory, Need};
+
+/// How long the publisher's host may take to answer at all, for all files together.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// How long a transfer that nobody asked for may be silent.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// What came of a first run.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FirstRun {
+    /// Names of the heads and backbones that were fetched just now.
+    pub fetched: Vec<String>,
+}
+
+/// Weights of Meta's that are to be fetched.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Missing {
+    /// Heads.
+    pub heads: Vec<Official>,
+    /// Their backbone, where that is missing too.
+    pub backbone: Option<&'static str>,
+}
+
+impl Missing {
+    /// Whether there is nothing to fetch.
+    pub fn is_empty(&self) -> bool {
+        self.heads.is_empty() && self.backbone.is_none()
+    }
+
+    /// What it is called, and where it lies on the publisher's host, in the order in which it is fetched.
+    pub fn files(&self) -> Vec<(String, String)> {
+        let heads = self.heads.iter().map(|head| (head.name(), head.path()));
+        let backbone = self.backbone.iter();
+        let backbone = backbone.map(|name| ((*name).to_owned(), official::backbone_path(name)));
+        heads.chain(backbone).collect()
+    }
+
+    /// How large each of its files is, asked all at once; they have `patience` together.
+    ///
+    /// # Errors
+    /// If one is not there, or if nobody answers.
+    pub fn sizes(&self, host: &Hub, patience: Duration) -> Result<Vec<Option<u64>>> {
+        sizes_of(&self.files(), host, patience)
+    }
+
+    /// Fetches all of it into the store.
+    ///
+    /// # Errors
+    /// If it cannot be fetched, or is not what its name says.
+    pub fn pull(&self, store: &Store, host: &Hub, events: &mut Events<'_>) -> Result<()> {
+        let heads = Heads::at(store.root());
+        for head in &self.heads {
+            fetch::pull(&heads, store, head, host, events)?;
+        }
+        if let Some(backbone) = self.backbone {
+            fetch::pull_backbone(store, backbone, host, events)?;
+        }
+        Ok(())
+    }
+}
+
+/// Fetches what a bare command `needs` of Meta's weights and the store has not, unless `$DINO_WEIGHTS` is `focus`, the
+/// network is forbidden, or a try failed less than a day ago. What fails is told in one line, and the command goes on
+/// with `vits14-focus` and the heads inside the program.
+///
+/// # Errors
+/// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS`; and, where that is `official`, what keeps the weights away.
+pub fn fetch_missing(
+    store: &Store,
+    needs: &[Need],
+    access: &Access,
+    events: &mut Events<'_>,
+) -> Result<FirstRun> {
+    let origins = Origins::of(&Variables::of_process())?;
+    if origins == Origins::Focus || needs.is_empty() {
+        return Ok(FirstRun::default());
+    }
+    let heads = Heads::at(store.root());
+    let missing = missing(store, &heads, needs)?;
+    if missing.is_empty() {
+        return Ok(FirstRun::default());
+    }
+    let must = origins == Origins::Official;
+    let mut memory = Memory::read(store.root());
+    // A wrong address is the user's to mend.
+    let host = fetch::host(access.clone())?;
+    if !must {
+        let has_failed = memory.failed_lately(Some(&host.endpoint)).is_some();
+        if *access != Access::Allowed || has_failed {
+            return Ok(FirstRun::default());
+        }
+        // A store that cannot be written has no room for weights, nor for the memory of a failure.
+        if let Err(error) = memory.write(store.root()) {
+            events(Event::Note(&format!(
+                "Meta's weights are not fetched, for they could not be kept: {error}"
+            )))?;
+            return Ok(FirstRun::default());
+        }
+    }
+    let address = host.endpoint.clone();
+    let fetched = fetch(store, &missing, (host, must), events);
+    match fetched {
+        Ok(fetched) => {
+            memory.succeed();
+            // All is well without it.
+            let _ = memory.write(store.root());
+            Ok(FirstRun { fetched })
+        }
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        Err(error) if must => Err(Error::Download(format!(
+            "{}=official: {error}",
+            Origins::VARIABLE
+        ))),
+        Err(error) => {
+            let why = error.to_string();
+            memory.fail(&address, &why);
+            let _ = memory.write(store.root());
+            events(Event::ProgressEnd)?;
+            events(Event::Warning(&format!(
+                "Meta's weights could not be fetched ({}); going on with vits14-focus and the heads inside this program, \
+                 which are less exact; `dino setup` tries again",
+                in_short(&why)
+            )))?;
+            Ok(FirstRun::default())
+        }
+    }
+}
+
+/// What went wrong, without what could be done about it.
+fn in_short(why: &str) -> &str {
+    why.split_once("; ").map_or(why, |(start, _)| start)
+}
+
+/// What of Meta's weights the store has not, where nothing better than what is inside the program would be used.
+fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
+    // Where Meta's must be used and none is installed, there is no default yet.
+    let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS.to_owned());
+    // What is set but not there is not fetched unasked, however large it is.
+    let is_there = |name: &str| matches!(store.get(name), Ok(Some(_)));
+    let installed = official::PLAIN
+        .iter()
+        .find(|name| **name == default && is_there(name));
+    let backbone = installed.copied().unwrap_or(BACKBONE);
+    let config = Config::read(store.root())?;
+    let mut missing = Missing {
+        heads: Vec::new(),
+        backbone: None,
+    };
+    let mut is_needed = false;
+    for need in needs {
+        let Some(official) = need.official(backbone) else {
+            // Who set a backbone has it, whichever it is.
+            is_needed |= config.model.is_none() && installed.is_none() && default == weights::FOCUS;
+            continue;
+        };
+        let task = need.task().unwrap_or_default();
+        // One that is avoided would be fetched for nothing.
+        let is_found =
+            matches!(heads.choose(task, None), Ok(found) if found.place != Place::Builtin);
+        if is_found || config.avoid.contains(&official.name()) {
+            continue;
+        }
+        is_needed = true;
+        if !heads.path(&official.name())?.exists() && !missing.heads.contains(&official) {
+            missing.heads.push(official);
+        }
+    }
+    if is_needed && store.get(backbone)?.is_none() {
+        missing.backbone = Some(backbone);
+    }
+    Ok(missing)
+}
+
+/// Fetches what is missing; the names of all.
+fn fetch(
+    store: &Store,
+    missing: &Missing,
+    (host, must): (Hub, bool),
+    events: &mut Events<'_>,
+) -> Result<Vec<String>> {
+    let files = missing.files();
+    // Whether anyone is there, and how much there is to fetch.
+    let patience = PATIENCE.min(host.timeout);
+    let mut sizes = Vec::new();
+    for ((name, _), size) in files.iter().zip(missing.sizes(&host, patience)?) {
+        let size = size.map_or(String::new(), |bytes| format!(" ({})", readable(bytes)));
+        sizes.push(format!("{name}{size}"));
+    }
+    events(Event::Note(&format!(
+        "fetching Meta's {} from {}, licence Apache-2.0; DINO_WEIGHTS=focus or --offline keeps to what is inside this \
+         program",
+        sizes.join(" and "),
+        host.endpoint
+    )))?;
+    let host = match must {
+        true => host,
+        false => Hub {
+            timeout: SILENCE.min(host.timeout),
+            retries: 1,
+            ..host
+        },
+    };
+    let mut limit = Limit::default();
+    let mut limited = |event: Event<'_>| {
+        if !must {
+            limit.check(&event)?;
+        }
+        events(event)
+    };
+    missing.pull(store, &host, &mut limited)?;
+    Ok(files.into_iter().map(|(name, _)| name).collect())
+}
+
+/// How large each of `files` is, asked all at once; they have `patience` together.
+fn sizes_of(
+    files: &[(String, String)],
+    host: &Hub,
+    patience: Duration,
+) -> Result<Vec<Option<u64>>> {
+    let deadline = Instant::now() + patience;
+    let ask = |path: &str| {
+        let instead = match path.contains("_pretrain") {
+            true => host.with_instead("dino models import FILE"),
+            false => host.clone(),
+        };
+        instead.check_file(path)?;
+        instead.ask_for_file(path, (deadline, patience))
+    };
+    std::thread::scope(|scope| {
+        let ask = &ask;
+        let asked: Vec<_> = files
+            .iter()
+            .map(|(_, path)| scope.spawn(move || ask(path)))
+            .collect();
+        let answers = asked.into_iter().map(|it| match it.join() {
+            Ok(answer) => answer,
+            Err(panic) => std::panic::resume_unwind(panic),
+        });
+        answers.collect()
+    })
+}
+
+/// What a transfer that nobody asked for may take of the user's time: it must not be slow, nor break off again and again.
+#[derive(Debug, Default)]
+struct Limit {
+    label: String,
+    start: Option<(Instant, u64)>,
+    breaks: u32,
+}
+
+impl Limit {
+    /// Bytes a second that it must have.
+    const RATE: u64 = 100_000;
+    /// For so long it may be slower.
+    const GRACE: Duration = Duration::from_secs(15);
+    /// So often a transfer is taken up again.
+    const BREAKS: u32 = 4;
+
+    fn check(&mut self, event: &Event<'_>) -> Result<()> {
+        match event {
+            Event::Progress { label, done, .. } => {
+                if *label != self.label {
+                    self.label = (*label).to_owned();
+                    self.start = None;
+                }
+                let (start, first) = *self.start.get_or_insert((Instant::now(), *done));
+                let age = start.elapsed();
+                let rate = done.saturating_sub(first) as f64 / age.as_secs_f64().max(1e-3);
+                match age > Self::GRACE && rate < Self::RATE as f64 {
+                    true => Err(Error::Download(format!(
+                        "{label} comes at {:.0} kB/s, which would take too long; what came is kept",
+                        rate / 1e3
+                    ))),
+                    false => Ok(()),
+                }
+            }
+            Event::Note(note) if note.contains("going on from byte") => {
+                self.breaks += 1;
+                match self.breaks > Self::BREAKS {
+                    true => Err(Error::Download(format!(
+                        "the connection broke off {} times; what came is kept",
+                        self.breaks
+                    ))),
+                    false => Ok(()),
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fresh_store_misses_the_small_backbone_and_a_head_a_task() {
+        let root = tempfile::tempdir().unwrap();
+        let (store, heads) = (Store::at(root.path()), Heads::at(root.path()));
+        let of = |needs: &[Need]| {
+            let missing = missing(&store, &heads, needs).unwrap();
+            let names: Vec<String> = missing.heads.iter().map(Official::name).collect();
+            (names.join(" "), missing.backbone)
+        };
+        assert_eq!(of(&[]), (String::new(), None));
+        assert_eq!(of(&[Need::Backbone]), (String::new(), Some("vits14")));
+        let depth = "nyu-linear4-vits14".to_owned();
+        assert_eq!(of(&[Need::Depth, Need::Depth]), (depth, Some("vits14")));
+        let both = "nyu-linear4-vits14 ade20k-linear-vits14".to_owned();
+        assert_eq!(of(&[Need::Depth, Need::Segment]), (both, Some("vits14")));
+    }
+
+    #[test]
+    fn reasons_are_cut_before_their_remedies() {
+        assert_eq!(
+            in_short("x cannot be reached (y); check the network"),
+            "x cannot be reached (y)"
+        );
+        assert_eq!(in_short("x"), "x");
+    }
+}

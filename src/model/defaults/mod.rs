@@ -1,0 +1,62 @@
+//! What a bare command computes with: Meta's weights where they can be had, else those that always can.
+//!
+//! [`fetch_missing`] is the first run: what a command needs and nobody named is fetched from its publisher, once, and
+//! where that fails nothing is lost but a better picture. [`Memory`] keeps what a later run has to know of earlier ones.
+//! Which head and which backbone are then used is the rule of [`Heads::choose`](crate::model::head_zoo::Heads::choose) and
+//! [`default_model`](crate::model::weights::default_model).
+
+mod first_run;
+mod memory;
+
+pub use first_run::{FirstRun, Missing, fetch_missing};
+pub use memory::Memory;
+
+use crate::model::head_zoo::official::{Data, Method, Official};
+
+/// The backbone that is fetched where none of Meta's is installed: small and fast.
+pub const BACKBONE: &str = "vits14";
+
+/// What a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// A depth head and its backbone.
+    Depth,
+    /// A segmentation head and its backbone.
+    Segment,
+    /// A backbone.
+    Backbone,
+}
+
+impl Need {
+    /// The published head that answers it, of `backbone`.
+    pub fn official(self, backbone: &'static str) -> Option<Official> {
+        let (data, method) = match self {
+            Need::Depth => (Data::Nyu, Method::Linear4),
+            Need::Segment => (Data::Ade20k, Method::Linear),
+            Need::Backbone => return None,
+        };
+        Some(Official {
+            data,
+            method,
+            backbone,
+        })
+    }
+
+    /// Of a task as commands spell it.
+    pub fn of_task(task: &str) -> Self {
+        match task {
+            "depth" => Need::Depth,
+            "segment" => Need::Segment,
+            _ => Need::Backbone,
+        }
+    }
+
+    /// The task that it is of, where that needs a head.
+    pub fn task(self) -> Option<&'static str> {
+        match self {
+            Need::Depth => Some("depth"),
+            Need::Segment => Some("segment"),
+            Need::Backbone => None,
+        }
+    }
+}

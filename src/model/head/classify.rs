@@ -1,0 +1,34 @@
+//! The linear classifiers of the paper: one score a class for a whole photo, from
+//! `[cls_1, ..., cls_n, mean of the patch tokens of the last block]`, all after the final norm.
+
+use candle_core::{D, Device, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::backbone::Features;
+use crate::model::head::{Head, Network};
+
+impl Head {
+    /// Scores of the classes of one photo. `features` (batch size 1) must hold this head's layers, among others.
+    ///
+    /// # Errors
+    /// If the head is not for whole photos, a layer is missing, or the scores are not finite.
+    pub fn classify(&self, features: &Features) -> Result<Vec<f32>> {
+        let Network::Linear(linear) = &self.network else {
+            return Err(Error::Model(format!(
+                "the head {} is not for whole photos",
+                self.meta.name
+            )));
+        };
+        let layers = self.layers(features)?;
+        let mut parts: Vec<Tensor> = layers.iter().map(|layer| layer.cls_token.clone()).collect();
+        if let Some(last) = layers.last() {
+            parts.push(last.patch_tokens.mean(1)?);
+        }
+        let input = Tensor::cat(&parts, D::Minus1)?; // [1, (n + 1) D]
+        let (weight, bias) = linear.output.tensors(input.device())?;
+        let scores = input.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+        let scores: Vec<f32> = scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?;
+        self.check_finite(&scores)?;
+        Ok(scores)
+    }
+}

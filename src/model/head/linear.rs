@@ -1,0 +1,357 @@
+//! The maths of a linear head: scores a patch from the tokens of several blocks.
+//!
+//! `scores = W [patch_1, cls_1, patch_2, cls_2, ...] + b` at the patch grid; a block's cls token may be joined or
+//! replaced by other tokens of the whole photo, and its patch token by the means of squares around it and by the token
+//! of a coarser look at the same place. A 1x1 convolution commutes with bilinear upsampling, so this equals convolving
+//! the upsampled features, and a coarser look's part is stretched after it; it commutes with means over squares, so
+//! these are taken of its outcome; and a photo's global tokens are the same for all its patches, so their part of the
+//! product is computed once and added as a bias.
+
+use std::sync::OnceLock;
+
+use candle_core::{Device, Storage, Tensor};
+use rayon::prelude::*;
+
+use crate::error::{Error, Result};
+use crate::model::backbone::LayerFeatures;
+use crate::model::head::coarse::Stretch;
+use crate::model::head::globals::GlobalToken;
+use crate::model::head::{CoarseLayers, HeadMeta, Scores, check_layer, context};
+use crate::model::input::Grid;
+
+/// One fully connected layer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dense {
+    /// Width of its input.
+    pub inputs: usize,
+    /// `[outputs, inputs]`, row-major.
+    pub weight: Vec<f32>,
+    /// `[outputs]`.
+    pub bias: Vec<f32>,
+}
+
+impl Dense {
+    /// Width of its output.
+    pub fn outputs(&self) -> usize {
+        self.bias.len()
+    }
+
+    /// Weight `[outputs, inputs]` and bias `[outputs]` on a device.
+    pub(super) fn tensors(&self, device: &Device) -> Result<(Tensor, Tensor)> {
+        let weight = Tensor::from_slice(&self.weight, (self.outputs(), self.inputs), device)?;
+        Ok((
+            weight,
+            Tensor::from_slice(&self.bias, self.outputs(), device)?,
+        ))
+    }
+}
+
+/// The layers of a linear head.
+#[derive(Debug, Clone)]
+pub struct Linear {
+    /// A hidden layer with ReLU, in heads that are not linear after all.
+    pub hidden: Option<Dense>,
+    /// The last layer.
+    pub output: Dense,
+    /// The layer that reads the tokens, on the GPU where it is used.
+    resident: Option<Pieces>,
+    /// The same on a CPU, once it was used there.
+    here: OnceLock<Pieces>,
+}
+
+impl PartialEq for Linear {
+    fn eq(&self, other: &Self) -> bool {
+        self.hidden == other.hidden && self.output == other.output
+    }
+}
+
+impl Linear {
+    /// Of its layers.
+    pub fn new(hidden: Option<Dense>, output: Dense) -> Self {
+        Linear {
+            hidden,
+            output,
+            resident: None,
+            here: OnceLock::new(),
+        }
+    }
+
+    /// The layer that reads the tokens.
+    pub fn first(&self) -> &Dense {
+        self.hidden.as_ref().unwrap_or(&self.output)
+    }
+
+    /// Puts the layer that reads the tokens where it will be used.
+    pub(super) fn move_to(&mut self, device: &Device, meta: &HeadMeta) -> Result<()> {
+        // On a CPU it is there.
+        self.resident = match device {
+            Device::Cpu => None,
+            _ => Some(Pieces::new(self.first(), meta, device)?),
+        };
+        Ok(())
+    }
+
+    /// Scores of every patch; what `meta` names of context and global tokens follows the patch token of each layer.
+    pub(super) fn scores(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
+        meta: &HeadMeta,
+        grid: Grid,
+    ) -> Result<Scores> {
+        let values = self.first_layer(layers, coarse, meta, grid)?; // [N, outputs]
+        let values = match self.hidden {
+            Some(_) => self.last_layer(values, grid, layers[0].patch_tokens.device())?,
+            None => values,
+        };
+        Ok(Scores {
+            values,
+            k: self.output.outputs(),
+            grid,
+        })
+    }
+
+    /// `[N, outputs]` of what a hidden layer gives.
+    fn last_layer(&self, hidden: Vec<f32>, grid: Grid, device: &Device) -> Result<Vec<f32>> {
+        let hidden = Tensor::from_vec(hidden, (grid.len(), self.first().outputs()), device)?;
+        check_layer(&hidden)?;
+        let (weight, bias) = self.output.tensors(device)?;
+        let scores = hidden.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
+        Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
+    }
+
+    /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
+    /// Nothing where a head has a hidden layer, or its weights are not on that device.
+    pub(super) fn scores_of_batch(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
+        meta: &HeadMeta,
+        grid: Grid,
+    ) -> Result<Option<Vec<Scores>>> {
+        let (None, Some(pieces)) = (&self.hidden, &self.resident) else {
+            return Ok(None);
+        };
+        let photos = layers[0].patch_tokens.dim(0)?;
+        let parts = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
+        let outputs = self.output.outputs();
+        let host = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let of_patches = host(&parts.of_patches)?;
+        let of_coarse = parts.of_coarse.as_ref().map(host).transpose()?;
+        let of_photos = host(&parts.of_photo)?; // [B, outputs], or [1, outputs] for all
+        let one = |(photo, values): (usize, &[f32])| {
+            let own = photo * outputs % of_photos.len();
+            let of_coarse = of_coarse.as_ref().zip(coarse).map(|(values, (_, cells))| {
+                let own = cells.len() * outputs;
+                (&values[photo * own..][..own], *cells)
+            });
+            Scores {
+                values: joined(
+                    values.to_vec(),
+                    of_coarse,
+                    &of_photos[own..][..outputs],
+                    (&meta.context, grid),
+                ),
+                k: outputs,
+                grid,
+            }
+        };
+        let each = of_patches.len() / photos.max(1);
+        let all = of_patches.par_chunks_exact(each.max(1)).enumerate();
+        Ok(Some(all.map(one).collect()))
+    }
+
+    /// `[N, outputs]`: what the first layer makes of every patch.
+    fn first_layer(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&CoarseLayers<'_>>,
+        meta: &HeadMeta,
+        grid: Grid,
+    ) -> Result<Vec<f32>> {
+        let device = layers[0].patch_tokens.device();
+        let cut = || Pieces::new(self.first(), meta, device);
+        let fresh;
+        let pieces = match (&self.resident, device) {
+            (Some(pieces), _) => pieces,
+            (None, Device::Cpu) => match self.here.get() {
+                Some(pieces) => pieces,
+                None => {
+                    let pieces = cut()?;
+                    self.here.get_or_init(|| pieces)
+                }
+            },
+            (None, _) => {
+                fresh = cut()?;
+                &fresh
+            }
+        };
+        let Parts {
+            of_patches,
+            of_coarse,
+            of_photo,
+        } = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
+        let host = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
+        let of_coarse = of_coarse.map(host).transpose()?;
+        let of_coarse = of_coarse.as_deref().zip(coarse.map(|(_, cells)| *cells));
+        let of_photo = host(of_photo)?;
+        Ok(joined(
+            host(of_patches)?,
+            of_coarse,
+            &of_photo,
+            (&meta.context, grid),
+        ))
+    }
+}
+
+/// `[N, outputs]` of one photo: what is of its patches with the squares around them, stretched what is of a coarser look's
+/// cells, and what is of all of it.
+fn joined(
+    of_patches: Vec<f32>,
+    of_coarse: Option<(&[f32], Grid)>,
+    of_photo: &[f32],
+    (context, grid): (&[usize], Grid),
+) -> Vec<f32> {
+    let outputs = of_photo.len();
+    let mut sum = with_squares(of_patches, outputs, context, grid);
+    if let Some((values, cells)) = of_coarse {
+        Stretch::new(cells, grid).add(values, outputs, &mut sum);
+    }
+    for patch in sum.chunks_exact_mut(outputs) {
+        patch.iter_mut().zip(of_photo).for_each(|(a, b)| *a += b);
+    }
+    sum
+}
+
+/// The layer that reads the tokens on a device, cut by what its inputs are of.
+#[derive(Debug, Clone)]
+struct Pieces {
+    /// `[1, outputs]`.
+    bias: Tensor,
+    blocks: Vec<BlockPieces>,
+}
+
+/// What reads the tokens of one block.
+#[derive(Debug, Clone)]
+struct BlockPieces {
+    /// A patch's own part and one of each square, side by side: `[outputs * parts, D]`.
+    patches: Tensor,
+    /// `[outputs, D]`.
+    coarse: Option<Tensor>,
+    /// `[outputs, globals * D]`.
+    globals: Option<Tensor>,
+}
+
+/// What the layer makes of each kind of token, summed over blocks.
+struct Parts {
+    /// `[B * N, outputs * parts]`.
+    of_patches: Tensor,
+    /// `[B * cells, outputs]`.
+    of_coarse: Option<Tensor>,
+    /// `[B, outputs]`, or `[1, outputs]` for all alike; with the bias.
+    of_photo: Tensor,
+}
+
+impl Pieces {
+    fn new(layer: &Dense, meta: &HeadMeta, device: &Device) -> Result<Self> {
+        let (weight, bias) = layer.tensors(device)?;
+        let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
+        let coarse = usize::from(meta.input.coarse.is_some());
+        let tokens = parts + coarse + meta.globals.len();
+        let dim = layer.inputs / (meta.blocks.len() * tokens).max(1);
+        let mut at = 0;
+        let mut cut = |tokens: usize| {
+            let piece = weight.narrow(1, at, tokens * dim)?.contiguous();
+            at += tokens * dim;
+            piece
+        };
+        let mut blocks = Vec::with_capacity(meta.blocks.len());
+        for _ in &meta.blocks {
+            blocks.push(BlockPieces {
+                patches: cut(parts)?.reshape((outputs * parts, dim))?,
+                coarse: (coarse > 0).then(|| cut(1)).transpose()?,
+                globals: (!meta.globals.is_empty())
+                    .then(|| cut(meta.globals.len()))
+                    .transpose()?,
+            });
+        }
+        Ok(Pieces {
+            bias: bias.unsqueeze(0)?,
+            blocks,
+        })
+    }
+
+    /// What it makes of the tokens of a batch; one product a block makes all parts of its patches.
+    fn products(
+        &self,
+        layers: &[&LayerFeatures],
+        coarse: Option<&[&LayerFeatures]>,
+        meta: &HeadMeta,
+    ) -> Result<Parts> {
+        let rows = |tokens: &Tensor| -> Result<Tensor> {
+            let (photos, count, dim) = tokens.dims3()?;
+            Ok(tokens.reshape((photos * count, dim))?)
+        };
+        let mut of_patches: Option<Tensor> = None;
+        let mut of_coarse: Option<Tensor> = None;
+        let mut of_photo = self.bias.clone();
+        for (index, (found, piece)) in layers.iter().zip(&self.blocks).enumerate() {
+            let product = rows(&found.patch_tokens)?.matmul(&piece.patches.t()?)?;
+            of_patches = Some(sum(of_patches, product)?);
+            if let (Some(layers), Some(piece)) = (coarse, &piece.coarse) {
+                let cells = rows(&layers[index].patch_tokens)?;
+                of_coarse = Some(sum(of_coarse, cells.matmul(&piece.t()?)?)?);
+            }
+            if let Some(piece) = &piece.globals {
+                let tokens = GlobalToken::all_of(&meta.globals, found)?; // [B, globals * D]
+                of_photo = tokens.matmul(&piece.t()?)?.broadcast_add(&of_photo)?;
+            }
+        }
+        let of_patches = of_patches.ok_or_else(|| Error::Model("a head reads no block".into()))?;
+        Ok(Parts {
+            of_patches,
+            of_coarse,
+            of_photo,
+        })
+    }
+}
+
+/// `part` added to what there is.
+fn sum(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
+    Ok(match all {
+        Some(sum) if part.device().is_cpu() => sum_here(&sum, &part)?,
+        Some(sum) => (sum + part)?,
+        None => part,
+    })
+}
+
+/// `a + b` on a CPU, on this thread: candle's own sum waits, spinning, for a thread that other work may keep from running.
+fn sum_here(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    let mut sum = a.flatten_all()?.to_vec1::<f32>()?;
+    let b = b.contiguous()?;
+    let (storage, layout) = b.storage_and_layout();
+    let Storage::Cpu(storage) = &*storage else {
+        return Err(Error::Model("a sum on a CPU is of what is there".into()));
+    };
+    let b = &storage.as_slice::<f32>()?[layout.start_offset()..];
+    sum.iter_mut().zip(b).for_each(|(a, b)| *a += b);
+    Ok(Tensor::from_vec(sum, a.shape(), &Device::Cpu)?)
+}
+
+/// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own
+/// part of each output, then those that the means are taken of.
+fn with_squares(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+    if sides.is_empty() {
+        return values;
+    }
+    let parts = 1 + sides.len();
+    let part = |index: usize| -> Vec<f32> {
+        let of_part = values.iter().skip(index).step_by(parts);
+        of_part.copied().collect()
+    };
+    let mut sum = part(0);
+    for (at, &side) in sides.iter().enumerate() {
+        context::add_means(&mut sum, &part(1 + at), outputs, grid, side);
+    }
+    sum
+}

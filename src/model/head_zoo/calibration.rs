@@ -1,0 +1,220 @@
+//! The small file beside a head for depth that says how its numbers become the metres of one camera and place, as
+//! `dino calibrate depth` fitted them: `<name>.calibration.json`, in the store's `heads` folder or beside the head's own
+//! file. It is used by whatever reads depths with that head.
+//!
+//! ```json
+//! {
+//!   "head": "indoor",
+//!   "digest": "5f1c…",
+//!   "scale": 0.913,
+//!   "input": "size 480",
+//!   "data": "kitchen",
+//!   "photos": 120,
+//!   "folds": 5,
+//!   "log_rmse": { "before": 0.212, "after": 0.148 }
+//! }
+//! ```
+//!
+//! `scale` multiplies metres; with a `shift` (1/m) the head gives relative inverse depth, and metres are
+//! `1 / (scale * value + shift)`. `digest` is of the head with all its weights, `input` how it saw the photos, `log_rmse`
+//! the held-out error of `ln` depth without and with the calibration.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use super::{Found, Heads, Place};
+use crate::error::{Error, Result};
+use crate::model::head::{Head, file};
+use crate::model::weights::config::write_in_store;
+use crate::model::weights::remedy::{cannot_read, cannot_write};
+use crate::system::files::Digest;
+
+/// How the depths of one head become the metres of one camera and place.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DepthCalibration {
+    /// The head's name.
+    pub head: String,
+    /// Digest of the head, [`digest_of`].
+    pub digest: Digest,
+    /// Factor of metres, or with [`Self::shift`] of relative inverse depth.
+    pub scale: f64,
+    /// Added to scaled inverse depth, 1/m; none of a head that gives metres.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shift: Option<f64>,
+    /// How the head saw the photos.
+    pub input: String,
+    /// The data set that it was fitted to.
+    pub data: String,
+    /// Photos of it.
+    pub photos: usize,
+    /// Parts that were held out one after the other.
+    pub folds: usize,
+    /// Errors on what was held out.
+    pub log_rmse: BeforeAfter,
+}
+
+/// A figure without and with a calibration.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BeforeAfter {
+    /// Without it.
+    pub before: f64,
+    /// With it.
+    pub after: f64,
+}
+
+impl DepthCalibration {
+    /// How metres are made, in words.
+    pub fn how(&self) -> String {
+        match self.shift {
+            Some(shift) if shift < 0.0 => {
+                format!("1 / ({} * value - {})", self.scale, shift.abs())
+            }
+            Some(shift) => format!("1 / ({} * value + {shift})", self.scale),
+            None => format!("{} times what the head says", self.scale),
+        }
+    }
+
+    /// In one sentence, without a full stop.
+    pub fn sentence(&self) -> String {
+        let how = self.how();
+        format!(
+            "metres are {how}, as `dino calibrate` fitted them to {} photos of {}",
+            self.photos, self.data
+        )
+    }
+
+    /// What is to be said where the head sees photos in another way than when this was fitted.
+    pub fn doubt(&self, input: &str) -> Option<String> {
+        (self.input != input).then(|| {
+            format!(
+                "the calibration of {} was fitted with {}, and this run has {input}: distances may come out wrong; \
+                 --no-calibration leaves it out",
+                self.head, self.input
+            )
+        })
+    }
+}
+
+/// Digest of all of a head: what it says of itself, and its weights.
+///
+/// # Errors
+/// If its weights are no numbers.
+pub fn digest_of(head: &Head) -> Result<Digest> {
+    let bytes = file::to_bytes(head);
+    let bytes = bytes.map_err(|why| Error::Model(format!("the head {} {why}", head.meta.name)))?;
+    Ok(Digest::of_bytes(&bytes))
+}
+
+impl Found {
+    /// What it is called on a command line: its name, or its file.
+    pub fn called(&self) -> String {
+        match &self.place {
+            Place::File(path) => path.display().to_string(),
+            Place::Builtin | Place::Installed(_) => self.head.meta.name.clone(),
+        }
+    }
+}
+
+impl Heads {
+    /// Where the calibration of a head is kept, whether there is one or not.
+    ///
+    /// # Errors
+    /// If the head has no plain name.
+    pub fn calibration_path(&self, found: &Found) -> Result<PathBuf> {
+        let path = match &found.place {
+            Place::Builtin => self.path(&found.head.meta.name)?,
+            Place::Installed(path) => path.clone(),
+            // Beside the file itself, by whatever link it is named.
+            Place::File(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
+        };
+        Ok(Self::calibration_beside(&path))
+    }
+
+    /// Where the calibration of the head in a file is kept.
+    pub fn calibration_beside(head: &Path) -> PathBuf {
+        head.with_extension("calibration.json")
+    }
+
+    /// The calibration of a head, if there is one. One of another head of that name is left out, which `warn` is told.
+    ///
+    /// # Errors
+    /// If its file cannot be read, or is none.
+    pub fn calibration(
+        &self,
+        found: &Found,
+        warn: &mut dyn FnMut(String),
+    ) -> Result<Option<DepthCalibration>> {
+        if found.head.meta.task_name() != "depth" {
+            return Ok(None);
+        }
+        let path = self.calibration_path(found)?;
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(cannot_read(&path, &error)),
+        };
+        let name = found.called();
+        let wrong = |why: &str| {
+            let why = format!(
+                "is no calibration of depths ({why}); `dino calibrate remove {name}` removes it"
+            );
+            Error::file(&path, why)
+        };
+        let read: DepthCalibration =
+            serde_json::from_slice(&bytes).map_err(|error| wrong(&error.to_string()))?;
+        let is_inverse = found.head.meta.is_inverse_depth();
+        let numbers = [read.scale, read.shift.unwrap_or(0.0)];
+        if numbers.iter().any(|number| number.abs() > 1e12) || read.scale < 1e-12 {
+            return Err(wrong("its numbers are beyond all measure"));
+        }
+        if read.shift.is_some() != is_inverse {
+            let why = match is_inverse {
+                true => "it lacks the shift that relative inverse depth has",
+                false => "it has a shift, and the head gives metres",
+            };
+            return Err(wrong(why));
+        }
+        if read.digest != digest_of(&found.head)? {
+            warn(format!(
+                "{} was fitted to another head than {name}, and is left out; `dino calibrate depth` fits it anew, \
+                 `dino calibrate remove {name}` removes it",
+                path.display(),
+            ));
+            return Ok(None);
+        }
+        Ok(Some(read))
+    }
+
+    /// Keeps a calibration beside its head.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn keep_calibration(
+        &self,
+        found: &Found,
+        calibration: &DepthCalibration,
+    ) -> Result<PathBuf> {
+        let path = self.calibration_path(found)?;
+        let mut text = serde_json::to_vec_pretty(calibration)
+            .map_err(|error| Error::Model(format!("the calibration cannot be written: {error}")))?;
+        text.push(b'\n');
+        write_in_store(&path, &text)?;
+        Ok(path)
+    }
+
+    /// Removes the calibration of a head; none that was there is no fault.
+    ///
+    /// # Errors
+    /// If it cannot be removed.
+    pub fn remove_calibration(path: &Path) -> Result<bool> {
+        match fs::remove_file(path) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(cannot_write(path, &error)),
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Whether a photo shows a room, by its cls token: a logistic regression that `heads/scene.safetensors` holds, learnt from
+//! photos of rooms against landscapes, streets and facades (`heads/README.md`). It says where a head's metres mean nothing.
+
+use std::collections::HashMap;
+
+use safetensors::SafeTensors;
+
+use crate::error::Result;
+use crate::model::backbone::{Features, LayerRequest};
+
+const FILE: &[u8] = include_bytes!("../../../heads/scene.safetensors");
+
+/// Tells rooms from what is out of doors, by the cls token of one backbone.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SceneJudge {
+    weight: Vec<f32>,
+    bias: f32,
+    layer: LayerRequest,
+    /// Of the backbone's weights.
+    fingerprint: String,
+}
+
+impl SceneJudge {
+    /// The one inside the program, if it is for the weights with this `fingerprint`.
+    pub fn of_weights(fingerprint: &str) -> Option<Self> {
+        let judge = Self::read(FILE)?;
+        (judge.fingerprint == fingerprint).then_some(judge)
+    }
+
+    fn read(bytes: &[u8]) -> Option<Self> {
+        let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
+        let facts: &HashMap<String, String> = header.metadata().as_ref()?;
+        let tensors = SafeTensors::deserialize(bytes).ok()?;
+        let numbers = |name: &str| -> Option<Vec<f32>> {
+            let (numbers, rest) = tensors.tensor(name).ok()?.data().as_chunks::<4>();
+            rest.is_empty().then(|| {
+                numbers
+                    .iter()
+                    .map(|bytes| f32::from_le_bytes(*bytes))
+                    .collect()
+            })
+        };
+        Some(SceneJudge {
+            weight: numbers("weight")?,
+            bias: *numbers("bias")?.first()?,
+            layer: LayerRequest {
+                block: facts.get("block")?.parse().ok()?,
+                norm: facts.get("norm")?.parse().ok()?,
+            },
+            fingerprint: facts.get("fingerprint")?.clone(),
+        })
+    }
+
+    /// Whether its token is among what is `requested` of the backbone anyway.
+    pub fn is_served_by(&self, requested: &[LayerRequest]) -> bool {
+        requested.contains(&self.layer)
+    }
+
+    /// The probability that each photo of a batch shows a room; nothing where its layer is not there.
+    ///
+    /// # Errors
+    /// If the device fails.
+    pub fn probabilities(&self, features: &Features) -> Result<Vec<f32>> {
+        let mut layers = features.layers.iter();
+        let Some(layer) = layers.find(|layer| layer.request == self.layer) else {
+            return Ok(Vec::new());
+        };
+        let tokens = layer
+            .cls_token
+            .to_dtype(candle_core::DType::F32)?
+            .to_vec2::<f32>()?;
+        Ok(tokens.iter().map(|token| self.probability(token)).collect())
+    }
+
+    fn probability(&self, token: &[f32]) -> f32 {
+        let products = self.weight.iter().zip(token);
+        let sum: f64 = products.map(|(w, x)| f64::from(*w) * f64::from(*x)).sum();
+        (1.0 / (1.0 + (-sum - f64::from(self.bias)).exp())) as f32
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::head_zoo::builtin;
+
+    #[test]
+    fn it_is_for_the_backbone_of_the_head_for_rooms_and_reads_what_that_reads() {
+        let mut heads = builtin::all();
+        let indoor = heads
+            .find(|(name, _)| *name == "indoor")
+            .unwrap()
+            .1
+            .unwrap();
+        let judge = SceneJudge::of_weights(&indoor.meta.fingerprint).unwrap();
+        assert!(judge.is_served_by(&indoor.meta.requests()));
+        assert_eq!(judge.weight.len(), 384);
+        assert_eq!(SceneJudge::of_weights("others"), None);
+        let zero = judge.probability(&[0.0; 384]);
+        assert!((zero - 1.0 / (1.0 + (-judge.bias).exp())).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,80 @@
+//! A second, coarser look at a photo: what the network saw of it, made smaller.
+//!
+//! At a small size the network sees rooms where it sees corners at a large one. Both looks are of the same padded input,
+//! so the coarse grid stretched to the fine one lies right.
+
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::input::Grid;
+
+/// How much coarser the second look is: the share of the first one's sides, in percent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct Coarse(u32);
+
+/// Shares that make sense.
+const PERCENT: std::ops::RangeInclusive<u32> = 10..=90;
+
+impl TryFrom<u32> for Coarse {
+    type Error = String;
+
+    fn try_from(percent: u32) -> Result<Self, String> {
+        match PERCENT.contains(&percent) {
+            true => Ok(Self(percent)),
+            false => Err(format!(
+                "expected {} to {} percent of the sides, not {percent}",
+                PERCENT.start(),
+                PERCENT.end()
+            )),
+        }
+    }
+}
+
+impl From<Coarse> for u32 {
+    fn from(coarse: Coarse) -> Self {
+        coarse.0
+    }
+}
+
+impl FromStr for Coarse {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let percent = text.parse::<u32>();
+        percent
+            .map_err(|_| format!("expected a number of percent, such as 60, not {text:?}"))?
+            .try_into()
+    }
+}
+
+impl Coarse {
+    /// The grid of the second look, by that of the first.
+    pub fn grid(self, fine: Grid) -> Grid {
+        let cells = |fine: usize| ((fine * self.0 as usize + 50) / 100).max(1);
+        Grid {
+            rows: cells(fine.rows),
+            cols: cells(fine.cols),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_percent() {
+        let coarse: Coarse = "60".parse().unwrap();
+        let fine = Grid { rows: 35, cols: 46 };
+        assert_eq!(coarse.grid(fine), Grid { rows: 21, cols: 28 });
+        assert_eq!(coarse.grid(Grid { rows: 1, cols: 2 }).rows, 1);
+        assert_eq!(serde_json::to_string(&coarse).unwrap(), "60");
+        assert!(serde_json::from_str::<Coarse>("100").is_err());
+        for bad in ["0", "9", "91", "x", "0.5"] {
+            assert!(bad.parse::<Coarse>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,22 @@
+//! The grid of patches that a photo is cut into.
+
+/// Rows and columns of patches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Grid {
+    /// Rows of patches.
+    pub rows: usize,
+    /// Columns of patches.
+    pub cols: usize,
+}
+
+impl Grid {
+    /// Number of patches.
+    pub fn len(self) -> usize {
+        self.rows * self.cols
+    }
+
+    /// Whether there is no patch at all.
+    pub fn is_empty(self) -> bool {
+        self.len() == 0
+    }
+}

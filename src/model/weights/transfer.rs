@@ -1,0 +1,340 @@
+//! One file over HTTP: resumed where it broke off, and held against what the server promised.
+//!
+//! The protocol is that of huggingface_hub's `file_download.py`: `resolve/main/FILE` answers or redirects with the
+//! file's size and, for LFS files, its SHA-256.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Seek, Write};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use ureq::Body;
+use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
+
+use crate::error::{Error, Result};
+use crate::model::weights::http::{Client, Failure, Promise};
+use crate::model::weights::remedy::cannot_write;
+use crate::model::weights::{Event, Events, Hub, digest};
+use crate::system::http::{header, timed_out};
+
+/// Downloads a file, see [`Hub::download`].
+pub(super) fn fetch(
+    hub: &Hub,
+    repo: &str,
+    file: &str,
+    url: String,
+    partial: &Path,
+    events: &mut Events<'_>,
+) -> Result<bool> {
+    let what = match repo == file {
+        true => file.to_owned(),
+        false => format!("{file} of {repo}"),
+    };
+    hub.check_address(&what, &url)?;
+    let mut transfer = Transfer::new(hub, repo, file, url, partial);
+    if !hub.remarked.swap(true, Ordering::Relaxed) {
+        for remark in transfer.client.remarks(&transfer.url) {
+            events(Event::Warning(&remark))?;
+        }
+    }
+    let mut attempt = 0;
+    loop {
+        let had = transfer.have();
+        match transfer.run(events) {
+            Ok(found) => return Ok(found),
+            Err(Failure::Final(error)) => return Err(error),
+            Err(Failure::Broken(why)) => {
+                // Progress earns new attempts: a bad line may break a large file many times.
+                attempt = if transfer.have() > had {
+                    1
+                } else {
+                    attempt + 1
+                };
+                let have = transfer.have();
+                if attempt > hub.retries {
+                    let remedy = match have {
+                        0 => "; try again later".to_owned(),
+                        _ => format!(
+                            " with {have} bytes on the disk; run the same command again to go on from there"
+                        ),
+                    };
+                    return Err(Error::Download(format!("{}: {why}{remedy}", transfer.url)));
+                }
+                let next = match have {
+                    0 => "trying again".to_owned(),
+                    _ => format!("going on from byte {have}"),
+                };
+                events(Event::Note(&format!("{file}: {why}, {next}")))?;
+                std::thread::sleep(
+                    Duration::from_millis(300 * u64::from(attempt)).min(hub.timeout),
+                );
+            }
+        }
+    }
+}
+
+/// The size of the file at `url`, where the server tells it; none of it is taken.
+pub(super) fn ask(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
+    let transfer = Transfer::new(hub, file, file, url, Path::new(file));
+    let answer = transfer
+        .client
+        .get(&transfer.url, 0)
+        .and_then(|(response, promise)| {
+            let length = header(&response, CONTENT_LENGTH.as_str());
+            match response.status().as_u16() {
+                200 => Ok(promise.size.or(length.and_then(|text| text.parse().ok()))),
+                404 => Err(Failure::Final(Error::Download(format!(
+                    "{}: there is no such file (404)",
+                    transfer.url
+                )))),
+                status => Err(transfer.refused(status)),
+            }
+        });
+    answer.map_err(|failure| match failure {
+        Failure::Final(error) => error,
+        Failure::Broken(why) => Error::Download(format!("{}: {why}", transfer.url)),
+    })
+}
+
+/// One file on its way.
+struct Transfer<'a> {
+    hub: &'a Hub,
+    client: Client<'a>,
+    repo: &'a str,
+    file: &'a str,
+    url: String,
+    partial: &'a Path,
+    promise_path: PathBuf,
+}
+
+impl<'a> Transfer<'a> {
+    fn new(hub: &'a Hub, repo: &'a str, file: &'a str, url: String, partial: &'a Path) -> Self {
+        let promise_path = partial.with_file_name(format!(
+            "{}.json",
+            partial.file_name().unwrap_or_default().display()
+        ));
+        Transfer {
+            hub,
+            client: Client::new(hub),
+            repo,
+            file,
+            url,
+            partial,
+            promise_path,
+        }
+    }
+
+    /// Bytes on the disk.
+    fn have(&self) -> u64 {
+        fs::metadata(self.partial).map_or(0, |file| file.len())
+    }
+
+    fn forget(&self) {
+        let _ = fs::remove_file(self.partial);
+        let _ = fs::remove_file(&self.promise_path);
+    }
+
+    /// One attempt, from where the last one stopped.
+    fn run(&mut self, events: &mut Events<'_>) -> Result<bool, Failure> {
+        let before: Option<Promise> = fs::read(&self.promise_path)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
+        if before.is_none() {
+            self.forget();
+        }
+        let mut start = self.have();
+        let (mut response, mut promise) = self.client.get(&self.url, start)?;
+        let same = before.as_ref().is_some_and(|before| before.is_of(&promise));
+        if start > 0
+            && same
+            && response.status() == 416
+            && before.is_some_and(|it| it.size == Some(start))
+        {
+            // All of it came before; only the check was left to do.
+            return self.finish(&Promise {
+                size: Some(start),
+                ..promise
+            });
+        }
+        if start > 0 && (response.status() == 416 || response.status() == 206 && !same) {
+            self.forget();
+            start = 0;
+            (response, promise) = self.client.get(&self.url, 0)?;
+        }
+        let total = match response.status().as_u16() {
+            200 => {
+                start = 0;
+                header(&response, CONTENT_LENGTH.as_str()).and_then(|text| text.parse().ok())
+            }
+            206 => match header(&response, CONTENT_RANGE.as_str())
+                .and_then(|text| content_range(&text))
+            {
+                Some((from, total)) if from == start => total,
+                _ => {
+                    return Err(Failure::Broken(
+                        "the server answered with another part than was asked for".to_owned(),
+                    ));
+                }
+            },
+            404 => return Ok(false),
+            status => return Err(self.refused(status)),
+        };
+        let total: Option<u64> = total.or(promise.size);
+        if let (Some(total), Some(promised)) = (total, promise.size)
+            && total != promised
+        {
+            let why = format!(
+                "the server sends {total} bytes where it promised {promised}; try again later"
+            );
+            return Err(Failure::Final(Error::Download(format!(
+                "{}: {why}",
+                self.url
+            ))));
+        }
+        promise.size = promise.size.or(total);
+        self.receive(response.into_body(), start, &promise, events)?;
+        self.finish(&promise)
+    }
+
+    /// Checks what has arrived; after that it is no longer partial.
+    fn finish(&self, promise: &Promise) -> Result<bool, Failure> {
+        self.check(promise)?;
+        let _ = fs::remove_file(&self.promise_path);
+        Ok(true)
+    }
+
+    /// Writes the body behind the first `start` bytes.
+    fn receive(
+        &self,
+        body: Body,
+        start: u64,
+        promise: &Promise,
+        events: &mut Events<'_>,
+    ) -> Result<(), Failure> {
+        let io = |error: io::Error| Failure::Final(cannot_write(self.partial, &error));
+        let mut out = File::options()
+            .create(true)
+            .write(true)
+            .truncate(false)
+            .open(self.partial)
+            .map_err(io)?;
+        out.set_len(start).map_err(io)?;
+        out.seek(io::SeekFrom::Start(start)).map_err(io)?;
+        let text = serde_json::to_vec(promise).map_err(|error| io(error.into()))?;
+        fs::write(&self.promise_path, text).map_err(io)?;
+        let mut reader = body.into_reader();
+        let mut buffer = vec![0; 1 << 18];
+        let mut done = start;
+        loop {
+            let read = match reader.read(&mut buffer) {
+                Ok(0) => break,
+                Ok(read) => read,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(self.stalled(&error)),
+            };
+            out.write_all(&buffer[..read]).map_err(io)?;
+            done += read as u64;
+            events(Event::Progress {
+                label: self.repo,
+                done,
+                total: promise.size,
+            })?;
+            if promise.size.is_some_and(|size| done > size) {
+                break;
+            }
+        }
+        events(Event::ProgressEnd)?;
+        match promise.size {
+            Some(size) if done < size => Err(Failure::Broken(format!(
+                "the connection ended at {done} of {size} bytes"
+            ))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Compares the whole file with what was promised; a wrong one is not kept.
+    fn check(&self, promise: &Promise) -> Result<(), Failure> {
+        let have = self.have();
+        let wrong = |why: String| {
+            self.forget();
+            Failure::Final(Error::Download(format!(
+                "{}: {why}; nothing was kept, try again later",
+                self.url
+            )))
+        };
+        if let Some(size) = promise.size.filter(|size| *size != have) {
+            return Err(wrong(format!("got {have} bytes, expected {size}")));
+        }
+        let sha256 =
+            |etag: &&String| etag.len() == 64 && etag.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if let Some(expected) = promise.etag.as_ref().filter(sha256) {
+            let found = digest::file_sha256(self.partial)?;
+            if found != *expected {
+                return Err(wrong(format!(
+                    "got a file with SHA-256 {found}, expected {expected}"
+                )));
+            }
+        }
+        Ok(())
+    }
+
+    /// The error for a status that is no success.
+    fn refused(&self, status: u16) -> Failure {
+        let Transfer {
+            repo, file, url, ..
+        } = self;
+        match status {
+            401 | 403 => {
+                let token = match (self.hub.variable, &self.hub.token) {
+                    ("HF_ENDPOINT", Some(token)) => format!(
+                        "the token from {} was not accepted; make one that can read it, for HF_TOKEN",
+                        token.source
+                    ),
+                    ("HF_ENDPOINT", None) => "set HF_TOKEN to a token that can read it (and unset \
+                                              HF_HUB_DISABLE_IMPLICIT_TOKEN if it is set)"
+                        .to_owned(),
+                    (variable, _) => format!("check {variable}"),
+                };
+                Failure::Final(Error::Download(format!(
+                    "{repo}: the server denies {file} ({status}); {token}"
+                )))
+            }
+            429 | 500..=599 => Failure::Broken(format!("the server is busy or failing ({status})")),
+            _ => Failure::Final(Error::Download(format!(
+                "{url}: the server answered {status}; check {}",
+                self.hub.variable
+            ))),
+        }
+    }
+
+    /// The failure for a body that stopped coming.
+    fn stalled(&self, error: &io::Error) -> Failure {
+        match timed_out(error) {
+            true => Failure::Broken(format!(
+                "no byte came for {} s",
+                self.hub.timeout.as_secs_f64()
+            )),
+            false => Failure::Broken(format!("the connection broke ({error})")),
+        }
+    }
+}
+
+/// `"bytes 5-9/10"` as `(5, Some(10))`.
+fn content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, total) = text.strip_prefix("bytes ")?.split_once('/')?;
+    Some((range.split_once('-')?.0.parse().ok()?, total.parse().ok()))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn content_ranges_are_read() {
+        assert_eq!(content_range("bytes 5-9/10"), Some((5, Some(10))));
+        assert_eq!(content_range("bytes 5-9/*"), Some((5, None)));
+        assert_eq!(content_range("bytes */10"), None);
+    }
+}

@@ -1,0 +1,282 @@
+//! What tells whether a file is still the one that it was.
+
+use std::fs::{self, File, Metadata};
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::UNIX_EPOCH;
+
+use serde::{Deserialize, Serialize};
+
+use super::digest::Digest;
+use crate::error::{Error, Result};
+
+/// The size, time and content of a file, of bytes in memory, or of a folder.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Size in bytes; of a folder, that of its files together.
+    pub bytes: u64,
+    /// When a file was last modified, in nanoseconds since 1970; none of a folder, of bytes in memory, and where the file
+    /// system keeps no such time or one before 1970.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modified: Option<u64>,
+    /// Size of the tar that a photo is a member of, in bytes; the time is that of the tar then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tar_bytes: Option<u64>,
+    /// Digest of a file's content; of a folder, that of the sorted names and the contents of its files.
+    pub digest: Digest,
+}
+
+impl Stamp {
+    /// Takes the stamp of bytes in memory, such as a photo from standard input.
+    pub fn of_bytes(bytes: &[u8]) -> Self {
+        Stamp {
+            bytes: bytes.len() as u64,
+            modified: None,
+            tar_bytes: None,
+            digest: Digest::of_bytes(bytes),
+        }
+    }
+
+    /// Of what only the digest is known.
+    pub fn of_digest(digest: Digest) -> Self {
+        Stamp {
+            bytes: 0,
+            modified: None,
+            tar_bytes: None,
+            digest,
+        }
+    }
+
+    /// Takes the stamp of a file that was written, with the digest of its `bytes`; `met` is asked afterwards.
+    pub fn of_written(digest: Digest, bytes: u64, met: &Metadata) -> Self {
+        Stamp {
+            bytes,
+            modified: modified(met),
+            tar_bytes: None,
+            digest,
+        }
+    }
+
+    /// Takes the stamp of `bytes` that were read from a file, of which `met` was asked before.
+    pub fn of_read(bytes: &[u8], met: Option<&Metadata>) -> Self {
+        let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);
+        Stamp {
+            modified: file.and_then(modified),
+            ..Self::of_bytes(bytes)
+        }
+    }
+
+    /// Takes the stamp of the `bytes` of a member of a tar of `tar_bytes`, which was last modified at `tar_modified`.
+    pub fn of_tar_member(bytes: &[u8], tar_bytes: u64, tar_modified: Option<u64>) -> Self {
+        Stamp {
+            modified: tar_modified,
+            tar_bytes: Some(tar_bytes),
+            ..Self::of_bytes(bytes)
+        }
+    }
+
+    /// Takes the stamp of a regular file or a folder, whose content is read. Of folders within a folder, the names alone
+    /// count, and what file managers leave in it does not.
+    ///
+    /// # Errors
+    /// Names the file, or the one within the folder, with the system's reason; or if it is a pipe or a device.
+    pub fn of_file(path: &Path) -> Result<Self> {
+        let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
+        match (met.is_dir(), met.is_file()) {
+            (true, _) => Self::of_folder(path),
+            (_, true) => Self::of_regular(path).map_err(|error| Error::io(path, &error)),
+            _ => Err(Error::file(
+                path,
+                "is neither a regular file nor a folder, so that nothing can be noted about it",
+            )),
+        }
+    }
+
+    fn of_regular(path: &Path) -> io::Result<Self> {
+        let file = File::open(path)?;
+        // Before the content: what is written meanwhile has a later time, and the stamp no longer holds.
+        let modified = modified(&file.metadata()?);
+        let (digest, bytes) = Digest::of_open_file(&file)?;
+        Ok(Stamp {
+            bytes,
+            modified,
+            tar_bytes: None,
+            digest,
+        })
+    }
+
+    fn of_folder(folder: &Path) -> Result<Self> {
+        let failed = |error: io::Error| Error::io(folder, &error);
+        let mut names = Vec::new();
+        for entry in fs::read_dir(folder).map_err(failed)? {
+            names.push(entry.map_err(failed)?.file_name());
+        }
+        names.retain(|name| name != ".DS_Store" && name != "Thumbs.db");
+        names.sort();
+        let mut content = blake3::Hasher::new();
+        let mut bytes = 0;
+        for name in &names {
+            let path = folder.join(name);
+            let name = name.as_encoded_bytes();
+            content.update(&(name.len() as u64).to_le_bytes());
+            content.update(name);
+            if fs::metadata(&path).is_ok_and(|met| met.is_file()) {
+                let file = Self::of_regular(&path).map_err(|error| Error::io(&path, &error))?;
+                content.update(file.digest.as_bytes());
+                bytes += file.bytes;
+            } else {
+                content.update(&[0; 32]);
+            }
+        }
+        Ok(Stamp {
+            bytes,
+            modified: None,
+            tar_bytes: None,
+            digest: Digest::from(content.finalize()),
+        })
+    }
+
+    /// Whether what is at `path` has this content still. A file of the same size and the same time of modification is not
+    /// read, as `make` and `rsync` do it.
+    ///
+    /// # Errors
+    /// As [`Stamp::of_file`]; what is not there, or is neither a file nor a folder, is merely another.
+    pub fn still_is(&self, path: &Path) -> Result<bool> {
+        match fs::metadata(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(Error::io(path, &error)),
+            Ok(met) if met.is_file() && met.len() != self.bytes => Ok(false),
+            Ok(met) if self.is_of_untouched(&met) => Ok(true),
+            Ok(met) if met.is_file() || met.is_dir() => {
+                Ok(Self::of_file(path)?.digest == self.digest)
+            }
+            Ok(_) => Ok(false),
+        }
+    }
+
+    /// Whether it is of the regular file that `met` was asked of.
+    pub fn is_of(&self, met: &Metadata) -> bool {
+        self.is_of_untouched(met)
+    }
+
+    /// Whether the file of `met` has the size and the time of this stamp, and need not be read.
+    pub(crate) fn is_of_untouched(&self, met: &Metadata) -> bool {
+        met.is_file()
+            && met.len() == self.bytes
+            && self.tar_bytes.is_none()
+            && self.modified.is_some()
+            && self.modified == modified(met)
+    }
+}
+
+/// When a file was last modified, in nanoseconds since 1970.
+pub(crate) fn modified(met: &Metadata) -> Option<u64> {
+    let since = met.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
+    u64::try_from(since.as_nanos()).ok()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use std::path::PathBuf;
+    use std::time::{Duration, SystemTime};
+
+    use super::*;
+
+    fn set_modified(path: &Path, time: SystemTime) {
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(time).unwrap();
+    }
+
+    fn photo(folder: &tempfile::TempDir) -> PathBuf {
+        let path = folder.path().join("a.jpg");
+        fs::write(&path, "photo").unwrap();
+        set_modified(&path, UNIX_EPOCH + Duration::new(1_700_000_000, 5));
+        path
+    }
+
+    #[test]
+    fn a_touched_file_is_still_the_same_and_an_edited_one_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = photo(&folder);
+        let stamp = Stamp::of_file(&path).unwrap();
+        assert_eq!(stamp.bytes, 5);
+        assert_eq!(stamp.modified, Some(1_700_000_000_000_000_005));
+        assert_eq!(stamp.digest, Stamp::of_bytes(b"photo").digest);
+        assert!(stamp.still_is(&path).unwrap());
+        set_modified(&path, UNIX_EPOCH + Duration::from_secs(1_600_000_000));
+        assert!(stamp.still_is(&path).unwrap());
+        fs::write(&path, "photO").unwrap();
+        assert!(!stamp.still_is(&path).unwrap());
+        fs::write(&path, "photograph").unwrap();
+        assert!(!stamp.still_is(&path).unwrap());
+        fs::remove_file(&path).unwrap();
+        assert!(!stamp.still_is(&path).unwrap());
+    }
+
+    #[test]
+    fn size_and_time_spare_the_reading_and_bytes_without_a_time_do_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = photo(&folder);
+        let (stamp, timeless) = (Stamp::of_file(&path).unwrap(), Stamp::of_bytes(b"photo"));
+        assert!(timeless.still_is(&path).unwrap());
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        fs::write(&path, "photO").unwrap();
+        set_modified(&path, time);
+        assert!(stamp.still_is(&path).unwrap());
+        assert!(!timeless.still_is(&path).unwrap());
+    }
+
+    #[test]
+    fn times_before_1970_are_not_relied_upon() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = photo(&folder);
+        set_modified(&path, UNIX_EPOCH - Duration::from_secs(1));
+        let stamp = Stamp::of_file(&path).unwrap();
+        assert_eq!(stamp.modified, None);
+        assert!(stamp.still_is(&path).unwrap());
+        fs::write(&path, "photO").unwrap();
+        set_modified(&path, UNIX_EPOCH - Duration::from_secs(1));
+        assert!(!stamp.still_is(&path).unwrap());
+    }
+
+    #[test]
+    fn a_folder_is_its_names_and_contents() {
+        let parent = tempfile::tempdir().unwrap();
+        let folder = parent.path().join("masks");
+        fs::create_dir(&folder).unwrap();
+        fs::write(folder.join("a.png"), "cat").unwrap();
+        fs::write(folder.join("b.png"), "bench").unwrap();
+        let stamp = Stamp::of_file(&folder).unwrap();
+        assert_eq!((stamp.bytes, stamp.modified), (8, None));
+        fs::write(folder.join(".DS_Store"), "litter").unwrap();
+        assert!(stamp.still_is(&folder).unwrap());
+
+        fs::write(folder.join("a.png"), "dog").unwrap();
+        assert!(!stamp.still_is(&folder).unwrap());
+        fs::write(folder.join("a.png"), "cat").unwrap();
+        assert!(stamp.still_is(&folder).unwrap());
+        fs::rename(folder.join("a.png"), folder.join("A.png")).unwrap();
+        assert!(!stamp.still_is(&folder).unwrap());
+        fs::rename(folder.join("A.png"), folder.join("a.png")).unwrap();
+        fs::create_dir(folder.join("more")).unwrap();
+        assert!(!stamp.still_is(&folder).unwrap());
+
+        fs::remove_dir_all(&folder).unwrap();
+        fs::write(&folder, "catbench").unwrap();
+        assert!(!stamp.still_is(&folder).unwrap());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_pipe_is_refused_and_not_waited_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("pipe");
+        let made = std::process::Command::new("mkfifo").arg(&path).status();
+        assert!(made.unwrap().success());
+        let error = Stamp::of_file(&path).unwrap_err().to_string();
+        assert!(error.contains("neither a regular file"), "{error}");
+        assert!(Digest::of_file(&path).is_err());
+        assert!(!Stamp::of_bytes(b"").still_is(&path).unwrap());
+    }
+}

@@ -1,0 +1,201 @@
+//! Outputs that are no regular files: pipes, devices, sockets, and whatever the shell has opened for us.
+
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+/// Something that is written into.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output, by whatever name.
+    Stdout,
+    /// Another descriptor that this program was started with, and the path that it has among its own: `2>`, `3>`,
+    /// `>(program)`. It is written where it stands, as the shell left it.
+    Descriptor(i32, PathBuf),
+    /// A named pipe.
+    Pipe(PathBuf),
+    /// A character device, such as `/dev/null`.
+    Device(PathBuf),
+    /// A socket that somebody listens at.
+    Socket(PathBuf),
+}
+
+impl Stream {
+    /// What `met` at `path`, which is neither a file nor a folder, is.
+    ///
+    /// # Errors
+    /// For disks, which nobody means, and whatever else there may be.
+    #[cfg(unix)]
+    pub(crate) fn at(path: PathBuf, met: &Metadata) -> io::Result<Self> {
+        use std::os::unix::fs::FileTypeExt;
+        let kind = met.file_type();
+        match () {
+            () if kind.is_fifo() => Ok(Stream::Pipe(path)),
+            () if kind.is_char_device() => Ok(Stream::Device(path)),
+            () if kind.is_socket() => Ok(Stream::Socket(path)),
+            () if kind.is_block_device() => Err(io::Error::other(
+                "is a disk (block device), which is not written to",
+            )),
+            () => Err(io::Error::other("is nothing that can be written to")),
+        }
+    }
+
+    /// What `met` at `path`, which is neither a file nor a folder, is.
+    ///
+    /// # Errors
+    /// None.
+    #[cfg(not(unix))]
+    pub(crate) fn at(path: PathBuf, _: &Metadata) -> io::Result<Self> {
+        Ok(Stream::Device(path))
+    }
+
+    /// The path by which its permissions can be asked for; none where it is open already.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Stream::Stdout | Stream::Descriptor(..) => None,
+            Stream::Pipe(path) | Stream::Device(path) | Stream::Socket(path) => Some(path),
+        }
+    }
+
+    /// Opens it for writing. A named pipe waits for its reader, as in a shell.
+    pub(crate) fn open(&self) -> io::Result<Box<dyn Write>> {
+        match self {
+            Stream::Stdout => Ok(Box::new(io::stdout().lock())),
+            Stream::Descriptor(number, path) => Ok(Box::new(duplicate(*number, path)?)),
+            Stream::Pipe(path) | Stream::Device(path) => {
+                Ok(Box::new(OpenOptions::new().write(true).open(path)?))
+            }
+            #[cfg(unix)]
+            Stream::Socket(path) => Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?)),
+            #[cfg(not(unix))]
+            Stream::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+}
+
+/// The descriptor that `path` itself (not what it links to) stands for, as `/dev/fd/3` and `/proc/self/fd/3` do.
+///
+/// # Errors
+/// If it is not open, or not for writing.
+pub(crate) fn descriptor(path: &Path) -> io::Result<Option<Stream>> {
+    let digits = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
+    let name = path.file_name().and_then(|name| name.to_str());
+    let Some(number) = name
+        .filter(|name| digits(name))
+        .and_then(|n| n.parse().ok())
+    else {
+        return Ok(None);
+    };
+    match is_folder_of_descriptors(super::place::parent(path)) {
+        true => own(number, path).map(Some),
+        false => Ok(None),
+    }
+}
+
+/// Whether `folder` is the one with this program's open descriptors.
+fn is_folder_of_descriptors(folder: &Path) -> bool {
+    let Ok(folder) = std::fs::canonicalize(folder) else {
+        return false;
+    };
+    let parts: Vec<_> = folder.iter().skip(1).map(|part| part.to_str()).collect();
+    let own = std::process::id().to_string();
+    match parts.as_slice() {
+        [Some("proc"), Some(process), Some("fd")]
+        | [
+            Some("proc"),
+            Some(process),
+            Some("task"),
+            Some(_),
+            Some("fd"),
+        ] => *process == own,
+        [Some("dev"), Some("fd")] => true,
+        _ => false,
+    }
+}
+
+fn own(number: i32, path: &Path) -> io::Result<Stream> {
+    check_open(number)?;
+    let met = std::fs::metadata(path)
+        .map_err(|_| io::Error::other("no such descriptor was opened for this program"))?;
+    Ok(match number == 1 || is_stdout(&met) {
+        true => Stream::Stdout,
+        false => Stream::Descriptor(number, path.to_owned()),
+    })
+}
+
+/// Whether the descriptor was there before this program started and is open for writing.
+#[cfg(target_os = "linux")]
+fn check_open(number: i32) -> io::Result<()> {
+    const ACCESS_MODE: u32 = 0o3;
+    const CLOSE_ON_EXEC: u32 = 0o2_000_000;
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{number}")).unwrap_or_default();
+    let flags = info
+        .lines()
+        .find_map(|line| u32::from_str_radix(line.strip_prefix("flags:")?.trim(), 8).ok());
+    match flags {
+        // What the program has opened by itself is marked so; what it was started with cannot be.
+        Some(flags) if number > 2 && flags & CLOSE_ON_EXEC != 0 => Err(io::Error::other(
+            "no such descriptor was opened for this program",
+        )),
+        Some(flags) if flags & ACCESS_MODE == 0 => Err(io::Error::other(
+            "this descriptor is open for reading alone",
+        )),
+        Some(_) => Ok(()),
+        None => Err(io::Error::other(
+            "no such descriptor was opened for this program",
+        )),
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+fn check_open(_: i32) -> io::Result<()> {
+    Ok(())
+}
+
+/// A second handle of an open descriptor: both write where the other stopped.
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code)] // Its number is all that a program has of a descriptor that the shell opened.
+fn duplicate(number: i32, _: &Path) -> io::Result<File> {
+    use std::os::fd::BorrowedFd;
+    check_open(number)?;
+    // SAFETY: it is open, as was just seen; it came with the program, whose code closes only what it opened itself.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(number) };
+    Ok(borrowed.try_clone_to_owned()?.into())
+}
+
+/// Elsewhere opening the path is a second handle by itself.
+#[cfg(not(target_os = "linux"))]
+fn duplicate(_: i32, path: &Path) -> io::Result<File> {
+    OpenOptions::new().write(true).open(path)
+}
+
+/// Whether `met` is what standard output goes to. Of devices nothing is said: `/dev/null` is nobody's own.
+#[cfg(unix)]
+pub(crate) fn is_stdout(met: &Metadata) -> bool {
+    use std::os::fd::AsFd;
+    use std::os::unix::fs::MetadataExt;
+    use std::sync::OnceLock;
+    static STDOUT: OnceLock<Option<(u64, u64)>> = OnceLock::new();
+    let stdout = STDOUT.get_or_init(|| {
+        let handle = File::from(io::stdout().as_fd().try_clone_to_owned().ok()?);
+        let met = handle.metadata().ok()?;
+        Some((met.dev(), met.ino()))
+    });
+    !is_device(met) && *stdout == Some((met.dev(), met.ino()))
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_stdout(_: &Metadata) -> bool {
+    false
+}
+
+#[cfg(unix)]
+pub(crate) fn is_device(met: &Metadata) -> bool {
+    use std::os::unix::fs::FileTypeExt;
+    met.file_type().is_char_device()
+}
+
+#[cfg(not(unix))]
+pub(crate) fn is_device(_: &Metadata) -> bool {
+    false
+}

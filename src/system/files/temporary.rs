@@ -1,0 +1,255 @@
+//! Files and folders that are not finished yet, and what is left of those whose program was killed.
+//!
+//! Each is locked while its program lives: the system lets go of a lock however a program ends, so an unlocked one is
+//! nobody's, on whichever machine or in whichever container it was begun. Where a file system has no locks, nothing is
+//! taken for a leftover.
+
+use std::fs::{self, File};
+use std::io;
+use std::ops::Deref;
+use std::path::Path;
+
+use tempfile::{NamedTempFile, TempDir};
+
+/// Their names begin so in the folders of outputs, where nobody should see them.
+const HIDDEN: &str = ".dino-";
+
+/// And so in the folder for temporary files; programs that run shut off from hidden files get them handed over.
+const SEEN: &str = "dino-tmp-";
+
+/// And end so.
+const ENDING: &str = ".part";
+
+/// Random letters between.
+const LETTERS: usize = 6;
+
+/// As long as their names are.
+pub(crate) const LIKE: &str = ".dino-123456.part";
+
+/// Somebody may take a new one for a leftover before it is locked, and another is made; more often than that is no chance.
+const ATTEMPTS: usize = 8;
+
+/// An unfinished file in `folder`, which others may read once it is finished.
+///
+/// # Errors
+/// The system's reason.
+pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
+    make(|| {
+        let mut builder = builder(HIDDEN);
+        // A temporary file is private by default; the finished one follows the umask as any other does.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(folder)?;
+        Ok(is_held(file.as_file(), file.path()).then_some(file))
+    })
+}
+
+/// A file in the folder for temporary files, for its owner alone.
+///
+/// # Errors
+/// The system's reason.
+pub fn scratch_file() -> io::Result<NamedTempFile> {
+    let folder = std::env::temp_dir();
+    sweep(&folder);
+    make(|| {
+        let file = builder(SEEN).tempfile_in(&folder)?;
+        Ok(is_held(file.as_file(), file.path()).then_some(file))
+    })
+}
+
+/// A folder in the folder for temporary files, for its owner alone.
+///
+/// # Errors
+/// The system's reason.
+pub fn scratch_folder() -> io::Result<Folder> {
+    let parent = std::env::temp_dir();
+    sweep(&parent);
+    make(|| Folder::new(builder(SEEN).tempdir_in(&parent)?))
+}
+
+/// An unfinished folder in `parent`, which others may read once it is finished.
+///
+/// # Errors
+/// The system's reason.
+pub(crate) fn folder_in(parent: &Path) -> io::Result<Folder> {
+    make(|| {
+        let mut builder = builder(HIDDEN);
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
+        Folder::new(builder.tempdir_in(parent)?)
+    })
+}
+
+/// A folder that goes with its owner.
+#[derive(Debug)]
+pub struct Folder {
+    folder: TempDir,
+    /// Let go of when it is dropped.
+    _lock: Option<File>,
+}
+
+impl Folder {
+    /// None where somebody took it for a leftover.
+    fn new(folder: TempDir) -> io::Result<Option<Self>> {
+        // Some systems open no folders; there, it is not locked, and left if its program is killed.
+        let lock = File::open(folder.path()).ok();
+        let is_held = lock
+            .as_ref()
+            .is_none_or(|lock| is_held(lock, folder.path()));
+        Ok(is_held.then_some(Folder {
+            folder,
+            _lock: lock,
+        }))
+    }
+
+    /// Leaves it where it is.
+    pub(crate) fn keep(self) {
+        let _ = self.folder.keep();
+    }
+}
+
+impl Deref for Folder {
+    type Target = Path;
+
+    fn deref(&self) -> &Path {
+        self.folder.path()
+    }
+}
+
+fn builder(prefix: &'static str) -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(prefix).suffix(ENDING).rand_bytes(LETTERS);
+    builder
+}
+
+fn make<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
+    for _ in 0..ATTEMPTS {
+        if let Some(made) = one()? {
+            return Ok(made);
+        }
+    }
+    Err(io::Error::other(
+        "unfinished files disappear as soon as they are made",
+    ))
+}
+
+/// Locks a new file; whether it is still there then.
+fn is_held(file: &File, path: &Path) -> bool {
+    match file.lock() {
+        Ok(()) => is_at(file, path),
+        // No locks here: nobody takes it for a leftover.
+        Err(_) => true,
+    }
+}
+
+/// Removes what programs that live no more left unfinished in `folder`. What cannot be removed is left.
+pub fn sweep(folder: &Path) {
+    sweep_but(folder, |_| false);
+}
+
+/// As [`sweep`], but files that are wanted stay, whatever they are called.
+pub(crate) fn sweep_but(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let is_ours = name.to_str().is_some_and(is_name);
+        let kind = entry.file_type();
+        if !is_ours || !kind.is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
+            continue;
+        }
+        let path = entry.path();
+        if is_wanted(&path) {
+            continue;
+        }
+        let Ok(file) = File::open(&path) else {
+            continue;
+        };
+        if file.try_lock().is_err() || !is_at(&file, &path) {
+            continue;
+        }
+        let _ = match file.metadata().is_ok_and(|met| met.is_dir()) {
+            true => fs::remove_dir_all(&path),
+            false => fs::remove_file(&path),
+        };
+    }
+}
+
+/// Whether a name is one of those that are given here.
+fn is_name(name: &str) -> bool {
+    let letters = name
+        .strip_prefix(HIDDEN)
+        .or_else(|| name.strip_prefix(SEEN))
+        .and_then(|rest| rest.strip_suffix(ENDING));
+    letters.is_some_and(|letters| {
+        letters.len() == LETTERS && letters.bytes().all(|c| c.is_ascii_alphanumeric())
+    })
+}
+
+/// Whether `file` is what is at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let id = |met: fs::Metadata| (met.dev(), met.ino());
+    match (file.metadata(), fs::symlink_metadata(path)) {
+        (Ok(own), Ok(there)) => id(own) == id(there),
+        _ => false,
+    }
+}
+
+/// Open files cannot be removed there.
+#[cfg(not(unix))]
+fn is_at(_: &File, path: &Path) -> bool {
+    path.exists()
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_as_long_as_they_are_planned() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = file_in(folder.path()).unwrap();
+        let name = file.path().file_name().unwrap().to_str().unwrap();
+        assert!(is_name(name) && name.len() == LIKE.len(), "{name}");
+        for other in [
+            ".dino-12345.part",
+            "dino-photos.part",
+            ".dino-123456.tmp",
+            "dino-tmp-1234.6.part",
+        ] {
+            assert!(!is_name(other), "{other}");
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_nobody_holds_is_swept_and_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let held = file_in(folder.path()).unwrap();
+        let held_folder = folder_in(folder.path()).unwrap();
+        fs::write(held_folder.join("mask.png"), "half").unwrap();
+        fs::write(at(".dino-abcdef.part"), "half").unwrap();
+        fs::create_dir(at("dino-tmp-fedcba.part")).unwrap();
+        fs::write(at("dino-tmp-fedcba.part/mask.png"), "half").unwrap();
+        for others in ["photo.jpg", ".dino-abcdef.part.jpg", "dino-holiday.part"] {
+            fs::write(at(others), "a user's").unwrap();
+        }
+        std::os::unix::fs::symlink(at("photo.jpg"), at(".dino-linked.part")).unwrap();
+        sweep(folder.path());
+        assert!(held.path().exists() && held_folder.join("mask.png").exists());
+        assert!(!at(".dino-abcdef.part").exists() && !at("dino-tmp-fedcba.part").exists());
+        for others in [
+            "photo.jpg",
+            ".dino-abcdef.part.jpg",
+            "dino-holiday.part",
+            ".dino-linked.part",
+        ] {
+            assert!(at(others).exists(), "{others}");
+        }
+        let (path, folder) = (held.path().to_owned(), held_folder.to_path_buf());
+        drop((held, held_folder));
+        assert!(!path.exists() && !folder.exists());
+    }
+}

@@ -1,0 +1,153 @@
+//! Ctrl-C: the first asks the work to stop after the image that it is at, the second ends the program at once.
+//!
+//! While the program only waits for somebody else, for a reader or for what comes out of a pipe, the first one ends it
+//! too: there is no image after which it could stop. Where one is computed while the next is waited for, [`wait_for`] gives
+//! up the wait, and the image is finished.
+//!
+//! Either way no half-written file stays behind, and no other program that was started: unfinished files are registered
+//! here while they are written, programs by [`child`]. A request to terminate (SIGTERM) or a closed terminal
+//! (SIGHUP) counts as Ctrl-C.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::system::child_process;
+
+/// The exit code of an interrupted program: 128 + SIGINT.
+pub const EXIT_CODE: u8 = 130;
+
+static REQUESTED: AtomicBool = AtomicBool::new(false);
+static WAITING: AtomicUsize = AtomicUsize::new(0);
+static UNFINISHED: Mutex<BTreeSet<PathBuf>> = Mutex::new(BTreeSet::new());
+
+/// Installs the handler; `announce` is called (from another thread) at the first Ctrl-C.
+///
+/// # Errors
+/// If the operating system refuses, or it is installed twice.
+pub fn install(announce: impl Fn() + Send + 'static) -> Result<()> {
+    ctrlc::set_handler(move || {
+        if REQUESTED.swap(true, Ordering::SeqCst) || WAITING.load(Ordering::SeqCst) > 0 {
+            end_now(EXIT_CODE);
+        }
+        announce();
+    })
+    .map_err(|error| Error::Usage(format!("cannot watch for Ctrl-C: {error}")))
+}
+
+/// To be called wherever work can stop cleanly: between images, between pieces of a download.
+///
+/// # Errors
+/// [`Error::Interrupted`] once Ctrl-C was pressed.
+pub fn check() -> Result<()> {
+    match REQUESTED.load(Ordering::SeqCst) {
+        true => Err(Error::Interrupted),
+        false => Ok(()),
+    }
+}
+
+/// How soon a wait notices that it is to end.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Does what may wait for somebody else for ever, such as reading a pipe, and gives it up when the program is to end.
+///
+/// # Errors
+/// [`Error::Interrupted`]; the thread that waits is left to itself then, and ends with the program.
+pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+    let (sender, receiver) = sync_channel(1);
+    thread::Builder::new()
+        .name("wait".into())
+        .spawn(move || {
+            // Whoever has given it up does not listen any more.
+            let _ = sender.send(work());
+        })
+        .map_err(|error| Error::Usage(format!("no thread can be started: {error}")))?;
+    loop {
+        match receiver.recv_timeout(LOOK) {
+            Ok(result) => return Ok(result),
+            Err(RecvTimeoutError::Timeout) => check()?,
+            Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
+        }
+    }
+}
+
+/// Deletes what is unfinished, ends the programs that were started, and ends this one.
+pub fn end_now(code: u8) -> ! {
+    child_process::end_all();
+    // The lock is kept: no other thread may start or finish a file now.
+    let unfinished = unfinished();
+    for path in unfinished.iter() {
+        let _ = match path.is_dir() {
+            true => std::fs::remove_dir_all(path),
+            false => std::fs::remove_file(path),
+        };
+    }
+    std::process::exit(code.into())
+}
+
+/// Marks a file or folder as unfinished until dropped.
+#[derive(Debug)]
+pub struct Unfinished(PathBuf);
+
+impl Unfinished {
+    /// Registers `path`, which is deleted if the program ends early.
+    pub fn new(path: &Path) -> Self {
+        Self::insert(&mut unfinished(), path)
+    }
+
+    /// Makes something that lies at the path that `path` tells, and registers it before the program can end.
+    ///
+    /// # Errors
+    /// That of `make`.
+    pub fn make<T>(
+        make: impl FnOnce() -> std::io::Result<T>,
+        path: impl FnOnce(&T) -> &Path,
+    ) -> std::io::Result<(T, Self)> {
+        // Who ends the program holds this lock from then on.
+        let mut unfinished = unfinished();
+        let made = make()?;
+        let registered = Self::insert(&mut unfinished, path(&made));
+        Ok((made, registered))
+    }
+
+    fn insert(unfinished: &mut BTreeSet<PathBuf>, path: &Path) -> Self {
+        let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+        unfinished.insert(path.clone());
+        Unfinished(path)
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        unfinished().remove(&self.0);
+    }
+}
+
+/// Marks the time in which the program waits for its readers, until dropped: opening and writing are begun anew after a
+/// signal, and would never see that it is to end.
+#[derive(Debug)]
+pub struct Waiting(());
+
+impl Waiting {
+    /// A request to end that comes from now on ends the program at once; one that has come already is for the caller to
+    /// [`check`].
+    pub fn begin() -> Self {
+        WAITING.fetch_add(1, Ordering::SeqCst);
+        Waiting(())
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        WAITING.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+fn unfinished() -> MutexGuard<'static, BTreeSet<PathBuf>> {
+    UNFINISHED.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,203 @@
+//! What `dino depth` makes of a photo.
+
+use std::fmt;
+use std::num::NonZeroU32;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{CloudRecipe, HeadRecipe, check_range, check_together, text};
+use crate::io::output::FloatFormat;
+use crate::vision::render::{Colormap, Range};
+
+/// A map of depths, as pictures and numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DepthRecipe {
+    /// The head.
+    #[serde(flatten)]
+    pub head: HeadRecipe,
+    /// The name of the colours; what is near gets their bright or warm end.
+    pub colormap: Colormap,
+    /// Depths that the colours span.
+    #[serde(with = "text::value")]
+    pub range: RangeRule,
+    /// Whether what is far gets the bright or warm end.
+    pub invert: bool,
+    /// Whether the scale is left out.
+    pub no_scale: bool,
+    /// Whether the photo lies beside the picture.
+    pub side_by_side: bool,
+    /// Opacity of the colours over the photo, if they lie over it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub overlay: Option<f32>,
+    /// A font for the scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub font: Option<PathBuf>,
+    /// Numbers at the photo's size.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub save: Vec<NumberFormat>,
+    /// Steps of a metre in 16-bit PNG; millimetres if nothing is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub depth_scale: Option<NonZeroU32>,
+    /// Makes metres of relative inverse depth, `1 / (scale * value + shift)`, or of a head's metres: `scale` times as many.
+    /// In place of the head's calibration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub scale: Option<f64>,
+    /// The other number of it, 1/m; 0 if nothing is given.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub shift: Option<f64>,
+    /// Whether the head's calibration, if it has one, is left out.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub no_calibration: bool,
+    /// Whether standard deviations are written too.
+    pub uncertainty: bool,
+    /// A cloud of points.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pointcloud: Option<CloudRecipe>,
+    /// Pixels at which depths are told; a matter of one run.
+    #[serde(skip)]
+    pub at: Vec<(u32, u32)>,
+}
+
+impl Default for DepthRecipe {
+    fn default() -> Self {
+        DepthRecipe {
+            head: HeadRecipe::default(),
+            colormap: Colormap::default(),
+            range: RangeRule::Auto,
+            invert: false,
+            no_scale: false,
+            side_by_side: false,
+            overlay: None,
+            font: None,
+            save: Vec::new(),
+            depth_scale: None,
+            scale: None,
+            shift: None,
+            no_calibration: false,
+            uncertainty: false,
+            pointcloud: None,
+            at: Vec::new(),
+        }
+    }
+}
+
+impl DepthRecipe {
+    /// Refuses numbers that mean nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        self.head.check()?;
+        let looks = [
+            ("side-by-side", self.side_by_side),
+            ("overlay", self.overlay.is_some()),
+        ];
+        check_together(&looks, "are two ways to show the photo")?;
+        check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
+        let steps = self.depth_scale.map_or(1, NonZeroU32::get);
+        check_range("depth-scale", steps, 1..=1_000_000)?;
+        check_range("scale", self.scale.unwrap_or(1.0), 1e-12..=1e12)?;
+        check_range("shift", self.shift.unwrap_or(0.0), -1e12..=1e12)?;
+        if self.shift.is_some() && self.scale.is_none() {
+            return Err("shift is for relative depth that scale makes metres of; give both".into());
+        }
+        self.pointcloud.as_ref().map_or(Ok(()), CloudRecipe::check)
+    }
+}
+
+/// Depths that colours span.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum RangeRule {
+    /// Percentiles of the photo.
+    Auto,
+    /// Percentiles of all photos.
+    Global,
+    /// The head's bins.
+    Head,
+    /// As given.
+    Fixed(Range),
+}
+
+impl FromStr for RangeRule {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text {
+            "auto" => return Ok(RangeRule::Auto),
+            "global" => return Ok(RangeRule::Global),
+            "head" => return Ok(RangeRule::Head),
+            _ => {}
+        }
+        let number = |text: &str| text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
+        match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
+            Some((Some(low), Some(high))) if low < high => {
+                Ok(RangeRule::Fixed(Range { low, high }))
+            }
+            _ => Err("expected auto, global, head, or two rising numbers such as 0.5,6".into()),
+        }
+    }
+}
+
+/// As [`RangeRule::from_str`] reads it.
+impl fmt::Display for RangeRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RangeRule::Auto => f.write_str("auto"),
+            RangeRule::Global => f.write_str("global"),
+            RangeRule::Head => f.write_str("head"),
+            RangeRule::Fixed(Range { low, high }) => write!(f, "{low},{high}"),
+        }
+    }
+}
+
+/// Formats of numbers at the photo's size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum NumberFormat {
+    /// NumPy, float32.
+    Npy,
+    /// 16-bit PNG, in millimetres or as the scale says.
+    Png16,
+    /// Portable float map.
+    Pfm,
+    /// OpenEXR, float32.
+    Exr,
+    /// TIFF, float32.
+    Tiff,
+    /// Of clips, lossless video of 16 bits, in millimetres or as the scale says.
+    Ffv1,
+}
+
+impl NumberFormat {
+    /// The format of a photo's file, with so many steps of a metre where it holds whole numbers; none of video.
+    pub fn with_scale(self, scale: NonZeroU32) -> Option<FloatFormat> {
+        match self {
+            NumberFormat::Npy => Some(FloatFormat::Npy),
+            NumberFormat::Png16 => Some(FloatFormat::Png16(scale)),
+            NumberFormat::Pfm => Some(FloatFormat::Pfm),
+            NumberFormat::Exr => Some(FloatFormat::Exr),
+            NumberFormat::Tiff => Some(FloatFormat::Tiff),
+            NumberFormat::Ffv1 => None,
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_words_or_rising_numbers() {
+        assert_eq!("global".parse(), Ok(RangeRule::Global));
+        let fixed = RangeRule::Fixed(Range {
+            low: 0.5,
+            high: 6.0,
+        });
+        assert_eq!("0.5,6".parse(), Ok(fixed));
+        assert_eq!(fixed.to_string().parse(), Ok(fixed));
+        for wrong in ["", "6,0.5", "1,1", "1", "a,b", "0,inf", "nan,2"] {
+            assert!(wrong.parse::<RangeRule>().is_err(), "{wrong}");
+        }
+    }
+}

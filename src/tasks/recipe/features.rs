@@ -1,0 +1,134 @@
+//! Which features of photos are stored, and how.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::{check_range, check_together, text};
+use crate::io::features::{PART_BYTES, Precision};
+use crate::model::input::SizeRule;
+
+/// Features of photos, stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FeaturesRecipe {
+    /// The dataset: a folder, whose ending says the format of its parts.
+    pub output: PathBuf,
+    /// What the backbone sees; 518, or what a head was trained for, if nothing is given.
+    #[serde(with = "text::option", skip_serializing_if = "Option::is_none")]
+    pub size: Option<SizeRule>,
+    /// The blocks, from 0, or from -1 at the end; the last, or a head's or a basis's own, if none is given.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub blocks: Vec<i64>,
+    /// Whether the backbone's final norm is left out.
+    pub no_norm: bool,
+    /// A head that is to be run on them: its blocks, norm and input are taken.
+    #[serde(rename = "for", skip_serializing_if = "Option::is_none")]
+    pub head: Option<PathBuf>,
+    /// Which tokens; if none is named, cls and patch tokens, or where pixels are given those alone.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub what: Vec<TokenKind>,
+    /// The number type that is stored.
+    pub dtype: Precision,
+    /// The side of the grid that patch tokens are pooled to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pool: Option<u32>,
+    /// A basis that patch tokens are projected on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub basis: Option<PathBuf>,
+    /// A list of pixels at which features are wanted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub at: Option<PathBuf>,
+    /// Bytes of numbers in a part; a matter of one run.
+    #[serde(skip, default = "part_size")]
+    pub part_size: u64,
+}
+
+fn part_size() -> u64 {
+    PART_BYTES
+}
+
+/// Kinds of tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TokenKind {
+    /// One of the whole photo.
+    Cls,
+    /// One a patch.
+    Patches,
+    /// Those that models with registers have beside.
+    Registers,
+}
+
+impl FeaturesRecipe {
+    /// Whether tokens of a kind are stored.
+    pub fn wants(&self, kind: TokenKind) -> bool {
+        match (self.what.is_empty(), self.at.is_some()) {
+            (false, _) => self.what.contains(&kind),
+            (true, false) => kind != TokenKind::Registers,
+            (true, true) => false,
+        }
+    }
+
+    /// Refuses numbers that mean nothing.
+    pub(super) fn check(&self) -> Result<(), String> {
+        check_range("pool", self.pool.unwrap_or(1), 1..=1024)?;
+        for (name, given) in [
+            ("blocks", !self.blocks.is_empty()),
+            ("no-norm", self.no_norm),
+            ("basis", self.basis.is_some()),
+            ("pool", self.pool.is_some()),
+        ] {
+            check_together(
+                &[("for", self.head.is_some()), (name, given)],
+                "do not go together: a head reads what it was trained on",
+            )?;
+        }
+        for (name, given) in [
+            ("blocks", !self.blocks.is_empty()),
+            ("no-norm", self.no_norm),
+        ] {
+            check_together(
+                &[("basis", self.basis.is_some()), (name, given)],
+                "do not go together: a saved fit has its own layer",
+            )?;
+        }
+        let has_patches = self.wants(TokenKind::Patches);
+        for (name, given) in [
+            ("pool", self.pool.is_some()),
+            ("basis", self.basis.is_some()),
+        ] {
+            let is_of_points = name == "basis" && self.at.is_some();
+            if given && !has_patches && !is_of_points {
+                return Err(format!(
+                    "`{name}` is for patch tokens, which `what` leaves out"
+                ));
+            }
+        }
+        let is_for_patches = self.head.is_none() || has_patches && self.wants(TokenKind::Cls);
+        match is_for_patches {
+            true => Ok(()),
+            false => {
+                Err("`for` stores what a head reads: cls and patch tokens; leave `what` out".into())
+            }
+        }
+    }
+}
+
+impl Default for FeaturesRecipe {
+    fn default() -> Self {
+        FeaturesRecipe {
+            output: PathBuf::new(),
+            size: None,
+            blocks: Vec::new(),
+            no_norm: false,
+            head: None,
+            what: Vec::new(),
+            dtype: Precision::F16,
+            pool: None,
+            basis: None,
+            at: None,
+            part_size: PART_BYTES,
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! A device against the CPU: small networks with random weights, of every kind that there is, through both.
+
+use std::collections::BTreeMap;
+
+use candle_core::{DType, Device, Tensor};
+
+use crate::error::Result;
+use crate::model::backbone::{
+    Backbone, BackboneConfig, Checkpoint, Ffn, LayerRequest, PosEmbedRule,
+};
+use crate::model::input::Grid;
+
+/// How far a device is off for one kind of network.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Agreement {
+    /// The kind.
+    pub name: &'static str,
+    /// The largest relative difference of a layer's tokens: the length of the difference over that of the CPU's tokens.
+    pub off: f32,
+    /// How far off is still right.
+    pub gate: f32,
+}
+
+impl Agreement {
+    /// Whether the device is close enough.
+    pub fn agrees(&self) -> bool {
+        self.off <= self.gate
+    }
+}
+
+/// A network to compare, and the photos that go through it.
+struct Kind {
+    name: &'static str,
+    config: BackboneConfig,
+    grid: Grid,
+    photos: usize,
+}
+
+/// One block of a ViT-S; what differs is said of each kind.
+const SMALL: BackboneConfig = BackboneConfig {
+    patch_size: 14,
+    dim: 384,
+    depth: 2,
+    heads: 6,
+    ffn: Ffn::Mlp { hidden: 1536 },
+    registers: 0,
+    layer_scale: true,
+    native_grid: 4,
+    pos_embed: PosEmbedRule {
+        offset: 0.1,
+        antialias: false,
+    },
+    norm_eps: 1e-6,
+};
+
+/// Numbers of tokens on both sides of what the attention kernels take at once, and every branch of a block.
+const KINDS: [Kind; 4] = [
+    Kind {
+        name: "MLP, 1370 tokens",
+        config: SMALL,
+        grid: Grid { rows: 37, cols: 37 },
+        photos: 2,
+    },
+    Kind {
+        name: "registers and SwiGLU, 50 tokens",
+        config: BackboneConfig {
+            ffn: Ffn::SwiGlu { hidden: 1024 },
+            registers: 4,
+            ..SMALL
+        },
+        grid: Grid { rows: 5, cols: 9 },
+        photos: 3,
+    },
+    Kind {
+        name: "no LayerScale, patches of 8, 144 tokens",
+        config: BackboneConfig {
+            patch_size: 8,
+            layer_scale: false,
+            ..SMALL
+        },
+        grid: Grid { rows: 11, cols: 13 },
+        photos: 1,
+    },
+    Kind {
+        name: "width 1024, 257 tokens",
+        config: BackboneConfig {
+            dim: 1024,
+            heads: 16,
+            ffn: Ffn::Mlp { hidden: 4096 },
+            ..SMALL
+        },
+        grid: Grid { rows: 16, cols: 16 },
+        photos: 5,
+    },
+];
+
+/// How far off a number type may be.
+fn gate(dtype: DType) -> f32 {
+    match dtype {
+        DType::F32 => 1e-4,
+        DType::F16 => 4e-3,
+        _ => 3e-2,
+    }
+}
+
+/// Compares `device`, computing in `dtype`, with the CPU in f32.
+///
+/// # Errors
+/// If the device fails.
+pub fn compare_device(device: &Device, dtype: DType) -> Result<Vec<Agreement>> {
+    KINDS
+        .iter()
+        .map(|kind| {
+            Ok(Agreement {
+                name: kind.name,
+                off: difference(kind, device, dtype)?,
+                gate: gate(dtype),
+            })
+        })
+        .collect()
+}
+
+fn difference(kind: &Kind, device: &Device, dtype: DType) -> Result<f32> {
+    let config = kind.config;
+    let own = Backbone::new(config, weights(&config)?, &Device::Cpu, DType::F32)?;
+    let other = Backbone::new(config, weights(&config)?, device, dtype)?;
+    let p = config.patch_size;
+    let shape = (kind.photos, 3, kind.grid.rows * p, kind.grid.cols * p);
+    let mut random = fastrand::Rng::with_seed(1);
+    let pixels: Vec<f32> = (0..kind.photos * 3 * kind.grid.len() * p * p)
+        .map(|_| 4.0 * random.f32() - 2.0)
+        .collect();
+    let pixels = Tensor::from_vec(pixels, shape, &Device::Cpu)?;
+    let requests = [(0, false), (1, true)].map(|(block, norm)| LayerRequest { block, norm });
+    let expected = own.forward(&pixels, &requests)?;
+    let found = other.forward(&pixels, &requests)?;
+    let mut worst = 0f32;
+    for (a, b) in expected.layers.iter().zip(&found.layers) {
+        let kinds = [
+            (&a.patch_tokens, &b.patch_tokens),
+            (&a.cls_token, &b.cls_token),
+            (&a.registers, &b.registers),
+        ];
+        for (a, b) in kinds {
+            let off = relative_difference(&numbers(a)?, &numbers(b)?);
+            // What is no number is off, too.
+            if off.is_nan() || off > worst {
+                worst = off;
+            }
+        }
+    }
+    Ok(worst)
+}
+
+/// Random weights with which every part of a block counts: attention is not even, and branches are as large as the
+/// stream.
+fn weights(config: &BackboneConfig) -> Result<Checkpoint> {
+    let mut checkpoint = Checkpoint::random(config)?;
+    let scaled: BTreeMap<String, Tensor> = checkpoint
+        .tensors
+        .into_iter()
+        .map(|(name, tensor)| {
+            let factor = match name.as_str() {
+                name if name.ends_with("gamma") => 20.0,
+                // As sharp whatever the width.
+                name if name.ends_with("qkv.weight") => 4.0 * (384.0 / config.dim as f64).sqrt(),
+                "cls_token" | "pos_embed" | "register_tokens" => 10.0,
+                _ => 1.0,
+            };
+            Ok((name, (tensor * factor)?))
+        })
+        .collect::<Result<_>>()?;
+    checkpoint.tensors = scaled;
+    Ok(checkpoint)
+}
+
+fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+    Ok(tensor.flatten_all()?.to_vec1()?)
+}
+
+fn relative_difference(expected: &[f32], found: &[f32]) -> f32 {
+    let length = |values: &mut dyn Iterator<Item = f32>| -> f64 {
+        values
+            .map(|value| f64::from(value).powi(2))
+            .sum::<f64>()
+            .sqrt()
+    };
+    let off = length(&mut expected.iter().zip(found).map(|(a, b)| a - b));
+    match length(&mut expected.iter().copied()) {
+        0.0 => off as f32,
+        all => (off / all) as f32,
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tensors_agree_with_the_kernels_of_the_cpu() {
+        for kind in &KINDS[1..3] {
+            let config = kind.config;
+            let own = Backbone::new(config, weights(&config).unwrap(), &Device::Cpu, DType::F32);
+            let (own, tensors) = (
+                own.unwrap(),
+                Backbone::with_tensors(config, weights(&config).unwrap(), &Device::Cpu, DType::F32)
+                    .unwrap(),
+            );
+            let p = config.patch_size;
+            let shape = (1, 3, kind.grid.rows * p, kind.grid.cols * p);
+            let pixels = Tensor::ones(shape, DType::F32, &Device::Cpu).unwrap();
+            let request = [LayerRequest {
+                block: 1,
+                norm: true,
+            }];
+            let [a, b] = [&own, &tensors].map(|backbone| {
+                let features = backbone.forward(&pixels, &request).unwrap();
+                numbers(&features.layers[0].patch_tokens).unwrap()
+            });
+            let off = relative_difference(&a, &b);
+            assert!(off < 1e-4, "{}: {off}", kind.name);
+        }
+    }
+
+    #[test]
+    fn what_is_no_number_does_not_agree() {
+        let off = relative_difference(&[1.0, 2.0], &[1.0, f32::NAN]);
+        let agreement = Agreement {
+            name: "",
+            off,
+            gate: 1.0,
+        };
+        assert!(!agreement.agrees());
+        assert!((relative_difference(&[3.0, 4.0], &[3.0, 3.0]) - 0.2).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,168 @@
+//! Known numbers of known weights, to be found again on a user's machine: what this program computes there, on whatever
+//! device, against what the models' publishers or PyTorch computed.
+
+mod device;
+
+use image::{Rgb, RgbImage};
+
+use crate::engine::{Looks, Pass, Views};
+use crate::error::Result;
+use crate::model::backbone::{Backbone, LayerRequest};
+use crate::model::head::Head;
+use crate::vision::preprocess::{Prepared, Preprocessor};
+
+pub use device::{Agreement, compare_device};
+
+/// What is compared.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum What {
+    /// A backbone's tokens of [`pattern`], after the final norm: three channels of the cls token, of the first patch
+    /// and of the last.
+    Tokens,
+    /// The top left 3 x 3 of a DPT head's own map of the publisher's example photo, in metres.
+    ExampleDepths,
+}
+
+/// Numbers that are known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Known {
+    /// The model, or the head, as it is installed.
+    pub name: &'static str,
+    /// Which numbers.
+    pub what: What,
+    /// What they should be.
+    pub expected: [f32; 9],
+    /// How far off is still right.
+    pub gate: f32,
+    /// Who computed them.
+    pub source: &'static str,
+}
+
+/// All that are known.
+pub const KNOWN: [Known; 2] = [
+    Known {
+        name: "vits14-focus",
+        what: What::Tokens,
+        expected: [
+            0.093_400_57,
+            0.305_296_8,
+            3.465_313,
+            0.472_277_8,
+            -1.503_066,
+            1.377_895_7,
+            0.359_417_54,
+            1.174_732_8,
+            1.643_778_5,
+        ],
+        gate: 5e-4,
+        source: "PyTorch, f64",
+    },
+    Known {
+        name: "nyu-dpt-vits14",
+        what: What::ExampleDepths,
+        expected: [
+            3.3576, 3.4741, 3.4345, 3.4324, 3.5012, 3.2775, 3.2560, 3.3563, 3.2354,
+        ],
+        gate: 1e-3,
+        source: "transformers' conversion script, from the original implementation",
+    },
+];
+
+/// Where the example photo lies on the publisher's host.
+pub const EXAMPLE: &str = "images/example.jpg";
+
+/// A picture by formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
+/// down.
+pub fn pattern(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| {
+        let value = |c: u32| ((x * 7 + y * 3 + c * 85) ^ ((x / 16) * (y / 16) * 11)) as u8;
+        Rgb([value(0), value(1), value(2)])
+    })
+}
+
+/// The numbers of [`What::Tokens`].
+///
+/// # Errors
+/// If the device fails.
+pub fn tokens(backbone: &Backbone) -> Result<[f32; 9]> {
+    let preprocessor = Preprocessor::published(backbone.config().patch_size);
+    let photo = preprocessor.prepare(&pattern(98, 70))?;
+    let pixels = Prepared::stack(&[&photo])?;
+    let request = LayerRequest {
+        block: backbone.config().depth - 1,
+        norm: true,
+    };
+    let features = backbone.forward(&pixels, &[request])?;
+    let layer = &features.layers[0];
+    let cls: Vec<f32> = layer.cls_token.flatten_all()?.to_vec1()?;
+    let patches: Vec<f32> = layer.patch_tokens.flatten_all()?.to_vec1()?;
+    let last = patches.len() - cls.len();
+    let mut found = [0.0; 9];
+    let parts = [&cls[..3], &patches[..3], &patches[last..last + 3]];
+    for (found, part) in found.chunks_exact_mut(3).zip(parts) {
+        found.copy_from_slice(part);
+    }
+    Ok(found)
+}
+
+/// The numbers of [`What::ExampleDepths`], `least` metres added as the head's range begins there.
+///
+/// # Errors
+/// If the device fails, or the photo is too small.
+pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Result<[f32; 9]> {
+    let pass = Pass {
+        preprocessor: Preprocessor::published(backbone.config().patch_size),
+        requests: head.meta.requests(),
+        views: Views::Plain,
+        looks: Looks::Once,
+    };
+    let prepared = pass.preprocessor.prepare(photo)?;
+    let seen = pass.run(backbone, &[&prepared], &|_| ())?.each()?;
+    let scores = head.scores(&seen[0].features)?;
+    let least = match &head.meta.task {
+        crate::model::head::Task::Depth { readout, .. } => readout.range().0 as f32,
+        _ => 0.0,
+    };
+    let mut found = [f32::NAN; 9];
+    for (i, found) in found.iter_mut().enumerate() {
+        if let Some(above) = scores.values.get(i / 3 * scores.grid.cols + i % 3) {
+            *found = above + least;
+        }
+    }
+    Ok(found)
+}
+
+impl Known {
+    /// The largest difference of `found` from what is expected; not a number if one of them is none.
+    pub fn difference(&self, found: &[f32; 9]) -> f32 {
+        let pairs = self.expected.iter().zip(found);
+        pairs.map(|(a, b)| (a - b).abs()).fold(0.0, |worst, off| {
+            match off > worst || off.is_nan() {
+                true => off,
+                false => worst,
+            }
+        })
+    }
+
+    /// Whether `found` is close enough.
+    pub fn agrees(&self, found: &[f32; 9]) -> bool {
+        self.difference(found) <= self.gate
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_close_agrees() {
+        let known = KNOWN[1];
+        assert!(known.agrees(&known.expected));
+        let mut off = known.expected;
+        off[4] += 0.002;
+        assert!(!known.agrees(&off) && (known.difference(&off) - 0.002).abs() < 1e-5);
+        off[4] = f32::NAN;
+        off[5] += 0.5;
+        assert!(!known.agrees(&off));
+    }
+}

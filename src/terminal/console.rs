@@ -1,0 +1,425 @@
+//! The only place that prints: data to stdout, everything else to stderr.
+//!
+//! Messages are worded and coloured as clap's are (`error: …`), appear above a running progress bar, and are plain
+//! where stderr is no terminal or `NO_COLOR` is set.
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use anstyle::{AnsiColor, Style};
+use indicatif::{MultiProgress, ProgressDrawTarget};
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::system::closed_stdout;
+use crate::system::files::Stamp;
+use crate::system::interrupt::{self, Waiting};
+use crate::terminal::printable::printable;
+use crate::terminal::progress::{BEAT, Unit};
+pub use crate::terminal::progress::{PhotoProgress, Progress};
+use crate::terminal::warnings::Warnings;
+
+/// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
+pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
+
+/// Why a picture is not printed.
+pub const NOT_TO_A_TERMINAL: &str =
+    "binary data is not written to a terminal; send it to a file (> out.png) or another program";
+
+/// The flag whose data on stdout name the written files themselves.
+const JSON: &str = "--json";
+
+/// The flag by which files are packed after they were written, so that their paths are told to nobody.
+pub(crate) const PACKS: &str = "--tar";
+
+/// Where words and data go. Cheap to clone; all clones share one screen.
+#[derive(Debug, Clone)]
+pub struct Console {
+    quiet: bool,
+    verbose: bool,
+    /// Whether stderr is a terminal.
+    shows_bars: bool,
+    bars: MultiProgress,
+    warnings: Warnings,
+    /// What stdout is kept for, if it is.
+    stdout_owner: Arc<OnceLock<String>>,
+    /// Kinds of notes that were made.
+    noted: Arc<Mutex<HashSet<&'static str>>>,
+    /// What is kept to be said later, where it is.
+    record: Option<Arc<Mutex<Vec<Said>>>>,
+}
+
+/// Something that was said, and is to be said again.
+#[derive(Debug)]
+enum Said {
+    Text(Vec<u8>),
+    Raw(Vec<u8>),
+    Path(PathBuf),
+    Note(String),
+    NoteOnce(&'static str, String),
+    Warning(String),
+    Detail(String),
+    /// Not said, but noted.
+    Wrote(PathBuf, Stamp),
+    Fact(&'static str, Value),
+}
+
+impl Console {
+    /// `quiet` keeps notes and progress back, `verbose` adds details.
+    pub fn new(quiet: bool, verbose: bool) -> Self {
+        let shows_bars = io::stderr().is_terminal();
+        let target = match quiet || !shows_bars {
+            true => ProgressDrawTarget::hidden(),
+            false => ProgressDrawTarget::stderr(),
+        };
+        let bars = MultiProgress::with_draw_target(target);
+        let above = bars.clone();
+        Console {
+            quiet,
+            verbose,
+            shows_bars,
+            bars,
+            warnings: Warnings::new(move |line| print_warning(&above, line), verbose),
+            stdout_owner: Arc::default(),
+            noted: Arc::default(),
+            record: None,
+        }
+    }
+
+    /// A console that keeps what it is to say until [`Console::replay`], so that photos that are finished side by side
+    /// are told one after the other. Bars, errors and [`Console::warnings`] do not wait.
+    pub fn recorder(&self) -> Self {
+        Console {
+            record: Some(Arc::default()),
+            ..self.clone()
+        }
+    }
+
+    /// Says what `recorder` has kept.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn replay(&self, recorder: &Console) -> Result<()> {
+        let Some(record) = &recorder.record else {
+            return Ok(());
+        };
+        let said = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
+        said.into_iter().try_for_each(|said| match said {
+            Said::Text(text) => self.out_text(&text),
+            Said::Raw(bytes) => self.out_bytes(&bytes),
+            Said::Path(path) => self.out_path(&path),
+            Said::Note(text) => {
+                self.note(text);
+                Ok(())
+            }
+            Said::NoteOnce(kind, text) => {
+                self.note_once(kind, text);
+                Ok(())
+            }
+            Said::Warning(text) => {
+                self.warn(text);
+                Ok(())
+            }
+            Said::Detail(text) => {
+                self.detail(text);
+                Ok(())
+            }
+            Said::Wrote(..) | Said::Fact(..) => Ok(()),
+        })
+    }
+
+    /// Has a recorder keep the stamp of a file that was written.
+    pub fn wrote(&self, path: &Path, stamp: Stamp) {
+        self.keeps(|| Said::Wrote(path.to_owned(), stamp));
+    }
+
+    /// The stamp of the file at `path`, if a recorder was told of it.
+    pub fn stamp_of(&self, path: &Path) -> Option<Stamp> {
+        let record = self.record.as_ref()?;
+        let record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.iter().rev().find_map(|said| match said {
+            Said::Wrote(of, stamp) if of == path => Some(stamp.clone()),
+            _ => None,
+        })
+    }
+
+    /// Has a recorder keep what was found in the photo that it is about, for the folder's record.
+    pub fn found(&self, name: &'static str, value: impl Into<Value>) {
+        if self.record.is_some() {
+            let value = value.into();
+            self.keeps(|| Said::Fact(name, value));
+        }
+    }
+
+    /// What a recorder was told of the photo that it is about.
+    pub fn facts(&self) -> Map<String, Value> {
+        let record = self.record.as_ref().map(|record| record.lock());
+        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
+        let said = record.iter().flat_map(|said| said.iter());
+        said.filter_map(|said| match said {
+            Said::Fact(name, value) => Some(((*name).to_owned(), value.clone())),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Whether a recorder keeps lines of data for stdout.
+    pub fn has_lines(&self) -> bool {
+        self.record.as_ref().is_some_and(|record| {
+            let record = record.lock().unwrap_or_else(PoisonError::into_inner);
+            record.iter().any(|said| matches!(said, Said::Text(_)))
+        })
+    }
+
+    /// The notes that a recorder has kept so far.
+    #[cfg(test)]
+    pub(crate) fn recorded_notes(&self) -> Vec<String> {
+        let record = self.record.as_ref().map(|record| record.lock());
+        let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
+        let said = record.iter().flat_map(|said| said.iter());
+        said.filter_map(|said| match said {
+            Said::Note(text) => Some(text.clone()),
+            _ => None,
+        })
+        .collect()
+    }
+
+    /// Keeps `said` if it is to be said later.
+    fn keeps(&self, said: impl FnOnce() -> Said) -> bool {
+        let Some(record) = &self.record else {
+            return false;
+        };
+        let mut record = record.lock().unwrap_or_else(PoisonError::into_inner);
+        record.push(said());
+        true
+    }
+
+    /// Whether notes and progress are kept back.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+
+    /// Warnings that many files may give rise to: each kind is said once, the rest is counted.
+    pub fn warnings(&self) -> &Warnings {
+        &self.warnings
+    }
+
+    /// One line of data on stdout.
+    ///
+    /// # Errors
+    /// If stdout is closed or cannot be written. A reader that went away (`| head`) ends the program without a word.
+    pub fn out(&self, line: &str) -> Result<()> {
+        self.write_out(&[line.as_bytes(), b"\n"])
+    }
+
+    /// Keeps stdout for what `flag` stands for: written paths are not printed any more.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] if it is kept for something else already; and if it is closed.
+    pub fn claim_stdout(&self, flag: &str) -> Result<()> {
+        closed_stdout::check_stdout()?;
+        match self.stdout_owner.get_or_init(|| flag.to_owned()) {
+            owner if owner == flag => Ok(()),
+            owner => Err(Error::Usage(format!(
+                "{owner} and {flag} both want stdout; send one of them to a file"
+            ))),
+        }
+    }
+
+    /// The path of a file that was written, on stdout, one line, byte for byte as the system has it. Where stdout is kept for
+    /// data it is a note, unless the data are JSON, which names files itself, or files are packed; where it is closed it is not
+    /// told.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_path(&self, path: &Path) -> Result<()> {
+        if self.keeps(|| Said::Path(path.to_owned())) {
+            return Ok(());
+        }
+        match self.stdout_owner.get() {
+            None if closed_stdout::check_stdout().is_ok() => self.out_named(path, ""),
+            Some(owner) if owner != JSON && owner != PACKS => {
+                self.note(format_args!("{} written", path.display()));
+                Ok(())
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// One line of data about a file on stdout: its path, byte for byte, and `text`.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_named(&self, path: &Path, text: &str) -> Result<()> {
+        #[cfg(unix)]
+        let bytes = std::os::unix::ffi::OsStrExt::as_bytes(path.as_os_str());
+        #[cfg(not(unix))]
+        let name = path.display().to_string();
+        #[cfg(not(unix))]
+        let bytes = name.as_bytes();
+        self.write_out(&[bytes, text.as_bytes(), b"\n"])
+    }
+
+    /// Text of many lines on stdout.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn out_text(&self, text: &[u8]) -> Result<()> {
+        self.write_out(&[text])
+    }
+
+    /// Raw data on stdout.
+    ///
+    /// # Errors
+    /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
+    pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
+        if self.keeps(|| Said::Raw(bytes.to_owned())) {
+            return Ok(());
+        }
+        if io::stdout().is_terminal() {
+            return Err(Error::Usage(NOT_TO_A_TERMINAL.into()));
+        }
+        self.write_out(&[bytes])
+    }
+
+    fn write_out(&self, pieces: &[&[u8]]) -> Result<()> {
+        if self.keeps(|| Said::Text(pieces.concat())) {
+            return Ok(());
+        }
+        closed_stdout::check_stdout()?;
+        let _waiting = Waiting::begin();
+        let written = self.bars.suspend(|| {
+            let mut stdout = io::stdout().lock();
+            pieces
+                .iter()
+                .try_for_each(|piece| stdout.write_all(piece))?;
+            stdout.flush()
+        });
+        match written {
+            Err(error) if error.kind() == ErrorKind::BrokenPipe => {
+                interrupt::end_now(BROKEN_PIPE_EXIT_CODE)
+            }
+            other => other.map_err(|error| Error::io("<stdout>", &error)),
+        }
+    }
+
+    /// Something good to know, such as which model is used.
+    pub fn note(&self, message: impl Display) {
+        if self.quiet || self.keeps(|| Said::Note(message.to_string())) {
+            return;
+        }
+        self.say(format_args!("{}", printable(&message.to_string())));
+    }
+
+    /// As [`Console::note`] for the first of a `kind` in a run; the others are details.
+    pub fn note_once(&self, kind: &'static str, message: impl Display) {
+        if self.keeps(|| Said::NoteOnce(kind, message.to_string())) {
+            return;
+        }
+        let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
+        match noted.insert(kind) {
+            true => self.note(message),
+            false => self.detail(message),
+        }
+    }
+
+    /// Something that may not be as the user meant it.
+    pub fn warn(&self, message: impl Display) {
+        if self.keeps(|| Said::Warning(message.to_string())) {
+            return;
+        }
+        print_warning(&self.bars, message);
+    }
+
+    /// Something that failed.
+    pub fn error(&self, message: impl Display) {
+        let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
+        let message = message.to_string();
+        self.say(format_args!(
+            "{style}error:{style:#} {}",
+            printable(&message)
+        ));
+    }
+
+    /// What only `-v` asks for, such as the time each stage took.
+    pub fn detail(&self, message: impl Display) {
+        if self.verbose && !self.keeps(|| Said::Detail(message.to_string())) {
+            let style = Style::new().dimmed();
+            let message = message.to_string();
+            self.say(format_args!("{style}{}{style:#}", printable(&message)));
+        }
+    }
+
+    fn say(&self, line: std::fmt::Arguments<'_>) {
+        print_line(&self.bars, line);
+    }
+
+    /// Counts to `total` things called `unit`; not shown for a single one.
+    pub fn progress(&self, total: u64, unit: &str) -> Progress {
+        match total {
+            0 | 1 => Progress::hidden(),
+            _ => self.start(Unit::Things(unit.to_owned()), Some(total)),
+        }
+    }
+
+    /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
+    pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
+        let (unit, is_single) = match total {
+            1 => (Unit::Things("percent of the network".into()), true),
+            _ => (Unit::Photos(None), false),
+        };
+        let known = (!is_single).then_some(total as u64);
+        let progress = self.start(unit, known);
+        PhotoProgress::new(progress, is_single)
+    }
+
+    /// Counts `total` frames of a clip.
+    pub fn progress_of_frames(&self, total: usize) -> PhotoProgress {
+        let progress = self.start(Unit::Photos(None), Some(total as u64));
+        PhotoProgress::new(progress, false)
+    }
+
+    /// Counts `total` photos that were seen before, or are seen for other ends, as `work` says: drawing, features. Not shown
+    /// for a single one.
+    pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
+        match total {
+            0 | 1 => Progress::hidden(),
+            _ => self.start(Unit::Photos(Some(work)), Some(total as u64)),
+        }
+    }
+
+    /// Counts bytes; without a total it only says how many there are.
+    pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
+        self.start(Unit::Bytes(label.to_owned()), total)
+    }
+
+    fn start(&self, unit: Unit, total: Option<u64>) -> Progress {
+        let bars = self.bars.clone();
+        match (self.quiet, self.shows_bars) {
+            (true, _) => Progress::hidden(),
+            (false, true) => Progress::bar(&bars, &unit, total),
+            (false, false) => Progress::lines(unit, total, BEAT, move |line| {
+                print_line(&bars, format_args!("{}", printable(line)));
+            }),
+        }
+    }
+}
+
+fn print_warning(bars: &MultiProgress, message: impl Display) {
+    let style = Style::new().bold().fg_color(Some(AnsiColor::Yellow.into()));
+    let message = message.to_string();
+    print_line(
+        bars,
+        format_args!("{style}warning:{style:#} {}", printable(&message)),
+    );
+}
+
+/// A line on stderr, above the bars. If that fails there is nobody left to tell.
+fn print_line(bars: &MultiProgress, line: std::fmt::Arguments<'_>) {
+    bars.suspend(|| {
+        let _ = writeln!(anstream::stderr().lock(), "{line}");
+    });
+}

@@ -1,0 +1,316 @@
+//! How far work is: a bar at a terminal, else a line every half a minute; both with the pace so far and the time that is
+//! left at it. Work over several photos has a first and a last line too.
+
+mod pace;
+mod words;
+
+use std::fmt::Write as _;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
+
+use crate::terminal::printable::printable;
+use pace::Pace;
+pub(crate) use words::Unit;
+
+/// How often work that nobody sees a bar of is told about.
+pub(crate) const BEAT: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Shared {
+    pace: Mutex<Pace>,
+    /// What is being worked on.
+    message: Mutex<String>,
+    ended: Mutex<bool>,
+    end: Condvar,
+}
+
+impl Shared {
+    fn pace(&self) -> MutexGuard<'_, Pace> {
+        self.pace.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// One line for those who see no bar.
+    fn line(&self, unit: &Unit) -> String {
+        let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
+        unit.line(&self.pace(), &message, Instant::now())
+    }
+}
+
+/// Work under way; what shows it goes away when this is dropped.
+#[derive(Debug)]
+pub struct Progress {
+    bar: ProgressBar,
+    shared: Arc<Shared>,
+    beat: Option<JoinHandle<()>>,
+}
+
+impl Progress {
+    /// Shown to nobody.
+    pub(crate) fn hidden() -> Self {
+        Progress {
+            bar: ProgressBar::hidden(),
+            shared: shared(None),
+            beat: None,
+        }
+    }
+
+    /// A bar among `bars`.
+    pub(crate) fn bar(bars: &MultiProgress, unit: &Unit, total: Option<u64>) -> Self {
+        let shared = shared(total);
+        let (template, bar) = match (unit, total) {
+            (Unit::Photos(_), total) => (
+                "{prefix}{bar:30} {human_pos}/{human_len} images  {rate}  {left}  {wide_msg:.dim}"
+                    .to_owned(),
+                ProgressBar::new(total.unwrap_or(0)),
+            ),
+            (Unit::Things(name), Some(total)) => (
+                format!(
+                    "{{bar:30}} {{human_pos}}/{{human_len}} {name}  {{rate}}  {{left}}  {{wide_msg:.dim}}"
+                ),
+                ProgressBar::new(total),
+            ),
+            (Unit::Things(name), None) => (
+                format!("{{bar:30}} {{human_pos}} {name}  {{left}}  {{wide_msg:.dim}}"),
+                ProgressBar::new(100),
+            ),
+            (Unit::Bytes(_), Some(total)) => (
+                "{prefix} {bar:30} {bytes}/{total_bytes}  {rate}  {left}".to_owned(),
+                ProgressBar::new(total),
+            ),
+            (Unit::Bytes(_), None) => (
+                "{prefix} {spinner} {bytes}  {rate}".to_owned(),
+                ProgressBar::no_length(),
+            ),
+        };
+        let style = ProgressStyle::with_template(&template)
+            .unwrap_or_else(|_| ProgressStyle::default_bar());
+        let (of_rate, of_left, counted) = (shared.clone(), shared.clone(), unit.clone());
+        let style = style
+            .progress_chars("━╸─")
+            .with_key(
+                "rate",
+                move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = out.write_str(&counted.rate(&of_rate.pace()));
+                },
+            )
+            .with_key(
+                "left",
+                move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
+                    let _ = out.write_str(&words::left(&of_left.pace(), Instant::now()));
+                },
+            );
+        let bar = bars.add(bar.with_style(style));
+        match unit {
+            Unit::Bytes(name) => bar.set_prefix(name.clone()),
+            Unit::Photos(Some(work)) => bar.set_prefix(format!("{work} ")),
+            Unit::Photos(None) | Unit::Things(_) => (),
+        }
+        bar.enable_steady_tick(Duration::from_millis(200));
+        Progress {
+            bar,
+            shared,
+            beat: None,
+        }
+    }
+
+    /// A line through `say` after every `every`; of several photos, one at the start and one at the end too.
+    pub(crate) fn lines(
+        unit: Unit,
+        total: Option<u64>,
+        every: Duration,
+        say: impl Fn(&str) + Send + 'static,
+    ) -> Self {
+        let shared = shared(total);
+        if let Some(line) = unit.first_line(total) {
+            say(&line);
+        }
+        let own = shared.clone();
+        let beat = thread::Builder::new()
+            .name("progress".into())
+            .spawn(move || {
+                let mut ended = own.ended.lock().unwrap_or_else(PoisonError::into_inner);
+                loop {
+                    let (guard, wait) = own
+                        .end
+                        .wait_timeout_while(ended, every, |ended| !*ended)
+                        .unwrap_or_else(PoisonError::into_inner);
+                    ended = guard;
+                    match wait.timed_out() {
+                        true => say(&own.line(&unit)),
+                        false => break,
+                    }
+                }
+                let last = unit.last_line(&own.pace(), Instant::now());
+                if let Some(line) = last {
+                    say(&line);
+                }
+            });
+        Progress {
+            bar: ProgressBar::hidden(),
+            shared,
+            // Without a thread to spare there are no more lines.
+            beat: beat.ok(),
+        }
+    }
+
+    /// `n` more are done.
+    pub fn inc(&self, n: u64) {
+        let done = self.shared.pace().done + n;
+        {
+            let mut pace = self.shared.pace();
+            // The first ones count: nothing was done before.
+            pace.from.get_or_insert(0);
+            pace.set(done, Instant::now());
+        }
+        self.bar.set_position(done);
+    }
+
+    /// `n` are done in all.
+    pub fn set(&self, n: u64) {
+        self.shared.pace().set(n, Instant::now());
+        self.bar.set_position(n);
+    }
+
+    /// The total has become known.
+    pub fn set_total(&self, total: u64) {
+        self.shared.pace().total = Some(total);
+        self.bar.set_length(total);
+    }
+
+    /// What is being worked on.
+    pub fn message(&self, message: impl Into<String>) {
+        let message = printable(&message.into()).into_owned();
+        *self
+            .shared
+            .message
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = message.clone();
+        self.bar.set_message(message);
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.bar.finish_and_clear();
+        *self
+            .shared
+            .ended
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.end.notify_all();
+        if let Some(beat) = self.beat.take() {
+            let _ = beat.join();
+        }
+    }
+}
+
+fn shared(total: Option<u64>) -> Arc<Shared> {
+    Arc::new(Shared {
+        pace: Mutex::new(Pace::new(total, Instant::now())),
+        message: Mutex::default(),
+        ended: Mutex::new(false),
+        end: Condvar::new(),
+    })
+}
+
+/// Progress over photos: their number, and how far the one at hand is through the network.
+#[derive(Debug)]
+pub struct PhotoProgress {
+    progress: Progress,
+    /// Whether there is one photo, whose way through the network is what is counted.
+    is_single: bool,
+    name: Mutex<String>,
+}
+
+impl PhotoProgress {
+    pub(crate) fn new(progress: Progress, is_single: bool) -> Self {
+        PhotoProgress {
+            progress,
+            is_single,
+            name: Mutex::new(String::new()),
+        }
+    }
+
+    /// A photo is about to go through the network.
+    pub fn begin(&self, name: String) {
+        self.progress.message(name.clone());
+        *self.name.lock().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    /// It has gone through `done` of `all` of the network.
+    pub fn block(&self, done: usize, all: usize) {
+        match self.is_single {
+            true => {
+                self.progress.set_total(all as u64);
+                self.progress.shared.pace().from.get_or_insert(0);
+                self.progress.set(done as u64);
+            }
+            false => {
+                let mut text = self
+                    .name
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .clone();
+                let _ = write!(text, ", {} %", 100 * done / all.max(1));
+                self.progress.message(text);
+            }
+        }
+    }
+
+    /// One more is done.
+    pub fn inc(&self) {
+        if !self.is_single {
+            self.progress.inc(1);
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    /// What is told of some work on seven photos, with a line in between every `every`.
+    fn told(every: Duration, work: impl FnOnce(&Progress, &Mutex<Vec<String>>)) -> Vec<String> {
+        let lines = Arc::new(Mutex::new(Vec::new()));
+        let own = lines.clone();
+        let say = move |line: &str| own.lock().unwrap().push(line.to_owned());
+        let progress = Progress::lines(Unit::Photos(None), Some(7), every, say);
+        work(&progress, &lines);
+        drop(progress);
+        let told = lines.lock().unwrap().clone();
+        thread::sleep(Duration::from_millis(30));
+        assert_eq!(*lines.lock().unwrap(), told, "none behind the end");
+        told
+    }
+
+    #[test]
+    fn who_sees_no_bar_gets_lines() {
+        let lines = told(Duration::from_millis(10), |progress, lines| {
+            progress.message("a.jpg");
+            progress.inc(1);
+            let start = Instant::now();
+            while lines.lock().unwrap().len() < 2 {
+                assert!(start.elapsed() < Duration::from_secs(10));
+                thread::sleep(Duration::from_millis(1));
+            }
+        });
+        assert_eq!(lines[0], "7 images to do");
+        assert!(lines[1].starts_with("a.jpg, 1 of 7 images"), "{lines:?}");
+        let last = lines.last().unwrap();
+        assert!(
+            last.starts_with("stopped at 1 of 7 images after "),
+            "{last}"
+        );
+    }
+
+    #[test]
+    fn the_end_is_told_however_short_the_work() {
+        let lines = told(BEAT, |progress, _| (0..7).for_each(|_| progress.inc(1)));
+        assert_eq!(lines.len(), 2, "{lines:?}");
+        assert!(lines[1].starts_with("7 of 7 images in "), "{lines:?}");
+    }
+}

@@ -1,0 +1,4 @@
+//! Inference modes.
+
+pub mod protocol;
+pub mod slide;

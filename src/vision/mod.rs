@@ -1,0 +1,6 @@
+//! Pixels.
+
+pub mod inference;
+pub mod postprocess;
+pub mod preprocess;
+pub mod render;

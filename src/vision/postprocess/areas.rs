@@ -1,0 +1,118 @@
+//! What a label map holds: how much of each class, and how sure.
+
+use crate::vision::postprocess::LabelMap;
+
+/// The id of a pixel that is of no class, in maps of which only some classes were kept.
+pub const NONE: u16 = u16::MAX;
+
+/// One class of a map.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Area {
+    /// Index of the class.
+    pub id: u16,
+    /// How many pixels it has.
+    pub pixels: u64,
+    /// Its part of all pixels, kept or not, from 0 to 1.
+    pub share: f64,
+    /// Mean probability of the class over its pixels.
+    pub confidence: f64,
+}
+
+impl LabelMap {
+    /// The classes that are there, the largest first; [`NONE`] is none.
+    pub fn areas(&self) -> Vec<Area> {
+        let mut sums: Vec<(u64, f64)> = Vec::new();
+        for (&id, &confidence) in self.ids.iter().zip(&self.confidence) {
+            if id == NONE {
+                continue;
+            }
+            let index = usize::from(id);
+            if sums.len() <= index {
+                sums.resize(index + 1, (0, 0.0));
+            }
+            sums[index].0 += 1;
+            sums[index].1 += f64::from(confidence);
+        }
+        let all = self.ids.len() as f64;
+        let mut areas: Vec<Area> = (0..)
+            .zip(sums)
+            .filter(|(_, (pixels, _))| *pixels > 0)
+            .map(|(id, (pixels, confidence))| Area {
+                id,
+                pixels,
+                share: pixels as f64 / all,
+                confidence: confidence / pixels as f64,
+            })
+            .collect();
+        areas.sort_by_key(|area| std::cmp::Reverse(area.pixels));
+        areas
+    }
+
+    /// Sets the pixels to [`NONE`] whose class has a probability below `least`, and counts them. Their confidence stays.
+    pub fn keep_sure(&mut self, least: f32) -> u64 {
+        let mut unsure = 0;
+        for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {
+            if *id != NONE && confidence < least {
+                *id = NONE;
+                unsure += 1;
+            }
+        }
+        unsure
+    }
+
+    /// Sets all pixels to [`NONE`] whose class is not in `kept` (one flag a class).
+    pub fn keep(&mut self, kept: &[bool]) {
+        for (id, confidence) in self.ids.iter_mut().zip(&mut self.confidence) {
+            if !kept.get(usize::from(*id)).is_some_and(|kept| *kept) {
+                *id = NONE;
+                *confidence = 0.0;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map() -> LabelMap {
+        LabelMap {
+            width: 3,
+            height: 2,
+            ids: vec![2, 2, 0, 2, 5, 5],
+            confidence: vec![0.5, 0.75, 1.0, 1.0, 0.25, 0.75],
+        }
+    }
+
+    #[test]
+    fn areas_fall_and_add_up() {
+        let areas = map().areas();
+        let found: Vec<_> = areas
+            .iter()
+            .map(|a| (a.id, a.pixels, a.confidence))
+            .collect();
+        assert_eq!(found, [(2, 3, 0.75), (5, 2, 0.5), (0, 1, 1.0)]);
+        let whole: f64 = areas.iter().map(|a| a.share).sum();
+        assert!((whole - 1.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn what_is_unsure_is_none_and_counted() {
+        let mut map = map();
+        map.keep(&[true, true, true, true, true, false]);
+        assert_eq!(map.keep_sure(0.75), 1);
+        assert_eq!(map.ids, [NONE, 2, 0, 2, NONE, NONE]);
+        assert_eq!(map.confidence[0], 0.5);
+        assert_eq!(map.keep_sure(0.0), 0);
+    }
+
+    #[test]
+    fn what_is_not_kept_is_none_and_counts_in_the_whole() {
+        let mut map = map();
+        map.keep(&[true, true, false, true, true, true]);
+        assert_eq!(map.ids, [NONE, NONE, 0, NONE, 5, 5]);
+        let areas = map.areas();
+        assert_eq!((areas.len(), areas[0].id), (2, 5));
+        assert!((areas[0].share - 1.0 / 3.0).abs() < 1e-12);
+    }
+}

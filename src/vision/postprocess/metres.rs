@@ -1,0 +1,177 @@
+//! What a head says becomes metres: relative inverse depth once two numbers are known, `1 / (scale * value + shift)`, as
+//! MiDaS (Ranftl et al., 2020) fits them to what was measured; metres of another camera by a factor.
+
+use std::fmt;
+
+use crate::vision::postprocess::DepthMap;
+use crate::vision::postprocess::rows::Rows;
+
+/// What is farther, or behind infinity by the two numbers, counts as this many metres.
+pub const FARTHEST: f32 = 1000.0;
+
+/// How relative inverse depths become metres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ToMetres {
+    /// Of the values.
+    pub scale: f64,
+    /// Added to them, 1/m.
+    pub shift: f64,
+}
+
+impl ToMetres {
+    /// Metres of one value, [`FARTHEST`] at most.
+    pub fn metres(self, value: f32) -> f32 {
+        let inverse = self.scale * f64::from(value) + self.shift;
+        match inverse > 1.0 / f64::from(FARTHEST) {
+            true => (1.0 / inverse) as f32,
+            false => FARTHEST,
+        }
+    }
+
+    /// The two numbers by which `pairs` of values and inverse metres agree best: the least squares of the inverse metres.
+    /// Where all values are one, there is nothing to scale. None of no pair.
+    pub fn fit(pairs: impl Iterator<Item = (f64, f64)> + Clone) -> Option<Self> {
+        let n = pairs.clone().count() as f64;
+        if n == 0.0 {
+            return None;
+        }
+        let mean = |which: fn((f64, f64)) -> f64| pairs.clone().map(which).sum::<f64>() / n;
+        let (x_mean, y_mean) = (mean(|pair| pair.0), mean(|pair| pair.1));
+        let (mut square, mut product) = (0f64, 0f64);
+        for (x, y) in pairs {
+            square += (x - x_mean) * (x - x_mean);
+            product += (x - x_mean) * (y - y_mean);
+        }
+        let scale = match square > 0.0 {
+            true => product / square,
+            false => 0.0,
+        };
+        Some(ToMetres {
+            scale,
+            shift: y_mean - scale * x_mean,
+        })
+    }
+}
+
+/// How the numbers of a head for depth become metres.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Conversion {
+    /// Of relative inverse depth.
+    Inverse(ToMetres),
+    /// Of metres that are too short or too long by this factor.
+    Factor(f64),
+}
+
+impl Conversion {
+    /// Metres of one value.
+    pub fn convert(self, value: f32) -> f32 {
+        match self {
+            Conversion::Inverse(to) => to.metres(value),
+            Conversion::Factor(factor) => (factor * f64::from(value)) as f32,
+        }
+    }
+
+    /// What stands for all that is farther than is known, if anything does.
+    pub fn farthest(self) -> Option<f32> {
+        match self {
+            Conversion::Inverse(_) => Some(FARTHEST),
+            Conversion::Factor(_) => None,
+        }
+    }
+
+    /// Converts a map with its standard deviations; relative inverse depth has none.
+    pub fn convert_map(self, map: &mut DepthMap) {
+        let convert = |value: &mut f32| *value = self.convert(*value);
+        map.depth.iter_mut().for_each(convert);
+        match self {
+            Conversion::Inverse(_) => map.deviation.clear(),
+            Conversion::Factor(_) => map.deviation.iter_mut().for_each(convert),
+        }
+    }
+}
+
+impl fmt::Display for Conversion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Conversion::Inverse(ToMetres { scale, shift }) => {
+                let sign = if *shift < 0.0 { '-' } else { '+' };
+                write!(f, "1 / ({scale} * value {sign} {}) metres", shift.abs())
+            }
+            Conversion::Factor(factor) => write!(f, "{factor} times the head's metres"),
+        }
+    }
+}
+
+/// A map whose numbers are converted as they are asked for.
+pub struct Converted<'m> {
+    /// The head's numbers.
+    pub rows: Box<dyn Rows + 'm>,
+    /// How they become metres.
+    pub by: Conversion,
+}
+
+impl Rows for Converted<'_> {
+    fn size(&self) -> (usize, usize) {
+        self.rows.size()
+    }
+
+    fn fill(&self, first: usize, out: &mut [f32]) {
+        self.rows.fill(first, out);
+        out.iter_mut()
+            .for_each(|value| *value = self.by.convert(*value));
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_scaled_and_shifted_is_found_again() {
+        let to = ToMetres {
+            scale: 0.02,
+            shift: 0.1,
+        };
+        let values = [0.0f32, 3.0, 7.5, 20.0];
+        let pairs = values.map(|value| (f64::from(value), 1.0 / f64::from(to.metres(value))));
+        let found = ToMetres::fit(pairs.into_iter()).unwrap();
+        assert!((found.scale - to.scale).abs() < 1e-6 && (found.shift - to.shift).abs() < 1e-6);
+        assert!((to.metres(20.0) - 2.0).abs() < 1e-6);
+        assert_eq!(ToMetres::fit(std::iter::empty()), None);
+        let flat = ToMetres::fit([(4.0, 0.5), (4.0, 1.5)].into_iter()).unwrap();
+        assert_eq!((flat.scale, flat.shift), (0.0, 1.0));
+    }
+
+    #[test]
+    fn nothing_is_behind_infinity() {
+        let to = ToMetres {
+            scale: 1.0,
+            shift: -1.0,
+        };
+        assert_eq!(
+            [0.5, 1.0, 1.000_01, 2.0].map(|value| to.metres(value)),
+            [FARTHEST, FARTHEST, FARTHEST, 1.0]
+        );
+    }
+
+    #[test]
+    fn a_factor_scales_depths_and_their_deviations() {
+        let mut map = DepthMap {
+            width: 2,
+            height: 1,
+            depth: vec![1.0, 4.0],
+            deviation: vec![0.5, 1.0],
+        };
+        Conversion::Factor(1.5).convert_map(&mut map);
+        assert_eq!(
+            (map.depth, map.deviation),
+            (vec![1.5, 6.0], vec![0.75, 1.5])
+        );
+        let to = Conversion::Inverse(ToMetres {
+            scale: 0.5,
+            shift: -0.25,
+        });
+        assert_eq!(to.to_string(), "1 / (0.5 * value - 0.25) metres");
+    }
+}

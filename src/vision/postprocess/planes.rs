@@ -1,0 +1,161 @@
+//! Planes of numbers over the patch grid, such as components, fitted to the photo's edges.
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::maths::resample::{mix_rows, runs};
+use crate::model::input::Geometry;
+use crate::model::input::Grid;
+use crate::system::memory::try_vec;
+use crate::vision::postprocess::guided::{Guide, Linear};
+use crate::vision::postprocess::refine::{Buffers, Cells, LABELS, apply_run, extremes, mix_lines};
+
+/// A plane's coefficients, and the range that it has nearby.
+struct Plane {
+    linear: Vec<Linear>,
+    range: Vec<[f32; 2]>,
+}
+
+/// Samples `map` `[rows * cols, k]`, whose numbers are fitted to `photo`, at every pixel of it, as
+/// [`upscale_rows`](crate::vision::render::upscale::upscale_rows) does those that are not: `paint` gets the samples of a line of
+/// pixels, channel by channel (`k` x width), and the line's bytes; the result is `[height, width, 3]`. No sample is beyond
+/// what the map has nearby.
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
+pub fn refined_rows(
+    map: &[f32],
+    k: usize,
+    geometry: &Geometry,
+    photo: &RgbImage,
+    paint: impl Fn(&[f32], &mut [u8]) + Sync,
+) -> Result<Vec<u8>> {
+    let cells = Cells::new(geometry, LABELS.cells);
+    let size = (cells.width, cells.height);
+    let guide = Guide::new(photo, size, LABELS.radius, LABELS.epsilon)?;
+    let planes: Vec<Plane> = (0..k)
+        .into_par_iter()
+        .map(|channel| {
+            let values = at_cells(map, (k, channel), geometry.grid(), &cells);
+            let near = |pick| extremes(&values, cells.width, LABELS.radius, pick);
+            let (low, high) = (near(f32::min as fn(f32, f32) -> f32), near(f32::max));
+            Plane {
+                // Without the steps from patch to patch, which labels do not show, but colours do.
+                linear: guide.filter(&values),
+                range: low.into_iter().zip(high).map(|(a, b)| [a, b]).collect(),
+            }
+        })
+        .collect();
+    let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
+    let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
+    let runs = runs(&x_taps);
+    let mut bytes = try_vec(0u8, 3 * width * height)?;
+    bytes
+        .par_chunks_exact_mut((3 * width).max(1))
+        .zip(photo.par_chunks_exact((3 * width).max(1)))
+        .zip(&y_taps)
+        .for_each_init(
+            || (Buffers::default(), Vec::new(), vec![0f32; k * width]),
+            |(buffers, ranges, samples), ((out, rgb), y)| {
+                buffers.take_colors(&guide, &x_taps, y, rgb);
+                for (plane, samples) in planes.iter().zip(samples.chunks_exact_mut(width)) {
+                    let line = &mut buffers.line;
+                    mix_lines(line, &plane.linear, cells.width, 0..cells.width, y);
+                    mix_lines(ranges, &plane.range, cells.width, 0..cells.width, y);
+                    for run in &runs {
+                        let samples = &mut samples[run.samples.clone()];
+                        apply_run(
+                            samples,
+                            &line[run.low],
+                            &line[run.high],
+                            &run.weights,
+                            buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
+                        );
+                        let (start, end) = (ranges[run.low], ranges[run.high]);
+                        for (sample, weight) in samples.iter_mut().zip(&run.weights) {
+                            let at = |i: usize| start[i] + (end[i] - start[i]) * weight;
+                            *sample = sample.max(at(0)).min(at(1));
+                        }
+                    }
+                }
+                paint(samples, out);
+            },
+        );
+    Ok(bytes)
+}
+
+/// One of `k` channels of a map over the patch grid, at the cells.
+fn at_cells(map: &[f32], (k, channel): (usize, usize), grid: Grid, cells: &Cells) -> Vec<f32> {
+    let plane: Vec<f32> = map.iter().skip(channel).step_by(k).copied().collect();
+    let (x_taps, y_taps) = (cells.x.bilinear(), cells.y.bilinear());
+    let mut line = vec![0f32; grid.cols];
+    let mut values = Vec::with_capacity(cells.width * cells.height);
+    for y in &y_taps {
+        let row = |y: usize| &plane[y * grid.cols..][..grid.cols];
+        mix_rows(&mut line, row(y.low), row(y.high), y.weight);
+        values.extend(
+            x_taps
+                .iter()
+                .map(|x| line[x.low] + (line[x.high] - line[x.low]) * x.weight),
+        );
+    }
+    values
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::model::input::SizeRule;
+    use crate::vision::render::upscale::{Upscale, upscale_rows};
+    use image::Rgb;
+
+    fn bytes_of(samples: &[f32], out: &mut [u8]) {
+        for (sample, rgb) in samples.iter().zip(out.chunks_exact_mut(3)) {
+            rgb.fill((sample * 255.0 + 0.5) as u8);
+        }
+    }
+
+    #[test]
+    fn a_plane_follows_the_photos_edge_and_stays_in_its_range() {
+        let geometry = Geometry::new((140, 84), SizeRule::Native, 14);
+        let photo = RgbImage::from_fn(140, 84, |x, _| match x < 64 {
+            true => Rgb([30, 60, 180]),
+            false => Rgb([220, 150, 40]),
+        });
+        // From 0.2 to 0.8 between the patches 4 and 5, at column 70.
+        let map: Vec<f32> = (0..60)
+            .map(|i| if i % 10 < 5 { 0.2 } else { 0.8 })
+            .collect();
+        let plain = upscale_rows(&map, 1, &geometry, Upscale::Bilinear, bytes_of).unwrap();
+        let fitted = refined_rows(&map, 1, &geometry, &photo, bytes_of).unwrap();
+        let at = |bytes: &[u8], x: usize| bytes[(40 * 140 + x) * 3];
+        let rise = |bytes: &[u8]| i32::from(at(bytes, 67)) - i32::from(at(bytes, 60));
+        assert!(
+            rise(&fitted) > 2 * rise(&plain),
+            "{} {}",
+            rise(&fitted),
+            rise(&plain)
+        );
+        assert!(fitted.iter().all(|&byte| (51..=204).contains(&byte)));
+        assert_eq!((at(&fitted, 2), at(&fitted, 137)), (51, 204));
+    }
+
+    #[test]
+    fn planes_keep_their_level_and_lie_where_the_map_does() {
+        let geometry = Geometry::new((56, 28), SizeRule::Native, 14);
+        let photo = RgbImage::from_fn(56, 28, |x, y| Rgb([x as u8, (7 * y) as u8, 90]));
+        // One is constant; the other rises from left to right.
+        let map: Vec<f32> = (0..8).flat_map(|i| [0.4, (i % 4) as f32 / 4.0]).collect();
+        let channel = |channel: usize| {
+            let paint = move |samples: &[f32], out: &mut [u8]| {
+                bytes_of(&samples[channel * 56..][..56], out);
+            };
+            refined_rows(&map, 2, &geometry, &photo, paint).unwrap()
+        };
+        assert!(channel(0).iter().all(|byte| *byte == 102));
+        let rising = channel(1);
+        assert!(rising.len() == 3 * 56 * 28 && rising[0] < 50 && rising[3 * 55] > 140);
+    }
+}

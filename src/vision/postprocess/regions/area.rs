@@ -1,0 +1,75 @@
+//! The area below which a region is not worth listing.
+
+use std::fmt::{self, Display, Formatter};
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+/// How large a region must be to be listed.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum MinArea {
+    /// This many pixels.
+    Pixels(u64),
+    /// This part of the photo in percent, from 0 to 100.
+    Percent(f64),
+}
+
+impl MinArea {
+    /// Whether no region is too small.
+    pub fn takes_all(self) -> bool {
+        matches!(self, MinArea::Pixels(0 | 1) | MinArea::Percent(0.0))
+    }
+
+    /// In pixels of a photo that has `total`; at least 1.
+    pub fn pixels(self, total: usize) -> u64 {
+        let pixels = match self {
+            MinArea::Pixels(pixels) => pixels,
+            MinArea::Percent(percent) => (percent / 100.0 * total as f64).ceil() as u64,
+        };
+        pixels.max(1)
+    }
+}
+
+impl Display for MinArea {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self {
+            MinArea::Pixels(1) => f.write_str("1 pixel"),
+            MinArea::Pixels(pixels) => write!(f, "{pixels} pixels"),
+            MinArea::Percent(percent) => write!(f, "{percent} % of the photo"),
+        }
+    }
+}
+
+/// As [`MinArea::from_str`] reads it.
+impl Serialize for MinArea {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self {
+            MinArea::Pixels(pixels) => to.collect_str(pixels),
+            MinArea::Percent(percent) => to.collect_str(&format_args!("{percent}%")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for MinArea {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        crate::tasks::recipe::text::value::deserialize(from)
+    }
+}
+
+impl FromStr for MinArea {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let expected = || {
+            "expected a number of pixels, such as 200, or a part of the photo, such as 0.1%"
+                .to_owned()
+        };
+        match text.strip_suffix('%') {
+            Some(number) => match number.trim().parse::<f64>() {
+                Ok(percent) if (0.0..=100.0).contains(&percent) => Ok(MinArea::Percent(percent)),
+                _ => Err(expected()),
+            },
+            None => text.parse().map(MinArea::Pixels).map_err(|_| expected()),
+        }
+    }
+}

@@ -1,0 +1,191 @@
+//! Connected regions of a label map: pixels of one class that touch by a side or a corner (8-connectivity, as OpenCV
+//! and scikit-image take it if nothing is said).
+//!
+//! A region is no instance: two dogs that touch are one region, and a dog behind a lamp post is two.
+
+mod area;
+mod pixel_box;
+
+use std::ops::Range;
+
+use crate::vision::postprocess::contours::NO_LABEL;
+use crate::vision::postprocess::{LabelMap, NONE};
+
+pub use area::MinArea;
+pub use pixel_box::PixelBox;
+
+/// One connected region.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Region {
+    /// Index of its class.
+    pub class: u16,
+    /// How many pixels it has.
+    pub pixels: u64,
+    /// The smallest box around it.
+    pub bounds: PixelBox,
+    /// Mean probability of its class over its pixels.
+    pub confidence: f64,
+}
+
+/// The connected regions of a map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Regions {
+    /// The largest first.
+    pub list: Vec<Region>,
+    /// `[height, width]`: which of the list a pixel belongs to, or [`NO_LABEL`].
+    pub labels: Vec<u32>,
+    /// Pixels that a region has at least.
+    pub least: u64,
+    /// How many regions were smaller, and are left out.
+    pub left_out: usize,
+    /// The pixels of those.
+    pub left_out_pixels: u64,
+}
+
+impl Regions {
+    /// Those of `map` that have at least `least` pixels.
+    pub fn of(map: &LabelMap, least: u64) -> Self {
+        let runs = Run::all(map);
+        let roots = join(&runs);
+        let mut all: Vec<Region> = Vec::new();
+        // From the first run of a region to its index.
+        let mut index_of = vec![usize::MAX; runs.len()];
+        for (run, &root) in runs.iter().zip(&roots) {
+            let sure: f64 = map.confidence[run.span(map.width)]
+                .iter()
+                .map(|&confidence| f64::from(confidence))
+                .sum();
+            let own = Region {
+                class: run.class,
+                pixels: (run.end - run.start) as u64,
+                bounds: run.bounds(),
+                confidence: sure,
+            };
+            match all.get_mut(index_of[root]) {
+                Some(region) => {
+                    region.pixels += own.pixels;
+                    region.bounds = region.bounds.around(own.bounds);
+                    region.confidence += own.confidence;
+                }
+                None => {
+                    index_of[root] = all.len();
+                    all.push(own);
+                }
+            }
+        }
+        let mut order: Vec<usize> = (0..all.len())
+            .filter(|&index| all[index].pixels >= least)
+            .collect();
+        order.sort_by_key(|&index| std::cmp::Reverse(all[index].pixels));
+        let mut places = vec![NO_LABEL; all.len()];
+        for (place, &index) in order.iter().enumerate() {
+            places[index] = place as u32;
+        }
+        let mut labels = vec![NO_LABEL; map.ids.len()];
+        for (run, &root) in runs.iter().zip(&roots) {
+            labels[run.span(map.width)].fill(places[index_of[root]]);
+        }
+        let small = all.iter().filter(|region| region.pixels < least);
+        Regions {
+            left_out: small.clone().count(),
+            left_out_pixels: small.map(|region| region.pixels).sum(),
+            list: order
+                .into_iter()
+                .map(|index| Region {
+                    confidence: all[index].confidence / all[index].pixels as f64,
+                    ..all[index]
+                })
+                .collect(),
+            labels,
+            least,
+        }
+    }
+}
+
+/// Neighbouring pixels of one class in a row.
+#[derive(Debug, Clone, Copy)]
+struct Run {
+    class: u16,
+    row: usize,
+    start: usize,
+    end: usize,
+}
+
+impl Run {
+    /// All of a map, row by row.
+    fn all(map: &LabelMap) -> Vec<Self> {
+        let mut runs = Vec::new();
+        for (row, ids) in map.ids.chunks(map.width.max(1)).enumerate() {
+            let mut start = 0;
+            for same in ids.chunk_by(|a, b| a == b) {
+                let end = start + same.len();
+                if same[0] != NONE {
+                    let class = same[0];
+                    runs.push(Run {
+                        class,
+                        row,
+                        start,
+                        end,
+                    });
+                }
+                start = end;
+            }
+        }
+        runs
+    }
+
+    /// Its pixels in a map as wide as `width`.
+    fn span(&self, width: usize) -> Range<usize> {
+        self.row * width + self.start..self.row * width + self.end
+    }
+
+    fn bounds(&self) -> PixelBox {
+        PixelBox {
+            x: self.start,
+            y: self.row,
+            width: self.end - self.start,
+            height: 1,
+        }
+    }
+}
+
+/// For each run the first run of its region, by a union of runs that touch from row to row.
+///
+/// imageproc's `connected_components` panics on maps without two equal neighbours (one pixel is enough), and takes 28
+/// bytes a pixel.
+fn join(runs: &[Run]) -> Vec<usize> {
+    let mut parents: Vec<usize> = (0..runs.len()).collect();
+    // The first run that may touch the present one.
+    let mut above = 0;
+    for (index, run) in runs.iter().enumerate() {
+        let is_past = |other: &Run| {
+            other.row + 1 < run.row || other.row + 1 == run.row && other.end < run.start
+        };
+        while is_past(&runs[above]) {
+            above += 1;
+        }
+        let touching = (above..index)
+            .take_while(|&other| runs[other].row < run.row && runs[other].start <= run.end);
+        for other in touching.filter(|&other| runs[other].class == run.class) {
+            let (a, b) = (root(&mut parents, other), root(&mut parents, index));
+            // The lower index is the root, so that it is the region's first run.
+            parents[a.max(b)] = a.min(b);
+        }
+    }
+    (0..runs.len())
+        .map(|index| root(&mut parents, index))
+        .collect()
+}
+
+/// Where a run's chain of parents ends; the chain becomes shorter on the way.
+fn root(parents: &mut [usize], mut index: usize) -> usize {
+    while parents[index] != index {
+        parents[index] = parents[parents[index]];
+        index = parents[index];
+    }
+    index
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests;

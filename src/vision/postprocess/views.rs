@@ -1,0 +1,301 @@
+//! The scores of overlapping windows of several views of a photo, read out as labels.
+//!
+//! As mmsegmentation has it: a window's scores are upsampled to its pixels, summed and divided by the number of windows
+//! there, resized to the photo, made probabilities, and the probabilities of all views averaged. It happens a row of
+//! the photo at a time, so that nothing of the size of a view with all its classes is ever in memory.
+
+use rayon::prelude::*;
+
+use crate::maths::resample::{Axis, Run, Taps, mix_rows, runs};
+use crate::model::head::Scores;
+use crate::model::input::{Geometry, SizeRule, Unpad};
+use crate::vision::inference::protocol::{PixelWindow, Seen};
+use crate::vision::postprocess::LabelMap;
+use crate::vision::postprocess::segment::{Candidate, candidates_between, exp};
+
+/// Rows of the photo that are read out one after another; their neighbours share the rows of a view.
+const BAND: usize = 16;
+
+/// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views. `unpad` is what
+/// becomes of the padding of windows.
+pub fn label(seen: &[Seen], (width, height): (usize, usize), unpad: Unpad) -> LabelMap {
+    let k = seen
+        .first()
+        .and_then(|seen| seen.scores.first())
+        .map_or(1, |scores| scores.k);
+    let mut ids = vec![0u16; width * height];
+    let mut confidence = vec![0f32; width * height];
+    let views: Vec<View<'_>> = seen
+        .iter()
+        .map(|seen| View::new(seen, width, height, unpad))
+        .collect();
+    ids.par_chunks_mut(BAND * width)
+        .zip(confidence.par_chunks_mut(BAND * width))
+        .enumerate()
+        .for_each(|(band, (ids, confidence))| {
+            let mut lines: Vec<Lines> = views.iter().map(Lines::of).collect();
+            let mut sums = vec![0f32; width * k]; // [width, k]
+            let rows = ids.chunks_mut(width).zip(confidence.chunks_mut(width));
+            for (row, (ids, confidence)) in rows.enumerate() {
+                sums.fill(0.0);
+                for (view, lines) in views.iter().zip(&mut lines) {
+                    view.add(band * BAND + row, lines, &mut sums);
+                }
+                for ((id, sure), sums) in ids.iter_mut().zip(confidence).zip(sums.chunks_exact(k)) {
+                    let (mut best, mut top) = (0, f32::NEG_INFINITY);
+                    for (class, &sum) in sums.iter().enumerate() {
+                        if sum > top {
+                            (best, top) = (class, sum);
+                        }
+                    }
+                    *id = best as u16;
+                    *sure = top / views.len() as f32;
+                }
+            }
+        });
+    LabelMap {
+        width,
+        height,
+        ids,
+        confidence,
+    }
+}
+
+/// Row `number` of a view before it is resized to the photo: the mean scores of its windows, `[columns, k]`.
+pub fn blended_row(seen: &Seen, number: usize, unpad: Unpad) -> Vec<f32> {
+    let (width, height) = seen.view.size;
+    let view = View::new(seen, width as usize, height as usize, unpad);
+    let mut row = vec![0f32; width as usize * view.k];
+    view.row(number, &mut row, &mut Vec::new());
+    row
+}
+
+/// What neighbouring rows of the photo share of a view.
+struct Lines {
+    /// The two rows of the view last used, by number, each `[columns, k]`.
+    rows: [(usize, Vec<f32>); 2],
+    mixed: Vec<f32>,
+    patches: Vec<f32>,
+    candidates: Vec<Candidate>,
+    pixel: Vec<f32>,
+}
+
+impl Lines {
+    fn of(view: &View<'_>) -> Self {
+        let line = || vec![0f32; view.columns.len() * view.k];
+        Lines {
+            rows: [(usize::MAX, line()), (usize::MAX, line())],
+            mixed: line(),
+            patches: Vec::new(),
+            candidates: Vec::new(),
+            pixel: Vec::new(),
+        }
+    }
+}
+
+/// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
+const REACH: f32 = 16.0;
+
+/// One view, with where its samples lie.
+struct View<'a> {
+    seen: &'a Seen,
+    k: usize,
+    /// Columns of the photo in pixels of the view, those between the same two pixels together, and rows.
+    runs: Vec<Run>,
+    y: Vec<Taps>,
+    /// Pixels of a window in its patches; all windows of a view are alike.
+    window_x: Vec<Taps>,
+    window_y: Vec<Taps>,
+    /// Windows over each column of the view.
+    columns: Vec<f32>,
+}
+
+impl<'a> View<'a> {
+    fn new(seen: &'a Seen, width: usize, height: usize, unpad: Unpad) -> Self {
+        let (view_width, view_height) = seen.view.size;
+        let PixelWindow {
+            width: w,
+            height: h,
+            ..
+        } = seen.view.windows[0];
+        let Scores { k, grid, .. } = seen.scores[0];
+        let window = Geometry::new((w, h), SizeRule::Native, seen.patch_size).with_unpad(unpad);
+        let top = seen.view.windows[0].top;
+        let mut columns = vec![0f32; view_width as usize];
+        for window in seen.view.windows.iter().filter(|window| window.top == top) {
+            let covered = window.left as usize..(window.left + window.width) as usize;
+            columns[covered].iter_mut().for_each(|count| *count += 1.0);
+        }
+        View {
+            seen,
+            k,
+            runs: column_runs(view_width as usize, width, seen.view.mirrored),
+            y: Axis::stretched(view_height as usize, height).bilinear(),
+            window_x: along(window.columns(), grid.cols),
+            window_y: along(window.rows(), grid.rows),
+            columns,
+        }
+    }
+
+    /// Adds the probabilities of the photo's row `y` to `sums` `[width, k]`.
+    fn add(&self, y: usize, lines: &mut Lines, sums: &mut [f32]) {
+        let k = self.k;
+        let y = self.y[y];
+        for (number, other) in [(y.low, y.high), (y.high, y.low)] {
+            if lines.rows.iter().all(|(have, _)| *have != number) {
+                let slot = usize::from(lines.rows[0].0 == other);
+                self.row(number, &mut lines.rows[slot].1, &mut lines.patches);
+                lines.rows[slot].0 = number;
+            }
+        }
+        let at = |number: usize| &lines.rows[usize::from(lines.rows[0].0 != number)].1;
+        mix_rows(&mut lines.mixed, at(y.low), at(y.high), y.weight);
+        let mut sums = sums.chunks_exact_mut(k);
+        for run in &self.runs {
+            let (low, high) = (
+                &lines.mixed[run.low * k..][..k],
+                &lines.mixed[run.high * k..][..k],
+            );
+            candidates_between(low, high, &[], REACH, &mut lines.candidates);
+            for (&weight, sums) in run.weights.iter().zip(&mut sums) {
+                add_softmax(&lines.candidates, weight, &mut lines.pixel, sums);
+            }
+        }
+    }
+
+    /// Row `number` of the view: the mean of the scores of all windows there, `[columns, k]`.
+    fn row(&self, number: usize, row: &mut [f32], patches_of_row: &mut Vec<f32>) {
+        let k = self.k;
+        row.fill(0.0);
+        let mut tops = 0f32;
+        let mut last = None;
+        for (window, scores) in self.seen.view.windows.iter().zip(&self.seen.scores) {
+            let top = window.top as usize;
+            if !(top..top + window.height as usize).contains(&number) {
+                continue;
+            }
+            // Windows stand row by row.
+            if last != Some(window.top) {
+                tops += 1.0;
+                last = Some(window.top);
+            }
+            let y = self.window_y[number - top];
+            let line = scores.grid.cols * k;
+            patches_of_row.resize(line, 0.0);
+            let patches = |row: usize| &scores.values[row * line..][..line];
+            mix_rows(patches_of_row, patches(y.low), patches(y.high), y.weight);
+            let pixels = row[window.left as usize * k..].chunks_exact_mut(k);
+            for (out, x) in pixels.zip(&self.window_x) {
+                let (low, high) = (&patches_of_row[x.low * k..], &patches_of_row[x.high * k..]);
+                for ((out, &a), &b) in out.iter_mut().zip(&low[..k]).zip(&high[..k]) {
+                    *out += a + (b - a) * x.weight;
+                }
+            }
+        }
+        for (out, columns) in row.chunks_exact_mut(k).zip(&self.columns) {
+            let share = 1.0 / (tops * columns);
+            out.iter_mut().for_each(|score| *score *= share);
+        }
+    }
+}
+
+/// Samples at `places` of an axis of `cells`.
+fn along(places: Vec<f32>, cells: usize) -> Vec<Taps> {
+    Axis { cells, places }.bilinear()
+}
+
+/// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
+fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
+    let mut taps = Axis::stretched(cells, width).bilinear();
+    if mirrored {
+        taps.reverse();
+    }
+    runs(&taps)
+}
+
+/// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.
+fn add_softmax(found: &[Candidate], weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
+    scores.clear();
+    scores.extend(found.iter().map(|candidate| candidate.at(weight)));
+    // Sums side by side, so that the compiler can take many classes at once.
+    const LANES: usize = 16;
+    let mut tops = [f32::NEG_INFINITY; LANES];
+    for scores in scores.chunks(LANES) {
+        for (top, score) in tops.iter_mut().zip(scores) {
+            *top = top.max(*score);
+        }
+    }
+    let top = tops.into_iter().fold(f32::NEG_INFINITY, f32::max);
+    let mut totals = [0f32; LANES];
+    for scores in scores.chunks_mut(LANES) {
+        for (score, total) in scores.iter_mut().zip(&mut totals) {
+            *score = exp(*score - top);
+            *total += *score;
+        }
+    }
+    let share = 1.0 / totals.iter().sum::<f32>();
+    if scores.len() == sums.len() {
+        for (sum, score) in sums.iter_mut().zip(scores) {
+            *sum += *score * share;
+        }
+    } else {
+        for (candidate, score) in found.iter().zip(scores) {
+            sums[usize::from(candidate.id)] += *score * share;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::input::Grid;
+    use crate::vision::inference::protocol::View as Look;
+
+    fn window(left: u32) -> PixelWindow {
+        PixelWindow {
+            left,
+            top: 0,
+            width: 2,
+            height: 2,
+        }
+    }
+
+    fn scores(values: &[f32]) -> Scores {
+        Scores {
+            values: values.to_vec(),
+            k: 2,
+            grid: Grid { rows: 1, cols: 1 },
+        }
+    }
+
+    #[test]
+    fn windows_are_averaged_before_and_views_after_the_softmax() {
+        // Three columns, the middle one under both windows.
+        let view = |mirrored, first: f32, second: f32| Seen {
+            view: Look {
+                size: (3, 2),
+                mirrored,
+                windows: vec![window(0), window(1)],
+            },
+            scores: vec![scores(&[first, 0.0]), scores(&[second, 0.0])],
+            patch_size: 2,
+        };
+        let sigmoid = |x: f32| 1.0 / (1.0 + (-x).exp());
+        let close = |map: &LabelMap, expected: [f32; 3]| {
+            for (x, expected) in expected.into_iter().enumerate() {
+                let sure = map.confidence[x];
+                let first = if map.ids[x] == 0 { sure } else { 1.0 - sure };
+                assert!((first - expected).abs() < 1e-4, "{first} {expected}");
+            }
+        };
+        let one = label(&[view(false, 4.0, -2.0)], (3, 2), Unpad::Squeeze);
+        close(&one, [sigmoid(4.0), sigmoid(1.0), sigmoid(-2.0)]);
+        let both = label(
+            &[view(false, 4.0, -2.0), view(true, 4.0, -2.0)],
+            (3, 2),
+            Unpad::Squeeze,
+        );
+        let mean = 0.5 * (sigmoid(4.0) + sigmoid(-2.0));
+        close(&both, [mean, sigmoid(1.0), mean]);
+    }
+}

@@ -1,0 +1,105 @@
+//! Bicubic resizing bit for bit as Pillow does it, for classifiers whose figures depend on it and for Depth Anything: about four times as slow
+//! as the resizer that is within one level of it ([`resize_rgb`](crate::vision::preprocess::resize::resize_rgb)).
+//!
+//! The kernel has A = -0.5 and is widened when shrinking. First along rows, then down columns, each rounded to 8 bits from
+//! integer weights of 22 bits behind the point.
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+const BITS: u32 = 22;
+
+/// Samples that make up one: the first, and the weights from there on.
+struct Taps {
+    first: usize,
+    weights: Vec<i32>,
+}
+
+fn kernel(x: f64) -> f64 {
+    const A: f64 = -0.5;
+    match x.abs() {
+        x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
+        x if x < 2.0 => (((x - 5.0) * x + 8.0) * x - 4.0) * A,
+        _ => 0.0,
+    }
+}
+
+fn taps(cells: u32, samples: u32) -> Vec<Taps> {
+    let scale = f64::from(cells) / f64::from(samples);
+    let wide = scale.max(1.0);
+    let support = 2.0 * wide;
+    let one = |i: u32| {
+        let centre = (f64::from(i) + 0.5) * scale;
+        let first = (centre - support + 0.5).max(0.0) as usize;
+        let end = ((centre + support + 0.5) as usize).min(cells as usize);
+        let weights: Vec<f64> = (first..end)
+            .map(|cell| kernel((cell as f64 - centre + 0.5) / wide))
+            .collect();
+        let total: f64 = weights.iter().sum();
+        let fixed = |weight: &f64| {
+            let weight = weight / total * f64::from(1u32 << BITS);
+            (weight + if weight < 0.0 { -0.5 } else { 0.5 }) as i32
+        };
+        Taps {
+            first,
+            weights: weights.iter().map(fixed).collect(),
+        }
+    };
+    (0..samples).map(one).collect()
+}
+
+fn level(sum: i32) -> u8 {
+    (sum >> BITS).clamp(0, 255) as u8
+}
+
+/// Resizes to `width` x `height`, both at least 1.
+pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
+    let (across, down) = (photo.width(), photo.height());
+    let half = 1 << (BITS - 1);
+    // A side that stays is not touched.
+    let rows = if width == across {
+        photo.as_raw().clone()
+    } else {
+        let taps = taps(across, width);
+        let mut rows = vec![0u8; width as usize * down as usize * 3];
+        rows.par_chunks_exact_mut(width as usize * 3)
+            .zip(photo.as_raw().par_chunks_exact(across as usize * 3))
+            .for_each(|(out, row)| {
+                for (rgb, taps) in out.as_chunks_mut::<3>().0.iter_mut().zip(&taps) {
+                    let cells = row.as_chunks::<3>().0[taps.first..].iter();
+                    let mut sums = [half; 3];
+                    for (cell, weight) in cells.zip(&taps.weights) {
+                        for (sum, &value) in sums.iter_mut().zip(cell) {
+                            *sum += i32::from(value) * weight;
+                        }
+                    }
+                    *rgb = sums.map(level);
+                }
+            });
+        rows
+    };
+    let bytes = if height == down {
+        rows
+    } else {
+        let taps = taps(down, height);
+        let line = width as usize * 3;
+        let mut bytes = vec![0u8; line * height as usize];
+        bytes.par_chunks_exact_mut(line).zip(&taps).for_each_init(
+            || vec![0i32; line],
+            |sums, (out, taps)| {
+                sums.fill(half);
+                let from = rows[taps.first * line..].chunks_exact(line);
+                for (row, weight) in from.zip(&taps.weights) {
+                    for (sum, &value) in sums.iter_mut().zip(row) {
+                        *sum += i32::from(value) * weight;
+                    }
+                }
+                for (byte, &sum) in out.iter_mut().zip(sums.iter()) {
+                    *byte = level(sum);
+                }
+            },
+        );
+        bytes
+    };
+    RgbImage::from_raw(width, height, bytes).unwrap_or_default()
+}

@@ -1,0 +1,216 @@
+//! Depth, or any map of one number a pixel, as colours over a range.
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+use crate::error::Result;
+use crate::maths::quantile::{Sampler, Thinned, percentile, percentiles};
+use crate::system::memory::try_vec;
+use crate::vision::postprocess::rows::{Rows, Whole};
+use crate::vision::render::colormap::Colormap;
+use crate::vision::render::compose;
+
+/// Percentiles that an automatic range spans, so that a bit of sky or one bad pixel does not take all the colours.
+pub const RANGE_PERCENTILES: (f64, f64) = (2.0, 98.0);
+
+/// The values that a picture's colours stand for, in the map's unit.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Range {
+    /// The first.
+    pub low: f32,
+    /// The last; above the first.
+    pub high: f32,
+}
+
+impl Range {
+    /// From `low` to `high`; a range without extent is opened a little, so that it can be drawn.
+    pub fn new(low: f32, high: f32) -> Self {
+        let least = (low.abs() * 0.01).max(1e-3);
+        match high - low < least {
+            true => {
+                let middle = low + 0.5 * (high - low);
+                Self {
+                    low: middle - 0.5 * least,
+                    high: middle + 0.5 * least,
+                }
+            }
+            false => Self { low, high },
+        }
+    }
+
+    /// Spans [`RANGE_PERCENTILES`] of `values`.
+    pub fn of(values: &[f32]) -> Self {
+        let (low, high) = RANGE_PERCENTILES;
+        let [low, high] = percentiles(values, [low, high]);
+        Self::new(low, high)
+    }
+
+    /// Spans [`RANGE_PERCENTILES`] of the values of `rows`, as [`Range::of`] has them.
+    pub fn of_rows(rows: &dyn Rows) -> Self {
+        let (width, height) = rows.size();
+        let mut thinned = Thinned::of(width * height);
+        rows.for_each_nth(thinned.stride(), |value| thinned.keep(value));
+        let (low, high) = RANGE_PERCENTILES;
+        let [low, high] = thinned.percentiles([low, high]);
+        Self::new(low, high)
+    }
+
+    /// Spans [`RANGE_PERCENTILES`] of what `sampler` saw.
+    pub fn of_sampled(sampler: Sampler) -> Self {
+        let sorted = sampler.into_sorted();
+        let (low, high) = RANGE_PERCENTILES;
+        Self::new(percentile(&sorted, low), percentile(&sorted, high))
+    }
+
+    /// From 0 to the 99th percentile of `values`, which are shares of something: 0 is none of it, and a few high ones do
+    /// not take all the colours.
+    pub fn from_zero(values: &[f32]) -> Self {
+        let [high] = percentiles(values, [99.0]);
+        Self::new(0.0, high)
+    }
+
+    /// Where `value` lies: 0 at the low end, 1 at the high end.
+    #[inline]
+    pub fn place(&self, value: f32) -> f32 {
+        (value - self.low) / (self.high - self.low)
+    }
+}
+
+/// Colours the values of `rows` into `canvas`, with their corner at (left, top): the low end of `range` gets the map's
+/// first colour. With an opacity they are mixed with what is there.
+pub fn paint(
+    rows: &dyn Rows,
+    (range, colormap): (Range, &Colormap),
+    canvas: &mut RgbImage,
+    (left, top): (u32, u32),
+    opacity: Option<f32>,
+) {
+    let width = rows.size().0;
+    if width == 0 {
+        return;
+    }
+    // A multiplication a pixel: divisions would take most of the time.
+    let scale = 1.0 / (range.high - range.low);
+    let line = 3 * canvas.width() as usize;
+    let bytes: &mut [u8] = canvas;
+    let painted = rows.for_each_band(|first, band| {
+        let start = (top as usize + first) * line;
+        let lines = &mut bytes[start..][..band.len() / width * line];
+        lines
+            .par_chunks_exact_mut(line)
+            .zip(band.par_chunks_exact(width))
+            .for_each(|(out, row)| {
+                let own = &mut out[3 * left as usize..][..3 * width];
+                for (rgb, &value) in own.as_chunks_mut::<3>().0.iter_mut().zip(row) {
+                    let color = colormap.at((value - range.low) * scale).0;
+                    *rgb = match opacity {
+                        None => color,
+                        Some(alpha) => {
+                            std::array::from_fn(|i| compose::mix(color[i], rgb[i], alpha))
+                        }
+                    };
+                }
+            });
+        Ok::<_, std::convert::Infallible>(())
+    });
+    painted.unwrap_or_else(|never| match never {});
+}
+
+/// Colours `values` `[height, width]`, as [`paint`] does.
+///
+/// # Errors
+/// [`Error::Memory`](crate::Error::Memory).
+pub fn colorize(
+    values: &[f32],
+    width: usize,
+    range: Range,
+    colormap: &Colormap,
+) -> Result<RgbImage> {
+    let rows = Whole { width, values };
+    let (width, height) = rows.size();
+    let bytes = try_vec(0u8, 3 * width * height)?;
+    // Every value has its three bytes.
+    let mut picture = RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default();
+    paint(&rows, (range, colormap), &mut picture, (0, 0), None);
+    Ok(picture)
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_range_leaves_the_extremes_out() {
+        let values: Vec<f32> = (0..=100).map(|v| v as f32).collect();
+        assert_eq!(
+            Range::of(&values),
+            Range {
+                low: 2.0,
+                high: 98.0
+            }
+        );
+        let range = Range {
+            low: 0.0,
+            high: 99.0,
+        };
+        assert_eq!(Range::from_zero(&values[1..]), Range::new(0.0, 99.01));
+        assert_eq!(Range::from_zero(&values), range);
+    }
+
+    #[test]
+    fn rows_have_the_range_of_the_whole() {
+        for count in [1, 7, 1 << 20, 3_000_007] {
+            let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
+            let rows = Whole {
+                width: count.min(1 << 10),
+                values: &values[..count / count.min(1 << 10) * count.min(1 << 10)],
+            };
+            assert_eq!(Range::of_rows(&rows), Range::of(rows.values));
+        }
+    }
+
+    #[test]
+    fn what_is_painted_over_a_photo_is_mixed_with_it() {
+        let map = Colormap::default();
+        let rows = Whole {
+            width: 2,
+            values: &[0.0, 1.0],
+        };
+        let range = Range::new(0.0, 1.0);
+        let mut canvas = RgbImage::from_pixel(4, 3, image::Rgb([100; 3]));
+        paint(&rows, (range, &map), &mut canvas, (1, 2), Some(0.25));
+        let mixed = map.at(1.0).0.map(|level| compose::mix(level, 100, 0.25));
+        assert_eq!(canvas.get_pixel(2, 2).0, mixed);
+        let untouched = canvas.pixels().filter(|pixel| pixel.0 == [100; 3]).count();
+        assert_eq!(untouched, 10);
+    }
+
+    #[test]
+    fn a_range_always_has_an_extent() {
+        for range in [
+            Range::of(&[2.0; 9]),
+            Range::new(0.0, 0.0),
+            Range::of(&[]),
+            Range::new(-5.0, -5.0),
+        ] {
+            assert!(range.high > range.low, "{range:?}");
+        }
+        assert!((Range::of(&[2.0; 9]).place(2.0) - 0.5).abs() < 1e-3);
+    }
+
+    #[test]
+    fn values_beyond_the_range_take_its_ends() {
+        let map = Colormap::default();
+        let picture = colorize(
+            &[-1.0, 1.0, 2.0, 3.0, 9.0, 2.0],
+            3,
+            Range::new(1.0, 3.0),
+            &map,
+        )
+        .unwrap();
+        assert_eq!(picture.dimensions(), (3, 2));
+        let expected = [0.0, 0.0, 0.5, 1.0, 1.0, 0.5].map(|t| map.at(t).0);
+        assert_eq!(picture.into_raw(), expected.concat());
+    }
+}

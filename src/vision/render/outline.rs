@@ -1,0 +1,68 @@
+//! Lines along the borders between classes.
+
+use image::RgbImage;
+use rayon::prelude::*;
+
+use crate::vision::postprocess::{LabelMap, NONE};
+
+/// Draws a line `2 * reach` pixels wide along all borders, `reach` on each side, in the colour that `color_of` gives
+/// for the class on that side. Pixels of no class are left alone.
+pub fn outline(
+    picture: &mut RgbImage,
+    map: &LabelMap,
+    reach: usize,
+    color_of: impl Fn(u16) -> [u8; 3] + Sync,
+) {
+    let LabelMap { width, height, .. } = *map;
+    let row = |y: usize| &map.ids[y * width..][..width];
+    picture
+        .par_chunks_exact_mut(3 * width)
+        .enumerate()
+        .for_each_init(
+            || vec![false; width],
+            |border, (y, line)| {
+                let own = row(y);
+                border.fill(false);
+                // Whole rows against each other, which the compiler does many pixels at a time.
+                let mark = |border: &mut [bool], own: &[u16], other: &[u16]| {
+                    for ((border, own), other) in border.iter_mut().zip(own).zip(other) {
+                        *border |= own != other;
+                    }
+                };
+                for other in y.saturating_sub(reach)..(y + reach + 1).min(height) {
+                    mark(border, own, row(other));
+                }
+                for shift in 1..=reach.min(width - 1) {
+                    mark(border, own, &own[shift..]);
+                    mark(&mut border[shift..], &own[shift..], own);
+                }
+                for ((rgb, &id), _) in line
+                    .chunks_exact_mut(3)
+                    .zip(own)
+                    .zip(border.iter())
+                    .filter(|((_, id), border)| **border && **id != NONE)
+                {
+                    rgb.copy_from_slice(&color_of(id));
+                }
+            },
+        );
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn borders_are_as_wide_as_asked_and_the_edge_is_none() {
+        let map = LabelMap {
+            width: 8,
+            height: 1,
+            ids: vec![0, 0, 0, 0, 1, 1, 1, NONE],
+            confidence: vec![1.0; 8],
+        };
+        let mut picture = RgbImage::new(8, 1);
+        outline(&mut picture, &map, 1, |id| [10 + id as u8; 3]);
+        let reds: Vec<u8> = picture.pixels().map(|p| p.0[0]).collect();
+        assert_eq!(reds, [0, 0, 0, 10, 11, 0, 11, 0]);
+    }
+}

@@ -1,0 +1,239 @@
+//! Where fonts come from: the file of `--font`, and the system's fonts (or those of the folder in `$DINO_FONTS`),
+//! which are searched only when a name has letters that neither that file nor the built-in font has.
+//!
+//! What is found does not depend on the order in which a file system lists its files.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use ab_glyph::{Font as _, FontRef};
+use fontdb::{Database, FaceInfo, Source, Style};
+use unicode_normalization::UnicodeNormalization;
+
+use crate::terminal::warnings::Warnings;
+use crate::vision::render::fonts::is_ignorable;
+use crate::vision::render::{Captions, Face, Fonts, captions};
+use crate::{Error, Result};
+
+/// Families that have a box or nothing for every letter.
+const PLACEHOLDERS: [&str; 5] = [
+    "lastresort",
+    "last resort",
+    "adobe blank",
+    "fallback",
+    "tofu",
+];
+/// Words in the names of families that look unlike the built-in font.
+const UNLIKE: [&str; 6] = ["serif", "mono", "ming", "mincho", "song", "nastaliq"];
+/// Names that a warning lists.
+const LISTED: usize = 3;
+
+/// What is written for classes of these `names`, in the font of `file` where it has the letters. Names that no font
+/// has are warned of once, and give way to the ids of their classes.
+///
+/// # Errors
+/// If `file` is no font, or `$DINO_FONTS` no folder.
+pub fn captions<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    file: Option<&Path>,
+    warnings: &Warnings,
+) -> Result<Captions> {
+    let names: Vec<&str> = names.into_iter().collect();
+    let captions = Captions::new(names.iter().copied(), fonts(&names, file)?);
+    let blank = |id: &usize| captions::clean(names[*id]).is_none();
+    let ids = (0..names.len()).filter(|&id| !captions.has_name(id));
+    let lacking: Vec<usize> = ids.filter(|id| !blank(id)).collect();
+    if let Some(&first) = lacking.first() {
+        let listed: Vec<String> = lacking.iter().map(|&id| quoted(names[id])).collect();
+        let subject = match lacking.len() {
+            1 => format!("class {}", listed[0]),
+            n if n <= LISTED => format!("classes {}", listed.join(", ")),
+            n => format!(
+                "classes {} and {} more",
+                listed[..LISTED].join(", "),
+                n - LISTED
+            ),
+        };
+        let (whose, more) = match lacking.len() {
+            1 => ("its", ""),
+            _ => ("their", " and so on"),
+        };
+        warnings.add(
+            "letters without a font",
+            &subject,
+            format_args!(
+                "no font at hand has all {whose} letters, so pictures say \"class {first}\"{more} instead; name a font \
+                 that has them with --font"
+            ),
+        );
+    }
+    Ok(captions)
+}
+
+/// The built-in font, that of `file` before it, and behind it those of the system that `texts` need.
+///
+/// # Errors
+/// As [`captions()`].
+pub fn fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
+    let mut fonts = Fonts::preferring(file.map(read).transpose()?.unwrap_or_default());
+    let texts: Vec<String> = texts
+        .iter()
+        .filter_map(|text| captions::clean(text))
+        .collect();
+    let language = fonts.suit(texts.iter().map(String::as_str));
+    let lacking: Vec<&String> = texts
+        .iter()
+        .filter(|text| !fonts.missing(text).is_empty())
+        .collect();
+    if !lacking.is_empty() {
+        let missing = lacking.iter().flat_map(|text| fonts.missing(text));
+        let letters: BTreeSet<char> = missing
+            .flat_map(|part| part.chars().chain(part.nfd()))
+            .collect();
+        let mut others = OtherFaces::with(&letters, language)?;
+        lacking
+            .iter()
+            .for_each(|text| others.complete(&mut fonts, text));
+    }
+    Ok(fonts)
+}
+
+/// All faces of a font file.
+fn read(path: &Path) -> Result<Vec<Face>> {
+    let bytes = crate::system::files::pipe::read_whole(path)?;
+    let faces = Face::parse_all(bytes);
+    match faces.is_empty() {
+        true => Err(Error::file(
+            path,
+            "is no font with outlines that can be read; --font takes TTF, OTF and TTC files",
+        )),
+        false => Ok(faces),
+    }
+}
+
+/// A name within a message: one line, and not too long a one.
+fn quoted(name: &str) -> String {
+    let name = captions::clean(name).unwrap_or_default();
+    format!("`{}`", captions::cut(&name, 40))
+}
+
+/// A face of the system with letters that are wanted.
+struct OtherFace {
+    path: PathBuf,
+    index: u32,
+    letters: BTreeSet<char>,
+}
+
+impl OtherFace {
+    /// Whether it has the letters of `part`, composed or not.
+    fn covers(&self, part: &str) -> bool {
+        let has = |c: char| is_ignorable(c) || self.letters.contains(&c);
+        part.chars().all(has) || part.nfd().all(has)
+    }
+}
+
+/// Faces of the system, the most fitting first.
+struct OtherFaces(Vec<OtherFace>);
+
+impl OtherFaces {
+    /// Finds the faces that have any of `letters`; `language` tells between those for one script.
+    fn with(letters: &BTreeSet<char>, language: &str) -> Result<Self> {
+        let mut database = Database::new();
+        match std::env::var_os("DINO_FONTS").filter(|folder| !folder.is_empty()) {
+            None => database.load_system_fonts(),
+            Some(folder) if Path::new(&folder).is_dir() => database.load_fonts_dir(folder),
+            Some(folder) => {
+                return Err(Error::file(
+                    folder,
+                    "is no folder; DINO_FONTS names one whose fonts are used in place of the system's",
+                ));
+            }
+        }
+        let mut faces: Vec<&FaceInfo> = database.faces().filter(|face| is_apt(face)).collect();
+        faces.sort_by_cached_key(|face| rank(face, language));
+        let found = faces.into_iter().filter_map(|face| {
+            let Source::File(path) = &face.source else {
+                return None;
+            };
+            let letters = database.with_face_data(face.id, |data, index| {
+                let font = FontRef::try_from_slice_and_index(data, index).ok()?;
+                let has = |c: &char| font.glyph_id(*c).0 != 0;
+                Some(letters.iter().copied().filter(has).collect())
+            });
+            let letters: BTreeSet<char> = letters.flatten()?;
+            (!letters.is_empty()).then(|| OtherFace {
+                path: path.clone(),
+                index: face.index,
+                letters,
+            })
+        });
+        Ok(Self(found.collect()))
+    }
+
+    /// Adds faces to `fonts` until `text` can be drawn, or none helps.
+    fn complete(&mut self, fonts: &mut Fonts, text: &str) {
+        loop {
+            let missing = fonts.missing(text);
+            let covered =
+                |face: &OtherFace| missing.iter().filter(|part| face.covers(part)).count();
+            // Of equals the first.
+            let best = (0..self.0.len()).max_by_key(|&i| (covered(&self.0[i]), Reverse(i)));
+            let Some(best) = best.filter(|&i| covered(&self.0[i]) > 0) else {
+                return;
+            };
+            // Each is added once, and one that cannot be drawn with is not asked again.
+            let face = self.0.remove(best);
+            let face = fs::read(&face.path)
+                .ok()
+                .and_then(|bytes| Face::parse(bytes, face.index));
+            if let Some(face) = face {
+                fonts.push(face);
+                if fonts.missing(text).len() >= missing.len() {
+                    fonts.pop();
+                }
+            }
+        }
+    }
+}
+
+/// Whether a face may have letters that can be read.
+fn is_apt(face: &FaceInfo) -> bool {
+    let lower = |name: &String| name.to_lowercase();
+    let mut families = face.families.iter().map(|(name, _)| lower(name));
+    !families.any(|name| PLACEHOLDERS.iter().any(|word| name.contains(word)))
+}
+
+/// Orders faces by how well they go with the built-in one, and by their names.
+fn rank(face: &FaceInfo, language: &str) -> impl Ord + use<> {
+    let family = face.families.first().map_or("", |(name, _)| name.as_str());
+    let lower = family.to_lowercase();
+    let unlike = face.monospaced || UNLIKE.iter().any(|word| lower.contains(word));
+    // The part of East Asia that a family is for, as the names of the large ones end.
+    let regions = [
+        ("SC", "zh-Hans"),
+        ("CN", "zh-Hans"),
+        ("JP", "ja"),
+        ("KR", "ko"),
+        ("TC", ""),
+        ("HK", ""),
+        ("TW", ""),
+    ];
+    let foreign = regions
+        .iter()
+        .any(|(ending, suits)| family.ends_with(ending) && *suits != language);
+    let path = match &face.source {
+        Source::File(path) => path.clone(),
+        _ => PathBuf::new(),
+    };
+    (
+        (unlike, foreign, face.style != Style::Normal),
+        face.stretch.to_number().abs_diff(5),
+        // Roboto Medium's weight.
+        face.weight.0.abs_diff(500),
+        !lower.starts_with("noto sans"),
+        (family.to_owned(), face.post_script_name.clone()),
+        (path, face.index),
+    )
+}
