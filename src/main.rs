@@ -6,7 +6,7 @@ mod commands;
 use std::process::ExitCode;
 
 use dino::model::device::{self, launcher};
-use dino::system::environment::{self, Variables};
+use dino::system::environment::{self, EnvVariables};
 use dino::system::{interrupt, threads};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
@@ -15,11 +15,11 @@ use crate::cli::{Cli, Command};
 
 fn main() -> ExitCode {
     // Before anything that starts a thread.
-    environment::forget_empty();
+    environment::unset_empty();
     let launched = launcher::launch();
     let cli = match Cli::read() {
         Ok(cli) => cli,
-        Err(error) => return cli::explain(&error),
+        Err(error) => return cli::print_clap_error(&error),
     };
     let console = Console::new(cli.global.quiet, cli.global.verbose);
     match run(cli, launched, &console) {
@@ -51,7 +51,7 @@ fn run(cli: Cli, launched: Result<Option<String>>, console: &Console) -> Result<
         Some(threads) => threads::set_threads(threads)?,
         None => threads::check_environment()?,
     }
-    device::choose_simd(&Variables::of_process())?;
+    device::choose_simd(&EnvVariables::from_process())?;
     let announcer = console.clone();
     interrupt::install(move || {
         announcer.note("stopping after what is under way; Ctrl-C again stops at once")

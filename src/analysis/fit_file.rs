@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 
 /// A kind of fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Kind {
+pub struct FitFileKind {
     /// Key of the JSON.
     pub key: &'static str,
     /// What it is called: `a PCA basis`.
@@ -24,13 +24,13 @@ pub struct Kind {
 
 /// A named tensor on its way to a file.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Named {
+pub struct NamedTensor {
     name: String,
     shape: Vec<usize>,
     bytes: Vec<u8>,
 }
 
-impl Named {
+impl NamedTensor {
     /// A tensor of `shape` with these values in C order.
     pub fn new(name: impl Into<String>, shape: Vec<usize>, values: &[f64]) -> Self {
         Self {
@@ -42,11 +42,15 @@ impl Named {
 }
 
 /// The bytes of a file with `info` and `tensors`.
-pub fn to_bytes(kind: Kind, info: &impl Serialize, tensors: &[Named]) -> Result<Vec<u8>> {
+pub fn to_bytes(
+    kind: FitFileKind,
+    info: &impl Serialize,
+    tensors: &[NamedTensor],
+) -> Result<Vec<u8>> {
     let failed = |e: &dyn std::fmt::Display| {
         Error::Model(format!("{} could not be serialised: {e}", kind.name))
     };
-    for Named { name, bytes, .. } in tensors {
+    for NamedTensor { name, bytes, .. } in tensors {
         let mut values = bytes
             .as_chunks::<8>()
             .0
@@ -60,7 +64,7 @@ pub fn to_bytes(kind: Kind, info: &impl Serialize, tensors: &[Named]) -> Result<
     }
     let views = tensors
         .iter()
-        .map(|Named { name, shape, bytes }| {
+        .map(|NamedTensor { name, shape, bytes }| {
             Ok((name, TensorView::new(Dtype::F64, shape.clone(), bytes)?))
         })
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
@@ -76,7 +80,10 @@ pub struct FitFile<'a>(SafeTensors<'a>);
 
 impl<'a> FitFile<'a> {
     /// Reads the JSON of a file of `kind` and makes its tensors ready.
-    pub fn open<I: DeserializeOwned>(kind: Kind, bytes: &'a [u8]) -> Result<(I, Self), String> {
+    pub fn open<I: DeserializeOwned>(
+        kind: FitFileKind,
+        bytes: &'a [u8],
+    ) -> Result<(I, Self), String> {
         let not_ours = format!(
             "not {}; expected a file written by {}",
             kind.name, kind.flag

@@ -7,29 +7,29 @@ use crate::model::input::Grid;
 
 /// A patch by its row and column in the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Patch {
+pub struct PatchPosition {
     /// From 0 at the top.
     pub row: usize,
     /// From 0 at the left.
     pub column: usize,
 }
 
-impl Patch {
+impl PatchPosition {
     /// The patch that the pixel (column, row) of a photo lies in; none for what lies outside of the photo.
-    pub fn under((x, y): (u32, u32), geometry: &Geometry) -> Option<Self> {
+    pub fn at_pixel((x, y): (u32, u32), geometry: &Geometry) -> Option<Self> {
         let Grid { rows, cols } = geometry.grid();
         let place = |places: Vec<f32>, at: u32, cells: usize| {
             let place = *places.get(at as usize)?;
             Some((place as usize).min(cells.checked_sub(1)?))
         };
         Some(Self {
-            row: place(geometry.rows(), y, rows)?,
-            column: place(geometry.columns(), x, cols)?,
+            row: place(geometry.row_positions(), y, rows)?,
+            column: place(geometry.column_positions(), x, cols)?,
         })
     }
 
     /// The pixel (column, row) of the photo nearest to the middle of the patch.
-    pub fn pixel(self, geometry: &Geometry) -> (u32, u32) {
+    pub fn nearest_pixel(self, geometry: &Geometry) -> (u32, u32) {
         let nearest = |places: Vec<f32>, cell: usize| {
             let off = |place: &f32| (place - (cell as f32 + 0.5)).abs();
             let nearest = places
@@ -39,8 +39,8 @@ impl Patch {
             nearest.map_or(0, |(at, _)| at as u32)
         };
         (
-            nearest(geometry.columns(), self.column),
-            nearest(geometry.rows(), self.row),
+            nearest(geometry.column_positions(), self.column),
+            nearest(geometry.row_positions(), self.row),
         )
     }
 
@@ -50,7 +50,7 @@ impl Patch {
     }
 
     /// The patch at place `index` of a row-major map.
-    pub fn at(index: usize, grid: Grid) -> Self {
+    pub fn from_index(index: usize, grid: Grid) -> Self {
         Self {
             row: index / grid.cols.max(1),
             column: index % grid.cols.max(1),
@@ -79,12 +79,12 @@ pub fn cosines(query: &[f32], tokens: &[f32]) -> Vec<f32> {
 }
 
 /// The patch of the highest of `cosines` `[rows * cols]`, and that cosine; the first of equals.
-pub fn best(cosines: &[f32], grid: Grid) -> Option<(Patch, f32)> {
+pub fn best_match(cosines: &[f32], grid: Grid) -> Option<(PatchPosition, f32)> {
     let (index, &cosine) = cosines
         .iter()
         .enumerate()
         .reduce(|best, next| if next.1 > best.1 { next } else { best })?;
-    Some((Patch::at(index, grid), cosine))
+    Some((PatchPosition::from_index(index, grid), cosine))
 }
 
 #[cfg(test)]
@@ -99,8 +99,8 @@ mod tests {
         let found = cosines(&[2.0, 0.0], &tokens);
         assert_eq!(found, [1.0, 0.0, 0.5f32.sqrt(), -1.0, 0.0]);
         let grid = Grid { rows: 1, cols: 5 };
-        assert_eq!(best(&found[1..], grid).unwrap().0.column, 1);
-        assert_eq!(best(&[], grid), None);
+        assert_eq!(best_match(&found[1..], grid).unwrap().0.column, 1);
+        assert_eq!(best_match(&[], grid), None);
     }
 
     #[test]
@@ -109,21 +109,28 @@ mod tests {
             let geometry = Geometry::new(photo, SizeRule::ShortSide(112), 14);
             let grid = geometry.grid();
             for index in 0..grid.len() {
-                let patch = Patch::at(index, grid);
-                let pixel = patch.pixel(&geometry);
+                let patch = PatchPosition::from_index(index, grid);
+                let pixel = patch.nearest_pixel(&geometry);
                 if photo.0 > 100 {
-                    assert_eq!(Patch::under(pixel, &geometry), Some(patch), "{photo:?}");
+                    assert_eq!(
+                        PatchPosition::at_pixel(pixel, &geometry),
+                        Some(patch),
+                        "{photo:?}"
+                    );
                 }
                 assert_eq!(patch.index(grid), index);
             }
-            assert_eq!(Patch::under((photo.0, 0), &geometry), None);
-            assert_eq!(Patch::under((0, photo.1), &geometry), None);
+            assert_eq!(PatchPosition::at_pixel((photo.0, 0), &geometry), None);
+            assert_eq!(PatchPosition::at_pixel((0, photo.1), &geometry), None);
         }
         // 640 x 480 has 2 columns and 5 rows of padding before it.
         let geometry = Geometry::new((640, 480), SizeRule::Native, 14);
-        let patch = |row, column| Some(Patch { row, column });
-        assert_eq!(Patch::under((11, 8), &geometry), patch(0, 0));
-        assert_eq!(Patch::under((12, 9), &geometry), patch(1, 1));
-        assert_eq!(Patch::under((639, 479), &geometry), patch(34, 45));
+        let patch = |row, column| Some(PatchPosition { row, column });
+        assert_eq!(PatchPosition::at_pixel((11, 8), &geometry), patch(0, 0));
+        assert_eq!(PatchPosition::at_pixel((12, 9), &geometry), patch(1, 1));
+        assert_eq!(
+            PatchPosition::at_pixel((639, 479), &geometry),
+            patch(34, 45)
+        );
     }
 }

@@ -9,12 +9,12 @@ use std::collections::VecDeque;
 
 use rayon::prelude::*;
 
-use crate::maths::matrix::{Matrix, product};
+use crate::maths::matrix::{Matrix, matmul};
 use crate::model::input::Grid;
 
 /// How labels are carried on.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrackRecipe {
+pub struct TrackerConfig {
     /// Frames just before that are asked, beside the first.
     pub context: usize,
     /// Patches that may be asked are no farther than this from the same place, in patches.
@@ -27,13 +27,13 @@ pub struct TrackRecipe {
 
 /// The block whose tokens are compared, of so many: of ViT-S, cut-outs that move over photos are followed with J 0.83 and F 0.82
 /// by block 7, 0.80 and 0.78 by blocks 8 and 9, and 0.70 and 0.65 by the last, 11.
-pub fn block_to_track(depth: usize) -> usize {
+pub fn tracking_block(depth: usize) -> usize {
     (2 * depth / 3).saturating_sub(1)
 }
 
-impl Default for TrackRecipe {
+impl Default for TrackerConfig {
     fn default() -> Self {
-        TrackRecipe {
+        TrackerConfig {
             context: 7,
             radius: 12.0,
             matches: 5,
@@ -43,7 +43,7 @@ impl Default for TrackRecipe {
 }
 
 /// A frame whose labels are known.
-struct Known {
+struct ContextFrame {
     /// `[N, D]`, each of length 1.
     tokens: Vec<f32>,
     /// `[N, k]`, shares of each label.
@@ -52,32 +52,32 @@ struct Known {
 
 /// Carries labels on from frame to frame.
 pub struct Tracker {
-    recipe: TrackRecipe,
+    config: TrackerConfig,
     grid: Grid,
     dim: usize,
     /// Labels, the one for nothing among them.
     k: usize,
-    first: Known,
-    last: VecDeque<Known>,
+    first: ContextFrame,
+    recent: VecDeque<ContextFrame>,
 }
 
 impl Tracker {
     /// From the first frame's patch tokens `[N, D]` over `grid`, and the shares of `k` labels in each patch `[N, k]`.
     pub fn new(
-        recipe: TrackRecipe,
+        config: TrackerConfig,
         grid: Grid,
         mut tokens: Vec<f32>,
         (labels, k): (Vec<f32>, usize),
     ) -> Self {
         let dim = tokens.len() / (grid.rows * grid.cols).max(1);
-        normalize(&mut tokens, dim);
+        normalise_rows(&mut tokens, dim);
         Tracker {
-            recipe,
+            config,
             grid,
             dim,
             k,
-            first: Known { tokens, labels },
-            last: VecDeque::new(),
+            first: ContextFrame { tokens, labels },
+            recent: VecDeque::new(),
         }
     }
 
@@ -86,7 +86,7 @@ impl Tracker {
         let Grid { rows, cols } = self.grid;
         let sizes = vec![rows as f32, cols as f32, self.k as f32];
         let mut all = vec![("sizes".to_owned(), sizes)];
-        for (number, known) in std::iter::once(&self.first).chain(&self.last).enumerate() {
+        for (number, known) in std::iter::once(&self.first).chain(&self.recent).enumerate() {
             all.push((format!("tokens{number}"), known.tokens.clone()));
             all.push((format!("labels{number}"), known.labels.clone()));
         }
@@ -94,8 +94,8 @@ impl Tracker {
     }
 
     /// From what `get` finds by the names of [`Tracker::state`]; none if that does not fit together.
-    pub fn restored<'v>(
-        recipe: TrackRecipe,
+    pub fn from_state<'v>(
+        recipe: TrackerConfig,
         get: impl Fn(&str) -> Option<&'v [f32]>,
     ) -> Option<Self> {
         let &[rows, cols, k] = get("sizes")? else {
@@ -115,23 +115,23 @@ impl Tracker {
             let fits = labels.len() == patches * k
                 && !tokens.is_empty()
                 && tokens.len() % patches.max(1) == 0;
-            fits.then_some(Known { tokens, labels })
+            fits.then_some(ContextFrame { tokens, labels })
         };
         let first = known(0)?;
         Some(Tracker {
-            recipe,
+            config: recipe,
             grid,
             dim: first.tokens.len() / patches.max(1),
             k,
             first,
-            last: (1..).map_while(known).collect(),
+            recent: (1..).map_while(known).collect(),
         })
     }
 
     /// The shares of the labels in each patch of the next frame `[N, k]`, from its tokens `[N, D]`.
-    pub fn follow(&mut self, mut tokens: Vec<f32>) -> Vec<f32> {
-        normalize(&mut tokens, self.dim);
-        let known: Vec<&Known> = std::iter::once(&self.first).chain(&self.last).collect();
+    pub fn propagate(&mut self, mut tokens: Vec<f32>) -> Vec<f32> {
+        normalise_rows(&mut tokens, self.dim);
+        let known: Vec<&ContextFrame> = std::iter::once(&self.first).chain(&self.recent).collect();
         let alike = known
             .iter()
             .map(|known| cosines(&tokens, &known.tokens, self.dim));
@@ -142,13 +142,13 @@ impl Tracker {
             .enumerate()
             .for_each_init(Vec::new, |best, (patch, labels)| {
                 self.find_matches(patch, &alike, best);
-                self.mix(&known, best, labels);
+                self.mix_labels(&known, best, labels);
             });
-        if self.recipe.context > 0 {
-            if self.last.len() == self.recipe.context {
-                self.last.pop_front();
+        if self.config.context > 0 {
+            if self.recent.len() == self.config.context {
+                self.recent.pop_front();
             }
-            self.last.push_back(Known {
+            self.recent.push_back(ContextFrame {
                 tokens,
                 labels: labels.clone(),
             });
@@ -160,7 +160,7 @@ impl Tracker {
     fn find_matches(&self, patch: usize, alike: &[Vec<f32>], best: &mut Vec<(f32, usize, usize)>) {
         let Grid { rows, cols } = self.grid;
         let (row, col) = (patch / cols, patch % cols);
-        let reach = self.recipe.radius.max(0.0);
+        let reach = self.config.radius.max(0.0);
         let whole = reach as usize;
         best.clear();
         for (frame, alike) in alike.iter().enumerate() {
@@ -172,7 +172,7 @@ impl Tracker {
                 for x in col.saturating_sub(dx)..(col + dx + 1).min(cols) {
                     let other = y * cols + x;
                     let cosine = alike[other];
-                    let is_full = best.len() == self.recipe.matches;
+                    let is_full = best.len() == self.config.matches;
                     if is_full && best.last().is_some_and(|last| cosine <= last.0) {
                         continue;
                     }
@@ -187,11 +187,16 @@ impl Tracker {
     }
 
     /// The labels of the matches, weighed by how much they are alike.
-    fn mix(&self, known: &[&Known], best: &[(f32, usize, usize)], labels: &mut [f32]) {
+    fn mix_labels(
+        &self,
+        known: &[&ContextFrame],
+        best: &[(f32, usize, usize)],
+        labels: &mut [f32],
+    ) {
         let Some(&(most, ..)) = best.first() else {
             return;
         };
-        let weight = |cosine: f32| ((cosine - most) / self.recipe.temperature).exp();
+        let weight = |cosine: f32| ((cosine - most) / self.config.temperature).exp();
         let all: f32 = best.iter().map(|one| weight(one.0)).sum();
         for &(cosine, frame, patch) in best {
             let share = weight(cosine) / all;
@@ -208,7 +213,7 @@ fn cosines(tokens: &[f32], others: &[f32], dim: usize) -> Vec<f32> {
     let (rows, cols) = (tokens.len() / dim.max(1), others.len() / dim.max(1));
     let mut cosines = vec![0f32; rows * cols];
     let tokens = Matrix::new(tokens, rows, dim);
-    product(
+    matmul(
         &mut cosines,
         tokens,
         Matrix::new(others, cols, dim).t(),
@@ -218,7 +223,7 @@ fn cosines(tokens: &[f32], others: &[f32], dim: usize) -> Vec<f32> {
 }
 
 /// Makes every row of `[N, D]` one of length 1; zeros stay.
-fn normalize(tokens: &mut [f32], dim: usize) {
+fn normalise_rows(tokens: &mut [f32], dim: usize) {
     tokens.par_chunks_exact_mut(dim.max(1)).for_each(|token| {
         let square: f64 = token.iter().map(|v| f64::from(*v) * f64::from(*v)).sum();
         if square > 0.0 {
@@ -264,13 +269,13 @@ mod tests {
 
     #[test]
     fn labels_follow_what_they_lie_on() {
-        let recipe = TrackRecipe {
+        let recipe = TrackerConfig {
             temperature: 0.01,
-            ..TrackRecipe::default()
+            ..TrackerConfig::default()
         };
         let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
         for by in 1..4 {
-            let followed = tracker.follow(tokens(by));
+            let followed = tracker.propagate(tokens(by));
             assert_eq!(best(&followed), GRID.cols + 1 + by);
             let sums: Vec<f32> = followed
                 .chunks_exact(2)
@@ -282,15 +287,15 @@ mod tests {
 
     #[test]
     fn what_is_too_far_is_not_asked() {
-        let recipe = TrackRecipe {
+        let recipe = TrackerConfig {
             radius: 1.0,
             context: 0,
             temperature: 0.01,
-            ..TrackRecipe::default()
+            ..TrackerConfig::default()
         };
         let mut tracker = Tracker::new(recipe, GRID, tokens(0), (labels(1, 1), 2));
-        assert_eq!(best(&tracker.follow(tokens(1))), GRID.cols + 2);
-        let lost = tracker.follow(tokens(3));
+        assert_eq!(best(&tracker.propagate(tokens(1))), GRID.cols + 2);
+        let lost = tracker.propagate(tokens(3));
         assert!(lost[2 * (GRID.cols + 4) + 1] == 0.0, "{lost:?}");
     }
 }

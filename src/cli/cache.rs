@@ -21,7 +21,7 @@ pub enum CacheCommand {
     )]
     List {
         #[command(flatten)]
-        place: PlaceArgs,
+        place: CacheFolderArgs,
         /// Print one JSON object a set
         #[arg(long)]
         json: bool,
@@ -32,12 +32,12 @@ pub enum CacheCommand {
     )]
     Prune {
         #[command(flatten)]
-        place: PlaceArgs,
+        place: CacheFolderArgs,
         /// What was not used for so long, such as 30d, 8w or 12h
         #[arg(long, value_name = "TIME", value_parser = time_span, required_unless_present = "to")]
         older_than: Option<Duration>,
         /// What was longest not in use, until so much is left, such as 20G or 500M
-        #[arg(long, value_name = "SIZE", value_parser = size_or_nothing)]
+        #[arg(long, value_name = "SIZE", value_parser = memory_size_or_zero)]
         to: Option<u64>,
     },
     /// Remove the features of a set, or of all of a model's
@@ -48,7 +48,7 @@ pub enum CacheCommand {
     )]
     Rm {
         #[command(flatten)]
-        place: PlaceArgs,
+        place: CacheFolderArgs,
         /// Names out of `dino cache list`, or of models
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
@@ -57,14 +57,14 @@ pub enum CacheCommand {
 
 /// Where features are kept.
 #[derive(Debug, Args)]
-pub struct PlaceArgs {
+pub struct CacheFolderArgs {
     /// Where features are kept [default: cache/features in the folder of models]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub cache: Option<PathBuf>,
 }
 
 /// As [`memory_size`]; 0 too.
-pub fn size_or_nothing(text: &str) -> Result<u64, String> {
+pub fn memory_size_or_zero(text: &str) -> Result<u64, String> {
     match text.trim() {
         "0" => Ok(0),
         text => memory_size(text),

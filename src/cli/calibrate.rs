@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueHint};
 
-use super::JudgeArgs;
+use super::EvalInputArgs;
 use super::train::DepthLabelArgs;
 
 /// Fit a head's depths to your camera and place
@@ -34,7 +34,7 @@ pub enum CalibrateCommand {
 #[command(after_help = EXAMPLES, args_override_self = true)]
 pub struct CalibrateDepthArgs {
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub input: EvalInputArgs,
     #[command(flatten)]
     pub labels: DepthLabelArgs,
     /// Parts that the photos are cut into, each held out once

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use clap::{Args, ValueEnum, ValueHint};
 use dino::io::output::CloudFormat;
-use dino::system::files::Place;
+use dino::system::files::ResolvedPath;
 use dino::tasks::recipe::CloudRecipe;
 use dino::vision::postprocess::Axes;
 
@@ -15,7 +15,7 @@ use dino::vision::postprocess::Axes;
 #[command(next_help_heading = "Point cloud")]
 pub struct CloudArgs {
     /// Write a cloud of coloured points: NAME.depth.ply, or with glb NAME.depth.glb, or this file (- for stdout, as PLY)
-    #[arg(long, value_name = "ply|glb|FILE", num_args = 0..=1, default_missing_value = "ply", value_parser = OsStringValueParser::new().try_map(target),
+    #[arg(long, value_name = "ply|glb|FILE", num_args = 0..=1, default_missing_value = "ply", value_parser = OsStringValueParser::new().try_map(parse_cloud_target),
           value_hint = ValueHint::FilePath)]
     pub pointcloud: Option<CloudTarget>,
     /// Horizontal field of view of the camera in degrees [default: from EXIF]
@@ -74,7 +74,7 @@ impl CloudArgs {
     }
 }
 
-fn target(text: OsString) -> Result<CloudTarget, String> {
+fn parse_cloud_target(text: OsString) -> Result<CloudTarget, String> {
     let named = |name: &str| {
         [CloudFormat::Ply, CloudFormat::Glb]
             .into_iter()
@@ -91,7 +91,7 @@ fn target(text: OsString) -> Result<CloudTarget, String> {
             path: Some(path),
         }),
         // Pipes and devices are called what they are called.
-        None if !path.as_os_str().is_empty() && matches!(Place::of_flag(&path), Ok(Place::Stream(_))) => Ok(CloudTarget {
+        None if !path.as_os_str().is_empty() && matches!(ResolvedPath::resolve_flag(&path), Ok(ResolvedPath::Stream(_))) => Ok(CloudTarget {
             format: CloudFormat::Ply,
             path: Some(path),
         }),
@@ -141,10 +141,13 @@ mod tests {
             ("./ply.glb", glb, Some("./ply.glb")),
         ] {
             let path = path.map(PathBuf::from);
-            assert_eq!(target(text.into()).unwrap(), CloudTarget { format, path });
+            assert_eq!(
+                parse_cloud_target(text.into()).unwrap(),
+                CloudTarget { format, path }
+            );
         }
         for wrong in ["photo.jpg", "", "x.gltf", "cloud/"] {
-            assert!(target(wrong.into()).is_err(), "{wrong}");
+            assert!(parse_cloud_target(wrong.into()).is_err(), "{wrong}");
         }
     }
 

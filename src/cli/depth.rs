@@ -4,7 +4,7 @@ use std::num::NonZeroU32;
 
 use clap::builder::PossibleValuesParser;
 use clap::{Args, ValueEnum};
-use dino::tasks::recipe::{DepthRecipe, NumberFormat, RangeRule};
+use dino::tasks::recipe::{DepthFileFormat, DepthRecipe, RangeRule};
 use dino::vision::render::Colormap;
 
 use super::pca::opacity;
@@ -117,15 +117,15 @@ pub enum SaveFormat {
     Ffv1,
 }
 
-impl From<SaveFormat> for NumberFormat {
+impl From<SaveFormat> for DepthFileFormat {
     fn from(format: SaveFormat) -> Self {
         match format {
-            SaveFormat::Npy => NumberFormat::Npy,
-            SaveFormat::Png16 => NumberFormat::Png16,
-            SaveFormat::Pfm => NumberFormat::Pfm,
-            SaveFormat::Exr => NumberFormat::Exr,
-            SaveFormat::Tiff => NumberFormat::Tiff,
-            SaveFormat::Ffv1 => NumberFormat::Ffv1,
+            SaveFormat::Npy => DepthFileFormat::Npy,
+            SaveFormat::Png16 => DepthFileFormat::Png16,
+            SaveFormat::Pfm => DepthFileFormat::Pfm,
+            SaveFormat::Exr => DepthFileFormat::Exr,
+            SaveFormat::Tiff => DepthFileFormat::Tiff,
+            SaveFormat::Ffv1 => DepthFileFormat::Ffv1,
         }
     }
 }

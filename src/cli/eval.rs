@@ -85,7 +85,7 @@ pub struct EvalSegmentArgs {
 #[derive(Debug, Args)]
 pub struct EvalArgs {
     #[command(flatten)]
-    pub judge: JudgeArgs,
+    pub input: EvalInputArgs,
     /// Write all figures as JSON, or - for stdout
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, help_heading = "Output")]
     pub json: Option<PathBuf>,
@@ -99,7 +99,7 @@ pub struct EvalArgs {
 
 /// A head, and labelled photos that it is compared with.
 #[derive(Debug, Args)]
-pub struct JudgeArgs {
+pub struct EvalInputArgs {
     /// A folder with images/ and masks/ or depth/ (or train/ and val/ with such), a public data set as it is unpacked, or a
     /// list of pairs (.csv, .tsv, .jsonl, .txt)
     #[arg(value_name = "DATA", value_hint = ValueHint::AnyPath)]

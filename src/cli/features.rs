@@ -41,7 +41,7 @@ pub struct FeaturesArgs {
     #[arg(long, value_name = "SIZE", default_value = "128M", value_parser = memory_size, help_heading = "Output")]
     pub part_size: u64,
     #[command(flatten)]
-    pub wish: WishArgs,
+    pub selection: FeatureSelectionArgs,
     #[command(flatten)]
     pub compute: ComputeArgs,
 }
@@ -49,7 +49,7 @@ pub struct FeaturesArgs {
 /// What is stored.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Features")]
-pub struct WishArgs {
+pub struct FeatureSelectionArgs {
     /// Which tokens: cls (one a photo), patches (one a patch), registers [default: cls,patches; with --at, none but those]
     #[arg(long, value_enum, value_delimiter = ',', value_name = "A,B")]
     pub what: Vec<TokenChoice>,
@@ -154,7 +154,7 @@ impl From<TokenChoice> for TokenKind {
 impl FeaturesArgs {
     /// What is to be stored.
     pub fn recipe(&self) -> FeaturesRecipe {
-        let wish = &self.wish;
+        let wish = &self.selection;
         FeaturesRecipe {
             output: self.output.clone(),
             size: wish.size,
@@ -176,7 +176,7 @@ impl FeaturesArgs {
 
 impl ComputeArgs {
     /// As other commands have them.
-    pub fn run(&self) -> RunArgs {
+    pub fn to_run_args(&self) -> RunArgs {
         RunArgs {
             model: self.model.clone(),
             device: self.device.clone(),

@@ -4,15 +4,14 @@ mod attention;
 mod bench;
 mod cache;
 mod calibrate;
+mod clap_error;
 mod classify;
 mod cloud;
 mod config;
 mod depth;
 mod eval;
-mod explain;
 mod features;
 mod heads;
-mod help;
 mod manifest;
 mod models;
 mod patch_map;
@@ -24,6 +23,7 @@ mod selfcheck;
 mod setup;
 mod shared;
 mod shell;
+mod short_help;
 mod similar;
 mod track;
 mod train;
@@ -34,27 +34,27 @@ use dino::model::device::launcher::VERSION;
 
 pub use attention::AttentionArgs;
 pub use bench::BenchArgs;
-pub use cache::{CacheCommand, PlaceArgs};
+pub use cache::{CacheCommand, CacheFolderArgs};
 pub use calibrate::{CalibrateCommand, CalibrateDepthArgs};
+pub use clap_error::print_clap_error;
 pub use classify::ClassifyArgs;
 pub use cloud::CloudArgs;
 pub use config::{ConfigArgs, KEYS as CONFIG_KEYS};
 pub use depth::DepthArgs;
 pub use eval::{
-    AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalSegmentArgs, JudgeArgs, PartChoice,
+    AlignChoice, EvalArgs, EvalCommand, EvalDepthArgs, EvalInputArgs, EvalSegmentArgs, PartChoice,
 };
-pub use explain::explain;
 pub use features::{FeaturesArgs, StoredArgs};
 pub use heads::HeadsCommand;
 pub use manifest::{ManifestCommand, MissingArgs};
 pub use models::ModelsCommand;
 pub use patch_map::PatchMapArgs;
 pub use pca::PcaArgs;
-pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, Tta};
+pub use predict::{HeadArgs, PredictArgs, ProtocolChoice, TtaChoice};
 pub use run::RunTasksArgs;
 pub use segment::SegmentArgs;
 pub use selfcheck::SelfcheckArgs;
-pub use setup::{DepthHead, SetupArgs};
+pub use setup::{DepthHeadChoice, SetupArgs};
 pub use shared::{GlobalArgs, InputArgs, OutputArgs, PhotoArgs, RefitArgs, RunArgs, TextArgs};
 pub use shell::{completions, man_page};
 pub use similar::{CosineRange, SimilarArgs};
@@ -85,7 +85,7 @@ impl Cli {
     /// # Errors
     /// Clap's complaint, or the help that was asked for.
     pub fn read() -> Result<Self, clap::Error> {
-        let matches = help::command().try_get_matches()?;
+        let matches = short_help::command().try_get_matches()?;
         Cli::from_arg_matches(&matches)
     }
 }

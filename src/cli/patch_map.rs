@@ -2,7 +2,7 @@
 
 use clap::Args;
 use clap::builder::PossibleValuesParser;
-use dino::tasks::patch_map::PatchMapLook;
+use dino::tasks::patch_map::PatchMapStyle;
 use dino::vision::render::Colormap;
 
 use super::pca::{UpscaleChoice, opacity};
@@ -31,8 +31,8 @@ pub struct PatchMapArgs {
 
 impl PatchMapArgs {
     /// As values.
-    pub fn look(&self) -> PatchMapLook {
-        PatchMapLook {
+    pub fn look(&self) -> PatchMapStyle {
+        PatchMapStyle {
             colormap: Colormap::named(&self.colormap).unwrap_or_default(),
             upscale: self.upscale.into(),
             side_by_side: self.side_by_side,

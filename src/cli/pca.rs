@@ -47,9 +47,9 @@ pub struct PcaArgs {
     #[arg(long, help_heading = "Model")]
     pub no_norm: bool,
     #[command(flatten)]
-    pub fit: FitArgs,
+    pub fit: PcaFitArgs,
     #[command(flatten)]
-    pub look: LookArgs,
+    pub look: PcaLookArgs,
     #[command(flatten)]
     pub video: VideoArgs,
 }
@@ -57,10 +57,10 @@ pub struct PcaArgs {
 /// How the components are found.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Fit")]
-pub struct FitArgs {
+pub struct PcaFitArgs {
     /// One fit for all photos, or a new one for each
     #[arg(long, value_enum, default_value = "all", value_name = "WHAT")]
-    pub fit: Fit,
+    pub fit: FitChoice,
     /// Components to show as red, green and blue, from 1; fewer than three give grey
     #[arg(long, value_delimiter = ',', default_value = "1,2,3", value_name = "A,B,C", value_parser = component)]
     pub components: Vec<usize>,
@@ -87,7 +87,7 @@ pub struct FitArgs {
 /// How the picture looks.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Picture")]
-pub struct LookArgs {
+pub struct PcaLookArgs {
     /// Between patch centres: bilinear, or nearest to see the patches
     #[arg(long, value_enum, default_value = "bilinear", value_name = "HOW")]
     pub upscale: UpscaleChoice,
@@ -110,7 +110,7 @@ pub struct LookArgs {
 
 /// Values of `--fit`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Fit {
+pub enum FitChoice {
     /// One fit for all photos
     All,
     /// A new fit for each photo
@@ -145,7 +145,7 @@ impl PcaArgs {
                 layer: self.layer,
                 no_norm: self.no_norm,
             },
-            fit_each: fit.fit == Fit::Each,
+            fit_each: fit.fit == FitChoice::Each,
             components: fit.components.clone(),
             whiten: fit.whiten,
             foreground: fit.foreground,

@@ -55,7 +55,7 @@ pub struct HeadArgs {
         value_name = "HOW",
         help_heading = "Model"
     )]
-    pub tta: Tta,
+    pub tta: TtaChoice,
     /// Run the head as its publishers did [default: what the head says; `dino heads info` shows it]
     ///
     /// Segmentation protocols come with their own sizes and windows, so --size, --slide, --tta and --refine mean none.
@@ -95,7 +95,7 @@ impl HeadArgs {
         HeadRecipe {
             name: self.name.as_ref().map(PathBuf::from),
             size: self.size,
-            flip: self.tta == Tta::Flip,
+            flip: self.tta == TtaChoice::Flip,
             protocol: self.protocol.map(Into::into),
             unpad: self.unpad.map(Into::into),
             refine: self.refine(),
@@ -123,7 +123,7 @@ fn share(text: &str) -> Result<f64, String> {
 
 /// Values of `--tta`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Tta {
+pub enum TtaChoice {
     /// The photo alone
     None,
     /// The photo and its mirror image
@@ -149,16 +149,16 @@ pub enum ProtocolChoice {
     Paper,
 }
 
-impl From<ProtocolChoice> for recipe::ProtocolChoice {
+impl From<ProtocolChoice> for recipe::ProtocolRule {
     fn from(choice: ProtocolChoice) -> Self {
         match choice {
-            ProtocolChoice::None => recipe::ProtocolChoice::None,
-            ProtocolChoice::Plain => recipe::ProtocolChoice::Plain,
-            ProtocolChoice::Flip => recipe::ProtocolChoice::Flip,
-            ProtocolChoice::Whole => recipe::ProtocolChoice::Whole,
-            ProtocolChoice::Slide => recipe::ProtocolChoice::Slide,
-            ProtocolChoice::Ms => recipe::ProtocolChoice::Ms,
-            ProtocolChoice::Paper => recipe::ProtocolChoice::Paper,
+            ProtocolChoice::None => recipe::ProtocolRule::None,
+            ProtocolChoice::Plain => recipe::ProtocolRule::Plain,
+            ProtocolChoice::Flip => recipe::ProtocolRule::Flip,
+            ProtocolChoice::Whole => recipe::ProtocolRule::Whole,
+            ProtocolChoice::Slide => recipe::ProtocolRule::Slide,
+            ProtocolChoice::Ms => recipe::ProtocolRule::Ms,
+            ProtocolChoice::Paper => recipe::ProtocolRule::Paper,
         }
     }
 }

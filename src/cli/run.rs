@@ -106,7 +106,7 @@ impl TaskArgs {
         depths.for_each(|depth| depth.no_calibration = true);
         for text in &self.set {
             recipe
-                .set(text)
+                .set_option(text)
                 .map_err(|why| format!("--set {text}: {why}"))?;
         }
         Ok(recipe)

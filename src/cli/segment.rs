@@ -101,7 +101,7 @@ pub struct SegmentFileArgs {
         value_name = "FORMATS",
         hide_possible_values = true
     )]
-    pub save: Vec<LabelFormat>,
+    pub save: Vec<LabelFormatChoice>,
     /// Crop the cutout to the box of what is kept
     #[arg(long)]
     pub crop: bool,
@@ -123,7 +123,7 @@ pub struct SegmentFileArgs {
     /// Pixels of one class that touch by a side or a corner are a region. Regions are not instances: two dogs that touch
     /// are one region, and a dog behind a lamp post is two.
     #[arg(long, value_enum, value_name = "HOW")]
-    pub instances: Option<Instances>,
+    pub instances: Option<InstancesChoice>,
     /// Leave out regions smaller than this many pixels, or than a part of the photo, such as 0.1%
     ///
     /// They stay in the picture, the ids and the masks; how many were left out is in --json.
@@ -136,14 +136,14 @@ pub struct SegmentFileArgs {
 
 /// Values of `--instances`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Instances {
+pub enum InstancesChoice {
     /// Connected regions of a class, which are not instances
     Regions,
 }
 
 /// Values of `--save`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, ValueEnum)]
-pub enum LabelFormat {
+pub enum LabelFormatChoice {
     /// Indexed PNG with the classes' colours
     Ids,
     /// NumPy array of ids
@@ -158,15 +158,15 @@ pub enum LabelFormat {
     Ffv1,
 }
 
-impl From<LabelFormat> for recipe::LabelFormat {
-    fn from(format: LabelFormat) -> Self {
+impl From<LabelFormatChoice> for recipe::LabelFileFormat {
+    fn from(format: LabelFormatChoice) -> Self {
         match format {
-            LabelFormat::Ids => recipe::LabelFormat::Ids,
-            LabelFormat::Npy => recipe::LabelFormat::Npy,
-            LabelFormat::Masks => recipe::LabelFormat::Masks,
-            LabelFormat::Coco => recipe::LabelFormat::Coco,
-            LabelFormat::Cutout => recipe::LabelFormat::Cutout,
-            LabelFormat::Ffv1 => recipe::LabelFormat::Ffv1,
+            LabelFormatChoice::Ids => recipe::LabelFileFormat::Ids,
+            LabelFormatChoice::Npy => recipe::LabelFileFormat::Npy,
+            LabelFormatChoice::Masks => recipe::LabelFileFormat::Masks,
+            LabelFormatChoice::Coco => recipe::LabelFileFormat::Coco,
+            LabelFormatChoice::Cutout => recipe::LabelFileFormat::Cutout,
+            LabelFormatChoice::Ffv1 => recipe::LabelFileFormat::Ffv1,
         }
     }
 }
@@ -187,7 +187,7 @@ impl SegmentArgs {
             clusters: clusters.clusters.unwrap_or(ClusterCount::Auto),
             codebook: clusters.codebook.clone(),
             save_codebook: clusters.save_codebook.clone(),
-            size: self.predict.head.size.unwrap_or(layer::SIZE),
+            size: self.predict.head.size.unwrap_or(layer::DEFAULT_SIZE),
             refine: self.predict.head.refine(),
             labels: self.labels(),
         })
@@ -209,7 +209,7 @@ impl SegmentArgs {
             crop: files.crop,
             coco: files.coco.clone(),
             coco_polygons: files.coco_polygons,
-            regions: files.instances == Some(Instances::Regions),
+            regions: files.instances == Some(InstancesChoice::Regions),
             min_region: files.min_region,
             confidence: files.confidence,
         }

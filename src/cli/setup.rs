@@ -6,7 +6,7 @@ use super::RunArgs;
 
 /// Which of Meta's depth heads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum DepthHead {
+pub enum DepthHeadChoice {
     /// One linear layer on the last block.
     Linear,
     /// One linear layer on four blocks.
@@ -25,7 +25,7 @@ pub enum DepthHead {
 pub struct SetupArgs {
     /// The depth head
     #[arg(long, value_name = "KIND", default_value = "linear4")]
-    pub depth: DepthHead,
+    pub depth: DepthHeadChoice,
     /// Do not ask before fetching more than 500 MB
     #[arg(short, long)]
     pub yes: bool,

@@ -11,15 +11,15 @@ use clap::{Args, ValueHint};
 use dino::Result;
 use dino::engine::BatchSize;
 use dino::io::inputs::{
-    self, Background, Collected, DecodeOptions, Fetcher, PhotoDecoder, Request, Separator, Shard,
-    ShardRequest, Stretch,
+    self, Background, CollectedInputs, ContrastStretch, DecodeOptions, Fetcher, InputRequest,
+    PhotoDecoder, Separator, Shard, ShardRequest,
 };
-use dino::io::output::{OutputOptions, Plan, Subject, Target, tell_end};
+use dino::io::output::{LineSubject, OutputOptions, OutputPlan, OutputTarget, print_input_errors};
 use dino::model::device::{DeviceChoice, DtypeChoice};
-use dino::system::environment::Variables;
-use dino::system::http::Access;
+use dino::system::environment::EnvVariables;
+use dino::system::http::NetworkAccess;
 use dino::system::memory;
-use dino::terminal::console::{Console, NOT_TO_A_TERMINAL};
+use dino::terminal::console::{BINARY_TO_TERMINAL, Console};
 
 /// What holds for every command.
 #[derive(Debug, Args)]
@@ -106,7 +106,7 @@ pub struct PhotoArgs {
         hide_default_value = true,
         allow_hyphen_values = true
     )]
-    pub stretch: Stretch,
+    pub stretch: ContrastStretch,
     /// The bands to see as red, green and blue, counted from 1, such as 4,3,2; one band is seen as grey [default: the
     /// first three]
     #[arg(long, value_name = "R,G,B", value_parser = inputs::parse_bands)]
@@ -149,27 +149,27 @@ impl PhotoArgs {
     }
 
     /// As [`PhotoArgs::decoder`], for the photos of data sets.
-    pub fn decoder_of_set(&self, console: &Console) -> PhotoDecoder {
+    pub fn data_set_decoder(&self, console: &Console) -> PhotoDecoder {
         self.decoder(DecodeOptions::default().max_pixels, None, console)
     }
 }
 
 impl InputArgs {
     /// Finds the photos; with `offline`, those at addresses fail.
-    pub fn collect(&self, offline: bool) -> Result<Collected> {
-        self.collect_these(&self.inputs, offline)
+    pub fn collect(&self, offline: bool) -> Result<CollectedInputs> {
+        self.collect_inputs(&self.inputs, offline)
     }
 
     /// As [`InputArgs::collect`], but what these `inputs` stand for.
-    pub fn collect_these(&self, inputs: &[OsString], offline: bool) -> Result<Collected> {
+    pub fn collect_inputs(&self, inputs: &[OsString], offline: bool) -> Result<CollectedInputs> {
         if self.watch.is_some() {
             return Err(dino::Error::Usage(
                 "--watch works with depth, segment, pca, features and run; give INPUT here".into(),
             ));
         }
-        let access = Access::of(offline)?;
+        let access = NetworkAccess::from_offline_flag(offline)?;
         let fetcher = Fetcher::new(access, self.max_download, self.download_timeout)?;
-        inputs::collect(&Request {
+        inputs::collect(&InputRequest {
             fetcher: Some(Arc::new(fetcher)),
             inputs,
             lists: &self.files_from,
@@ -179,33 +179,33 @@ impl InputArgs {
             },
             recursive: self.recursive,
             page: self.page,
-            most: self.photo.max_memory(),
+            max_bytes: self.photo.max_memory(),
         })
     }
 
     /// As [`InputArgs::collect`]; with `json`, inputs that lead to no photo at all have their lines too.
-    pub fn collect_for(
+    pub fn collect_shard(
         &self,
-        subjects: &[Subject],
+        subjects: &[LineSubject],
         (offline, json): (bool, bool),
         console: &Console,
-    ) -> Result<Collected> {
-        let collected = self.collect_all(subjects, (offline, json), console)?;
+    ) -> Result<CollectedInputs> {
+        let collected = self.collect_all_shards(subjects, (offline, json), console)?;
         self.keep_shard(collected, |_| false, console)
     }
 
     /// As [`InputArgs::collect_for`], the photos of all shards.
-    pub fn collect_all(
+    pub fn collect_all_shards(
         &self,
-        subjects: &[Subject],
+        subjects: &[LineSubject],
         (offline, json): (bool, bool),
         console: &Console,
-    ) -> Result<Collected> {
+    ) -> Result<CollectedInputs> {
         let collected = self.collect(offline);
         if let Err(error) = &collected
             && json
         {
-            tell_end(subjects, error, console)?;
+            print_input_errors(subjects, error, console)?;
         }
         collected
     }
@@ -213,16 +213,16 @@ impl InputArgs {
     /// Leaves the photos of the shard that is asked for, and those of `always`, by their numbers.
     pub fn keep_shard(
         &self,
-        mut collected: Collected,
+        mut collected: CollectedInputs,
         always: impl Fn(usize) -> bool,
         console: &Console,
-    ) -> Result<Collected> {
+    ) -> Result<CollectedInputs> {
         let Some(request) = self.shard else {
             return Ok(collected);
         };
-        let (shard, note) = request.resolve(&Variables::of_process())?;
+        let (shard, note) = request.resolve(&EnvVariables::from_process())?;
         note.into_iter().for_each(|note| console.note(note));
-        let of = shard.keep(&mut collected, always);
+        let of = shard.retain_sources(&mut collected, always);
         console.note(format_args!(
             "{} of {of} photos are in shard {shard}",
             collected.sources.len()
@@ -232,7 +232,7 @@ impl InputArgs {
 
     /// The shard that is asked for.
     pub fn shard(&self) -> Result<Option<Shard>> {
-        let resolve = |request: ShardRequest| request.resolve(&Variables::of_process());
+        let resolve = |request: ShardRequest| request.resolve(&EnvVariables::from_process());
         Ok(self.shard.map(resolve).transpose()?.map(|(shard, _)| shard))
     }
 
@@ -294,15 +294,15 @@ impl OutputArgs {
         let target = self
             .output
             .as_deref()
-            .map(Target::parse)
+            .map(OutputTarget::parse)
             .transpose()?
             .unwrap_or_default();
-        if target == Target::Stdout && self.json {
+        if target == OutputTarget::Stdout && self.json {
             let why = "-o - and --json both want stdout; send the picture to a file";
             return Err(dino::Error::Usage(why.into()));
         }
-        if target == Target::Stdout && io::stdout().is_terminal() {
-            return Err(dino::Error::Usage(NOT_TO_A_TERMINAL.into()));
+        if target == OutputTarget::Stdout && io::stdout().is_terminal() {
+            return Err(dino::Error::Usage(BINARY_TO_TERMINAL.into()));
         }
         Ok(OutputOptions {
             target,
@@ -315,11 +315,11 @@ impl OutputArgs {
     }
 
     /// Keeps stdout for the one output that goes there, and says which names were cut.
-    pub fn settle(&self, plan: &mut Plan, console: &Console) -> Result<()> {
+    pub fn reserve_stdout(&self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         if self.json {
             console.claim_stdout("--json")?;
         }
-        plan.settle(console)
+        plan.finalise(console)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use dino::model::input::SizeRule;
-use dino::vision::render::Range;
+use dino::vision::render::ValueRange;
 
 use super::depth::pixel;
 use super::{InputArgs, OutputArgs, PatchMapArgs, RunArgs};
@@ -61,7 +61,7 @@ pub enum CosineRange {
     /// Percentiles of the photo.
     Auto,
     /// As given.
-    Fixed(Range),
+    Fixed(ValueRange),
 }
 
 const EXAMPLES: &str = "\
@@ -79,7 +79,9 @@ fn range(text: &str) -> Result<CosineRange, String> {
         value.filter(|value| (-1.0..=1.0).contains(value))
     };
     match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
-        Some((Some(low), Some(high))) if low < high => Ok(CosineRange::Fixed(Range { low, high })),
+        Some((Some(low), Some(high))) if low < high => {
+            Ok(CosineRange::Fixed(ValueRange { low, high }))
+        }
         _ => Err("expected auto, or two rising numbers from -1 to 1 such as 0,1".into()),
     }
 }
@@ -92,7 +94,7 @@ mod tests {
     #[test]
     fn ranges_are_of_cosines() {
         assert_eq!(range("auto").unwrap(), CosineRange::Auto);
-        let whole = Range {
+        let whole = ValueRange {
             low: -1.0,
             high: 1.0,
         };

@@ -4,16 +4,16 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum, ValueHint};
-use dino::learn::data::Split;
-use dino::learn::data::doubts::Ignored;
+use dino::learn::data::SplitStrategy;
+use dino::learn::data::checks::IgnoredId;
 use dino::learn::eval::Crop;
 use dino::model::head::context;
-use dino::model::head::globals::GlobalToken;
+use dino::model::head::global_token::GlobalToken;
 use dino::model::head::meta::Spacing;
-use dino::model::input::Coarse;
+use dino::model::input::CoarseScale;
 use dino::model::input::SizeRule;
 
-use super::cache::size_or_nothing;
+use super::cache::memory_size_or_zero;
 use super::{PhotoArgs, RunArgs};
 
 /// Train a head for depth or segmentation on labelled photos
@@ -209,7 +209,7 @@ pub struct TrainArgs {
     /// Let the backbone look at the photo a second time, coarser, at this share of its size in percent (such as 60), and
     /// read the token of the same place too
     #[arg(long, value_name = "PERCENT", help_heading = "Model")]
-    pub coarse: Option<Coarse>,
+    pub coarse: Option<CoarseScale>,
     /// Tokens of the whole photo to read beside each patch: cls, mean and deviation (of the patch tokens), or none
     /// [default: cls for depth, none for segmentation]
     #[arg(long, value_name = "T,…", help_heading = "Model")]
@@ -222,15 +222,15 @@ pub struct TrainArgs {
     #[arg(long, value_name = "HEAD", help_heading = "Model")]
     pub from: Option<OsString>,
     #[command(flatten)]
-    pub views: ViewArgs,
+    pub features: TrainFeatureArgs,
     #[command(flatten)]
-    pub recipe: RecipeArgs,
+    pub hyper: HyperparameterArgs,
 }
 
 /// Which features are computed, and where they are kept.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Features")]
-pub struct ViewArgs {
+pub struct TrainFeatureArgs {
     /// Train on the mirrored photos too
     #[arg(long)]
     pub flip: bool,
@@ -244,14 +244,14 @@ pub struct ViewArgs {
     /// [default: a tenth of the file system]
     ///
     /// Room is made before features are computed, and again when they are. `dino cache` lists and removes them.
-    #[arg(long, value_name = "SIZE", value_parser = size_or_nothing)]
+    #[arg(long, value_name = "SIZE", value_parser = memory_size_or_zero)]
     pub cache_limit: Option<u64>,
 }
 
 /// How is trained.
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Training")]
-pub struct RecipeArgs {
+pub struct HyperparameterArgs {
     /// Rounds, each with a validation at its end
     #[arg(long, default_value = "10", value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub epochs: u32,
@@ -323,10 +323,10 @@ pub struct IgnoreChoice(Option<u16>);
 
 impl IgnoreChoice {
     /// The id that is ignored, 255 if nothing is said.
-    pub fn or_usual(choice: Option<Self>) -> Ignored {
-        choice.map_or(Ignored::default(), |IgnoreChoice(id)| Ignored {
+    pub fn or_default(choice: Option<Self>) -> IgnoredId {
+        choice.map_or(IgnoredId::default(), |IgnoreChoice(id)| IgnoredId {
             id,
-            is_said: true,
+            is_explicit: true,
         })
     }
 }
@@ -374,7 +374,7 @@ impl std::str::FromStr for ContextSides {
             let side = side.parse();
             side.map_err(|_| "expected numbers, such as 3,7, or none".to_owned())
         })?;
-        match context::problem(&sides) {
+        match context::sides_problem(&sides) {
             Some(why) => Err(why),
             None => Ok(Self(sides)),
         }
@@ -444,13 +444,13 @@ impl From<CropChoice> for Crop {
     }
 }
 
-impl From<SplitChoice> for Split {
+impl From<SplitChoice> for SplitStrategy {
     fn from(choice: SplitChoice) -> Self {
         match choice {
-            SplitChoice::Auto => Split::Auto,
-            SplitChoice::Blocks => Split::Blocks,
-            SplitChoice::Spread => Split::Spread,
-            SplitChoice::None => Split::None,
+            SplitChoice::Auto => SplitStrategy::Auto,
+            SplitChoice::Blocks => SplitStrategy::Blocks,
+            SplitChoice::Spread => SplitStrategy::Spread,
+            SplitChoice::None => SplitStrategy::None,
         }
     }
 }

@@ -54,13 +54,13 @@ pub struct VideoArgs {
     /// The mean is of scores, before anything is read out or coloured, and begins anew at cuts. By change, 0.97 of it stays
     /// where pixels and scores stay as they are but for noise, and 0.5 where they change. Borders that are fitted to the
     /// frame's edges are then fitted to those of a mean of the frames, too, where they stay.
-    #[arg(long, value_name = "A", value_parser = keep)]
+    #[arg(long, value_name = "A", value_parser = parse_smoothing)]
     pub smooth: Option<f32>,
 }
 
 impl VideoArgs {
     /// The first option that is given and means something for clips alone.
-    pub fn named(&self) -> Option<&'static str> {
+    pub fn first_given_flag(&self) -> Option<&'static str> {
         let given = [
             ("--video", self.video),
             ("--start", self.start.is_some()),
@@ -102,7 +102,7 @@ fn time(text: &str) -> Result<Duration, String> {
     Duration::try_from_secs_f64(seconds).map_err(|_| wrong())
 }
 
-fn keep(text: &str) -> Result<f32, String> {
+fn parse_smoothing(text: &str) -> Result<f32, String> {
     let number = text.trim().parse::<f32>().ok();
     number
         .filter(|number| (0.0..=0.99).contains(number))

@@ -1,47 +1,47 @@
 //! `dino attention`: what the cls token attends to, as pictures and numbers.
 
 use dino::Result;
-use dino::engine::Ready;
-use dino::io::manifest::Making;
+use dino::engine::ReadyPhoto;
+use dino::io::manifest::TaskDigests;
 use dino::io::output::{
-    Destination, Job, PICTURE, PictureFormat, Status, Subject, deliver, put_all, write_npy,
-    write_picture,
+    Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, PictureFormat, put_all,
+    write_npy, write_output, write_picture,
 };
 use dino::model::backbone::{ClsAttention, LayerRequest};
 use dino::model::input::Geometry;
 use dino::terminal::console::Console;
-use dino::vision::render::{Range, contact_sheet};
+use dino::vision::render::{ValueRange, contact_sheet};
 use image::RgbImage;
 use image::imageops::thumbnail;
 use serde_json::{Value, json};
 
 use crate::cli::AttentionArgs;
 use crate::commands::defaults;
-use crate::commands::extract::{Asked, Extract, Photos};
-use crate::commands::model::{self, Model};
-use dino::tasks::costs;
-use dino::tasks::layer::block_of;
-use dino::tasks::patch_map::PatchMaps;
+use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::model::{self, ModelReplicas};
+use dino::tasks::layer::resolve_block;
+use dino::tasks::memory_cost;
+use dino::tasks::patch_map::PatchMapRenderer;
 
 /// The ending of the sheet of all heads.
 const SHEET: &str = "heads.png";
 /// Long side of a picture on the sheet, in pixels.
-const TILE: u32 = 480;
+const TILE_SIZE: u32 = 480;
 
 /// Runs the command.
 pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
-    defaults::settle_backbone(&args.run, console)?;
-    let found = model::find(&args.run, console)?;
-    let block = block_of(args.layer, found.model.config.depth, &found.model.name)?;
+    defaults::fetch_default_backbone(&args.run, console)?;
+    let found = model::resolve(&args.run, console)?;
+    let block = resolve_block(args.layer, found.model.config.depth, &found.model.name)?;
     let collected =
         args.input
-            .collect_for(&[SUBJECT], (args.run.offline, args.output.json), console)?;
-    let mut extensions = vec![PICTURE];
+            .collect_shard(&[SUBJECT], (args.run.offline, args.output.json), console)?;
+    let mut extensions = vec![PICTURE_EXTENSION];
     extensions.extend(args.heads.then_some(SHEET));
     extensions.extend(args.raw.then_some("npy"));
     let decoder = args.input.decoder(console);
     let making = |fingerprint: Option<&str>| {
-        let making = Making::new("attention".into(), &extensions, |extension| {
+        let making = TaskDigests::new("attention".into(), &extensions, |extension| {
             let look = (extension != "npy").then(|| format!("{:?}", args.look));
             Ok(json!({
                 "model": fingerprint,
@@ -63,77 +63,78 @@ pub fn run(args: &AttentionArgs, console: &Console) -> Result<u8> {
             },
         })))
     };
-    let asked = Asked {
+    let asked = ExtractionRequest {
         subject: SUBJECT,
         making: making(found.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
-        most: decoder.options.max_memory,
+        max_bytes: decoder.options.max_memory,
     };
-    let mut photos = Photos::plan(collected, asked, console)?;
-    let to_do = photos.to_do();
+    let mut photos = PhotoJobs::plan(collected, asked, console)?;
+    let to_do = photos.pending();
     let mut ran = Ok(());
     if !to_do.is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.meet(making(Some(&model.record.fingerprint))?);
-        let run = Run {
+        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        let run = AttentionRun {
             args,
             block,
-            maps: PatchMaps::new(args.look.look(), "×"),
+            maps: PatchMapRenderer::new(args.look.look(), "×"),
             model: &model,
         };
-        let after = costs::per_pixel(run.maps.bytes_per_pixel());
-        let extract = Extract {
+        let after = memory_cost::pixel_cost(run.maps.bytes_per_pixel());
+        let extract = LayerExtractor {
             model: &model,
             layer: LayerRequest { block, norm: false },
             size: args.size,
             decoder,
             batch_size: args.run.batch_size,
-            after: &after,
+            postprocess_bytes: &after,
         };
-        let draw =
-            |job: &Job, ready: Ready, found, words: &Console| run.draw(job, ready, found, words);
-        let done = extract.attend(&mut photos, &to_do, draw);
+        let draw = |job: &OutputJob, ready: ReadyPhoto, found, words: &Console| {
+            run.write_outputs(job, ready, found, words)
+        };
+        let done = extract.run_attention(&mut photos, &to_do, draw);
         ran = done.map(|done| done.iter().for_each(|()| photos.count_done()));
     }
     photos.finish(ran)
 }
 
 /// What lines in JSON are about.
-const SUBJECT: Subject = Subject {
+const SUBJECT: LineSubject = LineSubject {
     task: "attention",
     label: None,
 };
 
 /// What stays the same over a run.
-struct Run<'a> {
+struct AttentionRun<'a> {
     args: &'a AttentionArgs,
-    model: &'a Model,
+    model: &'a ModelReplicas,
     block: usize,
-    maps: PatchMaps,
+    maps: PatchMapRenderer,
 }
 
-impl Run<'_> {
+impl AttentionRun<'_> {
     /// Writes what was asked for of one photo.
-    fn draw(
+    fn write_outputs(
         &self,
-        job: &Job,
-        ready: Ready,
+        job: &OutputJob,
+        ready: ReadyPhoto,
         attention: ClsAttention,
         words: &Console,
     ) -> Result<()> {
         let geometry = ready.geometry()?;
-        let Ready {
+        let ReadyPhoto {
             photo,
             mut watch,
             permit: _permit,
             ..
         } = ready;
         let announce = !self.args.output.json;
-        let even = attention.even_share();
-        let mean = in_shares(&attention.mean(), even);
-        let range = Range::from_zero(&mean);
+        let even = attention.uniform_weight();
+        let mean = scale_by_even_share(&attention.mean(), even);
+        let range = ValueRange::from_zero(&mean);
         let text = [
             ("dino:model", self.model.record.name.clone()),
             ("dino:layer", self.block.to_string()),
@@ -143,19 +144,19 @@ impl Run<'_> {
             ),
         ];
         let write = |extension: &str, format, picture: &RgbImage| {
-            deliver(words, job.output(extension), announce, |writer| {
+            write_output(words, job.output(extension), announce, |writer| {
                 write_picture(writer, format, picture, &text)
             })
         };
-        if !matches!(job.output(PICTURE), Destination::Kept(_)) {
+        if !matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_)) {
             let picture = watch.time("render", || {
-                self.maps.picture(&mean, &geometry, range, &photo, None)
+                self.maps.render(&mean, &geometry, range, &photo, None)
             })?;
-            watch.time("write", || write(PICTURE, job.format, &picture))?;
+            watch.time("write", || write(PICTURE_EXTENSION, job.format, &picture))?;
         }
-        if self.args.heads && !matches!(job.output(SHEET), Destination::Kept(_)) {
+        if self.args.heads && !matches!(job.output(SHEET), Destination::Existing(_)) {
             let sheet = watch.time("render", || {
-                self.sheet(&attention, &mean, &geometry, &photo)
+                self.render_sheet(&attention, &mean, &geometry, &photo)
             })?;
             watch.time("write", || write(SHEET, PictureFormat::Png, &sheet))?;
         }
@@ -166,18 +167,18 @@ impl Run<'_> {
                 .copied()
                 .collect();
             watch.time("write", || {
-                deliver(words, job.output("npy"), announce, |writer| {
+                write_output(words, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &weights)
                 })
             })?;
         }
         words.detail(format_args!("{}: {watch}", job.source.name()));
-        words.found("seconds", watch.seconds());
+        words.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
         let grid = attention.grid;
-        let mut object = SUBJECT.line_of_job(Status::Done, job);
+        let mut object = SUBJECT.job_line(LineStatus::Done, job);
         let facts = json!({
             "model": self.model.record.name,
             "layer": self.block,
@@ -186,7 +187,7 @@ impl Run<'_> {
             "grid": [grid.rows, grid.cols],
             "even_share": even,
             "range": [range.low, range.high],
-            "heads": (0..attention.heads).map(|head| of_head(&attention, head)).collect::<Vec<_>>(),
+            "heads": (0..attention.heads).map(|head| head_shares(&attention, head)).collect::<Vec<_>>(),
             "seconds": watch,
         });
         put_all(&mut object, facts);
@@ -194,30 +195,33 @@ impl Run<'_> {
     }
 
     /// The photo, the mean and every head, small and side by side.
-    fn sheet(
+    fn render_sheet(
         &self,
         attention: &ClsAttention,
         mean: &[f32],
         geometry: &Geometry,
         photo: &RgbImage,
     ) -> Result<RgbImage> {
-        let geometry = smaller(geometry);
+        let geometry = shrink_geometry(geometry);
         let photo = match geometry.photo == photo.dimensions() {
             true => photo.clone(),
             false => thumbnail(photo, geometry.photo.0, geometry.photo.1),
         };
         let tile = |name: String, map: &[f32]| {
-            let range = Range::from_zero(map);
+            let range = ValueRange::from_zero(map);
             let decimals = if range.high < 10.0 { 1 } else { 0 };
             let name = format!("{name}: to ×{:.decimals$}", range.high);
-            Ok::<_, dino::Error>((name, self.maps.colors(map, &geometry, range, &photo)?))
+            Ok::<_, dino::Error>((
+                name,
+                self.maps.render_colors(map, &geometry, range, &photo)?,
+            ))
         };
         let mut tiles = vec![
             ("photo".to_owned(), photo.clone()),
             tile("mean".to_owned(), mean)?,
         ];
         for head in 0..attention.heads {
-            let map = in_shares(attention.patches(head), attention.even_share());
+            let map = scale_by_even_share(attention.patches(head), attention.uniform_weight());
             tiles.push(tile(format!("head {head}"), &map)?);
         }
         contact_sheet(&tiles)
@@ -225,14 +229,14 @@ impl Run<'_> {
 }
 
 /// Weights as multiples of an even share.
-fn in_shares(weights: &[f32], even: f32) -> Vec<f32> {
+fn scale_by_even_share(weights: &[f32], even: f32) -> Vec<f32> {
     weights.iter().map(|weight| weight / even).collect()
 }
 
 /// The same layout of a photo of at most [`TILE`] pixels.
-fn smaller(geometry: &Geometry) -> Geometry {
+fn shrink_geometry(geometry: &Geometry) -> Geometry {
     let (width, height) = geometry.photo;
-    let scale = (f64::from(TILE) / f64::from(width.max(height))).min(1.0);
+    let scale = (f64::from(TILE_SIZE) / f64::from(width.max(height))).min(1.0);
     let side = |side: u32| ((f64::from(side) * scale).round() as u32).max(1);
     Geometry {
         photo: (side(width), side(height)),
@@ -241,7 +245,7 @@ fn smaller(geometry: &Geometry) -> Geometry {
 }
 
 /// Where a head's attention goes.
-fn of_head(attention: &ClsAttention, head: usize) -> Value {
+fn head_shares(attention: &ClsAttention, head: usize) -> Value {
     // A sum of nothing would be -0.
     let sum = |weights: &[f32]| weights.iter().fold(0.0, |sum, &w| sum + f64::from(w));
     let (cls, registers) = attention.specials(head).split_at(1);

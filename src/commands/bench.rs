@@ -4,14 +4,14 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use dino::engine::bench::{peak_memory, reset_peak_memory, time_forward};
-use dino::io::output::{Destination, Outputs, deliver};
+use dino::io::output::{Destination, OutputRegistry, write_output};
 use dino::model::backbone::{Backbone, Checkpoint, variants};
 use dino::model::device;
 use dino::model::device::DeviceChoice;
 use dino::model::input::Grid;
 use dino::model::input::{Geometry, SizeRule};
 use dino::model::weights::{self, Store};
-use dino::system::child_process::Running;
+use dino::system::child_process::ChildProcess;
 use dino::system::files::temporary::scratch_file;
 use dino::system::interrupt;
 use dino::terminal::console::Console;
@@ -23,7 +23,7 @@ use crate::cli::BenchArgs;
 
 /// One model at one size.
 #[derive(Debug, Serialize, Deserialize)]
-struct Row {
+struct BenchRow {
     model: String,
     device: String,
     dtype: String,
@@ -48,7 +48,7 @@ struct Row {
 /// Measures all models at all sizes.
 pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
-    let mut outputs = Outputs::default();
+    let mut outputs = OutputRegistry::default();
     dino::tasks::run::protect_installed(&mut outputs, &store);
     let json = match &args.json {
         Some(path) => Some(outputs.add_flag("--json", path, args.force)?),
@@ -59,7 +59,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         console.claim_stdout("--json -")?;
     }
     let device = model::open_device(&args.run, console)?;
-    let dtype = args.run.dtype.on(&device)?;
+    let dtype = args.run.dtype.resolve(&device)?;
     let names = match &args.run.model {
         Some(name) => vec![name.clone()],
         None if args.models.is_empty() => vec![weights::default_model(&store)?],
@@ -74,7 +74,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
     for name in &names {
         if names.len() > 1 {
             // In a process of its own: what one model had of memory is not given back to the system at once.
-            for row in measure_apart(name, args, console)? {
+            for row in measure_in_child(name, args, console)? {
                 if !to_stdout {
                     console.out(&row.line())?;
                 }
@@ -85,7 +85,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
         let mut is_own = reset_peak_memory() || rows.is_empty();
         let (backbone, random_weights) = load(name, &store, args, console, (&device, dtype))?;
         for &size in &args.size {
-            let grid = grid(size, backbone.config().patch_size)?;
+            let grid = patch_grid(size, backbone.config().patch_size)?;
             let batch = args.run.batch_size.or_one();
             let progress = console.progress(args.runs.get() as u64, "runs");
             let timed = time_forward(&backbone, grid, batch, args.runs.get(), || progress.inc(1));
@@ -101,7 +101,7 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             let per_second = 1e3 / timing.quantile_ms(0.5);
             let tokens = 1 + config.registers + grid.len();
             let gflop = config.flops(grid.len()) * batch as f64 / 1e9;
-            let row = Row {
+            let row = BenchRow {
                 model: name.clone(),
                 device: args.run.device.name_of(&device),
                 dtype: dtype.as_str().to_owned(),
@@ -136,14 +136,14 @@ pub fn run(args: &BenchArgs, console: &Console) -> Result<u8> {
             serde_json::to_string_pretty(&rows).map_err(|error| Error::Usage(error.to_string()))?;
         match destination {
             Destination::Stdout => console.out(&text)?,
-            file => deliver(console, &file, true, |writer| writeln!(writer, "{text}"))?,
+            file => write_output(console, &file, true, |writer| writeln!(writer, "{text}"))?,
         }
     }
     Ok(0)
 }
 
 /// Measures one of several models in a process of its own; threads are those of this one, by its environment.
-fn measure_apart(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<Row>> {
+fn measure_in_child(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<BenchRow>> {
     let failed = |why: String| Error::Model(format!("{name} could not be measured: {why}"));
     let program = std::env::current_exe().map_err(|error| failed(error.to_string()))?;
     let sizes: Vec<String> = args.size.iter().map(ToString::to_string).collect();
@@ -168,7 +168,8 @@ fn measure_apart(name: &str, args: &BenchArgs, console: &Console) -> Result<Vec<
     let figures = scratch_file().map_err(|error| failed(error.to_string()))?;
     let out = figures.as_file().try_clone();
     command.stdout(out.map_err(|error| failed(error.to_string()))?);
-    let mut running = Running::start(&mut command).map_err(|error| failed(error.to_string()))?;
+    let mut running =
+        ChildProcess::start(&mut command).map_err(|error| failed(error.to_string()))?;
     let status = loop {
         interrupt::check()?;
         match running
@@ -217,23 +218,23 @@ fn load(
 /// Refuses sizes that only a photo has.
 fn check_size(size: SizeRule) -> Result<()> {
     match size {
-        SizeRule::Native => Err(no_size()),
+        SizeRule::Native => Err(native_size_error()),
         _ => Ok(()),
     }
 }
 
-fn no_size() -> Error {
+fn native_size_error() -> Error {
     Error::Usage(
         "--size native means nothing without a photo; give a number, or WIDTHxHEIGHT".into(),
     )
 }
 
 /// The patches of a square photo, or of one of the given size.
-fn grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
+fn patch_grid(size: SizeRule, patch_size: usize) -> Result<Grid> {
     let photo = match size {
         SizeRule::ShortSide(side) | SizeRule::Fit(side) => (side, side),
         SizeRule::Exact { width, height } => (width, height),
-        SizeRule::Native => return Err(no_size()),
+        SizeRule::Native => return Err(native_size_error()),
     };
     Ok(Geometry::new(photo, SizeRule::Native, patch_size).grid())
 }
@@ -253,9 +254,9 @@ fn heading() -> String {
     )
 }
 
-impl Row {
+impl BenchRow {
     fn line(&self) -> String {
-        let Row {
+        let BenchRow {
             model,
             width,
             height,

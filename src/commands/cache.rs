@@ -3,31 +3,31 @@
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use dino::learn::train::cache::{CacheFolder, Freed, Holding, NO_SET};
+use dino::learn::train::cache::{CacheEntry, CacheFolder, NO_SET, RemovedFeatures};
 use dino::model::weights::Store;
-use dino::system::memory::readable;
+use dino::system::memory::format_bytes;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::json;
 
-use crate::cli::{CacheCommand, PlaceArgs};
+use crate::cli::{CacheCommand, CacheFolderArgs};
 
 /// The folder of features, where none is named.
-pub fn folder(named: Option<&Path>) -> Result<CacheFolder> {
+pub fn cache_folder(named: Option<&Path>) -> Result<CacheFolder> {
     match named {
         Some(folder) => Ok(CacheFolder::at(folder)),
-        None => Ok(folder_of(&Store::open()?)),
+        None => Ok(cache_folder_of(&Store::open()?)),
     }
 }
 
 /// That of a store.
-pub fn folder_of(store: &Store) -> CacheFolder {
+pub fn cache_folder_of(store: &Store) -> CacheFolder {
     CacheFolder::at(store.root().join("cache").join("features"))
 }
 
 /// Runs the command.
 pub fn run(command: &CacheCommand, console: &Console) -> Result<u8> {
-    let at = |place: &PlaceArgs| folder(place.cache.as_deref());
+    let at = |place: &CacheFolderArgs| cache_folder(place.cache.as_deref());
     match command {
         CacheCommand::List { place, json } => list(&at(place)?, *json, console),
         CacheCommand::Prune {
@@ -37,7 +37,7 @@ pub fn run(command: &CacheCommand, console: &Console) -> Result<u8> {
         } => {
             let before = older_than.and_then(|time| SystemTime::now().checked_sub(time));
             let freed = at(place)?.prune(before, *to, |_| false)?;
-            tell_freed(freed, console);
+            report_freed(freed, console);
             Ok(0)
         }
         CacheCommand::Rm { place, names } => remove(&at(place)?, names, console),
@@ -45,9 +45,9 @@ pub fn run(command: &CacheCommand, console: &Console) -> Result<u8> {
 }
 
 fn list(cache: &CacheFolder, json: bool, console: &Console) -> Result<u8> {
-    let names = Names::new();
+    let names = ModelNames::new();
     let holdings = cache.list()?;
-    let name_of = |holding: &Holding| {
+    let name_of = |holding: &CacheEntry| {
         let set = holding.set.as_deref().unwrap_or(NO_SET);
         format!("{}/{set}", names.of(&holding.model))
     };
@@ -57,10 +57,10 @@ fn list(cache: &CacheFolder, json: bool, console: &Console) -> Result<u8> {
     let width = width.max().unwrap_or(0);
     for holding in &holdings {
         let name = name_of(holding);
-        let Holding {
+        let CacheEntry {
             photos,
             bytes,
-            used,
+            last_used: used,
             ..
         } = holding;
         let line = match json {
@@ -76,25 +76,28 @@ fn list(cache: &CacheFolder, json: bool, console: &Console) -> Result<u8> {
             .to_string(),
             false => format!(
                 "{name:width$}  {:>9}  {photos:>6} photos  last used {}",
-                readable(*bytes),
-                ago(SystemTime::now().duration_since(*used).unwrap_or_default())
+                format_bytes(*bytes),
+                format_age(SystemTime::now().duration_since(*used).unwrap_or_default())
             ),
         };
         console.out(&line)?;
     }
-    let limit = cache.usual_limit().map_or(String::new(), |limit| {
-        format!("; training keeps up to {} (--cache-limit)", readable(limit))
+    let limit = cache.default_limit().map_or(String::new(), |limit| {
+        format!(
+            "; training keeps up to {} (--cache-limit)",
+            format_bytes(limit)
+        )
     });
     console.note(format_args!(
         "{} in {}{limit}",
-        readable(cache.bytes()?),
+        format_bytes(cache.bytes()?),
         cache.path().display()
     ));
     Ok(0)
 }
 
 fn remove(cache: &CacheFolder, names: &[String], console: &Console) -> Result<u8> {
-    let known = Names::new();
+    let known = ModelNames::new();
     for name in names {
         // The sets' names may have `/` in them, the models' have none.
         let (model, set) = match name.split_once('/') {
@@ -106,7 +109,7 @@ fn remove(cache: &CacheFolder, names: &[String], console: &Console) -> Result<u8
             freed = freed.or(cache.remove(&model, set)?);
         }
         match freed {
-            Some(freed) => tell_freed(freed, console),
+            Some(freed) => report_freed(freed, console),
             None => {
                 return Err(Error::Usage(format!(
                     "{name}: no such features; `dino cache list` names those that there are"
@@ -117,24 +120,24 @@ fn remove(cache: &CacheFolder, names: &[String], console: &Console) -> Result<u8
     Ok(0)
 }
 
-fn tell_freed(freed: Freed, console: &Console) {
+fn report_freed(freed: RemovedFeatures, console: &Console) {
     console.note(format_args!(
         "features of {} photos removed, {}",
         freed.photos,
-        readable(freed.bytes)
+        format_bytes(freed.bytes)
     ));
 }
 
 /// What models are called, by the folders of their features.
-struct Names(Vec<(String, String)>);
+struct ModelNames(Vec<(String, String)>);
 
-impl Names {
+impl ModelNames {
     /// Of those that are installed.
     fn new() -> Self {
         let models = Store::open().and_then(|store| store.list());
         let records = models.into_iter().flatten();
         let records = records.filter_map(|(name, record)| Some((record.ok()?.fingerprint, name)));
-        Names(records.collect())
+        ModelNames(records.collect())
     }
 
     fn of<'n>(&'n self, folder: &'n str) -> &'n str {
@@ -155,7 +158,7 @@ impl Names {
 }
 
 /// `3 days ago`
-fn ago(time: Duration) -> String {
+fn format_age(time: Duration) -> String {
     let hours = time.as_secs() / 3600;
     let of = |count: u64, what: &str| match count {
         1 => format!("1 {what} ago"),

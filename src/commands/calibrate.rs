@@ -3,34 +3,36 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
-use dino::engine::outcomes::Report;
-use dino::io::output::{Destination, OutputKind, Outputs, deliver};
+use dino::engine::run_report::RunReport;
+use dino::io::output::{Destination, OutputKind, OutputRegistry, write_output};
 use dino::learn::data::folds_of;
-use dino::learn::eval::calibrate::{HeldOut, Readings, Verdict, calibrate};
-use dino::model::head_zoo::calibration::{BeforeAfter, digest_of};
-use dino::model::head_zoo::{DepthCalibration, Heads};
+use dino::learn::eval::depth_calibration::{
+    CalibrationResult, HeldOutErrors, PhotoReadings, fit_calibration,
+};
+use dino::model::head_zoo::calibration::{CalibrationRmse, digest_of};
+use dino::model::head_zoo::{DepthCalibration, HeadStore};
 use dino::model::weights::Store;
 use dino::tasks::depth::conversion_of;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
-use dino::vision::postprocess::{Conversion, ToMetres};
+use dino::vision::postprocess::{MetricConversion, ScaleShift};
 use dino::{Error, Result};
 use serde_json::{Value, json};
 
-use super::eval::{Comparison, Purpose, nothing_counts};
+use super::eval::{DepthEvaluation, EvaluationPurpose, no_valid_readings};
 use crate::cli::{CalibrateCommand, CalibrateDepthArgs};
 use crate::commands::model;
 
 /// Runs one of the commands.
 pub fn run(command: &CalibrateCommand, console: &Console) -> Result<u8> {
     match command {
-        CalibrateCommand::Depth(args) => depth(args, console),
+        CalibrateCommand::Depth(args) => calibrate_depth(args, console),
         CalibrateCommand::Remove { heads } => {
             // Wrong names are found before anything is removed.
-            let paths = heads.iter().map(path_of);
+            let paths = heads.iter().map(calibration_path);
             let paths: Vec<PathBuf> = paths.collect::<Result<_>>()?;
             for path in paths {
-                Heads::remove_calibration(&path)?;
+                HeadStore::remove_calibration(&path)?;
                 console.out_path(&path)?;
             }
             Ok(0)
@@ -39,13 +41,13 @@ pub fn run(command: &CalibrateCommand, console: &Console) -> Result<u8> {
 }
 
 /// The calibration of the head called `name`, which must be there.
-fn path_of(name: &OsString) -> Result<PathBuf> {
-    let heads = Heads::at(Store::open()?.root());
+fn calibration_path(name: &OsString) -> Result<PathBuf> {
+    let heads = HeadStore::at(Store::open()?.root());
     // A head that is gone may have left its calibration behind.
     let path = match (heads.get(name), name.to_str()) {
         (Ok(found), _) => heads.calibration_path(&found)?,
         (Err(_), Some(name)) if !name.contains(std::path::is_separator) => {
-            Heads::calibration_beside(&heads.path(name)?)
+            HeadStore::calibration_path_for(&heads.path(name)?)
         }
         (Err(error), _) => return Err(error),
     };
@@ -58,11 +60,11 @@ fn path_of(name: &OsString) -> Result<PathBuf> {
     }
 }
 
-fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
-    let asked = &args.judge;
+fn calibrate_depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
+    let asked = &args.input;
     model::refuse_null(&asked.run)?;
-    let comparison = Comparison::new(asked, &args.labels)?;
-    let found = &comparison.found;
+    let comparison = DepthEvaluation::new(asked, &args.labels)?;
+    let found = &comparison.selected;
     let meta = &found.head.meta;
     // Says whether the head's numbers can become metres at all.
     conversion_of(meta, 1.0, None)?;
@@ -71,11 +73,12 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
             "--protocol paper is for judging; calibrate the head as it will be used".into(),
         ));
     }
-    let heads = Heads::at(Store::open()?.root());
+    let heads = HeadStore::at(Store::open()?.root());
     let path = heads.calibration_path(found)?;
     let in_force = comparison.calibration(console)?;
-    let data = comparison.data(asked, &args.labels, Purpose::Calibrate, console)?;
-    let reads = data.set.reads(asked).map(Into::into).collect();
+    let data =
+        comparison.load_photos(asked, &args.labels, EvaluationPurpose::Calibrate, console)?;
+    let reads = data.set.input_paths(asked).map(Into::into).collect();
     let json = check_outputs(args, &path, reads, console)?;
     let count = data.set.pairs.len();
     let too_few = |photos: usize| {
@@ -92,20 +95,20 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         return Err(too_few(count));
     }
     let folds = folds_of(count, args.folds as usize);
-    let mut report = Report::default();
-    let mut photos: Vec<Readings> = Vec::new();
+    let mut report = RunReport::default();
+    let mut photos: Vec<PhotoReadings> = Vec::new();
     let mut input = String::new();
-    comparison.each(asked, &data, &mut report, console, |compared| {
+    comparison.for_each_photo(asked, &data, &mut report, console, |compared| {
         compared.input.clone_into(&mut input);
         let (map, truth) = (&compared.map.depth, &compared.truth);
         let size = (truth.width, truth.height);
-        let readings = Readings::of(
-            &comparison.judge,
+        let readings = PhotoReadings::of(
+            &comparison.evaluator,
             (map, &truth.metres),
             size,
             folds[compared.index],
         );
-        photos.push(readings.ok_or_else(|| nothing_counts(compared.pair))?);
+        photos.push(readings.ok_or_else(|| no_valid_readings(compared.pair))?);
         Ok(())
     })?;
     let before = in_force
@@ -113,18 +116,20 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         .map(|it| conversion_of(meta, it.scale, it.shift))
         .transpose()?;
     let how = (meta.is_inverse_depth(), before);
-    let verdict = calibrate(&photos, how, &comparison.judge);
+    let verdict = fit_calibration(&photos, how, &comparison.evaluator);
     let verdict = verdict.ok_or_else(|| too_few(photos.len()));
     let verdict = match verdict {
         Ok(verdict) => verdict,
         Err(error) => {
-            report.finish(console);
+            report.print_summary(console);
             return Err(error);
         }
     };
     let (scale, shift) = match verdict.conversion {
-        Conversion::Factor(factor) => (rounded(factor), None),
-        Conversion::Inverse(ToMetres { scale, shift }) => (rounded(scale), Some(rounded(shift))),
+        MetricConversion::Factor(factor) => (round_digits(factor), None),
+        MetricConversion::Inverse(ScaleShift { scale, shift }) => {
+            (round_digits(scale), Some(round_digits(shift)))
+        }
     };
     let calibration = DepthCalibration {
         head: meta.name.clone(),
@@ -134,32 +139,32 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         input,
         data: data.set.name.clone(),
         photos: photos.len(),
-        folds: verdict.of_folds.len(),
-        log_rmse: BeforeAfter {
-            before: rounded(verdict.before.log_rmse),
-            after: rounded(verdict.after.log_rmse),
+        folds: verdict.fold_conversions.len(),
+        log_rmse: CalibrationRmse {
+            before: round_digits(verdict.before.log_rmse),
+            after: round_digits(verdict.after.log_rmse),
         },
     };
     let is_kept = verdict.helps() && !args.dry_run;
     if json != Some(Destination::Stdout) {
-        tell(&calibration, &verdict, console)?;
+        print_verdict(&calibration, &verdict, console)?;
     }
     if let Some(json) = &json {
         let kept = is_kept.then_some(&path);
-        let mut text = serde_json::to_vec_pretty(&figures(&calibration, &verdict, kept))
+        let mut text = serde_json::to_vec_pretty(&metrics_json(&calibration, &verdict, kept))
             .map_err(|error| Error::Usage(format!("--json: {error}")))?;
         text.push(b'\n');
         match json {
             Destination::Stdout => console.out_text(&text)?,
-            file => deliver(console, file, true, |writer| writer.write_all(&text))?,
+            file => write_output(console, file, true, |writer| writer.write_all(&text))?,
         }
     }
-    warn_of(&verdict, photos.len(), console);
-    let name = found.called();
+    warn_of_weak_fit(&verdict, photos.len(), console);
+    let name = found.display_name();
     let name = printable(&name);
     match (is_kept, verdict.helps()) {
         (true, _) => {
-            heads.keep_calibration(found, &calibration)?;
+            heads.write_calibration(found, &calibration)?;
             console.note(format_args!(
                 "{} in {}; every command that reads depths with {name} uses it, `dino calibrate remove {name}` forgets it",
                 match in_force {
@@ -172,7 +177,7 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
         (false, true) => console.note("nothing is kept (--dry-run)"),
         (false, false) => console.warn(format_args!(
             "it does not help on photos that the fit did not see, so nothing is kept{}",
-            match (&in_force, verdict.in_force_harms()) {
+            match (&in_force, verdict.is_current_harmful()) {
                 (None, _) => String::new(),
                 (Some(_), false) => "; the calibration that is in force stays".into(),
                 (Some(_), true) => format!(
@@ -182,25 +187,25 @@ fn depth(args: &CalibrateDepthArgs, console: &Console) -> Result<u8> {
             }
         )),
     }
-    report.finish(console);
+    report.print_summary(console);
     Ok(report.exit_code())
 }
 
 /// Photos below which chance has a say.
-const FEW: usize = 20;
+const FEW_PHOTOS: usize = 20;
 
 /// Factors beyond this, and below one over it, are hardly a matter of lenses.
-const ODD: f64 = 3.0;
+const ODD_FACTOR: f64 = 3.0;
 
 /// Says what speaks against a calibration.
-fn warn_of(verdict: &Verdict, photos: usize, console: &Console) {
-    if verdict.helps() && photos < FEW {
+fn warn_of_weak_fit(verdict: &CalibrationResult, photos: usize, console: &Console) {
+    if verdict.helps() && photos < FEW_PHOTOS {
         console.warn(format_args!(
-            "it is fitted to and judged on {photos} photos; {FEW} or more of different views leave less to chance"
+            "it is fitted to and judged on {photos} photos; {FEW_PHOTOS} or more of different views leave less to chance"
         ));
     }
     match verdict.conversion {
-        Conversion::Factor(factor) if !(1.0 / ODD..=ODD).contains(&factor) => {
+        MetricConversion::Factor(factor) if !(1.0 / ODD_FACTOR..=ODD_FACTOR).contains(&factor) => {
             console.warn(format_args!(
                 "a factor of {factor:.3} is more than other lenses make: the labels may be in another unit than they are read in \
                  (--depth-scale), or no distances at all"
@@ -217,7 +222,7 @@ fn check_outputs(
     reads: Vec<PathBuf>,
     console: &Console,
 ) -> Result<Option<Destination>> {
-    let mut outputs = Outputs::new(reads.iter().map(PathBuf::as_path));
+    let mut outputs = OutputRegistry::new(reads.iter().map(PathBuf::as_path));
     if !args.dry_run {
         outputs.add(path, OutputKind::File, true)?;
     }
@@ -232,16 +237,20 @@ fn check_outputs(
 }
 
 /// What came out, in lines.
-fn tell(calibration: &DepthCalibration, verdict: &Verdict, console: &Console) -> Result<()> {
+fn print_verdict(
+    calibration: &DepthCalibration,
+    verdict: &CalibrationResult,
+    console: &Console,
+) -> Result<()> {
     let before = match calibration.shift {
         None => "as it is",
         Some(_) => "one distance",
     };
     let mut columns = vec![(before, &verdict.before), ("calibrated", &verdict.after)];
-    columns.extend(verdict.in_force.as_ref().map(|it| ("in force", it)));
+    columns.extend(verdict.current.as_ref().map(|it| ("in force", it)));
     console.out(&printable(&format!(
         "{}, fitted to {} photos of {}",
-        calibration.how(),
+        calibration.formula(),
         calibration.photos,
         calibration.data
     )))?;
@@ -267,9 +276,13 @@ fn tell(calibration: &DepthCalibration, verdict: &Verdict, console: &Console) ->
 }
 
 /// What came out, for programs.
-fn figures(calibration: &DepthCalibration, verdict: &Verdict, kept: Option<&PathBuf>) -> Value {
-    let held_out = |one: &HeldOut| {
-        let named = one.errors.named();
+fn metrics_json(
+    calibration: &DepthCalibration,
+    verdict: &CalibrationResult,
+    kept: Option<&PathBuf>,
+) -> Value {
+    let held_out = |one: &HeldOutErrors| {
+        let named = one.errors.named_values();
         let names = [
             "rmse", "abs_rel", "log10", "silog", "delta1", "delta2", "delta3",
         ];
@@ -278,9 +291,9 @@ fn figures(calibration: &DepthCalibration, verdict: &Verdict, kept: Option<&Path
         let log = ("log_rmse".to_owned(), json!(one.log_rmse));
         Value::Object([log].into_iter().chain(usual).collect())
     };
-    let of_folds = verdict.of_folds.iter().map(|one| match one {
-        Conversion::Factor(factor) => json!({"scale": factor}),
-        Conversion::Inverse(to) => json!({"scale": to.scale, "shift": to.shift}),
+    let of_folds = verdict.fold_conversions.iter().map(|one| match one {
+        MetricConversion::Factor(factor) => json!({"scale": factor}),
+        MetricConversion::Inverse(to) => json!({"scale": to.scale, "shift": to.shift}),
     });
     json!({
         "task": "depth",
@@ -293,13 +306,13 @@ fn figures(calibration: &DepthCalibration, verdict: &Verdict, kept: Option<&Path
         },
         "after": held_out(&verdict.after),
         "one_distance": held_out(&verdict.constant),
-        "in_force": verdict.in_force.as_ref().map(held_out),
+        "in_force": verdict.current.as_ref().map(held_out),
         "helps": verdict.helps(),
         "kept": kept.map(|path| path.display().to_string()),
     })
 }
 
 /// Six digits that count: what the file says is what is used.
-fn rounded(number: f64) -> f64 {
+fn round_digits(number: f64) -> f64 {
     format!("{number:.5e}").parse().unwrap_or(number)
 }

@@ -1,14 +1,17 @@
 //! `dino classify`: what photos show, in words.
 
-use dino::engine::outcomes::Report;
+use dino::engine::run_report::RunReport;
 use dino::engine::stopwatch::Stopwatch;
-use dino::engine::{Decoding, Engine, Looks, OnePass, Pass, Ready, Seen, Views, tell_overflow};
+use dino::engine::{
+    BackboneOutput, BackbonePass, DecodeStage, Engine, FeaturePass, FlipViews, InputScales,
+    ReadyPhoto, note_overflow,
+};
 use dino::io::inputs::Source;
-use dino::io::output::{Lines, Status, Subject};
-use dino::model::head::Task;
-use dino::model::head_zoo::Heads;
+use dino::io::output::{JsonLines, LineStatus, LineSubject};
+use dino::model::head::HeadTask;
+use dino::model::head_zoo::HeadStore;
 use dino::model::weights::Store;
-use dino::tasks::way::as_trained;
+use dino::tasks::inference_mode::trained_preprocessor;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::{Value, json};
@@ -18,44 +21,44 @@ use crate::commands::model;
 
 /// Runs the command.
 pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
-    let subject = Subject {
+    let subject = LineSubject {
         task: "classify",
         label: None,
     };
     let subjects = [subject.clone()];
     let collected = args
         .input
-        .collect_for(&subjects, (args.run.offline, args.json), console)?;
-    let heads = Heads::at(Store::open()?.root());
+        .collect_shard(&subjects, (args.run.offline, args.json), console)?;
+    let heads = HeadStore::at(Store::open()?.root());
     let head = heads.choose("classify", args.head.as_deref())?.head;
-    let Task::Classify { classes } = &head.meta.task else {
+    let HeadTask::Classify { classes } = &head.meta.task else {
         let why = format!("the head {} is not for whole photos", head.meta.name);
         return Err(Error::Model(why));
     };
-    let mut lines = Lines::new(subject.clone(), args.json, &collected.failures);
-    let mut report = Report::of_search(collected.failures, collected.summary, args.json);
-    let model = model::load_for(&args.run, &head, console)?;
+    let mut lines = JsonLines::new(subject.clone(), args.json, &collected.failures);
+    let mut report = RunReport::from_search(collected.failures, collected.summary, args.json);
+    let model = model::load_for_head(&args.run, &head, console)?;
     let sources: Vec<&Source> = collected.sources.iter().collect();
     let progress = console.progress_of_photos(sources.len());
-    let tick = |done| progress.block(done, 100);
-    let pass = Pass {
-        preprocessor: as_trained(&head, model.backbone().config().patch_size)?,
+    let tick = |done| progress.set_blocks_done(done, 100);
+    let pass = BackbonePass {
+        preprocessor: trained_preprocessor(&head, model.backbone().config().patch_size)?,
         requests: head.meta.requests(),
-        views: Views::Plain,
-        looks: Looks::Once,
+        views: FlipViews::Plain,
+        scales: InputScales::Full,
     };
-    let networks = model.backbones.iter().map(|backbone| OnePass {
+    let networks = model.backbones.iter().map(|backbone| FeaturePass {
         backbone,
         pass: pass.clone(),
-        after: &|_| 0,
-        tick: &tick,
+        bytes_after: &|_| 0,
+        on_progress: &tick,
     });
-    let networks: Vec<OnePass<'_>> = networks.collect();
-    let decoding = Decoding::new(args.input.decoder(console));
+    let networks: Vec<FeaturePass<'_>> = networks.collect();
+    let decoding = DecodeStage::new(args.input.decoder(console));
     let engine = Engine::new(&model.backbones, decoding, args.run.batch_size, console)?;
     let describe = |index: usize| (sources[index], None);
     let tell = |source: &Source, (scores, watch): (Vec<f32>, Stopwatch)| {
-        let best = best(&scores, args.top.get());
+        let best = top_classes(&scores, args.top.get());
         console.detail(format_args!("{}: {watch}", source.name()));
         let words = match args.json {
             true => {
@@ -66,7 +69,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
                         json!({"id": id, "name": classes[id], "probability": probability})
                     })
                     .collect();
-                let mut object = subject.line(Status::Done, source);
+                let mut object = subject.line(LineStatus::Done, source);
                 object.insert("model".into(), json!(model.record.name));
                 object.insert("head".into(), json!(head.meta.name));
                 object.insert("classes".into(), json!(classes));
@@ -83,7 +86,7 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         };
         console.out_named(source.path(), &words)
     };
-    let classify = |ready: Ready, seen: Seen| {
+    let classify = |ready: ReadyPhoto, seen: BackboneOutput| {
         let mut watch = ready.watch;
         let scores = watch.time("head", || head.classify(&seen.features))?;
         Ok((scores, watch))
@@ -96,10 +99,10 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
         |index, result| {
             let source = sources[index];
             if let Err(error) = &result {
-                lines.fail(index, error.to_string());
+                lines.record_failed(index, error.to_string());
             }
             let result = result.and_then(|found| {
-                lines.tell_before(index, describe, console)?;
+                lines.print_before(index, describe, console)?;
                 tell(source, found)
             });
             progress.inc();
@@ -109,15 +112,15 @@ pub fn run(args: &ClassifyArgs, console: &Console) -> Result<u8> {
             Ok(())
         },
     );
-    tell_overflow(&model.backbones, console);
-    report.told(console, run)?;
-    lines.tell_before(usize::MAX, describe, console)?;
-    report.finish(console);
+    note_overflow(&model.backbones, console);
+    report.report_interrupted(console, run)?;
+    lines.print_before(usize::MAX, describe, console)?;
+    report.print_summary(console);
     Ok(report.exit_code())
 }
 
 /// The `n` best classes with their probabilities, the best first.
-fn best(scores: &[f32], n: usize) -> Vec<(usize, f32)> {
+fn top_classes(scores: &[f32], n: usize) -> Vec<(usize, f32)> {
     let top = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);
     let total: f32 = scores.iter().map(|score| (score - top).exp()).sum();
     let mut all: Vec<(usize, f32)> = scores
@@ -136,11 +139,11 @@ mod tests {
 
     #[test]
     fn the_best_come_first_with_their_probabilities() {
-        let found = best(&[0.0, 2.0, 1.0, 2.0], 3);
+        let found = top_classes(&[0.0, 2.0, 1.0, 2.0], 3);
         let total = 1.0 + 2.0 * 2f32.exp() + 1f32.exp();
         let ids: Vec<usize> = found.iter().map(|(id, _)| *id).collect();
         assert_eq!(ids, [1, 3, 2]);
         assert!((found[0].1 - 2f32.exp() / total).abs() < 1e-6);
-        assert_eq!(best(&[1.0], 5).len(), 1);
+        assert_eq!(top_classes(&[1.0], 5).len(), 1);
     }
 }

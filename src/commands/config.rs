@@ -1,13 +1,13 @@
 //! `dino config`: what bare commands use, and how that is changed.
 
 use dino::model::backbone::variants;
-use dino::model::defaults::Memory;
+use dino::model::defaults::DefaultsState;
 use dino::model::head::Head;
-use dino::model::head_zoo::{Heads, Place, Reason, TASKS, fetch};
-use dino::model::weights::config::Config;
-use dino::model::weights::{self, Origins, Store};
-use dino::system::environment::Variables;
-use dino::system::http::Access;
+use dino::model::head_zoo::{HeadChoiceReason, HeadLocation, HeadStore, TASKS, fetch};
+use dino::model::weights::config::UserConfig;
+use dino::model::weights::{self, Store, WeightsPolicy};
+use dino::system::environment::EnvVariables;
+use dino::system::http::NetworkAccess;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
 use dino::{Error, Result};
@@ -18,7 +18,7 @@ use crate::cli::ConfigArgs;
 /// Runs the command.
 pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
     let store = Store::open()?;
-    Origins::of(&Variables::of_process())?;
+    WeightsPolicy::from_variables(&EnvVariables::from_process())?;
     if let Some(key) = &args.key
         && (args.unset || args.name.is_some())
     {
@@ -31,7 +31,7 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
     let mut code = 0;
     let mut all = serde_json::Map::new();
     for key in keys {
-        match default_of(&store, key) {
+        match resolve_default(&store, key) {
             Ok(default) if args.json => {
                 all.insert(key.to_owned(), default.to_json());
             }
@@ -45,12 +45,12 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
             }
         }
     }
-    if let Some(why) = Memory::read(store.root()).failed_lately(None) {
+    if let Some(why) = DefaultsState::read(store.root()).recent_failure(None) {
         console.note(format_args!(
             "Meta's weights could not be fetched within the last day: {why}"
         ));
     }
-    let file = Config::path(store.root());
+    let file = UserConfig::path(store.root());
     match args.json {
         true => {
             all.insert("file".into(), json!(file.display().to_string()));
@@ -66,17 +66,17 @@ pub fn run(args: &ConfigArgs, console: &Console) -> Result<u8> {
 /// # Errors
 /// If there is nothing of that name, or it is for another task.
 pub fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
-    let mut config = Config::read(store.root())?;
+    let mut config = UserConfig::read(store.root())?;
     match (key, name) {
         ("model", Some(name)) => {
             if store.get(name)?.is_none() && variants::find(name).is_none() {
-                weights::known(name)?;
+                weights::find_variant(name)?;
             }
             config.model = Some(name.to_owned());
         }
         ("model", None) => config.model = None,
         (task, Some(name)) => {
-            Heads::at(store.root()).choose(task, Some(name.as_ref()))?;
+            HeadStore::at(store.root()).choose(task, Some(name.as_ref()))?;
             config.heads.insert(task.to_owned(), name.to_owned());
             config.avoid.remove(name);
         }
@@ -88,8 +88,8 @@ pub fn set(store: &Store, key: &str, name: Option<&str>) -> Result<()> {
 }
 
 /// What a bare command uses, and why.
-pub struct Default {
-    head: Option<(Head, Place)>,
+pub struct DefaultChoice {
+    head: Option<(Head, HeadLocation)>,
     backbone: String,
     /// Who published the weights and under which licence, where that is known.
     origin: String,
@@ -102,52 +102,54 @@ pub struct Default {
 ///
 /// # Errors
 /// If there is nothing, or if what was set is not there.
-pub fn default_of(store: &Store, key: &str) -> Result<Default> {
+pub fn resolve_default(store: &Store, key: &str) -> Result<DefaultChoice> {
     if !TASKS.contains(&key) {
         let backbone = weights::default_model(store)?;
-        let variables = Variables::of_process();
+        let variables = EnvVariables::from_process();
         let why = match () {
             () if variables.text("DINO_MODEL")?.is_some() => "DINO_MODEL".to_owned(),
-            () if Origins::of(&variables)? == Origins::Focus => Origins::VARIABLE.to_owned(),
-            () if Config::read(store.root())?.model.is_some() => "set".to_owned(),
-            () if backbone == weights::FOCUS && will_fetch(store)? => {
+            () if WeightsPolicy::from_variables(&variables)? == WeightsPolicy::Focus => {
+                WeightsPolicy::VARIABLE.to_owned()
+            }
+            () if UserConfig::read(store.root())?.model.is_some() => "set".to_owned(),
+            () if backbone == weights::FOCUS_MODEL && will_fetch(store)? => {
                 "until the next run fetches Meta's".to_owned()
             }
-            () if backbone == weights::FOCUS => "the one that can always be had".to_owned(),
+            () if backbone == weights::FOCUS_MODEL => "the one that can always be had".to_owned(),
             () => "the first of the table that is installed".to_owned(),
         };
-        return of_backbone(store, (None, backbone), why);
+        return describe_choice(store, (None, backbone), why);
     }
-    let (found, reason) = Heads::at(store.root()).choose_with_reason(key, None, None)?;
+    let (found, reason) = HeadStore::at(store.root()).choose_with_reason(key, None, None)?;
     let why = match reason {
-        Reason::Named => "named".to_owned(),
-        Reason::Variable(name) => name,
-        Reason::Config => "set".to_owned(),
-        Reason::Installed => "the best that is installed".to_owned(),
-        Reason::Builtin if key != "classify" && will_fetch(store)? => {
+        HeadChoiceReason::Named => "named".to_owned(),
+        HeadChoiceReason::Variable(name) => name,
+        HeadChoiceReason::Config => "set".to_owned(),
+        HeadChoiceReason::Installed => "the best that is installed".to_owned(),
+        HeadChoiceReason::Builtin if key != "classify" && will_fetch(store)? => {
             "inside the program, until the next run fetches Meta's".to_owned()
         }
-        Reason::Builtin => "inside the program".to_owned(),
+        HeadChoiceReason::Builtin => "inside the program".to_owned(),
     };
     let backbone = found.head.meta.backbone.clone();
-    of_backbone(store, (Some((found.head, found.place)), backbone), why)
+    describe_choice(store, (Some((found.head, found.location)), backbone), why)
 }
 
 /// Whether a bare command would try to fetch Meta's weights now.
 fn will_fetch(store: &Store) -> Result<bool> {
-    let variables = Variables::of_process();
-    let is_free = Origins::of(&variables)? == Origins::Best
-        && Access::from_variables(&variables)? == Access::Allowed;
+    let variables = EnvVariables::from_process();
+    let is_free = WeightsPolicy::from_variables(&variables)? == WeightsPolicy::Best
+        && NetworkAccess::from_variables(&variables)? == NetworkAccess::Allowed;
     let host = fetch::address(&variables)?;
-    let memory = Memory::read(store.root());
-    Ok(is_free && memory.failed_lately(Some(&host)).is_none())
+    let memory = DefaultsState::read(store.root());
+    Ok(is_free && memory.recent_failure(Some(&host)).is_none())
 }
 
-fn of_backbone(
+fn describe_choice(
     store: &Store,
-    (head, backbone): (Option<(Head, Place)>, String),
+    (head, backbone): (Option<(Head, HeadLocation)>, String),
     why: String,
-) -> Result<Default> {
+) -> Result<DefaultChoice> {
     let record = store.get(&backbone)?;
     let variant = match &record {
         Some(record) => Some(record.variant()?),
@@ -163,7 +165,7 @@ fn of_backbone(
         (Some(_), Some(origin)) => (origin.source, origin.license),
         (Some((head, place)), None) => {
             let from = match place {
-                Place::Builtin => "inside the program",
+                HeadLocation::Builtin => "inside the program",
                 _ => "trained here",
             };
             let data = head
@@ -192,7 +194,7 @@ fn of_backbone(
             )
         }
     };
-    Ok(Default {
+    Ok(DefaultChoice {
         head,
         backbone,
         origin,
@@ -202,7 +204,7 @@ fn of_backbone(
     })
 }
 
-impl Default {
+impl DefaultChoice {
     /// Names, origin and licence, as an object.
     pub fn to_json(&self) -> Value {
         json!({
@@ -217,11 +219,11 @@ impl Default {
 
     /// The same as a line.
     pub fn line(&self, key: &str) -> String {
-        format!("{key:10}{}", printable(&self.text()))
+        format!("{key:10}{}", printable(&self.describe()))
     }
 
     /// The same in words.
-    pub fn text(&self) -> String {
+    pub fn describe(&self) -> String {
         let missing = match self.is_installed {
             true => "",
             false => " (not installed yet)",

@@ -1,21 +1,26 @@
 //! What a bare command computes with: fetched on the first run, and said where it is another than last time.
 
-use dino::model::defaults::{Memory, Need, fetch_missing};
+use dino::model::defaults::{DefaultsState, RequiredWeights, fetch_missing};
 use dino::model::device::DeviceChoice;
-use dino::model::head_zoo::{Found, Heads, Place, Reason};
-use dino::model::weights::{Origins, Store};
-use dino::system::environment::Variables;
-use dino::system::http::Access;
+use dino::model::head_zoo::{HeadChoiceReason, HeadLocation, HeadStore, LocatedHead};
+use dino::model::weights::{Store, WeightsPolicy};
+use dino::system::environment::EnvVariables;
+use dino::system::http::NetworkAccess;
 use dino::tasks::recipe::Recipe;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::RunArgs;
-use crate::commands::model::events;
+use crate::commands::model::event_handler;
 use crate::commands::selfcheck;
 
 /// Fetches what the tasks of `recipe` need and nobody named, and checks it.
-pub fn settle(recipe: &Recipe, args: &RunArgs, store: &Store, console: &Console) -> Result<()> {
+pub fn fetch_defaults(
+    recipe: &Recipe,
+    args: &RunArgs,
+    store: &Store,
+    console: &Console,
+) -> Result<()> {
     let is_named = args.model.is_some()
         || recipe.model.is_some()
         || recipe.depth.iter().any(|it| it.head.name.is_some())
@@ -24,49 +29,55 @@ pub fn settle(recipe: &Recipe, args: &RunArgs, store: &Store, console: &Console)
         // What was fitted is of one backbone.
         || recipe.pca.iter().any(|it| it.basis.is_some())
         || recipe.clusters.iter().any(|it| it.codebook.is_some())
-        || Variables::of_process().text("DINO_MODEL")?.is_some();
+        || EnvVariables::from_process().text("DINO_MODEL")?.is_some();
     if is_named {
         return Ok(());
     }
     let mut needs = Vec::new();
-    needs.extend(recipe.depth.iter().map(|_| Need::Depth));
-    needs.extend(recipe.segment.iter().map(|_| Need::Segment));
+    needs.extend(recipe.depth.iter().map(|_| RequiredWeights::Depth));
+    needs.extend(recipe.segment.iter().map(|_| RequiredWeights::Segment));
     if needs.is_empty() && !recipe.is_empty() {
-        needs.push(Need::Backbone);
+        needs.push(RequiredWeights::Backbone);
     }
-    settle_needs(&needs, args, store, console)
+    fetch_needs(&needs, args, store, console)
 }
 
 /// The same for a command that needs a backbone alone, and has no recipe.
-pub fn settle_backbone(args: &RunArgs, console: &Console) -> Result<()> {
-    let is_named = args.model.is_some() || Variables::of_process().text("DINO_MODEL")?.is_some();
+pub fn fetch_default_backbone(args: &RunArgs, console: &Console) -> Result<()> {
+    let is_named =
+        args.model.is_some() || EnvVariables::from_process().text("DINO_MODEL")?.is_some();
     match is_named || args.device == DeviceChoice::Null {
         true => Ok(()),
-        false => settle_needs(&[Need::Backbone], args, &Store::open()?, console),
+        false => fetch_needs(&[RequiredWeights::Backbone], args, &Store::open()?, console),
     }
 }
 
-fn settle_needs(needs: &[Need], args: &RunArgs, store: &Store, console: &Console) -> Result<()> {
-    let heads = Heads::at(store.root());
+fn fetch_needs(
+    needs: &[RequiredWeights],
+    args: &RunArgs,
+    store: &Store,
+    console: &Console,
+) -> Result<()> {
+    let heads = HeadStore::at(store.root());
     for task in needs.iter().filter_map(|need| need.task()) {
         // What the user chose once and for all decides about the backbone of all.
         let Ok((_, reason)) = heads.choose_with_reason(task, None, None) else {
             continue;
         };
-        if matches!(&reason, Reason::Named | Reason::Config)
-            || matches!(&reason, Reason::Variable(name) if name != Origins::VARIABLE)
+        if matches!(&reason, HeadChoiceReason::Named | HeadChoiceReason::Config)
+            || matches!(&reason, HeadChoiceReason::Variable(name) if name != WeightsPolicy::VARIABLE)
         {
             return Ok(());
         }
     }
-    let access = Access::of(args.offline)?;
-    let first = fetch_missing(store, needs, &access, &mut events(console))?;
-    selfcheck::distrust(&first.fetched, args, console)
+    let access = NetworkAccess::from_offline_flag(args.offline)?;
+    let first = fetch_missing(store, needs, &access, &mut event_handler(console))?;
+    selfcheck::verify_fetched(&first.fetched, args, console)
 }
 
 /// Says where a bare command uses another head (of the task `backbone`, another backbone) than last time.
-pub fn tell_switch(task: &str, head: &str, store: &Store, console: &Console) {
-    let mut memory = Memory::read(store.root());
+pub fn report_switch(task: &str, head: &str, store: &Store, console: &Console) {
+    let mut memory = DefaultsState::read(store.root());
     if memory.last(task) == Some(head) {
         return;
     }
@@ -81,22 +92,28 @@ pub fn tell_switch(task: &str, head: &str, store: &Store, console: &Console) {
 }
 
 /// Replaces heads that nobody named by those inside the program where they read different backbones: one pass serves all.
-pub fn agree(chosen: &mut [(&'static str, &mut Found)], console: &Console) -> Result<()> {
+pub fn unify_backbones(
+    chosen: &mut [(&'static str, &mut LocatedHead)],
+    console: &Console,
+) -> Result<()> {
     let mut backbones = chosen.iter().map(|(_, it)| it.head.meta.backbone.as_str());
     let first = backbones.next();
     if first.is_none() || backbones.all(|backbone| Some(backbone) == first) {
         return Ok(());
     }
-    let names = |chosen: &[(&'static str, &mut Found)]| {
+    let names = |chosen: &[(&'static str, &mut LocatedHead)]| {
         let names = chosen.iter().map(|(_, it)| it.head.meta.name.clone());
         names.collect::<Vec<_>>().join(" and ")
     };
     let before = names(chosen);
     for (task, found) in chosen.iter_mut() {
-        let head = Heads::builtin(task)
+        let head = HeadStore::builtin(task)
             .ok_or_else(|| Error::Model(format!("there is no head for `dino {task}` here")))?;
-        let place = Place::Builtin;
-        **found = Found { head, place };
+        let place = HeadLocation::Builtin;
+        **found = LocatedHead {
+            head,
+            location: place,
+        };
     }
     console.note(format_args!(
         "{before} read different backbones, and one pass serves all tasks: {} are used; --head names others",

@@ -3,18 +3,18 @@
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
-use dino::io::output::{Outputs, deliver, put_path};
-use dino::model::head::globals::GlobalToken;
-use dino::model::head::{HeadMeta, Linear, Network, Task, file};
+use dino::io::output::{OutputRegistry, put_path, write_output};
+use dino::model::head::global_token::GlobalToken;
+use dino::model::head::{HeadMeta, HeadNetwork, HeadTask, LinearHead, file};
 use dino::model::head_zoo::depth_anything;
-use dino::model::head_zoo::fetch::{self, Installed};
-use dino::model::head_zoo::official::{self, Official};
+use dino::model::head_zoo::fetch::{self, InstalledHead};
+use dino::model::head_zoo::official::{self, OfficialHead};
 use dino::model::head_zoo::published;
-use dino::model::head_zoo::{Found, Heads, Place};
-use dino::model::input::Coarse;
+use dino::model::head_zoo::{HeadLocation, HeadStore, LocatedHead};
+use dino::model::input::CoarseScale;
 use dino::model::weights::{Hub, Store};
 use dino::system::files::pipe;
-use dino::system::http::Access;
+use dino::system::http::NetworkAccess;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
 use dino::{Error, Result};
@@ -22,13 +22,13 @@ use serde_json::{Map, Value, json};
 
 use crate::cli::HeadsCommand;
 use crate::commands::config;
-use crate::commands::model::events;
-use dino::tasks::classes::line_of;
+use crate::commands::model::event_handler;
+use dino::tasks::classes::printable_class_name;
 
 /// Runs one of the commands.
 pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
     let store = Store::open()?;
-    let heads = Heads::at(store.root());
+    let heads = HeadStore::at(store.root());
     match command {
         HeadsCommand::List { json } => return list(&heads, *json, console),
         HeadsCommand::Info { name, json } => info(&heads, name, *json, console)?,
@@ -41,7 +41,7 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
             no_backbone,
             offline,
         } => {
-            let access = Access::of(*offline)?;
+            let access = NetworkAccess::from_offline_flag(*offline)?;
             return pull(
                 &heads,
                 &store,
@@ -51,14 +51,15 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
             );
         }
         HeadsCommand::Import { file, name } => {
-            let events = &mut events(console);
+            let events = &mut event_handler(console);
             let import = |file: &Path| fetch::import(&heads, &store, file, name.as_deref(), events);
             let installed = pipe::with_file(file, import)?;
-            tell(&heads, &installed, console)?;
+            report_installed(&heads, &installed, console)?;
         }
         HeadsCommand::Rm { names } => names.iter().try_for_each(|name| {
             heads.remove(name)?;
-            Heads::remove_calibration(&Heads::calibration_beside(&heads.path(name)?)).map(|_| ())
+            HeadStore::remove_calibration(&HeadStore::calibration_path_for(&heads.path(name)?))
+                .map(|_| ())
         })?,
         HeadsCommand::Export { name, file, force } => {
             export(&heads.get(name)?, file, *force, console)?
@@ -70,12 +71,15 @@ pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {
     Ok(0)
 }
 
-fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
+fn list(heads: &HeadStore, as_json: bool, console: &Console) -> Result<u8> {
     let mut code = 0;
     let mut rows = vec![["NAME", "TASK", "BACKBONE", "PREDICTS", "WHERE"].map(str::to_owned)];
     let mut installed = Vec::new();
     for (name, found) in heads.list()? {
-        let Found { head, place } = match found {
+        let LocatedHead {
+            head,
+            location: place,
+        } = match found {
             Ok(found) => found,
             Err(error) => {
                 console.error(&error);
@@ -86,16 +90,16 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
         if as_json {
             let mut object = Map::new();
             object.insert("name".into(), json!(name));
-            put_path(&mut object, "where", Some(&place_path(&place)));
+            put_path(&mut object, "where", Some(&head_path(&place)));
             object.insert("meta".into(), json!(head.meta));
             console.out(&Value::Object(object).to_string())?;
         }
-        let place = place_path(&place).display().to_string();
+        let place = head_path(&place).display().to_string();
         rows.push([
             name.clone(),
             head.meta.task_name().into(),
             printable(&head.meta.backbone).into_owned(),
-            printable(&predicts(&head.meta)).into_owned(),
+            printable(&describe_task(&head.meta)).into_owned(),
             printable(&place).into_owned(),
         ]);
         installed.push(name);
@@ -109,12 +113,15 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
             })?;
         return Ok(code);
     }
-    table(&rows, console)?;
+    print_table(&rows, console)?;
     console.out("")?;
     console.out(
         "Published by Meta, with the paper's figures; `dino heads pull NAME --model MODEL` fetches one (* is installed):",
     )?;
-    for (backbones, suffix) in [(official::PLAIN, ""), (official::REG, "-reg")] {
+    for (backbones, suffix) in [
+        (official::PLAIN_BACKBONES, ""),
+        (official::REGISTER_BACKBONES, "-reg"),
+    ] {
         let mut rows = Vec::new();
         let title = |size: &str| format!("{size}{suffix}");
         rows.push([
@@ -127,8 +134,8 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
             title("vitg14"),
         ]);
         for (data, method) in official::GROUPS {
-            let of = backbones.map(|backbone| Official {
-                data,
+            let of = backbones.map(|backbone| OfficialHead {
+                dataset: data,
                 method,
                 backbone,
             });
@@ -138,7 +145,7 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
             }
             let cells = of.map(|head| {
                 let figure = head
-                    .figure()
+                    .paper_metric()
                     .map_or("yes".to_owned(), |(_, value)| value.to_string());
                 let mark = if installed.contains(&head.name()) {
                     "*"
@@ -152,7 +159,7 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
                 of[0].group(),
                 data.task().into(),
                 of[0]
-                    .figure()
+                    .paper_metric()
                     .map_or(String::new(), |(what, _)| what.into()),
                 s,
                 b,
@@ -160,7 +167,7 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
                 g,
             ]);
         }
-        table(&rows, console)?;
+        print_table(&rows, console)?;
     }
     console.out(
         "RMSE in metres (less is better), mIoU and top-1 in percent; nyu is for rooms, kitti for streets.",
@@ -180,20 +187,20 @@ fn list(heads: &Heads, as_json: bool, console: &Console) -> Result<u8> {
         [
             format!("{}{mark}", head.name()),
             "depth".into(),
-            head.scene.words().into(),
+            head.scene.description().into(),
             license.into(),
         ]
     }));
-    table(&rows, console)?;
+    print_table(&rows, console)?;
     Ok(code)
 }
 
 /// Fetches heads and then the backbones they need; one failure does not keep the others from their turn.
 fn pull(
-    heads: &Heads,
+    heads: &HeadStore,
     store: &Store,
     (names, model, backbones): (&[String], &str, bool),
-    access: &Access,
+    access: &NetworkAccess,
     console: &Console,
 ) -> Result<u8> {
     let repository = |name: &String| fetch::repository_of(name).unwrap_or_else(|| name.clone());
@@ -203,7 +210,7 @@ fn pull(
         .partition(|name| name.contains('/'));
     let meant = match words.is_empty() {
         true => Vec::new(),
-        false => fetch::meant(&words, model)?,
+        false => fetch::resolve_names(&words, model)?,
     };
     let host = fetch::host(access.clone())?;
     let mut code = 0;
@@ -217,19 +224,20 @@ fn pull(
         Ok(()) => Ok(()),
     };
     for repo in &repositories {
-        let result = Hub::from_env(access.clone())
-            .and_then(|hub| fetch::pull_repository(heads, store, repo, &hub, &mut events(console)));
-        note(result.and_then(|installed| tell(heads, &installed, console)))?;
+        let result = Hub::from_env(access.clone()).and_then(|hub| {
+            fetch::pull_repository(heads, store, repo, &hub, &mut event_handler(console))
+        });
+        note(result.and_then(|installed| report_installed(heads, &installed, console)))?;
     }
     for head in &meant {
-        let result = fetch::pull(heads, store, head, &host, &mut events(console));
-        note(result.and_then(|installed| tell(heads, &installed, console)))?;
+        let result = fetch::pull(heads, store, head, &host, &mut event_handler(console));
+        note(result.and_then(|installed| report_installed(heads, &installed, console)))?;
     }
     let mut needed: Vec<&str> = meant.iter().map(|head| head.backbone).collect();
     needed.sort_unstable();
     needed.dedup();
     for backbone in needed.into_iter().filter(|_| backbones) {
-        let result = fetch::pull_backbone(store, backbone, &host, &mut events(console));
+        let result = fetch::pull_backbone(store, backbone, &host, &mut event_handler(console));
         note(result.map(|fetched| {
             if fetched {
                 console.note(format_args!("{backbone} installed (the backbone)"));
@@ -240,11 +248,11 @@ fn pull(
 }
 
 /// The installed file on stdout, the rest on stderr.
-fn tell(heads: &Heads, installed: &Installed, console: &Console) -> Result<()> {
-    let Installed {
+fn report_installed(heads: &HeadStore, installed: &InstalledHead, console: &Console) -> Result<()> {
+    let InstalledHead {
         name,
         path,
-        already,
+        was_installed: already,
     } = installed;
     let meta = heads.get(name)?.head.meta;
     let task = meta.task_name();
@@ -263,7 +271,7 @@ fn tell(heads: &Heads, installed: &Installed, console: &Console) -> Result<()> {
 }
 
 /// Prints rows with their columns under each other.
-fn table<const N: usize>(rows: &[[String; N]], console: &Console) -> Result<()> {
+fn print_table<const N: usize>(rows: &[[String; N]], console: &Console) -> Result<()> {
     let width = |column: usize| {
         rows.iter()
             .map(|row| row[column].chars().count())
@@ -282,31 +290,31 @@ fn table<const N: usize>(rows: &[[String; N]], console: &Console) -> Result<()> 
 }
 
 /// The file of a head, or a word for where it is.
-fn place_path(place: &Place) -> PathBuf {
+fn head_path(place: &HeadLocation) -> PathBuf {
     match place {
-        Place::Builtin => "built in".into(),
-        Place::Installed(_) => "installed".into(),
-        Place::File(path) => path.clone(),
+        HeadLocation::Builtin => "built in".into(),
+        HeadLocation::Installed(_) => "installed".into(),
+        HeadLocation::File(path) => path.clone(),
     }
 }
 
 /// What a head predicts, in a few words.
-fn predicts(meta: &HeadMeta) -> String {
+fn describe_task(meta: &HeadMeta) -> String {
     match &meta.task {
-        Task::Depth { readout, unit } => {
+        HeadTask::Depth { readout, unit } => {
             let (min, max) = readout.range();
             match readout.is_inverse() {
                 true => format!("{unit} (larger is nearer, no metres)"),
                 false => format!("{min} to {max} {unit}"),
             }
         }
-        Task::Segment { classes } => format!("{} classes", classes.len()),
-        Task::Classify { classes } => format!("{} classes of photos", classes.len()),
+        HeadTask::Segment { classes } => format!("{} classes", classes.len()),
+        HeadTask::Classify { classes } => format!("{} classes of photos", classes.len()),
     }
 }
 
 /// The squares that a head reads, for a list.
-fn squares(sides: &[usize]) -> String {
+fn describe_context(sides: &[usize]) -> String {
     let sides: Vec<String> = sides
         .iter()
         .map(|side| format!("{side} x {side}"))
@@ -317,12 +325,12 @@ fn squares(sides: &[usize]) -> String {
     }
 }
 
-fn second_look(coarse: Coarse) -> String {
+fn describe_coarse_scale(coarse: CoarseScale) -> String {
     format!(", and a second look at {} % of that", u32::from(coarse))
 }
 
 /// What a head reads beside patch tokens, for a list.
-fn globals(tokens: &[GlobalToken]) -> String {
+fn describe_globals(tokens: &[GlobalToken]) -> String {
     let names: Vec<&str> = tokens.iter().map(|token| token.name()).collect();
     match names.as_slice() {
         [] => String::new(),
@@ -331,13 +339,13 @@ fn globals(tokens: &[GlobalToken]) -> String {
     }
 }
 
-fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result<()> {
+fn info(heads: &HeadStore, name: &OsStr, as_json: bool, console: &Console) -> Result<()> {
     let found = &heads.get(name)?;
     let calibration = heads.calibration(found, &mut |why| console.warn(why))?;
     let meta = &found.head.meta;
     if as_json {
         let mut object = Map::new();
-        put_path(&mut object, "where", Some(&place_path(&found.place)));
+        put_path(&mut object, "where", Some(&head_path(&found.location)));
         object.insert("meta".into(), json!(meta));
         object.insert("calibration".into(), json!(calibration));
         return console.out(&Value::Object(object).to_string());
@@ -346,22 +354,22 @@ fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result
         "blocks {:?}{}{}{}{}",
         meta.blocks,
         if meta.norm { ", final norm" } else { "" },
-        squares(&meta.context),
-        globals(&meta.globals),
+        describe_context(&meta.context),
+        describe_globals(&meta.globals),
         match &found.head.network {
-            Network::Linear(Linear {
+            HeadNetwork::Linear(LinearHead {
                 hidden: Some(hidden),
                 ..
             }) => format!(", hidden layer of {}", hidden.bias.len()),
-            Network::Linear(_) => String::new(),
-            Network::Dpt(_) => ", convolutions (DPT)".into(),
+            HeadNetwork::Linear(_) => String::new(),
+            HeadNetwork::Dpt(_) => ", convolutions (DPT)".into(),
         },
     );
     let mut rows = vec![
         ("name", meta.name.clone()),
         ("task", meta.task_name().into()),
-        ("predicts", predicts(meta)),
-        ("where", place_path(&found.place).display().to_string()),
+        ("predicts", describe_task(meta)),
+        ("where", head_path(&found.location).display().to_string()),
         (
             "backbone",
             format!(
@@ -380,16 +388,20 @@ fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result
                 "size {}, {} padding{}",
                 meta.input.size,
                 meta.input.padding,
-                meta.input.coarse.map_or(String::new(), second_look)
+                meta.input
+                    .coarse
+                    .map_or(String::new(), describe_coarse_scale)
             ),
         ),
     ];
     if let Some(protocol) = meta.protocol {
         rows.push(("protocol", protocol.name().into()));
     }
-    if let Task::Segment { classes } = &meta.task {
+    if let HeadTask::Segment { classes } = &meta.task {
         let names = classes.iter().enumerate();
-        let names: Vec<_> = names.map(|(id, class)| line_of(id, &class.name)).collect();
+        let names: Vec<_> = names
+            .map(|(id, class)| printable_class_name(id, &class.name))
+            .collect();
         rows.push(("classes", names.join(", ")));
     }
     if let Some(origin) = &meta.origin {
@@ -412,7 +424,7 @@ fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result
         ));
     }
     if let Some(calibration) = &calibration {
-        rows.push(("fitted", calibration.sentence()));
+        rows.push(("fitted", calibration.summary()));
     }
     if let Some(training) = &meta.training {
         rows.extend(training.data.iter().map(|data| ("data", data.clone())));
@@ -430,7 +442,7 @@ fn info(heads: &Heads, name: &OsStr, as_json: bool, console: &Console) -> Result
 }
 
 fn add(
-    heads: &Heads,
+    heads: &HeadStore,
     source: &Path,
     name: Option<&str>,
     force: bool,
@@ -452,7 +464,7 @@ fn add(
     }
     let installed = heads.install(source, Some(&wanted))?;
     let beside = std::fs::canonicalize(source).unwrap_or_else(|_| source.to_owned());
-    let beside = Heads::calibration_beside(&beside);
+    let beside = HeadStore::calibration_path_for(&beside);
     if beside.is_file() {
         console.note(format_args!(
             "{} stays where it is, and {wanted} runs without it; `dino calibrate depth` fits it anew",
@@ -462,20 +474,20 @@ fn add(
     console.out_path(&installed)
 }
 
-fn export(found: &Found, target: &Path, force: bool, console: &Console) -> Result<()> {
-    let own = match &found.place {
-        Place::Builtin => None,
-        Place::Installed(path) | Place::File(path) => Some(path.as_path()),
+fn export(found: &LocatedHead, target: &Path, force: bool, console: &Console) -> Result<()> {
+    let own = match &found.location {
+        HeadLocation::Builtin => None,
+        HeadLocation::Installed(path) | HeadLocation::File(path) => Some(path.as_path()),
     };
-    let destination = Outputs::new(own).add_flag("heads export", target, force)?;
+    let destination = OutputRegistry::new(own).add_flag("heads export", target, force)?;
     let bytes = file::to_bytes(&found.head).map_err(|why| Error::file(target, why))?;
-    deliver(console, &destination, true, |writer| {
+    write_output(console, &destination, true, |writer| {
         writer.write_all(&bytes)
     })
 }
 
 fn set_default(
-    heads: &Heads,
+    heads: &HeadStore,
     store: &Store,
     task: &str,
     name: Option<&str>,

@@ -7,25 +7,25 @@ use dino::io::output::put_path;
 use dino::io::video;
 use dino::model::device;
 use dino::model::device::gpu::{self, Gpu};
-use dino::model::device::launcher::SWITCH;
+use dino::model::device::launcher::CUDA_VARIABLE;
 use dino::model::head_zoo::{TASKS, fetch};
-use dino::model::weights::huggingface::{Folders, Location, Token};
-use dino::model::weights::{Origins, Store, hub};
-use dino::system::environment::Variables;
-use dino::system::http::Access;
-use dino::system::http::proxy::{Proxies, Route};
-use dino::system::memory::readable;
+use dino::model::weights::huggingface::{HubPath, HubPaths, HubToken};
+use dino::model::weights::{Store, WeightsPolicy, hub};
+use dino::system::environment::EnvVariables;
+use dino::system::http::NetworkAccess;
+use dino::system::http::proxy::{ProxyServer, ProxySettings};
+use dino::system::memory::format_bytes;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::CONFIG_KEYS;
-use crate::commands::config::Default;
+use crate::commands::config::DefaultChoice;
 use crate::commands::{cache, config};
 
 /// The facts, in the order in which they are shown.
-struct Info {
+struct SystemInfo {
     version: &'static str,
     features: Vec<&'static str>,
     devices: Vec<String>,
@@ -37,13 +37,13 @@ struct Info {
     store: Option<PathBuf>,
     models: Result<Vec<String>>,
     /// What bare commands use, by task.
-    defaults: Vec<(&'static str, Result<Default>)>,
-    settings: Vec<Setting>,
+    defaults: Vec<(&'static str, Result<DefaultChoice>)>,
+    settings: Vec<SettingInfo>,
 }
 
 /// What holds for the store and the network, and who said so.
 #[derive(Serialize)]
-struct Setting {
+struct SettingInfo {
     name: &'static str,
     /// Absent where nothing is set; never a secret.
     value: Option<String>,
@@ -53,14 +53,14 @@ struct Setting {
     error: Option<String>,
 }
 
-impl Setting {
+impl SettingInfo {
     fn new(name: &'static str, found: Result<Option<(String, String)>>) -> Self {
         let (found, error) = match found {
             Ok(found) => (found, None),
             Err(error) => (None, Some(error.to_string())),
         };
         let (value, source) = found.unzip();
-        Setting {
+        SettingInfo {
             name,
             value,
             source,
@@ -77,7 +77,7 @@ impl Setting {
     }
 }
 
-impl Info {
+impl SystemInfo {
     fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         object.insert("version".into(), json!(self.version));
@@ -110,7 +110,7 @@ impl Info {
             ("cuda", cfg!(feature = "cuda")),
             ("metal", cfg!(feature = "metal")),
         ];
-        let variables = Variables::of_process();
+        let variables = EnvVariables::from_process();
         let store = Store::from_variables(&variables);
         let models = match &store {
             Ok((store, _)) => store.list(),
@@ -120,17 +120,17 @@ impl Info {
         let defaults = match &store {
             Ok((store, _)) => CONFIG_KEYS
                 .into_iter()
-                .map(|key| (key, config::default_of(store, key)))
+                .map(|key| (key, config::resolve_default(store, key)))
                 // Classifiers are there only when they were fetched.
                 .filter(|(key, default)| *key != "classify" || default.is_ok())
                 .collect(),
             Err(_) => Vec::new(),
         };
         let (gpus, gpu_unused) = match gpu::list() {
-            Ok(gpus) => (gpus, gpu::why_unused()),
+            Ok(gpus) => (gpus, gpu::unused_reason()),
             Err(why) => (Vec::new(), Some(why)),
         };
-        Info {
+        SystemInfo {
             version: env!("CARGO_PKG_VERSION"),
             features: features
                 .iter()
@@ -151,12 +151,12 @@ impl Info {
 }
 
 /// What the variables come to.
-fn settings(variables: &Variables) -> Vec<Setting> {
+fn settings(variables: &EnvVariables) -> Vec<SettingInfo> {
     let store = Store::from_variables(variables)
         .map(|(store, source)| Some((store.root().display().to_string(), source.to_owned())));
-    let access = Access::from_variables(variables).map(|access| match access {
-        Access::Allowed => None,
-        Access::Forbidden(by) => Some(("forbidden".to_owned(), by)),
+    let access = NetworkAccess::from_variables(variables).map(|access| match access {
+        NetworkAccess::Allowed => None,
+        NetworkAccess::Forbidden(by) => Some(("forbidden".to_owned(), by)),
     });
     let address = |variable: &'static str, found: Result<String>| {
         let source = match variables.os(variable) {
@@ -165,16 +165,15 @@ fn settings(variables: &Variables) -> Vec<Setting> {
         };
         found.map(|address| Some((address, source.to_owned())))
     };
-    let folders = Folders::of(variables);
+    let folders = HubPaths::from_variables(variables);
     let cache = folders.map(|folders| {
-        let found =
-            |Location { path, source }: Location| (path.display().to_string(), source.into());
+        let found = |HubPath { path, source }: HubPath| (path.display().to_string(), source.into());
         folders.cache.map(found)
     });
-    let token = Folders::of(variables)
-        .and_then(|folders| Token::find(variables, folders.token.as_ref()))
+    let token = HubPaths::from_variables(variables)
+        .and_then(|folders| HubToken::find(variables, folders.token.as_ref()))
         .map(|token| token.map(|token| ("set".to_owned(), token.source)));
-    let proxies = Proxies::from_variables(variables);
+    let proxies = ProxySettings::from_variables(variables);
     let proxy = |at: usize| {
         let all = proxies.as_ref().map_err(dino::Error::to_string);
         let route = all.and_then(|proxies| {
@@ -184,59 +183,61 @@ fn settings(variables: &Variables) -> Vec<Setting> {
                 .cloned()
         });
         route
-            .map(|route: Option<Route>| route.map(|it| (it.address(), it.variable.to_owned())))
+            .map(|route: Option<ProxyServer>| {
+                route.map(|it| (it.address(), it.variable.to_owned()))
+            })
             .map_err(dino::Error::Usage)
     };
-    let exempt = proxies.as_ref().ok().and_then(Proxies::exempt);
+    let exempt = proxies.as_ref().ok().and_then(ProxySettings::exempt);
     let exempt = exempt.map(|it| (it.value.clone(), it.variable.to_owned()));
     let mut settings = vec![
-        Setting::new("store", store),
-        Setting::new("network", access),
-        Setting::new("hub", address("HF_ENDPOINT", hub::endpoint(variables))),
-        Setting::new("token", token),
-        Setting::new("cache", cache),
-        Setting::new("train cache", train_cache(variables)),
-        Setting::new(
+        SettingInfo::new("store", store),
+        SettingInfo::new("network", access),
+        SettingInfo::new("hub", address("HF_ENDPOINT", hub::endpoint(variables))),
+        SettingInfo::new("token", token),
+        SettingInfo::new("cache", cache),
+        SettingInfo::new("train cache", train_cache(variables)),
+        SettingInfo::new(
             "heads",
             address("DINO_HEADS_URL", fetch::address(variables)),
         ),
-        Setting::new("https", proxy(1)),
-        Setting::new("http", proxy(0)),
-        Setting::new("direct", Ok(exempt)),
+        SettingInfo::new("https", proxy(1)),
+        SettingInfo::new("http", proxy(0)),
+        SettingInfo::new("direct", Ok(exempt)),
     ];
     let choices = TASKS.map(|task| format!("DINO_HEAD_{}", task.to_ascii_uppercase()));
     let names = [
         "DINO_MODEL",
-        Origins::VARIABLE,
+        WeightsPolicy::VARIABLE,
         "DINO_HTTP_TIMEOUT",
-        SWITCH,
-        device::SIMD,
-        video::VARIABLE,
+        CUDA_VARIABLE,
+        device::SIMD_VARIABLE,
+        video::FFMPEG_VARIABLE,
     ]
     .map(str::to_owned);
     let set = names.into_iter().chain(choices).filter_map(|name| {
         let value = variables.os(&name)?.display().to_string();
-        Some(Setting::new("set", Ok(Some((value, name)))))
+        Some(SettingInfo::new("set", Ok(Some((value, name)))))
     });
     settings.extend(set);
     settings
 }
 
 /// The folder of the features that training keeps, and how much there is.
-fn train_cache(variables: &Variables) -> Result<Option<(String, String)>> {
+fn train_cache(variables: &EnvVariables) -> Result<Option<(String, String)>> {
     let (store, source) = Store::from_variables(variables)?;
-    let cache = cache::folder_of(&store);
-    let limit = cache.usual_limit().map_or(String::new(), |limit| {
-        format!(" of up to {}", readable(limit))
+    let cache = cache::cache_folder_of(&store);
+    let limit = cache.default_limit().map_or(String::new(), |limit| {
+        format!(" of up to {}", format_bytes(limit))
     });
-    let bytes = readable(cache.bytes()?);
+    let bytes = format_bytes(cache.bytes()?);
     let value = format!("{}: {bytes}{limit}", cache.path().display());
     Ok(Some((value, source.to_owned())))
 }
 
 /// Prints the facts, as aligned lines or as one JSON object.
 pub fn run(json: bool, console: &Console) -> Result<u8> {
-    let info = Info::gather();
+    let info = SystemInfo::gather();
     if json {
         console.out(&Value::Object(info.to_json()).to_string())?;
         return Ok(0);
@@ -273,7 +274,7 @@ pub fn run(json: bool, console: &Console) -> Result<u8> {
     rows.extend(info.defaults.iter().map(|(key, default)| {
         let value = default
             .as_ref()
-            .map_or_else(ToString::to_string, Default::text);
+            .map_or_else(ToString::to_string, DefaultChoice::describe);
         (*key, value)
     }));
     rows.extend(info.settings.iter().map(|it| {

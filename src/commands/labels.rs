@@ -1,19 +1,19 @@
 //! What is said about a data set before it is trained on or judged: what is left out, and what its labels hold.
 
-use dino::learn::data::doubts::{self, DepthMaps, Ignored, Masks};
-use dino::learn::data::labels::DepthReader;
-use dino::learn::data::statistics::{DepthStatistics, LabelSample, MaskStatistics, SAMPLE};
-use dino::learn::data::{DataSet, Pair, SetLabels};
-use dino::model::head::meta::{Class, Readout};
+use dino::learn::data::checks::{self, DepthMapCheck, IgnoredId, MaskCheck};
+use dino::learn::data::labels::DepthLabelReader;
+use dino::learn::data::statistics::{DepthStatistics, LabelSample, MAX_LABELS, MaskStatistics};
+use dino::learn::data::{DataSet, LabelledPair, SetLabels};
+use dino::model::head::meta::{Class, DepthReadout};
 use dino::terminal::console::Console;
 use dino::terminal::warnings::Warnings;
 use dino::{Error, Result};
 
 /// Units of a metre where nobody says anything else.
-const MILLIMETRES: f64 = 1000.0;
+const DEFAULT_DEPTH_SCALE: f64 = 1000.0;
 
 /// Says how the pairs of a data set were found, and what is left out.
-pub fn tell(set: &DataSet, console: &Console) {
+pub fn report_data_set(set: &DataSet, console: &Console) {
     for note in &set.notes {
         console.note(format_args!("{}: {note}", set.name));
     }
@@ -26,7 +26,7 @@ pub fn tell(set: &DataSet, console: &Console) {
 ///
 /// # Errors
 /// If the sets have different ones.
-pub fn depth_scale(
+pub fn resolve_depth_scale(
     said: Option<f64>,
     layouts: impl Iterator<Item = Option<f64>>,
     console: &Console,
@@ -34,10 +34,12 @@ pub fn depth_scale(
     if let Some(said) = said {
         return Ok(said);
     }
-    let mut scales: Vec<f64> = layouts.map(|scale| scale.unwrap_or(MILLIMETRES)).collect();
+    let mut scales: Vec<f64> = layouts
+        .map(|scale| scale.unwrap_or(DEFAULT_DEPTH_SCALE))
+        .collect();
     scales.dedup();
     match scales[..] {
-        [MILLIMETRES] | [] => Ok(MILLIMETRES),
+        [DEFAULT_DEPTH_SCALE] | [] => Ok(DEFAULT_DEPTH_SCALE),
         [scale] => {
             console.note(format_args!(
                 "this is KITTI's depth, in units of 1/{scale} metre; --depth-scale says otherwise"
@@ -52,7 +54,7 @@ pub fn depth_scale(
 }
 
 /// The distances that a head tells, metres; all of them where it tells no distances.
-pub fn range_of(readout: &Readout) -> (f64, f64) {
+pub fn depth_range(readout: &DepthReadout) -> (f64, f64) {
     match readout.is_inverse() {
         true => (0.0, f64::INFINITY),
         false => readout.range(),
@@ -61,15 +63,15 @@ pub fn range_of(readout: &Readout) -> (f64, f64) {
 
 /// How depth maps are to be used.
 #[derive(Debug, Clone, Copy)]
-pub struct DepthUse {
+pub struct DepthCheckConfig {
     /// Units of a metre that the user named.
-    pub said_scale: Option<f64>,
+    pub explicit_scale: Option<f64>,
     /// Units of a metre.
     pub scale: f64,
     /// Readings that count, metres.
-    pub counted: (f64, f64),
+    pub valid_range: (f64, f64),
     /// Distances that the head tells, metres.
-    pub head: (f64, f64),
+    pub head_range: (f64, f64),
 }
 
 /// Looks at depth maps, and says what of them may not be as it was meant.
@@ -78,23 +80,23 @@ pub struct DepthUse {
 /// If the median reading is not among those that count.
 pub fn check_depth<'a>(
     name: &str,
-    pairs: impl ExactSizeIterator<Item = &'a Pair>,
-    usage: DepthUse,
-    reader: &DepthReader,
+    pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
+    usage: DepthCheckConfig,
+    reader: &DepthLabelReader,
     console: &Console,
 ) -> Result<()> {
-    let sample = LabelSample::of(pairs, SAMPLE);
+    let sample = LabelSample::of(pairs, MAX_LABELS);
     let statistics = DepthStatistics::of(&sample, |path| reader.read(path));
-    let maps = DepthMaps {
+    let maps = DepthMapCheck {
         name,
         sample: &sample,
         statistics: &statistics,
-        said_scale: usage.said_scale,
+        user_scale: usage.explicit_scale,
         scale: usage.scale,
-        counted: usage.counted,
-        head: usage.head,
+        counted_range: usage.valid_range,
+        head_range: usage.head_range,
     };
-    maps.doubts()?
+    maps.check()?
         .iter()
         .for_each(|sentence| console.warn(sentence));
     Ok(())
@@ -102,29 +104,29 @@ pub fn check_depth<'a>(
 
 /// Masks that were looked at.
 #[derive(Debug)]
-pub struct SeenMasks {
+pub struct MaskInspection {
     name: String,
     sample: LabelSample,
     statistics: MaskStatistics,
 }
 
-impl SeenMasks {
+impl MaskInspection {
     /// Looks at masks.
     pub fn of<'a>(
         name: &str,
-        pairs: impl ExactSizeIterator<Item = &'a Pair>,
+        pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
         meaning: &SetLabels,
-        ignored: Ignored,
+        ignored: IgnoredId,
     ) -> Self {
-        Self::at_most(name, pairs, meaning, ignored, SAMPLE)
+        Self::with_limit(name, pairs, meaning, ignored, MAX_LABELS)
     }
 
     /// Looks at no more than `count` masks.
-    pub fn at_most<'a>(
+    pub fn with_limit<'a>(
         name: &str,
-        pairs: impl ExactSizeIterator<Item = &'a Pair>,
+        pairs: impl ExactSizeIterator<Item = &'a LabelledPair>,
         meaning: &SetLabels,
-        ignored: Ignored,
+        ignored: IgnoredId,
         count: usize,
     ) -> Self {
         let sample = LabelSample::of(pairs, count);
@@ -132,7 +134,7 @@ impl SeenMasks {
             // Ids that are not of the list are counted, too.
             meaning.read_ids(path, ignored.id, &Warnings::silent())
         });
-        SeenMasks {
+        MaskInspection {
             name: name.to_owned(),
             sample,
             statistics,
@@ -140,16 +142,16 @@ impl SeenMasks {
     }
 
     /// Whether some were not looked at.
-    pub fn is_part(&self) -> bool {
+    pub fn is_partial(&self) -> bool {
         self.sample.is_part()
     }
 
-    fn masks<'a>(&'a self, meaning: &'a SetLabels) -> Masks<'a> {
-        Masks {
+    fn masks<'a>(&'a self, meaning: &'a SetLabels) -> MaskCheck<'a> {
+        MaskCheck {
             name: &self.name,
             sample: &self.sample,
             statistics: &self.statistics,
-            meaning,
+            set_labels: meaning,
         }
     }
 
@@ -161,14 +163,14 @@ impl SeenMasks {
         &mut self,
         meaning: &mut SetLabels,
         classes: &[Class],
-        ignored: Ignored,
+        ignored: IgnoredId,
         console: &Console,
     ) -> Result<()> {
         if let Some(white) = self.masks(meaning).white(ignored) {
             console.note(format_args!(
                 "{}: {} are black and white{}; black is {}, white is {} (--ignore {white} leaves white out)",
                 self.name,
-                self.sample.words("masks"),
+                self.sample.describe("masks"),
                 match self.statistics.ids.contains_key(&1) {
                     true => ", or have 1 for white",
                     false => "",
@@ -179,7 +181,7 @@ impl SeenMasks {
             meaning.white = Some(white);
             self.statistics.rename(white, 1);
         }
-        let doubts = self.masks(meaning).doubts(ignored)?;
+        let doubts = self.masks(meaning).check(ignored)?;
         doubts.iter().for_each(|sentence| console.warn(sentence));
         Ok(())
     }
@@ -190,23 +192,23 @@ impl SeenMasks {
 /// # Errors
 /// If there are not two classes to tell apart.
 pub fn absent_classes(
-    seen: &[SeenMasks],
+    seen: &[MaskInspection],
     meanings: &[SetLabels],
     classes: &[Class],
-    ignored: Ignored,
+    ignored: IgnoredId,
 ) -> Result<Vec<String>> {
     let sets = seen
         .iter()
         .zip(meanings)
         .map(|(seen, meaning)| seen.masks(meaning));
-    doubts::absent_classes(&sets.collect::<Vec<_>>(), classes, ignored)
+    checks::absent_classes(&sets.collect::<Vec<_>>(), classes, ignored)
 }
 
 /// Where classes have no pixel, in words.
-pub fn looked_at(seen: &[SeenMasks]) -> String {
+pub fn inspected_scope(seen: &[MaskInspection]) -> String {
     match seen {
-        [one] => format!("{}: in {}", one.name, one.sample.words("masks")),
-        many if many.iter().any(SeenMasks::is_part) => "in the masks looked at".to_owned(),
+        [one] => format!("{}: in {}", one.name, one.sample.describe("masks")),
+        many if many.iter().any(MaskInspection::is_partial) => "in the masks looked at".to_owned(),
         _ => "in all masks".to_owned(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use dino::Result;
 use dino::io::inputs::{Source, shard};
-use dino::io::manifest::{self, FailureGroup, MissingRule, Verdict};
+use dino::io::manifest::{self, FailureGroup, MissingRule, OutputVerdict};
 use dino::io::output::put_path;
 use dino::terminal::console::Console;
 use serde_json::{Map, Value, json};
@@ -41,19 +41,19 @@ fn verify(folder: &Path, json: bool, console: &Console) -> Result<u8> {
     let [mut unchanged, mut changed, mut gone, mut unreadable] = [0usize; 4];
     manifest::verify(folder, |path, verdict| {
         let (status, why) = match verdict {
-            Verdict::Unchanged => {
+            OutputVerdict::Unchanged => {
                 unchanged += 1;
                 return Ok(());
             }
-            Verdict::Changed => {
+            OutputVerdict::Changed => {
                 changed += 1;
                 ("changed", None)
             }
-            Verdict::Missing => {
+            OutputVerdict::Missing => {
                 gone += 1;
                 ("missing", None)
             }
-            Verdict::Unreadable(why) => {
+            OutputVerdict::Unreadable(why) => {
                 unreadable += 1;
                 ("unreadable", Some(why))
             }
@@ -82,7 +82,7 @@ fn verify(folder: &Path, json: bool, console: &Console) -> Result<u8> {
 }
 
 fn errors(folder: &Path, json: bool, console: &Console) -> Result<u8> {
-    let groups = manifest::failures_of(folder)?;
+    let groups = manifest::summarise_failures(folder)?;
     for group in &groups {
         let FailureGroup {
             kind,
@@ -125,13 +125,13 @@ fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
             args.folder.display()
         ));
     }
-    let collected = args.input.collect_for(&[], (false, false), console)?;
+    let collected = args.input.collect_shard(&[], (false, false), console)?;
     let rule = MissingRule {
         tasks: args.task.clone(),
-        but_broken: args.but_broken,
+        excludes_broken: args.but_broken,
     };
     let sources = &collected.sources;
-    let numbers = manifest::missing(&args.folder, sources, &rule)?;
+    let numbers = manifest::find_missing(&args.folder, sources, &rule)?;
     let missing: Vec<&Source> = numbers.iter().map(|&number| &sources[number]).collect();
     match args.slurm.or(args.shards) {
         Some(of) => {
@@ -141,7 +141,7 @@ fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
                 .collect();
             if !shards.is_empty() {
                 let option = if args.slurm.is_some() { "--array=" } else { "" };
-                console.out(&format!("{option}{}", ranges(&shards)))?;
+                console.out(&format!("{option}{}", format_ranges(&shards)))?;
             }
         }
         None => {
@@ -172,7 +172,7 @@ fn missing(args: &MissingArgs, console: &Console) -> Result<u8> {
 }
 
 /// `1,3,5-9`
-fn ranges(numbers: &BTreeSet<u32>) -> String {
+fn format_ranges(numbers: &BTreeSet<u32>) -> String {
     let mut ranges: Vec<(u32, u32)> = Vec::new();
     for &number in numbers {
         match ranges.last_mut() {
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn numbers_that_follow_each_other_are_a_range() {
-        let of = |numbers: &[u32]| ranges(&numbers.iter().copied().collect());
+        let of = |numbers: &[u32]| format_ranges(&numbers.iter().copied().collect());
         assert_eq!(of(&[]), "");
         assert_eq!(of(&[4]), "4");
         assert_eq!(of(&[9, 1, 3, 5, 6, 7, 8]), "1,3,5-9");

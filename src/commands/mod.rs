@@ -28,14 +28,14 @@ mod watch;
 
 use dino::Result;
 use dino::model::weights::Store;
-use dino::system::environment::Variables;
+use dino::system::environment::EnvVariables;
 use dino::terminal::console::Console;
 
 use crate::cli::Command;
 
 /// Runs a command.
 pub fn run(command: Command, console: &Console) -> Result<u8> {
-    if let Some(remark) = Store::remark(&Variables::of_process()) {
+    if let Some(remark) = Store::relative_home_warning(&EnvVariables::from_process()) {
         console.note(remark);
     }
     match command {
@@ -48,7 +48,7 @@ pub fn run(command: Command, console: &Console) -> Result<u8> {
         Command::Calibrate(command) => calibrate::run(&command, console),
         Command::Depth(args) => tasks::depth(&args, console),
         Command::Features(args) => tasks::features(&args, console),
-        Command::Run(args) => tasks::several(&args, console),
+        Command::Run(args) => tasks::run_tasks(&args, console),
         Command::Track(args) => track::run(&args, console),
         Command::Classify(args) => classify::run(&args, console),
         Command::Models(command) => models::run(&command, console),

@@ -5,31 +5,31 @@ use std::time::Instant;
 
 use candle_core::{DType, Device};
 use dino::model::backbone::Backbone;
-use dino::model::defaults::Memory;
+use dino::model::defaults::DefaultsState;
 use dino::model::device::DeviceChoice;
 use dino::model::head::Head;
 use dino::model::head_zoo::fetch;
-use dino::model::weights::{self, Event, NamedModel, Record, Store};
-use dino::system::http::Access;
+use dino::model::weights::{self, FetchEvent, ModelRecord, NamedModel, Store};
+use dino::system::http::NetworkAccess;
 use dino::system::{interrupt, memory};
-use dino::tasks::known::KnownModel;
+use dino::tasks::backbone_info::BackboneInfo;
 use dino::terminal::console::{Console, Progress};
 use dino::{Error, Result};
 
 use crate::cli::RunArgs;
 
 /// What stands for a model, and for its weights, where there is none.
-pub const NULL: &str = "null";
+pub const NULL_MODEL: &str = "null";
 
 /// A backbone, and what is known of its weights.
-pub struct Model {
+pub struct ModelReplicas {
     /// Ready to run, one on each device and one at least.
     pub backbones: Vec<Backbone>,
     /// From the store.
-    pub record: Record,
+    pub record: ModelRecord,
 }
 
-impl Model {
+impl ModelReplicas {
     /// The backbone on the first device.
     pub fn backbone(&self) -> &Backbone {
         &self.backbones[0]
@@ -37,27 +37,27 @@ impl Model {
 }
 
 /// Loads the chosen backbone, fetching the default one if it is not there yet, and says which one runs where.
-pub fn load(args: &RunArgs, console: &Console) -> Result<Model> {
+pub fn load(args: &RunArgs, console: &Console) -> Result<ModelReplicas> {
     load_model(args, args.model.as_deref(), console)
 }
 
 /// As [`load`], but the backbone called `name`, whichever is chosen.
-pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<Model> {
+pub fn load_named(args: &RunArgs, name: &str, console: &Console) -> Result<ModelReplicas> {
     load_model(args, Some(name), console)
 }
 
 /// As [`load`], but the backbone that `head` reads unless another is named, which the head then refuses if it does not
 /// know it.
-pub fn load_for(args: &RunArgs, head: &Head, console: &Console) -> Result<Model> {
+pub fn load_for_head(args: &RunArgs, head: &Head, console: &Console) -> Result<ModelReplicas> {
     let name = args.model.as_deref().unwrap_or(&head.meta.backbone);
     let model = load_model(args, Some(name), console)?;
-    tell_heads(&[head], &model, console)?;
+    check_heads(&[head], &model, console)?;
     Ok(model)
 }
 
 /// Refuses `heads` that were not trained on `model`, and says which run.
-pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<()> {
-    let Record {
+pub fn check_heads(heads: &[&Head], model: &ModelReplicas, console: &Console) -> Result<()> {
+    let ModelRecord {
         name,
         variant,
         fingerprint,
@@ -65,8 +65,8 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
     } = &model.record;
     heads.iter().try_for_each(|head| {
         // No head was trained on nothing.
-        if fingerprint != NULL {
-            head.check(name, (variant, fingerprint), model.backbone().config())?;
+        if fingerprint != NULL_MODEL {
+            head.check_backbone(name, (variant, fingerprint), model.backbone().config())?;
         }
         warn_of_origin(head, &model.record, console);
         console.note(format_args!("head {}", head.meta.name));
@@ -76,19 +76,19 @@ pub fn tell_heads(heads: &[&Head], model: &Model, console: &Console) -> Result<(
 
 /// Says, once for each weights, that nobody knows whether a head was made for them: its publisher names none, and they are
 /// not from there.
-fn warn_of_origin(head: &Head, record: &Record, console: &Console) {
+fn warn_of_origin(head: &Head, record: &ModelRecord, console: &Console) {
     let Ok(variant) = record.variant() else {
         return;
     };
-    let is_known = !head.meta.fingerprint.is_empty() || record.fingerprint == NULL;
+    let is_known = !head.meta.fingerprint.is_empty() || record.fingerprint == NULL_MODEL;
     if is_known || fetch::is_of_publisher(&record.source, variant) {
         return;
     }
     let Ok(store) = Store::open() else {
         return;
     };
-    let mut memory = Memory::read(store.root());
-    if memory.warn_of(&head.meta.name, &record.fingerprint) {
+    let mut memory = DefaultsState::read(store.root());
+    if memory.mark_warned(&head.meta.name, &record.fingerprint) {
         console.warn(format_args!(
             "{} was made for {} as its publisher has it; {} is from {}, and nobody has compared them (said once)",
             head.meta.name, variant.name, record.name, record.source
@@ -99,32 +99,32 @@ fn warn_of_origin(head: &Head, record: &Record, console: &Console) {
 }
 
 /// What is known of a run before anything is loaded.
-pub struct Found {
+pub struct ResolvedModel {
     /// The backbone.
-    pub model: KnownModel,
+    pub model: BackboneInfo,
     /// The type of its numbers, by device where they differ.
     pub dtype: String,
 }
 
 /// Finds out whether a run can be had, before any work is done and before anything is skipped: its devices, the type of
 /// its numbers, its backbone.
-pub fn find(args: &RunArgs, console: &Console) -> Result<Found> {
+pub fn resolve(args: &RunArgs, console: &Console) -> Result<ResolvedModel> {
     let dtype = check_devices(args, console)?;
-    let access = Access::of(args.offline)?;
+    let access = NetworkAccess::from_offline_flag(args.offline)?;
     let named = weights::find(&Store::open()?, args.model.as_deref(), &access)?;
-    Ok(Found {
-        model: known(&named, args),
+    Ok(ResolvedModel {
+        model: describe_model(&named, args),
         dtype,
     })
 }
 
 /// What is known of a backbone that a run names; what the constant network makes is no model's.
-pub fn known(named: &NamedModel, args: &RunArgs) -> KnownModel {
-    let known = KnownModel::from(named);
+pub fn describe_model(named: &NamedModel, args: &RunArgs) -> BackboneInfo {
+    let known = BackboneInfo::from(named);
     match args.device {
-        DeviceChoice::Null => KnownModel {
-            name: NULL.to_owned(),
-            fingerprint: Some(NULL.to_owned()),
+        DeviceChoice::Null => BackboneInfo {
+            name: NULL_MODEL.to_owned(),
+            fingerprint: Some(NULL_MODEL.to_owned()),
             ..known
         },
         _ => known,
@@ -139,18 +139,18 @@ pub fn check_devices(args: &RunArgs, console: &Console) -> Result<String> {
         dtypes.push("null");
     }
     for device in open_devices(args, console)? {
-        dtypes.push(args.dtype.on(&device)?.as_str());
+        dtypes.push(args.dtype.resolve(&device)?.as_str());
     }
     dtypes.dedup();
     Ok(dtypes.join(","))
 }
 
-fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<Model> {
+fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<ModelReplicas> {
     let start = Instant::now();
     let devices = open_devices(args, console)?;
     let mut on = Vec::new();
     for device in &devices {
-        on.push((device, args.dtype.on(device)?));
+        on.push((device, args.dtype.resolve(device)?));
     }
     let mut model = build(args, &Store::open()?, name, &on, console)?;
     let names = devices.iter().map(|device| args.device.name_of(device));
@@ -167,7 +167,7 @@ fn load_model(args: &RunArgs, name: Option<&str>, console: &Console) -> Result<M
     if args.device == DeviceChoice::Null {
         // What comes of it is not taken for a model's.
         let record = &mut model.record;
-        (record.name, record.fingerprint) = (NULL.to_owned(), NULL.to_owned());
+        (record.name, record.fingerprint) = (NULL_MODEL.to_owned(), NULL_MODEL.to_owned());
     }
     Ok(model)
 }
@@ -220,34 +220,34 @@ pub fn build(
     name: Option<&str>,
     devices: &[(&Device, DType)],
     console: &Console,
-) -> Result<Model> {
-    let access = Access::of(args.offline)?;
-    let loaded = weights::load(store, name, &access, &mut events(console))?;
+) -> Result<ModelReplicas> {
+    let access = NetworkAccess::from_offline_flag(args.offline)?;
+    let loaded = weights::load(store, name, &access, &mut event_handler(console))?;
     memory::check_weights(&loaded.record.name, loaded.record.bytes)?;
     let config = loaded.variant.config;
     let backbones = devices.iter().map(|&(device, dtype)| match args.device {
         DeviceChoice::Null => Backbone::constant(config),
         _ => Backbone::from_source(config, &loaded.tensors, device, dtype),
     });
-    Ok(Model {
+    Ok(ModelReplicas {
         backbones: backbones.collect::<Result<_>>()?,
         record: loaded.record,
     })
 }
 
 /// Shows what the model store does: sentences as notes, transfers as a bar.
-pub fn events(console: &Console) -> impl FnMut(Event<'_>) -> Result<()> {
+pub fn event_handler(console: &Console) -> impl FnMut(FetchEvent<'_>) -> Result<()> {
     let mut bar: Option<Progress> = None;
     move |event| {
         interrupt::check()?;
         match event {
-            Event::Note(text) => console.note(text),
-            Event::Warning(text) => console.warn(text),
-            Event::Progress { label, done, total } => {
+            FetchEvent::Note(text) => console.note(text),
+            FetchEvent::Warning(text) => console.warn(text),
+            FetchEvent::Progress { label, done, total } => {
                 bar.get_or_insert_with(|| console.progress_bytes(total, label))
                     .set(done);
             }
-            Event::ProgressEnd => bar = None,
+            FetchEvent::ProgressEnd => bar = None,
         }
         Ok(())
     }

@@ -3,11 +3,11 @@
 use std::io;
 use std::path::Path;
 
-use dino::model::backbone::variants::{self, Source, VARIANTS, Variant};
+use dino::model::backbone::variants::{self, VARIANTS, Variant, VariantSource};
 use dino::model::weights::wheel::Wheel;
-use dino::model::weights::{self, Hub, Installed, Record, Store};
+use dino::model::weights::{self, Hub, InstalledModel, ModelRecord, Store};
 use dino::system::files::pipe;
-use dino::system::http::Access;
+use dino::system::http::NetworkAccess;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::{Value, json};
@@ -23,12 +23,12 @@ pub fn run(command: &ModelsCommand, console: &Console) -> Result<u8> {
         ModelsCommand::Pull { names, offline } => pull(&store, names, *offline, console),
         ModelsCommand::Import { file, name } => import(&store, file, name.as_deref(), console),
         ModelsCommand::Info { name, verify, json } => info(&store, name, *verify, *json, console),
-        ModelsCommand::Rm { names } => each(names, console, |name| store.remove(name)),
+        ModelsCommand::Rm { names } => for_each_name(names, console, |name| store.remove(name)),
     }
 }
 
 /// Does `action` for every name; one failure does not keep the others from their turn.
-fn each(
+fn for_each_name(
     names: &[String],
     console: &Console,
     mut action: impl FnMut(&str) -> Result<()>,
@@ -50,20 +50,20 @@ fn each(
 }
 
 fn pull(store: &Store, names: &[String], offline: bool, console: &Console) -> Result<u8> {
-    let hub = Hub::from_env(Access::of(offline)?)?;
-    each(names, console, |name| {
+    let hub = Hub::from_env(NetworkAccess::from_offline_flag(offline)?)?;
+    for_each_name(names, console, |name| {
         let installed = weights::pull(
             store,
-            weights::known(name)?,
+            weights::find_variant(name)?,
             &hub,
-            &mut model::events(console),
+            &mut model::event_handler(console),
         )?;
-        tell(store, &installed, console)
+        report_installed(store, &installed, console)
     })
 }
 
 fn import(store: &Store, file: &Path, name: Option<&str>, console: &Console) -> Result<u8> {
-    let events = &mut model::events(console);
+    let events = &mut model::event_handler(console);
     let installed = if file == Path::new("-") {
         weights::import_stream(store, (&mut io::stdin().lock(), "stdin"), name, events)?
     } else if let Some(mut from) = pipe::open(file)? {
@@ -72,13 +72,20 @@ fn import(store: &Store, file: &Path, name: Option<&str>, console: &Console) -> 
     } else {
         weights::import(store, file, name, events)?
     };
-    tell(store, &installed, console)?;
+    report_installed(store, &installed, console)?;
     Ok(0)
 }
 
 /// The installed file on stdout, the rest on stderr.
-fn tell(store: &Store, Installed { record, already }: &Installed, console: &Console) -> Result<()> {
-    let Record {
+fn report_installed(
+    store: &Store,
+    InstalledModel {
+        record,
+        was_installed: already,
+    }: &InstalledModel,
+    console: &Console,
+) -> Result<()> {
+    let ModelRecord {
         name,
         source,
         bytes,
@@ -92,27 +99,27 @@ fn tell(store: &Store, Installed { record, already }: &Installed, console: &Cons
     };
     console.note(format!(
         "{name} {how} ({}, from {source}, licence {license})",
-        megabytes(*bytes)
+        format_megabytes(*bytes)
     ));
     console.out_path(&store.tensors_path(name))
 }
 
 /// A line of the list.
-struct Line {
+struct ModelRow {
     name: String,
     variant: Option<&'static Variant>,
-    record: Option<Result<Record>>,
+    record: Option<Result<ModelRecord>>,
 }
 
 /// The table's rows first, in its order, then models of the user's own names.
-fn lines(store: &Store) -> Result<Vec<Line>> {
+fn model_rows(store: &Store) -> Result<Vec<ModelRow>> {
     let mut installed = store.list()?;
     let row = |variant: &'static Variant| {
         let record = installed
             .iter()
             .position(|(name, _)| name == variant.name)
             .map(|at| installed.swap_remove(at).1);
-        Line {
+        ModelRow {
             name: variant.name.to_owned(),
             variant: Some(variant),
             record,
@@ -125,7 +132,7 @@ fn lines(store: &Store) -> Result<Vec<Line>> {
             .as_ref()
             .ok()
             .and_then(|record| variants::find(&record.variant));
-        Line {
+        ModelRow {
             name,
             variant,
             record: Some(record),
@@ -135,11 +142,11 @@ fn lines(store: &Store) -> Result<Vec<Line>> {
 }
 
 fn list(store: &Store, json: bool, console: &Console) -> Result<u8> {
-    let lines = lines(store)?;
+    let lines = model_rows(store)?;
     if json {
         return lines
             .iter()
-            .try_for_each(|line| console.out(&line_json(line).to_string()))
+            .try_for_each(|line| console.out(&row_json(line).to_string()))
             .map(|()| 0);
     }
     let mut table = vec![["NAME", "PARAMS", "SIZE", "LICENCE", "STATUS"].map(str::to_owned)];
@@ -149,7 +156,7 @@ fn list(store: &Store, json: bool, console: &Console) -> Result<u8> {
         });
         let (size, license, status) = match (&line.record, line.variant) {
             (Some(Ok(record)), _) => (
-                megabytes(record.bytes),
+                format_megabytes(record.bytes),
                 record.license.clone(),
                 "installed".to_owned(),
             ),
@@ -159,7 +166,7 @@ fn list(store: &Store, json: bool, console: &Console) -> Result<u8> {
                 format!("damaged: dino models info {}", line.name),
             ),
             (None, Some(variant)) => (
-                megabytes(download_size(variant)),
+                format_megabytes(download_size(variant)),
                 variant.license.into(),
                 format!("dino models pull {}", line.name),
             ),
@@ -190,12 +197,12 @@ fn download_size(variant: &'static Variant) -> u64 {
     })
 }
 
-fn megabytes(bytes: u64) -> String {
+fn format_megabytes(bytes: u64) -> String {
     format!("{:.0} MB", bytes as f64 / 1e6)
 }
 
 /// All that is known about a model, for `--json`.
-fn line_json(line: &Line) -> Value {
+fn row_json(line: &ModelRow) -> Value {
     let mut object = json!({ "name": line.name, "installed": matches!(line.record, Some(Ok(_))) });
     if let Some(variant) = line.variant {
         let config = &variant.config;
@@ -213,7 +220,7 @@ fn line_json(line: &Line) -> Value {
         object["heads"] = json!(config.heads);
         object["registers"] = json!(config.registers);
         object["license"] = json!(variant.license);
-        object["published"] = json!(published(variant));
+        object["published"] = json!(describe_publisher(variant));
     }
     match &line.record {
         // The record's own fields win: its source and licence are those of the installed weights.
@@ -231,10 +238,10 @@ fn line_json(line: &Line) -> Value {
 }
 
 /// Where a row's weights are published.
-fn published(variant: &Variant) -> String {
+fn describe_publisher(variant: &Variant) -> String {
     match variant.source {
-        Source::Hub(repo) => format!("hub: {repo}"),
-        Source::Wheel {
+        VariantSource::Hub(repo) => format!("hub: {repo}"),
+        VariantSource::Wheel {
             package, version, ..
         } => format!("Python package: {package}=={version}"),
     }
@@ -251,7 +258,7 @@ fn info(store: &Store, name: &str, verify: bool, json: bool, console: &Console) 
         None => variants::find(name).ok_or_else(|| store.not_installed(name))?,
     };
     if json {
-        let mut object = line_json(&Line {
+        let mut object = row_json(&ModelRow {
             name: name.to_owned(),
             variant: Some(variant),
             record: record.map(Ok),
@@ -275,7 +282,7 @@ fn info(store: &Store, name: &str, verify: bool, json: bool, console: &Console) 
     let mut facts = vec![
         ("name", name.to_owned()),
         ("backbone", backbone),
-        ("published", published(variant)),
+        ("published", describe_publisher(variant)),
     ];
     match record {
         Some(record) => facts.extend([
@@ -285,7 +292,7 @@ fn info(store: &Store, name: &str, verify: bool, json: bool, console: &Console) 
             ("size", format!("{} bytes", record.bytes)),
             ("sha256", record.sha256.clone()),
             ("fingerprint", record.fingerprint.clone()),
-            ("installed", utc(record.imported_at)),
+            ("installed", format_utc(record.imported_at)),
             (
                 "verified",
                 if verify {
@@ -301,7 +308,7 @@ fn info(store: &Store, name: &str, verify: bool, json: bool, console: &Console) 
                 "installed",
                 format!(
                     "no; `dino models pull {name}` fetches {}",
-                    megabytes(download_size(variant))
+                    format_megabytes(download_size(variant))
                 ),
             ),
         ]),
@@ -313,7 +320,7 @@ fn info(store: &Store, name: &str, verify: bool, json: bool, console: &Console) 
 }
 
 /// Seconds since 1970 as `2026-01-31 12:00 UTC` (Howard Hinnant's `civil_from_days`).
-fn utc(seconds: u64) -> String {
+fn format_utc(seconds: u64) -> String {
     let (days, rest) = (seconds / 86_400 + 719_468, seconds % 86_400);
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1460 + day / 36_524 - day / 146_096) / 365;
@@ -340,8 +347,8 @@ mod tests {
 
     #[test]
     fn seconds_become_dates() {
-        assert_eq!(utc(0), "1970-01-01 00:00 UTC");
-        assert_eq!(utc(951_782_400), "2000-02-29 00:00 UTC");
-        assert_eq!(utc(1_767_225_599), "2025-12-31 23:59 UTC");
+        assert_eq!(format_utc(0), "1970-01-01 00:00 UTC");
+        assert_eq!(format_utc(951_782_400), "2000-02-29 00:00 UTC");
+        assert_eq!(format_utc(1_767_225_599), "2025-12-31 23:59 UTC");
     }
 }

@@ -6,11 +6,14 @@ use candle_core::{DType, Device};
 use dino::io::inputs::{PhotoDecoder, Source};
 use dino::model::device;
 use dino::model::device::DtypeChoice;
-use dino::model::head_zoo::{Heads, fetch};
+use dino::model::head_zoo::{HeadStore, fetch};
 use dino::model::weights::Store;
-use dino::model::weights::config::Config;
-use dino::system::http::Access;
-use dino::tasks::selfcheck::{EXAMPLE, KNOWN, Known, What, compare_device, example_depths, tokens};
+use dino::model::weights::config::UserConfig;
+use dino::system::http::NetworkAccess;
+use dino::tasks::selfcheck::{
+    EXAMPLE_PHOTO, REFERENCES, ReferenceKind, ReferenceValues, compare_device,
+    compute_example_depths, compute_tokens,
+};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 use image::RgbImage;
@@ -35,16 +38,18 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
     // Wrong wishes are no failed checks.
     model::refuse_null(&args.run)?;
     let device = model::open_device(&args.run, console)?;
-    args.run.dtype.on(&device)?;
+    args.run.dtype.resolve(&device)?;
     let store = Store::open()?;
-    let heads = Heads::at(store.root());
+    let heads = HeadStore::at(store.root());
     let mut code = 0;
     let mut checked = 0;
-    for known in &KNOWN {
-        let found = match known.what {
-            What::Tokens if store.get(known.name)?.is_some() => of_backbone(args, known, console),
-            What::ExampleDepths if heads.path(known.name)?.exists() => {
-                of_head(args, known, &heads, console)
+    for known in &REFERENCES {
+        let found = match known.kind {
+            ReferenceKind::Tokens if store.get(known.name)?.is_some() => {
+                compute_reference_tokens(args, known, console)
+            }
+            ReferenceKind::ExampleDepths if heads.path(known.name)?.exists() => {
+                compute_depths(args, known, &heads, console)
             }
             _ => continue,
         };
@@ -61,7 +66,7 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
                     "{}: {verdict}, {:.1e} off at most ({:.0e} allowed)",
                     known.name,
                     known.difference(&found),
-                    known.gate
+                    known.tolerance
                 ))?;
                 console.out(&format!(
                     "  expected {} ({})",
@@ -83,13 +88,13 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
     if !device.is_cpu() {
         checked += 1;
         for &dtype in compared {
-            if !compare(&device, dtype.on(&device)?, console)? {
+            if !compare_with_cpu(&device, dtype.resolve(&device)?, console)? {
                 code = 1;
             }
         }
     }
     if checked == 0 {
-        let names: Vec<&str> = KNOWN.iter().map(|known| known.name).collect();
+        let names: Vec<&str> = REFERENCES.iter().map(|known| known.name).collect();
         console.note(format_args!(
             "nothing to check: known numbers are of {}, none of which is installed",
             names.join(" and ")
@@ -100,10 +105,10 @@ pub fn run(args: &SelfcheckArgs, console: &Console) -> Result<u8> {
 
 /// Finds the known numbers of what was `fetched` just now. A head that does not give them is told, and never taken
 /// again unless it is named; of a backbone it is an error.
-pub fn distrust(fetched: &[String], args: &RunArgs, console: &Console) -> Result<()> {
+pub fn verify_fetched(fetched: &[String], args: &RunArgs, console: &Console) -> Result<()> {
     let store = Store::open()?;
-    let heads = Heads::at(store.root());
-    for known in KNOWN
+    let heads = HeadStore::at(store.root());
+    for known in REFERENCES
         .iter()
         .filter(|known| fetched.iter().any(|name| name == known.name))
     {
@@ -113,9 +118,9 @@ pub fn distrust(fetched: &[String], args: &RunArgs, console: &Console) -> Result
         };
         args.run.dtype = DtypeChoice::F32;
         args.run.model = None;
-        let found = match known.what {
-            What::Tokens => of_backbone(&args, known, console),
-            What::ExampleDepths => of_head(&args, known, &heads, console),
+        let found = match known.kind {
+            ReferenceKind::Tokens => compute_reference_tokens(&args, known, console),
+            ReferenceKind::ExampleDepths => compute_depths(&args, known, &heads, console),
         };
         match found {
             Ok(found) if known.agrees(&found) => console.note(format_args!(
@@ -127,15 +132,15 @@ pub fn distrust(fetched: &[String], args: &RunArgs, console: &Console) -> Result
                 let off = known.difference(&found);
                 let why = format!(
                     "{} does not give its known numbers here: {off:.1e} off where {:.0e} is allowed",
-                    known.name, known.gate
+                    known.name, known.tolerance
                 );
-                if known.what == What::Tokens {
+                if known.kind == ReferenceKind::Tokens {
                     return Err(Error::Model(format!(
                         "{why}; `dino models rm {}`",
                         known.name
                     )));
                 }
-                let mut config = Config::read(store.root())?;
+                let mut config = UserConfig::read(store.root())?;
                 config.avoid.insert(known.name.to_owned());
                 config.write(store.root())?;
                 console.warn(format_args!(
@@ -152,7 +157,7 @@ pub fn distrust(fetched: &[String], args: &RunArgs, console: &Console) -> Result
 }
 
 /// Tells how far `device` is off the CPU in a number type; whether that is all right.
-fn compare(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
+fn compare_with_cpu(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
     let mut agree = true;
     for agreement in compare_device(device, dtype)? {
         let verdict = if agreement.agrees() { "ok" } else { "OFF" };
@@ -161,48 +166,52 @@ fn compare(device: &Device, dtype: DType, console: &Console) -> Result<bool> {
             device::name(device),
             dtype.as_str(),
             agreement.name,
-            agreement.off,
-            agreement.gate
+            agreement.difference,
+            agreement.tolerance
         ))?;
         agree &= agreement.agrees();
     }
     Ok(agree)
 }
 
-fn of_backbone(args: &SelfcheckArgs, known: &Known, console: &Console) -> Result<[f32; 9]> {
+fn compute_reference_tokens(
+    args: &SelfcheckArgs,
+    known: &ReferenceValues,
+    console: &Console,
+) -> Result<[f32; 9]> {
     let model = model::load_named(&args.run, known.name, console)?;
-    tokens(model.backbone())
+    compute_tokens(model.backbone())
 }
 
-fn of_head(
+fn compute_depths(
     args: &SelfcheckArgs,
-    known: &Known,
-    heads: &Heads,
+    known: &ReferenceValues,
+    heads: &HeadStore,
     console: &Console,
 ) -> Result<[f32; 9]> {
     let head = heads.get(known.name)?.head;
-    let photo = example(args, console)?;
-    let model = model::load_for(&args.run, &head, console)?;
+    let photo = load_example(args, console)?;
+    let model = model::load_for_head(&args.run, &head, console)?;
     let head = head.to_device(model.backbone().device())?;
-    example_depths(model.backbone(), &head, &photo)
+    compute_example_depths(model.backbone(), &head, &photo)
 }
 
 /// The example photo: from the file that was named, or from the publisher.
-fn example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
-    let read = |path: &Path| Ok(PhotoDecoder::plain().decode(&Source::named(path))?.rgb);
+fn load_example(args: &SelfcheckArgs, console: &Console) -> Result<RgbImage> {
+    let read = |path: &Path| Ok(PhotoDecoder::plain().decode(&Source::from_path(path))?.rgb);
     if let Some(path) = &args.example {
         return read(path);
     }
-    let access = Access::of(args.run.offline)?;
+    let access = NetworkAccess::from_offline_flag(args.run.offline)?;
     access.check("the example photo", "name it with --example")?;
     // Not in the store, which may be one that cannot be written.
     let folder = tempfile::tempdir().map_err(|error| Error::io(std::env::temp_dir(), &error))?;
     let path = folder.path().join("example.jpg");
-    let host = fetch::host(access)?.with_instead("dino selfcheck --example FILE");
-    match host.download_file(EXAMPLE, &path, &mut model::events(console))? {
+    let host = fetch::host(access)?.with_import_command("dino selfcheck --example FILE");
+    match host.download_file(EXAMPLE_PHOTO, &path, &mut model::event_handler(console))? {
         true => read(&path),
         false => Err(Error::Download(format!(
-            "{}/{EXAMPLE}: there is no such file (404); name the photo with --example",
+            "{}/{EXAMPLE_PHOTO}: there is no such file (404); name the photo with --example",
             host.endpoint
         ))),
     }

@@ -3,25 +3,25 @@
 use std::io::{self, BufRead, IsTerminal};
 use std::time::Duration;
 
-use dino::model::defaults::{BACKBONE, Memory, Missing};
-use dino::model::head_zoo::official::{self, Data, Method, Official};
-use dino::model::head_zoo::{Heads, fetch};
+use dino::model::defaults::{BACKBONE, DefaultsState, MissingWeights};
+use dino::model::head_zoo::official::{self, HeadMethod, OfficialDataset, OfficialHead};
+use dino::model::head_zoo::{HeadStore, fetch};
 use dino::model::weights::Store;
-use dino::system::http::Access;
+use dino::system::http::NetworkAccess;
 use dino::system::interrupt;
-use dino::system::memory::readable;
+use dino::system::memory::format_bytes;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
-use crate::cli::{CONFIG_KEYS, DepthHead, SetupArgs};
-use crate::commands::model::events;
+use crate::cli::{CONFIG_KEYS, DepthHeadChoice, SetupArgs};
+use crate::commands::model::event_handler;
 use crate::commands::{config, selfcheck};
 
 /// More than this is asked about first.
-const MUCH: u64 = 500_000_000;
+const CONFIRM_BYTES: u64 = 500_000_000;
 
 /// How long the publisher's host may take to say how large its files are.
-const PATIENCE: Duration = Duration::from_secs(30);
+const SIZES_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// Runs the command.
 pub fn run(args: &SetupArgs, console: &Console) -> Result<u8> {
@@ -33,7 +33,7 @@ pub fn run(args: &SetupArgs, console: &Console) -> Result<u8> {
         match record {
             Ok(record) => console.out(&format!(
                 "installed {name}: {}, {}, from {}",
-                readable(record.bytes),
+                format_bytes(record.bytes),
                 record.license,
                 record.source
             ))?,
@@ -42,7 +42,7 @@ pub fn run(args: &SetupArgs, console: &Console) -> Result<u8> {
     }
     for key in CONFIG_KEYS {
         // Classifiers are there only when they were fetched.
-        if let Ok(default) = config::default_of(&store, key) {
+        if let Ok(default) = config::resolve_default(&store, key) {
             console.out(&default.line(key))?;
         }
     }
@@ -52,26 +52,31 @@ pub fn run(args: &SetupArgs, console: &Console) -> Result<u8> {
 /// Fetches what is missing of one backbone's set.
 fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
     let wanted = args.run.model.as_deref().unwrap_or(BACKBONE);
-    let backbone = official::PLAIN.into_iter().find(|name| *name == wanted);
+    let backbone = official::PLAIN_BACKBONES
+        .into_iter()
+        .find(|name| *name == wanted);
     let backbone = backbone.ok_or_else(|| {
         Error::Usage(format!(
             "--model {wanted}: heads for depth and labels were published for {}",
-            official::PLAIN.join(", ")
+            official::PLAIN_BACKBONES.join(", ")
         ))
     })?;
     let depth = match args.depth {
-        DepthHead::Linear => Method::Linear,
-        DepthHead::Linear4 => Method::Linear4,
-        DepthHead::Dpt => Method::Dpt,
+        DepthHeadChoice::Linear => HeadMethod::Linear,
+        DepthHeadChoice::Linear4 => HeadMethod::Linear4,
+        DepthHeadChoice::Dpt => HeadMethod::Dpt,
     };
-    let of = |data, method| Official {
-        data,
+    let of = |data, method| OfficialHead {
+        dataset: data,
         method,
         backbone,
     };
-    let heads = Heads::at(store.root());
-    let set = [of(Data::Nyu, depth), of(Data::Ade20k, Method::Linear)];
-    let mut missing = Missing {
+    let heads = HeadStore::at(store.root());
+    let set = [
+        of(OfficialDataset::Nyu, depth),
+        of(OfficialDataset::Ade20k, HeadMethod::Linear),
+    ];
+    let mut missing = MissingWeights {
         heads: Vec::new(),
         backbone: None,
     };
@@ -102,30 +107,31 @@ fn fetch_set(args: &SetupArgs, store: &Store, console: &Console) -> Result<()> {
         console.note(format_args!("Meta's set for {backbone} is installed"));
         return Ok(());
     }
-    let host = fetch::host(Access::of(args.run.offline)?)?;
-    let sizes = missing.sizes(&host, PATIENCE.min(host.timeout))?;
+    let host = fetch::host(NetworkAccess::from_offline_flag(args.run.offline)?)?;
+    let sizes = missing.sizes(&host, SIZES_TIMEOUT.min(host.timeout))?;
     let bytes = sizes.into_iter().flatten().sum();
     let names: Vec<String> = missing.files().into_iter().map(|(name, _)| name).collect();
     let what = format!(
         "{} ({}, licence Apache-2.0) from {}",
         names.join(" and "),
-        readable(bytes),
+        format_bytes(bytes),
         host.endpoint
     );
-    if bytes > MUCH && !args.yes && io::stdin().is_terminal() && !is_wanted(&what, console)? {
+    if bytes > CONFIRM_BYTES && !args.yes && io::stdin().is_terminal() && !confirm(&what, console)?
+    {
         console.note("nothing is fetched");
         return Ok(());
     }
     console.note(format_args!("fetching {what}"));
-    missing.pull(store, &host, &mut events(console))?;
-    let mut memory = Memory::read(store.root());
-    memory.succeed();
+    missing.pull(store, &host, &mut event_handler(console))?;
+    let mut memory = DefaultsState::read(store.root());
+    memory.clear_failure();
     memory.write(store.root())?;
-    selfcheck::distrust(&names, &args.run, console)
+    selfcheck::verify_fetched(&names, &args.run, console)
 }
 
 /// Asks on the terminal.
-fn is_wanted(what: &str, console: &Console) -> Result<bool> {
+fn confirm(what: &str, console: &Console) -> Result<bool> {
     console.note(format_args!("fetch {what}? [y/N]"));
     let answer = interrupt::wait_for(|| {
         let mut answer = String::new();

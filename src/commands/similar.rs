@@ -2,34 +2,34 @@
 
 use std::path::Path;
 
-use dino::analysis::similarity::{Patch, best, cosines};
-use dino::engine::{Ready, Seen};
-use dino::io::inputs::{Collected, PhotoDecoder, Source};
-use dino::io::manifest::{Ledger, Making};
+use dino::analysis::similarity::{PatchPosition, best_match, cosines};
+use dino::engine::{BackboneOutput, ReadyPhoto};
+use dino::io::inputs::{CollectedInputs, PhotoDecoder, Source};
+use dino::io::manifest::{Ledger, TaskDigests};
 use dino::io::output::{
-    Destination, Job, PICTURE, Status, Subject, deliver, put_all, put_source, tell_end, write_npy,
-    write_picture,
+    Destination, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION, print_input_errors,
+    put_all, put_source, write_npy, write_output, write_picture,
 };
 use dino::model::backbone::LayerRequest;
 use dino::terminal::console::Console;
-use dino::vision::render::Range;
+use dino::vision::render::ValueRange;
 use dino::{Error, Result};
 use serde_json::{Map, Value, json};
 
 use crate::cli::{CosineRange, SimilarArgs};
 use crate::commands::defaults;
-use crate::commands::extract::{Asked, Extract, Photos};
-use crate::commands::model::{self, Model};
+use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
+use crate::commands::model::{self, ModelReplicas};
 use dino::tasks::check_pixel;
-use dino::tasks::costs;
-use dino::tasks::layer::{block_of, tokens};
-use dino::tasks::patch_map::PatchMaps;
+use dino::tasks::layer::{layer_tokens, resolve_block};
+use dino::tasks::memory_cost;
+use dino::tasks::patch_map::PatchMapRenderer;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let mut collected =
         args.input
-            .collect_all(&[SUBJECT], (args.run.offline, args.output.json), console)?;
+            .collect_all_shards(&[SUBJECT], (args.run.offline, args.output.json), console)?;
     let decoder = args.input.decoder(console);
     let most = decoder.options.max_memory;
     let first = first_photo(args, &mut collected).cloned();
@@ -40,28 +40,28 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     if let Err(error) = &first
         && args.output.json
     {
-        tell_end(&[SUBJECT], error, console)?;
+        print_input_errors(&[SUBJECT], error, console)?;
     }
     let first = first?;
     // What all are compared with belongs to all shards.
     let collected = args
         .input
         .keep_shard(collected, |index| index == 0, console)?;
-    defaults::settle_backbone(&args.run, console)?;
-    let found = model::find(&args.run, console)?;
+    defaults::fetch_default_backbone(&args.run, console)?;
+    let found = model::resolve(&args.run, console)?;
     let layer = LayerRequest {
-        block: block_of(args.layer, found.model.config.depth, &found.model.name)?,
+        block: resolve_block(args.layer, found.model.config.depth, &found.model.name)?,
         norm: !args.no_norm,
     };
     let asked = Ledger::open(&args.output.options(args.input.shard()?)?)?.stamp_of(&first, most)?;
-    let mut extensions = vec![PICTURE];
+    let mut extensions = vec![PICTURE_EXTENSION];
     extensions.extend(args.raw.then_some("npy"));
     // Another point has other files: it is another question.
     let kind = format!("similar-{}-{}", args.at.0, args.at.1);
     let place = first.absolute().display().to_string();
     let place = (Some(place), first.page().map(|page| page.number));
     let making = |fingerprint: Option<&str>| {
-        let making = Making::new(kind.clone(), &extensions, |extension| {
+        let making = TaskDigests::new(kind.clone(), &extensions, |extension| {
             let look = (extension != "npy").then(|| format!("{:?} {:?}", args.look, args.range));
             Ok(json!({
                 "model": fingerprint,
@@ -86,45 +86,45 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
             },
         })))
     };
-    let asked = Asked {
+    let asked = ExtractionRequest {
         subject: SUBJECT,
         making: making(found.model.fingerprint.as_deref())?,
         extensions: &extensions,
         output: &args.output,
         shard: args.input.shard()?,
-        most,
+        max_bytes: most,
     };
-    let mut photos = Photos::plan(collected, asked, console)?;
+    let mut photos = PhotoJobs::plan(collected, asked, console)?;
     let mut ran = Ok(());
-    if !photos.to_do().is_empty() {
+    if !photos.pending().is_empty() {
         let model = model::load(&args.run, console)?;
-        photos.meet(making(Some(&model.record.fingerprint))?);
-        let run = Run {
+        photos.update_for_model(making(Some(&model.record.fingerprint))?);
+        let run = SimilarityRun {
             args,
             console,
             layer,
-            maps: PatchMaps::new(args.look.look(), ""),
-            asked: photos.plan.jobs[0].source.clone(),
+            maps: PatchMapRenderer::new(args.look.look(), ""),
+            query_photo: photos.plan.jobs[0].source.clone(),
             model: &model,
         };
-        ran = run.all(&mut photos, decoder);
+        ran = run.run(&mut photos, decoder);
     }
     photos.finish(ran)
 }
 
 /// What lines in JSON are about.
-const SUBJECT: Subject = Subject {
+const SUBJECT: LineSubject = LineSubject {
     task: "similar",
     label: None,
 };
 
 /// The photo that `--at` is about: the first of the first input, which must not be missing.
-fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut Collected) -> Result<&'a Source> {
+fn first_photo<'a>(args: &SimilarArgs, collected: &'a mut CollectedInputs) -> Result<&'a Source> {
     let named = args.input.inputs.first().map(Path::new);
     let missing = collected.failures.iter().position(|failure| match named {
         Some(named) => failure.path == named,
         // The first of a list.
-        None => failure.before == 0,
+        None => failure.sources_before == 0,
     });
     if let Some(missing) = missing {
         // The others have nothing to be compared with.
@@ -143,47 +143,47 @@ fn check_point(args: &SimilarArgs, first: &Source, decoder: &PhotoDecoder) -> Re
 }
 
 /// What stays the same over a run.
-struct Run<'a> {
+struct SimilarityRun<'a> {
     args: &'a SimilarArgs,
     console: &'a Console,
-    model: &'a Model,
+    model: &'a ModelReplicas,
     layer: LayerRequest,
-    maps: PatchMaps,
+    maps: PatchMapRenderer,
     /// The photo that has the point.
-    asked: Source,
+    query_photo: Source,
 }
 
 /// What is looked for.
-struct Query {
-    patch: Patch,
+struct PatchQuery {
+    patch: PatchPosition,
     /// `[D]`.
     token: Vec<f32>,
 }
 
-impl Run<'_> {
+impl SimilarityRun<'_> {
     /// The first photo, then the others.
-    fn all(&self, photos: &mut Photos<'_>, decoder: PhotoDecoder) -> Result<()> {
+    fn run(&self, photos: &mut PhotoJobs<'_>, decoder: PhotoDecoder) -> Result<()> {
         let (args, console) = (self.args, self.console);
-        let after = costs::per_pixel(self.maps.bytes_per_pixel());
-        let extract = Extract {
+        let after = memory_cost::pixel_cost(self.maps.bytes_per_pixel());
+        let extract = LayerExtractor {
             model: self.model,
             layer: self.layer,
             size: args.size,
             decoder,
             batch_size: args.run.batch_size,
-            after: &after,
+            postprocess_bytes: &after,
         };
         let (x, y) = args.at;
         console.note(format_args!(
             "looking for what is at {x},{y} in {}",
-            self.asked.name()
+            self.query_photo.name()
         ));
-        let to_do = photos.to_do();
+        let to_do = photos.pending();
         let is_drawn = to_do.first() == Some(&0);
-        let asked = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
-            let own = self.query(&ready, &seen)?;
+        let asked = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
+            let own = self.extract_query(&ready, &seen)?;
             if is_drawn {
-                self.draw(job, ready, &seen, &own, words)?;
+                self.write_outputs(job, ready, &seen, &own, words)?;
             }
             Ok(own)
         };
@@ -194,8 +194,8 @@ impl Run<'_> {
             photos.count_done();
         }
         let others: Vec<usize> = to_do.into_iter().filter(|&index| index != 0).collect();
-        let draw = |job: &Job, ready: Ready, seen: Seen, words: &Console| {
-            self.draw(job, ready, &seen, &query, words)
+        let draw = |job: &OutputJob, ready: ReadyPhoto, seen: BackboneOutput, words: &Console| {
+            self.write_outputs(job, ready, &seen, &query, words)
         };
         let done = extract.run(photos, &others, draw)?;
         done.iter().for_each(|()| photos.count_done());
@@ -203,39 +203,39 @@ impl Run<'_> {
     }
 
     /// The token of the patch under the point.
-    fn query(&self, ready: &Ready, seen: &Seen) -> Result<Query> {
+    fn extract_query(&self, ready: &ReadyPhoto, seen: &BackboneOutput) -> Result<PatchQuery> {
         let geometry = &ready.geometry()?;
         let (tokens, dim) = (
-            tokens(&seen.features, self.layer)?,
+            layer_tokens(&seen.features, self.layer)?,
             self.model.backbone().config().dim,
         );
-        let patch = Patch::under(self.args.at, geometry);
+        let patch = PatchPosition::at_pixel(self.args.at, geometry);
         let token =
             patch.and_then(|patch| tokens.chunks_exact(dim).nth(patch.index(geometry.grid())));
         match patch.zip(token) {
-            Some((patch, token)) => Ok(Query {
+            Some((patch, token)) => Ok(PatchQuery {
                 patch,
                 token: token.to_vec(),
             }),
             None => Err(Error::file(
-                self.asked.path(),
+                self.query_photo.path(),
                 "has become smaller since --at was checked",
             )),
         }
     }
 
     /// Writes what was asked for of one photo.
-    fn draw(
+    fn write_outputs(
         &self,
-        job: &Job,
-        ready: Ready,
-        seen: &Seen,
-        query: &Query,
+        job: &OutputJob,
+        ready: ReadyPhoto,
+        seen: &BackboneOutput,
+        query: &PatchQuery,
         words: &Console,
     ) -> Result<()> {
-        let tokens = tokens(&seen.features, self.layer)?;
+        let tokens = layer_tokens(&seen.features, self.layer)?;
         let geometry = ready.geometry()?;
-        let Ready {
+        let ReadyPhoto {
             photo,
             mut watch,
             permit: _permit,
@@ -243,13 +243,13 @@ impl Run<'_> {
         } = ready;
         let grid = geometry.grid();
         let found = watch.time("compare", || cosines(&query.token, &tokens));
-        let Some((patch, cosine)) = best(&found, grid) else {
+        let Some((patch, cosine)) = best_match(&found, grid) else {
             return Err(Error::file(job.source.path(), "has no patches"));
         };
-        let is_asked = job.source == self.asked;
-        let pixel = patch.pixel(&geometry);
+        let is_asked = job.source == self.query_photo;
+        let pixel = patch.nearest_pixel(&geometry);
         let range = match self.args.range {
-            CosineRange::Auto => Range::of(&found),
+            CosineRange::Auto => ValueRange::of(&found),
             CosineRange::Fixed(range) => range,
         };
         let announce = !self.args.output.json;
@@ -259,17 +259,20 @@ impl Run<'_> {
             ("dino:layer", self.layer.block.to_string()),
             (
                 "dino:content",
-                format!("cosine with what is at {x},{y} in {}", self.asked.name()),
+                format!(
+                    "cosine with what is at {x},{y} in {}",
+                    self.query_photo.name()
+                ),
             ),
         ];
-        if !matches!(job.output(PICTURE), Destination::Kept(_)) {
+        if !matches!(job.output(PICTURE_EXTENSION), Destination::Existing(_)) {
             let marked = if is_asked { self.args.at } else { pixel };
             let picture = watch.time("render", || {
                 self.maps
-                    .picture(&found, &geometry, range, &photo, Some(marked))
+                    .render(&found, &geometry, range, &photo, Some(marked))
             })?;
             watch.time("write", || {
-                deliver(words, job.output(PICTURE), announce, |writer| {
+                write_output(words, job.output(PICTURE_EXTENSION), announce, |writer| {
                     write_picture(writer, job.format, &picture, &text)
                 })
             })?;
@@ -277,7 +280,7 @@ impl Run<'_> {
         if self.args.raw {
             let shape = [grid.rows, grid.cols];
             watch.time("write", || {
-                deliver(words, job.output("npy"), announce, |writer| {
+                write_output(words, job.output("npy"), announce, |writer| {
                     write_npy(writer, &shape, &found)
                 })
             })?;
@@ -287,13 +290,13 @@ impl Run<'_> {
             "{name}: best match at {},{}, cosine {cosine:.3}; {watch}",
             pixel.0, pixel.1
         ));
-        words.found("seconds", watch.seconds());
+        words.record_fact("seconds", watch.seconds());
         if !self.args.output.json {
             return Ok(());
         }
-        let mut object = SUBJECT.line_of_job(Status::Done, job);
+        let mut object = SUBJECT.job_line(LineStatus::Done, job);
         let mut query_object = Map::new();
-        put_source(&mut query_object, "input", &self.asked);
+        put_source(&mut query_object, "input", &self.query_photo);
         query_object.insert("x".into(), json!(x));
         query_object.insert("y".into(), json!(y));
         query_object.insert("patch".into(), json!([query.patch.row, query.patch.column]));

@@ -5,16 +5,16 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use dino::engine::BatchSize;
-use dino::io::inputs::{Collected, Source, is_address};
+use dino::io::inputs::{CollectedInputs, Source, is_address};
 use dino::model::backbone::Backbone;
 use dino::model::device::{DeviceChoice, DtypeChoice};
-use dino::model::weights::{NamedModel, Record};
-use dino::tasks::features::name_of;
-use dino::tasks::stored::StoredFeatures;
+use dino::model::weights::{ModelRecord, NamedModel};
+use dino::tasks::features::row_name;
+use dino::tasks::stored_features::StoredFeatures;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
-use super::model::Model;
+use super::model::ModelReplicas;
 use crate::cli::{InputArgs, RunArgs};
 
 /// Opens a dataset; options about a backbone, of which none runs, are refused.
@@ -33,7 +33,7 @@ pub fn open(folder: &Path, args: &RunArgs) -> Result<StoredFeatures> {
 }
 
 /// The backbone that they are of, which must be the one that is `named`.
-pub fn model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel> {
+pub fn resolve_model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel> {
     let model = stored.model();
     match named {
         Some(named) if named != model.name => Err(Error::Usage(format!(
@@ -46,32 +46,36 @@ pub fn model(stored: &StoredFeatures, named: Option<&str>) -> Result<NamedModel>
 }
 
 /// The photos that there are features of; those in tars and at addresses are found where they were.
-pub fn collect(stored: &StoredFeatures, input: &InputArgs, offline: bool) -> Result<Collected> {
+pub fn collect(
+    stored: &StoredFeatures,
+    input: &InputArgs,
+    offline: bool,
+) -> Result<CollectedInputs> {
     if input.page.is_some() {
         let why =
             "--page is for photos that are named; with --features alone all that it has are drawn";
         return Err(Error::Usage(why.into()));
     }
     let mut sources = stored.sources();
-    let places: BTreeSet<OsString> = sources.iter().filter_map(place_of).collect();
+    let places: BTreeSet<OsString> = sources.iter().filter_map(container_of).collect();
     let places: Vec<OsString> = places.into_iter().collect();
     if !places.is_empty() {
-        let found = input.collect_these(&places, offline)?.sources.into_iter();
-        let found: HashMap<_, Source> = found.map(|source| (name_of(&source), source)).collect();
+        let found = input.collect_inputs(&places, offline)?.sources.into_iter();
+        let found: HashMap<_, Source> = found.map(|source| (row_name(&source), source)).collect();
         for source in &mut sources {
-            if let Some(found) = found.get(&name_of(source)) {
+            if let Some(found) = found.get(&row_name(source)) {
                 source.clone_from(found);
             }
         }
     }
-    Ok(Collected {
+    Ok(CollectedInputs {
         sources,
-        ..Collected::default()
+        ..CollectedInputs::default()
     })
 }
 
 /// The tar or the address of a photo that is no file of its own.
-fn place_of(source: &Source) -> Option<OsString> {
+fn container_of(source: &Source) -> Option<OsString> {
     let path = source.path();
     if path.to_str().is_some_and(is_address) {
         return Some(path.into());
@@ -84,16 +88,16 @@ fn place_of(source: &Source) -> Option<OsString> {
 }
 
 /// What stands in the backbone's place: its shape, and what it is called.
-pub fn load(stored: &StoredFeatures, console: &Console) -> Result<Model> {
+pub fn load(stored: &StoredFeatures, console: &Console) -> Result<ModelReplicas> {
     let model = stored.model();
     console.note(format_args!(
         "features of {} from {}",
         model.name,
         stored.folder().display()
     ));
-    Ok(Model {
+    Ok(ModelReplicas {
         backbones: vec![Backbone::constant(model.variant.config)?],
-        record: Record {
+        record: ModelRecord {
             format: 1,
             name: model.name,
             variant: model.variant.name.to_owned(),

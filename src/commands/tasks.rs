@@ -4,35 +4,35 @@ use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
-use dino::engine::outcomes::Report;
+use dino::engine::run_report::RunReport;
 use dino::io::inputs::Shard;
-use dino::io::inputs::looks_like_video;
-use dino::io::output::{OutputOptions, Subject, Target};
+use dino::io::inputs::has_video_extension;
+use dino::io::output::{LineSubject, OutputOptions, OutputTarget};
 use dino::model::device::DeviceChoice;
 use dino::model::head::Head;
-use dino::model::head_zoo::{DepthCalibration, Found, Heads, Reason};
+use dino::model::head_zoo::{DepthCalibration, HeadChoiceReason, HeadStore, LocatedHead};
 use dino::model::weights::{self, NamedModel, Store};
-use dino::system::environment::Variables;
-use dino::system::http::Access;
+use dino::system::environment::EnvVariables;
+use dino::system::http::NetworkAccess;
+use dino::tasks::backbone_info::BackboneInfo;
 use dino::tasks::clusters::ClustersTask;
 use dino::tasks::depth::DepthTask;
 use dino::tasks::features::FeaturesTask;
-use dino::tasks::known::KnownModel;
 use dino::tasks::pca::PcaTask;
-use dino::tasks::recipe::{HeadRecipe, LabelFormat, NumberFormat, Recipe};
-use dino::tasks::run::Run;
+use dino::tasks::recipe::{DepthFileFormat, HeadRecipe, LabelFileFormat, Recipe};
+use dino::tasks::run::TaskRun;
 use dino::tasks::segment::SegmentTask;
-use dino::tasks::stored::StoredFeatures;
-use dino::tasks::{Context, Task};
+use dino::tasks::stored_features::StoredFeatures;
+use dino::tasks::{Task, TaskContext};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::{
     DepthArgs, FeaturesArgs, InputArgs, OutputArgs, PcaArgs, PredictArgs, RefitArgs, RunArgs,
-    RunTasksArgs, SegmentArgs, StoredArgs, Tta, VideoArgs,
+    RunTasksArgs, SegmentArgs, StoredArgs, TtaChoice, VideoArgs,
 };
-use crate::commands::clips::{Clips, clips_of};
-use crate::commands::watch::Watch;
+use crate::commands::clips::{ClipPipeline, select_clips};
+use crate::commands::watch::FolderWatch;
 use crate::commands::{defaults, model, stored};
 
 /// Runs `dino depth`.
@@ -54,7 +54,7 @@ pub fn segment(args: &SegmentArgs, console: &Console) -> Result<u8> {
     let recipe = match args.clusters() {
         Some(clusters) => {
             let of_heads = [
-                ("--tta flip", predict.head.tta == Tta::Flip),
+                ("--tta flip", predict.head.tta == TtaChoice::Flip),
                 ("--slide", predict.slide),
             ];
             if let Some((flag, _)) = of_heads.iter().find(|(_, given)| *given) {
@@ -100,9 +100,9 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
     recipe
         .check()
         .map_err(|why| Error::Usage(format!("features: {why}")))?;
-    let output = Output {
+    let output = RunOutput {
         options: OutputOptions {
-            target: Target::Folder(args.output.clone()),
+            target: OutputTarget::Folder(args.output.clone()),
             force: args.force,
             no_manifest: args.no_manifest,
             retry_failed: args.retry_failed,
@@ -111,19 +111,19 @@ pub fn features(args: &FeaturesArgs, console: &Console) -> Result<u8> {
         },
         json: args.json,
         keep_fit: false,
-        packs: false,
+        pack_tars: false,
     };
     run(
         &recipe,
         (&args.input, None, &VideoArgs::default()),
         output,
-        &args.compute.run(),
+        &args.compute.to_run_args(),
         console,
     )
 }
 
 /// Runs `dino run`.
-pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
+pub fn run_tasks(args: &RunTasksArgs, console: &Console) -> Result<u8> {
     let written = match &args.tasks.recipe {
         Some(path) => read_recipe(path)?,
         None => Recipe::default(),
@@ -137,14 +137,14 @@ pub fn several(args: &RunTasksArgs, console: &Console) -> Result<u8> {
     }
     if args.tasks.print_recipe {
         let store = Store::open()?;
-        let chosen = choose(&recipe, &args.run, &store, (None, console))?;
-        name_all(&mut recipe, &chosen);
+        let chosen = select_models(&recipe, &args.run, &store, (None, console))?;
+        pin_choices(&mut recipe, &chosen);
         console.out_text(recipe.to_toml()?.as_bytes())?;
         return Ok(0);
     }
     let is_one_file = matches!(
         args.output.options(None)?.target,
-        Target::Stdout | Target::File(..)
+        OutputTarget::Stdout | OutputTarget::File(..)
     );
     if recipe.len() > 1 && is_one_file {
         return Err(Error::Usage(format!(
@@ -169,7 +169,7 @@ fn read_recipe(path: &Path) -> Result<Recipe> {
 }
 
 /// Writes down what was chosen where a recipe leaves the choice open.
-fn name_all(recipe: &mut Recipe, chosen: &Chosen) {
+fn pin_choices(recipe: &mut Recipe, chosen: &ModelSelection) {
     recipe.model.get_or_insert(chosen.model.name.clone());
     let of_depth = recipe.depth.iter_mut().map(|depth| &mut depth.head);
     let of_segment = recipe.segment.iter_mut().map(|segment| &mut segment.head);
@@ -190,7 +190,7 @@ fn name_all(recipe: &mut Recipe, chosen: &Chosen) {
 ///
 /// # Errors
 /// If two have the same name.
-fn labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
+fn task_labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
     if names.len() < 2 {
         return Ok(vec![None; names.len()]);
     }
@@ -205,12 +205,12 @@ fn labels(kind: &str, names: Vec<String>) -> Result<Vec<Option<String>>> {
 }
 
 /// Where results go.
-struct Output {
+struct RunOutput {
     options: OutputOptions,
     json: bool,
     keep_fit: bool,
     /// Whether what is made of the photos of a tar goes into a tar.
-    packs: bool,
+    pack_tars: bool,
 }
 
 /// As [`run_into`], with the options that heads have in common.
@@ -234,11 +234,11 @@ fn run_into(
     console: &Console,
 ) -> Result<u8> {
     let inputs = (input, stored.features.as_deref(), video);
-    let output = Output {
+    let output = RunOutput {
         options: output.options(input.shard()?)?,
         json: output.json,
         keep_fit: refit.keep_fit,
-        packs: output.tar,
+        pack_tars: output.tar,
     };
     run(recipe, inputs, output, args, console)
 }
@@ -247,20 +247,20 @@ fn run_into(
 fn run(
     recipe: &Recipe,
     (input, stored, video): (&InputArgs, Option<&Path>, &VideoArgs),
-    output: Output,
+    output: RunOutput,
     args: &RunArgs,
     console: &Console,
 ) -> Result<u8> {
-    let clips = clips_of(input, video)?;
+    let clips = select_clips(input, video)?;
     match clips.is_empty() {
-        true => check_for_photos(recipe, &output.options.target)?,
-        false => check_for_clips(recipe, (stored, keep_or_pack(&output)), &clips)?,
+        true => check_photo_options(recipe, &output.options.target)?,
+        false => check_clip_options(recipe, (stored, photo_only_flag(&output)), &clips)?,
     }
-    let Output {
+    let RunOutput {
         mut options,
         json,
         keep_fit,
-        packs,
+        pack_tars: packs,
     } = output;
     if packs && input.watch.is_some() {
         return Err(Error::Usage(
@@ -286,10 +286,10 @@ fn run(
             "--watch adds to a dataset as photos come, which --force makes anew; leave --force out";
         return Err(Error::Usage(why.into()));
     }
-    let context = Context {
+    let context = TaskContext {
         decoder: input.decoder(console),
         json,
-        to_stdout: options.target == Target::Stdout,
+        to_stdout: options.target == OutputTarget::Stdout,
         force: options.force,
         label: None,
     };
@@ -302,15 +302,15 @@ fn run(
         None => model::check_devices(args, console)?,
     };
     let store = Store::open()?;
-    if stored.is_none() && args.device != DeviceChoice::Null && may_be_there(input) {
-        defaults::settle(recipe, args, &store, console)?;
+    if stored.is_none() && args.device != DeviceChoice::Null && may_have_inputs(input) {
+        defaults::fetch_defaults(recipe, args, &store, console)?;
     }
-    let chosen = choose(recipe, args, &store, (stored.as_ref(), console))?;
-    let known = model::known(&chosen.model, args);
+    let chosen = select_models(recipe, args, &store, (stored.as_ref(), console))?;
+    let known = model::describe_model(&chosen.model, args);
     let set_up = |words: &Console| {
-        let mut all = tasks(recipe, &chosen, &context, words)?;
+        let mut all = build_tasks(recipe, &chosen, &context, words)?;
         let of_model = (&chosen, &known, dtype.as_str());
-        all.extend(feature_tasks(
+        all.extend(build_feature_tasks(
             recipe,
             of_model,
             (&context, &options),
@@ -319,12 +319,12 @@ fn run(
         Ok(all)
     };
     let mut tasks = set_up(console)?;
-    let subjects: Vec<Subject> = tasks.iter().map(|task| task.subject()).collect();
-    let total = Mutex::new(Report {
+    let subjects: Vec<LineSubject> = tasks.iter().map(|task| task.subject()).collect();
+    let total = Mutex::new(RunReport {
         json,
-        ..Report::default()
+        ..RunReport::default()
     });
-    let run = Run {
+    let run = TaskRun {
         options: &options,
         context: &context,
         model: known.clone(),
@@ -332,8 +332,8 @@ fn run(
         keep_fit,
         batch_size: args.batch_size,
         stored: stored.as_ref(),
-        packs,
-        total: input.watch.is_some().then_some(&total),
+        packs_tars: packs,
+        total_report: input.watch.is_some().then_some(&total),
         console,
     };
     let load = || {
@@ -341,15 +341,15 @@ fn run(
             Some(stored) => stored::load(stored, console)?,
             None => model::load_named(args, &chosen.model.name, console)?,
         };
-        for (task, head) in &chosen.unnamed {
-            defaults::tell_switch(task, head, &store, console);
+        for (task, head) in &chosen.implicit_heads {
+            defaults::report_switch(task, head, &store, console);
         }
         let heads: Vec<&Head> = chosen.heads().collect();
-        model::tell_heads(&heads, &model, console)?;
+        model::check_heads(&heads, &model, console)?;
         Ok((model.backbones, model.record))
     };
     if !clips.is_empty() {
-        let run = Clips {
+        let run = ClipPipeline {
             video,
             options: &options,
             json,
@@ -362,27 +362,27 @@ fn run(
         return run.run(&clips, || set_up(&console.recorder()), load);
     }
     if let Some(folder) = &input.watch {
-        let watch = Watch {
+        let watch = FolderWatch {
             run,
             total: &total,
-            again: &set_up,
+            set_up: &set_up,
         };
-        return watch.all((folder, input), tasks, load);
+        return watch.watch((folder, input), tasks, load);
     }
     let collected = match &stored {
         Some(stored) if input.inputs.is_empty() && input.files_from.is_empty() => {
             let collected = stored::collect(stored, input, args.offline)?;
             input.keep_shard(collected, |_| false, console)?
         }
-        _ => input.collect_for(&subjects, (args.offline, json), console)?,
+        _ => input.collect_shard(&subjects, (args.offline, json), console)?,
     };
     run.run(&mut tasks, collected, load)
 }
 
 /// Refuses what only clips have.
-fn check_for_photos(recipe: &Recipe, target: &Target) -> Result<()> {
-    if let Target::Folder(path) = target
-        && looks_like_video(path)
+fn check_photo_options(recipe: &Recipe, target: &OutputTarget) -> Result<()> {
+    if let OutputTarget::Folder(path) = target
+        && has_video_extension(path)
         && !path.is_dir()
     {
         return Err(Error::Usage(format!(
@@ -394,8 +394,8 @@ fn check_for_photos(recipe: &Recipe, target: &Target) -> Result<()> {
     let labels = recipe.segment.iter().map(|segment| &segment.labels);
     let labels = labels.chain(recipe.clusters.iter().map(|clusters| &clusters.labels));
     let mut labels = labels.flat_map(|labels| &labels.save);
-    let is_film = depths.any(|format| *format == NumberFormat::Ffv1)
-        || labels.any(|format| *format == LabelFormat::Ffv1);
+    let is_film = depths.any(|format| *format == DepthFileFormat::Ffv1)
+        || labels.any(|format| *format == LabelFileFormat::Ffv1);
     match is_film {
         true => Err(Error::Usage(
             "--save ffv1 is lossless video, and no input is a clip; the other formats are for photos"
@@ -406,8 +406,8 @@ fn check_for_photos(recipe: &Recipe, target: &Target) -> Result<()> {
 }
 
 /// Of the options of outputs, the first that clips have no use for.
-fn keep_or_pack(output: &Output) -> Option<&'static str> {
-    match (output.keep_fit, output.packs) {
+fn photo_only_flag(output: &RunOutput) -> Option<&'static str> {
+    match (output.keep_fit, output.pack_tars) {
         (true, _) => Some("--keep-fit"),
         (_, true) => Some("--tar"),
         _ => None,
@@ -415,7 +415,7 @@ fn keep_or_pack(output: &Output) -> Option<&'static str> {
 }
 
 /// Refuses what only photos have.
-fn check_for_clips(
+fn check_clip_options(
     recipe: &Recipe,
     (stored, of_output): (Option<&Path>, Option<&'static str>),
     clips: &[PathBuf],
@@ -423,7 +423,7 @@ fn check_for_clips(
     let labels = recipe.segment.iter().map(|segment| &segment.labels);
     let labels = labels.chain(recipe.clusters.iter().map(|clusters| &clusters.labels));
     let labels: Vec<_> = labels.collect();
-    let saves = |formats: &[LabelFormat]| {
+    let saves = |formats: &[LabelFileFormat]| {
         let mut saved = labels.iter().flat_map(|labels| &labels.save);
         saved.any(|format| formats.contains(format))
     };
@@ -436,9 +436,9 @@ fn check_for_clips(
             depths().any(|depth| depth.pointcloud.is_some()),
         ),
         ("--uncertainty", depths().any(|depth| depth.uncertainty)),
-        ("--save masks", saves(&[LabelFormat::Masks])),
-        ("--save coco", saves(&[LabelFormat::Coco])),
-        ("--save cutout", saves(&[LabelFormat::Cutout])),
+        ("--save masks", saves(&[LabelFileFormat::Masks])),
+        ("--save coco", saves(&[LabelFileFormat::Coco])),
+        ("--save cutout", saves(&[LabelFileFormat::Cutout])),
         ("--coco", labels.iter().any(|labels| labels.coco.is_some())),
         ("--instances", labels.iter().any(|labels| labels.regions)),
         (
@@ -459,7 +459,7 @@ fn check_for_clips(
 }
 
 /// The heads and the backbone of a run.
-struct Chosen {
+struct ModelSelection {
     depth: Vec<Head>,
     /// Of each head for depth, where it has one and that is wanted.
     calibrations: Vec<Option<DepthCalibration>>,
@@ -468,10 +468,10 @@ struct Chosen {
     features: Vec<Option<Head>>,
     model: NamedModel,
     /// Heads that nobody named, by task.
-    unnamed: Vec<(&'static str, String)>,
+    implicit_heads: Vec<(&'static str, String)>,
 }
 
-impl Chosen {
+impl ModelSelection {
     fn heads(&self) -> impl Iterator<Item = &Head> {
         let of_features = self.features.iter().flatten();
         self.depth.iter().chain(&self.segment).chain(of_features)
@@ -479,7 +479,7 @@ impl Chosen {
 }
 
 /// Whether any input may be there: nothing is fetched for a name that is mistyped.
-fn may_be_there(input: &InputArgs) -> bool {
+fn may_have_inputs(input: &InputArgs) -> bool {
     let is_sure = |name: &std::ffi::OsString| {
         let text = name.to_string_lossy();
         let is_plain = text != "-" && !text.contains("://") && !text.contains(['*', '?', '[', '{']);
@@ -492,7 +492,7 @@ fn may_be_there(input: &InputArgs) -> bool {
 fn fixed_backbone(
     recipe: &Recipe,
     args: &RunArgs,
-    (heads, stored): (&Heads, Option<&StoredFeatures>),
+    (heads, stored): (&HeadStore, Option<&StoredFeatures>),
     features: &[Option<Head>],
 ) -> Result<Option<String>> {
     let named = args.model.as_deref().or(recipe.model.as_deref());
@@ -500,7 +500,7 @@ fn fixed_backbone(
         return Ok(Some(name.to_owned()));
     }
     if let Some(stored) = stored {
-        return Ok(Some(stored::model(stored, None)?.name));
+        return Ok(Some(stored::resolve_model(stored, None)?.name));
     }
     let of_depth = recipe.depth.iter().map(|it| &it.head);
     let of_segment = recipe.segment.iter().map(|it| &it.head);
@@ -513,29 +513,32 @@ fn fixed_backbone(
     if let Some(head) = features.iter().flatten().next() {
         return Ok(Some(head.meta.backbone.clone()));
     }
-    Ok(Variables::of_process()
+    Ok(EnvVariables::from_process()
         .text("DINO_MODEL")?
         .map(str::to_owned))
 }
 
 /// Finds the heads, and the backbone that they read, or that is named.
-fn choose(
+fn select_models(
     recipe: &Recipe,
     args: &RunArgs,
     store: &Store,
     (stored, console): (Option<&StoredFeatures>, &Console),
-) -> Result<Chosen> {
-    let heads = Heads::at(store.root());
+) -> Result<ModelSelection> {
+    let heads = HeadStore::at(store.root());
     let features = recipe.features.iter().map(|features| {
         let head = features.head.as_deref().map(|name| heads.get(name));
         Ok(head.transpose()?.map(|found| found.head))
     });
     let features = features.collect::<Result<Vec<_>>>()?;
     let backbone = fixed_backbone(recipe, args, (&heads, stored), &features)?;
-    let choose = |task: &str, recipe: &HeadRecipe| -> Result<(Found, bool)> {
+    let choose = |task: &str, recipe: &HeadRecipe| -> Result<(LocatedHead, bool)> {
         let name = recipe.name.as_deref().map(OsStr::new);
         let (found, reason) = heads.choose_with_reason(task, name, backbone.as_deref())?;
-        let is_free = matches!(reason, Reason::Installed | Reason::Builtin);
+        let is_free = matches!(
+            reason,
+            HeadChoiceReason::Installed | HeadChoiceReason::Builtin
+        );
         Ok((found, is_free))
     };
     let depth = recipe
@@ -557,7 +560,7 @@ fn choose(
             .into_iter()
             .map(|(task, (found, _))| (task, found))
             .collect();
-        defaults::agree(&mut all, console)?;
+        defaults::unify_backbones(&mut all, console)?;
         unnamed = all
             .iter()
             .map(|(task, found)| (*task, found.head.meta.name.clone()))
@@ -578,75 +581,81 @@ fn choose(
     let named = args.model.as_deref().or(recipe.model.as_deref());
     let named = named.or(of_head.map(|head| head.meta.backbone.as_str()));
     let model = match stored {
-        Some(stored) => stored::model(stored, args.model.as_deref().or(recipe.model.as_deref()))?,
-        None => weights::find(store, named, &Access::of(args.offline)?)?,
+        Some(stored) => {
+            stored::resolve_model(stored, args.model.as_deref().or(recipe.model.as_deref()))?
+        }
+        None => weights::find(
+            store,
+            named,
+            &NetworkAccess::from_offline_flag(args.offline)?,
+        )?,
     };
     if of_no_head && named.is_none() && stored.is_none() {
-        let of_variable = Variables::of_process().text("DINO_MODEL")?.is_some();
+        let of_variable = EnvVariables::from_process().text("DINO_MODEL")?.is_some();
         // What needs no head is told by its backbone.
         unnamed.extend((!of_variable).then(|| ("backbone", model.name.clone())));
     }
-    let chosen = Chosen {
+    let chosen = ModelSelection {
         depth,
         calibrations,
         segment,
         features,
         model,
-        unnamed,
+        implicit_heads: unnamed,
     };
     if let Some(fingerprint) = &chosen.model.fingerprint {
         let (name, variant) = (&chosen.model.name, chosen.model.variant);
         let weights = (variant.name, fingerprint.as_str());
         chosen
             .heads()
-            .try_for_each(|head| head.check(name, weights, &variant.config))?;
+            .try_for_each(|head| head.check_backbone(name, weights, &variant.config))?;
     }
     let mut chosen = chosen;
     if args.device == DeviceChoice::Null {
         let of_features = chosen.features.iter_mut().flatten();
         let heads = chosen.depth.iter_mut().chain(&mut chosen.segment);
         let heads = heads.chain(of_features);
-        heads.for_each(|head| head.meta.backbone = model::NULL.to_owned());
+        heads.for_each(|head| head.meta.backbone = model::NULL_MODEL.to_owned());
     }
     Ok(chosen)
 }
 
 /// The tasks of a recipe.
-fn tasks(
+fn build_tasks(
     recipe: &Recipe,
-    chosen: &Chosen,
-    context: &Context,
+    chosen: &ModelSelection,
+    context: &TaskContext,
     console: &Console,
 ) -> Result<Vec<Box<dyn Task>>> {
-    let model = KnownModel::from(&chosen.model);
+    let model = BackboneInfo::from(&chosen.model);
     let patch_size = model.config.patch_size;
-    let labelled = |label: Option<String>| Context {
+    let labelled = |label: Option<String>| TaskContext {
         label,
         ..context.clone()
     };
     let of_heads = |heads: &[Head]| heads.iter().map(|head| head.meta.name.clone()).collect();
     let mut tasks: Vec<Box<dyn Task>> = Vec::new();
-    let names = labels("depth", of_heads(&chosen.depth))?;
+    let names = task_labels("depth", of_heads(&chosen.depth))?;
     let heads = chosen.depth.iter().zip(&chosen.calibrations);
     for ((recipe, (head, calibration)), name) in recipe.depth.iter().zip(heads).zip(names) {
         let (recipe, head) = (recipe.clone(), (head.clone(), calibration.clone()));
         let task = DepthTask::new(recipe, head, patch_size, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
-    let names = labels("segment", of_heads(&chosen.segment))?;
+    let names = task_labels("segment", of_heads(&chosen.segment))?;
     for ((recipe, head), name) in recipe.segment.iter().zip(&chosen.segment).zip(names) {
         let (recipe, head) = (recipe.clone(), head.clone());
         let task = SegmentTask::new(recipe, head, patch_size, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
     let names = recipe.clusters.iter().map(|one| one.clusters.to_string());
-    let names = labels("clusters", names.collect())?;
+    let names = task_labels("clusters", names.collect())?;
     for (recipe, name) in recipe.clusters.iter().zip(names) {
         let task = ClustersTask::new(recipe.clone(), &model, labelled(name), console)?;
         tasks.push(Box::new(task));
     }
     let names = (1..=recipe.pca.len()).map(|number| number.to_string());
-    let names = labels("pca", names.collect())?;
+    let names = task_labels("pca", names.collect())?;
     for (recipe, name) in recipe.pca.iter().zip(names) {
         let task = PcaTask::new(recipe.clone(), &model, labelled(name))?;
         tasks.push(Box::new(task));
@@ -655,17 +664,17 @@ fn tasks(
 }
 
 /// The tasks of a recipe that store features of the `model`, which computes in `computed`.
-fn feature_tasks(
+fn build_feature_tasks(
     recipe: &Recipe,
-    (chosen, model, computed): (&Chosen, &KnownModel, &str),
-    (context, options): (&Context, &OutputOptions),
+    (chosen, model, computed): (&ModelSelection, &BackboneInfo, &str),
+    (context, options): (&TaskContext, &OutputOptions),
     console: &Console,
 ) -> Result<Vec<Box<dyn Task>>> {
     let names = (1..=recipe.features.len()).map(|number| number.to_string());
-    let names = labels("features", names.collect())?;
+    let names = task_labels("features", names.collect())?;
     let mut tasks: Vec<Box<dyn Task>> = Vec::new();
     for ((recipe, head), label) in recipe.features.iter().zip(&chosen.features).zip(names) {
-        let context = Context {
+        let context = TaskContext {
             label,
             ..context.clone()
         };

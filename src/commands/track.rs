@@ -2,26 +2,26 @@
 
 use std::path::Path;
 
-use dino::analysis::tracking::{TrackRecipe, block_to_track};
-use dino::io::inputs::looks_like_video;
-use dino::io::output::{OutputOptions, Target};
+use dino::analysis::tracking::{TrackerConfig, tracking_block};
+use dino::io::inputs::has_video_extension;
+use dino::io::output::{OutputOptions, OutputTarget};
 use dino::learn::data::labels::read_mask;
 use dino::model::backbone::LayerRequest;
 use dino::tasks::Task;
-use dino::tasks::layer::block_of;
-use dino::tasks::track::{TrackLook, TrackTask};
+use dino::tasks::layer::resolve_block;
+use dino::tasks::track::{TrackStyle, TrackTask};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::TrackArgs;
-use crate::commands::clips::Clips;
+use crate::commands::clips::ClipPipeline;
 use crate::commands::{defaults, model};
 
 /// Runs the command.
 pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
     model::refuse_null(&args.run)?;
     let clip = Path::new(&args.clip);
-    if !args.video.video && !looks_like_video(clip) {
+    if !args.video.video && !has_video_extension(clip) {
         return Err(Error::Usage(format!(
             "{} is no clip by its name; --video takes animated pictures and folders of numbered frames as clips",
             clip.display()
@@ -45,23 +45,23 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
             .filter(|id| is_void(id))
             .for_each(|id| *id = 0);
     }
-    defaults::settle_backbone(&args.run, console)?;
-    let found = model::find(&args.run, console)?;
+    defaults::fetch_default_backbone(&args.run, console)?;
+    let found = model::resolve(&args.run, console)?;
     let config = found.model.config;
     let layer = LayerRequest {
         block: match args.layer {
-            Some(layer) => block_of(layer, config.depth, &found.model.name)?,
-            None => block_to_track(config.depth),
+            Some(layer) => resolve_block(layer, config.depth, &found.model.name)?,
+            None => tracking_block(config.depth),
         },
         norm: true,
     };
-    let recipe = TrackRecipe {
+    let recipe = TrackerConfig {
         context: args.context as usize,
         radius: args.radius,
         matches: args.matches as usize,
         temperature: args.temperature,
     };
-    let look = TrackLook {
+    let look = TrackStyle {
         alpha: args.alpha,
         outline: args.outline,
         refine: !args.no_refine,
@@ -73,17 +73,17 @@ pub fn run(args: &TrackArgs, console: &Console) -> Result<u8> {
     };
     let options = OutputOptions {
         target: match &args.output {
-            Some(output) => Target::parse(output)?,
-            None => Target::default(),
+            Some(output) => OutputTarget::parse(output)?,
+            None => OutputTarget::default(),
         },
         force: args.force,
         ..OutputOptions::default()
     };
-    let clips = Clips {
+    let clips = ClipPipeline {
         video: &args.video,
         options: &options,
         json: args.json,
-        decoder: args.photo.decoder_of_set(console),
+        decoder: args.photo.data_set_decoder(console),
         batch_size: args.run.batch_size,
         fingerprint: found.model.fingerprint.clone(),
         dtype: found.dtype.clone(),

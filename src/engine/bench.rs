@@ -13,9 +13,9 @@ use crate::system::memory::{self, try_with_capacity};
 
 /// Times of single runs in milliseconds, the shortest first.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Timing(Vec<f64>);
+pub struct RunTimes(Vec<f64>);
 
-impl Timing {
+impl RunTimes {
     /// Of runs in any order; at least one.
     pub fn new(runs: Vec<Duration>) -> Self {
         let mut ms: Vec<f64> = runs.iter().map(|run| run.as_secs_f64() * 1e3).collect();
@@ -39,7 +39,7 @@ pub fn time_forward(
     batch: usize,
     runs: usize,
     mut each: impl FnMut(),
-) -> Result<Timing> {
+) -> Result<RunTimes> {
     let config = backbone.config();
     let p = config.patch_size;
     let shape = (batch, 3, grid.rows * p, grid.cols * p);
@@ -74,7 +74,7 @@ pub fn time_forward(
         times.push(run()?);
         each();
     }
-    Ok(Timing::new(times))
+    Ok(RunTimes::new(times))
 }
 
 /// Forgets the most memory that this process has had, so that [`peak_memory`] is of what comes; whether the system can.
@@ -111,12 +111,12 @@ mod tests {
 
     #[test]
     fn quantiles_are_between_neighbours() {
-        let timing = Timing::new([30, 10, 20, 40].map(Duration::from_millis).to_vec());
+        let timing = RunTimes::new([30, 10, 20, 40].map(Duration::from_millis).to_vec());
         assert!((timing.quantile_ms(0.5) - 25.0).abs() < 1e-9);
         assert!((timing.quantile_ms(0.1) - 13.0).abs() < 1e-9);
         assert!((timing.quantile_ms(1.0) - 40.0).abs() < 1e-9);
         assert_eq!(
-            Timing::new(vec![Duration::from_millis(7)]).quantile_ms(0.9),
+            RunTimes::new(vec![Duration::from_millis(7)]).quantile_ms(0.9),
             7.0
         );
     }

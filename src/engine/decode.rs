@@ -8,20 +8,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use image::RgbImage;
 
 use crate::engine::stopwatch::Stopwatch;
-use crate::error::{Error, Fault, Result};
-use crate::io::inputs::{Measured, Opened, PhotoDecoder, Source};
+use crate::error::{Error, FileFault, Result};
+use crate::io::inputs::{OpenedPhoto, PhotoDecoder, PhotoHeader, Source};
 use crate::io::manifest::FailureKind;
 use crate::model::input::Geometry;
 use crate::model::weights::digest;
-use crate::system::files::{Digest, Stamp};
-use crate::system::memory::{self, Gate, Permit};
-use crate::vision::preprocess::Prepared;
+use crate::system::files::{Digest, FileStamp};
+use crate::system::memory::{self, MemoryGate, MemoryPermit};
+use crate::vision::preprocess::PreparedImage;
 
 use super::feed::FrameFeed;
-use super::network::Network;
+use super::pass_runner::PassRunner;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
-pub type Cut = fn((u32, u32)) -> (u32, u32, u32, u32);
+pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);
 
 /// What is known of a photo whose features were stored.
 #[derive(Debug, Clone, Copy)]
@@ -31,30 +31,30 @@ pub struct StoredPhoto {
     /// Of its bytes.
     pub digest: Digest,
     /// Whether its pixels are wanted; if not, it need not be there.
-    pub is_needed: bool,
+    pub needs_pixels: bool,
 }
 
 /// The stamps of photos whose own bytes were at fault, by their numbers.
 #[derive(Debug, Clone, Default)]
-pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, Stamp>>>);
+pub struct FailedStamps(Arc<Mutex<BTreeMap<usize, FileStamp>>>);
 
 impl FailedStamps {
     /// Takes the stamp of a photo with which `error` came up, and of which `met` was asked before it was read.
-    fn put(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
+    fn record(&self, (index, source): (usize, &Source), met: Option<&Metadata>, error: &Error) {
         let is_lasting = FailureKind::of(error, source.path()).is_lasting();
         let Some(met) = met.filter(|met| met.is_file() && is_lasting) else {
             return;
         };
         // What was changed meanwhile is not what failed.
-        let stamp = Stamp::of_file(source.path()).ok();
-        if let Some(stamp) = stamp.filter(|stamp| stamp.is_of(met)) {
+        let stamp = FileStamp::of_file(source.path()).ok();
+        if let Some(stamp) = stamp.filter(|stamp| stamp.matches_metadata(met)) {
             let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
             stamps.insert(index, stamp);
         }
     }
 
     /// The stamp of the photo `index`, if it is known; it is asked once.
-    pub fn take(&self, index: usize) -> Option<Stamp> {
+    pub fn take(&self, index: usize) -> Option<FileStamp> {
         let mut stamps = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         stamps.remove(&index)
     }
@@ -62,64 +62,64 @@ impl FailedStamps {
 
 /// How photos are decoded.
 #[derive(Clone)]
-pub struct Decoding {
+pub struct DecodeStage {
     /// By what.
     pub decoder: PhotoDecoder,
     /// What photos may take together.
-    pub gate: Gate,
+    pub gate: MemoryGate,
     /// The part of every photo that is looked at, if not all of it.
-    pub cut: Option<Cut>,
+    pub crop: Option<PhotoCrop>,
     /// Whether the stamps of photos are taken.
-    pub stamps: bool,
+    pub takes_stamps: bool,
     /// Whether the SHA-256 of their bytes is.
-    pub sha256: bool,
+    pub takes_sha256: bool,
     /// By number, what is known of photos whose features were stored; empty where none were.
     pub stored: Vec<Option<StoredPhoto>>,
     /// Those of photos that failed.
-    pub failed: FailedStamps,
+    pub failed_stamps: FailedStamps,
 }
 
 /// A photo that is ready for the network.
 #[derive(Debug)]
-pub struct Ready {
+pub struct ReadyPhoto {
     /// Which of the sources it is.
     pub index: usize,
     /// Upright.
     pub photo: RgbImage,
     /// What the backbone sees of it, by [`Network::layouts`].
-    pub prepared: Vec<Prepared>,
+    pub prepared: Vec<PreparedImage>,
     /// Of the bytes that it was decoded from, if that is asked for.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<FileStamp>,
     /// SHA-256 of them, lower-case hexadecimal, if that is asked for.
     pub sha256: Option<String>,
     /// Where the time went.
     pub watch: Stopwatch,
     /// For the memory of all that becomes of it.
-    pub permit: Permit,
+    pub permit: MemoryPermit,
 }
 
 /// A photo that is let in, but not decoded.
-pub(super) struct Admitted<'s> {
+pub(super) struct AdmittedPhoto<'s> {
     index: usize,
     source: &'s Source,
-    content: Content<'s>,
-    stamp: Option<Stamp>,
-    met: Option<Metadata>,
+    content: PixelSource<'s>,
+    stamp: Option<FileStamp>,
+    metadata: Option<Metadata>,
     watch: Stopwatch,
-    permit: Permit,
+    permit: MemoryPermit,
 }
 
 /// Where the pixels of a photo come from.
-enum Content<'s> {
+enum PixelSource<'s> {
     /// They are decoded.
-    Opened(Opened<'s>),
+    Opened(OpenedPhoto<'s>),
     /// They are not wanted.
     Blank((u32, u32)),
     /// They are there.
     Decoded(RgbImage),
 }
 
-impl Ready {
+impl ReadyPhoto {
     /// How the photo lay in the only input.
     ///
     /// # Errors
@@ -131,17 +131,17 @@ impl Ready {
     }
 }
 
-impl Decoding {
+impl DecodeStage {
     /// As `decoder` says, and within its memory.
     pub fn new(decoder: PhotoDecoder) -> Self {
-        Decoding {
-            gate: Gate::new(decoder.options.max_memory),
+        DecodeStage {
+            gate: MemoryGate::new(decoder.options.max_memory),
             decoder,
-            cut: None,
-            stamps: false,
-            sha256: false,
+            crop: None,
+            takes_stamps: false,
+            takes_sha256: false,
             stored: Vec::new(),
-            failed: FailedStamps::default(),
+            failed_stamps: FailedStamps::default(),
         }
     }
 
@@ -150,29 +150,30 @@ impl Decoding {
     pub(super) fn admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
-        network: &impl Network,
+        network: &impl PassRunner,
         crowded: impl FnOnce(),
-    ) -> Result<Admitted<'s>> {
+    ) -> Result<AdmittedPhoto<'s>> {
         let stored = self.stored.get(index).copied().flatten();
-        if let Some(stored) = stored.filter(|stored| !stored.is_needed) {
-            return self.admit_blank((index, source), stored, network, crowded);
+        if let Some(stored) = stored.filter(|stored| !stored.needs_pixels) {
+            return self.admit_without_pixels((index, source), stored, network, crowded);
         }
         // Asked before it is read: whatever is written meanwhile has a later time.
-        let met = self.stamps.then(|| source.metadata());
-        let admitted = self.let_in((index, source), (met.as_ref(), stored), network, crowded);
+        let met = self.takes_stamps.then(|| source.metadata());
+        let admitted =
+            self.open_and_admit((index, source), (met.as_ref(), stored), network, crowded);
         admitted.inspect_err(|error| {
-            self.failed
-                .put((index, source), met.flatten().as_ref(), error)
+            self.failed_stamps
+                .record((index, source), met.flatten().as_ref(), error)
         })
     }
 
-    fn let_in<'s>(
+    fn open_and_admit<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
         (met, stored): (Option<&Option<Metadata>>, Option<StoredPhoto>),
-        network: &impl Network,
+        network: &impl PassRunner,
         crowded: impl FnOnce(),
-    ) -> Result<Admitted<'s>> {
+    ) -> Result<AdmittedPhoto<'s>> {
         let mut watch = Stopwatch::default();
         let opened = watch.time("decode", || self.decoder.open(source))?;
         let of_bytes = |met: &Option<Metadata>| source.stamp(opened.bytes(), met.as_ref());
@@ -182,54 +183,59 @@ impl Decoding {
             let digest = digest.unwrap_or_else(|| Digest::of_bytes(opened.bytes()));
             check_stored(source, digest, &stored)?;
         }
-        let permit = match opened.measured() {
-            Some(Measured { size, bytes }) => {
-                accept(network, (index, source), size)?;
-                let bytes = bytes.max(self.planned(network, index, size));
-                let entered = self.gate.enter(bytes, crowded);
-                entered.map_err(|error| named(source, error))?
+        let permit = match opened.header() {
+            Some(PhotoHeader {
+                size,
+                decode_bytes: bytes,
+            }) => {
+                check_photo_size(network, (index, source), size)?;
+                let bytes = bytes.max(self.planned_bytes(network, index, size));
+                let entered = self.gate.acquire(bytes, crowded);
+                entered.map_err(|error| name_source_in_error(source, error))?
             }
-            None => Permit::free(),
+            None => MemoryPermit::uncounted(),
         };
-        Ok(Admitted {
+        Ok(AdmittedPhoto {
             index,
             source,
             stamp,
-            met: met.cloned().flatten(),
-            content: Content::Opened(opened),
+            metadata: met.cloned().flatten(),
+            content: PixelSource::Opened(opened),
             watch,
             permit,
         })
     }
 
     /// As [`Decoding::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
-    fn admit_blank<'s>(
+    fn admit_without_pixels<'s>(
         &'s self,
         (index, source): (usize, &'s Source),
         stored: StoredPhoto,
-        network: &impl Network,
+        network: &impl PassRunner,
         crowded: impl FnOnce(),
-    ) -> Result<Admitted<'s>> {
+    ) -> Result<AdmittedPhoto<'s>> {
         let StoredPhoto { size, digest, .. } = stored;
         let mut watch = Stopwatch::default();
         let met = source.metadata();
-        let mut stamp = Stamp::of_digest(digest);
+        let mut stamp = FileStamp::of_digest(digest);
         if met.is_some() {
             let most = self.decoder.options.max_memory;
             let bytes = watch.time("decode", || source.read(most))?;
             stamp = source.stamp(&bytes, met.as_ref());
             check_stored(source, stamp.digest, &stored)?;
         }
-        accept(network, (index, source), size)?;
-        let entered = self.gate.enter(self.planned(network, index, size), crowded);
-        Ok(Admitted {
+        check_photo_size(network, (index, source), size)?;
+        let entered = self
+            .gate
+            .acquire(self.planned_bytes(network, index, size), crowded);
+        Ok(AdmittedPhoto {
             index,
             source,
             stamp: Some(stamp),
-            met: None,
-            content: Content::Blank(size),
+            metadata: None,
+            content: PixelSource::Blank(size),
             watch,
-            permit: entered.map_err(|error| named(source, error))?,
+            permit: entered.map_err(|error| name_source_in_error(source, error))?,
         })
     }
 
@@ -238,36 +244,49 @@ impl Decoding {
         &'s self,
         (index, clip): (usize, &'s Source),
         frames: &dyn FrameFeed,
-        network: &impl Network,
+        network: &impl PassRunner,
         crowded: impl FnOnce(),
-    ) -> Result<Option<Admitted<'s>>> {
+    ) -> Result<Option<AdmittedPhoto<'s>>> {
         let size = frames.size();
-        let entered = self.gate.enter(self.planned(network, index, size), crowded);
-        let permit = entered.map_err(|error| named(clip, error))?;
+        let entered = self
+            .gate
+            .acquire(self.planned_bytes(network, index, size), crowded);
+        let permit = entered.map_err(|error| name_source_in_error(clip, error))?;
         let mut watch = Stopwatch::default();
         let Some(frame) = watch.time("decode", || frames.next_frame())? else {
             return Ok(None);
         };
-        Ok(Some(Admitted {
+        Ok(Some(AdmittedPhoto {
             index,
             source: clip,
-            content: Content::Decoded(frame),
+            content: PixelSource::Decoded(frame),
             stamp: None,
-            met: None,
+            metadata: None,
             watch,
             permit,
         }))
     }
 
     /// Decodes and prepares a photo.
-    pub(super) fn prepare(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
-        let (index, source, met) = (admitted.index, admitted.source, admitted.met.clone());
-        let ready = self.make_ready(admitted, network);
-        ready.inspect_err(|error| self.failed.put((index, source), met.as_ref(), error))
+    pub(super) fn prepare(
+        &self,
+        admitted: AdmittedPhoto<'_>,
+        network: &impl PassRunner,
+    ) -> Result<ReadyPhoto> {
+        let (index, source, met) = (admitted.index, admitted.source, admitted.metadata.clone());
+        let ready = self.decode_and_prepare(admitted, network);
+        ready.inspect_err(|error| {
+            self.failed_stamps
+                .record((index, source), met.as_ref(), error)
+        })
     }
 
-    fn make_ready(&self, admitted: Admitted<'_>, network: &impl Network) -> Result<Ready> {
-        let Admitted {
+    fn decode_and_prepare(
+        &self,
+        admitted: AdmittedPhoto<'_>,
+        network: &impl PassRunner,
+    ) -> Result<ReadyPhoto> {
+        let AdmittedPhoto {
             index,
             source,
             content,
@@ -278,27 +297,28 @@ impl Decoding {
         } = admitted;
         let mut sha256 = None;
         let mut photo = match content {
-            Content::Opened(opened) => {
-                if self.sha256 {
+            PixelSource::Opened(opened) => {
+                if self.takes_sha256 {
                     sha256 = Some(watch.time("digest", || digest::sha256(opened.bytes())));
                 }
                 watch.time("decode", || opened.decode())?.rgb
             }
-            Content::Blank((width, height)) => RgbImage::new(width, height),
-            Content::Decoded(photo) => photo,
+            PixelSource::Blank((width, height)) => RgbImage::new(width, height),
+            PixelSource::Decoded(photo) => photo,
         };
         if permit.bytes() == 0 {
             let size = photo.dimensions();
-            accept(network, (index, source), size)?;
-            let planned = self.planned(network, index, size);
-            memory::check(planned, self.gate.limit()).map_err(|error| named(source, error))?;
+            check_photo_size(network, (index, source), size)?;
+            let planned = self.planned_bytes(network, index, size);
+            memory::check(planned, self.gate.limit())
+                .map_err(|error| name_source_in_error(source, error))?;
         }
-        if let Some(cut) = self.cut {
+        if let Some(cut) = self.crop {
             let (x, y, width, height) = cut(photo.dimensions());
             photo = image::imageops::crop_imm(&photo, x, y, width, height).to_image();
         }
         let prepared = watch.time("preprocess", || network.prepare(index, &photo))?;
-        Ok(Ready {
+        Ok(ReadyPhoto {
             index,
             photo,
             prepared,
@@ -310,8 +330,8 @@ impl Decoding {
     }
 
     /// Bytes that a photo of this size takes once it is decoded.
-    fn planned(&self, network: &impl Network, index: usize, size: (u32, u32)) -> u64 {
-        let seen = self.cut.map_or(size, |cut| {
+    fn planned_bytes(&self, network: &impl PassRunner, index: usize, size: (u32, u32)) -> u64 {
+        let seen = self.crop.map_or(size, |cut| {
             let (_, _, width, height) = cut(size);
             (width, height)
         });
@@ -323,27 +343,27 @@ impl Decoding {
 fn check_stored(source: &Source, digest: Digest, stored: &StoredPhoto) -> Result<()> {
     match digest == stored.digest {
         true => Ok(()),
-        false => Err(Error::fault(
+        false => Err(Error::file_with_fault(
             source.path(),
             "was changed since its features were stored; run `dino features` again",
-            Fault::Changed,
+            FileFault::Changed,
         )),
     }
 }
 
-fn accept(
-    network: &impl Network,
+fn check_photo_size(
+    network: &impl PassRunner,
     (index, source): (usize, &Source),
     size: (u32, u32),
 ) -> Result<()> {
-    let accepted = network.accept(index, size);
-    accepted.map_err(|why| Error::fault(source.path(), why, Fault::Option))
+    let accepted = network.check_photo_size(index, size);
+    accepted.map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))
 }
 
 /// Says of which photo it is that there is too little memory.
-fn named(source: &Source, error: Error) -> Error {
+fn name_source_in_error(source: &Source, error: Error) -> Error {
     match error {
-        Error::Memory(why) => Error::fault(source.path(), why, Fault::Memory),
+        Error::Memory(why) => Error::file_with_fault(source.path(), why, FileFault::Memory),
         other => other,
     }
 }

@@ -10,63 +10,63 @@ use crate::error::{Error, Result};
 use crate::model::input::Geometry;
 use crate::system::interrupt;
 
-use super::decode::Ready;
-use super::flow::{Event, Flow};
-use super::lane::Lane;
-use super::network::Network;
-use super::order::Ordered;
-use super::room::Room;
+use super::decode::ReadyPhoto;
+use super::device_worker::DeviceWorker;
+use super::pass_runner::PassRunner;
+use super::pipeline::{PhotoPipeline, PipelineEvent};
+use super::queue_slots::QueueSlots;
+use super::reorder_buffer::ReorderBuffer;
 
 /// A photo whose turn it is.
-struct Queued {
-    ready: Ready,
+struct QueuedPhoto {
+    ready: ReadyPhoto,
     /// How many of its kind make a batch.
     batch: usize,
 }
 
 /// Where batches are computed.
-pub(super) enum Lanes<'s, N> {
+pub(super) enum DeviceWorkers<'s, N> {
     /// On the caller's thread.
-    Here(&'s Lane<'s, N>),
+    Inline(&'s DeviceWorker<'s, N>),
     /// Each on a thread of its own, which takes a batch at a time.
     Threads {
         /// To each of them.
-        batches: Vec<Sender<Vec<Ready>>>,
+        batches: Vec<Sender<Vec<ReadyPhoto>>>,
         /// Those that have none, who waits longest first.
         idle: VecDeque<usize>,
     },
 }
 
 /// What the caller's thread knows of a run.
-pub(super) struct Dispatcher<'d, 's, N: Network, F, T, B, R> {
-    flow: &'s Flow<'s, N, F>,
+pub(super) struct Dispatcher<'d, 's, N: PassRunner, F, T, B, R> {
+    flow: &'s PhotoPipeline<'s, N, F>,
     scope: &'d Scope<'s>,
-    room: &'d Room,
-    lanes: Lanes<'s, N>,
-    sender: Sender<Event<T, N::Found>>,
-    before: B,
-    report: R,
+    slots: &'d QueueSlots,
+    devices: DeviceWorkers<'s, N>,
+    sender: Sender<PipelineEvent<T, N::Output>>,
+    on_start: B,
+    on_result: R,
     /// Photos that are ready before their turn.
-    arrived: Ordered<Result<Ready>>,
+    arrived: ReorderBuffer<Result<ReadyPhoto>>,
     /// Photos whose turn it is to be computed.
-    queue: VecDeque<Queued>,
+    queue: VecDeque<QueuedPhoto>,
     /// The photo that waits for memory.
-    crowded: Option<usize>,
+    waiting_for_memory: Option<usize>,
     /// How many photos there are, once that is known.
     total: Option<usize>,
     /// How many batches are with lanes that have threads.
     computing: usize,
     /// How many photos are computed, but not finished.
     finishing: usize,
-    finished: Ordered<Result<T>>,
+    finished: ReorderBuffer<Result<T>>,
     /// Why no more photos are computed.
-    ended: Option<Error>,
+    abort_error: Option<Error>,
 }
 
 impl<'d, 's, N, F, T, B, R> Dispatcher<'d, 's, N, F, T, B, R>
 where
-    N: Network,
-    F: Fn(Ready, N::Found) -> Result<T> + Sync,
+    N: PassRunner,
+    F: Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
     T: Send + 's,
     B: Fn(usize, &[Geometry], u64),
     R: FnMut(usize, Result<T>) -> Result<()>,
@@ -74,129 +74,129 @@ where
     /// Hands photos of `flow` from one to the next: those that are ready to `lanes`, what these find to workers of
     /// `scope`, what becomes of that to `report`.
     pub fn new(
-        flow: &'s Flow<'s, N, F>,
-        (scope, room): (&'d Scope<'s>, &'d Room),
-        lanes: Lanes<'s, N>,
-        sender: Sender<Event<T, N::Found>>,
-        (before, report): (B, R),
+        flow: &'s PhotoPipeline<'s, N, F>,
+        (scope, slots): (&'d Scope<'s>, &'d QueueSlots),
+        devices: DeviceWorkers<'s, N>,
+        sender: Sender<PipelineEvent<T, N::Output>>,
+        (on_start, on_result): (B, R),
     ) -> Self {
         Dispatcher {
             flow,
             scope,
-            room,
-            lanes,
+            slots,
+            devices,
             sender,
-            before,
-            report,
-            arrived: Ordered::default(),
+            on_start,
+            on_result,
+            arrived: ReorderBuffer::default(),
             queue: VecDeque::new(),
-            crowded: None,
+            waiting_for_memory: None,
             total: flow.feed.count(),
             computing: 0,
             finishing: 0,
-            finished: Ordered::default(),
-            ended: None,
+            finished: ReorderBuffer::default(),
+            abort_error: None,
         }
     }
 
     /// Until all photos are told, or no more are. What is left of `events` goes with it: photos there hold memory that
     /// others wait for.
-    pub fn run(mut self, events: Receiver<Event<T, N::Found>>) -> Result<()> {
+    pub fn run(mut self, events: Receiver<PipelineEvent<T, N::Output>>) -> Result<()> {
         loop {
             while let Ok(event) = events.try_recv() {
-                self.take(event);
+                self.handle_event(event);
             }
-            self.tell();
-            match &self.ended {
+            self.report_finished();
+            match &self.abort_error {
                 Some(_) if self.computing + self.finishing == 0 => break,
-                None if Some(self.finished.next()) == self.total => break,
+                None if Some(self.finished.next_index()) == self.total => break,
                 _ => {}
             }
-            match self.due() {
-                Some(count) => self.compute(count),
+            match self.due_batch_len() {
+                Some(count) => self.compute_batch(count),
                 // There is a sender here, so that this ends with an event.
                 None => match events.recv() {
-                    Ok(event) => self.take(event),
+                    Ok(event) => self.handle_event(event),
                     Err(_) => break,
                 },
             }
         }
-        self.ended.map_or(Ok(()), Err)
+        self.abort_error.map_or(Ok(()), Err)
     }
 
-    fn take(&mut self, event: Event<T, N::Found>) {
+    fn handle_event(&mut self, event: PipelineEvent<T, N::Output>) {
         match event {
-            Event::Ready(_, Err(Error::Interrupted)) => self.end(Error::Interrupted),
+            PipelineEvent::Ready(_, Err(Error::Interrupted)) => self.abort(Error::Interrupted),
             // Who ends needs none of those that were still on their way.
-            Event::Ready(..) if self.ended.is_some() => {}
-            Event::Ready(index, ready) => {
-                self.arrived.put(index, ready);
-                while let Some((index, ready)) = self.arrived.take() {
+            PipelineEvent::Ready(..) if self.abort_error.is_some() => {}
+            PipelineEvent::Ready(index, ready) => {
+                self.arrived.insert(index, ready);
+                while let Some((index, ready)) = self.arrived.pop_next() {
                     self.enqueue(index, ready);
                 }
             }
-            Event::Computed(number, computed) => {
+            PipelineEvent::Computed(number, computed) => {
                 self.computing -= 1;
-                if let Lanes::Threads { idle, .. } = &mut self.lanes {
+                if let DeviceWorkers::Threads { idle, .. } = &mut self.devices {
                     idle.push_back(number);
                 }
-                self.hand_on(computed);
+                self.spawn_finish(computed);
             }
-            Event::Crowded(index) => self.crowded = Some(index),
-            Event::End(count) => self.total = Some(count),
-            Event::Finished(index, result) => {
+            PipelineEvent::WaitingForMemory(index) => self.waiting_for_memory = Some(index),
+            PipelineEvent::FeedEnded(count) => self.total = Some(count),
+            PipelineEvent::Finished(index, result) => {
                 self.finishing -= 1;
-                self.finished.put(index, result);
+                self.finished.insert(index, result);
             }
-            Event::Panicked(fault) => resume_unwind(fault),
+            PipelineEvent::Panicked(fault) => resume_unwind(fault),
         }
     }
 
     /// Takes a photo whose turn it is.
-    fn enqueue(&mut self, index: usize, ready: Result<Ready>) {
+    fn enqueue(&mut self, index: usize, ready: Result<ReadyPhoto>) {
         match ready {
             Ok(ready) => {
                 let (network, photo) = (self.flow.network, ready.photo.dimensions());
                 let layouts: Vec<Geometry> =
                     ready.prepared.iter().map(|one| one.geometry).collect();
                 let planned = network.memory(index, photo).max(ready.permit.bytes());
-                (self.before)(index, &layouts, planned);
+                (self.on_start)(index, &layouts, planned);
                 let bytes = network.device_memory(index, &layouts);
-                let batch = self.flow.batch_size.photos(self.flow.free, bytes);
-                self.room.widen(self.flow.room_for(batch));
-                self.queue.push_back(Queued { ready, batch });
+                let batch = self.flow.batch_size.resolve(self.flow.free_bytes, bytes);
+                self.slots.grow_to(self.flow.queue_capacity(batch));
+                self.queue.push_back(QueuedPhoto { ready, batch });
             }
             Err(error) => {
-                self.room.leave(1);
-                self.finished.put(index, Err(error));
+                self.slots.release(1);
+                self.finished.insert(index, Err(error));
             }
         }
     }
 
     /// Tells what is finished, in order.
-    fn tell(&mut self) {
-        while let Some((index, result)) = self.finished.take() {
-            if let Err(error) = (self.report)(index, result) {
-                self.end(error);
+    fn report_finished(&mut self) {
+        while let Some((index, result)) = self.finished.pop_next() {
+            if let Err(error) = (self.on_result)(index, result) {
+                self.abort(error);
             }
         }
-        if self.ended.is_none()
+        if self.abort_error.is_none()
             && let Err(error) = interrupt::check()
         {
-            self.end(error);
+            self.abort(error);
         }
     }
 
     /// Computes no more; what is computed is finished and told.
-    fn end(&mut self, why: Error) {
-        self.ended.get_or_insert(why);
+    fn abort(&mut self, why: Error) {
+        self.abort_error.get_or_insert(why);
         self.queue.clear();
-        self.room.close();
+        self.slots.close();
     }
 
     /// How many photos at the front of the queue are to be computed now, if any.
-    fn due(&self) -> Option<usize> {
-        if matches!(&self.lanes, Lanes::Threads { idle, .. } if idle.is_empty()) {
+    fn due_batch_len(&self) -> Option<usize> {
+        if matches!(&self.devices, DeviceWorkers::Threads { idle, .. } if idle.is_empty()) {
             return None;
         }
         let flow = self.flow;
@@ -208,26 +208,26 @@ where
         let alike = self
             .queue
             .iter()
-            .take_while(|one| is_alike(flow.network, &one.ready, &front.ready));
+            .take_while(|one| may_share_batch(flow.network, &one.ready, &front.ready));
         let count = alike.take(batch).count();
-        let next = self.arrived.next();
+        let next = self.arrived.next_index();
         // Those that wait for company hold the memory that the next one waits for.
         let nobody_comes =
-            Some(next) == self.total || self.crowded.is_some_and(|index| index == next);
+            Some(next) == self.total || self.waiting_for_memory.is_some_and(|index| index == next);
         let is_due = count == batch || count < self.queue.len() || nobody_comes;
         is_due.then_some(count)
     }
 
     /// Computes the first `count` photos of the queue, or has them computed.
-    fn compute(&mut self, count: usize) {
-        let photos: Vec<Ready> = self.queue.drain(..count).map(|one| one.ready).collect();
-        self.room.leave(photos.len());
-        match &mut self.lanes {
-            Lanes::Here(lane) => {
-                let computed = lane.compute(photos);
-                self.hand_on(computed);
+    fn compute_batch(&mut self, count: usize) {
+        let photos: Vec<ReadyPhoto> = self.queue.drain(..count).map(|one| one.ready).collect();
+        self.slots.release(photos.len());
+        match &mut self.devices {
+            DeviceWorkers::Inline(lane) => {
+                let computed = lane.compute_batch(photos);
+                self.spawn_finish(computed);
             }
-            Lanes::Threads { batches, idle } => {
+            DeviceWorkers::Threads { batches, idle } => {
                 let lane = idle.pop_front().and_then(|number| batches.get(number));
                 // One that is gone has a fault, of which an event tells.
                 if lane.is_some_and(|lane| lane.send(photos).is_ok()) {
@@ -238,7 +238,7 @@ where
     }
 
     /// Has finished what was computed.
-    fn hand_on(&mut self, computed: Vec<(Ready, Result<N::Found>)>) {
+    fn spawn_finish(&mut self, computed: Vec<(ReadyPhoto, Result<N::Output>)>) {
         for (mut ready, found) in computed {
             let index = ready.index;
             // How it lay is wanted on, what the network saw is not.
@@ -249,7 +249,7 @@ where
             let found = match found {
                 Ok(found) => found,
                 Err(error) => {
-                    self.finished.put(index, Err(error));
+                    self.finished.insert(index, Err(error));
                     continue;
                 }
             };
@@ -258,8 +258,8 @@ where
             self.scope.spawn(move |_| {
                 let finish = || (flow.finish)(ready, found);
                 let _ = sender.send(match catch_unwind(AssertUnwindSafe(finish)) {
-                    Ok(result) => Event::Finished(index, result),
-                    Err(fault) => Event::Panicked(fault),
+                    Ok(result) => PipelineEvent::Finished(index, result),
+                    Err(fault) => PipelineEvent::Panicked(fault),
                 });
             });
         }
@@ -267,10 +267,10 @@ where
 }
 
 /// Whether two photos can go through the network together.
-fn is_alike(network: &impl Network, one: &Ready, other: &Ready) -> bool {
-    let sizes = |ready: &Ready| -> Vec<(u32, u32)> {
+fn may_share_batch(network: &impl PassRunner, one: &ReadyPhoto, other: &ReadyPhoto) -> bool {
+    let sizes = |ready: &ReadyPhoto| -> Vec<(u32, u32)> {
         let layouts = ready.prepared.iter();
         layouts.map(|layout| layout.geometry.padded).collect()
     };
-    network.key(one.index) == network.key(other.index) && sizes(one) == sizes(other)
+    network.batch_key(one.index) == network.batch_key(other.index) && sizes(one) == sizes(other)
 }

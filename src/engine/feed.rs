@@ -19,19 +19,19 @@ pub trait FrameFeed: Sync {
 }
 
 /// Where photos come from.
-pub(super) enum Feed<'f> {
+pub(super) enum PhotoFeed<'f> {
     /// From these.
     Sources(&'f [&'f Source]),
     /// From a clip.
     Frames(&'f Source, &'f dyn FrameFeed),
 }
 
-impl Feed<'_> {
+impl PhotoFeed<'_> {
     /// How many there are, where that is known before the last one came.
     pub fn count(&self) -> Option<usize> {
         match self {
-            Feed::Sources(sources) => Some(sources.len()),
-            Feed::Frames(..) => None,
+            PhotoFeed::Sources(sources) => Some(sources.len()),
+            PhotoFeed::Frames(..) => None,
         }
     }
 }

@@ -6,24 +6,24 @@
 //! `pass` is one look of the backbone, `batch` how many photos it gets and `at_once` how many of them fit;
 //! `background` are the workers; `order` puts the results in order.
 
-mod at_once;
-mod background;
-mod batch;
+mod batch_limit;
+mod batch_size;
 pub mod bench;
 mod decode;
+mod device_worker;
 mod dispatch;
 mod feed;
-mod flow;
-mod lane;
-mod network;
-mod order;
-pub mod outcomes;
 mod pass;
-mod room;
+mod pass_runner;
+mod pipeline;
+mod queue_slots;
+mod reorder_buffer;
+pub mod run_report;
 pub mod stopwatch;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
+mod worker_pool;
 
 use rayon::prelude::*;
 
@@ -34,25 +34,25 @@ use crate::model::device;
 use crate::model::input::Geometry;
 use crate::system::interrupt;
 use crate::terminal::console::Console;
-use feed::Feed;
-use flow::Flow;
-use lane::Lane;
+use device_worker::DeviceWorker;
+use feed::PhotoFeed;
+use pipeline::PhotoPipeline;
 
-pub use at_once::{AtOnce, advise};
-pub use batch::{BatchSize, auto_batch};
-pub use decode::{Cut, Decoding, FailedStamps, Ready, StoredPhoto};
+pub use batch_limit::{BatchLimit, explain_out_of_memory};
+pub use batch_size::{BatchSize, auto_batch_size};
+pub use decode::{DecodeStage, FailedStamps, PhotoCrop, ReadyPhoto, StoredPhoto};
 pub use feed::FrameFeed;
-pub use network::{AttentionPass, Network, OnePass, decoded_bytes, timed};
-pub use pass::{Looks, Pass, Seen, SeenBatch, Views};
+pub use pass::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews, InputScales};
+pub use pass_runner::{AttentionPass, FeaturePass, PassRunner, decoded_bytes, time_stage};
 
 /// Runs networks over photos.
 pub struct Engine {
-    decoding: Decoding,
+    decoding: DecodeStage,
     batch_size: BatchSize,
     /// Bytes of the device that has least, after the weights.
-    free: Option<u64>,
+    free_bytes: Option<u64>,
     /// By device.
-    at_once: Vec<AtOnce>,
+    batch_limits: Vec<BatchLimit>,
     workers: rayon::ThreadPool,
 }
 
@@ -64,29 +64,29 @@ impl Engine {
     /// If there is no backbone, or the system starts no more threads.
     pub fn new(
         backbones: &[Backbone],
-        decoding: Decoding,
+        decoding: DecodeStage,
         batch_size: BatchSize,
         console: &Console,
     ) -> Result<Self> {
         let Some(first) = backbones.first() else {
-            return Err(nothing_to_run());
+            return Err(no_network_error());
         };
         // Batches are the same wherever they are computed.
         let free = backbones
             .iter()
             .map(|backbone| device::free_memory(backbone.device()));
         let free = free.min().flatten();
-        let seats = seats(backbones);
+        let seats = batch_slots(backbones);
         let at_once = seats.iter().map(|backbone| {
             let device = device::name(backbone.device());
-            AtOnce::new(usize::MAX, "photos", device, console)
+            BatchLimit::new(usize::MAX, "photos", device, console)
         });
         Ok(Engine {
             decoding,
             batch_size,
-            free: free.map(|free| free / seats.len().div_ceil(backbones.len()) as u64),
-            at_once: at_once.collect(),
-            workers: background::threads(first.device())?,
+            free_bytes: free.map(|free| free / seats.len().div_ceil(backbones.len()) as u64),
+            batch_limits: at_once.collect(),
+            workers: worker_pool::build_worker_pool(first.device())?,
         })
     }
 
@@ -96,15 +96,21 @@ impl Engine {
     ///
     /// # Errors
     /// What `report` returns, which ends the run; [`Error::Interrupted`], after what was under way is reported.
-    pub fn run<N: Network, T: Send>(
+    pub fn run<N: PassRunner, T: Send>(
         &self,
         sources: &[&Source],
         networks: &[N],
         before: impl Fn(usize, &[Geometry], u64),
-        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
-        self.run_feed(Feed::Sources(sources), networks, before, finish, report)
+        self.run_feed(
+            PhotoFeed::Sources(sources),
+            networks,
+            before,
+            finish,
+            report,
+        )
     }
 
     /// As [`Engine::run`], over the frames of `clip`, which are never all there at once. A frame that cannot be read is
@@ -112,41 +118,44 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::run`].
-    pub fn run_frames<N: Network, T: Send>(
+    pub fn run_frames<N: PassRunner, T: Send>(
         &self,
         (clip, frames): (&Source, &dyn FrameFeed),
         networks: &[N],
         before: impl Fn(usize, &[Geometry], u64),
-        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
-        let feed = Feed::Frames(clip, frames);
+        let feed = PhotoFeed::Frames(clip, frames);
         self.run_feed(feed, networks, before, finish, report)
     }
 
-    fn run_feed<N: Network, T: Send>(
+    fn run_feed<N: PassRunner, T: Send>(
         &self,
-        feed: Feed<'_>,
+        feed: PhotoFeed<'_>,
         networks: &[N],
         before: impl Fn(usize, &[Geometry], u64),
-        finish: impl Fn(Ready, N::Found) -> Result<T> + Sync,
+        finish: impl Fn(ReadyPhoto, N::Output) -> Result<T> + Sync,
         report: impl FnMut(usize, Result<T>) -> Result<()>,
     ) -> Result<()> {
-        let lanes = networks.iter().zip(&self.at_once);
-        let lanes: Vec<Lane<'_, N>> = lanes
-            .map(|(network, at_once)| Lane { network, at_once })
+        let lanes = networks.iter().zip(&self.batch_limits);
+        let lanes: Vec<DeviceWorker<'_, N>> = lanes
+            .map(|(network, at_once)| DeviceWorker {
+                network,
+                batch_limit: at_once,
+            })
             .collect();
         let Some(network) = networks.first().filter(|_| !lanes.is_empty()) else {
-            return Err(nothing_to_run());
+            return Err(no_network_error());
         };
-        let flow = Flow {
+        let flow = PhotoPipeline {
             decoding: &self.decoding,
             batch_size: self.batch_size,
-            free: self.free,
+            free_bytes: self.free_bytes,
             workers: &self.workers,
             feed,
             network,
-            lanes: &lanes,
+            devices: &lanes,
             finish,
         };
         flow.run(before, report)
@@ -157,7 +166,7 @@ impl Engine {
     ///
     /// # Errors
     /// As [`Engine::run`].
-    pub fn finish<I: Send, T: Send>(
+    pub fn process_in_order<I: Send, T: Send>(
         &self,
         items: impl ExactSizeIterator<Item = Result<I>>,
         work: impl Fn(I) -> Result<T> + Sync,
@@ -185,11 +194,11 @@ impl Engine {
 }
 
 /// Batches of a GPU that are under way at once: one is gathered and copied, one is computed, one is read.
-const SEATS: usize = 3;
+const BATCHES_PER_GPU: usize = 3;
 
 /// The backbones that batches are given to, those on NVIDIA GPUs several times over.
-pub fn seats(backbones: &[Backbone]) -> Vec<&Backbone> {
-    let rounds = (0..SEATS).flat_map(|round| {
+pub fn batch_slots(backbones: &[Backbone]) -> Vec<&Backbone> {
+    let rounds = (0..BATCHES_PER_GPU).flat_map(|round| {
         let has_seat = move |one: &&Backbone| round == 0 || one.device().is_cuda();
         backbones.iter().filter(has_seat)
     });
@@ -197,7 +206,7 @@ pub fn seats(backbones: &[Backbone]) -> Vec<&Backbone> {
 }
 
 /// Says which of `backbones` computed in bf16 because its numbers overflowed f16.
-pub fn tell_overflow(backbones: &[Backbone], console: &Console) {
+pub fn note_overflow(backbones: &[Backbone], console: &Console) {
     for backbone in backbones {
         if backbone.has_overflowed() {
             console.note_once(
@@ -212,6 +221,6 @@ pub fn tell_overflow(backbones: &[Backbone], console: &Console) {
     }
 }
 
-fn nothing_to_run() -> Error {
+fn no_network_error() -> Error {
     Error::Model("there is no network to run".into())
 }

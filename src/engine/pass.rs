@@ -8,26 +8,26 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::model::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
-use crate::model::input::{Coarse, Geometry};
+use crate::model::input::{CoarseScale, Geometry};
 use crate::vision::preprocess::shrink_input;
-use crate::vision::preprocess::{Prepared, Preprocessor, resize};
+use crate::vision::preprocess::{PreparedImage, Preprocessor, resize};
 
 /// How photos go through the backbone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Pass {
+pub struct BackbonePass {
     /// What it sees of a photo.
     pub preprocessor: Preprocessor,
     /// Which layers are wanted.
     pub requests: Vec<LayerRequest>,
     /// Which views of a photo run.
-    pub views: Views,
+    pub views: FlipViews,
     /// At which sizes they do.
-    pub looks: Looks,
+    pub scales: InputScales,
 }
 
 /// The photo and its mirror image.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Views {
+pub enum FlipViews {
     /// The photo alone.
     Plain,
     /// Both.
@@ -38,24 +38,24 @@ pub enum Views {
 
 /// The sizes at which a photo is seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Looks {
+pub enum InputScales {
     /// As it was prepared.
-    Once,
+    Full,
     /// Coarser too.
-    AlsoCoarse(Coarse),
+    FullAndCoarse(CoarseScale),
     /// Coarser alone; those features stand in the others' place.
-    Coarse(Coarse),
+    Coarse(CoarseScale),
 }
 
-impl From<Option<Coarse>> for Looks {
-    fn from(also: Option<Coarse>) -> Self {
-        also.map_or(Looks::Once, Looks::AlsoCoarse)
+impl From<Option<CoarseScale>> for InputScales {
+    fn from(also: Option<CoarseScale>) -> Self {
+        also.map_or(InputScales::Full, InputScales::FullAndCoarse)
     }
 }
 
 /// What the backbone gives for a photo.
 #[derive(Debug)]
-pub struct Seen {
+pub struct BackboneOutput {
     /// Of batch size 1.
     pub features: Features,
     /// Those of the mirrored photo, where they were asked for.
@@ -64,7 +64,7 @@ pub struct Seen {
 
 /// What the backbone gives for a batch of photos.
 #[derive(Debug)]
-pub struct SeenBatch {
+pub struct BackboneBatchOutput {
     /// How many photos there are.
     pub photos: usize,
     /// Of all of them.
@@ -73,16 +73,16 @@ pub struct SeenBatch {
     pub mirrored: Option<Features>,
 }
 
-impl SeenBatch {
+impl BackboneBatchOutput {
     /// The same in the host's memory: of a part of a tensor on a GPU, all of it crosses, so that it does once.
     ///
     /// # Errors
     /// If the device fails.
     pub fn to_host(&self) -> Result<Self> {
-        Ok(SeenBatch {
+        Ok(BackboneBatchOutput {
             photos: self.photos,
-            features: on_host(&self.features)?,
-            mirrored: self.mirrored.as_ref().map(on_host).transpose()?,
+            features: to_host(&self.features)?,
+            mirrored: self.mirrored.as_ref().map(to_host).transpose()?,
         })
     }
 
@@ -90,45 +90,47 @@ impl SeenBatch {
     ///
     /// # Errors
     /// If the device fails.
-    pub fn each(&self) -> Result<Vec<Seen>> {
+    pub fn split(&self) -> Result<Vec<BackboneOutput>> {
         let one = |row| {
             let mirrored = self.mirrored.as_ref();
-            Ok(Seen {
-                features: single(&self.features, row)?,
-                mirrored: mirrored.map(|mirrored| single(mirrored, row)).transpose()?,
+            Ok(BackboneOutput {
+                features: select_row(&self.features, row)?,
+                mirrored: mirrored
+                    .map(|mirrored| select_row(mirrored, row))
+                    .transpose()?,
             })
         };
         (0..self.photos).map(one).collect()
     }
 }
 
-impl Pass {
+impl BackbonePass {
     /// How often a photo goes through the backbone.
-    fn times(&self) -> usize {
-        let looks = match self.looks {
-            Looks::AlsoCoarse(_) => 2,
-            Looks::Once | Looks::Coarse(_) => 1,
+    fn forward_count(&self) -> usize {
+        let looks = match self.scales {
+            InputScales::FullAndCoarse(_) => 2,
+            InputScales::Full | InputScales::Coarse(_) => 1,
         };
-        self.sides() * looks
+        self.view_count() * looks
     }
 
     /// How often it does at each size.
-    fn sides(&self) -> usize {
+    fn view_count(&self) -> usize {
         match self.views {
-            Views::Both => 2,
-            Views::Plain | Views::Mirrored => 1,
+            FlipViews::Both => 2,
+            FlipViews::Plain | FlipViews::Mirrored => 1,
         }
     }
 
     /// Patches that a photo of this layout has in all that the backbone sees of it.
-    pub fn patches(&self, geometry: &Geometry) -> usize {
+    pub fn patch_count(&self, geometry: &Geometry) -> usize {
         let grid = geometry.grid();
-        let of_looks = match self.looks {
-            Looks::Once => grid.len(),
-            Looks::AlsoCoarse(how) => grid.len() + how.grid(grid).len(),
-            Looks::Coarse(how) => how.grid(grid).len(),
+        let of_looks = match self.scales {
+            InputScales::Full => grid.len(),
+            InputScales::FullAndCoarse(how) => grid.len() + how.grid(grid).len(),
+            InputScales::Coarse(how) => how.grid(grid).len(),
         };
-        self.sides() * of_looks
+        self.view_count() * of_looks
     }
 
     /// Bytes that a photo of this layout takes before and in the backbone, itself not counted. `window` are the
@@ -144,29 +146,30 @@ impl Pass {
         };
         let patch = 3 * 4 * self.preprocessor.patch_size.pow(2) as u64;
         let stacked = 2 * patch * seen.len() as u64;
-        let features = backbone.feature_memory(seen, layers) * (self.times() as u64 - 1);
+        let features = backbone.feature_memory(seen, layers) * (self.forward_count() as u64 - 1);
         let network = backbone.planned_memory(seen, layers).unwrap_or(0);
-        let resized = resize::memory(geometry.photo, geometry.resized) + 3 * area(geometry.resized);
+        let resized =
+            resize::scratch_bytes(geometry.photo, geometry.resized) + 3 * area(geometry.resized);
         pixels + (stacked + features + network).max(resized)
     }
 
     /// Bytes of what the backbone gives for a photo of this layout.
     pub fn feature_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
         // No look is larger than the photo as it was prepared.
-        backbone.feature_memory(geometry.grid(), self.requests.len()) * self.times() as u64
+        backbone.feature_memory(geometry.grid(), self.requests.len()) * self.forward_count() as u64
     }
 
     /// Bytes of the device that a photo of this layout takes in the backbone, and what that gives until the head has
     /// read it.
     pub fn device_memory(&self, backbone: &Backbone, geometry: &Geometry) -> u64 {
-        self.device_memory_of(backbone, geometry.grid())
+        self.grid_device_memory(backbone, geometry.grid())
     }
 
     /// As [`Pass::device_memory`], for a photo or a window of this many patches.
-    pub fn device_memory_of(&self, backbone: &Backbone, grid: Grid) -> u64 {
+    pub fn grid_device_memory(&self, backbone: &Backbone, grid: Grid) -> u64 {
         let layers = self.requests.len();
         // No look is larger than the photo as it was prepared.
-        let others = backbone.feature_memory(grid, layers) * (self.times() as u64 - 1);
+        let others = backbone.feature_memory(grid, layers) * (self.forward_count() as u64 - 1);
         backbone.device_memory(grid, layers) + others
     }
 
@@ -175,51 +178,52 @@ impl Pass {
     ///
     /// # Errors
     /// If the device fails, for lack of memory above all.
-    pub fn run(
+    pub fn forward(
         &self,
         backbone: &Backbone,
-        photos: &[&Prepared],
+        photos: &[&PreparedImage],
         tick: &dyn Fn(usize),
-    ) -> Result<SeenBatch> {
+    ) -> Result<BackboneBatchOutput> {
         // A coarser look is less work than a finer one: patches are counted, not blocks.
         let before = Cell::new(0);
-        let fine = |photos: &[&Prepared]| {
+        let fine = |photos: &[&PreparedImage]| {
             let size = photos.first().map_or((0, 0), |photo| photo.geometry.padded);
             let apart: Vec<&[f32]> = photos.iter().map(|photo| &photo.pixels[..]).collect();
-            let pixels = match backbone.stage(&apart, (size.1 as usize, size.0 as usize))? {
+            let pixels = match backbone.stage_pixels(&apart, (size.1 as usize, size.0 as usize))? {
                 Some(pixels) => pixels,
-                None => Prepared::stack(photos)?,
+                None => PreparedImage::stack(photos)?,
             };
             let patches = photos
                 .first()
                 .map_or(0, |photo| photo.geometry.grid().len());
             let start = before.replace(before.get() + patches);
             let tick = |done: usize, all: usize| tick(start + patches * done / all.max(1));
-            backbone.forward_with(&pixels, &self.requests, &tick)
+            backbone.forward_with_progress(&pixels, &self.requests, &tick)
         };
-        let coarse = |photos: &[&Prepared], coarse: Coarse| {
+        let coarse = |photos: &[&PreparedImage], coarse: CoarseScale| {
             let looks = photos.par_iter().map(|photo| shrink_input(coarse, photo));
             let looks = looks.collect::<Result<Vec<_>>>()?;
             fine(&looks.iter().collect::<Vec<_>>())
         };
-        let run = |photos: &[&Prepared]| match self.looks {
-            Looks::Once => fine(photos),
-            Looks::AlsoCoarse(how) => Ok(Features {
+        let run = |photos: &[&PreparedImage]| match self.scales {
+            InputScales::Full => fine(photos),
+            InputScales::FullAndCoarse(how) => Ok(Features {
                 coarse: Some(Box::new(coarse(photos, how)?)),
                 ..fine(photos)?
             }),
-            Looks::Coarse(how) => coarse(photos, how),
+            InputScales::Coarse(how) => coarse(photos, how),
         };
         let mirror = || {
-            let mirrored: Vec<Prepared> = photos.par_iter().map(|photo| photo.mirrored()).collect();
+            let mirrored: Vec<PreparedImage> =
+                photos.par_iter().map(|photo| photo.mirrored()).collect();
             run(&mirrored.iter().collect::<Vec<_>>())
         };
         let (features, mirrored) = match self.views {
-            Views::Plain => (run(photos)?, None),
-            Views::Both => (run(photos)?, Some(mirror()?)),
-            Views::Mirrored => (mirror()?, None),
+            FlipViews::Plain => (run(photos)?, None),
+            FlipViews::Both => (run(photos)?, Some(mirror()?)),
+            FlipViews::Mirrored => (mirror()?, None),
         };
-        Ok(SeenBatch {
+        Ok(BackboneBatchOutput {
             photos: photos.len(),
             features,
             mirrored,
@@ -228,17 +232,17 @@ impl Pass {
 }
 
 /// In the host's memory.
-fn on_host(features: &Features) -> Result<Features> {
-    with_tensors(features, &|tensor| tensor.to_device(&Device::Cpu))
+fn to_host(features: &Features) -> Result<Features> {
+    map_tensors(features, &|tensor| tensor.to_device(&Device::Cpu))
 }
 
 /// One photo's row of a batch.
-fn single(features: &Features, row: usize) -> Result<Features> {
-    with_tensors(features, &|tensor| tensor.narrow(0, row, 1))
+fn select_row(features: &Features, row: usize) -> Result<Features> {
+    map_tensors(features, &|tensor| tensor.narrow(0, row, 1))
 }
 
 /// With what `change` makes of every tensor.
-fn with_tensors(
+fn map_tensors(
     features: &Features,
     change: &dyn Fn(&Tensor) -> candle_core::Result<Tensor>,
 ) -> Result<Features> {
@@ -251,7 +255,7 @@ fn with_tensors(
         })
     };
     let coarse = features.coarse.as_ref();
-    let coarse = coarse.map(|coarse| with_tensors(coarse, change));
+    let coarse = coarse.map(|coarse| map_tensors(coarse, change));
     Ok(Features {
         layers: features.layers.iter().map(one).collect::<Result<_>>()?,
         grid: features.grid,

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::io::inputs::PhotoDecoder;
 use crate::model::input::SizeRule;
 use crate::terminal::console::Console;
-use crate::vision::preprocess::Prepared;
+use crate::vision::preprocess::PreparedImage;
 
 /// Finds in each photo which one it is.
 struct Fake {
@@ -75,10 +75,10 @@ impl Fake {
     }
 }
 
-impl Network for Fake {
-    type Found = usize;
+impl PassRunner for Fake {
+    type Output = usize;
 
-    fn device(&self) -> String {
+    fn device_name(&self) -> String {
         "cuda:0".into()
     }
 
@@ -86,9 +86,9 @@ impl Network for Fake {
         vec![Geometry::new(photo, SizeRule::Native, 1)]
     }
 
-    fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<Prepared>> {
+    fn prepare(&self, index: usize, photo: &RgbImage) -> Result<Vec<PreparedImage>> {
         let layouts = self.layouts(index, photo.dimensions()).into_iter();
-        let prepared = layouts.map(|geometry| Prepared {
+        let prepared = layouts.map(|geometry| PreparedImage {
             pixels: Vec::new(),
             geometry,
         });
@@ -103,7 +103,7 @@ impl Network for Fake {
         self.bytes
     }
 
-    fn run(&self, photos: &mut [Ready]) -> Result<Vec<usize>> {
+    fn run_batch(&self, photos: &mut [ReadyPhoto]) -> Result<Vec<usize>> {
         let indices: Vec<usize> = photos.iter().map(|photo| photo.index).collect();
         assert!(!self.has_fault, "a fault of a device");
         let is_first = {
@@ -131,7 +131,7 @@ fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
     let write = |(index, &width): (usize, &u32)| {
         let path = folder.path().join(format!("{index}.png"));
         RgbImage::new(width, 2).save(&path).unwrap();
-        Source::named(path)
+        Source::from_path(path)
     };
     let sources = widths.iter().enumerate().map(write).collect();
     (folder, sources)
@@ -139,12 +139,12 @@ fn photos(widths: &[u32]) -> (TempDir, Vec<Source>) {
 
 /// An engine for as many devices with 1000 bytes.
 fn engine(devices: usize, batch_size: &str, console: &Console) -> Engine {
-    let at_once = |number| AtOnce::new(usize::MAX, "photos", format!("cuda:{number}"), console);
+    let at_once = |number| BatchLimit::new(usize::MAX, "photos", format!("cuda:{number}"), console);
     Engine {
-        decoding: Decoding::new(PhotoDecoder::plain()),
+        decoding: DecodeStage::new(PhotoDecoder::plain()),
         batch_size: batch_size.parse().unwrap(),
-        free: Some(1000),
-        at_once: (0..devices).map(at_once).collect(),
+        free_bytes: Some(1000),
+        batch_limits: (0..devices).map(at_once).collect(),
         workers: rayon::ThreadPoolBuilder::new()
             .num_threads(2)
             .build()
@@ -159,7 +159,7 @@ fn run(networks: &[Fake], widths: &[u32], batch_size: &str) -> (Vec<Result<usize
     let console = Console::new(false, false).recorder();
     let engine = engine(networks.len(), batch_size, &console);
     let mut told = Vec::new();
-    let finish = |ready: Ready, found: usize| {
+    let finish = |ready: ReadyPhoto, found: usize| {
         assert_eq!(ready.index, found);
         Ok(found)
     };

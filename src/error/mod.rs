@@ -14,14 +14,14 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// A file could not be read, written or understood.
-    #[error("{}: {why}", path.display())]
+    #[error("{}: {reason}", path.display())]
     File {
         /// The file as the user named it.
         path: PathBuf,
         /// What was wrong with it, and what was expected.
-        why: String,
+        reason: String,
         /// The same in a word.
-        fault: Fault,
+        fault: FileFault,
     },
     /// A model, head or basis does not fit what was asked of it.
     #[error("{0}")]
@@ -45,7 +45,7 @@ pub enum Error {
 
 /// What is wrong with a file, for those who decide by it rather than read the sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Fault {
+pub enum FileFault {
     /// Nothing that has a word of its own.
     #[default]
     Other,
@@ -79,14 +79,18 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error about `path`.
     pub fn file(path: impl AsRef<Path>, why: impl Into<String>) -> Self {
-        Error::fault(path, why, Fault::Other)
+        Error::file_with_fault(path, why, FileFault::Other)
     }
 
     /// An error about `path`, with a word for what is wrong with it.
-    pub fn fault(path: impl AsRef<Path>, why: impl Into<String>, fault: Fault) -> Self {
+    pub fn file_with_fault(
+        path: impl AsRef<Path>,
+        why: impl Into<String>,
+        fault: FileFault,
+    ) -> Self {
         Error::File {
             path: path.as_ref().to_owned(),
-            why: why.into(),
+            reason: why.into(),
             fault,
         }
     }
@@ -94,10 +98,10 @@ impl Error {
     /// An I/O error about `path`, in the operating system's words.
     pub fn io(path: impl AsRef<Path>, error: &std::io::Error) -> Self {
         let fault = match error.kind() {
-            std::io::ErrorKind::NotFound => Fault::Missing,
-            _ => Fault::Unreadable,
+            std::io::ErrorKind::NotFound => FileFault::Missing,
+            _ => FileFault::Unreadable,
         };
-        Error::fault(path, io_reason(error), fault)
+        Error::file_with_fault(path, io_reason(error), fault)
     }
 }
 

@@ -53,17 +53,17 @@ impl<'a, T> Matrix<'a, T> {
 }
 
 /// What products are of.
-pub trait Number: Copy + From<f32> + Send + Sync + 'static {}
+pub trait MatrixElement: Copy + From<f32> + Send + Sync + 'static {}
 
-impl Number for f32 {}
-impl Number for f64 {}
+impl MatrixElement for f32 {}
+impl MatrixElement for f64 {}
 
 /// `out = a b`, row-major; with `add`, `out += a b`.
 ///
 /// # Panics
 /// If the shapes don't fit.
 #[allow(unsafe_code)] // The kernels take pointers.
-pub fn product<T: Number>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
+pub fn matmul<T: MatrixElement>(out: &mut [T], a: Matrix<'_, T>, b: Matrix<'_, T>, add: bool) {
     let ((m, k), (k_of_b, n)) = (a.shape(), b.shape());
     assert_eq!(k, k_of_b, "inner sides of a product");
     assert_eq!(out.len(), m * n, "the result of a product");
@@ -101,7 +101,7 @@ pub fn column_means<T: Sync>(
     width: usize,
     fill: impl Fn(&T, &mut [f32]) + Sync,
 ) -> Vec<f64> {
-    means_of(rows, &vec![0.0; width], fill, |v| v)
+    mapped_column_means(rows, &vec![0.0; width], fill, |v| v)
 }
 
 /// Population deviations of the columns of `rows` from their means, as [`column_means`] gives them.
@@ -110,12 +110,12 @@ pub fn column_deviations<T: Sync>(
     means: &[f64],
     fill: impl Fn(&T, &mut [f32]) + Sync,
 ) -> Vec<f64> {
-    let variances = means_of(rows, means, fill, |v| v * v);
+    let variances = mapped_column_means(rows, means, fill, |v| v * v);
     variances.into_iter().map(f64::sqrt).collect()
 }
 
 /// Column means of `f(value - about)`.
-fn means_of<T: Sync>(
+fn mapped_column_means<T: Sync>(
     rows: &[T],
     about: &[f64],
     fill: impl Fn(&T, &mut [f32]) + Sync,
@@ -151,17 +151,17 @@ mod tests {
         let a = [1.0, 2.0, 3.0, 4.0, 5.0, 6.0]; // 2 x 3
         let b = [1.0, 0.0, 2.0, 1.0, 0.0, 3.0]; // 3 x 2
         let mut out = [0f32; 4];
-        product(
+        matmul(
             &mut out,
             Matrix::new(&a, 2, 3),
             Matrix::new(&b, 3, 2),
             false,
         );
         assert_eq!(out, [5.0, 11.0, 14.0, 23.0]);
-        product(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), true);
+        matmul(&mut out, Matrix::new(&a, 2, 3), Matrix::new(&b, 3, 2), true);
         assert_eq!(out, [10.0, 22.0, 28.0, 46.0]);
         let mut square = [0.0; 9];
-        product(
+        matmul(
             &mut square,
             Matrix::new(&a, 2, 3).t(),
             Matrix::new(&b, 3, 2).t(),

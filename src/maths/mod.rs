@@ -4,5 +4,5 @@ pub mod matrix;
 pub mod quantile;
 pub mod resample;
 
-pub use quantile::Sampler;
-pub use resample::{Axis, Taps};
+pub use quantile::StreamSampler;
+pub use resample::{LinearTaps, SampleAxis};

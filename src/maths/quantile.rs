@@ -7,67 +7,67 @@ const CAPACITY: usize = 1 << 20;
 
 /// Keeps an evenly thinned sample of a stream.
 #[derive(Debug, Clone)]
-pub struct Sampler {
-    kept: Vec<f32>,
+pub struct StreamSampler {
+    values: Vec<f32>,
     stride: u64,
-    seen: u64,
+    count: u64,
 }
 
-impl Default for Sampler {
+impl Default for StreamSampler {
     fn default() -> Self {
         Self {
-            kept: Vec::new(),
+            values: Vec::new(),
             stride: 1,
-            seen: 0,
+            count: 0,
         }
     }
 }
 
-impl Sampler {
+impl StreamSampler {
     /// Takes the stream's next value.
     #[inline]
     pub fn push(&mut self, value: f32) {
         // Strides are powers of two: a division would take most of the time.
         let mask = self.stride - 1;
-        if self.seen & mask == 0 {
-            self.keep(value);
+        if self.count & mask == 0 {
+            self.push_strided(value);
         }
-        self.seen += 1;
+        self.count += 1;
     }
 
-    fn keep(&mut self, value: f32) {
-        if self.kept.len() == CAPACITY {
+    fn push_strided(&mut self, value: f32) {
+        if self.values.len() == CAPACITY {
             let mut index = 0;
-            self.kept.retain(|_| {
+            self.values.retain(|_| {
                 index += 1;
                 index % 2 == 1
             });
             self.stride *= 2;
         }
-        if self.seen.is_multiple_of(self.stride) {
-            self.kept.push(value);
+        if self.count.is_multiple_of(self.stride) {
+            self.values.push(value);
         }
     }
 
     /// The kept values in rising order.
     pub fn into_sorted(mut self) -> Vec<f32> {
-        self.kept.par_sort_unstable_by(f32::total_cmp);
-        self.kept
+        self.values.par_sort_unstable_by(f32::total_cmp);
+        self.values
     }
 }
 
 /// The values of a stream whose length is known, thinned evenly as a [`Sampler`] that sees them all does.
 #[derive(Debug, Clone)]
-pub struct Thinned {
-    kept: Vec<f32>,
+pub struct StridedSample {
+    values: Vec<f32>,
     stride: usize,
 }
 
-impl Thinned {
+impl StridedSample {
     /// Of a stream of `count` values.
-    pub fn of(count: usize) -> Self {
-        Thinned {
-            kept: Vec::new(),
+    pub fn with_stream_len(count: usize) -> Self {
+        StridedSample {
+            values: Vec::new(),
             stride: count.div_ceil(CAPACITY).next_power_of_two(),
         }
     }
@@ -79,28 +79,28 @@ impl Thinned {
 
     /// Keeps one of those.
     #[inline]
-    pub fn keep(&mut self, value: f32) {
-        self.kept.push(value);
+    pub fn push(&mut self, value: f32) {
+        self.values.push(value);
     }
 
     /// Percentiles `q` (0 to 100).
     pub fn percentiles<const N: usize>(mut self, q: [f64; N]) -> [f32; N] {
         q.map(|q| {
-            let Some((low, part)) = place(self.kept.len(), q) else {
+            let Some((low, part)) = percentile_position(self.values.len(), q) else {
                 return 0.0;
             };
             // The two neighbours are enough; sorting all would take longer.
-            let (_, &mut own, above) = self.kept.select_nth_unstable_by(low, f32::total_cmp);
+            let (_, &mut own, above) = self.values.select_nth_unstable_by(low, f32::total_cmp);
             let next = above.iter().copied().min_by(f32::total_cmp).unwrap_or(own);
-            between(own, next, part) as f32
+            interpolate(own, next, part) as f32
         })
     }
 }
 
 /// Percentiles `q` (0 to 100) of `values`, as a [`Sampler`] that sees them gives.
 pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
-    let mut thinned = Thinned::of(values.len());
-    thinned.kept = values.iter().copied().step_by(thinned.stride).collect();
+    let mut thinned = StridedSample::with_stream_len(values.len());
+    thinned.values = values.iter().copied().step_by(thinned.stride).collect();
     thinned.percentiles(q)
 }
 
@@ -111,20 +111,20 @@ pub fn percentile(sorted: &[f32], q: f64) -> f32 {
 
 /// As [`percentile`], of any floats and in f64.
 pub fn percentile_f64<T: Copy + Into<f64>>(sorted: &[T], q: f64) -> f64 {
-    let Some((low, part)) = place(sorted.len(), q) else {
+    let Some((low, part)) = percentile_position(sorted.len(), q) else {
         return 0.0;
     };
-    between(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
+    interpolate(sorted[low], sorted[(low + 1).min(sorted.len() - 1)], part)
 }
 
 /// Which of `count` rising values lies below the percentile `q`, and how far that is from it to the next.
-fn place(count: usize, q: f64) -> Option<(usize, f64)> {
+fn percentile_position(count: usize, q: f64) -> Option<(usize, f64)> {
     let position = q / 100.0 * count.checked_sub(1)? as f64;
     let low = position.floor();
     Some((low as usize, position - low))
 }
 
-fn between<T: Into<f64>>(low: T, high: T, part: f64) -> f64 {
+fn interpolate<T: Into<f64>>(low: T, high: T, part: f64) -> f64 {
     let (low, high) = (low.into(), high.into());
     low + (high - low) * part
 }
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn small_streams_are_exact() {
-        let mut sampler = Sampler::default();
+        let mut sampler = StreamSampler::default();
         (0..101).rev().for_each(|v| sampler.push(v as f32));
         let sorted = sampler.into_sorted();
         assert_eq!(percentile(&sorted, 1.0), 1.0);
@@ -147,7 +147,7 @@ mod tests {
     fn slices_give_what_streams_give() {
         for count in [0, 1, 2, 101, 3 * CAPACITY + 5] {
             let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
-            let mut sampler = Sampler::default();
+            let mut sampler = StreamSampler::default();
             values.iter().for_each(|&v| sampler.push(v));
             let sorted = sampler.into_sorted();
             let q = [2.0, 50.0, 98.0, 100.0];
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn long_streams_are_thinned_evenly() {
-        let mut sampler = Sampler::default();
+        let mut sampler = StreamSampler::default();
         let n = 3 * CAPACITY;
         (0..n).for_each(|v| sampler.push(v as f32));
         let sorted = sampler.into_sorted();

@@ -5,16 +5,16 @@ use std::ops::Range;
 
 /// Where samples lie along one axis of a grid.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Axis {
+pub struct SampleAxis {
     /// Cells of the grid along the axis.
     pub cells: usize,
     /// Per sample, its place in cells from the edge: cell `i` covers `[i, i + 1)`.
-    pub places: Vec<f32>,
+    pub positions: Vec<f32>,
 }
 
 /// The two cells that a sample mixes.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Taps {
+pub struct LinearTaps {
     /// The first cell.
     pub low: usize,
     /// The second cell.
@@ -25,7 +25,7 @@ pub struct Taps {
 
 /// Neighbouring samples that lie between the same two cells: they are mixed many at a time.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Run {
+pub struct TapRun {
     /// The first cell.
     pub low: usize,
     /// The second cell.
@@ -37,13 +37,13 @@ pub struct Run {
 }
 
 /// The runs of samples with `taps`, in their order.
-pub fn runs(taps: &[Taps]) -> Vec<Run> {
+pub fn tap_runs(taps: &[LinearTaps]) -> Vec<TapRun> {
     let mut end = 0;
     taps.chunk_by(|a, b| (a.low, a.high) == (b.low, b.high))
         .map(|run| {
             let start = end;
             end += run.len();
-            Run {
+            TapRun {
                 low: run[0].low,
                 high: run[0].high,
                 samples: start..end,
@@ -53,50 +53,50 @@ pub fn runs(taps: &[Taps]) -> Vec<Run> {
         .collect()
 }
 
-impl Axis {
+impl SampleAxis {
     /// Every cell cut into `factor` samples.
-    pub fn finer(cells: usize, factor: usize) -> Self {
-        let places = (0..cells * factor)
+    pub fn subdivided(cells: usize, factor: usize) -> Self {
+        let positions = (0..cells * factor)
             .map(|i| (i as f32 + 0.5) / factor as f32)
             .collect();
-        Self { cells, places }
+        Self { cells, positions }
     }
 
     /// `samples` pixels that together cover the `cells`.
     pub fn stretched(cells: usize, samples: usize) -> Self {
-        let places = (0..samples)
+        let positions = (0..samples)
             .map(|i| (i as f32 + 0.5) * cells as f32 / samples as f32)
             .collect();
-        Self { cells, places }
+        Self { cells, positions }
     }
 
     /// Samples between cell centres.
-    pub fn bilinear(&self) -> Vec<Taps> {
+    pub fn bilinear(&self) -> Vec<LinearTaps> {
         let last = self.cells - 1;
         let taps = |&place: &f32| {
             let centre = (place - 0.5).clamp(0.0, last as f32);
             let low = centre as usize;
-            Taps {
+            LinearTaps {
                 low,
                 high: (low + 1).min(last),
                 weight: centre - low as f32,
             }
         };
-        self.places.iter().map(taps).collect()
+        self.positions.iter().map(taps).collect()
     }
 
     /// The cell that each sample lies in.
-    pub fn nearest(&self) -> Vec<Taps> {
+    pub fn nearest(&self) -> Vec<LinearTaps> {
         let last = self.cells - 1;
         let taps = |&place: &f32| {
             let low = (place as usize).min(last);
-            Taps {
+            LinearTaps {
                 low,
                 high: low,
                 weight: 0.0,
             }
         };
-        self.places.iter().map(taps).collect()
+        self.positions.iter().map(taps).collect()
     }
 }
 
@@ -115,7 +115,7 @@ mod tests {
     #[test]
     fn finer_samples_are_torchs() {
         // Two cells, four times as fine: src = (i + 0.5) / 4 - 0.5, clamped.
-        let taps = Axis::finer(2, 4).bilinear();
+        let taps = SampleAxis::subdivided(2, 4).bilinear();
         let at: Vec<f32> = taps.iter().map(|t| t.low as f32 + t.weight).collect();
         assert_eq!(at, [0.0, 0.0, 0.125, 0.375, 0.625, 0.875, 1.0, 1.0]);
         assert!(taps.iter().all(|t| t.high <= 1));
@@ -123,9 +123,9 @@ mod tests {
 
     #[test]
     fn nearest_stays_inside() {
-        let axis = Axis {
+        let axis = SampleAxis {
             cells: 2,
-            places: vec![0.0, 0.99, 1.0, 2.0],
+            positions: vec![0.0, 0.99, 1.0, 2.0],
         };
         assert_eq!(
             axis.nearest().iter().map(|t| t.low).collect::<Vec<_>>(),

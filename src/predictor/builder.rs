@@ -6,23 +6,23 @@ use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, BackboneConfig};
 use crate::model::device::{DeviceChoice, DtypeChoice};
-use crate::model::head::{Head, Readout};
-use crate::model::head_zoo::{Found, Heads};
+use crate::model::head::{DepthReadout, Head};
+use crate::model::head_zoo::{HeadStore, LocatedHead};
 use crate::model::input::SizeRule;
-use crate::model::weights::{self, Event, Store};
-use crate::system::http::Access;
+use crate::model::weights::{self, FetchEvent, Store};
+use crate::system::http::NetworkAccess;
 use crate::system::memory;
-use crate::tasks::depth::{DepthReader, readout_of};
+use crate::tasks::depth::{DepthPredictor, readout_of};
 use crate::tasks::recipe::HeadRecipe;
-use crate::tasks::segment::LabelReader;
-use crate::tasks::{Finder, Way};
+use crate::tasks::segment::LabelPredictor;
+use crate::tasks::{InferenceMode, TaskPredictor};
 use crate::terminal::console::Console;
 
 use super::Predictor;
 
 /// What a [`Predictor`] is to be made of: one head at least. Whatever is not said is as the commands have it.
 #[derive(Debug, Clone, Default)]
-pub struct Builder {
+pub struct PredictorBuilder {
     depth: Option<PathBuf>,
     segment: Option<PathBuf>,
     model: Option<String>,
@@ -39,7 +39,7 @@ pub struct Builder {
     no_calibration: bool,
 }
 
-impl Builder {
+impl PredictorBuilder {
     /// Finds depths, with the head of this name (`dino heads list` shows them) or in this `.safetensors` file.
     pub fn depth(mut self, head: impl Into<PathBuf>) -> Self {
         self.depth = Some(head.into());
@@ -135,8 +135,8 @@ impl Builder {
             Some(folder) => Store::at(folder),
             None => Store::open()?,
         };
-        let heads = Heads::at(store.root());
-        let choose = |task: &str, name: &Option<PathBuf>| -> Result<Option<Found>> {
+        let heads = HeadStore::at(store.root());
+        let choose = |task: &str, name: &Option<PathBuf>| -> Result<Option<LocatedHead>> {
             let Some(name) = name else { return Ok(None) };
             Ok(Some(heads.choose(task, Some(name.as_os_str()))?))
         };
@@ -152,25 +152,25 @@ impl Builder {
             notes.extend(note_on_deviation(head)?);
         }
         let heads: Vec<&Head> = depth.iter().chain(&labels).collect();
-        let (backbones, config) = self.backbones(&store, &heads, &mut notes)?;
+        let (backbones, config) = self.load_backbones(&store, &heads, &mut notes)?;
         // Shows nothing, and what it is told comes to nothing: what matters of that is in the notes.
         let console = Console::new(true, false).recorder();
-        let (recipe, patch_size) = (self.recipe(), config.patch_size);
-        let depth = depth.map(|head| -> Result<DepthReader> {
+        let (recipe, patch_size) = (self.head_recipe(), config.patch_size);
+        let depth = depth.map(|head| -> Result<DepthPredictor> {
             let deviation = self.uncertainty;
-            let mut reader = DepthReader::new(&recipe, head, deviation, patch_size, &console)?;
-            reader.meet(&backbones)?;
+            let mut reader = DepthPredictor::new(&recipe, head, deviation, patch_size, &console)?;
+            reader.attach_backbones(&backbones)?;
             let Some(calibration) = &calibration else {
                 return Ok(reader);
             };
-            notes.push(calibration.sentence());
-            notes.extend(calibration.doubt(&reader.input()));
+            notes.push(calibration.summary());
+            notes.extend(calibration.input_mismatch(&reader.describe_input()));
             reader.with_conversion(calibration.scale, calibration.shift)
         });
         let depth = depth.transpose()?;
-        let labels = labels.map(|head| -> Result<LabelReader> {
-            let mut reader = LabelReader::new(&recipe, head, patch_size, &console)?;
-            reader.meet(&backbones)?;
+        let labels = labels.map(|head| -> Result<LabelPredictor> {
+            let mut reader = LabelPredictor::new(&recipe, head, patch_size, &console)?;
+            reader.attach_backbones(&backbones)?;
             notes.extend(note_on_protocol(&reader));
             Ok(reader)
         });
@@ -178,7 +178,10 @@ impl Builder {
         Ok(Predictor {
             backbones,
             depth,
-            classes: labels.as_ref().map_or(&[][..], LabelReader::classes).into(),
+            classes: labels
+                .as_ref()
+                .map_or(&[][..], LabelPredictor::classes)
+                .into(),
             labels,
             batch_size: self.batch_size,
             max_memory: self.max_memory,
@@ -188,7 +191,7 @@ impl Builder {
     }
 
     /// How all heads are used.
-    fn recipe(&self) -> HeadRecipe {
+    fn head_recipe(&self) -> HeadRecipe {
         HeadRecipe {
             size: self.size,
             flip: self.flip,
@@ -198,7 +201,7 @@ impl Builder {
     }
 
     /// The backbone that `heads` read, on each device, and what it is.
-    fn backbones(
+    fn load_backbones(
         &self,
         store: &Store,
         heads: &[&Head],
@@ -211,15 +214,15 @@ impl Builder {
         };
         // Wrong wishes are found before anything is fetched.
         let devices = self.device.open_all(&mut |note| notes.push(note))?;
-        let dtypes = devices.iter().map(|device| self.dtype.on(device));
+        let dtypes = devices.iter().map(|device| self.dtype.resolve(device));
         let dtypes: Vec<_> = dtypes.collect::<Result<_>>()?;
         let name = self.model.as_deref().unwrap_or(&first.meta.backbone);
         let access = match self.offline {
-            true => Access::Forbidden(".offline(true)".into()),
-            false => Access::of(false)?,
+            true => NetworkAccess::Forbidden(".offline(true)".into()),
+            false => NetworkAccess::from_offline_flag(false)?,
         };
         let loaded = weights::load(store, Some(name), &access, &mut |event| {
-            if let Event::Note(text) | Event::Warning(text) = event {
+            if let FetchEvent::Note(text) | FetchEvent::Warning(text) = event {
                 notes.push(text.to_owned());
             }
             Ok(())
@@ -227,7 +230,7 @@ impl Builder {
         let (record, config) = (&loaded.record, loaded.variant.config);
         for head in heads {
             let weights = (record.variant.as_str(), record.fingerprint.as_str());
-            head.check(&record.name, weights, &config)?;
+            head.check_backbone(&record.name, weights, &config)?;
         }
         memory::check_weights(&record.name, record.bytes)?;
         let backbones = devices
@@ -245,13 +248,16 @@ impl Builder {
 fn note_on_deviation(head: &Head) -> Result<Option<String>> {
     let name = &head.meta.name;
     match (readout_of(&head.meta)?, &head.meta.calibration) {
-        (Readout::Bins { .. }, Some(_)) => Ok(None),
-        (Readout::Direct { .. } | Readout::Share { .. } | Readout::Inverse { .. }, _) => {
-            Err(Error::Usage(format!(
-                ".uncertainty(true): the head {name} gives depths alone; heads with bins know how sure they are"
-            )))
-        }
-        (Readout::Bins { .. }, None) => Ok(Some(format!(
+        (DepthReadout::Bins { .. }, Some(_)) => Ok(None),
+        (
+            DepthReadout::Direct { .. }
+            | DepthReadout::Sigmoid { .. }
+            | DepthReadout::Inverse { .. },
+            _,
+        ) => Err(Error::Usage(format!(
+            ".uncertainty(true): the head {name} gives depths alone; heads with bins know how sure they are"
+        ))),
+        (DepthReadout::Bins { .. }, None) => Ok(Some(format!(
             "the head {name} was not calibrated, so its deviations are the plain spread over its bins, which may be far wider \
              than its errors"
         ))),
@@ -259,10 +265,10 @@ fn note_on_deviation(head: &Head) -> Result<Option<String>> {
 }
 
 /// Says where a head is run in another way than its publisher does.
-fn note_on_protocol(reader: &LabelReader) -> Option<String> {
+fn note_on_protocol(reader: &LabelPredictor) -> Option<String> {
     let meta = &reader.head().meta;
     let protocol = meta.protocol?;
-    let follows = matches!(reader.way(), Way::Protocol(..));
+    let follows = matches!(reader.mode(), InferenceMode::Protocol(..));
     (!follows).then(|| {
         format!(
             "the size, the mirrored image or the borders that were asked for take the place of the protocol {} of the head {}",
@@ -277,7 +283,7 @@ fn note_on_protocol(reader: &LabelReader) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn why(builder: Builder) -> String {
+    fn why(builder: PredictorBuilder) -> String {
         let folder = tempfile::tempdir().unwrap();
         let built = builder.store(folder.path()).offline(true).build();
         built.map(|_| ()).unwrap_err().to_string()

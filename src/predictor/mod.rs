@@ -5,31 +5,31 @@
 //! those of the store, into which a default backbone that is missing is fetched.
 
 mod builder;
-mod found;
+mod prediction;
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
 use crate::engine::stopwatch::Stopwatch;
-use crate::engine::{BatchSize, Decoding, Engine, Network, Ready, seats};
+use crate::engine::{BatchSize, DecodeStage, Engine, PassRunner, ReadyPhoto, batch_slots};
 use crate::error::{Error, Result};
 use crate::io::inputs::{PhotoDecoder, Source};
 use crate::model::backbone::Backbone;
 use crate::model::device;
 use crate::model::head::Class;
 use crate::model::input::Geometry;
-use crate::system::memory::{self, Permit, readable};
-use crate::tasks::depth::DepthReader;
-use crate::tasks::network::FoundByTask;
-use crate::tasks::segment::LabelReader;
-use crate::tasks::{Finder, Found, TaskNetwork};
+use crate::system::memory::{self, MemoryPermit, format_bytes};
+use crate::tasks::depth::DepthPredictor;
+use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::segment::LabelPredictor;
+use crate::tasks::{MultiTaskRunner, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 use crate::terminal::warnings::Warnings;
-use crate::vision::postprocess::rows::{Rows, Whole};
+use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 
-pub use builder::Builder;
-pub use found::{Depth, Labels, Prediction};
+pub use builder::PredictorBuilder;
+pub use prediction::{DepthPrediction, LabelPrediction, Prediction};
 
 /// Finds depths and labels in images. Threads may share one.
 ///
@@ -46,8 +46,8 @@ pub use found::{Depth, Labels, Prediction};
 pub struct Predictor {
     /// One on each device, and one at least.
     backbones: Vec<Backbone>,
-    depth: Option<DepthReader>,
-    labels: Option<LabelReader>,
+    depth: Option<DepthPredictor>,
+    labels: Option<LabelPredictor>,
     /// Of the labels.
     classes: Arc<[Class]>,
     batch_size: BatchSize,
@@ -59,8 +59,8 @@ pub struct Predictor {
 
 impl Predictor {
     /// What it is to be made of.
-    pub fn builder() -> Builder {
-        Builder::default()
+    pub fn builder() -> PredictorBuilder {
+        PredictorBuilder::default()
     }
 
     /// What is good to know of how it was built, in sentences: why no GPU is used, what was fetched.
@@ -77,29 +77,29 @@ impl Predictor {
     pub fn predict(&self, image: &RgbImage) -> Result<Prediction> {
         let no_backbone = || Error::Model("there is no backbone to run".into());
         let backbone = self.backbones.first().ok_or_else(no_backbone)?;
-        let network = self.network(backbone, 1);
-        self.admit(&network, image.dimensions())?;
-        let mut ready = [Ready {
+        let network = self.runner(backbone, 1);
+        self.check_memory(&network, image.dimensions())?;
+        let mut ready = [ReadyPhoto {
             index: 0,
             photo: image.clone(),
             prepared: network.prepare(0, image)?,
             stamp: None,
             sha256: None,
             watch: Stopwatch::default(),
-            permit: Permit::free(),
+            permit: MemoryPermit::uncounted(),
         }];
-        let found = network.run(&mut ready).map_err(|error| {
+        let found = network.run_batch(&mut ready).map_err(|error| {
             match device::is_out_of_memory(&error) && matches!(error, Error::Tensor(_)) {
                 true => Error::Memory(format!(
                     "{} has too little memory left for this image; give a smaller .size(…) to the builder, or another \
                      .device(…)",
-                    network.device()
+                    network.device_name()
                 )),
                 false => error,
             }
         })?;
         let [ready] = ready;
-        self.read(
+        self.read_outputs(
             &network,
             ready,
             found.into_iter().next().unwrap_or_default(),
@@ -118,20 +118,20 @@ impl Predictor {
         each: impl FnMut(usize, Result<Prediction>) -> Result<()>,
     ) -> Result<()> {
         let mut decoder = PhotoDecoder::plain();
-        decoder.options.max_memory = self.limit();
-        let said = Said::default();
+        decoder.options.max_memory = self.memory_limit();
+        let said = CapturedWarnings::default();
         decoder.warnings = said.warnings();
-        let decoding = Decoding::new(decoder);
+        let decoding = DecodeStage::new(decoder);
         let engine = Engine::new(&self.backbones, decoding, self.batch_size, &self.console)?;
-        let networks = seats(&self.backbones).into_iter();
-        let networks: Vec<TaskNetwork<'_>> = networks
-            .map(|backbone| self.network(backbone, sources.len()))
+        let networks = batch_slots(&self.backbones).into_iter();
+        let networks: Vec<MultiTaskRunner<'_>> = networks
+            .map(|backbone| self.runner(backbone, sources.len()))
             .collect();
-        let finish = |ready: Ready, found: FoundByTask| match networks.first() {
+        let finish = |ready: ReadyPhoto, found: OutputsByTask| match networks.first() {
             // How photos lie in the input is the same on all devices.
             Some(network) => {
-                let decoding = said.take(&sources[ready.index].name());
-                let mut prediction = self.read(network, ready, found)?;
+                let decoding = said.take_for(&sources[ready.index].name());
+                let mut prediction = self.read_outputs(network, ready, found)?;
                 prediction.notes.splice(0..0, decoding);
                 Ok(prediction)
             }
@@ -142,35 +142,45 @@ impl Predictor {
     }
 
     /// The bytes that photos may take together.
-    fn limit(&self) -> u64 {
+    fn memory_limit(&self) -> u64 {
         self.max_memory.unwrap_or_else(memory::usual_limit)
     }
 
     /// Refuses an image that there is no room for, before anything is allocated for it.
-    fn admit(&self, network: &TaskNetwork<'_>, (width, height): (u32, u32)) -> Result<()> {
+    fn check_memory(
+        &self,
+        network: &MultiTaskRunner<'_>,
+        (width, height): (u32, u32),
+    ) -> Result<()> {
         if width == 0 || height == 0 {
             let why = format!("the image has no pixels ({width} x {height})");
             return Err(Error::Usage(why));
         }
-        let (bytes, limit) = (network.memory(0, (width, height)), self.limit());
+        let (bytes, limit) = (network.memory(0, (width, height)), self.memory_limit());
         match bytes <= limit {
             true => Ok(()),
             false => Err(Error::Memory(format!(
                 "an image of {width} x {height} pixels needs about {} of memory, and may take {} (.max_memory(BYTES) of \
                  the builder, else four fifths of what is free); make it smaller",
-                readable(bytes),
-                readable(limit)
+                format_bytes(bytes),
+                format_bytes(limit)
             ))),
         }
     }
 
     /// Of all heads, over so many `photos`.
-    fn network<'p>(&'p self, backbone: &'p Backbone, photos: usize) -> TaskNetwork<'p> {
-        let depth = self.depth.as_ref().map(|reader| -> &dyn Finder { reader });
-        let labels = self.labels.as_ref().map(|reader| -> &dyn Finder { reader });
-        let finders: Vec<&dyn Finder> = depth.into_iter().chain(labels).collect();
+    fn runner<'p>(&'p self, backbone: &'p Backbone, photos: usize) -> MultiTaskRunner<'p> {
+        let depth = self
+            .depth
+            .as_ref()
+            .map(|reader| -> &dyn TaskPredictor { reader });
+        let labels = self
+            .labels
+            .as_ref()
+            .map(|reader| -> &dyn TaskPredictor { reader });
+        let finders: Vec<&dyn TaskPredictor> = depth.into_iter().chain(labels).collect();
         let all = (1 << finders.len()) - 1;
-        TaskNetwork::new(
+        MultiTaskRunner::new(
             backbone,
             finders,
             (vec![all; photos], &|_| String::new()),
@@ -181,38 +191,38 @@ impl Predictor {
     }
 
     /// Reads out what the heads found, in the order of [`Predictor::network`].
-    fn read(
+    fn read_outputs(
         &self,
-        network: &TaskNetwork<'_>,
-        mut ready: Ready,
-        given: FoundByTask,
+        network: &MultiTaskRunner<'_>,
+        mut ready: ReadyPhoto,
+        given: OutputsByTask,
     ) -> Result<Prediction> {
         let mut given = given.into_iter().flatten().enumerate();
-        let mut next = |ready: &mut Ready| -> Result<(Geometry, Found)> {
+        let mut next = |ready: &mut ReadyPhoto| -> Result<(Geometry, TaskOutput)> {
             let lost = || Error::Model("an image was lost in the network".into());
             let (task, given) = given.next().ok_or_else(lost)?;
             let geometry = network.layout(task, ready);
-            Ok((geometry, network.find(task, given?, &mut ready.watch)?))
+            Ok((geometry, network.predict(task, given?, &mut ready.watch)?))
         };
         let mut prediction = Prediction::default();
         if let Some(reader) = &self.depth {
             let (geometry, found) = next(&mut ready)?;
-            let room = found.room();
+            let room = found.room_probability();
             let map = reader.read(found, &geometry, &ready.photo)?;
-            let rows = Whole {
+            let rows = InMemoryRows {
                 width: map.width,
                 values: &map.depth,
             };
-            let doubt = reader.doubt(&rows as &dyn Rows, room);
+            let doubt = reader.warning(&rows as &dyn RowSource, room);
             prediction.notes.extend(doubt);
             prediction.note_reduced(&geometry);
-            prediction.depth = Some(Depth::new(map, reader.unit()));
+            prediction.depth = Some(DepthPrediction::new(map, reader.unit()));
         }
         if let Some(reader) = &self.labels {
             let (geometry, found) = next(&mut ready)?;
             let map = reader.read(found, &geometry, &ready.photo, &mut ready.watch)?;
             prediction.note_reduced(&geometry);
-            prediction.labels = Some(Labels::new(map, self.classes.clone()));
+            prediction.labels = Some(LabelPrediction::new(map, self.classes.clone()));
         }
         if self.backbones.iter().any(Backbone::has_overflowed) {
             prediction.notes.push(
@@ -227,9 +237,9 @@ impl Predictor {
 
 /// What was said of photos while they were decoded, until they are finished.
 #[derive(Default)]
-struct Said(Arc<Mutex<Vec<String>>>);
+struct CapturedWarnings(Arc<Mutex<Vec<String>>>);
 
-impl Said {
+impl CapturedWarnings {
     /// Warnings that are kept here.
     fn warnings(&self) -> Warnings {
         let lines = self.0.clone();
@@ -241,7 +251,7 @@ impl Said {
     }
 
     /// The sentences about the photo of this `name`.
-    fn take(&self, name: &str) -> Vec<String> {
+    fn take_for(&self, name: &str) -> Vec<String> {
         let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let sentence = |line: &str| Some(line.strip_prefix(name)?.strip_prefix(": ")?.to_owned());
         let own = lines.iter().filter_map(|line| sentence(line)).collect();

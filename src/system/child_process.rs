@@ -15,24 +15,24 @@ static RUNNING: Mutex<BTreeSet<u32>> = Mutex::new(BTreeSet::new());
 
 /// A program that runs; dropping this ends it.
 #[derive(Debug)]
-pub struct Running {
+pub struct ChildProcess {
     child: Child,
     /// None before it has ended.
     status: Option<ExitStatus>,
 }
 
-impl Running {
+impl ChildProcess {
     /// Starts `command`.
     ///
     /// # Errors
     /// The system's reason.
     pub fn start(command: &mut Command) -> io::Result<Self> {
-        tie(command);
+        tie_to_parent(command);
         // The lock is kept: the program may end between the start and the entry otherwise.
         let mut running = running();
         let child = command.spawn()?;
         running.insert(child.id());
-        Ok(Running {
+        Ok(ChildProcess {
             child,
             status: None,
         })
@@ -86,7 +86,7 @@ impl Running {
     }
 }
 
-impl Drop for Running {
+impl Drop for ChildProcess {
     fn drop(&mut self) {
         if self.status.is_none() {
             let mut running = running();
@@ -121,7 +121,7 @@ fn end(_: u32) {}
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code)] // What a process does between its start and its program.
-fn tie(command: &mut Command) {
+fn tie_to_parent(command: &mut Command) {
     use std::os::unix::process::CommandExt;
 
     use rustix::process::{Signal, set_parent_process_death_signal};
@@ -137,12 +137,12 @@ fn tie(command: &mut Command) {
 }
 
 #[cfg(all(unix, not(target_os = "linux")))]
-fn tie(command: &mut Command) {
+fn tie_to_parent(command: &mut Command) {
     std::os::unix::process::CommandExt::process_group(command, 0);
 }
 
 #[cfg(not(unix))]
-fn tie(_: &mut Command) {}
+fn tie_to_parent(_: &mut Command) {}
 
 #[cfg(all(test, unix))]
 #[allow(clippy::unwrap_used)]
@@ -157,7 +157,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let id = folder.path().join("id");
         let script = format!("sleep 600 & echo $! > {}; wait", id.display());
-        let mut running = Running::start(
+        let mut running = ChildProcess::start(
             Command::new("sh")
                 .args(["-c", &script])
                 .stdin(Stdio::null()),
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn an_end_is_told() {
-        let mut running = Running::start(&mut Command::new("true")).unwrap();
+        let mut running = ChildProcess::start(&mut Command::new("true")).unwrap();
         let start = Instant::now();
         while running.try_wait().unwrap().is_none() {
             assert!(start.elapsed() < Duration::from_secs(10));

@@ -27,7 +27,7 @@ pub fn check_stdout() -> Result<()> {
 /// Lets a program that this one is about to become find standard output closed too: what the runtime has opened in its
 /// place goes away then.
 #[cfg(unix)]
-pub(crate) fn hand_on() {
+pub(crate) fn pass_on_closed_stdout() {
     if STDOUT_WAS_CLOSED.load(Ordering::Relaxed) {
         // If that fails, data are lost as in any other program.
         let _ = rustix::io::fcntl_setfd(std::io::stdout(), rustix::io::FdFlags::CLOEXEC);
@@ -40,7 +40,7 @@ mod at_start {
     use std::os::fd::BorrowedFd;
     use std::sync::atomic::Ordering;
 
-    extern "C" fn look() {
+    extern "C" fn record_closed_stdout() {
         // SAFETY: the number is only asked about, and the answer may be that there is no such descriptor.
         let stdout = unsafe { BorrowedFd::borrow_raw(1) };
         let is_closed = rustix::io::fcntl_getfd(stdout).is_err();
@@ -54,5 +54,5 @@ mod at_start {
         target_vendor = "apple",
         unsafe(link_section = "__DATA,__mod_init_func")
     )]
-    static LOOK: extern "C" fn() = look;
+    static INIT_FUNCTION: extern "C" fn() = record_closed_stdout;
 }

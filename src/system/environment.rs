@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 ///
 /// To be called first thing in `main`, before any other thread exists.
 #[allow(unsafe_code)] // Changing the environment.
-pub fn forget_empty() {
+pub fn unset_empty() {
     let names: Vec<OsString> = std::env::vars_os()
         .filter(|(_, value)| value.is_empty())
         .map(|(name, _)| name)
@@ -24,7 +24,7 @@ pub fn forget_empty() {
 
 /// A setting and the variable that it is from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Setting<T> {
+pub struct EnvSetting<T> {
     /// The variable.
     pub variable: &'static str,
     /// What it says.
@@ -33,19 +33,19 @@ pub struct Setting<T> {
 
 /// The variables that are set and not empty.
 #[derive(Debug, Clone, Default)]
-pub struct Variables(BTreeMap<OsString, OsString>);
+pub struct EnvVariables(BTreeMap<OsString, OsString>);
 
-impl Variables {
+impl EnvVariables {
     /// Those of this process.
-    pub fn of_process() -> Self {
-        Variables::from_pairs(std::env::vars_os())
+    pub fn from_process() -> Self {
+        EnvVariables::from_pairs(std::env::vars_os())
     }
 
     /// Those of a list, without the empty ones.
     pub fn from_pairs<N: Into<OsString>, V: Into<OsString>>(
         pairs: impl IntoIterator<Item = (N, V)>,
     ) -> Self {
-        Variables(
+        EnvVariables(
             pairs
                 .into_iter()
                 .map(|(name, value)| (key(name.into()), value.into()))
@@ -79,10 +79,10 @@ impl Variables {
     ///
     /// # Errors
     /// If it is no text.
-    pub fn first(&self, names: &[&'static str]) -> Result<Option<Setting<&str>>> {
+    pub fn first(&self, names: &[&'static str]) -> Result<Option<EnvSetting<&str>>> {
         for variable in names {
             if let Some(value) = self.text(variable)? {
-                return Ok(Some(Setting { variable, value }));
+                return Ok(Some(EnvSetting { variable, value }));
             }
         }
         Ok(None)
@@ -123,7 +123,7 @@ impl Variables {
         let expanded = match value.to_str() {
             None => PathBuf::from(value),
             Some(text) => {
-                let text = within_whole(text);
+                let text = trim_independent_path(text);
                 let mut path = OsString::new();
                 let mut rest = text;
                 if let Some(below) = text.strip_prefix('~') {
@@ -199,19 +199,23 @@ fn reference(text: &str) -> Option<(&str, usize)> {
 }
 
 /// Whether a path says by itself where it is, from no other folder.
-pub fn is_whole(path: &OsStr) -> bool {
+pub fn is_independent_path(path: &OsStr) -> bool {
     let text = path.to_string_lossy();
-    is_whole_text(text.trim_start())
+    is_independent_path_text(text.trim_start())
 }
 
-fn is_whole_text(text: &str) -> bool {
+fn is_independent_path_text(text: &str) -> bool {
     Path::new(text).is_absolute() || text.starts_with(['~', '$'])
 }
 
 /// `text` without blanks before a path that is whole, which they would make one of the working folder.
-fn within_whole(text: &str) -> &str {
+fn trim_independent_path(text: &str) -> &str {
     let path = text.trim_start();
-    if is_whole_text(path) { path } else { text }
+    if is_independent_path_text(path) {
+        path
+    } else {
+        text
+    }
 }
 
 #[cfg(test)]
@@ -219,8 +223,8 @@ fn within_whole(text: &str) -> &str {
 mod tests {
     use super::*;
 
-    fn variables() -> Variables {
-        Variables::from_pairs([
+    fn variables() -> EnvVariables {
+        EnvVariables::from_pairs([
             ("HOME", "/home/ada"),
             ("SCRATCH", "/scratch"),
             ("EMPTY", ""),
@@ -272,7 +276,7 @@ mod tests {
         assert_eq!(expand("hf").unwrap(), here.join("hf"));
         assert_eq!(expand("a b").unwrap(), here.join("a b"));
         assert_eq!(variables.path("BLANK").unwrap(), None);
-        assert!(is_whole(OsStr::new(" /hf")) && !is_whole(OsStr::new(" hf")));
+        assert!(is_independent_path(OsStr::new(" /hf")) && !is_independent_path(OsStr::new(" hf")));
         for (value, why) in [
             ("$NOWHERE/hf", "NOWHERE is not set"),
             ("${EMPTY}/hf", "EMPTY is not set"),
@@ -292,7 +296,7 @@ mod tests {
     fn text_that_is_none_is_an_error_and_a_path_of_any_bytes_is_none() {
         use std::os::unix::ffi::OsStrExt;
         let value = OsStr::from_bytes(b"/\xff");
-        let variables = Variables::from_pairs([("X", value)]);
+        let variables = EnvVariables::from_pairs([("X", value)]);
         assert!(
             variables
                 .text("X")

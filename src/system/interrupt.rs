@@ -52,7 +52,7 @@ pub fn check() -> Result<()> {
 }
 
 /// How soon a wait notices that it is to end.
-const LOOK: Duration = Duration::from_millis(20);
+const POLL_INTERVAL: Duration = Duration::from_millis(20);
 
 /// Does what may wait for somebody else for ever, such as reading a pipe, and gives it up when the program is to end.
 ///
@@ -68,7 +68,7 @@ pub fn wait_for<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) ->
         })
         .map_err(|error| Error::Usage(format!("no thread can be started: {error}")))?;
     loop {
-        match receiver.recv_timeout(LOOK) {
+        match receiver.recv_timeout(POLL_INTERVAL) {
             Ok(result) => return Ok(result),
             Err(RecvTimeoutError::Timeout) => check()?,
             Err(RecvTimeoutError::Disconnected) => return Err(Error::Interrupted),
@@ -92,9 +92,9 @@ pub fn end_now(code: u8) -> ! {
 
 /// Marks a file or folder as unfinished until dropped.
 #[derive(Debug)]
-pub struct Unfinished(PathBuf);
+pub struct UnfinishedPath(PathBuf);
 
-impl Unfinished {
+impl UnfinishedPath {
     /// Registers `path`, which is deleted if the program ends early.
     pub fn new(path: &Path) -> Self {
         Self::insert(&mut unfinished(), path)
@@ -118,11 +118,11 @@ impl Unfinished {
     fn insert(unfinished: &mut BTreeSet<PathBuf>, path: &Path) -> Self {
         let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
         unfinished.insert(path.clone());
-        Unfinished(path)
+        UnfinishedPath(path)
     }
 }
 
-impl Drop for Unfinished {
+impl Drop for UnfinishedPath {
     fn drop(&mut self) {
         unfinished().remove(&self.0);
     }
@@ -131,18 +131,18 @@ impl Drop for Unfinished {
 /// Marks the time in which the program waits for its readers, until dropped: opening and writing are begun anew after a
 /// signal, and would never see that it is to end.
 #[derive(Debug)]
-pub struct Waiting(());
+pub struct WaitGuard(());
 
-impl Waiting {
+impl WaitGuard {
     /// A request to end that comes from now on ends the program at once; one that has come already is for the caller to
     /// [`check`].
     pub fn begin() -> Self {
         WAITING.fetch_add(1, Ordering::SeqCst);
-        Waiting(())
+        WaitGuard(())
     }
 }
 
-impl Drop for Waiting {
+impl Drop for WaitGuard {
     fn drop(&mut self) {
         WAITING.fetch_sub(1, Ordering::SeqCst);
     }

@@ -10,30 +10,34 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use crate::error::{Error, Result};
 
 /// Where the system does not tell what is free.
-const UNKNOWN: u64 = 8 << 30;
+const ASSUMED_FREE: u64 = 8 << 30;
 
 /// What the system and other programs are left of what is free.
-const LEFT: f64 = 0.2;
+const SYSTEM_SHARE: f64 = 0.2;
 
 /// What the program itself goes on taking: threads' stacks, tables, heads.
 const RESERVE: u64 = 64 << 20;
 
 /// The bytes that photos may take together if nothing else is asked for: what is free now, less a fifth.
 pub fn usual_limit() -> u64 {
-    let free = free().unwrap_or(UNKNOWN);
-    ((free as f64 * (1.0 - LEFT)) as u64).saturating_sub(RESERVE)
+    let free = free_bytes().unwrap_or(ASSUMED_FREE);
+    ((free as f64 * (1.0 - SYSTEM_SHARE)) as u64).saturating_sub(RESERVE)
 }
 
 /// The bytes that this process can still get: what the machine has, within the limits of its control group and of its
 /// shell (`ulimit -v`); none where the system does not tell.
-pub fn free() -> Option<u64> {
-    [of_machine(), of_group(), of_shell()]
-        .into_iter()
-        .flatten()
-        .min()
+pub fn free_bytes() -> Option<u64> {
+    [
+        machine_free_bytes(),
+        cgroup_free_bytes(),
+        rlimit_free_bytes(),
+    ]
+    .into_iter()
+    .flatten()
+    .min()
 }
 
-fn of_machine() -> Option<u64> {
+fn machine_free_bytes() -> Option<u64> {
     let text = fs::read_to_string("/proc/meminfo").ok()?;
     let line = text
         .lines()
@@ -43,7 +47,7 @@ fn of_machine() -> Option<u64> {
 }
 
 /// Of the control group, or the narrowest one above it.
-fn of_group() -> Option<u64> {
+fn cgroup_free_bytes() -> Option<u64> {
     let groups = fs::read_to_string("/proc/self/cgroup").ok()?;
     let within = |line: &str| -> Option<u64> {
         let (controllers, path) = line.split_once(':')?.1.split_once(':')?;
@@ -85,7 +89,7 @@ fn of_group() -> Option<u64> {
 
 /// Of what the shell lets a process have.
 #[cfg(target_os = "linux")]
-fn of_shell() -> Option<u64> {
+fn rlimit_free_bytes() -> Option<u64> {
     use rustix::process::{Resource, getrlimit};
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let used = |name: &str| -> Option<u64> {
@@ -104,7 +108,7 @@ fn of_shell() -> Option<u64> {
 }
 
 #[cfg(not(target_os = "linux"))]
-fn of_shell() -> Option<u64> {
+fn rlimit_free_bytes() -> Option<u64> {
     None
 }
 
@@ -114,8 +118,11 @@ fn of_shell() -> Option<u64> {
 /// # Errors
 /// [`Error::Memory`] with both figures.
 pub fn check_weights(name: &str, bytes: u64) -> Result<()> {
-    let on_machine = [of_machine(), of_group()].into_iter().flatten().min();
-    let shortage = [(on_machine, bytes), (of_shell(), 2 * bytes)]
+    let on_machine = [machine_free_bytes(), cgroup_free_bytes()]
+        .into_iter()
+        .flatten()
+        .min();
+    let shortage = [(on_machine, bytes), (rlimit_free_bytes(), 2 * bytes)]
         .into_iter()
         .find_map(|(free, needed)| {
             free.filter(|&free| free < needed + RESERVE)
@@ -126,14 +133,14 @@ pub fn check_weights(name: &str, bytes: u64) -> Result<()> {
         Some((free, needed)) => Err(Error::Memory(format!(
             "{name} takes about {} of memory, and {} are free; close other programs, raise the limit (`ulimit -v`), or take a \
              smaller model",
-            readable(needed + RESERVE),
-            readable(free)
+            format_bytes(needed + RESERVE),
+            format_bytes(free)
         ))),
     }
 }
 
 /// Bytes as people read them.
-pub fn readable(bytes: u64) -> String {
+pub fn format_bytes(bytes: u64) -> String {
     match bytes {
         0..1_000_000_000 => format!("{:.0} MB", (bytes as f64 / 1e6).ceil()),
         _ => format!("{:.1} GB", bytes as f64 / 1e9),
@@ -160,7 +167,7 @@ pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>> {
         let bytes = count.saturating_mul(size_of::<T>()) as u64;
         Error::Memory(format!(
             "the system has no {} left; give a smaller photo, or run less at once",
-            readable(bytes)
+            format_bytes(bytes)
         ))
     })?;
     Ok(values)
@@ -168,10 +175,10 @@ pub fn try_with_capacity<T>(count: usize) -> Result<Vec<T>> {
 
 /// Lets photos in as long as what they are going to take together stays within a limit.
 #[derive(Debug, Clone)]
-pub struct Gate(Arc<Inner>);
+pub struct MemoryGate(Arc<MemoryGateState>);
 
 #[derive(Debug)]
-struct Inner {
+struct MemoryGateState {
     limit: u64,
     taken: Mutex<u64>,
     changed: Condvar,
@@ -179,15 +186,15 @@ struct Inner {
 
 /// A photo's right to its memory, until dropped.
 #[derive(Debug)]
-pub struct Permit {
-    gate: Option<Arc<Inner>>,
+pub struct MemoryPermit {
+    gate: Option<Arc<MemoryGateState>>,
     bytes: u64,
 }
 
-impl Gate {
+impl MemoryGate {
     /// With room for `limit` bytes.
     pub fn new(limit: u64) -> Self {
-        Gate(Arc::new(Inner {
+        MemoryGate(Arc::new(MemoryGateState {
             limit,
             taken: Mutex::new(0),
             changed: Condvar::new(),
@@ -204,7 +211,7 @@ impl Gate {
     ///
     /// # Errors
     /// [`Error::Memory`] if there never will be.
-    pub fn enter(&self, bytes: u64, wait: impl FnOnce()) -> Result<Permit> {
+    pub fn acquire(&self, bytes: u64, wait: impl FnOnce()) -> Result<MemoryPermit> {
         check(bytes, self.0.limit)?;
         let lock = || self.0.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let fits = |taken: u64| taken + bytes <= self.0.limit;
@@ -213,17 +220,17 @@ impl Gate {
         }
         let full = self.0.changed.wait_while(lock(), |taken| !fits(*taken));
         *full.unwrap_or_else(PoisonError::into_inner) += bytes;
-        Ok(Permit {
+        Ok(MemoryPermit {
             gate: Some(self.0.clone()),
             bytes,
         })
     }
 }
 
-impl Permit {
+impl MemoryPermit {
     /// Of what is not counted.
-    pub fn free() -> Self {
-        Permit {
+    pub fn uncounted() -> Self {
+        MemoryPermit {
             gate: None,
             bytes: 0,
         }
@@ -235,7 +242,7 @@ impl Permit {
     }
 }
 
-impl Drop for Permit {
+impl Drop for MemoryPermit {
     fn drop(&mut self) {
         if let Some(gate) = &self.gate {
             *gate.taken.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes;
@@ -259,8 +266,8 @@ pub fn check(bytes: u64, limit: u64) -> Result<()> {
 pub fn too_much(bytes: u64, limit: u64) -> String {
     format!(
         "needs about {} of memory, and photos may take {} (--max-memory, else four fifths of what is free); make it smaller",
-        readable(bytes),
-        readable(limit)
+        format_bytes(bytes),
+        format_bytes(limit)
     )
 }
 
@@ -274,12 +281,12 @@ mod tests {
 
     #[test]
     fn no_more_are_let_in_than_fit() {
-        let gate = Gate::new(100);
+        let gate = MemoryGate::new(100);
         let never = || panic!("there is room");
-        let first = gate.enter(60, never).unwrap();
-        let second = gate.enter(40, never).unwrap();
+        let first = gate.acquire(60, never).unwrap();
+        let second = gate.acquire(40, never).unwrap();
         assert!(
-            gate.enter(101, never)
+            gate.acquire(101, never)
                 .unwrap_err()
                 .to_string()
                 .contains("--max-memory")
@@ -287,7 +294,7 @@ mod tests {
         let waited = AtomicBool::new(false);
         thread::scope(|scope| {
             let third = scope.spawn(|| {
-                gate.enter(50, || waited.store(true, Ordering::SeqCst))
+                gate.acquire(50, || waited.store(true, Ordering::SeqCst))
                     .unwrap()
             });
             while !waited.load(Ordering::SeqCst) {
@@ -298,7 +305,7 @@ mod tests {
             drop(first);
             assert_eq!(third.join().unwrap().bytes(), 50);
         });
-        drop(gate.enter(100, never).unwrap());
+        drop(gate.acquire(100, never).unwrap());
     }
 
     #[test]
@@ -310,7 +317,7 @@ mod tests {
     #[cfg(target_os = "linux")]
     #[test]
     fn what_is_free_is_less_than_all() {
-        let free = free().unwrap();
+        let free = free_bytes().unwrap();
         assert!(usual_limit() < free && free < 1 << 50);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use crate::model::head::{Class, Task};
+use crate::model::head::{Class, HeadTask};
 use crate::model::head_zoo::builtin;
 use crate::terminal::printable::printable;
 use crate::terminal::suggest;
@@ -10,13 +10,13 @@ use crate::vision::render::captions;
 use crate::{Error, Result};
 
 /// Names that are listed in a message.
-const LISTED: usize = 40;
+const MAX_LISTED: usize = 40;
 
 /// One flag a class; none if no names are given. Case does not matter. `of` says whose classes they are.
 ///
 /// # Errors
 /// [`Error::Usage`] for a name that is not there, with the one that may have been meant.
-pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec<bool>>> {
+pub fn class_mask(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec<bool>>> {
     if wanted.is_empty() {
         return Ok(None);
     }
@@ -33,8 +33,8 @@ pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec
             return Err(Error::Usage(format!(
                 "--classes: {of} has no class `{}`{}{}",
                 name.trim(),
-                hint(&lower, classes),
-                elsewhere(&lower)
+                suggest_class(&lower, classes),
+                suggest_other_head(&lower)
             )));
         }
     }
@@ -42,17 +42,17 @@ pub fn kept(wanted: &[String], classes: &[Class], of: &str) -> Result<Option<Vec
 }
 
 /// The name of the class `id` within a line for a terminal; its id where nothing of the name would be seen.
-pub fn line_of(id: usize, name: &str) -> Cow<'_, str> {
-    match captions::clean(name) {
+pub fn printable_class_name(id: usize, name: &str) -> Cow<'_, str> {
+    match captions::clean_name(name) {
         Some(_) => printable(name),
         None => format!("class {id}").into(),
     }
 }
 
 /// Which of the heads inside the program has the class that another lacks.
-fn elsewhere(wanted: &str) -> String {
+fn suggest_other_head(wanted: &str) -> String {
     let has = |head: &crate::model::head::Head| match &head.meta.task {
-        Task::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
+        HeadTask::Segment { classes } => classes.iter().any(|it| it.name.to_lowercase() == wanted),
         _ => false,
     };
     let mut heads = builtin::all().filter_map(|(name, head)| Some((name, head.ok()?)));
@@ -63,15 +63,18 @@ fn elsewhere(wanted: &str) -> String {
 }
 
 /// What to write instead.
-fn hint(wanted: &str, classes: &[Class]) -> String {
+fn suggest_class(wanted: &str, classes: &[Class]) -> String {
     let names: Vec<&str> = classes.iter().map(|class| class.name.as_str()).collect();
-    let question = suggest::question(wanted, names.iter().copied());
+    let question = suggest::did_you_mean(wanted, names.iter().copied());
     if !question.is_empty() {
         return question;
     }
-    let shown = names[..names.len().min(LISTED)].join(", ");
+    let shown = names[..names.len().min(MAX_LISTED)].join(", ");
     let more = match names.len() {
-        n if n > LISTED => format!(" and {} more; `dino heads info` lists them all", n - LISTED),
+        n if n > MAX_LISTED => format!(
+            " and {} more; `dino heads info` lists them all",
+            n - MAX_LISTED
+        ),
         _ => String::new(),
     };
     format!("; it has {shown}{more}")
@@ -93,16 +96,16 @@ mod tests {
 
     #[test]
     fn names_are_shown_in_one_line() {
-        assert_eq!(line_of(3, "näh 日本"), "näh 日本");
-        assert_eq!(line_of(3, "a\nb\u{1b}[2J"), r"a\nb\x1b[2J");
+        assert_eq!(printable_class_name(3, "näh 日本"), "näh 日本");
+        assert_eq!(printable_class_name(3, "a\nb\u{1b}[2J"), r"a\nb\x1b[2J");
         for blank in ["", " ", "\u{200b}\n"] {
-            assert_eq!(line_of(3, blank), "class 3");
+            assert_eq!(printable_class_name(3, blank), "class 3");
         }
     }
 
     fn kept_of(names: &[&str]) -> Result<Option<Vec<bool>>> {
         let names: Vec<String> = names.iter().map(ToString::to_string).collect();
-        kept(&names, &classes(), "the head street")
+        class_mask(&names, &classes(), "the head street")
     }
 
     #[test]

@@ -7,30 +7,33 @@ use std::sync::{Mutex, MutexGuard, PoisonError, RwLock};
 use serde_json::{Map, Value};
 
 use crate::analysis::cluster::file::{CodebookInfo, from_bytes, to_bytes};
-use crate::analysis::cluster::{ClusterCount, Codebook, Fitted, fit};
+use crate::analysis::cluster::{ClusterCount, ClusterFit, Codebook, fit};
 use crate::analysis::pca::TokenSpool;
-use crate::engine::Seen;
-use crate::engine::outcomes::Outcome;
+use crate::engine::BackboneOutput;
+use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::io::output::{Destination, Job, Plan, Subject, deliver};
+use crate::io::output::{Destination, LineSubject, OutputJob, OutputPlan, write_output};
 use crate::model::backbone::{Backbone, LayerRequest};
 use crate::model::head::{Class, Scores};
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
-use crate::model::weights::Record;
+use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
 use crate::system::interrupt;
-use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
-use crate::tasks::costs::per_pixel;
-use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
+use crate::tasks::clip::{ClipTask, FrameImages, RenderedFrame, Smoothing, ValueVideo};
+use crate::tasks::inference_mode::InferenceMode;
+use crate::tasks::memory_cost::pixel_cost;
 use crate::tasks::recipe::ClustersRecipe;
-use crate::tasks::segment::painter::{self, LabelPainter};
-use crate::tasks::segment::{REFINE, REVISION, SIBLINGS, label, recipe_of};
-use crate::tasks::settings::{Settings, unusual};
-use crate::tasks::way::Way;
+use crate::tasks::segment::renderer::{self, LabelRenderer};
+use crate::tasks::segment::{
+    DEFAULT_REFINE, LABEL_REVISION, SIBLING_EXTENSIONS, label_scores, recipe_for_file,
+};
+use crate::tasks::settings::{OutputSettings, non_default_settings};
 use crate::tasks::{
-    Context, Document, Finder, Finished, Found, Item, Kept, Task, Which, layer, not_gathered,
+    DeferredPhoto, DocumentFile, FinishedPhoto, PhotoSelection, PredictedPhoto, Task, TaskContext,
+    TaskOutput, TaskPredictor, layer, unexpected_row_error,
 };
 use crate::terminal::console::Console;
 use crate::vision::render::palette;
@@ -38,23 +41,23 @@ use crate::vision::render::palette;
 /// Labels photos with clusters.
 pub struct ClustersTask {
     recipe: ClustersRecipe,
-    model: KnownModel,
+    model: BackboneInfo,
     layer: LayerRequest,
-    way: Way,
-    context: Context,
+    mode: InferenceMode,
+    context: TaskContext,
     /// Names its labels once the clusters are known.
-    painter: RwLock<LabelPainter>,
+    renderer: RwLock<LabelRenderer>,
     /// That of a file, and what it was fitted to.
-    saved: Option<(Codebook, Origin)>,
+    saved_codebook: Option<(Codebook, FitOrigin)>,
     /// The file that it was adopted from.
-    adopted: Option<PathBuf>,
-    waiting: Mutex<Waiting>,
+    adopted_file: Option<PathBuf>,
+    deferred: Mutex<DeferredClusters>,
 }
 
 /// The photos between the passes.
-struct Waiting {
+struct DeferredClusters {
     tokens: TokenSpool,
-    photos: Vec<Kept>,
+    photos: Vec<DeferredPhoto>,
     /// Of all of them.
     codebook: Option<Codebook>,
 }
@@ -66,13 +69,13 @@ impl ClustersTask {
     /// [`Error::Usage`] for wishes that would come to nothing; names a codebook that does not fit the model.
     pub fn new(
         recipe: ClustersRecipe,
-        model: &KnownModel,
-        context: Context,
+        model: &BackboneInfo,
+        context: TaskContext,
         console: &Console,
     ) -> Result<Self> {
         let subject = context.subject("clusters");
         let labels = recipe.labels.clone();
-        let mut painter = LabelPainter::new(labels, subject, context.clone(), console)?;
+        let mut painter = LabelRenderer::new(labels, subject, context.clone(), console)?;
         // The last block, as its final norm leaves it.
         let mut layer = LayerRequest {
             block: model.config.depth - 1,
@@ -80,19 +83,23 @@ impl ClustersTask {
         };
         let mut saved = None;
         if let Some(path) = &recipe.codebook {
-            let (of, codebook, origin) = read(path, model)?;
+            let (of, codebook, origin) = read_codebook(path, model)?;
             layer = of;
             name_clusters(&mut painter, &codebook, model, console)?;
             saved = Some((codebook, origin));
         }
         Ok(ClustersTask {
-            way: Way::AtOnce(layer::pass(layer, recipe.size, model.config.patch_size)),
+            mode: InferenceMode::Whole(layer::layer_pass(
+                layer,
+                recipe.size,
+                model.config.patch_size,
+            )),
             layer,
             context,
-            painter: RwLock::new(painter),
-            saved,
-            adopted: None,
-            waiting: Mutex::new(Waiting {
+            renderer: RwLock::new(painter),
+            saved_codebook: saved,
+            adopted_file: None,
+            deferred: Mutex::new(DeferredClusters {
                 tokens: TokenSpool::new(model.config.dim),
                 photos: Vec::new(),
                 codebook: None,
@@ -102,34 +109,34 @@ impl ClustersTask {
         })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deferred(&self) -> MutexGuard<'_, DeferredClusters> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn painter(&self) -> std::sync::RwLockReadGuard<'_, LabelPainter> {
-        self.painter.read().unwrap_or_else(PoisonError::into_inner)
+    fn renderer(&self) -> std::sync::RwLockReadGuard<'_, LabelRenderer> {
+        self.renderer.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn is_kept(&self, job: &Job) -> bool {
-        job.is_done() && self.painter().which() != Which::All
+    fn is_up_to_date(&self, job: &OutputJob) -> bool {
+        job.is_done() && self.renderer().photo_selection() != PhotoSelection::All
     }
 
     /// Labels, draws and writes one photo.
-    fn label(
+    fn label_photo(
         &self,
-        seen: painter::Seen<'_>,
+        seen: renderer::LabelInput<'_>,
         scores: &Scores,
         mut watch: Stopwatch,
         words: &Console,
-    ) -> Result<Finished> {
-        let refines = self.recipe.refine.unwrap_or(REFINE);
-        let map = label(scores, seen.geometry, seen.photo, refines, &mut watch)?;
-        self.painter().deliver(seen, map, watch, words)
+    ) -> Result<FinishedPhoto> {
+        let refines = self.recipe.refine.unwrap_or(DEFAULT_REFINE);
+        let map = label_scores(scores, seen.geometry, seen.photo, refines, &mut watch)?;
+        self.renderer().render_and_write(seen, map, watch, words)
     }
 
     /// Fits the clusters to all tokens that wait.
     fn fit_tokens(&self, words: &Console) -> Result<()> {
-        let mut waiting = self.waiting();
+        let mut waiting = self.deferred();
         let photos = waiting.tokens.len();
         let count = self.recipe.clusters;
         let mut watch = Stopwatch::default();
@@ -146,17 +153,20 @@ impl ClustersTask {
         };
         let fitted = watch.time("fit", || fit(&mut waiting.tokens, count, &tick))?;
         drop(progress);
-        Self::explain(&fitted, words);
+        Self::report_silhouettes(&fitted, words);
         words.detail(format_args!("{photos} photos: {watch}"));
-        self.save(&fitted.codebook, words)?;
-        let mut painter = self.painter.write().unwrap_or_else(PoisonError::into_inner);
+        self.save_codebook(&fitted.codebook, words)?;
+        let mut painter = self
+            .renderer
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
         name_clusters(&mut painter, &fitted.codebook, &self.model, words)?;
         waiting.codebook = Some(fitted.codebook);
         Ok(())
     }
 
     /// Says what `auto` came to.
-    fn explain(fitted: &Fitted, words: &Console) {
+    fn report_silhouettes(fitted: &ClusterFit, words: &Console) {
         for (k, silhouette) in &fitted.silhouettes {
             words.detail(format_args!("{k} clusters: silhouette {silhouette:.3}"));
         }
@@ -166,7 +176,7 @@ impl ClustersTask {
     }
 
     /// A codebook as a file holds it.
-    fn bytes_of(&self, codebook: &Codebook) -> Result<Vec<u8>> {
+    fn encode_codebook(&self, codebook: &Codebook) -> Result<Vec<u8>> {
         let info = CodebookInfo {
             format: 1,
             model: self.model.name.clone(),
@@ -178,62 +188,62 @@ impl ClustersTask {
     }
 
     /// Writes the file of `--save-codebook`, if that is asked for.
-    fn save(&self, codebook: &Codebook, words: &Console) -> Result<()> {
+    fn save_codebook(&self, codebook: &Codebook, words: &Console) -> Result<()> {
         let Some(path) = &self.recipe.save_codebook else {
             return Ok(());
         };
-        let bytes = self.bytes_of(codebook)?;
+        let bytes = self.encode_codebook(codebook)?;
         let destination = Destination::of_flag(path)?;
-        deliver(words, &destination, true, |writer| writer.write_all(&bytes))
+        write_output(words, &destination, true, |writer| writer.write_all(&bytes))
     }
 }
 
-impl Finder for ClustersTask {
-    fn way(&self) -> &Way {
-        &self.way
+impl TaskPredictor for ClustersTask {
+    fn mode(&self) -> &InferenceMode {
+        &self.mode
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        per_pixel(self.painter().bytes_per_pixel())(geometry)
+        pixel_cost(self.renderer().bytes_per_pixel())(geometry)
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        let tokens = layer::tokens(&seen.features, self.layer)?;
-        Ok(Found::Tokens(tokens, seen.features.grid))
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        let tokens = layer::layer_tokens(&seen.features, self.layer)?;
+        Ok(TaskOutput::Tokens(tokens, seen.features.grid))
     }
 }
 
 impl Task for ClustersTask {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> LineSubject {
         self.context.subject("clusters")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
-        self.painter().extensions()
+        self.renderer().extensions()
     }
 
-    fn which(&self) -> Which {
-        let wants_all = self.painter().which() == Which::All;
+    fn photo_selection(&self) -> PhotoSelection {
+        let wants_all = self.renderer().photo_selection() == PhotoSelection::All;
         match (
             wants_all || self.recipe.save_codebook.is_some(),
-            &self.saved,
+            &self.saved_codebook,
         ) {
-            (true, _) => Which::All,
+            (true, _) => PhotoSelection::All,
             // Photos whose pictures are there take part in the fit, so that a run that is taken up again gives the
             // clusters that it would have given at once.
-            (false, None) => Which::AllOrNone,
-            (false, Some(_)) => Which::Missing,
+            (false, None) => PhotoSelection::AllOrNone,
+            (false, Some(_)) => PhotoSelection::Missing,
         }
     }
 
-    fn siblings(&self) -> &'static [&'static str] {
-        SIBLINGS
+    fn sibling_extensions(&self) -> &'static [&'static str] {
+        SIBLING_EXTENSIONS
     }
 
-    fn settings(&self, extension: &str) -> Result<Settings> {
+    fn settings(&self, extension: &str) -> Result<OutputSettings> {
         let recipe = ClustersRecipe {
             codebook: None,
-            labels: recipe_of(&self.recipe.labels, extension),
+            labels: recipe_for_file(&self.recipe.labels, extension),
             ..self.recipe.clone()
         };
         let font = recipe
@@ -241,26 +251,27 @@ impl Task for ClustersTask {
             .font
             .as_ref()
             .and(self.recipe.labels.font.as_deref());
-        let settings = Settings::of(&recipe)?
-            .with_revision(REVISION)
+        let settings = OutputSettings::from_recipe(&recipe)?
+            .with_revision(LABEL_REVISION)
             .with_font(font);
-        match (&self.saved, &self.recipe.codebook) {
+        match (&self.saved_codebook, &self.recipe.codebook) {
             // One that was adopted is the fit, not a setting.
-            (Some((codebook, _)), Some(_)) => {
-                Ok(settings.with("codebook", Digest::of_bytes(&self.bytes_of(codebook)?)))
-            }
+            (Some((codebook, _)), Some(_)) => Ok(settings.with(
+                "codebook",
+                Digest::of_bytes(&self.encode_codebook(codebook)?),
+            )),
             _ => Ok(settings),
         }
     }
 
-    fn waits(&self) -> bool {
-        self.saved.is_none()
+    fn is_two_pass(&self) -> bool {
+        self.saved_codebook.is_none()
     }
 
     fn fit_bytes(&self) -> Result<Vec<u8>> {
-        let codebook = self.waiting().codebook.clone();
+        let codebook = self.deferred().codebook.clone();
         let codebook = codebook.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
-        self.bytes_of(&codebook)
+        self.encode_codebook(&codebook)
     }
 
     fn adopt_fit(&mut self, path: &Path) -> Result<()> {
@@ -268,56 +279,65 @@ impl Task for ClustersTask {
             let why = "--save-codebook saves new clusters, and --keep-fit makes none; leave one of them out";
             return Err(Error::Usage(why.into()));
         }
-        let (layer, codebook, origin) = read(path, &self.model)?;
+        let (layer, codebook, origin) = read_codebook(path, &self.model)?;
         self.layer = layer;
         let painter = self
-            .painter
+            .renderer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         name_clusters(painter, &codebook, &self.model, &Console::new(true, false))?;
-        self.saved = Some((codebook, origin));
-        self.adopted = Some(path.to_owned());
+        self.saved_codebook = Some((codebook, origin));
+        self.adopted_file = Some(path.to_owned());
         Ok(())
     }
 
-    fn reads(&self) -> Vec<&Path> {
+    fn input_files(&self) -> Vec<&Path> {
         let font = self.recipe.labels.font.as_deref();
         font.into_iter()
             .chain(self.recipe.codebook.as_deref())
             .collect()
     }
 
-    fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+    fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         if let Some(path) = &self.recipe.save_codebook {
             plan.add_flag("--save-codebook", path, self.context.force)?;
         }
         let painter = self
-            .painter
+            .renderer
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
-        painter.begin(plan, console)
+        painter.prepare_plan(plan, console)
     }
 
     fn parameters(&self) -> Value {
-        unusual(&self.recipe)
+        non_default_settings(&self.recipe)
     }
 
     fn as_clip_task(&self) -> Option<&dyn ClipTask> {
         Some(self)
     }
 
-    fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
-        let origin = self.saved.as_ref().map(|(_, origin)| origin);
-        let path = self.recipe.codebook.as_deref().or(self.adopted.as_deref());
-        self.model.meet(record, path.zip(origin))
+    fn attach_backbones(
+        &mut self,
+        _: &[Backbone],
+        record: &ModelRecord,
+        _: &Console,
+    ) -> Result<()> {
+        let origin = self.saved_codebook.as_ref().map(|(_, origin)| origin);
+        let path = self
+            .recipe
+            .codebook
+            .as_deref()
+            .or(self.adopted_file.as_deref());
+        self.model.set_weights(record, path.zip(origin))
     }
 
-    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
-        let Item {
+    fn finish_photo(&self, item: PredictedPhoto<'_>, words: &Console) -> Result<FinishedPhoto> {
+        let PredictedPhoto {
             job,
             photo,
             geometry,
-            found: Found::Tokens(tokens, grid),
+            output: TaskOutput::Tokens(tokens, grid),
             stamp,
             watch,
             is_only,
@@ -326,66 +346,66 @@ impl Task for ClustersTask {
         else {
             return Err(Error::Model("clusters are of tokens".into()));
         };
-        match &self.saved {
+        match &self.saved_codebook {
             Some((codebook, _)) => {
                 let scores = codebook.scores(&tokens, grid);
-                let seen = painter::Seen {
+                let seen = renderer::LabelInput {
                     job,
                     photo,
                     stamp: stamp.as_ref(),
                     geometry: &geometry,
                 };
-                self.label(seen, &scores, watch, words)
+                self.label_photo(seen, &scores, watch, words)
             }
-            None => Ok(Finished::Kept(Box::new(Kept {
+            None => Ok(FinishedPhoto::Deferred(Box::new(DeferredPhoto {
                 job: job.clone(),
                 photo: is_only.then(|| photo.clone()),
                 stamp,
                 geometry,
-                size: (grid.cols, grid.rows),
+                grid_size: (grid.cols, grid.rows),
                 values: tokens,
                 samples: Vec::new(),
-                room: None,
+                room_probability: None,
                 watch,
             }))),
         }
     }
 
-    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
         match finished {
-            Finished::Gathered(_) => Err(not_gathered()),
-            Finished::Kept(mut kept) => {
-                let mut waiting = self.waiting();
-                let (cols, rows) = kept.size;
+            FinishedPhoto::Gathered(_) => Err(unexpected_row_error()),
+            FinishedPhoto::Deferred(mut kept) => {
+                let mut waiting = self.deferred();
+                let (cols, rows) = kept.grid_size;
                 let tokens = std::mem::take(&mut kept.values);
                 waiting.tokens.push(Grid { rows, cols }, &tokens)?;
                 waiting.photos.push(*kept);
                 Ok(None)
             }
-            finished => self.painter().take(finished),
+            finished => self.renderer().collect_finished(finished),
         }
     }
 
     fn fit(&self, words: &Console) -> Result<usize> {
-        let photos = self.waiting().photos.len();
+        let photos = self.deferred().photos.len();
         if photos > 0 {
             self.fit_tokens(words)?;
         }
         Ok(photos)
     }
 
-    fn kept(&self, index: usize, job: &Job) -> Result<Kept> {
-        let mut waiting = self.waiting();
-        let values = match self.is_kept(job) {
+    fn read_deferred(&self, index: usize, job: &OutputJob) -> Result<DeferredPhoto> {
+        let mut waiting = self.deferred();
+        let values = match self.is_up_to_date(job) {
             true => Vec::new(),
             false => waiting.tokens.read(index)?.1,
         };
-        Ok(waiting.photos[index].taken_up(job, values))
+        Ok(waiting.photos[index].resume(job, values))
     }
 
-    fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
-        if self.is_kept(&kept.job) {
-            return Ok(Finished::Written(Outcome::Skipped));
+    fn finish_deferred(&self, kept: DeferredPhoto, words: &Console) -> Result<FinishedPhoto> {
+        if self.is_up_to_date(&kept.job) {
+            return Ok(FinishedPhoto::Written(Outcome::Skipped));
         }
         let photo = match kept.photo {
             Some(photo) => photo,
@@ -393,114 +413,119 @@ impl Task for ClustersTask {
                 .context
                 .decode_again(&kept.job.source, kept.stamp.as_ref())?,
         };
-        let codebook = self.waiting().codebook.clone();
+        let codebook = self.deferred().codebook.clone();
         let codebook = codebook.ok_or_else(|| Error::Model("nothing was fitted".into()))?;
-        let (cols, rows) = kept.size;
+        let (cols, rows) = kept.grid_size;
         let scores = codebook.scores(&kept.values, Grid { rows, cols });
-        let seen = painter::Seen {
+        let seen = renderer::LabelInput {
             job: &kept.job,
             photo: &photo,
             stamp: kept.stamp.as_ref(),
             geometry: &kept.geometry,
         };
-        self.label(seen, &scores, kept.watch, words)
+        self.label_photo(seen, &scores, kept.watch, words)
     }
 
-    fn document(&self) -> Option<Document> {
-        self.painter().document()
+    fn document(&self) -> Option<DocumentFile> {
+        self.renderer().document()
     }
 
-    fn conclude(&self, words: &Console) -> Result<()> {
-        self.painter().conclude(words)
+    fn write_document(&self, words: &Console) -> Result<()> {
+        self.renderer().write_document(words)
     }
 }
 
 impl ClipTask for ClustersTask {
-    fn looks_first(&self) -> bool {
-        self.saved.is_none()
+    fn needs_fit_frames(&self) -> bool {
+        self.saved_codebook.is_none()
     }
 
     fn is_guided(&self) -> bool {
         true
     }
 
-    fn usual_smoothing(&self) -> Smoothing {
+    fn default_smoothing(&self) -> Smoothing {
         Smoothing::ByChange
     }
 
-    fn look(&self, _: &Geometry, found: Found) -> Result<()> {
+    fn add_fit_frame(&self, _: &Geometry, found: TaskOutput) -> Result<()> {
         match found {
-            Found::Tokens(tokens, grid) => self.waiting().tokens.push(grid, &tokens),
+            TaskOutput::Tokens(tokens, grid) => self.deferred().tokens.push(grid, &tokens),
             _ => Err(Error::Model("clusters are of tokens".into())),
         }
     }
 
-    fn settle(&self, words: &Console) -> Result<()> {
+    fn fit_frames(&self, words: &Console) -> Result<()> {
         self.fit_tokens(words)
     }
 
-    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
-        let Found::Tokens(tokens, grid) = found else {
+    fn render_frame(
+        &self,
+        frame: FrameImages<'_>,
+        geometry: &Geometry,
+        found: TaskOutput,
+    ) -> Result<RenderedFrame> {
+        let TaskOutput::Tokens(tokens, grid) = found else {
             return Err(Error::Model("clusters are of tokens".into()));
         };
         let fitted;
-        let codebook = match &self.saved {
+        let codebook = match &self.saved_codebook {
             Some((codebook, _)) => codebook,
             None => {
-                fitted = self.waiting().codebook.clone();
+                fitted = self.deferred().codebook.clone();
                 fitted
                     .as_ref()
                     .ok_or_else(|| Error::Model("nothing was fitted".into()))?
             }
         };
         let scores = codebook.scores(&tokens, grid);
-        let refines = self.recipe.refine.unwrap_or(REFINE);
-        let map = label(
+        let refines = self.recipe.refine.unwrap_or(DEFAULT_REFINE);
+        let map = label_scores(
             &scores,
             geometry,
             frame.guide,
             refines,
             &mut Stopwatch::default(),
         )?;
-        self.painter().frame(frame.photo, map)
+        self.renderer().render_frame(frame.photo, map)
     }
 
-    fn number_files(&self) -> Vec<&'static str> {
-        self.painter().number_files()
+    fn value_extensions(&self) -> Vec<&'static str> {
+        self.renderer().value_extensions()
     }
 
-    fn write_numbers(
+    fn write_values(
         &self,
         extension: &str,
         writer: &mut dyn Write,
-        frame: &DrawnFrame,
+        frame: &RenderedFrame,
     ) -> io::Result<usize> {
-        self.painter()
-            .write_numbers(extension, writer, frame)
+        self.renderer()
+            .write_values(extension, writer, frame)
             .map(|()| 0)
     }
 
-    fn number_film(&self) -> Option<NumberFilm> {
-        self.painter().number_film()
+    fn value_video(&self) -> Option<ValueVideo> {
+        self.renderer().value_video()
     }
 
-    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
-        (self.painter().film_numbers(frame), 0)
+    fn encode_values(&self, frame: &RenderedFrame) -> (Vec<u8>, usize) {
+        (self.renderer().encode_values(frame), 0)
     }
 
-    fn facts(&self) -> Map<String, Value> {
-        self.painter().facts()
+    fn metadata(&self) -> Map<String, Value> {
+        self.renderer().metadata()
     }
 }
 
 /// Tells the painter what the clusters are called: their numbers, from 1.
 fn name_clusters(
-    painter: &mut LabelPainter,
+    painter: &mut LabelRenderer,
     codebook: &Codebook,
-    model: &KnownModel,
+    model: &BackboneInfo,
     words: &Console,
 ) -> Result<()> {
-    let colors = palette::distinct(codebook.k);
+    let colors = palette::distinct_colors(codebook.k);
     let classes: Vec<Class> = (1..)
         .zip(colors)
         .map(|(number, color): (usize, _)| Class {
@@ -513,14 +538,14 @@ fn name_clusters(
         ("model", model.name.clone()),
         ("clusters", codebook.k.to_string()),
     ];
-    painter.name_labels(classes, &of, made_by, words)
+    painter.set_classes(classes, &of, made_by, words)
 }
 
 /// Reads the codebook at `path`, which must have been fitted with the weights of `model`.
-fn read(path: &Path, model: &KnownModel) -> Result<(LayerRequest, Codebook, Origin)> {
+fn read_codebook(path: &Path, model: &BackboneInfo) -> Result<(LayerRequest, Codebook, FitOrigin)> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     let (info, codebook) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
-    let origin = Origin {
+    let origin = FitOrigin {
         model: info.model,
         fingerprint: info.fingerprint,
     };

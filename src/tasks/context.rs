@@ -4,13 +4,13 @@ use image::{GrayImage, RgbImage};
 
 use crate::error::Result;
 use crate::io::inputs::{PhotoDecoder, Source};
-use crate::io::manifest::changed_meanwhile;
-use crate::io::output::Subject;
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::photo_changed_error;
+use crate::io::output::LineSubject;
+use crate::system::files::{Digest, FileStamp};
 
 /// What the tasks of a run share.
 #[derive(Debug, Clone)]
-pub struct Context {
+pub struct TaskContext {
     /// Decodes photos that are wanted again.
     pub decoder: PhotoDecoder,
     /// Whether an object a photo is printed, in place of the written paths.
@@ -23,14 +23,14 @@ pub struct Context {
     pub label: Option<String>,
 }
 
-impl Context {
+impl TaskContext {
     /// Decodes a photo again that had this `stamp`.
     ///
     /// # Errors
     /// Names the photo if it cannot be decoded, or is another one now.
-    pub fn decode_again(&self, source: &Source, stamp: Option<&Stamp>) -> Result<RgbImage> {
+    pub fn decode_again(&self, source: &Source, stamp: Option<&FileStamp>) -> Result<RgbImage> {
         let opened = self.decoder.open(source)?;
-        check_same(source, opened.bytes(), stamp)?;
+        check_unchanged(source, opened.bytes(), stamp)?;
         Ok(opened.decode()?.rgb)
     }
 
@@ -38,15 +38,15 @@ impl Context {
     ///
     /// # Errors
     /// As [`Context::decode_again`].
-    pub fn opacity(&self, source: &Source, stamp: Option<&Stamp>) -> Result<Option<GrayImage>> {
+    pub fn opacity(&self, source: &Source, stamp: Option<&FileStamp>) -> Result<Option<GrayImage>> {
         let opened = self.decoder.open(source)?;
-        check_same(source, opened.bytes(), stamp)?;
+        check_unchanged(source, opened.bytes(), stamp)?;
         opened.opacity()
     }
 
     /// What lines in JSON of this task are about.
-    pub fn subject(&self, task: &'static str) -> Subject {
-        Subject {
+    pub fn subject(&self, task: &'static str) -> LineSubject {
+        LineSubject {
             task,
             label: self.label.clone(),
         }
@@ -54,9 +54,9 @@ impl Context {
 }
 
 /// Refuses bytes that are not those of `stamp`, so that no picture is of two states of a photo.
-fn check_same(source: &Source, bytes: &[u8], stamp: Option<&Stamp>) -> Result<()> {
+fn check_unchanged(source: &Source, bytes: &[u8], stamp: Option<&FileStamp>) -> Result<()> {
     match stamp {
-        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(changed_meanwhile(source)),
+        Some(stamp) if stamp.digest != Digest::of_bytes(bytes) => Err(photo_changed_error(source)),
         _ => Ok(()),
     }
 }

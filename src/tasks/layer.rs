@@ -1,29 +1,29 @@
 //! One layer's patch tokens, for the tasks that need no head.
 
-use crate::engine::{Looks, Pass, Views};
+use crate::engine::{BackbonePass, FlipViews, InputScales};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
 use crate::model::input::{Padding, SizeRule, Unpad};
 use crate::vision::preprocess::{Preprocessor, Resample};
 
 /// What the backbone sees if nothing is said about it.
-pub const SIZE: SizeRule = SizeRule::ShortSide(518);
+pub const DEFAULT_SIZE: SizeRule = SizeRule::ShortSide(518);
 
 /// A pass that gives a `layer`'s tokens of photos that are seen at `size`, in patches of `patch_size` pixels.
-pub fn pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> Pass {
-    Pass {
+pub fn layer_pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> BackbonePass {
+    BackbonePass {
         preprocessor: Preprocessor {
             size,
             resample: Resample::Bicubic,
             patch_size,
             padding: Padding::Center,
             unpad: Unpad::Crop,
-            most_patches: None,
+            max_patches: None,
             center_crop: None,
         },
         requests: vec![layer],
-        views: Views::Plain,
-        looks: Looks::Once,
+        views: FlipViews::Plain,
+        scales: InputScales::Full,
     }
 }
 
@@ -31,7 +31,7 @@ pub fn pass(layer: LayerRequest, size: SizeRule, patch_size: usize) -> Pass {
 ///
 /// # Errors
 /// [`Error::Usage`] if there is none.
-pub fn block_of(layer: i64, depth: usize, name: &str) -> Result<usize> {
+pub fn resolve_block(layer: i64, depth: usize, name: &str) -> Result<usize> {
     let count = depth as i64;
     let index = if layer < 0 { count + layer } else { layer };
     match usize::try_from(index) {
@@ -47,7 +47,7 @@ pub fn block_of(layer: i64, depth: usize, name: &str) -> Result<usize> {
 ///
 /// # Errors
 /// If the layer was not asked for, or the device fails.
-pub fn tokens(features: &Features, layer: LayerRequest) -> Result<Vec<f32>> {
+pub fn layer_tokens(features: &Features, layer: LayerRequest) -> Result<Vec<f32>> {
     let found = features.layers.iter().find(|one| one.request == layer);
     let found =
         found.ok_or_else(|| Error::Model(format!("block {} was not computed", layer.block)))?;

@@ -1,62 +1,62 @@
 //! What is made of photos: depths, classes, clusters, components. A task is a value that says what it needs of the
 //! device, what it makes of that, and which files it writes; [`run`] runs any number of them over the same photos.
 
+pub mod backbone_info;
 pub mod classes;
 pub mod clip;
 pub mod clusters;
 mod context;
-pub mod costs;
 pub mod depth;
+pub mod device_heads;
 pub mod features;
-pub mod known;
+pub mod inference_mode;
 pub mod layer;
-pub mod network;
+pub mod memory_cost;
+pub mod multi_task;
 pub mod patch_map;
 pub mod pca;
-pub mod placed;
 pub mod recipe;
 pub mod run;
 pub mod scorer;
 pub mod segment;
 pub mod selfcheck;
 pub mod settings;
-pub mod stored;
+pub mod stored_features;
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests;
 pub mod track;
-pub mod way;
 
 use std::path::{Path, PathBuf};
 
 use image::RgbImage;
 use serde_json::Value;
 
-use crate::engine::outcomes::Outcome;
+use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
-use crate::engine::{Seen, SeenBatch};
+use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::{Error, Result};
 use crate::io::manifest::Ledger;
-use crate::io::output::{Job, Plan, Subject};
+use crate::io::output::{LineSubject, OutputJob, OutputPlan};
 use crate::model::backbone::Backbone;
 use crate::model::head::{Head, Scores};
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
-use crate::model::weights::Record;
-use crate::system::files::{Digest, Stamp};
-use crate::tasks::features::{Gathered, Tokens};
-use crate::tasks::segment::Annotated;
-use crate::tasks::settings::Settings;
+use crate::model::weights::ModelRecord;
+use crate::system::files::{Digest, FileStamp};
+use crate::tasks::features::{GatheredRow, PhotoTokens};
+use crate::tasks::segment::AnnotatedPhoto;
+use crate::tasks::settings::OutputSettings;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::LabelMap;
 
-pub use context::Context;
-pub use network::TaskNetwork;
-pub use way::Way;
+pub use context::TaskContext;
+pub use inference_mode::InferenceMode;
+pub use multi_task::MultiTaskRunner;
 
 /// What the device found in a photo for a task.
 #[derive(Debug)]
-pub enum Found {
+pub enum TaskOutput {
     /// The scores of a head over the input.
     Scores {
         /// Over the patch grid, or a finer one.
@@ -64,45 +64,52 @@ pub enum Found {
         /// Of the mirror image, where they were asked for; not mirrored back.
         mirrored: Option<Scores>,
         /// The probability that the photo shows a room, where something depends on that.
-        room: Option<f32>,
+        room_probability: Option<f32>,
     },
     /// The labels that a published protocol ends with, at the photo's size.
     Labels(LabelMap),
     /// The patch tokens of a layer, `[rows * cols, D]`.
     Tokens(Vec<f32>, Grid),
     /// Tokens of several blocks.
-    Features(Box<Tokens>),
+    Features(Box<PhotoTokens>),
 }
 
-impl Found {
+impl TaskOutput {
     /// The probability that the photo shows a room, where that is known.
-    pub fn room(&self) -> Option<f32> {
+    pub fn room_probability(&self) -> Option<f32> {
         match self {
-            Found::Scores { room, .. } => *room,
+            TaskOutput::Scores {
+                room_probability: room,
+                ..
+            } => *room,
             _ => None,
         }
     }
 
     /// Notes with what probability the photo shows a room.
-    fn note_room(&mut self, probability: Option<f32>) {
-        if let Found::Scores { room, .. } = self {
+    fn set_room_probability(&mut self, probability: Option<f32>) {
+        if let TaskOutput::Scores {
+            room_probability: room,
+            ..
+        } = self
+        {
             *room = probability;
         }
     }
 }
 
 /// A photo of which everything is found.
-pub struct Item<'a> {
+pub struct PredictedPhoto<'a> {
     /// Where its results go.
-    pub job: &'a Job,
+    pub job: &'a OutputJob,
     /// Upright.
     pub photo: &'a RgbImage,
     /// How it lay in the backbone's input.
     pub geometry: Geometry,
     /// What was found.
-    pub found: Found,
+    pub output: TaskOutput,
     /// Of the bytes that it was decoded from.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<FileStamp>,
     /// SHA-256 of them, where a task wants it.
     pub sha256: Option<String>,
     /// Where the time went so far.
@@ -112,44 +119,44 @@ pub struct Item<'a> {
 }
 
 /// How far a photo came.
-pub enum Finished {
+pub enum FinishedPhoto {
     /// Everything is written.
     Written(Outcome),
     /// Likewise; this belongs into a document of all photos, in their order.
-    Annotated(Outcome, Option<Annotated>),
+    Annotated(Outcome, Option<AnnotatedPhoto>),
     /// It waits until all photos were seen.
-    Kept(Box<Kept>),
+    Deferred(Box<DeferredPhoto>),
     /// It goes into a dataset, in the order of the inputs.
-    Gathered(Box<Gathered>),
+    Gathered(Box<GatheredRow>),
 }
 
 /// What is kept of a photo until all were seen.
 #[derive(Debug)]
-pub struct Kept {
+pub struct DeferredPhoto {
     /// Where its results go.
-    pub job: Job,
+    pub job: OutputJob,
     /// Only where it is the only one; of many, each is decoded again if it is wanted.
     pub photo: Option<RgbImage>,
     /// Of the bytes that it was decoded from.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<FileStamp>,
     /// How it lay in the backbone's input.
     pub geometry: Geometry,
     /// Cells of what was found: (columns, rows).
-    pub size: (usize, usize),
+    pub grid_size: (usize, usize),
     /// What was found, by cells; a map of deviations follows that of depths.
     pub values: Vec<f32>,
     /// Some of it, evenly spread over the photo, for what is fitted to all.
     pub samples: Vec<f32>,
     /// The probability that the photo shows a room, where something depends on that.
-    pub room: Option<f32>,
+    pub room_probability: Option<f32>,
     /// Where the time went so far.
     pub watch: Stopwatch,
 }
 
-impl Kept {
+impl DeferredPhoto {
     /// For the second pass, with the `values` that were put away meanwhile. The photo goes with it.
-    fn taken_up(&mut self, job: &Job, values: Vec<f32>) -> Kept {
-        Kept {
+    fn resume(&mut self, job: &OutputJob, values: Vec<f32>) -> DeferredPhoto {
+        DeferredPhoto {
             job: job.clone(),
             photo: self.photo.take(),
             stamp: self.stamp.clone(),
@@ -163,7 +170,7 @@ impl Kept {
 
 /// Which photos a task is run over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Which {
+pub enum PhotoSelection {
     /// Those whose files are not all there.
     Missing,
     /// All, if files of any are missing: what is drawn depends on all of them.
@@ -173,15 +180,15 @@ pub enum Which {
 }
 
 /// Something that is found in photos.
-pub trait Finder: Sync {
+pub trait TaskPredictor: Sync {
     /// How the backbone sees photos for it.
-    fn way(&self) -> &Way;
+    fn mode(&self) -> &InferenceMode;
 
     /// Bytes that a photo of a layout takes after the backbone, itself not counted.
     fn memory(&self, geometry: &Geometry) -> u64;
 
     /// Pixels that a photo must have, or it is refused before it is decoded.
-    fn pixels(&self) -> &[(u32, u32)] {
+    fn required_pixels(&self) -> &[(u32, u32)] {
         &[]
     }
 
@@ -189,10 +196,10 @@ pub trait Finder: Sync {
     ///
     /// # Errors
     /// If a head gives no numbers, or the device fails.
-    fn find(&self, seen: &Seen) -> Result<Found>;
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput>;
 
     /// Whether the SHA-256 of its bytes is wanted of a photo.
-    fn wants_sha256(&self) -> bool {
+    fn needs_sha256(&self) -> bool {
         false
     }
 
@@ -205,19 +212,19 @@ pub trait Finder: Sync {
     ///
     /// # Errors
     /// If the device fails with all of them.
-    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        way::one_by_one(&batch.to_host()?, |seen| self.find(seen))
+    fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
+        inference_mode::map_photos(&batch.to_host()?, |seen| self.predict(seen))
     }
 }
 
 /// Something that is made of photos, and written.
-pub trait Task: Finder {
+pub trait Task: TaskPredictor {
     /// What its lines in JSON are about.
-    fn subject(&self) -> Subject;
+    fn subject(&self) -> LineSubject;
 
     /// The word in the names of its files.
     fn kind(&self) -> String {
-        let Subject { task, label } = self.subject();
+        let LineSubject { task, label } = self.subject();
         match label {
             Some(label) => format!("{task}-{label}"),
             None => task.to_owned(),
@@ -228,17 +235,17 @@ pub trait Task: Finder {
     fn extensions(&self) -> Vec<&'static str>;
 
     /// One of them that goes to a place of its own, which has room for one photo's.
-    fn elsewhere(&self) -> Option<(&'static str, &Path)> {
+    fn redirected_output(&self) -> Option<(&'static str, &Path)> {
         None
     }
 
     /// The photos.
-    fn which(&self) -> Which {
-        Which::Missing
+    fn photo_selection(&self) -> PhotoSelection {
+        PhotoSelection::Missing
     }
 
     /// Whether everything is there that is made of the photo of this number, whose files are those of `job`.
-    fn has(&self, _photo: usize, job: &Job) -> bool {
+    fn is_complete(&self, _photo: usize, job: &OutputJob) -> bool {
         job.is_done()
     }
 
@@ -253,7 +260,7 @@ pub trait Task: Finder {
     }
 
     /// Whether it notes itself what it made, in the place where that is; what it cannot keep ends the run then.
-    fn records_itself(&self) -> bool {
+    fn has_own_record(&self) -> bool {
         false
     }
 
@@ -261,18 +268,18 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// If a head or a name cannot be written down.
-    fn settings(&self, extension: &str) -> Result<Settings>;
+    fn settings(&self, extension: &str) -> Result<OutputSettings>;
 
     /// The ends of the names of all files that it ever makes of a photo, but the picture.
-    fn siblings(&self) -> &'static [&'static str];
+    fn sibling_extensions(&self) -> &'static [&'static str];
 
     /// Whether photos wait until all were seen, for what is fitted to them.
-    fn waits(&self) -> bool {
+    fn is_two_pass(&self) -> bool {
         false
     }
 
     /// Files that are read beside photos, and must not be replaced.
-    fn reads(&self) -> Vec<&Path> {
+    fn input_files(&self) -> Vec<&Path> {
         Vec::new()
     }
 
@@ -280,7 +287,7 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// As [`Plan::add_flag`].
-    fn begin(&mut self, _plan: &mut Plan, _console: &Console) -> Result<()> {
+    fn prepare_plan(&mut self, _plan: &mut OutputPlan, _console: &Console) -> Result<()> {
         Ok(())
     }
 
@@ -306,27 +313,32 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// If the backbone is another one than was meant, or the device fails.
-    fn meet(&mut self, backbones: &[Backbone], record: &Record, console: &Console) -> Result<()>;
+    fn attach_backbones(
+        &mut self,
+        backbones: &[Backbone],
+        record: &ModelRecord,
+        console: &Console,
+    ) -> Result<()>;
 
     /// Draws and writes what was found in a photo, or keeps it; runs on any thread, and says what it says through `words`.
     ///
     /// # Errors
     /// Names the photo, or the file that could not be written.
-    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished>;
+    fn finish_photo(&self, item: PredictedPhoto<'_>, words: &Console) -> Result<FinishedPhoto>;
 
     /// Takes what became of a photo, in the order of the inputs.
     ///
     /// # Errors
     /// If it cannot be kept.
-    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
         Ok(match finished {
-            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Some(outcome),
-            Finished::Kept(_) | Finished::Gathered(_) => None,
+            FinishedPhoto::Written(outcome) | FinishedPhoto::Annotated(outcome, _) => Some(outcome),
+            FinishedPhoto::Deferred(_) | FinishedPhoto::Gathered(_) => None,
         })
     }
 
     /// The document about all photos, if there is one.
-    fn document(&self) -> Option<Document> {
+    fn document(&self) -> Option<DocumentFile> {
         None
     }
 
@@ -358,7 +370,7 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// If it cannot be read back.
-    fn kept(&self, _index: usize, _job: &Job) -> Result<Kept> {
+    fn read_deferred(&self, _index: usize, _job: &OutputJob) -> Result<DeferredPhoto> {
         Err(Error::Model("nothing is kept".into()))
     }
 
@@ -366,7 +378,7 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// As [`Task::finish`].
-    fn finish_kept(&self, _kept: Kept, _words: &Console) -> Result<Finished> {
+    fn finish_deferred(&self, _kept: DeferredPhoto, _words: &Console) -> Result<FinishedPhoto> {
         Err(Error::Model("nothing is kept".into()))
     }
 
@@ -379,7 +391,7 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// Names the file.
-    fn wind_up(&self, _words: &Console) -> Result<()> {
+    fn flush(&self, _words: &Console) -> Result<()> {
         Ok(())
     }
 
@@ -387,14 +399,14 @@ pub trait Task: Finder {
     ///
     /// # Errors
     /// Names the file.
-    fn conclude(&self, _words: &Console) -> Result<()> {
+    fn write_document(&self, _words: &Console) -> Result<()> {
         Ok(())
     }
 }
 
 /// A document about all photos of a run.
 #[derive(Debug, Clone)]
-pub struct Document {
+pub struct DocumentFile {
     /// Its file.
     pub path: PathBuf,
     /// The extension of a photo's own document of that kind.
@@ -417,12 +429,12 @@ pub fn check_pixel((x, y): (u32, u32), (width, height): (u32, u32)) -> Result<()
 }
 
 /// Why a row of a dataset is not taken by another task.
-fn not_gathered() -> Error {
+fn unexpected_row_error() -> Error {
     Error::Model("a row goes into a dataset".into())
 }
 
 /// Why what a head gave is not drawn.
-fn no_scores(head: &Head) -> Error {
+fn no_scores_error(head: &Head) -> Error {
     Error::Model(format!(
         "the head {} gave something else than scores",
         head.meta.name

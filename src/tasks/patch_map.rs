@@ -3,15 +3,16 @@
 use crate::error::Result;
 use crate::model::input::Geometry;
 use crate::vision::render::{
-    Colormap, Fonts, Range, ScaleBar, Upscale, mark, overlay, patch_map, side_by_side, with_scale,
+    Colormap, Fonts, ScaleBar, Upscale, ValueRange, draw_marker, draw_patch_map, overlay,
+    side_by_side, with_scale_bar,
 };
 use image::RgbImage;
 
-use crate::tasks::costs::ENCODER;
+use crate::tasks::memory_cost::ENCODER_BYTES;
 
 /// Draws maps as the options have it.
-pub struct PatchMaps {
-    look: PatchMapLook,
+pub struct PatchMapRenderer {
+    style: PatchMapStyle,
     /// Its first colour stands for the low end.
     colormap: Colormap,
     /// Precedes the numbers of the scale.
@@ -22,7 +23,7 @@ pub struct PatchMaps {
 
 /// How they look.
 #[derive(Debug, Clone, PartialEq)]
-pub struct PatchMapLook {
+pub struct PatchMapStyle {
     /// Its last colour stands for the high end.
     pub colormap: Colormap,
     /// Between patch centres.
@@ -35,62 +36,62 @@ pub struct PatchMapLook {
     pub no_scale: bool,
 }
 
-impl PatchMaps {
+impl PatchMapRenderer {
     /// For maps whose numbers are preceded by `sign`.
-    pub fn new(look: PatchMapLook, sign: &'static str) -> Self {
+    pub fn new(style: PatchMapStyle, sign: &'static str) -> Self {
         Self {
-            colormap: look.colormap.clone(),
-            look,
+            colormap: style.colormap.clone(),
+            style,
             sign,
             fonts: Fonts::built_in(),
         }
     }
 
     /// The whole picture of `map` `[rows * cols]`, with a ring around `marked`.
-    pub fn picture(
+    pub fn render(
         &self,
         map: &[f32],
         geometry: &Geometry,
-        range: Range,
+        range: ValueRange,
         photo: &RgbImage,
         marked: Option<(u32, u32)>,
     ) -> Result<RgbImage> {
-        let mut picture = self.colors(map, geometry, range, photo)?;
+        let mut picture = self.render_colors(map, geometry, range, photo)?;
         if let Some(at) = marked {
-            mark(&mut picture, at);
+            draw_marker(&mut picture, at);
         }
-        if self.look.side_by_side {
+        if self.style.side_by_side {
             let mut photo = photo.clone();
             if let Some(at) = marked {
-                mark(&mut photo, at);
+                draw_marker(&mut photo, at);
             }
             picture = side_by_side(&photo, &picture)?;
         }
-        if self.look.no_scale {
+        if self.style.no_scale {
             return Ok(picture);
         }
         let bar = ScaleBar {
             range,
             colormap: &self.colormap,
             unit: "",
-            sign: self.sign,
-            words: None,
+            prefix: self.sign,
+            end_labels: None,
             fonts: &self.fonts,
         };
-        with_scale(&picture, &bar)
+        with_scale_bar(&picture, &bar)
     }
 
     /// The colours alone, over the photo if so asked; `photo` has the size that `geometry` says.
-    pub fn colors(
+    pub fn render_colors(
         &self,
         map: &[f32],
         geometry: &Geometry,
-        range: Range,
+        range: ValueRange,
         photo: &RgbImage,
     ) -> Result<RgbImage> {
-        let upscale = self.look.upscale;
-        let colors = patch_map(map, geometry, upscale, range, &self.colormap)?;
-        Ok(match self.look.overlay {
+        let upscale = self.style.upscale;
+        let colors = draw_patch_map(map, geometry, upscale, range, &self.colormap)?;
+        Ok(match self.style.overlay {
             Some(alpha) => overlay(photo, colors, alpha),
             None => colors,
         })
@@ -99,12 +100,12 @@ impl PatchMaps {
     /// Bytes a pixel of the photo that drawing a map takes beside it: the colours, the copies that get a ring and go side by
     /// side, and the canvas of the scale.
     pub fn bytes_per_pixel(&self) -> u64 {
-        let beside = if self.look.side_by_side { 3 + 6 } else { 0 };
-        let scale = match (self.look.no_scale, self.look.side_by_side) {
+        let beside = if self.style.side_by_side { 3 + 6 } else { 0 };
+        let scale = match (self.style.no_scale, self.style.side_by_side) {
             (true, _) => 0,
             (false, false) => 3,
             (false, true) => 6,
         };
-        3 + beside + scale + ENCODER
+        3 + beside + scale + ENCODER_BYTES
     }
 }

@@ -2,26 +2,26 @@
 
 use std::sync::OnceLock;
 
-use crate::engine::{Seen, SeenBatch};
+use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
 use crate::model::backbone::Backbone;
 use crate::model::head::Head;
 use crate::model::head_zoo::calibration::digest_of;
 use crate::system::files::Digest;
-use crate::tasks::Found;
-use crate::tasks::placed::PlacedHead;
+use crate::tasks::TaskOutput;
+use crate::tasks::device_heads::DeviceHeads;
+use crate::tasks::inference_mode::{self, InferenceMode};
 use crate::tasks::recipe::HeadRecipe;
-use crate::tasks::way::{self, Way};
 use crate::terminal::console::Console;
 
 /// Gives what the backbone sees scores.
-pub struct Scorer {
-    head: PlacedHead,
-    way: Way,
+pub struct HeadScorer {
+    head: DeviceHeads,
+    mode: InferenceMode,
     digest: OnceLock<Digest>,
 }
 
-impl Scorer {
+impl HeadScorer {
     /// With `head` as `recipe` has it, on a backbone whose patches have this side.
     ///
     /// # Errors
@@ -32,8 +32,8 @@ impl Scorer {
         patch_size: usize,
         console: &Console,
     ) -> Result<Self> {
-        Ok(Scorer {
-            way: Way::new(recipe, &head, patch_size, console)?,
+        Ok(HeadScorer {
+            mode: InferenceMode::new(recipe, &head, patch_size, console)?,
             head: head.into(),
             digest: OnceLock::new(),
         })
@@ -43,19 +43,19 @@ impl Scorer {
     ///
     /// # Errors
     /// If one of them has no memory for the head, or fails.
-    pub fn meet(&mut self, backbones: &[Backbone]) -> Result<()> {
-        self.head = PlacedHead::beside(self.head.any(), backbones)?;
+    pub fn attach_backbones(&mut self, backbones: &[Backbone]) -> Result<()> {
+        self.head = DeviceHeads::on_devices_of(self.head.loaded(), backbones)?;
         Ok(())
     }
 
     /// The head.
     pub fn head(&self) -> &Head {
-        self.head.any()
+        self.head.loaded()
     }
 
     /// How the backbone sees photos for it.
-    pub fn way(&self) -> &Way {
-        &self.way
+    pub fn mode(&self) -> &InferenceMode {
+        &self.mode
     }
 
     /// Digest of all of the head: what it says of itself, and its weights. Taken once.
@@ -74,16 +74,20 @@ impl Scorer {
     ///
     /// # Errors
     /// If the head gives no numbers, or the device fails.
-    pub fn find(&self, seen: &Seen) -> Result<Found> {
-        way::scores(self.head.of(&seen.features)?, seen, self.way.mirrors())
+    pub fn score(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        inference_mode::score_features(
+            self.head.on_device_of(&seen.features)?,
+            seen,
+            self.mode.has_mirror_view(),
+        )
     }
 
     /// As [`Scorer::find`], for each photo of a batch.
     ///
     /// # Errors
     /// If the device fails with all of them.
-    pub fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        let head = self.head.of(&batch.features)?;
-        way::scores_of_batch(head, batch, self.way.mirrors())
+    pub fn score_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
+        let head = self.head.on_device_of(&batch.features)?;
+        inference_mode::score_batch(head, batch, self.mode.has_mirror_view())
     }
 }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::system::files::Digest;
 
 /// What of a recipe is not as usual; nothing if a name in it is no Unicode.
-pub fn unusual<R: Serialize + Default>(recipe: &R) -> Value {
+pub fn non_default_settings<R: Serialize + Default>(recipe: &R) -> Value {
     let json = |recipe: &R| serde_json::to_value(recipe).ok();
     // Names that are no Unicode are not noted, and nothing depends on it.
     let (Some(Value::Object(own)), Some(Value::Object(usual))) =
@@ -23,17 +23,20 @@ pub fn unusual<R: Serialize + Default>(recipe: &R) -> Value {
 
 /// Settings of one output.
 #[derive(Debug, Default)]
-pub struct Settings(Map<String, Value>);
+pub struct OutputSettings(Map<String, Value>);
 
-impl Settings {
+impl OutputSettings {
     /// Those of a recipe, which must hold nothing that is a matter of other outputs.
     ///
     /// # Errors
     /// If a name in it is no Unicode.
-    pub fn of(recipe: &impl Serialize) -> Result<Self> {
+    pub fn from_recipe(recipe: &impl Serialize) -> Result<Self> {
         let recipe = serde_json::to_value(recipe)
             .map_err(|error| Error::Usage(format!("these settings cannot be noted: {error}")))?;
-        Ok(Settings(Map::from_iter([("recipe".to_owned(), recipe)])))
+        Ok(OutputSettings(Map::from_iter([(
+            "recipe".to_owned(),
+            recipe,
+        )])))
     }
 
     /// With what a name in the recipe stands for.

@@ -5,15 +5,15 @@ use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 use super::*;
-use crate::engine::{Decoding, Engine, Ready};
+use crate::engine::{DecodeStage, Engine, ReadyPhoto};
 use crate::io::inputs::{PhotoDecoder, Source};
 use crate::model::backbone::{
     BackboneConfig, Checkpoint, Features, Ffn, LayerFeatures, LayerRequest, variants,
 };
 use crate::model::head_zoo::builtin;
 use crate::model::input::SizeRule;
-use crate::tasks::network::FoundByTask;
-use crate::tasks::placed::PlacedHead;
+use crate::tasks::device_heads::DeviceHeads;
+use crate::tasks::multi_task::OutputsByTask;
 
 const LAYER: LayerRequest = LayerRequest {
     block: 1,
@@ -36,10 +36,10 @@ fn backbones(count: usize) -> Vec<Backbone> {
 }
 
 /// Finds the tokens of [`LAYER`].
-struct Tokens(Way);
+struct Tokens(InferenceMode);
 
-impl Finder for Tokens {
-    fn way(&self) -> &Way {
+impl TaskPredictor for Tokens {
+    fn mode(&self) -> &InferenceMode {
         &self.0
     }
 
@@ -47,9 +47,9 @@ impl Finder for Tokens {
         0
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        let tokens = layer::tokens(&seen.features, LAYER)?;
-        Ok(Found::Tokens(tokens, seen.features.grid))
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        let tokens = layer::layer_tokens(&seen.features, LAYER)?;
+        Ok(TaskOutput::Tokens(tokens, seen.features.grid))
     }
 }
 
@@ -60,7 +60,7 @@ fn photos(count: u8) -> (TempDir, Vec<Source>) {
         let path = folder.path().join(format!("{index}.png"));
         let photo = RgbImage::from_fn(28, 28, |x, _| Rgb([10 * index, x as u8, 7]));
         photo.save(&path).unwrap();
-        Source::named(path)
+        Source::from_path(path)
     };
     let sources = (0..count).map(write).collect();
     (folder, sources)
@@ -69,11 +69,11 @@ fn photos(count: u8) -> (TempDir, Vec<Source>) {
 /// The tokens of every photo.
 fn tokens(backbones: &[Backbone], sources: &[&Source]) -> Vec<Vec<f32>> {
     let console = Console::new(true, false);
-    let pass = layer::pass(LAYER, SizeRule::ShortSide(28), 14);
-    let finder = Tokens(Way::AtOnce(pass));
+    let pass = layer::layer_pass(LAYER, SizeRule::ShortSide(28), 14);
+    let finder = Tokens(InferenceMode::Whole(pass));
     let batch_size = "2".parse().unwrap();
     let networks = backbones.iter().map(|backbone| {
-        TaskNetwork::new(
+        MultiTaskRunner::new(
             backbone,
             vec![&finder],
             (vec![1; sources.len()], &|_| String::new()),
@@ -82,16 +82,16 @@ fn tokens(backbones: &[Backbone], sources: &[&Source]) -> Vec<Vec<f32>> {
             &|_| (),
         )
     });
-    let networks: Vec<TaskNetwork<'_>> = networks.collect();
-    let decoding = Decoding::new(PhotoDecoder::plain());
+    let networks: Vec<MultiTaskRunner<'_>> = networks.collect();
+    let decoding = DecodeStage::new(PhotoDecoder::plain());
     let engine = Engine::new(backbones, decoding, batch_size, &console).unwrap();
-    let finish = |mut ready: Ready, given: FoundByTask| {
+    let finish = |mut ready: ReadyPhoto, given: OutputsByTask| {
         let given = given.into_iter().flatten().next().unwrap()?;
-        networks[0].find(0, given, &mut ready.watch)
+        networks[0].predict(0, given, &mut ready.watch)
     };
     let mut all = Vec::new();
-    let report = |_: usize, found: Result<Found>| {
-        let Found::Tokens(tokens, _) = found? else {
+    let report = |_: usize, found: Result<TaskOutput>| {
+        let TaskOutput::Tokens(tokens, _) = found? else {
             return Err(no_tokens());
         };
         all.push(tokens);
@@ -130,7 +130,7 @@ fn a_head_is_taken_from_the_device_of_the_features() {
         cls_token: zeros(&[1, 8]),
         registers: zeros(&[1, 0, 8]),
     };
-    let seen = Seen {
+    let seen = BackboneOutput {
         features: Features {
             layers: vec![layer],
             grid: Grid { rows: 2, cols: 2 },
@@ -138,9 +138,14 @@ fn a_head_is_taken_from_the_device_of_the_features() {
         },
         mirrored: None,
     };
-    let placed = PlacedHead::beside(&head, &backbones).unwrap();
-    assert_eq!(placed.of(&seen.features).unwrap().meta.name, head.meta.name);
-    let nowhere = PlacedHead::from(head).of(&seen.features).map(|_| ());
+    let placed = DeviceHeads::on_devices_of(&head, &backbones).unwrap();
+    assert_eq!(
+        placed.on_device_of(&seen.features).unwrap().meta.name,
+        head.meta.name
+    );
+    let nowhere = DeviceHeads::from(head)
+        .on_device_of(&seen.features)
+        .map(|_| ());
     assert!(
         nowhere
             .unwrap_err()

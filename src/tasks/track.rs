@@ -5,30 +5,34 @@ use std::sync::{Mutex, PoisonError};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use crate::analysis::tracking::{TrackRecipe, Tracker};
-use crate::engine::Seen;
+use crate::analysis::tracking::{Tracker, TrackerConfig};
+use crate::engine::BackboneOutput;
 use crate::error::{Error, Result};
-use crate::io::output::Subject;
+use crate::io::output::LineSubject;
 use crate::learn::data::labels::Mask;
 use crate::model::backbone::{Backbone, LayerRequest};
 use crate::model::head::{Class, Scores};
 use crate::model::input::Grid;
 use crate::model::input::{Geometry, SizeRule};
-use crate::model::weights::Record;
+use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame, Vectors};
-use crate::tasks::costs::per_pixel;
-use crate::tasks::settings::Settings;
-use crate::tasks::{Finder, Finished, Found, Item, Task, Way, layer};
+use crate::tasks::clip::{
+    ClipTask, FrameImages, FrameValues, NamedVectors, RenderedFrame, ValueVideo,
+};
+use crate::tasks::memory_cost::pixel_cost;
+use crate::tasks::settings::OutputSettings;
+use crate::tasks::{
+    FinishedPhoto, InferenceMode, PredictedPhoto, Task, TaskOutput, TaskPredictor, layer,
+};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
 use crate::vision::render::Captions;
-use crate::vision::render::segment::{SegmentLook, Shown, picture};
+use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
 use crate::vision::render::{Fonts, palette};
 
 /// How labels are shown over frames.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct TrackLook {
+pub struct TrackStyle {
     /// Opacity of the colours, from 0 to 1.
     pub alpha: f32,
     /// Whether borders are drawn.
@@ -39,11 +43,11 @@ pub struct TrackLook {
 
 /// Carries the labels of the first frame on.
 pub struct TrackTask {
-    way: Way,
+    mode: InferenceMode,
     layer: LayerRequest,
     size: SizeRule,
-    recipe: TrackRecipe,
-    look: TrackLook,
+    recipe: TrackerConfig,
+    style: TrackStyle,
     /// What the mask is called.
     name: String,
     /// Of the first frame.
@@ -64,7 +68,7 @@ impl TrackTask {
     /// [`Error::Usage`] if the mask has nothing but one id.
     pub fn new(
         (name, mask): (&str, Mask),
-        (recipe, look): (TrackRecipe, TrackLook),
+        (recipe, look): (TrackerConfig, TrackStyle),
         layer: LayerRequest,
         size: SizeRule,
         patch_size: usize,
@@ -79,17 +83,17 @@ impl TrackTask {
                 ids.first().copied().unwrap_or_default()
             )));
         }
-        let classes = ids.iter().zip(palette::distinct(ids.len()));
+        let classes = ids.iter().zip(palette::distinct_colors(ids.len()));
         let classes = classes.map(|(id, color)| Class {
             name: id.to_string(),
             color,
         });
         Ok(TrackTask {
-            way: Way::AtOnce(layer::pass(layer, size, patch_size)),
+            mode: InferenceMode::Whole(layer::layer_pass(layer, size, patch_size)),
             layer,
             size,
             recipe,
-            look,
+            style: look,
             captions: Captions::new([], Fonts::built_in()),
             classes: classes.collect(),
             ids,
@@ -105,7 +109,7 @@ impl TrackTask {
     }
 
     /// Bytes of an id.
-    fn bytes(&self) -> usize {
+    fn bytes_per_id(&self) -> usize {
         match self.ids.last() {
             Some(last) if *last > 255 => 2,
             _ => 1,
@@ -113,7 +117,7 @@ impl TrackTask {
     }
 
     /// The shares of the ids in the patches of the first frame `[N, k]`; what is beyond the photo is of the first id.
-    fn shares(&self, geometry: &Geometry) -> Result<Vec<f32>> {
+    fn patch_shares(&self, geometry: &Geometry) -> Result<Vec<f32>> {
         let (width, height) = (self.mask.width as u32, self.mask.height as u32);
         if geometry.photo != (width, height) {
             return Err(Error::Usage(format!(
@@ -128,8 +132,8 @@ impl TrackTask {
             let cell = |place: f32| (place as usize).min(cells.saturating_sub(1));
             places.into_iter().map(cell).collect()
         };
-        let columns = places(geometry.columns(), cols);
-        for (row, ids) in places(geometry.rows(), rows)
+        let columns = places(geometry.column_positions(), cols);
+        for (row, ids) in places(geometry.row_positions(), rows)
             .into_iter()
             .zip(self.mask.ids.chunks_exact(self.mask.width.max(1)))
         {
@@ -161,24 +165,24 @@ impl TrackTask {
     }
 }
 
-impl Finder for TrackTask {
-    fn way(&self) -> &Way {
-        &self.way
+impl TaskPredictor for TrackTask {
+    fn mode(&self) -> &InferenceMode {
+        &self.mode
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        per_pixel(2 + 4 + 3 + 3)(geometry)
+        pixel_cost(2 + 4 + 3 + 3)(geometry)
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        let tokens = layer::tokens(&seen.features, self.layer)?;
-        Ok(Found::Tokens(tokens, seen.features.grid))
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        let tokens = layer::layer_tokens(&seen.features, self.layer)?;
+        Ok(TaskOutput::Tokens(tokens, seen.features.grid))
     }
 }
 
 impl Task for TrackTask {
-    fn subject(&self) -> Subject {
-        Subject {
+    fn subject(&self) -> LineSubject {
+        LineSubject {
             task: "track",
             label: None,
         }
@@ -188,12 +192,12 @@ impl Task for TrackTask {
         Vec::new()
     }
 
-    fn siblings(&self) -> &'static [&'static str] {
+    fn sibling_extensions(&self) -> &'static [&'static str] {
         &[]
     }
 
-    fn settings(&self, _: &str) -> Result<Settings> {
-        let TrackRecipe {
+    fn settings(&self, _: &str) -> Result<OutputSettings> {
+        let TrackerConfig {
             context,
             radius,
             matches,
@@ -205,82 +209,92 @@ impl Task for TrackTask {
             "size": self.size.to_string(),
             "layer": [json!(self.layer.block), json!(self.layer.norm)],
             "tracking": [json!(context), json!(radius), json!(matches), json!(temperature)],
-            "look": [json!(self.look.alpha), json!(self.look.outline), json!(self.look.refine)],
+            "look": [json!(self.style.alpha), json!(self.style.outline), json!(self.style.refine)],
         });
-        Ok(Settings::of(&settings)?.with("mask", Digest::of_bytes(&ids)))
+        Ok(OutputSettings::from_recipe(&settings)?.with("mask", Digest::of_bytes(&ids)))
     }
 
     fn as_clip_task(&self) -> Option<&dyn ClipTask> {
         Some(self)
     }
 
-    fn meet(&mut self, _: &[Backbone], _: &Record, _: &Console) -> Result<()> {
+    fn attach_backbones(&mut self, _: &[Backbone], _: &ModelRecord, _: &Console) -> Result<()> {
         Ok(())
     }
 
-    fn finish(&self, _: Item<'_>, _: &Console) -> Result<Finished> {
+    fn finish_photo(&self, _: PredictedPhoto<'_>, _: &Console) -> Result<FinishedPhoto> {
         Err(Error::Model("photos are not followed, clips are".into()))
     }
 }
 
 impl ClipTask for TrackTask {
-    fn follow(&self, found: Found, _: &RgbImage, geometry: &Geometry) -> Result<Found> {
-        let Found::Tokens(tokens, grid) = found else {
+    fn propagate(
+        &self,
+        found: TaskOutput,
+        _: &RgbImage,
+        geometry: &Geometry,
+    ) -> Result<TaskOutput> {
+        let TaskOutput::Tokens(tokens, grid) = found else {
             return Err(Error::Model("tracking is by tokens".into()));
         };
         let k = self.ids.len();
         let mut tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
         let values = match &mut *tracker {
-            Some(tracker) => tracker.follow(tokens),
+            Some(tracker) => tracker.propagate(tokens),
             none => {
-                let shares = self.shares(geometry)?;
+                let shares = self.patch_shares(geometry)?;
                 *none = Some(Tracker::new(self.recipe, grid, tokens, (shares, k)));
-                return Ok(Found::Labels(self.first_map()));
+                return Ok(TaskOutput::Labels(self.first_map()));
             }
         };
         let scores = Scores { values, k, grid };
-        Ok(Found::Scores {
+        Ok(TaskOutput::Scores {
             scores,
             mirrored: None,
-            room: None,
+            room_probability: None,
         })
     }
 
     fn is_guided(&self) -> bool {
-        self.look.refine
+        self.style.refine
     }
 
-    fn state(&self) -> Vectors {
+    fn state(&self) -> NamedVectors {
         let tracker = self.tracker.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut state = Vectors::default();
+        let mut state = NamedVectors::default();
         for (name, values) in tracker.iter().flat_map(Tracker::state) {
             state.put(name, &values);
         }
         state
     }
 
-    fn restore(&self, state: &Vectors) -> Result<()> {
-        let found = Tracker::restored(self.recipe, |name| state.get(name));
+    fn restore(&self, state: &NamedVectors) -> Result<()> {
+        let found = Tracker::from_state(self.recipe, |name| state.get(name));
         let found =
             found.ok_or_else(|| Error::Model("a segment lacks what was tracked in it".into()))?;
         *self.tracker.lock().unwrap_or_else(PoisonError::into_inner) = Some(found);
         Ok(())
     }
 
-    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn render_frame(
+        &self,
+        frame: FrameImages<'_>,
+        geometry: &Geometry,
+        found: TaskOutput,
+    ) -> Result<RenderedFrame> {
         let map = match found {
-            Found::Labels(map) => map,
-            Found::Scores { scores, .. } if self.look.refine => {
-                refine::label(&scores, geometry, frame.guide)?
+            TaskOutput::Labels(map) => map,
+            TaskOutput::Scores { scores, .. } if self.style.refine => {
+                refine::refine_labels(&scores, geometry, frame.guide)?
             }
-            Found::Scores { scores, .. } => segment::label(&scores, geometry, &[])?,
-            Found::Tokens(..) | Found::Features(_) => {
+            TaskOutput::Scores { scores, .. } => segment::label(&scores, geometry, &[])?,
+            TaskOutput::Tokens(..) | TaskOutput::Features(_) => {
                 return Err(Error::Model("a frame was not followed".into()));
             }
         };
-        let look = SegmentLook {
-            alpha: Some(self.look.alpha),
-            outline: self.look.outline,
+        let look = SegmentStyle {
+            alpha: Some(self.style.alpha),
+            outline: self.style.outline,
             side_by_side: false,
             names: false,
             legend: false,
@@ -291,40 +305,40 @@ impl ClipTask for TrackTask {
         // What is no object is left as it is.
         if self.ids[0] == 0 {
             let kept: Vec<bool> = (0..self.ids.len()).map(|class| class > 0).collect();
-            shown.keep(&kept);
+            shown.retain_classes(&kept);
         }
-        let drawn = Shown {
+        let drawn = SegmentContent {
             map: &shown,
             areas: &[],
             unlabelled: 0,
         };
-        let picture = picture(frame.photo, &drawn, &self.classes, &look, &self.captions)?;
-        Ok(DrawnFrame {
+        let picture = draw_segmentation(frame.photo, &drawn, &self.classes, &look, &self.captions)?;
+        Ok(RenderedFrame {
             size: frame.photo.dimensions(),
             picture,
-            numbers: FrameNumbers::Labels(LabelMap { ids, ..shown }),
+            numbers: FrameValues::Labels(LabelMap { ids, ..shown }),
         })
     }
 
-    fn number_film(&self) -> Option<NumberFilm> {
-        Some(NumberFilm {
+    fn value_video(&self) -> Option<ValueVideo> {
+        Some(ValueVideo {
             extension: "ids.mkv",
-            bytes: self.bytes(),
+            bytes: self.bytes_per_id(),
         })
     }
 
-    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
-        let FrameNumbers::Labels(map) = &frame.numbers else {
+    fn encode_values(&self, frame: &RenderedFrame) -> (Vec<u8>, usize) {
+        let FrameValues::Labels(map) = &frame.numbers else {
             return (Vec::new(), 0);
         };
-        let bytes = match self.bytes() {
+        let bytes = match self.bytes_per_id() {
             1 => map.ids.iter().map(|id| *id as u8).collect(),
             _ => map.ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
         };
         (bytes, 0)
     }
 
-    fn facts(&self) -> Map<String, Value> {
+    fn metadata(&self) -> Map<String, Value> {
         let ids: Vec<u16> = self.ids().collect();
         Map::from_iter([("ids".to_owned(), json!(ids))])
     }

@@ -15,25 +15,25 @@ use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
 use crate::system::closed_stdout;
-use crate::system::files::Stamp;
-use crate::system::interrupt::{self, Waiting};
+use crate::system::files::FileStamp;
+use crate::system::interrupt::{self, WaitGuard};
 use crate::terminal::printable::printable;
-use crate::terminal::progress::{BEAT, Unit};
 pub use crate::terminal::progress::{PhotoProgress, Progress};
+use crate::terminal::progress::{ProgressUnit, REPORT_INTERVAL};
 use crate::terminal::warnings::Warnings;
 
 /// What a shell reports for a program whose reader went away: 128 + SIGPIPE.
 pub(crate) const BROKEN_PIPE_EXIT_CODE: u8 = 141;
 
 /// Why a picture is not printed.
-pub const NOT_TO_A_TERMINAL: &str =
+pub const BINARY_TO_TERMINAL: &str =
     "binary data is not written to a terminal; send it to a file (> out.png) or another program";
 
 /// The flag whose data on stdout name the written files themselves.
 const JSON: &str = "--json";
 
 /// The flag by which files are packed after they were written, so that their paths are told to nobody.
-pub(crate) const PACKS: &str = "--tar";
+pub(crate) const TAR_FLAG: &str = "--tar";
 
 /// Where words and data go. Cheap to clone; all clones share one screen.
 #[derive(Debug, Clone)]
@@ -49,12 +49,12 @@ pub struct Console {
     /// Kinds of notes that were made.
     noted: Arc<Mutex<HashSet<&'static str>>>,
     /// What is kept to be said later, where it is.
-    record: Option<Arc<Mutex<Vec<Said>>>>,
+    record: Option<Arc<Mutex<Vec<RecordedMessage>>>>,
 }
 
 /// Something that was said, and is to be said again.
 #[derive(Debug)]
-enum Said {
+enum RecordedMessage {
     Text(Vec<u8>),
     Raw(Vec<u8>),
     Path(PathBuf),
@@ -63,7 +63,7 @@ enum Said {
     Warning(String),
     Detail(String),
     /// Not said, but noted.
-    Wrote(PathBuf, Stamp),
+    WrittenFile(PathBuf, FileStamp),
     Fact(&'static str, Value),
 }
 
@@ -108,49 +108,49 @@ impl Console {
         };
         let said = std::mem::take(&mut *record.lock().unwrap_or_else(PoisonError::into_inner));
         said.into_iter().try_for_each(|said| match said {
-            Said::Text(text) => self.out_text(&text),
-            Said::Raw(bytes) => self.out_bytes(&bytes),
-            Said::Path(path) => self.out_path(&path),
-            Said::Note(text) => {
+            RecordedMessage::Text(text) => self.out_text(&text),
+            RecordedMessage::Raw(bytes) => self.out_bytes(&bytes),
+            RecordedMessage::Path(path) => self.out_path(&path),
+            RecordedMessage::Note(text) => {
                 self.note(text);
                 Ok(())
             }
-            Said::NoteOnce(kind, text) => {
+            RecordedMessage::NoteOnce(kind, text) => {
                 self.note_once(kind, text);
                 Ok(())
             }
-            Said::Warning(text) => {
+            RecordedMessage::Warning(text) => {
                 self.warn(text);
                 Ok(())
             }
-            Said::Detail(text) => {
+            RecordedMessage::Detail(text) => {
                 self.detail(text);
                 Ok(())
             }
-            Said::Wrote(..) | Said::Fact(..) => Ok(()),
+            RecordedMessage::WrittenFile(..) | RecordedMessage::Fact(..) => Ok(()),
         })
     }
 
     /// Has a recorder keep the stamp of a file that was written.
-    pub fn wrote(&self, path: &Path, stamp: Stamp) {
-        self.keeps(|| Said::Wrote(path.to_owned(), stamp));
+    pub fn record_file(&self, path: &Path, stamp: FileStamp) {
+        self.try_record(|| RecordedMessage::WrittenFile(path.to_owned(), stamp));
     }
 
     /// The stamp of the file at `path`, if a recorder was told of it.
-    pub fn stamp_of(&self, path: &Path) -> Option<Stamp> {
+    pub fn recorded_stamp(&self, path: &Path) -> Option<FileStamp> {
         let record = self.record.as_ref()?;
         let record = record.lock().unwrap_or_else(PoisonError::into_inner);
         record.iter().rev().find_map(|said| match said {
-            Said::Wrote(of, stamp) if of == path => Some(stamp.clone()),
+            RecordedMessage::WrittenFile(of, stamp) if of == path => Some(stamp.clone()),
             _ => None,
         })
     }
 
     /// Has a recorder keep what was found in the photo that it is about, for the folder's record.
-    pub fn found(&self, name: &'static str, value: impl Into<Value>) {
+    pub fn record_fact(&self, name: &'static str, value: impl Into<Value>) {
         if self.record.is_some() {
             let value = value.into();
-            self.keeps(|| Said::Fact(name, value));
+            self.try_record(|| RecordedMessage::Fact(name, value));
         }
     }
 
@@ -160,7 +160,7 @@ impl Console {
         let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
         let said = record.iter().flat_map(|said| said.iter());
         said.filter_map(|said| match said {
-            Said::Fact(name, value) => Some(((*name).to_owned(), value.clone())),
+            RecordedMessage::Fact(name, value) => Some(((*name).to_owned(), value.clone())),
             _ => None,
         })
         .collect()
@@ -170,7 +170,9 @@ impl Console {
     pub fn has_lines(&self) -> bool {
         self.record.as_ref().is_some_and(|record| {
             let record = record.lock().unwrap_or_else(PoisonError::into_inner);
-            record.iter().any(|said| matches!(said, Said::Text(_)))
+            record
+                .iter()
+                .any(|said| matches!(said, RecordedMessage::Text(_)))
         })
     }
 
@@ -181,14 +183,14 @@ impl Console {
         let record = record.map(|record| record.unwrap_or_else(PoisonError::into_inner));
         let said = record.iter().flat_map(|said| said.iter());
         said.filter_map(|said| match said {
-            Said::Note(text) => Some(text.clone()),
+            RecordedMessage::Note(text) => Some(text.clone()),
             _ => None,
         })
         .collect()
     }
 
     /// Keeps `said` if it is to be said later.
-    fn keeps(&self, said: impl FnOnce() -> Said) -> bool {
+    fn try_record(&self, said: impl FnOnce() -> RecordedMessage) -> bool {
         let Some(record) = &self.record else {
             return false;
         };
@@ -236,12 +238,12 @@ impl Console {
     /// # Errors
     /// As [`Console::out`].
     pub fn out_path(&self, path: &Path) -> Result<()> {
-        if self.keeps(|| Said::Path(path.to_owned())) {
+        if self.try_record(|| RecordedMessage::Path(path.to_owned())) {
             return Ok(());
         }
         match self.stdout_owner.get() {
             None if closed_stdout::check_stdout().is_ok() => self.out_named(path, ""),
-            Some(owner) if owner != JSON && owner != PACKS => {
+            Some(owner) if owner != JSON && owner != TAR_FLAG => {
                 self.note(format_args!("{} written", path.display()));
                 Ok(())
             }
@@ -276,21 +278,21 @@ impl Console {
     /// # Errors
     /// As [`Console::out`]; and if stdout is a terminal, which a picture would only garble.
     pub fn out_bytes(&self, bytes: &[u8]) -> Result<()> {
-        if self.keeps(|| Said::Raw(bytes.to_owned())) {
+        if self.try_record(|| RecordedMessage::Raw(bytes.to_owned())) {
             return Ok(());
         }
         if io::stdout().is_terminal() {
-            return Err(Error::Usage(NOT_TO_A_TERMINAL.into()));
+            return Err(Error::Usage(BINARY_TO_TERMINAL.into()));
         }
         self.write_out(&[bytes])
     }
 
     fn write_out(&self, pieces: &[&[u8]]) -> Result<()> {
-        if self.keeps(|| Said::Text(pieces.concat())) {
+        if self.try_record(|| RecordedMessage::Text(pieces.concat())) {
             return Ok(());
         }
         closed_stdout::check_stdout()?;
-        let _waiting = Waiting::begin();
+        let _waiting = WaitGuard::begin();
         let written = self.bars.suspend(|| {
             let mut stdout = io::stdout().lock();
             pieces
@@ -308,15 +310,15 @@ impl Console {
 
     /// Something good to know, such as which model is used.
     pub fn note(&self, message: impl Display) {
-        if self.quiet || self.keeps(|| Said::Note(message.to_string())) {
+        if self.quiet || self.try_record(|| RecordedMessage::Note(message.to_string())) {
             return;
         }
-        self.say(format_args!("{}", printable(&message.to_string())));
+        self.print_message(format_args!("{}", printable(&message.to_string())));
     }
 
     /// As [`Console::note`] for the first of a `kind` in a run; the others are details.
     pub fn note_once(&self, kind: &'static str, message: impl Display) {
-        if self.keeps(|| Said::NoteOnce(kind, message.to_string())) {
+        if self.try_record(|| RecordedMessage::NoteOnce(kind, message.to_string())) {
             return;
         }
         let mut noted = self.noted.lock().unwrap_or_else(PoisonError::into_inner);
@@ -328,7 +330,7 @@ impl Console {
 
     /// Something that may not be as the user meant it.
     pub fn warn(&self, message: impl Display) {
-        if self.keeps(|| Said::Warning(message.to_string())) {
+        if self.try_record(|| RecordedMessage::Warning(message.to_string())) {
             return;
         }
         print_warning(&self.bars, message);
@@ -338,7 +340,7 @@ impl Console {
     pub fn error(&self, message: impl Display) {
         let style = Style::new().bold().fg_color(Some(AnsiColor::Red.into()));
         let message = message.to_string();
-        self.say(format_args!(
+        self.print_message(format_args!(
             "{style}error:{style:#} {}",
             printable(&message)
         ));
@@ -346,14 +348,14 @@ impl Console {
 
     /// What only `-v` asks for, such as the time each stage took.
     pub fn detail(&self, message: impl Display) {
-        if self.verbose && !self.keeps(|| Said::Detail(message.to_string())) {
+        if self.verbose && !self.try_record(|| RecordedMessage::Detail(message.to_string())) {
             let style = Style::new().dimmed();
             let message = message.to_string();
-            self.say(format_args!("{style}{}{style:#}", printable(&message)));
+            self.print_message(format_args!("{style}{}{style:#}", printable(&message)));
         }
     }
 
-    fn say(&self, line: std::fmt::Arguments<'_>) {
+    fn print_message(&self, line: std::fmt::Arguments<'_>) {
         print_line(&self.bars, line);
     }
 
@@ -361,15 +363,15 @@ impl Console {
     pub fn progress(&self, total: u64, unit: &str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
-            _ => self.start(Unit::Things(unit.to_owned()), Some(total)),
+            _ => self.start(ProgressUnit::Items(unit.to_owned()), Some(total)),
         }
     }
 
     /// Counts `total` photos; of a single one, the blocks of the network that it has gone through.
     pub fn progress_of_photos(&self, total: usize) -> PhotoProgress {
         let (unit, is_single) = match total {
-            1 => (Unit::Things("percent of the network".into()), true),
-            _ => (Unit::Photos(None), false),
+            1 => (ProgressUnit::Items("percent of the network".into()), true),
+            _ => (ProgressUnit::Photos(None), false),
         };
         let known = (!is_single).then_some(total as u64);
         let progress = self.start(unit, known);
@@ -378,7 +380,7 @@ impl Console {
 
     /// Counts `total` frames of a clip.
     pub fn progress_of_frames(&self, total: usize) -> PhotoProgress {
-        let progress = self.start(Unit::Photos(None), Some(total as u64));
+        let progress = self.start(ProgressUnit::Photos(None), Some(total as u64));
         PhotoProgress::new(progress, false)
     }
 
@@ -387,21 +389,21 @@ impl Console {
     pub fn progress_of_work(&self, total: usize, work: &'static str) -> Progress {
         match total {
             0 | 1 => Progress::hidden(),
-            _ => self.start(Unit::Photos(Some(work)), Some(total as u64)),
+            _ => self.start(ProgressUnit::Photos(Some(work)), Some(total as u64)),
         }
     }
 
     /// Counts bytes; without a total it only says how many there are.
     pub fn progress_bytes(&self, total: Option<u64>, label: &str) -> Progress {
-        self.start(Unit::Bytes(label.to_owned()), total)
+        self.start(ProgressUnit::Bytes(label.to_owned()), total)
     }
 
-    fn start(&self, unit: Unit, total: Option<u64>) -> Progress {
+    fn start(&self, unit: ProgressUnit, total: Option<u64>) -> Progress {
         let bars = self.bars.clone();
         match (self.quiet, self.shows_bars) {
             (true, _) => Progress::hidden(),
             (false, true) => Progress::bar(&bars, &unit, total),
-            (false, false) => Progress::lines(unit, total, BEAT, move |line| {
+            (false, false) => Progress::lines(unit, total, REPORT_INTERVAL, move |line| {
                 print_line(&bars, format_args!("{}", printable(line)));
             }),
         }

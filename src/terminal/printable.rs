@@ -7,7 +7,7 @@ use std::borrow::Cow;
 ///
 /// Only lines that the program itself puts below a sentence, indented by two blanks after a colon, stay lines.
 pub fn printable(text: &str) -> Cow<'_, str> {
-    if !text.contains(is_obeyed) {
+    if !text.contains(is_terminal_control) {
         return text.into();
     }
     let mut shown = String::with_capacity(text.len() + 8);
@@ -19,10 +19,10 @@ pub fn printable(text: &str) -> Cow<'_, str> {
                 shown.push('\n');
             }
             '\n' | '\r' | '\t' => shown.extend(c.escape_default()),
-            c if is_obeyed(c) && c.is_ascii() => {
+            c if is_terminal_control(c) && c.is_ascii() => {
                 shown.push_str(&format!("\\x{:02x}", u32::from(c)))
             }
-            c if is_obeyed(c) => shown.extend(c.escape_unicode()),
+            c if is_terminal_control(c) => shown.extend(c.escape_unicode()),
             c => shown.push(c),
         }
     }
@@ -30,7 +30,7 @@ pub fn printable(text: &str) -> Cow<'_, str> {
 }
 
 /// Control characters, line separators, and marks that turn the direction of what follows.
-fn is_obeyed(c: char) -> bool {
+fn is_terminal_control(c: char) -> bool {
     c.is_control()
         || matches!(c, '\u{200e}' | '\u{200f}' | '\u{061c}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }

@@ -4,7 +4,7 @@
 const ALIKE: f64 = 0.8;
 
 /// Names that are asked about, at most.
-const MOST: usize = 3;
+const MAX_SUGGESTIONS: usize = 3;
 
 /// Those of `known` that may have been meant by `wanted`, the likeliest first: names that begin or end alike, that hold it or
 /// are held by it, or that are a few slips of the keys away. Case does not count.
@@ -16,7 +16,11 @@ pub fn nearest<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> Ve
         .collect();
     found.sort_by(|a, b| b.0.total_cmp(&a.0));
     found.dedup_by(|a, b| a.1 == b.1);
-    found.into_iter().take(MOST).map(|(_, name)| name).collect()
+    found
+        .into_iter()
+        .take(MAX_SUGGESTIONS)
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// From 0 to 1; none where nobody would have meant it.
@@ -38,7 +42,7 @@ fn likeness(wanted: &str, name: &str) -> Option<f64> {
 }
 
 /// `; did you mean a?`, or `a, b or c?`; nothing where no name is near.
-pub fn question<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+pub fn did_you_mean<'a>(wanted: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near: Vec<String> = nearest(wanted, known)
         .into_iter()
         .map(|name| format!("`{name}`"))
@@ -69,12 +73,12 @@ mod tests {
 
     #[test]
     fn several_are_asked_about_in_one_sentence() {
-        assert_eq!(question("persn", NAMES), "; did you mean `person`?");
-        let asked = question("caz", NAMES);
+        assert_eq!(did_you_mean("persn", NAMES), "; did you mean `person`?");
+        let asked = did_you_mean("caz", NAMES);
         assert!(
             asked.starts_with("; did you mean `") && asked.contains(" or `"),
             "{asked}"
         );
-        assert_eq!(question("zebra", NAMES), "");
+        assert_eq!(did_you_mean("zebra", NAMES), "");
     }
 }

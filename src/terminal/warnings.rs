@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 /// Collects warnings by kind. Cheap to clone; all clones share what was said.
 #[derive(Clone)]
 pub struct Warnings {
-    said: Arc<Mutex<BTreeMap<&'static str, Said>>>,
+    groups: Arc<Mutex<BTreeMap<&'static str, WarningGroup>>>,
     print: Arc<dyn Fn(&str) + Send + Sync>,
     /// Whether the rest of a kind is printed too.
     verbose: bool,
@@ -18,7 +18,7 @@ pub struct Warnings {
 
 /// What was said of one kind.
 #[derive(Debug, Default)]
-struct Said {
+struct WarningGroup {
     first: String,
     /// What has been warned of already: a photo that is decoded twice is one photo.
     subjects: HashSet<String>,
@@ -39,7 +39,7 @@ impl Warnings {
     /// Hands what is to be said to `print`: the first of a kind, or all with `verbose`.
     pub fn new(print: impl Fn(&str) + Send + Sync + 'static, verbose: bool) -> Self {
         Warnings {
-            said: Arc::default(),
+            groups: Arc::default(),
             print: Arc::new(print),
             verbose,
         }
@@ -96,8 +96,8 @@ impl Warnings {
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, Said>> {
-        self.said.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<&'static str, WarningGroup>> {
+        self.groups.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

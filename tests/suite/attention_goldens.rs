@@ -6,8 +6,8 @@ use dino::io::inputs::{PhotoDecoder, Source};
 use dino::model::backbone::{Backbone, Checkpoint, ClsAttention};
 use dino::model::input::{Padding, SizeRule, Unpad};
 use dino::model::weights::{Store, load};
-use dino::system::http::Access;
-use dino::vision::preprocess::{Prepared, Preprocessor, Resample};
+use dino::system::http::NetworkAccess;
+use dino::vision::preprocess::{PreparedImage, Preprocessor, Resample};
 
 use crate::backbone_goldens::{GRIDS, config, pixels};
 use crate::goldens::{Golden, max_abs};
@@ -83,7 +83,7 @@ fn half_precision_is_near_and_a_wrong_block_is_an_error() {
 fn the_real_backbone_agrees_with_transformers() {
     let (golden, known) = (Golden::load("attention"), Golden::load("focus"));
     let store = Store::at(store_with_focus());
-    let fetch = Access::Forbidden("this test".into());
+    let fetch = NetworkAccess::Forbidden("this test".into());
     let model = load(&store, Some("vits14-focus"), &fetch, &mut |_| Ok(())).unwrap();
     let config = model.variant.config;
     let backbone = Backbone::from_source(config, &model.tensors, &Device::Cpu, DType::F32).unwrap();
@@ -93,15 +93,15 @@ fn the_real_backbone_agrees_with_transformers() {
         patch_size: 14,
         padding: Padding::Center,
         unpad: Unpad::Crop,
-        most_patches: None,
+        max_patches: None,
         center_crop: None,
     };
     let mut worst = 0f64;
     for photo in ["astronaut", "chelsea"] {
-        let source = Source::named(sample(&format!("{photo}.png")));
+        let source = Source::from_path(sample(&format!("{photo}.png")));
         let rgb = PhotoDecoder::plain().decode(&source).unwrap().rgb;
         let prepared = preprocessor.prepare(&rgb).unwrap();
-        let pixels = Prepared::stack(&[&prepared]).unwrap();
+        let pixels = PreparedImage::stack(&[&prepared]).unwrap();
         let tokens = known.numbers(&format!("{photo}.tokens"));
         for block in [5, 11] {
             let found = &backbone.cls_attention(&pixels, block).unwrap()[0];

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dino::io::output::Pixels;
+use dino::io::output::PngPixels;
 use image::codecs::png::PngEncoder;
 use image::metadata::Orientation;
 use image::{ExtendedColorType, GrayImage, ImageEncoder};
@@ -26,7 +26,7 @@ fn masks_changed(from: &Path, to: &Path, change: impl Fn(GrayImage) -> GrayImage
     for i in 0..8 {
         let path = to.join(format!("masks/{i}.png"));
         let mask = change(image::open(&path).unwrap().into_luma8());
-        write_grey(&path, mask.dimensions(), Pixels::Gray8(mask.as_raw()));
+        write_grey(&path, mask.dimensions(), PngPixels::Gray8(mask.as_raw()));
     }
     fs::copy(from.join("classes.json"), to.join("classes.json")).unwrap();
 }
@@ -45,7 +45,7 @@ fn stored_sideways(folder: &Path, orientation: u8) {
             picture.apply_orientation(back);
             if part == "masks" {
                 let mask = picture.into_luma8();
-                write_grey(&path, mask.dimensions(), Pixels::Gray8(mask.as_raw()));
+                write_grey(&path, mask.dimensions(), PngPixels::Gray8(mask.as_raw()));
                 continue;
             }
             let mut bytes = Vec::new();
@@ -80,7 +80,7 @@ fn the_same_labels_in_other_forms_give_the_same_head() {
             .unwrap()
             .crop_imm(0, 0, SIDE / 2, 42)
             .into_luma8();
-        write_grey(&path, mask.dimensions(), Pixels::Gray8(mask.as_raw()));
+        write_grey(&path, mask.dimensions(), PngPixels::Gray8(mask.as_raw()));
     }
     let head = |data: &str, more: &[&str], said: &str| {
         let file = format!("{}.safetensors", data.replace(['/', '.'], "-"));
@@ -222,7 +222,7 @@ fn labels_that_teach_nothing_get_a_sentence() {
     write_grey(
         &at.join("tall/masks/2.png"),
         tall.dimensions(),
-        Pixels::Gray8(tall.as_raw()),
+        PngPixels::Gray8(tall.as_raw()),
     );
     run("tall", &[], 1, "is 56 x 99, but its photo is 112 x 112");
     run("tall", &["--stretch-labels"], 0, "");
@@ -247,7 +247,7 @@ fn a_wrong_unit_of_depth_gets_a_sentence() {
                 .iter()
                 .map(|&mm| (f64::from(mm) * factor) as u16)
                 .collect();
-            write_grey(&path, (SIDE, SIDE), Pixels::Gray16(&units));
+            write_grey(&path, (SIDE, SIDE), PngPixels::Gray16(&units));
         }
     }
     let more = [&QUICK[..], &["--bins", "16", "--name", "one"]].concat();

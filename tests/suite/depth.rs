@@ -3,15 +3,15 @@
 use std::io::Cursor;
 use std::path::Path;
 
-use dino::model::head::globals::GlobalToken;
+use dino::model::head::global_token::GlobalToken;
 use dino::model::head::linear::Dense;
 use dino::model::head::{
-    Bins, Class, Head, HeadMeta, InputRecipe, Linear, Network, RELATIVE, Readout, Spacing, Task,
-    file,
+    Bins, Class, DepthReadout, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead,
+    RELATIVE_INVERSE_DEPTH, Spacing, file,
 };
 use dino::model::input::Unpad;
 use dino::model::weights::Store;
-use dino::vision::render::{Colormap, Fonts, Range, ScaleBar, colorize, with_scale};
+use dino::vision::render::{Colormap, Fonts, ScaleBar, ValueRange, colorize, with_scale_bar};
 use image::RgbImage;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
@@ -57,7 +57,7 @@ pub fn chunk(path: impl AsRef<Path>, keyword: &str) -> String {
     found.unwrap_or_else(|| panic!("no {keyword}")).text.clone()
 }
 
-fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
+fn head(task: HeadTask, weight: Vec<f32>, bias: Vec<f32>) -> Head {
     let record = Store::at(store_with_focus())
         .get("vits14-focus")
         .unwrap()
@@ -73,7 +73,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             norm: true,
             context: Vec::new(),
             globals: vec![GlobalToken::Cls],
-            input: InputRecipe {
+            input: HeadInput {
                 size: "112".into(),
                 padding: "center".into(),
                 coarse: None,
@@ -87,7 +87,7 @@ fn head(task: Task, weight: Vec<f32>, bias: Vec<f32>) -> Head {
             training: None,
             metrics: Vec::new(),
         },
-        network: Network::Linear(Linear::new(
+        network: HeadNetwork::Linear(LinearHead::new(
             None,
             Dense {
                 inputs: 2 * 384,
@@ -106,8 +106,8 @@ pub fn depth_head(scale: f32) -> Head {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         scale * ((state >> 16) as f32 / 65_536.0 - 0.5)
     });
-    let task = Task::Depth {
-        readout: Readout::Bins {
+    let task = HeadTask::Depth {
+        readout: DepthReadout::Bins {
             bins: BINS,
             upsample: 4,
         },
@@ -124,9 +124,9 @@ pub fn relative_head() -> Head {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
         0.3 * ((state >> 16) as f32 / 65_536.0 - 0.5)
     });
-    let task = Task::Depth {
-        readout: Readout::Inverse { farthest: 0.0 },
-        unit: RELATIVE.into(),
+    let task = HeadTask::Depth {
+        readout: DepthReadout::Inverse { farthest: 0.0 },
+        unit: RELATIVE_INVERSE_DEPTH.into(),
     };
     head(task, weight.collect(), vec![2.0])
 }
@@ -155,7 +155,7 @@ fn a_head_without_weights_gives_the_expectation_of_its_bins() {
     save(&head, &folder.path().join("head.safetensors"));
     // The paper's formula in f64.
     let mut sums = [0f64; 3];
-    let Network::Linear(Linear { output, .. }) = &head.network else {
+    let HeadNetwork::Linear(LinearHead { output, .. }) = &head.network else {
         panic!("a linear head");
     };
     for (i, &score) in output.bias.iter().enumerate() {
@@ -662,7 +662,11 @@ fn heads_that_do_not_fit_are_refused() {
         color: [0; 3],
     };
     let classes = vec![class("sky"), class("road")];
-    let segment = head(Task::Segment { classes }, vec![0.0; 4 * 384], vec![0.0; 2]);
+    let segment = head(
+        HeadTask::Segment { classes },
+        vec![0.0; 4 * 384],
+        vec![0.0; 2],
+    );
     save(&segment, &folder.path().join("segment.safetensors"));
     run("segment.safetensors")
         .expect_code(2)
@@ -679,17 +683,17 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
     let (width, height) = (160, 120);
     let ramp = (0..width * height).map(|i| 0.7 + 3.6 * (i % width) as f32 / (width - 1) as f32);
     let ramp: Vec<f32> = ramp.collect();
-    let (range, colormap) = (Range::new(0.7, 4.3), Colormap::default().reversed());
+    let (range, colormap) = (ValueRange::new(0.7, 4.3), Colormap::default().reversed());
     let bar = ScaleBar {
         range,
         colormap: &colormap,
         unit: "m",
-        sign: "",
-        words: None,
+        prefix: "",
+        end_labels: None,
         fonts: &Fonts::built_in(),
     };
     let ramp = colorize(&ramp, width, range, &colormap).unwrap();
-    let found = with_scale(&ramp, &bar).unwrap();
+    let found = with_scale_bar(&ramp, &bar).unwrap();
     let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("depth-ramp.png");
     found.save(&aside).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/depth-ramp.png");

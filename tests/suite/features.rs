@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use dino::io::features::{Dataset, Row};
+use dino::io::features::{Dataset, FeatureRow};
 use serde_json::Value;
 use tempfile::TempDir;
 
@@ -16,9 +16,9 @@ fn run(folder: &TempDir, args: &[&str]) -> Run {
     dino_with_model(folder.path(), args)
 }
 
-fn rows(folder: &TempDir, name: &str) -> Vec<Row> {
+fn rows(folder: &TempDir, name: &str) -> Vec<FeatureRow> {
     let dataset = Dataset::open(&folder.path().join(name)).unwrap();
-    let mut rows: Vec<Row> = (0..dataset.len())
+    let mut rows: Vec<FeatureRow> = (0..dataset.len())
         .map(|index| dataset.read(index).unwrap())
         .collect();
     rows.sort_by(|a, b| a.key.cmp(&b.key));
@@ -33,7 +33,12 @@ fn stored_features_are_those_of_transformers() {
     run(&folder, &[&args[..], &layers].concat()).expect_code(0);
     let row = &rows(&folder, "f.npy")[0];
     assert_eq!(
-        (row.photo, row.grid.rows, row.grid.cols, row.key.as_str()),
+        (
+            row.photo_size,
+            row.grid.rows,
+            row.grid.cols,
+            row.key.as_str()
+        ),
         ((451, 300), 22, 33, "chelsea")
     );
     assert_eq!(
@@ -63,7 +68,7 @@ fn stored_features_are_those_of_transformers() {
 fn each_format_holds_the_same_and_a_second_run_adds() {
     let folder = folder_of(&[("in/a.jpg", "room.jpg"), ("in/b/c.x.jpg", "flower.jpg")]);
     let usual = ["features", "in", "-r", "--size", "56", "--blocks", "5,-1"];
-    let mut all: Vec<Vec<Row>> = Vec::new();
+    let mut all: Vec<Vec<FeatureRow>> = Vec::new();
     for ending in ENDINGS {
         let name = format!("f.{ending}");
         let args = [&usual[..], &["-o", &name]].concat();
@@ -355,7 +360,7 @@ fn tokens_are_pooled_projected_and_taken_at_pixels() {
     assert!(at.patches.is_empty() && at.cls.is_empty());
     assert_eq!(at.points.len(), 1);
     let token = &whole.patches[(whole.grid.cols + 1) * 384..][..384];
-    let found = at.at.iter().zip(token);
+    let found = at.point_features.iter().zip(token);
     let worst = found.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max);
     assert!(worst < 1e-3, "{worst}");
     fs::write(folder.path().join("p.csv"), "x,y\n854,3\n").unwrap();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use candle_core::{DType, Device, Tensor};
-use dino::system::environment::Variables;
+use dino::system::environment::EnvVariables;
 
 /// The tensors of `tests/goldens/<name>.safetensors`.
 pub struct Golden(HashMap<String, Tensor>);
@@ -13,7 +13,8 @@ pub struct Golden(HashMap<String, Tensor>);
 impl Golden {
     /// Loads them, after the kernels that they check were chosen by `DINO_SIMD`.
     pub fn load(name: &str) -> Self {
-        dino::model::device::choose_simd(&Variables::of_process()).expect("a path of this machine");
+        dino::model::device::choose_simd(&EnvVariables::from_process())
+            .expect("a path of this machine");
         let path = PathBuf::from(env!("CARGO_MANIFEST_DIR"))
             .join(format!("tests/goldens/{name}.safetensors"));
         let tensors = candle_core::safetensors::load(&path, &Device::Cpu);

@@ -2,15 +2,17 @@
 //! (`tests/goldens/{heads,eval}.py`).
 
 use candle_core::Tensor;
-use dino::learn::eval::{Confusion, Crop, Judge};
+use dino::learn::eval::{Confusion, Crop, Evaluator};
 use dino::model::backbone::{Features, LayerFeatures, LayerRequest};
-use dino::model::head::globals::GlobalToken;
+use dino::model::head::global_token::GlobalToken;
 use dino::model::head::linear::Dense;
 use dino::model::head::meta::{Bins, Spacing};
-use dino::model::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Readout, Task};
+use dino::model::head::{
+    Class, DepthReadout, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead,
+};
 use dino::model::input::Grid;
-use dino::model::input::{Coarse, Geometry, Unpad};
-use dino::vision::postprocess::depth::{Spread, read_out};
+use dino::model::input::{CoarseScale, Geometry, Unpad};
+use dino::vision::postprocess::depth::{BinSpread, decode_bins};
 use dino::vision::postprocess::segment::label;
 
 use crate::goldens::{Golden, max_abs};
@@ -56,7 +58,7 @@ fn features(golden: &Golden) -> Features {
     look("patch", GRID, Some(Box::new(coarse)))
 }
 
-fn coarse() -> Coarse {
+fn coarse() -> CoarseScale {
     60.try_into().unwrap()
 }
 
@@ -82,12 +84,12 @@ fn head(
     golden: &Golden,
     (name, context, globals): Reads,
     hidden: usize,
-    task: Task,
+    task: HeadTask,
 ) -> (Head, String) {
     let outputs = match &task {
-        Task::Depth { readout, .. } => readout.outputs(),
-        Task::Segment { classes } => classes.len(),
-        Task::Classify { classes } => classes.len(),
+        HeadTask::Depth { readout, .. } => readout.outputs(),
+        HeadTask::Segment { classes } => classes.len(),
+        HeadTask::Classify { classes } => classes.len(),
     };
     let key = format!("{name}.{outputs}.{hidden}");
     let first = dense(golden, &format!("W.{key}"), &format!("b.{key}"));
@@ -108,7 +110,7 @@ fn head(
         norm: false,
         context: context.to_vec(),
         globals: globals.to_vec(),
-        input: InputRecipe {
+        input: HeadInput {
             size: "native".into(),
             padding: "center".into(),
             coarse: (name == "coarse").then(coarse),
@@ -125,7 +127,7 @@ fn head(
     (
         Head {
             meta,
-            network: Network::Linear(Linear::new(hidden, output)),
+            network: HeadNetwork::Linear(LinearHead::new(hidden, output)),
         },
         key,
     )
@@ -162,16 +164,16 @@ fn depth_heads_agree_with_the_naive_form() {
                 max: 10.0,
                 count: BINS,
             };
-            let task = Task::Depth {
-                readout: Readout::Bins { bins, upsample },
+            let task = HeadTask::Depth {
+                readout: DepthReadout::Bins { bins, upsample },
                 unit: "m".into(),
             };
             let (head, key) = head(&golden, kind, hidden, task);
             let scores = head.scores(&features).unwrap();
             let values: Vec<f64> = scores.values.iter().map(|&v| f64::from(v)).collect();
             assert!(max_abs(&values, &golden.numbers(&format!("scores.{key}"))) < 1e-5);
-            let map =
-                read_out(&scores, &bins.centres(), upsample, Spread::Plain).to_photo(&geometry());
+            let map = decode_bins(&scores, &bins.centres(), upsample, BinSpread::Unscaled)
+                .to_photo(&geometry());
             let which = kind.0;
             let expected = |what: &str| {
                 golden.numbers(&format!("{what}.{name}.{which}.{hidden}.up{upsample}"))
@@ -195,7 +197,7 @@ fn labels_are_the_argmax_of_upsampled_scores() {
             name: i.to_string(),
             color: [i; 3],
         };
-        let task = Task::Segment {
+        let task = HeadTask::Segment {
             classes: (0..5).map(class).collect(),
         };
         let (head, _) = head(&golden, kind, 0, task);
@@ -217,7 +219,7 @@ fn depth_figures_agree_with_numpy() {
         |name: &str| -> Vec<f32> { golden.numbers(name).into_iter().map(|v| v as f32).collect() };
     let (prediction, truth) = (maps("depth.prediction"), maps("depth.truth"));
     for (crop, name) in [(Crop::None, "none"), (Crop::Eigen, "eigen")] {
-        let judge = Judge {
+        let judge = Evaluator {
             crop,
             min: 0.5,
             max: 9.0,
@@ -227,7 +229,7 @@ fn depth_figures_agree_with_numpy() {
             let errors = judge
                 .errors(&prediction[own.clone()], &truth[own], (32, 24))
                 .unwrap();
-            for (figure, value) in errors.named() {
+            for (figure, value) in errors.named_values() {
                 let expected = golden.numbers(&format!("depth.{figure}.{name}"))[image];
                 assert!(
                     (value - expected).abs() < 1e-9 * expected.max(1.0),

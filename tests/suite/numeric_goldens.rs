@@ -2,11 +2,11 @@
 
 use crate::goldens::{Golden, max_abs};
 use dino::analysis::pca::{Basis, Moments, foreground};
-use dino::maths::{Sampler, quantile};
+use dino::maths::{StreamSampler, quantile};
 use dino::model::input::Grid;
-use dino::model::input::{Coarse, Geometry, SizeRule};
+use dino::model::input::{CoarseScale, Geometry, SizeRule};
 use dino::vision::preprocess::resize::{Resample, resize_rgb};
-use dino::vision::preprocess::{Prepared, shrink_input};
+use dino::vision::preprocess::{PreparedImage, shrink_input};
 use image::RgbImage;
 
 fn golden_image(golden: &Golden) -> RgbImage {
@@ -62,11 +62,11 @@ fn a_coarser_look_is_the_input_made_smaller() {
             .pixels()
             .map(move |rgb| f32::from(rgb[channel]) / 255.0)
     };
-    let fine = Prepared {
+    let fine = PreparedImage {
         pixels: (0..3).flat_map(channel).collect(),
         geometry: Geometry::new(image.dimensions(), SizeRule::Native, 1),
     };
-    let look = shrink_input(Coarse::try_from(60).unwrap(), &fine).unwrap();
+    let look = shrink_input(CoarseScale::try_from(60).unwrap(), &fine).unwrap();
     assert_eq!(look.geometry.padded, (37, 28));
     let found: Vec<f64> = look.pixels.iter().map(|&v| f64::from(v)).collect();
     let difference = max_abs(&found, &golden.numbers("look"));
@@ -107,7 +107,7 @@ fn pca_agrees_with_numpy() {
 
     let percentiles = golden.numbers("percentiles");
     for column in 0..4 {
-        let mut sampler = Sampler::default();
+        let mut sampler = StreamSampler::default();
         scores
             .iter()
             .skip(column)
@@ -132,7 +132,7 @@ fn otsu_agrees_with_the_exact_definition() {
     let (tokens, basis) = fitted(&golden, 1);
     let mut scores = basis.project(&tokens, &[0], false);
     scores.sort_unstable_by(f32::total_cmp);
-    let threshold = foreground::otsu(&scores).unwrap();
+    let threshold = foreground::otsu_threshold(&scores).unwrap();
     assert!((threshold - golden.numbers("otsu")[0]).abs() < 1e-5);
     let low = scores.iter().filter(|&&s| f64::from(s) < threshold).count();
     assert_eq!(low as f64, golden.numbers("otsu_low_count")[0]);

@@ -6,9 +6,9 @@ use std::thread;
 
 use dino::io::inputs::{PhotoDecoder, Source};
 use dino::model::device::DeviceChoice;
-use dino::model::head::{Task, file};
+use dino::model::head::{HeadTask, file};
 use dino::model::input::SizeRule;
-use dino::predictor::{Builder, Prediction};
+use dino::predictor::{Prediction, PredictorBuilder};
 use dino::{Error, Predictor};
 use image::{RgbImage, Rgba, RgbaImage};
 use npyz::{Deserialize, NpyFile};
@@ -16,14 +16,14 @@ use npyz::{Deserialize, NpyFile};
 use crate::depth::depth_head;
 use crate::program::{dino_with_model, sample, store_with_focus};
 
-fn builder() -> Builder {
+fn builder() -> PredictorBuilder {
     Predictor::builder()
         .store(store_with_focus())
         .device(DeviceChoice::Cpu)
 }
 
 fn photo(name: &str) -> RgbImage {
-    let decoded = PhotoDecoder::plain().decode(&Source::named(sample(name)));
+    let decoded = PhotoDecoder::plain().decode(&Source::from_path(sample(name)));
     decoded.unwrap().rgb
 }
 
@@ -123,7 +123,7 @@ fn many_photos_come_in_order_and_a_broken_one_stops_none() {
     let odd = folder.path().join("odd.png");
     let translucent = RgbaImage::from_fn(60, 40, |x, y| Rgba([x as u8, y as u8, 9, 128]));
     translucent.save(&odd).unwrap();
-    let sources = [sample("room.jpg"), broken, sample("coffee.png"), odd].map(Source::named);
+    let sources = [sample("room.jpg"), broken, sample("coffee.png"), odd].map(Source::from_path);
     let mut all = Vec::new();
     dino.predict_each(&sources, |index, found| {
         assert_eq!(index, all.len());
@@ -156,7 +156,7 @@ fn many_photos_come_in_order_and_a_broken_one_stops_none() {
 
 #[test]
 fn what_cannot_be_is_named() {
-    let why = |builder: Builder| builder.build().map(|_| ()).unwrap_err().to_string();
+    let why = |builder: PredictorBuilder| builder.build().map(|_| ()).unwrap_err().to_string();
     let indor = why(builder().depth("indor"));
     assert!(
         indor.contains("indor") && indor.contains("indoor"),
@@ -165,7 +165,7 @@ fn what_cannot_be_is_named() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("head.safetensors");
     let mut head = depth_head(0.2);
-    if let Task::Depth { unit, .. } = &mut head.meta.task {
+    if let HeadTask::Depth { unit, .. } = &mut head.meta.task {
         *unit = "ells".into();
     }
     fs::write(&path, file::to_bytes(&head).unwrap()).unwrap();

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use dino::model::head::file;
 use dino::model::head::linear::Dense;
-use dino::model::head::meta::Task;
-use dino::model::head::{Head, Network};
+use dino::model::head::meta::HeadTask;
+use dino::model::head::{Head, HeadNetwork};
 use image::RgbImage;
 use serde_json::Value;
 use tempfile::tempdir;
@@ -37,7 +37,7 @@ fn photo(folder: &Path, name: &str, (width, height): (u32, u32)) -> String {
 /// A linear head whose numbers are too large to be added up.
 fn far_too_large() -> Head {
     let mut head = depth_head(0.0);
-    if let Network::Linear(linear) = &mut head.network {
+    if let HeadNetwork::Linear(linear) = &mut head.network {
         linear.output.weight.fill(3e38);
     }
     head
@@ -67,7 +67,9 @@ fn a_head_that_gives_no_numbers_is_named() {
     assert!(!at.join("dino-out").exists());
     // Finite scores whose depths are not.
     let mut head = depth_head(0.0);
-    if let (Network::Linear(linear), Task::Depth { .. }) = (&mut head.network, &head.meta.task) {
+    if let (HeadNetwork::Linear(linear), HeadTask::Depth { .. }) =
+        (&mut head.network, &head.meta.task)
+    {
         linear.output.bias.fill(1e38);
     }
     save(&head, &at.join("far.safetensors"));
@@ -85,7 +87,7 @@ fn a_head_that_gives_no_numbers_is_named() {
         .expect_stderr("the head made-up gave depths that are not finite");
     // A hidden layer whose overflow its ReLU would make a 0 of.
     let mut head = depth_head(0.0);
-    if let Network::Linear(linear) = &mut head.network {
+    if let HeadNetwork::Linear(linear) = &mut head.network {
         let (inputs, bins) = (linear.output.inputs, linear.output.bias.len());
         linear.hidden = Some(Dense {
             inputs,

@@ -6,8 +6,8 @@ use dino::io::inputs::{PhotoDecoder, Source};
 use dino::model::backbone::{Backbone, LayerRequest};
 use dino::model::input::{Padding, SizeRule, Unpad};
 use dino::model::weights::{Store, load};
-use dino::system::http::Access;
-use dino::vision::preprocess::{Prepared, Preprocessor, Resample};
+use dino::system::http::NetworkAccess;
+use dino::vision::preprocess::{PreparedImage, Preprocessor, Resample};
 
 use crate::goldens::{Golden, max_abs, numbers};
 use crate::program::{sample, store_with_focus};
@@ -21,7 +21,7 @@ fn features_of_real_photos_agree_with_transformers() {
     let model = load(
         &store,
         Some("vits14-focus"),
-        &Access::Forbidden("this test".into()),
+        &NetworkAccess::Forbidden("this test".into()),
         &mut |_| Ok(()),
     )
     .unwrap();
@@ -38,7 +38,7 @@ fn features_of_real_photos_agree_with_transformers() {
         patch_size: 14,
         padding: Padding::Center,
         unpad: Unpad::Crop,
-        most_patches: None,
+        max_patches: None,
         center_crop: None,
     };
     let channels: Vec<usize> = golden
@@ -56,11 +56,11 @@ fn features_of_real_photos_agree_with_transformers() {
     let requests = layers.map(|(_, block, norm)| LayerRequest { block, norm });
     let mut worst = 0f64;
     for photo in ["astronaut", "chelsea"] {
-        let source = Source::named(sample(&format!("{photo}.png")));
+        let source = Source::from_path(sample(&format!("{photo}.png")));
         let rgb = PhotoDecoder::plain().decode(&source).unwrap().rgb;
         let prepared = preprocessor.prepare(&rgb).unwrap();
         let features = backbone
-            .forward(&Prepared::stack(&[&prepared]).unwrap(), &requests)
+            .forward(&PreparedImage::stack(&[&prepared]).unwrap(), &requests)
             .unwrap();
         let positions = golden.numbers(&format!("{photo}.tokens"));
         for (layer, (name, ..)) in features.layers.iter().zip(layers) {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use dino::model::head::RELATIVE;
+use dino::model::head::RELATIVE_INVERSE_DEPTH;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
@@ -35,7 +35,7 @@ fn every_file_and_line_says_that_it_is_no_metres() {
     )
     .expect_code(0);
     let report = report(&run);
-    assert_eq!(report["unit"], RELATIVE);
+    assert_eq!(report["unit"], RELATIVE_INVERSE_DEPTH);
     let (shape, values) = npy(path("npy"));
     assert_eq!(shape, [300, 451]);
     let at = report["at"][0]["depth"].as_f64().unwrap();
@@ -49,7 +49,7 @@ fn every_file_and_line_says_that_it_is_no_metres() {
         .map(|b| f32::from_le_bytes(*b))
         .collect();
     assert_eq!(bottom_up[..451], values[299 * 451..]);
-    assert_eq!(chunk(path("png"), "dino:unit"), RELATIVE);
+    assert_eq!(chunk(path("png"), "dino:unit"), RELATIVE_INVERSE_DEPTH);
     assert!(chunk(path("png"), "dino:content").contains("larger is nearer"));
     for end in ["exr", "tiff"] {
         let bytes = std::fs::read(path(end)).unwrap();
@@ -58,10 +58,17 @@ fn every_file_and_line_says_that_it_is_no_metres() {
                 .windows(text.len())
                 .any(|part| part == text.as_bytes())
         };
-        assert!(says(RELATIVE) && says("larger is nearer"), "{end}");
+        assert!(
+            says(RELATIVE_INVERSE_DEPTH) && says("larger is nearer"),
+            "{end}"
+        );
     }
     let line = depth(folder.path(), &["--at", "10,20"]).expect_code(0);
-    assert!(line.lines()[0].ends_with(RELATIVE), "{:?}", line.lines());
+    assert!(
+        line.lines()[0].ends_with(RELATIVE_INVERSE_DEPTH),
+        "{:?}",
+        line.lines()
+    );
 }
 
 #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dino::model::head::linear::Dense;
-use dino::model::head::{Class, Head, HeadMeta, InputRecipe, Linear, Network, Task, file};
+use dino::model::head::{
+    Class, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead, file,
+};
 use dino::model::input::Unpad;
 use dino::model::weights::Store;
 use image::RgbImage;
@@ -51,14 +53,14 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
     let meta = HeadMeta {
         format: 1,
         name: "made-up".into(),
-        task: Task::Segment { classes },
+        task: HeadTask::Segment { classes },
         backbone: record.name,
         fingerprint: record.fingerprint,
         blocks: vec![11],
         norm: true,
         context: Vec::new(),
         globals: Vec::new(),
-        input: InputRecipe {
+        input: HeadInput {
             size: "112".into(),
             padding: "center".into(),
             coarse: None,
@@ -86,7 +88,7 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
     };
     let head = Head {
         meta,
-        network: Network::Linear(Linear::new(None, output)),
+        network: HeadNetwork::Linear(LinearHead::new(None, output)),
     };
     let bytes = file::to_bytes(&head).unwrap();
     std::fs::write(folder.path().join("head.safetensors"), bytes).unwrap();

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use candle_core::{Device, Tensor};
-use dino::io::output::{Pixels, write_png};
+use dino::io::output::{PngPixels, write_png};
 use half::bf16;
 use image::{Rgb, RgbImage};
 use serde_json::Value;
@@ -20,7 +20,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-pub fn write_grey(path: &Path, size: (u32, u32), pixels: Pixels<'_>) {
+pub fn write_grey(path: &Path, size: (u32, u32), pixels: PngPixels<'_>) {
     let mut bytes = Vec::new();
     write_png(&mut bytes, size, pixels, &[]).unwrap();
     fs::write(path, bytes).unwrap();
@@ -45,7 +45,7 @@ pub fn blocks(folder: &Path, count: u32) {
             .map(|at| u8::from(inside(at % half * 2, at / half * 2)))
             .collect();
         let mask = folder.join(format!("masks/{i}.png"));
-        write_grey(&mask, (half, half), Pixels::Gray8(&ids));
+        write_grey(&mask, (half, half), PngPixels::Gray8(&ids));
     }
     fs::write(folder.join("classes.json"), r#"["ground", "block"]"#).unwrap();
 }
@@ -62,7 +62,7 @@ pub fn ramps(folder: &Path, count: u32) {
             .map(|at| (1000 + 3000 * (at % SIDE) / SIDE) as u16)
             .collect();
         let path = folder.join(format!("depth/{i}.png"));
-        write_grey(&path, (SIDE, SIDE), Pixels::Gray16(&depth));
+        write_grey(&path, (SIDE, SIDE), PngPixels::Gray16(&depth));
     }
 }
 
@@ -465,7 +465,7 @@ fn bad_data_gets_a_sentence() {
     write_grey(
         &at.join("toy/masks/1.png"),
         (SIDE, SIDE),
-        Pixels::Gray8(&ids),
+        PngPixels::Gray8(&ids),
     );
     let mixed = run("toy", "segment", &[]).expect_code(1);
     let mixed = mixed
@@ -480,7 +480,7 @@ fn bad_data_gets_a_sentence() {
         write_grey(
             &path,
             (SIDE, SIDE),
-            Pixels::Gray16(&vec![0; (SIDE * SIDE) as usize]),
+            PngPixels::Gray16(&vec![0; (SIDE * SIDE) as usize]),
         );
     }
     run("empty", "depth", &[])
@@ -509,7 +509,7 @@ fn several_sets_share_one_taxonomy() {
         let path = at.join(format!("data/two/masks/{i}.png"));
         let mut mask = image::open(&path).unwrap().into_luma8();
         mask.pixels_mut().for_each(|p| p.0[0] = 1 - p.0[0]);
-        write_grey(&path, mask.dimensions(), Pixels::Gray8(mask.as_raw()));
+        write_grey(&path, mask.dimensions(), PngPixels::Gray8(mask.as_raw()));
     }
     fs::write(
         at.join("sets.json"),

@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::cluster::{Codebook, LEAST_VARIANCE};
-use crate::analysis::fit_file::{self, FitFile, Kind, Named};
+use crate::analysis::cluster::{Codebook, MIN_VARIANCE};
+use crate::analysis::fit_file::{self, FitFile, FitFileKind, NamedTensor};
 use crate::error::Result;
 
 /// The file's JSON, under the key `dino.clusters`.
@@ -21,28 +21,28 @@ pub struct CodebookInfo {
     pub norm: bool,
 }
 
-const KIND: Kind = Kind {
+const FILE_KIND: FitFileKind = FitFileKind {
     key: "dino.clusters",
     name: "a codebook of clusters",
     flag: "--save-codebook",
 };
 
 /// Clusters that a file may hold; ids of classes are 16 bits wide.
-pub const MOST: usize = 1024;
+pub const MAX_CLUSTERS: usize = 1024;
 
 /// Serialises `codebook`.
 pub fn to_bytes(info: &CodebookInfo, codebook: &Codebook) -> Result<Vec<u8>> {
     let centres: Vec<f64> = codebook.centres.iter().map(|&v| f64::from(v)).collect();
     let tensors = [
-        Named::new("centres", vec![codebook.k, codebook.dim()], &centres),
-        Named::new("variance", vec![1], &[f64::from(codebook.variance)]),
+        NamedTensor::new("centres", vec![codebook.k, codebook.dim()], &centres),
+        NamedTensor::new("variance", vec![1], &[f64::from(codebook.variance)]),
     ];
-    fit_file::to_bytes(KIND, info, &tensors)
+    fit_file::to_bytes(FILE_KIND, info, &tensors)
 }
 
 /// Reads what [`to_bytes`] wrote. The errors say what is wrong with the file, without its name.
 pub fn from_bytes(bytes: &[u8]) -> Result<(CodebookInfo, Codebook), String> {
-    let (info, file): (CodebookInfo, _) = FitFile::open(KIND, bytes)?;
+    let (info, file): (CodebookInfo, _) = FitFile::open(FILE_KIND, bytes)?;
     if info.format != 1 {
         return Err(format!(
             "a codebook of format {}; this version of dino reads format 1",
@@ -52,12 +52,12 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(CodebookInfo, Codebook), String> {
     let shape = file.shape("centres")?;
     let centres = file.read("centres", 2)?;
     let variance = file.read("variance", 1)?;
-    if !(1..=MOST).contains(&shape[0]) || centres.is_empty() {
+    if !(1..=MAX_CLUSTERS).contains(&shape[0]) || centres.is_empty() {
         return Err(format!(
-            "its centres are {shape:?}, expected 1 to {MOST} rows"
+            "its centres are {shape:?}, expected 1 to {MAX_CLUSTERS} rows"
         ));
     }
-    if variance.len() != 1 || !(LEAST_VARIANCE..=4.0).contains(&(variance[0] as f32)) {
+    if variance.len() != 1 || !(MIN_VARIANCE..=4.0).contains(&(variance[0] as f32)) {
         return Err(format!(
             "its variance is {variance:?}, expected one number above 0 and at most 4"
         ));

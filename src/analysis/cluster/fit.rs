@@ -18,28 +18,28 @@ use linfa::prelude::{Fit, ParamGuard};
 use linfa_clustering::KMeans;
 use ndarray::{Array1, Array2, ArrayView1, ArrayView2, Axis};
 
-use crate::analysis::cluster::file::MOST;
-use crate::analysis::cluster::silhouette::Distances;
-use crate::analysis::cluster::{Codebook, LEAST_VARIANCE, dot, length};
+use crate::analysis::cluster::file::MAX_CLUSTERS;
+use crate::analysis::cluster::silhouette::PairwiseDistances;
+use crate::analysis::cluster::{Codebook, MIN_VARIANCE, dot, norm};
 use crate::analysis::pca::{Basis, Moments, TokenSpool};
 use crate::error::{Error, Result};
 
 /// Patches that the centres are fitted to: 12 MB of ViT-S tokens, and a second or two of work.
-const SAMPLE: usize = 8_192;
+const FIT_PATCHES: usize = 8_192;
 /// Patches that the principal components are found from.
-const SPANNING: usize = 4_096;
+const PCA_PATCHES: usize = 4_096;
 /// Principal components that are kept.
 const COMPONENTS: usize = 64;
 /// Patches whose silhouettes are compared.
-const JUDGED: usize = 2_048;
+const SILHOUETTE_PATCHES: usize = 2_048;
 /// The numbers of clusters that [`ClusterCount::Auto`] tries.
-const TRIED: std::ops::RangeInclusive<usize> = 3..=12;
+const AUTO_COUNTS: std::ops::RangeInclusive<usize> = 3..=12;
 /// Silhouettes from this part of the best one on are about as good.
-const ABOUT: f64 = 0.95;
+const SILHOUETTE_SHARE: f64 = 0.95;
 /// Starts of k-means; the best end is kept.
-const STARTS: usize = 4;
+const RESTARTS: usize = 4;
 /// Rounds of k-means at most.
-const ROUNDS: u64 = 100;
+const MAX_ITERATIONS: u64 = 100;
 
 /// How many clusters to make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,8 +56,10 @@ impl FromStr for ClusterCount {
     fn from_str(text: &str) -> std::result::Result<Self, String> {
         match text.parse::<usize>() {
             _ if text == "auto" => Ok(ClusterCount::Auto),
-            Ok(k) if (2..=MOST).contains(&k) => Ok(ClusterCount::Exactly(k)),
-            _ => Err(format!("expected auto, or a number from 2 to {MOST}")),
+            Ok(k) if (2..=MAX_CLUSTERS).contains(&k) => Ok(ClusterCount::Exactly(k)),
+            _ => Err(format!(
+                "expected auto, or a number from 2 to {MAX_CLUSTERS}"
+            )),
         }
     }
 }
@@ -74,7 +76,7 @@ impl fmt::Display for ClusterCount {
 
 /// A codebook and how it came about.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Fitted {
+pub struct ClusterFit {
     /// The clusters.
     pub codebook: Codebook,
     /// For [`ClusterCount::Auto`], each number that was tried and its mean silhouette.
@@ -89,42 +91,42 @@ pub fn fit(
     spool: &mut TokenSpool,
     count: ClusterCount,
     tick: &dyn Fn(usize, usize) -> Result<()>,
-) -> Result<Fitted> {
-    let sample = sample(spool, SAMPLE)?;
+) -> Result<ClusterFit> {
+    let sample = sample_patches(spool, FIT_PATCHES)?;
     let patches = sample.nrows();
     let most = match count {
         ClusterCount::Exactly(k) => k,
-        ClusterCount::Auto => *TRIED.start(),
+        ClusterCount::Auto => *AUTO_COUNTS.start(),
     };
     if patches < most {
         return Err(Error::Usage(format!(
             "--clusters: there are only {patches} patches to put into {most} clusters; give a larger --size, or fewer clusters"
         )));
     }
-    let space = Space::of(sample.view())?;
+    let space = PrincipalSpace::fit(sample.view())?;
     let points = space.project(sample.view());
     let (clusters, silhouettes) = match count {
         ClusterCount::Exactly(k) => (k_means(points.view(), k)?, Vec::new()),
-        ClusterCount::Auto => best(points.view(), tick)?,
+        ClusterCount::Auto => fit_best_count(points.view(), tick)?,
     };
-    Ok(Fitted {
-        codebook: space.lift(clusters),
+    Ok(ClusterFit {
+        codebook: space.unproject(clusters),
         silhouettes,
     })
 }
 
 /// The principal components of a sample.
-struct Space {
+struct PrincipalSpace {
     /// `[D]`.
     mean: Array1<f32>,
     /// `[components, D]`, orthonormal rows.
     components: Array2<f32>,
 }
 
-impl Space {
-    fn of(sample: ArrayView2<'_, f32>) -> Result<Self> {
+impl PrincipalSpace {
+    fn fit(sample: ArrayView2<'_, f32>) -> Result<Self> {
         let mut moments = Moments::new(sample.ncols());
-        let rows = thin(sample, SPANNING);
+        let rows = subsample_rows(sample, PCA_PATCHES);
         moments.add(rows.as_slice().unwrap_or_default());
         let basis = Basis::fit(&moments, COMPONENTS)?;
         let narrow = |values: &[f64]| values.iter().map(|&v| v as f32).collect::<Vec<f32>>();
@@ -143,7 +145,7 @@ impl Space {
     }
 
     /// From clusters in this space to those of tokens; distances differ by what all clusters share.
-    fn lift(&self, clusters: Codebook) -> Codebook {
+    fn unproject(&self, clusters: Codebook) -> Codebook {
         let centres = clusters.centres.chunks_exact(clusters.dim());
         let lifted = centres.flat_map(|centre| {
             let centre = ArrayView1::from(centre).dot(&self.components) + &self.mean;
@@ -157,14 +159,14 @@ impl Space {
 }
 
 /// Tries all numbers of clusters; with the best ones, what each number scored.
-fn best(
+fn fit_best_count(
     sample: ArrayView2<'_, f32>,
     tick: &dyn Fn(usize, usize) -> Result<()>,
 ) -> Result<(Codebook, Vec<(usize, f64)>)> {
-    let judged = thin(sample, JUDGED);
-    let distances = Distances::between(judged.view());
+    let judged = subsample_rows(sample, SILHOUETTE_PATCHES);
+    let distances = PairwiseDistances::between(judged.view());
     let mut tried = Vec::new();
-    for k in TRIED.filter(|&k| k <= sample.nrows()) {
+    for k in AUTO_COUNTS.filter(|&k| k <= sample.nrows()) {
         let codebook = k_means(sample, k)?;
         let labels: Vec<usize> = judged
             .rows()
@@ -172,12 +174,12 @@ fn best(
             .map(|row| nearest(&codebook, row.as_slice().unwrap_or_default()))
             .collect();
         tried.push((distances.silhouette(&labels), codebook));
-        tick(tried.len(), TRIED.count())?;
+        tick(tried.len(), AUTO_COUNTS.count())?;
     }
     let silhouettes = tried.iter().map(|(s, codebook)| (codebook.k, *s)).collect();
     let best = tried.iter().map(|(s, _)| *s).fold(f64::MIN, f64::max);
     // Where even the best is below 0, nothing is about as good.
-    let is_good = |s: f64| s == best || s >= ABOUT * best.max(0.0);
+    let is_good = |s: f64| s == best || s >= SILHOUETTE_SHARE * best.max(0.0);
     match tried.into_iter().rfind(|(s, _)| is_good(*s)) {
         Some((_, codebook)) => Ok((codebook, silhouettes)),
         None => Err(Error::Usage(
@@ -191,8 +193,8 @@ fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
     let failed = |e: &dyn fmt::Display| Error::Model(format!("k-means failed: {e}"));
     // Without a generator of its own it starts from linfa's fixed seed.
     let model = KMeans::params(k)
-        .n_runs(STARTS)
-        .max_n_iterations(ROUNDS)
+        .n_runs(RESTARTS)
+        .max_n_iterations(MAX_ITERATIONS)
         .tolerance(1e-4)
         .check()
         .map_err(|e| failed(&e))?
@@ -203,11 +205,11 @@ fn k_means(sample: ArrayView2<'_, f32>, k: usize) -> Result<Codebook> {
         k,
         variance: 1.0,
     };
-    Ok(by_size(unordered, sample))
+    Ok(sort_by_size(unordered, sample))
 }
 
 /// Puts the largest cluster first, and measures the variance.
-fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
+fn sort_by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
     let labels: Vec<usize> = sample
         .rows()
         .into_iter()
@@ -225,13 +227,13 @@ fn by_size(codebook: Codebook, sample: ArrayView2<'_, f32>) -> Codebook {
             .copied()
             .collect(),
         k: codebook.k,
-        variance: variance(&codebook, sample, &labels).max(LEAST_VARIANCE),
+        variance: mean_variance(&codebook, sample, &labels).max(MIN_VARIANCE),
     }
 }
 
 /// The mean variance around the centres along one direction of the space that they span.
-fn variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) -> f32 {
-    let basis = spanned(codebook);
+fn mean_variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) -> f32 {
+    let basis = centre_span_basis(codebook);
     if basis.is_empty() {
         return 0.0;
     }
@@ -253,7 +255,7 @@ fn variance(codebook: &Codebook, sample: ArrayView2<'_, f32>, labels: &[usize]) 
 }
 
 /// An orthonormal basis, in rows, of the differences between the centres, by Gram and Schmidt.
-fn spanned(codebook: &Codebook) -> Array2<f32> {
+fn centre_span_basis(codebook: &Codebook) -> Array2<f32> {
     let dim = codebook.dim();
     let (first, others) = codebook.centres.split_at(dim);
     let mut basis: Vec<Vec<f32>> = Vec::new();
@@ -266,7 +268,7 @@ fn spanned(codebook: &Codebook) -> Array2<f32> {
                 rest.iter_mut().zip(known).for_each(|(r, k)| *r -= part * k);
             }
         }
-        let length = length(&rest);
+        let length = norm(&rest);
         if length > 1e-4 {
             rest.iter_mut().for_each(|r| *r /= length);
             basis.push(rest);
@@ -289,17 +291,17 @@ fn nearest(codebook: &Codebook, row: &[f32]) -> usize {
 }
 
 /// At most `most` patches, normalised to length 1, spread evenly over all photos.
-fn sample(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
+fn sample_patches(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
     let dim = spool.dim();
     let total = spool.patches();
-    let mut wanted = places(total, most).peekable();
+    let mut wanted = stratified_indices(total, most).peekable();
     let mut values = Vec::with_capacity(total.min(most) * dim);
     let mut first = 0;
     for index in 0..spool.len() {
         let (grid, tokens) = spool.read(index)?;
         while let Some(place) = wanted.next_if(|place| *place < first + grid.len()) {
             let token = &tokens[(place - first) * dim..][..dim];
-            let length = length(token);
+            let length = norm(token);
             values.extend(token.iter().map(|v| v / length));
         }
         first += grid.len();
@@ -311,16 +313,16 @@ fn sample(spool: &mut TokenSpool, most: usize) -> Result<Array2<f32>> {
 
 /// `most` of `total` places in rising order, one anywhere in each of `most` equal stretches: a fixed step would fall
 /// into step with the columns of the grids.
-fn places(total: usize, most: usize) -> impl Iterator<Item = usize> {
+fn stratified_indices(total: usize, most: usize) -> impl Iterator<Item = usize> {
     let count = total.min(most);
     (0..count).map(move |i| {
         let (start, end) = (i * total / count, (i + 1) * total / count);
-        start + (mix(i as u64) % (end - start) as u64) as usize
+        start + (splitmix64(i as u64) % (end - start) as u64) as usize
     })
 }
 
 /// The finaliser of SplitMix64: well-mixed bits for every number.
-fn mix(number: u64) -> u64 {
+fn splitmix64(number: u64) -> u64 {
     let mut z = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -328,8 +330,8 @@ fn mix(number: u64) -> u64 {
 }
 
 /// At most `most` of the rows.
-fn thin(rows: ArrayView2<'_, f32>, most: usize) -> Array2<f32> {
-    let chosen: Vec<usize> = places(rows.nrows(), most).collect();
+fn subsample_rows(rows: ArrayView2<'_, f32>, most: usize) -> Array2<f32> {
+    let chosen: Vec<usize> = stratified_indices(rows.nrows(), most).collect();
     rows.select(Axis(0), &chosen)
 }
 
@@ -346,8 +348,9 @@ mod tests {
         for photo in 0..2u64 {
             let mut tokens = Vec::new();
             for i in 0..400u64 {
-                let noise =
-                    |axis: u64| (mix(photo * 10_000 + i * 8 + axis) % 1000) as f32 / 1000.0 - 0.5;
+                let noise = |axis: u64| {
+                    (splitmix64(photo * 10_000 + i * 8 + axis) % 1000) as f32 / 1000.0 - 0.5
+                };
                 let group = (i % 6).saturating_sub(1);
                 let scale = 1.0 + (i % 7) as f32 * 10.0;
                 tokens.extend(
@@ -365,7 +368,7 @@ mod tests {
     fn auto_finds_the_groups_the_largest_first() {
         let fitted = fit(&mut spool(), ClusterCount::Auto, &|_, _| Ok(())).unwrap();
         assert_eq!(fitted.codebook.k, 5, "{:?}", fitted.silhouettes);
-        assert_eq!(fitted.silhouettes.len(), TRIED.count());
+        assert_eq!(fitted.silhouettes.len(), AUTO_COUNTS.count());
         let (grid, tokens) = spool().read(1).unwrap();
         let scores = fitted.codebook.scores(&tokens, grid);
         let label = |patch: usize| {
@@ -402,14 +405,17 @@ mod tests {
         };
         let rows = vec![-0.1, 0.0, 0.1, 1.0, 0.9, 0.0, 1.1, 1.0];
         let sample = Array2::from_shape_vec((4, 2), rows).unwrap();
-        let found = variance(&codebook, sample.view(), &[0, 0, 1, 1]);
+        let found = mean_variance(&codebook, sample.view(), &[0, 0, 1, 1]);
         assert!((found - 0.01).abs() < 1e-6, "{found}");
     }
 
     #[test]
     fn samples_are_spread_over_everything() {
-        assert_eq!(places(5, 9).collect::<Vec<_>>(), [0, 1, 2, 3, 4]);
-        let chosen: Vec<usize> = places(1000, 100).collect();
+        assert_eq!(
+            stratified_indices(5, 9).collect::<Vec<_>>(),
+            [0, 1, 2, 3, 4]
+        );
+        let chosen: Vec<usize> = stratified_indices(1000, 100).collect();
         assert!(chosen.is_sorted_by(|a, b| a < b));
         assert!(chosen.iter().enumerate().all(|(i, place)| place / 10 == i));
         let columns: std::collections::BTreeSet<_> =

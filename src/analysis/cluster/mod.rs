@@ -8,7 +8,7 @@ pub mod file;
 pub mod fit;
 pub mod silhouette;
 
-pub use fit::{ClusterCount, Fitted, fit};
+pub use fit::{ClusterCount, ClusterFit, fit};
 
 use rayon::prelude::*;
 
@@ -28,7 +28,7 @@ pub struct Codebook {
 }
 
 /// What [`Codebook::variance`] is where patches lie on their centres, so that scores stay finite.
-pub(crate) const LEAST_VARIANCE: f32 = 1e-6;
+pub(crate) const MIN_VARIANCE: f32 = 1e-6;
 
 impl Codebook {
     /// Width of a token.
@@ -56,7 +56,7 @@ impl Codebook {
             .par_chunks_exact_mut(k)
             .zip(tokens.par_chunks_exact(dim))
             .for_each(|(scores, token)| {
-                let length = length(token);
+                let length = norm(token);
                 let centres = self.centres.chunks_exact(dim).zip(&offsets);
                 for (score, (centre, offset)) in scores.iter_mut().zip(centres) {
                     *score = scale * (2.0 * dot(token, centre) / length - offset);
@@ -71,7 +71,7 @@ fn dot(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Length of a token; never zero, so that it can be divided by.
-fn length(token: &[f32]) -> f32 {
+fn norm(token: &[f32]) -> f32 {
     dot(token, token).sqrt().max(f32::MIN_POSITIVE)
 }
 

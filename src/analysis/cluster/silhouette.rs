@@ -6,9 +6,9 @@ use rayon::prelude::*;
 
 /// Euclidean distances between some points, to score many clusterings of them.
 #[derive(Debug, Clone)]
-pub struct Distances(Array2<f32>);
+pub struct PairwiseDistances(Array2<f32>);
 
-impl Distances {
+impl PairwiseDistances {
     /// Between the rows of `points`.
     pub fn between(points: ArrayView2<'_, f32>) -> Self {
         let mut products = points.dot(&points.t());
@@ -32,7 +32,7 @@ impl Distances {
                 for (&distance, &label) in self.0.row(i).iter().zip(labels) {
                     sums[label] += f64::from(distance);
                 }
-                one(&sums, &sizes, labels[i])
+                point_silhouette(&sums, &sizes, labels[i])
             })
             .collect();
         scores.iter().sum::<f64>() / labels.len().max(1) as f64
@@ -40,7 +40,7 @@ impl Distances {
 }
 
 /// The silhouette of one point of cluster `own`, from its summed distances to all points of every cluster.
-fn one(sums: &[f64], sizes: &[usize], own: usize) -> f64 {
+fn point_silhouette(sums: &[f64], sizes: &[usize], own: usize) -> f64 {
     if sizes[own] < 2 {
         return 0.0;
     }
@@ -66,7 +66,7 @@ mod tests {
         let points =
             Array2::from_shape_vec((6, 2), vec![0., 0., 1., 0., 0., 2., 5., 5., 6., 5., 9., 1.])
                 .unwrap();
-        let distances = Distances::between(points.view());
+        let distances = PairwiseDistances::between(points.view());
         for (labels, expected) in [
             ([0, 0, 0, 1, 1, 1], 0.6245852050),
             ([0, 0, 0, 1, 1, 2], 0.6406055295),

@@ -10,13 +10,13 @@ use crate::analysis::pca::moments::Moments;
 use crate::error::{Error, Result};
 
 /// From this width on only the leading eigenvectors are computed: for 384 it takes a sixth of the time.
-const WIDE: usize = 128;
+const LOBPCG_MIN_DIM: usize = 128;
 /// Iterations for those; forty are usual.
-const MAX_STEPS: usize = 150;
+const MAX_LOBPCG_STEPS: usize = 150;
 /// Their greatest residual, as a share of the greatest eigenvalue.
-const RESIDUAL: f64 = 1e-10;
+const MAX_RESIDUAL: f64 = 1e-10;
 /// The QR iteration needs two or three steps an eigenvalue; this many mean that it does not converge.
-const MAX_ITERATIONS: usize = 100_000;
+const MAX_QR_STEPS: usize = 100_000;
 
 /// The leading principal components of a set of tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,9 +37,9 @@ impl Basis {
         let dim = moments.mean().len();
         let k = k.min(dim);
         let covariance = moments.covariance();
-        let pairs = match leading(&covariance, k) {
+        let pairs = match leading_eigenpairs(&covariance, k) {
             Some(pairs) => pairs,
-            None => all(&covariance)?,
+            None => all_eigenpairs(&covariance)?,
         };
         let mut basis = Self {
             mean: moments.mean().to_vec(),
@@ -97,9 +97,9 @@ impl Basis {
             })
             .collect();
         let mut scores = vec![0f32; tokens.len() / dim * which.len()];
-        let of_rows = scores.par_chunks_mut((ROWS * which.len()).max(1));
+        let of_rows = scores.par_chunks_mut((PROJECTION_CHUNK * which.len()).max(1));
         of_rows
-            .zip(tokens.par_chunks(ROWS * dim))
+            .zip(tokens.par_chunks(PROJECTION_CHUNK * dim))
             .for_each(|(scores, tokens)| {
                 let mut row = vec![0f64; dim];
                 let scores = scores.chunks_exact_mut(which.len().max(1));
@@ -117,18 +117,18 @@ impl Basis {
 }
 
 /// Tokens that one thread projects at a time.
-const ROWS: usize = 256;
+const PROJECTION_CHUNK: usize = 256;
 
 /// An eigenvalue and its vector.
-type Pair = (f64, Vec<f64>);
+type EigenPair = (f64, Vec<f64>);
 
 /// All pairs by falling value.
-fn all(matrix: &DMatrix<f64>) -> Result<Vec<Pair>> {
-    let eigen = SymmetricEigen::try_new(matrix.clone(), f64::EPSILON, MAX_ITERATIONS).ok_or_else(|| {
+fn all_eigenpairs(matrix: &DMatrix<f64>) -> Result<Vec<EigenPair>> {
+    let eigen = SymmetricEigen::try_new(matrix.clone(), f64::EPSILON, MAX_QR_STEPS).ok_or_else(|| {
         Error::Model("the covariance of the patch features has no eigendecomposition; are they all finite?".into())
     })?;
     let columns = eigen.eigenvectors.column_iter();
-    let mut pairs: Vec<Pair> = columns
+    let mut pairs: Vec<EigenPair> = columns
         .zip(eigen.eigenvalues.iter())
         .map(|(column, &value)| (value, column.iter().copied().collect()))
         .collect();
@@ -137,12 +137,12 @@ fn all(matrix: &DMatrix<f64>) -> Result<Vec<Pair>> {
 }
 
 /// The `k` leading pairs by falling value, iteratively; none for small matrices, and where it does not converge.
-fn leading(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<Pair>> {
+fn leading_eigenpairs(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<EigenPair>> {
     let dim = matrix.nrows();
     // A few more vectors than wanted make it converge in fewer steps.
     let tried = k + 3;
     let scale = matrix.amax();
-    if dim < WIDE.max(8 * tried) || scale <= 0.0 || !scale.is_finite() {
+    if dim < LOBPCG_MIN_DIM.max(8 * tried) || scale <= 0.0 || !scale.is_finite() {
         return None;
     }
     // Symmetric, so rows are columns.
@@ -150,14 +150,14 @@ fn leading(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<Pair>> {
     let mut random = fastrand::Rng::with_seed(0);
     let start = Array2::from_shape_fn((dim, tried), |_| random.f64() - 0.5);
     let times = |x: ArrayView2<'_, f64>| view.dot(&x) / scale;
-    let tolerance = RESIDUAL as f32 * 0.1;
+    let tolerance = MAX_RESIDUAL as f32 * 0.1;
     let found = lobpcg(
         times,
         start,
         |_| (),
         None,
         tolerance,
-        MAX_STEPS,
+        MAX_LOBPCG_STEPS,
         Order::Largest,
     );
     // It also stops, with what it has, when it gets no further.
@@ -179,7 +179,7 @@ fn leading(matrix: &DMatrix<f64>, k: usize) -> Option<Vec<Pair>> {
             - &(&vector * eigvals[index]);
         let residual = residual.dot(&residual).sqrt();
         let length = vector.dot(&vector).sqrt();
-        if residual.is_nan() || residual > RESIDUAL * greatest || (length - 1.0).abs() > 1e-10 {
+        if residual.is_nan() || residual > MAX_RESIDUAL * greatest || (length - 1.0).abs() > 1e-10 {
             return None;
         }
         pairs.push((eigvals[index] * scale, vector.to_vec()));
@@ -226,8 +226,8 @@ mod tests {
     #[test]
     fn the_leading_components_are_those_of_the_whole_decomposition() {
         let covariance = moments(256, 1500, 200).covariance();
-        let whole = all(&covariance).unwrap();
-        let found = leading(&covariance, 4).unwrap();
+        let whole = all_eigenpairs(&covariance).unwrap();
+        let found = leading_eigenpairs(&covariance, 4).unwrap();
         for (one, other) in found.iter().zip(&whole) {
             assert!((one.0 - other.0).abs() < 1e-9 * whole[0].0);
             let cosine = dot(&one.1, &other.1).abs();

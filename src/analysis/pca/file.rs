@@ -2,8 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::analysis::fit_file::{self, FitFile, Kind, Named};
-use crate::analysis::pca::{Basis, Foreground, Projection};
+use crate::analysis::fit_file::{self, FitFile, FitFileKind, NamedTensor};
+use crate::analysis::pca::{Basis, ForegroundSplit, Projection};
 use crate::error::Result;
 
 /// The file's JSON, under the key `dino.pca`.
@@ -21,19 +21,19 @@ pub struct BasisInfo {
     pub norm: bool,
     shown: Vec<usize>,
     whiten: bool,
-    foreground: Option<Threshold>,
+    foreground: Option<ForegroundThreshold>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-struct Threshold {
+struct ForegroundThreshold {
     threshold: f64,
     above: bool,
 }
 
 /// Features are nowhere near it.
-const LARGEST: f64 = 1e6;
+const MAX_FEATURE: f64 = 1e6;
 
-const KIND: Kind = Kind {
+const FILE_KIND: FitFileKind = FitFileKind {
     key: "dino.pca",
     name: "a PCA basis",
     flag: "--save-basis",
@@ -54,12 +54,15 @@ impl BasisInfo {
             fingerprint: fingerprint.to_owned(),
             block,
             norm,
-            shown: projection.shown.clone(),
+            shown: projection.component_indices.clone(),
             whiten: projection.whiten,
-            foreground: projection.foreground.as_ref().map(|split| Threshold {
-                threshold: split.threshold,
-                above: split.above,
-            }),
+            foreground: projection
+                .foreground
+                .as_ref()
+                .map(|split| ForegroundThreshold {
+                    threshold: split.threshold,
+                    above: split.above,
+                }),
         }
     }
 }
@@ -75,18 +78,19 @@ pub fn to_bytes(info: &BasisInfo, projection: &Projection) -> Result<Vec<u8>> {
         .iter()
         .flat_map(|&(low, high)| [f64::from(low), f64::from(high)])
         .collect();
-    tensors.push(Named::new(
+    tensors.push(NamedTensor::new(
         "ranges",
         vec![projection.ranges.len(), 2],
         &ranges,
     ));
-    fit_file::to_bytes(KIND, info, &tensors)
+    fit_file::to_bytes(FILE_KIND, info, &tensors)
 }
 
-fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<Named> {
+fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<NamedTensor> {
     let (k, dim) = (basis.variances.len(), basis.dim());
-    let named =
-        |name: &str, shape, values: &[f64]| Named::new(format!("{prefix}{name}"), shape, values);
+    let named = |name: &str, shape, values: &[f64]| {
+        NamedTensor::new(format!("{prefix}{name}"), shape, values)
+    };
     vec![
         named("mean", vec![dim], &basis.mean),
         named("components", vec![k, dim], &basis.components),
@@ -97,7 +101,7 @@ fn basis_tensors(prefix: &str, basis: &Basis) -> Vec<Named> {
 
 /// Reads what [`to_bytes`] wrote. The errors say what is wrong with the file, without its name.
 pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
-    let (info, file): (BasisInfo, _) = FitFile::open(KIND, bytes)?;
+    let (info, file): (BasisInfo, _) = FitFile::open(FILE_KIND, bytes)?;
     if info.format != 1 {
         return Err(format!(
             "a PCA basis of format {}; this version of dino reads format 1",
@@ -106,7 +110,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<(BasisInfo, Projection), String> {
     }
     let basis = read_basis(&file, "")?;
     let foreground = match &info.foreground {
-        Some(split) => Some(Foreground {
+        Some(split) => Some(ForegroundSplit {
             basis: read_basis(&file, "foreground.")?,
             threshold: split.threshold,
             above: split.above,
@@ -163,8 +167,8 @@ fn read_basis(file: &FitFile<'_>, prefix: &str) -> Result<Basis, String> {
     let whole = total[0];
     let slack = 1e-6 * whole.abs() + 1e-9;
     let sound = components.chunks_exact(mean.len()).all(is_direction)
-        && mean.iter().all(|v| v.abs() <= LARGEST)
-        && (0.0..=LARGEST * LARGEST).contains(&whole)
+        && mean.iter().all(|v| v.abs() <= MAX_FEATURE)
+        && (0.0..=MAX_FEATURE * MAX_FEATURE).contains(&whole)
         && variances
             .iter()
             .all(|v| (-slack..=whole + slack).contains(v));
@@ -192,7 +196,7 @@ mod tests {
         let mut moments = Moments::new(4);
         moments.add(&(0..80).map(|i| ((i * 37) % 23) as f32).collect::<Vec<_>>());
         let basis = Basis::fit(&moments, 3).unwrap();
-        let split = Foreground {
+        let split = ForegroundSplit {
             basis: Basis::fit(&moments, 1).unwrap(),
             threshold: 0.25,
             above: false,

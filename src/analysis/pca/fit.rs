@@ -3,10 +3,10 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::analysis::pca::foreground::{BorderCount, Foreground, otsu};
+use crate::analysis::pca::foreground::{BorderCount, ForegroundSplit, otsu_threshold};
 use crate::analysis::pca::{Basis, Moments, Projection, RANGE_PERCENTILES, TokenSpool};
 use crate::error::{Error, Result};
-use crate::maths::Sampler;
+use crate::maths::StreamSampler;
 use crate::maths::quantile::percentile;
 
 /// Which patches count.
@@ -48,9 +48,9 @@ impl fmt::Display for ForegroundRule {
 
 /// What to fit.
 #[derive(Debug, Clone, PartialEq)]
-pub struct FitOptions {
+pub struct PcaFitOptions {
     /// 0-based components to show.
-    pub shown: Vec<usize>,
+    pub component_indices: Vec<usize>,
     /// Divide projections by their standard deviation.
     pub whiten: bool,
     /// Which patches count.
@@ -61,9 +61,9 @@ pub struct FitOptions {
 ///
 /// # Errors
 /// If a component beyond the width of a token is asked for, there is no foreground, or the spool cannot be read.
-pub fn fit(spool: &mut TokenSpool, options: &FitOptions) -> Result<Projection> {
+pub fn fit(spool: &mut TokenSpool, options: &PcaFitOptions) -> Result<Projection> {
     let components = options
-        .shown
+        .component_indices
         .iter()
         .max()
         .map_or(1, |&last| last + 1)
@@ -73,7 +73,7 @@ pub fn fit(spool: &mut TokenSpool, options: &FitOptions) -> Result<Projection> {
         moments.add(&spool.read(index)?.1);
     }
     let all = Basis::fit(&moments, components)?;
-    let foreground = split(spool, &all, options.foreground)?;
+    let foreground = split_foreground(spool, &all, options.foreground)?;
     let basis = match &foreground {
         None => all,
         // As in the paper: a second PCA, on the foreground patches alone.
@@ -81,7 +81,7 @@ pub fn fit(spool: &mut TokenSpool, options: &FitOptions) -> Result<Projection> {
             let mut moments = Moments::new(spool.dim());
             for index in 0..spool.len() {
                 let tokens = spool.read(index)?.1;
-                moments.add(&select(&tokens, &split.mask(&tokens), spool.dim()));
+                moments.add(&select_rows(&tokens, &split.mask(&tokens), spool.dim()));
             }
             if moments.count() == 0 {
                 return Err(Error::Usage(
@@ -92,16 +92,21 @@ pub fn fit(spool: &mut TokenSpool, options: &FitOptions) -> Result<Projection> {
             Basis::fit(&moments, components)?
         }
     };
-    let mut projection = Projection::new(foreground, basis, options.shown.clone(), options.whiten)?;
-    projection.ranges = ranges(spool, &projection)?;
+    let mut projection = Projection::new(
+        foreground,
+        basis,
+        options.component_indices.clone(),
+        options.whiten,
+    )?;
+    projection.ranges = measure_ranges(spool, &projection)?;
     Ok(projection)
 }
 
-fn split(
+fn split_foreground(
     spool: &mut TokenSpool,
     basis: &Basis,
     rule: ForegroundRule,
-) -> Result<Option<Foreground>> {
+) -> Result<Option<ForegroundSplit>> {
     let first = Basis {
         components: basis.component(0).to_vec(),
         variances: basis.variances[..1].to_vec(),
@@ -111,14 +116,14 @@ fn split(
         ForegroundRule::All => return Ok(None),
         ForegroundRule::Above(score) => (score, true),
         ForegroundRule::Auto => {
-            let mut sampler = Sampler::default();
+            let mut sampler = StreamSampler::default();
             for index in 0..spool.len() {
                 first
                     .project(&spool.read(index)?.1, &[0], false)
                     .into_iter()
                     .for_each(|s| sampler.push(s));
             }
-            let threshold = otsu(&sampler.into_sorted())?;
+            let threshold = otsu_threshold(&sampler.into_sorted())?;
             let mut border = BorderCount::default();
             for index in 0..spool.len() {
                 let (grid, tokens) = spool.read(index)?;
@@ -127,7 +132,7 @@ fn split(
             (threshold, border.foreground_is_above())
         }
     };
-    Ok(Some(Foreground {
+    Ok(Some(ForegroundSplit {
         basis: first,
         threshold,
         above,
@@ -135,7 +140,7 @@ fn split(
 }
 
 /// The rows of `tokens` where `mask` is set.
-fn select(tokens: &[f32], mask: &[bool], dim: usize) -> Vec<f32> {
+fn select_rows(tokens: &[f32], mask: &[bool], dim: usize) -> Vec<f32> {
     let rows = tokens
         .chunks_exact(dim)
         .zip(mask)
@@ -144,9 +149,9 @@ fn select(tokens: &[f32], mask: &[bool], dim: usize) -> Vec<f32> {
 }
 
 /// The robust range of every shown component over the foreground.
-fn ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec<(f32, f32)>> {
-    let k = projection.shown.len();
-    let mut samplers = vec![Sampler::default(); k];
+fn measure_ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec<(f32, f32)>> {
+    let k = projection.component_indices.len();
+    let mut samplers = vec![StreamSampler::default(); k];
     for index in 0..spool.len() {
         let projected = projection.project(&spool.read(index)?.1)?;
         let rows = projected.scores.chunks_exact(k).zip(&projected.foreground);
@@ -158,7 +163,7 @@ fn ranges(spool: &mut TokenSpool, projection: &Projection) -> Result<Vec<(f32, f
         }
     }
     let (low, high) = RANGE_PERCENTILES;
-    let range = |sampler: Sampler| {
+    let range = |sampler: StreamSampler| {
         let sorted = sampler.into_sorted();
         (percentile(&sorted, low), percentile(&sorted, high))
     };
@@ -188,9 +193,9 @@ mod tests {
         spool
     }
 
-    fn options(foreground: ForegroundRule) -> FitOptions {
-        FitOptions {
-            shown: vec![0, 1, 2],
+    fn options(foreground: ForegroundRule) -> PcaFitOptions {
+        PcaFitOptions {
+            component_indices: vec![0, 1, 2],
             whiten: false,
             foreground,
         }
@@ -215,8 +220,8 @@ mod tests {
 
     #[test]
     fn impossible_wishes_are_errors() {
-        let wish = FitOptions {
-            shown: vec![4],
+        let wish = PcaFitOptions {
+            component_indices: vec![4],
             ..options(ForegroundRule::All)
         };
         assert!(

@@ -9,7 +9,7 @@ use crate::model::input::Grid;
 
 /// A threshold on the first principal component.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Foreground {
+pub struct ForegroundSplit {
     /// The basis whose first component is looked at.
     pub basis: Basis,
     /// The score that separates the two sides.
@@ -18,7 +18,7 @@ pub struct Foreground {
     pub above: bool,
 }
 
-impl Foreground {
+impl ForegroundSplit {
     /// Per token of `[N, D]`, whether it is foreground.
     pub fn mask(&self, tokens: &[f32]) -> Vec<bool> {
         let scores = self.basis.project(tokens, &[0], false);
@@ -61,7 +61,7 @@ impl BorderCount {
 
 /// Otsu's threshold of rising values: the split with the largest variance between its two sides, halfway
 /// between the two neighbours.
-pub fn otsu(sorted: &[f32]) -> Result<f64> {
+pub fn otsu_threshold(sorted: &[f32]) -> Result<f64> {
     let n = sorted.len();
     let total: f64 = sorted.iter().map(|&v| f64::from(v)).sum();
     let (mut best, mut threshold, mut low) = (0.0, None, 0.0);
@@ -90,19 +90,19 @@ mod tests {
 
     #[test]
     fn otsu_finds_the_gap() {
-        let threshold = otsu(&[0.0, 0.1, 0.2, 5.0, 5.1]).unwrap();
+        let threshold = otsu_threshold(&[0.0, 0.1, 0.2, 5.0, 5.1]).unwrap();
         assert!((threshold - 2.6).abs() < 1e-6);
     }
 
     #[test]
     fn otsu_of_equal_values_is_an_error() {
         assert!(
-            otsu(&[1.0; 9])
+            otsu_threshold(&[1.0; 9])
                 .unwrap_err()
                 .to_string()
                 .contains("--foreground none")
         );
-        assert!(otsu(&[]).is_err());
+        assert!(otsu_threshold(&[]).is_err());
     }
 
     #[test]

@@ -12,8 +12,8 @@ pub mod moments;
 pub mod spool;
 
 pub use basis::Basis;
-pub use fit::{FitOptions, ForegroundRule, fit};
-pub use foreground::Foreground;
+pub use fit::{ForegroundRule, PcaFitOptions, fit};
+pub use foreground::ForegroundSplit;
 pub use moments::Moments;
 pub use spool::TokenSpool;
 
@@ -26,11 +26,11 @@ pub const RANGE_PERCENTILES: (f64, f64) = (1.0, 99.0);
 #[derive(Debug, Clone, PartialEq)]
 pub struct Projection {
     /// Which patches are foreground; all of them without it.
-    pub foreground: Option<Foreground>,
+    pub foreground: Option<ForegroundSplit>,
     /// The components.
     pub basis: Basis,
     /// 0-based components to project on, in the order red, green, blue.
-    pub shown: Vec<usize>,
+    pub component_indices: Vec<usize>,
     /// Whether projections are divided by their standard deviation.
     pub whiten: bool,
     /// Per shown component, the values drawn as 0 and 1.
@@ -39,7 +39,7 @@ pub struct Projection {
 
 /// One photo's patches, projected.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Projected {
+pub struct ProjectedPatches {
     /// `[N, k]`, one row a patch.
     pub scores: Vec<f32>,
     /// Per patch, whether it is foreground.
@@ -49,7 +49,7 @@ pub struct Projected {
 impl Projection {
     /// A projection whose ranges are still to be measured.
     pub fn new(
-        foreground: Option<Foreground>,
+        foreground: Option<ForegroundSplit>,
         basis: Basis,
         shown: Vec<usize>,
         whiten: bool,
@@ -65,7 +65,7 @@ impl Projection {
         Ok(Self {
             foreground,
             basis,
-            shown,
+            component_indices: shown,
             whiten,
             ranges,
         })
@@ -75,14 +75,16 @@ impl Projection {
     ///
     /// # Errors
     /// [`Error::Model`] if what comes out is not finite, which no fit to these features gives.
-    pub fn project(&self, tokens: &[f32]) -> Result<Projected> {
-        let scores = self.basis.project(tokens, &self.shown, self.whiten);
+    pub fn project(&self, tokens: &[f32]) -> Result<ProjectedPatches> {
+        let scores = self
+            .basis
+            .project(tokens, &self.component_indices, self.whiten);
         let foreground = match &self.foreground {
             Some(split) => split.mask(tokens),
             None => vec![true; tokens.len() / self.basis.dim()],
         };
         match scores.iter().all(|score| score.is_finite()) {
-            true => Ok(Projected { scores, foreground }),
+            true => Ok(ProjectedPatches { scores, foreground }),
             false => Err(Error::Model(
                 "the projections are not finite, so the basis is damaged, or of other features; fit it anew with \
                  --save-basis"

@@ -6,7 +6,7 @@
 use nalgebra::DMatrix;
 use rayon::prelude::*;
 
-use crate::maths::matrix::{Matrix, product};
+use crate::maths::matrix::{Matrix, matmul};
 
 /// Rows that are converted to f64 at a time.
 const CHUNK: usize = 2048;
@@ -76,7 +76,7 @@ impl Moments {
             });
         let rows = Matrix::new(&centred, n, dim);
         // Symmetric, so it is the same by rows and by columns.
-        product(self.scatter.as_mut_slice(), rows.t(), rows, true);
+        matmul(self.scatter.as_mut_slice(), rows.t(), rows, true);
 
         let total = self.count + n as u64;
         let weight = self.count as f64 * n as f64 / total as f64;

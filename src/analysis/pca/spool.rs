@@ -2,12 +2,12 @@
 
 use crate::error::Result;
 use crate::model::input::Grid;
-use crate::system::files::spool::Spool;
+use crate::system::files::spool::FloatSpool;
 
 /// A sequence of token matrices.
 #[derive(Debug)]
 pub struct TokenSpool {
-    tokens: Spool,
+    tokens: FloatSpool,
     grids: Vec<Grid>,
     dim: usize,
 }
@@ -16,7 +16,7 @@ impl TokenSpool {
     /// Empty, for tokens of width `dim`.
     pub fn new(dim: usize) -> Self {
         Self {
-            tokens: Spool::new("patch features", "--fit each"),
+            tokens: FloatSpool::new("patch features", "--fit each"),
             grids: Vec::new(),
             dim,
         }

@@ -5,30 +5,30 @@ use std::sync::{Mutex, PoisonError};
 
 use dino::Result;
 use dino::engine::FrameFeed;
-use dino::io::video::{Clip, Frames, Planned};
+use dino::io::video::{Clip, Frames, PlannedFrame};
 use image::RgbImage;
 
 /// The frames of a clip for the engine; their times wait here until they are written.
-pub(super) struct Feed {
+pub(super) struct ClipFeed {
     frames: Mutex<Frames>,
     size: (u32, u32),
-    moments: Mutex<(VecDeque<Planned>, usize)>,
+    times: Mutex<(VecDeque<PlannedFrame>, usize)>,
 }
 
-impl Feed {
+impl ClipFeed {
     pub fn new(frames: Frames, clip: &Clip) -> Self {
-        Feed {
+        ClipFeed {
             frames: Mutex::new(frames),
             size: clip.size(),
-            moments: Mutex::default(),
+            times: Mutex::default(),
         }
     }
 
     /// When the next frame that is written appears.
-    pub fn take_moment(&self) -> Planned {
-        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn take_time(&self) -> PlannedFrame {
+        let mut moments = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         moments.1 += 1;
-        moments.0.pop_front().unwrap_or(Planned {
+        moments.0.pop_front().unwrap_or(PlannedFrame {
             index: 0,
             time: 0,
             duration: 1,
@@ -36,13 +36,13 @@ impl Feed {
     }
 
     /// Frames that were written.
-    pub fn given(&self) -> usize {
-        let moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn written_frames(&self) -> usize {
+        let moments = self.times.lock().unwrap_or_else(PoisonError::into_inner);
         moments.1
     }
 }
 
-impl FrameFeed for Feed {
+impl FrameFeed for ClipFeed {
     fn size(&self) -> (u32, u32) {
         self.size
     }
@@ -52,8 +52,8 @@ impl FrameFeed for Feed {
         let Some(frame) = frames.next().transpose()? else {
             return Ok(None);
         };
-        let mut moments = self.moments.lock().unwrap_or_else(PoisonError::into_inner);
-        moments.0.push_back(Planned {
+        let mut moments = self.times.lock().unwrap_or_else(PoisonError::into_inner);
+        moments.0.push_back(PlannedFrame {
             index: frame.index,
             time: frame.time,
             duration: frame.duration,

@@ -1,21 +1,21 @@
 //! Clips in place of photos: films, and the exact numbers behind their frames.
 
-mod draw;
 mod feed;
 mod plan;
+mod render;
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use dino::engine::BatchSize;
-use dino::engine::outcomes::{Outcome, Report};
-use dino::io::inputs::{PhotoDecoder, Source, Stretch, looks_like_video};
-use dino::io::output::{OutputOptions, Status, Target};
-use dino::io::video::{Clip, Codec, Ratio, Selection};
+use dino::engine::run_report::{Outcome, RunReport};
+use dino::io::inputs::{ContrastStretch, PhotoDecoder, Source, has_video_extension};
+use dino::io::output::{LineStatus, OutputOptions, OutputTarget};
+use dino::io::video::{Clip, FrameSelection, Ratio, VideoCodec};
 use dino::model::backbone::Backbone;
-use dino::model::weights::Record;
+use dino::model::weights::ModelRecord;
 use dino::tasks::Task;
-use dino::tasks::clip::FilmLook;
+use dino::tasks::clip::FilmOptions;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 use serde_json::json;
@@ -29,7 +29,7 @@ const FOLDER_RATE: u64 = 25;
 const WEBM_CRF: u8 = 20;
 
 /// What is made of clips, and how.
-pub struct Clips<'c> {
+pub struct ClipPipeline<'c> {
     /// The options of clips.
     pub video: &'c VideoArgs,
     /// Where results go.
@@ -52,10 +52,10 @@ pub struct Clips<'c> {
 ///
 /// # Errors
 /// [`Error::Usage`] for options of clips without any, and for clips among photos.
-pub fn clips_of(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
+pub fn select_clips(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
     let is_clip = |name: &&OsString| {
         let path = Path::new(name);
-        video.video || (looks_like_video(path) && path.is_file())
+        video.video || (has_video_extension(path) && path.is_file())
     };
     let clips: Vec<PathBuf> = input
         .inputs
@@ -63,7 +63,7 @@ pub fn clips_of(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
         .filter(is_clip)
         .map(PathBuf::from)
         .collect();
-    match (clips.len(), video.named()) {
+    match (clips.len(), video.first_given_flag()) {
         (0, Some(flag)) => {
             return Err(Error::Usage(format!(
                 "{flag} is for clips, and no input is one by its name; --video takes animated pictures and folders of numbered \
@@ -97,7 +97,7 @@ pub fn clips_of(input: &InputArgs, video: &VideoArgs) -> Result<Vec<PathBuf>> {
     }
 }
 
-impl Clips<'_> {
+impl ClipPipeline<'_> {
     /// Runs over `clips`; tasks are set up anew for each by `set_up`, and the backbones loaded by `load` once there is anything
     /// to do. Returns the exit code.
     ///
@@ -107,33 +107,33 @@ impl Clips<'_> {
         &self,
         clips: &[PathBuf],
         set_up: impl Fn() -> Result<Vec<Box<dyn Task>>>,
-        load: impl FnOnce() -> Result<(Vec<Backbone>, Record)>,
+        load: impl FnOnce() -> Result<(Vec<Backbone>, ModelRecord)>,
     ) -> Result<u8> {
         if self.video.resume && self.options.force {
             return Err(Error::Usage(
                 "--resume goes on with what is there, and --force begins anew; leave one of them out".into(),
             ));
         }
-        let sources: Vec<Source> = clips.iter().map(Source::named).collect();
+        let sources: Vec<Source> = clips.iter().map(Source::from_path).collect();
         let tasks = set_up()?;
-        self.check(&tasks, clips)?;
-        let plans = self.plan(&tasks, &sources)?;
+        self.check_options(&tasks, clips)?;
+        let plans = self.plan_outputs(&tasks, &sources)?;
         if self.json {
             self.console.claim_stdout("--json")?;
         }
-        let mut report = Report {
+        let mut report = RunReport {
             json: self.json,
-            ..Report::default()
+            ..RunReport::default()
         };
         let (mut load, mut loaded) = (Some(load), None);
         for (index, (source, path)) in sources.iter().zip(clips).enumerate() {
             let mut tasks = set_up()?;
             let mut work = || -> Result<Outcome> {
                 let clip = self.open(path)?;
-                let planned = self.settle(&tasks, &plans, index, &clip)?;
-                if planned.iter().all(|planned| planned.is_there) {
+                let planned = self.plan_clip(&tasks, &plans, index, &clip)?;
+                if planned.iter().all(|planned| planned.is_complete) {
                     for task in &tasks {
-                        self.tell(task.as_ref(), source, Status::Skipped, None)?;
+                        self.report_status(task.as_ref(), source, LineStatus::Skipped, None)?;
                     }
                     return Ok(Outcome::Skipped);
                 }
@@ -148,11 +148,11 @@ impl Clips<'_> {
                 };
                 let mut planned = planned;
                 for (task, planned) in tasks.iter_mut().zip(&mut planned) {
-                    task.meet(backbones, record, self.console)?;
+                    task.attach_backbones(backbones, record, self.console)?;
                     planned.made_from =
                         self.made_from(task.as_ref(), &clip, Some(&record.fingerprint))?;
                 }
-                self.draw(source, &clip, (&tasks, &planned), backbones)?;
+                self.render_clip(source, &clip, (&tasks, &planned), backbones)?;
                 Ok(Outcome::Done)
             };
             let done = work();
@@ -161,10 +161,10 @@ impl Clips<'_> {
                 && self.json
             {
                 for task in &tasks {
-                    self.tell(
+                    self.report_status(
                         task.as_ref(),
                         source,
-                        Status::Failed,
+                        LineStatus::Failed,
                         Some(json!({"error": error.to_string()})),
                     )?;
                 }
@@ -176,12 +176,12 @@ impl Clips<'_> {
                 }
             }
         }
-        report.finish(self.console);
+        report.print_summary(self.console);
         Ok(report.exit_code())
     }
 
     /// Refuses what films are not made for.
-    fn check(&self, tasks: &[Box<dyn Task>], clips: &[PathBuf]) -> Result<()> {
+    fn check_options(&self, tasks: &[Box<dyn Task>], clips: &[PathBuf]) -> Result<()> {
         if let Some(task) = tasks.iter().find(|task| task.as_clip_task().is_none()) {
             return Err(Error::Usage(format!(
                 "{} is a clip, of which {} makes nothing; `ffmpeg -i CLIP frames/%06d.png` makes photos of it",
@@ -194,20 +194,20 @@ impl Clips<'_> {
                 "--crf {crf}: ffv1 loses nothing and has no quality; leave it out"
             )));
         }
-        let is_film = |path: &Path| looks_like_video(path);
+        let is_film = |path: &Path| has_video_extension(path);
         match &self.options.target {
-            Target::Folder(path) if is_film(path) && (tasks.len() > 1 || clips.len() > 1) => {
+            OutputTarget::Folder(path) if is_film(path) && (tasks.len() > 1 || clips.len() > 1) => {
                 Err(Error::Usage(format!(
                     "-o {}: there is one film for each clip and task; name a folder",
                     path.display()
                 )))
             }
-            Target::Folder(_) => Ok(()),
-            Target::File(path, _) => Err(Error::Usage(format!(
+            OutputTarget::Folder(_) => Ok(()),
+            OutputTarget::File(path, _) => Err(Error::Usage(format!(
                 "-o {} is a picture, and a clip becomes a film; name a folder, or a file such as out.mp4",
                 path.display()
             ))),
-            Target::Stdout => Err(Error::Usage(
+            OutputTarget::Stdout => Err(Error::Usage(
                 "-o -: films are not written to stdout; name a folder, or a file such as out.mp4"
                     .into(),
             )),
@@ -216,13 +216,13 @@ impl Clips<'_> {
 
     fn open(&self, path: &Path) -> Result<Clip> {
         let clip = match path.is_dir() {
-            true => Clip::of_folder(path, self.rate()?.unwrap_or(folder_rate()))?,
+            true => Clip::from_folder(path, self.frame_rate()?.unwrap_or(folder_rate()))?,
             false => Clip::probe(path)?,
         };
         let photos = &self.decoder.options;
         let of_photos = [
             ("--bands", photos.bands.is_some()),
-            ("--stretch", photos.stretch != Stretch::Auto),
+            ("--stretch", photos.stretch != ContrastStretch::Auto),
             ("--no-icc", !photos.icc),
         ];
         let mut of_photos = of_photos.iter().filter(|(_, given)| *given);
@@ -244,7 +244,7 @@ impl Clips<'_> {
     }
 
     /// The value of `--fps`.
-    fn rate(&self) -> Result<Option<Ratio>> {
+    fn frame_rate(&self) -> Result<Option<Ratio>> {
         let Some(text) = &self.video.fps else {
             return Ok(None);
         };
@@ -253,13 +253,13 @@ impl Clips<'_> {
         rate.map(Some).map_err(why)
     }
 
-    fn selection(&self, clip: &Clip) -> Result<Selection> {
+    fn selection(&self, clip: &Clip) -> Result<FrameSelection> {
         // Of a folder, it is the rate that its frames have.
         let fps = match clip.path.is_dir() {
             true => None,
-            false => self.rate()?,
+            false => self.frame_rate()?,
         };
-        Ok(Selection {
+        Ok(FrameSelection {
             start: self.video.start,
             end: self.video.end,
             every: self.video.every,
@@ -268,35 +268,36 @@ impl Clips<'_> {
         })
     }
 
-    fn look(&self) -> FilmLook {
+    fn film_options(&self) -> FilmOptions {
         let crf = self.video.crf.map(|crf| crf as u8);
-        let is_webm =
-            matches!(&self.options.target, Target::Folder(path) if has_ending(path, "webm"));
-        let codec = match (self.video.codec.as_deref(), Codec::default()) {
+        let is_webm = matches!(&self.options.target, OutputTarget::Folder(path) if has_extension(path, "webm"));
+        let codec = match (self.video.codec.as_deref(), VideoCodec::default()) {
             // WebM holds no H.264.
-            (None, _) if is_webm => Codec::Named {
+            (None, _) if is_webm => VideoCodec::Named {
                 encoder: "libvpx-vp9".into(),
                 crf: Some(crf.unwrap_or(WEBM_CRF)),
             },
-            (None | Some("libx264" | "h264"), Codec::H264 { crf: usual, preset }) => Codec::H264 {
-                crf: crf.unwrap_or(usual),
-                preset,
-            },
-            (Some("ffv1"), _) => Codec::Ffv1,
-            (Some(name), _) => Codec::Named {
+            (None | Some("libx264" | "h264"), VideoCodec::H264 { crf: usual, preset }) => {
+                VideoCodec::H264 {
+                    crf: crf.unwrap_or(usual),
+                    preset,
+                }
+            }
+            (Some("ffv1"), _) => VideoCodec::Ffv1,
+            (Some(name), _) => VideoCodec::Named {
                 encoder: name.to_owned(),
                 crf,
             },
             (None, other) => other,
         };
-        FilmLook {
+        FilmOptions {
             codec,
             audio: self.video.audio,
         }
     }
 }
 
-fn has_ending(path: &Path, ending: &str) -> bool {
+fn has_extension(path: &Path, ending: &str) -> bool {
     path.extension()
         .is_some_and(|own| own.eq_ignore_ascii_case(ending))
 }

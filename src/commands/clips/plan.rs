@@ -2,30 +2,30 @@
 
 use std::path::{Path, PathBuf};
 
-use dino::io::inputs::{Source, looks_like_video};
-use dino::io::output::{OutputOptions, Plan, Target};
+use dino::io::inputs::{Source, has_video_extension};
+use dino::io::output::{OutputOptions, OutputPlan, OutputTarget};
 use dino::io::video::{self, Clip};
 use dino::system::files::Digest;
 use dino::tasks::Task;
 use dino::tasks::clip::{
-    ClipPlaces, ClipTask, MADE_FROM, Smoothing, folder_count, folder_made_from,
+    ClipPaths, ClipTask, MADE_FROM, Smoothing, count_folder_frames, read_folder_origin,
 };
 use dino::{Error, Result};
 use serde_json::json;
 
-use super::Clips;
+use super::ClipPipeline;
 
 /// What a folder of frames or a film gets, for one task.
 pub(super) struct PlannedFilm {
-    pub places: ClipPlaces,
+    pub places: ClipPaths,
     pub made_from: Digest,
     /// Whether all of it is there already.
-    pub is_there: bool,
+    pub is_complete: bool,
 }
 
-impl Clips<'_> {
+impl ClipPipeline<'_> {
     /// The end of the names of films.
-    fn film_ending(&self) -> &'static str {
+    fn film_extension(&self) -> &'static str {
         match self.video.codec.as_deref() {
             Some(name) if name.contains("vpx") || name.contains("vp8") || name.contains("vp9") => {
                 "webm"
@@ -37,34 +37,38 @@ impl Clips<'_> {
     }
 
     /// Where all files go, task by task.
-    pub(super) fn plan(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<Vec<Plan>> {
+    pub(super) fn plan_outputs(
+        &self,
+        tasks: &[Box<dyn Task>],
+        sources: &[Source],
+    ) -> Result<Vec<OutputPlan>> {
         let folder = match &self.options.target {
-            Target::Folder(path) if !looks_like_video(path) => path.clone(),
+            OutputTarget::Folder(path) if !has_video_extension(path) => path.clone(),
             _ => PathBuf::new(),
         };
         let options = OutputOptions {
-            target: Target::Folder(folder),
+            target: OutputTarget::Folder(folder),
             // What is there is looked at when the clip is known.
             force: true,
             ..self.options.clone()
         };
         let plans = tasks.iter().map(|task| {
-            let ending = [self.film_ending()];
-            Plan::new(sources.to_vec(), &options, &task.kind(), &ending)
+            let ending = [self.film_extension()];
+            OutputPlan::new(sources.to_vec(), &options, &task.kind(), &ending)
         });
         plans.collect()
     }
 
     /// What each task makes of a clip, against what is there.
-    pub(super) fn settle(
+    pub(super) fn plan_clip(
         &self,
         tasks: &[Box<dyn Task>],
-        plans: &[Plan],
+        plans: &[OutputPlan],
         index: usize,
         clip: &Clip,
     ) -> Result<Vec<PlannedFilm>> {
         let frames = self.selection(clip)?;
-        let frames = frames.plan(&clip.frames, clip.time_base, clip.zero);
+        let frames = frames.plan(&clip.frames, clip.time_base, clip.origin);
         let count = frames.len() as u64;
         let tasks = tasks.iter().zip(plans);
         tasks
@@ -73,27 +77,27 @@ impl Clips<'_> {
                     return Err(Error::Model("a task draws no clips".into()));
                 };
                 let film = match &self.options.target {
-                    Target::Folder(path) if looks_like_video(path) => path.clone(),
+                    OutputTarget::Folder(path) if has_video_extension(path) => path.clone(),
                     _ => plan.jobs[index]
-                        .output(self.film_ending())
+                        .output(self.film_extension())
                         .path()
                         .map(Path::to_owned)
                         .unwrap_or_default(),
                 };
                 let beside = |extension: &str| film.with_extension(extension);
-                let has_frames = self.video.frames || !drawn.number_files().is_empty();
-                let places = ClipPlaces {
-                    numbers: drawn.number_film().map(|film| beside(film.extension)),
+                let has_frames = self.video.frames || !drawn.value_extensions().is_empty();
+                let places = ClipPaths {
+                    numbers: drawn.value_video().map(|film| beside(film.extension)),
                     folder: has_frames.then(|| beside("frames")),
                     folder_has_pictures: self.video.frames,
                     film: (!self.video.frames).then_some(film.clone()),
                 };
                 let made_from = self.made_from(task.as_ref(), clip, self.fingerprint.as_deref())?;
-                let is_there = self.is_there(&places, &made_from, count)?;
+                let is_there = self.is_complete(&places, &made_from, count)?;
                 Ok(PlannedFilm {
                     places,
                     made_from,
-                    is_there,
+                    is_complete: is_there,
                 })
             })
             .collect()
@@ -108,8 +112,8 @@ impl Clips<'_> {
     ) -> Result<Digest> {
         let settings = task.settings("png")?.into_json();
         let numbers = task.as_clip_task().map(|task| {
-            let film = task.number_film().map(|film| film.extension);
-            json!([task.number_files(), film])
+            let film = task.value_video().map(|film| film.extension);
+            json!([task.value_extensions(), film])
         });
         let met = std::fs::metadata(&clip.path).map_err(|error| Error::io(&clip.path, &error))?;
         let changed = met.modified().ok();
@@ -125,7 +129,7 @@ impl Clips<'_> {
             "times": [times(video.start), times(video.end)],
             "every": [video.every, video.max_frames],
             "fps": video.fps,
-            "film": [format!("{:?}", self.look().codec), video.audio.to_string(), video.frames.to_string()],
+            "film": [format!("{:?}", self.film_options().codec), video.audio.to_string(), video.frames.to_string()],
             "smooth": self.smoothing_of(task).to_string(),
             "version": env!("CARGO_PKG_VERSION"),
         });
@@ -134,16 +138,16 @@ impl Clips<'_> {
 
     /// How much of the mean over time each frame leaves.
     pub(super) fn smoothing_of(&self, task: &dyn Task) -> Smoothing {
-        let usual = task.as_clip_task().map(ClipTask::usual_smoothing);
-        let usual = usual.unwrap_or(Smoothing::Even(0.0));
-        self.video.smooth.map_or(usual, Smoothing::Even)
+        let usual = task.as_clip_task().map(ClipTask::default_smoothing);
+        let usual = usual.unwrap_or(Smoothing::Constant(0.0));
+        self.video.smooth.map_or(usual, Smoothing::Constant)
     }
 
     /// Whether all of `places` is there and was made from the same; says what is made again.
     ///
     /// # Errors
     /// Names a file that this program did not make, unless it may be replaced.
-    fn is_there(&self, places: &ClipPlaces, made_from: &Digest, count: u64) -> Result<bool> {
+    fn is_complete(&self, places: &ClipPaths, made_from: &Digest, count: u64) -> Result<bool> {
         let mut all = true;
         for path in places.all() {
             if path.symlink_metadata().is_err() {
@@ -151,14 +155,14 @@ impl Clips<'_> {
                 continue;
             }
             let told = match path.is_dir() {
-                true => folder_made_from(path),
-                false => video::tag_of(path, MADE_FROM),
+                true => read_folder_origin(path),
+                false => video::read_tag(path, MADE_FROM),
             };
             match told {
                 Some(told) if told == made_from.to_string() && !self.options.force => {
                     let has = match path.is_dir() {
-                        true => folder_count(path),
-                        false => video::count_of(path),
+                        true => count_folder_frames(path),
+                        false => video::count_frames(path),
                     };
                     // One that was ended early says the same of itself.
                     if has != Some(count) {

@@ -1,28 +1,28 @@
 //! `dino eval depth`.
 
-use dino::engine::outcomes::Report;
+use dino::engine::run_report::RunReport;
 use dino::learn::data::LabelKind;
-use dino::learn::eval::{Coverage, DepthErrors};
+use dino::learn::eval::{DepthErrors, IntervalCoverage};
 use dino::tasks::depth::conversion_of;
 use dino::terminal::console::Console;
-use dino::vision::postprocess::Conversion;
-use dino::vision::render::{Colormap, Range, colorize};
+use dino::vision::postprocess::MetricConversion;
+use dino::vision::render::{Colormap, ValueRange, colorize};
 use dino::{Error, Result};
 use serde_json::{Map, json};
 
-use super::comparison::{Compared, Comparison, Purpose, nothing_counts};
-use super::report::{FileFigures, Sheet, Worst, check_outputs, same_size};
+use super::comparison::{DepthEvaluation, DepthMapPair, EvaluationPurpose, no_valid_readings};
+use super::report::{EvalReport, PhotoMetrics, WorstPhotos, check_outputs, resize_to_label};
 use crate::cli::{AlignChoice, EvalDepthArgs};
 
 /// Runs the command.
 pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
-    let comparison = Comparison::new(&common.judge, &args.labels)?;
+    let comparison = DepthEvaluation::new(&common.input, &args.labels)?;
     let calibration = match args.no_calibration || args.align == Some(AlignChoice::ScaleShift) {
         true => None,
         false => comparison.calibration(console)?,
     };
-    let head = &comparison.found.head;
+    let head = &comparison.selected.head;
     let is_inverse = head.meta.is_inverse_depth();
     let by_scale_shift = match (args.align, is_inverse && calibration.is_none()) {
         (Some(AlignChoice::ScaleShift), _) => true,
@@ -45,23 +45,23 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         .as_ref()
         .map(|it| conversion_of(&head.meta, it.scale, it.shift))
         .transpose()?;
-    let data = comparison.data(
-        &common.judge,
+    let data = comparison.load_photos(
+        &common.input,
         &args.labels,
-        Purpose::Judge(conversion),
+        EvaluationPurpose::Evaluate(conversion),
         console,
     )?;
-    let read = data.set.reads(&common.judge);
+    let read = data.set.input_paths(&common.input);
     check_outputs(common, LabelKind::Depth, read, console)?;
-    let judge = comparison.judge;
-    let mut report = Report::default();
+    let judge = comparison.evaluator;
+    let mut report = RunReport::default();
     let mut all: Vec<DepthErrors> = Vec::new();
-    let mut coverage = Coverage::default();
+    let mut coverage = IntervalCoverage::default();
     let mut files = Vec::new();
-    let mut worst = Worst::new(common.output.is_some());
+    let mut worst = WorstPhotos::new(common.output.is_some());
     let mut doubt = calibration.as_ref();
-    comparison.each(&common.judge, &data, &mut report, console, |compared| {
-        let Compared {
+    comparison.for_each_photo(&common.input, &data, &mut report, console, |compared| {
+        let DepthMapPair {
             pair,
             photo,
             input,
@@ -70,7 +70,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             ..
         } = compared;
         let size = (truth.width, truth.height);
-        if let Some(doubt) = doubt.take().and_then(|it| it.doubt(input)) {
+        if let Some(doubt) = doubt.take().and_then(|it| it.input_mismatch(input)) {
             console.warn(doubt);
         }
         if let Some(conversion) = conversion {
@@ -84,28 +84,28 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             }
             let to = judge
                 .scale_shift(&map.depth, &truth.metres, size)
-                .ok_or_else(|| nothing_counts(pair))?;
-            Conversion::Inverse(to).convert_map(&mut map);
+                .ok_or_else(|| no_valid_readings(pair))?;
+            MetricConversion::Inverse(to).convert_map(&mut map);
         }
         let errors = judge
             .errors(&map.depth, &truth.metres, size)
-            .ok_or_else(|| nothing_counts(pair))?;
+            .ok_or_else(|| no_valid_readings(pair))?;
         worst.offer(-errors.delta1, &pair.photo, || {
             let known: Vec<f32> = truth.metres.iter().copied().filter(|&m| m > 0.0).collect();
-            let (range, colormap) = (Range::of(&known), Colormap::default());
+            let (range, colormap) = (ValueRange::of(&known), Colormap::default());
             Ok(vec![
-                same_size(photo, size),
+                resize_to_label(photo, size),
                 colorize(&truth.metres, size.0, range, &colormap)?,
                 colorize(&map.depth, size.0, range, &colormap)?,
             ])
         })?;
         if !map.deviation.is_empty() {
-            coverage.merge(Coverage::count(&judge, &map, &truth.metres));
+            coverage.merge(IntervalCoverage::count(&judge, &map, &truth.metres));
         }
         all.push(errors);
-        files.push(FileFigures {
-            file: pair.photo.clone(),
-            figures: named(&errors, by_scale_shift),
+        files.push(PhotoMetrics {
+            photo: pair.photo.clone(),
+            metrics: named_metrics(&errors, by_scale_shift),
         });
         Ok(())
     })?;
@@ -145,7 +145,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         json!("every figure is the mean of the images' own, the rmse too"),
     );
     figures.insert("calibration".into(), json!(calibration));
-    let means = named(&mean, by_scale_shift);
+    let means = named_metrics(&mean, by_scale_shift);
     for (name, value) in &means {
         figures.insert((*name).into(), json!(value));
     }
@@ -160,7 +160,7 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
         lines.push("alignment        scale and shift of inverse depth, photo by photo".into());
     }
     if let Some(calibration) = calibration.as_ref().filter(|_| !all.is_empty()) {
-        lines.push(format!("calibration      {}", calibration.sentence()));
+        lines.push(format!("calibration      {}", calibration.summary()));
     }
     if let Some((within_1, within_2)) = coverage.shares() {
         figures.insert("within_1_std".into(), json!(within_1));
@@ -173,10 +173,10 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
             true => "benchmark crop to 1216x352, garg crop, 0.001 to 80 m",
             false => "eigen crop, 0.001 to 10 m",
         };
-        paper.tell(how, &mut figures, &mut lines);
+        paper.add_to_report(how, &mut figures, &mut lines);
     }
-    let sheet = Sheet {
-        figures,
+    let sheet = EvalReport {
+        metrics: figures,
         lines,
         files,
         worst,
@@ -185,13 +185,13 @@ pub fn run(args: &EvalDepthArgs, console: &Console) -> Result<u8> {
     if !all.is_empty() {
         sheet.write(common, console)?;
     }
-    report.finish(console);
+    report.print_summary(console);
     Ok(report.exit_code())
 }
 
 /// Figures by name; those of alignment by the median are left out of predictions that were aligned in another way.
-fn named(errors: &DepthErrors, by_scale_shift: bool) -> Vec<(&'static str, f64)> {
-    let mut all = errors.named().to_vec();
+fn named_metrics(errors: &DepthErrors, by_scale_shift: bool) -> Vec<(&'static str, f64)> {
+    let mut all = errors.named_values().to_vec();
     all.retain(|(name, _)| !(by_scale_shift && name.ends_with("_aligned")));
     all
 }

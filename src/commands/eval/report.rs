@@ -4,8 +4,8 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use dino::io::output::{
-    Destination, Outputs, PictureFormat, check_folder, create_folder, deliver, path_bytes, shorten,
-    write_picture,
+    Destination, OutputRegistry, PictureFormat, check_folder, create_folder, path_bytes,
+    shorten_name, write_output, write_picture,
 };
 use dino::learn::data::LabelKind;
 use dino::system::files::signature::is_own_picture;
@@ -20,29 +20,29 @@ use serde_json::{Map, Value};
 use crate::cli::EvalArgs;
 
 /// Photos that are shown.
-const SHOWN: usize = 5;
+const WORST_COUNT: usize = 5;
 
 /// One photo's figures.
-pub struct FileFigures {
+pub struct PhotoMetrics {
     /// The photo.
-    pub file: PathBuf,
+    pub photo: PathBuf,
     /// Names and values, the same for all photos.
-    pub figures: Vec<(&'static str, f64)>,
+    pub metrics: Vec<(&'static str, f64)>,
 }
 
 /// The photos with the worst figures, as pictures.
-pub struct Worst {
-    wanted: bool,
+pub struct WorstPhotos {
+    is_enabled: bool,
     /// Badness, photo, parts from left to right; the worst first.
-    kept: Vec<(f64, PathBuf, RgbImage)>,
+    ranked: Vec<(f64, PathBuf, RgbImage)>,
 }
 
-impl Worst {
+impl WorstPhotos {
     /// Keeps some if they are `wanted`.
-    pub fn new(wanted: bool) -> Self {
-        Worst {
-            wanted,
-            kept: Vec::new(),
+    pub fn new(is_enabled: bool) -> Self {
+        WorstPhotos {
+            is_enabled,
+            ranked: Vec::new(),
         }
     }
 
@@ -56,8 +56,8 @@ impl Worst {
         photo: &Path,
         parts: impl FnOnce() -> Result<Vec<RgbImage>>,
     ) -> Result<()> {
-        let place = self.kept.partition_point(|(other, ..)| *other >= badness);
-        if !self.wanted || place >= SHOWN {
+        let place = self.ranked.partition_point(|(other, ..)| *other >= badness);
+        if !self.is_enabled || place >= WORST_COUNT {
             return Ok(());
         }
         let mut picture = RgbImage::default();
@@ -67,31 +67,31 @@ impl Worst {
                 false => side_by_side(&picture, &part)?,
             };
         }
-        self.kept.truncate(SHOWN - 1);
-        self.kept
+        self.ranked.truncate(WORST_COUNT - 1);
+        self.ranked
             .insert(place, (badness, photo.to_owned(), picture));
         Ok(())
     }
 }
 
 /// Everything about one evaluation.
-pub struct Sheet {
+pub struct EvalReport {
     /// For programs.
-    pub figures: Map<String, Value>,
+    pub metrics: Map<String, Value>,
     /// For readers.
     pub lines: Vec<String>,
     /// Photo by photo.
-    pub files: Vec<FileFigures>,
+    pub files: Vec<PhotoMetrics>,
     /// The worst photos.
-    pub worst: Worst,
+    pub worst: WorstPhotos,
     /// What is seen in their pictures.
     pub captions: &'static str,
 }
 
-impl Sheet {
+impl EvalReport {
     /// Prints the lines, and writes what was asked for.
     pub fn write(&self, args: &EvalArgs, console: &Console) -> Result<()> {
-        let mut text = serde_json::to_vec_pretty(&self.figures)
+        let mut text = serde_json::to_vec_pretty(&self.metrics)
             .map_err(|error| Error::Usage(format!("--json: {error}")))?;
         text.push(b'\n');
         let json = args.json.as_deref().map(Destination::of_flag).transpose()?;
@@ -101,7 +101,7 @@ impl Sheet {
                 let mut lines = self.lines.iter();
                 lines.try_for_each(|line| console.out(&printable(line)))?;
                 if let Some(file) = json {
-                    deliver(console, file, true, |writer| writer.write_all(&text))?;
+                    write_output(console, file, true, |writer| writer.write_all(&text))?;
                 }
             }
         }
@@ -111,23 +111,26 @@ impl Sheet {
         create_folder(folder)?;
         remove_worst(folder)?;
         let files = folder.join("files.csv");
-        let names = self.files.first().map(|one| one.figures.iter());
+        let names = self.files.first().map(|one| one.metrics.iter());
         let header = ["file".to_owned()].into_iter();
         let header = header.chain(names.into_iter().flatten().map(|(name, _)| (*name).into()));
         // As in JSON: the bytes of names that are no text stand beside them, in a column of their own at the end.
-        let has_bytes = self.files.iter().any(|one| path_bytes(&one.file).is_some());
+        let has_bytes = self
+            .files
+            .iter()
+            .any(|one| path_bytes(&one.photo).is_some());
         let header = header.chain(has_bytes.then(|| "file_bytes".to_owned()));
         let rows = self.files.iter().map(|one| {
             // What is not defined for a photo is left empty.
             let values = one
-                .figures
+                .metrics
                 .iter()
                 .map(|(_, value)| match value.is_finite() {
                     true => format!("{value:.6}"),
                     false => String::new(),
                 });
-            let bytes = has_bytes.then(|| path_bytes(&one.file).unwrap_or_default());
-            [one.file.to_string_lossy().into_owned()]
+            let bytes = has_bytes.then(|| path_bytes(&one.photo).unwrap_or_default());
+            [one.photo.to_string_lossy().into_owned()]
                 .into_iter()
                 .chain(values)
                 .chain(bytes)
@@ -135,11 +138,11 @@ impl Sheet {
         });
         write_csv(&files, header.collect(), rows)?;
         console.out_path(&files)?;
-        for (rank, (_, photo, picture)) in self.worst.kept.iter().enumerate() {
+        for (rank, (_, photo, picture)) in self.worst.ranked.iter().enumerate() {
             let mut name = OsString::from(format!("worst-{}-", rank + 1));
             name.push(photo.file_stem().unwrap_or_default());
             let ending = ".png";
-            let mut name = match shorten(folder, Path::new(&name), ending.len())? {
+            let mut name = match shorten_name(folder, Path::new(&name), ending.len())? {
                 Some(short) => short.into_os_string(),
                 None => name,
             };
@@ -182,9 +185,9 @@ pub fn check_outputs<'p>(
     read: impl IntoIterator<Item = &'p Path>,
     console: &Console,
 ) -> Result<()> {
-    let mut outputs = Outputs::new(read);
-    let classes = args.judge.data.join("classes.json");
-    dino::tasks::run::protect(&mut outputs, [Some(classes.as_path())])?;
+    let mut outputs = OutputRegistry::new(read);
+    let classes = args.input.data.join("classes.json");
+    dino::tasks::run::protect_with_named(&mut outputs, [Some(classes.as_path())])?;
     if let Some(path) = &args.json
         && outputs.add_flag("--json", path, args.force)? == Destination::Stdout
     {
@@ -220,6 +223,6 @@ pub fn write_csv(
 }
 
 /// The photo at the size of its label.
-pub fn same_size(photo: &RgbImage, (width, height): (usize, usize)) -> RgbImage {
+pub fn resize_to_label(photo: &RgbImage, (width, height): (usize, usize)) -> RgbImage {
     image::imageops::thumbnail(photo, width as u32, height as u32)
 }

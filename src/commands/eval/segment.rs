@@ -1,25 +1,27 @@
 //! `dino eval segment`.
 
-use dino::engine::outcomes::Report;
+use dino::engine::run_report::RunReport;
 use dino::learn::data::{LabelKind, SetLabels, Taxonomy, taxonomy};
-use dino::learn::eval::{Changes, Confusion, MaskJudge};
-use dino::model::head::{Class, Head, Task};
+use dino::learn::eval::{Confusion, LabelChanges, MaskEvaluator};
+use dino::model::head::{Class, Head, HeadTask};
 use dino::system::files::write_atomic;
-use dino::tasks::Found;
-use dino::tasks::classes::line_of;
-use dino::tasks::segment::REFINE;
+use dino::tasks::TaskOutput;
+use dino::tasks::classes::printable_class_name;
+use dino::tasks::segment::DEFAULT_REFINE;
 use dino::terminal::console::Console;
 use dino::vision::postprocess::refine;
 use dino::vision::postprocess::segment::mean_with_mirrored;
 use dino::vision::render::system_fonts;
-use dino::vision::render::{Captions, Fonts, matrix};
+use dino::vision::render::{Captions, Fonts, confusion_matrix};
 use dino::{Error, Result};
 use image::RgbImage;
 use serde_json::{Map, Value, json};
 
-use super::report::{FileFigures, Sheet, Worst, check_outputs, same_size, write_csv};
+use super::report::{
+    EvalReport, PhotoMetrics, WorstPhotos, check_outputs, resize_to_label, write_csv,
+};
 use crate::cli::{EvalSegmentArgs, IgnoreChoice};
-use crate::commands::labels::SeenMasks;
+use crate::commands::labels::MaskInspection;
 
 /// What has no class, in the pictures of labels.
 const BLANK: [u8; 3] = [32, 32, 32];
@@ -27,52 +29,52 @@ const BLANK: [u8; 3] = [32, 32, 32];
 /// Runs the command.
 pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
-    let asked = &common.judge;
-    let head = super::head(asked, "segment")?.head;
-    let Task::Segment { classes } = &head.meta.task else {
+    let asked = &common.input;
+    let head = super::select_head(asked, "segment")?.head;
+    let HeadTask::Segment { classes } = &head.meta.task else {
         return Err(Error::Model(format!(
             "the head {} is not for segmentation",
             head.meta.name
         )));
     };
-    let paper = super::paper(asked, &head)?;
+    let paper = super::find_paper_protocol(asked, &head)?;
     let meaning = match &paper {
         // The data set's own ids, whatever is asked for.
-        Some(_) => head.meta.label_sets.first().map(SetLabels::of_head),
+        Some(_) => head.meta.label_sets.first().map(SetLabels::from_head),
         None => None,
     };
     let mut meaning = match meaning {
         Some(meaning) => meaning,
-        None => self::meaning(args, &head, classes, console)?,
+        None => resolve_label_set(args, &head, classes, console)?,
     };
-    let ignored = IgnoreChoice::or_usual(args.ignore);
+    let ignored = IgnoreChoice::or_default(args.ignore);
     let ignore = ignored.id;
     let names: Vec<String> = (0..meaning.allowed.len() as u16)
         .map(|id| meaning.name_of(id, classes))
         .collect();
     // Only a report has pictures with names; that they can be drawn is seen to before the long work.
     let captions = match common.output {
-        Some(_) => system_fonts::captions(
+        Some(_) => system_fonts::build_captions(
             names.iter().map(String::as_str),
             args.text.font.as_deref(),
             console.warnings(),
         )?,
         None => Captions::new([], Fonts::built_in()),
     };
-    let data = super::data(asked, LabelKind::Masks, console)?;
-    let read = data.reads(asked).chain(args.sets.as_deref());
+    let data = super::open_data(asked, LabelKind::Masks, console)?;
+    let read = data.input_paths(asked).chain(args.sets.as_deref());
     check_outputs(common, LabelKind::Masks, read, console)?;
-    let mut seen = SeenMasks::of(&data.name, data.pairs.iter(), &meaning, ignored);
+    let mut seen = MaskInspection::of(&data.name, data.pairs.iter(), &meaning, ignored);
     seen.check(&mut meaning, classes, ignored, console)?;
     let meaning = meaning;
-    let judge = MaskJudge::new(&meaning, classes.len(), ignore);
+    let judge = MaskEvaluator::new(&meaning, classes.len(), ignore);
     let fitting = super::fitting(asked, console);
-    let mut report = Report::default();
+    let mut report = RunReport::default();
     let mut confusion = Confusion::new(meaning.allowed.len());
     let mut all_changes = Vec::new();
     let mut files = Vec::new();
-    let mut worst = Worst::new(common.output.is_some());
-    super::each(
+    let mut worst = WorstPhotos::new(common.output.is_some());
+    super::for_each_photo(
         asked,
         &head,
         &data.pairs,
@@ -81,30 +83,30 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         console,
         |judged| {
             let mask = meaning.read_mask(&judged.pair.label, ignore, console.warnings())?;
-            let shape = super::shape_of(&judged, None)?;
-            let mask = fitting.mask(mask, &judged.pair.label, shape)?;
-            let super::Scored {
+            let shape = super::photo_shape(&judged, None)?;
+            let mask = fitting.align_mask(mask, &judged.pair.label, shape)?;
+            let super::ScoredPhoto {
                 photo,
                 geometry,
-                found,
+                output: found,
                 ..
             } = judged.scored;
             let mut own = Confusion::new(meaning.allowed.len());
             let map = match found {
-                Found::Tokens(..) | Found::Features(_) => {
+                TaskOutput::Tokens(..) | TaskOutput::Features(_) => {
                     return Err(Error::Model("tokens where labels are wanted".into()));
                 }
-                Found::Labels(map) => judge.count_map(&mut own, &mask, &map),
-                Found::Scores {
+                TaskOutput::Labels(map) => judge.count_map(&mut own, &mask, &map),
+                TaskOutput::Scores {
                     scores, mirrored, ..
                 } => {
                     let scores = match &mirrored {
                         Some(mirrored) => mean_with_mirrored(&scores, mirrored),
                         None => scores,
                     };
-                    match asked.head.refine().unwrap_or(REFINE) {
+                    match asked.head.refine().unwrap_or(DEFAULT_REFINE) {
                         true => {
-                            let map = refine::label(&scores, &geometry, &photo)?;
+                            let map = refine::refine_labels(&scores, &geometry, &photo)?;
                             judge.count_map(&mut own, &mask, &map)
                         }
                         false => judge.count(&mut own, &mask, &scores, &geometry, 1)?,
@@ -128,15 +130,15 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
                     color(allowed.and_then(|allowed| allowed.first()))
                 });
                 Ok(vec![
-                    same_size(&photo, size),
-                    painted(label, size),
-                    painted(map.ids.iter().map(|id| color(Some(id))), size),
+                    resize_to_label(&photo, size),
+                    image_from_colors(label, size),
+                    image_from_colors(map.ids.iter().map(|id| color(Some(id))), size),
                 ])
             })?;
-            let changes = Changes::of(&judge, &mask, &map);
-            files.push(FileFigures {
-                file: judged.pair.photo.clone(),
-                figures: vec![
+            let changes = LabelChanges::of(&judge, &mask, &map);
+            files.push(PhotoMetrics {
+                photo: judged.pair.photo.clone(),
+                metrics: vec![
                     ("pixel_accuracy", own.pixel_accuracy()),
                     ("miou", own.mean_iou()),
                     ("mean_accuracy", own.mean_accuracy()),
@@ -151,17 +153,17 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
         },
     )?;
     if !files.is_empty() {
-        let restless = Restless::of(&all_changes);
-        let mut figures = figures(&head, &meaning, &confusion, &names, files.len());
-        restless.tell(&mut figures);
-        let mut lines = lines(&confusion, &restless, &names);
+        let restless = LabelChangeRatio::of(&all_changes);
+        let mut figures = collect_metrics(&head, &meaning, &confusion, &names, files.len());
+        restless.add_to_report(&mut figures);
+        let mut lines = format_lines(&confusion, &restless, &names);
         if let Some(paper) = &paper {
             let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
             let how = format!("the ids of {}, {ignored} not judged", meaning.name);
-            paper.tell(&how, &mut figures, &mut lines);
+            paper.add_to_report(&how, &mut figures, &mut lines);
         }
-        let sheet = Sheet {
-            figures,
+        let sheet = EvalReport {
+            metrics: figures,
             lines,
             files,
             worst,
@@ -180,7 +182,8 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             write_csv(&path, header.collect(), rows)?;
             console.out_path(&path)?;
             let path = folder.join("confusion.png");
-            let picture = matrix::picture(&captions, &shares(&confusion));
+            let picture =
+                confusion_matrix::draw_confusion_matrix(&captions, &normalise_rows(&confusion));
             write_atomic(&path, |writer| {
                 dino::io::output::write_picture(
                     writer,
@@ -192,30 +195,30 @@ pub fn run(args: &EvalSegmentArgs, console: &Console) -> Result<u8> {
             console.out_path(&path)?;
         }
     }
-    report.finish(console);
+    report.print_summary(console);
     Ok(report.exit_code())
 }
 
 /// What the ids of the masks mean.
-fn meaning(
+fn resolve_label_set(
     args: &EvalSegmentArgs,
     head: &Head,
     classes: &[Class],
     console: &Console,
 ) -> Result<SetLabels> {
-    let own_classes = taxonomy::own_classes(&args.common.judge.data);
+    let own_classes = taxonomy::own_classes(&args.common.input.data);
     let Some(name) = &args.labels else {
         return Ok(match own_classes {
             // The data's own colours, where its masks are in colours.
             Some(own) if has_same_names(&own, classes) => SetLabels::identity("data", &own),
             Some(own) => {
-                doubt(args, head, &own, classes, console);
+                warn_of_class_mismatch(args, head, &own, classes, console);
                 SetLabels::identity("data", classes)
             }
             None => SetLabels::identity("data", classes),
         });
     };
-    let meaning = named_meaning(args, head, classes, name)?;
+    let meaning = find_label_set(args, head, classes, name)?;
     Ok(SetLabels {
         own_classes: own_classes.unwrap_or_default(),
         ..meaning
@@ -230,7 +233,13 @@ fn has_same_names(own: &[Class], classes: &[Class]) -> bool {
 }
 
 /// Says where the data's class list and the head's differ.
-fn doubt(args: &EvalSegmentArgs, head: &Head, own: &[Class], classes: &[Class], console: &Console) {
+fn warn_of_class_mismatch(
+    args: &EvalSegmentArgs,
+    head: &Head,
+    own: &[Class],
+    classes: &[Class],
+    console: &Console,
+) {
     let name = |classes: &[Class], id: usize| match classes.get(id) {
         Some(class) => format!("{:?}", class.name),
         None => "no class".to_owned(),
@@ -240,7 +249,7 @@ fn doubt(args: &EvalSegmentArgs, head: &Head, own: &[Class], classes: &[Class], 
     if let Some(id) = ids.next() {
         console.warn(format_args!(
             "{}: says that the id {id} is {}, but the head {} knows it as {}; masks are read as if they had the head's ids",
-            args.common.judge.data.join("classes.json").display(),
+            args.common.input.data.join("classes.json").display(),
             name(own, id),
             head.meta.name,
             name(classes, id)
@@ -249,7 +258,7 @@ fn doubt(args: &EvalSegmentArgs, head: &Head, own: &[Class], classes: &[Class], 
 }
 
 /// The set called `name`, of the file that is given or of the head.
-fn named_meaning(
+fn find_label_set(
     args: &EvalSegmentArgs,
     head: &Head,
     classes: &[Class],
@@ -272,7 +281,7 @@ fn named_meaning(
     }
     let sets = &head.meta.label_sets;
     match sets.iter().find(|set| set.name == *name) {
-        Some(set) => Ok(SetLabels::of_head(set)),
+        Some(set) => Ok(SetLabels::from_head(set)),
         None if sets.is_empty() => Err(Error::Usage(format!(
             "--labels {name}: the head {} knows one set of ids, its own; leave the option out, or name a file with --sets",
             head.meta.name
@@ -282,14 +291,14 @@ fn named_meaning(
             Err(Error::Usage(format!(
                 "--labels {name}: the head {} does not know that set{}; it knows {}",
                 head.meta.name,
-                dino::terminal::suggest::question(name, names.iter().copied()),
+                dino::terminal::suggest::did_you_mean(name, names.iter().copied()),
                 names.join(", ")
             )))
         }
     }
 }
 
-fn figures(
+fn collect_metrics(
     head: &Head,
     meaning: &SetLabels,
     confusion: &Confusion,
@@ -335,7 +344,7 @@ fn figures(
 }
 
 /// The label changes of all photos.
-struct Restless {
+struct LabelChangeRatio {
     /// Mean over the photos whose labels change at all.
     mean: Option<f64>,
     /// How many those are.
@@ -344,21 +353,23 @@ struct Restless {
     total: Option<f64>,
 }
 
-impl Restless {
-    fn of(all: &[Changes]) -> Self {
+impl LabelChangeRatio {
+    fn of(all: &[LabelChanges]) -> Self {
         let ratios: Vec<f64> = all.iter().filter_map(|one| one.ratio()).collect();
-        let total = all.iter().fold(Changes::default(), |sum, one| Changes {
-            predicted: sum.predicted + one.predicted,
-            labelled: sum.labelled + one.labelled,
-        });
-        Restless {
+        let total = all
+            .iter()
+            .fold(LabelChanges::default(), |sum, one| LabelChanges {
+                predicted: sum.predicted + one.predicted,
+                labelled: sum.labelled + one.labelled,
+            });
+        LabelChangeRatio {
             mean: (!ratios.is_empty()).then(|| ratios.iter().sum::<f64>() / ratios.len() as f64),
             images: ratios.len(),
             total: total.ratio(),
         }
     }
 
-    fn tell(&self, figures: &mut Map<String, Value>) {
+    fn add_to_report(&self, figures: &mut Map<String, Value>) {
         let mut put = |key: &str, value: Value| figures.insert(key.to_owned(), value);
         put("label_changes", json!(self.mean));
         put(
@@ -377,7 +388,11 @@ impl Restless {
     }
 }
 
-fn lines(confusion: &Confusion, restless: &Restless, names: &[String]) -> Vec<String> {
+fn format_lines(
+    confusion: &Confusion,
+    restless: &LabelChangeRatio,
+    names: &[String],
+) -> Vec<String> {
     let mut lines = vec![
         format!("miou             {:.4}", confusion.mean_iou()),
         format!("pixel_accuracy   {:.4}", confusion.pixel_accuracy()),
@@ -399,7 +414,7 @@ fn lines(confusion: &Confusion, restless: &Restless, names: &[String]) -> Vec<St
                 share(one.iou),
                 share(one.recall),
                 one.images,
-                line_of(id, name)
+                printable_class_name(id, name)
             ));
         }
     }
@@ -407,7 +422,7 @@ fn lines(confusion: &Confusion, restless: &Restless, names: &[String]) -> Vec<St
 }
 
 /// Of each id's pixels, the share that was predicted as each id.
-fn shares(confusion: &Confusion) -> Vec<f32> {
+fn normalise_rows(confusion: &Confusion) -> Vec<f32> {
     (0..confusion.ids())
         .flat_map(|id| {
             let row = confusion.row(id);
@@ -419,7 +434,10 @@ fn shares(confusion: &Confusion) -> Vec<f32> {
         .collect()
 }
 
-fn painted(colors: impl Iterator<Item = [u8; 3]>, (width, height): (usize, usize)) -> RgbImage {
+fn image_from_colors(
+    colors: impl Iterator<Item = [u8; 3]>,
+    (width, height): (usize, usize),
+) -> RgbImage {
     let bytes: Vec<u8> = colors.flatten().collect();
     // Every pixel has its three bytes.
     RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default()

@@ -1,23 +1,23 @@
 //! `dino train depth`.
 
 use dino::Result;
-use dino::engine::outcomes::Report;
-use dino::learn::data::labels::DepthReader;
+use dino::engine::run_report::RunReport;
+use dino::learn::data::labels::DepthLabelReader;
 use dino::learn::data::{DataSet, LabelKind};
-use dino::learn::eval::{DepthErrors, Judge};
+use dino::learn::eval::{DepthErrors, Evaluator};
 use dino::learn::train::loss::DepthLoss;
-use dino::learn::train::run::Objective;
-use dino::learn::train::samples::{Draw, Samples};
+use dino::learn::train::samples::{SampleDraw, TrainingSamples};
 use dino::learn::train::targets::UPSAMPLE;
-use dino::learn::train::validate::How;
-use dino::model::head::globals::GlobalToken;
-use dino::model::head::meta::{Bins, Readout, Task};
+use dino::learn::train::trainer::Objective;
+use dino::learn::train::validation::ValidationTask;
+use dino::model::head::global_token::GlobalToken;
+use dino::model::head::meta::{Bins, DepthReadout, HeadTask};
 use dino::terminal::console::Console;
 
 use crate::cli::TrainDepthArgs;
-use crate::commands::labels::{self, DepthUse};
+use crate::commands::labels::{self, DepthCheckConfig};
 use crate::commands::model;
-use crate::commands::train::start::Start;
+use crate::commands::train::initial_weights::InitialWeights;
 use crate::commands::train::{folds, prepare, write};
 
 /// Runs the command.
@@ -30,33 +30,33 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         parts.push(prepare::split(common, set, console)?);
     }
     write::check_inputs(common, &parts, [])?;
-    prepare::announce(&parts, common.recipe.folds, console)?;
-    let figures = DepthErrors::default().named().map(|(name, _)| name);
+    prepare::report_splits(&parts, common.hyper.folds, console)?;
+    let figures = DepthErrors::default().named_values().map(|(name, _)| name);
     prepare::check_best_by(common, &figures, &parts)?;
     let labels = &args.labels;
     let layouts = parts.iter().map(|part| part.depth_scale);
-    let scale = labels::depth_scale(labels.depth_scale, layouts, console)?;
-    let reader =
-        DepthReader::new(labels.depth_scale, console.warnings().clone()).with_usual_scale(scale);
+    let scale = labels::resolve_depth_scale(labels.depth_scale, layouts, console)?;
+    let reader = DepthLabelReader::new(labels.depth_scale, console.warnings().clone())
+        .with_default_scale(scale);
     for part in &parts {
-        let usage = DepthUse {
-            said_scale: labels.depth_scale.or(part.depth_scale),
+        let usage = DepthCheckConfig {
+            explicit_scale: labels.depth_scale.or(part.depth_scale),
             scale,
-            counted: (labels.min_depth, labels.max_depth),
-            head: args.range,
+            valid_range: (labels.min_depth, labels.max_depth),
+            head_range: args.range,
         };
         let pairs = part.pairs.iter().map(|(pair, _)| pair);
         labels::check_depth(&part.name, pairs, usage, &reader, console)?;
     }
     let names: Vec<String> = parts.iter().map(|part| part.name.clone()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    prepare::check_photos(common, &names)?;
-    let usual: Vec<f64> = parts.iter().map(|part| part.learnt() as f64).collect();
-    let shares = prepare::parts(common, &names, &usual)?;
+    prepare::check_photo_limits(common, &names)?;
+    let usual: Vec<f64> = parts.iter().map(|part| part.train_count() as f64).collect();
+    let shares = prepare::sampling_shares(common, &names, &usual)?;
     let data = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
-    let blocks = prepare::blocks(common, &model)?;
-    let inputs = prepare::inputs(common, &model, &blocks, &[GlobalToken::Cls]);
+    let blocks = prepare::select_blocks(common, &model)?;
+    let inputs = prepare::head_inputs(common, &model, &blocks, &[GlobalToken::Cls]);
     let bins = Bins {
         spacing: args.spacing.into(),
         min: args.range.0,
@@ -64,27 +64,27 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         count: args.bins.into(),
     };
     let centres = bins.centres();
-    let task = Task::Depth {
-        readout: Readout::Bins {
+    let task = HeadTask::Depth {
+        readout: DepthReadout::Bins {
             bins,
             upsample: UPSAMPLE,
         },
         unit: "m".into(),
     };
-    let start = Start::find(common, &model, (&inputs, &blocks), &task)?;
-    let mut report = Report::default();
-    let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let start = InitialWeights::load(common, &model, (&inputs, &blocks), &task)?;
+    let mut report = RunReport::default();
+    let mut sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
     let fitting = prepare::fitting(common, console);
     let range = (labels.min_depth as f32, labels.max_depth as f32);
-    let samples = Samples::depth(
-        sets.iter().map(|set| set.learnt.as_slice()),
+    let samples = TrainingSamples::depth(
+        sets.iter().map(|set| set.train.as_slice()),
         &reader,
         range,
         &fitting,
         &mut report,
     )?;
-    let how = How::Depth {
-        judge: Judge {
+    let how = ValidationTask::Depth {
+        evaluator: Evaluator {
             crop: labels.crop.into(),
             min: range.0,
             max: range.1,
@@ -94,13 +94,13 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         upsample: UPSAMPLE,
     };
     prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
-    let learn = folds::Learn {
+    let learn = folds::TrainingData {
         samples,
         sets,
-        how,
+        validation_task: how,
         fitting,
     };
-    let setup = folds::Setup {
+    let setup = folds::TrainingSetup {
         blocks,
         start,
         task,
@@ -111,9 +111,9 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
             absolute: args.absolute,
             bins: args.bin_loss,
         }),
-        draw: Draw {
+        draw: SampleDraw {
             count: 0,
-            parts: shares,
+            set_shares: shares,
             balance: 0.0,
         },
         scale: 0.005,
@@ -122,5 +122,5 @@ pub fn run(args: &TrainDepthArgs, console: &Console) -> Result<u8> {
         label_sets: Vec::new(),
         data,
     };
-    write::train(common, &model, &inputs, learn, setup, &report, console)
+    write::train_and_write(common, &model, &inputs, learn, setup, &report, console)
 }

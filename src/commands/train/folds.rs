@@ -3,41 +3,41 @@
 
 use std::path::{Path, PathBuf};
 
-use dino::engine::outcomes::Report;
-use dino::learn::data::Fitting;
-use dino::learn::train::calibrate::calibrate;
-use dino::learn::train::history::History;
-use dino::learn::train::pool::{Dropout, Inputs};
-use dino::learn::train::run::{Figures, Objective, Recipe, Saved, Training};
-use dino::learn::train::samples::{Draw, Samples};
+use dino::engine::run_report::RunReport;
+use dino::learn::data::LabelAlignment;
+use dino::learn::train::feature_pool::{Dropout, InputLayout};
+use dino::learn::train::history::TrainHistory;
+use dino::learn::train::samples::{SampleDraw, TrainingSamples};
 use dino::learn::train::scores::CachedHead;
-use dino::learn::train::validate::{Effort, How, Tally, Validation};
+use dino::learn::train::spread_calibration::calibrate_spread;
+use dino::learn::train::trainer::{MetricValues, Objective, TrainCheckpoint, TrainConfig, Trainer};
+use dino::learn::train::validation::{MetricAccumulator, Subsampling, Validation, ValidationTask};
 use dino::model::head::linear::Dense;
-use dino::model::head::meta::{LabelSet, SpreadCalibration, Task};
+use dino::model::head::meta::{HeadTask, LabelSet, SpreadCalibration};
 use dino::model::weights::digest;
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;
-use crate::commands::model::Model;
-use crate::commands::train::prepare::{Prepared, trains_on_all};
-use crate::commands::train::start::Start;
+use crate::commands::model::ModelReplicas;
+use crate::commands::train::initial_weights::InitialWeights;
+use crate::commands::train::prepare::{TrainingSet, trains_on_all};
 
 /// Every third pixel of a mask is looked at after each round, every one at the end.
 const STRIDE: usize = 3;
 
 /// What a task adds to the options that all have.
-pub struct Setup {
+pub struct TrainingSetup {
     /// What the head predicts.
-    pub task: Task,
+    pub task: HeadTask,
     /// Blocks whose tokens are read.
     pub blocks: Vec<usize>,
     /// What is minimised.
     pub objective: Objective,
     /// How patches are drawn.
-    pub draw: Draw,
+    pub draw: SampleDraw,
     /// The head that is started from, if one is.
-    pub start: Option<Start>,
+    pub start: Option<InitialWeights>,
     /// Deviation of the weights at the start.
     pub scale: f32,
     /// Every score at the start.
@@ -51,60 +51,62 @@ pub struct Setup {
 }
 
 /// What is learnt from.
-pub struct Learn {
+pub struct TrainingData {
     /// Of all photos that a training learns from.
-    pub samples: Samples,
+    pub samples: TrainingSamples,
     /// The data sets.
-    pub sets: Vec<Prepared>,
+    pub sets: Vec<TrainingSet>,
     /// How photos that were kept out are judged.
-    pub how: How,
+    pub validation_task: ValidationTask,
     /// What is done about labels of another shape than their photo's.
-    pub fitting: Fitting,
+    pub fitting: LabelAlignment,
 }
 
-impl Learn {
+impl TrainingData {
     /// The photos that the training of `fold` keeps out.
     fn validation(&self, fold: usize) -> Validation {
-        let kept_out = |set: &Prepared| {
-            let frames = set.learnt.iter().chain(&set.judged);
+        let kept_out = |set: &TrainingSet| {
+            let frames = set.train.iter().chain(&set.val);
             let kept = frames.filter(|one| one.fold == Some(fold));
             (set.name.clone(), kept.cloned().collect())
         };
         Validation {
             sets: self.sets.iter().map(kept_out).collect(),
-            how: self.how.clone(),
-            fitting: self.fitting.clone(),
+            task: self.validation_task.clone(),
+            alignment: self.fitting.clone(),
         }
     }
 }
 
 /// What came of it.
-pub struct Fitted {
+pub struct TrainedHead {
     /// The layers of the head: a hidden one, where there is one, and the last.
     pub layers: (Option<Dense>, Dense),
     /// Over all photos that were kept out.
-    pub figures: Figures,
+    pub figures: MetricValues,
     /// Which photos those were.
-    pub judged_on: String,
+    pub validated_on: String,
     /// How far off its depths are, where it gives depths and photos were kept out.
     pub calibration: Option<SpreadCalibration>,
     /// Of each fold.
-    pub histories: Vec<History>,
+    pub histories: Vec<TrainHistory>,
     /// The figure that tells the best round.
-    pub judge_by: String,
+    pub best_by: String,
     checkpoints: Vec<PathBuf>,
 }
 
-impl Fitted {
+impl TrainedHead {
     /// Deletes what a stopped training would go on from, once the head is written.
     pub fn delete_checkpoints(&self) -> Result<()> {
-        self.checkpoints.iter().try_for_each(|path| remove(path))
+        self.checkpoints
+            .iter()
+            .try_for_each(|path| remove_if_exists(path))
     }
 }
 
 /// What a stopped training goes on from: of each fold, and of the training on all photos.
-pub fn checkpoints(args: &TrainArgs) -> Vec<PathBuf> {
-    let folds = args.recipe.folds as usize;
+pub fn checkpoint_paths(args: &TrainArgs) -> Vec<PathBuf> {
+    let folds = args.hyper.folds as usize;
     let beside = |ending: &str| args.output.with_extension(ending);
     let of_fold = |fold: usize| match folds {
         1 => beside("checkpoint"),
@@ -115,36 +117,38 @@ pub fn checkpoints(args: &TrainArgs) -> Vec<PathBuf> {
 }
 
 /// Trains.
-pub fn fit(
+pub fn train_folds(
     args: &TrainArgs,
-    model: &Model,
-    inputs: &Inputs,
-    learn: &Learn,
-    setup: &Setup,
-    report: &Report,
+    model: &ModelReplicas,
+    inputs: &InputLayout,
+    learn: &TrainingData,
+    setup: &TrainingSetup,
+    report: &RunReport,
     console: &Console,
-) -> Result<Fitted> {
-    let (all, folds) = (&learn.samples, args.recipe.folds as usize);
-    let checkpoints = checkpoints(args);
+) -> Result<TrainedHead> {
+    let (all, folds) = (&learn.samples, args.hyper.folds as usize);
+    let checkpoints = checkpoint_paths(args);
     let of_fold = |fold: usize| checkpoints[fold].clone();
     let refit = checkpoints[folds].clone();
     if args.force {
-        checkpoints.iter().try_for_each(|path| remove(path))?;
+        checkpoints
+            .iter()
+            .try_for_each(|path| remove_if_exists(path))?;
     }
-    let quick = Effort {
-        frames: args.recipe.val_photos,
+    let quick = Subsampling {
+        photos: args.hyper.val_photos,
         stride: STRIDE,
     };
     let trains_on_all = trains_on_all(args);
-    let mut tally = Tally::default();
+    let mut tally = MetricAccumulator::default();
     let mut histories = Vec::new();
     let mut layers = None;
     let mut judged = Vec::new();
     for fold in 0..folds {
-        let samples = all.without(fold);
+        let samples = all.without_fold(fold);
         if samples.is_empty() {
             // The reasons come first.
-            report.finish(console);
+            report.print_summary(console);
             return Err(Error::Model(
                 "no pixel of any label counts, so there is nothing to train on".into(),
             ));
@@ -156,14 +160,14 @@ pub fn fit(
         console.note(format_args!(
             "{which}{} patches of {} views to learn from",
             samples.len() * samples.patches(),
-            samples.frames.len()
+            samples.views.len()
         ));
         let validation = learn.validation(fold);
-        let training = training(args, model, inputs, setup, &samples, of_fold(fold));
+        let training = build_training(args, model, inputs, setup, &samples, of_fold(fold));
         let state = training.run(console, |network, state| match validation.is_empty() {
-            true => Ok(Figures::new()),
-            false => validation.figures(
-                &CachedHead::new(inputs, network.fold(&state.standard)),
+            true => Ok(MetricValues::new()),
+            false => validation.metrics(
+                &CachedHead::new(inputs, network.fold(&state.standardisation)),
                 quick,
             ),
         })?;
@@ -172,23 +176,23 @@ pub fn fit(
             Some(best) if !trains_on_all => (best, state.history.best),
             _ => (state.latest(), state.history.epochs.len()),
         };
-        let folded = best.fold(&state.standard);
+        let folded = best.fold(&state.standardisation);
         if !validation.is_empty() {
             let head = CachedHead::new(inputs, folded.clone());
-            let seen = validation.tally(&head, Effort::FULL)?;
+            let seen = validation.accumulate(&head, Subsampling::FULL)?;
             let what = format!("epoch {round} on all validation photos");
-            say(&what, &seen.figures(), console);
+            report_metrics(&what, &seen.metrics(), console);
             tally.merge(seen);
             judged.push((head, validation));
         }
         histories.push(state.history);
         layers = Some(folded);
     }
-    let figures = tally.figures();
+    let figures = tally.metrics();
     if folds > 1 {
-        say("all folds together", &figures, console);
+        report_metrics("all folds together", &figures, console);
     }
-    let calibration = calibrate(&judged)?;
+    let calibration = calibrate_spread(&judged)?;
     if let Some(calibration) = &calibration {
         console.note(format_args!(
             "{:.1} % of pixels lie within the bins' standard deviation times {} ({:.1} % within the whole of it)",
@@ -198,26 +202,26 @@ pub fn fit(
         ));
     }
     drop(judged);
-    if trains_on_all && tally.frames() > 0 {
+    if trains_on_all && tally.photos() > 0 {
         console.note("once more, on all photos");
-        let mut again = training(args, model, inputs, setup, all, refit);
-        again.recipe.patience = 0;
-        let state = again.run(console, |_, _| Ok(Figures::new()))?;
-        layers = Some(state.latest().fold(&state.standard));
+        let mut again = build_training(args, model, inputs, setup, all, refit);
+        again.config.patience = 0;
+        let state = again.run(console, |_, _| Ok(MetricValues::new()))?;
+        layers = Some(state.latest().fold(&state.standardisation));
     }
-    Ok(Fitted {
+    Ok(TrainedHead {
         layers: layers.ok_or_else(|| Error::Usage("--folds 0 trains nothing".into()))?,
         figures,
         calibration,
-        judged_on: judged_on(tally.frames(), folds, trains_on_all),
+        validated_on: describe_validation(tally.photos(), folds, trains_on_all),
         histories,
-        judge_by: judge_by(args, setup),
+        best_by: best_by(args, setup),
         checkpoints,
     })
 }
 
 /// Which photos the figures are of.
-fn judged_on(photos: usize, folds: usize, trains_on_all: bool) -> String {
+fn describe_validation(photos: usize, folds: usize, trains_on_all: bool) -> String {
     match (folds, trains_on_all) {
         (1, false) => format!("{photos} photos kept out"),
         (1, true) => format!("{photos} photos kept out of a first training of the same recipe"),
@@ -228,43 +232,43 @@ fn judged_on(photos: usize, folds: usize, trains_on_all: bool) -> String {
 }
 
 /// The figure that tells the best round.
-fn judge_by(args: &TrainArgs, setup: &Setup) -> String {
-    let asked = args.recipe.best_by.clone();
+fn best_by(args: &TrainArgs, setup: &TrainingSetup) -> String {
+    let asked = args.hyper.best_by.clone();
     asked.unwrap_or_else(|| setup.best_by.to_owned())
 }
 
 /// A training on `samples`, saved at `checkpoint`.
-fn training<'a>(
+fn build_training<'a>(
     args: &TrainArgs,
-    model: &Model,
-    inputs: &Inputs,
-    setup: &'a Setup,
-    samples: &'a Samples,
+    model: &ModelReplicas,
+    inputs: &InputLayout,
+    setup: &'a TrainingSetup,
+    samples: &'a TrainingSamples,
     checkpoint: PathBuf,
-) -> Training<'a> {
-    let recipe = recipe(args, samples, setup);
-    Training {
+) -> Trainer<'a> {
+    let recipe = train_config(args, samples, setup);
+    Trainer {
         samples,
         inputs: inputs.clone(),
         objective: setup.objective.clone(),
-        saved: Some(Saved {
+        checkpoint: Some(TrainCheckpoint {
             path: checkpoint,
-            digest: digest_of(args, model, &recipe, setup, samples),
+            digest: training_digest(args, model, &recipe, setup, samples),
         }),
-        recipe,
-        from: setup.start.as_ref().map(|start| &start.layers),
+        config: recipe,
+        initial_layers: setup.start.as_ref().map(|start| &start.layers),
     }
 }
 
-fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
-    let options = &args.recipe;
+fn train_config(args: &TrainArgs, samples: &TrainingSamples, setup: &TrainingSetup) -> TrainConfig {
+    let options = &args.hyper;
     // Samples of depth are tiles of several patches.
     let samples_in = |patches: u32| (patches as usize / samples.patches()).max(1);
     let count = options.patches.map_or(samples.len(), samples_in);
-    Recipe {
+    TrainConfig {
         epochs: options.epochs as usize,
         batch: samples_in(options.batch),
-        draw: Draw {
+        draw: SampleDraw {
             count,
             ..setup.draw.clone()
         },
@@ -276,25 +280,25 @@ fn recipe(args: &TrainArgs, samples: &Samples, setup: &Setup) -> Recipe {
             global: options.global_dropout as f32,
         },
         hidden: args.hidden,
-        scale: setup.scale,
-        bias: setup.bias,
-        average: options.average as f32,
+        init_deviation: setup.scale,
+        init_bias: setup.bias,
+        average_decay: options.average as f32,
         patience: options.patience,
-        judge_by: judge_by(args, setup),
+        best_metric: best_by(args, setup),
         seed: options.seed,
         memory: (options.memory * f64::from(1 << 30)) as u64,
     }
 }
 
 /// Of everything that the result depends on; where features lie does not count, what they are of does.
-fn digest_of(
+fn training_digest(
     args: &TrainArgs,
-    model: &Model,
-    recipe: &Recipe,
-    setup: &Setup,
-    samples: &Samples,
+    model: &ModelReplicas,
+    recipe: &TrainConfig,
+    setup: &TrainingSetup,
+    samples: &TrainingSamples,
 ) -> String {
-    let frames: Vec<String> = samples.frames.iter().map(|frame| frame.id()).collect();
+    let frames: Vec<String> = samples.views.iter().map(|frame| frame.id()).collect();
     let text = format!(
         "{} {} {recipe:?} {:?} {:?} {:?} {:?} {:?} {:?} {frames:?} {:?} {}",
         env!("CARGO_PKG_VERSION"),
@@ -311,7 +315,7 @@ fn digest_of(
     digest::sha256(text.as_bytes())
 }
 
-fn say(what: &str, figures: &Figures, console: &Console) {
+fn report_metrics(what: &str, figures: &MetricValues, console: &Console) {
     let text: Vec<String> = figures
         .iter()
         .map(|(name, value)| format!("{name} {value:.4}"))
@@ -319,7 +323,7 @@ fn say(what: &str, figures: &Figures, console: &Console) {
     console.note(format_args!("{what}: {}", text.join("  ")));
 }
 
-fn remove(path: &Path) -> Result<()> {
+fn remove_if_exists(path: &Path) -> Result<()> {
     match std::fs::remove_file(path) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(Error::io(path, &error)),
         _ => Ok(()),

@@ -1,11 +1,11 @@
 //! `dino train`: data, features, training, validation, and the head's file.
 
+mod cache_budget;
 mod depth;
 mod folds;
+mod initial_weights;
 mod prepare;
-mod room;
 mod segment;
-mod start;
 mod write;
 
 use dino::Result;

@@ -2,15 +2,17 @@
 
 use std::collections::HashSet;
 
-use dino::engine::outcomes::Report;
+use dino::engine::run_report::RunReport;
 use dino::io::inputs::{Source, orientation};
-use dino::learn::data::{DataSet, Fitting, HoldOut, Pair, PhotoShape, Split};
-use dino::learn::train::features::{Extraction, FeatureCache, Recipe};
-use dino::learn::train::frame::{Frame, View};
-use dino::learn::train::pool::Inputs;
-use dino::learn::train::samples::Labelled;
-use dino::learn::train::validate::How;
-use dino::model::head::globals::GlobalToken;
+use dino::learn::data::{
+    DataSet, LabelAlignment, LabelledPair, PhotoShape, SplitStrategy, ValidationSplit,
+};
+use dino::learn::train::cached_view::{CachedView, ViewSpec};
+use dino::learn::train::feature_cache::{ExtractionConfig, FeatureCache, FeatureExtractor};
+use dino::learn::train::feature_pool::InputLayout;
+use dino::learn::train::samples::LabelledPhoto;
+use dino::learn::train::validation::ValidationTask;
+use dino::model::head::global_token::GlobalToken;
 use dino::terminal::console::Console;
 use dino::terminal::suggest;
 use dino::{Error, Result};
@@ -18,36 +20,36 @@ use image::metadata::Orientation;
 use rayon::prelude::*;
 
 use crate::cli::TrainArgs;
-use crate::commands::model::Model;
-use crate::commands::train::room::{Known, Room};
+use crate::commands::model::ModelReplicas;
+use crate::commands::train::cache_budget::{CacheBudget, HashedPhotos};
 use crate::commands::{cache, labels};
 
 /// Fewer photos than this teach nothing.
-const FEWEST: usize = 4;
+const MIN_PHOTOS: usize = 4;
 
 /// One data set, split.
-pub struct Part {
+pub struct SplitDataSet {
     /// What it is called.
     pub name: String,
     /// Units of a depth map's metre, where the data's layout tells it.
     pub depth_scale: Option<f64>,
     /// All of it, each with the fold whose training it is kept out of.
-    pub pairs: Vec<(Pair, Option<usize>)>,
+    pub pairs: Vec<(LabelledPair, Option<usize>)>,
 }
 
 /// One data set with its features.
-pub struct Prepared {
+pub struct TrainingSet {
     /// What it is called.
     pub name: String,
     /// What at least one training learns from, in all views.
-    pub learnt: Vec<Labelled>,
+    pub train: Vec<LabelledPhoto>,
     /// What is only judged, in the plain view.
-    pub judged: Vec<Labelled>,
+    pub val: Vec<LabelledPhoto>,
 }
 
-impl Part {
+impl SplitDataSet {
     /// Photos that the training of the first fold learns from.
-    pub fn learnt(&self) -> usize {
+    pub fn train_count(&self) -> usize {
         let pairs = self.pairs.iter();
         pairs.filter(|(_, fold)| *fold != Some(0)).count()
     }
@@ -57,25 +59,25 @@ impl Part {
 ///
 /// # Errors
 /// If folds are asked for, but no validation.
-pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> {
-    labels::tell(&set, console);
-    let set = match most_photos(args, &set.name)? {
+pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<SplitDataSet> {
+    labels::report_data_set(&set, console);
+    let set = match photo_limit(args, &set.name)? {
         Some(most) => set.at_most(most),
         None => set,
     };
-    let recipe = &args.recipe;
-    let split = Split::from(recipe.val_split);
+    let recipe = &args.hyper;
+    let split = SplitStrategy::from(recipe.val_split);
     let how = match recipe.folds {
-        1 => HoldOut::Share(recipe.val_fraction),
-        folds => HoldOut::Folds(folds as usize),
+        1 => ValidationSplit::Share(recipe.val_fraction),
+        folds => ValidationSplit::Folds(folds as usize),
     };
-    if recipe.folds > 1 && split == Split::None {
+    if recipe.folds > 1 && split == SplitStrategy::None {
         return Err(Error::Usage(
             "--folds validates on every photo, --val-split none on none; leave one of them out"
                 .into(),
         ));
     }
-    Ok(Part {
+    Ok(SplitDataSet {
         name: set.name.clone(),
         depth_scale: set.depth_scale,
         pairs: set.hold_out(split, how),
@@ -83,9 +85,9 @@ pub fn split(args: &TrainArgs, set: DataSet, console: &Console) -> Result<Part> 
 }
 
 /// How many photos of the set `--photos` allows, if it says so: the last that it says of it.
-fn most_photos(args: &TrainArgs, set: &str) -> Result<Option<usize>> {
+fn photo_limit(args: &TrainArgs, set: &str) -> Result<Option<usize>> {
     let mut most = None;
-    for text in &args.recipe.photos {
+    for text in &args.hyper.photos {
         let (name, number) = match text.split_once('=') {
             Some((name, number)) => (Some(name), number),
             None => (None, text.as_str()),
@@ -104,9 +106,9 @@ fn most_photos(args: &TrainArgs, set: &str) -> Result<Option<usize>> {
 }
 
 /// Refuses a set in `--photos` that there is not.
-pub fn check_photos(args: &TrainArgs, names: &[&str]) -> Result<()> {
+pub fn check_photo_limits(args: &TrainArgs, names: &[&str]) -> Result<()> {
     let named = args
-        .recipe
+        .hyper
         .photos
         .iter()
         .filter_map(|text| text.split_once('='));
@@ -124,15 +126,16 @@ pub fn check_photos(args: &TrainArgs, names: &[&str]) -> Result<()> {
 
 /// Whether the head that is written learns from all photos, those that were kept out before too.
 pub fn trains_on_all(args: &TrainArgs) -> bool {
-    args.recipe.folds > 1 || args.recipe.refit
+    args.hyper.folds > 1 || args.hyper.refit
 }
 
 /// Refuses data that is too little, and says what there is.
-pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
-    let train: usize = parts.iter().map(Part::learnt).sum();
-    if train < FEWEST {
+pub fn report_splits(parts: &[SplitDataSet], folds: u32, console: &Console) -> Result<()> {
+    let train: usize = parts.iter().map(SplitDataSet::train_count).sum();
+    if train < MIN_PHOTOS {
         let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
-        let why = format!("{train} photos to train on are too few; at least {FEWEST} are needed");
+        let why =
+            format!("{train} photos to train on are too few; at least {MIN_PHOTOS} are needed");
         return Err(Error::file(names.join(", "), why));
     }
     for part in parts {
@@ -152,11 +155,11 @@ pub fn announce(parts: &[Part], folds: u32, console: &Console) -> Result<()> {
 }
 
 /// Refuses a figure of `--best-by` that no round will have, before any work is done; `figures` are those of the task.
-pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[Part]) -> Result<()> {
-    let Some(wanted) = &args.recipe.best_by else {
+pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[SplitDataSet]) -> Result<()> {
+    let Some(wanted) = &args.hyper.best_by else {
         return Ok(());
     };
-    let judged: Vec<&Part> = parts
+    let judged: Vec<&SplitDataSet> = parts
         .iter()
         .filter(|part| part.pairs.iter().any(|(_, fold)| fold.is_some()))
         .collect();
@@ -167,7 +170,7 @@ pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[Part]) -> Resu
     }
     let mut known: Vec<String> = figures.iter().map(ToString::to_string).collect();
     if judged.len() > 1 {
-        let of_set = |part: &&Part| {
+        let of_set = |part: &&SplitDataSet| {
             let name = part.name.clone();
             figures.iter().map(move |figure| format!("{figure}:{name}"))
         };
@@ -177,27 +180,27 @@ pub fn check_best_by(args: &TrainArgs, figures: &[&str], parts: &[Part]) -> Resu
         true => Ok(()),
         false => Err(Error::Usage(format!(
             "--best-by {wanted}: there is no such figure{}; there are {}",
-            suggest::question(wanted, known.iter().map(String::as_str)),
+            suggest::did_you_mean(wanted, known.iter().map(String::as_str)),
             known.join(", ")
         ))),
     }
 }
 
 /// What the data is called in the head: as asked, else by its sets.
-pub fn credits(args: &TrainArgs, parts: &[Part]) -> Vec<String> {
+pub fn credits(args: &TrainArgs, parts: &[SplitDataSet]) -> Vec<String> {
     if !args.credit.is_empty() {
         return args.credit.clone();
     }
-    let photos = |part: &Part| match trains_on_all(args) {
+    let photos = |part: &SplitDataSet| match trains_on_all(args) {
         true => part.pairs.len(),
-        false => part.learnt(),
+        false => part.train_count(),
     };
-    let credit = |part: &Part| format!("{} ({} photos)", part.name, photos(part));
+    let credit = |part: &SplitDataSet| format!("{} ({} photos)", part.name, photos(part));
     parts.iter().map(credit).collect()
 }
 
 /// The blocks that were asked for, or four evenly spread ones.
-pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
+pub fn select_blocks(args: &TrainArgs, model: &ModelReplicas) -> Result<Vec<usize>> {
     let depth = model.backbone().config().depth;
     let mut blocks = args.blocks.clone();
     if blocks.is_empty() {
@@ -216,8 +219,13 @@ pub fn blocks(args: &TrainArgs, model: &Model) -> Result<Vec<usize>> {
 }
 
 /// How inputs are put together; `usual` global tokens are the task's own habit.
-pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[GlobalToken]) -> Inputs {
-    Inputs {
+pub fn head_inputs(
+    args: &TrainArgs,
+    model: &ModelReplicas,
+    blocks: &[usize],
+    usual: &[GlobalToken],
+) -> InputLayout {
+    InputLayout {
         blocks: blocks.len(),
         dim: model.backbone().config().dim,
         context: args.context.0.clone(),
@@ -230,45 +238,45 @@ pub fn inputs(args: &TrainArgs, model: &Model, blocks: &[usize], usual: &[Global
 }
 
 /// Computes what features are missing. Photos that fail are recorded and left out.
-pub fn features(
+pub fn compute_features(
     args: &TrainArgs,
-    model: &Model,
+    model: &ModelReplicas,
     blocks: &[usize],
-    parts: Vec<Part>,
-    report: &mut Report,
+    parts: Vec<SplitDataSet>,
+    report: &mut RunReport,
     console: &Console,
-) -> Result<Vec<Prepared>> {
-    let folder = cache::folder(args.views.cache.as_deref())?;
+) -> Result<Vec<TrainingSet>> {
+    let folder = cache::cache_folder(args.features.cache.as_deref())?;
     let features = FeatureCache::new(
         folder.path(),
-        Recipe {
+        ExtractionConfig {
             fingerprint: model.record.fingerprint.clone(),
             blocks: blocks.to_vec(),
             norm: args.norm,
             patch_size: model.backbone().config().patch_size,
             coarse: args.coarse,
             dtype: model.backbone().dtype(),
-            decoded: args.photo.decoder_of_set(console).options.tag(),
+            decoded: args.photo.data_set_decoder(console).options.tag(),
         },
     );
-    let how = Extraction {
+    let how = FeatureExtractor {
         backbone: model.backbone(),
-        decoder: args.photo.decoder_of_set(console),
+        decoder: args.photo.data_set_decoder(console),
         batch_size: args.run.batch_size,
     };
-    let plain = View {
+    let plain = ViewSpec {
         size: args.size,
         mirrored: false,
     };
     let mut views = vec![plain];
-    views.extend(args.views.also_size.iter().map(|&size| View {
+    views.extend(args.features.also_size.iter().map(|&size| ViewSpec {
         size,
         mirrored: false,
     }));
-    if args.views.flip {
-        let mirrored: Vec<View> = views
+    if args.features.flip {
+        let mirrored: Vec<ViewSpec> = views
             .iter()
-            .map(|view| View {
+            .map(|view| ViewSpec {
                 mirrored: true,
                 ..*view
             })
@@ -278,51 +286,54 @@ pub fn features(
     let trains_on_all = trains_on_all(args);
     let mut known = Vec::new();
     for part in parts {
-        let held = |(_, fold): &(Pair, Option<usize>)| fold.is_some() && !trains_on_all;
+        let held = |(_, fold): &(LabelledPair, Option<usize>)| fold.is_some() && !trains_on_all;
         let (judged, learnt): (Vec<_>, Vec<_>) = part.pairs.into_iter().partition(held);
-        let learnt = Known::new(learnt, report)?;
-        let judged = Known::new(judged, report)?;
+        let learnt = HashedPhotos::new(learnt, report)?;
+        let judged = HashedPhotos::new(judged, report)?;
         known.push((part.name, learnt, judged));
     }
-    let room = Room::make(args, folder, &features, &known, console)?;
+    let room = CacheBudget::reserve(args, folder, &features, &known, console)?;
     let mut all = Vec::new();
     for (name, learnt, judged) in known {
-        let mut of = |known: Known, views: &[View]| -> Result<Vec<Labelled>> {
+        let mut of = |known: HashedPhotos, views: &[ViewSpec]| -> Result<Vec<LabelledPhoto>> {
             let photos = (known.photos.as_slice(), known.hashes.as_slice());
-            let frames = features.frames(photos, views, &how, report, console)?;
-            Ok(labelled(known.pairs, frames))
+            let frames = features.load_or_compute(photos, views, &how, report, console)?;
+            Ok(attach_labels(known.pairs, frames))
         };
-        all.push(Prepared {
-            learnt: of(learnt, &views)?,
-            judged: of(judged, &[plain])?,
+        all.push(TrainingSet {
+            train: of(learnt, &views)?,
+            val: of(judged, &[plain])?,
             name,
         });
     }
-    room.make_again(console);
+    room.enforce(console);
     Ok(all)
 }
 
 /// What is done about labels of another shape than their photo's.
-pub fn fitting(args: &TrainArgs, console: &Console) -> Fitting {
-    Fitting {
+pub fn fitting(args: &TrainArgs, console: &Console) -> LabelAlignment {
+    LabelAlignment {
         stretch: args.stretch_labels,
         warnings: console.warnings().clone(),
     }
 }
 
 /// Pairs whose photos have features.
-fn labelled(pairs: Vec<(Pair, Option<usize>)>, frames: Vec<Vec<Frame>>) -> Vec<Labelled> {
-    let with_label = |((pair, fold), frames): ((Pair, Option<usize>), Vec<Frame>)| {
+fn attach_labels(
+    pairs: Vec<(LabelledPair, Option<usize>)>,
+    frames: Vec<Vec<CachedView>>,
+) -> Vec<LabelledPhoto> {
+    let with_label = |((pair, fold), frames): ((LabelledPair, Option<usize>), Vec<CachedView>)| {
         let upright = frames.first()?.geometry.photo;
-        let orientation = orientation(&Source::named(&pair.photo));
-        Some(Labelled {
+        let orientation = orientation(&Source::from_path(&pair.photo));
+        Some(LabelledPhoto {
             label: pair.label,
             shape: PhotoShape {
                 upright,
                 // It could be read when its features were computed.
                 orientation: orientation.unwrap_or(Orientation::NoTransforms),
             },
-            frames,
+            views: frames,
             fold,
         })
     };
@@ -333,18 +344,18 @@ fn labelled(pairs: Vec<(Pair, Option<usize>)>, frames: Vec<Vec<Frame>>) -> Vec<L
 /// Leaves out what cannot be judged because its label cannot be used: of what is learnt from, the failures are recorded
 /// already, of the rest they are recorded here.
 pub fn leave_out_failed(
-    sets: &mut [Prepared],
-    how: &How,
-    fitting: &Fitting,
-    report: &mut Report,
+    sets: &mut [TrainingSet],
+    how: &ValidationTask,
+    fitting: &LabelAlignment,
+    report: &mut RunReport,
 ) -> Result<()> {
     for (index, set) in sets.iter_mut().enumerate() {
         let checks: Vec<Result<()>> = set
-            .judged
+            .val
             .par_iter()
             .map(|labelled| how.check(index, labelled, fitting))
             .collect();
-        for (labelled, check) in set.judged.iter().zip(checks) {
+        for (labelled, check) in set.val.iter().zip(checks) {
             report.record(labelled.label.display().to_string(), check)?;
         }
         let failed: HashSet<&str> = report
@@ -352,7 +363,7 @@ pub fn leave_out_failed(
             .iter()
             .map(|(name, _)| name.as_str())
             .collect();
-        for part in [&mut set.learnt, &mut set.judged] {
+        for part in [&mut set.train, &mut set.val] {
             part.retain(|labelled| !failed.contains(labelled.label.display().to_string().as_str()));
         }
     }
@@ -360,9 +371,9 @@ pub fn leave_out_failed(
 }
 
 /// The part of every set in an epoch: as `--parts` says, else `usual`; they sum to 1.
-pub fn parts(args: &TrainArgs, names: &[&str], usual: &[f64]) -> Result<Vec<f64>> {
+pub fn sampling_shares(args: &TrainArgs, names: &[&str], usual: &[f64]) -> Result<Vec<f64>> {
     let mut parts = usual.to_vec();
-    for (at, text) in args.recipe.parts.iter().enumerate() {
+    for (at, text) in args.hyper.parts.iter().enumerate() {
         let (index, value) = match text.split_once('=') {
             Some((name, value)) => (names.iter().position(|own| *own == name), value),
             None => (Some(at).filter(|&at| at < names.len()), text.as_str()),

@@ -2,44 +2,50 @@
 
 use std::path::Path;
 
-use dino::engine::outcomes::Report;
-use dino::learn::data::doubts::{Ignored, some_of};
-use dino::learn::data::statistics::SAMPLE;
+use dino::engine::run_report::RunReport;
+use dino::learn::data::checks::{IgnoredId, join_some};
+use dino::learn::data::statistics::MAX_LABELS;
 use dino::learn::data::{DataSet, LabelKind, SetLabels, Taxonomy, taxonomy};
 use dino::learn::train::loss::SegmentLoss;
-use dino::learn::train::run::Objective;
-use dino::learn::train::samples::{Draw, Samples};
-use dino::learn::train::validate::{How, SEGMENT_FIGURES};
-use dino::model::head::meta::{Class, Task};
+use dino::learn::train::samples::{SampleDraw, TrainingSamples};
+use dino::learn::train::trainer::Objective;
+use dino::learn::train::validation::{SEGMENT_METRICS, ValidationTask};
+use dino::model::head::meta::{Class, HeadTask};
 use dino::terminal::console::Console;
 use dino::{Error, Result};
 
 use crate::cli::{IgnoreChoice, TrainSegmentArgs};
-use crate::commands::labels::{self, SeenMasks};
+use crate::commands::labels::{self, MaskInspection};
 use crate::commands::model;
 use crate::commands::train::folds;
-use crate::commands::train::prepare::{self, Part};
-use crate::commands::train::start::Start;
+use crate::commands::train::initial_weights::InitialWeights;
+use crate::commands::train::prepare::{self, SplitDataSet};
 use crate::commands::train::write;
 
 /// So many masks are looked at where some of them leave a doubt.
-const MORE: usize = 4096;
+const MAX_SAMPLE: usize = 4096;
 
 /// Runs the command.
 pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     let common = &args.common;
     write::check_output(common)?;
-    let (classes, meanings, parts) = data(args, console)?;
+    let (classes, meanings, parts) = open_data(args, console)?;
     let joint = args.sets.is_some();
     let names: Vec<&str> = meanings.iter().map(|set| set.name.as_str()).collect();
-    prepare::check_photos(common, &names)?;
+    prepare::check_photo_limits(common, &names)?;
     let usual: Vec<f64> = parts
         .iter()
-        .map(|part| if joint { 1.0 } else { part.learnt() as f64 })
+        .map(|part| {
+            if joint {
+                1.0
+            } else {
+                part.train_count() as f64
+            }
+        })
         .collect();
-    let shares = prepare::parts(common, &names, &usual)?;
+    let shares = prepare::sampling_shares(common, &names, &usual)?;
     // Sets that have no part are not even looked at.
-    let mut kept: Vec<(SetLabels, Part, f64)> = meanings
+    let mut kept: Vec<(SetLabels, SplitDataSet, f64)> = meanings
         .into_iter()
         .zip(parts)
         .zip(shares)
@@ -54,43 +60,43 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
     }
     let named = [args.classes.as_deref(), args.sets.as_deref()];
     write::check_inputs(common, &parts, named)?;
-    prepare::announce(&parts, common.recipe.folds, console)?;
-    prepare::check_best_by(common, &SEGMENT_FIGURES, &parts)?;
-    let ignored = IgnoreChoice::or_usual(args.ignore);
-    check(&parts, &mut meanings, &classes, ignored, console)?;
+    prepare::report_splits(&parts, common.hyper.folds, console)?;
+    prepare::check_best_by(common, &SEGMENT_METRICS, &parts)?;
+    let ignored = IgnoreChoice::or_default(args.ignore);
+    check_masks(&parts, &mut meanings, &classes, ignored, console)?;
     let ignore = ignored.id;
     let credits = prepare::credits(common, &parts);
     let model = model::load(&common.run, console)?;
-    let blocks = prepare::blocks(common, &model)?;
-    let inputs = prepare::inputs(common, &model, &blocks, &[]);
+    let blocks = prepare::select_blocks(common, &model)?;
+    let inputs = prepare::head_inputs(common, &model, &blocks, &[]);
     let count = classes.len();
-    let task = Task::Segment { classes };
-    let start = Start::find(common, &model, (&inputs, &blocks), &task)?;
-    let mut report = Report::default();
-    let mut sets = prepare::features(common, &model, &blocks, parts, &mut report, console)?;
+    let task = HeadTask::Segment { classes };
+    let start = InitialWeights::load(common, &model, (&inputs, &blocks), &task)?;
+    let mut report = RunReport::default();
+    let mut sets = prepare::compute_features(common, &model, &blocks, parts, &mut report, console)?;
     let fitting = prepare::fitting(common, console);
     let labelled = sets.iter().zip(&meanings);
-    let samples = Samples::segment(
-        labelled.map(|(set, meaning)| (set.learnt.as_slice(), meaning)),
+    let samples = TrainingSamples::segment(
+        labelled.map(|(set, meaning)| (set.train.as_slice(), meaning)),
         ignore,
         console.warnings(),
         &fitting,
         &mut report,
     )?;
-    let how = How::Segment {
-        meanings: meanings.clone(),
+    let how = ValidationTask::Segment {
+        set_labels: meanings.clone(),
         classes: count,
         ignore,
         warnings: console.warnings().clone(),
     };
     prepare::leave_out_failed(&mut sets, &how, &fitting, &mut report)?;
-    let learn = folds::Learn {
+    let learn = folds::TrainingData {
         samples,
         sets,
-        how,
+        validation_task: how,
         fitting,
     };
-    let setup = folds::Setup {
+    let setup = folds::TrainingSetup {
         start,
         blocks,
         objective: Objective::Segment(
@@ -100,9 +106,9 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
             meanings.clone(),
             count,
         ),
-        draw: Draw {
+        draw: SampleDraw {
             count: 0,
-            parts: shares,
+            set_shares: shares,
             balance: args.balance,
         },
         scale: 0.0,
@@ -115,55 +121,55 @@ pub fn run(args: &TrainSegmentArgs, console: &Console) -> Result<u8> {
         task,
         data: credits,
     };
-    write::train(common, &model, &inputs, learn, setup, &report, console)
+    write::train_and_write(common, &model, &inputs, learn, setup, &report, console)
 }
 
 /// Looks at the masks, says what of them may not be as it was meant, and takes black and white ones as two classes.
-fn check(
-    parts: &[Part],
+fn check_masks(
+    parts: &[SplitDataSet],
     meanings: &mut [SetLabels],
     classes: &[Class],
-    ignored: Ignored,
+    ignored: IgnoredId,
     console: &Console,
 ) -> Result<()> {
-    let look = |count: usize, meanings: &[SetLabels]| -> Vec<SeenMasks> {
+    let look = |count: usize, meanings: &[SetLabels]| -> Vec<MaskInspection> {
         let sets = parts.iter().zip(meanings);
         let seen = sets.map(|(part, meaning)| {
             let pairs = part.pairs.iter().map(|(pair, _)| pair);
-            SeenMasks::at_most(&part.name, pairs, meaning, ignored, count)
+            MaskInspection::with_limit(&part.name, pairs, meaning, ignored, count)
         });
         seen.collect()
     };
-    let mut seen = look(SAMPLE, meanings);
+    let mut seen = look(MAX_LABELS, meanings);
     for (seen, meaning) in seen.iter_mut().zip(&mut *meanings) {
         seen.check(meaning, classes, ignored, console)?;
     }
     let mut absent = labels::absent_classes(&seen, meanings, classes, ignored);
     // A class that a part of the masks has not may be in the rest.
-    if seen.iter().any(SeenMasks::is_part)
+    if seen.iter().any(MaskInspection::is_partial)
         && absent.as_ref().map_or(true, |absent| !absent.is_empty())
     {
-        seen = look(MORE, meanings);
+        seen = look(MAX_SAMPLE, meanings);
         absent = labels::absent_classes(&seen, meanings, classes, ignored);
     }
     let absent = absent?;
     if !absent.is_empty() {
         console.warn(format_args!(
             "{} {} of the {} classes have no pixel, and cannot be learnt: {}",
-            labels::looked_at(&seen),
+            labels::inspected_scope(&seen),
             absent.len(),
             classes.len(),
-            some_of(&absent)
+            join_some(&absent)
         ));
     }
     Ok(())
 }
 
 /// The classes, what the ids of each set mean, and the sets, split.
-fn data(
+fn open_data(
     args: &TrainSegmentArgs,
     console: &Console,
-) -> Result<(Vec<Class>, Vec<SetLabels>, Vec<Part>)> {
+) -> Result<(Vec<Class>, Vec<SetLabels>, Vec<SplitDataSet>)> {
     let common = &args.common;
     if let Some(file) = &args.sets {
         let [root] = &common.data[..] else {
@@ -184,7 +190,7 @@ fn data(
     }
     let classes = taxonomy::read_classes(&match &args.classes {
         Some(file) => file.clone(),
-        None => class_list(&common.data[0])?,
+        None => find_class_list(&common.data[0])?,
     })?;
     let (mut meanings, mut parts) = (Vec::new(), Vec::new());
     for path in &common.data {
@@ -196,7 +202,7 @@ fn data(
 }
 
 /// `classes.json` in the folder of a data set or above it.
-fn class_list(data: &Path) -> Result<std::path::PathBuf> {
+fn find_class_list(data: &Path) -> Result<std::path::PathBuf> {
     data.ancestors()
         .take(2)
         .map(|folder| folder.join("classes.json"))

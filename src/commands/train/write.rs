@@ -3,36 +3,38 @@
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
-use dino::engine::outcomes::Report;
-use dino::io::output::{OutputKind, Outputs, PictureFormat, write_picture};
-use dino::learn::train::history::{self, Epoch, History};
-use dino::learn::train::pool::Inputs;
-use dino::model::head::meta::{HeadMeta, InputRecipe, Metric, Training as Origin};
-use dino::model::head::{Head, Linear, Network, file};
+use dino::engine::run_report::RunReport;
+use dino::io::output::{OutputKind, OutputRegistry, PictureFormat, write_picture};
+use dino::learn::train::feature_pool::InputLayout;
+use dino::learn::train::history::{self, Epoch, TrainHistory};
+use dino::model::head::meta::{HeadInput, HeadMeta, Metric, TrainingRecord as Origin};
+use dino::model::head::{Head, HeadNetwork, LinearHead, file};
 use dino::model::input::Unpad;
-use dino::system::files::{Place, write_atomic};
+use dino::system::files::{ResolvedPath, write_atomic};
 use dino::terminal::console::Console;
-use dino::vision::render::curve::{self, Curve};
+use dino::vision::render::training_curve::{self, TrainingCurve};
 use dino::{Error, Result};
 
 use crate::cli::TrainArgs;
-use crate::commands::model::Model;
-use crate::commands::train::folds::{Learn, Setup, checkpoints, fit};
-use crate::commands::train::prepare::Part;
+use crate::commands::model::ModelReplicas;
+use crate::commands::train::folds::{TrainingData, TrainingSetup, checkpoint_paths, train_folds};
+use crate::commands::train::prepare::SplitDataSet;
 
 /// Refuses to replace a head unasked.
 pub fn check_output(args: &TrainArgs) -> Result<()> {
     if args.output.extension().is_none_or(|e| e != "safetensors") {
         let name = args.output.display();
-        return Err(Error::Usage(match Place::of_flag(&args.output)? {
-            Place::Stream(_) => format!(
-                "-o {name}: a training writes more than the head (its log, its curve), so it is given a file, whose name ends in \
+        return Err(Error::Usage(
+            match ResolvedPath::resolve_flag(&args.output)? {
+                ResolvedPath::Stream(_) => format!(
+                    "-o {name}: a training writes more than the head (its log, its curve), so it is given a file, whose name ends in \
                  .safetensors; `dino heads export` then sends the head anywhere"
-            ),
-            _ => format!("-o {name}: the name of a head's file ends in .safetensors"),
-        }));
+                ),
+                _ => format!("-o {name}: the name of a head's file ends in .safetensors"),
+            },
+        ));
     }
-    if matches!(Place::of(&args.output)?, Place::File(_)) && !args.force {
+    if matches!(ResolvedPath::resolve(&args.output)?, ResolvedPath::File(_)) && !args.force {
         return Err(Error::Usage(format!(
             "{} is there already; --force trains anew and replaces it",
             args.output.display()
@@ -44,7 +46,7 @@ pub fn check_output(args: &TrainArgs) -> Result<()> {
 /// Refuses to replace what is learnt from.
 pub fn check_inputs<'p>(
     args: &TrainArgs,
-    parts: &[Part],
+    parts: &[SplitDataSet],
     named: impl IntoIterator<Item = Option<&'p Path>>,
 ) -> Result<()> {
     let pairs = parts.iter().flat_map(|part| &part.pairs);
@@ -64,9 +66,9 @@ pub fn check_inputs<'p>(
 
 /// Whether the head and what lies beside it can be written, and is none of what is `read`.
 fn check_files<'p>(args: &TrainArgs, read: impl IntoIterator<Item = &'p Path>) -> Result<()> {
-    let mut outputs = Outputs::new(read);
+    let mut outputs = OutputRegistry::new(read);
     outputs.add(&args.output, OutputKind::File, true)?;
-    let checkpoints = checkpoints(args);
+    let checkpoints = checkpoint_paths(args);
     let beside = [LOG, CURVE].map(|ending| args.output.with_extension(ending));
     beside
         .iter()
@@ -81,18 +83,18 @@ const LOG: &str = "log.json";
 const CURVE: &str = "curve.png";
 
 /// Trains and writes. Returns the exit code.
-pub fn train(
+pub fn train_and_write(
     args: &TrainArgs,
-    model: &Model,
-    inputs: &Inputs,
-    learn: Learn,
-    setup: Setup,
-    report: &Report,
+    model: &ModelReplicas,
+    inputs: &InputLayout,
+    learn: TrainingData,
+    setup: TrainingSetup,
+    report: &RunReport,
     console: &Console,
 ) -> Result<u8> {
-    let fitted = fit(args, model, inputs, &learn, &setup, report, console)?;
+    let fitted = train_folds(args, model, inputs, &learn, &setup, report, console)?;
     let (hidden, output) = fitted.layers.clone();
-    let Setup {
+    let TrainingSetup {
         task,
         blocks,
         label_sets,
@@ -103,7 +105,7 @@ pub fn train(
     let head = Head {
         meta: HeadMeta {
             format: 1,
-            name: name(args),
+            name: head_name(args),
             task,
             backbone: model.record.name.clone(),
             fingerprint: model.record.fingerprint.clone(),
@@ -111,7 +113,7 @@ pub fn train(
             norm: args.norm,
             context: inputs.context.clone(),
             globals: inputs.globals.clone(),
-            input: InputRecipe {
+            input: HeadInput {
                 size: args.size.to_string(),
                 padding: "center".into(),
                 coarse: args.coarse,
@@ -124,35 +126,35 @@ pub fn train(
             calibration: fitted.calibration.clone(),
             training: Some(Origin {
                 data,
-                command: command_line(std::env::args_os().skip(1), &name(args)),
-                seed: args.recipe.seed,
+                command: command_line(std::env::args_os().skip(1), &head_name(args)),
+                seed: args.hyper.seed,
             }),
             metrics: fitted
                 .figures
                 .iter()
                 .cloned()
                 .map(|(name, value)| Metric {
-                    data: fitted.judged_on.clone(),
+                    data: fitted.validated_on.clone(),
                     name,
                     value,
                 })
                 .collect(),
         },
-        network: Network::Linear(Linear::new(hidden, output)),
+        network: HeadNetwork::Linear(LinearHead::new(hidden, output)),
     };
     let bytes = file::to_bytes(&head).map_err(|why| Error::file(&args.output, why))?;
     history::write(&fitted.histories, &beside(LOG))?;
-    draw_history(&fitted.histories, &fitted.judge_by, &beside(CURVE))?;
+    draw_history(&fitted.histories, &fitted.best_by, &beside(CURVE))?;
     write_atomic(&args.output, |writer| writer.write_all(&bytes))?;
     fitted.delete_checkpoints()?;
     for path in [&args.output, &beside(LOG), &beside(CURVE)] {
         console.out_path(path)?;
     }
-    report.finish(console);
+    report.print_summary(console);
     Ok(report.exit_code())
 }
 
-fn name(args: &TrainArgs) -> String {
+fn head_name(args: &TrainArgs) -> String {
     args.name.clone().unwrap_or_else(|| {
         args.output.file_stem().map_or_else(
             || "head".to_owned(),
@@ -162,7 +164,7 @@ fn name(args: &TrainArgs) -> String {
 }
 
 /// Loss and the figure that tells the best epoch, as a picture; of several trainings their means.
-fn draw_history(histories: &[History], figure: &str, path: &Path) -> Result<()> {
+fn draw_history(histories: &[TrainHistory], figure: &str, path: &Path) -> Result<()> {
     let epochs = histories.iter().map(|one| one.epochs.len()).max();
     let over = |get: &dyn Fn(&Epoch) -> Option<f64>| -> Vec<f64> {
         let mean = |at: usize| {
@@ -173,13 +175,13 @@ fn draw_history(histories: &[History], figure: &str, path: &Path) -> Result<()> 
         (0..epochs.unwrap_or_default()).map(mean).collect()
     };
     let title = format!("validation {figure}");
-    let mut curves = vec![Curve {
+    let mut curves = vec![TrainingCurve {
         title: "training loss",
         values: over(&|epoch| Some(epoch.loss)),
     }];
-    let judged = over(&|epoch| epoch.figure(figure));
+    let judged = over(&|epoch| epoch.metric(figure));
     if judged.iter().any(|value| !value.is_nan()) {
-        curves.push(Curve {
+        curves.push(TrainingCurve {
             title: &title,
             values: judged,
         });
@@ -188,15 +190,15 @@ fn draw_history(histories: &[History], figure: &str, path: &Path) -> Result<()> 
         [one] => one.best.checked_sub(1),
         _ => None,
     };
-    let picture = curve::picture(&curves, best);
+    let picture = training_curve::draw_curves(&curves, best);
     write_atomic(path, |writer| {
         write_picture(writer, PictureFormat::Png, &picture, &[])
     })
 }
 
 /// Options that say nothing about the result; the second ones take a value.
-const PRIVATE: [&str; 6] = ["-q", "--quiet", "-v", "--verbose", "--force", "--offline"];
-const PRIVATE_VALUES: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
+const IGNORED_FLAGS: [&str; 6] = ["-q", "--quiet", "-v", "--verbose", "--force", "--offline"];
+const IGNORED_OPTIONS: [&str; 4] = ["-o", "--output", "--cache", "--threads"];
 
 /// The command that makes the head again: the words that were typed, quoted where a shell needs it, without what
 /// changes only where things lie and what is shown.
@@ -206,26 +208,26 @@ fn command_line(words: impl Iterator<Item = OsString>, name: &str) -> String {
     while let Some(word) = words.next() {
         let text = word.to_string_lossy();
         let option = text.split_once('=').map_or(&*text, |(name, _)| name);
-        if PRIVATE.contains(&option) {
+        if IGNORED_FLAGS.contains(&option) {
             continue;
         }
-        if PRIVATE_VALUES.contains(&option) {
+        if IGNORED_OPTIONS.contains(&option) {
             if option == text {
                 words.next();
             }
             continue;
         }
         command.push(' ');
-        command.push_str(&quoted(&word));
+        command.push_str(&shell_quote(&word));
     }
     format!(
         "{command} -o {}",
-        quoted(format!("{name}.safetensors").as_ref())
+        shell_quote(format!("{name}.safetensors").as_ref())
     )
 }
 
 /// A word as a shell takes it: as it is, in quotes, or (where it is no text, or would not be shown as one) as escapes.
-fn quoted(word: &OsStr) -> String {
+fn shell_quote(word: &OsStr) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "-_./,=:+@%".contains(c);
     match word.to_str() {
         Some(text) if !text.is_empty() && text.chars().all(plain) => text.to_owned(),
@@ -268,8 +270,11 @@ mod tests {
     #[test]
     fn words_that_are_no_text_are_escaped_for_the_shell() {
         use std::os::unix::ffi::OsStrExt;
-        assert_eq!(quoted(OsStr::from_bytes(b"caf\xe9's")), r"$'caf\xe9\'s'");
-        assert_eq!(quoted(OsStr::new("a\nb\x1b")), r"$'a\nb\x1b'");
-        assert_eq!(quoted(OsStr::new("n\u{e4}h")), "'n\u{e4}h'");
+        assert_eq!(
+            shell_quote(OsStr::from_bytes(b"caf\xe9's")),
+            r"$'caf\xe9\'s'"
+        );
+        assert_eq!(shell_quote(OsStr::new("a\nb\x1b")), r"$'a\nb\x1b'");
+        assert_eq!(shell_quote(OsStr::new("n\u{e4}h")), "'n\u{e4}h'");
     }
 }

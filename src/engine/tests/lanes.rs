@@ -64,7 +64,7 @@ fn end_early(networks: &[Fake], fault: bool) -> Result<()> {
     let sources: Vec<&Source> = sources.iter().collect();
     let engine = engine(networks.len(), "2", &Console::new(true, false));
     let before = |_: usize, _: &[Geometry], _: u64| ();
-    let finish = |ready: Ready, _: usize| {
+    let finish = |ready: ReadyPhoto, _: usize| {
         assert!(!fault, "a fault of a worker");
         if ready.index > 0 {
             std::thread::sleep(Duration::from_millis(5));

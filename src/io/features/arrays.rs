@@ -4,12 +4,12 @@ use half::f16;
 use half::slice::HalfFloatSliceExt;
 
 use crate::error::{Error, Result};
-use crate::io::features::{DatasetMeta, Precision, Row, RowInfo};
+use crate::io::features::{DatasetMeta, FeatureRow, Precision, RowInfo};
 use crate::model::input::Grid;
 
 /// A kind of array.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Array {
+pub(super) enum FeatureArray {
     /// `[L, D]`.
     Cls,
     /// `[L, rows, cols, width]`.
@@ -23,53 +23,53 @@ pub(super) enum Array {
     /// `[points, 2]`: x and y in pixels, always in single precision.
     Points,
     /// `[points, L, D]`.
-    At,
+    PointFeatures,
 }
 
-impl Array {
+impl FeatureArray {
     /// All kinds.
-    pub(super) const ALL: [Array; 7] = [
-        Array::Cls,
-        Array::Patches,
-        Array::Registers,
-        Array::CoarseCls,
-        Array::CoarsePatches,
-        Array::Points,
-        Array::At,
+    pub(super) const ALL: [FeatureArray; 7] = [
+        FeatureArray::Cls,
+        FeatureArray::Patches,
+        FeatureArray::Registers,
+        FeatureArray::CoarseCls,
+        FeatureArray::CoarsePatches,
+        FeatureArray::Points,
+        FeatureArray::PointFeatures,
     ];
 
     /// The arrays of each row of a dataset, in the order in which they are stored.
-    pub(super) fn stored(meta: &DatasetMeta) -> Vec<Array> {
+    pub(super) fn stored(meta: &DatasetMeta) -> Vec<FeatureArray> {
         let coarse = meta.coarse.is_some();
         let points = meta.points.is_some();
-        let is_stored = |array: &Array| match array {
-            Array::Cls => meta.cls,
-            Array::Patches => meta.patches,
-            Array::Registers => meta.registers > 0,
-            Array::CoarseCls => coarse && meta.cls,
-            Array::CoarsePatches => coarse && meta.patches,
-            Array::Points | Array::At => points,
+        let is_stored = |array: &FeatureArray| match array {
+            FeatureArray::Cls => meta.cls,
+            FeatureArray::Patches => meta.patches,
+            FeatureArray::Registers => meta.registers > 0,
+            FeatureArray::CoarseCls => coarse && meta.cls,
+            FeatureArray::CoarsePatches => coarse && meta.patches,
+            FeatureArray::Points | FeatureArray::PointFeatures => points,
         };
-        Array::ALL.into_iter().filter(is_stored).collect()
+        FeatureArray::ALL.into_iter().filter(is_stored).collect()
     }
 
     /// What columns, tensors and files are called.
     pub(super) fn name(self) -> &'static str {
         match self {
-            Array::Cls => "cls",
-            Array::Patches => "patches",
-            Array::Registers => "registers",
-            Array::CoarseCls => "coarse_cls",
-            Array::CoarsePatches => "coarse_patches",
-            Array::Points => "points",
-            Array::At => "at",
+            FeatureArray::Cls => "cls",
+            FeatureArray::Patches => "patches",
+            FeatureArray::Registers => "registers",
+            FeatureArray::CoarseCls => "coarse_cls",
+            FeatureArray::CoarsePatches => "coarse_patches",
+            FeatureArray::Points => "points",
+            FeatureArray::PointFeatures => "at",
         }
     }
 
     /// The number type of its numbers.
     pub(super) fn precision(self, meta: &DatasetMeta) -> Precision {
         match self {
-            Array::Points => Precision::F32,
+            FeatureArray::Points => Precision::F32,
             _ => meta.precision,
         }
     }
@@ -79,82 +79,86 @@ impl Array {
         let (layers, dim) = (meta.layers.len(), meta.dim);
         let of_grid = |grid: Grid, width| vec![layers, grid.rows, grid.cols, width];
         match self {
-            Array::Cls | Array::CoarseCls => vec![layers, dim],
-            Array::Patches => of_grid(info.grid, meta.patch_width()),
-            Array::Registers => vec![layers, meta.registers, dim],
-            Array::CoarsePatches => of_grid(info.coarse.unwrap_or(Grid { rows: 0, cols: 0 }), dim),
-            Array::Points => vec![info.points, 2],
-            Array::At => vec![info.points, layers, dim],
+            FeatureArray::Cls | FeatureArray::CoarseCls => vec![layers, dim],
+            FeatureArray::Patches => of_grid(info.grid, meta.patch_width()),
+            FeatureArray::Registers => vec![layers, meta.registers, dim],
+            FeatureArray::CoarsePatches => {
+                of_grid(info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 }), dim)
+            }
+            FeatureArray::Points => vec![info.point_count, 2],
+            FeatureArray::PointFeatures => vec![info.point_count, layers, dim],
         }
     }
 
     /// Its bytes in a row.
-    pub(super) fn bytes(self, meta: &DatasetMeta, info: &RowInfo) -> usize {
+    pub(super) fn size_in_bytes(self, meta: &DatasetMeta, info: &RowInfo) -> usize {
         let numbers = self.shape(meta, info).iter().product::<usize>();
-        numbers * self.precision(meta).bytes()
+        numbers * self.precision(meta).size_in_bytes()
     }
 
     /// The numbers that a row has of it.
-    fn numbers(self, row: &Row) -> Vec<f32> {
+    fn numbers(self, row: &FeatureRow) -> Vec<f32> {
         let coarse = row.coarse.as_ref();
         match self {
-            Array::Cls => row.cls.clone(),
-            Array::Patches => row.patches.clone(),
-            Array::Registers => row.registers.clone(),
-            Array::CoarseCls => coarse.map_or_else(Vec::new, |(_, cls, _)| cls.clone()),
-            Array::CoarsePatches => coarse.map_or_else(Vec::new, |(_, _, patches)| patches.clone()),
-            Array::Points => row.points.iter().flat_map(|&(x, y)| [x, y]).collect(),
-            Array::At => row.at.clone(),
+            FeatureArray::Cls => row.cls.clone(),
+            FeatureArray::Patches => row.patches.clone(),
+            FeatureArray::Registers => row.registers.clone(),
+            FeatureArray::CoarseCls => coarse.map_or_else(Vec::new, |(_, cls, _)| cls.clone()),
+            FeatureArray::CoarsePatches => {
+                coarse.map_or_else(Vec::new, |(_, _, patches)| patches.clone())
+            }
+            FeatureArray::Points => row.points.iter().flat_map(|&(x, y)| [x, y]).collect(),
+            FeatureArray::PointFeatures => row.point_features.clone(),
         }
     }
 
     /// Gives `row` its numbers.
-    fn fill(self, row: &mut Row, numbers: Vec<f32>) {
+    fn fill(self, row: &mut FeatureRow, numbers: Vec<f32>) {
         match self {
-            Array::Cls => row.cls = numbers,
-            Array::Patches => row.patches = numbers,
-            Array::Registers => row.registers = numbers,
-            Array::CoarseCls => {
+            FeatureArray::Cls => row.cls = numbers,
+            FeatureArray::Patches => row.patches = numbers,
+            FeatureArray::Registers => row.registers = numbers,
+            FeatureArray::CoarseCls => {
                 if let Some((_, cls, _)) = &mut row.coarse {
                     *cls = numbers;
                 }
             }
-            Array::CoarsePatches => {
+            FeatureArray::CoarsePatches => {
                 if let Some((_, _, patches)) = &mut row.coarse {
                     *patches = numbers;
                 }
             }
-            Array::Points => {
+            FeatureArray::Points => {
                 row.points = numbers.chunks_exact(2).map(|xy| (xy[0], xy[1])).collect();
             }
-            Array::At => row.at = numbers,
+            FeatureArray::PointFeatures => row.point_features = numbers,
         }
     }
 }
 
 /// A row as it is stored.
 #[derive(Debug, Clone)]
-pub(super) struct Encoded {
+pub(super) struct EncodedRow {
     /// What is known of it.
     pub(super) info: RowInfo,
     /// The bytes of its arrays, in the order of [`Array::stored`], little-endian.
     pub(super) arrays: Vec<Vec<u8>>,
 }
 
-impl Encoded {
+impl EncodedRow {
     /// Turns a row into bytes.
     ///
     /// # Errors
     /// Names the photo if an array has not the shape that it is to have, or numbers that the precision does not hold.
-    pub(super) fn of(row: &Row, meta: &DatasetMeta) -> Result<Self> {
+    pub(super) fn of(row: &FeatureRow, meta: &DatasetMeta) -> Result<Self> {
         let info = RowInfo::of(row);
-        if meta.coarse.is_some() != info.coarse.is_some() {
+        if meta.coarse.is_some() != info.coarse_grid.is_some() {
             return Err(Error::file(
                 &info.name.path,
                 "its features are those of another dataset: one has a coarser look, one has none",
             ));
         }
-        let encode = |array: Array| {
+        let encode = |array: FeatureArray| {
             let (numbers, shape) = (array.numbers(row), array.shape(meta, &info));
             if numbers.len() != shape.iter().product::<usize>() {
                 return Err(Error::file(
@@ -168,49 +172,49 @@ impl Encoded {
             }
             encode(&numbers, array.precision(meta)).map_err(|why| Error::file(&info.name.path, why))
         };
-        let arrays = Array::stored(meta).into_iter().map(encode);
-        Ok(Encoded {
+        let arrays = FeatureArray::stored(meta).into_iter().map(encode);
+        Ok(EncodedRow {
             arrays: arrays.collect::<Result<_>>()?,
             info,
         })
     }
 
     /// Turns the bytes into a row, whose arrays have the lengths that they are to have.
-    pub(super) fn decode(self, meta: &DatasetMeta) -> Row {
+    pub(super) fn decode(self, meta: &DatasetMeta) -> FeatureRow {
         let info = self.info;
-        let mut row = Row {
+        let mut row = FeatureRow {
             name: info.name,
             key: info.key,
             sha256: info.sha256,
             digest: info.digest,
-            photo: info.photo,
+            photo_size: info.photo_size,
             grid: info.grid,
             cls: Vec::new(),
             patches: Vec::new(),
             registers: Vec::new(),
-            coarse: info.coarse.map(|grid| (grid, Vec::new(), Vec::new())),
+            coarse: info.coarse_grid.map(|grid| (grid, Vec::new(), Vec::new())),
             points: Vec::new(),
-            at: Vec::new(),
+            point_features: Vec::new(),
         };
-        for (array, bytes) in Array::stored(meta).into_iter().zip(&self.arrays) {
+        for (array, bytes) in FeatureArray::stored(meta).into_iter().zip(&self.arrays) {
             array.fill(&mut row, decode(bytes, array.precision(meta)));
         }
         row
     }
 }
 
-impl Row {
+impl FeatureRow {
     /// Rounds features to what `precision` holds, as they are stored.
     ///
     /// # Errors
     /// Names the photo if it has features that `precision` does not hold.
     pub fn round(&mut self, precision: Precision) -> Result<()> {
-        let Row {
+        let FeatureRow {
             cls,
             patches,
             registers,
             coarse,
-            at,
+            point_features: at,
             ..
         } = self;
         let (coarse_cls, coarse_patches) = match coarse {

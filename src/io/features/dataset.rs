@@ -7,24 +7,24 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::{Array, Encoded};
-use crate::io::features::folder::{DESCRIPTION, Folder, Found, check_unique};
-use crate::io::features::parts::{self, Part, Seen};
-use crate::io::features::{DatasetMeta, Format, Row, RowInfo};
+use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::folder::{DatasetFolder, META_FILE, PartInfo, check_unique};
+use crate::io::features::parts::{self, FileStat, PartReader};
+use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo};
 
 /// Parts that are kept open; none of them has an open file.
-const KEPT: usize = 4;
+const MAX_OPEN_PARTS: usize = 4;
 
 /// A dataset that is there, opened for reading.
 ///
 /// What is known of the rows is in memory, about 500 bytes for each; numbers are read when they are asked for, and at most
 /// a few groups of rows of 16 MiB are kept. Threads may share it.
 pub struct Dataset {
-    folder: Folder,
+    folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
-    parts: Vec<Found>,
+    parts: Vec<PartInfo>,
     rows: Vec<RowInfo>,
-    open: Mutex<VecDeque<(usize, Arc<dyn Part>)>>,
+    open_parts: Mutex<VecDeque<(usize, Arc<dyn PartReader>)>>,
 }
 
 impl Dataset {
@@ -44,28 +44,28 @@ impl Dataset {
             }
             Ok(_) => {}
         }
-        let folder = find(folder)?;
-        let meta = folder.description()?.ok_or_else(|| {
+        let folder = detect_folder(folder)?;
+        let meta = folder.read_meta()?.ok_or_else(|| {
             Error::file(
                 &folder.path,
-                format!("is no dataset that `dino features` wrote: it has no {DESCRIPTION}"),
+                format!("is no dataset that `dino features` wrote: it has no {META_FILE}"),
             )
         })?;
         let meta = Arc::new(meta);
-        let (parts, rows) = folder.load(&meta)?;
+        let (parts, rows) = folder.open_parts(&meta)?;
         check_unique(&parts, &rows)?;
         Ok(Dataset {
             folder,
             meta,
             parts,
             rows,
-            open: Mutex::default(),
+            open_parts: Mutex::default(),
         })
     }
 
     /// Whether `folder` says that it is a dataset.
     pub fn is_at(folder: &Path) -> bool {
-        folder.join(DESCRIPTION).is_file()
+        folder.join(META_FILE).is_file()
     }
 
     /// What holds for all rows.
@@ -79,17 +79,17 @@ impl Dataset {
     }
 
     /// Which files it consists of.
-    pub fn format(&self) -> Format {
+    pub fn format(&self) -> DatasetFormat {
         self.folder.format
     }
 
     /// The file that makes a part be there: for arrays of NumPy's, the table beside them.
-    pub fn part(&self, part: usize) -> Option<&Path> {
+    pub fn part_path(&self, part: usize) -> Option<&Path> {
         self.parts.get(part).map(|found| found.path.as_path())
     }
 
     /// The files that make parts be there, see [`Dataset::part`].
-    pub fn parts(&self) -> impl Iterator<Item = &Path> {
+    pub fn part_paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|found| found.path.as_path())
     }
 
@@ -112,16 +112,16 @@ impl Dataset {
     ///
     /// # Errors
     /// Names the part that cannot be read, is damaged, or was replaced since the dataset was opened.
-    pub fn read(&self, index: usize) -> Result<Row> {
+    pub fn read(&self, index: usize) -> Result<FeatureRow> {
         let Some(info) = self.rows.get(index) else {
             return Err(Error::file(
                 self.folder(),
                 format!("has {} rows, and no row {index}", self.len()),
             ));
         };
-        let arrays = self.opened(info.part)?.read(info)?;
-        for (array, bytes) in Array::stored(&self.meta).into_iter().zip(&arrays) {
-            let expected = array.bytes(&self.meta, info);
+        let arrays = self.open_part(info.part)?.read(info)?;
+        for (array, bytes) in FeatureArray::stored(&self.meta).into_iter().zip(&arrays) {
+            let expected = array.size_in_bytes(&self.meta, info);
             if bytes.len() != expected {
                 return Err(Error::file(
                     &self.parts[info.part].path,
@@ -135,11 +135,15 @@ impl Dataset {
             }
         }
         let info = info.clone();
-        Ok(Encoded { info, arrays }.decode(&self.meta))
+        Ok(EncodedRow { info, arrays }.decode(&self.meta))
     }
 
-    fn opened(&self, part: usize) -> Result<Arc<dyn Part>> {
-        let lock = || self.open.lock().unwrap_or_else(PoisonError::into_inner);
+    fn open_part(&self, part: usize) -> Result<Arc<dyn PartReader>> {
+        let lock = || {
+            self.open_parts
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
         {
             let mut open = lock();
             let found = open.iter().position(|(index, _)| *index == part);
@@ -151,16 +155,16 @@ impl Dataset {
         }
         let found = &self.parts[part];
         let (_, opened) = parts::open(self.folder.format, &found.path, &self.meta)?;
-        if Seen::at(&found.path) != found.seen {
+        if FileStat::at(&found.path) != found.stat {
             return Err(Error::file(
                 &found.path,
                 "was replaced while the dataset was read; begin again",
             ));
         }
-        let opened: Arc<dyn Part> = opened.into();
+        let opened: Arc<dyn PartReader> = opened.into();
         let mut open = lock();
         open.push_back((part, Arc::clone(&opened)));
-        if open.len() > KEPT {
+        if open.len() > MAX_OPEN_PARTS {
             open.pop_front();
         }
         Ok(opened)
@@ -177,18 +181,18 @@ impl fmt::Debug for Dataset {
 }
 
 /// The folder with its format: by its ending, or, where it was renamed, by what is in it.
-fn find(path: &Path) -> Result<Folder> {
-    let with = |format| Folder {
+fn detect_folder(path: &Path) -> Result<DatasetFolder> {
+    let with = |format| DatasetFolder {
         path: path.to_owned(),
         format,
     };
     let mut there = Vec::new();
-    for format in Format::ALL {
-        if !with(format).files()?.is_empty() {
+    for format in DatasetFormat::ALL {
+        if !with(format).part_files()?.is_empty() {
             there.push(format);
         }
     }
-    match (Format::of(path), there.as_slice()) {
+    match (DatasetFormat::from_path(path), there.as_slice()) {
         (Some(format), []) => Ok(with(format)),
         (Some(format), there) if there.contains(&format) => Ok(with(format)),
         (None, [format]) => Ok(with(*format)),
@@ -204,7 +208,7 @@ fn find(path: &Path) -> Result<Folder> {
             path,
             format!(
                 "is no dataset of features: its name ends neither in {}",
-                Format::ENDINGS
+                DatasetFormat::ENDINGS
             ),
         )),
     }

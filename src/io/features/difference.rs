@@ -39,7 +39,7 @@ impl DatasetMeta {
                 norms(wanted)
             ));
         }
-        if let Some((key, is, wanted)) = difference("", &is.input, &wanted.input) {
+        if let Some((key, is, wanted)) = first_difference("", &is.input, &wanted.input) {
             return Some(format!(
                 "was made of photos that were prepared otherwise: `{key}` is {is}, not {wanted}"
             ));
@@ -106,7 +106,7 @@ fn blocks(blocks: &[usize]) -> String {
 }
 
 /// The first place in which two values differ, and what they have there.
-fn difference(key: &str, is: &Value, wanted: &Value) -> Option<(String, Value, Value)> {
+fn first_difference(key: &str, is: &Value, wanted: &Value) -> Option<(String, Value, Value)> {
     if let (Value::Object(is), Value::Object(wanted)) = (is, wanted) {
         let mut keys: Vec<&String> = is.keys().collect();
         keys.extend(wanted.keys().filter(|key| !is.contains_key(*key)));
@@ -116,7 +116,7 @@ fn difference(key: &str, is: &Value, wanted: &Value) -> Option<(String, Value, V
                 "" => name.clone(),
                 _ => format!("{key}.{name}"),
             };
-            difference(&key, &of(is), &of(wanted))
+            first_difference(&key, &of(is), &of(wanted))
         });
     }
     (is != wanted).then(|| {

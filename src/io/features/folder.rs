@@ -9,41 +9,41 @@ use std::sync::Arc;
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::io::features::parts::{self, Seen};
-use crate::io::features::{DatasetMeta, Format, RowInfo};
+use crate::io::features::parts::{self, FileStat};
+use crate::io::features::{DatasetFormat, DatasetMeta, RowInfo};
 use crate::system::files::write_atomic;
 
 /// The file with the [`DatasetMeta`]; readers of folders of Parquet pass over names that begin so.
-pub(super) const DESCRIPTION: &str = "_dataset.json";
+pub(super) const META_FILE: &str = "_dataset.json";
 
 /// Digits of a part's number, at least.
 const DIGITS: usize = 5;
 
 /// A folder with files of a format.
 #[derive(Debug, Clone)]
-pub(super) struct Folder {
+pub(super) struct DatasetFolder {
     pub(super) path: PathBuf,
-    pub(super) format: Format,
+    pub(super) format: DatasetFormat,
 }
 
 /// A part that is there.
 #[derive(Debug, Clone)]
-pub(super) struct Found {
+pub(super) struct PartInfo {
     /// The file that makes it be there.
     pub(super) path: PathBuf,
     /// As it was when it was opened.
-    pub(super) seen: Option<Seen>,
+    pub(super) stat: Option<FileStat>,
     /// Whether it can be continued.
     pub(super) is_compact: bool,
 }
 
-impl Folder {
+impl DatasetFolder {
     /// What the folder says of itself; none if it says nothing.
     ///
     /// # Errors
     /// Names the file that cannot be read or is not understood.
-    pub(super) fn description(&self) -> Result<Option<DatasetMeta>> {
-        let path = self.path.join(DESCRIPTION);
+    pub(super) fn read_meta(&self) -> Result<Option<DatasetMeta>> {
+        let path = self.path.join(META_FILE);
         match fs::read_to_string(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
             Err(error) => Err(Error::io(&path, &error)),
@@ -57,14 +57,14 @@ impl Folder {
     ///
     /// # Errors
     /// Names the file.
-    pub(super) fn describe(&self, meta: &DatasetMeta) -> Result<()> {
-        write_atomic(&self.path.join(DESCRIPTION), |writer| {
+    pub(super) fn write_meta(&self, meta: &DatasetMeta) -> Result<()> {
+        write_atomic(&self.path.join(META_FILE), |writer| {
             writeln!(writer, "{:#}", meta.to_json())
         })
     }
 
     /// The path of a part.
-    pub(super) fn part(&self, prefix: &str, number: usize) -> PathBuf {
+    pub(super) fn part_path(&self, prefix: &str, number: usize) -> PathBuf {
         let ending = self.format.part_extension();
         self.path
             .join(format!("{prefix}-{number:0DIGITS$}.{ending}"))
@@ -74,7 +74,7 @@ impl Folder {
     ///
     /// # Errors
     /// Names the folder that cannot be read.
-    pub(super) fn files(&self) -> Result<Vec<PathBuf>> {
+    pub(super) fn part_files(&self) -> Result<Vec<PathBuf>> {
         let failed = |error| Error::io(&self.path, &error);
         let mut files = Vec::new();
         for entry in fs::read_dir(&self.path).map_err(failed)? {
@@ -88,7 +88,7 @@ impl Folder {
                 files.push(path);
             }
         }
-        files.sort_by_cached_key(|path| match named(path) {
+        files.sort_by_cached_key(|path| match parse_part_name(path) {
             Some((prefix, number)) => (prefix, number, path.clone()),
             None => (path.to_string_lossy().into_owned(), 0, path.clone()),
         });
@@ -99,20 +99,23 @@ impl Folder {
     ///
     /// # Errors
     /// Names a file that cannot be read, is damaged, or is of another dataset or none.
-    pub(super) fn load(&self, meta: &Arc<DatasetMeta>) -> Result<(Vec<Found>, Vec<RowInfo>)> {
-        let opened = self.files()?.into_par_iter().map(|path| {
+    pub(super) fn open_parts(
+        &self,
+        meta: &Arc<DatasetMeta>,
+    ) -> Result<(Vec<PartInfo>, Vec<RowInfo>)> {
+        let opened = self.part_files()?.into_par_iter().map(|path| {
             // Before it is opened: what is replaced meanwhile is not what was seen.
-            let seen = Seen::at(&path);
+            let seen = FileStat::at(&path);
             let (rows, part) = parts::open(self.format, &path, meta)?;
             let is_compact = part.is_compact();
-            let found = Found {
+            let found = PartInfo {
                 path,
-                seen,
+                stat: seen,
                 is_compact,
             };
             Ok((found, rows))
         });
-        let opened: Vec<(Found, Vec<RowInfo>)> = opened.collect::<Result<_>>()?;
+        let opened: Vec<(PartInfo, Vec<RowInfo>)> = opened.collect::<Result<_>>()?;
         let (mut found, mut all) = (Vec::new(), Vec::new());
         for (index, (part, rows)) in opened.into_iter().enumerate() {
             found.push(part);
@@ -123,7 +126,7 @@ impl Folder {
 }
 
 /// The prefix and the number that a part is named by.
-pub(super) fn named(path: &Path) -> Option<(String, usize)> {
+pub(super) fn parse_part_name(path: &Path) -> Option<(String, usize)> {
     let (prefix, number) = path.file_stem()?.to_str()?.rsplit_once('-')?;
     let is_number = number.len() >= DIGITS && number.bytes().all(|digit| digit.is_ascii_digit());
     match is_number {
@@ -136,7 +139,7 @@ pub(super) fn named(path: &Path) -> Option<(String, usize)> {
 ///
 /// # Errors
 /// Names the photo and the files.
-pub(super) fn check_unique(found: &[Found], rows: &[RowInfo]) -> Result<()> {
+pub(super) fn check_unique(found: &[PartInfo], rows: &[RowInfo]) -> Result<()> {
     let mut first: HashMap<_, &RowInfo> = HashMap::with_capacity(rows.len());
     for row in rows {
         match first.get(&row.name) {

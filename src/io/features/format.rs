@@ -4,7 +4,7 @@ use std::path::Path;
 
 /// Which files a dataset consists of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Format {
+pub enum DatasetFormat {
     /// Parquet, uncompressed.
     Parquet,
     /// Arrow's IPC files (Feather 2), which can be mapped into memory.
@@ -17,23 +17,23 @@ pub enum Format {
     Tar,
 }
 
-impl Format {
+impl DatasetFormat {
     /// All of them.
-    pub const ALL: [Format; 5] = [
-        Format::Parquet,
-        Format::Arrow,
-        Format::Safetensors,
-        Format::Npy,
-        Format::Tar,
+    pub const ALL: [DatasetFormat; 5] = [
+        DatasetFormat::Parquet,
+        DatasetFormat::Arrow,
+        DatasetFormat::Safetensors,
+        DatasetFormat::Npy,
+        DatasetFormat::Tar,
     ];
 
     /// The endings that name a format, for messages.
     pub const ENDINGS: &str = ".parquet, .arrow, .safetensors, .npy or .tar";
 
     /// That of a dataset called so, by its ending, however that is cased.
-    pub fn of(path: &Path) -> Option<Format> {
+    pub fn from_path(path: &Path) -> Option<DatasetFormat> {
         let ending = path.extension()?.to_str()?;
-        Format::ALL
+        DatasetFormat::ALL
             .into_iter()
             .find(|format| format.extension().eq_ignore_ascii_case(ending))
     }
@@ -41,18 +41,18 @@ impl Format {
     /// How the folder of a dataset ends, without the dot.
     pub fn extension(self) -> &'static str {
         match self {
-            Format::Parquet => "parquet",
-            Format::Arrow => "arrow",
-            Format::Safetensors => "safetensors",
-            Format::Npy => "npy",
-            Format::Tar => "tar",
+            DatasetFormat::Parquet => "parquet",
+            DatasetFormat::Arrow => "arrow",
+            DatasetFormat::Safetensors => "safetensors",
+            DatasetFormat::Npy => "npy",
+            DatasetFormat::Tar => "tar",
         }
     }
 
     /// How the file ends that makes a part be there: of arrays of NumPy's the table beside them, which is written last.
     pub(super) fn part_extension(self) -> &'static str {
         match self {
-            Format::Npy => "csv",
+            DatasetFormat::Npy => "csv",
             other => other.extension(),
         }
     }
@@ -65,14 +65,17 @@ mod tests {
     #[test]
     fn endings_name_formats() {
         assert_eq!(
-            Format::of(Path::new("a.b/F.Parquet/")),
-            Some(Format::Parquet)
+            DatasetFormat::from_path(Path::new("a.b/F.Parquet/")),
+            Some(DatasetFormat::Parquet)
         );
-        assert_eq!(Format::of(Path::new("x.tar")), Some(Format::Tar));
-        assert_eq!(Format::of(Path::new("x.tar.gz")), None);
-        assert_eq!(Format::of(Path::new("parquet")), None);
-        for format in Format::ALL {
-            assert!(Format::ENDINGS.contains(format.extension()));
+        assert_eq!(
+            DatasetFormat::from_path(Path::new("x.tar")),
+            Some(DatasetFormat::Tar)
+        );
+        assert_eq!(DatasetFormat::from_path(Path::new("x.tar.gz")), None);
+        assert_eq!(DatasetFormat::from_path(Path::new("parquet")), None);
+        for format in DatasetFormat::ALL {
+            assert!(DatasetFormat::ENDINGS.contains(format.extension()));
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct DatasetMeta {
     /// Number type of the backbone while it ran, such as `f32`.
     pub computed: String,
     /// Blocks whose tokens are stored (L), with whether the backbone's final norm was applied, in the order of storage.
-    pub layers: Vec<Layer>,
+    pub layers: Vec<StoredLayer>,
     /// How photos were prepared; compared as it is.
     pub input: Value,
     /// Which share of the sides, in percent, a second, coarser look had, whose tokens are stored too.
@@ -52,21 +52,21 @@ pub struct DatasetMeta {
 
 /// A block, and whether the backbone's final norm was applied to its tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Layer {
+pub struct StoredLayer {
     /// 0-based index of the block.
     pub block: usize,
     /// Whether the norm was applied.
     pub norm: bool,
 }
 
-impl From<LayerRequest> for Layer {
+impl From<LayerRequest> for StoredLayer {
     fn from(LayerRequest { block, norm }: LayerRequest) -> Self {
-        Layer { block, norm }
+        StoredLayer { block, norm }
     }
 }
 
-impl From<Layer> for LayerRequest {
-    fn from(Layer { block, norm }: Layer) -> Self {
+impl From<StoredLayer> for LayerRequest {
+    fn from(StoredLayer { block, norm }: StoredLayer) -> Self {
         LayerRequest { block, norm }
     }
 }
@@ -83,7 +83,7 @@ pub enum Precision {
 
 impl Precision {
     /// Bytes of a number.
-    pub fn bytes(self) -> usize {
+    pub fn size_in_bytes(self) -> usize {
         match self {
             Precision::F16 => 2,
             Precision::F32 => 4,
@@ -115,9 +115,9 @@ impl DatasetMeta {
     }
 
     /// What tells datasets apart: the start of a digest of all that is said here.
-    pub(super) fn mark(&self) -> String {
+    pub(super) fn dataset_id(&self) -> String {
         let mut digest = Digest::of_json(&self.to_json()).to_string();
-        digest.truncate(MARK);
+        digest.truncate(DATASET_ID_DIGITS);
         digest
     }
 
@@ -147,7 +147,7 @@ impl DatasetMeta {
 }
 
 /// Hex digits of a mark.
-const MARK: usize = 16;
+const DATASET_ID_DIGITS: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -163,6 +163,6 @@ mod tests {
         assert!(DatasetMeta::parse("{}").is_err());
         let read = DatasetMeta::parse(&meta().to_json().to_string());
         assert_eq!(read, Ok(meta()));
-        assert_ne!(meta().mark(), newer.mark());
+        assert_ne!(meta().dataset_id(), newer.dataset_id());
     }
 }

@@ -6,10 +6,10 @@
 //! one part.
 
 mod arrays;
-mod begun;
 mod dataset;
 mod difference;
 mod folder;
+mod folder_setup;
 mod format;
 mod meta;
 mod parts;
@@ -17,15 +17,15 @@ mod points;
 pub mod pool;
 mod retain;
 mod row;
-mod settle;
+mod unfinished_part;
 mod writer;
 
 pub use dataset::Dataset;
-pub use format::Format;
-pub use meta::{DatasetMeta, Layer, Precision};
+pub use format::DatasetFormat;
+pub use meta::{DatasetMeta, Precision, StoredLayer};
 pub use points::PointList;
-pub use row::{Row, RowInfo, RowName};
-pub use writer::{DatasetWriter, FinishedPart, PART_BYTES, WriterOptions};
+pub use row::{FeatureRow, RowInfo, RowName};
+pub use writer::{DEFAULT_PART_BYTES, DatasetWriter, FinishedPart, WriterOptions};
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]

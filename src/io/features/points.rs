@@ -14,7 +14,7 @@ pub struct PointList {
     /// By what the list calls a photo.
     by_photo: HashMap<String, Vec<(f32, f32)>>,
     /// Whether there is a column for photos.
-    names_photos: bool,
+    is_per_photo: bool,
     /// Of the file.
     digest: Digest,
 }
@@ -51,7 +51,7 @@ impl PointList {
         let mut list = PointList {
             all: Vec::new(),
             by_photo: HashMap::new(),
-            names_photos: photo.is_some(),
+            is_per_photo: photo.is_some(),
             digest: Digest::of_bytes(bytes),
         };
         for record in reader.records() {
@@ -86,8 +86,8 @@ impl PointList {
     }
 
     /// The pixels of a photo that the list may call by any of `names`.
-    pub fn of_photo<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> &[(f32, f32)] {
-        match self.names_photos {
+    pub fn points_for<'n>(&self, names: impl IntoIterator<Item = &'n str>) -> &[(f32, f32)] {
+        match self.is_per_photo {
             false => &self.all,
             true => names
                 .into_iter()
@@ -97,8 +97,8 @@ impl PointList {
     }
 
     /// Whether the list may have pixels of some photos alone.
-    pub fn names_photos(&self) -> bool {
-        self.names_photos
+    pub fn is_per_photo(&self) -> bool {
+        self.is_per_photo
     }
 }
 
@@ -110,15 +110,15 @@ mod tests {
     #[test]
     fn points_are_of_all_photos_or_of_each_its_own() {
         let all = PointList::parse(b"x,y\n1,2\n 3.5 , 4\n").unwrap();
-        assert_eq!(all.of_photo(["any"]), [(1.0, 2.0), (3.5, 4.0)]);
+        assert_eq!(all.points_for(["any"]), [(1.0, 2.0), (3.5, 4.0)]);
         let each =
             PointList::parse(b"\xef\xbb\xbfphoto,y,x\na.jpg,1,2\nb,3,4\na.jpg,5,6\n").unwrap();
         assert_eq!(
-            each.of_photo(["x/a.jpg", "a.jpg"]),
+            each.points_for(["x/a.jpg", "a.jpg"]),
             [(2.0, 1.0), (6.0, 5.0)]
         );
-        assert_eq!(each.of_photo(["b"]), [(4.0, 3.0)]);
-        assert!(each.of_photo(["c"]).is_empty() && each.names_photos());
+        assert_eq!(each.points_for(["b"]), [(4.0, 3.0)]);
+        assert!(each.points_for(["c"]).is_empty() && each.is_per_photo());
     }
 
     #[test]

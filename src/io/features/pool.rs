@@ -6,7 +6,7 @@ use crate::model::input::Grid;
 /// The means of `tokens` `[rows * cols, width]` over `side` x `side` parts of their `grid`, `[side * side, width]`: part
 /// `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in PyTorch's
 /// `adaptive_avg_pool2d`.
-pub fn pool(tokens: &[f32], width: usize, grid: Grid, side: usize) -> Vec<f32> {
+pub fn adaptive_avg_pool(tokens: &[f32], width: usize, grid: Grid, side: usize) -> Vec<f32> {
     let part = |index: usize, length: usize| {
         index * length / side..((index + 1) * length).div_ceil(side).max(1)
     };
@@ -33,7 +33,12 @@ pub fn pool(tokens: &[f32], width: usize, grid: Grid, side: usize) -> Vec<f32> {
 
 /// The `tokens` `[rows * cols, width]` of a photo that lies as `geometry` says, at a pixel (x, y) of it, the first of
 /// which has its centre at (0, 0): bilinear between the centres of patches, and as the outermost beyond them.
-pub fn sample(tokens: &[f32], width: usize, geometry: &Geometry, (x, y): (f32, f32)) -> Vec<f32> {
+pub fn sample_bilinear(
+    tokens: &[f32],
+    width: usize,
+    geometry: &Geometry,
+    (x, y): (f32, f32),
+) -> Vec<f32> {
     let grid = geometry.grid();
     let patch = geometry.patch_size as f64;
     let along = |at: f32, photo: u32, resized: u32, pad: u32, count: usize| {
@@ -86,20 +91,23 @@ mod tests {
         let grid = Grid { rows: 3, cols: 5 };
         // torch.nn.functional.adaptive_avg_pool2d of these ramps to 2 x 2: columns 0..3 and 2..5, rows 0..2 and 1..3.
         assert_eq!(
-            pool(&ramp(grid), 2, grid, 2),
+            adaptive_avg_pool(&ramp(grid), 2, grid, 2),
             [1.0, 0.5, 3.0, 0.5, 1.0, 1.5, 3.0, 1.5]
         );
-        assert_eq!(pool(&ramp(grid), 2, grid, 1), [2.0, 1.0]);
+        assert_eq!(adaptive_avg_pool(&ramp(grid), 2, grid, 1), [2.0, 1.0]);
         // More parts than patches repeat them.
         let two = Grid { rows: 1, cols: 2 };
-        assert_eq!(pool(&[3.0, 5.0], 1, two, 4)[..4], [3.0, 3.0, 5.0, 5.0]);
+        assert_eq!(
+            adaptive_avg_pool(&[3.0, 5.0], 1, two, 4)[..4],
+            [3.0, 3.0, 5.0, 5.0]
+        );
     }
 
     #[test]
     fn a_pixel_between_patch_centres_is_between_their_tokens() {
         let geometry = Geometry::new((56, 28), SizeRule::Native, 14);
         let tokens = ramp(geometry.grid());
-        let at = |x, y| sample(&tokens, 2, &geometry, (x, y));
+        let at = |x, y| sample_bilinear(&tokens, 2, &geometry, (x, y));
         // The centre of a patch of 14 pixels lies between its pixels 6 and 7.
         assert_eq!(at(6.5, 6.5), [0.0, 0.0]);
         assert_eq!(at(20.5, 13.5), [1.0, 0.5]);
@@ -114,7 +122,7 @@ mod tests {
         assert_eq!((geometry.resized, geometry.padded), ((50, 20), (56, 28)));
         let tokens = ramp(geometry.grid());
         // Pixel x is seen at (x + 0.5) / 2 + 3 of 56 columns.
-        let found = sample(&tokens, 2, &geometry, (49.5, 19.5));
+        let found = sample_bilinear(&tokens, 2, &geometry, (49.5, 19.5));
         assert!((found[0] - (28.0 / 14.0 - 0.5)).abs() < 1e-6, "{found:?}");
         assert!((found[1] - (14.0 / 14.0 - 0.5)).abs() < 1e-6, "{found:?}");
     }

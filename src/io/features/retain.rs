@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::error::Result;
-use crate::io::features::folder::{Folder, Found};
+use crate::io::features::folder::{DatasetFolder, PartInfo};
 use crate::io::features::{DatasetMeta, FinishedPart, RowInfo, parts};
 
 /// Rewrites the parts of a dataset, of which these were `found`, without the rows that `keep` refuses; a part with none left
@@ -12,9 +12,9 @@ use crate::io::features::{DatasetMeta, FinishedPart, RowInfo, parts};
 /// # Errors
 /// Names the file that cannot be read or written.
 pub(super) fn retain(
-    folder: &Folder,
+    folder: &DatasetFolder,
     meta: &Arc<DatasetMeta>,
-    found: &[Found],
+    found: &[PartInfo],
     rows: &[RowInfo],
     keep: impl Fn(&RowInfo) -> bool,
 ) -> Result<Vec<FinishedPart>> {
@@ -28,7 +28,7 @@ pub(super) fn retain(
         if kept.len() == of_part.len() {
             continue;
         }
-        let files = parts::keep(folder.format, path, meta, &kept)?;
+        let files = parts::rewrite_part(folder.format, path, meta, &kept)?;
         if !kept.is_empty() {
             rewritten.push(FinishedPart {
                 path: path.clone(),

@@ -15,7 +15,7 @@ pub struct RowName {
 /// One photo's features. Numbers are as they will be stored: f16 values that are exact in f32 where that is the
 /// precision.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Row {
+pub struct FeatureRow {
     /// Which photo.
     pub name: RowName,
     /// Its path below the folder that was searched, without its ending, with `.p001` for pages; unique among the photos
@@ -26,7 +26,7 @@ pub struct Row {
     /// Of the photo's bytes (BLAKE3).
     pub digest: Digest,
     /// Width and height of the photo in pixels, upright.
-    pub photo: (u32, u32),
+    pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens (the pooled one where they are pooled).
     pub grid: Grid,
     /// `[L, D]`; empty where it is not stored.
@@ -40,7 +40,7 @@ pub struct Row {
     /// Pixels (x, y) of the photo, and the features there: `[points, L, D]`; empty where none are stored.
     pub points: Vec<(f32, f32)>,
     /// See `points`.
-    pub at: Vec<f32>,
+    pub point_features: Vec<f32>,
 }
 
 /// What is known of a row without its numbers.
@@ -55,13 +55,13 @@ pub struct RowInfo {
     /// Of the photo's bytes (BLAKE3).
     pub digest: Digest,
     /// Width and height of the photo in pixels, upright.
-    pub photo: (u32, u32),
+    pub photo_size: (u32, u32),
     /// The grid of the stored patch tokens.
     pub grid: Grid,
     /// The grid of the coarser look, if there is one.
-    pub coarse: Option<Grid>,
+    pub coarse_grid: Option<Grid>,
     /// At how many pixels features are stored.
-    pub points: usize,
+    pub point_count: usize,
     /// In which of the dataset's parts it is.
     pub part: usize,
     /// Which of that part's rows it is.
@@ -70,16 +70,16 @@ pub struct RowInfo {
 
 impl RowInfo {
     /// Of a row that is in no part yet.
-    pub(super) fn of(row: &Row) -> Self {
+    pub(super) fn of(row: &FeatureRow) -> Self {
         RowInfo {
             name: row.name.clone(),
             key: row.key.clone(),
             sha256: row.sha256.clone(),
             digest: row.digest,
-            photo: row.photo,
+            photo_size: row.photo_size,
             grid: row.grid,
-            coarse: row.coarse.as_ref().map(|(grid, ..)| *grid),
-            points: row.points.len(),
+            coarse_grid: row.coarse.as_ref().map(|(grid, ..)| *grid),
+            point_count: row.points.len(),
             part: 0,
             row: 0,
         }

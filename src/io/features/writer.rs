@@ -7,19 +7,19 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::Encoded;
-use crate::io::features::begun::{Begun, Size};
-use crate::io::features::folder::{Folder, Found, named};
+use crate::io::features::arrays::EncodedRow;
+use crate::io::features::folder::{DatasetFolder, PartInfo, parse_part_name};
+use crate::io::features::folder_setup::{prepare_folder, validate_meta};
 use crate::io::features::parts;
 use crate::io::features::retain::retain;
-use crate::io::features::settle::{check, settle};
-use crate::io::features::{DatasetMeta, Format, Row, RowInfo, RowName};
+use crate::io::features::unfinished_part::{PartSize, UnfinishedPart};
+use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo, RowName};
 use crate::io::output::create_folder;
 use crate::system::files::temporary;
-use crate::system::files::{Digest, Stamp};
+use crate::system::files::{Digest, FileStamp};
 
 /// Bytes of numbers in a part, unless it is said otherwise.
-pub const PART_BYTES: u64 = 128 << 20;
+pub const DEFAULT_PART_BYTES: u64 = 128 << 20;
 
 /// How a dataset is written.
 #[derive(Debug, Clone)]
@@ -33,22 +33,22 @@ pub struct WriterOptions {
     /// all.
     pub replace: bool,
     /// Rows that are stale, and dropped from whichever part they are in.
-    pub drop: HashSet<RowName>,
+    pub stale_rows: HashSet<RowName>,
 }
 
 impl Default for WriterOptions {
     fn default() -> Self {
         WriterOptions {
-            prefix: WHOLE.into(),
-            part_bytes: PART_BYTES,
+            prefix: DEFAULT_PREFIX.into(),
+            part_bytes: DEFAULT_PART_BYTES,
             replace: false,
-            drop: HashSet::new(),
+            stale_rows: HashSet::new(),
         }
     }
 }
 
 /// The prefix of who writes a dataset alone.
-pub(super) const WHOLE: &str = "part";
+pub(super) const DEFAULT_PREFIX: &str = "part";
 
 /// A part that is in its place now.
 #[derive(Debug, Clone)]
@@ -56,7 +56,7 @@ pub struct FinishedPart {
     /// The file; for arrays of NumPy's, the table beside them.
     pub path: PathBuf,
     /// All its files, with the stamps of those that were written.
-    pub files: Vec<(PathBuf, Option<Stamp>)>,
+    pub files: Vec<(PathBuf, Option<FileStamp>)>,
     /// The photos whose features are in it, also those that were in it before.
     pub rows: Vec<RowName>,
 }
@@ -70,17 +70,17 @@ pub struct FinishedPart {
 /// In memory are 16 MiB of numbers for Parquet and Arrow, three times over while they are encoded, no more than the row for
 /// tar, and one part for safetensors and NumPy, whose headers tell how much follows.
 pub struct DatasetWriter {
-    folder: Folder,
+    folder: DatasetFolder,
     meta: Arc<DatasetMeta>,
     prefix: String,
     part_bytes: u64,
     /// Digests of the names of all rows.
-    names: HashSet<[u8; 16]>,
+    name_digests: HashSet<[u8; 16]>,
     /// The number of the part to be begun.
     next: usize,
     /// The last part, which is not full, with its rows.
-    unfilled: Option<(Found, Vec<RowInfo>)>,
-    begun: Option<Begun>,
+    unfilled: Option<(PartInfo, Vec<RowInfo>)>,
+    current_part: Option<UnfinishedPart>,
     /// Whether a part could not be written, whose rows are lost.
     is_broken: bool,
     rewritten: Vec<FinishedPart>,
@@ -94,14 +94,14 @@ impl DatasetWriter {
     /// naming the first difference; names the folder if it holds files that are not a dataset's, and the file that cannot
     /// be read or written.
     pub fn open(folder: &Path, meta: DatasetMeta, options: WriterOptions) -> Result<Self> {
-        let format = Format::of(folder).ok_or_else(|| {
+        let format = DatasetFormat::from_path(folder).ok_or_else(|| {
             Error::Usage(format!(
                 "{}: the name of a dataset ends in {}",
                 folder.display(),
-                Format::ENDINGS
+                DatasetFormat::ENDINGS
             ))
         })?;
-        check(&meta)?;
+        validate_meta(&meta)?;
         if fs::metadata(folder).is_ok_and(|met| !met.is_dir()) {
             return Err(Error::file(
                 folder,
@@ -110,39 +110,42 @@ impl DatasetWriter {
         }
         create_folder(folder)?;
         temporary::sweep(folder);
-        let folder = Folder {
+        let folder = DatasetFolder {
             path: folder.to_owned(),
             format,
         };
-        let meta = Arc::new(settle(&folder, meta, &options)?);
+        let meta = Arc::new(prepare_folder(&folder, meta, &options)?);
         parts::sweep(&folder, &options.prefix)?;
         let mut writer = DatasetWriter {
             folder,
             meta,
             prefix: options.prefix,
             part_bytes: options.part_bytes.max(1),
-            names: HashSet::new(),
+            name_digests: HashSet::new(),
             next: 0,
             unfilled: None,
-            begun: None,
+            current_part: None,
             is_broken: false,
             rewritten: Vec::new(),
         };
-        let (mut found, mut rows) = writer.folder.load(&writer.meta)?;
-        if rows.iter().any(|row| options.drop.contains(&row.name)) {
-            let keep = |row: &RowInfo| !options.drop.contains(&row.name);
+        let (mut found, mut rows) = writer.folder.open_parts(&writer.meta)?;
+        if rows
+            .iter()
+            .any(|row| options.stale_rows.contains(&row.name))
+        {
+            let keep = |row: &RowInfo| !options.stale_rows.contains(&row.name);
             writer.rewritten = retain(&writer.folder, &writer.meta, &found, &rows, keep)?;
-            (found, rows) = writer.folder.load(&writer.meta)?;
+            (found, rows) = writer.folder.open_parts(&writer.meta)?;
         }
-        writer.names = rows.iter().map(|row| short(&row.name)).collect();
-        writer.take_up(&found, rows);
+        writer.name_digests = rows.iter().map(|row| name_digest(&row.name)).collect();
+        writer.resume_last_part(&found, rows);
         Ok(writer)
     }
 
     /// Finds out with which part to go on.
-    fn take_up(&mut self, found: &[Found], rows: Vec<RowInfo>) {
-        let own = |found: &Found| {
-            let (prefix, number) = named(&found.path)?;
+    fn resume_last_part(&mut self, found: &[PartInfo], rows: Vec<RowInfo>) {
+        let own = |found: &PartInfo| {
+            let (prefix, number) = parse_part_name(&found.path)?;
             (prefix == self.prefix).then_some(number)
         };
         let last = found.iter().enumerate();
@@ -152,7 +155,7 @@ impl DatasetWriter {
         };
         self.next = number + 1;
         let rows: Vec<RowInfo> = rows.into_iter().filter(|row| row.part == index).collect();
-        let mut size = Size::default();
+        let mut size = PartSize::default();
         rows.iter().for_each(|row| size.add(row, &self.meta));
         if found[index].is_compact && !size.is_full(self.part_bytes) {
             self.next = number;
@@ -167,7 +170,7 @@ impl DatasetWriter {
 
     /// Whether the dataset has a row, in a part or pushed.
     pub fn contains(&self, name: &RowName) -> bool {
-        self.names.contains(&short(name))
+        self.name_digests.contains(&name_digest(name))
     }
 
     /// Parts that were rewritten when the writer was opened, without the rows that were to be dropped; those with none left
@@ -182,7 +185,7 @@ impl DatasetWriter {
     /// Names the photo if its row does not belong into the dataset, is there already, or has features that the precision
     /// does not hold; nothing is changed then. Names the file that cannot be written; then all rows of its part that were
     /// not there before are lost, and each further row is refused.
-    pub fn push(&mut self, row: Row) -> Result<Vec<FinishedPart>> {
+    pub fn push(&mut self, row: FeatureRow) -> Result<Vec<FinishedPart>> {
         if self.is_broken {
             return Err(Error::file(
                 &row.name.path,
@@ -198,15 +201,15 @@ impl DatasetWriter {
                 format!("has features in {} already", self.folder.path.display()),
             ));
         }
-        let encoded = Encoded::of(&row, &self.meta)?;
+        let encoded = EncodedRow::of(&row, &self.meta)?;
         drop(row);
-        parts::check(self.folder.format, &encoded)?;
-        let name = short(&encoded.info.name);
-        let pushed = self.put(encoded);
+        parts::check_row_fits(self.folder.format, &encoded)?;
+        let name = name_digest(&encoded.info.name);
+        let pushed = self.push_encoded(encoded);
         match &pushed {
-            Ok(_) => self.names.insert(name),
+            Ok(_) => self.name_digests.insert(name),
             Err(_) => {
-                self.begun = None;
+                self.current_part = None;
                 self.is_broken = true;
                 false
             }
@@ -214,12 +217,12 @@ impl DatasetWriter {
         pushed
     }
 
-    fn put(&mut self, row: Encoded) -> Result<Vec<FinishedPart>> {
-        if self.begun.is_none() {
+    fn push_encoded(&mut self, row: EncodedRow) -> Result<Vec<FinishedPart>> {
+        if self.current_part.is_none() {
             self.begin()?;
         }
         let mut done = Vec::new();
-        if let Some(begun) = &mut self.begun {
+        if let Some(begun) = &mut self.current_part {
             begun.push(row, &self.meta)?;
             if begun.size().is_full(self.part_bytes) {
                 done.extend(self.close()?);
@@ -231,23 +234,23 @@ impl DatasetWriter {
     /// Begins a part, with the rows of the one that it continues.
     fn begin(&mut self) -> Result<()> {
         let format = self.folder.format;
-        let path = self.folder.part(&self.prefix, self.next);
+        let path = self.folder.part_path(&self.prefix, self.next);
         let unfilled = self.unfilled.take();
-        let before = unfilled.as_ref().and_then(|(found, _)| found.seen.clone());
-        let mut begun = Begun::new(format, path, before, &self.meta)?;
+        let before = unfilled.as_ref().and_then(|(found, _)| found.stat.clone());
+        let mut begun = UnfinishedPart::new(format, path, before, &self.meta)?;
         if let Some((found, rows)) = unfilled {
             let (_, part) = parts::open(format, &found.path, &self.meta)?;
             for info in rows {
                 let arrays = part.read(&info)?;
-                begun.push(Encoded { info, arrays }, &self.meta)?;
+                begun.push(EncodedRow { info, arrays }, &self.meta)?;
             }
         }
-        self.begun = Some(begun);
+        self.current_part = Some(begun);
         Ok(())
     }
 
     fn close(&mut self) -> Result<Option<FinishedPart>> {
-        let Some(begun) = self.begun.take() else {
+        let Some(begun) = self.current_part.take() else {
             return Ok(None);
         };
         let finished = begun.finish()?;
@@ -281,7 +284,7 @@ impl fmt::Debug for DatasetWriter {
 }
 
 /// A digest of a name; names themselves would take as much room again as all else that is known of rows.
-fn short(name: &RowName) -> [u8; 16] {
+fn name_digest(name: &RowName) -> [u8; 16] {
     let digest = Digest::of_bytes(format!("{}\0{}", name.page, name.path).as_bytes());
     let mut short = [0; 16];
     short.copy_from_slice(&digest.as_bytes()[..16]);

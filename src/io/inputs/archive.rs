@@ -11,11 +11,11 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::inputs::sniff;
-use crate::system::files::{Stamp, modified};
+use crate::system::files::{FileStamp, modified_nanos};
 
 /// A tar as it was when its headers were read.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Archive {
+pub struct TarArchive {
     /// As it can be opened.
     pub path: PathBuf,
     /// What its photos lie below in the output folder: its path without the ending.
@@ -28,9 +28,9 @@ pub struct Archive {
 
 /// A photo in a tar.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Member {
+pub struct TarMember {
     /// The tar.
-    pub archive: Arc<Archive>,
+    pub archive: Arc<TarArchive>,
     /// The path of the tar, and below it that of the photo; without a root or a way up.
     pub path: PathBuf,
     /// Its size.
@@ -39,14 +39,14 @@ pub struct Member {
     offset: u64,
 }
 
-impl Member {
+impl TarMember {
     /// Takes the stamp of its `bytes`, with the size and the time of the tar.
-    pub fn stamp(&self, bytes: &[u8]) -> Stamp {
-        Stamp::of_tar_member(bytes, self.archive.bytes, self.archive.modified)
+    pub fn stamp(&self, bytes: &[u8]) -> FileStamp {
+        FileStamp::of_tar_member(bytes, self.archive.bytes, self.archive.modified)
     }
 
     /// Whether the tar has the size and the time that it had when `stamp` was taken, so that the photo need not be read.
-    pub(crate) fn has_untouched_tar(&self, stamp: &Stamp) -> bool {
+    pub(crate) fn has_untouched_tar(&self, stamp: &FileStamp) -> bool {
         stamp.bytes == self.bytes
             && stamp.tar_bytes == Some(self.archive.bytes)
             && stamp.modified.is_some()
@@ -54,7 +54,7 @@ impl Member {
     }
 
     /// Its path within the tar.
-    pub fn name(&self) -> &Path {
+    pub fn path_in_tar(&self) -> &Path {
         let name = self.path.strip_prefix(&self.archive.path);
         name.unwrap_or(&self.path)
     }
@@ -65,7 +65,7 @@ impl Member {
     /// If the tar cannot be opened, or is another than the one whose headers were read.
     pub fn open(&self) -> io::Result<io::Take<File>> {
         let mut file = File::open(&self.archive.path)?;
-        if !self.archive.is(&file.metadata()?) {
+        if !self.archive.matches(&file.metadata()?) {
             return Err(io::Error::other(
                 "its tar was changed while the run was under way; run again",
             ));
@@ -78,31 +78,31 @@ impl Member {
     pub(super) fn head(&self, mut tar: &File) -> io::Result<Vec<u8>> {
         tar.seek(SeekFrom::Start(self.offset))?;
         let mut head = Vec::new();
-        tar.take(self.bytes.min(sniff::HEAD as u64))
+        tar.take(self.bytes.min(sniff::HEAD_BYTES as u64))
             .read_to_end(&mut head)?;
         Ok(head)
     }
 }
 
-impl Archive {
-    fn is(&self, met: &Metadata) -> bool {
-        met.len() == self.bytes && modified(met) == self.modified
+impl TarArchive {
+    fn matches(&self, met: &Metadata) -> bool {
+        met.len() == self.bytes && modified_nanos(met) == self.modified
     }
 }
 
 /// What the headers of a tar say.
 #[derive(Debug, Default)]
-pub(super) struct Contents {
+pub(super) struct TarContents {
     /// The photos, in the order of the tar.
-    pub photos: Vec<Member>,
+    pub photos: Vec<TarMember>,
     /// Members that are no pictures by their names.
     pub others: Vec<PathBuf>,
     /// Pictures of samples that have a photo beside them, with the photo.
-    pub beside: Vec<(PathBuf, PathBuf)>,
+    pub companions: Vec<(PathBuf, PathBuf)>,
     /// Members that others of the same name follow.
     pub repeated: Vec<PathBuf>,
     /// Pictures that are links or sparse files.
-    pub odd: Vec<PathBuf>,
+    pub links_and_sparse: Vec<PathBuf>,
     /// Why there may be more than this.
     pub fault: Option<String>,
 }
@@ -122,7 +122,7 @@ pub(super) fn without_ending(path: &Path) -> PathBuf {
 }
 
 /// Why a tar that is compressed is not read, by its name.
-pub(super) fn compressed(path: &Path) -> Option<String> {
+pub(super) fn explain_compressed_tar(path: &Path) -> Option<String> {
     let name = path.file_name()?.to_str()?.to_ascii_lowercase();
     const ENDINGS: [(&str, &str, &str); 7] = [
         (".tar.gz", ".tgz", "gunzip -k"),
@@ -146,12 +146,12 @@ pub(super) fn compressed(path: &Path) -> Option<String> {
 }
 
 /// A file that notes when it was read at its end.
-struct Noting {
+struct EofTrackingFile {
     file: File,
     is_at_end: Rc<Cell<bool>>,
 }
 
-impl Read for Noting {
+impl Read for EofTrackingFile {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let read = self.file.read(buffer)?;
         self.is_at_end
@@ -160,14 +160,14 @@ impl Read for Noting {
     }
 }
 
-impl Seek for Noting {
+impl Seek for EofTrackingFile {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.file.seek(to)
     }
 }
 
 /// A picture in a tar.
-struct Picture {
+struct TarPicture {
     path: PathBuf,
     offset: u64,
     bytes: u64,
@@ -177,7 +177,7 @@ struct Picture {
 ///
 /// # Errors
 /// Names it if it cannot be read, or is no tar.
-pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
+pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<TarContents> {
     let failed = |error: io::Error| Error::io(path, &error);
     let file = File::open(path).map_err(failed)?;
     let met = file.metadata().map_err(failed)?;
@@ -187,20 +187,20 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
             "is no regular file, of which photos could be read by their places; save the tar as a file",
         ));
     }
-    let archive = Arc::new(Archive {
+    let archive = Arc::new(TarArchive {
         path: path.to_owned(),
         relative,
         bytes: met.len(),
-        modified: modified(&met),
+        modified: modified_nanos(&met),
     });
     let is_at_end = Rc::new(Cell::new(false));
-    let noting = Noting {
+    let noting = EofTrackingFile {
         file,
         is_at_end: is_at_end.clone(),
     };
     let mut headers = ::tar::Archive::new(noting);
-    let mut contents = Contents::default();
-    let mut pictures: Vec<Picture> = Vec::new();
+    let mut contents = TarContents::default();
+    let mut pictures: Vec<TarPicture> = Vec::new();
     let mut known: HashMap<PathBuf, usize> = HashMap::new();
     let mut members = 0usize;
     for entry in headers.entries_with_seek().map_err(failed)? {
@@ -225,7 +225,7 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
         };
         members += 1;
         let kind = entry.header().entry_type();
-        let name = clean(&entry.path_bytes());
+        let name = clean_member_path(&entry.path_bytes());
         let Some(name) = name.filter(|_| !kind.is_dir()) else {
             continue;
         };
@@ -237,7 +237,7 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
             continue;
         }
         if !(kind.is_file() || kind.is_contiguous()) || is_sparse(&mut entry) {
-            contents.odd.push(full);
+            contents.links_and_sparse.push(full);
             continue;
         }
         let (offset, bytes) = (entry.raw_file_position(), entry.size());
@@ -246,7 +246,7 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
             contents.fault = Some(format!("is cut off within {}", name.display()));
             break;
         }
-        let picture = Picture {
+        let picture = TarPicture {
             path: name.clone(),
             offset,
             bytes,
@@ -271,29 +271,35 @@ pub(super) fn scan(path: &Path, relative: PathBuf) -> Result<Contents> {
         });
     }
     drop(known);
-    choose(pictures, &archive, &mut contents);
+    choose_sample_photos(pictures, &archive, &mut contents);
     Ok(contents)
 }
 
 /// Takes the photo of each sample.
-fn choose(pictures: Vec<Picture>, archive: &Arc<Archive>, contents: &mut Contents) {
+fn choose_sample_photos(
+    pictures: Vec<TarPicture>,
+    archive: &Arc<TarArchive>,
+    contents: &mut TarContents,
+) {
     let mut chosen: HashMap<Vec<u8>, usize> = HashMap::new();
     for (index, picture) in pictures.iter().enumerate() {
-        let (key, ending) = sample_of(&picture.path);
+        let (key, ending) = sample_key(&picture.path);
         let Some(rank) = rank(&ending) else { continue };
         let best = chosen.entry(key).or_insert(index);
-        let (_, ending) = sample_of(&pictures[*best].path);
+        let (_, ending) = sample_key(&pictures[*best].path);
         if self::rank(&ending).is_none_or(|of_best| rank < of_best) {
             *best = index;
         }
     }
     for (index, picture) in pictures.iter().enumerate() {
         let path = archive.path.join(&picture.path);
-        match chosen.get(&sample_of(&picture.path).0) {
+        match chosen.get(&sample_key(&picture.path).0) {
             Some(&best) if best != index => {
-                contents.beside.push((path, pictures[best].path.clone()));
+                contents
+                    .companions
+                    .push((path, pictures[best].path.clone()));
             }
-            _ => contents.photos.push(Member {
+            _ => contents.photos.push(TarMember {
                 archive: archive.clone(),
                 path,
                 bytes: picture.bytes,
@@ -304,7 +310,7 @@ fn choose(pictures: Vec<Picture>, archive: &Arc<Archive>, contents: &mut Content
 }
 
 /// The key of a sample, its path to the first dot of the name, and the rest in lower case.
-fn sample_of(path: &Path) -> (Vec<u8>, Vec<u8>) {
+fn sample_key(path: &Path) -> (Vec<u8>, Vec<u8>) {
     let name = path.file_name().unwrap_or_default().as_encoded_bytes();
     let dot = name.iter().position(|&byte| byte == b'.');
     let (stem, ending) = name.split_at(dot.unwrap_or(name.len()));
@@ -325,7 +331,7 @@ fn rank(ending: &[u8]) -> Option<usize> {
 }
 
 /// The path of a member, without a root and without a way up; none of those that are hidden.
-fn clean(name: &[u8]) -> Option<PathBuf> {
+fn clean_member_path(name: &[u8]) -> Option<PathBuf> {
     #[cfg(unix)]
     let path = Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name));
     #[cfg(not(unix))]

@@ -3,7 +3,7 @@
 use crate::error::{Error, Result};
 
 /// More names than this are no list that somebody meant.
-const MOST: usize = 1_000_000;
+const MAX_NAMES: usize = 1_000_000;
 
 /// The names that `text` stands for, in the order in which a shell gives them; none where it has no braces that stand for
 /// anything.
@@ -14,7 +14,7 @@ pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
     let mut names = vec![String::new()];
     let mut rest = text;
     let mut has_any = false;
-    while let Some((before, inner, after)) = next(rest) {
+    while let Some((before, inner, after)) = split_at_braces(rest) {
         let Some(choices) = choices(inner)? else {
             // Braces around nothing in particular are part of the name.
             let (literal, after) = rest.split_at(before.len() + 1);
@@ -23,7 +23,7 @@ pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
             continue;
         };
         has_any = true;
-        if names.len().saturating_mul(choices.len()) > MOST {
+        if names.len().saturating_mul(choices.len()) > MAX_NAMES {
             return Err(too_many(text));
         }
         let with = |name: &String| -> Vec<String> {
@@ -40,7 +40,7 @@ pub(super) fn expand(text: &str) -> Result<Option<Vec<String>>> {
 }
 
 /// What is before, in and behind the first braces; those within others are left to themselves.
-fn next(text: &str) -> Option<(&str, &str, &str)> {
+fn split_at_braces(text: &str) -> Option<(&str, &str, &str)> {
     let open = text.find('{')?;
     let close = open + text[open..].find('}')?;
     Some((&text[..open], &text[open + 1..close], &text[close + 1..]))
@@ -78,7 +78,7 @@ fn range(inner: &str) -> Option<Result<Vec<String>>> {
         None => 1,
     };
     let count = first.abs_diff(last) / step;
-    if count >= MOST as u64 {
+    if count >= MAX_NAMES as u64 {
         return Some(Err(too_many(inner)));
     }
     let sign: i128 = if first <= last { 1 } else { -1 };

@@ -11,7 +11,7 @@ use image::{AnimationDecoder, DynamicImage, ImageDecoder, ImageFormat, ImageRead
 
 use super::footprint::Footprint;
 use super::pages;
-use super::raster::{Alpha, Colour, Raster, Samples};
+use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
 /// Decodes an image, or the frame with this number (from 0) of an animation.
 ///
@@ -23,7 +23,7 @@ pub(super) fn decode(
     frame: Option<usize>,
     max_memory: u64,
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Raster, String> {
+) -> Result<SourceRaster, String> {
     let explain = |error: ImageError| explain(&error, format);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     let mut allowed = Limits::no_limits();
@@ -40,7 +40,7 @@ pub(super) fn decode(
     // A frame is drawn on a canvas, over those before it.
     let beside = if frame.is_some() { 2 * 4 } else { 0 };
     let footprint = Footprint::new(decoder.dimensions(), color.channel_count().into(), sample);
-    check(footprint.with_beside(beside))?;
+    check(footprint.with_scratch(beside))?;
     // A photo whose profile is broken is still a photo.
     let icc = decoder.icc_profile().unwrap_or(None);
     let image = match frame {
@@ -82,33 +82,33 @@ fn nth_frame(bytes: &[u8], format: ImageFormat, number: usize) -> Result<Dynamic
     }
 }
 
-fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<Raster> {
+fn raster(image: DynamicImage, icc: Option<Vec<u8>>) -> Option<SourceRaster> {
     use DynamicImage::{
         ImageLuma8, ImageLuma16, ImageLumaA8, ImageLumaA16, ImageRgb8, ImageRgb16, ImageRgb32F,
         ImageRgba8, ImageRgba16, ImageRgba32F,
     };
     let (width, height) = (image.width(), image.height());
     let (colour, alpha) = match &image {
-        ImageLuma8(_) | ImageLuma16(_) => (Colour::Grey, Alpha::None),
-        ImageLumaA8(_) | ImageLumaA16(_) => (Colour::Grey, Alpha::Straight),
-        ImageRgb8(_) | ImageRgb16(_) | ImageRgb32F(_) => (Colour::Rgb, Alpha::None),
-        ImageRgba8(_) | ImageRgba16(_) | ImageRgba32F(_) => (Colour::Rgb, Alpha::Straight),
+        ImageLuma8(_) | ImageLuma16(_) => (ColorModel::Grey, Alpha::None),
+        ImageLumaA8(_) | ImageLumaA16(_) => (ColorModel::Grey, Alpha::Straight),
+        ImageRgb8(_) | ImageRgb16(_) | ImageRgb32F(_) => (ColorModel::Rgb, Alpha::None),
+        ImageRgba8(_) | ImageRgba16(_) | ImageRgba32F(_) => (ColorModel::Rgb, Alpha::Straight),
         _ => return None,
     };
     let (samples, white) = match image {
-        ImageLuma8(image) => (Samples::U8(image.into_raw()), 255.0),
-        ImageLumaA8(image) => (Samples::U8(image.into_raw()), 255.0),
-        ImageRgb8(image) => (Samples::U8(image.into_raw()), 255.0),
-        ImageRgba8(image) => (Samples::U8(image.into_raw()), 255.0),
-        ImageLuma16(image) => (Samples::U16(image.into_raw()), 65535.0),
-        ImageLumaA16(image) => (Samples::U16(image.into_raw()), 65535.0),
-        ImageRgb16(image) => (Samples::U16(image.into_raw()), 65535.0),
-        ImageRgba16(image) => (Samples::U16(image.into_raw()), 65535.0),
-        ImageRgb32F(image) => (Samples::F32(image.into_raw()), 1.0),
-        ImageRgba32F(image) => (Samples::F32(image.into_raw()), 1.0),
+        ImageLuma8(image) => (RasterSamples::U8(image.into_raw()), 255.0),
+        ImageLumaA8(image) => (RasterSamples::U8(image.into_raw()), 255.0),
+        ImageRgb8(image) => (RasterSamples::U8(image.into_raw()), 255.0),
+        ImageRgba8(image) => (RasterSamples::U8(image.into_raw()), 255.0),
+        ImageLuma16(image) => (RasterSamples::U16(image.into_raw()), 65535.0),
+        ImageLumaA16(image) => (RasterSamples::U16(image.into_raw()), 65535.0),
+        ImageRgb16(image) => (RasterSamples::U16(image.into_raw()), 65535.0),
+        ImageRgba16(image) => (RasterSamples::U16(image.into_raw()), 65535.0),
+        ImageRgb32F(image) => (RasterSamples::F32(image.into_raw()), 1.0),
+        ImageRgba32F(image) => (RasterSamples::F32(image.into_raw()), 1.0),
         _ => return None,
     };
-    Some(Raster {
+    Some(SourceRaster {
         width,
         height,
         colour,

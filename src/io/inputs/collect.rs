@@ -11,43 +11,45 @@ use std::sync::Arc;
 use image::ImageFormat;
 use walkdir::{DirEntry, WalkDir};
 
-use crate::error::{Error, Fault, Result};
-use crate::io::inputs::archive::{self, Member};
+use crate::error::{Error, FileFault, Result};
+use crate::io::inputs::archive::{self, TarMember};
 use crate::io::inputs::braces;
-use crate::io::inputs::list::{self, Listed, Separator};
+use crate::io::inputs::list::{self, ListEntry, Separator};
 use crate::io::inputs::natural;
 use crate::io::inputs::pages;
-use crate::io::inputs::remote::{self, Fetcher, Remote, is_address};
-use crate::io::inputs::sniff::{self, Kind};
-use crate::io::inputs::source::{Page, Source, Stdin};
-use crate::io::inputs::summary::{BESIDE, Missed, ODD, REPEATED, Summary, TARS};
+use crate::io::inputs::remote::{self, Fetcher, RemotePhoto, is_address};
+use crate::io::inputs::sniff::{self, FileKind};
+use crate::io::inputs::source::{BufferedStdin, Page, Source};
+use crate::io::inputs::summary::{
+    COMPANION_PICTURES, LINKS_AND_SPARSE, REPEATED_MEMBERS, SearchSummary, SkipSeverity, TARS,
+};
 use crate::system::interrupt;
 
 /// The photos that were found, and what could not even be looked at.
 #[derive(Debug, Default)]
-pub struct Collected {
+pub struct CollectedInputs {
     /// In the order typed; within a folder in natural order of names. Each file once.
     pub sources: Vec<Source>,
     /// Files and folders that claim to be of use and are not; the rest goes on without them.
-    pub failures: Vec<Failure>,
+    pub failures: Vec<InputFailure>,
     /// What was found and what was passed over, where folders were searched.
-    pub summary: Option<Summary>,
+    pub summary: Option<SearchSummary>,
 }
 
 /// An input that led to no photo.
 #[derive(Debug)]
-pub struct Failure {
+pub struct InputFailure {
     /// Its path, or the pattern.
     pub path: PathBuf,
     /// What is wrong with it.
     pub error: Error,
     /// How many photos were found before it.
-    pub before: usize,
+    pub sources_before: usize,
 }
 
 /// Which photos are asked for.
 #[derive(Debug, Clone, Default)]
-pub struct Request<'a> {
+pub struct InputRequest<'a> {
     /// Files, folders, patterns and `-`, as they were typed.
     pub inputs: &'a [OsString],
     /// Lists of more files and folders; `-` is standard input.
@@ -59,7 +61,7 @@ pub struct Request<'a> {
     /// Take this page of files with several, counted from 1.
     pub page: Option<u32>,
     /// Bytes of a file, at most, that is looked into.
-    pub most: u64,
+    pub max_bytes: u64,
     /// What fetches photos at addresses, if anything does.
     pub fetcher: Option<Arc<Fetcher>>,
 }
@@ -79,7 +81,7 @@ pub struct Request<'a> {
 /// # Errors
 /// All failures if no input leads to a photo; [`Error::Usage`] if two of them want standard input;
 /// [`Error::Interrupted`] while a pipe is waited for.
-pub fn collect(request: &Request<'_>) -> Result<Collected> {
+pub fn collect(request: &InputRequest<'_>) -> Result<CollectedInputs> {
     let of_stdin = request.lists.iter().filter(|list| list.as_os_str() == "-");
     let of_stdin = of_stdin.count();
     if of_stdin > 1 || of_stdin > 0 && request.inputs.iter().any(|input| input == "-") {
@@ -87,22 +89,22 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
             "--files-from - takes standard input, and so does the other '-'; give one of them as a file".into(),
         ));
     }
-    let mut finder = Finder {
+    let mut finder = InputCollector {
         recursive: request.recursive,
         page: request.page,
-        most: request.most,
+        max_bytes: request.max_bytes,
         fetcher: request.fetcher.clone(),
-        ..Finder::default()
+        ..InputCollector::default()
     };
     for input in request.inputs {
-        finder.take(input.into(), |finder| finder.add(input))?;
+        finder.add_or_record_failure(input.into(), |finder| finder.add(input))?;
     }
     for list in request.lists {
-        let shown = list::shown(list).to_owned();
-        finder.take(shown, |finder| finder.add_list(list, request.separator))?;
+        let shown = list::display_name(list).to_owned();
+        finder.add_or_record_failure(shown, |finder| finder.add_list(list, request.separator))?;
     }
-    finder.blame_missing_programs();
-    let Collected {
+    finder.report_missing_programs();
+    let CollectedInputs {
         sources,
         failures,
         summary,
@@ -115,7 +117,7 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
             _ => Error::Inputs(failures),
         });
     }
-    Ok(Collected {
+    Ok(CollectedInputs {
         sources,
         failures,
         summary,
@@ -123,41 +125,50 @@ pub fn collect(request: &Request<'_>) -> Result<Collected> {
 }
 
 /// As [`collect`], of files at these `paths` that were come across below `root`.
-pub(super) fn examine(paths: &[PathBuf], root: &Path, page: Option<u32>, most: u64) -> Collected {
-    let mut finder = Finder {
+pub(super) fn collect_paths(
+    paths: &[PathBuf],
+    root: &Path,
+    page: Option<u32>,
+    most: u64,
+) -> CollectedInputs {
+    let mut finder = InputCollector {
         page,
-        most,
-        ..Finder::default()
+        max_bytes: most,
+        ..InputCollector::default()
     };
     for path in paths {
-        finder.examine(path, root);
+        finder.add_if_photo(path, root);
     }
-    finder.blame_missing_programs();
+    finder.report_missing_programs();
     finder.collected
 }
 
 #[derive(Default)]
-struct Finder {
+struct InputCollector {
     recursive: bool,
     page: Option<u32>,
     /// Bytes of a file, at most.
-    most: u64,
+    max_bytes: u64,
     fetcher: Option<Arc<Fetcher>>,
-    collected: Collected,
+    collected: CollectedInputs,
     seen: HashSet<PathBuf>,
     /// Folders without links, by how they are spelled.
-    places: HashMap<PathBuf, Option<PathBuf>>,
+    canonical_folders: HashMap<PathBuf, Option<PathBuf>>,
     /// Images and failures so far, with those that had been seen before.
-    recognised: usize,
+    candidates_seen: usize,
 }
 
-impl Finder {
+impl InputCollector {
     /// Has `add` add what is at `path`; why it leads to no photo becomes a failure.
-    fn take(&mut self, path: PathBuf, add: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
+    fn add_or_record_failure(
+        &mut self,
+        path: PathBuf,
+        add: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
         match add(self) {
             Err(fatal @ (Error::Interrupted | Error::Usage(_))) => Err(fatal),
             Err(error) => {
-                let shown = path.to_str().map(remote::without_secrets);
+                let shown = path.to_str().map(remote::mask_address);
                 self.push_failure(shown.map_or(path, PathBuf::from), error);
                 Ok(())
             }
@@ -172,7 +183,7 @@ impl Finder {
             if self.collected.sources.iter().any(is_stdin) {
                 return Ok(());
             }
-            let count = Stdin::get(self.most)?.count();
+            let count = BufferedStdin::get(self.max_bytes)?.count();
             self.push_pages(Source::Stdin(None), count);
             Ok(())
         } else if path.is_dir() {
@@ -181,7 +192,7 @@ impl Finder {
             let relative = Path::new(path.file_name().unwrap_or_default());
             match self.add_archive(path, relative)? {
                 true => {}
-                false => self.push(Source::named(path), count_pages(path, self.most)),
+                false => self.push(Source::from_path(path), count_pages(path, self.max_bytes)),
             }
             Ok(())
         } else if let Some(url) = input
@@ -192,7 +203,7 @@ impl Finder {
         } else if let Some(names) = input.to_str().map(braces::expand).transpose()?.flatten() {
             for name in names {
                 let name = OsString::from(name);
-                self.take(PathBuf::from(&name), |finder| finder.add(&name))?;
+                self.add_or_record_failure(PathBuf::from(&name), |finder| finder.add(&name))?;
             }
             Ok(())
         } else if let Some(url) = input.to_str().filter(|text| is_address(text)) {
@@ -206,17 +217,21 @@ impl Finder {
 
     /// Adds what is on a list.
     fn add_list(&mut self, list: &Path, separator: Separator) -> Result<()> {
-        for Listed { number, path } in list::read(list, separator)? {
+        for ListEntry { number, path } in list::read(list, separator)? {
             interrupt::check()?;
             let added = self.add_listed(&path).map_err(|error| match error {
-                Error::File { path, why, fault } => {
-                    let list = list::shown(list).display();
+                Error::File {
+                    path,
+                    reason: why,
+                    fault,
+                } => {
+                    let list = list::display_name(list).display();
                     let why = format!("{why} (line {number} of {list})");
-                    Error::fault(path, why, fault)
+                    Error::file_with_fault(path, why, fault)
                 }
                 other => other,
             });
-            self.take(path, |_| added)?;
+            self.add_or_record_failure(path, |_| added)?;
         }
         Ok(())
     }
@@ -229,8 +244,8 @@ impl Finder {
                 "is an address, and nothing is fetched here",
             ));
         };
-        let remote = Remote::new(url, self.page, fetcher)?;
-        self.recognised += 1;
+        let remote = RemotePhoto::new(url, self.page, fetcher)?;
+        self.candidates_seen += 1;
         if self.seen.insert(remote.identity()) {
             self.collected.sources.push(Source::Url(remote));
         }
@@ -256,12 +271,12 @@ impl Finder {
         let source = Source::File {
             path: path.to_owned(),
             relative,
-            named: true,
+            is_named: true,
             page: None,
         };
         let head = read_head(path).map_err(|error| Error::io(path, &error))?;
-        let count = match pages::may_be_many(&head) {
-            true => count_pages(path, self.most),
+        let count = match pages::may_have_pages(&head) {
+            true => count_pages(path, self.max_bytes),
             false => 1,
         };
         self.push(source, count);
@@ -270,17 +285,17 @@ impl Finder {
 
     /// Adds the photos in the tar at `path`, whose outputs mirror `relative`; false if it is none.
     fn add_archive(&mut self, path: &Path, relative: &Path) -> Result<bool> {
-        if let Some(why) = archive::compressed(path) {
+        if let Some(why) = archive::explain_compressed_tar(path) {
             return Err(Error::file(path, why));
         }
         let is_tar = archive::is_tar_name(path)
-            || read_head(path).is_ok_and(|head| sniff::identify(&head) == Kind::Tar);
+            || read_head(path).is_ok_and(|head| sniff::identify(&head) == FileKind::Tar);
         if !is_tar {
             return Ok(false);
         }
-        let before = self.recognised;
-        self.recognised += 1;
-        let place = self.place(path);
+        let before = self.candidates_seen;
+        self.candidates_seen += 1;
+        let place = self.canonical_path(path);
         if !self.seen.insert(place) {
             return Ok(true);
         }
@@ -288,35 +303,40 @@ impl Finder {
         let tar = File::open(path).map_err(|error| Error::io(path, &error))?;
         for member in contents.photos {
             interrupt::check()?;
-            self.examine_member(member, &tar);
+            self.add_tar_member(member, &tar);
         }
-        let summary = self.summary();
+        let summary = self.summary_mut();
         for other in &contents.others {
-            summary.pass_over(Kind::Other.name(), other, Missed::No, || "no images".into());
+            summary.count_skipped(
+                FileKind::Other.name(),
+                other,
+                SkipSeverity::Irrelevant,
+                || "no images".into(),
+            );
         }
-        for (other, photo) in &contents.beside {
+        for (other, photo) in &contents.companions {
             let why = || {
                 format!(
                     "is beside {}, which is taken for the photo of the sample",
                     photo.display()
                 )
             };
-            summary.pass_over(BESIDE, other, Missed::Perhaps, why);
+            summary.count_skipped(COMPANION_PICTURES, other, SkipSeverity::MaybeWanted, why);
         }
         for other in &contents.repeated {
             let why = || "is in its tar more than once, and the last is taken".into();
-            summary.pass_over(REPEATED, other, Missed::Perhaps, why);
+            summary.count_skipped(REPEATED_MEMBERS, other, SkipSeverity::MaybeWanted, why);
         }
-        for other in &contents.odd {
+        for other in &contents.links_and_sparse {
             let why =
                 || "is a link or a sparse file, whose bytes are not in its tar as they are".into();
-            summary.pass_over(ODD, other, Missed::Perhaps, why);
+            summary.count_skipped(LINKS_AND_SPARSE, other, SkipSeverity::MaybeWanted, why);
         }
         match contents.fault {
             Some(fault) => Err(Error::file(path, fault)),
-            None if self.recognised == before + 1 => Err(Error::file(
+            None if self.candidates_seen == before + 1 => Err(Error::file(
                 path,
-                self.why_none()
+                self.reason_for_none()
                     .unwrap_or_else(|| "no images in this tar".into()),
             )),
             None => Ok(true),
@@ -324,7 +344,7 @@ impl Finder {
     }
 
     /// Adds a photo of a `tar`, as one that is come across in a folder.
-    fn examine_member(&mut self, member: Member, tar: &File) {
+    fn add_tar_member(&mut self, member: TarMember, tar: &File) {
         let path = member.path.clone();
         let extension = path.extension().unwrap_or_default();
         let is_jpeg = ["jpg", "jpeg"]
@@ -337,37 +357,37 @@ impl Finder {
         };
         let head = match head {
             Ok(head) => head,
-            Err(error) => return self.fail(&path, &error),
+            Err(error) => return self.push_io_failure(&path, &error),
         };
         let kind = match &head {
             Some(head) => sniff::identify(head),
-            None => Kind::Image(ImageFormat::Jpeg),
+            None => FileKind::Image(ImageFormat::Jpeg),
         };
-        if !self.is_photo(kind, &path) {
+        if !self.accept_photo(kind, &path) {
             return;
         }
-        let may_be_many = head.is_some_and(|head| pages::may_be_many(&head));
-        let source = Source::Member { member, page: None };
+        let may_be_many = head.is_some_and(|head| pages::may_have_pages(&head));
+        let source = Source::TarMember { member, page: None };
         let count = match may_be_many {
             // What cannot be read is told when it is decoded.
             true => source
-                .read(self.most)
+                .read(self.max_bytes)
                 .map_or(1, |bytes| pages::count_in_file(&bytes)),
             false => 1,
         };
-        self.recognised += 1;
+        self.candidates_seen += 1;
         self.push_pages(source, count);
     }
 
     /// Adds the images of a folder, with paths relative to `root`.
     fn add_folder(&mut self, folder: &Path, root: &Path) -> Result<()> {
-        self.summary();
-        let before = self.recognised;
+        self.summary_mut();
+        let before = self.candidates_seen;
         let own = self.search(folder, root);
-        if self.recognised > before {
+        if self.candidates_seen > before {
             return Ok(());
         }
-        let why = if let Some(why) = self.why_none() {
+        let why = if let Some(why) = self.reason_for_none() {
             why
         } else if own > 0 {
             "no photos, only pictures that dino made itself (name them one by one to use them)"
@@ -381,13 +401,13 @@ impl Finder {
     }
 
     /// Why there are no photos where some may be missed.
-    fn why_none(&self) -> Option<String> {
-        let passed_over = &self.collected.summary.as_ref()?.passed_over;
+    fn reason_for_none(&self) -> Option<String> {
+        let passed_over = &self.collected.summary.as_ref()?.skipped;
         let missed = passed_over
             .values()
-            .find(|of_kind| of_kind.missed != Missed::No)?;
+            .find(|of_kind| of_kind.severity != SkipSeverity::Irrelevant)?;
         let first = missed.first.display();
-        Some(format!("no photos; {first}: {}", missed.why))
+        Some(format!("no photos; {first}: {}", missed.reason))
     }
 
     /// Adds what a pattern matches; its fixed leading folders are not mirrored in the output.
@@ -449,9 +469,9 @@ impl Finder {
                 Err(error) => paths.extend(error.path().and_then(is_wanted)),
             }
         }
-        paths.sort_by(|a, b| by_components(a, b));
-        self.summary();
-        let before = self.recognised;
+        paths.sort_by(|a, b| compare_components(a, b));
+        self.summary_mut();
+        let before = self.candidates_seen;
         for path in paths {
             if path.is_dir() {
                 if self.recursive {
@@ -459,15 +479,15 @@ impl Finder {
                 }
             } else if archive::is_tar_name(&path) {
                 let relative = mirrored(path.strip_prefix(&root).unwrap_or(&path));
-                self.take(path.clone(), |finder| {
+                self.add_or_record_failure(path.clone(), |finder| {
                     finder.add_archive(&path, &relative).map(|_| ())
                 })?;
             } else {
-                self.examine(&path, &root);
+                self.add_if_photo(&path, &root);
             }
         }
-        if self.recognised == before {
-            let why = self.why_none();
+        if self.candidates_seen == before {
+            let why = self.reason_for_none();
             let why = why.unwrap_or_else(|| "this pattern matches no image".into());
             return Err(Error::file(pattern, why));
         }
@@ -488,7 +508,8 @@ impl Finder {
         for entry in walk {
             match entry {
                 Ok(entry) if entry.file_type().is_file() => {
-                    own += usize::from(self.examine(entry.path(), root) == Kind::OwnPicture);
+                    own +=
+                        usize::from(self.add_if_photo(entry.path(), root) == FileKind::OwnPicture);
                 }
                 Ok(_) => {}
                 // A link back to a folder that we are in: everything behind it has its own turn.
@@ -499,8 +520,8 @@ impl Finder {
                     let dangling = path.symlink_metadata().is_ok_and(|meta| meta.is_symlink());
                     if !dangling || sniff::is_image_name(&path) {
                         match error.io_error() {
-                            Some(io) => self.fail(&path, io),
-                            None => self.failure(Error::file(&path, error.to_string())),
+                            Some(io) => self.push_io_failure(&path, io),
+                            None => self.push_error(Error::file(&path, error.to_string())),
                         }
                     }
                 }
@@ -510,29 +531,29 @@ impl Finder {
     }
 
     /// Adds a file that was come across, if it is an image.
-    fn examine(&mut self, path: &Path, root: &Path) -> Kind {
+    fn add_if_photo(&mut self, path: &Path, root: &Path) -> FileKind {
         let head = match read_head(path) {
             Ok(head) => head,
             Err(error) => {
                 if sniff::is_image_name(path) {
-                    self.fail(path, &error);
+                    self.push_io_failure(path, &error);
                 }
-                return Kind::Other;
+                return FileKind::Other;
             }
         };
         let kind = sniff::identify(&head);
-        if !self.is_photo(kind, path) {
+        if !self.accept_photo(kind, path) {
             return kind;
         }
         let relative = mirrored(path.strip_prefix(root).unwrap_or(path));
         let source = Source::File {
             path: path.to_owned(),
             relative,
-            named: false,
+            is_named: false,
             page: None,
         };
-        let count = match pages::may_be_many(&head) {
-            true => count_pages(path, self.most),
+        let count = match pages::may_have_pages(&head) {
+            true => count_pages(path, self.max_bytes),
             false => 1,
         };
         self.push(source, count);
@@ -540,76 +561,77 @@ impl Finder {
     }
 
     /// Whether what is at `path` and of this `kind` is a photo that can be read, which is counted either way.
-    fn is_photo(&mut self, kind: Kind, path: &Path) -> bool {
+    fn accept_photo(&mut self, kind: FileKind, path: &Path) -> bool {
         let summary = self.collected.summary.get_or_insert_default();
         let name = kind.name();
         let compressed = || match kind {
-            Kind::Other => archive::compressed(path),
+            FileKind::Other => archive::explain_compressed_tar(path),
             _ => None,
         };
         let (missed, why) = match kind {
-            Kind::Image(_) => {
+            FileKind::Image(_) => {
                 summary.count(name);
                 return true;
             }
-            Kind::Foreign(foreign) => match foreign.check() {
+            FileKind::Foreign(foreign) => match foreign.check() {
                 Ok(()) => {
                     summary.count(name);
                     return true;
                 }
                 Err(why) => {
-                    self.recognised += 1;
-                    (Missed::Yes, why)
+                    self.candidates_seen += 1;
+                    (SkipSeverity::Failed, why)
                 }
             },
-            Kind::OwnPicture => (Missed::No, "dino made them".into()),
-            Kind::Clip(_) => (
-                Missed::Perhaps,
+            FileKind::OwnPicture => (SkipSeverity::Irrelevant, "dino made them".into()),
+            FileKind::Clip(_) => (
+                SkipSeverity::MaybeWanted,
                 "is a video clip; name it itself to make a film of it, or take pictures out: ffmpeg -i CLIP -vf fps=1 frame-%05d.png"
                     .into(),
             ),
-            Kind::Tar => (
-                Missed::Perhaps,
+            FileKind::Tar => (
+                SkipSeverity::MaybeWanted,
                 "is a tar archive; name it to take the photos in it".into(),
             ),
-            Kind::Unsuitable(_) => (
-                Missed::No,
+            FileKind::Unsuitable(_) => (
+                SkipSeverity::Irrelevant,
                 format!("{name} is not supported; convert it to JPEG or PNG first"),
             ),
             // Its name promises an image: why it is none is said when it is decoded.
-            Kind::Other if sniff::is_image_name(path) => return true,
-            Kind::Other => match compressed() {
+            FileKind::Other if sniff::is_image_name(path) => return true,
+            FileKind::Other => match compressed() {
                 Some(why) => {
-                    summary.pass_over(TARS, path, Missed::Perhaps, || why);
+                    summary.count_skipped(TARS, path, SkipSeverity::MaybeWanted, || why);
                     return false;
                 }
-                None => (Missed::No, "no images".into()),
+                None => (SkipSeverity::Irrelevant, "no images".into()),
             },
         };
-        summary.pass_over(name, path, missed, || why);
+        summary.count_skipped(name, path, missed, || why);
         false
     }
 
     /// Adds a source with `count` pages, unless the same file is there already.
     fn push(&mut self, source: Source, count: u32) {
-        self.recognised += 1;
-        let place = self.place(source.path());
+        self.candidates_seen += 1;
+        let place = self.canonical_path(source.path());
         if self.seen.insert(place) {
             self.push_pages(source, count);
         }
     }
 
     /// Where a file is, however it was spelled: its real folder and its name (a link and its target are two files).
-    fn place(&mut self, path: &Path) -> PathBuf {
+    fn canonical_path(&mut self, path: &Path) -> PathBuf {
         let folder = match path.parent() {
             Some(parent) if !parent.as_os_str().is_empty() => parent,
             _ => Path::new("."),
         };
-        let real = match self.places.get(folder) {
+        let real = match self.canonical_folders.get(folder) {
             Some(real) => real.clone(),
             None => {
                 let real = fs::canonicalize(folder).ok();
-                self.places.insert(folder.to_owned(), real.clone());
+                self.canonical_folders
+                    .insert(folder.to_owned(), real.clone());
                 real
             }
         };
@@ -625,10 +647,10 @@ impl Finder {
         match (count, self.page) {
             (0 | 1, None | Some(1)) => sources.push(source),
             (of, None) => {
-                sources.extend((1..=of).map(|number| source.with_page(Page { number, of })))
+                sources.extend((1..=of).map(|number| source.with_page(Page { number, count: of })))
             }
             (of, Some(number)) if number <= of => {
-                sources.push(source.with_page(Page { number, of }));
+                sources.push(source.with_page(Page { number, count: of }));
             }
             (of, Some(number)) => {
                 let images = if of == 1 { "one image" } else { "images" };
@@ -636,29 +658,31 @@ impl Finder {
                     1 => format!("holds {images}, so there is no page {number}"),
                     _ => format!("holds {of} {images}, so there is no page {number}"),
                 };
-                self.failure(Error::file(source.path(), why));
+                self.push_error(Error::file(source.path(), why));
             }
         }
     }
 
     /// What is told of the search at its end.
-    fn summary(&mut self) -> &mut Summary {
+    fn summary_mut(&mut self) -> &mut SearchSummary {
         self.collected.summary.get_or_insert_default()
     }
 
     /// Turns photos that nothing here can decode into one failure a kind.
-    fn blame_missing_programs(&mut self) {
+    fn report_missing_programs(&mut self) {
         let Some(summary) = &self.collected.summary else {
             return;
         };
-        let missed = summary.passed_over.iter();
+        let missed = summary.skipped.iter();
         let mut blamed = Vec::new();
-        for (kind, of_kind) in missed.filter(|(_, of_kind)| of_kind.missed == Missed::Yes) {
+        for (kind, of_kind) in
+            missed.filter(|(_, of_kind)| of_kind.severity == SkipSeverity::Failed)
+        {
             let others = match of_kind.files {
                 1 => String::new(),
                 files => format!(" (and {} more {kind} files)", files - 1),
             };
-            let why = format!("{}{others}", of_kind.why);
+            let why = format!("{}{others}", of_kind.reason);
             blamed.push((of_kind.first.clone(), Error::file(&of_kind.first, why)));
         }
         for (path, error) in blamed {
@@ -666,25 +690,25 @@ impl Finder {
         }
     }
 
-    fn fail(&mut self, path: &Path, error: &std::io::Error) {
-        self.failure(Error::io(path, error));
+    fn push_io_failure(&mut self, path: &Path, error: &std::io::Error) {
+        self.push_error(Error::io(path, error));
     }
 
-    fn failure(&mut self, error: Error) {
+    fn push_error(&mut self, error: Error) {
         let path = match &error {
             Error::File { path, .. } => path.clone(),
             other => PathBuf::from(other.to_string()),
         };
-        self.recognised += 1;
+        self.candidates_seen += 1;
         self.push_failure(path, error);
     }
 
     fn push_failure(&mut self, path: PathBuf, error: Error) {
         let before = self.collected.sources.len();
-        self.collected.failures.push(Failure {
+        self.collected.failures.push(InputFailure {
             path,
             error,
-            before,
+            sources_before: before,
         });
     }
 }
@@ -707,7 +731,7 @@ pub(super) fn count_pages(path: &Path, most: u64) -> u32 {
     // A pipe can be read only once.
     let is_file = fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= most);
     // What has one at all events is not read.
-    let is_one = |head: Vec<u8>| sniff::identify(&head) == Kind::Image(ImageFormat::Jpeg);
+    let is_one = |head: Vec<u8>| sniff::identify(&head) == FileKind::Image(ImageFormat::Jpeg);
     if !is_file || read_head(path).is_ok_and(is_one) {
         return 1;
     }
@@ -721,7 +745,7 @@ fn read_head(path: &Path) -> std::io::Result<Vec<u8>> {
     }
     let mut head = Vec::new();
     File::open(path)?
-        .take(sniff::HEAD as u64)
+        .take(sniff::HEAD_BYTES as u64)
         .read_to_end(&mut head)?;
     Ok(head)
 }
@@ -740,7 +764,7 @@ fn missing(path: &Path) -> Error {
             "no such file or folder (and a pattern must be valid UTF-8)",
         )
     } else {
-        Error::fault(path, "no such file or folder", Fault::Missing)
+        Error::file_with_fault(path, "no such file or folder", FileFault::Missing)
     }
 }
 
@@ -760,7 +784,7 @@ fn fixed_prefix(pattern: &Path) -> PathBuf {
         .collect()
 }
 
-fn by_components(a: &Path, b: &Path) -> Ordering {
+fn compare_components(a: &Path, b: &Path) -> Ordering {
     let (mut a, mut b) = (a.iter(), b.iter());
     loop {
         let order = match (a.next(), b.next()) {

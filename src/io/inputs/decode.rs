@@ -10,13 +10,13 @@ use image::{GrayImage, ImageFormat, RgbImage};
 
 use super::develop::{self, develop};
 use super::footprint::Footprint;
-use super::metadata::Metadata;
+use super::metadata::EmbeddedMetadata;
 use super::options::DecodeOptions;
-use super::raster::Raster;
-use super::sniff::{self, Kind};
+use super::raster::SourceRaster;
+use super::sniff::{self, FileKind};
 use super::source::Source;
 use super::{codec, jpeg, pages, tiff};
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, FileFault, Result};
 use crate::system::memory;
 use crate::terminal::warnings::Warnings;
 
@@ -38,28 +38,28 @@ pub struct Photo {
 
 /// A photo whose bytes have been read.
 #[derive(Debug)]
-pub struct Opened<'a> {
+pub struct OpenedPhoto<'a> {
     decoder: &'a PhotoDecoder,
     source: &'a Source,
     bytes: Cow<'static, [u8]>,
     page: Option<u32>,
     /// What its header says.
-    measured: Option<Measured>,
+    header: Option<PhotoHeader>,
 }
 
 /// What is known of a photo before it is decoded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Measured {
+pub struct PhotoHeader {
     /// Width and height, upright.
     pub size: (u32, u32),
     /// Bytes that decoding it takes.
-    pub bytes: u64,
+    pub decode_bytes: u64,
 }
 
-impl Opened<'_> {
+impl OpenedPhoto<'_> {
     /// What its header says; none where it is damaged, or another program reads it.
-    pub fn measured(&self) -> Option<Measured> {
-        self.measured
+    pub fn header(&self) -> Option<PhotoHeader> {
+        self.header
     }
 
     /// What was read.
@@ -72,7 +72,7 @@ impl Opened<'_> {
     /// # Errors
     /// As [`PhotoDecoder::decode`].
     pub fn opacity(self) -> Result<Option<GrayImage>> {
-        let Opened {
+        let OpenedPhoto {
             decoder,
             source,
             bytes,
@@ -80,18 +80,20 @@ impl Opened<'_> {
             ..
         } = self;
         // What never has an alpha channel is not decoded again.
-        if sniff::identify_bytes(&bytes) == Kind::Image(ImageFormat::Jpeg) {
+        if sniff::identify_bytes(&bytes) == FileKind::Image(ImageFormat::Jpeg) {
             return Ok(None);
         }
         let refused = Cell::new(None);
         let raster = decoder
-            .raster(
+            .decode_raster(
                 &bytes,
                 page,
                 &source.name(),
-                &decoder.check(&bytes, &refused),
+                &decoder.limit_check(&bytes, &refused),
             )
-            .map_err(|why| Error::fault(source.path(), why, fault_of(&bytes, &refused)))?;
+            .map_err(|why| {
+                Error::file_with_fault(source.path(), why, classify_fault(&bytes, &refused))
+            })?;
         Ok(develop::opacity(raster))
     }
 
@@ -105,8 +107,8 @@ impl Opened<'_> {
             .decoder
             .decode_checked((&self.bytes, self.page), &self.source.name(), &refused)
             .map_err(|why| {
-                let fault = fault_of(&self.bytes, &refused);
-                Error::fault(self.source.path(), why, fault)
+                let fault = classify_fault(&self.bytes, &refused);
+                Error::file_with_fault(self.source.path(), why, fault)
             })?;
         Ok(Photo { rgb })
     }
@@ -136,7 +138,7 @@ impl PhotoDecoder {
     /// As [`PhotoDecoder::decode`].
     pub fn size(&self, source: &Source) -> Result<(u32, u32)> {
         let opened = self.open(source)?;
-        match opened.measured() {
+        match opened.header() {
             Some(measured) => Ok(measured.size),
             None => Ok(opened.decode()?.rgb.dimensions()),
         }
@@ -146,7 +148,7 @@ impl PhotoDecoder {
     ///
     /// # Errors
     /// As [`PhotoDecoder::decode`], of what is seen before any pixel is.
-    pub fn open<'a>(&'a self, source: &'a Source) -> Result<Opened<'a>> {
+    pub fn open<'a>(&'a self, source: &'a Source) -> Result<OpenedPhoto<'a>> {
         let bytes = source.read(self.options.max_memory)?;
         let page = match (source.page(), source.page_within()) {
             (_, Some(page)) => Some(page.number),
@@ -156,28 +158,32 @@ impl PhotoDecoder {
                     let why = format!(
                         "holds {count} images, one of several that follow each other; give it alone"
                     );
-                    return Err(Error::fault(source.path(), why, Fault::Option));
+                    return Err(Error::file_with_fault(
+                        source.path(),
+                        why,
+                        FileFault::Option,
+                    ));
                 }
             },
             (None, None) => self
-                .only_page(&bytes)
-                .map_err(|why| Error::fault(source.path(), why, Fault::Option))?,
+                .resolve_page(&bytes)
+                .map_err(|why| Error::file_with_fault(source.path(), why, FileFault::Option))?,
         };
-        let measured = self.measure(&bytes, page);
-        Ok(Opened {
+        let measured = self.read_header(&bytes, page);
+        Ok(OpenedPhoto {
             decoder: self,
             source,
             bytes,
             page,
-            measured,
+            header: measured,
         })
     }
 
     /// The size of a photo, upright, and what decoding it takes; none where that is not known before, because its header
     /// is damaged or another program reads it.
-    fn measure(&self, bytes: &[u8], page: Option<u32>) -> Option<Measured> {
+    fn read_header(&self, bytes: &[u8], page: Option<u32>) -> Option<PhotoHeader> {
         let found = Cell::new(None);
-        let stop = |footprint: Footprint| match footprint.samples {
+        let stop = |footprint: Footprint| match footprint.bytes_per_pixel {
             // More is known in a moment.
             0 => Ok(()),
             _ => {
@@ -189,14 +195,14 @@ impl PhotoDecoder {
             warnings: Warnings::silent(),
             ..self.clone()
         };
-        if let Kind::Foreign(foreign) = sniff::identify_bytes(bytes)
+        if let FileKind::Foreign(foreign) = sniff::identify_bytes(bytes)
             && !foreign.is_built_in()
         {
             return None;
         }
-        let _ = header.raster(bytes, page, "", &stop);
+        let _ = header.decode_raster(bytes, page, "", &stop);
         let footprint = found.get()?;
-        let turn = Metadata::of(bytes).orientation();
+        let turn = EmbeddedMetadata::of(bytes).orientation();
         let swaps = matches!(
             turn,
             Orientation::Rotate90
@@ -205,13 +211,14 @@ impl PhotoDecoder {
                 | Orientation::Rotate270FlipH
         );
         let (width, height) = (footprint.width, footprint.height);
-        Some(Measured {
+        Some(PhotoHeader {
             size: if swaps {
                 (height, width)
             } else {
                 (width, height)
             },
-            bytes: footprint.bytes(bytes.len() as u64, turn != Orientation::NoTransforms),
+            decode_bytes: footprint
+                .peak_bytes(bytes.len() as u64, turn != Orientation::NoTransforms),
         })
     }
 
@@ -224,23 +231,23 @@ impl PhotoDecoder {
     }
 
     /// Refuses what is larger or takes more than the options allow, and says so in `refused`.
-    fn check<'c>(
+    fn limit_check<'c>(
         &'c self,
         bytes: &[u8],
-        refused: &'c Cell<Option<Fault>>,
+        refused: &'c Cell<Option<FileFault>>,
     ) -> impl Fn(Footprint) -> Result<(), String> + 'c {
         let file = bytes.len() as u64;
         move |footprint| {
             let checked = check_size(&footprint, self.options.max_pixels);
             if checked.is_err() && footprint.pixels() > 0 {
-                refused.set(Some(Fault::TooLarge));
+                refused.set(Some(FileFault::TooLarge));
             }
             checked?;
-            let (bytes, limit) = (footprint.bytes(file, false), self.options.max_memory);
+            let (bytes, limit) = (footprint.peak_bytes(file, false), self.options.max_memory);
             match bytes <= limit {
                 true => Ok(()),
                 false => {
-                    refused.set(Some(Fault::Memory));
+                    refused.set(Some(FileFault::Memory));
                     Err(memory::too_much(bytes, limit))
                 }
             }
@@ -248,7 +255,7 @@ impl PhotoDecoder {
     }
 
     /// The page that is meant of a file that was not looked at before.
-    fn only_page(&self, bytes: &[u8]) -> Result<Option<u32>, String> {
+    fn resolve_page(&self, bytes: &[u8]) -> Result<Option<u32>, String> {
         let count = pages::count_in_file(bytes);
         match (count, self.options.page) {
             (1, None | Some(1)) => Ok(None),
@@ -278,19 +285,19 @@ impl PhotoDecoder {
         &self,
         (bytes, page): (&[u8], Option<u32>),
         name: &str,
-        refused: &Cell<Option<Fault>>,
+        refused: &Cell<Option<FileFault>>,
     ) -> Result<RgbImage, String> {
-        let raster = self.raster(bytes, page, name, &self.check(bytes, refused))?;
+        let raster = self.decode_raster(bytes, page, name, &self.limit_check(bytes, refused))?;
         develop(raster, &self.options, name, &self.warnings)
     }
 
-    fn raster(
+    fn decode_raster(
         &self,
         bytes: &[u8],
         page: Option<u32>,
         name: &str,
         check: &dyn Fn(Footprint) -> Result<(), String>,
-    ) -> Result<Raster, String> {
+    ) -> Result<SourceRaster, String> {
         let options = &self.options;
         let kind = sniff::identify_bytes(bytes);
         // Pages that follow each other are images of their own; others have numbers within the file.
@@ -298,27 +305,27 @@ impl PhotoDecoder {
             && pages::count_in_stream(bytes) > 1
         {
             let image = pages::image_of_stream(bytes, page);
-            return self.raster(image, None, name, check);
+            return self.decode_raster(image, None, name, check);
         }
         let frame = page.map(|page| page as usize - 1);
         let mut raster = match kind {
-            Kind::Image(ImageFormat::Jpeg) => {
+            FileKind::Image(ImageFormat::Jpeg) => {
                 let decoded = jpeg::decode(bytes, check)?;
-                if decoded.unused > 3 {
+                if decoded.stray_bytes > 3 {
                     let sentence = format!(
                         "{} bytes of its data belong to no pixel, so part of the picture may be wrong",
-                        decoded.unused
+                        decoded.stray_bytes
                     );
                     self.warnings.add("JPEG with stray data", name, sentence);
                 }
-                if decoded.coarse {
+                if decoded.lacks_fine_scans {
                     let sentence =
                         "ends before its finest details, which a complete progressive JPEG has";
                     self.warnings.add("coarse progressive JPEG", name, sentence);
                 }
                 decoded.raster
             }
-            Kind::Image(ImageFormat::Tiff) => {
+            FileKind::Image(ImageFormat::Tiff) => {
                 let decoded = tiff::decode(bytes, frame.unwrap_or(0), options.bands, check)?;
                 for note in decoded.notes {
                     self.warnings
@@ -326,57 +333,59 @@ impl PhotoDecoder {
                 }
                 return Ok(decoded.raster);
             }
-            Kind::Image(format) => codec::decode(bytes, format, frame, options.max_memory, check)?,
-            Kind::OwnPicture => {
+            FileKind::Image(format) => {
+                codec::decode(bytes, format, frame, options.max_memory, check)?
+            }
+            FileKind::OwnPicture => {
                 codec::decode(bytes, ImageFormat::Png, frame, options.max_memory, check)?
             }
-            Kind::Foreign(foreign) => {
+            FileKind::Foreign(foreign) => {
                 return foreign.decode(bytes, frame, options.max_memory, check);
             }
-            Kind::Clip(clip) => {
+            FileKind::Clip(clip) => {
                 return Err(format!(
                     "is a video clip ({clip}), not a photo; `dino depth`, `segment`, `pca` and `run` make films of clips that are named \
                      as .mp4, .mkv and the like, and ffmpeg -i CLIP -vf fps=1 frame-%05d.png takes pictures out"
                 ));
             }
-            Kind::Unsuitable(what) => {
+            FileKind::Unsuitable(what) => {
                 return Err(format!(
                     "{what} is not supported; convert it to JPEG or PNG first"
                 ));
             }
-            Kind::Tar => {
+            FileKind::Tar => {
                 return Err(
                     "is a tar archive, whose photos are found by their places in a file; save it as one, and name that"
                         .into(),
                 );
             }
-            Kind::Other if bytes.is_empty() => return Err("is empty".into()),
-            Kind::Other => {
+            FileKind::Other if bytes.is_empty() => return Err("is empty".into()),
+            FileKind::Other => {
                 return Err("is not an image (known are JPEG, PNG, WebP, TIFF, GIF, BMP, PNM, QOI, ICO, farbfeld, JPEG XL, JPEG 2000, and with other programs AVIF, HEIC and camera raw)".into());
             }
         };
         if options.bands.is_some() {
             select_bands(&mut raster, options)?;
         }
-        raster.orientation = Metadata::of(bytes).orientation();
+        raster.orientation = EmbeddedMetadata::of(bytes).orientation();
         Ok(raster)
     }
 }
 
 /// What is wrong with bytes that could not be decoded, unless a limit `refused` them.
-fn fault_of(bytes: &[u8], refused: &Cell<Option<Fault>>) -> Fault {
+fn classify_fault(bytes: &[u8], refused: &Cell<Option<FileFault>>) -> FileFault {
     match (refused.get(), sniff::identify_bytes(bytes)) {
         (Some(limit), _) => limit,
-        (None, Kind::Other | Kind::Clip(_)) => Fault::NotImage,
-        (None, Kind::Unsuitable(_)) => Fault::Unsupported,
-        (None, Kind::Foreign(foreign)) if !foreign.is_built_in() => Fault::Program,
-        _ => Fault::Damaged,
+        (None, FileKind::Other | FileKind::Clip(_)) => FileFault::NotImage,
+        (None, FileKind::Unsuitable(_)) => FileFault::Unsupported,
+        (None, FileKind::Foreign(foreign)) if !foreign.is_built_in() => FileFault::Program,
+        _ => FileFault::Damaged,
     }
 }
 
 /// Takes other channels than the first three of an image that has few.
-fn select_bands(raster: &mut Raster, options: &DecodeOptions) -> Result<(), String> {
-    use super::raster::{Colour, Samples};
+fn select_bands(raster: &mut SourceRaster, options: &DecodeOptions) -> Result<(), String> {
+    use super::raster::{ColorModel, RasterSamples};
     let Some(bands) = options.bands else {
         return Ok(());
     };
@@ -391,11 +400,11 @@ fn select_bands(raster: &mut Raster, options: &DecodeOptions) -> Result<(), Stri
             .collect()
     }
     raster.samples = match &raster.samples {
-        Samples::U8(values) => Samples::U8(pick(values, channels, bands)),
-        Samples::U16(values) => Samples::U16(pick(values, channels, bands)),
-        Samples::F32(values) => Samples::F32(pick(values, channels, bands)),
+        RasterSamples::U8(values) => RasterSamples::U8(pick(values, channels, bands)),
+        RasterSamples::U16(values) => RasterSamples::U16(pick(values, channels, bands)),
+        RasterSamples::F32(values) => RasterSamples::F32(pick(values, channels, bands)),
     };
-    raster.colour = Colour::Rgb;
+    raster.colour = ColorModel::Rgb;
     raster.alpha = super::raster::Alpha::None;
     raster.icc = None;
     Ok(())

@@ -4,8 +4,8 @@ use image::{DynamicImage, GrayImage, RgbImage};
 
 use super::levels::{self, Levels};
 use super::options::{Background, DecodeOptions};
-use super::profile::{self, Profile};
-use super::raster::{Alpha, Colour, Raster, Samples};
+use super::profile::{self, IccProfile};
+use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 use crate::terminal::warnings::Warnings;
 
 /// Develops `raster`, the image of the file called `name`.
@@ -13,7 +13,7 @@ use crate::terminal::warnings::Warnings;
 /// # Errors
 /// If there is not as much of it as its size says.
 pub(super) fn develop(
-    mut raster: Raster,
+    mut raster: SourceRaster,
     options: &DecodeOptions,
     name: &str,
     warnings: &Warnings,
@@ -21,7 +21,7 @@ pub(super) fn develop(
     if !raster.is_whole() {
         return Err("is damaged: it holds fewer pixels than its size says".into());
     }
-    let settled = levels::settle(&raster, options.stretch);
+    let settled = levels::choose_levels(&raster, options.stretch);
     if let Some((kind, sentence)) = settled.warning {
         warnings.add(kind, name, sentence);
     }
@@ -69,7 +69,7 @@ pub(super) fn develop(
 }
 
 /// How opaque pixels are, upright; none where all are alike, for then a file has no say in it.
-pub(super) fn opacity(mut raster: Raster) -> Option<GrayImage> {
+pub(super) fn opacity(mut raster: SourceRaster) -> Option<GrayImage> {
     let alpha = split_alpha(&mut raster).filter(|_| raster.is_whole())?;
     if alpha.iter().all(|a| Some(a) == alpha.first()) {
         return None;
@@ -81,7 +81,7 @@ pub(super) fn opacity(mut raster: Raster) -> Option<GrayImage> {
 }
 
 /// Takes the alpha channel out, as 8 bits, and undoes what it did to colours.
-fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
+fn split_alpha(raster: &mut SourceRaster) -> Option<Vec<u8>> {
     let kind = std::mem::replace(&mut raster.alpha, Alpha::None);
     if kind == Alpha::None {
         return None;
@@ -90,8 +90,8 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
     let premultiplied = kind == Alpha::Premultiplied;
     let white = raster.white;
     let mut alpha = Vec::with_capacity(raster.samples.len() / (colours + 1));
-    raster.samples = match std::mem::replace(&mut raster.samples, Samples::U8(Vec::new())) {
-        Samples::U8(values) => {
+    raster.samples = match std::mem::replace(&mut raster.samples, RasterSamples::U8(Vec::new())) {
+        RasterSamples::U8(values) => {
             let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
             for pixel in values.chunks_exact(colours + 1) {
                 let a = f32::from(pixel[colours]) / white;
@@ -105,9 +105,9 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
                         }),
                 );
             }
-            Samples::U8(kept)
+            RasterSamples::U8(kept)
         }
-        Samples::U16(values) => {
+        RasterSamples::U16(values) => {
             let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
             for pixel in values.chunks_exact(colours + 1) {
                 let a = f32::from(pixel[colours]) / white;
@@ -121,9 +121,9 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
                         }),
                 );
             }
-            Samples::U16(kept)
+            RasterSamples::U16(kept)
         }
-        Samples::F32(values) => {
+        RasterSamples::F32(values) => {
             let mut kept = Vec::with_capacity(values.len() / (colours + 1) * colours);
             for pixel in values.chunks_exact(colours + 1) {
                 let a = pixel[colours] / white;
@@ -137,7 +137,7 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
                         }),
                 );
             }
-            Samples::F32(kept)
+            RasterSamples::F32(kept)
         }
     };
     Some(alpha)
@@ -145,19 +145,21 @@ fn split_alpha(raster: &mut Raster) -> Option<Vec<u8>> {
 
 /// Samples without alpha, which are used up, to interleaved sRGB; where the profile fails they are kept.
 fn to_srgb(
-    raster: &mut Raster,
+    raster: &mut SourceRaster,
     levels: Levels,
-    profile: Option<&Profile>,
+    profile: Option<&IccProfile>,
 ) -> Result<Vec<u8>, String> {
     let colour = raster.colour;
     let nodata = raster.nodata.map(|value| value as f32);
-    if let Some(profile @ Profile::Transform(_)) = profile {
+    if let Some(profile @ IccProfile::Transform(_)) = profile {
         return Ok(match &raster.samples {
-            Samples::U8(bytes) if levels.high == 255.0 => profile.bytes_to_srgb(bytes, colour)?,
+            RasterSamples::U8(bytes) if levels.high == 255.0 => {
+                profile.bytes_to_srgb(bytes, colour)?
+            }
             samples => {
                 let words: Vec<u16> = match samples {
-                    Samples::U16(words) if levels.high == 65535.0 => words.clone(),
-                    samples => scaled(samples, levels, nodata, 65535.0)
+                    RasterSamples::U16(words) if levels.high == 65535.0 => words.clone(),
+                    samples => scale_samples(samples, levels, nodata, 65535.0)
                         .map(|v| v.round() as u16)
                         .collect(),
                 };
@@ -169,22 +171,22 @@ fn to_srgb(
     let whole = |white| levels == Levels::new(0.0, white);
     let bytes: Vec<u8> = match &mut raster.samples {
         // The usual photo is not copied.
-        Samples::U8(bytes) if whole(255.0) => std::mem::take(bytes),
-        Samples::U16(words) if whole(65535.0) && nodata.is_none() => {
+        RasterSamples::U8(bytes) if whole(255.0) => std::mem::take(bytes),
+        RasterSamples::U16(words) if whole(65535.0) && nodata.is_none() => {
             words.iter().map(|&word| narrow(word)).collect()
         }
-        samples => scaled(samples, levels, nodata, 255.0)
+        samples => scale_samples(samples, levels, nodata, 255.0)
             .map(|v| v.round() as u8)
             .collect(),
     };
     Ok(match colour {
-        Colour::Rgb => bytes,
-        Colour::Grey => bytes.into_iter().flat_map(|v| [v; 3]).collect(),
-        Colour::Cmyk => {
+        ColorModel::Rgb => bytes,
+        ColorModel::Grey => bytes.into_iter().flat_map(|v| [v; 3]).collect(),
+        ColorModel::Cmyk => {
             let pixels = bytes.as_chunks::<4>().0.iter();
-            pixels.flat_map(|&inks| print(inks)).collect()
+            pixels.flat_map(|&inks| cmyk_to_rgb(inks)).collect()
         }
-        Colour::Lab => {
+        ColorModel::Lab => {
             let pixels = bytes.as_chunks::<3>().0.iter();
             pixels.flat_map(|&lab| lab_to_srgb(lab)).collect()
         }
@@ -197,8 +199,8 @@ fn narrow(word: u16) -> u8 {
 }
 
 /// Samples between `levels` as numbers from 0 to `most`; what is no reading becomes 0.
-fn scaled(
-    samples: &Samples,
+fn scale_samples(
+    samples: &RasterSamples,
     levels: Levels,
     nodata: Option<f32>,
     most: f32,
@@ -206,21 +208,21 @@ fn scaled(
     let scale = most / (levels.high - levels.low);
     let place = move |value: f32| {
         let placed = (value - levels.low) * scale;
-        let (first, last) = levels.readings;
+        let (first, last) = levels.valid_range;
         match (first..=last).contains(&value) && Some(value) != nodata {
             true => placed.clamp(0.0, most),
             false => 0.0,
         }
     };
     match samples {
-        Samples::U8(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
-        Samples::U16(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
-        Samples::F32(values) => Box::new(values.iter().map(move |&v| place(v))),
+        RasterSamples::U8(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
+        RasterSamples::U16(values) => Box::new(values.iter().map(move |&v| place(v.into()))),
+        RasterSamples::F32(values) => Box::new(values.iter().map(move |&v| place(v))),
     }
 }
 
 /// Inks on white paper; without a colour profile this is all that can be said.
-fn print([c, m, y, k]: [u8; 4]) -> [u8; 3] {
+fn cmyk_to_rgb([c, m, y, k]: [u8; 4]) -> [u8; 3] {
     [c, m, y].map(|ink| {
         let product = u32::from(255 - ink) * u32::from(255 - k);
         ((product + 127) / 255) as u8

@@ -8,9 +8,9 @@ pub(super) struct Footprint {
     /// In pixels, as stored.
     pub height: u32,
     /// Bytes of a pixel's samples, as the decoder hands them over.
-    pub samples: u64,
+    pub bytes_per_pixel: u64,
     /// Bytes a pixel that the decoder keeps beside them.
-    pub beside: u64,
+    pub scratch_per_pixel: u64,
 }
 
 impl Footprint {
@@ -19,14 +19,17 @@ impl Footprint {
         Footprint {
             width,
             height,
-            samples: (channels * bytes) as u64,
-            beside: 0,
+            bytes_per_pixel: (channels * bytes) as u64,
+            scratch_per_pixel: 0,
         }
     }
 
     /// With so many bytes a pixel beside the samples.
-    pub fn with_beside(self, beside: u64) -> Self {
-        Footprint { beside, ..self }
+    pub fn with_scratch(self, beside: u64) -> Self {
+        Footprint {
+            scratch_per_pixel: beside,
+            ..self
+        }
     }
 
     /// Pixels.
@@ -35,12 +38,12 @@ impl Footprint {
     }
 
     /// Bytes that the image takes from its `file` bytes to 8-bit sRGB; `turned` ones are copied once more.
-    pub fn bytes(&self, file: u64, turned: bool) -> u64 {
+    pub fn peak_bytes(&self, file: u64, turned: bool) -> u64 {
         // Samples of 8 bits without opacity are the picture already; others become one, by way of a copy without opacity.
-        let developed = match self.samples {
+        let developed = match self.bytes_per_pixel {
             1 | 3 => 3 + 3 * u64::from(turned),
             other => other + 3 + 3 * u64::from(turned),
         };
-        2 * file + self.pixels() * (self.samples + self.beside.max(developed))
+        2 * file + self.pixels() * (self.bytes_per_pixel + self.scratch_per_pixel.max(developed))
     }
 }

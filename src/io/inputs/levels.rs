@@ -3,8 +3,8 @@
 //! Photos use most of their range. Thermal cameras, microscopes and satellites write 16 bits and use a few hundred of
 //! the values, or floats in units of their own; taken as they are, they would be black or white to the network.
 
-use super::options::Stretch;
-use super::raster::{Alpha, Raster, Samples};
+use super::options::ContrastStretch;
+use super::raster::{Alpha, RasterSamples, SourceRaster};
 
 /// The values that become black and white.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -12,7 +12,7 @@ pub(super) struct Levels {
     pub low: f32,
     pub high: f32,
     /// The values that are readings; all others are seen as black.
-    pub readings: (f32, f32),
+    pub valid_range: (f32, f32),
 }
 
 impl Levels {
@@ -21,39 +21,39 @@ impl Levels {
         Levels {
             low,
             high,
-            readings: (f32::MIN, f32::MAX),
+            valid_range: (f32::MIN, f32::MAX),
         }
     }
 }
 
 /// Levels, and a sentence about them where they are not what a viewer would take for granted.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Settled {
+pub(super) struct ChosenLevels {
     pub levels: Levels,
     /// The kind of warning, and its words.
     pub warning: Option<(&'static str, String)>,
 }
 
 /// Values that statistics are taken of, at most.
-const SAMPLES: usize = 1 << 20;
+const MAX_SAMPLES: usize = 1 << 20;
 
 /// Of an 8-bit picture it is only looked whether there is anything to see.
-const SAMPLES_8_BIT: usize = 1 << 14;
+const MAX_SAMPLES_8_BIT: usize = 1 << 14;
 
 /// Of fewer values none can be told to lie far from the others.
-const FEWEST: usize = 256;
+const MIN_SAMPLES_FOR_OUTLIERS: usize = 256;
 
 /// Larger numbers are no brightness but stand for "no reading".
-const IMMENSE: f32 = 1e9;
+const SENTINEL_MIN: f32 = 1e9;
 
 /// Percentiles that `auto` stretches between: outliers are few, and so are lost highlights.
-const AUTO: (f32, f32) = (0.5, 99.5);
+const AUTO_PERCENTILES: (f32, f32) = (0.5, 99.5);
 
 /// Settles what becomes black and white.
-pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
+pub(super) fn choose_levels(raster: &SourceRaster, stretch: ContrastStretch) -> ChosenLevels {
     let plain = Levels::new(0.0, raster.white);
-    let Some(seen) = Statistics::of(raster, stretch) else {
-        return Settled {
+    let Some(seen) = SampleStatistics::of(raster, stretch) else {
+        return ChosenLevels {
             levels: plain,
             warning: Some((
                 "no values",
@@ -62,17 +62,17 @@ pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
         };
     };
     let (levels, mut warning) = match stretch {
-        Stretch::None => (plain, None),
-        Stretch::MinMax => (seen.levels(0.0, 100.0), None),
-        Stretch::Percentiles(low, high) => (seen.levels(low, high), None),
-        Stretch::Auto => auto(raster, &seen, plain),
+        ContrastStretch::None => (plain, None),
+        ContrastStretch::MinMax => (seen.levels(0.0, 100.0), None),
+        ContrastStretch::Percentiles(low, high) => (seen.levels(low, high), None),
+        ContrastStretch::Auto => auto(raster, &seen, plain),
     };
-    if seen.min == seen.max && stretch != Stretch::None {
+    if seen.min == seen.max && stretch != ContrastStretch::None {
         let why = format!(
             "has the value {} everywhere, so there is nothing to see",
             seen.min
         );
-        return Settled {
+        return ChosenLevels {
             levels: plain,
             warning: Some(("one value", why)),
         };
@@ -92,16 +92,16 @@ pub(super) fn settle(raster: &Raster, stretch: Stretch) -> Settled {
         );
         warning = Some(("values without a reading", why));
     }
-    Settled { levels, warning }
+    ChosenLevels { levels, warning }
 }
 
 fn auto(
-    raster: &Raster,
-    seen: &Statistics,
+    raster: &SourceRaster,
+    seen: &SampleStatistics,
     plain: Levels,
 ) -> (Levels, Option<(&'static str, String)>) {
     let (min, max) = (seen.min, seen.max);
-    if let Samples::U8(_) = raster.samples {
+    if let RasterSamples::U8(_) = raster.samples {
         let narrow = seen.percentile(99.9) - seen.percentile(0.1) < raster.white / 16.0;
         let warning = narrow.then(|| {
             let why = format!(
@@ -115,28 +115,32 @@ fn auto(
     let is_float = raster.white == 1.0;
     // What floats beyond 1 may be: 8 or 16 bits that were only converted.
     let nominal = match raster.samples {
-        Samples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
-        Samples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => Some(255.0),
-        Samples::F32(_)
-            if is_float && min >= 0.0 && max <= 65535.0 && max > 255.5 && seen.whole =>
+        RasterSamples::F32(_) if is_float && min >= -0.001 && max <= 1.001 => Some(1.0),
+        RasterSamples::F32(_) if is_float && min >= -0.5 && max > 64.0 && max <= 255.5 => {
+            Some(255.0)
+        }
+        RasterSamples::F32(_)
+            if is_float && min >= 0.0 && max <= 65535.0 && max > 255.5 && seen.is_integral =>
         {
             Some(65535.0)
         }
-        Samples::F32(_) if is_float && min >= -0.001 && seen.percentile(99.0) <= 1.0 => Some(1.0),
-        Samples::F32(_) if is_float => None,
+        RasterSamples::F32(_) if is_float && min >= -0.001 && seen.percentile(99.0) <= 1.0 => {
+            Some(1.0)
+        }
+        RasterSamples::F32(_) if is_float => None,
         _ if min < 0.0 => None,
         _ => Some(raster.white),
     };
     let stretched = || {
-        let levels = seen.levels(AUTO.0, AUTO.1);
+        let levels = seen.levels(AUTO_PERCENTILES.0, AUTO_PERCENTILES.1);
         let why = format!(
             "holds values from {min} to {max}{}; they are stretched from {} to {} (percentiles {} to {}); --stretch none, \
              minmax or LOW,HIGH says otherwise",
             nominal.map_or(String::new(), |white| format!(" of 0 to {white}")),
             levels.low,
             levels.high,
-            AUTO.0,
-            AUTO.1
+            AUTO_PERCENTILES.0,
+            AUTO_PERCENTILES.1
         );
         (levels, Some(("stretched values", why)))
     };
@@ -149,7 +153,7 @@ fn auto(
         return stretched();
     }
     let levels = Levels {
-        readings: seen.readings,
+        valid_range: seen.valid_range,
         ..Levels::new(0.0, white)
     };
     let warning = (white != raster.white || max > white * 1.001).then(|| {
@@ -163,7 +167,7 @@ fn auto(
 }
 
 /// What the colour samples of a raster are like.
-struct Statistics {
+struct SampleStatistics {
     min: f32,
     max: f32,
     /// Rising.
@@ -171,35 +175,37 @@ struct Statistics {
     /// Values that are no readings.
     missing: usize,
     /// Whether all are whole numbers.
-    whole: bool,
+    is_integral: bool,
     /// The smallest and the largest value that is a reading.
-    readings: (f32, f32),
+    valid_range: (f32, f32),
 }
 
-impl Statistics {
-    fn of(raster: &Raster, stretch: Stretch) -> Option<Self> {
+impl SampleStatistics {
+    fn of(raster: &SourceRaster, stretch: ContrastStretch) -> Option<Self> {
         let most = match (&raster.samples, stretch) {
-            (Samples::U8(_), Stretch::Auto) => SAMPLES_8_BIT,
-            _ => SAMPLES,
+            (RasterSamples::U8(_), ContrastStretch::Auto) => MAX_SAMPLES_8_BIT,
+            _ => MAX_SAMPLES,
         };
         let channels = raster.channels();
         let colours = raster.colour.channels();
-        let exact = matches!(raster.samples, Samples::U16(_) | Samples::F32(_))
-            || stretch == Stretch::MinMax;
+        let exact = matches!(
+            raster.samples,
+            RasterSamples::U16(_) | RasterSamples::F32(_)
+        ) || stretch == ContrastStretch::MinMax;
         let pixels = raster.samples.len() / channels;
-        let shown = |pixel: usize| value(raster, pixel * channels + colours) > 0.0;
+        let shown = |pixel: usize| sample_at(raster, pixel * channels + colours) > 0.0;
         // Pixels that cannot be seen have no say, unless that is so of all.
         let hidden = raster.alpha != Alpha::None && (0..pixels).any(shown);
         let opaque = |pixel: usize| !hidden || shown(pixel);
         // An odd stride does not keep to a few columns.
         let stride = pixels.div_ceil(most) | 1;
-        let mut found = Statistics {
+        let mut found = SampleStatistics {
             min: f32::INFINITY,
             max: f32::NEG_INFINITY,
             sorted: Vec::new(),
             missing: 0,
-            whole: true,
-            readings: (f32::MIN, f32::MAX),
+            is_integral: true,
+            valid_range: (f32::MIN, f32::MAX),
         };
         let nodata = raster.nodata.map(|value| value as f32);
         let step = if exact { 1 } else { stride };
@@ -209,14 +215,14 @@ impl Statistics {
                 continue;
             }
             for channel in 0..colours {
-                let value = value(raster, pixel * channels + channel);
+                let value = sample_at(raster, pixel * channels + channel);
                 if !value.is_finite() || nodata == Some(value) {
                     found.missing += 1;
                     continue;
                 }
                 found.min = found.min.min(value);
                 found.max = found.max.max(value);
-                found.whole &= value.fract() == 0.0;
+                found.is_integral &= value.fract() == 0.0;
                 if sampled {
                     found.sorted.push(value);
                 }
@@ -226,18 +232,21 @@ impl Statistics {
             found.sorted = vec![found.min, found.max];
         }
         found.sorted.sort_unstable_by(f32::total_cmp);
-        let enough = found.sorted.len() >= FEWEST;
-        if stretch == Stretch::Auto && enough && !matches!(raster.samples, Samples::U8(_)) {
-            found.set_sentinels_aside(raster, step, channels, colours);
+        let enough = found.sorted.len() >= MIN_SAMPLES_FOR_OUTLIERS;
+        if stretch == ContrastStretch::Auto
+            && enough
+            && !matches!(raster.samples, RasterSamples::U8(_))
+        {
+            found.exclude_sentinels(raster, step, channels, colours);
         }
         (found.min <= found.max).then_some(found)
     }
 
     /// Takes values that lie far from all others for "no reading", as -9999 and 1e20 are meant: they would leave one
     /// shade for all that is there.
-    fn set_sentinels_aside(
+    fn exclude_sentinels(
         &mut self,
-        raster: &Raster,
+        raster: &SourceRaster,
         step: usize,
         channels: usize,
         colours: usize,
@@ -247,7 +256,7 @@ impl Statistics {
             gap > 4.0 * (rest[last] - rest[first]) && rest[last] > rest[first]
         };
         let (mut low, mut high) = (f32::MIN, f32::MAX);
-        let is_whole = matches!(raster.samples, Samples::U16(_));
+        let is_whole = matches!(raster.samples, RasterSamples::U16(_));
         let is_few = |count: usize, all: usize| match is_whole {
             true => 20 * count <= all,
             false => 20 * count <= 19 * all,
@@ -290,7 +299,7 @@ impl Statistics {
         (self.min, self.max) = (f32::INFINITY, f32::NEG_INFINITY);
         for pixel in (0..raster.samples.len() / channels).step_by(step) {
             for channel in 0..colours {
-                let value = value(raster, pixel * channels + channel);
+                let value = sample_at(raster, pixel * channels + channel);
                 match value.is_finite() && is_reading(value) {
                     true => {
                         self.min = self.min.min(value);
@@ -301,8 +310,8 @@ impl Statistics {
             }
         }
         // What is below is seen as black anyway. Above, a sun is white, and a number beyond all measure is none.
-        if high != f32::MAX && highest >= IMMENSE {
-            self.readings.1 = self.max;
+        if high != f32::MAX && highest >= SENTINEL_MIN {
+            self.valid_range.1 = self.max;
         }
     }
 
@@ -325,17 +334,17 @@ impl Statistics {
             false => Levels::new(self.min, self.max),
         };
         Levels {
-            readings: self.readings,
+            valid_range: self.valid_range,
             ..levels
         }
     }
 }
 
-fn value(raster: &Raster, at: usize) -> f32 {
+fn sample_at(raster: &SourceRaster, at: usize) -> f32 {
     match &raster.samples {
-        Samples::U8(values) => values[at].into(),
-        Samples::U16(values) => values[at].into(),
-        Samples::F32(values) => values[at],
+        RasterSamples::U8(values) => values[at].into(),
+        RasterSamples::U16(values) => values[at].into(),
+        RasterSamples::F32(values) => values[at],
     }
 }
 
@@ -344,13 +353,13 @@ mod tests {
     use image::metadata::Orientation;
 
     use super::*;
-    use crate::io::inputs::raster::Colour;
+    use crate::io::inputs::raster::ColorModel;
 
-    fn raster(samples: Samples, white: f32) -> Raster {
-        Raster {
+    fn raster(samples: RasterSamples, white: f32) -> SourceRaster {
+        SourceRaster {
             width: samples.len() as u32,
             height: 1,
-            colour: Colour::Grey,
+            colour: ColorModel::Grey,
             alpha: Alpha::None,
             samples,
             white,
@@ -360,16 +369,16 @@ mod tests {
         }
     }
 
-    fn words(bits: impl Iterator<Item = u16>) -> Raster {
-        raster(Samples::U16(bits.collect()), 65535.0)
+    fn words(bits: impl Iterator<Item = u16>) -> SourceRaster {
+        raster(RasterSamples::U16(bits.collect()), 65535.0)
     }
 
-    fn floats(values: impl Iterator<Item = f32>) -> Raster {
-        raster(Samples::F32(values.collect()), 1.0)
+    fn floats(values: impl Iterator<Item = f32>) -> SourceRaster {
+        raster(RasterSamples::F32(values.collect()), 1.0)
     }
 
-    fn settled(raster: &Raster) -> (Levels, Option<&'static str>) {
-        let Settled { levels, warning } = settle(raster, Stretch::Auto);
+    fn settled(raster: &SourceRaster) -> (Levels, Option<&'static str>) {
+        let ChosenLevels { levels, warning } = choose_levels(raster, ContrastStretch::Auto);
         (levels, warning.map(|(kind, _)| kind))
     }
 
@@ -383,7 +392,7 @@ mod tests {
         assert_eq!(settled(&photo), (levels(0.0, 65535.0), None));
         let photo = floats((0..=1000).map(|k| k as f32 / 1000.0));
         assert_eq!(settled(&photo), (levels(0.0, 1.0), None));
-        let dark = raster(Samples::U8((0..100).collect()), 255.0);
+        let dark = raster(RasterSamples::U8((0..100).collect()), 255.0);
         assert_eq!(settled(&dark), (levels(0.0, 255.0), None));
     }
 
@@ -448,7 +457,7 @@ mod tests {
                     200.0 + (k % 100) as f32
                 }
             });
-            settle(&floats(values), Stretch::Auto).levels
+            choose_levels(&floats(values), ContrastStretch::Auto).levels
         };
         for sentinel in [-9999.0, -3.4e38, 1e20, 65535.0] {
             let found = heights(sentinel);
@@ -456,7 +465,7 @@ mod tests {
                 found.low >= 200.0 && found.high < 300.0,
                 "{sentinel}: {found:?}"
             );
-            assert_eq!(found.readings.1 < 1e9, sentinel == 1e20);
+            assert_eq!(found.valid_range.1 < 1e9, sentinel == 1e20);
         }
         // A few hot pixels leave the rest to be seen.
         let hot = words((0..10_000).map(|k| if k % 150 == 0 { 60_000 } else { k % 256 }));
@@ -466,17 +475,20 @@ mod tests {
     #[test]
     fn nothing_to_see_is_said() {
         assert_eq!(settled(&words([7; 9].into_iter())).1, Some("one value"));
-        let mask = raster(Samples::U8([0, 1, 2].repeat(9)), 255.0);
+        let mask = raster(RasterSamples::U8([0, 1, 2].repeat(9)), 255.0);
         assert_eq!(settled(&mask).1, Some("narrow value range"));
     }
 
     #[test]
     fn wishes_come_first() {
         let thermal = words((0..=1000).map(|k| 20_000 + k));
-        let asked = |stretch| settle(&thermal, stretch);
-        assert_eq!(asked(Stretch::None).levels, levels(0.0, 65535.0));
-        assert_eq!(asked(Stretch::MinMax).levels, levels(20_000.0, 21_000.0));
-        let percentiles = asked(Stretch::Percentiles(10.0, 90.0));
+        let asked = |stretch| choose_levels(&thermal, stretch);
+        assert_eq!(asked(ContrastStretch::None).levels, levels(0.0, 65535.0));
+        assert_eq!(
+            asked(ContrastStretch::MinMax).levels,
+            levels(20_000.0, 21_000.0)
+        );
+        let percentiles = asked(ContrastStretch::Percentiles(10.0, 90.0));
         assert_eq!(
             (percentiles.levels, percentiles.warning),
             (levels(20_100.0, 20_900.0), None)

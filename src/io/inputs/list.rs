@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::sniff::{self, Kind};
+use crate::io::inputs::sniff::{self, FileKind};
 use crate::system::files::pipe;
 use crate::system::interrupt;
 
@@ -21,13 +21,13 @@ pub enum Separator {
 
 /// A name of a list, and where it stands, counted from 1.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Listed {
+pub(super) struct ListEntry {
     pub number: usize,
     pub path: PathBuf,
 }
 
 /// What the list at `path` is called, which is `-` on standard input.
-pub(super) fn shown(path: &Path) -> &Path {
+pub(super) fn display_name(path: &Path) -> &Path {
     match path.as_os_str() == "-" {
         true => Path::new("<stdin>"),
         false => path,
@@ -38,29 +38,30 @@ pub(super) fn shown(path: &Path) -> &Path {
 ///
 /// # Errors
 /// Names the list that cannot be read, has no names, or is none; [`Error::Interrupted`] while it is waited for.
-pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<Listed>> {
+pub(super) fn read(path: &Path, separator: Separator) -> Result<Vec<ListEntry>> {
     let bytes = match path.as_os_str() == "-" {
         true => {
-            let read = || pipe::read_to(io::stdin().lock(), Vec::new(), pipe::MOST);
-            interrupt::wait_for(read)?.map_err(|error| Error::io(shown(path), &error))?
+            let read = || pipe::read_to(io::stdin().lock(), Vec::new(), pipe::MAX_PIPE_BYTES);
+            interrupt::wait_for(read)?.map_err(|error| Error::io(display_name(path), &error))?
         }
         false => pipe::read_whole(path)?,
     };
-    parse(&bytes, separator).map_err(|why| Error::file(shown(path), why))
+    parse(&bytes, separator).map_err(|why| Error::file(display_name(path), why))
 }
 
 /// The names in the bytes of a list.
-fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<Listed>, String> {
+fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<ListEntry>, String> {
     let what = match sniff::identify_bytes(bytes) {
-        Kind::Image(_) | Kind::OwnPicture | Kind::Foreign(_) | Kind::Unsuitable(_) => {
-            Some("is a picture")
-        }
-        Kind::Clip(_) => Some("is a video clip"),
-        Kind::Tar => Some("is a tar archive"),
-        Kind::Other if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
+        FileKind::Image(_)
+        | FileKind::OwnPicture
+        | FileKind::Foreign(_)
+        | FileKind::Unsuitable(_) => Some("is a picture"),
+        FileKind::Clip(_) => Some("is a video clip"),
+        FileKind::Tar => Some("is a tar archive"),
+        FileKind::Other if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") => {
             return Err("is a list in UTF-16; save it as UTF-8".into());
         }
-        Kind::Other => None,
+        FileKind::Other => None,
     };
     if let Some(what) = what {
         return Err(format!(
@@ -96,8 +97,8 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<Listed>, String> {
             continue;
         }
         let number = index + 1;
-        let path = path_of(name).ok_or_else(|| format!("line {number} is no UTF-8"))?;
-        names.push(Listed { number, path });
+        let path = path_from_bytes(name).ok_or_else(|| format!("line {number} is no UTF-8"))?;
+        names.push(ListEntry { number, path });
     }
     match names.is_empty() {
         true => Err("is a list without any names".into()),
@@ -107,13 +108,13 @@ fn parse(bytes: &[u8], separator: Separator) -> Result<Vec<Listed>, String> {
 
 /// The path with these bytes; on Unix every name is one.
 #[cfg(unix)]
-fn path_of(name: &[u8]) -> Option<PathBuf> {
+fn path_from_bytes(name: &[u8]) -> Option<PathBuf> {
     use std::os::unix::ffi::OsStringExt;
     Some(OsString::from_vec(name.to_owned()).into())
 }
 
 #[cfg(not(unix))]
-fn path_of(name: &[u8]) -> Option<PathBuf> {
+fn path_from_bytes(name: &[u8]) -> Option<PathBuf> {
     let text = std::str::from_utf8(name).ok()?;
     Some(OsString::from(text).into())
 }

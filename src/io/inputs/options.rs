@@ -13,7 +13,7 @@ pub struct DecodeOptions {
     /// Bytes of memory that a photo may take, at most. Checked likewise.
     pub max_memory: u64,
     /// How values are spread over the range from black to white.
-    pub stretch: Stretch,
+    pub stretch: ContrastStretch,
     /// The bands, counted from 1, that are shown as red, green and blue.
     pub bands: Option<[u16; 3]>,
     /// The page or frame to take of a file with several, counted from 1.
@@ -30,7 +30,7 @@ impl Default for DecodeOptions {
         DecodeOptions {
             max_pixels: 200_000_000,
             max_memory: memory::usual_limit(),
-            stretch: Stretch::Auto,
+            stretch: ContrastStretch::Auto,
             bands: None,
             page: None,
             icc: true,
@@ -63,7 +63,7 @@ impl DecodeOptions {
 
 /// How values are spread over the range from black to white.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Stretch {
+pub enum ContrastStretch {
     /// As they are, unless integers of more than 8 bits use little of their range or floats leave 0 to 1.
     Auto,
     /// As they are.
@@ -74,20 +74,20 @@ pub enum Stretch {
     Percentiles(f32, f32),
 }
 
-impl FromStr for Stretch {
+impl FromStr for ContrastStretch {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
         match text {
-            "auto" => return Ok(Stretch::Auto),
-            "none" => return Ok(Stretch::None),
-            "minmax" => return Ok(Stretch::MinMax),
+            "auto" => return Ok(ContrastStretch::Auto),
+            "none" => return Ok(ContrastStretch::None),
+            "minmax" => return Ok(ContrastStretch::MinMax),
             _ => {}
         }
         let number = |text: &str| text.trim().parse::<f32>().ok();
         match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
             Some((Some(low), Some(high))) if 0.0 <= low && low < high && high <= 100.0 => {
-                Ok(Stretch::Percentiles(low, high))
+                Ok(ContrastStretch::Percentiles(low, high))
             }
             _ => Err(
                 "expected auto, none, minmax, or two rising percentiles from 0 to 100 such as 2,98"
@@ -97,13 +97,13 @@ impl FromStr for Stretch {
     }
 }
 
-impl fmt::Display for Stretch {
+impl fmt::Display for ContrastStretch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Stretch::Auto => f.write_str("auto"),
-            Stretch::None => f.write_str("none"),
-            Stretch::MinMax => f.write_str("minmax"),
-            Stretch::Percentiles(low, high) => write!(f, "{low},{high}"),
+            ContrastStretch::Auto => f.write_str("auto"),
+            ContrastStretch::None => f.write_str("none"),
+            ContrastStretch::MinMax => f.write_str("minmax"),
+            ContrastStretch::Percentiles(low, high) => write!(f, "{low},{high}"),
         }
     }
 }
@@ -198,10 +198,10 @@ mod tests {
 
     #[test]
     fn wishes_are_words_or_numbers() {
-        assert_eq!("minmax".parse(), Ok(Stretch::MinMax));
-        assert_eq!("2, 98".parse(), Ok(Stretch::Percentiles(2.0, 98.0)));
+        assert_eq!("minmax".parse(), Ok(ContrastStretch::MinMax));
+        assert_eq!("2, 98".parse(), Ok(ContrastStretch::Percentiles(2.0, 98.0)));
         for wrong in ["", "98,2", "2", "-1,50", "0,101", "nan,3"] {
-            assert!(wrong.parse::<Stretch>().is_err(), "{wrong}");
+            assert!(wrong.parse::<ContrastStretch>().is_err(), "{wrong}");
         }
         assert_eq!("#ff8000".parse(), Ok(Background::Colour([255, 128, 0])));
         assert_eq!("1,2,3".parse(), Ok(Background::Colour([1, 2, 3])));
@@ -222,7 +222,7 @@ mod tests {
         };
         assert_eq!(options.tag(), "");
         options.icc = false;
-        options.stretch = Stretch::Percentiles(2.0, 98.0);
+        options.stretch = ContrastStretch::Percentiles(2.0, 98.0);
         assert_eq!(options.tag(), "stretch2_98-noicc");
     }
 }

@@ -2,8 +2,8 @@
 
 use image::metadata::Orientation;
 
-use super::metadata::Metadata;
-use super::sniff::{self, Kind};
+use super::metadata::EmbeddedMetadata;
+use super::sniff::{self, FileKind};
 use super::source::Source;
 use crate::error::Result;
 
@@ -15,7 +15,7 @@ use crate::error::Result;
 pub fn orientation(source: &Source) -> Result<Orientation> {
     let bytes = source.read(u64::MAX)?;
     Ok(match sniff::identify_bytes(&bytes) {
-        Kind::Image(_) | Kind::OwnPicture => Metadata::of(&bytes).orientation(),
+        FileKind::Image(_) | FileKind::OwnPicture => EmbeddedMetadata::of(&bytes).orientation(),
         _ => Orientation::NoTransforms,
     })
 }

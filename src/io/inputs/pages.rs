@@ -7,22 +7,22 @@ use std::ops::Range;
 
 use image::ImageFormat;
 
-use super::foreign::{self, Foreign};
-use super::sniff::{self, Kind};
+use super::foreign::{self, ForeignFormat};
+use super::sniff::{self, FileKind};
 use super::{jpeg, tiff};
 
 /// Images in the bytes of one file; at least 1.
 pub(super) fn count_in_file(bytes: &[u8]) -> u32 {
     let within = match sniff::identify_bytes(bytes) {
-        Kind::Image(ImageFormat::Tiff) => tiff::count_pages(bytes) as u32,
-        Kind::Image(ImageFormat::Gif) => gif_frames(bytes),
-        Kind::Image(ImageFormat::WebP) => webp_frames(bytes),
-        Kind::Image(ImageFormat::Png) => png_frames(bytes),
-        Kind::Foreign(Foreign::JpegXl) => foreign::jpeg_xl_frames(bytes),
+        FileKind::Image(ImageFormat::Tiff) => tiff::count_pages(bytes) as u32,
+        FileKind::Image(ImageFormat::Gif) => gif_frames(bytes),
+        FileKind::Image(ImageFormat::WebP) => webp_frames(bytes),
+        FileKind::Image(ImageFormat::Png) => png_frames(bytes),
+        FileKind::Foreign(ForeignFormat::JpegXl) => foreign::jpeg_xl_frames(bytes),
         _ => 1,
     };
     match within {
-        0 | 1 if sniff::identify_bytes(bytes) != Kind::Image(ImageFormat::Jpeg) => {
+        0 | 1 if sniff::identify_bytes(bytes) != FileKind::Image(ImageFormat::Jpeg) => {
             count_in_stream(bytes)
         }
         frames => frames.max(1),
@@ -30,32 +30,32 @@ pub(super) fn count_in_file(bytes: &[u8]) -> u32 {
 }
 
 /// Whether a file that begins like this may hold several images, so that all of it is worth reading.
-pub(super) fn may_be_many(head: &[u8]) -> bool {
+pub(super) fn may_have_pages(head: &[u8]) -> bool {
     match sniff::identify_bytes(head) {
-        Kind::Image(ImageFormat::Tiff | ImageFormat::Gif | ImageFormat::Pnm) => true,
-        Kind::Image(ImageFormat::WebP) => {
+        FileKind::Image(ImageFormat::Tiff | ImageFormat::Gif | ImageFormat::Pnm) => true,
+        FileKind::Image(ImageFormat::WebP) => {
             // The flag of an animation in the extended header.
             head.get(12..16) == Some(b"VP8X") && head.get(20).is_some_and(|flags| flags & 2 != 0)
         }
         // Its number of frames stands before the pictures.
-        Kind::Image(ImageFormat::Png) => png_chunks(head).any(|(kind, ..)| kind == b"acTL"),
-        Kind::Foreign(Foreign::JpegXl) => true,
+        FileKind::Image(ImageFormat::Png) => png_chunks(head).any(|(kind, ..)| kind == b"acTL"),
+        FileKind::Foreign(ForeignFormat::JpegXl) => true,
         _ => false,
     }
 }
 
 /// Images that follow each other in a file, of formats that say how long they are; at least 1.
 pub(super) fn count_in_stream(bytes: &[u8]) -> u32 {
-    Stream::of_file(bytes).count().max(1) as u32
+    ImageStream::of_file(bytes).count().max(1) as u32
 }
 
 /// Where the images lie that follow each other on standard input, as `ffmpeg -f image2pipe` writes them. Formats that do
 /// not say how long they are end where the next image begins.
 pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
     let mut end = 0;
-    let stream = Stream {
+    let stream = ImageStream {
         rest: bytes,
-        looks_ahead: true,
+        searches_signatures: true,
     };
     stream
         .map(|image| {
@@ -69,28 +69,30 @@ pub(super) fn split_stream(bytes: &[u8]) -> Vec<Range<usize>> {
 /// The image with this number, counted from 1, of those that follow each other.
 pub(super) fn image_of_stream(bytes: &[u8], number: u32) -> &[u8] {
     match number.checked_sub(1) {
-        Some(before) => Stream::of_file(bytes).nth(before as usize).unwrap_or(bytes),
+        Some(before) => ImageStream::of_file(bytes)
+            .nth(before as usize)
+            .unwrap_or(bytes),
         None => bytes,
     }
 }
 
 /// Cuts images that follow each other apart. The last goes to the end, whatever stands behind it.
-struct Stream<'a> {
+struct ImageStream<'a> {
     rest: &'a [u8],
     /// Whether the next signature is looked for where a format does not tell its length.
-    looks_ahead: bool,
+    searches_signatures: bool,
 }
 
-impl<'a> Stream<'a> {
+impl<'a> ImageStream<'a> {
     fn of_file(bytes: &'a [u8]) -> Self {
-        Stream {
+        ImageStream {
             rest: bytes,
-            looks_ahead: false,
+            searches_signatures: false,
         }
     }
 }
 
-impl<'a> Iterator for Stream<'a> {
+impl<'a> Iterator for ImageStream<'a> {
     type Item = &'a [u8];
 
     fn next(&mut self) -> Option<&'a [u8]> {
@@ -98,7 +100,7 @@ impl<'a> Iterator for Stream<'a> {
             return None;
         }
         let told = length_of_image(self.rest);
-        let length = match (told, self.looks_ahead) {
+        let length = match (told, self.searches_signatures) {
             (None, true) => next_image(self.rest),
             (told, _) => told,
         };
@@ -106,7 +108,7 @@ impl<'a> Iterator for Stream<'a> {
             let rest = self.rest.get(length..).unwrap_or_default();
             matches!(
                 sniff::identify_bytes(rest),
-                Kind::Image(_) | Kind::OwnPicture | Kind::Foreign(_)
+                FileKind::Image(_) | FileKind::OwnPicture | FileKind::Foreign(_)
             )
         });
         let (image, rest) = self.rest.split_at(length.unwrap_or(self.rest.len()));
@@ -118,19 +120,19 @@ impl<'a> Iterator for Stream<'a> {
 /// Bytes of the image that `bytes` begin with, in formats that tell.
 fn length_of_image(bytes: &[u8]) -> Option<usize> {
     match sniff::identify_bytes(bytes) {
-        Kind::Image(ImageFormat::Png) | Kind::OwnPicture => png_length(bytes),
-        Kind::Image(ImageFormat::Jpeg) => jpeg::length(bytes),
-        Kind::Image(ImageFormat::Bmp) => {
+        FileKind::Image(ImageFormat::Png) | FileKind::OwnPicture => png_length(bytes),
+        FileKind::Image(ImageFormat::Jpeg) => jpeg::encoded_length(bytes),
+        FileKind::Image(ImageFormat::Bmp) => {
             let size = u32::from_le_bytes(*bytes.get(2..6)?.first_chunk()?) as usize;
             (size > 54).then_some(size)
         }
-        Kind::Image(ImageFormat::WebP) => {
+        FileKind::Image(ImageFormat::WebP) => {
             let size = u32::from_le_bytes(*bytes.get(4..8)?.first_chunk()?) as usize;
             size.checked_add(8 + size % 2)
         }
-        Kind::Image(ImageFormat::Pnm) => pnm_length(bytes),
-        Kind::Image(ImageFormat::Gif) => gif_blocks(bytes).1,
-        Kind::Image(ImageFormat::Farbfeld) => {
+        FileKind::Image(ImageFormat::Pnm) => pnm_length(bytes),
+        FileKind::Image(ImageFormat::Gif) => scan_gif(bytes).1,
+        FileKind::Image(ImageFormat::Farbfeld) => {
             let side = |at: usize| Some(u32::from_be_bytes(*bytes.get(at..at + 4)?.first_chunk()?));
             let pixels = (side(8)? as usize).checked_mul(side(12)? as usize)?;
             pixels.checked_mul(8)?.checked_add(16)
@@ -208,14 +210,14 @@ fn next_image(bytes: &[u8]) -> Option<usize> {
         b"\0\0\0\x0cJXL \r\n\x87\n",
     ];
     let own: fn(&[u8]) -> bool = match sniff::identify_bytes(bytes) {
-        Kind::Image(ImageFormat::Qoi) => |rest| rest.starts_with(b"qoif"),
+        FileKind::Image(ImageFormat::Qoi) => |rest| rest.starts_with(b"qoif"),
         // Pages may have headers of their own.
-        Kind::Image(ImageFormat::Tiff) if tiff::count_pages(bytes) == 1 => begins_tiff,
-        Kind::Image(ImageFormat::Tiff | ImageFormat::Jpeg) => return None,
-        Kind::Foreign(Foreign::Jpeg2000) if bytes.starts_with(b"\xff\x4f") => {
+        FileKind::Image(ImageFormat::Tiff) if tiff::count_pages(bytes) == 1 => is_tiff_start,
+        FileKind::Image(ImageFormat::Tiff | ImageFormat::Jpeg) => return None,
+        FileKind::Foreign(ForeignFormat::Jpeg2000) if bytes.starts_with(b"\xff\x4f") => {
             |rest| rest.starts_with(b"\xff\x4f\xff\x51\0")
         }
-        Kind::Foreign(Foreign::Heic | Foreign::Avif) => return boxes_length(bytes),
+        FileKind::Foreign(ForeignFormat::Heic | ForeignFormat::Avif) => return boxes_length(bytes),
         _ => |_| false,
     };
     (8..bytes.len()).find(|&at| {
@@ -228,7 +230,7 @@ fn next_image(bytes: &[u8]) -> Option<usize> {
 }
 
 /// Whether these are a TIFF's header and a directory that begins as one does.
-fn begins_tiff(rest: &[u8]) -> bool {
+fn is_tiff_start(rest: &[u8]) -> bool {
     let little = rest.starts_with(b"II*\0");
     if !little && !rest.starts_with(b"MM\0*") {
         return false;
@@ -270,11 +272,11 @@ fn boxes_length(bytes: &[u8]) -> Option<usize> {
 
 /// Image descriptors of a GIF.
 fn gif_frames(bytes: &[u8]) -> u32 {
-    gif_blocks(bytes).0
+    scan_gif(bytes).0
 }
 
 /// Image descriptors of a GIF, and its bytes up to and with the end mark.
-fn gif_blocks(bytes: &[u8]) -> (u32, Option<usize>) {
+fn scan_gif(bytes: &[u8]) -> (u32, Option<usize>) {
     let table = |packed: u8| match packed & 0x80 {
         0 => 0,
         _ => 3usize << ((packed & 7) + 1),
@@ -353,7 +355,7 @@ fn pnm_length(bytes: &[u8]) -> Option<usize> {
 /// As [`pnm_length`], for the kind with named numbers.
 fn pam_length(bytes: &[u8]) -> Option<usize> {
     const END: &[u8] = b"ENDHDR\n";
-    let head = &bytes[..bytes.len().min(sniff::HEAD)];
+    let head = &bytes[..bytes.len().min(sniff::HEAD_BYTES)];
     let data = head.windows(END.len()).position(|window| window == END)? + END.len();
     let header = std::str::from_utf8(&head[..data]).ok()?;
     let number = |name: &str| -> Option<usize> {

@@ -3,17 +3,17 @@
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use super::collect::{Request, collect, count_pages};
+use super::collect::{InputRequest, collect, count_pages};
 use super::remote::is_address;
 
 /// What is there of photos known by their paths. The headers of a tar are read once.
 #[derive(Debug, Default)]
-pub(crate) struct Presence {
+pub(crate) struct PresenceCache {
     /// By tar and photo, how many images it has.
     tars: HashMap<PathBuf, HashMap<PathBuf, u32>>,
 }
 
-impl Presence {
+impl PresenceCache {
     /// Whether page `page` of the photo at `path` is there, 0 where it is to have one alone; of one at an address that is
     /// not known, and it counts as there.
     pub fn has(&mut self, path: &Path, page: u32) -> bool {
@@ -43,10 +43,10 @@ impl Presence {
 
 /// How many images each photo of a tar has; none of what is no tar.
 fn count_in_tar(tar: &Path) -> HashMap<PathBuf, u32> {
-    let request = Request {
+    let request = InputRequest {
         inputs: &[tar.into()],
-        most: u64::MAX,
-        ..Request::default()
+        max_bytes: u64::MAX,
+        ..InputRequest::default()
     };
     let mut count = HashMap::new();
     for source in collect(&request).map_or(Vec::new(), |found| found.sources) {

@@ -2,13 +2,13 @@
 
 use moxcms::{ColorProfile, DataColorSpace, Layout, TransformOptions};
 
-use super::raster::Colour;
+use super::raster::ColorModel;
 
 /// Transforms of one level in 255 are roundings.
-const UNSEEN: u8 = 1;
+const MAX_ROUNDING: u8 = 1;
 
 /// What a profile makes of samples.
-pub(super) enum Profile {
+pub(super) enum IccProfile {
     /// They are sRGB already, or as good as.
     Srgb,
     /// They are brought to sRGB, bytes to bytes or words to words.
@@ -19,15 +19,15 @@ pub(super) enum Profile {
 ///
 /// # Errors
 /// What is wrong with it, as a part of a sentence about the file.
-pub(super) fn read(icc: &[u8], colour: Colour) -> Result<Profile, String> {
+pub(super) fn read(icc: &[u8], colour: ColorModel) -> Result<IccProfile, String> {
     let profile = ColorProfile::new_from_slice(icc)
         .map_err(|_| "its colour profile cannot be read".to_owned())?;
     let fits = matches!(
         (profile.color_space, colour),
-        (DataColorSpace::Rgb, Colour::Rgb)
-            | (DataColorSpace::Gray, Colour::Grey)
-            | (DataColorSpace::Cmyk, Colour::Cmyk)
-            | (DataColorSpace::Lab, Colour::Lab)
+        (DataColorSpace::Rgb, ColorModel::Rgb)
+            | (DataColorSpace::Gray, ColorModel::Grey)
+            | (DataColorSpace::Cmyk, ColorModel::Cmyk)
+            | (DataColorSpace::Lab, ColorModel::Lab)
     );
     if !fits {
         return Err(format!(
@@ -35,12 +35,12 @@ pub(super) fn read(icc: &[u8], colour: Colour) -> Result<Profile, String> {
             profile.color_space
         ));
     }
-    let profile = Profile::Transform(Box::new(profile));
-    if matches!(colour, Colour::Rgb | Colour::Grey) {
+    let profile = IccProfile::Transform(Box::new(profile));
+    if matches!(colour, ColorModel::Rgb | ColorModel::Grey) {
         let probes = probes(colour);
         let grey_as_is;
         let expected = match colour {
-            Colour::Grey => {
+            ColorModel::Grey => {
                 grey_as_is = probes.iter().flat_map(|&v| [v; 3]).collect::<Vec<u8>>();
                 &grey_as_is
             }
@@ -50,17 +50,17 @@ pub(super) fn read(icc: &[u8], colour: Colour) -> Result<Profile, String> {
         let same = seen
             .iter()
             .zip(expected)
-            .all(|(a, b)| a.abs_diff(*b) <= UNSEEN);
+            .all(|(a, b)| a.abs_diff(*b) <= MAX_ROUNDING);
         if same {
-            return Ok(Profile::Srgb);
+            return Ok(IccProfile::Srgb);
         }
     }
     Ok(profile)
 }
 
 /// Colours all over the cube, or all greys.
-fn probes(colour: Colour) -> Vec<u8> {
-    if colour == Colour::Grey {
+fn probes(colour: ColorModel) -> Vec<u8> {
+    if colour == ColorModel::Grey {
         return (0..=255).collect();
     }
     let steps = || (0..=15u8).map(|step| step * 17);
@@ -75,13 +75,13 @@ fn probes(colour: Colour) -> Vec<u8> {
     probes
 }
 
-impl Profile {
+impl IccProfile {
     /// Interleaved samples, without alpha, to sRGB.
     ///
     /// # Errors
     /// If the profile describes no transform.
-    pub fn bytes_to_srgb(&self, samples: &[u8], colour: Colour) -> Result<Vec<u8>, String> {
-        let Profile::Transform(profile) = self else {
+    pub fn bytes_to_srgb(&self, samples: &[u8], colour: ColorModel) -> Result<Vec<u8>, String> {
+        let IccProfile::Transform(profile) = self else {
             return Ok(samples.to_vec());
         };
         let transform = profile
@@ -93,7 +93,10 @@ impl Profile {
             )
             .map_err(|error| unusable(&error))?;
         let mut out = vec![0; samples.len() / colour.channels() * 3];
-        let (from, to) = (colour.channels() << PIECE, 3 << PIECE);
+        let (from, to) = (
+            colour.channels() << BLOCK_PIXELS_LOG2,
+            3 << BLOCK_PIXELS_LOG2,
+        );
         for (samples, out) in samples.chunks(from).zip(out.chunks_mut(to)) {
             transform
                 .transform(samples, out)
@@ -106,8 +109,8 @@ impl Profile {
     ///
     /// # Errors
     /// If the profile describes no transform.
-    pub fn words_to_srgb(&self, samples: &[u16], colour: Colour) -> Result<Vec<u16>, String> {
-        let Profile::Transform(profile) = self else {
+    pub fn words_to_srgb(&self, samples: &[u16], colour: ColorModel) -> Result<Vec<u16>, String> {
+        let IccProfile::Transform(profile) = self else {
             return Ok(samples.to_vec());
         };
         let transform = profile
@@ -119,7 +122,10 @@ impl Profile {
             )
             .map_err(|error| unusable(&error))?;
         let mut out = vec![0; samples.len() / colour.channels() * 3];
-        let (from, to) = (colour.channels() << PIECE, 3 << PIECE);
+        let (from, to) = (
+            colour.channels() << BLOCK_PIXELS_LOG2,
+            3 << BLOCK_PIXELS_LOG2,
+        );
         for (samples, out) in samples.chunks(from).zip(out.chunks_mut(to)) {
             transform
                 .transform(samples, out)
@@ -130,14 +136,14 @@ impl Profile {
 }
 
 /// Pixels that are transformed at a time, as a power of two.
-const PIECE: usize = 16;
+const BLOCK_PIXELS_LOG2: usize = 16;
 
-fn layout(colour: Colour) -> Layout {
+fn layout(colour: ColorModel) -> Layout {
     match colour {
-        Colour::Grey => Layout::Gray,
-        Colour::Rgb | Colour::Lab => Layout::Rgb,
+        ColorModel::Grey => Layout::Gray,
+        ColorModel::Rgb | ColorModel::Lab => Layout::Rgb,
         // Four channels, whatever they are.
-        Colour::Cmyk => Layout::Rgba,
+        ColorModel::Cmyk => Layout::Rgba,
     }
 }
 

@@ -7,17 +7,17 @@ use image::metadata::Orientation;
 
 /// Interleaved samples, row by row, with all that is known of their meaning.
 #[derive(Debug, Clone)]
-pub(super) struct Raster {
+pub(super) struct SourceRaster {
     /// In pixels, as stored.
     pub width: u32,
     /// In pixels, as stored.
     pub height: u32,
     /// What the colour samples of a pixel are.
-    pub colour: Colour,
+    pub colour: ColorModel,
     /// Whether a last sample a pixel says how opaque it is.
     pub alpha: Alpha,
     /// `[height, width, channels]`.
-    pub samples: Samples,
+    pub samples: RasterSamples,
     /// The value that stands for full intensity: 255, 65535, 4095 for 12 bits, 1 for floats.
     pub white: f32,
     /// The value that stands for "no reading", where the file names one.
@@ -30,7 +30,7 @@ pub(super) struct Raster {
 
 /// The colour model of a raster, without alpha.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Colour {
+pub(super) enum ColorModel {
     /// One sample, 0 is black.
     Grey,
     /// Red, green, blue.
@@ -41,13 +41,13 @@ pub(super) enum Colour {
     Lab,
 }
 
-impl Colour {
+impl ColorModel {
     /// Samples a pixel.
     pub fn channels(self) -> usize {
         match self {
-            Colour::Grey => 1,
-            Colour::Rgb | Colour::Lab => 3,
-            Colour::Cmyk => 4,
+            ColorModel::Grey => 1,
+            ColorModel::Rgb | ColorModel::Lab => 3,
+            ColorModel::Cmyk => 4,
         }
     }
 }
@@ -65,7 +65,7 @@ pub(super) enum Alpha {
 
 /// The numbers, as wide as the file has them (wider integers and doubles as `f32`).
 #[derive(Debug, Clone)]
-pub(super) enum Samples {
+pub(super) enum RasterSamples {
     /// Up to 8 bits.
     U8(Vec<u8>),
     /// Up to 16 bits.
@@ -74,18 +74,18 @@ pub(super) enum Samples {
     F32(Vec<f32>),
 }
 
-impl Samples {
+impl RasterSamples {
     /// How many there are.
     pub fn len(&self) -> usize {
         match self {
-            Samples::U8(values) => values.len(),
-            Samples::U16(values) => values.len(),
-            Samples::F32(values) => values.len(),
+            RasterSamples::U8(values) => values.len(),
+            RasterSamples::U16(values) => values.len(),
+            RasterSamples::F32(values) => values.len(),
         }
     }
 }
 
-impl Raster {
+impl SourceRaster {
     /// Samples a pixel, alpha among them.
     pub fn channels(&self) -> usize {
         self.colour.channels() + usize::from(self.alpha != Alpha::None)

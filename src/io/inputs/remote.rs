@@ -13,26 +13,26 @@ use ureq::http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_LENGTH, LOCATI
 use ureq::http::{Response, Uri};
 use ureq::{Agent, Body};
 
-use crate::error::{Error, Fault, Result};
-use crate::io::inputs::sniff::{self, Kind};
-use crate::system::environment::Variables;
+use crate::error::{Error, FileFault, Result};
+use crate::io::inputs::sniff::{self, FileKind};
+use crate::system::environment::EnvVariables;
 use crate::system::files::Digest;
-use crate::system::http::Access;
-use crate::system::http::proxy::{Proxies, Route};
+use crate::system::http::NetworkAccess;
+use crate::system::http::proxy::{ProxyServer, ProxySettings};
 use crate::system::http::{self, MAX_REDIRECTS};
 use crate::system::{interrupt, memory};
 
 /// How long a connection may take.
-const CONNECT: Duration = Duration::from_secs(10);
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What an address does not have and is written into it all the same.
-const ODD: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
+const ESCAPED_CHARACTERS: &AsciiSet = &CONTROLS.add(b' ').add(b'"').add(b'<').add(b'>').add(b'`');
 
 /// Parameters of addresses that let whoever has them in, by their names in lower case.
-const SECRETS: [&str; 4] = ["api_key", "code", "key", "sig"];
+const SECRET_PARAMETERS: [&str; 4] = ["api_key", "code", "key", "sig"];
 
 /// Parts of the names of others.
-const PARTS_OF_SECRETS: [&str; 12] = [
+const SECRET_PARAMETER_PARTS: [&str; 12] = [
     "accesskey",
     "apikey",
     "auth",
@@ -50,41 +50,46 @@ const PARTS_OF_SECRETS: [&str; 12] = [
 /// What fetching may take, and how it is done.
 #[derive(Debug)]
 pub struct Fetcher {
-    access: Access,
-    proxies: Proxies,
+    access: NetworkAccess,
+    proxies: ProxySettings,
     agent: Agent,
     /// Bytes of a photo, at most.
-    most: u64,
+    max_bytes: u64,
     /// For all of a photo, from the first word to the last byte.
     timeout: Duration,
 }
 
 /// A photo at an address.
 #[derive(Clone)]
-pub struct Remote {
+pub struct RemotePhoto {
     /// Without user, password and mark.
     url: String,
     /// What is sent as user and password.
     credentials: Option<String>,
     /// The address as it may be shown.
-    shown: PathBuf,
+    display_address: PathBuf,
     /// Which of several pages is asked for; 0 if none is.
     page: u32,
     fetcher: Arc<Fetcher>,
 }
 
-impl PartialEq for Remote {
+impl PartialEq for RemotePhoto {
     fn eq(&self, other: &Self) -> bool {
         (&self.url, self.page) == (&other.url, other.page)
     }
 }
 
-impl Eq for Remote {}
+impl Eq for RemotePhoto {}
 
-impl fmt::Debug for Remote {
+impl fmt::Debug for RemotePhoto {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // A password must not get into a log.
-        write!(f, "Remote({}, {})", self.shown.display(), self.page)
+        write!(
+            f,
+            "Remote({}, {})",
+            self.display_address.display(),
+            self.page
+        )
     }
 }
 
@@ -94,12 +99,12 @@ impl Fetcher {
     ///
     /// # Errors
     /// If a variable is no text.
-    pub fn new(access: Access, most: u64, timeout: Duration) -> Result<Self> {
+    pub fn new(access: NetworkAccess, most: u64, timeout: Duration) -> Result<Self> {
         Ok(Fetcher {
             access,
-            proxies: Proxies::from_variables(&Variables::of_process())?,
-            agent: http::config(CONNECT.min(timeout)).into(),
-            most,
+            proxies: ProxySettings::from_variables(&EnvVariables::from_process())?,
+            agent: http::config(CONNECT_TIMEOUT.min(timeout)).into(),
+            max_bytes: most,
             timeout,
         })
     }
@@ -115,7 +120,7 @@ pub fn is_address(text: &str) -> bool {
     })
 }
 
-impl Remote {
+impl RemotePhoto {
     /// The photo at the address `text`, of which the page with this number is asked for, counted from 1.
     ///
     /// # Errors
@@ -131,7 +136,7 @@ impl Remote {
         };
         let scheme = scheme.to_ascii_lowercase();
         let user_shown = if user.is_some() { "***@" } else { "" };
-        let shown = format!("{scheme}://{user_shown}{place}{}", masked(path));
+        let shown = format!("{scheme}://{user_shown}{place}{}", mask_query(path));
         let wrong = |why: &str| Error::file(&shown, why);
         if scheme != "http" && scheme != "https" {
             return Err(wrong(
@@ -139,10 +144,10 @@ impl Remote {
             ));
         }
         let url = format!("{scheme}://{place}{path}");
-        let url = utf8_percent_encode(&url, ODD).to_string();
+        let url = utf8_percent_encode(&url, ESCAPED_CHARACTERS).to_string();
         let uri: Option<Uri> = url.parse().ok();
         let authority = uri.as_ref().and_then(Uri::authority);
-        if authority.is_none_or(|all| all.host().is_empty() || http::has_port_that_is_none(all)) {
+        if authority.is_none_or(|all| all.host().is_empty() || http::has_invalid_port(all)) {
             return Err(wrong("is no address that can be asked"));
         }
         let decoded = |user: &str| percent_decode_str(user).collect::<Vec<u8>>();
@@ -151,18 +156,18 @@ impl Remote {
             let colon: &[u8] = if user.contains(&b':') { b"" } else { b":" };
             format!("Basic {}", BASE64_STANDARD.encode([&user, colon].concat()))
         };
-        Ok(Remote {
+        Ok(RemotePhoto {
             url,
             credentials: user.filter(|user| !user.is_empty()).map(basic),
-            shown: shown.into(),
+            display_address: shown.into(),
             page: page.unwrap_or(0),
             fetcher: fetcher.clone(),
         })
     }
 
     /// The address as it may be shown: without user, password and signatures.
-    pub fn shown(&self) -> &Path {
-        &self.shown
+    pub fn display_address(&self) -> &Path {
+        &self.display_address
     }
 
     /// Which of several pages is asked for; 0 if none is.
@@ -177,12 +182,12 @@ impl Remote {
 
     /// A name for its outputs: the last part of its path, else its host.
     pub fn name(&self) -> PathBuf {
-        let mut folders = self.folders();
+        let mut folders = self.host_and_path();
         folders.pop().unwrap_or_else(|| "address".into())
     }
 
     /// Its host, and the parts of its path.
-    pub fn folders(&self) -> Vec<PathBuf> {
+    pub fn host_and_path(&self) -> Vec<PathBuf> {
         let rest = self.url.split_once("://").map_or("", |(_, rest)| rest);
         let path = rest.split('?').next().unwrap_or_default();
         let parts = path.split('/').filter(|part| !part.is_empty());
@@ -190,7 +195,7 @@ impl Remote {
     }
 
     /// What tells its outputs from those of another address with the same path: digits of a digest of all of it.
-    pub fn mark(&self) -> String {
+    pub fn short_digest(&self) -> String {
         let digest = Digest::of_bytes(self.url.as_bytes()).to_string();
         digest.chars().take(8).collect()
     }
@@ -201,7 +206,7 @@ impl Remote {
     /// Names the address, and says what went wrong: it is forbidden, nobody answers, there is no such file, it is too large or
     /// takes too long, or ends too soon; [`Error::Interrupted`].
     pub fn fetch(&self, memory: u64) -> Result<Vec<u8>> {
-        let name = self.shown.display().to_string();
+        let name = self.display_address.display().to_string();
         self.fetcher
             .access
             .check(&name, "fetch it elsewhere and name the file")
@@ -213,12 +218,12 @@ impl Remote {
     }
 
     fn failed(&self, why: impl Into<String>) -> Error {
-        Error::fault(&self.shown, why, Fault::Network)
+        Error::file_with_fault(&self.display_address, why, FileFault::Network)
     }
 
     fn fetch_now(&self, memory: u64) -> Result<Vec<u8>, String> {
         let deadline = Instant::now() + self.fetcher.timeout;
-        let response = self.ask(deadline)?;
+        let response = self.send_request(deadline)?;
         let text = |name: &str| http::header(&response, name);
         if let Some(encoding) = text(CONTENT_ENCODING.as_str()).filter(|it| it != "identity") {
             return Err(format!(
@@ -232,18 +237,20 @@ impl Remote {
         let mut bytes = Vec::new();
         let mut read = |bytes: &mut Vec<u8>, most: u64| {
             let read = body.by_ref().take(most).read_to_end(bytes);
-            read.map_err(|error| self.broken(&error, bytes.len(), promised))
+            read.map_err(|error| self.explain_broken_body(&error, bytes.len(), promised))
         };
-        read(&mut bytes, sniff::HEAD as u64)?;
+        read(&mut bytes, sniff::HEAD_BYTES as u64)?;
         match sniff::identify(&bytes) {
-            Kind::Other if is_page(&bytes) => {
+            FileKind::Other if is_web_page(&bytes) => {
                 return Err("the server sent a web page, not an image".into());
             }
-            Kind::Other | Kind::Tar | Kind::Clip(_) | Kind::Unsuitable(_) => return Ok(bytes),
+            FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::Unsuitable(_) => {
+                return Ok(bytes);
+            }
             _ => {}
         }
-        let most = self.fetcher.most.saturating_add(1);
-        read(&mut bytes, most.saturating_sub(sniff::HEAD as u64))?;
+        let most = self.fetcher.max_bytes.saturating_add(1);
+        read(&mut bytes, most.saturating_sub(sniff::HEAD_BYTES as u64))?;
         let length = bytes.len() as u64;
         self.check_size(length, memory)?;
         match promised.filter(|promised| *promised != length) {
@@ -255,19 +262,19 @@ impl Remote {
     }
 
     /// Asks for it, and follows redirects.
-    fn ask(&self, deadline: Instant) -> Result<Response<Body>, String> {
+    fn send_request(&self, deadline: Instant) -> Result<Response<Body>, String> {
         let mut url = self.url.clone();
         for _ in 0..=MAX_REDIRECTS {
             let uri: Uri = url
                 .parse()
                 .map_err(|_| "the server redirects to what is no address".to_owned())?;
-            let route = self.fetcher.proxies.route(&uri);
+            let route = self.fetcher.proxies.proxy_for(&uri);
             let route = route.map_err(|error| error.to_string())?;
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(self.too_slow());
+                return Err(self.explain_timeout());
             }
-            let step = CONNECT.min(self.fetcher.timeout);
+            let step = CONNECT_TIMEOUT.min(self.fetcher.timeout);
             let agent = &self.fetcher.agent;
             let mut request = http::request(agent, &url, &uri, route.as_ref(), step)
                 .map_err(|error| error.to_string())?
@@ -277,22 +284,22 @@ impl Remote {
                 .timeout_per_read(Some(left))
                 .build();
             if let Some(credentials) = &self.credentials
-                && http::same_host(&url, &self.url)
+                && http::is_same_origin(&url, &self.url)
             {
                 request = request.header(AUTHORIZATION, credentials);
             }
             let response = request
                 .call()
-                .map_err(|error| self.unreachable(&uri, route.as_ref(), error))?;
+                .map_err(|error| self.explain_unreachable(&uri, route.as_ref(), error))?;
             let status = response.status();
             match (status.as_u16(), &route) {
                 (200, _) => return Ok(response),
-                (407, Some(route)) => return Err(http::asks_for_a_password(route).to_string()),
+                (407, Some(route)) => return Err(http::proxy_auth_error(route).to_string()),
                 (301 | 302 | 303 | 307 | 308, _) => {}
-                (code, _) => return Err(refused(code, status.canonical_reason())),
+                (code, _) => return Err(explain_status(code, status.canonical_reason())),
             }
             let to = http::header(&response, LOCATION.as_str()).unwrap_or_default();
-            url = http::join(&url, &to)
+            url = http::resolve_redirect(&url, &to)
                 .ok_or_else(|| "the server redirects to what is no address".to_owned())?;
         }
         Err(format!(
@@ -302,11 +309,11 @@ impl Remote {
 
     /// Refuses what is larger than allowed.
     fn check_size(&self, bytes: u64, memory: u64) -> Result<(), String> {
-        let most = self.fetcher.most;
+        let most = self.fetcher.max_bytes;
         if bytes > most {
             return Err(format!(
                 "has more than the {} that a photo from an address may have (raise it with --max-download)",
-                memory::readable(most)
+                memory::format_bytes(most)
             ));
         }
         // It is copied once while it is decoded.
@@ -317,7 +324,7 @@ impl Remote {
         }
     }
 
-    fn too_slow(&self) -> String {
+    fn explain_timeout(&self) -> String {
         format!(
             "did not arrive within {} s (--download-timeout gives it more)",
             self.fetcher.timeout.as_secs_f64()
@@ -325,9 +332,9 @@ impl Remote {
     }
 
     /// Why a body stopped coming.
-    fn broken(&self, error: &io::Error, have: usize, promised: Option<u64>) -> String {
-        match http::timed_out(error) {
-            true => self.too_slow(),
+    fn explain_broken_body(&self, error: &io::Error, have: usize, promised: Option<u64>) -> String {
+        match http::is_timeout(error) {
+            true => self.explain_timeout(),
             false => match promised {
                 Some(promised) => format!(
                     "the connection broke at {have} of {promised} bytes ({error}); try again later"
@@ -338,21 +345,26 @@ impl Remote {
     }
 
     /// Why a request got no answer.
-    fn unreachable(&self, uri: &Uri, route: Option<&Route>, error: ureq::Error) -> String {
+    fn explain_unreachable(
+        &self,
+        uri: &Uri,
+        route: Option<&ProxyServer>,
+        error: ureq::Error,
+    ) -> String {
         let host = uri.host().unwrap_or_default();
         let through = route.map_or(String::new(), |route| format!(", through {route},"));
         match (error, route) {
             (ureq::Error::Timeout(ureq::Timeout::Connect | ureq::Timeout::Resolve), _) => format!(
                 "{host}{through} cannot be reached within {} s",
-                CONNECT.min(self.fetcher.timeout).as_secs_f64()
+                CONNECT_TIMEOUT.min(self.fetcher.timeout).as_secs_f64()
             ),
-            (ureq::Error::Timeout(_), _) => self.too_slow(),
-            (ureq::Error::Io(error), _) if http::timed_out(&error) => self.too_slow(),
-            (ureq::Error::Io(error), _) if http::broke_off(&error) => {
+            (ureq::Error::Timeout(_), _) => self.explain_timeout(),
+            (ureq::Error::Io(error), _) if http::is_timeout(&error) => self.explain_timeout(),
+            (ureq::Error::Io(error), _) if http::is_connection_lost(&error) => {
                 format!("{host}{through} broke the connection off ({error}); try again later")
             }
             (ureq::Error::ConnectProxyFailed(why), Some(route)) if why.contains(" 407") => {
-                http::asks_for_a_password(route).to_string()
+                http::proxy_auth_error(route).to_string()
             }
             (error, Some(route)) => format!(
                 "{host}{through} cannot be reached ({error}); check {} (NO_PROXY names hosts that are asked without a proxy)",
@@ -368,7 +380,7 @@ impl Remote {
 }
 
 /// Why an answer is none.
-fn refused(code: u16, reason: Option<&str>) -> String {
+fn explain_status(code: u16, reason: Option<&str>) -> String {
     let reason = reason.map_or(String::new(), |reason| {
         format!(", {}", reason.to_lowercase())
     });
@@ -383,7 +395,7 @@ fn refused(code: u16, reason: Option<&str>) -> String {
 }
 
 /// Whether bytes that are no image are a page, as servers send them where one has to log in.
-fn is_page(bytes: &[u8]) -> bool {
+fn is_web_page(bytes: &[u8]) -> bool {
     let head = bytes.trim_ascii_start();
     let begins = |text: &[u8]| {
         head.get(..text.len())
@@ -393,7 +405,7 @@ fn is_page(bytes: &[u8]) -> bool {
 }
 
 /// What was meant as an address, without anything that may be secret in it.
-pub(super) fn without_secrets(text: &str) -> String {
+pub(super) fn mask_address(text: &str) -> String {
     let is_address = text.get(..5).is_some_and(|start| {
         start.eq_ignore_ascii_case("http:") || start.eq_ignore_ascii_case("https")
     });
@@ -410,13 +422,16 @@ pub(super) fn without_secrets(text: &str) -> String {
 }
 
 /// A path and query without the values that let whoever has them in.
-fn masked(path: &str) -> String {
+fn mask_query(path: &str) -> String {
     let Some((path, query)) = path.split_once('?') else {
         return path.to_owned();
     };
     let is_secret = |name: &str| {
         let name = name.to_ascii_lowercase();
-        SECRETS.contains(&name.as_str()) || PARTS_OF_SECRETS.iter().any(|part| name.contains(part))
+        SECRET_PARAMETERS.contains(&name.as_str())
+            || SECRET_PARAMETER_PARTS
+                .iter()
+                .any(|part| name.contains(part))
     };
     let parameters = query
         .split('&')
@@ -444,13 +459,17 @@ fn file_name(part: &str) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn remote(text: &str) -> Result<Remote> {
-        let fetcher = Fetcher::new(Access::Allowed, 1000, Duration::from_secs(1)).unwrap();
-        Remote::new(text, None, &Arc::new(fetcher))
+    fn remote(text: &str) -> Result<RemotePhoto> {
+        let fetcher = Fetcher::new(NetworkAccess::Allowed, 1000, Duration::from_secs(1)).unwrap();
+        RemotePhoto::new(text, None, &Arc::new(fetcher))
     }
 
     fn shown(text: &str) -> String {
-        remote(text).unwrap().shown().display().to_string()
+        remote(text)
+            .unwrap()
+            .display_address()
+            .display()
+            .to_string()
     }
 
     #[test]
@@ -481,11 +500,11 @@ mod tests {
         ] {
             let remote = remote(url).unwrap();
             assert_eq!(remote.name(), PathBuf::from(name), "{url}");
-            assert_eq!(remote.folders().len(), folders, "{url}");
+            assert_eq!(remote.host_and_path().len(), folders, "{url}");
         }
         assert_ne!(
-            remote("http://h/a?x=1").unwrap().mark(),
-            remote("http://h/a?x=2").unwrap().mark()
+            remote("http://h/a?x=1").unwrap().short_digest(),
+            remote("http://h/a?x=2").unwrap().short_digest()
         );
     }
 
@@ -523,7 +542,7 @@ mod tests {
 
     #[test]
     fn pages_are_told_from_images() {
-        assert!(is_page(b"\r\n <!DOCTYPE html><html>") && is_page(b"<html lang=en>"));
-        assert!(!is_page(b"<htm") && !is_page(b"words"));
+        assert!(is_web_page(b"\r\n <!DOCTYPE html><html>") && is_web_page(b"<html lang=en>"));
+        assert!(!is_web_page(b"<htm") && !is_web_page(b"words"));
     }
 }

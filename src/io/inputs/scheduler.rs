@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::io::inputs::{Shard, ShardRequest};
-use crate::system::environment::Variables;
+use crate::system::environment::EnvVariables;
 
 /// An array job's task, as its scheduler tells it.
 struct ArrayTask {
@@ -10,9 +10,9 @@ struct ArrayTask {
     variable: &'static str,
     index: i64,
     /// The least index, and how many there are, where that is told.
-    array: Option<(i64, u32)>,
+    index_range: Option<(i64, u32)>,
     /// What the index of the first of all shards is.
-    first: i64,
+    first_index: i64,
 }
 
 impl ShardRequest {
@@ -20,9 +20,9 @@ impl ShardRequest {
     ///
     /// # Errors
     /// [`Error::Usage`] if the variables of schedulers do not tell it, or contradict each other.
-    pub fn resolve(self, variables: &Variables) -> Result<(Shard, Option<String>)> {
+    pub fn resolve(self, variables: &EnvVariables) -> Result<(Shard, Option<String>)> {
         let of = match self {
-            ShardRequest::Given(shard) => return Ok((shard, None)),
+            ShardRequest::Explicit(shard) => return Ok((shard, None)),
             ShardRequest::Auto(of) => of,
         };
         let flag = match of {
@@ -34,10 +34,10 @@ impl ShardRequest {
         let ArrayTask {
             variable, index, ..
         } = task;
-        let (least, count) = match (of, task.array) {
+        let (least, count) = match (of, task.index_range) {
             (Some(of), told) => {
                 // A part of the array may run alone, but it must be of that array.
-                let least = task.first;
+                let least = task.first_index;
                 let most = least + i64::from(of) - 1;
                 let is_whole = told.is_none_or(|(first, _)| first >= least);
                 if !is_whole || !(least..=most).contains(&index) {
@@ -49,7 +49,7 @@ impl ShardRequest {
                         }
                     )));
                 }
-                if task.first == 0
+                if task.first_index == 0
                     && let Some((_, told)) = told
                     && told != of
                 {
@@ -89,7 +89,7 @@ const KUBERNETES: &str = "JOB_COMPLETION_INDEX";
 const AWS: &str = "AWS_BATCH_JOB_ARRAY_INDEX";
 
 /// Which task of which scheduler's array this is; `is_counted` says that how many there are is known already.
-fn array_task(variables: &Variables, is_counted: bool) -> Result<ArrayTask, String> {
+fn array_task(variables: &EnvVariables, is_counted: bool) -> Result<ArrayTask, String> {
     let mut tasks = Vec::new();
     for variable in [SLURM, KUBERNETES, AWS] {
         if let Some(index) = number(variables, variable)? {
@@ -122,14 +122,14 @@ fn array_task(variables: &Variables, is_counted: bool) -> Result<ArrayTask, Stri
     Ok(ArrayTask {
         variable,
         index,
-        array,
-        first: i64::from(variable == SLURM),
+        index_range: array,
+        first_index: i64::from(variable == SLURM),
     })
 }
 
 /// The least task of Slurm's array, and how many there are.
 fn slurm_array(
-    variables: &Variables,
+    variables: &EnvVariables,
     index: i64,
     is_counted: bool,
 ) -> Result<Option<(i64, u32)>, String> {
@@ -161,7 +161,7 @@ fn slurm_array(
     Ok(Some((least, count("SLURM_ARRAY_TASK_COUNT", tasks)?)))
 }
 
-fn number(variables: &Variables, name: &str) -> Result<Option<i64>, String> {
+fn number(variables: &EnvVariables, name: &str) -> Result<Option<i64>, String> {
     let text = variables.text(name).map_err(|error| error.to_string())?;
     let parse = |text: &str| text.parse::<u32>().map(i64::from);
     text.map(|text| parse(text).map_err(|_| format!("{name} is `{text}`, which is no number")))

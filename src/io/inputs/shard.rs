@@ -10,21 +10,21 @@ use std::path::{MAIN_SEPARATOR_STR, Path};
 use std::str::FromStr;
 
 use crate::error::Result;
-use crate::io::inputs::{Collected, Source};
+use crate::io::inputs::{CollectedInputs, Source};
 
 /// One of several parts of all photos.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shard {
     /// Counted from 1.
     number: u32,
-    of: u32,
+    count: u32,
 }
 
 /// Which shard is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ShardRequest {
     /// This one.
-    Given(Shard),
+    Explicit(Shard),
     /// That of the array job that runs the program; with the number of shards, where the scheduler does not tell it or runs
     /// only some of them.
     Auto(Option<u32>),
@@ -38,7 +38,7 @@ impl Shard {
     pub fn new(number: u32, of: u32) -> Result<Self, String> {
         match of {
             0 => Err("there must be one shard at least, such as 1/1".into()),
-            _ if (1..=of).contains(&number) => Ok(Shard { number, of }),
+            _ if (1..=of).contains(&number) => Ok(Shard { number, count: of }),
             _ => Err(format!(
                 "shards are counted from 1, so that those of {of} are 1/{of} to {of}/{of}"
             )),
@@ -51,41 +51,48 @@ impl Shard {
     }
 
     /// How many there are.
-    pub fn of(self) -> u32 {
-        self.of
+    pub fn count(self) -> u32 {
+        self.count
     }
 
     /// As names of files have it, `003-of-100`: in their order.
     pub fn label(self) -> String {
-        let digits = self.of.to_string().len();
-        format!("{:0digits$}-of-{}", self.number, self.of)
+        let digits = self.count.to_string().len();
+        format!("{:0digits$}-of-{}", self.number, self.count)
     }
 
     /// Whether it is a part and not all of it.
     pub fn is_part(self) -> bool {
-        self.of > 1
+        self.count > 1
     }
 
     /// Whether a photo is in it.
-    pub fn has(self, source: &Source) -> bool {
-        self.has_name(&name_of(source))
+    pub fn contains(self, source: &Source) -> bool {
+        self.contains_name(&shard_key(source))
     }
 
-    fn has_name(self, name: &[u8]) -> bool {
-        number_of(name, self.of) == self.number
+    fn contains_name(self, name: &[u8]) -> bool {
+        shard_number(name, self.count) == self.number
     }
 
     /// Leaves the photos that are in it; those of `always`, by their numbers, too. An input that led to no photo is told of
     /// in one shard. Returns how many photos there were before.
-    pub fn keep(self, collected: &mut Collected, always: impl Fn(usize) -> bool) -> usize {
+    pub fn retain_sources(
+        self,
+        collected: &mut CollectedInputs,
+        always: impl Fn(usize) -> bool,
+    ) -> usize {
         let count = collected.sources.len();
         let kept = collected.sources.iter().enumerate();
         let kept: Vec<bool> = kept
-            .map(|(index, source)| always(index) || self.has(source))
+            .map(|(index, source)| always(index) || self.contains(source))
             .collect();
         collected.failures.retain_mut(|failure| {
-            failure.before = kept[..failure.before].iter().filter(|kept| **kept).count();
-            self.has_name(&portable(&failure.path))
+            failure.sources_before = kept[..failure.sources_before]
+                .iter()
+                .filter(|kept| **kept)
+                .count();
+            self.contains_name(&portable(&failure.path))
         });
         let mut kept = kept.into_iter();
         collected.sources.retain(|_| kept.next() == Some(true));
@@ -95,17 +102,17 @@ impl Shard {
 
 /// The shard of `of` that a photo is in, counted from 1.
 pub fn shard_of(source: &Source, of: u32) -> u32 {
-    number_of(&name_of(source), of)
+    shard_number(&shard_key(source), of)
 }
 
-fn number_of(name: &[u8], of: u32) -> u32 {
+fn shard_number(name: &[u8], of: u32) -> u32 {
     let mut first = [0; 8];
     first.copy_from_slice(&blake3::hash(name).as_bytes()[..8]);
     (u64::from_le_bytes(first) % u64::from(of)) as u32 + 1
 }
 
 /// By which the shard of a photo is found.
-fn name_of(source: &Source) -> Cow<'_, [u8]> {
+fn shard_key(source: &Source) -> Cow<'_, [u8]> {
     match source {
         Source::File { relative, .. } => portable(relative),
         other => portable(other.path()),
@@ -123,7 +130,7 @@ fn portable(path: &Path) -> Cow<'_, [u8]> {
 /// `3/100`
 impl fmt::Display for Shard {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}", self.number, self.of)
+        write!(f, "{}/{}", self.number, self.count)
     }
 }
 
@@ -143,7 +150,9 @@ impl FromStr for ShardRequest {
                 let of = count(of)?;
                 Shard::new(1, of).map(|_| ShardRequest::Auto(Some(of)))
             }
-            Some((number, of)) => Shard::new(count(number)?, count(of)?).map(ShardRequest::Given),
+            Some((number, of)) => {
+                Shard::new(count(number)?, count(of)?).map(ShardRequest::Explicit)
+            }
         }
     }
 }

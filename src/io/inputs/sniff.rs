@@ -8,22 +8,22 @@ use std::path::Path;
 use image::ImageFormat;
 
 use super::codec;
-use super::foreign::Foreign;
+use super::foreign::ForeignFormat;
 use super::summary::TARS;
 use crate::system::files::signature::{is_own_picture, is_own_tiff};
 
 /// How many leading bytes [`identify`] needs.
-pub(super) const HEAD: usize = 4096;
+pub(super) const HEAD_BYTES: usize = 4096;
 
 /// The kind of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(super) enum FileKind {
     /// An image that can be decoded.
     Image(ImageFormat),
     /// A picture that this program made; folders are searched for photos, not for these.
     OwnPicture,
     /// A photo in a format that has a decoder of its own, in this program or beside it.
-    Foreign(Foreign),
+    Foreign(ForeignFormat),
     /// A tar archive.
     Tar,
     /// A video clip.
@@ -34,47 +34,47 @@ pub(super) enum Kind {
     Other,
 }
 
-impl Kind {
+impl FileKind {
     /// What a summary calls it.
     pub fn name(self) -> &'static str {
         match self {
-            Kind::Image(format) => codec::name(format),
-            Kind::OwnPicture => "pictures by dino",
-            Kind::Foreign(foreign) => foreign.name(),
-            Kind::Clip(name) | Kind::Unsuitable(name) => name,
-            Kind::Tar => TARS,
-            Kind::Other => "other files",
+            FileKind::Image(format) => codec::name(format),
+            FileKind::OwnPicture => "pictures by dino",
+            FileKind::Foreign(foreign) => foreign.name(),
+            FileKind::Clip(name) | FileKind::Unsuitable(name) => name,
+            FileKind::Tar => TARS,
+            FileKind::Other => "other files",
         }
     }
 }
 
 /// Names the kind of a file from all of its bytes, or of as many as there are.
-pub(super) fn identify_bytes(bytes: &[u8]) -> Kind {
-    identify(&bytes[..bytes.len().min(HEAD)])
+pub(super) fn identify_bytes(bytes: &[u8]) -> FileKind {
+    identify(&bytes[..bytes.len().min(HEAD_BYTES)])
 }
 
 /// Names the kind of a file from its first [`HEAD`] bytes (or all of it, if shorter).
-pub(super) fn identify(head: &[u8]) -> Kind {
+pub(super) fn identify(head: &[u8]) -> FileKind {
     if let Some(kind) = by_signature(head) {
         return kind;
     }
     if is_camera_raw(head) {
-        return Kind::Foreign(Foreign::CameraRaw("camera raw"));
+        return FileKind::Foreign(ForeignFormat::CameraRaw("camera raw"));
     }
     match image::guess_format(head) {
-        Ok(ImageFormat::Pnm) if !is_pnm(head) => Kind::Other,
-        Ok(ImageFormat::Bmp) if !is_bmp(head) => Kind::Other,
-        Ok(ImageFormat::Png) if is_own_picture(head) => Kind::OwnPicture,
-        Ok(ImageFormat::Tiff) if is_own_tiff(head) => Kind::Unsuitable("map of depths"),
+        Ok(ImageFormat::Pnm) if !is_pnm(head) => FileKind::Other,
+        Ok(ImageFormat::Bmp) if !is_bmp(head) => FileKind::Other,
+        Ok(ImageFormat::Png) if is_own_picture(head) => FileKind::OwnPicture,
+        Ok(ImageFormat::Tiff) if is_own_tiff(head) => FileKind::Unsuitable("map of depths"),
         // BigTIFF, which the signatures do not know.
         _ if head.starts_with(b"II+\0\x08\0\0\0") || head.starts_with(b"MM\0+\0\x08\0\0") => {
-            Kind::Image(ImageFormat::Tiff)
+            FileKind::Image(ImageFormat::Tiff)
         }
-        Ok(format) if format.reading_enabled() => Kind::Image(format),
-        Ok(ImageFormat::OpenExr) => Kind::Unsuitable("OpenEXR"),
-        Ok(ImageFormat::Hdr) => Kind::Unsuitable("Radiance HDR"),
-        Ok(ImageFormat::Dds) => Kind::Unsuitable("DDS"),
-        _ => Kind::Other,
+        Ok(format) if format.reading_enabled() => FileKind::Image(format),
+        Ok(ImageFormat::OpenExr) => FileKind::Unsuitable("OpenEXR"),
+        Ok(ImageFormat::Hdr) => FileKind::Unsuitable("Radiance HDR"),
+        Ok(ImageFormat::Dds) => FileKind::Unsuitable("DDS"),
+        _ => FileKind::Other,
     }
 }
 
@@ -92,42 +92,69 @@ pub(super) fn is_image_name(path: &Path) -> bool {
 }
 
 /// Kinds that the `image` crate's signatures do not know, or would take for another.
-fn by_signature(head: &[u8]) -> Option<Kind> {
-    const SIGNATURES: &[(&[u8], Kind)] = &[
-        (&[0xff, 0x0a], Kind::Foreign(Foreign::JpegXl)),
-        (b"\0\0\0\x0cJXL \r\n\x87\n", Kind::Foreign(Foreign::JpegXl)),
+fn by_signature(head: &[u8]) -> Option<FileKind> {
+    const SIGNATURES: &[(&[u8], FileKind)] = &[
+        (&[0xff, 0x0a], FileKind::Foreign(ForeignFormat::JpegXl)),
+        (
+            b"\0\0\0\x0cJXL \r\n\x87\n",
+            FileKind::Foreign(ForeignFormat::JpegXl),
+        ),
         (
             b"\0\0\0\x0cjP  \r\n\x87\n",
-            Kind::Foreign(Foreign::Jpeg2000),
+            FileKind::Foreign(ForeignFormat::Jpeg2000),
         ),
-        (&[0xff, 0x4f, 0xff, 0x51], Kind::Foreign(Foreign::Jpeg2000)),
+        (
+            &[0xff, 0x4f, 0xff, 0x51],
+            FileKind::Foreign(ForeignFormat::Jpeg2000),
+        ),
         (
             b"FUJIFILMCCD-RAW",
-            Kind::Foreign(Foreign::CameraRaw("Fujifilm raw")),
+            FileKind::Foreign(ForeignFormat::CameraRaw("Fujifilm raw")),
         ),
-        (b"IIU\0", Kind::Foreign(Foreign::CameraRaw("Panasonic raw"))),
-        (b"IIRO", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
-        (b"IIRS", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
-        (b"MMOR", Kind::Foreign(Foreign::CameraRaw("Olympus raw"))),
-        (b"FOVb", Kind::Foreign(Foreign::CameraRaw("Sigma raw"))),
-        (b"\0MRM", Kind::Foreign(Foreign::CameraRaw("Minolta raw"))),
+        (
+            b"IIU\0",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Panasonic raw")),
+        ),
+        (
+            b"IIRO",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
+        ),
+        (
+            b"IIRS",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
+        ),
+        (
+            b"MMOR",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Olympus raw")),
+        ),
+        (
+            b"FOVb",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Sigma raw")),
+        ),
+        (
+            b"\0MRM",
+            FileKind::Foreign(ForeignFormat::CameraRaw("Minolta raw")),
+        ),
         (
             b"II\x1a\0\0\0HEAPCCDR",
-            Kind::Foreign(Foreign::CameraRaw("Canon raw")),
+            FileKind::Foreign(ForeignFormat::CameraRaw("Canon raw")),
         ),
-        (&[0x1a, 0x45, 0xdf, 0xa3], Kind::Clip("Matroska or WebM")),
-        (&[0, 0, 1, 0xba], Kind::Clip("MPEG")),
-        (&[0, 0, 1, 0xb3], Kind::Clip("MPEG")),
-        (b"FLV\x01", Kind::Clip("FLV")),
+        (
+            &[0x1a, 0x45, 0xdf, 0xa3],
+            FileKind::Clip("Matroska or WebM"),
+        ),
+        (&[0, 0, 1, 0xba], FileKind::Clip("MPEG")),
+        (&[0, 0, 1, 0xb3], FileKind::Clip("MPEG")),
+        (b"FLV\x01", FileKind::Clip("FLV")),
         (
             &[0x30, 0x26, 0xb2, 0x75, 0x8e, 0x66, 0xcf, 0x11],
-            Kind::Clip("Windows Media"),
+            FileKind::Clip("Windows Media"),
         ),
-        (b"8BPS", Kind::Unsuitable("Photoshop")),
-        (b"gimp xcf", Kind::Unsuitable("GIMP")),
-        (b"II\xbc\x01", Kind::Unsuitable("JPEG XR")),
-        (b"SIMPLE  =", Kind::Unsuitable("FITS")),
-        (b"%PDF-", Kind::Unsuitable("PDF")),
+        (b"8BPS", FileKind::Unsuitable("Photoshop")),
+        (b"gimp xcf", FileKind::Unsuitable("GIMP")),
+        (b"II\xbc\x01", FileKind::Unsuitable("JPEG XR")),
+        (b"SIMPLE  =", FileKind::Unsuitable("FITS")),
+        (b"%PDF-", FileKind::Unsuitable("PDF")),
     ];
     let known = SIGNATURES
         .iter()
@@ -136,23 +163,23 @@ fn by_signature(head: &[u8]) -> Option<Kind> {
         return Some(*kind);
     }
     if head.starts_with(b"RIFF") && head.get(8..12) == Some(b"AVI ") {
-        return Some(Kind::Clip("AVI"));
+        return Some(FileKind::Clip("AVI"));
     }
     if head.get(257..262) == Some(b"ustar") {
-        return Some(Kind::Tar);
+        return Some(FileKind::Tar);
     }
     if head.get(128..132) == Some(b"DICM") {
-        return Some(Kind::Unsuitable("DICOM"));
+        return Some(FileKind::Unsuitable("DICOM"));
     }
     let packets = [0, 188, 376, 564];
     if packets.iter().all(|&at| head.get(at) == Some(&0x47)) {
-        return Some(Kind::Clip("MPEG transport stream"));
+        return Some(FileKind::Clip("MPEG transport stream"));
     }
     by_brand(head)
 }
 
 /// ISO base media files by the brands that they say they are compatible with.
-fn by_brand(head: &[u8]) -> Option<Kind> {
+fn by_brand(head: &[u8]) -> Option<FileKind> {
     if head.get(4..8)? != b"ftyp" {
         return None;
     }
@@ -169,17 +196,17 @@ fn by_brand(head: &[u8]) -> Option<Kind> {
             || compatible.into_iter().any(|brand| names.contains(&brand))
     };
     Some(if major == *b"crx " {
-        Kind::Foreign(Foreign::CameraRaw("Canon raw"))
+        FileKind::Foreign(ForeignFormat::CameraRaw("Canon raw"))
     } else if says(&[b"avif", b"avis"]) {
-        Kind::Foreign(Foreign::Avif)
+        FileKind::Foreign(ForeignFormat::Avif)
     } else if says(&[
         b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1",
     ]) {
-        Kind::Foreign(Foreign::Heic)
+        FileKind::Foreign(ForeignFormat::Heic)
     } else if major == *b"qt  " {
-        Kind::Clip("QuickTime")
+        FileKind::Clip("QuickTime")
     } else {
-        Kind::Clip("MP4")
+        FileKind::Clip("MP4")
     })
 }
 
@@ -245,7 +272,7 @@ const VIDEO_ENDINGS: [&str; 36] = [
 ];
 
 /// Whether a path's ending is one of video files. Endings of pictures, moving or not, are none.
-pub fn looks_like_video(path: &Path) -> bool {
+pub fn has_video_extension(path: &Path) -> bool {
     let ending = path.extension().and_then(|ending| ending.to_str());
     ending.is_some_and(|ending| {
         VIDEO_ENDINGS
@@ -267,12 +294,12 @@ mod tests {
             "",
             "hello",
         ] {
-            assert_eq!(identify(text.as_bytes()), Kind::Other, "{text:?}");
+            assert_eq!(identify(text.as_bytes()), FileKind::Other, "{text:?}");
         }
-        assert_eq!(identify(b"P5 3 4 255\n"), Kind::Image(ImageFormat::Pnm));
+        assert_eq!(identify(b"P5 3 4 255\n"), FileKind::Image(ImageFormat::Pnm));
         assert_eq!(
             identify(b"P2\n# made by hand\n1 1 1 1"),
-            Kind::Image(ImageFormat::Pnm)
+            FileKind::Image(ImageFormat::Pnm)
         );
     }
 
@@ -280,18 +307,21 @@ mod tests {
     fn phone_formats_are_known_by_name() {
         assert_eq!(
             identify(b"\0\0\0\x18ftypheic\0\0\0\0"),
-            Kind::Foreign(Foreign::Heic)
+            FileKind::Foreign(ForeignFormat::Heic)
         );
         assert_eq!(
             identify(b"\0\0\0\x1cftypavif\0\0\0\0"),
-            Kind::Foreign(Foreign::Avif)
+            FileKind::Foreign(ForeignFormat::Avif)
         );
         // The first brand alone does not tell.
         assert_eq!(
             identify(b"\0\0\0\x1cftypmif1\0\0\0\0mif1avif"),
-            Kind::Foreign(Foreign::Avif)
+            FileKind::Foreign(ForeignFormat::Avif)
         );
-        assert_eq!(identify(b"\0\0\0\x18ftypisom\0\0\0\0"), Kind::Clip("MP4"));
+        assert_eq!(
+            identify(b"\0\0\0\x18ftypisom\0\0\0\0"),
+            FileKind::Clip("MP4")
+        );
     }
 
     #[test]
@@ -306,16 +336,16 @@ mod tests {
         };
         assert_eq!(
             identify(&tiff(1)),
-            Kind::Foreign(Foreign::CameraRaw("camera raw"))
+            FileKind::Foreign(ForeignFormat::CameraRaw("camera raw"))
         );
-        assert_eq!(identify(&tiff(0)), Kind::Image(ImageFormat::Tiff));
+        assert_eq!(identify(&tiff(0)), FileKind::Image(ImageFormat::Tiff));
         assert_eq!(
             identify(b"II*\0\x10\0\0\0CR\x02\0"),
-            Kind::Foreign(Foreign::CameraRaw("camera raw"))
+            FileKind::Foreign(ForeignFormat::CameraRaw("camera raw"))
         );
         assert_eq!(
             identify(b"MM\0*\xff\xff\xff\xff"),
-            Kind::Image(ImageFormat::Tiff)
+            FileKind::Image(ImageFormat::Tiff)
         );
     }
 }

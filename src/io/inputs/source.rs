@@ -9,12 +9,12 @@ use std::ops::Range;
 use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
 
-use crate::error::{Error, Fault, Result};
-use crate::io::inputs::archive::Member;
-use crate::io::inputs::remote::Remote;
-use crate::io::inputs::sniff::Kind;
+use crate::error::{Error, FileFault, Result};
+use crate::io::inputs::archive::TarMember;
+use crate::io::inputs::remote::RemotePhoto;
+use crate::io::inputs::sniff::FileKind;
 use crate::io::inputs::{pages, sniff};
-use crate::system::files::{Stamp, pipe};
+use crate::system::files::{FileStamp, pipe};
 use crate::system::{interrupt, memory};
 
 /// Where the bytes of a photo come from.
@@ -27,19 +27,19 @@ pub enum Source {
         /// Its path below the folder it was found in; just its name if it was named itself.
         relative: PathBuf,
         /// Named by the user, not found by searching.
-        named: bool,
+        is_named: bool,
         /// Which of several pages or frames it is.
         page: Option<Page>,
     },
     /// A photo in a tar.
-    Member {
+    TarMember {
         /// Which.
-        member: Member,
+        member: TarMember,
         /// Which of several pages or frames it is.
         page: Option<Page>,
     },
     /// A photo at an address.
-    Url(Remote),
+    Url(RemotePhoto),
     /// Standard input, and which of several images there it is.
     Stdin(Option<Page>),
 }
@@ -50,29 +50,31 @@ pub struct Page {
     /// Counted from 1.
     pub number: u32,
     /// How many there are.
-    pub of: u32,
+    pub count: u32,
 }
 
 /// Standard input can be read once, a photo may be wanted twice (to fit, then to draw).
-static STDIN: OnceLock<Result<Stdin, String>> = OnceLock::new();
+static STDIN: OnceLock<Result<BufferedStdin, String>> = OnceLock::new();
 
 impl Source {
     /// Takes the stamp of the `bytes` that were read of it; `met` was asked about its file before.
-    pub fn stamp(&self, bytes: &[u8], met: Option<&Metadata>) -> Stamp {
+    pub fn stamp(&self, bytes: &[u8], met: Option<&Metadata>) -> FileStamp {
         match self {
-            Source::Member { member, .. } => member.stamp(bytes),
-            Source::File { .. } | Source::Url(_) | Source::Stdin(_) => Stamp::of_read(bytes, met),
+            Source::TarMember { member, .. } => member.stamp(bytes),
+            Source::File { .. } | Source::Url(_) | Source::Stdin(_) => {
+                FileStamp::of_read_file(bytes, met)
+            }
         }
     }
 
     /// A file that the user named.
-    pub fn named(path: impl Into<PathBuf>) -> Self {
+    pub fn from_path(path: impl Into<PathBuf>) -> Self {
         let path = path.into();
         let relative = path.file_name().unwrap_or(OsStr::new("unnamed")).into();
         Source::File {
             path,
             relative,
-            named: true,
+            is_named: true,
             page: None,
         }
     }
@@ -81,9 +83,9 @@ impl Source {
     pub fn with_page(&self, page: Page) -> Self {
         let mut source = self.clone();
         match &mut source {
-            Source::File { page: of, .. } | Source::Member { page: of, .. } | Source::Stdin(of) => {
-                *of = Some(page)
-            }
+            Source::File { page: of, .. }
+            | Source::TarMember { page: of, .. }
+            | Source::Stdin(of) => *of = Some(page),
             // How many there are is seen when it is fetched.
             Source::Url(_) => {}
         }
@@ -93,7 +95,9 @@ impl Source {
     /// Which of several images it is.
     pub fn page(&self) -> Option<Page> {
         match self {
-            Source::File { page, .. } | Source::Member { page, .. } | Source::Stdin(page) => *page,
+            Source::File { page, .. } | Source::TarMember { page, .. } | Source::Stdin(page) => {
+                *page
+            }
             Source::Url(_) => None,
         }
     }
@@ -119,8 +123,8 @@ impl Source {
     pub fn path(&self) -> &Path {
         match self {
             Source::File { path, .. } => path,
-            Source::Member { member, .. } => &member.path,
-            Source::Url(remote) => remote.shown(),
+            Source::TarMember { member, .. } => &member.path,
+            Source::Url(remote) => remote.display_address(),
             Source::Stdin(_) => Path::new("<stdin>"),
         }
     }
@@ -129,7 +133,7 @@ impl Source {
     pub fn file(&self) -> Option<&Path> {
         match self {
             Source::File { path, .. } => Some(path),
-            Source::Member { member, .. } => Some(&member.archive.path),
+            Source::TarMember { member, .. } => Some(&member.archive.path),
             Source::Url(_) | Source::Stdin(_) => None,
         }
     }
@@ -138,7 +142,9 @@ impl Source {
     pub fn relative(&self) -> Cow<'_, Path> {
         match self {
             Source::File { relative, .. } => relative.into(),
-            Source::Member { member, .. } => member.archive.relative.join(member.name()).into(),
+            Source::TarMember { member, .. } => {
+                member.archive.relative.join(member.path_in_tar()).into()
+            }
             Source::Url(remote) => remote.name().into(),
             Source::Stdin(_) => Path::new("stdin").into(),
         }
@@ -148,9 +154,9 @@ impl Source {
     pub fn absolute(&self) -> PathBuf {
         let path = self.path();
         match self {
-            Source::File { .. } | Source::Member { .. } => {
+            Source::File { .. } | Source::TarMember { .. } => {
                 let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-                without_way_up(absolute)
+                resolve_parent_dirs(absolute)
             }
             Source::Url(_) | Source::Stdin(_) => path.to_owned(),
         }
@@ -161,7 +167,7 @@ impl Source {
     pub fn metadata(&self) -> Option<Metadata> {
         match self {
             Source::File { path, .. } => fs::metadata(path).ok(),
-            Source::Member { .. } | Source::Url(_) | Source::Stdin(_) => None,
+            Source::TarMember { .. } | Source::Url(_) | Source::Stdin(_) => None,
         }
     }
 
@@ -173,10 +179,10 @@ impl Source {
     pub fn read(&self, most: u64) -> Result<Cow<'static, [u8]>> {
         match self {
             Source::File { path, .. } => read_file(path, most),
-            Source::Member { member, .. } => read_member(member, most).map(Cow::Owned),
+            Source::TarMember { member, .. } => read_member(member, most).map(Cow::Owned),
             Source::Url(remote) => remote.fetch(most).map(Cow::Owned),
             Source::Stdin(page) => {
-                let stdin = Stdin::get(most)?;
+                let stdin = BufferedStdin::get(most)?;
                 let image = page.and_then(|page| stdin.image(page.number));
                 Ok(image.unwrap_or(&stdin.bytes).into())
             }
@@ -185,7 +191,7 @@ impl Source {
 
     /// The page to take of the bytes that [`Source::read`] gives; an image of a stream is cut out of it already.
     pub(super) fn page_within(&self) -> Option<Page> {
-        match (self, Stdin::known()) {
+        match (self, BufferedStdin::already_read()) {
             (Source::Stdin(_), Some(stdin)) if stdin.images.len() > 1 => None,
             _ => self.page(),
         }
@@ -193,7 +199,7 @@ impl Source {
 }
 
 /// A path without `..`, which may lead through links.
-fn without_way_up(path: PathBuf) -> PathBuf {
+fn resolve_parent_dirs(path: PathBuf) -> PathBuf {
     let goes_up = |part| part == Component::ParentDir;
     if !path.components().any(goes_up) {
         return path;
@@ -205,21 +211,22 @@ fn without_way_up(path: PathBuf) -> PathBuf {
 
 /// All of standard input.
 #[derive(Debug)]
-pub(super) struct Stdin {
+pub(super) struct BufferedStdin {
     bytes: Vec<u8>,
     /// Where the images are that follow each other; one at least.
     images: Vec<Range<usize>>,
 }
 
-impl Stdin {
+impl BufferedStdin {
     /// Reads it, the first time; `most` bytes at most.
     pub fn get(most: u64) -> Result<&'static Self> {
         if STDIN.get().is_none() {
-            let read =
-                interrupt::wait_for(move || read_image(io::stdin().lock(), most.min(pipe::MOST)))?;
+            let read = interrupt::wait_for(move || {
+                read_image(io::stdin().lock(), most.min(pipe::MAX_PIPE_BYTES))
+            })?;
             let read = read.map_err(|error| error.to_string()).map(|bytes| {
                 let images = pages::split_stream(&bytes);
-                Stdin { bytes, images }
+                BufferedStdin { bytes, images }
             });
             // Only one thread asks first.
             let _ = STDIN.set(read);
@@ -232,7 +239,7 @@ impl Stdin {
     }
 
     /// As it was read.
-    fn known() -> Option<&'static Self> {
+    fn already_read() -> Option<&'static Self> {
         STDIN.get()?.as_ref().ok()
     }
 
@@ -260,21 +267,21 @@ fn read_file(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
         Ok(met) if met.is_file() => {
             // It is copied once while it is decoded.
             if let Some(bytes) = met.len().checked_mul(2).filter(|&bytes| bytes > most) {
-                return Err(Error::fault(
+                return Err(Error::file_with_fault(
                     path,
                     memory::too_much(bytes, most),
-                    Fault::Memory,
+                    FileFault::Memory,
                 ));
             }
             let read = File::open(path).and_then(|file| read_image(file, most));
             read.map(Cow::Owned).map_err(failed)
         }
-        _ => read_pipe(path, most.min(pipe::MOST)),
+        _ => read_pipe(path, most.min(pipe::MAX_PIPE_BYTES)),
     }
 }
 
 /// The bytes of a photo in a tar; of what is no image only the first kilobytes.
-fn read_member(member: &Member, most: u64) -> Result<Vec<u8>> {
+fn read_member(member: &TarMember, most: u64) -> Result<Vec<u8>> {
     // As of a file.
     if let Some(bytes) = member.bytes.checked_mul(2).filter(|&bytes| bytes > most) {
         return Err(Error::file(&member.path, memory::too_much(bytes, most)));
@@ -282,7 +289,7 @@ fn read_member(member: &Member, most: u64) -> Result<Vec<u8>> {
     let read = || {
         let bytes = read_image(member.open()?, most)?;
         // Of what is no image, the head alone is read.
-        let is_whole = [member.bytes, sniff::HEAD as u64].contains(&(bytes.len() as u64));
+        let is_whole = [member.bytes, sniff::HEAD_BYTES as u64].contains(&(bytes.len() as u64));
         match is_whole {
             true => Ok(bytes),
             false => Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
@@ -311,10 +318,10 @@ fn read_pipe(path: &Path, most: u64) -> Result<Cow<'static, [u8]>> {
 fn read_image(mut from: impl Read, most: u64) -> io::Result<Vec<u8>> {
     let mut head = Vec::new();
     from.by_ref()
-        .take(sniff::HEAD as u64)
+        .take(sniff::HEAD_BYTES as u64)
         .read_to_end(&mut head)?;
     match sniff::identify(&head) {
-        Kind::Other | Kind::Tar | Kind::Clip(_) | Kind::Unsuitable(_) => Ok(head),
+        FileKind::Other | FileKind::Tar | FileKind::Clip(_) | FileKind::Unsuitable(_) => Ok(head),
         _ => pipe::read_to(from, head, most),
     }
 }

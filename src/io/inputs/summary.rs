@@ -9,80 +9,81 @@ use serde_json::{Value, json};
 /// Tars that a search comes across.
 pub(super) const TARS: &str = "tar archives";
 /// Pictures in a tar that have the photo of their sample beside them.
-pub(super) const BESIDE: &str = "further pictures of samples";
+pub(super) const COMPANION_PICTURES: &str = "further pictures of samples";
 /// Members of a tar that others of the same name follow.
-pub(super) const REPEATED: &str = "earlier members of the same name";
+pub(super) const REPEATED_MEMBERS: &str = "earlier members of the same name";
 /// Pictures in a tar that have no bytes of their own there, or not all of them.
-pub(super) const ODD: &str = "links and sparse files in tars";
+pub(super) const LINKS_AND_SPARSE: &str = "links and sparse files in tars";
 
 /// Kinds that are named as many are.
-pub(crate) const PLURALS: [&str; 4] = [TARS, BESIDE, REPEATED, ODD];
+pub(crate) const PLURAL_KINDS: [&str; 4] =
+    [TARS, COMPANION_PICTURES, REPEATED_MEMBERS, LINKS_AND_SPARSE];
 
 /// Everything that a search saw.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Summary {
+pub struct SearchSummary {
     /// Photos by format.
     pub photos: BTreeMap<&'static str, usize>,
     /// Files that are no photos, or that cannot be read here, by kind.
-    pub passed_over: BTreeMap<&'static str, PassedOver>,
+    pub skipped: BTreeMap<&'static str, SkippedFiles>,
 }
 
 /// Files of one kind that were passed over.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct PassedOver {
+pub struct SkippedFiles {
     /// How many there are.
     pub files: usize,
     /// The first of them.
     pub first: PathBuf,
     /// Why they were.
-    pub why: String,
+    pub reason: String,
     /// Whether somebody may have wanted them.
-    pub missed: Missed,
+    pub severity: SkipSeverity,
 }
 
 /// How much files that were passed over are missed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Missed {
+pub enum SkipSeverity {
     /// Not at all: texts, own pictures.
-    No,
+    Irrelevant,
     /// Perhaps: clips, tars.
-    Perhaps,
+    MaybeWanted,
     /// They are photos, so the run has failed in part.
-    Yes,
+    Failed,
 }
 
-impl Summary {
+impl SearchSummary {
     /// Counts a photo.
     pub(super) fn count(&mut self, format: &'static str) {
         *self.photos.entry(format).or_default() += 1;
     }
 
     /// Adds what another search saw.
-    pub fn add(&mut self, other: Summary) {
+    pub fn add(&mut self, other: SearchSummary) {
         for (format, photos) in other.photos {
             *self.photos.entry(format).or_default() += photos;
         }
-        for (kind, of_kind) in other.passed_over {
-            match self.passed_over.get_mut(kind) {
+        for (kind, of_kind) in other.skipped {
+            match self.skipped.get_mut(kind) {
                 Some(known) => known.files += of_kind.files,
-                None => drop(self.passed_over.insert(kind, of_kind)),
+                None => drop(self.skipped.insert(kind, of_kind)),
             }
         }
     }
 
     /// Counts a file that is passed over.
-    pub(super) fn pass_over(
+    pub(super) fn count_skipped(
         &mut self,
         kind: &'static str,
         path: &Path,
-        missed: Missed,
+        missed: SkipSeverity,
         why: impl FnOnce() -> String,
     ) {
-        let of_kind = self.passed_over.entry(kind).or_insert_with(|| PassedOver {
+        let of_kind = self.skipped.entry(kind).or_insert_with(|| SkippedFiles {
             files: 0,
             first: path.to_owned(),
-            why: why(),
-            missed,
+            reason: why(),
+            severity: missed,
         });
         of_kind.files += 1;
     }
@@ -90,14 +91,14 @@ impl Summary {
     /// For programs.
     pub fn to_json(&self) -> Value {
         let passed_over: Vec<Value> = self
-            .passed_over
+            .skipped
             .iter()
             .map(|(kind, of_kind)| {
                 json!({
                     "kind": kind,
                     "files": of_kind.files,
                     "first": of_kind.first.to_string_lossy(),
-                    "why": of_kind.why,
+                    "why": of_kind.reason,
                 })
             })
             .collect();
@@ -105,7 +106,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for SearchSummary {
     /// One line: how many photos of which formats, and how much else.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count: usize = self.photos.values().sum();
@@ -122,9 +123,9 @@ impl fmt::Display for Summary {
                 .collect();
             write!(f, " ({})", formats.join(", "))?;
         }
-        if !self.passed_over.is_empty() {
+        if !self.skipped.is_empty() {
             let kinds: Vec<String> = self
-                .passed_over
+                .skipped
                 .iter()
                 .map(|(kind, of_kind)| format!("{} {kind}", of_kind.files))
                 .collect();
@@ -140,14 +141,17 @@ mod tests {
 
     #[test]
     fn a_search_is_told_in_one_line() {
-        let mut summary = Summary::default();
+        let mut summary = SearchSummary::default();
         summary.count("PNG");
         summary.count("JPEG");
         summary.count("JPEG");
         for name in ["a.txt", "b.txt"] {
-            summary.pass_over("other files", Path::new(name), Missed::No, || {
-                "no image".into()
-            });
+            summary.count_skipped(
+                "other files",
+                Path::new(name),
+                SkipSeverity::Irrelevant,
+                || "no image".into(),
+            );
         }
         assert_eq!(
             summary.to_string(),

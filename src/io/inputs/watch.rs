@@ -12,68 +12,68 @@ use std::time::{Duration, Instant};
 
 use walkdir::WalkDir;
 
-use super::collect::{Collected, examine};
+use super::collect::{CollectedInputs, collect_paths};
 use super::decode::PhotoDecoder;
 use super::natural;
 use crate::error::{Error, Result};
-use crate::system::files::modified;
+use crate::system::files::modified_nanos;
 use crate::system::interrupt;
 use crate::terminal::console::Console;
 use crate::terminal::warnings::Warnings;
 
 /// Between two looks.
-const PAUSE: Duration = Duration::from_secs(1);
+const SCAN_INTERVAL: Duration = Duration::from_secs(1);
 /// How soon a wait notices that it is to end.
-const BEAT: Duration = Duration::from_millis(20);
+const INTERRUPT_POLL: Duration = Duration::from_millis(20);
 /// Looks for which a file that cannot be decoded stands still before it has failed.
-const PATIENCE: u32 = 6;
+const MAX_UNCHANGED_SCANS: u32 = 6;
 
 /// What is watched.
 #[derive(Debug, Clone)]
-pub struct Watched {
+pub struct WatchRequest {
     /// The folder.
     pub folder: PathBuf,
     /// With all its subfolders.
     pub recursive: bool,
     /// A folder below it that is not looked into, where results go.
-    pub except: PathBuf,
+    pub excluded: PathBuf,
     /// Take this page of files with several, counted from 1.
     pub page: Option<u32>,
 }
 
 /// A file, as it was at the last look.
 #[derive(Debug)]
-struct Known {
+struct WatchedFile {
     bytes: u64,
     modified: Option<u64>,
     /// Looks at which it was the same.
-    looks: u32,
+    unchanged_scans: u32,
     /// Whether it has been taken, or told of.
     is_taken: bool,
 }
 
-impl Known {
+impl WatchedFile {
     fn of(met: &Metadata) -> Self {
-        Known {
+        WatchedFile {
             bytes: met.len(),
-            modified: modified(met),
-            looks: 1,
+            modified: modified_nanos(met),
+            unchanged_scans: 1,
             is_taken: false,
         }
     }
 
-    fn is(&self, met: &Metadata) -> bool {
-        (self.bytes, self.modified) == (met.len(), modified(met))
+    fn matches(&self, met: &Metadata) -> bool {
+        (self.bytes, self.modified) == (met.len(), modified_nanos(met))
     }
 }
 
 /// Looks at a folder again and again.
 pub struct Watcher<'w> {
-    watched: Watched,
+    request: WatchRequest,
     /// [`Watched::except`] without links.
-    except: Option<PathBuf>,
+    excluded: Option<PathBuf>,
     decoder: PhotoDecoder,
-    known: HashMap<PathBuf, Known>,
+    files: HashMap<PathBuf, WatchedFile>,
     /// What could not be looked at, and was told.
     unreadable: HashMap<PathBuf, String>,
     is_gone: bool,
@@ -85,14 +85,18 @@ impl<'w> Watcher<'w> {
     ///
     /// # Errors
     /// Names the folder that is none, or is the one where results go.
-    pub fn new(watched: Watched, decoder: &PhotoDecoder, console: &'w Console) -> Result<Self> {
+    pub fn new(
+        watched: WatchRequest,
+        decoder: &PhotoDecoder,
+        console: &'w Console,
+    ) -> Result<Self> {
         let folder = &watched.folder;
         let met = fs::metadata(folder).map_err(|error| Error::io(folder, &error))?;
         if !met.is_dir() {
             return Err(Error::file(folder, "is no folder, as --watch wants one"));
         }
         let real = |path: &Path| fs::canonicalize(path).ok();
-        let except = real(&watched.except);
+        let except = real(&watched.excluded);
         if except.is_some() && except == real(folder) {
             return Err(Error::Usage(format!(
                 "--watch {}: results would go into the watched folder itself; -o DIR puts them elsewhere, or into a folder below \
@@ -105,10 +109,10 @@ impl<'w> Watcher<'w> {
             ..decoder.clone()
         };
         Ok(Watcher {
-            watched,
-            except,
+            request: watched,
+            excluded: except,
             decoder,
-            known: HashMap::new(),
+            files: HashMap::new(),
             unreadable: HashMap::new(),
             is_gone: false,
             console,
@@ -119,40 +123,40 @@ impl<'w> Watcher<'w> {
     ///
     /// # Errors
     /// [`Error::Interrupted`] when the watch is to end.
-    pub fn wait_for_photos(&mut self) -> Result<Collected> {
+    pub fn wait_for_photos(&mut self) -> Result<CollectedInputs> {
         loop {
             let begun = Instant::now();
-            let still = self.look();
+            let still = self.scan();
             let ready: Vec<PathBuf> = still
                 .into_iter()
-                .filter(|path| self.is_ready(path))
+                .filter(|path| self.check_ready(path))
                 .collect();
-            let found = examine(
+            let found = collect_paths(
                 &ready,
-                &self.watched.folder,
-                self.watched.page,
+                &self.request.folder,
+                self.request.page,
                 self.decoder.options.max_memory,
             );
             if !found.sources.is_empty() || !found.failures.is_empty() {
                 return Ok(found);
             }
             // A folder of a million files is not looked at all the time.
-            wait(PAUSE.max(2 * begun.elapsed()))?;
+            wait(SCAN_INTERVAL.max(2 * begun.elapsed()))?;
         }
     }
 
     /// Looks at all files; returns those that stood still since the last look and are not taken yet.
-    fn look(&mut self) -> Vec<PathBuf> {
-        let depth = if self.watched.recursive {
+    fn scan(&mut self) -> Vec<PathBuf> {
+        let depth = if self.request.recursive {
             usize::MAX
         } else {
             1
         };
         let except = self
-            .except
+            .excluded
             .clone()
-            .or_else(|| fs::canonicalize(&self.watched.except).ok());
-        self.except.clone_from(&except);
+            .or_else(|| fs::canonicalize(&self.request.excluded).ok());
+        self.excluded.clone_from(&except);
         let is_wanted = |entry: &walkdir::DirEntry| {
             let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
             let is_results = entry.file_type().is_dir()
@@ -160,11 +164,11 @@ impl<'w> Watcher<'w> {
                 && fs::canonicalize(entry.path()).ok() == except;
             entry.depth() == 0 || !is_hidden && !is_results
         };
-        let walk = WalkDir::new(&self.watched.folder)
+        let walk = WalkDir::new(&self.request.folder)
             .follow_links(true)
             .max_depth(depth)
             .sort_by(|a, b| natural::compare(a.file_name(), b.file_name()));
-        let mut former = std::mem::take(&mut self.known);
+        let mut former = std::mem::take(&mut self.files);
         let mut still = Vec::new();
         let mut is_gone = false;
         for entry in walk.into_iter().filter_entry(is_wanted) {
@@ -176,7 +180,7 @@ impl<'w> Watcher<'w> {
                     continue;
                 }
                 Err(error) => {
-                    self.tell_unreadable(&error);
+                    self.warn_unreadable(&error);
                     continue;
                 }
             };
@@ -189,46 +193,46 @@ impl<'w> Watcher<'w> {
             };
             let path = entry.into_path();
             let known = match former.remove(&path) {
-                Some(known) if known.is(&met) => Known {
-                    looks: known.looks.saturating_add(1),
+                Some(known) if known.matches(&met) => WatchedFile {
+                    unchanged_scans: known.unchanged_scans.saturating_add(1),
                     ..known
                 },
-                _ => Known::of(&met),
+                _ => WatchedFile::of(&met),
             };
-            if known.looks > 1 && !known.is_taken {
+            if known.unchanged_scans > 1 && !known.is_taken {
                 still.push(path.clone());
             }
-            self.known.insert(path, known);
+            self.files.insert(path, known);
         }
         if is_gone {
             // Whatever is there when it comes back was there before, unless it has changed.
-            self.known = former;
+            self.files = former;
         }
-        self.tell_gone(is_gone);
+        self.report_gone(is_gone);
         still
     }
 
     /// Whether a file that stood still is to be taken now.
-    fn is_ready(&mut self, path: &Path) -> bool {
-        let folder = &self.watched.folder;
-        let found = examine(
+    fn check_ready(&mut self, path: &Path) -> bool {
+        let folder = &self.request.folder;
+        let found = collect_paths(
             &[path.to_owned()],
             folder,
-            self.watched.page,
+            self.request.page,
             self.decoder.options.max_memory,
         );
         let is_whole = |source| self.decoder.decode(source).is_ok();
         let is_ready = found.sources.first().is_none_or(is_whole);
-        let Some(known) = self.known.get_mut(path) else {
+        let Some(known) = self.files.get_mut(path) else {
             return false;
         };
-        known.is_taken = is_ready || known.looks >= PATIENCE;
+        known.is_taken = is_ready || known.unchanged_scans >= MAX_UNCHANGED_SCANS;
         known.is_taken
     }
 
     /// Says once what cannot be looked at.
-    fn tell_unreadable(&mut self, error: &walkdir::Error) {
-        let path = error.path().unwrap_or(&self.watched.folder).to_owned();
+    fn warn_unreadable(&mut self, error: &walkdir::Error) {
+        let path = error.path().unwrap_or(&self.request.folder).to_owned();
         // A link that dangles, or what went away meanwhile.
         if error
             .io_error()
@@ -243,12 +247,12 @@ impl<'w> Watcher<'w> {
         }
     }
 
-    fn tell_gone(&mut self, is_gone: bool) {
+    fn report_gone(&mut self, is_gone: bool) {
         if is_gone == self.is_gone {
             return;
         }
         self.is_gone = is_gone;
-        let folder = self.watched.folder.display();
+        let folder = self.request.folder.display();
         match is_gone {
             true => self.console.warn(format_args!(
                 "{folder}: cannot be looked into any more; waiting for it to come back"
@@ -263,7 +267,7 @@ fn wait(time: Duration) -> Result<()> {
     let until = Instant::now() + time;
     while Instant::now() < until {
         interrupt::check()?;
-        thread::sleep(BEAT);
+        thread::sleep(INTERRUPT_POLL);
     }
     interrupt::check()
 }
@@ -286,10 +290,10 @@ mod tests {
     }
 
     fn watcher<'w>(folder: &TempDir, recursive: bool, console: &'w Console) -> Watcher<'w> {
-        let watched = Watched {
+        let watched = WatchRequest {
             folder: folder.path().to_owned(),
             recursive,
-            except: folder.path().join("out"),
+            excluded: folder.path().join("out"),
             page: None,
         };
         Watcher::new(watched, &PhotoDecoder::plain(), console).unwrap()
@@ -297,11 +301,11 @@ mod tests {
 
     /// What is ready at the next look.
     fn ready(watcher: &mut Watcher<'_>) -> Vec<String> {
-        let still = watcher.look();
+        let still = watcher.scan();
         let mut names = Vec::new();
         for path in still {
-            if watcher.is_ready(&path) {
-                let name = path.strip_prefix(&watcher.watched.folder).unwrap();
+            if watcher.check_ready(&path) {
+                let name = path.strip_prefix(&watcher.request.folder).unwrap();
                 names.push(name.display().to_string());
             }
         }
@@ -372,17 +376,17 @@ mod tests {
     #[test]
     fn results_do_not_go_where_photos_come_from() {
         let (folder, console) = (tempfile::tempdir().unwrap(), Console::new(true, false));
-        let watched = Watched {
+        let watched = WatchRequest {
             folder: folder.path().to_owned(),
             recursive: true,
-            except: folder.path().join("."),
+            excluded: folder.path().join("."),
             page: None,
         };
         let decoder = PhotoDecoder::plain();
         assert!(Watcher::new(watched.clone(), &decoder, &console).is_err());
         let file = folder.path().join("file");
         File::create(&file).unwrap();
-        let of_file = Watched {
+        let of_file = WatchRequest {
             folder: file,
             ..watched
         };

@@ -9,16 +9,16 @@ use serde::{Deserialize, Serialize};
 use serde_json::error::Category;
 use serde_json::{Map, Value};
 
-use crate::io::manifest::Failure;
+use crate::io::manifest::PhotoFailure;
 use crate::io::output::path_bytes;
-use crate::system::files::{Digest, Stamp};
+use crate::system::files::{Digest, FileStamp};
 
 /// Version of the lines; a later one is refused rather than misread.
 const FORMAT: u32 = 2;
 
 /// What a run makes of one photo, or of one page of it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct ManifestEntry {
     /// What was asked for, such as `depth`.
     pub task: String,
     /// The absolute path of the photo, or `<stdin>`.
@@ -26,7 +26,7 @@ pub struct Entry {
     /// Which page of it, counted from 1, where it has several.
     pub page: Option<u32>,
     /// The photo's file, or its bytes if it came from standard input or a pipe.
-    pub photo: Stamp,
+    pub photo: FileStamp,
     /// Digest of everything but the photo and the fit that decides what the outputs are: the task, the page, the model,
     /// the head, all settings.
     pub recipe: Digest,
@@ -40,7 +40,7 @@ pub struct Entry {
 
 /// A photo that a task made nothing of.
 #[derive(Debug, Clone)]
-pub struct Failed<'a> {
+pub struct FailedEntry<'a> {
     /// See [`Entry::task`].
     pub task: &'a str,
     /// See [`Entry::input`].
@@ -48,11 +48,11 @@ pub struct Failed<'a> {
     /// See [`Entry::page`].
     pub page: Option<u32>,
     /// Its file, if that could be read and is known not to have been changed meanwhile.
-    pub photo: Option<&'a Stamp>,
+    pub photo: Option<&'a FileStamp>,
     /// Digest of what decides whether a photo can be read: how it is decoded, the limits, the program.
     pub recipe: Digest,
     /// Why.
-    pub failure: &'a Failure,
+    pub failure: &'a PhotoFailure,
     /// See [`Entry::facts`].
     pub facts: &'a Map<String, Value>,
 }
@@ -63,7 +63,7 @@ pub type PhotoName = (Vec<u8>, u32);
 /// How far the outputs of an entry have come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum State {
+pub(super) enum EntryState {
     /// They are about to be written.
     Begun,
     /// They have been written.
@@ -74,9 +74,9 @@ pub(super) enum State {
 
 /// One line of the manifest. Keys that it does not have are passed over.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Line {
+pub(super) struct ManifestLine {
     format: u32,
-    pub state: State,
+    pub state: EntryState,
     pub task: String,
     input: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -88,19 +88,19 @@ pub(super) struct Line {
     pub time: u64,
     /// Of a photo that failed, only where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub photo: Option<Stamp>,
+    pub photo: Option<FileStamp>,
     pub recipe: Digest,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fit: Option<Digest>,
     #[serde(default)]
-    outputs: BTreeMap<String, Option<Stamp>>,
+    outputs: BTreeMap<String, Option<FileStamp>>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    outputs_bytes: BTreeMap<String, Option<Stamp>>,
+    outputs_bytes: BTreeMap<String, Option<FileStamp>>,
     /// Whether outputs are written over what they replace, so that they may be left unfinished.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub in_place: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub error: Option<Failure>,
+    pub error: Option<PhotoFailure>,
     /// Not read: nobody asks for them, and they are much of a line.
     #[serde(default, skip_deserializing, skip_serializing_if = "Map::is_empty")]
     facts: Map<String, Value>,
@@ -117,15 +117,15 @@ pub(super) enum LineFault {
     Newer(u32),
 }
 
-impl Line {
+impl ManifestLine {
     /// Puts `entry` in a line, with the names of its outputs below the manifest's folder and the stamps that belong to
     /// the state.
     pub fn new(
-        entry: &Entry,
-        state: State,
-        outputs: impl IntoIterator<Item = (PathBuf, Option<Stamp>)>,
+        entry: &ManifestEntry,
+        state: EntryState,
+        outputs: impl IntoIterator<Item = (PathBuf, Option<FileStamp>)>,
     ) -> Self {
-        let mut line = Line {
+        let mut line = ManifestLine {
             format: FORMAT,
             state,
             task: entry.task.clone(),
@@ -141,8 +141,8 @@ impl Line {
             in_place: false,
             error: None,
             facts: match state {
-                State::Done => entry.facts.clone(),
-                State::Begun | State::Failed => Map::new(),
+                EntryState::Done => entry.facts.clone(),
+                EntryState::Begun | EntryState::Failed => Map::new(),
             },
         };
         for (name, stamp) in outputs {
@@ -155,10 +155,10 @@ impl Line {
     }
 
     /// Says why there is nothing of a photo, whose stamp is known if it could be read.
-    pub fn of_failure(failed: &Failed<'_>) -> Self {
-        Line {
+    pub fn of_failure(failed: &FailedEntry<'_>) -> Self {
+        ManifestLine {
             format: FORMAT,
-            state: State::Failed,
+            state: EntryState::Failed,
             task: failed.task.to_owned(),
             input: failed.input.to_string_lossy().into_owned(),
             input_bytes: path_bytes(failed.input),
@@ -177,16 +177,16 @@ impl Line {
 
     /// Reads a line without its end.
     pub fn parse(text: &[u8]) -> Result<Self, LineFault> {
-        match serde_json::from_slice::<Line>(text) {
+        match serde_json::from_slice::<ManifestLine>(text) {
             Ok(line) if line.format <= FORMAT => match (line.state, &line.photo, &line.error) {
-                (State::Failed, _, None) => Err(LineFault::Unknown("missing `error`".into())),
-                (State::Begun | State::Done, None, _) => {
+                (EntryState::Failed, _, None) => Err(LineFault::Unknown("missing `error`".into())),
+                (EntryState::Begun | EntryState::Done, None, _) => {
                     Err(LineFault::Unknown("missing field `photo`".into()))
                 }
                 _ => Ok(line),
             },
             Ok(line) => Err(LineFault::Newer(line.format)),
-            Err(error) => Err(fault(text, &error)),
+            Err(error) => Err(classify_parse_error(text, &error)),
         }
     }
 
@@ -211,7 +211,7 @@ impl Line {
     }
 
     /// The bytes of the outputs' paths below the folder, `/` between the parts, with their stamps.
-    pub fn outputs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&Stamp>)> {
+    pub fn outputs(&self) -> impl Iterator<Item = (Cow<'_, [u8]>, Option<&FileStamp>)> {
         let plain = self.outputs.iter();
         let plain = plain.map(|(name, stamp)| (name.as_bytes().into(), stamp.as_ref()));
         let encoded = self.outputs_bytes.iter();
@@ -233,7 +233,7 @@ pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
 }
 
 /// The path whose [`output_name`] this is.
-pub(super) fn name_of_bytes(name: &[u8]) -> PathBuf {
+pub(super) fn path_from_bytes(name: &[u8]) -> PathBuf {
     #[cfg(unix)]
     return Path::new(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(name)).into();
     #[cfg(not(unix))]
@@ -241,12 +241,12 @@ pub(super) fn name_of_bytes(name: &[u8]) -> PathBuf {
 }
 
 /// What is wrong with a line that cannot be read.
-fn fault(text: &[u8], error: &serde_json::Error) -> LineFault {
+fn classify_parse_error(text: &[u8], error: &serde_json::Error) -> LineFault {
     #[derive(Deserialize)]
-    struct Version {
+    struct LineVersion {
         format: u32,
     }
-    if let Ok(Version { format }) = serde_json::from_slice(text)
+    if let Ok(LineVersion { format }) = serde_json::from_slice(text)
         && format > FORMAT
     {
         return LineFault::Newer(format);

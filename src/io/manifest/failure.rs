@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Fault};
+use crate::error::{Error, FileFault};
 
 /// What kind of failure it was.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -51,18 +51,18 @@ impl FailureKind {
         match error {
             Error::File { path, .. } if path != photo => FailureKind::Output,
             Error::File { fault, .. } => match fault {
-                Fault::Missing => FailureKind::Missing,
-                Fault::Unreadable => FailureKind::Unreadable,
-                Fault::NotImage => FailureKind::NotImage,
-                Fault::Unsupported => FailureKind::Unsupported,
-                Fault::Damaged => FailureKind::Decode,
-                Fault::TooLarge => FailureKind::TooLarge,
-                Fault::Memory => FailureKind::Memory,
-                Fault::Program => FailureKind::Program,
-                Fault::Option => FailureKind::Option,
-                Fault::Changed => FailureKind::Changed,
-                Fault::Network => FailureKind::Network,
-                Fault::Other => FailureKind::Other,
+                FileFault::Missing => FailureKind::Missing,
+                FileFault::Unreadable => FailureKind::Unreadable,
+                FileFault::NotImage => FailureKind::NotImage,
+                FileFault::Unsupported => FailureKind::Unsupported,
+                FileFault::Damaged => FailureKind::Decode,
+                FileFault::TooLarge => FailureKind::TooLarge,
+                FileFault::Memory => FailureKind::Memory,
+                FileFault::Program => FailureKind::Program,
+                FileFault::Option => FailureKind::Option,
+                FileFault::Changed => FailureKind::Changed,
+                FileFault::Network => FailureKind::Network,
+                FileFault::Other => FailureKind::Other,
             },
             Error::Tensor(_) => FailureKind::Device,
             Error::Model(_) => FailureKind::Model,
@@ -85,13 +85,13 @@ impl FailureKind {
     }
 
     /// The error of a photo that failed so before.
-    pub(super) fn fault(self) -> Fault {
+    pub(super) fn fault(self) -> FileFault {
         match self {
-            FailureKind::NotImage => Fault::NotImage,
-            FailureKind::Unsupported => Fault::Unsupported,
-            FailureKind::Decode => Fault::Damaged,
-            FailureKind::TooLarge => Fault::TooLarge,
-            _ => Fault::Other,
+            FailureKind::NotImage => FileFault::NotImage,
+            FailureKind::Unsupported => FileFault::Unsupported,
+            FailureKind::Decode => FileFault::Damaged,
+            FailureKind::TooLarge => FileFault::TooLarge,
+            _ => FileFault::Other,
         }
     }
 
@@ -119,21 +119,23 @@ impl FailureKind {
 
 /// Why a photo has no outputs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Failure {
+pub struct PhotoFailure {
     /// In a word of a fixed set.
     pub kind: FailureKind,
     /// In a sentence, without the photo's name in front.
     pub message: String,
 }
 
-impl Failure {
+impl PhotoFailure {
     /// What `error` says, with which `photo` failed.
     pub fn of(error: &Error, photo: &Path) -> Self {
         let message = match error {
-            Error::File { path, why, .. } if path == photo => why.clone(),
+            Error::File {
+                path, reason: why, ..
+            } if path == photo => why.clone(),
             other => other.to_string(),
         };
-        Failure {
+        PhotoFailure {
             kind: FailureKind::of(error, photo),
             message,
         }
@@ -150,10 +152,10 @@ mod tests {
     #[test]
     fn a_file_that_is_not_the_photo_is_an_output() {
         let (photo, gone) = (Path::new("a.jpg"), io::Error::from_raw_os_error(2));
-        let own = Failure::of(&Error::io(photo, &gone), photo);
+        let own = PhotoFailure::of(&Error::io(photo, &gone), photo);
         assert_eq!(own.kind, FailureKind::Missing);
         assert_eq!(own.message, "no such file or directory");
-        let other = Failure::of(&Error::io("out/a.png", &gone), photo);
+        let other = PhotoFailure::of(&Error::io("out/a.png", &gone), photo);
         assert_eq!(other.kind, FailureKind::Output);
         assert_eq!(other.message, "out/a.png: no such file or directory");
         assert!(!own.kind.is_lasting() && !other.kind.is_lasting());

@@ -5,11 +5,11 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::features::Format;
+use crate::io::features::DatasetFormat;
 use crate::io::inputs::Shard;
 use crate::io::manifest::MANIFEST_FILE;
-use crate::io::manifest::entry::Line;
-use crate::io::manifest::reading::{Ending, read_lines};
+use crate::io::manifest::entry::ManifestLine;
+use crate::io::manifest::line_reader::{ManifestFileEnd, read_lines};
 
 /// Name of the file that a run of `shard` appends to. Jobs that share a folder append each to its own, for which network
 /// file systems need no locks.
@@ -22,20 +22,20 @@ pub(super) fn file_name(shard: Option<Shard>) -> String {
 
 /// The file that a run of `shard` with results in `folder` appends to. Other programs that read a dataset pass over what
 /// begins with an underscore.
-pub(super) fn file_in(folder: &Path, shard: Option<Shard>) -> PathBuf {
-    folder.join(format!("{}{}", before(folder), file_name(shard)))
+pub(super) fn manifest_path(folder: &Path, shard: Option<Shard>) -> PathBuf {
+    folder.join(format!("{}{}", name_prefix(folder), file_name(shard)))
 }
 
 /// What the names of the files in `folder` begin with.
-fn before(folder: &Path) -> &'static str {
-    match Format::of(folder) {
+fn name_prefix(folder: &Path) -> &'static str {
+    match DatasetFormat::from_path(folder) {
         Some(_) => "_",
         None => "",
     }
 }
 
 /// Whether `name` is that of a shard's file.
-pub(super) fn is_of_shard(name: &str) -> bool {
+pub(super) fn is_shard_file(name: &str) -> bool {
     let parts = name
         .strip_prefix("manifest-")
         .and_then(|rest| rest.strip_suffix(".jsonl"))
@@ -48,7 +48,7 @@ pub(super) fn is_of_shard(name: &str) -> bool {
 ///
 /// # Errors
 /// Names the folder if it cannot be read; one that is not there has none.
-pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn manifest_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let path = match folder.as_os_str().is_empty() {
         true => Path::new("."),
         false => folder,
@@ -65,13 +65,15 @@ pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
     for entry in entries {
         let name = entry.map_err(|error| failed(&error))?.file_name();
         if let Some(name) = name.to_str()
-            && name.strip_prefix(before(folder)).is_some_and(is_of_shard)
+            && name
+                .strip_prefix(name_prefix(folder))
+                .is_some_and(is_shard_file)
         {
             names.push(name.to_owned());
         }
     }
     names.sort();
-    let own = file_in(folder, None);
+    let own = manifest_path(folder, None);
     let own = own.exists().then_some(own);
     let shards = names.into_iter().map(|name| folder.join(name));
     Ok(own.into_iter().chain(shards).collect())
@@ -83,8 +85,8 @@ pub(super) fn files_of(folder: &Path) -> Result<Vec<PathBuf>> {
 /// As [`read_lines`].
 pub(super) fn read_file(
     path: &Path,
-    take: impl FnMut(&Line, &[u8]) -> Result<()>,
-) -> Result<Ending> {
+    take: impl FnMut(&ManifestLine, &[u8]) -> Result<()>,
+) -> Result<ManifestFileEnd> {
     // Opening a pipe would wait for its writer.
     let met = fs::metadata(path).map_err(|error| Error::io(path, &error))?;
     if !met.is_file() {
@@ -109,7 +111,7 @@ mod tests {
         assert_eq!(file_name(shard(1, 1)), MANIFEST_FILE);
         assert_eq!(file_name(shard(3, 100)), "manifest-003-of-100.jsonl");
         assert_eq!(file_name(shard(3, 7)), "manifest-3-of-7.jsonl");
-        assert!(is_of_shard("manifest-003-of-100.jsonl"));
+        assert!(is_shard_file("manifest-003-of-100.jsonl"));
         for other in [
             "manifest.jsonl",
             "manifest-.jsonl",
@@ -117,19 +119,23 @@ mod tests {
             "manifest-1-of-2.json",
             "my-manifest-1-of-2.jsonl",
         ] {
-            assert!(!is_of_shard(other), "{other}");
+            assert!(!is_shard_file(other), "{other}");
         }
     }
 
     #[test]
     fn the_files_of_a_folder_are_found_in_order() {
         let folder = tempfile::tempdir().unwrap();
-        assert!(files_of(&folder.path().join("gone")).unwrap().is_empty());
+        assert!(
+            manifest_files(&folder.path().join("gone"))
+                .unwrap()
+                .is_empty()
+        );
         for name in ["manifest-2-of-2.jsonl", "manifest-1-of-2.jsonl", "a.png"] {
             fs::write(folder.path().join(name), "").unwrap();
         }
         let names = || {
-            let files = files_of(folder.path()).unwrap().into_iter();
+            let files = manifest_files(folder.path()).unwrap().into_iter();
             let names = files.map(|file| file.file_name().unwrap().to_str().unwrap().to_owned());
             names.collect::<Vec<_>>()
         };

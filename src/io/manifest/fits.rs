@@ -5,14 +5,14 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::io::inputs::Presence;
-use crate::io::manifest::entry::{Line, name_of_bytes, output_name};
-use crate::io::manifest::failures::photo_name;
-use crate::io::manifest::files::{files_of, read_file};
-use crate::io::manifest::history::{Known, Origin};
-use crate::io::manifest::index::Index;
-use crate::io::manifest::{Ledger, Making, Manifest, PhotoName};
-use crate::io::output::{PICTURE, Plan, create_folder};
+use crate::io::inputs::PresenceCache;
+use crate::io::manifest::entry::{ManifestLine, output_name, path_from_bytes};
+use crate::io::manifest::failure_notes::photo_name;
+use crate::io::manifest::files::{manifest_files, read_file};
+use crate::io::manifest::history::{OutputAttribution, OutputOrigin};
+use crate::io::manifest::index::ManifestIndex;
+use crate::io::manifest::{Ledger, Manifest, PhotoName, TaskDigests};
+use crate::io::output::{OutputPlan, PICTURE_EXTENSION, create_folder};
 use crate::system::files::Digest;
 use crate::system::files::{temporary, write_atomic};
 use crate::terminal::console::Console;
@@ -21,7 +21,7 @@ use crate::terminal::console::Console;
 const FITS_FOLDER: &str = "manifest.fits";
 
 /// Hex digits of a fit in the name of its file.
-const FIT_NAME: usize = 16;
+const FIT_NAME_DIGITS: usize = 16;
 
 impl Manifest {
     /// What `task` made of photos with one fit to several, which is not `fit`, and that is there still: of other photos than
@@ -29,12 +29,17 @@ impl Manifest {
     ///
     /// # Errors
     /// As [`Manifest::standing`]; and if the file cannot be read again.
-    fn others_by_fit(&self, task: &str, ours: &Ours, fit: Option<&Digest>) -> Result<Others> {
-        let mut others = Others::default();
-        if !self.index().knows_fits(task) {
+    fn outputs_of_other_fits(
+        &self,
+        task: &str,
+        ours: &RunOutputStems,
+        fit: Option<&Digest>,
+    ) -> Result<OtherFitOutputs> {
+        let mut others = OtherFitOutputs::default();
+        if !self.index().has_fits(task) {
             return Ok(others);
         }
-        let mut presence = Presence::default();
+        let mut presence = PresenceCache::default();
         for (own, outputs) in self.outputs_by_fit(|line| line.task == task)? {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
             // One photo is compared with none.
@@ -45,7 +50,7 @@ impl Manifest {
                 match ours.get(&photo) {
                     Some(stem) if path.as_os_str().as_encoded_bytes().starts_with(stem) => {}
                     Some(_) => others.renamed.push(path),
-                    None if presence.has(&name_of_bytes(&photo.0), photo.1) => {
+                    None if presence.has(&path_from_bytes(&photo.0), photo.1) => {
                         others.foreign.push(path);
                     }
                     None => {}
@@ -60,8 +65,13 @@ impl Manifest {
     ///
     /// # Errors
     /// As [`Manifest::others_by_fit`].
-    fn fit_at_hand(&self, task: &str, recipe: impl Fn(u32) -> Digest) -> Result<Option<Digest>> {
-        let is_ours = |line: &Line| line.task == task && line.recipe == recipe(line.photo_name().1);
+    fn find_reusable_fit(
+        &self,
+        task: &str,
+        recipe: impl Fn(u32) -> Digest,
+    ) -> Result<Option<Digest>> {
+        let is_ours =
+            |line: &ManifestLine| line.task == task && line.recipe == recipe(line.photo_name().1);
         let fits = self.outputs_by_fit(is_ours)?;
         let count = |outputs: &[(PathBuf, PhotoName)]| {
             let photos: HashSet<&PhotoName> = outputs.iter().map(|(_, photo)| photo).collect();
@@ -77,22 +87,22 @@ impl Manifest {
     /// runs wrote meanwhile.
     fn outputs_by_fit(
         &self,
-        is_wanted: impl Fn(&Line) -> bool,
+        is_wanted: impl Fn(&ManifestLine) -> bool,
     ) -> Result<BTreeMap<Digest, Vec<(PathBuf, PhotoName)>>> {
-        let mut index = Index::default();
+        let mut index = ManifestIndex::default();
         let mut all: BTreeMap<PathBuf, PhotoName> = BTreeMap::new();
-        let mut take = |line: &Line| {
+        let mut take = |line: &ManifestLine| {
             index.insert(line);
             if line.fit.is_some() && is_wanted(line) {
                 let photo = line.photo_name();
                 all.extend(
                     line.outputs()
-                        .map(|(name, _)| (name_of_bytes(&name), photo.clone())),
+                        .map(|(name, _)| (path_from_bytes(&name), photo.clone())),
                 );
             }
             Ok(())
         };
-        for path in files_of(&self.folder)? {
+        for path in manifest_files(&self.folder)? {
             read_file(&path, |line, _| take(line))?;
         }
         let mut by_fit: BTreeMap<Digest, Vec<(PathBuf, PhotoName)>> = BTreeMap::new();
@@ -103,10 +113,10 @@ impl Manifest {
             }
             let history = index.history(&output_name(&name));
             let origin = history
-                .map(|history| history.look(&path))
+                .map(|history| history.attribute(&path))
                 .transpose()?
-                .and_then(Known::origin);
-            if let Some(fit) = origin.and_then(Origin::fit) {
+                .and_then(OutputAttribution::origin);
+            if let Some(fit) = origin.and_then(OutputOrigin::fit) {
                 by_fit.entry(*fit).or_default().push((path, photo));
             }
         }
@@ -115,11 +125,11 @@ impl Manifest {
 }
 
 /// The photos of a run, and how the paths of their outputs begin.
-type Ours = HashMap<PhotoName, Vec<u8>>;
+type RunOutputStems = HashMap<PhotoName, Vec<u8>>;
 
 /// Outputs by another fit.
 #[derive(Debug, Default)]
-struct Others {
+struct OtherFitOutputs {
     /// Of other photos.
     foreign: Vec<PathBuf>,
     /// Of the same photos, under former names.
@@ -128,7 +138,7 @@ struct Others {
 
 impl Ledger {
     /// Digest of what is fitted to photos, in their order: with the number of its page, the digest of each.
-    pub fn fit_to(photos: impl Iterator<Item = (Digest, u32)>) -> Digest {
+    pub fn fit_digest(photos: impl Iterator<Item = (Digest, u32)>) -> Digest {
         let mut all = Vec::new();
         for (photo, page) in photos {
             all.extend(photo.as_bytes());
@@ -141,13 +151,13 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Usage`] if there are several; and if an output cannot be read.
-    pub fn former_fit(&self, plan: &Plan, making: &Making) -> Result<Option<Digest>> {
+    pub fn former_fit(&self, plan: &OutputPlan, making: &TaskDigests) -> Result<Option<Digest>> {
         let Some(manifest) = &self.manifest else {
             return Ok(None);
         };
         let mut former = None;
         for job in &plan.jobs {
-            for (extension, path) in job.kept() {
+            for (extension, path) in job.existing_files() {
                 let recipe = making.recipe(extension, &job.source);
                 let Some(fit) = manifest.fit_of(path, &recipe)? else {
                     continue;
@@ -165,8 +175,9 @@ impl Ledger {
             return Ok(former);
         }
         // The photos are all new; that of others in the folder, if it is still at hand.
-        let latest =
-            manifest.fit_at_hand(&making.kind, |page| making.recipe_of_page(PICTURE, page))?;
+        let latest = manifest.find_reusable_fit(&making.task, |page| {
+            making.recipe_of_page(PICTURE_EXTENSION, page)
+        })?;
         Ok(latest.filter(|fit| {
             self.fit_path(making, fit)
                 .is_some_and(|path| path.is_file())
@@ -177,14 +188,14 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Usage`] if it is gone.
-    pub fn fit_file(&self, making: &Making, fit: &Digest) -> Result<PathBuf> {
+    pub fn fit_file(&self, making: &TaskDigests, fit: &Digest) -> Result<PathBuf> {
         let path = self.fit_path(making, fit);
         match path.filter(|path| path.is_file()) {
             Some(path) => Ok(path),
             None => Err(Error::Usage(format!(
                 "--keep-fit: the fit of the {} files that are there is no longer in {FITS_FOLDER}; leave --keep-fit out, so \
                  that all photos are fitted again",
-                making.kind
+                making.task
             ))),
         }
     }
@@ -193,7 +204,7 @@ impl Ledger {
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub fn save_fit(&self, making: &Making, bytes: &[u8]) -> Result<()> {
+    pub fn save_fit(&self, making: &TaskDigests, bytes: &[u8]) -> Result<()> {
         let fit = making.fit.as_ref();
         let path = fit.and_then(|fit| self.fit_path(making, fit));
         let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
@@ -206,7 +217,7 @@ impl Ledger {
     }
 
     /// Removes former fits, once all photos are drawn with the one that is now.
-    pub fn drop_former_fits(&self, making: &Making) {
+    pub fn drop_former_fits(&self, making: &TaskDigests) {
         let fit = making.fit.as_ref();
         let path = fit.and_then(|fit| self.fit_path(making, fit));
         let Some((path, folder)) = path.as_ref().and_then(|path| Some((path, path.parent()?)))
@@ -214,8 +225,9 @@ impl Ledger {
             return;
         };
         let is_of_kind = |name: &str| {
-            let rest = name.strip_prefix(&making.kind)?.strip_prefix('-')?;
-            let is_digest = rest.len() == FIT_NAME && rest.bytes().all(|c| c.is_ascii_hexdigit());
+            let rest = name.strip_prefix(&making.task)?.strip_prefix('-')?;
+            let is_digest =
+                rest.len() == FIT_NAME_DIGITS && rest.bytes().all(|c| c.is_ascii_hexdigit());
             is_digest.then_some(())
         };
         for former in fs::read_dir(folder).into_iter().flatten().flatten() {
@@ -228,10 +240,10 @@ impl Ledger {
         }
     }
 
-    fn fit_path(&self, making: &Making, fit: &Digest) -> Option<PathBuf> {
+    fn fit_path(&self, making: &TaskDigests, fit: &Digest) -> Option<PathBuf> {
         let folder = self.manifest.as_ref()?.folder().join(FITS_FOLDER);
         let key = making.key_of_fit(fit).to_string();
-        Some(folder.join(format!("{}-{}", making.kind, key.get(..FIT_NAME)?)))
+        Some(folder.join(format!("{}-{}", making.task, key.get(..FIT_NAME_DIGITS)?)))
     }
 
     /// Refuses a second fit in a folder whose pictures are compared with each other. `fits` are those that photos of the
@@ -241,12 +253,12 @@ impl Ledger {
     /// [`Error::Usage`] that names what is there.
     pub fn check_one_fit(
         &self,
-        plan: &Plan,
-        making: &Making,
+        plan: &OutputPlan,
+        making: &TaskDigests,
         fits: &[Option<Digest>],
         (force, console): (bool, &Console),
     ) -> Result<bool> {
-        let Some(what) = self.other_fit(plan, making, console)? else {
+        let Some(what) = self.describe_other_fit(plan, making, console)? else {
             return Ok(false);
         };
         let is_apart = plan.jobs.len() == 1 && fits.iter().all(Option::is_none);
@@ -263,10 +275,10 @@ impl Ledger {
     ///
     /// # Errors
     /// If the record cannot be read again.
-    pub fn other_fit(
+    pub fn describe_other_fit(
         &self,
-        plan: &Plan,
-        making: &Making,
+        plan: &OutputPlan,
+        making: &TaskDigests,
         console: &Console,
     ) -> Result<Option<String>> {
         let Some(manifest) = &self.manifest else {
@@ -274,7 +286,7 @@ impl Ledger {
         };
         let ours = plan.jobs.iter().map(|job| {
             let picture = job
-                .output(PICTURE)
+                .output(PICTURE_EXTENSION)
                 .path()
                 .map(|path| path.with_extension(""));
             let stem = picture
@@ -283,8 +295,8 @@ impl Ledger {
                 .into_encoded_bytes();
             (photo_name(&job.source), stem)
         });
-        let ours: Ours = ours.collect();
-        let others = manifest.others_by_fit(&making.kind, &ours, making.fit.as_ref())?;
+        let ours: RunOutputStems = ours.collect();
+        let others = manifest.outputs_of_other_fits(&making.task, &ours, making.fit.as_ref())?;
         if let Some(first) = others.renamed.first() {
             console.note_once(
                 "renamed outputs",
@@ -307,7 +319,7 @@ impl Ledger {
     }
 
     /// Says how many photos are drawn again because they had another fit.
-    pub fn tell_refit(count: usize, console: &Console) {
+    pub fn report_refit(count: usize, console: &Console) {
         if count > 0 {
             console.note(format_args!(
                 "{count} that had been made with a fit to other photos, or to these in another order, {} made again, with one to all (--keep-fit keeps \

@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::State;
-use crate::io::manifest::{Difference, Standing, Wanted};
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::entry::EntryState;
+use crate::io::manifest::{ExpectedOrigin, OutputFreshness, StaleReasons};
+use crate::system::files::{Digest, FileStamp};
 
 /// The recipe and the fit, which most photos of a run share.
 #[derive(Debug, PartialEq, Eq, Hash)]
-pub(super) struct Procedure {
+pub(super) struct RecipeAndFit {
     /// See [`Entry::recipe`](crate::io::manifest::Entry::recipe).
     pub recipe: Digest,
     /// See [`Entry::fit`](crate::io::manifest::Entry::fit).
@@ -20,50 +20,50 @@ pub(super) struct Procedure {
 
 /// What an output was made from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Origin {
+pub(super) struct OutputOrigin {
     /// The photo.
-    pub photo: Arc<Stamp>,
+    pub photo: Arc<FileStamp>,
     /// How.
-    pub procedure: Arc<Procedure>,
+    pub recipe_and_fit: Arc<RecipeAndFit>,
 }
 
-impl Origin {
+impl OutputOrigin {
     /// The photo.
-    pub fn photo(&self) -> &Stamp {
+    pub fn photo(&self) -> &FileStamp {
         &self.photo
     }
 
     /// What was fitted to other photos.
     pub fn fit(&self) -> Option<&Digest> {
-        self.procedure.fit.as_ref()
+        self.recipe_and_fit.fit.as_ref()
     }
 
     /// Whether it was made by this recipe.
-    pub fn is_by(&self, recipe: &Digest) -> bool {
-        self.procedure.recipe == *recipe
+    pub fn has_recipe(&self, recipe: &Digest) -> bool {
+        self.recipe_and_fit.recipe == *recipe
     }
 
     /// Compares it with what is wanted.
-    pub fn standing(&self, wanted: &Wanted<'_>) -> Standing {
-        let difference = Difference {
-            photo: self.photo.digest != wanted.photo.digest,
-            recipe: self.procedure.recipe != *wanted.recipe,
-            fit: self.procedure.fit.as_ref() != wanted.fit,
-            unfinished: false,
+    pub fn freshness(&self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
+        let difference = StaleReasons {
+            is_photo_changed: self.photo.digest != wanted.photo.digest,
+            is_recipe_changed: self.recipe_and_fit.recipe != *wanted.recipe,
+            is_fit_changed: self.recipe_and_fit.fit.as_ref() != wanted.fit,
+            is_unfinished: false,
         };
-        match difference == Difference::default() {
-            true => Standing::Same,
-            false => Standing::Other(difference),
+        match difference == StaleReasons::default() {
+            true => OutputFreshness::Fresh,
+            false => OutputFreshness::Stale(difference),
         }
     }
 }
 
 /// An output that was about to be written.
 #[derive(Debug, Clone)]
-struct Begun {
-    origin: Origin,
+struct PendingWrite {
+    origin: OutputOrigin,
     /// What was in its place.
-    replaced: Option<Stamp>,
+    replaced: Option<FileStamp>,
     /// Whether it was written over that.
     in_place: bool,
     /// See [`Line::time`].
@@ -72,56 +72,58 @@ struct Begun {
 
 /// What an output that is there is by the lines about it.
 #[derive(Debug, Clone, Copy)]
-pub(super) enum Known<'h> {
+pub(super) enum OutputAttribution<'h> {
     /// As the last of them has it that says that it is done.
-    Done(&'h Origin),
+    Done(&'h OutputOrigin),
     /// Made by a run that did not come to note it.
-    Begun(&'h Origin),
+    Begun(&'h OutputOrigin),
     /// Not all of what was to be there: it was written in place and that did not end, or power was lost before its content
     /// was on the disk. With who may have made it.
-    Unfinished(Option<&'h Origin>),
+    Unfinished(Option<&'h OutputOrigin>),
     /// None of them is about it as it is.
-    Nothing,
+    Unknown,
 }
 
-impl<'h> Known<'h> {
+impl<'h> OutputAttribution<'h> {
     /// What it was made from, if that is known.
-    pub fn origin(self) -> Option<&'h Origin> {
+    pub fn origin(self) -> Option<&'h OutputOrigin> {
         match self {
-            Known::Done(origin) | Known::Begun(origin) => Some(origin),
-            Known::Unfinished(origin) => origin,
-            Known::Nothing => None,
+            OutputAttribution::Done(origin) | OutputAttribution::Begun(origin) => Some(origin),
+            OutputAttribution::Unfinished(origin) => origin,
+            OutputAttribution::Unknown => None,
         }
     }
 
     /// How it stands to what is wanted.
-    pub fn standing(self, wanted: &Wanted<'_>) -> Standing {
+    pub fn freshness(self, wanted: &ExpectedOrigin<'_>) -> OutputFreshness {
         match self {
-            Known::Done(origin) | Known::Begun(origin) => origin.standing(wanted),
-            Known::Unfinished(_) => Standing::Other(Difference {
-                photo: true,
-                unfinished: true,
-                ..Difference::default()
+            OutputAttribution::Done(origin) | OutputAttribution::Begun(origin) => {
+                origin.freshness(wanted)
+            }
+            OutputAttribution::Unfinished(_) => OutputFreshness::Stale(StaleReasons {
+                is_photo_changed: true,
+                is_unfinished: true,
+                ..StaleReasons::default()
             }),
-            Known::Nothing => Standing::Foreign,
+            OutputAttribution::Unknown => OutputFreshness::Foreign,
         }
     }
 }
 
 /// What is known about one output.
 #[derive(Debug, Clone, Default)]
-pub(super) struct History {
-    done: Option<(Origin, Stamp)>,
+pub(super) struct OutputHistory {
+    done: Option<(OutputOrigin, FileStamp)>,
     /// Of the last line that says that it is done.
     done_at: u64,
     /// Begun since then and not known to be done, oldest first.
-    begun: Vec<Begun>,
+    pending_writes: Vec<PendingWrite>,
 }
 
-impl History {
+impl OutputHistory {
     /// Whether nothing is known.
     pub fn is_empty(&self) -> bool {
-        self.done.is_none() && self.begun.is_empty()
+        self.done.is_none() && self.pending_writes.is_empty()
     }
 
     /// Whether a line says that it is done.
@@ -133,9 +135,9 @@ impl History {
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn is_as_done(&self, path: &Path) -> Result<bool> {
+    pub fn is_unchanged(&self, path: &Path) -> Result<bool> {
         match &self.done {
-            Some((_, stamp)) => stamp.still_is(path),
+            Some((_, stamp)) => stamp.matches_file(path),
             None => Ok(false),
         }
     }
@@ -144,19 +146,19 @@ impl History {
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn look(&self, path: &Path) -> Result<Known<'_>> {
+    pub fn attribute(&self, path: &Path) -> Result<OutputAttribution<'_>> {
         if self.is_empty() {
-            return Ok(Known::Nothing);
+            return Ok(OutputAttribution::Unknown);
         }
         if let Some((origin, stamp)) = &self.done
-            && stamp.still_is(path)?
+            && stamp.matches_file(path)?
         {
-            return Ok(Known::Done(origin));
+            return Ok(OutputAttribution::Done(origin));
         }
         let mut maker = None;
-        for (later, begun) in self.begun.iter().rev().enumerate() {
+        for (later, begun) in self.pending_writes.iter().rev().enumerate() {
             let was_there = match &begun.replaced {
-                Some(stamp) => stamp.still_is(path)?,
+                Some(stamp) => stamp.matches_file(path)?,
                 None => false,
             };
             if !was_there {
@@ -168,44 +170,48 @@ impl History {
         let is_cut_short = maker.is_some_and(|(begun, is_last)| is_last && begun.in_place);
         let origin = maker.map(|(begun, _)| &begun.origin);
         Ok(match origin {
-            _ if is_cut_short || had_content && is_empty_file(path)? => Known::Unfinished(origin),
-            Some(origin) => Known::Begun(origin),
-            None => Known::Nothing,
+            _ if is_cut_short || had_content && is_empty_file(path)? => {
+                OutputAttribution::Unfinished(origin)
+            }
+            Some(origin) => OutputAttribution::Begun(origin),
+            None => OutputAttribution::Unknown,
         })
     }
 
     /// Takes in a line, which may be earlier than others that are known, where it is from another file.
     pub fn insert(
         &mut self,
-        (state, in_place): (State, bool),
+        (state, in_place): (EntryState, bool),
         time: u64,
-        origin: &Origin,
-        stamp: Option<&Stamp>,
+        origin: &OutputOrigin,
+        stamp: Option<&FileStamp>,
     ) {
         if time < self.done_at {
             return;
         }
         match state {
-            State::Done => {
+            EntryState::Done => {
                 self.done = stamp.map(|stamp| (origin.clone(), stamp.clone()));
                 self.done_at = time;
                 // In one file, all that is known is earlier.
-                self.begun.retain(|begun| begun.time > time);
-                if self.begun.is_empty() {
+                self.pending_writes.retain(|begun| begun.time > time);
+                if self.pending_writes.is_empty() {
                     // With its memory.
-                    self.begun = Vec::new();
+                    self.pending_writes = Vec::new();
                 }
             }
-            State::Begun => {
-                let place = self.begun.partition_point(|begun| begun.time <= time);
+            EntryState::Begun => {
+                let place = self
+                    .pending_writes
+                    .partition_point(|begun| begun.time <= time);
                 // Whichever of them made it, it was made from the same.
-                if place > 0 && self.begun[place - 1].origin == *origin {
-                    self.begun[place - 1].in_place |= in_place;
+                if place > 0 && self.pending_writes[place - 1].origin == *origin {
+                    self.pending_writes[place - 1].in_place |= in_place;
                     return;
                 }
-                self.begun.insert(
+                self.pending_writes.insert(
                     place,
-                    Begun {
+                    PendingWrite {
                         origin: origin.clone(),
                         replaced: stamp.cloned(),
                         in_place,
@@ -213,7 +219,7 @@ impl History {
                     },
                 );
             }
-            State::Failed => {}
+            EntryState::Failed => {}
         }
     }
 
@@ -222,10 +228,12 @@ impl History {
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn stamp_of(&self, path: &Path) -> Result<Option<Stamp>> {
+    pub fn stamp_of(&self, path: &Path) -> Result<Option<FileStamp>> {
         match (fs::metadata(path), &self.done) {
-            (Ok(met), Some((_, stamp))) if stamp.is_of_untouched(&met) => Ok(Some(stamp.clone())),
-            (Ok(met), _) if met.is_file() || met.is_dir() => Stamp::of_file(path).map(Some),
+            (Ok(met), Some((_, stamp))) if stamp.matches_size_and_time(&met) => {
+                Ok(Some(stamp.clone()))
+            }
+            (Ok(met), _) if met.is_file() || met.is_dir() => FileStamp::of_file(path).map(Some),
             _ => Ok(None),
         }
     }

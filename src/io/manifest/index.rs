@@ -3,10 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
-use crate::io::manifest::entry::{Line, State};
-use crate::io::manifest::history::{History, Origin, Procedure};
-use crate::io::manifest::{Failure, PhotoName};
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::entry::{EntryState, ManifestLine};
+use crate::io::manifest::history::{OutputHistory, OutputOrigin, RecipeAndFit};
+use crate::io::manifest::{PhotoFailure, PhotoName};
+use crate::system::files::{Digest, FileStamp};
 
 /// A path by half of its digest, shorter than the path and, among any number of them, as good as it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -28,52 +28,52 @@ impl PathKey {
 
 /// What is known about all outputs and photos.
 #[derive(Debug, Default)]
-pub(super) struct Index {
+pub(super) struct ManifestIndex {
     /// In boxes, since the table has twice as many places as outputs when it has just grown.
-    outputs: HashMap<PathKey, Box<History>>,
-    photos: HashMap<PathKey, Arc<Stamp>>,
-    procedures: HashSet<Arc<Procedure>>,
+    outputs: HashMap<PathKey, Box<OutputHistory>>,
+    photos: HashMap<PathKey, Arc<FileStamp>>,
+    recipes_and_fits: HashSet<Arc<RecipeAndFit>>,
     /// The tasks that had fits to photos.
-    fits: HashSet<String>,
+    fitted_tasks: HashSet<String>,
     /// By task and photo, of those of which nothing was made since.
-    failures: HashMap<PathKey, Box<Known>>,
+    failures: HashMap<PathKey, Box<KnownFailure>>,
     latest: u64,
 }
 
 /// A failure that is known.
 #[derive(Debug)]
-struct Known {
-    photo: Option<Stamp>,
+struct KnownFailure {
+    photo: Option<FileStamp>,
     recipe: Digest,
-    failure: Failure,
+    failure: PhotoFailure,
     time: u64,
 }
 
-impl Index {
+impl ManifestIndex {
     /// Takes in a line, which is later than those before that are of the same file.
-    pub fn insert(&mut self, line: &Line) {
+    pub fn insert(&mut self, line: &ManifestLine) {
         self.latest = self.latest.max(line.time);
-        let Some(photo) = self.photo_of(line) else {
-            self.fail(line);
+        let Some(photo) = self.intern_photo(line) else {
+            self.insert_failure(line);
             return;
         };
-        if line.state == State::Failed {
-            self.fail(line);
+        if line.state == EntryState::Failed {
+            self.insert_failure(line);
             return;
         }
-        if line.fit.is_some() && !self.fits.contains(&line.task) {
-            self.fits.insert(line.task.clone());
+        if line.fit.is_some() && !self.fitted_tasks.contains(&line.task) {
+            self.fitted_tasks.insert(line.task.clone());
         }
-        if line.state == State::Done && !self.failures.is_empty() {
+        if line.state == EntryState::Done && !self.failures.is_empty() {
             let key = PathKey::of_photo(&line.task, &line.photo_name());
-            let is_over = |known: &Known| known.time <= line.time;
+            let is_over = |known: &KnownFailure| known.time <= line.time;
             if self.failures.get(&key).is_some_and(|known| is_over(known)) {
                 self.failures.remove(&key);
             }
         }
-        let origin = Origin {
+        let origin = OutputOrigin {
             photo,
-            procedure: self.procedure_of(line),
+            recipe_and_fit: self.intern_procedure(line),
         };
         for (name, stamp) in line.outputs() {
             let history = self.outputs.entry(PathKey::of(&name)).or_default();
@@ -81,14 +81,14 @@ impl Index {
         }
     }
 
-    fn fail(&mut self, line: &Line) {
+    fn insert_failure(&mut self, line: &ManifestLine) {
         let Some(failure) = &line.error else {
             return;
         };
         let key = PathKey::of_photo(&line.task, &line.photo_name());
         let known = self.failures.get(&key);
         if known.is_none_or(|known| known.time <= line.time) {
-            let known = Known {
+            let known = KnownFailure {
                 photo: line.photo.clone(),
                 recipe: line.recipe,
                 failure: failure.clone(),
@@ -103,7 +103,7 @@ impl Index {
         &self,
         task: &str,
         photo: &PhotoName,
-    ) -> Option<(Option<&Stamp>, &Digest, &Failure)> {
+    ) -> Option<(Option<&FileStamp>, &Digest, &PhotoFailure)> {
         if self.failures.is_empty() {
             return None;
         }
@@ -122,20 +122,20 @@ impl Index {
     }
 
     /// What is known about the output `name`.
-    pub fn history(&self, name: &[u8]) -> Option<&History> {
+    pub fn history(&self, name: &[u8]) -> Option<&OutputHistory> {
         self.outputs
             .get(&PathKey::of(name))
             .map(|history| &**history)
     }
 
     /// The latest stamp of the photo at `path`.
-    pub fn photo(&self, path: &[u8]) -> Option<&Stamp> {
+    pub fn photo_stamp(&self, path: &[u8]) -> Option<&FileStamp> {
         self.photos.get(&PathKey::of(path)).map(|stamp| &**stamp)
     }
 
     /// Whether outputs of `task` were ever made with a fit to photos.
-    pub fn knows_fits(&self, task: &str) -> bool {
-        self.fits.contains(task)
+    pub fn has_fits(&self, task: &str) -> bool {
+        self.fitted_tasks.contains(task)
     }
 
     /// How many outputs are known.
@@ -144,7 +144,7 @@ impl Index {
         self.outputs.len()
     }
 
-    fn photo_of(&mut self, line: &Line) -> Option<Arc<Stamp>> {
+    fn intern_photo(&mut self, line: &ManifestLine) -> Option<Arc<FileStamp>> {
         let photo = line.photo.as_ref()?;
         let known = self.photos.entry(PathKey::of(&line.input()));
         let known = known.or_insert_with(|| Arc::new(photo.clone()));
@@ -154,16 +154,16 @@ impl Index {
         Some(known.clone())
     }
 
-    fn procedure_of(&mut self, line: &Line) -> Arc<Procedure> {
-        let procedure = Procedure {
+    fn intern_procedure(&mut self, line: &ManifestLine) -> Arc<RecipeAndFit> {
+        let procedure = RecipeAndFit {
             recipe: line.recipe,
             fit: line.fit,
         };
-        match self.procedures.get(&procedure) {
+        match self.recipes_and_fits.get(&procedure) {
             Some(known) => known.clone(),
             None => {
                 let new = Arc::new(procedure);
-                self.procedures.insert(new.clone());
+                self.recipes_and_fits.insert(new.clone());
                 new
             }
         }

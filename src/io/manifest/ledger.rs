@@ -5,18 +5,20 @@ use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::told::Told;
-use crate::io::manifest::{Broken, Entry, Making, Manifest, Standing, Wanted};
-use crate::io::output::{Job, OutputOptions, Outputs, Plan, Target};
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::stale_outputs::StaleOutputs;
+use crate::io::manifest::{
+    ExpectedOrigin, Manifest, ManifestEntry, OutputFreshness, SkippedFailures, TaskDigests,
+};
+use crate::io::output::{OutputJob, OutputOptions, OutputPlan, OutputRegistry, OutputTarget};
+use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
 /// What stands in the way of each photo, if anything does: a file that is nobody's work but the user's.
-pub type Refused = Vec<Option<Error>>;
+pub type RefusedPhotos = Vec<Option<Error>>;
 
 /// What is known of the outputs of a task whose photos wait for each other.
 #[derive(Debug, Default)]
-pub struct Former {
+pub struct FormerFits {
     /// The fit that each photo was drawn with, where all its files are there and nothing else has changed.
     pub fits: Vec<Option<Digest>>,
     /// By photo and extension, what is there and is made again if the fit is another one.
@@ -26,19 +28,19 @@ pub struct Former {
 }
 
 /// The outputs of a job that are there.
-struct There {
-    outputs: Vec<Looked>,
+struct JobInspection {
+    outputs: Vec<InspectedOutput>,
     /// Of the photo, where anything is there and it can be read.
-    photo: Option<Stamp>,
+    photo: Option<FileStamp>,
     /// What stands in its way.
     refusal: Option<Error>,
 }
 
 /// An output that is there.
-struct Looked {
+struct InspectedOutput {
     extension: &'static str,
     path: PathBuf,
-    standing: Standing,
+    freshness: OutputFreshness,
     /// Whether it is noted as done as it is.
     is_noted: bool,
 }
@@ -50,7 +52,7 @@ pub struct Ledger {
     /// What is named on the command line in place of a folder.
     target: Option<PathBuf>,
     /// Whether photos that failed before are tried again.
-    pub(super) tries_all: bool,
+    pub(super) retries_failed: bool,
 }
 
 impl Ledger {
@@ -60,23 +62,23 @@ impl Ledger {
     /// As [`Manifest::open`].
     pub fn open(options: &OutputOptions) -> Result<Self> {
         let mut ledger = Ledger {
-            tries_all: options.force || options.retry_failed,
+            retries_failed: options.force || options.retry_failed,
             ..Ledger::default()
         };
         match &options.target {
-            Target::Folder(_) if options.no_manifest => {}
-            Target::Folder(folder) => {
+            OutputTarget::Folder(_) if options.no_manifest => {}
+            OutputTarget::Folder(folder) => {
                 let manifest = Manifest::open_shard(folder, options.shard)?;
                 ledger.manifest = Some(Arc::new(manifest));
             }
-            Target::File(path, _) => ledger.target = Some(path.clone()),
-            Target::Stdout => {}
+            OutputTarget::File(path, _) => ledger.target = Some(path.clone()),
+            OutputTarget::Stdout => {}
         }
         Ok(ledger)
     }
 
     /// Itself, if it is of this folder.
-    pub fn of(self, folder: &Path) -> Option<Self> {
+    pub fn for_folder(self, folder: &Path) -> Option<Self> {
         let manifest = self.manifest.as_ref()?;
         (manifest.folder() == folder).then_some(self)
     }
@@ -87,8 +89,8 @@ impl Ledger {
     }
 
     /// The absolute path of a photo, by which it is known wherever it is named from.
-    pub fn input_of(source: &Source) -> PathBuf {
-        input_of(source)
+    pub fn input_path(source: &Source) -> PathBuf {
+        input_path(source)
     }
 
     /// Whether the output at `path` is not what it was when it was noted as done; one of which nothing is noted is not.
@@ -101,15 +103,22 @@ impl Ledger {
     }
 
     /// Notes that outputs are done that a killed run made and did not come to note.
-    fn confirm(&self, job: &Job, making: &Making, there: &There) -> Result<()> {
+    fn note_recovered(
+        &self,
+        job: &OutputJob,
+        making: &TaskDigests,
+        there: &JobInspection,
+    ) -> Result<()> {
         let (Some(manifest), Some(photo)) = (&self.manifest, &there.photo) else {
             return Ok(());
         };
-        let is_unnoted = |output: &&Looked| output.standing == Standing::Same && !output.is_noted;
+        let is_unnoted = |output: &&InspectedOutput| {
+            output.freshness == OutputFreshness::Fresh && !output.is_noted
+        };
         for output in there.outputs.iter().filter(is_unnoted) {
-            let entry = Entry {
-                task: making.kind.clone(),
-                input: input_of(&job.source),
+            let entry = ManifestEntry {
+                task: making.task.clone(),
+                input: input_path(&job.source),
                 page: job.source.page().map(|page| page.number),
                 photo: photo.clone(),
                 recipe: making.recipe(output.extension, &job.source),
@@ -127,15 +136,15 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Manifest::settle`].
-    pub fn settle_failures(&self, photos: usize) -> Result<()> {
+    pub fn flush_failures(&self, photos: usize) -> Result<()> {
         match &self.manifest {
-            Some(manifest) if photos > 1 => manifest.settle(),
+            Some(manifest) if photos > 1 => manifest.flush_failures(),
             _ => Ok(()),
         }
     }
 
     /// Keeps the record itself from being replaced by any output.
-    pub fn protect(&self, outputs: &mut Outputs) {
+    pub fn protect(&self, outputs: &mut OutputRegistry) {
         if let Some(manifest) = &self.manifest {
             outputs.protect([manifest.path().as_path()]);
         }
@@ -145,17 +154,19 @@ impl Ledger {
     ///
     /// # Errors
     /// Names the photo that cannot be read.
-    pub fn stamp_of(&self, source: &Source, most: u64) -> Result<Stamp> {
+    pub fn stamp_of(&self, source: &Source, most: u64) -> Result<FileStamp> {
         let is_regular = source.metadata().is_some_and(|met| met.is_file());
         match (source, &self.manifest) {
-            (Source::Member { member, .. }, Some(manifest)) => match manifest.photo(&member.path) {
-                Some(known) if member.has_untouched_tar(&known) => Ok(known),
-                _ => Ok(member.stamp(&source.read(most)?)),
-            },
-            (Source::Member { member, .. }, None) => Ok(member.stamp(&source.read(most)?)),
+            (Source::TarMember { member, .. }, Some(manifest)) => {
+                match manifest.photo_stamp(&member.path) {
+                    Some(known) if member.has_untouched_tar(&known) => Ok(known),
+                    _ => Ok(member.stamp(&source.read(most)?)),
+                }
+            }
+            (Source::TarMember { member, .. }, None) => Ok(member.stamp(&source.read(most)?)),
             (Source::File { path, .. }, Some(manifest)) if is_regular => manifest.stamp_of(path),
-            (Source::File { path, .. }, None) if is_regular => Stamp::of_file(path),
-            _ => Ok(Stamp::of_bytes(&source.read(most)?)),
+            (Source::File { path, .. }, None) if is_regular => FileStamp::of_file(path),
+            _ => Ok(FileStamp::of_bytes(&source.read(most)?)),
         }
     }
 
@@ -165,33 +176,36 @@ impl Ledger {
     ///
     /// # Errors
     /// [`Error::Usage`] if what is named on the command line is there; names what cannot be replaced or read.
-    pub fn settle(
+    pub fn reconcile(
         &self,
-        plan: &mut Plan,
-        making: &Making,
-        (broken, most): (&Broken, u64),
+        plan: &mut OutputPlan,
+        making: &TaskDigests,
+        (broken, most): (&SkippedFailures, u64),
         console: &Console,
-    ) -> Result<Refused> {
-        let mut told = Told::default();
+    ) -> Result<RefusedPhotos> {
+        let mut told = StaleOutputs::default();
         let mut refused = Vec::with_capacity(plan.jobs.len());
         for index in 0..plan.jobs.len() {
-            if is_broken(broken, index) {
+            if is_skipped(broken, index) {
                 refused.push(None);
                 continue;
             }
-            let there = self.look(&plan.jobs[index], making, most)?;
-            self.confirm(&plan.jobs[index], making, &there)?;
+            let there = self.inspect_job(&plan.jobs[index], making, most)?;
+            self.note_recovered(&plan.jobs[index], making, &there)?;
             for output in there.outputs {
-                if let Standing::Other(difference) = output.standing {
+                if let OutputFreshness::Stale(difference) = output.freshness {
                     told.add(&plan.jobs[index].source, &output.path, difference);
                 }
-                if !matches!(output.standing, Standing::Same | Standing::Foreign) {
-                    plan.replace(index, output.extension)?;
+                if !matches!(
+                    output.freshness,
+                    OutputFreshness::Fresh | OutputFreshness::Foreign
+                ) {
+                    plan.replace_existing(index, output.extension)?;
                 }
             }
             refused.push(there.refusal);
         }
-        told.tell(console);
+        told.report(console);
         Ok(refused)
     }
 
@@ -200,43 +214,45 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::settle`].
-    pub fn settle_waiting(
+    pub fn reconcile_fitted(
         &self,
-        plan: &mut Plan,
-        making: &Making,
-        (broken, most): (&Broken, u64),
+        plan: &mut OutputPlan,
+        making: &TaskDigests,
+        (broken, most): (&SkippedFailures, u64),
         console: &Console,
-    ) -> Result<(Refused, Former)> {
-        let mut told = Told::default();
-        let mut former = Former::default();
+    ) -> Result<(RefusedPhotos, FormerFits)> {
+        let mut told = StaleOutputs::default();
+        let mut former = FormerFits::default();
         let mut all_refused = Vec::with_capacity(plan.jobs.len());
         let mut changed = Vec::new();
         for (index, job) in plan.jobs.iter().enumerate() {
-            if is_broken(broken, index) {
+            if is_skipped(broken, index) {
                 all_refused.push(None);
                 former.fits.push(None);
                 continue;
             }
-            let There {
+            let JobInspection {
                 outputs, refusal, ..
-            } = self.look(job, making, most)?;
+            } = self.inspect_job(job, making, most)?;
             let mut is_same = outputs.len() == job.outputs().count() && refusal.is_none();
             let mut fit = None;
-            for Looked {
+            for InspectedOutput {
                 extension,
                 path,
-                standing,
+                freshness: standing,
                 ..
             } in outputs
             {
                 match standing {
-                    Standing::Other(difference) if difference.photo || difference.recipe => {
+                    OutputFreshness::Stale(difference)
+                        if difference.is_photo_changed || difference.is_recipe_changed =>
+                    {
                         told.add(&job.source, &path, difference);
                         changed.push((index, extension));
                         is_same = false;
                         continue;
                     }
-                    Standing::Foreign => continue,
+                    OutputFreshness::Foreign => continue,
                     _ => {}
                 }
                 let own = self.fit_of(&path, &making.recipe(extension, &job.source))?;
@@ -247,14 +263,14 @@ impl Ledger {
             all_refused.push(refusal);
             former.fits.push(fit.filter(|_| is_same));
         }
-        told.tell(console);
+        told.report(console);
         for (index, extension) in changed {
-            plan.replace(index, extension)?;
+            plan.replace_existing(index, extension)?;
         }
         // Those that cannot be read took no part in the fit.
         let jobs = plan.jobs.iter().zip(&former.fits).enumerate();
         let jobs: Vec<_> = jobs
-            .filter(|(index, _)| !is_broken(broken, *index))
+            .filter(|(index, _)| !is_skipped(broken, *index))
             .map(|(_, of)| of)
             .collect();
         if jobs.iter().all(|(_, own)| own.is_some()) {
@@ -262,36 +278,41 @@ impl Ledger {
                 let page = job.source.page_number();
                 Ok((self.stamp_of(&job.source, most)?.digest, page))
             });
-            let fit = Self::fit_to(photos.collect::<Result<Vec<_>>>()?.into_iter());
+            let fit = Self::fit_digest(photos.collect::<Result<Vec<_>>>()?.into_iter());
             former.is_current = jobs.iter().all(|(_, own)| **own == Some(fit));
         }
         Ok((all_refused, former))
     }
 
     /// How the outputs of a job stand that are there, and what stands in its way.
-    fn look(&self, job: &Job, making: &Making, most: u64) -> Result<There> {
+    fn inspect_job(
+        &self,
+        job: &OutputJob,
+        making: &TaskDigests,
+        most: u64,
+    ) -> Result<JobInspection> {
         let mut outputs = Vec::new();
         let mut refusal = None;
-        let kept: Vec<(&'static str, &Path)> = job.kept().collect();
-        let photo = match kept.is_empty() || self.knows_nothing() {
+        let kept: Vec<(&'static str, &Path)> = job.existing_files().collect();
+        let photo = match kept.is_empty() || self.is_empty() {
             true => None,
             // That of a photo that cannot be read is told when it is decoded.
             false => self.stamp_of(&job.source, most).ok(),
         };
         for (extension, path) in kept {
             let (standing, is_noted) =
-                self.look_at(path, extension, &job.source, photo.as_ref(), making)?;
-            if standing == Standing::Foreign {
+                self.inspect_output(path, extension, &job.source, photo.as_ref(), making)?;
+            if standing == OutputFreshness::Foreign {
                 refusal.get_or_insert_with(|| foreign(path));
             }
-            outputs.push(Looked {
+            outputs.push(InspectedOutput {
                 extension,
                 path: path.to_owned(),
-                standing,
+                freshness: standing,
                 is_noted,
             });
         }
-        Ok(There {
+        Ok(JobInspection {
             outputs,
             photo,
             refusal,
@@ -303,21 +324,21 @@ impl Ledger {
         manifest.map_or(Ok(None), |manifest| manifest.fit_of(path, recipe))
     }
 
-    fn knows_nothing(&self) -> bool {
+    fn is_empty(&self) -> bool {
         self.manifest
             .as_ref()
             .is_none_or(|manifest| manifest.is_empty())
     }
 
     /// How an output that is there stands, and whether it is noted as done as it is.
-    pub(super) fn look_at(
+    pub(super) fn inspect_output(
         &self,
         path: &Path,
         extension: &str,
         source: &Source,
-        photo: Option<&Stamp>,
-        making: &Making,
-    ) -> Result<(Standing, bool)> {
+        photo: Option<&FileStamp>,
+        making: &TaskDigests,
+    ) -> Result<(OutputFreshness, bool)> {
         let Some(manifest) = &self.manifest else {
             if self.target.is_none() {
                 return Err(Error::Usage(format!(
@@ -337,10 +358,10 @@ impl Ledger {
             )));
         };
         // Whether anything is known of it does not depend on the photo.
-        let nothing = Stamp::of_bytes(b"");
-        manifest.look(
+        let nothing = FileStamp::of_bytes(b"");
+        manifest.inspect_output(
             path,
-            &Wanted {
+            &ExpectedOrigin {
                 photo: photo.unwrap_or(&nothing),
                 recipe: &making.recipe(extension, source),
                 fit: making.fit.as_ref(),
@@ -349,12 +370,12 @@ impl Ledger {
     }
 }
 
-fn is_broken(broken: &Broken, index: usize) -> bool {
+fn is_skipped(broken: &SkippedFailures, index: usize) -> bool {
     broken.get(index).is_some_and(Option::is_some)
 }
 
 /// The absolute path of a photo, by which it is known wherever it is named from.
-pub(super) fn input_of(source: &Source) -> PathBuf {
+pub(super) fn input_path(source: &Source) -> PathBuf {
     source.absolute()
 }
 

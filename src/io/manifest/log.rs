@@ -5,40 +5,40 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use crate::error::{Error, Fault, Result};
-use crate::io::manifest::entry::Line;
-use crate::io::manifest::reading::read_lines;
+use crate::error::{Error, FileFault, Result};
+use crate::io::manifest::entry::ManifestLine;
+use crate::io::manifest::line_reader::read_lines;
 use crate::io::output::{check_folder, create_folder};
-use crate::system::files::Place;
+use crate::system::files::ResolvedPath;
 
 /// A file that whole lines are appended to, by any number of threads and processes.
 #[derive(Debug)]
-pub(super) struct Log {
+pub(super) struct ManifestLog {
     path: PathBuf,
-    end: Mutex<End>,
+    tail: Mutex<LogTail>,
 }
 
 /// The end of the file.
 #[derive(Debug)]
-struct End {
+struct LogTail {
     /// Opened, and made if need be, by the first line that is appended.
     file: Option<File>,
     /// Whether the last line was torn when the file was read.
     is_torn: bool,
 }
 
-impl Log {
+impl ManifestLog {
     /// Reads the lines at `path`, where there need not be a file yet, and finds out whether more can be appended.
     ///
     /// # Errors
     /// Names the file, or the folder in which it cannot be made, and a line that cannot be understood.
-    pub fn read(path: PathBuf, mut take: impl FnMut(&Line)) -> Result<Self> {
-        let mut end = End {
+    pub fn read(path: PathBuf, mut take: impl FnMut(&ManifestLine)) -> Result<Self> {
+        let mut end = LogTail {
             file: None,
             is_torn: false,
         };
-        match Place::of(&path)? {
-            Place::File(_) => {
+        match ResolvedPath::resolve(&path)? {
+            ResolvedPath::File(_) => {
                 let file = open(&path, false)?;
                 let ending = read_lines(&path, &file, |line, _| {
                     take(line);
@@ -47,10 +47,10 @@ impl Log {
                 end.is_torn = ending.is_torn;
                 end.file = Some(file);
             }
-            Place::Vacant(target) => {
+            ResolvedPath::Vacant(target) => {
                 check_folder(target.parent().unwrap_or(Path::new("")), &path)?;
             }
-            Place::Folder(_) | Place::Stream(_) => {
+            ResolvedPath::Folder(_) | ResolvedPath::Stream(_) => {
                 return Err(Error::file(
                     path,
                     "is no regular file, where dino notes what it has made; move it away, or choose another output folder",
@@ -58,7 +58,7 @@ impl Log {
             }
         }
         let end = Mutex::new(end);
-        Ok(Log { path, end })
+        Ok(ManifestLog { path, tail: end })
     }
 
     /// The file.
@@ -70,18 +70,18 @@ impl Log {
     ///
     /// # Errors
     /// Names the file, or the folder that cannot be made, with the system's reason.
-    pub fn append(&self, line: &Line) -> Result<()> {
+    pub fn append(&self, line: &ManifestLine) -> Result<()> {
         let failed = |error: io::Error| Error::io(&self.path, &error);
         let text = line.to_text().map_err(|error| failed(error.into()))?;
-        let mut end = self.end.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut end = self.tail.lock().unwrap_or_else(PoisonError::into_inner);
         let file = match end.file.take() {
-            Some(file) if is_still(&file, &self.path) => file,
+            Some(file) if is_same_file(&file, &self.path) => file,
             // What is made from now on would be in a folder that knows nothing of it.
             Some(_) => {
-                return Err(Error::fault(
+                return Err(Error::file_with_fault(
                     &self.path,
                     "was removed or replaced while the run was under way; run again",
-                    Fault::Changed,
+                    FileFault::Changed,
                 ));
             }
             None => {
@@ -103,7 +103,7 @@ impl Log {
 
 /// Whether `file` is what `path` leads to.
 #[cfg(unix)]
-fn is_still(file: &File, path: &Path) -> bool {
+fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let id = |met: &std::fs::Metadata| (met.dev(), met.ino());
     match (file.metadata(), std::fs::metadata(path)) {
@@ -114,7 +114,7 @@ fn is_still(file: &File, path: &Path) -> bool {
 
 /// Open files cannot be removed there.
 #[cfg(not(unix))]
-fn is_still(_: &File, path: &Path) -> bool {
+fn is_same_file(_: &File, path: &Path) -> bool {
     path.exists()
 }
 

@@ -8,16 +8,16 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{Line, name_of_bytes, output_name};
-use crate::io::manifest::files::{file_in, files_of, read_file};
+use crate::io::manifest::entry::{ManifestLine, output_name, path_from_bytes};
+use crate::io::manifest::failure_summary::require_manifest_files;
+use crate::io::manifest::files::{manifest_files, manifest_path, read_file};
 use crate::io::manifest::name_below;
-use crate::io::manifest::summary::record_of;
 use crate::io::output::path_bytes;
 use crate::system::files::write_atomic;
 
 /// What became of records that were merged.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Merged {
+pub struct MergeReport {
     /// Lines that there are now.
     pub lines: usize,
     /// Files that they are from.
@@ -29,9 +29,9 @@ pub struct Merged {
 }
 
 /// A file of a record, and the folder that its outputs are named from where that is another one.
-struct Part {
+struct MergeInput {
     path: PathBuf,
-    other: Option<PathBuf>,
+    other_folder: Option<PathBuf>,
 }
 
 /// Puts all lines of the record of `folder`, and those of `others` (folders of outputs, or files of their records), in its
@@ -43,22 +43,22 @@ struct Part {
 /// # Errors
 /// Names what has no record, the file that cannot be read or written, and the line that is not understood; what is there
 /// stays then.
-pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<Merged> {
+pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<MergeReport> {
     let own = match others.is_empty() {
-        true => record_of(folder)?,
-        false => files_of(folder)?,
+        true => require_manifest_files(folder)?,
+        false => manifest_files(folder)?,
     };
-    let target = file_in(folder, None);
-    let parts = parts(own, others)?;
-    let mut merged = Merged {
+    let target = manifest_path(folder, None);
+    let parts = collect_inputs(own, others)?;
+    let mut merged = MergeReport {
         files: parts.len(),
-        ..Merged::default()
+        ..MergeReport::default()
     };
     let mut bytes = Vec::with_capacity(parts.len());
     let mut failed = None;
     let written = write_atomic(&target, |writer| {
         for part in &parts {
-            match copy(part, folder, &mut *writer) {
+            match copy_lines(part, folder, &mut *writer) {
                 Ok((lines, read)) => {
                     merged.lines += lines;
                     bytes.push(read);
@@ -86,7 +86,7 @@ pub fn merge(folder: &Path, others: &[PathBuf]) -> Result<Merged> {
         None => written?,
     }
     for (part, read) in parts.iter().zip(bytes) {
-        if part.other.is_some() || part.path == target {
+        if part.other_folder.is_some() || part.path == target {
             continue;
         }
         match size(&part.path) == read {
@@ -105,16 +105,19 @@ fn size(path: &Path) -> u64 {
 }
 
 /// All files, each once, the folder's own first: they may have lines without a time, which have that of the line before.
-fn parts(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<Part>> {
+fn collect_inputs(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<MergeInput>> {
     let real = |path: &Path| fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut seen: HashSet<PathBuf> = own.iter().map(|path| real(path)).collect();
-    let mut parts: Vec<Part> = own
+    let mut parts: Vec<MergeInput> = own
         .into_iter()
-        .map(|path| Part { path, other: None })
+        .map(|path| MergeInput {
+            path,
+            other_folder: None,
+        })
         .collect();
     for other in others {
         let (files, folder) = match other.is_dir() {
-            true => (record_of(other)?, other.clone()),
+            true => (require_manifest_files(other)?, other.clone()),
             false => {
                 let folder = other.parent().unwrap_or(Path::new("")).to_owned();
                 (vec![other.clone()], folder)
@@ -122,9 +125,9 @@ fn parts(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<Part>> {
         };
         for path in files {
             if seen.insert(real(&path)) {
-                parts.push(Part {
+                parts.push(MergeInput {
                     path,
-                    other: Some(folder.clone()),
+                    other_folder: Some(folder.clone()),
                 });
             }
         }
@@ -133,16 +136,16 @@ fn parts(own: Vec<PathBuf>, others: &[PathBuf]) -> Result<Vec<Part>> {
 }
 
 /// Writes the lines of a part, and returns how many there are, and the bytes that were read.
-fn copy(part: &Part, folder: &Path, writer: &mut dyn Write) -> Result<(usize, u64)> {
+fn copy_lines(part: &MergeInput, folder: &Path, writer: &mut dyn Write) -> Result<(usize, u64)> {
     let mut lines = 0;
-    let failed = |error: io::Error| Error::io(file_in(folder, None), &error);
+    let failed = |error: io::Error| Error::io(manifest_path(folder, None), &error);
     let ending = read_file(&part.path, |line, text| {
         lines += 1;
         let text = text.trim_ascii_end();
-        match &part.other {
+        match &part.other_folder {
             None => writer.write_all(text).map_err(failed)?,
             Some(other) => {
-                let renamed = renamed(line, text, (other, folder));
+                let renamed = rename_outputs(line, text, (other, folder));
                 let renamed = renamed.map_err(|error| Error::io(&part.path, &error))?;
                 writer.write_all(&renamed).map_err(failed)?;
             }
@@ -153,12 +156,16 @@ fn copy(part: &Part, folder: &Path, writer: &mut dyn Write) -> Result<(usize, u6
 }
 
 /// A line of the record of another folder, with the names that its outputs have from `folder`, and its time.
-fn renamed(line: &Line, text: &[u8], (other, folder): (&Path, &Path)) -> io::Result<Vec<u8>> {
+fn rename_outputs(
+    line: &ManifestLine,
+    text: &[u8],
+    (other, folder): (&Path, &Path),
+) -> io::Result<Vec<u8>> {
     let mut object: Map<String, Value> = serde_json::from_slice(text)?;
     object.insert("time".to_owned(), line.time.into());
     let (mut plain, mut encoded) = (Map::new(), Map::new());
     for (name, stamp) in line.outputs() {
-        let path = name_of_bytes(&name);
+        let path = path_from_bytes(&name);
         let keeps = !other.join(&path).exists() && folder.join(&path).exists();
         let name = match keeps {
             true => path,

@@ -7,12 +7,12 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::io::inputs::Source;
-use crate::io::manifest::entry::{Line, State, name_of_bytes};
-use crate::io::manifest::failures::photo_name;
-use crate::io::manifest::files::{files_of, read_file};
+use crate::io::manifest::entry::{EntryState, ManifestLine, path_from_bytes};
+use crate::io::manifest::failure_notes::photo_name;
+use crate::io::manifest::files::{manifest_files, read_file};
 use crate::io::manifest::index::PathKey;
-use crate::io::manifest::packs::packed_by;
-use crate::system::files::Stamp;
+use crate::io::manifest::packs::packed_prefixes;
+use crate::system::files::FileStamp;
 
 /// Which photos count as missing.
 #[derive(Debug, Clone, Default)]
@@ -20,28 +20,28 @@ pub struct MissingRule {
     /// The tasks whose outputs there must be; all that the folder knows if none is named.
     pub tasks: Vec<String>,
     /// Whether photos do not that failed for their own sake.
-    pub but_broken: bool,
+    pub excludes_broken: bool,
 }
 
 /// What is known of a task's work on a photo.
 #[derive(Default)]
-struct Work {
+struct PhotoWork {
     /// The photo, when the latest outputs were made.
-    done: Option<Stamp>,
+    done: Option<FileStamp>,
     done_at: u64,
     /// By names below the folder.
     outputs: BTreeSet<Box<[u8]>>,
     /// The photo, and when it failed for its own sake.
-    broken: Option<(Stamp, u64)>,
+    broken: Option<(FileStamp, u64)>,
 }
 
-impl Work {
-    fn add(&mut self, line: &Line) {
+impl PhotoWork {
+    fn add(&mut self, line: &ManifestLine) {
         let Some(photo) = &line.photo else { return };
         match line.state {
-            State::Done if line.time >= self.done_at => {
+            EntryState::Done if line.time >= self.done_at => {
                 // Outputs of a former state of the photo are not those of this one.
-                let same = |known: &Stamp| known.digest == photo.digest;
+                let same = |known: &FileStamp| known.digest == photo.digest;
                 if !self.done.as_ref().is_some_and(same) {
                     self.outputs.clear();
                 }
@@ -49,7 +49,7 @@ impl Work {
                     .extend(line.outputs().map(|(name, _)| (*name).into()));
                 (self.done, self.done_at) = (Some(photo.clone()), line.time);
             }
-            State::Failed if line.error.as_ref().is_some_and(|e| e.kind.is_lasting()) => {
+            EntryState::Failed if line.error.as_ref().is_some_and(|e| e.kind.is_lasting()) => {
                 if self
                     .broken
                     .as_ref()
@@ -58,7 +58,7 @@ impl Work {
                     self.broken = Some((photo.clone(), line.time));
                 }
             }
-            State::Done | State::Begun | State::Failed => {}
+            EntryState::Done | EntryState::Begun | EntryState::Failed => {}
         }
     }
 
@@ -69,21 +69,21 @@ impl Work {
         source: &Source,
         rule: &MissingRule,
     ) -> bool {
-        let is = |stamp: &Stamp| match source {
+        let is = |stamp: &FileStamp| match source {
             // Of a photo at an address, nothing is known without fetching it.
             Source::Url(_) => true,
-            Source::Member { member, .. } => member.has_untouched_tar(stamp),
+            Source::TarMember { member, .. } => member.has_untouched_tar(stamp),
             Source::File { .. } | Source::Stdin(_) => {
-                stamp.still_is(source.path()).unwrap_or(false)
+                stamp.matches_file(source.path()).unwrap_or(false)
             }
         };
         let is_there = |name: &[u8]| {
             let is_packed = packed.iter().any(|begin| name.starts_with(begin));
-            is_packed || folder.join(name_of_bytes(name)).exists()
+            is_packed || folder.join(path_from_bytes(name)).exists()
         };
         let is_done =
             self.done.as_ref().is_some_and(is) && self.outputs.iter().all(|name| is_there(name));
-        is_done || rule.but_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
+        is_done || rule.excludes_broken && self.broken.as_ref().is_some_and(|(stamp, _)| is(stamp))
     }
 }
 
@@ -92,19 +92,19 @@ impl Work {
 ///
 /// # Errors
 /// Names the file of the record that cannot be read, and its line that is not understood.
-pub fn missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<Vec<usize>> {
+pub fn find_missing(folder: &Path, sources: &[Source], rule: &MissingRule) -> Result<Vec<usize>> {
     let names = sources.iter().enumerate();
     let numbers: HashMap<PathKey, usize> = names
         .map(|(number, source)| (PathKey::of_photo("", &photo_name(source)), number))
         .collect();
     let mut tasks: Vec<String> = rule.tasks.clone();
     let mut packed: Vec<Vec<u8>> = Vec::new();
-    let mut all: HashMap<(usize, usize), Work> = HashMap::new();
-    for file in files_of(folder)? {
+    let mut all: HashMap<(usize, usize), PhotoWork> = HashMap::new();
+    for file in manifest_files(folder)? {
         read_file(&file, |line, _| {
-            let of_tar = packed_by(line);
+            let of_tar = packed_prefixes(line);
             if !of_tar.is_empty() {
-                if line.state == State::Done {
+                if line.state == EntryState::Done {
                     packed.extend(of_tar);
                 }
                 return Ok(());

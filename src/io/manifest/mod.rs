@@ -66,50 +66,50 @@
 
 mod entry;
 mod failure;
-mod failures;
+mod failure_notes;
+mod failure_summary;
 mod files;
 mod fits;
+mod folder_manifest;
 mod history;
 mod index;
 mod ledger;
+mod line_reader;
 mod log;
-mod making;
 mod merge;
 mod missing;
 mod notes;
 mod packs;
-mod reading;
-mod record;
-mod summary;
-mod told;
+mod stale_outputs;
+mod task_digests;
 mod verify;
 
-pub use entry::Entry;
-use entry::Failed;
+use entry::FailedEntry;
+pub use entry::ManifestEntry;
 pub use entry::PhotoName;
-pub use failure::{Failure, FailureKind};
-pub use failures::Broken;
-pub use ledger::{Former, Ledger, Refused};
-pub use making::Making;
-pub use merge::{Merged, merge};
-pub use missing::{MissingRule, missing};
-pub use notes::{NotedRow, changed_meanwhile};
-pub use packs::{Packed, pack_ending, remove_within};
-pub use record::Manifest;
-use record::name_below;
+pub use failure::{FailureKind, PhotoFailure};
+pub use failure_notes::SkippedFailures;
+pub use folder_manifest::Manifest;
+use folder_manifest::name_below;
+pub use ledger::{FormerFits, Ledger, RefusedPhotos};
+pub use merge::{MergeReport, merge};
+pub use missing::{MissingRule, find_missing};
+pub use notes::{DatasetRowNote, photo_changed_error};
+pub use packs::{PackInputs, pack_ending, remove_with_empty_parents};
+pub use task_digests::TaskDigests;
 
-use crate::system::files::{Digest, Stamp};
-pub use summary::{FailureGroup, failures_of};
-pub use verify::{Verdict, verify};
+use crate::system::files::{Digest, FileStamp};
+pub use failure_summary::{FailureGroup, summarise_failures};
+pub use verify::{OutputVerdict, verify};
 
 /// Name of the manifest in the folder of outputs.
 pub const MANIFEST_FILE: &str = "manifest.jsonl";
 
 /// What a run would make an output from.
 #[derive(Debug, Clone, Copy)]
-pub struct Wanted<'a> {
+pub struct ExpectedOrigin<'a> {
     /// The photo; its content counts, not its name or time.
-    pub photo: &'a Stamp,
+    pub photo: &'a FileStamp,
     /// See [`Entry::recipe`].
     pub recipe: &'a Digest,
     /// See [`Entry::fit`].
@@ -118,26 +118,26 @@ pub struct Wanted<'a> {
 
 /// What differs between what an output was made from and what is wanted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Difference {
+pub struct StaleReasons {
     /// The content of the photo.
-    pub photo: bool,
+    pub is_photo_changed: bool,
     /// The recipe.
-    pub recipe: bool,
+    pub is_recipe_changed: bool,
     /// What was fitted to other photos.
-    pub fit: bool,
+    pub is_fit_changed: bool,
     /// It was left unfinished, so that nothing of it counts.
-    pub unfinished: bool,
+    pub is_unfinished: bool,
 }
 
 /// How an output that a run would make stands to what is in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Standing {
+pub enum OutputFreshness {
     /// Nothing is there.
     Absent,
     /// It was made from this photo by this recipe and fit.
-    Same,
+    Fresh,
     /// It was made by this program from something else.
-    Other(Difference),
+    Stale(StaleReasons),
     /// This program did not make it, or it was changed since.
     Foreign,
 }

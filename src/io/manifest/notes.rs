@@ -6,33 +6,33 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::ledger::input_of;
-use crate::io::manifest::{Entry, Ledger, Making, Standing, Wanted};
-use crate::io::output::{Job, PICTURE, Plan};
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::ledger::input_path;
+use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
+use crate::io::output::{OutputJob, OutputPlan, PICTURE_EXTENSION};
+use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
 /// What the photos of a document are called.
-const DOCUMENT: &str = "<all photos>";
+const ALL_PHOTOS: &str = "<all photos>";
 
 /// Why a photo fails that is not what it was when the run saw it first.
-pub fn changed_meanwhile(source: &Source) -> Error {
-    Error::fault(
+pub fn photo_changed_error(source: &Source) -> Error {
+    Error::file_with_fault(
         source.path(),
         "was changed while the run was under way; run again",
-        Fault::Changed,
+        FileFault::Changed,
     )
 }
 
 /// A photo whose row is in a part of a dataset.
 #[derive(Debug)]
-pub struct NotedRow {
+pub struct DatasetRowNote {
     /// The photo.
     pub source: Source,
     /// Of its bytes.
-    pub photo: Stamp,
+    pub photo: FileStamp,
     /// What else is worth noting.
     pub facts: Map<String, Value>,
 }
@@ -42,21 +42,21 @@ impl Ledger {
     ///
     /// # Errors
     /// As [`Ledger::note_rows`].
-    pub fn note_part(&self, files: &[(PathBuf, Option<Stamp>)]) -> Result<()> {
+    pub fn note_part(&self, files: &[(PathBuf, Option<FileStamp>)]) -> Result<()> {
         let Some(manifest) = &self.manifest else {
             return Ok(());
         };
-        let entry = Entry {
+        let entry = ManifestEntry {
             task: "features".to_owned(),
-            input: PathBuf::from(DOCUMENT),
+            input: PathBuf::from(ALL_PHOTOS),
             page: None,
-            photo: Stamp::of_bytes(&[]),
+            photo: FileStamp::of_bytes(&[]),
             recipe: Digest::of_bytes(&[]),
             fit: None,
             outputs: files.iter().map(|(path, _)| path.clone()).collect(),
             facts: Map::new(),
         };
-        manifest.finish(&entry, |output| stamp_among(files, output))
+        manifest.finish(&entry, |output| find_stamp(files, output))
     }
 
     /// Notes that the rows of photos are in a part of a dataset, which consists of these files.
@@ -66,16 +66,16 @@ impl Ledger {
     pub fn note_rows(
         &self,
         (kind, recipe): (&str, Digest),
-        rows: &[NotedRow],
-        files: &[(PathBuf, Option<Stamp>)],
+        rows: &[DatasetRowNote],
+        files: &[(PathBuf, Option<FileStamp>)],
     ) -> Result<()> {
         let Some(manifest) = &self.manifest else {
             return Ok(());
         };
         for row in rows {
-            let entry = Entry {
+            let entry = ManifestEntry {
                 task: kind.to_owned(),
-                input: input_of(&row.source),
+                input: input_path(&row.source),
                 page: row.source.page().map(|page| page.number),
                 photo: row.photo.clone(),
                 recipe,
@@ -83,7 +83,7 @@ impl Ledger {
                 outputs: files.iter().map(|(path, _)| path.clone()).collect(),
                 facts: row.facts.clone(),
             };
-            manifest.finish(&entry, |output| stamp_among(files, output))?;
+            manifest.finish(&entry, |output| find_stamp(files, output))?;
         }
         Ok(())
     }
@@ -93,10 +93,10 @@ impl Ledger {
     ///
     /// # Errors
     /// Those of `work`; names the folder's record if it cannot be appended to, or an output that cannot be read.
-    pub fn note<T>(
+    pub fn note_outputs<T>(
         &self,
-        (job, making): (&Job, &Making),
-        photo: Option<&Stamp>,
+        (job, making): (&OutputJob, &TaskDigests),
+        photo: Option<&FileStamp>,
         words: &Console,
         work: impl FnOnce() -> Result<T>,
     ) -> Result<T> {
@@ -104,27 +104,29 @@ impl Ledger {
             return work();
         };
         // What is kept was looked at when the run began.
-        for (_, path) in job.kept() {
-            if manifest.is_of_other(path, photo, None)? {
-                return Err(changed_meanwhile(&job.source));
+        for (_, path) in job.existing_files() {
+            if manifest.has_other_origin(path, photo, None)? {
+                return Err(photo_changed_error(&job.source));
             }
         }
         let mut by_recipe: BTreeMap<Digest, Vec<PathBuf>> = BTreeMap::new();
-        for (extension, path) in job.files().filter(|(_, path)| has_stamp(path)) {
+        for (extension, path) in job.pending_files().filter(|(_, path)| has_stamp(path)) {
             let recipe = making.recipe(extension, &job.source);
             by_recipe.entry(recipe).or_default().push(path.to_owned());
         }
-        let entries = by_recipe.into_iter().map(|(recipe, outputs)| Entry {
-            task: making.kind.clone(),
-            input: input_of(&job.source),
-            page: job.source.page().map(|page| page.number),
-            photo: photo.clone(),
-            recipe,
-            fit: making.fit,
-            outputs,
-            facts: Map::new(),
-        });
-        let mut entries: Vec<Entry> = entries.collect();
+        let entries = by_recipe
+            .into_iter()
+            .map(|(recipe, outputs)| ManifestEntry {
+                task: making.task.clone(),
+                input: input_path(&job.source),
+                page: job.source.page().map(|page| page.number),
+                photo: photo.clone(),
+                recipe,
+                fit: making.fit,
+                outputs,
+                facts: Map::new(),
+            });
+        let mut entries: Vec<ManifestEntry> = entries.collect();
         entries.iter().try_for_each(|entry| manifest.begin(entry))?;
         let done = work()?;
         let mut facts = making.facts.clone();
@@ -134,7 +136,7 @@ impl Ledger {
             // Nothing may have been there to write.
             entry.outputs.retain(|output| output.exists());
             if !entry.outputs.is_empty() {
-                manifest.finish(entry, |output| words.stamp_of(output))?;
+                manifest.finish(entry, |output| words.recorded_stamp(output))?;
             }
         }
         self.warn_of_siblings((job, making), photo, words)?;
@@ -144,17 +146,19 @@ impl Ledger {
     /// Says which files beside those of a job are of another state of the photo, and are not made now.
     fn warn_of_siblings(
         &self,
-        (job, making): (&Job, &Making),
-        photo: &Stamp,
+        (job, making): (&OutputJob, &TaskDigests),
+        photo: &FileStamp,
         words: &Console,
     ) -> Result<()> {
-        let (Some(manifest), Some(picture)) = (&self.manifest, job.output(PICTURE).path()) else {
+        let (Some(manifest), Some(picture)) =
+            (&self.manifest, job.output(PICTURE_EXTENSION).path())
+        else {
             return Ok(());
         };
         let planned: Vec<&str> = job.outputs().map(|(extension, _)| extension).collect();
         for sibling in making.siblings.iter().filter(|one| !planned.contains(one)) {
             let path = picture.with_extension(sibling);
-            if manifest.is_of_other(&path, photo, making.fit.as_ref())? {
+            if manifest.has_other_origin(&path, photo, making.fit.as_ref())? {
                 words.warnings().add(
                     "files of another state",
                     &path.display().to_string(),
@@ -170,14 +174,14 @@ impl Ledger {
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn standing_of_document(
+    pub fn document_freshness(
         &self,
         path: &Path,
-        (plan, making): (&Plan, &Making),
+        (plan, making): (&OutputPlan, &TaskDigests),
         most: u64,
-    ) -> Result<Standing> {
+    ) -> Result<OutputFreshness> {
         let Some(manifest) = &self.manifest else {
-            return Ok(Standing::Foreign);
+            return Ok(OutputFreshness::Foreign);
         };
         let (photo, recipe) = self.origin_of_document((plan, making), |_| None, most);
         let fit = match making.fit {
@@ -185,9 +189,9 @@ impl Ledger {
             // Photos that wait for each other have one that is current, or the document is not asked about.
             None => manifest.fit_of(path, &recipe)?,
         };
-        manifest.standing(
+        manifest.freshness(
             path,
-            &Wanted {
+            &ExpectedOrigin {
                 photo: &photo,
                 recipe: &recipe,
                 fit: fit.as_ref(),
@@ -203,7 +207,7 @@ impl Ledger {
     pub fn note_document(
         &self,
         path: &Path,
-        (plan, making): (&Plan, &Making),
+        (plan, making): (&OutputPlan, &TaskDigests),
         (seen, most): (impl Fn(usize) -> Option<Digest>, u64),
         write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
@@ -212,9 +216,9 @@ impl Ledger {
             return write();
         };
         let (photo, recipe) = self.origin_of_document((plan, making), seen, most);
-        let entry = Entry {
-            task: making.kind.clone(),
-            input: PathBuf::from(DOCUMENT),
+        let entry = ManifestEntry {
+            task: making.task.clone(),
+            input: PathBuf::from(ALL_PHOTOS),
             page: None,
             photo,
             recipe,
@@ -233,10 +237,10 @@ impl Ledger {
     /// What stands for all photos of a plan, in whichever order they are, and the recipe of a document about them.
     fn origin_of_document(
         &self,
-        (plan, making): (&Plan, &Making),
+        (plan, making): (&OutputPlan, &TaskDigests),
         seen: impl Fn(usize) -> Option<Digest>,
         most: u64,
-    ) -> (Stamp, Digest) {
+    ) -> (FileStamp, Digest) {
         let photos = plan.jobs.iter().enumerate().map(|(index, job)| {
             let digest = seen(index).or_else(|| {
                 let stamp = self.stamp_of(&job.source, most).ok();
@@ -255,11 +259,11 @@ impl Ledger {
             all.extend(page.to_le_bytes());
             all.extend(digest.as_ref().map_or(&[0; 32], Digest::as_bytes));
         }
-        (Stamp::of_bytes(&all), making.recipe_of_document())
+        (FileStamp::of_bytes(&all), making.recipe_of_document())
     }
 }
 
-fn stamp_among(files: &[(PathBuf, Option<Stamp>)], file: &Path) -> Option<Stamp> {
+fn find_stamp(files: &[(PathBuf, Option<FileStamp>)], file: &Path) -> Option<FileStamp> {
     let known = files.iter().find(|(path, _)| path == file);
     known.and_then(|(_, stamp)| stamp.clone())
 }

@@ -6,22 +6,22 @@ use std::path::Path;
 use serde_json::Map;
 
 use crate::error::Result;
-use crate::io::inputs::{Archive, Source};
-use crate::io::manifest::entry::Line;
-use crate::io::manifest::{Entry, Ledger, Making, Standing, Wanted};
-use crate::system::files::{Digest, Stamp};
+use crate::io::inputs::{Source, TarArchive};
+use crate::io::manifest::entry::ManifestLine;
+use crate::io::manifest::{ExpectedOrigin, Ledger, ManifestEntry, OutputFreshness, TaskDigests};
+use crate::system::files::{Digest, FileStamp};
 
 /// What a tar of outputs is made of.
 #[derive(Debug, Clone, Copy)]
-pub struct Packed<'p> {
+pub struct PackInputs<'p> {
     /// The tar of the photos.
-    pub archive: &'p Archive,
+    pub archive: &'p TarArchive,
     /// The photos, with the digests of those that were seen.
     pub photos: &'p [(&'p Source, Option<Digest>)],
     /// How what is in it is made, by task.
-    pub makings: &'p [&'p Making],
+    pub tasks: &'p [&'p TaskDigests],
     /// Bytes of a photo, at most.
-    pub most: u64,
+    pub max_photo_bytes: u64,
 }
 
 impl Ledger {
@@ -29,14 +29,14 @@ impl Ledger {
     ///
     /// # Errors
     /// Names what cannot be read.
-    pub fn standing_of_pack(&self, path: &Path, packed: Packed<'_>) -> Result<Standing> {
+    pub fn pack_freshness(&self, path: &Path, packed: PackInputs<'_>) -> Result<OutputFreshness> {
         let Some(manifest) = self.manifest.as_ref().filter(|_| path.exists()) else {
-            return Ok(Standing::Absent);
+            return Ok(OutputFreshness::Absent);
         };
         let (photo, recipe) = self.origin_of_pack(packed);
-        manifest.standing(
+        manifest.freshness(
             path,
-            &Wanted {
+            &ExpectedOrigin {
                 photo: &photo,
                 recipe: &recipe,
                 fit: None,
@@ -51,7 +51,7 @@ impl Ledger {
     pub fn note_pack(
         &self,
         path: &Path,
-        packed: Packed<'_>,
+        packed: PackInputs<'_>,
         write: impl FnOnce() -> Result<()>,
     ) -> Result<()> {
         let Some(manifest) = &self.manifest else {
@@ -59,13 +59,13 @@ impl Ledger {
         };
         let (photo, recipe) = self.origin_of_pack(packed);
         let kinds: Vec<&str> = packed
-            .makings
+            .tasks
             .iter()
-            .map(|making| making.kind.as_str())
+            .map(|making| making.task.as_str())
             .collect();
         let input = &packed.archive.path;
-        let entry = Entry {
-            task: format!("{TASK}{}", kinds.join(SEPARATOR)),
+        let entry = ManifestEntry {
+            task: format!("{TASK_PREFIX}{}", kinds.join(SEPARATOR)),
             input: std::path::absolute(input).unwrap_or_else(|_| input.clone()),
             page: None,
             photo,
@@ -80,11 +80,11 @@ impl Ledger {
     }
 
     /// What stands for all photos of a tar, and for all that is made of them.
-    fn origin_of_pack(&self, packed: Packed<'_>) -> (Stamp, Digest) {
+    fn origin_of_pack(&self, packed: PackInputs<'_>) -> (FileStamp, Digest) {
         let mut photos = Vec::new();
         for (source, seen) in packed.photos {
             let digest = seen.or_else(|| {
-                let stamp = self.stamp_of(source, packed.most).ok();
+                let stamp = self.stamp_of(source, packed.max_photo_bytes).ok();
                 stamp.map(|stamp| stamp.digest)
             });
             photos.extend(source.relative().as_os_str().as_encoded_bytes());
@@ -93,15 +93,15 @@ impl Ledger {
             photos.extend(digest.as_ref().map_or(&[0; 32], Digest::as_bytes));
         }
         let mut recipes = b"tar\0".to_vec();
-        for making in packed.makings {
+        for making in packed.tasks {
             recipes.extend(making.recipe_of_all().as_bytes());
         }
-        (Stamp::of_bytes(&photos), Digest::of_bytes(&recipes))
+        (FileStamp::of_bytes(&photos), Digest::of_bytes(&recipes))
     }
 }
 
 /// How the tasks of tars of outputs are called, before those that are in it.
-const TASK: &str = "tar of ";
+const TASK_PREFIX: &str = "tar of ";
 
 /// What stands between those.
 const SEPARATOR: &str = ", ";
@@ -113,8 +113,8 @@ pub fn pack_ending<'k>(kinds: impl IntoIterator<Item = &'k str>) -> String {
 }
 
 /// What the names of outputs begin with that `line` says were put into a tar, if it says so.
-pub(super) fn packed_by(line: &Line) -> Vec<Vec<u8>> {
-    let Some(kinds) = line.task.strip_prefix(TASK) else {
+pub(super) fn packed_prefixes(line: &ManifestLine) -> Vec<Vec<u8>> {
+    let Some(kinds) = line.task.strip_prefix(TASK_PREFIX) else {
         return Vec::new();
     };
     let ending = pack_ending(kinds.split(SEPARATOR));
@@ -128,7 +128,7 @@ pub(super) fn packed_by(line: &Line) -> Vec<Vec<u8>> {
 }
 
 /// Removes the file at `path`, and the folders above it that are empty then, up to `folder`.
-pub fn remove_within(path: &Path, folder: &Path) -> Result<()> {
+pub fn remove_with_empty_parents(path: &Path, folder: &Path) -> Result<()> {
     let removed = match path.is_dir() {
         true => fs::remove_dir_all(path),
         false => fs::remove_file(path),

@@ -8,20 +8,20 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::{Error, Result};
-use crate::io::manifest::entry::{State, name_of_bytes, output_name};
+use crate::io::manifest::entry::{EntryState, output_name, path_from_bytes};
+use crate::io::manifest::failure_summary::require_manifest_files;
 use crate::io::manifest::files::read_file;
 use crate::io::manifest::index::PathKey;
-use crate::io::manifest::packs::packed_by;
-use crate::io::manifest::summary::record_of;
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::packs::packed_prefixes;
+use crate::system::files::{Digest, FileStamp};
 use crate::system::interrupt;
 
 /// Outputs that are read side by side.
-const AT_ONCE: usize = 256;
+const BATCH_OUTPUTS: usize = 256;
 
 /// How an output stands to what was noted when it was done.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Verdict {
+pub enum OutputVerdict {
     /// Its content is that.
     Unchanged,
     /// Its content is another.
@@ -37,16 +37,19 @@ pub enum Verdict {
 /// # Errors
 /// Names the folder if it has no record, the file that cannot be read, and its line that is not understood; those of
 /// `take`; [`Error::Interrupted`].
-pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>) -> Result<()> {
-    let files = record_of(folder)?;
+pub fn verify(
+    folder: &Path,
+    mut take: impl FnMut(&Path, OutputVerdict) -> Result<()>,
+) -> Result<()> {
+    let files = require_manifest_files(folder)?;
     let mut latest: HashMap<PathKey, (u64, Digest)> = HashMap::new();
     let mut packed: Vec<Vec<u8>> = Vec::new();
     for file in &files {
         read_file(file, |line, _| {
-            if line.state == State::Done {
-                packed.extend(packed_by(line));
+            if line.state == EntryState::Done {
+                packed.extend(packed_prefixes(line));
             }
-            for (name, stamp) in line.outputs().filter(|_| line.state == State::Done) {
+            for (name, stamp) in line.outputs().filter(|_| line.state == EntryState::Done) {
                 let known = latest.entry(PathKey::of(&name));
                 let Some(stamp) = stamp else { continue };
                 let now = (line.time, stamp.digest);
@@ -66,31 +69,31 @@ pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>)
         let name = output_name(name);
         packed.iter().any(|begin| name.starts_with(begin))
     };
-    let mut some: Vec<(PathBuf, Digest)> = Vec::with_capacity(AT_ONCE);
+    let mut some: Vec<(PathBuf, Digest)> = Vec::with_capacity(BATCH_OUTPUTS);
     let mut judge = |some: &mut Vec<(PathBuf, Digest)>| -> Result<()> {
         interrupt::check()?;
-        let verdicts: Vec<Verdict> = some
+        let verdicts: Vec<OutputVerdict> = some
             .par_iter()
             .with_max_len(1)
-            .map(|(path, digest)| verdict(path, digest))
+            .map(|(path, digest)| verify_output(path, digest))
             .collect();
         some.drain(..)
             .zip(verdicts)
             // Those that were put into a tar are in it.
-            .filter(|((path, _), verdict)| !(*verdict == Verdict::Missing && is_packed(path)))
+            .filter(|((path, _), verdict)| !(*verdict == OutputVerdict::Missing && is_packed(path)))
             .try_for_each(|((path, _), verdict)| take(&path, verdict))
     };
     for file in &files {
         read_file(file, |line, _| {
-            for (name, stamp) in line.outputs().filter(|_| line.state == State::Done) {
+            for (name, stamp) in line.outputs().filter(|_| line.state == EntryState::Done) {
                 let key = PathKey::of(&name);
                 let own = stamp.map(|stamp| (line.time, stamp.digest));
                 // Each once, by its last line.
                 if latest.get(&key).copied() == own && latest.remove(&key).is_some() {
                     let digest = own.map(|(_, digest)| digest);
-                    some.extend(digest.map(|digest| (folder.join(name_of_bytes(&name)), digest)));
+                    some.extend(digest.map(|digest| (folder.join(path_from_bytes(&name)), digest)));
                 }
-                if some.len() == AT_ONCE {
+                if some.len() == BATCH_OUTPUTS {
                     judge(&mut some)?;
                 }
             }
@@ -101,18 +104,18 @@ pub fn verify(folder: &Path, mut take: impl FnMut(&Path, Verdict) -> Result<()>)
 }
 
 /// Whatever its size and time say, it is read.
-fn verdict(path: &Path, digest: &Digest) -> Verdict {
+fn verify_output(path: &Path, digest: &Digest) -> OutputVerdict {
     let is_gone = |error: &std::io::Error| {
         matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory)
     };
     match fs::metadata(path) {
-        Err(error) if is_gone(&error) => return Verdict::Missing,
-        Err(error) => return Verdict::Unreadable(Error::io(path, &error).to_string()),
+        Err(error) if is_gone(&error) => return OutputVerdict::Missing,
+        Err(error) => return OutputVerdict::Unreadable(Error::io(path, &error).to_string()),
         Ok(_) => {}
     }
-    match Stamp::of_file(path) {
-        Ok(stamp) if stamp.digest == *digest => Verdict::Unchanged,
-        Ok(_) => Verdict::Changed,
-        Err(error) => Verdict::Unreadable(error.to_string()),
+    match FileStamp::of_file(path) {
+        Ok(stamp) if stamp.digest == *digest => OutputVerdict::Unchanged,
+        Ok(_) => OutputVerdict::Changed,
+        Err(error) => OutputVerdict::Unreadable(error.to_string()),
     }
 }

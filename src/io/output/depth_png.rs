@@ -4,21 +4,21 @@
 use std::io::{self, Write};
 use std::num::NonZeroU32;
 
-use crate::io::output::png::{Pixels, write_png};
-use crate::vision::postprocess::rows::Rows;
+use crate::io::output::png::{PngPixels, write_png};
+use crate::vision::postprocess::rows::RowSource;
 
 /// A map as whole steps of 16 bits.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DepthSteps {
+pub struct QuantisedDepth {
     /// Rounded; values below 0 are 0, values above 65535 steps are 65535.
     pub values: Vec<u16>,
     /// How many values had to be clipped.
     pub saturated: usize,
 }
 
-impl DepthSteps {
+impl QuantisedDepth {
     /// Rounds and clips the values of `rows`, with `scale` steps a unit.
-    pub fn of(rows: &dyn Rows, scale: NonZeroU32) -> Self {
+    pub fn quantise(rows: &dyn RowSource, scale: NonZeroU32) -> Self {
         let (width, height) = rows.size();
         let (mut saturated, mut values) = (0, Vec::with_capacity(width * height));
         rows.for_each(|value| {
@@ -38,21 +38,21 @@ impl DepthSteps {
 pub fn write_depth_png(
     writer: impl Write,
     (width, height): (usize, usize),
-    map: &DepthSteps,
+    map: &QuantisedDepth,
     text: &[(&str, String)],
 ) -> io::Result<()> {
     let size = (width as u32, height as u32);
-    write_png(writer, size, Pixels::Gray16(&map.values), text)
+    write_png(writer, size, PngPixels::Gray16(&map.values), text)
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::vision::postprocess::rows::Whole;
+    use crate::vision::postprocess::rows::InMemoryRows;
 
-    fn row(values: &[f32]) -> Whole<'_> {
-        Whole {
+    fn row(values: &[f32]) -> InMemoryRows<'_> {
+        InMemoryRows {
             width: values.len(),
             values,
         }
@@ -65,17 +65,17 @@ mod tests {
     #[test]
     fn clipped_values_are_counted() {
         let values = [0.0, 1.2344, 1.2346, 65.535, 65.536, 80.0, -0.001, f32::NAN];
-        let map = DepthSteps::of(&row(&values), scale(1000));
+        let map = QuantisedDepth::quantise(&row(&values), scale(1000));
         assert_eq!(map.values, [0, 1234, 1235, 65535, 65535, 65535, 0, 0]);
         assert_eq!(map.saturated, 4);
-        let map = DepthSteps::of(&row(&values[5..7]), scale(256));
+        let map = QuantisedDepth::quantise(&row(&values[5..7]), scale(256));
         assert_eq!((map.values, map.saturated), (vec![20480, 0], 0));
     }
 
     #[test]
     fn millimetres_read_back() {
         let mut bytes = Vec::new();
-        let map = DepthSteps::of(&row(&[0.5, 2.0]), scale(1000));
+        let map = QuantisedDepth::quantise(&row(&[0.5, 2.0]), scale(1000));
         write_depth_png(&mut bytes, (2, 1), &map, &[("unit", "mm".into())]).unwrap();
         let picture = image::load_from_memory(&bytes).unwrap().into_luma16();
         assert_eq!(picture.into_raw(), [500, 2000]);

@@ -4,9 +4,9 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 
 use crate::io::output::{
-    DepthSteps, write_depth_png, write_exr, write_npy_rows, write_pfm, write_tiff,
+    QuantisedDepth, write_depth_png, write_exr, write_npy_rows, write_pfm, write_tiff,
 };
-use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::rows::RowSource;
 
 /// The formats.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -27,7 +27,7 @@ pub enum FloatFormat {
 #[derive(Clone, Copy)]
 pub struct FloatMap<'a> {
     /// The numbers. NPY and PFM take them a few rows at a time, the other formats as a whole.
-    pub rows: &'a dyn Rows,
+    pub rows: &'a dyn RowSource,
     /// Keyword and value pairs, for formats that have room for words.
     pub text: &'a [(&'a str, String)],
 }
@@ -62,15 +62,15 @@ impl FloatFormat {
                 write_tiff(writer, size, &whole()?, &words.join("\n"))?;
             }
             FloatFormat::Png16(scale) => {
-                let whole = DepthSteps::of(map.rows, scale);
-                let unit = map.text.iter().find(|(keyword, _)| *keyword == UNIT);
+                let whole = QuantisedDepth::quantise(map.rows, scale);
+                let unit = map.text.iter().find(|(keyword, _)| *keyword == UNIT_KEY);
                 let step = unit.map(|(_, unit)| match scale.get() {
                     MILLI => format!("m{unit}"),
                     other => format!("{unit}/{other}"),
                 });
-                let steps = [(DEPTH_SCALE, scale.to_string())];
-                let step = step.map(|step| (UNIT, step)).into_iter().chain(steps);
-                let others = map.text.iter().filter(|(keyword, _)| *keyword != UNIT);
+                let steps = [(DEPTH_SCALE_KEY, scale.to_string())];
+                let step = step.map(|step| (UNIT_KEY, step)).into_iter().chain(steps);
+                let others = map.text.iter().filter(|(keyword, _)| *keyword != UNIT_KEY);
                 let text: Vec<_> = step.chain(others.cloned()).collect();
                 write_depth_png(writer, size, &whole, &text)?;
                 return Ok(whole.saturated);
@@ -84,13 +84,13 @@ impl FloatFormat {
 const MILLI: u32 = 1000;
 
 /// The keyword of a map's unit.
-pub const UNIT: &str = "dino:unit";
+pub const UNIT_KEY: &str = "dino:unit";
 
 /// The keyword of the steps a unit in a map of whole numbers.
-pub const DEPTH_SCALE: &str = "dino:depth-scale";
+pub const DEPTH_SCALE_KEY: &str = "dino:depth-scale";
 
 /// The keyword of what a map holds.
-pub const CONTENT: &str = "dino:content";
+pub const CONTENT_KEY: &str = "dino:content";
 
 /// What a map of depth says that it holds.
 pub const DEPTH_CONTENT: &str = "depth along the viewing axis";
@@ -103,13 +103,13 @@ pub const INVERSE_CONTENT: &str =
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::vision::postprocess::rows::Whole;
+    use crate::vision::postprocess::rows::InMemoryRows;
 
     #[test]
     fn every_format_writes_and_says_what_it_clipped() {
-        let text = [(UNIT, "m".to_owned())];
+        let text = [(UNIT_KEY, "m".to_owned())];
         let map = FloatMap {
-            rows: &Whole {
+            rows: &InMemoryRows {
                 width: 2,
                 values: &[1.5, 70.0],
             },

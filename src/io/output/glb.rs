@@ -76,7 +76,7 @@ pub fn write_glb(
     writer.write_all(header.as_bytes())?;
     writer.write_all(&length(buffer)?.to_le_bytes())?;
     writer.write_all(b"BIN\0")?;
-    let linear: Vec<f32> = (0..=255).map(linear).collect();
+    let linear: Vec<f32> = (0..=255).map(srgb_to_linear).collect();
     super::write_points(writer, cloud.points(), |bytes, point, color| {
         let light = color.map(|level| linear[usize::from(level)]);
         let values = point.into_iter().chain(light);
@@ -85,7 +85,7 @@ pub fn write_glb(
 }
 
 /// The light of an sRGB level, from 0 to 1 (IEC 61966-2-1).
-fn linear(level: u8) -> f32 {
+fn srgb_to_linear(level: u8) -> f32 {
     let value = f64::from(level) / 255.0;
     let light = match value <= 0.04045 {
         true => value / 12.92,
@@ -112,7 +112,7 @@ mod tests {
         let photo = RgbImage::from_fn(3, 1, |x, _| Rgb([[0, 128, 255][x as usize], 10, 0]));
         let camera = Pinhole {
             focal: 2.0,
-            centre: (1.5, 0.0),
+            principal_point: (1.5, 0.0),
         };
         let depth = [2.0, f32::NAN, 4.0];
         let cloud = PointCloud::new(&photo, &depth, camera, Axes::OpenGl, Thinning::default());
@@ -134,16 +134,16 @@ mod tests {
         // Below the axis is below in the cloud, and what is seen lies along -z.
         assert_eq!(floats(0), [-1.0, -0.5, -2.0]);
         assert_eq!(floats(24), [2.0, -1.0, -4.0]);
-        assert_eq!(floats(12), [0.0, linear(10), 0.0]);
-        assert_eq!(floats(36), [1.0, linear(10), 0.0]);
+        assert_eq!(floats(12), [0.0, srgb_to_linear(10), 0.0]);
+        assert_eq!(floats(36), [1.0, srgb_to_linear(10), 0.0]);
     }
 
     #[test]
     fn light_is_that_of_the_standard() {
-        assert_eq!((linear(0), linear(255)), (0.0, 1.0));
-        assert!((linear(10) - 10.0 / 255.0 / 12.92).abs() < 1e-8);
+        assert_eq!((srgb_to_linear(0), srgb_to_linear(255)), (0.0, 1.0));
+        assert!((srgb_to_linear(10) - 10.0 / 255.0 / 12.92).abs() < 1e-8);
         // The middle of the scale, 0.5, is 0.21404 of the light.
-        assert!((0.5 * (linear(127) + linear(128)) - 0.21404).abs() < 1e-4);
+        assert!((0.5 * (srgb_to_linear(127) + srgb_to_linear(128)) - 0.21404).abs() < 1e-4);
     }
 
     #[test]

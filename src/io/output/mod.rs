@@ -5,16 +5,14 @@
 //! [`std::io::Write`], so that stdout works like a file.
 
 pub mod coco;
-mod deliver;
 mod depth_png;
 mod exr;
 mod float_map;
 mod glb;
-pub mod ids;
-mod lines;
+mod json_lines;
+pub mod label_map;
 mod names;
 mod npy;
-mod outputs;
 mod path_json;
 mod pfm;
 mod picture;
@@ -22,31 +20,36 @@ mod plan;
 mod ply;
 mod png;
 mod point_cloud;
+mod registry;
 mod shorten;
 mod tiff;
+mod writer;
 
 use std::io::{self, Write};
 
-pub use deliver::deliver;
-pub use depth_png::{DepthSteps, write_depth_png};
+pub use depth_png::{QuantisedDepth, write_depth_png};
 pub use exr::write_exr;
 pub use float_map::{
-    CONTENT, DEPTH_CONTENT, DEPTH_SCALE, FloatFormat, FloatMap, INVERSE_CONTENT, UNIT,
+    CONTENT_KEY, DEPTH_CONTENT, DEPTH_SCALE_KEY, FloatFormat, FloatMap, INVERSE_CONTENT, UNIT_KEY,
 };
 pub use glb::write_glb;
-pub use ids::{MASK_CLASS, MASK_CLASSES};
-pub use lines::{Lines, Status, Subject, tell_end};
+pub use json_lines::{JsonLines, LineStatus, LineSubject, print_input_errors};
+pub use label_map::{MASK_CLASS_KEY, MASK_CLASSES_KEY};
 pub use npy::{write_npy, write_npy_rows};
-pub use outputs::{OutputKind, Outputs, check_folder, create_folder, is_written_in_place};
 pub use path_json::{path_bytes, put_all, put_path, put_source};
 pub use pfm::write_pfm;
 pub use picture::{PictureFormat, write_picture};
-pub use plan::{Destination, Job, MASKS, OutputOptions, PICTURE, Plan, Target};
+pub use plan::{
+    Destination, MASKS_EXTENSION, OutputJob, OutputOptions, OutputPlan, OutputTarget,
+    PICTURE_EXTENSION,
+};
 pub use ply::write_ply;
-pub use png::{Pixels, write_png};
+pub use png::{PngPixels, write_png};
 pub use point_cloud::CloudFormat;
-pub use shorten::shorten;
+pub use registry::{OutputKind, OutputRegistry, check_folder, create_folder, is_written_in_place};
+pub use shorten::shorten_name;
 pub use tiff::write_tiff;
+pub use writer::write_output;
 
 /// Refuses maps that do not fill their size, and empty ones.
 fn check_size((width, height): (usize, usize), values: usize) -> io::Result<()> {

@@ -6,7 +6,7 @@ use std::path::{Component, Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::output::outputs::nearest;
+use crate::io::output::registry::nearest_existing;
 use crate::system::files::temporary;
 
 /// A relative path without extension for each source, all distinct.
@@ -33,11 +33,11 @@ pub(super) fn distinct(sources: &[Source], folder: &Path) -> Result<Vec<PathBuf>
 /// # Errors
 /// [`Error::Usage`] if one file is there twice.
 pub(super) fn distinct_with_extensions(sources: &[Source]) -> Result<Vec<PathBuf>> {
-    let full = |source| Candidate {
+    let full = |source| NameCandidate {
         level: 1,
-        ..Candidate::new(source)
+        ..NameCandidate::new(source)
     };
-    settle(sources.iter().map(full).collect(), Path::to_owned)
+    lengthen_until_distinct(sources.iter().map(full).collect(), Path::to_owned)
 }
 
 fn lowercase(name: &Path) -> PathBuf {
@@ -50,7 +50,7 @@ fn lowercase(name: &Path) -> PathBuf {
 /// Whether `A` and `a` are one file in the file system of `folder`, which need not exist yet.
 fn ignores_case(folder: &Path) -> bool {
     let probe = || {
-        let (folder, _) = nearest(folder).ok()?;
+        let (folder, _) = nearest_existing(folder).ok()?;
         let probe = temporary::file_in(&folder).ok()?;
         let name = probe.path().file_name()?.to_str()?.to_uppercase();
         Some(fs::symlink_metadata(probe.path().with_file_name(name)).is_ok())
@@ -60,18 +60,21 @@ fn ignores_case(folder: &Path) -> bool {
 
 /// Names that are distinct by their `key`.
 fn distinct_by(sources: &[Source], key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
-    settle(sources.iter().map(Candidate::new).collect(), key)
+    lengthen_until_distinct(sources.iter().map(NameCandidate::new).collect(), key)
 }
 
 /// Lengthens names until they are distinct by their `key`.
-fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<Vec<PathBuf>> {
+fn lengthen_until_distinct(
+    mut candidates: Vec<NameCandidate>,
+    key: fn(&Path) -> PathBuf,
+) -> Result<Vec<PathBuf>> {
     loop {
         let mut count: HashMap<PathBuf, usize> = HashMap::new();
         for candidate in &candidates {
             *count.entry(key(&candidate.name())).or_default() += 1;
         }
         if count.len() == candidates.len() {
-            return Ok(candidates.iter().map(Candidate::name).collect());
+            return Ok(candidates.iter().map(NameCandidate::name).collect());
         }
         let mut stuck = None;
         let mut is_longer = false;
@@ -91,7 +94,7 @@ fn settle(mut candidates: Vec<Candidate>, key: fn(&Path) -> PathBuf) -> Result<V
 }
 
 /// A source's possible names, from short to long.
-struct Candidate {
+struct NameCandidate {
     /// Below the output folder, with extension.
     full: PathBuf,
     /// What tells the pages of one file, and addresses with one path, apart, behind the name.
@@ -102,18 +105,18 @@ struct Candidate {
     level: usize,
 }
 
-impl Candidate {
+impl NameCandidate {
     fn new(source: &Source) -> Self {
-        let full = normal(&source.relative());
+        let full = normal_components(&source.relative());
         let page = match (source, source.page()) {
             (_, None) => String::new(),
-            (Source::File { .. } | Source::Member { .. }, Some(page)) => {
+            (Source::File { .. } | Source::TarMember { .. }, Some(page)) => {
                 format!(".p{:03}", page.number)
             }
             (Source::Url(_), Some(_)) => String::new(),
             (Source::Stdin(_), Some(page)) => format!("-{:05}", page.number),
         };
-        Candidate {
+        NameCandidate {
             full,
             page,
             folders: None,
@@ -150,18 +153,18 @@ impl Candidate {
         }
         match &self.source {
             // Beside a folder of the same name.
-            Source::Member { member, .. } if self.level == folders.len() + 2 => {
+            Source::TarMember { member, .. } if self.level == folders.len() + 2 => {
                 let file = member.archive.path.file_name().unwrap_or_default();
                 self.full = member
                     .archive
                     .relative
                     .with_file_name(file)
-                    .join(member.name());
+                    .join(member.path_in_tar());
                 true
             }
             // What differs is no part of the path.
             Source::Url(remote) if self.level == folders.len() + 2 => {
-                self.page = format!("-{}{}", remote.mark(), self.page);
+                self.page = format!("-{}{}", remote.short_digest(), self.page);
                 true
             }
             _ => false,
@@ -173,9 +176,9 @@ impl Candidate {
 fn folders_above(source: &Source) -> Vec<PathBuf> {
     let (path, relative) = match source {
         Source::File { path, relative, .. } => (path, relative),
-        Source::Member { member, .. } => (&member.archive.path, &member.archive.relative),
+        Source::TarMember { member, .. } => (&member.archive.path, &member.archive.relative),
         Source::Url(remote) => {
-            let mut folders = remote.folders();
+            let mut folders = remote.host_and_path();
             folders.pop();
             return folders;
         }
@@ -193,11 +196,11 @@ fn folders_above(source: &Source) -> Vec<PathBuf> {
     let base = fs::canonicalize(base)
         .or_else(|_| std::path::absolute(base))
         .unwrap_or_default();
-    normal(&base).iter().map(PathBuf::from).collect()
+    normal_components(&base).iter().map(PathBuf::from).collect()
 }
 
 /// A path that cannot lead out of the folder it is joined to.
-fn normal(path: &Path) -> PathBuf {
+fn normal_components(path: &Path) -> PathBuf {
     path.components()
         .filter(|part| matches!(part, Component::Normal(_)))
         .collect()
@@ -212,7 +215,7 @@ mod tests {
         Source::File {
             path: path.into(),
             relative: relative.into(),
-            named: false,
+            is_named: false,
             page: None,
         }
     }
@@ -238,7 +241,7 @@ mod tests {
 
     #[test]
     fn pages_are_told_apart() {
-        let page = |number| crate::io::inputs::Page { number, of: 12 };
+        let page = |number| crate::io::inputs::Page { number, count: 12 };
         let sources = [
             found("p/a.tif", "a.tif").with_page(page(1)),
             found("p/a.tif", "a.tif").with_page(page(12)),
@@ -250,9 +253,9 @@ mod tests {
     #[test]
     fn the_same_stem_twice_keeps_both_full_names() {
         let sources = [
-            Source::named("p/a.jpg"),
-            Source::named("p/a.png"),
-            Source::named("p/b.png"),
+            Source::from_path("p/a.jpg"),
+            Source::from_path("p/a.png"),
+            Source::from_path("p/b.png"),
         ];
         assert_eq!(names(&sources), ["a.jpg", "a.png", "b"]);
     }
@@ -260,12 +263,15 @@ mod tests {
     #[test]
     fn the_same_name_twice_keeps_as_many_folders_as_needed() {
         let sources = [
-            Source::named("x/a.jpg"),
-            Source::named("y/a.jpg"),
-            Source::named("y/b.jpg"),
+            Source::from_path("x/a.jpg"),
+            Source::from_path("y/a.jpg"),
+            Source::from_path("y/b.jpg"),
         ];
         assert_eq!(names(&sources), ["x/a.jpg", "y/a.jpg", "b"]);
-        let sources = [Source::named("x/p/a.jpg"), Source::named("y/p/a.jpg")];
+        let sources = [
+            Source::from_path("x/p/a.jpg"),
+            Source::from_path("y/p/a.jpg"),
+        ];
         assert_eq!(names(&sources), ["x/p/a.jpg", "y/p/a.jpg"]);
         let sources = [found("x/s/a.jpg", "s/a.jpg"), found("y/s/a.jpg", "s/a.jpg")];
         assert_eq!(names(&sources), ["x/s/a.jpg", "y/s/a.jpg"]);
@@ -276,9 +282,9 @@ mod tests {
         let sources = [
             found("p/x/f.jpg", "x/f.jpg"),
             found("p/y/f.jpg", "y/f.jpg"),
-            Source::named("q/f.jpg"),
-            Source::named("q/g.jpg"),
-            Source::named("r/g.jpg"),
+            Source::from_path("q/f.jpg"),
+            Source::from_path("q/g.jpg"),
+            Source::from_path("r/g.jpg"),
             Source::Stdin(None),
         ];
         let names = distinct_with_extensions(&sources).unwrap();
@@ -289,9 +295,9 @@ mod tests {
     #[test]
     fn a_longer_name_may_not_hit_a_third() {
         let sources = [
-            Source::named("p/a.jpg"),
-            Source::named("p/a.png"),
-            Source::named("p/a.jpg.tif"),
+            Source::from_path("p/a.jpg"),
+            Source::from_path("p/a.png"),
+            Source::from_path("p/a.jpg.tif"),
         ];
         assert_eq!(names(&sources), ["p/a.jpg", "a.png", "a.jpg.tif"]);
     }
@@ -299,9 +305,9 @@ mod tests {
     #[test]
     fn names_that_differ_by_case_are_told_apart_where_it_is_ignored() {
         let sources = [
-            Source::named("x/A.jpg"),
-            Source::named("y/a.png"),
-            Source::named("b.png"),
+            Source::from_path("x/A.jpg"),
+            Source::from_path("y/a.png"),
+            Source::from_path("b.png"),
         ];
         assert_eq!(names(&sources), ["A", "a", "b"]);
         let names = distinct_by(&sources, lowercase).unwrap();
@@ -321,7 +327,7 @@ mod tests {
     fn one_file_twice_is_refused_rather_than_renamed_for_ever() {
         assert!(
             distinct_by(
-                &[Source::named("p/a.jpg"), Source::named("p/a.jpg")],
+                &[Source::from_path("p/a.jpg"), Source::from_path("p/a.jpg")],
                 Path::to_owned
             )
             .is_err()

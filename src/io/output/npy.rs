@@ -4,7 +4,7 @@ use std::io::{self, Write};
 
 use npyz::{AutoSerialize, WriterBuilder};
 
-use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::rows::RowSource;
 
 /// Writes `values` in C order as an array of `shape`, of the NumPy type that is theirs (float32, uint8, …).
 ///
@@ -29,7 +29,7 @@ pub fn write_npy<T: AutoSerialize + Copy>(
 ///
 /// # Errors
 /// If writing fails.
-pub fn write_npy_rows(writer: impl Write, rows: &dyn Rows) -> io::Result<()> {
+pub fn write_npy_rows(writer: impl Write, rows: &dyn RowSource) -> io::Result<()> {
     let (width, height) = rows.size();
     let mut array = npyz::WriteOptions::new()
         .default_dtype()

@@ -3,7 +3,7 @@
 
 use std::io::{self, Write};
 
-use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::rows::RowSource;
 
 /// Rows that are asked for at once.
 const ROWS: usize = 64;
@@ -13,7 +13,7 @@ const ROWS: usize = 64;
 ///
 /// # Errors
 /// If writing fails, or the map is empty.
-pub fn write_pfm(mut writer: impl Write, rows: &dyn Rows) -> io::Result<()> {
+pub fn write_pfm(mut writer: impl Write, rows: &dyn RowSource) -> io::Result<()> {
     let (width, height) = rows.size();
     super::check_size((width, height), width * height)?;
     write!(writer, "Pf\n{width} {height}\n-1.0\n")?;
@@ -36,12 +36,12 @@ pub fn write_pfm(mut writer: impl Write, rows: &dyn Rows) -> io::Result<()> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::vision::postprocess::rows::Whole;
+    use crate::vision::postprocess::rows::InMemoryRows;
 
     #[test]
     fn the_last_row_comes_first() {
         let mut bytes = Vec::new();
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: 2,
             values: &[1.0, 2.0, 3.0, 4.5],
         };
@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn all_rows_come_once() {
         let values: Vec<f32> = (0..2 * 200).map(|v| v as f32).collect();
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: 2,
             values: &values,
         };
@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn an_empty_map_is_refused() {
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: 0,
             values: &[],
         };

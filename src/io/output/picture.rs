@@ -7,7 +7,7 @@ use image::codecs::jpeg::JpegEncoder;
 use image::codecs::webp::WebPEncoder;
 use image::{ExtendedColorType, ImageEncoder, ImageError, RgbImage};
 
-use crate::io::output::png::{Pixels, write_png};
+use crate::io::output::png::{PngPixels, write_png};
 
 /// High enough that blocks don't show on flat colours.
 const JPEG_QUALITY: u8 = 92;
@@ -51,7 +51,7 @@ pub fn write_picture(
     let (width, height) = picture.dimensions();
     let rgb = ExtendedColorType::Rgb8;
     match format {
-        PictureFormat::Png => write_png(writer, (width, height), Pixels::Rgb8(picture), text),
+        PictureFormat::Png => write_png(writer, (width, height), PngPixels::Rgb8(picture), text),
         PictureFormat::Jpeg => JpegEncoder::new_with_quality(writer, JPEG_QUALITY)
             .write_image(picture, width, height, rgb)
             .map_err(to_io),

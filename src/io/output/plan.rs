@@ -8,19 +8,19 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::looks_like_video;
+use crate::io::inputs::has_video_extension;
 use crate::io::inputs::{Shard, Source};
 use crate::io::output::names;
-use crate::io::output::outputs::{OutputKind, Outputs};
 use crate::io::output::picture::PictureFormat;
-use crate::io::output::shorten::shorten;
-use crate::system::files::place::Place;
-use crate::system::files::stream::Stream;
+use crate::io::output::registry::{OutputKind, OutputRegistry};
+use crate::io::output::shorten::shorten_name;
+use crate::system::files::resolved_path::ResolvedPath;
+use crate::system::files::stream::OutputStream;
 use crate::terminal::console::Console;
 
 /// Where the outputs go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Target {
+pub enum OutputTarget {
     /// A folder that mirrors the inputs.
     Folder(PathBuf),
     /// One picture; other files of the same result lie beside it.
@@ -29,13 +29,13 @@ pub enum Target {
     Stdout,
 }
 
-impl Default for Target {
+impl Default for OutputTarget {
     fn default() -> Self {
-        Target::Folder("dino-out".into())
+        OutputTarget::Folder("dino-out".into())
     }
 }
 
-impl Target {
+impl OutputTarget {
     /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
     ///
     /// # Errors
@@ -48,24 +48,24 @@ impl Target {
             ));
         }
         if text == "-" {
-            return Ok(Target::Stdout);
+            return Ok(OutputTarget::Stdout);
         }
         let slash = text
             .as_encoded_bytes()
             .last()
             .is_some_and(|&c| std::path::is_separator(c.into()));
         if slash || path.is_dir() {
-            return Ok(Target::Folder(path.into()));
+            return Ok(OutputTarget::Folder(path.into()));
         }
         // Whoever makes films takes it for one; a picture of a photo is none.
-        if looks_like_video(path) {
-            return Ok(Target::Folder(path.into()));
+        if has_video_extension(path) {
+            return Ok(OutputTarget::Folder(path.into()));
         }
         let format = PictureFormat::of(path);
-        match Place::of(path)? {
-            Place::Stream(Stream::Stdout) => return Ok(Target::Stdout),
-            Place::Stream(_) => {
-                return Ok(Target::File(
+        match ResolvedPath::resolve(path)? {
+            ResolvedPath::Stream(OutputStream::Stdout) => return Ok(OutputTarget::Stdout),
+            ResolvedPath::Stream(_) => {
+                return Ok(OutputTarget::File(
                     path.into(),
                     format.unwrap_or(PictureFormat::Png),
                 ));
@@ -73,7 +73,7 @@ impl Target {
             _ => {}
         }
         if let Some(format) = format {
-            return Ok(Target::File(path.into(), format));
+            return Ok(OutputTarget::File(path.into(), format));
         }
         let name = path.display();
         if path.exists() || image::ImageFormat::from_path(path).is_ok() {
@@ -82,7 +82,7 @@ impl Target {
                 "-o {name}: pictures are written as {endings}; anything else must be a folder, or '-' for stdout"
             )));
         }
-        Ok(Target::Folder(path.into()))
+        Ok(OutputTarget::Folder(path.into()))
     }
 }
 
@@ -90,7 +90,7 @@ impl Target {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct OutputOptions {
     /// Where they go.
-    pub target: Target,
+    pub target: OutputTarget,
     /// Replace existing outputs instead of skipping their inputs.
     pub force: bool,
     /// Neither read nor write the folder's record.
@@ -111,7 +111,7 @@ pub enum Destination {
     /// To be written to standard output.
     Stdout,
     /// There already, and to be kept.
-    Kept(PathBuf),
+    Existing(PathBuf),
 }
 
 impl Destination {
@@ -121,8 +121,8 @@ impl Destination {
     /// # Errors
     /// As [`Place::of`].
     pub fn of_flag(path: &Path) -> Result<Self> {
-        Ok(match Place::of_flag(path)? {
-            Place::Stream(Stream::Stdout) => Destination::Stdout,
+        Ok(match ResolvedPath::resolve_flag(path)? {
+            ResolvedPath::Stream(OutputStream::Stdout) => Destination::Stdout,
             _ => Destination::File(path.into()),
         })
     }
@@ -130,7 +130,7 @@ impl Destination {
     /// The file, if it is one.
     pub fn path(&self) -> Option<&Path> {
         match self {
-            Destination::File(path) | Destination::Kept(path) => Some(path),
+            Destination::File(path) | Destination::Existing(path) => Some(path),
             Destination::Stdout => None,
         }
     }
@@ -138,7 +138,7 @@ impl Destination {
 
 /// One input and where its results go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Job {
+pub struct OutputJob {
     /// The photo.
     pub source: Source,
     /// What the photo is called in lists: its path below the folder that was searched, with more of the folders above
@@ -153,7 +153,7 @@ pub struct Job {
     outputs: Vec<(&'static str, Destination)>,
 }
 
-impl Job {
+impl OutputJob {
     /// Where the output with this extension goes; it must be one of those that were planned.
     pub fn output(&self, extension: &str) -> &Destination {
         let place = self.outputs.iter().find(|(own, _)| *own == extension);
@@ -170,16 +170,16 @@ impl Job {
     }
 
     /// The outputs that are there and kept, by extension.
-    pub fn kept(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    pub fn existing_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         self.outputs()
             .filter_map(|(extension, output)| match output {
-                Destination::Kept(path) => Some((extension, path.as_path())),
+                Destination::Existing(path) => Some((extension, path.as_path())),
                 _ => None,
             })
     }
 
     /// The outputs that are to be written to files, by extension.
-    pub fn files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
+    pub fn pending_files(&self) -> impl Iterator<Item = (&'static str, &Path)> {
         self.outputs()
             .filter_map(|(extension, output)| match output {
                 Destination::File(path) => Some((extension, path.as_path())),
@@ -190,17 +190,17 @@ impl Job {
     /// Whether all outputs are there already.
     pub fn is_done(&self) -> bool {
         let mut outputs = self.outputs.iter();
-        outputs.all(|(_, output)| matches!(output, Destination::Kept(_)))
+        outputs.all(|(_, output)| matches!(output, Destination::Existing(_)))
     }
 }
 
 /// What a run will do.
 #[derive(Debug, Clone)]
-pub struct Plan {
+pub struct OutputPlan {
     /// One a photo, in the order of the inputs.
-    pub jobs: Vec<Job>,
+    pub jobs: Vec<OutputJob>,
     /// Everything that is written, and what must not be.
-    pub outputs: Outputs,
+    pub outputs: OutputRegistry,
     /// What is said about the first name that was cut, and how many there were.
     shortened: Option<(String, usize)>,
     /// The flag by which an output goes to stdout.
@@ -208,15 +208,15 @@ pub struct Plan {
 }
 
 /// The extension under which a job's picture is planned.
-pub const PICTURE: &str = "png";
+pub const PICTURE_EXTENSION: &str = "png";
 
 /// The extension of an output that is a folder.
-pub const MASKS: &str = "masks";
+pub const MASKS_EXTENSION: &str = "masks";
 
 /// Bytes that are left for the extension of any output, so that a photo has one name whatever is asked for.
 const ROOM_FOR_EXTENSION: usize = 24;
 
-impl Plan {
+impl OutputPlan {
     /// Plans the outputs of `sources`: for each, files of `kind` (such as `pca`) with these `extensions`.
     ///
     /// # Errors
@@ -228,7 +228,8 @@ impl Plan {
         kind: &str,
         extensions: &[&'static str],
     ) -> Result<Self> {
-        if let (Target::File(..) | Target::Stdout, Some(shard)) = (&options.target, options.shard)
+        if let (OutputTarget::File(..) | OutputTarget::Stdout, Some(shard)) =
+            (&options.target, options.shard)
             && shard.is_part()
         {
             return Err(Error::Usage(format!(
@@ -239,12 +240,12 @@ impl Plan {
         let mut to_stdout = None;
         let mut keys: Option<Vec<PathBuf>> = None;
         let stems: Vec<PathBuf> = match &options.target {
-            Target::Folder(folder) => {
+            OutputTarget::Folder(folder) => {
                 let kind = format!(".{kind}");
                 let longest = extensions.iter().map(|extension| extension.len() + 1).max();
                 let room = kind.len() + ROOM_FOR_EXTENSION.max(longest.unwrap_or(0));
                 let stem = |name: PathBuf| {
-                    let short = shorten(folder, &name, room)?;
+                    let short = shorten_name(folder, &name, room)?;
                     if let Some(short) = &short {
                         let (name, short) = (name.display(), short.display());
                         let first = || {
@@ -254,7 +255,7 @@ impl Plan {
                         };
                         shortened.get_or_insert_with(|| (first(), 0)).1 += 1;
                     }
-                    Ok(append(folder.join(short.unwrap_or(name)), &kind))
+                    Ok(append_to_name(folder.join(short.unwrap_or(name)), &kind))
                 };
                 let names = match options.full_names {
                     true => names::distinct_with_extensions(&sources)?,
@@ -263,18 +264,18 @@ impl Plan {
                 keys = Some(names.clone());
                 names.into_iter().map(stem).collect::<Result<_>>()?
             }
-            Target::File(path, _) => {
+            OutputTarget::File(path, _) => {
                 let flag = format!("-o {}", path.display());
-                single(&sources, &flag)?;
-                if PictureFormat::of(path).is_none() && extensions != [PICTURE] {
-                    return Err(one_picture(&flag, "a pipe or device"));
+                check_single_input(&sources, &flag)?;
+                if PictureFormat::of(path).is_none() && extensions != [PICTURE_EXTENSION] {
+                    return Err(one_picture_error(&flag, "a pipe or device"));
                 }
                 vec![path.with_extension("")]
             }
-            Target::Stdout => {
-                single(&sources, "-o -")?;
-                if extensions != [PICTURE] {
-                    return Err(one_picture("-o -", "stdout"));
+            OutputTarget::Stdout => {
+                check_single_input(&sources, "-o -")?;
+                if extensions != [PICTURE_EXTENSION] {
+                    return Err(one_picture_error("-o -", "stdout"));
                 }
                 to_stdout = Some("-o -".to_owned());
                 vec![PathBuf::new()]
@@ -283,21 +284,21 @@ impl Plan {
         // Photos of one tar follow each other.
         let mut files: Vec<&Path> = sources.iter().filter_map(Source::file).collect();
         files.dedup();
-        let mut outputs = Outputs::new(files);
+        let mut outputs = OutputRegistry::new(files);
         let mut place = |stem: &Path, extension: &'static str| -> Result<Destination> {
             let path = match &options.target {
-                Target::Stdout => return outputs.add_flag("-o", Path::new("-"), true),
-                Target::File(path, _) if extension == PICTURE => path.clone(),
-                _ => append(stem.to_owned(), &format!(".{extension}")),
+                OutputTarget::Stdout => return outputs.add_flag("-o", Path::new("-"), true),
+                OutputTarget::File(path, _) if extension == PICTURE_EXTENSION => path.clone(),
+                _ => append_to_name(stem.to_owned(), &format!(".{extension}")),
             };
             let kind = match extension {
-                MASKS => OutputKind::Folder,
+                MASKS_EXTENSION => OutputKind::Folder,
                 _ => OutputKind::File,
             };
             outputs.add(&path, kind, options.force)
         };
         let format = match options.target {
-            Target::File(_, format) => format,
+            OutputTarget::File(_, format) => format,
             _ => PictureFormat::Png,
         };
         let listed = names::distinct_with_extensions(&sources)?;
@@ -316,7 +317,7 @@ impl Plan {
                 .map(|&e| Ok((e, place(&stem, e)?)))
                 .collect::<Result<Vec<_>>>()?;
             outputs.sort_by_key(|(extension, _)| *extension);
-            Ok(Job {
+            Ok(OutputJob {
                 source,
                 name,
                 key,
@@ -324,7 +325,7 @@ impl Plan {
                 outputs,
             })
         });
-        Ok(Plan {
+        Ok(OutputPlan {
             jobs: jobs.collect::<Result<_>>()?,
             outputs,
             shortened,
@@ -337,7 +338,12 @@ impl Plan {
     ///
     /// # Errors
     /// As [`Outputs::add`]; [`Error::Usage`] if there are several jobs.
-    pub fn redirect(&mut self, extension: &'static str, path: &Path, force: bool) -> Result<()> {
+    pub fn redirect_output(
+        &mut self,
+        extension: &'static str,
+        path: &Path,
+        force: bool,
+    ) -> Result<()> {
         let [job] = self.jobs.as_mut_slice() else {
             return Err(Error::Usage(format!(
                 "{} has room for one photo, but there are {}; leave the name out",
@@ -362,11 +368,11 @@ impl Plan {
     ///
     /// # Errors
     /// Names it if it cannot be replaced.
-    pub fn replace(&mut self, index: usize, extension: &'static str) -> Result<()> {
+    pub fn replace_existing(&mut self, index: usize, extension: &'static str) -> Result<()> {
         let mut outputs = self.jobs[index].outputs.iter_mut();
         let output = outputs.find(|(own, _)| *own == extension);
         if let Some((_, output)) = output
-            && let Destination::Kept(path) = output
+            && let Destination::Existing(path) = output
         {
             self.outputs.check_replaceable(path)?;
             *output = Destination::File(std::mem::take(path));
@@ -389,8 +395,8 @@ impl Plan {
     ///
     /// # Errors
     /// [`Error::Usage`] if stdout is wanted for something else.
-    pub fn settle(&mut self, console: &Console) -> Result<()> {
-        self.outputs.settle();
+    pub fn finalise(&mut self, console: &Console) -> Result<()> {
+        self.outputs.forget_paths();
         if let Some(flag) = &self.to_stdout {
             console.claim_stdout(flag)?;
         }
@@ -405,14 +411,14 @@ impl Plan {
     }
 }
 
-fn one_picture(flag: &str, what: &str) -> Error {
+fn one_picture_error(flag: &str, what: &str) -> Error {
     Error::Usage(format!(
         "{flag}: {what} takes one picture and nothing else; give a folder (-o DIR) for more"
     ))
 }
 
 /// Refuses more than one input for `flag`.
-fn single(sources: &[Source], flag: &str) -> Result<()> {
+fn check_single_input(sources: &[Source], flag: &str) -> Result<()> {
     match sources.len() {
         0 | 1 => Ok(()),
         n => Err(Error::Usage(format!(
@@ -422,7 +428,7 @@ fn single(sources: &[Source], flag: &str) -> Result<()> {
 }
 
 /// Adds to a file's name without taking anything for an extension.
-fn append(path: PathBuf, tail: &str) -> PathBuf {
+fn append_to_name(path: PathBuf, tail: &str) -> PathBuf {
     let mut text = OsString::from(path);
     text.push(tail);
     text.into()
@@ -439,10 +445,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let paths: Vec<PathBuf> = names.iter().map(|name| folder.path().join(name)).collect();
         paths.iter().for_each(|path| fs::write(path, "").unwrap());
-        (folder, paths.into_iter().map(Source::named).collect())
+        (folder, paths.into_iter().map(Source::from_path).collect())
     }
 
-    fn options(target: Target, force: bool) -> OutputOptions {
+    fn options(target: OutputTarget, force: bool) -> OutputOptions {
         OutputOptions {
             target,
             force,
@@ -453,7 +459,8 @@ mod tests {
     #[test]
     fn outputs_are_named_after_the_input_and_the_kind() {
         let (_folder, sources) = sources(&["a.jpg", "b.c.png"]);
-        let plan = Plan::new(sources, &OutputOptions::default(), "pca", &["png", "npy"]).unwrap();
+        let plan =
+            OutputPlan::new(sources, &OutputOptions::default(), "pca", &["png", "npy"]).unwrap();
         let file = |path: &str| Destination::File(path.into());
         assert_eq!(*plan.jobs[0].output("png"), file("dino-out/a.pca.png"));
         assert_eq!(*plan.jobs[0].output("npy"), file("dino-out/a.pca.npy"));
@@ -467,8 +474,8 @@ mod tests {
         let picture = folder.path().join("a.pca.png");
         fs::write(&picture, "").unwrap();
         let plan = |extensions: &[&'static str], force| {
-            let options = options(Target::Folder(folder.path().into()), force);
-            Plan::new(sources.clone(), &options, "pca", extensions)
+            let options = options(OutputTarget::Folder(folder.path().into()), force);
+            OutputPlan::new(sources.clone(), &options, "pca", extensions)
                 .unwrap()
                 .jobs
                 .remove(0)
@@ -476,7 +483,7 @@ mod tests {
         assert!(plan(&["png"], false).is_done());
         assert_eq!(
             *plan(&["png"], false).output("png"),
-            Destination::Kept(picture.clone())
+            Destination::Existing(picture.clone())
         );
         let with_more = plan(&["png", "npy"], false);
         assert!(!with_more.is_done() && matches!(with_more.output("npy"), Destination::File(_)));
@@ -490,49 +497,49 @@ mod tests {
     fn an_input_is_never_replaced() {
         let (folder, sources) = sources(&["a.jpg", "a.pca.png"]);
         for force in [false, true] {
-            let options = options(Target::Folder(folder.path().join(".")), force);
-            let error = Plan::new(sources.clone(), &options, "pca", &["png"]).unwrap_err();
+            let options = options(OutputTarget::Folder(folder.path().join(".")), force);
+            let error = OutputPlan::new(sources.clone(), &options, "pca", &["png"]).unwrap_err();
             assert!(
                 error.to_string().contains("a.pca.png is an input"),
                 "{error}"
             );
         }
         let own = options(
-            Target::File(folder.path().join("a.jpg"), PictureFormat::Jpeg),
+            OutputTarget::File(folder.path().join("a.jpg"), PictureFormat::Jpeg),
             true,
         );
-        assert!(Plan::new(sources[..1].to_vec(), &own, "pca", &["png"]).is_err());
+        assert!(OutputPlan::new(sources[..1].to_vec(), &own, "pca", &["png"]).is_err());
     }
 
     #[test]
     fn a_file_and_stdout_take_one_photo() {
         let (_folder, sources) = sources(&["a.jpg", "b.jpg"]);
         for target in [
-            Target::File("x.png".into(), PictureFormat::Png),
-            Target::Stdout,
+            OutputTarget::File("x.png".into(), PictureFormat::Png),
+            OutputTarget::Stdout,
         ] {
             let options = options(target, false);
-            let error = Plan::new(sources.clone(), &options, "pca", &["png"])
+            let error = OutputPlan::new(sources.clone(), &options, "pca", &["png"])
                 .unwrap_err()
                 .to_string();
             assert!(
                 error.contains("there are 2") && error.contains("-o DIR"),
                 "{error}"
             );
-            Plan::new(sources[..1].to_vec(), &options, "pca", &["png"]).unwrap();
+            OutputPlan::new(sources[..1].to_vec(), &options, "pca", &["png"]).unwrap();
         }
-        let stdout = options(Target::Stdout, false);
-        assert!(Plan::new(sources[..1].to_vec(), &stdout, "pca", &["png", "npy"]).is_err());
+        let stdout = options(OutputTarget::Stdout, false);
+        assert!(OutputPlan::new(sources[..1].to_vec(), &stdout, "pca", &["png", "npy"]).is_err());
     }
 
     #[test]
     fn a_files_sidecars_lie_beside_it() {
         let (_folder, sources) = sources(&["a.jpg"]);
         let options = options(
-            Target::File("out/x.webp".into(), PictureFormat::WebP),
+            OutputTarget::File("out/x.webp".into(), PictureFormat::WebP),
             false,
         );
-        let plan = Plan::new(sources, &options, "pca", &["png", "npy"]).unwrap();
+        let plan = OutputPlan::new(sources, &options, "pca", &["png", "npy"]).unwrap();
         assert_eq!(
             *plan.jobs[0].output("png"),
             Destination::File("out/x.webp".into())
@@ -547,20 +554,20 @@ mod tests {
     #[test]
     fn the_value_of_o_says_what_is_meant() {
         let folder = tempfile::tempdir().unwrap();
-        let parse = |text: &str| Target::parse(OsStr::new(text));
-        assert_eq!(parse("-").unwrap(), Target::Stdout);
+        let parse = |text: &str| OutputTarget::parse(OsStr::new(text));
+        assert_eq!(parse("-").unwrap(), OutputTarget::Stdout);
         assert_eq!(
             parse("x.JPG").unwrap(),
-            Target::File("x.JPG".into(), PictureFormat::Jpeg)
+            OutputTarget::File("x.JPG".into(), PictureFormat::Jpeg)
         );
         for text in ["results", "results.v2", "odd.png/"] {
-            assert_eq!(parse(text).unwrap(), Target::Folder(text.into()));
+            assert_eq!(parse(text).unwrap(), OutputTarget::Folder(text.into()));
         }
         let dotted = folder.path().join("folder.png");
         fs::create_dir(&dotted).unwrap();
         assert_eq!(
-            Target::parse(dotted.as_os_str()).unwrap(),
-            Target::Folder(dotted)
+            OutputTarget::parse(dotted.as_os_str()).unwrap(),
+            OutputTarget::Folder(dotted)
         );
         let file = folder.path().join("notes");
         fs::write(&file, "").unwrap();

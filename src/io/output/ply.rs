@@ -46,7 +46,7 @@ mod tests {
         let photo = RgbImage::from_fn(2, 1, |x, _| Rgb([x as u8, 7, 9]));
         let camera = Pinhole {
             focal: 2.0,
-            centre: (1.0, 0.5),
+            principal_point: (1.0, 0.5),
         };
         let write = |axes| {
             let depth = [4.0, 8.0];

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use sha2::{Digest, Sha256};
 
 use crate::error::Result;
-use crate::io::output::outputs::nearest;
+use crate::io::output::registry::nearest_existing;
 
 /// Bytes that every file system takes; eCryptfs takes 143, most 255.
 const ALWAYS_FITS: usize = 100;
@@ -20,14 +20,14 @@ const ALWAYS_FITS: usize = 100;
 ///
 /// # Errors
 /// If `folder` lies below something that is no folder.
-pub fn shorten(folder: &Path, name: &Path, tail: usize) -> Result<Option<PathBuf>> {
+pub fn shorten_name(folder: &Path, name: &Path, tail: usize) -> Result<Option<PathBuf>> {
     let parts: Vec<&OsStr> = name.iter().collect();
     let room_for = |index: usize| if index + 1 == parts.len() { tail } else { 0 };
     let is_short = |(index, part): (usize, &&OsStr)| part.len() + room_for(index) <= ALWAYS_FITS;
     if parts.iter().enumerate().all(is_short) {
         return Ok(None);
     }
-    let (nearest, _) = nearest(folder)?;
+    let (nearest, _) = nearest_existing(folder)?;
     let mut whole = PathBuf::new();
     let mut short = PathBuf::new();
     for (index, part) in parts.iter().enumerate() {
@@ -35,24 +35,24 @@ pub fn shorten(folder: &Path, name: &Path, tail: usize) -> Result<Option<PathBuf
         let fits = |name: &OsStr| {
             let mut name = name.to_owned();
             name.push("x".repeat(room_for(index)));
-            takes(&nearest, &name)
+            accepts_name(&nearest, &name)
         };
         short.push(match fits(part) {
             true => (*part).to_owned(),
-            false => cut(part, &whole, fits),
+            false => cut_with_hash(part, &whole, fits),
         });
     }
     Ok((short != name).then_some(short))
 }
 
 /// Whether the file system of `folder` takes `name` as that of a file.
-fn takes(folder: &Path, name: &OsStr) -> bool {
+fn accepts_name(folder: &Path, name: &OsStr) -> bool {
     !fs::symlink_metadata(folder.join(name))
         .is_err_and(|error| error.kind() == ErrorKind::InvalidFilename)
 }
 
 /// As much of the start of `part` as fits with a hash of `whole` behind it.
-fn cut(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> OsString {
+fn cut_with_hash(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> OsString {
     let digest = Sha256::digest(whole.as_os_str().as_encoded_bytes());
     let hash: String = digest
         .iter()
@@ -60,7 +60,7 @@ fn cut(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> OsString {
         .map(|byte| format!("{byte:02x}"))
         .collect();
     let shortened = |length: usize| {
-        let mut name = start(part, length);
+        let mut name = char_prefix(part, length);
         name.push(format!("~{hash}"));
         name
     };
@@ -77,7 +77,7 @@ fn cut(part: &OsStr, whole: &Path, fits: impl Fn(&OsStr) -> bool) -> OsString {
 
 /// The first `length` bytes of `name`, or a few less: no letter is cut in two.
 #[cfg(unix)]
-fn start(name: &OsStr, length: usize) -> OsString {
+fn char_prefix(name: &OsStr, length: usize) -> OsString {
     use std::os::unix::ffi::OsStrExt;
     let bytes = name.as_bytes();
     let goes_on = |at: usize| bytes.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
@@ -88,7 +88,7 @@ fn start(name: &OsStr, length: usize) -> OsString {
 
 /// The first `length` bytes of `name` as text, or a few less: no letter is cut in two.
 #[cfg(not(unix))]
-fn start(name: &OsStr, length: usize) -> OsString {
+fn char_prefix(name: &OsStr, length: usize) -> OsString {
     let text = name.to_string_lossy();
     let end = (0..=length.min(text.len()))
         .rev()
@@ -104,7 +104,7 @@ mod tests {
 
     fn short(name: &[u8], tail: usize) -> Option<PathBuf> {
         let folder = tempfile::tempdir().unwrap();
-        shorten(
+        shorten_name(
             &folder.path().join("not/yet"),
             Path::new(OsStr::from_bytes(name)),
             tail,

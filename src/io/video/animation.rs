@@ -11,22 +11,22 @@ use image::codecs::png::PngDecoder;
 use image::{AnimationDecoder, RgbImage};
 
 use super::animation_header::{gif_header, png_chunks, png_header, webp_header};
-use super::clip::{Clip, Reader};
-use super::colour::Colour;
+use super::clip::{Clip, ClipReader};
+use super::colour::ColorTags;
 use super::ratio::{Ratio, gcd};
-use super::times::{FrameTime, Planned};
-use crate::error::{Error, Fault, Result};
+use super::times::{FrameTime, PlannedFrame};
+use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{Background, PhotoDecoder};
 
 /// A format of pictures that move.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Animation {
+pub(super) enum AnimationFormat {
     Gif,
     Png,
     WebP,
 }
 
-impl Animation {
+impl AnimationFormat {
     /// The format of a file, from its first bytes; none of stills (but GIFs may be either) and of all else.
     ///
     /// # Errors
@@ -43,13 +43,13 @@ impl Animation {
             .read_to_end(&mut head)
             .map_err(failed)?;
         if head.starts_with(b"GIF8") {
-            return Ok(Some(Animation::Gif));
+            return Ok(Some(AnimationFormat::Gif));
         }
         if head.starts_with(b"RIFF") && head.get(8..16) == Some(b"WEBPVP8X") {
             return Ok(head
                 .get(20)
                 .is_some_and(|flags| flags & 2 != 0)
-                .then_some(Animation::WebP));
+                .then_some(AnimationFormat::WebP));
         }
         if head.starts_with(b"\x89PNG\r\n\x1a\n") {
             let mut is_animated = false;
@@ -57,32 +57,32 @@ impl Animation {
                 is_animated |= kind == b"acTL";
                 kind != b"IDAT"
             });
-            return Ok((read.is_ok() && is_animated).then_some(Animation::Png));
+            return Ok((read.is_ok() && is_animated).then_some(AnimationFormat::Png));
         }
         Ok(None)
     }
 
     fn name(self) -> &'static str {
         match self {
-            Animation::Gif => "gif",
-            Animation::Png => "apng",
-            Animation::WebP => "webp",
+            AnimationFormat::Gif => "gif",
+            AnimationFormat::Png => "apng",
+            AnimationFormat::WebP => "webp",
         }
     }
 }
 
 /// Delays of no more than this many milliseconds are what old programs wrote for "as fast as you can"; every browser
 /// and ffmpeg show such frames for 100 ms.
-const TOO_SHORT: u64 = 10;
+const MIN_DELAY_MS: u64 = 10;
 
-pub(super) fn probe(path: &Path, animation: Animation) -> Result<Clip> {
+pub(super) fn probe(path: &Path, animation: AnimationFormat) -> Result<Clip> {
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let reader = BufReader::new(file);
-    let damaged = |why: String| Error::fault(path, why, Fault::Damaged);
+    let damaged = |why: String| Error::file_with_fault(path, why, FileFault::Damaged);
     let header = match animation {
-        Animation::Gif => gif_header(reader),
-        Animation::Png => png_header(reader),
-        Animation::WebP => webp_header(reader),
+        AnimationFormat::Gif => gif_header(reader),
+        AnimationFormat::Png => png_header(reader),
+        AnimationFormat::WebP => webp_header(reader),
     };
     let mut header =
         header.map_err(|why| damaged(format!("damaged {}: {why}", animation.name())))?;
@@ -92,7 +92,7 @@ pub(super) fn probe(path: &Path, animation: Animation) -> Result<Clip> {
     let mut notes = Vec::new();
     let mut short = 0;
     for delay in &mut header.delays {
-        if delay.0 * 1000 <= TOO_SHORT * delay.1 {
+        if delay.0 * 1000 <= MIN_DELAY_MS * delay.1 {
             *delay = (1, 10);
             short += 1;
         }
@@ -122,9 +122,9 @@ pub(super) fn probe(path: &Path, animation: Animation) -> Result<Clip> {
             }
         })
         .collect();
-    let time_base = Ratio::part_of(base);
+    let time_base = Ratio::one_over(base);
     let count = frames.len() as u64;
-    let rate = Ratio::new(count * base, time.unsigned_abs()).unwrap_or(Ratio::part_of(1));
+    let rate = Ratio::new(count * base, time.unsigned_abs()).unwrap_or(Ratio::one_over(1));
     Ok(Clip {
         path: path.to_owned(),
         width: header.size.0,
@@ -133,41 +133,41 @@ pub(super) fn probe(path: &Path, animation: Animation) -> Result<Clip> {
         pixel_aspect: (1, 1),
         frames,
         time_base,
-        zero: 0,
+        origin: 0,
         rate,
         codec: animation.name().into(),
-        pixel_format: if animation == Animation::Gif {
+        pixel_format: if animation == AnimationFormat::Gif {
             "pal8"
         } else {
             "rgba"
         }
         .into(),
         bits: 8,
-        colour: Colour::default(),
+        colour: ColorTags::default(),
         audio: None,
         truncated: header
             .is_truncated
             .then(|| format!("is truncated: it ends after {count} frames")),
         notes,
-        reader: Reader::Animation(animation),
+        reader: ClipReader::Animation(animation),
     })
 }
 
 /// Decodes an animation in a thread of its own, one frame ahead.
 #[derive(Debug)]
-pub(super) struct Player {
+pub(super) struct AnimationPlayer {
     frames: Receiver<Result<RgbImage, String>>,
 }
 
-impl Player {
+impl AnimationPlayer {
     /// Begins to decode the frames of `plan`.
     ///
     /// # Errors
     /// If the file cannot be opened, or no thread started.
     pub fn start(
         clip: &Clip,
-        animation: Animation,
-        plan: &[Planned],
+        animation: AnimationFormat,
+        plan: &[PlannedFrame],
         photos: &PhotoDecoder,
     ) -> Result<Self> {
         let failed = |error: io::Error| Error::io(&clip.path, &error);
@@ -191,12 +191,12 @@ impl Player {
                     index += 1;
                     wanted.peek().is_some()
                 };
-                if let Err(why) = play(reader, animation, &mut take) {
+                if let Err(why) = decode_canvases(reader, animation, &mut take) {
                     let _ = sender.send(Err(why));
                 }
             })
             .map_err(failed)?;
-        Ok(Player { frames })
+        Ok(AnimationPlayer { frames })
     }
 
     /// The next frame; none after the last.
@@ -206,19 +206,19 @@ impl Player {
 }
 
 /// Hands the canvas after each frame to `take`, until it has enough: 3 or 4 bytes a pixel.
-fn play(
+fn decode_canvases(
     reader: BufReader<File>,
-    animation: Animation,
+    animation: AnimationFormat,
     take: &mut impl FnMut(&[u8], (u32, u32)) -> bool,
 ) -> Result<(), String> {
     let failed = |error: image::ImageError| error.to_string();
     let frames = match animation {
-        Animation::Gif => GifDecoder::new(reader).map_err(failed)?.into_frames(),
-        Animation::Png => PngDecoder::new(reader)
+        AnimationFormat::Gif => GifDecoder::new(reader).map_err(failed)?.into_frames(),
+        AnimationFormat::Png => PngDecoder::new(reader)
             .and_then(PngDecoder::apng)
             .map_err(failed)?
             .into_frames(),
-        Animation::WebP => return play_webp(reader, take),
+        AnimationFormat::WebP => return decode_webp_canvases(reader, take),
     };
     for frame in frames {
         let canvas = frame.map_err(failed)?.into_buffer();
@@ -231,7 +231,7 @@ fn play(
 
 /// `image` forgets to clear the canvas behind frames that ask for it; the decoder below does not, once it has a colour
 /// to clear with.
-fn play_webp(
+fn decode_webp_canvases(
     reader: BufReader<File>,
     take: &mut impl FnMut(&[u8], (u32, u32)) -> bool,
 ) -> Result<(), String> {

@@ -4,21 +4,21 @@ use std::io::{self, Read, Seek, SeekFrom};
 
 /// What a file says of its frames: their size and how long each stays, in seconds as a fraction.
 #[derive(Debug, Default)]
-pub(super) struct Header {
+pub(super) struct AnimationHeader {
     pub size: (u32, u32),
     pub delays: Vec<(u64, u64)>,
     pub is_truncated: bool,
 }
 
-pub(super) fn gif_header(reader: impl Read) -> Result<Header, String> {
+pub(super) fn gif_header(reader: impl Read) -> Result<AnimationHeader, String> {
     let mut options = gif::DecodeOptions::new();
     options.skip_frame_decoding(true);
     let mut decoder = options
         .read_info(reader)
         .map_err(|error| error.to_string())?;
-    let mut header = Header {
+    let mut header = AnimationHeader {
         size: (decoder.width().into(), decoder.height().into()),
-        ..Header::default()
+        ..AnimationHeader::default()
     };
     loop {
         match decoder.next_frame_info() {
@@ -33,8 +33,8 @@ pub(super) fn gif_header(reader: impl Read) -> Result<Header, String> {
     }
 }
 
-pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<Header, String> {
-    let mut header = Header::default();
+pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<AnimationHeader, String> {
+    let mut header = AnimationHeader::default();
     let (mut promised, mut is_whole) = (0, false);
     let number = |data: &[u8], at: usize| {
         data.get(at..at + 4)
@@ -44,7 +44,7 @@ pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<Header, String>
         data.get(at..at + 2)
             .and_then(|bytes| Some(u16::from_be_bytes(*bytes.first_chunk()?)))
     };
-    rewind(&mut reader, 8)?;
+    seek_to(&mut reader, 8)?;
     let read = png_chunks(&mut reader, |kind, data| {
         match kind {
             b"IHDR" => header.size = (number(data, 0).unwrap_or(0), number(data, 4).unwrap_or(0)),
@@ -64,9 +64,9 @@ pub(super) fn png_header(mut reader: impl Read + Seek) -> Result<Header, String>
     Ok(header)
 }
 
-pub(super) fn webp_header(mut reader: impl Read + Seek) -> Result<Header, String> {
-    let mut header = Header::default();
-    rewind(&mut reader, 4)?;
+pub(super) fn webp_header(mut reader: impl Read + Seek) -> Result<AnimationHeader, String> {
+    let mut header = AnimationHeader::default();
+    seek_to(&mut reader, 4)?;
     let mut size = [0; 8];
     reader
         .read_exact(&mut size)
@@ -109,7 +109,7 @@ pub(super) fn webp_header(mut reader: impl Read + Seek) -> Result<Header, String
     Ok(header)
 }
 
-fn rewind(reader: &mut impl Seek, to: u64) -> Result<(), String> {
+fn seek_to(reader: &mut impl Seek, to: u64) -> Result<(), String> {
     let moved = reader.seek(SeekFrom::Start(to));
     moved.map(|_| ()).map_err(|error| error.to_string())
 }

@@ -2,10 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::animation::{self, Animation};
-use super::colour::Colour;
-use super::numbered;
-use super::probe::{self, Stream};
+use super::animation::{self, AnimationFormat};
+use super::colour::ColorTags;
+use super::image_sequence;
+use super::probe::{self, VideoStream};
 use super::ratio::Ratio;
 use super::times::FrameTime;
 use crate::error::Result;
@@ -28,7 +28,7 @@ pub struct Clip {
     /// Seconds of a tick.
     pub time_base: Ratio,
     /// The tick that players show as 0.
-    pub zero: i64,
+    pub origin: i64,
     /// Frames a second, on average.
     pub rate: Ratio,
     /// In ffmpeg's word: `h264`, `vp9`, `gif`.
@@ -38,19 +38,19 @@ pub struct Clip {
     /// Bits of a sample.
     pub bits: u32,
     /// What the samples mean.
-    pub colour: Colour,
+    pub colour: ColorTags,
     /// The track of sound that players take, if there is one.
-    pub audio: Option<Audio>,
+    pub audio: Option<AudioStream>,
     /// What there would be more of if the file were whole, as a sentence about it.
     pub truncated: Option<String>,
     /// Sentences about the file that its user may want to know.
     pub notes: Vec<String>,
-    pub(super) reader: Reader,
+    pub(super) reader: ClipReader,
 }
 
 /// A track of sound.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Audio {
+pub struct AudioStream {
     /// In ffmpeg's word: `aac`, `opus`.
     pub codec: String,
     /// Its number in the file.
@@ -59,11 +59,11 @@ pub struct Audio {
 
 /// Who decodes a clip.
 #[derive(Debug, Clone)]
-pub(super) enum Reader {
+pub(super) enum ClipReader {
     /// A child ffmpeg.
-    Ffmpeg(Stream),
+    Ffmpeg(VideoStream),
     /// A decoder of this program.
-    Animation(Animation),
+    Animation(AnimationFormat),
     /// The decoders of photos.
     Images(Vec<PathBuf>),
 }
@@ -74,7 +74,7 @@ impl Clip {
     /// # Errors
     /// Names the file: if ffmpeg is missing, it holds no pictures that move, no frames, or cannot be understood.
     pub fn probe(path: &Path) -> Result<Self> {
-        match Animation::of_file(path)? {
+        match AnimationFormat::of_file(path)? {
             Some(animation) => animation::probe(path, animation),
             None => probe::probe(path),
         }
@@ -84,17 +84,17 @@ impl Clip {
     ///
     /// # Errors
     /// Names the folder, if there are no pictures in it.
-    pub fn of_folder(folder: &Path, rate: Ratio) -> Result<Self> {
-        let images = numbered::list(folder)?;
-        Clip::of_images(folder, images, rate)
+    pub fn from_folder(folder: &Path, rate: Ratio) -> Result<Self> {
+        let images = image_sequence::list_images(folder)?;
+        Clip::from_images(folder, images, rate)
     }
 
     /// Takes `images` as frames at `rate`; `path` is what they are called together.
     ///
     /// # Errors
     /// If there are none, or the first cannot be read.
-    pub fn of_images(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Self> {
-        numbered::probe(path, images, rate)
+    pub fn from_images(path: &Path, images: Vec<PathBuf>, rate: Ratio) -> Result<Self> {
+        image_sequence::probe(path, images, rate)
     }
 
     /// Width and height, upright.
@@ -113,7 +113,7 @@ impl Clip {
 
     /// Seconds from the clip's beginning to a time in ticks.
     pub fn seconds(&self, time: i64) -> f64 {
-        (time - self.zero) as f64 * self.time_base.value()
+        (time - self.origin) as f64 * self.time_base.value()
     }
 
     /// Seconds from the first frame's appearance to the end of the last.

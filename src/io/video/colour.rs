@@ -2,7 +2,7 @@
 
 /// The tags of a clip, in ffmpeg's words; none where the file does not say.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Colour {
+pub struct ColorTags {
     /// Such as `bt709` or `bt2020`.
     pub primaries: Option<String>,
     /// The transfer function, such as `bt709`, `smpte2084` (PQ) or `arib-std-b67` (HLG).
@@ -15,7 +15,7 @@ pub struct Colour {
 
 /// Filters from decoded frames to RGB, and what is to be said of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct ToRgb {
+pub(super) struct RgbFilters {
     /// A chain for `-vf`.
     pub filters: String,
     /// A sentence, where colours are not what they could be.
@@ -24,18 +24,18 @@ pub(super) struct ToRgb {
 
 /// What an ffmpeg can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Abilities {
+pub(super) struct FfmpegFeatures {
     /// Whether it has the filters that bring high dynamic range to that of photos.
-    pub map_tones: bool,
+    pub has_tone_mapping: bool,
     /// Whether its scaler takes threads.
-    pub use_threads: bool,
+    pub has_scaler_threads: bool,
 }
 
 /// Conversions are rounded, not cut off, and the same on every machine; chroma is interpolated at full resolution.
-pub(super) const SCALER: &str =
+pub(super) const SCALER_FLAGS: &str =
     "flags=bicubic+accurate_rnd+full_chroma_int+full_chroma_inp+bitexact";
 
-impl Colour {
+impl ColorTags {
     /// The name of the transfer function, if it is one of high dynamic range.
     pub fn hdr(&self) -> Option<&'static str> {
         match self.transfer.as_deref() {
@@ -46,14 +46,23 @@ impl Colour {
     }
 
     /// The filters for frames of this size.
-    pub(super) fn to_rgb(&self, (width, height): (u32, u32), can: Abilities) -> ToRgb {
-        let threads = if can.use_threads { ":threads=4" } else { "" };
-        let scale = |more: &str| format!("scale=w={width}:h={height}:{SCALER}{threads}{more}");
-        if self.hdr().is_some() && can.map_tones {
-            return ToRgb {
+    pub(super) fn rgb_filters(
+        &self,
+        (width, height): (u32, u32),
+        can: FfmpegFeatures,
+    ) -> RgbFilters {
+        let threads = if can.has_scaler_threads {
+            ":threads=4"
+        } else {
+            ""
+        };
+        let scale =
+            |more: &str| format!("scale=w={width}:h={height}:{SCALER_FLAGS}{threads}{more}");
+        if self.hdr().is_some() && can.has_tone_mapping {
+            return RgbFilters {
                 filters: format!(
                     "{},{},format=rgb24",
-                    self.map_tones((width, height)),
+                    self.tone_map_filters((width, height)),
                     scale("")
                 ),
                 note: None,
@@ -75,16 +84,16 @@ impl Colour {
             ),
             _ => None,
         };
-        ToRgb {
+        RgbFilters {
             filters: format!("{},format=rgb24", scale(matrix)),
             note,
         }
     }
 
-    fn map_tones(&self, (width, height): (u32, u32)) -> String {
+    fn tone_map_filters(&self, (width, height): (u32, u32)) -> String {
         // zscale takes no halves of pixels.
         let whole = match width % 2 == 1 || height % 2 == 1 {
-            true => format!("scale={SCALER},format=yuv444p10le,"),
+            true => format!("scale={SCALER_FLAGS},format=yuv444p10le,"),
             false => String::new(),
         };
         let transfer = self.transfer.as_deref().unwrap_or("smpte2084");

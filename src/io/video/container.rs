@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 
 /// A kind of file that frames are written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Container {
+pub(super) enum VideoContainer {
     Mp4,
     Mov,
     Matroska,
@@ -16,14 +16,14 @@ pub(super) enum Container {
 }
 
 /// The ending of files with parts of films whose own ending is `ending`: times are exact in them.
-pub fn ending_of_parts(ending: &str) -> &str {
+pub fn part_extension(ending: &str) -> &str {
     match ending {
         "mkv" | "webm" => "nut",
         other => other,
     }
 }
 
-impl Container {
+impl VideoContainer {
     /// By a file's ending.
     ///
     /// # Errors
@@ -31,11 +31,11 @@ impl Container {
     pub fn of(path: &Path) -> Result<Self> {
         let ending = path.extension().unwrap_or_default().to_string_lossy();
         match ending.to_ascii_lowercase().as_str() {
-            "mp4" | "m4v" => Ok(Container::Mp4),
-            "mov" => Ok(Container::Mov),
-            "mkv" => Ok(Container::Matroska),
-            "webm" => Ok(Container::WebM),
-            "nut" => Ok(Container::Nut),
+            "mp4" | "m4v" => Ok(VideoContainer::Mp4),
+            "mov" => Ok(VideoContainer::Mov),
+            "mkv" => Ok(VideoContainer::Matroska),
+            "webm" => Ok(VideoContainer::WebM),
+            "nut" => Ok(VideoContainer::Nut),
             _ => Err(Error::Usage(format!(
                 "{}: clips are written to .mp4, .mov, .mkv or .webm",
                 path.display()
@@ -44,30 +44,30 @@ impl Container {
     }
 
     /// In ffmpeg's word.
-    pub fn format(self) -> &'static str {
+    pub fn ffmpeg_format(self) -> &'static str {
         match self {
-            Container::Mp4 => "mp4",
-            Container::Mov => "mov",
-            Container::Matroska => "matroska",
-            Container::WebM => "webm",
-            Container::Nut => "nut",
+            VideoContainer::Mp4 => "mp4",
+            VideoContainer::Mov => "mov",
+            VideoContainer::Matroska => "matroska",
+            VideoContainer::WebM => "webm",
+            VideoContainer::Nut => "nut",
         }
     }
 
     pub fn is_mp4(self) -> bool {
-        matches!(self, Container::Mp4 | Container::Mov)
+        matches!(self, VideoContainer::Mp4 | VideoContainer::Mov)
     }
 
     /// Whether it can hold sound of this codec as it is.
-    pub fn holds(self, codec: &str) -> bool {
+    pub fn can_hold_audio(self, codec: &str) -> bool {
         match self {
-            Container::Matroska | Container::Nut => true,
-            Container::WebM => matches!(codec, "opus" | "vorbis"),
-            Container::Mov => {
+            VideoContainer::Matroska | VideoContainer::Nut => true,
+            VideoContainer::WebM => matches!(codec, "opus" | "vorbis"),
+            VideoContainer::Mov => {
                 codec.starts_with("pcm_")
                     || matches!(codec, "aac" | "mp3" | "ac3" | "eac3" | "alac")
             }
-            Container::Mp4 => matches!(
+            VideoContainer::Mp4 => matches!(
                 codec,
                 "aac" | "mp3" | "mp2" | "ac3" | "eac3" | "alac" | "opus" | "flac"
             ),

@@ -7,73 +7,73 @@ use image::RgbImage;
 
 use super::animation::flatten;
 use super::clip::Clip;
-use super::colour::{Abilities, ToRgb};
-use super::log::{Log, Shown};
-use super::probe::Stream;
-use super::program::{Programs, file_argument, start};
-use super::times::{Planned, Selection};
-use crate::error::{Error, Fault, Result};
+use super::colour::{FfmpegFeatures, RgbFilters};
+use super::ffmpeg::{FfmpegPrograms, file_argument, spawn};
+use super::ffmpeg_log::{FfmpegLog, LoggedFrame};
+use super::probe::VideoStream;
+use super::times::{FrameSelection, PlannedFrame};
+use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::Background;
-use crate::system::child_process::Running;
+use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
 /// Selections that begin this many seconds after the first frame are sought; before, decoding what lies between costs
 /// little.
-const WORTH_SEEKING: f64 = 8.0;
+const MIN_SEEK_SECONDS: f64 = 8.0;
 
 /// A child ffmpeg that decodes.
 #[derive(Debug)]
-pub(super) struct Decoder {
+pub(super) struct FfmpegDecoder {
     clip: Clip,
-    selection: Selection,
+    selection: FrameSelection,
     /// The first and the last frame that are wanted.
-    span: (Planned, Planned),
-    running: Running,
+    span: (PlannedFrame, PlannedFrame),
+    running: ChildProcess,
     stdout: ChildStdout,
-    log: Log,
-    given: u64,
+    log: FfmpegLog,
+    decoded: u64,
     has_sought: bool,
     /// What is seen where frames are transparent.
     background: Background,
     /// The size of the first frame, before it was scaled.
     size: Option<(u32, u32)>,
     /// Frames that were of another size.
-    others: u64,
+    resized: u64,
 }
 
 /// How a decoder ended.
 #[derive(Debug, Clone)]
-pub(super) struct Ending {
+pub(super) struct DecoderExit {
     /// Why it ended before all was decoded.
     pub failure: Option<String>,
     /// How many complaints there were, and one of them.
     pub complaints: Option<(u64, String)>,
 }
 
-impl Decoder {
+impl FfmpegDecoder {
     /// Starts to decode what `plan` lists, which `selection` selects of `clip`.
     ///
     /// # Errors
     /// Names the clip, if ffmpeg is missing or cannot be started.
     pub fn start(
         clip: &Clip,
-        stream: &Stream,
-        selection: &Selection,
-        span: (Planned, Planned),
+        stream: &VideoStream,
+        selection: &FrameSelection,
+        span: (PlannedFrame, PlannedFrame),
         background: Background,
     ) -> Result<Self> {
         let seek = seek_time(clip, stream, span.0.time);
-        Decoder::launch(clip, stream, selection, span, (seek, background))
+        FfmpegDecoder::launch(clip, stream, selection, span, (seek, background))
     }
 
     fn launch(
         clip: &Clip,
-        stream: &Stream,
-        selection: &Selection,
-        span: (Planned, Planned),
+        stream: &VideoStream,
+        selection: &FrameSelection,
+        span: (PlannedFrame, PlannedFrame),
         (seek, background): (Option<f64>, Background),
     ) -> Result<Self> {
-        let programs = Programs::find(&clip.path)?;
+        let programs = FfmpegPrograms::find(&clip.path)?;
         let mut command = programs.ffmpeg();
         command.args(["-v", "level+info", "-copyts"]);
         if let Some(seconds) = seek {
@@ -85,7 +85,7 @@ impl Decoder {
                 &format!("{seconds:.6}"),
             ]);
         }
-        if !stream.turns {
+        if !stream.autorotates {
             command.arg("-noautorotate");
         }
         command.arg("-i").arg(file_argument(&clip.path));
@@ -95,7 +95,7 @@ impl Decoder {
             true => "showinfo=checksum=0".into(),
             false => "showinfo".into(),
         });
-        filters.push(colours(clip, programs).filters);
+        filters.push(clip_rgb_filters(clip, programs).filters);
         command.args([
             "-map",
             &format!("0:{}", stream.index),
@@ -112,28 +112,28 @@ impl Decoder {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let failed = |error: std::io::Error| {
-            Error::fault(
+            Error::file_with_fault(
                 &clip.path,
                 format!("ffmpeg cannot be started: {error}"),
-                Fault::Program,
+                FileFault::Program,
             )
         };
-        let mut running = start(command).map_err(failed)?;
+        let mut running = spawn(command).map_err(failed)?;
         let (Some(stdout), Some(stderr)) = (running.take_stdout(), running.take_stderr()) else {
             return Err(failed(ErrorKind::BrokenPipe.into()));
         };
-        Ok(Decoder {
+        Ok(FfmpegDecoder {
             clip: clip.clone(),
             selection: *selection,
             span,
             running,
             stdout,
-            log: Log::read(stderr).map_err(failed)?,
-            given: 0,
+            log: FfmpegLog::read(stderr).map_err(failed)?,
+            decoded: 0,
             has_sought: seek.is_some(),
             background,
             size: None,
-            others: 0,
+            resized: 0,
         })
     }
 
@@ -141,26 +141,26 @@ impl Decoder {
     ///
     /// # Errors
     /// Names the clip, if frames have other times or another size than it says.
-    pub fn next(&mut self, stream: &Stream) -> Result<Option<(Option<i64>, RgbImage)>> {
-        let Some((shown, image)) = self.read()? else {
+    pub fn next(&mut self, stream: &VideoStream) -> Result<Option<(Option<i64>, RgbImage)>> {
+        let Some((shown, image)) = self.read_frame()? else {
             return Ok(None);
         };
-        if self.given == 0 {
+        if self.decoded == 0 {
             if self.has_sought && shown.time != Some(self.span.0.time) {
                 // The file's index leads elsewhere.
                 let clip = self.clip.clone();
                 let how = (None, self.background);
-                *self = Decoder::launch(&clip, stream, &self.selection, self.span, how)?;
+                *self = FfmpegDecoder::launch(&clip, stream, &self.selection, self.span, how)?;
                 return self.next(stream);
             }
-            self.check_first(shown)?;
+            self.check_first_frame(shown)?;
         }
-        self.given += 1;
-        self.others += u64::from(self.size != Some(shown.size));
+        self.decoded += 1;
+        self.resized += u64::from(self.size != Some(shown.size));
         Ok(Some((shown.time, image)))
     }
 
-    fn check_first(&mut self, shown: Shown) -> Result<()> {
+    fn check_first_frame(&mut self, shown: LoggedFrame) -> Result<()> {
         self.size = Some(shown.size);
         let (width, height) = shown.size;
         let base = self.clip.time_base;
@@ -175,10 +175,14 @@ impl Decoder {
             _ => return Ok(()),
         };
         let why = format!("{why}; install one whole release of ffmpeg, or convert the clip first");
-        Err(Error::fault(&self.clip.path, why, Fault::Program))
+        Err(Error::file_with_fault(
+            &self.clip.path,
+            why,
+            FileFault::Program,
+        ))
     }
 
-    fn read(&mut self) -> Result<Option<(Shown, RgbImage)>> {
+    fn read_frame(&mut self) -> Result<Option<(LoggedFrame, RgbImage)>> {
         let (width, height) = self.clip.size();
         let channels = if self.clip.has_alpha() { 4 } else { 3 };
         let mut pixels = vec![0; width as usize * height as usize * channels];
@@ -192,22 +196,23 @@ impl Decoder {
             }
         }
         // It was shown before it was written.
-        let shown = self.log.shown();
+        let shown = self.log.next_frame();
         if channels == 3 {
             return Ok(shown.zip(RgbImage::from_raw(width, height, pixels)));
         }
         let flat = flatten(&pixels, (width, height), self.background);
-        let flat = flat.map_err(|why| Error::fault(&self.clip.path, why, Fault::Damaged))?;
+        let flat =
+            flat.map_err(|why| Error::file_with_fault(&self.clip.path, why, FileFault::Damaged))?;
         Ok(shown.map(|shown| (shown, flat)))
     }
 
     /// Frames that were scaled to the first one's size.
-    pub fn others(&self) -> u64 {
-        self.others
+    pub fn resized_frames(&self) -> u64 {
+        self.resized
     }
 
     /// Ends it; `is_over` if it has nothing more to give, else it is stopped.
-    pub fn end(mut self, is_over: bool) -> Ending {
+    pub fn stop(mut self, is_over: bool) -> DecoderExit {
         let mut failure = None;
         if is_over {
             match self.running.wait() {
@@ -216,7 +221,7 @@ impl Decoder {
                     self.log.finish();
                     failure = Some(
                         self.log
-                            .last()
+                            .last_complaint()
                             .unwrap_or_else(|| format!("it ended with {status}")),
                     );
                 }
@@ -224,21 +229,21 @@ impl Decoder {
             }
             self.log.finish();
         }
-        let count = self.log.count();
-        Ending {
+        let count = self.log.complaint_count();
+        DecoderExit {
             failure,
-            complaints: self.log.last().map(|last| (count, last)),
+            complaints: self.log.last_complaint().map(|last| (count, last)),
         }
     }
 }
 
 /// How frames of `clip` become RGB.
-pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
-    let can = Abilities {
-        map_tones: programs.has_filter("zscale") && programs.has_filter("tonemap"),
-        use_threads: programs.is_at_least((5, 0)),
+pub(super) fn clip_rgb_filters(clip: &Clip, programs: &FfmpegPrograms) -> RgbFilters {
+    let can = FfmpegFeatures {
+        has_tone_mapping: programs.has_filter("zscale") && programs.has_filter("tonemap"),
+        has_scaler_threads: programs.is_at_least((5, 0)),
     };
-    let mut colours = clip.colour.to_rgb(clip.size(), can);
+    let mut colours = clip.colour.rgb_filters(clip.size(), can);
     if clip.has_alpha() {
         colours.filters = colours.filters.replace("format=rgb24", "format=rgba");
     }
@@ -246,14 +251,14 @@ pub(super) fn colours(clip: &Clip, programs: &Programs) -> ToRgb {
 }
 
 /// Where to begin so that `first` can be decoded, in the file's own seconds; none where it is near the beginning.
-fn seek_time(clip: &Clip, stream: &Stream, first: i64) -> Option<f64> {
+fn seek_time(clip: &Clip, stream: &VideoStream, first: i64) -> Option<f64> {
     let base = clip.time_base.value();
     let beginning = clip.frames.first()?.time;
-    if (first - beginning) as f64 * base < WORTH_SEEKING {
+    if (first - beginning) as f64 * base < MIN_SEEK_SECONDS {
         return None;
     }
-    let before = stream.keys.partition_point(|&key| key <= first);
+    let before = stream.keyframes.partition_point(|&key| key <= first);
     // One more back: not all that is called a key frame shows a whole picture at once.
-    let key = *stream.keys.get(before.checked_sub(2)?)?;
+    let key = *stream.keyframes.get(before.checked_sub(2)?)?;
     Some(key as f64 * base)
 }

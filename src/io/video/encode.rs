@@ -5,30 +5,30 @@ use std::path::{Path, PathBuf};
 use std::process::{ChildStdin, Stdio};
 
 use super::clip::Clip;
-use super::complete::{fast_start, time_scales};
-use super::container::Container;
-use super::encoders::{Codec, Pixel, Settings};
-use super::log::Log;
+use super::container::VideoContainer;
+use super::encoders::{EncoderArguments, RawPixelFormat, VideoCodec};
+use super::ffmpeg::{FfmpegPrograms, file_argument, spawn};
+use super::ffmpeg_log::FfmpegLog;
 use super::matroska;
-use super::program::{Programs, file_argument, start};
 use super::ratio::Ratio;
-use super::times::Selection;
-use crate::error::{Error, Fault, Result};
-use crate::system::child_process::Running;
-use crate::system::files::ProgramFile;
-use crate::system::files::Stamp;
+use super::remux::{fast_start_arguments, time_scale_arguments};
+use super::times::FrameSelection;
+use crate::error::{Error, FileFault, Result};
+use crate::system::child_process::ChildProcess;
+use crate::system::files::ExternalFile;
+use crate::system::files::FileStamp;
 
 /// What is to be written.
 #[derive(Debug, Clone)]
-pub struct Spec {
+pub struct EncoderConfig {
     /// Width of the frames in pixels. Where the codec halves colours, an odd last column is cut off what is written.
     pub width: u32,
     /// Height of the frames in pixels, likewise.
     pub height: u32,
     /// What a frame's bytes are.
-    pub pixel: Pixel,
+    pub pixel_format: RawPixelFormat,
     /// How they are encoded.
-    pub codec: Codec,
+    pub codec: VideoCodec,
     /// Seconds of a tick, in which times are given.
     pub time_base: Ratio,
     /// The tick that becomes 0.
@@ -46,22 +46,22 @@ pub struct Spec {
     pub audio: Option<AudioTrack>,
 }
 
-impl Spec {
+impl EncoderConfig {
     /// Pictures in H.264 of the frames that `selection` selects of `clip`, with their times.
-    pub fn of_clip(clip: &Clip, selection: &Selection) -> Self {
-        let plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+    pub fn from_clip(clip: &Clip, selection: &FrameSelection) -> Self {
+        let plan = selection.plan(&clip.frames, clip.time_base, clip.origin);
         let durations = || plan.iter().map(|planned| planned.duration);
         let span = durations().min().zip(durations().max());
-        Spec {
+        EncoderConfig {
             width: clip.width,
             height: clip.height,
-            pixel: Pixel::Rgb24,
-            codec: Codec::default(),
+            pixel_format: RawPixelFormat::Rgb24,
+            codec: VideoCodec::default(),
             time_base: clip.time_base,
             // The clip's beginning, or the first frame where a later one than the clip's first was selected.
             origin: match plan.first() {
                 Some(first) if first.index > 0 => first.time,
-                _ => clip.zero,
+                _ => clip.origin,
             },
             rate: selection.rate(clip.rate),
             // But for what rounding to ticks makes of it.
@@ -80,7 +80,7 @@ pub struct AudioTrack {
     pub(super) stream: u32,
     pub(super) codec: String,
     /// When the clip begins that it is from, in ticks.
-    pub(super) zero: i64,
+    pub(super) origin: i64,
 }
 
 impl AudioTrack {
@@ -90,7 +90,7 @@ impl AudioTrack {
             path: clip.path.clone(),
             stream: audio.stream,
             codec: audio.codec.clone(),
-            zero: clip.zero,
+            origin: clip.origin,
         })
     }
 }
@@ -98,18 +98,18 @@ impl AudioTrack {
 /// Writes a clip through a child ffmpeg. It appears, whole, when it is [finished](Encoder::finish), however few frames it
 /// has by then; what is dropped before leaves nothing behind.
 #[derive(Debug)]
-pub struct Encoder {
+pub struct VideoEncoder {
     pub(super) path: PathBuf,
-    pub(super) spec: Spec,
-    pub(super) container: Container,
-    pub(super) programs: &'static Programs,
-    pub(super) file: ProgramFile,
+    pub(super) spec: EncoderConfig,
+    pub(super) container: VideoContainer,
+    pub(super) programs: &'static FfmpegPrograms,
+    pub(super) file: ExternalFile,
     /// None once its input is closed.
     stdin: Option<ChildStdin>,
-    running: Running,
-    log: Log,
+    running: ChildProcess,
+    log: FfmpegLog,
     size: (u32, u32),
-    has_begun: bool,
+    has_header: bool,
     frames: u64,
     /// The time and the duration of the last frame.
     pub(super) last: Option<(i64, i64)>,
@@ -117,34 +117,34 @@ pub struct Encoder {
 
 /// A clip that was written.
 #[derive(Debug, Clone)]
-pub struct Finished {
+pub struct EncodedClip {
     /// Frames in it.
     pub frames: u64,
     /// Width and height of what was written.
     pub size: (u32, u32),
     /// Of the file; none where it was written into something that could not be replaced.
-    pub stamp: Option<Stamp>,
+    pub stamp: Option<FileStamp>,
     /// Sentences about what its user may want to know.
     pub notes: Vec<String>,
 }
 
-impl Encoder {
+impl VideoEncoder {
     /// Begins the clip `path`, whose ending tells what kind of file it is.
     ///
     /// # Errors
     /// Names the file or the codec: if ffmpeg or the encoder is missing, the ending is unknown, or no file can be made
     /// there.
-    pub fn new(path: &Path, spec: Spec) -> Result<Self> {
-        let programs = Programs::find(path)?;
-        let container = Container::of(path)?;
-        let settings = spec.codec.settings(
+    pub fn new(path: &Path, spec: EncoderConfig) -> Result<Self> {
+        let programs = FfmpegPrograms::find(path)?;
+        let container = VideoContainer::of(path)?;
+        let settings = spec.codec.encoder_arguments(
             programs,
             (spec.width, spec.height),
-            spec.pixel,
+            spec.pixel_format,
             spec.rate,
             container,
         )?;
-        let file = ProgramFile::begin(path)?;
+        let file = ExternalFile::begin(path)?;
         let mut command = programs.ffmpeg();
         command.args([
             "-v",
@@ -158,33 +158,33 @@ impl Encoder {
             "0:v:0",
         ]);
         command.args(encode_arguments(&spec, &settings, container));
-        command.args(time_scales(spec.time_base, container, programs));
+        command.args(time_scale_arguments(spec.time_base, container, programs));
         command.args(programs.passthrough());
         let target = match spec.audio {
-            Some(_) => file.draft(),
+            Some(_) => file.draft_path(),
             None => {
-                command.args(fast_start(container));
-                file.unfinished()
+                command.args(fast_start_arguments(container));
+                file.unfinished_path()
             }
         };
-        command.args(["-f", container.format(), "-y"]);
+        command.args(["-f", container.ffmpeg_format(), "-y"]);
         command.arg(file_argument(&target));
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::null())
             .stderr(Stdio::piped());
         let failed = |error: std::io::Error| {
-            Error::fault(
+            Error::file_with_fault(
                 path,
                 format!("ffmpeg cannot be started: {error}"),
-                Fault::Program,
+                FileFault::Program,
             )
         };
-        let mut running = start(command).map_err(failed)?;
+        let mut running = spawn(command).map_err(failed)?;
         let stdin = running.take_stdin();
         let stderr = running.take_stderr();
         let stderr = stderr.ok_or_else(|| failed(std::io::ErrorKind::BrokenPipe.into()))?;
-        Ok(Encoder {
+        Ok(VideoEncoder {
             path: path.to_owned(),
             size: settings.size,
             spec,
@@ -193,8 +193,8 @@ impl Encoder {
             file,
             stdin,
             running,
-            log: Log::read(stderr).map_err(failed)?,
-            has_begun: false,
+            log: FfmpegLog::read(stderr).map_err(failed)?,
+            has_header: false,
             frames: 0,
             last: None,
         })
@@ -207,7 +207,7 @@ impl Encoder {
     /// one before it.
     pub fn write(&mut self, frame: &[u8], time: i64, duration: i64) -> Result<()> {
         let spec = &self.spec;
-        let bytes = spec.width as usize * spec.height as usize * spec.pixel.bytes();
+        let bytes = spec.width as usize * spec.height as usize * spec.pixel_format.bytes();
         if frame.len() != bytes {
             let why = format!(
                 "a frame of {} bytes was given, where {bytes} make one",
@@ -219,7 +219,7 @@ impl Encoder {
             let why = format!("a frame at tick {time} was given behind one at tick {last}");
             return Err(Error::file(&self.path, why));
         }
-        if !self.has_begun {
+        if !self.has_header {
             // No file begins before its first frame.
             self.spec.origin = self.spec.origin.min(time);
         }
@@ -230,19 +230,22 @@ impl Encoder {
         let Some(stdin) = &mut self.stdin else {
             return Err(Error::file(&self.path, "is closed"));
         };
-        let head = match self.has_begun {
+        let head = match self.has_header {
             true => Ok(()),
             false => {
                 let usual = (1e9 / self.spec.rate.value()).round() as u64;
-                let header =
-                    matroska::header((self.spec.width, self.spec.height), self.spec.pixel, usual);
+                let header = matroska::encode_header(
+                    (self.spec.width, self.spec.height),
+                    self.spec.pixel_format,
+                    usual,
+                );
                 stdin.write_all(&header)
             }
         };
-        self.has_begun = true;
+        self.has_header = true;
         let written = head.and_then(|()| matroska::write_frame(stdin, frame, at, stays));
         if let Err(error) = written {
-            return Err(self.failure(&error.to_string()));
+            return Err(self.ffmpeg_error(&error.to_string()));
         }
         self.frames += 1;
         self.last = Some((time, duration.max(1)));
@@ -255,23 +258,26 @@ impl Encoder {
     }
 
     /// Why ffmpeg ended, or did not do what it should.
-    fn failure(&mut self, otherwise: &str) -> Error {
+    fn ffmpeg_error(&mut self, otherwise: &str) -> Error {
         self.stdin = None;
         let _ = self.running.wait();
         self.log.finish();
-        let why = self.log.last().unwrap_or_else(|| otherwise.to_owned());
+        let why = self
+            .log
+            .last_complaint()
+            .unwrap_or_else(|| otherwise.to_owned());
         let why = format!(
             "ffmpeg could not write it, after {} frames: {why}",
             self.frames
         );
-        Error::fault(&self.path, why, Fault::Program)
+        Error::file_with_fault(&self.path, why, FileFault::Program)
     }
 
     /// Ends the clip with the frames that it has, and puts it in its place.
     ///
     /// # Errors
     /// Names the file: if it has no frames, ffmpeg failed, or it cannot be put there.
-    pub fn finish(mut self) -> Result<Finished> {
+    pub fn finish(mut self) -> Result<EncodedClip> {
         self.stdin = None;
         if self.frames == 0 {
             return Err(Error::file(
@@ -284,18 +290,18 @@ impl Encoder {
             .wait()
             .map_err(|error| Error::io(&self.path, &error))?;
         if !ended.success() {
-            return Err(self.failure(&format!("it ended with {ended}")));
+            return Err(self.ffmpeg_error(&format!("it ended with {ended}")));
         }
         let mut notes = Vec::new();
-        if self.spec.audio.is_some() || self.has_wrong_end() {
+        if self.spec.audio.is_some() || self.has_inexact_end() {
             if self.spec.audio.is_none() {
-                let moved = std::fs::rename(self.file.unfinished(), self.file.draft());
+                let moved = std::fs::rename(self.file.unfinished_path(), self.file.draft_path());
                 moved.map_err(|error| Error::io(&self.path, &error))?;
             }
-            notes.extend(self.complete()?);
+            notes.extend(self.remux()?);
         }
         let stamp = self.file.finish()?;
-        Ok(Finished {
+        Ok(EncodedClip {
             frames: self.frames,
             size: self.size,
             stamp,
@@ -304,7 +310,11 @@ impl Encoder {
     }
 }
 
-fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> Vec<String> {
+fn encode_arguments(
+    spec: &EncoderConfig,
+    settings: &EncoderArguments,
+    container: VideoContainer,
+) -> Vec<String> {
     let mut all: Vec<String> = Vec::new();
     let (x, y) = spec.pixel_aspect;
     let aspect = match x == y {
@@ -313,7 +323,7 @@ fn encode_arguments(spec: &Spec, settings: &Settings, container: Container) -> V
     };
     all.extend(["-vf".into(), format!("{},{aspect}", settings.filters)]);
     all.extend(settings.arguments.iter().cloned());
-    if spec.is_variable && spec.codec != Codec::Ffv1 {
+    if spec.is_variable && spec.codec != VideoCodec::Ffv1 {
         all.extend(["-bf".into(), "0".into()]);
     }
     let base = spec.time_base;

@@ -3,15 +3,15 @@
 use std::io::ErrorKind;
 use std::sync::{Mutex, PoisonError};
 
-use super::colour::SCALER;
-use super::container::Container;
-use super::program::{Programs, capture};
+use super::colour::SCALER_FLAGS;
+use super::container::VideoContainer;
+use super::ffmpeg::{FfmpegPrograms, capture};
 use super::ratio::Ratio;
 use crate::error::{Error, Result};
 
 /// The pixels of frames that are to be encoded, row by row without gaps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pixel {
+pub enum RawPixelFormat {
     /// Red, green, blue, a byte each, in sRGB.
     Rgb24,
     /// One byte.
@@ -20,29 +20,29 @@ pub enum Pixel {
     Gray16,
 }
 
-impl Pixel {
+impl RawPixelFormat {
     /// Bytes of a pixel.
     pub fn bytes(self) -> usize {
         match self {
-            Pixel::Rgb24 => 3,
-            Pixel::Gray8 => 1,
-            Pixel::Gray16 => 2,
+            RawPixelFormat::Rgb24 => 3,
+            RawPixelFormat::Gray8 => 1,
+            RawPixelFormat::Gray16 => 2,
         }
     }
 
     /// What ffmpeg calls it in files of uncompressed video.
     pub(super) fn fourcc(self) -> &'static [u8; 4] {
         match self {
-            Pixel::Rgb24 => b"RGB\x18",
-            Pixel::Gray8 => b"Y800",
-            Pixel::Gray16 => b"Y1\0\x10",
+            RawPixelFormat::Rgb24 => b"RGB\x18",
+            RawPixelFormat::Gray8 => b"Y800",
+            RawPixelFormat::Gray16 => b"Y1\0\x10",
         }
     }
 }
 
 /// How frames are encoded.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Codec {
+pub enum VideoCodec {
     /// H.264, profile High, 4:2:0, by libx264.
     H264 {
         /// The constant rate factor, 0 to 51; 14 shows no steps in depths.
@@ -61,9 +61,9 @@ pub enum Codec {
     },
 }
 
-impl Default for Codec {
+impl Default for VideoCodec {
     fn default() -> Self {
-        Codec::H264 {
+        VideoCodec::H264 {
             crf: 14,
             preset: "medium".into(),
         }
@@ -71,7 +71,7 @@ impl Default for Codec {
 }
 
 /// Encoders that are told of where one is missing, the better ones first. Those that need a surface of a GPU are not.
-const OTHERS: [&str; 11] = [
+const SUGGESTED_ENCODERS: [&str; 11] = [
     "libx264",
     "libopenh264",
     "h264_nvenc",
@@ -86,7 +86,7 @@ const OTHERS: [&str; 11] = [
 ];
 
 /// Pixel formats for pictures, the most widely played first.
-const FORMATS: [&str; 8] = [
+const PIXEL_FORMATS: [&str; 8] = [
     "yuv420p",
     "nv12",
     "yuv422p",
@@ -99,20 +99,20 @@ const FORMATS: [&str; 8] = [
 
 /// What ffmpeg is told about the encoding.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Settings {
+pub(super) struct EncoderArguments {
     pub filters: String,
     pub arguments: Vec<String>,
     /// Width and height of what is written.
     pub size: (u32, u32),
 }
 
-impl Codec {
+impl VideoCodec {
     /// Its encoder's name.
     pub fn encoder(&self) -> &str {
         match self {
-            Codec::H264 { .. } => "libx264",
-            Codec::Ffv1 => "ffv1",
-            Codec::Named { encoder, .. } => encoder,
+            VideoCodec::H264 { .. } => "libx264",
+            VideoCodec::Ffv1 => "ffv1",
+            VideoCodec::Named { encoder, .. } => encoder,
         }
     }
 
@@ -120,38 +120,38 @@ impl Codec {
     ///
     /// # Errors
     /// If this ffmpeg lacks the encoder, or it cannot take the frames or a rate factor.
-    pub(super) fn settings(
+    pub(super) fn encoder_arguments(
         &self,
-        programs: &Programs,
+        programs: &FfmpegPrograms,
         (width, height): (u32, u32),
-        pixel: Pixel,
+        pixel: RawPixelFormat,
         rate: Ratio,
-        container: Container,
-    ) -> Result<Settings> {
-        let encoder = Known::ask(programs, self.encoder())?;
+        container: VideoContainer,
+    ) -> Result<EncoderArguments> {
+        let encoder = EncoderInfo::query(programs, self.encoder())?;
         let mut arguments = vec!["-c:v".to_owned(), self.encoder().to_owned()];
         let mut push =
             |more: &[&str]| arguments.extend(more.iter().map(|&argument| argument.to_owned()));
-        if *self == Codec::Ffv1 {
+        if *self == VideoCodec::Ffv1 {
             push(&["-level", "3", "-g", "1", "-slicecrc", "1"]);
             let format = match pixel {
-                Pixel::Rgb24 => "bgr0",
-                Pixel::Gray8 => "gray",
-                Pixel::Gray16 => "gray16le",
+                RawPixelFormat::Rgb24 => "bgr0",
+                RawPixelFormat::Gray8 => "gray",
+                RawPixelFormat::Gray16 => "gray16le",
             };
             push(&["-pix_fmt", format]);
-            return Ok(Settings {
+            return Ok(EncoderArguments {
                 filters: format!("format={format}"),
                 arguments,
                 size: (width, height),
             });
         }
         let format = match self {
-            Codec::H264 { .. } => "yuv420p",
-            _ => encoder.format()?,
+            VideoCodec::H264 { .. } => "yuv420p",
+            _ => encoder.pixel_format()?,
         };
         match self {
-            Codec::H264 { crf, preset } => {
+            VideoCodec::H264 { crf, preset } => {
                 push(&[
                     "-profile:v",
                     "high",
@@ -161,7 +161,7 @@ impl Codec {
                     &crf.to_string(),
                 ]);
             }
-            Codec::Named { crf: Some(crf), .. } => {
+            VideoCodec::Named { crf: Some(crf), .. } => {
                 if !encoder.has_option("-crf") {
                     let why = format!(
                         "--crf {crf}: the encoder {} has no constant rate factor",
@@ -205,7 +205,7 @@ impl Codec {
                 filters.push(format!("crop={}:{}:0:0", size.0, size.1));
             }
             filters.push(format!(
-                "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:{SCALER}"
+                "scale=in_range=pc:out_range=tv:out_color_matrix=bt709:{SCALER_FLAGS}"
             ));
             push(&["-colorspace", "bt709", "-color_range", "tv"]);
         }
@@ -216,7 +216,7 @@ impl Codec {
         if !is_rgb {
             filters.push("setparams=colorspace=bt709:range=tv".into());
         }
-        Ok(Settings {
+        Ok(EncoderArguments {
             filters: filters.join(","),
             arguments,
             size,
@@ -226,17 +226,17 @@ impl Codec {
 
 /// An encoder that this ffmpeg has, as it describes it.
 #[derive(Debug, Clone)]
-struct Known {
+struct EncoderInfo {
     name: String,
     description: String,
 }
 
 /// Those that were asked for, for films in many parts have as many encoders of one kind.
-static KNOWN: Mutex<Vec<Known>> = Mutex::new(Vec::new());
+static ENCODER_CACHE: Mutex<Vec<EncoderInfo>> = Mutex::new(Vec::new());
 
-impl Known {
-    fn ask(programs: &Programs, name: &str) -> Result<Self> {
-        let known = || KNOWN.lock().unwrap_or_else(PoisonError::into_inner);
+impl EncoderInfo {
+    fn query(programs: &FfmpegPrograms, name: &str) -> Result<Self> {
+        let known = || ENCODER_CACHE.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = known().iter().find(|known| known.name == name) {
             return Ok(found.clone());
         }
@@ -249,7 +249,7 @@ impl Known {
             capture(programs.ffmpeg().args(["-v", "error", "-h", &question])).map_err(failed)?;
         let description = told.text();
         if description.contains(&format!("Encoder {name} ")) {
-            let found = Known {
+            let found = EncoderInfo {
                 name: name.to_owned(),
                 description,
             };
@@ -263,7 +263,10 @@ impl Known {
                 .lines()
                 .any(|line| line.split_whitespace().nth(1) == Some(name))
         };
-        let others: Vec<&str> = OTHERS.into_iter().filter(|other| has(other)).collect();
+        let others: Vec<&str> = SUGGESTED_ENCODERS
+            .into_iter()
+            .filter(|other| has(other))
+            .collect();
         Err(Error::Usage(format!(
             "{} on this machine has no encoder {name}; --codec takes one that it has ({}), or install a full build of ffmpeg",
             programs.version(),
@@ -277,7 +280,7 @@ impl Known {
     }
 
     /// The pixel format that is best played of those it takes.
-    fn format(&self) -> Result<&'static str> {
+    fn pixel_format(&self) -> Result<&'static str> {
         let list = self
             .description
             .lines()
@@ -286,7 +289,7 @@ impl Known {
             return Ok("yuv420p");
         };
         let takes = |format: &&&str| list.split_whitespace().any(|taken| taken == **format);
-        FORMATS.iter().find(takes).copied().ok_or_else(|| {
+        PIXEL_FORMATS.iter().find(takes).copied().ok_or_else(|| {
             Error::Usage(format!(
                 "the encoder {} takes none of the pixel formats that pictures are made in; it knows{list}",
                 self.name

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use image::RgbImage;
 
-use super::animation::Player;
-use super::clip::{Clip, Reader};
-use super::decoder::{Decoder, Ending, colours};
-use super::numbered;
-use super::probe::Stream;
-use super::program::Programs;
-use super::times::{Planned, Selection};
-use crate::error::{Error, Fault, Result};
+use super::animation::AnimationPlayer;
+use super::clip::{Clip, ClipReader};
+use super::decoder::{DecoderExit, FfmpegDecoder, clip_rgb_filters};
+use super::ffmpeg::FfmpegPrograms;
+use super::image_sequence;
+use super::probe::VideoStream;
+use super::times::{FrameSelection, PlannedFrame};
+use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::PhotoDecoder;
 
 /// A decoded frame, the right way up.
@@ -33,22 +33,22 @@ pub struct Frame {
 #[derive(Debug)]
 pub struct Frames {
     clip: Clip,
-    plan: Vec<Planned>,
+    plan: Vec<PlannedFrame>,
     /// How many of the plan are behind.
     done: usize,
-    given: u64,
+    decoded: u64,
     last_time: Option<i64>,
     /// Frames whose times had to be moved behind the one before them.
-    moved: u64,
+    retimed: u64,
     photos: PhotoDecoder,
     /// None when it is over.
-    reading: Option<Reading>,
+    decoder: Option<FrameDecoder>,
 }
 
 #[derive(Debug)]
-enum Reading {
-    Ffmpeg(Box<Decoder>, Stream),
-    Animation(Player),
+enum FrameDecoder {
+    Ffmpeg(Box<FfmpegDecoder>, VideoStream),
+    Animation(AnimationPlayer),
     Images,
 }
 
@@ -58,8 +58,8 @@ impl Frames {
     ///
     /// # Errors
     /// Names the clip: if nothing is selected, its frames are larger than allowed, or it cannot be opened.
-    pub fn open(clip: &Clip, selection: &Selection, photos: &PhotoDecoder) -> Result<Self> {
-        Frames::open_behind(None, clip, selection, photos)
+    pub fn open(clip: &Clip, selection: &FrameSelection, photos: &PhotoDecoder) -> Result<Self> {
+        Frames::open_after(None, clip, selection, photos)
     }
 
     /// Begins to decode what `selection` selects of `clip` behind the frame of this number, which may be nothing; the times are
@@ -67,15 +67,15 @@ impl Frames {
     ///
     /// # Errors
     /// As [`Frames::open`].
-    pub fn open_behind(
+    pub fn open_after(
         behind: Option<u64>,
         clip: &Clip,
-        selection: &Selection,
+        selection: &FrameSelection,
         photos: &PhotoDecoder,
     ) -> Result<Self> {
-        let mut plan = selection.plan(&clip.frames, clip.time_base, clip.zero);
+        let mut plan = selection.plan(&clip.frames, clip.time_base, clip.origin);
         let mut selection = *selection;
-        let is_past = |planned: &Planned| behind.is_some_and(|behind| planned.index <= behind);
+        let is_past = |planned: &PlannedFrame| behind.is_some_and(|behind| planned.index <= behind);
         let mut passed = plan.iter().take_while(|planned| is_past(planned)).count();
         let is_over = passed > 0 && passed == plan.len();
         // Which frames a rate selects depends on the first of them all, so that those are read and passed by.
@@ -91,7 +91,7 @@ impl Frames {
                 clip.duration(),
                 clip.frames.len()
             );
-            return Err(Error::fault(&clip.path, why, Fault::Option));
+            return Err(Error::file_with_fault(&clip.path, why, FileFault::Option));
         };
         let pixels = u64::from(clip.width) * u64::from(clip.height);
         if pixels > photos.options.max_pixels {
@@ -99,48 +99,48 @@ impl Frames {
                 "its frames have {} x {} pixels, more than --max-megapixels allows",
                 clip.width, clip.height
             );
-            return Err(Error::fault(&clip.path, why, Fault::TooLarge));
+            return Err(Error::file_with_fault(&clip.path, why, FileFault::TooLarge));
         }
         let reading = match &clip.reader {
             _ if is_over => None,
-            Reader::Ffmpeg(stream) => {
-                if let Some(note) = colours(clip, Programs::find(&clip.path)?).note {
+            ClipReader::Ffmpeg(stream) => {
+                if let Some(note) = clip_rgb_filters(clip, FfmpegPrograms::find(&clip.path)?).note {
                     let name = clip.path.display().to_string();
                     photos
                         .warnings
                         .add("colours that are not sRGB", &name, note);
                 }
-                let decoder = Decoder::start(
+                let decoder = FfmpegDecoder::start(
                     clip,
                     stream,
                     &selection,
                     (first, last),
                     photos.options.background,
                 )?;
-                Some(Reading::Ffmpeg(Box::new(decoder), stream.clone()))
+                Some(FrameDecoder::Ffmpeg(Box::new(decoder), stream.clone()))
             }
-            Reader::Animation(animation) => {
-                let player = Player::start(clip, *animation, &plan, photos)?;
-                Some(Reading::Animation(player))
+            ClipReader::Animation(animation) => {
+                let player = AnimationPlayer::start(clip, *animation, &plan, photos)?;
+                Some(FrameDecoder::Animation(player))
             }
-            Reader::Images(_) => Some(Reading::Images),
+            ClipReader::Images(_) => Some(FrameDecoder::Images),
         };
         let mut frames = Frames {
             clip: clip.clone(),
             plan,
             done: 0,
-            given: 0,
+            decoded: 0,
             last_time: None,
-            moved: 0,
+            retimed: 0,
             photos: photos.clone(),
-            reading,
+            decoder: reading,
         };
         while !is_over && frames.done < passed && frames.read()?.is_some() {}
         Ok(frames)
     }
 
     /// The frames that are to come, as the file lists them, those behind too.
-    pub fn plan(&self) -> &[Planned] {
+    pub fn plan(&self) -> &[PlannedFrame] {
         &self.plan
     }
 
@@ -148,26 +148,29 @@ impl Frames {
         let Some(&planned) = self.plan.get(self.done) else {
             return self.finish(false).map(|()| None);
         };
-        let read = match &mut self.reading {
+        let read = match &mut self.decoder {
             None => return Ok(None),
-            Some(Reading::Ffmpeg(decoder, stream)) => decoder.next(stream)?,
-            Some(Reading::Animation(player)) => {
-                let read = player.next().transpose().map_err(|why| self.broken(&why))?;
+            Some(FrameDecoder::Ffmpeg(decoder, stream)) => decoder.next(stream)?,
+            Some(FrameDecoder::Animation(player)) => {
+                let read = player
+                    .next()
+                    .transpose()
+                    .map_err(|why| self.decode_error(&why))?;
                 read.map(|rgb| (Some(planned.time), rgb))
             }
-            Some(Reading::Images) => {
-                let rgb = numbered::decode(&self.clip, planned.index, &self.photos)?;
+            Some(FrameDecoder::Images) => {
+                let rgb = image_sequence::decode_image(&self.clip, planned.index, &self.photos)?;
                 Some((Some(planned.time), rgb))
             }
         };
         let Some((time, rgb)) = read else {
             return self.finish(true).map(|()| None);
         };
-        Ok(Some(self.place(time, rgb)))
+        Ok(Some(self.assign_time(time, rgb)))
     }
 
     /// Gives a frame its number and its time.
-    fn place(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
+    fn assign_time(&mut self, time: Option<i64>, rgb: RgbImage) -> Frame {
         let expected = self.plan[self.done];
         let mut time = time.unwrap_or(expected.time);
         // Frames that the decoder left out are passed by.
@@ -180,12 +183,12 @@ impl Frames {
         self.done += passed + usize::from(found.is_some());
         if let Some(last) = self.last_time.filter(|&last| time <= last) {
             time = last + 1;
-            self.moved += 1;
+            self.retimed += 1;
         }
         self.last_time = Some(time);
-        self.given += 1;
+        self.decoded += 1;
         match found {
-            Some(Planned {
+            Some(PlannedFrame {
                 index, duration, ..
             }) => Frame {
                 index,
@@ -209,29 +212,33 @@ impl Frames {
 
     /// Ends the reading; `is_over` if there was nothing more to read.
     fn finish(&mut self, is_over: bool) -> Result<()> {
-        let Some(reading) = self.reading.take() else {
+        let Some(reading) = self.decoder.take() else {
             return Ok(());
         };
         let name = self.clip.path.display().to_string();
         let warn = |kind, sentence: String| self.photos.warnings.add(kind, &name, sentence);
-        if let Reading::Ffmpeg(decoder, _) = reading {
-            let others = decoder.others();
+        if let FrameDecoder::Ffmpeg(decoder, _) = reading {
+            let others = decoder.resized_frames();
             if others > 0 {
                 let sentence =
                     format!("changes its size: {others} frames were scaled to that of the first");
                 warn("clip that changes its size", sentence);
             }
-            let Ending {
+            let DecoderExit {
                 failure,
                 complaints,
-            } = decoder.end(is_over);
+            } = decoder.stop(is_over);
             if let Some(why) = failure {
-                return Err(self.broken(&why));
+                return Err(self.decode_error(&why));
             }
-            if self.given == 0 {
+            if self.decoded == 0 {
                 let why = complaints.map_or_else(String::new, |(_, last)| format!(": {last}"));
                 let why = format!("not one of its frames could be decoded{why}");
-                return Err(Error::fault(&self.clip.path, why, Fault::Damaged));
+                return Err(Error::file_with_fault(
+                    &self.clip.path,
+                    why,
+                    FileFault::Damaged,
+                ));
             }
             if let Some((count, last)) = complaints.filter(|_| self.clip.truncated.is_none()) {
                 let sentence = format!(
@@ -240,22 +247,26 @@ impl Frames {
                 warn("damaged clip", sentence);
             }
         }
-        if self.moved > 0 {
+        if self.retimed > 0 {
             let sentence = format!(
                 "{} frames have times out of order, and follow the one before them",
-                self.moved
+                self.retimed
             );
             warn("clip with times out of order", sentence);
         }
         let listed = self.plan.len() as u64;
         if let Some(truncated) = self.clip.truncated.as_ref().filter(|_| self.reaches_end()) {
-            let why = format!("{truncated}; {} frames were decoded", self.given);
-            return Err(Error::fault(&self.clip.path, why, Fault::Damaged));
+            let why = format!("{truncated}; {} frames were decoded", self.decoded);
+            return Err(Error::file_with_fault(
+                &self.clip.path,
+                why,
+                FileFault::Damaged,
+            ));
         }
-        if self.given != listed {
+        if self.decoded != listed {
             let sentence = format!(
                 "lists {listed} frames, of which the decoder gives {}",
-                self.given
+                self.decoded
             );
             warn("clip with frames that are not shown", sentence);
         }
@@ -269,16 +280,16 @@ impl Frames {
     }
 
     /// Why there are no more frames.
-    fn broken(&self, why: &str) -> Error {
+    fn decode_error(&self, why: &str) -> Error {
         let at = self.last_time.map_or_else(String::new, |time| {
             format!(", at {:.2} s", self.clip.seconds(time))
         });
         let why = format!(
             "could not be decoded beyond {} of {} frames{at}: {why}",
-            self.given,
+            self.decoded,
             self.plan.len()
         );
-        Error::fault(&self.clip.path, why, Fault::Damaged)
+        Error::file_with_fault(&self.clip.path, why, FileFault::Damaged)
     }
 }
 
@@ -286,10 +297,10 @@ impl Iterator for Frames {
     type Item = Result<Frame>;
 
     fn next(&mut self) -> Option<Result<Frame>> {
-        self.reading.as_ref()?;
+        self.decoder.as_ref()?;
         let read = self.read();
         if read.is_err() {
-            self.reading = None;
+            self.decoder = None;
         }
         read.transpose()
     }

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::complete::{Completion, Pictures};
-use super::container::Container;
-use super::encode::Spec;
-use super::program::Programs;
+use super::container::VideoContainer;
+use super::encode::EncoderConfig;
+use super::ffmpeg::FfmpegPrograms;
+use super::remux::{Remux, RemuxInput};
 use crate::error::{Error, Result};
-use crate::system::files::{ProgramFile, write_atomic};
+use crate::system::files::{ExternalFile, write_atomic};
 
 /// A part of a film; its file begins with its first frame at 0.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct FilmPart {
 /// Names the file, if ffmpeg fails, there are no parts, or it cannot be put there.
 pub fn join_parts(
     path: &Path,
-    spec: &Spec,
+    spec: &EncoderConfig,
     folder: &Path,
     parts: &[FilmPart],
 ) -> Result<Vec<String>> {
@@ -39,19 +39,19 @@ pub fn join_parts(
             "is not written, for there are no frames to write",
         ));
     };
-    let programs = Programs::find(path)?;
-    let container = Container::of(path)?;
-    let spec = Spec {
+    let programs = FfmpegPrograms::find(path)?;
+    let container = VideoContainer::of(path)?;
+    let spec = EncoderConfig {
         // No file begins before its first frame.
         origin: spec.origin.min(first.begin),
         ..spec.clone()
     };
-    let list = folder.join(LIST);
+    let list = folder.join(CONCAT_LIST);
     write_atomic(&list, |writer| {
         writeln!(writer, "ffconcat version 1.0")?;
         for (index, part) in parts.iter().enumerate() {
             let name = part.file.strip_prefix(folder).unwrap_or(&part.file);
-            writeln!(writer, "file {}", quoted(name))?;
+            writeln!(writer, "file {}", quote_path(name))?;
             let next = parts.get(index + 1).map_or(part.end, |next| next.begin);
             let seconds = spec.time_base.nanoseconds(next - part.begin);
             // To the microsecond, in which ffmpeg counts here; from the first, so that nothing adds up.
@@ -67,15 +67,18 @@ pub fn join_parts(
         }
         Ok(())
     })?;
-    let file = ProgramFile::begin(path)?;
-    let completion = Completion {
+    let file = ExternalFile::begin(path)?;
+    let completion = Remux {
         path,
         spec: &spec,
         container,
         programs,
         last: (last.last, last.end - last.last),
     };
-    let note = completion.run(Pictures::Parts(&list, first.begin), &file.unfinished())?;
+    let note = completion.run(
+        RemuxInput::Parts(&list, first.begin),
+        &file.unfinished_path(),
+    )?;
     file.finish()?;
     // It is of no use to anybody.
     let _ = std::fs::remove_file(&list);
@@ -83,10 +86,10 @@ pub fn join_parts(
 }
 
 /// The list of parts, which goes with them; a hidden name, as all that is not finished has.
-const LIST: &str = ".dino-parts.txt";
+const CONCAT_LIST: &str = ".dino-parts.txt";
 
 /// A path as ffmpeg's lists have it.
-fn quoted(path: &Path) -> String {
+fn quote_path(path: &Path) -> String {
     format!(
         "'{}'",
         path.display()

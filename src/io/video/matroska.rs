@@ -4,57 +4,61 @@
 
 use std::io::{self, Write};
 
-use super::encoders::Pixel;
+use super::encoders::RawPixelFormat;
 
 /// A size that nobody knows yet, in 8 bytes.
-const UNKNOWN: [u8; 8] = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
+const UNKNOWN_SIZE: [u8; 8] = [0x01, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff];
 
 /// The beginning of the stream: one track of uncompressed video, whose frames stay for `usual` nanoseconds, mostly.
-pub(super) fn header((width, height): (u32, u32), pixel: Pixel, usual: u64) -> Vec<u8> {
-    let mut all = element(
+pub(super) fn encode_header(
+    (width, height): (u32, u32),
+    pixel: RawPixelFormat,
+    usual: u64,
+) -> Vec<u8> {
+    let mut all = encode_element(
         &[0x1a, 0x45, 0xdf, 0xa3],
         &[
-            element(&[0x42, 0x86], &[1]),
-            element(&[0x42, 0xf7], &[1]),
-            element(&[0x42, 0xf2], &[4]),
-            element(&[0x42, 0xf3], &[8]),
-            element(&[0x42, 0x82], b"matroska"),
-            element(&[0x42, 0x87], &[4]),
-            element(&[0x42, 0x85], &[2]),
+            encode_element(&[0x42, 0x86], &[1]),
+            encode_element(&[0x42, 0xf7], &[1]),
+            encode_element(&[0x42, 0xf2], &[4]),
+            encode_element(&[0x42, 0xf3], &[8]),
+            encode_element(&[0x42, 0x82], b"matroska"),
+            encode_element(&[0x42, 0x87], &[4]),
+            encode_element(&[0x42, 0x85], &[2]),
         ]
         .concat(),
     );
     all.extend([0x18, 0x53, 0x80, 0x67]);
-    all.extend(UNKNOWN);
-    all.extend(element(
+    all.extend(UNKNOWN_SIZE);
+    all.extend(encode_element(
         &[0x15, 0x49, 0xa9, 0x66],
         &[
             // A tick is a nanosecond.
-            element(&[0x2a, 0xd7, 0xb1], &[1]),
-            element(&[0x4d, 0x80], b"dino"),
-            element(&[0x57, 0x41], b"dino"),
+            encode_element(&[0x2a, 0xd7, 0xb1], &[1]),
+            encode_element(&[0x4d, 0x80], b"dino"),
+            encode_element(&[0x57, 0x41], b"dino"),
         ]
         .concat(),
     ));
     let video = [
-        element(&[0xb0], &width.to_be_bytes()),
-        element(&[0xba], &height.to_be_bytes()),
-        element(&[0x2e, 0xb5, 0x24], pixel.fourcc()),
+        encode_element(&[0xb0], &width.to_be_bytes()),
+        encode_element(&[0xba], &height.to_be_bytes()),
+        encode_element(&[0x2e, 0xb5, 0x24], pixel.fourcc()),
     ]
     .concat();
     let track = [
-        element(&[0xd7], &[1]),
-        element(&[0x73, 0xc5], &[1]),
-        element(&[0x83], &[1]),
-        element(&[0x9c], &[0]),
-        element(&[0x23, 0xe3, 0x83], &usual.max(1).to_be_bytes()),
-        element(&[0x86], b"V_UNCOMPRESSED"),
-        element(&[0xe0], &video),
+        encode_element(&[0xd7], &[1]),
+        encode_element(&[0x73, 0xc5], &[1]),
+        encode_element(&[0x83], &[1]),
+        encode_element(&[0x9c], &[0]),
+        encode_element(&[0x23, 0xe3, 0x83], &usual.max(1).to_be_bytes()),
+        encode_element(&[0x86], b"V_UNCOMPRESSED"),
+        encode_element(&[0xe0], &video),
     ]
     .concat();
-    all.extend(element(
+    all.extend(encode_element(
         &[0x16, 0x54, 0xae, 0x6b],
-        &element(&[0xae], &track),
+        &encode_element(&[0xae], &track),
     ));
     all
 }
@@ -69,29 +73,29 @@ pub(super) fn write_frame(
     // Track 1, no time of its own beside the cluster's, no flags.
     let block_head = [0x81, 0, 0, 0];
     let block_size = (block_head.len() + frame.len()) as u64;
-    let duration = element(&[0x9b], &duration.to_be_bytes());
+    let duration = encode_element(&[0x9b], &duration.to_be_bytes());
     let group_size = 1 + 8 + block_size + duration.len() as u64;
-    let time = element(&[0xe7], &time.to_be_bytes());
+    let time = encode_element(&[0xe7], &time.to_be_bytes());
     let mut head = Vec::with_capacity(64);
     head.extend([0x1f, 0x43, 0xb6, 0x75]);
-    head.extend(size(time.len() as u64 + 1 + 8 + group_size));
+    head.extend(encode_size(time.len() as u64 + 1 + 8 + group_size));
     head.extend(time);
     head.push(0xa0);
-    head.extend(size(group_size));
+    head.extend(encode_size(group_size));
     head.push(0xa1);
-    head.extend(size(block_size));
+    head.extend(encode_size(block_size));
     head.extend(block_head);
     to.write_all(&head)?;
     to.write_all(frame)?;
     to.write_all(&duration)
 }
 
-fn element(id: &[u8], content: &[u8]) -> Vec<u8> {
-    [id, &size(content.len() as u64), content].concat()
+fn encode_element(id: &[u8], content: &[u8]) -> Vec<u8> {
+    [id, &encode_size(content.len() as u64), content].concat()
 }
 
 /// A size in 8 bytes, of which the first bit says so.
-fn size(bytes: u64) -> [u8; 8] {
+fn encode_size(bytes: u64) -> [u8; 8] {
     (bytes | 1 << 56).to_be_bytes()
 }
 

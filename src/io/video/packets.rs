@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::program::{Captured, Programs, capture, file_argument};
-use crate::error::{Error, Fault, Result};
+use super::ffmpeg::{FfmpegPrograms, ProgramOutput, capture, file_argument};
+use crate::error::{Error, FileFault, Result};
 
 /// What a file says of its frames without their being decoded.
 #[derive(Debug, Default)]
@@ -24,20 +24,25 @@ impl Packets {
     ///
     /// # Errors
     /// Names the file, if ffprobe cannot be run.
-    pub fn read(programs: &Programs, path: &Path, stream: u32) -> Result<Self> {
-        let mut packets = Packets::ask(programs, path, stream, &["packet=pts,duration,flags"])?;
+    pub fn read(programs: &FfmpegPrograms, path: &Path, stream: u32) -> Result<Self> {
+        let mut packets = Packets::query(programs, path, stream, &["packet=pts,duration,flags"])?;
         if packets.times.is_empty() && packets.count > 0 {
             // Some containers (AVI, raw streams) keep no times of appearance; decoders find them.
             let fields = ["frame=best_effort_timestamp,pkt_duration,duration,key_frame"];
             let count = packets.count;
-            packets = Packets::ask(programs, path, stream, &fields)?;
+            packets = Packets::query(programs, path, stream, &fields)?;
             packets.count = count;
             packets.are_guessed = true;
         }
         Ok(packets)
     }
 
-    fn ask(programs: &Programs, path: &Path, stream: u32, entries: &[&str]) -> Result<Self> {
+    fn query(
+        programs: &FfmpegPrograms,
+        path: &Path,
+        stream: u32,
+        entries: &[&str],
+    ) -> Result<Self> {
         let mut command = programs.ffprobe();
         command.args([
             "-select_streams",
@@ -47,14 +52,14 @@ impl Packets {
             "-show_entries",
         ]);
         command.args(entries).arg(file_argument(path));
-        let told = ask(path, &mut command)?;
+        let told = run_ffprobe(path, &mut command)?;
         let mut packets = Packets {
             complaints: told.complaints(),
             ..Packets::default()
         };
         let mut are_complete = true;
         for line in told.text().lines() {
-            are_complete &= packets.add(line);
+            are_complete &= packets.parse_line(line);
         }
         if !are_complete && entries[0].starts_with("packet") {
             packets.times.clear();
@@ -63,7 +68,7 @@ impl Packets {
     }
 
     /// Takes a line such as `pts=1001|duration=1001|flags=K_`; whether it has a time, or needs none.
-    fn add(&mut self, line: &str) -> bool {
+    fn parse_line(&mut self, line: &str) -> bool {
         let field = |name: &str| {
             let mut fields = line.split('|').filter_map(|field| field.split_once('='));
             fields
@@ -107,13 +112,13 @@ impl Packets {
 ///
 /// # Errors
 /// Names `path`, which it is asked about.
-pub(super) fn ask(path: &Path, command: &mut Command) -> Result<Captured> {
+pub(super) fn run_ffprobe(path: &Path, command: &mut Command) -> Result<ProgramOutput> {
     capture(command).map_err(|error| match error.kind() {
         std::io::ErrorKind::Interrupted => Error::Interrupted,
-        _ => Error::fault(
+        _ => Error::file_with_fault(
             path,
             format!("ffprobe cannot be run: {error}"),
-            Fault::Program,
+            FileFault::Program,
         ),
     })
 }

@@ -6,35 +6,35 @@ use std::path::Path;
 
 use serde::Deserialize;
 
-use super::clip::{Audio, Clip, Reader};
-use super::colour::Colour;
-use super::packets::{Packets, ask};
-use super::program::{Captured, Programs, file_argument};
+use super::clip::{AudioStream, Clip, ClipReader};
+use super::colour::ColorTags;
+use super::ffmpeg::{FfmpegPrograms, ProgramOutput, file_argument};
+use super::packets::{Packets, run_ffprobe};
 use super::ratio::Ratio;
 use super::times;
-use crate::error::{Error, Fault, Result};
+use crate::error::{Error, FileFault, Result};
 
 /// Where a clip's frames are in its file.
 #[derive(Debug, Clone)]
-pub(super) struct Stream {
+pub(super) struct VideoStream {
     /// The stream's number in the file.
     pub index: u32,
     /// The times of frames that can be decoded by themselves, in order.
-    pub keys: Vec<i64>,
+    pub keyframes: Vec<i64>,
     /// Whether ffmpeg turns the frames upright.
-    pub turns: bool,
+    pub autorotates: bool,
 }
 
 #[derive(Debug, Deserialize)]
-struct Told {
+struct ProbeOutput {
     #[serde(default)]
-    streams: Vec<ToldStream>,
+    streams: Vec<ProbeStream>,
     #[serde(default)]
-    format: ToldFormat,
+    format: ProbeFormat,
 }
 
 #[derive(Debug, Default, Deserialize)]
-struct ToldFormat {
+struct ProbeFormat {
     #[serde(default)]
     format_name: String,
     start_time: Option<String>,
@@ -42,7 +42,7 @@ struct ToldFormat {
 }
 
 #[derive(Debug, Deserialize)]
-struct ToldStream {
+struct ProbeStream {
     index: u32,
     codec_type: Option<String>,
     codec_name: Option<String>,
@@ -77,30 +77,34 @@ pub(super) fn probe(path: &Path) -> Result<Clip> {
         return Err(Error::file(path, "is a folder, where a clip is meant"));
     }
     if met.is_file() && met.len() == 0 {
-        return Err(Error::fault(path, "is empty", Fault::Damaged));
+        return Err(Error::file_with_fault(path, "is empty", FileFault::Damaged));
     }
-    let programs = Programs::find(path)?;
+    let programs = FfmpegPrograms::find(path)?;
     let mut command = programs.ffprobe();
     command.args(["-show_streams", "-show_format", "-of", "json"]);
-    let told = ask(path, command.arg(file_argument(path)))?;
+    let told = run_ffprobe(path, command.arg(file_argument(path)))?;
     if !told.status.success() {
-        return Err(Error::fault(path, explain(path, &told), Fault::Damaged));
+        return Err(Error::file_with_fault(
+            path,
+            explain_failure(path, &told),
+            FileFault::Damaged,
+        ));
     }
-    let all: Told = serde_json::from_slice(&told.stdout).map_err(|error| {
-        Error::fault(
+    let all: ProbeOutput = serde_json::from_slice(&told.stdout).map_err(|error| {
+        Error::file_with_fault(
             path,
             format!("ffprobe's answer cannot be read: {error}"),
-            Fault::Program,
+            FileFault::Program,
         )
     })?;
-    let stream =
-        moving_pictures(&all.streams).map_err(|why| Error::fault(path, why, Fault::NotImage))?;
+    let stream = select_video_stream(&all.streams)
+        .map_err(|why| Error::file_with_fault(path, why, FileFault::NotImage))?;
     let packets = Packets::read(programs, path, stream.index)?;
-    describe(path, &all, stream, packets)
+    build_clip(path, &all, stream, packets)
 }
 
 /// Why ffprobe could not open a file.
-fn explain(path: &Path, told: &Captured) -> String {
+fn explain_failure(path: &Path, told: &ProgramOutput) -> String {
     let complaints = told.complaints();
     let has = |part: &str| complaints.iter().any(|line| line.contains(part));
     // ffprobe goes by a name's ending where the content says nothing.
@@ -115,7 +119,7 @@ fn explain(path: &Path, told: &Captured) -> String {
     if has("Invalid data found") || has("moov atom not found") {
         return "is no clip that ffmpeg can read, or its beginning is damaged".into();
     }
-    format!("cannot be read by ffmpeg: {}", told.complaint())
+    format!("cannot be read by ffmpeg: {}", told.last_complaint())
 }
 
 /// Whether the first part of a file is one of MP4 and QuickTime.
@@ -127,10 +131,10 @@ fn begins_like_mp4(path: &Path) -> bool {
 }
 
 /// The stream that players show.
-fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
-    let is = |stream: &ToldStream, kind: &str| stream.codec_type.as_deref() == Some(kind);
-    let flag = |stream: &ToldStream, name: &str| stream.disposition.get(name) == Some(&1);
-    let is_still = |stream: &ToldStream| {
+fn select_video_stream(streams: &[ProbeStream]) -> Result<&ProbeStream, String> {
+    let is = |stream: &ProbeStream, kind: &str| stream.codec_type.as_deref() == Some(kind);
+    let flag = |stream: &ProbeStream, name: &str| stream.disposition.get(name) == Some(&1);
+    let is_still = |stream: &ProbeStream| {
         ["attached_pic", "timed_thumbnails", "still_image"]
             .iter()
             .any(|name| flag(stream, name))
@@ -156,40 +160,49 @@ fn moving_pictures(streams: &[ToldStream]) -> Result<&ToldStream, String> {
     }
 }
 
-fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) -> Result<Clip> {
+fn build_clip(
+    path: &Path,
+    all: &ProbeOutput,
+    stream: &ProbeStream,
+    mut packets: Packets,
+) -> Result<Clip> {
     let codec = stream
         .codec_name
         .clone()
         .unwrap_or_else(|| "unknown".into());
     let (stored_width, stored_height) = (stream.width.unwrap_or(0), stream.height.unwrap_or(0));
     if packets.times.is_empty() {
-        return Err(Error::fault(
+        return Err(Error::file_with_fault(
             path,
             "holds a video track without frames",
-            Fault::Damaged,
+            FileFault::Damaged,
         ));
     }
     if stored_width == 0 || stored_height == 0 || codec == "unknown" {
         let why = format!("its video ({codec}) cannot be decoded by this ffmpeg");
-        return Err(Error::fault(path, why, Fault::Unsupported));
+        return Err(Error::file_with_fault(path, why, FileFault::Unsupported));
     }
-    let time_base = stream.time_base.as_deref().and_then(ratio).ok_or_else(|| {
-        Error::fault(
-            path,
-            "has no time base, so its frames have no times",
-            Fault::Damaged,
-        )
-    })?;
+    let time_base = stream
+        .time_base
+        .as_deref()
+        .and_then(parse_ratio)
+        .ok_or_else(|| {
+            Error::file_with_fault(
+                path,
+                "has no time base, so its frames have no times",
+                FileFault::Damaged,
+            )
+        })?;
     let rate = [&stream.avg_frame_rate, &stream.r_frame_rate]
         .into_iter()
-        .find_map(|rate| rate.as_deref().and_then(ratio));
+        .find_map(|rate| rate.as_deref().and_then(parse_ratio));
     let usual = usual_duration(&packets, rate, time_base);
-    let end = end(all, stream, &packets, time_base);
-    let truncated = truncation(all, stream, &packets, time_base);
+    let end = end_tick(all, stream, &packets, time_base);
+    let truncated = describe_truncation(all, stream, &packets, time_base);
     packets.keys.sort_unstable();
     let (are_guessed, first) = (packets.are_guessed, packets.times.iter().min().copied());
     let end = end.filter(|_| truncated.is_none() && !are_guessed);
-    let frames = times::between(packets.times, end, usual);
+    let frames = times::frame_times(packets.times, end, usual);
     let mut notes = Vec::new();
     let (rotation, turns) = match rotation(stream) {
         degrees if degrees % 90 == 0 => (degrees.rem_euclid(360) as u32, true),
@@ -223,7 +236,7 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
                 time_base.num() * usual.unsigned_abs().max(1),
             )
         })
-        .unwrap_or(Ratio::part_of(1));
+        .unwrap_or(Ratio::one_over(1));
     let audio = all
         .streams
         .iter()
@@ -239,38 +252,43 @@ fn describe(path: &Path, all: &Told, stream: &ToldStream, mut packets: Packets) 
         } else {
             aspect
         },
-        zero: first
+        origin: first
             .filter(|_| are_guessed)
-            .unwrap_or_else(|| zero(&all.format, time_base)),
+            .unwrap_or_else(|| origin_tick(&all.format, time_base)),
         frames,
         time_base,
         rate,
         codec,
-        bits: bits(&pixel_format, stream.bits_per_raw_sample.as_deref()),
+        bits: sample_bits(&pixel_format, stream.bits_per_raw_sample.as_deref()),
         pixel_format,
-        colour: colour(stream),
-        audio: audio.map(|stream| Audio {
+        colour: color_tags(stream),
+        audio: audio.map(|stream| AudioStream {
             codec: stream.codec_name.clone().unwrap_or_default(),
             stream: stream.index,
         }),
         truncated,
         notes,
-        reader: Reader::Ffmpeg(Stream {
+        reader: ClipReader::Ffmpeg(VideoStream {
             index: stream.index,
-            keys: packets.keys,
-            turns,
+            keyframes: packets.keys,
+            autorotates: turns,
         }),
     })
 }
 
 /// `30000/1001`; none for `0/0`.
-fn ratio(text: &str) -> Option<Ratio> {
+fn parse_ratio(text: &str) -> Option<Ratio> {
     let (num, den) = text.split_once('/')?;
     Ratio::new(num.parse().ok()?, den.parse().ok()?)
 }
 
 /// The tick at which the last frame ends, where the file says so.
-fn end(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -> Option<i64> {
+fn end_tick(
+    all: &ProbeOutput,
+    stream: &ProbeStream,
+    packets: &Packets,
+    base: Ratio,
+) -> Option<i64> {
     let last = packets.times.iter().max().copied()?;
     let of_stream = stream.start_pts.zip(stream.duration_ts);
     let number = |text: &Option<String>| text.as_deref().and_then(|text| text.parse::<f64>().ok());
@@ -300,7 +318,7 @@ fn usual_duration(packets: &Packets, rate: Option<Ratio>, base: Ratio) -> i64 {
 }
 
 /// The tick at which players begin to count. Broadcasts have any number there, files begin at 0 whatever is shown then.
-fn zero(format: &ToldFormat, base: Ratio) -> i64 {
+fn origin_tick(format: &ProbeFormat, base: Ratio) -> i64 {
     let counts_from_zero = ["mov", "matroska", "avi", "flv", "ogg"]
         .iter()
         .any(|name| format.format_name.split(',').any(|part| part == *name));
@@ -315,7 +333,7 @@ fn zero(format: &ToldFormat, base: Ratio) -> i64 {
 }
 
 /// By how many degrees frames are to be turned clockwise.
-fn rotation(stream: &ToldStream) -> i64 {
+fn rotation(stream: &ProbeStream) -> i64 {
     let matrix = stream.side_data_list.iter().find_map(|data| {
         let degrees = data.get("rotation")?;
         let degrees = degrees
@@ -329,7 +347,12 @@ fn rotation(stream: &ToldStream) -> i64 {
 }
 
 /// Whether a file ends before it should, and what it says of that.
-fn truncation(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -> Option<String> {
+fn describe_truncation(
+    all: &ProbeOutput,
+    stream: &ProbeStream,
+    packets: &Packets,
+    base: Ratio,
+) -> Option<String> {
     let promised = stream
         .nb_frames
         .as_deref()
@@ -364,7 +387,7 @@ fn truncation(all: &Told, stream: &ToldStream, packets: &Packets, base: Ratio) -
 }
 
 /// Bits of a sample, from the name of a pixel format.
-fn bits(pixel_format: &str, raw: Option<&str>) -> u32 {
+fn sample_bits(pixel_format: &str, raw: Option<&str>) -> u32 {
     let told = raw
         .and_then(|bits| bits.parse().ok())
         .filter(|&bits| bits > 0);
@@ -376,12 +399,12 @@ fn bits(pixel_format: &str, raw: Option<&str>) -> u32 {
     told.or_else(of_name).unwrap_or(8)
 }
 
-fn colour(stream: &ToldStream) -> Colour {
+fn color_tags(stream: &ProbeStream) -> ColorTags {
     let said = |tag: &Option<String>| {
         let tag = tag.clone();
         tag.filter(|tag| !matches!(tag.as_str(), "unknown" | "unspecified" | "reserved"))
     };
-    Colour {
+    ColorTags {
         primaries: said(&stream.color_primaries),
         transfer: said(&stream.color_transfer),
         matrix: said(&stream.color_space),

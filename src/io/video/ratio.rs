@@ -21,7 +21,7 @@ impl Ratio {
     }
 
     /// One part of `den`; a thousandth for 0.
-    pub(super) fn part_of(den: u64) -> Self {
+    pub(super) fn one_over(den: u64) -> Self {
         Ratio::new(1, den).unwrap_or(Ratio { num: 1, den: 1000 })
     }
 
@@ -89,7 +89,7 @@ impl fmt::Display for Ratio {
 }
 
 /// The rates of television that people write in decimals.
-const DECIMALS: [(&str, u64, u64); 6] = [
+const BROADCAST_RATES: [(&str, u64, u64); 6] = [
     ("23.976", 24000, 1001),
     ("23.98", 24000, 1001),
     ("29.97", 30000, 1001),
@@ -109,7 +109,10 @@ impl FromStr for Ratio {
                 "`{text}` is no rate; expected a number such as 25 or 12.5, or a fraction such as 30000/1001"
             )
         };
-        if let Some((_, num, den)) = DECIMALS.iter().find(|(decimal, ..)| *decimal == text) {
+        if let Some((_, num, den)) = BROADCAST_RATES
+            .iter()
+            .find(|(decimal, ..)| *decimal == text)
+        {
             return Ratio::new(*num, *den).ok_or_else(wrong);
         }
         let whole = |part: &str| part.parse::<u32>().ok().map(u64::from);

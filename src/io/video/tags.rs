@@ -4,12 +4,12 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::program::{Programs, capture, file_argument};
+use super::ffmpeg::{FfmpegPrograms, capture, file_argument};
 
 /// The value of the tag `name` of the file at `path`, whatever the case of its letters; none where there is none, or the
 /// file cannot be understood.
-pub fn tag_of(path: &Path, name: &str) -> Option<String> {
-    let programs = Programs::find(path).ok()?;
+pub fn read_tag(path: &Path, name: &str) -> Option<String> {
+    let programs = FfmpegPrograms::find(path).ok()?;
     let mut command = programs.ffprobe();
     command.args(["-of", "json", "-show_entries", "format_tags"]);
     command.arg(file_argument(path));
@@ -22,8 +22,8 @@ pub fn tag_of(path: &Path, name: &str) -> Option<String> {
 }
 
 /// How many frames the film at `path` has; none where it cannot be understood.
-pub fn count_of(path: &Path) -> Option<u64> {
-    let programs = Programs::find(path).ok()?;
+pub fn count_frames(path: &Path) -> Option<u64> {
+    let programs = FfmpegPrograms::find(path).ok()?;
     let mut command = programs.ffprobe();
     command.args(["-of", "json", "-select_streams", "v:0", "-count_packets"]);
     command.args(["-show_entries", "stream=nb_read_packets"]);

@@ -15,7 +15,7 @@ pub struct FrameTime {
 
 /// One frame that is to come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Planned {
+pub struct PlannedFrame {
     /// Its number in the clip, counted from 0.
     pub index: u64,
     /// When it appears, in ticks.
@@ -26,7 +26,7 @@ pub struct Planned {
 
 /// Which frames of a clip are wanted. Times are counted from the clip's beginning, as players show them.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Selection {
+pub struct FrameSelection {
     /// No frame before it.
     pub start: Option<Duration>,
     /// No frame at it or after.
@@ -39,9 +39,9 @@ pub struct Selection {
     pub max_frames: Option<u64>,
 }
 
-impl Selection {
+impl FrameSelection {
     /// The frames that are wanted of `times`, whose zero is at `zero`.
-    pub fn plan(&self, times: &[FrameTime], base: Ratio, zero: i64) -> Vec<Planned> {
+    pub fn plan(&self, times: &[FrameTime], base: Ratio, zero: i64) -> Vec<PlannedFrame> {
         let after_zero = |time: i64| base.nanoseconds(time - zero);
         let nanoseconds = |time: Duration| i128::try_from(time.as_nanos()).unwrap_or(i128::MAX);
         let start = self.start.map(nanoseconds);
@@ -55,11 +55,11 @@ impl Selection {
             .max_frames
             .and_then(|most| usize::try_from(most).ok())
             .unwrap_or(usize::MAX);
-        let mut slots = Slots::new(base, self.fps);
+        let mut slots = RateSlots::new(base, self.fps);
         let taken: Vec<(usize, FrameTime)> = within
             .map(|(index, frame)| (index, *frame))
             .step_by(every)
-            .filter(|(_, frame)| slots.takes(frame.time))
+            .filter(|(_, frame)| slots.accepts(frame.time))
             .take(most)
             .collect();
         let stop = taken.last().map_or(0, |&(index, frame)| {
@@ -84,7 +84,7 @@ impl Selection {
         let ends = ends.chain(std::iter::once(stop));
         let spans = taken.iter().zip(ends);
         spans
-            .map(|(&(index, frame), end)| Planned {
+            .map(|(&(index, frame), end)| PlannedFrame {
                 index: index as u64,
                 time: frame.time,
                 duration: (end - frame.time).max(1),
@@ -112,7 +112,7 @@ impl Selection {
             filters.push(format!("select=not(mod(n\\,{every}))"));
         }
         if let Some(fps) = self.fps {
-            let slots = Slots::new(base, Some(fps));
+            let slots = RateSlots::new(base, Some(fps));
             let slot = |pts: &str| format!("floor(({pts}-{first})*{}/{})", slots.num, slots.den);
             filters.push(format!(
                 "select=isnan(prev_selected_pts)+gt({}\\,{})",
@@ -125,7 +125,7 @@ impl Selection {
 }
 
 /// Spans of equal length, of which each takes its first frame.
-struct Slots {
+struct RateSlots {
     num: i128,
     den: i128,
     is_open: bool,
@@ -133,12 +133,12 @@ struct Slots {
     last: Option<i128>,
 }
 
-impl Slots {
+impl RateSlots {
     fn new(base: Ratio, fps: Option<Ratio>) -> Self {
-        let fps_or_one = fps.unwrap_or(Ratio::part_of(1));
+        let fps_or_one = fps.unwrap_or(Ratio::one_over(1));
         let num = i128::from(base.num()) * i128::from(fps_or_one.num());
         let den = i128::from(base.den()) * i128::from(fps_or_one.den());
-        Slots {
+        RateSlots {
             num,
             den,
             is_open: fps.is_none(),
@@ -147,7 +147,7 @@ impl Slots {
         }
     }
 
-    fn takes(&mut self, time: i64) -> bool {
+    fn accepts(&mut self, time: i64) -> bool {
         let first = *self.first.get_or_insert(time);
         let slot = (i128::from(time - first) * self.num).div_euclid(self.den);
         let is_new = self.is_open || self.last.is_none_or(|last| slot > last);
@@ -160,7 +160,7 @@ impl Slots {
 
 /// The times of frames from when they appear, in any order: each stays until the next, the last until `end` or, where
 /// that says nothing, for as long as `usual`.
-pub(super) fn between(mut times: Vec<i64>, end: Option<i64>, usual: i64) -> Vec<FrameTime> {
+pub(super) fn frame_times(mut times: Vec<i64>, end: Option<i64>, usual: i64) -> Vec<FrameTime> {
     times.sort_unstable();
     times.dedup();
     let Some(&last) = times.last() else {
@@ -186,28 +186,28 @@ mod tests {
     use super::*;
 
     fn clip(frames: i64, step: i64) -> Vec<FrameTime> {
-        between((0..frames).map(|n| n * step).collect(), None, step)
+        frame_times((0..frames).map(|n| n * step).collect(), None, step)
     }
 
-    fn indices(plan: &[Planned]) -> Vec<u64> {
+    fn indices(plan: &[PlannedFrame]) -> Vec<u64> {
         plan.iter().map(|planned| planned.index).collect()
     }
 
     #[test]
     fn thirty_a_second_become_twenty_four() {
         let base = Ratio::new(1, 30).unwrap();
-        let selection = Selection {
+        let selection = FrameSelection {
             fps: Ratio::new(24, 1),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         let plan = selection.plan(&clip(300, 1), base, 0);
         assert_eq!(plan.len(), 240);
         let together: i64 = plan.iter().map(|planned| planned.duration).sum();
         assert_eq!(together, 300);
         // More than there are gives each once.
-        let selection = Selection {
+        let selection = FrameSelection {
             fps: Ratio::new(60, 1),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         assert_eq!(selection.plan(&clip(300, 1), base, 0).len(), 300);
     }
@@ -215,17 +215,17 @@ mod tests {
     #[test]
     fn start_end_every_and_most_are_exact() {
         let base = Ratio::new(1, 25).unwrap();
-        let selection = Selection {
+        let selection = FrameSelection {
             start: Some(Duration::from_millis(200)),
             end: Some(Duration::from_millis(600)),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         let times = clip(50, 1);
         assert_eq!(
             indices(&selection.plan(&times, base, 0)),
             [5, 6, 7, 8, 9, 10, 11, 12, 13, 14]
         );
-        let selection = Selection {
+        let selection = FrameSelection {
             every: Some(4),
             ..selection
         };
@@ -233,23 +233,23 @@ mod tests {
         assert_eq!(indices(&plan), [5, 9, 13]);
         let durations: Vec<i64> = plan.iter().map(|planned| planned.duration).collect();
         assert_eq!(durations, [4, 4, 2]);
-        let selection = Selection {
+        let selection = FrameSelection {
             max_frames: Some(2),
             ..selection
         };
         assert_eq!(indices(&selection.plan(&times, base, 0)), [5, 9]);
-        let none = Selection {
+        let none = FrameSelection {
             start: Some(Duration::from_secs(9)),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         assert!(none.plan(&times, base, 0).is_empty());
     }
 
     #[test]
     fn each_frame_stays_until_the_next() {
-        let frames = between(vec![30, 0, 10, 10], Some(70), 10);
+        let frames = frame_times(vec![30, 0, 10, 10], Some(70), 10);
         let spans: Vec<(i64, i64)> = frames.iter().map(|f| (f.time, f.duration)).collect();
         assert_eq!(spans, [(0, 10), (10, 20), (30, 40)]);
-        assert_eq!(between(vec![5], None, 0)[0].duration, 1);
+        assert_eq!(frame_times(vec![5], None, 0)[0].duration, 1);
     }
 }

@@ -2,7 +2,7 @@
 //! `0001_gtFine_labelIds`, `rgb_00045` and `sync_depth_00045`.
 
 /// Words at an end of photos' names.
-const PHOTO: [&str; 18] = [
+const PHOTO_WORDS: [&str; 18] = [
     "leftimg8bit",
     "rgb",
     "image",
@@ -23,7 +23,7 @@ const PHOTO: [&str; 18] = [
     "picture",
 ];
 /// Words at an end of masks' names.
-const MASK: [&str; 24] = [
+const MASK_WORDS: [&str; 24] = [
     "gtfine_labeltrainids",
     "gtfine_labelids",
     "gtcoarse_labeltrainids",
@@ -50,7 +50,7 @@ const MASK: [&str; 24] = [
     "l",
 ];
 /// Words at an end of depth maps' names.
-const DEPTH: [&str; 10] = [
+const DEPTH_WORDS: [&str; 10] = [
     "sync_depth",
     "depth_map",
     "depthmap",
@@ -64,7 +64,7 @@ const DEPTH: [&str; 10] = [
 ];
 
 /// Words at the end of names of what was made of labels or lies beside them, and is none.
-const BESIDE: [&str; 16] = [
+const COMPANION_WORDS: [&str; 16] = [
     "vis",
     "viz",
     "visualization",
@@ -84,9 +84,9 @@ const BESIDE: [&str; 16] = [
 ];
 
 /// What is left of the name of a file that lies beside a label and is none, without the word that says so.
-pub(super) fn without_beside(stem: &str) -> Option<&str> {
+pub(super) fn strip_companion_word(stem: &str) -> Option<&str> {
     let lower = stem.to_ascii_lowercase();
-    BESIDE.iter().find_map(|word| {
+    COMPANION_WORDS.iter().find_map(|word| {
         let rest = lower.strip_suffix(word)?;
         let rest = rest
             .strip_suffix(SEPARATORS)
@@ -100,7 +100,7 @@ const SEPARATORS: [char; 4] = ['_', '-', '.', ' '];
 
 /// The words by which labels are told from photos that lie in one folder with them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Words {
+pub(super) enum NameWords {
     /// Of photos.
     Photo,
     /// Of masks.
@@ -109,17 +109,17 @@ pub(super) enum Words {
     Depth,
 }
 
-impl Words {
+impl NameWords {
     fn list(self) -> &'static [&'static str] {
         match self {
-            Words::Photo => &PHOTO,
-            Words::Mask => &MASK,
-            Words::Depth => &DEPTH,
+            NameWords::Photo => &PHOTO_WORDS,
+            NameWords::Mask => &MASK_WORDS,
+            NameWords::Depth => &DEPTH_WORDS,
         }
     }
 
     /// The affixes of `stem` that are one of these words with a separator; of nested ones the longest first.
-    pub fn of(self, stem: &str) -> Vec<Affix> {
+    pub fn find_affixes(self, stem: &str) -> Vec<Affix> {
         let lower = stem.to_ascii_lowercase();
         let mut found: Vec<Affix> = Vec::new();
         for word in self.list() {
@@ -182,7 +182,7 @@ impl Affix {
     }
 
     /// Whether both ends are among `words`, or empty.
-    pub fn is_of(&self, words: Words) -> bool {
+    pub fn consists_of(&self, words: NameWords) -> bool {
         let is_word = |text: &str| {
             let word = text.trim_matches(SEPARATORS).to_ascii_lowercase();
             text.is_empty() || words.list().contains(&word.as_str())
@@ -191,7 +191,7 @@ impl Affix {
     }
 
     /// As it is said: `_mask`, `rgb_…` or `a_…_b`.
-    pub fn words(&self) -> String {
+    pub fn describe(&self) -> String {
         match (self.prefix.is_empty(), self.suffix.is_empty()) {
             (true, _) => self.suffix.clone(),
             (_, true) => format!("{}…", self.prefix),
@@ -202,7 +202,7 @@ impl Affix {
 
 /// What all `stems` may have at their ends besides the part that tells them apart, the shortest first; nothing at all is
 /// among it.
-pub(super) fn common<'a>(stems: impl Iterator<Item = &'a str> + Clone) -> Vec<Affix> {
+pub(super) fn common_affixes<'a>(stems: impl Iterator<Item = &'a str> + Clone) -> Vec<Affix> {
     let mut all = stems.clone();
     let Some(first) = all.next() else {
         return vec![Affix::default()];
@@ -256,8 +256,8 @@ mod tests {
     use super::*;
 
     fn words(stems: &[&str]) -> Vec<String> {
-        let affixes = common(stems.iter().copied());
-        affixes.iter().map(Affix::words).collect()
+        let affixes = common_affixes(stems.iter().copied());
+        affixes.iter().map(Affix::describe).collect()
     }
 
     #[test]
@@ -270,13 +270,19 @@ mod tests {
 
     #[test]
     fn words_are_found_whatever_their_case() {
-        let found = Words::Mask.of("x_gtFine_labelIds");
+        let found = NameWords::Mask.find_affixes("x_gtFine_labelIds");
         assert_eq!(found[0].strip("x_gtFine_labelIds"), Some("x"));
         assert_eq!(
-            Words::Depth.of("sync_depth_00045")[0].strip("sync_depth_00045"),
+            NameWords::Depth.find_affixes("sync_depth_00045")[0].strip("sync_depth_00045"),
             Some("00045")
         );
-        assert_eq!(Words::Mask.of("a_MASK")[0].strip("b_mask"), Some("b"));
-        assert!(Words::Mask.of("mask").is_empty() && Words::Mask.of("unmask").is_empty());
+        assert_eq!(
+            NameWords::Mask.find_affixes("a_MASK")[0].strip("b_mask"),
+            Some("b")
+        );
+        assert!(
+            NameWords::Mask.find_affixes("mask").is_empty()
+                && NameWords::Mask.find_affixes("unmask").is_empty()
+        );
     }
 }

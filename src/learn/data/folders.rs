@@ -10,12 +10,12 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
 use crate::learn::data::affixes;
-use crate::learn::data::names;
-use crate::learn::data::pairing::{self, Item, Pairing};
-use crate::learn::data::set::{DataSet, LabelKind, Part};
+use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind};
+use crate::learn::data::file_names;
+use crate::learn::data::pairing::{self, NamedFile, Pairing};
 
 /// Names of folders of photos, in the order in which they are looked for.
-const PHOTOS: [&str; 13] = [
+const PHOTO_FOLDERS: [&str; 13] = [
     "images",
     "image",
     "imgs",
@@ -31,7 +31,7 @@ const PHOTOS: [&str; 13] = [
     "image_2",
 ];
 /// Of masks.
-const MASKS: [&str; 15] = [
+const MASK_FOLDERS: [&str; 15] = [
     "masks",
     "mask",
     "labels",
@@ -49,7 +49,7 @@ const MASKS: [&str; 15] = [
     "gt",
 ];
 /// Of depth maps.
-const DEPTHS: [&str; 11] = [
+const DEPTH_FOLDERS: [&str; 11] = [
     "depth",
     "depths",
     "depth_maps",
@@ -63,25 +63,25 @@ const DEPTHS: [&str; 11] = [
     "gt",
 ];
 /// Endings of labels.
-const LABELS: [&str; 21] = [
+const LABEL_EXTENSIONS: [&str; 21] = [
     "png", "npy", "npz", "tif", "tiff", "pfm", "exr", "gif", "bmp", "webp", "jpg", "jpeg", "pgm",
     "pnm", "ppm", "pbm", "pam", "qoi", "ff", "ico", "dpt",
 ];
 /// Endings of files that lie beside photos and labels without being either, as everybody knows.
-const ASIDE: [&str; 20] = [
+const SIDE_FILE_EXTENSIONS: [&str; 20] = [
     "json", "jsonl", "txt", "xml", "csv", "tsv", "md", "db", "ini", "html", "htm", "yaml", "yml",
     "toml", "log", "svg", "pdf", "cache", "lnk", "ds_store",
 ];
 /// Endings of data that is no photo.
-const DATA: [&str; 12] = [
+const DATA_EXTENSIONS: [&str; 12] = [
     "npy", "npz", "pfm", "exr", "mat", "h5", "hdf5", "pkl", "pt", "zip", "gz", "dpt",
 ];
 
 /// The usual name of the folder of labels.
 pub(super) fn label_folder(kind: LabelKind) -> &'static str {
     match kind {
-        LabelKind::Depth => DEPTHS[0],
-        LabelKind::Masks => MASKS[0],
+        LabelKind::Depth => DEPTH_FOLDERS[0],
+        LabelKind::Masks => MASK_FOLDERS[0],
     }
 }
 
@@ -96,26 +96,26 @@ pub(super) fn open(path: &Path, kind: LabelKind) -> Result<DataSet> {
         return Err(Error::file(path, why));
     }
     let mut set = DataSet::default();
-    if let Some((images, labels)) = layout(path, kind, &mut set.notes)? {
-        let pairing = between(&images, &labels, kind, &mut set.notes)?;
-        take(&mut set, pairing, None);
+    if let Some((images, labels)) = find_layout(path, kind, &mut set.notes)? {
+        let pairing = pair_folders(&images, &labels, kind, &mut set.notes)?;
+        add_pairing(&mut set, pairing, None);
         return Ok(set);
     }
     let mut found = false;
-    for folder in folders(path)? {
-        let Some(part) = Part::named(&name(&folder)) else {
+    for folder in list_folders(path)? {
+        let Some(part) = DataSplit::named(&name(&folder)) else {
             continue;
         };
-        if let Some((images, labels)) = layout(&folder, kind, &mut set.notes)? {
-            let pairing = between(&images, &labels, kind, &mut set.notes)?;
-            take(&mut set, pairing, Some(part));
+        if let Some((images, labels)) = find_layout(&folder, kind, &mut set.notes)? {
+            let pairing = pair_folders(&images, &labels, kind, &mut set.notes)?;
+            add_pairing(&mut set, pairing, Some(part));
             found = true;
         }
     }
     if !found {
-        let pairing = mixed(path, kind)?;
+        let pairing = pair_mixed_folder(path, kind)?;
         found = !pairing.pairs.is_empty();
-        take(&mut set, pairing, None);
+        add_pairing(&mut set, pairing, None);
     }
     match found {
         true => Ok(set),
@@ -130,35 +130,35 @@ pub(super) fn open(path: &Path, kind: LabelKind) -> Result<DataSet> {
 }
 
 /// Takes what was found into `set`: into its `part`, or where all lie in folders that are called like parts, into those.
-fn take(set: &mut DataSet, pairing: Pairing, part: Option<Part>) {
-    let first = |folder: &str| Part::named(folder.split('/').next().unwrap_or_default());
+fn add_pairing(set: &mut DataSet, pairing: Pairing, part: Option<DataSplit>) {
+    let first = |folder: &str| DataSplit::named(folder.split('/').next().unwrap_or_default());
     let by_folder = pairing
         .pairs
         .iter()
         .all(|(folder, _)| first(folder).is_some());
     for (folder, pair) in pairing.pairs {
         let own = first(&folder).filter(|_| by_folder);
-        set.add(part.or(own).unwrap_or(Part::Train), pair);
+        set.add(part.or(own).unwrap_or(DataSplit::Train), pair);
     }
     set.unlabelled.extend(pairing.unlabelled);
-    set.unused.extend(pairing.unused);
+    set.unmatched_labels.extend(pairing.unused);
     let new = pairing.note.filter(|note| !set.notes.contains(note));
     set.notes.extend(new);
 }
 
 /// The folders of photos and labels of the data set in `folder`, which may be its folder of labels.
-fn layout(
+fn find_layout(
     folder: &Path,
     kind: LabelKind,
     notes: &mut Vec<String>,
 ) -> Result<Option<(PathBuf, PathBuf)>> {
-    let inside = folders(folder)?;
+    let inside = list_folders(folder)?;
     let known: &[&str] = match kind {
-        LabelKind::Depth => &DEPTHS,
-        LabelKind::Masks => &MASKS,
+        LabelKind::Depth => &DEPTH_FOLDERS,
+        LabelKind::Masks => &MASK_FOLDERS,
     };
-    if let Some(images) = called(&inside, &PHOTOS)?.into_iter().next() {
-        let mut labels = called(&inside, known)?;
+    if let Some(images) = folders_named(&inside, &PHOTO_FOLDERS)?.into_iter().next() {
+        let mut labels = folders_named(&inside, known)?;
         if labels.is_empty() {
             // masks40, depth_raw: fine if there is only one.
             let stem = label_folder(kind);
@@ -176,7 +176,7 @@ fn layout(
             // labels/ of boxes beside masks/.
             let mut readable = Vec::new();
             for folder in &labels {
-                if files(folder)?.iter().any(|path| is_label(path)) {
+                if list_files(folder)?.iter().any(|path| is_label(path)) {
                     readable.push(folder.clone());
                 }
             }
@@ -185,7 +185,7 @@ fn layout(
             }
         }
         let labels = match labels.as_slice() {
-            [] if !mixed(folder, kind)?.pairs.is_empty() => return Ok(None),
+            [] if !pair_mixed_folder(folder, kind)?.pairs.is_empty() => return Ok(None),
             [] => {
                 return Err(Error::file(
                     folder,
@@ -216,7 +216,9 @@ fn layout(
         true => Path::new("."),
         false => parent,
     };
-    let sibling = called(&folders(parent)?, &PHOTOS[..2])?.into_iter().next();
+    let sibling = folders_named(&list_folders(parent)?, &PHOTO_FOLDERS[..2])?
+        .into_iter()
+        .next();
     Ok(sibling
         .filter(|images| images.file_name() != folder.file_name())
         .map(|images| (images, folder.to_owned())))
@@ -224,7 +226,7 @@ fn layout(
 
 /// Cityscapes' archives unpack to `leftImg8bit_trainvaltest/leftImg8bit`.
 fn unpacked(folder: PathBuf) -> PathBuf {
-    match folders(&folder).as_deref() {
+    match list_folders(&folder).as_deref() {
         Ok([only]) if ["leftimg8bit", "gtfine", "gtcoarse"].contains(&name(only).as_str()) => {
             only.clone()
         }
@@ -233,7 +235,7 @@ fn unpacked(folder: PathBuf) -> PathBuf {
 }
 
 /// Those of `folders` that are called one of `names`, in the order of these; Cityscapes' archives are called so too.
-fn called(folders: &[PathBuf], names: &[&str]) -> Result<Vec<PathBuf>> {
+fn folders_named(folders: &[PathBuf], names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for wanted in names {
         let is_called = |path: &&PathBuf| {
@@ -255,22 +257,27 @@ fn called(folders: &[PathBuf], names: &[&str]) -> Result<Vec<PathBuf>> {
 
 /// A folder's own name, without differences of case or form.
 fn name(folder: &Path) -> String {
-    names::folded(&names::composed(folder.file_name().unwrap_or_default()))
+    file_names::folded(&file_names::composed(
+        folder.file_name().unwrap_or_default(),
+    ))
 }
 
 /// The pairs between two folders.
-pub(super) fn between(
+pub(super) fn pair_folders(
     images: &Path,
     labels: &Path,
     kind: LabelKind,
     notes: &mut Vec<String>,
 ) -> Result<Pairing> {
-    let item = |root: &Path, path: PathBuf| Item::new(root, path);
-    let photos = files(images)?.into_iter().filter(|path| is_photo(path));
-    let photos: Vec<Item> = photos.map(|path| item(images, path)).collect();
-    let (own, others): (Vec<_>, Vec<_>) =
-        files(labels)?.into_iter().partition(|path| is_label(path));
-    let own: Vec<Item> = own.into_iter().map(|path| item(labels, path)).collect();
+    let item = |root: &Path, path: PathBuf| NamedFile::new(root, path);
+    let photos = list_files(images)?
+        .into_iter()
+        .filter(|path| is_photo(path));
+    let photos: Vec<NamedFile> = photos.map(|path| item(images, path)).collect();
+    let (own, others): (Vec<_>, Vec<_>) = list_files(labels)?
+        .into_iter()
+        .partition(|path| is_label(path));
+    let own: Vec<NamedFile> = own.into_iter().map(|path| item(labels, path)).collect();
     let strange = others.iter().filter(|path| !is_aside(path));
     if let Some(strange) = strange.clone().next().filter(|_| own.is_empty()) {
         return Err(Error::file(
@@ -286,13 +293,15 @@ pub(super) fn between(
 }
 
 /// The pairs in one folder of photos and labels, which are told apart by the words in their names.
-fn mixed(folder: &Path, kind: LabelKind) -> Result<Pairing> {
-    let all = files(folder)?
+fn pair_mixed_folder(folder: &Path, kind: LabelKind) -> Result<Pairing> {
+    let all = list_files(folder)?
         .into_iter()
-        .map(|path| Item::new(folder, path));
-    let is_own = |item: &Item| is_label(&item.path) && !kind.words().of(&item.stem).is_empty();
-    let (labels, photos): (Vec<Item>, Vec<Item>) = all.partition(is_own);
-    let photos: Vec<Item> = photos
+        .map(|path| NamedFile::new(folder, path));
+    let is_own = |item: &NamedFile| {
+        is_label(&item.path) && !kind.name_words().find_affixes(&item.stem).is_empty()
+    };
+    let (labels, photos): (Vec<NamedFile>, Vec<NamedFile>) = all.partition(is_own);
+    let photos: Vec<NamedFile> = photos
         .into_iter()
         .filter(|item| is_photo(&item.path))
         .collect();
@@ -309,15 +318,15 @@ fn mixed(folder: &Path, kind: LabelKind) -> Result<Pairing> {
 
 /// Without files that come with labels and are none: of Cityscapes' all but one kind of ids.
 fn without_companions(
-    mut labels: Vec<Item>,
+    mut labels: Vec<NamedFile>,
     kind: LabelKind,
     notes: &mut Vec<String>,
-) -> Vec<Item> {
-    without_others(&mut labels, kind, notes);
+) -> Vec<NamedFile> {
+    drop_derived(&mut labels, kind, notes);
     if kind == LabelKind::Depth {
         return labels;
     }
-    let ends = |item: &Item, end: &str| item.stem.to_ascii_lowercase().ends_with(end);
+    let ends = |item: &NamedFile, end: &str| item.stem.to_ascii_lowercase().ends_with(end);
     let ids = ["_labeltrainids", "_labelids"]
         .into_iter()
         .find(|end| labels.iter().any(|item| ends(item, end)));
@@ -346,25 +355,25 @@ fn without_companions(
 }
 
 /// Leaves out what its name says was made of a label that is there, too: `0_vis` beside `0_mask` or `0`.
-fn without_others(labels: &mut Vec<Item>, kind: LabelKind, notes: &mut Vec<String>) {
+fn drop_derived(labels: &mut Vec<NamedFile>, kind: LabelKind, notes: &mut Vec<String>) {
     let mut keys: HashSet<(String, String)> = HashSet::new();
     for item in labels.iter() {
-        if affixes::without_beside(&item.stem).is_some() {
+        if affixes::strip_companion_word(&item.stem).is_some() {
             continue;
         }
         let mut add = |stem: &str| keys.insert((item.folder.clone(), stem.to_owned()));
         add(&item.stem);
-        for affix in kind.words().of(&item.stem) {
+        for affix in kind.name_words().find_affixes(&item.stem) {
             affix.strip(&item.stem).into_iter().for_each(|stem| {
                 add(stem);
             });
         }
     }
-    let is_other = |item: &Item| {
-        let stem = affixes::without_beside(&item.stem);
+    let is_other = |item: &NamedFile| {
+        let stem = affixes::strip_companion_word(&item.stem);
         stem.is_some_and(|stem| keys.contains(&(item.folder.clone(), stem.to_owned())))
     };
-    let (others, kept): (Vec<Item>, Vec<Item>) = labels.drain(..).partition(is_other);
+    let (others, kept): (Vec<NamedFile>, Vec<NamedFile>) = labels.drain(..).partition(is_other);
     *labels = kept;
     if let Some(first) = others.first() {
         notes.push(format!(
@@ -376,7 +385,7 @@ fn without_others(labels: &mut Vec<Item>, kind: LabelKind, notes: &mut Vec<Strin
 }
 
 /// All files in and below a folder that are not hidden, in the order of their names.
-pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn list_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let visible = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
         entry.depth() == 0 || !name.starts_with(b".") && name != b"__MACOSX"
@@ -402,7 +411,7 @@ pub(super) fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 }
 
 /// The folders in a folder, in the order of their names.
-fn folders(folder: &Path) -> Result<Vec<PathBuf>> {
+fn list_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
     let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
     all.retain(|path| {
@@ -419,11 +428,11 @@ fn ending(path: &Path) -> String {
 }
 
 fn is_label(path: &Path) -> bool {
-    LABELS.contains(&ending(path).as_str())
+    LABEL_EXTENSIONS.contains(&ending(path).as_str())
 }
 
 fn is_photo(path: &Path) -> bool {
-    !is_aside(path) && !DATA.contains(&ending(path).as_str())
+    !is_aside(path) && !DATA_EXTENSIONS.contains(&ending(path).as_str())
 }
 
 fn is_aside(path: &Path) -> bool {
@@ -436,14 +445,14 @@ fn is_aside(path: &Path) -> bool {
         "desktop.ini",
         "icon\r",
     ];
-    words.contains(&own.as_str()) || ASIDE.contains(&ending(path).as_str())
+    words.contains(&own.as_str()) || SIDE_FILE_EXTENSIONS.contains(&ending(path).as_str())
 }
 
 #[cfg(test)]
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::learn::data::set::tests::touch;
+    use crate::learn::data::data_set::tests::touch;
 
     /// The pairs' labels with their parts.
     fn labels(names: &[&str], kind: LabelKind) -> (DataSet, Vec<(char, String)>) {
@@ -501,7 +510,7 @@ mod tests {
                 ('x', label("test", "bonn")),
             ];
             assert_eq!(found, expected);
-            assert_eq!((set.unlabelled.len(), set.unused.len()), (1, 0));
+            assert_eq!((set.unlabelled.len(), set.unmatched_labels.len()), (1, 0));
             assert!(
                 set.notes.iter().any(|note| note.contains("_labelIds")),
                 "{:?}",
@@ -517,7 +526,7 @@ mod tests {
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let (set, found) = labels(&names, LabelKind::Depth);
         assert_eq!(found, [('v', format!("{scan}_depth.npy"))]);
-        assert_eq!((set.unlabelled.len(), set.unused.len()), (0, 0));
+        assert_eq!((set.unlabelled.len(), set.unmatched_labels.len()), (0, 0));
         let (_, found) = labels(
             &[
                 "train/attic/rgb_00045.jpg",
@@ -609,7 +618,7 @@ mod tests {
             let (set, found) = labels(&names, LabelKind::Masks);
             assert_eq!(found, [('t', names[1].to_owned())], "{names:?}");
             assert_eq!(
-                (set.unlabelled.len(), set.unused.len()),
+                (set.unlabelled.len(), set.unmatched_labels.len()),
                 (0, 0),
                 "{names:?}"
             );

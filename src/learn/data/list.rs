@@ -8,8 +8,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::learn::data::names::Finder;
-use crate::learn::data::set::{DataSet, LabelKind, Pair, Part};
+use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind, LabelledPair};
+use crate::learn::data::file_names::FileFinder;
 use crate::learn::data::text;
 
 /// What a column or key of a list means.
@@ -17,7 +17,7 @@ use crate::learn::data::text;
 enum Column {
     Photo,
     Label,
-    Part,
+    Split,
 }
 
 impl Column {
@@ -41,15 +41,15 @@ impl Column {
             }
             "label" | "labels" | "gt" | "ground_truth" | "groundtruth" | "target"
             | "annotation" => (Column::Label, 1),
-            "split" | "set" | "part" | "subset" | "partition" | "phase" => (Column::Part, 0),
+            "split" | "set" | "part" | "subset" | "partition" | "phase" => (Column::Split, 0),
             _ => return None,
         })
     }
 
     /// The meaning of each name; of several for one thing the surest counts, and of these the first.
-    fn all<'a>(names: impl Iterator<Item = &'a str>, kind: LabelKind) -> Vec<Option<Self>> {
+    fn from_header<'a>(names: impl Iterator<Item = &'a str>, kind: LabelKind) -> Vec<Option<Self>> {
         let mut columns: Vec<_> = names.map(|name| Self::named(name, kind)).collect();
-        for column in [Column::Photo, Column::Label, Column::Part] {
+        for column in [Column::Photo, Column::Label, Column::Split] {
             let ranks = columns.iter().enumerate();
             let of_column = ranks
                 .filter_map(|(at, found)| Some((found.filter(|(own, _)| *own == column)?.1, at)));
@@ -66,32 +66,32 @@ impl Column {
 
 /// One line of a list.
 #[derive(Debug, Default)]
-struct Line {
+struct ListLine {
     number: usize,
     photo: String,
     label: String,
-    part: Option<String>,
+    split: Option<String>,
 }
 
 /// A list that is being read.
-struct List<'a> {
+struct ListParser<'a> {
     path: &'a Path,
     folder: &'a Path,
-    finder: Finder,
+    finder: FileFinder,
     set: DataSet,
 }
 
-impl<'a> List<'a> {
+impl<'a> ListParser<'a> {
     fn new(path: &'a Path) -> Self {
-        List {
+        ListParser {
             path,
             folder: path.parent().unwrap_or(Path::new("")),
-            finder: Finder::default(),
+            finder: FileFinder::default(),
             set: DataSet::default(),
         }
     }
 
-    fn failed(&self, number: usize, why: impl std::fmt::Display) -> Error {
+    fn line_error(&self, number: usize, why: impl std::fmt::Display) -> Error {
         Error::file(self.path, format!("line {number}: {why}"))
     }
 
@@ -101,23 +101,23 @@ impl<'a> List<'a> {
     }
 
     /// Adds a line's pair.
-    fn add(&mut self, line: Line) -> Result<()> {
+    fn add(&mut self, line: ListLine) -> Result<()> {
         let mut find = |name: &str| {
             let found = self.finder.find(self.folder, name);
             found.ok_or_else(|| format!("{} is no file", self.folder.join(name).display()))
         };
         let pair = find(&line.photo).and_then(|photo| Ok((photo, find(&line.label)?)));
-        let (photo, label) = pair.map_err(|why| self.failed(line.number, why))?;
-        let part = match line.part.as_deref().map(str::trim) {
-            None | Some("") => Part::Train,
-            Some(name) => Part::named(name).ok_or_else(|| {
-                self.failed(
+        let (photo, label) = pair.map_err(|why| self.line_error(line.number, why))?;
+        let part = match line.split.as_deref().map(str::trim) {
+            None | Some("") => DataSplit::Train,
+            Some(name) => DataSplit::named(name).ok_or_else(|| {
+                self.line_error(
                     line.number,
                     format!("the split {name:?} is none of train, val and test"),
                 )
             })?,
         };
-        self.set.add(part, Pair { photo, label });
+        self.set.add(part, LabelledPair { photo, label });
         Ok(())
     }
 
@@ -164,7 +164,7 @@ impl<'a> List<'a> {
 /// # Errors
 /// Names the list and the line.
 pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
-    let mut list = List::new(path);
+    let mut list = ListParser::new(path);
     let mut text = list.text()?;
     let mut skipped = 0;
     // Spreadsheets say which separator they use.
@@ -183,7 +183,7 @@ pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let separator = said.unwrap_or_else(|| separator(&text, list.folder));
     let mut columns: Option<Vec<Option<Column>>> = None;
     for (index, record) in records(&text, separator).enumerate() {
-        let (number, fields) = record.map_err(|why| list.failed(index + 1 + skipped, why))?;
+        let (number, fields) = record.map_err(|why| list.line_error(index + 1 + skipped, why))?;
         let number = number + skipped;
         if index == 0
             && let Some(header) = header(&fields, kind)
@@ -191,24 +191,28 @@ pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
             columns = Some(header);
             continue;
         }
-        let mut line = Line {
+        let mut line = ListLine {
             number,
-            ..Line::default()
+            ..ListLine::default()
         };
         let places: Vec<Option<Column>> = match (&columns, fields.len()) {
             (Some(columns), _) => columns.clone(),
-            (None, 2 | 3) => vec![Some(Column::Photo), Some(Column::Label), Some(Column::Part)],
+            (None, 2 | 3) => vec![
+                Some(Column::Photo),
+                Some(Column::Label),
+                Some(Column::Split),
+            ],
             (None, found) => {
                 let why =
                     format!("expected photo,label or photo,label,split, found {found} fields");
-                return Err(list.failed(number, why));
+                return Err(list.line_error(number, why));
             }
         };
         for (field, column) in fields.into_iter().zip(places) {
             match column {
                 Some(Column::Photo) => line.photo = field,
                 Some(Column::Label) => line.label = field,
-                Some(Column::Part) => line.part = Some(field),
+                Some(Column::Split) => line.split = Some(field),
                 None => {}
             }
         }
@@ -219,11 +223,11 @@ pub(super) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
 
 /// The meaning of columns, if a first line names them: a photo, and a label or one more that can only be it.
 fn header(fields: &[String], kind: LabelKind) -> Option<Vec<Option<Column>>> {
-    let columns = Column::all(fields.iter().map(String::as_str), kind);
+    let columns = Column::from_header(fields.iter().map(String::as_str), kind);
     let has = |column| columns.contains(&Some(column));
     match (has(Column::Photo), has(Column::Label)) {
         (true, true) => Some(columns),
-        (true, false) | (false, true) if columns.len() == 2 && !has(Column::Part) => {
+        (true, false) | (false, true) if columns.len() == 2 && !has(Column::Split) => {
             let missing = match has(Column::Photo) {
                 true => Column::Label,
                 false => Column::Photo,
@@ -266,7 +270,7 @@ fn unquoted(field: &str) -> String {
 fn separator(text: &str, folder: &Path) -> u8 {
     let score = |separator: u8| {
         let lines = records(text, separator).take(20).flatten();
-        let mut finder = Finder::default();
+        let mut finder = FileFinder::default();
         let (mut pairs, mut fields) = (0, 0);
         for (_, line) in lines {
             let files = line
@@ -289,7 +293,7 @@ fn separator(text: &str, folder: &Path) -> u8 {
 /// # Errors
 /// Names the list and the line.
 pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
-    let mut list = List::new(path);
+    let mut list = ListParser::new(path);
     let text = list.text()?;
     for (index, json) in text.lines().enumerate() {
         if json.trim().is_empty() {
@@ -297,12 +301,12 @@ pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
         }
         let number = index + 1;
         let object: Map<String, Value> =
-            serde_json::from_str(json).map_err(|error| list.failed(number, error))?;
-        let mut line = Line {
+            serde_json::from_str(json).map_err(|error| list.line_error(number, error))?;
+        let mut line = ListLine {
             number,
-            ..Line::default()
+            ..ListLine::default()
         };
-        let columns = Column::all(object.keys().map(String::as_str), kind);
+        let columns = Column::from_header(object.keys().map(String::as_str), kind);
         for (column, value) in columns.into_iter().zip(object.values()) {
             let (Some(column), Some(value)) = (column, value.as_str()) else {
                 continue;
@@ -310,11 +314,11 @@ pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
             match column {
                 Column::Photo => line.photo = value.to_owned(),
                 Column::Label => line.label = value.to_owned(),
-                Column::Part => line.part = Some(value.to_owned()),
+                Column::Split => line.split = Some(value.to_owned()),
             }
         }
         if line.photo.is_empty() || line.label.is_empty() {
-            return Err(list.failed(number, "expected {\"photo\": …, \"label\": …}"));
+            return Err(list.line_error(number, "expected {\"photo\": …, \"label\": …}"));
         }
         list.add(line)?;
     }
@@ -329,7 +333,7 @@ pub(super) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
 /// # Errors
 /// Names the list and the line.
 pub(super) fn read_words(path: &Path) -> Result<DataSet> {
-    let mut list = List::new(path);
+    let mut list = ListParser::new(path);
     let text = list.text()?;
     // Whether a line with pairs was seen.
     let mut seen = false;
@@ -346,7 +350,7 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
                 continue;
             }
             [only] if !only.contains([',', ';']) => {
-                return Err(list.failed(index + 1, "expected a photo and its label"));
+                return Err(list.line_error(index + 1, "expected a photo and its label"));
             }
             _ => {}
         }
@@ -365,7 +369,7 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
                 .find(|place| !below.is_empty() && place.is_file());
             exact.or_else(|| list.finder.find(list.folder, below))
         };
-        let splits = splits(line, &words);
+        let splits = candidate_pairs(line, &words);
         let found = splits.iter().find_map(|(photo, label)| {
             Some((
                 find(photo, &["input", "image"])?,
@@ -388,7 +392,8 @@ pub(super) fn read_words(path: &Path) -> Result<DataSet> {
         });
         // What is not there is said when it is looked at; the rest of a benchmark can be used without.
         if let Some((photo, label)) = found.or(named) {
-            list.set.add(Part::Train, Pair { photo, label });
+            list.set
+                .add(DataSplit::Train, LabelledPair { photo, label });
         }
     }
     list.finish()
@@ -413,7 +418,7 @@ fn words(line: &str) -> Vec<String> {
 }
 
 /// The photos and labels that a line may name, the likeliest first.
-fn splits(line: &str, words: &[String]) -> Vec<(String, String)> {
+fn candidate_pairs(line: &str, words: &[String]) -> Vec<(String, String)> {
     let is_number = |word: &String| word.parse::<f64>().is_ok();
     let mut all = Vec::new();
     match words {
@@ -452,7 +457,7 @@ mod tests {
     use std::fs;
 
     use super::*;
-    use crate::learn::data::set::tests::touch;
+    use crate::learn::data::data_set::tests::touch;
     use crate::learn::data::text::tests::encodings;
 
     fn folder() -> tempfile::TempDir {
@@ -580,12 +585,12 @@ mod tests {
     #[test]
     fn of_several_labels_those_of_the_task_are_taken() {
         let names = ["file", "depth", "mask", "image"];
-        let of = |kind| Column::all(names.into_iter(), kind);
+        let of = |kind| Column::from_header(names.into_iter(), kind);
         let (photo, label) = (Some(Column::Photo), Some(Column::Label));
         assert_eq!(of(LabelKind::Masks), [None, None, label, photo]);
         assert_eq!(of(LabelKind::Depth), [None, label, None, photo]);
         assert_eq!(
-            Column::all(["file", "gt"].into_iter(), LabelKind::Depth),
+            Column::from_header(["file", "gt"].into_iter(), LabelKind::Depth),
             [photo, label]
         );
     }

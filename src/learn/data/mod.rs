@@ -1,22 +1,22 @@
 //! Labelled photos: which label belongs to which photo, how labels are read, and what their numbers mean.
 
 mod affixes;
-pub mod doubts;
-pub mod fitting;
+pub mod alignment;
+pub mod checks;
+pub mod data_set;
+mod file_names;
 mod folders;
 pub mod labels;
 mod list;
-mod names;
 mod pairing;
-mod public;
-pub mod set;
+mod public_releases;
 pub mod split;
 pub mod statistics;
 pub mod taxonomy;
 mod text;
 
-pub use fitting::{Fitting, PhotoShape};
-pub use labels::{Depth, Mask};
-pub use set::{DataSet, LabelKind, Pair};
-pub use split::{HoldOut, Split, folds_of};
+pub use alignment::{LabelAlignment, PhotoShape};
+pub use data_set::{DataSet, LabelKind, LabelledPair};
+pub use labels::{DepthLabel, Mask};
+pub use split::{SplitStrategy, ValidationSplit, folds_of};
 pub use taxonomy::{SetLabels, Taxonomy};

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::learn::data::affixes::{self, Affix, Words};
-use crate::learn::data::names;
-use crate::learn::data::set::{LabelKind, Pair};
+use crate::learn::data::affixes::{self, Affix, NameWords};
+use crate::learn::data::data_set::{LabelKind, LabelledPair};
+use crate::learn::data::file_names;
 
 /// A file in a folder of photos or labels.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Item {
+pub(super) struct NamedFile {
     /// As it can be opened.
     pub path: PathBuf,
     /// The folders between the root and the file, in composed form and with `/`.
@@ -24,7 +24,7 @@ pub(super) struct Item {
 #[derive(Debug, Default)]
 pub(super) struct Pairing {
     /// Pairs with the folder that both lie in, below their roots.
-    pub pairs: Vec<(String, Pair)>,
+    pub pairs: Vec<(String, LabelledPair)>,
     /// Photos without a label.
     pub unlabelled: Vec<PathBuf>,
     /// Labels without a photo.
@@ -33,36 +33,36 @@ pub(super) struct Pairing {
     pub note: Option<String>,
 }
 
-impl Item {
+impl NamedFile {
     /// The file at `path`, in or below `root`.
     pub fn new(root: &Path, path: PathBuf) -> Self {
         let below = path.strip_prefix(root).unwrap_or(&path);
         let folders = below.parent().into_iter().flat_map(Path::components);
         let folders: Vec<String> = folders
-            .map(|part| names::composed(part.as_os_str()))
+            .map(|part| file_names::composed(part.as_os_str()))
             .collect();
-        Item {
+        NamedFile {
             folder: folders.join("/"),
-            stem: names::composed(path.file_stem().unwrap_or_default()),
+            stem: file_names::composed(path.file_stem().unwrap_or_default()),
             path,
         }
     }
 }
 
 /// By what a photo and its label are told to belong together.
-type Key<'a> = (&'a str, &'a str);
+type PairKey<'a> = (&'a str, &'a str);
 
 /// A way to come from names to keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Rule {
+struct PairingRule {
     photo: Affix,
     label: Affix,
     /// Whether files must lie in folders of one name, too.
     folders: bool,
 }
 
-impl Rule {
-    fn of<'a>(&self, item: &'a Item, affix: &Affix) -> Option<Key<'a>> {
+impl PairingRule {
+    fn key_of<'a>(&self, item: &'a NamedFile, affix: &Affix) -> Option<PairKey<'a>> {
         let folder = if self.folders {
             item.folder.as_str()
         } else {
@@ -80,7 +80,7 @@ impl Rule {
         let mut parts = Vec::new();
         for (affix, whose) in [(&self.label, "labels"), (&self.photo, "photos")] {
             if affix.len() > 0 {
-                parts.push(format!("the {} of {whose}' names", affix.words()));
+                parts.push(format!("the {} of {whose}' names", affix.describe()));
             }
         }
         if !self.folders {
@@ -96,36 +96,36 @@ impl Rule {
 }
 
 /// Labels by their keys, as they are and without differences of case.
-struct Index<'a> {
-    exact: HashMap<Key<'a>, Vec<usize>>,
+struct LabelIndex<'a> {
+    exact: HashMap<PairKey<'a>, Vec<usize>>,
     folded: HashMap<(String, String), Vec<usize>>,
 }
 
-impl<'a> Index<'a> {
-    fn new(labels: &'a [Item], rule: &Rule) -> Self {
-        let mut exact: HashMap<Key<'a>, Vec<usize>> = HashMap::new();
+impl<'a> LabelIndex<'a> {
+    fn new(labels: &'a [NamedFile], rule: &PairingRule) -> Self {
+        let mut exact: HashMap<PairKey<'a>, Vec<usize>> = HashMap::new();
         let mut folded: HashMap<_, Vec<usize>> = HashMap::new();
         for (at, label) in labels.iter().enumerate() {
-            if let Some(key) = rule.of(label, &rule.label) {
+            if let Some(key) = rule.key_of(label, &rule.label) {
                 exact.entry(key).or_default().push(at);
-                folded.entry(fold(key)).or_default().push(at);
+                folded.entry(fold_key(key)).or_default().push(at);
             }
         }
-        Index { exact, folded }
+        LabelIndex { exact, folded }
     }
 
     /// The labels of a photo.
-    fn get<'s>(&'s self, key: Key<'s>) -> &'s [usize] {
+    fn get<'s>(&'s self, key: PairKey<'s>) -> &'s [usize] {
         let exact = self.exact.get(&key);
-        let found = exact.or_else(|| self.folded.get(&fold(key)));
+        let found = exact.or_else(|| self.folded.get(&fold_key(key)));
         found.map_or(&[], Vec::as_slice)
     }
 
     /// Labels that some photo has.
-    fn used(&self, photos: &[Item], rule: &Rule) -> usize {
+    fn used(&self, photos: &[NamedFile], rule: &PairingRule) -> usize {
         let keys = photos
             .iter()
-            .filter_map(|photo| rule.of(photo, &rule.photo));
+            .filter_map(|photo| rule.key_of(photo, &rule.photo));
         let mut used: Vec<usize> = keys.flat_map(|key| self.get(key)).copied().collect();
         used.sort_unstable();
         used.dedup();
@@ -133,24 +133,24 @@ impl<'a> Index<'a> {
     }
 }
 
-fn fold((folder, stem): Key<'_>) -> (String, String) {
-    (names::folded(folder), names::folded(stem))
+fn fold_key((folder, stem): PairKey<'_>) -> (String, String) {
+    (file_names::folded(folder), file_names::folded(stem))
 }
 
 /// Finds the pairs.
 ///
 /// # Errors
 /// Names two labels that both belong to one photo.
-pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<Pairing> {
-    let rule = rule(photos, labels, kind.words());
-    let index = Index::new(labels, &rule);
+pub(super) fn pair(photos: &[NamedFile], labels: &[NamedFile], kind: LabelKind) -> Result<Pairing> {
+    let rule = rule(photos, labels, kind.name_words());
+    let index = LabelIndex::new(labels, &rule);
     let mut owner: Vec<Option<usize>> = vec![None; labels.len()];
     let mut found = Pairing {
         note: (!rule.is_plain()).then(|| rule.note()).flatten(),
         ..Pairing::default()
     };
     for (at, photo) in photos.iter().enumerate() {
-        let key = rule.of(photo, &rule.photo);
+        let key = rule.key_of(photo, &rule.photo);
         match key.map_or(&[][..], |key| index.get(key)) {
             [] => found.unlabelled.push(photo.path.clone()),
             &[label] => {
@@ -166,13 +166,15 @@ pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<
                 }
                 found.pairs.push((
                     photo.folder.clone(),
-                    Pair {
+                    LabelledPair {
                         photo: photo.path.clone(),
                         label: labels[label].path.clone(),
                     },
                 ));
             }
-            &[first, second, ..] => return Err(both(&labels[first], &labels[second], photo)),
+            &[first, second, ..] => {
+                return Err(two_labels_error(&labels[first], &labels[second], photo));
+            }
         }
     }
     // A label that belongs to a photo by another word at its end: a.png beside a_mask.png.
@@ -180,11 +182,13 @@ pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<
         if owner[at].is_some() {
             continue;
         }
-        for affix in kind.words().of(&label.stem) {
-            let taken = rule.of(label, &affix).map_or(&[][..], |key| index.get(key));
+        for affix in kind.name_words().find_affixes(&label.stem) {
+            let taken = rule
+                .key_of(label, &affix)
+                .map_or(&[][..], |key| index.get(key));
             let owned = taken.iter().find_map(|&other| Some((other, owner[other]?)));
             if let Some((other, photo)) = owned {
-                return Err(both(&labels[other], label, &photos[photo]));
+                return Err(two_labels_error(&labels[other], label, &photos[photo]));
             }
         }
         found.unused.push(label.path.clone());
@@ -192,7 +196,7 @@ pub(super) fn pair(photos: &[Item], labels: &[Item], kind: LabelKind) -> Result<
     Ok(found)
 }
 
-fn both(first: &Item, second: &Item, photo: &Item) -> Error {
+fn two_labels_error(first: &NamedFile, second: &NamedFile, photo: &NamedFile) -> Error {
     Error::file(
         &first.path,
         format!(
@@ -205,31 +209,32 @@ fn both(first: &Item, second: &Item, photo: &Item) -> Error {
 
 /// The rule by which most labels have a photo; of several the one that leaves out least. What is no word of the field may
 /// only be left out of one side, and only if no label is without a photo then.
-fn rule(photos: &[Item], labels: &[Item], words: Words) -> Rule {
-    let plain = Rule {
+fn rule(photos: &[NamedFile], labels: &[NamedFile], words: NameWords) -> PairingRule {
+    let plain = PairingRule {
         photo: Affix::default(),
         label: Affix::default(),
         folders: true,
     };
     let mut best = (0, plain.clone());
-    let stems = |items: &'_ [Item]| -> Vec<Affix> {
-        affixes::common(items.iter().map(|item| item.stem.as_str()))
+    let stems = |items: &'_ [NamedFile]| -> Vec<Affix> {
+        affixes::common_affixes(items.iter().map(|item| item.stem.as_str()))
     };
     let (of_photos, of_labels) = (stems(photos), stems(labels));
     for folders in [true, false] {
         for label in &of_labels {
             for photo in &of_photos {
-                let rule = Rule {
+                let rule = PairingRule {
                     photo: photo.clone(),
                     label: label.clone(),
                     folders,
                 };
                 let one_sided = photo.len() == 0 || label.len() == 0;
-                let usual = photo.is_of(Words::Photo) && label.is_of(words) && folders;
-                if !one_sided && !photo.is_of(Words::Photo) {
+                let usual =
+                    photo.consists_of(NameWords::Photo) && label.consists_of(words) && folders;
+                if !one_sided && !photo.consists_of(NameWords::Photo) {
                     continue;
                 }
-                let index = Index::new(labels, &rule);
+                let index = LabelIndex::new(labels, &rule);
                 let distinct = index.exact.len() == labels.len();
                 let used = index.used(photos, &rule);
                 let sure =
@@ -247,10 +252,10 @@ fn rule(photos: &[Item], labels: &[Item], words: Words) -> Rule {
 }
 
 /// Whether no two photos have one key.
-fn are_distinct(photos: &[Item], rule: &Rule) -> bool {
+fn are_distinct(photos: &[NamedFile], rule: &PairingRule) -> bool {
     let mut keys: Vec<_> = photos
         .iter()
-        .filter_map(|photo| rule.of(photo, &rule.photo))
+        .filter_map(|photo| rule.key_of(photo, &rule.photo))
         .collect();
     let all = keys.len();
     keys.sort_unstable();
@@ -263,10 +268,10 @@ fn are_distinct(photos: &[Item], rule: &Rule) -> bool {
 mod tests {
     use super::*;
 
-    fn items(names: &[&str]) -> Vec<Item> {
+    fn items(names: &[&str]) -> Vec<NamedFile> {
         let all = names
             .iter()
-            .map(|name| Item::new(Path::new(""), name.into()));
+            .map(|name| NamedFile::new(Path::new(""), name.into()));
         all.collect()
     }
 

@@ -1,10 +1,10 @@
 //! Which pairs of a data set are kept for validation.
 
-use crate::learn::data::set::{DataSet, Pair};
+use crate::learn::data::data_set::{DataSet, LabelledPair};
 
 /// Which pairs are kept for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
+pub enum SplitStrategy {
     /// The data's own `val` part where it has one, else [`Split::Blocks`].
     Auto,
     /// Runs of neighbours of the sorted list, evenly spread over it: neighbouring frames often show one room.
@@ -17,7 +17,7 @@ pub enum Split {
 
 /// How many pairs are kept for validation.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum HoldOut {
+pub enum ValidationSplit {
     /// This share of them, in one training.
     Share(f64),
     /// All, each in one of so many trainings.
@@ -34,12 +34,12 @@ impl DataSet {
     /// No more than about `most` of the pairs to train and validate on, in runs of neighbours evenly spread over them.
     pub fn at_most(self, most: usize) -> Self {
         let total = self.train.len() + self.val.len();
-        let thin = |pairs: Vec<Pair>| {
+        let thin = |pairs: Vec<LabelledPair>| {
             let wanted = (most * pairs.len()).div_ceil(total.max(1));
             let share = wanted as f64 / pairs.len().max(1) as f64;
             match share < 1.0 {
                 true => {
-                    let kept = cut(pairs.len(), HoldOut::Share(share), RUN);
+                    let kept = assign_folds(pairs.len(), ValidationSplit::Share(share), RUN);
                     let pairs = pairs.into_iter().zip(kept);
                     pairs
                         .filter_map(|(pair, kept)| kept.map(|_| pair))
@@ -56,22 +56,30 @@ impl DataSet {
     }
 
     /// All pairs, each with the fold whose training it is kept out of; none where it is always trained on.
-    pub fn hold_out(self, split: Split, how: HoldOut) -> Vec<(Pair, Option<usize>)> {
+    pub fn hold_out(
+        self,
+        split: SplitStrategy,
+        how: ValidationSplit,
+    ) -> Vec<(LabelledPair, Option<usize>)> {
         let own_val = match (split, how) {
-            (Split::Auto, HoldOut::Share(_)) if !self.train.is_empty() => self.val.len(),
+            (SplitStrategy::Auto, ValidationSplit::Share(_)) if !self.train.is_empty() => {
+                self.val.len()
+            }
             _ => 0,
         };
-        let all = self.all();
+        let all = self.into_pairs();
         let folds = match (split, how) {
-            (Split::Auto, _) if own_val > 0 => {
+            (SplitStrategy::Auto, _) if own_val > 0 => {
                 let trained_on = all.len() - own_val;
                 (0..all.len())
                     .map(|at| (at >= trained_on).then_some(0))
                     .collect()
             }
-            (Split::None, _) => vec![None; all.len()],
-            (Split::Auto | Split::Blocks, how) => cut(all.len(), how, BLOCK),
-            (Split::Spread, how) => cut(all.len(), how, 1),
+            (SplitStrategy::None, _) => vec![None; all.len()],
+            (SplitStrategy::Auto | SplitStrategy::Blocks, how) => {
+                assign_folds(all.len(), how, BLOCK)
+            }
+            (SplitStrategy::Spread, how) => assign_folds(all.len(), how, 1),
         };
         all.into_iter().zip(folds).collect()
     }
@@ -79,16 +87,16 @@ impl DataSet {
 
 /// The fold of each of `total` pairs in the order of their set, neighbours together, as [`Split::Blocks`] has it.
 pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
-    let held = cut(total, HoldOut::Folds(folds), BLOCK);
+    let held = assign_folds(total, ValidationSplit::Folds(folds), BLOCK);
     held.into_iter().map(Option::unwrap_or_default).collect()
 }
 
 /// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
 /// for folds all of them in turn.
-fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {
+fn assign_folds(total: usize, how: ValidationSplit, block: usize) -> Vec<Option<usize>> {
     let mut held = vec![None; total];
     match how {
-        HoldOut::Share(share) => {
+        ValidationSplit::Share(share) => {
             let wanted = ((total as f64 * share).round() as usize).min(total);
             let runs = wanted.div_ceil(block);
             for run in 0..runs {
@@ -98,7 +106,7 @@ fn cut(total: usize, how: HoldOut, block: usize) -> Vec<Option<usize>> {
                 held[start..start + length].fill(Some(0));
             }
         }
-        HoldOut::Folds(folds) => {
+        ValidationSplit::Folds(folds) => {
             let runs = total.div_ceil(block).max(folds.min(total));
             for run in 0..runs {
                 held[run * total / runs..(run + 1) * total / runs].fill(Some(run % folds));
@@ -127,7 +135,12 @@ mod tests {
 
     #[test]
     fn blocks_are_runs_of_neighbours() {
-        let of = |total, share| kept_out(&cut(total, HoldOut::Share(share), BLOCK), 0);
+        let of = |total, share| {
+            kept_out(
+                &assign_folds(total, ValidationSplit::Share(share), BLOCK),
+                0,
+            )
+        };
         let numbers = of(400, 0.15);
         assert_eq!((numbers.len(), breaks(&numbers)), (60, 3), "{numbers:?}");
         assert_eq!(of(12, 0.15).len(), 2);
@@ -136,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_part_of_a_set_is_runs_of_neighbours() {
-        let pair = |at: usize| Pair {
+        let pair = |at: usize| LabelledPair {
             photo: format!("{at}").into(),
             label: format!("{at}").into(),
         };
@@ -146,8 +159,8 @@ mod tests {
             ..DataSet::default()
         };
         let few = set.clone().at_most(20);
-        let names = |pairs: &[Pair]| -> Vec<usize> {
-            let name = |pair: &Pair| pair.photo.to_str().unwrap().parse().unwrap();
+        let names = |pairs: &[LabelledPair]| -> Vec<usize> {
+            let name = |pair: &LabelledPair| pair.photo.to_str().unwrap().parse().unwrap();
             pairs.iter().map(name).collect()
         };
         assert_eq!((few.train.len(), few.val.len()), (16, 4));
@@ -157,13 +170,13 @@ mod tests {
 
     #[test]
     fn every_pair_is_in_one_fold_with_its_neighbours() {
-        let folds = cut(400, HoldOut::Folds(5), BLOCK);
+        let folds = assign_folds(400, ValidationSplit::Folds(5), BLOCK);
         for fold in 0..5 {
             let numbers = kept_out(&folds, fold);
             assert_eq!((numbers.len(), breaks(&numbers)), (80, 4), "{numbers:?}");
         }
         // Few pairs still go to as many folds as they can.
-        let few = cut(3, HoldOut::Folds(5), BLOCK);
+        let few = assign_folds(3, ValidationSplit::Folds(5), BLOCK);
         assert_eq!(few, [Some(0), Some(1), Some(2)]);
     }
 }

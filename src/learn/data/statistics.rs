@@ -7,11 +7,11 @@ use std::path::{Path, PathBuf};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::learn::data::labels::{Depth, Mask};
-use crate::learn::data::set::Pair;
+use crate::learn::data::data_set::LabelledPair;
+use crate::learn::data::labels::{DepthLabel, Mask};
 
 /// So many labels of a data set are looked at.
-pub const SAMPLE: usize = 256;
+pub const MAX_LABELS: usize = 256;
 /// So many readings of a depth map.
 const READINGS: usize = 4096;
 
@@ -26,7 +26,7 @@ pub struct LabelSample {
 
 impl LabelSample {
     /// At most `count` of the labels of `pairs`, evenly spread.
-    pub fn of<'a>(pairs: impl ExactSizeIterator<Item = &'a Pair>, count: usize) -> Self {
+    pub fn of<'a>(pairs: impl ExactSizeIterator<Item = &'a LabelledPair>, count: usize) -> Self {
         let total = pairs.len();
         let count = count.min(total);
         let is_taken = |at: usize| at * count / total != (at + 1) * count / total;
@@ -43,7 +43,7 @@ impl LabelSample {
     }
 
     /// In words: `its masks`, or `256 of its 2975 masks`.
-    pub fn words(&self, what: &str) -> String {
+    pub fn describe(&self, what: &str) -> String {
         match self.is_part() {
             true => format!("{} of its {} {what}", self.labels.len(), self.total),
             false => format!("its {what}"),
@@ -129,16 +129,16 @@ pub struct DepthStatistics {
     /// Readings, rising; metres.
     pub readings: Vec<f32>,
     /// The share of pixels that have one.
-    pub valid: f64,
+    pub valid_share: f64,
     /// Width by height of the first map.
-    pub shape: f64,
+    pub aspect_ratio: f64,
     /// Of each map its file, its median reading and its largest one; metres, the medians rising.
     pub maps: Vec<(PathBuf, f32, f32)>,
 }
 
 impl DepthStatistics {
     /// Looks at depth maps. Those that cannot be read are left out; they are named where they are used.
-    pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<Depth> + Sync) -> Self {
+    pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<DepthLabel> + Sync) -> Self {
         let look = |label: &PathBuf| {
             let depth = read(label).ok()?;
             let known = depth.metres.iter().copied().filter(|&metres| metres > 0.0);
@@ -155,16 +155,17 @@ impl DepthStatistics {
             Some((some, valid, shape, map))
         };
         let all: Vec<_> = sample.labels.par_iter().filter_map(look).collect();
-        let valid = all.iter().map(|(_, valid, ..)| valid).sum::<f64>() / all.len().max(1) as f64;
-        let shape = all.first().map_or(1.0, |(_, _, shape, _)| *shape);
+        let valid_share =
+            all.iter().map(|(_, valid, ..)| valid).sum::<f64>() / all.len().max(1) as f64;
+        let aspect_ratio = all.first().map_or(1.0, |(_, _, shape, _)| *shape);
         let mut maps: Vec<_> = all.iter().filter_map(|(.., map)| map.clone()).collect();
         maps.sort_by(|a, b| a.1.total_cmp(&b.1));
         let mut readings: Vec<f32> = all.into_iter().flat_map(|(some, ..)| some).collect();
         readings.sort_unstable_by(f32::total_cmp);
         DepthStatistics {
             readings,
-            valid,
-            shape,
+            valid_share,
+            aspect_ratio,
             maps,
         }
     }
@@ -179,7 +180,7 @@ impl DepthStatistics {
     }
 
     /// Two maps with different endings whose maps' middle medians differ `factor` times or more, the nearer first.
-    pub fn unlike_endings(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
+    pub fn find_format_gap(&self, factor: f32) -> Option<[&(PathBuf, f32, f32); 2]> {
         let mut by_ending: BTreeMap<String, Vec<&(PathBuf, f32, f32)>> = BTreeMap::new();
         for map in &self.maps {
             let ending = map.0.extension().unwrap_or_default().to_ascii_lowercase();
@@ -227,8 +228,8 @@ mod tests {
     use super::*;
     use crate::error::Error;
 
-    fn pairs(count: usize) -> Vec<Pair> {
-        let pair = |at: usize| Pair {
+    fn pairs(count: usize) -> Vec<LabelledPair> {
+        let pair = |at: usize| LabelledPair {
             photo: format!("{at}.jpg").into(),
             label: format!("{at}.png").into(),
         };
@@ -243,10 +244,10 @@ mod tests {
             sample.labels,
             ["2.png", "4.png", "7.png", "9.png"].map(PathBuf::from)
         );
-        assert_eq!(sample.words("masks"), "4 of its 10 masks");
+        assert_eq!(sample.describe("masks"), "4 of its 10 masks");
         let sample = LabelSample::of(few.iter(), 20);
         assert_eq!(
-            (sample.labels.len(), sample.words("masks").as_str()),
+            (sample.labels.len(), sample.describe("masks").as_str()),
             (10, "its masks")
         );
     }
@@ -272,14 +273,14 @@ mod tests {
         assert_eq!(masks.ids, [(0, (4, 2)), (7, (1, 1)), (255, (3, 1))].into());
         assert_eq!(masks.share(|id| id == 255), 3.0 / 8.0);
         let depth = DepthStatistics::of(&sample, |_| {
-            Ok(Depth {
+            Ok(DepthLabel {
                 width: 5,
                 height: 1,
                 metres: vec![4.0, 0.0, 2.0, 1.0, 3.0],
             })
         });
-        assert_eq!((depth.quantile(0.5), depth.shape), (3.0, 5.0));
-        assert!((depth.valid - 0.8).abs() < 1e-9);
+        assert_eq!((depth.quantile(0.5), depth.aspect_ratio), (3.0, 5.0));
+        assert!((depth.valid_share - 0.8).abs() < 1e-9);
         assert_eq!(depth.share_within(2.0, 4.0), 0.5);
     }
 }

@@ -17,7 +17,7 @@ use crate::model::head::meta::{Class, LabelSet};
 use crate::terminal::warnings::Warnings;
 
 /// Stands for what is of no class where every id is learnt from; class lists end before it.
-const NO_ID: u16 = u16::MAX;
+const NO_IGNORED_ID: u16 = u16::MAX;
 
 /// What 8 and 16 bits have for white.
 pub(super) const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
@@ -34,7 +34,7 @@ pub struct SetLabels {
     /// The id that means "any class not named", if there is one.
     pub background: Option<u16>,
     /// Whether an id beyond `allowed` is an error, rather than one that is not learnt from.
-    pub closed: bool,
+    pub is_closed: bool,
     /// What the set itself calls its ids, by id, for masks in the colours of its classes; empty where that is not
     /// known.
     pub own_classes: Vec<Class>,
@@ -69,12 +69,12 @@ struct SpecFile {
 struct SpecSet {
     #[serde(default, alias = "data")]
     dataset: Option<String>,
-    classes: BTreeMap<String, Meaning>,
+    classes: BTreeMap<String, IdMeaning>,
 }
 
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Meaning {
+enum IdMeaning {
     Word(String),
     Names(Vec<String>),
 }
@@ -87,7 +87,7 @@ impl SetLabels {
             data: None,
             allowed: (0..classes.len() as u16).map(|id| vec![id]).collect(),
             background: None,
-            closed: true,
+            is_closed: true,
             own_classes: classes.to_vec(),
             white: None,
         }
@@ -103,13 +103,13 @@ impl SetLabels {
     }
 
     /// As a head says it.
-    pub fn of_head(set: &LabelSet) -> Self {
+    pub fn from_head(set: &LabelSet) -> Self {
         SetLabels {
             name: set.name.clone(),
             data: None,
             allowed: set.allowed.clone(),
             background: set.background,
-            closed: false,
+            is_closed: false,
             own_classes: Vec::new(),
             white: None,
         }
@@ -133,8 +133,8 @@ impl SetLabels {
     pub fn read_ids(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
         let reader = MaskReader {
             classes: &self.own_classes,
-            ids: self.closed.then_some(self.allowed.len()),
-            ignore: ignore.unwrap_or(NO_ID),
+            id_count: self.is_closed.then_some(self.allowed.len()),
+            ignore: ignore.unwrap_or(NO_IGNORED_ID),
             warnings,
         };
         let mut mask = reader.read(path)?;
@@ -157,13 +157,13 @@ impl SetLabels {
         let mask = self.read_ids(path, ignore, warnings)?;
         let beyond = |&id: &u16| Some(id) != ignore && usize::from(id) >= self.allowed.len();
         match mask.ids.iter().copied().find(beyond) {
-            Some(id) if self.closed => {
+            Some(id) if self.is_closed => {
                 let ignored = ignore.map_or("none".to_owned(), |id| id.to_string());
                 Err(Error::file(
                     path,
                     format!(
                         "has the class id {id}, but {}, and {ignored} is ignored; --classes and --ignore say otherwise",
-                        ids_of(self.allowed.len())
+                        describe_ids(self.allowed.len())
                     ),
                 ))
             }
@@ -194,7 +194,7 @@ impl SetLabels {
 
 impl Taxonomy {
     /// One data set whose ids are the classes.
-    pub fn plain(name: &str, classes: Vec<Class>) -> Self {
+    pub fn single_set(name: &str, classes: Vec<Class>) -> Self {
         let sets = vec![SetLabels::identity(name, &classes)];
         Taxonomy { classes, sets }
     }
@@ -230,17 +230,17 @@ impl Taxonomy {
                     allowed.resize(at + 1, Vec::new());
                 }
                 match meaning {
-                    Meaning::Word(word) if word == "rest" => {
+                    IdMeaning::Word(word) if word == "rest" => {
                         if background.replace(id).is_some() {
                             return Err(format!("set {name}: two ids mean the rest"));
                         }
                     }
-                    Meaning::Word(word) => {
+                    IdMeaning::Word(word) => {
                         return Err(format!(
                             "set {name}, id {id}: {word:?} should be \"rest\" or a list of class names"
                         ));
                     }
-                    Meaning::Names(names) => {
+                    IdMeaning::Names(names) => {
                         for class in names {
                             let class = index(class).ok_or_else(|| {
                                 format!("set {name}, id {id}: no class is called {class:?}")
@@ -261,7 +261,7 @@ impl Taxonomy {
                 data: spec.dataset,
                 allowed,
                 background,
-                closed: false,
+                is_closed: false,
                 own_classes: Vec::new(),
                 white: None,
             });
@@ -284,7 +284,7 @@ impl Taxonomy {
                 let names: Vec<&str> = self.sets.iter().map(|set| set.name.as_str()).collect();
                 Error::Usage(format!(
                     "--labels {name}: the taxonomy has no such set{}; it has {}",
-                    crate::terminal::suggest::question(name, names.iter().copied()),
+                    crate::terminal::suggest::did_you_mean(name, names.iter().copied()),
                     names.join(", ")
                 ))
             })
@@ -419,7 +419,7 @@ fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
         if classes.iter().any(|class| class.name == name) {
             return Err(format!("names the class {name:?} twice"));
         }
-        let color = color.unwrap_or_else(|| palette(index));
+        let color = color.unwrap_or_else(|| voc_color(index));
         classes.push(Class { name, color });
     }
     if classes.is_empty() || classes.len() > 65_535 {
@@ -429,7 +429,7 @@ fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
 }
 
 /// Which ids so many classes have, in words.
-pub(super) fn ids_of(classes: usize) -> String {
+pub(super) fn describe_ids(classes: usize) -> String {
     match classes {
         1 => "the one class has the id 0".to_owned(),
         _ => format!(
@@ -440,7 +440,7 @@ pub(super) fn ids_of(classes: usize) -> String {
 }
 
 /// The colour of a class that has none: PASCAL VOC's scheme, which spreads the bits of the index over the channels.
-pub fn palette(index: usize) -> [u8; 3] {
+pub fn voc_color(index: usize) -> [u8; 3] {
     let mut color = [0u8; 3];
     let mut bits = index;
     for shift in (0..8).rev() {
@@ -533,9 +533,9 @@ mod tests {
 
     #[test]
     fn the_palette_is_vocs() {
-        assert_eq!(palette(0), [0, 0, 0]);
-        assert_eq!(palette(1), [128, 0, 0]);
-        assert_eq!(palette(15), [192, 128, 128]);
-        assert_eq!(palette(20), [0, 64, 128]);
+        assert_eq!(voc_color(0), [0, 0, 0]);
+        assert_eq!(voc_color(1), [128, 0, 0]);
+        assert_eq!(voc_color(15), [192, 128, 128]);
+        assert_eq!(voc_color(20), [0, 64, 128]);
     }
 }

@@ -12,7 +12,7 @@ pub struct Confusion {
 
 /// One id's figures.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct PerId {
+pub struct IdMetrics {
     /// Intersection over union of all pixels; none where neither label nor prediction has the id.
     pub iou: Option<f64>,
     /// Share of its labelled pixels that were found; none where the label never has it.
@@ -76,14 +76,14 @@ impl Confusion {
     }
 
     /// The figures of every id.
-    pub fn per_id(&self) -> Vec<PerId> {
+    pub fn per_id(&self) -> Vec<IdMetrics> {
         (0..self.ids)
             .map(|id| {
                 let labelled: u64 = self.row(id).iter().sum();
                 let predicted: u64 = (0..self.ids).map(|row| self.row(row)[id]).sum();
                 let union = labelled + predicted - self.hits(id);
                 let share = |of: u64| (of > 0).then(|| self.hits(id) as f64 / of as f64);
-                PerId {
+                IdMetrics {
                     iou: share(union),
                     recall: share(labelled),
                     images: self.images[id],

@@ -1,12 +1,12 @@
 //! How often a depth lies as near to its label as the head's own standard deviation says: 68 % of pixels within one and
 //! 95 % within two, if its errors were normal and the deviations true.
 
-use crate::learn::eval::depth::Judge;
+use crate::learn::eval::depth::Evaluator;
 use crate::vision::postprocess::DepthMap;
 
 /// Pixels whose label lies within the standard deviation of their depth.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Coverage {
+pub struct IntervalCoverage {
     /// All that were judged.
     pub pixels: u64,
     /// Those within one standard deviation.
@@ -15,11 +15,11 @@ pub struct Coverage {
     pub within_2: u64,
 }
 
-impl Coverage {
+impl IntervalCoverage {
     /// Counts the pixels of a map that lies on its label, `[height, width]` in metres.
-    pub fn count(judge: &Judge, map: &DepthMap, truth: &[f32]) -> Self {
-        let mut coverage = Coverage::default();
-        for index in judge.counted(truth, (map.width, map.height)) {
+    pub fn count(judge: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
+        let mut coverage = IntervalCoverage::default();
+        for index in judge.valid_pixels(truth, (map.width, map.height)) {
             let (deviation, error) = (map.deviation[index], map.depth[index] - truth[index]);
             coverage.pixels += 1;
             coverage.within_1 += u64::from(error.abs() <= deviation);
@@ -29,7 +29,7 @@ impl Coverage {
     }
 
     /// Adds other pixels.
-    pub fn merge(&mut self, other: Coverage) {
+    pub fn merge(&mut self, other: IntervalCoverage) {
         self.pixels += other.pixels;
         self.within_1 += other.within_1;
         self.within_2 += other.within_2;
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_lies_within_is_counted() {
-        let judge = Judge {
+        let judge = Evaluator {
             crop: Crop::None,
             min: 0.5,
             max: 10.0,
@@ -62,13 +62,13 @@ mod tests {
             deviation: vec![0.5; 5],
         };
         // Within one, at its edge, within two, beyond, and no reading.
-        let mut coverage = Coverage::count(&judge, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
+        let mut coverage = IntervalCoverage::count(&judge, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
         assert_eq!(
             (coverage.pixels, coverage.within_1, coverage.within_2),
             (4, 2, 3)
         );
         coverage.merge(coverage);
         assert_eq!(coverage.shares(), Some((0.5, 0.75)));
-        assert_eq!(Coverage::default().shares(), None);
+        assert_eq!(IntervalCoverage::default().shares(), None);
     }
 }

@@ -3,7 +3,7 @@
 
 use std::ops::Range;
 
-use crate::vision::postprocess::ToMetres;
+use crate::vision::postprocess::ScaleShift;
 
 /// The part of a frame that is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -25,7 +25,7 @@ pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
 
 /// What is judged.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Judge {
+pub struct Evaluator {
     /// The part of the frame.
     pub crop: Crop,
     /// Smaller labels don't count, and predictions are raised to it. Metres.
@@ -75,9 +75,9 @@ impl Crop {
     }
 }
 
-impl Judge {
+impl Evaluator {
     /// The pixels of a label of (width, height) that count, row by row.
-    pub fn counted<'t>(
+    pub fn valid_pixels<'t>(
         &self,
         truth: &'t [f32],
         (width, height): (usize, usize),
@@ -98,10 +98,13 @@ impl Judge {
         inverse: &[f32],
         truth: &[f32],
         (width, height): (usize, usize),
-    ) -> Option<ToMetres> {
+    ) -> Option<ScaleShift> {
         let pair = |index: usize| (f64::from(inverse[index]), 1.0 / f64::from(truth[index]));
-        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
-        ToMetres::fit(pairs.iter().copied())
+        let pairs: Vec<(f64, f64)> = self
+            .valid_pixels(truth, (width, height))
+            .map(pair)
+            .collect();
+        ScaleShift::fit(pairs.iter().copied())
     }
 
     /// Judges a prediction at the label's pixels, both `[height, width]` in metres; none if no label counts.
@@ -112,7 +115,10 @@ impl Judge {
         (width, height): (usize, usize),
     ) -> Option<DepthErrors> {
         let pair = |index: usize| (f64::from(prediction[index]), f64::from(truth[index]));
-        let pairs: Vec<(f64, f64)> = self.counted(truth, (width, height)).map(pair).collect();
+        let pairs: Vec<(f64, f64)> = self
+            .valid_pixels(truth, (width, height))
+            .map(pair)
+            .collect();
         if pairs.is_empty() {
             return None;
         }
@@ -120,8 +126,8 @@ impl Judge {
         // As monodepth2 does it: the medians are of what was predicted, and what is aligned is clamped.
         let predicted = median_of(|pair| pair.0).max(f64::MIN_POSITIVE);
         let factor = median_of(|pair| pair.1) / predicted;
-        let plain = self.figures(&pairs, 1.0);
-        let aligned = self.figures(&pairs, factor);
+        let plain = self.scaled_errors(&pairs, 1.0);
+        let aligned = self.scaled_errors(&pairs, factor);
         Some(DepthErrors {
             rmse_aligned: aligned.rmse,
             abs_rel_aligned: aligned.abs_rel,
@@ -131,9 +137,9 @@ impl Judge {
     }
 
     /// The figures of predictions and labels after the former were multiplied with `factor` and clamped.
-    fn figures(&self, pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
+    fn scaled_errors(&self, pairs: &[(f64, f64)], factor: f64) -> DepthErrors {
         let (min, max) = (f64::from(self.min), f64::from(self.max));
-        figures(
+        mean_errors(
             pairs
                 .iter()
                 .map(|&(p, t)| ((p * factor).clamp(min, max), t)),
@@ -141,7 +147,7 @@ impl Judge {
     }
 }
 
-fn figures(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors {
+fn mean_errors(pairs: impl ExactSizeIterator<Item = (f64, f64)>) -> DepthErrors {
     let n = pairs.len() as f64;
     let mut sum = DepthErrors::default();
     let (mut square, mut log, mut log_square) = (0f64, 0f64, 0f64);
@@ -182,7 +188,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 impl DepthErrors {
     /// Names and values, the most telling first.
-    pub fn named(&self) -> [(&'static str, f64); 10] {
+    pub fn named_values(&self) -> [(&'static str, f64); 10] {
         [
             ("rmse", self.rmse),
             ("delta1", self.delta1),
@@ -221,7 +227,7 @@ impl DepthErrors {
 mod tests {
     use super::*;
 
-    const ALL: Judge = Judge {
+    const ALL: Evaluator = Evaluator {
         crop: Crop::None,
         min: 0.001,
         max: 10.0,
@@ -270,7 +276,7 @@ mod tests {
 
     #[test]
     fn readings_out_of_range_do_not_count_and_predictions_are_clamped() {
-        let judge = Judge {
+        let judge = Evaluator {
             min: 1.0,
             max: 5.0,
             ..ALL

@@ -3,16 +3,16 @@
 use crate::error::Result;
 use crate::learn::data::{Mask, SetLabels};
 use crate::learn::eval::Confusion;
-use crate::maths::Axis;
+use crate::maths::SampleAxis;
 use crate::model::head::Scores;
 use crate::model::input::Geometry;
 use crate::vision::postprocess::LabelMap;
-use crate::vision::postprocess::segment::label_at;
+use crate::vision::postprocess::segment::label_samples;
 
 /// Judges masks of one data set.
 #[derive(Debug)]
-pub struct MaskJudge<'a> {
-    meaning: &'a SetLabels,
+pub struct MaskEvaluator<'a> {
+    set_labels: &'a SetLabels,
     /// By class, the id it counts as.
     id_of_class: Vec<Option<u16>>,
     ignore: Option<u16>,
@@ -23,28 +23,28 @@ pub fn label_axes(
     geometry: &Geometry,
     (width, height): (usize, usize),
     stride: usize,
-) -> (Axis, Axis) {
+) -> (SampleAxis, SampleAxis) {
     let label = Geometry {
         photo: (width as u32, height as u32),
         ..*geometry
     };
     let grid = geometry.grid();
-    let axis = |places: Vec<f32>, cells| Axis {
+    let axis = |places: Vec<f32>, cells| SampleAxis {
         cells,
-        places: places.into_iter().step_by(stride).collect(),
+        positions: places.into_iter().step_by(stride).collect(),
     };
     (
-        axis(label.columns(), grid.cols),
-        axis(label.rows(), grid.rows),
+        axis(label.column_positions(), grid.cols),
+        axis(label.row_positions(), grid.rows),
     )
 }
 
-impl<'a> MaskJudge<'a> {
+impl<'a> MaskEvaluator<'a> {
     /// For a head of `classes` classes and labels with the ids of `meaning`.
-    pub fn new(meaning: &'a SetLabels, classes: usize, ignore: Option<u16>) -> Self {
-        MaskJudge {
-            meaning,
-            id_of_class: meaning.id_of_class(classes),
+    pub fn new(set_labels: &'a SetLabels, classes: usize, ignore: Option<u16>) -> Self {
+        MaskEvaluator {
+            set_labels,
+            id_of_class: set_labels.id_of_class(classes),
             ignore,
         }
     }
@@ -62,7 +62,7 @@ impl<'a> MaskJudge<'a> {
         stride: usize,
     ) -> Result<LabelMap> {
         let (x, y) = label_axes(geometry, (mask.width, mask.height), stride);
-        let map = label_at(scores, &x, &y, &[])?;
+        let map = label_samples(scores, &x, &y, &[])?;
         let rows = mask.ids.chunks_exact(mask.width).step_by(stride);
         let labels = rows.flat_map(|row| row.iter().step_by(stride));
         self.add(confusion, labels, &map);
@@ -99,16 +99,16 @@ impl<'a> MaskJudge<'a> {
         confusion.add(
             labels
                 .zip(&map.ids)
-                .filter_map(|(&id, &class)| Some((id, self.judge(id, class)?))),
+                .filter_map(|(&id, &class)| Some((id, self.counted_id(id, class)?))),
         );
     }
 
     /// The id that a predicted class counts as where the label has `id`; none where the label does not count.
-    pub fn judge(&self, id: u16, class: u16) -> Option<Option<u16>> {
-        if Some(id) == self.ignore || !self.meaning.is_known(id) {
+    pub fn counted_id(&self, id: u16, class: u16) -> Option<Option<u16>> {
+        if Some(id) == self.ignore || !self.set_labels.is_known(id) {
             return None;
         }
-        let allowed = &self.meaning.allowed[usize::from(id)];
+        let allowed = &self.set_labels.allowed[usize::from(id)];
         Some(match allowed.contains(&class) {
             true => Some(id),
             false => self.id_of_class[usize::from(class)],
@@ -131,17 +131,17 @@ mod tests {
             "pets": {"classes": {"0": "rest", "1": ["cat"], "2": ["dog"]}},
             "indoors": {"classes": {"0": ["wall"], "1": ["cat", "dog"]}}}}"#;
         let taxonomy = Taxonomy::parse(spec.as_bytes()).unwrap();
-        let pets = MaskJudge::new(taxonomy.set("pets").unwrap(), 4, Some(255));
+        let pets = MaskEvaluator::new(taxonomy.set("pets").unwrap(), 4, Some(255));
         // A class without a name of its own is background.
-        assert_eq!(pets.judge(0, 0), Some(Some(0)));
-        assert_eq!(pets.judge(1, 3), Some(Some(0)));
-        assert_eq!(pets.judge(1, 2), Some(Some(2)));
-        assert_eq!(pets.judge(255, 2), None);
-        let indoors = MaskJudge::new(taxonomy.set("indoors").unwrap(), 4, Some(255));
+        assert_eq!(pets.counted_id(0, 0), Some(Some(0)));
+        assert_eq!(pets.counted_id(1, 3), Some(Some(0)));
+        assert_eq!(pets.counted_id(1, 2), Some(Some(2)));
+        assert_eq!(pets.counted_id(255, 2), None);
+        let indoors = MaskEvaluator::new(taxonomy.set("indoors").unwrap(), 4, Some(255));
         // Sky is wrong where the set has no background.
-        assert_eq!(indoors.judge(0, 0), Some(None));
-        assert_eq!(indoors.judge(1, 2), Some(Some(1)));
-        assert_eq!(indoors.judge(7, 2), None);
+        assert_eq!(indoors.counted_id(0, 0), Some(None));
+        assert_eq!(indoors.counted_id(1, 2), Some(Some(1)));
+        assert_eq!(indoors.counted_id(7, 2), None);
     }
 
     #[test]
@@ -163,7 +163,7 @@ mod tests {
             ids: vec![0, 0, 1, 1, 0, 255, 0, 1],
         };
         let mut confusion = Confusion::new(2);
-        let judge = MaskJudge::new(&meaning, 2, Some(255));
+        let judge = MaskEvaluator::new(&meaning, 2, Some(255));
         let map = judge.count(&mut confusion, &mask, &scores, &geometry, 1);
         let map = map.unwrap();
         assert_eq!(map.ids, [0, 0, 1, 1, 0, 0, 1, 1]);

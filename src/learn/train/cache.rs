@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::system::files::write_atomic;
 
 /// Hex digits of a photo's SHA-256 in the names of its features.
-pub const PHOTO_NAME: usize = 32;
+pub const PHOTO_HASH_DIGITS: usize = 32;
 
 /// What features of photos in no known set are listed under.
 pub const NO_SET: &str = "unnamed";
@@ -29,7 +29,7 @@ pub struct CacheFolder {
 
 /// The features of a data set's photos for one model. Photos of several sets count in each.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Holding {
+pub struct CacheEntry {
     /// The folder of the model: the start of its weights' fingerprint.
     pub model: String,
     /// The data set; none of photos of which none is known.
@@ -39,12 +39,12 @@ pub struct Holding {
     /// Bytes of them.
     pub bytes: u64,
     /// When one of them was last used, or made.
-    pub used: SystemTime,
+    pub last_used: SystemTime,
 }
 
 /// What was removed.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Freed {
+pub struct RemovedFeatures {
     /// Photos of which it was.
     pub photos: usize,
     /// Bytes.
@@ -63,16 +63,16 @@ struct SetFile {
 
 /// All features of one photo.
 #[derive(Debug)]
-struct OfPhoto {
+struct PhotoFeatures {
     files: Vec<PathBuf>,
     bytes: u64,
-    used: SystemTime,
+    last_used: SystemTime,
 }
 
 /// Everything that there is.
 #[derive(Debug, Default)]
 struct Inventory {
-    photos: BTreeMap<PhotoKey, OfPhoto>,
+    photos: BTreeMap<PhotoKey, PhotoFeatures>,
     /// By model and set: the file, and the photos.
     sets: BTreeMap<(String, String), (PathBuf, BTreeSet<String>)>,
 }
@@ -91,7 +91,7 @@ impl CacheFolder {
     }
 
     /// Bytes that it may take if nothing is said about it: a tenth of its file system; none where that is not known.
-    pub fn usual_limit(&self) -> Option<u64> {
+    pub fn default_limit(&self) -> Option<u64> {
         let mut nearest = std::path::absolute(&self.folder).ok()?;
         while !nearest.exists() {
             nearest.pop().then_some(())?;
@@ -103,9 +103,9 @@ impl CacheFolder {
     ///
     /// # Errors
     /// Names the folder that cannot be read.
-    pub fn list(&self) -> Result<Vec<Holding>> {
+    pub fn list(&self) -> Result<Vec<CacheEntry>> {
         let inventory = self.inventory()?;
-        let mut holdings: BTreeMap<(String, Option<String>), Holding> = BTreeMap::new();
+        let mut holdings: BTreeMap<(String, Option<String>), CacheEntry> = BTreeMap::new();
         let sets_of = inventory.sets_of_photos();
         for ((model, photo), of_photo) in &inventory.photos {
             let sets = sets_of.get(&(model.as_str(), photo.as_str()));
@@ -115,16 +115,16 @@ impl CacheFolder {
             };
             for set in sets {
                 let holding = holdings.entry((model.clone(), set.clone()));
-                let holding = holding.or_insert_with(|| Holding {
+                let holding = holding.or_insert_with(|| CacheEntry {
                     model: model.clone(),
                     set,
                     photos: 0,
                     bytes: 0,
-                    used: SystemTime::UNIX_EPOCH,
+                    last_used: SystemTime::UNIX_EPOCH,
                 });
                 holding.photos += 1;
                 holding.bytes += of_photo.bytes;
-                holding.used = holding.used.max(of_photo.used);
+                holding.last_used = holding.last_used.max(of_photo.last_used);
             }
         }
         Ok(holdings.into_values().collect())
@@ -165,14 +165,14 @@ impl CacheFolder {
         before: Option<SystemTime>,
         most: Option<u64>,
         keeps: impl Fn(&PhotoKey) -> bool,
-    ) -> Result<Freed> {
+    ) -> Result<RemovedFeatures> {
         let inventory = self.inventory()?;
         let mut bytes = inventory.bytes();
-        let mut photos: Vec<(&PhotoKey, &OfPhoto)> = inventory.photos.iter().collect();
-        photos.sort_by_key(|(key, of_photo)| (of_photo.used, *key));
-        let mut freed = Freed::default();
+        let mut photos: Vec<(&PhotoKey, &PhotoFeatures)> = inventory.photos.iter().collect();
+        photos.sort_by_key(|(key, of_photo)| (of_photo.last_used, *key));
+        let mut freed = RemovedFeatures::default();
         for (key, of_photo) in photos {
-            let is_old = before.is_some_and(|before| of_photo.used < before);
+            let is_old = before.is_some_and(|before| of_photo.last_used < before);
             let is_over = most.is_some_and(|most| bytes > most);
             if (is_old || is_over) && !keeps(key) {
                 of_photo.remove()?;
@@ -189,11 +189,11 @@ impl CacheFolder {
     ///
     /// # Errors
     /// As [`CacheFolder::prune`].
-    pub fn remove(&self, model: &str, set: Option<&str>) -> Result<Option<Freed>> {
+    pub fn remove(&self, model: &str, set: Option<&str>) -> Result<Option<RemovedFeatures>> {
         let inventory = self.inventory()?;
         let sets_of = inventory.sets_of_photos();
         let set_file = set.and_then(|set| inventory.sets.get(&(model.to_owned(), set.to_owned())));
-        let mut freed = Freed::default();
+        let mut freed = RemovedFeatures::default();
         let mut is_known = set_file.is_some();
         for ((of_model, photo), of_photo) in &inventory.photos {
             if of_model != model {
@@ -270,14 +270,14 @@ impl Inventory {
             return;
         };
         let of_photo = self.photos.entry((model.to_owned(), photo.to_owned()));
-        let of_photo = of_photo.or_insert_with(|| OfPhoto {
+        let of_photo = of_photo.or_insert_with(|| PhotoFeatures {
             files: Vec::new(),
             bytes: 0,
-            used: SystemTime::UNIX_EPOCH,
+            last_used: SystemTime::UNIX_EPOCH,
         });
         of_photo.files.push(path.to_owned());
         of_photo.bytes += met.len();
-        of_photo.used = of_photo.used.max(modified(&met));
+        of_photo.last_used = of_photo.last_used.max(modified(&met));
     }
 
     fn add_set(&mut self, model: &str, path: &Path) {
@@ -295,7 +295,7 @@ impl Inventory {
             };
             for photo in photos {
                 if let Some(of_photo) = self.photos.get_mut(&(model.clone(), photo.clone())) {
-                    of_photo.used = of_photo.used.max(modified(&met));
+                    of_photo.last_used = of_photo.last_used.max(modified(&met));
                 }
             }
         }
@@ -313,14 +313,14 @@ impl Inventory {
     }
 }
 
-impl OfPhoto {
+impl PhotoFeatures {
     fn remove(&self) -> Result<()> {
         self.files.iter().try_for_each(|path| remove_file(path))
     }
 }
 
-impl Freed {
-    fn add(&mut self, of_photo: &OfPhoto) {
+impl RemovedFeatures {
+    fn add(&mut self, of_photo: &PhotoFeatures) {
         self.photos += 1;
         self.bytes += of_photo.bytes;
     }
@@ -456,7 +456,7 @@ mod tests {
                     h.set.as_deref(),
                     h.photos,
                     h.bytes,
-                    h.used,
+                    h.last_used,
                 )
             })
             .collect();
@@ -472,7 +472,7 @@ mod tests {
         assert_eq!(scene.cache.bytes().unwrap(), 65);
         let empty = CacheFolder::at(scene.root.path().join("none"));
         assert!(empty.list().unwrap().is_empty());
-        assert!(empty.usual_limit().is_some() || cfg!(not(unix)));
+        assert!(empty.default_limit().is_some() || cfg!(not(unix)));
     }
 
     #[test]

@@ -8,8 +8,8 @@ use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::learn::train::history::History;
-use crate::learn::train::network::{Network, Standard};
+use crate::learn::train::head_in_training::{HeadInTraining, Standardisation};
+use crate::learn::train::history::TrainHistory;
 use crate::learn::train::optim::AdamW;
 use crate::system::files::write_atomic;
 
@@ -17,32 +17,32 @@ const KEY: &str = "dino.training";
 
 /// The state between two epochs.
 #[derive(Debug, Clone, PartialEq)]
-pub struct State {
+pub struct TrainState {
     /// The weights.
-    pub network: Network,
+    pub network: HeadInTraining,
     /// The optimiser's memory.
     pub adam: AdamW,
     /// The moving average of the weights, where one is kept.
-    pub average: Option<Network>,
+    pub average: Option<HeadInTraining>,
     /// The weights of the best epoch so far.
-    pub best: Option<Network>,
+    pub best: Option<HeadInTraining>,
     /// How inputs are standardised.
-    pub standard: Standard,
+    pub standardisation: Standardisation,
     /// Epochs done, with their figures.
-    pub history: History,
+    pub history: TrainHistory,
 }
 
 #[derive(Serialize, Deserialize)]
-struct Text {
+struct CheckpointHeader {
     /// Of everything that the result depends on.
     digest: String,
     steps: usize,
-    history: History,
+    history: TrainHistory,
 }
 
-impl State {
+impl TrainState {
     /// The weights as they are now: the moving average, where one is kept.
-    pub fn latest(&self) -> &Network {
+    pub fn latest(&self) -> &HeadInTraining {
         self.average.as_ref().unwrap_or(&self.network)
     }
 
@@ -67,9 +67,9 @@ impl State {
                 add(format!("{prefix}.{index}"), values);
             }
         }
-        add("mean".into(), &self.standard.mean);
-        add("deviation".into(), &self.standard.deviation);
-        let text = Text {
+        add("mean".into(), &self.standardisation.mean);
+        add("deviation".into(), &self.standardisation.deviation);
+        let text = CheckpointHeader {
             digest: digest.to_owned(),
             steps: self.adam.steps,
             history: self.history.clone(),
@@ -97,7 +97,7 @@ impl State {
     ///
     /// # Errors
     /// If the file cannot be read, or holds another training's state, or none: it would be written over.
-    pub fn read(path: &Path, digest: &str, fresh: &State) -> Result<Option<State>> {
+    pub fn read(path: &Path, digest: &str, fresh: &TrainState) -> Result<Option<TrainState>> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
@@ -120,9 +120,10 @@ impl State {
     }
 }
 
-fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
+fn parse(bytes: &[u8], digest: &str, fresh: &TrainState) -> Option<TrainState> {
     let (_, header) = SafeTensors::read_metadata(bytes).ok()?;
-    let text: Text = serde_json::from_str(header.metadata().as_ref()?.get(KEY)?).ok()?;
+    let text: CheckpointHeader =
+        serde_json::from_str(header.metadata().as_ref()?.get(KEY)?).ok()?;
     if text.digest != digest {
         return None;
     }
@@ -136,7 +137,7 @@ fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
             .collect();
         (values.len() == length).then_some(values)
     };
-    let network = |prefix: &str| -> Option<Network> {
+    let network = |prefix: &str| -> Option<HeadInTraining> {
         let mut network = fresh.network.clone();
         for (index, parameter) in network.parameters_mut().into_iter().enumerate() {
             *parameter = values(format!("{prefix}.{index}"), parameter.len())?;
@@ -149,7 +150,7 @@ fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
             .map(|(index, one)| values(format!("{prefix}.{index}"), one.len()))
             .collect()
     };
-    Some(State {
+    Some(TrainState {
         network: network("network")?,
         adam: AdamW {
             decay: fresh.adam.decay,
@@ -159,7 +160,7 @@ fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
         },
         average: network("average"),
         best: network("best"),
-        standard: Standard {
+        standardisation: Standardisation {
             mean: values(
                 "mean".into(),
                 fresh.network.parameters()[0].len() / fresh.width(),
@@ -173,7 +174,7 @@ fn parse(bytes: &[u8], digest: &str, fresh: &State) -> Option<State> {
     })
 }
 
-impl State {
+impl TrainState {
     /// Whether all weights, and what they are standardised by, are numbers.
     fn is_finite(&self) -> bool {
         let networks = [
@@ -186,7 +187,7 @@ impl State {
             .flatten()
             .flat_map(|network| network.parameters());
         let moments = self.adam.first.iter().chain(&self.adam.second);
-        let standard = [&self.standard.mean, &self.standard.deviation];
+        let standard = [&self.standardisation.mean, &self.standardisation.deviation];
         weights
             .chain(moments)
             .chain(standard)

@@ -18,14 +18,14 @@ pub struct Epoch {
     /// Learning rate at its end.
     pub rate: f64,
     /// Validation figures by name; none without validation.
-    pub figures: Vec<(String, f64)>,
+    pub metrics: Vec<(String, f64)>,
     /// Seconds it took, validation included.
     pub seconds: f64,
 }
 
 /// All epochs so far.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct History {
+pub struct TrainHistory {
     /// In order.
     pub epochs: Vec<Epoch>,
     /// The best epoch so far, from 1; the last without validation.
@@ -34,8 +34,8 @@ pub struct History {
 
 impl Epoch {
     /// The figure called `name`.
-    pub fn figure(&self, name: &str) -> Option<f64> {
-        self.figures
+    pub fn metric(&self, name: &str) -> Option<f64> {
+        self.metrics
             .iter()
             .find(|(other, _)| other == name)
             .map(|(_, value)| *value)
@@ -44,7 +44,7 @@ impl Epoch {
     /// `epoch 3/10  loss 0.2345  rmse 0.812  delta1 0.59  (12.3 s)`
     pub fn line(&self, of: usize) -> String {
         let figures: String = self
-            .figures
+            .metrics
             .iter()
             .take(4)
             .map(|(name, value)| format!("  {name} {value:.4}"))
@@ -60,10 +60,10 @@ impl Epoch {
 ///
 /// # Errors
 /// If the file cannot be written.
-pub fn write(folds: &[History], path: &Path) -> Result<()> {
+pub fn write(folds: &[TrainHistory], path: &Path) -> Result<()> {
     let object = match folds {
         [one] => one.to_json(),
-        _ => json!({ "folds": folds.iter().map(History::to_json).collect::<Vec<_>>() }),
+        _ => json!({ "folds": folds.iter().map(TrainHistory::to_json).collect::<Vec<_>>() }),
     };
     write_atomic(path, |writer| {
         serde_json::to_writer_pretty(&mut *writer, &object)?;
@@ -71,14 +71,14 @@ pub fn write(folds: &[History], path: &Path) -> Result<()> {
     })
 }
 
-impl History {
+impl TrainHistory {
     fn to_json(&self) -> Value {
         let epochs: Vec<Value> = self
             .epochs
             .iter()
             .map(|one| {
                 let figures: Map<String, Value> = one
-                    .figures
+                    .metrics
                     .iter()
                     .map(|(name, value)| (name.clone(), (*value).into()))
                     .collect();

@@ -4,17 +4,17 @@
 //! two, whose gradients are written out by hand. Reference for the depth head: Oquab et al., "DINOv2", section 7.4.
 
 pub mod cache;
-pub mod calibrate;
+pub mod cached_view;
 pub mod checkpoint;
-pub mod features;
-pub mod frame;
+pub mod feature_cache;
+pub mod feature_pool;
+pub mod head_in_training;
 pub mod history;
 pub mod loss;
-pub mod network;
 pub mod optim;
-pub mod pool;
-pub mod run;
 pub mod samples;
 pub mod scores;
+pub mod spread_calibration;
 pub mod targets;
-pub mod validate;
+pub mod trainer;
+pub mod validation;

@@ -2,7 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::learn::train::network::Network;
+use crate::learn::train::head_in_training::HeadInTraining;
 
 /// How fast is learnt.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -46,7 +46,7 @@ const EPSILON: f32 = 1e-8;
 
 impl AdamW {
     /// With nothing seen yet.
-    pub fn new(network: &Network, decay: f64) -> Self {
+    pub fn new(network: &HeadInTraining, decay: f64) -> Self {
         let zeros: Vec<Vec<f32>> = network
             .parameters()
             .iter()
@@ -61,7 +61,7 @@ impl AdamW {
     }
 
     /// One step down the `gradients` at learning rate `rate`.
-    pub fn step(&mut self, network: &mut Network, gradients: &[Vec<f32>], rate: f64) {
+    pub fn step(&mut self, network: &mut HeadInTraining, gradients: &[Vec<f32>], rate: f64) {
         self.steps += 1;
         let t = self.steps as i32;
         let scale = (rate / (1.0 - BETA1.powi(t))) as f32;
@@ -90,7 +90,7 @@ impl AdamW {
 }
 
 /// Moves `average` towards `network`: `average = keep average + (1 - keep) network`.
-pub fn blend(average: &mut Network, network: &Network, keep: f32) {
+pub fn blend(average: &mut HeadInTraining, network: &HeadInTraining, keep: f32) {
     for (to, from) in average
         .parameters_mut()
         .into_iter()
@@ -106,7 +106,7 @@ pub fn blend(average: &mut Network, network: &Network, keep: f32) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::learn::train::network::Shape;
+    use crate::learn::train::head_in_training::LayerWidths;
 
     #[test]
     fn the_rate_rises_and_falls() {
@@ -125,12 +125,12 @@ mod tests {
     /// without decay.
     #[test]
     fn steps_are_torchs() {
-        let shape = Shape {
+        let shape = LayerWidths {
             inputs: 1,
             hidden: 0,
             outputs: 1,
         };
-        let mut network = Network::new(shape, 0.0, 1.0, &mut fastrand::Rng::with_seed(0));
+        let mut network = HeadInTraining::new(shape, 0.0, 1.0, &mut fastrand::Rng::with_seed(0));
         network.output.weight[0] = 1.0;
         let mut adam = AdamW::new(&network, 0.5);
         adam.step(&mut network, &[vec![1.0], vec![1.0]], 0.1);

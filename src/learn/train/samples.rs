@@ -8,25 +8,25 @@ use std::path::PathBuf;
 
 use rayon::prelude::*;
 
-use crate::engine::outcomes::Report;
+use crate::engine::run_report::RunReport;
 use crate::error::{Error, Result};
-use crate::learn::data::labels::DepthReader;
+use crate::learn::data::labels::DepthLabelReader;
 use crate::learn::data::taxonomy::SetLabels;
-use crate::learn::data::{Fitting, PhotoShape};
-use crate::learn::train::frame::Frame;
+use crate::learn::data::{LabelAlignment, PhotoShape};
+use crate::learn::train::cached_view::CachedView;
 use crate::learn::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
 use crate::model::weights::digest;
 use crate::terminal::warnings::Warnings;
 
 /// A label with the views of its photo.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Labelled {
+pub struct LabelledPhoto {
     /// The label's file.
     pub label: PathBuf,
     /// How its photo lies.
     pub shape: PhotoShape,
     /// Cached views of its photo, the plain one first.
-    pub frames: Vec<Frame>,
+    pub views: Vec<CachedView>,
     /// The fold whose training it is kept out of; none where it is always trained on.
     pub fold: Option<usize>,
 }
@@ -47,13 +47,13 @@ pub enum Targets {
 
 /// The index.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Samples {
+pub struct TrainingSamples {
     /// Every view of every photo.
-    pub frames: Vec<Frame>,
+    pub views: Vec<CachedView>,
     /// Per frame, the fold whose training it is kept out of.
     pub folds: Vec<Option<usize>>,
     /// Per sample, its frame.
-    pub frame: Vec<u32>,
+    pub view: Vec<u32>,
     /// Per sample, the place of its (first) patch on the frame's grid.
     pub patch: Vec<u32>,
     /// Per sample, what it should be.
@@ -66,41 +66,41 @@ pub struct Samples {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PatchKey {
     /// Index of the frame.
-    pub frame: u32,
+    pub view: u32,
     /// Place on its grid.
     pub patch: u32,
 }
 
 /// How samples are drawn for an epoch.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Draw {
+pub struct SampleDraw {
     /// Samples in all.
     pub count: usize,
     /// Per data set, its part of them; they sum to 1.
-    pub parts: Vec<f64>,
+    pub set_shares: Vec<f64>,
     /// A patch whose main class is the main class of `n` patches is drawn in proportion to `n^-balance`; 0 draws all
     /// alike, and none twice before the others.
     pub balance: f64,
 }
 
 /// What one frame gives.
-enum Found {
+enum ViewTargets {
     Depth(DepthTargets),
     Shares(MaskTargets),
 }
 
-impl Found {
+impl ViewTargets {
     fn is_empty(&self) -> bool {
         match self {
-            Found::Depth(found) => found.patches.is_empty(),
-            Found::Shares(found) => found.patches.is_empty(),
+            ViewTargets::Depth(found) => found.patches.is_empty(),
+            ViewTargets::Shares(found) => found.patches.is_empty(),
         }
     }
 }
 
-impl Samples {
+impl TrainingSamples {
     /// Why a label gives no sample.
-    fn nothing_counts(&self) -> String {
+    fn no_target_message(&self) -> String {
         match self.targets {
             Targets::Depth(_) => format!(
                 "gives nothing to learn from: no reading is within --min-depth and --max-depth, or the photo has fewer than {TILE} x {TILE} patches"
@@ -112,10 +112,10 @@ impl Samples {
     }
 
     fn empty(targets: Targets) -> Self {
-        Samples {
-            frames: Vec::new(),
+        TrainingSamples {
+            views: Vec::new(),
             folds: Vec::new(),
-            frame: Vec::new(),
+            view: Vec::new(),
             patch: Vec::new(),
             targets,
             sets: Vec::new(),
@@ -127,22 +127,27 @@ impl Samples {
     /// # Errors
     /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
     pub fn depth<'a>(
-        sets: impl Iterator<Item = &'a [Labelled]>,
-        reader: &DepthReader,
+        sets: impl Iterator<Item = &'a [LabelledPhoto]>,
+        reader: &DepthLabelReader,
         range: (f32, f32),
-        fitting: &Fitting,
-        report: &mut Report,
+        fitting: &LabelAlignment,
+        report: &mut RunReport,
     ) -> Result<Self> {
-        let mut samples = Samples::empty(Targets::Depth(Vec::new()));
+        let mut samples = TrainingSamples::empty(Targets::Depth(Vec::new()));
         for set in sets {
             samples.add_set(set, report, |labelled| {
                 let depth = reader.read(&labelled.label)?;
-                let depth = fitting.depth(depth, &labelled.label, labelled.shape)?;
-                let of = |frame: &Frame| {
-                    let mirrored = frame.view.mirrored;
-                    Found::Depth(targets::of_depth(&depth, &frame.geometry, mirrored, range))
+                let depth = fitting.align_depth(depth, &labelled.label, labelled.shape)?;
+                let of = |frame: &CachedView| {
+                    let mirrored = frame.spec.mirrored;
+                    ViewTargets::Depth(targets::depth_targets(
+                        &depth,
+                        &frame.geometry,
+                        mirrored,
+                        range,
+                    ))
                 };
-                Ok(labelled.frames.iter().map(of).collect())
+                Ok(labelled.views.iter().map(of).collect())
             })?;
         }
         Ok(samples)
@@ -153,26 +158,31 @@ impl Samples {
     /// # Errors
     /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
     pub fn segment<'a>(
-        sets: impl Iterator<Item = (&'a [Labelled], &'a SetLabels)>,
+        sets: impl Iterator<Item = (&'a [LabelledPhoto], &'a SetLabels)>,
         ignore: Option<u16>,
         warnings: &Warnings,
-        fitting: &Fitting,
-        report: &mut Report,
+        fitting: &LabelAlignment,
+        report: &mut RunReport,
     ) -> Result<Self> {
-        let mut samples = Samples::empty(Targets::Shares {
+        let mut samples = TrainingSamples::empty(Targets::Shares {
             starts: vec![0],
             shares: Vec::new(),
         });
         for (set, meaning) in sets {
             samples.add_set(set, report, |labelled| {
                 let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
-                let mask = fitting.mask(mask, &labelled.label, labelled.shape)?;
+                let mask = fitting.align_mask(mask, &labelled.label, labelled.shape)?;
                 let known = |id: u16| Some(id) != ignore && meaning.is_known(id);
-                let of = |frame: &Frame| {
-                    let mirrored = frame.view.mirrored;
-                    Found::Shares(targets::of_mask(&mask, &frame.geometry, mirrored, known))
+                let of = |frame: &CachedView| {
+                    let mirrored = frame.spec.mirrored;
+                    ViewTargets::Shares(targets::mask_targets(
+                        &mask,
+                        &frame.geometry,
+                        mirrored,
+                        known,
+                    ))
                 };
-                Ok(labelled.frames.iter().map(of).collect())
+                Ok(labelled.views.iter().map(of).collect())
             })?;
         }
         Ok(samples)
@@ -180,39 +190,39 @@ impl Samples {
 
     fn add_set(
         &mut self,
-        set: &[Labelled],
-        report: &mut Report,
-        find: impl Fn(&Labelled) -> Result<Vec<Found>> + Sync,
+        set: &[LabelledPhoto],
+        report: &mut RunReport,
+        find: impl Fn(&LabelledPhoto) -> Result<Vec<ViewTargets>> + Sync,
     ) -> Result<()> {
-        let start = self.frame.len();
+        let start = self.view.len();
         for chunk in set.chunks(256) {
             crate::system::interrupt::check()?;
-            let all: Vec<Result<Vec<Found>>> = chunk.par_iter().map(&find).collect();
+            let all: Vec<Result<Vec<ViewTargets>>> = chunk.par_iter().map(&find).collect();
             for (labelled, found) in chunk.iter().zip(all) {
                 let name = labelled.label.display().to_string();
                 let Some(found) = report.record(name, found)? else {
                     continue;
                 };
-                if found.iter().all(Found::is_empty) {
-                    let why = Error::file(&labelled.label, self.nothing_counts());
+                if found.iter().all(ViewTargets::is_empty) {
+                    let why = Error::file(&labelled.label, self.no_target_message());
                     report.record::<()>(labelled.label.display().to_string(), Err(why))?;
                 }
-                for (frame, found) in labelled.frames.iter().zip(found) {
-                    self.add_frame(frame, labelled.fold, found);
+                for (frame, found) in labelled.views.iter().zip(found) {
+                    self.add_view(frame, labelled.fold, found);
                 }
             }
         }
-        self.sets.push(start..self.frame.len());
+        self.sets.push(start..self.view.len());
         Ok(())
     }
 
-    fn add_frame(&mut self, frame: &Frame, fold: Option<usize>, found: Found) {
+    fn add_view(&mut self, frame: &CachedView, fold: Option<usize>, found: ViewTargets) {
         let patches = match (found, &mut self.targets) {
-            (Found::Depth(found), Targets::Depth(metres)) => {
+            (ViewTargets::Depth(found), Targets::Depth(metres)) => {
                 metres.extend(found.metres);
                 found.patches
             }
-            (Found::Shares(found), Targets::Shares { starts, shares }) => {
+            (ViewTargets::Shares(found), Targets::Shares { starts, shares }) => {
                 let base = shares.len();
                 starts.extend(found.starts[1..].iter().map(|&at| base + at as usize));
                 shares.extend(found.shares);
@@ -220,40 +230,40 @@ impl Samples {
             }
             _ => return, // a task has one kind of target
         };
-        let number = self.frames.len() as u32;
-        self.frame.extend(patches.iter().map(|_| number));
+        let number = self.views.len() as u32;
+        self.view.extend(patches.iter().map(|_| number));
         self.patch.extend(patches);
-        self.frames.push(frame.clone());
+        self.views.push(frame.clone());
         self.folds.push(fold);
     }
 
     /// What the training of `fold` learns from: all but the frames that it keeps out.
-    pub fn without(&self, fold: usize) -> Cow<'_, Self> {
+    pub fn without_fold(&self, fold: usize) -> Cow<'_, Self> {
         if !self.folds.contains(&Some(fold)) {
             return Cow::Borrowed(self);
         }
-        let mut kept = Samples::empty(match &self.targets {
+        let mut kept = TrainingSamples::empty(match &self.targets {
             Targets::Depth(_) => Targets::Depth(Vec::new()),
             Targets::Shares { .. } => Targets::Shares {
                 starts: vec![0],
                 shares: Vec::new(),
             },
         });
-        let mut numbers = vec![None; self.frames.len()];
-        for (at, frame) in self.frames.iter().enumerate() {
+        let mut numbers = vec![None; self.views.len()];
+        for (at, frame) in self.views.iter().enumerate() {
             if self.folds[at] != Some(fold) {
-                numbers[at] = Some(kept.frames.len() as u32);
-                kept.frames.push(frame.clone());
+                numbers[at] = Some(kept.views.len() as u32);
+                kept.views.push(frame.clone());
                 kept.folds.push(self.folds[at]);
             }
         }
         for set in &self.sets {
             let start = kept.len();
             for sample in set.clone() {
-                let Some(number) = numbers[self.frame[sample] as usize] else {
+                let Some(number) = numbers[self.view[sample] as usize] else {
                     continue;
                 };
-                kept.frame.push(number);
+                kept.view.push(number);
                 kept.patch.push(self.patch[sample]);
                 match &mut kept.targets {
                     Targets::Depth(metres) => metres.extend_from_slice(self.metres_of(sample)),
@@ -283,18 +293,18 @@ impl Samples {
 
     /// Calls `visit` with each patch of a sample, row by row.
     pub fn each_patch(&self, sample: usize, mut visit: impl FnMut(PatchKey)) {
-        let (frame, first) = (self.frame[sample], self.patch[sample]);
+        let (frame, first) = (self.view[sample], self.patch[sample]);
         if self.side() == 1 {
             return visit(PatchKey {
-                frame,
+                view: frame,
                 patch: first,
             });
         }
-        let cols = self.frames[frame as usize].grid().cols as u32;
+        let cols = self.views[frame as usize].grid().cols as u32;
         for row in 0..self.side() as u32 {
             for col in 0..self.side() as u32 {
                 let patch = first + row * cols + col;
-                visit(PatchKey { frame, patch });
+                visit(PatchKey { view: frame, patch });
             }
         }
     }
@@ -309,17 +319,17 @@ impl Samples {
 
     /// Samples in all.
     pub fn len(&self) -> usize {
-        self.frame.len()
+        self.view.len()
     }
 
     /// Whether there is nothing to train on.
     pub fn is_empty(&self) -> bool {
-        self.frame.is_empty()
+        self.view.is_empty()
     }
 
     /// SHA-256 of what all samples are and should be, for telling whether two trainings are one.
     pub fn digest(&self) -> String {
-        let numbers = self.frame.iter().chain(&self.patch);
+        let numbers = self.view.iter().chain(&self.patch);
         let mut bytes: Vec<u8> = numbers.flat_map(|n| n.to_le_bytes()).collect();
         match &self.targets {
             Targets::Depth(metres) => bytes.extend(metres.iter().flat_map(|m| m.to_le_bytes())),
@@ -348,21 +358,21 @@ impl Samples {
     }
 
     /// Draws the samples of an epoch, in the order of training. The same seed gives the same samples.
-    pub fn draw(&self, draw: &Draw, seed: u64) -> Vec<u32> {
+    pub fn draw(&self, draw: &SampleDraw, seed: u64) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::with_capacity(draw.count);
-        for (number, (range, part)) in self.sets.iter().zip(&draw.parts).enumerate() {
+        for (number, (range, part)) in self.sets.iter().zip(&draw.set_shares).enumerate() {
             let count = (draw.count as f64 * part).round() as usize;
             if range.is_empty() || count == 0 {
                 continue;
             }
-            let mut rng = fastrand::Rng::with_seed(mix(seed, number as u64));
+            let mut rng = fastrand::Rng::with_seed(mix_seed(seed, number as u64));
             if draw.balance > 0.0 && matches!(self.targets, Targets::Shares { .. }) {
                 self.draw_balanced(range.clone(), count, draw.balance, &mut rng, &mut order);
             } else {
                 draw_evenly(range.clone(), count, &mut rng, &mut order);
             }
         }
-        fastrand::Rng::with_seed(mix(seed, u64::MAX)).shuffle(&mut order);
+        fastrand::Rng::with_seed(mix_seed(seed, u64::MAX)).shuffle(&mut order);
         order
     }
 
@@ -419,7 +429,7 @@ fn draw_evenly(
 }
 
 /// A seed from two numbers (SplitMix64's finaliser).
-pub fn mix(a: u64, b: u64) -> u64 {
+pub fn mix_seed(a: u64, b: u64) -> u64 {
     let mut z = a
         .wrapping_add(0x9e37_79b9_7f4a_7c15)
         .wrapping_add(b.wrapping_mul(0xd1b5_4a32_d192_ed03));
@@ -433,12 +443,12 @@ mod tests {
     use super::*;
 
     /// Two sets of ten patches; of each set the first has class 1, the rest class 0.
-    fn samples() -> Samples {
+    fn samples() -> TrainingSamples {
         let shares: Vec<(u16, f32)> = (0..20).map(|i| (u16::from(i % 10 == 0), 1.0)).collect();
-        Samples {
-            frames: Vec::new(),
+        TrainingSamples {
+            views: Vec::new(),
             folds: Vec::new(),
-            frame: vec![0; 20],
+            view: vec![0; 20],
             patch: vec![0; 20],
             targets: Targets::Shares {
                 starts: (0..=20).collect(),
@@ -450,9 +460,9 @@ mod tests {
 
     #[test]
     fn even_draws_take_everything_before_anything_again() {
-        let draw = Draw {
+        let draw = SampleDraw {
             count: 20,
-            parts: vec![0.5, 0.5],
+            set_shares: vec![0.5, 0.5],
             balance: 0.0,
         };
         let mut order = samples().draw(&draw, 1);
@@ -464,9 +474,9 @@ mod tests {
 
     #[test]
     fn sets_have_their_parts_and_rare_classes_more() {
-        let draw = Draw {
+        let draw = SampleDraw {
             count: 4000,
-            parts: vec![0.75, 0.25],
+            set_shares: vec![0.75, 0.25],
             balance: 1.0,
         };
         let order = samples().draw(&draw, 3);

@@ -1,14 +1,14 @@
 //! Scores of cached frames, for validation: what [`crate::model::head::Head::scores`] gives, from features on the disk.
 
 use crate::error::Result;
-use crate::learn::train::frame::Frame;
-use crate::learn::train::pool::{Inputs, Part};
-use crate::maths::matrix::{Matrix, product};
+use crate::learn::train::cached_view::CachedView;
+use crate::learn::train::feature_pool::{InputLayout, InputPart};
+use crate::maths::matrix::{Matrix, matmul};
 use crate::model::head::Scores;
-use crate::model::head::coarse::Stretch;
 use crate::model::head::context;
-use crate::model::head::globals::GlobalToken;
+use crate::model::head::global_token::GlobalToken;
 use crate::model::head::linear::Dense;
+use crate::model::head::upsample::GridUpsampler;
 
 /// A head, taken apart into what reads patch tokens, squares around them, a coarser look and global tokens.
 #[derive(Debug)]
@@ -30,7 +30,7 @@ pub struct CachedHead {
 
 impl CachedHead {
     /// From the layers of a head.
-    pub fn new(inputs: &Inputs, (hidden, output): (Option<Dense>, Dense)) -> Self {
+    pub fn new(inputs: &InputLayout, (hidden, output): (Option<Dense>, Dense)) -> Self {
         let (first, last) = match hidden {
             Some(hidden) => (hidden, Some(output)),
             None => (output, None),
@@ -44,10 +44,10 @@ impl CachedHead {
         for row in first.weight.chunks_exact(first.inputs) {
             for wanted in inputs.parts() {
                 let out = match wanted {
-                    Part::Patch => &mut patch,
-                    Part::Context(index) => &mut context[index].1,
-                    Part::Coarse => &mut coarse,
-                    Part::Global(_) => &mut global,
+                    InputPart::Patch => &mut patch,
+                    InputPart::Context(index) => &mut context[index].1,
+                    InputPart::Coarse => &mut coarse,
+                    InputPart::Global(_) => &mut global,
                 };
                 inputs.each_part(|at, _, part| {
                     if part == wanted {
@@ -71,7 +71,7 @@ impl CachedHead {
     ///
     /// # Errors
     /// If its features cannot be read any more.
-    pub fn scores(&self, frame: &Frame) -> Result<Scores> {
+    pub fn scores(&self, frame: &CachedView) -> Result<Scores> {
         let (n, width, outputs) = (frame.grid().len(), frame.width(), self.bias.len());
         let tokens = frame.read_all()?;
         let mut bias = self.bias.clone();
@@ -79,7 +79,7 @@ impl CachedHead {
             let tokens: Vec<&[f32]> = self.globals.iter().map(|&t| frame.global(t)).collect();
             let tokens = tokens.concat();
             let weight = Matrix::new(&self.global, outputs, tokens.len()).t();
-            product(
+            matmul(
                 &mut bias,
                 Matrix::new(&tokens, 1, tokens.len()),
                 weight,
@@ -89,20 +89,20 @@ impl CachedHead {
         let mut values = repeat(&bias, n);
         let tokens = Matrix::new(&tokens, n, width);
         let patch = Matrix::new(&self.patch, outputs, width).t();
-        product(&mut values, tokens, patch, true);
+        matmul(&mut values, tokens, patch, true);
         for (side, square) in &self.context {
             let mut part = vec![0f32; n * outputs];
             let square = Matrix::new(square, outputs, width).t();
-            product(&mut part, tokens, square, false);
-            context::add_means(&mut values, &part, outputs, frame.grid(), *side);
+            matmul(&mut part, tokens, square, false);
+            context::add_box_means(&mut values, &part, outputs, frame.grid(), *side);
         }
         if let Some(look) = frame.coarse.as_deref().filter(|_| !self.coarse.is_empty()) {
             let tokens = look.read_all()?;
             let tokens = Matrix::new(&tokens, look.grid().len(), width);
             let coarse = Matrix::new(&self.coarse, outputs, width).t();
             let mut part = vec![0f32; look.grid().len() * outputs];
-            product(&mut part, tokens, coarse, false);
-            Stretch::new(look.grid(), frame.grid()).add(&part, outputs, &mut values);
+            matmul(&mut part, tokens, coarse, false);
+            GridUpsampler::new(look.grid(), frame.grid()).add(&part, outputs, &mut values);
         }
         let mut k = outputs;
         if let Some(last) = &self.last {
@@ -110,7 +110,7 @@ impl CachedHead {
             k = last.outputs();
             let mut scores = repeat(&last.bias, n);
             let weight = Matrix::new(&last.weight, k, last.inputs).t();
-            product(&mut scores, Matrix::new(&values, n, outputs), weight, true);
+            matmul(&mut scores, Matrix::new(&values, n, outputs), weight, true);
             values = scores;
         }
         Ok(Scores {

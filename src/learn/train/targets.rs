@@ -5,7 +5,7 @@
 //! Every pixel of the padded input looks up the label pixel it lies on, so label and photo may differ in size, and
 //! patches or points that are mostly padding or mostly unlabelled have no target.
 
-use crate::learn::data::labels::{Depth, Mask};
+use crate::learn::data::labels::{DepthLabel, Mask};
 use crate::model::input::Geometry;
 
 /// Depth is read out this much finer than the patch grid, as in the paper.
@@ -16,7 +16,7 @@ pub const TILE: usize = 4;
 pub const POINTS: usize = (TILE - 1) * UPSAMPLE;
 
 /// Of the pixels of a patch or point, this share must be labelled.
-const ENOUGH: f32 = 0.5;
+const MIN_LABELLED_SHARE: f32 = 0.5;
 
 /// The targets of one frame's patches.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -85,7 +85,7 @@ fn each_patch(
 }
 
 /// Shares of ids. `known` says whether an id is learnt from.
-pub fn of_mask(
+pub fn mask_targets(
     mask: &Mask,
     geometry: &Geometry,
     mirrored: bool,
@@ -95,7 +95,8 @@ pub fn of_mask(
         starts: vec![0],
         ..MaskTargets::default()
     };
-    let needed = (ENOUGH * (geometry.patch_size * geometry.patch_size) as f32).ceil() as u32;
+    let needed =
+        (MIN_LABELLED_SHARE * (geometry.patch_size * geometry.patch_size) as f32).ceil() as u32;
     let mut counts: Vec<(u16, u32)> = Vec::new();
     each_patch(
         (mask.width, mask.height),
@@ -127,8 +128,8 @@ pub fn of_mask(
 
 /// Tiles with a reading between `min` and `max` metres. Neighbours share a row or column of patches, so every point
 /// between centres is in some tile; a frame of fewer than [`TILE`] rows or columns of patches has none.
-pub fn of_depth(
-    depth: &Depth,
+pub fn depth_targets(
+    depth: &DepthLabel,
     geometry: &Geometry,
     mirrored: bool,
     range: (f32, f32),
@@ -158,7 +159,12 @@ pub fn of_depth(
 }
 
 /// Mean readings of all points of the grid, row by row; 0 where there is none.
-fn points(depth: &Depth, geometry: &Geometry, mirrored: bool, (min, max): (f32, f32)) -> Vec<f32> {
+fn points(
+    depth: &DepthLabel,
+    geometry: &Geometry,
+    mirrored: bool,
+    (min, max): (f32, f32),
+) -> Vec<f32> {
     let grid = geometry.grid();
     let (width, height) = (grid.cols * UPSAMPLE, grid.rows * UPSAMPLE);
     let columns = lookup(
@@ -193,7 +199,9 @@ fn points(depth: &Depth, geometry: &Geometry, mirrored: bool, (min, max): (f32, 
             }
         }
     }
-    let mean = |(sum, count, all): (f64, u32, u32)| match count as f32 >= ENOUGH * all as f32 {
+    let mean = |(sum, count, all): (f64, u32, u32)| match count as f32
+        >= MIN_LABELLED_SHARE * all as f32
+    {
         true if count > 0 => (sum / f64::from(count)) as f32,
         _ => 0.0,
     };
@@ -217,10 +225,10 @@ mod tests {
             height: 2,
             ids: vec![1, 255, 7, 255, 2, 1, 255, 255],
         };
-        let targets = of_mask(&mask, &two(), false, |id| id != 255);
+        let targets = mask_targets(&mask, &two(), false, |id| id != 255);
         assert_eq!(targets.patches, [0]);
         assert_eq!(targets.shares, [(1, 2.0 / 3.0), (2, 1.0 / 3.0)]);
-        let targets = of_mask(&mask, &two(), true, |id| id != 255);
+        let targets = mask_targets(&mask, &two(), true, |id| id != 255);
         assert_eq!(targets.patches, [1]);
     }
 
@@ -231,15 +239,15 @@ mod tests {
             height: 1,
             ids: vec![3, 4],
         };
-        let targets = of_mask(&mask, &two(), false, |_| true);
+        let targets = mask_targets(&mask, &two(), false, |_| true);
         assert_eq!(targets.shares, [(3, 1.0), (4, 1.0)]);
     }
 
     /// A label with the number of its column, 1 at the left, over a grid of `cols` x 4 patches of 4 pixels.
-    fn ramp(cols: usize) -> (Depth, Geometry) {
+    fn ramp(cols: usize) -> (DepthLabel, Geometry) {
         let (width, height) = (cols * 4, 16);
         let metres = (0..width * height).map(|at| (at % width + 1) as f32);
-        let depth = Depth {
+        let depth = DepthLabel {
             width,
             height,
             metres: metres.collect(),
@@ -251,12 +259,12 @@ mod tests {
     #[test]
     fn points_lie_between_the_centres_of_patches() {
         let (depth, geometry) = ramp(4);
-        let targets = of_depth(&depth, &geometry, false, (0.1, 100.0));
+        let targets = depth_targets(&depth, &geometry, false, (0.1, 100.0));
         assert_eq!(targets.patches, [0]);
         // Patches of 4 pixels have a point a pixel; the first centre lies between the second and the third.
         let expected: Vec<f32> = (3..15).map(|metres| metres as f32).collect();
         assert_eq!(targets.metres, expected.repeat(POINTS));
-        let mirrored = of_depth(&depth, &geometry, true, (0.1, 100.0));
+        let mirrored = depth_targets(&depth, &geometry, true, (0.1, 100.0));
         let expected: Vec<f32> = (3..15).rev().map(|metres| metres as f32).collect();
         assert_eq!(mirrored.metres, expected.repeat(POINTS));
     }
@@ -264,11 +272,11 @@ mod tests {
     #[test]
     fn tiles_share_their_border_and_reach_the_end() {
         let (depth, geometry) = ramp(8);
-        let targets = of_depth(&depth, &geometry, false, (0.1, 100.0));
+        let targets = depth_targets(&depth, &geometry, false, (0.1, 100.0));
         assert_eq!(targets.patches, [0, 3, 4]);
         let (depth, geometry) = ramp(3);
         assert!(
-            of_depth(&depth, &geometry, false, (0.1, 100.0))
+            depth_targets(&depth, &geometry, false, (0.1, 100.0))
                 .patches
                 .is_empty()
         );
@@ -277,11 +285,11 @@ mod tests {
     #[test]
     fn readings_out_of_range_and_padding_do_not_count() {
         let (mut depth, geometry) = ramp(4);
-        let targets = of_depth(&depth, &geometry, false, (5.0, 6.0));
+        let targets = depth_targets(&depth, &geometry, false, (5.0, 6.0));
         assert_eq!(targets.metres[..6], [0.0, 0.0, 5.0, 6.0, 0.0, 0.0]);
         depth.metres.fill(0.0);
         assert!(
-            of_depth(&depth, &geometry, false, (0.1, 9.0))
+            depth_targets(&depth, &geometry, false, (0.1, 9.0))
                 .patches
                 .is_empty()
         );

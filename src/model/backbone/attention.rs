@@ -4,9 +4,9 @@ use candle_core::Tensor;
 
 use crate::error::{Error, Result};
 #[cfg(feature = "cuda")]
-use crate::model::backbone::block::cls_weights;
+use crate::model::backbone::block::cls_attention_weights;
 use crate::model::backbone::constant;
-use crate::model::backbone::source::with_floats;
+use crate::model::backbone::tensor_source::with_floats;
 use crate::model::backbone::vit::{Backbone, Executor};
 use crate::model::input::Grid;
 
@@ -46,7 +46,7 @@ impl ClsAttention {
     }
 
     /// The weight of every token if all were attended to alike.
-    pub fn even_share(&self) -> f32 {
+    pub fn uniform_weight(&self) -> f32 {
         1.0 / (self.specials + self.grid.len()) as f32
     }
 
@@ -64,7 +64,7 @@ impl Backbone {
     /// [`Error::Model`] for a block that is not there or sides that do not fit, [`Error::Tensor`] if the device fails.
     pub fn cls_attention(&self, pixels: &Tensor, block: usize) -> Result<Vec<ClsAttention>> {
         self.check_block(block)?;
-        let grid = self.grid_of(pixels)?;
+        let grid = self.patch_grid(pixels)?;
         let weights = match &self.executor {
             Executor::Cpu(network) => {
                 let positions = self.position_embedding(grid)?;
@@ -77,7 +77,7 @@ impl Backbone {
             #[cfg(feature = "cuda")]
             Executor::Cuda(network) => {
                 let qkv = network.queries_keys_values(pixels, grid, block)?;
-                let weights = cls_weights(&qkv, self.config().heads)?;
+                let weights = cls_attention_weights(&qkv, self.config().heads)?;
                 weights.flatten_all()?.to_vec1()?
             }
             Executor::Constant(_) => constant::cls_attention(self.config(), grid, pixels.dim(0)?),
@@ -88,7 +88,9 @@ impl Backbone {
                     .ok_or_else(|| Error::Model(format!("this backbone has no block {block}")))?;
                 let x = before
                     .iter()
-                    .try_fold(self.tokens(pixels, grid)?, |x, block| block.forward(&x))?;
+                    .try_fold(self.prepare_tokens(pixels, grid)?, |x, block| {
+                        block.forward(&x)
+                    })?;
                 own.cls_attention(&x)?.flatten_all()?.to_vec1()?
             }
         };
@@ -125,6 +127,6 @@ mod tests {
         assert_eq!(attention.specials(1), [0.25, 0.25]);
         assert_eq!(attention.patches(0), [0.125, 0.125]);
         assert_eq!(attention.mean(), [0.3125, 0.0625]);
-        assert_eq!(attention.even_share(), 0.25);
+        assert_eq!(attention.uniform_weight(), 0.25);
     }
 }

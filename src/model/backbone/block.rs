@@ -6,7 +6,7 @@ use candle_core::{D, DType, Result, Tensor};
 use candle_nn::{LayerNorm, Linear, Module, ops};
 
 use crate::model::backbone::config::{BackboneConfig, Ffn};
-use crate::model::backbone::source::TensorSource;
+use crate::model::backbone::tensor_source::TensorSource;
 
 /// Bytes of attention scores held at once: rows of queries are taken in chunks that stay under it, so memory
 /// grows with the number of tokens, not with its square.
@@ -24,8 +24,12 @@ pub struct Block {
 }
 
 impl Block {
-    pub(super) fn new(weights: &Weights, index: usize, config: &BackboneConfig) -> Result<Self> {
-        let at = weights.under(&format!("blocks.{index}"));
+    pub(super) fn new(
+        weights: &PrefixedWeights,
+        index: usize,
+        config: &BackboneConfig,
+    ) -> Result<Self> {
+        let at = weights.with_prefix(&format!("blocks.{index}"));
         let gamma = |name: &str| {
             let gamma = || at.get(&format!("{name}.gamma"));
             config.layer_scale.then(gamma).transpose()
@@ -58,9 +62,9 @@ impl Block {
     /// `[B, N, D]` to `[B, N, D]`.
     pub(super) fn forward(&self, x: &Tensor) -> Result<Tensor> {
         let branch = self.attn.forward(&self.norm1.forward(x)?)?;
-        let x = (x + scaled(branch, &self.ls1)?)?;
+        let x = (x + apply_layer_scale(branch, &self.ls1)?)?;
         let branch = self.ffn.forward(&self.norm2.forward(&x)?)?;
-        x + scaled(branch, &self.ls2)?
+        x + apply_layer_scale(branch, &self.ls2)?
     }
 }
 
@@ -68,13 +72,13 @@ impl Block {
     /// What the first token of `x` `[B, N, D]` attends to: `[B, heads, N]`, as f32.
     pub(super) fn cls_attention(&self, x: &Tensor) -> Result<Tensor> {
         let qkv = self.attn.qkv.forward(&self.norm1.forward(x)?)?;
-        cls_weights(&qkv, self.attn.heads)
+        cls_attention_weights(&qkv, self.attn.heads)
     }
 }
 
 /// The softmax of the first token's scores: queries, keys and values `[B, N, 3 * D]` to `[B, H, N]`, in f32 whatever
 /// the number type.
-pub(super) fn cls_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
+pub(super) fn cls_attention_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
     let (b, n, width) = qkv.dims3()?;
     let d = width / 3;
     let head_dim = d / heads;
@@ -92,7 +96,7 @@ pub(super) fn cls_weights(qkv: &Tensor, heads: usize) -> Result<Tensor> {
 }
 
 /// A branch times its LayerScale, where there is one.
-fn scaled(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
+fn apply_layer_scale(branch: Tensor, gamma: &Option<Tensor>) -> Result<Tensor> {
     match gamma {
         Some(gamma) => branch.broadcast_mul(gamma),
         None => Ok(branch),
@@ -161,14 +165,14 @@ impl FeedForward {
 }
 
 /// A checkpoint seen from one prefix, on one device and in one dtype.
-pub(super) struct Weights<'a> {
+pub(super) struct PrefixedWeights<'a> {
     source: &'a dyn TensorSource,
     prefix: String,
     device: &'a candle_core::Device,
     dtype: DType,
 }
 
-impl<'a> Weights<'a> {
+impl<'a> PrefixedWeights<'a> {
     pub(super) fn new(
         source: &'a dyn TensorSource,
         device: &'a candle_core::Device,
@@ -182,8 +186,8 @@ impl<'a> Weights<'a> {
         }
     }
 
-    fn under(&self, prefix: &str) -> Weights<'a> {
-        Weights {
+    fn with_prefix(&self, prefix: &str) -> PrefixedWeights<'a> {
+        PrefixedWeights {
             prefix: format!("{prefix}."),
             ..*self
         }

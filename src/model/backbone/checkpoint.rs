@@ -9,9 +9,9 @@ use candle_core::{DType, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::backbone::config::BackboneConfig;
-use crate::model::backbone::naming::{self, Place};
-use crate::model::backbone::source::{check_finite, with_floats};
-use crate::model::backbone::variants::{Source, VARIANTS, Variant};
+use crate::model::backbone::naming::{self, KeyMapping};
+use crate::model::backbone::tensor_source::{check_finite, with_floats};
+use crate::model::backbone::variants::{VARIANTS, Variant, VariantSource};
 
 /// Canonical tensors, and what to call them in messages.
 #[derive(Debug, Clone)]
@@ -43,13 +43,17 @@ impl Checkpoint {
             None => Ok(()),
         };
         for (key, tensor) in raw {
-            match naming::place(&key) {
-                Some(Place::Ignored) => {}
-                Some(Place::Whole(name)) => {
+            match naming::map_key(&key) {
+                Some(KeyMapping::Ignored) => {}
+                Some(KeyMapping::Whole(name)) => {
                     claim(name.clone(), &key)?;
                     tensors.insert(name, tensor);
                 }
-                Some(Place::Part { name, index, of }) => {
+                Some(KeyMapping::Part {
+                    name,
+                    index,
+                    count: of,
+                }) => {
                     claim(format!("{name}[{index}]"), &key)?;
                     stacks.entry(name).or_insert_with(|| vec![None; of])[index] = Some(tensor);
                 }
@@ -63,8 +67,8 @@ impl Checkpoint {
             }
         }
         for (name, parts) in stacks {
-            let stacked =
-                stack(&name, parts).map_err(|why| Error::Model(format!("{origin}: {why}")))?;
+            let stacked = stack_parts(&name, parts)
+                .map_err(|why| Error::Model(format!("{origin}: {why}")))?;
             if tensors.insert(name.clone(), stacked).is_some() {
                 return Err(Error::Model(format!(
                     "{origin}: `{name}` is there both whole and in parts"
@@ -72,7 +76,7 @@ impl Checkpoint {
             }
         }
         let mut checkpoint = Checkpoint { origin, tensors };
-        checkpoint.settle_timm()?;
+        checkpoint.undo_timm_layout()?;
         Ok(checkpoint)
     }
 
@@ -101,7 +105,7 @@ impl Checkpoint {
 
     /// timm folds the cls token's position into the token (of register models), and calls a SwiGLU's layers `fc1`
     /// and `fc2`; both are undone here, told by the shapes alone.
-    fn settle_timm(&mut self) -> Result<()> {
+    fn undo_timm_layout(&mut self) -> Result<()> {
         if let Some(pos) = self.tensors.get("pos_embed")
             && let Ok((1, rows, dim)) = pos.dims3()
             && rows.isqrt().pow(2) == rows
@@ -173,7 +177,7 @@ impl Checkpoint {
         let rows = || {
             VARIANTS
                 .iter()
-                .filter(|variant| matches!(variant.source, Source::Hub(_)))
+                .filter(|variant| matches!(variant.source, VariantSource::Hub(_)))
         };
         if let Some(variant) = rows().find(|variant| self.validate(&variant.config).is_ok()) {
             return Ok(variant);
@@ -254,7 +258,7 @@ pub fn check_shapes<'a>(
 }
 
 /// Stacks the parts of `name` row-wise.
-fn stack(name: &str, parts: Vec<Option<Tensor>>) -> Result<Tensor, String> {
+fn stack_parts(name: &str, parts: Vec<Option<Tensor>>) -> Result<Tensor, String> {
     let there: Vec<Tensor> = parts.iter().flatten().cloned().collect();
     if there.len() != parts.len() {
         return Err(format!(

@@ -16,19 +16,19 @@ use crate::model::input::Grid;
 use crate::system::memory::try_with_capacity;
 
 /// Layers that are kept: two photos' sizes of four, and of their coarser looks.
-const KEPT: usize = 16;
+const CACHED_LAYERS: usize = 16;
 
 /// The fraction of the golden ratio, whose multiples are spread evenly between whole numbers.
-const GOLDEN: f32 = 0.618_034;
+const GOLDEN_FRACTION: f32 = 0.618_034;
 
 /// Gives features without looking.
 #[derive(Debug, Default)]
-pub(super) struct Constant {
+pub(super) struct ConstantBackbone {
     /// Of one photo.
-    kept: Mutex<HashMap<(Grid, LayerRequest), LayerFeatures>>,
+    cache: Mutex<HashMap<(Grid, LayerRequest), LayerFeatures>>,
 }
 
-impl Constant {
+impl ConstantBackbone {
     /// What `requests` ask for, for `batch` photos of `grid`.
     pub fn layers(
         &self,
@@ -63,12 +63,12 @@ impl Constant {
         grid: Grid,
         request: LayerRequest,
     ) -> Result<LayerFeatures> {
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = kept.get(&(grid, request)) {
             return Ok(known.clone());
         }
-        let layer = compute(config, grid, request)?;
-        if kept.len() >= KEPT {
+        let layer = compute_layer(config, grid, request)?;
+        if kept.len() >= CACHED_LAYERS {
             kept.clear();
         }
         kept.insert((grid, request), layer.clone());
@@ -77,7 +77,11 @@ impl Constant {
 }
 
 /// The features of one photo.
-fn compute(config: &BackboneConfig, grid: Grid, request: LayerRequest) -> Result<LayerFeatures> {
+fn compute_layer(
+    config: &BackboneConfig,
+    grid: Grid,
+    request: LayerRequest,
+) -> Result<LayerFeatures> {
     let (d, registers) = (config.dim, config.registers);
     // A normed token has variance 1, and one of the stream more.
     let height = if request.norm { 1.0 } else { 2.0 };
@@ -86,7 +90,7 @@ fn compute(config: &BackboneConfig, grid: Grid, request: LayerRequest) -> Result
             let at = step as f32 / count.max(1) as f32;
             (0..d).map(move |channel| {
                 let cycles = 0.5 + 0.25 * (channel % 7) as f32;
-                let phase = (GOLDEN * channel as f32 + seed).fract();
+                let phase = (GOLDEN_FRACTION * channel as f32 + seed).fract();
                 height * (TAU * (cycles * at + phase)).sin()
             })
         };
@@ -119,7 +123,7 @@ pub(super) fn cls_attention(config: &BackboneConfig, grid: Grid, batch: usize) -
             let patch = token.saturating_sub(specials);
             let (row, col) = (patch / grid.cols, patch % grid.cols);
             let at = row as f32 / grid.rows as f32 + col as f32 / grid.cols as f32;
-            1.0 + 0.5 * (TAU * (at + GOLDEN * head as f32)).sin()
+            1.0 + 0.5 * (TAU * (at + GOLDEN_FRACTION * head as f32)).sin()
         };
         let total: f32 = (0..tokens).map(weight).sum();
         (0..tokens).map(move |token| weight(token) / total)

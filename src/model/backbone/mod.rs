@@ -16,13 +16,13 @@ pub mod cpu;
 pub mod cuda;
 pub mod naming;
 pub mod pos_embed;
-pub mod source;
+pub mod tensor_source;
 pub mod variants;
 pub mod vit;
 
 pub use attention::ClsAttention;
 pub use checkpoint::Checkpoint;
 pub use config::{BackboneConfig, Ffn, PosEmbedRule};
-pub use source::TensorSource;
+pub use tensor_source::TensorSource;
 pub use variants::{VARIANTS, Variant};
 pub use vit::{Backbone, Features, LayerFeatures, LayerRequest};

@@ -7,7 +7,7 @@
 
 /// What to do with a tensor.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum KeyMapping {
     /// It is the canonical tensor of this name.
     Whole(String),
     /// It is rows of a canonical tensor: part `index` of `of`, stacked in that order.
@@ -17,7 +17,7 @@ pub enum Place {
         /// Position in the stack.
         index: usize,
         /// How many parts make the stack.
-        of: usize,
+        count: usize,
     },
     /// It is not part of a backbone at inference, and is left out.
     Ignored,
@@ -38,7 +38,7 @@ const PREFIXES: &[&str] = &[
 
 /// Left out on purpose: the training-time mask token, and whatever sits on top of the backbone (classifiers, DINO's
 /// projection heads, ViT's pooler, the decoders of depth, segmentation and saliency models).
-const IGNORED: &[&str] = &[
+const IGNORED_KEYS: &[&str] = &[
     "mask_token",
     "embeddings.mask_token",
     "head.",
@@ -55,7 +55,7 @@ const IGNORED: &[&str] = &[
 ];
 
 /// What of those is there with a backbone as it was published: what it was pretrained with, and poolers.
-const PRETRAINING: &[&str] = &[
+const PRETRAINING_KEYS: &[&str] = &[
     "mask_token",
     "embeddings.mask_token",
     "head.mlp.",
@@ -67,13 +67,14 @@ const PRETRAINING: &[&str] = &[
 
 /// The part of a model on top of a backbone, such as `decode_head`, that the tensor called `key` belongs to; none where it
 /// is the backbone's, or of its pretraining. A backbone beside such a part was trained on with it, as often as not.
-pub fn part_on_top(key: &str) -> Option<&str> {
+pub fn downstream_module(key: &str) -> Option<&str> {
     let name = strip_prefixes(key);
     let is_of = |list: &[&str]| {
         let mut all = list.iter();
         all.any(|it| name == *it || it.ends_with('.') && name.starts_with(it))
     };
-    (is_of(IGNORED) && !is_of(PRETRAINING)).then(|| name.split('.').next().unwrap_or(name))
+    (is_of(IGNORED_KEYS) && !is_of(PRETRAINING_KEYS))
+        .then(|| name.split('.').next().unwrap_or(name))
 }
 
 fn strip_prefixes(key: &str) -> &str {
@@ -85,7 +86,7 @@ fn strip_prefixes(key: &str) -> &str {
 }
 
 /// Whole-model tensors: the name in the file, the canonical name.
-const GLOBAL: &[(&str, &str)] = &[
+const MODEL_TENSORS: &[(&str, &str)] = &[
     ("cls_token", "cls_token"),
     ("embeddings.cls_token", "cls_token"),
     ("pos_embed", "pos_embed"),
@@ -110,7 +111,7 @@ const GLOBAL: &[(&str, &str)] = &[
 ];
 
 /// What precedes a block's number.
-const BLOCKS: &[&str] = &[
+const BLOCK_PREFIXES: &[&str] = &[
     "blocks.",
     "encoder.layer.",
     "encoder.layers.",
@@ -119,7 +120,7 @@ const BLOCKS: &[&str] = &[
 ];
 
 /// Per-channel scales of a block.
-const SCALES: &[(&str, &str)] = &[
+const LAYER_SCALES: &[(&str, &str)] = &[
     ("ls1.gamma", "ls1.gamma"),
     ("ls2.gamma", "ls2.gamma"),
     ("layer_scale1.lambda1", "ls1.gamma"),
@@ -127,7 +128,7 @@ const SCALES: &[(&str, &str)] = &[
 ];
 
 /// Layers of a block that have a weight and a bias.
-const LAYERS: &[(&str, &str)] = &[
+const BLOCK_LAYERS: &[(&str, &str)] = &[
     ("norm1", "norm1"),
     ("layernorm_before", "norm1"),
     ("norm2", "norm2"),
@@ -149,7 +150,7 @@ const LAYERS: &[(&str, &str)] = &[
 ];
 
 /// Layers that are stacked in the canonical form: queries, keys, values; gate, up.
-const STACKED: &[(&str, &str, usize, usize)] = &[
+const STACKED_LAYERS: &[(&str, &str, usize, usize)] = &[
     ("attention.attention.query", "attn.qkv", 0, 3),
     ("attention.attention.key", "attn.qkv", 1, 3),
     ("attention.attention.value", "attn.qkv", 2, 3),
@@ -167,54 +168,60 @@ const STACKED: &[(&str, &str, usize, usize)] = &[
 ];
 
 /// Where the tensor called `key` belongs, or `None` when the name is unknown.
-pub fn place(key: &str) -> Option<Place> {
+pub fn map_key(key: &str) -> Option<KeyMapping> {
     let name = strip_prefixes(key);
-    if IGNORED
+    if IGNORED_KEYS
         .iter()
         .any(|ignored| name == *ignored || ignored.ends_with('.') && name.starts_with(ignored))
     {
-        return Some(Place::Ignored);
+        return Some(KeyMapping::Ignored);
     }
-    if let Some((_, canonical)) = GLOBAL.iter().find(|(known, _)| *known == name) {
-        return Some(Place::Whole((*canonical).to_owned()));
+    if let Some((_, canonical)) = MODEL_TENSORS.iter().find(|(known, _)| *known == name) {
+        return Some(KeyMapping::Whole((*canonical).to_owned()));
     }
-    let inside = BLOCKS.iter().find_map(|prefix| name.strip_prefix(prefix))?;
-    let (block, rest) = numbered(inside)?;
+    let inside = BLOCK_PREFIXES
+        .iter()
+        .find_map(|prefix| name.strip_prefix(prefix))?;
+    let (block, rest) = split_block_index(inside)?;
     // Training checkpoints group blocks into chunks padded with identities: the second number counts through.
-    let (block, rest) = numbered(rest).unwrap_or((block, rest));
-    in_block(rest).map(|place| match place {
-        Place::Whole(tail) => Place::Whole(format!("blocks.{block}.{tail}")),
-        Place::Part { name, index, of } => Place::Part {
+    let (block, rest) = split_block_index(rest).unwrap_or((block, rest));
+    map_block_key(rest).map(|place| match place {
+        KeyMapping::Whole(tail) => KeyMapping::Whole(format!("blocks.{block}.{tail}")),
+        KeyMapping::Part {
+            name,
+            index,
+            count: of,
+        } => KeyMapping::Part {
             name: format!("blocks.{block}.{name}"),
             index,
-            of,
+            count: of,
         },
-        Place::Ignored => Place::Ignored,
+        KeyMapping::Ignored => KeyMapping::Ignored,
     })
 }
 
 /// `"3.norm1.weight"` as `(3, "norm1.weight")`.
-fn numbered(text: &str) -> Option<(usize, &str)> {
+fn split_block_index(text: &str) -> Option<(usize, &str)> {
     let (number, rest) = text.split_once('.')?;
     Some((number.parse().ok()?, rest))
 }
 
 /// The same within a block.
-fn in_block(name: &str) -> Option<Place> {
-    if let Some((_, canonical)) = SCALES.iter().find(|(known, _)| *known == name) {
-        return Some(Place::Whole((*canonical).to_owned()));
+fn map_block_key(name: &str) -> Option<KeyMapping> {
+    if let Some((_, canonical)) = LAYER_SCALES.iter().find(|(known, _)| *known == name) {
+        return Some(KeyMapping::Whole((*canonical).to_owned()));
     }
     let (layer, kind) = name
         .rsplit_once('.')
         .filter(|(_, kind)| matches!(*kind, "weight" | "bias"))?;
-    if let Some((_, canonical)) = LAYERS.iter().find(|(known, _)| *known == layer) {
-        return Some(Place::Whole(format!("{canonical}.{kind}")));
+    if let Some((_, canonical)) = BLOCK_LAYERS.iter().find(|(known, _)| *known == layer) {
+        return Some(KeyMapping::Whole(format!("{canonical}.{kind}")));
     }
-    let (_, stack, index, of) = *STACKED.iter().find(|(known, ..)| *known == layer)?;
-    Some(Place::Part {
+    let (_, stack, index, of) = *STACKED_LAYERS.iter().find(|(known, ..)| *known == layer)?;
+    Some(KeyMapping::Part {
         name: format!("{stack}.{kind}"),
         index,
-        of,
+        count: of,
     })
 }
 
@@ -222,8 +229,8 @@ fn in_block(name: &str) -> Option<Place> {
 mod tests {
     use super::*;
 
-    fn whole(name: &str) -> Option<Place> {
-        Some(Place::Whole(name.to_owned()))
+    fn whole(name: &str) -> Option<KeyMapping> {
+        Some(KeyMapping::Whole(name.to_owned()))
     }
 
     #[test]
@@ -269,24 +276,24 @@ mod tests {
                 "patch_embed.proj.bias",
             ),
         ] {
-            assert_eq!(place(key), whole(canonical), "{key}");
+            assert_eq!(map_key(key), whole(canonical), "{key}");
         }
-        let key_rows = Some(Place::Part {
+        let key_rows = Some(KeyMapping::Part {
             name: "blocks.4.attn.qkv.bias".into(),
             index: 1,
-            of: 3,
+            count: 3,
         });
         assert_eq!(
-            place("backbone.encoder.layer.4.attention.attention.key.bias"),
+            map_key("backbone.encoder.layer.4.attention.attention.key.bias"),
             key_rows
         );
-        assert_eq!(place("encoder.layer.4.attention.k_proj.bias"), key_rows);
-        let up = Some(Place::Part {
+        assert_eq!(map_key("encoder.layer.4.attention.k_proj.bias"), key_rows);
+        let up = Some(KeyMapping::Part {
             name: "blocks.4.mlp.w12.weight".into(),
             index: 1,
-            of: 2,
+            count: 2,
         });
-        assert_eq!(place("encoder.layer.4.mlp.up_proj.weight"), up);
+        assert_eq!(map_key("encoder.layer.4.mlp.up_proj.weight"), up);
     }
 
     #[test]
@@ -304,7 +311,7 @@ mod tests {
             ("blocks.0.norm1.weight", None),
             ("headless", None),
         ] {
-            assert_eq!(part_on_top(key), part, "{key}");
+            assert_eq!(downstream_module(key), part, "{key}");
         }
     }
 
@@ -318,7 +325,7 @@ mod tests {
             "neck.convs.0.weight",
             "depth_head.scratch.layer1_rn.weight",
         ] {
-            assert_eq!(place(key), Some(Place::Ignored), "{key}");
+            assert_eq!(map_key(key), Some(KeyMapping::Ignored), "{key}");
         }
         for key in [
             "",
@@ -329,7 +336,7 @@ mod tests {
             "maskable",
             "headless",
         ] {
-            assert_eq!(place(key), None, "{key}");
+            assert_eq!(map_key(key), None, "{key}");
         }
     }
 }

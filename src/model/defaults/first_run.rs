@@ -3,39 +3,39 @@
 use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
-use crate::model::head_zoo::official::{self, Official};
-use crate::model::head_zoo::{Heads, Place, fetch};
-use crate::model::weights::config::Config;
-use crate::model::weights::{self, Event, Events, Hub, Origins, Store};
-use crate::system::environment::Variables;
-use crate::system::http::Access;
-use crate::system::memory::readable;
+use crate::model::head_zoo::official::{self, OfficialHead};
+use crate::model::head_zoo::{HeadLocation, HeadStore, fetch};
+use crate::model::weights::config::UserConfig;
+use crate::model::weights::{self, FetchEvent, FetchEventSink, Hub, Store, WeightsPolicy};
+use crate::system::environment::EnvVariables;
+use crate::system::http::NetworkAccess;
+use crate::system::memory::format_bytes;
 
-use super::{BACKBONE, Memory, Need};
+use super::{BACKBONE, DefaultsState, RequiredWeights};
 
 /// How long the publisher's host may take to answer at all, for all files together.
-const PATIENCE: Duration = Duration::from_secs(4);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);
 
 /// How long a transfer that nobody asked for may be silent.
-const SILENCE: Duration = Duration::from_secs(10);
+const READ_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// What came of a first run.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct FirstRun {
+pub struct FirstRunReport {
     /// Names of the heads and backbones that were fetched just now.
     pub fetched: Vec<String>,
 }
 
 /// Weights of Meta's that are to be fetched.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Missing {
+pub struct MissingWeights {
     /// Heads.
-    pub heads: Vec<Official>,
+    pub heads: Vec<OfficialHead>,
     /// Their backbone, where that is missing too.
     pub backbone: Option<&'static str>,
 }
 
-impl Missing {
+impl MissingWeights {
     /// Whether there is nothing to fetch.
     pub fn is_empty(&self) -> bool {
         self.heads.is_empty() && self.backbone.is_none()
@@ -43,7 +43,10 @@ impl Missing {
 
     /// What it is called, and where it lies on the publisher's host, in the order in which it is fetched.
     pub fn files(&self) -> Vec<(String, String)> {
-        let heads = self.heads.iter().map(|head| (head.name(), head.path()));
+        let heads = self
+            .heads
+            .iter()
+            .map(|head| (head.name(), head.remote_path()));
         let backbone = self.backbone.iter();
         let backbone = backbone.map(|name| ((*name).to_owned(), official::backbone_path(name)));
         heads.chain(backbone).collect()
@@ -61,8 +64,8 @@ impl Missing {
     ///
     /// # Errors
     /// If it cannot be fetched, or is not what its name says.
-    pub fn pull(&self, store: &Store, host: &Hub, events: &mut Events<'_>) -> Result<()> {
-        let heads = Heads::at(store.root());
+    pub fn pull(&self, store: &Store, host: &Hub, events: &mut FetchEventSink<'_>) -> Result<()> {
+        let heads = HeadStore::at(store.root());
         for head in &self.heads {
             fetch::pull(&heads, store, head, host, events)?;
         }
@@ -81,61 +84,61 @@ impl Missing {
 /// [`Error::Interrupted`]; a wrong `$DINO_WEIGHTS`; and, where that is `official`, what keeps the weights away.
 pub fn fetch_missing(
     store: &Store,
-    needs: &[Need],
-    access: &Access,
-    events: &mut Events<'_>,
-) -> Result<FirstRun> {
-    let origins = Origins::of(&Variables::of_process())?;
-    if origins == Origins::Focus || needs.is_empty() {
-        return Ok(FirstRun::default());
+    needs: &[RequiredWeights],
+    access: &NetworkAccess,
+    events: &mut FetchEventSink<'_>,
+) -> Result<FirstRunReport> {
+    let origins = WeightsPolicy::from_variables(&EnvVariables::from_process())?;
+    if origins == WeightsPolicy::Focus || needs.is_empty() {
+        return Ok(FirstRunReport::default());
     }
-    let heads = Heads::at(store.root());
+    let heads = HeadStore::at(store.root());
     let missing = missing(store, &heads, needs)?;
     if missing.is_empty() {
-        return Ok(FirstRun::default());
+        return Ok(FirstRunReport::default());
     }
-    let must = origins == Origins::Official;
-    let mut memory = Memory::read(store.root());
+    let must = origins == WeightsPolicy::Official;
+    let mut memory = DefaultsState::read(store.root());
     // A wrong address is the user's to mend.
     let host = fetch::host(access.clone())?;
     if !must {
-        let has_failed = memory.failed_lately(Some(&host.endpoint)).is_some();
-        if *access != Access::Allowed || has_failed {
-            return Ok(FirstRun::default());
+        let has_failed = memory.recent_failure(Some(&host.endpoint)).is_some();
+        if *access != NetworkAccess::Allowed || has_failed {
+            return Ok(FirstRunReport::default());
         }
         // A store that cannot be written has no room for weights, nor for the memory of a failure.
         if let Err(error) = memory.write(store.root()) {
-            events(Event::Note(&format!(
+            events(FetchEvent::Note(&format!(
                 "Meta's weights are not fetched, for they could not be kept: {error}"
             )))?;
-            return Ok(FirstRun::default());
+            return Ok(FirstRunReport::default());
         }
     }
     let address = host.endpoint.clone();
     let fetched = fetch(store, &missing, (host, must), events);
     match fetched {
         Ok(fetched) => {
-            memory.succeed();
+            memory.clear_failure();
             // All is well without it.
             let _ = memory.write(store.root());
-            Ok(FirstRun { fetched })
+            Ok(FirstRunReport { fetched })
         }
         Err(Error::Interrupted) => Err(Error::Interrupted),
         Err(error) if must => Err(Error::Download(format!(
             "{}=official: {error}",
-            Origins::VARIABLE
+            WeightsPolicy::VARIABLE
         ))),
         Err(error) => {
             let why = error.to_string();
-            memory.fail(&address, &why);
+            memory.record_failure(&address, &why);
             let _ = memory.write(store.root());
-            events(Event::ProgressEnd)?;
-            events(Event::Warning(&format!(
+            events(FetchEvent::ProgressEnd)?;
+            events(FetchEvent::Warning(&format!(
                 "Meta's weights could not be fetched ({}); going on with vits14-focus and the heads inside this program, \
                  which are less exact; `dino setup` tries again",
                 in_short(&why)
             )))?;
-            Ok(FirstRun::default())
+            Ok(FirstRunReport::default())
         }
     }
 }
@@ -146,17 +149,17 @@ fn in_short(why: &str) -> &str {
 }
 
 /// What of Meta's weights the store has not, where nothing better than what is inside the program would be used.
-fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
+fn missing(store: &Store, heads: &HeadStore, needs: &[RequiredWeights]) -> Result<MissingWeights> {
     // Where Meta's must be used and none is installed, there is no default yet.
-    let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS.to_owned());
+    let default = weights::default_model(store).unwrap_or_else(|_| weights::FOCUS_MODEL.to_owned());
     // What is set but not there is not fetched unasked, however large it is.
     let is_there = |name: &str| matches!(store.get(name), Ok(Some(_)));
-    let installed = official::PLAIN
+    let installed = official::PLAIN_BACKBONES
         .iter()
         .find(|name| **name == default && is_there(name));
     let backbone = installed.copied().unwrap_or(BACKBONE);
-    let config = Config::read(store.root())?;
-    let mut missing = Missing {
+    let config = UserConfig::read(store.root())?;
+    let mut missing = MissingWeights {
         heads: Vec::new(),
         backbone: None,
     };
@@ -164,13 +167,13 @@ fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
     for need in needs {
         let Some(official) = need.official(backbone) else {
             // Who set a backbone has it, whichever it is.
-            is_needed |= config.model.is_none() && installed.is_none() && default == weights::FOCUS;
+            is_needed |=
+                config.model.is_none() && installed.is_none() && default == weights::FOCUS_MODEL;
             continue;
         };
         let task = need.task().unwrap_or_default();
         // One that is avoided would be fetched for nothing.
-        let is_found =
-            matches!(heads.choose(task, None), Ok(found) if found.place != Place::Builtin);
+        let is_found = matches!(heads.choose(task, None), Ok(found) if found.location != HeadLocation::Builtin);
         if is_found || config.avoid.contains(&official.name()) {
             continue;
         }
@@ -188,19 +191,19 @@ fn missing(store: &Store, heads: &Heads, needs: &[Need]) -> Result<Missing> {
 /// Fetches what is missing; the names of all.
 fn fetch(
     store: &Store,
-    missing: &Missing,
+    missing: &MissingWeights,
     (host, must): (Hub, bool),
-    events: &mut Events<'_>,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<Vec<String>> {
     let files = missing.files();
     // Whether anyone is there, and how much there is to fetch.
-    let patience = PATIENCE.min(host.timeout);
+    let patience = ANSWER_TIMEOUT.min(host.timeout);
     let mut sizes = Vec::new();
     for ((name, _), size) in files.iter().zip(missing.sizes(&host, patience)?) {
-        let size = size.map_or(String::new(), |bytes| format!(" ({})", readable(bytes)));
+        let size = size.map_or(String::new(), |bytes| format!(" ({})", format_bytes(bytes)));
         sizes.push(format!("{name}{size}"));
     }
-    events(Event::Note(&format!(
+    events(FetchEvent::Note(&format!(
         "fetching Meta's {} from {}, licence Apache-2.0; DINO_WEIGHTS=focus or --offline keeps to what is inside this \
          program",
         sizes.join(" and "),
@@ -209,13 +212,13 @@ fn fetch(
     let host = match must {
         true => host,
         false => Hub {
-            timeout: SILENCE.min(host.timeout),
+            timeout: READ_TIMEOUT.min(host.timeout),
             retries: 1,
             ..host
         },
     };
-    let mut limit = Limit::default();
-    let mut limited = |event: Event<'_>| {
+    let mut limit = TransferLimit::default();
+    let mut limited = |event: FetchEvent<'_>| {
         if !must {
             limit.check(&event)?;
         }
@@ -234,11 +237,11 @@ fn sizes_of(
     let deadline = Instant::now() + patience;
     let ask = |path: &str| {
         let instead = match path.contains("_pretrain") {
-            true => host.with_instead("dino models import FILE"),
+            true => host.with_import_command("dino models import FILE"),
             false => host.clone(),
         };
         instead.check_file(path)?;
-        instead.ask_for_file(path, (deadline, patience))
+        instead.query_file_size(path, (deadline, patience))
     };
     std::thread::scope(|scope| {
         let ask = &ask;
@@ -256,13 +259,13 @@ fn sizes_of(
 
 /// What a transfer that nobody asked for may take of the user's time: it must not be slow, nor break off again and again.
 #[derive(Debug, Default)]
-struct Limit {
+struct TransferLimit {
     label: String,
     start: Option<(Instant, u64)>,
     breaks: u32,
 }
 
-impl Limit {
+impl TransferLimit {
     /// Bytes a second that it must have.
     const RATE: u64 = 100_000;
     /// For so long it may be slower.
@@ -270,9 +273,9 @@ impl Limit {
     /// So often a transfer is taken up again.
     const BREAKS: u32 = 4;
 
-    fn check(&mut self, event: &Event<'_>) -> Result<()> {
+    fn check(&mut self, event: &FetchEvent<'_>) -> Result<()> {
         match event {
-            Event::Progress { label, done, .. } => {
+            FetchEvent::Progress { label, done, .. } => {
                 if *label != self.label {
                     self.label = (*label).to_owned();
                     self.start = None;
@@ -288,7 +291,7 @@ impl Limit {
                     false => Ok(()),
                 }
             }
-            Event::Note(note) if note.contains("going on from byte") => {
+            FetchEvent::Note(note) if note.contains("going on from byte") => {
                 self.breaks += 1;
                 match self.breaks > Self::BREAKS {
                     true => Err(Error::Download(format!(
@@ -311,18 +314,27 @@ mod tests {
     #[test]
     fn a_fresh_store_misses_the_small_backbone_and_a_head_a_task() {
         let root = tempfile::tempdir().unwrap();
-        let (store, heads) = (Store::at(root.path()), Heads::at(root.path()));
-        let of = |needs: &[Need]| {
+        let (store, heads) = (Store::at(root.path()), HeadStore::at(root.path()));
+        let of = |needs: &[RequiredWeights]| {
             let missing = missing(&store, &heads, needs).unwrap();
-            let names: Vec<String> = missing.heads.iter().map(Official::name).collect();
+            let names: Vec<String> = missing.heads.iter().map(OfficialHead::name).collect();
             (names.join(" "), missing.backbone)
         };
         assert_eq!(of(&[]), (String::new(), None));
-        assert_eq!(of(&[Need::Backbone]), (String::new(), Some("vits14")));
+        assert_eq!(
+            of(&[RequiredWeights::Backbone]),
+            (String::new(), Some("vits14"))
+        );
         let depth = "nyu-linear4-vits14".to_owned();
-        assert_eq!(of(&[Need::Depth, Need::Depth]), (depth, Some("vits14")));
+        assert_eq!(
+            of(&[RequiredWeights::Depth, RequiredWeights::Depth]),
+            (depth, Some("vits14"))
+        );
         let both = "nyu-linear4-vits14 ade20k-linear-vits14".to_owned();
-        assert_eq!(of(&[Need::Depth, Need::Segment]), (both, Some("vits14")));
+        assert_eq!(
+            of(&[RequiredWeights::Depth, RequiredWeights::Segment]),
+            (both, Some("vits14"))
+        );
     }
 
     #[test]

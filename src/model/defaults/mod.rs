@@ -6,19 +6,19 @@
 //! [`default_model`](crate::model::weights::default_model).
 
 mod first_run;
-mod memory;
+mod state;
 
-pub use first_run::{FirstRun, Missing, fetch_missing};
-pub use memory::Memory;
+pub use first_run::{FirstRunReport, MissingWeights, fetch_missing};
+pub use state::DefaultsState;
 
-use crate::model::head_zoo::official::{Data, Method, Official};
+use crate::model::head_zoo::official::{HeadMethod, OfficialDataset, OfficialHead};
 
 /// The backbone that is fetched where none of Meta's is installed: small and fast.
 pub const BACKBONE: &str = "vits14";
 
 /// What a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Need {
+pub enum RequiredWeights {
     /// A depth head and its backbone.
     Depth,
     /// A segmentation head and its backbone.
@@ -27,16 +27,16 @@ pub enum Need {
     Backbone,
 }
 
-impl Need {
+impl RequiredWeights {
     /// The published head that answers it, of `backbone`.
-    pub fn official(self, backbone: &'static str) -> Option<Official> {
+    pub fn official(self, backbone: &'static str) -> Option<OfficialHead> {
         let (data, method) = match self {
-            Need::Depth => (Data::Nyu, Method::Linear4),
-            Need::Segment => (Data::Ade20k, Method::Linear),
-            Need::Backbone => return None,
+            RequiredWeights::Depth => (OfficialDataset::Nyu, HeadMethod::Linear4),
+            RequiredWeights::Segment => (OfficialDataset::Ade20k, HeadMethod::Linear),
+            RequiredWeights::Backbone => return None,
         };
-        Some(Official {
-            data,
+        Some(OfficialHead {
+            dataset: data,
             method,
             backbone,
         })
@@ -45,18 +45,18 @@ impl Need {
     /// Of a task as commands spell it.
     pub fn of_task(task: &str) -> Self {
         match task {
-            "depth" => Need::Depth,
-            "segment" => Need::Segment,
-            _ => Need::Backbone,
+            "depth" => RequiredWeights::Depth,
+            "segment" => RequiredWeights::Segment,
+            _ => RequiredWeights::Backbone,
         }
     }
 
     /// The task that it is of, where that needs a head.
     pub fn task(self) -> Option<&'static str> {
         match self {
-            Need::Depth => Some("depth"),
-            Need::Segment => Some("segment"),
-            Need::Backbone => None,
+            RequiredWeights::Depth => Some("depth"),
+            RequiredWeights::Segment => Some("segment"),
+            RequiredWeights::Backbone => None,
         }
     }
 }

@@ -64,7 +64,7 @@ pub fn list() -> Result<Vec<Gpu>, String> {
 }
 
 /// Why `--device auto` computes on the processor, and what would change that; nothing where it does not.
-pub fn why_unused() -> Option<String> {
+pub fn unused_reason() -> Option<String> {
     if cfg!(feature = "cuda") {
         let mut reason = None;
         let opened = DeviceChoice::Auto.open(&mut |note| reason = Some(note));
@@ -74,14 +74,14 @@ pub fn why_unused() -> Option<String> {
             Err(error) => Some(error.to_string()),
         };
     }
-    if candle_core::utils::metal_is_available() && open::metal().is_ok() {
+    if candle_core::utils::metal_is_available() && open::open_metal().is_ok() {
         return None;
     }
     Some(match cfg!(target_os = "macos") {
         true => {
             "this build has no Metal; build with `cargo build --release --features metal`".into()
         }
-        false => launcher::why_absent(),
+        false => launcher::absence_reason(),
     })
 }
 
@@ -94,7 +94,7 @@ pub fn available(gpus: &[Gpu]) -> Vec<String> {
         .filter(works)
         .map(|gpu| gpu.device.clone())
         .collect();
-    if candle_core::utils::metal_is_available() && open::metal().is_ok() {
+    if candle_core::utils::metal_is_available() && open::open_metal().is_ok() {
         names.push("metal".into());
     }
     names.push("cpu".into());
@@ -132,7 +132,7 @@ mod cuda {
     use crate::model::device::open;
 
     pub fn list() -> Result<Vec<Gpu>, String> {
-        let count = CudaContext::device_count().map_err(|error| words(&error))?;
+        let count = CudaContext::device_count().map_err(|error| explain_driver_error(&error))?;
         let driver = driver_version();
         let driver_cuda = driver_cuda();
         let describe = |number: usize| {
@@ -143,14 +143,14 @@ mod cuda {
             let name = result::device::get(number as i32).and_then(result::device::get_name);
             Gpu {
                 device: format!("cuda:{number}"),
-                name: name.unwrap_or_else(|error| words(&error)),
+                name: name.unwrap_or_else(|error| explain_driver_error(&error)),
                 compute_capability: capability.map(|(major, minor)| format!("{major}.{minor}")),
                 memory: memory.map(|(_, total)| total as u64),
                 memory_free: memory.map(|(free, _)| free as u64),
                 driver: driver.clone(),
                 driver_cuda: driver_cuda.map(version),
                 built_cuda: Some(version(sys::CUDA_VERSION as i32)),
-                error: open::cuda(number).err(),
+                error: open::open_cuda(number).err(),
             }
         };
         Ok((0..usize::try_from(count).unwrap_or(0))
@@ -158,7 +158,7 @@ mod cuda {
             .collect())
     }
 
-    fn words(error: &DriverError) -> String {
+    fn explain_driver_error(error: &DriverError) -> String {
         readable(&error.to_string())
     }
 

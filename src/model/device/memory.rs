@@ -27,7 +27,7 @@ pub fn free_memory(_device: &Device) -> Option<u64> {
 
 /// How the libraries below say that a device has no memory left, in lower case: CUDA, cuBLAS and cuDNN by the names of
 /// their codes, Metal by what could not be made and by the name of its own code.
-const WORDS: [&str; 5] = [
+const OUT_OF_MEMORY_MESSAGES: [&str; 5] = [
     "cuda_error_out_of_memory",
     "_status_alloc_failed",
     "out of memory",
@@ -42,7 +42,9 @@ pub fn is_out_of_memory(error: &Error) -> bool {
         // What a library says is behind several wrappers, and of a type that only builds for its device have.
         Error::Tensor(error) => {
             let text = error.to_string().to_ascii_lowercase();
-            WORDS.iter().any(|words| text.contains(words))
+            OUT_OF_MEMORY_MESSAGES
+                .iter()
+                .any(|words| text.contains(words))
         }
         _ => false,
     }

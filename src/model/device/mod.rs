@@ -11,4 +11,4 @@ pub use choice::{DeviceChoice, DtypeChoice};
 pub use gpu::available;
 pub use memory::{free_memory, is_out_of_memory};
 pub use open::{compute_capability, name};
-pub use simd::{SIMD, choose_simd, simd};
+pub use simd::{SIMD_VARIABLE, choose_simd, simd};

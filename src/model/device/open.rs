@@ -49,12 +49,13 @@ impl DeviceChoice {
             DeviceChoice::Auto => Ok(vec![auto(note)]),
             DeviceChoice::Cpu | DeviceChoice::Null => Ok(vec![Device::Cpu]),
             DeviceChoice::Cuda(_) if !candle_core::utils::cuda_is_available() => {
-                Err(unusable(self, launcher::why_absent()))
+                Err(unusable(self, launcher::absence_reason()))
             }
             DeviceChoice::Cuda(numbers) => numbers
                 .iter()
                 .map(|&number| {
-                    cuda(number).map_err(|why| unusable(&DeviceChoice::Cuda(vec![number]), why))
+                    open_cuda(number)
+                        .map_err(|why| unusable(&DeviceChoice::Cuda(vec![number]), why))
                 })
                 .collect(),
             DeviceChoice::Metal if !candle_core::utils::metal_is_available() => {
@@ -63,7 +64,7 @@ impl DeviceChoice {
                 Err(unusable(self, why.into()))
             }
             DeviceChoice::Metal => {
-                let device = metal().map_err(|why| unusable(self, why))?;
+                let device = open_metal().map_err(|why| unusable(self, why))?;
                 Ok(vec![device])
             }
         }
@@ -73,13 +74,13 @@ impl DeviceChoice {
 fn auto(note: &mut dyn FnMut(String)) -> Device {
     let mut unused = Vec::new();
     if candle_core::utils::cuda_is_available() {
-        match cuda(0) {
+        match open_cuda(0) {
             Ok(device) => return device,
             Err(why) => unused.push(why),
         }
     }
     if candle_core::utils::metal_is_available() {
-        match metal() {
+        match open_metal() {
             Ok(device) => return device,
             Err(why) => unused.push(why),
         }
@@ -95,7 +96,7 @@ fn auto(note: &mut dyn FnMut(String)) -> Device {
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn cuda(number: usize) -> Result<Device, String> {
+pub(crate) fn open_cuda(number: usize) -> Result<Device, String> {
     /// Those that are open: each has handles and kernels of its own, which take long to load, and tensors of two
     /// openings of one GPU do not go together.
     static OPEN: Mutex<Vec<(usize, Device)>> = Mutex::new(Vec::new());
@@ -111,7 +112,7 @@ pub(crate) fn cuda(number: usize) -> Result<Device, String> {
         .as_cuda_device()
         .and_then(crate::model::backbone::cuda::prepare_device)
         .map_err(|error| reason(&error))?;
-    prove(&device)?;
+    check_computation(&device)?;
     open.push((number, device.clone()));
     Ok(device)
 }
@@ -120,14 +121,14 @@ pub(crate) fn cuda(number: usize) -> Result<Device, String> {
 ///
 /// # Errors
 /// Why it cannot be used.
-pub(crate) fn metal() -> Result<Device, String> {
+pub(crate) fn open_metal() -> Result<Device, String> {
     let device = Device::new_metal(0).map_err(|error| reason(&error))?;
-    prove(&device)?;
+    check_computation(&device)?;
     Ok(device)
 }
 
 /// Computes a first product and sum on `device`, and compares.
-fn prove(device: &Device) -> Result<(), String> {
+fn check_computation(device: &Device) -> Result<(), String> {
     let compute = || {
         let matrix = Tensor::new(&[[1f32, 2.0], [3.0, 4.0]], device)?;
         let sum = (matrix.matmul(&matrix)? + &matrix)?;
@@ -156,7 +157,7 @@ impl DtypeChoice {
     ///
     /// # Errors
     /// Half precision on the CPU: processors compute it more slowly and less exactly than f32.
-    pub fn on(self, device: &Device) -> Result<DType> {
+    pub fn resolve(self, device: &Device) -> Result<DType> {
         let (name, dtype) = match self {
             DtypeChoice::Auto => {
                 // As fast as bf16 and eight times as exact. The kernels, and bf16 as a way out, are there from 8.0 on.
@@ -197,10 +198,10 @@ mod tests {
 
     #[test]
     fn half_precision_is_refused_on_the_cpu() {
-        assert_eq!(DtypeChoice::Auto.on(&Device::Cpu).unwrap(), DType::F32);
+        assert_eq!(DtypeChoice::Auto.resolve(&Device::Cpu).unwrap(), DType::F32);
         assert!(
             DtypeChoice::Bf16
-                .on(&Device::Cpu)
+                .resolve(&Device::Cpu)
                 .unwrap_err()
                 .to_string()
                 .contains("--dtype bf16")
@@ -220,7 +221,7 @@ mod tests {
 
     #[test]
     fn a_device_is_proven_by_what_it_computes() {
-        prove(&Device::Cpu).unwrap();
+        check_computation(&Device::Cpu).unwrap();
         let one = DeviceChoice::Cpu.open_all(&mut |_| ()).unwrap();
         assert!(matches!(one[..], [Device::Cpu]));
     }

@@ -5,7 +5,7 @@ use candle_core::{D, Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::backbone::Features;
-use crate::model::head::{Head, Network};
+use crate::model::head::{Head, HeadNetwork};
 
 impl Head {
     /// Scores of the classes of one photo. `features` (batch size 1) must hold this head's layers, among others.
@@ -13,7 +13,7 @@ impl Head {
     /// # Errors
     /// If the head is not for whole photos, a layer is missing, or the scores are not finite.
     pub fn classify(&self, features: &Features) -> Result<Vec<f32>> {
-        let Network::Linear(linear) = &self.network else {
+        let HeadNetwork::Linear(linear) = &self.network else {
             return Err(Error::Model(format!(
                 "the head {} is not for whole photos",
                 self.meta.name

@@ -7,35 +7,35 @@ use rayon::prelude::*;
 use crate::model::input::Grid;
 
 /// Sides of squares that heads can read.
-pub const SIDES: std::ops::RangeInclusive<usize> = 3..=63;
+pub const ALLOWED_SIDES: std::ops::RangeInclusive<usize> = 3..=63;
 
 /// What is wrong with the sides of a head's squares, if anything.
-pub fn problem(sides: &[usize]) -> Option<String> {
-    let sound = |side: &usize| SIDES.contains(side) && side % 2 == 1;
+pub fn sides_problem(sides: &[usize]) -> Option<String> {
+    let sound = |side: &usize| ALLOWED_SIDES.contains(side) && side % 2 == 1;
     (!sides.iter().all(sound) || !sides.is_sorted_by(|a, b| a < b)).then(|| {
         format!(
             "{sides:?}; expected rising odd numbers of patches from {} to {}",
-            SIDES.start(),
-            SIDES.end()
+            ALLOWED_SIDES.start(),
+            ALLOWED_SIDES.end()
         )
     })
 }
 
 /// Of every cell of `grid` the mean over the square of `side` by `side` cells around it, as far as that lies on the
 /// grid. `values` are `[rows * cols, k]`, and so is `out`.
-pub fn means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
+pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32]) {
     let reach = side / 2;
     let line = grid.cols * k;
     out.par_chunks_exact_mut(line).enumerate().for_each_init(
         || vec![0f32; line],
         |column, (row, out)| {
-            let rows = around(row, reach, grid.rows);
+            let rows = window_range(row, reach, grid.rows);
             column.fill(0.0);
             for line in values[rows.start * line..rows.end * line].chunks_exact(line) {
                 add(column, line);
             }
             for (col, out) in out.chunks_exact_mut(k).enumerate() {
-                let cols = around(col, reach, grid.cols);
+                let cols = window_range(col, reach, grid.cols);
                 out.fill(0.0);
                 for cell in column[cols.start * k..cols.end * k].chunks_exact(k) {
                     add(out, cell);
@@ -48,13 +48,13 @@ pub fn means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f32])
 }
 
 /// Adds the [`means`] of `values` to `sum`, which is like them.
-pub fn add_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
+pub fn add_box_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
     let mut out = vec![0f32; values.len()];
-    means(values, k, grid, side, &mut out);
+    box_means(values, k, grid, side, &mut out);
     add(sum, &out);
 }
 
-fn around(at: usize, reach: usize, end: usize) -> std::ops::Range<usize> {
+fn window_range(at: usize, reach: usize, end: usize) -> std::ops::Range<usize> {
     at.saturating_sub(reach)..(at + reach + 1).min(end)
 }
 
@@ -73,7 +73,7 @@ mod tests {
         let values: Vec<f32> = (0..12).flat_map(|i| [i as f32, 1.0]).collect();
         let of_side = |side| {
             let mut out = vec![9f32; values.len()];
-            means(&values, 2, grid, side, &mut out);
+            box_means(&values, 2, grid, side, &mut out);
             out
         };
         let three = of_side(3);
@@ -95,10 +95,10 @@ mod tests {
 
     #[test]
     fn sides_are_odd_and_rise() {
-        assert_eq!(problem(&[]), None);
-        assert_eq!(problem(&[3, 7]), None);
+        assert_eq!(sides_problem(&[]), None);
+        assert_eq!(sides_problem(&[3, 7]), None);
         for bad in [&[1][..], &[4], &[7, 3], &[3, 3], &[65]] {
-            assert!(problem(bad).is_some(), "{bad:?}");
+            assert!(sides_problem(bad).is_some(), "{bad:?}");
         }
     }
 }

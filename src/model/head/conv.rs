@@ -7,15 +7,15 @@ use candle_core::{DType, Device, Tensor};
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::matrix::{Matrix, product};
-use crate::maths::resample::{Taps, mix_rows};
-use crate::model::backbone::source::with_floats;
+use crate::maths::matrix::{Matrix, matmul};
+use crate::maths::resample::{LinearTaps, mix_rows};
+use crate::model::backbone::tensor_source::with_floats;
 
 /// Numbers of a strip with the neighbours of its pixels: 16 MB.
 const STRIP: usize = 4 << 20;
 
 /// Channels, rows and columns of a map.
-pub type Shape = (usize, usize, usize);
+pub type FeatureMapShape = (usize, usize, usize);
 
 /// A convolution without a bias.
 pub fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, stride: usize) -> Result<Tensor> {
@@ -27,7 +27,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, stride: usize) -> Res
     }
     let shape = (channels, rows, cols);
     let out = with_floats(x, |x| {
-        with_floats(weight, |weight| three_by_three(x, shape, weight))
+        with_floats(weight, |weight| conv3x3(x, shape, weight))
     })??;
     Ok(Tensor::from_vec(
         out,
@@ -37,7 +37,7 @@ pub fn conv2d(x: &Tensor, weight: &Tensor, padding: usize, stride: usize) -> Res
 }
 
 /// `weight` `[outputs, channels, 3, 3]` over `x`, zeros around it: `[outputs, rows, cols]`.
-pub fn three_by_three(x: &[f32], (channels, rows, cols): Shape, weight: &[f32]) -> Vec<f32> {
+pub fn conv3x3(x: &[f32], (channels, rows, cols): FeatureMapShape, weight: &[f32]) -> Vec<f32> {
     let taps = channels * 9;
     let outputs = weight.len() / taps;
     let weight = Matrix::new(weight, outputs, taps);
@@ -57,11 +57,11 @@ pub fn three_by_three(x: &[f32], (channels, rows, cols): Shape, weight: &[f32]) 
             let plane = &x[channel * plane..][..plane];
             for (row, to) in strip.clone().zip(line.chunks_exact_mut(cols)) {
                 let from = (row + down).checked_sub(1).filter(|row| *row < rows);
-                shifted(from.map(|row| &plane[row * cols..][..cols]), across, to);
+                copy_shifted_row(from.map(|row| &plane[row * cols..][..cols]), across, to);
             }
         });
         let found = &mut found[..outputs * pixels];
-        product(found, weight, Matrix::new(neighbours, taps, pixels), false);
+        matmul(found, weight, Matrix::new(neighbours, taps, pixels), false);
         out.par_chunks_exact_mut(plane)
             .zip(found.par_chunks_exact(pixels))
             .for_each(|(plane, found)| plane[first * cols..][..pixels].copy_from_slice(found));
@@ -70,7 +70,7 @@ pub fn three_by_three(x: &[f32], (channels, rows, cols): Shape, weight: &[f32]) 
 }
 
 /// A row moved by one column to the right (`across` 0), not at all (1), or to the left (2); zeros come in.
-fn shifted(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
+fn copy_shifted_row(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
     let last = to.len() - 1;
     match (row, across) {
         (None, _) => to.fill(0.0),
@@ -87,31 +87,36 @@ fn shifted(row: Option<&[f32]>, across: usize, to: &mut [f32]) {
 }
 
 /// Twice as fine, bilinear, corners on corners.
-pub fn twice(x: &Tensor) -> Result<Tensor> {
+pub fn upsample_2x(x: &Tensor) -> Result<Tensor> {
     let (_, _, rows, cols) = x.dims4()?;
-    resized(x, (2 * rows, 2 * cols))
+    resize_bilinear(x, (2 * rows, 2 * cols))
 }
 
 /// In so many rows and columns, bilinear, corners on corners.
-pub fn resized(x: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
+pub fn resize_bilinear(x: &Tensor, (height, width): (usize, usize)) -> Result<Tensor> {
     let (_, channels, rows, cols) = x.dims4()?;
     if !matches!(x.device(), Device::Cpu) || x.dtype() != DType::F32 {
         return Ok(x.upsample_bilinear2d(height, width, true)?);
     }
     let shape = (channels, rows, cols);
-    let out = with_floats(x, |x| resized_rows(x, shape, (height, width), 0..height))?;
+    let out = with_floats(x, |x| {
+        resize_bilinear_rows(x, shape, (height, width), 0..height)
+    })?;
     let shape = (1, channels, height, width);
     Ok(Tensor::from_vec(out, shape, &Device::Cpu)?)
 }
 
 /// The rows `wanted` of `x` in (`height`, `width`): `[channels, wanted, width]`.
-pub fn resized_rows(
+pub fn resize_bilinear_rows(
     x: &[f32],
-    (channels, rows, cols): Shape,
+    (channels, rows, cols): FeatureMapShape,
     (height, width): (usize, usize),
     wanted: Range<usize>,
 ) -> Vec<f32> {
-    let (y, x_taps) = (on_corners(rows, height), on_corners(cols, width));
+    let (y, x_taps) = (
+        align_corners_taps(rows, height),
+        align_corners_taps(cols, width),
+    );
     let mut out = vec![0f32; channels * wanted.len() * width];
     out.par_chunks_exact_mut((wanted.len() * width).max(1))
         .zip(x.par_chunks_exact((rows * cols).max(1)))
@@ -131,12 +136,12 @@ pub fn resized_rows(
 }
 
 /// Where `samples` lie on `cells`, the outermost ones on the outermost cells.
-fn on_corners(cells: usize, samples: usize) -> Vec<Taps> {
+fn align_corners_taps(cells: usize, samples: usize) -> Vec<LinearTaps> {
     let scale = (cells - 1) as f64 / (samples - 1).max(1) as f64;
     let one = |i: usize| {
         let place = i as f64 * scale;
         let low = (place as usize).min(cells - 1);
-        Taps {
+        LinearTaps {
             low,
             high: (low + 1).min(cells - 1),
             weight: (place - low as f64) as f32,
@@ -198,16 +203,16 @@ mod tests {
             // The last is neither twice as fine nor of one shape.
             for (height, width) in [(2 * rows, 2 * cols), (14 * rows, 3 * cols)] {
                 let expected = x.upsample_bilinear2d(height, width, true).unwrap();
-                let found = resized(&x, (height, width)).unwrap();
+                let found = resize_bilinear(&x, (height, width)).unwrap();
                 assert!(apart(&found, &expected) < 1e-6);
                 let part = with_floats(&x, |x| {
-                    resized_rows(x, (3, rows, cols), (height, width), 1..2)
+                    resize_bilinear_rows(x, (3, rows, cols), (height, width), 1..2)
                 });
                 let shape = (1, 3, 1, width);
                 let part = Tensor::from_vec(part.unwrap(), shape, &Device::Cpu).unwrap();
                 assert!(apart(&part, &expected.narrow(2, 1, 1).unwrap()) < 1e-6);
             }
-            let twice = twice(&x).unwrap();
+            let twice = upsample_2x(&x).unwrap();
             assert_eq!(twice.dims(), [1, 3, 2 * rows, 2 * cols]);
         }
     }

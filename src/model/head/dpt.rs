@@ -14,38 +14,38 @@ use candle_core::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::backbone::LayerFeatures;
-use crate::model::backbone::source::with_floats;
-use crate::model::head::conv::{conv2d, resized, resized_rows, twice};
-use crate::model::head::{Scores, check_layer};
+use crate::model::backbone::tensor_source::with_floats;
+use crate::model::head::conv::{conv2d, resize_bilinear, resize_bilinear_rows, upsample_2x};
+use crate::model::head::{Scores, check_finite_activations};
 use crate::model::input::Grid;
 
 /// Rows of the finest map that are computed at a time on a CPU.
-const BAND: usize = 64;
+const BAND_ROWS: usize = 64;
 
 /// Blocks that it reads.
 pub const STAGES: usize = 4;
 
 /// Rows and columns of a patch that Depth Anything gives numbers for.
-const PIXELS: usize = 14;
+const PATCH_SIZE: usize = 14;
 
 /// Whose decoder it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum DptVariant {
     /// As DINOv2's authors published it.
-    Meta,
+    Dinov2,
     /// Depth Anything V2's.
     DepthAnything,
 }
 
 /// The weights by their published names, without `decode_head.`.
 #[derive(Debug, Clone)]
-pub struct Dpt {
+pub struct DptHead {
     weights: BTreeMap<String, Tensor>,
     dim: usize,
-    kind: Kind,
+    variant: DptVariant,
 }
 
-impl PartialEq for Dpt {
+impl PartialEq for DptHead {
     fn eq(&self, other: &Self) -> bool {
         let numbers = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         let same = |a: &Tensor, b: &Tensor| {
@@ -60,7 +60,7 @@ impl PartialEq for Dpt {
     }
 }
 
-impl Dpt {
+impl DptHead {
     /// Takes `weights` if they are the whole of such a head. An error says what is wrong, without a file's name.
     pub fn new(weights: BTreeMap<String, Tensor>) -> Result<Self, String> {
         let dims = |name: &str| {
@@ -74,8 +74,8 @@ impl Dpt {
         };
         let readout = "reassemble_blocks.readout_projects.0.0.weight";
         let kind = match weights.contains_key(readout) {
-            true => Kind::Meta,
-            false => Kind::DepthAnything,
+            true => DptVariant::Dinov2,
+            false => DptVariant::DepthAnything,
         };
         let first = "reassemble_blocks.projects.0.conv.weight";
         let &[_, dim, ..] = dims(first)? else {
@@ -91,7 +91,7 @@ impl Dpt {
         let middle = *dims("conv_depth.head.0.weight")?.first().unwrap_or(&0);
         let last = *dims("conv_depth.head.2.weight")?.first().unwrap_or(&0);
         let mut known = 0;
-        for (name, shape) in shapes(kind, dim, &channels, features, (middle, last)) {
+        for (name, shape) in tensor_shapes(kind, dim, &channels, features, (middle, last)) {
             let found = dims(&name)?;
             if found != shape || shape.contains(&0) {
                 return Err(wrong(&name, found, &shape));
@@ -101,7 +101,11 @@ impl Dpt {
         if weights.len() != known {
             return Err(format!("has {} tensors, expected {known}", weights.len()));
         }
-        Ok(Self { weights, dim, kind })
+        Ok(Self {
+            weights,
+            dim,
+            variant: kind,
+        })
     }
 
     /// Width of a token (D).
@@ -130,7 +134,7 @@ impl Dpt {
             return Err(Error::Model(why));
         }
         let maps = (0..STAGES)
-            .map(|stage| self.stage(stage, layers[stage], grid))
+            .map(|stage| self.reassemble(stage, layers[stage], grid))
             .collect::<Result<Vec<_>>>()?;
         let size = |stage: usize| {
             let (_, _, rows, cols) = maps[stage].dims4()?;
@@ -142,26 +146,26 @@ impl Dpt {
                 None => (&maps[stage], None),
                 Some(fused) => (fused, Some(&maps[stage])),
             };
-            let to = match (self.kind, stage) {
-                (Kind::DepthAnything, 1..) => Some(size(stage - 1)?),
+            let to = match (self.variant, stage) {
+                (DptVariant::DepthAnything, 1..) => Some(size(stage - 1)?),
                 _ => None,
             };
             fused = Some(self.fuse(index, x, skip, to)?);
         }
         let fused = fused.ok_or_else(|| Error::Model("a DPT head without a stage".into()))?;
-        let x = match self.kind {
-            Kind::Meta => self.conv("project.conv", &fused, 1, 1)?.relu()?,
-            Kind::DepthAnything => fused,
+        let x = match self.variant {
+            DptVariant::Dinov2 => self.conv("project.conv", &fused, 1, 1)?.relu()?,
+            DptVariant::DepthAnything => fused,
         };
         let x = self.conv("conv_depth.head.0", &x, 1, 1)?;
         let (_, _, rows, cols) = x.dims4()?;
-        let (rows, cols) = match self.kind {
-            Kind::Meta => (2 * rows, 2 * cols),
-            Kind::DepthAnything => (PIXELS * grid.rows, PIXELS * grid.cols),
+        let (rows, cols) = match self.variant {
+            DptVariant::Dinov2 => (2 * rows, 2 * cols),
+            DptVariant::DepthAnything => (PATCH_SIZE * grid.rows, PATCH_SIZE * grid.cols),
         };
         let values = match x.device() {
-            Device::Cpu => self.last_in_bands(&x, (rows, cols))?,
-            _ => self.last(&resized(&x, (rows, cols))?)?,
+            Device::Cpu => self.output_convs_in_bands(&x, (rows, cols))?,
+            _ => self.output_convs(&resize_bilinear(&x, (rows, cols))?)?,
         };
         Ok(Scores {
             values,
@@ -171,10 +175,10 @@ impl Dpt {
     }
 
     /// The last convolutions, on the finest map there is.
-    fn last(&self, x: &Tensor) -> Result<Vec<f32>> {
+    fn output_convs(&self, x: &Tensor) -> Result<Vec<f32>> {
         let x = self.conv("conv_depth.head.2", x, 1, 1)?.relu()?;
         let mut depth = self.conv("conv_depth.head.4", &x, 0, 1)?; // [1, 1, H, W]
-        if self.kind == Kind::Meta {
+        if self.variant == DptVariant::Dinov2 {
             depth = depth.relu()?;
         }
         Ok(depth.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
@@ -182,29 +186,35 @@ impl Dpt {
 
     /// The same over `x` resized to (`height`, `width`), which is never in memory as a whole: a gigabyte for a large
     /// photo.
-    fn last_in_bands(&self, x: &Tensor, (height, width): (usize, usize)) -> Result<Vec<f32>> {
+    fn output_convs_in_bands(
+        &self,
+        x: &Tensor,
+        (height, width): (usize, usize),
+    ) -> Result<Vec<f32>> {
         let (_, channels, rows, cols) = x.dims4()?;
         let mut depths = Vec::with_capacity(height * width);
-        for first in (0..height).step_by(BAND) {
-            let end = (first + BAND).min(height);
+        for first in (0..height).step_by(BAND_ROWS) {
+            let end = (first + BAND_ROWS).min(height);
             // The convolution looks a row beyond; outside the map there are zeros.
             let wider = first.saturating_sub(1)..(end + 1).min(height);
             let shape = (1, channels, wider.len(), width);
             let from = (channels, rows, cols);
-            let band = with_floats(x, |x| resized_rows(x, from, (height, width), wider.clone()))?;
-            let band = self.last(&Tensor::from_vec(band, shape, &Device::Cpu)?)?;
+            let band = with_floats(x, |x| {
+                resize_bilinear_rows(x, from, (height, width), wider.clone())
+            })?;
+            let band = self.output_convs(&Tensor::from_vec(band, shape, &Device::Cpu)?)?;
             depths.extend(&band[(first - wider.start) * width..][..(end - first) * width]);
         }
         Ok(depths)
     }
 
     /// Block `stage` as a map of `F` channels: 4h, 2h, h or ceil(h / 2) rows.
-    fn stage(&self, stage: usize, layer: &LayerFeatures, grid: Grid) -> Result<Tensor> {
+    fn reassemble(&self, stage: usize, layer: &LayerFeatures, grid: Grid) -> Result<Tensor> {
         let block = "reassemble_blocks";
         let patches = layer.patch_tokens.squeeze(0)?; // [N, D]
-        let mixed = match self.kind {
-            Kind::Meta => self.with_cls(stage, &patches, &layer.cls_token)?,
-            Kind::DepthAnything => patches,
+        let mixed = match self.variant {
+            DptVariant::Dinov2 => self.project_readout(stage, &patches, &layer.cls_token)?,
+            DptVariant::DepthAnything => patches,
         };
         let project = format!("{block}.projects.{stage}.conv");
         let weight = self.weight(&format!("{project}.weight"))?;
@@ -214,8 +224,8 @@ impl Dpt {
             .broadcast_add(self.weight(&format!("{project}.bias"))?)?; // [N, c]
         let resize = format!("{block}.resize_layers.{stage}");
         let map = match stage {
-            0 => self.spread(&resize, &map, grid, 4)?,
-            1 => self.spread(&resize, &map, grid, 2)?,
+            0 => self.conv_transpose(&resize, &map, grid, 4)?,
+            1 => self.conv_transpose(&resize, &map, grid, 2)?,
             _ => {
                 let channels = map.dim(1)?;
                 let map = map.t()?.contiguous()?;
@@ -230,7 +240,7 @@ impl Dpt {
     }
 
     /// Patch tokens, each mixed with the cls token.
-    fn with_cls(&self, stage: usize, patches: &Tensor, cls: &Tensor) -> Result<Tensor> {
+    fn project_readout(&self, stage: usize, patches: &Tensor, cls: &Tensor) -> Result<Tensor> {
         let readout = format!("reassemble_blocks.readout_projects.{stage}.0");
         let weight = self.weight(&format!("{readout}.weight"))?;
         let part = |from| Ok::<_, Error>(weight.narrow(1, from, self.dim)?.t()?.contiguous()?);
@@ -244,7 +254,7 @@ impl Dpt {
     }
 
     /// A transposed convolution whose stride is its side `k`: every cell of `map` `[N, c]` becomes k x k cells.
-    fn spread(&self, name: &str, map: &Tensor, grid: Grid, k: usize) -> Result<Tensor> {
+    fn conv_transpose(&self, name: &str, map: &Tensor, grid: Grid, k: usize) -> Result<Tensor> {
         let weight = self.weight(&format!("{name}.weight"))?; // [c, out, k, k]
         let out = weight.dim(1)?;
         let cells = map.matmul(&weight.flatten_from(1)?)?; // [N, out * k * k]
@@ -276,19 +286,19 @@ impl Dpt {
                 (_, _, r, c) if (r, c) == (rows, cols) => skip.clone(),
                 _ => skip.upsample_bilinear2d(rows, cols, false)?,
             };
-            sum = (sum + self.residual(&format!("{name}.res_conv_unit1"), &skip)?)?;
+            sum = (sum + self.residual_conv_unit(&format!("{name}.res_conv_unit1"), &skip)?)?;
         }
-        let sum = self.residual(&format!("{name}.res_conv_unit2"), &sum)?;
+        let sum = self.residual_conv_unit(&format!("{name}.res_conv_unit2"), &sum)?;
         // The 1x1 convolution comes after the upsampling in the original; they commute, and it is a quarter of the work.
         let projected = self.conv(&format!("{name}.project.conv"), &sum, 0, 1)?;
         match to {
-            Some(size) => resized(&projected, size),
-            None => twice(&projected),
+            Some(size) => resize_bilinear(&projected, size),
+            None => upsample_2x(&projected),
         }
     }
 
     /// `x + conv2(relu(conv1(relu(x))))`.
-    fn residual(&self, name: &str, x: &Tensor) -> Result<Tensor> {
+    fn residual_conv_unit(&self, name: &str, x: &Tensor) -> Result<Tensor> {
         let inner = self.conv(&format!("{name}.conv1.conv"), &x.relu()?, 1, 1)?;
         let inner = self.conv(&format!("{name}.conv2.conv"), &inner.relu()?, 1, 1)?;
         Ok((x + inner)?)
@@ -300,7 +310,7 @@ impl Dpt {
         if let Some(bias) = self.weights.get(&format!("{name}.bias")) {
             out = out.broadcast_add(&bias.reshape((1, bias.elem_count(), 1, 1))?)?;
         }
-        check_layer(&out)?;
+        check_finite_activations(&out)?;
         Ok(out)
     }
 
@@ -313,8 +323,8 @@ impl Dpt {
 
 /// Names and shapes of such a head: `dim` wide tokens, `channels` of the four stages, `features` after them, and the
 /// last convolutions' `middle` and `last` channels.
-fn shapes(
-    kind: Kind,
+fn tensor_shapes(
+    kind: DptVariant,
     dim: usize,
     channels: &[usize],
     features: usize,
@@ -325,7 +335,7 @@ fn shapes(
         all.push((format!("{name}.weight"), shape.to_vec()));
         all.extend(bias.map(|width| (format!("{name}.bias"), vec![width])));
     };
-    let is_meta = kind == Kind::Meta;
+    let is_meta = kind == DptVariant::Dinov2;
     for (i, &c) in channels.iter().enumerate() {
         let block = "reassemble_blocks";
         if is_meta {

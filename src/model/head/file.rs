@@ -12,17 +12,17 @@ use candle_core::{Device, Tensor};
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 
 use crate::model::head::meta::HeadMeta;
-use crate::model::head::{Dense, Dpt, Head, Linear, Network};
+use crate::model::head::{Dense, DptHead, Head, HeadNetwork, LinearHead};
 
-const KEY: &str = "dino.head";
+const METADATA_KEY: &str = "dino.head";
 
 /// Serialises `head`.
 pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
     let mut tensors: Vec<(String, Vec<usize>, Vec<u8>)> = Vec::new();
     match &head.network {
-        Network::Linear(Linear { hidden, output, .. }) => {
+        HeadNetwork::Linear(LinearHead { hidden, output, .. }) => {
             let mut add = |prefix: &str, layer: &Dense| {
-                let (weight, bias) = (bytes(&layer.weight), bytes(&layer.bias));
+                let (weight, bias) = (floats_to_bytes(&layer.weight), floats_to_bytes(&layer.bias));
                 let shape = vec![layer.outputs(), layer.inputs];
                 tensors.push((format!("{prefix}weight"), shape, weight));
                 tensors.push((format!("{prefix}bias"), vec![layer.outputs()], bias));
@@ -32,11 +32,15 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
             }
             add("", output);
         }
-        Network::Dpt(dpt) => {
+        HeadNetwork::Dpt(dpt) => {
             for (name, tensor) in dpt.weights() {
                 let values = tensor.flatten_all().and_then(|t| t.to_vec1::<f32>());
                 let values = values.map_err(|e| format!("{name}: {e}"))?;
-                tensors.push((name.clone(), tensor.dims().to_vec(), bytes(&values)));
+                tensors.push((
+                    name.clone(),
+                    tensor.dims().to_vec(),
+                    floats_to_bytes(&values),
+                ));
             }
         }
     }
@@ -49,8 +53,11 @@ pub fn to_bytes(head: &Head) -> Result<Vec<u8>, String> {
         .collect::<Result<Vec<_>, safetensors::SafeTensorError>>()
         .map_err(|e| e.to_string())?;
     let json = serde_json::to_string(&head.meta).map_err(|e| e.to_string())?;
-    safetensors::serialize(views, Some(HashMap::from([(KEY.to_owned(), json)])))
-        .map_err(|e| e.to_string())
+    safetensors::serialize(
+        views,
+        Some(HashMap::from([(METADATA_KEY.to_owned(), json)])),
+    )
+    .map_err(|e| e.to_string())
 }
 
 /// Refuses to write what would not be read.
@@ -66,7 +73,7 @@ fn check_finite(name: &str, bytes: &[u8]) -> Result<(), String> {
     }
 }
 
-fn bytes(values: &[f32]) -> Vec<u8> {
+fn floats_to_bytes(values: &[f32]) -> Vec<u8> {
     values.iter().flat_map(|v| v.to_le_bytes()).collect()
 }
 
@@ -77,7 +84,7 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
     let json = header
         .metadata()
         .as_ref()
-        .and_then(|m| m.get(KEY))
+        .and_then(|m| m.get(METADATA_KEY))
         .ok_or(not_ours)?;
     let meta: HeadMeta = serde_json::from_str(json).map_err(|e| format!("{not_ours} ({e})"))?;
     if let Some(problem) = meta.problem() {
@@ -85,18 +92,18 @@ pub fn from_bytes(bytes: &[u8]) -> Result<Head, String> {
     }
     let file = SafeTensors::deserialize(bytes).map_err(|e| format!("{not_ours} ({e})"))?;
     let network = match file.tensor("weight") {
-        Ok(_) => Network::Linear(read_linear(&file, &meta)?),
-        Err(_) => Network::Dpt(read_dpt(&file)?),
+        Ok(_) => HeadNetwork::Linear(read_linear(&file, &meta)?),
+        Err(_) => HeadNetwork::Dpt(read_dpt(&file)?),
     };
     Ok(Head { meta, network })
 }
 
-fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<Linear, String> {
+fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<LinearHead, String> {
     let hidden = match file.names().contains(&"hidden.weight") {
-        true => Some(read_layer(file, "hidden.")?),
+        true => Some(read_dense(file, "hidden.")?),
         false => None,
     };
-    let output = read_layer(file, "")?;
+    let output = read_dense(file, "")?;
     let known = if hidden.is_some() { 4 } else { 2 };
     if file.len() != known {
         return Err(format!("has {} tensors, expected {known}", file.len()));
@@ -117,22 +124,22 @@ fn read_linear(file: &SafeTensors<'_>, meta: &HeadMeta) -> Result<Linear, String
             output.inputs
         ));
     }
-    Ok(Linear::new(hidden, output))
+    Ok(LinearHead::new(hidden, output))
 }
 
-fn read_dpt(file: &SafeTensors<'_>) -> Result<Dpt, String> {
+fn read_dpt(file: &SafeTensors<'_>) -> Result<DptHead, String> {
     let mut weights = BTreeMap::new();
     for (name, view) in file.tensors() {
-        let (values, shape) = read(file, &name, view.shape().len())?;
+        let (values, shape) = read_tensor(file, &name, view.shape().len())?;
         let tensor = Tensor::from_vec(values, shape, &Device::Cpu).map_err(|e| e.to_string())?;
         weights.insert(name, tensor);
     }
-    Dpt::new(weights)
+    DptHead::new(weights)
 }
 
-fn read_layer(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
-    let (weight, shape) = read(file, &format!("{prefix}weight"), 2)?;
-    let (bias, _) = read(file, &format!("{prefix}bias"), 1)?;
+fn read_dense(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
+    let (weight, shape) = read_tensor(file, &format!("{prefix}weight"), 2)?;
+    let (bias, _) = read_tensor(file, &format!("{prefix}bias"), 1)?;
     if bias.len() != shape[0] || weight.is_empty() {
         return Err(format!(
             "has {prefix}weight of {shape:?}, but {prefix}bias of [{}]",
@@ -146,7 +153,11 @@ fn read_layer(file: &SafeTensors<'_>, prefix: &str) -> Result<Dense, String> {
     })
 }
 
-fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<f32>, Vec<usize>), String> {
+fn read_tensor(
+    file: &SafeTensors<'_>,
+    name: &str,
+    rank: usize,
+) -> Result<(Vec<f32>, Vec<usize>), String> {
     let view = file
         .tensor(name)
         .map_err(|_| format!("has no tensor {name}"))?;
@@ -170,13 +181,13 @@ fn read(file: &SafeTensors<'_>, name: &str, rank: usize) -> Result<(Vec<f32>, Ve
 #[allow(clippy::unwrap_used)]
 pub(crate) mod tests {
     use super::*;
-    use crate::model::head::meta::{Class, InputRecipe, Task};
+    use crate::model::head::meta::{Class, HeadInput, HeadTask};
     use crate::model::input::Unpad;
 
-    fn linear(head: &mut Head) -> &mut Linear {
+    fn linear(head: &mut Head) -> &mut LinearHead {
         match &mut head.network {
-            Network::Linear(linear) => linear,
-            Network::Dpt(_) => panic!("a linear head"),
+            HeadNetwork::Linear(linear) => linear,
+            HeadNetwork::Dpt(_) => panic!("a linear head"),
         }
     }
 
@@ -190,7 +201,7 @@ pub(crate) mod tests {
             meta: HeadMeta {
                 format: 1,
                 name: "toy".into(),
-                task: Task::Segment {
+                task: HeadTask::Segment {
                     classes: vec![class("sky", 0), class("road", 9), class("car", 99)],
                 },
                 backbone: "vits14".into(),
@@ -199,7 +210,7 @@ pub(crate) mod tests {
                 norm: false,
                 context: Vec::new(),
                 globals: Vec::new(),
-                input: InputRecipe {
+                input: HeadInput {
                     size: "518".into(),
                     padding: "center".into(),
                     coarse: None,
@@ -213,7 +224,7 @@ pub(crate) mod tests {
                 origin: None,
                 unpad: Unpad::Crop,
             },
-            network: Network::Linear(Linear::new(
+            network: HeadNetwork::Linear(LinearHead::new(
                 None,
                 Dense {
                     inputs: 2,
@@ -267,7 +278,7 @@ pub(crate) mod tests {
         refused(|head| head.meta.input.padding = "left".into(), "left");
         refused(
             |head| {
-                if let Task::Segment { classes } = &mut head.meta.task {
+                if let HeadTask::Segment { classes } = &mut head.meta.task {
                     classes.pop();
                 }
             },

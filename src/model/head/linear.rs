@@ -14,9 +14,9 @@ use rayon::prelude::*;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::LayerFeatures;
-use crate::model::head::coarse::Stretch;
-use crate::model::head::globals::GlobalToken;
-use crate::model::head::{CoarseLayers, HeadMeta, Scores, check_layer, context};
+use crate::model::head::global_token::GlobalToken;
+use crate::model::head::upsample::GridUpsampler;
+use crate::model::head::{CoarseLayers, HeadMeta, Scores, check_finite_activations, context};
 use crate::model::input::Grid;
 
 /// One fully connected layer.
@@ -48,45 +48,45 @@ impl Dense {
 
 /// The layers of a linear head.
 #[derive(Debug, Clone)]
-pub struct Linear {
+pub struct LinearHead {
     /// A hidden layer with ReLU, in heads that are not linear after all.
     pub hidden: Option<Dense>,
     /// The last layer.
     pub output: Dense,
     /// The layer that reads the tokens, on the GPU where it is used.
-    resident: Option<Pieces>,
+    device_weights: Option<InputLayerWeights>,
     /// The same on a CPU, once it was used there.
-    here: OnceLock<Pieces>,
+    cpu_weights: OnceLock<InputLayerWeights>,
 }
 
-impl PartialEq for Linear {
+impl PartialEq for LinearHead {
     fn eq(&self, other: &Self) -> bool {
         self.hidden == other.hidden && self.output == other.output
     }
 }
 
-impl Linear {
+impl LinearHead {
     /// Of its layers.
     pub fn new(hidden: Option<Dense>, output: Dense) -> Self {
-        Linear {
+        LinearHead {
             hidden,
             output,
-            resident: None,
-            here: OnceLock::new(),
+            device_weights: None,
+            cpu_weights: OnceLock::new(),
         }
     }
 
     /// The layer that reads the tokens.
-    pub fn first(&self) -> &Dense {
+    pub fn input_layer(&self) -> &Dense {
         self.hidden.as_ref().unwrap_or(&self.output)
     }
 
     /// Puts the layer that reads the tokens where it will be used.
-    pub(super) fn move_to(&mut self, device: &Device, meta: &HeadMeta) -> Result<()> {
+    pub(super) fn move_to_device(&mut self, device: &Device, meta: &HeadMeta) -> Result<()> {
         // On a CPU it is there.
-        self.resident = match device {
+        self.device_weights = match device {
             Device::Cpu => None,
-            _ => Some(Pieces::new(self.first(), meta, device)?),
+            _ => Some(InputLayerWeights::new(self.input_layer(), meta, device)?),
         };
         Ok(())
     }
@@ -99,9 +99,9 @@ impl Linear {
         meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Scores> {
-        let values = self.first_layer(layers, coarse, meta, grid)?; // [N, outputs]
+        let values = self.apply_input_layer(layers, coarse, meta, grid)?; // [N, outputs]
         let values = match self.hidden {
-            Some(_) => self.last_layer(values, grid, layers[0].patch_tokens.device())?,
+            Some(_) => self.apply_output_layer(values, grid, layers[0].patch_tokens.device())?,
             None => values,
         };
         Ok(Scores {
@@ -112,9 +112,14 @@ impl Linear {
     }
 
     /// `[N, outputs]` of what a hidden layer gives.
-    fn last_layer(&self, hidden: Vec<f32>, grid: Grid, device: &Device) -> Result<Vec<f32>> {
-        let hidden = Tensor::from_vec(hidden, (grid.len(), self.first().outputs()), device)?;
-        check_layer(&hidden)?;
+    fn apply_output_layer(
+        &self,
+        hidden: Vec<f32>,
+        grid: Grid,
+        device: &Device,
+    ) -> Result<Vec<f32>> {
+        let hidden = Tensor::from_vec(hidden, (grid.len(), self.input_layer().outputs()), device)?;
+        check_finite_activations(&hidden)?;
         let (weight, bias) = self.output.tensors(device)?;
         let scores = hidden.relu()?.matmul(&weight.t()?)?.broadcast_add(&bias)?;
         Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
@@ -122,23 +127,23 @@ impl Linear {
 
     /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
     /// Nothing where a head has a hidden layer, or its weights are not on that device.
-    pub(super) fn scores_of_batch(
+    pub(super) fn batch_scores(
         &self,
         layers: &[&LayerFeatures],
         coarse: Option<&CoarseLayers<'_>>,
         meta: &HeadMeta,
         grid: Grid,
     ) -> Result<Option<Vec<Scores>>> {
-        let (None, Some(pieces)) = (&self.hidden, &self.resident) else {
+        let (None, Some(pieces)) = (&self.hidden, &self.device_weights) else {
             return Ok(None);
         };
         let photos = layers[0].patch_tokens.dim(0)?;
         let parts = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
         let outputs = self.output.outputs();
         let host = |tensor: &Tensor| tensor.flatten_all()?.to_vec1::<f32>();
-        let of_patches = host(&parts.of_patches)?;
-        let of_coarse = parts.of_coarse.as_ref().map(host).transpose()?;
-        let of_photos = host(&parts.of_photo)?; // [B, outputs], or [1, outputs] for all
+        let of_patches = host(&parts.patches)?;
+        let of_coarse = parts.coarse.as_ref().map(host).transpose()?;
+        let of_photos = host(&parts.bias)?; // [B, outputs], or [1, outputs] for all
         let one = |(photo, values): (usize, &[f32])| {
             let own = photo * outputs % of_photos.len();
             let of_coarse = of_coarse.as_ref().zip(coarse).map(|(values, (_, cells))| {
@@ -146,7 +151,7 @@ impl Linear {
                 (&values[photo * own..][..own], *cells)
             });
             Scores {
-                values: joined(
+                values: combine_products(
                     values.to_vec(),
                     of_coarse,
                     &of_photos[own..][..outputs],
@@ -162,7 +167,7 @@ impl Linear {
     }
 
     /// `[N, outputs]`: what the first layer makes of every patch.
-    fn first_layer(
+    fn apply_input_layer(
         &self,
         layers: &[&LayerFeatures],
         coarse: Option<&CoarseLayers<'_>>,
@@ -170,15 +175,15 @@ impl Linear {
         grid: Grid,
     ) -> Result<Vec<f32>> {
         let device = layers[0].patch_tokens.device();
-        let cut = || Pieces::new(self.first(), meta, device);
+        let cut = || InputLayerWeights::new(self.input_layer(), meta, device);
         let fresh;
-        let pieces = match (&self.resident, device) {
+        let pieces = match (&self.device_weights, device) {
             (Some(pieces), _) => pieces,
-            (None, Device::Cpu) => match self.here.get() {
+            (None, Device::Cpu) => match self.cpu_weights.get() {
                 Some(pieces) => pieces,
                 None => {
                     let pieces = cut()?;
-                    self.here.get_or_init(|| pieces)
+                    self.cpu_weights.get_or_init(|| pieces)
                 }
             },
             (None, _) => {
@@ -186,16 +191,16 @@ impl Linear {
                 &fresh
             }
         };
-        let Parts {
-            of_patches,
-            of_coarse,
-            of_photo,
+        let InputLayerProducts {
+            patches: of_patches,
+            coarse: of_coarse,
+            bias: of_photo,
         } = pieces.products(layers, coarse.map(|(layers, _)| &layers[..]), meta)?;
         let host = |tensor: Tensor| tensor.flatten_all()?.to_vec1::<f32>();
         let of_coarse = of_coarse.map(host).transpose()?;
         let of_coarse = of_coarse.as_deref().zip(coarse.map(|(_, cells)| *cells));
         let of_photo = host(of_photo)?;
-        Ok(joined(
+        Ok(combine_products(
             host(of_patches)?,
             of_coarse,
             &of_photo,
@@ -206,16 +211,16 @@ impl Linear {
 
 /// `[N, outputs]` of one photo: what is of its patches with the squares around them, stretched what is of a coarser look's
 /// cells, and what is of all of it.
-fn joined(
+fn combine_products(
     of_patches: Vec<f32>,
     of_coarse: Option<(&[f32], Grid)>,
     of_photo: &[f32],
     (context, grid): (&[usize], Grid),
 ) -> Vec<f32> {
     let outputs = of_photo.len();
-    let mut sum = with_squares(of_patches, outputs, context, grid);
+    let mut sum = add_context_means(of_patches, outputs, context, grid);
     if let Some((values, cells)) = of_coarse {
-        Stretch::new(cells, grid).add(values, outputs, &mut sum);
+        GridUpsampler::new(cells, grid).add(values, outputs, &mut sum);
     }
     for patch in sum.chunks_exact_mut(outputs) {
         patch.iter_mut().zip(of_photo).for_each(|(a, b)| *a += b);
@@ -225,15 +230,15 @@ fn joined(
 
 /// The layer that reads the tokens on a device, cut by what its inputs are of.
 #[derive(Debug, Clone)]
-struct Pieces {
+struct InputLayerWeights {
     /// `[1, outputs]`.
     bias: Tensor,
-    blocks: Vec<BlockPieces>,
+    blocks: Vec<BlockInputWeights>,
 }
 
 /// What reads the tokens of one block.
 #[derive(Debug, Clone)]
-struct BlockPieces {
+struct BlockInputWeights {
     /// A patch's own part and one of each square, side by side: `[outputs * parts, D]`.
     patches: Tensor,
     /// `[outputs, D]`.
@@ -243,16 +248,16 @@ struct BlockPieces {
 }
 
 /// What the layer makes of each kind of token, summed over blocks.
-struct Parts {
+struct InputLayerProducts {
     /// `[B * N, outputs * parts]`.
-    of_patches: Tensor,
+    patches: Tensor,
     /// `[B * cells, outputs]`.
-    of_coarse: Option<Tensor>,
+    coarse: Option<Tensor>,
     /// `[B, outputs]`, or `[1, outputs]` for all alike; with the bias.
-    of_photo: Tensor,
+    bias: Tensor,
 }
 
-impl Pieces {
+impl InputLayerWeights {
     fn new(layer: &Dense, meta: &HeadMeta, device: &Device) -> Result<Self> {
         let (weight, bias) = layer.tensors(device)?;
         let (outputs, parts) = (layer.outputs(), 1 + meta.context.len());
@@ -267,7 +272,7 @@ impl Pieces {
         };
         let mut blocks = Vec::with_capacity(meta.blocks.len());
         for _ in &meta.blocks {
-            blocks.push(BlockPieces {
+            blocks.push(BlockInputWeights {
                 patches: cut(parts)?.reshape((outputs * parts, dim))?,
                 coarse: (coarse > 0).then(|| cut(1)).transpose()?,
                 globals: (!meta.globals.is_empty())
@@ -275,7 +280,7 @@ impl Pieces {
                     .transpose()?,
             });
         }
-        Ok(Pieces {
+        Ok(InputLayerWeights {
             bias: bias.unsqueeze(0)?,
             blocks,
         })
@@ -287,7 +292,7 @@ impl Pieces {
         layers: &[&LayerFeatures],
         coarse: Option<&[&LayerFeatures]>,
         meta: &HeadMeta,
-    ) -> Result<Parts> {
+    ) -> Result<InputLayerProducts> {
         let rows = |tokens: &Tensor| -> Result<Tensor> {
             let (photos, count, dim) = tokens.dims3()?;
             Ok(tokens.reshape((photos * count, dim))?)
@@ -297,36 +302,36 @@ impl Pieces {
         let mut of_photo = self.bias.clone();
         for (index, (found, piece)) in layers.iter().zip(&self.blocks).enumerate() {
             let product = rows(&found.patch_tokens)?.matmul(&piece.patches.t()?)?;
-            of_patches = Some(sum(of_patches, product)?);
+            of_patches = Some(add_product(of_patches, product)?);
             if let (Some(layers), Some(piece)) = (coarse, &piece.coarse) {
                 let cells = rows(&layers[index].patch_tokens)?;
-                of_coarse = Some(sum(of_coarse, cells.matmul(&piece.t()?)?)?);
+                of_coarse = Some(add_product(of_coarse, cells.matmul(&piece.t()?)?)?);
             }
             if let Some(piece) = &piece.globals {
-                let tokens = GlobalToken::all_of(&meta.globals, found)?; // [B, globals * D]
+                let tokens = GlobalToken::concat_tokens(&meta.globals, found)?; // [B, globals * D]
                 of_photo = tokens.matmul(&piece.t()?)?.broadcast_add(&of_photo)?;
             }
         }
         let of_patches = of_patches.ok_or_else(|| Error::Model("a head reads no block".into()))?;
-        Ok(Parts {
-            of_patches,
-            of_coarse,
-            of_photo,
+        Ok(InputLayerProducts {
+            patches: of_patches,
+            coarse: of_coarse,
+            bias: of_photo,
         })
     }
 }
 
 /// `part` added to what there is.
-fn sum(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
+fn add_product(all: Option<Tensor>, part: Tensor) -> Result<Tensor> {
     Ok(match all {
-        Some(sum) if part.device().is_cpu() => sum_here(&sum, &part)?,
+        Some(sum) if part.device().is_cpu() => add_on_cpu(&sum, &part)?,
         Some(sum) => (sum + part)?,
         None => part,
     })
 }
 
 /// `a + b` on a CPU, on this thread: candle's own sum waits, spinning, for a thread that other work may keep from running.
-fn sum_here(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+fn add_on_cpu(a: &Tensor, b: &Tensor) -> Result<Tensor> {
     let mut sum = a.flatten_all()?.to_vec1::<f32>()?;
     let b = b.contiguous()?;
     let (storage, layout) = b.storage_and_layout();
@@ -340,7 +345,7 @@ fn sum_here(a: &Tensor, b: &Tensor) -> Result<Tensor> {
 
 /// Adds the means over squares of `sides` to every patch's own part. `values` are `[N, outputs, 1 + sides]`: the own
 /// part of each output, then those that the means are taken of.
-fn with_squares(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
+fn add_context_means(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -> Vec<f32> {
     if sides.is_empty() {
         return values;
     }
@@ -351,7 +356,7 @@ fn with_squares(values: Vec<f32>, outputs: usize, sides: &[usize], grid: Grid) -
     };
     let mut sum = part(0);
     for (at, &side) in sides.iter().enumerate() {
-        context::add_means(&mut sum, &part(1 + at), outputs, grid, side);
+        context::add_box_means(&mut sum, &part(1 + at), outputs, grid, side);
     }
     sum
 }

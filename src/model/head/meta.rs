@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::backbone::LayerRequest;
 use crate::model::head::context;
-use crate::model::head::globals::GlobalToken;
-use crate::model::input::{Coarse, Unpad};
+use crate::model::head::global_token::GlobalToken;
+use crate::model::input::{CoarseScale, Unpad};
 
 /// Everything there is to know about a head but its numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -15,7 +15,7 @@ pub struct HeadMeta {
     /// What the head is called on the command line.
     pub name: String,
     /// What it predicts.
-    pub task: Task,
+    pub task: HeadTask,
     /// The backbone it was trained on, as `dino models list` names it.
     pub backbone: String,
     /// That backbone's tensor fingerprint. Empty if its publisher names none: any weights of that row of the table.
@@ -31,7 +31,7 @@ pub struct HeadMeta {
     #[serde(default)]
     pub globals: Vec<GlobalToken>,
     /// The input it was trained for.
-    pub input: InputRecipe,
+    pub input: HeadInput,
     /// How its publisher runs it on a photo; heads without one are run as options say.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub protocol: Option<Protocol>,
@@ -43,12 +43,12 @@ pub struct HeadMeta {
     pub label_sets: Vec<LabelSet>,
     /// Who published it, of a head that was not trained here.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub origin: Option<Origin>,
+    pub origin: Option<HeadOrigin>,
     /// How far off its depths are, of a depth head that was tried on photos it had not seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub calibration: Option<SpreadCalibration>,
     /// How it was made, of one that was.
-    pub training: Option<Training>,
+    pub training: Option<TrainingRecord>,
     /// What was measured.
     #[serde(default)]
     pub metrics: Vec<Metric>,
@@ -57,12 +57,12 @@ pub struct HeadMeta {
 /// What a head predicts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Task {
+pub enum HeadTask {
     /// Depth at every pixel.
     Depth {
         /// What the head's numbers mean.
         #[serde(flatten)]
-        readout: Readout,
+        readout: DepthReadout,
         /// `m` for metres; [`RELATIVE`] where what is near has the larger numbers.
         unit: String,
     },
@@ -79,12 +79,12 @@ pub enum Task {
 }
 
 /// The unit of heads that tell what is nearer than what, but not by how much: `1 / depth` times some number, plus another.
-pub const RELATIVE: &str = "relative inverse depth";
+pub const RELATIVE_INVERSE_DEPTH: &str = "relative inverse depth";
 
 /// How a depth head's numbers become depths.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
-pub enum Readout {
+pub enum DepthReadout {
     /// An expectation over bins.
     Bins {
         /// The bin centres.
@@ -100,7 +100,7 @@ pub enum Readout {
         max: f64,
     },
     /// The logistic function of the head's number is the share of the greatest depth.
-    Share {
+    Sigmoid {
         /// The greatest depth.
         whole: f64,
     },
@@ -176,7 +176,7 @@ pub struct LabelSet {
 
 /// The input that a head was trained for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct InputRecipe {
+pub struct HeadInput {
     /// As `--size` reads it: a short side, `native`, or `WxH`.
     pub size: String,
     /// How sides are brought to multiples of the patch size: `center` or `none` (see
@@ -185,7 +185,7 @@ pub struct InputRecipe {
     /// How much coarser a second look at the photo is, whose tokens follow the squares' of each block; none for no such
     /// look.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub coarse: Option<Coarse>,
+    pub coarse: Option<CoarseScale>,
     /// For classes of whole photos: the side of the square that is cut out of the middle of the resized photo.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub crop: Option<u32>,
@@ -193,7 +193,7 @@ pub struct InputRecipe {
 
 /// How a head was made.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Training {
+pub struct TrainingRecord {
     /// Data sets with their licences.
     pub data: Vec<String>,
     /// The command that made it.
@@ -204,7 +204,7 @@ pub struct Training {
 
 /// Where a head comes from that was not trained here.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Origin {
+pub struct HeadOrigin {
     /// Publisher and file.
     pub source: String,
     /// Of the weights, as the publisher states it.
@@ -247,27 +247,29 @@ impl SpreadCalibration {
     }
 }
 
-impl Readout {
+impl DepthReadout {
     /// The least and the greatest number that can come out; infinity where there is no greatest.
     pub fn range(&self) -> (f64, f64) {
         match self {
-            Readout::Bins { bins, .. } => (bins.min, bins.max),
-            Readout::Direct { min, max } => (*min, *max),
-            Readout::Share { whole } => (0.0, *whole),
-            Readout::Inverse { farthest } => (*farthest, f64::INFINITY),
+            DepthReadout::Bins { bins, .. } => (bins.min, bins.max),
+            DepthReadout::Direct { min, max } => (*min, *max),
+            DepthReadout::Sigmoid { whole } => (0.0, *whole),
+            DepthReadout::Inverse { farthest } => (*farthest, f64::INFINITY),
         }
     }
 
     /// Whether larger numbers are nearer.
     pub fn is_inverse(&self) -> bool {
-        matches!(self, Readout::Inverse { .. })
+        matches!(self, DepthReadout::Inverse { .. })
     }
 
     /// Numbers a cell.
     pub fn outputs(&self) -> usize {
         match self {
-            Readout::Bins { bins, .. } => bins.count,
-            Readout::Direct { .. } | Readout::Share { .. } | Readout::Inverse { .. } => 1,
+            DepthReadout::Bins { bins, .. } => bins.count,
+            DepthReadout::Direct { .. }
+            | DepthReadout::Sigmoid { .. }
+            | DepthReadout::Inverse { .. } => 1,
         }
     }
 
@@ -276,16 +278,16 @@ impl Readout {
         // Nothing that is measured in any unit lies beyond.
         let sound = min >= 1e-9 && max <= 1e9 && max > min;
         match self {
-            Readout::Share { whole } => (!(1e-9..=1e9).contains(whole))
+            DepthReadout::Sigmoid { whole } => (!(1e-9..=1e9).contains(whole))
                 .then(|| format!("has the impossible greatest depth {whole}")),
-            Readout::Inverse { farthest } => (!(0.0..=1e9).contains(farthest))
+            DepthReadout::Inverse { farthest } => (!(0.0..=1e9).contains(farthest))
                 .then(|| format!("has the impossible least inverse depth {farthest}")),
-            Readout::Bins { bins, upsample } => {
+            DepthReadout::Bins { bins, upsample } => {
                 let few = (2..=4096).contains(&bins.count) && (1..=16).contains(upsample);
                 (!sound || !few)
                     .then(|| format!("has impossible bins: {bins:?}, upsampled {upsample} times"))
             }
-            Readout::Direct { .. } => {
+            DepthReadout::Direct { .. } => {
                 (!sound).then(|| format!("has the impossible range {min} to {max}"))
             }
         }
@@ -343,22 +345,22 @@ impl HeadMeta {
     /// Scores a patch: bins or classes.
     pub fn outputs(&self) -> usize {
         match &self.task {
-            Task::Depth { readout, .. } => readout.outputs(),
-            Task::Segment { classes } => classes.len(),
-            Task::Classify { classes } => classes.len(),
+            HeadTask::Depth { readout, .. } => readout.outputs(),
+            HeadTask::Segment { classes } => classes.len(),
+            HeadTask::Classify { classes } => classes.len(),
         }
     }
 
     /// Numbers that the first layer reads of a patch (of a photo, for heads of whole photos), for tokens of width `dim`.
     pub fn inputs(&self, dim: usize) -> usize {
         match self.task {
-            Task::Classify { .. } => (self.blocks.len() + 1) * dim,
-            _ => self.blocks.len() * dim * (self.local() + self.globals.len()),
+            HeadTask::Classify { .. } => (self.blocks.len() + 1) * dim,
+            _ => self.blocks.len() * dim * (self.tokens_per_patch() + self.globals.len()),
         }
     }
 
     /// Tokens of each block that are read of a patch's own place: its own, those of squares, and that of a coarser look.
-    pub fn local(&self) -> usize {
+    pub fn tokens_per_patch(&self) -> usize {
         1 + self.context.len() + usize::from(self.input.coarse.is_some())
     }
 
@@ -375,15 +377,15 @@ impl HeadMeta {
 
     /// Whether it gives relative inverse depth, whose larger numbers are nearer.
     pub fn is_inverse_depth(&self) -> bool {
-        matches!(&self.task, Task::Depth { readout, .. } if readout.is_inverse())
+        matches!(&self.task, HeadTask::Depth { readout, .. } if readout.is_inverse())
     }
 
     /// The word of the task, as commands spell it.
     pub fn task_name(&self) -> &'static str {
         match self.task {
-            Task::Depth { .. } => "depth",
-            Task::Segment { .. } => "segment",
-            Task::Classify { .. } => "classify",
+            HeadTask::Depth { .. } => "depth",
+            HeadTask::Segment { .. } => "segment",
+            HeadTask::Classify { .. } => "classify",
         }
     }
 
@@ -402,7 +404,7 @@ impl HeadMeta {
                 GlobalToken::ALL
             ));
         }
-        if let Some(why) = context::problem(&self.context) {
+        if let Some(why) = context::sides_problem(&self.context) {
             return Some(format!("reads squares of patches of the sides {why}"));
         }
         if self.blocks.is_empty() || !self.blocks.is_sorted_by(|a, b| a < b) {
@@ -439,7 +441,9 @@ impl HeadMeta {
         }
         let classes = match &self.task {
             // What is far would be taken for near, and numbers of no unit for metres.
-            Task::Depth { readout, unit } if readout.is_inverse() != (unit == RELATIVE) => {
+            HeadTask::Depth { readout, unit }
+                if readout.is_inverse() != (unit == RELATIVE_INVERSE_DEPTH) =>
+            {
                 return Some(format!(
                     "gives {} depth, but names the unit {unit}",
                     match readout.is_inverse() {
@@ -448,16 +452,20 @@ impl HeadMeta {
                     }
                 ));
             }
-            Task::Depth { readout, .. } => return readout.problem(),
-            Task::Segment { classes } => classes.len(),
-            Task::Classify { classes } => classes.len(),
+            HeadTask::Depth { readout, .. } => return readout.problem(),
+            HeadTask::Segment { classes } => classes.len(),
+            HeadTask::Classify { classes } => classes.len(),
         };
         (!(1..=65535).contains(&classes))
             .then(|| format!("has {classes} classes"))
-            .or_else(|| self.label_sets.iter().find_map(|set| self.problem_of(set)))
+            .or_else(|| {
+                self.label_sets
+                    .iter()
+                    .find_map(|set| self.label_set_problem(set))
+            })
     }
 
-    fn problem_of(&self, set: &LabelSet) -> Option<String> {
+    fn label_set_problem(&self, set: &LabelSet) -> Option<String> {
         let classes = self.outputs();
         let mut indices = set.allowed.iter().flatten();
         if let Some(index) = indices.find(|&&class| usize::from(class) >= classes) {
@@ -479,23 +487,23 @@ mod tests {
     #[test]
     fn readouts_are_told_apart_by_their_fields() {
         for readout in [
-            Readout::Direct {
+            DepthReadout::Direct {
                 min: 0.001,
                 max: 10.0,
             },
-            Readout::Share { whole: 20.0 },
-            Readout::Inverse { farthest: 0.0 },
+            DepthReadout::Sigmoid { whole: 20.0 },
+            DepthReadout::Inverse { farthest: 0.0 },
         ] {
             let unit = match readout.is_inverse() {
-                true => RELATIVE,
+                true => RELATIVE_INVERSE_DEPTH,
                 false => "m",
             };
-            let task = Task::Depth {
+            let task = HeadTask::Depth {
                 readout,
                 unit: unit.into(),
             };
             let json = serde_json::to_string(&task).unwrap_or_default();
-            assert_eq!(serde_json::from_str::<Task>(&json).ok(), Some(task));
+            assert_eq!(serde_json::from_str::<HeadTask>(&json).ok(), Some(task));
         }
     }
 

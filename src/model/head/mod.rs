@@ -5,14 +5,14 @@
 //! classifiers. Turning scores into maps of the photo is [`postprocess`](crate::vision::postprocess)'s work.
 
 pub mod classify;
-pub mod coarse;
 pub mod context;
 mod conv;
 pub mod dpt;
 pub mod file;
-pub mod globals;
+pub mod global_token;
 pub mod linear;
 pub mod meta;
+pub mod upsample;
 
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
@@ -21,11 +21,11 @@ use crate::error::{Error, Result};
 use crate::model::backbone::{BackboneConfig, Features, LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
-pub use dpt::Dpt;
-pub use linear::{Dense, Linear};
+pub use dpt::DptHead;
+pub use linear::{Dense, LinearHead};
 pub use meta::{
-    Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, RELATIVE, Readout, Spacing, Task,
-    Training,
+    Bins, Class, DepthReadout, HeadInput, HeadMeta, HeadTask, Metric, Protocol,
+    RELATIVE_INVERSE_DEPTH, Spacing, TrainingRecord,
 };
 
 /// A head as it is stored.
@@ -34,16 +34,16 @@ pub struct Head {
     /// What it says about itself.
     pub meta: HeadMeta,
     /// Its weights.
-    pub network: Network,
+    pub network: HeadNetwork,
 }
 
 /// The layers of a head.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Network {
+pub enum HeadNetwork {
     /// One or two fully connected layers.
-    Linear(Linear),
+    Linear(LinearHead),
     /// Convolutions over four blocks (Dense Prediction Transformer).
-    Dpt(Dpt),
+    Dpt(DptHead),
 }
 
 /// What a head says over a grid: scores of bins or classes, or the depth itself.
@@ -61,7 +61,7 @@ pub struct Scores {
 const NOT_FINITE: &str = "a layer gave numbers that are not finite";
 
 /// Refuses what no sound weights give, before a ReLU makes zeros of what is no number.
-fn check_layer(values: &Tensor) -> Result<()> {
+fn check_finite_activations(values: &Tensor) -> Result<()> {
     // One number crosses from the device; a NaN or an infinity is in it too, where it is in any of them.
     match values
         .flatten_all()?
@@ -80,7 +80,7 @@ type CoarseLayers<'f> = (Vec<&'f LayerFeatures>, Grid);
 impl Head {
     /// Refuses a backbone that the head was not trained on: one of other weights, or for a head that names no weights
     /// (as published heads do) one that is not installed as `variant`, the row of the table it was published for.
-    pub fn check(
+    pub fn check_backbone(
         &self,
         model: &str,
         (variant, fingerprint): (&str, &str),
@@ -103,8 +103,8 @@ impl Head {
             )));
         }
         let expected = match &self.network {
-            Network::Linear(_) => self.meta.inputs(config.dim),
-            Network::Dpt(_) => config.dim,
+            HeadNetwork::Linear(_) => self.meta.inputs(config.dim),
+            HeadNetwork::Dpt(_) => config.dim,
         };
         let reads = self.network.inputs();
         if blocks.iter().any(|&block| block >= config.depth) || reads != expected {
@@ -120,8 +120,8 @@ impl Head {
     /// Puts the weights where they will be used, once rather than for every photo.
     pub fn to_device(mut self, device: &Device) -> Result<Self> {
         match &mut self.network {
-            Network::Linear(linear) => linear.move_to(device, &self.meta)?,
-            Network::Dpt(dpt) => dpt.move_to(device)?,
+            HeadNetwork::Linear(linear) => linear.move_to_device(device, &self.meta)?,
+            HeadNetwork::Dpt(dpt) => dpt.move_to(device)?,
         }
         Ok(self)
     }
@@ -133,13 +133,13 @@ impl Head {
     pub fn scores(&self, features: &Features) -> Result<Scores> {
         let layers = self.layers(features)?;
         let within = match &self.network {
-            Network::Linear(linear) => {
-                let coarse = self.coarse(features)?;
+            HeadNetwork::Linear(linear) => {
+                let coarse = self.coarse_layers(features)?;
                 linear.scores(&layers, coarse.as_ref(), &self.meta, features.grid)
             }
-            Network::Dpt(dpt) => dpt.depths(&layers, features.grid),
+            HeadNetwork::Dpt(dpt) => dpt.depths(&layers, features.grid),
         };
-        let scores = within.map_err(|error| self.named(error))?;
+        let scores = within.map_err(|error| self.with_head_name(error))?;
         self.check_finite(&scores.values)?;
         Ok(scores)
     }
@@ -148,21 +148,21 @@ impl Head {
     ///
     /// # Errors
     /// If the device fails, or `features` do not hold this head's layers.
-    pub fn scores_of_batch(&self, features: &Features) -> Result<Option<Vec<Result<Scores>>>> {
-        let Network::Linear(linear) = &self.network else {
+    pub fn batch_scores(&self, features: &Features) -> Result<Option<Vec<Result<Scores>>>> {
+        let HeadNetwork::Linear(linear) = &self.network else {
             return Ok(None);
         };
-        let (layers, coarse) = (self.layers(features)?, self.coarse(features)?);
+        let (layers, coarse) = (self.layers(features)?, self.coarse_layers(features)?);
         let all = linear
-            .scores_of_batch(&layers, coarse.as_ref(), &self.meta, features.grid)
-            .map_err(|error| self.named(error))?;
+            .batch_scores(&layers, coarse.as_ref(), &self.meta, features.grid)
+            .map_err(|error| self.with_head_name(error))?;
         let checked = |scores: Scores| self.check_finite(&scores.values).map(|()| scores);
         Ok(all.map(|all| all.into_par_iter().map(checked).collect()))
     }
 
-    fn named(&self, error: Error) -> Error {
+    fn with_head_name(&self, error: Error) -> Error {
         match error {
-            Error::Model(why) if why == NOT_FINITE => self.not_finite(),
+            Error::Model(why) if why == NOT_FINITE => self.not_finite_error(),
             other => other,
         }
     }
@@ -171,11 +171,11 @@ impl Head {
     pub(crate) fn check_finite(&self, values: &[f32]) -> Result<()> {
         match values.iter().all(|value| value.is_finite()) {
             true => Ok(()),
-            false => Err(self.not_finite()),
+            false => Err(self.not_finite_error()),
         }
     }
 
-    fn not_finite(&self) -> Error {
+    fn not_finite_error(&self) -> Error {
         Error::Model(format!(
             "the head {} gave numbers that are not finite: its weights, or those of {}, are damaged or far too large; fetch \
              or train it anew (`dino models info {} --verify` looks at the backbone's)",
@@ -184,7 +184,7 @@ impl Head {
     }
 
     /// The layers of the coarser look, and its grid, for heads that read one.
-    fn coarse<'f>(&self, features: &'f Features) -> Result<Option<CoarseLayers<'f>>> {
+    fn coarse_layers<'f>(&self, features: &'f Features) -> Result<Option<CoarseLayers<'f>>> {
         match (&self.meta.input.coarse, &features.coarse) {
             (None, _) => Ok(None),
             (Some(_), Some(coarse)) => Ok(Some((self.layers(coarse)?, coarse.grid))),
@@ -224,12 +224,12 @@ impl Head {
     }
 }
 
-impl Network {
+impl HeadNetwork {
     /// Numbers that it reads: of a patch for a linear head, of a token for the other.
     pub fn inputs(&self) -> usize {
         match self {
-            Network::Linear(linear) => linear.first().inputs,
-            Network::Dpt(dpt) => dpt.dim(),
+            HeadNetwork::Linear(linear) => linear.input_layer().inputs,
+            HeadNetwork::Dpt(dpt) => dpt.dim(),
         }
     }
 }

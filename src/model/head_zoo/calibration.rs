@@ -24,11 +24,11 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::{Found, Heads, Place};
+use super::{HeadLocation, HeadStore, LocatedHead};
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};
 use crate::model::weights::config::write_in_store;
-use crate::model::weights::remedy::{cannot_read, cannot_write};
+use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::system::files::Digest;
 
 /// How the depths of one head become the metres of one camera and place.
@@ -53,13 +53,13 @@ pub struct DepthCalibration {
     /// Parts that were held out one after the other.
     pub folds: usize,
     /// Errors on what was held out.
-    pub log_rmse: BeforeAfter,
+    pub log_rmse: CalibrationRmse,
 }
 
 /// A figure without and with a calibration.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct BeforeAfter {
+pub struct CalibrationRmse {
     /// Without it.
     pub before: f64,
     /// With it.
@@ -68,7 +68,7 @@ pub struct BeforeAfter {
 
 impl DepthCalibration {
     /// How metres are made, in words.
-    pub fn how(&self) -> String {
+    pub fn formula(&self) -> String {
         match self.shift {
             Some(shift) if shift < 0.0 => {
                 format!("1 / ({} * value - {})", self.scale, shift.abs())
@@ -79,8 +79,8 @@ impl DepthCalibration {
     }
 
     /// In one sentence, without a full stop.
-    pub fn sentence(&self) -> String {
-        let how = self.how();
+    pub fn summary(&self) -> String {
+        let how = self.formula();
         format!(
             "metres are {how}, as `dino calibrate` fitted them to {} photos of {}",
             self.photos, self.data
@@ -88,7 +88,7 @@ impl DepthCalibration {
     }
 
     /// What is to be said where the head sees photos in another way than when this was fitted.
-    pub fn doubt(&self, input: &str) -> Option<String> {
+    pub fn input_mismatch(&self, input: &str) -> Option<String> {
         (self.input != input).then(|| {
             format!(
                 "the calibration of {} was fitted with {}, and this run has {input}: distances may come out wrong; \
@@ -109,33 +109,33 @@ pub fn digest_of(head: &Head) -> Result<Digest> {
     Ok(Digest::of_bytes(&bytes))
 }
 
-impl Found {
+impl LocatedHead {
     /// What it is called on a command line: its name, or its file.
-    pub fn called(&self) -> String {
-        match &self.place {
-            Place::File(path) => path.display().to_string(),
-            Place::Builtin | Place::Installed(_) => self.head.meta.name.clone(),
+    pub fn display_name(&self) -> String {
+        match &self.location {
+            HeadLocation::File(path) => path.display().to_string(),
+            HeadLocation::Builtin | HeadLocation::Installed(_) => self.head.meta.name.clone(),
         }
     }
 }
 
-impl Heads {
+impl HeadStore {
     /// Where the calibration of a head is kept, whether there is one or not.
     ///
     /// # Errors
     /// If the head has no plain name.
-    pub fn calibration_path(&self, found: &Found) -> Result<PathBuf> {
-        let path = match &found.place {
-            Place::Builtin => self.path(&found.head.meta.name)?,
-            Place::Installed(path) => path.clone(),
+    pub fn calibration_path(&self, found: &LocatedHead) -> Result<PathBuf> {
+        let path = match &found.location {
+            HeadLocation::Builtin => self.path(&found.head.meta.name)?,
+            HeadLocation::Installed(path) => path.clone(),
             // Beside the file itself, by whatever link it is named.
-            Place::File(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
+            HeadLocation::File(path) => fs::canonicalize(path).unwrap_or_else(|_| path.clone()),
         };
-        Ok(Self::calibration_beside(&path))
+        Ok(Self::calibration_path_for(&path))
     }
 
     /// Where the calibration of the head in a file is kept.
-    pub fn calibration_beside(head: &Path) -> PathBuf {
+    pub fn calibration_path_for(head: &Path) -> PathBuf {
         head.with_extension("calibration.json")
     }
 
@@ -145,7 +145,7 @@ impl Heads {
     /// If its file cannot be read, or is none.
     pub fn calibration(
         &self,
-        found: &Found,
+        found: &LocatedHead,
         warn: &mut dyn FnMut(String),
     ) -> Result<Option<DepthCalibration>> {
         if found.head.meta.task_name() != "depth" {
@@ -157,7 +157,7 @@ impl Heads {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(cannot_read(&path, &error)),
         };
-        let name = found.called();
+        let name = found.display_name();
         let wrong = |why: &str| {
             let why = format!(
                 "is no calibration of depths ({why}); `dino calibrate remove {name}` removes it"
@@ -193,9 +193,9 @@ impl Heads {
     ///
     /// # Errors
     /// If it cannot be written.
-    pub fn keep_calibration(
+    pub fn write_calibration(
         &self,
-        found: &Found,
+        found: &LocatedHead,
         calibration: &DepthCalibration,
     ) -> Result<PathBuf> {
         let path = self.calibration_path(found)?;

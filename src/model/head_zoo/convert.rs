@@ -4,28 +4,28 @@ use std::collections::BTreeMap;
 
 use candle_core::{DType, Tensor};
 
-use crate::model::head::{Dense, Dpt, Head, Linear, Network};
-use crate::model::head_zoo::official::Shape;
-use crate::model::head_zoo::published::{Published, all};
+use crate::model::head::{Dense, DptHead, Head, HeadNetwork, LinearHead};
+use crate::model::head_zoo::official::HeadSignature;
+use crate::model::head_zoo::published::{PublishedHead, all};
 
 /// Added to the variance by every published batch normalisation.
 const BATCH_NORM_EPS: f64 = 1e-5;
 
 /// The tensors of a published head, under their published names without `decode_head.`.
 #[derive(Debug, Clone)]
-pub struct Raw {
+pub struct RawHeadTensors {
     tensors: BTreeMap<String, Tensor>,
     /// What tells heads apart.
-    pub shape: Shape,
+    pub signature: HeadSignature,
 }
 
 /// Whether a checkpoint's tensor of this name may belong to a head; counters of training do not.
-pub fn is_wanted(name: &str) -> bool {
-    own_name(name).is_some()
+pub fn is_head_tensor(name: &str) -> bool {
+    canonical_name(name).is_some()
 }
 
 /// A tensor's name in [`Raw`].
-fn own_name(name: &str) -> Option<String> {
+fn canonical_name(name: &str) -> Option<String> {
     if name.ends_with("num_batches_tracked") {
         return None;
     }
@@ -33,10 +33,10 @@ fn own_name(name: &str) -> Option<String> {
         return Some(name.to_owned());
     }
     if name.starts_with("neck.") || name.starts_with("head.") {
-        return of_transformers(name);
+        return name_from_transformers(name);
     }
     if let Some(name) = name.strip_prefix("depth_head.") {
-        return of_depth_anything(name);
+        return name_from_depth_anything(name);
     }
     match name {
         "weight" | "bias" => Some(name.to_owned()),
@@ -48,7 +48,7 @@ fn own_name(name: &str) -> Option<String> {
 }
 
 /// The name that Meta's heads have for a tensor of Depth Anything's decoder, as its authors call it.
-fn of_depth_anything(name: &str) -> Option<String> {
+fn name_from_depth_anything(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
     // They count the fusions from the finest to the coarsest, from 1.
     let fusion = |name: &str| {
@@ -84,7 +84,7 @@ fn of_depth_anything(name: &str) -> Option<String> {
 }
 
 /// The published name of a tensor of transformers' `DPTForDepthEstimation` or `DepthAnythingForDepthEstimation`.
-fn of_transformers(name: &str) -> Option<String> {
+fn name_from_transformers(name: &str) -> Option<String> {
     let parts: Vec<&str> = name.split('.').collect();
     let renamed = match parts.as_slice() {
         ["neck", "reassemble_stage", "readout_projects", i, "0", kind] => {
@@ -126,10 +126,10 @@ fn of_transformers(name: &str) -> Option<String> {
 }
 
 /// Takes a checkpoint's `tensors` for a head. An error says what is wrong, without a file's name.
-pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<Raw, String> {
+pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<RawHeadTensors, String> {
     let tensors: BTreeMap<String, Tensor> = tensors
         .into_iter()
-        .filter_map(|(name, tensor)| Some((own_name(&name)?, tensor)))
+        .filter_map(|(name, tensor)| Some((canonical_name(&name)?, tensor)))
         .collect();
     let dims = |name: &str| tensors.get(name).map(|tensor| tensor.dims().to_vec());
     let linear = |name: &str| {
@@ -140,21 +140,21 @@ pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<Raw, String> {
         }
     };
     let shape = if let Some((256, inputs)) = linear("conv_depth.weight") {
-        Shape::Depth { inputs }
+        HeadSignature::Depth { inputs }
     } else if let Some((classes, inputs)) = linear("conv_seg.weight") {
-        Shape::Segment { classes, inputs }
+        HeadSignature::Segment { classes, inputs }
     } else if let Some(readout) = dims("reassemble_blocks.readout_projects.0.0.weight") {
-        Shape::Dpt {
+        HeadSignature::Dpt {
             dim: readout.first().copied().unwrap_or(0),
         }
     } else if let Some([_, dim, ..]) = dims("reassemble_blocks.projects.0.conv.weight").as_deref() {
-        Shape::DepthAnything {
+        HeadSignature::DepthAnything {
             dim: *dim,
             features: dims("convs.0.conv.weight")
                 .map_or(0, |dims| dims.first().copied().unwrap_or(0)),
         }
     } else if let Some((1000, inputs)) = linear("weight") {
-        Shape::Classify { inputs }
+        HeadSignature::Classify { inputs }
     } else {
         let names: Vec<&str> = tensors.keys().map(String::as_str).take(4).collect();
         return Err(format!(
@@ -167,26 +167,31 @@ pub fn recognise(tensors: BTreeMap<String, Tensor>) -> Result<Raw, String> {
             }
         ));
     };
-    Ok(Raw { tensors, shape })
+    Ok(RawHeadTensors {
+        tensors,
+        signature: shape,
+    })
 }
 
-impl Raw {
+impl RawHeadTensors {
     /// The published heads that it can be.
-    pub fn candidates(&self) -> Vec<Published> {
-        all().filter(|head| head.shape() == self.shape).collect()
+    pub fn candidates(&self) -> Vec<PublishedHead> {
+        all()
+            .filter(|head| head.signature() == self.signature)
+            .collect()
     }
 
     /// Makes the head that it is.
     ///
     /// # Errors
     /// If a tensor is missing, of a wrong shape, or not finite.
-    pub fn into_head(self, published: &Published) -> Result<Head, String> {
-        if published.shape() != self.shape {
+    pub fn into_head(self, published: &PublishedHead) -> Result<Head, String> {
+        if published.signature() != self.signature {
             return Err(format!(
                 "is {}, but {} is {}",
-                self.shape,
+                self.signature,
                 published.name(),
-                published.shape()
+                published.signature()
             ));
         }
         Ok(Head {
@@ -199,18 +204,18 @@ impl Raw {
     ///
     /// # Errors
     /// If a tensor is missing, of a wrong shape, or not finite.
-    pub fn into_network(self) -> Result<Network, String> {
-        Ok(match self.shape {
-            Shape::Depth { .. } => linear(self.dense("conv_depth.")?),
-            Shape::Classify { .. } => linear(self.dense("")?),
-            Shape::Segment { .. } => linear(self.normalised()?),
-            Shape::Dpt { .. } | Shape::DepthAnything { .. } => {
+    pub fn into_network(self) -> Result<HeadNetwork, String> {
+        Ok(match self.signature {
+            HeadSignature::Depth { .. } => linear(self.dense("conv_depth.")?),
+            HeadSignature::Classify { .. } => linear(self.dense("")?),
+            HeadSignature::Segment { .. } => linear(self.fold_batch_norm()?),
+            HeadSignature::Dpt { .. } | HeadSignature::DepthAnything { .. } => {
                 let floats = |(name, tensor): (String, Tensor)| {
                     let tensor = tensor.to_dtype(DType::F32).map_err(|e| e.to_string())?;
                     Ok((name, tensor))
                 };
                 let weights = self.tensors.into_iter().map(floats);
-                Network::Dpt(Dpt::new(weights.collect::<Result<_, String>>()?)?)
+                HeadNetwork::Dpt(DptHead::new(weights.collect::<Result<_, String>>()?)?)
             }
         })
     }
@@ -234,7 +239,7 @@ impl Raw {
 
     /// The classifier of pixels with the batch normalisation before it: `w' = w s`, `b' = b + w (beta - mean s)`,
     /// `s = gamma / sqrt(var + eps)`.
-    fn normalised(&self) -> Result<Dense, String> {
+    fn fold_batch_norm(&self) -> Result<Dense, String> {
         let weight = self.numbers("conv_seg.weight")?;
         let bias = self.numbers("conv_seg.bias")?;
         let [gamma, beta, mean, var] = ["weight", "bias", "running_mean", "running_var"]
@@ -287,8 +292,8 @@ impl Raw {
     }
 }
 
-fn linear(output: Dense) -> Network {
-    Network::Linear(Linear::new(None, output))
+fn linear(output: Dense) -> HeadNetwork {
+    HeadNetwork::Linear(LinearHead::new(None, output))
 }
 
 #[cfg(test)]
@@ -307,7 +312,7 @@ mod tests {
             .map(|(name, shape)| ((*name).to_owned(), zeros(shape)))
             .collect();
         let raw = recognise(tensors).unwrap();
-        raw.candidates().iter().map(Published::name).collect()
+        raw.candidates().iter().map(PublishedHead::name).collect()
     }
 
     #[test]
@@ -358,7 +363,7 @@ mod tests {
     #[test]
     fn normalisation_is_folded_in() {
         let vector = |values: &[f32]| Tensor::new(values, &Device::Cpu).unwrap();
-        let raw = Raw {
+        let raw = RawHeadTensors {
             tensors: [
                 ("bn.weight", vector(&[2.0, 1.0])),
                 ("bn.bias", vector(&[0.5, 0.0])),
@@ -369,12 +374,12 @@ mod tests {
             ]
             .map(|(name, tensor)| (name.to_owned(), tensor))
             .into(),
-            shape: Shape::Segment {
+            signature: HeadSignature::Segment {
                 classes: 1,
                 inputs: 2,
             },
         };
-        let folded = raw.normalised().unwrap();
+        let folded = raw.fold_batch_norm().unwrap();
         let x = [3.0f64, 2.0];
         let expected = 0.25
             + (2.0 * (x[0] - 1.0) / (4.0f64 + 1e-5).sqrt() + 0.5)
@@ -436,7 +441,7 @@ mod tests {
             ("depth_head.scratch.refinenet5.out_conv.weight", None),
             ("decode_head.bn.num_batches_tracked", None),
         ] {
-            assert_eq!(own_name(theirs).as_deref(), own, "{theirs}");
+            assert_eq!(canonical_name(theirs).as_deref(), own, "{theirs}");
         }
     }
 }

@@ -6,14 +6,14 @@ use std::path::Path;
 use serde_json::Value;
 
 use crate::model::backbone::variants::{self, Variant};
-use crate::model::head::meta::Origin;
-use crate::model::head::{HeadMeta, InputRecipe, RELATIVE, Readout, Task};
-use crate::model::head_zoo::official::Shape;
+use crate::model::head::meta::HeadOrigin;
+use crate::model::head::{DepthReadout, HeadInput, HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
+use crate::model::head_zoo::official::HeadSignature;
 use crate::model::input::Unpad;
 
 /// What a head tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scene {
+pub enum DepthAnythingScene {
     /// What is nearer than what, anywhere.
     Relative,
     /// Metres in rooms, to 20 m.
@@ -24,7 +24,7 @@ pub enum Scene {
 
 /// How large its encoder is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Size {
+pub enum EncoderSize {
     /// ViT-S.
     Small,
     /// ViT-B.
@@ -35,83 +35,89 @@ pub enum Size {
 
 /// A head of Depth Anything V2.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct DepthAnything {
+pub struct DepthAnythingHead {
     /// What it tells.
-    pub scene: Scene,
+    pub scene: DepthAnythingScene,
     /// The size of its encoder.
-    pub size: Size,
+    pub size: EncoderSize,
 }
 
 /// All of them.
-pub const SCENES: [Scene; 3] = [Scene::Relative, Scene::Indoor, Scene::Outdoor];
+pub const SCENES: [DepthAnythingScene; 3] = [
+    DepthAnythingScene::Relative,
+    DepthAnythingScene::Indoor,
+    DepthAnythingScene::Outdoor,
+];
 
 /// All of them, smallest first.
-pub const SIZES: [Size; 3] = [Size::Small, Size::Base, Size::Large];
+pub const SIZES: [EncoderSize; 3] = [EncoderSize::Small, EncoderSize::Base, EncoderSize::Large];
 
 /// All heads.
-pub fn all() -> impl Iterator<Item = DepthAnything> {
+pub fn all() -> impl Iterator<Item = DepthAnythingHead> {
     SCENES
         .into_iter()
-        .flat_map(|scene| SIZES.map(|size| DepthAnything { scene, size }))
+        .flat_map(|scene| SIZES.map(|size| DepthAnythingHead { scene, size }))
 }
 
 /// The head called `name`.
-pub fn find(name: &str) -> Option<DepthAnything> {
+pub fn find(name: &str) -> Option<DepthAnythingHead> {
     all().find(|head| head.name() == name)
 }
 
-impl Size {
-    fn word(self) -> &'static str {
+impl EncoderSize {
+    fn name(self) -> &'static str {
         match self {
-            Size::Small => "small",
-            Size::Base => "base",
-            Size::Large => "large",
+            EncoderSize::Small => "small",
+            EncoderSize::Base => "base",
+            EncoderSize::Large => "large",
         }
     }
 
     /// As the names of backbones and of the authors' files have it.
     fn letter(self) -> char {
         match self {
-            Size::Small => 's',
-            Size::Base => 'b',
-            Size::Large => 'l',
+            EncoderSize::Small => 's',
+            EncoderSize::Base => 'b',
+            EncoderSize::Large => 'l',
         }
     }
 }
 
-impl Scene {
+impl DepthAnythingScene {
     /// Between `da2` and what follows.
     fn infix(self) -> &'static str {
         match self {
-            Scene::Relative => "",
-            Scene::Indoor => "-indoor",
-            Scene::Outdoor => "-outdoor",
+            DepthAnythingScene::Relative => "",
+            DepthAnythingScene::Indoor => "-indoor",
+            DepthAnythingScene::Outdoor => "-outdoor",
         }
     }
 
     /// What it was trained on, in the end.
     fn data(self) -> &'static str {
         match self {
-            Scene::Relative => "synthetic images, and 62 million labelled by a larger model",
-            Scene::Indoor => "Hypersim",
-            Scene::Outdoor => "Virtual KITTI 2",
+            DepthAnythingScene::Relative => {
+                "synthetic images, and 62 million labelled by a larger model"
+            }
+            DepthAnythingScene::Indoor => "Hypersim",
+            DepthAnythingScene::Outdoor => "Virtual KITTI 2",
         }
     }
 
     /// What it tells, in a few words.
-    pub fn words(self) -> &'static str {
+    pub fn description(self) -> &'static str {
         match self {
-            Scene::Relative => "what is nearer than what, no metres",
-            Scene::Indoor => "metres in rooms, to 20 m",
-            Scene::Outdoor => "metres in streets, to 80 m",
+            DepthAnythingScene::Relative => "what is nearer than what, no metres",
+            DepthAnythingScene::Indoor => "metres in rooms, to 20 m",
+            DepthAnythingScene::Outdoor => "metres in streets, to 80 m",
         }
     }
 }
 
-impl DepthAnything {
+impl DepthAnythingHead {
     /// `da2-indoor-small`.
     pub fn name(&self) -> String {
-        format!("da2{}-{}", self.scene.infix(), self.size.word())
+        format!("da2{}-{}", self.scene.infix(), self.size.name())
     }
 
     /// Its encoder, as a row of the table is called.
@@ -126,10 +132,10 @@ impl DepthAnything {
 
     /// Its repository on the Hugging Face hub.
     pub fn repository(&self) -> String {
-        let (scene, size) = match (self.scene, self.size.word()) {
-            (Scene::Relative, size) => ("", size),
-            (Scene::Indoor, size) => ("Metric-Indoor-", size),
-            (Scene::Outdoor, size) => ("Metric-Outdoor-", size),
+        let (scene, size) = match (self.scene, self.size.name()) {
+            (DepthAnythingScene::Relative, size) => ("", size),
+            (DepthAnythingScene::Indoor, size) => ("Metric-Indoor-", size),
+            (DepthAnythingScene::Outdoor, size) => ("Metric-Outdoor-", size),
         };
         let (first, rest) = size.split_at(1);
         let size = format!("{}{rest}", first.to_ascii_uppercase());
@@ -139,9 +145,9 @@ impl DepthAnything {
     /// Its authors' file, without the ending.
     pub fn file_stem(&self) -> String {
         let scene = match self.scene {
-            Scene::Relative => "",
-            Scene::Indoor => "_metric_hypersim",
-            Scene::Outdoor => "_metric_vkitti",
+            DepthAnythingScene::Relative => "",
+            DepthAnythingScene::Indoor => "_metric_hypersim",
+            DepthAnythingScene::Outdoor => "_metric_vkitti",
         };
         format!("depth_anything_v2{scene}_vit{}", self.size.letter())
     }
@@ -154,7 +160,7 @@ impl DepthAnything {
 
     /// Whether a file or folder called `part` is certainly this head: its own name, or its publisher's. Heads of all three
     /// scenes have the same tensors, so that nothing else tells.
-    fn is_called(&self, part: &str) -> bool {
+    fn matches_name(&self, part: &str) -> bool {
         let part = part.to_ascii_lowercase();
         let stem = [".safetensors", ".pth", ".pt", ".bin"]
             .iter()
@@ -172,9 +178,9 @@ impl DepthAnything {
     }
 
     /// The head that the path or repository `hint` names; none where it names none or several.
-    pub fn named_in(hint: &str) -> Option<Self> {
+    pub fn from_path(hint: &str) -> Option<Self> {
         let mut found =
-            all().filter(|head| hint.split(['/', '\\']).any(|part| head.is_called(part)));
+            all().filter(|head| hint.split(['/', '\\']).any(|part| head.matches_name(part)));
         let first = found.next()?;
         found.next().is_none().then_some(first)
     }
@@ -182,19 +188,19 @@ impl DepthAnything {
     /// The 0-based blocks that it reads.
     fn blocks(&self) -> Vec<usize> {
         match self.size {
-            Size::Small | Size::Base => vec![2, 5, 8, 11],
-            Size::Large => vec![4, 11, 17, 23],
+            EncoderSize::Small | EncoderSize::Base => vec![2, 5, 8, 11],
+            EncoderSize::Large => vec![4, 11, 17, 23],
         }
     }
 
     /// The shape of its weights.
-    pub fn shape(&self) -> Shape {
+    pub fn signature(&self) -> HeadSignature {
         let features = match self.size {
-            Size::Small => 64,
-            Size::Base => 128,
-            Size::Large => 256,
+            EncoderSize::Small => 64,
+            EncoderSize::Base => 128,
+            EncoderSize::Large => 256,
         };
-        Shape::DepthAnything {
+        HeadSignature::DepthAnything {
             dim: self.variant().map_or(0, |variant| variant.config.dim),
             features,
         }
@@ -203,14 +209,17 @@ impl DepthAnything {
     /// What its file will say about it.
     pub fn meta(&self) -> HeadMeta {
         let (readout, unit) = match self.scene {
-            Scene::Relative => (Readout::Inverse { farthest: 0.0 }, RELATIVE),
-            Scene::Indoor => (Readout::Share { whole: 20.0 }, "m"),
-            Scene::Outdoor => (Readout::Share { whole: 80.0 }, "m"),
+            DepthAnythingScene::Relative => (
+                DepthReadout::Inverse { farthest: 0.0 },
+                RELATIVE_INVERSE_DEPTH,
+            ),
+            DepthAnythingScene::Indoor => (DepthReadout::Sigmoid { whole: 20.0 }, "m"),
+            DepthAnythingScene::Outdoor => (DepthReadout::Sigmoid { whole: 80.0 }, "m"),
         };
         HeadMeta {
             format: 1,
             name: self.name(),
-            task: Task::Depth {
+            task: HeadTask::Depth {
                 readout,
                 unit: unit.to_owned(),
             },
@@ -220,7 +229,7 @@ impl DepthAnything {
             norm: true,
             context: Vec::new(),
             globals: Vec::new(),
-            input: InputRecipe {
+            input: HeadInput {
                 size: "fit:518".into(),
                 padding: "none".into(),
                 coarse: None,
@@ -229,7 +238,7 @@ impl DepthAnything {
             protocol: None,
             unpad: Unpad::Cubic,
             label_sets: Vec::new(),
-            origin: Some(Origin {
+            origin: Some(HeadOrigin {
                 source: self.repository(),
                 license: self
                     .variant()
@@ -246,7 +255,7 @@ impl DepthAnything {
 
 /// The scene that `config.json` in the folder `path`, or beside the file `path`, tells: transformers writes it. None where
 /// there is no such file, or of other models.
-pub fn scene_beside(path: &Path) -> Option<Scene> {
+pub fn read_scene(path: &Path) -> Option<DepthAnythingScene> {
     let folder = match path.is_dir() {
         true => path,
         false => path.parent()?,
@@ -259,9 +268,9 @@ pub fn scene_beside(path: &Path) -> Option<Scene> {
     let kind = config.get("depth_estimation_type").and_then(Value::as_str);
     let farthest = config.get("max_depth").and_then(Value::as_f64);
     match (kind.unwrap_or("relative"), farthest) {
-        ("relative", _) => Some(Scene::Relative),
-        ("metric", Some(20.0)) => Some(Scene::Indoor),
-        ("metric", Some(80.0)) => Some(Scene::Outdoor),
+        ("relative", _) => Some(DepthAnythingScene::Relative),
+        ("metric", Some(20.0)) => Some(DepthAnythingScene::Indoor),
+        ("metric", Some(80.0)) => Some(DepthAnythingScene::Outdoor),
         _ => None,
     }
 }
@@ -270,7 +279,7 @@ pub fn scene_beside(path: &Path) -> Option<Scene> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::model::backbone::variants::Source;
+    use crate::model::backbone::variants::VariantSource;
 
     #[test]
     fn every_head_has_a_row_of_its_own_and_says_nothing_impossible() {
@@ -278,13 +287,13 @@ mod tests {
         for head in all() {
             let variant = head.variant().unwrap();
             let repository = head.repository();
-            assert!(matches!(variant.source, Source::Hub(repo) if repo == repository));
+            assert!(matches!(variant.source, VariantSource::Hub(repo) if repo == repository));
             assert_eq!(head.meta().problem(), None, "{}", head.name());
             assert_eq!(find(&head.name()), Some(head));
-            assert_eq!(DepthAnything::of(&head.meta()), Some(head));
+            assert_eq!(DepthAnythingHead::of(&head.meta()), Some(head));
             assert!(!rows.contains(&variant.name));
             rows.push(variant.name);
-            let free = head.size == Size::Small;
+            let free = head.size == EncoderSize::Small;
             assert_eq!(variant.license == "Apache-2.0", free, "{}", variant.name);
         }
         assert_eq!(rows.len(), 9);
@@ -292,7 +301,7 @@ mod tests {
 
     #[test]
     fn names_tell_the_scene_or_nothing_does() {
-        let named = |hint: &str| DepthAnything::named_in(hint).map(|head| head.name());
+        let named = |hint: &str| DepthAnythingHead::from_path(hint).map(|head| head.name());
         for (hint, name) in [
             ("depth-anything/Depth-Anything-V2-Small-hf", "da2-small"),
             (

@@ -6,37 +6,39 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::naming;
-use crate::model::backbone::variants::{Source, Variant};
+use crate::model::backbone::variants::{Variant, VariantSource};
 use crate::model::head::{Head, file};
 use crate::model::head_zoo::builtin;
-use crate::model::head_zoo::convert::{self, Raw};
-use crate::model::head_zoo::depth_anything::{self, DepthAnything};
-use crate::model::head_zoo::official::{self, Official};
-use crate::model::head_zoo::published::{self, Published};
-use crate::model::head_zoo::{Heads, REG_OR_PLAIN};
+use crate::model::head_zoo::convert::{self, RawHeadTensors};
+use crate::model::head_zoo::depth_anything::{self, DepthAnythingHead};
+use crate::model::head_zoo::official::{self, OfficialHead};
+use crate::model::head_zoo::published::{self, PublishedHead};
+use crate::model::head_zoo::{HeadStore, REG_OR_PLAIN};
 use crate::model::weights::config::write_in_store;
 use crate::model::weights::import as checkpoints;
-use crate::model::weights::{self, Event, Events, Hub, Provenance, Store, digest, hub};
-use crate::system::environment::Variables;
-use crate::system::http::Access;
+use crate::model::weights::{
+    self, FetchEvent, FetchEventSink, Hub, Provenance, Store, digest, hub,
+};
+use crate::system::environment::EnvVariables;
+use crate::system::http::NetworkAccess;
 use crate::terminal::suggest;
 
 /// Where the publisher keeps heads and backbones, unless `DINO_HEADS_URL` names a mirror.
-const HOST: &str = "https://dl.fbaipublicfiles.com/dinov2";
+const PUBLISHER_URL: &str = "https://dl.fbaipublicfiles.com/dinov2";
 
-const ADDRESS: &str = "DINO_HEADS_URL";
+const URL_VARIABLE: &str = "DINO_HEADS_URL";
 
 /// What takes a head's file.
-const IMPORT: &str = "dino heads import FILE";
+const IMPORT_COMMAND: &str = "dino heads import FILE";
 
 /// What takes a head's file whatever that is called: several have the same tensors.
-fn import_as(name: &str) -> String {
-    format!("{IMPORT} --as {name}")
+fn import_command(name: &str) -> String {
+    format!("{IMPORT_COMMAND} --as {name}")
 }
 
 /// The published head in a repository of the Hugging Face hub, told by its name as `dpt-dinov2-small-nyu`.
-fn in_repository(repo: &str) -> Option<String> {
-    if let Some(head) = DepthAnything::named_in(repo) {
+fn head_in_repository(repo: &str) -> Option<String> {
+    if let Some(head) = DepthAnythingHead::from_path(repo) {
         return Some(head.name());
     }
     let name = repo.rsplit('/').next()?.to_ascii_lowercase();
@@ -57,29 +59,29 @@ fn in_repository(repo: &str) -> Option<String> {
 
 /// A head that is installed now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledHead {
     /// Its name.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
     /// Whether it was there before.
-    pub already: bool,
+    pub was_installed: bool,
 }
 
 /// The publisher's host as the environment describes it.
 ///
 /// # Errors
 /// If `DINO_HEADS_URL` is no address.
-pub fn host(access: Access) -> Result<Hub> {
-    Hub::of_files(ADDRESS, HOST, IMPORT, access)
+pub fn host(access: NetworkAccess) -> Result<Hub> {
+    Hub::plain_host(URL_VARIABLE, PUBLISHER_URL, IMPORT_COMMAND, access)
 }
 
 /// The address that [`host`] has, of other variables.
 ///
 /// # Errors
 /// As there.
-pub fn address(variables: &Variables) -> Result<String> {
-    hub::address(variables, ADDRESS, HOST)
+pub fn address(variables: &EnvVariables) -> Result<String> {
+    hub::address(variables, URL_VARIABLE, PUBLISHER_URL)
 }
 
 /// Whether `source`, as a record names it, is where the publisher of `variant` has it: the hub's repository, or a file of
@@ -87,9 +89,11 @@ pub fn address(variables: &Variables) -> Result<String> {
 pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
     let is_address = source.starts_with("https://") || source.starts_with("http://");
     match variant.source {
-        Source::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
-        Source::Hub(_) => is_address && source.ends_with(&official::backbone_path(variant.name)),
-        Source::Wheel { .. } => true,
+        VariantSource::Hub(repo) if source.starts_with(&format!("{repo}/")) => true,
+        VariantSource::Hub(_) => {
+            is_address && source.ends_with(&official::backbone_path(variant.name))
+        }
+        VariantSource::Wheel { .. } => true,
     }
 }
 
@@ -98,30 +102,30 @@ pub fn is_of_publisher(source: &str, variant: &Variant) -> bool {
 /// # Errors
 /// If it cannot be fetched, or is not what its name says.
 pub fn pull(
-    heads: &Heads,
+    heads: &HeadStore,
     store: &Store,
-    official: &Official,
+    official: &OfficialHead,
     host: &Hub,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledHead> {
     let name = official.name();
-    let host = &host.with_instead(&import_as(&name));
+    let host = &host.with_import_command(&import_command(&name));
     let path = heads.path(&name)?;
     let there = |name: String, path: PathBuf| {
         heads
             .get(&name)
             .map_err(|error| Error::Model(format!("{error}; `dino heads rm {name}` removes it")))?;
-        Ok(Installed {
+        Ok(InstalledHead {
             name,
             path,
-            already: true,
+            was_installed: true,
         })
     };
     // Before the lock too: what is there is used in a store that cannot be written.
     if path.exists() {
         return there(name, path);
     }
-    let remote = official.path();
+    let remote = official.remote_path();
     host.check_file(&remote)?;
     // Another program may be fetching the same.
     let slot = store.lock(&name, events)?;
@@ -136,7 +140,7 @@ pub fn pull(
         )));
     }
     let head = read(&partial, &remote).and_then(|raw| {
-        raw.into_head(&Published::Meta(*official))
+        raw.into_head(&PublishedHead::Meta(*official))
             .map_err(|why| Error::file(Path::new(&remote), why))
     });
     // Whole as it came: there is nothing to go on with, whatever it is.
@@ -152,13 +156,13 @@ pub fn pull_backbone(
     store: &Store,
     name: &str,
     host: &Hub,
-    events: &mut Events<'_>,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<bool> {
     if store.get(name)?.is_some() {
         return Ok(false);
     }
-    let variant = weights::known(name)?;
-    let host = host.with_instead("dino models import FILE");
+    let variant = weights::find_variant(name)?;
+    let host = host.with_import_command("dino models import FILE");
     let remote = official::backbone_path(name);
     host.check_file(&remote)?;
     let installed = weights::pull_with(store, variant, events, |slot, events| {
@@ -174,7 +178,7 @@ pub fn pull_backbone(
         let _ = fs::remove_file(&partial);
         Ok((imported?.checkpoint, source))
     })?;
-    Ok(!installed.already)
+    Ok(!installed.was_installed)
 }
 
 /// Installs the published head in `path`: as `name`, or as what its tensors and the file's name tell. A file with the
@@ -183,12 +187,12 @@ pub fn pull_backbone(
 /// # Errors
 /// If it is no published head, or could be several.
 pub fn import(
-    heads: &Heads,
+    heads: &HeadStore,
     store: &Store,
     path: &Path,
     name: Option<&str>,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledHead> {
     let hint = path
         .canonicalize()
         .unwrap_or_else(|_| path.to_owned())
@@ -196,27 +200,27 @@ pub fn import(
         .to_string();
     let origin = path.display().to_string();
     let raw = read(path, &origin)?;
-    let scene = depth_anything::scene_beside(path);
-    let fits = |head: &Published| match (head, scene) {
-        (Published::DepthAnything(head), Some(scene)) => head.scene == scene,
+    let scene = depth_anything::read_scene(path);
+    let fits = |head: &PublishedHead| match (head, scene) {
+        (PublishedHead::DepthAnything(head), Some(scene)) => head.scene == scene,
         _ => true,
     };
     let chosen = match name {
-        Some(name) => published::named(name)?,
+        Some(name) => published::get(name)?,
         None => {
             let mut candidates = raw.candidates();
-            let is_called = |head: &Published| {
-                choose(&[*head, *head], path, &hint).is_ok_and(|chosen| chosen == *head)
+            let is_called = |head: &PublishedHead| {
+                choose_candidate(&[*head, *head], path, &hint).is_ok_and(|chosen| chosen == *head)
             };
             // A name that contradicts its configuration is told below, not passed over.
             if !candidates.iter().any(is_called) {
                 candidates.retain(fits);
             }
-            choose(&candidates, path, &hint)?
+            choose_candidate(&candidates, path, &hint)?
         }
     };
     if !fits(&chosen) {
-        let scene = scene.map_or("", depth_anything::Scene::words);
+        let scene = scene.map_or("", depth_anything::DepthAnythingScene::description);
         let why = format!(
             "would be {}, but config.json beside it says that its head tells {scene}; say which is right: rename the one, or \
              remove the other",
@@ -224,29 +228,29 @@ pub fn import(
         );
         return Err(Error::file(path, why));
     }
-    take(heads, store, (path, &origin), (raw, &chosen), events)
+    install_published(heads, store, (path, &origin), (raw, &chosen), events)
 }
 
 /// Installs the head `chosen`, whose tensors are `raw`, and the backbone beside it in the file, which messages call by the
 /// second name.
-fn take(
-    heads: &Heads,
+fn install_published(
+    heads: &HeadStore,
     store: &Store,
     (path, origin): (&Path, &str),
-    (raw, chosen): (Raw, &Published),
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    (raw, chosen): (RawHeadTensors, &PublishedHead),
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledHead> {
     let wrong = |why: String| Error::file(Path::new(origin), why);
     let mut head = raw.into_head(chosen).map_err(wrong)?;
     // Nothing is installed of a file whose head cannot be.
     file::to_bytes(&head).map_err(wrong)?;
-    let fingerprint = with_backbone(store, (path, origin), chosen, events)?;
-    if let (Published::DepthAnything(_), Some(fingerprint)) = (chosen, fingerprint) {
+    let fingerprint = install_backbone(store, (path, origin), chosen, events)?;
+    if let (PublishedHead::DepthAnything(_), Some(fingerprint)) = (chosen, fingerprint) {
         // They were trained together: other weights of this name are not what it reads.
         head.meta.fingerprint = fingerprint;
-    } else if let Published::DepthAnything(_) = chosen {
+    } else if let PublishedHead::DepthAnything(_) = chosen {
         let backbone = chosen.backbone();
-        events(Event::Warning(&format!(
+        events(FetchEvent::Warning(&format!(
             "{origin} has no encoder beside the head, which reads none but the one that it was trained with; it will run on \
              whatever is installed as {backbone}"
         )))?;
@@ -265,29 +269,29 @@ pub fn repository_of(name: &str) -> Option<String> {
 /// # Errors
 /// As [`import`], or if it cannot be fetched.
 pub fn pull_repository(
-    heads: &Heads,
+    heads: &HeadStore,
     store: &Store,
     repo: &str,
     hub: &Hub,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledHead> {
     const FILES: [&str; 2] = ["model.safetensors", "pytorch_model.bin"];
-    if let Some(head) = DepthAnything::named_in(repo)
+    if let Some(head) = DepthAnythingHead::from_path(repo)
         && let (name, backbone) = (head.name(), head.backbone())
         && let path = heads.path(&name)?
         && path.exists()
         && matches!(store.get(&backbone), Ok(Some(_)))
     {
         heads.get(&name)?;
-        return Ok(Installed {
+        return Ok(InstalledHead {
             name,
             path,
-            already: true,
+            was_installed: true,
         });
     }
-    let hub = match in_repository(repo) {
-        Some(name) => hub.with_instead(&import_as(&name)),
-        None => hub.with_instead(IMPORT),
+    let hub = match head_in_repository(repo) {
+        Some(name) => hub.with_import_command(&import_command(&name)),
+        None => hub.with_import_command(IMPORT_COMMAND),
     };
     if FILES.iter().all(|file| hub.cached(repo, file).is_none()) {
         hub.check(repo, FILES[0])?;
@@ -303,9 +307,9 @@ pub fn pull_repository(
         if found {
             let path = cached.as_ref().unwrap_or(&partial);
             let installed = read(path, repo).and_then(|raw| {
-                let chosen = choose(&raw.candidates(), Path::new(repo), repo)?;
+                let chosen = choose_candidate(&raw.candidates(), Path::new(repo), repo)?;
                 let origin = format!("{repo}/{file}");
-                take(heads, store, (path, &origin), (raw, &chosen), events)
+                install_published(heads, store, (path, &origin), (raw, &chosen), events)
             });
             // Whole as it came: there is nothing to go on with, whatever it is.
             let _ = fs::remove_file(&partial);
@@ -320,16 +324,20 @@ pub fn pull_repository(
 
 /// Which of `candidates` a file is that is called `hint`: the one whose published name it has, else the only one whose
 /// data set it names.
-fn choose(candidates: &[Published], path: &Path, hint: &str) -> Result<Published> {
+fn choose_candidate(
+    candidates: &[PublishedHead],
+    path: &Path,
+    hint: &str,
+) -> Result<PublishedHead> {
     let called = [hint.to_owned(), path.display().to_string()];
-    let exact = |head: &&Published| match head {
-        Published::Meta(head) => {
-            let file = head.path();
+    let exact = |head: &&PublishedHead| match head {
+        PublishedHead::Meta(head) => {
+            let file = head.remote_path();
             Path::new(&file).file_name() == path.file_name()
         }
-        Published::DepthAnything(head) => called
+        PublishedHead::DepthAnything(head) => called
             .iter()
-            .any(|name| DepthAnything::named_in(name) == Some(*head)),
+            .any(|name| DepthAnythingHead::from_path(name) == Some(*head)),
     };
     if let Some(head) = candidates.iter().find(exact) {
         return Ok(*head);
@@ -343,12 +351,12 @@ fn choose(candidates: &[Published], path: &Path, hint: &str) -> Result<Published
         .take(2)
         .collect::<Vec<_>>()
         .join("/");
-    let named: Vec<&Published> = candidates
+    let named: Vec<&PublishedHead> = candidates
         .iter()
         .filter(|head| match head {
-            Published::Meta(head) => last_two.contains(head.data.word()),
+            PublishedHead::Meta(head) => last_two.contains(head.dataset.name()),
             // Of these, names are all that tells depths in metres from such that are none: only whole ones count.
-            Published::DepthAnything(_) => false,
+            PublishedHead::DepthAnything(_) => false,
         })
         .collect();
     if let [head] = named.as_slice() {
@@ -358,7 +366,7 @@ fn choose(candidates: &[Published], path: &Path, hint: &str) -> Result<Published
         let why = "has the tensors of a head, but the sizes of none that was published";
         return Err(Error::file(path, why));
     }
-    let names: Vec<String> = candidates.iter().map(Published::name).collect();
+    let names: Vec<String> = candidates.iter().map(PublishedHead::name).collect();
     Err(Error::file(
         path,
         format!(
@@ -369,21 +377,21 @@ fn choose(candidates: &[Published], path: &Path, hint: &str) -> Result<Published
 }
 
 /// The head's tensors in a file or folder; `origin` is what messages call it.
-fn read(path: &Path, origin: &str) -> Result<Raw> {
-    let tensors = checkpoints::read_tensors_of(path, origin, convert::is_wanted)?;
+fn read(path: &Path, origin: &str) -> Result<RawHeadTensors> {
+    let tensors = checkpoints::read_tensors_of(path, origin, convert::is_head_tensor)?;
     convert::recognise(tensors).map_err(|why| Error::file(Path::new(origin), why))
 }
 
 /// Installs the backbone that `path`, which messages call `origin`, has beside the head; its fingerprint, if it has one.
-fn with_backbone(
+fn install_backbone(
     store: &Store,
     (path, origin): (&Path, &str),
-    head: &Published,
-    events: &mut Events<'_>,
+    head: &PublishedHead,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<Option<String>> {
     let wanted = |name: &str| {
-        !convert::is_wanted(name)
-            && naming::place(name).is_some_and(|place| place != naming::Place::Ignored)
+        !convert::is_head_tensor(name)
+            && naming::map_key(name).is_some_and(|place| place != naming::KeyMapping::Ignored)
     };
     let tensors = checkpoints::read_tensors_of(path, origin, wanted)?;
     if tensors.is_empty() {
@@ -391,16 +399,16 @@ fn with_backbone(
     }
     let backbone = head.backbone();
     let checkpoint = Checkpoint::from_raw(origin, tensors)?;
-    let variant = weights::known(&backbone)?;
+    let variant = weights::find_variant(&backbone)?;
     checkpoint.validate(&variant.config)?;
     let fingerprint = digest::fingerprint(&checkpoint.tensors);
     if let Some(record) = store.get(&backbone)? {
         match (record.fingerprint == fingerprint, head) {
             (true, _) => {}
-            (false, Published::Meta(_)) => events(Event::Note(&format!(
+            (false, PublishedHead::Meta(_)) => events(FetchEvent::Note(&format!(
                 "{backbone} is installed already, with other weights than those beside this head; it is kept"
             )))?,
-            (false, Published::DepthAnything(_)) => {
+            (false, PublishedHead::DepthAnything(_)) => {
                 let why = format!(
                     "has another encoder than {backbone}, which is installed already (from {}), and its head reads no \
                      other; `dino models rm {backbone}` first",
@@ -411,7 +419,7 @@ fn with_backbone(
         }
         return Ok(Some(fingerprint));
     }
-    let is_published = matches!(head, Published::DepthAnything(_))
+    let is_published = matches!(head, PublishedHead::DepthAnything(_))
         || is_of_publisher(origin, variant)
         || origin.starts_with("facebook/");
     let from = Provenance {
@@ -423,19 +431,19 @@ fn with_backbone(
     };
     store.install(&backbone, &checkpoint, variant, from)?;
     if !is_published {
-        events(Event::Warning(&format!(
+        events(FetchEvent::Warning(&format!(
             "{origin} has a backbone beside the head, which may have been trained on with it; it is installed as {backbone} \
              all the same, since the head was made for that (`dino models rm {backbone}` and `dino setup` put Meta's in its \
              place)"
         )))?;
     }
-    events(Event::Note(&format!(
+    events(FetchEvent::Note(&format!(
         "the backbone {backbone} came with it and is installed too"
     )))?;
     Ok(Some(fingerprint))
 }
 
-fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
+fn install(heads: &HeadStore, head: &Head, replaces: bool) -> Result<InstalledHead> {
     let name = head.meta.name.clone();
     let path = heads.path(&name)?;
     let bytes = file::to_bytes(head).map_err(|why| Error::Model(format!("{name}: {why}")))?;
@@ -446,10 +454,10 @@ fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
         )));
     }
     write_in_store(&path, &bytes)?;
-    Ok(Installed {
+    Ok(InstalledHead {
         name,
         path,
-        already,
+        was_installed: already,
     })
 }
 
@@ -457,13 +465,14 @@ fn install(heads: &Heads, head: &Head, replaces: bool) -> Result<Installed> {
 ///
 /// # Errors
 /// If a word means none, with what there is.
-pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
-    if !official::PLAIN.contains(&model) && !official::REG.contains(&model) {
+pub fn resolve_names(words: &[String], model: &str) -> Result<Vec<OfficialHead>> {
+    if !official::PLAIN_BACKBONES.contains(&model) && !official::REGISTER_BACKBONES.contains(&model)
+    {
         return Err(Error::Usage(format!(
             "no heads were published for {model}; expected {REG_OR_PLAIN}"
         )));
     }
-    let mut all: Vec<Official> = Vec::new();
+    let mut all: Vec<OfficialHead> = Vec::new();
     for word in words {
         let found = official::matching(word, model);
         if found.is_empty() {
@@ -473,7 +482,7 @@ pub fn meant(words: &[String], model: &str) -> Result<Vec<Official>> {
                 .collect();
             let others: Vec<String> = depth_anything::all().map(|head| head.name()).collect();
             let names = groups.iter().chain(&others);
-            let near = suggest::question(word, names.map(String::as_str));
+            let near = suggest::did_you_mean(word, names.map(String::as_str));
             if builtin::all().any(|(name, _)| name == word) {
                 return Err(Error::Usage(format!(
                     "`{word}` is inside the program and need not be pulled; --head {word} uses it"

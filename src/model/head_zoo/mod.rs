@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::model::head::{Head, file};
-use crate::model::weights::config::{Config, write_in_store};
-use crate::model::weights::remedy::{cannot_read, cannot_write};
-use crate::model::weights::{Origins, Store};
-use crate::system::environment::Variables;
+use crate::model::weights::config::{UserConfig, write_in_store};
+use crate::model::weights::store_errors::{cannot_read, cannot_write};
+use crate::model::weights::{Store, WeightsPolicy};
+use crate::system::environment::EnvVariables;
 use crate::terminal::suggest;
 
-use official::Official;
+use official::OfficialHead;
 
 pub use crate::model::weights::config::TASKS;
 pub use calibration::DepthCalibration;
@@ -36,7 +36,7 @@ const REG_OR_PLAIN: &str =
 
 /// Where a head was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum HeadLocation {
     /// Inside the program.
     Builtin,
     /// In the store's folder.
@@ -47,20 +47,20 @@ pub enum Place {
 
 /// A head and where it was found.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Found {
+pub struct LocatedHead {
     /// The head.
     pub head: Head,
     /// Its place.
-    pub place: Place,
+    pub location: HeadLocation,
 }
 
 /// Heads of one store folder and those inside the program.
 #[derive(Debug, Clone)]
-pub struct Heads {
+pub struct HeadStore {
     root: PathBuf,
 }
 
-impl Heads {
+impl HeadStore {
     /// The heads of the store at `root`.
     pub fn at(root: impl Into<PathBuf>) -> Self {
         Self { root: root.into() }
@@ -85,8 +85,8 @@ impl Heads {
     }
 
     /// All heads by name, with those whose files are damaged as errors.
-    pub fn list(&self) -> Result<Vec<(String, Result<Found>)>> {
-        let mut all: Vec<(String, Result<Found>)> = Vec::new();
+    pub fn list(&self) -> Result<Vec<(String, Result<LocatedHead>)>> {
+        let mut all: Vec<(String, Result<LocatedHead>)> = Vec::new();
         let folder = self.folder();
         match fs::read_dir(&folder) {
             Ok(entries) => {
@@ -99,9 +99,9 @@ impl Heads {
                     if let Some(name) =
                         stem.filter(|_| path.extension().is_some_and(|e| e == "safetensors"))
                     {
-                        let found = read(&path).map(|head| Found {
+                        let found = read(&path).map(|head| LocatedHead {
                             head,
-                            place: Place::Installed(path.clone()),
+                            location: HeadLocation::Installed(path.clone()),
                         });
                         all.push((name, found));
                     }
@@ -114,9 +114,9 @@ impl Heads {
             if all.iter().all(|(other, _)| other != name) {
                 all.push((
                     name.to_owned(),
-                    head.map(|head| Found {
+                    head.map(|head| LocatedHead {
                         head,
-                        place: Place::Builtin,
+                        location: HeadLocation::Builtin,
                     }),
                 ));
             }
@@ -129,30 +129,30 @@ impl Heads {
     ///
     /// # Errors
     /// If there is none, with the names that there are.
-    pub fn get(&self, name: impl AsRef<OsStr>) -> Result<Found> {
+    pub fn get(&self, name: impl AsRef<OsStr>) -> Result<LocatedHead> {
         let name = name.as_ref();
         let bytes = name.as_encoded_bytes();
         let has_separator = bytes.contains(&(std::path::MAIN_SEPARATOR as u8));
         if has_separator || bytes.ends_with(b".safetensors") {
             let path = PathBuf::from(name);
-            return Ok(Found {
+            return Ok(LocatedHead {
                 head: read(&path)?,
-                place: Place::File(path),
+                location: HeadLocation::File(path),
             });
         }
         // Names have letters of ASCII alone, so that nothing is found by what stands for others here.
         let name: &str = &name.to_string_lossy();
         let path = self.path(name)?;
         if path.exists() {
-            return Ok(Found {
+            return Ok(LocatedHead {
                 head: read(&path)?,
-                place: Place::Installed(path),
+                location: HeadLocation::Installed(path),
             });
         }
         match builtin::all().find(|(builtin, _)| *builtin == name) {
-            Some((_, head)) => Ok(Found {
+            Some((_, head)) => Ok(LocatedHead {
                 head: head?,
-                place: Place::Builtin,
+                location: HeadLocation::Builtin,
             }),
             None => {
                 let names: Vec<String> = self.list()?.into_iter().map(|(name, _)| name).collect();
@@ -160,7 +160,7 @@ impl Heads {
                     "there is no head called {name}{}; there are {}; a file needs its ending .safetensors",
                     match published::find(name) {
                         Some(_) => format!(" yet; `dino heads pull {name}` fetches it"),
-                        None => suggest::question(name, names.iter().map(String::as_str)),
+                        None => suggest::did_you_mean(name, names.iter().map(String::as_str)),
                     },
                     if names.is_empty() {
                         "none yet".into()
@@ -207,7 +207,7 @@ impl Heads {
     ///
     /// # Errors
     /// As there.
-    pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<Found> {
+    pub fn choose(&self, task: &str, named: Option<&OsStr>) -> Result<LocatedHead> {
         Ok(self.choose_with_reason(task, named, None)?.0)
     }
 
@@ -225,50 +225,55 @@ impl Heads {
         task: &str,
         named: Option<&OsStr>,
         backbone: Option<&str>,
-    ) -> Result<(Found, Reason)> {
-        let variables = Variables::of_process();
+    ) -> Result<(LocatedHead, HeadChoiceReason)> {
+        let variables = EnvVariables::from_process();
         let variable = format!("DINO_HEAD_{}", task.to_ascii_uppercase());
-        let wish: Option<(OsString, Reason)> = match (named, variables.text(&variable)?) {
-            (Some(name), _) => Some((name.to_owned(), Reason::Named)),
-            (None, Some(name)) => Some((name.into(), Reason::Variable(variable))),
+        let wish: Option<(OsString, HeadChoiceReason)> = match (named, variables.text(&variable)?) {
+            (Some(name), _) => Some((name.to_owned(), HeadChoiceReason::Named)),
+            (None, Some(name)) => Some((name.into(), HeadChoiceReason::Variable(variable))),
             (None, None) => None,
         };
         if let Some((name, reason)) = wish {
             return Ok((self.get_for(task, &name)?, reason));
         }
-        let origins = Origins::of(&variables)?;
-        if origins == Origins::Focus {
-            let reason = Reason::Variable(Origins::VARIABLE.to_owned());
+        let origins = WeightsPolicy::from_variables(&variables)?;
+        if origins == WeightsPolicy::Focus {
+            let reason = HeadChoiceReason::Variable(WeightsPolicy::VARIABLE.to_owned());
             return Ok((
-                self.best(task, backbone, origins, &Config::default())?,
+                self.best(task, backbone, origins, &UserConfig::default())?,
                 reason,
             ));
         }
-        let config = Config::read(&self.root)?;
-        let set = config.heads.get(task).filter(|_| origins == Origins::Best);
+        let config = UserConfig::read(&self.root)?;
+        let set = config
+            .heads
+            .get(task)
+            .filter(|_| origins == WeightsPolicy::Best);
         if let Some(name) = set {
             let found = self.get_for(task, name.as_ref()).map_err(|error| {
                 Error::Model(format!(
                     "{}: {error}; `dino config {task} --unset` forgets it",
-                    Config::path(&self.root).display()
+                    UserConfig::path(&self.root).display()
                 ))
             })?;
             // A backbone that was named for this run is not for a head that was set for all.
             if backbone.is_none_or(|backbone| backbone == found.head.meta.backbone) {
-                return Ok((found, Reason::Config));
+                return Ok((found, HeadChoiceReason::Config));
             }
         }
         let found = self.best(task, backbone, origins, &config)?;
-        let reason = match (origins, &found.place) {
-            (Origins::Official, _) => Reason::Variable(Origins::VARIABLE.to_owned()),
-            (_, Place::Builtin) => Reason::Builtin,
-            _ => Reason::Installed,
+        let reason = match (origins, &found.location) {
+            (WeightsPolicy::Official, _) => {
+                HeadChoiceReason::Variable(WeightsPolicy::VARIABLE.to_owned())
+            }
+            (_, HeadLocation::Builtin) => HeadChoiceReason::Builtin,
+            _ => HeadChoiceReason::Installed,
         };
         Ok((found, reason))
     }
 
     /// The head called `name`, which has to be for `task`.
-    fn get_for(&self, task: &str, name: &OsStr) -> Result<Found> {
+    fn get_for(&self, task: &str, name: &OsStr) -> Result<LocatedHead> {
         let found = self.get(name)?;
         match found.head.meta.task_name() == task {
             true => Ok(found),
@@ -285,21 +290,22 @@ impl Heads {
         &self,
         task: &str,
         backbone: Option<&str>,
-        origins: Origins,
-        config: &Config,
-    ) -> Result<Found> {
-        let mut fitting: Vec<(String, Found)> = Vec::new();
+        origins: WeightsPolicy,
+        config: &UserConfig,
+    ) -> Result<LocatedHead> {
+        let mut fitting: Vec<(String, LocatedHead)> = Vec::new();
         for (name, found) in self.list()? {
-            let is_published = official::find(&name).is_some_and(|it| it.data.task() == task);
+            let is_published = official::find(&name).is_some_and(|it| it.dataset.task() == task);
             match found {
                 Ok(found) if found.head.meta.task_name() == task => {
-                    let is_avoided = found.place != Place::Builtin && config.avoid.contains(&name);
+                    let is_avoided =
+                        found.location != HeadLocation::Builtin && config.avoid.contains(&name);
                     if !is_avoided {
                         fitting.push((name, found));
                     }
                 }
                 // Not passed over in silence: it would have been the best.
-                Err(error) if is_published && origins != Origins::Focus => {
+                Err(error) if is_published && origins != WeightsPolicy::Focus => {
                     return Err(Error::Model(format!(
                         "{error}; `dino heads rm {name}` removes it, `dino heads pull {name}` then fetches it anew"
                     )));
@@ -309,14 +315,14 @@ impl Heads {
         }
         let store = Store::at(&self.root);
         // Of published heads, those whose backbone is there.
-        let usable = |official: &Official| matches!(store.get(official.backbone), Ok(Some(_)));
-        let rank = |name: &str, found: &Found| {
-            let official =
-                official::find(name).filter(|_| matches!(found.place, Place::Installed(_)));
+        let usable = |official: &OfficialHead| matches!(store.get(official.backbone), Ok(Some(_)));
+        let rank = |name: &str, found: &LocatedHead| {
+            let official = official::find(name)
+                .filter(|_| matches!(found.location, HeadLocation::Installed(_)));
             let builtin = builtin::RANKING.iter().position(|ranked| *ranked == name);
             let is_other = backbone.is_some_and(|backbone| backbone != found.head.meta.backbone);
             let rank = match (official, builtin) {
-                (None, Some(place)) if origins == Origins::Focus => (0, place),
+                (None, Some(place)) if origins == WeightsPolicy::Focus => (0, place),
                 (Some(official), _) if usable(&official) => (1, official.rank()),
                 (None, Some(place)) => (2, place),
                 (None, None) => (3, 0),
@@ -330,10 +336,10 @@ impl Heads {
         match best {
             Some((name, found)) => {
                 let is_published = official::find(&name).is_some();
-                if origins == Origins::Official && !is_published {
+                if origins == WeightsPolicy::Official && !is_published {
                     return Err(Error::Model(format!(
                         "{}=official: none of Meta's heads for `dino {task}` is to be had here; `dino setup` fetches one",
-                        Origins::VARIABLE
+                        WeightsPolicy::VARIABLE
                     )));
                 }
                 Ok(found)
@@ -361,7 +367,7 @@ impl Heads {
 
 /// Why a head was chosen.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Reason {
+pub enum HeadChoiceReason {
     /// The command line named it.
     Named,
     /// This environment variable asks for it.
@@ -385,11 +391,11 @@ mod tests {
     use super::*;
     use crate::model::head::file::tests::head;
 
-    fn store() -> (tempfile::TempDir, Heads) {
+    fn store() -> (tempfile::TempDir, HeadStore) {
         let root = tempfile::tempdir().unwrap();
         let file = root.path().join("made.safetensors");
         fs::write(&file, file::to_bytes(&head()).unwrap()).unwrap();
-        let heads = Heads::at(root.path());
+        let heads = HeadStore::at(root.path());
         heads.install(&file, None).unwrap();
         (root, heads)
     }
@@ -401,8 +407,8 @@ mod tests {
         assert!(heads.list().unwrap().iter().any(|(name, _)| name == "toy"));
         let file = root.path().join("made.safetensors");
         assert!(matches!(
-            heads.get(file.to_str().unwrap()).unwrap().place,
-            Place::File(_)
+            heads.get(file.to_str().unwrap()).unwrap().location,
+            HeadLocation::File(_)
         ));
         heads.remove("toy").unwrap();
         assert!(heads.remove("toy").unwrap_err().to_string().contains("toy"));
@@ -418,7 +424,7 @@ mod tests {
     #[test]
     fn the_default_is_what_was_set() {
         let (root, heads) = store();
-        let mut config = Config::read(root.path()).unwrap();
+        let mut config = UserConfig::read(root.path()).unwrap();
         config.heads.insert("segment".into(), "toy".into());
         config.write(root.path()).unwrap();
         assert_eq!(heads.choose("segment", None).unwrap().head.meta.name, "toy");

@@ -6,16 +6,16 @@ use std::fmt;
 use serde_json::from_str;
 
 use crate::model::backbone::variants;
-use crate::model::head::globals::GlobalToken;
-use crate::model::head::meta::{LabelSet, Origin};
+use crate::model::head::global_token::GlobalToken;
+use crate::model::head::meta::{HeadOrigin, LabelSet};
 use crate::model::head::{
-    Bins, Class, HeadMeta, InputRecipe, Metric, Protocol, Readout, Spacing, Task,
+    Bins, Class, DepthReadout, HeadInput, HeadMeta, HeadTask, Metric, Protocol, Spacing,
 };
 use crate::model::input::Unpad;
 
 /// What a head was trained on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Data {
+pub enum OfficialDataset {
     /// Depth of rooms, to 10 m.
     Nyu,
     /// Depth of streets, to 80 m.
@@ -30,7 +30,7 @@ pub enum Data {
 
 /// What it is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Method {
+pub enum HeadMethod {
     /// One linear layer on the last block.
     Linear,
     /// One linear layer on four blocks.
@@ -38,51 +38,51 @@ pub enum Method {
     /// Convolutions on four blocks.
     Dpt,
     /// One linear layer on the last four blocks, run at five sizes.
-    Ms,
+    MultiScale,
 }
 
 /// A published head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Official {
+pub struct OfficialHead {
     /// Its data set.
-    pub data: Data,
+    pub dataset: OfficialDataset,
     /// Its kind.
-    pub method: Method,
+    pub method: HeadMethod,
     /// Its backbone: a row of [`VARIANTS`](variants::VARIANTS).
     pub backbone: &'static str,
 }
 
 /// The groups of heads, each of which is there for every backbone of a kind.
-pub const GROUPS: [(Data, Method); 12] = [
-    (Data::Nyu, Method::Linear),
-    (Data::Nyu, Method::Linear4),
-    (Data::Nyu, Method::Dpt),
-    (Data::Kitti, Method::Linear),
-    (Data::Kitti, Method::Linear4),
-    (Data::Kitti, Method::Dpt),
-    (Data::Ade20k, Method::Linear),
-    (Data::Ade20k, Method::Ms),
-    (Data::Voc2012, Method::Linear),
-    (Data::Voc2012, Method::Ms),
-    (Data::Imagenet, Method::Linear),
-    (Data::Imagenet, Method::Linear4),
+pub const GROUPS: [(OfficialDataset, HeadMethod); 12] = [
+    (OfficialDataset::Nyu, HeadMethod::Linear),
+    (OfficialDataset::Nyu, HeadMethod::Linear4),
+    (OfficialDataset::Nyu, HeadMethod::Dpt),
+    (OfficialDataset::Kitti, HeadMethod::Linear),
+    (OfficialDataset::Kitti, HeadMethod::Linear4),
+    (OfficialDataset::Kitti, HeadMethod::Dpt),
+    (OfficialDataset::Ade20k, HeadMethod::Linear),
+    (OfficialDataset::Ade20k, HeadMethod::MultiScale),
+    (OfficialDataset::Voc2012, HeadMethod::Linear),
+    (OfficialDataset::Voc2012, HeadMethod::MultiScale),
+    (OfficialDataset::Imagenet, HeadMethod::Linear),
+    (OfficialDataset::Imagenet, HeadMethod::Linear4),
 ];
 
 /// Backbones with heads for every task, smallest first.
-pub const PLAIN: [&str; 4] = ["vits14", "vitb14", "vitl14", "vitg14"];
+pub const PLAIN_BACKBONES: [&str; 4] = ["vits14", "vitb14", "vitl14", "vitg14"];
 /// Backbones with registers, for which there are classifiers alone.
-pub const REG: [&str; 4] = ["vits14-reg", "vitb14-reg", "vitl14-reg", "vitg14-reg"];
+pub const REGISTER_BACKBONES: [&str; 4] = ["vits14-reg", "vitb14-reg", "vitl14-reg", "vitg14-reg"];
 
 /// All published heads.
-pub fn all() -> impl Iterator<Item = Official> {
+pub fn all() -> impl Iterator<Item = OfficialHead> {
     GROUPS.into_iter().flat_map(|(data, method)| {
         let registers: &[&str] = match data {
-            Data::Imagenet => &REG,
+            OfficialDataset::Imagenet => &REGISTER_BACKBONES,
             _ => &[],
         };
-        let backbones = PLAIN.iter().chain(registers);
-        backbones.map(move |&backbone| Official {
-            data,
+        let backbones = PLAIN_BACKBONES.iter().chain(registers);
+        backbones.map(move |&backbone| OfficialHead {
+            dataset: data,
             method,
             backbone,
         })
@@ -90,13 +90,13 @@ pub fn all() -> impl Iterator<Item = Official> {
 }
 
 /// The published head called `name`.
-pub fn find(name: &str) -> Option<Official> {
+pub fn find(name: &str) -> Option<OfficialHead> {
     all().find(|head| head.name() == name)
 }
 
 /// The published heads that `text` means: a whole name, or how the names of one or more heads of `model` begin
 /// (`nyu-dpt`, `nyu`), or `official` for all of `model`.
-pub fn matching(text: &str, model: &str) -> Vec<Official> {
+pub fn matching(text: &str, model: &str) -> Vec<OfficialHead> {
     if let Some(one) = find(text) {
         return vec![one];
     }
@@ -104,57 +104,57 @@ pub fn matching(text: &str, model: &str) -> Vec<Official> {
     of_model
         .filter(|head| {
             let group = head.group();
-            text == "official" || text == group || text == head.data.word()
+            text == "official" || text == group || text == head.dataset.name()
         })
         .collect()
 }
 
-impl Data {
+impl OfficialDataset {
     /// As names begin.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Data::Nyu => "nyu",
-            Data::Kitti => "kitti",
-            Data::Ade20k => "ade20k",
-            Data::Voc2012 => "voc2012",
-            Data::Imagenet => "imagenet",
+            OfficialDataset::Nyu => "nyu",
+            OfficialDataset::Kitti => "kitti",
+            OfficialDataset::Ade20k => "ade20k",
+            OfficialDataset::Voc2012 => "voc2012",
+            OfficialDataset::Imagenet => "imagenet",
         }
     }
 
     /// In full, with what the paper measured on.
     fn full(self) -> &'static str {
         match self {
-            Data::Nyu => "NYU Depth V2",
-            Data::Kitti => "KITTI",
-            Data::Ade20k => "ADE20K",
-            Data::Voc2012 => "PASCAL VOC 2012",
-            Data::Imagenet => "ImageNet-1k",
+            OfficialDataset::Nyu => "NYU Depth V2",
+            OfficialDataset::Kitti => "KITTI",
+            OfficialDataset::Ade20k => "ADE20K",
+            OfficialDataset::Voc2012 => "PASCAL VOC 2012",
+            OfficialDataset::Imagenet => "ImageNet-1k",
         }
     }
 
     /// The task of its heads.
     pub fn task(self) -> &'static str {
         match self {
-            Data::Nyu | Data::Kitti => "depth",
-            Data::Ade20k | Data::Voc2012 => "segment",
-            Data::Imagenet => "classify",
+            OfficialDataset::Nyu | OfficialDataset::Kitti => "depth",
+            OfficialDataset::Ade20k | OfficialDataset::Voc2012 => "segment",
+            OfficialDataset::Imagenet => "classify",
         }
     }
 }
 
-impl Method {
+impl HeadMethod {
     /// As names go on.
-    pub fn word(self) -> &'static str {
+    pub fn name(self) -> &'static str {
         match self {
-            Method::Linear => "linear",
-            Method::Linear4 => "linear4",
-            Method::Dpt => "dpt",
-            Method::Ms => "ms",
+            HeadMethod::Linear => "linear",
+            HeadMethod::Linear4 => "linear4",
+            HeadMethod::Dpt => "dpt",
+            HeadMethod::MultiScale => "ms",
         }
     }
 }
 
-impl Official {
+impl OfficialHead {
     /// `nyu-linear4-vits14`.
     pub fn name(&self) -> String {
         format!("{}-{}", self.group(), self.backbone)
@@ -162,15 +162,15 @@ impl Official {
 
     /// The name without the backbone.
     pub fn group(&self) -> String {
-        format!("{}-{}", self.data.word(), self.method.word())
+        format!("{}-{}", self.dataset.name(), self.method.name())
     }
 
     /// Where the file lies on the publisher's host. Not as the repository's README links some of them.
-    pub fn path(&self) -> String {
+    pub fn remote_path(&self) -> String {
         let (folder, stem) = stem(self.backbone);
-        let (data, method) = (self.data.word(), self.method.word());
-        match self.data {
-            Data::Imagenet => format!("{folder}/{stem}_{method}_head.pth"),
+        let (data, method) = (self.dataset.name(), self.method.name());
+        match self.dataset {
+            OfficialDataset::Imagenet => format!("{folder}/{stem}_{method}_head.pth"),
             _ => format!("{folder}/{stem}_{data}_{method}_head.pth"),
         }
     }
@@ -181,9 +181,11 @@ impl Official {
             return Vec::new();
         };
         let depth = variant.config.depth;
-        match (self.method, self.data, depth) {
-            (Method::Linear, ..) => vec![depth - 1],
-            (Method::Ms, ..) | (Method::Linear4, Data::Imagenet, _) => (depth - 4..depth).collect(),
+        match (self.method, self.dataset, depth) {
+            (HeadMethod::Linear, ..) => vec![depth - 1],
+            (HeadMethod::MultiScale, ..) | (HeadMethod::Linear4, OfficialDataset::Imagenet, _) => {
+                (depth - 4..depth).collect()
+            }
             // Not evenly spread for the large one: so it was trained.
             (_, _, 24) => vec![4, 11, 17, 23],
             (_, _, 40) => vec![9, 19, 29, 39],
@@ -197,28 +199,28 @@ impl Official {
     }
 
     /// The paper's figure: what it is of, and its value in the paper's unit. None where it gives none.
-    pub fn figure(&self) -> Option<(&'static str, f64)> {
-        let size = PLAIN
+    pub fn paper_metric(&self) -> Option<(&'static str, f64)> {
+        let size = PLAIN_BACKBONES
             .iter()
-            .chain(&REG)
+            .chain(&REGISTER_BACKBONES)
             .position(|name| *name == self.backbone)?;
         #[rustfmt::skip]
-        let row = match (self.data, self.method) {
-            (Data::Nyu, Method::Linear)      => [0.449, 0.399, 0.384, 0.344],
-            (Data::Nyu, Method::Linear4)     => [0.417, 0.362, 0.333, 0.298],
-            (Data::Nyu, Method::Dpt)         => [0.356, 0.317, 0.293, 0.279],
-            (Data::Kitti, Method::Linear)    => [3.10, 2.90, 2.78, 2.62],
-            (Data::Kitti, Method::Linear4)   => [2.86, 2.59, 2.50, 2.35],
-            (Data::Kitti, Method::Dpt)       => [2.34, 2.23, 2.14, 2.11],
-            (Data::Ade20k, Method::Linear)   => [44.3, 47.3, 47.7, 49.0],
-            (Data::Ade20k, Method::Ms)       => [47.2, 51.3, 53.1, 53.0],
-            (Data::Voc2012, Method::Linear)  => [81.1, 82.5, 82.1, 83.0],
-            (Data::Voc2012, Method::Ms)      => [82.6, 84.9, 86.0, 86.2],
-            (Data::Imagenet, Method::Linear) if size < 4 => [81.1, 84.5, 86.3, 86.5],
-            (Data::Imagenet, Method::Linear) => [80.9, 84.6, 86.7, 87.1],
+        let row = match (self.dataset, self.method) {
+            (OfficialDataset::Nyu, HeadMethod::Linear)      => [0.449, 0.399, 0.384, 0.344],
+            (OfficialDataset::Nyu, HeadMethod::Linear4)     => [0.417, 0.362, 0.333, 0.298],
+            (OfficialDataset::Nyu, HeadMethod::Dpt)         => [0.356, 0.317, 0.293, 0.279],
+            (OfficialDataset::Kitti, HeadMethod::Linear)    => [3.10, 2.90, 2.78, 2.62],
+            (OfficialDataset::Kitti, HeadMethod::Linear4)   => [2.86, 2.59, 2.50, 2.35],
+            (OfficialDataset::Kitti, HeadMethod::Dpt)       => [2.34, 2.23, 2.14, 2.11],
+            (OfficialDataset::Ade20k, HeadMethod::Linear)   => [44.3, 47.3, 47.7, 49.0],
+            (OfficialDataset::Ade20k, HeadMethod::MultiScale)       => [47.2, 51.3, 53.1, 53.0],
+            (OfficialDataset::Voc2012, HeadMethod::Linear)  => [81.1, 82.5, 82.1, 83.0],
+            (OfficialDataset::Voc2012, HeadMethod::MultiScale)      => [82.6, 84.9, 86.0, 86.2],
+            (OfficialDataset::Imagenet, HeadMethod::Linear) if size < 4 => [81.1, 84.5, 86.3, 86.5],
+            (OfficialDataset::Imagenet, HeadMethod::Linear) => [80.9, 84.6, 86.7, 87.1],
             _ => return None,
         };
-        let what = match self.data.task() {
+        let what = match self.dataset.task() {
             "depth" => "RMSE",
             "segment" => "mIoU",
             _ => "top-1",
@@ -227,18 +229,18 @@ impl Official {
     }
 
     /// The shape of its weights.
-    pub fn shape(&self) -> Shape {
+    pub fn signature(&self) -> HeadSignature {
         let (dim, blocks) = (self.dim(), self.blocks().len());
-        match (self.data.task(), self.method) {
-            (_, Method::Dpt) => Shape::Dpt { dim },
-            ("depth", _) => Shape::Depth {
+        match (self.dataset.task(), self.method) {
+            (_, HeadMethod::Dpt) => HeadSignature::Dpt { dim },
+            ("depth", _) => HeadSignature::Depth {
                 inputs: 2 * dim * blocks,
             },
-            ("segment", _) => Shape::Segment {
+            ("segment", _) => HeadSignature::Segment {
                 classes: self.classes().len(),
                 inputs: dim * blocks,
             },
-            _ => Shape::Classify {
+            _ => HeadSignature::Classify {
                 inputs: dim * (blocks + 1),
             },
         }
@@ -246,9 +248,9 @@ impl Official {
 
     /// Its classes, of a head for segmentation.
     fn classes(&self) -> Vec<Class> {
-        let text = match self.data {
-            Data::Ade20k => include_str!("classes/ade20k.json"),
-            Data::Voc2012 => include_str!("classes/voc2012.json"),
+        let text = match self.dataset {
+            OfficialDataset::Ade20k => include_str!("classes/ade20k.json"),
+            OfficialDataset::Voc2012 => include_str!("classes/voc2012.json"),
             _ => "[]",
         };
         // A test reads both.
@@ -261,12 +263,12 @@ impl Official {
         if classes == 0 {
             return Vec::new();
         }
-        let unjudged = match self.data {
-            Data::Ade20k => vec![Vec::new()],
+        let unjudged = match self.dataset {
+            OfficialDataset::Ade20k => vec![Vec::new()],
             _ => Vec::new(),
         };
         vec![LabelSet {
-            name: self.data.word().into(),
+            name: self.dataset.name().into(),
             allowed: unjudged
                 .into_iter()
                 .chain((0..classes).map(|class| vec![class]))
@@ -278,24 +280,24 @@ impl Official {
     /// The published head that `meta` is of, whatever it is called now.
     pub fn of(meta: &HeadMeta) -> Option<Self> {
         let origin = meta.origin.as_ref()?;
-        all().find(|head| origin.source.ends_with(&head.path()))
+        all().find(|head| origin.source.ends_with(&head.remote_path()))
     }
 
     /// What its file will say about it.
     pub fn meta(&self) -> HeadMeta {
-        let max = match self.data {
+        let max = match self.dataset {
             // The repository's own loader decodes NYU heads with 80, eight times too deep.
-            Data::Nyu => 10.0,
+            OfficialDataset::Nyu => 10.0,
             _ => 80.0,
         };
         let (min, unit) = (0.001, "m".to_owned());
-        let task = match (self.data.task(), self.method) {
-            ("depth", Method::Dpt) => Task::Depth {
-                readout: Readout::Direct { min, max },
+        let task = match (self.dataset.task(), self.method) {
+            ("depth", HeadMethod::Dpt) => HeadTask::Depth {
+                readout: DepthReadout::Direct { min, max },
                 unit,
             },
-            ("depth", _) => Task::Depth {
-                readout: Readout::Bins {
+            ("depth", _) => HeadTask::Depth {
+                readout: DepthReadout::Bins {
                     bins: Bins {
                         spacing: Spacing::Linear,
                         min,
@@ -306,20 +308,20 @@ impl Official {
                 },
                 unit,
             },
-            ("segment", _) => Task::Segment {
+            ("segment", _) => HeadTask::Segment {
                 classes: self.classes(),
             },
-            _ => Task::Classify {
+            _ => HeadTask::Classify {
                 classes: imagenet(),
             },
         };
-        let (size, crop, protocol) = match (self.data.task(), self.method) {
+        let (size, crop, protocol) = match (self.dataset.task(), self.method) {
             ("depth", _) => ("native", None, Some(Protocol::Plain)),
-            ("segment", Method::Ms) => ("518", None, Some(Protocol::Ms)),
+            ("segment", HeadMethod::MultiScale) => ("518", None, Some(Protocol::Ms)),
             ("segment", _) => ("518", None, Some(Protocol::Slide)),
             _ => ("256", Some(224), None),
         };
-        let segments = self.data.task() == "segment";
+        let segments = self.dataset.task() == "segment";
         HeadMeta {
             format: 1,
             name: self.name(),
@@ -327,13 +329,13 @@ impl Official {
             backbone: self.backbone.to_owned(),
             fingerprint: String::new(),
             blocks: self.blocks(),
-            norm: self.data.task() != "depth",
+            norm: self.dataset.task() != "depth",
             context: Vec::new(),
             globals: match segments {
                 true => Vec::new(),
                 false => vec![GlobalToken::Cls],
             },
-            input: InputRecipe {
+            input: HeadInput {
                 size: size.into(),
                 padding: "center".into(),
                 coarse: None,
@@ -342,17 +344,17 @@ impl Official {
             protocol,
             unpad: Unpad::Squeeze,
             label_sets: self.label_sets(),
-            origin: Some(Origin {
-                source: format!("facebookresearch/dinov2: {}", self.path()),
+            origin: Some(HeadOrigin {
+                source: format!("facebookresearch/dinov2: {}", self.remote_path()),
                 license: "Apache-2.0".into(),
-                data: self.data.full().into(),
+                data: self.dataset.full().into(),
             }),
             calibration: None,
             training: None,
             metrics: self
-                .figure()
+                .paper_metric()
                 .map(|(name, value)| Metric {
-                    data: format!("{} (the paper's figure)", self.data.full()),
+                    data: format!("{} (the paper's figure)", self.dataset.full()),
                     name: name.to_lowercase(),
                     value,
                 })
@@ -366,14 +368,17 @@ impl Official {
     pub fn rank(&self) -> usize {
         let group = GROUPS
             .iter()
-            .position(|group| *group == (self.data, self.method));
-        let group = match (group, self.data.task()) {
+            .position(|group| *group == (self.dataset, self.method));
+        let group = match (group, self.dataset.task()) {
             // Linear, linear4, dpt rise in quality.
             (Some(at), "depth") => at / 3 * 3 + (2 - at % 3),
             (Some(at), _) => at,
             (None, _) => usize::MAX / 100,
         };
-        let backbones = PLAIN.iter().rev().chain(REG.iter().rev());
+        let backbones = PLAIN_BACKBONES
+            .iter()
+            .rev()
+            .chain(REGISTER_BACKBONES.iter().rev());
         let size = backbones
             .clone()
             .position(|name| *name == self.backbone)
@@ -387,7 +392,7 @@ const BINS: usize = 256;
 
 /// Which tensors a head has, as far as that tells heads apart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum HeadSignature {
     /// 256 bins.
     Depth {
         /// Numbers read of a patch.
@@ -419,17 +424,21 @@ pub enum Shape {
     },
 }
 
-impl fmt::Display for Shape {
+impl fmt::Display for HeadSignature {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Shape::Depth { inputs } => write!(f, "a linear depth head that reads {inputs} numbers"),
-            Shape::Segment { classes, inputs } => write!(
+            HeadSignature::Depth { inputs } => {
+                write!(f, "a linear depth head that reads {inputs} numbers")
+            }
+            HeadSignature::Segment { classes, inputs } => write!(
                 f,
                 "a segmentation head of {classes} classes that reads {inputs} numbers"
             ),
-            Shape::Classify { inputs } => write!(f, "a classifier that reads {inputs} numbers"),
-            Shape::Dpt { dim } => write!(f, "a DPT head for tokens of {dim} numbers"),
-            Shape::DepthAnything { dim, features } => write!(
+            HeadSignature::Classify { inputs } => {
+                write!(f, "a classifier that reads {inputs} numbers")
+            }
+            HeadSignature::Dpt { dim } => write!(f, "a DPT head for tokens of {dim} numbers"),
+            HeadSignature::DepthAnything { dim, features } => write!(
                 f,
                 "a head of Depth Anything with {features} channels for tokens of {dim} numbers"
             ),
@@ -468,7 +477,7 @@ mod tests {
     fn there_are_56_heads_each_with_a_name_and_a_file_of_its_own() {
         assert_eq!(all().count(), 24 + 16 + 16);
         let names: HashSet<String> = all().map(|head| head.name()).collect();
-        let paths: HashSet<String> = all().map(|head| head.path()).collect();
+        let paths: HashSet<String> = all().map(|head| head.remote_path()).collect();
         assert_eq!((names.len(), paths.len()), (56, 56));
     }
 
@@ -477,23 +486,23 @@ mod tests {
         for head in all() {
             let meta = head.meta();
             assert_eq!(meta.problem(), None, "{}", head.name());
-            assert_eq!(meta.task_name(), head.data.task());
-            let shape = head.shape();
+            assert_eq!(meta.task_name(), head.dataset.task());
+            let shape = head.signature();
             let inputs = match shape {
-                Shape::Dpt { dim } | Shape::DepthAnything { dim, .. } => dim,
-                Shape::Depth { inputs }
-                | Shape::Segment { inputs, .. }
-                | Shape::Classify { inputs } => inputs,
+                HeadSignature::Dpt { dim } | HeadSignature::DepthAnything { dim, .. } => dim,
+                HeadSignature::Depth { inputs }
+                | HeadSignature::Segment { inputs, .. }
+                | HeadSignature::Classify { inputs } => inputs,
             };
             match shape {
-                Shape::Dpt { .. } => assert_eq!(inputs, head.dim()),
+                HeadSignature::Dpt { .. } => assert_eq!(inputs, head.dim()),
                 _ => assert_eq!(inputs, meta.inputs(head.dim()), "{}", head.name()),
             }
-            let expected = match head.data {
-                Data::Ade20k => 150,
-                Data::Voc2012 => 21,
-                Data::Imagenet => 1000,
-                _ if head.method == Method::Dpt => 1,
+            let expected = match head.dataset {
+                OfficialDataset::Ade20k => 150,
+                OfficialDataset::Voc2012 => 21,
+                OfficialDataset::Imagenet => 1000,
+                _ if head.method == HeadMethod::Dpt => 1,
                 _ => 256,
             };
             assert_eq!(meta.outputs(), expected, "{}", head.name());
@@ -502,7 +511,11 @@ mod tests {
 
     #[test]
     fn files_have_their_right_names() {
-        let path = |name| find(name).map(|head| head.path()).unwrap_or_default();
+        let path = |name| {
+            find(name)
+                .map(|head| head.remote_path())
+                .unwrap_or_default()
+        };
         assert_eq!(
             path("nyu-linear-vitb14"),
             "dinov2_vitb14/dinov2_vitb14_nyu_linear_head.pth"
@@ -526,7 +539,7 @@ mod tests {
         let names = |text, model| {
             matching(text, model)
                 .iter()
-                .map(Official::name)
+                .map(OfficialHead::name)
                 .collect::<Vec<_>>()
         };
         assert_eq!(names("nyu-dpt", "vitb14"), ["nyu-dpt-vitb14"]);

@@ -2,27 +2,27 @@
 
 use crate::error::{Error, Result};
 use crate::model::head::HeadMeta;
-use crate::model::head_zoo::depth_anything::{self, DepthAnything};
-use crate::model::head_zoo::official::{self, Official, Shape};
+use crate::model::head_zoo::depth_anything::{self, DepthAnythingHead};
+use crate::model::head_zoo::official::{self, HeadSignature, OfficialHead};
 
 /// A published head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Published {
+pub enum PublishedHead {
     /// By Meta, with DINOv2.
-    Meta(Official),
+    Meta(OfficialHead),
     /// By the authors of Depth Anything V2.
-    DepthAnything(DepthAnything),
+    DepthAnything(DepthAnythingHead),
 }
 
 /// All of them.
-pub fn all() -> impl Iterator<Item = Published> {
+pub fn all() -> impl Iterator<Item = PublishedHead> {
     official::all()
-        .map(Published::Meta)
-        .chain(depth_anything::all().map(Published::DepthAnything))
+        .map(PublishedHead::Meta)
+        .chain(depth_anything::all().map(PublishedHead::DepthAnything))
 }
 
 /// The one called `name`.
-pub fn find(name: &str) -> Option<Published> {
+pub fn find(name: &str) -> Option<PublishedHead> {
     all().find(|head| head.name() == name)
 }
 
@@ -30,7 +30,7 @@ pub fn find(name: &str) -> Option<Published> {
 ///
 /// # Errors
 /// If there is none.
-pub fn named(name: &str) -> Result<Published> {
+pub fn get(name: &str) -> Result<PublishedHead> {
     find(name).ok_or_else(|| {
         Error::Usage(format!(
             "`{name}` is no published head; `dino heads list` shows their names, such as nyu-linear-vits14 or da2-small"
@@ -38,36 +38,36 @@ pub fn named(name: &str) -> Result<Published> {
     })
 }
 
-impl Published {
+impl PublishedHead {
     /// As it is called on the command line.
     pub fn name(&self) -> String {
         match self {
-            Published::Meta(head) => head.name(),
-            Published::DepthAnything(head) => head.name(),
+            PublishedHead::Meta(head) => head.name(),
+            PublishedHead::DepthAnything(head) => head.name(),
         }
     }
 
     /// Its backbone, as a row of the table is called.
     pub fn backbone(&self) -> String {
         match self {
-            Published::Meta(head) => head.backbone.to_owned(),
-            Published::DepthAnything(head) => head.backbone(),
+            PublishedHead::Meta(head) => head.backbone.to_owned(),
+            PublishedHead::DepthAnything(head) => head.backbone(),
         }
     }
 
     /// The shape of its weights.
-    pub fn shape(&self) -> Shape {
+    pub fn signature(&self) -> HeadSignature {
         match self {
-            Published::Meta(head) => head.shape(),
-            Published::DepthAnything(head) => head.shape(),
+            PublishedHead::Meta(head) => head.signature(),
+            PublishedHead::DepthAnything(head) => head.signature(),
         }
     }
 
     /// What its file will say about it.
     pub fn meta(&self) -> HeadMeta {
         match self {
-            Published::Meta(head) => head.meta(),
-            Published::DepthAnything(head) => head.meta(),
+            PublishedHead::Meta(head) => head.meta(),
+            PublishedHead::DepthAnything(head) => head.meta(),
         }
     }
 }

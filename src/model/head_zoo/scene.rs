@@ -12,7 +12,7 @@ const FILE: &[u8] = include_bytes!("../../../heads/scene.safetensors");
 
 /// Tells rooms from what is out of doors, by the cls token of one backbone.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SceneJudge {
+pub struct SceneClassifier {
     weight: Vec<f32>,
     bias: f32,
     layer: LayerRequest,
@@ -20,7 +20,7 @@ pub struct SceneJudge {
     fingerprint: String,
 }
 
-impl SceneJudge {
+impl SceneClassifier {
     /// The one inside the program, if it is for the weights with this `fingerprint`.
     pub fn of_weights(fingerprint: &str) -> Option<Self> {
         let judge = Self::read(FILE)?;
@@ -40,7 +40,7 @@ impl SceneJudge {
                     .collect()
             })
         };
-        Some(SceneJudge {
+        Some(SceneClassifier {
             weight: numbers("weight")?,
             bias: *numbers("bias")?.first()?,
             layer: LayerRequest {
@@ -93,10 +93,10 @@ mod tests {
             .unwrap()
             .1
             .unwrap();
-        let judge = SceneJudge::of_weights(&indoor.meta.fingerprint).unwrap();
+        let judge = SceneClassifier::of_weights(&indoor.meta.fingerprint).unwrap();
         assert!(judge.is_served_by(&indoor.meta.requests()));
         assert_eq!(judge.weight.len(), 384);
-        assert_eq!(SceneJudge::of_weights("others"), None);
+        assert_eq!(SceneClassifier::of_weights("others"), None);
         let zero = judge.probability(&[0.0; 384]);
         assert!((zero - 1.0 / (1.0 + (-judge.bias).exp())).abs() < 1e-6);
     }

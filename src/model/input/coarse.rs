@@ -12,12 +12,12 @@ use crate::model::input::Grid;
 /// How much coarser the second look is: the share of the first one's sides, in percent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "u32", into = "u32")]
-pub struct Coarse(u32);
+pub struct CoarseScale(u32);
 
 /// Shares that make sense.
 const PERCENT: std::ops::RangeInclusive<u32> = 10..=90;
 
-impl TryFrom<u32> for Coarse {
+impl TryFrom<u32> for CoarseScale {
     type Error = String;
 
     fn try_from(percent: u32) -> Result<Self, String> {
@@ -32,13 +32,13 @@ impl TryFrom<u32> for Coarse {
     }
 }
 
-impl From<Coarse> for u32 {
-    fn from(coarse: Coarse) -> Self {
+impl From<CoarseScale> for u32 {
+    fn from(coarse: CoarseScale) -> Self {
         coarse.0
     }
 }
 
-impl FromStr for Coarse {
+impl FromStr for CoarseScale {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
@@ -49,7 +49,7 @@ impl FromStr for Coarse {
     }
 }
 
-impl Coarse {
+impl CoarseScale {
     /// The grid of the second look, by that of the first.
     pub fn grid(self, fine: Grid) -> Grid {
         let cells = |fine: usize| ((fine * self.0 as usize + 50) / 100).max(1);
@@ -67,14 +67,14 @@ mod tests {
 
     #[test]
     fn shares_are_percent() {
-        let coarse: Coarse = "60".parse().unwrap();
+        let coarse: CoarseScale = "60".parse().unwrap();
         let fine = Grid { rows: 35, cols: 46 };
         assert_eq!(coarse.grid(fine), Grid { rows: 21, cols: 28 });
         assert_eq!(coarse.grid(Grid { rows: 1, cols: 2 }).rows, 1);
         assert_eq!(serde_json::to_string(&coarse).unwrap(), "60");
-        assert!(serde_json::from_str::<Coarse>("100").is_err());
+        assert!(serde_json::from_str::<CoarseScale>("100").is_err());
         for bad in ["0", "9", "91", "x", "0.5"] {
-            assert!(bad.parse::<Coarse>().is_err(), "{bad}");
+            assert!(bad.parse::<CoarseScale>().is_err(), "{bad}");
         }
     }
 }

@@ -10,10 +10,10 @@ use crate::model::input::Grid;
 
 /// An elongated photo may cost as many patches as this many square photos of the same short side; beyond that
 /// it is made smaller, or a 3000x40 strip would need a hundred thousand tokens.
-const SQUARES: usize = 4;
+const MAX_SQUARES: usize = 4;
 
 /// Before the side of [`SizeRule::Fit`].
-const FIT: &str = "fit:";
+const FIT_PREFIX: &str = "fit:";
 
 /// The size the network sees.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -45,7 +45,7 @@ impl FromStr for SizeRule {
         };
         let rule = match text.split_once(['x', 'X']) {
             _ if text == "native" => Some(SizeRule::Native),
-            _ if text.starts_with(FIT) => side(&text[FIT.len()..]).map(SizeRule::Fit),
+            _ if text.starts_with(FIT_PREFIX) => side(&text[FIT_PREFIX.len()..]).map(SizeRule::Fit),
             Some((w, h)) => side(w)
                 .zip(side(h))
                 .map(|(width, height)| SizeRule::Exact { width, height }),
@@ -64,7 +64,7 @@ impl fmt::Display for SizeRule {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             SizeRule::ShortSide(side) => write!(f, "{side}"),
-            SizeRule::Fit(side) => write!(f, "{FIT}{side}"),
+            SizeRule::Fit(side) => write!(f, "{FIT_PREFIX}{side}"),
             SizeRule::Native => f.write_str("native"),
             SizeRule::Exact { width, height } => write!(f, "{width}x{height}"),
         }
@@ -133,29 +133,34 @@ pub struct Geometry {
 impl Geometry {
     /// Lays a photo of `photo` = (width, height) out for patches of `patch_size`, to be seen at once.
     pub fn new(photo: (u32, u32), size: SizeRule, patch_size: usize) -> Self {
-        Self::padded(photo, size, patch_size, Padding::Center)
+        Self::with_padding(photo, size, patch_size, Padding::Center)
     }
 
     /// As [`Geometry::new`], with another `padding`.
-    pub fn padded(photo: (u32, u32), size: SizeRule, patch_size: usize, padding: Padding) -> Self {
+    pub fn with_padding(
+        photo: (u32, u32),
+        size: SizeRule,
+        patch_size: usize,
+        padding: Padding,
+    ) -> Self {
         let most = match size {
             SizeRule::ShortSide(side) | SizeRule::Fit(side) => {
-                SQUARES * (side as usize).div_ceil(patch_size).pow(2)
+                MAX_SQUARES * (side as usize).div_ceil(patch_size).pow(2)
             }
             SizeRule::Native | SizeRule::Exact { .. } => usize::MAX,
         };
-        Self::within(photo, size, patch_size, padding, most)
+        Self::with_patch_limit(photo, size, patch_size, padding, most)
     }
 
     /// As [`Geometry::padded`], but of at most `most` patches, whatever the shape of the photo.
-    pub fn within(
+    pub fn with_patch_limit(
         photo: (u32, u32),
         size: SizeRule,
         patch_size: usize,
         padding: Padding,
         most: usize,
     ) -> Self {
-        let (resized, reduced) = fit(photo, size, padding, patch_size as u64, most as u64);
+        let (resized, reduced) = resized_size(photo, size, padding, patch_size as u64, most as u64);
         let pad = |side: u32| side.next_multiple_of(patch_size as u32) - side;
         Self {
             photo,
@@ -185,28 +190,28 @@ impl Geometry {
 
     /// For each photo column, where its centre lies on the grid, in units of patches from the grid's left edge:
     /// patch `i` covers `[i, i + 1)`.
-    pub fn columns(&self) -> Vec<f32> {
+    pub fn column_positions(&self) -> Vec<f32> {
         match self.unpad {
             Unpad::Crop | Unpad::Cubic => {
-                along(self.photo.0, self.resized.0, self.pad_left, self.patch_size)
+                positions_along(self.photo.0, self.resized.0, self.pad_left, self.patch_size)
             }
-            Unpad::Squeeze => along(self.photo.0, self.padded.0, 0, self.patch_size),
+            Unpad::Squeeze => positions_along(self.photo.0, self.padded.0, 0, self.patch_size),
         }
     }
 
     /// For each photo row, where its centre lies on the grid, in units of patches from the top.
-    pub fn rows(&self) -> Vec<f32> {
+    pub fn row_positions(&self) -> Vec<f32> {
         match self.unpad {
             Unpad::Crop | Unpad::Cubic => {
-                along(self.photo.1, self.resized.1, self.pad_top, self.patch_size)
+                positions_along(self.photo.1, self.resized.1, self.pad_top, self.patch_size)
             }
-            Unpad::Squeeze => along(self.photo.1, self.padded.1, 0, self.patch_size),
+            Unpad::Squeeze => positions_along(self.photo.1, self.padded.1, 0, self.patch_size),
         }
     }
 }
 
 /// Centres of `photo` pixels in patches, after resizing to `resized` and padding in front by `pad`.
-fn along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
+fn positions_along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
     let scale = f64::from(resized) / f64::from(photo);
     (0..photo)
         .map(|i| (((f64::from(i) + 0.5) * scale + f64::from(pad)) / patch_size as f64) as f32)
@@ -215,7 +220,7 @@ fn along(photo: u32, resized: u32, pad: u32, patch_size: usize) -> Vec<f32> {
 
 /// The size of a photo that is resized by `size` to at most `most` patches of side `p`, and whether that limit made it
 /// smaller.
-fn fit(
+fn resized_size(
     (width, height): (u32, u32),
     size: SizeRule,
     padding: Padding,
@@ -294,7 +299,7 @@ mod tests {
     fn without_padding_sides_are_whole_patches() {
         for photo in [(640, 480), (853, 1280), (40, 3000), (1, 1)] {
             let size = SizeRule::ShortSide(518);
-            let geometry = Geometry::padded(photo, size, 14, Padding::None);
+            let geometry = Geometry::with_padding(photo, size, 14, Padding::None);
             assert_eq!(geometry.resized, geometry.padded);
             assert_eq!((geometry.pad_left, geometry.pad_top), (0, 0));
         }
@@ -302,7 +307,7 @@ mod tests {
             width: 100,
             height: 90,
         };
-        let geometry = Geometry::padded((640, 480), exact, 14, Padding::None);
+        let geometry = Geometry::with_padding((640, 480), exact, 14, Padding::None);
         assert_eq!(geometry.resized, (100, 90), "what was asked for");
         assert!("left".parse::<Padding>().is_err());
     }
@@ -322,7 +327,7 @@ mod tests {
             ((1540, 1480), (532, 518)),
             ((1000, 200), (518, 98)),
         ] {
-            let geometry = Geometry::padded(photo, SizeRule::Fit(518), 14, Padding::None);
+            let geometry = Geometry::with_padding(photo, SizeRule::Fit(518), 14, Padding::None);
             assert_eq!(geometry.resized, expected, "{photo:?}");
             assert_eq!(geometry.padded, expected);
         }
@@ -336,7 +341,8 @@ mod tests {
             assert!(geometry.grid().len() <= 4 * 37 * 37, "{geometry:?}");
         }
         assert!(!Geometry::new((2072, 518), SizeRule::ShortSide(518), 14).reduced);
-        let native = Geometry::within((4000, 3000), SizeRule::Native, 14, Padding::Center, 1000);
+        let native =
+            Geometry::with_patch_limit((4000, 3000), SizeRule::Native, 14, Padding::Center, 1000);
         assert!(native.reduced && (900..=1000).contains(&native.grid().len()));
         let (width, height) = native.resized;
         assert!((f64::from(width) / f64::from(height) - 4.0 / 3.0).abs() < 0.01);
@@ -349,13 +355,13 @@ mod tests {
             let grid = geometry.grid();
             assert!(
                 geometry
-                    .columns()
+                    .column_positions()
                     .iter()
                     .all(|&x| x > 0.0 && x < grid.cols as f32)
             );
             assert!(
                 geometry
-                    .rows()
+                    .row_positions()
                     .iter()
                     .all(|&y| y > 0.0 && y < grid.rows as f32)
             );

@@ -2,8 +2,8 @@
 
 pub mod coarse;
 pub mod geometry;
-pub mod grid;
+pub mod patch_grid;
 
-pub use coarse::Coarse;
+pub use coarse::CoarseScale;
 pub use geometry::{Geometry, Padding, SizeRule, Unpad};
-pub use grid::Grid;
+pub use patch_grid::Grid;

@@ -20,13 +20,13 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
-use crate::model::weights::remedy::cannot_read;
+use crate::model::weights::store_errors::cannot_read;
 use crate::system::files::write_atomic;
 
 /// The file's content.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Config {
+pub struct UserConfig {
     /// Task to the name of its default head.
     #[serde(default)]
     pub heads: BTreeMap<String, String>,
@@ -43,7 +43,7 @@ const FILE: &str = "config.json";
 /// The tasks that heads are for, as commands spell them.
 pub const TASKS: [&str; 3] = ["depth", "segment", "classify"];
 
-impl Config {
+impl UserConfig {
     /// The file of the store at `root`.
     pub fn path(root: &Path) -> PathBuf {
         root.join(FILE)
@@ -58,7 +58,7 @@ impl Config {
                     let why = format!("is no configuration of dino ({why}); mend it, or remove it");
                     Error::file(&path, why)
                 };
-                let config: Config =
+                let config: UserConfig =
                     serde_json::from_slice(&bytes).map_err(|error| wrong(error.to_string()))?;
                 match config
                     .heads
@@ -89,10 +89,16 @@ impl Config {
 /// Writes a file of the store's folder; a failure says how to choose another.
 pub fn write_in_store(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomic(path, |writer| writer.write_all(bytes)).map_err(|error| match error {
-        Error::File { path, why, fault } => Error::File {
+        Error::File {
+            path,
+            reason: why,
+            fault,
+        } => Error::File {
             path,
             fault,
-            why: format!("{why}; DINO_HOME chooses the folder that models and heads are kept in"),
+            reason: format!(
+                "{why}; DINO_HOME chooses the folder that models and heads are kept in"
+            ),
         },
         other => other,
     })

@@ -14,12 +14,12 @@ use hf_hub::{Cache, Repo};
 use ureq::http::Uri;
 
 use crate::error::{Error, Result};
-use crate::model::weights::huggingface::{Folders, Token};
-use crate::model::weights::{Events, transfer};
-use crate::system::environment::{Setting, Variables};
-use crate::system::http::access::Access;
-use crate::system::http::has_port_that_is_none;
-use crate::system::http::proxy::Proxies;
+use crate::model::weights::huggingface::{HubPaths, HubToken};
+use crate::model::weights::{FetchEventSink, transfer};
+use crate::system::environment::{EnvSetting, EnvVariables};
+use crate::system::http::has_invalid_port;
+use crate::system::http::network_access::NetworkAccess;
+use crate::system::http::proxy::ProxySettings;
 use crate::system::interrupt;
 
 /// How to reach the hub.
@@ -28,7 +28,7 @@ pub struct Hub {
     /// The server, without a slash at the end.
     pub endpoint: String,
     /// A token for gated or private repositories.
-    pub token: Option<Token>,
+    pub token: Option<HubToken>,
     /// The cache of other Hugging Face programs, looked into before anything is fetched.
     pub cache: Option<Cache>,
     /// How long to wait for a connection, and for the next byte.
@@ -36,23 +36,23 @@ pub struct Hub {
     /// How often a broken transfer is taken up again before giving up.
     pub retries: u32,
     /// The variable that names the server, for messages.
-    pub variable: &'static str,
+    pub endpoint_variable: &'static str,
     /// The command that takes a file fetched in another way, for messages.
-    pub instead: String,
+    pub import_command: String,
     /// Whether anything may be fetched at all.
-    pub access: Access,
+    pub access: NetworkAccess,
     /// The proxies that requests go through.
-    pub proxies: Proxies,
+    pub proxies: ProxySettings,
     /// Whether what is odd about the settings has been said; clones share it.
-    pub remarked: Arc<AtomicBool>,
+    pub has_warned: Arc<AtomicBool>,
 }
 
 /// The usual server.
-const HUB: &str = "https://huggingface.co";
+const DEFAULT_ENDPOINT: &str = "https://huggingface.co";
 
 /// `DINO_HTTP_TIMEOUT`, else for the hub `HF_HUB_DOWNLOAD_TIMEOUT`, else 30 seconds.
-fn timeout(variables: &Variables, names: &[&'static str]) -> Result<Duration> {
-    let Some(Setting { variable, value }) = variables.first(names)? else {
+fn timeout(variables: &EnvVariables, names: &[&'static str]) -> Result<Duration> {
+    let Some(EnvSetting { variable, value }) = variables.first(names)? else {
         return Ok(Duration::from_secs(30));
     };
     // 0 is huggingface_hub's word for its default.
@@ -75,7 +75,7 @@ fn timeout(variables: &Variables, names: &[&'static str]) -> Result<Duration> {
 ///
 /// # Errors
 /// If the variable holds no address.
-pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Result<String> {
+pub fn address(variables: &EnvVariables, variable: &'static str, usual: &str) -> Result<String> {
     let Some(value) = variables.text(variable)? else {
         return Ok(usual.to_owned());
     };
@@ -96,7 +96,7 @@ pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Re
     if !matches!(scheme, Some("http" | "https")) || !has_host {
         return Err(wrong(""));
     }
-    if authority.is_some_and(has_port_that_is_none) {
+    if authority.is_some_and(has_invalid_port) {
         return Err(wrong(", whose port is no number between 1 and 65535"));
     }
     // The path of a file is written behind it.
@@ -110,8 +110,8 @@ pub fn address(variables: &Variables, variable: &'static str, usual: &str) -> Re
 ///
 /// # Errors
 /// If `HF_ENDPOINT` is no address.
-pub fn endpoint(variables: &Variables) -> Result<String> {
-    address(variables, "HF_ENDPOINT", HUB)
+pub fn endpoint(variables: &EnvVariables) -> Result<String> {
+    address(variables, "HF_ENDPOINT", DEFAULT_ENDPOINT)
 }
 
 impl Hub {
@@ -121,20 +121,20 @@ impl Hub {
     ///
     /// # Errors
     /// If a variable cannot be understood.
-    pub fn from_env(access: Access) -> Result<Self> {
-        Hub::from_variables(&Variables::of_process(), access)
+    pub fn from_env(access: NetworkAccess) -> Result<Self> {
+        Hub::from_variables(&EnvVariables::from_process(), access)
     }
 
     /// The same of other variables.
     ///
     /// # Errors
     /// As there.
-    pub fn from_variables(variables: &Variables, access: Access) -> Result<Self> {
-        let folders = Folders::of(variables)?;
+    pub fn from_variables(variables: &EnvVariables, access: NetworkAccess) -> Result<Self> {
+        let folders = HubPaths::from_variables(variables)?;
         let token = match &access {
-            Access::Allowed => Token::find(variables, folders.token.as_ref())?,
+            NetworkAccess::Allowed => HubToken::find(variables, folders.token.as_ref())?,
             // Shown to nobody, so it is no matter what is wrong with it.
-            Access::Forbidden(_) => None,
+            NetworkAccess::Forbidden(_) => None,
         };
         Ok(Hub {
             endpoint: endpoint(variables)?,
@@ -142,11 +142,11 @@ impl Hub {
             cache: folders.cache.map(|folder| Cache::new(folder.path)),
             timeout: timeout(variables, &["DINO_HTTP_TIMEOUT", "HF_HUB_DOWNLOAD_TIMEOUT"])?,
             retries: 3,
-            variable: "HF_ENDPOINT",
-            instead: "dino models import FILE".to_owned(),
+            endpoint_variable: "HF_ENDPOINT",
+            import_command: "dino models import FILE".to_owned(),
             access,
-            proxies: Proxies::from_variables(variables)?,
-            remarked: Arc::default(),
+            proxies: ProxySettings::from_variables(variables)?,
+            has_warned: Arc::default(),
         })
     }
 
@@ -154,24 +154,24 @@ impl Hub {
     ///
     /// # Errors
     /// If the variable holds no address.
-    pub fn of_files(
+    pub fn plain_host(
         variable: &'static str,
         usual: &str,
         instead: &str,
-        access: Access,
+        access: NetworkAccess,
     ) -> Result<Self> {
-        let variables = Variables::of_process();
+        let variables = EnvVariables::from_process();
         Ok(Hub {
             endpoint: address(&variables, variable, usual)?,
             token: None,
             cache: None,
             timeout: timeout(&variables, &["DINO_HTTP_TIMEOUT"])?,
             retries: 3,
-            variable,
-            instead: instead.to_owned(),
+            endpoint_variable: variable,
+            import_command: instead.to_owned(),
             access,
-            proxies: Proxies::from_variables(&variables)?,
-            remarked: Arc::default(),
+            proxies: ProxySettings::from_variables(&variables)?,
+            has_warned: Arc::default(),
         })
     }
 
@@ -184,9 +184,9 @@ impl Hub {
     }
 
     /// The same hub, for files that `command` takes where they are fetched in another way.
-    pub fn with_instead(&self, command: &str) -> Self {
+    pub fn with_import_command(&self, command: &str) -> Self {
         Hub {
-            instead: command.to_owned(),
+            import_command: command.to_owned(),
             ..self.clone()
         }
     }
@@ -208,7 +208,7 @@ impl Hub {
     }
 
     pub(super) fn check_address(&self, what: &str, url: &str) -> Result<()> {
-        let instead = format!("fetch {url} elsewhere and run `{}`", self.instead);
+        let instead = format!("fetch {url} elsewhere and run `{}`", self.import_command);
         self.access.check(what, &instead)
     }
 
@@ -225,7 +225,7 @@ impl Hub {
         repo: &str,
         file: &str,
         partial: &Path,
-        events: &mut Events<'_>,
+        events: &mut FetchEventSink<'_>,
     ) -> Result<bool> {
         let url = self.url(repo, file);
         transfer::fetch(self, repo, file, url, partial, events)
@@ -236,12 +236,12 @@ impl Hub {
     ///
     /// # Errors
     /// If it is not there, or if nobody answers.
-    pub fn ask_for_file(
+    pub fn query_file_size(
         &self,
         path: &str,
         (deadline, patience): (Instant, Duration),
     ) -> Result<Option<u64>> {
-        const LOOK: Duration = Duration::from_millis(50);
+        const POLL_INTERVAL: Duration = Duration::from_millis(50);
         let url = format!("{}/{path}", self.endpoint);
         let hub = Hub {
             timeout: patience,
@@ -253,10 +253,10 @@ impl Hub {
         // Names are resolved without a limit of ours; who waits for one too long is left to itself.
         std::thread::spawn(move || {
             // Nobody listens any more after the deadline.
-            let _ = send.send(transfer::ask(&hub, &label, url));
+            let _ = send.send(transfer::query_size(&hub, &label, url));
         });
         loop {
-            match receive.recv_timeout(LOOK) {
+            match receive.recv_timeout(POLL_INTERVAL) {
                 Ok(answer) => return answer,
                 Err(RecvTimeoutError::Timeout) if Instant::now() < deadline => interrupt::check()?,
                 Err(_) => {
@@ -275,7 +275,7 @@ impl Hub {
         &self,
         path: &str,
         partial: &Path,
-        events: &mut Events<'_>,
+        events: &mut FetchEventSink<'_>,
     ) -> Result<bool> {
         let url = format!("{}/{path}", self.endpoint);
         let label = last_part(path);
@@ -296,14 +296,14 @@ mod tests {
     fn hub(pairs: &[(&str, &str)]) -> Result<Hub> {
         let home = [("HOME", "/home/ada")];
         let pairs = home.iter().chain(pairs).copied();
-        Hub::from_variables(&Variables::from_pairs(pairs), Access::Allowed)
+        Hub::from_variables(&EnvVariables::from_pairs(pairs), NetworkAccess::Allowed)
     }
 
     #[test]
     fn the_address_is_checked_and_loses_its_last_slash() {
         for (value, address) in [
-            ("", HUB),
-            (" ", HUB),
+            ("", DEFAULT_ENDPOINT),
+            (" ", DEFAULT_ENDPOINT),
             ("https://mirror.example/", "https://mirror.example"),
             ("http://127.0.0.1:8080/a/b//", "http://127.0.0.1:8080/a/b"),
             ("HTTPS://mirror.example", "HTTPS://mirror.example"),
@@ -343,9 +343,9 @@ mod tests {
     #[test]
     fn a_token_that_is_none_is_no_matter_offline() {
         let pairs = [("HOME", "/home/ada"), ("HF_TOKEN", "no token")];
-        let hub = |access| Hub::from_variables(&Variables::from_pairs(pairs), access);
-        assert!(hub(Access::Allowed).is_err());
-        let offline = hub(Access::Forbidden("--offline".into())).unwrap();
+        let hub = |access| Hub::from_variables(&EnvVariables::from_pairs(pairs), access);
+        assert!(hub(NetworkAccess::Allowed).is_err());
+        let offline = hub(NetworkAccess::Forbidden("--offline".into())).unwrap();
         assert_eq!(offline.token, None);
     }
 

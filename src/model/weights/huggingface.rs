@@ -6,11 +6,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use crate::error::{Error, Result};
-use crate::system::environment::Variables;
+use crate::system::environment::EnvVariables;
 
 /// A folder or file, and what put it there: a variable, or `default`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Location {
+pub struct HubPath {
     /// Where it is.
     pub path: PathBuf,
     /// The variable, or `default`.
@@ -19,23 +19,23 @@ pub struct Location {
 
 /// Where things are kept; nothing where no home folder is known and no variable says.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Folders {
+pub struct HubPaths {
     /// The cache of repositories.
-    pub cache: Option<Location>,
+    pub cache: Option<HubPath>,
     /// The file with the token.
-    pub token: Option<Location>,
+    pub token: Option<HubPath>,
 }
 
-impl Folders {
+impl HubPaths {
     /// Those that `variables` say.
     ///
     /// # Errors
     /// If a path in them cannot be expanded.
-    pub fn of(variables: &Variables) -> Result<Self> {
-        let named = |names: &[&'static str]| -> Result<Option<Location>> {
+    pub fn from_variables(variables: &EnvVariables) -> Result<Self> {
+        let named = |names: &[&'static str]| -> Result<Option<HubPath>> {
             for source in names {
                 if let Some(path) = variables.path(source)? {
-                    return Ok(Some(Location { path, source }));
+                    return Ok(Some(HubPath { path, source }));
                 }
             }
             Ok(None)
@@ -45,7 +45,7 @@ impl Folders {
             None => usual_home(variables)?,
         };
         let within = |name: &str| {
-            home.as_ref().map(|home| Location {
+            home.as_ref().map(|home| HubPath {
                 path: home.path.join(name),
                 source: home.source,
             })
@@ -55,7 +55,7 @@ impl Folders {
             // Transformers' own, of the same layout.
             cache = named(&["TRANSFORMERS_CACHE"])?;
         }
-        Ok(Folders {
+        Ok(HubPaths {
             cache: cache.or_else(|| within("hub")),
             token: named(&["HF_TOKEN_PATH"])?.or_else(|| within("token")),
         })
@@ -63,18 +63,18 @@ impl Folders {
 }
 
 /// `huggingface` in the cache folder. The XDG specification has relative paths passed over.
-fn usual_home(variables: &Variables) -> Result<Option<Location>> {
+fn usual_home(variables: &EnvVariables) -> Result<Option<HubPath>> {
     const XDG: &str = "XDG_CACHE_HOME";
     if let Some(value) = variables
         .os(XDG)
-        .filter(|value| crate::system::environment::is_whole(value))
+        .filter(|value| crate::system::environment::is_independent_path(value))
     {
-        return Ok(Some(Location {
+        return Ok(Some(HubPath {
             path: variables.expand(XDG, value)?.join("huggingface"),
             source: XDG,
         }));
     }
-    Ok(variables.home().map(|home| Location {
+    Ok(variables.home().map(|home| HubPath {
         path: home.join(".cache").join("huggingface"),
         source: "default",
     }))
@@ -82,25 +82,25 @@ fn usual_home(variables: &Variables) -> Result<Option<Location>> {
 
 /// A token and where it was found. It is never shown.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Token {
+pub struct HubToken {
     /// The token itself.
     pub secret: String,
     /// The variable, or the file.
     pub source: String,
 }
 
-impl Token {
+impl HubToken {
     /// The token that requests may carry: `HF_TOKEN`, its old spelling, or what is in `file`. None where
     /// `HF_HUB_DISABLE_IMPLICIT_TOKEN` keeps it back.
     ///
     /// # Errors
     /// If what is there cannot be a token.
-    pub fn find(variables: &Variables, file: Option<&Location>) -> Result<Option<Self>> {
+    pub fn find(variables: &EnvVariables, file: Option<&HubPath>) -> Result<Option<Self>> {
         if variables.is_true("HF_HUB_DISABLE_IMPLICIT_TOKEN")? {
             return Ok(None);
         }
         if let Some(setting) = variables.first(&["HF_TOKEN", "HUGGING_FACE_HUB_TOKEN"])? {
-            return Token::clean(setting.value, setting.variable.to_owned());
+            return HubToken::clean(setting.value, setting.variable.to_owned());
         }
         // One that cannot be read is none: most repositories need no token.
         let Some((file, bytes)) = file.and_then(|file| Some((file, fs::read(&file.path).ok()?)))
@@ -108,7 +108,7 @@ impl Token {
             return Ok(None);
         };
         let source = file.path.display().to_string();
-        Token::clean(&String::from_utf8_lossy(&bytes), source)
+        HubToken::clean(&String::from_utf8_lossy(&bytes), source)
     }
 
     /// Without line ends, as huggingface_hub cleans it, and white space around it.
@@ -119,11 +119,11 @@ impl Token {
                 "{source} holds no token: there are characters in it that no token has"
             )));
         }
-        Ok((!secret.is_empty()).then_some(Token { secret, source }))
+        Ok((!secret.is_empty()).then_some(HubToken { secret, source }))
     }
 }
 
-impl fmt::Debug for Token {
+impl fmt::Debug for HubToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Token(from {})", self.source)
     }
@@ -134,8 +134,8 @@ impl fmt::Debug for Token {
 mod tests {
     use super::*;
 
-    fn variables(pairs: &[(&str, &str)]) -> Variables {
-        Variables::from_pairs([("HOME", "/home/ada")].iter().chain(pairs).copied())
+    fn variables(pairs: &[(&str, &str)]) -> EnvVariables {
+        EnvVariables::from_pairs([("HOME", "/home/ada")].iter().chain(pairs).copied())
     }
 
     /// Compared with what huggingface_hub 2.4 says of the same variables, but for those marked.
@@ -197,8 +197,8 @@ mod tests {
             (&[("XDG_CACHE_HOME", "")], USUAL[0], USUAL[1]),
             (&[("XDG_CACHE_HOME", "x")], USUAL[0], USUAL[1]),
         ] {
-            let found = Folders::of(&variables(pairs)).unwrap();
-            let path = |location: Option<Location>| location.unwrap().path.display().to_string();
+            let found = HubPaths::from_variables(&variables(pairs)).unwrap();
+            let path = |location: Option<HubPath>| location.unwrap().path.display().to_string();
             assert_eq!(
                 (path(found.cache).as_str(), path(found.token).as_str()),
                 (cache, token),
@@ -206,7 +206,7 @@ mod tests {
             );
         }
         let here = std::env::current_dir().unwrap();
-        let found = Folders::of(&variables(&[("HF_HOME", "hf")])).unwrap();
+        let found = HubPaths::from_variables(&variables(&[("HF_HOME", "hf")])).unwrap();
         assert_eq!(found.cache.unwrap().path, here.join("hf/hub"));
     }
 
@@ -215,12 +215,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("token");
         fs::write(&path, "hf_file\n").unwrap();
-        let file = Location {
+        let file = HubPath {
             path: path.clone(),
             source: "default",
         };
         let find = |pairs: &[(&str, &str)]| {
-            let found = Token::find(&variables(pairs), Some(&file)).unwrap();
+            let found = HubToken::find(&variables(pairs), Some(&file)).unwrap();
             found.map(|token| (token.secret, token.source))
         };
         let from = |secret: &str, source: &str| Some((secret.to_owned(), source.to_owned()));
@@ -237,14 +237,14 @@ mod tests {
             find(&[("HF_TOKEN", "hf_x"), ("HF_HUB_DISABLE_IMPLICIT_TOKEN", "1")]),
             None
         );
-        let error = Token::find(&variables(&[("HF_TOKEN", "hf x\u{e9}")]), None)
+        let error = HubToken::find(&variables(&[("HF_TOKEN", "hf x\u{e9}")]), None)
             .unwrap_err()
             .to_string();
         assert!(
             error.starts_with("HF_TOKEN holds no token") && !error.contains("hf x"),
             "{error}"
         );
-        let token = Token {
+        let token = HubToken {
             secret: "hf_x".into(),
             source: "HF_TOKEN".into(),
         };

@@ -11,38 +11,38 @@ use zip::ZipArchive;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
-use crate::model::backbone::naming::{self, Place};
+use crate::model::backbone::naming::{self, KeyMapping};
 use crate::model::backbone::variants::Variant;
 use crate::model::weights::tensorfile::{self, TensorFile};
 use crate::model::weights::wheel::Wheel;
-use crate::model::weights::{digest, legacy, onnx, torch};
+use crate::model::weights::{digest, onnx, torch, torch_legacy};
 
 /// A checkpoint, and the row of the table where the file itself tells it (the shape alone cannot tell `vits14-focus`
 /// from `vits14`).
-pub struct Imported {
+pub struct ImportedCheckpoint {
     /// Canonical tensors.
     pub checkpoint: Checkpoint,
     /// The row, when the file's digest names one.
-    pub known: Option<&'static Variant>,
+    pub variant: Option<&'static Variant>,
     /// What is in the file beside the backbone, such as `classifier`, and what it was trained with.
-    pub on_top: BTreeSet<String>,
+    pub downstream_modules: BTreeSet<String>,
 }
 
 /// Reads a checkpoint out of `path`: a file (safetensors, torch.save's, ONNX, the wheel) or a folder as transformers
 /// saves it. `origin` is what messages call it.
-pub fn read(path: &Path, origin: &str) -> Result<Imported> {
+pub fn read(path: &Path, origin: &str) -> Result<ImportedCheckpoint> {
     // Less what no backbone has a use for.
     let on_top = RefCell::new(BTreeSet::new());
     let wanted = |name: &str| {
-        let part = naming::part_on_top(name).map(str::to_owned);
+        let part = naming::downstream_module(name).map(str::to_owned);
         on_top.borrow_mut().extend(part);
-        naming::place(name) != Some(Place::Ignored)
+        naming::map_key(name) != Some(KeyMapping::Ignored)
     };
     let (tensors, known) = read_all(path, origin, &wanted)?;
-    Ok(Imported {
+    Ok(ImportedCheckpoint {
         checkpoint: Checkpoint::from_raw(origin, tensors)?,
-        known,
-        on_top: on_top.take(),
+        variant: known,
+        downstream_modules: on_top.take(),
     })
 }
 
@@ -63,9 +63,9 @@ fn read_all(
     let renamed = |error| match error {
         Error::File {
             path: about,
-            why,
+            reason: why,
             fault,
-        } if about == path => Error::fault(origin, why, fault),
+        } if about == path => Error::file_with_fault(origin, why, fault),
         other => other,
     };
     let metadata = fs::metadata(path).map_err(|error| renamed(Error::io(path, &error)))?;
@@ -86,7 +86,7 @@ pub fn read_wheel(path: &Path, wheel: &Wheel) -> Result<Checkpoint> {
 }
 
 /// What a file is.
-enum Kind {
+enum WeightFileKind {
     Safetensors,
     Torch,
     Wheel(Wheel),
@@ -98,14 +98,14 @@ fn read_tensors(
     path: &Path,
     wanted: &dyn Fn(&str) -> bool,
 ) -> Result<(BTreeMap<String, Tensor>, Option<&'static Variant>)> {
-    match kind(path)? {
-        Kind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
-        Kind::Torch => Ok((torch::read(path, wanted)?, None)),
-        Kind::Wheel(wheel) => Ok((
+    match detect_kind(path)? {
+        WeightFileKind::Safetensors => Ok((TensorFile::open(path)?.read(path, wanted)?, None)),
+        WeightFileKind::Torch => Ok((torch::read(path, wanted)?, None)),
+        WeightFileKind::Wheel(wheel) => Ok((
             onnx::read(path, &wheel.unpack(path)?)?,
             Some(wheel.variant()),
         )),
-        Kind::Onnx => {
+        WeightFileKind::Onnx => {
             let bytes = crate::system::files::pipe::read_whole(path)?;
             let sha256 = digest::sha256(&bytes);
             let known = Wheel::all()
@@ -117,7 +117,7 @@ fn read_tensors(
 }
 
 /// Tells a file by its first bytes, and a zip by what is in it.
-fn kind(path: &Path) -> Result<Kind> {
+fn detect_kind(path: &Path) -> Result<WeightFileKind> {
     let io = |error| Error::io(path, &error);
     let file = File::open(path).map_err(io)?;
     let mut start = Vec::new();
@@ -138,22 +138,22 @@ fn kind(path: &Path) -> Result<Kind> {
                 format!("is a cut or damaged zip file ({error}); fetch it again"),
             )
         })?;
-        return match Wheel::all().find(|wheel| wheel.is_in(&zip)) {
-            Some(wheel) => Ok(Kind::Wheel(wheel)),
-            None if torch::pickle_entry(&zip).is_some() => Ok(Kind::Torch),
+        return match Wheel::all().find(|wheel| wheel.matches_archive(&zip)) {
+            Some(wheel) => Ok(WeightFileKind::Wheel(wheel)),
+            None if torch::pickle_entry(&zip).is_some() => Ok(WeightFileKind::Torch),
             None => unlike("is a zip file without weights"),
         };
     }
-    if tensorfile::looks_like(&start) {
-        return Ok(Kind::Safetensors);
+    if tensorfile::is_safetensors_header(&start) {
+        return Ok(WeightFileKind::Safetensors);
     }
     if start.starts_with(b"version https://git-lfs") {
         return unlike(
             "is a Git LFS pointer to the weights, not the weights (`git lfs pull` fetches them)",
         );
     }
-    if legacy::starts(&start) {
-        return Ok(Kind::Torch);
+    if torch_legacy::is_legacy_header(&start) {
+        return Ok(WeightFileKind::Torch);
     }
     if start[0] == 0x80 {
         return unlike("is a bare pickle, which is not read (save it with torch.save)");
@@ -164,8 +164,8 @@ fn kind(path: &Path) -> Result<Kind> {
     if text.starts_with("<!doctype") || text.starts_with("<html") {
         return unlike("is a web page, perhaps of a failed download");
     }
-    if onnx::looks_like(&start) {
-        return Ok(Kind::Onnx);
+    if onnx::is_onnx_header(&start) {
+        return Ok(WeightFileKind::Onnx);
     }
     unlike("is of an unknown kind")
 }
@@ -191,11 +191,11 @@ fn weight_files(folder: &Path) -> Result<Vec<PathBuf>> {
 /// The files that an index lists, each once.
 fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     #[derive(serde::Deserialize)]
-    struct Index {
+    struct ShardIndex {
         weight_map: BTreeMap<String, String>,
     }
     let text = fs::read(index).map_err(|error| Error::io(index, &error))?;
-    let parsed: Index =
+    let parsed: ShardIndex =
         serde_json::from_slice(&text).map_err(|error| Error::file(index, error.to_string()))?;
     let mut names: Vec<_> = parsed.weight_map.into_values().collect();
     names.sort();

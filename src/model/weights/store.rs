@@ -14,16 +14,16 @@ use etcetera::BaseStrategy;
 use crate::error::{Error, Result};
 use crate::model::backbone::BackboneConfig;
 use crate::model::backbone::checkpoint::{Checkpoint, check_shapes};
-use crate::model::backbone::source::TensorSource;
+use crate::model::backbone::tensor_source::TensorSource;
 use crate::model::backbone::variants::Variant;
 use crate::model::weights::digest;
-use crate::model::weights::record::{self, FORMAT, Provenance, Record};
-use crate::model::weights::remedy::{cannot_read, cannot_write};
+use crate::model::weights::record::{self, FORMAT, ModelRecord, Provenance};
+use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::model::weights::tensorfile::TensorFile;
-use crate::system::environment::{self, Variables};
+use crate::system::environment::{self, EnvVariables};
 
 /// The variable that says where the store is.
-const HOME: &str = "DINO_HOME";
+const HOME_VARIABLE: &str = "DINO_HOME";
 
 /// The store. Opening it touches nothing; folders appear with the first install.
 #[derive(Debug, Clone)]
@@ -37,16 +37,16 @@ impl Store {
     /// # Errors
     /// If neither is known.
     pub fn open() -> Result<Self> {
-        Store::from_variables(&Variables::of_process()).map(|(store, _)| store)
+        Store::from_variables(&EnvVariables::from_process()).map(|(store, _)| store)
     }
 
     /// The same of other variables, and the variable that said where, or `default`.
     ///
     /// # Errors
     /// As there.
-    pub fn from_variables(variables: &Variables) -> Result<(Self, &'static str)> {
-        if let Some(home) = variables.path(HOME)? {
-            return Ok((Store::at(home), HOME));
+    pub fn from_variables(variables: &EnvVariables) -> Result<(Self, &'static str)> {
+        if let Some(home) = variables.path(HOME_VARIABLE)? {
+            return Ok((Store::at(home), HOME_VARIABLE));
         }
         let base = etcetera::base_strategy::choose_native_strategy()
             .ok()
@@ -63,11 +63,11 @@ impl Store {
     }
 
     /// What a user may not have meant: a `DINO_HOME` that is another folder wherever the program is run.
-    pub fn remark(variables: &Variables) -> Option<String> {
+    pub fn relative_home_warning(variables: &EnvVariables) -> Option<String> {
         let value = variables
-            .os(HOME)
-            .filter(|value| !environment::is_whole(value))?;
-        let path = variables.path(HOME).ok()??;
+            .os(HOME_VARIABLE)
+            .filter(|value| !environment::is_independent_path(value))?;
+        let path = variables.path(HOME_VARIABLE).ok()??;
         Some(format!(
             "DINO_HOME is `{}`, from the working folder: {}",
             value.display(),
@@ -86,22 +86,22 @@ impl Store {
     }
 
     /// Where the weights of its models are.
-    pub fn models(&self) -> PathBuf {
+    pub fn models_folder(&self) -> PathBuf {
         self.root.join("models")
     }
 
     pub(super) fn record_path(&self, name: &str) -> PathBuf {
-        self.models().join(format!("{name}.json"))
+        self.models_folder().join(format!("{name}.json"))
     }
 
     /// The safetensors file of the model `name`, whether or not it exists.
     pub fn tensors_path(&self, name: &str) -> PathBuf {
-        self.models().join(format!("{name}.safetensors"))
+        self.models_folder().join(format!("{name}.safetensors"))
     }
 
     /// Names of all installed models, sorted, each with its record or what is wrong with it.
-    pub fn list(&self) -> Result<Vec<(String, Result<Record>)>> {
-        let folder = self.models();
+    pub fn list(&self) -> Result<Vec<(String, Result<ModelRecord>)>> {
+        let folder = self.models_folder();
         let entries = match fs::read_dir(&folder) {
             Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -129,7 +129,7 @@ impl Store {
 
     /// The model `name`, checked as far as that is cheap: its JSON, the file's size, and its header against the shape
     /// of its backbone. `None` when it is not installed.
-    pub fn get(&self, name: &str) -> Result<Option<Record>> {
+    pub fn get(&self, name: &str) -> Result<Option<ModelRecord>> {
         record::check_name(name)?;
         let path = self.record_path(name);
         let text = match fs::read(&path) {
@@ -143,7 +143,7 @@ impl Store {
                 format!("{why}; `dino models rm {name}` and install it anew"),
             )
         };
-        let record: Record =
+        let record: ModelRecord =
             serde_json::from_slice(&text).map_err(|error| damaged(error.to_string()))?;
         if record.format != FORMAT {
             let why = format!(
@@ -187,7 +187,7 @@ impl Store {
     }
 
     /// The tensors of an installed model.
-    pub fn read(&self, record: &Record) -> Result<Checkpoint> {
+    pub fn read(&self, record: &ModelRecord) -> Result<Checkpoint> {
         let path = self.tensors_path(&record.name);
         let tensors = TensorFile::open(&path)?.read(&path, |_| true)?;
         let checkpoint = Checkpoint {
@@ -199,16 +199,16 @@ impl Store {
     }
 
     /// The tensors of an installed model, to be read one by one.
-    pub fn tensors(&self, record: &Record) -> Result<Stored> {
+    pub fn tensors(&self, record: &ModelRecord) -> Result<StoredTensors> {
         let path = self.tensors_path(&record.name);
-        Ok(Stored {
+        Ok(StoredTensors {
             file: TensorFile::open(&path)?,
             path,
         })
     }
 
     /// Hashes the file and the tensors of `name` and compares them with what was installed.
-    pub fn verify(&self, name: &str) -> Result<Record> {
+    pub fn verify(&self, name: &str) -> Result<ModelRecord> {
         let record = self.get(name)?.ok_or_else(|| self.not_installed(name))?;
         let path = self.tensors_path(name);
         let changed = |what: &str, found: String, expected: &str| {
@@ -261,7 +261,7 @@ impl Store {
         checkpoint: &Checkpoint,
         variant: &Variant,
         from: Provenance,
-    ) -> Result<Record> {
+    ) -> Result<ModelRecord> {
         self.lock(name, &mut |_| Ok(()))?
             .install(checkpoint, variant, from)
     }
@@ -277,12 +277,12 @@ impl Store {
 
 /// The tensors of an installed model on the disk.
 #[derive(Debug)]
-pub struct Stored {
+pub struct StoredTensors {
     path: PathBuf,
     file: TensorFile,
 }
 
-impl TensorSource for Stored {
+impl TensorSource for StoredTensors {
     fn validate(&self, config: &BackboneConfig) -> Result<()> {
         let shapes = self.file.shapes();
         let shapes = shapes
@@ -292,11 +292,11 @@ impl TensorSource for Stored {
     }
 
     fn tensor(&self, name: &str) -> Result<Tensor> {
-        self.file.read_one(&self.path, name)
+        self.file.read_tensor(&self.path, name)
     }
 
-    fn lend(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
-        self.file.lend(&self.path, name, take)
+    fn consume_tensor(&self, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+        self.file.consume_tensor(&self.path, name, take)
     }
 
     fn origin(&self) -> String {
@@ -314,7 +314,7 @@ mod tests {
     fn the_folder_is_absolute_and_its_source_is_known() {
         let open = |pairs: &[(&str, &str)]| {
             let home = [("HOME", "/home/ada")];
-            Store::from_variables(&Variables::from_pairs(home.iter().chain(pairs).copied()))
+            Store::from_variables(&EnvVariables::from_pairs(home.iter().chain(pairs).copied()))
         };
         let here = std::env::current_dir().unwrap();
         for (value, path) in [
@@ -333,7 +333,9 @@ mod tests {
         assert_ne!(source, "DINO_HOME");
         let error = open(&[("DINO_HOME", "$LAB/dino")]).unwrap_err().to_string();
         assert!(error.contains("LAB is not set"), "{error}");
-        let remark = |value: &str| Store::remark(&Variables::from_pairs([("DINO_HOME", value)]));
+        let remark = |value: &str| {
+            Store::relative_home_warning(&EnvVariables::from_pairs([("DINO_HOME", value)]))
+        };
         assert!(
             remark("lab")
                 .unwrap()

@@ -14,8 +14,8 @@ use rayon::prelude::*;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::{Error, Result};
-use crate::model::backbone::source::with_floats;
-use crate::model::weights::remedy::cannot_write;
+use crate::model::backbone::tensor_source::with_floats;
+use crate::model::weights::store_errors::cannot_write;
 
 /// Longest header the format allows.
 const MAX_HEADER: u64 = 100_000_000;
@@ -28,7 +28,7 @@ pub struct TensorFile {
 }
 
 /// Whether a file that starts with these bytes is meant as a safetensors file; [`TensorFile::open`] tells if it is one.
-pub fn looks_like(start: &[u8]) -> bool {
+pub fn is_safetensors_header(start: &[u8]) -> bool {
     start.get(8) == Some(&b'{')
 }
 
@@ -102,7 +102,7 @@ impl TensorFile {
     }
 
     /// What the file says under `key` besides its tensors.
-    pub fn note(&self, key: &str) -> Option<&str> {
+    pub fn metadata_value(&self, key: &str) -> Option<&str> {
         let notes = self.metadata.metadata().as_ref()?;
         notes.get(key).map(String::as_str)
     }
@@ -121,17 +121,22 @@ impl TensorFile {
             .collect();
         names
             .into_par_iter()
-            .map(|name| self.read_one(path, &name).map(|tensor| (name, tensor)))
+            .map(|name| self.read_tensor(path, &name).map(|tensor| (name, tensor)))
             .collect()
     }
 
     /// Calls `take` with the numbers of a tensor, of a file of `f32` without making a tensor of it.
-    pub fn lend(&self, path: &Path, name: &str, take: &mut dyn FnMut(&[f32])) -> Result<()> {
+    pub fn consume_tensor(
+        &self,
+        path: &Path,
+        name: &str,
+        take: &mut dyn FnMut(&[f32]),
+    ) -> Result<()> {
         let is_plain = |info: &&TensorInfo| {
             info.dtype == safetensors::Dtype::F32 && cfg!(target_endian = "little")
         };
         let Some(info) = self.metadata.info(name).filter(is_plain) else {
-            return with_floats(&self.read_one(path, name)?, take);
+            return with_floats(&self.read_tensor(path, name)?, take);
         };
         let (start, end) = info.data_offsets;
         thread_local! {
@@ -161,7 +166,7 @@ impl TensorFile {
     }
 
     /// Reads one tensor.
-    pub fn read_one(&self, path: &Path, name: &str) -> Result<Tensor> {
+    pub fn read_tensor(&self, path: &Path, name: &str) -> Result<Tensor> {
         let Some(info) = self.metadata.info(name) else {
             return Err(Error::file(path, format!("has no tensor `{name}`")));
         };

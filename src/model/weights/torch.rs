@@ -14,12 +14,12 @@ use candle_core::{DType, Device, Tensor};
 use zip::ZipArchive;
 
 use crate::error::{Error, Result};
-use crate::model::weights::{legacy, pickle};
+use crate::model::weights::{pickle, torch_legacy};
 
 /// Longest pickle read; that of the largest backbone with its optimiser takes a fiftieth.
 const MAX_PICKLE: u64 = 64 << 20;
 /// Under which key checkpoints keep the weights, in order of preference.
-const NESTED: &[&str] = &[
+const STATE_DICT_KEYS: &[&str] = &[
     "teacher",
     "state_dict",
     "model_state_dict",
@@ -31,7 +31,7 @@ const NESTED: &[&str] = &[
 type Zip = ZipArchive<BufReader<File>>;
 
 /// A tensor as the pickle describes it.
-pub(super) struct Described {
+pub(super) struct TensorDescriptor {
     /// Of its numbers.
     pub dtype: DType,
     /// Its sides.
@@ -42,7 +42,7 @@ pub(super) struct Described {
     pub offset: usize,
 }
 
-impl Described {
+impl TensorDescriptor {
     /// Where its bytes lie among those of its numbers: the first, and how many.
     ///
     /// # Errors
@@ -61,9 +61,9 @@ impl Described {
 /// Reads the state dict of `path`, leaving out names that `wanted` refuses.
 pub fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<String, Tensor>> {
     let bad = |why: String| Error::file(path, why);
-    if legacy::is_one(path)? {
+    if torch_legacy::is_legacy_file(path)? {
         let bytes = std::fs::read(path).map_err(|error| Error::io(path, &error))?;
-        return legacy::read(&bytes, wanted).map_err(bad);
+        return torch_legacy::read(&bytes, wanted).map_err(bad);
     }
     let file = File::open(path).map_err(|error| Error::io(path, &error))?;
     let mut zip = Zip::new(BufReader::new(file))
@@ -93,7 +93,7 @@ pub fn read(path: &Path, wanted: impl Fn(&str) -> bool) -> Result<BTreeMap<Strin
     let entries = state_dict(object, 0).map_err(bad)?;
     let mut tensors = BTreeMap::new();
     for (name, object) in entries.into_iter().filter(|(name, _)| wanted(name)) {
-        let tensor = describe(object)
+        let tensor = parse_descriptor(object)
             .and_then(|described| load(&mut zip, &root, &described))
             .map_err(|why| bad(format!("`{name}`: {why}")))?;
         tensors.insert(name, tensor);
@@ -131,7 +131,7 @@ pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Ob
         .map(|(key, _)| format!("`{key}`"))
         .take(8)
         .collect();
-    let nested = NESTED.iter().find_map(|key| {
+    let nested = STATE_DICT_KEYS.iter().find_map(|key| {
         others
             .iter()
             .position(|(other, value)| other == key && matches!(value, Object::Dict(_)))
@@ -148,7 +148,7 @@ pub(super) fn state_dict(object: Object, depth: usize) -> Result<Vec<(String, Ob
             } else {
                 keys.join(", ")
             },
-            NESTED.join(", ")
+            STATE_DICT_KEYS.join(", ")
         )),
     }
 }
@@ -162,18 +162,18 @@ fn is_rebuild(callable: &Object) -> bool {
 
 /// Reads `torch._utils._rebuild_tensor_v2(storage, offset, size, stride, …)`, through the wrappers of parameters and
 /// subclasses.
-pub(super) fn describe(object: Object) -> Result<Described, String> {
+pub(super) fn parse_descriptor(object: Object) -> Result<TensorDescriptor, String> {
     let odd = || "is described in an unknown way; expected a plain tensor".to_owned();
     let (callable, args) = object.reduce().map_err(|_| odd())?;
     let (_, class) = callable.class().map_err(|_| odd())?;
     let mut args = args.tuple().map_err(|_| odd())?.into_iter();
     let mut next = || args.next().ok_or_else(odd);
     match class.as_str() {
-        "_rebuild_parameter" => return describe(next()?),
+        "_rebuild_parameter" => return parse_descriptor(next()?),
         "_rebuild_from_type_v2" => {
             let (callable, _, args) = (next()?, next()?, next()?);
             return match is_rebuild(&callable) {
-                true => describe(Object::Reduce {
+                true => parse_descriptor(Object::Reduce {
                     callable: Box::new(callable),
                     args: Box::new(args),
                 }),
@@ -217,7 +217,7 @@ pub(super) fn describe(object: Object) -> Result<Described, String> {
         .ok()
         .and_then(|offset| usize::try_from(offset).ok())
         .ok_or_else(odd)?;
-    Ok(Described {
+    Ok(TensorDescriptor {
         dtype,
         shape,
         storage: key,
@@ -232,7 +232,7 @@ fn sides(object: Object) -> Option<Vec<usize>> {
 }
 
 /// Reads a described tensor's numbers.
-fn load(zip: &mut Zip, root: &str, tensor: &Described) -> Result<Tensor, String> {
+fn load(zip: &mut Zip, root: &str, tensor: &TensorDescriptor) -> Result<Tensor, String> {
     let (skip, bytes) = tensor.bytes()?;
     let name = format!("{root}data/{}", tensor.storage);
     let mut entry = zip
@@ -289,22 +289,24 @@ mod tests {
         let pair = |a, b| Object::Tuple(vec![Object::Int(a), Object::Int(b)]);
         let tensor = |kind, stride| reduce(vec![storage(kind), Object::Int(0), pair(2, 2), stride]);
         assert_eq!(
-            describe(tensor("FloatStorage", pair(2, 1))).unwrap().shape,
+            parse_descriptor(tensor("FloatStorage", pair(2, 1)))
+                .unwrap()
+                .shape,
             [2, 2]
         );
         assert!(
-            describe(tensor("FloatStorage", pair(1, 2)))
+            parse_descriptor(tensor("FloatStorage", pair(1, 2)))
                 .err()
                 .unwrap()
                 .contains("contiguous")
         );
         assert!(
-            describe(tensor("LongStorage", pair(2, 1)))
+            parse_descriptor(tensor("LongStorage", pair(2, 1)))
                 .err()
                 .unwrap()
                 .contains("LongStorage")
         );
-        assert!(describe(tensor("FloatStorage", pair(-1, 1))).is_err());
-        assert!(describe(reduce(vec![])).is_err());
+        assert!(parse_descriptor(tensor("FloatStorage", pair(-1, 1))).is_err());
+        assert!(parse_descriptor(reduce(vec![])).is_err());
     }
 }

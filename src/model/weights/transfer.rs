@@ -13,10 +13,10 @@ use ureq::Body;
 use ureq::http::header::{CONTENT_LENGTH, CONTENT_RANGE};
 
 use crate::error::{Error, Result};
-use crate::model::weights::http::{Client, Failure, Promise};
-use crate::model::weights::remedy::cannot_write;
-use crate::model::weights::{Event, Events, Hub, digest};
-use crate::system::http::{header, timed_out};
+use crate::model::weights::hub_client::{HubClient, RemoteFileInfo, TransferFailure};
+use crate::model::weights::store_errors::cannot_write;
+use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
+use crate::system::http::{header, is_timeout};
 
 /// Downloads a file, see [`Hub::download`].
 pub(super) fn fetch(
@@ -25,7 +25,7 @@ pub(super) fn fetch(
     file: &str,
     url: String,
     partial: &Path,
-    events: &mut Events<'_>,
+    events: &mut FetchEventSink<'_>,
 ) -> Result<bool> {
     let what = match repo == file {
         true => file.to_owned(),
@@ -33,25 +33,25 @@ pub(super) fn fetch(
     };
     hub.check_address(&what, &url)?;
     let mut transfer = Transfer::new(hub, repo, file, url, partial);
-    if !hub.remarked.swap(true, Ordering::Relaxed) {
-        for remark in transfer.client.remarks(&transfer.url) {
-            events(Event::Warning(&remark))?;
+    if !hub.has_warned.swap(true, Ordering::Relaxed) {
+        for remark in transfer.client.warnings(&transfer.url) {
+            events(FetchEvent::Warning(&remark))?;
         }
     }
     let mut attempt = 0;
     loop {
-        let had = transfer.have();
+        let had = transfer.bytes_on_disk();
         match transfer.run(events) {
             Ok(found) => return Ok(found),
-            Err(Failure::Final(error)) => return Err(error),
-            Err(Failure::Broken(why)) => {
+            Err(TransferFailure::Permanent(error)) => return Err(error),
+            Err(TransferFailure::Retryable(why)) => {
                 // Progress earns new attempts: a bad line may break a large file many times.
-                attempt = if transfer.have() > had {
+                attempt = if transfer.bytes_on_disk() > had {
                     1
                 } else {
                     attempt + 1
                 };
-                let have = transfer.have();
+                let have = transfer.bytes_on_disk();
                 if attempt > hub.retries {
                     let remedy = match have {
                         0 => "; try again later".to_owned(),
@@ -65,7 +65,7 @@ pub(super) fn fetch(
                     0 => "trying again".to_owned(),
                     _ => format!("going on from byte {have}"),
                 };
-                events(Event::Note(&format!("{file}: {why}, {next}")))?;
+                events(FetchEvent::Note(&format!("{file}: {why}, {next}")))?;
                 std::thread::sleep(
                     Duration::from_millis(300 * u64::from(attempt)).min(hub.timeout),
                 );
@@ -75,7 +75,7 @@ pub(super) fn fetch(
 }
 
 /// The size of the file at `url`, where the server tells it; none of it is taken.
-pub(super) fn ask(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
+pub(super) fn query_size(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
     let transfer = Transfer::new(hub, file, file, url, Path::new(file));
     let answer = transfer
         .client
@@ -84,7 +84,7 @@ pub(super) fn ask(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
             let length = header(&response, CONTENT_LENGTH.as_str());
             match response.status().as_u16() {
                 200 => Ok(promise.size.or(length.and_then(|text| text.parse().ok()))),
-                404 => Err(Failure::Final(Error::Download(format!(
+                404 => Err(TransferFailure::Permanent(Error::Download(format!(
                     "{}: there is no such file (404)",
                     transfer.url
                 )))),
@@ -92,73 +92,75 @@ pub(super) fn ask(hub: &Hub, file: &str, url: String) -> Result<Option<u64>> {
             }
         });
     answer.map_err(|failure| match failure {
-        Failure::Final(error) => error,
-        Failure::Broken(why) => Error::Download(format!("{}: {why}", transfer.url)),
+        TransferFailure::Permanent(error) => error,
+        TransferFailure::Retryable(why) => Error::Download(format!("{}: {why}", transfer.url)),
     })
 }
 
 /// One file on its way.
 struct Transfer<'a> {
     hub: &'a Hub,
-    client: Client<'a>,
+    client: HubClient<'a>,
     repo: &'a str,
     file: &'a str,
     url: String,
     partial: &'a Path,
-    promise_path: PathBuf,
+    info_path: PathBuf,
 }
 
 impl<'a> Transfer<'a> {
     fn new(hub: &'a Hub, repo: &'a str, file: &'a str, url: String, partial: &'a Path) -> Self {
-        let promise_path = partial.with_file_name(format!(
+        let info_path = partial.with_file_name(format!(
             "{}.json",
             partial.file_name().unwrap_or_default().display()
         ));
         Transfer {
             hub,
-            client: Client::new(hub),
+            client: HubClient::new(hub),
             repo,
             file,
             url,
             partial,
-            promise_path,
+            info_path,
         }
     }
 
     /// Bytes on the disk.
-    fn have(&self) -> u64 {
+    fn bytes_on_disk(&self) -> u64 {
         fs::metadata(self.partial).map_or(0, |file| file.len())
     }
 
-    fn forget(&self) {
+    fn discard_partial(&self) {
         let _ = fs::remove_file(self.partial);
-        let _ = fs::remove_file(&self.promise_path);
+        let _ = fs::remove_file(&self.info_path);
     }
 
     /// One attempt, from where the last one stopped.
-    fn run(&mut self, events: &mut Events<'_>) -> Result<bool, Failure> {
-        let before: Option<Promise> = fs::read(&self.promise_path)
+    fn run(&mut self, events: &mut FetchEventSink<'_>) -> Result<bool, TransferFailure> {
+        let before: Option<RemoteFileInfo> = fs::read(&self.info_path)
             .ok()
             .and_then(|text| serde_json::from_slice(&text).ok());
         if before.is_none() {
-            self.forget();
+            self.discard_partial();
         }
-        let mut start = self.have();
+        let mut start = self.bytes_on_disk();
         let (mut response, mut promise) = self.client.get(&self.url, start)?;
-        let same = before.as_ref().is_some_and(|before| before.is_of(&promise));
+        let same = before
+            .as_ref()
+            .is_some_and(|before| before.is_same_version(&promise));
         if start > 0
             && same
             && response.status() == 416
             && before.is_some_and(|it| it.size == Some(start))
         {
             // All of it came before; only the check was left to do.
-            return self.finish(&Promise {
+            return self.finish(&RemoteFileInfo {
                 size: Some(start),
                 ..promise
             });
         }
         if start > 0 && (response.status() == 416 || response.status() == 206 && !same) {
-            self.forget();
+            self.discard_partial();
             start = 0;
             (response, promise) = self.client.get(&self.url, 0)?;
         }
@@ -172,7 +174,7 @@ impl<'a> Transfer<'a> {
             {
                 Some((from, total)) if from == start => total,
                 _ => {
-                    return Err(Failure::Broken(
+                    return Err(TransferFailure::Retryable(
                         "the server answered with another part than was asked for".to_owned(),
                     ));
                 }
@@ -187,7 +189,7 @@ impl<'a> Transfer<'a> {
             let why = format!(
                 "the server sends {total} bytes where it promised {promised}; try again later"
             );
-            return Err(Failure::Final(Error::Download(format!(
+            return Err(TransferFailure::Permanent(Error::Download(format!(
                 "{}: {why}",
                 self.url
             ))));
@@ -198,9 +200,9 @@ impl<'a> Transfer<'a> {
     }
 
     /// Checks what has arrived; after that it is no longer partial.
-    fn finish(&self, promise: &Promise) -> Result<bool, Failure> {
+    fn finish(&self, promise: &RemoteFileInfo) -> Result<bool, TransferFailure> {
         self.check(promise)?;
-        let _ = fs::remove_file(&self.promise_path);
+        let _ = fs::remove_file(&self.info_path);
         Ok(true)
     }
 
@@ -209,10 +211,10 @@ impl<'a> Transfer<'a> {
         &self,
         body: Body,
         start: u64,
-        promise: &Promise,
-        events: &mut Events<'_>,
-    ) -> Result<(), Failure> {
-        let io = |error: io::Error| Failure::Final(cannot_write(self.partial, &error));
+        promise: &RemoteFileInfo,
+        events: &mut FetchEventSink<'_>,
+    ) -> Result<(), TransferFailure> {
+        let io = |error: io::Error| TransferFailure::Permanent(cannot_write(self.partial, &error));
         let mut out = File::options()
             .create(true)
             .write(true)
@@ -222,7 +224,7 @@ impl<'a> Transfer<'a> {
         out.set_len(start).map_err(io)?;
         out.seek(io::SeekFrom::Start(start)).map_err(io)?;
         let text = serde_json::to_vec(promise).map_err(|error| io(error.into()))?;
-        fs::write(&self.promise_path, text).map_err(io)?;
+        fs::write(&self.info_path, text).map_err(io)?;
         let mut reader = body.into_reader();
         let mut buffer = vec![0; 1 << 18];
         let mut done = start;
@@ -235,7 +237,7 @@ impl<'a> Transfer<'a> {
             };
             out.write_all(&buffer[..read]).map_err(io)?;
             done += read as u64;
-            events(Event::Progress {
+            events(FetchEvent::Progress {
                 label: self.repo,
                 done,
                 total: promise.size,
@@ -244,9 +246,9 @@ impl<'a> Transfer<'a> {
                 break;
             }
         }
-        events(Event::ProgressEnd)?;
+        events(FetchEvent::ProgressEnd)?;
         match promise.size {
-            Some(size) if done < size => Err(Failure::Broken(format!(
+            Some(size) if done < size => Err(TransferFailure::Retryable(format!(
                 "the connection ended at {done} of {size} bytes"
             ))),
             _ => Ok(()),
@@ -254,11 +256,11 @@ impl<'a> Transfer<'a> {
     }
 
     /// Compares the whole file with what was promised; a wrong one is not kept.
-    fn check(&self, promise: &Promise) -> Result<(), Failure> {
-        let have = self.have();
+    fn check(&self, promise: &RemoteFileInfo) -> Result<(), TransferFailure> {
+        let have = self.bytes_on_disk();
         let wrong = |why: String| {
-            self.forget();
-            Failure::Final(Error::Download(format!(
+            self.discard_partial();
+            TransferFailure::Permanent(Error::Download(format!(
                 "{}: {why}; nothing was kept, try again later",
                 self.url
             )))
@@ -280,13 +282,13 @@ impl<'a> Transfer<'a> {
     }
 
     /// The error for a status that is no success.
-    fn refused(&self, status: u16) -> Failure {
+    fn refused(&self, status: u16) -> TransferFailure {
         let Transfer {
             repo, file, url, ..
         } = self;
         match status {
             401 | 403 => {
-                let token = match (self.hub.variable, &self.hub.token) {
+                let token = match (self.hub.endpoint_variable, &self.hub.token) {
                     ("HF_ENDPOINT", Some(token)) => format!(
                         "the token from {} was not accepted; make one that can read it, for HF_TOKEN",
                         token.source
@@ -296,26 +298,28 @@ impl<'a> Transfer<'a> {
                         .to_owned(),
                     (variable, _) => format!("check {variable}"),
                 };
-                Failure::Final(Error::Download(format!(
+                TransferFailure::Permanent(Error::Download(format!(
                     "{repo}: the server denies {file} ({status}); {token}"
                 )))
             }
-            429 | 500..=599 => Failure::Broken(format!("the server is busy or failing ({status})")),
-            _ => Failure::Final(Error::Download(format!(
+            429 | 500..=599 => {
+                TransferFailure::Retryable(format!("the server is busy or failing ({status})"))
+            }
+            _ => TransferFailure::Permanent(Error::Download(format!(
                 "{url}: the server answered {status}; check {}",
-                self.hub.variable
+                self.hub.endpoint_variable
             ))),
         }
     }
 
     /// The failure for a body that stopped coming.
-    fn stalled(&self, error: &io::Error) -> Failure {
-        match timed_out(error) {
-            true => Failure::Broken(format!(
+    fn stalled(&self, error: &io::Error) -> TransferFailure {
+        match is_timeout(error) {
+            true => TransferFailure::Retryable(format!(
                 "no byte came for {} s",
                 self.hub.timeout.as_secs_f64()
             )),
-            false => Failure::Broken(format!("the connection broke ({error})")),
+            false => TransferFailure::Retryable(format!("the connection broke ({error})")),
         }
     }
 }

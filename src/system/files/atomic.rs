@@ -12,12 +12,12 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-use crate::system::files::place::forbids_files;
-use crate::system::files::place::{Place, make_folder, parent, write_stream};
+use crate::system::files::resolved_path::forbids_files;
+use crate::system::files::resolved_path::{ResolvedPath, make_folder, parent_folder, write_stream};
 use crate::system::files::signature::is_own_picture;
 use crate::system::files::temporary;
-use crate::system::files::{Digest, Stamp};
-use crate::system::interrupt::Unfinished;
+use crate::system::files::{Digest, FileStamp};
+use crate::system::interrupt::UnfinishedPath;
 
 /// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at
 /// `path` before stays.
@@ -39,29 +39,29 @@ pub fn write_atomic(
 pub fn write_stamped(
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> Result<Option<Stamp>> {
-    match Place::of(path)? {
-        Place::File(target) | Place::Vacant(target) => {
-            let folder = parent(&target);
+) -> Result<Option<FileStamp>> {
+    match ResolvedPath::resolve(path)? {
+        ResolvedPath::File(target) | ResolvedPath::Vacant(target) => {
+            let folder = parent_folder(&target);
             make_folder(folder).map_err(|error| Error::io(folder, &error))?;
-            write_beside(folder, &target, write).map_err(|error| Error::io(path, &error))
+            write_and_rename(folder, &target, write).map_err(|error| Error::io(path, &error))
         }
-        Place::Stream(stream) => {
+        ResolvedPath::Stream(stream) => {
             // Whole or not at all: nothing is sent before everything is there.
             let mut bytes = Vec::new();
             write(&mut bytes).map_err(|error| Error::io(path, &error))?;
             write_stream(&stream, path, &bytes).map(|()| None)
         }
-        Place::Folder(_) => Err(Error::file(path, "is a folder, where a file is meant")),
+        ResolvedPath::Folder(_) => Err(Error::file(path, "is a folder, where a file is meant")),
     }
 }
 
-fn write_beside(
+fn write_and_rename(
     folder: &Path,
     path: &Path,
     write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
-) -> io::Result<Option<Stamp>> {
-    let mut beside = match Beside::begin(folder) {
+) -> io::Result<Option<FileStamp>> {
+    let mut beside = match UnfinishedFile::begin(folder) {
         Err(error) if forbids_files(&error) && path.is_file() => {
             let mut bytes = Vec::new();
             write(&mut bytes)?;
@@ -75,34 +75,34 @@ fn write_beside(
 
 /// An unfinished file that is written beside its destination.
 #[derive(Debug)]
-struct Beside {
-    writer: Stamping<BufWriter<NamedTempFile>>,
-    _unfinished: Unfinished,
+struct UnfinishedFile {
+    writer: HashingWriter<BufWriter<NamedTempFile>>,
+    _unfinished: UnfinishedPath,
 }
 
-impl Beside {
+impl UnfinishedFile {
     fn begin(folder: &Path) -> io::Result<Self> {
         let (file, unfinished) =
-            Unfinished::make(|| temporary::file_in(folder), |file| file.path())?;
-        Ok(Beside {
-            writer: Stamping::new(BufWriter::new(file)),
+            UnfinishedPath::make(|| temporary::file_in(folder), |file| file.path())?;
+        Ok(UnfinishedFile {
+            writer: HashingWriter::new(BufWriter::new(file)),
             _unfinished: unfinished,
         })
     }
 
     /// Puts it in place of `path`; nothing is known of what was written into something that was there.
-    fn finish(self, path: &Path) -> io::Result<Option<Stamp>> {
+    fn finish(self, path: &Path) -> io::Result<Option<FileStamp>> {
         let (writer, digest, bytes) = self.writer.into_inner();
         let file = writer
             .into_inner()
             .map_err(io::IntoInnerError::into_error)?;
         if let Ok(old) = fs::metadata(path) {
-            inherit(file.as_file(), &old)?;
+            inherit_owner_and_mode(file.as_file(), &old)?;
         }
         if may_fail_late(file.as_file()) {
             file.as_file().sync_data()?;
         }
-        let stamp = Stamp::of_written(digest, bytes, &file.as_file().metadata()?);
+        let stamp = FileStamp::of_written_file(digest, bytes, &file.as_file().metadata()?);
         match file.persist(path) {
             Ok(_) => Ok(Some(stamp)),
             // A single file that a container was given is a mount point, and others' files in a folder such as /tmp are
@@ -123,7 +123,7 @@ impl Beside {
 pub struct AtomicFile {
     path: PathBuf,
     target: PathBuf,
-    beside: Beside,
+    unfinished: UnfinishedFile,
 }
 
 impl AtomicFile {
@@ -132,14 +132,17 @@ impl AtomicFile {
     /// # Errors
     /// Names the path, if it leads to anything but a regular file or nothing, or its folder takes no new files.
     pub fn begin(path: &Path) -> Result<Self> {
-        let (Place::File(target) | Place::Vacant(target)) = Place::of(path)? else {
+        let (ResolvedPath::File(target) | ResolvedPath::Vacant(target)) =
+            ResolvedPath::resolve(path)?
+        else {
             return Err(Error::file(path, "is no regular file, where one is meant"));
         };
-        let beside = Beside::begin(parent(&target)).map_err(|error| Error::io(path, &error))?;
+        let beside = UnfinishedFile::begin(parent_folder(&target))
+            .map_err(|error| Error::io(path, &error))?;
         Ok(AtomicFile {
             path: path.to_owned(),
             target,
-            beside,
+            unfinished: beside,
         })
     }
 
@@ -148,11 +151,11 @@ impl AtomicFile {
     ///
     /// # Errors
     /// Names the path, with the system's reason.
-    pub fn finish(self) -> Result<Option<Stamp>> {
+    pub fn finish(self) -> Result<Option<FileStamp>> {
         let AtomicFile {
             path,
             target,
-            beside,
+            unfinished: beside,
         } = self;
         beside
             .finish(&target)
@@ -162,11 +165,11 @@ impl AtomicFile {
 
 impl Write for AtomicFile {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.beside.writer.write(bytes)
+        self.unfinished.writer.write(bytes)
     }
 
     fn flush(&mut self) -> io::Result<()> {
-        self.beside.writer.flush()
+        self.unfinished.writer.flush()
     }
 }
 
@@ -194,14 +197,14 @@ pub(crate) fn may_fail_late(_: &fs::File) -> bool {
 
 /// Digests what goes through it.
 #[derive(Debug)]
-struct Stamping<W> {
+struct HashingWriter<W> {
     writer: W,
     hasher: blake3::Hasher,
 }
 
-impl<W: Write> Stamping<W> {
+impl<W: Write> HashingWriter<W> {
     fn new(writer: W) -> Self {
-        Stamping {
+        HashingWriter {
             writer,
             hasher: blake3::Hasher::new(),
         }
@@ -214,7 +217,7 @@ impl<W: Write> Stamping<W> {
     }
 }
 
-impl<W: Write> Write for Stamping<W> {
+impl<W: Write> Write for HashingWriter<W> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let written = self.writer.write(bytes)?;
         self.hasher.update(&bytes[..written]);
@@ -228,7 +231,7 @@ impl<W: Write> Write for Stamping<W> {
 
 /// Gives `file` the mode of the file that it will replace, and its owner and group where the system allows it.
 #[cfg(unix)]
-pub(crate) fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
+pub(crate) fn inherit_owner_and_mode(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
     let own = file.metadata()?;
     if (own.uid(), own.gid()) != (old.uid(), old.gid())
@@ -241,7 +244,7 @@ pub(crate) fn inherit(file: &fs::File, old: &fs::Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-pub(crate) fn inherit(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
+pub(crate) fn inherit_owner_and_mode(_: &fs::File, _: &fs::Metadata) -> io::Result<()> {
     Ok(())
 }
 
@@ -274,8 +277,8 @@ pub struct UnfinishedFolder {
     path: PathBuf,
     target: PathBuf,
     is_there: bool,
-    folder: temporary::Folder,
-    _unfinished: Unfinished,
+    folder: temporary::TemporaryFolder,
+    _unfinished: UnfinishedPath,
 }
 
 impl UnfinishedFolder {
@@ -285,9 +288,9 @@ impl UnfinishedFolder {
     /// What `check` returns, or the path with the system's reason.
     pub fn begin(path: &Path, check: impl FnOnce(&Path) -> Result<()>) -> Result<Self> {
         let failed = |error: io::Error| Error::io(path, &error);
-        let (target, is_there) = match Place::of(path)? {
-            Place::Folder(target) => (target, true),
-            Place::Vacant(target) => (target, false),
+        let (target, is_there) = match ResolvedPath::resolve(path)? {
+            ResolvedPath::Folder(target) => (target, true),
+            ResolvedPath::Vacant(target) => (target, false),
             _ => return Err(Error::file(path, "is no folder, where one is meant")),
         };
         // `.` and the like have no name of their own to be renamed to.
@@ -298,9 +301,9 @@ impl UnfinishedFolder {
         if is_there {
             check(&target)?;
         }
-        let parent = parent(&target);
+        let parent = parent_folder(&target);
         make_folder(parent).map_err(|error| Error::io(parent, &error))?;
-        let made = Unfinished::make(|| temporary::folder_in(parent), |folder| folder);
+        let made = UnfinishedPath::make(|| temporary::folder_in(parent), |folder| folder);
         let (folder, unfinished) = made.map_err(failed)?;
         Ok(UnfinishedFolder {
             path: path.to_owned(),
@@ -333,7 +336,7 @@ impl UnfinishedFolder {
             let permissions = fs::metadata(&target).map_err(failed)?.permissions();
             fs::set_permissions(&*folder, permissions).map_err(failed)?;
             // The old one is there until the new one is.
-            let aside = temporary::folder_in(parent(&target)).map_err(failed)?;
+            let aside = temporary::folder_in(parent_folder(&target)).map_err(failed)?;
             let old = aside.join("old");
             fs::rename(&target, &old).map_err(failed)?;
             if let Err(error) = fs::rename(&*folder, &target) {
@@ -436,7 +439,7 @@ mod tests {
         assert_eq!(fs::read(&path).unwrap(), b"old");
         let stamp = file.finish().unwrap().unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"all of it");
-        assert!(stamp.still_is(&path).unwrap());
+        assert!(stamp.matches_file(&path).unwrap());
         assert_eq!(stamp.digest, Digest::of_bytes(b"all of it"));
         drop(AtomicFile::begin(&path).unwrap());
         assert_eq!(names(folder.path()), ["part"]);

@@ -99,9 +99,9 @@ impl From<Digest> for String {
 /// From its hex digits, of which no copy is made: records have millions.
 impl<'de> Deserialize<'de> for Digest {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Digits;
+        struct DigestVisitor;
 
-        impl Visitor<'_> for Digits {
+        impl Visitor<'_> for DigestVisitor {
             type Value = Digest;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -113,7 +113,7 @@ impl<'de> Deserialize<'de> for Digest {
             }
         }
 
-        deserializer.deserialize_str(Digits)
+        deserializer.deserialize_str(DigestVisitor)
     }
 }
 

@@ -2,9 +2,9 @@
 
 pub mod atomic;
 pub mod digest;
+pub mod external_file;
 pub mod pipe;
-pub mod place;
-pub mod program;
+pub mod resolved_path;
 pub mod signature;
 pub mod spool;
 pub mod stamp;
@@ -13,8 +13,8 @@ pub mod temporary;
 
 pub use atomic::{AtomicFile, UnfinishedFolder, write_atomic, write_folder_atomic, write_stamped};
 pub use digest::Digest;
-pub use place::Place;
-pub use program::ProgramFile;
-pub use stamp::Stamp;
-pub(crate) use stamp::modified;
-pub use stream::Stream;
+pub use external_file::ExternalFile;
+pub use resolved_path::ResolvedPath;
+pub use stamp::FileStamp;
+pub(crate) use stamp::modified_nanos;
+pub use stream::OutputStream;

@@ -9,7 +9,7 @@ use crate::system::files::temporary::scratch_file;
 use crate::system::interrupt;
 
 /// More than this comes out of no sensible pipe; one that never ends must not fill the memory.
-pub const MOST: u64 = 2 << 30;
+pub const MAX_PIPE_BYTES: u64 = 2 << 30;
 
 /// Reads all of a file that is no photo: a head, a basis, a list, a font.
 ///
@@ -20,7 +20,7 @@ pub fn read_whole(path: &Path) -> Result<Vec<u8>> {
         true => std::fs::read(path),
         false => {
             let owned = path.to_owned();
-            interrupt::wait_for(move || read_to(File::open(owned)?, Vec::new(), MOST))?
+            interrupt::wait_for(move || read_to(File::open(owned)?, Vec::new(), MAX_PIPE_BYTES))?
         }
     };
     read.map_err(|error| Error::io(path, &error))
@@ -57,9 +57,9 @@ pub fn with_file<T>(path: &Path, read: impl FnOnce(&Path) -> Result<T>) -> Resul
     read(copy.path()).map_err(|error| match error {
         Error::File {
             path: named,
-            why,
+            reason: why,
             fault,
-        } if named == copy.path() => Error::fault(path, why, fault),
+        } if named == copy.path() => Error::file_with_fault(path, why, fault),
         other => other,
     })
 }

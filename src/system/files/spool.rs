@@ -14,17 +14,17 @@ const IN_MEMORY: usize = 256 << 20;
 
 /// A sequence of records of floats.
 #[derive(Debug)]
-pub struct Spool {
-    bytes: Bytes,
+pub struct FloatSpool {
+    bytes: ByteSpool,
     /// Start in bytes and length in numbers.
     records: Vec<(u64, usize)>,
 }
 
-impl Spool {
+impl FloatSpool {
     /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
     pub fn new(what: &'static str, instead: &'static str) -> Self {
         Self {
-            bytes: Bytes::new(what, instead),
+            bytes: ByteSpool::new(what, instead),
             records: Vec::new(),
         }
     }
@@ -67,12 +67,12 @@ impl Spool {
 
 /// Text that grows piece by piece and is read as a whole.
 #[derive(Debug)]
-pub struct TextSpool(Bytes);
+pub struct TextSpool(ByteSpool);
 
 impl TextSpool {
     /// Empty. Errors will say that `what` (a plural) could not be kept, and to use `instead`.
     pub fn new(what: &'static str, instead: &'static str) -> Self {
-        TextSpool(Bytes::new(what, instead))
+        TextSpool(ByteSpool::new(what, instead))
     }
 
     /// Whether nothing is kept.
@@ -105,22 +105,22 @@ impl TextSpool {
 
 /// What both are kept in.
 #[derive(Debug)]
-struct Bytes {
+struct ByteSpool {
     file: SpooledTempFile,
     /// Where the next bytes go; what a failed write left behind it is written over.
     end: u64,
     /// What the records hold and how to do without them, for messages.
-    what: &'static str,
-    instead: &'static str,
+    contents: &'static str,
+    alternative: &'static str,
 }
 
-impl Bytes {
-    fn new(what: &'static str, instead: &'static str) -> Self {
-        Bytes {
+impl ByteSpool {
+    fn new(contents: &'static str, alternative: &'static str) -> Self {
+        ByteSpool {
             file: spooled_tempfile(IN_MEMORY),
             end: 0,
-            what,
-            instead,
+            contents,
+            alternative,
         }
     }
 
@@ -131,7 +131,7 @@ impl Bytes {
             .file
             .seek(SeekFrom::Start(start))
             .and_then(|_| self.file.write_all(bytes));
-        written.map_err(|e| self.failed("written", &e))?;
+        written.map_err(|e| self.file_error("written", &e))?;
         self.end += bytes.len() as u64;
         Ok(start)
     }
@@ -142,15 +142,15 @@ impl Bytes {
             .file
             .seek(SeekFrom::Start(start))
             .and_then(|_| self.file.read_exact(bytes));
-        read.map_err(|e| self.failed("read", &e))
+        read.map_err(|e| self.file_error("read", &e))
     }
 
-    fn failed(&self, what: &str, error: &io::Error) -> Error {
+    fn file_error(&self, what: &str, error: &io::Error) -> Error {
         Error::file(
             std::env::temp_dir(),
             format!(
                 "{} could not be {what} in a temporary file: {error}; set TMPDIR to a folder with more room, or use {}",
-                self.what, self.instead
+                self.contents, self.alternative
             ),
         )
     }
@@ -163,7 +163,7 @@ mod tests {
 
     #[test]
     fn records_come_back_in_any_order() {
-        let mut spool = Spool::new("numbers", "none");
+        let mut spool = FloatSpool::new("numbers", "none");
         spool.push(&[1.0, 2.0, 3.0]).unwrap();
         spool.push(&[5.0]).unwrap();
         assert_eq!(spool.read(1).unwrap(), [5.0]);

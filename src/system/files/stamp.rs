@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 
 /// The size, time and content of a file, of bytes in memory, or of a folder.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Stamp {
+pub struct FileStamp {
     /// Size in bytes; of a folder, that of its files together.
     pub bytes: u64,
     /// When a file was last modified, in nanoseconds since 1970; none of a folder, of bytes in memory, and where the file
@@ -26,10 +26,10 @@ pub struct Stamp {
     pub digest: Digest,
 }
 
-impl Stamp {
+impl FileStamp {
     /// Takes the stamp of bytes in memory, such as a photo from standard input.
     pub fn of_bytes(bytes: &[u8]) -> Self {
-        Stamp {
+        FileStamp {
             bytes: bytes.len() as u64,
             modified: None,
             tar_bytes: None,
@@ -39,7 +39,7 @@ impl Stamp {
 
     /// Of what only the digest is known.
     pub fn of_digest(digest: Digest) -> Self {
-        Stamp {
+        FileStamp {
             bytes: 0,
             modified: None,
             tar_bytes: None,
@@ -48,27 +48,27 @@ impl Stamp {
     }
 
     /// Takes the stamp of a file that was written, with the digest of its `bytes`; `met` is asked afterwards.
-    pub fn of_written(digest: Digest, bytes: u64, met: &Metadata) -> Self {
-        Stamp {
+    pub fn of_written_file(digest: Digest, bytes: u64, met: &Metadata) -> Self {
+        FileStamp {
             bytes,
-            modified: modified(met),
+            modified: modified_nanos(met),
             tar_bytes: None,
             digest,
         }
     }
 
     /// Takes the stamp of `bytes` that were read from a file, of which `met` was asked before.
-    pub fn of_read(bytes: &[u8], met: Option<&Metadata>) -> Self {
+    pub fn of_read_file(bytes: &[u8], met: Option<&Metadata>) -> Self {
         let file = met.filter(|met| met.is_file() && met.len() == bytes.len() as u64);
-        Stamp {
-            modified: file.and_then(modified),
+        FileStamp {
+            modified: file.and_then(modified_nanos),
             ..Self::of_bytes(bytes)
         }
     }
 
     /// Takes the stamp of the `bytes` of a member of a tar of `tar_bytes`, which was last modified at `tar_modified`.
     pub fn of_tar_member(bytes: &[u8], tar_bytes: u64, tar_modified: Option<u64>) -> Self {
-        Stamp {
+        FileStamp {
             modified: tar_modified,
             tar_bytes: Some(tar_bytes),
             ..Self::of_bytes(bytes)
@@ -95,9 +95,9 @@ impl Stamp {
     fn of_regular(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
         // Before the content: what is written meanwhile has a later time, and the stamp no longer holds.
-        let modified = modified(&file.metadata()?);
+        let modified = modified_nanos(&file.metadata()?);
         let (digest, bytes) = Digest::of_open_file(&file)?;
-        Ok(Stamp {
+        Ok(FileStamp {
             bytes,
             modified,
             tar_bytes: None,
@@ -128,7 +128,7 @@ impl Stamp {
                 content.update(&[0; 32]);
             }
         }
-        Ok(Stamp {
+        Ok(FileStamp {
             bytes,
             modified: None,
             tar_bytes: None,
@@ -141,12 +141,12 @@ impl Stamp {
     ///
     /// # Errors
     /// As [`Stamp::of_file`]; what is not there, or is neither a file nor a folder, is merely another.
-    pub fn still_is(&self, path: &Path) -> Result<bool> {
+    pub fn matches_file(&self, path: &Path) -> Result<bool> {
         match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
             Err(error) => Err(Error::io(path, &error)),
             Ok(met) if met.is_file() && met.len() != self.bytes => Ok(false),
-            Ok(met) if self.is_of_untouched(&met) => Ok(true),
+            Ok(met) if self.matches_size_and_time(&met) => Ok(true),
             Ok(met) if met.is_file() || met.is_dir() => {
                 Ok(Self::of_file(path)?.digest == self.digest)
             }
@@ -155,22 +155,22 @@ impl Stamp {
     }
 
     /// Whether it is of the regular file that `met` was asked of.
-    pub fn is_of(&self, met: &Metadata) -> bool {
-        self.is_of_untouched(met)
+    pub fn matches_metadata(&self, met: &Metadata) -> bool {
+        self.matches_size_and_time(met)
     }
 
     /// Whether the file of `met` has the size and the time of this stamp, and need not be read.
-    pub(crate) fn is_of_untouched(&self, met: &Metadata) -> bool {
+    pub(crate) fn matches_size_and_time(&self, met: &Metadata) -> bool {
         met.is_file()
             && met.len() == self.bytes
             && self.tar_bytes.is_none()
             && self.modified.is_some()
-            && self.modified == modified(met)
+            && self.modified == modified_nanos(met)
     }
 }
 
 /// When a file was last modified, in nanoseconds since 1970.
-pub(crate) fn modified(met: &Metadata) -> Option<u64> {
+pub(crate) fn modified_nanos(met: &Metadata) -> Option<u64> {
     let since = met.modified().ok()?.duration_since(UNIX_EPOCH).ok()?;
     u64::try_from(since.as_nanos()).ok()
 }
@@ -199,32 +199,35 @@ mod tests {
     fn a_touched_file_is_still_the_same_and_an_edited_one_is_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = photo(&folder);
-        let stamp = Stamp::of_file(&path).unwrap();
+        let stamp = FileStamp::of_file(&path).unwrap();
         assert_eq!(stamp.bytes, 5);
         assert_eq!(stamp.modified, Some(1_700_000_000_000_000_005));
-        assert_eq!(stamp.digest, Stamp::of_bytes(b"photo").digest);
-        assert!(stamp.still_is(&path).unwrap());
+        assert_eq!(stamp.digest, FileStamp::of_bytes(b"photo").digest);
+        assert!(stamp.matches_file(&path).unwrap());
         set_modified(&path, UNIX_EPOCH + Duration::from_secs(1_600_000_000));
-        assert!(stamp.still_is(&path).unwrap());
+        assert!(stamp.matches_file(&path).unwrap());
         fs::write(&path, "photO").unwrap();
-        assert!(!stamp.still_is(&path).unwrap());
+        assert!(!stamp.matches_file(&path).unwrap());
         fs::write(&path, "photograph").unwrap();
-        assert!(!stamp.still_is(&path).unwrap());
+        assert!(!stamp.matches_file(&path).unwrap());
         fs::remove_file(&path).unwrap();
-        assert!(!stamp.still_is(&path).unwrap());
+        assert!(!stamp.matches_file(&path).unwrap());
     }
 
     #[test]
     fn size_and_time_spare_the_reading_and_bytes_without_a_time_do_not() {
         let folder = tempfile::tempdir().unwrap();
         let path = photo(&folder);
-        let (stamp, timeless) = (Stamp::of_file(&path).unwrap(), Stamp::of_bytes(b"photo"));
-        assert!(timeless.still_is(&path).unwrap());
+        let (stamp, timeless) = (
+            FileStamp::of_file(&path).unwrap(),
+            FileStamp::of_bytes(b"photo"),
+        );
+        assert!(timeless.matches_file(&path).unwrap());
         let time = fs::metadata(&path).unwrap().modified().unwrap();
         fs::write(&path, "photO").unwrap();
         set_modified(&path, time);
-        assert!(stamp.still_is(&path).unwrap());
-        assert!(!timeless.still_is(&path).unwrap());
+        assert!(stamp.matches_file(&path).unwrap());
+        assert!(!timeless.matches_file(&path).unwrap());
     }
 
     #[test]
@@ -232,12 +235,12 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = photo(&folder);
         set_modified(&path, UNIX_EPOCH - Duration::from_secs(1));
-        let stamp = Stamp::of_file(&path).unwrap();
+        let stamp = FileStamp::of_file(&path).unwrap();
         assert_eq!(stamp.modified, None);
-        assert!(stamp.still_is(&path).unwrap());
+        assert!(stamp.matches_file(&path).unwrap());
         fs::write(&path, "photO").unwrap();
         set_modified(&path, UNIX_EPOCH - Duration::from_secs(1));
-        assert!(!stamp.still_is(&path).unwrap());
+        assert!(!stamp.matches_file(&path).unwrap());
     }
 
     #[test]
@@ -247,24 +250,24 @@ mod tests {
         fs::create_dir(&folder).unwrap();
         fs::write(folder.join("a.png"), "cat").unwrap();
         fs::write(folder.join("b.png"), "bench").unwrap();
-        let stamp = Stamp::of_file(&folder).unwrap();
+        let stamp = FileStamp::of_file(&folder).unwrap();
         assert_eq!((stamp.bytes, stamp.modified), (8, None));
         fs::write(folder.join(".DS_Store"), "litter").unwrap();
-        assert!(stamp.still_is(&folder).unwrap());
+        assert!(stamp.matches_file(&folder).unwrap());
 
         fs::write(folder.join("a.png"), "dog").unwrap();
-        assert!(!stamp.still_is(&folder).unwrap());
+        assert!(!stamp.matches_file(&folder).unwrap());
         fs::write(folder.join("a.png"), "cat").unwrap();
-        assert!(stamp.still_is(&folder).unwrap());
+        assert!(stamp.matches_file(&folder).unwrap());
         fs::rename(folder.join("a.png"), folder.join("A.png")).unwrap();
-        assert!(!stamp.still_is(&folder).unwrap());
+        assert!(!stamp.matches_file(&folder).unwrap());
         fs::rename(folder.join("A.png"), folder.join("a.png")).unwrap();
         fs::create_dir(folder.join("more")).unwrap();
-        assert!(!stamp.still_is(&folder).unwrap());
+        assert!(!stamp.matches_file(&folder).unwrap());
 
         fs::remove_dir_all(&folder).unwrap();
         fs::write(&folder, "catbench").unwrap();
-        assert!(!stamp.still_is(&folder).unwrap());
+        assert!(!stamp.matches_file(&folder).unwrap());
     }
 
     #[cfg(unix)]
@@ -274,9 +277,9 @@ mod tests {
         let path = folder.path().join("pipe");
         let made = std::process::Command::new("mkfifo").arg(&path).status();
         assert!(made.unwrap().success());
-        let error = Stamp::of_file(&path).unwrap_err().to_string();
+        let error = FileStamp::of_file(&path).unwrap_err().to_string();
         assert!(error.contains("neither a regular file"), "{error}");
         assert!(Digest::of_file(&path).is_err());
-        assert!(!Stamp::of_bytes(b"").still_is(&path).unwrap());
+        assert!(!FileStamp::of_bytes(b"").matches_file(&path).unwrap());
     }
 }

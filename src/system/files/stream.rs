@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 /// Something that is written into.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Standard output, by whatever name.
     Stdout,
     /// Another descriptor that this program was started with, and the path that it has among its own: `2>`, `3>`,
@@ -20,19 +20,19 @@ pub enum Stream {
     Socket(PathBuf),
 }
 
-impl Stream {
+impl OutputStream {
     /// What `met` at `path`, which is neither a file nor a folder, is.
     ///
     /// # Errors
     /// For disks, which nobody means, and whatever else there may be.
     #[cfg(unix)]
-    pub(crate) fn at(path: PathBuf, met: &Metadata) -> io::Result<Self> {
+    pub(crate) fn from_metadata(path: PathBuf, met: &Metadata) -> io::Result<Self> {
         use std::os::unix::fs::FileTypeExt;
         let kind = met.file_type();
         match () {
-            () if kind.is_fifo() => Ok(Stream::Pipe(path)),
-            () if kind.is_char_device() => Ok(Stream::Device(path)),
-            () if kind.is_socket() => Ok(Stream::Socket(path)),
+            () if kind.is_fifo() => Ok(OutputStream::Pipe(path)),
+            () if kind.is_char_device() => Ok(OutputStream::Device(path)),
+            () if kind.is_socket() => Ok(OutputStream::Socket(path)),
             () if kind.is_block_device() => Err(io::Error::other(
                 "is a disk (block device), which is not written to",
             )),
@@ -45,30 +45,34 @@ impl Stream {
     /// # Errors
     /// None.
     #[cfg(not(unix))]
-    pub(crate) fn at(path: PathBuf, _: &Metadata) -> io::Result<Self> {
-        Ok(Stream::Device(path))
+    pub(crate) fn from_metadata(path: PathBuf, _: &Metadata) -> io::Result<Self> {
+        Ok(OutputStream::Device(path))
     }
 
     /// The path by which its permissions can be asked for; none where it is open already.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Stream::Stdout | Stream::Descriptor(..) => None,
-            Stream::Pipe(path) | Stream::Device(path) | Stream::Socket(path) => Some(path),
+            OutputStream::Stdout | OutputStream::Descriptor(..) => None,
+            OutputStream::Pipe(path) | OutputStream::Device(path) | OutputStream::Socket(path) => {
+                Some(path)
+            }
         }
     }
 
     /// Opens it for writing. A named pipe waits for its reader, as in a shell.
     pub(crate) fn open(&self) -> io::Result<Box<dyn Write>> {
         match self {
-            Stream::Stdout => Ok(Box::new(io::stdout().lock())),
-            Stream::Descriptor(number, path) => Ok(Box::new(duplicate(*number, path)?)),
-            Stream::Pipe(path) | Stream::Device(path) => {
+            OutputStream::Stdout => Ok(Box::new(io::stdout().lock())),
+            OutputStream::Descriptor(number, path) => Ok(Box::new(duplicate(*number, path)?)),
+            OutputStream::Pipe(path) | OutputStream::Device(path) => {
                 Ok(Box::new(OpenOptions::new().write(true).open(path)?))
             }
             #[cfg(unix)]
-            Stream::Socket(path) => Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?)),
+            OutputStream::Socket(path) => {
+                Ok(Box::new(std::os::unix::net::UnixStream::connect(path)?))
+            }
             #[cfg(not(unix))]
-            Stream::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
+            OutputStream::Socket(_) => Err(io::ErrorKind::Unsupported.into()),
         }
     }
 }
@@ -77,7 +81,7 @@ impl Stream {
 ///
 /// # Errors
 /// If it is not open, or not for writing.
-pub(crate) fn descriptor(path: &Path) -> io::Result<Option<Stream>> {
+pub(crate) fn find_descriptor(path: &Path) -> io::Result<Option<OutputStream>> {
     let digits = |name: &str| !name.is_empty() && name.bytes().all(|c| c.is_ascii_digit());
     let name = path.file_name().and_then(|name| name.to_str());
     let Some(number) = name
@@ -86,8 +90,8 @@ pub(crate) fn descriptor(path: &Path) -> io::Result<Option<Stream>> {
     else {
         return Ok(None);
     };
-    match is_folder_of_descriptors(super::place::parent(path)) {
-        true => own(number, path).map(Some),
+    match is_folder_of_descriptors(super::resolved_path::parent_folder(path)) {
+        true => own_descriptor(number, path).map(Some),
         false => Ok(None),
     }
 }
@@ -113,13 +117,13 @@ fn is_folder_of_descriptors(folder: &Path) -> bool {
     }
 }
 
-fn own(number: i32, path: &Path) -> io::Result<Stream> {
+fn own_descriptor(number: i32, path: &Path) -> io::Result<OutputStream> {
     check_open(number)?;
     let met = std::fs::metadata(path)
         .map_err(|_| io::Error::other("no such descriptor was opened for this program"))?;
     Ok(match number == 1 || is_stdout(&met) {
-        true => Stream::Stdout,
-        false => Stream::Descriptor(number, path.to_owned()),
+        true => OutputStream::Stdout,
+        false => OutputStream::Descriptor(number, path.to_owned()),
     })
 }
 

@@ -12,19 +12,19 @@ use std::path::Path;
 use tempfile::{NamedTempFile, TempDir};
 
 /// Their names begin so in the folders of outputs, where nobody should see them.
-const HIDDEN: &str = ".dino-";
+const HIDDEN_PREFIX: &str = ".dino-";
 
 /// And so in the folder for temporary files; programs that run shut off from hidden files get them handed over.
-const SEEN: &str = "dino-tmp-";
+const VISIBLE_PREFIX: &str = "dino-tmp-";
 
 /// And end so.
-const ENDING: &str = ".part";
+const SUFFIX: &str = ".part";
 
 /// Random letters between.
 const LETTERS: usize = 6;
 
 /// As long as their names are.
-pub(crate) const LIKE: &str = ".dino-123456.part";
+pub(crate) const SAMPLE_NAME: &str = ".dino-123456.part";
 
 /// Somebody may take a new one for a leftover before it is locked, and another is made; more often than that is no chance.
 const ATTEMPTS: usize = 8;
@@ -34,13 +34,13 @@ const ATTEMPTS: usize = 8;
 /// # Errors
 /// The system's reason.
 pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
-    make(|| {
-        let mut builder = builder(HIDDEN);
+    retry(|| {
+        let mut builder = builder(HIDDEN_PREFIX);
         // A temporary file is private by default; the finished one follows the umask as any other does.
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
         let file = builder.tempfile_in(folder)?;
-        Ok(is_held(file.as_file(), file.path()).then_some(file))
+        Ok(lock_new(file.as_file(), file.path()).then_some(file))
     })
 }
 
@@ -51,9 +51,9 @@ pub(crate) fn file_in(folder: &Path) -> io::Result<NamedTempFile> {
 pub fn scratch_file() -> io::Result<NamedTempFile> {
     let folder = std::env::temp_dir();
     sweep(&folder);
-    make(|| {
-        let file = builder(SEEN).tempfile_in(&folder)?;
-        Ok(is_held(file.as_file(), file.path()).then_some(file))
+    retry(|| {
+        let file = builder(VISIBLE_PREFIX).tempfile_in(&folder)?;
+        Ok(lock_new(file.as_file(), file.path()).then_some(file))
     })
 }
 
@@ -61,42 +61,42 @@ pub fn scratch_file() -> io::Result<NamedTempFile> {
 ///
 /// # Errors
 /// The system's reason.
-pub fn scratch_folder() -> io::Result<Folder> {
+pub fn scratch_folder() -> io::Result<TemporaryFolder> {
     let parent = std::env::temp_dir();
     sweep(&parent);
-    make(|| Folder::new(builder(SEEN).tempdir_in(&parent)?))
+    retry(|| TemporaryFolder::new(builder(VISIBLE_PREFIX).tempdir_in(&parent)?))
 }
 
 /// An unfinished folder in `parent`, which others may read once it is finished.
 ///
 /// # Errors
 /// The system's reason.
-pub(crate) fn folder_in(parent: &Path) -> io::Result<Folder> {
-    make(|| {
-        let mut builder = builder(HIDDEN);
+pub(crate) fn folder_in(parent: &Path) -> io::Result<TemporaryFolder> {
+    retry(|| {
+        let mut builder = builder(HIDDEN_PREFIX);
         #[cfg(unix)]
         builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o777));
-        Folder::new(builder.tempdir_in(parent)?)
+        TemporaryFolder::new(builder.tempdir_in(parent)?)
     })
 }
 
 /// A folder that goes with its owner.
 #[derive(Debug)]
-pub struct Folder {
+pub struct TemporaryFolder {
     folder: TempDir,
     /// Let go of when it is dropped.
     _lock: Option<File>,
 }
 
-impl Folder {
+impl TemporaryFolder {
     /// None where somebody took it for a leftover.
     fn new(folder: TempDir) -> io::Result<Option<Self>> {
         // Some systems open no folders; there, it is not locked, and left if its program is killed.
         let lock = File::open(folder.path()).ok();
         let is_held = lock
             .as_ref()
-            .is_none_or(|lock| is_held(lock, folder.path()));
-        Ok(is_held.then_some(Folder {
+            .is_none_or(|lock| lock_new(lock, folder.path()));
+        Ok(is_held.then_some(TemporaryFolder {
             folder,
             _lock: lock,
         }))
@@ -108,7 +108,7 @@ impl Folder {
     }
 }
 
-impl Deref for Folder {
+impl Deref for TemporaryFolder {
     type Target = Path;
 
     fn deref(&self) -> &Path {
@@ -118,11 +118,11 @@ impl Deref for Folder {
 
 fn builder(prefix: &'static str) -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
-    builder.prefix(prefix).suffix(ENDING).rand_bytes(LETTERS);
+    builder.prefix(prefix).suffix(SUFFIX).rand_bytes(LETTERS);
     builder
 }
 
-fn make<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
+fn retry<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
     for _ in 0..ATTEMPTS {
         if let Some(made) = one()? {
             return Ok(made);
@@ -134,9 +134,9 @@ fn make<T>(one: impl Fn() -> io::Result<Option<T>>) -> io::Result<T> {
 }
 
 /// Locks a new file; whether it is still there then.
-fn is_held(file: &File, path: &Path) -> bool {
+fn lock_new(file: &File, path: &Path) -> bool {
     match file.lock() {
-        Ok(()) => is_at(file, path),
+        Ok(()) => is_same_file(file, path),
         // No locks here: nobody takes it for a leftover.
         Err(_) => true,
     }
@@ -144,14 +144,14 @@ fn is_held(file: &File, path: &Path) -> bool {
 
 /// Removes what programs that live no more left unfinished in `folder`. What cannot be removed is left.
 pub fn sweep(folder: &Path) {
-    sweep_but(folder, |_| false);
+    sweep_except(folder, |_| false);
 }
 
 /// As [`sweep`], but files that are wanted stay, whatever they are called.
-pub(crate) fn sweep_but(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
+pub(crate) fn sweep_except(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let name = entry.file_name();
-        let is_ours = name.to_str().is_some_and(is_name);
+        let is_ours = name.to_str().is_some_and(is_temporary_name);
         let kind = entry.file_type();
         if !is_ours || !kind.is_ok_and(|kind| kind.is_file() || kind.is_dir()) {
             continue;
@@ -163,7 +163,7 @@ pub(crate) fn sweep_but(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
         let Ok(file) = File::open(&path) else {
             continue;
         };
-        if file.try_lock().is_err() || !is_at(&file, &path) {
+        if file.try_lock().is_err() || !is_same_file(&file, &path) {
             continue;
         }
         let _ = match file.metadata().is_ok_and(|met| met.is_dir()) {
@@ -174,11 +174,11 @@ pub(crate) fn sweep_but(folder: &Path, is_wanted: impl Fn(&Path) -> bool) {
 }
 
 /// Whether a name is one of those that are given here.
-fn is_name(name: &str) -> bool {
+fn is_temporary_name(name: &str) -> bool {
     let letters = name
-        .strip_prefix(HIDDEN)
-        .or_else(|| name.strip_prefix(SEEN))
-        .and_then(|rest| rest.strip_suffix(ENDING));
+        .strip_prefix(HIDDEN_PREFIX)
+        .or_else(|| name.strip_prefix(VISIBLE_PREFIX))
+        .and_then(|rest| rest.strip_suffix(SUFFIX));
     letters.is_some_and(|letters| {
         letters.len() == LETTERS && letters.bytes().all(|c| c.is_ascii_alphanumeric())
     })
@@ -186,7 +186,7 @@ fn is_name(name: &str) -> bool {
 
 /// Whether `file` is what is at `path`.
 #[cfg(unix)]
-fn is_at(file: &File, path: &Path) -> bool {
+fn is_same_file(file: &File, path: &Path) -> bool {
     use std::os::unix::fs::MetadataExt;
     let id = |met: fs::Metadata| (met.dev(), met.ino());
     match (file.metadata(), fs::symlink_metadata(path)) {
@@ -197,7 +197,7 @@ fn is_at(file: &File, path: &Path) -> bool {
 
 /// Open files cannot be removed there.
 #[cfg(not(unix))]
-fn is_at(_: &File, path: &Path) -> bool {
+fn is_same_file(_: &File, path: &Path) -> bool {
     path.exists()
 }
 
@@ -211,14 +211,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = file_in(folder.path()).unwrap();
         let name = file.path().file_name().unwrap().to_str().unwrap();
-        assert!(is_name(name) && name.len() == LIKE.len(), "{name}");
+        assert!(
+            is_temporary_name(name) && name.len() == SAMPLE_NAME.len(),
+            "{name}"
+        );
         for other in [
             ".dino-12345.part",
             "dino-photos.part",
             ".dino-123456.tmp",
             "dino-tmp-1234.6.part",
         ] {
-            assert!(!is_name(other), "{other}");
+            assert!(!is_temporary_name(other), "{other}");
         }
     }
 

@@ -1,6 +1,6 @@
 //! What all requests over HTTP have in common: the system's certificates, time limits, proxies, and redirects.
 
-pub mod access;
+pub mod network_access;
 pub mod proxy;
 
 use std::io;
@@ -20,9 +20,9 @@ use ureq::unversioned::transport::{Connector, RustlsConnector, TcpConnector};
 use ureq::{Agent, ProxyProtocol, RequestBuilder};
 
 use crate::error::{Error, Result};
-pub use access::Access;
-use proxy::Route;
-use proxy::forward::WholeAddress;
+pub use network_access::NetworkAccess;
+use proxy::ProxyServer;
+use proxy::absolute_form::AbsoluteFormConnector;
 
 /// Redirects that are followed.
 pub const MAX_REDIRECTS: usize = 10;
@@ -35,11 +35,11 @@ pub fn request(
     agent: &Agent,
     url: &str,
     uri: &Uri,
-    route: Option<&Route>,
+    route: Option<&ProxyServer>,
     timeout: Duration,
 ) -> Result<RequestBuilder<WithoutBody>> {
     Ok(match route {
-        Some(route) if route.forwards(uri) => forwarded(timeout, route, uri),
+        Some(route) if route.uses_absolute_form(uri) => absolute_form_request(timeout, route, uri),
         Some(route) => {
             let proxy = route.to_ureq()?;
             // SOCKS4 has no other addresses.
@@ -55,7 +55,7 @@ pub fn request(
 }
 
 /// The error for a proxy that wants to know who asks.
-pub fn asks_for_a_password(route: &Route) -> Error {
+pub fn proxy_auth_error(route: &ProxyServer) -> Error {
     let what = match route.credentials {
         Some(_) => "does not accept the user and password that it holds",
         None => "asks for a user and a password",
@@ -67,12 +67,16 @@ pub fn asks_for_a_password(route: &Route) -> Error {
 }
 
 /// A request of `uri` that an HTTP proxy is asked to make.
-fn forwarded(timeout: Duration, route: &Route, uri: &Uri) -> RequestBuilder<WithoutBody> {
+fn absolute_form_request(
+    timeout: Duration,
+    route: &ProxyServer,
+    uri: &Uri,
+) -> RequestBuilder<WithoutBody> {
     let authority = uri.authority().map_or("", |authority| authority.as_str());
     let connector =
         ().chain(TcpConnector::default())
             .chain(RustlsConnector::default())
-            .chain(WholeAddress {
+            .chain(AbsoluteFormConnector {
                 server: format!("http://{authority}"),
             });
     let agent = Agent::with_parts(config(timeout), connector, DefaultResolver::default());
@@ -88,7 +92,7 @@ fn forwarded(timeout: Duration, route: &Route, uri: &Uri) -> RequestBuilder<With
 }
 
 /// Whether nobody else can read what goes to `uri`: over TLS, or within this machine.
-pub fn is_private(uri: &Uri, route: Option<&Route>) -> bool {
+pub fn is_private(uri: &Uri, route: Option<&ProxyServer>) -> bool {
     let host = |uri: &Uri| is_this_machine(uri.host().unwrap_or_default());
     uri.scheme_str() == Some("https")
         || host(uri) && route.is_none_or(|route| is_this_machine(&route.host))
@@ -126,7 +130,7 @@ pub fn config(timeout: Duration) -> Config {
 
 /// Whether a connection was there and ended early; a host that has no address, refuses or shows a bad certificate will do
 /// so again.
-pub fn broke_off(error: &io::Error) -> bool {
+pub fn is_connection_lost(error: &io::Error) -> bool {
     use io::ErrorKind::{BrokenPipe, ConnectionAborted, ConnectionReset, UnexpectedEof};
     matches!(
         error.kind(),
@@ -135,7 +139,7 @@ pub fn broke_off(error: &io::Error) -> bool {
 }
 
 /// Whether a read ran into a timeout, the system's or ureq's own.
-pub fn timed_out(error: &io::Error) -> bool {
+pub fn is_timeout(error: &io::Error) -> bool {
     let wrapped = error
         .get_ref()
         .and_then(|inner| inner.downcast_ref::<ureq::Error>());
@@ -152,7 +156,7 @@ pub fn header<T>(response: &Response<T>, name: &str) -> Option<String> {
 }
 
 /// Whether two addresses have one scheme, host and port: only then does the token go along.
-pub fn same_host(a: &str, b: &str) -> bool {
+pub fn is_same_origin(a: &str, b: &str) -> bool {
     let parts = |url: &str| {
         url.parse::<Uri>()
             .ok()
@@ -163,7 +167,7 @@ pub fn same_host(a: &str, b: &str) -> bool {
 
 /// Whether there is a colon behind the host and no port that can be used, such as `:99999`, `:0` or nothing: the library
 /// reads those as no port, which would lead to the usual one.
-pub fn has_port_that_is_none(authority: &Authority) -> bool {
+pub fn has_invalid_port(authority: &Authority) -> bool {
     let whole = authority.as_str();
     let place = whole.rsplit_once('@').map_or(whole, |(_, place)| place);
     match place.strip_prefix(authority.host()) {
@@ -179,15 +183,15 @@ pub fn has_port_that_is_none(authority: &Authority) -> bool {
 }
 
 /// The address that a redirect from `base` to `location` means; only http and https.
-pub fn join(base: &str, location: &str) -> Option<String> {
+pub fn resolve_redirect(base: &str, location: &str) -> Option<String> {
     if location.starts_with("//") {
         let base: Uri = base.parse().ok()?;
-        return join("", &format!("{}:{location}", base.scheme_str()?));
+        return resolve_redirect("", &format!("{}:{location}", base.scheme_str()?));
     }
     let to: Uri = location.parse().ok()?;
     match to.scheme_str() {
         Some("http" | "https") => {
-            let is_good = !to.authority().is_none_or(has_port_that_is_none);
+            let is_good = !to.authority().is_none_or(has_invalid_port);
             is_good.then(|| location.to_owned())
         }
         Some(_) => None,
@@ -212,30 +216,33 @@ mod tests {
     fn redirects_are_joined() {
         let base = "https://hub.example/a/resolve/main/b";
         assert_eq!(
-            join(base, "/c/d?e=f").unwrap(),
+            resolve_redirect(base, "/c/d?e=f").unwrap(),
             "https://hub.example/c/d?e=f"
         );
         assert_eq!(
-            join(base, "https://cdn.example/x").unwrap(),
+            resolve_redirect(base, "https://cdn.example/x").unwrap(),
             "https://cdn.example/x"
         );
-        assert_eq!(join(base, "file:///etc/passwd"), None);
-        assert_eq!(join(base, ""), None);
+        assert_eq!(resolve_redirect(base, "file:///etc/passwd"), None);
+        assert_eq!(resolve_redirect(base, ""), None);
         assert_eq!(
-            join(base, "//cdn.example/x").unwrap(),
+            resolve_redirect(base, "//cdn.example/x").unwrap(),
             "https://cdn.example/x"
         );
         for port in ["80800", "99999", "0", ""] {
-            assert_eq!(join(base, &format!("https://cdn.example:{port}/x")), None);
+            assert_eq!(
+                resolve_redirect(base, &format!("https://cdn.example:{port}/x")),
+                None
+            );
         }
         let port = "https://[::1]:8443/x";
-        assert_eq!(join(base, port).unwrap(), port);
+        assert_eq!(resolve_redirect(base, port).unwrap(), port);
     }
 
     #[test]
     fn the_token_goes_over_tls_or_within_the_machine() {
         let private = |uri: &str, proxy: Option<&str>| {
-            let route = proxy.map(|proxy| Route::parse("ALL_PROXY", proxy).unwrap());
+            let route = proxy.map(|proxy| ProxyServer::parse("ALL_PROXY", proxy).unwrap());
             is_private(&uri.parse().unwrap(), route.as_ref())
         };
         for uri in [
@@ -266,14 +273,17 @@ mod tests {
 
     #[test]
     fn the_token_stays_with_its_host() {
-        assert!(same_host("https://hub.example/x", "https://hub.example"));
+        assert!(is_same_origin(
+            "https://hub.example/x",
+            "https://hub.example"
+        ));
         for other in [
             "https://cdn.example/x",
             "http://hub.example/x",
             "https://hub.example:8443/x",
             "https://hub.example.evil/x",
         ] {
-            assert!(!same_host(other, "https://hub.example"), "{other}");
+            assert!(!is_same_origin(other, "https://hub.example"), "{other}");
         }
     }
 }

@@ -5,31 +5,31 @@ use std::collections::VecDeque;
 
 use image::RgbImage;
 
-use crate::engine::{Pass, Seen, SeenBatch, Views};
+use crate::engine::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
-use crate::tasks::clip::state::Vectors;
-use crate::tasks::{Finder, Found, Way};
+use crate::tasks::clip::state::NamedVectors;
+use crate::tasks::{InferenceMode, TaskOutput, TaskPredictor};
 
 /// A cut is no smaller a change of the tokens than this, as 1 minus the cosine. Frames of one shot in a row differ by less
 /// than 0.01 where nothing moves fast, frames of one drive a second apart by 0.01 to 0.07, photos of different rooms by 0.05 to
 /// 0.25, of different things by 0.1 to 1.
-const LEAST_TURN: f32 = 0.02;
+const MIN_TOKEN_CHANGE: f32 = 0.02;
 
 /// And no smaller a change of the colours of [`thumbnail`]s than this, of 255 on average: a view that moves by a tenth of its
 /// width in a second changes them by 1 to 4 from frame to frame, another photo by 20 to 90.
-const LEAST_FADE: f32 = 8.0;
+const MIN_COLOR_CHANGE: f32 = 8.0;
 
 /// And so many times the median change of the frames before it, in both, so that a fast pan is none.
-const TIMES_USUAL: f32 = 3.0;
+const MEDIAN_FACTOR: f32 = 3.0;
 
 /// Changes that the median is of; without any, a cut is changes of [`FIRST_TURN`] and [`FIRST_FADE`].
-const RECENT: usize = 12;
+const MEDIAN_WINDOW: usize = 12;
 
-const FIRST_TURN: f32 = 0.1;
-const FIRST_FADE: f32 = 16.0;
+const FIRST_TOKEN_CHANGE: f32 = 0.1;
+const FIRST_COLOR_CHANGE: f32 = 16.0;
 
 /// Columns and rows of a thumbnail.
 const THUMBNAIL: (usize, usize) = (16, 9);
@@ -56,9 +56,9 @@ pub fn thumbnail(frame: &RgbImage) -> Vec<f32> {
 
 /// How much a frame changed from the one before it.
 #[derive(Debug, Clone, Copy)]
-struct Step {
-    turn: f32,
-    fade: f32,
+struct FrameChange {
+    token_change: f32,
+    color_change: f32,
 }
 
 /// Finds cuts, frame by frame.
@@ -66,7 +66,7 @@ struct Step {
 pub struct CutDetector {
     /// The mean patch token and the thumbnail of the last frame.
     last: Option<(Vec<f32>, Vec<f32>)>,
-    steps: VecDeque<Step>,
+    steps: VecDeque<FrameChange>,
     frames: usize,
     cuts: Vec<usize>,
 }
@@ -78,13 +78,13 @@ impl CutDetector {
     }
 
     /// What is known so far, to be gone on with.
-    pub fn state(&self) -> Vectors {
-        let mut state = Vectors::default();
+    pub fn state(&self) -> NamedVectors {
+        let mut state = NamedVectors::default();
         let (token, picture) = self.last.clone().unwrap_or_default();
         let steps: Vec<f32> = self
             .steps
             .iter()
-            .flat_map(|step| [step.turn, step.fade])
+            .flat_map(|step| [step.token_change, step.color_change])
             .collect();
         // Whole numbers of up to 24 bits are exact.
         let halves = |count: &usize| [(count >> 24) as f32, (count & 0xff_ffff) as f32];
@@ -98,7 +98,7 @@ impl CutDetector {
     }
 
     /// Goes on with what `state` knows.
-    pub fn restore(&mut self, state: &Vectors) {
+    pub fn restore(&mut self, state: &NamedVectors) {
         let values = |name: &str| state.get(name).unwrap_or_default();
         let pairs = |name: &str| values(name).as_chunks::<2>().0.iter();
         let counts =
@@ -106,40 +106,50 @@ impl CutDetector {
         let (token, picture) = (values("token"), values("picture"));
         self.last = (!token.is_empty()).then(|| (token.to_vec(), picture.to_vec()));
         self.steps = pairs("steps")
-            .map(|&[turn, fade]| Step { turn, fade })
+            .map(|&[turn, fade]| FrameChange {
+                token_change: turn,
+                color_change: fade,
+            })
             .collect();
         self.cuts = counts("cuts").collect();
         self.frames = counts("frames").next().unwrap_or_default();
     }
 
     /// Whether the frame with this mean patch token and [`thumbnail`] begins a new shot; the first frame does not.
-    pub fn is_cut(&mut self, token: Vec<f32>, picture: Vec<f32>) -> bool {
-        let step = self.last.as_ref().map(|(last, shown)| Step {
-            turn: 1.0 - cosine(last, &token),
-            fade: mean_difference(shown, &picture),
+    pub fn push_frame(&mut self, token: Vec<f32>, picture: Vec<f32>) -> bool {
+        let step = self.last.as_ref().map(|(last, shown)| FrameChange {
+            token_change: 1.0 - cosine(last, &token),
+            color_change: mean_difference(shown, &picture),
         });
         self.last = Some((token, picture));
         self.frames += 1;
         let Some(step) = step else { return false };
-        let is_more = |of: fn(&Step) -> f32, least: f32, first: f32| match self.median(of) {
-            Some(median) => of(&step) > least.max(TIMES_USUAL * median),
+        let is_more = |of: fn(&FrameChange) -> f32, least: f32, first: f32| match self.median(of) {
+            Some(median) => of(&step) > least.max(MEDIAN_FACTOR * median),
             None => of(&step) > first,
         };
-        let is_cut = is_more(|step| step.turn, LEAST_TURN, FIRST_TURN)
-            && is_more(|step| step.fade, LEAST_FADE, FIRST_FADE);
+        let is_cut = is_more(
+            |step| step.token_change,
+            MIN_TOKEN_CHANGE,
+            FIRST_TOKEN_CHANGE,
+        ) && is_more(
+            |step| step.color_change,
+            MIN_COLOR_CHANGE,
+            FIRST_COLOR_CHANGE,
+        );
         if is_cut {
             self.steps.clear();
             self.cuts.push(self.frames - 1);
             return true;
         }
-        if self.steps.len() == RECENT {
+        if self.steps.len() == MEDIAN_WINDOW {
             self.steps.pop_front();
         }
         self.steps.push_back(step);
         false
     }
 
-    fn median(&self, of: fn(&Step) -> f32) -> Option<f32> {
+    fn median(&self, of: fn(&FrameChange) -> f32) -> Option<f32> {
         let mut sorted: Vec<f32> = self.steps.iter().map(of).collect();
         sorted.sort_by(f32::total_cmp);
         sorted.get(sorted.len() / 2).copied()
@@ -152,22 +162,22 @@ fn mean_difference(a: &[f32], b: &[f32]) -> f32 {
 }
 
 /// Finds the mean patch token of a frame, as the last block's final norm leaves them.
-pub struct CutFinder {
-    way: Way,
+pub struct MeanTokenPredictor {
+    mode: InferenceMode,
     layer: LayerRequest,
 }
 
-impl CutFinder {
+impl MeanTokenPredictor {
     /// In what the backbone, of so many blocks, gives for `pass`, which is for something else.
-    pub fn beside(pass: &Pass, depth: usize) -> Self {
+    pub fn for_pass(pass: &BackbonePass, depth: usize) -> Self {
         let layer = LayerRequest {
             block: depth - 1,
             norm: true,
         };
-        CutFinder {
-            way: Way::AtOnce(Pass {
+        MeanTokenPredictor {
+            mode: InferenceMode::Whole(BackbonePass {
                 requests: vec![layer],
-                views: Views::Plain,
+                views: FlipViews::Plain,
                 ..pass.clone()
             }),
             layer,
@@ -175,7 +185,7 @@ impl CutFinder {
     }
 
     /// The means of the photos of a batch.
-    fn means(&self, features: &Features) -> Result<Vec<Vec<f32>>> {
+    fn mean_tokens(&self, features: &Features) -> Result<Vec<Vec<f32>>> {
         let mut layers = features.layers.iter();
         let found = layers.find(|one| one.request == self.layer);
         let found = found.ok_or_else(|| Error::Model("the last block was not computed".into()))?;
@@ -184,9 +194,9 @@ impl CutFinder {
     }
 }
 
-impl Finder for CutFinder {
-    fn way(&self) -> &Way {
-        &self.way
+impl TaskPredictor for MeanTokenPredictor {
+    fn mode(&self) -> &InferenceMode {
+        &self.mode
     }
 
     fn memory(&self, _: &Geometry) -> u64 {
@@ -197,18 +207,20 @@ impl Finder for CutFinder {
         false
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        let mean = self.means(&seen.features)?.into_iter().next();
-        Ok(Found::Tokens(mean.unwrap_or_default(), ONE))
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        let mean = self.mean_tokens(&seen.features)?.into_iter().next();
+        Ok(TaskOutput::Tokens(mean.unwrap_or_default(), SINGLE_PATCH))
     }
 
-    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        let means = self.means(&batch.features)?.into_iter();
-        Ok(means.map(|mean| Ok(Found::Tokens(mean, ONE))).collect())
+    fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
+        let means = self.mean_tokens(&batch.features)?.into_iter();
+        Ok(means
+            .map(|mean| Ok(TaskOutput::Tokens(mean, SINGLE_PATCH)))
+            .collect())
     }
 }
 
-const ONE: Grid = Grid { rows: 1, cols: 1 };
+const SINGLE_PATCH: Grid = Grid { rows: 1, cols: 1 };
 
 /// The cosine of two vectors; 1 where one is 0.
 fn cosine(a: &[f32], b: &[f32]) -> f32 {
@@ -237,7 +249,7 @@ mod tests {
     fn cuts(frames: impl IntoIterator<Item = (f32, f32)>) -> Vec<usize> {
         let mut detector = CutDetector::default();
         for (degrees, grey) in frames {
-            detector.is_cut(at(degrees), vec![grey; 3]);
+            detector.push_frame(at(degrees), vec![grey; 3]);
             // Whoever goes on with it finds the same.
             let mut next = CutDetector::default();
             next.restore(&detector.state());

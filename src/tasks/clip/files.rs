@@ -8,10 +8,12 @@ use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
 use crate::io::output::{PictureFormat, write_picture};
-use crate::io::video::{AudioTrack, Clip, Codec, Encoder, Pixel, Planned, Spec};
+use crate::io::video::{
+    AudioTrack, Clip, EncoderConfig, PlannedFrame, RawPixelFormat, VideoCodec, VideoEncoder,
+};
 use crate::system::files::Digest;
 use crate::system::files::{UnfinishedFolder, write_atomic};
-use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm};
+use crate::tasks::clip::{ClipTask, RenderedFrame, ValueVideo};
 
 /// The name under which files of clips say what they were made from: a digest of all that decides how they come out.
 pub const MADE_FROM: &str = "dino:made-from";
@@ -24,7 +26,7 @@ const FRAMES_CSV: &str = "frames.csv";
 
 /// Where the files of a task go.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ClipPlaces {
+pub struct ClipPaths {
     /// The film of pictures, if there is one.
     pub film: Option<PathBuf>,
     /// The film of numbers, if there is one.
@@ -35,7 +37,7 @@ pub struct ClipPlaces {
     pub folder_has_pictures: bool,
 }
 
-impl ClipPlaces {
+impl ClipPaths {
     /// All of them.
     pub fn all(&self) -> impl Iterator<Item = &Path> {
         let all = [&self.film, &self.numbers, &self.folder];
@@ -45,9 +47,9 @@ impl ClipPlaces {
 
 /// How films are written.
 #[derive(Debug, Clone)]
-pub struct FilmLook {
+pub struct FilmOptions {
     /// By which encoder.
-    pub codec: Codec,
+    pub codec: VideoCodec,
     /// Whether the clip's sound goes with it.
     pub audio: bool,
 }
@@ -58,8 +60,8 @@ pub struct ClipSpec<'c> {
     task: &'c dyn ClipTask,
     clip: &'c Clip,
     /// The times.
-    pub(super) spec: Spec,
-    look: FilmLook,
+    pub(super) spec: EncoderConfig,
+    film_options: FilmOptions,
     tags: Vec<(String, String)>,
 }
 
@@ -67,11 +69,11 @@ impl<'c> ClipSpec<'c> {
     /// What `task` makes of the frames of `clip`, with the times that `spec` has.
     pub fn new(
         task: &'c dyn ClipTask,
-        (clip, spec): (&'c Clip, Spec),
-        look: FilmLook,
+        (clip, spec): (&'c Clip, EncoderConfig),
+        film_options: FilmOptions,
         made_from: &Digest,
     ) -> Self {
-        let facts = task.facts().into_iter();
+        let facts = task.metadata().into_iter();
         let simple = facts.filter(|(_, value)| !value.is_null());
         let text = |value: Value| match value {
             Value::String(text) => text,
@@ -83,7 +85,7 @@ impl<'c> ClipSpec<'c> {
             task,
             clip,
             spec,
-            look,
+            film_options,
             tags: tags.chain([made_from]).collect(),
         }
     }
@@ -94,27 +96,31 @@ impl<'c> ClipSpec<'c> {
     }
 
     /// Of the film of pictures of this size.
-    pub(super) fn of_film(&self, (width, height): (u32, u32)) -> Spec {
-        Spec {
+    pub(super) fn film_spec(&self, (width, height): (u32, u32)) -> EncoderConfig {
+        EncoderConfig {
             width,
             height,
-            codec: self.look.codec.clone(),
+            codec: self.film_options.codec.clone(),
             tags: self.tags.clone(),
-            audio: AudioTrack::of(self.clip).filter(|_| self.look.audio),
+            audio: AudioTrack::of(self.clip).filter(|_| self.film_options.audio),
             ..self.spec.clone()
         }
     }
 
     /// Of the film of numbers of frames of this size.
-    pub(super) fn of_numbers(&self, kind: &NumberFilm, (width, height): (u32, u32)) -> Spec {
-        Spec {
+    pub(super) fn value_video_spec(
+        &self,
+        kind: &ValueVideo,
+        (width, height): (u32, u32),
+    ) -> EncoderConfig {
+        EncoderConfig {
             width,
             height,
-            codec: Codec::Ffv1,
-            pixel: if kind.bytes == 1 {
-                Pixel::Gray8
+            codec: VideoCodec::Ffv1,
+            pixel_format: if kind.bytes == 1 {
+                RawPixelFormat::Gray8
             } else {
-                Pixel::Gray16
+                RawPixelFormat::Gray16
             },
             tags: self.tags.clone(),
             ..self.spec.clone()
@@ -123,31 +129,31 @@ impl<'c> ClipSpec<'c> {
 }
 
 /// Files of a film, or of a part of one, under way.
-pub(super) struct FilmFiles<'c> {
+pub(super) struct FilmWriter<'c> {
     spec: ClipSpec<'c>,
-    places: ClipPlaces,
+    paths: ClipPaths,
     /// Frames before these; none if they are the whole film.
-    behind: Option<usize>,
-    film: Option<Encoder>,
-    numbers: Option<Encoder>,
-    folder: Option<Folder>,
+    frames_before: Option<usize>,
+    film: Option<VideoEncoder>,
+    numbers: Option<VideoEncoder>,
+    folder: Option<FrameFolder>,
     /// Numbers that a format clipped.
     pub clipped: usize,
 }
 
 /// A folder of frames under way.
-struct Folder {
+struct FrameFolder {
     unfinished: UnfinishedFolder,
     rows: Vec<String>,
 }
 
-impl<'c> FilmFiles<'c> {
+impl<'c> FilmWriter<'c> {
     /// Of all frames, or as a part of a film `behind` so many: then films begin at 0 and have no sound.
-    pub fn new(spec: ClipSpec<'c>, places: ClipPlaces, behind: Option<usize>) -> Self {
-        FilmFiles {
+    pub fn new(spec: ClipSpec<'c>, paths: ClipPaths, frames_before: Option<usize>) -> Self {
+        FilmWriter {
             spec,
-            places,
-            behind,
+            paths,
+            frames_before,
             film: None,
             numbers: None,
             folder: None,
@@ -159,70 +165,67 @@ impl<'c> FilmFiles<'c> {
     ///
     /// # Errors
     /// Names the file that cannot be written.
-    pub fn write(&mut self, moment: Planned, frame: &DrawnFrame) -> Result<()> {
-        let of_part = |spec: Spec| match self.behind {
+    pub fn write(&mut self, moment: PlannedFrame, frame: &RenderedFrame) -> Result<()> {
+        let of_part = |spec: EncoderConfig| match self.frames_before {
             None => spec,
-            Some(_) => Spec {
+            Some(_) => EncoderConfig {
                 origin: moment.time,
                 audio: None,
                 ..spec
             },
         };
-        if let Some(path) = &self.places.film {
+        if let Some(path) = &self.paths.film {
             let film = match &mut self.film {
                 Some(film) => film,
                 none => {
-                    let spec = self.spec.of_film(frame.picture.dimensions());
-                    none.insert(Encoder::new(path, of_part(spec))?)
+                    let spec = self.spec.film_spec(frame.picture.dimensions());
+                    none.insert(VideoEncoder::new(path, of_part(spec))?)
                 }
             };
             film.write(frame.picture.as_raw(), moment.time, moment.duration)?;
         }
-        if let (Some(path), Some(kind)) = (&self.places.numbers, self.spec.task.number_film()) {
+        if let (Some(path), Some(kind)) = (&self.paths.numbers, self.spec.task.value_video()) {
             let film = match &mut self.numbers {
                 Some(film) => film,
                 none => {
-                    let spec = self.spec.of_numbers(&kind, frame.size);
-                    none.insert(Encoder::new(path, of_part(spec))?)
+                    let spec = self.spec.value_video_spec(&kind, frame.size);
+                    none.insert(VideoEncoder::new(path, of_part(spec))?)
                 }
             };
-            let (bytes, clipped) = self.spec.task.film_numbers(frame);
+            let (bytes, clipped) = self.spec.task.encode_values(frame);
             self.clipped += clipped;
             film.write(&bytes, moment.time, moment.duration)?;
         }
-        self.write_in_folder(moment, frame)
+        self.write_to_folder(moment, frame)
     }
 
-    fn write_in_folder(&mut self, moment: Planned, frame: &DrawnFrame) -> Result<()> {
-        let Some(path) = &self.places.folder else {
+    fn write_to_folder(&mut self, moment: PlannedFrame, frame: &RenderedFrame) -> Result<()> {
+        let Some(path) = &self.paths.folder else {
             return Ok(());
         };
         let folder = match &mut self.folder {
             Some(folder) => folder,
-            none => none.insert(Folder {
+            none => none.insert(FrameFolder {
                 unfinished: UnfinishedFolder::begin(path, check_replaceable)?,
                 rows: Vec::new(),
             }),
         };
-        let number = self.behind.unwrap_or_default() + folder.rows.len() + 1;
+        let number = self.frames_before.unwrap_or_default() + folder.rows.len() + 1;
         let file = |extension: &str| {
             folder
                 .unfinished
                 .folder()
                 .join(format!("{number:06}.{extension}"))
         };
-        if self.places.folder_has_pictures {
+        if self.paths.folder_has_pictures {
             write_atomic(&file("png"), |writer| {
                 write_picture(writer, PictureFormat::Png, &frame.picture, &[])
             })?;
         }
-        for extension in self.spec.task.number_files() {
+        for extension in self.spec.task.value_extensions() {
             let mut clipped = 0;
             write_atomic(&file(extension), |mut writer| {
-                clipped = self
-                    .spec
-                    .task
-                    .write_numbers(extension, &mut writer, frame)?;
+                clipped = self.spec.task.write_values(extension, &mut writer, frame)?;
                 Ok(())
             })?;
             self.clipped += clipped;
@@ -244,8 +247,8 @@ impl<'c> FilmFiles<'c> {
         for film in self.film.into_iter().chain(self.numbers) {
             notes.extend(film.finish()?.notes);
         }
-        if let Some(Folder { unfinished, rows }) = self.folder {
-            list_frames(unfinished.folder(), &self.spec.tags, rows)?;
+        if let Some(FrameFolder { unfinished, rows }) = self.folder {
+            write_frame_list(unfinished.folder(), &self.spec.tags, rows)?;
             unfinished.finish()?;
         }
         Ok(notes)
@@ -253,7 +256,7 @@ impl<'c> FilmFiles<'c> {
 }
 
 /// Writes what the frames of a folder are, and the rows of their list.
-fn list_frames(folder: &Path, tags: &[(String, String)], rows: Vec<String>) -> Result<()> {
+fn write_frame_list(folder: &Path, tags: &[(String, String)], rows: Vec<String>) -> Result<()> {
     write_atomic(&folder.join(FRAMES_CSV), |writer| {
         writeln!(writer, "number,frame,seconds,duration")?;
         rows.iter().try_for_each(|row| writeln!(writer, "{row}"))
@@ -290,7 +293,7 @@ pub(super) fn join_folders(path: &Path, spec: &ClipSpec<'_>, parts: &[PathBuf]) 
             linked.map_err(|error| Error::io(&to, &error))?;
         }
     }
-    list_frames(whole.folder(), &spec.tags, rows)?;
+    write_frame_list(whole.folder(), &spec.tags, rows)?;
     whole.finish()
 }
 
@@ -309,13 +312,13 @@ fn check_replaceable(folder: &Path) -> Result<()> {
 }
 
 /// How many frames a folder of frames has, if it is one.
-pub fn folder_count(folder: &Path) -> Option<u64> {
+pub fn count_folder_frames(folder: &Path) -> Option<u64> {
     let list = fs::read_to_string(folder.join(FRAMES_CSV)).ok()?;
     Some(list.lines().count().saturating_sub(1) as u64)
 }
 
 /// What a folder of frames was made from, if it is one.
-pub fn folder_made_from(folder: &Path) -> Option<String> {
+pub fn read_folder_origin(folder: &Path) -> Option<String> {
     let text = fs::read(folder.join(FRAMES_JSON)).ok()?;
     let tags: Value = serde_json::from_slice(&text).ok()?;
     Some(tags.get(MADE_FROM)?.as_str()?.to_owned())

@@ -6,17 +6,17 @@ use rayon::prelude::*;
 
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
-use crate::tasks::clip::state::Vectors;
+use crate::tasks::clip::state::NamedVectors;
 
 /// Side of the squares that stay or change as a whole, in pixels.
-const SQUARE: usize = 8;
+const SQUARE_SIDE: usize = 8;
 
 /// Mean differences, in steps of 255, up to which a square stays as it is, and from which on it is another. Noise with a
 /// standard deviation of 5 is a mean difference of 4 to 6.
-const DIFFERENCES: [f32; 2] = [9.0, 16.0];
+const CHANGE_BOUNDS: [f32; 2] = [9.0, 16.0];
 
 /// The share of the new frame in squares that stay.
-const NEW: f32 = 0.125;
+const NEW_FRAME_SHARE: f32 = 0.125;
 
 /// How much the squares of a frame changed, row by row, from 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,13 +28,16 @@ pub struct SquareChanges {
 impl SquareChanges {
     /// How much the patches of a grid over the frame changed: twice the mean of their squares, for what moves rarely fills
     /// its patch, and at most 1. Patches beyond the frame stay.
-    pub fn of_patches(&self, geometry: &Geometry) -> Vec<f32> {
+    pub fn per_patch(&self, geometry: &Geometry) -> Vec<f32> {
         let Grid { rows, cols } = geometry.grid();
         let places = |places: Vec<f32>| -> Vec<f32> {
-            let centres = places.chunks(SQUARE);
+            let centres = places.chunks(SQUARE_SIDE);
             centres.map(|square| square[square.len() / 2]).collect()
         };
-        let (xs, ys) = (places(geometry.columns()), places(geometry.rows()));
+        let (xs, ys) = (
+            places(geometry.column_positions()),
+            places(geometry.row_positions()),
+        );
         let mut sums = vec![(0f32, 0f32); rows * cols];
         for (y, squares) in ys.iter().zip(self.values.chunks(self.cols.max(1))) {
             for (x, change) in xs.iter().zip(squares) {
@@ -65,25 +68,25 @@ pub struct RunningGuide {
 
 impl RunningGuide {
     /// The guide for the next frame, and what changed; at a cut it begins anew.
-    pub fn follow(&mut self, frame: &RgbImage, is_cut: bool) -> (RgbImage, SquareChanges) {
+    pub fn update(&mut self, frame: &RgbImage, is_cut: bool) -> (RgbImage, SquareChanges) {
         let mut guide = match self.last.take() {
             Some(last) if !is_cut && last.dimensions() == frame.dimensions() => last,
             _ => frame.clone(),
         };
         let row = 3 * frame.width() as usize;
-        let cols = row.div_ceil(3 * SQUARE).max(1);
-        let mut values = vec![0f32; cols * (frame.height() as usize).div_ceil(SQUARE)];
-        let bands = guide.par_chunks_mut((SQUARE * row).max(1));
-        let bands = bands.zip(frame.as_raw().par_chunks((SQUARE * row).max(1)));
+        let cols = row.div_ceil(3 * SQUARE_SIDE).max(1);
+        let mut values = vec![0f32; cols * (frame.height() as usize).div_ceil(SQUARE_SIDE)];
+        let bands = guide.par_chunks_mut((SQUARE_SIDE * row).max(1));
+        let bands = bands.zip(frame.as_raw().par_chunks((SQUARE_SIDE * row).max(1)));
         let bands = bands.zip(values.par_chunks_mut(cols));
-        bands.for_each(|((guide, frame), changes)| blend(guide, frame, row, changes));
+        bands.for_each(|((guide, frame), changes)| blend_rows(guide, frame, row, changes));
         self.last = Some(guide.clone());
         (guide, SquareChanges { cols, values })
     }
 
     /// What is known so far, to be gone on with.
-    pub fn state(&self) -> Vectors {
-        let mut state = Vectors::default();
+    pub fn state(&self) -> NamedVectors {
+        let mut state = NamedVectors::default();
         if let Some(last) = &self.last {
             let values: Vec<f32> = last
                 .as_raw()
@@ -97,7 +100,7 @@ impl RunningGuide {
     }
 
     /// Goes on with what `state` knows.
-    pub fn restore(&mut self, state: &Vectors) {
+    pub fn restore(&mut self, state: &NamedVectors) {
         let (Some(&[width, height]), Some(values)) = (state.get("size"), state.get("guide")) else {
             return;
         };
@@ -107,20 +110,20 @@ impl RunningGuide {
 }
 
 /// Moves rows of the guide, of so many numbers each, towards those of a frame, and tells how much their squares changed.
-fn blend(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
+fn blend_rows(guide: &mut [u8], frame: &[u8], row: usize, changes: &mut [f32]) {
     let rows = guide.len() / row.max(1);
-    for (left, told) in (0..row).step_by(3 * SQUARE).zip(changes) {
-        let span = left..(left + 3 * SQUARE).min(row);
+    for (left, told) in (0..row).step_by(3 * SQUARE_SIDE).zip(changes) {
+        let span = left..(left + 3 * SQUARE_SIDE).min(row);
         let lines = (0..rows).map(|line| span.start + line * row..span.end + line * row);
         let differences = lines
             .clone()
             .flat_map(|line| guide[line.clone()].iter().zip(&frame[line]));
         let sum: u32 = differences.map(|(a, b)| u32::from(a.abs_diff(*b))).sum();
         let mean = sum as f32 / (rows * span.len()).max(1) as f32;
-        let [same, other] = DIFFERENCES;
+        let [same, other] = CHANGE_BOUNDS;
         let change = ((mean - same) / (other - same)).clamp(0.0, 1.0);
         *told = change;
-        let share = NEW + change * (1.0 - NEW);
+        let share = NEW_FRAME_SHARE + change * (1.0 - NEW_FRAME_SHARE);
         for line in lines {
             for (guide, new) in guide[line.clone()].iter_mut().zip(&frame[line]) {
                 let step = share * (f32::from(*new) - f32::from(*guide));
@@ -141,16 +144,16 @@ mod tests {
             RgbImage::from_fn(30, 13, |x, _| Rgb([if x < 16 { left } else { right }; 3]))
         };
         let mut guide = RunningGuide::default();
-        let (first, changes) = guide.follow(&frame(100, 10), false);
+        let (first, changes) = guide.update(&frame(100, 10), false);
         assert_eq!((first, changes.values), (frame(100, 10), vec![0.0; 8]));
         // 8 of noise move it by 1, 100 of change by all of it.
-        let (next, changes) = guide.follow(&frame(108, 110), false);
+        let (next, changes) = guide.update(&frame(108, 110), false);
         assert_eq!(next, frame(101, 110));
         assert_eq!(changes.values, [0.0, 0.0, 1.0, 1.0].repeat(2));
         let mut gone_on = RunningGuide::default();
         gone_on.restore(&guide.state());
         let last = frame(90, 110);
-        assert_eq!(gone_on.follow(&last, false), guide.follow(&last, false));
-        assert_eq!(guide.follow(&frame(99, 99), true).0, frame(99, 99));
+        assert_eq!(gone_on.update(&last, false), guide.update(&last, false));
+        assert_eq!(guide.update(&frame(99, 99), true).0, frame(99, 99));
     }
 }

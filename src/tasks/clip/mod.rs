@@ -8,10 +8,10 @@
 mod cuts;
 mod files;
 mod guide;
-mod kept;
 mod run;
+mod segment_store;
 mod segments;
-mod smooth;
+mod smoothing;
 mod stage;
 mod state;
 
@@ -22,23 +22,25 @@ use serde_json::{Map, Value};
 
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::tasks::{Finder, Found};
+use crate::tasks::{TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::LabelMap;
 
-pub use cuts::{CutDetector, CutFinder, thumbnail};
-pub use files::{ClipPlaces, ClipSpec, FilmLook, MADE_FROM, folder_count, folder_made_from};
-pub use run::{ClipRun, SEGMENT};
-pub use segments::ClipFiles;
-pub use smooth::{RunningMean, Smoothing};
-pub use state::{ClipState, Vectors};
+pub use cuts::{CutDetector, MeanTokenPredictor, thumbnail};
+pub use files::{
+    ClipPaths, ClipSpec, FilmOptions, MADE_FROM, count_folder_frames, read_folder_origin,
+};
+pub use run::{ClipRun, SEGMENT_FRAMES};
+pub use segments::ClipWriter;
+pub use smoothing::{RunningMean, Smoothing};
+pub use state::{ClipState, NamedVectors};
 
 /// Frames that are looked at, at most, before the first is drawn, by tasks that fit something to all of them.
-pub const LOOKS: usize = 64;
+pub const MAX_FIT_FRAMES: usize = 64;
 
 /// The exact numbers behind a drawn frame, row by row, at the clip's size.
 #[derive(Debug, Clone, PartialEq)]
-pub enum FrameNumbers {
+pub enum FrameValues {
     /// There are none.
     None,
     /// Depths in the unit of the head.
@@ -49,18 +51,18 @@ pub enum FrameNumbers {
 
 /// What a task made of a frame.
 #[derive(Debug, Clone, PartialEq)]
-pub struct DrawnFrame {
+pub struct RenderedFrame {
     /// Width and height of the clip.
     pub size: (u32, u32),
     /// At the clip's size, or twice as wide where the frame lies beside it.
     pub picture: RgbImage,
     /// The numbers.
-    pub numbers: FrameNumbers,
+    pub numbers: FrameValues,
 }
 
 /// Lossless video of the numbers behind pictures.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NumberFilm {
+pub struct ValueVideo {
     /// The end of its name.
     pub extension: &'static str,
     /// Bytes of a number: 1, or 2 with the lower one first.
@@ -69,7 +71,7 @@ pub struct NumberFilm {
 
 /// A frame that is to be drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct ShownFrame<'f> {
+pub struct FrameImages<'f> {
     /// As it is shown.
     pub photo: &'f RgbImage,
     /// As borders are fitted to it: of what stays as it is, noise is averaged out.
@@ -77,22 +79,22 @@ pub struct ShownFrame<'f> {
 }
 
 /// A task that can draw the frames of a clip.
-pub trait ClipTask: Finder {
+pub trait ClipTask: TaskPredictor {
     /// Whether something is fitted to frames from all over the clip before any is drawn.
-    fn looks_first(&self) -> bool {
+    fn needs_fit_frames(&self) -> bool {
         false
     }
 
     /// How much of the mean over time each frame leaves, where nobody says it: labels jump more than depths and components do.
-    fn usual_smoothing(&self) -> Smoothing {
-        Smoothing::Even(0.0)
+    fn default_smoothing(&self) -> Smoothing {
+        Smoothing::Constant(0.0)
     }
 
     /// Takes what was found in one of those frames.
     ///
     /// # Errors
     /// If it cannot be kept.
-    fn look(&self, _geometry: &Geometry, _found: Found) -> Result<()> {
+    fn add_fit_frame(&self, _geometry: &Geometry, _found: TaskOutput) -> Result<()> {
         Ok(())
     }
 
@@ -100,7 +102,7 @@ pub trait ClipTask: Finder {
     ///
     /// # Errors
     /// If that cannot be done.
-    fn settle(&self, _words: &Console) -> Result<()> {
+    fn fit_frames(&self, _words: &Console) -> Result<()> {
         Ok(())
     }
 
@@ -108,7 +110,12 @@ pub trait ClipTask: Finder {
     ///
     /// # Errors
     /// If that cannot be found.
-    fn follow(&self, found: Found, _frame: &RgbImage, _geometry: &Geometry) -> Result<Found> {
+    fn propagate(
+        &self,
+        found: TaskOutput,
+        _frame: &RgbImage,
+        _geometry: &Geometry,
+    ) -> Result<TaskOutput> {
         Ok(found)
     }
 
@@ -118,20 +125,20 @@ pub trait ClipTask: Finder {
     }
 
     /// What the frames that were followed leave to those behind them.
-    fn state(&self) -> Vectors {
-        Vectors::default()
+    fn state(&self) -> NamedVectors {
+        NamedVectors::default()
     }
 
     /// Goes on with what [`ClipTask::state`] gave.
     ///
     /// # Errors
     /// If it is not of this task.
-    fn restore(&self, _state: &Vectors) -> Result<()> {
+    fn restore(&self, _state: &NamedVectors) -> Result<()> {
         Ok(())
     }
 
     /// The ends of the names of files of numbers that each frame has.
-    fn number_files(&self) -> Vec<&'static str> {
+    fn value_extensions(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
@@ -139,32 +146,32 @@ pub trait ClipTask: Finder {
     ///
     /// # Errors
     /// If writing fails.
-    fn write_numbers(
+    fn write_values(
         &self,
         _extension: &str,
         _writer: &mut dyn Write,
-        _frame: &DrawnFrame,
+        _frame: &RenderedFrame,
     ) -> io::Result<usize> {
         Ok(0)
     }
 
     /// Video of the numbers, if that is asked for.
-    fn number_film(&self) -> Option<NumberFilm> {
+    fn value_video(&self) -> Option<ValueVideo> {
         None
     }
 
     /// The numbers of a frame of that video, row by row, and how many were clipped.
-    fn film_numbers(&self, _frame: &DrawnFrame) -> (Vec<u8>, usize) {
+    fn encode_values(&self, _frame: &RenderedFrame) -> (Vec<u8>, usize) {
         (Vec::new(), 0)
     }
 
     /// What films and lines of JSON say about all frames, once it is settled: keys and values.
-    fn facts(&self) -> Map<String, Value> {
+    fn metadata(&self) -> Map<String, Value> {
         Map::new()
     }
 
     /// What speaks against what was drawn of all frames so far.
-    fn doubt(&self) -> Option<String> {
+    fn warning(&self) -> Option<String> {
         None
     }
 
@@ -172,5 +179,10 @@ pub trait ClipTask: Finder {
     ///
     /// # Errors
     /// If the head gave no numbers, or there is no memory.
-    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame>;
+    fn render_frame(
+        &self,
+        frame: FrameImages<'_>,
+        geometry: &Geometry,
+        found: TaskOutput,
+    ) -> Result<RenderedFrame>;
 }

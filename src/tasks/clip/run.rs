@@ -4,20 +4,20 @@ use std::num::NonZeroUsize;
 
 use image::RgbImage;
 
-use crate::engine::{BatchSize, Decoding, Engine, FrameFeed, Ready, seats};
+use crate::engine::{BatchSize, DecodeStage, Engine, FrameFeed, ReadyPhoto, batch_slots};
 use crate::error::{Error, Result};
 use crate::io::inputs::{PhotoDecoder, Source};
 use crate::model::backbone::Backbone;
 use crate::model::input::Geometry;
-use crate::system::memory::Permit;
+use crate::system::memory::MemoryPermit;
 use crate::tasks::clip::cuts::thumbnail;
 use crate::tasks::clip::guide::RunningGuide;
-use crate::tasks::clip::state::{ClipState, Vectors};
+use crate::tasks::clip::state::{ClipState, NamedVectors};
 use crate::tasks::clip::{
-    ClipTask, CutDetector, CutFinder, DrawnFrame, RunningMean, ShownFrame, stage,
+    ClipTask, CutDetector, FrameImages, MeanTokenPredictor, RenderedFrame, RunningMean, stage,
 };
-use crate::tasks::network::FoundByTask;
-use crate::tasks::{Finder, Found, TaskNetwork};
+use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::{MultiTaskRunner, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
 /// What runs over clips.
@@ -37,19 +37,19 @@ pub struct ClipRun<'r> {
 }
 
 /// Frames in a segment: what is lost, at most, of a film whose making was ended.
-pub const SEGMENT: usize = 250;
+pub const SEGMENT_FRAMES: usize = 250;
 
 /// A frame in which everything was found.
-struct SeenFrame {
+struct PredictedFrame {
     /// What the frames up to this one leave, at the end of a segment.
     state: Option<ClipState>,
     photo: RgbImage,
     /// What borders are fitted to, where that is not the frame itself.
     guide: Option<RgbImage>,
     geometries: Vec<Geometry>,
-    found: Vec<Found>,
+    outputs: Vec<TaskOutput>,
     /// For the memory of all that.
-    permit: Permit,
+    permit: MemoryPermit,
 }
 
 impl ClipRun<'_> {
@@ -57,18 +57,19 @@ impl ClipRun<'_> {
     ///
     /// # Errors
     /// If a frame cannot be read, or a task cannot fit anything.
-    pub fn look(&self, clip: &Source, feed: &dyn FrameFeed) -> Result<()> {
-        self.through(clip, feed, |_, seen| {
+    pub fn fit(&self, clip: &Source, feed: &dyn FrameFeed) -> Result<()> {
+        self.predict_frames(clip, feed, |_, seen| {
             let tasks = self.tasks.iter();
-            let found = seen.found.into_iter().zip(&seen.geometries);
-            for (task, (found, geometry)) in tasks.zip(found).filter(|(task, _)| task.looks_first())
+            let found = seen.outputs.into_iter().zip(&seen.geometries);
+            for (task, (found, geometry)) in
+                tasks.zip(found).filter(|(task, _)| task.needs_fit_frames())
             {
-                task.look(geometry, found)?;
+                task.add_fit_frame(geometry, found)?;
             }
             Ok(())
         })?;
-        let mut fitting = self.tasks.iter().filter(|task| task.looks_first());
-        fitting.try_for_each(|task| task.settle(self.console))
+        let mut fitting = self.tasks.iter().filter(|task| task.needs_fit_frames());
+        fitting.try_for_each(|task| task.fit_frames(self.console))
     }
 
     /// Draws every frame of `feed`, and hands what the tasks made of it to `take`, in order, and what it leaves to those behind
@@ -77,15 +78,15 @@ impl ClipRun<'_> {
     ///
     /// # Errors
     /// What `take` returns; if a frame cannot be read or drawn; [`Error::Interrupted`]. What was drawn before was taken.
-    pub fn draw(
+    pub fn render(
         &self,
         clip: &Source,
         feed: &dyn FrameFeed,
         before: Option<&ClipState>,
-        mut take: impl FnMut(Vec<DrawnFrame>, Option<ClipState>) -> Result<()> + Send,
+        mut take: impl FnMut(Vec<RenderedFrame>, Option<ClipState>) -> Result<()> + Send,
     ) -> Result<Vec<usize>> {
         let means = self.tasks.iter();
-        let means = means.map(|task| RunningMean::new(self.smooth, task.usual_smoothing()));
+        let means = means.map(|task| RunningMean::new(self.smooth, task.default_smoothing()));
         let mut means: Vec<RunningMean> = means.collect();
         let mut shots = CutDetector::default();
         let wants_guide =
@@ -94,49 +95,49 @@ impl ClipRun<'_> {
             self.tasks.iter().any(wants_guide) || means.iter().any(RunningMean::is_by_change);
         let mut guide = needs_guide.then(RunningGuide::default);
         if let Some(before) = before {
-            shots.restore(&before.frames.under("cuts"));
+            shots.restore(&before.frames.group("cuts"));
             if let Some(guide) = &mut guide {
-                guide.restore(&before.frames.under("guide"));
+                guide.restore(&before.frames.group("guide"));
             }
             for ((task, mean), state) in self.tasks.iter().zip(&mut means).zip(&before.tasks) {
-                mean.restore(&state.under("mean"));
-                task.restore(&state.under("task"))?;
+                mean.restore(&state.group("mean"));
+                task.restore(&state.group("task"))?;
             }
         }
-        let feed_stage = |give: &mut dyn FnMut(SeenFrame) -> Result<()>| {
-            self.through(clip, feed, |index, mut seen| {
-                let Some(Found::Tokens(mean, _)) = seen.found.pop() else {
+        let feed_stage = |give: &mut dyn FnMut(PredictedFrame) -> Result<()>| {
+            self.predict_frames(clip, feed, |index, mut seen| {
+                let Some(TaskOutput::Tokens(mean, _)) = seen.outputs.pop() else {
                     return Err(Error::Model("a frame lacks its mean token".into()));
                 };
-                let is_cut = shots.is_cut(mean, thumbnail(&seen.photo));
+                let is_cut = shots.push_frame(mean, thumbnail(&seen.photo));
                 let guided = guide
                     .as_mut()
-                    .map(|guide| guide.follow(&seen.photo, is_cut));
+                    .map(|guide| guide.update(&seen.photo, is_cut));
                 let (shown, changes) = guided.unzip();
                 seen.guide = shown;
-                let found = std::mem::take(&mut seen.found);
+                let found = std::mem::take(&mut seen.outputs);
                 let mut followed = Vec::with_capacity(found.len());
                 let tasks = self.tasks.iter().zip(&mut means);
                 for ((task, mean), (mut found, geometry)) in
                     tasks.zip(found.into_iter().zip(&seen.geometries))
                 {
                     let changes = changes.as_ref().filter(|_| mean.is_by_change());
-                    let changed = changes.map(|changes| changes.of_patches(geometry));
+                    let changed = changes.map(|changes| changes.per_patch(geometry));
                     mean.smooth(&mut found, changed.as_deref(), is_cut)?;
-                    followed.push(task.follow(found, &seen.photo, geometry)?);
+                    followed.push(task.propagate(found, &seen.photo, geometry)?);
                 }
-                seen.found = followed;
-                if (index + 1) % SEGMENT == 0 {
+                seen.outputs = followed;
+                if (index + 1) % SEGMENT_FRAMES == 0 {
                     let tasks = self.tasks.iter().zip(&means).map(|(task, mean)| {
-                        let mut state = Vectors::default();
-                        state.put_under("mean", &mean.state());
-                        state.put_under("task", &task.state());
+                        let mut state = NamedVectors::default();
+                        state.put_group("mean", &mean.state());
+                        state.put_group("task", &task.state());
                         state
                     });
-                    let mut frames = Vectors::default();
-                    frames.put_under("cuts", &shots.state());
+                    let mut frames = NamedVectors::default();
+                    frames.put_group("cuts", &shots.state());
                     if let Some(guide) = &guide {
-                        frames.put_under("guide", &guide.state());
+                        frames.put_group("guide", &guide.state());
                     }
                     seen.state = Some(ClipState {
                         frames,
@@ -146,29 +147,29 @@ impl ClipRun<'_> {
                 give(seen)
             })
         };
-        let draw = |seen: SeenFrame| {
-            let SeenFrame {
+        let draw = |seen: PredictedFrame| {
+            let PredictedFrame {
                 state,
                 photo,
                 guide,
                 geometries,
-                found,
+                outputs: found,
                 permit,
             } = seen;
             let drawn = self.tasks.iter().zip(geometries.iter().zip(found));
             let drawn = drawn.map(|(task, (geometry, found))| {
                 let guide = guide.as_ref().filter(|_| wants_guide(task));
-                let frame = ShownFrame {
+                let frame = FrameImages {
                     photo: &photo,
                     guide: guide.unwrap_or(&photo),
                 };
-                task.draw(frame, geometry, found)
+                task.render_frame(frame, geometry, found)
             });
-            let drawn: Vec<DrawnFrame> = drawn.collect::<Result<_>>()?;
+            let drawn: Vec<RenderedFrame> = drawn.collect::<Result<_>>()?;
             Ok((drawn, state, permit))
         };
         let threads = NonZeroUsize::new(rayon::current_num_threads()).unwrap_or(NonZeroUsize::MIN);
-        stage::in_order(threads, feed_stage, draw, |_, (drawn, state, permit)| {
+        stage::run_in_order(threads, feed_stage, draw, |_, (drawn, state, permit)| {
             let taken = take(drawn, state);
             drop(permit);
             taken
@@ -178,11 +179,11 @@ impl ClipRun<'_> {
 
     /// Takes the frames through the backbone, and hands what was found in each to `report`, in order: for every task, and
     /// the mean token last.
-    fn through(
+    fn predict_frames(
         &self,
         clip: &Source,
         feed: &dyn FrameFeed,
-        mut report: impl FnMut(usize, SeenFrame) -> Result<()>,
+        mut report: impl FnMut(usize, PredictedFrame) -> Result<()>,
     ) -> Result<()> {
         let Some(first) = self.tasks.first() else {
             return Ok(());
@@ -191,16 +192,16 @@ impl ClipRun<'_> {
             .backbones
             .first()
             .map_or(0, |backbone| backbone.config().depth);
-        let cuts = CutFinder::beside(first.way().any_pass(), depth);
+        let cuts = MeanTokenPredictor::for_pass(first.mode().backbone_pass(), depth);
         let name = |_: usize| clip.name();
         let tick = |_: usize| ();
-        let networks = seats(self.backbones).into_iter().map(|backbone| {
-            let mut tasks: Vec<&dyn Finder> = Vec::new();
+        let networks = batch_slots(self.backbones).into_iter().map(|backbone| {
+            let mut tasks: Vec<&dyn TaskPredictor> = Vec::new();
             for task in self.tasks {
                 tasks.push(*task);
             }
             tasks.push(&cuts);
-            TaskNetwork::new(
+            MultiTaskRunner::new(
                 backbone,
                 tasks,
                 (Vec::new(), &name),
@@ -210,25 +211,25 @@ impl ClipRun<'_> {
             )
             .for_all_photos()
         });
-        let networks: Vec<TaskNetwork<'_>> = networks.collect();
+        let networks: Vec<MultiTaskRunner<'_>> = networks.collect();
         let Some(network) = networks.first() else {
             return Err(Error::Model("there is no backbone to run".into()));
         };
-        let decoding = Decoding::new(self.decoder.clone());
+        let decoding = DecodeStage::new(self.decoder.clone());
         let engine = Engine::new(self.backbones, decoding, self.batch_size, self.console)?;
-        let finish = |mut ready: Ready, given: FoundByTask| {
+        let finish = |mut ready: ReadyPhoto, given: OutputsByTask| {
             let mut found = Vec::with_capacity(given.len());
             for (task, given) in given.into_iter().enumerate() {
                 let given = given.ok_or_else(|| Error::Model("a task was left out".into()))??;
-                found.push(network.find(task, given, &mut ready.watch)?);
+                found.push(network.predict(task, given, &mut ready.watch)?);
             }
             let geometries = (0..found.len()).map(|task| network.layout(task, &ready));
-            Ok(SeenFrame {
+            Ok(PredictedFrame {
                 state: None,
                 guide: None,
                 geometries: geometries.collect(),
                 photo: ready.photo,
-                found,
+                outputs: found,
                 permit: ready.permit,
             })
         };

@@ -5,33 +5,35 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::video::{FilmPart, Planned, ending_of_parts, join_parts};
+use crate::io::video::{FilmPart, PlannedFrame, join_parts, part_extension};
 use crate::system::files::Digest;
 use crate::system::files::{UnfinishedFolder, write_atomic};
-use crate::tasks::clip::files::{FilmFiles, join_folders};
-use crate::tasks::clip::kept::{
-    SEGMENT_JSON, STATE, Segment, check_folder, content_of, hold, name_of, parts_of, remove,
-    segments_in,
+use crate::tasks::clip::files::{FilmWriter, join_folders};
+use crate::tasks::clip::segment_store::{
+    ClipSegment, SEGMENT_JSON, STATE_FILE, check_folder, digest_files, lock_folder, read_segments,
+    remove_folder, segment_path, segments_folder,
 };
-use crate::tasks::clip::{ClipPlaces, ClipSpec, ClipState, DrawnFrame, SEGMENT, Vectors};
+use crate::tasks::clip::{
+    ClipPaths, ClipSpec, ClipState, NamedVectors, RenderedFrame, SEGMENT_FRAMES,
+};
 
 /// The files of a clip under way, for one task.
-pub struct ClipFiles<'c> {
+pub struct ClipWriter<'c> {
     spec: ClipSpec<'c>,
-    places: ClipPlaces,
+    paths: ClipPaths,
     made_from: String,
     /// None where the film is written in one piece.
-    parts: Option<PathBuf>,
-    done: Vec<Segment>,
-    found: usize,
-    files: Option<FilmFiles<'c>>,
+    segments_folder: Option<PathBuf>,
+    done_segments: Vec<ClipSegment>,
+    found_frames: usize,
+    writer: Option<FilmWriter<'c>>,
     /// So that no other run writes there.
     _lock: Option<File>,
     /// The segment that is being written.
-    under_way: Option<(Segment, Option<UnfinishedFolder>)>,
+    current_segment: Option<(ClipSegment, Option<UnfinishedFolder>)>,
 }
 
-impl<'c> ClipFiles<'c> {
+impl<'c> ClipWriter<'c> {
     /// Begins what `spec` tells of `total` frames, to go to `places`. What lies there of segments made from the same is gone
     /// on with if it `resumes`, else it is removed.
     ///
@@ -39,92 +41,99 @@ impl<'c> ClipFiles<'c> {
     /// Names a folder in the place of the segments that is not of this program.
     pub fn begin(
         spec: ClipSpec<'c>,
-        places: ClipPlaces,
+        places: ClipPaths,
         made_from: &Digest,
         (total, resumes): (usize, bool),
     ) -> Result<Self> {
         let made_from = made_from.to_string();
-        let (mut parts, mut done) = (parts_of(&places), Vec::new());
+        let (mut parts, mut done) = (segments_folder(&places), Vec::new());
         let (mut lock, mut found) = (None, 0);
         if let Some(folder) = &parts {
-            let kept = segments_in(folder);
-            found = frames_of(&kept);
+            let kept = read_segments(folder);
+            found = count_frames(&kept);
             check_folder(folder, &kept)?;
-            lock = hold(folder)?;
-            let is_same =
-                |segment: &&Segment| segment.made_from == made_from && segment.frames == SEGMENT;
+            lock = lock_folder(folder)?;
+            let is_same = |segment: &&ClipSegment| {
+                segment.made_from == made_from && segment.frames == SEGMENT_FRAMES
+            };
             if resumes {
                 let same = kept
                     .iter()
                     .enumerate()
                     .take_while(|(_, segment)| is_same(segment));
                 let whole = same.take_while(|(number, segment)| {
-                    content_of(&name_of(folder, *number))
+                    digest_files(&segment_path(folder, *number))
                         .is_ok_and(|content| content == segment.content)
                 });
                 done = whole.map(|(_, segment)| segment.clone()).collect();
             }
             if done.is_empty() {
                 lock = None;
-                remove(folder)?;
+                remove_folder(folder)?;
             }
         }
-        if total <= SEGMENT && done.is_empty() {
+        if total <= SEGMENT_FRAMES && done.is_empty() {
             parts = None;
         }
         if let (Some(folder), None) = (&parts, &lock) {
             fs::create_dir_all(folder).map_err(|error| Error::io(folder, &error))?;
-            lock = hold(folder)?;
+            lock = lock_folder(folder)?;
         }
-        Ok(ClipFiles {
+        Ok(ClipWriter {
             _lock: lock,
-            found,
+            found_frames: found,
             spec,
-            places,
+            paths: places,
             made_from,
-            parts,
-            done,
-            files: None,
-            under_way: None,
+            segments_folder: parts,
+            done_segments: done,
+            writer: None,
+            current_segment: None,
         })
     }
 
     /// Frames in whole segments.
-    pub fn done(&self) -> usize {
-        frames_of(&self.done)
+    pub fn done_frames(&self) -> usize {
+        count_frames(&self.done_segments)
     }
 
     /// Frames in the segments that were there, of whatever they were made.
-    pub fn found(&self) -> usize {
-        self.found
+    pub fn found_frames(&self) -> usize {
+        self.found_frames
     }
 
     /// The number in the clip of the last of them.
     pub fn last_index(&self) -> Option<u64> {
-        self.done.last().map(|segment| segment.index)
+        self.done_segments.last().map(|segment| segment.index)
     }
 
     /// Numbers that a format clipped.
     pub fn clipped(&self) -> usize {
-        let done: usize = self.done.iter().map(|segment| segment.clipped).sum();
-        done + self.files.as_ref().map_or(0, |files| files.clipped)
+        let done: usize = self
+            .done_segments
+            .iter()
+            .map(|segment| segment.clipped)
+            .sum();
+        done + self.writer.as_ref().map_or(0, |files| files.clipped)
     }
 
     /// Forgets what lies behind so many frames of whole segments.
-    pub fn cut_to(&mut self, frames: usize) {
-        self.done.truncate(frames / SEGMENT);
+    pub fn truncate(&mut self, frames: usize) {
+        self.done_segments.truncate(frames / SEGMENT_FRAMES);
     }
 
     /// What the frames of whole segments leave: of the frames themselves, and of this task.
     ///
     /// # Errors
     /// Names the file, if it is damaged.
-    pub fn state(&self) -> Result<Option<(Vectors, Vectors)>> {
-        let (Some(folder), false) = (&self.parts, self.done.is_empty()) else {
+    pub fn state(&self) -> Result<Option<(NamedVectors, NamedVectors)>> {
+        let (Some(folder), false) = (&self.segments_folder, self.done_segments.is_empty()) else {
             return Ok(None);
         };
-        let state = Vectors::read(&name_of(folder, self.done.len() - 1).join(STATE))?;
-        Ok(Some((state.under("frames"), state.under("own"))))
+        let state = NamedVectors::read(
+            &segment_path(folder, self.done_segments.len() - 1).join(STATE_FILE),
+        )?;
+        Ok(Some((state.group("frames"), state.group("own"))))
     }
 
     /// Adds a frame; `state`, of which this is the task of this number, ends a segment.
@@ -133,14 +142,15 @@ impl<'c> ClipFiles<'c> {
     /// Names the file that cannot be written.
     pub fn write(
         &mut self,
-        moment: Planned,
-        frame: &DrawnFrame,
+        moment: PlannedFrame,
+        frame: &RenderedFrame,
         (state, number): (Option<&ClipState>, usize),
     ) -> Result<()> {
-        if self.files.is_none() {
-            self.begin_files()?;
+        if self.writer.is_none() {
+            self.begin_segment()?;
         }
-        let (Some(files), Some((segment, _))) = (&mut self.files, &mut self.under_way) else {
+        let (Some(files), Some((segment, _))) = (&mut self.writer, &mut self.current_segment)
+        else {
             return Err(Error::Model("no segment was begun".into()));
         };
         files.write(moment, frame)?;
@@ -152,63 +162,68 @@ impl<'c> ClipFiles<'c> {
         (segment.last, segment.end) = (moment.time, moment.time + moment.duration.max(1));
         segment.index = moment.index;
         match state {
-            Some(state) if self.parts.is_some() => self.end_segment(state, number),
+            Some(state) if self.segments_folder.is_some() => self.end_segment(state, number),
             _ => Ok(()),
         }
     }
 
-    fn begin_files(&mut self) -> Result<()> {
-        let segment = Segment {
+    fn begin_segment(&mut self) -> Result<()> {
+        let segment = ClipSegment {
             made_from: self.made_from.clone(),
-            ..Segment::default()
+            ..ClipSegment::default()
         };
-        let Some(folder) = &self.parts else {
-            self.files = Some(FilmFiles::new(self.spec.clone(), self.places.clone(), None));
-            self.under_way = Some((segment, None));
+        let Some(folder) = &self.segments_folder else {
+            self.writer = Some(FilmWriter::new(self.spec.clone(), self.paths.clone(), None));
+            self.current_segment = Some((segment, None));
             return Ok(());
         };
-        let unfinished = UnfinishedFolder::begin(&name_of(folder, self.done.len()), |_| Ok(()))?;
-        let places = self.places_in(unfinished.folder());
-        self.files = Some(FilmFiles::new(self.spec.clone(), places, Some(self.done())));
-        self.under_way = Some((segment, Some(unfinished)));
+        let unfinished =
+            UnfinishedFolder::begin(&segment_path(folder, self.done_segments.len()), |_| Ok(()))?;
+        let places = self.segment_paths(unfinished.folder());
+        self.writer = Some(FilmWriter::new(
+            self.spec.clone(),
+            places,
+            Some(self.done_frames()),
+        ));
+        self.current_segment = Some((segment, Some(unfinished)));
         Ok(())
     }
 
     /// Where the files of a segment lie.
-    fn places_in(&self, folder: &Path) -> ClipPlaces {
+    fn segment_paths(&self, folder: &Path) -> ClipPaths {
         let film = |path: &Option<PathBuf>, name: &str| {
             let ending = path.as_deref()?.extension()?.to_str()?.to_ascii_lowercase();
-            Some(folder.join(name).with_extension(ending_of_parts(&ending)))
+            Some(folder.join(name).with_extension(part_extension(&ending)))
         };
-        ClipPlaces {
-            film: film(&self.places.film, "film"),
-            numbers: film(&self.places.numbers, "numbers"),
-            folder: self.places.folder.is_some().then(|| folder.join("frames")),
-            folder_has_pictures: self.places.folder_has_pictures,
+        ClipPaths {
+            film: film(&self.paths.film, "film"),
+            numbers: film(&self.paths.numbers, "numbers"),
+            folder: self.paths.folder.is_some().then(|| folder.join("frames")),
+            folder_has_pictures: self.paths.folder_has_pictures,
         }
     }
 
     fn end_segment(&mut self, state: &ClipState, number: usize) -> Result<()> {
         let (Some(files), Some((mut segment, Some(unfinished)))) =
-            (self.files.take(), self.under_way.take())
+            (self.writer.take(), self.current_segment.take())
         else {
             return Err(Error::Model("no segment was begun".into()));
         };
         segment.clipped = files.clipped;
         files.finish()?;
-        let mut vectors = Vectors::default();
-        vectors.put_under("frames", &state.frames);
+        let mut vectors = NamedVectors::default();
+        vectors.put_group("frames", &state.frames);
         if let Some(own) = state.tasks.get(number) {
-            vectors.put_under("own", own);
+            vectors.put_group("own", own);
         }
-        vectors.write(&unfinished.folder().join(STATE))?;
-        segment.content = content_of(unfinished.folder())?;
+        vectors.write(&unfinished.folder().join(STATE_FILE))?;
+        segment.content = digest_files(unfinished.folder())?;
         let json = serde_json::to_vec(&segment).map_err(|error| Error::Model(error.to_string()))?;
         write_atomic(&unfinished.folder().join(SEGMENT_JSON), |writer| {
             writer.write_all(&json)
         })?;
         unfinished.finish()?;
-        self.done.push(segment);
+        self.done_segments.push(segment);
         Ok(())
     }
 
@@ -218,38 +233,40 @@ impl<'c> ClipFiles<'c> {
     /// # Errors
     /// Names the file that cannot be written.
     pub fn finish(mut self, whole: bool) -> Result<Vec<String>> {
-        let Some(folder) = self.parts.clone() else {
-            return self.files.map_or_else(|| Ok(Vec::new()), FilmFiles::finish);
+        let Some(folder) = self.segments_folder.clone() else {
+            return self
+                .writer
+                .map_or_else(|| Ok(Vec::new()), FilmWriter::finish);
         };
-        let rest = match (self.files.take(), self.under_way.take()) {
+        let rest = match (self.writer.take(), self.current_segment.take()) {
             (Some(files), Some((segment, Some(unfinished)))) if segment.frames > 0 => {
                 files.finish()?;
                 Some((segment, unfinished))
             }
             _ => None,
         };
-        let mut lie: Vec<(PathBuf, &Segment)> = Vec::new();
-        for (number, segment) in self.done.iter().enumerate() {
-            lie.push((name_of(&folder, number), segment));
+        let mut lie: Vec<(PathBuf, &ClipSegment)> = Vec::new();
+        for (number, segment) in self.done_segments.iter().enumerate() {
+            lie.push((segment_path(&folder, number), segment));
         }
         if let Some((segment, unfinished)) = &rest {
             lie.push((unfinished.folder().to_owned(), segment));
         }
-        let notes = self.join(&folder, &lie)?;
+        let notes = self.join_segments(&folder, &lie)?;
         drop(rest);
-        if whole || self.done.is_empty() {
-            remove(&folder)?;
+        if whole || self.done_segments.is_empty() {
+            remove_folder(&folder)?;
         }
         Ok(notes)
     }
 
-    fn join(&self, folder: &Path, lie: &[(PathBuf, &Segment)]) -> Result<Vec<String>> {
+    fn join_segments(&self, folder: &Path, lie: &[(PathBuf, &ClipSegment)]) -> Result<Vec<String>> {
         let Some((_, first)) = lie.first() else {
             return Ok(Vec::new());
         };
-        let parts = |of: fn(&ClipPlaces) -> Option<&PathBuf>| -> Vec<FilmPart> {
-            let part = |(place, segment): &(PathBuf, &Segment)| {
-                let places = self.places_in(place);
+        let parts = |of: fn(&ClipPaths) -> Option<&PathBuf>| -> Vec<FilmPart> {
+            let part = |(place, segment): &(PathBuf, &ClipSegment)| {
+                let places = self.segment_paths(place);
                 Some(FilmPart {
                     file: of(&places)?.clone(),
                     begin: segment.begin,
@@ -261,34 +278,34 @@ impl<'c> ClipFiles<'c> {
         };
         let [picture, numbers] = first.sizes;
         let mut notes = Vec::new();
-        if let Some(path) = &self.places.film {
+        if let Some(path) = &self.paths.film {
             let parts = parts(|places| places.film.as_ref());
             notes.extend(join_parts(
                 path,
-                &self.spec.of_film(picture),
+                &self.spec.film_spec(picture),
                 folder,
                 &parts,
             )?);
         }
-        if let (Some(path), Some(kind)) = (&self.places.numbers, self.spec.task().number_film()) {
+        if let (Some(path), Some(kind)) = (&self.paths.numbers, self.spec.task().value_video()) {
             let parts = parts(|places| places.numbers.as_ref());
             notes.extend(join_parts(
                 path,
-                &self.spec.of_numbers(&kind, numbers),
+                &self.spec.value_video_spec(&kind, numbers),
                 folder,
                 &parts,
             )?);
         }
-        if let Some(path) = &self.places.folder {
+        if let Some(path) = &self.paths.folder {
             let folders = lie
                 .iter()
-                .filter_map(|(place, _)| self.places_in(place).folder);
+                .filter_map(|(place, _)| self.segment_paths(place).folder);
             join_folders(path, &self.spec, &folders.collect::<Vec<_>>())?;
         }
         Ok(notes)
     }
 }
 
-fn frames_of(segments: &[Segment]) -> usize {
+fn count_frames(segments: &[ClipSegment]) -> usize {
     segments.iter().map(|segment| segment.frames).sum()
 }

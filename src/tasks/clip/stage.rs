@@ -8,35 +8,37 @@ use std::thread;
 use crate::error::{Error, Result};
 
 /// A numbered piece of work, or what became of it.
-type Numbered<T> = (usize, T);
+type NumberedItem<T> = (usize, T);
 
 /// Has `threads` threads do `work` on what `feed` gives them, and one more `take` the results in order of their numbers,
 /// which begin at 0. As many pieces are under way as there are threads, and as many wait.
 ///
 /// # Errors
 /// What `take` or `work` returned first, which ends `feed` with the same; else what `feed` returns.
-pub(super) fn in_order<I: Send, O: Send>(
+pub(super) fn run_in_order<I: Send, O: Send>(
     threads: NonZeroUsize,
     feed: impl FnOnce(&mut dyn FnMut(I) -> Result<()>) -> Result<()>,
     work: impl Fn(I) -> Result<O> + Sync,
     take: impl FnMut(usize, O) -> Result<()> + Send,
 ) -> Result<()> {
-    let (to_work, of_feed) = sync_channel::<Numbered<I>>(threads.get());
-    let (to_take, of_work) = sync_channel::<Numbered<Result<O>>>(threads.get());
+    let (to_work, of_feed) = sync_channel::<NumberedItem<I>>(threads.get());
+    let (to_take, of_work) = sync_channel::<NumberedItem<Result<O>>>(threads.get());
     // It goes with the last worker, so that nobody waits for room that nobody makes.
     let of_feed = Arc::new(Mutex::new(of_feed));
     thread::scope(|scope| {
         let taker = scope.spawn(move || take_in_order(of_work, take));
         for _ in 0..threads.get() {
             let (of_feed, work, to_take) = (of_feed.clone(), &work, to_take.clone());
-            scope.spawn(move || work_on(&of_feed, work, &to_take));
+            scope.spawn(move || run_worker(&of_feed, work, &to_take));
         }
         drop((to_take, of_feed));
         let mut number = 0;
         let mut give = |piece: I| {
             number += 1;
             // Nobody takes it any more once the taker has failed, which says why.
-            to_work.send((number - 1, piece)).map_err(|_| ended())
+            to_work
+                .send((number - 1, piece))
+                .map_err(|_| stage_ended_error())
         };
         let fed = feed(&mut give);
         drop(to_work);
@@ -49,14 +51,14 @@ pub(super) fn in_order<I: Send, O: Send>(
     })
 }
 
-fn ended() -> Error {
+fn stage_ended_error() -> Error {
     Error::Model("drawing has ended".into())
 }
 
-fn work_on<I, O>(
-    of_feed: &Mutex<Receiver<Numbered<I>>>,
+fn run_worker<I, O>(
+    of_feed: &Mutex<Receiver<NumberedItem<I>>>,
     work: &impl Fn(I) -> Result<O>,
-    to_take: &SyncSender<Numbered<Result<O>>>,
+    to_take: &SyncSender<NumberedItem<Result<O>>>,
 ) {
     loop {
         let next = of_feed
@@ -71,7 +73,7 @@ fn work_on<I, O>(
 }
 
 fn take_in_order<O>(
-    of_work: Receiver<Numbered<Result<O>>>,
+    of_work: Receiver<NumberedItem<Result<O>>>,
     mut take: impl FnMut(usize, O) -> Result<()>,
 ) -> Result<()> {
     let mut early = std::collections::BTreeMap::new();
@@ -101,7 +103,7 @@ mod tests {
             thread::sleep(std::time::Duration::from_millis(piece % 3));
             Ok(2 * piece)
         };
-        in_order(THREE, feed, work, |number, doubled| {
+        run_in_order(THREE, feed, work, |number, doubled| {
             seen.push((number as u64, doubled));
             Ok(())
         })
@@ -118,13 +120,13 @@ mod tests {
                 false => Ok(piece),
             }
         };
-        let told = in_order(THREE, feed, fail(7), |_, _| Ok(())).unwrap_err();
+        let told = run_in_order(THREE, feed, fail(7), |_, _| Ok(())).unwrap_err();
         assert_eq!(told.to_string(), "no more");
-        let told = in_order(THREE, feed, Ok, |number, _| fail(9)(number).map(|_| ()));
+        let told = run_in_order(THREE, feed, Ok, |number, _| fail(9)(number).map(|_| ()));
         assert_eq!(told.unwrap_err().to_string(), "no more");
         // The feeder's own failure comes after what it had given was taken.
         let mut taken = 0;
-        let told = in_order(
+        let told = run_in_order(
             THREE,
             |give| {
                 (0..5).try_for_each(give)?;

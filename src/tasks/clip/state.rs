@@ -11,9 +11,9 @@ use crate::system::files::write_atomic;
 
 /// Named vectors of numbers.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub struct Vectors(BTreeMap<String, Vec<f32>>);
+pub struct NamedVectors(BTreeMap<String, Vec<f32>>);
 
-impl Vectors {
+impl NamedVectors {
     /// Adds a vector.
     pub fn put(&mut self, name: impl Into<String>, values: &[f32]) {
         self.0.insert(name.into(), values.to_vec());
@@ -25,31 +25,31 @@ impl Vectors {
     }
 
     /// Those numbered from 0 behind this name.
-    pub fn all(&self, name: &str) -> impl Iterator<Item = &[f32]> {
+    pub fn numbered(&self, name: &str) -> impl Iterator<Item = &[f32]> {
         (0..).map_while(move |number| self.get(&format!("{name}{number}")))
     }
 
     /// Adds vectors, numbered from 0 behind this name.
-    pub fn put_all<'v>(&mut self, name: &str, all: impl IntoIterator<Item = &'v [f32]>) {
+    pub fn put_numbered<'v>(&mut self, name: &str, all: impl IntoIterator<Item = &'v [f32]>) {
         for (number, values) in all.into_iter().enumerate() {
             self.put(format!("{name}{number}"), values);
         }
     }
 
     /// Adds all of `others` under `name`.
-    pub fn put_under(&mut self, name: &str, others: &Vectors) {
+    pub fn put_group(&mut self, name: &str, others: &NamedVectors) {
         let others = others.0.iter();
         let named = others.map(|(key, values)| (format!("{name}.{key}"), values.clone()));
         self.0.extend(named);
     }
 
     /// Those that were put under `name`.
-    pub fn under(&self, name: &str) -> Vectors {
+    pub fn group(&self, name: &str) -> NamedVectors {
         let mine = self.0.iter().filter_map(|(key, values)| {
             let key = key.strip_prefix(name)?.strip_prefix('.')?;
             Some((key.to_owned(), values.clone()))
         });
-        Vectors(mine.collect())
+        NamedVectors(mine.collect())
     }
 
     /// Writes them as safetensors.
@@ -104,7 +104,7 @@ impl Vectors {
         let all = tensors
             .iter()
             .map(|(name, view)| (name.to_owned(), values(view.data())));
-        Ok(Vectors(all.collect()))
+        Ok(NamedVectors(all.collect()))
     }
 }
 
@@ -112,9 +112,9 @@ impl Vectors {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct ClipState {
     /// Of the frames themselves.
-    pub frames: Vectors,
+    pub frames: NamedVectors,
     /// Of each task.
-    pub tasks: Vec<Vectors>,
+    pub tasks: Vec<NamedVectors>,
 }
 
 #[cfg(test)]
@@ -124,19 +124,19 @@ mod tests {
 
     #[test]
     fn vectors_are_read_as_they_were_written() {
-        let mut mine = Vectors::default();
-        mine.put_all("mean", [&[1.5, -0.1][..], &[]]);
-        let mut all = Vectors::default();
-        all.put_under("task", &mine);
+        let mut mine = NamedVectors::default();
+        mine.put_numbered("mean", [&[1.5, -0.1][..], &[]]);
+        let mut all = NamedVectors::default();
+        all.put_group("task", &mine);
         all.put("last", &[f32::MIN_POSITIVE]);
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("state.safetensors");
         all.write(&path).unwrap();
-        let read = Vectors::read(&path).unwrap();
+        let read = NamedVectors::read(&path).unwrap();
         assert_eq!(read, all);
-        assert_eq!(read.under("task"), mine);
-        assert_eq!(read.under("task").all("mean").count(), 2);
+        assert_eq!(read.group("task"), mine);
+        assert_eq!(read.group("task").numbered("mean").count(), 2);
         fs::write(&path, "no").unwrap();
-        assert!(Vectors::read(&path).is_err());
+        assert!(NamedVectors::read(&path).is_err());
     }
 }

@@ -7,96 +7,100 @@ use std::sync::PoisonError;
 use serde_json::{Map, Value, json};
 
 use crate::error::Result;
-use crate::io::output::{DepthSteps, FloatFormat, FloatMap};
+use crate::io::output::{FloatFormat, FloatMap, QuantisedDepth};
 use crate::model::input::Geometry;
-use crate::tasks::Found;
-use crate::tasks::clip::{ClipTask, DrawnFrame, FrameNumbers, NumberFilm, ShownFrame};
-use crate::tasks::recipe::{NumberFormat, RangeRule};
+use crate::tasks::TaskOutput;
+use crate::tasks::clip::{ClipTask, FrameImages, FrameValues, RenderedFrame, ValueVideo};
+use crate::tasks::recipe::{DepthFileFormat, RangeRule};
 use crate::terminal::console::Console;
-use crate::vision::postprocess::rows::{Rows, Whole};
-use crate::vision::render::Range;
+use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
+use crate::vision::render::ValueRange;
 
-use super::names::{MILLI, formats};
-use super::reader::Full;
-use super::{DepthTask, SAMPLES, readout_of, report};
+use super::file_names::{MILLIMETRES, formats};
+use super::predictor::FullSizeDepth;
+use super::{DepthTask, SAMPLES_PER_PHOTO, readout_of, report};
 
 impl DepthTask {
     /// What the head can say, where that is bounded on both sides.
-    fn head_range(&self) -> Option<Range> {
-        let (min, max) = readout_of(self.reader.meta()).ok()?.range();
-        let is_bounded = self.reader.is_metric() && self.reader.farthest().is_none();
-        is_bounded.then(|| Range::new(min as f32, max as f32))
+    fn head_range(&self) -> Option<ValueRange> {
+        let (min, max) = readout_of(self.predictor.meta()).ok()?.range();
+        let is_bounded = self.predictor.is_metric() && self.predictor.farthest().is_none();
+        is_bounded.then(|| ValueRange::new(min as f32, max as f32))
     }
 
     /// Steps of a unit in video of depths.
-    fn film_scale(&self) -> NonZeroU32 {
-        self.recipe.depth_scale.unwrap_or(MILLI)
+    fn video_scale(&self) -> NonZeroU32 {
+        self.recipe.depth_scale.unwrap_or(MILLIMETRES)
     }
 
     /// The range of the colours of a clip, once it is settled: a head in metres has its own, if none is asked for.
-    fn clip_range(&self) -> Range {
+    fn clip_range(&self) -> ValueRange {
         match (self.recipe.range, self.head_range()) {
             (RangeRule::Fixed(range), _) => range,
             (RangeRule::Auto | RangeRule::Head, Some(range)) => range,
             (RangeRule::Auto | RangeRule::Head | RangeRule::Global, _) => {
-                self.adopted.unwrap_or_else(|| self.waiting().range)
+                self.adopted_range.unwrap_or_else(|| self.deferred().range)
             }
         }
     }
 }
 
 impl ClipTask for DepthTask {
-    fn looks_first(&self) -> bool {
+    fn needs_fit_frames(&self) -> bool {
         let has_own = self.head_range().is_some();
         match self.recipe.range {
             RangeRule::Fixed(_) => false,
-            RangeRule::Auto | RangeRule::Head => !has_own && self.adopted.is_none(),
-            RangeRule::Global => self.adopted.is_none(),
+            RangeRule::Auto | RangeRule::Head => !has_own && self.adopted_range.is_none(),
+            RangeRule::Global => self.adopted_range.is_none(),
         }
     }
 
-    fn look(&self, geometry: &Geometry, found: Found) -> Result<()> {
-        let map = self.reader.read_out(&found, geometry)?;
+    fn add_fit_frame(&self, geometry: &Geometry, found: TaskOutput) -> Result<()> {
+        let map = self.predictor.read_out(&found, geometry)?;
         let mut buffer = Vec::new();
-        let full = Full::new(&self.reader, &map, geometry, None, &mut buffer)?;
+        let full = FullSizeDepth::new(&self.predictor, &map, geometry, None, &mut buffer)?;
         let (width, height) = full.depth.size();
-        let stride = (width * height).div_ceil(SAMPLES) | 1;
-        let mut waiting = self.waiting();
+        let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
+        let mut waiting = self.deferred();
         full.depth
             .for_each_nth(stride, |value| waiting.sampler.push(value));
         Ok(())
     }
 
-    fn settle(&self, _: &Console) -> Result<()> {
-        let mut waiting = self.waiting();
-        waiting.range = Range::of_sampled(std::mem::take(&mut waiting.sampler));
+    fn fit_frames(&self, _: &Console) -> Result<()> {
+        let mut waiting = self.deferred();
+        waiting.range = ValueRange::from_sampler(std::mem::take(&mut waiting.sampler));
         Ok(())
     }
 
-    fn number_files(&self) -> Vec<&'static str> {
+    fn value_extensions(&self) -> Vec<&'static str> {
         let formats = formats(&self.recipe).into_iter();
         formats.map(FloatFormat::extension).collect()
     }
 
-    fn write_numbers(
+    fn write_values(
         &self,
         extension: &str,
         writer: &mut dyn Write,
-        frame: &DrawnFrame,
+        frame: &RenderedFrame,
     ) -> io::Result<usize> {
-        let FrameNumbers::Depths(values) = &frame.numbers else {
+        let FrameValues::Depths(values) = &frame.numbers else {
             return Ok(0);
         };
         let mut formats = formats(&self.recipe).into_iter();
         let Some(format) = formats.find(|format| format.extension() == extension) else {
             return Ok(0);
         };
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: frame.size.0 as usize,
             values,
         };
-        let (low, high) = (&rows as &dyn Rows).extent();
-        let text = report::text_of(self.reader.meta(), self.reader.conversion(), (low, high));
+        let (low, high) = (&rows as &dyn RowSource).extent();
+        let text = report::depth_text(
+            self.predictor.meta(),
+            self.predictor.conversion(),
+            (low, high),
+        );
         let map = FloatMap {
             rows: &rows,
             text: &text,
@@ -104,10 +108,10 @@ impl ClipTask for DepthTask {
         format.write(writer, &map)
     }
 
-    fn number_film(&self) -> Option<NumberFilm> {
-        let is_wanted = self.recipe.save.contains(&NumberFormat::Ffv1);
-        is_wanted.then_some(NumberFilm {
-            extension: match self.film_scale().get() {
+    fn value_video(&self) -> Option<ValueVideo> {
+        let is_wanted = self.recipe.save.contains(&DepthFileFormat::Ffv1);
+        is_wanted.then_some(ValueVideo {
+            extension: match self.video_scale().get() {
                 1000 => "mm.mkv",
                 _ => "u16.mkv",
             },
@@ -115,27 +119,27 @@ impl ClipTask for DepthTask {
         })
     }
 
-    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
-        let FrameNumbers::Depths(values) = &frame.numbers else {
+    fn encode_values(&self, frame: &RenderedFrame) -> (Vec<u8>, usize) {
+        let FrameValues::Depths(values) = &frame.numbers else {
             return (Vec::new(), 0);
         };
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: frame.size.0 as usize,
             values,
         };
-        let steps = DepthSteps::of(&rows, self.film_scale());
+        let steps = QuantisedDepth::quantise(&rows, self.video_scale());
         let bytes = steps.values.iter().flat_map(|steps| steps.to_le_bytes());
         (bytes.collect(), steps.saturated)
     }
 
-    fn facts(&self) -> Map<String, Value> {
-        let meta = self.reader.meta();
-        let Range { low, high } = self.clip_range();
-        let scale = self.number_film().map(|_| self.film_scale());
+    fn metadata(&self) -> Map<String, Value> {
+        let meta = self.predictor.meta();
+        let ValueRange { low, high } = self.clip_range();
+        let scale = self.value_video().map(|_| self.video_scale());
         let facts = json!({
             "head": meta.name,
             "model": meta.backbone,
-            "unit": self.reader.unit(),
+            "unit": self.predictor.unit(),
             "colors": {"colormap": self.recipe.colormap.name, "inverted": self.recipe.invert,
                        "min": report::round(low), "max": report::round(high)},
             "depth_scale": scale,
@@ -146,30 +150,41 @@ impl ClipTask for DepthTask {
         }
     }
 
-    fn doubt(&self) -> Option<String> {
-        let (sum, count) = *self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    fn warning(&self) -> Option<String> {
+        let (sum, count) = *self
+            .room_probabilities
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mean = (count > 0).then(|| (sum / count as f64) as f32);
-        self.reader.doubt_of_scene(mean)
+        self.predictor.scene_warning(mean)
     }
 
-    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
-        let map = self.reader.read_out(&found, geometry)?;
-        if let Some(room) = found.room() {
-            let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+    fn render_frame(
+        &self,
+        frame: FrameImages<'_>,
+        geometry: &Geometry,
+        found: TaskOutput,
+    ) -> Result<RenderedFrame> {
+        let map = self.predictor.read_out(&found, geometry)?;
+        if let Some(room) = found.room_probability() {
+            let mut rooms = self
+                .room_probabilities
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
             *rooms = (rooms.0 + f64::from(room), rooms.1 + 1);
         }
         drop(found);
         let mut buffer = Vec::new();
-        let guide = self.reader.refines().then_some(frame.guide);
-        let full = Full::new(&self.reader, &map, geometry, guide, &mut buffer)?;
+        let guide = self.predictor.refines().then_some(frame.guide);
+        let full = FullSizeDepth::new(&self.predictor, &map, geometry, guide, &mut buffer)?;
         let picture = self
-            .files
-            .frame(frame.photo, &*full.depth, self.clip_range())?;
+            .writer
+            .render_frame(frame.photo, &*full.depth, self.clip_range())?;
         let numbers = match self.recipe.save.is_empty() {
-            true => FrameNumbers::None,
-            false => FrameNumbers::Depths(full.depth.collect()?),
+            true => FrameValues::None,
+            false => FrameValues::Depths(full.depth.collect()?),
         };
-        Ok(DrawnFrame {
+        Ok(RenderedFrame {
             size: frame.photo.dimensions(),
             picture,
             numbers,

@@ -3,66 +3,66 @@
 
 use std::sync::OnceLock;
 
-use crate::engine::outcomes::Outcome;
+use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{
-    Destination, FloatFormat, FloatMap, Job, PICTURE, PictureFormat, Status, Subject, deliver,
-    put_all, write_picture,
+    Destination, FloatFormat, FloatMap, LineStatus, LineSubject, OutputJob, PICTURE_EXTENSION,
+    PictureFormat, put_all, write_output, write_picture,
 };
 use crate::model::head::HeadMeta;
 use crate::model::head_zoo::DepthCalibration;
 use crate::model::input::Geometry;
 use crate::terminal::console::Console;
-use crate::vision::postprocess::Conversion;
-use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::MetricConversion;
+use crate::vision::postprocess::rows::RowSource;
 use crate::vision::render::system_fonts;
 use crate::vision::render::{
-    Colormap, Fonts, Range, ScaleBar, canvas, canvas_with_scale, captions, paint,
+    Colormap, Fonts, ScaleBar, ValueRange, canvas, canvas_with_scale_bar, captions, paint_rows,
 };
 use crate::{Error, Result};
 use image::{Rgb, RgbImage};
 use serde_json::Value;
 
-use super::names::{depth_scale, formats, std_extension};
-use super::points::{Cloud, Clouds};
+use super::file_names::{depth_scale, formats, std_extension};
+use super::point_cloud::{CloudWriter, WrittenCloud};
 use super::report::{self, unit};
 use crate::tasks::check_pixel;
-use crate::tasks::costs::ENCODER;
+use crate::tasks::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::DepthRecipe;
 
 /// A photo whose depths are known.
-pub struct Measured<'a> {
+pub struct PhotoDepth<'a> {
     /// Where its results go.
-    pub job: &'a Job,
+    pub job: &'a OutputJob,
     /// Where [`Files::wants_photo`].
     pub photo: Option<&'a RgbImage>,
     /// How it lay in the backbone's input.
     pub geometry: &'a Geometry,
     /// At the photo's size.
-    pub depth: &'a dyn Rows,
+    pub depth: &'a dyn RowSource,
     /// Standard deviations, likewise, where they are asked for and the head has a say in them.
-    pub deviation: Option<&'a dyn Rows>,
+    pub deviation: Option<&'a dyn RowSource>,
     /// Of the colours.
-    pub range: Range,
+    pub range: ValueRange,
     /// Of the head, with the unit and the range of the depths.
     pub meta: &'a HeadMeta,
     /// How metres were made of what the head says, where they were.
-    pub conversion: Option<Conversion>,
+    pub conversion: Option<MetricConversion>,
     /// Where the conversion comes from it.
     pub calibration: Option<&'a DepthCalibration>,
     /// What stands for all that is farther than is known, if anything does.
     pub farthest: Option<f32>,
     /// The probability that the photo shows a room, where that is known.
-    pub room: Option<f32>,
+    pub room_probability: Option<f32>,
     /// Where the time went so far.
     pub watch: Stopwatch,
 }
 
 /// Writes what was asked for.
-pub struct Files {
+pub struct DepthWriter {
     recipe: DepthRecipe,
     /// What JSON is about.
-    subject: Subject,
+    subject: LineSubject,
     /// Whether JSON says it all.
     json: bool,
     colormap: Colormap,
@@ -70,7 +70,7 @@ pub struct Files {
     is_inverse: bool,
     /// For standard deviations: the larger, the brighter.
     std_colormap: Colormap,
-    clouds: Option<Clouds>,
+    clouds: Option<CloudWriter>,
     /// What draws the scale, once the head is known.
     scale: OnceLock<ScaleText>,
 }
@@ -82,7 +82,7 @@ struct ScaleText {
 }
 
 /// What one pixel says.
-pub struct Reading {
+pub struct DepthReading {
     /// Column and row.
     pub pixel: (u32, u32),
     /// In the head's unit.
@@ -92,18 +92,18 @@ pub struct Reading {
 }
 
 /// One map of a photo on its way to its files.
-pub struct Layer<'m> {
+pub struct DepthLayer<'m> {
     /// At the photo's size.
-    pub rows: &'m dyn Rows,
+    pub rows: &'m dyn RowSource,
     /// Of the colours.
-    pub range: Range,
+    pub range: ValueRange,
     /// Its first colour stands for the low end.
     pub colormap: &'m Colormap,
     /// Whether it is the standard deviation of depth, not depth itself.
     pub is_std: bool,
 }
 
-impl Files {
+impl DepthWriter {
     /// As `recipe` has them; with `json`, an object a photo is printed. `is_inverse` says that larger numbers are nearer.
     ///
     /// # Errors
@@ -111,7 +111,7 @@ impl Files {
     pub fn new(
         recipe: &DepthRecipe,
         is_inverse: bool,
-        subject: Subject,
+        subject: LineSubject,
         json: bool,
     ) -> Result<Self> {
         let map = recipe.colormap.clone();
@@ -127,24 +127,28 @@ impl Files {
             colormap,
             is_inverse,
             std_colormap: map,
-            clouds: recipe.pointcloud.as_ref().map(Clouds::new).transpose()?,
+            clouds: recipe
+                .pointcloud
+                .as_ref()
+                .map(CloudWriter::new)
+                .transpose()?,
             scale: OnceLock::new(),
         })
     }
 
     /// Whether any file shows the photo itself.
-    pub fn wants_photo(&self) -> bool {
+    pub fn uses_photo(&self) -> bool {
         let look = &self.recipe;
         look.side_by_side || look.overlay.is_some() || self.clouds.is_some()
     }
 
     /// Whether anything says how sure the head is.
-    pub fn wants_deviation(&self) -> bool {
-        self.recipe.uncertainty || !self.announces()
+    pub fn needs_deviation(&self) -> bool {
+        self.recipe.uncertainty || !self.prints_only_paths()
     }
 
     /// Whether all files of a photo are there and nothing is to be said about it.
-    pub fn has_nothing_to_do(&self, job: &Job) -> bool {
+    pub fn is_up_to_date(&self, job: &OutputJob) -> bool {
         job.is_done() && self.recipe.at.is_empty()
     }
 
@@ -160,37 +164,37 @@ impl Files {
         };
         let formats = formats(&self.recipe);
         let numbers = formats.iter().map(of_format).max().unwrap_or(0);
-        let cloud = self.clouds.as_ref().map_or(0, Clouds::bytes_per_pixel);
-        [picture, numbers, cloud].into_iter().max().unwrap_or(0) + ENCODER
+        let cloud = self.clouds.as_ref().map_or(0, CloudWriter::bytes_per_pixel);
+        [picture, numbers, cloud].into_iter().max().unwrap_or(0) + ENCODER_BYTES
     }
 
     /// Writes everything of one photo.
-    pub fn write(&self, mut measured: Measured<'_>, words: &Console) -> Result<Outcome> {
+    pub fn write(&self, mut measured: PhotoDepth<'_>, words: &Console) -> Result<Outcome> {
         let readings = self.readings(&measured)?;
         let mut watch = std::mem::take(&mut measured.watch);
         let mut clipped = 0;
-        let layer = Layer {
+        let layer = DepthLayer {
             rows: measured.depth,
             range: measured.range,
             colormap: &self.colormap,
             is_std: false,
         };
-        clipped += self.layer(&measured, &layer, &mut watch, words)?;
+        clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
         if let Some(rows) = measured.deviation.filter(|_| self.recipe.uncertainty) {
-            let layer = Layer {
+            let layer = DepthLayer {
                 rows,
-                range: Range::of_rows(rows),
+                range: ValueRange::from_rows(rows),
                 colormap: &self.std_colormap,
                 is_std: true,
             };
-            clipped += self.layer(&measured, &layer, &mut watch, words)?;
+            clipped += self.write_layer(&measured, &layer, &mut watch, words)?;
         }
-        let cloud = watch.time("write", || self.cloud(&measured, words))?;
+        let cloud = watch.time("write", || self.write_cloud(&measured, words))?;
         let name = measured.job.source.name();
         words.detail(format_args!("{name}: {watch}"));
-        words.found("seconds", watch.seconds());
+        words.record_fact("seconds", watch.seconds());
         if self.json {
-            let facts = report::json(
+            let facts = report::photo_json(
                 &self.recipe,
                 &measured,
                 &self.colormap,
@@ -199,11 +203,11 @@ impl Files {
                 cloud.as_ref(),
                 &watch,
             );
-            let mut object = self.subject.line_of_job(Status::Done, measured.job);
+            let mut object = self.subject.job_line(LineStatus::Done, measured.job);
             put_all(&mut object, facts);
             words.out(&Value::Object(object).to_string())?;
         } else {
-            for Reading {
+            for DepthReading {
                 pixel: (x, y),
                 depth,
                 ..
@@ -225,12 +229,12 @@ impl Files {
     }
 
     /// Depth and standard deviation at the pixels of `--at`.
-    fn readings(&self, measured: &Measured<'_>) -> Result<Vec<Reading>> {
+    fn readings(&self, measured: &PhotoDepth<'_>) -> Result<Vec<DepthReading>> {
         let read = |&(x, y): &(u32, u32)| {
             check_pixel((x, y), measured.geometry.photo)
                 .map_err(|why| Error::file(measured.job.source.path(), why))?;
-            let at = |rows: &dyn Rows| rows.at(x as usize, y as usize);
-            Ok(Reading {
+            let at = |rows: &dyn RowSource| rows.at(x as usize, y as usize);
+            Ok(DepthReading {
                 pixel: (x, y),
                 depth: at(measured.depth),
                 std: measured.deviation.map(at),
@@ -240,32 +244,36 @@ impl Files {
     }
 
     /// Writes picture and numbers of a map; returns how many values a format clipped.
-    fn layer(
+    fn write_layer(
         &self,
-        measured: &Measured<'_>,
-        layer: &Layer<'_>,
+        measured: &PhotoDepth<'_>,
+        layer: &DepthLayer<'_>,
         watch: &mut Stopwatch,
         words: &Console,
     ) -> Result<usize> {
         let job = measured.job;
         let extent = layer.rows.extent();
         if !layer.is_std {
-            words.found("min", report::round(extent.0));
-            words.found("max", report::round(extent.1));
-            words.found("unit", unit(measured.meta));
+            words.record_fact("min", report::round(extent.0));
+            words.record_fact("max", report::round(extent.1));
+            words.record_fact("unit", unit(measured.meta));
         }
-        let text = report::text(measured, layer, extent);
+        let text = report::layer_text(measured, layer, extent);
         let (extension, format) = match layer.is_std {
-            true => (std_extension(PICTURE), PictureFormat::Png),
-            false => (PICTURE, job.format),
+            true => (std_extension(PICTURE_EXTENSION), PictureFormat::Png),
+            false => (PICTURE_EXTENSION, job.format),
         };
-        if !matches!(job.output(extension), Destination::Kept(_)) {
+        if !matches!(job.output(extension), Destination::Existing(_)) {
             let (photo, size) = (measured.photo, measured.geometry.photo);
             let scale = !self.recipe.no_scale;
-            let picture = watch.time("render", || self.picture(photo, size, layer, scale))?;
-            let text = [text.as_slice(), &report::colors(layer, unit(measured.meta))].concat();
+            let picture = watch.time("render", || self.render_layer(photo, size, layer, scale))?;
+            let text = [
+                text.as_slice(),
+                &report::color_text(layer, unit(measured.meta)),
+            ]
+            .concat();
             watch.time("write", || {
-                deliver(words, job.output(extension), self.names_files(), |w| {
+                write_output(words, job.output(extension), self.prints_paths(), |w| {
                     write_picture(w, format, &picture, &text)
                 })
             })?;
@@ -281,7 +289,7 @@ impl Files {
                 false => format.extension(),
             };
             watch.time("write", || {
-                deliver(words, job.output(extension), self.names_files(), |w| {
+                write_output(words, job.output(extension), self.prints_paths(), |w| {
                     clipped += format.write(w, &map)?;
                     Ok(())
                 })
@@ -307,8 +315,8 @@ impl Files {
         }
         // Where larger is nearer there are words in place of numbers.
         let unit = if self.is_inverse { "" } else { unit(meta) };
-        let fonts = system_fonts::fonts(&[unit], self.recipe.font.as_deref())?;
-        let unit = captions::clean(unit).unwrap_or_default();
+        let fonts = system_fonts::load_fonts(&[unit], self.recipe.font.as_deref())?;
+        let unit = captions::clean_name(unit).unwrap_or_default();
         let is_drawn = fonts.missing(&unit).is_empty();
         if !is_drawn {
             console.warnings().add(
@@ -323,21 +331,26 @@ impl Files {
     }
 
     /// Draws the depths of a frame of a clip, which has no room for a scale.
-    pub fn frame(&self, frame: &RgbImage, depth: &dyn Rows, range: Range) -> Result<RgbImage> {
-        let layer = Layer {
+    pub fn render_frame(
+        &self,
+        frame: &RgbImage,
+        depth: &dyn RowSource,
+        range: ValueRange,
+    ) -> Result<RgbImage> {
+        let layer = DepthLayer {
             rows: depth,
             range,
             colormap: &self.colormap,
             is_std: false,
         };
-        self.picture(Some(frame), frame.dimensions(), &layer, false)
+        self.render_layer(Some(frame), frame.dimensions(), &layer, false)
     }
 
-    fn picture(
+    fn render_layer(
         &self,
         photo: Option<&RgbImage>,
         (width, height): (u32, u32),
-        layer: &Layer<'_>,
+        layer: &DepthLayer<'_>,
         scale: bool,
     ) -> Result<RgbImage> {
         let look = &self.recipe;
@@ -361,15 +374,15 @@ impl Files {
                     range: layer.range,
                     colormap: layer.colormap,
                     unit: &text.unit,
-                    sign: if layer.is_std { "±" } else { "" },
-                    words: self.is_inverse.then_some(("far", "near")),
+                    prefix: if layer.is_std { "±" } else { "" },
+                    end_labels: self.is_inverse.then_some(("far", "near")),
                     fonts: &text.fonts,
                 };
-                canvas_with_scale(size, &behind, &bar)?
+                canvas_with_scale_bar(size, &behind, &bar)?
             }
         };
         let opacity = look.overlay.filter(|_| !behind.is_empty());
-        paint(
+        paint_rows(
             layer.rows,
             (layer.range, layer.colormap),
             &mut picture,
@@ -380,20 +393,24 @@ impl Files {
     }
 
     /// Writes the point cloud, if one is wanted.
-    fn cloud(&self, measured: &Measured<'_>, words: &Console) -> Result<Option<Cloud>> {
+    fn write_cloud(
+        &self,
+        measured: &PhotoDepth<'_>,
+        words: &Console,
+    ) -> Result<Option<WrittenCloud>> {
         let wanted = self.clouds.as_ref().zip(measured.photo);
         wanted
-            .map(|(clouds, photo)| clouds.write(measured, photo, self.names_files(), words))
+            .map(|(clouds, photo)| clouds.write(measured, photo, self.prints_paths(), words))
             .transpose()
     }
 
     /// Whether written paths go to stdout: nothing else does.
-    fn announces(&self) -> bool {
-        self.names_files() && self.recipe.at.is_empty()
+    fn prints_only_paths(&self) -> bool {
+        self.prints_paths() && self.recipe.at.is_empty()
     }
 
     /// Whether written paths are told, on stdout or beside what goes there; JSON has them.
-    fn names_files(&self) -> bool {
+    fn prints_paths(&self) -> bool {
         !self.json
     }
 }

@@ -3,12 +3,12 @@
 //! `reader` has the depths; `files` writes what was asked for of one photo, `points` its points as `cloud`'s cameras see
 //! them, and `report` says it in words and JSON.
 
+mod camera;
 mod clip;
-mod cloud;
+mod file_names;
 mod files;
-mod names;
-mod points;
-mod reader;
+mod point_cloud;
+mod predictor;
 mod report;
 
 use std::path::Path;
@@ -16,62 +16,65 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::Value;
 
-use crate::engine::outcomes::Outcome;
-use crate::engine::{Seen, SeenBatch};
+use crate::engine::run_report::Outcome;
+use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::{Error, Result};
-use crate::io::output::{CloudFormat, Job, Subject};
-use crate::maths::Sampler;
+use crate::io::output::{CloudFormat, LineSubject, OutputJob};
+use crate::maths::StreamSampler;
 use crate::model::backbone::Backbone;
-use crate::model::head::{Head, HeadMeta, Readout, Task as HeadTask};
+use crate::model::head::{DepthReadout, Head, HeadMeta, HeadTask};
 use crate::model::head_zoo::DepthCalibration;
 use crate::model::input::Geometry;
-use crate::model::weights::Record;
+use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
-use crate::system::files::spool::Spool;
+use crate::system::files::spool::FloatSpool;
 use crate::tasks::clip::ClipTask;
-use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::recipe::{DepthRecipe, NumberFormat, RangeRule};
-use crate::tasks::settings::{Settings, unusual};
-use crate::tasks::{Context, Finder, Finished, Found, Item, Kept, Task, Way, Which, not_gathered};
+use crate::tasks::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::recipe::{DepthFileFormat, DepthRecipe, RangeRule};
+use crate::tasks::settings::{OutputSettings, non_default_settings};
+use crate::tasks::{
+    DeferredPhoto, FinishedPhoto, InferenceMode, PhotoSelection, PredictedPhoto, Task, TaskContext,
+    TaskOutput, TaskPredictor, unexpected_row_error,
+};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::DepthMap;
-use crate::vision::postprocess::depth::Spread;
-use crate::vision::render::Range;
+use crate::vision::postprocess::depth::BinSpread;
+use crate::vision::render::ValueRange;
 
-use files::{Files, Measured};
-pub use names::extensions;
-use reader::Full;
-pub use reader::{DepthReader, METRE, conversion_of, refined};
+pub use file_names::extensions;
+use files::{DepthWriter, PhotoDepth};
+use predictor::FullSizeDepth;
+pub use predictor::{DepthPredictor, METRE, conversion_of, refine_depth};
 
 /// Values that one photo puts in to the range of all, so that large photos count little more than small ones.
-const SAMPLES: usize = 1 << 16;
+const SAMPLES_PER_PHOTO: usize = 1 << 16;
 
 /// Whether borders are fitted to the photo if nothing is said about it.
-pub const REFINE: bool = false;
+pub const DEFAULT_REFINE: bool = false;
 
 /// Draws photos, or keeps their maps until the range of all is known.
 pub struct DepthTask {
     recipe: DepthRecipe,
-    reader: DepthReader,
-    files: Files,
-    context: Context,
+    predictor: DepthPredictor,
+    writer: DepthWriter,
+    context: TaskContext,
     /// Where the recipe's scale and shift come from it.
     calibration: Option<DepthCalibration>,
     /// A range of earlier photos, in place of one of all.
-    adopted: Option<Range>,
-    waiting: Mutex<Waiting>,
+    adopted_range: Option<ValueRange>,
+    deferred: Mutex<DeferredDepth>,
     /// Of the frames of a clip, how probable a room is in all of them together, and how many they are.
-    rooms: Mutex<(f64, usize)>,
+    room_probabilities: Mutex<(f64, usize)>,
 }
 
 /// The photos between the passes.
-struct Waiting {
+struct DeferredDepth {
     /// Depth, then deviation, of each.
-    maps: Spool,
-    sampler: Sampler,
-    photos: Vec<Kept>,
+    maps: FloatSpool,
+    sampler: StreamSampler,
+    photos: Vec<DeferredPhoto>,
     /// Of all of them.
-    range: Range,
+    range: ValueRange,
 }
 
 impl DepthTask {
@@ -84,22 +87,22 @@ impl DepthTask {
         recipe: DepthRecipe,
         (head, calibration): (Head, Option<DepthCalibration>),
         patch_size: usize,
-        context: Context,
+        context: TaskContext,
         console: &Console,
     ) -> Result<Self> {
-        let (recipe, calibration) = calibrated(recipe, calibration);
+        let (recipe, calibration) = apply_calibration(recipe, calibration);
         let is_inverse = readout_of(&head.meta)?.is_inverse();
         if is_inverse {
             refuse_metres(&recipe, &head.meta)?;
         }
         let is_inverse = is_inverse && recipe.scale.is_none();
-        let files = Files::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
-        let is_film = recipe.save.contains(&NumberFormat::Ffv1);
-        if recipe.depth_scale.is_some() && names::depth_scale(&recipe).is_none() && !is_film {
+        let files = DepthWriter::new(&recipe, is_inverse, context.subject("depth"), context.json)?;
+        let is_film = recipe.save.contains(&DepthFileFormat::Ffv1);
+        if recipe.depth_scale.is_some() && file_names::depth_scale(&recipe).is_none() && !is_film {
             let why = "--depth-scale is for --save png16 and ffv1; the other formats hold the numbers as they are";
             return Err(Error::Usage(why.into()));
         }
-        let has_bins = matches!(readout_of(&head.meta)?, Readout::Bins { .. });
+        let has_bins = matches!(readout_of(&head.meta)?, DepthReadout::Bins { .. });
         if recipe.uncertainty && !has_bins {
             return Err(Error::Usage(format!(
                 "--uncertainty: the head {} gives depths alone; heads with bins know how sure they are",
@@ -113,78 +116,78 @@ impl DepthTask {
                 head.meta.name
             ));
         }
-        let deviation = files.wants_deviation();
-        let reader = DepthReader::new(&recipe.head, head, deviation, patch_size, console)?;
+        let deviation = files.needs_deviation();
+        let reader = DepthPredictor::new(&recipe.head, head, deviation, patch_size, console)?;
         let reader = match recipe.scale {
             Some(scale) => reader.with_conversion(scale, recipe.shift)?,
             None => reader,
         };
         if let Some(calibration) = &calibration {
             let name = &calibration.head;
-            let sentence = calibration.sentence();
+            let sentence = calibration.summary();
             console.note(format_args!(
                 "{name}: {sentence}; --no-calibration leaves that out"
             ));
-            if let Some(doubt) = calibration.doubt(&reader.input()) {
+            if let Some(doubt) = calibration.input_mismatch(&reader.describe_input()) {
                 console.warn(doubt);
             }
         }
         files.prepare_scale(reader.meta(), console)?;
         Ok(DepthTask {
-            reader,
-            files,
+            predictor: reader,
+            writer: files,
             context,
             calibration,
-            adopted: None,
-            waiting: Mutex::new(Waiting {
-                maps: Spool::new("depth maps", "--range auto"),
-                sampler: Sampler::default(),
+            adopted_range: None,
+            deferred: Mutex::new(DeferredDepth {
+                maps: FloatSpool::new("depth maps", "--range auto"),
+                sampler: StreamSampler::default(),
                 photos: Vec::new(),
-                range: Range {
+                range: ValueRange {
                     low: 0.0,
                     high: 1.0,
                 },
             }),
-            rooms: Mutex::default(),
+            room_probabilities: Mutex::default(),
             recipe,
         })
     }
 
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    fn deferred(&self) -> MutexGuard<'_, DeferredDepth> {
+        self.deferred.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Finder for DepthTask {
-    fn way(&self) -> &Way {
-        self.reader.way()
+impl TaskPredictor for DepthTask {
+    fn mode(&self) -> &InferenceMode {
+        self.predictor.mode()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        let refined = if self.reader.refines() { 4 } else { 0 };
-        let drawn = per_pixel(refined + self.files.bytes_per_pixel());
-        of_scores(self.reader.head(), geometry) + drawn(geometry)
+        let refined = if self.predictor.refines() { 4 } else { 0 };
+        let drawn = pixel_cost(refined + self.writer.bytes_per_pixel());
+        score_bytes(self.predictor.head(), geometry) + drawn(geometry)
     }
 
-    fn pixels(&self) -> &[(u32, u32)] {
+    fn required_pixels(&self) -> &[(u32, u32)] {
         &self.recipe.at
     }
 
     fn needs_photo(&self) -> bool {
-        self.files.wants_photo() || self.reader.refines()
+        self.writer.uses_photo() || self.predictor.refines()
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        self.reader.find(seen)
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        self.predictor.predict(seen)
     }
 
-    fn find_all(&self, batch: &SeenBatch) -> Result<Vec<Result<Found>>> {
-        self.reader.find_all(batch)
+    fn predict_batch(&self, batch: &BackboneBatchOutput) -> Result<Vec<Result<TaskOutput>>> {
+        self.predictor.predict_batch(batch)
     }
 }
 
 impl Task for DepthTask {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> LineSubject {
         self.context.subject("depth")
     }
 
@@ -192,27 +195,27 @@ impl Task for DepthTask {
         extensions(&self.recipe)
     }
 
-    fn elsewhere(&self) -> Option<(&'static str, &Path)> {
+    fn redirected_output(&self) -> Option<(&'static str, &Path)> {
         let cloud = self.recipe.pointcloud.as_ref()?;
         Some((CloudFormat::extension(cloud.format), cloud.path.as_deref()?))
     }
 
-    fn which(&self) -> Which {
+    fn photo_selection(&self) -> PhotoSelection {
         match (self.recipe.at.is_empty(), self.recipe.range) {
-            (false, _) => Which::All,
-            (true, RangeRule::Global) if self.adopted.is_none() => Which::AllOrNone,
-            (true, _) => Which::Missing,
+            (false, _) => PhotoSelection::All,
+            (true, RangeRule::Global) if self.adopted_range.is_none() => PhotoSelection::AllOrNone,
+            (true, _) => PhotoSelection::Missing,
         }
     }
 
-    fn siblings(&self) -> &'static [&'static str] {
-        names::SIBLINGS
+    fn sibling_extensions(&self) -> &'static [&'static str] {
+        file_names::SIBLING_EXTENSIONS
     }
 
-    fn settings(&self, extension: &str) -> Result<Settings> {
-        let recipe = names::recipe_of(&self.recipe, extension);
-        Ok(Settings::of(&recipe)?
-            .with("head", self.reader.digest()?)
+    fn settings(&self, extension: &str) -> Result<OutputSettings> {
+        let recipe = file_names::recipe_for_file(&self.recipe, extension);
+        Ok(OutputSettings::from_recipe(&recipe)?
+            .with("head", self.predictor.digest()?)
             .with_font(
                 self.recipe
                     .font
@@ -221,12 +224,12 @@ impl Task for DepthTask {
             ))
     }
 
-    fn waits(&self) -> bool {
-        self.recipe.range == RangeRule::Global && self.adopted.is_none()
+    fn is_two_pass(&self) -> bool {
+        self.recipe.range == RangeRule::Global && self.adopted_range.is_none()
     }
 
     fn fit_bytes(&self) -> Result<Vec<u8>> {
-        let range = self.waiting().range;
+        let range = self.deferred().range;
         let json = serde_json::json!({"low": range.low, "high": range.high});
         Ok(json.to_string().into_bytes())
     }
@@ -240,11 +243,11 @@ impl Task for DepthTask {
             let why = "is no range of depths; leave --keep-fit out";
             return Err(Error::file(path, why));
         };
-        self.adopted = Some(Range { low, high });
+        self.adopted_range = Some(ValueRange { low, high });
         Ok(())
     }
 
-    fn reads(&self) -> Vec<&Path> {
+    fn input_files(&self) -> Vec<&Path> {
         let head = self.recipe.head.name.as_deref();
         head.into_iter()
             .chain(self.recipe.font.as_deref())
@@ -252,96 +255,105 @@ impl Task for DepthTask {
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(self.reader.head())
+        Some(self.predictor.head())
     }
 
     fn head_digest(&self) -> Result<Option<Digest>> {
-        self.reader.digest().map(Some)
+        self.predictor.digest().map(Some)
     }
 
     fn parameters(&self) -> Value {
-        unusual(&self.recipe)
+        non_default_settings(&self.recipe)
     }
 
     fn as_clip_task(&self) -> Option<&dyn ClipTask> {
         Some(self)
     }
 
-    fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
-        self.reader.meet(backbones)
+    fn attach_backbones(
+        &mut self,
+        backbones: &[Backbone],
+        _: &ModelRecord,
+        _: &Console,
+    ) -> Result<()> {
+        self.predictor.attach_backbones(backbones)
     }
 
-    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
-        let Item {
+    fn finish_photo(&self, item: PredictedPhoto<'_>, words: &Console) -> Result<FinishedPhoto> {
+        let PredictedPhoto {
             job,
             photo,
             geometry,
-            found,
+            output: found,
             stamp,
             mut watch,
             ..
         } = item;
-        let map = watch.time("read out", || self.reader.read_out(&found, &geometry))?;
-        let guide = self.reader.refines().then_some(photo);
+        let map = watch.time("read out", || self.predictor.read_out(&found, &geometry))?;
+        let guide = self.predictor.refines().then_some(photo);
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
-            Full::new(&self.reader, &map, &geometry, guide, &mut buffer)
+            FullSizeDepth::new(&self.predictor, &map, &geometry, guide, &mut buffer)
         })?;
-        let room = found.room();
-        if let Some(doubt) = self.reader.doubt(&*full.depth, room) {
+        let room = found.room_probability();
+        if let Some(doubt) = self.predictor.warning(&*full.depth, room) {
             words.warn(format_args!("{}: {doubt}", job.source.name()));
         }
-        let range = match (self.recipe.range, self.adopted) {
+        let range = match (self.recipe.range, self.adopted_range) {
             (RangeRule::Global, Some(range)) => range,
             (RangeRule::Global, None) => {
                 let (width, height) = full.depth.size();
                 // An odd stride does not keep to the same few columns of photos whose width is a power of two.
-                let stride = (width * height).div_ceil(SAMPLES) | 1;
+                let stride = (width * height).div_ceil(SAMPLES_PER_PHOTO) | 1;
                 let mut samples = Vec::new();
                 full.depth.for_each_nth(stride, |value| samples.push(value));
                 drop(full);
-                return Ok(Finished::Kept(Box::new(Kept {
+                return Ok(FinishedPhoto::Deferred(Box::new(DeferredPhoto {
                     job: job.clone(),
                     photo: None,
                     stamp,
                     geometry,
-                    size: (map.width, map.height),
+                    grid_size: (map.width, map.height),
                     values: [map.depth, map.deviation].concat(),
                     samples,
-                    room,
+                    room_probability: room,
                     watch,
                 })));
             }
-            (RangeRule::Auto, _) => watch.time("range", || Range::of_rows(&*full.depth)),
+            (RangeRule::Auto, _) => watch.time("range", || ValueRange::from_rows(&*full.depth)),
             (RangeRule::Fixed(range), _) => range,
             (RangeRule::Head, _) => {
-                let (min, max) = readout_of(self.reader.meta())?.range();
-                Range::new(min as f32, max as f32)
+                let (min, max) = readout_of(self.predictor.meta())?.range();
+                ValueRange::new(min as f32, max as f32)
             }
         };
-        let measured = Measured {
+        let measured = PhotoDepth {
             job,
             photo: Some(photo),
             geometry: &geometry,
             depth: &*full.depth,
             deviation: full.deviation(),
             range,
-            meta: self.reader.meta(),
-            conversion: self.reader.conversion(),
+            meta: self.predictor.meta(),
+            conversion: self.predictor.conversion(),
             calibration: self.calibration.as_ref(),
-            farthest: self.reader.farthest(),
-            room,
+            farthest: self.predictor.farthest(),
+            room_probability: room,
             watch,
         };
-        self.files.write(measured, words).map(Finished::Written)
+        self.writer
+            .write(measured, words)
+            .map(FinishedPhoto::Written)
     }
 
-    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
         match finished {
-            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
-            Finished::Gathered(_) => Err(not_gathered()),
-            Finished::Kept(mut kept) => {
-                let mut waiting = self.waiting();
+            FinishedPhoto::Written(outcome) | FinishedPhoto::Annotated(outcome, _) => {
+                Ok(Some(outcome))
+            }
+            FinishedPhoto::Gathered(_) => Err(unexpected_row_error()),
+            FinishedPhoto::Deferred(mut kept) => {
+                let mut waiting = self.deferred();
                 waiting.maps.push(&std::mem::take(&mut kept.values))?;
                 for value in std::mem::take(&mut kept.samples) {
                     waiting.sampler.push(value);
@@ -353,35 +365,35 @@ impl Task for DepthTask {
     }
 
     fn fit(&self, _: &Console) -> Result<usize> {
-        let mut waiting = self.waiting();
+        let mut waiting = self.deferred();
         if !waiting.photos.is_empty() {
-            waiting.range = Range::of_sampled(std::mem::take(&mut waiting.sampler));
+            waiting.range = ValueRange::from_sampler(std::mem::take(&mut waiting.sampler));
         }
         Ok(waiting.photos.len())
     }
 
-    fn kept(&self, index: usize, job: &Job) -> Result<Kept> {
-        let mut waiting = self.waiting();
-        let values = match self.has_nothing_to_do(job) {
+    fn read_deferred(&self, index: usize, job: &OutputJob) -> Result<DeferredPhoto> {
+        let mut waiting = self.deferred();
+        let values = match self.is_up_to_date(job) {
             true => Vec::new(),
             false => waiting.maps.read(index)?,
         };
-        Ok(waiting.photos[index].taken_up(job, values))
+        Ok(waiting.photos[index].resume(job, values))
     }
 
-    fn finish_kept(&self, kept: Kept, words: &Console) -> Result<Finished> {
-        let Kept {
+    fn finish_deferred(&self, kept: DeferredPhoto, words: &Console) -> Result<FinishedPhoto> {
+        let DeferredPhoto {
             job,
             geometry,
-            size: (width, height),
+            grid_size: (width, height),
             values: mut depth,
-            room,
+            room_probability: room,
             stamp,
             mut watch,
             ..
         } = kept;
-        if self.has_nothing_to_do(&job) {
-            return Ok(Finished::Written(Outcome::Skipped));
+        if self.is_up_to_date(&job) {
+            return Ok(FinishedPhoto::Written(Outcome::Skipped));
         }
         let deviation = depth.split_off(width * height);
         let map = DepthMap {
@@ -390,43 +402,45 @@ impl Task for DepthTask {
             depth,
             deviation,
         };
-        let photo = match self.files.wants_photo() || self.reader.refines() {
+        let photo = match self.writer.uses_photo() || self.predictor.refines() {
             true => Some(watch.time("decode", || {
                 self.context.decode_again(&job.source, stamp.as_ref())
             })?),
             false => None,
         };
-        let guide = photo.as_ref().filter(|_| self.reader.refines());
+        let guide = photo.as_ref().filter(|_| self.predictor.refines());
         let mut buffer = Vec::new();
         let full = watch.time("upsample", || {
-            Full::new(&self.reader, &map, &geometry, guide, &mut buffer)
+            FullSizeDepth::new(&self.predictor, &map, &geometry, guide, &mut buffer)
         })?;
-        let measured = Measured {
+        let measured = PhotoDepth {
             job: &job,
             photo: photo.as_ref(),
             geometry: &geometry,
             depth: &*full.depth,
             deviation: full.deviation(),
-            range: self.waiting().range,
-            meta: self.reader.meta(),
-            conversion: self.reader.conversion(),
+            range: self.deferred().range,
+            meta: self.predictor.meta(),
+            conversion: self.predictor.conversion(),
             calibration: self.calibration.as_ref(),
-            farthest: self.reader.farthest(),
-            room,
+            farthest: self.predictor.farthest(),
+            room_probability: room,
             watch,
         };
-        self.files.write(measured, words).map(Finished::Written)
+        self.writer
+            .write(measured, words)
+            .map(FinishedPhoto::Written)
     }
 }
 
 impl DepthTask {
-    fn has_nothing_to_do(&self, job: &Job) -> bool {
-        self.files.has_nothing_to_do(job)
+    fn is_up_to_date(&self, job: &OutputJob) -> bool {
+        self.writer.is_up_to_date(job)
     }
 }
 
 /// The recipe with the numbers of the head's calibration, if that counts, and the calibration then.
-fn calibrated(
+fn apply_calibration(
     recipe: DepthRecipe,
     calibration: Option<DepthCalibration>,
 ) -> (DepthRecipe, Option<DepthCalibration>) {
@@ -455,7 +469,10 @@ fn refuse_metres(recipe: &DepthRecipe, meta: &HeadMeta) -> Result<()> {
         )));
     }
     let metric = [
-        ("--save png16", recipe.save.contains(&NumberFormat::Png16)),
+        (
+            "--save png16",
+            recipe.save.contains(&DepthFileFormat::Png16),
+        ),
         ("--pointcloud", recipe.pointcloud.is_some()),
     ];
     match metric
@@ -473,16 +490,16 @@ fn refuse_metres(recipe: &DepthRecipe, meta: &HeadMeta) -> Result<()> {
 }
 
 /// What a head's spread over its bins says: the deviation that it was calibrated for, else the spread itself.
-pub fn spread_of(meta: &HeadMeta) -> Spread {
+pub fn spread_of(meta: &HeadMeta) -> BinSpread {
     meta.calibration
         .as_ref()
-        .map_or(Spread::Plain, |calibration| {
-            Spread::Scaled(calibration.scale as f32)
+        .map_or(BinSpread::Unscaled, |calibration| {
+            BinSpread::Scaled(calibration.scale as f32)
         })
 }
 
 /// Why depths that are no numbers are not shown.
-pub fn not_finite(meta: &HeadMeta) -> Error {
+pub fn not_finite_error(meta: &HeadMeta) -> Error {
     Error::Model(format!(
         "the head {} gave depths that are not finite: its weights are damaged or far too large; fetch or train it anew",
         meta.name
@@ -493,7 +510,7 @@ pub fn not_finite(meta: &HeadMeta) -> Error {
 ///
 /// # Errors
 /// [`Error::Model`] if it is for something else.
-pub fn readout_of(meta: &HeadMeta) -> Result<&Readout> {
+pub fn readout_of(meta: &HeadMeta) -> Result<&DepthReadout> {
     match &meta.task {
         HeadTask::Depth { readout, .. } => Ok(readout),
         _ => Err(Error::Model(format!(

@@ -1,45 +1,53 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
 use crate::engine::stopwatch::Stopwatch;
-use crate::io::output::{CONTENT, DEPTH_CONTENT, INVERSE_CONTENT, UNIT};
-use crate::model::head::{HeadMeta, RELATIVE, Task};
+use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
+use crate::model::head::{HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
 use crate::model::head_zoo::DepthCalibration;
-use crate::vision::postprocess::rows::Rows;
-use crate::vision::postprocess::{Conversion, ToMetres};
-use crate::vision::render::{Colormap, Range};
+use crate::vision::postprocess::rows::RowSource;
+use crate::vision::postprocess::{MetricConversion, ScaleShift};
+use crate::vision::render::{Colormap, ValueRange};
 use serde_json::{Value, json};
 
-use super::files::{Layer, Measured, Reading};
-use super::names::depth_scale;
-use super::points::Cloud;
+use super::file_names::depth_scale;
+use super::files::{DepthLayer, DepthReading, PhotoDepth};
+use super::point_cloud::WrittenCloud;
 use crate::tasks::recipe::DepthRecipe;
 
 /// Keyword and value pairs.
-pub type Text = Vec<(&'static str, String)>;
+pub type TextEntries = Vec<(&'static str, String)>;
 
 /// What every file of a map says about it, whose least and largest value these are.
-pub fn text(measured: &Measured<'_>, layer: &Layer<'_>, (low, high): (f32, f32)) -> Text {
-    let mut text = text_of(measured.meta, measured.conversion, (low, high));
+pub fn layer_text(
+    measured: &PhotoDepth<'_>,
+    layer: &DepthLayer<'_>,
+    (low, high): (f32, f32),
+) -> TextEntries {
+    let mut text = depth_text(measured.meta, measured.conversion, (low, high));
     if layer.is_std {
         let content = match measured.meta.calibration.is_none() {
             true => "spread of depth over the bins",
             false => "standard deviation of depth",
         };
-        text[0] = (CONTENT, content.to_owned());
+        text[0] = (CONTENT_KEY, content.to_owned());
     }
     text
 }
 
 /// What every file of depths says about them, by a head of this `meta` and this conversion.
-pub fn text_of(meta: &HeadMeta, conversion: Option<Conversion>, (low, high): (f32, f32)) -> Text {
+pub fn depth_text(
+    meta: &HeadMeta,
+    conversion: Option<MetricConversion>,
+    (low, high): (f32, f32),
+) -> TextEntries {
     let unit = unit(meta);
-    let content = match unit == RELATIVE {
+    let content = match unit == RELATIVE_INVERSE_DEPTH {
         true => INVERSE_CONTENT,
         false => DEPTH_CONTENT,
     };
     let mut text = vec![
-        (CONTENT, content.to_owned()),
-        (UNIT, unit.to_owned()),
+        (CONTENT_KEY, content.to_owned()),
+        (UNIT_KEY, unit.to_owned()),
         ("dino:range", format!("{low:.3} to {high:.3} {unit}")),
         ("dino:head", meta.name.clone()),
         ("dino:model", meta.backbone.clone()),
@@ -51,8 +59,8 @@ pub fn text_of(meta: &HeadMeta, conversion: Option<Conversion>, (low, high): (f3
 }
 
 /// What a picture says besides.
-pub fn colors(layer: &Layer<'_>, unit: &str) -> Text {
-    let Range { low, high } = layer.range;
+pub fn color_text(layer: &DepthLayer<'_>, unit: &str) -> TextEntries {
+    let ValueRange { low, high } = layer.range;
     vec![
         ("dino:colors", format!("{low:.3} to {high:.3} {unit}")),
         ("dino:colormap", layer.colormap.name.to_owned()),
@@ -60,16 +68,16 @@ pub fn colors(layer: &Layer<'_>, unit: &str) -> Text {
 }
 
 /// What the line of a photo says beside its files.
-pub fn json(
+pub fn photo_json(
     recipe: &DepthRecipe,
-    measured: &Measured<'_>,
+    measured: &PhotoDepth<'_>,
     colormap: &Colormap,
-    readings: &[Reading],
+    readings: &[DepthReading],
     clipped: usize,
-    cloud: Option<&Cloud>,
+    cloud: Option<&WrittenCloud>,
     watch: &Stopwatch,
 ) -> Value {
-    let Measured {
+    let PhotoDepth {
         geometry,
         depth,
         deviation,
@@ -77,7 +85,7 @@ pub fn json(
         meta,
         conversion,
         calibration,
-        room,
+        room_probability: room,
         ..
     } = measured;
     let grid = geometry.grid();
@@ -85,7 +93,7 @@ pub fn json(
         let (x, y) = reading.pixel;
         json!({"x": x, "y": y, "depth": round(reading.depth), "std": reading.std.map(round)})
     });
-    let camera = cloud.map(|Cloud { camera, .. }| {
+    let camera = cloud.map(|WrittenCloud { camera, .. }| {
         json!({"focal_pixels": round(camera.focal), "fov": round(camera.fov() as f32)})
     });
     json!({
@@ -94,8 +102,8 @@ pub fn json(
         "unit": unit(meta),
         "conversion": conversion.map(|it| conversion_json(it, *calibration)),
         "room": room.map(round),
-        "depth": stats(*depth),
-        "std": deviation.map(stats),
+        "depth": depth_statistics(*depth),
+        "std": deviation.map(depth_statistics),
         "std_calibration": meta.calibration,
         "colors": {"colormap": colormap.name, "inverted": recipe.invert,
                    "min": round(range.low), "max": round(range.high)},
@@ -103,7 +111,7 @@ pub fn json(
         "depth_scale": depth_scale(recipe),
         "at": at.collect::<Vec<_>>(),
         "camera": camera,
-        "cloud": cloud.map(Cloud::json),
+        "cloud": cloud.map(WrittenCloud::json),
         "photo_size": [geometry.photo.0, geometry.photo.1],
         "input_size": [geometry.padded.0, geometry.padded.1],
         "grid": [grid.rows, grid.cols],
@@ -112,10 +120,10 @@ pub fn json(
 }
 
 /// The numbers that make metres of what the head says, and where they come from.
-fn conversion_json(conversion: Conversion, calibration: Option<&DepthCalibration>) -> Value {
+fn conversion_json(conversion: MetricConversion, calibration: Option<&DepthCalibration>) -> Value {
     let (scale, shift) = match conversion {
-        Conversion::Inverse(ToMetres { scale, shift }) => (scale, Some(shift)),
-        Conversion::Factor(factor) => (factor, None),
+        MetricConversion::Inverse(ScaleShift { scale, shift }) => (scale, Some(shift)),
+        MetricConversion::Factor(factor) => (factor, None),
     };
     json!({
         "scale": scale,
@@ -124,7 +132,7 @@ fn conversion_json(conversion: Conversion, calibration: Option<&DepthCalibration
     })
 }
 
-fn stats(rows: &dyn Rows) -> Value {
+fn depth_statistics(rows: &dyn RowSource) -> Value {
     let (low, high) = rows.extent();
     let (mut sum, (width, height)) = (0f64, rows.size());
     rows.for_each(|value| sum += f64::from(value));
@@ -140,7 +148,7 @@ pub fn round(value: f32) -> f64 {
 /// The unit of a head's depths.
 pub fn unit(meta: &HeadMeta) -> &str {
     match &meta.task {
-        Task::Depth { unit, .. } => unit,
+        HeadTask::Depth { unit, .. } => unit,
         _ => "",
     }
 }

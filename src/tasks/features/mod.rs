@@ -1,62 +1,62 @@
 //! Features of photos, stored in a dataset: see [`features`](crate::io::features).
 
-mod collection;
+mod dataset_update;
+mod selection;
 mod tokens;
-mod wish;
 
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use serde_json::{Value, json};
 
-use crate::engine::Seen;
-use crate::engine::outcomes::Outcome;
+use crate::engine::BackboneOutput;
+use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, Result};
-use crate::io::features::{DatasetMeta, PointList, Row, pool};
+use crate::io::features::{DatasetMeta, FeatureRow, PointList, pool};
 use crate::io::manifest::Ledger;
-use crate::io::output::{Job, OutputOptions, Plan, Subject};
+use crate::io::output::{LineSubject, OutputJob, OutputOptions, OutputPlan};
 use crate::model::backbone::Backbone;
 use crate::model::head::Head;
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
-use crate::model::weights::Record;
-use crate::system::files::{Digest, Stamp};
-use crate::tasks::known::KnownModel;
+use crate::model::weights::ModelRecord;
+use crate::system::files::{Digest, FileStamp};
+use crate::tasks::backbone_info::BackboneInfo;
+use crate::tasks::inference_mode::InferenceMode;
 use crate::tasks::recipe::{FeaturesRecipe, TokenKind};
-use crate::tasks::settings::{Settings, unusual};
-use crate::tasks::way::Way;
-use crate::tasks::{Context, Finder, Finished, Found, Item, Task};
+use crate::tasks::settings::{OutputSettings, non_default_settings};
+use crate::tasks::{FinishedPhoto, PredictedPhoto, Task, TaskContext, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
 
-use collection::Collection;
-pub use collection::{changed_part, name_of};
-pub use tokens::{Taken, Tokens};
-use wish::Wish;
-pub use wish::describe_input;
+use dataset_update::DatasetUpdate;
+pub use dataset_update::{changed_part_error, row_name};
+use selection::FeatureSelection;
+pub use selection::describe_input;
+pub use tokens::{PhotoTokens, TokenSelection};
 
 /// Stores features of photos.
 pub struct FeaturesTask {
     recipe: FeaturesRecipe,
-    model: KnownModel,
+    model: BackboneInfo,
     /// Number type of the backbone.
-    computed: String,
+    compute_dtype: String,
     head: Option<Head>,
-    wish: Wish,
-    context: Context,
+    selection: FeatureSelection,
+    context: TaskContext,
     console: Console,
-    collection: Mutex<Collection>,
+    dataset: Mutex<DatasetUpdate>,
 }
 
 /// A row on its way into a part, and what is said of it once it is there.
 #[derive(Debug)]
-pub struct Gathered {
+pub struct GatheredRow {
     /// What is stored.
-    pub row: Row,
+    pub row: FeatureRow,
     /// The photo.
-    pub job: Job,
+    pub job: OutputJob,
     /// Of its bytes.
-    pub stamp: Stamp,
+    pub stamp: FileStamp,
     /// Where the time went.
     pub watch: Stopwatch,
 }
@@ -70,39 +70,37 @@ impl FeaturesTask {
     pub fn new(
         recipe: FeaturesRecipe,
         head: Option<Head>,
-        (model, computed): (&KnownModel, &str),
-        (context, options): (Context, &OutputOptions),
+        (model, computed): (&BackboneInfo, &str),
+        (context, options): (TaskContext, &OutputOptions),
         console: &Console,
     ) -> Result<Self> {
-        let wish = Wish::new(&recipe, model, head.as_ref(), console)?;
-        let collection = Collection::new(&recipe.output, recipe.part_size, options)?;
+        let wish = FeatureSelection::new(&recipe, model, head.as_ref(), console)?;
+        let collection = DatasetUpdate::new(&recipe.output, recipe.part_size, options)?;
         Ok(FeaturesTask {
-            wish,
+            selection: wish,
             recipe,
             model: model.clone(),
-            computed: computed.to_owned(),
+            compute_dtype: computed.to_owned(),
             head,
             context,
             console: console.clone(),
-            collection: Mutex::new(collection),
+            dataset: Mutex::new(collection),
         })
     }
 
     /// What the dataset says of itself.
     fn meta(&self) -> DatasetMeta {
         let photos = self.context.decoder.options.tag();
-        self.wish
-            .meta(&self.recipe, &self.model, (&self.computed, &photos))
+        self.selection
+            .dataset_meta(&self.recipe, &self.model, (&self.compute_dtype, &photos))
     }
 
-    fn collection(&self) -> MutexGuard<'_, Collection> {
-        self.collection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+    fn dataset(&self) -> MutexGuard<'_, DatasetUpdate> {
+        self.dataset.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The pixels of a photo at which features are wanted.
-    fn points_of<'p>(&'p self, points: &'p PointList, job: &Job) -> &'p [(f32, f32)] {
+    fn points_of<'p>(&'p self, points: &'p PointList, job: &OutputJob) -> &'p [(f32, f32)] {
         let path = job.source.path();
         let names = [
             path.to_str(),
@@ -110,26 +108,26 @@ impl FeaturesTask {
             job.key.to_str(),
             path.file_name().and_then(|name| name.to_str()),
         ];
-        points.of_photo(names.into_iter().flatten())
+        points.points_for(names.into_iter().flatten())
     }
 
     /// The row of a photo with these digests, of its `tokens`.
-    fn row(
+    fn build_row(
         &self,
-        (job, digest, sha256): (&Job, Digest, String),
+        (job, digest, sha256): (&OutputJob, Digest, String),
         geometry: &Geometry,
-        tokens: Tokens,
-    ) -> Result<Row> {
+        tokens: PhotoTokens,
+    ) -> Result<FeatureRow> {
         let dim = self.model.config.dim;
-        let Tokens {
+        let PhotoTokens {
             grid,
             cls,
             mut patches,
             registers,
             coarse,
         } = tokens;
-        let layers = self.wish.layers.len();
-        let points = match &self.wish.points {
+        let layers = self.selection.layers.len();
+        let points = match &self.selection.points {
             Some(points) => self.points_of(points, job).to_vec(),
             None => Vec::new(),
         };
@@ -142,36 +140,37 @@ impl FeaturesTask {
         for &point in &points {
             for index in 0..layers {
                 let tokens = &patches[index * grid.len() * dim..][..grid.len() * dim];
-                at.extend(pool::sample(tokens, dim, geometry, point));
+                at.extend(pool::sample_bilinear(tokens, dim, geometry, point));
             }
         }
         let mut stored = Grid { ..grid };
-        if !self.recipe.wants(TokenKind::Patches) {
+        if !self.recipe.has_tokens(TokenKind::Patches) {
             patches = Vec::new();
         }
         let mut width = dim;
-        if let (Some((projection, ..)), false) = (&self.wish.basis, patches.is_empty()) {
+        if let (Some((projection, ..)), false) = (&self.selection.basis, patches.is_empty()) {
             patches = projection.project(&patches)?.scores;
-            width = projection.shown.len();
+            width = projection.component_indices.len();
         }
         if let (Some(side), false) = (self.recipe.pool, patches.is_empty()) {
             let side = side as usize;
-            let pooled = (0..layers)
-                .flat_map(|index| pool::pool(&layer(&patches, index, width), width, grid, side));
+            let pooled = (0..layers).flat_map(|index| {
+                pool::adaptive_avg_pool(&layer(&patches, index, width), width, grid, side)
+            });
             patches = pooled.collect();
             stored = Grid {
                 rows: side,
                 cols: side,
             };
         }
-        Ok(Row {
-            name: name_of(&job.source),
+        Ok(FeatureRow {
+            name: row_name(&job.source),
             key: job.key.to_string_lossy().into_owned(),
             sha256,
             digest,
-            photo: geometry.photo,
+            photo_size: geometry.photo,
             grid: stored,
-            cls: match self.recipe.wants(TokenKind::Cls) {
+            cls: match self.recipe.has_tokens(TokenKind::Cls) {
                 true => cls,
                 false => Vec::new(),
             },
@@ -179,13 +178,13 @@ impl FeaturesTask {
             registers,
             coarse: coarse.map(|coarse| (coarse.grid, coarse.cls, coarse.patches)),
             points,
-            at,
+            point_features: at,
         })
     }
 }
 
 /// Refuses pixels that a photo does not have.
-fn check_points(job: &Job, points: &[(f32, f32)], photo: (u32, u32)) -> Result<()> {
+fn check_points(job: &OutputJob, points: &[(f32, f32)], photo: (u32, u32)) -> Result<()> {
     let (width, height) = photo;
     let is_outside = |(x, y): &&(f32, f32)| {
         let within = |at: f32, size: u32| at >= -0.5 && at <= size as f32 - 0.5;
@@ -202,28 +201,28 @@ fn check_points(job: &Job, points: &[(f32, f32)], photo: (u32, u32)) -> Result<(
     }
 }
 
-impl Finder for FeaturesTask {
-    fn way(&self) -> &Way {
-        &self.wish.way
+impl TaskPredictor for FeaturesTask {
+    fn mode(&self) -> &InferenceMode {
+        &self.selection.mode
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
         // As they came, once more while they are pooled or projected, and as they are stored.
-        let numbers = geometry.grid().len() * self.model.config.dim * self.wish.layers.len();
+        let numbers = geometry.grid().len() * self.model.config.dim * self.selection.layers.len();
         (4 + 4 + 4) * numbers as u64
     }
 
-    fn find(&self, seen: &Seen) -> Result<Found> {
-        let taken = Taken {
-            patches: self.recipe.wants(TokenKind::Patches) || self.wish.points.is_some(),
-            registers: self.recipe.wants(TokenKind::Registers),
-            coarse: self.wish.has_coarse(),
+    fn predict(&self, seen: &BackboneOutput) -> Result<TaskOutput> {
+        let taken = TokenSelection {
+            patches: self.recipe.has_tokens(TokenKind::Patches) || self.selection.points.is_some(),
+            registers: self.recipe.has_tokens(TokenKind::Registers),
+            coarse: self.selection.has_coarse(),
         };
-        let tokens = Tokens::of(&seen.features, &self.wish.layers, taken)?;
-        Ok(Found::Features(Box::new(tokens)))
+        let tokens = PhotoTokens::of(&seen.features, &self.selection.layers, taken)?;
+        Ok(TaskOutput::Features(Box::new(tokens)))
     }
 
-    fn wants_sha256(&self) -> bool {
+    fn needs_sha256(&self) -> bool {
         true
     }
 
@@ -233,7 +232,7 @@ impl Finder for FeaturesTask {
 }
 
 impl Task for FeaturesTask {
-    fn subject(&self) -> Subject {
+    fn subject(&self) -> LineSubject {
         self.context.subject("features")
     }
 
@@ -241,19 +240,19 @@ impl Task for FeaturesTask {
         Vec::new()
     }
 
-    fn settings(&self, _: &str) -> Result<Settings> {
+    fn settings(&self, _: &str) -> Result<OutputSettings> {
         let recipe = FeaturesRecipe {
             output: Default::default(),
             ..self.recipe.clone()
         };
-        Settings::of(&recipe)
+        OutputSettings::from_recipe(&recipe)
     }
 
-    fn siblings(&self) -> &'static [&'static str] {
+    fn sibling_extensions(&self) -> &'static [&'static str] {
         &[]
     }
 
-    fn reads(&self) -> Vec<&Path> {
+    fn input_files(&self) -> Vec<&Path> {
         let files = [&self.recipe.head, &self.recipe.basis, &self.recipe.at];
         files.into_iter().filter_map(Option::as_deref).collect()
     }
@@ -262,14 +261,14 @@ impl Task for FeaturesTask {
         self.head.as_ref()
     }
 
-    fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+    fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         if let Some(points) = self
-            .wish
+            .selection
             .points
             .as_ref()
-            .filter(|points| points.names_photos())
+            .filter(|points| points.is_per_photo())
         {
-            let without = |job: &&Job| self.points_of(points, job).is_empty();
+            let without = |job: &&OutputJob| self.points_of(points, job).is_empty();
             let count = plan.jobs.iter().filter(without).count();
             if count > 0 {
                 console.warn(format_args!(
@@ -280,51 +279,56 @@ impl Task for FeaturesTask {
         }
         let most = self.context.decoder.options.max_memory;
         let meta = self.model.fingerprint.is_some().then(|| self.meta());
-        self.collection().settle((plan, meta), most, console)
+        self.dataset().find_done_rows((plan, meta), most, console)
     }
 
-    fn has(&self, photo: usize, _: &Job) -> bool {
-        self.collection().has(photo)
+    fn is_complete(&self, photo: usize, _: &OutputJob) -> bool {
+        self.dataset().has_row(photo)
     }
 
     fn ledger(&self) -> Option<Ledger> {
-        Some(self.collection().ledger().clone())
+        Some(self.dataset().ledger().clone())
     }
 
     fn is_broken(&self) -> bool {
-        self.collection().is_broken()
+        self.dataset().is_broken()
     }
 
-    fn records_itself(&self) -> bool {
+    fn has_own_record(&self) -> bool {
         true
     }
 
     fn parameters(&self) -> Value {
-        unusual(&self.recipe)
+        non_default_settings(&self.recipe)
     }
 
-    fn meet(&mut self, _: &[Backbone], record: &Record, _: &Console) -> Result<()> {
-        let origin = self.wish.basis.as_ref().map(|(_, origin, _)| origin);
+    fn attach_backbones(
+        &mut self,
+        _: &[Backbone],
+        record: &ModelRecord,
+        _: &Console,
+    ) -> Result<()> {
+        let origin = self.selection.basis.as_ref().map(|(_, origin, _)| origin);
         self.model
-            .meet(record, self.recipe.basis.as_deref().zip(origin))?;
+            .set_weights(record, self.recipe.basis.as_deref().zip(origin))?;
         let meta = self.meta();
         let facts = json!({
             "model": {"name": self.model.name, "fingerprint": self.model.fingerprint},
-            "dtype": self.computed,
+            "dtype": self.compute_dtype,
             "parameters": self.parameters(),
         });
         let collection = self
-            .collection
+            .dataset
             .get_mut()
             .unwrap_or_else(PoisonError::into_inner);
         collection.open(meta, facts)
     }
 
-    fn finish(&self, item: Item<'_>, _: &Console) -> Result<Finished> {
-        let Item {
+    fn finish_photo(&self, item: PredictedPhoto<'_>, _: &Console) -> Result<FinishedPhoto> {
+        let PredictedPhoto {
             job,
             geometry,
-            found: Found::Features(tokens),
+            output: TaskOutput::Features(tokens),
             stamp: Some(stamp),
             sha256: Some(sha256),
             mut watch,
@@ -336,8 +340,8 @@ impl Task for FeaturesTask {
             ));
         };
         let origin = (job, stamp.digest, sha256);
-        let row = watch.time("gather", || self.row(origin, &geometry, *tokens))?;
-        Ok(Finished::Gathered(Box::new(Gathered {
+        let row = watch.time("gather", || self.build_row(origin, &geometry, *tokens))?;
+        Ok(FinishedPhoto::Gathered(Box::new(GatheredRow {
             row,
             job: job.clone(),
             stamp,
@@ -345,23 +349,25 @@ impl Task for FeaturesTask {
         })))
     }
 
-    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
+    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
         match finished {
-            Finished::Written(outcome) | Finished::Annotated(outcome, _) => Ok(Some(outcome)),
-            Finished::Gathered(gathered) => {
-                self.collection().push(
+            FinishedPhoto::Written(outcome) | FinishedPhoto::Annotated(outcome, _) => {
+                Ok(Some(outcome))
+            }
+            FinishedPhoto::Gathered(gathered) => {
+                self.dataset().push_row(
                     *gathered,
                     (self.context.json, &self.subject()),
                     &self.console,
                 )?;
                 Ok(Some(Outcome::Done))
             }
-            Finished::Kept(_) => Err(Error::Model("no photo waits".into())),
+            FinishedPhoto::Deferred(_) => Err(Error::Model("no photo waits".into())),
         }
     }
 
-    fn wind_up(&self, words: &Console) -> Result<()> {
-        self.collection()
+    fn flush(&self, words: &Console) -> Result<()> {
+        self.dataset()
             .finish((self.context.json, &self.subject()), words)
     }
 }

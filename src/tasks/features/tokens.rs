@@ -8,7 +8,7 @@ use crate::model::input::Grid;
 
 /// Tokens of several blocks of a photo.
 #[derive(Debug)]
-pub struct Tokens {
+pub struct PhotoTokens {
     /// The patch grid.
     pub grid: Grid,
     /// `[L, D]`.
@@ -18,12 +18,12 @@ pub struct Tokens {
     /// `[L, R, D]`, or empty.
     pub registers: Vec<f32>,
     /// Of a coarser look, where there was one.
-    pub coarse: Option<Box<Tokens>>,
+    pub coarse: Option<Box<PhotoTokens>>,
 }
 
 /// Which tokens are taken.
 #[derive(Debug, Clone, Copy)]
-pub struct Taken {
+pub struct TokenSelection {
     /// Those of patches.
     pub patches: bool,
     /// The registers.
@@ -32,13 +32,13 @@ pub struct Taken {
     pub coarse: bool,
 }
 
-impl Tokens {
+impl PhotoTokens {
     /// Of `layers`, one after the other, of one photo.
     ///
     /// # Errors
     /// If a layer was not computed, or the device fails.
-    pub fn of(features: &Features, layers: &[LayerRequest], taken: Taken) -> Result<Self> {
-        let mut tokens = Tokens {
+    pub fn of(features: &Features, layers: &[LayerRequest], taken: TokenSelection) -> Result<Self> {
+        let mut tokens = PhotoTokens {
             grid: features.grid,
             cls: Vec::new(),
             patches: Vec::new(),
@@ -65,7 +65,7 @@ impl Tokens {
             }
         }
         if let (true, Some(coarse)) = (taken.coarse, &features.coarse) {
-            let taken = Taken {
+            let taken = TokenSelection {
                 coarse: false,
                 registers: false,
                 ..taken

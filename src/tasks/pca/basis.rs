@@ -5,23 +5,23 @@ use std::path::Path;
 use crate::analysis::pca::Projection;
 use crate::analysis::pca::file::{BasisInfo, from_bytes, to_bytes};
 use crate::error::{Error, Result};
-use crate::io::output::{Destination, deliver};
+use crate::io::output::{Destination, write_output};
 use crate::model::backbone::LayerRequest;
-use crate::tasks::known::{KnownModel, Origin};
+use crate::tasks::backbone_info::{BackboneInfo, FitOrigin};
 use crate::terminal::console::Console;
 
 /// A fit and the layer that it is of.
 pub struct SavedBasis {
-    pub origin: Origin,
+    pub origin: FitOrigin,
     pub layer: LayerRequest,
     pub projection: Projection,
 }
 
 /// Reads the file at `path`, which must have been fitted with the weights of `model`.
-pub fn read(path: &Path, model: &KnownModel) -> Result<SavedBasis> {
+pub fn read(path: &Path, model: &BackboneInfo) -> Result<SavedBasis> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     let (info, projection) = from_bytes(&bytes).map_err(|why| Error::file(path, why))?;
-    let origin = Origin {
+    let origin = FitOrigin {
         model: info.model,
         fingerprint: info.fingerprint,
     };
@@ -43,8 +43,8 @@ pub fn read(path: &Path, model: &KnownModel) -> Result<SavedBasis> {
 }
 
 /// A fit as a file holds it.
-pub fn to_bytes_of(
-    model: &KnownModel,
+pub fn encode_basis(
+    model: &BackboneInfo,
     layer: LayerRequest,
     projection: &Projection,
 ) -> Result<Vec<u8>> {
@@ -60,14 +60,14 @@ pub fn to_bytes_of(
 }
 
 /// Writes the file at `path`.
-pub fn save(
+pub fn save_basis(
     path: &Path,
-    model: &KnownModel,
+    model: &BackboneInfo,
     layer: LayerRequest,
     projection: &Projection,
     words: &Console,
 ) -> Result<()> {
-    let bytes = to_bytes_of(model, layer, projection)?;
+    let bytes = encode_basis(model, layer, projection)?;
     let destination = Destination::of_flag(path)?;
-    deliver(words, &destination, true, |writer| writer.write_all(&bytes))
+    write_output(words, &destination, true, |writer| writer.write_all(&bytes))
 }

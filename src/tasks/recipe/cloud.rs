@@ -61,8 +61,8 @@ impl CloudRecipe {
     /// Which pixels become no points.
     pub fn thinning(&self) -> Thinning {
         Thinning {
-            edges: self.drop_edges,
-            most: self.max_points,
+            max_jump: self.drop_edges,
+            max_points: self.max_points,
         }
     }
 }

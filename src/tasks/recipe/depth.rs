@@ -7,9 +7,9 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{CloudRecipe, HeadRecipe, check_range, check_together, text};
+use super::{CloudRecipe, HeadRecipe, check_exclusive, check_range, text};
 use crate::io::output::FloatFormat;
-use crate::vision::render::{Colormap, Range};
+use crate::vision::render::{Colormap, ValueRange};
 
 /// A map of depths, as pictures and numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -37,7 +37,7 @@ pub struct DepthRecipe {
     pub font: Option<PathBuf>,
     /// Numbers at the photo's size.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub save: Vec<NumberFormat>,
+    pub save: Vec<DepthFileFormat>,
     /// Steps of a metre in 16-bit PNG; millimetres if nothing is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub depth_scale: Option<NonZeroU32>,
@@ -92,7 +92,7 @@ impl DepthRecipe {
             ("side-by-side", self.side_by_side),
             ("overlay", self.overlay.is_some()),
         ];
-        check_together(&looks, "are two ways to show the photo")?;
+        check_exclusive(&looks, "are two ways to show the photo")?;
         check_range("overlay", self.overlay.unwrap_or(0.0), 0.0..=1.0)?;
         let steps = self.depth_scale.map_or(1, NonZeroU32::get);
         check_range("depth-scale", steps, 1..=1_000_000)?;
@@ -115,7 +115,7 @@ pub enum RangeRule {
     /// The head's bins.
     Head,
     /// As given.
-    Fixed(Range),
+    Fixed(ValueRange),
 }
 
 impl FromStr for RangeRule {
@@ -131,7 +131,7 @@ impl FromStr for RangeRule {
         let number = |text: &str| text.trim().parse::<f32>().ok().filter(|v| v.is_finite());
         match text.split_once(',').map(|(a, b)| (number(a), number(b))) {
             Some((Some(low), Some(high))) if low < high => {
-                Ok(RangeRule::Fixed(Range { low, high }))
+                Ok(RangeRule::Fixed(ValueRange { low, high }))
             }
             _ => Err("expected auto, global, head, or two rising numbers such as 0.5,6".into()),
         }
@@ -145,7 +145,7 @@ impl fmt::Display for RangeRule {
             RangeRule::Auto => f.write_str("auto"),
             RangeRule::Global => f.write_str("global"),
             RangeRule::Head => f.write_str("head"),
-            RangeRule::Fixed(Range { low, high }) => write!(f, "{low},{high}"),
+            RangeRule::Fixed(ValueRange { low, high }) => write!(f, "{low},{high}"),
         }
     }
 }
@@ -153,7 +153,7 @@ impl fmt::Display for RangeRule {
 /// Formats of numbers at the photo's size.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum NumberFormat {
+pub enum DepthFileFormat {
     /// NumPy, float32.
     Npy,
     /// 16-bit PNG, in millimetres or as the scale says.
@@ -168,16 +168,16 @@ pub enum NumberFormat {
     Ffv1,
 }
 
-impl NumberFormat {
+impl DepthFileFormat {
     /// The format of a photo's file, with so many steps of a metre where it holds whole numbers; none of video.
-    pub fn with_scale(self, scale: NonZeroU32) -> Option<FloatFormat> {
+    pub fn to_float_format(self, scale: NonZeroU32) -> Option<FloatFormat> {
         match self {
-            NumberFormat::Npy => Some(FloatFormat::Npy),
-            NumberFormat::Png16 => Some(FloatFormat::Png16(scale)),
-            NumberFormat::Pfm => Some(FloatFormat::Pfm),
-            NumberFormat::Exr => Some(FloatFormat::Exr),
-            NumberFormat::Tiff => Some(FloatFormat::Tiff),
-            NumberFormat::Ffv1 => None,
+            DepthFileFormat::Npy => Some(FloatFormat::Npy),
+            DepthFileFormat::Png16 => Some(FloatFormat::Png16(scale)),
+            DepthFileFormat::Pfm => Some(FloatFormat::Pfm),
+            DepthFileFormat::Exr => Some(FloatFormat::Exr),
+            DepthFileFormat::Tiff => Some(FloatFormat::Tiff),
+            DepthFileFormat::Ffv1 => None,
         }
     }
 }
@@ -190,7 +190,7 @@ mod tests {
     #[test]
     fn ranges_are_words_or_rising_numbers() {
         assert_eq!("global".parse(), Ok(RangeRule::Global));
-        let fixed = RangeRule::Fixed(Range {
+        let fixed = RangeRule::Fixed(ValueRange {
             low: 0.5,
             high: 6.0,
         });

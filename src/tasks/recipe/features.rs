@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_range, check_together, text};
-use crate::io::features::{PART_BYTES, Precision};
+use super::{check_exclusive, check_range, text};
+use crate::io::features::{DEFAULT_PART_BYTES, Precision};
 use crate::model::input::SizeRule;
 
 /// Features of photos, stored.
@@ -45,7 +45,7 @@ pub struct FeaturesRecipe {
 }
 
 fn part_size() -> u64 {
-    PART_BYTES
+    DEFAULT_PART_BYTES
 }
 
 /// Kinds of tokens.
@@ -62,7 +62,7 @@ pub enum TokenKind {
 
 impl FeaturesRecipe {
     /// Whether tokens of a kind are stored.
-    pub fn wants(&self, kind: TokenKind) -> bool {
+    pub fn has_tokens(&self, kind: TokenKind) -> bool {
         match (self.what.is_empty(), self.at.is_some()) {
             (false, _) => self.what.contains(&kind),
             (true, false) => kind != TokenKind::Registers,
@@ -79,7 +79,7 @@ impl FeaturesRecipe {
             ("basis", self.basis.is_some()),
             ("pool", self.pool.is_some()),
         ] {
-            check_together(
+            check_exclusive(
                 &[("for", self.head.is_some()), (name, given)],
                 "do not go together: a head reads what it was trained on",
             )?;
@@ -88,12 +88,12 @@ impl FeaturesRecipe {
             ("blocks", !self.blocks.is_empty()),
             ("no-norm", self.no_norm),
         ] {
-            check_together(
+            check_exclusive(
                 &[("basis", self.basis.is_some()), (name, given)],
                 "do not go together: a saved fit has its own layer",
             )?;
         }
-        let has_patches = self.wants(TokenKind::Patches);
+        let has_patches = self.has_tokens(TokenKind::Patches);
         for (name, given) in [
             ("pool", self.pool.is_some()),
             ("basis", self.basis.is_some()),
@@ -105,7 +105,7 @@ impl FeaturesRecipe {
                 ));
             }
         }
-        let is_for_patches = self.head.is_none() || has_patches && self.wants(TokenKind::Cls);
+        let is_for_patches = self.head.is_none() || has_patches && self.has_tokens(TokenKind::Cls);
         match is_for_patches {
             true => Ok(()),
             false => {
@@ -128,7 +128,7 @@ impl Default for FeaturesRecipe {
             pool: None,
             basis: None,
             at: None,
-            part_size: PART_BYTES,
+            part_size: DEFAULT_PART_BYTES,
         }
     }
 }

@@ -22,7 +22,7 @@ pub struct HeadRecipe {
     pub flip: bool,
     /// Whose way of running it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub protocol: Option<ProtocolChoice>,
+    pub protocol: Option<ProtocolRule>,
     /// What becomes of padding; as the head says if nothing is given.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub unpad: Option<Unpad>,
@@ -44,7 +44,7 @@ impl HeadRecipe {
 /// Published ways to run a head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum ProtocolChoice {
+pub enum ProtocolRule {
     /// None.
     None,
     /// Depth: the photo at its own size.
@@ -61,19 +61,19 @@ pub enum ProtocolChoice {
     Paper,
 }
 
-impl ProtocolChoice {
+impl ProtocolRule {
     /// The protocol, for a head whose own is `own` and whose task is `task`.
-    pub fn for_head(self, own: Option<Protocol>, task: &str) -> Option<Protocol> {
+    pub fn resolve(self, own: Option<Protocol>, task: &str) -> Option<Protocol> {
         match self {
-            ProtocolChoice::None => None,
-            ProtocolChoice::Plain => Some(Protocol::Plain),
-            ProtocolChoice::Flip => Some(Protocol::Flip),
-            ProtocolChoice::Whole => Some(Protocol::Whole),
-            ProtocolChoice::Slide => Some(Protocol::Slide),
-            ProtocolChoice::Ms => Some(Protocol::Ms),
+            ProtocolRule::None => None,
+            ProtocolRule::Plain => Some(Protocol::Plain),
+            ProtocolRule::Flip => Some(Protocol::Flip),
+            ProtocolRule::Whole => Some(Protocol::Whole),
+            ProtocolRule::Slide => Some(Protocol::Slide),
+            ProtocolRule::Ms => Some(Protocol::Ms),
             // Depth figures are of both ways round, though the notebooks look once.
-            ProtocolChoice::Paper if task == "depth" => Some(Protocol::Flip),
-            ProtocolChoice::Paper => own.or(Some(Protocol::Slide)),
+            ProtocolRule::Paper if task == "depth" => Some(Protocol::Flip),
+            ProtocolRule::Paper => own.or(Some(Protocol::Slide)),
         }
     }
 }

@@ -9,7 +9,7 @@ mod features;
 mod head;
 mod pca;
 mod segment;
-mod set;
+mod set_option;
 pub mod text;
 
 use serde::{Deserialize, Serialize};
@@ -17,11 +17,11 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 
 pub use cloud::{CloudRecipe, default_axes};
-pub use depth::{DepthRecipe, NumberFormat, RangeRule};
+pub use depth::{DepthFileFormat, DepthRecipe, RangeRule};
 pub use features::{FeaturesRecipe, TokenKind};
-pub use head::{HeadRecipe, ProtocolChoice};
+pub use head::{HeadRecipe, ProtocolRule};
 pub use pca::{LayerRecipe, PcaRecipe};
-pub use segment::{ClustersRecipe, LabelFormat, LabelRecipe, SegmentRecipe};
+pub use segment::{ClustersRecipe, LabelFileFormat, LabelRecipe, SegmentRecipe};
 
 /// The tasks of a run.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -54,7 +54,7 @@ impl Recipe {
     /// A part of a sentence about it, with the line.
     pub fn parse(text: &str) -> Result<Self, String> {
         let recipe: Recipe = toml::from_str(text)
-            .map_err(|error| format!("is no recipe: {}", told(text, &error)))?;
+            .map_err(|error| format!("is no recipe: {}", describe_toml_error(text, &error)))?;
         recipe.check()?;
         Ok(recipe)
     }
@@ -93,7 +93,7 @@ impl Recipe {
 }
 
 /// An error of TOML in one line.
-fn told(text: &str, error: &toml::de::Error) -> String {
+fn describe_toml_error(text: &str, error: &toml::de::Error) -> String {
     let line = error.span().map(|span| {
         let before = text.get(..span.start).unwrap_or(text);
         format!("line {}: ", 1 + before.matches('\n').count())
@@ -103,7 +103,7 @@ fn told(text: &str, error: &toml::de::Error) -> String {
 }
 
 /// Refuses settings that contradict each other.
-fn check_together(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
+fn check_exclusive(wishes: &[(&str, bool)], why: &str) -> Result<(), String> {
     let given: Vec<&str> = wishes
         .iter()
         .filter(|(_, given)| *given)
@@ -143,11 +143,11 @@ mod tests {
             ..Recipe::default()
         };
         recipe.depth.push(DepthRecipe {
-            range: RangeRule::Fixed(crate::vision::render::Range {
+            range: RangeRule::Fixed(crate::vision::render::ValueRange {
                 low: 0.5,
                 high: 6.0,
             }),
-            save: vec![NumberFormat::Npy, NumberFormat::Png16],
+            save: vec![DepthFileFormat::Npy, DepthFileFormat::Png16],
             ..DepthRecipe::default()
         });
         recipe.segment.push(SegmentRecipe::default());

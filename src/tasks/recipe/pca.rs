@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{check_range, check_together, text};
+use super::{check_exclusive, check_range, text};
 use crate::analysis::pca::ForegroundRule;
 use crate::model::input::SizeRule;
 use crate::tasks::layer;
@@ -26,7 +26,7 @@ pub struct LayerRecipe {
 impl Default for LayerRecipe {
     fn default() -> Self {
         LayerRecipe {
-            size: layer::SIZE,
+            size: layer::DEFAULT_SIZE,
             layer: -1,
             no_norm: false,
         }
@@ -76,10 +76,10 @@ impl PcaRecipe {
             ("side-by-side", self.side_by_side),
             ("overlay", self.overlay.is_some()),
         ];
-        check_together(&looks, "are two ways to show the photo")?;
+        check_exclusive(&looks, "are two ways to show the photo")?;
         let usual = PcaRecipe::default();
         let is_nearest = self.upscale != usual.upscale;
-        check_together(
+        check_exclusive(
             &[("refine", self.refine), ("upscale", is_nearest)],
             "do not go together: what is fitted to the photo is smooth",
         )?;
@@ -92,7 +92,7 @@ impl PcaRecipe {
             ("layer", self.layer.layer != usual.layer.layer),
             ("no-norm", self.layer.no_norm),
         ] {
-            check_together(
+            check_exclusive(
                 &[("basis", is_saved), (name, differs)],
                 "do not go together: a saved fit has its own",
             )?;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::{HeadRecipe, check_range, check_together, text};
+use super::{HeadRecipe, check_exclusive, check_range, text};
 use crate::analysis::cluster::ClusterCount;
 use crate::model::input::SizeRule;
 use crate::tasks::layer;
@@ -58,7 +58,7 @@ impl ClustersRecipe {
     /// Refuses numbers that mean nothing.
     pub(super) fn check(&self) -> Result<(), String> {
         let is_counted = matches!(self.clusters, ClusterCount::Exactly(_));
-        check_together(
+        check_exclusive(
             &[
                 ("codebook", self.codebook.is_some()),
                 ("clusters", is_counted),
@@ -75,7 +75,7 @@ impl Default for ClustersRecipe {
             clusters: ClusterCount::Auto,
             codebook: None,
             save_codebook: None,
-            size: layer::SIZE,
+            size: layer::DEFAULT_SIZE,
             refine: None,
             labels: LabelRecipe::default(),
         }
@@ -110,7 +110,7 @@ pub struct LabelRecipe {
     pub font: Option<PathBuf>,
     /// Exact labels in files.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub save: Vec<LabelFormat>,
+    pub save: Vec<LabelFileFormat>,
     /// Whether a cutout is cropped.
     pub crop: bool,
     /// One COCO document of all photos; a matter of one run.
@@ -129,7 +129,7 @@ pub struct LabelRecipe {
 impl LabelRecipe {
     fn check(&self) -> Result<(), String> {
         let is_alpha = self.alpha != LabelRecipe::default().alpha;
-        check_together(
+        check_exclusive(
             &[("mask-only", self.mask_only), ("alpha", is_alpha)],
             "do not go together: colours alone lie over no photo",
         )?;
@@ -164,7 +164,7 @@ impl Default for LabelRecipe {
 /// Formats of exact labels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum LabelFormat {
+pub enum LabelFileFormat {
     /// Indexed PNG with the classes' colours.
     Ids,
     /// NumPy array of ids.

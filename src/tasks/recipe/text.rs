@@ -26,7 +26,7 @@ pub mod value {
         T: FromStr<Err = String>,
         D: Deserializer<'de>,
     {
-        let text = Text::deserialize(from)?.into_text();
+        let text = TextOrNumber::deserialize(from)?.into_text();
         text.parse()
             .map_err(|why| serde::de::Error::custom(format!("`{text}`: {why}")))
     }
@@ -66,18 +66,18 @@ pub mod option {
 /// Numbers need no quotes.
 #[derive(Deserialize)]
 #[serde(untagged)]
-enum Text {
+enum TextOrNumber {
     Quoted(String),
     Whole(i64),
     Number(f64),
 }
 
-impl Text {
+impl TextOrNumber {
     fn into_text(self) -> String {
         match self {
-            Text::Quoted(text) => text,
-            Text::Whole(number) => number.to_string(),
-            Text::Number(number) => number.to_string(),
+            TextOrNumber::Quoted(text) => text,
+            TextOrNumber::Whole(number) => number.to_string(),
+            TextOrNumber::Number(number) => number.to_string(),
         }
     }
 }

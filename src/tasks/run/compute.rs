@@ -1,36 +1,38 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
-use crate::engine::outcomes::Outcome;
-use crate::engine::{Decoding, Engine, Looks, Ready, seats, tell_overflow};
+use crate::engine::run_report::Outcome;
+use crate::engine::{DecodeStage, Engine, InputScales, ReadyPhoto, batch_slots, note_overflow};
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::{Ledger, Making};
-use crate::io::output::Plan;
+use crate::io::manifest::{Ledger, TaskDigests};
+use crate::io::output::OutputPlan;
 use crate::model::backbone::Backbone;
 use crate::model::input::Geometry;
-use crate::system::files::{Digest, Stamp};
-use crate::tasks::network::FoundByTask;
-use crate::tasks::{Finder, Finished, Item, Kept, Task, TaskNetwork};
+use crate::system::files::{Digest, FileStamp};
+use crate::tasks::multi_task::OutputsByTask;
+use crate::tasks::{
+    DeferredPhoto, FinishedPhoto, MultiTaskRunner, PredictedPhoto, Task, TaskPredictor,
+};
 use crate::terminal::console::{Console, PhotoProgress};
 
-use super::Run;
-use super::explain::explain;
-use super::plan::Planned;
-use super::progress::Progress;
+use super::TaskRun;
+use super::explain::explain_input;
+use super::plan::PlannedTask;
+use super::progress::RunProgress;
 
 /// What became of a photo for one task, and the words about it.
-type Told = (usize, Result<Finished>, Console);
+type TaskReport = (usize, Result<FinishedPhoto>, Console);
 
-impl Run<'_> {
+impl TaskRun<'_> {
     /// Both passes.
     pub(super) fn compute(
         &self,
         tasks: &[Box<dyn Task>],
-        planned: &mut [Planned],
+        planned: &mut [PlannedTask],
         ledger: &Ledger,
         wanted: &[u64],
         backbones: &[Backbone],
-        progress: &mut Progress,
+        progress: &mut RunProgress,
     ) -> Result<()> {
         let photos: Vec<usize> = (0..wanted.len())
             .filter(|&photo| wanted[photo] != 0)
@@ -38,25 +40,25 @@ impl Run<'_> {
         let of_first = planned.first().map(|planned| planned.plan.jobs.as_slice());
         let jobs = of_first.unwrap_or_default();
         let name = |photo: usize| jobs[photo].source.name();
-        let shows_windows = tasks.iter().any(|task| task.way().pass().is_none());
+        let shows_windows = tasks.iter().any(|task| task.mode().whole_pass().is_none());
         let bar = self.console.progress_of_photos(match photos.len() {
             // Those show their own bar.
             1 if shows_windows => 0,
             count => count,
         });
-        let tick = |done| bar.block(done, 100);
+        let tick = |done| bar.set_blocks_done(done, 100);
         let rows: Vec<Option<usize>> = self.stored.map_or_else(Vec::new, |stored| {
             let row_of = |&photo: &usize| stored.row_of(&jobs[photo].source);
             photos.iter().map(row_of).collect()
         });
         let is_needed = tasks.iter().any(|task| task.needs_photo());
         let of_photo = |index: usize| name(photos[index]);
-        let networks = seats(backbones).into_iter().map(|backbone| {
-            TaskNetwork::new(
+        let networks = batch_slots(backbones).into_iter().map(|backbone| {
+            MultiTaskRunner::new(
                 backbone,
                 tasks
                     .iter()
-                    .map(|task| -> &dyn Finder { task.as_ref() })
+                    .map(|task| -> &dyn TaskPredictor { task.as_ref() })
                     .collect(),
                 (
                     photos.iter().map(|&photo| wanted[photo]).collect(),
@@ -68,23 +70,23 @@ impl Run<'_> {
             )
             .with_stored(self.stored.map(|stored| (stored, rows.as_slice())))
         });
-        let networks: Vec<TaskNetwork<'_>> = networks.collect();
+        let networks: Vec<MultiTaskRunner<'_>> = networks.collect();
         let Some(network) = networks.first() else {
             return Err(Error::Model("there is no backbone to run".into()));
         };
-        let decoding = Decoding {
-            stamps: true,
-            sha256: tasks.iter().any(|task| task.wants_sha256()),
+        let decoding = DecodeStage {
+            takes_stamps: true,
+            takes_sha256: tasks.iter().any(|task| task.needs_sha256()),
             stored: rows
                 .iter()
-                .map(|row| Some(self.stored?.photo((*row)?, is_needed)))
+                .map(|row| Some(self.stored?.stored_photo((*row)?, is_needed)))
                 .collect(),
-            ..Decoding::new(self.context.decoder.clone())
+            ..DecodeStage::new(self.context.decoder.clone())
         };
-        let failed = decoding.failed.clone();
+        let failed = decoding.failed_stamps.clone();
         let engine = Engine::new(backbones, decoding, self.batch_size, self.console)?;
         let before = |index: usize, layouts: &[Geometry], memory: u64| {
-            self.announce(
+            self.explain_passes(
                 network,
                 (index, &name(photos[index])),
                 layouts,
@@ -92,35 +94,41 @@ impl Run<'_> {
                 &bar,
             );
         };
-        let finish = |ready: Ready, given: FoundByTask| -> Result<(Option<Stamp>, Vec<Told>)> {
+        let finish = |ready: ReadyPhoto,
+                      given: OutputsByTask|
+         -> Result<(Option<FileStamp>, Vec<TaskReport>)> {
             let photo = photos[ready.index];
             let given = given.into_iter().enumerate();
             let given = given.filter_map(|(task, given)| Some((task, given?)));
             let told = given.map(|(index, given)| {
                 let words = self.console.recorder();
-                let Planned { plan, making, .. } = &planned[index];
+                let PlannedTask {
+                    plan,
+                    task_digests: making,
+                    ..
+                } = &planned[index];
                 let (task, job) = (tasks[index].as_ref(), &plan.jobs[photo]);
                 let mut watch = ready.watch.clone();
-                let found = given.and_then(|given| network.find(index, given, &mut watch));
+                let found = given.and_then(|given| network.predict(index, given, &mut watch));
                 let work = |found| {
-                    let item = Item {
+                    let item = PredictedPhoto {
                         job,
                         photo: &ready.photo,
                         geometry: network.layout(index, &ready),
-                        found,
+                        output: found,
                         stamp: ready.stamp.clone(),
                         sha256: ready.sha256.clone(),
                         watch,
                         is_only: photos.len() == 1,
                     };
-                    task.finish(item, &words)
+                    task.finish_photo(item, &words)
                 };
                 let finished =
-                    found.and_then(|found| match task.waits() || task.records_itself() {
+                    found.and_then(|found| match task.is_two_pass() || task.has_own_record() {
                         true => work(found),
                         false => {
                             let stamp = ready.stamp.as_ref();
-                            ledger.note((job, making), stamp, &words, || work(found))
+                            ledger.note_outputs((job, making), stamp, &words, || work(found))
                         }
                     });
                 (index, finished, words)
@@ -128,8 +136,8 @@ impl Run<'_> {
             let told = told.collect();
             Ok((ready.stamp, told))
         };
-        let mut waiting: Vec<Vec<(usize, Option<Stamp>)>> = vec![Vec::new(); tasks.len()];
-        let report = |index: usize, told: Result<(Option<Stamp>, Vec<Told>)>| {
+        let mut waiting: Vec<Vec<(usize, Option<FileStamp>)>> = vec![Vec::new(); tasks.len()];
+        let report = |index: usize, told: Result<(Option<FileStamp>, Vec<TaskReport>)>| {
             let photo = photos[index];
             bar.inc();
             match told {
@@ -137,21 +145,31 @@ impl Run<'_> {
                     let of_it = (0..tasks.len()).filter(|task| wanted[photo] & (1 << task) != 0);
                     let (text, stamp) = (error.to_string(), failed.take(index));
                     for task in of_it {
-                        let making = &planned[task].making;
+                        let making = &planned[task].task_digests;
                         let source = (&jobs[photo].source, stamp.as_ref());
                         progress.note_failure(source, (making, ledger), &error);
-                        progress.lines[task].fail(photo, text.clone());
+                        progress.lines[task].record_failed(photo, text.clone());
                     }
-                    progress.fail(photo, name(photo), error)
+                    progress.record_failure(photo, name(photo), error)
                 }
                 Ok((stamp, told)) => {
-                    progress.seen[photo] = stamp.as_ref().map(|stamp| stamp.digest);
+                    progress.digests[photo] = stamp.as_ref().map(|stamp| stamp.digest);
                     told.into_iter().try_for_each(|told| {
                         let index = told.0;
                         let task = tasks[index].as_ref();
-                        let Planned { plan, making, .. } = &planned[index];
+                        let PlannedTask {
+                            plan,
+                            task_digests: making,
+                            ..
+                        } = &planned[index];
                         let made = (plan, making, ledger);
-                        if self.take(task, made, (photo, stamp.as_ref()), told, progress)? {
+                        if self.collect_report(
+                            task,
+                            made,
+                            (photo, stamp.as_ref()),
+                            told,
+                            progress,
+                        )? {
                             waiting[index].push((photo, stamp.clone()));
                         }
                         Ok(())
@@ -161,12 +179,12 @@ impl Run<'_> {
         };
         let to_run: Vec<&Source> = photos.iter().map(|&photo| &jobs[photo].source).collect();
         let ran = engine.run(&to_run, &networks, before, finish, report);
-        tell_overflow(backbones, self.console);
+        note_overflow(backbones, self.console);
         ran?;
         drop(bar);
         for (index, (planned, waiting)) in planned.iter_mut().zip(&waiting).enumerate() {
-            if planned.making.fit.is_some() && !planned.mixes {
-                let made = (&planned.plan, &planned.making);
+            if planned.task_digests.fit.is_some() && !planned.may_mix_fits {
+                let made = (&planned.plan, &planned.task_digests);
                 self.check_still_one_fit(made, ledger, progress)?;
             }
             let task = (index, tasks[index].as_ref());
@@ -176,37 +194,37 @@ impl Run<'_> {
     }
 
     /// Takes what became of a photo for a task, and says what there is to say. True if it waits for all the others.
-    fn take(
+    fn collect_report(
         &self,
         task: &dyn Task,
-        (plan, making, ledger): (&Plan, &Making, &Ledger),
-        (photo, stamp): (usize, Option<&Stamp>),
-        (index, finished, words): Told,
-        progress: &mut Progress,
+        (plan, making, ledger): (&OutputPlan, &TaskDigests, &Ledger),
+        (photo, stamp): (usize, Option<&FileStamp>),
+        (index, finished, words): TaskReport,
+        progress: &mut RunProgress,
     ) -> Result<bool> {
         let source = &plan.jobs[photo].source;
         let has_line = words.has_lines();
         if has_line {
-            progress.tell_before(index, photo, plan, self.console)?;
+            progress.print_lines_before(index, photo, plan, self.console)?;
         }
         let said = self.console.replay(&words);
         let finished = finished.and_then(|finished| said.map(|()| finished));
-        let taken = match finished.map(|finished| task.take(finished)) {
+        let taken = match finished.map(|finished| task.collect_finished(finished)) {
             Ok(Err(error)) if task.is_broken() => return Err(error),
             taken => taken.and_then(|taken| taken),
         };
         match taken {
             Ok(Some(outcome)) => {
-                let is_told = has_line || progress.refused[photo] & (1 << index) != 0;
+                let is_told = has_line || progress.refused_tasks[photo] & (1 << index) != 0;
                 if outcome == Outcome::Skipped && !is_told {
-                    progress.lines[index].skip(photo);
+                    progress.lines[index].record_skipped(photo);
                 }
-                progress.note(photo, outcome);
+                progress.record_outcome(photo, outcome);
             }
             Ok(None) => return Ok(true),
             Err(error) => {
                 progress.note_failure((source, stamp), (making, ledger), &error);
-                progress.fail_for(index, photo, source.name(), error)?;
+                progress.record_task_failure(index, photo, source.name(), error)?;
             }
         }
         Ok(false)
@@ -217,9 +235,9 @@ impl Run<'_> {
         &self,
         engine: &Engine,
         (index, task): (usize, &dyn Task),
-        (planned, ledger): (&mut Planned, &Ledger),
-        waiting: &[(usize, Option<Stamp>)],
-        progress: &mut Progress,
+        (planned, ledger): (&mut PlannedTask, &Ledger),
+        waiting: &[(usize, Option<FileStamp>)],
+        progress: &mut RunProgress,
     ) -> Result<()> {
         if waiting.is_empty() {
             return Ok(());
@@ -231,12 +249,12 @@ impl Run<'_> {
             let page = planned.plan.jobs[*photo].source.page_number();
             (digest.unwrap_or_else(nothing), page)
         });
-        let fit = Ledger::fit_to(fitted);
-        let Planned {
+        let fit = Ledger::fit_digest(fitted);
+        let PlannedTask {
             plan,
-            making,
+            task_digests: making,
             former,
-            mixes,
+            may_mix_fits: mixes,
             ..
         } = planned;
         let mixes = *mixes;
@@ -252,37 +270,37 @@ impl Run<'_> {
             .iter()
             .filter(|(photo, _)| !is_same(*photo))
         {
-            plan.replace(photo, extension)?;
+            plan.replace_existing(photo, extension)?;
         }
         let had_fit = |photo: usize| matches!(former.fits.get(photo), Some(Some(_)));
         let refit = waiting
             .iter()
             .filter(|(photo, _)| !is_same(*photo) && had_fit(*photo));
-        Ledger::tell_refit(refit.count(), self.console);
+        Ledger::report_refit(refit.count(), self.console);
         let (plan, making) = (&*plan, &*making);
         let refused = waiting
             .iter()
-            .map(|(photo, _)| progress.refused[*photo] & (1 << index) != 0);
+            .map(|(photo, _)| progress.refused_tasks[*photo] & (1 << index) != 0);
         let refused: Vec<bool> = refused.collect();
         let bar = self.console.progress_of_work(count, "drawing");
-        let work = |(at, kept): (usize, Kept)| {
+        let work = |(at, kept): (usize, DeferredPhoto)| {
             let words = self.console.recorder();
             let (photo, stamp) = &waiting[at];
             let job = &plan.jobs[*photo];
             let finished = match refused[at] {
                 // It took part in the fit.
-                true => Ok(Finished::Written(Outcome::Skipped)),
-                false => ledger.note((job, making), stamp.as_ref(), &words, || {
-                    task.finish_kept(kept, &words)
+                true => Ok(FinishedPhoto::Written(Outcome::Skipped)),
+                false => ledger.note_outputs((job, making), stamp.as_ref(), &words, || {
+                    task.finish_deferred(kept, &words)
                 }),
             };
             Ok((finished, words))
         };
         let kept = (0..count).map(|at| {
             let job = &plan.jobs[waiting[at].0];
-            Ok((at, task.kept(at, job)?))
+            Ok((at, task.read_deferred(at, job)?))
         });
-        let drawn = engine.finish(kept, work, |at, told| {
+        let drawn = engine.process_in_order(kept, work, |at, told| {
             let photo = waiting[at].0;
             let source = &plan.jobs[photo].source;
             let stamp = waiting[at].1.as_ref();
@@ -291,12 +309,12 @@ impl Run<'_> {
             match told {
                 Err(error) => {
                     progress.note_failure((source, stamp), (making, ledger), &error);
-                    progress.fail_for(index, photo, source.name(), error)
+                    progress.record_task_failure(index, photo, source.name(), error)
                 }
                 Ok((finished, words)) => {
                     let told = (index, finished, words);
                     let made = (plan, making, ledger);
-                    self.take(task, made, (photo, stamp), told, progress)
+                    self.collect_report(task, made, (photo, stamp), told, progress)
                         .map(|_| ())
                 }
             }
@@ -314,11 +332,11 @@ impl Run<'_> {
     /// Whether no other run worked in the folder meanwhile, whose pictures have another fit.
     fn check_still_one_fit(
         &self,
-        (plan, making): (&Plan, &Making),
+        (plan, making): (&OutputPlan, &TaskDigests),
         ledger: &Ledger,
-        progress: &mut Progress,
+        progress: &mut RunProgress,
     ) -> Result<bool> {
-        let other = ledger.other_fit(plan, making, self.console)?;
+        let other = ledger.describe_other_fit(plan, making, self.console)?;
         let is_one = other.is_none();
         progress.report.faults.extend(other.map(|what| {
             Error::Model(format!(
@@ -329,9 +347,9 @@ impl Run<'_> {
     }
 
     /// Says how a photo is going to be seen.
-    fn announce(
+    fn explain_passes(
         &self,
-        network: &TaskNetwork<'_>,
+        network: &MultiTaskRunner<'_>,
         (index, name): (usize, &str),
         layouts: &[Geometry],
         memory: u64,
@@ -339,11 +357,11 @@ impl Run<'_> {
     ) {
         let passes = network.passes_of_photo(index);
         for (pass, layout) in passes.zip(layouts) {
-            let coarse = match pass.looks {
-                Looks::AlsoCoarse(coarse) => Some(coarse),
-                Looks::Once | Looks::Coarse(_) => None,
+            let coarse = match pass.scales {
+                InputScales::FullAndCoarse(coarse) => Some(coarse),
+                InputScales::Full | InputScales::Coarse(_) => None,
             };
-            explain(
+            explain_input(
                 network.backbone.config(),
                 self.console,
                 name,

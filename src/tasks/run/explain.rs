@@ -1,19 +1,19 @@
 //! Words about how a photo is going to be seen.
 
 use crate::model::backbone::BackboneConfig;
-use crate::model::input::{Coarse, Geometry};
-use crate::system::memory::readable;
+use crate::model::input::{CoarseScale, Geometry};
+use crate::system::memory::format_bytes;
 use crate::terminal::console::Console;
 
 /// Says where a photo was made smaller than the size that was asked for, how many patches it has, how much there is to
 /// compute for them, with a `coarse` look too, and how many bytes of `memory` the photo takes until it is done.
-pub fn explain(
+pub fn explain_input(
     config: &BackboneConfig,
     console: &Console,
     name: &str,
     geometry: &Geometry,
     memory: u64,
-    coarse: Option<Coarse>,
+    coarse: Option<CoarseScale>,
 ) {
     let (width, height) = geometry.resized;
     if geometry.reduced {
@@ -34,6 +34,6 @@ pub fn explain(
         grid.rows,
         grid.len(),
         flops / 1e9,
-        readable(memory),
+        format_bytes(memory),
     ));
 }

@@ -12,19 +12,21 @@ use std::sync::Arc;
 use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
-use crate::io::inputs::{Archive, Source};
-use crate::io::manifest::{Ledger, Making, Packed, Standing, pack_ending, remove_within};
-use crate::io::output::{Status, Target};
+use crate::io::inputs::{Source, TarArchive};
+use crate::io::manifest::{
+    Ledger, OutputFreshness, PackInputs, TaskDigests, pack_ending, remove_with_empty_parents,
+};
+use crate::io::output::{LineStatus, OutputTarget};
 use crate::system::files::write_atomic;
 use crate::tasks::Task;
 
-use super::Run;
-use super::plan::Planned;
-use super::progress::Progress;
+use super::TaskRun;
+use super::plan::PlannedTask;
+use super::progress::RunProgress;
 
 /// A tar of outputs that is to be made.
-pub(super) struct Pack {
-    archive: Arc<Archive>,
+pub(super) struct OutputTar {
+    archive: Arc<TarArchive>,
     /// The tar.
     path: PathBuf,
     /// Where its files lie until then.
@@ -33,7 +35,7 @@ pub(super) struct Pack {
     photos: Vec<usize>,
 }
 
-impl Run<'_> {
+impl TaskRun<'_> {
     /// Which tars of outputs are to be made of `sources`, and of which photos; those of tars that are made already are taken
     /// out, and counted.
     ///
@@ -44,21 +46,21 @@ impl Run<'_> {
         tasks: &[Box<dyn Task>],
         sources: Vec<Source>,
         ledger: &Ledger,
-    ) -> Result<(Vec<Source>, Vec<Pack>, usize)> {
-        let Target::Folder(folder) = &self.options.target else {
-            return Err(refused(
+    ) -> Result<(Vec<Source>, Vec<OutputTar>, usize)> {
+        let OutputTarget::Folder(folder) = &self.options.target else {
+            return Err(tar_error(
                 "one output has no place in a tar; name a folder (-o DIR)",
             ));
         };
         for task in tasks {
             let kind = task.kind();
-            if task.waits() {
-                return Err(refused(&format!(
+            if task.is_two_pass() {
+                return Err(tar_error(&format!(
                     "{kind} is fitted to all photos; give it a fit (--basis, --codebook, --range MIN,MAX), or leave --tar out"
                 )));
             }
-            if task.elsewhere().is_some() || task.document().is_some() {
-                return Err(refused(&format!(
+            if task.redirected_output().is_some() || task.document().is_some() {
+                return Err(tar_error(&format!(
                     "{kind} makes a file of its own, which is in no tar; leave its name out"
                 )));
             }
@@ -66,14 +68,14 @@ impl Run<'_> {
         let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
         let makings = tasks
             .iter()
-            .map(|task| self.making(task.as_ref(), fingerprint));
-        let makings: Vec<Making> = makings.collect::<Result<_>>()?;
-        let makings: Vec<&Making> = makings.iter().collect();
-        let mut groups: Vec<(Arc<Archive>, Vec<Source>)> = Vec::new();
+            .map(|task| self.task_digests(task.as_ref(), fingerprint));
+        let makings: Vec<TaskDigests> = makings.collect::<Result<_>>()?;
+        let makings: Vec<&TaskDigests> = makings.iter().collect();
+        let mut groups: Vec<(Arc<TarArchive>, Vec<Source>)> = Vec::new();
         for source in sources {
-            let Source::Member { member, .. } = &source else {
+            let Source::TarMember { member, .. } = &source else {
                 let name = source.name();
-                return Err(refused(&format!(
+                return Err(tar_error(&format!(
                     "{name} is in no tar; give tars alone, or leave --tar out"
                 )));
             };
@@ -85,7 +87,7 @@ impl Run<'_> {
             }
         }
         // Other tasks have tars of their own.
-        let ending = pack_ending(makings.iter().map(|making| making.kind.as_str()));
+        let ending = pack_ending(makings.iter().map(|making| making.task.as_str()));
         let real = |path: &Path| fs::canonicalize(path).ok();
         let inputs: HashSet<PathBuf> = groups
             .iter()
@@ -100,44 +102,44 @@ impl Run<'_> {
             let path = PathBuf::from(path);
             let name = path.display();
             if !places.insert(path.clone()) {
-                return Err(refused(&format!(
+                return Err(tar_error(&format!(
                     "two of the tars would be packed into {name}; give them in runs of their own, with -o"
                 )));
             }
             if real(&path).is_some_and(|path| inputs.contains(&path)) {
-                return Err(refused(&format!(
+                return Err(tar_error(&format!(
                     "{name} is an input and would be replaced; choose another folder (-o DIR)"
                 )));
             }
             let photos: Vec<(&Source, _)> = of_it.iter().map(|source| (source, None)).collect();
-            let packed = Packed {
+            let packed = PackInputs {
                 archive: &archive,
                 photos: &photos,
-                makings: &makings,
-                most: self.context.decoder.options.max_memory,
+                tasks: &makings,
+                max_photo_bytes: self.context.decoder.options.max_memory,
             };
-            match ledger.standing_of_pack(&path, packed)? {
+            match ledger.pack_freshness(&path, packed)? {
                 _ if self.options.force => {}
-                Standing::Same => {
+                OutputFreshness::Fresh => {
                     skipped += of_it.len();
                     remove_leftovers(&path, &below)?;
-                    self.tell_packed(tasks, &of_it)?;
+                    self.print_packed(tasks, &of_it)?;
                     continue;
                 }
-                Standing::Foreign => {
-                    return Err(refused(&format!(
+                OutputFreshness::Foreign => {
+                    return Err(tar_error(&format!(
                         "{name} is there already, and either dino did not make it or it was changed since; --force replaces it, -o DIR \
                          puts results elsewhere"
                     )));
                 }
-                Standing::Other(_) => self.console.note(format_args!(
+                OutputFreshness::Stale(_) => self.console.note(format_args!(
                     "{name} was made of other photos, in another way or not of all photos of its tar; it is made again"
                 )),
-                Standing::Absent => {}
+                OutputFreshness::Absent => {}
             }
             let first = left.len();
             left.extend(of_it);
-            packs.push(Pack {
+            packs.push(OutputTar {
                 archive,
                 path,
                 folder: below,
@@ -148,13 +150,13 @@ impl Run<'_> {
     }
 
     /// Says of photos whose files are packed that they are.
-    fn tell_packed(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
+    fn print_packed(&self, tasks: &[Box<dyn Task>], sources: &[Source]) -> Result<()> {
         if !self.context.json {
             return Ok(());
         }
         for source in sources {
             for task in tasks {
-                let line = task.subject().line(Status::Skipped, source);
+                let line = task.subject().line(LineStatus::Skipped, source);
                 self.console
                     .out(&serde_json::Value::Object(line).to_string())?;
             }
@@ -163,15 +165,15 @@ impl Run<'_> {
     }
 
     /// Makes tars of what was made of their photos, and says where they are. One that cannot be made is a fault of the run.
-    pub(super) fn pack(
+    pub(super) fn write_tars(
         &self,
-        packs: &[Pack],
-        planned: &[Planned],
+        packs: &[OutputTar],
+        planned: &[PlannedTask],
         ledger: &Ledger,
-        progress: &mut Progress,
+        progress: &mut RunProgress,
     ) -> Result<()> {
         for pack in packs {
-            match self.pack_one(pack, planned, ledger, progress) {
+            match self.write_output_tar(pack, planned, ledger, progress) {
                 Ok(false) => {}
                 Ok(true) if self.context.json => {}
                 Ok(true) => self.console.out_named(&pack.path, "")?,
@@ -183,18 +185,18 @@ impl Run<'_> {
     }
 
     /// Makes a tar; false if there is nothing to put into it.
-    fn pack_one(
+    fn write_output_tar(
         &self,
-        pack: &Pack,
-        planned: &[Planned],
+        pack: &OutputTar,
+        planned: &[PlannedTask],
         ledger: &Ledger,
-        progress: &Progress,
+        progress: &RunProgress,
     ) -> Result<bool> {
         let whole = |photo: &&usize| !progress.failed[**photo];
         let photos: Vec<usize> = pack.photos.iter().filter(whole).copied().collect();
         let mut files = Vec::new();
         for &photo in &photos {
-            for Planned { plan, .. } in planned {
+            for PlannedTask { plan, .. } in planned {
                 let outputs = plan.jobs[photo].outputs();
                 files.extend(
                     outputs
@@ -210,14 +212,17 @@ impl Run<'_> {
         let jobs = of_first.unwrap_or_default();
         let seen: Vec<_> = photos
             .iter()
-            .map(|&photo| (&jobs[photo].source, progress.seen[photo]))
+            .map(|&photo| (&jobs[photo].source, progress.digests[photo]))
             .collect();
-        let makings: Vec<&Making> = planned.iter().map(|planned| &planned.making).collect();
-        let packed = Packed {
+        let makings: Vec<&TaskDigests> = planned
+            .iter()
+            .map(|planned| &planned.task_digests)
+            .collect();
+        let packed = PackInputs {
             archive: &pack.archive,
             photos: &seen,
-            makings: &makings,
-            most: self.context.decoder.options.max_memory,
+            tasks: &makings,
+            max_photo_bytes: self.context.decoder.options.max_memory,
         };
         ledger.note_pack(&pack.path, packed, || {
             write_tar(&pack.path, &pack.folder, &files)
@@ -226,7 +231,7 @@ impl Run<'_> {
         if photos.len() == pack.photos.len() {
             files
                 .iter()
-                .try_for_each(|file| remove_within(file, &pack.folder))?;
+                .try_for_each(|file| remove_with_empty_parents(file, &pack.folder))?;
         }
         Ok(true)
     }
@@ -278,12 +283,12 @@ fn remove_leftovers(path: &Path, folder: &Path) -> Result<()> {
         let mut bytes = Vec::new();
         entry.read_to_end(&mut bytes).map_err(failed)?;
         if fs::read(&file).is_ok_and(|own| own == bytes) {
-            remove_within(&file, folder)?;
+            remove_with_empty_parents(&file, folder)?;
         }
     }
     Ok(())
 }
 
-fn refused(why: &str) -> Error {
+fn tar_error(why: &str) -> Error {
     Error::Usage(format!("--tar: {why}"))
 }

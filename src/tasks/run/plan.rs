@@ -4,32 +4,34 @@ use serde_json::json;
 
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::{Broken, Former, Ledger, Making, Refused, Standing};
-use crate::io::output::Plan;
+use crate::io::manifest::{
+    FormerFits, Ledger, OutputFreshness, RefusedPhotos, SkippedFailures, TaskDigests,
+};
+use crate::io::output::OutputPlan;
 use crate::model::weights::Store;
 use crate::system::files::Digest;
-use crate::tasks::stored::StoredFeatures;
-use crate::tasks::{Task, Which};
+use crate::tasks::stored_features::StoredFeatures;
+use crate::tasks::{PhotoSelection, Task};
 
-use super::{Run, protect_installed};
+use super::{TaskRun, protect_installed};
 
 /// What a task is going to do.
-pub(super) struct Planned {
-    pub plan: Plan,
-    pub making: Making,
+pub(super) struct PlannedTask {
+    pub plan: OutputPlan,
+    pub task_digests: TaskDigests,
     /// What stands in the way of each photo.
-    pub refused: Refused,
+    pub refused: RefusedPhotos,
     /// What is not tried again of what failed before.
-    pub broken: Broken,
+    pub failed_before: SkippedFailures,
     /// What is there already of a task that waits for all photos.
-    pub former: Former,
+    pub former: FormerFits,
     /// Whether the folder may have pictures by another fit than the run's.
-    pub mixes: bool,
+    pub may_mix_fits: bool,
 }
 
-impl Run<'_> {
+impl TaskRun<'_> {
     /// How a task makes its outputs, on a backbone with this `fingerprint`.
-    pub(super) fn making(&self, task: &dyn Task, fingerprint: &str) -> Result<Making> {
+    pub(super) fn task_digests(&self, task: &dyn Task, fingerprint: &str) -> Result<TaskDigests> {
         let settings = |extension: &str| {
             Ok(json!({
                 "settings": task.settings(extension)?.into_json(),
@@ -39,8 +41,8 @@ impl Run<'_> {
                 "photos": self.context.decoder.options.tag(),
             }))
         };
-        let making = Making::new(task.kind(), &task.extensions(), settings)?;
-        let making = making.with_siblings(task.siblings());
+        let making = TaskDigests::new(task.kind(), &task.extensions(), settings)?;
+        let making = making.with_siblings(task.sibling_extensions());
         let digest = task.head_digest()?;
         let head = task.head().map(|head| &head.meta.name);
         let mut making = making
@@ -59,68 +61,70 @@ impl Run<'_> {
     }
 
     /// What a task is going to do, and where its results go.
-    pub(super) fn plan(
+    pub(super) fn plan_task(
         &self,
         task: &mut dyn Task,
         sources: Vec<Source>,
         ledger: &Ledger,
-    ) -> Result<Planned> {
-        let elsewhere = task.elsewhere();
+    ) -> Result<PlannedTask> {
+        let elsewhere = task.redirected_output();
         let planned: Vec<&'static str> = task
             .extensions()
             .into_iter()
             .filter(|extension| elsewhere.map(|(extension, _)| extension) != Some(*extension))
             .collect();
-        let mut plan = Plan::new(sources, self.options, &task.kind(), &planned)?;
+        let mut plan = OutputPlan::new(sources, self.options, &task.kind(), &planned)?;
         if let Some((extension, path)) = elsewhere {
-            plan.redirect(extension, path, self.options.force)?;
+            plan.redirect_output(extension, path, self.options.force)?;
         }
         protect_installed(&mut plan.outputs, &Store::open()?);
         ledger.protect(&mut plan.outputs);
-        plan.outputs.protect(task.reads());
+        plan.outputs.protect(task.input_files());
         let fingerprint = self.model.fingerprint.as_deref().unwrap_or_default();
-        let mut making = self.making(task, fingerprint)?;
+        let mut making = self.task_digests(task, fingerprint)?;
         let most = self.context.decoder.options.max_memory;
         let mut mixes = false;
         if self.keep_fit
-            && task.waits()
+            && task.is_two_pass()
             && let Some(fit) = ledger.former_fit(&plan, &making)?
         {
             task.adopt_fit(&ledger.fit_file(&making, &fit)?)?;
             making.fit = Some(fit);
             // Whatever is there by another fit was there before.
-            mixes = ledger.other_fit(&plan, &making, self.console)?.is_some();
+            mixes = ledger
+                .describe_other_fit(&plan, &making, self.console)?
+                .is_some();
             self.console.note(format_args!(
                 "{}: new photos get the fit of those that are there",
-                making.kind
+                making.task
             ));
         }
-        let mut former = Former::default();
+        let mut former = FormerFits::default();
         let refused;
-        let broken = ledger.known_failures(&plan, &making, most)?;
+        let broken = ledger.skipped_failures(&plan, &making, most)?;
         let of_broken = (&broken, most);
-        if task.waits() {
+        if task.is_two_pass() {
             (refused, former) =
-                ledger.settle_waiting(&mut plan, &making, of_broken, self.console)?;
+                ledger.reconcile_fitted(&mut plan, &making, of_broken, self.console)?;
             if !former.is_current {
                 let words = (self.options.force, self.console);
                 mixes = ledger.check_one_fit(&plan, &making, &former.fits, words)?;
             }
         } else {
-            refused = ledger.settle(&mut plan, &making, of_broken, self.console)?;
+            refused = ledger.reconcile(&mut plan, &making, of_broken, self.console)?;
             let mut tried = plan.jobs.iter().zip(&broken);
             if tried.any(|(job, broken)| !job.is_done() && broken.is_none())
-                && let Some(what) = ledger.other_fit(&plan, &making, self.console)?
+                && let Some(what) = ledger.describe_other_fit(&plan, &making, self.console)?
             {
                 self.console.note(what);
             }
         }
-        task.begin(&mut plan, self.console)?;
+        task.prepare_plan(&mut plan, self.console)?;
         if let Some(document) = task.document()
             && document.is_kept
-            && (task.waits() && !former.is_current
-                || ledger.standing_of_document(&document.path, (&plan, &making), most)?
-                    != Standing::Same)
+            && (task.is_two_pass() && !former.is_current
+                || ledger.document_freshness(&document.path, (&plan, &making), most)?
+                    != OutputFreshness::Fresh)
         {
             return Err(Error::Usage(format!(
                 "{} is there already, and was made of other photos, with other settings or by another program, or was \
@@ -128,34 +132,37 @@ impl Run<'_> {
                 document.path.display()
             )));
         }
-        Ok(Planned {
+        Ok(PlannedTask {
             plan,
-            making,
+            task_digests: making,
             refused,
-            broken,
+            failed_before: broken,
             former,
-            mixes,
+            may_mix_fits: mixes,
         })
     }
 }
 
 /// Which tasks each photo is for, a bit a task.
-pub(super) fn wanted(tasks: &[Box<dyn Task>], planned: &[Planned]) -> Vec<u64> {
-    let jobs = |planned: &Planned| planned.plan.jobs.len();
+pub(super) fn wanted_tasks(tasks: &[Box<dyn Task>], planned: &[PlannedTask]) -> Vec<u64> {
+    let jobs = |planned: &PlannedTask| planned.plan.jobs.len();
     let mut wanted = vec![0u64; planned.first().map_or(0, jobs)];
     for (index, (task, planned)) in tasks.iter().zip(planned).enumerate() {
         let jobs = &planned.plan.jobs;
-        let mut stands = planned.refused.iter().zip(&planned.broken);
+        let mut stands = planned.refused.iter().zip(&planned.failed_before);
         let is_any_free = stands.any(|(refused, broken)| refused.is_none() && broken.is_none());
         for (photo, (wanted, job)) in wanted.iter_mut().zip(jobs).enumerate() {
             let is_refused = planned.refused.get(photo).is_some_and(Option::is_some);
-            let is_wanted = match task.which() {
-                Which::Missing => !task.has(photo, job) && !is_refused,
+            let is_wanted = match task.photo_selection() {
+                PhotoSelection::Missing => !task.is_complete(photo, job) && !is_refused,
                 // What cannot be replaced takes part in the fit.
-                Which::AllOrNone => !planned.former.is_current && is_any_free,
-                Which::All => !is_refused || task.waits(),
+                PhotoSelection::AllOrNone => !planned.former.is_current && is_any_free,
+                PhotoSelection::All => !is_refused || task.is_two_pass(),
             };
-            let is_broken = planned.broken.get(photo).is_some_and(Option::is_some);
+            let is_broken = planned
+                .failed_before
+                .get(photo)
+                .is_some_and(Option::is_some);
             *wanted |= u64::from(is_wanted && !is_broken) << index;
         }
     }

@@ -2,37 +2,37 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::engine::outcomes::{Outcome, Report};
+use crate::engine::run_report::{Outcome, RunReport};
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
-use crate::io::manifest::{Ledger, Making};
-use crate::io::output::{Lines, Plan};
-use crate::system::files::{Digest, Stamp};
+use crate::io::manifest::{Ledger, TaskDigests};
+use crate::io::output::{JsonLines, OutputPlan};
+use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
 
-use super::plan::Planned;
+use super::plan::PlannedTask;
 
 /// How the photos of a run stand.
-pub(super) struct Progress {
+pub(super) struct RunProgress {
     /// By photo.
     pub outcomes: Vec<Option<Outcome>>,
     pub failed: Vec<bool>,
     /// By photo, for which tasks something stands in its way, a bit a task.
-    pub refused: Vec<u64>,
+    pub refused_tasks: Vec<u64>,
     /// By photo, of the bytes that were seen, where they are wanted after the photo is finished.
-    pub seen: Vec<Option<Digest>>,
-    pub report: Report,
+    pub digests: Vec<Option<Digest>>,
+    pub report: RunReport,
     /// By task.
-    pub lines: Vec<Lines>,
+    pub lines: Vec<JsonLines>,
     /// Whether it was told that failures cannot be noted.
     pub is_record_lost: bool,
 }
 
-impl Progress {
+impl RunProgress {
     /// Takes down what is there already, what stands in the way, and what failed before.
     pub(super) fn begin(
         &mut self,
-        planned: &mut [Planned],
+        planned: &mut [PlannedTask],
         wanted: &[u64],
         ledger: &Ledger,
     ) -> Result<()> {
@@ -40,17 +40,17 @@ impl Progress {
             let mut is_refused = false;
             for (task, planned) in planned.iter_mut().enumerate() {
                 let refusal = planned.refused.get_mut(photo).and_then(Option::take);
-                let broken = planned.broken.get_mut(photo).and_then(Option::take);
+                let broken = planned.failed_before.get_mut(photo).and_then(Option::take);
                 is_refused |= refusal.is_some() || broken.is_some();
                 let source = &planned.plan.jobs[photo].source;
                 if let Some(error) = refusal {
-                    self.refused[photo] |= 1 << task;
-                    self.note_failure((source, None), (&planned.making, ledger), &error);
-                    self.fail_for(task, photo, source.name(), error)?;
+                    self.refused_tasks[photo] |= 1 << task;
+                    self.note_failure((source, None), (&planned.task_digests, ledger), &error);
+                    self.record_task_failure(task, photo, source.name(), error)?;
                 } else if let Some(error) = broken {
-                    self.fail_for(task, photo, source.name(), error)?;
+                    self.record_task_failure(task, photo, source.name(), error)?;
                 } else if wanted & (1 << task) == 0 {
-                    self.lines[task].skip(photo);
+                    self.lines[task].record_skipped(photo);
                 }
             }
             if *wanted == 0 && !is_refused {
@@ -63,8 +63,8 @@ impl Progress {
     /// Notes in the folder's record why nothing was made of a photo; of its bytes the stamp is.
     pub(super) fn note_failure(
         &mut self,
-        (source, stamp): (&Source, Option<&Stamp>),
-        (making, ledger): (&Making, &Ledger),
+        (source, stamp): (&Source, Option<&FileStamp>),
+        (making, ledger): (&TaskDigests, &Ledger),
         error: &Error,
     ) {
         let noted = ledger.note_failure(source, making, stamp, error);
@@ -77,33 +77,33 @@ impl Progress {
     }
 
     /// Takes down why nothing was made of a photo for a task.
-    pub(super) fn fail_for(
+    pub(super) fn record_task_failure(
         &mut self,
         task: usize,
         photo: usize,
         name: String,
         error: Error,
     ) -> Result<()> {
-        self.lines[task].fail(photo, error.to_string());
-        self.fail(photo, name, error)
+        self.lines[task].record_failed(photo, error.to_string());
+        self.record_failure(photo, name, error)
     }
 
     /// Says what is to be said of a task before the line of a photo.
-    pub(super) fn tell_before(
+    pub(super) fn print_lines_before(
         &mut self,
         task: usize,
         photo: usize,
-        plan: &Plan,
+        plan: &OutputPlan,
         console: &Console,
     ) -> Result<()> {
         let describe = |photo: usize| {
             let job = &plan.jobs[photo];
             (&job.source, Some(job))
         };
-        self.lines[task].tell_before(photo, describe, console)
+        self.lines[task].print_before(photo, describe, console)
     }
 
-    pub(super) fn note(&mut self, photo: usize, outcome: Outcome) {
+    pub(super) fn record_outcome(&mut self, photo: usize, outcome: Outcome) {
         let known = &mut self.outcomes[photo];
         // What was made for one task is made, whatever was there for another.
         if *known != Some(Outcome::Done) {
@@ -111,24 +111,29 @@ impl Progress {
         }
     }
 
-    pub(super) fn fail(&mut self, photo: usize, name: String, error: Error) -> Result<()> {
+    pub(super) fn record_failure(
+        &mut self,
+        photo: usize,
+        name: String,
+        error: Error,
+    ) -> Result<()> {
         self.failed[photo] = true;
         self.report.record::<()>(name, Err(error)).map(|_| ())
     }
 
     /// Tells how the run ended, or has that told with the `total` of all runs; returns the exit code.
-    pub(super) fn finish(&mut self, total: Option<&Mutex<Report>>, console: &Console) -> u8 {
+    pub(super) fn finish(&mut self, total: Option<&Mutex<RunReport>>, console: &Console) -> u8 {
         let ended = self.outcomes.iter().zip(&self.failed);
         for outcome in ended.filter_map(|(outcome, failed)| outcome.filter(|_| !failed)) {
-            self.report.count(outcome);
+            self.report.record_outcome(outcome);
         }
         let code = self.report.exit_code();
         match total {
             Some(total) => {
                 let mut total = total.lock().unwrap_or_else(PoisonError::into_inner);
-                total.take_up(std::mem::take(&mut self.report), console);
+                total.merge(std::mem::take(&mut self.report), console);
             }
-            None => self.report.finish(console),
+            None => self.report.print_summary(console),
         }
         code
     }

@@ -4,27 +4,28 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
-use crate::io::output::ids;
-use crate::tasks::clip::{DrawnFrame, FrameNumbers, NumberFilm};
-use crate::tasks::recipe::LabelFormat;
+use crate::io::output::label_map;
+use crate::tasks::clip::{FrameValues, RenderedFrame, ValueVideo};
+use crate::tasks::recipe::LabelFileFormat;
 use crate::vision::postprocess::LabelMap;
 
-use super::names::{extension, formats};
-use super::painter::LabelPainter;
+use super::file_names::{extension, formats};
+use super::renderer::LabelRenderer;
 
 /// The labels of a frame, where they are kept.
-fn labels(frame: &DrawnFrame) -> Option<&LabelMap> {
+fn label_map(frame: &RenderedFrame) -> Option<&LabelMap> {
     match &frame.numbers {
-        FrameNumbers::Labels(map) => Some(map),
+        FrameValues::Labels(map) => Some(map),
         _ => None,
     }
 }
 
-impl LabelPainter {
+impl LabelRenderer {
     /// The ends of the names of files of ids that each frame has.
-    pub fn number_files(&self) -> Vec<&'static str> {
+    pub fn value_extensions(&self) -> Vec<&'static str> {
         let formats = formats(&self.recipe).into_iter();
-        let of_frames = formats.filter(|it| matches!(it, LabelFormat::Ids | LabelFormat::Npy));
+        let of_frames =
+            formats.filter(|it| matches!(it, LabelFileFormat::Ids | LabelFileFormat::Npy));
         of_frames.map(extension).collect()
     }
 
@@ -32,33 +33,33 @@ impl LabelPainter {
     ///
     /// # Errors
     /// If writing fails.
-    pub fn write_numbers(
+    pub fn write_values(
         &self,
         of: &str,
         writer: &mut dyn Write,
-        frame: &DrawnFrame,
+        frame: &RenderedFrame,
     ) -> io::Result<()> {
-        let Some(map) = labels(frame) else {
+        let Some(map) = label_map(frame) else {
             return Ok(());
         };
-        match of == extension(LabelFormat::Npy) {
-            true => ids::write_ids_npy(writer, map, self.classes.len()),
-            false => ids::write_ids_png(writer, map, &self.classes),
+        match of == extension(LabelFileFormat::Npy) {
+            true => label_map::write_ids_npy(writer, map, self.classes.len()),
+            false => label_map::write_ids_png(writer, map, &self.classes),
         }
     }
 
     /// Video of ids, if that is asked for.
-    pub fn number_film(&self) -> Option<NumberFilm> {
-        let is_wanted = self.recipe.save.contains(&LabelFormat::Ffv1);
-        is_wanted.then_some(NumberFilm {
-            extension: extension(LabelFormat::Ffv1),
+    pub fn value_video(&self) -> Option<ValueVideo> {
+        let is_wanted = self.recipe.save.contains(&LabelFileFormat::Ffv1);
+        is_wanted.then_some(ValueVideo {
+            extension: extension(LabelFileFormat::Ffv1),
             bytes: if self.classes.len() <= 255 { 1 } else { 2 },
         })
     }
 
     /// The ids of a frame of that video; no class is the largest number.
-    pub fn film_numbers(&self, frame: &DrawnFrame) -> Vec<u8> {
-        let ids = labels(frame).map_or(&[][..], |map| &map.ids);
+    pub fn encode_values(&self, frame: &RenderedFrame) -> Vec<u8> {
+        let ids = label_map(frame).map_or(&[][..], |map| &map.ids);
         match self.classes.len() <= 255 {
             true => ids.iter().map(|id| (*id).min(255) as u8).collect(),
             false => ids.iter().flat_map(|id| id.to_le_bytes()).collect(),
@@ -66,7 +67,7 @@ impl LabelPainter {
     }
 
     /// What is said about all frames.
-    pub fn facts(&self) -> Map<String, Value> {
+    pub fn metadata(&self) -> Map<String, Value> {
         let classes = self.classes.iter().enumerate().map(|(id, class)| {
             let [r, g, b] = class.color;
             json!({"id": id, "name": class.name, "color": format!("#{r:02x}{g:02x}{b:02x}")})

@@ -5,78 +5,78 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::io::output::coco::{
-    Annotation, FileName, Image, ImageIds, Preamble, RunDocument, Shape, Subjects, annotations,
-    file_names,
+    AnnotationSubjects, CocoAnnotation, CocoFileName, CocoImage, ImageIds, MaskEncoding, Preamble,
+    RunDocument, annotate_photo, file_names,
 };
-use crate::io::output::{Destination, Job, Plan};
+use crate::io::output::{Destination, OutputJob, OutputPlan};
 use crate::model::head::Class;
-use crate::system::files::{Place, write_atomic};
+use crate::system::files::{ResolvedPath, write_atomic};
 use crate::terminal::console::Console;
 use crate::{Error, Result};
 
-use crate::tasks::recipe::{LabelFormat, LabelRecipe};
-use crate::tasks::segment::names::extension;
-use crate::tasks::segment::painter::Labelled;
+use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
+use crate::tasks::segment::file_names::extension;
+use crate::tasks::segment::renderer::PhotoLabels;
 use crate::tasks::segment::report::REGION_RULE;
-use crate::tasks::{Context, Document};
+use crate::tasks::{DocumentFile, TaskContext};
 
 /// What is written in COCO's JSON during a run.
-pub struct CocoFiles {
+pub struct CocoWriter {
     recipe: LabelRecipe,
     /// Whether the path of the run's document is told.
     announces: bool,
     ids: ImageIds,
-    run: Option<RunFile>,
+    run: Option<CocoRunFile>,
 }
 
 /// The file of `--coco`.
-struct RunFile {
+struct CocoRunFile {
     path: PathBuf,
     /// There already, and to be kept.
-    kept: bool,
+    is_kept: bool,
     /// Whether it is a file, whose name is printed when it is written.
     is_file: bool,
-    progress: Mutex<Progress>,
+    progress: Mutex<CocoProgress>,
 }
 
 /// How far it is.
 #[derive(Default)]
-struct Progress {
+struct CocoProgress {
     document: RunDocument,
     /// Photos that were labelled though it is kept, and are missing in it.
-    missed: usize,
+    missed_photos: usize,
 }
 
 /// One photo's part.
-pub struct Annotated {
+pub struct AnnotatedPhoto {
     /// Its entry.
-    pub image: Image,
+    pub image: CocoImage,
     /// All that is in it.
-    pub annotations: Vec<Annotation>,
+    pub annotations: Vec<CocoAnnotation>,
 }
 
-impl CocoFiles {
+impl CocoWriter {
     /// Refuses a `--coco` that cannot be written.
-    pub fn new(recipe: &LabelRecipe, context: &Context) -> Result<Self> {
+    pub fn new(recipe: &LabelRecipe, context: &TaskContext) -> Result<Self> {
         let run = recipe.coco.as_deref();
-        Ok(CocoFiles {
+        Ok(CocoWriter {
             recipe: recipe.clone(),
             announces: !context.json && !context.to_stdout,
             ids: ImageIds::default(),
             run: run
-                .map(|path| RunFile::new(path, context.force))
+                .map(|path| CocoRunFile::new(path, context.force))
                 .transpose()?,
         })
     }
 
     /// Gives the photos their ids, and refuses what could not be done.
-    pub fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
+    pub fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
         self.ids = ImageIds::of(plan.jobs.iter().map(|job| job.name.as_path()));
         let Some(run) = &self.run else {
             return Ok(());
         };
         plan.add_flag("--coco", &run.path, true)?;
-        if run.kept {
+        if run.is_kept {
             let missing = run.check_content(plan)?;
             if missing > 0 {
                 console.warn(format_args!(
@@ -100,54 +100,54 @@ impl CocoFiles {
     }
 
     /// Whether photos are labelled whose own files are all there.
-    pub fn wants_all(&self) -> bool {
-        self.run.as_ref().is_some_and(|run| !run.kept)
+    pub fn needs_all_photos(&self) -> bool {
+        self.run.as_ref().is_some_and(|run| !run.is_kept)
     }
 
     /// The document of the run.
-    pub fn document(&self) -> Option<Document> {
+    pub fn document(&self) -> Option<DocumentFile> {
         let run = self.run.as_ref().filter(|run| run.is_file)?;
-        Some(Document {
+        Some(DocumentFile {
             path: run.path.clone(),
-            extension: extension(LabelFormat::Coco),
-            is_kept: run.kept,
+            extension: extension(LabelFileFormat::Coco),
+            is_kept: run.is_kept,
         })
     }
 
     /// The annotations of a photo, if any document is asked for.
-    pub fn annotate(&self, labelled: &Labelled<'_>) -> Result<Option<Annotated>> {
+    pub fn annotate(&self, labelled: &PhotoLabels<'_>) -> Result<Option<AnnotatedPhoto>> {
         let files = &self.recipe;
-        if !self.wants_all() && !files.save.contains(&LabelFormat::Coco) {
+        if !self.needs_all_photos() && !files.save.contains(&LabelFileFormat::Coco) {
             return Ok(None);
         }
-        let Labelled { job, map, .. } = labelled;
-        let image = Image {
+        let PhotoLabels { job, map, .. } = labelled;
+        let image = CocoImage {
             id: self.ids.id(&job.name),
             name: job.name.as_path().into(),
             width: map.width,
             height: map.height,
         };
         let subjects = match &labelled.regions {
-            Some(regions) => Subjects::Regions(regions),
-            None => Subjects::Classes(&labelled.areas),
+            Some(regions) => AnnotationSubjects::Regions(regions),
+            None => AnnotationSubjects::Classes(&labelled.areas),
         };
         let shape = match files.coco_polygons {
-            true => Shape::Polygons,
-            false => Shape::Rle,
+            true => MaskEncoding::Polygons,
+            false => MaskEncoding::Rle,
         };
-        let annotations = annotations(&image, map, subjects, shape)
+        let annotations = annotate_photo(&image, map, subjects, shape)
             .map_err(|why| Error::file(job.source.path(), why))?;
-        Ok(Some(Annotated { image, annotations }))
+        Ok(Some(AnnotatedPhoto { image, annotations }))
     }
 
     /// Adds a photo to the run's document.
-    pub fn add(&self, annotated: Option<Annotated>) -> Result<()> {
+    pub fn add(&self, annotated: Option<AnnotatedPhoto>) -> Result<()> {
         match (&self.run, annotated) {
-            (Some(run), _) if run.kept => {
-                run.progress().missed += 1;
+            (Some(run), _) if run.is_kept => {
+                run.progress().missed_photos += 1;
                 Ok(())
             }
-            (Some(run), Some(Annotated { image, annotations })) => {
+            (Some(run), Some(AnnotatedPhoto { image, annotations })) => {
                 run.progress().document.push(&image, &annotations)
             }
             _ => Ok(()),
@@ -155,23 +155,23 @@ impl CocoFiles {
     }
 
     /// Writes the run's document. One that was kept must not lack photos that have their files now.
-    pub fn conclude(&self, classes: &[Class], console: &Console) -> Result<()> {
+    pub fn write_document(&self, classes: &[Class], console: &Console) -> Result<()> {
         let description = self.description();
         let Some(run) = &self.run else {
             return Ok(());
         };
         let mut progress = run.progress();
-        if progress.missed > 0 {
+        if progress.missed_photos > 0 {
             return Err(Error::file(
                 &run.path,
                 format!(
                     "was there already and is kept, but lacks {} photos that were labelled only now; --force labels all anew \
                      for it",
-                    progress.missed
+                    progress.missed_photos
                 ),
             ));
         }
-        if run.kept {
+        if run.is_kept {
             return Ok(());
         }
         if progress.document.is_empty() {
@@ -215,8 +215,8 @@ impl CocoFiles {
     }
 }
 
-impl RunFile {
-    fn progress(&self) -> MutexGuard<'_, Progress> {
+impl CocoRunFile {
+    fn progress(&self) -> MutexGuard<'_, CocoProgress> {
         self.progress.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -225,25 +225,25 @@ impl RunFile {
             let why = "--coco: the name is empty; give a file, or '-' for stdout";
             return Err(Error::Usage(why.into()));
         }
-        let place = Place::of_flag(path)?;
-        Ok(RunFile {
+        let place = ResolvedPath::resolve_flag(path)?;
+        Ok(CocoRunFile {
             path: path.to_owned(),
-            kept: matches!(place, Place::File(_)) && !force,
-            is_file: matches!(place, Place::File(_) | Place::Vacant(_)),
+            is_kept: matches!(place, ResolvedPath::File(_)) && !force,
+            is_file: matches!(place, ResolvedPath::File(_) | ResolvedPath::Vacant(_)),
             progress: Mutex::default(),
         })
     }
 
     /// Refuses to keep a document that is not of these photos: of those that have all their own files. The others, such as
     /// photos that could not be read, are tried again. Returns how many they are.
-    fn check_content(&self, plan: &Plan) -> Result<usize> {
+    fn check_content(&self, plan: &OutputPlan) -> Result<usize> {
         let (name, all) = (self.path.display(), plan.jobs.len());
         let instead = "--force replaces it and them; or give the document another name";
-        let there: BTreeSet<FileName> = file_names(&self.path)
+        let there: BTreeSet<CocoFileName> = file_names(&self.path)
             .map_err(|error| Error::Usage(format!("--coco {error}; {instead}")))?
             .into_iter()
             .collect();
-        let names = |jobs: &mut dyn Iterator<Item = &Job>| -> BTreeSet<FileName> {
+        let names = |jobs: &mut dyn Iterator<Item = &OutputJob>| -> BTreeSet<CocoFileName> {
             jobs.map(|job| job.name.as_path().into()).collect()
         };
         let done = names(&mut plan.jobs.iter().filter(|job| job.is_done()));

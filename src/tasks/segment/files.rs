@@ -2,32 +2,34 @@
 
 use crate::error::Result;
 use crate::io::output::coco::{Preamble, write_document};
-use crate::io::output::{Destination, PICTURE, Pixels, deliver, ids, write_picture, write_png};
+use crate::io::output::{
+    Destination, PICTURE_EXTENSION, PngPixels, label_map, write_output, write_picture, write_png,
+};
 use crate::system::files::{write_atomic, write_folder_atomic};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::PixelBox;
-use crate::vision::render::cutout::cutout;
-use crate::vision::render::segment::confidence;
+use crate::vision::render::cutout::cut_out;
+use crate::vision::render::segment::confidence_levels;
 use image::RgbImage;
 
-use crate::tasks::recipe::LabelFormat;
-use crate::tasks::segment::coco::Annotated;
-use crate::tasks::segment::names::{CONFIDENCE, extension, formats};
-use crate::tasks::segment::painter::{LabelPainter, Labelled};
+use crate::tasks::recipe::LabelFileFormat;
+use crate::tasks::segment::coco::AnnotatedPhoto;
+use crate::tasks::segment::file_names::{CONFIDENCE_EXTENSION, extension, formats};
+use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
 
 /// The class that stands for what is of no class, in data sets as VOC.
 const BACKGROUND: &str = "background";
 
-impl LabelPainter {
+impl LabelRenderer {
     /// Writes what was asked for and is not there. Without a `picture` it is there.
     pub(super) fn write(
         &self,
-        labelled: &Labelled<'_>,
+        labelled: &PhotoLabels<'_>,
         picture: Option<&RgbImage>,
-        annotated: Option<&Annotated>,
+        annotated: Option<&AnnotatedPhoto>,
         words: &Console,
     ) -> Result<()> {
-        let Labelled { job, map, .. } = labelled;
+        let PhotoLabels { job, map, .. } = labelled;
         let announce = !self.context.json;
         let keys: Vec<String> = self
             .made_by
@@ -37,59 +39,69 @@ impl LabelPainter {
         let values = self.made_by.iter().map(|(_, value)| value.clone());
         let notes: Vec<(&str, String)> = keys.iter().map(String::as_str).zip(values).collect();
         if let Some(picture) = picture {
-            deliver(words, job.output(PICTURE), announce, |writer| {
+            write_output(words, job.output(PICTURE_EXTENSION), announce, |writer| {
                 write_picture(writer, job.format, picture, &notes)
             })?;
         }
         for format in formats(&self.recipe) {
             let destination = job.output(extension(format));
             match format {
-                LabelFormat::Ids => deliver(words, destination, announce, |writer| {
-                    ids::write_ids_png(writer, map, &self.classes)
+                LabelFileFormat::Ids => write_output(words, destination, announce, |writer| {
+                    label_map::write_ids_png(writer, map, &self.classes)
                 })?,
-                LabelFormat::Npy => deliver(words, destination, announce, |writer| {
-                    ids::write_ids_npy(writer, map, self.classes.len())
+                LabelFileFormat::Npy => write_output(words, destination, announce, |writer| {
+                    label_map::write_ids_npy(writer, map, self.classes.len())
                 })?,
-                LabelFormat::Masks => self.write_masks(labelled, words)?,
-                LabelFormat::Coco => {
-                    let Some(Annotated { image, annotations }) = annotated else {
+                LabelFileFormat::Masks => self.write_masks(labelled, words)?,
+                LabelFileFormat::Coco => {
+                    let Some(AnnotatedPhoto { image, annotations }) = annotated else {
                         continue;
                     };
                     let preamble = Preamble {
                         classes: &self.classes,
                         description: &self.coco.description(),
                     };
-                    deliver(words, destination, announce, |writer| {
+                    write_output(words, destination, announce, |writer| {
                         write_document(writer, preamble, image, annotations)
                     })?;
                 }
-                LabelFormat::Cutout => self.write_cutout(labelled, &notes, words)?,
-                LabelFormat::Ffv1 => {}
+                LabelFileFormat::Cutout => self.write_cutout(labelled, &notes, words)?,
+                LabelFileFormat::Ffv1 => {}
             }
         }
         if self.recipe.confidence {
             let size = (map.width as u32, map.height as u32);
-            deliver(words, job.output(CONFIDENCE), announce, |writer| {
-                write_png(writer, size, Pixels::Gray8(&confidence(map)), &notes)
-            })?;
+            write_output(
+                words,
+                job.output(CONFIDENCE_EXTENSION),
+                announce,
+                |writer| {
+                    write_png(
+                        writer,
+                        size,
+                        PngPixels::Gray8(&confidence_levels(map)),
+                        &notes,
+                    )
+                },
+            )?;
         }
         Ok(())
     }
 
     /// A folder with a mask for each class that is there.
-    fn write_masks(&self, labelled: &Labelled<'_>, words: &Console) -> Result<()> {
-        let Labelled {
+    fn write_masks(&self, labelled: &PhotoLabels<'_>, words: &Console) -> Result<()> {
+        let PhotoLabels {
             job, map, areas, ..
         } = labelled;
-        let Destination::File(path) = job.output(extension(LabelFormat::Masks)) else {
+        let Destination::File(path) = job.output(extension(LabelFileFormat::Masks)) else {
             return Ok(());
         };
-        let stems = ids::file_stems(&self.classes);
+        let stems = label_map::file_stems(&self.classes);
         write_folder_atomic(path, |folder| {
             areas.iter().try_for_each(|area| {
                 let name = format!("{}.png", stems[usize::from(area.id)]);
                 write_atomic(&folder.join(name), |writer| {
-                    ids::write_mask(writer, map, area.id, &self.classes)
+                    label_map::write_mask(writer, map, area.id, &self.classes)
                 })
             })
         })?;
@@ -102,7 +114,7 @@ impl LabelPainter {
     /// The classes that a cutout shows, one flag a class.
     pub(super) fn cutout_classes(&self) -> Vec<bool> {
         let shown = |name: &str| !name.eq_ignore_ascii_case(BACKGROUND);
-        match &self.kept {
+        match &self.class_mask {
             Some(kept) => kept.clone(),
             None => self.classes.iter().map(|c| shown(&c.name)).collect(),
         }
@@ -111,13 +123,13 @@ impl LabelPainter {
     /// The photo where it is of the classes that are shown; what is not as it may be meant is said.
     fn write_cutout(
         &self,
-        labelled: &Labelled<'_>,
+        labelled: &PhotoLabels<'_>,
         notes: &[(&str, String)],
         words: &Console,
     ) -> Result<()> {
-        let Labelled { job, map, .. } = labelled;
-        let destination = job.output(extension(LabelFormat::Cutout));
-        if matches!(destination, Destination::Kept(_)) {
+        let PhotoLabels { job, map, .. } = labelled;
+        let destination = job.output(extension(LabelFileFormat::Cutout));
+        if matches!(destination, Destination::Existing(_)) {
             return Ok(());
         }
         let crop = self.recipe.crop;
@@ -142,17 +154,17 @@ impl LabelPainter {
                     "nothing of {classes} in it, so its cutout is transparent all over{uncropped}"
                 ),
             );
-            return self.write_cut(labelled, &kept, whole, notes, words);
+            return self.write_cutout_file(labelled, &kept, whole, notes, words);
         };
         let all = |id: &u16| kept.get(usize::from(*id)) == Some(&true);
-        if self.kept.is_none() && map.ids.iter().all(all) {
+        if self.class_mask.is_none() && map.ids.iter().all(all) {
             warnings.add(
                 "nothing cut out",
                 &job.source.name(),
                 "all of it has a class, so its cutout is the whole photo; --classes says what to keep",
             );
         }
-        self.write_cut(
+        self.write_cutout_file(
             labelled,
             &kept,
             if crop { shown } else { whole },
@@ -161,15 +173,15 @@ impl LabelPainter {
         )
     }
 
-    fn write_cut(
+    fn write_cutout_file(
         &self,
-        labelled: &Labelled<'_>,
+        labelled: &PhotoLabels<'_>,
         kept: &[bool],
         bounds: PixelBox,
         notes: &[(&str, String)],
         words: &Console,
     ) -> Result<()> {
-        let Labelled {
+        let PhotoLabels {
             job,
             photo,
             stamp,
@@ -180,17 +192,17 @@ impl LabelPainter {
         let opacity = self.context.opacity(&job.source, *stamp)?;
         let behind = decoder.options.background.colour();
         let opacity = opacity.as_ref().map(|opacity| (opacity, behind));
-        let picture = cutout(photo, opacity, map, kept, bounds);
+        let picture = cut_out(photo, opacity, map, kept, bounds);
         let [x, y, width, height] = bounds.xywh();
         let mut notes = notes.to_vec();
         notes.push(("dino:box", format!("{x},{y},{width},{height}")));
-        let destination = job.output(extension(LabelFormat::Cutout));
+        let destination = job.output(extension(LabelFileFormat::Cutout));
         let announce = !self.context.json;
-        deliver(words, destination, announce, |writer| {
+        write_output(words, destination, announce, |writer| {
             write_png(
                 writer,
                 picture.dimensions(),
-                Pixels::Rgba8(&picture),
+                PngPixels::Rgba8(&picture),
                 &notes,
             )
         })

@@ -5,10 +5,10 @@
 
 mod clip;
 mod coco;
+mod file_names;
 mod files;
-mod names;
-pub mod painter;
-mod reader;
+mod predictor;
+pub mod renderer;
 mod report;
 
 use std::io::{self, Write};
@@ -17,43 +17,46 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use crate::engine;
-use crate::engine::outcomes::Outcome;
+use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::Result;
-use crate::io::output::{PICTURE, Plan, Subject};
+use crate::io::output::{LineSubject, OutputPlan, PICTURE_EXTENSION};
 use crate::model::backbone::Backbone;
 use crate::model::head::Head;
 use crate::model::input::Geometry;
-use crate::model::weights::Record;
+use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
-use crate::tasks::clip::{ClipTask, DrawnFrame, NumberFilm, ShownFrame, Smoothing};
-use crate::tasks::costs::{of_scores, per_pixel};
-use crate::tasks::recipe::{LabelFormat, SegmentRecipe};
-use crate::tasks::settings::{Settings, unusual};
-use crate::tasks::{Context, Document, Finder, Finished, Found, Item, Task, Way, Which};
+use crate::tasks::clip::{ClipTask, FrameImages, RenderedFrame, Smoothing, ValueVideo};
+use crate::tasks::memory_cost::{pixel_cost, score_bytes};
+use crate::tasks::recipe::{LabelFileFormat, SegmentRecipe};
+use crate::tasks::settings::{OutputSettings, non_default_settings};
+use crate::tasks::{
+    DocumentFile, FinishedPhoto, InferenceMode, PhotoSelection, PredictedPhoto, Task, TaskContext,
+    TaskOutput, TaskPredictor,
+};
 use crate::terminal::console::Console;
 
-pub use coco::Annotated;
-pub(crate) use names::{SIBLINGS, recipe_of};
-use painter::{LabelPainter, Seen};
-pub use reader::LabelReader;
-pub(super) use reader::label;
+pub use coco::AnnotatedPhoto;
+pub(crate) use file_names::{SIBLING_EXTENSIONS, recipe_for_file};
+pub use predictor::LabelPredictor;
+pub(super) use predictor::label_scores;
+use renderer::{LabelInput, LabelRenderer};
 
 /// Whether borders are fitted to the photo without a word about it.
-pub const REFINE: bool = true;
+pub const DEFAULT_REFINE: bool = true;
 
 /// Of how labels are made: 1 gives small regions to the classes around them.
-pub(crate) const REVISION: u32 = 1;
+pub(crate) const LABEL_REVISION: u32 = 1;
 
 /// The probability that a class has at least in the picture without a word about it. Below one half, about
 /// three of five pixels are wrong, in rooms and streets as in landscapes.
-pub const LEAST: f32 = 0.5;
+pub const MIN_PICTURE_PROBABILITY: f32 = 0.5;
 
 /// Labels photos with a head.
 pub struct SegmentTask {
     recipe: SegmentRecipe,
-    reader: LabelReader,
-    painter: LabelPainter,
+    predictor: LabelPredictor,
+    renderer: LabelRenderer,
 }
 
 impl SegmentTask {
@@ -65,15 +68,15 @@ impl SegmentTask {
         recipe: SegmentRecipe,
         head: Head,
         patch_size: usize,
-        context: Context,
+        context: TaskContext,
         console: &Console,
     ) -> Result<Self> {
         let subject = context.subject("segment");
         let labels = recipe.labels.clone();
-        let mut painter = LabelPainter::new(labels, subject, context, console)?;
-        painter.draw_sure(LEAST);
-        painter.name_labels(
-            reader::classes_of(&head).to_vec(),
+        let mut painter = LabelRenderer::new(labels, subject, context, console)?;
+        painter.set_picture_threshold(MIN_PICTURE_PROBABILITY);
+        painter.set_classes(
+            predictor::classes_of(&head).to_vec(),
             &format!("the head {}", head.meta.name),
             vec![
                 ("model", head.meta.backbone.clone()),
@@ -82,172 +85,189 @@ impl SegmentTask {
             console,
         )?;
         Ok(SegmentTask {
-            reader: LabelReader::new(&recipe.head, head, patch_size, console)?,
+            predictor: LabelPredictor::new(&recipe.head, head, patch_size, console)?,
             recipe,
-            painter,
+            renderer: painter,
         })
     }
 }
 
-impl Finder for SegmentTask {
-    fn way(&self) -> &Way {
-        self.reader.way()
+impl TaskPredictor for SegmentTask {
+    fn mode(&self) -> &InferenceMode {
+        self.predictor.mode()
     }
 
     fn memory(&self, geometry: &Geometry) -> u64 {
-        of_scores(self.reader.head(), geometry)
-            + per_pixel(self.painter.bytes_per_pixel())(geometry)
+        score_bytes(self.predictor.head(), geometry)
+            + pixel_cost(self.renderer.bytes_per_pixel())(geometry)
     }
 
     fn needs_photo(&self) -> bool {
         let labels = &self.recipe.labels;
-        let is_shown = !labels.mask_only || labels.save.contains(&LabelFormat::Cutout);
-        is_shown || labels.side_by_side || self.reader.refines()
+        let is_shown = !labels.mask_only || labels.save.contains(&LabelFileFormat::Cutout);
+        is_shown || labels.side_by_side || self.predictor.refines()
     }
 
-    fn find(&self, seen: &engine::Seen) -> Result<Found> {
-        self.reader.find(seen)
+    fn predict(&self, seen: &engine::BackboneOutput) -> Result<TaskOutput> {
+        self.predictor.predict(seen)
     }
 
-    fn find_all(&self, batch: &engine::SeenBatch) -> Result<Vec<Result<Found>>> {
-        self.reader.find_all(batch)
+    fn predict_batch(
+        &self,
+        batch: &engine::BackboneBatchOutput,
+    ) -> Result<Vec<Result<TaskOutput>>> {
+        self.predictor.predict_batch(batch)
     }
 }
 
 impl Task for SegmentTask {
-    fn subject(&self) -> Subject {
-        self.painter.context.subject("segment")
+    fn subject(&self) -> LineSubject {
+        self.renderer.context.subject("segment")
     }
 
     fn extensions(&self) -> Vec<&'static str> {
-        self.painter.extensions()
+        self.renderer.extensions()
     }
 
-    fn which(&self) -> Which {
-        self.painter.which()
+    fn photo_selection(&self) -> PhotoSelection {
+        self.renderer.photo_selection()
     }
 
-    fn siblings(&self) -> &'static [&'static str] {
-        SIBLINGS
+    fn sibling_extensions(&self) -> &'static [&'static str] {
+        SIBLING_EXTENSIONS
     }
 
-    fn settings(&self, extension: &str) -> Result<Settings> {
-        let labels = recipe_of(&self.recipe.labels, extension);
-        let font = self.painter.font().filter(|_| labels.font.is_some());
+    fn settings(&self, extension: &str) -> Result<OutputSettings> {
+        let labels = recipe_for_file(&self.recipe.labels, extension);
+        let font = self.renderer.font().filter(|_| labels.font.is_some());
         let mut head = self.recipe.head.clone();
         head.name = None;
-        Ok(Settings::of(&SegmentRecipe { head, labels })?
-            .with_revision(REVISION)
-            .with("head", self.reader.digest()?)
-            .with_font(font)
-            .with_text(
-                (extension == PICTURE)
-                    .then(|| self.painter.text_key())
-                    .flatten(),
-            ))
+        Ok(
+            OutputSettings::from_recipe(&SegmentRecipe { head, labels })?
+                .with_revision(LABEL_REVISION)
+                .with("head", self.predictor.digest()?)
+                .with_font(font)
+                .with_text(
+                    (extension == PICTURE_EXTENSION)
+                        .then(|| self.renderer.font_key())
+                        .flatten(),
+                ),
+        )
     }
 
-    fn reads(&self) -> Vec<&Path> {
+    fn input_files(&self) -> Vec<&Path> {
         let head = self.recipe.head.name.as_deref();
-        head.into_iter().chain(self.painter.font()).collect()
+        head.into_iter().chain(self.renderer.font()).collect()
     }
 
-    fn begin(&mut self, plan: &mut Plan, console: &Console) -> Result<()> {
-        self.painter.begin(plan, console)
+    fn prepare_plan(&mut self, plan: &mut OutputPlan, console: &Console) -> Result<()> {
+        self.renderer.prepare_plan(plan, console)
     }
 
     fn head(&self) -> Option<&Head> {
-        Some(self.reader.head())
+        Some(self.predictor.head())
     }
 
     fn head_digest(&self) -> Result<Option<Digest>> {
-        self.reader.digest().map(Some)
+        self.predictor.digest().map(Some)
     }
 
     fn parameters(&self) -> Value {
-        unusual(&self.recipe)
+        non_default_settings(&self.recipe)
     }
 
     fn as_clip_task(&self) -> Option<&dyn ClipTask> {
         Some(self)
     }
 
-    fn meet(&mut self, backbones: &[Backbone], _: &Record, _: &Console) -> Result<()> {
-        self.reader.meet(backbones)
+    fn attach_backbones(
+        &mut self,
+        backbones: &[Backbone],
+        _: &ModelRecord,
+        _: &Console,
+    ) -> Result<()> {
+        self.predictor.attach_backbones(backbones)
     }
 
-    fn finish(&self, item: Item<'_>, words: &Console) -> Result<Finished> {
-        let Item {
+    fn finish_photo(&self, item: PredictedPhoto<'_>, words: &Console) -> Result<FinishedPhoto> {
+        let PredictedPhoto {
             job,
             photo,
             geometry,
-            found,
+            output: found,
             stamp,
             mut watch,
             ..
         } = item;
-        let map = self.reader.read(found, &geometry, photo, &mut watch)?;
-        let seen = Seen {
+        let map = self.predictor.read(found, &geometry, photo, &mut watch)?;
+        let seen = LabelInput {
             job,
             photo,
             stamp: stamp.as_ref(),
             geometry: &geometry,
         };
-        self.painter.deliver(seen, map, watch, words)
+        self.renderer.render_and_write(seen, map, watch, words)
     }
 
-    fn take(&self, finished: Finished) -> Result<Option<Outcome>> {
-        self.painter.take(finished)
+    fn collect_finished(&self, finished: FinishedPhoto) -> Result<Option<Outcome>> {
+        self.renderer.collect_finished(finished)
     }
 
-    fn document(&self) -> Option<Document> {
-        self.painter.document()
+    fn document(&self) -> Option<DocumentFile> {
+        self.renderer.document()
     }
 
-    fn conclude(&self, console: &Console) -> Result<()> {
-        self.painter.conclude(console)
+    fn write_document(&self, console: &Console) -> Result<()> {
+        self.renderer.write_document(console)
     }
 }
 
 impl ClipTask for SegmentTask {
     fn is_guided(&self) -> bool {
-        self.reader.refines()
+        self.predictor.refines()
     }
 
-    fn usual_smoothing(&self) -> Smoothing {
+    fn default_smoothing(&self) -> Smoothing {
         Smoothing::ByChange
     }
 
-    fn draw(&self, frame: ShownFrame<'_>, geometry: &Geometry, found: Found) -> Result<DrawnFrame> {
+    fn render_frame(
+        &self,
+        frame: FrameImages<'_>,
+        geometry: &Geometry,
+        found: TaskOutput,
+    ) -> Result<RenderedFrame> {
         let mut watch = Stopwatch::default();
-        let map = self.reader.read(found, geometry, frame.guide, &mut watch)?;
-        self.painter.frame(frame.photo, map)
+        let map = self
+            .predictor
+            .read(found, geometry, frame.guide, &mut watch)?;
+        self.renderer.render_frame(frame.photo, map)
     }
 
-    fn number_files(&self) -> Vec<&'static str> {
-        self.painter.number_files()
+    fn value_extensions(&self) -> Vec<&'static str> {
+        self.renderer.value_extensions()
     }
 
-    fn write_numbers(
+    fn write_values(
         &self,
         extension: &str,
         writer: &mut dyn Write,
-        frame: &DrawnFrame,
+        frame: &RenderedFrame,
     ) -> io::Result<usize> {
-        self.painter
-            .write_numbers(extension, writer, frame)
+        self.renderer
+            .write_values(extension, writer, frame)
             .map(|()| 0)
     }
 
-    fn number_film(&self) -> Option<NumberFilm> {
-        self.painter.number_film()
+    fn value_video(&self) -> Option<ValueVideo> {
+        self.renderer.value_video()
     }
 
-    fn film_numbers(&self, frame: &DrawnFrame) -> (Vec<u8>, usize) {
-        (self.painter.film_numbers(frame), 0)
+    fn encode_values(&self, frame: &RenderedFrame) -> (Vec<u8>, usize) {
+        (self.renderer.encode_values(frame), 0)
     }
 
-    fn facts(&self) -> Map<String, Value> {
-        self.painter.facts()
+    fn metadata(&self) -> Map<String, Value> {
+        self.renderer.metadata()
     }
 }

@@ -1,20 +1,20 @@
 //! One JSON object a photo.
 
 use crate::engine::stopwatch::Stopwatch;
-use crate::io::output::Status;
-use crate::vision::postprocess::{Area, Region, Regions};
+use crate::io::output::LineStatus;
+use crate::vision::postprocess::{ClassArea, Region, Regions};
 use serde_json::{Value, json};
 
-use crate::tasks::recipe::LabelFormat;
-use crate::tasks::segment::painter::{LabelPainter, Labelled};
+use crate::tasks::recipe::LabelFileFormat;
+use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
 
 /// What regions are, and are not.
 pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";
 
-impl LabelPainter {
+impl LabelRenderer {
     /// What was found in a photo, and where it was written.
-    pub(super) fn report(&self, labelled: &Labelled<'_>, watch: &Stopwatch) -> Value {
-        let Labelled {
+    pub(super) fn report(&self, labelled: &PhotoLabels<'_>, watch: &Stopwatch) -> Value {
+        let PhotoLabels {
             job,
             geometry,
             map,
@@ -25,10 +25,10 @@ impl LabelPainter {
         let files = &self.recipe;
         let grid = geometry.grid();
         let status = match job.is_done() {
-            true => Status::Skipped,
-            false => Status::Done,
+            true => LineStatus::Skipped,
+            false => LineStatus::Done,
         };
-        let mut object = self.subject.line_of_job(status, job);
+        let mut object = self.subject.job_line(status, job);
         let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
         for (key, value) in &self.made_by {
             put(key, json!(value));
@@ -36,7 +36,7 @@ impl LabelPainter {
         put("photo_size", json!([map.width, map.height]));
         put("input_size", json!([geometry.padded.0, geometry.padded.1]));
         put("grid", json!([grid.rows, grid.cols]));
-        if files.save.contains(&LabelFormat::Cutout) {
+        if files.save.contains(&LabelFileFormat::Cutout) {
             let shown = labelled.cutout_box.map(|shown| shown.xywh());
             put("cutout_box", json!(shown));
         }
@@ -45,10 +45,10 @@ impl LabelPainter {
             .iter()
             .map(|area| area.confidence * area.pixels as f64)
             .sum();
-        let classes: Vec<Value> = areas.iter().map(|area| self.class(area)).collect();
+        let classes: Vec<Value> = areas.iter().map(|area| self.class_json(area)).collect();
         put("classes", json!(classes));
         put("unlabelled_pixels", json!(map.ids.len() as u64 - pixels));
-        put("least", json!(unsure.least.map(short)));
+        put("least", json!(unsure.min_probability.map(round_f32)));
         put("least_in_files", json!(unsure.in_files));
         put("unsure_pixels", json!(unsure.pixels));
         let percent = unsure.pixels as f64 / map.ids.len() as f64 * 100.0;
@@ -58,7 +58,7 @@ impl LabelPainter {
         put("confidence", json!(mean));
         if let Some(regions) = &labelled.regions {
             put("region_rule", json!(REGION_RULE));
-            put("regions", json!(self.regions(regions)));
+            put("regions", json!(self.regions_json(regions)));
             put(
                 "regions_left_out",
                 json!({
@@ -72,7 +72,7 @@ impl LabelPainter {
         Value::Object(object)
     }
 
-    fn class(&self, area: &Area) -> Value {
+    fn class_json(&self, area: &ClassArea) -> Value {
         let class = &self.classes[usize::from(area.id)];
         json!({
             "id": area.id,
@@ -84,7 +84,7 @@ impl LabelPainter {
         })
     }
 
-    fn regions(&self, regions: &Regions) -> Vec<Value> {
+    fn regions_json(&self, regions: &Regions) -> Vec<Value> {
         let all = regions.labels.len() as f64;
         let region = |region: &Region| {
             json!({
@@ -101,7 +101,7 @@ impl LabelPainter {
 }
 
 /// As it was written, not with the digits that f32 adds.
-fn short(value: f32) -> f64 {
+fn round_f32(value: f32) -> f64 {
     (f64::from(value) * 1e6).round() / 1e6
 }
 

@@ -16,20 +16,20 @@ pub struct Agreement {
     /// The kind.
     pub name: &'static str,
     /// The largest relative difference of a layer's tokens: the length of the difference over that of the CPU's tokens.
-    pub off: f32,
+    pub difference: f32,
     /// How far off is still right.
-    pub gate: f32,
+    pub tolerance: f32,
 }
 
 impl Agreement {
     /// Whether the device is close enough.
     pub fn agrees(&self) -> bool {
-        self.off <= self.gate
+        self.difference <= self.tolerance
     }
 }
 
 /// A network to compare, and the photos that go through it.
-struct Kind {
+struct NetworkCase {
     name: &'static str,
     config: BackboneConfig,
     grid: Grid,
@@ -37,7 +37,7 @@ struct Kind {
 }
 
 /// One block of a ViT-S; what differs is said of each kind.
-const SMALL: BackboneConfig = BackboneConfig {
+const BASE_CONFIG: BackboneConfig = BackboneConfig {
     patch_size: 14,
     dim: 384,
     depth: 2,
@@ -54,40 +54,40 @@ const SMALL: BackboneConfig = BackboneConfig {
 };
 
 /// Numbers of tokens on both sides of what the attention kernels take at once, and every branch of a block.
-const KINDS: [Kind; 4] = [
-    Kind {
+const NETWORK_CASES: [NetworkCase; 4] = [
+    NetworkCase {
         name: "MLP, 1370 tokens",
-        config: SMALL,
+        config: BASE_CONFIG,
         grid: Grid { rows: 37, cols: 37 },
         photos: 2,
     },
-    Kind {
+    NetworkCase {
         name: "registers and SwiGLU, 50 tokens",
         config: BackboneConfig {
             ffn: Ffn::SwiGlu { hidden: 1024 },
             registers: 4,
-            ..SMALL
+            ..BASE_CONFIG
         },
         grid: Grid { rows: 5, cols: 9 },
         photos: 3,
     },
-    Kind {
+    NetworkCase {
         name: "no LayerScale, patches of 8, 144 tokens",
         config: BackboneConfig {
             patch_size: 8,
             layer_scale: false,
-            ..SMALL
+            ..BASE_CONFIG
         },
         grid: Grid { rows: 11, cols: 13 },
         photos: 1,
     },
-    Kind {
+    NetworkCase {
         name: "width 1024, 257 tokens",
         config: BackboneConfig {
             dim: 1024,
             heads: 16,
             ffn: Ffn::Mlp { hidden: 4096 },
-            ..SMALL
+            ..BASE_CONFIG
         },
         grid: Grid { rows: 16, cols: 16 },
         photos: 5,
@@ -95,7 +95,7 @@ const KINDS: [Kind; 4] = [
 ];
 
 /// How far off a number type may be.
-fn gate(dtype: DType) -> f32 {
+fn tolerance_of(dtype: DType) -> f32 {
     match dtype {
         DType::F32 => 1e-4,
         DType::F16 => 4e-3,
@@ -108,22 +108,22 @@ fn gate(dtype: DType) -> f32 {
 /// # Errors
 /// If the device fails.
 pub fn compare_device(device: &Device, dtype: DType) -> Result<Vec<Agreement>> {
-    KINDS
+    NETWORK_CASES
         .iter()
         .map(|kind| {
             Ok(Agreement {
                 name: kind.name,
-                off: difference(kind, device, dtype)?,
-                gate: gate(dtype),
+                difference: max_difference(kind, device, dtype)?,
+                tolerance: tolerance_of(dtype),
             })
         })
         .collect()
 }
 
-fn difference(kind: &Kind, device: &Device, dtype: DType) -> Result<f32> {
+fn max_difference(kind: &NetworkCase, device: &Device, dtype: DType) -> Result<f32> {
     let config = kind.config;
-    let own = Backbone::new(config, weights(&config)?, &Device::Cpu, DType::F32)?;
-    let other = Backbone::new(config, weights(&config)?, device, dtype)?;
+    let own = Backbone::new(config, random_weights(&config)?, &Device::Cpu, DType::F32)?;
+    let other = Backbone::new(config, random_weights(&config)?, device, dtype)?;
     let p = config.patch_size;
     let shape = (kind.photos, 3, kind.grid.rows * p, kind.grid.cols * p);
     let mut random = fastrand::Rng::with_seed(1);
@@ -142,7 +142,7 @@ fn difference(kind: &Kind, device: &Device, dtype: DType) -> Result<f32> {
             (&a.registers, &b.registers),
         ];
         for (a, b) in kinds {
-            let off = relative_difference(&numbers(a)?, &numbers(b)?);
+            let off = relative_difference(&to_f32_vec(a)?, &to_f32_vec(b)?);
             // What is no number is off, too.
             if off.is_nan() || off > worst {
                 worst = off;
@@ -154,7 +154,7 @@ fn difference(kind: &Kind, device: &Device, dtype: DType) -> Result<f32> {
 
 /// Random weights with which every part of a block counts: attention is not even, and branches are as large as the
 /// stream.
-fn weights(config: &BackboneConfig) -> Result<Checkpoint> {
+fn random_weights(config: &BackboneConfig) -> Result<Checkpoint> {
     let mut checkpoint = Checkpoint::random(config)?;
     let scaled: BTreeMap<String, Tensor> = checkpoint
         .tensors
@@ -174,7 +174,7 @@ fn weights(config: &BackboneConfig) -> Result<Checkpoint> {
     Ok(checkpoint)
 }
 
-fn numbers(tensor: &Tensor) -> Result<Vec<f32>> {
+fn to_f32_vec(tensor: &Tensor) -> Result<Vec<f32>> {
     Ok(tensor.flatten_all()?.to_vec1()?)
 }
 
@@ -199,13 +199,23 @@ mod tests {
 
     #[test]
     fn tensors_agree_with_the_kernels_of_the_cpu() {
-        for kind in &KINDS[1..3] {
+        for kind in &NETWORK_CASES[1..3] {
             let config = kind.config;
-            let own = Backbone::new(config, weights(&config).unwrap(), &Device::Cpu, DType::F32);
+            let own = Backbone::new(
+                config,
+                random_weights(&config).unwrap(),
+                &Device::Cpu,
+                DType::F32,
+            );
             let (own, tensors) = (
                 own.unwrap(),
-                Backbone::with_tensors(config, weights(&config).unwrap(), &Device::Cpu, DType::F32)
-                    .unwrap(),
+                Backbone::with_tensors(
+                    config,
+                    random_weights(&config).unwrap(),
+                    &Device::Cpu,
+                    DType::F32,
+                )
+                .unwrap(),
             );
             let p = config.patch_size;
             let shape = (1, 3, kind.grid.rows * p, kind.grid.cols * p);
@@ -216,7 +226,7 @@ mod tests {
             }];
             let [a, b] = [&own, &tensors].map(|backbone| {
                 let features = backbone.forward(&pixels, &request).unwrap();
-                numbers(&features.layers[0].patch_tokens).unwrap()
+                to_f32_vec(&features.layers[0].patch_tokens).unwrap()
             });
             let off = relative_difference(&a, &b);
             assert!(off < 1e-4, "{}: {off}", kind.name);
@@ -228,8 +238,8 @@ mod tests {
         let off = relative_difference(&[1.0, 2.0], &[1.0, f32::NAN]);
         let agreement = Agreement {
             name: "",
-            off,
-            gate: 1.0,
+            difference: off,
+            tolerance: 1.0,
         };
         assert!(!agreement.agrees());
         assert!((relative_difference(&[3.0, 4.0], &[3.0, 3.0]) - 0.2).abs() < 1e-6);

@@ -5,17 +5,17 @@ mod device;
 
 use image::{Rgb, RgbImage};
 
-use crate::engine::{Looks, Pass, Views};
+use crate::engine::{BackbonePass, FlipViews, InputScales};
 use crate::error::Result;
 use crate::model::backbone::{Backbone, LayerRequest};
 use crate::model::head::Head;
-use crate::vision::preprocess::{Prepared, Preprocessor};
+use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
 pub use device::{Agreement, compare_device};
 
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum What {
+pub enum ReferenceKind {
     /// A backbone's tokens of [`pattern`], after the final norm: three channels of the cls token, of the first patch
     /// and of the last.
     Tokens,
@@ -25,24 +25,24 @@ pub enum What {
 
 /// Numbers that are known.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Known {
+pub struct ReferenceValues {
     /// The model, or the head, as it is installed.
     pub name: &'static str,
     /// Which numbers.
-    pub what: What,
+    pub kind: ReferenceKind,
     /// What they should be.
     pub expected: [f32; 9],
     /// How far off is still right.
-    pub gate: f32,
+    pub tolerance: f32,
     /// Who computed them.
     pub source: &'static str,
 }
 
 /// All that are known.
-pub const KNOWN: [Known; 2] = [
-    Known {
+pub const REFERENCES: [ReferenceValues; 2] = [
+    ReferenceValues {
         name: "vits14-focus",
-        what: What::Tokens,
+        kind: ReferenceKind::Tokens,
         expected: [
             0.093_400_57,
             0.305_296_8,
@@ -54,26 +54,26 @@ pub const KNOWN: [Known; 2] = [
             1.174_732_8,
             1.643_778_5,
         ],
-        gate: 5e-4,
+        tolerance: 5e-4,
         source: "PyTorch, f64",
     },
-    Known {
+    ReferenceValues {
         name: "nyu-dpt-vits14",
-        what: What::ExampleDepths,
+        kind: ReferenceKind::ExampleDepths,
         expected: [
             3.3576, 3.4741, 3.4345, 3.4324, 3.5012, 3.2775, 3.2560, 3.3563, 3.2354,
         ],
-        gate: 1e-3,
+        tolerance: 1e-3,
         source: "transformers' conversion script, from the original implementation",
     },
 ];
 
 /// Where the example photo lies on the publisher's host.
-pub const EXAMPLE: &str = "images/example.jpg";
+pub const EXAMPLE_PHOTO: &str = "images/example.jpg";
 
 /// A picture by formula: at (x, y, c) `((7 x + 3 y + 85 c) xor (11 (x / 16) (y / 16))) mod 256`, divisions rounded
 /// down.
-pub fn pattern(width: u32, height: u32) -> RgbImage {
+pub fn test_pattern(width: u32, height: u32) -> RgbImage {
     RgbImage::from_fn(width, height, |x, y| {
         let value = |c: u32| ((x * 7 + y * 3 + c * 85) ^ ((x / 16) * (y / 16) * 11)) as u8;
         Rgb([value(0), value(1), value(2)])
@@ -84,10 +84,10 @@ pub fn pattern(width: u32, height: u32) -> RgbImage {
 ///
 /// # Errors
 /// If the device fails.
-pub fn tokens(backbone: &Backbone) -> Result<[f32; 9]> {
+pub fn compute_tokens(backbone: &Backbone) -> Result<[f32; 9]> {
     let preprocessor = Preprocessor::published(backbone.config().patch_size);
-    let photo = preprocessor.prepare(&pattern(98, 70))?;
-    let pixels = Prepared::stack(&[&photo])?;
+    let photo = preprocessor.prepare(&test_pattern(98, 70))?;
+    let pixels = PreparedImage::stack(&[&photo])?;
     let request = LayerRequest {
         block: backbone.config().depth - 1,
         norm: true,
@@ -109,18 +109,22 @@ pub fn tokens(backbone: &Backbone) -> Result<[f32; 9]> {
 ///
 /// # Errors
 /// If the device fails, or the photo is too small.
-pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Result<[f32; 9]> {
-    let pass = Pass {
+pub fn compute_example_depths(
+    backbone: &Backbone,
+    head: &Head,
+    photo: &RgbImage,
+) -> Result<[f32; 9]> {
+    let pass = BackbonePass {
         preprocessor: Preprocessor::published(backbone.config().patch_size),
         requests: head.meta.requests(),
-        views: Views::Plain,
-        looks: Looks::Once,
+        views: FlipViews::Plain,
+        scales: InputScales::Full,
     };
     let prepared = pass.preprocessor.prepare(photo)?;
-    let seen = pass.run(backbone, &[&prepared], &|_| ())?.each()?;
+    let seen = pass.forward(backbone, &[&prepared], &|_| ())?.split()?;
     let scores = head.scores(&seen[0].features)?;
     let least = match &head.meta.task {
-        crate::model::head::Task::Depth { readout, .. } => readout.range().0 as f32,
+        crate::model::head::HeadTask::Depth { readout, .. } => readout.range().0 as f32,
         _ => 0.0,
     };
     let mut found = [f32::NAN; 9];
@@ -132,7 +136,7 @@ pub fn example_depths(backbone: &Backbone, head: &Head, photo: &RgbImage) -> Res
     Ok(found)
 }
 
-impl Known {
+impl ReferenceValues {
     /// The largest difference of `found` from what is expected; not a number if one of them is none.
     pub fn difference(&self, found: &[f32; 9]) -> f32 {
         let pairs = self.expected.iter().zip(found);
@@ -146,7 +150,7 @@ impl Known {
 
     /// Whether `found` is close enough.
     pub fn agrees(&self, found: &[f32; 9]) -> bool {
-        self.difference(found) <= self.gate
+        self.difference(found) <= self.tolerance
     }
 }
 
@@ -156,7 +160,7 @@ mod tests {
 
     #[test]
     fn only_what_is_close_agrees() {
-        let known = KNOWN[1];
+        let known = REFERENCES[1];
         assert!(known.agrees(&known.expected));
         let mut off = known.expected;
         off[4] += 0.002;

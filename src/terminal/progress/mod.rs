@@ -1,8 +1,8 @@
 //! How far work is: a bar at a terminal, else a line every half a minute; both with the pace so far and the time that is
 //! left at it. Work over several photos has a first and a last line too.
 
-mod pace;
-mod words;
+mod rate;
+mod unit;
 
 use std::fmt::Write as _;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -12,28 +12,28 @@ use std::time::{Duration, Instant};
 use indicatif::{MultiProgress, ProgressBar, ProgressState, ProgressStyle};
 
 use crate::terminal::printable::printable;
-use pace::Pace;
-pub(crate) use words::Unit;
+use rate::RateEstimator;
+pub(crate) use unit::ProgressUnit;
 
 /// How often work that nobody sees a bar of is told about.
-pub(crate) const BEAT: Duration = Duration::from_secs(30);
+pub(crate) const REPORT_INTERVAL: Duration = Duration::from_secs(30);
 
 #[derive(Debug)]
-struct Shared {
-    pace: Mutex<Pace>,
+struct SharedProgress {
+    pace: Mutex<RateEstimator>,
     /// What is being worked on.
     message: Mutex<String>,
-    ended: Mutex<bool>,
-    end: Condvar,
+    is_ended: Mutex<bool>,
+    end_signal: Condvar,
 }
 
-impl Shared {
-    fn pace(&self) -> MutexGuard<'_, Pace> {
+impl SharedProgress {
+    fn pace(&self) -> MutexGuard<'_, RateEstimator> {
         self.pace.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// One line for those who see no bar.
-    fn line(&self, unit: &Unit) -> String {
+    fn line(&self, unit: &ProgressUnit) -> String {
         let message = self.message.lock().unwrap_or_else(PoisonError::into_inner);
         unit.line(&self.pace(), &message, Instant::now())
     }
@@ -43,8 +43,8 @@ impl Shared {
 #[derive(Debug)]
 pub struct Progress {
     bar: ProgressBar,
-    shared: Arc<Shared>,
-    beat: Option<JoinHandle<()>>,
+    shared: Arc<SharedProgress>,
+    reporter: Option<JoinHandle<()>>,
 }
 
 impl Progress {
@@ -53,34 +53,34 @@ impl Progress {
         Progress {
             bar: ProgressBar::hidden(),
             shared: shared(None),
-            beat: None,
+            reporter: None,
         }
     }
 
     /// A bar among `bars`.
-    pub(crate) fn bar(bars: &MultiProgress, unit: &Unit, total: Option<u64>) -> Self {
+    pub(crate) fn bar(bars: &MultiProgress, unit: &ProgressUnit, total: Option<u64>) -> Self {
         let shared = shared(total);
         let (template, bar) = match (unit, total) {
-            (Unit::Photos(_), total) => (
+            (ProgressUnit::Photos(_), total) => (
                 "{prefix}{bar:30} {human_pos}/{human_len} images  {rate}  {left}  {wide_msg:.dim}"
                     .to_owned(),
                 ProgressBar::new(total.unwrap_or(0)),
             ),
-            (Unit::Things(name), Some(total)) => (
+            (ProgressUnit::Items(name), Some(total)) => (
                 format!(
                     "{{bar:30}} {{human_pos}}/{{human_len}} {name}  {{rate}}  {{left}}  {{wide_msg:.dim}}"
                 ),
                 ProgressBar::new(total),
             ),
-            (Unit::Things(name), None) => (
+            (ProgressUnit::Items(name), None) => (
                 format!("{{bar:30}} {{human_pos}} {name}  {{left}}  {{wide_msg:.dim}}"),
                 ProgressBar::new(100),
             ),
-            (Unit::Bytes(_), Some(total)) => (
+            (ProgressUnit::Bytes(_), Some(total)) => (
                 "{prefix} {bar:30} {bytes}/{total_bytes}  {rate}  {left}".to_owned(),
                 ProgressBar::new(total),
             ),
-            (Unit::Bytes(_), None) => (
+            (ProgressUnit::Bytes(_), None) => (
                 "{prefix} {spinner} {bytes}  {rate}".to_owned(),
                 ProgressBar::no_length(),
             ),
@@ -99,26 +99,26 @@ impl Progress {
             .with_key(
                 "left",
                 move |_: &ProgressState, out: &mut dyn std::fmt::Write| {
-                    let _ = out.write_str(&words::left(&of_left.pace(), Instant::now()));
+                    let _ = out.write_str(&unit::left(&of_left.pace(), Instant::now()));
                 },
             );
         let bar = bars.add(bar.with_style(style));
         match unit {
-            Unit::Bytes(name) => bar.set_prefix(name.clone()),
-            Unit::Photos(Some(work)) => bar.set_prefix(format!("{work} ")),
-            Unit::Photos(None) | Unit::Things(_) => (),
+            ProgressUnit::Bytes(name) => bar.set_prefix(name.clone()),
+            ProgressUnit::Photos(Some(work)) => bar.set_prefix(format!("{work} ")),
+            ProgressUnit::Photos(None) | ProgressUnit::Items(_) => (),
         }
         bar.enable_steady_tick(Duration::from_millis(200));
         Progress {
             bar,
             shared,
-            beat: None,
+            reporter: None,
         }
     }
 
     /// A line through `say` after every `every`; of several photos, one at the start and one at the end too.
     pub(crate) fn lines(
-        unit: Unit,
+        unit: ProgressUnit,
         total: Option<u64>,
         every: Duration,
         say: impl Fn(&str) + Send + 'static,
@@ -131,10 +131,10 @@ impl Progress {
         let beat = thread::Builder::new()
             .name("progress".into())
             .spawn(move || {
-                let mut ended = own.ended.lock().unwrap_or_else(PoisonError::into_inner);
+                let mut ended = own.is_ended.lock().unwrap_or_else(PoisonError::into_inner);
                 loop {
                     let (guard, wait) = own
-                        .end
+                        .end_signal
                         .wait_timeout_while(ended, every, |ended| !*ended)
                         .unwrap_or_else(PoisonError::into_inner);
                     ended = guard;
@@ -152,7 +152,7 @@ impl Progress {
             bar: ProgressBar::hidden(),
             shared,
             // Without a thread to spare there are no more lines.
-            beat: beat.ok(),
+            reporter: beat.ok(),
         }
     }
 
@@ -162,7 +162,7 @@ impl Progress {
         {
             let mut pace = self.shared.pace();
             // The first ones count: nothing was done before.
-            pace.from.get_or_insert(0);
+            pace.initial.get_or_insert(0);
             pace.set(done, Instant::now());
         }
         self.bar.set_position(done);
@@ -197,22 +197,22 @@ impl Drop for Progress {
         self.bar.finish_and_clear();
         *self
             .shared
-            .ended
+            .is_ended
             .lock()
             .unwrap_or_else(PoisonError::into_inner) = true;
-        self.shared.end.notify_all();
-        if let Some(beat) = self.beat.take() {
+        self.shared.end_signal.notify_all();
+        if let Some(beat) = self.reporter.take() {
             let _ = beat.join();
         }
     }
 }
 
-fn shared(total: Option<u64>) -> Arc<Shared> {
-    Arc::new(Shared {
-        pace: Mutex::new(Pace::new(total, Instant::now())),
+fn shared(total: Option<u64>) -> Arc<SharedProgress> {
+    Arc::new(SharedProgress {
+        pace: Mutex::new(RateEstimator::new(total, Instant::now())),
         message: Mutex::default(),
-        ended: Mutex::new(false),
-        end: Condvar::new(),
+        is_ended: Mutex::new(false),
+        end_signal: Condvar::new(),
     })
 }
 
@@ -241,11 +241,11 @@ impl PhotoProgress {
     }
 
     /// It has gone through `done` of `all` of the network.
-    pub fn block(&self, done: usize, all: usize) {
+    pub fn set_blocks_done(&self, done: usize, all: usize) {
         match self.is_single {
             true => {
                 self.progress.set_total(all as u64);
-                self.progress.shared.pace().from.get_or_insert(0);
+                self.progress.shared.pace().initial.get_or_insert(0);
                 self.progress.set(done as u64);
             }
             false => {
@@ -278,7 +278,7 @@ mod tests {
         let lines = Arc::new(Mutex::new(Vec::new()));
         let own = lines.clone();
         let say = move |line: &str| own.lock().unwrap().push(line.to_owned());
-        let progress = Progress::lines(Unit::Photos(None), Some(7), every, say);
+        let progress = Progress::lines(ProgressUnit::Photos(None), Some(7), every, say);
         work(&progress, &lines);
         drop(progress);
         let told = lines.lock().unwrap().clone();
@@ -309,7 +309,9 @@ mod tests {
 
     #[test]
     fn the_end_is_told_however_short_the_work() {
-        let lines = told(BEAT, |progress, _| (0..7).for_each(|_| progress.inc(1)));
+        let lines = told(REPORT_INTERVAL, |progress, _| {
+            (0..7).for_each(|_| progress.inc(1))
+        });
         assert_eq!(lines.len(), 2, "{lines:?}");
         assert!(lines[1].starts_with("7 of 7 images in "), "{lines:?}");
     }

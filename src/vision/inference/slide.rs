@@ -9,17 +9,17 @@ use crate::error::Result;
 use crate::model::head::Scores;
 use crate::model::input::Grid;
 use crate::model::input::{Geometry, SizeRule};
-use crate::vision::preprocess::{Prepared, Preprocessor};
+use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
 /// Patches that a photo may be cut into; it is made smaller beyond. 12.8 megapixels of patches of 14: 150 MB of
 /// pixels, and 67 MB of scores for 256 bins.
-pub const MOST_PATCHES: usize = 1 << 16;
+pub const MAX_PATCHES: usize = 1 << 16;
 
 /// Which windows a photo is seen in.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Slide {
     /// What the head was trained for: a window has this size.
-    pub trained: SizeRule,
+    pub window_size: SizeRule,
     /// How large the whole photo is seen; its own size, but no less than a window, if nothing is given.
     pub size: Option<SizeRule>,
     /// How far a window moves, as a share of its side; above 0, at most 1.
@@ -31,7 +31,7 @@ pub struct Slide {
 
 /// A window, in patches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Window {
+pub struct PatchWindow {
     /// First row.
     pub top: usize,
     /// First column.
@@ -49,10 +49,10 @@ impl Slide {
             ..
         } = *preprocessor;
         let bounded = |size| {
-            Geometry::within(photo, size, patch_size, padding, MOST_PATCHES)
+            Geometry::with_patch_limit(photo, size, patch_size, padding, MAX_PATCHES)
                 .with_unpad(preprocessor.unpad)
         };
-        let covers = match self.trained {
+        let covers = match self.window_size {
             SizeRule::ShortSide(side) | SizeRule::Fit(side) => photo.0.min(photo.1) >= side,
             SizeRule::Exact { width, height } => photo.0 >= width && photo.1 >= height,
             SizeRule::Native => true,
@@ -60,14 +60,14 @@ impl Slide {
         match self.size {
             Some(size) => bounded(size),
             None if covers => bounded(SizeRule::Native),
-            None => bounded(self.trained),
+            None => bounded(self.window_size),
         }
     }
 
     /// The windows over `grid`, row by row.
-    pub fn windows(&self, grid: Grid, patch_size: usize) -> Vec<Window> {
+    pub fn windows(&self, grid: Grid, patch_size: usize) -> Vec<PatchWindow> {
         let patches = |side: u32| (side as usize).div_ceil(patch_size);
-        let most = match self.trained {
+        let most = match self.window_size {
             SizeRule::ShortSide(side) | SizeRule::Fit(side) => Grid {
                 rows: patches(side),
                 cols: patches(side),
@@ -82,34 +82,34 @@ impl Slide {
             rows: most.rows.min(grid.rows),
             cols: most.cols.min(grid.cols),
         };
-        let lefts = self.starts(grid.cols, size.cols);
-        self.starts(grid.rows, size.rows)
+        let lefts = self.window_starts(grid.cols, size.cols);
+        self.window_starts(grid.rows, size.rows)
             .into_iter()
             .flat_map(|top| {
                 let across = lefts.iter();
-                across.map(move |&left| Window { top, left, size })
+                across.map(move |&left| PatchWindow { top, left, size })
             })
             .collect()
     }
 
     /// Where windows of `window` cells begin on an axis of `cells`.
-    fn starts(&self, cells: usize, window: usize) -> Vec<usize> {
+    fn window_starts(&self, cells: usize, window: usize) -> Vec<usize> {
         let stride = ((self.stride * window as f64).round() as usize).clamp(1, window);
-        starts(cells, window, stride)
+        window_starts(cells, window, stride)
     }
 }
 
 /// Where windows of `window` begin every `stride` on an axis of `length`; the last is pulled back to end with it.
-pub(crate) fn starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
+pub(crate) fn window_starts(length: usize, window: usize, stride: usize) -> Vec<usize> {
     let last = length.saturating_sub(window);
     (0..=last.div_ceil(stride))
         .map(|i| (i * stride).min(last))
         .collect()
 }
 
-impl Window {
+impl PatchWindow {
     /// The pixels of this window of a photo, as a photo of its own.
-    pub fn cut(&self, photo: &Prepared) -> Prepared {
+    pub fn crop(&self, photo: &PreparedImage) -> PreparedImage {
         let p = photo.geometry.patch_size;
         let (photo_width, photo_height) = photo.geometry.padded;
         let (width, height) = (self.size.cols * p, self.size.rows * p);
@@ -124,7 +124,7 @@ impl Window {
             }
         }
         let size = (width as u32, height as u32);
-        Prepared {
+        PreparedImage {
             pixels,
             geometry: Geometry::new(size, SizeRule::Native, p),
         }
@@ -141,7 +141,7 @@ impl Window {
 
 /// The mean of overlapping windows' scores, as they come.
 #[derive(Debug, Clone)]
-struct Blend {
+struct WindowAverage {
     grid: Grid,
     k: usize,
     fade: bool,
@@ -151,7 +151,7 @@ struct Blend {
     weights: Vec<f32>,
 }
 
-impl Blend {
+impl WindowAverage {
     /// Over `grid`, with `k` scores a patch.
     fn new(grid: Grid, k: usize, fade: bool) -> Self {
         Self {
@@ -164,7 +164,7 @@ impl Blend {
     }
 
     /// Adds a window's scores.
-    fn add(&mut self, window: &Window, scores: &Scores) {
+    fn add(&mut self, window: &PatchWindow, scores: &Scores) {
         assert_eq!((scores.k, scores.grid), (self.k, window.size));
         let Grid { rows, cols } = window.size;
         // Rises from the edges to the middle.
@@ -185,7 +185,7 @@ impl Blend {
     }
 
     /// The mean.
-    fn finish(mut self) -> Scores {
+    fn into_mean(mut self) -> Scores {
         for (sums, &weight) in self.sums.chunks_exact_mut(self.k).zip(&self.weights) {
             sums.iter_mut().for_each(|sum| *sum /= weight);
         }
@@ -198,7 +198,7 @@ impl Blend {
 }
 
 /// Scores, and those of the mirror image where they are wanted.
-pub type Both = (Scores, Option<Scores>);
+pub type ScoresWithMirror = (Scores, Option<Scores>);
 
 impl Slide {
     /// The scores of a whole photo from those of its `windows`. `scores` gets the pixels of up to `batch` windows at
@@ -208,16 +208,17 @@ impl Slide {
     /// What `scores` returns.
     pub fn scores(
         &self,
-        photo: &Prepared,
-        windows: &[Window],
+        photo: &PreparedImage,
+        windows: &[PatchWindow],
         batch: usize,
-        mut scores: impl FnMut(&[Prepared]) -> Result<Vec<Both>>,
-    ) -> Result<Both> {
+        mut scores: impl FnMut(&[PreparedImage]) -> Result<Vec<ScoresWithMirror>>,
+    ) -> Result<ScoresWithMirror> {
         let grid = photo.geometry.grid();
-        let blend = |k| Blend::new(grid, k, self.fade);
+        let blend = |k| WindowAverage::new(grid, k, self.fade);
         let (mut whole, mut whole_mirrored) = (None, None);
         for windows in windows.chunks(batch.max(1)) {
-            let pixels: Vec<Prepared> = windows.iter().map(|window| window.cut(photo)).collect();
+            let pixels: Vec<PreparedImage> =
+                windows.iter().map(|window| window.crop(photo)).collect();
             for (window, (own, mirrored)) in windows.iter().zip(scores(&pixels)?) {
                 whole.get_or_insert_with(|| blend(own.k)).add(window, &own);
                 if let Some(mirrored) = mirrored {
@@ -227,8 +228,11 @@ impl Slide {
                 }
             }
         }
-        let whole: Blend = whole.unwrap_or_else(|| blend(1));
-        Ok((whole.finish(), whole_mirrored.map(Blend::finish)))
+        let whole: WindowAverage = whole.unwrap_or_else(|| blend(1));
+        Ok((
+            whole.into_mean(),
+            whole_mirrored.map(WindowAverage::into_mean),
+        ))
     }
 }
 
@@ -240,7 +244,7 @@ mod tests {
     use crate::vision::preprocess::Resample;
 
     const SLIDE: Slide = Slide {
-        trained: SizeRule::ShortSide(6),
+        window_size: SizeRule::ShortSide(6),
         size: None,
         stride: 2.0 / 3.0,
         fade: false,
@@ -258,20 +262,20 @@ mod tests {
             patch_size,
             padding: Padding::Center,
             unpad: Unpad::Crop,
-            most_patches: None,
+            max_patches: None,
             center_crop: None,
         }
     }
 
-    fn prepared(photo: (u32, u32)) -> Prepared {
+    fn prepared(photo: (u32, u32)) -> PreparedImage {
         let geometry = SLIDE.layout(photo, &preprocessor(2));
         let (width, height) = geometry.padded;
         let pixels = (0..3 * width * height).map(|i| i as f32).collect();
-        Prepared { pixels, geometry }
+        PreparedImage { pixels, geometry }
     }
 
     /// Scores that depend on the pixels alone: the first of each patch, in two channels.
-    fn of_pixels(window: &Prepared) -> Scores {
+    fn of_pixels(window: &PreparedImage) -> Scores {
         let grid = window.geometry.grid();
         let width = window.geometry.padded.0 as usize;
         let patches = (0..grid.len()).map(|i| (i / grid.cols * 2) * width + i % grid.cols * 2);
@@ -285,16 +289,16 @@ mod tests {
         }
     }
 
-    fn of_all(windows: &[Prepared]) -> Vec<Both> {
+    fn of_all(windows: &[PreparedImage]) -> Vec<ScoresWithMirror> {
         windows.iter().map(|one| (of_pixels(one), None)).collect()
     }
 
     #[test]
     fn windows_cover_everything_and_overlap() {
         // mmseg: ceil((10 - 3) / 2) + 1 of them, the last pulled back.
-        assert_eq!(SLIDE.starts(10, 3), [0, 2, 4, 6, 7]);
-        assert_eq!(SLIDE.starts(9, 3), [0, 2, 4, 6]);
-        assert_eq!(SLIDE.starts(3, 3), [0]);
+        assert_eq!(SLIDE.window_starts(10, 3), [0, 2, 4, 6, 7]);
+        assert_eq!(SLIDE.window_starts(9, 3), [0, 2, 4, 6]);
+        assert_eq!(SLIDE.window_starts(3, 3), [0]);
         let grid = Grid { rows: 3, cols: 10 };
         let windows = SLIDE.windows(grid, 2);
         assert_eq!(windows.len(), 5);
@@ -307,7 +311,7 @@ mod tests {
         let photo = prepared((6, 6));
         let windows = SLIDE.windows(photo.geometry.grid(), 2);
         assert_eq!(windows.len(), 1);
-        assert_eq!(windows[0].cut(&photo).pixels, photo.pixels);
+        assert_eq!(windows[0].crop(&photo).pixels, photo.pixels);
         let (scores, mirrored) = SLIDE
             .scores(&photo, &windows, 1, |windows| Ok(of_all(windows)))
             .unwrap();
@@ -362,13 +366,16 @@ mod tests {
     #[test]
     fn photos_are_seen_at_their_own_size_within_limits() {
         let trained = SizeRule::ShortSide(518);
-        let slide = Slide { trained, ..SLIDE };
+        let slide = Slide {
+            window_size: trained,
+            ..SLIDE
+        };
         let seen = |photo| slide.layout(photo, &preprocessor(14));
         assert_eq!(seen((4000, 3000)).resized, (4000, 3000));
         assert_eq!(seen((320, 240)).resized, (691, 518));
         let huge = seen((20_000, 10_000));
-        assert!(huge.reduced && huge.grid().len() <= MOST_PATCHES);
-        assert!(huge.grid().len() > MOST_PATCHES * 9 / 10);
+        assert!(huge.reduced && huge.grid().len() <= MAX_PATCHES);
+        assert!(huge.grid().len() > MAX_PATCHES * 9 / 10);
         let asked = Slide {
             size: Some(SizeRule::ShortSide(700)),
             ..slide

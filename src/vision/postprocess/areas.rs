@@ -3,11 +3,11 @@
 use crate::vision::postprocess::LabelMap;
 
 /// The id of a pixel that is of no class, in maps of which only some classes were kept.
-pub const NONE: u16 = u16::MAX;
+pub const NO_CLASS: u16 = u16::MAX;
 
 /// One class of a map.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Area {
+pub struct ClassArea {
     /// Index of the class.
     pub id: u16,
     /// How many pixels it has.
@@ -20,10 +20,10 @@ pub struct Area {
 
 impl LabelMap {
     /// The classes that are there, the largest first; [`NONE`] is none.
-    pub fn areas(&self) -> Vec<Area> {
+    pub fn areas(&self) -> Vec<ClassArea> {
         let mut sums: Vec<(u64, f64)> = Vec::new();
         for (&id, &confidence) in self.ids.iter().zip(&self.confidence) {
-            if id == NONE {
+            if id == NO_CLASS {
                 continue;
             }
             let index = usize::from(id);
@@ -34,10 +34,10 @@ impl LabelMap {
             sums[index].1 += f64::from(confidence);
         }
         let all = self.ids.len() as f64;
-        let mut areas: Vec<Area> = (0..)
+        let mut areas: Vec<ClassArea> = (0..)
             .zip(sums)
             .filter(|(_, (pixels, _))| *pixels > 0)
-            .map(|(id, (pixels, confidence))| Area {
+            .map(|(id, (pixels, confidence))| ClassArea {
                 id,
                 pixels,
                 share: pixels as f64 / all,
@@ -49,11 +49,11 @@ impl LabelMap {
     }
 
     /// Sets the pixels to [`NONE`] whose class has a probability below `least`, and counts them. Their confidence stays.
-    pub fn keep_sure(&mut self, least: f32) -> u64 {
+    pub fn mask_unsure(&mut self, least: f32) -> u64 {
         let mut unsure = 0;
         for (id, &confidence) in self.ids.iter_mut().zip(&self.confidence) {
-            if *id != NONE && confidence < least {
-                *id = NONE;
+            if *id != NO_CLASS && confidence < least {
+                *id = NO_CLASS;
                 unsure += 1;
             }
         }
@@ -61,10 +61,10 @@ impl LabelMap {
     }
 
     /// Sets all pixels to [`NONE`] whose class is not in `kept` (one flag a class).
-    pub fn keep(&mut self, kept: &[bool]) {
+    pub fn retain_classes(&mut self, kept: &[bool]) {
         for (id, confidence) in self.ids.iter_mut().zip(&mut self.confidence) {
             if !kept.get(usize::from(*id)).is_some_and(|kept| *kept) {
-                *id = NONE;
+                *id = NO_CLASS;
                 *confidence = 0.0;
             }
         }
@@ -99,18 +99,18 @@ mod tests {
     #[test]
     fn what_is_unsure_is_none_and_counted() {
         let mut map = map();
-        map.keep(&[true, true, true, true, true, false]);
-        assert_eq!(map.keep_sure(0.75), 1);
-        assert_eq!(map.ids, [NONE, 2, 0, 2, NONE, NONE]);
+        map.retain_classes(&[true, true, true, true, true, false]);
+        assert_eq!(map.mask_unsure(0.75), 1);
+        assert_eq!(map.ids, [NO_CLASS, 2, 0, 2, NO_CLASS, NO_CLASS]);
         assert_eq!(map.confidence[0], 0.5);
-        assert_eq!(map.keep_sure(0.0), 0);
+        assert_eq!(map.mask_unsure(0.0), 0);
     }
 
     #[test]
     fn what_is_not_kept_is_none_and_counts_in_the_whole() {
         let mut map = map();
-        map.keep(&[true, true, false, true, true, true]);
-        assert_eq!(map.ids, [NONE, NONE, 0, NONE, 5, 5]);
+        map.retain_classes(&[true, true, false, true, true, true]);
+        assert_eq!(map.ids, [NO_CLASS, NO_CLASS, 0, NO_CLASS, 5, 5]);
         let areas = map.areas();
         assert_eq!((areas.len(), areas[0].id), (2, 5));
         assert!((areas[0].share - 1.0 / 3.0).abs() < 1e-12);

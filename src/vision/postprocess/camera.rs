@@ -6,7 +6,7 @@ pub struct Pinhole {
     /// Focal length in pixels.
     pub focal: f32,
     /// Where the optical axis meets the photo, in pixels from its top left corner.
-    pub centre: (f32, f32),
+    pub principal_point: (f32, f32),
 }
 
 /// Diagonal of the 36 x 24 mm frame that "35 mm equivalent" focal lengths refer to, in mm.
@@ -28,21 +28,23 @@ impl Pinhole {
     fn centred(focal: f64, (width, height): (u32, u32)) -> Self {
         Self {
             focal: focal as f32,
-            centre: (0.5 * width as f32, 0.5 * height as f32),
+            principal_point: (0.5 * width as f32, 0.5 * height as f32),
         }
     }
 
     /// Horizontal field of view in degrees.
     pub fn fov(&self) -> f64 {
-        2.0 * f64::from(self.centre.0 / self.focal).atan().to_degrees()
+        2.0 * f64::from(self.principal_point.0 / self.focal)
+            .atan()
+            .to_degrees()
     }
 
     /// The point at `depth` along the optical axis that is seen at `(x, y)`: right, down, forward.
-    pub fn point(&self, (x, y): (f32, f32), depth: f32) -> [f32; 3] {
+    pub fn unproject(&self, (x, y): (f32, f32), depth: f32) -> [f32; 3] {
         let scale = depth / self.focal;
         [
-            (x - self.centre.0) * scale,
-            (y - self.centre.1) * scale,
+            (x - self.principal_point.0) * scale,
+            (y - self.principal_point.1) * scale,
             depth,
         ]
     }
@@ -57,7 +59,7 @@ mod tests {
         let camera = Pinhole::from_fov(90.0, (640, 480));
         assert!((camera.focal - 320.0).abs() < 1e-3);
         assert!((camera.fov() - 90.0).abs() < 1e-4);
-        let [x, y, z] = camera.point((640.0, 240.0), 3.0);
+        let [x, y, z] = camera.unproject((640.0, 240.0), 3.0);
         assert!((x - 3.0).abs() < 1e-5 && y == 0.0 && z == 3.0);
     }
 

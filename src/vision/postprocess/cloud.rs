@@ -50,9 +50,9 @@ impl fmt::Display for Axes {
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Thinning {
     /// Those beside a jump in depth larger than this share of the nearer depth; see [`PointCloud::new`].
-    pub edges: Option<f32>,
+    pub max_jump: Option<f32>,
     /// All but this many, spread evenly over the photo.
-    pub most: Option<usize>,
+    pub max_points: Option<usize>,
 }
 
 /// What became of the pixels of a photo.
@@ -65,13 +65,13 @@ pub struct PointCounts {
     /// Those that [`Thinning::edges`] dropped.
     pub at_edges: usize,
     /// Those that [`Thinning::most`] dropped.
-    pub spare: usize,
+    pub over_limit: usize,
 }
 
 impl PointCounts {
     /// Those that are points.
     pub fn points(&self) -> usize {
-        self.pixels - self.without_depth - self.at_edges - self.spare
+        self.pixels - self.without_depth - self.at_edges - self.over_limit
     }
 }
 
@@ -89,7 +89,7 @@ pub struct PointCloud<'a> {
 
 /// Sides of a photo whose neighbours at a jump are its next pixels; of a larger one they are as far apart as those would
 /// be, or a ramp that a border has become would count as a jump in a small photo and not in a large one.
-const EDGE_SIDE: f32 = 640.0;
+const REFERENCE_SIDE: f32 = 640.0;
 
 impl<'a> PointCloud<'a> {
     /// The points of `photo` at `depth` `[height, width]` along the optical axis of `camera`.
@@ -114,14 +114,14 @@ impl<'a> PointCloud<'a> {
         let count = |kept: &[bool]| kept.iter().filter(|&&is| is).count();
         let with_depth = count(&kept);
         counts.without_depth = depth.len() - with_depth;
-        if let Some(jump) = thinning.edges {
+        if let Some(jump) = thinning.max_jump {
             drop_edges(&mut kept, depth, width, jump);
             counts.at_edges = with_depth - count(&kept);
         }
         let smooth = with_depth - counts.at_edges;
-        if let Some(most) = thinning.most.filter(|&most| most < smooth) {
-            spread(&mut kept, width, most);
-            counts.spare = smooth - count(&kept);
+        if let Some(most) = thinning.max_points.filter(|&most| most < smooth) {
+            thin_evenly(&mut kept, width, most);
+            counts.over_limit = smooth - count(&kept);
         }
         Self {
             photo,
@@ -151,7 +151,10 @@ impl<'a> PointCloud<'a> {
         kept.enumerate().filter(|(_, ((kept, _), _))| **kept).map(
             move |(at, ((_, &depth), pixel))| {
                 let place = ((at % width) as f32 + 0.5, (at / width) as f32 + 0.5);
-                (self.axes.orient(self.camera.point(place, depth)), pixel.0)
+                (
+                    self.axes.orient(self.camera.unproject(place, depth)),
+                    pixel.0,
+                )
             },
         )
     }
@@ -163,7 +166,7 @@ fn drop_edges(kept: &mut [bool], depth: &[f32], width: usize, jump: f32) {
         return;
     }
     let height = depth.len() / width;
-    let step = (width.max(height) as f32 / EDGE_SIDE).round().max(1.0) as usize;
+    let step = (width.max(height) as f32 / REFERENCE_SIDE).round().max(1.0) as usize;
     let valid = |depth: f32| depth.is_finite() && depth > 0.0;
     kept.par_chunks_mut(width)
         .enumerate()
@@ -188,7 +191,7 @@ fn drop_edges(kept: &mut [bool], depth: &[f32], width: usize, jump: f32) {
 
 /// Keeps `most` of the kept pixels, spread evenly over the photo and always the same ones: those of the lowest ranks in
 /// Roberts' R2 sequence (2018), whose first ranks are far from each other whatever their number.
-fn spread(kept: &mut [bool], width: usize, most: usize) {
+fn thin_evenly(kept: &mut [bool], width: usize, most: usize) {
     // The fractions 1 / g and 1 / g^2 of 2^64, for the real root g of g^3 = g + 1.
     let (across, down) = (0xc13f_a9a9_02a6_328f_u64, 0x91e1_0da5_c79e_7b1c_u64);
     let rank = |at: usize| {
@@ -245,8 +248,8 @@ mod tests {
         let row = [1.0, 1.0, 1.04, 0.98, 0.98, f32::NAN];
         let depth = [row, row].concat();
         let thinning = Thinning {
-            edges: Some(0.05),
-            most: None,
+            max_jump: Some(0.05),
+            max_points: None,
         };
         let cloud = cloud(&photo, &depth, thinning);
         assert_eq!(
@@ -264,8 +267,8 @@ mod tests {
             let depth: Vec<f32> = (0..side).map(depth).collect();
             let photo = RgbImage::new(side as u32, 1);
             let thinning = Thinning {
-                edges: Some(0.05),
-                most: None,
+                max_jump: Some(0.05),
+                max_points: None,
             };
             cloud(&photo, &depth, thinning).counts.at_edges as f32 / side as f32
         };
@@ -283,8 +286,8 @@ mod tests {
         let depth = vec![1.0; (width * height) as usize];
         for most in [1, 48, 100, 500, 3071, 3072, 9999] {
             let thinning = Thinning {
-                edges: None,
-                most: Some(most),
+                max_jump: None,
+                max_points: Some(most),
             };
             let cloud = cloud(&photo, &depth, thinning);
             let points = cloud.counts.points();

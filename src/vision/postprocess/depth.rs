@@ -9,28 +9,28 @@
 
 use rayon::prelude::*;
 
-use crate::maths::resample::{Axis, mix_rows};
-use crate::model::head::{Readout, Scores};
+use crate::maths::resample::{SampleAxis, mix_rows};
+use crate::model::head::{DepthReadout, Scores};
 use crate::model::input::{Geometry, Unpad};
-use crate::vision::postprocess::rows::{Cubic, Rows, Upsampled};
+use crate::vision::postprocess::rows::{BicubicRows, BilinearRows, RowSource};
 
 /// Added to every bin's score, so that the sum is never zero.
 const FLOOR: f32 = 0.1;
 
 /// What is made of the spread over the bins.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Spread {
+pub enum BinSpread {
     /// Nothing: nobody asks for it.
-    Unread,
+    Omitted,
     /// Its standard deviation, as the head has it.
-    Plain,
+    Unscaled,
     /// Its standard deviation, times this.
     Scaled(f32),
 }
 
 /// What a head's numbers mean, ready for use.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Decoder {
+pub enum DepthDecoder {
     /// Scores of bins.
     Bins {
         /// By bin.
@@ -38,7 +38,7 @@ pub enum Decoder {
         /// How much finer than the patch grid they are read out.
         upsample: usize,
         /// What is made of their spread.
-        spread: Spread,
+        spread: BinSpread,
     },
     /// Depths above `min`, bounded by `max`.
     Direct {
@@ -48,7 +48,7 @@ pub enum Decoder {
         max: f32,
     },
     /// The logistic function of the scores, times this.
-    Share {
+    Sigmoid {
         /// The greatest depth.
         whole: f32,
     },
@@ -59,23 +59,23 @@ pub enum Decoder {
     },
 }
 
-impl Decoder {
+impl DepthDecoder {
     /// Of a head with this `readout`; `spread` is for one with bins.
-    pub fn new(readout: &Readout, spread: Spread) -> Self {
+    pub fn new(readout: &DepthReadout, spread: BinSpread) -> Self {
         match *readout {
-            Readout::Bins { bins, upsample } => Decoder::Bins {
+            DepthReadout::Bins { bins, upsample } => DepthDecoder::Bins {
                 centres: bins.centres(),
                 upsample,
                 spread,
             },
-            Readout::Direct { min, max } => Decoder::Direct {
+            DepthReadout::Direct { min, max } => DepthDecoder::Direct {
                 min: min as f32,
                 max: max as f32,
             },
-            Readout::Share { whole } => Decoder::Share {
+            DepthReadout::Sigmoid { whole } => DepthDecoder::Sigmoid {
                 whole: whole as f32,
             },
-            Readout::Inverse { farthest } => Decoder::Inverse {
+            DepthReadout::Inverse { farthest } => DepthDecoder::Inverse {
                 farthest: farthest as f32,
             },
         }
@@ -90,14 +90,14 @@ impl Decoder {
             deviation: Vec::new(),
         };
         match self {
-            Decoder::Bins {
+            DepthDecoder::Bins {
                 centres,
                 upsample,
                 spread,
-            } => read_out(scores, centres, *upsample, *spread),
-            Decoder::Direct { min, max } => each(&|above| (above + min).clamp(*min, *max)),
-            Decoder::Share { whole } => each(&|score| whole / (1.0 + (-score).exp())),
-            Decoder::Inverse { farthest } => each(&|score| score.max(*farthest)),
+            } => decode_bins(scores, centres, *upsample, *spread),
+            DepthDecoder::Direct { min, max } => each(&|above| (above + min).clamp(*min, *max)),
+            DepthDecoder::Sigmoid { whole } => each(&|score| whole / (1.0 + (-score).exp())),
+            DepthDecoder::Inverse { farthest } => each(&|score| score.max(*farthest)),
         }
     }
 }
@@ -116,11 +116,16 @@ pub struct DepthMap {
 }
 
 /// Reads `scores` out `upsample` times as finely as the patch grid.
-pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize, spread: Spread) -> DepthMap {
+pub fn decode_bins(
+    scores: &Scores,
+    centres: &[f32],
+    upsample: usize,
+    spread: BinSpread,
+) -> DepthMap {
     let (k, cols) = (scores.k, scores.grid.cols);
     assert_eq!(k, centres.len(), "one score a bin");
-    let y_taps = Axis::finer(scores.grid.rows, upsample).bilinear();
-    let x_taps = Axis::finer(cols, upsample).bilinear();
+    let y_taps = SampleAxis::subdivided(scores.grid.rows, upsample).bilinear();
+    let x_taps = SampleAxis::subdivided(cols, upsample).bilinear();
     let (width, height) = (x_taps.len(), y_taps.len());
     let mut both = vec![(0f32, 0f32); width * height];
     both.par_chunks_exact_mut(width).zip(&y_taps).for_each_init(
@@ -136,14 +141,14 @@ pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize, spread: Sprea
                     x.weight,
                 );
                 *out = expectation(pixel, centres);
-                if let Spread::Scaled(scale) = spread {
+                if let BinSpread::Scaled(scale) = spread {
                     out.1 *= scale;
                 }
             }
         },
     );
     let (depth, mut deviation): (Vec<f32>, Vec<f32>) = both.into_iter().unzip();
-    if spread == Spread::Unread {
+    if spread == BinSpread::Omitted {
         deviation = Vec::new();
     }
     DepthMap {
@@ -159,15 +164,15 @@ pub fn read_out(scores: &Scores, centres: &[f32], upsample: usize, spread: Sprea
 ///
 /// Patches that are partly padding read too near or too far, and would be stripes along the picture's edges; where the
 /// padding is cut off, their neighbours inside stand in for them.
-pub fn read_out_photo(
+pub fn decode_photo(
     scores: &Scores,
     mirrored: Option<&Scores>,
     geometry: &Geometry,
-    decoder: &Decoder,
+    decoder: &DepthDecoder,
 ) -> DepthMap {
     let fill = geometry.unpad == Unpad::Crop && scores.grid == geometry.grid();
     let read = |scores: &Scores| match fill {
-        true => decoder.decode(&without_padding(scores, geometry)),
+        true => decoder.decode(&replace_padded_scores(scores, geometry)),
         false => decoder.decode(scores),
     };
     let map = read(scores);
@@ -179,7 +184,7 @@ pub fn read_out_photo(
 
 /// Replaces the scores of patches at padded edges by those of their inner neighbours. Where one side of an axis is
 /// padded both are taken for it, so that a mirrored input is treated alike.
-fn without_padding(scores: &Scores, geometry: &Geometry) -> Scores {
+fn replace_padded_scores(scores: &Scores, geometry: &Geometry) -> Scores {
     let mut scores = scores.clone();
     let (rows, cols, k) = (scores.grid.rows, scores.grid.cols, scores.k);
     if geometry.padded.0 > geometry.resized.0 && cols > 2 {
@@ -220,51 +225,51 @@ impl DepthMap {
     /// Brings a map over the padded input to the photo: the padding is cut off and the rest resized bilinearly, or as
     /// the geometry has it.
     pub fn to_photo(&self, geometry: &Geometry) -> DepthMap {
-        let (x, y) = self.axes(geometry);
+        let (x, y) = self.photo_axes(geometry);
         let mut map = self.sample(&x, &y);
         if geometry.unpad == Unpad::Cubic {
-            Cubic::new(&self.depth, &x, &y).fill(0, &mut map.depth);
+            BicubicRows::new(&self.depth, &x, &y).fill(0, &mut map.depth);
         }
         map
     }
 
     /// Where the photo's pixels lie on the map's cells.
-    fn axes(&self, geometry: &Geometry) -> (Axis, Axis) {
+    fn photo_axes(&self, geometry: &Geometry) -> (SampleAxis, SampleAxis) {
         let axis = |places: Vec<f32>, cells: usize, patches: usize| {
             let factor = cells as f32 / patches as f32;
-            Axis {
+            SampleAxis {
                 cells,
-                places: places.into_iter().map(|place| place * factor).collect(),
+                positions: places.into_iter().map(|place| place * factor).collect(),
             }
         };
         let grid = geometry.grid();
         (
-            axis(geometry.columns(), self.width, grid.cols),
-            axis(geometry.rows(), self.height, grid.rows),
+            axis(geometry.column_positions(), self.width, grid.cols),
+            axis(geometry.row_positions(), self.height, grid.rows),
         )
     }
 
     /// The depths of a map over the padded input, at the photo's pixels, as [`DepthMap::to_photo`] gives them, a few rows
     /// at a time.
-    pub fn depth_rows(&self, geometry: &Geometry) -> Box<dyn Rows + '_> {
+    pub fn depth_rows(&self, geometry: &Geometry) -> Box<dyn RowSource + '_> {
         match geometry.unpad {
             Unpad::Cubic => {
-                let (x, y) = self.axes(geometry);
-                Box::new(Cubic::new(&self.depth, &x, &y))
+                let (x, y) = self.photo_axes(geometry);
+                Box::new(BicubicRows::new(&self.depth, &x, &y))
             }
             Unpad::Crop | Unpad::Squeeze => Box::new(self.rows(&self.depth, geometry)),
         }
     }
 
     /// Likewise the standard deviations, where there are any.
-    pub fn deviation_rows(&self, geometry: &Geometry) -> Option<Upsampled<'_>> {
+    pub fn deviation_rows(&self, geometry: &Geometry) -> Option<BilinearRows<'_>> {
         let known = !self.deviation.is_empty();
         known.then(|| self.rows(&self.deviation, geometry))
     }
 
-    fn rows<'m>(&self, cells: &'m [f32], geometry: &Geometry) -> Upsampled<'m> {
-        let (x, y) = self.axes(geometry);
-        Upsampled {
+    fn rows<'m>(&self, cells: &'m [f32], geometry: &Geometry) -> BilinearRows<'m> {
+        let (x, y) = self.photo_axes(geometry);
+        BilinearRows {
             cells,
             cols: self.width,
             x: x.bilinear(),
@@ -275,26 +280,26 @@ impl DepthMap {
     /// Resizes to another size, bilinearly.
     pub fn resize(&self, width: usize, height: usize) -> DepthMap {
         self.sample(
-            &Axis::stretched(self.width, width),
-            &Axis::stretched(self.height, height),
+            &SampleAxis::stretched(self.width, width),
+            &SampleAxis::stretched(self.height, height),
         )
     }
 
-    fn sample(&self, x: &Axis, y: &Axis) -> DepthMap {
+    fn sample(&self, x: &SampleAxis, y: &SampleAxis) -> DepthMap {
         let plane = |cells: &[f32]| {
-            let rows = Upsampled {
+            let rows = BilinearRows {
                 cells,
                 cols: self.width,
                 x: x.bilinear(),
                 y: y.bilinear(),
             };
-            let mut out = vec![0f32; x.places.len() * y.places.len()];
+            let mut out = vec![0f32; x.positions.len() * y.positions.len()];
             rows.fill(0, &mut out);
             out
         };
         DepthMap {
-            width: x.places.len(),
-            height: y.places.len(),
+            width: x.positions.len(),
+            height: y.positions.len(),
             depth: plane(&self.depth),
             deviation: match self.deviation.is_empty() {
                 true => Vec::new(),
@@ -337,7 +342,7 @@ mod tests {
             k: 4,
             grid: Grid { rows: 1, cols: 2 },
         };
-        let map = read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 4, Spread::Plain);
+        let map = decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 4, BinSpread::Unscaled);
         assert_eq!((map.width, map.height), (8, 4));
         assert!(map.depth.iter().all(|d| (d - 2.5).abs() < 1e-6));
         assert!(
@@ -354,7 +359,7 @@ mod tests {
             k: 4,
             grid: Grid { rows: 1, cols: 1 },
         };
-        let map = read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 1, Spread::Plain);
+        let map = decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 1, BinSpread::Unscaled);
         assert!((map.depth[0] - 3.0).abs() < 1e-3 && map.deviation[0] < 0.02);
     }
 
@@ -365,16 +370,16 @@ mod tests {
             k: 4,
             grid: Grid { rows: 1, cols: 1 },
         };
-        let read = |spread| read_out(&scores, &[1.0, 2.0, 3.0, 4.0], 1, spread);
+        let read = |spread| decode_bins(&scores, &[1.0, 2.0, 3.0, 4.0], 1, spread);
         // p = .4, 2.1, 1, .1 of 3.6.
         let mean = (0.4 + 4.2 + 3.0 + 0.4) / 3.6f64;
         let squares = (0.4 + 8.4 + 9.0 + 1.6) / 3.6;
         let expected = (squares - mean * mean).sqrt();
-        let (plain, half) = (read(Spread::Plain), read(Spread::Scaled(0.5)));
+        let (plain, half) = (read(BinSpread::Unscaled), read(BinSpread::Scaled(0.5)));
         assert_eq!(half.depth, plain.depth);
         assert!((f64::from(plain.deviation[0]) - expected).abs() < 1e-5);
         assert!((f64::from(half.deviation[0]) - 0.5 * expected).abs() < 1e-5);
-        assert!(read(Spread::Unread).deviation.is_empty());
+        assert!(read(BinSpread::Omitted).deviation.is_empty());
     }
 
     #[test]
@@ -394,7 +399,7 @@ mod tests {
             reduced: false,
             unpad: Unpad::Crop,
         };
-        let filled = without_padding(&scores, &wide);
+        let filled = replace_padded_scores(&scores, &wide);
         assert_eq!(
             filled.values,
             [1., 1., 2., 2., 5., 5., 6., 6., 9., 9., 10., 10.]
@@ -404,14 +409,14 @@ mod tests {
             pad_left: 0,
             ..wide
         };
-        let filled = without_padding(&scores, &tall);
+        let filled = replace_padded_scores(&scores, &tall);
         assert_eq!(filled.values, [4., 5., 6., 7.].repeat(3));
         let whole = Geometry {
             resized: (56, 42),
             pad_left: 0,
             ..wide
         };
-        assert_eq!(without_padding(&scores, &whole), scores);
+        assert_eq!(replace_padded_scores(&scores, &whole), scores);
     }
 
     #[test]

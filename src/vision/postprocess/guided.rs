@@ -9,14 +9,14 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{Axis, Taps};
+use crate::maths::resample::{LinearTaps, SampleAxis};
 use crate::vision::preprocess::resize::{Resample, resize_rgb};
 
 /// How closely a map follows its guide.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Recipe {
+pub struct GuidedFilterConfig {
     /// Cells along one side of a patch.
-    pub cells: usize,
+    pub cells_per_patch: usize,
     /// Reach of a window from its middle, in cells.
     pub radius: usize,
     /// Variance of colours (0 to 1) below which a window counts as flat, and adds no detail.
@@ -24,7 +24,7 @@ pub struct Recipe {
 }
 
 /// `a . colour + b`, with `a` first.
-pub type Linear = [f32; 4];
+pub type LinearCoefficients = [f32; 4];
 
 /// A photo as the guide, on a grid of cells.
 #[derive(Debug, Clone)]
@@ -88,7 +88,7 @@ impl Guide {
 
     /// For each cell, what gives the map (over the cells) with its detail at a pixel of the photo: the mean
     /// coefficients of all windows that hold the cell, and the map less its smoothed self.
-    pub fn coefficients(&self, map: &[f32]) -> Vec<Linear> {
+    pub fn coefficients(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let smoothed = mean(&mean(map));
         let mut linear = self.filter(map);
@@ -100,7 +100,7 @@ impl Guide {
 
     /// For each cell, what gives the filtered map at a pixel of the photo: [`Guide::coefficients`] without what the photo
     /// does not explain, such as the steps from patch to patch.
-    pub fn filter(&self, map: &[f32]) -> Vec<Linear> {
+    pub fn filter(&self, map: &[f32]) -> Vec<LinearCoefficients> {
         let mean = |plane: &[f32]| box_mean(plane, self.width, self.radius);
         let map_mean = mean(map);
         let mixed: [Vec<f32>; 3] = std::array::from_fn(|c| mean(&product(&self.colors[c], map)));
@@ -108,7 +108,7 @@ impl Guide {
         for i in 0..map.len() {
             let covariance: [f32; 3] =
                 std::array::from_fn(|c| mixed[c][i] - self.means[c][i] * map_mean[i]);
-            let a = times(&self.inverse[i], covariance);
+            let a = mul_symmetric(&self.inverse[i], covariance);
             let at_mean: f32 = (0..3).map(|c| a[c] * self.means[c][i]).sum();
             for (plane, value) in planes
                 .iter_mut()
@@ -124,13 +124,13 @@ impl Guide {
     }
 
     /// Where the cells lie for each column of a photo that is `columns` wide.
-    pub fn columns(&self, columns: usize) -> Vec<Taps> {
-        Axis::stretched(self.width, columns).bilinear()
+    pub fn column_taps(&self, columns: usize) -> Vec<LinearTaps> {
+        SampleAxis::stretched(self.width, columns).bilinear()
     }
 
     /// Where the cells lie for each row of a photo that is `rows` high.
-    pub fn rows(&self, rows: usize) -> Vec<Taps> {
-        Axis::stretched(self.height, rows).bilinear()
+    pub fn row_taps(&self, rows: usize) -> Vec<LinearTaps> {
+        SampleAxis::stretched(self.height, rows).bilinear()
     }
 }
 
@@ -155,7 +155,7 @@ fn invert([rr, rg, rb, gg, gb, bb]: [f32; 6], epsilon: f32) -> [f32; 6] {
     cofactors.map(|value| value / determinant.max(least))
 }
 
-fn times([rr, rg, rb, gg, gb, bb]: &[f32; 6], [r, g, b]: [f32; 3]) -> [f32; 3] {
+fn mul_symmetric([rr, rg, rb, gg, gb, bb]: &[f32; 6], [r, g, b]: [f32; 3]) -> [f32; 3] {
     [
         rr * r + rg * g + rb * b,
         rg * r + gg * g + gb * b,
@@ -239,7 +239,7 @@ mod tests {
             [rg, gg + 0.01, gb],
             [rb, gb, bb + 0.01],
         ] {
-            let unit = times(&inverse, column);
+            let unit = mul_symmetric(&inverse, column);
             assert!((unit.iter().sum::<f32>() - 1.0).abs() < 1e-5, "{unit:?}");
         }
     }

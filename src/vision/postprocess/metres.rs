@@ -4,27 +4,27 @@
 use std::fmt;
 
 use crate::vision::postprocess::DepthMap;
-use crate::vision::postprocess::rows::Rows;
+use crate::vision::postprocess::rows::RowSource;
 
 /// What is farther, or behind infinity by the two numbers, counts as this many metres.
-pub const FARTHEST: f32 = 1000.0;
+pub const MAX_METRES: f32 = 1000.0;
 
 /// How relative inverse depths become metres.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct ToMetres {
+pub struct ScaleShift {
     /// Of the values.
     pub scale: f64,
     /// Added to them, 1/m.
     pub shift: f64,
 }
 
-impl ToMetres {
+impl ScaleShift {
     /// Metres of one value, [`FARTHEST`] at most.
     pub fn metres(self, value: f32) -> f32 {
         let inverse = self.scale * f64::from(value) + self.shift;
-        match inverse > 1.0 / f64::from(FARTHEST) {
+        match inverse > 1.0 / f64::from(MAX_METRES) {
             true => (1.0 / inverse) as f32,
-            false => FARTHEST,
+            false => MAX_METRES,
         }
     }
 
@@ -46,7 +46,7 @@ impl ToMetres {
             true => product / square,
             false => 0.0,
         };
-        Some(ToMetres {
+        Some(ScaleShift {
             scale,
             shift: y_mean - scale * x_mean,
         })
@@ -55,27 +55,27 @@ impl ToMetres {
 
 /// How the numbers of a head for depth become metres.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Conversion {
+pub enum MetricConversion {
     /// Of relative inverse depth.
-    Inverse(ToMetres),
+    Inverse(ScaleShift),
     /// Of metres that are too short or too long by this factor.
     Factor(f64),
 }
 
-impl Conversion {
+impl MetricConversion {
     /// Metres of one value.
     pub fn convert(self, value: f32) -> f32 {
         match self {
-            Conversion::Inverse(to) => to.metres(value),
-            Conversion::Factor(factor) => (factor * f64::from(value)) as f32,
+            MetricConversion::Inverse(to) => to.metres(value),
+            MetricConversion::Factor(factor) => (factor * f64::from(value)) as f32,
         }
     }
 
     /// What stands for all that is farther than is known, if anything does.
-    pub fn farthest(self) -> Option<f32> {
+    pub fn max_metres(self) -> Option<f32> {
         match self {
-            Conversion::Inverse(_) => Some(FARTHEST),
-            Conversion::Factor(_) => None,
+            MetricConversion::Inverse(_) => Some(MAX_METRES),
+            MetricConversion::Factor(_) => None,
         }
     }
 
@@ -84,33 +84,33 @@ impl Conversion {
         let convert = |value: &mut f32| *value = self.convert(*value);
         map.depth.iter_mut().for_each(convert);
         match self {
-            Conversion::Inverse(_) => map.deviation.clear(),
-            Conversion::Factor(_) => map.deviation.iter_mut().for_each(convert),
+            MetricConversion::Inverse(_) => map.deviation.clear(),
+            MetricConversion::Factor(_) => map.deviation.iter_mut().for_each(convert),
         }
     }
 }
 
-impl fmt::Display for Conversion {
+impl fmt::Display for MetricConversion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Conversion::Inverse(ToMetres { scale, shift }) => {
+            MetricConversion::Inverse(ScaleShift { scale, shift }) => {
                 let sign = if *shift < 0.0 { '-' } else { '+' };
                 write!(f, "1 / ({scale} * value {sign} {}) metres", shift.abs())
             }
-            Conversion::Factor(factor) => write!(f, "{factor} times the head's metres"),
+            MetricConversion::Factor(factor) => write!(f, "{factor} times the head's metres"),
         }
     }
 }
 
 /// A map whose numbers are converted as they are asked for.
-pub struct Converted<'m> {
+pub struct ConvertedRows<'m> {
     /// The head's numbers.
-    pub rows: Box<dyn Rows + 'm>,
+    pub rows: Box<dyn RowSource + 'm>,
     /// How they become metres.
-    pub by: Conversion,
+    pub conversion: MetricConversion,
 }
 
-impl Rows for Converted<'_> {
+impl RowSource for ConvertedRows<'_> {
     fn size(&self) -> (usize, usize) {
         self.rows.size()
     }
@@ -118,7 +118,7 @@ impl Rows for Converted<'_> {
     fn fill(&self, first: usize, out: &mut [f32]) {
         self.rows.fill(first, out);
         out.iter_mut()
-            .for_each(|value| *value = self.by.convert(*value));
+            .for_each(|value| *value = self.conversion.convert(*value));
     }
 }
 
@@ -129,29 +129,29 @@ mod tests {
 
     #[test]
     fn what_was_scaled_and_shifted_is_found_again() {
-        let to = ToMetres {
+        let to = ScaleShift {
             scale: 0.02,
             shift: 0.1,
         };
         let values = [0.0f32, 3.0, 7.5, 20.0];
         let pairs = values.map(|value| (f64::from(value), 1.0 / f64::from(to.metres(value))));
-        let found = ToMetres::fit(pairs.into_iter()).unwrap();
+        let found = ScaleShift::fit(pairs.into_iter()).unwrap();
         assert!((found.scale - to.scale).abs() < 1e-6 && (found.shift - to.shift).abs() < 1e-6);
         assert!((to.metres(20.0) - 2.0).abs() < 1e-6);
-        assert_eq!(ToMetres::fit(std::iter::empty()), None);
-        let flat = ToMetres::fit([(4.0, 0.5), (4.0, 1.5)].into_iter()).unwrap();
+        assert_eq!(ScaleShift::fit(std::iter::empty()), None);
+        let flat = ScaleShift::fit([(4.0, 0.5), (4.0, 1.5)].into_iter()).unwrap();
         assert_eq!((flat.scale, flat.shift), (0.0, 1.0));
     }
 
     #[test]
     fn nothing_is_behind_infinity() {
-        let to = ToMetres {
+        let to = ScaleShift {
             scale: 1.0,
             shift: -1.0,
         };
         assert_eq!(
             [0.5, 1.0, 1.000_01, 2.0].map(|value| to.metres(value)),
-            [FARTHEST, FARTHEST, FARTHEST, 1.0]
+            [MAX_METRES, MAX_METRES, MAX_METRES, 1.0]
         );
     }
 
@@ -163,12 +163,12 @@ mod tests {
             depth: vec![1.0, 4.0],
             deviation: vec![0.5, 1.0],
         };
-        Conversion::Factor(1.5).convert_map(&mut map);
+        MetricConversion::Factor(1.5).convert_map(&mut map);
         assert_eq!(
             (map.depth, map.deviation),
             (vec![1.5, 6.0], vec![0.75, 1.5])
         );
-        let to = Conversion::Inverse(ToMetres {
+        let to = MetricConversion::Inverse(ScaleShift {
             scale: 0.5,
             shift: -0.25,
         });

@@ -4,16 +4,18 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{mix_rows, runs};
+use crate::maths::resample::{mix_rows, tap_runs};
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
 use crate::system::memory::try_vec;
-use crate::vision::postprocess::guided::{Guide, Linear};
-use crate::vision::postprocess::refine::{Buffers, Cells, LABELS, apply_run, extremes, mix_lines};
+use crate::vision::postprocess::guided::{Guide, LinearCoefficients};
+use crate::vision::postprocess::refine::{
+    CellGrid, LABEL_FILTER, RefineBuffers, apply_linear_run, mix_cell_rows, window_extremes,
+};
 
 /// A plane's coefficients, and the range that it has nearby.
-struct Plane {
-    linear: Vec<Linear>,
+struct FilteredChannel {
+    linear: Vec<LinearCoefficients>,
     range: Vec<[f32; 2]>,
 }
 
@@ -24,23 +26,23 @@ struct Plane {
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
-pub fn refined_rows(
+pub fn refine_rows(
     map: &[f32],
     k: usize,
     geometry: &Geometry,
     photo: &RgbImage,
     paint: impl Fn(&[f32], &mut [u8]) + Sync,
 ) -> Result<Vec<u8>> {
-    let cells = Cells::new(geometry, LABELS.cells);
+    let cells = CellGrid::new(geometry, LABEL_FILTER.cells_per_patch);
     let size = (cells.width, cells.height);
-    let guide = Guide::new(photo, size, LABELS.radius, LABELS.epsilon)?;
-    let planes: Vec<Plane> = (0..k)
+    let guide = Guide::new(photo, size, LABEL_FILTER.radius, LABEL_FILTER.epsilon)?;
+    let planes: Vec<FilteredChannel> = (0..k)
         .into_par_iter()
         .map(|channel| {
-            let values = at_cells(map, (k, channel), geometry.grid(), &cells);
-            let near = |pick| extremes(&values, cells.width, LABELS.radius, pick);
+            let values = sample_channel(map, (k, channel), geometry.grid(), &cells);
+            let near = |pick| window_extremes(&values, cells.width, LABEL_FILTER.radius, pick);
             let (low, high) = (near(f32::min as fn(f32, f32) -> f32), near(f32::max));
-            Plane {
+            FilteredChannel {
                 // Without the steps from patch to patch, which labels do not show, but colours do.
                 linear: guide.filter(&values),
                 range: low.into_iter().zip(high).map(|(a, b)| [a, b]).collect(),
@@ -48,24 +50,24 @@ pub fn refined_rows(
         })
         .collect();
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
-    let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
-    let runs = runs(&x_taps);
+    let (x_taps, y_taps) = (guide.column_taps(width), guide.row_taps(height));
+    let runs = tap_runs(&x_taps);
     let mut bytes = try_vec(0u8, 3 * width * height)?;
     bytes
         .par_chunks_exact_mut((3 * width).max(1))
         .zip(photo.par_chunks_exact((3 * width).max(1)))
         .zip(&y_taps)
         .for_each_init(
-            || (Buffers::default(), Vec::new(), vec![0f32; k * width]),
+            || (RefineBuffers::default(), Vec::new(), vec![0f32; k * width]),
             |(buffers, ranges, samples), ((out, rgb), y)| {
-                buffers.take_colors(&guide, &x_taps, y, rgb);
+                buffers.load_colors(&guide, &x_taps, y, rgb);
                 for (plane, samples) in planes.iter().zip(samples.chunks_exact_mut(width)) {
                     let line = &mut buffers.line;
-                    mix_lines(line, &plane.linear, cells.width, 0..cells.width, y);
-                    mix_lines(ranges, &plane.range, cells.width, 0..cells.width, y);
+                    mix_cell_rows(line, &plane.linear, cells.width, 0..cells.width, y);
+                    mix_cell_rows(ranges, &plane.range, cells.width, 0..cells.width, y);
                     for run in &runs {
                         let samples = &mut samples[run.samples.clone()];
-                        apply_run(
+                        apply_linear_run(
                             samples,
                             &line[run.low],
                             &line[run.high],
@@ -86,7 +88,12 @@ pub fn refined_rows(
 }
 
 /// One of `k` channels of a map over the patch grid, at the cells.
-fn at_cells(map: &[f32], (k, channel): (usize, usize), grid: Grid, cells: &Cells) -> Vec<f32> {
+fn sample_channel(
+    map: &[f32],
+    (k, channel): (usize, usize),
+    grid: Grid,
+    cells: &CellGrid,
+) -> Vec<f32> {
     let plane: Vec<f32> = map.iter().skip(channel).step_by(k).copied().collect();
     let (x_taps, y_taps) = (cells.x.bilinear(), cells.y.bilinear());
     let mut line = vec![0f32; grid.cols];
@@ -129,7 +136,7 @@ mod tests {
             .map(|i| if i % 10 < 5 { 0.2 } else { 0.8 })
             .collect();
         let plain = upscale_rows(&map, 1, &geometry, Upscale::Bilinear, bytes_of).unwrap();
-        let fitted = refined_rows(&map, 1, &geometry, &photo, bytes_of).unwrap();
+        let fitted = refine_rows(&map, 1, &geometry, &photo, bytes_of).unwrap();
         let at = |bytes: &[u8], x: usize| bytes[(40 * 140 + x) * 3];
         let rise = |bytes: &[u8]| i32::from(at(bytes, 67)) - i32::from(at(bytes, 60));
         assert!(
@@ -152,7 +159,7 @@ mod tests {
             let paint = move |samples: &[f32], out: &mut [u8]| {
                 bytes_of(&samples[channel * 56..][..56], out);
             };
-            refined_rows(&map, 2, &geometry, &photo, paint).unwrap()
+            refine_rows(&map, 2, &geometry, &photo, paint).unwrap()
         };
         assert!(channel(0).iter().all(|byte| *byte == 102));
         let rising = channel(1);

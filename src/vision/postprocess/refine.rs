@@ -11,24 +11,24 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{Axis, Taps, mix_rows, runs};
+use crate::maths::resample::{LinearTaps, SampleAxis, mix_rows, tap_runs};
 use crate::model::head::Scores;
 use crate::model::input::Geometry;
 use crate::system::memory::try_vec;
-use crate::vision::postprocess::guided::{Guide, Linear, Recipe};
-use crate::vision::postprocess::rows::Rows;
-use crate::vision::postprocess::segment::exp;
-use crate::vision::postprocess::{DepthMap, LabelMap, calm};
+use crate::vision::postprocess::guided::{Guide, GuidedFilterConfig, LinearCoefficients};
+use crate::vision::postprocess::rows::RowSource;
+use crate::vision::postprocess::segment::fast_exp;
+use crate::vision::postprocess::{DepthMap, LabelMap, small_regions};
 
 /// For scores of classes. On frames of streets and photos of animals, windows of two and a half patches gain most.
-pub const LABELS: Recipe = Recipe {
-    cells: 4,
+pub const LABEL_FILTER: GuidedFilterConfig = GuidedFilterConfig {
+    cells_per_patch: 4,
     radius: 5,
     epsilon: 3e-4,
 };
 /// For depth.
-pub const DEPTH: Recipe = Recipe {
-    cells: 4,
+pub const DEPTH_FILTER: GuidedFilterConfig = GuidedFilterConfig {
+    cells_per_patch: 4,
     radius: 4,
     epsilon: 1e-3,
 };
@@ -38,16 +38,21 @@ pub const DEPTH: Recipe = Recipe {
 const SOFT_PIXELS: usize = 4;
 
 /// A class takes part near cells where it wins, or where it is at least this probable.
-const LEAST: f32 = 0.02;
+const MIN_PROBABILITY: f32 = 0.02;
 
 /// As [`segment::label`](crate::vision::postprocess::segment::label), fitted to `photo`; regions that are too small to be told
 /// are given to those around them (see [`calm`]).
 ///
 /// # Errors
 /// If the photo cannot be resized.
-pub fn label(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> Result<LabelMap> {
-    let mut map = label_with(&LABELS, scores, geometry, photo)?;
-    calm::merge_small(&mut map, scores, geometry, calm::least_pixels(geometry))?;
+pub fn refine_labels(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> Result<LabelMap> {
+    let mut map = refine_labels_with(&LABEL_FILTER, scores, geometry, photo)?;
+    small_regions::merge_small_regions(
+        &mut map,
+        scores,
+        geometry,
+        small_regions::min_region_pixels(geometry),
+    )?;
     Ok(map)
 }
 
@@ -58,24 +63,24 @@ pub fn label(scores: &Scores, geometry: &Geometry, photo: &RgbImage) -> Result<L
 ///
 /// # Errors
 /// If the photo cannot be resized.
-pub fn label_with(
-    recipe: &Recipe,
+pub fn refine_labels_with(
+    recipe: &GuidedFilterConfig,
     scores: &Scores,
     geometry: &Geometry,
     photo: &RgbImage,
 ) -> Result<LabelMap> {
-    let cells = Cells::new(geometry, recipe.cells);
+    let cells = CellGrid::new(geometry, recipe.cells_per_patch);
     let guide = Guide::new(
         photo,
         (cells.width, cells.height),
         recipe.radius,
         recipe.epsilon,
     )?;
-    let Filtered { classes, others } = filtered(scores, &cells, &guide, recipe.radius);
-    let tiles = Tiles::new(&cells);
+    let FilteredScores { classes, others } = filter_scores(scores, &cells, &guide, recipe.radius);
+    let tiles = TileGrid::new(&cells);
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
-    let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
-    let runs = runs(&x_taps);
+    let (x_taps, y_taps) = (guide.column_taps(width), guide.row_taps(height));
+    let runs = tap_runs(&x_taps);
     let mut ids = try_vec(0u16, width * height)?;
     let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
@@ -83,25 +88,25 @@ pub fn label_with(
         .zip(photo.par_chunks_exact(3 * width))
         .zip(&y_taps)
         .for_each_init(
-            Buffers::default,
+            RefineBuffers::default,
             |buffers, (((ids, confidence), rgb), y)| {
-                mix_lines(&mut buffers.others, &others, cells.width, 0..cells.width, y);
-                buffers.take_colors(&guide, &x_taps, y, rgb);
+                mix_cell_rows(&mut buffers.others, &others, cells.width, 0..cells.width, y);
+                buffers.load_colors(&guide, &x_taps, y, rgb);
                 for runs in runs.chunk_by(|a, b| tiles.column(a.low) == tiles.column(b.low)) {
                     let (first, last) = (&runs[0], &runs[runs.len() - 1]);
-                    let tile = tiles.at(first.low, y.low);
+                    let tile = tiles.index_of(first.low, y.low);
                     let columns = first.low..last.high + 1;
                     let span = first.samples.start..last.samples.end;
-                    buffers.near.clear();
+                    buffers.candidates.clear();
                     buffers.scores.clear();
-                    for class in classes.iter().filter(|class| class.near[tile]) {
+                    for class in classes.iter().filter(|class| class.candidate_tiles[tile]) {
                         let line = &mut buffers.line;
-                        mix_lines(line, &class.linear, cells.width, columns.clone(), y);
+                        mix_cell_rows(line, &class.linear, cells.width, columns.clone(), y);
                         let start = buffers.scores.len();
                         buffers.scores.resize(start + span.len(), 0.0);
                         for run in runs {
                             let place = start + run.samples.start - span.start;
-                            apply_run(
+                            apply_linear_run(
                                 &mut buffers.scores[place..][..run.samples.len()],
                                 &line[run.low - columns.start],
                                 &line[run.high - columns.start],
@@ -109,9 +114,9 @@ pub fn label_with(
                                 buffers.colors.each_ref().map(|c| &c[run.samples.clone()]),
                             );
                         }
-                        buffers.near.push(class.id);
+                        buffers.candidates.push(class.id);
                     }
-                    buffers.decide(&mut ids[span.clone()], &mut confidence[span]);
+                    buffers.select_classes(&mut ids[span.clone()], &mut confidence[span]);
                     for run in runs {
                         let [low] = buffers.others[run.low];
                         let [high] = buffers.others[run.high];
@@ -133,22 +138,28 @@ pub fn label_with(
 
 /// What a thread keeps from tile to tile.
 #[derive(Default)]
-pub(super) struct Buffers {
+pub(super) struct RefineBuffers {
     /// A line of the photo, colour by colour, from 0 to 1.
     pub(super) colors: [Vec<f32>; 3],
     /// A line of one colour of the cells.
     cells: Vec<f32>,
-    pub(super) line: Vec<Linear>,
+    pub(super) line: Vec<LinearCoefficients>,
     others: Vec<[f32; 1]>,
     /// Classes that take part in a tile.
-    near: Vec<u16>,
+    candidates: Vec<u16>,
     /// `[near, pixels]`.
     scores: Vec<f32>,
 }
 
-impl Buffers {
+impl RefineBuffers {
     /// Those of a line of pixels, `rgb`; where cells are a few pixels wide, those that the photo has between the cells.
-    pub(super) fn take_colors(&mut self, guide: &Guide, x_taps: &[Taps], y: &Taps, rgb: &[u8]) {
+    pub(super) fn load_colors(
+        &mut self,
+        guide: &Guide,
+        x_taps: &[LinearTaps],
+        y: &LinearTaps,
+        rgb: &[u8],
+    ) {
         if x_taps.len() > SOFT_PIXELS * guide.width {
             for (channel, plane) in self.colors.iter_mut().enumerate() {
                 plane.clear();
@@ -172,10 +183,10 @@ impl Buffers {
     }
 
     /// The best class of each pixel, and its probability among those that take part.
-    fn decide(&self, ids: &mut [u16], confidence: &mut [f32]) {
+    fn select_classes(&self, ids: &mut [u16], confidence: &mut [f32]) {
         let pixels = ids.len();
         let mut tops = vec![f32::NEG_INFINITY; pixels];
-        for (&class, scores) in self.near.iter().zip(self.scores.chunks_exact(pixels)) {
+        for (&class, scores) in self.candidates.iter().zip(self.scores.chunks_exact(pixels)) {
             for ((id, top), &score) in ids.iter_mut().zip(&mut tops).zip(scores) {
                 let better = score > *top;
                 *id = if better { class } else { *id };
@@ -185,7 +196,7 @@ impl Buffers {
         confidence.fill(0.0);
         for scores in self.scores.chunks_exact(pixels) {
             for ((sum, &top), &score) in confidence.iter_mut().zip(&tops).zip(scores) {
-                *sum += exp(score - top);
+                *sum += fast_exp(score - top);
             }
         }
         confidence.iter_mut().for_each(|sum| *sum = 1.0 / *sum);
@@ -197,14 +208,14 @@ impl Buffers {
 ///
 /// # Errors
 /// If the photo cannot be resized, or there is no memory for the map.
-pub fn depth(map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Result<DepthMap> {
+pub fn refine_depth(map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Result<DepthMap> {
     let deviation = map
         .deviation_rows(geometry)
-        .map(|rows| (&rows as &dyn Rows).collect());
+        .map(|rows| (&rows as &dyn RowSource).collect());
     Ok(DepthMap {
         width: geometry.photo.0 as usize,
         height: geometry.photo.1 as usize,
-        depth: depth_with(&DEPTH, map, geometry, photo)?,
+        depth: refine_depth_with(&DEPTH_FILTER, map, geometry, photo)?,
         deviation: deviation.transpose()?.unwrap_or_default(),
     })
 }
@@ -213,22 +224,22 @@ pub fn depth(map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Result<De
 ///
 /// # Errors
 /// As [`depth()`].
-pub fn depth_with(
-    recipe: &Recipe,
+pub fn refine_depth_with(
+    recipe: &GuidedFilterConfig,
     map: &DepthMap,
     geometry: &Geometry,
     photo: &RgbImage,
 ) -> Result<Vec<f32>> {
-    let cells = Cells::new(geometry, recipe.cells);
+    let cells = CellGrid::new(geometry, recipe.cells_per_patch);
     let size = (cells.width, cells.height);
     let guide = Guide::new(photo, size, recipe.radius, recipe.epsilon)?;
     // Depths are compared by their ratios.
-    let logs: Vec<f32> = sample(map, &cells)
+    let logs: Vec<f32> = sample_depth(map, &cells)
         .iter()
         .map(|d| d.max(f32::MIN_POSITIVE).ln())
         .collect();
-    let low = extremes(&logs, cells.width, recipe.radius, f32::min);
-    let high = extremes(&logs, cells.width, recipe.radius, f32::max);
+    let low = window_extremes(&logs, cells.width, recipe.radius, f32::min);
+    let high = window_extremes(&logs, cells.width, recipe.radius, f32::max);
     let fitted: Vec<[f32; 6]> = guide
         .coefficients(&logs)
         .iter()
@@ -237,28 +248,28 @@ pub fn depth_with(
         .collect();
     let (width, height) = (geometry.photo.0 as usize, geometry.photo.1 as usize);
     let mut depths = try_vec(0f32, width * height)?;
-    let (x_taps, y_taps) = (guide.columns(width), guide.rows(height));
+    let (x_taps, y_taps) = (guide.column_taps(width), guide.row_taps(height));
     depths
         .par_chunks_exact_mut(width)
         .zip(photo.par_chunks_exact(3 * width))
         .zip(&y_taps)
         .for_each_init(Vec::new, |line, ((depth, rgb), y)| {
-            mix_lines(line, &fitted, cells.width, 0..cells.width, y);
+            mix_cell_rows(line, &fitted, cells.width, 0..cells.width, y);
             for ((depth, rgb), x) in depth.iter_mut().zip(rgb.chunks_exact(3)).zip(&x_taps) {
                 let [r, g, b, rest, low, high] = mix(&line[x.low], &line[x.high], x.weight);
-                *depth = apply(&[r, g, b, rest], rgb).max(low).min(high).exp();
+                *depth = apply_linear(&[r, g, b, rest], rgb).max(low).min(high).exp();
             }
         });
     Ok(depths)
 }
 
 /// Depths of the map, which is over the padded input, at the cells.
-fn sample(map: &DepthMap, cells: &Cells) -> Vec<f32> {
-    let finer = |axis: &Axis, side: usize| {
+fn sample_depth(map: &DepthMap, cells: &CellGrid) -> Vec<f32> {
+    let finer = |axis: &SampleAxis, side: usize| {
         let factor = side as f32 / axis.cells as f32;
-        Axis {
+        SampleAxis {
             cells: side,
-            places: axis.places.iter().map(|place| place * factor).collect(),
+            positions: axis.positions.iter().map(|place| place * factor).collect(),
         }
         .bilinear()
     };
@@ -278,7 +289,7 @@ fn sample(map: &DepthMap, cells: &Cells) -> Vec<f32> {
 }
 
 /// The least or largest value, as `pick` has it, of windows that reach `radius` from their middle.
-pub(super) fn extremes(
+pub(super) fn window_extremes(
     plane: &[f32],
     width: usize,
     radius: usize,
@@ -302,43 +313,43 @@ pub(super) fn extremes(
 }
 
 /// The classes that take part.
-struct Filtered {
-    classes: Vec<Class>,
+struct FilteredScores {
+    classes: Vec<FilteredClass>,
     /// Per cell, the probability of all classes that don't.
     others: Vec<[f32; 1]>,
 }
 
 /// A class with its coefficients.
-struct Class {
+struct FilteredClass {
     id: u16,
     /// Per cell.
-    linear: Vec<Linear>,
+    linear: Vec<LinearCoefficients>,
     /// Per tile, whether the class may win there.
-    near: Vec<bool>,
+    candidate_tiles: Vec<bool>,
 }
 
 /// The grid of cells over the photo, without the padding.
-pub(super) struct Cells {
+pub(super) struct CellGrid {
     pub width: usize,
     pub height: usize,
     /// Where the cells' centres lie on the patch grid.
-    pub x: Axis,
-    pub y: Axis,
+    pub x: SampleAxis,
+    pub y: SampleAxis,
     /// Cells along the side of a patch, and so of a tile.
-    patch: usize,
+    cells_per_patch: usize,
 }
 
-impl Cells {
-    pub fn new(geometry: &Geometry, patch: usize) -> Self {
+impl CellGrid {
+    pub fn new(geometry: &Geometry, cells_per_patch: usize) -> Self {
         let p = geometry.patch_size as f32;
         let grid = geometry.grid();
         let axis = |photo: u32, resized: u32, pad: u32, patches: usize| {
-            let cells = (resized as usize * patch).div_ceil(geometry.patch_size);
+            let cells = (resized as usize * cells_per_patch).div_ceil(geometry.patch_size);
             let cells = cells.min(photo as usize).max(1);
             let place = |i| (i as f32 + 0.5) * resized as f32 / cells as f32 + pad as f32;
-            Axis {
+            SampleAxis {
                 cells: patches,
-                places: (0..cells).map(|i| place(i) / p).collect(),
+                positions: (0..cells).map(|i| place(i) / p).collect(),
             }
         };
         let x = axis(
@@ -354,28 +365,28 @@ impl Cells {
             grid.rows,
         );
         Self {
-            width: x.places.len(),
-            height: y.places.len(),
+            width: x.positions.len(),
+            height: y.positions.len(),
             x,
             y,
-            patch,
+            cells_per_patch,
         }
     }
 }
 
 /// Squares of cells, about as large as a patch, that share a list of classes.
-struct Tiles {
+struct TileGrid {
     side: usize,
     columns: usize,
     rows: usize,
 }
 
-impl Tiles {
-    fn new(cells: &Cells) -> Self {
+impl TileGrid {
+    fn new(cells: &CellGrid) -> Self {
         Self {
-            side: cells.patch,
-            columns: cells.width.div_ceil(cells.patch),
-            rows: cells.height.div_ceil(cells.patch),
+            side: cells.cells_per_patch,
+            columns: cells.width.div_ceil(cells.cells_per_patch),
+            rows: cells.height.div_ceil(cells.cells_per_patch),
         }
     }
 
@@ -383,15 +394,15 @@ impl Tiles {
         x / self.side
     }
 
-    fn at(&self, x: usize, y: usize) -> usize {
+    fn index_of(&self, x: usize, y: usize) -> usize {
         y / self.side * self.columns + x / self.side
     }
 
     /// The tiles that have one of `cells`, which are `width` a row, within `reach`.
-    fn near(&self, cells: &[usize], width: usize, reach: usize) -> Vec<bool> {
+    fn tiles_near(&self, cells: &[usize], width: usize, reach: usize) -> Vec<bool> {
         let mut here = vec![false; self.columns * self.rows];
         for &cell in cells {
-            here[self.at(cell % width, cell / width)] = true;
+            here[self.index_of(cell % width, cell / width)] = true;
         }
         let reach = reach.div_ceil(self.side);
         let span = |at: usize, side: usize| at.saturating_sub(reach)..(at + reach + 1).min(side);
@@ -404,7 +415,12 @@ impl Tiles {
 }
 
 /// Gives the classes that win in some cell their detail.
-fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Filtered {
+fn filter_scores(
+    scores: &Scores,
+    cells: &CellGrid,
+    guide: &Guide,
+    radius: usize,
+) -> FilteredScores {
     let (k, cols) = (scores.k, scores.grid.cols);
     let (x_taps, y_taps) = (cells.x.bilinear(), cells.y.bilinear());
     // Per cell the winner, its score, and the logarithm of the sum of the exponentials.
@@ -419,7 +435,7 @@ fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Fil
                 for (out, x) in out.iter_mut().zip(&x_taps) {
                     let patch = |x: usize| &line[x * k..][..k];
                     mix_rows(pixel, patch(x.low), patch(x.high), x.weight);
-                    *out = top_and_sum(pixel);
+                    *out = top_and_log_sum(pixel);
                 }
             },
         );
@@ -432,7 +448,7 @@ fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Fil
                 let at = |y: usize| scores.values[(y * cols + x) * k + id];
                 at(y.low) + (at(y.high) - at(y.low)) * y.weight
             };
-            let between = move |x: &Taps| {
+            let between = move |x: &LinearTaps| {
                 let (left, right) = (score(x.low), score(x.high));
                 left + (right - left) * x.weight
             };
@@ -440,11 +456,11 @@ fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Fil
         });
         rows.collect()
     };
-    let tiles = Tiles::new(cells);
+    let tiles = TileGrid::new(cells);
     let winners: Vec<usize> = (0..k).filter(|id| wins[*id]).collect();
     let classes = winners.par_iter().map(|&id| {
         let mut plane = plane(id);
-        let least = LEAST.ln();
+        let least = MIN_PROBABILITY.ln();
         let mut places = Vec::new();
         for (cell, (score, (winner, top, sum))) in plane.iter_mut().zip(&tops).enumerate() {
             if usize::from(*winner) == id || *score - sum > least {
@@ -453,14 +469,14 @@ fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Fil
             // Only differences between classes count; these are the numbers closest to zero.
             *score -= top;
         }
-        Class {
+        FilteredClass {
             id: id as u16,
             // Coefficients are means over windows of means over windows; a pixel mixes two cells.
-            near: tiles.near(&places, cells.width, 2 * radius + 1),
+            candidate_tiles: tiles.tiles_near(&places, cells.width, 2 * radius + 1),
             linear: guide.coefficients(&plane),
         }
     });
-    let classes: Vec<Class> = classes.collect();
+    let classes: Vec<FilteredClass> = classes.collect();
     let mut others = vec![[1f32]; tops.len()];
     for &id in &winners {
         for ([rest], (score, (.., sum))) in others.iter_mut().zip(plane(id).iter().zip(&tops)) {
@@ -470,28 +486,28 @@ fn filtered(scores: &Scores, cells: &Cells, guide: &Guide, radius: usize) -> Fil
     others
         .iter_mut()
         .for_each(|[rest]| *rest = rest.clamp(0.0, 1.0));
-    Filtered { classes, others }
+    FilteredScores { classes, others }
 }
 
 /// The best class, its score, and the logarithm of the sum of all exponentials.
-fn top_and_sum(scores: &[f32]) -> (u16, f32, f32) {
+fn top_and_log_sum(scores: &[f32]) -> (u16, f32, f32) {
     let (mut id, mut top) = (0, f32::NEG_INFINITY);
     for (index, &score) in scores.iter().enumerate() {
         if score > top {
             (id, top) = (index as u16, score);
         }
     }
-    let sum: f32 = scores.iter().map(|score| exp(score - top)).sum();
+    let sum: f32 = scores.iter().map(|score| fast_exp(score - top)).sum();
     (id, top, top + sum.ln())
 }
 
 /// What `map` has in the cells `columns` at the height of a row of pixels.
-pub(super) fn mix_lines<const N: usize>(
+pub(super) fn mix_cell_rows<const N: usize>(
     line: &mut Vec<[f32; N]>,
     map: &[[f32; N]],
     width: usize,
     columns: Range<usize>,
-    y: &Taps,
+    y: &LinearTaps,
 ) {
     let row = |y: usize| &map[y * width..][columns.clone()];
     line.clear();
@@ -508,20 +524,20 @@ fn mix<const N: usize>(a: &[f32; N], b: &[f32; N], weight: f32) -> [f32; N] {
 }
 
 /// The map's value at a pixel.
-fn apply(linear: &Linear, rgb: &[u8]) -> f32 {
+fn apply_linear(linear: &LinearCoefficients, rgb: &[u8]) -> f32 {
     let color = |c: usize| linear[c] * (f32::from(rgb[c]) * (1.0 / 255.0));
     color(0) + color(1) + color(2) + linear[3]
 }
 
 /// [`apply`] at pixels between two cells.
-pub(super) fn apply_run(
+pub(super) fn apply_linear_run(
     out: &mut [f32],
-    low: &Linear,
-    high: &Linear,
+    low: &LinearCoefficients,
+    high: &LinearCoefficients,
     weights: &[f32],
     [red, green, blue]: [&[f32]; 3],
 ) {
-    let step: Linear = std::array::from_fn(|i| high[i] - low[i]);
+    let step: LinearCoefficients = std::array::from_fn(|i| high[i] - low[i]);
     let colors = red.iter().zip(green).zip(blue);
     for ((out, w), ((r, g), b)) in out.iter_mut().zip(weights).zip(colors) {
         let at = |i: usize| low[i] + step[i] * w;
@@ -576,7 +592,7 @@ mod tests {
         // At most so many pixels of each row are wrong. Half a patch is as far as a border is off in truth, and half a
         // cell, about two pixels, as exactly as it is found.
         for (at, most) in [(66, 2), (74, 2), (63, 4), (77, 4)] {
-            let fitted = label(&scores(), &geometry(), &photo(at)).unwrap();
+            let fitted = refine_labels(&scores(), &geometry(), &photo(at)).unwrap();
             let wrong = |map: &LabelMap| {
                 let truth = |i: usize| u16::from(i % map.width >= at as usize);
                 let pixels = map.ids.iter().enumerate();
@@ -596,12 +612,12 @@ mod tests {
             k: 3,
             grid,
         };
-        let map = label(&constant, &geometry(), &photo(60)).unwrap();
+        let map = refine_labels(&constant, &geometry(), &photo(60)).unwrap();
         assert!(map.ids.iter().all(|&id| id == 1));
         let p = 1.0 / (1.0 + (-1f32).exp() + (-2f32).exp());
         assert!(map.confidence.iter().all(|c| (c - p).abs() < 1e-4));
         let flat = depth_map(|_| 2.5);
-        let fitted = depth(&flat, &geometry(), &photo(60)).unwrap();
+        let fitted = refine_depth(&flat, &geometry(), &photo(60)).unwrap();
         assert!(fitted.depth.iter().all(|d| (d - 2.5).abs() < 1e-3));
     }
 
@@ -617,7 +633,7 @@ mod tests {
             k,
             grid,
         };
-        let map = label(&scores, &geometry(), &photo(60)).unwrap();
+        let map = refine_labels(&scores, &geometry(), &photo(60)).unwrap();
         assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
         assert!(map.ids.iter().all(|&id| usize::from(id) < k));
         let mut ids = map.ids;
@@ -637,7 +653,7 @@ mod tests {
                 grid,
             };
             let photo = RgbImage::from_fn(size.0, size.1, |x, y| Rgb([x as u8, y as u8, 9]));
-            let map = label(&scores, &geometry, &photo).unwrap();
+            let map = refine_labels(&scores, &geometry, &photo).unwrap();
             assert_eq!((map.width, map.height), (size.0 as usize, size.1 as usize));
             assert!(map.confidence.iter().all(|c| (0.0..=1.0).contains(c)));
         }
@@ -659,7 +675,7 @@ mod tests {
         // A soft step around column 70, and an edge of the photo half a patch off.
         let soft = depth_map(|x| 1.0 + ((x as f32 - 15.0) / 10.0).clamp(0.0, 1.0) * 3.0);
         let plain = soft.to_photo(&geometry());
-        let fitted = depth(&soft, &geometry(), &photo(77)).unwrap();
+        let fitted = refine_depth(&soft, &geometry(), &photo(77)).unwrap();
         let rise = |map: &DepthMap| map.depth[140 * 42 + 79] - map.depth[140 * 42 + 74];
         assert!(
             rise(&fitted) > 3.0 * rise(&plain),

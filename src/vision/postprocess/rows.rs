@@ -4,14 +4,14 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{Axis, Taps, mix_rows};
+use crate::maths::resample::{LinearTaps, SampleAxis, mix_rows};
 use crate::system::memory::try_vec;
 
 /// Numbers that are handed out at once: of a photo of 4000 columns, 64 rows.
-const BAND: usize = 1 << 18;
+const BAND_VALUES: usize = 1 << 18;
 
 /// A map that can be asked for its rows, as often as one likes.
-pub trait Rows: Sync {
+pub trait RowSource: Sync {
     /// Width and height.
     fn size(&self) -> (usize, usize);
 
@@ -19,7 +19,7 @@ pub trait Rows: Sync {
     fn fill(&self, first: usize, out: &mut [f32]);
 }
 
-impl dyn Rows + '_ {
+impl dyn RowSource + '_ {
     /// The value at column `x` of row `y`.
     pub fn at(&self, x: usize, y: usize) -> f32 {
         let mut row = vec![0f32; self.size().0];
@@ -36,7 +36,7 @@ impl dyn Rows + '_ {
         mut each: impl FnMut(usize, &[f32]) -> Result<(), E>,
     ) -> Result<(), E> {
         let (width, height) = self.size();
-        let rows = (BAND / width.max(1)).max(1);
+        let rows = (BAND_VALUES / width.max(1)).max(1);
         let mut band = vec![0f32; rows.min(height) * width];
         for first in (0..height).step_by(rows) {
             let band = &mut band[..rows.min(height - first) * width];
@@ -101,14 +101,14 @@ impl dyn Rows + '_ {
 
 /// A map that is there.
 #[derive(Debug, Clone, Copy)]
-pub struct Whole<'m> {
+pub struct InMemoryRows<'m> {
     /// Of a row.
     pub width: usize,
     /// `[height, width]`.
     pub values: &'m [f32],
 }
 
-impl Rows for Whole<'_> {
+impl RowSource for InMemoryRows<'_> {
     fn size(&self) -> (usize, usize) {
         (self.width, self.values.len() / self.width.max(1))
     }
@@ -120,18 +120,18 @@ impl Rows for Whole<'_> {
 
 /// A coarser map, bilinearly between its cells.
 #[derive(Debug, Clone)]
-pub struct Upsampled<'m> {
+pub struct BilinearRows<'m> {
     /// `[rows, cols]`.
     pub cells: &'m [f32],
     /// Cells of a row.
     pub cols: usize,
     /// By column.
-    pub x: Vec<Taps>,
+    pub x: Vec<LinearTaps>,
     /// By row.
-    pub y: Vec<Taps>,
+    pub y: Vec<LinearTaps>,
 }
 
-impl Rows for Upsampled<'_> {
+impl RowSource for BilinearRows<'_> {
     fn size(&self) -> (usize, usize) {
         (self.x.len(), self.y.len())
     }
@@ -158,7 +158,7 @@ type CubicTaps = [(usize, f32); 4];
 /// A coarser map, bicubically between its cells (Keys' cubic with A = -0.75, clamped at the edges, as torch's
 /// `interpolate(mode="bicubic", align_corners=False)` has it), within the extent of its numbers.
 #[derive(Debug, Clone)]
-pub struct Cubic<'m> {
+pub struct BicubicRows<'m> {
     /// `[rows, cols]`.
     cells: &'m [f32],
     /// Cells of a row.
@@ -169,25 +169,25 @@ pub struct Cubic<'m> {
     extent: (f32, f32),
 }
 
-impl<'m> Cubic<'m> {
+impl<'m> BicubicRows<'m> {
     /// Of `cells` `[rows, cols]`, at these places along their axes.
-    pub fn new(cells: &'m [f32], x: &Axis, y: &Axis) -> Self {
-        Cubic {
+    pub fn new(cells: &'m [f32], x: &SampleAxis, y: &SampleAxis) -> Self {
+        BicubicRows {
             cells,
             cols: x.cells,
-            x: cubic(x),
-            y: cubic(y),
-            extent: (&Whole {
+            x: cubic_taps(x),
+            y: cubic_taps(y),
+            extent: (&InMemoryRows {
                 width: x.cells,
                 values: cells,
-            } as &dyn Rows)
+            } as &dyn RowSource)
                 .extent(),
         }
     }
 }
 
 /// The taps of every sample of an axis.
-fn cubic(axis: &Axis) -> Vec<CubicTaps> {
+fn cubic_taps(axis: &SampleAxis) -> Vec<CubicTaps> {
     const A: f32 = -0.75;
     let last = axis.cells as f32 - 1.0;
     let near = |d: f32| ((A + 2.0) * d - (A + 3.0)) * d * d + 1.0;
@@ -202,10 +202,10 @@ fn cubic(axis: &Axis) -> Vec<CubicTaps> {
             (cell, weights[i])
         })
     };
-    axis.places.iter().map(taps).collect()
+    axis.positions.iter().map(taps).collect()
 }
 
-impl Rows for Cubic<'_> {
+impl RowSource for BicubicRows<'_> {
     fn size(&self) -> (usize, usize) {
         (self.x.len(), self.y.len())
     }
@@ -249,29 +249,29 @@ mod tests {
     #[test]
     fn cubic_samples_are_torchs_within_the_extent() {
         // torch.nn.functional.interpolate([[0, 1, 4, 2]], size=(1, 7), mode="bicubic", align_corners=False), in f64.
-        let (x, y) = (Axis::stretched(4, 7), Axis::stretched(1, 1));
-        let rows = Cubic::new(&[0.0, 1.0, 4.0, 2.0], &x, &y);
-        let found = (&rows as &dyn Rows).collect().unwrap();
+        let (x, y) = (SampleAxis::stretched(4, 7), SampleAxis::stretched(1, 1));
+        let rows = BicubicRows::new(&[0.0, 1.0, 4.0, 2.0], &x, &y);
+        let found = (&rows as &dyn RowSource).collect().unwrap();
         let expected = TORCH;
         for ((found, low), expected) in found.iter().zip([0.0; 7]).zip(expected) {
             let expected = f32::clamp(expected, low, 4.0);
             assert!((found - expected).abs() < 1e-5, "{found} {expected}");
         }
         // The same downwards.
-        let rows = Cubic::new(&[0.0, 1.0, 4.0, 2.0], &y, &x);
-        assert_eq!((&rows as &dyn Rows).collect().unwrap(), found);
+        let rows = BicubicRows::new(&[0.0, 1.0, 4.0, 2.0], &y, &x);
+        assert_eq!((&rows as &dyn RowSource).collect().unwrap(), found);
     }
 
     #[test]
     fn bands_are_the_whole() {
         let cells: Vec<f32> = (0..35).map(|i| ((i * 7) % 11) as f32).collect();
-        let upsampled = Upsampled {
+        let upsampled = BilinearRows {
             cells: &cells,
             cols: 7,
-            x: Axis::stretched(7, 3000).bilinear(),
-            y: Axis::stretched(5, 200).bilinear(),
+            x: SampleAxis::stretched(7, 3000).bilinear(),
+            y: SampleAxis::stretched(5, 200).bilinear(),
         };
-        let rows: &dyn Rows = &upsampled;
+        let rows: &dyn RowSource = &upsampled;
         let whole = rows.collect().unwrap();
         let mut bands = Vec::new();
         let mut count = 0;
@@ -285,11 +285,14 @@ mod tests {
         assert!(count > 1);
         assert_eq!(bands, whole);
         assert_eq!(rows.at(1234, 56), whole[56 * 3000 + 1234]);
-        let again = Whole {
+        let again = InMemoryRows {
             width: 3000,
             values: &whole,
         };
-        assert_eq!((&again as &dyn Rows).at(2999, 199), whole[whole.len() - 1]);
+        assert_eq!(
+            (&again as &dyn RowSource).at(2999, 199),
+            whole[whole.len() - 1]
+        );
         let mut nth = Vec::new();
         rows.for_each_nth(97, |value| nth.push(value));
         assert!(nth.iter().eq(whole.iter().step_by(97)));

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{Axis, mix_rows, runs};
+use crate::maths::resample::{SampleAxis, mix_rows, tap_runs};
 use crate::model::head::Scores;
 use crate::model::input::Geometry;
 use crate::system::memory::try_vec;
@@ -45,10 +45,13 @@ impl LabelMap {
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
 pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> Result<LabelMap> {
-    let axis = |places, cells| Axis { cells, places };
-    let x = axis(geometry.columns(), scores.grid.cols);
-    let y = axis(geometry.rows(), scores.grid.rows);
-    label_at(scores, &x, &y, allowed)
+    let axis = |places, cells| SampleAxis {
+        cells,
+        positions: places,
+    };
+    let x = axis(geometry.column_positions(), scores.grid.cols);
+    let y = axis(geometry.row_positions(), scores.grid.rows);
+    label_samples(scores, &x, &y, allowed)
 }
 
 /// Labels the samples at `x` and `y` of the patch grid.
@@ -58,11 +61,16 @@ pub fn label(scores: &Scores, geometry: &Geometry, allowed: &[bool]) -> Result<L
 ///
 /// # Errors
 /// As [`label`].
-pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> Result<LabelMap> {
+pub fn label_samples(
+    scores: &Scores,
+    x: &SampleAxis,
+    y: &SampleAxis,
+    allowed: &[bool],
+) -> Result<LabelMap> {
     let (k, cols) = (scores.k, scores.grid.cols);
     let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
     let (width, height) = (x_taps.len(), y_taps.len());
-    let runs = runs(&x_taps);
+    let runs = tap_runs(&x_taps);
     let mut ids = try_vec(0u16, width * height)?;
     let mut confidence = try_vec(0f32, width * height)?;
     ids.par_chunks_exact_mut(width)
@@ -75,7 +83,7 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> Result
                 mix_rows(line, row(y.low), row(y.high), y.weight);
                 for run in &runs {
                     let (left, right) = (&line[run.low * k..], &line[run.high * k..]);
-                    candidates_between(&left[..k], &right[..k], allowed, REACH, candidates);
+                    candidates_between(&left[..k], &right[..k], allowed, MAX_SCORE_GAP, candidates);
                     let span = run.samples.clone();
                     let out = (&mut ids[span.clone()], &mut confidence[span]);
                     best_between(candidates, &run.weights, out);
@@ -92,7 +100,7 @@ pub fn label_at(scores: &Scores, x: &Axis, y: &Axis, allowed: &[bool]) -> Result
 
 /// A class that may win between two patches, with its score at one and its way to the other.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Candidate {
+pub(super) struct ClassCandidate {
     /// The class.
     pub id: u16,
     start: f32,
@@ -100,7 +108,7 @@ pub(super) struct Candidate {
 }
 
 /// Classes whose scores lie lower than the best by this much count for nothing: `e^-12` is six millionths.
-const REACH: f32 = 12.0;
+const MAX_SCORE_GAP: f32 = 12.0;
 
 /// Puts the allowed classes that count anywhere between `left` and `right` into `candidates`, in their order: those that
 /// come within `reach` of the best.
@@ -109,7 +117,7 @@ pub(super) fn candidates_between(
     right: &[f32],
     allowed: &[bool],
     reach: f32,
-    candidates: &mut Vec<Candidate>,
+    candidates: &mut Vec<ClassCandidate>,
 ) {
     let both = || {
         let pairs = left.iter().zip(right).enumerate();
@@ -123,7 +131,7 @@ pub(super) fn candidates_between(
     candidates.extend(
         both()
             .filter(|(_, (left, right))| left.max(**right) >= floor - reach)
-            .map(|(id, (left, right))| Candidate {
+            .map(|(id, (left, right))| ClassCandidate {
                 id: id as u16,
                 start: *left,
                 slope: right - left,
@@ -131,7 +139,7 @@ pub(super) fn candidates_between(
     );
 }
 
-impl Candidate {
+impl ClassCandidate {
     /// The score at `weight` of the way.
     #[inline]
     pub fn at(&self, weight: f32) -> f32 {
@@ -143,7 +151,7 @@ impl Candidate {
 ///
 /// Candidate by candidate, so that the compiler can take many pixels at once.
 fn best_between(
-    candidates: &[Candidate],
+    candidates: &[ClassCandidate],
     weights: &[f32],
     (ids, confidence): (&mut [u16], &mut [f32]),
 ) {
@@ -167,7 +175,7 @@ fn best_between(
         let mut sums = [0f32; AT_ONCE];
         for candidate in candidates {
             for ((sum, &top), &weight) in sums.iter_mut().zip(tops.iter()).zip(weights) {
-                *sum += exp(candidate.at(weight) - top);
+                *sum += fast_exp(candidate.at(weight) - top);
             }
         }
         tops.iter_mut()
@@ -178,7 +186,7 @@ fn best_between(
 
 /// `e^x` to five digits for `x` from -80 to 0, in steps that the compiler can take for many numbers at once.
 #[inline]
-pub(super) fn exp(x: f32) -> f32 {
+pub(super) fn fast_exp(x: f32) -> f32 {
     // Adding 1.5 * 2^23 leaves the nearest whole number in the low bits.
     const WHOLE: f32 = 12_582_912.0;
     let power = x.max(-80.0) * std::f32::consts::LOG2_E;
@@ -264,10 +272,10 @@ mod tests {
             k: 4,
             grid: Grid { rows: 1, cols: 1 },
         };
-        let axis = Axis::finer(1, 1);
-        let map = label_at(&scores, &axis, &axis, &[]).unwrap();
+        let axis = SampleAxis::subdivided(1, 1);
+        let map = label_samples(&scores, &axis, &axis, &[]).unwrap();
         assert_eq!((map.ids[0], map.confidence[0]), (0, 0.25));
-        let map = label_at(&scores, &axis, &axis, &[false, true, true, false]).unwrap();
+        let map = label_samples(&scores, &axis, &axis, &[false, true, true, false]).unwrap();
         assert_eq!((map.ids[0], map.confidence[0]), (1, 0.5));
     }
 
@@ -276,10 +284,10 @@ mod tests {
         for i in 0..8000 {
             let x = -0.01 * i as f32;
             let expected = f64::from(x).exp();
-            let error = (f64::from(exp(x)) - expected).abs() / expected;
+            let error = (f64::from(fast_exp(x)) - expected).abs() / expected;
             assert!(error < 1e-5, "{x}: {error}");
         }
-        assert_eq!(exp(0.0), 1.0);
+        assert_eq!(fast_exp(0.0), 1.0);
     }
 
     #[test]
@@ -297,8 +305,8 @@ mod tests {
             k,
             grid,
         };
-        let (x, y) = (Axis::finer(7, 6), Axis::finer(5, 6));
-        let map = label_at(&scores, &x, &y, &[]).unwrap();
+        let (x, y) = (SampleAxis::subdivided(7, 6), SampleAxis::subdivided(5, 6));
+        let map = label_samples(&scores, &x, &y, &[]).unwrap();
         let (x_taps, y_taps) = (x.bilinear(), y.bilinear());
         for (i, (&id, &confidence)) in map.ids.iter().zip(&map.confidence).enumerate() {
             let (x, y) = (x_taps[i % map.width], y_taps[i / map.width]);

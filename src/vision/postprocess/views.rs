@@ -6,40 +6,40 @@
 
 use rayon::prelude::*;
 
-use crate::maths::resample::{Axis, Run, Taps, mix_rows, runs};
+use crate::maths::resample::{LinearTaps, SampleAxis, TapRun, mix_rows, tap_runs};
 use crate::model::head::Scores;
 use crate::model::input::{Geometry, SizeRule, Unpad};
-use crate::vision::inference::protocol::{PixelWindow, Seen};
+use crate::vision::inference::protocol::{PixelWindow, ScoredView};
 use crate::vision::postprocess::LabelMap;
-use crate::vision::postprocess::segment::{Candidate, candidates_between, exp};
+use crate::vision::postprocess::segment::{ClassCandidate, candidates_between, fast_exp};
 
 /// Rows of the photo that are read out one after another; their neighbours share the rows of a view.
-const BAND: usize = 16;
+const BAND_ROWS: usize = 16;
 
 /// The class at every pixel of a photo of `width` x `height`, with its mean probability over all views. `unpad` is what
 /// becomes of the padding of windows.
-pub fn label(seen: &[Seen], (width, height): (usize, usize), unpad: Unpad) -> LabelMap {
+pub fn label_views(seen: &[ScoredView], (width, height): (usize, usize), unpad: Unpad) -> LabelMap {
     let k = seen
         .first()
         .and_then(|seen| seen.scores.first())
         .map_or(1, |scores| scores.k);
     let mut ids = vec![0u16; width * height];
     let mut confidence = vec![0f32; width * height];
-    let views: Vec<View<'_>> = seen
+    let views: Vec<ViewSampler<'_>> = seen
         .iter()
-        .map(|seen| View::new(seen, width, height, unpad))
+        .map(|seen| ViewSampler::new(seen, width, height, unpad))
         .collect();
-    ids.par_chunks_mut(BAND * width)
-        .zip(confidence.par_chunks_mut(BAND * width))
+    ids.par_chunks_mut(BAND_ROWS * width)
+        .zip(confidence.par_chunks_mut(BAND_ROWS * width))
         .enumerate()
         .for_each(|(band, (ids, confidence))| {
-            let mut lines: Vec<Lines> = views.iter().map(Lines::of).collect();
+            let mut lines: Vec<ViewRowCache> = views.iter().map(ViewRowCache::of).collect();
             let mut sums = vec![0f32; width * k]; // [width, k]
             let rows = ids.chunks_mut(width).zip(confidence.chunks_mut(width));
             for (row, (ids, confidence)) in rows.enumerate() {
                 sums.fill(0.0);
                 for (view, lines) in views.iter().zip(&mut lines) {
-                    view.add(band * BAND + row, lines, &mut sums);
+                    view.add_probabilities(band * BAND_ROWS + row, lines, &mut sums);
                 }
                 for ((id, sure), sums) in ids.iter_mut().zip(confidence).zip(sums.chunks_exact(k)) {
                     let (mut best, mut top) = (0, f32::NEG_INFINITY);
@@ -62,28 +62,28 @@ pub fn label(seen: &[Seen], (width, height): (usize, usize), unpad: Unpad) -> La
 }
 
 /// Row `number` of a view before it is resized to the photo: the mean scores of its windows, `[columns, k]`.
-pub fn blended_row(seen: &Seen, number: usize, unpad: Unpad) -> Vec<f32> {
+pub fn blended_row(seen: &ScoredView, number: usize, unpad: Unpad) -> Vec<f32> {
     let (width, height) = seen.view.size;
-    let view = View::new(seen, width as usize, height as usize, unpad);
+    let view = ViewSampler::new(seen, width as usize, height as usize, unpad);
     let mut row = vec![0f32; width as usize * view.k];
-    view.row(number, &mut row, &mut Vec::new());
+    view.blend_row(number, &mut row, &mut Vec::new());
     row
 }
 
 /// What neighbouring rows of the photo share of a view.
-struct Lines {
+struct ViewRowCache {
     /// The two rows of the view last used, by number, each `[columns, k]`.
     rows: [(usize, Vec<f32>); 2],
     mixed: Vec<f32>,
     patches: Vec<f32>,
-    candidates: Vec<Candidate>,
+    candidates: Vec<ClassCandidate>,
     pixel: Vec<f32>,
 }
 
-impl Lines {
-    fn of(view: &View<'_>) -> Self {
+impl ViewRowCache {
+    fn of(view: &ViewSampler<'_>) -> Self {
         let line = || vec![0f32; view.columns.len() * view.k];
-        Lines {
+        ViewRowCache {
             rows: [(usize::MAX, line()), (usize::MAX, line())],
             mixed: line(),
             patches: Vec::new(),
@@ -94,57 +94,63 @@ impl Lines {
 }
 
 /// Classes whose scores lie lower than the best by this much count for nothing: `e^-16` is a ten-millionth.
-const REACH: f32 = 16.0;
+const MAX_SCORE_GAP: f32 = 16.0;
 
 /// One view, with where its samples lie.
-struct View<'a> {
-    seen: &'a Seen,
+struct ViewSampler<'a> {
+    view_scores: &'a ScoredView,
     k: usize,
     /// Columns of the photo in pixels of the view, those between the same two pixels together, and rows.
-    runs: Vec<Run>,
-    y: Vec<Taps>,
+    runs: Vec<TapRun>,
+    y: Vec<LinearTaps>,
     /// Pixels of a window in its patches; all windows of a view are alike.
-    window_x: Vec<Taps>,
-    window_y: Vec<Taps>,
+    window_x: Vec<LinearTaps>,
+    window_y: Vec<LinearTaps>,
     /// Windows over each column of the view.
     columns: Vec<f32>,
 }
 
-impl<'a> View<'a> {
-    fn new(seen: &'a Seen, width: usize, height: usize, unpad: Unpad) -> Self {
-        let (view_width, view_height) = seen.view.size;
+impl<'a> ViewSampler<'a> {
+    fn new(view_scores: &'a ScoredView, width: usize, height: usize, unpad: Unpad) -> Self {
+        let (view_width, view_height) = view_scores.view.size;
         let PixelWindow {
             width: w,
             height: h,
             ..
-        } = seen.view.windows[0];
-        let Scores { k, grid, .. } = seen.scores[0];
-        let window = Geometry::new((w, h), SizeRule::Native, seen.patch_size).with_unpad(unpad);
-        let top = seen.view.windows[0].top;
+        } = view_scores.view.windows[0];
+        let Scores { k, grid, .. } = view_scores.scores[0];
+        let window =
+            Geometry::new((w, h), SizeRule::Native, view_scores.patch_size).with_unpad(unpad);
+        let top = view_scores.view.windows[0].top;
         let mut columns = vec![0f32; view_width as usize];
-        for window in seen.view.windows.iter().filter(|window| window.top == top) {
+        for window in view_scores
+            .view
+            .windows
+            .iter()
+            .filter(|window| window.top == top)
+        {
             let covered = window.left as usize..(window.left + window.width) as usize;
             columns[covered].iter_mut().for_each(|count| *count += 1.0);
         }
-        View {
-            seen,
+        ViewSampler {
+            view_scores,
             k,
-            runs: column_runs(view_width as usize, width, seen.view.mirrored),
-            y: Axis::stretched(view_height as usize, height).bilinear(),
-            window_x: along(window.columns(), grid.cols),
-            window_y: along(window.rows(), grid.rows),
+            runs: column_runs(view_width as usize, width, view_scores.view.mirrored),
+            y: SampleAxis::stretched(view_height as usize, height).bilinear(),
+            window_x: taps_along(window.column_positions(), grid.cols),
+            window_y: taps_along(window.row_positions(), grid.rows),
             columns,
         }
     }
 
     /// Adds the probabilities of the photo's row `y` to `sums` `[width, k]`.
-    fn add(&self, y: usize, lines: &mut Lines, sums: &mut [f32]) {
+    fn add_probabilities(&self, y: usize, lines: &mut ViewRowCache, sums: &mut [f32]) {
         let k = self.k;
         let y = self.y[y];
         for (number, other) in [(y.low, y.high), (y.high, y.low)] {
             if lines.rows.iter().all(|(have, _)| *have != number) {
                 let slot = usize::from(lines.rows[0].0 == other);
-                self.row(number, &mut lines.rows[slot].1, &mut lines.patches);
+                self.blend_row(number, &mut lines.rows[slot].1, &mut lines.patches);
                 lines.rows[slot].0 = number;
             }
         }
@@ -156,7 +162,7 @@ impl<'a> View<'a> {
                 &lines.mixed[run.low * k..][..k],
                 &lines.mixed[run.high * k..][..k],
             );
-            candidates_between(low, high, &[], REACH, &mut lines.candidates);
+            candidates_between(low, high, &[], MAX_SCORE_GAP, &mut lines.candidates);
             for (&weight, sums) in run.weights.iter().zip(&mut sums) {
                 add_softmax(&lines.candidates, weight, &mut lines.pixel, sums);
             }
@@ -164,12 +170,18 @@ impl<'a> View<'a> {
     }
 
     /// Row `number` of the view: the mean of the scores of all windows there, `[columns, k]`.
-    fn row(&self, number: usize, row: &mut [f32], patches_of_row: &mut Vec<f32>) {
+    fn blend_row(&self, number: usize, row: &mut [f32], patches_of_row: &mut Vec<f32>) {
         let k = self.k;
         row.fill(0.0);
         let mut tops = 0f32;
         let mut last = None;
-        for (window, scores) in self.seen.view.windows.iter().zip(&self.seen.scores) {
+        for (window, scores) in self
+            .view_scores
+            .view
+            .windows
+            .iter()
+            .zip(&self.view_scores.scores)
+        {
             let top = window.top as usize;
             if !(top..top + window.height as usize).contains(&number) {
                 continue;
@@ -200,21 +212,25 @@ impl<'a> View<'a> {
 }
 
 /// Samples at `places` of an axis of `cells`.
-fn along(places: Vec<f32>, cells: usize) -> Vec<Taps> {
-    Axis { cells, places }.bilinear()
+fn taps_along(places: Vec<f32>, cells: usize) -> Vec<LinearTaps> {
+    SampleAxis {
+        cells,
+        positions: places,
+    }
+    .bilinear()
 }
 
 /// The columns of a photo of `width` on a view of `cells`, from the right where it is `mirrored`.
-fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<Run> {
-    let mut taps = Axis::stretched(cells, width).bilinear();
+fn column_runs(cells: usize, width: usize, mirrored: bool) -> Vec<TapRun> {
+    let mut taps = SampleAxis::stretched(cells, width).bilinear();
     if mirrored {
         taps.reverse();
     }
-    runs(&taps)
+    tap_runs(&taps)
 }
 
 /// Adds the softmax of the candidates' scores, at `weight` of the way, to `sums` `[k]`.
-fn add_softmax(found: &[Candidate], weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
+fn add_softmax(found: &[ClassCandidate], weight: f32, scores: &mut Vec<f32>, sums: &mut [f32]) {
     scores.clear();
     scores.extend(found.iter().map(|candidate| candidate.at(weight)));
     // Sums side by side, so that the compiler can take many classes at once.
@@ -229,7 +245,7 @@ fn add_softmax(found: &[Candidate], weight: f32, scores: &mut Vec<f32>, sums: &m
     let mut totals = [0f32; LANES];
     for scores in scores.chunks_mut(LANES) {
         for (score, total) in scores.iter_mut().zip(&mut totals) {
-            *score = exp(*score - top);
+            *score = fast_exp(*score - top);
             *total += *score;
         }
     }
@@ -249,7 +265,7 @@ fn add_softmax(found: &[Candidate], weight: f32, scores: &mut Vec<f32>, sums: &m
 mod tests {
     use super::*;
     use crate::model::input::Grid;
-    use crate::vision::inference::protocol::View as Look;
+    use crate::vision::inference::protocol::ProtocolView as Look;
 
     fn window(left: u32) -> PixelWindow {
         PixelWindow {
@@ -271,7 +287,7 @@ mod tests {
     #[test]
     fn windows_are_averaged_before_and_views_after_the_softmax() {
         // Three columns, the middle one under both windows.
-        let view = |mirrored, first: f32, second: f32| Seen {
+        let view = |mirrored, first: f32, second: f32| ScoredView {
             view: Look {
                 size: (3, 2),
                 mirrored,
@@ -288,9 +304,9 @@ mod tests {
                 assert!((first - expected).abs() < 1e-4, "{first} {expected}");
             }
         };
-        let one = label(&[view(false, 4.0, -2.0)], (3, 2), Unpad::Squeeze);
+        let one = label_views(&[view(false, 4.0, -2.0)], (3, 2), Unpad::Squeeze);
         close(&one, [sigmoid(4.0), sigmoid(1.0), sigmoid(-2.0)]);
-        let both = label(
+        let both = label_views(
             &[view(false, 4.0, -2.0), view(true, 4.0, -2.0)],
             (3, 2),
             Unpad::Squeeze,

@@ -1,6 +1,6 @@
 //! A photo becomes a tensor: resize, normalise, pad to whole patches. [`Geometry`] remembers the way back.
 
-pub mod coarse;
+pub mod coarse_scale;
 pub mod pillow;
 pub mod resize;
 
@@ -8,7 +8,7 @@ use candle_core::{Device, Tensor};
 use image::RgbImage;
 use rayon::prelude::*;
 
-pub use coarse::shrink_input;
+pub use coarse_scale::shrink_input;
 pub use resize::Resample;
 
 use crate::error::{Error, Result};
@@ -16,9 +16,9 @@ use crate::model::input::{Geometry, Padding, SizeRule, Unpad};
 use crate::system::memory::try_vec;
 
 /// ImageNet's mean on a 0..1 scale, which every DINO model was trained with.
-pub const MEAN: [f32; 3] = [0.485, 0.456, 0.406];
+pub const IMAGENET_MEAN: [f32; 3] = [0.485, 0.456, 0.406];
 /// ImageNet's standard deviation on a 0..1 scale.
-pub const STD: [f32; 3] = [0.229, 0.224, 0.225];
+pub const IMAGENET_STD: [f32; 3] = [0.229, 0.224, 0.225];
 
 /// How photos are made ready for a backbone.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -34,14 +34,14 @@ pub struct Preprocessor {
     /// What becomes of padding on the way back.
     pub unpad: Unpad,
     /// Patches that a photo may have, whatever its size; it is made smaller beyond. None leaves it to the size.
-    pub most_patches: Option<usize>,
+    pub max_patches: Option<usize>,
     /// For classes of whole photos, what is cut out of the middle of the resized photo.
     pub center_crop: Option<u32>,
 }
 
 /// A photo as the backbone takes it.
 #[derive(Debug, Clone)]
-pub struct Prepared {
+pub struct PreparedImage {
     /// Normalised planar RGB, `[3, H, W]`, sides multiples of the patch size.
     pub pixels: Vec<f32>,
     /// How the photo lies in those pixels.
@@ -58,14 +58,14 @@ impl Preprocessor {
             patch_size,
             padding: Padding::Center,
             unpad: Unpad::Squeeze,
-            most_patches: None,
+            max_patches: None,
             center_crop: None,
         }
     }
 
     /// Resizes, normalises and pads one photo.
-    pub fn prepare(&self, photo: &RgbImage) -> Result<Prepared> {
-        self.lay_out(photo, self.geometry(photo.dimensions()))
+    pub fn prepare(&self, photo: &RgbImage) -> Result<PreparedImage> {
+        self.prepare_with(photo, self.geometry(photo.dimensions()))
     }
 
     /// How a photo of `photo` = (width, height) will lie in the backbone's input.
@@ -74,15 +74,17 @@ impl Preprocessor {
             Some(side) => ((side, side), SizeRule::Native),
             None => (photo, self.size),
         };
-        let geometry = match self.most_patches {
-            Some(most) => Geometry::within(photo, size, self.patch_size, self.padding, most),
-            None => Geometry::padded(photo, size, self.patch_size, self.padding),
+        let geometry = match self.max_patches {
+            Some(most) => {
+                Geometry::with_patch_limit(photo, size, self.patch_size, self.padding, most)
+            }
+            None => Geometry::with_padding(photo, size, self.patch_size, self.padding),
         };
         geometry.with_unpad(self.unpad)
     }
 
     /// As [`Preprocessor::prepare`], for a `geometry` of the photo that is known already.
-    pub fn lay_out(&self, photo: &RgbImage, geometry: Geometry) -> Result<Prepared> {
+    pub fn prepare_with(&self, photo: &RgbImage, geometry: Geometry) -> Result<PreparedImage> {
         let (width, height) = geometry.resized;
         let cut;
         let photo = match self.center_crop {
@@ -99,14 +101,14 @@ impl Preprocessor {
             resized = resize::resize_rgb(photo, width, height, self.resample)?;
             &resized
         };
-        Ok(Prepared {
+        Ok(PreparedImage {
             pixels: normalise_and_pad(image, &geometry),
             geometry,
         })
     }
 }
 
-impl Prepared {
+impl PreparedImage {
     /// The mirror image. Where padding will be cut off it is mirrored too, so that every patch has its counterpart;
     /// where it will be squeezed the photo is mirrored and then padded, as the published scripts have it.
     pub fn mirrored(&self) -> Self {
@@ -132,7 +134,7 @@ impl Prepared {
     ///
     /// # Errors
     /// If there is no memory for them, or their sizes differ.
-    pub fn stack(batch: &[&Prepared]) -> Result<Tensor> {
+    pub fn stack(batch: &[&PreparedImage]) -> Result<Tensor> {
         let (w, h) = batch.first().map_or((0, 0), |one| one.geometry.padded);
         let count = 3 * w as usize * h as usize;
         if batch.iter().any(|one| one.pixels.len() != count) {
@@ -157,7 +159,7 @@ fn normalise_and_pad(image: &RgbImage, geometry: &Geometry) -> Vec<f32> {
     let mut lut = [[0f32; 256]; 3];
     for channel in 0..3 {
         for (level, value) in lut[channel].iter_mut().enumerate() {
-            *value = (level as f32 / 255.0 - MEAN[channel]) / STD[channel];
+            *value = (level as f32 / 255.0 - IMAGENET_MEAN[channel]) / IMAGENET_STD[channel];
         }
     }
     let width = image.width() as usize;
@@ -186,7 +188,7 @@ mod tests {
             patch_size: 14,
             padding: Padding::Center,
             unpad: Unpad::Crop,
-            most_patches: None,
+            max_patches: None,
             center_crop: None,
         };
         let prepared = preprocessor.prepare(&photo).unwrap();
@@ -207,7 +209,7 @@ mod tests {
                 patch_size: 14,
                 padding: Padding::Center,
                 unpad,
-                most_patches: None,
+                max_patches: None,
                 center_crop: None,
             };
             preprocessor.prepare(&photo).unwrap()

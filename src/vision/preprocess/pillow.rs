@@ -7,15 +7,15 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-const BITS: u32 = 22;
+const PRECISION_BITS: u32 = 22;
 
 /// Samples that make up one: the first, and the weights from there on.
-struct Taps {
+struct PillowTaps {
     first: usize,
     weights: Vec<i32>,
 }
 
-fn kernel(x: f64) -> f64 {
+fn bicubic_filter(x: f64) -> f64 {
     const A: f64 = -0.5;
     match x.abs() {
         x if x < 1.0 => ((A + 2.0) * x - (A + 3.0)) * x * x + 1.0,
@@ -24,7 +24,7 @@ fn kernel(x: f64) -> f64 {
     }
 }
 
-fn taps(cells: u32, samples: u32) -> Vec<Taps> {
+fn precompute_taps(cells: u32, samples: u32) -> Vec<PillowTaps> {
     let scale = f64::from(cells) / f64::from(samples);
     let wide = scale.max(1.0);
     let support = 2.0 * wide;
@@ -33,14 +33,14 @@ fn taps(cells: u32, samples: u32) -> Vec<Taps> {
         let first = (centre - support + 0.5).max(0.0) as usize;
         let end = ((centre + support + 0.5) as usize).min(cells as usize);
         let weights: Vec<f64> = (first..end)
-            .map(|cell| kernel((cell as f64 - centre + 0.5) / wide))
+            .map(|cell| bicubic_filter((cell as f64 - centre + 0.5) / wide))
             .collect();
         let total: f64 = weights.iter().sum();
         let fixed = |weight: &f64| {
-            let weight = weight / total * f64::from(1u32 << BITS);
+            let weight = weight / total * f64::from(1u32 << PRECISION_BITS);
             (weight + if weight < 0.0 { -0.5 } else { 0.5 }) as i32
         };
-        Taps {
+        PillowTaps {
             first,
             weights: weights.iter().map(fixed).collect(),
         }
@@ -48,19 +48,19 @@ fn taps(cells: u32, samples: u32) -> Vec<Taps> {
     (0..samples).map(one).collect()
 }
 
-fn level(sum: i32) -> u8 {
-    (sum >> BITS).clamp(0, 255) as u8
+fn clip8(sum: i32) -> u8 {
+    (sum >> PRECISION_BITS).clamp(0, 255) as u8
 }
 
 /// Resizes to `width` x `height`, both at least 1.
 pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     let (across, down) = (photo.width(), photo.height());
-    let half = 1 << (BITS - 1);
+    let half = 1 << (PRECISION_BITS - 1);
     // A side that stays is not touched.
     let rows = if width == across {
         photo.as_raw().clone()
     } else {
-        let taps = taps(across, width);
+        let taps = precompute_taps(across, width);
         let mut rows = vec![0u8; width as usize * down as usize * 3];
         rows.par_chunks_exact_mut(width as usize * 3)
             .zip(photo.as_raw().par_chunks_exact(across as usize * 3))
@@ -73,7 +73,7 @@ pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
                             *sum += i32::from(value) * weight;
                         }
                     }
-                    *rgb = sums.map(level);
+                    *rgb = sums.map(clip8);
                 }
             });
         rows
@@ -81,7 +81,7 @@ pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
     let bytes = if height == down {
         rows
     } else {
-        let taps = taps(down, height);
+        let taps = precompute_taps(down, height);
         let line = width as usize * 3;
         let mut bytes = vec![0u8; line * height as usize];
         bytes.par_chunks_exact_mut(line).zip(&taps).for_each_init(
@@ -95,7 +95,7 @@ pub fn bicubic(photo: &RgbImage, width: u32, height: u32) -> RgbImage {
                     }
                 }
                 for (byte, &sum) in out.iter_mut().zip(sums.iter()) {
-                    *byte = level(sum);
+                    *byte = clip8(sum);
                 }
             },
         );

@@ -22,7 +22,7 @@ pub enum Resample {
 
 /// Bytes that resizing a picture of `from` to `to`, both (width, height), takes beside the two: its tables, which are as
 /// long as what is read, and what lies between the two directions.
-pub fn memory(from: (u32, u32), to: (u32, u32)) -> u64 {
+pub fn scratch_bytes(from: (u32, u32), to: (u32, u32)) -> u64 {
     let area = |width: u32, height: u32| u64::from(width) * u64::from(height);
     let tables = 44 * (u64::from(from.0) + u64::from(from.1) + u64::from(to.0) + u64::from(to.1));
     match from == to {
@@ -67,7 +67,7 @@ pub fn resize_rgb(
 }
 
 /// Where a sample lies between two cells, as cv2 has it: the cells, and their weights in parts of 2048.
-struct Between {
+struct FixedPointTaps {
     low: usize,
     high: usize,
     weights: (i32, i32),
@@ -75,7 +75,7 @@ struct Between {
 
 /// Beyond the outermost centres both cells are the outermost one; cv2 leaves the weights of rows there as they are, and
 /// of columns gives one cell everything, which rounds otherwise.
-fn between(cells: u32, samples: u32, rows: bool) -> Vec<Between> {
+fn fixed_point_taps(cells: u32, samples: u32, rows: bool) -> Vec<FixedPointTaps> {
     // cv2 divides twice, and goes on in f32.
     let scale = 1.0 / (f64::from(samples) / f64::from(cells));
     let last = i64::from(cells) - 1;
@@ -88,7 +88,7 @@ fn between(cells: u32, samples: u32, rows: bool) -> Vec<Between> {
         };
         let (low, high) = (low.clamp(0, last), (low + 1).clamp(0, last));
         let part = |weight: f32| (weight * 2048.0).round_ties_even() as i32;
-        Between {
+        FixedPointTaps {
             low: low as usize,
             high: high as usize,
             weights: (part(1.0 - weight), part(weight)),
@@ -101,8 +101,8 @@ fn between(cells: u32, samples: u32, rows: bool) -> Vec<Between> {
 /// point, then down columns in two shifts.
 fn bilinear(photo: &RgbImage, width: u32, height: u32) -> Result<RgbImage> {
     let (x, y) = (
-        between(photo.width(), width, false),
-        between(photo.height(), height, true),
+        fixed_point_taps(photo.width(), width, false),
+        fixed_point_taps(photo.height(), height, true),
     );
     let source = photo.as_raw();
     let line = photo.width() as usize * 3;

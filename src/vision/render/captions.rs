@@ -25,7 +25,7 @@ pub struct Captions {
 impl Captions {
     /// Names by index of their class. Those that `fonts` cannot draw, or that show nothing, give way to the index.
     pub fn new<'a>(names: impl IntoIterator<Item = &'a str>, fonts: Fonts) -> Self {
-        let drawn = |name: &str| clean(name).filter(|name| fonts.missing(name).is_empty());
+        let drawn = |name: &str| clean_name(name).filter(|name| fonts.missing(name).is_empty());
         Self {
             names: names.into_iter().map(drawn).collect(),
             fonts,
@@ -50,7 +50,7 @@ impl Captions {
     /// What is written for the class `id`.
     pub fn name(&self, id: usize) -> Cow<'_, str> {
         match self.names.get(id) {
-            Some(Some(name)) => cut(name, NAME_COLUMNS),
+            Some(Some(name)) => truncate(name, NAME_COLUMNS),
             _ => format!("class {id}").into(),
         }
     }
@@ -59,8 +59,8 @@ impl Captions {
     pub fn numbered(&self, id: usize) -> String {
         match self.names.get(id) {
             Some(Some(name)) => {
-                let name = cut(name, LONG_COLUMNS);
-                match self.fonts.is_plain(&name) {
+                let name = truncate(name, LONG_COLUMNS);
+                match self.fonts.is_built_in(&name) {
                     true => format!("{name} {id}"),
                     // An isolate, so that a name that runs from right to left does not take the number with it.
                     false => format!("\u{2068}{name}\u{2069} {id}"),
@@ -72,7 +72,7 @@ impl Captions {
 }
 
 /// A name as one line of composed characters without anything that only controls layout; none if nothing is visible.
-pub fn clean(name: &str) -> Option<String> {
+pub fn clean_name(name: &str) -> Option<String> {
     let spaced = |c: char| match c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') {
         true => ' ',
         false => c,
@@ -94,7 +94,7 @@ pub fn clean(name: &str) -> Option<String> {
 }
 
 /// `text` in at most `columns`, with an ellipsis in place of what is cut off between two letters.
-pub fn cut(text: &str, columns: usize) -> Cow<'_, str> {
+pub fn truncate(text: &str, columns: usize) -> Cow<'_, str> {
     if text.width() <= columns {
         return text.into();
     }
@@ -119,7 +119,7 @@ mod tests {
 
     #[test]
     fn names_are_one_clean_line() {
-        let cleaned = |name| clean(name).unwrap_or_default();
+        let cleaned = |name| clean_name(name).unwrap_or_default();
         assert_eq!(cleaned("traffic light"), "traffic light");
         assert_eq!(
             cleaned(" two\r\nlines\tand\u{7} bells "),
@@ -133,7 +133,7 @@ mod tests {
             "a joiner has a meaning"
         );
         for empty in ["", " \n", "\u{200B}\u{FEFF}", "\u{3164}", "\u{FE0F}"] {
-            assert_eq!(clean(empty), None, "{empty:?}");
+            assert_eq!(clean_name(empty), None, "{empty:?}");
         }
     }
 
@@ -152,7 +152,7 @@ mod tests {
 
     #[test]
     fn other_scripts_are_drawn_where_there_are_fonts() {
-        let fonts = crate::vision::render::layout::tests::all_fonts();
+        let fonts = crate::vision::render::text_layout::tests::all_fonts();
         let captions = Captions::new(["天空", "חתול", "sky"], fonts);
         assert_eq!(captions.name(0), "天空");
         assert_eq!(captions.numbered(1), "\u{2068}חתול\u{2069} 1");
@@ -162,13 +162,13 @@ mod tests {
 
     #[test]
     fn endless_names_are_cut_between_letters() {
-        assert_eq!(cut("chair", 5), "chair");
-        assert_eq!(cut("chairs", 5), "chai…");
-        assert_eq!(cut("天空天空", 8), "天空天空");
-        assert_eq!(cut("天空天空", 7), "天空天…");
-        assert_eq!(cut("天空天空", 6), "天空…");
+        assert_eq!(truncate("chair", 5), "chair");
+        assert_eq!(truncate("chairs", 5), "chai…");
+        assert_eq!(truncate("天空天空", 8), "天空天空");
+        assert_eq!(truncate("天空天空", 7), "天空天…");
+        assert_eq!(truncate("天空天空", 6), "天空…");
         // A letter with its vowel sign and its tone stays whole.
-        assert_eq!(cut("ที่ที่ที่", 2), "ที่…");
+        assert_eq!(truncate("ที่ที่ที่", 2), "ที่…");
         assert_eq!(
             captions(&[&"x".repeat(1000)]).name(0).chars().count(),
             NAME_COLUMNS

@@ -6,7 +6,7 @@ use image::{GrayImage, RgbImage, Rgba, RgbaImage};
 use crate::vision::postprocess::{LabelMap, PixelBox};
 
 /// The smallest box around the pixels whose class is in `kept` (one flag a class); `None` if there is no such pixel.
-pub fn kept_box(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
+pub fn kept_bounds(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
     let is_kept = |id: &u16| is_kept(kept, *id);
     let rows = map.ids.chunks(map.width.max(1)).enumerate();
     rows.filter_map(|(y, row)| {
@@ -19,13 +19,13 @@ pub fn kept_box(map: &LabelMap, kept: &[bool]) -> Option<PixelBox> {
             height: 1,
         })
     })
-    .reduce(PixelBox::around)
+    .reduce(PixelBox::union)
 }
 
 /// The part of the photo within `bounds`, with the pixels whose class is in `kept` (one flag a class) as opaque as the
 /// photo itself has them (`opacity`, of its size, and the colour that shows through it; opaque without it) and all others
 /// transparent black.
-pub fn cutout(
+pub fn cut_out(
     photo: &RgbImage,
     opacity: Option<(&GrayImage, Option<[u8; 3]>)>,
     map: &LabelMap,
@@ -42,7 +42,7 @@ pub fn cutout(
             (true, alpha @ 1..) => {
                 let seen = photo.get_pixel(x as u32, y as u32).0;
                 let behind = opacity.and_then(|(_, behind)| behind).unwrap_or(seen);
-                let [r, g, b] = [0, 1, 2].map(|c| without_behind(seen[c], behind[c], alpha));
+                let [r, g, b] = [0, 1, 2].map(|c| unblend(seen[c], behind[c], alpha));
                 Rgba([r, g, b, alpha])
             }
             _ => Rgba([0; 4]),
@@ -51,7 +51,7 @@ pub fn cutout(
 }
 
 /// The colour that, as opaque as `alpha` says before `behind`, is seen as `seen`.
-fn without_behind(seen: u8, behind: u8, alpha: u8) -> u8 {
+fn unblend(seen: u8, behind: u8, alpha: u8) -> u8 {
     let (seen, behind, alpha) = (f32::from(seen), f32::from(behind), f32::from(alpha));
     ((seen * 255.0 - behind * (255.0 - alpha)) / alpha).round() as u8 // `as` clamps.
 }
@@ -63,14 +63,14 @@ fn is_kept(kept: &[bool], id: u16) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::vision::postprocess::NONE;
+    use crate::vision::postprocess::NO_CLASS;
     use image::Rgb;
 
     fn map() -> LabelMap {
         LabelMap {
             width: 3,
             height: 3,
-            ids: vec![0, 0, NONE, 0, 1, 2, 0, 1, 0],
+            ids: vec![0, 0, NO_CLASS, 0, 1, 2, 0, 1, 0],
             confidence: vec![1.0; 9],
         }
     }
@@ -79,7 +79,7 @@ mod tests {
     fn what_is_not_kept_leaves_nothing_behind() {
         let photo = RgbImage::from_fn(3, 3, |x, y| Rgb([10 + x as u8, 20 + y as u8, 30]));
         let kept = [false, true, true];
-        let bounds = kept_box(&map(), &kept);
+        let bounds = kept_bounds(&map(), &kept);
         let expected = PixelBox {
             x: 1,
             y: 1,
@@ -87,7 +87,7 @@ mod tests {
             height: 2,
         };
         assert_eq!(bounds, Some(expected));
-        let cut = cutout(&photo, None, &map(), &kept, expected).into_raw();
+        let cut = cut_out(&photo, None, &map(), &kept, expected).into_raw();
         let pixels: [[u8; 4]; 4] = [
             [11, 21, 30, 255],
             [12, 21, 30, 255],
@@ -97,7 +97,7 @@ mod tests {
         assert_eq!(cut, pixels.concat());
         // What is transparent in the photo stays so.
         let opacity = GrayImage::from_fn(3, 3, |x, _| image::Luma([if x == 1 { 0 } else { 70 }]));
-        let cut = cutout(&photo, Some((&opacity, None)), &map(), &kept, expected).into_raw();
+        let cut = cut_out(&photo, Some((&opacity, None)), &map(), &kept, expected).into_raw();
         let pixels: [[u8; 4]; 4] = [[0; 4], [12, 21, 30, 70], [0; 4], [0; 4]];
         assert_eq!(cut, pixels.concat());
     }
@@ -105,13 +105,13 @@ mod tests {
     #[test]
     fn what_shows_through_is_taken_out_again() {
         // (200 * 100 + 124 * 155) / 255 = 154 is seen.
-        assert!(without_behind(154, 124, 100).abs_diff(200) <= 2);
-        assert_eq!(without_behind(77, 124, 255), 77);
+        assert!(unblend(154, 124, 100).abs_diff(200) <= 2);
+        assert_eq!(unblend(77, 124, 255), 77);
     }
 
     #[test]
     fn nothing_kept_has_no_box() {
-        assert_eq!(kept_box(&map(), &[false; 3]), None);
-        assert_eq!(kept_box(&map(), &[]), None);
+        assert_eq!(kept_bounds(&map(), &[false; 3]), None);
+        assert_eq!(kept_bounds(&map(), &[]), None);
     }
 }

@@ -4,9 +4,9 @@ use image::RgbImage;
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::quantile::{Sampler, Thinned, percentile, percentiles};
+use crate::maths::quantile::{StreamSampler, StridedSample, percentile, percentiles};
 use crate::system::memory::try_vec;
-use crate::vision::postprocess::rows::{Rows, Whole};
+use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
 
@@ -15,14 +15,14 @@ pub const RANGE_PERCENTILES: (f64, f64) = (2.0, 98.0);
 
 /// The values that a picture's colours stand for, in the map's unit.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Range {
+pub struct ValueRange {
     /// The first.
     pub low: f32,
     /// The last; above the first.
     pub high: f32,
 }
 
-impl Range {
+impl ValueRange {
     /// From `low` to `high`; a range without extent is opened a little, so that it can be drawn.
     pub fn new(low: f32, high: f32) -> Self {
         let least = (low.abs() * 0.01).max(1e-3);
@@ -46,17 +46,17 @@ impl Range {
     }
 
     /// Spans [`RANGE_PERCENTILES`] of the values of `rows`, as [`Range::of`] has them.
-    pub fn of_rows(rows: &dyn Rows) -> Self {
+    pub fn from_rows(rows: &dyn RowSource) -> Self {
         let (width, height) = rows.size();
-        let mut thinned = Thinned::of(width * height);
-        rows.for_each_nth(thinned.stride(), |value| thinned.keep(value));
+        let mut thinned = StridedSample::with_stream_len(width * height);
+        rows.for_each_nth(thinned.stride(), |value| thinned.push(value));
         let (low, high) = RANGE_PERCENTILES;
         let [low, high] = thinned.percentiles([low, high]);
         Self::new(low, high)
     }
 
     /// Spans [`RANGE_PERCENTILES`] of what `sampler` saw.
-    pub fn of_sampled(sampler: Sampler) -> Self {
+    pub fn from_sampler(sampler: StreamSampler) -> Self {
         let sorted = sampler.into_sorted();
         let (low, high) = RANGE_PERCENTILES;
         Self::new(percentile(&sorted, low), percentile(&sorted, high))
@@ -71,16 +71,16 @@ impl Range {
 
     /// Where `value` lies: 0 at the low end, 1 at the high end.
     #[inline]
-    pub fn place(&self, value: f32) -> f32 {
+    pub fn normalise(&self, value: f32) -> f32 {
         (value - self.low) / (self.high - self.low)
     }
 }
 
 /// Colours the values of `rows` into `canvas`, with their corner at (left, top): the low end of `range` gets the map's
 /// first colour. With an opacity they are mixed with what is there.
-pub fn paint(
-    rows: &dyn Rows,
-    (range, colormap): (Range, &Colormap),
+pub fn paint_rows(
+    rows: &dyn RowSource,
+    (range, colormap): (ValueRange, &Colormap),
     canvas: &mut RgbImage,
     (left, top): (u32, u32),
     opacity: Option<f32>,
@@ -123,15 +123,15 @@ pub fn paint(
 pub fn colorize(
     values: &[f32],
     width: usize,
-    range: Range,
+    range: ValueRange,
     colormap: &Colormap,
 ) -> Result<RgbImage> {
-    let rows = Whole { width, values };
+    let rows = InMemoryRows { width, values };
     let (width, height) = rows.size();
     let bytes = try_vec(0u8, 3 * width * height)?;
     // Every value has its three bytes.
     let mut picture = RgbImage::from_raw(width as u32, height as u32, bytes).unwrap_or_default();
-    paint(&rows, (range, colormap), &mut picture, (0, 0), None);
+    paint_rows(&rows, (range, colormap), &mut picture, (0, 0), None);
     Ok(picture)
 }
 
@@ -144,42 +144,45 @@ mod tests {
     fn the_range_leaves_the_extremes_out() {
         let values: Vec<f32> = (0..=100).map(|v| v as f32).collect();
         assert_eq!(
-            Range::of(&values),
-            Range {
+            ValueRange::of(&values),
+            ValueRange {
                 low: 2.0,
                 high: 98.0
             }
         );
-        let range = Range {
+        let range = ValueRange {
             low: 0.0,
             high: 99.0,
         };
-        assert_eq!(Range::from_zero(&values[1..]), Range::new(0.0, 99.01));
-        assert_eq!(Range::from_zero(&values), range);
+        assert_eq!(
+            ValueRange::from_zero(&values[1..]),
+            ValueRange::new(0.0, 99.01)
+        );
+        assert_eq!(ValueRange::from_zero(&values), range);
     }
 
     #[test]
     fn rows_have_the_range_of_the_whole() {
         for count in [1, 7, 1 << 20, 3_000_007] {
             let values: Vec<f32> = (0..count).map(|i| (i as f32 * 0.37).sin()).collect();
-            let rows = Whole {
+            let rows = InMemoryRows {
                 width: count.min(1 << 10),
                 values: &values[..count / count.min(1 << 10) * count.min(1 << 10)],
             };
-            assert_eq!(Range::of_rows(&rows), Range::of(rows.values));
+            assert_eq!(ValueRange::from_rows(&rows), ValueRange::of(rows.values));
         }
     }
 
     #[test]
     fn what_is_painted_over_a_photo_is_mixed_with_it() {
         let map = Colormap::default();
-        let rows = Whole {
+        let rows = InMemoryRows {
             width: 2,
             values: &[0.0, 1.0],
         };
-        let range = Range::new(0.0, 1.0);
+        let range = ValueRange::new(0.0, 1.0);
         let mut canvas = RgbImage::from_pixel(4, 3, image::Rgb([100; 3]));
-        paint(&rows, (range, &map), &mut canvas, (1, 2), Some(0.25));
+        paint_rows(&rows, (range, &map), &mut canvas, (1, 2), Some(0.25));
         let mixed = map.at(1.0).0.map(|level| compose::mix(level, 100, 0.25));
         assert_eq!(canvas.get_pixel(2, 2).0, mixed);
         let untouched = canvas.pixels().filter(|pixel| pixel.0 == [100; 3]).count();
@@ -189,14 +192,14 @@ mod tests {
     #[test]
     fn a_range_always_has_an_extent() {
         for range in [
-            Range::of(&[2.0; 9]),
-            Range::new(0.0, 0.0),
-            Range::of(&[]),
-            Range::new(-5.0, -5.0),
+            ValueRange::of(&[2.0; 9]),
+            ValueRange::new(0.0, 0.0),
+            ValueRange::of(&[]),
+            ValueRange::new(-5.0, -5.0),
         ] {
             assert!(range.high > range.low, "{range:?}");
         }
-        assert!((Range::of(&[2.0; 9]).place(2.0) - 0.5).abs() < 1e-3);
+        assert!((ValueRange::of(&[2.0; 9]).normalise(2.0) - 0.5).abs() < 1e-3);
     }
 
     #[test]
@@ -205,7 +208,7 @@ mod tests {
         let picture = colorize(
             &[-1.0, 1.0, 2.0, 3.0, 9.0, 2.0],
             3,
-            Range::new(1.0, 3.0),
+            ValueRange::new(1.0, 3.0),
             &map,
         )
         .unwrap();

@@ -9,29 +9,29 @@ use harfrust::font::Blob;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 
-use crate::vision::render::layout;
+use crate::vision::render::text_layout;
 
-const BUILT_IN: &[u8] = include_bytes!("font/Roboto-Medium.ttf");
+const BUILT_IN_BYTES: &[u8] = include_bytes!("font/Roboto-Medium.ttf");
 
 /// The built-in font, as the plain way of drawing wants it.
-pub(super) static PLAIN: LazyLock<FontRef<'static>> = LazyLock::new(|| {
+pub(super) static BUILT_IN_FONT: LazyLock<FontRef<'static>> = LazyLock::new(|| {
     // The file is part of the program, and a test reads it.
     #[allow(clippy::expect_used)]
-    FontRef::try_from_slice(BUILT_IN).expect("the font is sound")
+    FontRef::try_from_slice(BUILT_IN_BYTES).expect("the font is sound")
 });
 
 /// Weight of the built-in font, which variable fonts are set to.
 const WEIGHT: f32 = 500.0;
 /// Faces of one file that are looked at.
-const MOST_FACES: u32 = 64;
+const MAX_FACES: u32 = 64;
 
 /// One face of a font file.
 #[derive(Clone)]
-pub struct Face {
+pub struct FontFace {
     pub(super) font: Font,
 }
 
-impl Face {
+impl FontFace {
     /// The face at `index` of a TrueType, OpenType or collection file's bytes, none if it is broken or maps no
     /// letters to outlines.
     pub fn parse(bytes: impl Into<Blob>, index: u32) -> Option<Self> {
@@ -49,7 +49,7 @@ impl Face {
     pub fn parse_all(bytes: Vec<u8>) -> Vec<Self> {
         let bytes: Arc<dyn AsRef<[u8]> + Send + Sync> = Arc::new(bytes);
         let face = |index| Self::parse(Blob::from(bytes.clone()), index);
-        (0..MOST_FACES).map_while(face).collect()
+        (0..MAX_FACES).map_while(face).collect()
     }
 
     /// Whether it maps every letter of `cluster` (what a reader takes for one letter), composed or not.
@@ -63,11 +63,11 @@ impl Face {
 /// Faces in order of preference. One of them is built in, so that Latin, Greek and Cyrillic text can always be drawn.
 #[derive(Clone)]
 pub struct Fonts {
-    pub(super) faces: Vec<Face>,
+    pub(super) faces: Vec<FontFace>,
     /// Faces before the built-in one.
     preferred: usize,
     /// Which of their forms Chinese characters have, as a BCP 47 tag.
-    pub(super) han: &'static str,
+    pub(super) han_language: &'static str,
 }
 
 impl Fonts {
@@ -77,17 +77,18 @@ impl Fonts {
     }
 
     /// The built-in font after `faces`.
-    pub fn preferring(faces: Vec<Face>) -> Self {
-        static FACE: LazyLock<Option<Face>> = LazyLock::new(|| Face::parse(BUILT_IN, 0));
+    pub fn preferring(faces: Vec<FontFace>) -> Self {
+        static FACE: LazyLock<Option<FontFace>> =
+            LazyLock::new(|| FontFace::parse(BUILT_IN_BYTES, 0));
         Self {
             preferred: faces.len(),
             faces: faces.into_iter().chain(FACE.clone()).collect(),
-            han: "zh-Hans",
+            han_language: "zh-Hans",
         }
     }
 
     /// Adds a face for what those before it lack.
-    pub fn push(&mut self, face: Face) {
+    pub fn push(&mut self, face: FontFace) {
         self.faces.push(face);
     }
 
@@ -98,18 +99,21 @@ impl Fonts {
 
     /// Draws Chinese characters as readers of `texts` are used to: with kana among them in Japanese forms, with hangul
     /// in Korean ones, else in those of the mainland.
-    pub fn suit<'a>(&mut self, texts: impl IntoIterator<Item = &'a str>) -> &'static str {
+    pub fn choose_han_language<'a>(
+        &mut self,
+        texts: impl IntoIterator<Item = &'a str>,
+    ) -> &'static str {
         let (mut kana, mut hangul) = (false, false);
         for c in texts.into_iter().flat_map(str::chars) {
             kana |= matches!(c, '\u{3041}'..='\u{30FF}');
             hangul |= matches!(c, '\u{1100}'..='\u{11FF}' | '\u{AC00}'..='\u{D7A3}');
         }
-        self.han = match (kana, hangul) {
+        self.han_language = match (kana, hangul) {
             (true, _) => "ja",
             (false, true) => "ko",
             (false, false) => "zh-Hans",
         };
-        self.han
+        self.han_language
     }
 
     /// How many faces there are, with the built-in one.
@@ -119,15 +123,16 @@ impl Fonts {
 
     /// The parts of `text` that no face can draw, as it stands in the text.
     pub fn missing<'t>(&self, text: &'t str) -> Vec<&'t str> {
-        match self.is_plain(text) {
+        match self.is_built_in(text) {
             true => Vec::new(),
-            false => layout::missing(self, text),
+            false => text_layout::missing(self, text),
         }
     }
 
     /// Whether the built-in font draws `text` letter by letter, from left to right.
-    pub(super) fn is_plain(&self, text: &str) -> bool {
-        let plain = |c| !is_ignorable(c) && !is_combining_mark(c) && PLAIN.glyph_id(c).0 != 0;
+    pub(super) fn is_built_in(&self, text: &str) -> bool {
+        let plain =
+            |c| !is_ignorable(c) && !is_combining_mark(c) && BUILT_IN_FONT.glyph_id(c).0 != 0;
         let preferred = &self.faces[..self.preferred.min(self.faces.len())];
         // A font that has the spaces of a text alone has no part in it.
         let is_theirs = |c: char| {
@@ -160,7 +165,7 @@ mod tests {
     #[test]
     fn the_built_in_font_has_what_labels_need() {
         let signs = "0123456789.±−–≤ m°ABCxyzäéçñßŁžШжΩ…";
-        assert!(Fonts::built_in().is_plain(signs));
+        assert!(Fonts::built_in().is_built_in(signs));
         assert_eq!(Fonts::built_in().missing(signs), [""; 0]);
         assert_eq!(Fonts::built_in().faces.len(), 1, "both readers take it");
     }
@@ -183,7 +188,7 @@ mod tests {
             // Codes that Unicode has not given away yet are in no font.
             let given = c.is_alphabetic() || c.is_ascii();
             assert!(
-                !given || Fonts::built_in().is_plain(&c.to_string()),
+                !given || Fonts::built_in().is_built_in(&c.to_string()),
                 "{c:?}"
             );
         }
@@ -195,13 +200,13 @@ mod tests {
 
     #[test]
     fn broken_files_are_no_fonts() {
-        for bytes in [&b""[..], b"no font", &BUILT_IN[..900]] {
-            assert!(Face::parse_all(bytes.to_vec()).is_empty());
+        for bytes in [&b""[..], b"no font", &BUILT_IN_BYTES[..900]] {
+            assert!(FontFace::parse_all(bytes.to_vec()).is_empty());
         }
-        assert_eq!(Face::parse_all(BUILT_IN.to_vec()).len(), 1);
+        assert_eq!(FontFace::parse_all(BUILT_IN_BYTES.to_vec()).len(), 1);
         // Every cut is either refused or can be drawn with, without a panic.
-        for cut in (0..BUILT_IN.len()).step_by(3_001) {
-            let faces = Face::parse_all(BUILT_IN[..cut].to_vec());
+        for cut in (0..BUILT_IN_BYTES.len()).step_by(3_001) {
+            let faces = FontFace::parse_all(BUILT_IN_BYTES[..cut].to_vec());
             let _ = Fonts::preferring(faces).missing("chair");
         }
     }
@@ -209,8 +214,8 @@ mod tests {
     #[test]
     fn chinese_characters_suit_their_readers() {
         let mut fonts = Fonts::built_in();
-        assert_eq!(fonts.suit(["猫", "狗"]), "zh-Hans");
-        assert_eq!(fonts.suit(["猫", "いぬ"]), "ja");
-        assert_eq!(fonts.suit(["猫", "개"]), "ko");
+        assert_eq!(fonts.choose_han_language(["猫", "狗"]), "zh-Hans");
+        assert_eq!(fonts.choose_han_language(["猫", "いぬ"]), "ja");
+        assert_eq!(fonts.choose_han_language(["猫", "개"]), "ko");
     }
 }

@@ -10,11 +10,11 @@ use imageproc::rect::Rect;
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
-use crate::vision::render::text::{Backing, TextStyle, draw_text, measure};
+use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 /// One line of a legend.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Entry {
+pub struct LegendEntry {
     /// What is written for it.
     pub name: String,
     /// What stands before the name.
@@ -47,7 +47,7 @@ pub fn text_size((width, height): (u32, u32)) -> f32 {
 }
 
 /// `12.3%`, with as many digits as mean something.
-pub fn percent(share: f64) -> String {
+pub fn format_percent(share: f64) -> String {
     match share * 100.0 {
         p if p >= 99.95 => "100%".into(),
         p if p < 0.05 && p > 0.0 => "<0.1%".into(),
@@ -59,30 +59,30 @@ pub fn percent(share: f64) -> String {
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
-pub fn with_legend(picture: &RgbImage, entries: &[Entry], fonts: &Fonts) -> Result<RgbImage> {
+pub fn with_legend(picture: &RgbImage, entries: &[LegendEntry], fonts: &Fonts) -> Result<RgbImage> {
     let (width, height) = picture.dimensions();
     if entries.is_empty() {
         return compose::canvas((width, height), PAPER, &[(picture, (0, 0))]);
     }
-    let style = Style::new(text_size((width, height)), fonts);
+    let style = LegendStyle::new(text_size((width, height)), fonts);
     let below = width >= 2 * height;
-    let measured = Columns::measure(entries, &style);
+    let measured = LegendColumns::measure(entries, &style);
     let (columns, lines) = match below {
         true => {
             let columns = ((width.saturating_sub(style.margin)) / measured.width()).max(1) as usize;
-            let fitting = height / 2 / style.line;
+            let fitting = height / 2 / style.line_height;
             (columns, LINES.div_ceil(columns).max(fitting as usize))
         }
         false => {
-            let fitting = height.saturating_sub(2 * style.margin) / style.line;
+            let fitting = height.saturating_sub(2 * style.margin) / style.line_height;
             (1, LINES.max(fitting as usize))
         }
     };
-    let shown = fit(entries, columns * lines);
+    let shown = fit_entries(entries, columns * lines);
     let rows = shown.len().div_ceil(columns) as u32;
     let block = (
         measured.width() * (shown.len().min(columns)) as u32 + style.margin,
-        rows * style.line + 2 * style.margin,
+        rows * style.line_height + 2 * style.margin,
     );
     let (canvas, origin) = match below {
         true => ((width.max(block.0), height + block.1), (0, height)),
@@ -92,19 +92,19 @@ pub fn with_legend(picture: &RgbImage, entries: &[Entry], fonts: &Fonts) -> Resu
     for (index, entry) in shown.iter().enumerate() {
         let (column, row) = ((index % columns) as u32, (index / columns) as u32);
         let x = origin.0 + style.margin + column * measured.width();
-        let y = origin.1 + style.margin + row * style.line;
+        let y = origin.1 + style.margin + row * style.line_height;
         measured.draw(&mut both, (x as i32, y as i32), entry, &style);
     }
     Ok(both)
 }
 
 /// The entries that fit into `room` lines; the last line sums up the others.
-fn fit(entries: &[Entry], room: usize) -> Vec<Entry> {
+fn fit_entries(entries: &[LegendEntry], room: usize) -> Vec<LegendEntry> {
     if entries.len() <= room {
         return entries.to_vec();
     }
     let (shown, others) = entries.split_at(room.max(1) - 1);
-    let rest = Entry {
+    let rest = LegendEntry {
         name: format!("{} more", others.len()),
         swatch: Swatch::None,
         share: others.iter().map(|entry| entry.share).sum(),
@@ -113,46 +113,46 @@ fn fit(entries: &[Entry], room: usize) -> Vec<Entry> {
 }
 
 /// The fonts, and sizes in pixels that follow from the height of the text.
-struct Style<'a> {
+struct LegendStyle<'a> {
     fonts: &'a Fonts,
-    text: f32,
-    line: u32,
+    text_size: f32,
+    line_height: u32,
     margin: u32,
     swatch: u32,
 }
 
-impl<'a> Style<'a> {
-    fn new(text: f32, fonts: &'a Fonts) -> Self {
+impl<'a> LegendStyle<'a> {
+    fn new(text_size: f32, fonts: &'a Fonts) -> Self {
         Self {
             fonts,
-            text,
-            line: (text * 1.35).round() as u32,
-            margin: (text * 0.7).round() as u32,
-            swatch: (text * 0.85).round() as u32,
+            text_size,
+            line_height: (text_size * 1.35).round() as u32,
+            margin: (text_size * 0.7).round() as u32,
+            swatch: (text_size * 0.85).round() as u32,
         }
     }
 
     fn width(&self, text: &str) -> u32 {
-        measure(self.fonts, text, self.text).0
+        measure_text(self.fonts, text, self.text_size).0
     }
 }
 
 /// What the parts of all lines need, so that they stand in columns.
-struct Columns {
+struct LegendColumns {
     swatch: u32,
     name: u32,
     share: u32,
     gap: u32,
 }
 
-impl Columns {
-    fn measure(entries: &[Entry], style: &Style<'_>) -> Self {
+impl LegendColumns {
+    fn measure(entries: &[LegendEntry], style: &LegendStyle<'_>) -> Self {
         let widths = entries.iter().map(|entry| style.width(&entry.name));
         Self {
             swatch: style.swatch,
             name: widths.max().unwrap_or(0).max(style.width("00 more")),
             share: style.width("00.0%"),
-            gap: (style.text * 0.45).round() as u32,
+            gap: (style.text_size * 0.45).round() as u32,
         }
     }
 
@@ -161,13 +161,19 @@ impl Columns {
         self.swatch + self.gap + self.name + 2 * self.gap + self.share + 2 * self.gap
     }
 
-    fn draw(&self, canvas: &mut RgbImage, (x, y): (i32, i32), entry: &Entry, style: &Style<'_>) {
+    fn draw(
+        &self,
+        canvas: &mut RgbImage,
+        (x, y): (i32, i32),
+        entry: &LegendEntry,
+        style: &LegendStyle<'_>,
+    ) {
         let text = |color| TextStyle {
-            size: style.text,
+            size: style.text_size,
             color,
             backing: Backing::None,
         };
-        let top = y + ((style.text - self.swatch as f32) / 2.0).round() as i32;
+        let top = y + ((style.text_size - self.swatch as f32) / 2.0).round() as i32;
         let square = Rect::at(x, top).of_size(self.swatch, self.swatch);
         match entry.swatch {
             Swatch::Color(color) => draw_filled_rect_mut(canvas, square, Rgb(color)),
@@ -186,7 +192,7 @@ impl Columns {
         };
         draw_text(canvas, style.fonts, (name_at, y), &entry.name, &text(ink));
         // Numbers end in one line.
-        let share = percent(entry.share);
+        let share = format_percent(entry.share);
         let width = style.width(&share);
         let share_at = name_at + (self.name + 2 * self.gap + self.share) as i32 - width as i32;
         draw_text(canvas, style.fonts, (share_at, y), &share, &text(FAINT));
@@ -198,8 +204,8 @@ impl Columns {
 mod tests {
     use super::*;
 
-    fn entries(count: usize) -> Vec<Entry> {
-        let entry = |i: usize| Entry {
+    fn entries(count: usize) -> Vec<LegendEntry> {
+        let entry = |i: usize| LegendEntry {
             name: format!("class {i}"),
             swatch: Swatch::Color([i as u8, 200, 30]),
             share: 1.0 / count as f64,
@@ -228,14 +234,14 @@ mod tests {
 
     #[test]
     fn what_does_not_fit_is_summed_up() {
-        let shown = fit(&entries(100), 8);
+        let shown = fit_entries(&entries(100), 8);
         assert_eq!(shown.len(), 8);
         assert_eq!(
             (shown[7].name.as_str(), shown[7].swatch),
             ("93 more", Swatch::None)
         );
         assert!((shown[7].share - 0.93).abs() < 1e-9);
-        assert_eq!(fit(&entries(8), 8), entries(8));
+        assert_eq!(fit_entries(&entries(8), 8), entries(8));
         let picture = RgbImage::new(320, 240);
         let all = with_legend(&picture, &entries(100), &Fonts::built_in()).unwrap();
         assert_eq!(
@@ -249,7 +255,7 @@ mod tests {
     fn what_shows_the_photo_has_an_empty_square() {
         let picture = RgbImage::from_pixel(640, 480, Rgb([1, 2, 3]));
         let with = |swatch| {
-            let entry = Entry {
+            let entry = LegendEntry {
                 name: String::new(),
                 swatch,
                 share: 0.0,
@@ -267,7 +273,7 @@ mod tests {
 
     #[test]
     fn shares_are_short() {
-        let found = [1.0, 0.1234, 0.0001, 0.0, 0.9999].map(percent);
+        let found = [1.0, 0.1234, 0.0001, 0.0, 0.9999].map(format_percent);
         assert_eq!(found, ["100%", "12.3%", "<0.1%", "0.0%", "100%"]);
     }
 }

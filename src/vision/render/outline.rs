@@ -3,11 +3,11 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::vision::postprocess::{LabelMap, NONE};
+use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
 /// Draws a line `2 * reach` pixels wide along all borders, `reach` on each side, in the colour that `color_of` gives
 /// for the class on that side. Pixels of no class are left alone.
-pub fn outline(
+pub fn draw_outlines(
     picture: &mut RgbImage,
     map: &LabelMap,
     reach: usize,
@@ -40,7 +40,7 @@ pub fn outline(
                     .chunks_exact_mut(3)
                     .zip(own)
                     .zip(border.iter())
-                    .filter(|((_, id), border)| **border && **id != NONE)
+                    .filter(|((_, id), border)| **border && **id != NO_CLASS)
                 {
                     rgb.copy_from_slice(&color_of(id));
                 }
@@ -57,11 +57,11 @@ mod tests {
         let map = LabelMap {
             width: 8,
             height: 1,
-            ids: vec![0, 0, 0, 0, 1, 1, 1, NONE],
+            ids: vec![0, 0, 0, 0, 1, 1, 1, NO_CLASS],
             confidence: vec![1.0; 8],
         };
         let mut picture = RgbImage::new(8, 1);
-        outline(&mut picture, &map, 1, |id| [10 + id as u8; 3]);
+        draw_outlines(&mut picture, &map, 1, |id| [10 + id as u8; 3]);
         let reds: Vec<u8> = picture.pixels().map(|p| p.0[0]).collect();
         assert_eq!(reds, [0, 0, 0, 10, 11, 0, 11, 0]);
     }

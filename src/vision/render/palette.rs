@@ -4,14 +4,15 @@
 //! all before it in Oklab (the greedy way of Glasbey et al., 2007), where distance is what the eye sees.
 
 /// `count` distinct colours, always the same; they begin to look alike beyond thirty or so.
-pub fn distinct(count: usize) -> Vec<[u8; 3]> {
+pub fn distinct_colors(count: usize) -> Vec<[u8; 3]> {
     let mut chosen: Vec<[u8; 3]> = colorous::TABLEAU10
         .iter()
         .take(count)
         .map(|color| [color.r, color.g, color.b])
         .collect();
-    let mut candidates: Vec<([u8; 3], f32)> =
-        grid().map(|color| (color, gap(color, &chosen))).collect();
+    let mut candidates: Vec<([u8; 3], f32)> = candidate_colors()
+        .map(|color| (color, min_distance(color, &chosen)))
+        .collect();
     while chosen.len() < count {
         let Some(&(next, _)) = candidates.iter().max_by(|a, b| a.1.total_cmp(&b.1)) else {
             break;
@@ -28,7 +29,7 @@ pub fn distinct(count: usize) -> Vec<[u8; 3]> {
 /// Neither so light nor so dark that it would be taken for white or black.
 const LIGHTNESS: std::ops::RangeInclusive<f32> = 0.42..=0.86;
 
-fn grid() -> impl Iterator<Item = [u8; 3]> {
+fn candidate_colors() -> impl Iterator<Item = [u8; 3]> {
     let levels = (0..=15u8).map(|level| level * 17);
     let all = levels.clone().flat_map(move |r| {
         let levels = levels.clone();
@@ -39,7 +40,7 @@ fn grid() -> impl Iterator<Item = [u8; 3]> {
     all.filter(|&color| LIGHTNESS.contains(&oklab(color)[0]))
 }
 
-fn gap(color: [u8; 3], others: &[[u8; 3]]) -> f32 {
+fn min_distance(color: [u8; 3], others: &[[u8; 3]]) -> f32 {
     let place = oklab(color);
     others
         .iter()
@@ -86,15 +87,15 @@ mod tests {
 
     #[test]
     fn colours_differ_and_more_of_them_begin_the_same() {
-        let many = distinct(40);
+        let many = distinct_colors(40);
         assert_eq!(many.len(), 40);
-        assert_eq!(distinct(12), many[..12]);
+        assert_eq!(distinct_colors(12), many[..12]);
         for (i, &color) in many.iter().enumerate() {
             assert!(
-                gap(color, &many[..i]).sqrt() > 0.06,
+                min_distance(color, &many[..i]).sqrt() > 0.06,
                 "colour {i}: {color:?}"
             );
         }
-        assert_eq!(distinct(0), [] as [[u8; 3]; 0]);
+        assert_eq!(distinct_colors(0), [] as [[u8; 3]; 0]);
     }
 }

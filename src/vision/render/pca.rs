@@ -2,10 +2,10 @@
 
 use image::RgbImage;
 
-use crate::analysis::pca::Projected;
+use crate::analysis::pca::ProjectedPatches;
 use crate::error::Result;
 use crate::model::input::Geometry;
-use crate::vision::postprocess::planes::refined_rows;
+use crate::vision::postprocess::planes::refine_rows;
 use crate::vision::render::upscale::{Upscale, upscale_rows};
 
 /// Draws `projected` (`k` = `ranges.len()` scores a patch) at the photo's size; background is black.
@@ -15,8 +15,8 @@ use crate::vision::render::upscale::{Upscale, upscale_rows};
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory); if the photo cannot be resized.
-pub fn picture(
-    projected: &Projected,
+pub fn draw_components(
+    projected: &ProjectedPatches,
     ranges: &[(f32, f32)],
     geometry: &Geometry,
     upscale: Upscale,
@@ -53,7 +53,7 @@ pub fn picture(
         }
     };
     let bytes = match guide {
-        Some(photo) => refined_rows(&map, drawn + 1, geometry, photo, paint)?,
+        Some(photo) => refine_rows(&map, drawn + 1, geometry, photo, paint)?,
         None => upscale_rows(&map, drawn + 1, geometry, upscale, paint)?,
     };
     let (width, height) = geometry.photo;
@@ -76,11 +76,11 @@ mod tests {
             },
             1,
         );
-        let projected = Projected {
+        let projected = ProjectedPatches {
             scores: vec![-9.0, 0.0, 1.0, 9.0, 0.5, 0.25, 0.3, 0.3, 0.3],
             foreground: vec![true, true, false],
         };
-        let image = picture(
+        let image = draw_components(
             &projected,
             &[(0.0, 1.0); 3],
             &geometry,
@@ -101,17 +101,19 @@ mod tests {
             },
             1,
         );
-        let projected = Projected {
+        let projected = ProjectedPatches {
             scores: vec![1.0, 3.0],
             foreground: vec![true, true],
         };
-        let image = picture(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest, None).unwrap();
+        let image =
+            draw_components(&projected, &[(1.0, 3.0)], &geometry, Upscale::Nearest, None).unwrap();
         assert_eq!(image.into_raw(), [0, 0, 0, 255, 255, 255]);
-        let flat = Projected {
+        let flat = ProjectedPatches {
             scores: vec![2.0, 2.0],
             foreground: vec![true, true],
         };
-        let image = picture(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest, None).unwrap();
+        let image =
+            draw_components(&flat, &[(2.0, 2.0)], &geometry, Upscale::Nearest, None).unwrap();
         assert_eq!(image.into_raw(), [128; 6]);
     }
 }

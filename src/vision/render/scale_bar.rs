@@ -10,9 +10,9 @@ use imageproc::rect::Rect;
 use crate::error::Result;
 use crate::vision::render::colormap::Colormap;
 use crate::vision::render::compose;
-use crate::vision::render::depth::Range;
+use crate::vision::render::depth::ValueRange;
 use crate::vision::render::fonts::Fonts;
-use crate::vision::render::text::{Backing, TextStyle, draw_text, measure};
+use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 /// Line height in pixels of the labels beside the smallest pictures.
 pub const SMALLEST_LINE: f32 = 14.0;
@@ -38,15 +38,15 @@ const RIM: Rgb<u8> = Rgb([150; 3]);
 #[derive(Clone, Copy)]
 pub struct ScaleBar<'a> {
     /// Values at the bottom and at the top.
-    pub range: Range,
+    pub range: ValueRange,
     /// Its first colour is at the bottom.
     pub colormap: &'a Colormap,
     /// Follows every number.
     pub unit: &'a str,
     /// Precedes every number, such as `±`.
-    pub sign: &'a str,
+    pub prefix: &'a str,
     /// Words at the bottom and at the top in place of all numbers, where those mean nothing by themselves.
-    pub words: Option<(&'a str, &'a str)>,
+    pub end_labels: Option<(&'a str, &'a str)>,
     /// They draw the numbers and the unit.
     pub fonts: &'a Fonts,
 }
@@ -55,8 +55,8 @@ pub struct ScaleBar<'a> {
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
-pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage> {
-    canvas_with_scale(picture.dimensions(), &[(picture, (0, 0))], bar).map(|(canvas, _)| canvas)
+pub fn with_scale_bar(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage> {
+    canvas_with_scale_bar(picture.dimensions(), &[(picture, (0, 0))], bar).map(|(canvas, _)| canvas)
 }
 
 /// Room for a picture of (width, height), with the bar at its right and already `pictures` where it will be, their corners
@@ -64,7 +64,7 @@ pub fn with_scale(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage> {
 ///
 /// # Errors
 /// As [`with_scale`].
-pub fn canvas_with_scale(
+pub fn canvas_with_scale_bar(
     (width, height): (u32, u32),
     pictures: &[(&RgbImage, (u32, u32))],
     bar: &ScaleBar<'_>,
@@ -75,18 +75,18 @@ pub fn canvas_with_scale(
     let room = (canvas_height as f32 / line - 1.5) / SPACING;
     let ticks = Ticks::new(bar.range, room.min(MOST_LABELS));
     let numbers = ticks.values().map(|(place, number)| {
-        let label = format!("{}{number} {}", bar.sign, bar.unit);
+        let label = format!("{}{number} {}", bar.prefix, bar.unit);
         (place, label.trim_end().to_owned())
     });
-    let labels: Vec<(f32, String)> = match bar.words {
+    let labels: Vec<(f32, String)> = match bar.end_labels {
         Some((bottom, top)) => vec![(0.0, bottom.to_owned()), (1.0, top.to_owned())],
         None => numbers.collect(),
     };
     let widest = labels
         .iter()
-        .map(|(_, label)| measure(bar.fonts, label, line).0)
+        .map(|(_, label)| measure_text(bar.fonts, label, line).0)
         .max();
-    let layout = Layout::new(width, canvas_height, line);
+    let layout = ScaleBarLayout::new(width, canvas_height, line);
     let across = layout.labels_left + widest.unwrap_or(0) + layout.gap;
     let first = (canvas_height - height) / 2;
     let placed = |&(picture, (left, top))| (picture, (left, first + top));
@@ -100,7 +100,7 @@ pub fn canvas_with_scale(
 }
 
 /// Where things are, in pixels.
-struct Layout {
+struct ScaleBarLayout {
     line: f32,
     gap: u32,
     /// Columns of the bar.
@@ -112,7 +112,7 @@ struct Layout {
     stroke: u32,
 }
 
-impl Layout {
+impl ScaleBarLayout {
     fn new(picture_width: u32, height: u32, line: f32) -> Self {
         let pixels = |lines: f32| (lines * line).round() as u32;
         let left = picture_width + pixels(0.6);
@@ -172,7 +172,7 @@ impl Layout {
 
 /// Round numbers within a range.
 struct Ticks {
-    range: Range,
+    range: ValueRange,
     step: f64,
     /// After the decimal point.
     decimals: usize,
@@ -180,7 +180,7 @@ struct Ticks {
 
 impl Ticks {
     /// The finest of the steps 1, 2 and 5 (times a power of ten) that gives at most `most` numbers, and two at least.
-    fn new(range: Range, most: f32) -> Self {
+    fn new(range: ValueRange, most: f32) -> Self {
         let extent = f64::from(range.high) - f64::from(range.low);
         // What has no extent has no numbers either.
         let extent = match extent.is_finite() && extent > 0.0 {
@@ -206,7 +206,7 @@ impl Ticks {
     }
 
     /// No number at all.
-    fn none(range: Range) -> Self {
+    fn none(range: ValueRange) -> Self {
         Self {
             range,
             step: f64::INFINITY,
@@ -225,7 +225,7 @@ impl Ticks {
         };
         (first..=last).map(|i| {
             let value = i as f64 * self.step;
-            let place = self.range.place(value as f32).clamp(0.0, 1.0);
+            let place = self.range.normalise(value as f32).clamp(0.0, 1.0);
             (place, format!("{value:.*}", self.decimals))
         })
     }
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
 
     fn numbers(low: f32, high: f32, most: f32) -> Vec<String> {
-        Ticks::new(Range::new(low, high), most)
+        Ticks::new(ValueRange::new(low, high), most)
             .values()
             .map(|(_, number)| number)
             .collect()
@@ -277,16 +277,16 @@ mod tests {
             (2.0, 2.0),
             (3.0, 1.0),
         ] {
-            let range = Range { low, high };
+            let range = ValueRange { low, high };
             let ticks = Ticks::new(range, 6.0).values().count();
             assert_eq!(ticks, 0, "{low} {high}");
         }
-        let widest = Range {
+        let widest = ValueRange {
             low: f32::MIN,
             high: f32::MAX,
         };
         assert!((2..=9).contains(&Ticks::new(widest, 6.0).values().count()));
-        let thinnest = Range {
+        let thinnest = ValueRange {
             low: 1e-38,
             high: 2e-38,
         };
@@ -295,11 +295,11 @@ mod tests {
 
     fn bar<'a>(colormap: &'a Colormap, fonts: &'a Fonts) -> ScaleBar<'a> {
         ScaleBar {
-            range: Range::new(1.0, 5.0),
+            range: ValueRange::new(1.0, 5.0),
             colormap,
             unit: "m",
-            sign: "",
-            words: None,
+            prefix: "",
+            end_labels: None,
             fonts,
         }
     }
@@ -308,7 +308,7 @@ mod tests {
     fn the_picture_is_kept_and_the_ends_have_the_right_colours() {
         let (red, map) = (Rgb([200, 0, 0]), Colormap::default());
         let picture = RgbImage::from_pixel(400, 300, red);
-        let with = with_scale(&picture, &bar(&map, &Fonts::built_in())).unwrap();
+        let with = with_scale_bar(&picture, &bar(&map, &Fonts::built_in())).unwrap();
         assert_eq!(with.height(), 300);
         assert!((430..520).contains(&with.width()), "{}", with.width());
         assert!((0..400).all(|x| *with.get_pixel(x, 299) == red));
@@ -326,7 +326,7 @@ mod tests {
         let map = Colormap::default();
         for (width, height) in [(1, 1), (8, 600), (3000, 40), (5000, 4000)] {
             let picture = RgbImage::from_pixel(width, height, Rgb([200, 0, 0]));
-            let with = with_scale(&picture, &bar(&map, &Fonts::built_in())).unwrap();
+            let with = with_scale_bar(&picture, &bar(&map, &Fonts::built_in())).unwrap();
             assert!(
                 with.height() >= height && with.height() as f32 >= FEWEST_LINES * SMALLEST_LINE
             );

@@ -6,15 +6,15 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::model::head::Class;
 use crate::system::memory::try_vec;
-use crate::vision::postprocess::{Area, LabelMap, NONE};
+use crate::vision::postprocess::{ClassArea, LabelMap, NO_CLASS};
 use crate::vision::render::captions::Captions;
-use crate::vision::render::legend::{self, Entry, Swatch};
-use crate::vision::render::text::{Backing, TextStyle, draw_text, measure};
-use crate::vision::render::{compose, names, outline};
+use crate::vision::render::legend::{self, LegendEntry, Swatch};
+use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
+use crate::vision::render::{compose, name_placement, outline};
 
 /// How the picture looks.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct SegmentLook {
+pub struct SegmentStyle {
     /// Opacity of the colours over the photo, from 0 to 1; without one, the colours alone.
     pub alpha: Option<f32>,
     /// Lines along the borders of the classes.
@@ -29,11 +29,11 @@ pub struct SegmentLook {
 
 /// What is drawn.
 #[derive(Debug, Clone, Copy)]
-pub struct Shown<'a> {
+pub struct SegmentContent<'a> {
     /// Its ids are indices of classes.
     pub map: &'a LabelMap,
     /// The map's own.
-    pub areas: &'a [Area],
+    pub areas: &'a [ClassArea],
     /// Pixels that have no class for none is probable enough; the legend counts them.
     pub unlabelled: u64,
 }
@@ -45,14 +45,14 @@ const UNLABELLED: &str = "unlabelled";
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
-pub fn picture(
+pub fn draw_segmentation(
     photo: &RgbImage,
-    shown: &Shown<'_>,
+    shown: &SegmentContent<'_>,
     classes: &[Class],
-    look: &SegmentLook,
+    look: &SegmentStyle,
     captions: &Captions,
 ) -> Result<RgbImage> {
-    let Shown {
+    let SegmentContent {
         map,
         areas,
         unlabelled,
@@ -60,18 +60,18 @@ pub fn picture(
     let (width, height) = (map.width as u32, map.height as u32);
     let color_of = |id: u16| classes[usize::from(id)].color;
     let mut drawn = match look.alpha {
-        Some(alpha) => colors_over(photo, map, classes, alpha)?,
-        None => colors(map, classes)?,
+        Some(alpha) => blend_labels(photo, map, classes, alpha)?,
+        None => color_labels(map, classes)?,
     };
     if look.outline {
         let reach = (width.min(height) as f32 / 400.0).round().max(1.0) as usize;
         match look.alpha {
-            Some(_) => outline::outline(&mut drawn, map, reach, color_of),
-            None => outline::outline(&mut drawn, map, reach, |_| [255; 3]),
+            Some(_) => outline::draw_outlines(&mut drawn, map, reach, color_of),
+            None => outline::draw_outlines(&mut drawn, map, reach, |_| [255; 3]),
         }
     }
     if look.names {
-        write_names(&mut drawn, map, captions);
+        draw_names(&mut drawn, map, captions);
     }
     if look.side_by_side {
         drawn = compose::side_by_side(photo, &drawn)?;
@@ -79,9 +79,9 @@ pub fn picture(
     if !look.legend {
         return Ok(drawn);
     }
-    let mut entries: Vec<Entry> = areas
+    let mut entries: Vec<LegendEntry> = areas
         .iter()
-        .map(|area| Entry {
+        .map(|area| LegendEntry {
             name: captions.name(usize::from(area.id)).into_owned(),
             swatch: Swatch::Color(color_of(area.id)),
             share: area.share,
@@ -91,7 +91,7 @@ pub fn picture(
         let share = unlabelled as f64 / map.ids.len() as f64;
         // The largest first, as they are.
         let place = entries.partition_point(|entry| entry.share >= share);
-        let entry = Entry {
+        let entry = LegendEntry {
             name: UNLABELLED.to_owned(),
             swatch: match look.alpha {
                 Some(_) => Swatch::Photo,
@@ -108,13 +108,13 @@ pub fn picture(
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).
-pub fn colors(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
+pub fn color_labels(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
     let mut bytes = try_vec(0u8, 3 * map.ids.len())?;
     let width = map.width.max(1);
     let rows = bytes.par_chunks_mut(3 * width);
     rows.zip(map.ids.par_chunks(width)).for_each(|(row, ids)| {
         for (rgb, &id) in row.as_chunks_mut::<3>().0.iter_mut().zip(ids) {
-            if id != NONE {
+            if id != NO_CLASS {
                 *rgb = classes[usize::from(id)].color;
             }
         }
@@ -124,13 +124,13 @@ pub fn colors(map: &LabelMap, classes: &[Class]) -> Result<RgbImage> {
 }
 
 /// How sure the map is, from black (0) to white (1).
-pub fn confidence(map: &LabelMap) -> Vec<u8> {
+pub fn confidence_levels(map: &LabelMap) -> Vec<u8> {
     let byte = |&value: &f32| (value.clamp(0.0, 1.0) * 255.0).round() as u8;
     map.confidence.iter().map(byte).collect()
 }
 
 /// The classes' colours over the photo; where there is no class, the photo alone.
-fn colors_over(
+fn blend_labels(
     photo: &RgbImage,
     map: &LabelMap,
     classes: &[Class],
@@ -164,7 +164,7 @@ fn colors_over(
     Ok(RgbImage::from_raw(photo.width(), photo.height(), bytes).unwrap_or_default())
 }
 
-fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
+fn draw_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     let style = TextStyle {
         size: legend::text_size(drawn.dimensions()),
         color: Rgb([255; 3]),
@@ -172,10 +172,10 @@ fn write_names(drawn: &mut RgbImage, map: &LabelMap, captions: &Captions) {
     };
     let fonts = &captions.fonts;
     let name = |id: u16| captions.name(usize::from(id));
-    let size_of = |id| measure(fonts, &name(id), style.size);
-    for place in names::places(map, size_of, style.margin()) {
+    let size_of = |id| measure_text(fonts, &name(id), style.size);
+    for place in name_placement::place_names(map, size_of, style.margin()) {
         let name = name(place.id);
-        let (width, height) = measure(fonts, &name, style.size);
+        let (width, height) = measure_text(fonts, &name, style.size);
         let corner = |centre: u32, side: u32| centre as i32 - side as i32 / 2;
         let at = (
             corner(place.centre.0, width),
@@ -191,7 +191,7 @@ mod tests {
     use super::*;
     use crate::vision::render::Fonts;
 
-    const LOOK: SegmentLook = SegmentLook {
+    const LOOK: SegmentStyle = SegmentStyle {
         side_by_side: false,
         alpha: Some(0.5),
         outline: false,
@@ -216,22 +216,22 @@ mod tests {
         }
     }
 
-    fn draw(map: &LabelMap, look: &SegmentLook) -> RgbImage {
+    fn draw(map: &LabelMap, look: &SegmentStyle) -> RgbImage {
         let photo = RgbImage::from_pixel(map.width as u32, map.height as u32, Rgb([50; 3]));
         let classes = classes();
         let names = classes.iter().map(|class| class.name.as_str());
         let captions = Captions::new(names, Fonts::built_in());
-        let shown = Shown {
+        let shown = SegmentContent {
             map,
             areas: &map.areas(),
-            unlabelled: map.ids.iter().filter(|id| **id == NONE).count() as u64,
+            unlabelled: map.ids.iter().filter(|id| **id == NO_CLASS).count() as u64,
         };
-        picture(&photo, &shown, &classes, look, &captions).unwrap()
+        draw_segmentation(&photo, &shown, &classes, look, &captions).unwrap()
     }
 
     #[test]
     fn the_legend_counts_what_has_no_class() {
-        let legend = SegmentLook {
+        let legend = SegmentStyle {
             legend: true,
             ..LOOK
         };
@@ -239,7 +239,9 @@ mod tests {
         let half = map(
             90,
             90,
-            (0..8100).map(|i| if i < 4050 { 0 } else { NONE }).collect(),
+            (0..8100)
+                .map(|i| if i < 4050 { 0 } else { NO_CLASS })
+                .collect(),
         );
         // A line more: ink below the first line of the legend.
         let ink = |picture: &RgbImage| {
@@ -254,16 +256,16 @@ mod tests {
 
     #[test]
     fn colours_lie_over_the_photo_or_stand_alone() {
-        let map = map(3, 1, vec![0, 1, NONE]);
+        let map = map(3, 1, vec![0, 1, NO_CLASS]);
         let over = draw(&map, &LOOK);
         assert_eq!(over.into_raw(), [75, 25, 25, 25, 125, 25, 50, 50, 50]);
-        let alone = SegmentLook {
+        let alone = SegmentStyle {
             alpha: None,
             ..LOOK
         };
         let alone = draw(&map, &alone).into_raw();
         assert_eq!(alone, [100, 0, 0, 0, 200, 0, 0, 0, 0]);
-        assert_eq!(confidence(&map), [128; 3]);
+        assert_eq!(confidence_levels(&map), [128; 3]);
     }
 
     #[test]
@@ -273,7 +275,7 @@ mod tests {
         let plain = draw(&map, &LOOK);
         let outlined = draw(
             &map,
-            &SegmentLook {
+            &SegmentStyle {
                 outline: true,
                 ..LOOK
             },
@@ -283,7 +285,7 @@ mod tests {
         assert_eq!(outlined.get_pixel(50, 60), plain.get_pixel(50, 60));
         let named = draw(
             &map,
-            &SegmentLook {
+            &SegmentStyle {
                 names: true,
                 ..LOOK
             },
@@ -296,7 +298,7 @@ mod tests {
         assert!(changed(0) > 10 && changed(100) > 10);
         let with_legend = draw(
             &map,
-            &SegmentLook {
+            &SegmentStyle {
                 legend: true,
                 ..LOOK
             },

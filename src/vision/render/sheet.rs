@@ -5,7 +5,7 @@ use image::{Rgb, RgbImage};
 use crate::error::Result;
 use crate::vision::render::compose;
 use crate::vision::render::fonts::Fonts;
-use crate::vision::render::text::{Backing, TextStyle, draw_text, measure};
+use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
 
 const PAPER: Rgb<u8> = Rgb([255; 3]);
 const INK: Rgb<u8> = Rgb([32; 3]);
@@ -23,7 +23,7 @@ pub fn contact_sheet(tiles: &[(String, RgbImage)]) -> Result<RgbImage> {
     let fonts = Fonts::built_in();
     let widest = tiles
         .iter()
-        .map(|(name, tile)| tile.width().max(measure(&fonts, name, LINE).0));
+        .map(|(name, tile)| tile.width().max(measure_text(&fonts, name, LINE).0));
     let width = widest.max().unwrap_or(0) + GAP;
     let height = tiles.iter().map(|(_, tile)| tile.height()).max();
     let height = height.unwrap_or(0) + LINE as u32 + 2 * GAP;

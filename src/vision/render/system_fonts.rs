@@ -14,7 +14,7 @@ use unicode_normalization::UnicodeNormalization;
 
 use crate::terminal::warnings::Warnings;
 use crate::vision::render::fonts::is_ignorable;
-use crate::vision::render::{Captions, Face, Fonts, captions};
+use crate::vision::render::{Captions, FontFace, Fonts, captions};
 use crate::{Error, Result};
 
 /// Families that have a box or nothing for every letter.
@@ -26,34 +26,34 @@ const PLACEHOLDERS: [&str; 5] = [
     "tofu",
 ];
 /// Words in the names of families that look unlike the built-in font.
-const UNLIKE: [&str; 6] = ["serif", "mono", "ming", "mincho", "song", "nastaliq"];
+const DISSIMILAR_WORDS: [&str; 6] = ["serif", "mono", "ming", "mincho", "song", "nastaliq"];
 /// Names that a warning lists.
-const LISTED: usize = 3;
+const MAX_LISTED: usize = 3;
 
 /// What is written for classes of these `names`, in the font of `file` where it has the letters. Names that no font
 /// has are warned of once, and give way to the ids of their classes.
 ///
 /// # Errors
 /// If `file` is no font, or `$DINO_FONTS` no folder.
-pub fn captions<'a>(
+pub fn build_captions<'a>(
     names: impl IntoIterator<Item = &'a str>,
     file: Option<&Path>,
     warnings: &Warnings,
 ) -> Result<Captions> {
     let names: Vec<&str> = names.into_iter().collect();
-    let captions = Captions::new(names.iter().copied(), fonts(&names, file)?);
-    let blank = |id: &usize| captions::clean(names[*id]).is_none();
+    let captions = Captions::new(names.iter().copied(), load_fonts(&names, file)?);
+    let blank = |id: &usize| captions::clean_name(names[*id]).is_none();
     let ids = (0..names.len()).filter(|&id| !captions.has_name(id));
     let lacking: Vec<usize> = ids.filter(|id| !blank(id)).collect();
     if let Some(&first) = lacking.first() {
         let listed: Vec<String> = lacking.iter().map(|&id| quoted(names[id])).collect();
         let subject = match lacking.len() {
             1 => format!("class {}", listed[0]),
-            n if n <= LISTED => format!("classes {}", listed.join(", ")),
+            n if n <= MAX_LISTED => format!("classes {}", listed.join(", ")),
             n => format!(
                 "classes {} and {} more",
-                listed[..LISTED].join(", "),
-                n - LISTED
+                listed[..MAX_LISTED].join(", "),
+                n - MAX_LISTED
             ),
         };
         let (whose, more) = match lacking.len() {
@@ -76,13 +76,13 @@ pub fn captions<'a>(
 ///
 /// # Errors
 /// As [`captions()`].
-pub fn fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
-    let mut fonts = Fonts::preferring(file.map(read).transpose()?.unwrap_or_default());
+pub fn load_fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
+    let mut fonts = Fonts::preferring(file.map(read_faces).transpose()?.unwrap_or_default());
     let texts: Vec<String> = texts
         .iter()
-        .filter_map(|text| captions::clean(text))
+        .filter_map(|text| captions::clean_name(text))
         .collect();
-    let language = fonts.suit(texts.iter().map(String::as_str));
+    let language = fonts.choose_han_language(texts.iter().map(String::as_str));
     let lacking: Vec<&String> = texts
         .iter()
         .filter(|text| !fonts.missing(text).is_empty())
@@ -92,18 +92,18 @@ pub fn fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
         let letters: BTreeSet<char> = missing
             .flat_map(|part| part.chars().chain(part.nfd()))
             .collect();
-        let mut others = OtherFaces::with(&letters, language)?;
+        let mut others = SystemFaces::find(&letters, language)?;
         lacking
             .iter()
-            .for_each(|text| others.complete(&mut fonts, text));
+            .for_each(|text| others.add_missing(&mut fonts, text));
     }
     Ok(fonts)
 }
 
 /// All faces of a font file.
-fn read(path: &Path) -> Result<Vec<Face>> {
+fn read_faces(path: &Path) -> Result<Vec<FontFace>> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
-    let faces = Face::parse_all(bytes);
+    let faces = FontFace::parse_all(bytes);
     match faces.is_empty() {
         true => Err(Error::file(
             path,
@@ -115,18 +115,18 @@ fn read(path: &Path) -> Result<Vec<Face>> {
 
 /// A name within a message: one line, and not too long a one.
 fn quoted(name: &str) -> String {
-    let name = captions::clean(name).unwrap_or_default();
-    format!("`{}`", captions::cut(&name, 40))
+    let name = captions::clean_name(name).unwrap_or_default();
+    format!("`{}`", captions::truncate(&name, 40))
 }
 
 /// A face of the system with letters that are wanted.
-struct OtherFace {
+struct SystemFace {
     path: PathBuf,
     index: u32,
     letters: BTreeSet<char>,
 }
 
-impl OtherFace {
+impl SystemFace {
     /// Whether it has the letters of `part`, composed or not.
     fn covers(&self, part: &str) -> bool {
         let has = |c: char| is_ignorable(c) || self.letters.contains(&c);
@@ -135,11 +135,11 @@ impl OtherFace {
 }
 
 /// Faces of the system, the most fitting first.
-struct OtherFaces(Vec<OtherFace>);
+struct SystemFaces(Vec<SystemFace>);
 
-impl OtherFaces {
+impl SystemFaces {
     /// Finds the faces that have any of `letters`; `language` tells between those for one script.
-    fn with(letters: &BTreeSet<char>, language: &str) -> Result<Self> {
+    fn find(letters: &BTreeSet<char>, language: &str) -> Result<Self> {
         let mut database = Database::new();
         match std::env::var_os("DINO_FONTS").filter(|folder| !folder.is_empty()) {
             None => database.load_system_fonts(),
@@ -151,8 +151,8 @@ impl OtherFaces {
                 ));
             }
         }
-        let mut faces: Vec<&FaceInfo> = database.faces().filter(|face| is_apt(face)).collect();
-        faces.sort_by_cached_key(|face| rank(face, language));
+        let mut faces: Vec<&FaceInfo> = database.faces().filter(|face| is_usable(face)).collect();
+        faces.sort_by_cached_key(|face| preference_key(face, language));
         let found = faces.into_iter().filter_map(|face| {
             let Source::File(path) = &face.source else {
                 return None;
@@ -163,7 +163,7 @@ impl OtherFaces {
                 Some(letters.iter().copied().filter(has).collect())
             });
             let letters: BTreeSet<char> = letters.flatten()?;
-            (!letters.is_empty()).then(|| OtherFace {
+            (!letters.is_empty()).then(|| SystemFace {
                 path: path.clone(),
                 index: face.index,
                 letters,
@@ -173,11 +173,11 @@ impl OtherFaces {
     }
 
     /// Adds faces to `fonts` until `text` can be drawn, or none helps.
-    fn complete(&mut self, fonts: &mut Fonts, text: &str) {
+    fn add_missing(&mut self, fonts: &mut Fonts, text: &str) {
         loop {
             let missing = fonts.missing(text);
             let covered =
-                |face: &OtherFace| missing.iter().filter(|part| face.covers(part)).count();
+                |face: &SystemFace| missing.iter().filter(|part| face.covers(part)).count();
             // Of equals the first.
             let best = (0..self.0.len()).max_by_key(|&i| (covered(&self.0[i]), Reverse(i)));
             let Some(best) = best.filter(|&i| covered(&self.0[i]) > 0) else {
@@ -187,7 +187,7 @@ impl OtherFaces {
             let face = self.0.remove(best);
             let face = fs::read(&face.path)
                 .ok()
-                .and_then(|bytes| Face::parse(bytes, face.index));
+                .and_then(|bytes| FontFace::parse(bytes, face.index));
             if let Some(face) = face {
                 fonts.push(face);
                 if fonts.missing(text).len() >= missing.len() {
@@ -199,17 +199,17 @@ impl OtherFaces {
 }
 
 /// Whether a face may have letters that can be read.
-fn is_apt(face: &FaceInfo) -> bool {
+fn is_usable(face: &FaceInfo) -> bool {
     let lower = |name: &String| name.to_lowercase();
     let mut families = face.families.iter().map(|(name, _)| lower(name));
     !families.any(|name| PLACEHOLDERS.iter().any(|word| name.contains(word)))
 }
 
 /// Orders faces by how well they go with the built-in one, and by their names.
-fn rank(face: &FaceInfo, language: &str) -> impl Ord + use<> {
+fn preference_key(face: &FaceInfo, language: &str) -> impl Ord + use<> {
     let family = face.families.first().map_or("", |(name, _)| name.as_str());
     let lower = family.to_lowercase();
-    let unlike = face.monospaced || UNLIKE.iter().any(|word| lower.contains(word));
+    let unlike = face.monospaced || DISSIMILAR_WORDS.iter().any(|word| lower.contains(word));
     // The part of East Asia that a family is for, as the names of the large ones end.
     let regions = [
         ("SC", "zh-Hans"),

@@ -9,8 +9,8 @@ use imageproc::drawing::{draw_filled_rect_mut, draw_text_mut, text_size};
 use imageproc::pixelops::weighted_sum;
 use imageproc::rect::Rect;
 
-use crate::vision::render::fonts::{Fonts, PLAIN};
-use crate::vision::render::layout::Line;
+use crate::vision::render::fonts::{BUILT_IN_FONT, Fonts};
+use crate::vision::render::text_layout::TextLayout;
 
 /// What keeps text readable on any ground.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,10 +46,10 @@ impl TextStyle {
 }
 
 /// Width and height of the line box of `text`, without any backing.
-pub fn measure(fonts: &Fonts, text: &str, size: f32) -> (u32, u32) {
-    match fonts.is_plain(text) {
-        true => text_size(PxScale::from(size), &*PLAIN, text),
-        false => (Line::new(fonts, text, size).width, size.ceil() as u32),
+pub fn measure_text(fonts: &Fonts, text: &str, size: f32) -> (u32, u32) {
+    match fonts.is_built_in(text) {
+        true => text_size(PxScale::from(size), &*BUILT_IN_FONT, text),
+        false => (TextLayout::new(fonts, text, size).width, size.ceil() as u32),
     }
 }
 
@@ -66,7 +66,7 @@ pub fn draw_text(
         Backing::None => {}
         Backing::Halo(color) => draw_halo(canvas, fonts, (x, y), text, style.size, color),
         Backing::Box(color) => {
-            let (width, height) = measure(fonts, text, style.size);
+            let (width, height) = measure_text(fonts, text, style.size);
             // Letters fill a line box unevenly: half the margin above and below looks like the whole at the sides.
             let sides = (width + 2 * margin as u32, height + margin as u32);
             let corner = Rect::at(x - margin, y - margin / 2);
@@ -87,11 +87,19 @@ fn draw_letters<P>(
 ) where
     P: Pixel<Subpixel = u8>,
 {
-    if fonts.is_plain(text) {
-        draw_text_mut(canvas, color, x, y, PxScale::from(size), &*PLAIN, text);
+    if fonts.is_built_in(text) {
+        draw_text_mut(
+            canvas,
+            color,
+            x,
+            y,
+            PxScale::from(size),
+            &*BUILT_IN_FONT,
+            text,
+        );
         return;
     }
-    let Some(coverage) = Line::new(fonts, text, size).coverage() else {
+    let Some(coverage) = TextLayout::new(fonts, text, size).coverage() else {
         return;
     };
     let (left, top) = (x + coverage.origin.0, y + coverage.origin.1);
@@ -121,9 +129,9 @@ fn draw_halo(
     color: Rgb<u8>,
 ) {
     let margin = halo_margin(size);
-    let (width, height) = measure(fonts, text, size);
+    let (width, height) = measure_text(fonts, text, size);
     // Letters may hang over their line box a little.
-    let edge = match fonts.is_plain(text) {
+    let edge = match fonts.is_built_in(text) {
         true => 2 * margin,
         false => 3 * margin + 2,
     };
@@ -172,7 +180,7 @@ fn halo_margin(size: f32) -> u32 {
 }
 
 /// Black or white, whichever is easier to read on `ground`.
-pub fn readable_on(ground: Rgb<u8>) -> Rgb<u8> {
+pub fn contrasting_color(ground: Rgb<u8>) -> Rgb<u8> {
     let Rgb([r, g, b]) = ground;
     // Rec. 601 luma.
     let luma = 299 * u32::from(r) + 587 * u32::from(g) + 114 * u32::from(b);
@@ -206,7 +214,7 @@ mod tests {
 
     #[test]
     fn letters_stay_in_their_line_box() {
-        let (width, height) = measure(&Fonts::built_in(), "chair", 18.0);
+        let (width, height) = measure_text(&Fonts::built_in(), "chair", 18.0);
         let canvas = drawn(Backing::None, (2, 1));
         assert!(count(&canvas, BLACK) > 20);
         for (x, y, &pixel) in canvas.enumerate_pixels() {
@@ -234,7 +242,7 @@ mod tests {
 
     #[test]
     fn letters_of_all_scripts_stand_on_one_line() {
-        let fonts = crate::vision::render::layout::tests::all_fonts();
+        let fonts = crate::vision::render::text_layout::tests::all_fonts();
         // Rows with ink, of words that reach neither below the baseline nor above the capitals by much.
         let rows = |text: &str, backing| {
             let mut canvas = RgbImage::from_pixel(400, 80, Rgb([128; 3]));
@@ -256,7 +264,7 @@ mod tests {
             let haloed = rows(text, Backing::Halo(WHITE));
             assert_eq!((top, bottom), haloed, "{text}: the rim lies behind");
         }
-        let (width, height) = measure(&fonts, "天空", 60.0);
+        let (width, height) = measure_text(&fonts, "天空", 60.0);
         assert_eq!(height, 60);
         // Two squares as wide as the em, which is 1 / 1.17 of a line.
         assert!((102..106).contains(&width), "{width}");
@@ -264,7 +272,7 @@ mod tests {
 
     #[test]
     fn ink_suits_the_ground() {
-        assert_eq!(readable_on(Rgb([250, 240, 60])), BLACK);
-        assert_eq!(readable_on(Rgb([60, 20, 160])), WHITE);
+        assert_eq!(contrasting_color(Rgb([250, 240, 60])), BLACK);
+        assert_eq!(contrasting_color(Rgb([60, 20, 160])), WHITE);
     }
 }

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 
 use crate::error::Result;
-use crate::maths::resample::{Axis, mix_rows, runs};
+use crate::maths::resample::{SampleAxis, mix_rows, tap_runs};
 use crate::model::input::Geometry;
 use crate::model::input::Grid;
 use crate::system::memory::try_vec;
@@ -34,16 +34,19 @@ pub fn upscale_rows(
     let Grid { rows, cols } = geometry.grid();
     assert_eq!(map.len(), rows * cols * k, "a map is rows x cols x k");
     let taps = |places, cells| {
-        let axis = Axis { cells, places };
+        let axis = SampleAxis {
+            cells,
+            positions: places,
+        };
         match upscale {
             Upscale::Nearest => axis.nearest(),
             Upscale::Bilinear => axis.bilinear(),
         }
     };
-    let x_taps = taps(geometry.columns(), cols);
-    let y_taps = taps(geometry.rows(), rows);
+    let x_taps = taps(geometry.column_positions(), cols);
+    let y_taps = taps(geometry.row_positions(), rows);
     let width = x_taps.len();
-    let runs = runs(&x_taps);
+    let runs = tap_runs(&x_taps);
     let mut bytes = try_vec(0u8, y_taps.len() * width * 3)?;
     bytes
         .par_chunks_exact_mut((width * 3).max(1))

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use dino::model::backbone::TensorSource;
 use dino::model::weights::{self, Store};
-use dino::system::http::Access;
+use dino::system::http::NetworkAccess;
 
 use super::fixtures::{self, NAME};
 use super::{left_behind, models, out};
@@ -23,8 +23,8 @@ fn filled() -> tempfile::TempDir {
 
 fn load(home: &Path, name: Option<&str>, offline: bool) -> Result<weights::LoadedModel, String> {
     let access = match offline {
-        true => Access::Forbidden("--offline".into()),
-        false => Access::Allowed,
+        true => NetworkAccess::Forbidden("--offline".into()),
+        false => NetworkAccess::Allowed,
     };
     weights::load(&Store::at(home), name, &access, &mut |_| Ok(()))
         .map_err(|error| error.to_string())

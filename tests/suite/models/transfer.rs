@@ -4,10 +4,10 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use dino::model::weights::huggingface::Token;
-use dino::model::weights::{Event, Hub, digest};
-use dino::system::http::Access;
-use dino::system::http::proxy::Proxies;
+use dino::model::weights::huggingface::HubToken;
+use dino::model::weights::{FetchEvent, Hub, digest};
+use dino::system::http::NetworkAccess;
+use dino::system::http::proxy::ProxySettings;
 
 use super::server::{Reply, Server};
 
@@ -22,11 +22,11 @@ fn hub(server: &str) -> Hub {
         cache: None,
         timeout: Duration::from_millis(500),
         retries: 0,
-        variable: "HF_ENDPOINT",
-        instead: "dino models import FILE".to_owned(),
-        access: Access::Allowed,
-        proxies: Proxies::default(),
-        remarked: Arc::default(),
+        endpoint_variable: "HF_ENDPOINT",
+        import_command: "dino models import FILE".to_owned(),
+        access: NetworkAccess::Allowed,
+        proxies: ProxySettings::default(),
+        has_warned: Arc::default(),
     }
 }
 
@@ -64,7 +64,7 @@ fn a_file_arrives_whole_and_its_progress_is_told() {
     let mut last = None;
     let found =
         hub(&server.url()).download(REPO, FILE, &folder.path().join("part"), &mut |event| {
-            if let Event::Progress { done, total, .. } = event {
+            if let FetchEvent::Progress { done, total, .. } = event {
                 last = Some((done, total));
             }
             Ok(())
@@ -208,7 +208,7 @@ fn a_missing_file_is_no_error_and_a_closed_door_names_the_token() {
         }
     });
     let with = |token: &str| Hub {
-        token: Some(Token {
+        token: Some(HubToken {
             secret: token.to_owned(),
             source: "HF_TOKEN".to_owned(),
         }),

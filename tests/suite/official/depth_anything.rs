@@ -5,13 +5,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use candle_core::{DType, Device, Tensor};
-use dino::engine::{Looks, Pass, Views};
+use dino::engine::{BackbonePass, FlipViews, InputScales};
 use dino::model::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
-use dino::model::head::{Head, Network, Readout, Task, file};
+use dino::model::head::{DepthReadout, Head, HeadNetwork, HeadTask, file};
 use dino::model::head_zoo::convert::recognise;
 use dino::model::head_zoo::depth_anything::find;
-use dino::tasks::way::as_trained;
-use dino::vision::postprocess::depth::{Decoder, Spread, read_out_photo};
+use dino::tasks::inference_mode::trained_preprocessor;
+use dino::vision::postprocess::depth::{BinSpread, DepthDecoder, decode_photo};
 use serde_json::Value;
 
 use super::seeded::{self, Tensors};
@@ -124,7 +124,7 @@ fn numbers(tensor: &Tensor) -> Vec<f32> {
     tensor.flatten_all().unwrap().to_vec1().unwrap()
 }
 
-fn network(tensors: &Tensors) -> Network {
+fn network(tensors: &Tensors) -> HeadNetwork {
     recognise(tensors.clone()).unwrap().into_network().unwrap()
 }
 
@@ -165,24 +165,24 @@ fn photos_become_the_pixels_of_transformers() {
             network: network(&tensors),
         };
         head.meta.blocks = (0..config.depth).collect();
-        let Task::Depth { readout, .. } = head.meta.task.clone() else {
+        let HeadTask::Depth { readout, .. } = head.meta.task.clone() else {
             panic!("a depth head");
         };
         assert_eq!(readout.is_inverse(), kind == "relative");
-        let decoder = Decoder::new(&readout, Spread::Unread);
-        let pass = Pass {
-            preprocessor: as_trained(&head, 14).unwrap(),
+        let decoder = DepthDecoder::new(&readout, BinSpread::Omitted);
+        let pass = BackbonePass {
+            preprocessor: trained_preprocessor(&head, 14).unwrap(),
             requests: head.meta.requests(),
-            views: Views::Plain,
-            looks: Looks::Once,
+            views: FlipViews::Plain,
+            scales: InputScales::Full,
         };
         for (width, height, every) in [(532, 518, 7), (151, 101, 3), (700, 600, 7)] {
             let photo = seeded::photo(width, height);
             let prepared = pass.preprocessor.prepare(&photo).unwrap();
-            let batch = pass.run(&backbone, &[&prepared], &|_| ()).unwrap();
-            let seen = batch.each().unwrap().remove(0);
+            let batch = pass.forward(&backbone, &[&prepared], &|_| ()).unwrap();
+            let seen = batch.split().unwrap().remove(0);
             let scores = head.scores(&seen.features).unwrap();
-            let map = read_out_photo(&scores, None, &prepared.geometry, &decoder);
+            let map = decode_photo(&scores, None, &prepared.geometry, &decoder);
             let strided = |map: &[f32], width: usize, every: usize| -> Vec<f64> {
                 let rows = map.chunks_exact(width).step_by(every);
                 rows.flat_map(|row| row.iter().step_by(every))
@@ -325,10 +325,13 @@ fn a_head_comes_with_its_encoder_and_reads_no_other() {
     let config = variants::find("vits14").unwrap().config;
     assert_eq!(head.meta.fingerprint.len(), 64);
     for other in ["vits14", "vits14-da2", "vits14-da2-indoor"] {
-        assert!(head.check(other, (other, "others"), &config).is_err());
+        assert!(
+            head.check_backbone(other, (other, "others"), &config)
+                .is_err()
+        );
     }
     let fingerprint = head.meta.fingerprint.clone();
-    head.check("vits14-da2", ("vits14-da2", &fingerprint), &config)
+    head.check_backbone("vits14-da2", ("vits14-da2", &fingerprint), &config)
         .unwrap();
     // Nobody's default model, for all that it is the only one.
     run(dino(home.path()).args(["pca", "nothing.jpg", "--offline"]))
@@ -364,10 +367,14 @@ fn a_head_comes_with_its_encoder_and_reads_no_other() {
     )
     .expect_code(0)
     .expect_stderr("the backbone vits14-da2-indoor came with it");
-    let Task::Depth { readout, unit } = installed(home.path(), "da2-indoor-small").meta.task else {
+    let HeadTask::Depth { readout, unit } = installed(home.path(), "da2-indoor-small").meta.task
+    else {
         panic!("a depth head");
     };
-    assert_eq!((readout, &*unit), (Readout::Share { whole: 20.0 }, "m"));
+    assert_eq!(
+        (readout, &*unit),
+        (DepthReadout::Sigmoid { whole: 20.0 }, "m")
+    );
     // Another encoder under the name of one that is there.
     let mut tuned = authors;
     let norm = tuned["pretrained.norm.bias"].clone();

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use candle_core::{Device, Tensor};
-use dino::model::head::{Network, file};
+use dino::model::head::{HeadNetwork, file};
 use dino::model::weights::import::read_tensors_of;
 
 use super::seeded::{self, fixture, torch_file};
@@ -46,7 +46,7 @@ fn a_file_with_training_state_becomes_a_head_a_third_as_large() {
             .ends_with("heads/nyu-linear-vits14.safetensors")
     );
     let head = installed(home.path(), "nyu-linear-vits14");
-    let Network::Linear(linear) = &head.network else {
+    let HeadNetwork::Linear(linear) = &head.network else {
         panic!("a linear head");
     };
     let expected = seeded::numbers("decode_head.conv_depth.weight", &[256, 768, 1, 1]);
@@ -110,7 +110,7 @@ fn segmentation_and_dpt_heads_are_recognised() {
     import_bytes(home.path(), "dinov2_vits14_nyu_dpt_head.pth", &bytes, &[])
         .expect_code(0)
         .expect_stderr("nyu-dpt-vits14 installed");
-    let Network::Dpt(dpt) = installed(home.path(), "nyu-dpt-vits14").network else {
+    let HeadNetwork::Dpt(dpt) = installed(home.path(), "nyu-dpt-vits14").network else {
         panic!("a DPT head");
     };
     let name = "fusion_blocks.2.res_conv_unit1.conv2.conv.weight";

@@ -4,14 +4,14 @@
 use std::collections::BTreeMap;
 
 use candle_core::{DType, Device};
-use dino::engine::{Looks, Pass, Views};
+use dino::engine::{BackbonePass, FlipViews, InputScales};
 use dino::model::backbone::{Backbone, BackboneConfig, Checkpoint, Ffn, variants};
-use dino::model::head::{Dpt, Head, Network, Protocol};
+use dino::model::head::{DptHead, Head, HeadNetwork, Protocol};
 use dino::model::head_zoo::convert::recognise;
-use dino::model::head_zoo::official::{self, Official};
+use dino::model::head_zoo::official::{self, OfficialHead};
 use dino::model::input::Unpad;
 use dino::vision::inference::protocol;
-use dino::vision::postprocess::depth::{Decoder, Spread, read_out_photo};
+use dino::vision::postprocess::depth::{BinSpread, DepthDecoder, decode_photo};
 use dino::vision::postprocess::{LabelMap, views};
 use dino::vision::preprocess::{Preprocessor, Resample};
 
@@ -56,12 +56,12 @@ fn backbone(size: &str) -> Backbone {
     Backbone::new(config, checkpoint, &Device::Cpu, DType::F32).unwrap()
 }
 
-fn network(tensors: Tensors) -> Network {
+fn network(tensors: Tensors) -> HeadNetwork {
     recognise(tensors).unwrap().into_network().unwrap()
 }
 
 /// The published head of that name with seeded weights.
-fn head(name: &str, network: Network) -> Head {
+fn head(name: &str, network: HeadNetwork) -> Head {
     Head {
         meta: official::find(name).unwrap().meta(),
         network,
@@ -69,21 +69,21 @@ fn head(name: &str, network: Network) -> Head {
 }
 
 /// How the head says that photos are seen.
-fn pass(head: &Head, views: Views) -> Pass {
+fn pass(head: &Head, views: FlipViews) -> BackbonePass {
     let input = &head.meta.input;
-    Pass {
+    BackbonePass {
         preprocessor: Preprocessor {
             size: input.size.parse().unwrap(),
             resample: Resample::Bicubic,
             patch_size: 14,
             padding: input.padding.parse().unwrap(),
             unpad: head.meta.unpad,
-            most_patches: None,
+            max_patches: None,
             center_crop: input.crop,
         },
         requests: head.meta.requests(),
         views,
-        looks: Looks::Once,
+        scales: InputScales::Full,
     }
 }
 
@@ -92,22 +92,22 @@ fn depths(
     backbone: &Backbone,
     head: &Head,
     (width, height): (u32, u32),
-    views: Views,
+    views: FlipViews,
 ) -> (Vec<f64>, Vec<f64>) {
     let pass = pass(head, views);
     let photo = seeded::photo(width, height);
     let prepared = pass.preprocessor.prepare(&photo).unwrap();
-    let batch = pass.run(backbone, &[&prepared], &|_| ()).unwrap();
-    let seen = batch.each().unwrap().remove(0);
+    let batch = pass.forward(backbone, &[&prepared], &|_| ()).unwrap();
+    let seen = batch.split().unwrap().remove(0);
     let scores = head.scores(&seen.features).unwrap();
     let mirrored = seen
         .mirrored
         .map(|features| head.scores(&features).unwrap());
-    let dino::model::head::Task::Depth { readout, .. } = &head.meta.task else {
+    let dino::model::head::HeadTask::Depth { readout, .. } = &head.meta.task else {
         panic!("a depth head");
     };
-    let decoder = Decoder::new(readout, Spread::Plain);
-    let map = read_out_photo(&scores, mirrored.as_ref(), &prepared.geometry, &decoder)
+    let decoder = DepthDecoder::new(readout, BinSpread::Unscaled);
+    let map = decode_photo(&scores, mirrored.as_ref(), &prepared.geometry, &decoder)
         .to_photo(&prepared.geometry);
     assert_eq!((map.width, map.height), (width as usize, height as usize));
     let raw: Vec<f32> = scores.values.iter().map(|above| above + 0.001).collect();
@@ -154,7 +154,7 @@ fn linear_depth_heads_give_the_papers_depths() {
         for (method, blocks) in [("linear", 1), ("linear4", 4)] {
             let network = network(seeded::linear_depth(2 * 384 * blocks));
             let head = head(&format!("{data}-{method}-vits14"), network);
-            for (protocol, views) in [("plain", Views::Plain), ("flip", Views::Both)] {
+            for (protocol, views) in [("plain", FlipViews::Plain), ("flip", FlipViews::Both)] {
                 let (found, _) = depths(&small, &head, (201, 149), views);
                 let expected = golden.numbers(&format!("depth.{data}.{method}.S.{protocol}"));
                 let off = max_abs(&found, &expected);
@@ -170,7 +170,7 @@ fn linear_depth_heads_give_the_papers_depths() {
     ] {
         let network = network(seeded::linear_depth(2 * dim * 4));
         let head = head(&format!("nyu-linear4-{model}"), network);
-        let (found, _) = depths(&backbone(size), &head, (121, 90), Views::Plain);
+        let (found, _) = depths(&backbone(size), &head, (121, 90), FlipViews::Plain);
         let off = max_abs(
             &found,
             &golden.numbers(&format!("depth.nyu.linear4.{size}.plain")),
@@ -185,15 +185,15 @@ fn dpt_heads_give_the_papers_depths() {
     let golden = Golden::load("official");
     let small = backbone("S");
     let check = |backbone: &Backbone, head: &Head, name: &str, photo| {
-        let (found, raw) = depths(backbone, head, photo, Views::Plain);
+        let (found, raw) = depths(backbone, head, photo, FlipViews::Plain);
         let off = max_abs(&found, &golden.numbers(&format!("{name}.plain")));
         let raw = max_abs(&raw, &golden.numbers(&format!("{name}.raw")));
         println!("{name}: {off:.1e} m, its own map {raw:.1e} m");
         assert!(off < DPT && raw < DPT, "{name}: {off:e} {raw:e}");
     };
-    let network = Network::Dpt(match network(seeded::dpt(384, 256)) {
-        Network::Dpt(dpt) => dpt,
-        Network::Linear(_) => panic!("a DPT head"),
+    let network = HeadNetwork::Dpt(match network(seeded::dpt(384, 256)) {
+        HeadNetwork::Dpt(dpt) => dpt,
+        HeadNetwork::Linear(_) => panic!("a DPT head"),
     });
     for data in ["nyu", "kitti"] {
         let head = head(&format!("{data}-dpt-vits14"), network.clone());
@@ -208,7 +208,7 @@ fn dpt_heads_give_the_papers_depths() {
             let name = name.strip_prefix("decode_head.").unwrap().to_owned();
             (name, tensor)
         });
-        let network = Network::Dpt(Dpt::new(weights.collect()).unwrap());
+        let network = HeadNetwork::Dpt(DptHead::new(weights.collect()).unwrap());
         let head = head(&format!("nyu-dpt-{model}"), network);
         let name = format!("depth.nyu.dpt.{size}");
         check(&backbone(size), &head, &name, (121, 90));
@@ -221,13 +221,13 @@ fn labels(
     head: &Head,
     protocol: Protocol,
     (width, height): (u32, u32),
-) -> (LabelMap, Vec<protocol::Seen>) {
-    let pass = pass(head, Views::Plain);
+) -> (LabelMap, Vec<protocol::ScoredView>) {
+    let pass = pass(head, FlipViews::Plain);
     let photo = seeded::photo(width, height);
     let looks = protocol::views(protocol, (width, height)).unwrap();
-    let seen = protocol::run(&photo, looks, 14, 4, |windows| {
+    let seen = protocol::score_views(&photo, looks, 14, 4, |windows| {
         let windows: Vec<_> = windows.iter().collect();
-        let features = pass.run(backbone, &windows, &|_| ())?.each()?;
+        let features = pass.forward(backbone, &windows, &|_| ())?.split()?;
         features
             .iter()
             .map(|seen| head.scores(&seen.features))
@@ -235,7 +235,7 @@ fn labels(
     })
     .unwrap();
     let size = (width as usize, height as usize);
-    (views::label(&seen, size, Unpad::Squeeze), seen)
+    (views::label_views(&seen, size, Unpad::Squeeze), seen)
 }
 
 /// How far the labels, and where there are some the probabilities of the best ones, are from the golden.
@@ -337,13 +337,13 @@ fn classifiers_give_the_papers_logits() {
             let network = network(seeded::classifier(384 * parts));
             let head = head(&format!("imagenet-{method}-{model}"), network);
             let check = |photo: (u32, u32), name: &str| {
-                let pass = pass(&head, Views::Plain);
+                let pass = pass(&head, FlipViews::Plain);
                 let photo = seeded::photo(photo.0, photo.1);
                 let prepared = pass.preprocessor.prepare(&photo).unwrap();
                 let seen = pass
-                    .run(&backbone, &[&prepared], &|_| ())
+                    .forward(&backbone, &[&prepared], &|_| ())
                     .unwrap()
-                    .each()
+                    .split()
                     .unwrap()
                     .remove(0);
                 let features = seen.features;
@@ -370,11 +370,11 @@ fn heads_of_other_backbones_are_refused() {
     let small = backbone("S");
     let network = network(seeded::linear_depth(2 * 384));
     let head = head("nyu-linear-vits14", network);
-    head.check("vits14", ("vits14", "any"), small.config())
+    head.check_backbone("vits14", ("vits14", "any"), small.config())
         .unwrap();
     for other in ["vits14-reg", "vits14-focus", "vitb14"] {
         let error = head
-            .check(other, (other, "any"), small.config())
+            .check_backbone(other, (other, "any"), small.config())
             .unwrap_err()
             .to_string();
         assert!(
@@ -383,7 +383,9 @@ fn heads_of_other_backbones_are_refused() {
         );
     }
     assert_eq!(
-        Official::of(&head.meta).map(|head| head.name()).as_deref(),
+        OfficialHead::of(&head.meta)
+            .map(|head| head.name())
+            .as_deref(),
         Some("nyu-linear-vits14")
     );
 }
@@ -424,13 +426,13 @@ fn transformers_checkpoints_give_transformers_depths() {
     let mut head = head("nyu-dpt-vits14", network(tensors));
     head.meta.blocks = (0..config.depth).collect();
     for (rows, columns) in [(70, 70), (98, 70)] {
-        let pass = pass(&head, Views::Plain);
+        let pass = pass(&head, FlipViews::Plain);
         let photo = seeded::photo(columns, rows);
         let prepared = pass.preprocessor.prepare(&photo).unwrap();
         let seen = pass
-            .run(&backbone, &[&prepared], &|_| ())
+            .forward(&backbone, &[&prepared], &|_| ())
             .unwrap()
-            .each()
+            .split()
             .unwrap()
             .remove(0);
         let features = seen.features;

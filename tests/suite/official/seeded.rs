@@ -7,7 +7,7 @@ use candle_core::{Device, Tensor};
 use dino::model::backbone::variants;
 
 /// The photo of a size.
-pub use dino::tasks::selfcheck::pattern as photo;
+pub use dino::tasks::selfcheck::test_pattern as photo;
 
 use crate::models::fixtures::zip_file;
 

@@ -13,9 +13,11 @@ use arrow_ipc::{Block, root_as_footer};
 use arrow_schema::{ArrowError, SchemaRef};
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::Array;
-use crate::io::features::parts::columns::{self, GroupWriter, Grouping};
-use crate::io::features::parts::{META_KEY, Part, Pieces, Seen, check_meta, damaged, foreign};
+use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
+use crate::io::features::parts::{
+    FileRangeReader, FileStat, META_KEY, PartReader, check_meta, damaged, foreign,
+};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
@@ -23,26 +25,26 @@ use crate::system::files::AtomicFile;
 const MAGIC: &[u8] = b"ARROW1";
 
 /// The footer's length and the magic behind it.
-const TAIL: usize = 10;
+const FOOTER_TAIL_BYTES: usize = 10;
 
-pub(super) type Writer = Grouping<FileWriter<AtomicFile>>;
+pub(super) type ArrowPartWriter = GroupedPartWriter<FileWriter<AtomicFile>>;
 
 impl GroupWriter for FileWriter<AtomicFile> {
-    type Failure = ArrowError;
+    type Error = ArrowError;
 
     fn begin(file: AtomicFile, schema: &SchemaRef, _: &DatasetMeta) -> Result<Self, ArrowError> {
         FileWriter::try_new(file, schema)
     }
 
-    fn put(&mut self, group: &RecordBatch) -> Result<(), ArrowError> {
+    fn write_group(&mut self, group: &RecordBatch) -> Result<(), ArrowError> {
         self.write(group)
     }
 
-    fn end(self) -> Result<AtomicFile, ArrowError> {
+    fn into_file(self) -> Result<AtomicFile, ArrowError> {
         self.into_inner()
     }
 
-    fn unwritten(path: &Path, error: ArrowError) -> Error {
+    fn write_error(path: &Path, error: ArrowError) -> Error {
         match error {
             ArrowError::IoError(_, error) => Error::io(path, &error),
             error => Error::file(path, error.to_string()),
@@ -50,19 +52,19 @@ impl GroupWriter for FileWriter<AtomicFile> {
     }
 }
 
-pub(super) struct Reader {
-    pieces: Pieces,
+pub(super) struct ArrowPartReader {
+    range_reader: FileRangeReader,
     /// Where the arrays of each row are in the file.
     rows: Vec<Vec<Range<u64>>>,
 }
 
-impl Reader {
+impl ArrowPartReader {
     pub(super) fn open(
         path: &Path,
         meta: &Arc<DatasetMeta>,
-    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-        let (file, seen) = Seen::open(path)?;
-        if seen.bytes < (MAGIC.len() + TAIL) as u64 {
+    ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
+        let (file, seen) = FileStat::open(path)?;
+        if seen.bytes < (MAGIC.len() + FOOTER_TAIL_BYTES) as u64 {
             return Err(damaged(path, "it is too short"));
         }
         // Of what is mapped, only what tells of rows and where their numbers are is read.
@@ -72,8 +74,8 @@ impl Reader {
             return Err(foreign(path));
         }
         let wrong = |error: ArrowError| damaged(path, error);
-        let end = bytes.len() - TAIL;
-        let mut tail = [0; TAIL];
+        let end = bytes.len() - FOOTER_TAIL_BYTES;
+        let mut tail = [0; FOOTER_TAIL_BYTES];
         tail.copy_from_slice(&bytes[end..]);
         let footer = read_footer_length(tail).map_err(wrong)?;
         let footer = end
@@ -93,18 +95,18 @@ impl Reader {
         let decoder = FileDecoder::new(Arc::new(schema), footer.version());
         let (mut infos, mut rows) = (Vec::new(), Vec::new());
         for block in footer.recordBatches().iter().flatten() {
-            let piece =
-                within(&bytes, block).ok_or_else(|| damaged(path, "it is shorter than it says"))?;
+            let piece = block_bytes(&bytes, block)
+                .ok_or_else(|| damaged(path, "it is shorter than it says"))?;
             let batch = decoder.read_record_batch(block, &piece).map_err(wrong)?;
             let batch = batch.ok_or_else(|| damaged(path, "rows are missing"))?;
-            columns::read_facts(path, &batch, meta, &mut infos)?;
+            columns::read_row_infos(path, &batch, meta, &mut infos)?;
             for row in 0..batch.num_rows() {
                 rows.push(ranges(path, &bytes, &batch, row, meta)?);
             }
         }
         let path = path.to_owned();
-        let part = Reader {
-            pieces: Pieces { path, seen },
+        let part = ArrowPartReader {
+            range_reader: FileRangeReader { path, stat: seen },
             rows,
         };
         Ok((infos, Box::new(part)))
@@ -112,7 +114,7 @@ impl Reader {
 }
 
 /// The bytes of a block.
-fn within(bytes: &Buffer, block: &Block) -> Option<Buffer> {
+fn block_bytes(bytes: &Buffer, block: &Block) -> Option<Buffer> {
     let start = usize::try_from(block.offset()).ok()?;
     let length = i64::from(block.metaDataLength()).checked_add(block.bodyLength())?;
     let length = usize::try_from(length).ok()?;
@@ -129,13 +131,13 @@ fn ranges(
     meta: &DatasetMeta,
 ) -> Result<Vec<Range<u64>>> {
     let start = bytes.as_ptr() as usize;
-    let range = |array: Array| {
-        let (at, length) = columns::place(batch, array, row, meta)?;
+    let range = |array: FeatureArray| {
+        let (at, length) = columns::locate_array(batch, array, row, meta)?;
         let from = at.checked_sub(start)?;
         let to = from.checked_add(length)?;
         (to <= bytes.len()).then_some(from as u64..to as u64)
     };
-    let stored = Array::stored(meta).into_iter();
+    let stored = FeatureArray::stored(meta).into_iter();
     stored
         .map(|array| {
             let missing = || damaged(path, format!("a row has no `{}`", array.name()));
@@ -144,13 +146,13 @@ fn ranges(
         .collect()
 }
 
-impl Part for Reader {
+impl PartReader for ArrowPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let missing = || damaged(&self.pieces.path, "a row is missing");
+        let missing = || damaged(&self.range_reader.path, "a row is missing");
         let ranges = self.rows.get(info.row).ok_or_else(missing)?;
         let read = |range: &Range<u64>| {
             let bytes = usize::try_from(range.end - range.start).map_err(|_| missing())?;
-            self.pieces.read(range.start, bytes)
+            self.range_reader.read(range.start, bytes)
         };
         ranges.iter().map(read).collect()
     }

@@ -1,11 +1,11 @@
 //! The files of a dataset: how each format writes and reads a part.
 
 mod columns;
-mod facts;
 mod ipc;
 mod npy;
-mod numpy;
+mod npy_header;
 mod parquet;
+mod row_metadata;
 mod safetensors;
 mod tar;
 
@@ -17,16 +17,16 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::Encoded;
-use crate::io::features::folder::Folder;
-use crate::io::features::{DatasetMeta, Format, RowInfo};
-use crate::system::files::Stamp;
+use crate::io::features::arrays::EncodedRow;
+use crate::io::features::folder::DatasetFolder;
+use crate::io::features::{DatasetFormat, DatasetMeta, RowInfo};
+use crate::system::files::FileStamp;
 
 /// The key under which files have the [`DatasetMeta`].
 const META_KEY: &str = "dino";
 
 /// The files of a part, with the stamps of those that were written.
-pub(super) type Files = Vec<(PathBuf, Option<Stamp>)>;
+pub(super) type PartFiles = Vec<(PathBuf, Option<FileStamp>)>;
 
 /// A part that is written.
 pub(super) trait PartWriter: Send {
@@ -34,17 +34,17 @@ pub(super) trait PartWriter: Send {
     ///
     /// # Errors
     /// Names the file that cannot be written; the part is lost then.
-    fn push(&mut self, row: Encoded) -> Result<()>;
+    fn push(&mut self, row: EncodedRow) -> Result<()>;
 
     /// Puts the part in its place. Returns its files, with the stamps of those that were written.
     ///
     /// # Errors
     /// Names the file that cannot be written; what was there before is there still.
-    fn finish(self: Box<Self>) -> Result<Files>;
+    fn finish(self: Box<Self>) -> Result<PartFiles>;
 }
 
 /// A part that is read.
-pub(super) trait Part: Send + Sync {
+pub(super) trait PartReader: Send + Sync {
     /// The bytes of a row's arrays, in the order of [`Array::stored`](super::arrays::Array::stored).
     ///
     /// # Errors
@@ -62,16 +62,18 @@ pub(super) trait Part: Send + Sync {
 /// # Errors
 /// Names the path that cannot be written.
 pub(super) fn begin(
-    format: Format,
+    format: DatasetFormat,
     path: &Path,
     meta: &Arc<DatasetMeta>,
 ) -> Result<Box<dyn PartWriter>> {
     Ok(match format {
-        Format::Parquet => Box::new(parquet::Writer::begin(path, meta)?),
-        Format::Arrow => Box::new(ipc::Writer::begin(path, meta)?),
-        Format::Safetensors => Box::new(safetensors::Writer::begin(path, meta)),
-        Format::Npy => Box::new(npy::Writer::begin(path, meta)),
-        Format::Tar => Box::new(tar::Writer::begin(path, meta)?),
+        DatasetFormat::Parquet => Box::new(parquet::ParquetPartWriter::begin(path, meta)?),
+        DatasetFormat::Arrow => Box::new(ipc::ArrowPartWriter::begin(path, meta)?),
+        DatasetFormat::Safetensors => {
+            Box::new(safetensors::SafetensorsPartWriter::begin(path, meta))
+        }
+        DatasetFormat::Npy => Box::new(npy::NpyPartWriter::begin(path, meta)),
+        DatasetFormat::Tar => Box::new(tar::TarPartWriter::begin(path, meta)?),
     })
 }
 
@@ -80,16 +82,16 @@ pub(super) fn begin(
 /// # Errors
 /// Names the file that cannot be read, is damaged, or is of another dataset or none.
 pub(super) fn open(
-    format: Format,
+    format: DatasetFormat,
     path: &Path,
     meta: &Arc<DatasetMeta>,
-) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-    guarded(path, || match format {
-        Format::Parquet => parquet::Reader::open(path, meta),
-        Format::Arrow => ipc::Reader::open(path, meta),
-        Format::Safetensors => safetensors::Reader::open(path, meta),
-        Format::Npy => npy::Reader::open(path, meta),
-        Format::Tar => tar::Reader::open(path, meta),
+) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
+    catch_panics(path, || match format {
+        DatasetFormat::Parquet => parquet::ParquetPartReader::open(path, meta),
+        DatasetFormat::Arrow => ipc::ArrowPartReader::open(path, meta),
+        DatasetFormat::Safetensors => safetensors::SafetensorsPartReader::open(path, meta),
+        DatasetFormat::Npy => npy::NpyPartReader::open(path, meta),
+        DatasetFormat::Tar => tar::TarPartReader::open(path, meta),
     })
 }
 
@@ -97,24 +99,24 @@ pub(super) fn open(
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
-pub(super) fn keep(
-    format: Format,
+pub(super) fn rewrite_part(
+    format: DatasetFormat,
     path: &Path,
     meta: &Arc<DatasetMeta>,
     kept: &[&RowInfo],
-) -> Result<Files> {
+) -> Result<PartFiles> {
     if kept.is_empty() {
         return remove(format, path).map(|()| Vec::new());
     }
-    if format == Format::Npy {
-        return npy::keep(path, meta, kept);
+    if format == DatasetFormat::Npy {
+        return npy::rewrite_table(path, meta, kept);
     }
     let (_, part) = open(format, path, meta)?;
     let mut writer = begin(format, path, meta)?;
     for info in kept {
         let arrays = part.read(info)?;
         let info = RowInfo::clone(info);
-        writer.push(Encoded { info, arrays })?;
+        writer.push(EncodedRow { info, arrays })?;
     }
     writer.finish()
 }
@@ -123,7 +125,7 @@ pub(super) fn keep(
 ///
 /// # Errors
 /// Names the file that cannot be removed.
-pub(super) fn remove(format: Format, path: &Path) -> Result<()> {
+pub(super) fn remove(format: DatasetFormat, path: &Path) -> Result<()> {
     let delete = |path: &Path| match std::fs::remove_file(path) {
         Err(error) if error.kind() != ErrorKind::NotFound => Err(Error::io(path, &error)),
         _ => Ok(()),
@@ -131,7 +133,7 @@ pub(super) fn remove(format: Format, path: &Path) -> Result<()> {
     // First what makes it be there.
     delete(path)?;
     match format {
-        Format::Npy => npy::arrays(path).try_for_each(|path| delete(&path)),
+        DatasetFormat::Npy => npy::array_paths(path).try_for_each(|path| delete(&path)),
         _ => Ok(()),
     }
 }
@@ -140,9 +142,9 @@ pub(super) fn remove(format: Format, path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// Names the folder or file.
-pub(super) fn sweep(folder: &Folder, prefix: &str) -> Result<()> {
+pub(super) fn sweep(folder: &DatasetFolder, prefix: &str) -> Result<()> {
     match folder.format {
-        Format::Npy => npy::sweep(&folder.path, prefix),
+        DatasetFormat::Npy => npy::sweep(&folder.path, prefix),
         _ => Ok(()),
     }
 }
@@ -151,15 +153,15 @@ pub(super) fn sweep(folder: &Folder, prefix: &str) -> Result<()> {
 ///
 /// # Errors
 /// Names the photo.
-pub(super) fn check(format: Format, row: &Encoded) -> Result<()> {
+pub(super) fn check_row_fits(format: DatasetFormat, row: &EncodedRow) -> Result<()> {
     match format {
-        Format::Parquet | Format::Arrow => columns::check(row),
-        Format::Safetensors | Format::Npy | Format::Tar => Ok(()),
+        DatasetFormat::Parquet | DatasetFormat::Arrow => columns::check_value_sizes(row),
+        DatasetFormat::Safetensors | DatasetFormat::Npy | DatasetFormat::Tar => Ok(()),
     }
 }
 
 /// Libraries panic at some damages.
-fn guarded<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
+fn catch_panics<T>(path: &Path, read: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(read))
         .unwrap_or_else(|_| Err(damaged(path, "what it says of itself is wrong")))
 }
@@ -194,8 +196,8 @@ fn check_meta(path: &Path, text: Option<&str>, meta: &DatasetMeta) -> Result<()>
 }
 
 /// The error of rows that bear another dataset's mark.
-fn check_mark(path: &Path, mark: &str, meta: &DatasetMeta) -> Result<()> {
-    match mark == meta.mark() {
+fn check_dataset_id(path: &Path, mark: &str, meta: &DatasetMeta) -> Result<()> {
+    match mark == meta.dataset_id() {
         true => Ok(()),
         false => Err(Error::file(
             path,
@@ -206,16 +208,16 @@ fn check_mark(path: &Path, mark: &str, meta: &DatasetMeta) -> Result<()> {
 
 /// What tells whether a file was replaced since.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Seen {
+pub(super) struct FileStat {
     bytes: u64,
     modified: Option<SystemTime>,
     #[cfg(unix)]
     inode: u64,
 }
 
-impl Seen {
+impl FileStat {
     fn of(met: &Metadata) -> Self {
-        Seen {
+        FileStat {
             bytes: met.len(),
             modified: met.modified().ok(),
             #[cfg(unix)]
@@ -252,16 +254,16 @@ impl Seen {
 
 /// A file of which pieces are read; it is open only while they are.
 #[derive(Debug)]
-struct Pieces {
+struct FileRangeReader {
     path: PathBuf,
-    seen: Seen,
+    stat: FileStat,
 }
 
-impl Pieces {
+impl FileRangeReader {
     fn read(&self, start: u64, bytes: usize) -> Result<Vec<u8>> {
         let failed = |error| Error::io(&self.path, &error);
-        let mut file = self.seen.reopen(&self.path)?;
-        if start.saturating_add(bytes as u64) > self.seen.bytes {
+        let mut file = self.stat.reopen(&self.path)?;
+        if start.saturating_add(bytes as u64) > self.stat.bytes {
             return Err(damaged(&self.path, "it is shorter than it says"));
         }
         let mut read = vec![0; bytes];

@@ -18,9 +18,11 @@ use parquet::file::properties::{EnabledStatistics, WriterProperties};
 use parquet::schema::types::ColumnPath;
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::Array;
-use crate::io::features::parts::columns::{self, GroupWriter, Grouping};
-use crate::io::features::parts::{META_KEY, Part, Seen, check_meta, damaged, foreign, guarded};
+use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::columns::{self, GroupWriter, GroupedPartWriter};
+use crate::io::features::parts::{
+    FileStat, META_KEY, PartReader, catch_panics, check_meta, damaged, foreign,
+};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
@@ -28,12 +30,12 @@ use crate::system::files::AtomicFile;
 const CREATED_BY: &str = concat!("dino version ", env!("CARGO_PKG_VERSION"));
 
 /// Row groups that are kept decoded.
-const KEPT: usize = 2;
+const CACHED_ROW_GROUPS: usize = 2;
 
-pub(super) type Writer = Grouping<ArrowWriter<AtomicFile>>;
+pub(super) type ParquetPartWriter = GroupedPartWriter<ArrowWriter<AtomicFile>>;
 
 impl GroupWriter for ArrowWriter<AtomicFile> {
-    type Failure = ParquetError;
+    type Error = ParquetError;
 
     fn begin(
         file: AtomicFile,
@@ -44,15 +46,15 @@ impl GroupWriter for ArrowWriter<AtomicFile> {
         ArrowWriter::try_new(file, Arc::clone(schema), Some(properties(meta)))
     }
 
-    fn put(&mut self, group: &RecordBatch) -> Result<(), ParquetError> {
+    fn write_group(&mut self, group: &RecordBatch) -> Result<(), ParquetError> {
         self.write(group).and_then(|()| self.flush())
     }
 
-    fn end(self) -> Result<AtomicFile, ParquetError> {
+    fn into_file(self) -> Result<AtomicFile, ParquetError> {
         self.into_inner()
     }
 
-    fn unwritten(path: &Path, error: ParquetError) -> Error {
+    fn write_error(path: &Path, error: ParquetError) -> Error {
         match error {
             ParquetError::External(error) => match error.downcast::<std::io::Error>() {
                 Ok(error) => Error::io(path, &error),
@@ -71,7 +73,7 @@ fn properties(meta: &DatasetMeta) -> WriterProperties {
         .set_max_row_group_row_count(None)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_key_value_metadata(Some(vec![said]));
-    for array in Array::stored(meta) {
+    for array in FeatureArray::stored(meta) {
         let mut path = vec![array.name().to_owned()];
         if columns::is_vector(array) {
             path.extend(["list".to_owned(), "element".to_owned()]);
@@ -85,26 +87,26 @@ fn properties(meta: &DatasetMeta) -> WriterProperties {
 }
 
 /// Which row groups are kept, the last one used last.
-type Kept = VecDeque<(usize, Arc<OnceLock<RecordBatch>>)>;
+type RowGroupCache = VecDeque<(usize, Arc<OnceLock<RecordBatch>>)>;
 
-pub(super) struct Reader {
+pub(super) struct ParquetPartReader {
     path: PathBuf,
-    seen: Seen,
+    stat: FileStat,
     meta: Arc<DatasetMeta>,
     metadata: ArrowReaderMetadata,
     /// The number of the first row of each row group, and that of all rows.
     starts: Vec<usize>,
-    kept: Mutex<Kept>,
+    cache: Mutex<RowGroupCache>,
 }
 
-impl Reader {
+impl ParquetPartReader {
     pub(super) fn open(
         path: &Path,
         meta: &Arc<DatasetMeta>,
-    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-        let (file, seen) = Seen::open(path)?;
+    ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
+        let (file, seen) = FileStat::open(path)?;
         let metadata = ArrowReaderMetadata::load(&file, ArrowReaderOptions::new())
-            .map_err(|error| unread(path, error))?;
+            .map_err(|error| read_error(path, error))?;
         let said = metadata.metadata().file_metadata().key_value_metadata();
         let said = said.and_then(|said| said.iter().find(|kv| kv.key == META_KEY));
         check_meta(path, said.and_then(|kv| kv.value.as_deref()), meta)?;
@@ -117,36 +119,37 @@ impl Reader {
             starts.push(starts[starts.len() - 1] + rows);
         }
         let mut rows = Vec::new();
-        let mask = ProjectionMask::columns(metadata.parquet_schema(), columns::facts(meta));
+        let mask =
+            ProjectionMask::columns(metadata.parquet_schema(), columns::metadata_columns(meta));
         let reader = ParquetRecordBatchReaderBuilder::new_with_metadata(file, metadata.clone())
             .with_projection(mask)
             .build()
-            .map_err(|error| unread(path, error))?;
+            .map_err(|error| read_error(path, error))?;
         for batch in reader {
-            let batch = batch.map_err(|error| unread(path, error.into()))?;
-            columns::read_facts(path, &batch, meta, &mut rows)?;
+            let batch = batch.map_err(|error| read_error(path, error.into()))?;
+            columns::read_row_infos(path, &batch, meta, &mut rows)?;
         }
-        let part = Reader {
+        let part = ParquetPartReader {
             path: path.to_owned(),
-            seen,
+            stat: seen,
             meta: Arc::clone(meta),
             metadata,
             starts,
-            kept: Mutex::default(),
+            cache: Mutex::default(),
         };
         Ok((rows, Box::new(part)))
     }
 
     /// A row group; only those who want the same one wait for each other.
-    fn group(&self, group: usize) -> Result<RecordBatch> {
+    fn row_group(&self, group: usize) -> Result<RecordBatch> {
         let slot = {
-            let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut kept = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
             let found = kept.iter().position(|(index, _)| *index == group);
             let slot = found
                 .and_then(|at| kept.remove(at))
                 .unwrap_or_else(|| (group, Arc::default()));
             kept.push_back(slot.clone());
-            if kept.len() > KEPT {
+            if kept.len() > CACHED_ROW_GROUPS {
                 kept.pop_front();
             }
             slot.1
@@ -154,14 +157,14 @@ impl Reader {
         if let Some(batch) = slot.get() {
             return Ok(batch.clone());
         }
-        let batch = self.decode(self.seen.reopen(&self.path)?, group)?;
+        let batch = self.decode_row_group(self.stat.reopen(&self.path)?, group)?;
         Ok(slot.get_or_init(|| batch).clone())
     }
 
-    fn decode(&self, file: File, group: usize) -> Result<RecordBatch> {
+    fn decode_row_group(&self, file: File, group: usize) -> Result<RecordBatch> {
         let rows = self.starts[group + 1] - self.starts[group];
-        let stored = Array::stored(&self.meta);
-        let names = stored.into_iter().map(Array::name);
+        let stored = FeatureArray::stored(&self.meta);
+        let names = stored.into_iter().map(FeatureArray::name);
         let mask = ProjectionMask::columns(self.metadata.parquet_schema(), names);
         let mut reader =
             ParquetRecordBatchReaderBuilder::new_with_metadata(file, self.metadata.clone())
@@ -169,30 +172,30 @@ impl Reader {
                 .with_projection(mask)
                 .with_batch_size(rows)
                 .build()
-                .map_err(|error| unread(&self.path, error))?;
+                .map_err(|error| read_error(&self.path, error))?;
         match reader.next() {
             Some(Ok(batch)) if batch.num_rows() == rows => Ok(batch),
-            Some(Err(error)) => Err(unread(&self.path, error.into())),
+            Some(Err(error)) => Err(read_error(&self.path, error.into())),
             _ => Err(damaged(&self.path, "it has fewer rows than it says")),
         }
     }
 }
 
-impl Part for Reader {
+impl PartReader for ParquetPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
         let group = self.starts.partition_point(|&start| start <= info.row) - 1;
         if group + 1 >= self.starts.len() {
             return Err(damaged(&self.path, "it has fewer rows than it says"));
         }
-        guarded(&self.path, || {
-            let batch = self.group(group)?;
+        catch_panics(&self.path, || {
+            let batch = self.row_group(group)?;
             let row = info.row - self.starts[group];
             columns::read_arrays(&self.path, &batch, row, &self.meta)
         })
     }
 }
 
-fn unread(path: &Path, error: ParquetError) -> Error {
+fn read_error(path: &Path, error: ParquetError) -> Error {
     match error {
         ParquetError::External(error) => match error.downcast::<std::io::Error>() {
             Ok(error) => Error::io(path, &error),

@@ -11,10 +11,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::{Array, Encoded};
-use crate::io::features::parts::facts::{Facts, Names};
+use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
 use crate::io::features::parts::{
-    Files, META_KEY, Part, PartWriter, Pieces, Seen, check_meta, damaged, foreign,
+    FileRangeReader, FileStat, META_KEY, PartFiles, PartReader, PartWriter, check_meta, damaged,
+    foreign,
 };
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::weights::tensorfile::TensorFile;
@@ -24,26 +25,26 @@ use crate::system::files::write_stamped;
 const ALIGNMENT: usize = 8;
 
 #[derive(Serialize, Deserialize)]
-struct Line {
+struct SafetensorsRow {
     tensors: String,
     #[serde(flatten)]
-    facts: Facts,
+    facts: RowMetadata,
 }
 
 /// The header tells of all that follows: a part is in memory until it is finished.
-pub(super) struct Writer {
+pub(super) struct SafetensorsPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
-    names: Names,
-    rows: Vec<(String, Encoded)>,
+    names: UniqueNames,
+    rows: Vec<(String, EncodedRow)>,
 }
 
-impl Writer {
+impl SafetensorsPartWriter {
     pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Self {
-        Writer {
+        SafetensorsPartWriter {
             path: path.to_owned(),
             meta: Arc::clone(meta),
-            names: Names::default(),
+            names: UniqueNames::default(),
             rows: Vec::new(),
         }
     }
@@ -52,7 +53,7 @@ impl Writer {
     fn header(&self) -> Result<(Vec<u8>, Vec<&[u8]>)> {
         let failed = |why: String| Error::file(&self.path, why);
         let (mut tensors, mut numbers, mut end) = (Vec::new(), Vec::new(), 0);
-        let stored = Array::stored(&self.meta);
+        let stored = FeatureArray::stored(&self.meta);
         // Wider numbers first, which keeps all of them aligned.
         for precision in [Precision::F32, Precision::F16] {
             for (name, row) in &self.rows {
@@ -72,9 +73,9 @@ impl Writer {
                 }
             }
         }
-        let lines = self.rows.iter().map(|(name, row)| Line {
+        let lines = self.rows.iter().map(|(name, row)| SafetensorsRow {
             tensors: name.clone(),
-            facts: Facts::of(&row.info, &self.meta),
+            facts: RowMetadata::of(&row.info, &self.meta),
         });
         let said = json!({"dataset": self.meta.to_json(), "rows": lines.collect::<Vec<_>>()});
         let said = HashMap::from([(META_KEY.to_owned(), said.to_string())]);
@@ -85,14 +86,14 @@ impl Writer {
     }
 }
 
-impl PartWriter for Writer {
-    fn push(&mut self, row: Encoded) -> Result<()> {
-        let name = self.names.give(&row.info.key);
+impl PartWriter for SafetensorsPartWriter {
+    fn push(&mut self, row: EncodedRow) -> Result<()> {
+        let name = self.names.make_unique(&row.info.key);
         self.rows.push((name, row));
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Files> {
+    fn finish(self: Box<Self>) -> Result<PartFiles> {
         let (header, numbers) = self.header()?;
         let stamp = write_stamped(&self.path, |writer| {
             writer.write_all(&(header.len() as u64).to_le_bytes())?;
@@ -110,33 +111,34 @@ fn dtype(precision: Precision) -> Dtype {
     }
 }
 
-pub(super) struct Reader {
-    pieces: Pieces,
+pub(super) struct SafetensorsPartReader {
+    range_reader: FileRangeReader,
     file: TensorFile,
-    stored: Vec<Array>,
+    stored: Vec<FeatureArray>,
     names: Vec<String>,
 }
 
 #[derive(Deserialize)]
-struct Said {
+struct SafetensorsMetadata {
     dataset: Value,
-    rows: Vec<Line>,
+    rows: Vec<SafetensorsRow>,
 }
 
-impl Reader {
+impl SafetensorsPartReader {
     pub(super) fn open(
         path: &Path,
         meta: &Arc<DatasetMeta>,
-    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-        let (_, seen) = Seen::open(path)?;
+    ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
+        let (_, seen) = FileStat::open(path)?;
         let file = TensorFile::open(path)?;
-        let said = file.note(META_KEY).ok_or_else(|| foreign(path))?;
-        let said: Said = serde_json::from_str(said).map_err(|why| damaged(path, why))?;
+        let said = file.metadata_value(META_KEY).ok_or_else(|| foreign(path))?;
+        let said: SafetensorsMetadata =
+            serde_json::from_str(said).map_err(|why| damaged(path, why))?;
         check_meta(path, Some(&said.dataset.to_string()), meta)?;
-        let stored = Array::stored(meta);
+        let stored = FeatureArray::stored(meta);
         let (mut rows, mut names) = (Vec::new(), Vec::new());
         for line in said.rows {
-            let info = line.facts.info(path, meta, rows.len())?;
+            let info = line.facts.into_row_info(path, meta, rows.len())?;
             for array in &stored {
                 let name = format!("{}/{}", line.tensors, array.name());
                 let is_there = file.info(&name).is_some_and(|found| {
@@ -152,8 +154,8 @@ impl Reader {
             names.push(line.tensors);
         }
         let path = path.to_owned();
-        let part = Reader {
-            pieces: Pieces { path, seen },
+        let part = SafetensorsPartReader {
+            range_reader: FileRangeReader { path, stat: seen },
             file,
             stored,
             names,
@@ -162,15 +164,15 @@ impl Reader {
     }
 }
 
-impl Part for Reader {
+impl PartReader for SafetensorsPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let missing = || damaged(&self.pieces.path, "a row has no tensors");
+        let missing = || damaged(&self.range_reader.path, "a row has no tensors");
         let name = self.names.get(info.row).ok_or_else(missing)?;
-        let read = |array: &Array| {
+        let read = |array: &FeatureArray| {
             let found = self.file.range(&format!("{name}/{}", array.name()));
             let range = found.ok_or_else(missing)?;
             let bytes = usize::try_from(range.end - range.start).map_err(|_| missing())?;
-            self.pieces.read(range.start, bytes)
+            self.range_reader.read(range.start, bytes)
         };
         self.stored.iter().map(read).collect()
     }

@@ -11,9 +11,11 @@ use std::sync::Arc;
 use tar::{Archive, Builder, EntryType, Header};
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::{Array, Encoded};
-use crate::io::features::parts::facts::{Facts, Names};
-use crate::io::features::parts::{Files, Part, PartWriter, Pieces, Seen, damaged, foreign, numpy};
+use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::parts::row_metadata::{RowMetadata, UniqueNames};
+use crate::io::features::parts::{
+    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, foreign, npy_header,
+};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::AtomicFile;
 
@@ -21,24 +23,24 @@ use crate::system::files::AtomicFile;
 const BLOCK: u64 = 512;
 
 /// Two empty blocks end an archive.
-const END: u64 = 2 * BLOCK;
+const TRAILER_BYTES: u64 = 2 * BLOCK;
 
 /// The longest JSON that is read.
-const MOST_JSON: u64 = 1 << 20;
+const MAX_JSON_BYTES: u64 = 1 << 20;
 
-pub(super) struct Writer {
+pub(super) struct TarPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
-    names: Names,
+    names: UniqueNames,
     builder: Builder<AtomicFile>,
 }
 
-impl Writer {
+impl TarPartWriter {
     pub(super) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Result<Self> {
-        Ok(Writer {
+        Ok(TarPartWriter {
             path: path.to_owned(),
             meta: Arc::clone(meta),
-            names: Names::default(),
+            names: UniqueNames::default(),
             builder: Builder::new(AtomicFile::begin(path)?),
         })
     }
@@ -57,23 +59,27 @@ impl Writer {
     }
 }
 
-impl PartWriter for Writer {
-    fn push(&mut self, row: Encoded) -> Result<()> {
-        let name = self.names.give(&member(&row.info.key));
+impl PartWriter for TarPartWriter {
+    fn push(&mut self, row: EncodedRow) -> Result<()> {
+        let name = self.names.make_unique(&member_name(&row.info.key));
         let meta = Arc::clone(&self.meta);
-        let stored = Array::stored(&meta);
+        let stored = FeatureArray::stored(&meta);
         for (array, bytes) in stored.iter().zip(&row.arrays) {
             let shape = array.shape(&meta, &row.info);
-            let head = numpy::head(&shape, array.precision(&meta))
+            let head = npy_header::encode_header(&shape, array.precision(&meta))
                 .map_err(|error| Error::io(&self.path, &error))?;
-            self.add(&format!("{name}.{}", ending(*array, &stored)), &head, bytes)?;
+            self.add(
+                &format!("{name}.{}", member_suffix(*array, &stored)),
+                &head,
+                bytes,
+            )?;
         }
-        let facts = serde_json::to_vec(&Facts::of(&row.info, &meta))
+        let facts = serde_json::to_vec(&RowMetadata::of(&row.info, &meta))
             .map_err(|error| Error::file(&self.path, error.to_string()))?;
         self.add(&format!("{name}.json"), &facts, b"\n")
     }
 
-    fn finish(self: Box<Self>) -> Result<Files> {
+    fn finish(self: Box<Self>) -> Result<PartFiles> {
         let file = self.builder.into_inner();
         let file = file.map_err(|error| Error::io(&self.path, &error))?;
         let stamp = file.finish()?;
@@ -82,7 +88,7 @@ impl PartWriter for Writer {
 }
 
 /// How the member with an array ends.
-fn ending(array: Array, stored: &[Array]) -> String {
+fn member_suffix(array: FeatureArray, stored: &[FeatureArray]) -> String {
     match stored.len() {
         1 => "npy".into(),
         _ => format!("{}.npy", array.name()),
@@ -90,7 +96,7 @@ fn ending(array: Array, stored: &[Array]) -> String {
 }
 
 /// A key as WebDataset takes it.
-fn member(key: &str) -> String {
+fn member_name(key: &str) -> String {
     let plain: String = key
         .chars()
         .map(|c| if c.is_control() { '_' } else { c })
@@ -114,34 +120,34 @@ fn member(key: &str) -> String {
 
 /// Where members are in the file.
 #[derive(Debug, Clone, Copy)]
-struct Span {
+struct MemberSpan {
     start: u64,
     bytes: u64,
 }
 
-pub(super) struct Reader {
-    pieces: Pieces,
+pub(super) struct TarPartReader {
+    range_reader: FileRangeReader,
     meta: Arc<DatasetMeta>,
-    stored: Vec<Array>,
-    rows: Vec<Vec<Span>>,
+    stored: Vec<FeatureArray>,
+    rows: Vec<Vec<MemberSpan>>,
 }
 
-impl Reader {
+impl TarPartReader {
     pub(super) fn open(
         path: &Path,
         meta: &Arc<DatasetMeta>,
-    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
-        let (file, seen) = Seen::open(path)?;
+    ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
+        let (file, seen) = FileStat::open(path)?;
         let wrong = |error: std::io::Error| damaged(path, error);
-        let stored = Array::stored(meta);
-        let mut endings: Vec<String> = stored.iter().map(|&a| ending(a, &stored)).collect();
+        let stored = FeatureArray::stored(meta);
+        let mut endings: Vec<String> = stored.iter().map(|&a| member_suffix(a, &stored)).collect();
         endings.push("json".into());
         let (mut infos, mut rows) = (Vec::new(), Vec::new());
         let (mut spans, mut key, mut end) = (Vec::new(), Vec::new(), 0);
         let mut archive = Archive::new(BufReader::new(file));
         for entry in archive.entries_with_seek().map_err(wrong)? {
             let mut entry = entry.map_err(wrong)?;
-            let span = Span {
+            let span = MemberSpan {
                 start: entry.raw_file_position(),
                 bytes: entry.size(),
             };
@@ -179,19 +185,20 @@ impl Reader {
                 continue;
             }
             let mut json = Vec::new();
-            let read = entry.by_ref().take(MOST_JSON).read_to_end(&mut json);
+            let read = entry.by_ref().take(MAX_JSON_BYTES).read_to_end(&mut json);
             read.map_err(wrong)?;
-            let facts: Facts = serde_json::from_slice(&json).map_err(|why| damaged(path, why))?;
-            infos.push(facts.info(path, meta, infos.len())?);
+            let facts: RowMetadata =
+                serde_json::from_slice(&json).map_err(|why| damaged(path, why))?;
+            infos.push(facts.into_row_info(path, meta, infos.len())?);
             spans.pop();
             rows.push(std::mem::take(&mut spans));
         }
-        if !spans.is_empty() || end + END != seen.bytes || rows.is_empty() {
+        if !spans.is_empty() || end + TRAILER_BYTES != seen.bytes || rows.is_empty() {
             return Err(damaged(path, "it is cut off"));
         }
         let path = path.to_owned();
-        let part = Reader {
-            pieces: Pieces { path, seen },
+        let part = TarPartReader {
+            range_reader: FileRangeReader { path, stat: seen },
             meta: Arc::clone(meta),
             stored,
             rows,
@@ -200,16 +207,16 @@ impl Reader {
     }
 }
 
-impl Part for Reader {
+impl PartReader for TarPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let path = &self.pieces.path;
+        let path = &self.range_reader.path;
         let missing = || damaged(path, "a row is missing");
         let spans = self.rows.get(info.row).ok_or_else(missing)?;
-        let read = |(array, span): (&Array, &Span)| {
+        let read = |(array, span): (&FeatureArray, &MemberSpan)| {
             let bytes = usize::try_from(span.bytes).map_err(|_| missing())?;
-            let bytes = self.pieces.read(span.start, bytes)?;
+            let bytes = self.range_reader.read(span.start, bytes)?;
             let mut rest = bytes.as_slice();
-            let shape = numpy::shape(&mut rest, array.precision(&self.meta))
+            let shape = npy_header::read_header(&mut rest, array.precision(&self.meta))
                 .map_err(|why| damaged(path, why))?;
             match shape == array.shape(&self.meta, info) {
                 true => Ok(rest.to_vec()),
@@ -242,7 +249,7 @@ mod tests {
             ("..", "__"),
             ("ä \"q\"", "ä \"q\""),
         ] {
-            assert_eq!(member(key), expected);
+            assert_eq!(member_name(key), expected);
         }
     }
 }

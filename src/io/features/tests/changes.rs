@@ -3,7 +3,7 @@ use super::*;
 #[test]
 fn a_run_in_pieces_gives_the_bytes_of_one() {
     let meta = rich();
-    let rows: Vec<Row> = (0..23).map(|number| plain(&meta, number)).collect();
+    let rows: Vec<FeatureRow> = (0..23).map(|number| plain(&meta, number)).collect();
     each(|folder| {
         write(folder, &meta, &rows, small(1000));
         let whole = files(folder);
@@ -44,7 +44,7 @@ fn rows_that_are_refused_change_nothing() {
         let mut writer = DatasetWriter::open(folder, meta.clone(), small(1000)).unwrap();
         assert!(writer.contains(&good[1].name));
         let refused =
-            |writer: &mut DatasetWriter, row: Row| writer.push(row).unwrap_err().to_string();
+            |writer: &mut DatasetWriter, row: FeatureRow| writer.push(row).unwrap_err().to_string();
         let error = refused(&mut writer, good[1].clone());
         assert!(
             error.contains("/p/1.jpg: has features in") && error.contains("already"),
@@ -75,7 +75,7 @@ fn rows_that_are_refused_change_nothing() {
 #[test]
 fn rows_leave_and_the_rest_stays() {
     let meta = rich();
-    let rows: Vec<Row> = (0..10).map(|number| plain(&meta, number)).collect();
+    let rows: Vec<FeatureRow> = (0..10).map(|number| plain(&meta, number)).collect();
     each(|folder| {
         let done = write(folder, &meta, &rows, small(500));
         assert!(done.len() > 2);
@@ -83,7 +83,7 @@ fn rows_leave_and_the_rest_stays() {
         let gone = |info: &RowInfo| first.contains(&info.name) || info.name.path == "/p/8.jpg";
         let removed = leave(folder, |info| !gone(info)).unwrap();
         assert_eq!(removed, first.len() + 1, "{folder:?}");
-        let kept: Vec<Row> = rows
+        let kept: Vec<FeatureRow> = rows
             .iter()
             .filter(|row| !gone(&RowInfo::of(row)))
             .cloned()
@@ -98,7 +98,7 @@ fn rows_leave_and_the_rest_stays() {
             &meta,
             &again,
             WriterOptions {
-                drop,
+                stale_rows: drop,
                 ..small(1000)
             },
         );
@@ -129,7 +129,7 @@ fn two_programs_on_one_part_are_noticed() {
 #[test]
 fn what_is_replaced_while_it_is_read_is_noticed() {
     let meta = meta();
-    let rows: Vec<Row> = (0..4).map(|number| plain(&meta, number)).collect();
+    let rows: Vec<FeatureRow> = (0..4).map(|number| plain(&meta, number)).collect();
     each(|folder| {
         write(folder, &meta, &rows, small(300));
         let dataset = Dataset::open(folder).unwrap();

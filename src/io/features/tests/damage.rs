@@ -53,7 +53,7 @@ fn another_dataset_is_neither_continued_nor_mixed_in() {
 #[test]
 fn damage_is_named() {
     let meta = rich();
-    let rows: Vec<Row> = (0..4).map(|number| plain(&meta, number)).collect();
+    let rows: Vec<FeatureRow> = (0..4).map(|number| plain(&meta, number)).collect();
     each(|folder| {
         write(folder, &meta, &rows, small(10_000));
         for (name, bytes) in files(folder) {
@@ -62,7 +62,7 @@ fn damage_is_named() {
                 fs::write(&path, &bytes[..length]).unwrap();
                 let told = Dataset::open(folder).and_then(|dataset| {
                     let read = (0..dataset.len()).map(|row| dataset.read(row));
-                    read.collect::<Result<Vec<Row>>>()
+                    read.collect::<Result<Vec<FeatureRow>>>()
                 });
                 let stem = name.split('.').next().unwrap();
                 match told {
@@ -111,8 +111,8 @@ fn other_files_are_passed_over_or_named() {
         fs::write(folder.join(".dino-abcdef.part"), "half").unwrap();
         fs::write(folder.join("part-00001.cls.npy"), "stray").unwrap();
         assert_eq!(read(folder), [plain(&meta, 0)]);
-        let ending = match Format::of(folder).unwrap() {
-            Format::Npy => "csv",
+        let ending = match DatasetFormat::from_path(folder).unwrap() {
+            DatasetFormat::Npy => "csv",
             format => format.extension(),
         };
         let foreign = folder.join("mine").with_extension(ending);
@@ -166,8 +166,8 @@ fn a_folder_under_another_name_is_read_and_not_taken_for_empty() {
         let renamed = folder.with_file_name("renamed");
         fs::rename(folder, &renamed).unwrap();
         assert_eq!(read(&renamed), [plain(&meta, 0)]);
-        let wrong = match Format::of(folder).unwrap() {
-            Format::Tar => "wrong.parquet",
+        let wrong = match DatasetFormat::from_path(folder).unwrap() {
+            DatasetFormat::Tar => "wrong.parquet",
             _ => "wrong.tar",
         };
         let wrong = folder.with_file_name(wrong);

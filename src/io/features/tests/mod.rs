@@ -11,7 +11,7 @@ use rayon::prelude::*;
 use serde_json::json;
 
 use crate::error::Result;
-use crate::io::features::folder::Folder;
+use crate::io::features::folder::DatasetFolder;
 use crate::io::features::retain::retain;
 use crate::io::features::*;
 use crate::model::input::Grid;
@@ -26,11 +26,11 @@ pub(in crate::io::features) fn meta() -> DatasetMeta {
         dim: 4,
         computed: "f32".into(),
         layers: vec![
-            Layer {
+            StoredLayer {
                 block: 8,
                 norm: false,
             },
-            Layer {
+            StoredLayer {
                 block: 11,
                 norm: true,
             },
@@ -49,7 +49,7 @@ pub(in crate::io::features) fn meta() -> DatasetMeta {
 
 /// The formats, with the folder's name.
 fn each(test: impl Fn(&Path)) {
-    for format in Format::ALL {
+    for format in DatasetFormat::ALL {
         let parent = tempfile::tempdir().unwrap();
         test(
             &parent
@@ -77,7 +77,7 @@ pub(in crate::io::features) fn row(
     number: usize,
     path: &str,
     key: &str,
-) -> Row {
+) -> FeatureRow {
     let layers = meta.layers.len();
     let grid = Grid {
         rows: 2 + number % 3,
@@ -96,7 +96,7 @@ pub(in crate::io::features) fn row(
             .collect()
     };
     let points = if meta.points.is_some() { number % 3 } else { 0 };
-    Row {
+    FeatureRow {
         name: RowName {
             path: path.into(),
             page: (number % 2) as u32,
@@ -104,7 +104,7 @@ pub(in crate::io::features) fn row(
         key: key.into(),
         sha256: format!("{number:064x}"),
         digest: Digest::of_bytes(path.as_bytes()),
-        photo: (640 + number as u32, 480),
+        photo_size: (640 + number as u32, 480),
         grid,
         cls: numbers(meta.cls, layers * meta.dim),
         patches: numbers(meta.patches, layers * grid.len() * meta.patch_width()),
@@ -117,11 +117,11 @@ pub(in crate::io::features) fn row(
             )
         }),
         points: (0..points).map(|p| (p as f32 + 0.1, 7.0)).collect(),
-        at: numbers(true, points * layers * meta.dim),
+        point_features: numbers(true, points * layers * meta.dim),
     }
 }
 
-fn plain(meta: &DatasetMeta, number: usize) -> Row {
+fn plain(meta: &DatasetMeta, number: usize) -> FeatureRow {
     row(
         meta,
         number,
@@ -133,7 +133,7 @@ fn plain(meta: &DatasetMeta, number: usize) -> Row {
 fn write(
     folder: &Path,
     meta: &DatasetMeta,
-    rows: &[Row],
+    rows: &[FeatureRow],
     options: WriterOptions,
 ) -> Vec<FinishedPart> {
     let mut writer = DatasetWriter::open(folder, meta.clone(), options).unwrap();
@@ -152,7 +152,7 @@ fn small(part_bytes: u64) -> WriterOptions {
     }
 }
 
-fn read(folder: &Path) -> Vec<Row> {
+fn read(folder: &Path) -> Vec<FeatureRow> {
     let dataset = Dataset::open(folder).unwrap();
     (0..dataset.len())
         .map(|row| dataset.read(row).unwrap())
@@ -174,18 +174,18 @@ fn files(folder: &Path) -> BTreeMap<String, Vec<u8>> {
 fn parts(folder: &Path) -> Vec<PathBuf> {
     let dataset = Dataset::open(folder).unwrap();
     (0..)
-        .map_while(|part| dataset.part(part).map(Path::to_owned))
+        .map_while(|part| dataset.part_path(part).map(Path::to_owned))
         .collect()
 }
 
 /// Leaves the rows that `keep` has; returns how many are gone.
 fn leave(folder: &Path, keep: impl Fn(&RowInfo) -> bool) -> Result<usize> {
-    let folder = Folder {
+    let folder = DatasetFolder {
         path: folder.to_owned(),
-        format: Format::of(folder).unwrap(),
+        format: DatasetFormat::from_path(folder).unwrap(),
     };
-    let meta = Arc::new(folder.description()?.unwrap());
-    let (found, rows) = folder.load(&meta)?;
+    let meta = Arc::new(folder.read_meta()?.unwrap());
+    let (found, rows) = folder.open_parts(&meta)?;
     retain(&folder, &meta, &found, &rows, keep)?;
-    Ok(rows.len() - folder.load(&meta)?.1.len())
+    Ok(rows.len() - folder.open_parts(&meta)?.1.len())
 }

@@ -25,7 +25,7 @@ fn what_was_written_is_read() {
     pooled.pool = Some(2);
     pooled.cls = false;
     for meta in [meta(), rich(), cls_only, single, pooled] {
-        let mut rows: Vec<Row> = names
+        let mut rows: Vec<FeatureRow> = names
             .iter()
             .enumerate()
             .map(|(number, (path, key))| row(&meta, number, path, key))
@@ -41,7 +41,7 @@ fn what_was_written_is_read() {
             let told: Vec<&RowName> = done.iter().flat_map(|part| &part.rows).collect();
             assert_eq!(told, rows.iter().map(|row| &row.name).collect::<Vec<_>>());
             for (path, stamp) in done.iter().flat_map(|part| &part.files) {
-                assert!(stamp.as_ref().unwrap().still_is(path).unwrap());
+                assert!(stamp.as_ref().unwrap().matches_file(path).unwrap());
             }
             assert_eq!(read(folder), rows, "{folder:?}");
             let dataset = Dataset::open(folder).unwrap();
@@ -65,7 +65,7 @@ fn what_was_written_is_read() {
 #[test]
 fn threads_share_a_dataset() {
     let meta = meta();
-    let rows: Vec<Row> = (0..40).map(|number| plain(&meta, number)).collect();
+    let rows: Vec<FeatureRow> = (0..40).map(|number| plain(&meta, number)).collect();
     each(|folder| {
         write(folder, &meta, &rows, small(300));
         let dataset = Dataset::open(folder).unwrap();
@@ -80,11 +80,11 @@ fn threads_share_a_dataset() {
 fn features_are_rounded_to_what_is_stored() {
     let mut rounded = plain(&rich(), 5);
     rounded.cls[0] = 1.0001;
-    rounded.at[0] = 1.0001;
+    rounded.point_features[0] = 1.0001;
     rounded.round(Precision::F32).unwrap();
     assert_eq!(rounded.cls[0], 1.0001);
     rounded.round(Precision::F16).unwrap();
-    assert_eq!((rounded.cls[0], rounded.at[0]), (1.0, 1.0));
+    assert_eq!((rounded.cls[0], rounded.point_features[0]), (1.0, 1.0));
     rounded.registers[0] = -1e6;
     assert!(rounded.round(Precision::F16).is_err());
 }

@@ -11,16 +11,16 @@ use std::time::{Duration, Instant};
 use image::ImageFormat;
 use image::metadata::Orientation;
 
-use super::Foreign;
+use super::ForeignFormat;
 use crate::io::inputs::footprint::Footprint;
-use crate::io::inputs::raster::{Alpha, Raster};
+use crate::io::inputs::raster::{Alpha, SourceRaster};
 use crate::io::inputs::{codec, sniff, tiff};
-use crate::system::child_process::Running;
+use crate::system::child_process::ChildProcess;
 use crate::system::files::temporary::scratch_folder;
 use crate::system::interrupt;
 
 /// A photo that takes longer is given up.
-const PATIENCE: Duration = Duration::from_secs(180);
+const CONVERSION_TIMEOUT: Duration = Duration::from_secs(180);
 
 /// A program that decodes what this one cannot.
 #[derive(Debug, Clone, Copy)]
@@ -31,14 +31,14 @@ struct Converter {
     /// The ending of `OUT`.
     ending: &'static str,
     /// Whether it turns and mirrors as the container says, and keeps its alpha.
-    is_faithful: bool,
+    keeps_transform_and_alpha: bool,
 }
 
 const HEIF_DEC: Converter = Converter {
     program: "heif-dec",
     arguments: &["IN", "OUT"],
     ending: "png",
-    is_faithful: true,
+    keeps_transform_and_alpha: true,
 };
 
 const HEIF_CONVERT: Converter = Converter {
@@ -48,7 +48,7 @@ const HEIF_CONVERT: Converter = Converter {
 
 const AVIFDEC: Converter = Converter {
     program: "avifdec",
-    is_faithful: false,
+    keeps_transform_and_alpha: false,
     ..HEIF_DEC
 };
 
@@ -67,7 +67,7 @@ const FFMPEG: Converter = Converter {
         "OUT",
     ],
     ending: "png",
-    is_faithful: false,
+    keeps_transform_and_alpha: false,
 };
 
 const HEIF: &[Converter] = &[HEIF_DEC, HEIF_CONVERT, FFMPEG];
@@ -80,32 +80,32 @@ const RAW: &[Converter] = &[
         program: "dcraw_emu",
         arguments: &["-w", "-T", "-Z", "OUT", "IN"],
         ending: "tiff",
-        is_faithful: true,
+        keeps_transform_and_alpha: true,
     },
     Converter {
         program: "dcraw",
         arguments: &["-w", "-T", "-c", "IN"],
         ending: "tiff",
-        is_faithful: true,
+        keeps_transform_and_alpha: true,
     },
     Converter {
         program: "darktable-cli",
         arguments: &["IN", "OUT"],
         ending: "png",
-        is_faithful: true,
+        keeps_transform_and_alpha: true,
     },
     Converter {
         program: "rawtherapee-cli",
         arguments: &["-n", "-o", "OUT", "-Y", "-c", "IN"],
         ending: "png",
-        is_faithful: true,
+        keeps_transform_and_alpha: true,
     },
 ];
 
-fn converters(of: Foreign) -> &'static [Converter] {
+fn converters(of: ForeignFormat) -> &'static [Converter] {
     match of {
-        Foreign::Avif => AVIF,
-        Foreign::CameraRaw(_) => RAW,
+        ForeignFormat::Avif => AVIF,
+        ForeignFormat::CameraRaw(_) => RAW,
         _ => HEIF,
     }
 }
@@ -114,24 +114,24 @@ fn converters(of: Foreign) -> &'static [Converter] {
 ///
 /// # Errors
 /// What to install where there is none, as a part of a sentence about the files.
-pub(super) fn find(of: Foreign) -> Result<Vec<Installed>, String> {
+pub(super) fn find_converters(of: ForeignFormat) -> Result<Vec<InstalledConverter>, String> {
     let path = env::var_os("PATH").unwrap_or_default();
-    let found: Vec<Installed> = converters(of)
+    let found: Vec<InstalledConverter> = converters(of)
         .iter()
         .filter_map(|&converter| {
             let program = on_path(&path, converter.program)?;
-            Some(Installed { program, converter })
+            Some(InstalledConverter { program, converter })
         })
         .collect();
     if !found.is_empty() {
         return Ok(found);
     }
     let (command, package) = match of {
-        Foreign::Avif => (
+        ForeignFormat::Avif => (
             "heif-dec IN.avif OUT.png",
             "heif-dec (libheif), avifdec (libavif) or ffmpeg",
         ),
-        Foreign::CameraRaw(_) => (
+        ForeignFormat::CameraRaw(_) => (
             "dcraw_emu -w -T IN",
             "dcraw_emu (LibRaw), dcraw, darktable-cli or rawtherapee-cli",
         ),
@@ -148,7 +148,7 @@ pub(super) fn find(of: Foreign) -> Result<Vec<Installed>, String> {
 
 /// A converter, and where it is.
 #[derive(Debug)]
-pub(super) struct Installed {
+pub(super) struct InstalledConverter {
     program: PathBuf,
     converter: Converter,
 }
@@ -178,12 +178,12 @@ fn is_executable(file: &Path) -> bool {
 /// # Errors
 /// Which program failed and how, as a part of a sentence about the file.
 pub(super) fn decode(
-    of: Foreign,
+    of: ForeignFormat,
     bytes: &[u8],
     max_memory: u64,
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Raster, String> {
-    let container = Container::of(bytes);
+) -> Result<SourceRaster, String> {
+    let container = HeifProperties::of(bytes);
     if container.is_sequence {
         return Err(format!(
             "is a sequence of pictures in {}; take them out of it first: ffmpeg -i IN frame-%05d.png",
@@ -191,9 +191,9 @@ pub(super) fn decode(
         ));
     }
     let mut first_failure = None;
-    for Installed { program, converter } in find(of)? {
-        let attempt = if converter.is_faithful || !container.needs_care {
-            convert(of, bytes, &program, converter, max_memory, &check)
+    for InstalledConverter { program, converter } in find_converters(of)? {
+        let attempt = if converter.keeps_transform_and_alpha || !container.has_transform_or_alpha {
+            run_converter(of, bytes, &program, converter, max_memory, &check)
         } else {
             Err(format!(
                 "is turned, mirrored or transparent by its container, which {} passes over; install heif-dec (libheif)",
@@ -216,21 +216,24 @@ pub(super) fn decode(
 }
 
 /// What the boxes of a HEIF file say that not every program heeds.
-struct Container {
+struct HeifProperties {
     /// Whether it turns or mirrors its picture, or has an alpha picture beside it.
-    needs_care: bool,
+    has_transform_or_alpha: bool,
     is_premultiplied: bool,
     is_sequence: bool,
 }
 
-impl Container {
+impl HeifProperties {
     fn of(bytes: &[u8]) -> Self {
         let is_heif = bytes.get(4..8) == Some(b"ftyp");
         // The boxes stand before the pictures, in the first kilobytes.
         let head = &bytes[..bytes.len().min(1 << 16)];
         let has = |name: &[u8]| is_heif && head.windows(name.len()).any(|window| window == name);
-        Container {
-            needs_care: has(b"irot") || has(b"imir") || has(b"auxid:1") || has(b"auxiliary:alpha"),
+        HeifProperties {
+            has_transform_or_alpha: has(b"irot")
+                || has(b"imir")
+                || has(b"auxid:1")
+                || has(b"auxiliary:alpha"),
             is_premultiplied: has(b"prem"),
             is_sequence: matches!(
                 bytes.get(8..12),
@@ -240,14 +243,14 @@ impl Container {
     }
 }
 
-fn convert(
-    of: Foreign,
+fn run_converter(
+    of: ForeignFormat,
     bytes: &[u8],
     program: &Path,
     converter: Converter,
     max_memory: u64,
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Raster, String> {
+) -> Result<SourceRaster, String> {
     let failed =
         |error: std::io::Error| format!("cannot be handed to {}: {error}", program.display());
     let folder = scratch_folder().map_err(failed)?;
@@ -285,7 +288,7 @@ fn convert(
         let said = String::from_utf8_lossy(&said);
         let last = said.lines().rev().find(|line| !line.trim().is_empty());
         let why = match status {
-            None => format!("took longer than {} s", PATIENCE.as_secs()),
+            None => format!("took longer than {} s", CONVERSION_TIMEOUT.as_secs()),
             Some(_) => last.unwrap_or("it wrote no picture").trim().to_owned(),
         };
         return Err(format!(
@@ -295,8 +298,8 @@ fn convert(
         ));
     };
     let mut raster = match sniff::identify_bytes(&written) {
-        sniff::Kind::Image(ImageFormat::Tiff) => tiff::decode(&written, 0, None, check)?.raster,
-        sniff::Kind::Image(format) => codec::decode(&written, format, None, max_memory, check)?,
+        sniff::FileKind::Image(ImageFormat::Tiff) => tiff::decode(&written, 0, None, check)?.raster,
+        sniff::FileKind::Image(format) => codec::decode(&written, format, None, max_memory, check)?,
         _ => return Err(format!("{} wrote no picture of it", program.display())),
     };
     // What had to be turned was.
@@ -306,27 +309,27 @@ fn convert(
 
 /// Runs a program until it ends; none where it takes too long or the user has had enough.
 fn run(command: &mut Command) -> std::io::Result<Option<std::process::ExitStatus>> {
-    let mut running = Running::start(command)?;
+    let mut running = ChildProcess::start(command)?;
     let start = Instant::now();
     loop {
         if let Some(status) = running.try_wait()? {
             return Ok(Some(status));
         }
-        if start.elapsed() > PATIENCE || interrupt::check().is_err() {
+        if start.elapsed() > CONVERSION_TIMEOUT || interrupt::check().is_err() {
             return Ok(None);
         }
         std::thread::sleep(Duration::from_millis(10));
     }
 }
 
-fn input_ending(of: Foreign) -> &'static str {
+fn input_ending(of: ForeignFormat) -> &'static str {
     match of {
-        Foreign::Avif => "avif",
-        Foreign::CameraRaw("Fujifilm raw") => "raf",
-        Foreign::CameraRaw("Panasonic raw") => "rw2",
-        Foreign::CameraRaw("Olympus raw") => "orf",
-        Foreign::CameraRaw("Canon raw") => "cr3",
-        Foreign::CameraRaw(_) => "raw",
+        ForeignFormat::Avif => "avif",
+        ForeignFormat::CameraRaw("Fujifilm raw") => "raf",
+        ForeignFormat::CameraRaw("Panasonic raw") => "rw2",
+        ForeignFormat::CameraRaw("Olympus raw") => "orf",
+        ForeignFormat::CameraRaw("Canon raw") => "cr3",
+        ForeignFormat::CameraRaw(_) => "raw",
         _ => "heic",
     }
 }

@@ -4,7 +4,7 @@ use hayro_jpeg2000::{ColorSpace, DecodeSettings, DecoderContext, Image};
 use image::metadata::Orientation;
 
 use crate::io::inputs::footprint::Footprint;
-use crate::io::inputs::raster::{Alpha, Colour, Raster, Samples};
+use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
 /// The last two bytes of a codestream.
 const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
@@ -13,7 +13,7 @@ const END_OF_CODESTREAM: [u8; 2] = [0xff, 0xd9];
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Raster, String> {
+) -> Result<SourceRaster, String> {
     let damaged = |error: hayro_jpeg2000::error::DecodeError| format!("damaged JPEG 2000: {error}");
     let settings = DecodeSettings {
         strict: true,
@@ -31,27 +31,27 @@ pub(super) fn decode(
     let channels = colours + usize::from(image.has_alpha());
     // Coefficients and samples are floats.
     let beside = 2 * 4 * channels as u64;
-    check(Footprint::new((image.width(), image.height()), channels, 2).with_beside(beside))?;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(beside))?;
     // A stream that was cut decodes to a coarser picture without a word.
     if !bytes.windows(2).rev().any(|pair| pair == END_OF_CODESTREAM) {
         return Err("truncated JPEG 2000: the file ends before the image does".into());
     }
     let (colour, icc) = match image.color_space() {
-        ColorSpace::Gray => (Colour::Grey, None),
-        ColorSpace::RGB => (Colour::Rgb, None),
-        ColorSpace::CMYK => (Colour::Cmyk, None),
+        ColorSpace::Gray => (ColorModel::Grey, None),
+        ColorSpace::RGB => (ColorModel::Rgb, None),
+        ColorSpace::CMYK => (ColorModel::Cmyk, None),
         ColorSpace::Icc {
             profile,
             num_channels,
         } => match num_channels {
-            1 => (Colour::Grey, Some(profile.clone())),
-            3 => (Colour::Rgb, Some(profile.clone())),
-            4 => (Colour::Cmyk, Some(profile.clone())),
+            1 => (ColorModel::Grey, Some(profile.clone())),
+            3 => (ColorModel::Rgb, Some(profile.clone())),
+            4 => (ColorModel::Cmyk, Some(profile.clone())),
             other => return Err(unsupported(*other)),
         },
         ColorSpace::Unknown { num_channels } => match num_channels {
-            1 | 2 => (Colour::Grey, None),
-            3 => (Colour::Rgb, None),
+            1 | 2 => (ColorModel::Grey, None),
+            3 => (ColorModel::Rgb, None),
             other => return Err(unsupported(*other)),
         },
     };
@@ -79,10 +79,10 @@ pub(super) fn decode(
         }
     }
     let samples = match bits {
-        0..=8 => Samples::U8(samples.into_iter().map(|v| v as u8).collect()),
-        _ => Samples::U16(samples),
+        0..=8 => RasterSamples::U8(samples.into_iter().map(|v| v as u8).collect()),
+        _ => RasterSamples::U16(samples),
     };
-    Ok(Raster {
+    Ok(SourceRaster {
         width,
         height,
         colour,

@@ -4,7 +4,7 @@ use image::metadata::Orientation;
 use jxl_oxide::{EnumColourEncoding, JxlImage, PixelFormat, RenderingIntent};
 
 use crate::io::inputs::footprint::Footprint;
-use crate::io::inputs::raster::{Alpha, Colour, Raster, Samples};
+use crate::io::inputs::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
 /// Images of the file; at least 1.
 pub(super) fn count_frames(bytes: &[u8]) -> u32 {
@@ -17,7 +17,7 @@ pub(super) fn decode(
     bytes: &[u8],
     frame: usize,
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Raster, String> {
+) -> Result<SourceRaster, String> {
     let damaged = |error: Box<dyn std::error::Error + Send + Sync>| {
         let why = error.to_string();
         match why.contains("end of file") || why.contains("EOF") || why.contains("unexpected end") {
@@ -29,7 +29,7 @@ pub(super) fn decode(
     let channels = image.pixel_format().channels();
     // It is rendered in floats, in which filters take what was there before.
     let beside = 3 * 4 * channels as u64;
-    check(Footprint::new((image.width(), image.height()), channels, 2).with_beside(beside))?;
+    check(Footprint::new((image.width(), image.height()), channels, 2).with_scratch(beside))?;
     if !image.is_loading_done() {
         return Err("truncated JPEG XL: the file ends before the image does".into());
     }
@@ -39,12 +39,12 @@ pub(super) fn decode(
     }
     let icc = image.original_icc().is_some().then(|| image.rendered_icc());
     let (colour, alpha) = match image.pixel_format() {
-        PixelFormat::Gray => (Colour::Grey, Alpha::None),
-        PixelFormat::Graya => (Colour::Grey, Alpha::Straight),
-        PixelFormat::Rgb => (Colour::Rgb, Alpha::None),
-        PixelFormat::Rgba => (Colour::Rgb, Alpha::Straight),
-        PixelFormat::Cmyk => (Colour::Cmyk, Alpha::None),
-        PixelFormat::Cmyka => (Colour::Cmyk, Alpha::Straight),
+        PixelFormat::Gray => (ColorModel::Grey, Alpha::None),
+        PixelFormat::Graya => (ColorModel::Grey, Alpha::Straight),
+        PixelFormat::Rgb => (ColorModel::Rgb, Alpha::None),
+        PixelFormat::Rgba => (ColorModel::Rgb, Alpha::Straight),
+        PixelFormat::Cmyk => (ColorModel::Cmyk, Alpha::None),
+        PixelFormat::Cmyka => (ColorModel::Cmyk, Alpha::Straight),
     };
     let render = image.render_frame(frame).map_err(damaged)?;
     let mut stream = render.stream();
@@ -58,7 +58,7 @@ pub(super) fn decode(
     }
     let mut samples = vec![0u16; width as usize * height as usize * channels];
     stream.write_to_buffer(&mut samples);
-    if colour == Colour::Cmyk {
+    if colour == ColorModel::Cmyk {
         // Here 0 is full ink.
         for pixel in samples.chunks_exact_mut(channels) {
             pixel[..4].iter_mut().for_each(|ink| *ink = 65535 - *ink);
@@ -66,15 +66,15 @@ pub(super) fn decode(
     }
     let deep = image.image_header().metadata.bit_depth.bits_per_sample() > 8;
     let (samples, white) = match deep {
-        true => (Samples::U16(samples), 65535.0),
+        true => (RasterSamples::U16(samples), 65535.0),
         false => {
             let bytes = samples
                 .iter()
                 .map(|&v| ((u32::from(v) * 255 + 32_767) / 65_535) as u8);
-            (Samples::U8(bytes.collect()), 255.0)
+            (RasterSamples::U8(bytes.collect()), 255.0)
         }
     };
-    Ok(Raster {
+    Ok(SourceRaster {
         width,
         height,
         colour,

@@ -6,11 +6,11 @@ mod jpeg2000;
 mod jpeg_xl;
 
 use super::footprint::Footprint;
-use super::raster::Raster;
+use super::raster::SourceRaster;
 
 /// A photo format with a decoder of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Foreign {
+pub(super) enum ForeignFormat {
     JpegXl,
     Jpeg2000,
     /// AV1 in a HEIF container.
@@ -21,15 +21,15 @@ pub(super) enum Foreign {
     CameraRaw(&'static str),
 }
 
-impl Foreign {
+impl ForeignFormat {
     /// What it is called.
     pub fn name(self) -> &'static str {
         match self {
-            Foreign::JpegXl => "JPEG XL",
-            Foreign::Jpeg2000 => "JPEG 2000",
-            Foreign::Avif => "AVIF",
-            Foreign::Heic => "HEIC",
-            Foreign::CameraRaw(_) => "camera raw",
+            ForeignFormat::JpegXl => "JPEG XL",
+            ForeignFormat::Jpeg2000 => "JPEG 2000",
+            ForeignFormat::Avif => "AVIF",
+            ForeignFormat::Heic => "HEIC",
+            ForeignFormat::CameraRaw(_) => "camera raw",
         }
     }
 
@@ -39,14 +39,14 @@ impl Foreign {
     /// What is missing and the command that converts such files, as a part of a sentence about them.
     pub fn check(self) -> Result<(), String> {
         match self {
-            Foreign::JpegXl | Foreign::Jpeg2000 => Ok(()),
-            other => convert::find(other).map(|_| ()),
+            ForeignFormat::JpegXl | ForeignFormat::Jpeg2000 => Ok(()),
+            other => convert::find_converters(other).map(|_| ()),
         }
     }
 
     /// Whether its header can be read here, without another program.
     pub fn is_built_in(self) -> bool {
-        matches!(self, Foreign::JpegXl | Foreign::Jpeg2000)
+        matches!(self, ForeignFormat::JpegXl | ForeignFormat::Jpeg2000)
     }
 
     /// Decodes it; `page` counts from 0 where there are several.
@@ -59,10 +59,10 @@ impl Foreign {
         page: Option<usize>,
         max_memory: u64,
         check: impl Fn(Footprint) -> Result<(), String>,
-    ) -> Result<Raster, String> {
+    ) -> Result<SourceRaster, String> {
         match self {
-            Foreign::JpegXl => jpeg_xl::decode(bytes, page.unwrap_or(0), check),
-            Foreign::Jpeg2000 => jpeg2000::decode(bytes, check),
+            ForeignFormat::JpegXl => jpeg_xl::decode(bytes, page.unwrap_or(0), check),
+            ForeignFormat::Jpeg2000 => jpeg2000::decode(bytes, check),
             other => convert::decode(other, bytes, max_memory, check),
         }
     }

@@ -14,20 +14,20 @@ use zune_jpeg::zune_core::colorspace::ColorSpace;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
 use super::footprint::Footprint;
-use super::raster::{Alpha, Colour, Raster, Samples};
-use structure::{Flaw, Structure};
+use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
+use structure::{JpegError, JpegStructure};
 
-pub(super) use structure::length;
+pub(super) use structure::encoded_length;
 
 /// A JPEG's pixels, and what is to be said of them.
 #[derive(Debug)]
-pub(super) struct Decoded {
+pub(super) struct DecodedJpeg {
     /// Not turned yet, with the profile that the file carries.
-    pub raster: Raster,
+    pub raster: SourceRaster,
     /// Bytes of its data that belong to no pixel, so that others may be wrong.
-    pub unused: usize,
+    pub stray_bytes: usize,
     /// Whether the finest coefficients never came, though the file goes on to its end.
-    pub coarse: bool,
+    pub lacks_fine_scans: bool,
 }
 
 /// Decodes a JPEG of any kind; `check` sees the size before the pixels are decoded.
@@ -37,7 +37,7 @@ pub(super) struct Decoded {
 pub(super) fn decode(
     bytes: &[u8],
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Decoded, String> {
+) -> Result<DecodedJpeg, String> {
     let structure = structure::read(bytes, |frame| {
         let size = (frame.width as u32, frame.height as u32); // A JPEG's sides have 16 bits.
         let channels = frame.components.len();
@@ -46,52 +46,52 @@ pub(super) fn decode(
             true => 2 * channels as u64,
             false => 0,
         };
-        check(Footprint::new(size, channels, 1).with_beside(beside))
+        check(Footprint::new(size, channels, 1).with_scratch(beside))
     })
     .map_err(explain)?;
     // What follows the picture may be another one, a video, or nothing where an end marker should be.
     let whole = [&bytes[..structure.end.min(bytes.len())], b"\xff\xd9"].concat();
     // Garbage between the headers hurts nobody; any other irregularity costs pixels.
-    let first = match structure.odd_layout {
-        true => read_odd(&whole, &structure),
-        false => read(&whole, &structure, true),
+    let first = match structure.has_unusual_layout {
+        true => decode_with_jpeg_decoder(&whole, &structure),
+        false => decode_with_zune(&whole, &structure, true),
     };
     let decoded = match first {
-        Err(Flaw::Damaged(why)) if why.contains("Extra bytes between headers") => {
-            read(&whole, &structure, false)
+        Err(JpegError::Damaged(why)) if why.contains("Extra bytes between headers") => {
+            decode_with_zune(&whole, &structure, false)
         }
         other => other,
     };
-    Ok(Decoded {
+    Ok(DecodedJpeg {
         raster: decoded.map_err(explain)?,
-        coarse: structure.coarse,
-        unused: structure.unused,
+        lacks_fine_scans: structure.lacks_fine_scans,
+        stray_bytes: structure.stray_bytes,
     })
 }
 
-fn explain(flaw: Flaw) -> String {
+fn explain(flaw: JpegError) -> String {
     match flaw {
-        Flaw::Truncated => "truncated JPEG: the file ends before the image does".to_owned(),
-        Flaw::Damaged(why) => format!("damaged JPEG: {why}"),
-        Flaw::Unsupported(why) => why,
+        JpegError::Truncated => "truncated JPEG: the file ends before the image does".to_owned(),
+        JpegError::Damaged(why) => format!("damaged JPEG: {why}"),
+        JpegError::Unsupported(why) => why,
     }
 }
 
-impl From<zune_jpeg::errors::DecodeErrors> for Flaw {
+impl From<zune_jpeg::errors::DecodeErrors> for JpegError {
     fn from(error: zune_jpeg::errors::DecodeErrors) -> Self {
         match error {
             zune_jpeg::errors::DecodeErrors::Unsupported(_) => {
-                Flaw::Unsupported("this kind of JPEG is not supported; save it as PNG".into())
+                JpegError::Unsupported("this kind of JPEG is not supported; save it as PNG".into())
             }
-            zune_jpeg::errors::DecodeErrors::FormatStatic(why) => Flaw::Damaged(why.into()),
-            other => Flaw::Damaged(other.to_string()),
+            zune_jpeg::errors::DecodeErrors::FormatStatic(why) => JpegError::Damaged(why.into()),
+            other => JpegError::Damaged(other.to_string()),
         }
     }
 }
 
 /// How the components of a picture code its colours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Coding {
+enum JpegColorSpace {
     Grey,
     YCbCr,
     Rgb,
@@ -99,31 +99,38 @@ enum Coding {
     Ycck,
 }
 
-impl Coding {
+impl JpegColorSpace {
     /// As libjpeg decides it.
-    fn of(structure: &Structure) -> Self {
+    fn of(structure: &JpegStructure) -> Self {
         let ids: Vec<u8> = structure.frame.components.iter().map(|c| c.id).collect();
-        match (ids.as_slice(), structure.jfif, structure.adobe_transform) {
-            ([_], ..) => Coding::Grey,
-            ([_, _, _], true, _) => Coding::YCbCr,
-            ([_, _, _], false, Some(0)) | ([b'R', b'G', b'B'], false, None) => Coding::Rgb,
-            ([_, _, _], ..) => Coding::YCbCr,
-            (_, _, Some(2)) => Coding::Ycck,
-            _ => Coding::Cmyk,
+        match (
+            ids.as_slice(),
+            structure.has_jfif,
+            structure.adobe_transform,
+        ) {
+            ([_], ..) => JpegColorSpace::Grey,
+            ([_, _, _], true, _) => JpegColorSpace::YCbCr,
+            ([_, _, _], false, Some(0)) | ([b'R', b'G', b'B'], false, None) => JpegColorSpace::Rgb,
+            ([_, _, _], ..) => JpegColorSpace::YCbCr,
+            (_, _, Some(2)) => JpegColorSpace::Ycck,
+            _ => JpegColorSpace::Cmyk,
         }
     }
 }
 
 /// Reads what zune-jpeg garbles: sequential pictures in several scans, and samplings of 3.
-fn read_odd(bytes: &[u8], structure: &Structure) -> Result<Raster, Flaw> {
-    let failed = |error: jpeg_decoder::Error| Flaw::Damaged(error.to_string());
-    let coding = Coding::of(structure);
+fn decode_with_jpeg_decoder(
+    bytes: &[u8],
+    structure: &JpegStructure,
+) -> Result<SourceRaster, JpegError> {
+    let failed = |error: jpeg_decoder::Error| JpegError::Damaged(error.to_string());
+    let coding = JpegColorSpace::of(structure);
     let transform = match coding {
-        Coding::Grey => jpeg_decoder::ColorTransform::Grayscale,
-        Coding::YCbCr => jpeg_decoder::ColorTransform::YCbCr,
-        Coding::Rgb => jpeg_decoder::ColorTransform::RGB,
-        Coding::Cmyk | Coding::Ycck => {
-            return Err(Flaw::Unsupported(
+        JpegColorSpace::Grey => jpeg_decoder::ColorTransform::Grayscale,
+        JpegColorSpace::YCbCr => jpeg_decoder::ColorTransform::YCbCr,
+        JpegColorSpace::Rgb => jpeg_decoder::ColorTransform::RGB,
+        JpegColorSpace::Cmyk | JpegColorSpace::Ycck => {
+            return Err(JpegError::Unsupported(
                 "CMYK JPEG in several scans is not supported; save it as baseline JPEG or PNG"
                     .into(),
             ));
@@ -132,10 +139,14 @@ fn read_odd(bytes: &[u8], structure: &Structure) -> Result<Raster, Flaw> {
     let mut decoder = jpeg_decoder::Decoder::new(bytes);
     decoder.set_color_transform(transform);
     let samples = decoder.decode().map_err(failed)?;
-    finish(samples, decoder.icc_profile(), structure, coding, false)
+    raster_from_components(samples, decoder.icc_profile(), structure, coding, false)
 }
 
-fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Flaw> {
+fn decode_with_zune(
+    bytes: &[u8],
+    structure: &JpegStructure,
+    strict: bool,
+) -> Result<SourceRaster, JpegError> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .set_max_width(usize::MAX)
@@ -144,20 +155,26 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(bytes), options);
     decoder.decode_headers()?;
     let assumed = decoder.input_colorspace();
-    let coding = Coding::of(structure);
+    let coding = JpegColorSpace::of(structure);
     // Components as they are stored, wherever the decoder has another idea of them than libjpeg.
     let raw = match (coding, assumed) {
-        (Coding::Grey, _) => Some(ColorSpace::Luma),
+        (JpegColorSpace::Grey, _) => Some(ColorSpace::Luma),
         // Without a transform it first says CMYK, and goes on with RGB where there are three components.
-        (Coding::YCbCr, Some(ColorSpace::YCbCr))
-        | (Coding::Rgb, Some(ColorSpace::RGB | ColorSpace::CMYK)) => None,
-        (Coding::YCbCr | Coding::Rgb | Coding::Cmyk | Coding::Ycck, other) => other,
+        (JpegColorSpace::YCbCr, Some(ColorSpace::YCbCr))
+        | (JpegColorSpace::Rgb, Some(ColorSpace::RGB | ColorSpace::CMYK)) => None,
+        (
+            JpegColorSpace::YCbCr
+            | JpegColorSpace::Rgb
+            | JpegColorSpace::Cmyk
+            | JpegColorSpace::Ycck,
+            other,
+        ) => other,
     };
     if let Some(space) = raw {
         decoder.set_options(options.jpeg_set_out_colorspace(space));
     }
     let samples = decoder.decode()?;
-    finish(
+    raster_from_components(
         samples,
         decoder.icc_profile(),
         structure,
@@ -167,24 +184,28 @@ fn read(bytes: &[u8], structure: &Structure, strict: bool) -> Result<Raster, Fla
 }
 
 /// Brings components to the colours of a raster; `raw` ones are as they are stored.
-fn finish(
+fn raster_from_components(
     mut samples: Vec<u8>,
     icc: Option<Vec<u8>>,
-    structure: &Structure,
-    coding: Coding,
+    structure: &JpegStructure,
+    coding: JpegColorSpace,
     raw: bool,
-) -> Result<Raster, Flaw> {
+) -> Result<SourceRaster, JpegError> {
     let colour = match coding {
-        Coding::Grey => Colour::Grey,
-        Coding::YCbCr | Coding::Rgb => Colour::Rgb,
-        Coding::Cmyk | Coding::Ycck => Colour::Cmyk,
+        JpegColorSpace::Grey => ColorModel::Grey,
+        JpegColorSpace::YCbCr | JpegColorSpace::Rgb => ColorModel::Rgb,
+        JpegColorSpace::Cmyk | JpegColorSpace::Ycck => ColorModel::Cmyk,
     };
     match coding {
-        Coding::YCbCr if raw => samples.as_chunks_mut::<3>().0.iter_mut().for_each(ycc),
-        Coding::Ycck => {
+        JpegColorSpace::YCbCr if raw => samples
+            .as_chunks_mut::<3>()
+            .0
+            .iter_mut()
+            .for_each(ycc_to_rgb),
+        JpegColorSpace::Ycck => {
             for [y, cb, cr, _] in samples.as_chunks_mut::<4>().0 {
                 let mut rgb = [*y, *cb, *cr];
-                ycc(&mut rgb);
+                ycc_to_rgb(&mut rgb);
                 // Cyan is what is missing of red.
                 [*y, *cb, *cr] = rgb.map(|value| 255 - value);
             }
@@ -192,15 +213,15 @@ fn finish(
         _ => {}
     }
     // Adobe's programs store inks inverted.
-    if colour == Colour::Cmyk && structure.adobe_transform.is_some() {
+    if colour == ColorModel::Cmyk && structure.adobe_transform.is_some() {
         samples.iter_mut().for_each(|ink| *ink = 255 - *ink);
     }
-    let raster = Raster {
+    let raster = SourceRaster {
         width: structure.frame.width as u32,
         height: structure.frame.height as u32,
         colour,
         alpha: Alpha::None,
-        samples: Samples::U8(samples),
+        samples: RasterSamples::U8(samples),
         white: 255.0,
         nodata: None,
         icc,
@@ -208,14 +229,14 @@ fn finish(
     };
     match raster.is_whole() {
         true => Ok(raster),
-        false => Err(Flaw::Damaged(
+        false => Err(JpegError::Damaged(
             "the image is smaller than its header says".into(),
         )),
     }
 }
 
 /// JFIF's luma and chroma to red, green and blue.
-fn ycc([y, cb, cr]: &mut [u8; 3]) {
+fn ycc_to_rgb([y, cb, cr]: &mut [u8; 3]) {
     let (luma, blue, red) = (
         f32::from(*y),
         f32::from(*cb) - 128.0,

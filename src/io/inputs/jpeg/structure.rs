@@ -1,42 +1,42 @@
 //! What the markers of a JPEG say (ITU-T T.81, annex B): its frame, its scans, and the segments beside them.
 
-use super::scan::{Huffman, ScanComponent, ScanHeader, ScanWalk, walk};
+use super::scan::{HuffmanTable, ScanComponent, ScanHeader, ScanWalk, walk};
 
 /// A JPEG as its markers describe it.
 #[derive(Debug)]
-pub(super) struct Structure {
+pub(super) struct JpegStructure {
     /// The frame header.
-    pub frame: Frame,
+    pub frame: JpegFrame,
     /// How the Adobe segment says that colours are coded, where there is one.
     pub adobe_transform: Option<u8>,
     /// Whether there is a JFIF segment, which means YCbCr or grey.
-    pub jfif: bool,
+    pub has_jfif: bool,
     /// Where the last scan's data end: what follows belongs to no picture, or to another one.
     pub end: usize,
     /// Whether the picture is sequential and lies in several scans, or has samplings that divide oddly.
-    pub odd_layout: bool,
+    pub has_unusual_layout: bool,
     /// Bytes among the data of scans that no code used.
-    pub unused: usize,
+    pub stray_bytes: usize,
     /// Whether coefficients never came in their full precision, though the file goes on to its end marker.
-    pub coarse: bool,
+    pub lacks_fine_scans: bool,
 }
 
 /// A frame header.
 #[derive(Debug, Clone)]
-pub(super) struct Frame {
+pub(super) struct JpegFrame {
     /// The marker's second byte: 0xc0 for baseline, 0xc2 for progressive.
-    pub kind: u8,
+    pub sof_marker: u8,
     /// In pixels.
     pub width: usize,
     /// In pixels.
     pub height: usize,
     /// The colour components.
-    pub components: Vec<Component>,
+    pub components: Vec<JpegComponent>,
 }
 
 /// A colour component of a frame.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Component {
+pub(super) struct JpegComponent {
     /// As scans refer to it.
     pub id: u8,
     /// Samples across, for every `horizontal` maximum of the frame.
@@ -47,7 +47,7 @@ pub(super) struct Component {
 
 /// Why a JPEG cannot be taken.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Flaw {
+pub(super) enum JpegError {
     /// The file ends before the image does.
     Truncated,
     /// The data are not as they should be.
@@ -56,35 +56,39 @@ pub(super) enum Flaw {
     Unsupported(String),
 }
 
-impl Frame {
-    fn most(&self, of: impl Fn(&Component) -> usize) -> usize {
+impl JpegFrame {
+    fn max_factor(&self, of: impl Fn(&JpegComponent) -> usize) -> usize {
         self.components.iter().map(of).max().unwrap_or(1)
     }
 
     /// The blocks of `component` across and down, without those that only fill up whole MCUs.
-    fn blocks(&self, component: &Component) -> (usize, usize) {
+    fn blocks(&self, component: &JpegComponent) -> (usize, usize) {
         let side =
             |length: usize, own: usize, most: usize| (length * own).div_ceil(most).div_ceil(8);
         (
             side(
                 self.width,
                 component.horizontal,
-                self.most(|c| c.horizontal),
+                self.max_factor(|c| c.horizontal),
             ),
-            side(self.height, component.vertical, self.most(|c| c.vertical)),
+            side(
+                self.height,
+                component.vertical,
+                self.max_factor(|c| c.vertical),
+            ),
         )
     }
 
     /// MCUs across and down of a scan with several components.
     fn mcus(&self) -> (usize, usize) {
         (
-            self.width.div_ceil(8 * self.most(|c| c.horizontal)),
-            self.height.div_ceil(8 * self.most(|c| c.vertical)),
+            self.width.div_ceil(8 * self.max_factor(|c| c.horizontal)),
+            self.height.div_ceil(8 * self.max_factor(|c| c.vertical)),
         )
     }
 
     pub fn is_progressive(&self) -> bool {
-        self.kind == 0xc2
+        self.sof_marker == 0xc2
     }
 }
 
@@ -95,13 +99,13 @@ impl Frame {
 /// premature end of a data segment.
 pub(super) fn read(
     bytes: &[u8],
-    check: impl Fn(&Frame) -> Result<(), String>,
-) -> Result<Structure, Flaw> {
-    let mut reader = Reader::default();
+    check: impl Fn(&JpegFrame) -> Result<(), String>,
+) -> Result<JpegStructure, JpegError> {
+    let mut reader = MarkerReader::default();
     let mut at = 2;
     let mut ended = false;
     while !ended {
-        let Some((marker, body, next)) = segment(bytes, at)? else {
+        let Some((marker, body, next)) = next_segment(bytes, at)? else {
             // Without an end marker the picture may be whole all the same.
             break;
         };
@@ -111,27 +115,27 @@ pub(super) fn read(
             // Another picture begins where this one has no end marker.
             0xd8 if reader.end > 0 => break,
             0xf7 => {
-                return Err(Flaw::Unsupported(
+                return Err(JpegError::Unsupported(
                     "JPEG-LS is not supported; save it as 8-bit baseline JPEG or PNG".into(),
                 ));
             }
             0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf if reader.frame.is_none() => {
                 let frame = frame(marker, body)?;
-                check(&frame).map_err(Flaw::Unsupported)?;
+                check(&frame).map_err(JpegError::Unsupported)?;
                 reader.begin(frame);
             }
-            0xc4 => reader.tables(body)?,
-            0xdd => reader.restart = u16_at(body, 0).unwrap_or(0),
-            0xe0 => reader.jfif |= body.starts_with(b"JFIF\0"),
+            0xc4 => reader.read_huffman_tables(body)?,
+            0xdd => reader.restart_interval = u16_at(body, 0).unwrap_or(0),
+            0xe0 => reader.has_jfif |= body.starts_with(b"JFIF\0"),
             0xee if body.starts_with(b"Adobe") && body.len() >= 12 => {
-                reader.adobe = Some(body[11]);
+                reader.adobe_transform = Some(body[11]);
             }
             0xda => {
-                let scanned = reader.scan(body, &bytes[next..])?;
-                at = next + scanned.used;
+                let scanned = reader.read_scan(body, &bytes[next..])?;
+                at = next + scanned.bytes_used;
                 reader.end = at;
                 reader.scans += 1;
-                reader.unused += unused(&bytes[at..]);
+                reader.stray_bytes += count_stray_bytes(&bytes[at..]);
                 // What a camera appends to a baseline picture is not looked at, end marker or not.
                 ended = reader.is_baseline_done();
             }
@@ -142,7 +146,7 @@ pub(super) fn read(
 }
 
 /// Bytes before the next marker; none where no marker follows, for then they belong to whatever was appended.
-fn unused(rest: &[u8]) -> usize {
+fn count_stray_bytes(rest: &[u8]) -> usize {
     let marker = rest
         .windows(2)
         .position(|pair| pair[0] == 0xff && !matches!(pair[1], 0 | 0xff));
@@ -150,10 +154,10 @@ fn unused(rest: &[u8]) -> usize {
 }
 
 /// A marker's second byte, the content of its segment, and where the next begins.
-type Segment<'a> = (u8, &'a [u8], usize);
+type MarkerSegment<'a> = (u8, &'a [u8], usize);
 
 /// The marker at or after `at`, its segment's content, and where the next begins; nothing at the end of the file.
-fn segment(bytes: &[u8], mut at: usize) -> Result<Option<Segment<'_>>, Flaw> {
+fn next_segment(bytes: &[u8], mut at: usize) -> Result<Option<MarkerSegment<'_>>, JpegError> {
     loop {
         let Some(found) = bytes
             .get(at..)
@@ -175,7 +179,7 @@ fn segment(bytes: &[u8], mut at: usize) -> Result<Option<Segment<'_>>, Flaw> {
                 };
                 return match bytes.get(at + 3..at + 1 + length) {
                     Some(body) => Ok(Some((marker, body, at + 1 + length))),
-                    None => Err(Flaw::Truncated),
+                    None => Err(JpegError::Truncated),
                 };
             }
         }
@@ -188,9 +192,9 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<usize> {
 }
 
 /// Reads a frame header and names the kinds that are not read.
-fn frame(kind: u8, body: &[u8]) -> Result<Frame, Flaw> {
+fn frame(kind: u8, body: &[u8]) -> Result<JpegFrame, JpegError> {
     let unsupported = |what: &str| {
-        Err(Flaw::Unsupported(format!(
+        Err(JpegError::Unsupported(format!(
             "{what} JPEG is not supported; save it as 8-bit baseline JPEG or PNG"
         )))
     };
@@ -200,7 +204,7 @@ fn frame(kind: u8, body: &[u8]) -> Result<Frame, Flaw> {
         0xc5..=0xc7 => return unsupported("hierarchical"),
         _ => return unsupported("arithmetic-coded"),
     }
-    let damaged = |what: &str| Flaw::Damaged(what.to_owned());
+    let damaged = |what: &str| JpegError::Damaged(what.to_owned());
     let &[precision, _, _, _, _, count, ..] = body else {
         return Err(damaged("its frame header is too short"));
     };
@@ -208,12 +212,12 @@ fn frame(kind: u8, body: &[u8]) -> Result<Frame, Flaw> {
         return unsupported(&format!("{precision}-bit"));
     }
     let (height, width) = (u16_at(body, 1), u16_at(body, 3));
-    let components: Vec<Component> = body[6..]
+    let components: Vec<JpegComponent> = body[6..]
         .as_chunks::<3>()
         .0
         .iter()
         .take(count.into())
-        .map(|&[id, sampling, _]| Component {
+        .map(|&[id, sampling, _]| JpegComponent {
             id,
             horizontal: (sampling >> 4).into(),
             vertical: (sampling & 15).into(),
@@ -232,8 +236,8 @@ fn frame(kind: u8, body: &[u8]) -> Result<Frame, Flaw> {
     if components.len() > 4 || components.len() == 2 {
         return unsupported(&format!("{}-component", components.len()));
     }
-    Ok(Frame {
-        kind,
+    Ok(JpegFrame {
+        sof_marker: kind,
         width: width.unwrap_or(0),
         height: height.unwrap_or(0),
         components,
@@ -242,56 +246,56 @@ fn frame(kind: u8, body: &[u8]) -> Result<Frame, Flaw> {
 
 /// What is known half-way through a file.
 #[derive(Default)]
-struct Reader {
-    frame: Option<Frame>,
+struct MarkerReader {
+    frame: Option<JpegFrame>,
     /// DC tables, then AC tables.
-    huffman: [[Option<Huffman>; 4]; 2],
-    restart: usize,
-    adobe: Option<u8>,
-    jfif: bool,
+    huffman: [[Option<HuffmanTable>; 4]; 2],
+    restart_interval: usize,
+    adobe_transform: Option<u8>,
+    has_jfif: bool,
     end: usize,
     scans: usize,
-    unused: usize,
+    stray_bytes: usize,
     /// By component, of each coefficient the lowest bit that has come, if any.
     precision: Vec<[Option<u8>; 64]>,
     /// By component and block, which coefficients are not zero, for refining scans.
     nonzero: Vec<Vec<u64>>,
 }
 
-impl Reader {
-    fn begin(&mut self, frame: Frame) {
+impl MarkerReader {
+    fn begin(&mut self, frame: JpegFrame) {
         self.precision = vec![[None; 64]; frame.components.len()];
         if frame.is_progressive() {
             let (mcus_across, mcus_down) = frame.mcus();
             let blocks =
-                |c: &Component| vec![0; mcus_across * c.horizontal * mcus_down * c.vertical];
+                |c: &JpegComponent| vec![0; mcus_across * c.horizontal * mcus_down * c.vertical];
             self.nonzero = frame.components.iter().map(blocks).collect();
         }
         self.frame = Some(frame);
     }
 
-    fn tables(&mut self, mut body: &[u8]) -> Result<(), Flaw> {
+    fn read_huffman_tables(&mut self, mut body: &[u8]) -> Result<(), JpegError> {
         while let Some((&selector, rest)) = body.split_first() {
             let counts: &[u8; 16] = rest
                 .first_chunk()
-                .ok_or_else(|| Flaw::Damaged("a Huffman table is too short".into()))?;
+                .ok_or_else(|| JpegError::Damaged("a Huffman table is too short".into()))?;
             let total: usize = counts.iter().map(|&n| usize::from(n)).sum();
             let values = rest
                 .get(16..16 + total)
-                .ok_or_else(|| Flaw::Damaged("a Huffman table is too short".into()))?;
+                .ok_or_else(|| JpegError::Damaged("a Huffman table is too short".into()))?;
             let (class, slot) = (usize::from(selector >> 4), usize::from(selector & 15));
             if class > 1 || slot > 3 {
-                return Err(Flaw::Damaged("a Huffman table has no place".into()));
+                return Err(JpegError::Damaged("a Huffman table has no place".into()));
             }
-            self.huffman[class][slot] = Some(Huffman::new(counts, values)?);
+            self.huffman[class][slot] = Some(HuffmanTable::new(counts, values)?);
             body = &rest[16 + total..];
         }
         Ok(())
     }
 
     /// Walks through the scan whose header is `body` and whose data begin `data`.
-    fn scan(&mut self, body: &[u8], data: &[u8]) -> Result<ScanWalk, Flaw> {
-        let damaged = |what: &str| Flaw::Damaged(what.to_owned());
+    fn read_scan(&mut self, body: &[u8], data: &[u8]) -> Result<ScanWalk, JpegError> {
+        let damaged = |what: &str| JpegError::Damaged(what.to_owned());
         let frame = self
             .frame
             .as_ref()
@@ -347,56 +351,56 @@ impl Reader {
             components,
             columns,
             rows,
-            restart: self.restart,
-            progressive,
-            start: start.into(),
-            end: end.into(),
-            high,
+            restart_interval: self.restart_interval,
+            is_progressive: progressive,
+            spectral_start: start.into(),
+            spectral_end: end.into(),
+            approximation_high: high,
         };
         walk(&header, data, &mut self.nonzero)
     }
 
     /// Whether every component of a baseline picture has had its scan.
     fn is_baseline_done(&self) -> bool {
-        let progressive = self.frame.as_ref().is_some_and(Frame::is_progressive);
+        let progressive = self.frame.as_ref().is_some_and(JpegFrame::is_progressive);
         !progressive && self.precision.iter().all(|of| of[0].is_some())
     }
 
-    fn finish(self, ended: bool) -> Result<Structure, Flaw> {
-        let frame = self.frame.ok_or(Flaw::Truncated)?;
+    fn finish(self, ended: bool) -> Result<JpegStructure, JpegError> {
+        let frame = self.frame.ok_or(JpegError::Truncated)?;
         if self.precision.iter().any(|of| of[0].is_none()) {
-            return Err(Flaw::Truncated);
+            return Err(JpegError::Truncated);
         }
         let coarse = self
             .precision
             .iter()
             .any(|of| of.iter().any(|bits| *bits != Some(0)));
         if coarse && !ended {
-            return Err(Flaw::Truncated);
+            return Err(JpegError::Truncated);
         }
         let odd_sampling = frame
             .components
             .iter()
             .any(|c| c.horizontal == 3 || c.vertical == 3);
-        Ok(Structure {
-            odd_layout: odd_sampling || !frame.is_progressive() && self.scans > 1,
-            unused: self.unused,
+        Ok(JpegStructure {
+            has_unusual_layout: odd_sampling || !frame.is_progressive() && self.scans > 1,
+            stray_bytes: self.stray_bytes,
             frame,
-            adobe_transform: self.adobe,
-            jfif: self.jfif,
+            adobe_transform: self.adobe_transform,
+            has_jfif: self.has_jfif,
             end: self.end,
-            coarse,
+            lacks_fine_scans: coarse,
         })
     }
 }
 
 /// Bytes up to and with the end marker, going from marker to marker; none where there is no end, or where the file
 /// says that what follows belongs to the picture (MPF, a gain map).
-pub(in crate::io::inputs) fn length(bytes: &[u8]) -> Option<usize> {
+pub(in crate::io::inputs) fn encoded_length(bytes: &[u8]) -> Option<usize> {
     let mut at = 2;
     let mut in_scan = false;
     loop {
-        let (marker, body, next) = segment(bytes, at).ok()??;
+        let (marker, body, next) = next_segment(bytes, at).ok()??;
         in_scan |= marker == 0xda;
         if in_scan && marker == 0xd8 {
             // One that was cut, and the next.

@@ -4,17 +4,17 @@ use std::io::Read;
 
 use flate2::read::ZlibDecoder;
 
-use super::Metadata;
+use super::EmbeddedMetadata;
 
 const EXIF: &[u8] = b"Exif\0\0";
 const XMP: &[u8] = b"http://ns.adobe.com/xap/1.0/\0";
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
 
 /// Compressed text in a PNG that unpacks to more is no metadata.
-const MOST_TEXT: u64 = 16 << 20;
+const MAX_TEXT_BYTES: u64 = 16 << 20;
 
 /// Finds the blocks of a file.
-pub(super) fn find(bytes: &[u8]) -> Metadata {
+pub(super) fn read_blocks(bytes: &[u8]) -> EmbeddedMetadata {
     match bytes {
         [0xff, 0xd8, ..] => jpeg(bytes),
         _ if bytes.starts_with(PNG) => png(bytes),
@@ -33,19 +33,19 @@ pub(super) fn find(bytes: &[u8]) -> Metadata {
             b'P',
             ..,
         ] => webp(bytes),
-        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => Metadata {
+        [b'I', b'I', b'*', 0, ..] | [b'M', b'M', 0, b'*', ..] => EmbeddedMetadata {
             exif: Some(bytes.to_vec()),
             xmp: None,
         },
-        _ => Metadata {
-            exif: loose_exif(bytes),
+        _ => EmbeddedMetadata {
+            exif: search_exif(bytes),
             xmp: None,
         },
     }
 }
 
 /// The EXIF block of a HEIF or a JPEG XL, which stands in a box or an item: a TIFF structure soon behind its name.
-fn loose_exif(bytes: &[u8]) -> Option<Vec<u8>> {
+fn search_exif(bytes: &[u8]) -> Option<Vec<u8>> {
     let is_box = bytes.get(4..8) == Some(b"ftyp") || bytes.get(4..8) == Some(b"JXL ");
     let starts = |block: &[u8]| block.starts_with(b"II*\0") || block.starts_with(b"MM\0*");
     let mut at = 0;
@@ -70,8 +70,8 @@ fn without_prefix(block: &[u8]) -> Vec<u8> {
 }
 
 /// APP1 segments before the picture.
-fn jpeg(bytes: &[u8]) -> Metadata {
-    let mut found = Metadata::default();
+fn jpeg(bytes: &[u8]) -> EmbeddedMetadata {
+    let mut found = EmbeddedMetadata::default();
     let mut at = 2;
     while let Some(&[mark, kind, high, low]) =
         bytes.get(at..).and_then(|rest| rest.first_chunk::<4>())
@@ -109,8 +109,8 @@ fn jpeg(bytes: &[u8]) -> Metadata {
 
 /// `eXIf`, the texts `Raw profile type exif` and `APP1` that ImageMagick writes, and `XML:com.adobe.xmp`; before or
 /// behind the picture.
-fn png(bytes: &[u8]) -> Metadata {
-    let mut found = Metadata::default();
+fn png(bytes: &[u8]) -> EmbeddedMetadata {
+    let mut found = EmbeddedMetadata::default();
     let mut raw = None;
     let mut at = PNG.len();
     while let Some(head) = bytes.get(at..at + 8) {
@@ -164,7 +164,7 @@ fn text_chunk<'a>(kind: &[u8], data: &'a [u8]) -> Option<(&'a [u8], Vec<u8>)> {
     }
     let mut unpacked = Vec::new();
     ZlibDecoder::new(text)
-        .take(MOST_TEXT)
+        .take(MAX_TEXT_BYTES)
         .read_to_end(&mut unpacked)
         .ok()?;
     Some((keyword, unpacked))
@@ -198,8 +198,8 @@ fn raw_profile(text: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// The chunks `EXIF` and `XMP `.
-fn webp(bytes: &[u8]) -> Metadata {
-    let mut found = Metadata::default();
+fn webp(bytes: &[u8]) -> EmbeddedMetadata {
+    let mut found = EmbeddedMetadata::default();
     let mut at = 12;
     while let Some(head) = bytes.get(at..at + 8) {
         let length = u32::from_le_bytes([head[4], head[5], head[6], head[7]]) as usize;

@@ -5,7 +5,7 @@ use std::io::Cursor;
 use exif::Tag;
 use image::ImageReader;
 
-use super::{Metadata, integer, positive, xmp_value};
+use super::{EmbeddedMetadata, integer, positive, xmp_value};
 use crate::io::inputs::Source;
 
 /// Diagonal of the 36 x 24 mm frame that "35 mm equivalent" focal lengths refer to, in mm.
@@ -17,7 +17,7 @@ const FRAME_DIAGONAL: f64 = 43.266_615;
 /// What the file lacks, as the end of a sentence that begins "no focal length is known: ".
 pub fn focal_length_35mm(source: &Source) -> Result<f64, String> {
     match source.read(u64::MAX) {
-        Ok(bytes) => of(&Metadata::of(&bytes), stored_size(&bytes)),
+        Ok(bytes) => focal_length_from(&EmbeddedMetadata::of(&bytes), stored_size(&bytes)),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -31,7 +31,10 @@ fn stored_size(bytes: &[u8]) -> Option<(u32, u32)> {
 }
 
 /// From the equivalent itself, else from the true focal length and the sensor's size; `stored` is the image's own.
-fn of(metadata: &Metadata, stored: Option<(u32, u32)>) -> Result<f64, String> {
+fn focal_length_from(
+    metadata: &EmbeddedMetadata,
+    stored: Option<(u32, u32)>,
+) -> Result<f64, String> {
     let xmp = |name: &str| {
         let value = xmp_value(metadata.xmp.as_deref()?, name)?;
         let value = match value.split_once('/') {
@@ -40,7 +43,7 @@ fn of(metadata: &Metadata, stored: Option<(u32, u32)>) -> Result<f64, String> {
         };
         (value.is_finite() && value > 0.0).then_some(value)
     };
-    let exif = metadata.parsed();
+    let exif = metadata.parse_exif();
     let number = |tag| exif.as_ref().and_then(|exif| positive(exif, tag));
     let film = number(Tag::FocalLengthIn35mmFilm).or_else(|| xmp("exif:FocalLengthIn35mmFilm"));
     if let Some(mm) = film {
@@ -99,7 +102,7 @@ mod tests {
 
     use super::*;
 
-    fn metadata(fields: &[(Tag, Value)]) -> Metadata {
+    fn metadata(fields: &[(Tag, Value)]) -> EmbeddedMetadata {
         let fields: Vec<Field> = fields
             .iter()
             .map(|(tag, value)| Field {
@@ -112,7 +115,7 @@ mod tests {
         fields.iter().for_each(|field| writer.push_field(field));
         let mut block = Cursor::new(Vec::new());
         writer.write(&mut block, false).unwrap();
-        Metadata {
+        EmbeddedMetadata {
             exif: Some(block.into_inner()),
             xmp: None,
         }
@@ -126,17 +129,17 @@ mod tests {
     fn the_equivalent_is_taken_as_it_is() {
         let of_mm = |mm: u16| {
             let fields = [(Tag::FocalLengthIn35mmFilm, Value::Short(vec![mm]))];
-            of(&metadata(&fields), None)
+            focal_length_from(&metadata(&fields), None)
         };
         assert_eq!(of_mm(28), Ok(28.0));
         // 0 stands for unknown.
         assert!(of_mm(0).unwrap_err().contains("neither"));
         let xmp = b"<x exif:FocalLengthIn35mmFilm=\"35\"/>".to_vec();
-        let metadata = Metadata {
+        let metadata = EmbeddedMetadata {
             exif: None,
             xmp: Some(xmp),
         };
-        assert_eq!(of(&metadata, None), Ok(35.0));
+        assert_eq!(focal_length_from(&metadata, None), Ok(35.0));
     }
 
     #[test]
@@ -150,25 +153,29 @@ mod tests {
         ];
         let expected = 4.5 * FRAME_DIAGONAL / 8.0;
         let close = |found: Result<f64, String>| assert!((found.unwrap() - expected).abs() < 1e-6);
-        close(of(&metadata(&fields), Some((4000, 3000))));
+        close(focal_length_from(&metadata(&fields), Some((4000, 3000))));
         // A copy made smaller keeps what the camera noted.
         fields.push((Tag::PixelXDimension, Value::Long(vec![4000])));
         fields.push((Tag::PixelYDimension, Value::Long(vec![3000])));
-        close(of(&metadata(&fields), Some((400, 300))));
+        close(focal_length_from(&metadata(&fields), Some((400, 300))));
         fields[3].1 = Value::Short(vec![9]);
-        assert!(of(&metadata(&fields), None).unwrap_err().contains("unit 9"));
+        assert!(
+            focal_length_from(&metadata(&fields), None)
+                .unwrap_err()
+                .contains("unit 9")
+        );
     }
 
     #[test]
     fn what_is_missing_is_told() {
         let alone = metadata(&[(Tag::FocalLength, ratio(50, 1))]);
-        let why = of(&alone, Some((4, 3))).unwrap_err();
+        let why = focal_length_from(&alone, Some((4, 3))).unwrap_err();
         assert!(
             why.contains("50 mm") && why.contains("FocalPlaneXResolution"),
             "{why}"
         );
         assert!(
-            of(&Metadata::default(), None)
+            focal_length_from(&EmbeddedMetadata::default(), None)
                 .unwrap_err()
                 .contains("no EXIF")
         );

@@ -11,21 +11,21 @@ use exif::{Exif, In, Reader, Tag, Value};
 
 /// The blocks of one file.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Metadata {
+pub(super) struct EmbeddedMetadata {
     /// A TIFF structure, without `Exif\0\0` before it.
     pub exif: Option<Vec<u8>>,
     /// An XML text.
     pub xmp: Option<Vec<u8>>,
 }
 
-impl Metadata {
+impl EmbeddedMetadata {
     /// Finds the blocks in a JPEG, PNG, WebP or TIFF.
     pub fn of(bytes: &[u8]) -> Self {
-        containers::find(bytes)
+        containers::read_blocks(bytes)
     }
 
     /// The EXIF block, as far as it can be read.
-    fn parsed(&self) -> Option<Exif> {
+    fn parse_exif(&self) -> Option<Exif> {
         let mut reader = Reader::new();
         // One field that is broken costs no other.
         reader.continue_on_error(true);

@@ -3,13 +3,13 @@
 use exif::Tag;
 use image::metadata::Orientation;
 
-use super::{Metadata, integer, xmp_value};
+use super::{EmbeddedMetadata, integer, xmp_value};
 
-impl Metadata {
+impl EmbeddedMetadata {
     /// How the stored image is turned to stand upright.
     pub fn orientation(&self) -> Orientation {
         let noted = match self
-            .parsed()
+            .parse_exif()
             .and_then(|exif| integer(&exif, Tag::Orientation))
         {
             Some(value) => Some(value),

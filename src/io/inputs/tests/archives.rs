@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{encode, gradient};
 use crate::error::Error;
-use crate::io::inputs::{Collected, PhotoDecoder, Request, Source, collect};
+use crate::io::inputs::{CollectedInputs, InputRequest, PhotoDecoder, Source, collect};
 
 /// Appends a file to a tar.
 fn put(tar: &mut ::tar::Builder<Vec<u8>>, name: &[u8], bytes: &[u8]) {
@@ -37,13 +37,13 @@ fn member(name: &str, index: usize) -> Vec<u8> {
     }
 }
 
-fn run(folder: &TempDir, inputs: &[&str]) -> Result<Collected, Error> {
+fn run(folder: &TempDir, inputs: &[&str]) -> Result<CollectedInputs, Error> {
     let inputs = inputs.iter().map(|name| folder.path().join(name).into());
     let inputs: Vec<_> = inputs.collect();
-    collect(&Request {
+    collect(&InputRequest {
         inputs: &inputs,
-        most: u64::MAX,
-        ..Request::default()
+        max_bytes: u64::MAX,
+        ..InputRequest::default()
     })
 }
 
@@ -53,7 +53,7 @@ fn with_tar(name: &str, bytes: &[u8]) -> TempDir {
     folder
 }
 
-fn relative(collected: &Collected) -> Vec<String> {
+fn relative(collected: &CollectedInputs) -> Vec<String> {
     let sources = collected.sources.iter();
     sources
         .map(|source| source.relative().to_string_lossy().replace('\\', "/"))
@@ -96,8 +96,8 @@ fn each_sample_has_one_photo_which_is_read_by_its_place() {
     assert!(found.sources[1].path().ends_with("d-0.tar/x/001.png"));
     let summary = found.summary.unwrap();
     assert_eq!(summary.photos["JPEG"], 4);
-    assert_eq!(summary.passed_over["further pictures of samples"].files, 2);
-    assert_eq!(summary.passed_over["other files"].files, 3);
+    assert_eq!(summary.skipped["further pictures of samples"].files, 2);
+    assert_eq!(summary.skipped["other files"].files, 3);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn what_has_no_bytes_of_its_own_is_passed_over_and_said() {
     assert_eq!(relative(&found), ["d/a.jpg"]);
     // The last of a name is the one that is there when all is unpacked.
     assert_eq!(width(&found.sources[0]), 7);
-    let passed_over = found.summary.unwrap().passed_over;
+    let passed_over = found.summary.unwrap().skipped;
     assert_eq!(passed_over["links and sparse files in tars"].files, 2);
     assert_eq!(passed_over["earlier members of the same name"].files, 1);
 }
@@ -222,10 +222,7 @@ fn tars_are_named_by_patterns_and_braces_and_not_found_by_searching() {
     );
     let searched = run(&folder, &["."]).unwrap();
     assert_eq!(relative(&searched), ["{a,b}.jpg"]);
-    assert_eq!(
-        searched.summary.unwrap().passed_over["tar archives"].files,
-        3
-    );
+    assert_eq!(searched.summary.unwrap().skipped["tar archives"].files, 3);
     fs::remove_file(at("{a,b}.jpg")).unwrap();
     let error = run(&folder, &["."]).unwrap_err().to_string();
     assert!(error.contains("is a tar archive; name it"), "{error}");
@@ -265,12 +262,12 @@ fn pages_of_members_are_counted() {
 fn a_member_is_read_whole_and_no_further() {
     let folder = with_tar("d.tar", &tar_of(&["a.png", "b.png"]));
     let found = run(&folder, &["d.tar"]).unwrap();
-    let Source::Member { member: first, .. } = &found.sources[0] else {
+    let Source::TarMember { member: first, .. } = &found.sources[0] else {
         panic!("{:?}", found.sources[0]);
     };
     let mut bytes = Vec::new();
     first.open().unwrap().read_to_end(&mut bytes).unwrap();
     assert_eq!(bytes, member("a.png", 0));
-    assert_eq!(first.name(), Path::new("a.png"));
+    assert_eq!(first.path_in_tar(), Path::new("a.png"));
     assert_eq!(first.archive.relative, PathBuf::from("d"));
 }

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::{encode, gradient};
 use crate::error::Error;
-use crate::io::inputs::{Collected, Request, Source, collect};
+use crate::io::inputs::{CollectedInputs, InputRequest, Source, collect};
 use crate::io::output::{PictureFormat, write_picture};
 
 /// A folder with these files; a name that ends in a slash is a folder, one with `.txt` a text, the rest images.
@@ -28,7 +28,7 @@ fn tree(names: &[&str]) -> TempDir {
     folder
 }
 
-fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<Collected, Error> {
+fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<CollectedInputs, Error> {
     let inputs: Vec<OsString> = inputs
         .iter()
         .map(|name| {
@@ -39,38 +39,38 @@ fn run(folder: &TempDir, inputs: &[&str], recursive: bool) -> Result<Collected, 
             }
         })
         .collect();
-    collect(&Request {
+    collect(&InputRequest {
         inputs: &inputs,
         recursive,
-        most: u64::MAX,
-        ..Request::default()
+        max_bytes: u64::MAX,
+        ..InputRequest::default()
     })
 }
 
-fn collect_all(inputs: &[OsString]) -> Result<Collected, Error> {
-    collect(&Request {
+fn collect_all(inputs: &[OsString]) -> Result<CollectedInputs, Error> {
+    collect(&InputRequest {
         inputs,
-        most: u64::MAX,
-        ..Request::default()
+        max_bytes: u64::MAX,
+        ..InputRequest::default()
     })
 }
 
 /// What is found by a list of these lines.
-fn listed(folder: &TempDir, lines: &[&str]) -> Result<Collected, Error> {
+fn listed(folder: &TempDir, lines: &[&str]) -> Result<CollectedInputs, Error> {
     let list = folder.path().join("list");
     let lines = lines
         .iter()
         .map(|line| folder.path().join(line).to_string_lossy().into_owned());
     fs::write(&list, lines.collect::<Vec<_>>().join("\n")).unwrap();
-    collect(&Request {
+    collect(&InputRequest {
         lists: &[list],
-        most: u64::MAX,
-        ..Request::default()
+        max_bytes: u64::MAX,
+        ..InputRequest::default()
     })
 }
 
 /// The relative paths that outputs will mirror.
-fn relative(collected: &Collected) -> Vec<String> {
+fn relative(collected: &CollectedInputs) -> Vec<String> {
     let name = |source: &Source| source.relative().to_string_lossy().replace('\\', "/");
     collected.sources.iter().map(name).collect()
 }
@@ -324,24 +324,24 @@ fn a_list_without_names_is_no_input() {
     ] {
         let list = folder.path().join("list");
         fs::write(&list, bytes).unwrap();
-        let request = Request {
+        let request = InputRequest {
             lists: &[list],
-            most: u64::MAX,
-            ..Request::default()
+            max_bytes: u64::MAX,
+            ..InputRequest::default()
         };
         let error = collect(&request).unwrap_err().to_string();
         assert!(error.contains("list: ") && error.contains(why), "{error}");
     }
-    let missing = Request {
+    let missing = InputRequest {
         lists: &[folder.path().join("none")],
-        ..Request::default()
+        ..InputRequest::default()
     };
     let error = collect(&missing).unwrap_err().to_string();
     assert!(error.contains("no such file"), "{error}");
-    let both = Request {
+    let both = InputRequest {
         inputs: &["-".into()],
         lists: &["-".into()],
-        ..Request::default()
+        ..InputRequest::default()
     };
     assert!(matches!(collect(&both), Err(Error::Usage(_))));
 }

@@ -88,12 +88,12 @@ fn alpha_is_dropped_not_composited() {
 
 #[test]
 fn palettes_are_looked_up() {
-    use crate::io::output::{Pixels, write_png};
+    use crate::io::output::{PngPixels, write_png};
     let mut bytes = Vec::new();
     write_png(
         &mut bytes,
         (3, 1),
-        Pixels::Indexed(&[1, 0, 1], &[[9, 8, 7], [0, 128, 255]]),
+        PngPixels::Indexed(&[1, 0, 1], &[[9, 8, 7], [0, 128, 255]]),
         &[],
     )
     .unwrap();
@@ -292,7 +292,7 @@ fn crc32(bytes: &[u8]) -> u32 {
 
 #[test]
 fn errors_name_the_file() {
-    let missing = PhotoDecoder::plain().decode(&Source::named("no/such.jpg"));
+    let missing = PhotoDecoder::plain().decode(&Source::from_path("no/such.jpg"));
     assert_eq!(
         missing.unwrap_err().to_string(),
         "no/such.jpg: no such file or directory"

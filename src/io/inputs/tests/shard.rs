@@ -3,14 +3,14 @@ use std::path::PathBuf;
 use super::*;
 use crate::error::Error;
 use crate::io::inputs::source::Page;
-use crate::io::inputs::{Failure, Source};
-use crate::system::environment::Variables;
+use crate::io::inputs::{InputFailure, Source};
+use crate::system::environment::EnvVariables;
 
 fn found(relative: &str) -> Source {
     Source::File {
         path: PathBuf::from("/photos").join(relative),
         relative: relative.into(),
-        named: false,
+        is_named: false,
         page: None,
     }
 }
@@ -22,7 +22,7 @@ fn every_photo_is_in_one_shard_wherever_it_lies_and_pages_stay_together() {
         let mut counts = vec![0; of as usize];
         for name in &names {
             let holders: Vec<u32> = (1..=of)
-                .filter(|&k| Shard::new(k, of).unwrap().has(&found(name)))
+                .filter(|&k| Shard::new(k, of).unwrap().contains(&found(name)))
                 .collect();
             assert_eq!(holders, [shard_of(&found(name), of)]);
             counts[holders[0] as usize - 1] += 1;
@@ -32,7 +32,7 @@ fn every_photo_is_in_one_shard_wherever_it_lies_and_pages_stay_together() {
     }
     let shard = Shard::new(shard_of(&found("a.tif"), 5), 5).unwrap();
     for number in 1..4 {
-        assert!(shard.has(&found("a.tif").with_page(Page { number, of: 3 })));
+        assert!(shard.contains(&found("a.tif").with_page(Page { number, count: 3 })));
     }
     // Jobs of different versions must agree: b3sum of `x/1.jpg` begins with these bytes.
     let digest = blake3::hash(b"x/1.jpg");
@@ -43,13 +43,13 @@ fn every_photo_is_in_one_shard_wherever_it_lies_and_pages_stay_together() {
 
 #[test]
 fn inputs_that_led_to_no_photo_are_told_in_one_shard_and_in_their_place() {
-    let all = || Collected {
+    let all = || CollectedInputs {
         sources: (0..50).map(|i| found(&format!("{i}.jpg"))).collect(),
         failures: (0..50)
-            .map(|i| Failure {
+            .map(|i| InputFailure {
                 path: format!("gone-{i}.jpg").into(),
                 error: Error::file("x", "y"),
-                before: i,
+                sources_before: i,
             })
             .collect(),
         summary: None,
@@ -58,13 +58,13 @@ fn inputs_that_led_to_no_photo_are_told_in_one_shard_and_in_their_place() {
     for number in 1..=4 {
         let mut own = all();
         let shard = Shard::new(number, 4).unwrap();
-        assert_eq!(shard.keep(&mut own, |index| index == 0), 50);
+        assert_eq!(shard.retain_sources(&mut own, |index| index == 0), 50);
         assert_eq!(own.sources[0], found("0.jpg"));
         for failure in &own.failures {
             let text = failure.path.display().to_string();
             let at: usize = text[5..text.len() - 4].parse().unwrap();
-            let before = (0..at).filter(|i| *i == 0 || shard.has(&found(&format!("{i}.jpg"))));
-            assert_eq!(failure.before, before.count());
+            let before = (0..at).filter(|i| *i == 0 || shard.contains(&found(&format!("{i}.jpg"))));
+            assert_eq!(failure.sources_before, before.count());
         }
         photos += own.sources.len();
         failures += own.failures.len();
@@ -75,7 +75,7 @@ fn inputs_that_led_to_no_photo_are_told_in_one_shard_and_in_their_place() {
 fn auto(text: &str, pairs: &[(&str, &str)]) -> Result<String, String> {
     let request: ShardRequest = text.parse()?;
     let (shard, _) = request
-        .resolve(&Variables::from_pairs(pairs.iter().copied()))
+        .resolve(&EnvVariables::from_pairs(pairs.iter().copied()))
         .map_err(|error| error.to_string())?;
     Ok(shard.to_string())
 }
@@ -123,7 +123,7 @@ fn arrays_of_slurm_are_shards_wherever_they_begin() {
     // What begins late may be a part of more.
     let request: ShardRequest = "auto".parse().unwrap();
     let note = |pairs: Vec<(&str, &str)>| {
-        let variables = Variables::from_pairs(pairs);
+        let variables = EnvVariables::from_pairs(pairs);
         request.resolve(&variables).unwrap().1
     };
     assert!(

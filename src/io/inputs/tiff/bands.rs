@@ -4,13 +4,13 @@
 //! file says nothing at all. A sample "of no specified meaning" is a band, such as near infrared.
 
 use super::compression::Compression;
-use super::directory::Directory;
+use super::directory::Ifd;
 use super::lab::LabEncoding;
-use super::layout::{Chunk, Layout};
+use super::layout::{ChunkData, TiffLayout};
 use super::palette::Palette;
 use super::ycbcr::YCbCr;
 use super::{jpeg, tags};
-use crate::io::inputs::raster::{Alpha, Colour};
+use crate::io::inputs::raster::{Alpha, ColorModel};
 
 pub(super) const WHITE_IS_ZERO: u16 = 0;
 pub(super) const BLACK_IS_ZERO: u16 = 1;
@@ -25,24 +25,24 @@ const ITU_LAB: u16 = 10;
 
 /// Which stored samples are shown, and as what.
 #[derive(Debug)]
-pub(super) struct Choice {
+pub(super) struct BandSelection {
     /// The stored sample of each channel, from 0, opacity last.
     pub samples: Vec<u16>,
     /// What the channels are, once converted.
-    pub colour: Colour,
+    pub colour: ColorModel,
     /// Whether the last one is opacity.
     pub alpha: Alpha,
     /// What has to be done to them.
-    pub conversion: Conversion,
+    pub conversion: SampleConversion,
     /// Of the converted colours, the channels to show, from 0.
-    pub channels: Option<[u16; 3]>,
+    pub shown_channels: Option<[u16; 3]>,
     /// What the user should know.
     pub notes: Vec<String>,
 }
 
 /// From samples as stored to those of a raster.
 #[derive(Debug)]
-pub(super) enum Conversion {
+pub(super) enum SampleConversion {
     /// They are alike.
     None,
     /// 0 is white.
@@ -55,46 +55,46 @@ pub(super) enum Conversion {
     Lab(LabEncoding),
 }
 
-impl Choice {
+impl BandSelection {
     /// Chooses by what the file says, and `bands` (from 1) where the user names them.
     ///
     /// # Errors
     /// Names the kind of colours that cannot be shown, or a band that is not there.
     pub fn of(
-        directory: &Directory,
-        layout: &Layout,
+        directory: &Ifd,
+        layout: &TiffLayout,
         bands: Option<[u16; 3]>,
     ) -> Result<Self, String> {
-        let opacity = Opacity::of(layout);
+        let opacity = AlphaSample::of(layout);
         match layout.photometric {
             RGB if is_jfif(directory, layout) => {
-                Choice::converted(layout, opacity, Conversion::YCbCr(YCbCr::default()), bands)
+                BandSelection::converted(layout, opacity, SampleConversion::YCbCr(YCbCr::default()), bands)
             }
-            WHITE_IS_ZERO | BLACK_IS_ZERO | MASK | RGB => Choice::plain(layout, opacity, bands),
+            WHITE_IS_ZERO | BLACK_IS_ZERO | MASK | RGB => BandSelection::plain(layout, opacity, bands),
             PALETTE => {
                 let palette = Palette::read(directory, layout.sample)?;
-                Choice::converted(layout, opacity, Conversion::Palette(palette), bands)
+                BandSelection::converted(layout, opacity, SampleConversion::Palette(palette), bands)
             }
             YCBCR => {
                 let ycbcr = YCbCr::read(directory, layout)?;
-                Choice::converted(layout, opacity, Conversion::YCbCr(ycbcr), bands)
+                BandSelection::converted(layout, opacity, SampleConversion::YCbCr(ycbcr), bands)
             }
             SEPARATED | CIE_LAB | ICC_LAB | ITU_LAB if bands.is_some() => {
-                Choice::plain(layout, opacity, bands)
+                BandSelection::plain(layout, opacity, bands)
             }
             SEPARATED => {
-                if layout.samples < 4 || directory.integer(tags::INK_SET)? == Some(2) {
+                if layout.samples_per_pixel < 4 || directory.integer(tags::INK_SET)? == Some(2) {
                     return Err(format!(
                         "this TIFF has {} inks that are not cyan, magenta, yellow and black, which is not supported; \
                          convert it to RGB first, or name three of them with --bands",
-                        layout.samples
+                        layout.samples_per_pixel
                     ));
                 }
-                Choice::stored(layout, opacity, Colour::Cmyk, Conversion::None)
+                BandSelection::stored(layout, opacity, ColorModel::Cmyk, SampleConversion::None)
             }
             CIE_LAB | ICC_LAB | ITU_LAB => {
                 let encoding = LabEncoding::read(directory, layout)?;
-                Choice::stored(layout, opacity, Colour::Lab, Conversion::Lab(encoding))
+                BandSelection::stored(layout, opacity, ColorModel::Lab, SampleConversion::Lab(encoding))
             }
             32844 | 32845 => Err(
                 "this TIFF has LogLuv colours, which are not supported; convert it to RGB floats first"
@@ -108,11 +108,11 @@ impl Choice {
 
     /// Samples that are shown as they are.
     fn plain(
-        layout: &Layout,
-        opacity: Option<Opacity>,
+        layout: &TiffLayout,
+        opacity: Option<AlphaSample>,
         bands: Option<[u16; 3]>,
     ) -> Result<Self, String> {
-        let all = layout.samples;
+        let all = layout.samples_per_pixel;
         let mut notes = Vec::new();
         let colours = match (bands, all - u16::from(opacity.is_some())) {
             (Some(named), _) => {
@@ -143,49 +143,54 @@ impl Choice {
         };
         // A band that is looked at is no opacity.
         let opacity = opacity.filter(|opacity| !colours.contains(&opacity.sample));
-        if let Some(Opacity { guessed: true, .. }) = opacity {
+        if let Some(AlphaSample {
+            is_guessed: true, ..
+        }) = opacity
+        {
             notes.push(
                 "has a fourth sample that it does not explain; it is taken for opacity".into(),
             );
         }
         let colour = if colours.len() == 1 {
-            Colour::Grey
+            ColorModel::Grey
         } else {
-            Colour::Rgb
+            ColorModel::Rgb
         };
         let conversion = match layout.photometric {
-            WHITE_IS_ZERO => Conversion::Invert,
-            _ => Conversion::None,
+            WHITE_IS_ZERO => SampleConversion::Invert,
+            _ => SampleConversion::None,
         };
-        Ok(Choice::with(colours, opacity, colour, conversion, notes))
+        Ok(BandSelection::with(
+            colours, opacity, colour, conversion, notes,
+        ))
     }
 
     /// The first samples of a pixel, which are `colour` once converted.
     fn stored(
-        layout: &Layout,
-        opacity: Option<Opacity>,
-        colour: Colour,
-        conversion: Conversion,
+        layout: &TiffLayout,
+        opacity: Option<AlphaSample>,
+        colour: ColorModel,
+        conversion: SampleConversion,
     ) -> Result<Self, String> {
         let stored = match conversion {
-            Conversion::Palette(_) => 1,
+            SampleConversion::Palette(_) => 1,
             _ => colour.channels() as u16,
         };
-        if layout.samples < stored {
+        if layout.samples_per_pixel < stored {
             return Err(format!(
                 "damaged TIFF: its pixels have {} samples, fewer than their colours need",
-                layout.samples
+                layout.samples_per_pixel
             ));
         }
         let shown = stored + u16::from(opacity.is_some());
         let mut notes = Vec::new();
-        if layout.samples > shown {
+        if layout.samples_per_pixel > shown {
             notes.push(format!(
                 "has {} samples a pixel; those beyond its colours are not shown; --bands names them",
-                layout.samples
+                layout.samples_per_pixel
             ));
         }
-        Ok(Choice::with(
+        Ok(BandSelection::with(
             (0..stored).collect(),
             opacity,
             colour,
@@ -196,33 +201,33 @@ impl Choice {
 
     /// Samples that become red, green and blue, of which `bands` may name some.
     fn converted(
-        layout: &Layout,
-        opacity: Option<Opacity>,
-        conversion: Conversion,
+        layout: &TiffLayout,
+        opacity: Option<AlphaSample>,
+        conversion: SampleConversion,
         bands: Option<[u16; 3]>,
     ) -> Result<Self, String> {
-        let mut choice = Choice::stored(layout, opacity, Colour::Rgb, conversion)?;
+        let mut choice = BandSelection::stored(layout, opacity, ColorModel::Rgb, conversion)?;
         if let Some(named) = bands {
             check_bands(named, 3)?;
-            choice.channels = Some(named.map(|band| band - 1));
+            choice.shown_channels = Some(named.map(|band| band - 1));
         }
         Ok(choice)
     }
 
     fn with(
         mut samples: Vec<u16>,
-        opacity: Option<Opacity>,
-        colour: Colour,
-        conversion: Conversion,
+        opacity: Option<AlphaSample>,
+        colour: ColorModel,
+        conversion: SampleConversion,
         notes: Vec<String>,
     ) -> Self {
         samples.extend(opacity.map(|opacity| opacity.sample));
-        Choice {
+        BandSelection {
             samples,
             colour,
             alpha: opacity.map_or(Alpha::None, |opacity| opacity.alpha),
             conversion,
-            channels: None,
+            shown_channels: None,
             notes,
         }
     }
@@ -237,24 +242,24 @@ fn check_bands(named: [u16; 3], held: u16) -> Result<(), String> {
 
 /// Which sample says how opaque a pixel is.
 #[derive(Debug, Clone, Copy)]
-struct Opacity {
+struct AlphaSample {
     sample: u16,
     alpha: Alpha,
     /// Whether the file says nothing of it.
-    guessed: bool,
+    is_guessed: bool,
 }
 
-impl Opacity {
-    fn of(layout: &Layout) -> Option<Self> {
-        let kinds = &layout.extra;
-        if kinds.is_empty() && layout.photometric == RGB && layout.samples == 4 {
-            return Some(Opacity {
+impl AlphaSample {
+    fn of(layout: &TiffLayout) -> Option<Self> {
+        let kinds = &layout.extra_samples;
+        if kinds.is_empty() && layout.photometric == RGB && layout.samples_per_pixel == 4 {
+            return Some(AlphaSample {
                 sample: 3,
                 alpha: Alpha::Straight,
-                guessed: true,
+                is_guessed: true,
             });
         }
-        let first = usize::from(layout.samples)
+        let first = usize::from(layout.samples_per_pixel)
             .checked_sub(kinds.len())
             .filter(|&first| first > 0)?;
         let (index, alpha) = kinds
@@ -266,19 +271,19 @@ impl Opacity {
                 2 | 999 => Some((index, Alpha::Straight)),
                 _ => None,
             })?;
-        Some(Opacity {
+        Some(AlphaSample {
             sample: (first + index) as u16,
             alpha,
-            guessed: false,
+            is_guessed: false,
         })
     }
 }
 
 /// Whether chunks are JFIF files of three components: those are YCbCr, though some writers call them RGB.
-fn is_jfif(directory: &Directory, layout: &Layout) -> bool {
+fn is_jfif(directory: &Ifd, layout: &TiffLayout) -> bool {
     let first = || layout.chunk(directory, 0, 0);
     layout.compression == Compression::Jpeg
-        && layout.samples == 3
-        && !layout.planar
-        && matches!(first(), Ok(Chunk::Here { packed, .. }) if jpeg::is_jfif(packed))
+        && layout.samples_per_pixel == 3
+        && !layout.is_planar
+        && matches!(first(), Ok(ChunkData::Stored { packed, .. }) if jpeg::is_jfif(packed))
 }

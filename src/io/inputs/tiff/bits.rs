@@ -2,11 +2,11 @@
 
 use half::f16;
 
-use crate::io::inputs::raster::Samples;
+use crate::io::inputs::raster::RasterSamples;
 
 /// How a sample's bits are a number (tag 339).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Format {
+pub(super) enum SampleFormat {
     /// Unsigned integers.
     Unsigned,
     /// Two's complement.
@@ -19,7 +19,7 @@ pub(super) enum Format {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct SampleType {
     /// How its bits are a number.
-    pub format: Format,
+    pub format: SampleFormat,
     /// How many there are.
     pub bits: u16,
 }
@@ -28,27 +28,27 @@ impl SampleType {
     /// The value of full intensity.
     pub fn white(self) -> f32 {
         let bits = match self.format {
-            Format::Float => return 1.0,
-            Format::Signed => self.bits - 1,
-            Format::Unsigned => self.bits,
+            SampleFormat::Float => return 1.0,
+            SampleFormat::Signed => self.bits - 1,
+            SampleFormat::Unsigned => self.bits,
         };
         ((1u128 << bits) - 1) as f32
     }
 
     /// `count` samples of `value`, in the narrowest type that holds them all.
-    pub fn filled(self, count: usize, value: f64) -> Samples {
+    pub fn filled(self, count: usize, value: f64) -> RasterSamples {
         match (self.format, self.bits) {
-            (Format::Unsigned, ..=8) => Samples::U8(vec![value as u8; count]),
-            (Format::Unsigned, ..=16) => Samples::U16(vec![value as u16; count]),
-            _ => Samples::F32(vec![value as f32; count]),
+            (SampleFormat::Unsigned, ..=8) => RasterSamples::U8(vec![value as u8; count]),
+            (SampleFormat::Unsigned, ..=16) => RasterSamples::U16(vec![value as u16; count]),
+            _ => RasterSamples::F32(vec![value as f32; count]),
         }
     }
 
     /// Bytes of one of those.
-    pub fn kept_bytes(self) -> usize {
+    pub fn unpacked_bytes(self) -> usize {
         match (self.format, self.bits) {
-            (Format::Unsigned, ..=8) => 1,
-            (Format::Unsigned, ..=16) => 2,
+            (SampleFormat::Unsigned, ..=8) => 1,
+            (SampleFormat::Unsigned, ..=16) => 2,
             _ => 4,
         }
     }
@@ -61,7 +61,7 @@ impl SampleType {
 }
 
 /// Undoes byte order and predictor of a line in place: afterwards samples of whole bytes are little-endian.
-pub(super) fn restore(
+pub(super) fn undo_predictor(
     line: &mut [u8],
     sample: SampleType,
     samples: usize,
@@ -72,25 +72,25 @@ pub(super) fn restore(
         return;
     };
     if predictor == 3 {
-        return restore_floats(line, size, samples);
+        return undo_float_predictor(line, size, samples);
     }
     if big_endian && size > 1 {
         line.chunks_exact_mut(size).for_each(<[u8]>::reverse);
     }
     if predictor == 2 {
         match size {
-            1 => add_up(line, samples, |[a], [b]| [a.wrapping_add(b)]),
-            2 => add_up(line, samples, |a, b| {
+            1 => undo_differences(line, samples, |[a], [b]| [a.wrapping_add(b)]),
+            2 => undo_differences(line, samples, |a, b| {
                 u16::from_le_bytes(a)
                     .wrapping_add(u16::from_le_bytes(b))
                     .to_le_bytes()
             }),
-            4 => add_up(line, samples, |a, b| {
+            4 => undo_differences(line, samples, |a, b| {
                 u32::from_le_bytes(a)
                     .wrapping_add(u32::from_le_bytes(b))
                     .to_le_bytes()
             }),
-            _ => add_up(line, samples, |a, b| {
+            _ => undo_differences(line, samples, |a, b| {
                 u64::from_le_bytes(a)
                     .wrapping_add(u64::from_le_bytes(b))
                     .to_le_bytes()
@@ -100,7 +100,7 @@ pub(super) fn restore(
 }
 
 /// Adds to each sample the one of the pixel before.
-fn add_up<const N: usize>(
+fn undo_differences<const N: usize>(
     line: &mut [u8],
     samples: usize,
     add: impl Fn([u8; N], [u8; N]) -> [u8; N],
@@ -112,8 +112,8 @@ fn add_up<const N: usize>(
 }
 
 /// Predictor 3 (Adobe's TIFF technical note 3): the first bytes of all samples, then the second, as differences.
-fn restore_floats(line: &mut [u8], size: usize, samples: usize) {
-    add_up(line, samples, |[a], [b]| [a.wrapping_add(b)]);
+fn undo_float_predictor(line: &mut [u8], size: usize, samples: usize) {
+    undo_differences(line, samples, |[a], [b]| [a.wrapping_add(b)]);
     let planes = line.to_vec();
     let count = line.len() / size;
     for (index, value) in line.chunks_exact_mut(size).enumerate() {
@@ -125,7 +125,7 @@ fn restore_floats(line: &mut [u8], size: usize, samples: usize) {
 
 /// Which sample of a stored pixel becomes which channel of an assembled one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Source {
+pub(super) struct ChannelSource {
     /// From 0, in the line.
     pub sample: usize,
     /// From 0, in the raster.
@@ -134,7 +134,7 @@ pub(super) struct Source {
 
 /// A run of pixels in assembled samples.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Target {
+pub(super) struct PixelRun {
     /// Index of its first pixel.
     pub pixel: usize,
     /// Pixels.
@@ -148,44 +148,45 @@ pub(super) fn unpack(
     line: &[u8],
     sample: SampleType,
     samples: usize,
-    sources: &[Source],
-    target: Target,
-    out: &mut Samples,
+    sources: &[ChannelSource],
+    target: PixelRun,
+    out: &mut RasterSamples,
 ) {
     let bits = usize::from(sample.bits);
     match out {
-        Samples::U8(out) if bits == 8 && is_whole_pixel(sources, samples, target) => {
+        RasterSamples::U8(out) if bits == 8 && is_whole_pixel(sources, samples, target) => {
             let start = target.pixel * samples;
             let bytes = target.count * samples;
             out[start..start + bytes].copy_from_slice(&line[..bytes]);
         }
-        Samples::U8(out) if bits == 8 => {
+        RasterSamples::U8(out) if bits == 8 => {
             copy(out, target, sources, samples, |index| {
                 line.get(index).copied()
             });
         }
-        Samples::U8(out) => copy(out, target, sources, samples, |index| {
-            Some(packed(line, index * bits, bits)? as u8)
+        RasterSamples::U8(out) => copy(out, target, sources, samples, |index| {
+            Some(read_bits(line, index * bits, bits)? as u8)
         }),
-        Samples::U16(out) if bits == 16 => {
+        RasterSamples::U16(out) if bits == 16 => {
             let (values, _) = line.as_chunks::<2>();
             copy(out, target, sources, samples, |index| {
                 Some(u16::from_le_bytes(*values.get(index)?))
             });
         }
-        Samples::U16(out) => copy(out, target, sources, samples, |index| {
-            Some(packed(line, index * bits, bits)? as u16)
+        RasterSamples::U16(out) => copy(out, target, sources, samples, |index| {
+            Some(read_bits(line, index * bits, bits)? as u16)
         }),
-        Samples::F32(out) => copy(out, target, sources, samples, |index| {
-            number(line, sample, index)
+        RasterSamples::F32(out) => copy(out, target, sources, samples, |index| {
+            read_sample(line, sample, index)
         }),
     }
 }
 
 /// Whether all samples are channels, in the same order.
-fn is_whole_pixel(sources: &[Source], samples: usize, target: Target) -> bool {
-    let in_order =
-        |(index, source): (usize, &Source)| source.sample == index && source.channel == index;
+fn is_whole_pixel(sources: &[ChannelSource], samples: usize, target: PixelRun) -> bool {
+    let in_order = |(index, source): (usize, &ChannelSource)| {
+        source.sample == index && source.channel == index
+    };
     sources.len() == samples
         && target.channels == samples
         && sources.iter().enumerate().all(in_order)
@@ -193,8 +194,8 @@ fn is_whole_pixel(sources: &[Source], samples: usize, target: Target) -> bool {
 
 fn copy<T>(
     out: &mut [T],
-    target: Target,
-    sources: &[Source],
+    target: PixelRun,
+    sources: &[ChannelSource],
     samples: usize,
     get: impl Fn(usize) -> Option<T>,
 ) {
@@ -212,7 +213,7 @@ fn copy<T>(
 }
 
 /// `count` bits (up to 32) that start `at` bits into the line, most significant first.
-fn packed(line: &[u8], at: usize, count: usize) -> Option<u64> {
+fn read_bits(line: &[u8], at: usize, count: usize) -> Option<u64> {
     let end = at + count;
     let bytes = line.get(at / 8..end.div_ceil(8))?;
     let number = bytes
@@ -222,7 +223,7 @@ fn packed(line: &[u8], at: usize, count: usize) -> Option<u64> {
     Some(number >> behind & ((1 << count) - 1))
 }
 
-fn number(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
+fn read_sample(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
     let bits = usize::from(sample.bits);
     let value = match sample.whole_bytes() {
         Some(size) => {
@@ -232,16 +233,16 @@ fn number(line: &[u8], sample: SampleType, index: usize) -> Option<f32> {
                 .rev()
                 .fold(0u64, |number, &byte| number << 8 | u64::from(byte))
         }
-        None => packed(line, index * bits, bits)?,
+        None => read_bits(line, index * bits, bits)?,
     };
     let shift = 64 - u32::from(sample.bits);
     Some(match (sample.format, sample.bits) {
-        (Format::Unsigned, _) => value as f32,
-        (Format::Signed, _) => ((value << shift) as i64 >> shift) as f32,
-        (Format::Float, 16) => f16::from_bits(value as u16).to_f32(),
-        (Format::Float, 24) => float24(value as u32),
-        (Format::Float, 32) => f32::from_bits(value as u32),
-        (Format::Float, _) => f64::from_bits(value) as f32,
+        (SampleFormat::Unsigned, _) => value as f32,
+        (SampleFormat::Signed, _) => ((value << shift) as i64 >> shift) as f32,
+        (SampleFormat::Float, 16) => f16::from_bits(value as u16).to_f32(),
+        (SampleFormat::Float, 24) => float24(value as u32),
+        (SampleFormat::Float, 32) => f32::from_bits(value as u32),
+        (SampleFormat::Float, _) => f64::from_bits(value) as f32,
     })
 }
 
@@ -257,10 +258,15 @@ fn float24(bits: u32) -> f32 {
 }
 
 /// Sets the channels of `target` to `value`.
-pub(super) fn fill(value: f64, sources: &[Source], target: Target, out: &mut Samples) {
+pub(super) fn fill(
+    value: f64,
+    sources: &[ChannelSource],
+    target: PixelRun,
+    out: &mut RasterSamples,
+) {
     match out {
-        Samples::U8(out) => copy(out, target, sources, 0, |_| Some(value as u8)),
-        Samples::U16(out) => copy(out, target, sources, 0, |_| Some(value as u16)),
-        Samples::F32(out) => copy(out, target, sources, 0, |_| Some(value as f32)),
+        RasterSamples::U8(out) => copy(out, target, sources, 0, |_| Some(value as u8)),
+        RasterSamples::U16(out) => copy(out, target, sources, 0, |_| Some(value as u16)),
+        RasterSamples::F32(out) => copy(out, target, sources, 0, |_| Some(value as f32)),
     }
 }

@@ -8,7 +8,7 @@ use image_webp::WebPDecoder;
 use ruzstd::decoding::StreamingDecoder;
 
 use super::bits::SampleType;
-use super::directory::{Directory, TRUNCATED};
+use super::directory::{Ifd, TRUNCATED};
 use super::fax::{self, FaxCoding};
 use super::streams::{Lzw, PackBits};
 use super::{jpeg, tags};
@@ -36,16 +36,16 @@ pub(super) enum Compression {
 
 /// Why a chunk could not be unpacked.
 #[derive(Debug)]
-pub(super) enum Failure {
+pub(super) enum UnpackError {
     /// The bytes may be fine, but this kind cannot be read.
-    Refused(String),
+    Unsupported(String),
     /// The bytes are not as they should be.
     Damaged(String),
 }
 
-impl From<io::Error> for Failure {
+impl From<io::Error> for UnpackError {
     fn from(error: io::Error) -> Self {
-        Failure::Damaged(match error.kind() {
+        UnpackError::Damaged(match error.kind() {
             io::ErrorKind::UnexpectedEof => "ends before its pixels do".into(),
             _ => format!("does not unpack: {error}"),
         })
@@ -57,7 +57,7 @@ impl Compression {
     ///
     /// # Errors
     /// Names a kind that cannot be unpacked, or samples that this kind cannot hold.
-    pub fn read(directory: &Directory, samples: u16, sample: SampleType) -> Result<Self, String> {
+    pub fn read(directory: &Ifd, samples: u16, sample: SampleType) -> Result<Self, String> {
         let number = directory.integer(tags::COMPRESSION)?.unwrap_or(1);
         let planar = directory.integer(tags::PLANAR_CONFIGURATION)? == Some(2);
         let needs = |bits: u16, text: &str| match sample.bits == bits {
@@ -106,7 +106,7 @@ impl Compression {
     }
 
     /// Whether the predictor tag is heeded, as libtiff does.
-    pub fn predicts(self) -> bool {
+    pub fn supports_predictor(self) -> bool {
         matches!(
             self,
             Compression::Lzw | Compression::Deflate | Compression::Zstd
@@ -155,17 +155,17 @@ fn name(number: u64) -> Cow<'static, str> {
 
 /// What is needed to unpack any chunk of one image.
 #[derive(Debug)]
-pub(super) struct Codec<'a> {
+pub(super) struct ChunkDecompressor<'a> {
     compression: Compression,
     /// Whether the bits of every byte are reversed (tag 266).
-    reversed: bool,
+    is_bit_reversed: bool,
     /// Tables that the JPEGs share (tag 347).
-    tables: Option<&'a [u8]>,
+    jpeg_tables: Option<&'a [u8]>,
 }
 
 /// The pixels of one chunk, as they are unpacked.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Extent {
+pub(super) struct ChunkExtent {
     /// Pixels a row.
     pub width: u32,
     /// Rows that are needed.
@@ -176,17 +176,17 @@ pub(super) struct Extent {
     pub samples: u16,
 }
 
-impl<'a> Codec<'a> {
+impl<'a> ChunkDecompressor<'a> {
     /// Reads the tags that go with `compression`.
     ///
     /// # Errors
     /// [`TRUNCATED`](super::directory::TRUNCATED), where the file ends before their values.
-    pub fn read(directory: &Directory<'a>, compression: Compression) -> Result<Self, String> {
+    pub fn read(directory: &Ifd<'a>, compression: Compression) -> Result<Self, String> {
         let own_order = compression.upsamples();
-        Ok(Codec {
+        Ok(ChunkDecompressor {
             compression,
-            reversed: !own_order && directory.integer(tags::FILL_ORDER)? == Some(2),
-            tables: match compression {
+            is_bit_reversed: !own_order && directory.integer(tags::FILL_ORDER)? == Some(2),
+            jpeg_tables: match compression {
                 Compression::Jpeg => directory.bytes(tags::JPEG_TABLES).map_err(|_| TRUNCATED)?,
                 _ => None,
             },
@@ -200,14 +200,18 @@ impl<'a> Codec<'a> {
     pub fn unpack<'b>(
         &self,
         packed: &'b [u8],
-        extent: Extent,
-    ) -> Result<Box<dyn Read + 'b>, Failure> {
-        let packed = match self.reversed {
+        extent: ChunkExtent,
+    ) -> Result<Box<dyn Read + 'b>, UnpackError> {
+        let packed = match self.is_bit_reversed {
             true => Cow::Owned(packed.iter().map(|byte| byte.reverse_bits()).collect()),
             false => Cow::Borrowed(packed),
         };
         Ok(match self.compression {
-            Compression::Jpeg => Box::new(Cursor::new(jpeg::decode(self.tables, &packed, extent)?)),
+            Compression::Jpeg => Box::new(Cursor::new(jpeg::decode(
+                self.jpeg_tables,
+                &packed,
+                extent,
+            )?)),
             Compression::WebP => Box::new(Cursor::new(webp(&packed, extent)?)),
             Compression::Fax(coding) => {
                 Box::new(Cursor::new(fax::decode(coding, &packed, extent)?))
@@ -219,21 +223,25 @@ impl<'a> Codec<'a> {
             Compression::Zstd => {
                 let decoder = StreamingDecoder::new(Cursor::new(packed));
                 Box::new(
-                    decoder
-                        .map_err(|error| Failure::Damaged(format!("does not unpack: {error}")))?,
+                    decoder.map_err(|error| {
+                        UnpackError::Damaged(format!("does not unpack: {error}"))
+                    })?,
                 )
             }
         })
     }
 }
 
-fn webp(packed: &[u8], extent: Extent) -> Result<Vec<u8>, Failure> {
-    let damaged =
-        |error: image_webp::DecodingError| Failure::Damaged(format!("does not unpack: {error}"));
+fn webp(packed: &[u8], extent: ChunkExtent) -> Result<Vec<u8>, UnpackError> {
+    let damaged = |error: image_webp::DecodingError| {
+        UnpackError::Damaged(format!("does not unpack: {error}"))
+    };
     let mut decoder = WebPDecoder::new(Cursor::new(packed)).map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     if width != extent.width || height < extent.height || height > extent.full_height {
-        return Err(Failure::Damaged(format!("is a WebP of {width} x {height}")));
+        return Err(UnpackError::Damaged(format!(
+            "is a WebP of {width} x {height}"
+        )));
     }
     let channels = if decoder.has_alpha() { 4 } else { 3 };
     let mut pixels = vec![0; width as usize * height as usize * channels];

@@ -14,7 +14,7 @@ pub(super) struct Tiff<'a> {
     /// Whether numbers start with their most significant byte.
     pub big_endian: bool,
     /// Whether offsets have 64 bits.
-    bigtiff: bool,
+    is_bigtiff: bool,
 }
 
 impl<'a> Tiff<'a> {
@@ -31,17 +31,17 @@ impl<'a> Tiff<'a> {
         let mut tiff = Tiff {
             bytes,
             big_endian,
-            bigtiff: false,
+            is_bigtiff: false,
         };
         match tiff.unsigned(2, 2) {
             Some(42) => {}
             Some(43) if tiff.unsigned(4, 4) == Some(if big_endian { 8 << 16 } else { 8 }) => {
-                tiff.bigtiff = true;
+                tiff.is_bigtiff = true;
             }
             Some(_) => return Err("damaged TIFF: its header is of no known kind".into()),
             None => return Err(TRUNCATED.into()),
         }
-        let first = match tiff.bigtiff {
+        let first = match tiff.is_bigtiff {
             true => tiff.unsigned(8, 8),
             false => tiff.unsigned(4, 4),
         };
@@ -60,8 +60,12 @@ impl<'a> Tiff<'a> {
 
     /// The directory at `offset`, and the offset of the next one (0 after the last); what lies behind the end of the
     /// file is left out. `None` if there is no directory at all.
-    pub fn directory(&self, offset: u64) -> Option<(Directory<'a>, u64)> {
-        let (count_size, entry_size, word) = if self.bigtiff { (8, 20, 8) } else { (2, 12, 4) };
+    pub fn read_ifd(&self, offset: u64) -> Option<(Ifd<'a>, u64)> {
+        let (count_size, entry_size, word) = if self.is_bigtiff {
+            (8, 20, 8)
+        } else {
+            (2, 12, 4)
+        };
         let start = usize::try_from(offset).ok().filter(|&start| start > 0)?;
         let count = usize::try_from(self.unsigned(start, count_size)?).ok()?;
         let start = start + count_size;
@@ -76,7 +80,7 @@ impl<'a> Tiff<'a> {
                 true => inline as u64,
                 false => self.unsigned(inline, word)?,
             };
-            Some(Entry {
+            Some(IfdEntry {
                 tag: self.unsigned(at, 2)? as u16,
                 kind,
                 count,
@@ -84,10 +88,10 @@ impl<'a> Tiff<'a> {
             })
         };
         let entries = (0..held).filter_map(|index| entry(start + index * entry_size));
-        let directory = Directory {
+        let directory = Ifd {
             tiff: *self,
             entries: entries.collect(),
-            cut: held < count,
+            is_truncated: held < count,
         };
         Some((directory, self.unsigned(end, word).unwrap_or(0)))
     }
@@ -106,16 +110,16 @@ fn size_of_kind(kind: u64) -> Option<usize> {
 
 /// The tags of one image.
 #[derive(Debug, Clone)]
-pub(super) struct Directory<'a> {
+pub(super) struct Ifd<'a> {
     /// The file they lie in.
     pub tiff: Tiff<'a>,
-    entries: Vec<Entry>,
+    entries: Vec<IfdEntry>,
     /// Whether the file ends before its last tag.
-    pub cut: bool,
+    pub is_truncated: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
-struct Entry {
+struct IfdEntry {
     tag: u16,
     kind: u64,
     count: u64,
@@ -123,8 +127,8 @@ struct Entry {
     value: u64,
 }
 
-impl<'a> Directory<'a> {
-    fn entry(&self, tag: u16) -> Option<&Entry> {
+impl<'a> Ifd<'a> {
+    fn entry(&self, tag: u16) -> Option<&IfdEntry> {
         self.entries.iter().find(|entry| entry.tag == tag)
     }
 

@@ -8,7 +8,7 @@ use std::convert::Infallible;
 use fax::BitReader;
 use fax::maps::{Mode, black, mode, white};
 
-use super::compression::{Extent, Failure};
+use super::compression::{ChunkExtent, UnpackError};
 
 /// What tags 259 and 292 say of the coding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,29 +42,33 @@ impl FaxCoding {
 ///
 /// # Errors
 /// Says in which line the codes make no sense.
-pub(super) fn decode(coding: FaxCoding, packed: &[u8], extent: Extent) -> Result<Vec<u8>, Failure> {
+pub(super) fn decode(
+    coding: FaxCoding,
+    packed: &[u8],
+    extent: ChunkExtent,
+) -> Result<Vec<u8>, UnpackError> {
     let width = extent.width;
     let line_bytes = width.div_ceil(8) as usize;
-    let mut bits = Bits { packed, at: 0 };
+    let mut bits = FaxBitReader { packed, at: 0 };
     let mut pixels = Vec::new();
     let mut reference = Vec::new();
     for row in 0..extent.height {
         let line = match decode_line(coding, &mut bits, &reference, width) {
-            Some(Line::Runs(line)) => line,
+            Some(FaxLine::Runs(line)) => line,
             // What follows the end of the block is white, as libtiff has it.
-            Some(Line::EndOfBlock) => break,
+            Some(FaxLine::EndOfBlock) => break,
             None if bits.is_past_end() => {
-                return Err(Failure::Damaged("ends before its pixels do".into()));
+                return Err(UnpackError::Damaged("ends before its pixels do".into()));
             }
             None => {
-                return Err(Failure::Damaged(format!(
+                return Err(UnpackError::Damaged(format!(
                     "has no fax code where row {row} needs one"
                 )));
             }
         };
         let start = pixels.len();
         pixels.resize(start + line_bytes, 0);
-        paint(&mut pixels[start..], &line, width);
+        fill_black_runs(&mut pixels[start..], &line, width);
         reference = line;
     }
     pixels.resize(line_bytes * extent.height as usize, 0);
@@ -72,14 +76,19 @@ pub(super) fn decode(coding: FaxCoding, packed: &[u8], extent: Extent) -> Result
 }
 
 /// What one line is.
-enum Line {
+enum FaxLine {
     /// Where the colour changes, white to black first, in pixels from the left.
     Runs(Vec<u32>),
     /// The code that ends all lines.
     EndOfBlock,
 }
 
-fn decode_line(coding: FaxCoding, bits: &mut Bits, reference: &[u32], width: u32) -> Option<Line> {
+fn decode_line(
+    coding: FaxCoding,
+    bits: &mut FaxBitReader,
+    reference: &[u32],
+    width: u32,
+) -> Option<FaxLine> {
     let line = match coding {
         FaxCoding::Aligned(boundary) => {
             bits.align(boundary.into());
@@ -95,7 +104,7 @@ fn decode_line(coding: FaxCoding, bits: &mut Bits, reference: &[u32], width: u32
                     bits.skip(1);
                 }
                 if ends == 6 {
-                    return Some(Line::EndOfBlock);
+                    return Some(FaxLine::EndOfBlock);
                 }
             }
             match one_dimensional {
@@ -105,11 +114,11 @@ fn decode_line(coding: FaxCoding, bits: &mut Bits, reference: &[u32], width: u32
         }
         FaxCoding::Group4 => return decode_changes(bits, reference, width),
     };
-    Some(Line::Runs(line))
+    Some(FaxLine::Runs(line))
 }
 
 /// A line of runs: white and black in turn.
-fn decode_runs(bits: &mut Bits, width: u32) -> Option<Vec<u32>> {
+fn decode_runs(bits: &mut FaxBitReader, width: u32) -> Option<Vec<u32>> {
     let mut changes = Vec::new();
     let (mut at, mut is_black) = (0, false);
     while at < width {
@@ -125,7 +134,7 @@ fn decode_runs(bits: &mut Bits, width: u32) -> Option<Vec<u32>> {
 }
 
 /// Any number of make-up codes, and a terminating one.
-fn decode_run(bits: &mut Bits, is_black: bool) -> Option<u32> {
+fn decode_run(bits: &mut FaxBitReader, is_black: bool) -> Option<u32> {
     let mut length = 0u32;
     loop {
         let code = match is_black {
@@ -140,7 +149,7 @@ fn decode_run(bits: &mut Bits, is_black: bool) -> Option<u32> {
 }
 
 /// A line of differences to the one before (T.4, 4.2.1.3).
-fn decode_changes(bits: &mut Bits, reference: &[u32], width: u32) -> Option<Line> {
+fn decode_changes(bits: &mut FaxBitReader, reference: &[u32], width: u32) -> Option<FaxLine> {
     let mut changes: Vec<u32> = Vec::new();
     // a0 of the standard; it starts before the first pixel.
     let mut at = -1i64;
@@ -185,7 +194,7 @@ fn decode_changes(bits: &mut Bits, reference: &[u32], width: u32) -> Option<Line
                     changes.push(at as u32);
                 }
             }
-            Mode::EOF => return Some(Line::EndOfBlock),
+            Mode::EOF => return Some(FaxLine::EndOfBlock),
             // Uncompressed mode, which nobody writes.
             Mode::Extension => return None,
         }
@@ -193,11 +202,11 @@ fn decode_changes(bits: &mut Bits, reference: &[u32], width: u32) -> Option<Line
             return None;
         }
     }
-    Some(Line::Runs(changes))
+    Some(FaxLine::Runs(changes))
 }
 
 /// Sets the bits of the black runs between `changes`.
-fn paint(line: &mut [u8], changes: &[u32], width: u32) {
+fn fill_black_runs(line: &mut [u8], changes: &[u32], width: u32) {
     for run in changes.chunks(2) {
         let start = run[0] as usize;
         let end = run.get(1).map_or(width, |&end| end) as usize;
@@ -218,13 +227,13 @@ fn paint(line: &mut [u8], changes: &[u32], width: u32) {
 }
 
 /// Bits of a chunk, most significant first; zeros follow its end.
-struct Bits<'a> {
+struct FaxBitReader<'a> {
     packed: &'a [u8],
     /// In bits from the start.
     at: usize,
 }
 
-impl Bits<'_> {
+impl FaxBitReader<'_> {
     fn skip(&mut self, bits: usize) {
         self.at += bits;
     }
@@ -256,7 +265,7 @@ impl Bits<'_> {
     }
 }
 
-impl BitReader for Bits<'_> {
+impl BitReader for FaxBitReader<'_> {
     type Error = Infallible;
 
     fn peek(&self, bits: u8) -> Option<u16> {

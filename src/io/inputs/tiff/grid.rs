@@ -1,34 +1,34 @@
 //! The strips or tiles that an image is cut into, and where each lies.
 
-use super::directory::Directory;
+use super::directory::Ifd;
 use super::tags;
 
 /// Chunks of one size, row by row, plane after plane.
 #[derive(Debug)]
-pub(super) struct Grid {
+pub(super) struct ChunkGrid {
     /// Pixels, as unpacked; strips are as wide as the image.
     pub chunk_width: u32,
     /// Rows, as unpacked; the last strip has what is left.
     pub chunk_height: u32,
     /// Whether edge chunks are padded to the full size.
-    pub tiled: bool,
+    pub is_tiled: bool,
     /// Chunks side by side.
     pub across: usize,
     /// Rows of chunks.
     pub down: usize,
     offsets: Vec<u64>,
-    counts: Vec<u64>,
+    byte_counts: Vec<u64>,
     /// The offsets in order, where counts are missing.
     sorted: Vec<u64>,
 }
 
-impl Grid {
+impl ChunkGrid {
     /// Reads where the chunks of `planes` planes are; `rows_of` gives the rows in so many bytes where that is known.
     ///
     /// # Errors
     /// Says which tag is missing or contradicts the size.
     pub fn read(
-        directory: &Directory,
+        directory: &Ifd,
         (width, height): (u32, u32),
         planes: u16,
         rows_of: impl Fn(u64) -> Option<u64>,
@@ -81,14 +81,14 @@ impl Grid {
             sorted.clone_from(&offsets);
             sorted.sort_unstable();
         }
-        let grid = Grid {
+        let grid = ChunkGrid {
             chunk_width,
             chunk_height,
-            tiled: tile.is_some(),
+            is_tiled: tile.is_some(),
             across: width.div_ceil(chunk_width.max(1)) as usize,
             down: height.div_ceil(chunk_height.max(1)) as usize,
             offsets,
-            counts,
+            byte_counts: counts,
             sorted,
         };
         let needed = grid.across as u64 * grid.down as u64 * u64::from(planes);
@@ -96,15 +96,15 @@ impl Grid {
             return Err(format!(
                 "damaged TIFF: it has {} of the {needed} {} that its size needs",
                 grid.offsets.len(),
-                grid.noun(),
+                grid.chunk_noun(),
             ));
         }
         Ok(grid)
     }
 
     /// "strips" or "tiles".
-    pub fn noun(&self) -> &'static str {
-        if self.tiled { "tiles" } else { "strips" }
+    pub fn chunk_noun(&self) -> &'static str {
+        if self.is_tiled { "tiles" } else { "strips" }
     }
 
     /// How many chunks are listed.
@@ -113,9 +113,9 @@ impl Grid {
     }
 
     /// The offset of a chunk, and its packed bytes where they are said.
-    pub fn place(&self, index: usize) -> (u64, Option<u64>) {
+    pub fn chunk_location(&self, index: usize) -> (u64, Option<u64>) {
         let offset = self.offsets.get(index).copied().unwrap_or(0);
-        (offset, self.counts.get(index).copied())
+        (offset, self.byte_counts.get(index).copied())
     }
 
     /// The chunk that follows the one at `offset` in the file.

@@ -5,7 +5,7 @@ use zune_jpeg::errors::DecodeErrors;
 use zune_jpeg::zune_core::bytestream::ZCursor;
 use zune_jpeg::zune_core::options::DecoderOptions;
 
-use super::compression::{Extent, Failure};
+use super::compression::{ChunkExtent, UnpackError};
 
 /// The components of a chunk as they are stored, chroma in full size, cropped to `extent`.
 ///
@@ -14,8 +14,8 @@ use super::compression::{Extent, Failure};
 pub(super) fn decode(
     tables: Option<&[u8]>,
     packed: &[u8],
-    extent: Extent,
-) -> Result<Vec<u8>, Failure> {
+    extent: ChunkExtent,
+) -> Result<Vec<u8>, UnpackError> {
     let stream = match tables {
         // Their end-of-image marker and the start-of-image marker that follows fall away.
         Some(tables) if tables.len() > 4 && packed.len() > 2 => {
@@ -24,28 +24,28 @@ pub(super) fn decode(
         }
         _ => packed.to_vec(),
     };
-    if let Some(why) = unsupported(&stream) {
-        return Err(refused(why));
+    if let Some(why) = unsupported_kind(&stream) {
+        return Err(unsupported_error(why));
     }
     // The decoder makes up the last blocks of a stream that lacks a few bytes.
     if !has_end(&stream) {
-        return Err(Failure::Damaged("ends before its pixels do".into()));
+        return Err(UnpackError::Damaged("ends before its pixels do".into()));
     }
     // Garbage between the headers hurts nobody; any other irregularity costs pixels.
     match read(&stream, true, extent) {
-        Err(Failure::Damaged(why)) if why.contains("Extra bytes between headers") => {
+        Err(UnpackError::Damaged(why)) if why.contains("Extra bytes between headers") => {
             read(&stream, false, extent)
         }
         other => other,
     }
 }
 
-fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure> {
+fn read(stream: &[u8], strict: bool, extent: ChunkExtent) -> Result<Vec<u8>, UnpackError> {
     let options = DecoderOptions::default()
         .set_strict_mode(strict)
         .set_max_width(usize::MAX)
         .set_max_height(usize::MAX);
-    let damaged = |error: DecodeErrors| Failure::Damaged(format!("does not unpack: {error}"));
+    let damaged = |error: DecodeErrors| UnpackError::Damaged(format!("does not unpack: {error}"));
     let mut decoder = JpegDecoder::new_with_options(ZCursor::new(stream), options);
     decoder.decode_headers().map_err(damaged)?;
     let (width, height) = decoder.dimensions().unwrap_or_default();
@@ -53,7 +53,7 @@ fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure>
     let needed = (extent.width as usize, extent.height as usize);
     let limit = (needed.0 + 64, extent.full_height as usize + 64);
     if width < needed.0 || height < needed.1 || width > limit.0 || height > limit.1 {
-        return Err(Failure::Damaged(format!(
+        return Err(UnpackError::Damaged(format!(
             "is a JPEG of {width} x {height} pixels where {} x {} are needed",
             needed.0, needed.1
         )));
@@ -64,8 +64,8 @@ fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure>
     let Some(colours) = colours.filter(|colours| colours.num_components() == samples) else {
         let components = usize::from(frame_header(stream).map_or(0, |header| header.components));
         return Err(match components == samples {
-            true => refused(&format!("JPEG of {samples} components")),
-            false => Failure::Damaged(format!(
+            true => unsupported_error(&format!("JPEG of {samples} components")),
+            false => UnpackError::Damaged(format!(
                 "is a JPEG of {components} components where {samples} are needed"
             )),
         });
@@ -82,14 +82,14 @@ fn read(stream: &[u8], strict: bool, extent: Extent) -> Result<Vec<u8>, Failure>
         .collect())
 }
 
-fn refused(what: &str) -> Failure {
-    Failure::Refused(format!(
+fn unsupported_error(what: &str) -> UnpackError {
+    UnpackError::Unsupported(format!(
         "this TIFF holds {what}, which is not supported; convert it to a TIFF with Deflate or LZW compression first"
     ))
 }
 
 /// What a JPEG's frame header says that no decoder here can do.
-fn unsupported(stream: &[u8]) -> Option<&'static str> {
+fn unsupported_kind(stream: &[u8]) -> Option<&'static str> {
     let header = frame_header(stream)?;
     match (header.marker, header.precision) {
         (0xc3 | 0xc7 | 0xcb | 0xcf, _) => Some("lossless JPEG"),
@@ -101,14 +101,14 @@ fn unsupported(stream: &[u8]) -> Option<&'static str> {
 }
 
 /// What the first frame header says (ITU-T T.81, B.2.2).
-struct FrameHeader {
+struct SofHeader {
     marker: u8,
     /// Bits a sample.
     precision: u8,
     components: u8,
 }
 
-fn frame_header(stream: &[u8]) -> Option<FrameHeader> {
+fn frame_header(stream: &[u8]) -> Option<SofHeader> {
     let mut at = 2;
     loop {
         while *stream.get(at)? != 0xff || matches!(stream.get(at + 1)?, 0xff | 0x00) {
@@ -118,7 +118,7 @@ fn frame_header(stream: &[u8]) -> Option<FrameHeader> {
         match marker {
             0xc4 | 0xc8 | 0xcc => {}
             0xc0..=0xcf => {
-                return Some(FrameHeader {
+                return Some(SofHeader {
                     marker,
                     precision: *stream.get(at + 4)?,
                     components: *stream.get(at + 9)?,

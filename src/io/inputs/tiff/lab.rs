@@ -1,10 +1,10 @@
 //! CIE L*a*b* in its three kinds of TIFF, brought to the encoding of ICC: 0 to white is 0 to 100 for L*, -128 to 127 for
 //! a* and b*.
 
-use super::directory::Directory;
-use super::layout::Layout;
+use super::directory::Ifd;
+use super::layout::TiffLayout;
 use super::tags;
-use crate::io::inputs::raster::Samples;
+use crate::io::inputs::raster::RasterSamples;
 
 /// How L*, a* and b* are stored.
 #[derive(Debug)]
@@ -22,9 +22,9 @@ impl LabEncoding {
     ///
     /// # Errors
     /// Names a width of samples that cannot be read.
-    pub fn read(directory: &Directory, layout: &Layout) -> Result<Self, String> {
+    pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if !matches!(layout.sample.bits, 8 | 16)
-            || layout.sample.format != super::bits::Format::Unsigned
+            || layout.sample.format != super::bits::SampleFormat::Unsigned
         {
             return Err(format!(
                 "this TIFF has L*a*b* colours of {} bits or floats, which are not supported; convert it to 8 or 16 bits first",
@@ -50,25 +50,25 @@ impl LabEncoding {
     }
 
     /// Converts the first three of `channels` samples a pixel.
-    pub fn apply(&self, samples: Samples, channels: usize) -> Samples {
+    pub fn apply(&self, samples: RasterSamples, channels: usize) -> RasterSamples {
         match samples {
-            Samples::U8(mut values) => match self {
-                LabEncoding::Icc => Samples::U8(values),
+            RasterSamples::U8(mut values) => match self {
+                LabEncoding::Icc => RasterSamples::U8(values),
                 LabEncoding::Cie => {
                     for pixel in values.chunks_exact_mut(channels) {
                         pixel[1] ^= 0x80;
                         pixel[2] ^= 0x80;
                     }
-                    Samples::U8(values)
+                    RasterSamples::U8(values)
                 }
                 LabEncoding::Itu(ranges) => {
                     let mut wide: Vec<u16> =
                         values.iter().map(|&value| u16::from(value) * 257).collect();
                     decode_ranges(&mut wide, channels, ranges);
-                    Samples::U16(wide)
+                    RasterSamples::U16(wide)
                 }
             },
-            Samples::U16(mut values) => {
+            RasterSamples::U16(mut values) => {
                 match self {
                     // An unsigned a* or b* counts in 256ths from -128; 65535 is 127 and 255/256, not 127.
                     LabEncoding::Cie => {
@@ -82,7 +82,7 @@ impl LabEncoding {
                     }
                     LabEncoding::Itu(ranges) => decode_ranges(&mut values, channels, ranges),
                 }
-                Samples::U16(values)
+                RasterSamples::U16(values)
             }
             other => other,
         }

@@ -1,44 +1,44 @@
 //! What the tags of one image say of its size, its samples and where they lie, checked against each other.
 
 use super::bands;
-use super::bits::{Format, SampleType};
+use super::bits::{SampleFormat, SampleType};
 use super::compression::Compression;
-use super::directory::{Directory, TRUNCATED};
-use super::grid::Grid;
+use super::directory::{Ifd, TRUNCATED};
+use super::grid::ChunkGrid;
 use super::tags;
 
 /// One image's tags, as far as every kind of image has them.
 #[derive(Debug)]
-pub(super) struct Layout {
+pub(super) struct TiffLayout {
     /// In pixels, as stored.
     pub width: u32,
     /// In pixels, as stored.
     pub height: u32,
     /// Stored samples a pixel.
-    pub samples: u16,
+    pub samples_per_pixel: u16,
     /// What one sample is.
     pub sample: SampleType,
     /// What the samples mean (tag 262).
     pub photometric: u16,
     /// What the samples beyond the colour are (tag 338).
-    pub extra: Vec<u16>,
+    pub extra_samples: Vec<u16>,
     /// How chunks are packed.
     pub compression: Compression,
     /// 1: none, 2: horizontal differences, 3: of the bytes of floats.
     pub predictor: u16,
     /// Whether each sample of a pixel has chunks of its own.
-    pub planar: bool,
+    pub is_planar: bool,
     /// Horizontal and vertical pixels per chroma sample in chunks that hold fewer chroma than luma samples.
     pub subsampling: (u32, u32),
     /// The strips or tiles.
-    pub grid: Grid,
+    pub grid: ChunkGrid,
 }
 
 /// The size of the image.
 ///
 /// # Errors
 /// Says that there is none.
-pub(super) fn size(directory: &Directory) -> Result<(u32, u32), String> {
+pub(super) fn size(directory: &Ifd) -> Result<(u32, u32), String> {
     let side = |tag| {
         let side = directory.integer(tag)?;
         side.and_then(|side| u32::try_from(side).ok())
@@ -47,12 +47,12 @@ pub(super) fn size(directory: &Directory) -> Result<(u32, u32), String> {
     Ok((side(tags::IMAGE_WIDTH)?, side(tags::IMAGE_LENGTH)?))
 }
 
-impl Layout {
+impl TiffLayout {
     /// Reads the tags.
     ///
     /// # Errors
     /// Names the kind that cannot be read, or the contradiction.
-    pub fn read(directory: &Directory) -> Result<Self, String> {
+    pub fn read(directory: &Ifd) -> Result<Self, String> {
         let (width, height) = size(directory)?;
         let short = |tag, default: u16| -> Result<u16, String> {
             match directory.integer(tag)? {
@@ -82,7 +82,7 @@ impl Layout {
             .map(|&kind| kind.try_into().unwrap_or(0))
             .collect();
         let compression = Compression::read(directory, samples, sample)?;
-        let predictor = match compression.predicts() {
+        let predictor = match compression.supports_predictor() {
             true => short(tags::PREDICTOR, 1)?,
             false => 1,
         };
@@ -109,7 +109,7 @@ impl Layout {
             ));
         }
         let line = line_bytes(if planar { 1 } else { samples }, sample, width, subsampling);
-        let grid = Grid::read(
+        let grid = ChunkGrid::read(
             directory,
             (width, height),
             if planar { samples } else { 1 },
@@ -118,16 +118,16 @@ impl Layout {
                 _ => None,
             },
         )?;
-        Ok(Layout {
+        Ok(TiffLayout {
             width,
             height,
-            samples,
+            samples_per_pixel: samples,
             sample,
             photometric,
-            extra,
+            extra_samples: extra,
             compression,
             predictor,
-            planar,
+            is_planar: planar,
             subsampling,
             grid,
         })
@@ -135,14 +135,18 @@ impl Layout {
 
     /// Samples a pixel in one chunk.
     pub fn chunk_samples(&self) -> u16 {
-        if self.planar { 1 } else { self.samples }
+        if self.is_planar {
+            1
+        } else {
+            self.samples_per_pixel
+        }
     }
 
     /// The bytes of one line of an unpacked chunk, and how many rows of pixels that is.
     ///
     /// # Errors
     /// Says that no memory holds such a line.
-    pub fn line(&self) -> Result<(usize, u32), String> {
+    pub fn line_size(&self) -> Result<(usize, u32), String> {
         line_bytes(
             self.chunk_samples(),
             self.sample,
@@ -154,7 +158,7 @@ impl Layout {
         .ok_or_else(|| {
             format!(
                 "damaged TIFF: a row of {} pixels with {} samples of {} bits is too long",
-                self.grid.chunk_width, self.samples, self.sample.bits
+                self.grid.chunk_width, self.samples_per_pixel, self.sample.bits
             )
         })
     }
@@ -176,7 +180,7 @@ fn line_bytes(
 
 /// What all samples are; unequal ones are refused.
 fn sample_type(
-    directory: &Directory,
+    directory: &Ifd,
     samples: u16,
     bits: &[u64],
     photometric: Option<u64>,
@@ -208,16 +212,16 @@ fn sample_type(
     }
     let format = match formats.first() {
         // 4 is undefined, which libtiff reads as unsigned.
-        None | Some(0 | 1 | 4) => Format::Unsigned,
-        Some(2) => Format::Signed,
-        Some(3) => Format::Float,
+        None | Some(0 | 1 | 4) => SampleFormat::Unsigned,
+        Some(2) => SampleFormat::Signed,
+        Some(3) => SampleFormat::Float,
         Some(5 | 6) => {
             return Err("this TIFF has complex numbers, which are not supported; convert it to their magnitudes first".into());
         }
         Some(other) => return Err(format!("damaged TIFF: its sample format is {other}")),
     };
     let known = match format {
-        Format::Float => matches!(first, 16 | 24 | 32 | 64),
+        SampleFormat::Float => matches!(first, 16 | 24 | 32 | 64),
         _ => matches!(first, 1..=32 | 64),
     };
     match known {
@@ -228,7 +232,7 @@ fn sample_type(
         false => Err(format!(
             "this TIFF has {} of {first} bits, which are not supported; convert it to 8, 16 or 32 bits first",
             match format {
-                Format::Float => "floats",
+                SampleFormat::Float => "floats",
                 _ => "integers",
             }
         )),
@@ -237,7 +241,7 @@ fn sample_type(
 
 fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     match (predictor, sample.bits, sample.format) {
-        (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, Format::Float) => Ok(()),
+        (1, ..) | (2, 8 | 16 | 32 | 64, _) | (3, _, SampleFormat::Float) => Ok(()),
         (2 | 3, bits, _) => Err(format!(
             "this TIFF has samples of {bits} bits with predictor {predictor}, which is not supported; save it without a predictor first"
         )),
@@ -247,7 +251,7 @@ fn check_predictor(predictor: u16, sample: SampleType) -> Result<(), String> {
     }
 }
 
-fn chroma_subsampling(directory: &Directory) -> Result<(u32, u32), String> {
+fn chroma_subsampling(directory: &Ifd) -> Result<(u32, u32), String> {
     match directory.integers(tags::YCBCR_SUBSAMPLING)?.as_deref() {
         None => Ok((2, 2)),
         Some(&[across @ (1 | 2 | 4), down @ (1 | 2 | 4)]) => Ok((across as u32, down as u32)),
@@ -257,31 +261,31 @@ fn chroma_subsampling(directory: &Directory) -> Result<(u32, u32), String> {
 
 /// Where a chunk's data lie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Chunk<'a> {
+pub(super) enum ChunkData<'a> {
     /// Nowhere: GDAL leaves chunks without any reading out.
     Missing,
     /// In the file.
-    Here {
+    Stored {
         /// The packed bytes, as far as the file goes.
         packed: &'a [u8],
         /// Whether they should go on.
-        cut: bool,
+        is_truncated: bool,
     },
 }
 
-impl Layout {
+impl TiffLayout {
     /// The data of chunk `index`, as `needed` bytes unpacked.
     ///
     /// # Errors
     /// Says that the chunk lies behind the end of the file.
     pub fn chunk<'a>(
         &self,
-        directory: &Directory<'a>,
+        directory: &Ifd<'a>,
         index: usize,
         needed: u64,
-    ) -> Result<Chunk<'a>, String> {
-        let (offset, count) = match self.grid.place(index) {
-            (0, Some(0)) => return Ok(Chunk::Missing),
+    ) -> Result<ChunkData<'a>, String> {
+        let (offset, count) = match self.grid.chunk_location(index) {
+            (0, Some(0)) => return Ok(ChunkData::Missing),
             (offset, count) => (offset, count.filter(|&count| count > 0)),
         };
         let bytes = directory.tiff.bytes;
@@ -299,9 +303,9 @@ impl Layout {
                 .map_or(rest.len() as u64, |next| next - offset),
         };
         let held = usize::try_from(count).unwrap_or(usize::MAX).min(rest.len());
-        Ok(Chunk::Here {
+        Ok(ChunkData::Stored {
             packed: &rest[..held],
-            cut: count > held as u64,
+            is_truncated: count > held as u64,
         })
     }
 }

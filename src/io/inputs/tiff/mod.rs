@@ -25,18 +25,18 @@ mod ycbcr;
 
 use image::metadata::Orientation;
 
-use self::bands::{Choice, Conversion};
-use self::directory::{Directory, Tiff};
-use self::layout::Layout;
+use self::bands::{BandSelection, SampleConversion};
+use self::directory::{Ifd, Tiff};
+use self::layout::TiffLayout;
 use super::footprint::Footprint;
 use super::metadata::xmp_value;
-use super::raster::{Alpha, Colour, Raster, Samples};
+use super::raster::{Alpha, ColorModel, RasterSamples, SourceRaster};
 
 /// One page, and what should be said of how it was read.
 #[derive(Debug)]
-pub(super) struct Decoded {
+pub(super) struct DecodedTiffPage {
     /// The page.
-    pub raster: Raster,
+    pub raster: SourceRaster,
     /// Sentences that follow the file's name.
     pub notes: Vec<String>,
 }
@@ -59,7 +59,7 @@ pub(super) fn decode(
     page: usize,
     bands: Option<[u16; 3]>,
     check: impl Fn(Footprint) -> Result<(), String>,
-) -> Result<Decoded, String> {
+) -> Result<DecodedTiffPage, String> {
     let (tiff, first) = Tiff::open(bytes)?;
     let directory = pages::find(tiff, first, page)?;
     let (width, height) = layout::size(&directory)?;
@@ -67,11 +67,11 @@ pub(super) fn decode(
     if width == 0 || height == 0 {
         return Err(format!("has no pixels ({width} x {height})"));
     }
-    let layout = Layout::read(&directory)?;
+    let layout = TiffLayout::read(&directory)?;
     // No pixels lie where the file's own header does.
-    let chunks = || (0..layout.grid.len()).map(|index| layout.grid.place(index));
+    let chunks = || (0..layout.grid.len()).map(|index| layout.grid.chunk_location(index));
     if chunks().any(|(offset, count)| offset == 0 && count != Some(0)) {
-        let noun = layout.grid.noun();
+        let noun = layout.grid.chunk_noun();
         return Err(format!(
             "damaged TIFF: the place of one of its {noun} is not given"
         ));
@@ -84,19 +84,19 @@ pub(super) fn decode(
             "truncated TIFF: {} of its {} {} are not there",
             1 + absent.count(),
             layout.grid.len(),
-            layout.grid.noun()
+            layout.grid.chunk_noun()
         ));
     }
-    let choice = Choice::of(&directory, &layout, bands)?;
+    let choice = BandSelection::of(&directory, &layout, bands)?;
     let nodata = directory
         .text(tags::GDAL_NODATA)
         .and_then(|text| text.parse().ok());
-    let kept = layout.sample.kept_bytes();
+    let kept = layout.sample.unpacked_bytes();
     // A chunk that is a JPEG or WebP is unpacked whole, and may be all of the image.
-    let beside = u64::from(layout.samples) * kept as u64 + 3;
-    check(Footprint::new((width, height), choice.samples.len(), kept).with_beside(beside))?;
+    let beside = u64::from(layout.samples_per_pixel) * kept as u64 + 3;
+    check(Footprint::new((width, height), choice.samples.len(), kept).with_scratch(beside))?;
     let samples = chunks::assemble(&directory, &layout, &choice.samples, nodata.unwrap_or(0.0))?;
-    let raster = Raster {
+    let raster = SourceRaster {
         width,
         height,
         colour: choice.colour,
@@ -112,8 +112,8 @@ pub(super) fn decode(
         orientation: orientation(&directory),
     };
     let raster = convert(raster, &choice.conversion)?;
-    Ok(Decoded {
-        raster: match choice.channels {
+    Ok(DecodedTiffPage {
+        raster: match choice.shown_channels {
             Some(channels) => pick(raster, channels.map(usize::from)),
             None => raster,
         },
@@ -121,7 +121,7 @@ pub(super) fn decode(
     })
 }
 
-fn orientation(directory: &Directory) -> Orientation {
+fn orientation(directory: &Ifd) -> Orientation {
     let noted = directory.integer(tags::ORIENTATION).ok().flatten();
     // XMP speaks where the tag is silent.
     let value = noted.or_else(|| {
@@ -135,26 +135,29 @@ fn orientation(directory: &Directory) -> Orientation {
 }
 
 /// Samples as stored become those of the raster's colour model.
-fn convert(mut raster: Raster, conversion: &Conversion) -> Result<Raster, String> {
+fn convert(
+    mut raster: SourceRaster,
+    conversion: &SampleConversion,
+) -> Result<SourceRaster, String> {
     let extra = usize::from(raster.alpha != Alpha::None);
     match conversion {
-        Conversion::None => {}
-        Conversion::Invert => invert(&mut raster),
-        Conversion::Palette(palette) => {
-            raster.samples = Samples::U8(palette.apply(&raster.samples, 1 + extra)?);
+        SampleConversion::None => {}
+        SampleConversion::Invert => invert(&mut raster),
+        SampleConversion::Palette(palette) => {
+            raster.samples = RasterSamples::U8(palette.apply(&raster.samples, 1 + extra)?);
             raster.white = 255.0;
             raster.nodata = None;
         }
-        Conversion::YCbCr(ycbcr) => {
-            if let Samples::U8(values) = &mut raster.samples {
+        SampleConversion::YCbCr(ycbcr) => {
+            if let RasterSamples::U8(values) = &mut raster.samples {
                 ycbcr.apply(values, 3 + extra);
             }
             raster.nodata = None;
         }
-        Conversion::Lab(encoding) => {
+        SampleConversion::Lab(encoding) => {
             raster.samples = encoding.apply(raster.samples, 3 + extra);
             raster.white = match raster.samples {
-                Samples::U8(_) => 255.0,
+                RasterSamples::U8(_) => 255.0,
                 _ => 65535.0,
             };
             raster.nodata = None;
@@ -164,7 +167,7 @@ fn convert(mut raster: Raster, conversion: &Conversion) -> Result<Raster, String
 }
 
 /// From 0 as white to 0 as black, all but opacity.
-fn invert(raster: &mut Raster) {
+fn invert(raster: &mut SourceRaster) {
     let (all, colours, white) = (raster.channels(), raster.colour.channels(), raster.white);
     fn each<T: Copy>(values: &mut [T], all: usize, colours: usize, to: impl Fn(T) -> T) {
         for pixel in values.chunks_exact_mut(all) {
@@ -174,15 +177,15 @@ fn invert(raster: &mut Raster) {
         }
     }
     match &mut raster.samples {
-        Samples::U8(values) => each(values, all, colours, |value| white as u8 - value),
-        Samples::U16(values) => each(values, all, colours, |value| white as u16 - value),
-        Samples::F32(values) => each(values, all, colours, |value| white - value),
+        RasterSamples::U8(values) => each(values, all, colours, |value| white as u8 - value),
+        RasterSamples::U16(values) => each(values, all, colours, |value| white as u16 - value),
+        RasterSamples::F32(values) => each(values, all, colours, |value| white - value),
     }
     raster.nodata = raster.nodata.map(|value| f64::from(white - value as f32));
 }
 
 /// Only these of a raster's red, green and blue, and its opacity.
-fn pick(raster: Raster, channels: [usize; 3]) -> Raster {
+fn pick(raster: SourceRaster, channels: [usize; 3]) -> SourceRaster {
     let is_grey = channels[0] == channels[1] && channels[1] == channels[2];
     let shown = if is_grey {
         &channels[..1]
@@ -198,12 +201,16 @@ fn pick(raster: Raster, channels: [usize; 3]) -> Raster {
             .collect()
     }
     let order: Vec<usize> = shown.iter().copied().chain(opacity).collect();
-    Raster {
-        colour: if is_grey { Colour::Grey } else { Colour::Rgb },
+    SourceRaster {
+        colour: if is_grey {
+            ColorModel::Grey
+        } else {
+            ColorModel::Rgb
+        },
         samples: match &raster.samples {
-            Samples::U8(values) => Samples::U8(each(values, all, &order)),
-            Samples::U16(values) => Samples::U16(each(values, all, &order)),
-            Samples::F32(values) => Samples::F32(each(values, all, &order)),
+            RasterSamples::U8(values) => RasterSamples::U8(each(values, all, &order)),
+            RasterSamples::U16(values) => RasterSamples::U16(each(values, all, &order)),
+            RasterSamples::F32(values) => RasterSamples::F32(each(values, all, &order)),
         },
         ..raster
     }

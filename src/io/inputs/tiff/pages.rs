@@ -2,14 +2,14 @@
 
 use std::collections::HashSet;
 
-use super::directory::{Directory, TRUNCATED, Tiff};
+use super::directory::{Ifd, TRUNCATED, Tiff};
 use super::tags;
 
 /// As many directories as libtiff follows.
 const MAX_DIRECTORIES: usize = 1 << 20;
 
 /// Whether a directory is a smaller copy (1) or a transparency mask (4) of another one.
-fn is_companion(directory: &Directory) -> bool {
+fn is_companion(directory: &Ifd) -> bool {
     let kind = |tag| directory.integer(tag).ok().flatten();
     match kind(tags::NEW_SUBFILE_TYPE) {
         Some(bits) => bits & (1 | 4) != 0,
@@ -18,13 +18,13 @@ fn is_companion(directory: &Directory) -> bool {
 }
 
 /// Walks the chain of directories until `visit` has seen enough (`true`), the chain ends or turns into a loop.
-fn walk<'a>(tiff: Tiff<'a>, first: u64, mut visit: impl FnMut(Directory<'a>) -> bool) {
+fn walk<'a>(tiff: Tiff<'a>, first: u64, mut visit: impl FnMut(Ifd<'a>) -> bool) {
     let mut seen = HashSet::new();
     let mut next = first;
     // Directories that lie over each other hold more tags than there is room for.
     let mut tags = tiff.bytes.len() / 4;
     while next != 0 && seen.len() < MAX_DIRECTORIES && seen.insert(next) {
-        let Some((directory, following)) = tiff.directory(next) else {
+        let Some((directory, following)) = tiff.read_ifd(next) else {
             return;
         };
         tags = match tags.checked_sub(directory.len()) {
@@ -52,7 +52,7 @@ pub(super) fn count(tiff: Tiff, first: u64) -> usize {
 ///
 /// # Errors
 /// Says that there is no such page, or that the file ends before its first directory, or that it is a camera raw file.
-pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Directory, String> {
+pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Ifd, String> {
     let mut pages = 0;
     let mut found = None;
     let mut companion = None;
@@ -77,22 +77,22 @@ pub(super) fn find(tiff: Tiff, first: u64, page: usize) -> Result<Directory, Str
         }
     };
     match is_camera_raw(&found) {
-        _ if found.cut => Err(TRUNCATED.into()),
+        _ if found.is_truncated => Err(TRUNCATED.into()),
         true => Err("this is a camera raw file (DNG, NEF, CR2, ARW), which is not supported; develop it to JPEG or TIFF first".into()),
         false => Ok(found),
     }
 }
 
 /// Whether this is the preview in front of what a camera's sensor saw, or that itself.
-fn is_camera_raw(directory: &Directory) -> bool {
-    let sensor = |directory: &Directory| {
+fn is_camera_raw(directory: &Ifd) -> bool {
+    let sensor = |directory: &Ifd| {
         let photometric = directory.integer(tags::PHOTOMETRIC).ok().flatten();
         matches!(photometric, Some(32803 | 34892))
     };
     let below = || {
         let offsets = directory.integers(tags::SUB_IFDS).ok().flatten();
         let mut offsets = offsets.into_iter().flatten().take(64);
-        offsets.any(|at| matches!(directory.tiff.directory(at), Some((sub, _)) if sensor(&sub)))
+        offsets.any(|at| matches!(directory.tiff.read_ifd(at), Some((sub, _)) if sensor(&sub)))
     };
     let canon = directory.tiff.bytes.get(4..12) == Some(b"\x10\0\0\0CR\x02\0");
     directory.has(tags::DNG_VERSION) || canon || sensor(directory) || below()

@@ -1,9 +1,9 @@
 //! Images of places in a list of colours (tag 320).
 
-use super::bits::{Format, SampleType};
-use super::directory::Directory;
+use super::bits::{SampleFormat, SampleType};
+use super::directory::Ifd;
 use super::tags;
-use crate::io::inputs::raster::Samples;
+use crate::io::inputs::raster::RasterSamples;
 
 /// The colours, 8 bits a channel.
 #[derive(Debug)]
@@ -19,8 +19,8 @@ impl Palette {
     ///
     /// # Errors
     /// Says that the list is missing, or that the samples cannot be places in one.
-    pub fn read(directory: &Directory, sample: SampleType) -> Result<Self, String> {
-        if sample.format == Format::Float || sample.bits > 16 {
+    pub fn read(directory: &Ifd, sample: SampleType) -> Result<Self, String> {
+        if sample.format == SampleFormat::Float || sample.bits > 16 {
             return Err(format!(
                 "damaged TIFF: its pixels of {} bits cannot name colours of a palette",
                 sample.bits
@@ -49,11 +49,11 @@ impl Palette {
     ///
     /// # Errors
     /// Names a place that the list does not have.
-    pub fn apply(&self, samples: &Samples, channels: usize) -> Result<Vec<u8>, String> {
+    pub fn apply(&self, samples: &RasterSamples, channels: usize) -> Result<Vec<u8>, String> {
         match samples {
-            Samples::U8(values) => self.look_up(values, channels, |value| value.into()),
-            Samples::U16(values) => self.look_up(values, channels, |value| value.into()),
-            Samples::F32(values) => self.look_up(values, channels, |value| value as u32),
+            RasterSamples::U8(values) => self.look_up(values, channels, |value| value.into()),
+            RasterSamples::U16(values) => self.look_up(values, channels, |value| value.into()),
+            RasterSamples::F32(values) => self.look_up(values, channels, |value| value as u32),
         }
     }
 

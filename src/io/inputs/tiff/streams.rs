@@ -44,11 +44,11 @@ impl Read for Lzw<'_> {
 /// Apple's runs of bytes (TIFF 6.0, section 9).
 pub(super) struct PackBits<'b> {
     packed: Cursor<Cow<'b, [u8]>>,
-    run: Run,
+    run: PackBitsRun,
 }
 
 /// What is left of a run.
-enum Run {
+enum PackBitsRun {
     /// Bytes that follow.
     Literal(usize),
     /// One byte, so many times.
@@ -59,7 +59,7 @@ impl<'b> PackBits<'b> {
     pub fn new(packed: Cow<'b, [u8]>) -> Self {
         PackBits {
             packed: Cursor::new(packed),
-            run: Run::Literal(0),
+            run: PackBitsRun::Literal(0),
         }
     }
 
@@ -74,29 +74,29 @@ impl Read for PackBits<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         loop {
             match self.run {
-                Run::Literal(0) | Run::Repeated(_, 0) => {
+                PackBitsRun::Literal(0) | PackBitsRun::Repeated(_, 0) => {
                     let Some(header) = self.byte() else {
                         return Ok(0);
                     };
                     self.run = match header {
-                        0..=127 => Run::Literal(usize::from(header) + 1),
+                        0..=127 => PackBitsRun::Literal(usize::from(header) + 1),
                         128 => continue,
                         _ => match self.byte() {
-                            Some(byte) => Run::Repeated(byte, 257 - usize::from(header)),
+                            Some(byte) => PackBitsRun::Repeated(byte, 257 - usize::from(header)),
                             None => return Ok(0),
                         },
                     };
                 }
-                Run::Literal(left) => {
+                PackBitsRun::Literal(left) => {
                     let length = out.len().min(left);
                     let read = self.packed.read(&mut out[..length])?;
-                    self.run = Run::Literal(left - read);
+                    self.run = PackBitsRun::Literal(left - read);
                     return Ok(read);
                 }
-                Run::Repeated(byte, left) => {
+                PackBitsRun::Repeated(byte, left) => {
                     let length = out.len().min(left);
                     out[..length].fill(byte);
-                    self.run = Run::Repeated(byte, left - length);
+                    self.run = PackBitsRun::Repeated(byte, left - length);
                     return Ok(length);
                 }
             }

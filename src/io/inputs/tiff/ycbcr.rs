@@ -1,25 +1,25 @@
 //! Luma and chroma (TIFF 6.0, section 21), as libtiff converts them.
 
 use super::compression::Compression;
-use super::directory::Directory;
-use super::layout::Layout;
+use super::directory::Ifd;
+use super::layout::TiffLayout;
 use super::tags;
 
 /// How luma and chroma of 8 bits become red, green and blue.
 #[derive(Debug)]
 pub(super) struct YCbCr {
     /// The shares of red, green and blue in luma.
-    shares: [f32; 3],
+    luma_coefficients: [f32; 3],
     /// The codes of black and white in luma, of none and full in both kinds of chroma.
-    reference: [f32; 6],
+    reference_black_white: [f32; 6],
 }
 
 impl Default for YCbCr {
     /// As in JPEG files.
     fn default() -> Self {
         YCbCr {
-            shares: [0.299, 0.587, 0.114],
-            reference: [0.0, 255.0, 128.0, 255.0, 128.0, 255.0],
+            luma_coefficients: [0.299, 0.587, 0.114],
+            reference_black_white: [0.0, 255.0, 128.0, 255.0, 128.0, 255.0],
         }
     }
 }
@@ -29,7 +29,7 @@ impl YCbCr {
     ///
     /// # Errors
     /// Names a width of samples that cannot be read.
-    pub fn read(directory: &Directory, layout: &Layout) -> Result<Self, String> {
+    pub fn read(directory: &Ifd, layout: &TiffLayout) -> Result<Self, String> {
         if layout.sample.bits != 8 {
             return Err(format!(
                 "this TIFF has YCbCr colours of {} bits, which are not supported; convert it to RGB first",
@@ -52,7 +52,7 @@ impl YCbCr {
             && shares.iter().all(|share| share.is_finite())
             && shares[1] != 0.0
         {
-            ycbcr.shares = shares;
+            ycbcr.luma_coefficients = shares;
         }
         let reference: Vec<f32> = reals(tags::REFERENCE_BLACK_WHITE).collect();
         if let Ok(reference) = <[f32; 6]>::try_from(reference)
@@ -63,15 +63,15 @@ impl YCbCr {
                 .iter()
                 .all(|[low, high]| low != high)
         {
-            ycbcr.reference = reference;
+            ycbcr.reference_black_white = reference;
         }
         Ok(ycbcr)
     }
 
     /// Converts the first three of `channels` samples a pixel in place.
     pub fn apply(&self, samples: &mut [u8], channels: usize) {
-        let [red, green, blue] = self.shares;
-        let [black, white, cb_none, cb_full, cr_none, cr_full] = self.reference;
+        let [red, green, blue] = self.luma_coefficients;
+        let [black, white, cb_none, cb_full, cr_none, cr_full] = self.reference_black_white;
         let table = |none: f32, full: f32, range: f32, factor: f32| -> [f32; 256] {
             std::array::from_fn(|code| (code as f32 - none) * range / (full - none) * factor)
         };
@@ -91,7 +91,12 @@ impl YCbCr {
 }
 
 /// Spreads a line of blocks, `across` times `down` luma samples and one of each chroma, to rows of three samples a pixel.
-pub(super) fn spread(line: &[u8], (across, down): (u32, u32), width: u32, rows: &mut [Vec<u8>]) {
+pub(super) fn upsample_chroma(
+    line: &[u8],
+    (across, down): (u32, u32),
+    width: u32,
+    rows: &mut [Vec<u8>],
+) {
     let (across, down, width) = (across as usize, down as usize, width as usize);
     for row in rows.iter_mut() {
         row.resize(width * 3, 0);

@@ -2,13 +2,13 @@ use serde_json::json;
 
 use super::*;
 
-fn entry() -> Entry {
+fn entry() -> ManifestEntry {
     let facts = json!({"nearest": 0.5, "a": [1, {"b": null}]});
-    Entry {
+    ManifestEntry {
         task: "depth".into(),
         input: "photos/a.tiff".into(),
         page: Some(2),
-        photo: Stamp::of_bytes(b"photo"),
+        photo: FileStamp::of_bytes(b"photo"),
         recipe: Digest::of_bytes(b"recipe"),
         fit: None,
         outputs: vec![],
@@ -18,9 +18,11 @@ fn entry() -> Entry {
 
 #[test]
 fn a_line_is_one_object_with_keys_in_order() {
-    let stamp = Stamp::of_bytes(b"map");
+    let stamp = FileStamp::of_bytes(b"map");
     let names = [("x/a.png".into(), Some(stamp.clone()))];
-    let text = Line::new(&entry(), State::Done, names).to_text().unwrap();
+    let text = ManifestLine::new(&entry(), EntryState::Done, names)
+        .to_text()
+        .unwrap();
     let text = String::from_utf8(text).unwrap();
     let digests = |name: &str| Digest::of_bytes(name.as_bytes());
     let expected = format!(
@@ -35,12 +37,14 @@ fn a_line_is_one_object_with_keys_in_order() {
         digests("map")
     );
     assert_eq!(text, expected);
-    let line = Line::parse(text.as_bytes()).unwrap();
-    assert_eq!(line.photo, Some(Stamp::of_bytes(b"photo")));
+    let line = ManifestLine::parse(text.as_bytes()).unwrap();
+    assert_eq!(line.photo, Some(FileStamp::of_bytes(b"photo")));
     let outputs: Vec<_> = line.outputs().collect();
     assert_eq!(outputs, [(Cow::from(&b"x/a.png"[..]), Some(&stamp))]);
     // Facts are of what was made.
-    let begun = Line::new(&entry(), State::Begun, []).to_text().unwrap();
+    let begun = ManifestLine::new(&entry(), EntryState::Begun, [])
+        .to_text()
+        .unwrap();
     assert!(!String::from_utf8(begun).unwrap().contains("facts"));
 }
 
@@ -50,18 +54,18 @@ fn lines_of_the_first_format_are_read() {
     let old = format!(
         r#"{{"format":1,"state":"begun","task":"depth","input":"a","photo":{{"bytes":5,"digest":"{digest}"}},"recipe":"{digest}","outputs":{{"x/a.png":null}}}}"#
     );
-    let line = Line::parse(old.as_bytes()).unwrap();
-    assert_eq!((line.state, line.time), (State::Begun, 0));
+    let line = ManifestLine::parse(old.as_bytes()).unwrap();
+    assert_eq!((line.state, line.time), (EntryState::Begun, 0));
     assert_eq!(line.outputs().count(), 1);
 }
 
 #[test]
 fn a_failure_has_a_reason_and_what_was_made_has_a_photo() {
-    let failure = Failure {
+    let failure = PhotoFailure {
         kind: crate::io::manifest::FailureKind::NotImage,
         message: "is not an image".into(),
     };
-    let failed = Failed {
+    let failed = FailedEntry {
         task: "depth",
         input: Path::new("/a.jpg"),
         page: None,
@@ -70,9 +74,9 @@ fn a_failure_has_a_reason_and_what_was_made_has_a_photo() {
         failure: &failure,
         facts: &Map::new(),
     };
-    let text = Line::of_failure(&failed).to_text().unwrap();
-    let line = Line::parse(&text).unwrap();
-    assert_eq!(line.state, State::Failed);
+    let text = ManifestLine::of_failure(&failed).to_text().unwrap();
+    let line = ManifestLine::parse(&text).unwrap();
+    assert_eq!(line.state, EntryState::Failed);
     assert_eq!((line.error.as_ref(), &line.photo), (Some(&failure), &None));
     let text = String::from_utf8(text).unwrap();
     assert!(
@@ -80,44 +84,46 @@ fn a_failure_has_a_reason_and_what_was_made_has_a_photo() {
         "{text}"
     );
     for (from, to) in [(r#""error""#, r#""errors""#), (r#""failed""#, r#""done""#)] {
-        let fault = Line::parse(text.replace(from, to).as_bytes()).unwrap_err();
+        let fault = ManifestLine::parse(text.replace(from, to).as_bytes()).unwrap_err();
         assert!(matches!(fault, LineFault::Unknown(_)), "{fault:?}");
     }
     for end in 0..text.trim_end().len() {
-        let fault = Line::parse(&text.as_bytes()[..end]).unwrap_err();
+        let fault = ManifestLine::parse(&text.as_bytes()[..end]).unwrap_err();
         assert!(matches!(fault, LineFault::Torn(_)), "{end}: {fault:?}");
     }
 }
 
 #[test]
 fn unknown_keys_are_passed_over() {
-    let line = Line::new(&entry(), State::Done, []).to_text().unwrap();
+    let line = ManifestLine::new(&entry(), EntryState::Done, [])
+        .to_text()
+        .unwrap();
     let mut line: Value = serde_json::from_slice(&line).unwrap();
     line["camera"] = json!({"fov": 60});
     line["photo"]["inode"] = json!(7);
-    let line = Line::parse(line.to_string().as_bytes()).unwrap();
-    assert_eq!((line.state, line.page), (State::Done, Some(2)));
+    let line = ManifestLine::parse(line.to_string().as_bytes()).unwrap();
+    assert_eq!((line.state, line.page), (EntryState::Done, Some(2)));
 }
 
 #[test]
 fn newer_lines_are_told_from_torn_and_unknown_ones() {
     for newer in [r#"{"format":3}"#, r#"{"format":7,"state":{"x":1}}"#] {
-        let fault = Line::parse(newer.as_bytes()).unwrap_err();
+        let fault = ManifestLine::parse(newer.as_bytes()).unwrap_err();
         assert!(matches!(fault, LineFault::Newer(3 | 7)), "{fault:?}");
     }
-    let whole = Line::new(&entry(), State::Begun, [("a".into(), None)]);
+    let whole = ManifestLine::new(&entry(), EntryState::Begun, [("a".into(), None)]);
     let mut whole: Value = serde_json::from_slice(&whole.to_text().unwrap()).unwrap();
     let text = whole.to_string();
     for end in 0..text.len() {
-        let fault = Line::parse(&text.as_bytes()[..end]).unwrap_err();
+        let fault = ManifestLine::parse(&text.as_bytes()[..end]).unwrap_err();
         assert!(matches!(fault, LineFault::Torn(_)), "{end}: {fault:?}");
     }
-    assert!(Line::parse(text.as_bytes()).is_ok());
+    assert!(ManifestLine::parse(text.as_bytes()).is_ok());
     whole["format"] = json!(3);
-    let fault = Line::parse(whole.to_string().as_bytes()).unwrap_err();
+    let fault = ManifestLine::parse(whole.to_string().as_bytes()).unwrap_err();
     assert_eq!(fault, LineFault::Newer(3));
     for unknown in ["12", r#"{"a":1}"#, r#"{"format":1,"state":"lost"}"#] {
-        let fault = Line::parse(unknown.as_bytes()).unwrap_err();
+        let fault = ManifestLine::parse(unknown.as_bytes()).unwrap_err();
         assert!(matches!(fault, LineFault::Unknown(_)), "{unknown}");
     }
 }
@@ -128,17 +134,19 @@ fn names_that_are_no_text_keep_their_bytes() {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     let odd = Path::new(OsStr::from_bytes(b"x/100% caf\xe9\n.png"));
-    let entry = Entry {
+    let entry = ManifestEntry {
         input: odd.into(),
         ..entry()
     };
-    let stamp = Stamp::of_bytes(b"output");
+    let stamp = FileStamp::of_bytes(b"output");
     let names = [
         (odd.to_owned(), Some(stamp.clone())),
         ("100%25.png".into(), None),
     ];
-    let text = Line::new(&entry, State::Done, names).to_text().unwrap();
-    let line = Line::parse(&text).unwrap();
+    let text = ManifestLine::new(&entry, EntryState::Done, names)
+        .to_text()
+        .unwrap();
+    let line = ManifestLine::parse(&text).unwrap();
     assert_eq!(*line.input(), *odd.as_os_str().as_bytes());
     let outputs: Vec<_> = line.outputs().collect();
     assert_eq!(outputs[0], (Cow::from(&b"100%25.png"[..]), None));

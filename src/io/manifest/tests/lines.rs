@@ -9,7 +9,7 @@ fn threads_and_manifests_append_to_one_file() {
     scene.write("made");
     let run = |manifest: &Manifest, name: &str| {
         for number in 0..200 {
-            let entry = Entry {
+            let entry = ManifestEntry {
                 input: format!("/photos/{name}-{number}.jpg").into(),
                 outputs: vec![],
                 facts: json!({"long": "x".repeat(number * 50)})
@@ -32,7 +32,9 @@ fn threads_and_manifests_append_to_one_file() {
     let manifest = scene.open();
     for input in ["0-0-199.jpg", "0-1-0.jpg", "1-0-7.jpg", "1-1-199.jpg"] {
         assert!(
-            manifest.photo(&Path::new("/photos").join(input)).is_some(),
+            manifest
+                .photo_stamp(&Path::new("/photos").join(input))
+                .is_some(),
             "{input}"
         );
     }
@@ -51,14 +53,14 @@ fn torn_last_lines_are_dropped_and_nothing_is_glued_to_them() {
         let scene = Scene::new();
         scene.make("a");
         scene.append(torn);
-        assert_eq!(scene.standing("a"), Standing::Same);
+        assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
         scene.make("b");
-        assert_eq!(scene.standing("b"), Standing::Same);
+        assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
         // And again.
         scene.append(torn);
         scene.make("c");
         scene.make("d");
-        assert_eq!(scene.standing("d"), Standing::Same);
+        assert_eq!(scene.standing("d"), OutputFreshness::Fresh);
     }
 }
 
@@ -69,9 +71,9 @@ fn a_line_that_lacks_but_its_end_counts() {
     let text = scene.text();
     let path = scene.folder.join(MANIFEST_FILE);
     fs::write(&path, text.trim_end()).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     scene.open().begin(&scene.entry("b")).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     assert!(scene.text().starts_with(&text));
 }
 
@@ -88,9 +90,9 @@ fn a_line_that_another_process_left_unfinished_is_mended() {
             .text()
             .contains("\n{\"format\":1,\n\n{\"format\":2,\"state\":\"done\"")
     );
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     scene.write("painted over");
-    assert_eq!(scene.standing("a"), Standing::Foreign);
+    assert_eq!(scene.standing("a"), OutputFreshness::Foreign);
 }
 
 #[test]
@@ -126,7 +128,7 @@ fn other_lines_that_are_none_are_errors() {
         assert!(!error.contains("at line"), "{error}");
     }
     fs::write(&path, good.replace('\n', "\r\n")).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
 }
 
 #[test]
@@ -182,5 +184,5 @@ fn many_lines_are_read() {
     scene.append(lines.collect::<String>());
     let manifest = scene.open();
     assert_eq!(manifest.index().len(), 20_001);
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
 }

@@ -40,12 +40,12 @@ impl Scene {
         Manifest::open(&self.folder).unwrap()
     }
 
-    fn entry(&self, recipe: &str) -> Entry {
-        Entry {
+    fn entry(&self, recipe: &str) -> ManifestEntry {
+        ManifestEntry {
             task: "depth".into(),
             input: self.photo.clone(),
             page: None,
-            photo: Stamp::of_file(&self.photo).unwrap(),
+            photo: FileStamp::of_file(&self.photo).unwrap(),
             recipe: Digest::of_bytes(recipe.as_bytes()),
             fit: Some(Digest::of_bytes(b"fit")),
             outputs: vec![self.output.clone()],
@@ -71,7 +71,7 @@ impl Scene {
     }
 
     /// As the next run finds it.
-    fn standing(&self, recipe: &str) -> Standing {
+    fn standing(&self, recipe: &str) -> OutputFreshness {
         standing(&self.open(), &self.output, &self.entry(recipe))
     }
 
@@ -92,20 +92,20 @@ impl Scene {
     }
 }
 
-fn standing(manifest: &Manifest, output: &Path, entry: &Entry) -> Standing {
-    let wanted = Wanted {
+fn standing(manifest: &Manifest, output: &Path, entry: &ManifestEntry) -> OutputFreshness {
+    let wanted = ExpectedOrigin {
         photo: &entry.photo,
         recipe: &entry.recipe,
         fit: entry.fit.as_ref(),
     };
-    manifest.standing(output, &wanted).unwrap()
+    manifest.freshness(output, &wanted).unwrap()
 }
 
-const OTHER_RECIPE: Standing = Standing::Other(Difference {
-    unfinished: false,
-    photo: false,
-    recipe: true,
-    fit: false,
+const OTHER_RECIPE: OutputFreshness = OutputFreshness::Stale(StaleReasons {
+    is_unfinished: false,
+    is_photo_changed: false,
+    is_recipe_changed: true,
+    is_fit_changed: false,
 });
 
 #[test]
@@ -113,49 +113,49 @@ fn opening_makes_nothing_and_the_first_line_makes_the_folder() {
     let scene = Scene::new();
     let manifest = scene.open();
     assert!(manifest.is_empty() && !scene.folder.exists());
-    assert_eq!(scene.standing("a"), Standing::Absent);
+    assert_eq!(scene.standing("a"), OutputFreshness::Absent);
     manifest.begin(&scene.entry("a")).unwrap();
     assert_eq!(scene.text().lines().count(), 1);
     assert!(scene.text().contains(r#"{"sub/a_depth.png":null}"#));
     assert_eq!(manifest.path(), scene.folder.join("manifest.jsonl"));
-    assert_eq!(scene.standing("a"), Standing::Absent);
+    assert_eq!(scene.standing("a"), OutputFreshness::Absent);
 }
 
 #[test]
 fn what_was_made_is_the_same_until_something_is_not() {
     let scene = Scene::new();
     scene.make("a");
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     assert_eq!(scene.standing("b"), OTHER_RECIPE);
 
     let (manifest, mut entry) = (scene.open(), scene.entry("a"));
     for fit in [None, Some(Digest::of_bytes(b"another"))] {
         entry.fit = fit;
-        let fit = Difference {
-            fit: true,
-            ..Difference::default()
+        let fit = StaleReasons {
+            is_fit_changed: true,
+            ..StaleReasons::default()
         };
         assert_eq!(
             standing(&manifest, &scene.output, &entry),
-            Standing::Other(fit)
+            OutputFreshness::Stale(fit)
         );
     }
     fs::write(&scene.photo, "edited").unwrap();
-    let edited = Difference {
-        photo: true,
-        ..Difference::default()
+    let edited = StaleReasons {
+        is_photo_changed: true,
+        ..StaleReasons::default()
     };
-    assert_eq!(scene.standing("a"), Standing::Other(edited));
-    let both = Difference {
-        recipe: true,
+    assert_eq!(scene.standing("a"), OutputFreshness::Stale(edited));
+    let both = StaleReasons {
+        is_recipe_changed: true,
         ..edited
     };
-    assert_eq!(scene.standing("b"), Standing::Other(both));
+    assert_eq!(scene.standing("b"), OutputFreshness::Stale(both));
 
     scene.make("b");
-    assert_eq!(scene.standing("b"), Standing::Same);
+    assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
     fs::remove_file(&scene.output).unwrap();
-    assert_eq!(scene.standing("b"), Standing::Absent);
+    assert_eq!(scene.standing("b"), OutputFreshness::Absent);
 }
 
 #[test]
@@ -164,9 +164,15 @@ fn a_running_manifest_knows_what_it_wrote() {
     let (manifest, entry) = (scene.open(), scene.entry("a"));
     manifest.begin(&entry).unwrap();
     scene.write("made by a");
-    assert_eq!(standing(&manifest, &scene.output, &entry), Standing::Same);
+    assert_eq!(
+        standing(&manifest, &scene.output, &entry),
+        OutputFreshness::Fresh
+    );
     manifest.finish(&entry, |_| None).unwrap();
-    assert_eq!(standing(&manifest, &scene.output, &entry), Standing::Same);
+    assert_eq!(
+        standing(&manifest, &scene.output, &entry),
+        OutputFreshness::Fresh
+    );
     assert_eq!(
         standing(&manifest, &scene.output, &scene.entry("b")),
         OTHER_RECIPE
@@ -179,13 +185,13 @@ fn edited_and_unknown_outputs_are_foreign() {
     let scene = Scene::new();
     scene.make("a");
     scene.write("painted over");
-    assert_eq!(scene.standing("a"), Standing::Foreign);
+    assert_eq!(scene.standing("a"), OutputFreshness::Foreign);
     let unknown = scene.folder.join("mine.png");
     fs::write(&unknown, "mine").unwrap();
     let manifest = scene.open();
     assert_eq!(
         standing(&manifest, &unknown, &scene.entry("a")),
-        Standing::Foreign
+        OutputFreshness::Foreign
     );
 }
 
@@ -194,10 +200,10 @@ fn killed_before_the_output_was_written() {
     let scene = Scene::new();
     scene.make("a");
     scene.open().begin(&scene.entry("b")).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     assert_eq!(scene.standing("b"), OTHER_RECIPE);
     scene.open().begin(&scene.entry("c")).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
 }
 
 #[test]
@@ -206,18 +212,18 @@ fn killed_after_the_output_was_written() {
     scene.make("a");
     scene.open().begin(&scene.entry("b")).unwrap();
     scene.write("made by b");
-    assert_eq!(scene.standing("b"), Standing::Same);
+    assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
     assert_eq!(scene.standing("a"), OTHER_RECIPE);
     // Another run is killed before it writes: the file is that of the one before.
     scene.open().begin(&scene.entry("c")).unwrap();
-    assert_eq!(scene.standing("b"), Standing::Same);
+    assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
     assert_eq!(scene.standing("c"), OTHER_RECIPE);
     scene.write("made by c");
-    assert_eq!(scene.standing("c"), Standing::Same);
+    assert_eq!(scene.standing("c"), OutputFreshness::Fresh);
     // What was begun before counts no more.
     scene.make("d");
     scene.write("painted over");
-    assert_eq!(scene.standing("c"), Standing::Foreign);
+    assert_eq!(scene.standing("c"), OutputFreshness::Foreign);
 }
 
 #[test]
@@ -225,11 +231,11 @@ fn killed_before_a_foreign_file_was_replaced() {
     let scene = Scene::new();
     scene.write("mine");
     scene.open().begin(&scene.entry("a")).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Foreign);
+    assert_eq!(scene.standing("a"), OutputFreshness::Foreign);
     scene.open().begin(&scene.entry("b")).unwrap();
-    assert_eq!(scene.standing("b"), Standing::Foreign);
+    assert_eq!(scene.standing("b"), OutputFreshness::Foreign);
     scene.write("made by b");
-    assert_eq!(scene.standing("b"), Standing::Same);
+    assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
 }
 
 #[test]
@@ -240,8 +246,8 @@ fn an_empty_file_of_a_killed_run_is_not_trusted() {
     let unfinished = |standing| {
         matches!(
             standing,
-            Standing::Other(Difference {
-                unfinished: true,
+            OutputFreshness::Stale(StaleReasons {
+                is_unfinished: true,
                 ..
             })
         )
@@ -250,11 +256,11 @@ fn an_empty_file_of_a_killed_run_is_not_trusted() {
     // Nor one that power was lost behind.
     scene.write("made by a");
     scene.open().finish(&scene.entry("a"), |_| None).unwrap();
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     scene.write("");
     assert!(unfinished(scene.standing("a")));
     scene.write("mine");
-    assert_eq!(scene.standing("a"), Standing::Foreign);
+    assert_eq!(scene.standing("a"), OutputFreshness::Foreign);
 }
 
 #[test]
@@ -272,7 +278,7 @@ fn an_output_that_is_not_there_is_not_done() {
 fn folders_are_outputs_too() {
     let scene = Scene::new();
     let masks = scene.folder.join("a_masks");
-    let entry = Entry {
+    let entry = ManifestEntry {
         outputs: vec![masks.clone()],
         ..scene.entry("a")
     };
@@ -280,11 +286,20 @@ fn folders_are_outputs_too() {
     manifest.begin(&entry).unwrap();
     fs::create_dir_all(&masks).unwrap();
     fs::write(masks.join("cat.png"), "cat").unwrap();
-    assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Same);
+    assert_eq!(
+        standing(&scene.open(), &masks, &entry),
+        OutputFreshness::Fresh
+    );
     manifest.finish(&entry, |_| None).unwrap();
-    assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Same);
+    assert_eq!(
+        standing(&scene.open(), &masks, &entry),
+        OutputFreshness::Fresh
+    );
     fs::write(masks.join("dog.png"), "dog").unwrap();
-    assert_eq!(standing(&scene.open(), &masks, &entry), Standing::Foreign);
+    assert_eq!(
+        standing(&scene.open(), &masks, &entry),
+        OutputFreshness::Foreign
+    );
 }
 
 #[test]
@@ -300,7 +315,10 @@ fn one_line_tells_of_several_outputs_wherever_they_are() {
     fs::write(&outside, "array").unwrap();
     manifest.finish(&entry, |_| None).unwrap();
     for output in &entry.outputs {
-        assert_eq!(standing(&scene.open(), output, &entry), Standing::Same);
+        assert_eq!(
+            standing(&scene.open(), output, &entry),
+            OutputFreshness::Fresh
+        );
     }
     let text = scene.text();
     let done: Value = serde_json::from_str(text.lines().last().unwrap()).unwrap();
@@ -313,7 +331,7 @@ fn one_line_tells_of_several_outputs_wherever_they_are() {
     fs::rename(&scene.folder, &moved).unwrap();
     let manifest = Manifest::open(&moved).unwrap();
     let output = moved.join("sub/a_depth.png");
-    assert_eq!(standing(&manifest, &output, &entry), Standing::Same);
+    assert_eq!(standing(&manifest, &output, &entry), OutputFreshness::Fresh);
 }
 
 #[test]
@@ -321,9 +339,9 @@ fn unchanged_photos_are_not_read_again() {
     let scene = Scene::new();
     scene.make("a");
     let manifest = scene.open();
-    let known = manifest.photo(&scene.photo).unwrap();
+    let known = manifest.photo_stamp(&scene.photo).unwrap();
     assert_eq!(manifest.stamp_of(&scene.photo).unwrap(), known);
-    assert_eq!(manifest.photo(Path::new("unknown.jpg")), None);
+    assert_eq!(manifest.photo_stamp(Path::new("unknown.jpg")), None);
 
     // An edit that cannot be seen shows that the content was not looked at.
     let time = fs::metadata(&scene.photo).unwrap().modified().unwrap();
@@ -356,11 +374,11 @@ fn names_that_are_no_text_are_told_apart() {
     }
     scene.output = one;
     scene.make("a");
-    assert_eq!(scene.standing("a"), Standing::Same);
-    assert!(scene.open().photo(&scene.photo).is_some());
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
+    assert!(scene.open().photo_stamp(&scene.photo).is_some());
     let lossy = scene.photo.to_string_lossy().into_owned();
-    assert!(scene.open().photo(Path::new(&lossy)).is_none());
+    assert!(scene.open().photo_stamp(Path::new(&lossy)).is_none());
     scene.output = other;
     scene.write("made by a");
-    assert_eq!(scene.standing("a"), Standing::Foreign);
+    assert_eq!(scene.standing("a"), OutputFreshness::Foreign);
 }

@@ -20,21 +20,21 @@ impl Scene {
     }
 
     fn fail(&self, manifest: &Manifest, kind: FailureKind, message: &str) {
-        let photo = Stamp::of_file(&self.photo).ok();
+        let photo = FileStamp::of_file(&self.photo).ok();
         manifest
-            .fail(&Failed {
+            .fail(&FailedEntry {
                 task: "depth",
                 input: &self.photo,
                 page: None,
                 photo: photo.as_ref(),
                 recipe: Digest::of_bytes(b"decoding"),
-                failure: &Failure {
+                failure: &PhotoFailure {
                     kind,
                     message: message.into(),
                 },
                 facts: &Map::new(),
             })
-            .and_then(|()| manifest.settle())
+            .and_then(|()| manifest.flush_failures())
             .unwrap();
     }
 
@@ -75,7 +75,7 @@ fn a_torn_failure_is_dropped() {
     for end in start + 1..text.len() - 1 {
         fs::write(scene.folder.join(MANIFEST_FILE), &text[..end]).unwrap();
         assert_eq!(scene.failure(), None, "{}", &text[start..end]);
-        assert_eq!(scene.standing("a"), Standing::Same);
+        assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     }
     scene.fail(&scene.open(), FailureKind::Decode, "once more");
     assert_eq!(scene.failure().as_deref(), Some("once more"));
@@ -90,11 +90,11 @@ fn shards_append_to_files_of_their_own_and_read_all() {
     scene.make_in(&scene.open_shard(2), "a");
     assert!(!scene.folder.join(MANIFEST_FILE).exists());
     assert!(scene.folder.join("manifest-2-of-3.jsonl").exists());
-    assert_eq!(scene.standing("a"), Standing::Same);
+    assert_eq!(scene.standing("a"), OutputFreshness::Fresh);
     let other = scene.open_shard(1);
     assert_eq!(
         standing(&other, &scene.output, &scene.entry("a")),
-        Standing::Same
+        OutputFreshness::Fresh
     );
     assert_eq!(other.path(), scene.folder.join("manifest-1-of-3.jsonl"));
     scene.fail(&scene.open_shard(3), FailureKind::Decode, "truncated");
@@ -107,17 +107,17 @@ fn the_later_line_counts_whichever_file_it_is_in() {
     // The file of single runs is read first, and has the last line.
     scene.make_in(&scene.open_shard(1), "a");
     scene.make("b");
-    assert_eq!(scene.standing("b"), Standing::Same);
+    assert_eq!(scene.standing("b"), OutputFreshness::Fresh);
     scene.make_in(&scene.open_shard(2), "c");
-    assert_eq!(scene.standing("c"), Standing::Same);
+    assert_eq!(scene.standing("c"), OutputFreshness::Fresh);
     // Killed after it was begun, and before it was noted.
     scene.open().begin(&scene.entry("d")).unwrap();
     scene.write("made by d");
-    assert_eq!(scene.standing("d"), Standing::Same);
+    assert_eq!(scene.standing("d"), OutputFreshness::Fresh);
     scene.make_in(&scene.open_shard(3), "e");
-    assert_eq!(scene.standing("e"), Standing::Same);
+    assert_eq!(scene.standing("e"), OutputFreshness::Fresh);
     scene.write("painted over");
-    assert_eq!(scene.standing("e"), Standing::Foreign);
+    assert_eq!(scene.standing("e"), OutputFreshness::Foreign);
 }
 
 #[test]
@@ -151,7 +151,7 @@ fn outputs_of_other_folders_are_named_from_where_they_lie() {
     let joined = Manifest::open(&all).unwrap();
     assert_eq!(
         standing(&joined, &scene.output, &scene.entry("a")),
-        Standing::Same
+        OutputFreshness::Fresh
     );
     assert!(scene.folder.join(MANIFEST_FILE).exists());
     let text = fs::read_to_string(all.join(MANIFEST_FILE)).unwrap();
@@ -166,7 +166,7 @@ fn outputs_of_other_folders_are_named_from_where_they_lie() {
     let manifest = Manifest::open(&moved).unwrap();
     assert_eq!(
         standing(&manifest, &output, &scene.entry("a")),
-        Standing::Same
+        OutputFreshness::Fresh
     );
     let text = fs::read_to_string(moved.join(MANIFEST_FILE)).unwrap();
     assert!(text.contains(r#""sub/a_depth.png":{"#), "{text}");
@@ -202,15 +202,15 @@ fn verifying_reads_what_is_done_and_each_output_once() {
         .unwrap();
         all
     };
-    assert_eq!(verdicts(), [Verdict::Unchanged]);
+    assert_eq!(verdicts(), [OutputVerdict::Unchanged]);
     // Size and time do not vouch for it.
     let time = fs::metadata(&scene.output).unwrap().modified().unwrap();
     fs::write(&scene.output, "MADE BY b").unwrap();
     let file = File::options().write(true).open(&scene.output).unwrap();
     file.set_modified(time).unwrap();
-    assert_eq!(verdicts(), [Verdict::Changed]);
+    assert_eq!(verdicts(), [OutputVerdict::Changed]);
     fs::remove_file(&scene.output).unwrap();
-    assert_eq!(verdicts(), [Verdict::Missing]);
+    assert_eq!(verdicts(), [OutputVerdict::Missing]);
 }
 
 #[test]
@@ -218,12 +218,12 @@ fn failures_are_summed_by_their_latest() {
     let scene = Scene::new();
     scene.fail(&scene.open(), FailureKind::Output, "disk full");
     scene.fail(&scene.open_shard(1), FailureKind::Decode, "truncated");
-    let groups = failures_of(&scene.folder).unwrap();
+    let groups = summarise_failures(&scene.folder).unwrap();
     assert_eq!(groups.len(), 1);
     assert_eq!((groups[0].kind, groups[0].count), (FailureKind::Decode, 1));
     assert_eq!((&groups[0].input, groups[0].page), (&scene.photo, None));
     scene.make("a");
-    assert!(failures_of(&scene.folder).unwrap().is_empty());
+    assert!(summarise_failures(&scene.folder).unwrap().is_empty());
 }
 
 #[test]
@@ -231,9 +231,9 @@ fn missing_is_what_was_not_made_or_is_gone_or_was_made_of_something_else() {
     let scene = Scene::new();
     let other = scene.photo.with_file_name("b.jpg");
     fs::write(&other, "other").unwrap();
-    let sources = [Source::named(&scene.photo), Source::named(&other)];
+    let sources = [Source::from_path(&scene.photo), Source::from_path(&other)];
     let usual = MissingRule::default();
-    let find = |rule: &MissingRule| missing(&scene.folder, &sources, rule).unwrap();
+    let find = |rule: &MissingRule| find_missing(&scene.folder, &sources, rule).unwrap();
     assert_eq!(find(&usual), [0, 1]);
     scene.make_in(&scene.open_shard(2), "a");
     assert_eq!(find(&usual), [1]);
@@ -251,7 +251,7 @@ fn missing_is_what_was_not_made_or_is_gone_or_was_made_of_something_else() {
     scene.fail(&scene.open(), FailureKind::NotImage, "is not an image");
     assert_eq!(find(&usual), [0, 1]);
     let but_broken = MissingRule {
-        but_broken: true,
+        excludes_broken: true,
         ..usual
     };
     assert_eq!(find(&but_broken), [1]);

@@ -13,7 +13,7 @@ const ANNOTATION_BITS: u32 = 17;
 const IMAGE_BITS: u32 = 36;
 
 /// How many annotations a photo has ids for.
-pub const MOST_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
+pub const MAX_ANNOTATIONS: u64 = (1 << ANNOTATION_BITS) - 1;
 
 /// The ids of all images of a run.
 #[derive(Debug, Default)]
@@ -24,7 +24,7 @@ impl ImageIds {
     pub fn of<'a>(paths: impl IntoIterator<Item = &'a Path>) -> Self {
         let mut taken = HashSet::new();
         let ids = paths.into_iter().map(|path| {
-            let id = distinct(hash(path), &mut taken);
+            let id = claim_id(hash_path(path), &mut taken);
             (path.to_owned(), id)
         });
         ImageIds(ids.collect())
@@ -32,7 +32,7 @@ impl ImageIds {
 
     /// The id of a path; of one that is not of the run, its hash.
     pub fn id(&self, path: &Path) -> u64 {
-        self.0.get(path).copied().unwrap_or_else(|| hash(path))
+        self.0.get(path).copied().unwrap_or_else(|| hash_path(path))
     }
 }
 
@@ -42,14 +42,14 @@ pub(super) fn annotation_id(image: u64, number: u64) -> u64 {
 }
 
 /// The first number from `id` on that is not taken, and never 0.
-fn distinct(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
+fn claim_id(mut id: u64, taken: &mut HashSet<u64>) -> u64 {
     while id == 0 || !taken.insert(id) {
         id = (id + 1) & ((1 << IMAGE_BITS) - 1);
     }
     id
 }
 
-fn hash(path: &Path) -> u64 {
+fn hash_path(path: &Path) -> u64 {
     let mut digest = Sha256::new();
     // The same on all systems, and for names that are no text.
     for (i, part) in path.iter().enumerate() {
@@ -82,13 +82,13 @@ mod tests {
     fn ids_of_equal_hashes_are_distinct() {
         let last = (1 << IMAGE_BITS) - 1;
         let mut taken = HashSet::new();
-        let ids = [7, 7, 8, last, last, 0].map(|id| distinct(id, &mut taken));
+        let ids = [7, 7, 8, last, last, 0].map(|id| claim_id(id, &mut taken));
         assert_eq!(ids, [7, 8, 9, last, 1, 2]);
     }
 
     #[test]
     fn json_keeps_the_largest_annotation_id() {
-        let largest = annotation_id((1 << IMAGE_BITS) - 1, MOST_ANNOTATIONS);
+        let largest = annotation_id((1 << IMAGE_BITS) - 1, MAX_ANNOTATIONS);
         assert_eq!(largest, (1 << 53) - 1);
     }
 }

@@ -7,7 +7,7 @@
 
 mod ids;
 mod rle;
-mod run;
+mod run_document;
 
 use std::io::{self, Write};
 use std::path::Path;
@@ -18,24 +18,24 @@ use serde_json::{Value, json};
 use crate::io::output::path_bytes;
 use crate::model::head::Class;
 use crate::system::files::signature::PROGRAM;
-use crate::vision::postprocess::contours::{NO_LABEL, contours};
-use crate::vision::postprocess::{Area, LabelMap, NONE, Regions};
+use crate::vision::postprocess::contours::{NO_LABEL, trace_contours};
+use crate::vision::postprocess::{ClassArea, LabelMap, NO_CLASS, Regions};
 
-pub use ids::{ImageIds, MOST_ANNOTATIONS};
-pub use run::{RunDocument, file_names};
+pub use ids::{ImageIds, MAX_ANNOTATIONS};
+pub use run_document::{RunDocument, file_names};
 
 /// What annotations are about.
 #[derive(Debug, Clone, Copy)]
-pub enum Subjects<'a> {
+pub enum AnnotationSubjects<'a> {
     /// One a class that is there.
-    Classes(&'a [Area]),
+    Classes(&'a [ClassArea]),
     /// One a connected region.
     Regions(&'a Regions),
 }
 
 /// How annotations say which pixels are theirs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Shape {
+pub enum MaskEncoding {
     /// Run lengths in COCO's printable string.
     Rle,
     /// Polygons along the edges of pixels.
@@ -44,7 +44,7 @@ pub enum Shape {
 
 /// A photo's path as COCO has it, relative to the folder that was searched.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct FileName {
+pub struct CocoFileName {
     /// With `/` between its parts on all systems; distinct for names that are text.
     pub file_name: String,
     /// As [`path_bytes`] gives them, for names that are no text.
@@ -52,10 +52,10 @@ pub struct FileName {
     pub file_name_bytes: Option<String>,
 }
 
-impl From<&Path> for FileName {
+impl From<&Path> for CocoFileName {
     fn from(path: &Path) -> Self {
         let parts: Vec<_> = path.iter().map(|part| part.to_string_lossy()).collect();
-        FileName {
+        CocoFileName {
             file_name: parts.join("/"),
             file_name_bytes: path_bytes(path),
         }
@@ -64,12 +64,12 @@ impl From<&Path> for FileName {
 
 /// An entry of `images`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Image {
+pub struct CocoImage {
     /// From [`ImageIds`].
     pub id: u64,
     /// Which photo it is.
     #[serde(flatten)]
-    pub name: FileName,
+    pub name: CocoFileName,
     /// In pixels.
     pub width: usize,
     /// In pixels.
@@ -78,7 +78,7 @@ pub struct Image {
 
 /// An entry of `annotations`.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Annotation {
+pub struct CocoAnnotation {
     id: u64,
     image_id: u64,
     category_id: u32,
@@ -105,84 +105,84 @@ enum Segmentation {
 ///
 /// # Errors
 /// A sentence, if there are more than [`MOST_ANNOTATIONS`].
-pub fn annotations(
-    image: &Image,
+pub fn annotate_photo(
+    image: &CocoImage,
     map: &LabelMap,
-    subjects: Subjects<'_>,
-    shape: Shape,
-) -> Result<Vec<Annotation>, String> {
+    subjects: AnnotationSubjects<'_>,
+    shape: MaskEncoding,
+) -> Result<Vec<CocoAnnotation>, String> {
     match subjects {
-        Subjects::Classes(areas) => {
+        AnnotationSubjects::Classes(areas) => {
             let label = |index: usize| match map.ids[index] {
-                NONE => NO_LABEL,
+                NO_CLASS => NO_LABEL,
                 id => u32::from(id),
             };
-            let entries = areas.iter().map(|area| Entry {
+            let entries = areas.iter().map(|area| AnnotationEntry {
                 label: usize::from(area.id),
                 class: area.id,
                 pixels: area.pixels,
                 confidence: area.confidence,
             });
-            annotate(image, shape, label, &entries.collect::<Vec<_>>())
+            build_annotations(image, shape, label, &entries.collect::<Vec<_>>())
         }
-        Subjects::Regions(regions) => {
+        AnnotationSubjects::Regions(regions) => {
             let entries = regions
                 .list
                 .iter()
                 .enumerate()
-                .map(|(label, region)| Entry {
+                .map(|(label, region)| AnnotationEntry {
                     label,
                     class: region.class,
                     pixels: region.pixels,
                     confidence: region.confidence,
                 });
             let label = |index: usize| regions.labels[index];
-            annotate(image, shape, label, &entries.collect::<Vec<_>>())
+            build_annotations(image, shape, label, &entries.collect::<Vec<_>>())
         }
     }
 }
 
 /// What is known of the pixels with one label.
-struct Entry {
+struct AnnotationEntry {
     label: usize,
     class: u16,
     pixels: u64,
     confidence: f64,
 }
 
-fn annotate(
-    image: &Image,
-    shape: Shape,
+fn build_annotations(
+    image: &CocoImage,
+    shape: MaskEncoding,
     label_at: impl Fn(usize) -> u32,
-    entries: &[Entry],
-) -> Result<Vec<Annotation>, String> {
-    if entries.len() as u64 > MOST_ANNOTATIONS {
+    entries: &[AnnotationEntry],
+) -> Result<Vec<CocoAnnotation>, String> {
+    if entries.len() as u64 > MAX_ANNOTATIONS {
         return Err(format!(
-            "{} annotations are more than the {MOST_ANNOTATIONS} that a photo has ids for; --min-region leaves small regions out",
+            "{} annotations are more than the {MAX_ANNOTATIONS} that a photo has ids for; --min-region leaves small regions out",
             entries.len()
         ));
     }
     let labels = entries.iter().map(|entry| entry.label + 1).max();
-    let runs = rle::runs(image.width, image.height, &label_at, labels.unwrap_or(0));
+    let runs = rle::column_runs(image.width, image.height, &label_at, labels.unwrap_or(0));
     let mut polygons = vec![Vec::new(); runs.len()];
-    if shape == Shape::Polygons {
-        for contour in contours(image.width, image.height, &label_at) {
+    if shape == MaskEncoding::Polygons {
+        for contour in trace_contours(image.width, image.height, &label_at) {
             let points = contour.points.into_flattened();
             polygons[contour.label as usize].push(points);
         }
     }
-    let annotation = |(number, entry): (u64, &Entry)| {
+    let annotation = |(number, entry): (u64, &AnnotationEntry)| {
         let runs = &runs[entry.label];
-        Annotation {
+        CocoAnnotation {
             id: ids::annotation_id(image.id, number),
             image_id: image.id,
             category_id: u32::from(entry.class) + 1,
             segmentation: match shape {
-                Shape::Rle => Segmentation::Rle {
+                MaskEncoding::Rle => Segmentation::Rle {
                     size: [image.height, image.width],
-                    counts: rle::pack(&rle::counts(runs, image.width * image.height)),
+                    counts: rle::encode_counts(&rle::counts(runs, image.width * image.height)),
                 },
-                Shape::Polygons => {
+                MaskEncoding::Polygons => {
                     Segmentation::Polygons(std::mem::take(&mut polygons[entry.label]))
                 }
             },
@@ -211,17 +211,17 @@ pub struct Preamble<'a> {
 pub fn write_document(
     mut writer: impl Write,
     preamble: Preamble<'_>,
-    image: &Image,
-    annotations: &[Annotation],
+    image: &CocoImage,
+    annotations: &[CocoAnnotation],
 ) -> io::Result<()> {
-    let annotations = lines(annotations)?;
-    write_parts(&mut writer, preamble, &lines(&[image])?, |writer| {
+    let annotations = json_lines(annotations)?;
+    write_parts(&mut writer, preamble, &json_lines(&[image])?, |writer| {
         writer.write_all(&annotations)
     })
 }
 
 /// Entries of a list, a line each.
-fn lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
+fn json_lines<T: Serialize>(entries: &[T]) -> io::Result<Vec<u8>> {
     let mut text = Vec::new();
     for entry in entries {
         if !text.is_empty() {

@@ -4,7 +4,7 @@
 use crate::vision::postprocess::contours::NO_LABEL;
 
 /// For each of `labels` labels its runs, as start and end in the order down the columns.
-pub(super) fn runs(
+pub(super) fn column_runs(
     width: usize,
     height: usize,
     label_at: impl Fn(usize) -> u32,
@@ -47,7 +47,7 @@ pub(super) fn counts(runs: &[(usize, usize)], total: usize) -> Vec<i64> {
 
 /// COCO's string: each count, from the fourth on less the one two before it, in groups of five bits, the lowest
 /// first; a sixth bit says that another group follows.
-pub(super) fn pack(counts: &[i64]) -> String {
+pub(super) fn encode_counts(counts: &[i64]) -> String {
     let mut text = String::with_capacity(2 * counts.len());
     for (i, &count) in counts.iter().enumerate() {
         let mut rest = if i > 2 { count - counts[i - 2] } else { count };
@@ -94,12 +94,15 @@ mod tests {
 
     #[test]
     fn long_runs_and_falling_ones_are_packed_as_pycocotools_does() {
-        assert_eq!(pack(&[0, 5, 100_000, 3, 2, 40_000, 7]), "05PeQ3NR[nLmQW15");
+        assert_eq!(
+            encode_counts(&[0, 5, 100_000, 3, 2, 40_000, 7]),
+            "05PeQ3NR[nLmQW15"
+        );
     }
 
     #[test]
     fn a_label_that_covers_everything_is_one_run() {
-        let runs = runs(3, 2, |_| 0, 1);
+        let runs = column_runs(3, 2, |_| 0, 1);
         assert_eq!(runs[0], [(0, 6)]);
         assert_eq!(counts(&runs[0], 6), [0, 6]);
         assert_eq!(bounds(&runs[0], 2), [0, 0, 3, 2]);

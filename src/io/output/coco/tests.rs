@@ -19,8 +19,8 @@ fn classes(count: usize) -> Vec<Class> {
     (0..count).map(class).collect()
 }
 
-fn image(id: u64, map: &LabelMap) -> Image {
-    Image {
+fn image(id: u64, map: &LabelMap) -> CocoImage {
+    CocoImage {
         id,
         name: Path::new(&format!("{id}.png")).into(),
         width: map.width,
@@ -29,9 +29,9 @@ fn image(id: u64, map: &LabelMap) -> Image {
 }
 
 /// The document of a map, parsed again.
-fn document(map: &LabelMap, subjects: Subjects<'_>, shape: Shape) -> Value {
+fn document(map: &LabelMap, subjects: AnnotationSubjects<'_>, shape: MaskEncoding) -> Value {
     let image = image(5, map);
-    let annotations = annotations(&image, map, subjects, shape).unwrap();
+    let annotations = annotate_photo(&image, map, subjects, shape).unwrap();
     let classes = classes(3);
     let preamble = Preamble {
         classes: &classes,
@@ -42,12 +42,16 @@ fn document(map: &LabelMap, subjects: Subjects<'_>, shape: Shape) -> Value {
     serde_json::from_slice(&bytes).unwrap()
 }
 
-const IDS: [u16; 12] = [1, 1, 0, 0, 1, 0, 0, 2, NONE, 0, 2, 2];
+const IDS: [u16; 12] = [1, 1, 0, 0, 1, 0, 0, 2, NO_CLASS, 0, 2, 2];
 
 #[test]
 fn masks_are_what_pycocotools_encodes() {
     let map = map(4, &IDS);
-    let document = document(&map, Subjects::Classes(&map.areas()), Shape::Rle);
+    let document = document(
+        &map,
+        AnnotationSubjects::Classes(&map.areas()),
+        MaskEncoding::Rle,
+    );
     let of = |category: u64| {
         let annotations = document["annotations"].as_array().unwrap();
         let found = annotations.iter().find(|a| a["category_id"] == category);
@@ -69,7 +73,11 @@ fn masks_are_what_pycocotools_encodes() {
 #[test]
 fn polygons_stand_in_place_of_masks() {
     let map = map(4, &IDS);
-    let document = document(&map, Subjects::Classes(&map.areas()), Shape::Polygons);
+    let document = document(
+        &map,
+        AnnotationSubjects::Classes(&map.areas()),
+        MaskEncoding::Polygons,
+    );
     let annotations = document["annotations"].as_array().unwrap();
     let found = |category: u64| {
         let found = annotations.iter().find(|a| a["category_id"] == category);
@@ -84,8 +92,8 @@ fn polygons_stand_in_place_of_masks() {
 fn regions_have_annotations_of_their_own() {
     let map = map(5, &[0, 0, 1, 0, 0, 0, 1, 1, 1, 0]);
     let regions = Regions::of(&map, 1);
-    for shape in [Shape::Rle, Shape::Polygons] {
-        let document = document(&map, Subjects::Regions(&regions), shape);
+    for shape in [MaskEncoding::Rle, MaskEncoding::Polygons] {
+        let document = document(&map, AnnotationSubjects::Regions(&regions), shape);
         let annotations = document["annotations"].as_array().unwrap();
         let found: Vec<_> = annotations
             .iter()
@@ -122,15 +130,15 @@ fn a_run_has_all_photos_in_one_document() {
     assert!(run.is_empty());
     let maps = [
         map(4, &IDS),
-        map(1, &[NONE]),
+        map(1, &[NO_CLASS]),
         map(2, &[1, 1]),
-        map(1, &[NONE, NONE]),
+        map(1, &[NO_CLASS, NO_CLASS]),
     ];
     for (id, map) in (1..).zip(&maps) {
         let image = image(id, map);
         let areas = map.areas();
-        let subjects = Subjects::Classes(&areas);
-        let annotations = annotations(&image, map, subjects, Shape::Rle).unwrap();
+        let subjects = AnnotationSubjects::Classes(&areas);
+        let annotations = annotate_photo(&image, map, subjects, MaskEncoding::Rle).unwrap();
         run.push(&image, &annotations).unwrap();
     }
     let folder = tempfile::tempdir().unwrap();
@@ -144,7 +152,8 @@ fn a_run_has_all_photos_in_one_document() {
     };
     assert_eq!(list("images", "id"), [1, 2, 3, 4]);
     assert_eq!(list("annotations", "image_id"), [1, 1, 1, 3]);
-    let names = ["1.png", "2.png", "3.png", "4.png"].map(|name| FileName::from(Path::new(name)));
+    let names =
+        ["1.png", "2.png", "3.png", "4.png"].map(|name| CocoFileName::from(Path::new(name)));
     assert_eq!(file_names(&path).unwrap(), names);
     std::fs::write(&path, "{\"images\": 3}").unwrap();
     let error = file_names(&path).unwrap_err().to_string();
@@ -159,11 +168,11 @@ fn names_that_are_no_text_are_told_apart_by_their_bytes() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.json");
     let names = [b"a/x\xe9.jpg".as_slice(), b"a/x\xe8.jpg", b"a/x.jpg"];
-    let names = names.map(|name| FileName::from(Path::new(OsStr::from_bytes(name))));
+    let names = names.map(|name| CocoFileName::from(Path::new(OsStr::from_bytes(name))));
     assert_eq!(names[0].file_name, names[1].file_name);
     let mut run = RunDocument::default();
     for (id, name) in (1..).zip(&names) {
-        let image = Image {
+        let image = CocoImage {
             id,
             name: name.clone(),
             width: 1,
@@ -195,7 +204,7 @@ fn more_annotations_than_ids_are_refused() {
     let map = map(side, &ids);
     let regions = Regions::of(&map, 1);
     assert_eq!(regions.list.len(), side * side);
-    let subjects = Subjects::Regions(&regions);
-    let error = annotations(&image(1, &map), &map, subjects, Shape::Rle).unwrap_err();
+    let subjects = AnnotationSubjects::Regions(&regions);
+    let error = annotate_photo(&image(1, &map), &map, subjects, MaskEncoding::Rle).unwrap_err();
     assert!(error.contains("--min-region"), "{error}");
 }

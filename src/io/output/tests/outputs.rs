@@ -11,7 +11,7 @@ fn folder() -> TempDir {
     folder
 }
 
-fn add(outputs: &mut Outputs, path: &Path) -> Result<Destination, String> {
+fn add(outputs: &mut OutputRegistry, path: &Path) -> Result<Destination, String> {
     outputs
         .add(path, OutputKind::File, true)
         .map_err(|error| error.to_string())
@@ -26,7 +26,7 @@ fn an_input_is_known_by_whatever_name() {
     symlink(".", at("here")).unwrap();
     for name in ["in.jpg", "link", "hard", "./in.jpg", "here/here/in.jpg"] {
         let input = at("in.jpg");
-        let mut outputs = Outputs::new([input.as_path()]);
+        let mut outputs = OutputRegistry::new([input.as_path()]);
         let error = add(&mut outputs, &at(name)).unwrap_err();
         assert!(
             error.contains(&format!("{} is an input", at(name).display())),
@@ -46,13 +46,13 @@ fn two_outputs_of_a_run_are_two_files() {
         ("new", "here/new"),
         ("here/deep/x", "deep/x"),
     ] {
-        let mut outputs = Outputs::default();
+        let mut outputs = OutputRegistry::default();
         add(&mut outputs, &at(one)).unwrap();
         add(&mut outputs, &at("third")).unwrap();
         let error = add(&mut outputs, &at(other)).unwrap_err();
         assert!(error.contains("one and the same"), "{error}");
     }
-    let mut outputs = Outputs::default();
+    let mut outputs = OutputRegistry::default();
     assert_eq!(
         outputs.add_flag("--json", Path::new("-"), false).unwrap(),
         Destination::Stdout
@@ -73,12 +73,12 @@ fn what_is_no_file_is_never_there_already() {
         .status()
         .unwrap();
     for path in [&pipe, Path::new("/dev/null")] {
-        let found = Outputs::default().add(path, OutputKind::File, false);
+        let found = OutputRegistry::default().add(path, OutputKind::File, false);
         assert_eq!(found.unwrap(), Destination::File(path.into()));
     }
     let there = folder.path().join("in.jpg");
-    let found = Outputs::default().add(&there, OutputKind::File, false);
-    assert_eq!(found.unwrap(), Destination::Kept(there));
+    let found = OutputRegistry::default().add(&there, OutputKind::File, false);
+    assert_eq!(found.unwrap(), Destination::Existing(there));
 }
 
 #[test]
@@ -104,7 +104,7 @@ fn what_cannot_be_written_is_found_and_named() {
         (&format!("not/yet/{long}/x"), "too long for the file system"),
         (&format!("{deep}/x"), "too long for the file system"),
     ] {
-        let error = add(&mut Outputs::default(), &at(name)).unwrap_err();
+        let error = add(&mut OutputRegistry::default(), &at(name)).unwrap_err();
         assert!(error.contains(why), "{name:.60}: {error}");
     }
     // The temporary file needs a few bytes more than `x` does.
@@ -113,7 +113,7 @@ fn what_cannot_be_written_is_found_and_named() {
         path.push("d".repeat(100));
     }
     path.push("d".repeat(4090 - path.as_os_str().len() - 1));
-    let error = add(&mut Outputs::default(), &path.join("x")).unwrap_err();
+    let error = add(&mut OutputRegistry::default(), &path.join("x")).unwrap_err();
     assert!(error.contains("too long"), "{error}");
     assert!(!at("new").exists() && !at("not").exists());
 }
@@ -121,20 +121,20 @@ fn what_cannot_be_written_is_found_and_named() {
 #[test]
 fn a_folder_is_no_file_and_a_file_is_no_folder() {
     let folder = folder();
-    let mut outputs = Outputs::default();
+    let mut outputs = OutputRegistry::default();
     let masks = folder.path().join("masks");
     let found = outputs.add(&masks, OutputKind::Folder, false).unwrap();
     assert_eq!(found, Destination::File(masks.clone()));
     fs::create_dir(&masks).unwrap();
     let add = |force| {
-        Outputs::default()
+        OutputRegistry::default()
             .add(&masks, OutputKind::Folder, force)
             .unwrap()
     };
-    assert_eq!(add(false), Destination::Kept(masks.clone()));
+    assert_eq!(add(false), Destination::Existing(masks.clone()));
     assert_eq!(add(true), Destination::File(masks.clone()));
     for path in [folder.path().join("in.jpg"), "/dev/null".into()] {
-        let error = Outputs::default()
+        let error = OutputRegistry::default()
             .add(&path, OutputKind::Folder, true)
             .unwrap_err();
         assert!(error.to_string().contains("is no folder"), "{error}");

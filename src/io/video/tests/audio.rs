@@ -27,9 +27,9 @@ fn sound(path: &Path) -> (f64, f64, String) {
     (times[0], times[times.len() - 1], codec)
 }
 
-fn copy(clip: &Clip, selection: &Selection, to: &Path) -> Finished {
+fn copy(clip: &Clip, selection: &FrameSelection, to: &Path) -> EncodedClip {
     let frames = frames(clip, selection);
-    let mut spec = Spec::of_clip(clip, selection);
+    let mut spec = EncoderConfig::from_clip(clip, selection);
     spec.audio = AudioTrack::of(clip);
     spec.tags = vec![("comment".into(), "with sound".into())];
     assert!(spec.audio.is_some());
@@ -53,7 +53,7 @@ fn sound_is_copied_and_cut_with_the_pictures() {
     let path = clips.make("a.mp4", &[&source[..], &h264].concat());
     let clip = Clip::probe(&path).unwrap();
     assert_eq!(clip.audio.as_ref().unwrap().codec, "aac");
-    let finished = copy(&clip, &Selection::default(), &clips.at("b.mp4"));
+    let finished = copy(&clip, &FrameSelection::default(), &clips.at("b.mp4"));
     assert_eq!((finished.frames, finished.notes.len()), (40, 0));
     let written = Clip::probe(&clips.at("b.mp4")).unwrap();
     assert_eq!(written.frames, clip.frames);
@@ -66,10 +66,10 @@ fn sound_is_copied_and_cut_with_the_pictures() {
     let told = ffprobe(&clips.at("b.mp4"), "format_tags=comment");
     assert!(told.contains("with sound"), "{told}");
     // A part: both begin at 0.
-    let part = Selection {
+    let part = FrameSelection {
         start: Some(Duration::from_millis(1500)),
         end: Some(Duration::from_secs(3)),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     let finished = copy(&clip, &part, &clips.at("c.mov"));
     assert_eq!(finished.frames, 15);
@@ -107,7 +107,7 @@ fn broadcasts_keep_their_sound_in_step() {
     );
     let clip = Clip::probe(&path).unwrap();
     let before = sound(&path).0 - clip.frames[0].time as f64 * clip.time_base.value();
-    copy(&clip, &Selection::default(), &clips.at("b.mp4"));
+    copy(&clip, &FrameSelection::default(), &clips.at("b.mp4"));
     let written = Clip::probe(&clips.at("b.mp4")).unwrap();
     let after =
         sound(&clips.at("b.mp4")).0 - written.frames[0].time as f64 * written.time_base.value();
@@ -136,14 +136,14 @@ fn sound_that_does_not_fit_is_converted_with_a_word() {
         &[&source[..], &["-c:v", "ffv1", "-c:a", "pcm_s16le"]].concat(),
     );
     let clip = Clip::probe(&path).unwrap();
-    let finished = copy(&clip, &Selection::default(), &clips.at("b.mp4"));
+    let finished = copy(&clip, &FrameSelection::default(), &clips.at("b.mp4"));
     assert!(
         finished.notes[0].contains("pcm_s16le") && finished.notes[0].contains("now aac"),
         "{:?}",
         finished.notes
     );
     assert_eq!(sound(&clips.at("b.mp4")).2, "aac");
-    let finished = copy(&clip, &Selection::default(), &clips.at("b.mkv"));
+    let finished = copy(&clip, &FrameSelection::default(), &clips.at("b.mkv"));
     assert!(finished.notes.is_empty());
     assert_eq!(sound(&clips.at("b.mkv")).2, "pcm_s16le");
 }

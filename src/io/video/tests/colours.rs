@@ -5,7 +5,7 @@ use super::*;
 /// The middle pixel of the first frame.
 fn middle(path: &Path) -> [u8; 3] {
     let clip = Clip::probe(path).unwrap();
-    let found = decode(&clip, &Selection::default());
+    let found = decode(&clip, &FrameSelection::default());
     found[0].rgb.get_pixel(clip.width / 2, clip.height / 2).0
 }
 
@@ -26,11 +26,11 @@ fn colours_are_what_was_written() {
         [255, 255, 255],
         [0, 0, 0],
     ];
-    let spec = Spec {
+    let spec = EncoderConfig {
         width: 32,
         height: 32,
-        pixel: Pixel::Rgb24,
-        codec: Codec::default(),
+        pixel_format: RawPixelFormat::Rgb24,
+        codec: VideoCodec::default(),
         time_base: base,
         origin: 0,
         rate: base.inverse(),
@@ -40,12 +40,12 @@ fn colours_are_what_was_written() {
         audio: None,
     };
     let path = clips.at("a.mp4");
-    let mut encoder = Encoder::new(&path, spec).unwrap();
+    let mut encoder = VideoEncoder::new(&path, spec).unwrap();
     for (n, colour) in (0..).zip(wanted) {
         encoder.write(&colour.repeat(32 * 32), n, 1).unwrap();
     }
     encoder.finish().unwrap();
-    let found = decode(&Clip::probe(&path).unwrap(), &Selection::default());
+    let found = decode(&Clip::probe(&path).unwrap(), &FrameSelection::default());
     for (frame, colour) in found.iter().zip(wanted) {
         let pixel = frame.rgb.get_pixel(16, 16).0;
         assert!(is_near(pixel, colour, 4), "{pixel:?} {colour:?}");
@@ -147,14 +147,14 @@ fn high_dynamic_range_is_mapped_or_told() {
     let clip = Clip::probe(&path).unwrap();
     assert_eq!((clip.colour.hdr(), clip.bits), (Some("PQ"), 10));
     let photos = PhotoDecoder::plain();
-    let found: Vec<_> = Frames::open(&clip, &Selection::default(), &photos)
+    let found: Vec<_> = Frames::open(&clip, &FrameSelection::default(), &photos)
         .unwrap()
         .map(Result::unwrap)
         .collect();
     let pixel = found[0].rgb.get_pixel(30, 20).0;
     assert_eq!(found[0].rgb.dimensions(), (63, 47));
     assert!(is_near(pixel, [pixel[0]; 3], 1), "{pixel:?}");
-    let programs = Programs::find(&path).unwrap();
+    let programs = FfmpegPrograms::find(&path).unwrap();
     match programs.has_filter("zscale") && programs.has_filter("tonemap") {
         // As they are they would be 192; ten times as bright as paper is nearly white.
         true => assert!(
@@ -164,10 +164,10 @@ fn high_dynamic_range_is_mapped_or_told() {
         false => assert!(!photos.warnings.counts().is_empty()),
     }
     // What can be known without the filters is said.
-    let can = colour::Abilities {
-        map_tones: false,
-        use_threads: false,
+    let can = colour::FfmpegFeatures {
+        has_tone_mapping: false,
+        has_scaler_threads: false,
     };
-    let note = clip.colour.to_rgb(clip.size(), can).note.unwrap();
+    let note = clip.colour.rgb_filters(clip.size(), can).note.unwrap();
     assert!(note.contains("zscale"), "{note}");
 }

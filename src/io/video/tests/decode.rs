@@ -17,7 +17,7 @@ fn every_frame_comes_once_with_its_time() {
     assert_eq!(times(&clip), (0..24).map(|n| n * 1001).collect::<Vec<_>>());
     assert!(clip.frames.iter().all(|frame| frame.duration == 1001) && clip.has_constant_rate());
     assert!((clip.duration() - 24.0 * 1.001 / 30.0).abs() < 1e-9);
-    let found = decode(&clip, &Selection::default());
+    let found = decode(&clip, &FrameSelection::default());
     assert_eq!(found.len(), 24);
     for (n, frame) in (0..).zip(&found) {
         assert_eq!(
@@ -48,7 +48,7 @@ fn variable_rates_keep_their_times() {
             .take(10)
             .collect();
         let seconds: Vec<f64> = kept.iter().map(|&n| n as f64 / 25.0).collect();
-        let found = decode(&clip, &Selection::default());
+        let found = decode(&clip, &FrameSelection::default());
         assert_eq!(found.len(), 10, "{name}");
         assert!(!clip.has_constant_rate());
         for ((frame, seconds), n) in found.iter().zip(seconds).zip(kept) {
@@ -75,7 +75,7 @@ fn selections_are_exact_and_far_ones_are_sought() {
         &[&H264[..], &key_frames].concat(),
     );
     let clip = Clip::probe(&path).unwrap();
-    let select = |selection: Selection| -> Vec<(u64, i64)> {
+    let select = |selection: FrameSelection| -> Vec<(u64, i64)> {
         let found = decode(&clip, &selection);
         found
             .iter()
@@ -83,42 +83,45 @@ fn selections_are_exact_and_far_ones_are_sought() {
             .collect()
     };
     // Beyond the threshold of a seek, in the middle of a group.
-    let far = Selection {
+    let far = FrameSelection {
         start: Some(Duration::from_millis(11_500)),
         end: Some(Duration::from_millis(12_600)),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     assert_eq!(select(far), [(23, 23), (24, 24), (25, 25)]);
-    let thinned = Selection {
+    let thinned = FrameSelection {
         start: Some(Duration::from_secs(1)),
         every: Some(5),
         max_frames: Some(4),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     assert_eq!(select(thinned), [(2, 2), (7, 7), (12, 12), (17, 17)]);
-    let slow = Selection {
+    let slow = FrameSelection {
         fps: Ratio::new(1, 3),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     assert_eq!(select(slow), [(0, 0), (6, 6), (12, 12), (18, 18), (24, 24)]);
-    assert_eq!(Spec::of_clip(&clip, &far).origin, clip.frames[23].time);
+    assert_eq!(
+        EncoderConfig::from_clip(&clip, &far).origin,
+        clip.frames[23].time
+    );
     // Behind a frame that was had already, the rest is as it was.
     for selection in [thinned, slow] {
         let all: Vec<(u64, i64)> = frames(&clip, &selection)
             .map(|frame| frame.map(|frame| (frame.index, frame.time)).unwrap())
             .collect();
         for (done, &(index, _)) in all.iter().enumerate() {
-            let rest = Frames::open_behind(Some(index), &clip, &selection, &PhotoDecoder::plain())
-                .unwrap();
+            let rest =
+                Frames::open_after(Some(index), &clip, &selection, &PhotoDecoder::plain()).unwrap();
             let rest: Vec<(u64, i64)> = rest
                 .map(|frame| frame.map(|frame| (frame.index, frame.time)).unwrap())
                 .collect();
             assert_eq!(rest, all[done + 1..], "{selection:?} behind {index}");
         }
     }
-    let none = Selection {
+    let none = FrameSelection {
         start: Some(Duration::from_secs(60)),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     let error = Frames::open(&clip, &none, &PhotoDecoder::plain())
         .unwrap_err()
@@ -132,9 +135,9 @@ fn rates_in_a_filter_are_those_of_the_plan() {
     let path = clips.ramp("a.mkv", "32x32", "30000/1001", 28, &["-c:v", "ffv1"]);
     let clip = Clip::probe(&path).unwrap();
     for fps in ["24", "23.976", "7", "10.5", "29.97"] {
-        let selection = Selection {
+        let selection = FrameSelection {
             fps: Some(fps.parse().unwrap()),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         let planned = frames(&clip, &selection).plan().to_vec();
         let found = decode(&clip, &selection);
@@ -149,7 +152,7 @@ fn phones_that_were_held_upright_give_upright_frames() {
     let clips = Clips::new();
     let source = ["-f", "lavfi", "-i", "testsrc=s=64x48:r=5", "-frames:v", "2"];
     let path = clips.make("a.mp4", &[&source[..], &H264, &["-bf", "0"]].concat());
-    let plain = decode(&Clip::probe(&path).unwrap(), &Selection::default());
+    let plain = decode(&Clip::probe(&path).unwrap(), &FrameSelection::default());
     // The matrix of the track's header, turned by 90 degrees clockwise.
     let mut bytes = std::fs::read(&path).unwrap();
     let header = bytes
@@ -164,7 +167,7 @@ fn phones_that_were_held_upright_give_upright_frames() {
     std::fs::write(&path, bytes).unwrap();
     let clip = Clip::probe(&path).unwrap();
     assert_eq!((clip.size(), clip.rotation), ((48, 64), 90));
-    let found = decode(&clip, &Selection::default());
+    let found = decode(&clip, &FrameSelection::default());
     let expected = image::imageops::rotate90(&plain[1].rgb);
     let far = |a: &RgbImage, b: &RgbImage| {
         let pairs = a.as_raw().iter().zip(b.as_raw());
@@ -180,7 +183,7 @@ fn one_frame_is_a_clip() {
     let path = clips.ramp("a.mp4", "64x48", "25", 1, &H264);
     let clip = Clip::probe(&path).unwrap();
     assert_eq!((clip.frames.len(), clip.duration()), (1, 0.04));
-    assert_eq!(decode(&clip, &Selection::default()).len(), 1);
+    assert_eq!(decode(&clip, &FrameSelection::default()).len(), 1);
 }
 
 #[test]
@@ -202,14 +205,16 @@ fn odd_sizes_and_transport_streams_are_as_they_are() {
     let clip = Clip::probe(&odd).unwrap();
     assert_eq!(clip.size(), (63, 47));
     assert_eq!(
-        decode(&clip, &Selection::default())[1].rgb.dimensions(),
+        decode(&clip, &FrameSelection::default())[1]
+            .rgb
+            .dimensions(),
         (63, 47)
     );
     let stream = clips.ramp("a.ts", "64x48", "25", 12, &H264);
     let clip = Clip::probe(&stream).unwrap();
     // Broadcasts begin anywhere.
-    assert!(clip.zero > 0 && clip.seconds(clip.frames[0].time).abs() < 1e-6);
-    let found = decode(&clip, &Selection::default());
+    assert!(clip.origin > 0 && clip.seconds(clip.frames[0].time).abs() < 1e-6);
+    let found = decode(&clip, &FrameSelection::default());
     assert_eq!(
         found
             .iter()
@@ -230,7 +235,7 @@ fn containers_without_times_are_decoded_for_them() {
         &[&H264[..], &["-bf", "2"]].concat(),
     );
     let clip = Clip::probe(&path).unwrap();
-    let found = decode(&clip, &Selection::default());
+    let found = decode(&clip, &FrameSelection::default());
     assert_eq!(
         found
             .iter()

@@ -3,9 +3,9 @@
 use super::*;
 
 /// Writes `clip` again, frame for frame.
-fn copy(clip: &Clip, to: &Path) -> Finished {
-    let frames = frames(clip, &Selection::default());
-    let spec = Spec::of_clip(clip, &Selection::default());
+fn copy(clip: &Clip, to: &Path) -> EncodedClip {
+    let frames = frames(clip, &FrameSelection::default());
+    let spec = EncoderConfig::from_clip(clip, &FrameSelection::default());
     written(frames, spec, to)
 }
 
@@ -46,11 +46,14 @@ fn copies_have_the_times_of_their_sources() {
         assert_eq!(written.time_base, source.time_base, "{name}");
         assert_eq!(times(&written), times(&source), "{name}");
         assert_eq!(written.frames, source.frames, "{name}");
-        for (n, frame) in decode(&source, &Selection::default()).iter().enumerate() {
+        for (n, frame) in decode(&source, &FrameSelection::default())
+            .iter()
+            .enumerate()
+        {
             assert_eq!(frame.time, written.frames[n].time);
         }
-        let again = decode(&written, &Selection::default());
-        let before = decode(&source, &Selection::default());
+        let again = decode(&written, &FrameSelection::default());
+        let before = decode(&source, &FrameSelection::default());
         for (a, b) in again.iter().zip(&before) {
             assert_eq!(number(&a.rgb), number(&b.rgb), "{name}");
         }
@@ -85,13 +88,13 @@ fn pictures_are_what_players_play() {
     ];
     let clip = Clip::probe(&clips.make("a.mkv", &source)).unwrap();
     let target = clips.at("b.mp4");
-    let mut spec = Spec::of_clip(&clip, &Selection::default());
+    let mut spec = EncoderConfig::from_clip(&clip, &FrameSelection::default());
     spec.tags = vec![
         ("comment".into(), "depth in metres".into()),
         ("dino_unit".into(), "m".into()),
     ];
-    let mut encoder = Encoder::new(&target, spec).unwrap();
-    for frame in frames(&clip, &Selection::default()) {
+    let mut encoder = VideoEncoder::new(&target, spec).unwrap();
+    for frame in frames(&clip, &FrameSelection::default()) {
         let frame = frame.unwrap();
         encoder
             .write(frame.rgb.as_raw(), frame.time, frame.duration)
@@ -144,16 +147,16 @@ fn numbers_come_back_bit_for_bit() {
             .collect()
     };
     for (name, pixel, format) in [
-        ("d.mkv", Pixel::Gray16, "gray16le"),
-        ("l.mkv", Pixel::Gray8, "gray"),
-        ("c.mkv", Pixel::Rgb24, "rgb24"),
+        ("d.mkv", RawPixelFormat::Gray16, "gray16le"),
+        ("l.mkv", RawPixelFormat::Gray8, "gray"),
+        ("c.mkv", RawPixelFormat::Rgb24, "rgb24"),
     ] {
         let all = random(area * pixel.bytes() * 3);
-        let spec = Spec {
+        let spec = EncoderConfig {
             width: width as u32,
             height: height as u32,
-            pixel,
-            codec: Codec::Ffv1,
+            pixel_format: pixel,
+            codec: VideoCodec::Ffv1,
             time_base: Ratio::new(1, 25).unwrap(),
             origin: 0,
             rate: Ratio::new(25, 1).unwrap(),
@@ -165,12 +168,18 @@ fn numbers_come_back_bit_for_bit() {
             ],
             audio: None,
         };
-        let mut encoder = Encoder::new(&clips.at(name), spec).unwrap();
+        let mut encoder = VideoEncoder::new(&clips.at(name), spec).unwrap();
         for (n, frame) in all.chunks_exact(area * pixel.bytes()).enumerate() {
             encoder.write(frame, n as i64, 1).unwrap();
         }
         let finished = encoder.finish().unwrap();
-        assert!(finished.stamp.unwrap().still_is(&clips.at(name)).unwrap());
+        assert!(
+            finished
+                .stamp
+                .unwrap()
+                .matches_file(&clips.at(name))
+                .unwrap()
+        );
         assert_eq!(raw(&clips.at(name), format), all, "{name}");
         let told = ffprobe(
             &clips.at(name),
@@ -193,11 +202,11 @@ fn what_is_not_finished_leaves_nothing() {
     let path = clips.at("a.mp4");
     std::fs::write(&path, "old").unwrap();
     let base = Ratio::new(1, 25).unwrap();
-    let spec = Spec {
+    let spec = EncoderConfig {
         width: 16,
         height: 16,
-        pixel: Pixel::Rgb24,
-        codec: Codec::default(),
+        pixel_format: RawPixelFormat::Rgb24,
+        codec: VideoCodec::default(),
         time_base: base,
         origin: 0,
         rate: base.inverse(),
@@ -206,7 +215,7 @@ fn what_is_not_finished_leaves_nothing() {
         tags: Vec::new(),
         audio: None,
     };
-    let mut encoder = Encoder::new(&path, spec.clone()).unwrap();
+    let mut encoder = VideoEncoder::new(&path, spec.clone()).unwrap();
     encoder.write(&[9; 768], 0, 1).unwrap();
     assert!(
         encoder
@@ -227,48 +236,50 @@ fn what_is_not_finished_leaves_nothing() {
         (std::fs::read(&path).unwrap(), clips.names()),
         (b"old".to_vec(), vec!["a.mp4".to_owned()])
     );
-    let error = Encoder::new(&path, spec.clone())
+    let error = VideoEncoder::new(&path, spec.clone())
         .unwrap()
         .finish()
         .unwrap_err()
         .to_string();
     assert!(error.contains("no frames"), "{error}");
-    let missing = Spec {
-        codec: Codec::Named {
+    let missing = EncoderConfig {
+        codec: VideoCodec::Named {
             encoder: "libx999".into(),
             crf: None,
         },
         ..spec.clone()
     };
-    let error = Encoder::new(&path, missing).unwrap_err().to_string();
+    let error = VideoEncoder::new(&path, missing).unwrap_err().to_string();
     assert!(
         error.contains("no encoder libx999") && error.contains("libx264"),
         "{error}"
     );
-    let without_factor = Spec {
-        codec: Codec::Named {
+    let without_factor = EncoderConfig {
+        codec: VideoCodec::Named {
             encoder: "mpeg4".into(),
             crf: Some(3),
         },
         ..spec.clone()
     };
-    let error = Encoder::new(&path, without_factor).unwrap_err().to_string();
+    let error = VideoEncoder::new(&path, without_factor)
+        .unwrap_err()
+        .to_string();
     assert!(
         error.contains("mpeg4 has no constant rate factor"),
         "{error}"
     );
-    let error = Encoder::new(&clips.at("a.txt"), spec.clone())
+    let error = VideoEncoder::new(&clips.at("a.txt"), spec.clone())
         .unwrap_err()
         .to_string();
     assert!(error.contains(".mp4"), "{error}");
-    let wrong = Spec {
-        codec: Codec::H264 {
+    let wrong = EncoderConfig {
+        codec: VideoCodec::H264 {
             crf: 14,
             preset: "nonsense".into(),
         },
         ..spec
     };
-    let mut encoder = Encoder::new(&path, wrong).unwrap();
+    let mut encoder = VideoEncoder::new(&path, wrong).unwrap();
     let wrote = (0..200).try_for_each(|n| encoder.write(&[9; 768], n, 1));
     let error = wrote
         .and_then(|()| encoder.finish().map(|_| ()))
@@ -290,13 +301,13 @@ fn other_encoders_can_be_named() {
         ("mpeg4", None, "b.mp4", "mpeg4"),
         ("libvpx-vp9", Some(20), "b.webm", "vp9"),
     ] {
-        let mut spec = Spec::of_clip(&clip, &Selection::default());
-        spec.codec = Codec::Named {
+        let mut spec = EncoderConfig::from_clip(&clip, &FrameSelection::default());
+        spec.codec = VideoCodec::Named {
             encoder: encoder.into(),
             crf,
         };
-        let mut writer = Encoder::new(&clips.at(name), spec).unwrap();
-        for frame in frames(&clip, &Selection::default()) {
+        let mut writer = VideoEncoder::new(&clips.at(name), spec).unwrap();
+        for frame in frames(&clip, &FrameSelection::default()) {
             let frame = frame.unwrap();
             writer
                 .write(frame.rgb.as_raw(), frame.time, frame.duration)
@@ -333,11 +344,11 @@ fn every_end_is_exact() {
             });
             time += duration;
         }
-        let spec = Spec {
+        let spec = EncoderConfig {
             width: 16,
             height: 16,
-            pixel: Pixel::Rgb24,
-            codec: Codec::default(),
+            pixel_format: RawPixelFormat::Rgb24,
+            codec: VideoCodec::default(),
             time_base: base,
             origin: 90_000,
             rate: Ratio::new(25, 1).unwrap(),
@@ -347,7 +358,7 @@ fn every_end_is_exact() {
             audio: None,
         };
         let path = clips.at(&format!("{case}.mp4"));
-        let mut encoder = Encoder::new(&path, spec).unwrap();
+        let mut encoder = VideoEncoder::new(&path, spec).unwrap();
         for frame in &wanted {
             encoder
                 .write(&[40; 768], frame.time + 90_000, frame.duration)

@@ -1,13 +1,15 @@
 //! Files that are not what they should be.
 
 use super::*;
-use crate::error::{Error, Fault};
-use crate::io::inputs::{DecodeOptions, looks_like_video};
+use crate::error::{Error, FileFault};
+use crate::io::inputs::{DecodeOptions, has_video_extension};
 use crate::terminal::warnings::Warnings;
 
-fn probe_error(path: &Path) -> (String, Fault) {
+fn probe_error(path: &Path) -> (String, FileFault) {
     match Clip::probe(path).unwrap_err() {
-        Error::File { why, fault, .. } => (why, fault),
+        Error::File {
+            reason: why, fault, ..
+        } => (why, fault),
         other => panic!("{other}"),
     }
 }
@@ -39,7 +41,10 @@ fn files_without_frames_say_what_they_hold() {
     let sound = clips.make("sound.mp4", &sine);
     assert_eq!(
         probe_error(&sound),
-        ("holds sound alone, and no video".into(), Fault::NotImage)
+        (
+            "holds sound alone, and no video".into(),
+            FileFault::NotImage
+        )
     );
     let cover = clips.at("cover.png");
     RgbImage::new(32, 32).save(&cover).unwrap();
@@ -92,7 +97,7 @@ fn files_without_frames_say_what_they_hold() {
     );
     std::fs::write(&text, "").unwrap();
     assert_eq!(probe_error(&text).0, "is empty");
-    assert_eq!(probe_error(&clips.at("missing.mp4")).1, Fault::Missing);
+    assert_eq!(probe_error(&clips.at("missing.mp4")).1, FileFault::Missing);
 }
 
 #[test]
@@ -108,7 +113,7 @@ fn truncated_clips_give_what_is_there_and_then_say_so() {
         cut(&path, 60);
         let clip = Clip::probe(&path).unwrap();
         assert!(clip.truncated.is_some(), "{name}: {:?}", clip.frames.len());
-        let found: Vec<_> = frames(&clip, &Selection::default()).collect();
+        let found: Vec<_> = frames(&clip, &FrameSelection::default()).collect();
         let whole = found.iter().take_while(|frame| frame.is_ok()).count();
         assert!(
             whole > 5 && whole + 1 == found.len(),
@@ -122,9 +127,9 @@ fn truncated_clips_give_what_is_there_and_then_say_so() {
             "{name}: {error}"
         );
         // What is asked for is there.
-        let few = Selection {
+        let few = FrameSelection {
             max_frames: Some(3),
-            ..Selection::default()
+            ..FrameSelection::default()
         };
         assert_eq!(decode(&clip, &few).len(), 3);
     }
@@ -135,7 +140,7 @@ fn truncated_clips_give_what_is_there_and_then_say_so() {
         why.contains("is truncated") && why.contains("moov atom not found"),
         "{why}"
     );
-    assert_eq!(fault, Fault::Damaged);
+    assert_eq!(fault, FileFault::Damaged);
 }
 
 #[test]
@@ -149,7 +154,7 @@ fn damage_in_the_middle_is_told() {
     std::fs::write(&path, bytes).unwrap();
     let clip = Clip::probe(&path).unwrap();
     let photos = PhotoDecoder::plain();
-    let found: Vec<_> = Frames::open(&clip, &Selection::default(), &photos)
+    let found: Vec<_> = Frames::open(&clip, &FrameSelection::default(), &photos)
         .unwrap()
         .collect();
     let counts = photos.warnings.counts();
@@ -168,7 +173,7 @@ fn large_frames_are_refused() {
         },
         warnings: Warnings::silent(),
     };
-    let error = Frames::open(&clip, &Selection::default(), &photos)
+    let error = Frames::open(&clip, &FrameSelection::default(), &photos)
         .unwrap_err()
         .to_string();
     assert!(
@@ -180,9 +185,9 @@ fn large_frames_are_refused() {
 #[test]
 fn endings_of_video_are_known() {
     for name in ["a.mp4", "b.MOV", "c.webm", "d.m2ts", "e.y4m"] {
-        assert!(looks_like_video(Path::new(name)), "{name}");
+        assert!(has_video_extension(Path::new(name)), "{name}");
     }
     for name in ["a.jpg", "b.gif", "c.webp", "d.png", "mp4", "e.mp4.txt", "f"] {
-        assert!(!looks_like_video(Path::new(name)), "{name}");
+        assert!(!has_video_extension(Path::new(name)), "{name}");
     }
 }

@@ -107,13 +107,13 @@ fn ffprobe(path: &Path, entries: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-fn frames(clip: &Clip, selection: &Selection) -> Frames {
+fn frames(clip: &Clip, selection: &FrameSelection) -> Frames {
     Frames::open(clip, selection, &PhotoDecoder::plain()).unwrap()
 }
 
 /// Writes all `frames` to the file `to`.
-fn written(frames: Frames, spec: Spec, to: &Path) -> Finished {
-    let mut encoder = Encoder::new(to, spec).unwrap();
+fn written(frames: Frames, spec: EncoderConfig, to: &Path) -> EncodedClip {
+    let mut encoder = VideoEncoder::new(to, spec).unwrap();
     for frame in frames {
         let frame = frame.unwrap();
         encoder
@@ -123,7 +123,7 @@ fn written(frames: Frames, spec: Spec, to: &Path) -> Finished {
     encoder.finish().unwrap()
 }
 
-fn decode(clip: &Clip, selection: &Selection) -> Vec<Frame> {
+fn decode(clip: &Clip, selection: &FrameSelection) -> Vec<Frame> {
     frames(clip, selection).collect::<Result<_>>().unwrap()
 }
 

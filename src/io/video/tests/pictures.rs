@@ -19,7 +19,7 @@ fn on_white() -> PhotoDecoder {
 }
 
 fn pixels(clip: &Clip, at: (u32, u32)) -> Vec<[u8; 3]> {
-    let found = Frames::open(clip, &Selection::default(), &on_white()).unwrap();
+    let found = Frames::open(clip, &FrameSelection::default(), &on_white()).unwrap();
     found
         .map(|frame| frame.unwrap().rgb.get_pixel(at.0, at.1).0)
         .collect()
@@ -62,9 +62,9 @@ fn gifs_have_their_delays_and_disposals() {
     assert_eq!(pixels(&clip, (0, 0)), [red, red, red, red]);
     assert_eq!(pixels(&clip, (2, 0)), [red, green, red, blue]);
     assert_eq!(pixels(&clip, (3, 0)), [red, green, blue, blue]);
-    let some = Selection {
+    let some = FrameSelection {
         every: Some(2),
-        ..Selection::default()
+        ..FrameSelection::default()
     };
     assert_eq!(
         decode(&clip, &some)
@@ -77,7 +77,7 @@ fn gifs_have_their_delays_and_disposals() {
     let bytes = std::fs::read(&path).unwrap();
     std::fs::write(&path, &bytes[..bytes.len() - 12]).unwrap();
     let clip = Clip::probe(&path).unwrap();
-    let found: Vec<_> = frames(&clip, &Selection::default()).collect();
+    let found: Vec<_> = frames(&clip, &FrameSelection::default()).collect();
     assert!(
         found.len() >= 3 && found[2].is_ok() && found.last().unwrap().is_err(),
         "{}",
@@ -114,7 +114,11 @@ fn animated_pngs_have_the_fractions_of_their_delays() {
     // A still is none of them.
     let still = clips.at("b.png");
     RgbImage::new(2, 2).save(&still).unwrap();
-    assert!(animation::Animation::of_file(&still).unwrap().is_none());
+    assert!(
+        animation::AnimationFormat::of_file(&still)
+            .unwrap()
+            .is_none()
+    );
 }
 
 #[test]
@@ -176,7 +180,7 @@ fn animated_webps_clear_what_they_should() {
     std::fs::write(&path, &file[..file.len() - 20]).unwrap();
     let clip = Clip::probe(&path).unwrap();
     assert!(clip.truncated.is_some());
-    let found: Vec<_> = frames(&clip, &Selection::default()).collect();
+    let found: Vec<_> = frames(&clip, &FrameSelection::default()).collect();
     assert_eq!(found.iter().filter(|frame| frame.is_ok()).count(), 2);
     assert!(
         found[2]
@@ -198,12 +202,12 @@ fn folders_of_pictures_are_clips() {
     }
     std::fs::write(clips.at("notes.txt"), "none of them").unwrap();
     let rate = "30000/1001".parse().unwrap();
-    let clip = Clip::of_folder(clips.0.path(), rate).unwrap();
+    let clip = Clip::from_folder(clips.0.path(), rate).unwrap();
     assert_eq!(
         (clip.size(), clip.frames.len(), clip.rate),
         ((5, 4), 3, rate)
     );
-    let found = decode(&clip, &Selection::default());
+    let found = decode(&clip, &FrameSelection::default());
     let seen: Vec<u8> = found
         .iter()
         .map(|frame| frame.rgb.get_pixel(0, 0).0[0])
@@ -211,8 +215,8 @@ fn folders_of_pictures_are_clips() {
     assert_eq!(seen, [20, 40, 200]);
     assert!((clip.seconds(found[2].time) - 2.0 * 1.001 / 30.0).abs() < 1e-9);
     RgbImage::new(6, 4).save(clips.at("frame3.png")).unwrap();
-    let clip = Clip::of_folder(clips.0.path(), rate).unwrap();
-    let found: Vec<_> = frames(&clip, &Selection::default()).collect();
+    let clip = Clip::from_folder(clips.0.path(), rate).unwrap();
+    let found: Vec<_> = frames(&clip, &FrameSelection::default()).collect();
     assert_eq!(found.len(), 3);
     let error = found[2].as_ref().unwrap_err().to_string();
     assert!(
@@ -220,5 +224,5 @@ fn folders_of_pictures_are_clips() {
         "{error}"
     );
     let empty = tempfile::tempdir().unwrap();
-    assert!(Clip::of_folder(empty.path(), rate).is_err());
+    assert!(Clip::from_folder(empty.path(), rate).is_err());
 }

@@ -6,10 +6,10 @@ use std::io::Cursor;
 use image::codecs::bmp::BmpDecoder;
 use image::{DynamicImage, ImageDecoder, ImageError};
 
-use super::raster::{Content, Raster, of_picture, unpack};
+use super::raster::{LabelRaster, RasterContent, raster_from_image, unpack};
 
 /// Decodes a BMP.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: ImageError| format!("is a damaged BMP: {error}");
     let mut decoder = BmpDecoder::new(Cursor::new(bytes)).map_err(damaged)?;
     let size = decoder.dimensions();
@@ -17,7 +17,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     let palette = decoder.get_palette().map(<[[u8; 3]]>::to_vec);
     let (Some(palette), Some(storage)) = (palette, Storage::of(bytes)) else {
         let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
-        return Ok(of_picture(picture, "BMP"));
+        return Ok(raster_from_image(picture, "BMP"));
     };
     let indices = match storage {
         Storage {
@@ -42,15 +42,15 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
             let picture = DynamicImage::from_decoder(decoder).map_err(damaged)?;
             return Ok(match indices_of(&picture, &palette) {
                 Some(indices) => indexed((width, height), indices, palette),
-                None => of_picture(picture, "BMP"),
+                None => raster_from_image(picture, "BMP"),
             });
         }
     };
     Ok(indexed((width, height), indices, palette))
 }
 
-fn indexed(size: (usize, usize), indices: Vec<u8>, palette: Vec<[u8; 3]>) -> Raster {
-    Raster::new(size, Content::Indexed { indices, palette }, "BMP")
+fn indexed(size: (usize, usize), indices: Vec<u8>, palette: Vec<[u8; 3]>) -> LabelRaster {
+    LabelRaster::new(size, RasterContent::Indexed { indices, palette }, "BMP")
 }
 
 /// How the pixels of a BMP are stored, as its header says.
@@ -62,7 +62,7 @@ struct Storage {
     /// Where they begin.
     start: usize,
     /// Whether the first row is the lowest.
-    from_below: bool,
+    is_bottom_up: bool,
 }
 
 impl Storage {
@@ -76,13 +76,13 @@ impl Storage {
                 bits: usize::from(short(24)?),
                 is_plain: true,
                 start,
-                from_below: true,
+                is_bottom_up: true,
             },
             _ => Storage {
                 bits: usize::from(short(28)?),
                 is_plain: long(30)? == 0,
                 start,
-                from_below: long(22)? >> 31 == 0,
+                is_bottom_up: long(22)? >> 31 == 0,
             },
         })
     }
@@ -92,7 +92,11 @@ impl Storage {
         let line = (width * self.bits).div_ceil(8);
         let step = line.next_multiple_of(4);
         let row = |at: usize| {
-            let place = if self.from_below { height - 1 - at } else { at };
+            let place = if self.is_bottom_up {
+                height - 1 - at
+            } else {
+                at
+            };
             let start = self.start.checked_add(place * step)?;
             bytes.get(start..start.checked_add(line)?)
         };

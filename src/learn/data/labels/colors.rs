@@ -2,61 +2,62 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 
-use super::raster::Raster;
+use super::raster::LabelRaster;
 use crate::learn::data::taxonomy;
 use crate::model::head::Class;
 
 /// Colours of no class in the public sets, unless a list names them: CamVid's and Cityscapes' void, and the border of
 /// PASCAL VOC.
-const VOID: [[u8; 3]; 2] = [[0, 0, 0], [224, 224, 192]];
+const VOID_COLORS: [[u8; 3]; 2] = [[0, 0, 0], [224, 224, 192]];
 
 /// More colours than this that are no class's are hardly drawn by hand.
 const MANY: usize = 32;
 
 /// What a colour stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Named {
+pub(super) enum ColorMeaning {
     /// The class of this id.
     Class(u16),
     /// Two classes, or more.
-    Classes(u16, u16),
+    Ambiguous(u16, u16),
     /// No class.
     Void,
 }
 
 /// Ids by colour.
 #[derive(Debug)]
-pub(super) struct ColorIds(HashMap<[u8; 3], Named>);
+pub(super) struct ColorIds(HashMap<[u8; 3], ColorMeaning>);
 
 impl ColorIds {
     /// Of the colours of `classes`.
     pub fn new(classes: &[Class]) -> Self {
-        let mut ids: HashMap<[u8; 3], Named> = HashMap::with_capacity(classes.len() + VOID.len());
+        let mut ids: HashMap<[u8; 3], ColorMeaning> =
+            HashMap::with_capacity(classes.len() + VOID_COLORS.len());
         for (id, class) in classes.iter().enumerate() {
             let id = id as u16;
             ids.entry(class.color)
                 .and_modify(|named| {
-                    if let Named::Class(first) = *named {
-                        *named = Named::Classes(first, id);
+                    if let ColorMeaning::Class(first) = *named {
+                        *named = ColorMeaning::Ambiguous(first, id);
                     }
                 })
-                .or_insert(Named::Class(id));
+                .or_insert(ColorMeaning::Class(id));
         }
-        for void in VOID {
-            ids.entry(void).or_insert(Named::Void);
+        for void in VOID_COLORS {
+            ids.entry(void).or_insert(ColorMeaning::Void);
         }
         ColorIds(ids)
     }
 
     /// What `color` stands for; nothing where no list knows it.
-    pub fn get(&self, color: [u8; 3]) -> Option<Named> {
+    pub fn get(&self, color: [u8; 3]) -> Option<ColorMeaning> {
         self.0.get(&color).copied()
     }
 }
 
 /// Whether somebody chose the colour of a class: it is not the one that its id alone gives.
 pub(super) fn is_chosen(class: &Class, id: usize) -> bool {
-    class.color != taxonomy::palette(id)
+    class.color != taxonomy::voc_color(id)
 }
 
 /// All different values, rising.
@@ -74,8 +75,8 @@ pub(super) fn distinct<T: Ord + Copy>(values: impl Iterator<Item = T>) -> Vec<T>
 }
 
 /// A complaint about the first colour of `pixels` that is no class's.
-pub(super) fn unknown(
-    raster: &Raster,
+pub(super) fn unknown_color_message(
+    raster: &LabelRaster,
     pixels: &[[u8; 3]],
     table: &ColorIds,
     classes: &[Class],
@@ -95,12 +96,12 @@ pub(super) fn unknown(
     format!(
         "has the colour ({r}, {g}, {b}) at pixel {}, which {}{more}",
         raster.pixel(at),
-        nearest(pixels[at], classes)
+        nearest_color_message(pixels[at], classes)
     )
 }
 
 /// That a colour is no class's, and whose it resembles.
-pub(super) fn nearest(color: [u8; 3], classes: &[Class]) -> String {
+pub(super) fn nearest_color_message(color: [u8; 3], classes: &[Class]) -> String {
     let distance = |class: &&Class| -> u32 {
         let channels = class.color.iter().zip(color);
         channels

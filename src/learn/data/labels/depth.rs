@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::Depth;
-use super::raster::{self, Content, Raster};
+use super::DepthLabel;
+use super::raster::{self, LabelRaster, RasterContent};
 use crate::error::{Error, Result};
-use crate::io::output::{CONTENT, DEPTH_CONTENT, DEPTH_SCALE, UNIT};
-use crate::model::head::RELATIVE;
+use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, DEPTH_SCALE_KEY, UNIT_KEY};
+use crate::model::head::RELATIVE_INVERSE_DEPTH;
 use crate::terminal::warnings::Warnings;
 
 /// Units of a metre of most depth cameras and data sets.
@@ -22,28 +22,28 @@ const WIDENED: usize = 4;
 
 /// Reads maps of depth, and says what of a file is not as it was meant.
 #[derive(Debug, Clone)]
-pub struct DepthReader {
+pub struct DepthLabelReader {
     /// Units of a metre in files of whole numbers, where the user said so.
     scale: Option<f64>,
     /// Units of a metre where neither the user nor the file says anything.
-    usual_scale: f64,
+    default_scale: f64,
     warnings: Warnings,
 }
 
-impl DepthReader {
+impl DepthLabelReader {
     /// `scale` is what the user said (`--depth-scale`); without it a file's own word counts, else millimetres.
     pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
-        DepthReader {
+        DepthLabelReader {
             scale,
-            usual_scale: MILLIMETRES,
+            default_scale: MILLIMETRES,
             warnings,
         }
     }
 
     /// For a data set whose whole numbers are usually in other units than millimetres, such as KITTI's.
-    pub fn with_usual_scale(self, usual_scale: f64) -> Self {
-        DepthReader {
-            usual_scale,
+    pub fn with_default_scale(self, usual_scale: f64) -> Self {
+        DepthLabelReader {
+            default_scale: usual_scale,
             ..self
         }
     }
@@ -54,7 +54,7 @@ impl DepthReader {
     ///
     /// # Errors
     /// Names the file: one that holds colours or bytes (unless a scale was given), or no reading at all.
-    pub fn read(&self, path: &Path) -> Result<Depth> {
+    pub fn read(&self, path: &Path) -> Result<DepthLabel> {
         let raster = raster::read(path, &KEYS)?;
         let mut metres = self
             .metres(&raster, &path.display().to_string())
@@ -68,23 +68,23 @@ impl DepthReader {
                 "has no reading: no pixel is above 0, which stands for none",
             ));
         }
-        Ok(Depth {
+        Ok(DepthLabel {
             width: raster.width,
             height: raster.height,
             metres,
         })
     }
 
-    fn metres(&self, raster: &Raster, name: &str) -> Result<Vec<f32>, String> {
+    fn metres(&self, raster: &LabelRaster, name: &str) -> Result<Vec<f32>, String> {
         if raster.is_own_picture() {
             return Err(
                 "is a picture that dino drew, whose colours are no distances; `dino depth --save npy` writes those"
                     .into(),
             );
         }
-        if raster.note(UNIT) == Some(RELATIVE) {
+        if raster.note(UNIT_KEY) == Some(RELATIVE_INVERSE_DEPTH) {
             return Err(format!(
-                "holds {RELATIVE}, whose larger numbers are nearer, and no distances; `dino depth --scale A --shift B` makes \
+                "holds {RELATIVE_INVERSE_DEPTH}, whose larger numbers are nearer, and no distances; `dino depth --scale A --shift B` makes \
                  metres of it"
             ));
         }
@@ -94,9 +94,9 @@ impl DepthReader {
             false => 0.0,
         };
         match &raster.content {
-            Content::Floats(values) => {
+            RasterContent::Floats(values) => {
                 if let Some(scale) = self.scale
-                    && let Some(median) = no_metres(values, scale)
+                    && let Some(median) = median_in_other_unit(values, scale)
                 {
                     self.warnings.add(
                         "depth in floats of another unit",
@@ -124,17 +124,17 @@ impl DepthReader {
                 }
                 Ok(values.iter().map(|&value| reading(value)).collect())
             }
-            Content::Integers { values, bits } => {
+            RasterContent::Integers { values, bits } => {
                 let scale = self.scale_of(raster, name, *bits, values)?;
                 let is_none = |value: i64| Some(value) == raster.nodata;
                 let metres = |&value: &i64| match is_none(value) {
                     true => 0.0,
                     false => reading(value as f64 / scale),
                 };
-                opaque(raster)?;
+                check_opaque(raster)?;
                 Ok(values.iter().map(metres).collect())
             }
-            Content::Truths(_) => Err("is an array of truths (bool), not of depths".into()),
+            RasterContent::Booleans(_) => Err("is an array of truths (bool), not of depths".into()),
             content => {
                 let greys = greys(content).ok_or_else(|| {
                     format!(
@@ -144,7 +144,7 @@ impl DepthReader {
                     )
                 })?;
                 let scale = self.scale_of(raster, name, 8, &greys)?;
-                opaque(raster)?;
+                check_opaque(raster)?;
                 let metres = greys.iter().map(|&grey| reading(grey as f64 / scale));
                 Ok(metres.collect())
             }
@@ -154,7 +154,7 @@ impl DepthReader {
     /// Units of a metre in a file of whole numbers.
     fn scale_of(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         name: &str,
         bits: u8,
         values: &[i64],
@@ -191,13 +191,13 @@ impl DepthReader {
                 different.len()
             ));
         }
-        Ok(self.usual_scale)
+        Ok(self.default_scale)
     }
 
     /// Warns of what this program wrote as something else than depth, and of a lossy format.
-    fn warn_of_content(&self, raster: &Raster, name: &str) {
+    fn warn_of_content(&self, raster: &LabelRaster, name: &str) {
         if let Some(content) = raster
-            .note(CONTENT)
+            .note(CONTENT_KEY)
             .filter(|&content| content != DEPTH_CONTENT)
         {
             self.warnings.add(
@@ -217,7 +217,7 @@ impl DepthReader {
 }
 
 /// The median of floats that are distances in units of 1/`scale` metre, but not in metres.
-fn no_metres(values: &[f64], scale: f64) -> Option<f64> {
+fn median_in_other_unit(values: &[f64], scale: f64) -> Option<f64> {
     // Hardly any map of metres has half of its pixels beyond.
     const FAR: f64 = 100.0;
     let mut known: Vec<f64> = values
@@ -235,11 +235,11 @@ fn no_metres(values: &[f64], scale: f64) -> Option<f64> {
 }
 
 /// The brightness of 8-bit colours that are all grey.
-fn greys(content: &Content) -> Option<Vec<i64>> {
+fn greys(content: &RasterContent) -> Option<Vec<i64>> {
     let grey = |&[r, g, b]: &[u8; 3]| (r == g && g == b).then_some(i64::from(r));
     match content {
-        Content::Colors(colors) => colors.iter().map(grey).collect(),
-        Content::Indexed { indices, palette } => {
+        RasterContent::Colors(colors) => colors.iter().map(grey).collect(),
+        RasterContent::Indexed { indices, palette } => {
             let color = |index: &u8| palette.get(usize::from(*index));
             indices.iter().map(|index| grey(color(index)?)).collect()
         }
@@ -248,7 +248,7 @@ fn greys(content: &Content) -> Option<Vec<i64>> {
 }
 
 /// Refuses numbers under transparent pixels: whether they are readings is not known.
-fn opaque(raster: &Raster) -> Result<(), String> {
+fn check_opaque(raster: &LabelRaster) -> Result<(), String> {
     match raster.transparent {
         0 => Ok(()),
         count => Err(format!(
@@ -258,10 +258,12 @@ fn opaque(raster: &Raster) -> Result<(), String> {
 }
 
 /// Units of a metre, as a PNG of this program says.
-fn own_scale(raster: &Raster) -> Option<f64> {
-    let scale = raster.note(DEPTH_SCALE).and_then(|text| text.parse().ok());
+fn own_scale(raster: &LabelRaster) -> Option<f64> {
+    let scale = raster
+        .note(DEPTH_SCALE_KEY)
+        .and_then(|text| text.parse().ok());
     // Before the scale could be chosen, the unit alone was noted.
-    let millimetres = raster.note(UNIT).filter(|&unit| unit == "mm");
+    let millimetres = raster.note(UNIT_KEY).filter(|&unit| unit == "mm");
     scale
         .or(millimetres.map(|_| MILLIMETRES))
         .filter(|scale: &f64| scale.is_finite() && *scale > 0.0)
@@ -287,10 +289,10 @@ fn apply_mask(metres: &mut [f32], size: (usize, usize), path: &Path) -> Result<(
         return Err(Error::file(path, why));
     }
     let holds: Vec<bool> = match &raster.content {
-        Content::Truths(values) | Content::Integers { values, .. } => {
+        RasterContent::Booleans(values) | RasterContent::Integers { values, .. } => {
             values.iter().map(|&value| value != 0).collect()
         }
-        Content::Floats(values) => values.iter().map(|&value| value != 0.0).collect(),
+        RasterContent::Floats(values) => values.iter().map(|&value| value != 0.0).collect(),
         _ => return Err(Error::file(path, "is no mask of a depth map")),
     };
     for (metres, holds) in metres.iter_mut().zip(holds) {

@@ -7,17 +7,17 @@ use exr::prelude::{
     AnyChannels, FlatSamples, Image, Layer, ReadChannels as _, ReadLayers as _, Text, read,
 };
 
-use super::raster::{Content, Raster};
+use super::raster::{LabelRaster, RasterContent};
 
 /// Names of channels that hold depth, the surest first: renderers', then what viewers show, then Blender's pass.
 const DEPTHS: [&str; 4] = ["z", "depth", "y", "v"];
 
-type Layers = Image<exr::image::Layers<AnyChannels<FlatSamples>>>;
+type ExrImage = Image<exr::image::Layers<AnyChannels<FlatSamples>>>;
 
 /// Decodes the channel called Z, depth, Y or V (the last part of its name counts), or the only one, or red where green
 /// and blue say the same.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
-    let image: Layers = read()
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
+    let image: ExrImage = read()
         .no_deep_data()
         .largest_resolution_level()
         .all_channels()
@@ -44,7 +44,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         .ok_or("is an OpenEXR file of too many pixels")?;
     let floats = |value: &dyn Fn(usize) -> Option<f64>| {
         let values = (0..pixels).map(|pixel| at(pixel).and_then(value).unwrap_or(f64::NAN));
-        Content::Floats(values.collect())
+        RasterContent::Floats(values.collect())
     };
     let content = match samples {
         FlatSamples::F16(values) => floats(&|at| values.get(at).map(|v| v.to_f64())),
@@ -55,19 +55,19 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
                     .and_then(|at| values.get(at))
                     .map_or(0, |&v| i64::from(v))
             };
-            Content::Integers {
+            RasterContent::Integers {
                 values: (0..pixels).map(value).collect(),
                 bits: 32,
             }
         }
     };
-    let mut raster = Raster::new((width, height), content, "OpenEXR");
+    let mut raster = LabelRaster::new((width, height), content, "OpenEXR");
     raster.notes = own_notes(layer);
     Ok(raster)
 }
 
 /// Layer and channel to read.
-fn choose(image: &Layers) -> Result<(usize, usize), String> {
+fn choose(image: &ExrImage) -> Result<(usize, usize), String> {
     let mut all = Vec::new();
     for (layer, of) in image.layer_data.iter().enumerate() {
         for (channel, one) in of.channel_data.list.iter().enumerate() {

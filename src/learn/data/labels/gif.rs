@@ -4,10 +4,10 @@ use std::io::Cursor;
 
 use gif::{ColorOutput, DecodeOptions, DecodingError};
 
-use super::raster::{Content, Raster};
+use super::raster::{LabelRaster, RasterContent};
 
 /// Decodes a GIF of one frame that fills it.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: DecodingError| format!("is a damaged GIF: {error}");
     let mut options = DecodeOptions::new();
     options.set_color_output(ColorOutput::Indexed);
@@ -25,7 +25,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         ));
     }
     let palette = frame.palette.clone().or(global).unwrap_or_default();
-    let content = Content::Indexed {
+    let content = RasterContent::Indexed {
         indices: frame.buffer.to_vec(),
         palette: palette.as_chunks::<3>().0.to_vec(),
     };
@@ -33,7 +33,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     if matches!(decoder.next_frame_info(), Ok(Some(_))) {
         return Err("is a GIF of several frames; a label has one".into());
     }
-    Ok(Raster::new(
+    Ok(LabelRaster::new(
         (usize::from(width), usize::from(height)),
         content,
         "GIF",

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use std::path::Path;
 
 use super::Mask;
-use super::colors::{self, ColorIds, Named};
-use super::raster::{self, Content, Raster};
+use super::colors::{self, ColorIds, ColorMeaning};
+use super::raster::{self, LabelRaster, RasterContent};
 use crate::error::{Error, Result};
-use crate::io::output::MASK_CLASS;
+use crate::io::output::MASK_CLASS_KEY;
 use crate::model::head::Class;
 use crate::terminal::warnings::Warnings;
 
@@ -31,7 +31,7 @@ pub struct MaskReader<'a> {
     /// What the ids stand for, by id, with their colours; empty where it is not known, and colours are refused.
     pub classes: &'a [Class],
     /// Numbers below this are ids; without it all are.
-    pub ids: Option<usize>,
+    pub id_count: Option<usize>,
     /// The id of pixels without a class.
     pub ignore: u16,
     /// Where doubts go.
@@ -58,16 +58,18 @@ impl MaskReader<'_> {
         })
     }
 
-    fn ids_of(&self, raster: &Raster, name: &str) -> Result<Vec<u16>, String> {
+    fn ids_of(&self, raster: &LabelRaster, name: &str) -> Result<Vec<u16>, String> {
         if raster.is_own_picture() {
             return Err(
                 "is a picture that dino drew to be looked at, not a mask; `dino segment --save ids` writes masks".into(),
             );
         }
         let ids = match &raster.content {
-            Content::Integers { values, bits } => self.of_numbers(raster, values, *bits, name)?,
-            Content::Truths(values) => self.plain(raster, values, name)?,
-            Content::Floats(values) => {
+            RasterContent::Integers { values, bits } => {
+                self.ids_from_numbers(raster, values, *bits, name)?
+            }
+            RasterContent::Booleans(values) => self.ids_from_integers(raster, values, name)?,
+            RasterContent::Floats(values) => {
                 let whole = values.iter().map(|&value| match value.fract() == 0.0 {
                     true => Some(value as i64),
                     false => None,
@@ -82,26 +84,26 @@ impl MaskReader<'_> {
                         raster.pixel(at)
                     )
                 })?;
-                self.plain(raster, &whole, name)?
+                self.ids_from_integers(raster, &whole, name)?
             }
-            Content::Indexed { indices, palette } => {
-                self.of_palette(raster, indices, palette, name)?
+            RasterContent::Indexed { indices, palette } => {
+                self.ids_from_palette(raster, indices, palette, name)?
             }
-            Content::Colors(pixels) => self.of_colors(raster, pixels, name)?,
-            Content::OtherColors(kind) => {
+            RasterContent::Colors(pixels) => self.ids_from_colors(raster, pixels, name)?,
+            RasterContent::OtherColors(kind) => {
                 return Err(format!(
                     "is a {} in {kind}; a mask holds ids, or 8-bit colours that the list of classes names",
                     raster.format
                 ));
             }
         };
-        self.of_other_classes(raster, ids, name)
+        self.remap_classes(raster, ids, name)
     }
 
     /// Ids as numbers: at home in any type, with -1 for no class.
-    pub(super) fn plain(
+    pub(super) fn ids_from_integers(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         values: &[i64],
         name: &str,
     ) -> Result<Vec<u16>, String> {
@@ -129,19 +131,19 @@ impl MaskReader<'_> {
     }
 
     /// One number a pixel: ids, or the grey of classes.
-    pub(super) fn of_numbers(
+    pub(super) fn ids_from_numbers(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         values: &[i64],
         bits: u8,
         name: &str,
     ) -> Result<Vec<u16>, String> {
-        if let Some(class) = raster.note(MASK_CLASS) {
-            return self.of_one_class(values, class);
+        if let Some(class) = raster.note(MASK_CLASS_KEY) {
+            return self.ids_from_class_mask(values, class);
         }
         let found = colors::distinct(values.iter().copied());
         let are_ids = found.iter().all(|&value| self.is_id(value));
-        if let Some(ids) = self.as_greys(&found, false) {
+        if let Some(ids) = self.match_grey_colors(&found, false) {
             self.warnings.add(
                 "grey colours of classes",
                 name,
@@ -151,7 +153,7 @@ impl MaskReader<'_> {
         }
         // 8-bit ids that a program widened to 16 bits as if they were brightness.
         let is_widened = bits == 16
-            && self.ids.is_some()
+            && self.id_count.is_some()
             && !are_ids
             && found.iter().all(|&v| v % 257 == 0 && self.is_id(v / 257));
         if is_widened {
@@ -161,18 +163,18 @@ impl MaskReader<'_> {
                 "its 16-bit numbers are 8-bit ids times 257, and were read as those ids",
             );
             let narrow: Vec<i64> = values.iter().map(|value| value / 257).collect();
-            return self.plain(raster, &narrow, name);
+            return self.ids_from_integers(raster, &narrow, name);
         }
-        self.plain(raster, values, name)
+        self.ids_from_integers(raster, values, name)
     }
 
     /// The ids of greys that are classes' colours, where that is what they are: by number.
-    fn as_greys(&self, found: &[i64], in_colors: bool) -> Option<HashMap<i64, u16>> {
+    fn match_grey_colors(&self, found: &[i64], in_colors: bool) -> Option<HashMap<i64, u16>> {
         let table = ColorIds::new(self.classes);
         let id = |&value: &i64| {
             let grey = u8::try_from(value).ok()?;
             match table.get([grey; 3]) {
-                Some(Named::Class(id)) => Some((value, id)),
+                Some(ColorMeaning::Class(id)) => Some((value, id)),
                 _ => None,
             }
         };
@@ -195,18 +197,18 @@ impl MaskReader<'_> {
         is_meant.then_some(ids)
     }
 
-    fn of_colors(
+    fn ids_from_colors(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         pixels: &[[u8; 3]],
         name: &str,
     ) -> Result<Vec<u16>, String> {
         if pixels.iter().all(|[r, g, b]| r == g && g == b) {
             let values: Vec<i64> = pixels.iter().map(|color| i64::from(color[0])).collect();
             let found = colors::distinct(values.iter().copied());
-            return match self.as_greys(&found, true) {
+            return match self.match_grey_colors(&found, true) {
                 Some(ids) => Ok(values.iter().map(|value| ids[value]).collect()),
-                None => self.plain(raster, &values, name),
+                None => self.ids_from_integers(raster, &values, name),
             };
         }
         if self.classes.is_empty() {
@@ -220,13 +222,20 @@ impl MaskReader<'_> {
         let mut ids = Vec::with_capacity(pixels.len());
         for &color in pixels {
             ids.push(match table.get(color) {
-                Some(Named::Class(id)) => id,
-                Some(Named::Void) => {
+                Some(ColorMeaning::Class(id)) => id,
+                Some(ColorMeaning::Void) => {
                     void += 1;
                     self.ignore
                 }
-                Some(Named::Classes(a, b)) => return Err(self.shared_color(color, a, b)),
-                None => return Err(colors::unknown(raster, pixels, &table, self.classes)),
+                Some(ColorMeaning::Ambiguous(a, b)) => return Err(self.shared_color(color, a, b)),
+                None => {
+                    return Err(colors::unknown_color_message(
+                        raster,
+                        pixels,
+                        &table,
+                        self.classes,
+                    ));
+                }
             });
         }
         if void == pixels.len() {
@@ -249,7 +258,7 @@ impl MaskReader<'_> {
         Ok(ids)
     }
 
-    fn warn_of_format(&self, raster: &Raster, name: &str) {
+    fn warn_of_format(&self, raster: &LabelRaster, name: &str) {
         if raster.is_lossy {
             self.warnings.add(
                 "lossy mask",
@@ -275,7 +284,7 @@ impl MaskReader<'_> {
     }
 
     /// Adds to a complaint what of the file itself may be the reason.
-    fn explain(&self, raster: &Raster, why: String) -> String {
+    fn explain(&self, raster: &LabelRaster, why: String) -> String {
         let mut why = why;
         if raster.is_lossy {
             why += &format!(
@@ -304,12 +313,12 @@ impl MaskReader<'_> {
     /// Whether a number can be a pixel's id, or stands for none.
     pub(super) fn is_id(&self, value: i64) -> bool {
         let below = |limit: usize| usize::try_from(value).is_ok_and(|value| value < limit);
-        value == i64::from(self.ignore) || below(self.ids.unwrap_or(usize::from(u16::MAX) + 1))
+        value == i64::from(self.ignore) || below(self.id_count.unwrap_or(usize::from(u16::MAX) + 1))
     }
 
     pub(super) fn id_range(&self) -> String {
         let last = self
-            .ids
+            .id_count
             .unwrap_or(usize::from(u16::MAX) + 1)
             .saturating_sub(1);
         format!("0 to {last}, or {} for none", self.ignore)

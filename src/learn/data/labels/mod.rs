@@ -6,11 +6,11 @@
 mod bmp;
 mod colors;
 mod depth;
+mod dino_masks;
 mod exr;
 mod gif;
 mod mask;
 mod npy;
-mod own;
 mod palette;
 mod pfm;
 mod pgm;
@@ -23,7 +23,7 @@ mod tiff;
 
 use std::path::Path;
 
-pub use depth::DepthReader;
+pub use depth::DepthLabelReader;
 pub use mask::MaskReader;
 
 use crate::error::Result;
@@ -42,7 +42,7 @@ pub struct Mask {
 
 /// A depth at every pixel.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Depth {
+pub struct DepthLabel {
     /// In pixels.
     pub width: usize,
     /// In pixels.
@@ -51,9 +51,9 @@ pub struct Depth {
     pub metres: Vec<f32>,
 }
 
-impl Depth {
+impl DepthLabel {
     /// The part that `cut` gives for this size: left, top, width, height.
-    pub fn cut(&self, cut: impl Fn((u32, u32)) -> (u32, u32, u32, u32)) -> Self {
+    pub fn crop(&self, cut: impl Fn((u32, u32)) -> (u32, u32, u32, u32)) -> Self {
         let (x, y, width, height) = cut((self.width as u32, self.height as u32));
         let (x, y, width, height) = (x as usize, y as usize, width as usize, height as usize);
         let rows = self.metres.chunks_exact(self.width.max(1));
@@ -73,7 +73,7 @@ impl Depth {
 pub fn read_mask(path: &Path) -> Result<Mask> {
     let reader = MaskReader {
         classes: &[],
-        ids: None,
+        id_count: None,
         ignore: 255,
         warnings: &Warnings::silent(),
     };
@@ -90,6 +90,6 @@ pub fn lossy_format(path: &Path) -> Option<&'static str> {
 ///
 /// # Errors
 /// As [`DepthReader::read`].
-pub fn read_depth(path: &Path, scale: f64) -> Result<Depth> {
-    DepthReader::new(Some(scale), Warnings::silent()).read(path)
+pub fn read_depth(path: &Path, scale: f64) -> Result<DepthLabel> {
+    DepthLabelReader::new(Some(scale), Warnings::silent()).read(path)
 }

@@ -6,26 +6,26 @@ use half::f16;
 use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use zip::ZipArchive;
 
-use super::raster::{Content, Raster};
+use super::raster::{LabelRaster, RasterContent};
 
 /// Bytes that an array in an archive may unpack to: 16 for each of 200 million pixels.
 const LARGEST: u64 = 16 * 200_000_000;
 
 /// Decodes one array `[height, width]`, or with more sides of 1 before or behind; `[height, width, 3 or 4]` of bytes
 /// are colours.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let mut data = bytes;
     let header = NpyHeader::from_reader(&mut data)
         .map_err(|error| format!("is a damaged NPY file: {error}"))?;
     let all: Vec<usize> = header.shape().iter().map(|&side| side as usize).collect();
-    let array = Array::new(&header, data, &all)?;
+    let array = NpyArray::new(&header, data, &all)?;
     if let Some(pixels) = colors(&all).filter(|_| (array.kind, array.size) == (TypeChar::Uint, 1)) {
         return Ok(array.colors(pixels));
     }
     match plane(&all) {
         [height, width] => {
             let content = array.content((*height, *width))?;
-            Ok(Raster::new((*width, *height), content, "NPY"))
+            Ok(LabelRaster::new((*width, *height), content, "NPY"))
         }
         _ => Err(format!(
             "is an array of the shape {all:?}; expected [height, width], at most with more sides of 1"
@@ -34,7 +34,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
 }
 
 /// Decodes the one array of an archive, or the first that is called as one of `keys`.
-pub(super) fn decode_archive(bytes: &[u8], keys: &[&str]) -> Result<Raster, String> {
+pub(super) fn decode_archive(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String> {
     let damaged = |why: String| format!("is a damaged NPZ file: {why}");
     let mut archive =
         ZipArchive::new(Cursor::new(bytes)).map_err(|error| damaged(error.to_string()))?;
@@ -93,16 +93,16 @@ fn colors(mut shape: &[usize]) -> Option<[usize; 3]> {
 }
 
 /// The bytes of an array and what they mean.
-struct Array<'a> {
+struct NpyArray<'a> {
     data: &'a [u8],
     kind: TypeChar,
     /// Bytes of a number.
     size: usize,
-    is_big: bool,
+    is_big_endian: bool,
     order: Order,
 }
 
-impl<'a> Array<'a> {
+impl<'a> NpyArray<'a> {
     /// Refuses types that are no real numbers, and data that does not fill the shape.
     fn new(header: &NpyHeader, data: &'a [u8], shape: &[usize]) -> Result<Self, String> {
         let kind = match header.dtype() {
@@ -125,11 +125,11 @@ impl<'a> Array<'a> {
             .iter()
             .try_fold(size, |product, &side| product.checked_mul(side));
         match length.and_then(|length| data.get(..length)) {
-            Some(data) => Ok(Array {
+            Some(data) => Ok(NpyArray {
                 data,
                 kind: kind.type_char(),
                 size,
-                is_big: kind.endianness() == Endianness::Big,
+                is_big_endian: kind.endianness() == Endianness::Big,
                 order: header.order(),
             }),
             None => Err("is an NPY file that ends too early".into()),
@@ -137,15 +137,15 @@ impl<'a> Array<'a> {
     }
 
     /// Bytes as red, green, blue and perhaps alpha.
-    fn colors(&self, [height, width, channels]: [usize; 3]) -> Raster {
+    fn colors(&self, [height, width, channels]: [usize; 3]) -> LabelRaster {
         let at = |y: usize, x: usize, c: usize| match self.order {
             Order::C => (y * width + x) * channels + c,
             Order::Fortran => y + height * (x + width * c),
         };
         let pixels = (0..height).flat_map(|y| (0..width).map(move |x| (y, x)));
         let color = |(y, x)| [0, 1, 2].map(|c| self.data[at(y, x, c)]);
-        let content = Content::Colors(pixels.clone().map(color).collect());
-        let mut raster = Raster::new((width, height), content, "NPY");
+        let content = RasterContent::Colors(pixels.clone().map(color).collect());
+        let mut raster = LabelRaster::new((width, height), content, "NPY");
         if channels == 4 {
             let opaque = |&(y, x): &(usize, usize)| self.data[at(y, x, 3)] == u8::MAX;
             raster.transparent = pixels.filter(|pixel| !opaque(pixel)).count();
@@ -154,20 +154,20 @@ impl<'a> Array<'a> {
     }
 
     /// One number a pixel, in C order.
-    fn content(&self, (height, width): (usize, usize)) -> Result<Content, String> {
+    fn content(&self, (height, width): (usize, usize)) -> Result<RasterContent, String> {
         let bits = (self.size * 8) as u8;
         Ok(match self.kind {
             TypeChar::Float => {
-                Content::Floats(self.numbers(height, width, |bits, size| match size {
+                RasterContent::Floats(self.numbers(height, width, |bits, size| match size {
                     2 => f16::from_bits(bits as u16).to_f64(),
                     4 => f64::from(f32::from_bits(bits as u32)),
                     _ => f64::from_bits(bits),
                 }))
             }
             TypeChar::Bool => {
-                Content::Truths(self.numbers(height, width, |bits, _| i64::from(bits != 0)))
+                RasterContent::Booleans(self.numbers(height, width, |bits, _| i64::from(bits != 0)))
             }
-            TypeChar::Int => Content::Integers {
+            TypeChar::Int => RasterContent::Integers {
                 // The sign stands in the highest bit of the narrow number.
                 values: self.numbers(height, width, |bits, size| {
                     let free = 64 - 8 * size as u32;
@@ -175,7 +175,7 @@ impl<'a> Array<'a> {
                 }),
                 bits,
             },
-            _ => Content::Integers {
+            _ => RasterContent::Integers {
                 // No label counts as far as 2^63.
                 values: self.numbers(height, width, |bits, _| {
                     i64::try_from(bits).unwrap_or(i64::MAX)
@@ -190,7 +190,7 @@ impl<'a> Array<'a> {
         let one = |at: usize| {
             let word = &self.data[at * self.size..][..self.size];
             let shift = |sum: u64, byte: &u8| sum << 8 | u64::from(*byte);
-            let bits = match self.is_big {
+            let bits = match self.is_big_endian {
                 true => word.iter().fold(0, shift),
                 false => word.iter().rev().fold(0, shift),
             };

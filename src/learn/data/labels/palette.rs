@@ -1,14 +1,14 @@
 //! Masks with a palette: its indices count, unless its colours are those of the classes in another order.
 
-use super::colors::{self, ColorIds, Named};
+use super::colors::{self, ColorIds, ColorMeaning};
 use super::mask::MaskReader;
-use super::raster::Raster;
+use super::raster::LabelRaster;
 
 impl MaskReader<'_> {
     /// Indices of a palette, unless all its colours are classes' and say otherwise.
-    pub(super) fn of_palette(
+    pub(super) fn ids_from_palette(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         indices: &[u8],
         palette: &[[u8; 3]],
         name: &str,
@@ -19,12 +19,12 @@ impl MaskReader<'_> {
             .iter()
             .all(|&index| palette.get(usize::from(index)) == Some(&[index; 3]));
         if is_ramp {
-            return self.of_numbers(raster, &values, 8, name);
+            return self.ids_from_numbers(raster, &values, 8, name);
         }
         if self.classes.is_empty() {
             return match self.contrary_greys(&used, palette) {
-                true => self.of_shades(raster, indices, palette, name),
-                false => self.plain(raster, &values, name),
+                true => self.ids_from_palette_greys(raster, indices, palette, name),
+                false => self.ids_from_integers(raster, &values, name),
             };
         }
         let table = ColorIds::new(self.classes);
@@ -40,18 +40,18 @@ impl MaskReader<'_> {
         let contradicts = |index: u8| {
             !agrees(index)
                 && color(index) != Some([0; 3])
-                && matches!(named(index), Some(Named::Class(_)))
+                && matches!(named(index), Some(ColorMeaning::Class(_)))
         };
         let by_color = used.iter().all(|&index| match named(index) {
-            Some(Named::Class(_)) => true,
+            Some(ColorMeaning::Class(_)) => true,
             // Void is believed where the index itself can be no class's.
-            Some(Named::Void) => !is_id(index),
+            Some(ColorMeaning::Void) => !is_id(index),
             _ => is_ignored(index),
         });
         let contradicting = used.iter().filter(|&&index| contradicts(index)).count();
         let are_ids = used.iter().all(|&index| is_id(index));
         if used.iter().all(|&index| agrees(index)) {
-            return self.plain(raster, &values, name);
+            return self.ids_from_integers(raster, &values, name);
         }
         if by_color && (contradicting > 0 || !are_ids) {
             self.warnings.add(
@@ -61,7 +61,7 @@ impl MaskReader<'_> {
             );
             let is_none = |index: u8| is_ignored(index) && usize::from(index) >= self.classes.len();
             let id = |index: u8| match named(index) {
-                Some(Named::Class(id)) if !is_none(index) => id,
+                Some(ColorMeaning::Class(id)) if !is_none(index) => id,
                 _ => self.ignore,
             };
             let ids: Vec<u16> = (0..=u8::MAX).map(id).collect();
@@ -71,7 +71,7 @@ impl MaskReader<'_> {
                 .collect());
         }
         if self.contrary_greys(&used, palette) {
-            return self.of_shades(raster, indices, palette, name);
+            return self.ids_from_palette_greys(raster, indices, palette, name);
         }
         // Grey ids whose unused shades a program left out of the palette, as Pillow does in GIF.
         let grey = |index: u8| match color(index) {
@@ -79,7 +79,7 @@ impl MaskReader<'_> {
             _ => None,
         };
         let greys: Option<Vec<u8>> = used.iter().map(|&index| grey(index)).collect();
-        if let Some(greys) = greys.filter(|greys| self.are_meant(greys, are_ids)) {
+        if let Some(greys) = greys.filter(|greys| self.greys_are_ids(greys, are_ids)) {
             self.warnings.add(
                 "ids as greys of a palette",
                 name,
@@ -89,7 +89,7 @@ impl MaskReader<'_> {
                     greys[greys.len() - 1]
                 ),
             );
-            return self.plain(raster, &shades(indices, palette), name);
+            return self.ids_from_integers(raster, &shades(indices, palette), name);
         }
         if !are_ids {
             let at = indices.iter().position(|&index| !is_id(index));
@@ -100,7 +100,7 @@ impl MaskReader<'_> {
                 indices[at],
                 raster.pixel(at),
                 self.id_range(),
-                colors::nearest(color(indices[at]).unwrap_or_default(), self.classes),
+                colors::nearest_color_message(color(indices[at]).unwrap_or_default(), self.classes),
             ));
         }
         if contradicting >= 2 && 2 * contradicting >= used.len() {
@@ -110,7 +110,7 @@ impl MaskReader<'_> {
                 "some colours of its palette are those of classes with other ids than its indices; the indices count",
             );
         }
-        self.plain(raster, &values, name)
+        self.ids_from_integers(raster, &values, name)
     }
 
     /// Whether all colours of a palette are greys, in an order that no ids have: a program sorted them anew, as Pillow
@@ -148,9 +148,9 @@ impl MaskReader<'_> {
     }
 
     /// The greys of a palette as numbers.
-    fn of_shades(
+    fn ids_from_palette_greys(
         &self,
-        raster: &Raster,
+        raster: &LabelRaster,
         indices: &[u8],
         palette: &[[u8; 3]],
         name: &str,
@@ -160,15 +160,15 @@ impl MaskReader<'_> {
             name,
             "its palette holds greys, in another order than ids would have; the greys count, not the indices",
         );
-        self.plain(raster, &shades(indices, palette), name)
+        self.ids_from_integers(raster, &shades(indices, palette), name)
     }
 
     /// Whether the greys of a palette are ids, rather than its indices.
-    fn are_meant(&self, greys: &[u8], indices_are_ids: bool) -> bool {
+    fn greys_are_ids(&self, greys: &[u8], indices_are_ids: bool) -> bool {
         let is_grey_id = |&grey: &u8| self.is_id(i64::from(grey));
         // Black and white alone are how two indices are shown.
         let speaks = |&grey: &u8| grey > 0 && u16::from(grey) != self.ignore;
-        self.ids.is_some()
+        self.id_count.is_some()
             && greys.is_sorted()
             && greys.iter().all(is_grey_id)
             && (!indices_are_ids || greys.iter().any(speaks))

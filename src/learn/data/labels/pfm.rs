@@ -1,10 +1,10 @@
 //! Portable float map (<https://www.pauldebevec.com/Research/HDR/PFM/>), and the depth files of MPI Sintel.
 
-use super::raster::{Content, Raster};
+use super::raster::{LabelRaster, RasterContent};
 
 /// Decodes a PFM of one channel. Its rows count from the bottom. The scale's sign tells the byte order; the scale
 /// itself is not applied, as Middlebury's and other readers have it.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     if bytes.starts_with(b"PF") {
         return Err("is a PFM with three channels; a label has one (Pf)".into());
     }
@@ -30,14 +30,14 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
     )
     .ok_or("is a PFM that ends too early")?;
     let values = rows.chunks_exact(width.max(1)).rev().flatten().copied();
-    let content = Content::Floats(values.collect());
-    let mut raster = Raster::new((width, height), content, "PFM");
+    let content = RasterContent::Floats(values.collect());
+    let mut raster = LabelRaster::new((width, height), content, "PFM");
     raster.unapplied_scale = Some(scale.abs()).filter(|scale| (scale - 1.0).abs() > 1e-9);
     Ok(raster)
 }
 
 /// Decodes Sintel's `.dpt`: its mark, width and height as i32, then float32, all little endian.
-pub(super) fn decode_dpt(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode_dpt(bytes: &[u8]) -> Result<LabelRaster, String> {
     let word = |at: usize| -> Option<usize> {
         let bytes = bytes.get(at..at + 4)?.try_into().ok()?;
         usize::try_from(i32::from_le_bytes(bytes)).ok()
@@ -48,7 +48,11 @@ pub(super) fn decode_dpt(bytes: &[u8]) -> Result<Raster, String> {
         return Err("is a map of optical flow (.flo), not of depth".into());
     }
     let values = floats(data, size, true).ok_or("is a .dpt file that ends too early")?;
-    Ok(Raster::new(size, Content::Floats(values), ".dpt"))
+    Ok(LabelRaster::new(
+        size,
+        RasterContent::Floats(values),
+        ".dpt",
+    ))
 }
 
 /// As many float32 as `size` has pixels.

@@ -1,12 +1,12 @@
 //! Portable grey map (P2 and P5) as it is stored: its numbers, not scaled to the full range as a picture's are.
 
-use super::raster::{Content, Raster};
+use super::raster::{LabelRaster, RasterContent};
 
 /// Decodes a PGM.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = || "is a damaged PGM".to_owned();
     let is_text = bytes.starts_with(b"P2");
-    let mut words = Words { bytes, at: 2 };
+    let mut words = PgmTokens { bytes, at: 2 };
     let mut number = || words.next().ok_or_else(damaged);
     let (width, height, maximum) = (number()?, number()?, number()?);
     if !(1..=65_535).contains(&maximum) {
@@ -28,17 +28,17 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         data.chunks_exact(step).map(value).collect()
     };
     let bits = if maximum > 255 { 16 } else { 8 };
-    let content = Content::Integers { values, bits };
-    Ok(Raster::new((width, height), content, "PGM"))
+    let content = RasterContent::Integers { values, bits };
+    Ok(LabelRaster::new((width, height), content, "PGM"))
 }
 
 /// Numbers between white space and comments.
-struct Words<'a> {
+struct PgmTokens<'a> {
     bytes: &'a [u8],
     at: usize,
 }
 
-impl Words<'_> {
+impl PgmTokens<'_> {
     fn next(&mut self) -> Option<usize> {
         loop {
             match self.bytes.get(self.at)? {

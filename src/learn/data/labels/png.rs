@@ -4,10 +4,10 @@ use std::io::Cursor;
 
 use png::{BitDepth, ColorType, Decoder, DecodingError};
 
-use super::raster::{Content, Raster, deep_colors, unpack};
+use super::raster::{LabelRaster, RasterContent, deep_colors, unpack};
 
 /// Decodes a PNG.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let damaged = |error: DecodingError| format!("is a damaged PNG: {error}");
     let too_large = || "is too large a PNG".to_owned();
     let mut reader = Decoder::new(Cursor::new(bytes))
@@ -46,7 +46,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
             .map(|pixel| pixel[channels - 1]);
         alphas.filter(|&alpha| alpha != opaque).count()
     };
-    let grey = |step: usize| Content::Integers {
+    let grey = |step: usize| RasterContent::Integers {
         values: samples
             .iter()
             .step_by(step)
@@ -59,7 +59,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         let pixels = pixels.map(|pixel| [pixel[0], pixel[1], pixel[2]]);
         match is_wide {
             true => deep_colors(pixels.collect()),
-            false => Content::Colors(pixels.map(|pixel| pixel.map(|v| v as u8)).collect()),
+            false => RasterContent::Colors(pixels.map(|pixel| pixel.map(|v| v as u8)).collect()),
         }
     };
     let (content, transparent) = match info.color_type {
@@ -69,7 +69,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         ColorType::Rgba => (colors(4), alpha(4)),
         ColorType::Indexed => {
             let palette = info.palette.as_deref().unwrap_or_default();
-            let content = Content::Indexed {
+            let content = RasterContent::Indexed {
                 indices: samples.iter().map(|&v| v as u8).collect(),
                 palette: palette.as_chunks::<3>().0.to_vec(),
             };
@@ -77,7 +77,7 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
             (content, 0)
         }
     };
-    let mut raster = Raster::new((width, height), content, "PNG");
+    let mut raster = LabelRaster::new((width, height), content, "PNG");
     raster.transparent = transparent;
     raster.notes = own_notes(&info.uncompressed_latin1_text, &info.utf8_text);
     Ok(raster)

@@ -10,7 +10,7 @@ use crate::error::{Error, Result};
 
 /// The numbers or colours of a file.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum Content {
+pub(super) enum RasterContent {
     /// One whole number a pixel, stored with so many bits.
     Integers {
         /// `[height, width]`.
@@ -19,7 +19,7 @@ pub(super) enum Content {
         bits: u8,
     },
     /// One truth a pixel (NumPy's bool), 0 or 1.
-    Truths(Vec<i64>),
+    Booleans(Vec<i64>),
     /// One float a pixel, as wide as it is stored.
     Floats(Vec<f64>),
     /// Indices into a palette.
@@ -37,13 +37,13 @@ pub(super) enum Content {
 
 /// A label file, decoded.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) struct Raster {
+pub(super) struct LabelRaster {
     /// In pixels.
     pub width: usize,
     /// In pixels.
     pub height: usize,
     /// `[height, width]`.
-    pub content: Content,
+    pub content: RasterContent,
     /// What the format is called, such as `PNG`.
     pub format: &'static str,
     /// Whether the format changes numbers to save room.
@@ -58,10 +58,14 @@ pub(super) struct Raster {
     pub nodata: Option<i64>,
 }
 
-impl Raster {
+impl LabelRaster {
     /// An opaque raster of a lossless format.
-    pub fn new((width, height): (usize, usize), content: Content, format: &'static str) -> Self {
-        Raster {
+    pub fn new(
+        (width, height): (usize, usize),
+        content: RasterContent,
+        format: &'static str,
+    ) -> Self {
+        LabelRaster {
             width,
             height,
             content,
@@ -90,7 +94,7 @@ impl Raster {
 
     /// Whether this program drew the file as a picture to look at, which holds no numbers.
     pub fn is_own_picture(&self) -> bool {
-        !self.notes.is_empty() && matches!(self.content, Content::Colors(_))
+        !self.notes.is_empty() && matches!(self.content, RasterContent::Colors(_))
     }
 }
 
@@ -99,13 +103,13 @@ impl Raster {
 ///
 /// # Errors
 /// Names the file and what was found in it.
-pub(super) fn read(path: &Path, keys: &[&str]) -> Result<Raster> {
+pub(super) fn read(path: &Path, keys: &[&str]) -> Result<LabelRaster> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     decode(&bytes, keys).map_err(|why| Error::file(path, why))
 }
 
 /// Decodes the bytes of a label file.
-pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String> {
     let raster = match bytes {
         [] => return Err("is empty".into()),
         [0x93, b'N', b'U', b'M', b'P', b'Y', ..] => npy::decode(bytes),
@@ -136,7 +140,7 @@ pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<Raster, String> {
 const UNPACK: &str = "which holds many arrays; unpack it into one file a photo (PNG or NPY)";
 
 /// Formats that hold pictures alone.
-fn decode_picture(bytes: &[u8]) -> Result<Raster, String> {
+fn decode_picture(bytes: &[u8]) -> Result<LabelRaster, String> {
     let format = match bytes {
         [0xff, 0xd8, 0xff, ..] => "JPEG",
         [
@@ -162,7 +166,7 @@ fn decode_picture(bytes: &[u8]) -> Result<Raster, String> {
         }
         error => format!("is a damaged {format}: {error}"),
     })?;
-    let mut raster = of_picture(picture, format);
+    let mut raster = raster_from_image(picture, format);
     match format {
         "JPEG" => raster.is_lossy = true,
         "WebP" if webp_has(bytes, *b"ANIM") => {
@@ -176,48 +180,48 @@ fn decode_picture(bytes: &[u8]) -> Result<Raster, String> {
 }
 
 /// The pixels of a decoded picture.
-pub(super) fn of_picture(picture: DynamicImage, format: &'static str) -> Raster {
+pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> LabelRaster {
     let size = (picture.width() as usize, picture.height() as usize);
     let mut transparent = 0;
     let mut see = |is_opaque: bool| transparent += usize::from(!is_opaque);
     let content = match picture {
-        DynamicImage::ImageLuma8(grey) => Content::Integers {
+        DynamicImage::ImageLuma8(grey) => RasterContent::Integers {
             values: grey.iter().map(|&v| i64::from(v)).collect(),
             bits: 8,
         },
-        DynamicImage::ImageLuma16(grey) => Content::Integers {
+        DynamicImage::ImageLuma16(grey) => RasterContent::Integers {
             values: grey.iter().map(|&v| i64::from(v)).collect(),
             bits: 16,
         },
         DynamicImage::ImageLumaA8(grey) => {
             grey.pixels().for_each(|p| see(p.0[1] == u8::MAX));
-            Content::Integers {
+            RasterContent::Integers {
                 values: grey.pixels().map(|p| i64::from(p.0[0])).collect(),
                 bits: 8,
             }
         }
-        DynamicImage::ImageRgb8(rgb) => Content::Colors(rgb.pixels().map(|p| p.0).collect()),
+        DynamicImage::ImageRgb8(rgb) => RasterContent::Colors(rgb.pixels().map(|p| p.0).collect()),
         DynamicImage::ImageRgba8(rgba) => {
             rgba.pixels().for_each(|p| see(p.0[3] == u8::MAX));
-            Content::Colors(rgba.pixels().map(|p| [p.0[0], p.0[1], p.0[2]]).collect())
+            RasterContent::Colors(rgba.pixels().map(|p| [p.0[0], p.0[1], p.0[2]]).collect())
         }
         DynamicImage::ImageRgb16(rgb) => deep_colors(rgb.pixels().map(|p| p.0).collect()),
         DynamicImage::ImageRgba16(rgba) => {
             rgba.pixels().for_each(|p| see(p.0[3] == u16::MAX));
             deep_colors(rgba.pixels().map(|p| [p.0[0], p.0[1], p.0[2]]).collect())
         }
-        _ => Content::OtherColors("colours of an unusual kind"),
+        _ => RasterContent::OtherColors("colours of an unusual kind"),
     };
-    Raster {
+    LabelRaster {
         transparent,
-        ..Raster::new(size, content, format)
+        ..LabelRaster::new(size, content, format)
     }
 }
 
 /// 16-bit colours: grey ones are numbers, and those that 8 bits give are colours of 8 bits.
-pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> Content {
+pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> RasterContent {
     if colors.iter().all(|[r, g, b]| r == g && g == b) {
-        return Content::Integers {
+        return RasterContent::Integers {
             values: colors.iter().map(|color| i64::from(color[0])).collect(),
             bits: 16,
         };
@@ -225,9 +229,9 @@ pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> Content {
     // 257 = 65535 / 255
     if colors.iter().flatten().all(|channel| channel % 257 == 0) {
         let narrow = |color: &[u16; 3]| color.map(|channel| (channel / 257) as u8);
-        return Content::Colors(colors.iter().map(narrow).collect());
+        return RasterContent::Colors(colors.iter().map(narrow).collect());
     }
-    Content::OtherColors("16-bit colours")
+    RasterContent::OtherColors("16-bit colours")
 }
 
 /// Unpacks rows of `bits` (1, 2 or 4) a number, the first in the highest bits, that each begin on a byte.

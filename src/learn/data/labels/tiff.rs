@@ -7,7 +7,7 @@ use tiff::decoder::{Decoder, DecodingResult, Limits};
 use tiff::tags::{PhotometricInterpretation, PlanarConfiguration, Tag};
 use tiff::{ColorType, TiffError, TiffUnsupportedError};
 
-use super::raster::{Content, Raster, deep_colors, unpack};
+use super::raster::{LabelRaster, RasterContent, deep_colors, unpack};
 
 /// GDAL's text of the number that stands for no value.
 const GDAL_NODATA: Tag = Tag::Unknown(42113);
@@ -16,7 +16,7 @@ const GDAL_NODATA: Tag = Tag::Unknown(42113);
 const LARGEST: usize = 4 << 30;
 
 /// Decodes a TIFF of one page; overviews of it are passed over.
-pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
+pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let mut decoder = open(bytes).map_err(|error| explain(&error))?;
     let photometric = decoder
         .find_tag_unsigned::<u16>(Tag::PhotometricInterpretation)
@@ -42,8 +42,8 @@ pub(super) fn decode(bytes: &[u8]) -> Result<Raster, String> {
         8
     };
     let palette = (0..third).map(|i| [0, 1, 2].map(|c| (map[c * third + i] >> shift) as u8));
-    if let Content::Integers { values, bits: ..=8 } = &raster.content {
-        raster.content = Content::Indexed {
+    if let RasterContent::Integers { values, bits: ..=8 } = &raster.content {
+        raster.content = RasterContent::Indexed {
             indices: values.iter().map(|&v| v as u8).collect(),
             palette: palette.collect(),
         };
@@ -59,10 +59,10 @@ fn open(bytes: &[u8]) -> Result<Decoder<Cursor<&[u8]>>, TiffError> {
     Ok(Decoder::new(Cursor::new(bytes))?.with_limits(limits))
 }
 
-fn read(mut decoder: Decoder<Cursor<&[u8]>>) -> Result<Raster, String> {
+fn read(mut decoder: Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, String> {
     let mut raster = page(&mut decoder).map_err(|why| match why {
-        Failed::Words(why) => why,
-        Failed::Library(error) => explain(&error),
+        TiffPageError::Message(why) => why,
+        TiffPageError::Tiff(error) => explain(&error),
     })?;
     let mut pages = 1;
     while decoder.more_images() {
@@ -85,32 +85,32 @@ fn read(mut decoder: Decoder<Cursor<&[u8]>>) -> Result<Raster, String> {
 }
 
 /// Why a page cannot be read.
-enum Failed {
-    Words(String),
-    Library(TiffError),
+enum TiffPageError {
+    Message(String),
+    Tiff(TiffError),
 }
 
-impl From<TiffError> for Failed {
+impl From<TiffError> for TiffPageError {
     fn from(error: TiffError) -> Self {
-        Failed::Library(error)
+        TiffPageError::Tiff(error)
     }
 }
 
-fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<Raster, Failed> {
+fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<LabelRaster, TiffPageError> {
     let (width, height) = decoder.dimensions()?;
     let size = (width as usize, height as usize);
     let color = decoder.colortype()?;
     let (bits, channels) = (color.bit_depth(), usize::from(color.num_samples()));
     let whole = matches!(bits, 8 | 16 | 32 | 64) || (channels == 1 && matches!(bits, 1 | 2 | 4));
     if !whole {
-        return Err(Failed::Words(format!(
+        return Err(TiffPageError::Message(format!(
             "is a TIFF of {bits}-bit numbers, which cannot be read; save it with 8, 16 or 32 bits"
         )));
     }
     let white = PhotometricInterpretation::WhiteIsZero.to_u16();
     let photometric = decoder.find_tag_unsigned::<u16>(Tag::PhotometricInterpretation)?;
     if photometric == Some(white) {
-        return Err(Failed::Words(
+        return Err(TiffPageError::Message(
             "is a TIFF whose numbers count from white (WhiteIsZero), so that it is not known whether they are \
              meant as stored or as shown; save it with 0 as black (in tifffile, photometric='minisblack')"
                 .into(),
@@ -128,9 +128,9 @@ fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<Raster, Failed> {
         true => channel * pixels + pixel,
         false => pixel * channels + channel,
     };
-    let samples = Samples::of(result, bits, size);
+    let samples = TiffSamples::of(result, bits, size);
     if samples.len() < pixels * channels || layout.planes < 1 {
-        return Err(Failed::Words(
+        return Err(TiffPageError::Message(
             "is a TIFF whose bands are not all there".into(),
         ));
     }
@@ -151,44 +151,46 @@ fn page(decoder: &mut Decoder<Cursor<&[u8]>>) -> Result<Raster, Failed> {
             }
             let triple = |pixel: usize| [0, 1, 2].map(|c| samples.integer(at(pixel, c)) as u16);
             match bits {
-                8 => Content::Colors((0..pixels).map(|p| triple(p).map(|v| v as u8)).collect()),
+                8 => {
+                    RasterContent::Colors((0..pixels).map(|p| triple(p).map(|v| v as u8)).collect())
+                }
                 _ => deep_colors((0..pixels).map(triple).collect()),
             }
         }
         ColorType::Multiband { num_samples, .. } => {
-            return Err(Failed::Words(format!(
+            return Err(TiffPageError::Message(format!(
                 "is a TIFF of {num_samples} bands; a label has one number a pixel"
             )));
         }
-        _ => Content::OtherColors("colours that are not red, green and blue"),
+        _ => RasterContent::OtherColors("colours that are not red, green and blue"),
     };
-    let mut raster = Raster::new(size, content, "TIFF");
+    let mut raster = LabelRaster::new(size, content, "TIFF");
     raster.transparent = transparent;
     raster.notes = notes;
-    if let (Content::Floats(values), Some(nodata)) = (&mut raster.content, nodata) {
+    if let (RasterContent::Floats(values), Some(nodata)) = (&mut raster.content, nodata) {
         // Rounded as the file's own numbers are.
         let is_none = |value: f64| value == nodata || value == f64::from(nodata as f32);
         for value in values.iter_mut().filter(|value| is_none(**value)) {
             *value = f64::NAN;
         }
     }
-    if let (Content::Integers { .. }, Some(nodata)) = (&raster.content, nodata) {
+    if let (RasterContent::Integers { .. }, Some(nodata)) = (&raster.content, nodata) {
         raster.nodata = Some(nodata as i64).filter(|&none| none as f64 == nodata);
     }
     Ok(raster)
 }
 
 /// Numbers of one type.
-enum Samples {
+enum TiffSamples {
     Integers(Vec<i64>, u8, bool),
     Floats(Vec<f64>),
 }
 
-impl Samples {
+impl TiffSamples {
     fn of(result: DecodingResult, bits: u8, size: (usize, usize)) -> Self {
-        fn whole<T: Copy + Into<i64>>(values: &[T], bits: u8, signed: bool) -> Samples {
+        fn whole<T: Copy + Into<i64>>(values: &[T], bits: u8, signed: bool) -> TiffSamples {
             let values = values.iter().map(|&value| value.into());
-            Samples::Integers(values.collect(), bits, signed)
+            TiffSamples::Integers(values.collect(), bits, signed)
         }
         match result {
             DecodingResult::U8(bytes) if bits < 8 => {
@@ -199,55 +201,55 @@ impl Samples {
             DecodingResult::U32(values) => whole(&values, bits, false),
             DecodingResult::U64(values) => {
                 let narrow = |value: u64| i64::try_from(value).unwrap_or(i64::MAX);
-                Samples::Integers(values.into_iter().map(narrow).collect(), bits, false)
+                TiffSamples::Integers(values.into_iter().map(narrow).collect(), bits, false)
             }
             DecodingResult::I8(values) => whole(&values, bits, true),
             DecodingResult::I16(values) => whole(&values, bits, true),
             DecodingResult::I32(values) => whole(&values, bits, true),
             DecodingResult::I64(values) => whole(&values, bits, true),
             DecodingResult::F16(values) => {
-                Samples::Floats(values.into_iter().map(f64::from).collect())
+                TiffSamples::Floats(values.into_iter().map(f64::from).collect())
             }
             DecodingResult::F32(values) => {
-                Samples::Floats(values.into_iter().map(f64::from).collect())
+                TiffSamples::Floats(values.into_iter().map(f64::from).collect())
             }
-            DecodingResult::F64(values) => Samples::Floats(values),
+            DecodingResult::F64(values) => TiffSamples::Floats(values),
         }
     }
 
     fn len(&self) -> usize {
         match self {
-            Samples::Integers(values, ..) => values.len(),
-            Samples::Floats(values) => values.len(),
+            TiffSamples::Integers(values, ..) => values.len(),
+            TiffSamples::Floats(values) => values.len(),
         }
     }
 
     /// A whole number; 0 of floats.
     fn integer(&self, at: usize) -> i64 {
         match self {
-            Samples::Integers(values, ..) => values[at],
-            Samples::Floats(_) => 0,
+            TiffSamples::Integers(values, ..) => values[at],
+            TiffSamples::Floats(_) => 0,
         }
     }
 
     fn is_opaque(&self, at: usize) -> bool {
         match self {
-            Samples::Integers(values, bits, signed) => {
+            TiffSamples::Integers(values, bits, signed) => {
                 let bits = u32::from(*bits) - u32::from(*signed);
                 values[at] as u64 == u64::MAX >> (64 - bits.max(1))
             }
-            Samples::Floats(values) => values[at] >= 1.0,
+            TiffSamples::Floats(values) => values[at] >= 1.0,
         }
     }
 
-    fn content(&self, pixels: usize, at: impl Fn(usize) -> usize) -> Content {
+    fn content(&self, pixels: usize, at: impl Fn(usize) -> usize) -> RasterContent {
         match self {
-            Samples::Integers(values, bits, _) => Content::Integers {
+            TiffSamples::Integers(values, bits, _) => RasterContent::Integers {
                 values: (0..pixels).map(|pixel| values[at(pixel)]).collect(),
                 bits: *bits,
             },
-            Samples::Floats(values) => {
-                Content::Floats((0..pixels).map(|pixel| values[at(pixel)]).collect())
+            TiffSamples::Floats(values) => {
+                RasterContent::Floats((0..pixels).map(|pixel| values[at(pixel)]).collect())
             }
         }
     }

@@ -28,13 +28,13 @@ pub struct DepthLoss {
 /// Added to every bin, as the head does when it is used.
 const FLOOR: f32 = 0.1;
 /// Standard deviation of the Gaussian, in log depth.
-const SPREAD: f32 = 0.1;
+const BIN_SIGMA: f32 = 0.1;
 /// The gradient loss looks at every point, every second one, and so on.
 const STRIDES: [usize; 3] = [1, 2, 4];
 
 /// What one point reads.
 #[derive(Debug, Clone, Copy, Default)]
-struct Point {
+struct DepthPoint {
     depth: f32,
     /// Of all bins' weights.
     sum: f32,
@@ -54,7 +54,7 @@ impl DepthLoss {
     pub fn apply(&self, scores: &mut [f32], truth: &[f32]) -> f64 {
         let bins = self.centres.len();
         let tile = TILE * TILE * bins;
-        let points: Vec<Point> = scores
+        let points: Vec<DepthPoint> = scores
             .par_chunks_exact(tile)
             .zip(truth.par_chunks_exact(POINTS * POINTS))
             .flat_map_iter(|(scores, truth)| self.read(scores, truth))
@@ -75,7 +75,7 @@ impl DepthLoss {
             .map(|(point, truth)| f64::from((point.depth - truth).abs()))
             .sum::<f64>()
             / n;
-        let (steps, mut of_error) = self.steps(&points);
+        let (steps, mut of_error) = self.gradient_loss(&points);
         for (of_error, point) in of_error.iter_mut().zip(&points) {
             if let Some(error) = point.error {
                 *of_error += (error - self.lambda * mean) / (n * scale_invariant);
@@ -86,7 +86,7 @@ impl DepthLoss {
             .enumerate()
             .map(|(index, scores)| {
                 let own = index * POINTS * POINTS..(index + 1) * POINTS * POINTS;
-                self.spread(
+                self.backpropagate(
                     scores,
                     &points[own.clone()],
                     &truth[own.clone()],
@@ -121,8 +121,8 @@ impl DepthLoss {
     }
 
     /// Reads the points of one tile.
-    fn read(&self, scores: &[f32], truth: &[f32]) -> Vec<Point> {
-        let mut points = vec![Point::default(); POINTS * POINTS];
+    fn read(&self, scores: &[f32], truth: &[f32]) -> Vec<DepthPoint> {
+        let mut points = vec![DepthPoint::default(); POINTS * POINTS];
         self.each_point(scores, |at, scores| {
             let (mut sum, mut first) = (0f32, 0f32);
             for (&score, &centre) in scores.iter().zip(&self.centres) {
@@ -133,13 +133,13 @@ impl DepthLoss {
             let depth = first / sum;
             let error =
                 (truth[at] > 0.0).then(|| f64::from(depth.ln()) - f64::from(truth[at].ln()));
-            points[at] = Point { depth, sum, error };
+            points[at] = DepthPoint { depth, sum, error };
         });
         points
     }
 
     /// The gradient loss, and its own gradient by the points' errors (weighted).
-    fn steps(&self, points: &[Point]) -> (f64, Vec<f64>) {
+    fn gradient_loss(&self, points: &[DepthPoint]) -> (f64, Vec<f64>) {
         let mut gradient = vec![0f64; points.len()];
         let mut loss = 0.0;
         if self.gradient == 0.0 {
@@ -181,10 +181,10 @@ impl DepthLoss {
     }
 
     /// Replaces the scores of a tile by their gradient, and returns the sum of its points' cross-entropies.
-    fn spread(
+    fn backpropagate(
         &self,
         scores: &mut [f32],
-        points: &[Point],
+        points: &[DepthPoint],
         truth: &[f32],
         of_error: &[f64],
         n: f64,
@@ -195,7 +195,7 @@ impl DepthLoss {
         let mut own = vec![0f32; bins];
         let mut entropy = 0f64;
         self.each_point(scores, |at, scores| {
-            let Point { depth, sum, error } = points[at];
+            let DepthPoint { depth, sum, error } = points[at];
             if error.is_none() {
                 return;
             }
@@ -239,7 +239,7 @@ impl DepthLoss {
         let target = truth.ln();
         let wanted: Vec<f32> = logs
             .iter()
-            .map(|log| (-(log - target).powi(2) / (2.0 * SPREAD * SPREAD)).exp())
+            .map(|log| (-(log - target).powi(2) / (2.0 * BIN_SIGMA * BIN_SIGMA)).exp())
             .collect();
         let total: f32 = wanted.iter().sum::<f32>().max(1e-20);
         let mut entropy = 0f64;
@@ -259,7 +259,7 @@ mod tests {
     use super::*;
     use crate::model::head::Scores;
     use crate::model::input::Grid;
-    use crate::vision::postprocess::depth::{Spread, read_out};
+    use crate::vision::postprocess::depth::{BinSpread, decode_bins};
 
     const BINS: usize = 4;
 
@@ -287,7 +287,7 @@ mod tests {
             rows: TILE,
             cols: TILE,
         };
-        let map = read_out(
+        let map = decode_bins(
             &Scores {
                 values: values.clone(),
                 k: BINS,
@@ -295,7 +295,7 @@ mod tests {
             },
             &loss(0.0, 0.0).centres,
             UPSAMPLE,
-            Spread::Unread,
+            BinSpread::Omitted,
         );
         let points = loss(0.0, 0.0).read(&values, &[1.0; POINTS * POINTS]);
         let first = UPSAMPLE / 2;

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 /// The shares of one patch's ids, and the classes that each id of its data set can be.
-pub type Shares<'a> = (&'a [(u16, f32)], &'a [Vec<u16>]);
+pub type SoftTarget<'a> = (&'a [(u16, f32)], &'a [Vec<u16>]);
 
 /// Soft-label cross-entropy.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -21,7 +21,7 @@ impl SegmentLoss {
         &self,
         scores: &mut [f32],
         classes: usize,
-        target: impl Fn(usize) -> Shares<'a> + Sync,
+        target: impl Fn(usize) -> SoftTarget<'a> + Sync,
     ) -> f64 {
         let n = scores.len() / classes;
         let losses: Vec<f64> = scores
@@ -32,7 +32,7 @@ impl SegmentLoss {
         losses.iter().sum::<f64>() / n as f64
     }
 
-    fn row(&self, row: &mut [f32], (shares, allowed): Shares<'_>, n: f32) -> f64 {
+    fn row(&self, row: &mut [f32], (shares, allowed): SoftTarget<'_>, n: f32) -> f64 {
         softmax(row);
         let classes = row.len() as f32;
         // The target as a distribution over the classes: an id's share is spread as the scores already have it.

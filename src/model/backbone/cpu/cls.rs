@@ -1,11 +1,16 @@
 //! What the cls token attends to: one query a head, so the whole row of weights is held, and no kernel is needed.
 
-use super::panel::{ROW, Span, WIDTH};
-use super::simd::{Line, flat};
+use super::panel::{PANEL_TOKENS, PanelSpan, ROW_LINES};
+use super::simd::{CacheLine, as_floats};
 
 /// The softmax over all tokens of the first token's scores, head by head: `[heads, tokens]`. `qkv` is one photo's
 /// queries (times `log2 e / sqrt(head_dim)`), keys and values: `[panels, 3 * D]`.
-pub fn cls_weights(qkv: &[Line], spans: &[Span], dim: usize, heads: usize) -> Vec<f32> {
+pub fn cls_attention_weights(
+    qkv: &[CacheLine],
+    spans: &[PanelSpan],
+    dim: usize,
+    heads: usize,
+) -> Vec<f32> {
     let head_dim = dim / heads;
     let tokens: usize = spans.iter().map(|span| span.tokens).sum();
     let mut all = Vec::with_capacity(heads * tokens);
@@ -13,12 +18,12 @@ pub fn cls_weights(qkv: &[Line], spans: &[Span], dim: usize, heads: usize) -> Ve
         // Rows of a head's queries (part 0) or keys (part 1) in a panel, a token a lane.
         let rows = |panel: usize, part: usize| {
             let first = (3 * panel + part) * dim + head * head_dim;
-            flat(&qkv[first * ROW..][..head_dim * ROW]).chunks_exact(WIDTH)
+            as_floats(&qkv[first * ROW_LINES..][..head_dim * ROW_LINES]).chunks_exact(PANEL_TOKENS)
         };
         let query: Vec<f64> = rows(0, 0).map(|row| f64::from(row[0])).collect();
         let mut scores = Vec::with_capacity(tokens);
         for (panel, span) in spans.iter().enumerate() {
-            let mut sums = [0f64; WIDTH];
+            let mut sums = [0f64; PANEL_TOKENS];
             for (row, query) in rows(panel, 1).zip(&query) {
                 for (sum, &key) in sums.iter_mut().zip(row) {
                     *sum += query * f64::from(key);

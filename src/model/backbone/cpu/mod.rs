@@ -11,10 +11,10 @@
 
 pub mod attention;
 mod cls;
+pub mod matmul;
 pub mod panel;
 mod pass;
 pub mod pointwise;
-pub mod product;
 pub mod simd;
 #[cfg(test)]
 mod testing;
@@ -22,79 +22,79 @@ mod testing;
 use rayon::prelude::*;
 
 use super::config::{BackboneConfig, Ffn};
-use pointwise::Norm;
-use product::Packed;
+use matmul::PackedLinear;
+use pointwise::CpuLayerNorm;
 use simd::Isa;
 
 /// A network with its weights packed for this machine.
 #[derive(Debug)]
-pub struct Network {
+pub struct CpuBackbone {
     config: BackboneConfig,
     isa: Isa,
-    patch: Packed,
+    patch_embed: PackedLinear,
     /// The cls token, with its position embedding, and the registers.
     specials: Vec<Vec<f32>>,
-    blocks: Vec<Block>,
-    norm: Norm,
+    blocks: Vec<CpuBlock>,
+    norm: CpuLayerNorm,
 }
 
 #[derive(Debug)]
-struct Block {
-    norm1: Norm,
-    qkv: Packed,
-    proj: Packed,
-    norm2: Norm,
-    first: Packed,
-    second: Packed,
+struct CpuBlock {
+    norm1: CpuLayerNorm,
+    qkv: PackedLinear,
+    proj: PackedLinear,
+    norm2: CpuLayerNorm,
+    ffn_in: PackedLinear,
+    ffn_out: PackedLinear,
 }
 
 /// The tokens of one requested layer.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Tokens {
+pub struct CpuLayerTokens {
     /// `[B, 1 + registers, D]`.
     pub specials: Vec<f32>,
     /// `[B, rows * cols, D]`.
     pub patches: Vec<f32>,
 }
 
-impl Network {
+impl CpuBackbone {
     /// Packs the weights of `config`, several blocks at once. `lend` calls what it is given with the numbers of a tensor,
     /// by its canonical name, once for each.
     ///
     /// # Errors
     /// What `lend` returns.
-    pub fn new<E: Send>(config: BackboneConfig, lend: impl Lend<E>) -> Result<Self, E> {
+    pub fn new<E: Send>(config: BackboneConfig, lend: impl TensorProvider<E>) -> Result<Self, E> {
         let dim = config.dim;
-        let isa = Isa::chosen();
+        let isa = Isa::selected();
         let blocks = (0..config.depth).into_par_iter();
-        let blocks = blocks.map(|index| Block::new(isa, &config, index, &lend));
+        let blocks = blocks.map(|index| CpuBlock::new(isa, &config, index, &lend));
         let blocks = blocks.collect::<Result<Vec<_>, E>>()?;
-        let mut cls = copy(&lend, "cls_token")?;
+        let mut cls = copy_tensor(&lend, "cls_token")?;
         lend("pos_embed", &mut |positions| {
             cls.iter_mut().zip(positions).for_each(|(cls, p)| *cls += p);
         })?;
         let mut specials = vec![cls];
         if config.registers > 0 {
-            let registers = copy(&lend, "register_tokens")?;
+            let registers = copy_tensor(&lend, "register_tokens")?;
             specials.extend(registers.chunks_exact(dim).map(<[f32]>::to_vec));
         }
         Ok(Self {
             isa,
-            patch: packed(isa, &lend, "patch_embed.proj", None, |_| 1.0)?,
+            patch_embed: pack_linear(isa, &lend, "patch_embed.proj", None, |_| 1.0)?,
             specials,
             blocks,
-            norm: norm(&lend, "norm", &config)?,
+            norm: read_layer_norm(&lend, "norm", &config)?,
             config,
         })
     }
 }
 
-impl Block {
+impl CpuBlock {
     fn new<E>(
         isa: Isa,
         config: &BackboneConfig,
         index: usize,
-        lend: &impl Lend<E>,
+        lend: &impl TensorProvider<E>,
     ) -> Result<Self, E> {
         let at = |name: &str| format!("blocks.{index}.{name}");
         let head_dim = config.dim / config.heads;
@@ -106,52 +106,56 @@ impl Block {
         };
         let layer = |name: &str, gamma: Option<&str>| {
             let gamma = gamma.filter(|_| config.layer_scale).map(at);
-            packed(isa, lend, &at(name), gamma.as_deref(), |_| 1.0)
+            pack_linear(isa, lend, &at(name), gamma.as_deref(), |_| 1.0)
         };
-        Ok(Block {
-            norm1: norm(lend, &at("norm1"), config)?,
-            qkv: packed(isa, lend, &at("attn.qkv"), None, queries)?,
+        Ok(CpuBlock {
+            norm1: read_layer_norm(lend, &at("norm1"), config)?,
+            qkv: pack_linear(isa, lend, &at("attn.qkv"), None, queries)?,
             proj: layer("attn.proj", Some("ls1.gamma"))?,
-            norm2: norm(lend, &at("norm2"), config)?,
-            first: layer(first, None)?,
-            second: layer(second, Some("ls2.gamma"))?,
+            norm2: read_layer_norm(lend, &at("norm2"), config)?,
+            ffn_in: layer(first, None)?,
+            ffn_out: layer(second, Some("ls2.gamma"))?,
         })
     }
 }
 
 /// What lends tensors by name.
-pub trait Lend<E>: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync {}
+pub trait TensorProvider<E>: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync {}
 
-impl<E, F: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync> Lend<E> for F {}
+impl<E, F: Fn(&str, &mut dyn FnMut(&[f32])) -> Result<(), E> + Sync> TensorProvider<E> for F {}
 
 /// A layer, each row times its `scale` and its entry of `gamma`.
-fn packed<E>(
+fn pack_linear<E>(
     isa: Isa,
-    lend: &impl Lend<E>,
+    lend: &impl TensorProvider<E>,
     name: &str,
     gamma: Option<&str>,
     scale: impl Fn(usize) -> f32 + Sync,
-) -> Result<Packed, E> {
-    let gamma = gamma.map(|gamma| copy(lend, gamma)).transpose()?;
-    let bias = copy(lend, &format!("{name}.bias"))?;
+) -> Result<PackedLinear, E> {
+    let gamma = gamma.map(|gamma| copy_tensor(lend, gamma)).transpose()?;
+    let bias = copy_tensor(lend, &format!("{name}.bias"))?;
     let scale = |row: usize| scale(row) * gamma.as_ref().map_or(1.0, |gamma| gamma[row]);
-    let mut packed = Packed::default();
+    let mut packed = PackedLinear::default();
     lend(&format!("{name}.weight"), &mut |weight| {
-        packed = Packed::new(isa, weight, &bias, scale);
+        packed = PackedLinear::new(isa, weight, &bias, scale);
     })?;
     Ok(packed)
 }
 
-fn norm<E>(lend: &impl Lend<E>, name: &str, config: &BackboneConfig) -> Result<Norm, E> {
-    Ok(Norm {
-        weight: copy(lend, &format!("{name}.weight"))?,
-        bias: copy(lend, &format!("{name}.bias"))?,
+fn read_layer_norm<E>(
+    lend: &impl TensorProvider<E>,
+    name: &str,
+    config: &BackboneConfig,
+) -> Result<CpuLayerNorm, E> {
+    Ok(CpuLayerNorm {
+        weight: copy_tensor(lend, &format!("{name}.weight"))?,
+        bias: copy_tensor(lend, &format!("{name}.bias"))?,
         eps: config.norm_eps as f32,
     })
 }
 
 /// A small tensor of its own.
-fn copy<E>(lend: &impl Lend<E>, name: &str) -> Result<Vec<f32>, E> {
+fn copy_tensor<E>(lend: &impl TensorProvider<E>, name: &str) -> Result<Vec<f32>, E> {
     let mut copy = Vec::new();
     lend(name, &mut |values| copy = values.to_vec())?;
     Ok(copy)

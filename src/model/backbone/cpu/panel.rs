@@ -5,17 +5,17 @@
 //! transposed, sums over features need no exchange between lanes, and a panel stays in its core's cache from the
 //! attention to the next block's queries.
 
-use super::attention::QUERIES;
-use super::simd::{LANES, Line};
+use super::attention::MAX_QUERY_PANELS;
+use super::simd::{CacheLine, LANES};
 
 /// Lines of a row.
-pub const ROW: usize = 3;
+pub const ROW_LINES: usize = 3;
 /// Numbers of a row.
-pub const WIDTH: usize = ROW * LANES;
+pub const PANEL_TOKENS: usize = ROW_LINES * LANES;
 
 /// The tokens of a panel.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Span {
+pub struct PanelSpan {
     /// Its first token.
     pub start: usize,
     /// How many there are, 1 to 48; lanes after them hold nothing.
@@ -25,15 +25,18 @@ pub struct Span {
 }
 
 /// Cuts `tokens` into panels that `workers` can share out evenly.
-pub fn cut(tokens: usize, workers: usize) -> Vec<Span> {
+pub fn split_into_panels(tokens: usize, workers: usize) -> Vec<PanelSpan> {
     let lines = tokens.div_ceil(LANES);
     let workers = workers.clamp(1, lines.max(1));
-    let panels = lines.div_ceil(ROW).next_multiple_of(workers).min(lines);
+    let panels = lines
+        .div_ceil(ROW_LINES)
+        .next_multiple_of(workers)
+        .min(lines);
     (0..panels)
         .map(|panel| {
             let (first, end) = (panel * lines / panels, (panel + 1) * lines / panels);
             let start = first * LANES;
-            Span {
+            PanelSpan {
                 start,
                 tokens: (end * LANES).min(tokens) - start,
                 lines: end - first,
@@ -43,9 +46,9 @@ pub fn cut(tokens: usize, workers: usize) -> Vec<Span> {
 }
 
 /// How many neighbouring panels go through a block together, group by group, for `workers` to share out evenly.
-pub fn groups(panels: usize, workers: usize) -> Vec<usize> {
+pub fn panel_group_sizes(panels: usize, workers: usize) -> Vec<usize> {
     let workers = workers.clamp(1, panels.max(1));
-    let count = panels.div_ceil(QUERIES).next_multiple_of(workers);
+    let count = panels.div_ceil(MAX_QUERY_PANELS).next_multiple_of(workers);
     let count = count.min(panels);
     (0..count)
         .map(|group| (group + 1) * panels / count - group * panels / count)
@@ -53,8 +56,8 @@ pub fn groups(panels: usize, workers: usize) -> Vec<usize> {
 }
 
 /// A panel of `width` features.
-pub fn empty(width: usize) -> Vec<Line> {
-    vec![Line::ZERO; width * ROW]
+pub fn zeroed_panel(width: usize) -> Vec<CacheLine> {
+    vec![CacheLine::ZERO; width * ROW_LINES]
 }
 
 #[cfg(test)]
@@ -65,19 +68,24 @@ mod tests {
     fn panels_cover_all_tokens_and_share_out_evenly() {
         for tokens in [1, 15, 16, 17, 48, 49, 257, 1370, 5477] {
             for workers in [1, 2, 3, 8, 64] {
-                let spans = cut(tokens, workers);
+                let spans = split_into_panels(tokens, workers);
                 let mut next = 0;
                 for span in &spans {
                     assert_eq!(span.start, next);
-                    assert!(span.tokens > 0 && span.lines <= ROW);
+                    assert!(span.tokens > 0 && span.lines <= ROW_LINES);
                     assert_eq!(span.tokens.div_ceil(LANES), span.lines);
                     next += span.tokens;
                 }
                 assert_eq!(next, tokens);
-                let groups = groups(spans.len(), workers);
+                let groups = panel_group_sizes(spans.len(), workers);
                 assert_eq!(groups.iter().sum::<usize>(), spans.len());
-                assert!(groups.iter().all(|&group| (1..=QUERIES).contains(&group)));
-                let lines = |spans: &[Span]| spans.iter().map(|span| span.lines).sum::<usize>();
+                assert!(
+                    groups
+                        .iter()
+                        .all(|&group| (1..=MAX_QUERY_PANELS).contains(&group))
+                );
+                let lines =
+                    |spans: &[PanelSpan]| spans.iter().map(|span| span.lines).sum::<usize>();
                 if workers == 2 && spans.len() > 1 {
                     let (left, right) = spans.split_at(spans.len() / 2);
                     assert!(lines(left).abs_diff(lines(right)) <= 1, "{tokens}");

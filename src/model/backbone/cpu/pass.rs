@@ -5,20 +5,20 @@ use std::sync::Mutex;
 
 use rayon::prelude::*;
 
-use super::attention::{Attend, QUERIES, SCRATCH, attention};
-use super::cls::cls_weights;
-use super::panel::{self, ROW, Span, WIDTH};
+use super::attention::{AttentionJob, MAX_QUERY_PANELS, SCRATCH_LINES, attention};
+use super::cls::cls_attention_weights;
+use super::matmul::{CpuEpilogue, linear};
+use super::panel::{self, PANEL_TOKENS, PanelSpan, ROW_LINES};
 use super::pointwise::{norm, swiglu};
-use super::product::{Finish, linear};
-use super::simd::{Line, flat, flat_mut};
-use super::{Network, Tokens};
+use super::simd::{CacheLine, as_floats, as_floats_mut};
+use super::{CpuBackbone, CpuLayerTokens};
 use crate::error::Result;
 use crate::model::backbone::config::{BackboneConfig, Ffn};
 use crate::model::backbone::vit::LayerRequest;
 use crate::model::input::Grid;
 use crate::system::memory::try_vec;
 
-impl Network {
+impl CpuBackbone {
     /// Runs normalised RGB `pixels` `[B, 3, rows * p, cols * p]` with the position embedding `positions`
     /// `[rows * cols, D]`, and returns the tokens that `requests` ask for, in their order. The blocks after the
     /// deepest of them are not run. `tick` is called behind each block with how many of how many are done.
@@ -32,7 +32,7 @@ impl Network {
         positions: &[f32],
         requests: &[LayerRequest],
         tick: &dyn Fn(usize, usize),
-    ) -> Result<Vec<Tokens>> {
+    ) -> Result<Vec<CpuLayerTokens>> {
         let (tokens, _) = self.run(pixels, grid, positions, requests, None, tick)?;
         Ok(tokens)
     }
@@ -62,7 +62,7 @@ impl Network {
         requests: &[LayerRequest],
         watched: Option<usize>,
         tick: &dyn Fn(usize, usize),
-    ) -> Result<(Vec<Tokens>, Vec<f32>)> {
+    ) -> Result<(Vec<CpuLayerTokens>, Vec<f32>)> {
         // Blocks that are run, and those of which queries, keys and values are wanted at least.
         let run = requests.iter().map(|r| r.block + 1).max().unwrap_or(0);
         let asked = run.max(watched.map_or(0, |block| block + 1));
@@ -76,20 +76,20 @@ impl Network {
         let skip = self.specials.len();
         let workers = rayon::current_num_threads();
         let workers_a_photo = workers.div_ceil(photos.max(1));
-        let spans = panel::cut(skip + grid.len(), workers_a_photo);
-        let groups = panel::groups(spans.len(), workers_a_photo);
+        let spans = panel::split_into_panels(skip + grid.len(), workers_a_photo);
+        let groups = panel::panel_group_sizes(spans.len(), workers_a_photo);
         let panels = photos * spans.len();
-        let mut x = try_vec(Line::ZERO, panels * dim * ROW)?;
-        let mut qkv = try_vec(Line::ZERO, panels * 3 * dim * ROW)?;
+        let mut x = try_vec(CacheLine::ZERO, panels * dim * ROW_LINES)?;
+        let mut qkv = try_vec(CacheLine::ZERO, panels * 3 * dim * ROW_LINES)?;
         // The last block leaves none.
         let mut next = match asked {
             1 => Vec::new(),
-            _ => try_vec(Line::ZERO, panels * 3 * dim * ROW)?,
+            _ => try_vec(CacheLine::ZERO, panels * 3 * dim * ROW_LINES)?,
         };
-        let mut found: Vec<Tokens> = requests
+        let mut found: Vec<CpuLayerTokens> = requests
             .iter()
             .map(|_| {
-                Ok(Tokens {
+                Ok(CpuLayerTokens {
                     specials: try_vec(0.0, photos * skip * dim)?,
                     patches: try_vec(0.0, photos * grid.len() * dim)?,
                 })
@@ -98,9 +98,10 @@ impl Network {
         let scratches: Vec<Mutex<Scratch>> = (0..workers)
             .map(|_| Mutex::new(Scratch::new(&self.config)))
             .collect();
-        let each = |tasks: Vec<Task<'_>>, work: &(dyn Fn(Vec<Task<'_>>, &mut Scratch) + Sync)| {
+        let each = |tasks: Vec<PanelTask<'_>>,
+                    work: &(dyn Fn(Vec<PanelTask<'_>>, &mut Scratch) + Sync)| {
             let mut tasks = tasks.into_iter();
-            let groups: Vec<Vec<Task<'_>>> = (0..photos)
+            let groups: Vec<Vec<PanelTask<'_>>> = (0..photos)
                 .flat_map(|_| &groups)
                 .map(|&group| tasks.by_ref().take(group).collect())
                 .collect();
@@ -112,31 +113,31 @@ impl Network {
             });
         };
 
-        let tasks = tasks(&spans, &mut x, &mut qkv, &mut [], (dim, skip, grid.len()));
+        let tasks = panel_tasks(&spans, &mut x, &mut qkv, &mut [], (dim, skip, grid.len()));
         each(tasks, &|group, scratch| {
             for task in group {
                 let pixels = &pixels[task.photo * image..][..image];
-                self.embed(pixels, grid, positions, task.span, task.x, scratch);
-                self.ask(0, task.x, task.qkv, task.span.lines, scratch);
+                self.embed_panel(pixels, grid, positions, task.span, task.x, scratch);
+                self.compute_qkv(0, task.x, task.qkv, task.span.lines, scratch);
             }
         });
         for index in 0..asked {
             if watched == Some(index) {
-                let photos = qkv.chunks_exact(spans.len() * 3 * dim * ROW);
-                let of_photo = |qkv| cls_weights(qkv, &spans, dim, self.config.heads);
+                let photos = qkv.chunks_exact(spans.len() * 3 * dim * ROW_LINES);
+                let of_photo = |qkv| cls_attention_weights(qkv, &spans, dim, self.config.heads);
                 weights = photos.flat_map(of_photo).collect();
                 if index >= run {
                     break;
                 }
             }
-            let mut wanted: Vec<(bool, &mut Tokens)> = requests
+            let mut wanted: Vec<(bool, &mut CpuLayerTokens)> = requests
                 .iter()
                 .zip(&mut found)
                 .filter(|(request, _)| request.block == index)
                 .map(|(request, tokens)| (request.norm, tokens))
                 .collect();
             let keys = &qkv;
-            let tasks = self::tasks(
+            let tasks = panel_tasks(
                 &spans,
                 &mut x,
                 &mut next,
@@ -144,16 +145,16 @@ impl Network {
                 (dim, skip, grid.len()),
             );
             each(tasks, &|group, scratch| {
-                let photo = &keys[group[0].photo * spans.len() * 3 * dim * ROW..];
+                let photo = &keys[group[0].photo * spans.len() * 3 * dim * ROW_LINES..];
                 let asking = group[0].panel..group[0].panel + group.len();
-                self.attend(photo, &spans, asking, scratch);
+                self.attend_panels(photo, &spans, asking, scratch);
                 for (at, task) in group.into_iter().enumerate() {
-                    self.block(index, at, task.x, task.span.lines, scratch);
-                    for (normed, specials, patches) in task.wanted {
-                        self.hand_out(normed, task.x, task.span, specials, patches, scratch);
+                    self.finish_block(index, at, task.x, task.span.lines, scratch);
+                    for (normed, specials, patches) in task.outputs {
+                        self.write_tokens(normed, task.x, task.span, specials, patches, scratch);
                     }
                     if index + 1 < asked {
-                        self.ask(index + 1, task.x, task.qkv, task.span.lines, scratch);
+                        self.compute_qkv(index + 1, task.x, task.qkv, task.span.lines, scratch);
                     }
                 }
             });
@@ -164,24 +165,24 @@ impl Network {
     }
 
     /// The tokens of a panel as they enter the first block.
-    fn embed(
+    fn embed_panel(
         &self,
         pixels: &[f32],
         grid: Grid,
         positions: &[f32],
-        span: Span,
-        x: &mut [Line],
+        span: PanelSpan,
+        x: &mut [CacheLine],
         scratch: &mut Scratch,
     ) {
         let (dim, p, skip) = (self.config.dim, self.config.patch_size, self.specials.len());
         let (height, width) = (grid.rows * p, grid.cols * p);
-        let cut = &mut scratch.wide[..3 * p * p * ROW];
-        let values = flat_mut(cut);
-        let own = flat_mut(x);
+        let cut = &mut scratch.wide[..3 * p * p * ROW_LINES];
+        let values = as_floats_mut(cut);
+        let own = as_floats_mut(x);
         for lane in 0..span.tokens {
             // A special token has no pixels; its lane is overwritten below.
             let Some(patch) = (span.start + lane).checked_sub(skip) else {
-                (0..3 * p * p).for_each(|k| values[k * WIDTH + lane] = 0.0);
+                (0..3 * p * p).for_each(|k| values[k * PANEL_TOKENS + lane] = 0.0);
                 continue;
             };
             let (row, col) = (patch / grid.cols, patch % grid.cols);
@@ -190,26 +191,40 @@ impl Network {
                     let from = (channel * height + row * p + y) * width + col * p;
                     let to = (channel * p + y) * p;
                     for (x, &value) in pixels[from..][..p].iter().enumerate() {
-                        values[(to + x) * WIDTH + lane] = value;
+                        values[(to + x) * PANEL_TOKENS + lane] = value;
                     }
                 }
             }
             for (feature, &value) in positions[patch * dim..][..dim].iter().enumerate() {
-                own[feature * WIDTH + lane] = value;
+                own[feature * PANEL_TOKENS + lane] = value;
             }
         }
-        linear(self.isa, &self.patch, cut, x, span.lines, Finish::Add);
+        linear(
+            self.isa,
+            &self.patch_embed,
+            cut,
+            x,
+            span.lines,
+            CpuEpilogue::Add,
+        );
         for (token, special) in self.specials.iter().enumerate().skip(span.start) {
             if let Some(lane) = token.checked_sub(span.start).filter(|&l| l < span.tokens) {
                 for (feature, &value) in special.iter().enumerate() {
-                    flat_mut(x)[feature * WIDTH + lane] = value;
+                    as_floats_mut(x)[feature * PANEL_TOKENS + lane] = value;
                 }
             }
         }
     }
 
     /// What a block asks and answers with: its queries, keys and values of a panel.
-    fn ask(&self, block: usize, x: &[Line], qkv: &mut [Line], lines: usize, scratch: &mut Scratch) {
+    fn compute_qkv(
+        &self,
+        block: usize,
+        x: &[CacheLine],
+        qkv: &mut [CacheLine],
+        lines: usize,
+        scratch: &mut Scratch,
+    ) {
         let block = &self.blocks[block];
         norm(self.isa, &block.norm1, x, &mut scratch.normed, lines);
         linear(
@@ -218,29 +233,42 @@ impl Network {
             &scratch.normed,
             qkv,
             lines,
-            Finish::Store,
+            CpuEpilogue::Store,
         );
     }
 
     /// All heads' attention for some neighbouring panels.
-    fn attend(&self, qkv: &[Line], spans: &[Span], asking: Range<usize>, scratch: &mut Scratch) {
+    fn attend_panels(
+        &self,
+        qkv: &[CacheLine],
+        spans: &[PanelSpan],
+        asking: Range<usize>,
+        scratch: &mut Scratch,
+    ) {
         let (dim, heads) = (self.config.dim, self.config.heads);
         for head in 0..heads {
-            let job = Attend {
+            let job = AttentionJob {
                 qkv,
                 spans,
                 dim,
                 head,
                 head_dim: dim / heads,
-                query: asking.start,
-                queries: asking.len(),
+                first_query_panel: asking.start,
+                query_panels: asking.len(),
             };
             attention(self.isa, job, &mut scratch.scores, &mut scratch.heads);
         }
     }
 
     /// What a block does after its attention, for the panel that asked as number `at`.
-    fn block(&self, index: usize, at: usize, x: &mut [Line], lines: usize, scratch: &mut Scratch) {
+    fn finish_block(
+        &self,
+        index: usize,
+        at: usize,
+        x: &mut [CacheLine],
+        lines: usize,
+        scratch: &mut Scratch,
+    ) {
         let (isa, block) = (self.isa, &self.blocks[index]);
         let Scratch {
             heads,
@@ -248,29 +276,29 @@ impl Network {
             wide,
             ..
         } = scratch;
-        let width = self.config.dim * ROW;
+        let width = self.config.dim * ROW_LINES;
         let heads = &heads[at * width..][..width];
-        linear(isa, &block.proj, heads, x, lines, Finish::Add);
+        linear(isa, &block.proj, heads, x, lines, CpuEpilogue::Add);
         norm(isa, &block.norm2, x, normed, lines);
-        let wide = &mut wide[..block.first.outputs() * ROW];
+        let wide = &mut wide[..block.ffn_in.outputs() * ROW_LINES];
         match self.config.ffn {
             Ffn::Mlp { .. } => {
-                linear(isa, &block.first, normed, wide, lines, Finish::Gelu);
+                linear(isa, &block.ffn_in, normed, wide, lines, CpuEpilogue::Gelu);
             }
             Ffn::SwiGlu { .. } => {
-                linear(isa, &block.first, normed, wide, lines, Finish::Store);
+                linear(isa, &block.ffn_in, normed, wide, lines, CpuEpilogue::Store);
                 swiglu(isa, wide, lines);
             }
         }
-        linear(isa, &block.second, wide, x, lines, Finish::Add);
+        linear(isa, &block.ffn_out, wide, x, lines, CpuEpilogue::Add);
     }
 
     /// A panel's tokens, as rows.
-    fn hand_out(
+    fn write_tokens(
         &self,
         normed: bool,
-        x: &[Line],
-        span: Span,
+        x: &[CacheLine],
+        span: PanelSpan,
         specials: &mut [f32],
         patches: &mut [f32],
         scratch: &mut Scratch,
@@ -287,7 +315,10 @@ impl Network {
             .chunks_exact_mut(dim)
             .chain(patches.chunks_exact_mut(dim));
         for (lane, token) in rows.enumerate() {
-            for (to, row) in token.iter_mut().zip(flat(x).chunks_exact(WIDTH)) {
+            for (to, row) in token
+                .iter_mut()
+                .zip(as_floats(x).chunks_exact(PANEL_TOKENS))
+            {
                 *to = row[lane];
             }
         }
@@ -298,52 +329,52 @@ impl Network {
 #[derive(Debug)]
 struct Scratch {
     /// The heads' results of some panels: `[QUERIES, D]`.
-    heads: Vec<Line>,
+    heads: Vec<CacheLine>,
     /// After a norm: a panel of width D.
-    normed: Vec<Line>,
+    normed: Vec<CacheLine>,
     /// The feed-forward network's wide layer, or cut-out patches.
-    wide: Vec<Line>,
+    wide: Vec<CacheLine>,
     /// Of some keys, and what attention knows of each query.
-    scores: Vec<Line>,
+    scores: Vec<CacheLine>,
 }
 
 impl Scratch {
     fn new(config: &BackboneConfig) -> Self {
         Self {
-            heads: panel::empty(QUERIES * config.dim),
-            normed: panel::empty(config.dim),
-            wide: panel::empty(config.ffn.width().max(3 * config.patch_size.pow(2))),
-            scores: vec![Line::ZERO; SCRATCH],
+            heads: panel::zeroed_panel(MAX_QUERY_PANELS * config.dim),
+            normed: panel::zeroed_panel(config.dim),
+            wide: panel::zeroed_panel(config.ffn.width().max(3 * config.patch_size.pow(2))),
+            scores: vec![CacheLine::ZERO; SCRATCH_LINES],
         }
     }
 }
 
 /// One panel's share of a pass.
-struct Task<'a> {
+struct PanelTask<'a> {
     photo: usize,
     panel: usize,
-    span: Span,
-    x: &'a mut [Line],
+    span: PanelSpan,
+    x: &'a mut [CacheLine],
     /// Where the next queries, keys and values go.
-    qkv: &'a mut [Line],
+    qkv: &'a mut [CacheLine],
     /// Whether normed, and the rows of specials and patches, of each request.
-    wanted: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
+    outputs: Vec<(bool, &'a mut [f32], &'a mut [f32])>,
 }
 
 /// Shares buffers of `(D, special tokens, patches)` out among the panels of all photos.
-fn tasks<'a>(
-    spans: &[Span],
-    x: &'a mut [Line],
-    qkv: &'a mut [Line],
-    wanted: &'a mut [(bool, &mut Tokens)],
+fn panel_tasks<'a>(
+    spans: &[PanelSpan],
+    x: &'a mut [CacheLine],
+    qkv: &'a mut [CacheLine],
+    wanted: &'a mut [(bool, &mut CpuLayerTokens)],
     (dim, skip, patches): (usize, usize, usize),
-) -> Vec<Task<'a>> {
+) -> Vec<PanelTask<'a>> {
     let mut rest: Vec<(bool, &mut [f32], &mut [f32])> = wanted
         .iter_mut()
         .map(|(normed, tokens)| (*normed, &mut tokens.specials[..], &mut tokens.patches[..]))
         .collect();
-    let mut qkv = qkv.chunks_exact_mut(3 * dim * ROW);
-    x.chunks_exact_mut(dim * ROW)
+    let mut qkv = qkv.chunks_exact_mut(3 * dim * ROW_LINES);
+    x.chunks_exact_mut(dim * ROW_LINES)
         .enumerate()
         .map(|(index, x)| {
             let (photo, panel) = (index / spans.len(), index % spans.len());
@@ -368,13 +399,13 @@ fn tasks<'a>(
                     )
                 })
                 .collect();
-            Task {
+            PanelTask {
                 photo,
                 panel,
                 span,
                 x,
                 qkv: qkv.next().unwrap_or_default(),
-                wanted,
+                outputs: wanted,
             }
         })
         .collect()

@@ -1,11 +1,11 @@
 //! What happens to numbers one by one or token by token: LayerNorm, GELU, SwiGLU, and the exponential.
 
-use super::panel::ROW;
-use super::simd::{Line, Simd, dispatch};
+use super::panel::ROW_LINES;
+use super::simd::{CacheLine, Simd, dispatch};
 
 /// Weight and bias of a LayerNorm.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Norm {
+pub struct CpuLayerNorm {
     /// Per feature.
     pub weight: Vec<f32>,
     /// Per feature.
@@ -16,34 +16,40 @@ pub struct Norm {
 
 dispatch! {
     /// LayerNorm of each token of the panel `x`, into the panel `out`.
-    norm(norm: &Norm, x: &[Line], out: &mut [Line], lines: usize) = norm_body
+    norm(norm: &CpuLayerNorm, x: &[CacheLine], out: &mut [CacheLine], lines: usize) = layer_norm_body
 }
 
 dispatch! {
     /// `silu(first half) * second half` of the panel `x`, in the place of the first half.
-    swiglu(x: &mut [Line], lines: usize) = swiglu_body
+    swiglu(x: &mut [CacheLine], lines: usize) = swiglu_body
 }
 
 #[inline(always)]
-fn norm_body<S: Simd>(s: S, norm: &Norm, x: &[Line], out: &mut [Line], lines: usize) {
+fn layer_norm_body<S: Simd>(
+    s: S,
+    norm: &CpuLayerNorm,
+    x: &[CacheLine],
+    out: &mut [CacheLine],
+    lines: usize,
+) {
     let width = norm.weight.len();
     let share = s.splat(1.0 / width as f32);
     for line in 0..lines {
-        let rows = || x[line..].iter().step_by(ROW).take(width);
+        let rows = || x[line..].iter().step_by(ROW_LINES).take(width);
         // Four sums at once: shorter chains, and smaller errors.
         let mut sums = [s.splat(0.0); 4];
         for (at, row) in rows().enumerate() {
             sums[at % 4] = s.add(sums[at % 4], s.load(row));
         }
-        let mean = s.mul(total(s, sums), share);
+        let mean = s.mul(sum_accumulators(s, sums), share);
         let mut squares = [s.splat(0.0); 4];
         for (at, row) in rows().enumerate() {
             let off = s.sub(s.load(row), mean);
             squares[at % 4] = s.mul_add(off, off, squares[at % 4]);
         }
-        let variance = s.mul_add(total(s, squares), share, s.splat(norm.eps));
+        let variance = s.mul_add(sum_accumulators(s, squares), share, s.splat(norm.eps));
         let scale = s.div(s.splat(1.0), s.sqrt(variance));
-        let out = out[line..].iter_mut().step_by(ROW);
+        let out = out[line..].iter_mut().step_by(ROW_LINES);
         for ((row, out), (&weight, &bias)) in
             rows().zip(out).zip(norm.weight.iter().zip(&norm.bias))
         {
@@ -54,14 +60,17 @@ fn norm_body<S: Simd>(s: S, norm: &Norm, x: &[Line], out: &mut [Line], lines: us
 }
 
 #[inline(always)]
-fn total<S: Simd>(s: S, sums: [S::V; 4]) -> S::V {
+fn sum_accumulators<S: Simd>(s: S, sums: [S::V; 4]) -> S::V {
     s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3]))
 }
 
 #[inline(always)]
-fn swiglu_body<S: Simd>(s: S, x: &mut [Line], lines: usize) {
+fn swiglu_body<S: Simd>(s: S, x: &mut [CacheLine], lines: usize) {
     let (gate, value) = x.split_at_mut(x.len() / 2);
-    for (gate, value) in gate.chunks_exact_mut(ROW).zip(value.chunks_exact(ROW)) {
+    for (gate, value) in gate
+        .chunks_exact_mut(ROW_LINES)
+        .zip(value.chunks_exact(ROW_LINES))
+    {
         for (gate, value) in gate.iter_mut().zip(value).take(lines) {
             let x = s.load(gate);
             let power = s.mul(x, s.splat(-std::f32::consts::LOG2_E));
@@ -90,7 +99,7 @@ pub fn exp2<S: Simd>(s: S, x: S::V) -> S::V {
     p = s.mul_add(p, f, s.splat(2.402_212e-1));
     p = s.mul_add(p, f, s.splat(6.931_47e-1));
     p = s.mul_add(p, f, s.splat(1.0));
-    s.scale(p, whole)
+    s.ldexp(p, whole)
 }
 
 /// The exact (erf) GELU. erf is Abramowitz and Stegun's 7.1.26: at most 1.5e-7 from it.
@@ -115,26 +124,26 @@ pub fn gelu<S: Simd>(s: S, x: S::V) -> S::V {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::{Isa, LANES, flat, flat_mut};
+    use super::super::simd::{Isa, LANES, as_floats, as_floats_mut};
     use super::super::{panel, testing};
     use super::*;
 
-    dispatch! { exp2_all(x: &mut [Line]) = exp2_all_body }
-    dispatch! { gelu_all(x: &mut [Line]) = gelu_all_body }
+    dispatch! { exp2_all(x: &mut [CacheLine]) = exp2_all_body }
+    dispatch! { gelu_all(x: &mut [CacheLine]) = gelu_all_body }
 
     #[inline(always)]
-    fn exp2_all_body<S: Simd>(s: S, x: &mut [Line]) {
+    fn exp2_all_body<S: Simd>(s: S, x: &mut [CacheLine]) {
         x.iter_mut().for_each(|x| s.store(exp2(s, s.load(x)), x));
     }
 
     #[inline(always)]
-    fn gelu_all_body<S: Simd>(s: S, x: &mut [Line]) {
+    fn gelu_all_body<S: Simd>(s: S, x: &mut [CacheLine]) {
         x.iter_mut().for_each(|x| s.store(gelu(s, s.load(x)), x));
     }
 
-    fn ramp(n: usize, low: f32, high: f32) -> Vec<Line> {
-        let mut lines = vec![Line::ZERO; n];
-        for (at, value) in flat_mut(&mut lines).iter_mut().enumerate() {
+    fn ramp(n: usize, low: f32, high: f32) -> Vec<CacheLine> {
+        let mut lines = vec![CacheLine::ZERO; n];
+        for (at, value) in as_floats_mut(&mut lines).iter_mut().enumerate() {
             *value = low + (high - low) * at as f32 / (n * LANES - 1) as f32;
         }
         lines
@@ -146,12 +155,12 @@ mod tests {
             let x = ramp(1000, -120.0, 20.0);
             let mut got = x.clone();
             exp2_all(isa, &mut got);
-            for (&x, &got) in flat(&x).iter().zip(flat(&got)) {
+            for (&x, &got) in as_floats(&x).iter().zip(as_floats(&got)) {
                 let expected = f64::from(x).exp2();
                 let error = (f64::from(got) - expected).abs();
                 assert!(error < 3e-7 * expected, "{isa:?} 2^{x}: {got}");
             }
-            let mut ends = [Line::ZERO];
+            let mut ends = [CacheLine::ZERO];
             ends[0].0[..4].copy_from_slice(&[-200.0, f32::NEG_INFINITY, f32::NAN, -1e30]);
             exp2_all(isa, &mut ends);
             let [low, lowest, nan, far] = ends[0].0[..4] else {
@@ -168,7 +177,7 @@ mod tests {
             let x = ramp(500, -9.0, 9.0);
             let mut got = x.clone();
             gelu_all(isa, &mut got);
-            for (&x, &got) in flat(&x).iter().zip(flat(&got)) {
+            for (&x, &got) in as_floats(&x).iter().zip(as_floats(&got)) {
                 let error = (f64::from(got) - testing::gelu(f64::from(x))).abs();
                 assert!(error < 1e-6, "{isa:?} {x}: {error:e}");
             }
@@ -179,18 +188,19 @@ mod tests {
     fn norm_and_swiglu_are_those_of_f64() {
         let width = 45;
         let (weight, bias) = (testing::numbers(width, 1), testing::numbers(width, 2));
-        let layer = Norm {
+        let layer = CpuLayerNorm {
             weight,
             bias,
             eps: 1e-6,
         };
         for isa in Isa::available() {
-            let mut x = panel::empty(width);
-            flat_mut(&mut x).copy_from_slice(&testing::numbers(width * panel::WIDTH, 3));
-            let mut out = panel::empty(width);
+            let mut x = panel::zeroed_panel(width);
+            as_floats_mut(&mut x)
+                .copy_from_slice(&testing::numbers(width * panel::PANEL_TOKENS, 3));
+            let mut out = panel::zeroed_panel(width);
             norm(isa, &layer, &x, &mut out, 2);
-            for lane in 0..panel::WIDTH {
-                let at = |f: usize| f64::from(flat(&x)[f * panel::WIDTH + lane]);
+            for lane in 0..panel::PANEL_TOKENS {
+                let at = |f: usize| f64::from(as_floats(&x)[f * panel::PANEL_TOKENS + lane]);
                 let mean = (0..width).map(at).sum::<f64>() / width as f64;
                 let squares = (0..width).map(|f| (at(f) - mean).powi(2)).sum::<f64>();
                 let scale = (squares / width as f64 + 1e-6).sqrt().recip();
@@ -198,17 +208,20 @@ mod tests {
                     let expected = (at(f) - mean) * scale * f64::from(layer.weight[f])
                         + f64::from(layer.bias[f]);
                     let expected = if lane < 2 * LANES { expected } else { 0.0 };
-                    let got = f64::from(flat(&out)[f * panel::WIDTH + lane]);
+                    let got = f64::from(as_floats(&out)[f * panel::PANEL_TOKENS + lane]);
                     assert!((got - expected).abs() < 2e-6, "{isa:?} {f} {lane}");
                 }
             }
-            let mut both = ramp(2 * ROW * 5, -300.0, 300.0);
+            let mut both = ramp(2 * ROW_LINES * 5, -300.0, 300.0);
             let before = both.clone();
-            swiglu(isa, &mut both, ROW);
-            for at in 0..5 * panel::WIDTH {
-                let (a, b) = (flat(&before)[at], flat(&before)[at + 5 * panel::WIDTH]);
+            swiglu(isa, &mut both, ROW_LINES);
+            for at in 0..5 * panel::PANEL_TOKENS {
+                let (a, b) = (
+                    as_floats(&before)[at],
+                    as_floats(&before)[at + 5 * panel::PANEL_TOKENS],
+                );
                 let expected = f64::from(a) / (1.0 + (-f64::from(a)).exp()) * f64::from(b);
-                let got = f64::from(flat(&both)[at]);
+                let got = f64::from(as_floats(&both)[at]);
                 let error = (got - expected).abs();
                 assert!(error < 1e-6 * (1.0 + expected.abs()), "{isa:?} {a}: {got}");
             }

@@ -12,7 +12,7 @@ use candle_core::{CudaDevice, DType, Result};
 use std::sync::Arc;
 
 use super::HEAD_DIM;
-use super::memory::Address;
+use super::memory::DeviceAddress;
 use crate::model::backbone::config::BackboneConfig;
 
 /// Threads of a block of the kernels that go through tokens, a warp a token.
@@ -23,7 +23,7 @@ const TOKENS_A_BLOCK: u32 = TOKEN_THREADS / 32;
 const PAIR_THREADS: u32 = 256;
 
 /// The kernels that go through tokens.
-const TOKENS: &str = concat!(include_str!("half.cuh"), include_str!("tokens.cu"));
+const TOKEN_KERNELS: &str = concat!(include_str!("half.cuh"), include_str!("tokens.cu"));
 
 /// An attention kernel, and how it is cut for a kind of card.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -70,7 +70,7 @@ const AMPERE: AttentionPlan = AttentionPlan {
 const ATTENTION_THREADS: u32 = 128;
 
 impl AttentionPlan {
-    fn of_card((major, _): (i32, i32)) -> Self {
+    fn for_card((major, _): (i32, i32)) -> Self {
         match major {
             9 => HOPPER,
             _ => AMPERE,
@@ -82,7 +82,7 @@ impl AttentionPlan {
         self.stages * 2 * self.keys * 2 * HEAD_DIM as u32 + 1024
     }
 
-    fn options(self) -> Vec<String> {
+    fn compile_options(self) -> Vec<String> {
         let values = [("STAGES", self.stages), ("BLOCKS", self.blocks)];
         values
             .map(|(name, value)| format!("-D{name}={value}"))
@@ -91,7 +91,7 @@ impl AttentionPlan {
 }
 
 /// The name of the target that NVRTC compiles for: Hopper's own instructions need its own target.
-fn target((major, minor): (i32, i32)) -> &'static str {
+fn nvrtc_target((major, minor): (i32, i32)) -> &'static str {
     match (major, minor) {
         (9, _) => "compute_90a",
         (8, 9) => "compute_89",
@@ -105,12 +105,12 @@ fn target((major, minor): (i32, i32)) -> &'static str {
 
 /// Everything that lies between the matrix products of a pass.
 #[derive(Debug)]
-pub(super) struct Kernels {
+pub(super) struct CudaKernels {
     stream: Arc<CudaStream>,
     cut_patches: CudaFunction,
-    lay_tokens: CudaFunction,
+    assemble_tokens: CudaFunction,
     layer_norm: CudaFunction,
-    hand_out: CudaFunction,
+    split_tokens: CudaFunction,
     swiglu: CudaFunction,
     attend: CudaFunction,
     attention: AttentionPlan,
@@ -121,26 +121,26 @@ pub(super) struct Kernels {
 }
 
 /// Where tokens go when they leave the network.
-pub(super) struct Leaving {
+pub(super) struct TokenDestinations {
     /// The last norm, where it is wanted.
-    pub norm: Option<(Address, Address)>,
+    pub norm: Option<(DeviceAddress, DeviceAddress)>,
     /// `[B, S, D]`.
-    pub specials: Address,
+    pub specials: DeviceAddress,
     /// `[B, P, D]`.
-    pub patches: Address,
+    pub patches: DeviceAddress,
     /// A number that is set where one is not finite.
-    pub flag: Address,
+    pub flag: DeviceAddress,
 }
 
 /// How many tokens of which kind there are.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Counts {
+pub(super) struct TokenCounts {
     pub photos: usize,
     pub patches: usize,
     pub specials: usize,
 }
 
-impl Counts {
+impl TokenCounts {
     /// Tokens of a photo.
     pub fn tokens(self) -> usize {
         self.patches + self.specials
@@ -152,7 +152,7 @@ impl Counts {
     }
 }
 
-impl Kernels {
+impl CudaKernels {
     /// Compiles them for a card, a network, and the type `half` of what is multiplied.
     ///
     /// # Errors
@@ -165,18 +165,18 @@ impl Kernels {
     ) -> Result<Self> {
         let stream = device.cuda_stream();
         let card = stream.context().compute_capability().w()?;
-        let attention = AttentionPlan::of_card(card);
+        let attention = AttentionPlan::for_card(card);
         let (dim, patch) = (config.dim, config.patch_size);
         let of_tokens = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
         let of_tokens = of_tokens.map(|(name, value)| format!("-D{name}={value}"));
-        let tokens = Module {
+        let tokens = PtxModule {
             name: format!("dino-tokens-{dim}-{patch}-{half:?}"),
-            code: compile(TOKENS, of_tokens.to_vec(), half, card)?,
+            code: compile(TOKEN_KERNELS, of_tokens.to_vec(), half, card)?,
             device,
         };
-        let attend = Module {
+        let attend = PtxModule {
             name: format!("dino-attention-{half:?}"),
-            code: compile(attention.source, attention.options(), half, card)?,
+            code: compile(attention.source, attention.compile_options(), half, card)?,
             device,
         };
         let attend = attend.function("attend")?;
@@ -186,11 +186,11 @@ impl Kernels {
                 attention.shared_bytes() as i32,
             )
             .w()?;
-        Ok(Kernels {
+        Ok(CudaKernels {
             cut_patches: tokens.function("cut_patches")?,
-            lay_tokens: tokens.function("lay_tokens")?,
+            assemble_tokens: tokens.function("lay_tokens")?,
             layer_norm: tokens.function("layer_norm")?,
-            hand_out: tokens.function("hand_out")?,
+            split_tokens: tokens.function("hand_out")?,
             swiglu: tokens.function("swiglu")?,
             attend,
             attention,
@@ -204,8 +204,8 @@ impl Kernels {
     /// `pixels` `[B, 3, H, W]` in f32 to rows of cut-out patches `[B * rows * cols, cut]` in half precision.
     pub fn cut_patches(
         &self,
-        pixels: Address,
-        cut: Address,
+        pixels: DeviceAddress,
+        cut: DeviceAddress,
         photos: usize,
         (rows, cols): (usize, usize),
     ) -> Result<()> {
@@ -214,65 +214,84 @@ impl Kernels {
         let mut launch = self.stream.launch_builder(&self.cut_patches);
         launch.arg(&pixels).arg(&cut).arg(&rows).arg(&cols);
         launch.arg(&pairs);
-        start(launch, blocks_of_pairs(pairs), PAIR_THREADS, 0)
+        launch_kernel(launch, pair_grid_dim(pairs), PAIR_THREADS, 0)
     }
 
     /// The first tokens `x` `[B, S + P, D]`: specials `[S, D]`, and the patches' `product` `[B, P, D]` with `positions`
     /// `[P, D]` added; all in f32.
-    pub fn lay_tokens(
+    pub fn assemble_tokens(
         &self,
-        product: Address,
-        (positions, specials): (Address, Address),
-        x: Address,
-        counts: Counts,
+        product: DeviceAddress,
+        (positions, specials): (DeviceAddress, DeviceAddress),
+        x: DeviceAddress,
+        counts: TokenCounts,
     ) -> Result<()> {
         let (patches, special_count) = (counts.patches as i32, counts.specials as i32);
         let rows = counts.rows() as i32;
-        let mut launch = self.stream.launch_builder(&self.lay_tokens);
+        let mut launch = self.stream.launch_builder(&self.assemble_tokens);
         launch.arg(&product).arg(&positions).arg(&specials).arg(&x);
         launch.arg(&patches).arg(&special_count).arg(&rows);
-        start(launch, blocks_of_tokens(rows), TOKEN_THREADS, 0)
+        launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
     /// LayerNorm of the stream `x` `[rows, D]` by weight and bias to `normed`.
     pub fn layer_norm(
         &self,
-        x: Address,
-        (weight, bias): (Address, Address),
-        normed: Address,
+        x: DeviceAddress,
+        (weight, bias): (DeviceAddress, DeviceAddress),
+        normed: DeviceAddress,
         rows: usize,
     ) -> Result<()> {
         let rows = rows as i32;
         let mut launch = self.stream.launch_builder(&self.layer_norm);
         launch.arg(&x).arg(&weight).arg(&bias).arg(&normed);
         launch.arg(&rows).arg(&self.eps);
-        start(launch, blocks_of_tokens(rows), TOKEN_THREADS, 0)
+        launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
     /// Hands the tokens `x` out by their kinds.
-    pub fn hand_out(&self, x: Address, to: &Leaving, counts: Counts) -> Result<()> {
-        let (weight, bias) = to.norm.unwrap_or((Address::NULL, Address::NULL));
+    pub fn split_tokens(
+        &self,
+        x: DeviceAddress,
+        to: &TokenDestinations,
+        counts: TokenCounts,
+    ) -> Result<()> {
+        let (weight, bias) = to
+            .norm
+            .unwrap_or((DeviceAddress::NULL, DeviceAddress::NULL));
         let (patches, special_count) = (counts.patches as i32, counts.specials as i32);
         let rows = counts.rows() as i32;
-        let mut launch = self.stream.launch_builder(&self.hand_out);
+        let mut launch = self.stream.launch_builder(&self.split_tokens);
         launch.arg(&x).arg(&weight).arg(&bias);
         launch.arg(&to.specials).arg(&to.patches).arg(&to.flag);
         launch.arg(&patches).arg(&special_count).arg(&rows);
         launch.arg(&self.eps);
-        start(launch, blocks_of_tokens(rows), TOKEN_THREADS, 0)
+        launch_kernel(launch, token_grid_dim(rows), TOKEN_THREADS, 0)
     }
 
     /// `[rows, 2 * hidden]` to `[rows, hidden]`.
-    pub fn swiglu(&self, wide: Address, narrow: Address, rows: usize, hidden: usize) -> Result<()> {
+    pub fn swiglu(
+        &self,
+        wide: DeviceAddress,
+        narrow: DeviceAddress,
+        rows: usize,
+        hidden: usize,
+    ) -> Result<()> {
         let half = (hidden / 2) as i32;
         let pairs = (rows * hidden / 2) as i64;
         let mut launch = self.stream.launch_builder(&self.swiglu);
         launch.arg(&wide).arg(&narrow).arg(&half).arg(&pairs);
-        start(launch, blocks_of_pairs(pairs), PAIR_THREADS, 0)
+        launch_kernel(launch, pair_grid_dim(pairs), PAIR_THREADS, 0)
     }
 
     /// Softmax attention: `qkv` `[B, tokens, 3, heads, 64]` to `out` `[B, tokens, heads, 64]`, in half precision.
-    pub fn attend(&self, qkv: Address, out: Address, photos: usize, tokens: usize) -> Result<()> {
+    pub fn attend(
+        &self,
+        qkv: DeviceAddress,
+        out: DeviceAddress,
+        photos: usize,
+        tokens: usize,
+    ) -> Result<()> {
         let plan = self.attention;
         let scale = ((HEAD_DIM as f64).powf(-0.5) * std::f64::consts::LOG2_E) as f32;
         let tokens = tokens as i32;
@@ -283,18 +302,18 @@ impl Kernels {
             (self.dim / HEAD_DIM) as u32,
             photos as u32,
         );
-        start(launch, grid, ATTENTION_THREADS, plan.shared_bytes())
+        launch_kernel(launch, grid, ATTENTION_THREADS, plan.shared_bytes())
     }
 }
 
 /// What NVRTC made of a file.
-struct Module<'a> {
+struct PtxModule<'a> {
     name: String,
     code: String,
     device: &'a CudaDevice,
 }
 
-impl Module<'_> {
+impl PtxModule<'_> {
     fn function(&self, name: &str) -> Result<CudaFunction> {
         let function = self
             .device
@@ -306,7 +325,7 @@ impl Module<'_> {
 /// PTX of `source` for a card.
 fn compile(source: &str, options: Vec<String>, half: DType, card: (i32, i32)) -> Result<String> {
     let options = CompileOptions {
-        arch: Some(target(card)),
+        arch: Some(nvrtc_target(card)),
         options: options
             .into_iter()
             .chain(["--std=c++17".to_owned()])
@@ -323,18 +342,18 @@ fn compile(source: &str, options: Vec<String>, half: DType, card: (i32, i32)) ->
     }
 }
 
-fn blocks_of_tokens(rows: i32) -> (u32, u32, u32) {
+fn token_grid_dim(rows: i32) -> (u32, u32, u32) {
     ((rows as u32).div_ceil(TOKENS_A_BLOCK), 1, 1)
 }
 
-fn blocks_of_pairs(pairs: i64) -> (u32, u32, u32) {
+fn pair_grid_dim(pairs: i64) -> (u32, u32, u32) {
     // A thread goes on with further ones where there are more.
     let blocks = (pairs as u64).div_ceil(u64::from(PAIR_THREADS));
     (blocks.min(1 << 20) as u32, 1, 1)
 }
 
 #[allow(unsafe_code)] // Launching.
-fn start(
+fn launch_kernel(
     mut launch: LaunchArgs<'_>,
     grid_dim: (u32, u32, u32),
     threads: u32,
@@ -364,8 +383,8 @@ mod tests {
             .iter()
             .flat_map(|&card| halves.map(|half| (card, half)))
         {
-            let plan = AttentionPlan::of_card(card);
-            let code = compile(plan.source, plan.options(), half, card).unwrap();
+            let plan = AttentionPlan::for_card(card);
+            let code = compile(plan.source, plan.compile_options(), half, card).unwrap();
             assert!(code.contains(".entry attend"));
             for (dim, patch, cut) in [
                 (384, 14, 592),
@@ -375,7 +394,7 @@ mod tests {
             ] {
                 let options = [("DIM", dim), ("PATCH", patch), ("CUT", cut)];
                 let options = options.map(|(name, value)| format!("-D{name}={value}"));
-                let code = compile(TOKENS, options.to_vec(), half, card).unwrap();
+                let code = compile(TOKEN_KERNELS, options.to_vec(), half, card).unwrap();
                 for name in [
                     "cut_patches",
                     "lay_tokens",

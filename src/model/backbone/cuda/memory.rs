@@ -38,15 +38,15 @@ pub fn prepare_device(device: &CudaDevice) -> Result<()> {
 /// Where a tensor begins in the memory of a GPU; good for as long as the tensor is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(transparent)]
-pub(super) struct Address(pub u64);
+pub(super) struct DeviceAddress(pub u64);
 
 #[allow(unsafe_code)]
 // SAFETY: it is the number that a pointer is in a kernel.
-unsafe impl DeviceRepr for Address {}
+unsafe impl DeviceRepr for DeviceAddress {}
 
-impl Address {
+impl DeviceAddress {
     /// Nothing.
-    pub const NULL: Address = Address(0);
+    pub const NULL: DeviceAddress = DeviceAddress(0);
 
     /// Of a contiguous tensor.
     ///
@@ -70,13 +70,13 @@ impl Address {
             other => candle_core::bail!("no kernel takes {other:?}"),
         };
         let offset = layout.start_offset() * tensor.dtype().size_in_bytes();
-        Ok(Address(start + offset as u64))
+        Ok(DeviceAddress(start + offset as u64))
     }
 }
 
 /// A tensor for a kernel to fill.
 #[allow(unsafe_code)] // Its numbers are whatever was there.
-pub(super) fn unfilled(
+pub(super) fn empty_tensor(
     shape: impl Into<Shape>,
     dtype: DType,
     device: &CudaDevice,

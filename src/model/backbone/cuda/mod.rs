@@ -11,11 +11,11 @@
 //! what `tokens.cu` and `attention_*.cu` say, `products` are the matrix products, `memory` and `staging` are where
 //! tensors lie and how pixels get there.
 
-mod halves;
+mod half_precision;
 mod kernels;
+mod matmul;
 mod memory;
 mod pass;
-mod products;
 mod staging;
 
 use std::collections::HashMap;
@@ -24,20 +24,20 @@ use std::sync::{Mutex, PoisonError};
 use candle_core::{CudaDevice, DType, Device, Tensor};
 
 use crate::error::Result;
-use crate::model::backbone::block::Weights;
+use crate::model::backbone::block::PrefixedWeights;
 use crate::model::backbone::config::{BackboneConfig, Ffn};
 use crate::model::backbone::pos_embed;
 use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
-pub use halves::Halves;
+pub use half_precision::HalfPrecisionBackbone;
 pub use memory::prepare_device;
 
-use kernels::Kernels;
-use memory::Address;
-use pass::Pass;
-use products::Products;
-use staging::Staging;
+use kernels::CudaKernels;
+use matmul::CublasLt;
+use memory::DeviceAddress;
+use pass::CudaPass;
+use staging::StagingBuffer;
 
 /// The width of a head that the attention kernels are written for; every DINO has it.
 const HEAD_DIM: usize = 64;
@@ -47,13 +47,13 @@ const CACHED_GRIDS: usize = 16;
 
 /// A network with its weights on a GPU.
 #[derive(Debug)]
-pub struct Network {
+pub struct CudaBackbone {
     config: BackboneConfig,
     device: CudaDevice,
     /// Of what is multiplied.
     half: DType,
-    kernels: Kernels,
-    products: Products,
+    kernels: CudaKernels,
+    products: CublasLt,
     /// `[D, cut]`, zeros behind a patch's own numbers.
     patch_weight: Tensor,
     /// `[D]`, added to every position.
@@ -62,48 +62,53 @@ pub struct Network {
     specials: Tensor,
     /// `[native, native, D]`.
     positions: Vec<f32>,
-    grids: Mutex<HashMap<Grid, Tensor>>,
-    blocks: Vec<Block>,
-    norm: Norm,
-    staging: Mutex<Staging>,
+    position_cache: Mutex<HashMap<Grid, Tensor>>,
+    blocks: Vec<CudaBlock>,
+    norm: CudaLayerNorm,
+    staging: Mutex<StagingBuffer>,
 }
 
 #[derive(Debug)]
-struct Block {
-    norm1: Norm,
-    qkv: Linear,
+struct CudaBlock {
+    norm1: CudaLayerNorm,
+    qkv: CudaLinear,
     /// The end of the first residual branch.
-    proj: Linear,
-    norm2: Norm,
-    first: Linear,
+    proj: CudaLinear,
+    norm2: CudaLayerNorm,
+    ffn_in: CudaLinear,
     /// The end of the second.
-    second: Linear,
+    ffn_out: CudaLinear,
 }
 
 /// `[outputs, inputs]` and `[outputs]`, in half precision; at the end of a branch, the bias is f32.
 #[derive(Debug)]
-struct Linear {
+struct CudaLinear {
     weight: Tensor,
     bias: Tensor,
 }
 
-impl Linear {
-    fn new(weights: &Weights<'_>, name: &str) -> Result<Self> {
-        Ok(Linear {
+impl CudaLinear {
+    fn new(weights: &PrefixedWeights<'_>, name: &str) -> Result<Self> {
+        Ok(CudaLinear {
             weight: weights.get(&format!("{name}.weight"))?,
             bias: weights.get(&format!("{name}.bias"))?,
         })
     }
 
     /// The end of a residual branch, with its LayerScale in it; the bias stays in f32, as the stream does.
-    fn ending(wide: &Weights<'_>, name: &str, gamma: Option<Tensor>, half: DType) -> Result<Self> {
+    fn with_layer_scale(
+        wide: &PrefixedWeights<'_>,
+        name: &str,
+        gamma: Option<Tensor>,
+        half: DType,
+    ) -> Result<Self> {
         let mut weight = wide.get(&format!("{name}.weight"))?;
         let mut bias = wide.get(&format!("{name}.bias"))?;
         if let Some(gamma) = gamma {
             weight = weight.broadcast_mul(&gamma.unsqueeze(1)?)?;
             bias = (bias * gamma)?;
         }
-        Ok(Linear {
+        Ok(CudaLinear {
             weight: weight.to_dtype(half)?,
             bias,
         })
@@ -111,7 +116,7 @@ impl Linear {
 
     /// With the weight in another type, and the bias too unless it is f32.
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Linear {
+        Ok(CudaLinear {
             weight: self.weight.to_dtype(dtype)?,
             bias: match self.bias.dtype() {
                 DType::F32 => self.bias.clone(),
@@ -120,34 +125,40 @@ impl Linear {
         })
     }
 
-    fn addresses(&self) -> candle_core::Result<(Address, Address)> {
-        Ok((Address::of(&self.weight)?, Address::of(&self.bias)?))
+    fn addresses(&self) -> candle_core::Result<(DeviceAddress, DeviceAddress)> {
+        Ok((
+            DeviceAddress::of(&self.weight)?,
+            DeviceAddress::of(&self.bias)?,
+        ))
     }
 }
 
 /// `[D]` each, in f32.
 #[derive(Debug, Clone)]
-struct Norm {
+struct CudaLayerNorm {
     weight: Tensor,
     bias: Tensor,
 }
 
-impl Norm {
-    fn new(weights: &Weights<'_>, name: &str) -> Result<Self> {
-        Ok(Norm {
+impl CudaLayerNorm {
+    fn new(weights: &PrefixedWeights<'_>, name: &str) -> Result<Self> {
+        Ok(CudaLayerNorm {
             weight: weights.get(&format!("{name}.weight"))?,
             bias: weights.get(&format!("{name}.bias"))?,
         })
     }
 
-    fn addresses(&self) -> candle_core::Result<(Address, Address)> {
-        Ok((Address::of(&self.weight)?, Address::of(&self.bias)?))
+    fn addresses(&self) -> candle_core::Result<(DeviceAddress, DeviceAddress)> {
+        Ok((
+            DeviceAddress::of(&self.weight)?,
+            DeviceAddress::of(&self.bias)?,
+        ))
     }
 }
 
-impl Block {
+impl CudaBlock {
     fn new(
-        (narrow, wide): (&Weights<'_>, &Weights<'_>),
+        (narrow, wide): (&PrefixedWeights<'_>, &PrefixedWeights<'_>),
         index: usize,
         config: &BackboneConfig,
         half: DType,
@@ -160,34 +171,34 @@ impl Block {
         let ending = |name: &str, gamma: &str| {
             let gamma = || wide.get(&at(gamma));
             let gamma = config.layer_scale.then(gamma).transpose()?;
-            Linear::ending(wide, &at(name), gamma, half)
+            CudaLinear::with_layer_scale(wide, &at(name), gamma, half)
         };
-        Ok(Block {
-            norm1: Norm::new(wide, &at("norm1"))?,
-            qkv: Linear::new(narrow, &at("attn.qkv"))?,
+        Ok(CudaBlock {
+            norm1: CudaLayerNorm::new(wide, &at("norm1"))?,
+            qkv: CudaLinear::new(narrow, &at("attn.qkv"))?,
             proj: ending("attn.proj", "ls1.gamma")?,
-            norm2: Norm::new(wide, &at("norm2"))?,
-            first: Linear::new(narrow, &at(first))?,
-            second: ending(second, "ls2.gamma")?,
+            norm2: CudaLayerNorm::new(wide, &at("norm2"))?,
+            ffn_in: CudaLinear::new(narrow, &at(first))?,
+            ffn_out: ending(second, "ls2.gamma")?,
         })
     }
 
     /// With its products' weights in another type.
     fn to_dtype(&self, dtype: DType) -> Result<Self> {
-        Ok(Block {
+        Ok(CudaBlock {
             norm1: self.norm1.clone(),
             qkv: self.qkv.to_dtype(dtype)?,
             proj: self.proj.to_dtype(dtype)?,
             norm2: self.norm2.clone(),
-            first: self.first.to_dtype(dtype)?,
-            second: self.second.to_dtype(dtype)?,
+            ffn_in: self.ffn_in.to_dtype(dtype)?,
+            ffn_out: self.ffn_out.to_dtype(dtype)?,
         })
     }
 }
 
-impl Network {
+impl CudaBackbone {
     /// Whether the kernels are written for networks of this shape, and for this card.
-    pub fn takes(config: &BackboneConfig, device: &CudaDevice) -> bool {
+    pub fn supports(config: &BackboneConfig, device: &CudaDevice) -> bool {
         let capability = device.cuda_stream().context().compute_capability();
         config.dim == config.heads * HEAD_DIM
             && config.dim.is_multiple_of(128)
@@ -201,7 +212,7 @@ impl Network {
     /// If a weight is missing, the kernels cannot be compiled, or there is no memory.
     pub(super) fn new(
         config: BackboneConfig,
-        (narrow, wide): (&Weights<'_>, &Weights<'_>),
+        (narrow, wide): (&PrefixedWeights<'_>, &PrefixedWeights<'_>),
         positions: Vec<f32>,
         (device, half): (&CudaDevice, DType),
     ) -> Result<Self> {
@@ -221,18 +232,18 @@ impl Network {
             }
         };
         let blocks =
-            (0..config.depth).map(|index| Block::new((narrow, wide), index, &config, half));
-        Ok(Network {
-            kernels: Kernels::new(device, &config, half, cut)?,
-            products: Products::new(device, half)?,
+            (0..config.depth).map(|index| CudaBlock::new((narrow, wide), index, &config, half));
+        Ok(CudaBackbone {
+            kernels: CudaKernels::new(device, &config, half, cut)?,
+            products: CublasLt::new(device, half)?,
             patch_weight: weight.pad_with_zeros(1, 0, cut - patch)?.contiguous()?,
             patch_bias: wide.get("patch_embed.proj.bias")?.to_vec1()?,
             specials: specials.contiguous()?,
             positions,
-            grids: Mutex::default(),
+            position_cache: Mutex::default(),
             blocks: blocks.collect::<Result<_>>()?,
-            norm: Norm::new(wide, "norm")?,
-            staging: Mutex::new(Staging::new(device)?),
+            norm: CudaLayerNorm::new(wide, "norm")?,
+            staging: Mutex::new(StagingBuffer::new(device)?),
             device: device.clone(),
             half,
             config,
@@ -243,20 +254,20 @@ impl Network {
     ///
     /// # Errors
     /// If the kernels cannot be compiled, or there is no memory.
-    pub fn in_bf16(&self) -> Result<Self> {
+    pub fn to_bf16(&self) -> Result<Self> {
         let half = DType::BF16;
         let blocks = self.blocks.iter().map(|block| block.to_dtype(half));
-        Ok(Network {
-            kernels: Kernels::new(&self.device, &self.config, half, self.patch_weight.dim(1)?)?,
-            products: Products::new(&self.device, half)?,
+        Ok(CudaBackbone {
+            kernels: CudaKernels::new(&self.device, &self.config, half, self.patch_weight.dim(1)?)?,
+            products: CublasLt::new(&self.device, half)?,
             patch_weight: self.patch_weight.to_dtype(half)?,
             patch_bias: self.patch_bias.clone(),
             specials: self.specials.clone(),
             positions: self.positions.clone(),
-            grids: Mutex::default(),
+            position_cache: Mutex::default(),
             blocks: blocks.collect::<Result<_>>()?,
             norm: self.norm.clone(),
-            staging: Mutex::new(Staging::new(&self.device)?),
+            staging: Mutex::new(StagingBuffer::new(&self.device)?),
             device: self.device.clone(),
             half,
             config: self.config,
@@ -282,7 +293,7 @@ impl Network {
         tick: &dyn Fn(usize, usize),
     ) -> Result<Option<Vec<LayerFeatures>>> {
         let deepest = requests.iter().map(|r| r.block).max().unwrap_or(0);
-        let mut pass = Pass::begin(self, pixels, grid)?;
+        let mut pass = CudaPass::begin(self, pixels, grid)?;
         let flag = Tensor::zeros(1, DType::U32, &Device::Cuda(self.device.clone()))?;
         let mut layers: Vec<Option<LayerFeatures>> = vec![None; requests.len()];
         for index in 0..=deepest {
@@ -290,7 +301,7 @@ impl Network {
             tick(index + 1, deepest + 1);
             for (slot, request) in layers.iter_mut().zip(requests) {
                 if request.block == index {
-                    *slot = Some(pass.hand_out(*request, &flag)?);
+                    *slot = Some(pass.split_tokens(*request, &flag)?);
                 }
             }
         }
@@ -303,11 +314,15 @@ impl Network {
     ///
     /// # Errors
     /// If there is not enough memory, or their sizes differ.
-    pub fn stage(&self, photos: &[&[f32]], (height, width): (usize, usize)) -> Result<Tensor> {
+    pub fn stage_pixels(
+        &self,
+        photos: &[&[f32]],
+        (height, width): (usize, usize),
+    ) -> Result<Tensor> {
         let staging = self.staging.lock();
         let mut staging = staging.unwrap_or_else(PoisonError::into_inner);
         let shape = (photos.len(), 3, height, width).into();
-        Ok(staging.copy(photos, shape)?)
+        Ok(staging.upload_parts(photos, shape)?)
     }
 
     /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision; of that block, no more is computed.
@@ -315,17 +330,20 @@ impl Network {
     /// # Errors
     /// As [`Network::forward`].
     pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
-        let mut pass = Pass::begin(self, pixels, grid)?;
+        let mut pass = CudaPass::begin(self, pixels, grid)?;
         for index in 0..block {
             pass.run_block(index)?;
         }
-        pass.ask(block)?;
+        pass.compute_qkv(block)?;
         pass.queries_keys_values()
     }
 
     /// Position embedding of a grid's patches, with the bias of their product, `[P, D]` in f32.
     fn grid_positions(&self, grid: Grid) -> Result<Tensor> {
-        let mut grids = self.grids.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut grids = self
+            .position_cache
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         if let Some(known) = grids.get(&grid) {
             return Ok(known.clone());
         }
@@ -349,7 +367,7 @@ impl Network {
     }
 
     /// Width of what is widest between two products.
-    fn width(&self) -> usize {
+    fn max_width(&self) -> usize {
         self.config.ffn.width().max(3 * self.config.dim)
     }
 }

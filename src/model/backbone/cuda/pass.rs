@@ -4,19 +4,19 @@ use std::sync::PoisonError;
 
 use candle_core::{DType, Tensor};
 
-use super::kernels::{Counts, Leaving};
-use super::memory::{Address, unfilled};
-use super::products::{Epilogue, ProductShape};
-use super::{Linear, Network};
+use super::kernels::{TokenCounts, TokenDestinations};
+use super::matmul::{CudaEpilogue, MatmulShape};
+use super::memory::{DeviceAddress, empty_tensor};
+use super::{CudaBackbone, CudaLinear};
 use crate::error::Result;
 use crate::model::backbone::config::Ffn;
 use crate::model::backbone::vit::{LayerFeatures, LayerRequest};
 use crate::model::input::Grid;
 
 /// A batch of photos on its way.
-pub(super) struct Pass<'n> {
-    network: &'n Network,
-    counts: Counts,
+pub(super) struct CudaPass<'n> {
+    network: &'n CudaBackbone,
+    counts: TokenCounts,
     /// The residual stream, `[B, N, D]` in f32.
     x: Tensor,
     /// After a LayerNorm, and after attention: `[B, N, D]`.
@@ -27,12 +27,12 @@ pub(super) struct Pass<'n> {
     gated: Option<Tensor>,
 }
 
-impl<'n> Pass<'n> {
+impl<'n> CudaPass<'n> {
     /// Cuts the photos into patches, and lays the first tokens.
-    pub fn begin(network: &'n Network, pixels: &Tensor, grid: Grid) -> Result<Self> {
+    pub fn begin(network: &'n CudaBackbone, pixels: &Tensor, grid: Grid) -> Result<Self> {
         let (config, device) = (&network.config, &network.device);
         let photos = pixels.dim(0)?;
-        let counts = Counts {
+        let counts = TokenCounts {
             photos,
             patches: grid.len(),
             specials: 1 + config.registers,
@@ -41,48 +41,59 @@ impl<'n> Pass<'n> {
         let pixels = {
             let staging = network.staging.lock();
             let mut staging = staging.unwrap_or_else(PoisonError::into_inner);
-            staging.take(pixels)?
+            staging.upload(pixels)?
         };
         let cut_width = network.patch_weight.dim(1)?;
         let rows = photos * grid.len();
-        let cut = unfilled((rows, cut_width), network.half, device)?;
-        let (from, to) = (Address::of(&pixels)?, Address::of(&cut)?);
+        let cut = empty_tensor((rows, cut_width), network.half, device)?;
+        let (from, to) = (DeviceAddress::of(&pixels)?, DeviceAddress::of(&cut)?);
         network
             .kernels
             .cut_patches(from, to, photos, (grid.rows, grid.cols))?;
         drop(pixels);
-        let product = unfilled((rows, dim), DType::F32, device)?;
-        let shape = ProductShape {
+        let product = empty_tensor((rows, dim), DType::F32, device)?;
+        let shape = MatmulShape {
             rows,
             inputs: cut_width,
             outputs: dim,
-            epilogue: Epilogue::Plain,
+            epilogue: CudaEpilogue::Plain,
         };
-        let weight = (Address::of(&network.patch_weight)?, Address::NULL);
+        let weight = (
+            DeviceAddress::of(&network.patch_weight)?,
+            DeviceAddress::NULL,
+        );
         let products = &network.products;
-        products.multiply(shape, Address::of(&cut)?, weight, Address::of(&product)?)?;
+        products.multiply(
+            shape,
+            DeviceAddress::of(&cut)?,
+            weight,
+            DeviceAddress::of(&product)?,
+        )?;
         drop(cut);
         let positions = network.grid_positions(grid)?;
         let shape = (photos, counts.tokens(), dim);
-        let x = unfilled(shape, DType::F32, device)?;
-        let added = (Address::of(&positions)?, Address::of(&network.specials)?);
-        let from = Address::of(&product)?;
+        let x = empty_tensor(shape, DType::F32, device)?;
+        let added = (
+            DeviceAddress::of(&positions)?,
+            DeviceAddress::of(&network.specials)?,
+        );
+        let from = DeviceAddress::of(&product)?;
         network
             .kernels
-            .lay_tokens(from, added, Address::of(&x)?, counts)?;
+            .assemble_tokens(from, added, DeviceAddress::of(&x)?, counts)?;
         drop(product);
         let gated = match config.ffn {
             Ffn::Mlp { .. } => None,
             Ffn::SwiGlu { hidden } => {
-                Some(unfilled((counts.rows(), hidden), network.half, device)?)
+                Some(empty_tensor((counts.rows(), hidden), network.half, device)?)
             }
         };
-        Ok(Pass {
+        Ok(CudaPass {
             network,
             counts,
             x,
-            normed: unfilled(shape, network.half, device)?,
-            wide: unfilled((counts.rows(), network.width()), network.half, device)?,
+            normed: empty_tensor(shape, network.half, device)?,
+            wide: empty_tensor((counts.rows(), network.max_width()), network.half, device)?,
             gated,
         })
     }
@@ -91,35 +102,46 @@ impl<'n> Pass<'n> {
     pub fn run_block(&mut self, index: usize) -> Result<()> {
         let (network, block) = (self.network, &self.network.blocks[index]);
         let (kernels, rows) = (&network.kernels, self.counts.rows());
-        self.ask(index)?;
-        let (x, normed) = (Address::of(&self.x)?, Address::of(&self.normed)?);
-        let wide = Address::of(&self.wide)?;
+        self.compute_qkv(index)?;
+        let (x, normed) = (
+            DeviceAddress::of(&self.x)?,
+            DeviceAddress::of(&self.normed)?,
+        );
+        let wide = DeviceAddress::of(&self.wide)?;
         kernels.attend(wide, normed, self.counts.photos, self.counts.tokens())?;
-        self.multiply(&block.proj, Epilogue::Residual, normed, x)?;
+        self.multiply(&block.proj, CudaEpilogue::Residual, normed, x)?;
         kernels.layer_norm(x, block.norm2.addresses()?, normed, rows)?;
         match (network.config.ffn, &self.gated) {
             (Ffn::SwiGlu { hidden }, Some(gated)) => {
-                self.multiply(&block.first, Epilogue::Bias, normed, wide)?;
-                let gated = Address::of(gated)?;
+                self.multiply(&block.ffn_in, CudaEpilogue::Bias, normed, wide)?;
+                let gated = DeviceAddress::of(gated)?;
                 kernels.swiglu(wide, gated, rows, hidden)?;
-                self.multiply(&block.second, Epilogue::Residual, gated, x)
+                self.multiply(&block.ffn_out, CudaEpilogue::Residual, gated, x)
             }
             _ => {
-                self.multiply(&block.first, Epilogue::BiasGelu, normed, wide)?;
-                self.multiply(&block.second, Epilogue::Residual, wide, x)
+                self.multiply(&block.ffn_in, CudaEpilogue::BiasGelu, normed, wide)?;
+                self.multiply(&block.ffn_out, CudaEpilogue::Residual, wide, x)
             }
         }
     }
 
     /// Queries, keys and values of a block.
-    pub fn ask(&self, index: usize) -> Result<()> {
+    pub fn compute_qkv(&self, index: usize) -> Result<()> {
         let block = &self.network.blocks[index];
-        let (x, normed) = (Address::of(&self.x)?, Address::of(&self.normed)?);
+        let (x, normed) = (
+            DeviceAddress::of(&self.x)?,
+            DeviceAddress::of(&self.normed)?,
+        );
         let norm = block.norm1.addresses()?;
         self.network
             .kernels
             .layer_norm(x, norm, normed, self.counts.rows())?;
-        self.multiply(&block.qkv, Epilogue::Bias, normed, Address::of(&self.wide)?)
+        self.multiply(
+            &block.qkv,
+            CudaEpilogue::Bias,
+            normed,
+            DeviceAddress::of(&self.wide)?,
+        )
     }
 
     /// What [`Pass::ask`] found, `[B, N, 3 * D]` in half precision.
@@ -130,9 +152,15 @@ impl<'n> Pass<'n> {
         Ok(own.reshape((counts.photos, counts.tokens(), width))?)
     }
 
-    fn multiply(&self, layer: &Linear, epilogue: Epilogue, x: Address, y: Address) -> Result<()> {
+    fn multiply(
+        &self,
+        layer: &CudaLinear,
+        epilogue: CudaEpilogue,
+        x: DeviceAddress,
+        y: DeviceAddress,
+    ) -> Result<()> {
         let (outputs, inputs) = layer.weight.dims2()?;
-        let shape = ProductShape {
+        let shape = MatmulShape {
             rows: self.counts.rows(),
             inputs,
             outputs,
@@ -143,21 +171,21 @@ impl<'n> Pass<'n> {
     }
 
     /// The tokens after the last block that was run.
-    pub fn hand_out(&self, request: LayerRequest, flag: &Tensor) -> Result<LayerFeatures> {
+    pub fn split_tokens(&self, request: LayerRequest, flag: &Tensor) -> Result<LayerFeatures> {
         let (network, counts) = (self.network, self.counts);
         let (device, dim) = (&network.device, network.config.dim);
-        let tokens = |count: usize| unfilled((counts.photos, count, dim), DType::F32, device);
+        let tokens = |count: usize| empty_tensor((counts.photos, count, dim), DType::F32, device);
         let (specials, patches) = (tokens(counts.specials)?, tokens(counts.patches)?);
         let norm = request.norm.then(|| network.norm.addresses()).transpose()?;
-        let to = Leaving {
+        let to = TokenDestinations {
             norm,
-            specials: Address::of(&specials)?,
-            patches: Address::of(&patches)?,
-            flag: Address::of(flag)?,
+            specials: DeviceAddress::of(&specials)?,
+            patches: DeviceAddress::of(&patches)?,
+            flag: DeviceAddress::of(flag)?,
         };
         network
             .kernels
-            .hand_out(Address::of(&self.x)?, &to, counts)?;
+            .split_tokens(DeviceAddress::of(&self.x)?, &to, counts)?;
         Ok(LayerFeatures {
             request,
             patch_tokens: patches,

@@ -9,40 +9,40 @@ use rayon::prelude::*;
 use crate::model::backbone::source::with_floats;
 
 /// Numbers that a thread copies at once.
-const PIECE: usize = 1 << 18;
+const COPY_CHUNK: usize = 1 << 18;
 
 /// Pinned memory of the largest batch so far.
-pub(super) struct Staging {
+pub(super) struct StagingBuffer {
     device: CudaDevice,
     pinned: Option<PinnedHostSlice<f32>>,
     /// When the last copy out of it is through.
-    copied: Option<CudaEvent>,
+    copy_event: Option<CudaEvent>,
 }
 
-impl Drop for Staging {
+impl Drop for StagingBuffer {
     fn drop(&mut self) {
         // Nothing can be done about a failure.
-        let _ = self.wait();
+        let _ = self.wait_for_copy();
     }
 }
 
-impl std::fmt::Debug for Staging {
+impl std::fmt::Debug for StagingBuffer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Staging")
     }
 }
 
-impl Staging {
+impl StagingBuffer {
     pub fn new(device: &CudaDevice) -> Result<Self> {
-        Ok(Staging {
+        Ok(StagingBuffer {
             device: device.clone(),
             pinned: None,
-            copied: None,
+            copy_event: None,
         })
     }
 
-    fn wait(&mut self) -> Result<()> {
-        match self.copied.take() {
+    fn wait_for_copy(&mut self) -> Result<()> {
+        match self.copy_event.take() {
             Some(copied) => copied.synchronize().w(),
             None => Ok(()),
         }
@@ -52,12 +52,12 @@ impl Staging {
     ///
     /// # Errors
     /// If there is no memory for them.
-    pub fn take(&mut self, pixels: &Tensor) -> Result<Tensor> {
+    pub fn upload(&mut self, pixels: &Tensor) -> Result<Tensor> {
         if !matches!(pixels.device(), Device::Cpu) {
             return pixels.to_dtype(DType::F32)?.contiguous();
         }
         let shape = pixels.shape().clone();
-        let staged = with_floats(pixels, |pixels| self.copy(&[pixels], shape));
+        let staged = with_floats(pixels, |pixels| self.upload_parts(&[pixels], shape));
         staged.map_err(candle_core::Error::wrap)?
     }
 
@@ -66,14 +66,14 @@ impl Staging {
     /// # Errors
     /// If there is no memory for them, or they are not as many numbers as the shape has.
     #[allow(unsafe_code)] // Memory as it comes.
-    pub fn copy(&mut self, parts: &[&[f32]], shape: Shape) -> Result<Tensor> {
+    pub fn upload_parts(&mut self, parts: &[&[f32]], shape: Shape) -> Result<Tensor> {
         let count = shape.elem_count();
         if parts.iter().map(|part| part.len()).sum::<usize>() != count {
             candle_core::bail!("photos of several sizes in one batch");
         }
         let stream = self.device.cuda_stream();
         // What is in it is copied.
-        self.wait()?;
+        self.wait_for_copy()?;
         if self
             .pinned
             .as_ref()
@@ -91,7 +91,7 @@ impl Staging {
         let mut pieces = Vec::new();
         for part in parts {
             let (own, after) = std::mem::take(&mut rest).split_at_mut(part.len());
-            pieces.extend(own.chunks_mut(PIECE).zip(part.chunks(PIECE)));
+            pieces.extend(own.chunks_mut(COPY_CHUNK).zip(part.chunks(COPY_CHUNK)));
             rest = after;
         }
         pieces
@@ -100,7 +100,7 @@ impl Staging {
         // SAFETY: all of it is written by the copy.
         let mut values = unsafe { self.device.alloc::<f32>(count)? };
         self.device.memcpy_htod(&*to, &mut values)?;
-        self.copied = Some(stream.record_event(None).w()?);
+        self.copy_event = Some(stream.record_event(None).w()?);
         let storage = CudaStorage::wrap_cuda_slice(values, self.device.clone());
         Ok(Tensor::from_storage(
             Storage::Cuda(storage),

@@ -12,12 +12,12 @@ use std::sync::OnceLock;
 
 use crate::error::{Error, Result};
 use crate::model::weights::Store;
-use crate::system::environment::Variables;
+use crate::system::environment::EnvVariables;
 
 mod trial;
 
 /// The variable that turns it off.
-pub const SWITCH: &str = "DINO_CUDA";
+pub const CUDA_VARIABLE: &str = "DINO_CUDA";
 
 /// What `--version` says of this program; a build with CUDA says so.
 pub const VERSION: &str = match cfg!(feature = "cuda") {
@@ -38,16 +38,16 @@ const DRIVER: Option<&str> = if cfg!(target_os = "linux") {
 };
 
 /// What the system has where the driver is loaded.
-const DRIVER_LOADED: &str = "/proc/driver/nvidia/version";
+const DRIVER_VERSION_FILE: &str = "/proc/driver/nvidia/version";
 
 /// Commands that compute nothing: for these it is not worth reading CUDA's libraries.
 const WITHOUT_DEVICE: [&str; 6] = ["heads", "models", "config", "completions", "man", "help"];
 
 /// Why no GPU build runs in place of this program.
 #[derive(Debug, Clone, PartialEq, Eq)]
-enum Absence {
+enum GpuBuildAbsence {
     /// `DINO_CUDA=0`.
-    TurnedOff,
+    Disabled,
     /// There is none in any of these folders.
     NoProgram(Vec<PathBuf>),
     /// The driver's library cannot be opened.
@@ -55,23 +55,27 @@ enum Absence {
     /// It does not run.
     Unusable(PathBuf, String),
     /// It runs, and was not asked for.
-    Unasked(PathBuf),
+    NotRequested(PathBuf),
     /// The variable says what it cannot.
-    Unclear(String),
+    InvalidSetting(String),
 }
 
-impl Absence {
+impl GpuBuildAbsence {
     /// In words, on a machine where the driver's library can be opened and the driver is loaded, or not.
-    fn words(&self, has_driver: bool, is_loaded: bool) -> String {
+    fn explain(&self, has_driver: bool, is_loaded: bool) -> String {
         let library = DRIVER.unwrap_or("libcuda.so.1");
         match self {
-            Absence::TurnedOff => format!("{SWITCH}=0 keeps to this build, which has no CUDA"),
-            Absence::NoDriver if is_loaded => format!(
+            GpuBuildAbsence::Disabled => {
+                format!("{CUDA_VARIABLE}=0 keeps to this build, which has no CUDA")
+            }
+            GpuBuildAbsence::NoDriver if is_loaded => format!(
                 "an NVIDIA driver is loaded, but its library {library} cannot be opened; install it, or start a container \
                  with its GPUs"
             ),
-            Absence::NoDriver => format!("{library}, the library of NVIDIA's driver, is not found"),
-            Absence::NoProgram(folders) => {
+            GpuBuildAbsence::NoDriver => {
+                format!("{library}, the library of NVIDIA's driver, is not found")
+            }
+            GpuBuildAbsence::NoProgram(folders) => {
                 let places: Vec<String> = folders
                     .iter()
                     .map(|folder| folder.display().to_string())
@@ -91,18 +95,20 @@ impl Absence {
                     places.join(" or ")
                 )
             }
-            Absence::Unusable(program, why) => format!("{} is not used: {why}", program.display()),
-            Absence::Unasked(program) => format!(
+            GpuBuildAbsence::Unusable(program, why) => {
+                format!("{} is not used: {why}", program.display())
+            }
+            GpuBuildAbsence::NotRequested(program) => format!(
                 "{} is there and runs, but this command asks for no GPU",
                 program.display()
             ),
-            Absence::Unclear(why) => why.clone(),
+            GpuBuildAbsence::InvalidSetting(why) => why.clone(),
         }
     }
 }
 
 /// Why this run is not one of the GPU build, where it was looked for.
-static FOUND_ABSENT: OnceLock<Absence> = OnceLock::new();
+static ABSENCE: OnceLock<GpuBuildAbsence> = OnceLock::new();
 
 /// Becomes the GPU build of this program, with the same arguments, and then does not return; else returns what the user is
 /// to know: only why a GPU build that is there does not run.
@@ -113,7 +119,7 @@ static FOUND_ABSENT: OnceLock<Absence> = OnceLock::new();
 /// [`Error::Usage`] if `DINO_CUDA` is neither `0` nor `1`.
 pub fn launch() -> Result<Option<String>> {
     let arguments: Vec<OsString> = std::env::args_os().skip(1).collect();
-    let variables = Variables::of_process();
+    let variables = EnvVariables::from_process();
     let is_on = is_on(&variables)?;
     if cfg!(feature = "cuda") || needs_no_gpu(&arguments) {
         return Ok(None);
@@ -124,41 +130,41 @@ pub fn launch() -> Result<Option<String>> {
                 Ok(()) => become_program(&program, &arguments),
                 Err(why) => why,
             };
-            Absence::Unusable(program, why)
+            GpuBuildAbsence::Unusable(program, why)
         }
         Err(absence) => absence,
     };
-    let absence = FOUND_ABSENT.get_or_init(|| absence);
-    let is_there = matches!(absence, Absence::Unusable(..));
-    Ok(is_there.then(|| absence.words(true, true)))
+    let absence = ABSENCE.get_or_init(|| absence);
+    let is_there = matches!(absence, GpuBuildAbsence::Unusable(..));
+    Ok(is_there.then(|| absence.explain(true, true)))
 }
 
 /// Why no GPU build runs in place of this program, and what would change that.
-pub fn why_absent() -> String {
-    let absence = FOUND_ABSENT.get_or_init(|| {
-        let variables = Variables::of_process();
+pub fn absence_reason() -> String {
+    let absence = ABSENCE.get_or_init(|| {
+        let variables = EnvVariables::from_process();
         let is_on = match is_on(&variables) {
             Ok(is_on) => is_on,
-            Err(error) => return Absence::Unclear(error.to_string()),
+            Err(error) => return GpuBuildAbsence::InvalidSetting(error.to_string()),
         };
         match find(is_on, &variables) {
             Ok(program) => match trial::check(&program) {
-                Ok(()) => Absence::Unasked(program),
-                Err(why) => Absence::Unusable(program, why),
+                Ok(()) => GpuBuildAbsence::NotRequested(program),
+                Err(why) => GpuBuildAbsence::Unusable(program, why),
             },
             Err(absence) => absence,
         }
     });
-    absence.words(has_driver(), Path::new(DRIVER_LOADED).exists())
+    absence.explain(has_driver(), Path::new(DRIVER_VERSION_FILE).exists())
 }
 
 /// What `DINO_CUDA` says.
-fn is_on(variables: &Variables) -> Result<bool> {
-    match variables.text(SWITCH)? {
+fn is_on(variables: &EnvVariables) -> Result<bool> {
+    match variables.text(CUDA_VARIABLE)? {
         None | Some("1") => Ok(true),
         Some("0") => Ok(false),
         Some(other) => Err(Error::Usage(format!(
-            "{SWITCH} is `{other}`; expected 0 to leave {PROGRAM} alone, or 1 or nothing to run it where there is an \
+            "{CUDA_VARIABLE} is `{other}`; expected 0 to leave {PROGRAM} alone, or 1 or nothing to run it where there is an \
              NVIDIA driver"
         ))),
     }
@@ -193,7 +199,7 @@ fn last_device(options: &[OsString]) -> Option<OsString> {
 }
 
 /// The GPU build, if it is there and the driver's library too.
-fn find(is_on: bool, variables: &Variables) -> Result<PathBuf, Absence> {
+fn find(is_on: bool, variables: &EnvVariables) -> Result<PathBuf, GpuBuildAbsence> {
     let own = std::env::current_exe().ok();
     let beside = own.as_deref().and_then(Path::parent).map(Path::to_owned);
     let store = Store::from_variables(variables).ok();
@@ -207,9 +213,9 @@ fn find_in(
     folders: Vec<PathBuf>,
     own: Option<&Path>,
     has_driver: &dyn Fn() -> bool,
-) -> Result<PathBuf, Absence> {
+) -> Result<PathBuf, GpuBuildAbsence> {
     if !is_on {
-        return Err(Absence::TurnedOff);
+        return Err(GpuBuildAbsence::Disabled);
     }
     let name = format!("{PROGRAM}{}", std::env::consts::EXE_SUFFIX);
     let own = own.and_then(|own| fs::canonicalize(own).ok());
@@ -222,13 +228,13 @@ fn find_in(
         }
     };
     match programs.into_iter().find(is_other) {
-        None => Err(Absence::NoProgram(folders)),
+        None => Err(GpuBuildAbsence::NoProgram(folders)),
         // Only now, for it takes longer than looking for a file that most have not.
-        Some(_) if !has_driver() => Err(Absence::NoDriver),
+        Some(_) if !has_driver() => Err(GpuBuildAbsence::NoDriver),
         Some(program) if program.is_dir() => {
-            Err(Absence::Unusable(program, "it is a folder".into()))
+            Err(GpuBuildAbsence::Unusable(program, "it is a folder".into()))
         }
-        Some(program) if !program.exists() => Err(Absence::Unusable(
+        Some(program) if !program.exists() => Err(GpuBuildAbsence::Unusable(
             program,
             "it is a link that leads nowhere".into(),
         )),
@@ -251,7 +257,7 @@ fn become_program(program: &Path, arguments: &[OsString]) -> String {
     if let Some(name) = std::env::args_os().next() {
         command.arg0(name);
     }
-    crate::system::closed_stdout::hand_on();
+    crate::system::closed_stdout::pass_on_closed_stdout();
     let error = command.args(arguments).exec();
     format!("it cannot be run ({error})")
 }
@@ -294,21 +300,21 @@ mod tests {
         let find = |driver: bool| find_in(true, folders(), None, &|| driver);
         let unasked = || panic!("the library is opened without need");
         let nothing = find_in(true, folders(), None, &unasked);
-        assert_eq!(nothing, Err(Absence::NoProgram(folders())));
+        assert_eq!(nothing, Err(GpuBuildAbsence::NoProgram(folders())));
         let later = put_program(second.path());
-        assert_eq!(find(false), Err(Absence::NoDriver));
+        assert_eq!(find(false), Err(GpuBuildAbsence::NoDriver));
         assert_eq!(find(true), Ok(later.clone()));
         let sooner = put_program(first.path());
         assert_eq!(find(true), Ok(sooner.clone()));
         let own = find_in(true, folders(), Some(&sooner), &|| true);
         assert_eq!(own, Ok(later));
         let off = find_in(false, folders(), None, &unasked);
-        assert_eq!(off, Err(Absence::TurnedOff));
+        assert_eq!(off, Err(GpuBuildAbsence::Disabled));
     }
 
     #[test]
     fn the_variable_takes_0_and_1() {
-        let is_on = |value: &str| is_on(&Variables::from_pairs([(SWITCH, value)]));
+        let is_on = |value: &str| is_on(&EnvVariables::from_pairs([(CUDA_VARIABLE, value)]));
         for (value, expected) in [("", true), ("1", true), ("0", false), (" 0\n", false)] {
             assert_eq!(is_on(value).unwrap(), expected, "{value:?}");
         }
@@ -348,23 +354,27 @@ mod tests {
     #[test]
     fn an_absence_says_what_would_end_it() {
         let folders = vec![PathBuf::from("/opt/dino")];
-        let told = Absence::NoProgram(folders.clone()).words(true, true);
+        let told = GpuBuildAbsence::NoProgram(folders.clone()).explain(true, true);
         assert!(
             told.starts_with("an NVIDIA driver is there, but")
                 && told.contains("--features cuda")
                 && told.ends_with("as dino-cuda into /opt/dino"),
             "{told}"
         );
-        let told = Absence::NoProgram(folders).words(false, false);
+        let told = GpuBuildAbsence::NoProgram(folders).explain(false, false);
         assert!(
             told.contains("is not found, and this build has no CUDA"),
             "{told}"
         );
         assert!(
-            Absence::NoDriver
-                .words(false, true)
+            GpuBuildAbsence::NoDriver
+                .explain(false, true)
                 .contains("is loaded, but")
         );
-        assert!(Absence::TurnedOff.words(true, true).contains("DINO_CUDA=0"));
+        assert!(
+            GpuBuildAbsence::Disabled
+                .explain(true, true)
+                .contains("DINO_CUDA=0")
+        );
     }
 }

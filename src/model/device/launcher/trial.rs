@@ -6,15 +6,15 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use crate::system::child_process::Running;
+use crate::system::child_process::ChildProcess;
 
 /// How long the GPU build may take to say its version; its libraries may have to be read from a slow disk.
-const PATIENCE: Duration = Duration::from_secs(10);
+const VERSION_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Tries whether the program starts at all, and is this one's equal; once it runs in our place, nobody could say why
 /// not.
 pub(super) fn check(program: &Path) -> Result<(), String> {
-    check_within(program, PATIENCE)
+    check_within(program, VERSION_TIMEOUT)
 }
 
 fn check_within(program: &Path, patience: Duration) -> Result<(), String> {
@@ -34,7 +34,7 @@ fn check_within(program: &Path, patience: Duration) -> Result<(), String> {
         .stdin(Stdio::null())
         .stdout(said.try_clone().map_err(system)?)
         .stderr(said.try_clone().map_err(system)?);
-    let mut running = Running::start(&mut command).map_err(system)?;
+    let mut running = ChildProcess::start(&mut command).map_err(system)?;
     let start = Instant::now();
     let status = loop {
         match running.try_wait().map_err(system)? {

@@ -4,7 +4,7 @@
 //! ureq reads the variables too, but passes over values that it cannot read, takes `ALL_PROXY` before `HTTPS_PROXY` and
 //! has other rules for `NO_PROXY`; so it is told the proxy of each request.
 
-pub mod forward;
+pub mod absolute_form;
 
 use std::net::IpAddr;
 
@@ -13,28 +13,28 @@ use ureq::http::Uri;
 use ureq::{Proxy, ProxyProtocol};
 
 use crate::error::{Error, Result};
-use crate::system::environment::{Setting, Variables};
+use crate::system::environment::{EnvSetting, EnvVariables};
 
 /// As curl, only in lower case for http: a web server gives a `Proxy:` header to its programs as `HTTP_PROXY`.
-const FOR_HTTP: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
-const FOR_HTTPS: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
-const NO_PROXY: [&str; 2] = ["no_proxy", "NO_PROXY"];
+const HTTP_PROXY_VARIABLES: [&str; 3] = ["http_proxy", "all_proxy", "ALL_PROXY"];
+const HTTPS_PROXY_VARIABLES: [&str; 4] = ["https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"];
+const NO_PROXY_VARIABLES: [&str; 2] = ["no_proxy", "NO_PROXY"];
 
 /// curl's, where the address of a proxy has none.
 const PORT: u16 = 1080;
 
 /// The proxies that the environment names.
 #[derive(Debug, Clone, Default)]
-pub struct Proxies {
-    http: Option<Setting<String>>,
-    https: Option<Setting<String>>,
-    no_proxy: Option<Setting<String>>,
-    passed_over: bool,
+pub struct ProxySettings {
+    http: Option<EnvSetting<String>>,
+    https: Option<EnvSetting<String>>,
+    no_proxy: Option<EnvSetting<String>>,
+    has_ignored_http_proxy: bool,
 }
 
 /// The proxy of one request.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Route {
+pub struct ProxyServer {
     /// The variable that names it.
     pub variable: &'static str,
     /// How it is spoken to.
@@ -47,25 +47,25 @@ pub struct Route {
     pub credentials: Option<(String, String)>,
 }
 
-impl Proxies {
+impl ProxySettings {
     /// The proxies of the environment.
     ///
     /// # Errors
     /// If a variable is no text.
-    pub fn from_variables(variables: &Variables) -> Result<Self> {
-        let own = |names: &[&'static str]| -> Result<Option<Setting<String>>> {
+    pub fn from_variables(variables: &EnvVariables) -> Result<Self> {
+        let own = |names: &[&'static str]| -> Result<Option<EnvSetting<String>>> {
             let setting = variables.first(names)?;
-            Ok(setting.map(|Setting { variable, value }| Setting {
+            Ok(setting.map(|EnvSetting { variable, value }| EnvSetting {
                 variable,
                 value: value.to_owned(),
             }))
         };
-        let http = own(&FOR_HTTP)?;
-        Ok(Proxies {
-            passed_over: http.is_none() && variables.text("HTTP_PROXY")?.is_some(),
+        let http = own(&HTTP_PROXY_VARIABLES)?;
+        Ok(ProxySettings {
+            has_ignored_http_proxy: http.is_none() && variables.text("HTTP_PROXY")?.is_some(),
             http,
-            https: own(&FOR_HTTPS)?,
-            no_proxy: own(&NO_PROXY)?,
+            https: own(&HTTPS_PROXY_VARIABLES)?,
+            no_proxy: own(&NO_PROXY_VARIABLES)?,
         })
     }
 
@@ -73,7 +73,7 @@ impl Proxies {
     ///
     /// # Errors
     /// If the variable holds no proxy that can be used.
-    pub fn route(&self, uri: &Uri) -> Result<Option<Route>> {
+    pub fn proxy_for(&self, uri: &Uri) -> Result<Option<ProxyServer>> {
         let setting = match uri.scheme_str() {
             Some("https") => &self.https,
             _ => &self.http,
@@ -83,25 +83,25 @@ impl Proxies {
         };
         match self.is_exempt(uri) {
             true => Ok(None),
-            false => Route::parse(setting.variable, &setting.value).map(Some),
+            false => ProxyServer::parse(setting.variable, &setting.value).map(Some),
         }
     }
 
     /// Whether `HTTP_PROXY` is all there is for `uri`, which curl's rules pass over.
-    pub fn passes_over(&self, uri: &Uri) -> bool {
-        self.passed_over && uri.scheme_str() == Some("http") && !self.is_exempt(uri)
+    pub fn ignores_http_proxy(&self, uri: &Uri) -> bool {
+        self.has_ignored_http_proxy && uri.scheme_str() == Some("http") && !self.is_exempt(uri)
     }
 
     /// The proxies for http and for https that there are, or what is wrong with them.
-    pub fn all(&self) -> [Result<Option<Route>>; 2] {
+    pub fn all(&self) -> [Result<Option<ProxyServer>>; 2] {
         [&self.http, &self.https].map(|setting| {
-            let parse = |it: &Setting<String>| Route::parse(it.variable, &it.value);
+            let parse = |it: &EnvSetting<String>| ProxyServer::parse(it.variable, &it.value);
             setting.as_ref().map(parse).transpose()
         })
     }
 
     /// The list of hosts that are asked without a proxy.
-    pub fn exempt(&self) -> Option<&Setting<String>> {
+    pub fn exempt(&self) -> Option<&EnvSetting<String>> {
         self.no_proxy.as_ref()
     }
 
@@ -184,7 +184,7 @@ fn in_network(address: IpAddr, network: IpAddr, bits: u32) -> bool {
     }
 }
 
-impl Route {
+impl ProxyServer {
     /// Reads the address of a proxy: `[scheme://][user[:password]@]host[:port]`, user and password percent-encoded.
     ///
     /// # Errors
@@ -248,7 +248,7 @@ impl Route {
             },
             None => return Err(no_place()),
         };
-        Ok(Route {
+        Ok(ProxyServer {
             variable,
             protocol,
             host,
@@ -263,7 +263,7 @@ impl Route {
     }
 
     /// Whether plain HTTP is asked of the proxy itself; else it opens a tunnel.
-    pub fn forwards(&self, uri: &Uri) -> bool {
+    pub fn uses_absolute_form(&self, uri: &Uri) -> bool {
         uri.scheme_str() == Some("http") && !self.is_socks()
     }
 
@@ -297,13 +297,13 @@ impl Route {
     }
 }
 
-impl std::fmt::Display for Route {
+impl std::fmt::Display for ProxyServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "the proxy {} ({})", self.address(), self.variable)
     }
 }
 
-impl std::fmt::Debug for Route {
+impl std::fmt::Debug for ProxyServer {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         // A password must not get into a log.
         write!(f, "Route({self})")

@@ -1,12 +1,12 @@
 use super::*;
 
-fn proxies(pairs: &[(&str, &str)]) -> Proxies {
-    Proxies::from_variables(&Variables::from_pairs(pairs.iter().copied())).unwrap()
+fn proxies(pairs: &[(&str, &str)]) -> ProxySettings {
+    ProxySettings::from_variables(&EnvVariables::from_pairs(pairs.iter().copied())).unwrap()
 }
 
 /// The variable that a request of `url` goes by.
 fn variable(pairs: &[(&str, &str)], url: &str) -> Option<&'static str> {
-    let route = proxies(pairs).route(&url.parse().unwrap()).unwrap();
+    let route = proxies(pairs).proxy_for(&url.parse().unwrap()).unwrap();
     route.map(|route| route.variable)
 }
 
@@ -40,10 +40,11 @@ fn variables_are_taken_in_the_order_of_curl() {
         );
         assert_eq!(variable(&[("HTTP_PROXY", P)], http), None);
         let upper = proxies(&[("HTTP_PROXY", P)]);
-        assert!(upper.passes_over(&http.parse().unwrap()));
-        assert!(!upper.passes_over(&https.parse().unwrap()));
+        assert!(upper.ignores_http_proxy(&http.parse().unwrap()));
+        assert!(!upper.ignores_http_proxy(&https.parse().unwrap()));
         assert!(
-            !proxies(&[("HTTP_PROXY", P), ("NO_PROXY", "*")]).passes_over(&http.parse().unwrap())
+            !proxies(&[("HTTP_PROXY", P), ("NO_PROXY", "*")])
+                .ignores_http_proxy(&http.parse().unwrap())
         );
     }
 }
@@ -136,7 +137,7 @@ fn addresses_are_read_with_the_defaults_of_curl() {
         ("ada@h:1", Http, "h", 1, ada("")),
         ("http://ada:p@ss@h:1", Http, "h", 1, ada("p@ss")),
     ] {
-        let route = Route::parse("ALL_PROXY", value).unwrap();
+        let route = ProxyServer::parse("ALL_PROXY", value).unwrap();
         assert_eq!(
             (
                 route.protocol,
@@ -176,7 +177,7 @@ fn what_is_no_proxy_is_an_error_that_names_the_variable_and_hides_the_password()
     ] {
         let proxies = proxies(&[("ALL_PROXY", value)]);
         let error = proxies
-            .route(&"https://hub.invalid/".parse().unwrap())
+            .proxy_for(&"https://hub.invalid/".parse().unwrap())
             .unwrap_err()
             .to_string();
         assert!(
@@ -185,6 +186,6 @@ fn what_is_no_proxy_is_an_error_that_names_the_variable_and_hides_the_password()
         );
         assert!(!error.contains("secret"), "{error}");
     }
-    let route = Route::parse("ALL_PROXY", "http://ada:secret@h:1").unwrap();
+    let route = ProxyServer::parse("ALL_PROXY", "http://ada:secret@h:1").unwrap();
     assert!(!format!("{route} {route:?}").contains("secret"));
 }

@@ -11,8 +11,8 @@ use image::imageops::flip_horizontal;
 
 use crate::error::{Error, Result};
 use crate::model::head::{Protocol, Scores};
-use crate::vision::inference::slide::starts;
-use crate::vision::preprocess::{Prepared, Preprocessor, Resample, resize};
+use crate::vision::inference::slide::window_starts;
+use crate::vision::preprocess::{PreparedImage, Preprocessor, Resample, resize};
 
 /// A rectangle of pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct PixelWindow {
 
 /// One look at the photo.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct View {
+pub struct ProtocolView {
     /// Width and height that the photo is resized to.
     pub size: (u32, u32),
     /// Whether left and right are exchanged.
@@ -40,9 +40,9 @@ pub struct View {
 
 /// A view with the scores of its windows, each over the patch grid of its padded window.
 #[derive(Debug, Clone)]
-pub struct Seen {
+pub struct ScoredView {
     /// The view.
-    pub view: View,
+    pub view: ProtocolView,
     /// One for each window.
     pub scores: Vec<Scores>,
     /// Side of a patch.
@@ -50,7 +50,7 @@ pub struct Seen {
 }
 
 /// What a protocol does to a photo.
-struct Recipe {
+struct ProtocolConfig {
     short_side: f64,
     ratios: &'static [f64],
     mirrored: bool,
@@ -58,8 +58,8 @@ struct Recipe {
     windows: Option<(u32, u32)>,
 }
 
-fn recipe(protocol: Protocol) -> Option<Recipe> {
-    let plain = Recipe {
+fn protocol_config(protocol: Protocol) -> Option<ProtocolConfig> {
+    let plain = ProtocolConfig {
         short_side: 512.0,
         ratios: &[1.0],
         mirrored: false,
@@ -68,11 +68,11 @@ fn recipe(protocol: Protocol) -> Option<Recipe> {
     match protocol {
         Protocol::Plain | Protocol::Flip => None,
         Protocol::Whole => Some(plain),
-        Protocol::Slide => Some(Recipe {
+        Protocol::Slide => Some(ProtocolConfig {
             windows: Some((512, 341)),
             ..plain
         }),
-        Protocol::Ms => Some(Recipe {
+        Protocol::Ms => Some(ProtocolConfig {
             short_side: 640.0,
             ratios: &[1.0, 1.32, 1.73, 2.28, 3.0],
             mirrored: true,
@@ -88,8 +88,8 @@ pub const LARGEST_WINDOW: u32 = 640;
 ///
 /// # Errors
 /// If the protocol is not for segmentation, or a strip is so long that a view of it would not fit into memory.
-pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<View>> {
-    let Some(recipe) = recipe(protocol) else {
+pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<ProtocolView>> {
+    let Some(recipe) = protocol_config(protocol) else {
         let why = format!(
             "the protocol {} is for depth, not for segmentation",
             protocol.name()
@@ -103,9 +103,9 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<View>> {
         let scale = short / f64::from(photo.0.min(photo.1));
         let side = |side: u32| (f64::from(side) * scale + 0.5).floor().max(1.0);
         let (width, height) = (side(photo.0), side(photo.1));
-        if width.max(height) > LONGEST {
+        if width.max(height) > MAX_SIDE {
             return Err(Error::Model(format!(
-                "a strip of {}x{} becomes {width}x{height} under the protocol {}; sides up to {LONGEST} are allowed \
+                "a strip of {}x{} becomes {width}x{height} under the protocol {}; sides up to {MAX_SIDE} are allowed \
                  (--protocol none makes strips smaller)",
                 photo.0,
                 photo.1,
@@ -115,10 +115,10 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<View>> {
         let size = (width as u32, height as u32);
         for mirrored in [false, true] {
             if !mirrored || recipe.mirrored {
-                views.push(View {
+                views.push(ProtocolView {
                     size,
                     mirrored,
-                    windows: windows(size, recipe.windows),
+                    windows: view_windows(size, recipe.windows),
                 });
             }
         }
@@ -127,11 +127,11 @@ pub fn views(protocol: Protocol, photo: (u32, u32)) -> Result<Vec<View>> {
 }
 
 /// Longest side of a view.
-const LONGEST: f64 = 32768.0;
+const MAX_SIDE: f64 = 32768.0;
 
-fn windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<PixelWindow> {
+fn view_windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<PixelWindow> {
     let (side, stride) = rule.unwrap_or((width.max(height), 1));
-    let starts = |length: u32| starts(length as usize, side as usize, stride as usize);
+    let starts = |length: u32| window_starts(length as usize, side as usize, stride as usize);
     let lefts = starts(width);
     let mut all = Vec::new();
     for top in starts(height) {
@@ -150,13 +150,13 @@ fn windows((width, height): (u32, u32), rule: Option<(u32, u32)>) -> Vec<PixelWi
 ///
 /// # Errors
 /// What `scores` returns, or if a view does not fit into memory.
-pub fn run(
+pub fn score_views(
     photo: &RgbImage,
-    views: Vec<View>,
+    views: Vec<ProtocolView>,
     patch_size: usize,
     batch: usize,
-    mut scores: impl FnMut(&[Prepared]) -> Result<Vec<Scores>>,
-) -> Result<Vec<Seen>> {
+    mut scores: impl FnMut(&[PreparedImage]) -> Result<Vec<Scores>>,
+) -> Result<Vec<ScoredView>> {
     let preprocessor = Preprocessor::published(patch_size);
     let mut all = Vec::with_capacity(views.len());
     let mut last: Option<RgbImage> = None;
@@ -180,7 +180,7 @@ pub fn run(
             found.extend(scores(&pixels)?);
         }
         last = Some(resized);
-        all.push(Seen {
+        all.push(ScoredView {
             view,
             scores: found,
             patch_size,

@@ -22,14 +22,18 @@ pub struct Contour {
 
 /// The polygons of all labels but [`NO_LABEL`] in a map of `width` by `height` pixels, whose pixels, row by row, have
 /// the label `label_at`. They come in the order of their first corners, row by row.
-pub fn contours(width: usize, height: usize, label_at: impl Fn(usize) -> u32) -> Vec<Contour> {
-    let mut edges = Edges::between(width, height, label_at);
+pub fn trace_contours(
+    width: usize,
+    height: usize,
+    label_at: impl Fn(usize) -> u32,
+) -> Vec<Contour> {
+    let mut edges = PixelEdges::between(width, height, label_at);
     for corner in edges.holes() {
         edges.cut_upwards(corner);
     }
     edges.forget_walks();
     let mut contours = Vec::new();
-    for corner in 0..edges.at.len() {
+    for corner in 0..edges.edge_bits.len() {
         for direction in DIRECTIONS {
             if let Some(label) = edges.unwalked(corner, direction) {
                 let points = edges.turns(corner, direction);
@@ -48,19 +52,19 @@ const WEST: usize = 2;
 const NORTH: usize = 3;
 
 /// Which edges between pixels there are, by the corners that they start from.
-struct Edges<F> {
+struct PixelEdges<F> {
     width: usize,
     height: usize,
     label_at: F,
     /// A byte for each corner, `[height + 1, width + 1]`: a bit for each direction in which an edge leads away, and
     /// four bits above for those that were walked.
-    at: Vec<u8>,
+    edge_bits: Vec<u8>,
 }
 
-impl<F: Fn(usize) -> u32> Edges<F> {
+impl<F: Fn(usize) -> u32> PixelEdges<F> {
     /// The edges between pixels of different labels.
     fn between(width: usize, height: usize, label_at: F) -> Self {
-        let mut at = Vec::with_capacity((width + 1) * (height + 1));
+        let mut edge_bits = Vec::with_capacity((width + 1) * (height + 1));
         // The rows of pixels above and below the corners, with one pixel more at either side.
         let mut above = vec![NO_LABEL; width + 2];
         let mut below = above.clone();
@@ -72,28 +76,28 @@ impl<F: Fn(usize) -> u32> Edges<F> {
                     false => NO_LABEL,
                 };
             }
-            at.extend(above.windows(2).zip(below.windows(2)).map(|(a, b)| {
+            edge_bits.extend(above.windows(2).zip(below.windows(2)).map(|(a, b)| {
                 u8::from(a[1] != b[1]) << EAST
                     | u8::from(b[0] != b[1]) << SOUTH
                     | u8::from(a[0] != b[0]) << WEST
                     | u8::from(a[0] != a[1]) << NORTH
             }));
         }
-        Edges {
+        PixelEdges {
             width,
             height,
             label_at,
-            at,
+            edge_bits,
         }
     }
 
     fn has(&self, corner: usize, direction: usize) -> bool {
-        self.at[corner] & (1 << direction) != 0
+        self.edge_bits[corner] & (1 << direction) != 0
     }
 
     /// The label on the right of an edge that is there, has a label and was not walked.
     fn unwalked(&self, corner: usize, direction: usize) -> Option<u32> {
-        if self.at[corner] & (0x11 << direction) != 1 << direction {
+        if self.edge_bits[corner] & (0x11 << direction) != 1 << direction {
             return None;
         }
         let (x, y) = (corner % (self.width + 1), corner / (self.width + 1));
@@ -115,7 +119,7 @@ impl<F: Fn(usize) -> u32> Edges<F> {
         let start = (corner, direction);
         let (mut corner, mut direction) = start;
         loop {
-            self.at[corner] |= 0x10 << direction;
+            self.edge_bits[corner] |= 0x10 << direction;
             step(corner, direction);
             corner = self.next(corner, direction);
             let turned = |turn: usize| (direction + turn) % 4;
@@ -157,7 +161,7 @@ impl<F: Fn(usize) -> u32> Edges<F> {
     fn holes(&mut self) -> Vec<usize> {
         let side = self.width + 1;
         let mut holes = Vec::new();
-        for start in 0..self.at.len() {
+        for start in 0..self.edge_bits.len() {
             for direction in DIRECTIONS {
                 if self.unwalked(start, direction).is_none() {
                     continue;
@@ -189,10 +193,10 @@ impl<F: Fn(usize) -> u32> Edges<F> {
     fn cut_upwards(&mut self, corner: usize) {
         let mut corner = corner;
         while corner > self.width {
-            self.at[corner] |= 1 << NORTH;
+            self.edge_bits[corner] |= 1 << NORTH;
             corner = self.next(corner, NORTH);
-            let arrived = self.at[corner] & 0xf != 0;
-            self.at[corner] |= 1 << SOUTH;
+            let arrived = self.edge_bits[corner] & 0xf != 0;
+            self.edge_bits[corner] |= 1 << SOUTH;
             if arrived {
                 return;
             }
@@ -200,7 +204,7 @@ impl<F: Fn(usize) -> u32> Edges<F> {
     }
 
     fn forget_walks(&mut self) {
-        self.at.iter_mut().for_each(|edges| *edges &= 0xf);
+        self.edge_bits.iter_mut().for_each(|edges| *edges &= 0xf);
     }
 }
 

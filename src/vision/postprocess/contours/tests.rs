@@ -45,7 +45,7 @@ fn doubled_area(points: &[[u32; 2]]) -> i64 {
 }
 
 fn check(width: usize, height: usize, labels: &[u32]) -> Vec<Contour> {
-    let contours = contours(width, height, |i| labels[i]);
+    let contours = trace_contours(width, height, |i| labels[i]);
     assert_eq!(fill(&contours, width, height), labels);
     let areas: Vec<i64> = contours.iter().map(|c| doubled_area(&c.points)).collect();
     assert!(areas.iter().all(|&area| area > 0), "each is an outline");
@@ -134,6 +134,6 @@ fn noise_of_any_kind_comes_back_exactly() {
 
 #[test]
 fn nothing_has_no_polygon() {
-    assert_eq!(contours(3, 2, |_| NO_LABEL), []);
-    assert_eq!(contours(0, 0, |_| 1), []);
+    assert_eq!(trace_contours(3, 2, |_| NO_LABEL), []);
+    assert_eq!(trace_contours(0, 0, |_| 1), []);
 }

@@ -3,15 +3,15 @@
 //!
 //! A region is no instance: two dogs that touch are one region, and a dog behind a lamp post is two.
 
-mod area;
+mod min_area;
 mod pixel_box;
 
 use std::ops::Range;
 
 use crate::vision::postprocess::contours::NO_LABEL;
-use crate::vision::postprocess::{LabelMap, NONE};
+use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
-pub use area::MinArea;
+pub use min_area::MinArea;
 pub use pixel_box::PixelBox;
 
 /// One connected region.
@@ -45,8 +45,8 @@ pub struct Regions {
 impl Regions {
     /// Those of `map` that have at least `least` pixels.
     pub fn of(map: &LabelMap, least: u64) -> Self {
-        let runs = Run::all(map);
-        let roots = join(&runs);
+        let runs = RegionRun::all(map);
+        let roots = union_runs(&runs);
         let mut all: Vec<Region> = Vec::new();
         // From the first run of a region to its index.
         let mut index_of = vec![usize::MAX; runs.len()];
@@ -64,7 +64,7 @@ impl Regions {
             match all.get_mut(index_of[root]) {
                 Some(region) => {
                     region.pixels += own.pixels;
-                    region.bounds = region.bounds.around(own.bounds);
+                    region.bounds = region.bounds.union(own.bounds);
                     region.confidence += own.confidence;
                 }
                 None => {
@@ -104,14 +104,14 @@ impl Regions {
 
 /// Neighbouring pixels of one class in a row.
 #[derive(Debug, Clone, Copy)]
-struct Run {
+struct RegionRun {
     class: u16,
     row: usize,
     start: usize,
     end: usize,
 }
 
-impl Run {
+impl RegionRun {
     /// All of a map, row by row.
     fn all(map: &LabelMap) -> Vec<Self> {
         let mut runs = Vec::new();
@@ -119,9 +119,9 @@ impl Run {
             let mut start = 0;
             for same in ids.chunk_by(|a, b| a == b) {
                 let end = start + same.len();
-                if same[0] != NONE {
+                if same[0] != NO_CLASS {
                     let class = same[0];
-                    runs.push(Run {
+                    runs.push(RegionRun {
                         class,
                         row,
                         start,
@@ -153,12 +153,12 @@ impl Run {
 ///
 /// imageproc's `connected_components` panics on maps without two equal neighbours (one pixel is enough), and takes 28
 /// bytes a pixel.
-fn join(runs: &[Run]) -> Vec<usize> {
+fn union_runs(runs: &[RegionRun]) -> Vec<usize> {
     let mut parents: Vec<usize> = (0..runs.len()).collect();
     // The first run that may touch the present one.
     let mut above = 0;
     for (index, run) in runs.iter().enumerate() {
-        let is_past = |other: &Run| {
+        let is_past = |other: &RegionRun| {
             other.row + 1 < run.row || other.row + 1 == run.row && other.end < run.start
         };
         while is_past(&runs[above]) {

@@ -15,7 +15,7 @@ pub struct PixelBox {
 
 impl PixelBox {
     /// Around both.
-    pub fn around(self, other: Self) -> Self {
+    pub fn union(self, other: Self) -> Self {
         let (x, y) = (self.x.min(other.x), self.y.min(other.y));
         let right = (self.x + self.width).max(other.x + other.width);
         let bottom = (self.y + self.height).max(other.y + other.height);

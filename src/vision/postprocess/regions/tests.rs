@@ -4,7 +4,7 @@ use super::*;
 fn map(rows: &[&str]) -> LabelMap {
     let text = rows.concat();
     let ids = text.bytes().map(|c| match c {
-        b' ' => NONE,
+        b' ' => NO_CLASS,
         c => u16::from(c - b'0'),
     });
     let ids: Vec<u16> = ids.collect();
@@ -73,7 +73,7 @@ fn regions_are_those_of_a_flood_fill() {
         let (width, height) = (1 + random(12) as usize, 1 + random(12) as usize);
         let kinds = 2 + round % 3;
         let ids = (0..width * height).map(|_| match random(kinds) {
-            0 => NONE,
+            0 => NO_CLASS,
             id => id as u16,
         });
         let ids: Vec<u16> = ids.collect();
@@ -87,7 +87,7 @@ fn regions_are_those_of_a_flood_fill() {
         let mut seen = vec![false; map.ids.len()];
         let mut count = 0;
         for start in 0..map.ids.len() {
-            if map.ids[start] == NONE || seen[start] {
+            if map.ids[start] == NO_CLASS || seen[start] {
                 continue;
             }
             count += 1;

@@ -9,8 +9,8 @@ mod write;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-pub(in crate::io::features::parts) use read::{place, read_arrays, read_facts};
-pub(in crate::io::features::parts) use write::{GroupWriter, Grouping};
+pub(in crate::io::features::parts) use read::{locate_array, read_arrays, read_row_infos};
+pub(in crate::io::features::parts) use write::{GroupWriter, GroupedPartWriter};
 
 use arrow_array::types::{Float16Type, Float32Type};
 use arrow_array::{
@@ -22,13 +22,13 @@ use arrow_schema::{ArrowError, DataType, Field, Schema, SchemaRef};
 use half::f16;
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::{Array, Encoded};
+use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::parts::META_KEY;
 use crate::io::features::{DatasetMeta, Precision, RowInfo};
 use crate::model::input::Grid;
 
 /// The name of the numbers in a list, as Parquet prescribes it.
-const ELEMENT: &str = "element";
+const LIST_ELEMENT: &str = "element";
 
 /// Bytes of numbers that are written together.
 const GROUP_BYTES: u64 = 16 << 20;
@@ -37,29 +37,29 @@ const GROUP_BYTES: u64 = 16 << 20;
 const GROUP_ROWS: usize = 4096;
 
 /// Columns that tell of a row without its numbers.
-const FACTS: [&str; 9] = [
+const METADATA_COLUMNS: [&str; 9] = [
     "key", "path", "page", "sha256", "blake3", "width", "height", "grid_h", "grid_w",
 ];
 
 /// The rows and columns of the coarser look's grid.
-const COARSE: [&str; 2] = ["coarse_grid_h", "coarse_grid_w"];
+const COARSE_GRID_COLUMNS: [&str; 2] = ["coarse_grid_h", "coarse_grid_w"];
 
 /// How many pixels features are stored at.
-const COUNT: &str = "n_points";
+const POINT_COUNT_COLUMN: &str = "n_points";
 
 /// Whether an array is one vector for each photo.
-pub(in crate::io::features::parts) fn is_vector(array: Array) -> bool {
-    matches!(array, Array::Cls | Array::CoarseCls)
+pub(in crate::io::features::parts) fn is_vector(array: FeatureArray) -> bool {
+    matches!(array, FeatureArray::Cls | FeatureArray::CoarseCls)
 }
 
 /// The names of the columns without numbers.
-pub(in crate::io::features::parts) fn facts(meta: &DatasetMeta) -> Vec<&'static str> {
-    let mut names = FACTS.to_vec();
+pub(in crate::io::features::parts) fn metadata_columns(meta: &DatasetMeta) -> Vec<&'static str> {
+    let mut names = METADATA_COLUMNS.to_vec();
     if meta.coarse.is_some() {
-        names.extend(COARSE);
+        names.extend(COARSE_GRID_COLUMNS);
     }
     if meta.points.is_some() {
-        names.push(COUNT);
+        names.push(POINT_COUNT_COLUMN);
     }
     names
 }
@@ -67,7 +67,7 @@ pub(in crate::io::features::parts) fn facts(meta: &DatasetMeta) -> Vec<&'static 
 /// The columns of a dataset.
 pub(in crate::io::features::parts) fn schema(meta: &DatasetMeta) -> Schema {
     let text = ["key", "path", "sha256", "blake3"];
-    let mut fields: Vec<Field> = facts(meta)
+    let mut fields: Vec<Field> = metadata_columns(meta)
         .into_iter()
         .map(|name| match text.contains(&name) {
             true => Field::new(name, DataType::Utf8, false),
@@ -75,10 +75,10 @@ pub(in crate::io::features::parts) fn schema(meta: &DatasetMeta) -> Schema {
         })
         .collect();
     fields.push(Field::new("model", DataType::Utf8, false));
-    fields.push(Field::new("blocks", DataType::List(block()), false));
-    for array in Array::stored(meta) {
+    fields.push(Field::new("blocks", DataType::List(block_field()), false));
+    for array in FeatureArray::stored(meta) {
         let kind = match is_vector(array) {
-            true => DataType::FixedSizeList(element(meta), length(meta)),
+            true => DataType::FixedSizeList(element_field(meta), length(meta)),
             false => DataType::Binary,
         };
         fields.push(Field::new(array.name(), kind, false));
@@ -87,21 +87,21 @@ pub(in crate::io::features::parts) fn schema(meta: &DatasetMeta) -> Schema {
 }
 
 /// The same, with what is said of the dataset.
-pub(in crate::io::features::parts) fn described(meta: &DatasetMeta) -> Schema {
+pub(in crate::io::features::parts) fn schema_with_meta(meta: &DatasetMeta) -> Schema {
     let said = (META_KEY.to_owned(), meta.to_json().to_string());
     schema(meta).with_metadata(HashMap::from([said]))
 }
 
-fn block() -> Arc<Field> {
-    Arc::new(Field::new(ELEMENT, DataType::Int32, false))
+fn block_field() -> Arc<Field> {
+    Arc::new(Field::new(LIST_ELEMENT, DataType::Int32, false))
 }
 
-fn element(meta: &DatasetMeta) -> Arc<Field> {
+fn element_field(meta: &DatasetMeta) -> Arc<Field> {
     let kind = match meta.precision {
         Precision::F16 => DataType::Float16,
         Precision::F32 => DataType::Float32,
     };
-    Arc::new(Field::new(ELEMENT, kind, false))
+    Arc::new(Field::new(LIST_ELEMENT, kind, false))
 }
 
 /// Numbers of a vector.
@@ -113,7 +113,7 @@ fn length(meta: &DatasetMeta) -> i32 {
 ///
 /// # Errors
 /// Names the photo.
-pub(in crate::io::features::parts) fn check(row: &Encoded) -> Result<()> {
+pub(in crate::io::features::parts) fn check_value_sizes(row: &EncodedRow) -> Result<()> {
     let most = i32::MAX as usize - (1 << 16);
     match row.arrays.iter().all(|bytes| bytes.len() <= most) {
         true => Ok(()),
@@ -129,12 +129,12 @@ pub(in crate::io::features::parts) fn check(row: &Encoded) -> Result<()> {
 /// # Errors
 /// What Arrow says.
 pub(in crate::io::features::parts) fn batch(
-    rows: &[Encoded],
+    rows: &[EncodedRow],
     meta: &DatasetMeta,
     schema: SchemaRef,
 ) -> Result<RecordBatch, ArrowError> {
     let mut columns: Vec<ArrayRef> = Vec::with_capacity(schema.fields().len());
-    for name in facts(meta) {
+    for name in metadata_columns(meta) {
         let text = |of: &dyn Fn(&RowInfo) -> String| -> ArrayRef {
             Arc::new(StringArray::from_iter_values(
                 rows.iter().map(|row| of(&row.info)),
@@ -146,20 +146,20 @@ pub(in crate::io::features::parts) fn batch(
             let all = all.map_err(|_| ArrowError::OffsetOverflowError(usize::MAX))?;
             Ok(Arc::new(Int32Array::from(all)))
         };
-        let coarse = |info: &RowInfo| info.coarse.unwrap_or(Grid { rows: 0, cols: 0 });
+        let coarse = |info: &RowInfo| info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 });
         columns.push(match name {
             "key" => text(&|info| info.key.clone()),
             "path" => text(&|info| info.name.path.clone()),
             "sha256" => text(&|info| info.sha256.clone()),
             "blake3" => text(&|info| info.digest.to_string()),
             "page" => number(&|info| info.name.page as usize)?,
-            "width" => number(&|info| info.photo.0 as usize)?,
-            "height" => number(&|info| info.photo.1 as usize)?,
+            "width" => number(&|info| info.photo_size.0 as usize)?,
+            "height" => number(&|info| info.photo_size.1 as usize)?,
             "grid_h" => number(&|info| info.grid.rows)?,
             "grid_w" => number(&|info| info.grid.cols)?,
             "coarse_grid_h" => number(&|info| coarse(info).rows)?,
             "coarse_grid_w" => number(&|info| coarse(info).cols)?,
-            _ => number(&|info| info.points)?,
+            _ => number(&|info| info.point_count)?,
         });
     }
     let model = rows.iter().map(|_| &meta.model);
@@ -169,12 +169,12 @@ pub(in crate::io::features::parts) fn batch(
     let lengths = OffsetBuffer::from_lengths(rows.iter().map(|_| blocks.len()));
     let values: ArrayRef = Arc::new(Int32Array::from_iter_values(all));
     columns.push(Arc::new(ListArray::try_new(
-        block(),
+        block_field(),
         lengths,
         values,
         None,
     )?));
-    for (index, array) in Array::stored(meta).into_iter().enumerate() {
+    for (index, array) in FeatureArray::stored(meta).into_iter().enumerate() {
         let bytes = || rows.iter().map(|row| row.arrays[index].as_slice());
         columns.push(match is_vector(array) {
             true => vectors(bytes(), meta)?,
@@ -213,7 +213,7 @@ fn vectors<'a>(
         }
     };
     Ok(Arc::new(FixedSizeListArray::try_new(
-        element(meta),
+        element_field(meta),
         length(meta),
         values,
         None,
@@ -222,14 +222,14 @@ fn vectors<'a>(
 
 /// Rows that are gathered until they are written together.
 #[derive(Debug, Default)]
-pub(in crate::io::features::parts) struct Group {
-    rows: Vec<Encoded>,
+pub(in crate::io::features::parts) struct RowGroupBuffer {
+    rows: Vec<EncodedRow>,
     bytes: u64,
 }
 
-impl Group {
+impl RowGroupBuffer {
     /// Adds a row; whether the group is to be written now.
-    pub(in crate::io::features::parts) fn push(&mut self, row: Encoded) -> bool {
+    pub(in crate::io::features::parts) fn push(&mut self, row: EncodedRow) -> bool {
         self.bytes += row.arrays.iter().map(|a| a.len() as u64).sum::<u64>();
         self.rows.push(row);
         self.bytes >= GROUP_BYTES || self.rows.len() >= GROUP_ROWS

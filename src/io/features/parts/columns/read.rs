@@ -6,9 +6,9 @@ use arrow_array::cast::AsArray;
 use arrow_array::types::{Float16Type, Float32Type, Int32Type};
 use arrow_array::{Array as _, Int32Array, RecordBatch};
 
-use super::{COARSE, COUNT, is_vector};
+use super::{COARSE_GRID_COLUMNS, POINT_COUNT_COLUMN, is_vector};
 use crate::error::Result;
-use crate::io::features::arrays::Array;
+use crate::io::features::arrays::FeatureArray;
 use crate::io::features::parts::damaged;
 use crate::io::features::{DatasetMeta, Precision, RowInfo, RowName};
 use crate::model::input::Grid;
@@ -17,7 +17,7 @@ use crate::model::input::Grid;
 ///
 /// # Errors
 /// Names the file if there are other columns, or values that make no sense.
-pub(in crate::io::features::parts) fn read_facts(
+pub(in crate::io::features::parts) fn read_row_infos(
     path: &Path,
     batch: &RecordBatch,
     meta: &DatasetMeta,
@@ -40,11 +40,14 @@ pub(in crate::io::features::parts) fn read_facts(
     let (pages, widths, heights) = (numbers("page")?, numbers("width")?, numbers("height")?);
     let (grid_h, grid_w) = (numbers("grid_h")?, numbers("grid_w")?);
     let coarse = match meta.coarse {
-        Some(_) => Some((numbers(COARSE[0])?, numbers(COARSE[1])?)),
+        Some(_) => Some((
+            numbers(COARSE_GRID_COLUMNS[0])?,
+            numbers(COARSE_GRID_COLUMNS[1])?,
+        )),
         None => None,
     };
     let points = match meta.points {
-        Some(_) => Some(numbers(COUNT)?),
+        Some(_) => Some(numbers(POINT_COUNT_COLUMN)?),
         None => None,
     };
     for row in 0..batch.num_rows() {
@@ -66,13 +69,13 @@ pub(in crate::io::features::parts) fn read_facts(
             key: keys.value(row).to_owned(),
             sha256: sha256.value(row).to_owned(),
             digest: digest.map_err(|why: String| damaged(path, why))?,
-            photo: (number(widths)?, number(heights)?),
+            photo_size: (number(widths)?, number(heights)?),
             grid: grid(grid_h, grid_w)?,
-            coarse: match coarse {
+            coarse_grid: match coarse {
                 Some((rows, cols)) => Some(grid(rows, cols)?),
                 None => None,
             },
-            points: match points {
+            point_count: match points {
                 Some(count) => number(count)? as usize,
                 None => 0,
             },
@@ -93,7 +96,7 @@ pub(in crate::io::features::parts) fn read_arrays(
     index: usize,
     meta: &DatasetMeta,
 ) -> Result<Vec<Vec<u8>>> {
-    let read = |array: Array| {
+    let read = |array: FeatureArray| {
         let column = batch.column_by_name(array.name())?;
         if index >= column.len() {
             return None;
@@ -113,7 +116,7 @@ pub(in crate::io::features::parts) fn read_arrays(
             }
         })
     };
-    Array::stored(meta)
+    FeatureArray::stored(meta)
         .into_iter()
         .map(|array| {
             let missing = || damaged(path, format!("a row has no `{}`", array.name()));
@@ -123,9 +126,9 @@ pub(in crate::io::features::parts) fn read_arrays(
 }
 
 /// Where in memory the bytes of an array of a row of `batch` begin, and how many they are.
-pub(in crate::io::features::parts) fn place(
+pub(in crate::io::features::parts) fn locate_array(
     batch: &RecordBatch,
-    array: Array,
+    array: FeatureArray,
     row: usize,
     meta: &DatasetMeta,
 ) -> Option<(usize, usize)> {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
 
-use super::{Group, described};
+use super::{RowGroupBuffer, schema_with_meta};
 use crate::error::{Error, Result};
 use crate::io::features::DatasetMeta;
-use crate::io::features::arrays::Encoded;
-use crate::io::features::parts::{Files, PartWriter};
+use crate::io::features::arrays::EncodedRow;
+use crate::io::features::parts::{PartFiles, PartWriter};
 use crate::system::files::AtomicFile;
 
 /// A library's writer of a file of record batches.
@@ -18,73 +18,70 @@ pub(in crate::io::features::parts) trait GroupWriter:
     Send + Sized
 {
     /// What it says where it fails.
-    type Failure: From<arrow_schema::ArrowError>;
+    type Error: From<arrow_schema::ArrowError>;
 
     /// Begins a file of these columns.
-    fn begin(
-        file: AtomicFile,
-        schema: &SchemaRef,
-        meta: &DatasetMeta,
-    ) -> Result<Self, Self::Failure>;
+    fn begin(file: AtomicFile, schema: &SchemaRef, meta: &DatasetMeta)
+    -> Result<Self, Self::Error>;
 
     /// Writes a group.
-    fn put(&mut self, group: &RecordBatch) -> Result<(), Self::Failure>;
+    fn write_group(&mut self, group: &RecordBatch) -> Result<(), Self::Error>;
 
     /// Writes the end; the file, which is not in its place yet.
-    fn end(self) -> Result<AtomicFile, Self::Failure>;
+    fn into_file(self) -> Result<AtomicFile, Self::Error>;
 
     /// The error of the file at `path`.
-    fn unwritten(path: &Path, failure: Self::Failure) -> Error;
+    fn write_error(path: &Path, failure: Self::Error) -> Error;
 }
 
 /// Writes a part by a library's writer.
-pub(in crate::io::features::parts) struct Grouping<W> {
+pub(in crate::io::features::parts) struct GroupedPartWriter<W> {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
     schema: SchemaRef,
-    group: Group,
+    group: RowGroupBuffer,
     writer: W,
 }
 
-impl<W: GroupWriter> Grouping<W> {
+impl<W: GroupWriter> GroupedPartWriter<W> {
     /// Begins the part at `path`.
     pub(in crate::io::features::parts) fn begin(
         path: &Path,
         meta: &Arc<DatasetMeta>,
     ) -> Result<Self> {
-        let schema = Arc::new(described(meta));
+        let schema = Arc::new(schema_with_meta(meta));
         let writer = W::begin(AtomicFile::begin(path)?, &schema, meta);
-        Ok(Grouping {
+        Ok(GroupedPartWriter {
             path: path.to_owned(),
             meta: Arc::clone(meta),
             schema,
-            group: Group::default(),
-            writer: writer.map_err(|failure| W::unwritten(path, failure))?,
+            group: RowGroupBuffer::default(),
+            writer: writer.map_err(|failure| W::write_error(path, failure))?,
         })
     }
 
     fn flush(&mut self) -> Result<()> {
         let group = self.group.take(&self.meta, &self.schema);
-        let written = group.map_err(W::Failure::from).and_then(|group| {
-            let put = |group: &RecordBatch| self.writer.put(group);
+        let written = group.map_err(W::Error::from).and_then(|group| {
+            let put = |group: &RecordBatch| self.writer.write_group(group);
             group.as_ref().map_or(Ok(()), put)
         });
-        written.map_err(|failure| W::unwritten(&self.path, failure))
+        written.map_err(|failure| W::write_error(&self.path, failure))
     }
 }
 
-impl<W: GroupWriter> PartWriter for Grouping<W> {
-    fn push(&mut self, row: Encoded) -> Result<()> {
+impl<W: GroupWriter> PartWriter for GroupedPartWriter<W> {
+    fn push(&mut self, row: EncodedRow) -> Result<()> {
         match self.group.push(row) {
             true => self.flush(),
             false => Ok(()),
         }
     }
 
-    fn finish(mut self: Box<Self>) -> Result<Files> {
+    fn finish(mut self: Box<Self>) -> Result<PartFiles> {
         self.flush()?;
-        let file = self.writer.end();
-        let file = file.map_err(|failure| W::unwritten(&self.path, failure))?;
+        let file = self.writer.into_file();
+        let file = file.map_err(|failure| W::write_error(&self.path, failure))?;
         let stamp = file.finish()?;
         Ok(vec![(self.path, stamp)])
     }

@@ -7,7 +7,7 @@
 //! When a part is continued, its arrays are replaced one by one by longer ones that begin the same, so that the old table is
 //! right at any moment. When rows leave, only the table is rewritten, and their numbers stay in the arrays.
 
-mod place;
+mod offsets;
 mod table;
 
 use std::fs;
@@ -15,43 +15,45 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use place::{Axis, Place, along};
+use offsets::{ArrayOffsets, LeadingAxis, split_leading_axis};
 use table::{read_table, write_table};
 
 use crate::error::{Error, Result};
-use crate::io::features::arrays::{Array, Encoded};
-use crate::io::features::folder::named;
-use crate::io::features::parts::{Files, Part, PartWriter, Pieces, Seen, damaged, numpy};
+use crate::io::features::arrays::{EncodedRow, FeatureArray};
+use crate::io::features::folder::parse_part_name;
+use crate::io::features::parts::{
+    FileRangeReader, FileStat, PartFiles, PartReader, PartWriter, damaged, npy_header,
+};
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::write_stamped;
 
 /// The file with the arrays of a kind beside the table `path`.
-fn file(path: &Path, array: Array) -> PathBuf {
+fn array_path(path: &Path, array: FeatureArray) -> PathBuf {
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!("{stem}.{}.npy", array.name()))
 }
 
 /// A part is in memory until it is finished: the arrays' heads tell how long they are.
-pub(in crate::io::features::parts) struct Writer {
+pub(in crate::io::features::parts) struct NpyPartWriter {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
     infos: Vec<RowInfo>,
     arrays: Vec<Vec<Vec<u8>>>,
 }
 
-impl Writer {
+impl NpyPartWriter {
     pub(in crate::io::features::parts) fn begin(path: &Path, meta: &Arc<DatasetMeta>) -> Self {
-        Writer {
+        NpyPartWriter {
             path: path.to_owned(),
             meta: Arc::clone(meta),
             infos: Vec::new(),
-            arrays: vec![Vec::new(); Array::stored(meta).len()],
+            arrays: vec![Vec::new(); FeatureArray::stored(meta).len()],
         }
     }
 }
 
-impl PartWriter for Writer {
-    fn push(&mut self, row: Encoded) -> Result<()> {
+impl PartWriter for NpyPartWriter {
+    fn push(&mut self, row: EncodedRow) -> Result<()> {
         self.infos.push(row.info);
         for (all, bytes) in self.arrays.iter_mut().zip(row.arrays) {
             all.push(bytes);
@@ -59,19 +61,22 @@ impl PartWriter for Writer {
         Ok(())
     }
 
-    fn finish(self: Box<Self>) -> Result<Files> {
+    fn finish(self: Box<Self>) -> Result<PartFiles> {
         let meta = &self.meta;
         let mut files = Vec::new();
-        for (array, rows) in Array::stored(meta).into_iter().zip(&self.arrays) {
-            let path = file(&self.path, array);
-            let along = self.infos.iter().map(|info| along(array, meta, info));
+        for (array, rows) in FeatureArray::stored(meta).into_iter().zip(&self.arrays) {
+            let path = array_path(&self.path, array);
+            let along = self
+                .infos
+                .iter()
+                .map(|info| split_leading_axis(array, meta, info));
             let (mut shape, mut tail) = (vec![0], Vec::new());
             for (count, rest) in along {
                 shape[0] += count;
                 tail = rest;
             }
             shape.append(&mut tail);
-            let head = numpy::head(&shape, array.precision(meta))
+            let head = npy_header::encode_header(&shape, array.precision(meta))
                 .map_err(|error| Error::io(&path, &error))?;
             let stamp = write_stamped(&path, |writer| {
                 writer.write_all(&head)?;
@@ -79,13 +84,13 @@ impl PartWriter for Writer {
             })?;
             files.push((path, stamp));
         }
-        let mut place = Place::default();
+        let mut place = ArrayOffsets::default();
         let places = self.infos.iter().map(|info| {
             let here = place;
-            place = place.next(meta, info);
+            place = place.advance(meta, info);
             (info, here)
         });
-        let places: Vec<(&RowInfo, Place)> = places.collect();
+        let places: Vec<(&RowInfo, ArrayOffsets)> = places.collect();
         files.insert(0, write_table(&self.path, meta, &places)?);
         Ok(files)
     }
@@ -95,21 +100,21 @@ impl PartWriter for Writer {
 ///
 /// # Errors
 /// Names the file that cannot be read or written.
-pub(in crate::io::features::parts) fn keep(
+pub(in crate::io::features::parts) fn rewrite_table(
     path: &Path,
     meta: &Arc<DatasetMeta>,
     kept: &[&RowInfo],
-) -> Result<Files> {
+) -> Result<PartFiles> {
     let (_, places) = read_table(path, meta)?;
     let missing = || damaged(path, "a row is missing");
     let rows = kept.iter().map(|&info| {
         let place = places.get(info.row).ok_or_else(missing)?;
         Ok((info, *place))
     });
-    let rows: Vec<(&RowInfo, Place)> = rows.collect::<Result<_>>()?;
+    let rows: Vec<(&RowInfo, ArrayOffsets)> = rows.collect::<Result<_>>()?;
     let mut files = vec![write_table(path, meta, &rows)?];
-    let arrays = Array::stored(meta).into_iter();
-    files.extend(arrays.map(|array| (file(path, array), None)));
+    let arrays = FeatureArray::stored(meta).into_iter();
+    files.extend(arrays.map(|array| (array_path(path, array), None)));
     Ok(files)
 }
 
@@ -122,13 +127,13 @@ pub(in crate::io::features::parts) fn sweep(folder: &Path, prefix: &str) -> Resu
     for entry in fs::read_dir(folder).map_err(failed)? {
         let path = entry.map_err(failed)?.path();
         // As `file` names them.
-        let table = Array::ALL.into_iter().find_map(|array| {
+        let table = FeatureArray::ALL.into_iter().find_map(|array| {
             let name = path.file_name()?.to_str()?;
             let stem = name.strip_suffix(&format!(".{}.npy", array.name()))?;
             Some(path.with_file_name(format!("{stem}.csv")))
         });
         let is_stray = table.is_some_and(|table| {
-            named(&table).is_some_and(|(own, _)| own == prefix) && !table.exists()
+            parse_part_name(&table).is_some_and(|(own, _)| own == prefix) && !table.exists()
         });
         if is_stray {
             fs::remove_file(&path).map_err(|error| Error::io(&path, &error))?;
@@ -138,42 +143,44 @@ pub(in crate::io::features::parts) fn sweep(folder: &Path, prefix: &str) -> Resu
 }
 
 /// The arrays beside the table `path`.
-pub(in crate::io::features::parts) fn arrays(path: &Path) -> impl Iterator<Item = PathBuf> {
-    Array::ALL.into_iter().map(|array| file(path, array))
+pub(in crate::io::features::parts) fn array_paths(path: &Path) -> impl Iterator<Item = PathBuf> {
+    FeatureArray::ALL
+        .into_iter()
+        .map(|array| array_path(path, array))
 }
 
-pub(in crate::io::features::parts) struct Reader {
+pub(in crate::io::features::parts) struct NpyPartReader {
     path: PathBuf,
     meta: Arc<DatasetMeta>,
-    places: Vec<Place>,
+    offsets: Vec<ArrayOffsets>,
     /// The arrays, and where their numbers begin in their files.
-    arrays: Vec<(Array, Pieces, u64)>,
+    arrays: Vec<(FeatureArray, FileRangeReader, u64)>,
     is_compact: bool,
 }
 
-impl Reader {
+impl NpyPartReader {
     pub(in crate::io::features::parts) fn open(
         path: &Path,
         meta: &Arc<DatasetMeta>,
-    ) -> Result<(Vec<RowInfo>, Box<dyn Part>)> {
+    ) -> Result<(Vec<RowInfo>, Box<dyn PartReader>)> {
         let (rows, places) = read_table(path, meta)?;
         let mut arrays = Vec::new();
-        for array in Array::stored(meta) {
-            let path = file(path, array);
-            let (mut opened, seen) = Seen::open(&path)?;
-            let shape = numpy::shape(&mut opened, array.precision(meta))
+        for array in FeatureArray::stored(meta) {
+            let path = array_path(path, array);
+            let (mut opened, seen) = FileStat::open(&path)?;
+            let shape = npy_header::read_header(&mut opened, array.precision(meta))
                 .map_err(|why| damaged(&path, why))?;
             let start = opened
                 .stream_position()
                 .map_err(|error| Error::io(&path, &error))?;
-            let bytes = size(&shape, array.precision(meta).bytes());
+            let bytes = size(&shape, array.precision(meta).size_in_bytes());
             if bytes.and_then(|bytes| bytes.checked_add(start)) != Some(seen.bytes) {
                 return Err(damaged(&path, "its length is not what its shape says"));
             }
             for (info, place) in rows.iter().zip(&places) {
-                let (count, tail) = along(array, meta, info);
-                let end = Axis::of(array)
-                    .of_place(&mut place.clone())
+                let (count, tail) = split_leading_axis(array, meta, info);
+                let end = LeadingAxis::of(array)
+                    .offset_mut(&mut place.clone())
                     .checked_add(count);
                 if shape.get(1..) != Some(&tail) || end.is_none_or(|end| end > shape[0]) {
                     return Err(damaged(
@@ -182,18 +189,18 @@ impl Reader {
                     ));
                 }
             }
-            arrays.push((array, Pieces { path, seen }, start));
+            arrays.push((array, FileRangeReader { path, stat: seen }, start));
         }
-        let mut expected = Place::default();
+        let mut expected = ArrayOffsets::default();
         let is_compact = rows.iter().zip(&places).all(|(info, place)| {
             let is_next = *place == expected;
-            expected = expected.next(meta, info);
+            expected = expected.advance(meta, info);
             is_next
         });
-        let part = Reader {
+        let part = NpyPartReader {
             path: path.to_owned(),
             meta: Arc::clone(meta),
-            places,
+            offsets: places,
             arrays,
             is_compact,
         };
@@ -209,15 +216,15 @@ fn size(shape: &[usize], of_number: usize) -> Option<u64> {
     bytes.map(|bytes| bytes as u64)
 }
 
-impl Part for Reader {
+impl PartReader for NpyPartReader {
     fn read(&self, info: &RowInfo) -> Result<Vec<Vec<u8>>> {
-        let place = self.places.get(info.row);
+        let place = self.offsets.get(info.row);
         let place = place.ok_or_else(|| damaged(&self.path, "a row is missing"))?;
-        let read = |(array, pieces, start): &(Array, Pieces, u64)| {
-            let bytes = array.bytes(&self.meta, info);
-            let (count, _) = along(*array, &self.meta, info);
+        let read = |(array, pieces, start): &(FeatureArray, FileRangeReader, u64)| {
+            let bytes = array.size_in_bytes(&self.meta, info);
+            let (count, _) = split_leading_axis(*array, &self.meta, info);
             let of_one = bytes.checked_div(count).unwrap_or(0);
-            let first = *Axis::of(*array).of_place(&mut place.clone());
+            let first = *LeadingAxis::of(*array).offset_mut(&mut place.clone());
             pieces.read(start + (first * of_one) as u64, bytes)
         };
         self.arrays.iter().map(read).collect()

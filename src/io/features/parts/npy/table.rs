@@ -5,33 +5,33 @@ use std::path::{Path, PathBuf};
 
 use csv::StringRecord;
 
-use super::place::{Axis, Place};
+use super::offsets::{ArrayOffsets, LeadingAxis};
 use crate::error::{Error, Result};
-use crate::io::features::arrays::Array;
-use crate::io::features::parts::{check_mark, damaged, foreign};
+use crate::io::features::arrays::FeatureArray;
+use crate::io::features::parts::{check_dataset_id, damaged, foreign};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
-use crate::system::files::Stamp;
+use crate::system::files::FileStamp;
 use crate::system::files::write_stamped;
 
 /// The columns of the table.
 fn columns(meta: &DatasetMeta) -> Vec<&'static str> {
-    let stored = Array::stored(meta);
-    let has = |axis| stored.iter().any(|&array| Axis::of(array) == axis);
+    let stored = FeatureArray::stored(meta);
+    let has = |axis| stored.iter().any(|&array| LeadingAxis::of(array) == axis);
     let mut columns = vec![
         "row", "rows", "key", "path", "page", "sha256", "blake3", "width", "height", "grid_h",
         "grid_w",
     ];
-    if has(Axis::Patch) {
+    if has(LeadingAxis::Patch) {
         columns.push("first_patch");
     }
     if meta.coarse.is_some() {
         columns.extend(["coarse_grid_h", "coarse_grid_w"]);
     }
-    if has(Axis::CoarsePatch) {
+    if has(LeadingAxis::CoarsePatch) {
         columns.push("first_coarse_patch");
     }
-    if has(Axis::Point) {
+    if has(LeadingAxis::Point) {
         columns.extend(["first_point", "n_points"]);
     }
     columns.push("dataset");
@@ -45,14 +45,14 @@ fn columns(meta: &DatasetMeta) -> Vec<&'static str> {
 pub(super) fn write_table(
     path: &Path,
     meta: &DatasetMeta,
-    rows: &[(&RowInfo, Place)],
-) -> Result<(PathBuf, Option<Stamp>)> {
-    let (columns, mark) = (columns(meta), meta.mark());
+    rows: &[(&RowInfo, ArrayOffsets)],
+) -> Result<(PathBuf, Option<FileStamp>)> {
+    let (columns, mark) = (columns(meta), meta.dataset_id());
     let stamp = write_stamped(path, |writer| {
         let mut table = csv::Writer::from_writer(writer);
         table.write_record(&columns)?;
         for (info, place) in rows {
-            let coarse = info.coarse.unwrap_or(Grid { rows: 0, cols: 0 });
+            let coarse = info.coarse_grid.unwrap_or(Grid { rows: 0, cols: 0 });
             let field = |name: &&str| match *name {
                 "row" => place.row.to_string(),
                 "rows" => rows.len().to_string(),
@@ -61,8 +61,8 @@ pub(super) fn write_table(
                 "page" => info.name.page.to_string(),
                 "sha256" => info.sha256.clone(),
                 "blake3" => info.digest.to_string(),
-                "width" => info.photo.0.to_string(),
-                "height" => info.photo.1.to_string(),
+                "width" => info.photo_size.0.to_string(),
+                "height" => info.photo_size.1.to_string(),
                 "grid_h" => info.grid.rows.to_string(),
                 "grid_w" => info.grid.cols.to_string(),
                 "first_patch" => place.first_patch.to_string(),
@@ -70,7 +70,7 @@ pub(super) fn write_table(
                 "coarse_grid_w" => coarse.cols.to_string(),
                 "first_coarse_patch" => place.first_coarse_patch.to_string(),
                 "first_point" => place.first_point.to_string(),
-                "n_points" => info.points.to_string(),
+                "n_points" => info.point_count.to_string(),
                 _ => mark.clone(),
             };
             table.write_record(columns.iter().map(field))?;
@@ -84,7 +84,10 @@ pub(super) fn write_table(
 ///
 /// # Errors
 /// Names the file that cannot be read, is damaged, or is of another dataset or none.
-pub(super) fn read_table(path: &Path, meta: &DatasetMeta) -> Result<(Vec<RowInfo>, Vec<Place>)> {
+pub(super) fn read_table(
+    path: &Path,
+    meta: &DatasetMeta,
+) -> Result<(Vec<RowInfo>, Vec<ArrayOffsets>)> {
     let wrong = |error: csv::Error| match error.into_kind() {
         csv::ErrorKind::Io(error) => Error::io(path, &error),
         kind => damaged(path, format!("{kind:?}")),
@@ -119,7 +122,7 @@ pub(super) fn read_table(path: &Path, meta: &DatasetMeta) -> Result<(Vec<RowInfo
             let size = number(name)?.try_into();
             size.map_err(|_| damaged(path, format!("`{name}` of a row is too large")))
         };
-        check_mark(path, text("dataset"), meta)?;
+        check_dataset_id(path, text("dataset"), meta)?;
         promised = number("rows")?;
         rows.push(RowInfo {
             name: RowName {
@@ -131,23 +134,23 @@ pub(super) fn read_table(path: &Path, meta: &DatasetMeta) -> Result<(Vec<RowInfo
             digest: text("blake3")
                 .parse()
                 .map_err(|why: String| damaged(path, why))?,
-            photo: (size("width")?, size("height")?),
+            photo_size: (size("width")?, size("height")?),
             grid: Grid {
                 rows: number("grid_h")?,
                 cols: number("grid_w")?,
             },
-            coarse: match meta.coarse {
+            coarse_grid: match meta.coarse {
                 Some(_) => Some(Grid {
                     rows: number("coarse_grid_h")?,
                     cols: number("coarse_grid_w")?,
                 }),
                 None => None,
             },
-            points: optional("n_points")?,
+            point_count: optional("n_points")?,
             part: 0,
             row: rows.len(),
         });
-        places.push(Place {
+        places.push(ArrayOffsets {
             row: number("row")?,
             first_patch: optional("first_patch")?,
             first_coarse_patch: optional("first_coarse_patch")?,

@@ -1,7 +1,7 @@
 //! What samples mean: grey, palettes, inks, chroma, L*a*b*, opacity, bands.
 
 use super::*;
-use crate::io::inputs::raster::{Alpha, Colour};
+use crate::io::inputs::raster::{Alpha, ColorModel};
 
 #[test]
 fn white_is_zero_turns_samples_and_nodata_round() {
@@ -49,7 +49,7 @@ fn palettes_of_16_and_of_8_bits() {
     ];
     let builder = Builder::new((4, 1), 1, 2, 3, &[0b00_01_10_11]);
     let decoded = read(&builder.clone().tag(320, 3, &wide).build());
-    assert_eq!(decoded.raster.colour, Colour::Rgb);
+    assert_eq!(decoded.raster.colour, ColorModel::Rgb);
     assert_eq!(
         values(&decoded),
         [0, 0, 0, 0x80, 1, 0, 0xff, 0xff, 0, 0x12, 0x80, 0xff].map(f64::from)
@@ -109,7 +109,7 @@ fn bands_are_chosen_and_told_of() {
     let grey = show(&bytes, [7, 7, 7]).unwrap();
     assert_eq!(
         (grey.raster.colour, values(&grey)),
-        (Colour::Grey, vec![7.0])
+        (ColorModel::Grey, vec![7.0])
     );
     assert_eq!(
         show(&bytes, [1, 2, 9]).unwrap_err(),
@@ -138,7 +138,7 @@ fn inks_are_cyan_magenta_yellow_and_black_or_named() {
     let decoded = read(&inks.build());
     assert_eq!(
         (decoded.raster.colour, values(&decoded)),
-        (Colour::Cmyk, vec![1.0, 2.0, 3.0, 4.0])
+        (ColorModel::Cmyk, vec![1.0, 2.0, 3.0, 4.0])
     );
     assert!(refuse(&inks.tag(332, 3, &[2]).build()).contains("inks that are not cyan"));
 }
@@ -209,7 +209,7 @@ fn reference_black_and_white_stretch_luma() {
 fn lab_comes_in_the_encoding_of_icc() {
     let read_lab = |photometric, bits, pixels: &[u8]| {
         let decoded = read(&Builder::new((1, 1), 3, bits, photometric, pixels).build());
-        assert_eq!(decoded.raster.colour, Colour::Lab);
+        assert_eq!(decoded.raster.colour, ColorModel::Lab);
         (values(&decoded), decoded.raster.white)
     };
     // L* 100, a* -3, b* 4.

@@ -10,8 +10,8 @@ mod samples;
 
 use std::collections::BTreeMap;
 
-use super::{Decoded, decode};
-use crate::io::inputs::raster::Samples;
+use super::{DecodedTiffPage, decode};
+use crate::io::inputs::raster::RasterSamples;
 
 /// A TIFF in the making.
 #[derive(Clone)]
@@ -154,7 +154,7 @@ fn ascii(text: &str) -> Vec<u64> {
     text.bytes().chain([0]).map(u64::from).collect()
 }
 
-fn read(bytes: &[u8]) -> Decoded {
+fn read(bytes: &[u8]) -> DecodedTiffPage {
     let decoded = decode(bytes, 0, None, |_| Ok(())).unwrap();
     assert!(decoded.raster.is_whole());
     decoded
@@ -165,11 +165,11 @@ fn refuse(bytes: &[u8]) -> String {
 }
 
 /// The numbers, whatever their type.
-fn values(decoded: &Decoded) -> Vec<f64> {
+fn values(decoded: &DecodedTiffPage) -> Vec<f64> {
     match &decoded.raster.samples {
-        Samples::U8(values) => values.iter().map(|&value| value.into()).collect(),
-        Samples::U16(values) => values.iter().map(|&value| value.into()).collect(),
-        Samples::F32(values) => values.iter().map(|&value| value.into()).collect(),
+        RasterSamples::U8(values) => values.iter().map(|&value| value.into()).collect(),
+        RasterSamples::U16(values) => values.iter().map(|&value| value.into()).collect(),
+        RasterSamples::F32(values) => values.iter().map(|&value| value.into()).collect(),
     }
 }
 

@@ -6,16 +6,19 @@ use png::{BitDepth, ColorType};
 
 use super::{Filed, filed, npy, npz, png};
 use crate::error::Result;
-use crate::io::output::{CONTENT, DEPTH_CONTENT, FloatFormat, FloatMap, Pixels, UNIT, write_png};
-use crate::learn::data::labels::{Depth, DepthReader, read_depth};
-use crate::model::head::RELATIVE;
+use crate::io::output::{
+    CONTENT_KEY, DEPTH_CONTENT, FloatFormat, FloatMap, PngPixels, UNIT_KEY, write_png,
+};
+use crate::learn::data::labels::{DepthLabel, DepthLabelReader, read_depth};
+use crate::model::head::RELATIVE_INVERSE_DEPTH;
 use crate::terminal::warnings::Warnings;
-use crate::vision::postprocess::rows::Whole;
+use crate::vision::postprocess::rows::InMemoryRows;
 
 /// The metres of a file, and the kinds of warnings that it gave rise to.
 fn read_as(scale: Option<f64>, file: &Filed) -> Result<(Vec<f32>, Vec<&'static str>)> {
     let warnings = Warnings::silent();
-    let Depth { metres, .. } = DepthReader::new(scale, warnings.clone()).read(&file.path)?;
+    let DepthLabel { metres, .. } =
+        DepthLabelReader::new(scale, warnings.clone()).read(&file.path)?;
     Ok((
         metres,
         warnings.counts().iter().map(|count| count.kind).collect(),
@@ -134,15 +137,15 @@ fn pictures_of_depth_are_refused_unless_insisted_on() {
     refuses(Some(1000.0), &colors, &["in colours", "one number a pixel"]);
     refuses(None, &npy("|b1", false, "(1, 1)", &[1]), &["bool"]);
     let mut own = Vec::new();
-    write_png(&mut own, (1, 1), Pixels::Rgb8(&[1, 2, 3]), &[]).unwrap();
+    write_png(&mut own, (1, 1), PngPixels::Rgb8(&[1, 2, 3]), &[]).unwrap();
     refuses(Some(1000.0), &own, &["dino drew", "--save npy"]);
 }
 
 #[test]
 fn relative_depth_is_no_label() {
-    let text = [(UNIT, RELATIVE.to_owned())];
+    let text = [(UNIT_KEY, RELATIVE_INVERSE_DEPTH.to_owned())];
     let map = FloatMap {
-        rows: &Whole {
+        rows: &InMemoryRows {
             width: 2,
             values: &[1.5, 2.5],
         },
@@ -151,16 +154,19 @@ fn relative_depth_is_no_label() {
     for format in [FloatFormat::Exr, FloatFormat::Tiff] {
         let mut bytes = Vec::new();
         format.write(&mut bytes, &map).unwrap();
-        refuses(None, &bytes, &[RELATIVE, "--scale"]);
+        refuses(None, &bytes, &[RELATIVE_INVERSE_DEPTH, "--scale"]);
     }
 }
 
 #[test]
 fn what_this_program_writes_reads_back() {
     let values: Vec<f32> = (0..35 * 20).map(|i| 0.7 + i as f32 / 31.0).collect();
-    let text = [(CONTENT, DEPTH_CONTENT.to_owned()), (UNIT, "m".to_owned())];
+    let text = [
+        (CONTENT_KEY, DEPTH_CONTENT.to_owned()),
+        (UNIT_KEY, "m".to_owned()),
+    ];
     let map = FloatMap {
-        rows: &Whole {
+        rows: &InMemoryRows {
             width: 35,
             values: &values,
         },
@@ -179,7 +185,7 @@ fn what_this_program_writes_reads_back() {
     ];
     for format in exact {
         let file = filed("depth", &written(format, &map));
-        let depth = DepthReader::new(None, Warnings::silent())
+        let depth = DepthLabelReader::new(None, Warnings::silent())
             .read(&file.path)
             .unwrap();
         assert_eq!((depth.width, depth.height), (35, 20), "{format:?}");
@@ -193,7 +199,7 @@ fn what_this_program_writes_reads_back() {
             &written(
                 format,
                 &FloatMap {
-                    rows: &Whole {
+                    rows: &InMemoryRows {
                         width: 35,
                         values: &low,
                     },
@@ -216,7 +222,7 @@ fn what_this_program_writes_reads_back() {
         let (same, warned) = read_as(Some(777.0), &file).unwrap();
         assert_eq!((same, warned), (found, vec!["scale of the file itself"]));
     }
-    let deviation = [(CONTENT, "standard deviation of depth".to_owned())];
+    let deviation = [(CONTENT_KEY, "standard deviation of depth".to_owned())];
     for format in &exact[2..] {
         let map = FloatMap {
             text: &deviation,

@@ -5,11 +5,11 @@ use png::{BitDepth, ColorType};
 
 use super::{encoded, filed, npy, png};
 use crate::error::Result;
-use crate::io::output::{Pixels, ids, write_png};
+use crate::io::output::{PngPixels, label_map, write_png};
 use crate::learn::data::labels::{Mask, MaskReader, read_mask};
 use crate::model::head::Class;
 use crate::terminal::warnings::Warnings;
-use crate::vision::postprocess::{LabelMap, NONE};
+use crate::vision::postprocess::{LabelMap, NO_CLASS};
 
 /// 4 x 4 pixels of (1, 1, 1), by Pillow at quality 90.
 pub(super) const LOSSY_WEBP: [u8; 46] = [
@@ -38,7 +38,7 @@ fn read_as(colors: &[[u8; 3]], name: &str, bytes: &[u8]) -> Result<(Vec<u16>, Ve
     let classes = classes(colors);
     let reader = MaskReader {
         classes: &classes,
-        ids: Some(classes.len()),
+        id_count: Some(classes.len()),
         ignore: 255,
         warnings: &warnings,
     };
@@ -244,7 +244,9 @@ fn greys_that_a_list_names_are_its_classes() {
     // Where white is no class's, 255 is ignored as ever.
     reads(&COLORS, &grey(&[0, 255]), &[0, 255], &[]);
     // A number that is an id is one, whatever grey the scheme of nameless colours has there.
-    let scheme: Vec<[u8; 3]> = (0..4).map(crate::learn::data::taxonomy::palette).collect();
+    let scheme: Vec<[u8; 3]> = (0..4)
+        .map(crate::learn::data::taxonomy::voc_color)
+        .collect();
     reads(&scheme, &rgb(&[[0; 3], [3; 3]]), &[0, 3], &[]);
 }
 
@@ -334,7 +336,7 @@ fn greys_that_a_program_sorted_count_before_indices() {
     let (warnings, classes) = (Warnings::silent(), classes(two));
     let reader = MaskReader {
         classes: &classes,
-        ids: Some(2),
+        id_count: Some(2),
         ignore: 128,
         warnings: &warnings,
     };
@@ -374,22 +376,22 @@ fn what_this_program_writes_of_classes_reads_back() {
     let map = LabelMap {
         width: 4,
         height: 1,
-        ids: vec![2, 0, NONE, 1],
+        ids: vec![2, 0, NO_CLASS, 1],
         confidence: vec![1.0; 4],
     };
     let own = classes(&COLORS);
     let mut png = Vec::new();
-    ids::write_ids_png(&mut png, &map, &own).unwrap();
+    label_map::write_ids_png(&mut png, &map, &own).unwrap();
     reads(&COLORS, &png, &[2, 0, 255, 1], &[]);
     let mut npy = Vec::new();
-    ids::write_ids_npy(&mut npy, &map, own.len()).unwrap();
+    label_map::write_ids_npy(&mut npy, &map, own.len()).unwrap();
     reads(&COLORS, &npy, &[2, 0, 255, 1], &[]);
 
     // By a head that has the same classes in another order and other colours.
     let mut sorted = classes(&[[9, 9, 1], [8, 8, 1], [7, 7, 1]]);
     sorted.reverse();
     let mut png = Vec::new();
-    ids::write_ids_png(&mut png, &map, &sorted).unwrap();
+    label_map::write_ids_png(&mut png, &map, &sorted).unwrap();
     reads(
         &COLORS,
         &png,
@@ -398,20 +400,20 @@ fn what_this_program_writes_of_classes_reads_back() {
     );
     sorted[0].name = "boat".into();
     let mut png = Vec::new();
-    ids::write_ids_png(&mut png, &map, &sorted).unwrap();
+    label_map::write_ids_png(&mut png, &map, &sorted).unwrap();
     // Its id 0 is a pixel of the map.
     refuses(&COLORS, &png, &["\"boat\""]);
 
     // White is the class, of two.
     let mut white = Vec::new();
-    ids::write_mask(&mut white, &map, 1, &own).unwrap();
+    label_map::write_mask(&mut white, &map, 1, &own).unwrap();
     reads(&COLORS[..2], &white, &[0, 0, 0, 1], &[]);
     refuses(&COLORS, &white, &["\"road\"", "--save ids"]);
     let mut white = Vec::new();
-    ids::write_mask(&mut white, &map, 0, &own).unwrap();
+    label_map::write_mask(&mut white, &map, 0, &own).unwrap();
     reads(&COLORS[..2], &white, &[1, 0, 1, 1], &[]);
 
     let mut picture = Vec::new();
-    write_png(&mut picture, (1, 1), Pixels::Rgb8(&COLORS[0]), &[]).unwrap();
+    write_png(&mut picture, (1, 1), PngPixels::Rgb8(&COLORS[0]), &[]).unwrap();
     refuses(&COLORS, &picture, &["dino drew", "--save ids"]);
 }

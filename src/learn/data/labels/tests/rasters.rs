@@ -7,9 +7,9 @@ use png::{BitDepth, ColorType};
 use tiff::encoder::{Compression, TiffEncoder, colortype};
 
 use super::{encoded, npy, npz, png};
-use crate::learn::data::labels::raster::{Content, Raster, decode};
+use crate::learn::data::labels::raster::{LabelRaster, RasterContent, decode};
 
-fn read(bytes: &[u8]) -> Raster {
+fn read(bytes: &[u8]) -> LabelRaster {
     decode(bytes, &["depth"]).unwrap()
 }
 
@@ -21,21 +21,21 @@ fn refused(bytes: &[u8], word: &str) {
 /// The whole numbers of a file and their bits.
 fn integers(bytes: &[u8]) -> (Vec<i64>, u8) {
     match read(bytes).content {
-        Content::Integers { values, bits } => (values, bits),
+        RasterContent::Integers { values, bits } => (values, bits),
         other => panic!("{other:?}"),
     }
 }
 
 fn floats(bytes: &[u8]) -> Vec<f64> {
     match read(bytes).content {
-        Content::Floats(values) => values,
+        RasterContent::Floats(values) => values,
         other => panic!("{other:?}"),
     }
 }
 
 fn indexed(bytes: &[u8]) -> (Vec<u8>, Vec<[u8; 3]>) {
     match read(bytes).content {
-        Content::Indexed { indices, palette } => (indices, palette),
+        RasterContent::Indexed { indices, palette } => (indices, palette),
         other => panic!("{other:?}"),
     }
 }
@@ -125,7 +125,7 @@ fn sides_of_one_are_left_out() {
 fn arrays_of_colours_are_colours() {
     let rows = [1, 2, 3, 4, 5, 6];
     let colors = |bytes: &[u8]| read(bytes).content;
-    let expected = Content::Colors(vec![[1, 2, 3], [4, 5, 6]]);
+    let expected = RasterContent::Colors(vec![[1, 2, 3], [4, 5, 6]]);
     assert_eq!(colors(&npy("|u1", false, "(1, 2, 3)", &rows)), expected);
     let columns = [1, 4, 2, 5, 3, 6];
     assert_eq!(colors(&npy("|u1", true, "(1, 2, 3)", &columns)), expected);
@@ -200,12 +200,12 @@ fn tiffs_of_every_width_keep_their_numbers() {
     let colors = tiff::<RGB8>(&[1, 2, 3, 4, 5, 6], plain);
     assert_eq!(
         read(&colors).content,
-        Content::Colors(vec![[1, 2, 3], [4, 5, 6]])
+        RasterContent::Colors(vec![[1, 2, 3], [4, 5, 6]])
     );
     let wide = tiff::<RGB16>(&[257, 514, 0, 257, 0, 0], plain);
     assert_eq!(
         read(&wide).content,
-        Content::Colors(vec![[1, 2, 0], [1, 0, 0]])
+        RasterContent::Colors(vec![[1, 2, 0], [1, 0, 0]])
     );
     let mut pages = Cursor::new(Vec::new());
     let mut encoder = TiffEncoder::new(&mut pages).unwrap();
@@ -309,7 +309,10 @@ fn planes_of_a_tiff_are_put_together() {
         vec![1, 4, 2, 5, 3, 6],
     ];
     let raster = read(&tiff_by_hand(true, &entries, &data.concat()));
-    assert_eq!(raster.content, Content::Colors(vec![[1, 2, 3], [4, 5, 6]]));
+    assert_eq!(
+        raster.content,
+        RasterContent::Colors(vec![[1, 2, 3], [4, 5, 6]])
+    );
 }
 
 #[test]
@@ -509,7 +512,10 @@ fn alpha_is_counted() {
     );
     let raster = read(&rgba);
     assert_eq!(raster.transparent, 1);
-    assert_eq!(raster.content, Content::Colors(vec![[1, 2, 3], [4, 5, 6]]));
+    assert_eq!(
+        raster.content,
+        RasterContent::Colors(vec![[1, 2, 3], [4, 5, 6]])
+    );
     let grey = png(
         (2, 1),
         ColorType::GrayscaleAlpha,
@@ -521,7 +527,7 @@ fn alpha_is_counted() {
     assert_eq!(raster.transparent, 0);
     assert_eq!(
         raster.content,
-        Content::Integers {
+        RasterContent::Integers {
             values: vec![1, 2],
             bits: 8
         }

@@ -11,26 +11,26 @@ pub const LANES: usize = 16;
 /// A cache line of numbers, of neighbouring tokens.
 #[derive(Debug, Clone, Copy, PartialEq)]
 #[repr(C, align(64))]
-pub struct Line(pub [f32; LANES]);
+pub struct CacheLine(pub [f32; LANES]);
 
 // SAFETY: sixteen `f32` and nothing else: no padding, every bit pattern is one.
-unsafe impl bytemuck::Zeroable for Line {}
+unsafe impl bytemuck::Zeroable for CacheLine {}
 // SAFETY: as above.
-unsafe impl bytemuck::Pod for Line {}
+unsafe impl bytemuck::Pod for CacheLine {}
 
-impl Line {
+impl CacheLine {
     /// Zeros.
-    pub const ZERO: Line = Line([0.0; LANES]);
+    pub const ZERO: CacheLine = CacheLine([0.0; LANES]);
 }
 
 #[cfg(target_arch = "aarch64")]
 mod arm;
-mod choice;
 mod portable;
+mod selection;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub use choice::choose;
+pub use selection::select_isa;
 
 /// The vector unit to use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -75,7 +75,7 @@ impl Isa {
     }
 
     /// Rows of a tile of a product.
-    pub fn rows(self) -> usize {
+    pub fn tile_rows(self) -> usize {
         match self {
             #[cfg(target_arch = "x86_64")]
             Isa::Avx512(_) => Avx512::TILE.0,
@@ -130,9 +130,9 @@ pub trait Simd: Copy + Send + Sync {
     /// One number in all lanes.
     fn splat(self, value: f32) -> Self::V;
     /// From memory.
-    fn load(self, line: &Line) -> Self::V;
+    fn load(self, line: &CacheLine) -> Self::V;
     /// To memory.
-    fn store(self, value: Self::V, line: &mut Line);
+    fn store(self, value: Self::V, line: &mut CacheLine);
     /// `a + b`.
     fn add(self, a: Self::V, b: Self::V) -> Self::V;
     /// `a - b`.
@@ -155,16 +155,16 @@ pub trait Simd: Copy + Send + Sync {
     #[inline(always)]
     fn prefetch(self, _address: *const f32) {}
     /// `a * 2^n` for whole `n` from -126 to 127.
-    fn scale(self, a: Self::V, n: Self::V) -> Self::V;
+    fn ldexp(self, a: Self::V, n: Self::V) -> Self::V;
 }
 
 /// The numbers of `lines`, in their order.
-pub fn flat(lines: &[Line]) -> &[f32] {
+pub fn as_floats(lines: &[CacheLine]) -> &[f32] {
     bytemuck::cast_slice(lines)
 }
 
 /// The numbers of `lines`, in their order.
-pub fn flat_mut(lines: &mut [Line]) -> &mut [f32] {
+pub fn as_floats_mut(lines: &mut [CacheLine]) -> &mut [f32] {
     bytemuck::cast_slice_mut(lines)
 }
 

@@ -1,6 +1,6 @@
 //! Plain Rust, for every machine, and what the others are tested against.
 
-use super::{LANES, Line, Portable, Simd};
+use super::{CacheLine, LANES, Portable, Simd};
 
 /// `[expression of lane 0, ... of lane 15]`: a loop that the compiler turns into what vectors the machine has. A closure
 /// would be a call where it lands in another unit of code generation.
@@ -25,11 +25,11 @@ impl Simd for Portable {
         [value; LANES]
     }
     #[inline(always)]
-    fn load(self, line: &Line) -> Self::V {
+    fn load(self, line: &CacheLine) -> Self::V {
         line.0
     }
     #[inline(always)]
-    fn store(self, value: Self::V, line: &mut Line) {
+    fn store(self, value: Self::V, line: &mut CacheLine) {
         line.0 = value;
     }
     #[inline(always)]
@@ -71,7 +71,7 @@ impl Simd for Portable {
         each!(|i| (a[i] + ROUND) - ROUND)
     }
     #[inline(always)]
-    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+    fn ldexp(self, a: Self::V, n: Self::V) -> Self::V {
         each!(|i| f32::from_bits(a[i].to_bits().wrapping_add(((n[i] as i32) << 23) as u32)))
     }
 }

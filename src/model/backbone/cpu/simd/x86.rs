@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Avx2, Avx512, Line, Simd};
+use super::{Avx2, Avx512, CacheLine, Simd};
 
 // SAFETY (of every block below): the token exists, so the instructions do; a `Line` is 64 aligned bytes.
 impl Simd for Avx512 {
@@ -18,11 +18,11 @@ impl Simd for Avx512 {
         unsafe { _mm512_set1_ps(value) }
     }
     #[inline(always)]
-    fn load(self, line: &Line) -> __m512 {
+    fn load(self, line: &CacheLine) -> __m512 {
         unsafe { _mm512_load_ps(line.0.as_ptr()) }
     }
     #[inline(always)]
-    fn store(self, value: __m512, line: &mut Line) {
+    fn store(self, value: __m512, line: &mut CacheLine) {
         unsafe { _mm512_store_ps(line.0.as_mut_ptr(), value) }
     }
     #[inline(always)]
@@ -62,7 +62,7 @@ impl Simd for Avx512 {
         unsafe { _mm512_roundscale_ps::<0>(a) }
     }
     #[inline(always)]
-    fn scale(self, a: __m512, n: __m512) -> __m512 {
+    fn ldexp(self, a: __m512, n: __m512) -> __m512 {
         unsafe { _mm512_scalef_ps(a, n) }
     }
 }
@@ -80,12 +80,12 @@ impl Simd for Avx2 {
         unsafe { [_mm256_set1_ps(value); 2] }
     }
     #[inline(always)]
-    fn load(self, line: &Line) -> Self::V {
+    fn load(self, line: &CacheLine) -> Self::V {
         let start = line.0.as_ptr();
         unsafe { [_mm256_load_ps(start), _mm256_load_ps(start.add(8))] }
     }
     #[inline(always)]
-    fn store(self, value: Self::V, line: &mut Line) {
+    fn store(self, value: Self::V, line: &mut CacheLine) {
         let start = line.0.as_mut_ptr();
         unsafe {
             _mm256_store_ps(start, value[0]);
@@ -143,7 +143,7 @@ impl Simd for Avx2 {
         }
     }
     #[inline(always)]
-    fn scale(self, a: Self::V, n: Self::V) -> Self::V {
+    fn ldexp(self, a: Self::V, n: Self::V) -> Self::V {
         unsafe {
             let half = |a: __m256, n: __m256| {
                 // Added to the exponent.

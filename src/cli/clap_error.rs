@@ -1,0 +1,54 @@
+//! Clap's complaints, which repeat what was typed: it must not drive the terminal.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use dino::terminal::printable::printable;
+
+/// Prints help, version or a complaint. Returns the exit code that belongs to it.
+pub fn print_clap_error(error: &clap::Error) -> ExitCode {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let odd: Vec<String> = words.filter(|word| printable(word) != *word).collect();
+    // If that fails there is nobody left to tell.
+    let _ = match odd.is_empty() || !error.use_stderr() {
+        true => error.print(),
+        false => write!(
+            anstream::stderr(),
+            "{}",
+            escape_words(&error.render().to_string(), &odd)
+        ),
+    };
+    u8::try_from(error.exit_code()).unwrap_or(2).into()
+}
+
+/// `text` with all that a terminal would obey spelled out, line breaks where they are of one of the `words`.
+fn escape_words(text: &str, words: &[String]) -> String {
+    let values = words
+        .iter()
+        .filter_map(|word| Some(word.split_once('=')?.1));
+    let mut words: Vec<&str> = words.iter().map(String::as_str).chain(values).collect();
+    words.sort_unstable_by_key(|word| std::cmp::Reverse(word.len()));
+    let text = words
+        .iter()
+        .filter(|word| !word.is_empty())
+        .fold(text.to_owned(), |text, word| {
+            text.replace(word, &printable(word))
+        });
+    let lines: Vec<_> = text.split('\n').map(printable).collect();
+    lines.join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_typed_stays_on_its_line() {
+        let words = ["--size=a\nb\x1b[2J".to_owned()];
+        let text = "error: invalid value 'a\nb\x1b[2J'\n\nFor more information, try '--help'.\n";
+        assert_eq!(
+            escape_words(text, &words),
+            "error: invalid value 'a\\nb\\x1b[2J'\n\nFor more information, try '--help'.\n"
+        );
+    }
+}

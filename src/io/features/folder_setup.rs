@@ -1,0 +1,92 @@
+//! What is in a folder before a dataset is written there.
+
+use std::sync::Arc;
+
+use crate::error::{Error, Result};
+use crate::io::features::arrays::FeatureArray;
+use crate::io::features::folder::{DatasetFolder, META_FILE, parse_part_name};
+use crate::io::features::writer::DEFAULT_PREFIX;
+use crate::io::features::{DatasetMeta, WriterOptions, parts};
+
+/// Refuses what cannot be a dataset.
+///
+/// # Errors
+/// Says why.
+pub(super) fn validate_meta(meta: &DatasetMeta) -> Result<()> {
+    let why = match meta {
+        _ if meta.format != DatasetMeta::FORMAT => "its format is not the current one",
+        _ if meta.layers.is_empty() || meta.dim == 0 => "it has no tokens",
+        _ if FeatureArray::stored(meta).is_empty() => "nothing of them is to be stored",
+        _ => return Ok(()),
+    };
+    Err(Error::Model(format!("no dataset of features: {why}")))
+}
+
+/// Makes the folder that of a dataset of `meta`; what it says of itself then.
+///
+/// # Errors
+/// [`Error::Usage`] if what is there was made otherwise; names the folder if it is no dataset's, and the file that cannot be
+/// read, written or removed.
+pub(super) fn prepare_folder(
+    folder: &DatasetFolder,
+    meta: DatasetMeta,
+    options: &WriterOptions,
+) -> Result<DatasetMeta> {
+    let difference = match folder.read_meta() {
+        Ok(None) => {
+            // Not even replaced: nobody's work but a dataset is.
+            if let Some(file) = folder.part_files()?.first() {
+                return Err(Error::file(
+                    &folder.path,
+                    format!(
+                        "has {}, but no {META_FILE}, so that it is no dataset; choose another name",
+                        file.file_name().unwrap_or_default().display()
+                    ),
+                ));
+            }
+            folder.write_meta(&meta)?;
+            return Ok(meta);
+        }
+        Ok(Some(is)) => match is.difference(&meta) {
+            None => {
+                remove_replaced_parts(folder, &is, options)?;
+                // As it was first written, so that the bytes stay the same.
+                return Ok(is);
+            }
+            Some(why) => Error::Usage(format!(
+                "{}: {why}; --force replaces it, or choose another name",
+                folder.path.display()
+            )),
+        },
+        Err(error) => error,
+    };
+    if !options.replace {
+        return Err(difference);
+    }
+    remove_replaced_parts(folder, &meta, options)?;
+    folder.write_meta(&meta)?;
+    Ok(meta)
+}
+
+/// Removes the parts that are to be replaced.
+fn remove_replaced_parts(
+    folder: &DatasetFolder,
+    meta: &DatasetMeta,
+    options: &WriterOptions,
+) -> Result<()> {
+    if !options.replace {
+        return Ok(());
+    }
+    let meta = Arc::new(meta.clone());
+    for path in folder.part_files()? {
+        let Some((prefix, _)) = parse_part_name(&path) else {
+            // It is none that was written here, and opening it tells what it is.
+            continue;
+        };
+        let is_own = options.prefix == DEFAULT_PREFIX || prefix == options.prefix;
+        if is_own || parts::open(folder.format, &path, &meta).is_err() {
+            parts::remove(folder.format, &path)?;
+        }
+    }
+    Ok(())
+}

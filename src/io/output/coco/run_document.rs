@@ -1,0 +1,90 @@
+//! The one document of a run over many photos: annotations are kept in a temporary file until all are there.
+
+use std::fs::File;
+use std::io::{self, BufReader, Write};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::error::{Error, Result};
+use crate::io::output::coco::{
+    CocoAnnotation, CocoFileName, CocoImage, Preamble, json_lines, write_parts,
+};
+use crate::system::files::spool::TextSpool;
+
+/// Images and annotations of a run so far. Memory grows with the number of photos, not of annotations.
+#[derive(Debug)]
+pub struct RunDocument {
+    /// Text of the list of images.
+    images: Vec<u8>,
+    /// Text of the list of annotations.
+    annotations: TextSpool,
+}
+
+impl Default for RunDocument {
+    fn default() -> Self {
+        RunDocument {
+            images: Vec::new(),
+            annotations: TextSpool::new("annotations", "--save coco, a file a photo"),
+        }
+    }
+}
+
+impl RunDocument {
+    /// Whether there is no photo in it.
+    pub fn is_empty(&self) -> bool {
+        self.images.is_empty()
+    }
+
+    /// Adds a photo with all its annotations, or nothing of it.
+    ///
+    /// # Errors
+    /// If the temporary file cannot be written.
+    pub fn push(&mut self, image: &CocoImage, annotations: &[CocoAnnotation]) -> Result<()> {
+        let text = |list: io::Result<Vec<u8>>| {
+            list.map_err(|error| Error::file(&image.name.file_name, error.to_string()))
+        };
+        let (image, mut annotations) =
+            (text(json_lines(&[image]))?, text(json_lines(annotations))?);
+        if !annotations.is_empty() && !self.annotations.is_empty() {
+            annotations.splice(0..0, *b",\n");
+        }
+        self.annotations.push(&annotations)?;
+        if !self.images.is_empty() {
+            self.images.extend_from_slice(b",\n");
+        }
+        self.images.extend_from_slice(&image);
+        Ok(())
+    }
+
+    /// Writes the document.
+    ///
+    /// # Errors
+    /// If writing fails, or reading the temporary file does.
+    pub fn write(&mut self, writer: &mut dyn Write, preamble: Preamble<'_>) -> io::Result<()> {
+        let annotations = &mut self.annotations;
+        write_parts(writer, preamble, &self.images, |writer| {
+            annotations.copy_to(writer)
+        })
+    }
+}
+
+/// The names of a document's images; its annotations are passed over, however many there are.
+///
+/// # Errors
+/// Names the file, if it cannot be read or is no COCO document.
+pub fn file_names(path: &Path) -> Result<Vec<CocoFileName>> {
+    #[derive(Deserialize)]
+    struct CocoDocument {
+        images: Vec<CocoFileName>,
+    }
+    let file = File::open(path).map_err(|error| Error::io(path, &error))?;
+    let document: CocoDocument =
+        serde_json::from_reader(BufReader::new(file)).map_err(|error| {
+            Error::file(
+                path,
+                format!("is there already, and is no COCO document: {error}"),
+            )
+        })?;
+    Ok(document.images)
+}

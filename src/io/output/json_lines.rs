@@ -1,0 +1,213 @@
+//! JSON lines about photos: one a photo and task, in the order of the inputs, also of those that were skipped or failed.
+//!
+//! | key | in all lines |
+//! |---|---|
+//! | `schema` | 1; a larger one means that keys have other meanings |
+//! | `task` | `depth`, `segment`, `clusters`, `pca`, `similar`, `attention` or `classify` |
+//! | `label` | what tells several tasks of one kind apart, such as the head; only where there are several |
+//! | `status` | `done`, `skipped` (its files are there, made from this photo in this way) or `failed` |
+//! | `input`, `page` | the photo as it was named, and which page of it where it has several |
+//! | `error` | why it failed; only where it did |
+//! | `picture`, `files` | where the picture is, and the other files by the ends of their names; not where it failed |
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::io::inputs::{InputFailure, Source};
+use crate::io::output::path_json::{put_path, put_source};
+use crate::io::output::plan::{Destination, OutputJob, PICTURE_EXTENSION};
+use crate::terminal::console::Console;
+
+/// Version of the lines.
+const SCHEMA: u32 = 1;
+
+/// How a photo ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineStatus {
+    /// What was asked for was made.
+    Done,
+    /// It was there.
+    Skipped,
+    /// It could not be made.
+    Failed,
+}
+
+/// What lines are about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LineSubject {
+    /// The task.
+    pub task: &'static str,
+    /// What tells it apart from others of its kind.
+    pub label: Option<String>,
+}
+
+impl LineSubject {
+    /// Begins a line about an input.
+    fn start_line(&self, status: LineStatus) -> Map<String, Value> {
+        let mut object = Map::new();
+        let mut put = |key: &str, value: Value| object.insert(key.to_owned(), value);
+        put("schema", json!(SCHEMA));
+        put("task", json!(self.task));
+        if let Some(label) = &self.label {
+            put("label", json!(label));
+        }
+        let status = match status {
+            LineStatus::Done => "done",
+            LineStatus::Skipped => "skipped",
+            LineStatus::Failed => "failed",
+        };
+        put("status", json!(status));
+        object
+    }
+
+    /// The line about an input that led to no photo.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn print_lost(&self, path: &Path, why: &str, console: &Console) -> Result<()> {
+        let mut line = self.start_line(LineStatus::Failed);
+        put_path(&mut line, "input", Some(path));
+        line.insert("error".to_owned(), json!(why));
+        console.out(&Value::Object(line).to_string())
+    }
+
+    /// Begins a line about `source`.
+    pub fn line(&self, status: LineStatus, source: &Source) -> Map<String, Value> {
+        let mut object = self.start_line(status);
+        put_source(&mut object, "input", source);
+        object
+    }
+
+    /// Begins a line about a photo and its files.
+    pub fn job_line(&self, status: LineStatus, job: &OutputJob) -> Map<String, Value> {
+        let mut object = self.line(status, &job.source);
+        let picture = job
+            .outputs()
+            .find(|(extension, _)| *extension == PICTURE_EXTENSION);
+        let Some((_, picture)) = picture else {
+            // It has a row in a dataset.
+            return object;
+        };
+        put_path(&mut object, "picture", picture.path());
+        let mut files = Map::new();
+        for (extension, output) in job
+            .outputs()
+            .filter(|(extension, _)| *extension != PICTURE_EXTENSION)
+        {
+            put_path(&mut files, extension, Destination::path(output));
+        }
+        object.insert("files".to_owned(), Value::Object(files));
+        object
+    }
+}
+
+/// The lines about inputs that end a run before it begins: those that `error` names, for each of `subjects`.
+///
+/// # Errors
+/// As [`Console::out`].
+pub fn print_input_errors(
+    subjects: &[LineSubject],
+    error: &Error,
+    console: &Console,
+) -> Result<()> {
+    let errors = match error {
+        Error::Inputs(all) => all.as_slice(),
+        one => std::slice::from_ref(one),
+    };
+    for error in errors {
+        if let Error::File { path, .. } = error {
+            let why = error.to_string();
+            subjects
+                .iter()
+                .try_for_each(|subject| subject.print_lost(path, &why, console))?;
+        }
+    }
+    Ok(())
+}
+
+/// What is not said yet of a photo.
+#[derive(Debug)]
+enum PendingLine {
+    Skipped,
+    Failed(String),
+}
+
+/// The lines of a task that no results are in.
+#[derive(Debug)]
+pub struct JsonLines {
+    subject: LineSubject,
+    is_on: bool,
+    /// Inputs that led to no photo: before which photo, what it is called and why, the last first.
+    lost_inputs: Vec<(usize, PathBuf, String)>,
+    pending: BTreeMap<usize, PendingLine>,
+}
+
+impl JsonLines {
+    /// About `subject`, if there are to be any; `failures` led to no photo.
+    pub fn new(subject: LineSubject, is_on: bool, failures: &[InputFailure]) -> Self {
+        let lost = failures.iter().rev().filter(|_| is_on);
+        let lost = lost.map(|failure| {
+            let why = failure.error.to_string();
+            (failure.sources_before, failure.path.clone(), why)
+        });
+        JsonLines {
+            subject,
+            is_on,
+            lost_inputs: lost.collect(),
+            pending: BTreeMap::new(),
+        }
+    }
+
+    /// Notes that the files of a photo are there.
+    pub fn record_skipped(&mut self, photo: usize) {
+        if self.is_on {
+            self.pending.insert(photo, PendingLine::Skipped);
+        }
+    }
+
+    /// Notes why a photo failed.
+    pub fn record_failed(&mut self, photo: usize, why: String) {
+        if self.is_on {
+            self.pending.insert(photo, PendingLine::Failed(why));
+        }
+    }
+
+    /// Says what is to be said before the line of `photo`, of which there are as many as `describe` knows.
+    ///
+    /// # Errors
+    /// As [`Console::out`].
+    pub fn print_before<'s>(
+        &mut self,
+        photo: usize,
+        describe: impl Fn(usize) -> (&'s Source, Option<&'s OutputJob>),
+        console: &Console,
+    ) -> Result<()> {
+        loop {
+            let next = self.pending.keys().next().copied().unwrap_or(usize::MAX);
+            let is_lost = self
+                .lost_inputs
+                .last()
+                .is_some_and(|(before, ..)| *before <= next.min(photo));
+            if is_lost && let Some((_, path, why)) = self.lost_inputs.pop() {
+                self.subject.print_lost(&path, &why, console)?;
+                continue;
+            }
+            if next >= photo {
+                return Ok(());
+            }
+            let line = match (self.pending.remove(&next), describe(next)) {
+                (Some(PendingLine::Failed(why)), (source, _)) => {
+                    let mut line = self.subject.line(LineStatus::Failed, source);
+                    line.insert("error".to_owned(), json!(why));
+                    line
+                }
+                (_, (_, Some(job))) => self.subject.job_line(LineStatus::Skipped, job),
+                (_, (source, None)) => self.subject.line(LineStatus::Skipped, source),
+            };
+            console.out(&Value::Object(line).to_string())?;
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! One output on its way out: to its file, to what is no regular file, or to standard output.
+
+use std::io::{self, Write};
+
+use crate::error::Result;
+use crate::io::output::plan::Destination;
+use crate::system::files::atomic::write_stamped;
+use crate::terminal::console::Console;
+
+/// Writes an output through `write`, unless it is there already, and with `announce` prints the path of its file.
+///
+/// # Errors
+/// Names the file, or stdout, with the system's reason; a failure leaves nothing behind.
+pub fn write_output(
+    console: &Console,
+    destination: &Destination,
+    announce: bool,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    match destination {
+        Destination::Existing(_) => Ok(()),
+        Destination::File(path) => {
+            if let Some(stamp) = write_stamped(path, write)? {
+                console.record_file(path, stamp);
+            }
+            if announce {
+                console.out_path(path)
+            } else {
+                Ok(())
+            }
+        }
+        Destination::Stdout => {
+            let mut bytes = Vec::new();
+            write(&mut bytes).map_err(|error| crate::error::Error::io("<stdout>", &error))?;
+            console.out_bytes(&bytes)
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! Matrix products: weights packed once, times a panel of tokens.
+
+use rayon::prelude::*;
+
+use super::panel::ROW_LINES;
+use super::pointwise;
+use super::simd::{CacheLine, Isa, Simd, dispatch};
+
+/// Numbers of a row that are packed at a time.
+const PACK_DEPTH: usize = 64;
+
+/// A layer's weight and bias, eight outputs side by side for each input, as the products read them.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PackedLinear {
+    outputs: usize,
+    inputs: usize,
+    weight: Vec<f32>, // [outputs / rows of a tile, inputs, rows of a tile]
+    bias: Vec<f32>,   // [outputs], filled up to whole groups
+}
+
+impl PackedLinear {
+    /// Packs `weight` `[outputs, inputs]` and `bias`, each row times its `scale`, for the vector unit `isa`.
+    pub fn new(
+        isa: Isa,
+        weight: &[f32],
+        bias: &[f32],
+        scale: impl Fn(usize) -> f32 + Sync,
+    ) -> Self {
+        match isa.tile_rows() {
+            8 => Self::pack_row_groups::<8>(weight, bias, scale),
+            6 => Self::pack_row_groups::<6>(weight, bias, scale),
+            _ => Self::pack_row_groups::<4>(weight, bias, scale),
+        }
+    }
+
+    fn pack_row_groups<const R: usize>(
+        weight: &[f32],
+        bias: &[f32],
+        scale: impl Fn(usize) -> f32 + Sync,
+    ) -> Self {
+        let outputs = bias.len();
+        let inputs = weight.len() / outputs;
+        let groups = outputs.div_ceil(R);
+        let mut packed = vec![0f32; groups * R * inputs];
+        let chunks = packed.par_chunks_exact_mut(R * inputs).enumerate();
+        chunks.for_each(|(group, packed)| {
+            let first = group * R;
+            // Rows beyond the last stay zeros.
+            let rows = weight[first * inputs..].chunks_exact(inputs).take(R);
+            let rows: Vec<_> = rows.zip((first..).map(&scale)).collect();
+            // A piece of the rows at a time, so that what they are woven into stays in the first cache.
+            for (piece, packed) in packed.chunks_mut(R * PACK_DEPTH).enumerate() {
+                for (r, (row, scale)) in rows.iter().enumerate() {
+                    let steps = packed.as_chunks_mut::<R>().0.iter_mut();
+                    for (to, value) in steps.zip(&row[piece * PACK_DEPTH..]) {
+                        to[r] = value * scale;
+                    }
+                }
+            }
+        });
+        let mut bias: Vec<f32> = (0..outputs).map(|row| bias[row] * scale(row)).collect();
+        bias.resize(groups * R, 0.0);
+        Self {
+            outputs,
+            inputs,
+            weight: packed,
+            bias,
+        }
+    }
+
+    /// Features that come out.
+    pub fn outputs(&self) -> usize {
+        self.outputs
+    }
+}
+
+/// What becomes of a product.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CpuEpilogue {
+    /// It is the result.
+    Store,
+    /// It is added to what is there.
+    Add,
+    /// Its exact GELU is the result.
+    Gelu,
+}
+
+dispatch! {
+    /// `weight * x + bias` for the first `lines` of each row of the panel `x`, finished into the panel `out`.
+    linear(layer: &PackedLinear, x: &[CacheLine], out: &mut [CacheLine], lines: usize, finish: CpuEpilogue) = linear_body
+}
+
+#[inline(always)]
+fn linear_body<S: Simd>(
+    s: S,
+    layer: &PackedLinear,
+    x: &[CacheLine],
+    out: &mut [CacheLine],
+    lines: usize,
+    finish: CpuEpilogue,
+) {
+    match (S::TILE, lines) {
+        ((8, 3), 3) => multiply_row_groups::<S, 8, 3>(s, layer, x, out, finish),
+        ((8, 3), 2) => multiply_row_groups::<S, 8, 2>(s, layer, x, out, finish),
+        ((8, 3), _) => multiply_row_groups::<S, 8, 1>(s, layer, x, out, finish),
+        ((6, 1), _) => multiply_cache_blocks::<S, 6>(s, layer, x, out, lines, finish),
+        _ => multiply_cache_blocks::<S, 4>(s, layer, x, out, lines, finish),
+    }
+}
+
+/// All outputs for `C` lines, a group of `R` at a time.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)] // Iterators and closures may be calls here, see `tile`.
+fn multiply_row_groups<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    layer: &PackedLinear,
+    x: &[CacheLine],
+    out: &mut [CacheLine],
+    finish: CpuEpilogue,
+) {
+    for (group, weight) in layer.weight.chunks_exact(R * layer.inputs).enumerate() {
+        let mut start = [[s.splat(0.0); C]; R];
+        for r in 0..R {
+            start[r] = [s.splat(layer.bias[group * R + r]); C];
+        }
+        let left = LhsPanel {
+            values: weight,
+            row_stride: 1,
+            depth_stride: R,
+            prefetch_offset: R * layer.inputs,
+            prefetch_stride: R,
+        };
+        let sums = microkernel(s, start, layer.inputs, left, x);
+        let rows = layer.outputs - group * R;
+        apply_epilogue(s, sums, rows, &mut out[group * R * ROW_LINES..], finish);
+    }
+}
+
+/// Steps of a product at a time: their lines of a panel stay in the first cache.
+const DEPTH_BLOCK: usize = 192;
+/// Numbers of a weight that some neighbouring groups have in that many steps: they stay in the second cache.
+const WEIGHT_BLOCK: usize = 16384;
+/// Most such groups.
+const MAX_BLOCK_GROUPS: usize = 16;
+
+/// All outputs for `lines` lines, tiles of `R` rows of one line: some groups' share of some steps meets line after line.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn multiply_cache_blocks<S: Simd, const R: usize>(
+    s: S,
+    layer: &PackedLinear,
+    x: &[CacheLine],
+    out: &mut [CacheLine],
+    lines: usize,
+    finish: CpuEpilogue,
+) {
+    let inputs = layer.inputs;
+    let pieces = inputs.div_ceil(DEPTH_BLOCK);
+    let steps = inputs.div_ceil(pieces);
+    let groups = (WEIGHT_BLOCK / (R * steps)).clamp(1, MAX_BLOCK_GROUPS);
+    // Sums of the steps so far; the order in which a number is summed is that of `groups`.
+    let mut sums_so_far = [[[CacheLine::ZERO; R]; MAX_BLOCK_GROUPS]; ROW_LINES];
+    for (block, weight) in layer.weight.chunks(groups * R * inputs).enumerate() {
+        for first in (0..inputs).step_by(steps) {
+            let steps = steps.min(inputs - first);
+            let is_last = first + steps == inputs;
+            for line in 0..lines {
+                let so_far = sums_so_far[line].iter_mut();
+                for (at, (weight, so_far)) in
+                    weight.chunks_exact(R * inputs).zip(so_far).enumerate()
+                {
+                    let row = (block * groups + at) * R;
+                    let mut sums = [[s.splat(0.0); 1]; R];
+                    for r in 0..R {
+                        sums[r][0] = match first {
+                            0 => s.splat(layer.bias[row + r]),
+                            _ => s.load(&so_far[r]),
+                        };
+                    }
+                    let left = LhsPanel {
+                        values: &weight[first * R..],
+                        row_stride: 1,
+                        depth_stride: R,
+                        prefetch_offset: R * inputs,
+                        prefetch_stride: R,
+                    };
+                    let sums = microkernel(s, sums, steps, left, &x[first * ROW_LINES + line..]);
+                    if is_last {
+                        let out = &mut out[row * ROW_LINES + line..];
+                        apply_epilogue(s, sums, layer.outputs - row, out, finish);
+                    } else {
+                        for r in 0..R {
+                            s.store(sums[r][0], &mut so_far[r]);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Writes what becomes of the first `rows` rows.
+#[inline(always)]
+#[allow(clippy::needless_range_loop)]
+fn apply_epilogue<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    sums: [[S::V; C]; R],
+    rows: usize,
+    out: &mut [CacheLine],
+    finish: CpuEpilogue,
+) {
+    for r in 0..R.min(rows) {
+        for c in 0..C {
+            let to = &mut out[r * ROW_LINES + c];
+            let value = match finish {
+                CpuEpilogue::Store => sums[r][c],
+                CpuEpilogue::Add => s.add(sums[r][c], s.load(to)),
+                CpuEpilogue::Gelu => pointwise::gelu(s, sums[r][c]),
+            };
+            s.store(value, to);
+        }
+    }
+}
+
+/// The left side of a product: the number at row `r` and step `k` is `values[r * row + k * step]`.
+#[derive(Debug, Clone, Copy)]
+pub struct LhsPanel<'a> {
+    /// From its first number on.
+    pub values: &'a [f32],
+    /// From a row to the next.
+    pub row_stride: usize,
+    /// From a step to the next.
+    pub depth_stride: usize,
+    /// How much further on the numbers lie that will be wanted after these, wrapping.
+    pub prefetch_offset: usize,
+    /// How far to move on in them each step.
+    pub prefetch_stride: usize,
+}
+
+impl LhsPanel<'_> {
+    /// From row `first` on, where rows are neighbours.
+    #[inline(always)]
+    pub fn from_row(self, first: usize) -> Self {
+        LhsPanel {
+            values: &self.values[first..],
+            ..self
+        }
+    }
+}
+
+/// Steps of a tile in a row.
+const UNROLL: usize = 4;
+
+/// `sums + left * right` over `steps`; row `k` of `right` starts at its line `k * ROW`.
+///
+/// Like all kernels it has no closures: one would be compiled without the vector unit's instructions.
+#[inline(always)]
+#[allow(unsafe_code, clippy::needless_range_loop)]
+pub fn microkernel<S: Simd, const R: usize, const C: usize>(
+    s: S,
+    mut sums: [[S::V; C]; R],
+    steps: usize,
+    left: LhsPanel<'_>,
+    right: &[CacheLine],
+) -> [[S::V; C]; R] {
+    let Some(last) = steps.checked_sub(1) else {
+        return sums;
+    };
+    assert!((R - 1) * left.row_stride + last * left.depth_stride < left.values.len());
+    assert!(last * ROW_LINES + C <= right.len());
+    let (mut a, mut b) = (left.values.as_ptr(), right.as_ptr());
+    let mut ahead = a.wrapping_add(left.prefetch_offset);
+    // A macro, since a closure would be compiled without the vector unit's instructions.
+    macro_rules! step {
+        () => {
+            // SAFETY: the assertions say that the furthest number and line read are within their slices; the pointers
+            // are moved past them only by wrapping.
+            unsafe {
+                s.prefetch(ahead);
+                let mut lines = [s.splat(0.0); C];
+                for c in 0..C {
+                    lines[c] = s.load(&*b.add(c));
+                }
+                for r in 0..R {
+                    let factor = s.splat(*a.add(r * left.row_stride));
+                    for c in 0..C {
+                        sums[r][c] = s.mul_add(factor, lines[c], sums[r][c]);
+                    }
+                }
+            }
+            a = a.wrapping_add(left.depth_stride);
+            b = b.wrapping_add(ROW_LINES);
+            ahead = ahead.wrapping_add(left.prefetch_stride);
+        };
+    }
+    // Some steps without a branch between them.
+    for _ in 0..steps / UNROLL {
+        for _ in 0..UNROLL {
+            step!();
+        }
+    }
+    for _ in 0..steps % UNROLL {
+        step!();
+    }
+    sums
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::panel::PANEL_TOKENS;
+    use super::super::simd::{LANES, as_floats, as_floats_mut};
+    use super::super::{panel, testing};
+    use super::*;
+
+    #[test]
+    fn every_unit_gives_the_product_that_f64_gives() {
+        // The larger one has more steps and rows than any unit takes at a time, and none of its sides is round.
+        for (outputs, inputs) in [(21, 37), (133, 500)] {
+            product_is_that_of_f64(outputs, inputs);
+        }
+    }
+
+    fn product_is_that_of_f64(outputs: usize, inputs: usize) {
+        let weight = testing::numbers(outputs * inputs, 1);
+        let bias = testing::numbers(outputs, 2);
+        let scale = |row: usize| 1.0 + row as f32 / 70.0;
+        let mut x = panel::zeroed_panel(inputs);
+        as_floats_mut(&mut x).copy_from_slice(&testing::numbers(inputs * PANEL_TOKENS, 3));
+        // The sum at each row and lane, and that of its terms' sizes, to which its error is in proportion.
+        let term = |row: usize, lane: usize, k: usize| {
+            let x = as_floats(&x)[k * PANEL_TOKENS + lane];
+            f64::from(weight[row * inputs + k]) * f64::from(x)
+        };
+        let sums: Vec<(f64, f64)> = (0..outputs * PANEL_TOKENS)
+            .map(|at| {
+                let (row, lane) = (at / PANEL_TOKENS, at % PANEL_TOKENS);
+                let terms = (0..inputs).map(|k| term(row, lane, k));
+                let (sum, size) = terms.fold((0.0, 0.0), |(sum, size), term: f64| {
+                    (sum + term, size + term.abs())
+                });
+                let scale = f64::from(scale(row));
+                ((sum + f64::from(bias[row])) * scale, (size + 1.0) * scale)
+            })
+            .collect();
+        for isa in Isa::available() {
+            let layer = PackedLinear::new(isa, &weight, &bias, scale);
+            for lines in 1..=ROW_LINES {
+                for finish in [CpuEpilogue::Store, CpuEpilogue::Add, CpuEpilogue::Gelu] {
+                    let mut out = vec![CacheLine([7.0; LANES]); outputs * ROW_LINES];
+                    linear(isa, &layer, &x, &mut out, lines, finish);
+                    for (at, &got) in as_floats(&out).iter().enumerate() {
+                        let (sum, size) = sums[at];
+                        let expected = match finish {
+                            _ if at % PANEL_TOKENS >= lines * LANES => 7.0,
+                            CpuEpilogue::Store => sum,
+                            CpuEpilogue::Add => sum + 7.0,
+                            CpuEpilogue::Gelu => testing::gelu(sum),
+                        };
+                        let error = (f64::from(got) - expected).abs();
+                        assert!(
+                            error < 1e-6 * size + 1e-6,
+                            "{isa:?} {lines} {finish:?} {at}: {error:e}"
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    /// Units that fuse the products with the sums sum in one order, whatever their tiles.
+    #[test]
+    fn fused_units_give_the_same_bits() {
+        let (outputs, inputs) = (133, 500);
+        let weight = testing::numbers(outputs * inputs, 1);
+        let bias = testing::numbers(outputs, 2);
+        let mut x = panel::zeroed_panel(inputs);
+        as_floats_mut(&mut x).copy_from_slice(&testing::numbers(inputs * PANEL_TOKENS, 3));
+        let results = Isa::available().into_iter().map(|isa| {
+            let layer = PackedLinear::new(isa, &weight, &bias, |_| 1.0);
+            let mut out = panel::zeroed_panel(outputs);
+            linear(isa, &layer, &x, &mut out, ROW_LINES, CpuEpilogue::Gelu);
+            (isa, out)
+        });
+        let fused = results.filter(|(isa, _)| isa.name() != "none");
+        let fused: Vec<_> = fused.collect();
+        for (isa, out) in &fused {
+            assert!(*out == fused[0].1, "{isa:?}");
+        }
+    }
+}

@@ -1,0 +1,396 @@
+//! The dataset that rows go into: what is in it already, and what is said once rows are there for good.
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::io::features::{
+    Dataset, DatasetFormat, DatasetMeta, DatasetWriter, FinishedPart, RowName, WriterOptions,
+};
+use crate::io::inputs::{Shard, Source};
+use crate::io::manifest::{DatasetRowNote, Ledger};
+use crate::io::output::{
+    LineStatus, LineSubject, OutputJob, OutputOptions, OutputPlan, OutputTarget, put_all, put_path,
+};
+use crate::system::files::{Digest, FileStamp};
+use crate::tasks::features::GatheredRow;
+use crate::terminal::console::Console;
+
+/// How long computed rows may be in memory alone: then the part so far is written, and continued.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The dataset.
+pub struct DatasetUpdate {
+    folder: PathBuf,
+    prefix: String,
+    part_bytes: u64,
+    /// Whether it is made anew.
+    replace: bool,
+    /// What is noted of it.
+    ledger: Ledger,
+    /// The photos that it has, by their bytes.
+    row_digests: HashMap<RowName, Digest>,
+    /// Which photos hold which keys.
+    row_by_key: HashMap<String, RowName>,
+    /// By photo of the run, whether its row is there.
+    done: Vec<bool>,
+    /// Photos that have changed since their rows were made.
+    stale: HashSet<RowName>,
+    meta: Option<DatasetMeta>,
+    /// What is noted of every row.
+    facts: Value,
+    writer: Option<DatasetWriter>,
+    /// What waits to be said, until rows are there for good.
+    pending: HashMap<RowName, PendingRow>,
+    last_flush: Instant,
+    /// What ended the writing.
+    broken: bool,
+}
+
+/// What is said of a row.
+struct PendingRow {
+    job: OutputJob,
+    stamp: FileStamp,
+    /// For its line in JSON.
+    json_fields: Map<String, Value>,
+    /// How long it took.
+    seconds: f64,
+}
+
+/// Which row a photo has.
+pub fn row_name(source: &Source) -> RowName {
+    let path = Ledger::input_path(source);
+    RowName {
+        path: path.to_string_lossy().into_owned(),
+        page: source.page_number(),
+    }
+}
+
+impl DatasetUpdate {
+    /// In `folder`, whose ending says the format, with so many bytes of numbers in a part; of `options` counts all but the place.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] for another ending; names the folder that cannot be one.
+    pub fn new(folder: &Path, part_bytes: u64, options: &OutputOptions) -> Result<Self> {
+        if DatasetFormat::from_path(folder).is_none() {
+            return Err(Error::Usage(format!(
+                "-o {}: the format of a dataset is told by its ending; expected {}",
+                folder.display(),
+                DatasetFormat::ENDINGS
+            )));
+        }
+        if folder.exists() && !folder.is_dir() {
+            return Err(Error::file(
+                folder,
+                "is a file, where a dataset is a folder of part files; remove it, or choose another name",
+            ));
+        }
+        Ok(DatasetUpdate {
+            ledger: Ledger::open(&OutputOptions {
+                target: OutputTarget::Folder(folder.to_owned()),
+                ..options.clone()
+            })?,
+            folder: folder.to_owned(),
+            prefix: part_prefix(options.shard),
+            part_bytes,
+            replace: options.force,
+            row_digests: HashMap::new(),
+            row_by_key: HashMap::new(),
+            done: Vec::new(),
+            stale: HashSet::new(),
+            meta: None,
+            facts: Value::Null,
+            writer: None,
+            pending: HashMap::new(),
+            last_flush: Instant::now(),
+            broken: false,
+        })
+    }
+
+    /// What is noted of it.
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// Whether no row is taken any more.
+    pub fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    /// Finds out which photos of a plan have their rows; `meta` is what the dataset is to say, where that is known already.
+    ///
+    /// # Errors
+    /// Names a dataset that cannot be read, or was made in another way.
+    pub fn find_done_rows(
+        &mut self,
+        (plan, meta): (&OutputPlan, Option<DatasetMeta>),
+        most: u64,
+        console: &Console,
+    ) -> Result<()> {
+        self.done = vec![false; plan.jobs.len()];
+        if self.replace || !Dataset::is_at(&self.folder) {
+            return Ok(());
+        }
+        let dataset = Dataset::open(&self.folder)?;
+        if let Some(meta) = meta {
+            self.check_dataset(&dataset, meta)?;
+        }
+        if self.replace {
+            return Ok(());
+        }
+        for row in dataset.rows() {
+            self.row_digests.insert(row.name.clone(), row.digest);
+            self.row_by_key.insert(row.key.clone(), row.name.clone());
+        }
+        for (done, job) in self.done.iter_mut().zip(&plan.jobs) {
+            let name = row_name(&job.source);
+            let Some(digest) = self.row_digests.get(&name) else {
+                continue;
+            };
+            // One that cannot be read is told of when it is decoded.
+            let Ok(stamp) = self.ledger.stamp_of(&job.source, most) else {
+                continue;
+            };
+            match stamp.digest == *digest {
+                true => *done = true,
+                false => {
+                    self.stale.insert(name);
+                }
+            }
+        }
+        if !self.stale.is_empty() {
+            console.note(format_args!(
+                "{}: {} photos were changed since, and are computed again",
+                self.folder.display(),
+                self.stale.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// Refuses a dataset that was made in another way than `meta` says, or whose parts were changed since.
+    fn check_dataset(&mut self, dataset: &Dataset, meta: DatasetMeta) -> Result<()> {
+        let difference = dataset.meta().difference(&meta);
+        if difference.is_some() && dataset.is_empty() {
+            // Of a run that failed before it had anything.
+            self.replace = true;
+        } else {
+            for part in dataset.part_paths() {
+                if self.ledger.is_changed(part)? {
+                    return Err(changed_part_error(part));
+                }
+            }
+            if let Some(why) = difference {
+                return Err(Error::file(
+                    &self.folder,
+                    format!(
+                        "{why}; --force makes the dataset anew, another name makes another one"
+                    ),
+                ));
+            }
+        }
+        self.meta = Some(meta);
+        Ok(())
+    }
+
+    /// Whether the row of a photo of the run is there.
+    pub fn has_row(&self, photo: usize) -> bool {
+        self.done.get(photo).copied().unwrap_or(false)
+    }
+
+    /// Gets ready to take rows, of which all these `facts` are noted.
+    ///
+    /// # Errors
+    /// Names what cannot be written, or a dataset of another kind.
+    pub fn open(&mut self, meta: DatasetMeta, facts: Value) -> Result<()> {
+        let is_checked = self.meta.as_ref() == Some(&meta);
+        if !(self.replace || is_checked) && Dataset::is_at(&self.folder) {
+            self.check_dataset(&Dataset::open(&self.folder)?, meta.clone())?;
+        }
+        self.meta = Some(meta);
+        self.facts = facts;
+        let replace = std::mem::take(&mut self.replace);
+        self.open_writer(replace)
+    }
+
+    fn open_writer(&mut self, replace: bool) -> Result<()> {
+        let Some(meta) = self.meta.clone() else {
+            return Err(Error::Model("a dataset without a description".into()));
+        };
+        let options = WriterOptions {
+            prefix: self.prefix.clone(),
+            part_bytes: self.part_bytes,
+            replace,
+            stale_rows: std::mem::take(&mut self.stale),
+        };
+        let writer = DatasetWriter::open(&self.folder, meta, options)?;
+        for part in writer.rewritten() {
+            self.ledger.note_part(&part.files)?;
+        }
+        self.writer = Some(writer);
+        self.last_flush = Instant::now();
+        Ok(())
+    }
+
+    /// Takes a row, and says of those that are there for good now that they are.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written, after which no row is taken.
+    pub fn push_row(
+        &mut self,
+        gathered: GatheredRow,
+        told: (bool, &LineSubject),
+        console: &Console,
+    ) -> Result<()> {
+        if self.broken {
+            return Err(Error::file(
+                &self.folder,
+                "takes no more rows, since one of its files could not be written",
+            ));
+        }
+        let GatheredRow {
+            mut row,
+            job,
+            stamp,
+            watch,
+        } = gathered;
+        if self.pending.contains_key(&row.name) {
+            return Err(Error::file(
+                &row.name.path,
+                "is called as another photo of this run, whose features are stored; rename it, or give it alone to a dataset of \
+                 its own",
+            ));
+        }
+        let holder = self
+            .row_by_key
+            .get(&row.key)
+            .filter(|name| **name != row.name);
+        if holder.is_some() {
+            // Photos of another run, from another folder.
+            row.key = full_key(&row.name);
+        }
+        self.row_by_key.insert(row.key.clone(), row.name.clone());
+        let facts = json!({
+            "key": row.key,
+            "photo_size": [row.photo_size.0, row.photo_size.1],
+            "grid": [row.grid.rows, row.grid.cols],
+            "seconds": watch,
+        });
+        let mut of_row = Map::new();
+        put_all(&mut of_row, facts);
+        let seconds = watch.seconds();
+        let pending = PendingRow {
+            job,
+            stamp,
+            json_fields: of_row,
+            seconds,
+        };
+        self.pending.insert(row.name.clone(), pending);
+        let Some(writer) = self.writer.as_mut() else {
+            return Err(Error::Model("no dataset is open".into()));
+        };
+        let name = row.name.clone();
+        let finished = writer.push(row);
+        if let Err(Error::File { path, .. }) = &finished
+            && path == Path::new(&name.path)
+        {
+            // The row was refused, and nothing has changed.
+            self.pending.remove(&name);
+            return finished.map(|_| ());
+        }
+        self.report_parts(finished, told, console)?;
+        match self.last_flush.elapsed() > FLUSH_INTERVAL {
+            true => {
+                self.finish(told, console)?;
+                self.open_writer(false)
+            }
+            false => Ok(()),
+        }
+    }
+
+    /// Writes what there is.
+    ///
+    /// # Errors
+    /// Names the file that cannot be written.
+    pub fn finish(&mut self, told: (bool, &LineSubject), console: &Console) -> Result<()> {
+        let Some(writer) = self.writer.take() else {
+            return Ok(());
+        };
+        if self.broken {
+            return Ok(());
+        }
+        let finished = writer.finish();
+        self.report_parts(finished, told, console)
+    }
+
+    fn report_parts(
+        &mut self,
+        finished: Result<Vec<FinishedPart>>,
+        (json, subject): (bool, &LineSubject),
+        console: &Console,
+    ) -> Result<()> {
+        let finished = finished.inspect_err(|_| self.broken = true)?;
+        for part in finished {
+            self.last_flush = Instant::now();
+            let mut noted = Vec::new();
+            for name in &part.rows {
+                // Rows that were taken back from an earlier run were told of then.
+                let Some(pending) = self.pending.remove(name) else {
+                    continue;
+                };
+                if json {
+                    let mut line = subject.line(LineStatus::Done, &pending.job.source);
+                    put_path(&mut line, "dataset", Some(&self.folder));
+                    put_path(&mut line, "part", Some(&part.path));
+                    line.extend(pending.json_fields);
+                    console.out(&Value::Object(line).to_string())?;
+                }
+                let mut facts = Map::new();
+                put_all(&mut facts, self.facts.clone());
+                facts.insert("seconds".to_owned(), json!(pending.seconds));
+                noted.push(DatasetRowNote {
+                    source: pending.job.source,
+                    photo: pending.stamp,
+                    facts,
+                });
+            }
+            if !json && !noted.is_empty() {
+                console.out_path(&part.path)?;
+            }
+            let recipe = self.meta.as_ref().map(|meta| Digest::of_json(&json!(meta)));
+            let recipe = recipe.unwrap_or_else(|| Digest::of_bytes(&[]));
+            self.ledger
+                .note_rows((subject.task, recipe), &noted, &part.files)?;
+        }
+        Ok(())
+    }
+}
+
+/// What the parts of a run are called: shards that share a folder write each their own.
+fn part_prefix(shard: Option<Shard>) -> String {
+    match shard.filter(|shard| shard.is_part()) {
+        None => "part".to_owned(),
+        Some(shard) => format!("shard-{}", shard.label()),
+    }
+}
+
+/// Why a part is not trusted.
+pub fn changed_part_error(part: &Path) -> Error {
+    Error::file(
+        part,
+        "was changed since it was written; remove it, and its photos are computed again, or make the dataset anew with --force",
+    )
+}
+
+/// A key that no other photo has.
+fn full_key(name: &RowName) -> String {
+    let path = Path::new(&name.path);
+    let key = path.strip_prefix("/").unwrap_or(path).to_string_lossy();
+    match name.page {
+        0 => key.into_owned(),
+        page => format!("{key}.p{page:03}"),
+    }
+}

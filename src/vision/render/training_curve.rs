@@ -1,0 +1,155 @@
+//! How a training went, as a picture: one panel a figure, epochs from left to right, the best one marked.
+
+use image::{Rgb, RgbImage};
+use imageproc::drawing::{draw_filled_circle_mut, draw_line_segment_mut};
+
+use crate::vision::render::fonts::Fonts;
+use crate::vision::render::text::{Backing, TextStyle, draw_text, measure_text};
+
+const WIDTH: u32 = 900;
+const PANEL: u32 = 260;
+const LEFT: u32 = 90;
+const RIGHT: u32 = 24;
+const TOP: u32 = 40;
+const BOTTOM: u32 = 34;
+const TEXT: f32 = 16.0;
+const INK: Rgb<u8> = Rgb([40, 40, 40]);
+const FAINT: Rgb<u8> = Rgb([222, 222, 222]);
+const LINE: Rgb<u8> = Rgb([31, 119, 180]);
+const MARK: Rgb<u8> = Rgb([214, 39, 40]);
+
+/// One figure over the epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TrainingCurve<'a> {
+    /// What is drawn.
+    pub title: &'a str,
+    /// One value an epoch; those that are no number leave a gap.
+    pub values: Vec<f64>,
+}
+
+/// Draws `curves` under each other; `best` is the epoch to mark, from 0.
+pub fn draw_curves(curves: &[TrainingCurve<'_>], best: Option<usize>) -> RgbImage {
+    let mut canvas = RgbImage::from_pixel(
+        WIDTH,
+        PANEL * curves.len().max(1) as u32,
+        Rgb([255, 255, 255]),
+    );
+    for (index, curve) in curves.iter().enumerate() {
+        draw_panel(&mut canvas, index as u32 * PANEL, curve, best);
+    }
+    canvas
+}
+
+fn draw_panel(canvas: &mut RgbImage, top: u32, curve: &TrainingCurve<'_>, best: Option<usize>) {
+    let numbers = || curve.values.iter().copied().filter(|v| v.is_finite());
+    let (mut low, mut high) = numbers().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
+        (a.min(v), b.max(v))
+    });
+    if !low.is_finite() {
+        (low, high) = (0.0, 1.0);
+    }
+    if high - low < 1e-9 {
+        (low, high) = (low - 0.5, high + 0.5);
+    }
+    let fonts = &Fonts::built_in();
+    let style = TextStyle {
+        size: TEXT,
+        color: INK,
+        backing: Backing::None,
+    };
+    let (plot_top, plot_bottom) = ((top + TOP) as f32, (top + PANEL - BOTTOM) as f32);
+    let (plot_left, plot_right) = (LEFT as f32, (WIDTH - RIGHT) as f32);
+    let y_of = |v: f64| plot_bottom - (plot_bottom - plot_top) * ((v - low) / (high - low)) as f32;
+    let last = curve.values.len().saturating_sub(1);
+    let x_of =
+        |epoch: usize| plot_left + (plot_right - plot_left) * epoch as f32 / last.max(1) as f32;
+    let title = (LEFT as i32, (top + 10) as i32);
+    draw_text(canvas, fonts, title, curve.title, &style);
+    for step in 0..=4 {
+        let value = low + (high - low) * f64::from(step) / 4.0;
+        let y = y_of(value);
+        draw_line_segment_mut(canvas, (plot_left, y), (plot_right, y), FAINT);
+        let text = format!("{value:.4}");
+        let (width, height) = measure_text(fonts, &text, TEXT);
+        let place = (
+            LEFT as i32 - 8 - width as i32,
+            y as i32 - (height / 2) as i32,
+        );
+        draw_text(canvas, fonts, place, &text, &style);
+    }
+    // About ten epochs have their number.
+    for epoch in (0..=last).step_by(last.div_ceil(10).max(1)) {
+        let text = (epoch + 1).to_string();
+        let (width, _) = measure_text(fonts, &text, TEXT);
+        let place = (
+            x_of(epoch) as i32 - (width / 2) as i32,
+            plot_bottom as i32 + 8,
+        );
+        draw_text(canvas, fonts, place, &text, &style);
+    }
+    for (epoch, pair) in curve.values.windows(2).enumerate() {
+        if pair[0].is_finite() && pair[1].is_finite() {
+            let (from, to) = (
+                (x_of(epoch), y_of(pair[0])),
+                (x_of(epoch + 1), y_of(pair[1])),
+            );
+            // Two pixels wide.
+            draw_line_segment_mut(canvas, from, to, LINE);
+            draw_line_segment_mut(canvas, (from.0, from.1 + 1.0), (to.0, to.1 + 1.0), LINE);
+        }
+    }
+    for (epoch, &value) in curve.values.iter().enumerate() {
+        if value.is_finite() {
+            let (color, radius) = match best == Some(epoch) {
+                true => (MARK, 5),
+                false => (LINE, 3),
+            };
+            let at = (x_of(epoch) as i32, y_of(value) as i32);
+            draw_filled_circle_mut(canvas, at, radius, color);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn colours(canvas: &RgbImage, wanted: Rgb<u8>) -> usize {
+        canvas.pixels().filter(|pixel| **pixel == wanted).count()
+    }
+
+    #[test]
+    fn every_curve_has_its_panel_and_the_best_its_mark() {
+        let curve = |title, values| TrainingCurve { title, values };
+        let curves = [
+            curve("loss", vec![3.0, 2.0, 1.0]),
+            curve("rmse", vec![0.9, 0.7, 0.8]),
+        ];
+        let canvas = draw_curves(&curves, Some(1));
+        assert_eq!(canvas.dimensions(), (WIDTH, 2 * PANEL));
+        assert!(colours(&canvas, LINE) > 500);
+        // The middle epoch of the second panel is its lowest.
+        let place = ((LEFT + WIDTH - RIGHT) / 2, 2 * PANEL - BOTTOM);
+        assert_eq!(*canvas.get_pixel(place.0, place.1), MARK);
+        assert_eq!(colours(&draw_curves(&curves, None), MARK), 0);
+    }
+
+    #[test]
+    fn one_epoch_flat_lines_and_gaps_do_no_harm() {
+        for values in [
+            vec![],
+            vec![0.5],
+            vec![0.5; 4],
+            vec![f64::NAN, 1.0, f64::NAN],
+        ] {
+            let canvas = draw_curves(
+                &[TrainingCurve {
+                    title: "loss",
+                    values,
+                }],
+                Some(0),
+            );
+            assert_eq!(canvas.height(), PANEL);
+        }
+    }
+}
