@@ -81,7 +81,7 @@ impl Tracker {
         }
     }
 
-    /// What is known of frames so far, as named vectors, to be [gone on with](Tracker::restored).
+    /// What is known of frames so far, as named vectors, to be [gone on with](Tracker::from_state).
     pub fn state(&self) -> Vec<(String, Vec<f32>)> {
         let Grid { rows, cols } = self.grid;
         let sizes = vec![rows as f32, cols as f32, self.k as f32];

@@ -194,7 +194,7 @@ impl InputArgs {
         self.keep_shard(collected, |_| false, console)
     }
 
-    /// As [`InputArgs::collect_for`], the photos of all shards.
+    /// As [`InputArgs::collect_shard`], the photos of all shards.
     pub fn collect_all_shards(
         &self,
         subjects: &[LineSubject],

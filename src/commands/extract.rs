@@ -172,7 +172,7 @@ impl LayerExtractor<'_> {
         self.run_networks(&networks, photos, (numbers, &progress), finish)
     }
 
-    /// As [`Extract::run`], but finds what the cls token attends to in the block.
+    /// As [`LayerExtractor::run`], but finds what the cls token attends to in the block.
     pub fn run_attention<T: Send>(
         &self,
         photos: &mut PhotoJobs<'_>,

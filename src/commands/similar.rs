@@ -62,7 +62,7 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let place = (Some(place), first.page().map(|page| page.number));
     let making = |fingerprint: Option<&str>| {
         let making = TaskDigests::new(kind.clone(), &extensions, |extension| {
-            let look = (extension != "npy").then(|| format!("{:?} {:?}", args.look, args.range));
+            let look = (extension != "npy").then(|| format!("{:?} {}", args.look, describe_range(args.range)));
             Ok(json!({
                 "model": fingerprint,
                 "dtype": found.dtype,
@@ -316,3 +316,13 @@ impl SimilarityRun<'_> {
         words.out(&Value::Object(object).to_string())
     }
 }
+/// The range of the colours as settings in manifests have named it since the first of them, whatever its types are called.
+fn describe_range(range: CosineRange) -> String {
+    match range {
+        CosineRange::Auto => "Auto".into(),
+        CosineRange::Fixed(ValueRange { low, high }) => {
+            format!("Fixed(Range {{ low: {low:?}, high: {high:?} }})")
+        }
+    }
+}
+

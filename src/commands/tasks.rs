@@ -225,7 +225,7 @@ fn run_predict(
     run_into(recipe, inputs, output, &predict.run, console)
 }
 
-/// As [`run`], with results where `output` says.
+/// As [`to_run_args`], with results where `output` says.
 fn run_into(
     recipe: &Recipe,
     (input, stored, video): (&InputArgs, &StoredArgs, &VideoArgs),

@@ -86,7 +86,7 @@ pub struct ReadyPhoto {
     pub index: usize,
     /// Upright.
     pub photo: RgbImage,
-    /// What the backbone sees of it, by [`Network::layouts`].
+    /// What the backbone sees of it, by [`PassRunner::layouts`].
     pub prepared: Vec<PreparedImage>,
     /// Of the bytes that it was decoded from, if that is asked for.
     pub stamp: Option<FileStamp>,
@@ -206,7 +206,7 @@ impl DecodeStage {
         })
     }
 
-    /// As [`Decoding::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
+    /// As [`DecodeStage::admit`], of a photo whose pixels nobody wants: where it is there, it must be what it was.
     fn admit_without_pixels<'s>(
         &'s self,
         (index, source): (usize, &'s Source),

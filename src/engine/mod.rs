@@ -90,7 +90,7 @@ impl Engine {
         })
     }
 
-    /// Runs `networks`, one on each device or as many as there are [`seats`], which all find the same, over `sources`; has what they find in each finished by
+    /// Runs `networks`, one on each device or as many as there are [`batch_slots`], which all find the same, over `sources`; has what they find in each finished by
     /// the workers, and calls `report` with every one's index and result, in their order, on this thread. `before` is told of
     /// each that is about to be computed, with its layouts and bytes of memory.
     ///

@@ -165,7 +165,7 @@ impl BackbonePass {
         self.grid_device_memory(backbone, geometry.grid())
     }
 
-    /// As [`Pass::device_memory`], for a photo or a window of this many patches.
+    /// As [`BackbonePass::device_memory`], for a photo or a window of this many patches.
     pub fn grid_device_memory(&self, backbone: &Backbone, grid: Grid) -> u64 {
         let layers = self.requests.len();
         // No look is larger than the photo as it was prepared.
@@ -174,7 +174,7 @@ impl BackbonePass {
     }
 
     /// What the backbone gives for each of `photos`, which go through it as one batch and must have one padded size. `tick`
-    /// is told how many of the [`Pass::patches`] of a photo are through.
+    /// is told how many of the [`BackbonePass::patch_count`] of a photo are through.
     ///
     /// # Errors
     /// If the device fails, for lack of memory above all.

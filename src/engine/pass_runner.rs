@@ -27,7 +27,7 @@ pub trait PassRunner: Sync {
     /// How a photo of this (width, height) is laid out, for each pass of the backbone over it as a whole.
     fn layouts(&self, index: usize, photo: (u32, u32)) -> Vec<Geometry>;
 
-    /// What the backbone sees of a photo, by [`Network::layouts`].
+    /// What the backbone sees of a photo, by [`PassRunner::layouts`].
     ///
     /// # Errors
     /// If there is no memory for it.

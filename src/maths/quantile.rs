@@ -56,7 +56,7 @@ impl StreamSampler {
     }
 }
 
-/// The values of a stream whose length is known, thinned evenly as a [`Sampler`] that sees them all does.
+/// The values of a stream whose length is known, thinned evenly as a [`StreamSampler`] that sees them all does.
 #[derive(Debug, Clone)]
 pub struct StridedSample {
     values: Vec<f32>,
@@ -97,7 +97,7 @@ impl StridedSample {
     }
 }
 
-/// Percentiles `q` (0 to 100) of `values`, as a [`Sampler`] that sees them gives.
+/// Percentiles `q` (0 to 100) of `values`, as a [`StreamSampler`] that sees them gives.
 pub fn percentiles<const N: usize>(values: &[f32], q: [f64; N]) -> [f32; N] {
     let mut thinned = StridedSample::with_stream_len(values.len());
     thinned.values = values.iter().copied().step_by(thinned.stride).collect();

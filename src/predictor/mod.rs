@@ -190,7 +190,7 @@ impl Predictor {
         )
     }
 
-    /// Reads out what the heads found, in the order of [`Predictor::network`].
+    /// Reads out what the heads found, in the order of [`Predictor::runner`].
     fn read_outputs(
         &self,
         network: &MultiTaskRunner<'_>,

@@ -76,7 +76,7 @@ impl DepthPrediction {
         (self.map.width as u32, self.map.height as u32)
     }
 
-    /// `[height, width]` by rows, in the [`Depth::unit`] of the head.
+    /// `[height, width]` by rows, in the [`DepthPrediction::unit`] of the head.
     pub fn values(&self) -> &[f32] {
         &self.map.depth
     }
@@ -130,7 +130,7 @@ impl LabelPrediction {
         (self.map.width as u32, self.map.height as u32)
     }
 
-    /// `[height, width]` by rows, indices of [`Labels::classes`].
+    /// `[height, width]` by rows, indices of [`LabelPrediction::classes`].
     pub fn ids(&self) -> &[u16] {
         &self.map.ids
     }

@@ -75,7 +75,7 @@ impl EnvVariables {
         }
     }
 
-    /// The first of `names` that is set, as [`Variables::text`].
+    /// The first of `names` that is set, as [`EnvVariables::text`].
     ///
     /// # Errors
     /// If it is no text.
@@ -108,7 +108,7 @@ impl EnvVariables {
             .transpose()
     }
 
-    /// As [`Variables::path`], for the `value` of the variable `name`.
+    /// As [`EnvVariables::path`], for the `value` of the variable `name`.
     ///
     /// # Errors
     /// As there.
@@ -179,7 +179,7 @@ fn key(name: OsString) -> OsString {
     }
 }
 
-/// See [`Variables::is_true`].
+/// See [`EnvVariables::is_true`].
 pub fn is_true(value: &str) -> bool {
     ["1", "on", "yes", "true"]
         .iter()

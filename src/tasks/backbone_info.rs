@@ -61,7 +61,7 @@ impl BackboneInfo {
     /// Learns the weights; what was read before they were there must be of them.
     ///
     /// # Errors
-    /// As [`KnownModel::check_origin`].
+    /// As [`BackboneInfo::check_origin`].
     pub fn set_weights(
         &mut self,
         record: &ModelRecord,

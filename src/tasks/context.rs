@@ -37,7 +37,7 @@ impl TaskContext {
     /// How opaque the pixels of a photo are that had this `stamp`; none where all are.
     ///
     /// # Errors
-    /// As [`Context::decode_again`].
+    /// As [`TaskContext::decode_again`].
     pub fn opacity(&self, source: &Source, stamp: Option<&FileStamp>) -> Result<Option<GrayImage>> {
         let opened = self.decoder.open(source)?;
         check_unchanged(source, opened.bytes(), stamp)?;

@@ -183,7 +183,7 @@ pub fn score_features(head: &Head, seen: &BackboneOutput, mirrors: bool) -> Resu
     })
 }
 
-/// As [`scores`], of each photo of a batch.
+/// As [`score_features`], of each photo of a batch.
 ///
 /// # Errors
 /// If the device fails.

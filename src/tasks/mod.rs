@@ -208,7 +208,7 @@ pub trait TaskPredictor: Sync {
         true
     }
 
-    /// As [`Finder::find`], for each photo of a batch.
+    /// As [`TaskPredictor::predict`], for each photo of a batch.
     ///
     /// # Errors
     /// If the device fails with all of them.
@@ -286,7 +286,7 @@ pub trait Task: TaskPredictor {
     /// Adds its own files to the plan, and refuses what could not be done.
     ///
     /// # Errors
-    /// As [`Plan::add_flag`].
+    /// As [`OutputPlan::add_flag`].
     fn prepare_plan(&mut self, _plan: &mut OutputPlan, _console: &Console) -> Result<()> {
         Ok(())
     }
@@ -377,7 +377,7 @@ pub trait Task: TaskPredictor {
     /// Draws and writes a photo that waited; runs on any thread.
     ///
     /// # Errors
-    /// As [`Task::finish`].
+    /// As [`Task::finish_photo`].
     fn finish_deferred(&self, _kept: DeferredPhoto, _words: &Console) -> Result<FinishedPhoto> {
         Err(Error::Model("nothing is kept".into()))
     }

@@ -82,7 +82,7 @@ impl HeadScorer {
         )
     }
 
-    /// As [`Scorer::find`], for each photo of a batch.
+    /// As [`HeadScorer::score`], for each photo of a batch.
     ///
     /// # Errors
     /// If the device fails with all of them.

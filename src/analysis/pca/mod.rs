@@ -1,7 +1,7 @@
 //! Principal components of patch tokens, fitted over one photo or a whole folder.
 //!
 //! [`Moments`] accumulates mean and covariance image by image; [`Basis`] is their eigendecomposition;
-//! [`Foreground`] is the paper's first-component split; [`Projection`] is all that turns tokens into colours, and
+//! [`ForegroundSplit`] is the paper's first-component split; [`Projection`] is all that turns tokens into colours, and
 //! is what a basis file holds. [`fit()`] makes one from the tokens in a [`TokenSpool`].
 
 pub mod basis;

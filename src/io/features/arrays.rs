@@ -141,7 +141,7 @@ impl FeatureArray {
 pub(super) struct EncodedRow {
     /// What is known of it.
     pub(super) info: RowInfo,
-    /// The bytes of its arrays, in the order of [`Array::stored`], little-endian.
+    /// The bytes of its arrays, in the order of [`FeatureArray::stored`], little-endian.
     pub(super) arrays: Vec<Vec<u8>>,
 }
 

@@ -88,7 +88,7 @@ impl Dataset {
         self.parts.get(part).map(|found| found.path.as_path())
     }
 
-    /// The files that make parts be there, see [`Dataset::part`].
+    /// The files that make parts be there, see [`Dataset::part_path`].
     pub fn part_paths(&self) -> impl Iterator<Item = &Path> {
         self.parts.iter().map(|found| found.path.as_path())
     }

@@ -2,7 +2,7 @@
 //! that heads and bases can be run on later without the backbone.
 //!
 //! A dataset is a folder whose name ends as its parts do (`feats.parquet/part-00000.parquet`), with `_dataset.json`, which
-//! is a [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is a [`Row`] of exactly
+//! is a [`DatasetMeta`]. A part appears complete or not at all. Each photo, or each page of one, is a [`FeatureRow`] of exactly
 //! one part.
 
 mod arrays;

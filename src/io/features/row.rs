@@ -48,7 +48,7 @@ pub struct FeatureRow {
 pub struct RowInfo {
     /// Which photo.
     pub name: RowName,
-    /// See [`Row::key`].
+    /// See [`FeatureRow::key`].
     pub key: String,
     /// Of the photo's bytes, lowercase hexadecimal.
     pub sha256: String,

@@ -1,6 +1,6 @@
 //! One photo's bytes to upright 8-bit sRGB.
 //!
-//! A decoder for each format gives a [`Raster`], [`develop`] makes a photo of it.
+//! A decoder for each format gives a [`SourceRaster`], [`develop`] makes a photo of it.
 
 use std::borrow::Cow;
 use std::cell::Cell;

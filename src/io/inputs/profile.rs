@@ -105,7 +105,7 @@ impl IccProfile {
         Ok(out)
     }
 
-    /// As [`Profile::bytes_to_srgb`], for 16 bits.
+    /// As [`IccProfile::bytes_to_srgb`], for 16 bits.
     ///
     /// # Errors
     /// If the profile describes no transform.

@@ -70,7 +70,7 @@ impl WatchedFile {
 /// Looks at a folder again and again.
 pub struct Watcher<'w> {
     request: WatchRequest,
-    /// [`Watched::except`] without links.
+    /// [`WatchRequest::excluded`] without links.
     excluded: Option<PathBuf>,
     decoder: PhotoDecoder,
     files: HashMap<PathBuf, WatchedFile>,

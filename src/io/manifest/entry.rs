@@ -41,11 +41,11 @@ pub struct ManifestEntry {
 /// A photo that a task made nothing of.
 #[derive(Debug, Clone)]
 pub struct FailedEntry<'a> {
-    /// See [`Entry::task`].
+    /// See [`ManifestEntry::task`].
     pub task: &'a str,
-    /// See [`Entry::input`].
+    /// See [`ManifestEntry::input`].
     pub input: &'a Path,
-    /// See [`Entry::page`].
+    /// See [`ManifestEntry::page`].
     pub page: Option<u32>,
     /// Its file, if that could be read and is known not to have been changed meanwhile.
     pub photo: Option<&'a FileStamp>,
@@ -53,7 +53,7 @@ pub struct FailedEntry<'a> {
     pub recipe: Digest,
     /// Why.
     pub failure: &'a PhotoFailure,
-    /// See [`Entry::facts`].
+    /// See [`ManifestEntry::facts`].
     pub facts: &'a Map<String, Value>,
 }
 
@@ -224,7 +224,7 @@ fn portable(path: &Path) -> String {
     path.to_string_lossy().replace(MAIN_SEPARATOR_STR, "/")
 }
 
-/// The bytes by which [`Line::outputs`] names the output `path`.
+/// The bytes by which [`ManifestLine::outputs`] names the output `path`.
 pub(super) fn output_name(path: &Path) -> Cow<'_, [u8]> {
     match path.to_str() {
         Some(_) => portable(path).into_bytes().into(),

@@ -64,7 +64,7 @@ impl Manifest {
     /// the latest, whose outputs are there still.
     ///
     /// # Errors
-    /// As [`Manifest::others_by_fit`].
+    /// As [`Manifest::outputs_of_other_fits`].
     fn find_reusable_fit(
         &self,
         task: &str,

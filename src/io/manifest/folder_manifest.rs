@@ -84,7 +84,7 @@ impl Manifest {
             .map(|(standing, _)| standing)
     }
 
-    /// As [`Manifest::standing`], and whether it is noted as done as it is.
+    /// As [`Manifest::freshness`], and whether it is noted as done as it is.
     pub(super) fn inspect_output(
         &self,
         output: &Path,
@@ -109,7 +109,7 @@ impl Manifest {
     /// Whether the output is not as it was when it was noted as done.
     ///
     /// # Errors
-    /// As [`Manifest::standing`].
+    /// As [`Manifest::freshness`].
     pub fn is_changed(&self, output: &Path) -> Result<bool> {
         let history = self.history(&self.name_of(output)?);
         Ok(history.is_done() && !history.is_unchanged(output)?)
@@ -118,7 +118,7 @@ impl Manifest {
     /// The fit that the file or folder at `output` was made with, if it was made by `recipe`.
     ///
     /// # Errors
-    /// As [`Manifest::standing`].
+    /// As [`Manifest::freshness`].
     pub fn fit_of(&self, output: &Path, recipe: &Digest) -> Result<Option<Digest>> {
         let history = self.history(&self.name_of(output)?);
         let origin = history.attribute(output)?.origin();
@@ -130,7 +130,7 @@ impl Manifest {
     /// one.
     ///
     /// # Errors
-    /// As [`Manifest::standing`].
+    /// As [`Manifest::freshness`].
     pub fn has_other_origin(
         &self,
         output: &Path,
@@ -167,7 +167,7 @@ impl Manifest {
     /// of this name.
     ///
     /// # Errors
-    /// As [`Stamp::of_file`]; pipes have no stamp, but what was read from them has ([`Stamp::of_bytes`]).
+    /// As [`FileStamp::of_file`]; pipes have no stamp, but what was read from them has ([`FileStamp::of_bytes`]).
     pub fn stamp_of(&self, input: &Path) -> Result<FileStamp> {
         let met = fs::metadata(input).map_err(|error| Error::io(input, &error))?;
         match self.photo_stamp(input) {

@@ -12,9 +12,9 @@ use crate::system::files::{Digest, FileStamp};
 /// The recipe and the fit, which most photos of a run share.
 #[derive(Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecipeAndFit {
-    /// See [`Entry::recipe`](crate::io::manifest::Entry::recipe).
+    /// See [`Entry::is_recipe_changed`](crate::io::manifest::Entry::is_recipe_changed).
     pub recipe: Digest,
-    /// See [`Entry::fit`](crate::io::manifest::Entry::fit).
+    /// See [`Entry::is_fit_changed`](crate::io::manifest::Entry::is_fit_changed).
     pub fit: Option<Digest>,
 }
 

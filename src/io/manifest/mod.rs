@@ -9,9 +9,9 @@
 //! |---|---|
 //! | `format` | 2 (1 is read too); a line with a larger one was written by a newer dino and is refused |
 //! | `state` | `begun` before the outputs of a photo are written, `done` after; `failed` if they could not be made |
-//! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`Entry`] |
+//! | `task`, `input`, `page` | what was made of which page of which photo, by its absolute path; see [`ManifestEntry`] |
 //! | `time` | when it was written, in milliseconds since 1970; never less than in lines that were known then |
-//! | `photo` | [`Stamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
+//! | `photo` | [`FileStamp`] of the photo: `bytes`, `modified` (nanoseconds since 1970), `digest` (BLAKE3); of one in a tar, `tar_bytes` too; of one that failed only where it is known |
 //! | `recipe`, `fit` | digests of the settings, and of what was fitted to other photos; of one that failed, of how it is decoded |
 //! | `outputs` | by the path below the folder, the stamp of each output; in a line that is `begun`, that of what it replaces, or null |
 //! | `in_place` | of a line that is `begun`: whether outputs are written over what they replace |
@@ -39,7 +39,7 @@
 //! - if it has the stamp of its last `done`, it is what that line says;
 //! - else, if lines that say `begun` follow, the last of them made it that did not find it as it is now. Several may
 //!   follow each other, and the first may have found a file of the user's: that is nobody's work still;
-//! - else it was changed since, or something else put it there: it is [`Standing::Foreign`].
+//! - else it was changed since, or something else put it there: it is [`OutputFreshness::Foreign`].
 //!
 //! An output that cannot appear so (its folder takes no new files, or it is mounted by itself) is written in place, which
 //! its `begun` says by `in_place`: if it is not as its last `done` says, it is unfinished and made again. So is an empty file
@@ -110,9 +110,9 @@ pub const MANIFEST_FILE: &str = "manifest.jsonl";
 pub struct ExpectedOrigin<'a> {
     /// The photo; its content counts, not its name or time.
     pub photo: &'a FileStamp,
-    /// See [`Entry::recipe`].
+    /// See [`ManifestEntry::is_recipe_changed`].
     pub recipe: &'a Digest,
-    /// See [`Entry::fit`].
+    /// See [`ManifestEntry::is_fit_changed`].
     pub fit: Option<&'a Digest>,
 }
 

@@ -1,6 +1,6 @@
 //! From results to files: what they are called, how they are encoded, and that they are written whole or not at all.
 //!
-//! [`Plan`] decides all names before any work is done, and [`Outputs`] whether they can be written; [`write_atomic`]
+//! [`OutputPlan`] decides all names before any work is done, and [`OutputRegistry`] whether they can be written; [`write_atomic`]
 //! writes one, whatever its path leads to ([`Place`]); [`put_path`] names files in JSON; the encoders write to any
 //! [`std::io::Write`], so that stdout works like a file.
 

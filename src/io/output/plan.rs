@@ -39,7 +39,7 @@ impl OutputTarget {
     /// Reads the value of `-o`: `-`, a file with the ending of a picture, a pipe or device, or else a folder.
     ///
     /// # Errors
-    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`Place::of`].
+    /// [`Error::Usage`] for an ending that cannot be written, and for a file where a folder is meant; as [`ResolvedPath::resolve`].
     pub fn parse(text: &OsStr) -> Result<Self> {
         let path = Path::new(text);
         if text.is_empty() {
@@ -115,11 +115,11 @@ pub enum Destination {
 }
 
 impl Destination {
-    /// Where the output that a flag names goes, which is `-` for stdout; [`Outputs::add_flag`] has said beforehand whether
+    /// Where the output that a flag names goes, which is `-` for stdout; [`OutputRegistry::add_flag`] has said beforehand whether
     /// it can.
     ///
     /// # Errors
-    /// As [`Place::of`].
+    /// As [`ResolvedPath::resolve`].
     pub fn of_flag(path: &Path) -> Result<Self> {
         Ok(match ResolvedPath::resolve_flag(path)? {
             ResolvedPath::Stream(OutputStream::Stdout) => Destination::Stdout,
@@ -337,7 +337,7 @@ impl OutputPlan {
     /// that the plan was made for. A file that is there is kept unless `force` replaces it.
     ///
     /// # Errors
-    /// As [`Outputs::add`]; [`Error::Usage`] if there are several jobs.
+    /// As [`OutputRegistry::add`]; [`Error::Usage`] if there are several jobs.
     pub fn redirect_output(
         &mut self,
         extension: &'static str,
@@ -383,7 +383,7 @@ impl OutputPlan {
     /// Plans the file that a flag names beside those of the photos.
     ///
     /// # Errors
-    /// As [`Outputs::add_flag`].
+    /// As [`OutputRegistry::add_flag`].
     pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<()> {
         if self.outputs.add_flag(flag, path, force)? == Destination::Stdout {
             self.to_stdout = Some(format!("{flag} {}", path.display()));

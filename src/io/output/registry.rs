@@ -64,7 +64,7 @@ impl OutputRegistry {
     /// Where the output that `flag` names goes, which is `-` for stdout.
     ///
     /// # Errors
-    /// As [`Outputs::add`]; [`Error::Usage`] if there is a file already that `force` does not replace.
+    /// As [`OutputRegistry::add`]; [`Error::Usage`] if there is a file already that `force` does not replace.
     pub fn add_flag(&mut self, flag: &str, path: &Path, force: bool) -> Result<Destination> {
         if path.as_os_str() == "-" {
             return self

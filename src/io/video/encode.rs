@@ -95,7 +95,7 @@ impl AudioTrack {
     }
 }
 
-/// Writes a clip through a child ffmpeg. It appears, whole, when it is [finished](Encoder::finish), however few frames it
+/// Writes a clip through a child ffmpeg. It appears, whole, when it is [finished](VideoEncoder::finish), however few frames it
 /// has by then; what is dropped before leaves nothing behind.
 #[derive(Debug)]
 pub struct VideoEncoder {

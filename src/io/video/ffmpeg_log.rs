@@ -62,7 +62,7 @@ impl FfmpegLog {
         lock(&self.state).time_base
     }
 
-    /// How many complaints there were. All of them once the program has ended and [`Log::finish`] was called.
+    /// How many complaints there were. All of them once the program has ended and [`FfmpegLog::finish`] was called.
     pub fn complaint_count(&self) -> u64 {
         lock(&self.state).count
     }

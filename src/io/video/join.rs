@@ -1,4 +1,4 @@
-//! Films in parts, each written by an [`Encoder`](super::Encoder) from its own beginning, as one film.
+//! Films in parts, each written by an [`VideoEncoder`](super::VideoEncoder) from its own beginning, as one film.
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! Video: clips as frames with their exact times, and frames as clips.
 //!
 //! [`Clip::probe`] tells what is in a file without decoding it, [`Frames`] gives its frames one at a time, and an
-//! [`Encoder`] writes pictures or numbers with the very times that their frames had. Files are read and written by a child
+//! [`VideoEncoder`] writes pictures or numbers with the very times that their frames had. Files are read and written by a child
 //! `ffmpeg`; GIF, APNG, animated WebP and folders of numbered pictures are read without it.
 //!
 //! A time is a whole number of ticks of the clip's [`Clip::time_base`], as the file has it.

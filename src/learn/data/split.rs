@@ -5,7 +5,7 @@ use crate::learn::data::data_set::{DataSet, LabelledPair};
 /// Which pairs are kept for validation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SplitStrategy {
-    /// The data's own `val` part where it has one, else [`Split::Blocks`].
+    /// The data's own `val` part where it has one, else [`SplitStrategy::Blocks`].
     Auto,
     /// Runs of neighbours of the sorted list, evenly spread over it: neighbouring frames often show one room.
     Blocks,
@@ -24,7 +24,7 @@ pub enum ValidationSplit {
     Folds(usize),
 }
 
-/// Neighbours that are kept together by [`Split::Blocks`], at most.
+/// Neighbours that are kept together by [`SplitStrategy::Blocks`], at most.
 const BLOCK: usize = 16;
 
 /// Neighbours that [`DataSet::at_most`] keeps together, at most.
@@ -85,7 +85,7 @@ impl DataSet {
     }
 }
 
-/// The fold of each of `total` pairs in the order of their set, neighbours together, as [`Split::Blocks`] has it.
+/// The fold of each of `total` pairs in the order of their set, neighbours together, as [`SplitStrategy::Blocks`] has it.
 pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
     let held = assign_folds(total, ValidationSplit::Folds(folds), BLOCK);
     held.into_iter().map(Option::unwrap_or_default).collect()

@@ -3,7 +3,7 @@
 //! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>][-<dtype>]-<block>.tokens`, where
 //! `<model>` is the start of the weights' fingerprint and `<photo>` that of the SHA-256 of the photo's bytes, so
 //! renamed photos are found again and changed ones are not; `<dtype>` is named where it is not f32. Files appear whole
-//! or not at all, so a run that was stopped goes on where it was. [`frame`] is what is in them.
+//! or not at all, so a run that was stopped goes on where it was. [`open_view`] is what is in them.
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -165,7 +165,7 @@ impl FeatureCache {
         &fingerprint[..16.min(fingerprint.len())]
     }
 
-    /// Features of all `photos`, with what [`FeatureCache::identify`] says of them, in all `views`, by photo and then by
+    /// Features of all `photos`, with what [`FeatureCache::hash_photos`] says of them, in all `views`, by photo and then by
     /// view, computing those that are not there yet. Photos that fail are recorded in `report` and have no frames.
     ///
     /// # Errors

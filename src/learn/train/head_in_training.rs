@@ -102,7 +102,7 @@ impl TrainableLinear {
         }
     }
 
-    /// The layer for standardised inputs, from one for inputs as they are: what [`Layer::folded`] undoes.
+    /// The layer for standardised inputs, from one for inputs as they are: what [`TrainableLinear::folded`] undoes.
     fn unfolded(dense: &Dense, standard: &Standardisation) -> Self {
         let outputs = dense.outputs();
         let mut layer = TrainableLinear {
@@ -200,7 +200,7 @@ impl HeadInTraining {
         }
     }
 
-    /// Gradients in the order of [`Network::parameters`].
+    /// Gradients in the order of [`HeadInTraining::parameters`].
     pub fn backward(
         &self,
         x: &[f32],
@@ -242,7 +242,7 @@ impl HeadInTraining {
         all
     }
 
-    /// As [`Network::parameters`], to be changed.
+    /// As [`HeadInTraining::parameters`], to be changed.
     pub fn parameters_mut(&mut self) -> Vec<&mut Vec<f32>> {
         let mut all = Vec::new();
         for layer in self.hidden.iter_mut().chain([&mut self.output]) {

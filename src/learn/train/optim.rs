@@ -34,7 +34,7 @@ pub struct AdamW {
     pub decay: f64,
     /// Steps so far.
     pub steps: usize,
-    /// Per parameter, in the order of [`Network::parameters`].
+    /// Per parameter, in the order of [`HeadInTraining::parameters`].
     pub first: Vec<Vec<f32>>,
     /// The same of the squares.
     pub second: Vec<Vec<f32>>,

@@ -1,8 +1,8 @@
 //! What a bare command computes with: Meta's weights where they can be had, else those that always can.
 //!
 //! [`fetch_missing`] is the first run: what a command needs and nobody named is fetched from its publisher, once, and
-//! where that fails nothing is lost but a better picture. [`Memory`] keeps what a later run has to know of earlier ones.
-//! Which head and which backbone are then used is the rule of [`Heads::choose`](crate::model::head_zoo::Heads::choose) and
+//! where that fails nothing is lost but a better picture. [`DefaultsState`] keeps what a later run has to know of earlier ones.
+//! Which head and which backbone are then used is the rule of [`HeadStore::choose`](crate::model::head_zoo::HeadStore::choose) and
 //! [`default_model`](crate::model::weights::default_model).
 
 mod first_run;

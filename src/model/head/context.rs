@@ -47,7 +47,7 @@ pub fn box_means(values: &[f32], k: usize, grid: Grid, side: usize, out: &mut [f
     );
 }
 
-/// Adds the [`means`] of `values` to `sum`, which is like them.
+/// Adds the [`box_means`] of `values` to `sum`, which is like them.
 pub fn add_box_means(sum: &mut [f32], values: &[f32], k: usize, grid: Grid, side: usize) {
     let mut out = vec![0f32; values.len()];
     box_means(values, k, grid, side, &mut out);

@@ -126,7 +126,7 @@ impl DptHead {
     }
 
     /// Depths above the head's least one, before they are bounded: one number a cell. Of Depth Anything, the numbers
-    /// before the last activation, which [`Readout`](crate::model::head::Readout) names.
+    /// before the last activation, which [`DepthReadout`](crate::model::head::DepthReadout) names.
     pub(super) fn depths(&self, layers: &[&LayerFeatures], grid: Grid) -> Result<Scores> {
         if layers.len() != STAGES {
             let found = layers.len();

@@ -79,7 +79,7 @@ fn patch_statistics(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     found.into_iter().map(tensor).collect()
 }
 
-/// As [`statistics`], by candle's operations, for devices other than the CPU, where they go down the columns number by
+/// As [`patch_statistics`], by candle's operations, for devices other than the CPU, where they go down the columns number by
 /// number.
 fn patch_statistics_on_device(patches: &Tensor, spread: bool) -> Result<Vec<Tensor>> {
     let mean = patches.mean_keepdim(1)?;

@@ -125,7 +125,7 @@ impl LinearHead {
         Ok(scores.to_device(&Device::Cpu)?.flatten_all()?.to_vec1()?)
     }
 
-    /// As [`Linear::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
+    /// As [`LinearHead::scores`] for each of a batch of photos, whose products are one and cross from the device at once.
     /// Nothing where a head has a hidden layer, or its weights are not on that device.
     pub(super) fn batch_scores(
         &self,

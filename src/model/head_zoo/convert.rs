@@ -24,7 +24,7 @@ pub fn is_head_tensor(name: &str) -> bool {
     canonical_name(name).is_some()
 }
 
-/// A tensor's name in [`Raw`].
+/// A tensor's name in [`RawHeadTensors`].
 fn canonical_name(name: &str) -> Option<String> {
     if name.ends_with("num_batches_tracked") {
         return None;

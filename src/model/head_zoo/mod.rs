@@ -1,7 +1,7 @@
 //! Where heads come from: those inside the program, those a user installed or fetched from their publisher, and files.
 //!
 //! Installed heads are `heads/<name>.safetensors` in the store's folder; an installed head hides a built-in one of
-//! its name. Which head a task uses is one rule, [`Heads::choose`]. Beside a head for depth may lie what `dino calibrate`
+//! its name. Which head a task uses is one rule, [`HeadStore::choose`]. Beside a head for depth may lie what `dino calibrate`
 //! fitted: [`calibration`].
 
 pub mod builtin;
@@ -203,7 +203,7 @@ impl HeadStore {
         })
     }
 
-    /// The head for `task`: see [`Heads::choose_with_reason`].
+    /// The head for `task`: see [`HeadStore::choose_with_reason`].
     ///
     /// # Errors
     /// As there.

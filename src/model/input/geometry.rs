@@ -152,7 +152,7 @@ impl Geometry {
         Self::with_patch_limit(photo, size, patch_size, padding, most)
     }
 
-    /// As [`Geometry::padded`], but of at most `most` patches, whatever the shape of the photo.
+    /// As [`Geometry::with_padding`], but of at most `most` patches, whatever the shape of the photo.
     pub fn with_patch_limit(
         photo: (u32, u32),
         size: SizeRule,

@@ -1,7 +1,7 @@
 //! Models on the disk: where they come from, where they are kept, and how they are loaded.
 //!
 //! [`load`] is what commands use; [`pull()`] and [`import()`] fill the [`Store`]. Nothing here prints: messages and bytes
-//! transferred go to the caller's [`Events`], whose error stops the work (that is how Ctrl-C gets in).
+//! transferred go to the caller's [`FetchEventSink`], whose error stops the work (that is how Ctrl-C gets in).
 
 use std::fs;
 use std::io::{self, Write};
@@ -63,7 +63,7 @@ pub enum FetchEvent<'a> {
         /// All bytes, when known.
         total: Option<u64>,
     },
-    /// The transfer that [`Event::Progress`] told about has ended.
+    /// The transfer that [`FetchEvent::Progress`] told about has ended.
     ProgressEnd,
 }
 

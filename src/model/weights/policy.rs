@@ -6,7 +6,7 @@ use crate::system::environment::EnvVariables;
 /// Whose weights are used where nothing is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum WeightsPolicy {
-    /// Meta's where they are installed or can be fetched, else those of [`Origins::Focus`].
+    /// Meta's where they are installed or can be fetched, else those of [`WeightsPolicy::Focus`].
     #[default]
     Best,
     /// Meta's, or none.

@@ -43,12 +43,12 @@ impl ModelRecord {
     }
 }
 
-/// Where a checkpoint came from, for its [`Record`].
+/// Where a checkpoint came from, for its [`ModelRecord`].
 #[derive(Debug, Clone)]
 pub struct Provenance {
-    /// See [`Record::source`].
+    /// See [`ModelRecord::source`].
     pub source: String,
-    /// See [`Record::license`].
+    /// See [`ModelRecord::license`].
     pub license: String,
 }
 

@@ -19,7 +19,7 @@ use crate::model::weights::{FetchEvent, FetchEventSink, Hub, digest};
 use crate::system::child_process::ChildProcess;
 use crate::system::interrupt;
 
-/// A package published as a wheel, see [`Source::Wheel`].
+/// A package published as a wheel, see [`VariantSource::Wheel`].
 #[derive(Debug, Clone, Copy)]
 pub struct Wheel {
     variant: &'static Variant,

@@ -1,7 +1,7 @@
 //! Files that appear complete or not at all: a temporary file beside the destination, renamed when it is finished.
 //!
 //! Every output of the program is opened here. Links are followed, and what they lead to is replaced; what is no regular
-//! file is written into (see [`Place`]). A file that replaces another has its mode and, where the system allows it, its
+//! file is written into (see [`ResolvedPath`]). A file that replaces another has its mode and, where the system allows it, its
 //! owner; other hard links to the old one keep the old content. A file whose folder takes no new ones (it is read-only, or
 //! the file is mounted by itself) is written in place, once everything is there.
 

@@ -51,7 +51,7 @@ impl ResolvedPath {
     /// What is at the end of a path that a flag names: `-` is standard output.
     ///
     /// # Errors
-    /// As [`Place::of`].
+    /// As [`ResolvedPath::resolve`].
     pub fn resolve_flag(path: &Path) -> Result<Self> {
         match path.as_os_str() == "-" {
             true => Ok(ResolvedPath::Stream(OutputStream::Stdout)),

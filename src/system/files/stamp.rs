@@ -140,7 +140,7 @@ impl FileStamp {
     /// read, as `make` and `rsync` do it.
     ///
     /// # Errors
-    /// As [`Stamp::of_file`]; what is not there, or is neither a file nor a folder, is merely another.
+    /// As [`FileStamp::of_file`]; what is not there, or is neither a file nor a folder, is merely another.
     pub fn matches_file(&self, path: &Path) -> Result<bool> {
         match fs::metadata(path) {
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),

@@ -34,7 +34,7 @@ use crate::tasks::recipe::DepthRecipe;
 pub struct PhotoDepth<'a> {
     /// Where its results go.
     pub job: &'a OutputJob,
-    /// Where [`Files::wants_photo`].
+    /// Where [`DepthWriter::uses_photo`].
     pub photo: Option<&'a RgbImage>,
     /// How it lay in the backbone's input.
     pub geometry: &'a Geometry,

@@ -183,7 +183,7 @@ impl DepthPredictor {
     /// Digest of the head.
     ///
     /// # Errors
-    /// As [`Scorer::digest`].
+    /// As [`HeadScorer::digest`].
     pub fn digest(&self) -> Result<Digest> {
         self.scorer.digest()
     }
@@ -224,7 +224,7 @@ impl DepthPredictor {
     /// The depths that were `found` in `photo`, at its size.
     ///
     /// # Errors
-    /// As [`DepthReader::read_out`]; and if there is no memory for them.
+    /// As [`DepthPredictor::read_out`]; and if there is no memory for them.
     pub fn read(
         &self,
         found: TaskOutput,

@@ -90,10 +90,10 @@ impl TaskRun<'_> {
         known.map_or_else(|| Ledger::open(self.options), Ok)
     }
 
-    /// As [`Run::run`], with what is known of the outputs already, and backbones that serve more than this run.
+    /// As [`TaskRun::run`], with what is known of the outputs already, and backbones that serve more than this run.
     ///
     /// # Errors
-    /// As [`Run::run`]; [`Error::Usage`] if photos that come little by little would wait for each other.
+    /// As [`TaskRun::run`]; [`Error::Usage`] if photos that come little by little would wait for each other.
     pub fn run_loaded<'m>(
         &self,
         tasks: &mut [Box<dyn Task>],

@@ -1,6 +1,6 @@
 //! Labels of a head, drawn and written.
 //!
-//! `reader` has the labels; [`painter`] draws one photo, here and for clusters; `files` writes what was asked for of it,
+//! `reader` has the labels; [`renderer`] draws one photo, here and for clusters; `files` writes what was asked for of it,
 //! `coco` the documents of one and of all, and `report` says it in JSON.
 
 mod clip;

@@ -63,7 +63,7 @@ impl LabelPredictor {
     /// Digest of the head.
     ///
     /// # Errors
-    /// As [`Scorer::digest`].
+    /// As [`HeadScorer::digest`].
     pub fn digest(&self) -> Result<Digest> {
         self.scorer.digest()
     }

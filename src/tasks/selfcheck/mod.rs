@@ -16,7 +16,7 @@ pub use device::{Agreement, compare_device};
 /// What is compared.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum ReferenceKind {
-    /// A backbone's tokens of [`pattern`], after the final norm: three channels of the cls token, of the first patch
+    /// A backbone's tokens of [`test_pattern`], after the final norm: three channels of the cls token, of the first patch
     /// and of the last.
     Tokens,
     /// The top left 3 x 3 of a DPT head's own map of the publisher's example photo, in metres.
@@ -80,7 +80,7 @@ pub fn test_pattern(width: u32, height: u32) -> RgbImage {
     })
 }
 
-/// The numbers of [`What::Tokens`].
+/// The numbers of [`ReferenceKind::Tokens`].
 ///
 /// # Errors
 /// If the device fails.
@@ -105,7 +105,7 @@ pub fn compute_tokens(backbone: &Backbone) -> Result<[f32; 9]> {
     Ok(found)
 }
 
-/// The numbers of [`What::ExampleDepths`], `least` metres added as the head's range begins there.
+/// The numbers of [`ReferenceKind::ExampleDepths`], `least` metres added as the head's range begins there.
 ///
 /// # Errors
 /// If the device fails, or the photo is too small.

@@ -64,7 +64,7 @@ pub(super) fn format_rate(rate: f64) -> String {
     format!("{rate:.decimals$}")
 }
 
-/// What was measured, as [`readable_time`] has it; `0.4 s` where whole seconds would say little.
+/// What was measured, as [`format_duration`] has it; `0.4 s` where whole seconds would say little.
 pub(super) fn format_elapsed(time: Duration) -> String {
     match time.as_secs_f64() {
         seconds if seconds < 9.95 => format!("{seconds:.1} s"),

@@ -62,9 +62,9 @@ pub struct PointCounts {
     pub pixels: usize,
     /// Those whose depth is not finite, or not above 0.
     pub without_depth: usize,
-    /// Those that [`Thinning::edges`] dropped.
+    /// Those that [`Thinning::max_jump`] dropped.
     pub at_edges: usize,
-    /// Those that [`Thinning::most`] dropped.
+    /// Those that [`Thinning::max_points`] dropped.
     pub over_limit: usize,
 }
 
@@ -95,7 +95,7 @@ impl<'a> PointCloud<'a> {
     /// The points of `photo` at `depth` `[height, width]` along the optical axis of `camera`.
     ///
     /// A pixel lies at an edge where its depth and that of a neighbour to the left, right, above or below differ by more
-    /// than [`Thinning::edges`] times the smaller of the two: upsampled depths run through the air there, from a thing to
+    /// than [`Thinning::max_jump`] times the smaller of the two: upsampled depths run through the air there, from a thing to
     /// what is behind it. Neighbours are one pixel away, in photos longer than 640 pixels as many as that is in 640.
     pub fn new(
         photo: &'a RgbImage,

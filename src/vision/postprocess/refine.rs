@@ -40,7 +40,7 @@ const SOFT_PIXELS: usize = 4;
 /// A class takes part near cells where it wins, or where it is at least this probable.
 const MIN_PROBABILITY: f32 = 0.02;
 
-/// As [`segment::label`](crate::vision::postprocess::segment::label), fitted to `photo`; regions that are too small to be told
+/// As [`segment::refine_labels`](crate::vision::postprocess::segment::refine_labels), fitted to `photo`; regions that are too small to be told
 /// are given to those around them (see [`calm`]).
 ///
 /// # Errors
@@ -223,7 +223,7 @@ pub fn refine_depth(map: &DepthMap, geometry: &Geometry, photo: &RgbImage) -> Re
 /// The depths alone, `[height, width]` of the photo, by a recipe.
 ///
 /// # Errors
-/// As [`depth()`].
+/// As [`refine_depth()`].
 pub fn refine_depth_with(
     recipe: &GuidedFilterConfig,
     map: &DepthMap,
@@ -529,7 +529,7 @@ fn apply_linear(linear: &LinearCoefficients, rgb: &[u8]) -> f32 {
     color(0) + color(1) + color(2) + linear[3]
 }
 
-/// [`apply`] at pixels between two cells.
+/// [`apply_linear`] at pixels between two cells.
 pub(super) fn apply_linear_run(
     out: &mut [f32],
     low: &LinearCoefficients,

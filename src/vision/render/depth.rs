@@ -45,7 +45,7 @@ impl ValueRange {
         Self::new(low, high)
     }
 
-    /// Spans [`RANGE_PERCENTILES`] of the values of `rows`, as [`Range::of`] has them.
+    /// Spans [`RANGE_PERCENTILES`] of the values of `rows`, as [`ValueRange::with_stream_len`] has them.
     pub fn from_rows(rows: &dyn RowSource) -> Self {
         let (width, height) = rows.size();
         let mut thinned = StridedSample::with_stream_len(width * height);
@@ -116,7 +116,7 @@ pub fn paint_rows(
     painted.unwrap_or_else(|never| match never {});
 }
 
-/// Colours `values` `[height, width]`, as [`paint`] does.
+/// Colours `values` `[height, width]`, as [`paint_rows`] does.
 ///
 /// # Errors
 /// [`Error::Memory`](crate::Error::Memory).

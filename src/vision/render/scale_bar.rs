@@ -63,7 +63,7 @@ pub fn with_scale_bar(picture: &RgbImage, bar: &ScaleBar<'_>) -> Result<RgbImage
 /// at (left, top) of it; and the row in which it begins.
 ///
 /// # Errors
-/// As [`with_scale`].
+/// As [`with_scale_bar`].
 pub fn canvas_with_scale_bar(
     (width, height): (u32, u32),
     pictures: &[(&RgbImage, (u32, u32))],

@@ -75,7 +75,7 @@ pub fn build_captions<'a>(
 /// The built-in font, that of `file` before it, and behind it those of the system that `texts` need.
 ///
 /// # Errors
-/// As [`captions()`].
+/// As [`build_captions()`].
 pub fn load_fonts(texts: &[&str], file: Option<&Path>) -> Result<Fonts> {
     let mut fonts = Fonts::preferring(file.map(read_faces).transpose()?.unwrap_or_default());
     let texts: Vec<String> = texts

@@ -45,7 +45,7 @@ pub(super) trait PartWriter: Send {
 
 /// A part that is read.
 pub(super) trait PartReader: Send + Sync {
-    /// The bytes of a row's arrays, in the order of [`Array::stored`](super::arrays::Array::stored).
+    /// The bytes of a row's arrays, in the order of [`Array::stored`](super::array_paths::Array::stored).
     ///
     /// # Errors
     /// Names the file that cannot be read, is damaged, or was replaced since it was opened.

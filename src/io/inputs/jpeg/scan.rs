@@ -267,7 +267,7 @@ fn walk_refining_ac(
     Ok(())
 }
 
-/// Bits of a scan; zeros once its data end, which [`Bits::is_overdrawn`] tells.
+/// Bits of a scan; zeros once its data end, which [`EntropyBitReader::is_past_end`] tells.
 struct EntropyBitReader<'a> {
     data: &'a [u8],
     at: usize,
@@ -374,7 +374,7 @@ impl<'a> EntropyBitReader<'a> {
         }
     }
 
-    /// Passes over up to 16 bits; at least as many are there after [`Bits::code`].
+    /// Passes over up to 16 bits; at least as many are there after [`EntropyBitReader::decode_symbol`].
     #[inline(always)]
     fn skip(&mut self, bits: u32) {
         if self.buffered < bits {

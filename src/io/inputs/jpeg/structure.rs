@@ -95,7 +95,7 @@ impl JpegFrame {
 /// Reads a JPEG from marker to marker and walks through the data of every scan; `check` sees the frame first.
 ///
 /// # Errors
-/// [`Flaw::Truncated`] if a scan needs more data than it has, whatever marker follows; libjpeg-turbo calls that a
+/// [`JpegError::Truncated`] if a scan needs more data than it has, whatever marker follows; libjpeg-turbo calls that a
 /// premature end of a data segment.
 pub(super) fn read(
     bytes: &[u8],

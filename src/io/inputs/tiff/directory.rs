@@ -187,7 +187,7 @@ impl<'a> Ifd<'a> {
     /// The first value as an integer.
     ///
     /// # Errors
-    /// As for [`Directory::integers`].
+    /// As for [`Ifd::integers`].
     pub fn integer(&self, tag: u16) -> Result<Option<u64>, String> {
         Ok(self
             .integers(tag)?

@@ -1,5 +1,5 @@
 //! Label maps in COCO's JSON, as pycocotools and datumaro read it: one annotation a class or a connected region, as
-//! run-length encoded mask or as polygons ([`crate::vision::postprocess::contours`]).
+//! run-length encoded mask or as polygons ([`crate::vision::postprocess::contours::trace_contours`]).
 //!
 //! A document is of one photo, or of all photos of a run ([`RunDocument`]). Image and annotation ids follow from the
 //! photo's path ([`ImageIds`]), so that a photo has the same ids in both, and lists of many documents can be joined.

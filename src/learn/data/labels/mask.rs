@@ -40,7 +40,7 @@ pub struct MaskReader<'a> {
 
 impl MaskReader<'_> {
     /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the classes' colours, and NPY and
-    /// NPZ of whole numbers. Ids beyond [`MaskReader::ids`] are given as they are.
+    /// NPZ of whole numbers. Ids beyond [`MaskReader::id_count`] are given as they are.
     ///
     /// # Errors
     /// Names the file, and the pixel and the number or colour that is no class's.

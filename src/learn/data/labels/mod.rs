@@ -1,6 +1,6 @@
 //! Labels as they lie on the disk: masks of class ids and maps of depth, whatever encoding they come in.
 //!
-//! `raster` decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthReader`] say what
+//! `raster` decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthLabelReader`] say what
 //! those mean, and warn where a file contradicts what is about to be done with it.
 
 mod bmp;
@@ -86,10 +86,10 @@ pub fn lossy_format(path: &Path) -> Option<&'static str> {
     raster.is_lossy.then_some(raster.format)
 }
 
-/// Reads a depth map whose whole numbers are units of 1/`scale` metre, as [`DepthReader`] does without a word.
+/// Reads a depth map whose whole numbers are units of 1/`scale` metre, as [`DepthLabelReader`] does without a word.
 ///
 /// # Errors
-/// As [`DepthReader::read`].
+/// As [`DepthLabelReader::read`].
 pub fn read_depth(path: &Path, scale: f64) -> Result<DepthLabel> {
     DepthLabelReader::new(Some(scale), Warnings::silent()).read(path)
 }

@@ -1,4 +1,4 @@
-//! A pass of photos through a [`Network`]: one parallel loop over groups of panels a block.
+//! A pass of photos through a [`CpuBackbone`]: one parallel loop over groups of panels a block.
 
 use std::ops::Range;
 use std::sync::Mutex;
@@ -37,11 +37,11 @@ impl CpuBackbone {
         Ok(tokens)
     }
 
-    /// As [`Network::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
+    /// As [`CpuBackbone::forward`], but returns what the cls token attends to in `block`, `[B, heads, tokens]`. Of that
     /// block, only queries, keys and values are computed.
     ///
     /// # Errors
-    /// As [`Network::forward`].
+    /// As [`CpuBackbone::forward`].
     pub fn cls_attention(
         &self,
         pixels: &[f32],

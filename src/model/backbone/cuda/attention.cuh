@@ -14,12 +14,12 @@ __device__ __forceinline__ void copy_16(u32 to, const void *from, bool is_there)
     asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(bytes));
 }
 
-__device__ __forceinline__ float max_of_row(float value) {
+__device__ __forceinline__ float row_max(float value) {
     value = fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 1));
     return fmaxf(value, __shfl_xor_sync(0xffffffffu, value, 2));
 }
 
-__device__ __forceinline__ float sum_of_row(float value) {
+__device__ __forceinline__ float row_sum(float value) {
     value += __shfl_xor_sync(0xffffffffu, value, 1);
     return value + __shfl_xor_sync(0xffffffffu, value, 2);
 }

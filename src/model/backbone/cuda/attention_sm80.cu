@@ -9,22 +9,22 @@ constexpr int THREADS = 128;
 constexpr int GROUPS = KEYS / 8; // of eight neighbouring keys, as results lie in registers
 
 // Where 16 bytes lie: neighbouring rows begin at other banks.
-__device__ __forceinline__ u32 chunk_of(u32 tile, int row, int col) { return tile + row * 128 + ((col ^ (row & 7)) << 4); }
+__device__ __forceinline__ u32 swizzled_chunk(u32 tile, int row, int col) { return tile + row * 128 + ((col ^ (row & 7)) << 4); }
 
-__device__ __forceinline__ void load_4(u32 (&r)[4], u32 address) {
+__device__ __forceinline__ void ldmatrix_x4(u32 (&r)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(address));
 }
 
-__device__ __forceinline__ void load_4_transposed(u32 (&r)[4], u32 address) {
+__device__ __forceinline__ void ldmatrix_x4_trans(u32 (&r)[4], u32 address) {
     asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0, %1, %2, %3}, [%4];"
                  : "=r"(r[0]), "=r"(r[1]), "=r"(r[2]), "=r"(r[3])
                  : "r"(address));
 }
 
 // d [16, 8] += a [16, 16] b [16, 8].
-__device__ __forceinline__ void multiply(float *d, const u32 *a, u32 b0, u32 b1) {
+__device__ __forceinline__ void mma_m16n8k16(float *d, const u32 *a, u32 b0, u32 b1) {
     asm volatile("mma.sync.aligned.m16n8k16.row.col.f32." HALF "." HALF ".f32 {%0, %1, %2, %3}, {%4, %5, %6, %7}, {%8, %9}, "
                  "{%0, %1, %2, %3};"
                  : "+f"(d[0]), "+f"(d[1]), "+f"(d[2]), "+f"(d[3])
@@ -39,7 +39,7 @@ __device__ __forceinline__ void copy_tiles(u32 stage, const half *keys, int tile
         const int row = chunk / 8, col = chunk % 8;
         const int token = tile * KEYS + row;
         const half *from = keys + (long long)min(token, tokens - 1) * 3 * dim + col * 8;
-        const u32 to = chunk_of(stage, row, col);
+        const u32 to = swizzled_chunk(stage, row, col);
         copy_16(to, from, token < tokens);
         copy_16(to + TILE_BYTES, from + dim, token < tokens);
     }
@@ -105,11 +105,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
             for (int k = 0; k < HEAD / 16; k++) {
                 // Four 8x8 matrices: keys 0-7 and 8-15 of the pair, each with both halves of 16 channels.
                 u32 b[4];
-                load_4(b, chunk_of(stage, pair * 16 + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
+                ldmatrix_x4(b, swizzled_chunk(stage, pair * 16 + lane / 16 * 8 + lane % 8, 2 * k + lane / 8 % 2));
 #pragma unroll
                 for (int group = 0; group < 2; group++) {
-                    multiply(s[group][2 * pair], q[group][k], b[0], b[1]);
-                    multiply(s[group][2 * pair + 1], q[group][k], b[2], b[3]);
+                    mma_m16n8k16(s[group][2 * pair], q[group][k], b[0], b[1]);
+                    mma_m16n8k16(s[group][2 * pair + 1], q[group][k], b[2], b[3]);
                 }
             }
         }
@@ -132,7 +132,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
                 float high = before;
 #pragma unroll
                 for (int i = 0; i < GROUPS; i++) high = fmaxf(high, fmaxf(s[group][i][2 * side], s[group][i][2 * side + 1]));
-                high = max_of_row(high);
+                high = row_max(high);
                 const float less = exp2_of((before - high) * scale);
                 highest[group][side] = high;
                 sum[group][side] *= less;
@@ -160,11 +160,11 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
             for (int pair = 0; pair < HEAD / 16; pair++) {
                 // Four 8x8 matrices: 16 keys, each with channels 0-7 and 8-15 of the pair.
                 u32 b[4];
-                load_4_transposed(b, chunk_of(stage + TILE_BYTES, k * 16 + lane % 16, 2 * pair + lane / 16));
+                ldmatrix_x4_trans(b, swizzled_chunk(stage + TILE_BYTES, k * 16 + lane % 16, 2 * pair + lane / 16));
 #pragma unroll
                 for (int group = 0; group < 2; group++) {
-                    multiply(o[group][2 * pair], p[group][k], b[0], b[1]);
-                    multiply(o[group][2 * pair + 1], p[group][k], b[2], b[3]);
+                    mma_m16n8k16(o[group][2 * pair], p[group][k], b[0], b[1]);
+                    mma_m16n8k16(o[group][2 * pair + 1], p[group][k], b[2], b[3]);
                 }
             }
         }
@@ -175,7 +175,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
 #pragma unroll
         for (int side = 0; side < 2; side++) {
             const int row = first + 16 * group + 8 * side;
-            const float over = 1.0f / sum_of_row(sum[group][side]);
+            const float over = 1.0f / row_sum(sum[group][side]);
             half *to = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
 #pragma unroll
             for (int i = 0; i < HEAD / 8; i++) {

@@ -16,17 +16,17 @@ __device__ __forceinline__ u32 shared_address(const void *pointer) {
 }
 
 // What the products know of a tile: rows of 128 bytes swizzled by 128 bytes, 1024 bytes from eight rows to the next eight.
-__device__ __forceinline__ u64 describe(u32 address) {
+__device__ __forceinline__ u64 matrix_descriptor(u32 address) {
     return (u64)((address & 0x3ffff) >> 4) | (u64)1 << 16 | (u64)(1024 >> 4) << 32 | (u64)1 << 62;
 }
 
-__device__ __forceinline__ void begin_products() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void commit_products() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
-__device__ __forceinline__ void wait_for_products() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
+__device__ __forceinline__ void wgmma_fence() { asm volatile("wgmma.fence.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void wgmma_commit_group() { asm volatile("wgmma.commit_group.sync.aligned;" ::: "memory"); }
+__device__ __forceinline__ void wgmma_wait_group() { asm volatile("wgmma.wait_group.sync.aligned 0;" ::: "memory"); }
 
 // Products write their registers behind the compiler's back: nothing that reads or writes them may cross this.
 template <int N>
-__device__ __forceinline__ void settle(float (&d)[N]) {
+__device__ __forceinline__ void fence_registers(float (&d)[N]) {
 #pragma unroll
     for (int i = 0; i < N; i++) asm volatile("" : "+f"(d[i])::"memory");
 }
@@ -77,14 +77,14 @@ __device__ __forceinline__ void copy_tiles(u32 stage, const half *keys, int tile
 
 // The scores of a warpgroup's queries and a tile of keys, begun but not waited for.
 __device__ __forceinline__ void begin_scores(float (&s)[KEYS / 2], const u32 (&q)[HEAD / 16][4], u32 stage) {
-    begin_products();
+    wgmma_fence();
 #pragma unroll
-    for (int k = 0; k < HEAD / 16; k++) product_128(s, q[k], describe(stage + 32 * k), k > 0);
-    commit_products();
+    for (int k = 0; k < HEAD / 16; k++) product_128(s, q[k], matrix_descriptor(stage + 32 * k), k > 0);
+    wgmma_commit_group();
 }
 
 // What a thread knows of its two queries, one eight rows below the other.
-struct Attended {
+struct OnlineSoftmax {
     float o[HEAD / 2];
     float highest[2], sum[2];
 
@@ -103,8 +103,8 @@ struct Attended {
             highest[0] = fmaxf(highest[0], fmaxf(s[4 * i], s[4 * i + 1]));
             highest[1] = fmaxf(highest[1], fmaxf(s[4 * i + 2], s[4 * i + 3]));
         }
-        highest[0] = max_of_row(highest[0]);
-        highest[1] = max_of_row(highest[1]);
+        highest[0] = row_max(highest[0]);
+        highest[1] = row_max(highest[1]);
         // Seldom after the first tiles.
         if (__any_sync(0xffffffffu, highest[0] != before[0] || highest[1] != before[1])) {
             const float less[2] = {exp2_of((before[0] - highest[0]) * scale), exp2_of((before[1] - highest[1]) * scale)};
@@ -129,20 +129,20 @@ struct Attended {
             p[i / 2][i % 2 * 2] = pack(a, b);
             p[i / 2][i % 2 * 2 + 1] = pack(c, d);
         }
-        settle(o);
+        fence_registers(o);
 #pragma unroll
         for (int i = 0; i < KEYS / 4; i++) asm volatile("" : "+r"(p[i / 4][i % 4])::"memory");
-        begin_products();
+        wgmma_fence();
 #pragma unroll
-        for (int k = 0; k < KEYS / 16; k++) product_64(o, p[k], describe(values + 16 * 128 * k));
-        commit_products();
-        wait_for_products();
-        settle(o);
+        for (int k = 0; k < KEYS / 16; k++) product_64(o, p[k], matrix_descriptor(values + 16 * 128 * k));
+        wgmma_commit_group();
+        wgmma_wait_group();
+        fence_registers(o);
     }
 };
 
 // Keys behind the last one have no share.
-__device__ __forceinline__ void hide(float (&s)[KEYS / 2], int left) {
+__device__ __forceinline__ void mask_keys(float (&s)[KEYS / 2], int left) {
 #pragma unroll
     for (int i = 0; i < KEYS / 2; i++) {
         const int key = i / 4 * 8 + threadIdx.x % 4 * 2 + i % 2;
@@ -184,7 +184,7 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
         }
     }
 
-    Attended attended;
+    OnlineSoftmax attended;
     attended.clear();
 
     for (int tile = 0; tile < tiles; tile++) {
@@ -198,14 +198,14 @@ extern "C" __global__ void __launch_bounds__(THREADS, BLOCKS) attend(const half 
         asm volatile("cp.async.commit_group;" ::: "memory");
         float s[KEYS / 2];
         begin_scores(s, q, stage_of(tile));
-        wait_for_products();
-        settle(s);
-        if (tile == tiles - 1) hide(s, tokens - tile * KEYS);
+        wgmma_wait_group();
+        fence_registers(s);
+        if (tile == tiles - 1) mask_keys(s, tokens - tile * KEYS);
         attended.add(s, stage_of(tile) + TILE_BYTES, scale);
     }
 
     const float (&o)[HEAD / 2] = attended.o;
-    const float over[2] = {1.0f / sum_of_row(attended.sum[0]), 1.0f / sum_of_row(attended.sum[1])};
+    const float over[2] = {1.0f / row_sum(attended.sum[0]), 1.0f / row_sum(attended.sum[1])};
     half *upper = out + (((long long)blockIdx.z * tokens + row) * gridDim.y + blockIdx.y) * HEAD + lane % 4 * 2;
     half *lower = upper + 8LL * dim;
 #pragma unroll

@@ -42,7 +42,7 @@ impl HalfPrecisionBackbone {
         }
     }
 
-    /// As [`Network::stage`].
+    /// As [`CudaBackbone::stage_pixels`].
     ///
     /// # Errors
     /// As there.
@@ -50,7 +50,7 @@ impl HalfPrecisionBackbone {
         self.first.stage_pixels(photos, size)
     }
 
-    /// As [`Network::forward`].
+    /// As [`CudaBackbone::forward`].
     ///
     /// # Errors
     /// As there; and [`Error::Model`] if a number is not finite in bf16 either.
@@ -64,10 +64,10 @@ impl HalfPrecisionBackbone {
         self.run_with_fallback(|network| network.forward(pixels, grid, requests, tick))
     }
 
-    /// As [`Network::queries_keys_values`].
+    /// As [`CudaBackbone::queries_keys_values`].
     ///
     /// # Errors
-    /// As [`Halves::forward`].
+    /// As [`HalfPrecisionBackbone::forward`].
     pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
         self.run_with_fallback(|network| {
             let found = network.queries_keys_values(pixels, grid, block)?;

@@ -188,9 +188,9 @@ impl CudaKernels {
             .w()?;
         Ok(CudaKernels {
             cut_patches: tokens.function("cut_patches")?,
-            assemble_tokens: tokens.function("lay_tokens")?,
+            assemble_tokens: tokens.function("assemble_tokens")?,
             layer_norm: tokens.function("layer_norm")?,
-            split_tokens: tokens.function("hand_out")?,
+            split_tokens: tokens.function("split_tokens")?,
             swiglu: tokens.function("swiglu")?,
             attend,
             attention,
@@ -397,9 +397,9 @@ mod tests {
                 let code = compile(TOKEN_KERNELS, options.to_vec(), half, card).unwrap();
                 for name in [
                     "cut_patches",
-                    "lay_tokens",
+                    "assemble_tokens",
                     "layer_norm",
-                    "hand_out",
+                    "split_tokens",
                     "swiglu",
                 ] {
                     assert!(code.contains(&format!(".entry {name}")), "{name}");

@@ -328,7 +328,7 @@ impl CudaBackbone {
     /// Queries, keys and values of `block`, `[B, N, 3 * D]` in half precision; of that block, no more is computed.
     ///
     /// # Errors
-    /// As [`Network::forward`].
+    /// As [`CudaBackbone::forward`].
     pub fn queries_keys_values(&self, pixels: &Tensor, grid: Grid, block: usize) -> Result<Tensor> {
         let mut pass = CudaPass::begin(self, pixels, grid)?;
         for index in 0..block {

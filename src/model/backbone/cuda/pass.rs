@@ -144,7 +144,7 @@ impl<'n> CudaPass<'n> {
         )
     }
 
-    /// What [`Pass::ask`] found, `[B, N, 3 * D]` in half precision.
+    /// What [`CudaPass::compute_qkv`] found, `[B, N, 3 * D]` in half precision.
     pub fn queries_keys_values(&self) -> Result<Tensor> {
         let (counts, width) = (self.counts, 3 * self.network.config.dim);
         let all = self.wide.flatten_all()?;

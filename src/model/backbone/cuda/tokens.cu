@@ -18,7 +18,7 @@ __device__ __forceinline__ float low_of(u32 both) { return __uint_as_float(both 
 __device__ __forceinline__ float high_of(u32 both) { return __uint_as_float(both & 0xffff0000u); }
 #endif
 
-__device__ __forceinline__ float sum_of_warp(float value) {
+__device__ __forceinline__ float warp_sum(float value) {
 #pragma unroll
     for (int step = LANES / 2; step > 0; step /= 2) value += __shfl_xor_sync(0xffffffffu, value, step);
     return value;
@@ -72,14 +72,14 @@ struct Token {
         float sum = 0;
 #pragma unroll
         for (int i = 0; i < QUADS; i++) sum += (quad[i].x + quad[i].y) + (quad[i].z + quad[i].w);
-        const float mean = sum_of_warp(sum) / DIM;
+        const float mean = warp_sum(sum) / DIM;
         float squares = 0;
 #pragma unroll
         for (int i = 0; i < QUADS; i++) {
             const float x = quad[i].x - mean, y = quad[i].y - mean, z = quad[i].z - mean, w = quad[i].w - mean;
             squares += (x * x + y * y) + (z * z + w * w);
         }
-        const float scale = rsqrtf(sum_of_warp(squares) / DIM + eps);
+        const float scale = rsqrtf(warp_sum(squares) / DIM + eps);
         Token token, gain, shift;
         gain.load(weight, lane);
         shift.load(bias, lane);
@@ -96,7 +96,7 @@ struct Token {
 
 // The first tokens of a pass: x [B, S + P, DIM] of the patches' product [B, P, DIM], what is added to every patch
 // (position embedding and the product's bias, [P, DIM]) and the special tokens [S, DIM]. One warp a token.
-extern "C" __global__ void lay_tokens(const float *product, const float *positions, const float *specials, float *x,
+extern "C" __global__ void assemble_tokens(const float *product, const float *positions, const float *specials, float *x,
                                       int patches, int special_count, int rows) {
     const int row = (blockIdx.x * blockDim.x + threadIdx.x) / LANES, lane = threadIdx.x % LANES;
     if (row >= rows) return;
@@ -132,7 +132,7 @@ extern "C" __global__ void layer_norm(const float *x, const float *weight, const
 
 // Hands the tokens x [B, S + P, DIM] out as specials [B, S, DIM] and patches [B, P, DIM], through the last norm where
 // weight is given, and sets flag where a number is not finite. One warp a token.
-extern "C" __global__ void hand_out(const float *x, const float *weight, const float *bias, float *specials,
+extern "C" __global__ void split_tokens(const float *x, const float *weight, const float *bias, float *specials,
                                     float *patches, u32 *flag, int patch_count, int special_count, int rows, float eps) {
     const int row = (blockIdx.x * blockDim.x + threadIdx.x) / LANES, lane = threadIdx.x % LANES;
     if (row >= rows) return;

@@ -1,7 +1,7 @@
 //! The published test-time recipes for segmentation: which sizes of a photo the network sees, mirrored or not, and in
 //! which windows (mmsegmentation 0.27 with the configurations beside the published heads).
 //!
-//! [`views`] lays a photo out, [`run`] computes the scores of every window, and
+//! [`views`] lays a photo out, [`score_views`] computes the scores of every window, and
 //! [`postprocess::views`](crate::vision::postprocess::views) reads them out. Only scores over patch grids are kept, never at the
 //! sizes of the views: 4 bytes x classes x patches of all windows, 5 MB for a photo of 4:3 under `slide` and 200 MB
 //! under `ms`, with 150 classes.

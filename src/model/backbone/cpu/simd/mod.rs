@@ -5,7 +5,7 @@
 
 #![allow(unsafe_code)] // Intrinsics; each block says why it is sound.
 
-/// Numbers in a [`Line`].
+/// Numbers in a [`CacheLine`].
 pub const LANES: usize = 16;
 
 /// A cache line of numbers, of neighbouring tokens.

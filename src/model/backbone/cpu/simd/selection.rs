@@ -8,7 +8,7 @@ use super::Isa;
 static SELECTED: OnceLock<Isa> = OnceLock::new();
 
 impl Isa {
-    /// The one that [`choose`] named, else the best.
+    /// The one that [`select_isa`] named, else the best.
     pub fn selected() -> Isa {
         SELECTED.get().copied().unwrap_or_else(Self::best)
     }

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{Avx2, Avx512, CacheLine, Simd};
 
-// SAFETY (of every block below): the token exists, so the instructions do; a `Line` is 64 aligned bytes.
+// SAFETY (of every block below): the token exists, so the instructions do; a `CacheLine` is 64 aligned bytes.
 impl Simd for Avx512 {
     #[inline(always)]
     fn prefetch(self, address: *const f32) {
