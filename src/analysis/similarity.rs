@@ -2,8 +2,7 @@
 
 use rayon::prelude::*;
 
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 
 /// A patch by its row and column in the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

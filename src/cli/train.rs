@@ -10,8 +10,7 @@ use dino::learn::eval::Crop;
 use dino::model::head::context;
 use dino::model::head::global_token::GlobalToken;
 use dino::model::head::meta::Spacing;
-use dino::model::input::CoarseScale;
-use dino::model::input::SizeRule;
+use dino::model::input::{CoarseScale, SizeRule};
 
 use super::cache::memory_size_or_zero;
 use super::{PhotoArgs, RunArgs};

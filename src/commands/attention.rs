@@ -9,6 +9,9 @@ use dino::io::output::{
 };
 use dino::model::backbone::{ClsAttention, LayerRequest};
 use dino::model::input::Geometry;
+use dino::tasks::layer::resolve_block;
+use dino::tasks::memory_cost;
+use dino::tasks::patch_map::PatchMapRenderer;
 use dino::terminal::console::Console;
 use dino::vision::render::{ValueRange, contact_sheet};
 use image::RgbImage;
@@ -19,9 +22,6 @@ use crate::cli::AttentionArgs;
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
 use crate::commands::model::{self, ModelReplicas};
-use dino::tasks::layer::resolve_block;
-use dino::tasks::memory_cost;
-use dino::tasks::patch_map::PatchMapRenderer;
 
 /// The ending of the sheet of all heads.
 const SHEET: &str = "heads.png";

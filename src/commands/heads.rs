@@ -6,15 +6,14 @@ use std::path::{Path, PathBuf};
 use dino::io::output::{OutputRegistry, put_path, write_output};
 use dino::model::head::global_token::GlobalToken;
 use dino::model::head::{HeadMeta, HeadNetwork, HeadTask, LinearHead, file};
-use dino::model::head_zoo::depth_anything;
 use dino::model::head_zoo::fetch::{self, InstalledHead};
 use dino::model::head_zoo::official::{self, OfficialHead};
-use dino::model::head_zoo::published;
-use dino::model::head_zoo::{HeadLocation, HeadStore, LocatedHead};
+use dino::model::head_zoo::{HeadLocation, HeadStore, LocatedHead, depth_anything, published};
 use dino::model::input::CoarseScale;
 use dino::model::weights::{Hub, Store};
 use dino::system::files::pipe;
 use dino::system::http::NetworkAccess;
+use dino::tasks::classes::printable_class_name;
 use dino::terminal::console::Console;
 use dino::terminal::printable::printable;
 use dino::{Error, Result};
@@ -23,7 +22,6 @@ use serde_json::{Map, Value, json};
 use crate::cli::HeadsCommand;
 use crate::commands::config;
 use crate::commands::model::event_handler;
-use dino::tasks::classes::printable_class_name;
 
 /// Runs one of the commands.
 pub fn run(command: &HeadsCommand, console: &Console) -> Result<u8> {

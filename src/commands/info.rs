@@ -21,8 +21,8 @@ use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use crate::cli::CONFIG_KEYS;
-use crate::commands::config::DefaultChoice;
-use crate::commands::{cache, config};
+use crate::commands::cache;
+use crate::commands::config::{self, DefaultChoice};
 
 /// The facts, in the order in which they are shown.
 struct SystemInfo {

@@ -4,8 +4,7 @@ use std::path::Path;
 
 use candle_core::{DType, Device};
 use dino::io::inputs::{PhotoDecoder, Source};
-use dino::model::device;
-use dino::model::device::DtypeChoice;
+use dino::model::device::{self, DtypeChoice};
 use dino::model::head_zoo::{HeadStore, fetch};
 use dino::model::weights::Store;
 use dino::model::weights::config::UserConfig;

@@ -11,6 +11,9 @@ use dino::io::output::{
     put_all, put_source, write_npy, write_output, write_picture,
 };
 use dino::model::backbone::LayerRequest;
+use dino::tasks::layer::{layer_tokens, resolve_block};
+use dino::tasks::patch_map::PatchMapRenderer;
+use dino::tasks::{check_pixel, memory_cost};
 use dino::terminal::console::Console;
 use dino::vision::render::ValueRange;
 use dino::{Error, Result};
@@ -20,10 +23,6 @@ use crate::cli::{CosineRange, SimilarArgs};
 use crate::commands::defaults;
 use crate::commands::extract::{ExtractionRequest, LayerExtractor, PhotoJobs};
 use crate::commands::model::{self, ModelReplicas};
-use dino::tasks::check_pixel;
-use dino::tasks::layer::{layer_tokens, resolve_block};
-use dino::tasks::memory_cost;
-use dino::tasks::patch_map::PatchMapRenderer;
 
 /// Runs the command.
 pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
@@ -62,7 +61,8 @@ pub fn run(args: &SimilarArgs, console: &Console) -> Result<u8> {
     let place = (Some(place), first.page().map(|page| page.number));
     let making = |fingerprint: Option<&str>| {
         let making = TaskDigests::new(kind.clone(), &extensions, |extension| {
-            let look = (extension != "npy").then(|| format!("{:?} {}", args.look, describe_range(args.range)));
+            let look = (extension != "npy")
+                .then(|| format!("{:?} {}", args.look, describe_range(args.range)));
             Ok(json!({
                 "model": fingerprint,
                 "dtype": found.dtype,
@@ -325,4 +325,3 @@ fn describe_range(range: CosineRange) -> String {
         }
     }
 }
-

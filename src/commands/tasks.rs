@@ -5,8 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 
 use dino::engine::run_report::RunReport;
-use dino::io::inputs::Shard;
-use dino::io::inputs::has_video_extension;
+use dino::io::inputs::{Shard, has_video_extension};
 use dino::io::output::{LineSubject, OutputOptions, OutputTarget};
 use dino::model::device::DeviceChoice;
 use dino::model::head::Head;

@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use image::RgbImage;
 
+use super::feed::FrameFeed;
+use super::pass_runner::PassRunner;
 use crate::engine::stopwatch::Stopwatch;
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::{OpenedPhoto, PhotoDecoder, PhotoHeader, Source};
@@ -16,9 +18,6 @@ use crate::model::weights::digest;
 use crate::system::files::{Digest, FileStamp};
 use crate::system::memory::{self, MemoryGate, MemoryPermit};
 use crate::vision::preprocess::PreparedImage;
-
-use super::feed::FrameFeed;
-use super::pass_runner::PassRunner;
 
 /// Left, top, width and height of the part that is looked at of a photo of (width, height).
 pub type PhotoCrop = fn((u32, u32)) -> (u32, u32, u32, u32);

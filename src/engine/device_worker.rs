@@ -3,13 +3,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{Receiver, Sender};
 
-use crate::error::{Error, Result};
-use crate::model::device::is_out_of_memory;
-
 use super::batch_limit::{BatchLimit, explain_out_of_memory};
 use super::decode::ReadyPhoto;
 use super::pass_runner::PassRunner;
 use super::pipeline::PipelineEvent;
+use crate::error::{Error, Result};
+use crate::model::device::is_out_of_memory;
 
 /// A device.
 pub(super) struct DeviceWorker<'l, N> {

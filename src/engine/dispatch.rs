@@ -6,16 +6,15 @@ use std::sync::mpsc::{Receiver, Sender};
 
 use rayon::Scope;
 
-use crate::error::{Error, Result};
-use crate::model::input::Geometry;
-use crate::system::interrupt;
-
 use super::decode::ReadyPhoto;
 use super::device_worker::DeviceWorker;
 use super::pass_runner::PassRunner;
 use super::pipeline::{PhotoPipeline, PipelineEvent};
 use super::queue_slots::QueueSlots;
 use super::reorder_buffer::ReorderBuffer;
+use crate::error::{Error, Result};
+use crate::model::input::Geometry;
+use crate::system::interrupt;
 
 /// A photo whose turn it is.
 struct QueuedPhoto {

@@ -7,10 +7,8 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::model::backbone::{Backbone, Features, LayerFeatures, LayerRequest};
-use crate::model::input::Grid;
-use crate::model::input::{CoarseScale, Geometry};
-use crate::vision::preprocess::shrink_input;
-use crate::vision::preprocess::{PreparedImage, Preprocessor, resize};
+use crate::model::input::{CoarseScale, Geometry, Grid};
+use crate::vision::preprocess::{PreparedImage, Preprocessor, resize, shrink_input};
 
 /// How photos go through the backbone.
 #[derive(Debug, Clone, PartialEq)]

@@ -2,14 +2,13 @@
 
 use image::RgbImage;
 
+use super::decode::ReadyPhoto;
+use super::pass::{BackboneOutput, BackbonePass};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, ClsAttention};
 use crate::model::device;
 use crate::model::input::Geometry;
 use crate::vision::preprocess::PreparedImage;
-
-use super::decode::ReadyPhoto;
-use super::pass::{BackboneOutput, BackbonePass};
 
 /// Whatever runs on the thread that has the device.
 pub trait PassRunner: Sync {

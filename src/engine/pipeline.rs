@@ -12,9 +12,6 @@ use std::thread::{self, Scope as Threads};
 
 use rayon::{Scope, ThreadPool};
 
-use crate::error::{Error, Result};
-use crate::model::input::Geometry;
-
 use super::batch_size::BatchSize;
 use super::decode::{AdmittedPhoto, DecodeStage, ReadyPhoto};
 use super::device_worker::DeviceWorker;
@@ -22,6 +19,8 @@ use super::dispatch::{DeviceWorkers, Dispatcher};
 use super::feed::PhotoFeed;
 use super::pass_runner::PassRunner;
 use super::queue_slots::{CloseOnDrop, QueueSlots};
+use crate::error::{Error, Result};
+use crate::model::input::Geometry;
 
 /// What workers and lanes tell the caller's thread: `T` is what becomes of a photo, `C` what is computed of it.
 pub(super) enum PipelineEvent<T, C> {

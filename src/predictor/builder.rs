@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::Predictor;
 use crate::engine::BatchSize;
 use crate::error::{Error, Result};
 use crate::model::backbone::{Backbone, BackboneConfig};
@@ -17,8 +18,6 @@ use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::segment::LabelPredictor;
 use crate::tasks::{InferenceMode, TaskPredictor};
 use crate::terminal::console::Console;
-
-use super::Predictor;
 
 /// What a [`Predictor`] is to be made of: one head at least. Whatever is not said is as the commands have it.
 #[derive(Debug, Clone, Default)]

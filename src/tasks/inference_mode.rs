@@ -10,8 +10,7 @@ use crate::engine::{
 use crate::error::{Error, Result};
 use crate::model::backbone::Backbone;
 use crate::model::head::{Head, HeadNetwork, Protocol, Scores};
-use crate::model::input::Grid;
-use crate::model::input::{Geometry, Padding, SizeRule, Unpad};
+use crate::model::input::{Geometry, Grid, Padding, SizeRule, Unpad};
 use crate::system::memory::format_bytes;
 use crate::tasks::recipe::HeadRecipe;
 use crate::tasks::{TaskOutput, TaskPredictor};

@@ -1,14 +1,14 @@
 //! Pictures of one number a patch, for the commands that draw such.
 
+use image::RgbImage;
+
 use crate::error::Result;
 use crate::model::input::Geometry;
+use crate::tasks::memory_cost::ENCODER_BYTES;
 use crate::vision::render::{
     Colormap, Fonts, ScaleBar, Upscale, ValueRange, draw_marker, draw_patch_map, overlay,
     side_by_side, with_scale_bar,
 };
-use image::RgbImage;
-
-use crate::tasks::memory_cost::ENCODER_BYTES;
 
 /// Draws maps as the options have it.
 pub struct PatchMapRenderer {

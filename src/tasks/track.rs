@@ -12,8 +12,7 @@ use crate::io::output::LineSubject;
 use crate::learn::data::labels::Mask;
 use crate::model::backbone::{Backbone, LayerRequest};
 use crate::model::head::{Class, Scores};
-use crate::model::input::Grid;
-use crate::model::input::{Geometry, SizeRule};
+use crate::model::input::{Geometry, Grid, SizeRule};
 use crate::model::weights::ModelRecord;
 use crate::system::files::Digest;
 use crate::tasks::clip::{
@@ -26,9 +25,8 @@ use crate::tasks::{
 };
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
-use crate::vision::render::Captions;
 use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
-use crate::vision::render::{Fonts, palette};
+use crate::vision::render::{Captions, Fonts, palette};
 
 /// How labels are shown over frames.
 #[derive(Debug, Clone, Copy, PartialEq)]

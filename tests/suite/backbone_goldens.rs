@@ -1,12 +1,13 @@
 //! The backbone against a plain PyTorch encoder in f64 (`tests/goldens/backbone.py`): four shrunken models, each
 //! at its native grid and at a larger, a smaller and a non-square one, stage by stage.
 
-use crate::goldens::{Golden, max_abs, numbers};
 use candle_core::{DType, Device, Tensor};
 use dino::model::backbone::{
     Backbone, BackboneConfig, Checkpoint, Ffn, LayerRequest, PosEmbedRule,
 };
 use dino::model::input::Grid;
+
+use crate::goldens::{Golden, max_abs, numbers};
 
 const GATE: f64 = 1e-4;
 pub const GRIDS: [(usize, usize); 4] = [(5, 5), (7, 7), (3, 3), (4, 6)];

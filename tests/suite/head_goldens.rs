@@ -10,8 +10,7 @@ use dino::model::head::meta::{Bins, Spacing};
 use dino::model::head::{
     Class, DepthReadout, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead,
 };
-use dino::model::input::Grid;
-use dino::model::input::{CoarseScale, Geometry, Unpad};
+use dino::model::input::{CoarseScale, Geometry, Grid, Unpad};
 use dino::vision::postprocess::depth::{BinSpread, decode_bins};
 use dino::vision::postprocess::segment::label;
 

@@ -1,13 +1,13 @@
 //! Resizers against OpenCV, Pillow and PyTorch, and the PCA against numpy (`tests/goldens/{resize,pca}.py`).
 
-use crate::goldens::{Golden, max_abs};
 use dino::analysis::pca::{Basis, Moments, foreground};
 use dino::maths::{StreamSampler, quantile};
-use dino::model::input::Grid;
-use dino::model::input::{CoarseScale, Geometry, SizeRule};
+use dino::model::input::{CoarseScale, Geometry, Grid, SizeRule};
 use dino::vision::preprocess::resize::{Resample, resize_rgb};
 use dino::vision::preprocess::{PreparedImage, shrink_input};
 use image::RgbImage;
+
+use crate::goldens::{Golden, max_abs};
 
 fn golden_image(golden: &Golden) -> RgbImage {
     let bytes = golden

@@ -1,8 +1,7 @@
 //! `dino::Predictor` gives Rust programs what the commands write.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
+use std::{fs, thread};
 
 use dino::io::inputs::{PhotoDecoder, Source};
 use dino::model::device::DeviceChoice;

@@ -6,10 +6,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use dino::model::head::file;
 use dino::model::head::linear::Dense;
 use dino::model::head::meta::HeadTask;
-use dino::model::head::{Head, HeadNetwork};
+use dino::model::head::{Head, HeadNetwork, file};
 use image::RgbImage;
 use serde_json::Value;
 use tempfile::tempdir;

@@ -1,8 +1,7 @@
 //! Photos shared out among jobs that fill one folder, and what is asked of the records of such folders.
 
-use std::fs;
 use std::path::Path;
-use std::thread;
+use std::{fs, thread};
 
 use serde_json::Value;
 use tempfile::TempDir;

@@ -8,12 +8,11 @@ use dino::learn::eval::{Crop, Evaluator, kitti_crop};
 use dino::learn::train::validation::label_geometry;
 use dino::model::head_zoo::{DepthCalibration, HeadStore, LocatedHead, official};
 use dino::model::weights::Store;
-use dino::tasks;
 use dino::tasks::depth::{DEFAULT_REFINE, not_finite_error, readout_of, refine_depth, spread_of};
 use dino::terminal::console::Console;
 use dino::vision::postprocess::depth::{BinSpread, DepthDecoder, decode_photo};
 use dino::vision::postprocess::{DepthMap, MetricConversion};
-use dino::{Error, Result};
+use dino::{Error, Result, tasks};
 use image::RgbImage;
 
 use super::{EvalData, PaperProtocol};

@@ -17,10 +17,9 @@ use dino::{Error, Result};
 use crate::cli::{IgnoreChoice, TrainSegmentArgs};
 use crate::commands::labels::{self, MaskInspection};
 use crate::commands::model;
-use crate::commands::train::folds;
 use crate::commands::train::initial_weights::InitialWeights;
 use crate::commands::train::prepare::{self, SplitDataSet};
-use crate::commands::train::write;
+use crate::commands::train::{folds, write};
 
 /// So many masks are looked at where some of them leave a doubt.
 const MAX_SAMPLE: usize = 4096;

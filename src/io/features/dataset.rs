@@ -1,10 +1,9 @@
 //! Datasets that are there, read.
 
 use std::collections::VecDeque;
-use std::fmt;
-use std::fs;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::{fmt, fs};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};

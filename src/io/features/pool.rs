@@ -1,7 +1,6 @@
 //! Patch tokens on a grid of another size, and at pixels.
 
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 
 /// The means of `tokens` `[rows * cols, width]` over `side` x `side` parts of their `grid`, `[side * side, width]`: part
 /// `i` of `n` along a side of `s` patches is from `floor(i * s / n)` up to `ceil((i + 1) * s / n)`, as in PyTorch's

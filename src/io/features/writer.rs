@@ -1,22 +1,19 @@
 //! Datasets that are written.
 
 use std::collections::HashSet;
-use std::fmt;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::{fmt, fs};
 
 use crate::error::{Error, Result};
 use crate::io::features::arrays::EncodedRow;
 use crate::io::features::folder::{DatasetFolder, PartInfo, parse_part_name};
 use crate::io::features::folder_setup::{prepare_folder, validate_meta};
-use crate::io::features::parts;
 use crate::io::features::retain::retain;
 use crate::io::features::unfinished_part::{PartSize, UnfinishedPart};
-use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo, RowName};
+use crate::io::features::{DatasetFormat, DatasetMeta, FeatureRow, RowInfo, RowName, parts};
 use crate::io::output::create_folder;
-use crate::system::files::temporary;
-use crate::system::files::{Digest, FileStamp};
+use crate::system::files::{Digest, FileStamp, temporary};
 
 /// Bytes of numbers in a part, unless it is said otherwise.
 pub const DEFAULT_PART_BYTES: u64 = 128 << 20;

@@ -13,16 +13,14 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::archive::{self, TarMember};
-use crate::io::inputs::braces;
 use crate::io::inputs::list::{self, ListEntry, Separator};
-use crate::io::inputs::natural;
-use crate::io::inputs::pages;
 use crate::io::inputs::remote::{self, Fetcher, RemotePhoto, is_address};
 use crate::io::inputs::sniff::{self, FileKind};
 use crate::io::inputs::source::{BufferedStdin, Page, Source};
 use crate::io::inputs::summary::{
     COMPANION_PICTURES, LINKS_AND_SPARSE, REPEATED_MEMBERS, SearchSummary, SkipSeverity, TARS,
 };
+use crate::io::inputs::{braces, natural, pages};
 use crate::system::interrupt;
 
 /// The photos that were found, and what could not even be looked at.

@@ -17,9 +17,8 @@ use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::sniff::{self, FileKind};
 use crate::system::environment::EnvVariables;
 use crate::system::files::Digest;
-use crate::system::http::NetworkAccess;
 use crate::system::http::proxy::{ProxyServer, ProxySettings};
-use crate::system::http::{self, MAX_REDIRECTS};
+use crate::system::http::{self, MAX_REDIRECTS, NetworkAccess};
 use crate::system::{interrupt, memory};
 
 /// How long a connection may take.

@@ -11,9 +11,9 @@ use std::sync::{Mutex, OnceLock, PoisonError};
 
 use crate::error::{Error, FileFault, Result};
 use crate::io::inputs::archive::TarMember;
+use crate::io::inputs::pages;
 use crate::io::inputs::remote::RemotePhoto;
-use crate::io::inputs::sniff::FileKind;
-use crate::io::inputs::{pages, sniff};
+use crate::io::inputs::sniff::{self, FileKind};
 use crate::system::files::{FileStamp, pipe};
 use crate::system::{interrupt, memory};
 

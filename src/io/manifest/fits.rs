@@ -13,8 +13,7 @@ use crate::io::manifest::history::{OutputAttribution, OutputOrigin};
 use crate::io::manifest::index::ManifestIndex;
 use crate::io::manifest::{Ledger, Manifest, PhotoName, TaskDigests};
 use crate::io::output::{OutputPlan, PICTURE_EXTENSION, create_folder};
-use crate::system::files::Digest;
-use crate::system::files::{temporary, write_atomic};
+use crate::system::files::{Digest, temporary, write_atomic};
 use crate::terminal::console::Console;
 
 /// Name of the folder of fits in the folder of outputs.

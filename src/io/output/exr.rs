@@ -1,10 +1,11 @@
 //! OpenEXR with the same floats as two channels: `Z` is what renderers and compositors call depth, and `Y` (brightness)
 //! is what viewers show and OpenCV reads, which takes a file with `Z` alone for zeros.
 
-use crate::system::files::signature::PROGRAM;
 use std::io::{self, Cursor, Write};
 
 use exr::prelude::*;
+
+use crate::system::files::signature::PROGRAM;
 
 /// Writes `values` `[height, width]`, losslessly compressed. `text` goes to the layer's attributes as keyword and
 /// value pairs.

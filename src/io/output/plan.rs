@@ -8,8 +8,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::io::inputs::has_video_extension;
-use crate::io::inputs::{Shard, Source};
+use crate::io::inputs::{Shard, Source, has_video_extension};
 use crate::io::output::names;
 use crate::io::output::picture::PictureFormat;
 use crate::io::output::registry::{OutputKind, OutputRegistry};

@@ -1,11 +1,13 @@
 //! TIFF with one 32-bit float a pixel, as geographic and scientific programs like it.
 
-use crate::system::files::signature::PROGRAM;
 use std::io::{self, Cursor, Write};
 
 use tiff::TiffError;
-use tiff::encoder::{TiffEncoder, colortype::Gray32Float};
+use tiff::encoder::TiffEncoder;
+use tiff::encoder::colortype::Gray32Float;
 use tiff::tags::Tag;
+
+use crate::system::files::signature::PROGRAM;
 
 /// Writes `values` `[height, width]`, not compressed; `description` says what they are.
 ///

@@ -15,8 +15,7 @@ use super::remux::{fast_start_arguments, time_scale_arguments};
 use super::times::FrameSelection;
 use crate::error::{Error, FileFault, Result};
 use crate::system::child_process::ChildProcess;
-use crate::system::files::ExternalFile;
-use crate::system::files::FileStamp;
+use crate::system::files::{ExternalFile, FileStamp};
 
 /// What is to be written.
 #[derive(Debug, Clone)]

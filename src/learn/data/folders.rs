@@ -9,10 +9,9 @@ use std::path::{Path, PathBuf};
 use walkdir::{DirEntry, WalkDir};
 
 use crate::error::{Error, Result};
-use crate::learn::data::affixes;
 use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind};
-use crate::learn::data::file_names;
 use crate::learn::data::pairing::{self, NamedFile, Pairing};
+use crate::learn::data::{affixes, file_names};
 
 /// Names of folders of photos, in the order in which they are looked for.
 const PHOTO_FOLDERS: [&str; 13] = [

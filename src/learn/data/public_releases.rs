@@ -9,8 +9,7 @@ use walkdir::WalkDir;
 
 use crate::error::{Error, Result};
 use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind, LabelledPair};
-use crate::learn::data::folders;
-use crate::learn::data::text;
+use crate::learn::data::{folders, text};
 
 /// The data set in `folder`, if it is laid out as a release.
 pub(super) fn open(folder: &Path, kind: LabelKind) -> Result<Option<DataSet>> {

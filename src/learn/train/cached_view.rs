@@ -15,8 +15,7 @@ use crate::model::backbone::LayerFeatures;
 use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;
 use crate::model::head::upsample::GridUpsampler;
-use crate::model::input::Grid;
-use crate::model::input::{CoarseScale, Geometry, SizeRule};
+use crate::model::input::{CoarseScale, Geometry, Grid, SizeRule};
 use crate::system::files::write_atomic;
 
 const MAGIC: u32 = u32::from_le_bytes(*b"dfea");

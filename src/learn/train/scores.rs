@@ -4,11 +4,10 @@ use crate::error::Result;
 use crate::learn::train::cached_view::CachedView;
 use crate::learn::train::feature_pool::{InputLayout, InputPart};
 use crate::maths::matrix::{Matrix, matmul};
-use crate::model::head::Scores;
-use crate::model::head::context;
 use crate::model::head::global_token::GlobalToken;
 use crate::model::head::linear::Dense;
 use crate::model::head::upsample::GridUpsampler;
+use crate::model::head::{Scores, context};
 
 /// A head, taken apart into what reads patch tokens, squares around them, a coarser look and global tokens.
 #[derive(Debug)]

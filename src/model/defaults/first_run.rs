@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::{BACKBONE, DefaultsState, RequiredWeights};
 use crate::error::{Error, Result};
 use crate::model::head_zoo::official::{self, OfficialHead};
 use crate::model::head_zoo::{HeadLocation, HeadStore, fetch};
@@ -10,8 +11,6 @@ use crate::model::weights::{self, FetchEvent, FetchEventSink, Hub, Store, Weight
 use crate::system::environment::EnvVariables;
 use crate::system::http::NetworkAccess;
 use crate::system::memory::format_bytes;
-
-use super::{BACKBONE, DefaultsState, RequiredWeights};
 
 /// How long the publisher's host may take to answer at all, for all files together.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(4);

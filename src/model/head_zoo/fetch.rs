@@ -8,16 +8,14 @@ use crate::model::backbone::checkpoint::Checkpoint;
 use crate::model::backbone::naming;
 use crate::model::backbone::variants::{Variant, VariantSource};
 use crate::model::head::{Head, file};
-use crate::model::head_zoo::builtin;
 use crate::model::head_zoo::convert::{self, RawHeadTensors};
 use crate::model::head_zoo::depth_anything::{self, DepthAnythingHead};
 use crate::model::head_zoo::official::{self, OfficialHead};
 use crate::model::head_zoo::published::{self, PublishedHead};
-use crate::model::head_zoo::{HeadStore, REG_OR_PLAIN};
+use crate::model::head_zoo::{HeadStore, REG_OR_PLAIN, builtin};
 use crate::model::weights::config::write_in_store;
-use crate::model::weights::import as checkpoints;
 use crate::model::weights::{
-    self, FetchEvent, FetchEventSink, Hub, Provenance, Store, digest, hub,
+    self, FetchEvent, FetchEventSink, Hub, Provenance, Store, digest, hub, import as checkpoints,
 };
 use crate::system::environment::EnvVariables;
 use crate::system::http::NetworkAccess;

@@ -24,7 +24,6 @@ use crate::model::weights::store_errors::{cannot_read, cannot_write};
 use crate::model::weights::{Store, WeightsPolicy};
 use crate::system::environment::EnvVariables;
 use crate::terminal::suggest;
-
 use official::OfficialHead;
 
 pub use crate::model::weights::config::TASKS;

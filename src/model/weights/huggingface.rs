@@ -1,9 +1,8 @@
 //! Where Hugging Face programs keep their files and their token, by the variables that huggingface_hub documents and
 //! their old spellings (its `constants.py` and `utils/_auth.py`).
 
-use std::fmt;
-use std::fs;
 use std::path::PathBuf;
+use std::{fmt, fs};
 
 use crate::error::{Error, Result};
 use crate::system::environment::EnvVariables;

@@ -4,9 +4,8 @@
 //! and everything happens under a lock per model: a killed run leaves only a `.tmp-NAME` folder, which the next one
 //! removes, and of two runs at once the second finds the first one's result.
 
-use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use candle_core::Tensor;
 use etcetera::BaseStrategy;

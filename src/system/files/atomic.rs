@@ -12,11 +12,11 @@ use std::path::{Path, PathBuf};
 use tempfile::NamedTempFile;
 
 use crate::error::{Error, Result};
-use crate::system::files::resolved_path::forbids_files;
-use crate::system::files::resolved_path::{ResolvedPath, make_folder, parent_folder, write_stream};
+use crate::system::files::resolved_path::{
+    ResolvedPath, forbids_files, make_folder, parent_folder, write_stream,
+};
 use crate::system::files::signature::is_own_picture;
-use crate::system::files::temporary;
-use crate::system::files::{Digest, FileStamp};
+use crate::system::files::{Digest, FileStamp, temporary};
 use crate::system::interrupt::UnfinishedPath;
 
 /// Writes `path` through `write`, making its folder if need be. A failure leaves nothing behind, and what was at

@@ -1,10 +1,9 @@
 //! BLAKE3 of bytes, files and settings.
 
-use std::fmt;
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
 use std::str::FromStr;
+use std::{fmt, io};
 
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer, Serialize};

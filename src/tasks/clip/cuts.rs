@@ -8,8 +8,7 @@ use image::RgbImage;
 use crate::engine::{BackboneBatchOutput, BackboneOutput, BackbonePass, FlipViews};
 use crate::error::{Error, Result};
 use crate::model::backbone::{Features, LayerRequest};
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 use crate::tasks::clip::state::NamedVectors;
 use crate::tasks::{InferenceMode, TaskOutput, TaskPredictor};
 

@@ -11,8 +11,7 @@ use crate::io::output::{PictureFormat, write_picture};
 use crate::io::video::{
     AudioTrack, Clip, EncoderConfig, PlannedFrame, RawPixelFormat, VideoCodec, VideoEncoder,
 };
-use crate::system::files::Digest;
-use crate::system::files::{UnfinishedFolder, write_atomic};
+use crate::system::files::{Digest, UnfinishedFolder, write_atomic};
 use crate::tasks::clip::{ClipTask, RenderedFrame, ValueVideo};
 
 /// The name under which files of clips say what they were made from: a digest of all that decides how they come out.

@@ -4,8 +4,7 @@
 use image::RgbImage;
 use rayon::prelude::*;
 
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 use crate::tasks::clip::state::NamedVectors;
 
 /// Side of the squares that stay or change as a whole, in pixels.

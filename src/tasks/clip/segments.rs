@@ -6,8 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::io::video::{FilmPart, PlannedFrame, join_parts, part_extension};
-use crate::system::files::Digest;
-use crate::system::files::{UnfinishedFolder, write_atomic};
+use crate::system::files::{Digest, UnfinishedFolder, write_atomic};
 use crate::tasks::clip::files::{FilmWriter, join_folders};
 use crate::tasks::clip::segment_store::{
     ClipSegment, SEGMENT_JSON, STATE_FILE, check_folder, digest_files, lock_folder, read_segments,

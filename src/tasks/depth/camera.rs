@@ -1,10 +1,9 @@
 //! The camera that took a photo.
 
+use super::files::PhotoDepth;
 use crate::io::inputs::focal_length_35mm;
 use crate::terminal::console::Console;
 use crate::vision::postprocess::Pinhole;
-
-use super::files::PhotoDepth;
 
 /// Focal length in mm on 35 mm film that is assumed of a camera that noted none: about that of a phone.
 const DEFAULT_FOCAL_MM: f64 = 28.0;

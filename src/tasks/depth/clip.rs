@@ -6,6 +6,9 @@ use std::sync::PoisonError;
 
 use serde_json::{Map, Value, json};
 
+use super::file_names::{MILLIMETRES, formats};
+use super::predictor::FullSizeDepth;
+use super::{DepthTask, SAMPLES_PER_PHOTO, readout_of, report};
 use crate::error::Result;
 use crate::io::output::{FloatFormat, FloatMap, QuantisedDepth};
 use crate::model::input::Geometry;
@@ -15,10 +18,6 @@ use crate::tasks::recipe::{DepthFileFormat, RangeRule};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::render::ValueRange;
-
-use super::file_names::{MILLIMETRES, formats};
-use super::predictor::FullSizeDepth;
-use super::{DepthTask, SAMPLES_PER_PHOTO, readout_of, report};
 
 impl DepthTask {
     /// What the head can say, where that is bounded on both sides.

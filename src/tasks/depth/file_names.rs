@@ -3,7 +3,6 @@
 use std::num::NonZeroU32;
 
 use crate::io::output::{CloudFormat, FloatFormat, PICTURE_EXTENSION};
-
 use crate::tasks::recipe::DepthRecipe;
 
 /// The files of a photo, by the ends of their names.

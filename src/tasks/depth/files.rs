@@ -3,6 +3,12 @@
 
 use std::sync::OnceLock;
 
+use image::{Rgb, RgbImage};
+use serde_json::Value;
+
+use super::file_names::{depth_scale, formats, std_extension};
+use super::point_cloud::{CloudWriter, WrittenCloud};
+use super::report::{self, unit};
 use crate::engine::run_report::Outcome;
 use crate::engine::stopwatch::Stopwatch;
 use crate::io::output::{
@@ -12,23 +18,17 @@ use crate::io::output::{
 use crate::model::head::HeadMeta;
 use crate::model::head_zoo::DepthCalibration;
 use crate::model::input::Geometry;
-use crate::terminal::console::Console;
-use crate::vision::postprocess::MetricConversion;
-use crate::vision::postprocess::rows::RowSource;
-use crate::vision::render::system_fonts;
-use crate::vision::render::{
-    Colormap, Fonts, ScaleBar, ValueRange, canvas, canvas_with_scale_bar, captions, paint_rows,
-};
-use crate::{Error, Result};
-use image::{Rgb, RgbImage};
-use serde_json::Value;
-
-use super::file_names::{depth_scale, formats, std_extension};
-use super::point_cloud::{CloudWriter, WrittenCloud};
-use super::report::{self, unit};
 use crate::tasks::check_pixel;
 use crate::tasks::memory_cost::ENCODER_BYTES;
 use crate::tasks::recipe::DepthRecipe;
+use crate::terminal::console::Console;
+use crate::vision::postprocess::MetricConversion;
+use crate::vision::postprocess::rows::RowSource;
+use crate::vision::render::{
+    Colormap, Fonts, ScaleBar, ValueRange, canvas, canvas_with_scale_bar, captions, paint_rows,
+    system_fonts,
+};
+use crate::{Error, Result};
 
 /// A photo whose depths are known.
 pub struct PhotoDepth<'a> {

@@ -1,16 +1,16 @@
 //! The point cloud of a photo: what becomes of its pixels, and what is said about it.
 
-use crate::io::output::{CloudFormat, Destination, write_output};
-use crate::terminal::console::Console;
-use crate::vision::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
-use crate::{Error, Result};
 use image::RgbImage;
 use serde_json::{Value, json};
 
 use super::camera::CameraLookup;
 use super::files::PhotoDepth;
 use super::report::unit;
+use crate::io::output::{CloudFormat, Destination, write_output};
 use crate::tasks::recipe::CloudRecipe;
+use crate::terminal::console::Console;
+use crate::vision::postprocess::{Axes, Pinhole, PointCloud, PointCounts, Thinning};
+use crate::{Error, Result};
 
 /// Writes the clouds of a run.
 pub struct CloudWriter {

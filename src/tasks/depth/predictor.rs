@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use super::{DEFAULT_REFINE, not_finite_error, readout_of, report, spread_of};
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::{Error, Result};
 use crate::model::backbone::Backbone;
@@ -21,8 +22,6 @@ use crate::vision::postprocess::depth::{self, BinSpread, DepthDecoder};
 use crate::vision::postprocess::metres::{ConvertedRows, MAX_METRES};
 use crate::vision::postprocess::rows::{InMemoryRows, RowSource};
 use crate::vision::postprocess::{DepthMap, MetricConversion, ScaleShift, refine};
-
-use super::{DEFAULT_REFINE, not_finite_error, readout_of, report, spread_of};
 
 /// The unit of depths that are metres.
 pub const METRE: &str = "m";

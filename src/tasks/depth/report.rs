@@ -1,18 +1,18 @@
 //! What is said about a depth map: in the files' own text, and as JSON.
 
-use crate::engine::stopwatch::Stopwatch;
-use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
-use crate::model::head::{HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
-use crate::model::head_zoo::DepthCalibration;
-use crate::vision::postprocess::rows::RowSource;
-use crate::vision::postprocess::{MetricConversion, ScaleShift};
-use crate::vision::render::{Colormap, ValueRange};
 use serde_json::{Value, json};
 
 use super::file_names::depth_scale;
 use super::files::{DepthLayer, DepthReading, PhotoDepth};
 use super::point_cloud::WrittenCloud;
+use crate::engine::stopwatch::Stopwatch;
+use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, INVERSE_CONTENT, UNIT_KEY};
+use crate::model::head::{HeadMeta, HeadTask, RELATIVE_INVERSE_DEPTH};
+use crate::model::head_zoo::DepthCalibration;
 use crate::tasks::recipe::DepthRecipe;
+use crate::vision::postprocess::rows::RowSource;
+use crate::vision::postprocess::{MetricConversion, ScaleShift};
+use crate::vision::render::{Colormap, ValueRange};
 
 /// Keyword and value pairs.
 pub type TextEntries = Vec<(&'static str, String)>;

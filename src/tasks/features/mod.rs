@@ -18,8 +18,7 @@ use crate::io::manifest::Ledger;
 use crate::io::output::{LineSubject, OutputJob, OutputOptions, OutputPlan};
 use crate::model::backbone::Backbone;
 use crate::model::head::Head;
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 use crate::model::weights::ModelRecord;
 use crate::system::files::{Digest, FileStamp};
 use crate::tasks::backbone_info::BackboneInfo;
@@ -28,7 +27,6 @@ use crate::tasks::recipe::{FeaturesRecipe, TokenKind};
 use crate::tasks::settings::{OutputSettings, non_default_settings};
 use crate::tasks::{FinishedPhoto, PredictedPhoto, Task, TaskContext, TaskOutput, TaskPredictor};
 use crate::terminal::console::Console;
-
 use dataset_update::DatasetUpdate;
 pub use dataset_update::{changed_part_error, row_name};
 use selection::FeatureSelection;

@@ -1,5 +1,9 @@
 //! Both passes of a run: photos through the network, and then, for tasks that wait, what was found in them again.
 
+use super::TaskRun;
+use super::explain::explain_input;
+use super::plan::PlannedTask;
+use super::progress::RunProgress;
 use crate::engine::run_report::Outcome;
 use crate::engine::{DecodeStage, Engine, InputScales, ReadyPhoto, batch_slots, note_overflow};
 use crate::error::{Error, Result};
@@ -14,11 +18,6 @@ use crate::tasks::{
     DeferredPhoto, FinishedPhoto, MultiTaskRunner, PredictedPhoto, Task, TaskPredictor,
 };
 use crate::terminal::console::{Console, PhotoProgress};
-
-use super::TaskRun;
-use super::explain::explain_input;
-use super::plan::PlannedTask;
-use super::progress::RunProgress;
 
 /// What became of a photo for one task, and the words about it.
 type TaskReport = (usize, Result<FinishedPhoto>, Console);

@@ -11,6 +11,9 @@ use std::sync::Arc;
 
 use walkdir::WalkDir;
 
+use super::TaskRun;
+use super::plan::PlannedTask;
+use super::progress::RunProgress;
 use crate::error::{Error, Result};
 use crate::io::inputs::{Source, TarArchive};
 use crate::io::manifest::{
@@ -19,10 +22,6 @@ use crate::io::manifest::{
 use crate::io::output::{LineStatus, OutputTarget};
 use crate::system::files::write_atomic;
 use crate::tasks::Task;
-
-use super::TaskRun;
-use super::plan::PlannedTask;
-use super::progress::RunProgress;
 
 /// A tar of outputs that is to be made.
 pub(super) struct OutputTar {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use super::{TaskRun, protect_installed};
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
 use crate::io::manifest::{
@@ -12,8 +13,6 @@ use crate::model::weights::Store;
 use crate::system::files::Digest;
 use crate::tasks::stored_features::StoredFeatures;
 use crate::tasks::{PhotoSelection, Task};
-
-use super::{TaskRun, protect_installed};
 
 /// What a task is going to do.
 pub(super) struct PlannedTask {

@@ -2,6 +2,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
+use super::plan::PlannedTask;
 use crate::engine::run_report::{Outcome, RunReport};
 use crate::error::{Error, Result};
 use crate::io::inputs::Source;
@@ -9,8 +10,6 @@ use crate::io::manifest::{Ledger, TaskDigests};
 use crate::io::output::{JsonLines, OutputPlan};
 use crate::system::files::{Digest, FileStamp};
 use crate::terminal::console::Console;
-
-use super::plan::PlannedTask;
 
 /// How the photos of a run stand.
 pub(super) struct RunProgress {

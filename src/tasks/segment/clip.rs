@@ -4,13 +4,12 @@ use std::io::{self, Write};
 
 use serde_json::{Map, Value, json};
 
+use super::file_names::{extension, formats};
+use super::renderer::LabelRenderer;
 use crate::io::output::label_map;
 use crate::tasks::clip::{FrameValues, RenderedFrame, ValueVideo};
 use crate::tasks::recipe::LabelFileFormat;
 use crate::vision::postprocess::LabelMap;
-
-use super::file_names::{extension, formats};
-use super::renderer::LabelRenderer;
 
 /// The labels of a frame, where they are kept.
 fn label_map(frame: &RenderedFrame) -> Option<&LabelMap> {

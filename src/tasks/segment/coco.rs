@@ -11,14 +11,13 @@ use crate::io::output::coco::{
 use crate::io::output::{Destination, OutputJob, OutputPlan};
 use crate::model::head::Class;
 use crate::system::files::{ResolvedPath, write_atomic};
-use crate::terminal::console::Console;
-use crate::{Error, Result};
-
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
 use crate::tasks::segment::file_names::extension;
 use crate::tasks::segment::renderer::PhotoLabels;
 use crate::tasks::segment::report::REGION_RULE;
 use crate::tasks::{DocumentFile, TaskContext};
+use crate::terminal::console::Console;
+use crate::{Error, Result};
 
 /// What is written in COCO's JSON during a run.
 pub struct CocoWriter {

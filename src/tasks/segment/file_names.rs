@@ -1,7 +1,6 @@
 //! What the files of a photo are called.
 
 use crate::io::output::{MASKS_EXTENSION, PICTURE_EXTENSION};
-
 use crate::tasks::recipe::{LabelFileFormat, LabelRecipe};
 
 /// The ending of the map of confidence.

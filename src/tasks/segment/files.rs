@@ -1,21 +1,21 @@
 //! The files of one photo.
 
+use image::RgbImage;
+
 use crate::error::Result;
 use crate::io::output::coco::{Preamble, write_document};
 use crate::io::output::{
     Destination, PICTURE_EXTENSION, PngPixels, label_map, write_output, write_picture, write_png,
 };
 use crate::system::files::{write_atomic, write_folder_atomic};
-use crate::terminal::console::Console;
-use crate::vision::postprocess::PixelBox;
-use crate::vision::render::cutout::cut_out;
-use crate::vision::render::segment::confidence_levels;
-use image::RgbImage;
-
 use crate::tasks::recipe::LabelFileFormat;
 use crate::tasks::segment::coco::AnnotatedPhoto;
 use crate::tasks::segment::file_names::{CONFIDENCE_EXTENSION, extension, formats};
 use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::terminal::console::Console;
+use crate::vision::postprocess::PixelBox;
+use crate::vision::render::cutout::cut_out;
+use crate::vision::render::segment::confidence_levels;
 
 /// The class that stands for what is of no class, in data sets as VOC.
 const BACKGROUND: &str = "background";

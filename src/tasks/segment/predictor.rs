@@ -2,6 +2,7 @@
 
 use image::RgbImage;
 
+use super::DEFAULT_REFINE;
 use crate::engine::stopwatch::Stopwatch;
 use crate::engine::{BackboneBatchOutput, BackboneOutput};
 use crate::error::Result;
@@ -16,8 +17,6 @@ use crate::tasks::scorer::HeadScorer;
 use crate::tasks::{TaskOutput, TaskPredictor, no_scores_error};
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{LabelMap, refine, segment};
-
-use super::DEFAULT_REFINE;
 
 /// Reads labels out with a head.
 pub struct LabelPredictor {

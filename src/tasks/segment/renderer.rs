@@ -20,10 +20,9 @@ use crate::tasks::{
 };
 use crate::terminal::console::Console;
 use crate::vision::postprocess::{ClassArea, LabelMap, PixelBox, Regions};
-use crate::vision::render::Captions;
 use crate::vision::render::cutout::kept_bounds;
 use crate::vision::render::segment::{SegmentContent, SegmentStyle, draw_segmentation};
-use crate::vision::render::system_fonts;
+use crate::vision::render::{Captions, system_fonts};
 
 /// What is written for classes in the picture; those that are not `kept` are not in it.
 fn build_captions(

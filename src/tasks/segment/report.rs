@@ -1,12 +1,12 @@
 //! One JSON object a photo.
 
-use crate::engine::stopwatch::Stopwatch;
-use crate::io::output::LineStatus;
-use crate::vision::postprocess::{ClassArea, Region, Regions};
 use serde_json::{Value, json};
 
+use crate::engine::stopwatch::Stopwatch;
+use crate::io::output::LineStatus;
 use crate::tasks::recipe::LabelFileFormat;
 use crate::tasks::segment::renderer::{LabelRenderer, PhotoLabels};
+use crate::vision::postprocess::{ClassArea, Region, Regions};
 
 /// What regions are, and are not.
 pub const REGION_RULE: &str = "connected regions of one class (8-connectivity), not instances";

@@ -7,8 +7,7 @@
 
 use crate::error::Result;
 use crate::model::head::Scores;
-use crate::model::input::Grid;
-use crate::model::input::{Geometry, SizeRule};
+use crate::model::input::{Geometry, Grid, SizeRule};
 use crate::vision::preprocess::{PreparedImage, Preprocessor};
 
 /// Patches that a photo may be cut into; it is made smaller beyond. 12.8 megapixels of patches of 14: 150 MB of

@@ -3,8 +3,7 @@
 //! What a thing is, the backbone says of whole patches. A region of less than two is more often the noise along a border,
 //! or between classes that are about as probable, than a thing of its own; and many of them make a map restless.
 
-use std::cmp::Ordering;
-use std::cmp::Reverse;
+use std::cmp::{Ordering, Reverse};
 use std::collections::BTreeSet;
 
 use crate::error::Result;

@@ -5,8 +5,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::maths::resample::{SampleAxis, mix_rows, tap_runs};
-use crate::model::input::Geometry;
-use crate::model::input::Grid;
+use crate::model::input::{Geometry, Grid};
 use crate::system::memory::try_vec;
 
 /// How values between patch centres are made up.

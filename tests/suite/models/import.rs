@@ -5,9 +5,8 @@ use std::path::Path;
 
 use dino::model::weights::digest;
 
-use super::dino;
 use super::fixtures::{self, NAME};
-use super::{left_behind, models, record};
+use super::{dino, left_behind, models, record};
 use crate::program::finish;
 
 /// Imports `bytes` into a fresh store; exit code and stderr.

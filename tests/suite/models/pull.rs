@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use dino::model::weights::digest;
 
-use super::dino;
 use super::fixtures::{self, NAME};
 use super::server::{Reply, Server};
-use super::{left_behind, models, out, record, run};
+use super::{dino, left_behind, models, out, record, run};
 
 const RESOLVE: &str = "/facebook/dino-vits16/resolve/main/";
 

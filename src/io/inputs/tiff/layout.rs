@@ -1,11 +1,10 @@
 //! What the tags of one image say of its size, its samples and where they lie, checked against each other.
 
-use super::bands;
 use super::bits::{SampleFormat, SampleType};
 use super::compression::Compression;
 use super::directory::{Ifd, TRUNCATED};
 use super::grid::ChunkGrid;
-use super::tags;
+use super::{bands, tags};
 
 /// One image's tags, as far as every kind of image has them.
 #[derive(Debug)]

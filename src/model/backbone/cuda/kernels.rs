@@ -1,5 +1,7 @@
 //! Kernels of our own, compiled for the card by NVRTC when a network is built, and how they are launched.
 
+use std::sync::Arc;
+
 use candle_core::cuda_backend::WrapErr;
 use candle_core::cuda_backend::cudarc::driver::sys::CUfunction_attribute_enum as FunctionAttribute;
 use candle_core::cuda_backend::cudarc::driver::{
@@ -9,7 +11,6 @@ use candle_core::cuda_backend::cudarc::nvrtc::{
     CompileError, CompileOptions, compile_ptx_with_opts,
 };
 use candle_core::{CudaDevice, DType, Result};
-use std::sync::Arc;
 
 use super::HEAD_DIM;
 use super::memory::DeviceAddress;

@@ -15,9 +15,6 @@ use std::io::Seek;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use offsets::{ArrayOffsets, LeadingAxis, split_leading_axis};
-use table::{read_table, write_table};
-
 use crate::error::{Error, Result};
 use crate::io::features::arrays::{EncodedRow, FeatureArray};
 use crate::io::features::folder::parse_part_name;
@@ -26,6 +23,8 @@ use crate::io::features::parts::{
 };
 use crate::io::features::{DatasetMeta, RowInfo};
 use crate::system::files::write_stamped;
+use offsets::{ArrayOffsets, LeadingAxis, split_leading_axis};
+use table::{read_table, write_table};
 
 /// The file with the arrays of a kind beside the table `path`.
 fn array_path(path: &Path, array: FeatureArray) -> PathBuf {

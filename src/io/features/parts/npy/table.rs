@@ -11,8 +11,7 @@ use crate::io::features::arrays::FeatureArray;
 use crate::io::features::parts::{check_dataset_id, damaged, foreign};
 use crate::io::features::{DatasetMeta, RowInfo, RowName};
 use crate::model::input::Grid;
-use crate::system::files::FileStamp;
-use crate::system::files::write_stamped;
+use crate::system::files::{FileStamp, write_stamped};
 
 /// The columns of the table.
 fn columns(meta: &DatasetMeta) -> Vec<&'static str> {
