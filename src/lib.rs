@@ -1,4 +1,7 @@
-//! Dense prediction with frozen DINOv2 backbones.
+//! Dense prediction with Meta's frozen DINOv2 backbones: depth in metres, semantic segmentation, and principal components
+//! of patch features.
+//!
+//! # Predicting from Rust
 //!
 //! ```no_run
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -8,25 +11,77 @@
 //!     .device("auto".parse()?)
 //!     .build()?;
 //! let image = image::open("room.jpg")?.to_rgb8();
-//! let found = dino.predict(&image)?; // One pass of the backbone for both heads.
-//! let metres: &[f32] = found.depth()?.metres()?; // `[height, width]`, at the image's size.
-//! let ids: &[u16] = found.labels()?.ids(); // Likewise, indices of `classes()`.
+//! let prediction = dino.predict(&image)?; // One backbone pass feeds both heads.
+//! let metres: &[f32] = prediction.depth()?.metres()?; // `[height, width]`, at the image's size.
+//! let ids: &[u16] = prediction.labels()?.ids(); // `[height, width]`, indices of `classes()`.
 //! # Ok(())
 //! # }
 //! ```
 //!
-//! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files.
+//! A [`Predictor`] prints nothing, and threads may share it. [`Predictor::predict_each`] takes many files. Everything below
+//! it is public too; [`tasks`] are what the program's commands run.
 //!
-//! Data flows one way:
+//! # How a photo becomes a depth map
 //!
 //! ```text
-//! inputs -> preprocess -> backbone -> pca | similarity | head -> postprocess -> render -> output
+//!   file, folder, tar, address, stdin, clip
+//!        |  io::inputs, io::video       Source -> Photo: upright 8-bit sRGB `[height, width, 3]`
+//!        v
+//!   vision::preprocess                  PreparedImage `[3, H, W]`, H and W multiples of the patch size; Geometry remembers
+//!        |                              how the photo lies in it
+//!        v
+//!   model::backbone                     Features: patch tokens `[B, rows * cols, dim]` and cls tokens `[B, dim]`, by block
+//!        |
+//!        +--> analysis                  PCA, clusters, cosine similarity, label propagation: no head
+//!        v
+//!   model::head                         Scores: logits or depth bins over the patch grid
+//!        |
+//!        v
+//!   vision::postprocess                 DepthMap (metres) or LabelMap (class ids), `[height, width]` of the photo
+//!        |
+//!        v
+//!   vision::render -> io::output        pictures, numbers (NPY, PNG16, EXR, ...), JSON lines
 //! ```
 //!
-//! [`engine`] runs photos through the stages, on one device or several, [`tasks`] are what is made of them and [`recipe`] how
-//! that is written down, [`manifest`] what they were made of; [`vision::inference::slide`] takes a head over a large photo and [`vision::inference::protocol`] as its publishers do. [`weights`] brings
-//! a backbone's tensors, [`heads`] the heads, [`device`] and [`gpu`] where it is computed. The modules beside the stages
-//! ([`console`], [`batch`], [`interrupt`], [`stopwatch`]) are the manners of a program.
+//! [`engine`] drives this for many photos on one device or several: decode workers, batches, a worker for each device,
+//! finish workers, results in order. [`tasks`] say what is made of each photo, and [`tasks::recipe`] holds their options.
+//!
+//! # Rooms
+//!
+//! A room may import from the rooms above it in this table, never from those below. Files do not import each other in
+//! circles.
+//!
+//! | room | owns |
+//! |---|---|
+//! | [`error`] | [`Error`], [`Result`], and what CUDA's error names mean |
+//! | [`system`] | the process and the machine: environment variables, memory budget, threads, interrupts, child processes, HTTP, atomic files |
+//! | [`terminal`] | messages, warnings, progress bars; text that is safe to print |
+//! | [`maths`] | small f64 matrices, percentiles of streams, linear resampling taps |
+//! | [`model`] | [`backbone`](model::backbone), [`head`](model::head), input [`geometry`](model::input), [`weights`](model::weights) and [`head_zoo`](model::head_zoo) on disk, [`device`](model::device) |
+//! | [`analysis`] | PCA, k-means, similarity and mask tracking on patch tokens |
+//! | [`vision`] | [`preprocess`](vision::preprocess), [`inference`](vision::inference) modes (sliding windows, published protocols), [`postprocess`](vision::postprocess), [`render`](vision::render) |
+//! | [`io`] | [`inputs`](io::inputs), [`output`](io::output), [`video`](io::video), stored [`features`](io::features), the [`manifest`](io::manifest) of an output folder |
+//! | [`engine`] | photos through the stages, in batches, on all devices |
+//! | [`learn`] | labelled [`data`](learn::data), [`train`](learn::train)ing of heads, [`eval`](learn::eval)uation |
+//! | [`tasks`] | depth, segment, clusters, PCA, features, track: each a [`Task`](tasks::Task); recipes; runs; clips |
+//! | [`predictor`] | [`Predictor`], the library's entrance |
+//!
+//! The program adds `cli` (clap types, no work) and `commands` (one thin file or folder a command).
+//!
+//! # Where to change what
+//!
+//! | to | see |
+//! |---|---|
+//! | add a backbone variant | [`model::backbone::variants`]: a row of the table |
+//! | add a colormap | [`vision::render::colormap`]: a row of `MAPS` |
+//! | add an input format | [`io::inputs`]: `sniff` names it, `codec` or `foreign` decodes it |
+//! | add an output format for depths | [`io::output::FloatFormat`] and its writer |
+//! | add a label format | [`learn::data::labels`]: a decoder and a row of magic bytes |
+//! | add a head type | [`model::head::HeadNetwork`] and `head/file` |
+//! | add a task or a command | [`tasks::Task`], then `cli` and `commands` |
+//! | change where files go, or when they are overwritten | [`io::output::OutputPlan`], [`io::manifest`] |
+//!
+//! `CONTRIBUTING.md` has each of these step by step, with the tests that guard it, and walks one photo through the files.
 
 pub mod analysis;
 pub mod engine;

@@ -1,4 +1,9 @@
-//! Files on disk.
+//! Files on disk: each appears whole or not at all, and is known again by its stamp.
+//!
+//! [`atomic`] writes a temporary file or folder beside the destination and renames it; [`external_file`] does so for files that another
+//! program writes; [`temporary`] names, locks and sweeps them. [`resolved_path`] follows links and tells files from pipes and
+//! devices ([`stream`]). [`stamp`] is size, time and [`digest`] (BLAKE3) of a file; [`signature`] marks this program's own
+//! pictures. [`pipe`] reads files that may be pipes, and [`spool`] keeps records of many photos in memory, then on disk.
 
 pub mod atomic;
 pub mod digest;
