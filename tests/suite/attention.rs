@@ -8,25 +8,10 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::program::{Run, dino_with_model, files_below, sample};
+use crate::results::{as_text, open_picture, read_npy};
 
 fn attention(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&["attention", "--size", "112"], args].concat())
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
-        .into_rgb8()
-}
-
-fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
-    (file.shape().to_vec(), file.into_vec().unwrap())
 }
 
 #[test]
@@ -34,7 +19,7 @@ fn pictures_numbers_and_report_agree() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     let args = [
-        text(&photo),
+        as_text(&photo),
         "--raw",
         "--heads",
         "--json",
@@ -51,7 +36,7 @@ fn pictures_numbers_and_report_agree() {
     );
     assert_eq!(report["layer"], 11);
     assert_eq!(report["grid"], json!([8, 12]));
-    let (shape, weights) = npy(folder.path().join("dino-out/chelsea.attention.npy"));
+    let (shape, weights) = read_npy(folder.path().join("dino-out/chelsea.attention.npy"));
     assert_eq!(shape, [6, 8, 12]);
     let heads = report["heads"].as_array().unwrap();
     assert_eq!(heads.len(), 6);
@@ -66,7 +51,7 @@ fn pictures_numbers_and_report_agree() {
     let mean: Vec<f32> = (0..96)
         .map(|patch| weights.iter().skip(patch).step_by(96).sum::<f32>())
         .collect();
-    let found = picture(folder.path().join("dino-out/chelsea.attention.png"));
+    let found = open_picture(folder.path().join("dino-out/chelsea.attention.png"));
     assert_eq!(found.dimensions(), (451, 300));
     let rank = |way: fn(&f32, &f32) -> std::cmp::Ordering| {
         (0..96).max_by(|&a, &b| way(&mean[a], &mean[b])).unwrap()
@@ -101,7 +86,7 @@ fn pictures_numbers_and_report_agree() {
         .zip(expected)
         .map(|(a, b)| a.abs_diff(b));
     assert!(off.max() <= Some(1), "{:?} for {expected:?}", at(least));
-    let sheet = picture(folder.path().join("dino-out/chelsea.attention.heads.png"));
+    let sheet = open_picture(folder.path().join("dino-out/chelsea.attention.heads.png"));
     assert!(
         sheet.width() > 2 * 451 && sheet.height() > 2 * 300,
         "{:?}",
@@ -117,7 +102,7 @@ fn layers_differ_and_batches_change_nothing() {
         sample("coffee.png"),
         sample("astronaut.png"),
     ];
-    let names: Vec<&str> = photos.iter().map(|path| text(path)).collect();
+    let names: Vec<&str> = photos.iter().map(|path| as_text(path)).collect();
     let run = |args: &[&str]| {
         let run = attention(folder.path(), &[&names, args].concat()).expect_code(0);
         run.lines().len()
@@ -126,7 +111,7 @@ fn layers_differ_and_batches_change_nothing() {
     run(&["--raw", "-o", "batch", "--batch-size", "3"]);
     run(&["--raw", "-o", "first", "--layer", "0"]);
     run(&["--raw", "-o", "last", "--layer", "-1"]);
-    let of = |run: &str| npy(folder.path().join(run).join("coffee.attention.npy")).1;
+    let of = |run: &str| read_npy(folder.path().join(run).join("coffee.attention.npy")).1;
     assert_eq!(of("one"), of("last"));
     let off = |a: &[f32], b: &[f32]| {
         let off = a.iter().zip(b).map(|(a, b)| (a - b).abs());
@@ -148,15 +133,18 @@ fn bad_photos_and_wrong_blocks_are_told() {
     let photo = sample("chelsea.png");
     let run = attention(
         folder.path(),
-        &["bad.png", text(&photo), "--overlay", "0.5"],
+        &["bad.png", as_text(&photo), "--overlay", "0.5"],
     );
     let run = run.expect_code(1).expect_stderr("bad.png");
     assert_eq!(run.lines(), ["dino-out/chelsea.attention.png"]);
     assert_eq!(files_below(&folder.path().join("dino-out")).len(), 1);
-    attention(folder.path(), &[text(&photo), "--layer", "12", "-o", "x"])
-        .expect_code(2)
-        .expect_stderr("blocks 0 to 11");
-    let pipe = [text(&photo), "--raw", "-o", "-"];
+    attention(
+        folder.path(),
+        &[as_text(&photo), "--layer", "12", "-o", "x"],
+    )
+    .expect_code(2)
+    .expect_stderr("blocks 0 to 11");
+    let pipe = [as_text(&photo), "--raw", "-o", "-"];
     attention(folder.path(), &pipe)
         .expect_code(2)
         .expect_stderr("one picture");
@@ -172,7 +160,7 @@ fn odd_sizes_work() {
             .unwrap();
         let args = [&name, "--size", "56", "--heads", "--side-by-side"];
         let run = attention(folder.path(), &args).expect_code(0);
-        let found = picture(folder.path().join(&run.lines()[0]));
+        let found = open_picture(folder.path().join(&run.lines()[0]));
         assert!(found.width() > 2 * width && found.height() >= height);
     }
 }

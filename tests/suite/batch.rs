@@ -9,6 +9,7 @@ use image::{ImageFormat, RgbImage};
 use tempfile::TempDir;
 
 use crate::program::{Run, command, files_below, finish, store_with_focus};
+use crate::results::names_in_dino_out;
 
 /// A folder to work in, with these photos in it.
 fn photos(names: &[&str]) -> TempDir {
@@ -51,11 +52,6 @@ fn pca<S: AsRef<OsStr>>(folder: &TempDir, args: &[S]) -> Run {
     finish(&mut pca_command(folder.path(), args), b"")
 }
 
-/// The outputs below `dino-out`.
-fn outputs(folder: &TempDir) -> Vec<String> {
-    files_below(&folder.path().join("dino-out"))
-}
-
 #[test]
 fn a_photo_becomes_a_picture_of_its_size_and_its_path_is_printed() {
     let folder = photos(&["photo.jpg"]);
@@ -85,7 +81,7 @@ fn the_output_mirrors_the_input_tree() {
     .unwrap();
     let run = pca(&folder, &["-r", "in"]).expect_code(0);
     assert_eq!(
-        outputs(&folder),
+        names_in_dino_out(&folder),
         ["a.pca.png", "sub/b.pca.png", "sub/deeper/c.pca.png"]
     );
     assert!(!run.stderr.contains("notes.txt"));
@@ -98,7 +94,7 @@ fn colliding_names_are_kept_apart() {
     let folder = photos(&["in/a.jpg", "in/a.png", "in/b.jpg", "x/c.jpg", "y/c.jpg"]);
     pca(&folder, &["in", "x/c.jpg", "y/c.jpg"]).expect_code(0);
     assert_eq!(
-        outputs(&folder),
+        names_in_dino_out(&folder),
         [
             "a.jpg.pca.png",
             "a.png.pca.png",
@@ -411,7 +407,7 @@ mod signals {
 
     /// What is there is complete, and not everything is there.
     fn check_outputs(folder: &TempDir) {
-        let outputs = outputs(folder);
+        let outputs = names_in_dino_out(folder);
         assert!(
             !outputs.is_empty() && outputs.len() < 200,
             "{} outputs",
@@ -440,7 +436,7 @@ mod signals {
             let of_all = stderr.matches(" of 200 images").count();
             assert!(stderr.contains("stopped at ") && of_all == 1, "{stderr}");
             assert_eq!(
-                outputs(&folder).len(),
+                names_in_dino_out(&folder).len(),
                 rest + 1,
                 "every picture was announced"
             );

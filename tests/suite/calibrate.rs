@@ -6,8 +6,9 @@ use npyz::WriterBuilder;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::depth::{chunk, npy, relative_head, save};
+use crate::depth::{chunk, relative_head, save};
 use crate::program::{Run, dino_with_model, sample};
+use crate::results::read_npy;
 
 const PHOTOS: [&str; 4] = ["chelsea.png", "rocket.jpg", "room.jpg", "dogs.jpg"];
 const SIZE: [&str; 2] = ["--size", "112"];
@@ -36,7 +37,7 @@ fn label(folder: &Path, args: &[&str], of: impl Fn(usize, f32) -> f32) {
         let photo = format!("set/images/{name}");
         depth(folder, &photo, &[&["--save", "npy"], args].concat()).expect_code(0);
         let stem = name.split('.').next().unwrap();
-        let (shape, values) = npy(folder.join(format!("dino-out/{stem}.depth.npy")));
+        let (shape, values) = read_npy(folder.join(format!("dino-out/{stem}.depth.npy")));
         let values: Vec<f32> = values.into_iter().map(|value| of(number, value)).collect();
         let mut bytes = Vec::new();
         let options = npyz::WriteOptions::new().default_dtype().shape(&shape);
@@ -96,7 +97,7 @@ fn a_factor_is_kept_beside_the_head_and_used_by_whatever_reads_depths() {
     let report = |run: &Run| -> Value { serde_json::from_str(&run.lines()[0]).unwrap() };
     let maps = |more: &[&str]| {
         let run = depth(at, "set/images/chelsea.png", &[&args, more].concat()).expect_code(0);
-        let map = |end: &str| npy(at.join(format!("dino-out/chelsea.depth.{end}"))).1;
+        let map = |end: &str| read_npy(at.join(format!("dino-out/chelsea.depth.{end}"))).1;
         (report(&run), map("npy"), map("std.npy"))
     };
     let (_, plain, plain_std) = maps(&["--no-calibration"]);

@@ -8,8 +8,8 @@ use image::imageops::FilterType;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::depth::npy;
 use crate::program::{Run, dino_with_model, sample};
+use crate::results::{first_json, read_npy};
 
 /// Runs ffmpeg in `folder`.
 fn ffmpeg(folder: &Path, args: &[&str]) {
@@ -91,10 +91,6 @@ pub fn fast(folder: &Path, args: &[&str]) -> Run {
     )
 }
 
-pub fn report(run: &Run) -> Value {
-    serde_json::from_str(&run.lines()[0]).unwrap()
-}
-
 pub fn same_times(a: &[f64], b: &[f64]) {
     assert_eq!(a.len(), b.len());
     for (a, b) in a.iter().zip(b) {
@@ -127,7 +123,7 @@ fn films_have_the_frames_and_times_of_their_source() {
         "b.mp4",
     );
     let run = fast(at, &["depth", "a.mkv", "--save", "ffv1,npy", "--json"]).expect_code(0);
-    let told = report(&run);
+    let told = first_json(&run);
     assert_eq!(
         (told["frames"].as_u64(), told["unit"].as_str()),
         (Some(15), Some("m"))
@@ -144,7 +140,7 @@ fn films_have_the_frames_and_times_of_their_source() {
     let lossless = raw(&out("a.depth.mm.mkv"), "gray16le");
     assert_eq!(lossless.len(), 2 * 65 * 47 * 15);
     for number in [1usize, 8, 15] {
-        let (shape, metres) = npy(out(&format!("a.depth.frames/{number:06}.npy")));
+        let (shape, metres) = read_npy(out(&format!("a.depth.frames/{number:06}.npy")));
         assert_eq!(shape, [47, 65]);
         let frame = &lossless[2 * 65 * 47 * (number - 1)..][..2 * 65 * 47];
         let steps = frame
@@ -176,7 +172,7 @@ fn films_have_the_frames_and_times_of_their_source() {
     // What is there is left, what would come out otherwise is made again, what is somebody's else is refused.
     let again = ["depth", "b.mp4", "--json", "--device", "null"];
     let run = dino(at, &again).expect_code(0);
-    assert_eq!(report(&run)["status"], "skipped");
+    assert_eq!(first_json(&run)["status"], "skipped");
     let film = "dino-out/b.depth.mp4";
     let half = [
         "-map_metadata",
@@ -194,7 +190,7 @@ fn films_have_the_frames_and_times_of_their_source() {
     let run = dino(at, &again)
         .expect_code(0)
         .expect_stderr("of 13 frames; it is made again");
-    assert_eq!(report(&run)["status"], "done");
+    assert_eq!(first_json(&run)["status"], "done");
     fast(at, &["depth", "b.mp4", "--colormap", "gray"])
         .expect_code(0)
         .expect_stderr("it is made again");
@@ -246,7 +242,7 @@ fn ids_are_exact_and_animations_are_clips_too() {
         ],
     )
     .expect_code(0);
-    let told = report(&run);
+    let told = first_json(&run);
     assert_eq!(told["frames"], 5);
     assert!(told["classes"].as_array().unwrap().len() > 80);
     let ids = raw(&at.join("dino-out/a.segment.ids.mkv"), "gray");
@@ -332,7 +328,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
         ],
     )
     .expect_code(0);
-    assert_eq!(report(&run)["cuts"], serde_json::json!([8]));
+    assert_eq!(first_json(&run)["cuts"], serde_json::json!([8]));
     assert_eq!(probe(&at.join("dino-out/c.pca.mp4")).2.len(), 16);
     // The mean over time begins anew there.
     let depths = |more: &[&str]| {
@@ -341,7 +337,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
         ];
         dino(at, &[&own, more].concat()).expect_code(0);
         let map =
-            |number: usize| npy(at.join(format!("dino-out/c.depth.frames/{number:06}.npy"))).1;
+            |number: usize| read_npy(at.join(format!("dino-out/c.depth.frames/{number:06}.npy"))).1;
         [map(1), map(4), map(9)]
     };
     let (plain, smooth) = (depths(&["--smooth", "0"]), depths(&["--smooth", "0.8"]));
@@ -353,7 +349,7 @@ fn one_fit_is_for_all_frames_and_cuts_are_found() {
         &["depth", "first.png", "--size", "224", "--save", "npy"],
     )
     .expect_code(0);
-    assert!(npy(at.join("dino-out/first.depth.npy")).1 == plain[0]);
+    assert!(read_npy(at.join("dino-out/first.depth.npy")).1 == plain[0]);
 }
 
 #[test]
@@ -411,7 +407,7 @@ fn labels_follow_what_they_lie_on() {
         ],
     )
     .expect_code(0);
-    let told = report(&run);
+    let told = first_json(&run);
     assert_eq!(
         (told["frames"].as_u64(), told["ids"].clone()),
         (Some(10), serde_json::json!([3]))

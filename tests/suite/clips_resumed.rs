@@ -8,8 +8,9 @@ use std::process::{Child, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use crate::clips::{dino, fast, folder, make, probe, raw, report, same_times};
+use crate::clips::{dino, fast, folder, make, probe, raw, same_times};
 use crate::program::{command, store_with_focus};
+use crate::results::first_json;
 
 /// More frames than two segments have.
 const FRAMES: usize = 620;
@@ -76,7 +77,7 @@ fn a_film_whose_making_was_killed_is_gone_on_with() {
     let at = folder.path();
     clip(at);
     let whole = dino(at, &[&LABELS[..], &["-o", "whole", "--json"]].concat()).expect_code(0);
-    assert_eq!(report(&whole)["resumed_behind"], 0);
+    assert_eq!(first_json(&whole)["resumed_behind"], 0);
     let made = |folder: &str, name: &str| at.join(folder).join(name);
     let films = ["clip.segment.mp4", "clip.segment.ids.mkv"];
     let source = probe(&at.join("clip.mp4"));
@@ -97,9 +98,9 @@ fn a_film_whose_making_was_killed_is_gone_on_with() {
     let run = dino(at, &resumed)
         .expect_code(0)
         .expect_stderr("goes on behind 250 of 620 frames");
-    assert_eq!(report(&run)["resumed_behind"], 250);
+    assert_eq!(first_json(&run)["resumed_behind"], 250);
     for key in ["frames", "cuts", "clipped", "is_complete"] {
-        assert_eq!(report(&run)[key], report(&whole)[key], "{key}");
+        assert_eq!(first_json(&run)[key], first_json(&whole)[key], "{key}");
     }
     assert!(fs::read(made("out", films[0])).unwrap() == fs::read(made("whole", films[0])).unwrap());
     assert!(raw(&made("out", films[1]), "gray") == raw(&made("whole", films[1]), "gray"));
@@ -109,7 +110,7 @@ fn a_film_whose_making_was_killed_is_gone_on_with() {
         "the segments are gone"
     );
     let skipped = dino(at, &resumed).expect_code(0);
-    assert_eq!(report(&skipped)["status"], "skipped");
+    assert_eq!(first_json(&skipped)["status"], "skipped");
 }
 
 #[test]

@@ -6,17 +6,18 @@ use std::path::Path;
 use dino::model::head::global_token::GlobalToken;
 use dino::model::head::linear::Dense;
 use dino::model::head::{
-    Bins, Class, DepthReadout, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead,
+    Bins, Class, DepthReadout, Head, HeadMeta, HeadNetwork, HeadTask, LinearHead,
     RELATIVE_INVERSE_DEPTH, Spacing, file,
 };
-use dino::model::input::Unpad;
 use dino::model::weights::Store;
 use dino::vision::render::{Colormap, Fonts, ScaleBar, ValueRange, colorize, with_scale_bar};
 use image::RgbImage;
 use serde_json::{Value, json};
 use tempfile::{TempDir, tempdir};
 
+use crate::made_up_heads::made_up_meta;
 use crate::program::{Run, dino_with_model, files_below, sample, store_with_focus};
+use crate::results::{as_text, first_json, open_picture, read_npy};
 
 const BINS: Bins = Bins {
     spacing: Spacing::Log,
@@ -24,27 +25,6 @@ const BINS: Bins = Bins {
     max: 100.0,
     count: 16,
 };
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
-        .into_rgb8()
-}
-
-fn report(run: &Run) -> Value {
-    serde_json::from_str(&run.lines()[0]).unwrap()
-}
-
-/// The values of a float32 `.npy` and its shape.
-pub fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
-    (file.shape().to_vec(), file.into_vec().unwrap())
-}
 
 /// A text chunk of a PNG.
 pub fn chunk(path: impl AsRef<Path>, keyword: &str) -> String {
@@ -64,28 +44,8 @@ fn head(task: HeadTask, weight: Vec<f32>, bias: Vec<f32>) -> Head {
         .unwrap();
     Head {
         meta: HeadMeta {
-            format: 1,
-            name: "made-up".into(),
-            task,
-            backbone: record.name,
-            fingerprint: record.fingerprint,
-            blocks: vec![11],
-            norm: true,
-            context: Vec::new(),
             globals: vec![GlobalToken::Cls],
-            input: HeadInput {
-                size: "112".into(),
-                padding: "center".into(),
-                coarse: None,
-                crop: None,
-            },
-            protocol: None,
-            unpad: Unpad::Crop,
-            origin: None,
-            label_sets: Vec::new(),
-            calibration: None,
-            training: None,
-            metrics: Vec::new(),
+            ..made_up_meta(task, &record.name, &record.fingerprint)
         },
         network: HeadNetwork::Linear(LinearHead::new(
             None,
@@ -168,7 +128,7 @@ fn a_head_without_weights_gives_the_expectation_of_its_bins() {
     let run = depth(
         folder.path(),
         &[
-            text(&sample("chelsea.png")),
+            as_text(&sample("chelsea.png")),
             "--json",
             "--save",
             "npy",
@@ -178,7 +138,7 @@ fn a_head_without_weights_gives_the_expectation_of_its_bins() {
     .expect_code(0);
     for (name, expected) in [("", mean), ("std.", (second - mean * mean).sqrt())] {
         let path = format!("dino-out/chelsea.depth.{name}npy");
-        let (shape, values) = npy(folder.path().join(path));
+        let (shape, values) = read_npy(folder.path().join(path));
         assert_eq!(shape, [300, 451]);
         let worst = values.iter().map(|&v| (f64::from(v) - expected).abs());
         assert!(
@@ -186,7 +146,7 @@ fn a_head_without_weights_gives_the_expectation_of_its_bins() {
             "{name}{expected}"
         );
     }
-    let said = report(&run)["depth"]["mean"].as_f64().unwrap();
+    let said = first_json(&run)["depth"]["mean"].as_f64().unwrap();
     assert!((said - mean).abs() < 1e-2, "{said} for {mean}");
 }
 
@@ -195,7 +155,7 @@ fn every_format_holds_the_same_numbers() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let args = [
-        text(&photo),
+        as_text(&photo),
         "--save",
         "npy,png16,pfm,exr,tiff,npy",
         "--uncertainty",
@@ -210,14 +170,14 @@ fn every_format_holds_the_same_numbers() {
         "60",
     ];
     let run = depth(folder.path(), &args).expect_code(0);
-    let report = report(&run);
+    let report = first_json(&run);
     let path = |end: &str| folder.path().join(format!("dino-out/chelsea.depth.{end}"));
     assert_eq!(
         files_below(&folder.path().join("dino-out")).len(),
         12,
         "a picture and five formats, each also of the deviation"
     );
-    let (shape, metres) = npy(path("npy"));
+    let (shape, metres) = read_npy(path("npy"));
     assert_eq!(shape, [300, 451]);
     let (low, high) = metres
         .iter()
@@ -275,7 +235,7 @@ fn every_format_holds_the_same_numbers() {
     let start = ply.windows(end.len()).position(|w| w == end).unwrap() + end.len();
     let points = ply[start..].chunks_exact(15);
     assert_eq!(points.len(), 451 * 300);
-    let (photo, focal) = (picture(&photo), 225.5 / 30f32.to_radians().tan());
+    let (photo, focal) = (open_picture(&photo), 225.5 / 30f32.to_radians().tan());
     for (i, point) in points.enumerate() {
         let [x, y, z] =
             [0, 4, 8].map(|at| f32::from_le_bytes([0, 1, 2, 3].map(|byte| point[at + byte])));
@@ -293,8 +253,8 @@ fn clouds_have_the_axes_and_the_points_that_were_asked_for() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let run = |args: &[&str]| {
-        let args = [&[text(&photo), "--json", "--fov", "60"], args].concat();
-        let report = report(&depth(folder.path(), &args).expect_code(0));
+        let args = [&[as_text(&photo), "--json", "--fov", "60"], args].concat();
+        let report = first_json(&depth(folder.path(), &args).expect_code(0));
         report["cloud"].clone()
     };
     // Vertices of 15 bytes, and the header.
@@ -359,7 +319,7 @@ fn a_glb_stands_upright() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let args = [
-        text(&photo),
+        as_text(&photo),
         "--pointcloud",
         "glb",
         "--fov",
@@ -369,7 +329,7 @@ fn a_glb_stands_upright() {
     ];
     let run = depth(folder.path(), &args).expect_code(0);
     assert_eq!(run.lines()[2], "dino-out/chelsea.depth.glb");
-    let (_, metres) = npy(folder.path().join("dino-out/chelsea.depth.npy"));
+    let (_, metres) = read_npy(folder.path().join("dino-out/chelsea.depth.npy"));
     let glb = std::fs::read(folder.path().join("dino-out/chelsea.depth.glb")).unwrap();
     let word = |at: usize| u32::from_le_bytes([0, 1, 2, 3].map(|byte| glb[at + byte]));
     assert_eq!((&glb[..4], word(8) as usize), (&b"glTF"[..], glb.len()));
@@ -397,22 +357,22 @@ fn a_glb_stands_upright() {
 fn readings_are_printed_instead_of_paths() {
     let folder = folder_with_head();
     let photo = sample("coffee.png");
-    let run = depth(folder.path(), &[text(&photo), "--save", "npy"]).expect_code(0);
+    let run = depth(folder.path(), &[as_text(&photo), "--save", "npy"]).expect_code(0);
     assert_eq!(
         run.lines(),
         ["dino-out/coffee.depth.png", "dino-out/coffee.depth.npy"]
     );
     // All files are there, and the photo is measured all the same.
-    let run = depth(folder.path(), &[text(&photo), "--at", "300,200"]).expect_code(0);
-    let metres = npy(folder.path().join("dino-out/coffee.depth.npy")).1;
+    let run = depth(folder.path(), &[as_text(&photo), "--at", "300,200"]).expect_code(0);
+    let metres = read_npy(folder.path().join("dino-out/coffee.depth.npy")).1;
     let expected = format!(
         "{}\t300,200\t{:.3} m",
-        text(&photo),
+        as_text(&photo),
         metres[200 * 600 + 300]
     );
     assert_eq!(run.lines(), [expected]);
     assert!(!run.stderr.contains("skipped"), "{}", run.stderr);
-    let run = depth(folder.path(), &[text(&photo), "--at", "600,200"]).expect_code(1);
+    let run = depth(folder.path(), &[as_text(&photo), "--at", "600,200"]).expect_code(1);
     run.expect_stderr("600 x 400");
 }
 
@@ -421,11 +381,11 @@ fn colours_span_the_range_that_was_asked_for() {
     let folder = folder_with_head();
     let (a, b) = (sample("chelsea.png"), sample("coffee.png"));
     let run = |out: &str, more: &[&str]| {
-        let args = [text(&a), text(&b), "-o", out];
+        let args = [as_text(&a), as_text(&b), "-o", out];
         depth(folder.path(), &[&args, more].concat()).expect_code(0);
         ["chelsea", "coffee"].map(|stem| {
             let path = folder.path().join(format!("{out}/{stem}.depth.png"));
-            (chunk(&path, "dino:colors"), picture(path))
+            (chunk(&path, "dino:colors"), open_picture(path))
         })
     };
     let spans = |text: &str| -> (f32, f32) {
@@ -434,7 +394,7 @@ fn colours_span_the_range_that_was_asked_for() {
     };
     let auto = run("auto", &["--save", "npy"]);
     for (stem, (said, _)) in ["chelsea", "coffee"].iter().zip(&auto) {
-        let mut metres = npy(folder.path().join(format!("auto/{stem}.depth.npy"))).1;
+        let mut metres = read_npy(folder.path().join(format!("auto/{stem}.depth.npy"))).1;
         metres.sort_by(f32::total_cmp);
         let at = |q: f32| metres[(q * (metres.len() - 1) as f32) as usize];
         let (low, high) = spans(said);
@@ -465,15 +425,15 @@ fn pictures_lie_beside_and_over_the_photo() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let run = |out: &str, more: &[&str]| {
-        let args = [text(&photo), "-o", out, "--range", "1,4"];
+        let args = [as_text(&photo), "-o", out, "--range", "1,4"];
         depth(folder.path(), &[&args, more].concat()).expect_code(0);
-        picture(folder.path().join(out))
+        open_picture(folder.path().join(out))
     };
     let plain = run("plain.png", &["--no-scale"]);
     let scaled = run("scaled.png", &[]);
     let both = run("both.png", &["--side-by-side", "--no-scale"]);
     let over = run("over.png", &["--overlay", "0.25", "--no-scale"]);
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     assert!(scaled.width() > 480 && scaled.height() == 300);
     assert_eq!(both.dimensions(), (902, 300));
     for (x, y) in [(0, 0), (200, 100), (450, 299)] {
@@ -494,7 +454,7 @@ fn pictures_lie_beside_and_over_the_photo() {
 #[test]
 fn flipping_the_photo_flips_the_map() {
     let folder = folder_with_head();
-    let photo = picture(sample("chelsea.png"));
+    let photo = open_picture(sample("chelsea.png"));
     photo.save(folder.path().join("a.png")).unwrap();
     image::imageops::flip_horizontal(&photo)
         .save(folder.path().join("b.png"))
@@ -504,7 +464,7 @@ fn flipping_the_photo_flips_the_map() {
     depth(folder.path(), &[&args[..], &["--tta", "flip"]].concat()).expect_code(0);
     depth(folder.path(), &[&args[..], &["-o", "plain"]].concat()).expect_code(0);
     let worst = |folder: std::path::PathBuf| {
-        let [a, b] = ["a", "b"].map(|stem| npy(folder.join(format!("{stem}.depth.npy"))).1);
+        let [a, b] = ["a", "b"].map(|stem| read_npy(folder.join(format!("{stem}.depth.npy"))).1);
         let rows = a.chunks(451).zip(b.chunks(451));
         let pairs = rows.flat_map(|(a, b)| a.iter().zip(b.iter().rev()));
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
@@ -519,7 +479,7 @@ fn flipping_the_photo_flips_the_map() {
 #[test]
 fn windows_see_more_and_one_window_sees_the_same() {
     let folder = folder_with_head();
-    let photo = picture(sample("chelsea.png"));
+    let photo = open_picture(sample("chelsea.png"));
     let small = image::imageops::crop_imm(&photo, 100, 50, 112, 112).to_image();
     small.save(folder.path().join("small.png")).unwrap();
     let run = |out: &str, args: &[&str]| {
@@ -527,7 +487,7 @@ fn windows_see_more_and_one_window_sees_the_same() {
         depth(folder.path(), &args).expect_code(0)
     };
     let worst = |a: &str, b: &str| {
-        let [a, b] = [a, b].map(|stem| npy(folder.path().join(format!("{stem}.depth.npy"))).1);
+        let [a, b] = [a, b].map(|stem| read_npy(folder.path().join(format!("{stem}.depth.npy"))).1);
         let pairs = a.iter().zip(&b);
         pairs.map(|(a, b)| (a - b).abs()).fold(0.0, f32::max)
     };
@@ -537,19 +497,26 @@ fn windows_see_more_and_one_window_sees_the_same() {
 
     // 451 x 300 pixels are 33 x 22 patches, in windows of 8 that move by 5.
     let chelsea = sample("chelsea.png");
-    let args = [text(&chelsea), "--slide", "--json"];
+    let args = [as_text(&chelsea), "--slide", "--json"];
     let fine = run("fine", &args).expect_stderr("24 windows");
-    assert_eq!(report(&fine)["grid"], json!([22, 33]));
+    assert_eq!(first_json(&fine)["grid"], json!([22, 33]));
     run("batched", &[&args[..], &["--batch-size", "5"]].concat());
     assert!(worst("fine/chelsea", "batched/chelsea") < 1e-2);
     run("flipped", &[&args[..], &["--tta", "flip"]].concat());
     assert!(worst("fine/chelsea", "flipped/chelsea") > 0.1);
     run(
         "coarse",
-        &[text(&chelsea), "--slide", "--size", "168", "--stride", "1"],
+        &[
+            as_text(&chelsea),
+            "--slide",
+            "--size",
+            "168",
+            "--stride",
+            "1",
+        ],
     )
     .expect_stderr("6 windows");
-    let args = [text(&chelsea), "--stride", "0.5"];
+    let args = [as_text(&chelsea), "--stride", "0.5"];
     depth(folder.path(), &args)
         .expect_code(2)
         .expect_stderr("--slide");
@@ -562,12 +529,12 @@ fn a_head_says_how_edges_are_padded() {
     head.meta.input.padding = "none".into();
     save(&head, &folder.path().join("head.safetensors"));
     let photo = sample("chelsea.png");
-    let run = depth(folder.path(), &[text(&photo), "--json"]).expect_code(0);
+    let run = depth(folder.path(), &[as_text(&photo), "--json"]).expect_code(0);
     // 168 x 112 without padding: 12 x 8 patches.
-    assert_eq!(report(&run)["input_size"], json!([168, 112]));
-    let args = [text(&photo), "--json", "--size", "100", "--force"];
+    assert_eq!(first_json(&run)["input_size"], json!([168, 112]));
+    let args = [as_text(&photo), "--json", "--size", "100", "--force"];
     let run = depth(folder.path(), &args).expect_code(0);
-    assert_eq!(report(&run)["input_size"], json!([154, 98]));
+    assert_eq!(first_json(&run)["input_size"], json!([154, 98]));
 }
 
 #[test]
@@ -580,7 +547,7 @@ fn odd_sizes_work() {
             .unwrap();
         let args = [&name, "--size", "56", "--save", "npy", "--pointcloud"];
         let run = depth(folder.path(), &args).expect_code(0);
-        let found = picture(folder.path().join(&run.lines()[0]));
+        let found = open_picture(folder.path().join(&run.lines()[0]));
         assert!(found.width() > width && found.height() >= height);
         assert!(
             run.stderr
@@ -628,15 +595,15 @@ fn wrong_wishes_are_explained() {
         (&["--overlay", "0.5", "--side-by-side"], "--overlay"),
         (&["-o", "-", "--at", "1,1"], "stdout"),
     ] {
-        depth(folder.path(), &[&[text(&photo)], args].concat())
+        depth(folder.path(), &[&[as_text(&photo)], args].concat())
             .expect_code(2)
             .expect_stderr(words);
     }
-    depth(folder.path(), &[text(&photo), "--head", "nobodys"])
+    depth(folder.path(), &[as_text(&photo), "--head", "nobodys"])
         .expect_code(1)
         .expect_stderr("nobodys");
     let other = sample("coffee.png");
-    let two = [text(&photo), text(&other), "--pointcloud", "x.ply"];
+    let two = [as_text(&photo), as_text(&other), "--pointcloud", "x.ply"];
     depth(folder.path(), &two)
         .expect_code(2)
         .expect_stderr("room for one");
@@ -648,7 +615,7 @@ fn heads_that_do_not_fit_are_refused() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let run = |name: &str| {
-        let args = ["depth", text(&photo), "--head", name];
+        let args = ["depth", as_text(&photo), "--head", name];
         dino_with_model(folder.path(), &args)
     };
     let mut other = depth_head(0.2);
@@ -697,7 +664,7 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
     let aside = Path::new(env!("CARGO_TARGET_TMPDIR")).join("depth-ramp.png");
     found.save(&aside).unwrap();
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens/depth-ramp.png");
-    let golden = picture(golden);
+    let golden = open_picture(golden);
     assert_eq!(
         found.dimensions(),
         golden.dimensions(),
@@ -712,9 +679,9 @@ fn the_picture_of_a_ramp_is_the_golden_one() {
 #[test]
 fn the_report_says_what_was_done() {
     let folder = folder_with_head();
-    let args = [text(&sample("coffee.png")), "--json", "--invert"].map(str::to_owned);
+    let args = [as_text(&sample("coffee.png")), "--json", "--invert"].map(str::to_owned);
     let args: Vec<&str> = args.iter().map(String::as_str).collect();
-    let found = report(&depth(folder.path(), &args).expect_code(0));
+    let found = first_json(&depth(folder.path(), &args).expect_code(0));
     assert_eq!(found["picture"], "dino-out/coffee.depth.png");
     assert_eq!(found["unit"], "m");
     assert_eq!(found["head"], "made-up");

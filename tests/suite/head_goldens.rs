@@ -15,6 +15,7 @@ use dino::vision::postprocess::depth::{BinSpread, decode_bins};
 use dino::vision::postprocess::segment::label;
 
 use crate::goldens::{Golden, max_abs};
+use crate::made_up_heads::made_up_meta;
 
 const GRID: Grid = Grid { rows: 4, cols: 6 };
 const BINS: usize = 7;
@@ -100,11 +101,7 @@ fn head(
         }
     };
     let meta = HeadMeta {
-        format: 1,
         name: "golden".into(),
-        task,
-        backbone: "none".into(),
-        fingerprint: "0".into(),
         blocks: vec![0, 1],
         norm: false,
         context: context.to_vec(),
@@ -115,13 +112,7 @@ fn head(
             coarse: (name == "coarse").then(coarse),
             crop: None,
         },
-        protocol: None,
-        unpad: Unpad::Crop,
-        origin: None,
-        label_sets: Vec::new(),
-        calibration: None,
-        training: None,
-        metrics: Vec::new(),
+        ..made_up_meta(task, "none", "0")
     };
     (
         Head {

@@ -5,7 +5,8 @@ use std::path::Path;
 
 use tempfile::TempDir;
 
-use crate::program::{Run, command, files_below, finish, folder_of, store_with_focus};
+use crate::program::{Run, command, finish, folder_of, store_with_focus};
+use crate::results::names_in_dino_out;
 
 /// A folder with this photo under these names.
 pub fn photos(names: &[&str]) -> TempDir {
@@ -21,10 +22,6 @@ pub fn depth_of(folder: &Path, args: &[&str], input: &[u8]) -> Run {
         .current_dir(folder)
         .env("DINO_HOME", store_with_focus());
     finish(&mut command, input)
-}
-
-pub fn outputs(folder: &TempDir) -> Vec<String> {
-    files_below(&folder.path().join("dino-out"))
 }
 
 #[test]
@@ -51,7 +48,7 @@ fn a_list_is_read_from_a_file_and_from_stdin_beside_inputs() {
         "{lines:?}"
     );
     let expected = ["x/a b.depth.png", "y/a b.depth.png", "z.depth.png"];
-    assert_eq!(outputs(&folder), expected);
+    assert_eq!(names_in_dino_out(&folder), expected);
     let again = depth_of(
         folder.path(),
         &["--files-from", "-", "-0"],

@@ -6,8 +6,9 @@ use std::path::Path;
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::inputs_lists::{depth_of, outputs};
+use crate::inputs_lists::depth_of;
 use crate::program::{Run, sample};
+use crate::results::names_in_dino_out;
 
 /// Writes a tar with these photos under these names.
 pub fn write_tar(path: &Path, members: &[(&str, &str)]) {
@@ -50,7 +51,7 @@ fn photos_of_tars_are_told_by_tar_and_key_and_known_again() {
         "d-0/x/001.depth.png",
         "d-1/000.depth.png",
     ];
-    assert_eq!(outputs(&folder), expected);
+    assert_eq!(names_in_dino_out(&folder), expected);
     let manifest = fs::read_to_string(folder.path().join("dino-out/manifest.jsonl")).unwrap();
     assert!(
         manifest.contains("d-0.tar/x/001.jpg") && manifest.contains("tar_bytes"),
@@ -76,7 +77,7 @@ fn a_tar_beside_a_folder_of_its_name_has_names_of_its_own() {
     fs::copy(sample("room.jpg"), folder.path().join("d-0/000.jpg")).unwrap();
     fs::write(folder.path().join("list"), "d-0/000.jpg\nd-0.tar\n").unwrap();
     depth(&folder, &["--files-from", "list"]).expect_code(0);
-    let made = outputs(&folder);
+    let made = names_in_dino_out(&folder);
     assert_eq!(made.len(), 3, "{made:?}");
     let apart = |name: &String| name.ends_with("d-0.tar/000.jpg.depth.png");
     assert!(made.iter().any(apart), "{made:?}");
@@ -90,7 +91,7 @@ fn a_truncated_tar_is_done_up_to_the_cut_and_fails() {
     fs::write(&path, &bytes[..bytes.len() - 4096]).unwrap();
     let run = depth(&folder, &["d-0.tar"]).expect_code(1);
     run.expect_stderr("d-0.tar: is cut off within x/001.jpg");
-    assert_eq!(outputs(&folder), ["d-0/000.depth.png"]);
+    assert_eq!(names_in_dino_out(&folder), ["d-0/000.depth.png"]);
 }
 
 #[test]
@@ -100,7 +101,7 @@ fn a_tar_in_a_folder_or_a_pipe_is_not_read_silently() {
     depth(&folder, &["."])
         .expect_code(0)
         .expect_stderr("2 tar archives");
-    assert_eq!(outputs(&folder), ["a.depth.png"]);
+    assert_eq!(names_in_dino_out(&folder), ["a.depth.png"]);
     let bytes = fs::read(folder.path().join("d-0.tar")).unwrap();
     depth_of(folder.path(), &["-"], &bytes)
         .expect_code(1)
@@ -150,7 +151,7 @@ fn outputs_are_packed_with_the_keys_of_their_photos() {
     let run = depth(&folder, &args).expect_code(0);
     let tars = ["d-0.depth.tar", "d-1.depth.tar"];
     assert_eq!(run.lines(), tars.map(|name| format!("dino-out/{name}")));
-    assert_eq!(outputs(&folder), tars);
+    assert_eq!(names_in_dino_out(&folder), tars);
     let at = |name: &str| folder.path().join("dino-out").join(name);
     let names: Vec<String> = members(&at(tars[0]))
         .into_iter()
@@ -207,12 +208,12 @@ fn a_tar_with_a_photo_that_failed_is_never_taken_for_complete() {
         depth(&folder, &["d.tar", "--tar"])
             .expect_code(1)
             .expect_stderr("d.tar/1.jpg: is not an image");
-        assert_eq!(outputs(&folder), ["d.depth.tar", "d/0.depth.png"]);
+        assert_eq!(names_in_dino_out(&folder), ["d.depth.tar", "d/0.depth.png"]);
         assert_eq!(members(&at("d.depth.tar")).len(), 1);
     }
     fs::write(&path, whole).unwrap();
     depth(&folder, &["d.tar", "--tar"]).expect_code(0);
-    assert_eq!(outputs(&folder), ["d.depth.tar"]);
+    assert_eq!(names_in_dino_out(&folder), ["d.depth.tar"]);
     assert_eq!(members(&at("d.depth.tar")).len(), 2);
     // Stopped before the files were removed that are packed.
     fs::create_dir(at("d")).unwrap();
@@ -222,7 +223,7 @@ fn a_tar_with_a_photo_that_failed_is_never_taken_for_complete() {
     depth(&folder, &["d.tar", "--tar"])
         .expect_code(0)
         .expect_stderr("2 already there, skipped");
-    assert_eq!(outputs(&folder), ["d.depth.tar", "d/note"]);
+    assert_eq!(names_in_dino_out(&folder), ["d.depth.tar", "d/note"]);
 }
 
 #[test]

@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::inputs_lists::outputs;
 use crate::models::server::{Reply, Request, Server};
 use crate::program::{Run, command, finish, sample, store_with_focus};
+use crate::results::names_in_dino_out;
 
 fn depth(folder: &Path, args: &[&str]) -> Run {
     let mut command = command(&["depth", "--size", "56"]);
@@ -75,7 +75,7 @@ fn addresses_are_photos_with_the_names_of_their_last_parts() {
         text.contains(&format!("\"input\":\"{}\"", urls[0])),
         "{text}"
     );
-    let made = outputs(&folder);
+    let made = names_in_dino_out(&folder);
     assert_eq!(made.len(), 4, "{made:?}");
     assert!(
         made.contains(&"room.depth.png".to_owned()) && made.contains(&"moved.depth.png".to_owned())
@@ -134,7 +134,7 @@ fn each_way_to_fail_is_a_failure_of_its_photo_and_named() {
     }
     let run = run.expect_stderr("10 of 11 inputs failed");
     run.expect_stderr("only those of http:// and https:// are fetched");
-    assert_eq!(outputs(&folder), ["room.depth.png"]);
+    assert_eq!(names_in_dino_out(&folder), ["room.depth.png"]);
 }
 
 #[test]

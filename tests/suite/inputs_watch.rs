@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
 
-use crate::inputs_lists::{depth_of, outputs};
+use crate::inputs_lists::depth_of;
 use crate::program::{command, finish, sample, store_with_focus};
+use crate::results::names_in_dino_out;
 
 /// `dino depth --watch in`, running in `folder`.
 struct Watch {
@@ -85,7 +86,10 @@ fn each_new_photo_is_done_once_and_across_restarts() {
         1,
         "{said}"
     );
-    assert_eq!(outputs(&folder), ["a.jpg.depth.png", "a.png.depth.png"]);
+    assert_eq!(
+        names_in_dino_out(&folder),
+        ["a.jpg.depth.png", "a.png.depth.png"]
+    );
 }
 
 #[test]

@@ -8,11 +8,8 @@ use image::RgbImage;
 use serde_json::Value;
 
 use crate::program::{Run, dino_with_model, sample};
+use crate::results::as_text;
 use crate::{depth, segment};
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 /// Runs `dino eval` with the head in `folder`; its figures, and those of every photo by its stem.
 fn eval(folder: &Path, args: &[&str]) -> (Run, Value, Vec<(String, f64)>) {
@@ -55,7 +52,7 @@ fn depth_that_dino_writes_is_judged_without_an_error() {
         "depth",
         "--head",
         "head.safetensors",
-        text(&photo),
+        as_text(&photo),
         "--json",
     ];
     let formats = ["--save", "npy,png16,pfm,exr,tiff", "--depth-scale", "256"];
@@ -115,7 +112,7 @@ fn masks_that_dino_writes_are_judged_without_an_error() {
         "segment",
         "--head",
         "head.safetensors",
-        text(&photo),
+        as_text(&photo),
         "--save",
         "ids,npy",
     ];

@@ -4,7 +4,9 @@
 #![allow(clippy::unwrap_used, clippy::print_stdout, clippy::print_stderr)]
 
 mod goldens;
+mod made_up_heads;
 mod program;
+mod results;
 
 mod attention;
 mod attention_goldens;

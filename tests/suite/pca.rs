@@ -7,49 +7,26 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::program::{Run, dino_with_model, sample};
+use crate::results::{as_text, json_lines, open_picture, read_npy};
 
 /// Runs `dino pca` in `folder` on small inputs.
 fn pca(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&["pca", "--size", "112"], args].concat())
 }
 
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
-        .into_rgb8()
-}
-
-/// The values of a float32 `.npy` and its shape.
-fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
-    (file.shape().to_vec(), file.into_vec().unwrap())
-}
-
-fn json(run: &Run) -> Vec<Value> {
-    run.lines()
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
-}
-
 #[test]
 fn components_are_fitted_to_the_photo_on_request() {
     let folder = tempdir().unwrap();
     let photo = sample("coffee.png");
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     // How much of the picture's change lies where the photo changes most.
     let follows = |out: &str, more: &[&str]| {
         let run = pca(
             folder.path(),
-            &[&[text(&photo), "-o", out, "--json"], more].concat(),
+            &[&[as_text(&photo), "-o", out, "--json"], more].concat(),
         );
-        let report = json(&run.expect_code(0)).remove(0);
-        let found = picture(folder.path().join(out).join("coffee.pca.png"));
+        let report = json_lines(&run.expect_code(0)).remove(0);
+        let found = open_picture(folder.path().join(out).join("coffee.pca.png"));
         assert_eq!(found.dimensions(), original.dimensions());
         let change = |of: &RgbImage, x: u32, y: u32| -> u64 {
             let (a, b) = (of.get_pixel(x - 1, y), of.get_pixel(x + 1, y));
@@ -81,7 +58,7 @@ fn components_are_fitted_to_the_photo_on_request() {
     );
     pca(
         folder.path(),
-        &[text(&photo), "--refine", "--upscale", "nearest"],
+        &[as_text(&photo), "--refine", "--upscale", "nearest"],
     )
     .expect_code(2)
     .expect_stderr("--upscale");
@@ -90,9 +67,9 @@ fn components_are_fitted_to_the_photo_on_request() {
 #[test]
 fn a_photo_becomes_a_picture_of_its_own_size() {
     let folder = tempdir().unwrap();
-    let run = pca(folder.path(), &[text(&sample("chelsea.png"))]).expect_code(0);
+    let run = pca(folder.path(), &[as_text(&sample("chelsea.png"))]).expect_code(0);
     assert_eq!(run.lines(), ["dino-out/chelsea.pca.png"]);
-    let found = picture(folder.path().join("dino-out/chelsea.pca.png"));
+    let found = open_picture(folder.path().join("dino-out/chelsea.pca.png"));
     assert_eq!(found.dimensions(), (451, 300));
     // Eye and background are different parts, so they have different colours.
     let distance: i32 = found
@@ -116,15 +93,15 @@ fn the_report_and_the_projections_agree() {
     let run = pca(
         folder.path(),
         &[
-            text(&sample("coffee.png")),
+            as_text(&sample("coffee.png")),
             "--raw",
             "--json",
             "--components",
             "1,2,4",
         ],
     );
-    let report = json(&run.expect_code(0)).remove(0);
-    let (shape, values) = npy(folder.path().join("dino-out/coffee.pca.npy"));
+    let report = json_lines(&run.expect_code(0)).remove(0);
+    let (shape, values) = read_npy(folder.path().join("dino-out/coffee.pca.npy"));
     let grid: Vec<u64> = report["grid"]
         .as_array()
         .unwrap()
@@ -168,8 +145,8 @@ fn one_fit_over_many_gives_one_colour_one_meaning() {
     pca(
         folder.path(),
         &[
-            text(&a),
-            text(&b),
+            as_text(&a),
+            as_text(&b),
             "-o",
             "all",
             "--save-basis",
@@ -177,18 +154,18 @@ fn one_fit_over_many_gives_one_colour_one_meaning() {
         ],
     )
     .expect_code(0);
-    pca(folder.path(), &[text(&a), "-o", "one"]).expect_code(0);
+    pca(folder.path(), &[as_text(&a), "-o", "one"]).expect_code(0);
     pca(
         folder.path(),
-        &[text(&a), text(&b), "-o", "each", "--fit", "each"],
+        &[as_text(&a), as_text(&b), "-o", "each", "--fit", "each"],
     )
     .expect_code(0);
     pca(
         folder.path(),
-        &[text(&a), "-o", "again", "--basis", "basis.safetensors"],
+        &[as_text(&a), "-o", "again", "--basis", "basis.safetensors"],
     )
     .expect_code(0);
-    let of = |run: &str| picture(folder.path().join(run).join("chelsea.pca.png"));
+    let of = |run: &str| open_picture(folder.path().join(run).join("chelsea.pca.png"));
     assert_eq!(
         of("again"),
         of("all"),
@@ -210,7 +187,7 @@ fn batches_change_nothing() {
         .into();
     let args: Vec<&str> = files
         .iter()
-        .map(|f| text(f))
+        .map(|f| as_text(f))
         .chain(["--size", "112x84", "--raw"])
         .collect();
     let run = |out: &str, batch: &str| {
@@ -219,7 +196,7 @@ fn batches_change_nothing() {
             &[&["pca"], &args[..], &["-o", out, "--batch-size", batch]].concat(),
         );
         run.expect_code(0);
-        npy(folder.path().join(out).join("coffee.pca.npy")).1
+        read_npy(folder.path().join(out).join("coffee.pca.npy")).1
     };
     let (one, three) = (run("one", "1"), run("three", "3"));
     let worst = one
@@ -236,16 +213,16 @@ fn foreground_paints_the_background_black() {
     let run = pca(
         folder.path(),
         &[
-            text(&sample("coffee.png")),
+            as_text(&sample("coffee.png")),
             "--foreground",
             "auto",
             "--json",
         ],
     );
-    let report = json(&run.expect_code(0)).remove(0);
+    let report = json_lines(&run.expect_code(0)).remove(0);
     let share = report["foreground_share"].as_f64().unwrap();
     assert!((0.05..0.9).contains(&share), "{share}");
-    let found = picture(folder.path().join("dino-out/coffee.pca.png"));
+    let found = open_picture(folder.path().join("dino-out/coffee.pca.png"));
     assert_eq!(
         found.get_pixel(20, 20),
         &Rgb([0, 0, 0]),
@@ -259,7 +236,7 @@ fn foreground_paints_the_background_black() {
     let error = pca(
         folder.path(),
         &[
-            text(&sample("coffee.png")),
+            as_text(&sample("coffee.png")),
             "--foreground",
             "1e9",
             "-o",
@@ -274,14 +251,18 @@ fn pictures_beside_and_over_the_photo() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     let run = |out: &str, more: &[&str]| {
-        pca(folder.path(), &[&[text(&photo), "-o", out], more].concat()).expect_code(0);
-        picture(folder.path().join(out))
+        pca(
+            folder.path(),
+            &[&[as_text(&photo), "-o", out], more].concat(),
+        )
+        .expect_code(0);
+        open_picture(folder.path().join(out))
     };
     let plain = run("plain.png", &[]);
     let both = run("both.png", &["--side-by-side"]);
     let over = run("over.png", &["--overlay", "0.5"]);
     let nearest = run("nearest.png", &["--upscale", "nearest"]);
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     assert_eq!(both.dimensions(), (902, 300));
     assert_eq!(both.get_pixel(10, 10), original.get_pixel(10, 10));
     assert_eq!(both.get_pixel(451 + 10, 10), plain.get_pixel(10, 10));
@@ -303,7 +284,7 @@ fn pictures_beside_and_over_the_photo() {
 #[test]
 fn rotated_photos_give_the_upright_picture() {
     let folder = tempdir().unwrap();
-    let upright = picture(sample("chelsea.png"));
+    let upright = open_picture(sample("chelsea.png"));
     let jpeg = |image: &RgbImage, orientation: u8, name: &str| {
         let mut bytes = Vec::new();
         image::codecs::jpeg::JpegEncoder::new_with_quality(&mut bytes, 95)
@@ -323,8 +304,8 @@ fn rotated_photos_give_the_upright_picture() {
         &["upright.jpg", "turned.jpg", "--fit", "each"],
     )
     .expect_code(0);
-    let a = picture(folder.path().join("dino-out/upright.pca.png"));
-    let b = picture(folder.path().join("dino-out/turned.pca.png"));
+    let a = open_picture(folder.path().join("dino-out/upright.pca.png"));
+    let b = open_picture(folder.path().join("dino-out/turned.pca.png"));
     assert_eq!(a.dimensions(), b.dimensions());
     let differs = a
         .iter()
@@ -347,7 +328,7 @@ fn odd_sizes_work() {
             .save(folder.path().join(&name))
             .unwrap();
         let run = dino_with_model(folder.path(), &["pca", "--size", "56", &name]).expect_code(0);
-        let found = picture(folder.path().join(&run.lines()[0]));
+        let found = open_picture(folder.path().join(&run.lines()[0]));
         assert_eq!(found.dimensions(), (width, height));
     }
     let run = dino_with_model(
@@ -377,11 +358,11 @@ fn wrong_wishes_are_explained() {
         (&["--dtype", "bf16"], "bf16"),
         (&["--basis", "a", "--whiten"], "--basis"),
     ] {
-        pca(folder.path(), &[&[text(&photo)], args].concat())
+        pca(folder.path(), &[&[as_text(&photo)], args].concat())
             .expect_code(2)
             .expect_stderr(words);
     }
-    pca(folder.path(), &[text(&photo), "--model", "vitx"])
+    pca(folder.path(), &[as_text(&photo), "--model", "vitx"])
         .expect_code(1)
         .expect_stderr("vitx");
     assert!(
@@ -395,16 +376,16 @@ fn a_basis_refuses_what_it_does_not_fit() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     std::fs::write(folder.path().join("junk"), b"not a basis").unwrap();
-    pca(folder.path(), &[text(&photo), "--basis", "junk"])
+    pca(folder.path(), &[as_text(&photo), "--basis", "junk"])
         .expect_code(1)
         .expect_stderr("--save-basis");
-    pca(folder.path(), &[text(&photo), "--basis", "none"])
+    pca(folder.path(), &[as_text(&photo), "--basis", "none"])
         .expect_code(1)
         .expect_stderr("none");
     pca(
         folder.path(),
         &[
-            text(&photo),
+            as_text(&photo),
             "--save-basis",
             "b.safetensors",
             "--layer",
@@ -414,7 +395,7 @@ fn a_basis_refuses_what_it_does_not_fit() {
     .expect_code(0);
     pca(
         folder.path(),
-        &[text(&photo), "--save-basis", "b.safetensors"],
+        &[as_text(&photo), "--save-basis", "b.safetensors"],
     )
     .expect_code(2)
     .expect_stderr("--force");
@@ -425,7 +406,7 @@ fn a_basis_refuses_what_it_does_not_fit() {
     std::fs::write(folder.path().join("other.safetensors"), bytes).unwrap();
     let run = pca(
         folder.path(),
-        &[text(&photo), "--basis", "other.safetensors", "-o", "x"],
+        &[as_text(&photo), "--basis", "other.safetensors", "-o", "x"],
     );
     run.expect_code(1)
         .expect_stderr("was fitted with vits14-focus");

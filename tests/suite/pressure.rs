@@ -17,10 +17,7 @@ use crate::depth::depth_head;
 use crate::program::{
     Run, command, dino_with_model, files_below, finish, sample, store_with_focus,
 };
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
+use crate::results::as_text;
 
 /// A photo of this size, and its path.
 fn photo(folder: &Path, name: &str, (width, height): (u32, u32)) -> String {
@@ -30,7 +27,7 @@ fn photo(folder: &Path, name: &str, (width, height): (u32, u32)) -> String {
     })
     .save(&path)
     .unwrap();
-    text(&path).to_owned()
+    as_text(&path).to_owned()
 }
 
 /// A linear head whose numbers are too large to be added up.
@@ -54,7 +51,7 @@ fn a_head_that_gives_no_numbers_is_named() {
     let room = sample("room.jpg");
     let args = [
         "depth",
-        text(&room),
+        as_text(&room),
         "--head",
         "huge.safetensors",
         "--size",
@@ -74,7 +71,7 @@ fn a_head_that_gives_no_numbers_is_named() {
     save(&head, &at.join("far.safetensors"));
     let args = [
         "depth",
-        text(&room),
+        as_text(&room),
         "--head",
         "far.safetensors",
         "--size",
@@ -99,7 +96,7 @@ fn a_head_that_gives_no_numbers_is_named() {
     save(&head, &at.join("hidden.safetensors"));
     let args = [
         "depth",
-        text(&room),
+        as_text(&room),
         "--head",
         "hidden.safetensors",
         "--size",
@@ -486,13 +483,13 @@ mod signals {
             fs::create_dir(&bin).unwrap();
             let script = format!(
                 "#!/bin/sh\n[ \"$1\" = --version ] && exit 0\necho $$ > {}.new; mv {}.new {}\nexec sleep 600\n",
-                text(&id),
-                text(&id),
-                text(&id)
+                as_text(&id),
+                as_text(&id),
+                as_text(&id)
             );
             fs::write(bin.join("pip"), script).unwrap();
             fs::set_permissions(bin.join("pip"), fs::Permissions::from_mode(0o755)).unwrap();
-            let path = format!("{}:/usr/bin:/bin", text(&bin));
+            let path = format!("{}:/usr/bin:/bin", as_text(&bin));
             let mut command = command(&["models", "pull", "vits14-focus"]);
             command
                 .env("DINO_HOME", at.join("home"))
@@ -766,7 +763,7 @@ fn spreads_are_those_that_were_calibrated() {
     let room = sample("room.jpg");
     let args = [
         "depth",
-        text(&room),
+        as_text(&room),
         "--json",
         "--save",
         "npy",
@@ -786,7 +783,7 @@ fn spreads_are_those_that_were_calibrated() {
     save(&depth_head(0.0), &at.join("toy.safetensors"));
     let args = [
         "depth",
-        text(&room),
+        as_text(&room),
         "--head",
         "toy.safetensors",
         "--uncertainty",

@@ -6,8 +6,9 @@ use dino::model::head::RELATIVE_INVERSE_DEPTH;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::depth::{chunk, npy, relative_head, save};
+use crate::depth::{chunk, relative_head, save};
 use crate::program::{Run, dino_with_model, files_below, sample};
+use crate::results::{first_json, read_npy};
 
 fn folder() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -21,10 +22,6 @@ fn depth(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&head, args].concat())
 }
 
-fn report(run: &Run) -> Value {
-    serde_json::from_str(&run.lines()[0]).unwrap()
-}
-
 #[test]
 fn every_file_and_line_says_that_it_is_no_metres() {
     let folder = folder();
@@ -34,9 +31,9 @@ fn every_file_and_line_says_that_it_is_no_metres() {
         &["--save", "npy,pfm,exr,tiff", "--at", "10,20", "--json"],
     )
     .expect_code(0);
-    let report = report(&run);
+    let report = first_json(&run);
     assert_eq!(report["unit"], RELATIVE_INVERSE_DEPTH);
-    let (shape, values) = npy(path("npy"));
+    let (shape, values) = read_npy(path("npy"));
     assert_eq!(shape, [300, 451]);
     let at = report["at"][0]["depth"].as_f64().unwrap();
     assert!((at - f64::from(values[20 * 451 + 10])).abs() < 1e-3);
@@ -78,7 +75,7 @@ fn what_is_near_is_drawn_as_near() {
     let drawn = |more: &[&str]| {
         depth(folder.path(), &[&args, more].concat()).expect_code(0);
         let picture = image::open(folder.path().join("dino-out/cat.depth.png")).unwrap();
-        let (_, values) = npy(folder.path().join("dino-out/cat.depth.npy"));
+        let (_, values) = read_npy(folder.path().join("dino-out/cat.depth.npy"));
         let greatest = (0..values.len()).max_by(|&a, &b| values[a].total_cmp(&values[b]));
         let at = greatest.unwrap() as u32;
         picture.into_luma8().get_pixel(at % 451, at / 451).0[0]
@@ -96,7 +93,7 @@ fn borders_are_fitted_where_nothing_is_near_too() {
     let folder = folder();
     let map = |more: &[&str]| {
         depth(folder.path(), &[&["--save", "npy"], more].concat()).expect_code(0);
-        npy(folder.path().join("dino-out/cat.depth.npy")).1
+        read_npy(folder.path().join("dino-out/cat.depth.npy")).1
     };
     let (plain, refined) = (map(&[]), map(&["--refine"]));
     let greatest = plain.iter().copied().fold(0.0, f32::max);
@@ -126,7 +123,7 @@ fn what_needs_metres_is_refused_or_made_by_scale_and_shift() {
     assert!(!folder.path().join("dino-out").exists());
     let (_, plain) = {
         depth(folder.path(), &["--save", "npy"]).expect_code(0);
-        npy(folder.path().join("dino-out/cat.depth.npy"))
+        read_npy(folder.path().join("dino-out/cat.depth.npy"))
     };
     let args = [
         "--scale",
@@ -142,8 +139,8 @@ fn what_needs_metres_is_refused_or_made_by_scale_and_shift() {
         "--json",
     ];
     let run = depth(folder.path(), &args).expect_code(0);
-    assert_eq!(report(&run)["unit"], "m");
-    let (_, metres) = npy(folder.path().join("dino-out/cat.depth.npy"));
+    assert_eq!(first_json(&run)["unit"], "m");
+    let (_, metres) = read_npy(folder.path().join("dino-out/cat.depth.npy"));
     for (value, metres) in plain.iter().zip(&metres) {
         let inverse = 0.5 * f64::from(*value) - 0.25;
         let expected = if inverse > 1e-3 {
@@ -165,7 +162,7 @@ fn what_needs_metres_is_refused_or_made_by_scale_and_shift() {
     // It is another file than without, and of the same settings it is not made again.
     let again = ["depth", "cat.png", "--head", "head.safetensors"];
     let again = dino_with_model(folder.path(), &[&again, &args[..]].concat());
-    assert_eq!(report(&again)["status"], json!("skipped"));
+    assert_eq!(first_json(&again)["status"], json!("skipped"));
     let metric = ["depth", "cat.png", "--scale", "0.5", "-o", "other"];
     dino_with_model(folder.path(), &metric).expect_code(0);
     let shifted = [&metric[..], &["--shift", "0.1"]].concat();

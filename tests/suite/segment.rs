@@ -4,32 +4,17 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use dino::model::head::linear::Dense;
-use dino::model::head::{
-    Class, Head, HeadInput, HeadMeta, HeadNetwork, HeadTask, LinearHead, file,
-};
-use dino::model::input::Unpad;
+use dino::model::head::{Class, Head, HeadNetwork, HeadTask, LinearHead, file};
 use dino::model::weights::Store;
 use image::RgbImage;
 use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
+use crate::made_up_heads::made_up_meta;
 use crate::program::{Run, dino_with_model, files_below, sample, store_with_focus};
+use crate::results::{as_text, first_json, open_picture};
 
 pub const NAMES: [&str; 4] = ["person", "traffic light", "car", "sky"];
-
-pub fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-pub fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
-        .into_rgb8()
-}
-
-pub fn json(run: &Run) -> Value {
-    serde_json::from_str(&run.lines()[0]).unwrap()
-}
 
 /// A folder with `head.safetensors`: four classes with arbitrary but fixed weights on the last block.
 pub fn folder_with_head() -> TempDir {
@@ -50,30 +35,8 @@ pub fn folder_with_classes(names: [&str; 4]) -> TempDir {
             color: [60 * i, 255 - 60 * i, 128],
         })
         .collect();
-    let meta = HeadMeta {
-        format: 1,
-        name: "made-up".into(),
-        task: HeadTask::Segment { classes },
-        backbone: record.name,
-        fingerprint: record.fingerprint,
-        blocks: vec![11],
-        norm: true,
-        context: Vec::new(),
-        globals: Vec::new(),
-        input: HeadInput {
-            size: "112".into(),
-            padding: "center".into(),
-            coarse: None,
-            crop: None,
-        },
-        protocol: None,
-        unpad: Unpad::Crop,
-        origin: None,
-        label_sets: Vec::new(),
-        calibration: None,
-        training: None,
-        metrics: Vec::new(),
-    };
+    let task = HeadTask::Segment { classes };
+    let meta = made_up_meta(task, &record.name, &record.fingerprint);
     let inputs = 384;
     // A linear congruential generator is random enough.
     let mut state = 1u32;
@@ -144,7 +107,7 @@ fn all_exact_outputs_tell_the_same() {
     let run = segment(
         folder.path(),
         &[
-            text(&sample("chelsea.png")),
+            as_text(&sample("chelsea.png")),
             "--save",
             "coco,ids,npy,masks",
             "--confidence",
@@ -158,7 +121,7 @@ fn all_exact_outputs_tell_the_same() {
     assert_eq!(array.shape(), [300, 451]);
     let ids: Vec<u8> = array.into_vec().unwrap();
 
-    let report = json(&run);
+    let report = first_json(&run);
     assert_eq!(report["head"], "made-up");
     assert_eq!(report["photo_size"], serde_json::json!([451, 300]));
     assert_eq!(report["unlabelled_pixels"], 0);
@@ -184,7 +147,7 @@ fn all_exact_outputs_tell_the_same() {
     assert!(areas.is_sorted_by(|a, b| a >= b));
 
     // The PNG of ids, read as colours.
-    let shown = picture(out.join("chelsea.segment.ids.png"));
+    let shown = open_picture(out.join("chelsea.segment.ids.png"));
     let color = |id: u8| [60 * id, 255 - 60 * id, 128];
     assert!(shown.pixels().zip(&ids).all(|(p, &id)| p.0 == color(id)));
     // Masks: those that are there, white where the id is.
@@ -192,7 +155,7 @@ fn all_exact_outputs_tell_the_same() {
     assert_eq!(masks.len(), sizes.len());
     for &id in sizes.keys() {
         let name = NAMES[usize::from(id)].replace(' ', "-");
-        let mask = picture(out.join(format!("chelsea.segment.masks/{name}.png")));
+        let mask = open_picture(out.join(format!("chelsea.segment.masks/{name}.png")));
         let same = mask
             .pixels()
             .zip(&ids)
@@ -223,7 +186,7 @@ fn all_exact_outputs_tell_the_same() {
         assert_eq!(annotation["bbox"], serde_json::json!([x, y, width, height]));
     }
     // The mean of the confidence map is the mean confidence.
-    let sure = picture(out.join("chelsea.segment.confidence.png"));
+    let sure = open_picture(out.join("chelsea.segment.confidence.png"));
     let mean = sure.pixels().map(|p| f64::from(p.0[0])).sum::<f64>() / 255.0 / ids.len() as f64;
     let reported = report["confidence"].as_f64().unwrap();
     assert!((mean - reported).abs() < 2e-3, "{mean} for {reported}");
@@ -234,10 +197,14 @@ fn the_picture_is_as_wished() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
     let run = |out: &str, more: &[&str]| {
-        segment(folder.path(), &[&[text(&photo), "-o", out], more].concat()).expect_code(0);
-        picture(folder.path().join(out))
+        segment(
+            folder.path(),
+            &[&[as_text(&photo), "-o", out], more].concat(),
+        )
+        .expect_code(0);
+        open_picture(folder.path().join(out))
     };
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     let bare = ["--no-legend", "--no-names"];
     let clear = run("clear.png", &[&bare[..], &["--alpha", "0"]].concat());
     assert_eq!(clear, original, "alpha 0 is the photo");
@@ -263,14 +230,14 @@ fn the_picture_is_as_wished() {
 fn what_is_unsure_shows_the_photo_and_has_no_class_in_files_if_asked() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     let run = |command: &[&str], out: &str| {
-        let args = [command, &[text(&photo), "-o", out, "--json"]].concat();
-        let found = json(&dino_with_model(folder.path(), &args).expect_code(0));
+        let args = [command, &[as_text(&photo), "-o", out, "--json"]].concat();
+        let found = first_json(&dino_with_model(folder.path(), &args).expect_code(0));
         let at = folder.path().join(out);
         let bytes = std::fs::read(at.join("chelsea.segment.ids.npy")).unwrap();
         let ids: Vec<u8> = npyz::NpyFile::new(&bytes[..]).unwrap().into_vec().unwrap();
-        (found, ids, picture(at.join("chelsea.segment.png")))
+        (found, ids, open_picture(at.join("chelsea.segment.png")))
     };
     let bare = [
         "segment",
@@ -333,20 +300,20 @@ fn what_is_unsure_shows_the_photo_and_has_no_class_in_files_if_asked() {
     let several: Vec<&str> = several.into_iter().chain(sets).collect();
     let (_, ids, picture) = run(&several, "several");
     assert!(ids == sure && picture == shown);
-    segment(folder.path(), &[text(&photo), "--least", "2"]).expect_code(2);
+    segment(folder.path(), &[as_text(&photo), "--least", "2"]).expect_code(2);
 }
 
 #[test]
 fn borders_are_fitted_to_the_photo_on_request() {
     let folder = tempdir().unwrap();
     let photo = sample("coffee.png");
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     // How much the photo changes across the borders of the map.
     let contrast = |out: &str, more: &[&str]| {
-        let args = [text(&photo), "-o", out, "--mask-only", "--no-legend"];
+        let args = [as_text(&photo), "-o", out, "--mask-only", "--no-legend"];
         let args = [&args[..], &["--clusters", "3"], more].concat();
         clusters(folder.path(), &args).expect_code(0);
-        let map = picture(folder.path().join(out));
+        let map = open_picture(folder.path().join(out));
         let (mut sum, mut count) = (0u64, 0u64);
         for (x, y, color) in map.enumerate_pixels().filter(|(x, ..)| *x > 0) {
             if map.get_pixel(x - 1, y) != color {
@@ -368,7 +335,7 @@ fn classes_are_kept_by_name() {
     let photo = sample("chelsea.png");
     let args = |names: &'static str, out: &'static str| {
         [
-            text(&photo).to_owned(),
+            as_text(&photo).to_owned(),
             "--classes".into(),
             names.into(),
             "-o".into(),
@@ -394,10 +361,13 @@ fn classes_are_kept_by_name() {
         .map(|&id| if id >= 2 { id } else { 255 })
         .collect();
     assert_eq!(some, expected, "what is not kept is not given to others");
-    segment(folder.path(), &[text(&photo), "--classes", "trafic light"])
-        .expect_code(2)
-        .expect_stderr("did you mean `traffic light`?");
-    segment(folder.path(), &[text(&photo), "--classes", "zebra"])
+    segment(
+        folder.path(),
+        &[as_text(&photo), "--classes", "trafic light"],
+    )
+    .expect_code(2)
+    .expect_stderr("did you mean `traffic light`?");
+    segment(folder.path(), &[as_text(&photo), "--classes", "zebra"])
         .expect_code(2)
         .expect_stderr("it has person, traffic light, car, sky");
     assert!(!folder.path().join("dino-out").exists());
@@ -407,7 +377,7 @@ fn classes_are_kept_by_name() {
 fn the_mirror_image_takes_part() {
     let folder = folder_with_head();
     // A photo that is its own mirror image has labels that are.
-    let half = image::imageops::thumbnail(&picture(sample("chelsea.png")), 84, 112);
+    let half = image::imageops::thumbnail(&open_picture(sample("chelsea.png")), 84, 112);
     let whole = RgbImage::from_fn(168, 112, |x, y| *half.get_pixel(x.min(167 - x), y));
     whole.save(folder.path().join("even.png")).unwrap();
     let mask = ["--mask-only", "--no-legend"];
@@ -417,7 +387,7 @@ fn the_mirror_image_takes_part() {
             &[&["even.png", "-o", out], &mask[..], more].concat(),
         )
         .expect_code(0);
-        picture(folder.path().join(out))
+        open_picture(folder.path().join(out))
     };
     let asymmetry = |map: &RgbImage| {
         let turned = image::imageops::flip_horizontal(map);
@@ -441,11 +411,11 @@ fn clusters_need_no_head_and_keep_their_meaning() {
         clusters(folder.path(), &[&["-o", out], &mask[..], more].concat())
     };
     let book = ["--clusters", "5", "--save-codebook", "book.safetensors"];
-    run("all", &[&[text(&a), text(&b)], &book[..]].concat()).expect_code(0);
-    run("again", &[text(&a), "--codebook", "book.safetensors"]).expect_code(0);
-    run("same", &[text(&a), text(&b), "--clusters", "5"]).expect_code(0);
-    run("one", &[text(&a), "--clusters", "5"]).expect_code(0);
-    let of = |run: &str| picture(folder.path().join(run).join("chelsea.clusters.png"));
+    run("all", &[&[as_text(&a), as_text(&b)], &book[..]].concat()).expect_code(0);
+    run("again", &[as_text(&a), "--codebook", "book.safetensors"]).expect_code(0);
+    run("same", &[as_text(&a), as_text(&b), "--clusters", "5"]).expect_code(0);
+    run("one", &[as_text(&a), "--clusters", "5"]).expect_code(0);
+    let of = |run: &str| open_picture(folder.path().join(run).join("chelsea.clusters.png"));
     assert_eq!(
         of("again"),
         of("all"),
@@ -462,11 +432,11 @@ fn clusters_need_no_head_and_keep_their_meaning() {
         of("all").get_pixel(430, 250).0,
     ];
     assert_ne!(eye_and_wall[0], eye_and_wall[1]);
-    run("x", &[&[text(&a)], &book[..]].concat())
+    run("x", &[&[as_text(&a)], &book[..]].concat())
         .expect_code(2)
         .expect_stderr("--force");
     let kept = ["--codebook", "book.safetensors", "--classes", "9"];
-    run("x", &[&[text(&a)], &kept[..]].concat())
+    run("x", &[&[as_text(&a)], &kept[..]].concat())
         .expect_code(2)
         .expect_stderr("no class `9`");
 }
@@ -476,10 +446,15 @@ fn auto_chooses_a_number_and_says_it() {
     let folder = tempdir().unwrap();
     let run = clusters(
         folder.path(),
-        &[text(&sample("coffee.png")), "--clusters", "auto", "--json"],
+        &[
+            as_text(&sample("coffee.png")),
+            "--clusters",
+            "auto",
+            "--json",
+        ],
     )
     .expect_code(0);
-    let report = json(&run);
+    let report = first_json(&run);
     let k: usize = report["clusters"].as_str().unwrap().parse().unwrap();
     assert!((3..=12).contains(&k));
     let shown = report["classes"].as_array().unwrap().len();
@@ -507,7 +482,7 @@ fn wrong_wishes_are_explained() {
             "stdout",
         ),
     ] {
-        clusters(folder.path(), &[&[text(&photo)], args].concat())
+        clusters(folder.path(), &[&[as_text(&photo)], args].concat())
             .expect_code(code)
             .expect_stderr(words);
     }
@@ -518,7 +493,7 @@ fn wrong_wishes_are_explained() {
 fn finished_photos_are_skipped_with_all_their_files() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
-    let args = [text(&photo), "--save", "masks,ids"];
+    let args = [as_text(&photo), "--save", "masks,ids"];
     let first = segment(folder.path(), &args).expect_code(0);
     assert_eq!(
         first.lines(),
@@ -546,9 +521,9 @@ fn odd_sizes_work() {
             .unwrap();
         let args = [name.as_str(), "--size", "56", "--outline", "--save", "ids"];
         let run = segment(folder.path(), &args).expect_code(0);
-        let ids = picture(folder.path().join(&run.lines()[1]));
+        let ids = open_picture(folder.path().join(&run.lines()[1]));
         assert_eq!(ids.dimensions(), (width, height));
-        let drawn = picture(folder.path().join(&run.lines()[0]));
+        let drawn = open_picture(folder.path().join(&run.lines()[0]));
         assert!(
             drawn.width() > 60 && drawn.height() > 20,
             "a legend can be read"

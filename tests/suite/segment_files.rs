@@ -7,7 +7,8 @@ use serde_json::Value;
 use tempfile::tempdir;
 
 use crate::program::sample;
-use crate::segment::{NAMES, clusters, decode_rle, folder_with_head, json, picture, segment, text};
+use crate::results::{as_text, first_json, open_picture};
+use crate::segment::{NAMES, clusters, decode_rle, folder_with_head, segment};
 
 fn read_json(path: impl AsRef<Path>) -> Value {
     serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
@@ -32,7 +33,7 @@ fn list(value: &Value) -> &[Value] {
 /// A photo of `samples/`, made small.
 fn small(name: &str, path: &Path) {
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
-    let small = image::imageops::thumbnail(&picture(sample(name)), 96, 72);
+    let small = image::imageops::thumbnail(&open_picture(sample(name)), 96, 72);
     small.save(path).unwrap();
 }
 
@@ -179,8 +180,8 @@ fn polygons_and_regions_are_exact() {
     let photo = sample("chelsea.png");
     let args = ["--save", "coco,npy", "--coco-polygons", "--json"];
     let run = |out: &str, more: &[&str]| {
-        let args = [&[text(&photo), "-o", out], &args[..], more].concat();
-        let report = json(&segment(folder.path(), &args).expect_code(0));
+        let args = [&[as_text(&photo), "-o", out], &args[..], more].concat();
+        let report = first_json(&segment(folder.path(), &args).expect_code(0));
         let file = |end: &str| {
             folder
                 .path()
@@ -263,9 +264,9 @@ fn polygons_and_regions_are_exact() {
 fn a_cutout_is_the_photo_where_its_classes_are() {
     let folder = folder_with_head();
     let photo = sample("chelsea.png");
-    let original = picture(&photo);
+    let original = open_picture(&photo);
     let run = |out: &str, more: &[&str]| {
-        let args = [text(&photo), "-o", out, "--save", "cutout,npy", "--json"];
+        let args = [as_text(&photo), "-o", out, "--save", "cutout,npy", "--json"];
         let run = segment(folder.path(), &[&args[..], more].concat()).expect_code(0);
         let file = |end: &str| {
             folder
@@ -275,7 +276,12 @@ fn a_cutout_is_the_photo_where_its_classes_are() {
         };
         let cutout = image::open(file("cutout.png")).unwrap();
         assert_eq!(cutout.color(), image::ColorType::Rgba8);
-        (json(&run), cutout.into_rgba8(), ids(file("ids.npy")), run)
+        (
+            first_json(&run),
+            cutout.into_rgba8(),
+            ids(file("ids.npy")),
+            run,
+        )
     };
     let (report, whole, (map, width), said) = run("all", &[]);
     assert!(
@@ -330,7 +336,7 @@ fn a_cutout_of_nothing_is_said() {
         .save(dot)
         .unwrap();
     let args = ["dot.png", "--json", "--save", "cutout", "--crop"];
-    let report = json(&segment(folder.path(), &args).expect_code(0));
+    let report = first_json(&segment(folder.path(), &args).expect_code(0));
     let there = report["classes"][0]["name"].as_str().unwrap();
     let other = NAMES.iter().find(|name| **name != there).unwrap();
     let run = segment(
@@ -338,7 +344,7 @@ fn a_cutout_of_nothing_is_said() {
         &[&args[..], &["--classes", other, "-o", "none"]].concat(),
     );
     let run = run.expect_code(0);
-    assert_eq!(json(&run)["cutout_box"], Value::Null);
+    assert_eq!(first_json(&run)["cutout_box"], Value::Null);
     run.expect_stderr(&format!(
         "dot.png: nothing of {other} in it, so its cutout is transparent all over and not cropped"
     ));
@@ -380,7 +386,7 @@ fn clusters_have_all_files_of_classes() {
         .sum();
     assert_eq!(area, 2 * 96 * 72);
     assert_eq!(
-        picture(at("dino-out/y/f.clusters.cutout.png")).dimensions(),
+        open_picture(at("dino-out/y/f.clusters.cutout.png")).dimensions(),
         (96, 72)
     );
     // Taken up again, with the fit or with the saved clusters.

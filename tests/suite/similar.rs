@@ -7,32 +7,10 @@ use serde_json::{Value, json};
 use tempfile::tempdir;
 
 use crate::program::{Run, dino_with_model, files_below, sample};
+use crate::results::{as_text, json_lines, open_picture, read_npy};
 
 fn similar(folder: &Path, args: &[&str]) -> Run {
     dino_with_model(folder, &[&["similar", "--size", "224"], args].concat())
-}
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
-
-fn picture(path: impl AsRef<Path>) -> RgbImage {
-    image::open(path.as_ref())
-        .unwrap_or_else(|e| panic!("{}: {e}", path.as_ref().display()))
-        .into_rgb8()
-}
-
-fn npy(path: impl AsRef<Path>) -> (Vec<u64>, Vec<f32>) {
-    let bytes = std::fs::read(path).unwrap();
-    let file = npyz::NpyFile::new(&bytes[..]).unwrap();
-    (file.shape().to_vec(), file.into_vec().unwrap())
-}
-
-fn reports(run: &Run) -> Vec<Value> {
-    run.lines()
-        .iter()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect()
 }
 
 /// The cat's eye at the left.
@@ -44,13 +22,13 @@ fn the_same_part_is_found_elsewhere() {
     let photo = sample("chelsea.png");
     let mut moved = RgbImage::from_pixel(451, 300, Rgb([90; 3]));
     // The left part of the photo, further right and lower.
-    let cut = image::imageops::crop_imm(&picture(&photo), 0, 0, 300, 250).to_image();
+    let cut = image::imageops::crop_imm(&open_picture(&photo), 0, 0, 300, 250).to_image();
     image::imageops::overlay(&mut moved, &cut, 120, 45);
     moved.save(folder.path().join("moved.png")).unwrap();
     let at = format!("{},{}", EYE.0, EYE.1);
-    let args = [text(&photo), "moved.png", "--at", &at, "--raw", "--json"];
+    let args = [as_text(&photo), "moved.png", "--at", &at, "--raw", "--json"];
     let run = similar(folder.path(), &args).expect_code(0);
-    let [own, other] = &reports(&run)[..] else {
+    let [own, other] = &json_lines(&run)[..] else {
         panic!("{:?}", run.lines())
     };
     let number = |value: &Value| value.as_f64().unwrap();
@@ -59,9 +37,10 @@ fn the_same_part_is_found_elsewhere() {
     assert_eq!(own["files"]["npy"], "dino-out/chelsea.similar-172-112.npy");
     let off = (number(&other["best"]["x"]) - 292.0).hypot(number(&other["best"]["y"]) - 157.0);
     assert!(off < 30.0, "{off} pixels off: {other}");
-    assert_eq!(other["query"]["input"], text(&photo));
+    assert_eq!(other["query"]["input"], as_text(&photo));
     for report in [own, other] {
-        let (shape, cosines) = npy(folder.path().join(report["files"]["npy"].as_str().unwrap()));
+        let (shape, cosines) =
+            read_npy(folder.path().join(report["files"]["npy"].as_str().unwrap()));
         assert_eq!(json!(shape), report["grid"]);
         assert!(cosines.iter().all(|c| (-1.0..=1.0).contains(c)));
         let patch = &report["best"]["patch"];
@@ -77,13 +56,13 @@ fn the_point_is_marked_and_another_point_has_other_files() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     let run = |at: &str| {
-        let args = [text(&photo), "--at", at, "--no-scale", "--side-by-side"];
+        let args = [as_text(&photo), "--at", at, "--no-scale", "--side-by-side"];
         similar(folder.path(), &args).expect_code(0).lines()
     };
     assert_eq!(run("172,112"), ["dino-out/chelsea.similar-172-112.png"]);
     assert_eq!(run("0,299"), ["dino-out/chelsea.similar-0-299.png"]);
     assert!(run("172,112").is_empty(), "it is there");
-    let found = picture(folder.path().join("dino-out/chelsea.similar-172-112.png"));
+    let found = open_picture(folder.path().join("dino-out/chelsea.similar-172-112.png"));
     assert_eq!(found.dimensions(), (902, 300));
     // A ring of a fortieth of the short side around the point, in both halves; its middle is left alone.
     for left in [0, 451] {
@@ -99,7 +78,7 @@ fn the_point_is_marked_and_another_point_has_other_files() {
     }
     assert_eq!(
         found.get_pixel(EYE.0, EYE.1),
-        picture(&photo).get_pixel(EYE.0, EYE.1)
+        open_picture(&photo).get_pixel(EYE.0, EYE.1)
     );
     assert_eq!(files_below(&folder.path().join("dino-out")).len(), 2);
 }
@@ -109,29 +88,33 @@ fn a_point_outside_is_told_before_any_work() {
     let folder = tempdir().unwrap();
     let photo = sample("chelsea.png");
     for at in ["451,0", "0,300", "4000000000,1"] {
-        let args = [text(&photo), "--at", at, "--model", "nobodys"];
+        let args = [as_text(&photo), "--at", at, "--model", "nobodys"];
         similar(folder.path(), &args)
             .expect_code(1)
             .expect_stderr("451 x 300");
     }
-    similar(folder.path(), &[text(&photo)])
+    similar(folder.path(), &[as_text(&photo)])
         .expect_code(2)
         .expect_stderr("--at");
     for (range, at) in [("0.5", "1,1"), ("0,1", "1.5,2"), ("1,0", "1,1")] {
-        similar(folder.path(), &[text(&photo), "--at", at, "--range", range]).expect_code(2);
+        similar(
+            folder.path(),
+            &[as_text(&photo), "--at", at, "--range", range],
+        )
+        .expect_code(2);
     }
     // A point of another photo would be an answer to another question.
-    let args = ["missing.jpg", text(&photo), "--at", "1,1"];
+    let args = ["missing.jpg", as_text(&photo), "--at", "1,1"];
     similar(folder.path(), &args)
         .expect_code(1)
         .expect_stderr("missing.jpg");
     std::fs::write(folder.path().join("bad.png"), b"\x89PNG\r\n\x1a\nno").unwrap();
-    similar(folder.path(), &["bad.png", text(&photo), "--at", "1,1"])
+    similar(folder.path(), &["bad.png", as_text(&photo), "--at", "1,1"])
         .expect_code(1)
         .expect_stderr("bad.png");
     assert!(!folder.path().join("dino-out").exists());
     // A bad one among the others stops nothing.
-    let args = [text(&photo), "bad.png", "--at", "1,1"];
+    let args = [as_text(&photo), "bad.png", "--at", "1,1"];
     let run = similar(folder.path(), &args).expect_code(1);
     assert_eq!(run.lines(), ["dino-out/chelsea.similar-1-1.png"]);
 }

@@ -13,12 +13,9 @@ use serde_json::Value;
 use tempfile::{TempDir, tempdir};
 
 use crate::program::{Run, command, dino_with_model, files_below, finish, store_with_focus};
+use crate::results::as_text;
 
 pub const SIDE: u32 = 112;
-
-fn text(path: &Path) -> &str {
-    path.to_str().unwrap()
-}
 
 pub fn write_grey(path: &Path, size: (u32, u32), pixels: PngPixels<'_>) {
     let mut bytes = Vec::new();
@@ -232,7 +229,7 @@ fn depth_learns_a_ramp() {
     let photo = at.join("ramp/images/3.png");
     let args = [
         "depth",
-        text(&photo),
+        as_text(&photo),
         "--head",
         "ramp.safetensors",
         "--save",
@@ -603,7 +600,7 @@ fn twelve_real_frames_teach_depth_and_classes() {
     );
     assert!(json["abs_rel_aligned"].as_f64().unwrap() < 0.2, "{json}");
     let classes = data.join("nyu/classes40.json");
-    let more = [&more[..], &["--classes", text(&classes)]].concat();
+    let more = [&more[..], &["--classes", as_text(&classes)]].concat();
     train(at, "segment", "masks.csv", "s.safetensors", &more).expect_code(0);
     let json = figures(at, &["segment", "masks.csv", "--head", "s.safetensors"]);
     assert!(json["pixel_accuracy"].as_f64().unwrap() > 0.6, "{json}");
@@ -637,7 +634,7 @@ fn seeded_model(home: &Path) {
     let file = home.join("seeded.safetensors");
     let bytes = safetensors::serialize(tensors.iter().map(|(n, t)| (n.as_str(), t)), None);
     fs::write(&file, bytes.unwrap()).unwrap();
-    let import = ["models", "import", text(&file)];
+    let import = ["models", "import", as_text(&file)];
     finish(command(&import).env("DINO_HOME", home), b"").expect_code(0);
 }
 
