@@ -96,7 +96,7 @@ impl FileFinder {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::learn::data::data_set::tests::touch;
+    use crate::learn::data::open::tests::touch;
 
     #[test]
     fn other_spellings_are_found_if_there_is_one() {

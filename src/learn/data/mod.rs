@@ -3,11 +3,14 @@
 mod affixes;
 pub mod alignment;
 pub mod checks;
+mod companions;
 pub mod data_set;
 mod file_names;
+mod folder_names;
 mod folders;
 pub mod labels;
 mod list;
+mod open;
 mod pairing;
 mod public_releases;
 pub mod split;

@@ -158,7 +158,7 @@ fn kitti(folder: &Path) -> Result<Option<DataSet>> {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::learn::data::data_set::tests::touch;
+    use crate::learn::data::open::tests::touch;
 
     #[test]
     fn ade_and_voc_are_found_by_their_folders() {

@@ -10,7 +10,8 @@ use rayon::prelude::*;
 use crate::error::Result;
 use crate::learn::train::cached_view::TokenBuffers;
 use crate::learn::train::head_in_training::Standardisation;
-use crate::learn::train::samples::{PatchKey, TrainingSamples, mix_seed};
+use crate::learn::train::samples::{PatchKey, TrainingSamples};
+use crate::learn::train::seed::mix_seed;
 use crate::maths::matrix::{column_deviations, column_means};
 use crate::model::head::global_token::GlobalToken;
 

@@ -14,6 +14,7 @@ pub mod loss;
 pub mod optim;
 pub mod samples;
 pub mod scores;
+pub mod seed;
 pub mod spread_calibration;
 pub mod targets;
 pub mod trainer;

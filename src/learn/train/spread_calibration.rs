@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::learn::eval::{Evaluator, IntervalCoverage};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
-use crate::learn::train::validation::{Validation, ValidationTask, label_geometry, read_depth};
+use crate::learn::train::validation::{Validation, ValidationTask, label_geometry};
 use crate::model::head::meta::SpreadCalibration;
 use crate::vision::postprocess::depth::{BinSpread, decode_bins};
 
@@ -96,7 +96,7 @@ fn coverage_of(
         let Some(frame) = labelled.views.first() else {
             return Ok(IntervalCoverage::default());
         };
-        let truth = read_depth(labelled, reader, &validation.alignment)?;
+        let truth = labelled.read_depth(reader, &validation.alignment)?;
         let geometry = label_geometry(&frame.geometry, (truth.width, truth.height));
         let map = decode_bins(&head.scores(frame)?, centres, *upsample, spread).to_photo(&geometry);
         let judge: &Evaluator = judge;

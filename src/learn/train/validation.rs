@@ -4,7 +4,7 @@ use rayon::prelude::*;
 
 use crate::error::Result;
 use crate::learn::data::labels::DepthLabelReader;
-use crate::learn::data::{DepthLabel, LabelAlignment, Mask, SetLabels};
+use crate::learn::data::{LabelAlignment, SetLabels};
 use crate::learn::eval::{Confusion, DepthErrors, Evaluator, MaskEvaluator};
 use crate::learn::train::samples::LabelledPhoto;
 use crate::learn::train::scores::CachedHead;
@@ -140,7 +140,7 @@ impl Validation {
         let one = |labelled: &&LabelledPhoto| -> Result<Option<DepthErrors>> {
             let (Some(frame), truth) = (
                 labelled.views.first(),
-                read_depth(labelled, reader, &self.alignment)?,
+                labelled.read_depth(reader, &self.alignment)?,
             ) else {
                 return Ok(None);
             };
@@ -172,7 +172,7 @@ impl Validation {
         let one = |labelled: &&LabelledPhoto| -> Result<Confusion> {
             let mut confusion = Confusion::new(ids);
             if let Some(frame) = labelled.views.first() {
-                let mask = read_mask(labelled, meaning, (*ignore, warnings), &self.alignment)?;
+                let mask = labelled.read_mask(meaning, (*ignore, warnings), &self.alignment)?;
                 let scores = head.scores(frame)?;
                 judge.count(&mut confusion, &mask, &scores, &frame.geometry, stride)?;
             }
@@ -184,27 +184,6 @@ impl Validation {
     }
 }
 
-/// The label of a frame as it lies on its photo.
-pub(super) fn read_depth(
-    labelled: &LabelledPhoto,
-    reader: &DepthLabelReader,
-    fitting: &LabelAlignment,
-) -> Result<DepthLabel> {
-    let depth = reader.read(&labelled.label)?;
-    fitting.align_depth(depth, &labelled.label, labelled.shape)
-}
-
-/// The label of a frame as it lies on its photo.
-fn read_mask(
-    labelled: &LabelledPhoto,
-    meaning: &SetLabels,
-    (ignore, warnings): (Option<u16>, &Warnings),
-    fitting: &LabelAlignment,
-) -> Result<Mask> {
-    let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
-    fitting.align_mask(mask, &labelled.label, labelled.shape)
-}
-
 impl ValidationTask {
     /// Reads the label of a frame of a set, for errors before anything is judged.
     ///
@@ -214,18 +193,20 @@ impl ValidationTask {
         &self,
         set: usize,
         labelled: &LabelledPhoto,
-        fitting: &LabelAlignment,
+        alignment: &LabelAlignment,
     ) -> Result<()> {
         match self {
             ValidationTask::Depth { reader, .. } => {
-                read_depth(labelled, reader, fitting).map(|_| ())
+                labelled.read_depth(reader, alignment).map(|_| ())
             }
             ValidationTask::Segment {
                 set_labels: meanings,
                 ignore,
                 warnings,
                 ..
-            } => read_mask(labelled, &meanings[set], (*ignore, warnings), fitting).map(|_| ()),
+            } => labelled
+                .read_mask(&meanings[set], (*ignore, warnings), alignment)
+                .map(|_| ()),
         }
     }
 }

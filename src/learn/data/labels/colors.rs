@@ -3,7 +3,7 @@
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::raster::LabelRaster;
-use crate::learn::data::taxonomy;
+use crate::learn::data::taxonomy::voc_color;
 use crate::model::head::Class;
 
 /// Colours of no class in the public sets, unless a list names them: CamVid's and Cityscapes' void, and the border of
@@ -57,7 +57,7 @@ impl ColorIds {
 
 /// Whether somebody chose the colour of a class: it is not the one that its id alone gives.
 pub(super) fn is_chosen(class: &Class, id: usize) -> bool {
-    class.color != taxonomy::voc_color(id)
+    class.color != voc_color(id)
 }
 
 /// All different values, rising.

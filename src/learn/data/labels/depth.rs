@@ -4,8 +4,9 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use super::DepthLabel;
-use super::raster::{self, LabelRaster, RasterContent};
+use super::decode;
+use super::label::DepthLabel;
+use super::raster::{LabelRaster, RasterContent};
 use crate::error::{Error, Result};
 use crate::io::output::{CONTENT_KEY, DEPTH_CONTENT, DEPTH_SCALE_KEY, UNIT_KEY};
 use crate::model::head::RELATIVE_INVERSE_DEPTH;
@@ -55,7 +56,7 @@ impl DepthLabelReader {
     /// # Errors
     /// Names the file: one that holds colours or bytes (unless a scale was given), or no reading at all.
     pub fn read(&self, path: &Path) -> Result<DepthLabel> {
-        let raster = raster::read(path, &KEYS)?;
+        let raster = decode::read(path, &KEYS)?;
         let mut metres = self
             .metres(&raster, &path.display().to_string())
             .map_err(|why| Error::file(path, why))?;
@@ -279,7 +280,7 @@ fn diode_mask(path: &Path) -> Option<PathBuf> {
 
 /// Drops the readings where the mask at `path` is 0.
 fn apply_mask(metres: &mut [f32], size: (usize, usize), path: &Path) -> Result<()> {
-    let raster = raster::read(path, &[])?;
+    let raster = decode::read(path, &[])?;
     if (raster.width, raster.height) != size {
         let (width, height) = size;
         let why = format!(

@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use super::Mask;
 use super::colors::{self, ColorIds, ColorMeaning};
-use super::raster::{self, LabelRaster, RasterContent};
+use super::decode;
+use super::label::Mask;
+use super::raster::{LabelRaster, RasterContent};
 use crate::error::{Error, Result};
 use crate::io::output::MASK_CLASS_KEY;
 use crate::model::head::Class;
@@ -45,7 +46,7 @@ impl MaskReader<'_> {
     /// # Errors
     /// Names the file, and the pixel and the number or colour that is no class's.
     pub fn read(&self, path: &Path) -> Result<Mask> {
-        let raster = raster::read(path, &KEYS)?;
+        let raster = decode::read(path, &KEYS)?;
         let name = path.display().to_string();
         let ids = self
             .ids_of(&raster, &name)

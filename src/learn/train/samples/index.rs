@@ -4,32 +4,19 @@
 
 use std::borrow::Cow;
 use std::ops::Range;
-use std::path::PathBuf;
 
 use rayon::prelude::*;
 
+use super::labelled_photo::LabelledPhoto;
 use crate::engine::run_report::RunReport;
 use crate::error::{Error, Result};
+use crate::learn::data::LabelAlignment;
 use crate::learn::data::labels::DepthLabelReader;
 use crate::learn::data::taxonomy::SetLabels;
-use crate::learn::data::{LabelAlignment, PhotoShape};
 use crate::learn::train::cached_view::CachedView;
 use crate::learn::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE};
 use crate::model::weights::digest;
 use crate::terminal::warnings::Warnings;
-
-/// A label with the views of its photo.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LabelledPhoto {
-    /// The label's file.
-    pub label: PathBuf,
-    /// How its photo lies.
-    pub shape: PhotoShape,
-    /// Cached views of its photo, the plain one first.
-    pub views: Vec<CachedView>,
-    /// The fold whose training it is kept out of; none where it is always trained on.
-    pub fold: Option<usize>,
-}
 
 /// What samples should be.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,19 +58,22 @@ pub struct PatchKey {
     pub patch: u32,
 }
 
-/// How samples are drawn for an epoch.
-#[derive(Debug, Clone, PartialEq)]
-pub struct SampleDraw {
-    /// Samples in all.
-    pub count: usize,
-    /// Per data set, its part of them; they sum to 1.
-    pub set_shares: Vec<f64>,
-    /// A patch whose main class is the main class of `n` patches is drawn in proportion to `n^-balance`; 0 draws all
-    /// alike, and none twice before the others.
-    pub balance: f64,
+impl Targets {
+    /// The depths of no tile.
+    fn no_depth() -> Self {
+        Targets::Depth(Vec::new())
+    }
+
+    /// The shares of no patch.
+    fn no_shares() -> Self {
+        Targets::Shares {
+            starts: vec![0],
+            shares: Vec::new(),
+        }
+    }
 }
 
-/// What one frame gives.
+/// The targets of one view's samples.
 enum ViewTargets {
     Depth(DepthTargets),
     Shares(MaskTargets),
@@ -130,24 +120,18 @@ impl TrainingSamples {
         sets: impl Iterator<Item = &'a [LabelledPhoto]>,
         reader: &DepthLabelReader,
         range: (f32, f32),
-        fitting: &LabelAlignment,
+        alignment: &LabelAlignment,
         report: &mut RunReport,
     ) -> Result<Self> {
-        let mut samples = TrainingSamples::empty(Targets::Depth(Vec::new()));
+        let mut samples = TrainingSamples::empty(Targets::no_depth());
         for set in sets {
             samples.add_set(set, report, |labelled| {
-                let depth = reader.read(&labelled.label)?;
-                let depth = fitting.align_depth(depth, &labelled.label, labelled.shape)?;
-                let of = |frame: &CachedView| {
-                    let mirrored = frame.spec.mirrored;
-                    ViewTargets::Depth(targets::depth_targets(
-                        &depth,
-                        &frame.geometry,
-                        mirrored,
-                        range,
-                    ))
+                let depth = labelled.read_depth(reader, alignment)?;
+                let targets_of = |view: &CachedView| {
+                    let (geometry, mirrored) = (&view.geometry, view.spec.mirrored);
+                    ViewTargets::Depth(targets::depth_targets(&depth, geometry, mirrored, range))
                 };
-                Ok(labelled.views.iter().map(of).collect())
+                Ok(labelled.views.iter().map(targets_of).collect())
             })?;
         }
         Ok(samples)
@@ -161,28 +145,19 @@ impl TrainingSamples {
         sets: impl Iterator<Item = (&'a [LabelledPhoto], &'a SetLabels)>,
         ignore: Option<u16>,
         warnings: &Warnings,
-        fitting: &LabelAlignment,
+        alignment: &LabelAlignment,
         report: &mut RunReport,
     ) -> Result<Self> {
-        let mut samples = TrainingSamples::empty(Targets::Shares {
-            starts: vec![0],
-            shares: Vec::new(),
-        });
-        for (set, meaning) in sets {
+        let mut samples = TrainingSamples::empty(Targets::no_shares());
+        for (set, set_labels) in sets {
+            let known = |id: u16| Some(id) != ignore && set_labels.is_known(id);
             samples.add_set(set, report, |labelled| {
-                let mask = meaning.read_mask(&labelled.label, ignore, warnings)?;
-                let mask = fitting.align_mask(mask, &labelled.label, labelled.shape)?;
-                let known = |id: u16| Some(id) != ignore && meaning.is_known(id);
-                let of = |frame: &CachedView| {
-                    let mirrored = frame.spec.mirrored;
-                    ViewTargets::Shares(targets::mask_targets(
-                        &mask,
-                        &frame.geometry,
-                        mirrored,
-                        known,
-                    ))
+                let mask = labelled.read_mask(set_labels, (ignore, warnings), alignment)?;
+                let targets_of = |view: &CachedView| {
+                    let (geometry, mirrored) = (&view.geometry, view.spec.mirrored);
+                    ViewTargets::Shares(targets::mask_targets(&mask, geometry, mirrored, known))
                 };
-                Ok(labelled.views.iter().map(of).collect())
+                Ok(labelled.views.iter().map(targets_of).collect())
             })?;
         }
         Ok(samples)
@@ -243,11 +218,8 @@ impl TrainingSamples {
             return Cow::Borrowed(self);
         }
         let mut kept = TrainingSamples::empty(match &self.targets {
-            Targets::Depth(_) => Targets::Depth(Vec::new()),
-            Targets::Shares { .. } => Targets::Shares {
-                starts: vec![0],
-                shares: Vec::new(),
-            },
+            Targets::Depth(_) => Targets::no_depth(),
+            Targets::Shares { .. } => Targets::no_shares(),
         });
         let mut numbers = vec![None; self.views.len()];
         for (at, frame) in self.views.iter().enumerate() {
@@ -355,136 +327,5 @@ impl TrainingSamples {
             Targets::Depth(_) => &[],
             Targets::Shares { starts, shares } => &shares[starts[sample]..starts[sample + 1]],
         }
-    }
-
-    /// Draws the samples of an epoch, in the order of training. The same seed gives the same samples.
-    pub fn draw(&self, draw: &SampleDraw, seed: u64) -> Vec<u32> {
-        let mut order: Vec<u32> = Vec::with_capacity(draw.count);
-        for (number, (range, part)) in self.sets.iter().zip(&draw.set_shares).enumerate() {
-            let count = (draw.count as f64 * part).round() as usize;
-            if range.is_empty() || count == 0 {
-                continue;
-            }
-            let mut rng = fastrand::Rng::with_seed(mix_seed(seed, number as u64));
-            if draw.balance > 0.0 && matches!(self.targets, Targets::Shares { .. }) {
-                self.draw_balanced(range.clone(), count, draw.balance, &mut rng, &mut order);
-            } else {
-                draw_evenly(range.clone(), count, &mut rng, &mut order);
-            }
-        }
-        fastrand::Rng::with_seed(mix_seed(seed, u64::MAX)).shuffle(&mut order);
-        order
-    }
-
-    fn draw_balanced(
-        &self,
-        range: Range<usize>,
-        count: usize,
-        balance: f64,
-        rng: &mut fastrand::Rng,
-        order: &mut Vec<u32>,
-    ) {
-        let main = |sample: usize| usize::from(self.shares_of(sample)[0].0);
-        let mut by_id: Vec<f64> = Vec::new();
-        for sample in range.clone() {
-            let id = main(sample);
-            if by_id.len() <= id {
-                by_id.resize(id + 1, 0.0);
-            }
-            by_id[id] += 1.0;
-        }
-        let mut sum = 0f64;
-        let sums: Vec<f64> = range
-            .clone()
-            .map(|sample| {
-                sum += by_id[main(sample)].powf(-balance);
-                sum
-            })
-            .collect();
-        order.extend((0..count).map(|_| {
-            let at = rng.f64() * sum;
-            let index = sums.partition_point(|&s| s <= at).min(sums.len() - 1);
-            (range.start + index) as u32
-        }));
-    }
-}
-
-/// None twice before all were drawn once.
-fn draw_evenly(
-    range: Range<usize>,
-    mut count: usize,
-    rng: &mut fastrand::Rng,
-    order: &mut Vec<u32>,
-) {
-    let mut all: Vec<u32> = range.map(|sample| sample as u32).collect();
-    while count > 0 {
-        let take = count.min(all.len());
-        for at in 0..take {
-            let other = rng.usize(at..all.len());
-            all.swap(at, other);
-        }
-        order.extend(&all[..take]);
-        count -= take;
-    }
-}
-
-/// A seed from two numbers (SplitMix64's finaliser).
-pub fn mix_seed(a: u64, b: u64) -> u64 {
-    let mut z = a
-        .wrapping_add(0x9e37_79b9_7f4a_7c15)
-        .wrapping_add(b.wrapping_mul(0xd1b5_4a32_d192_ed03));
-    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ (z >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Two sets of ten patches; of each set the first has class 1, the rest class 0.
-    fn samples() -> TrainingSamples {
-        let shares: Vec<(u16, f32)> = (0..20).map(|i| (u16::from(i % 10 == 0), 1.0)).collect();
-        TrainingSamples {
-            views: Vec::new(),
-            folds: Vec::new(),
-            view: vec![0; 20],
-            patch: vec![0; 20],
-            targets: Targets::Shares {
-                starts: (0..=20).collect(),
-                shares,
-            },
-            sets: vec![0..10, 10..20],
-        }
-    }
-
-    #[test]
-    fn even_draws_take_everything_before_anything_again() {
-        let draw = SampleDraw {
-            count: 20,
-            set_shares: vec![0.5, 0.5],
-            balance: 0.0,
-        };
-        let mut order = samples().draw(&draw, 1);
-        assert_eq!(order, samples().draw(&draw, 1));
-        assert_ne!(order, samples().draw(&draw, 2));
-        order.sort_unstable();
-        assert_eq!(order, (0..20).collect::<Vec<u32>>());
-    }
-
-    #[test]
-    fn sets_have_their_parts_and_rare_classes_more() {
-        let draw = SampleDraw {
-            count: 4000,
-            set_shares: vec![0.75, 0.25],
-            balance: 1.0,
-        };
-        let order = samples().draw(&draw, 3);
-        let of_first = order.iter().filter(|&&sample| sample < 10).count();
-        assert_eq!(of_first, 3000);
-        let rare = order.iter().filter(|&&sample| sample % 10 == 0).count();
-        assert!((1800..2200).contains(&rare), "{rare}");
-        assert_eq!(samples().set_of(9), 0);
-        assert_eq!(samples().set_of(10), 1);
     }
 }

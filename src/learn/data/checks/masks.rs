@@ -1,0 +1,257 @@
+//! Checks of masks: ids beyond the list of classes, black and white masks, ids that nothing is learnt from, and classes
+//! without a pixel.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::learn::data::labels;
+use crate::learn::data::statistics::{LabelSample, MaskStatistics};
+use crate::learn::data::taxonomy::{self, SetLabels, WHITES};
+use crate::model::head::meta::Class;
+
+/// More different numbers than this that are no ids were not drawn by hand.
+const MANY: usize = 32;
+
+/// The id that is ignored, and whether the user said so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct IgnoredId {
+    /// None where all ids count.
+    pub id: Option<u16>,
+    /// Else it is the usual one.
+    pub is_explicit: bool,
+}
+
+impl Default for IgnoredId {
+    /// 255, as PASCAL VOC and most others have it.
+    fn default() -> Self {
+        IgnoredId {
+            id: Some(255),
+            is_explicit: false,
+        }
+    }
+}
+
+/// The masks of one data set that are about to be used.
+#[derive(Debug, Clone, Copy)]
+pub struct MaskCheck<'a> {
+    /// What the set is called.
+    pub name: &'a str,
+    /// Those that were looked at.
+    pub sample: &'a LabelSample,
+    /// What they hold.
+    pub statistics: &'a MaskStatistics,
+    /// What their ids mean.
+    pub set_labels: &'a SetLabels,
+}
+
+impl MaskCheck<'_> {
+    fn first(&self) -> PathBuf {
+        self.sample.labels.first().cloned().unwrap_or_default()
+    }
+
+    /// The white of masks in black and white that are to be told apart as two classes.
+    pub fn white(&self, ignored: IgnoredId) -> Option<u16> {
+        if self.set_labels.allowed.len() != 2 || !self.set_labels.is_closed {
+            return None;
+        }
+        let said = ignored.id.filter(|_| ignored.is_explicit);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        match ids[..] {
+            [0, white] if WHITES.contains(&white) => Some(white),
+            // Who says that no id is ignored says what white is, too.
+            [0, 1, white] if WHITES.contains(&white) && ignored.is_explicit => {
+                self.find_mixed_encodings(ignored).map(|_| white)
+            }
+            _ => None,
+        }
+    }
+
+    /// Of masks for two classes one in black and white and one of the ids 0 and 1, where no mask has white beside 1.
+    fn find_mixed_encodings(&self, ignored: IgnoredId) -> Option<(&Path, &Path, u16)> {
+        let said = ignored.id.filter(|_| ignored.is_explicit);
+        let ids = self.statistics.ids.keys().copied();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        let &[0, 1, white] = &ids[..] else {
+            return None;
+        };
+        if !WHITES.contains(&white)
+            || self.set_labels.allowed.len() != 2
+            || !self.set_labels.is_closed
+        {
+            return None;
+        }
+        let has = |ids: &[u16], id: u16| ids.contains(&id);
+        let statistics = self.statistics;
+        // A stray pixel in one mask tells nothing of the others.
+        let count = |is_so: &dyn Fn(&[u16]) -> bool| {
+            let files = statistics.files.iter();
+            files.filter(|(_, ids)| is_so(ids)).count()
+        };
+        let both = count(&|ids| has(ids, 1) && has(ids, white));
+        if 2 * both >= count(&|ids| has(ids, white)) {
+            return None;
+        }
+        let of_white = statistics.file(|ids| has(ids, white))?;
+        let of_one = statistics.file(|ids| has(ids, 1))?;
+        Some((of_white, of_one, white))
+    }
+
+    /// Whether an id is learnt from and judged.
+    fn is_counted(&self, id: u16, ignored: IgnoredId) -> bool {
+        Some(id) != ignored.id && self.set_labels.is_known(id)
+    }
+
+    /// What may not be as it was meant, in sentences.
+    ///
+    /// # Errors
+    /// If most masks have ids that the classes have not, or nothing that counts.
+    pub fn check(&self, ignored: IgnoredId) -> Result<Vec<String>> {
+        let MaskCheck {
+            name,
+            statistics,
+            set_labels: meaning,
+            ..
+        } = *self;
+        if statistics.masks == 0 {
+            return Ok(Vec::new()); // Each is named where it is used.
+        }
+        let classes = meaning.allowed.len();
+        let beyond = |id: u16| Some(id) != ignored.id && usize::from(id) >= classes;
+        let masks_beyond = statistics.ids.iter().filter(|(id, _)| beyond(**id));
+        let (most, found) = masks_beyond
+            .map(|(&id, &(_, masks))| (masks, id))
+            .max()
+            .unwrap_or_default();
+        if let Some((of_white, of_one, white)) = self.find_mixed_encodings(ignored) {
+            return Err(Error::file(
+                of_white,
+                format!(
+                    "has the ids 0 and {white}, but {} 0 and 1: whether {white} is no class or the second one is \
+                     not known; --ignore {white} says the first, --ignore none the second",
+                    of_one.display()
+                ),
+            ));
+        }
+        let only_white = matches!(statistics.ids.keys().copied().collect::<Vec<_>>()[..], [0, white] if WHITES.contains(&white));
+        if meaning.is_closed && only_white && classes != 2 && !ignored.is_explicit {
+            return Err(Error::file(
+                self.first(),
+                format!(
+                    "this and the other masks of {name} are black and white, but there {}; such masks are for a list of two \
+                     (--classes), the second one white",
+                    match classes {
+                        1 => "is one class".to_owned(),
+                        _ => format!("are {classes} classes"),
+                    }
+                ),
+            ));
+        }
+        if meaning.is_closed && 2 * most > statistics.masks {
+            let ids: Vec<u16> = statistics
+                .ids
+                .keys()
+                .copied()
+                .filter(|&id| Some(id) != ignored.id)
+                .collect();
+            let from_one =
+                ids.first() == Some(&1) && ids.last().copied().map(usize::from) == Some(classes);
+            let file = statistics.file(|ids| ids.contains(&found));
+            let file = file.map_or_else(|| self.first(), Path::to_owned);
+            let strange = ids.iter().filter(|&&id| beyond(id)).count();
+            let hint = match labels::lossy_format(&file) {
+                _ if from_one => "its ids seem to count from 1, and must count from 0".to_owned(),
+                Some(format) => format!(
+                    "it is a {format}, which invents numbers between those of classes: make it again from its source and \
+                     save it as PNG"
+                ),
+                None if strange > MANY => format!(
+                    "{strange} of the numbers are no ids, so they may be brightness, or ids that were smoothed or resized: \
+                     masks are resized without interpolation (nearest)"
+                ),
+                None => "--classes and --ignore say otherwise".to_owned(),
+            };
+            return Err(Error::file(
+                file,
+                format!(
+                    "{most} of {} masks looked at have the id {found}, but {}; {hint}",
+                    statistics.masks,
+                    taxonomy::describe_ids(classes)
+                ),
+            ));
+        }
+        let none = statistics.share(|id| !self.is_counted(id, ignored));
+        let mut sentences = Vec::new();
+        if none > 0.5 {
+            let id = ignored
+                .id
+                .map_or(String::new(), |id| format!("the id {id} or "));
+            sentences.push(format!(
+                "{name}: {:.0} % of the pixels of {} have {id}an id without a class, and do not count; --ignore says which \
+                 id has none",
+                100.0 * none,
+                self.sample.describe("masks")
+            ));
+        }
+        Ok(sentences)
+    }
+
+    /// The classes that its pixels may be.
+    fn classes(&self, ignored: IgnoredId) -> impl Iterator<Item = u16> {
+        let ids = self.statistics.ids.keys().copied();
+        let ids = ids.filter(move |&id| self.is_counted(id, ignored));
+        ids.flat_map(|id| self.set_labels.allowed[usize::from(id)].iter().copied())
+    }
+}
+
+/// The names of classes without a pixel in any of the sets.
+///
+/// # Errors
+/// If no more than one class has pixels: there is nothing to tell apart.
+pub fn absent_classes(
+    sets: &[MaskCheck<'_>],
+    classes: &[Class],
+    ignored: IgnoredId,
+) -> Result<Vec<String>> {
+    let mut found = vec![false; classes.len()];
+    for class in sets.iter().flat_map(|set| set.classes(ignored)) {
+        if let Some(found) = found.get_mut(usize::from(class)) {
+            *found = true;
+        }
+    }
+    let there = classes.iter().zip(&found).filter(|(_, found)| **found);
+    let there: Vec<&str> = there.map(|(class, _)| class.name.as_str()).collect();
+    let looked_at: usize = sets.iter().map(|set| set.statistics.masks).sum();
+    if looked_at == 0 {
+        return Ok(Vec::new()); // Each mask is named where it is used.
+    }
+    if there.len() < 2 {
+        let what = match there[..] {
+            [one] => format!("all pixels that count are of one class, {one}"),
+            _ => "no pixel counts".to_owned(),
+        };
+        let first = sets.first().map(MaskCheck::first).unwrap_or_default();
+        return Err(Error::file(
+            first,
+            format!(
+                "in this and the other masks {what}, so there is nothing to learn; --classes names classes, --ignore the id \
+                 that is none ({})",
+                ignored
+                    .id
+                    .map_or("none now".to_owned(), |id| format!("{id} now"))
+            ),
+        ));
+    }
+    let absent = classes.iter().zip(found).filter(|(_, found)| !found);
+    Ok(absent.map(|(class, _)| class.name.clone()).collect())
+}
+
+/// Names in words, the first of many.
+pub fn join_some(names: &[String]) -> String {
+    const SHOWN: usize = 6;
+    let shown = names[..names.len().min(SHOWN)].join(", ");
+    match names.len().checked_sub(SHOWN) {
+        Some(more) if more > 0 => format!("{shown} and {more} more"),
+        _ => shown,
+    }
+}
