@@ -59,16 +59,16 @@ impl DataSet {
     pub fn hold_out(
         self,
         split: SplitStrategy,
-        how: ValidationSplit,
+        validation: ValidationSplit,
     ) -> Vec<(LabelledPair, Option<usize>)> {
-        let own_val = match (split, how) {
+        let own_val = match (split, validation) {
             (SplitStrategy::Auto, ValidationSplit::Share(_)) if !self.train.is_empty() => {
                 self.val.len()
             }
             _ => 0,
         };
         let all = self.into_pairs();
-        let folds = match (split, how) {
+        let folds = match (split, validation) {
             (SplitStrategy::Auto, _) if own_val > 0 => {
                 let trained_on = all.len() - own_val;
                 (0..all.len())
@@ -76,10 +76,10 @@ impl DataSet {
                     .collect()
             }
             (SplitStrategy::None, _) => vec![None; all.len()],
-            (SplitStrategy::Auto | SplitStrategy::Blocks, how) => {
-                assign_folds(all.len(), how, BLOCK)
+            (SplitStrategy::Auto | SplitStrategy::Blocks, validation) => {
+                assign_folds(all.len(), validation, BLOCK)
             }
-            (SplitStrategy::Spread, how) => assign_folds(all.len(), how, 1),
+            (SplitStrategy::Spread, validation) => assign_folds(all.len(), validation, 1),
         };
         all.into_iter().zip(folds).collect()
     }
@@ -93,9 +93,9 @@ pub fn folds_of(total: usize, folds: usize) -> Vec<usize> {
 
 /// Keeps runs of at most `block` neighbours of `total` together: for a share those in the middle of equal stretches,
 /// for folds all of them in turn.
-fn assign_folds(total: usize, how: ValidationSplit, block: usize) -> Vec<Option<usize>> {
+fn assign_folds(total: usize, validation: ValidationSplit, block: usize) -> Vec<Option<usize>> {
     let mut held = vec![None; total];
-    match how {
+    match validation {
         ValidationSplit::Share(share) => {
             let wanted = ((total as f64 * share).round() as usize).min(total);
             let runs = wanted.div_ceil(block);

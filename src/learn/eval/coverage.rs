@@ -17,9 +17,9 @@ pub struct IntervalCoverage {
 
 impl IntervalCoverage {
     /// Counts the pixels of a map that lies on its label, `[height, width]` in metres.
-    pub fn count(judge: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
+    pub fn count(evaluator: &Evaluator, map: &DepthMap, truth: &[f32]) -> Self {
         let mut coverage = IntervalCoverage::default();
-        for index in judge.valid_pixels(truth, (map.width, map.height)) {
+        for index in evaluator.valid_pixels(truth, (map.width, map.height)) {
             let (deviation, error) = (map.deviation[index], map.depth[index] - truth[index]);
             coverage.pixels += 1;
             coverage.within_1 += u64::from(error.abs() <= deviation);
@@ -50,7 +50,7 @@ mod tests {
 
     #[test]
     fn what_lies_within_is_counted() {
-        let judge = Evaluator {
+        let evaluator = Evaluator {
             crop: Crop::None,
             min: 0.5,
             max: 10.0,
@@ -62,7 +62,7 @@ mod tests {
             deviation: vec![0.5; 5],
         };
         // Within one, at its edge, within two, beyond, and no reading.
-        let mut coverage = IntervalCoverage::count(&judge, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
+        let mut coverage = IntervalCoverage::count(&evaluator, &map, &[2.1, 1.5, 2.9, 4.0, 0.0]);
         assert_eq!(
             (coverage.pixels, coverage.within_1, coverage.within_2),
             (4, 2, 3)

@@ -31,12 +31,12 @@ impl PhotoReadings {
     /// Of a map and a label of this (width, height), at up to [`MOST_READINGS`] pixels of those that `judge` counts, evenly
     /// spread over them; none if no label counts.
     pub fn of(
-        judge: &Evaluator,
+        evaluator: &Evaluator,
         (map, truth): (&[f32], &[f32]),
         size: (usize, usize),
         fold: usize,
     ) -> Option<Self> {
-        let counted: Vec<usize> = judge.valid_pixels(truth, size).collect();
+        let counted: Vec<usize> = evaluator.valid_pixels(truth, size).collect();
         let kept = counted.len().min(MOST_READINGS);
         let pairs = (0..kept).map(|at| {
             // One of each of as many equal parts; always the same one of a part would fall on a few columns.
@@ -263,16 +263,16 @@ impl CalibrationResult {
     ///
     /// And it must be better than one distance for everything, and no worse than what is in force.
     pub fn helps(&self) -> bool {
-        let in_force = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
+        let current = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
         self.after.is_clearly_below(&self.before)
             && self.after.is_clearly_below(&self.constant)
-            && self.after.log_rmse <= in_force
+            && self.after.log_rmse <= current
     }
 
     /// Whether what is in force is worse on these photos than nothing, or than one distance for everything.
     pub fn is_current_harmful(&self) -> bool {
-        self.current.is_some_and(|in_force| {
-            self.before.is_clearly_below(&in_force) || self.constant.is_clearly_below(&in_force)
+        self.current.is_some_and(|current| {
+            self.before.is_clearly_below(&current) || self.constant.is_clearly_below(&current)
         })
     }
 }
@@ -281,8 +281,8 @@ impl CalibrationResult {
 /// says that the head gives relative inverse depth. None if the photos are of one fold only.
 pub fn fit_calibration(
     photos: &[PhotoReadings],
-    (is_inverse, in_force): (bool, Option<MetricConversion>),
-    judge: &Evaluator,
+    (is_inverse, current): (bool, Option<MetricConversion>),
+    evaluator: &Evaluator,
 ) -> Option<CalibrationResult> {
     let mut folds: Vec<usize> = photos.iter().map(|photo| photo.fold).collect();
     folds.sort_unstable();
@@ -299,7 +299,7 @@ pub fn fit_calibration(
             let fitted = model.fit(&seen);
             for photo in photos.iter().filter(|photo| photo.fold == fold) {
                 squares.push(log_square(fitted, &[photo]));
-                errors.extend(errors_of(photo, fitted, judge));
+                errors.extend(errors_of(photo, fitted, evaluator));
             }
             all_fitted.push(fitted);
         }
@@ -310,7 +310,7 @@ pub fn fit_calibration(
         let squares = photos.iter().map(|photo| log_square(fitted, &[photo]));
         let errors = photos
             .iter()
-            .filter_map(|photo| errors_of(photo, fitted, judge));
+            .filter_map(|photo| errors_of(photo, fitted, evaluator));
         mean_errors(&squares.collect::<Vec<_>>(), &errors.collect::<Vec<_>>())
     };
     let constant = held_out(CalibrationModel::Constant).0;
@@ -321,10 +321,10 @@ pub fn fit_calibration(
         ),
         false => (CalibrationModel::Identity, &[CalibrationModel::Factor][..]),
     };
-    let judged = models.iter().map(|&model| (model, held_out(model)));
+    let candidates = models.iter().map(|&model| (model, held_out(model)));
     // Of equals, the simplest.
     let (model, (after, fitted)) =
-        judged.min_by(|a, b| a.1.0.log_rmse.total_cmp(&b.1.0.log_rmse))?;
+        candidates.min_by(|a, b| a.1.0.log_rmse.total_cmp(&b.1.0.log_rmse))?;
     let all: Vec<_> = photos.iter().collect();
     let FittedModel::Conversion(conversion) = model.fit(&all) else {
         return None;
@@ -339,7 +339,7 @@ pub fn fit_calibration(
         before: held_out(bare).0,
         after,
         constant,
-        current: in_force.map(of_conversion),
+        current: current.map(of_conversion),
     })
 }
 
@@ -351,16 +351,16 @@ fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOutErrors {
     }
 }
 
-fn errors_of(photo: &PhotoReadings, fitted: FittedModel, judge: &Evaluator) -> Option<DepthErrors> {
+fn errors_of(photo: &PhotoReadings, fitted: FittedModel, evaluator: &Evaluator) -> Option<DepthErrors> {
     let predicted = photo.pairs.iter().map(|pair| fitted.metres(pair.0) as f32);
     let predicted: Vec<f32> = predicted.collect();
     let truth: Vec<f32> = photo.pairs.iter().map(|pair| pair.1).collect();
     // The crop was applied when the readings were taken.
-    let judge = Evaluator {
+    let evaluator = Evaluator {
         crop: crate::learn::eval::Crop::None,
-        ..*judge
+        ..*evaluator
     };
-    judge.errors(&predicted, &truth, (truth.len(), 1))
+    evaluator.errors(&predicted, &truth, (truth.len(), 1))
 }
 
 #[cfg(test)]

@@ -17,11 +17,11 @@ pub struct LabelChanges {
 impl LabelChanges {
     /// Those of `map`, at the pixels of `mask`, in the ids that `judge` counts; classes that stand for no id are told
     /// apart.
-    pub fn of(judge: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
+    pub fn of(evaluator: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
         let ids = |predicted: bool| -> Vec<Option<u32>> {
             let pixels = mask.ids.iter().zip(&map.ids);
             let of = |(&id, &class): (&u16, &u16)| {
-                judge
+                evaluator
                     .counted_id(id, class)
                     .map(|found| match (predicted, found) {
                         (false, _) => u32::from(id),
@@ -86,7 +86,7 @@ mod tests {
         let spec = r#"{"classes": ["sky", "cat", "dog", "wall", "desk"], "sets": {
             "pets": {"classes": {"0": ["wall"], "1": ["cat", "dog"]}}}}"#;
         let taxonomy = Taxonomy::parse(spec.as_bytes()).unwrap();
-        let judge = MaskEvaluator::new(taxonomy.set("pets").unwrap(), 5, Some(255));
+        let evaluator = MaskEvaluator::new(taxonomy.set("pets").unwrap(), 5, Some(255));
         let mask = |ids: Vec<u16>| Mask {
             width: ids.len(),
             height: 1,
@@ -100,14 +100,14 @@ mod tests {
         };
         // Cat or dog is one id; sky and desk are none, and not the same.
         let found = LabelChanges::of(
-            &judge,
+            &evaluator,
             &mask(vec![1, 1, 0, 0, 0]),
             &map(vec![1, 2, 3, 0, 4]),
         );
         assert_eq!((found.predicted, found.labelled), (3, 1));
         assert_eq!(found.ratio(), Some(3.0));
         // What is not judged counts in neither.
-        let found = LabelChanges::of(&judge, &mask(vec![1, 255, 1]), &map(vec![1, 0, 2]));
+        let found = LabelChanges::of(&evaluator, &mask(vec![1, 255, 1]), &map(vec![1, 0, 2]));
         assert_eq!(found, LabelChanges::default());
         assert_eq!(found.ratio(), None);
     }

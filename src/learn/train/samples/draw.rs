@@ -1,24 +1,27 @@
-//! DRAW
+//! The samples of an epoch, drawn from the index: each data set's part of them, evenly or balanced by class, and then all
+//! in random order.
 
 use std::ops::Range;
 
 use super::index::{Targets, TrainingSamples};
 use crate::learn::train::seed::mix_seed;
 
-/// How samples are drawn for an epoch.
+/// How the samples of an epoch are drawn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SampleDraw {
-    /// Samples in all.
+    /// Samples of an epoch, over all data sets.
     pub count: usize,
-    /// Per data set, its part of them; they sum to 1.
+    /// Per data set, the share of the epoch's samples that come from it; they sum to 1.
     pub set_shares: Vec<f64>,
-    /// A patch whose main class is the main class of `n` patches is drawn in proportion to `n^-balance`; 0 draws all
-    /// alike, and none twice before the others.
+    /// Class balance: a patch whose largest id is the largest of `n` patches of its set is drawn with a weight of
+    /// `n^-balance`, with replacement. 0 draws evenly, and no sample twice before all were drawn once. Depth has no classes
+    /// and is always drawn evenly.
     pub balance: f64,
 }
 
 impl TrainingSamples {
-    /// Draws the samples of an epoch, in the order of training. The same seed gives the same samples.
+    /// Draws the samples of an epoch, as indices in the order of training. The same seed gives the same samples in the same
+    /// order.
     pub fn draw(&self, draw: &SampleDraw, seed: u64) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::with_capacity(draw.count);
         for (number, (range, part)) in self.sets.iter().zip(&draw.set_shares).enumerate() {
@@ -37,6 +40,7 @@ impl TrainingSamples {
         order
     }
 
+    /// Appends `count` samples of `range` to `order`, with replacement, rarer main ids more often.
     fn draw_balanced(
         &self,
         range: Range<usize>,
@@ -70,7 +74,7 @@ impl TrainingSamples {
     }
 }
 
-/// None twice before all were drawn once.
+/// Appends `count` samples of `range` to `order` by partial Fisher-Yates shuffles: none twice before all were drawn once.
 fn draw_evenly(
     range: Range<usize>,
     mut count: usize,

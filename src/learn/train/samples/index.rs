@@ -1,6 +1,7 @@
-//! Everything that can be trained on, as an index: where its features lie and what it should be. A sample is a patch
-//! with its classes, or a tile of patches with its depths. The features themselves stay on the disk; an epoch draws
-//! samples from the index.
+//! The index of training samples: for each its view, the place of its (first) patch on the view's grid, and its target.
+//!
+//! In: labels with the cached views of their photos, data set by data set. Out: [`TrainingSamples`], flat arrays over all
+//! samples in the order of sets, labels, views and patches.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -18,43 +19,44 @@ use crate::learn::train::targets::{self, DepthTargets, MaskTargets, POINTS, TILE
 use crate::model::weights::digest;
 use crate::terminal::warnings::Warnings;
 
-/// What samples should be.
+/// The targets of all samples.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Targets {
-    /// `[tiles, POINTS, POINTS]`, metres; 0 where there is none.
+    /// Mean depth at the points of each tile, `[tiles, POINTS, POINTS]` in metres; 0 where there is no reading.
     Depth(Vec<f32>),
-    /// Ids with their shares; patch `i` has those from `starts[i]` to `starts[i + 1]`, the largest first.
+    /// The shares of the class ids of each patch; patch `i` has those from `starts[i]` to `starts[i + 1]`, the largest
+    /// first.
     Shares {
-        /// One more than there are patches.
+        /// `[patches + 1]`, rising from 0.
         starts: Vec<usize>,
-        /// Of all patches.
+        /// Ids and shares of all patches; those of one patch sum to 1.
         shares: Vec<(u16, f32)>,
     },
 }
 
-/// The index.
+/// The index of everything that can be trained on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct TrainingSamples {
     /// Every view of every photo.
     pub views: Vec<CachedView>,
-    /// Per frame, the fold whose training it is kept out of.
+    /// Per view, the fold whose training it is kept out of; none where it is always trained on.
     pub folds: Vec<Option<usize>>,
-    /// Per sample, its frame.
+    /// Per sample, the index of its view in [`TrainingSamples::views`].
     pub view: Vec<u32>,
-    /// Per sample, the place of its (first) patch on the frame's grid.
+    /// Per sample, the place of its patch on the view's grid, row-major; of a tile that of its top left patch.
     pub patch: Vec<u32>,
-    /// Per sample, what it should be.
+    /// The targets of all samples, in their order.
     pub targets: Targets,
-    /// Per data set, its samples.
+    /// Per data set, the range of its samples.
     pub sets: Vec<Range<usize>>,
 }
 
-/// A patch of a frame.
+/// A patch of a view; ordered by view and then by place, as the features lie on the disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PatchKey {
-    /// Index of the frame.
+    /// Index in [`TrainingSamples::views`].
     pub view: u32,
-    /// Place on its grid.
+    /// Place on the view's grid, row-major.
     pub patch: u32,
 }
 
@@ -89,7 +91,7 @@ impl ViewTargets {
 }
 
 impl TrainingSamples {
-    /// Why a label gives no sample.
+    /// The message for a label that gives no sample.
     fn no_target_message(&self) -> String {
         match self.targets {
             Targets::Depth(_) => format!(
@@ -112,10 +114,11 @@ impl TrainingSamples {
         }
     }
 
-    /// Tiles with depth between `range.0` and `range.1` metres, of labels as `reader` reads them.
+    /// The index of tiles with readings between `range.0` and `range.1` metres, of the labels of each data set as `reader`
+    /// reads them.
     ///
     /// # Errors
-    /// Only what concerns the whole run; labels that cannot be used are recorded in `report`.
+    /// [`Error::Interrupted`] after Ctrl-C; labels that cannot be used are recorded in `report` and give no sample.
     pub fn depth<'a>(
         sets: impl Iterator<Item = &'a [LabelledPhoto]>,
         reader: &DepthLabelReader,
@@ -137,10 +140,11 @@ impl TrainingSamples {
         Ok(samples)
     }
 
-    /// Patches with class shares; the ids of each set are those of its `labels`, and `ignore` is none.
+    /// The index of patches with the shares of their class ids. Each data set comes with the meaning of its ids; pixels of
+    /// the id `ignore`, and of ids that have no class, do not count.
     ///
     /// # Errors
-    /// Only what concerns the whole run; masks that cannot be used are recorded in `report`.
+    /// As [`TrainingSamples::depth`].
     pub fn segment<'a>(
         sets: impl Iterator<Item = (&'a [LabelledPhoto], &'a SetLabels)>,
         ignore: Option<u16>,
@@ -163,6 +167,7 @@ impl TrainingSamples {
         Ok(samples)
     }
 
+    /// Adds the samples of one data set; labels are read in parallel, 256 at a time, and added in their order.
     fn add_set(
         &mut self,
         set: &[LabelledPhoto],
@@ -182,8 +187,8 @@ impl TrainingSamples {
                     let why = Error::file(&labelled.label, self.no_target_message());
                     report.record::<()>(labelled.label.display().to_string(), Err(why))?;
                 }
-                for (frame, found) in labelled.views.iter().zip(found) {
-                    self.add_view(frame, labelled.fold, found);
+                for (view, found) in labelled.views.iter().zip(found) {
+                    self.add_view(view, labelled.fold, found);
                 }
             }
         }
@@ -191,7 +196,7 @@ impl TrainingSamples {
         Ok(())
     }
 
-    fn add_view(&mut self, frame: &CachedView, fold: Option<usize>, found: ViewTargets) {
+    fn add_view(&mut self, view: &CachedView, fold: Option<usize>, found: ViewTargets) {
         let patches = match (found, &mut self.targets) {
             (ViewTargets::Depth(found), Targets::Depth(metres)) => {
                 metres.extend(found.metres);
@@ -208,11 +213,11 @@ impl TrainingSamples {
         let number = self.views.len() as u32;
         self.view.extend(patches.iter().map(|_| number));
         self.patch.extend(patches);
-        self.views.push(frame.clone());
+        self.views.push(view.clone());
         self.folds.push(fold);
     }
 
-    /// What the training of `fold` learns from: all but the frames that it keeps out.
+    /// The samples that the training of `fold` learns from: all but those of the views that it keeps out.
     pub fn without_fold(&self, fold: usize) -> Cow<'_, Self> {
         if !self.folds.contains(&Some(fold)) {
             return Cow::Borrowed(self);
@@ -222,10 +227,10 @@ impl TrainingSamples {
             Targets::Shares { .. } => Targets::no_shares(),
         });
         let mut numbers = vec![None; self.views.len()];
-        for (at, frame) in self.views.iter().enumerate() {
+        for (at, view) in self.views.iter().enumerate() {
             if self.folds[at] != Some(fold) {
                 numbers[at] = Some(kept.views.len() as u32);
-                kept.views.push(frame.clone());
+                kept.views.push(view.clone());
                 kept.folds.push(self.folds[at]);
             }
         }
@@ -250,7 +255,7 @@ impl TrainingSamples {
         Cow::Owned(kept)
     }
 
-    /// Patches along a side of a sample.
+    /// Patches along a side of a sample: 1 for classes, [`TILE`] for depth.
     pub fn side(&self) -> usize {
         match self.targets {
             Targets::Depth(_) => TILE,
@@ -258,30 +263,30 @@ impl TrainingSamples {
         }
     }
 
-    /// Patches of a sample.
+    /// Patches of a sample: 1 for classes, `TILE * TILE` for depth.
     pub fn patches(&self) -> usize {
         self.side() * self.side()
     }
 
     /// Calls `visit` with each patch of a sample, row by row.
     pub fn each_patch(&self, sample: usize, mut visit: impl FnMut(PatchKey)) {
-        let (frame, first) = (self.view[sample], self.patch[sample]);
+        let (view, first) = (self.view[sample], self.patch[sample]);
         if self.side() == 1 {
             return visit(PatchKey {
-                view: frame,
+                view,
                 patch: first,
             });
         }
-        let cols = self.views[frame as usize].grid().cols as u32;
+        let cols = self.views[view as usize].grid().cols as u32;
         for row in 0..self.side() as u32 {
             for col in 0..self.side() as u32 {
                 let patch = first + row * cols + col;
-                visit(PatchKey { view: frame, patch });
+                visit(PatchKey { view, patch });
             }
         }
     }
 
-    /// The depths of a tile; none of a patch.
+    /// The target of a tile, `[POINTS, POINTS]` in metres; empty where samples are patches.
     pub fn metres_of(&self, sample: usize) -> &[f32] {
         match &self.targets {
             Targets::Depth(metres) => &metres[sample * POINTS * POINTS..][..POINTS * POINTS],
@@ -289,7 +294,7 @@ impl TrainingSamples {
         }
     }
 
-    /// Samples in all.
+    /// Number of samples.
     pub fn len(&self) -> usize {
         self.view.len()
     }
@@ -299,7 +304,7 @@ impl TrainingSamples {
         self.view.is_empty()
     }
 
-    /// SHA-256 of what all samples are and should be, for telling whether two trainings are one.
+    /// SHA-256 of the places and targets of all samples, as a part of what identifies a training.
     pub fn digest(&self) -> String {
         let numbers = self.view.iter().chain(&self.patch);
         let mut bytes: Vec<u8> = numbers.flat_map(|n| n.to_le_bytes()).collect();
@@ -316,12 +321,12 @@ impl TrainingSamples {
         digest::sha256(&bytes)
     }
 
-    /// The data set of a sample.
+    /// The index of the data set that a sample comes from.
     pub fn set_of(&self, sample: usize) -> usize {
         self.sets.partition_point(|range| range.end <= sample)
     }
 
-    /// The ids and shares of a patch; none of a depth set.
+    /// The ids of a patch and their shares, the largest first; empty where samples are tiles.
     pub fn shares_of(&self, sample: usize) -> &[(u16, f32)] {
         match &self.targets {
             Targets::Depth(_) => &[],
