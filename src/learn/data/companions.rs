@@ -7,7 +7,7 @@ use crate::learn::data::affixes;
 use crate::learn::data::data_set::LabelKind;
 use crate::learn::data::pairing::NamedFile;
 
-/// Without files that come with labels and are none: of Cityscapes' all but one kind of ids.
+/// Leaves out files that come with labels and are none; of Cityscapes' kinds of files it keeps one kind of ids.
 pub(super) fn without_companions(
     mut labels: Vec<NamedFile>,
     kind: LabelKind,
@@ -45,7 +45,7 @@ pub(super) fn without_companions(
     labels
 }
 
-/// Leaves out what its name says was made of a label that is there, too: `0_vis` beside `0_mask` or `0`.
+/// Leaves out files whose names say that they were made of a label that is there, too: `0_vis` beside `0_mask` or `0`.
 fn drop_derived(labels: &mut Vec<NamedFile>, kind: LabelKind, notes: &mut Vec<String>) {
     let mut keys: HashSet<(String, String)> = HashSet::new();
     for item in labels.iter() {

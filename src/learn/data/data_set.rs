@@ -1,23 +1,20 @@
-//! Labelled photos on the disk.
-//!
-//! A data set is a folder with `images/` and a folder of labels beside it, parts and folders within them or around them,
-//! that folder of labels itself, one folder of both (`folders`), a list of pairs (`list`), or a public release of one
-//! (`public`). Files belong together by their names (`pairing`).
+//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test where the data
+//! itself is. How they are found is in `open`.
 
 use std::path::PathBuf;
 
 use crate::learn::data::affixes::NameWords;
 
-/// Labels to look for, by task: the usual names of their folders.
+/// The kind of labels that a task needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LabelKind {
-    /// Depth maps.
+    /// Depth maps, for depth.
     Depth,
-    /// Masks of class ids.
+    /// Masks of class ids, for segmentation.
     Masks,
 }
 
-/// A photo and its label.
+/// The files of a photo and of its label.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LabelledPair {
     /// The photo's file.
@@ -26,28 +23,28 @@ pub struct LabelledPair {
     pub label: PathBuf,
 }
 
-/// Pairs, as they are found.
+/// The pairs of a data set, and what was left out of it.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct DataSet {
-    /// What to call it.
+    /// Name for messages and metrics: that of the folder or list.
     pub name: String,
-    /// Pairs that are not marked as validation, sorted.
+    /// Pairs to train on: all that the data does not set aside. Each split is in the natural order of the photos' paths.
     pub train: Vec<LabelledPair>,
-    /// Pairs that the data itself sets aside.
+    /// Pairs that the data itself sets aside for validation.
     pub val: Vec<LabelledPair>,
-    /// Pairs that the data sets aside for a test; they are neither trained on nor judged.
+    /// Pairs that the data sets aside for a test; they are used neither for training nor for evaluation.
     pub test: Vec<LabelledPair>,
     /// Photos without a label.
     pub unlabelled: Vec<PathBuf>,
     /// Labels without a photo.
     pub unmatched_labels: Vec<PathBuf>,
-    /// How pairs were found, where it is not plain.
+    /// Sentences for the user about how pairs were found, where that is not obvious.
     pub notes: Vec<String>,
-    /// Units of a depth map's metre, where the layout tells it.
+    /// Units per metre in depth maps of whole numbers, where the layout of the data set tells it (256 for KITTI).
     pub depth_scale: Option<f64>,
 }
 
-/// A part of a data set.
+/// A split of a data set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum DataSplit {
     Train,
@@ -56,7 +53,7 @@ pub(super) enum DataSplit {
 }
 
 impl DataSplit {
-    /// The part that a folder or a column of a list names.
+    /// The split that the name of a folder, or a field of a list, stands for.
     pub fn named(name: &str) -> Option<Self> {
         match name.trim().to_lowercase().as_str() {
             "train" | "training" | "trn" => Some(DataSplit::Train),
@@ -68,6 +65,7 @@ impl DataSplit {
 }
 
 impl LabelKind {
+    /// The words by which labels of this kind are named.
     pub(super) fn name_words(self) -> NameWords {
         match self {
             LabelKind::Depth => NameWords::Depth,
@@ -77,7 +75,7 @@ impl LabelKind {
 }
 
 impl DataSet {
-    /// Adds a pair to a part.
+    /// Adds a pair to a split.
     pub(super) fn add(&mut self, part: DataSplit, pair: LabelledPair) {
         match part {
             DataSplit::Train => self.train.push(pair),
@@ -86,14 +84,14 @@ impl DataSet {
         }
     }
 
-    /// Everything that is trained on or judged in one list, the `train` part first.
+    /// The pairs of train and then of val in one list, without those of test.
     pub fn into_pairs(self) -> Vec<LabelledPair> {
         let mut all = self.train;
         all.extend(self.val);
         all
     }
 
-    /// What is left out, in sentences.
+    /// Sentences for the user about photos, labels and splits that are left out.
     pub fn left_out(&self) -> Vec<String> {
         let name = &self.name;
         let mut sentences = Vec::new();

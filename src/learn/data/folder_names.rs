@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::learn::data::data_set::LabelKind;
 use crate::learn::data::file_names;
 
-/// Names of folders of photos, in the order in which they are looked for.
+/// Names of folders of photos, in the order in which they are searched for.
 pub(super) const PHOTO_FOLDERS: [&str; 13] = [
     "images",
     "image",
@@ -25,7 +25,7 @@ pub(super) const PHOTO_FOLDERS: [&str; 13] = [
     "image_2",
 ];
 
-/// Of masks.
+/// Names of folders of masks, in the order in which they are searched for; the first is the one in messages.
 pub(super) const MASK_FOLDERS: [&str; 15] = [
     "masks",
     "mask",
@@ -44,7 +44,7 @@ pub(super) const MASK_FOLDERS: [&str; 15] = [
     "gt",
 ];
 
-/// Of depth maps.
+/// Names of folders of depth maps, likewise.
 pub(super) const DEPTH_FOLDERS: [&str; 11] = [
     "depth",
     "depths",
@@ -59,24 +59,24 @@ pub(super) const DEPTH_FOLDERS: [&str; 11] = [
     "gt",
 ];
 
-/// Endings of labels.
+/// Extensions of files that may be labels.
 const LABEL_EXTENSIONS: [&str; 21] = [
     "png", "npy", "npz", "tif", "tiff", "pfm", "exr", "gif", "bmp", "webp", "jpg", "jpeg", "pgm",
     "pnm", "ppm", "pbm", "pam", "qoi", "ff", "ico", "dpt",
 ];
 
-/// Endings of files that lie beside photos and labels without being either, as everybody knows.
+/// Extensions of files that are neither photos nor labels and are passed over in silence.
 const SIDE_FILE_EXTENSIONS: [&str; 20] = [
     "json", "jsonl", "txt", "xml", "csv", "tsv", "md", "db", "ini", "html", "htm", "yaml", "yml",
     "toml", "log", "svg", "pdf", "cache", "lnk", "ds_store",
 ];
 
-/// Endings of data that is no photo.
+/// Extensions of data that is never a photo.
 const DATA_EXTENSIONS: [&str; 12] = [
     "npy", "npz", "pfm", "exr", "mat", "h5", "hdf5", "pkl", "pt", "zip", "gz", "dpt",
 ];
 
-/// The usual name of the folder of labels.
+/// The name of the folder of labels in messages.
 pub(super) fn label_folder(kind: LabelKind) -> &'static str {
     match kind {
         LabelKind::Depth => DEPTH_FOLDERS[0],
@@ -84,7 +84,11 @@ pub(super) fn label_folder(kind: LabelKind) -> &'static str {
     }
 }
 
-/// Those of `folders` that are called one of `names`, in the order of these; Cityscapes' archives are called so too.
+/// Those of `folders` whose name is one of `names`, in the order of `names`; the suffix of Cityscapes' archives does not
+/// count.
+///
+/// # Errors
+/// Where two folders have one name but for case or Unicode form.
 pub(super) fn folders_named(folders: &[PathBuf], names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut found = Vec::new();
     for wanted in names {
@@ -105,26 +109,30 @@ pub(super) fn folders_named(folders: &[PathBuf], names: &[&str]) -> Result<Vec<P
     Ok(found)
 }
 
-/// A folder's own name, without differences of case or form.
+/// The last part of a path, without differences of case and Unicode form.
 pub(super) fn folder_name(folder: &Path) -> String {
     file_names::folded(&file_names::composed(
         folder.file_name().unwrap_or_default(),
     ))
 }
 
+/// The extension of a file in lower case.
 fn ending(path: &Path) -> String {
     let ending = path.extension().and_then(OsStr::to_str);
     ending.unwrap_or_default().to_lowercase()
 }
 
+/// Whether a file may be a label, by its extension.
 pub(super) fn is_label(path: &Path) -> bool {
     LABEL_EXTENSIONS.contains(&ending(path).as_str())
 }
 
+/// Whether a file may be a photo, by its name.
 pub(super) fn is_photo(path: &Path) -> bool {
     !is_aside(path) && !DATA_EXTENSIONS.contains(&ending(path).as_str())
 }
 
+/// Whether a file is known to be neither photo nor label, by its name.
 pub(super) fn is_aside(path: &Path) -> bool {
     let own = folder_name(path);
     let words = [

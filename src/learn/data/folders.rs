@@ -1,5 +1,7 @@
-//! Data sets in folders: `images/` and a folder of labels beside it, under any of their usual names, with the parts
-//! around them (`train/images`) or in them (`images/train`, `leftImg8bit/val/city`), or one folder of both.
+//! Data sets in folders: `images/` and a folder of labels beside it, under any of their usual names, with splits around
+//! them (`train/images`) or in them (`images/train`, `leftImg8bit/val/city`), or one folder of both.
+//!
+//! In: a folder and the kind of its labels. Out: a [`DataSet`] with its splits.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -15,7 +17,10 @@ use crate::learn::data::folder_names::{
 };
 use crate::learn::data::pairing::{self, NamedFile, Pairing};
 
-/// The data set in the folder `path`.
+/// Opens the data set in the folder `path`.
+///
+/// # Errors
+/// Where `path` is no folder, has no such layout, cannot be read, or two labels belong to one photo.
 pub(super) fn open(path: &Path, kind: LabelKind) -> Result<DataSet> {
     if !path.is_dir() {
         let why = if path.exists() {
@@ -59,7 +64,7 @@ pub(super) fn open(path: &Path, kind: LabelKind) -> Result<DataSet> {
     }
 }
 
-/// Takes what was found into `set`: into its `part`, or where all lie in folders that are called like parts, into those.
+/// Adds pairs to `set`: to the split `part`, or to those that their folders are named like, where all of them are.
 fn add_pairing(set: &mut DataSet, pairing: Pairing, part: Option<DataSplit>) {
     let first = |folder: &str| DataSplit::named(folder.split('/').next().unwrap_or_default());
     let by_folder = pairing
@@ -76,7 +81,7 @@ fn add_pairing(set: &mut DataSet, pairing: Pairing, part: Option<DataSplit>) {
     set.notes.extend(new);
 }
 
-/// The folders of photos and labels of the data set in `folder`, which may be its folder of labels.
+/// Finds the folders of photos and of labels in `folder`, or the photos beside it where it is the folder of labels itself.
 fn find_layout(
     folder: &Path,
     kind: LabelKind,
@@ -90,7 +95,7 @@ fn find_layout(
     if let Some(images) = folders_named(&inside, &PHOTO_FOLDERS)?.into_iter().next() {
         let mut labels = folders_named(&inside, known)?;
         if labels.is_empty() {
-            // masks40, depth_raw: fine if there is only one.
+            // Names such as masks40 or depth_raw count where there is only one.
             let stem = label_folder(kind);
             labels = inside
                 .iter()
@@ -103,7 +108,7 @@ fn find_layout(
         }
         labels.retain(|labels| *labels != images);
         if labels.len() > 1 {
-            // labels/ of boxes beside masks/.
+            // A folder labels/ may hold bounding boxes beside masks/.
             let mut readable = Vec::new();
             for folder in &labels {
                 if list_files(folder)?.iter().any(|path| is_label(path)) {
@@ -154,7 +159,7 @@ fn find_layout(
         .map(|images| (images, folder.to_owned())))
 }
 
-/// Cityscapes' archives unpack to `leftImg8bit_trainvaltest/leftImg8bit`.
+/// Steps into the single folder that the archives of Cityscapes unpack to (`leftImg8bit_trainvaltest/leftImg8bit`).
 fn unpacked(folder: PathBuf) -> PathBuf {
     match list_folders(&folder).as_deref() {
         Ok([only])
@@ -166,7 +171,7 @@ fn unpacked(folder: PathBuf) -> PathBuf {
     }
 }
 
-/// The pairs between two folders.
+/// Pairs the photos in and below `images` with the labels in and below `labels`.
 pub(super) fn pair_folders(
     images: &Path,
     labels: &Path,
@@ -196,7 +201,7 @@ pub(super) fn pair_folders(
     pairing::pair(&photos, &own, kind)
 }
 
-/// The pairs in one folder of photos and labels, which are told apart by the words in their names.
+/// Pairs photos and labels in one folder, which are told apart by the words in their names.
 fn pair_mixed_folder(folder: &Path, kind: LabelKind) -> Result<Pairing> {
     let all = list_files(folder)?
         .into_iter()
@@ -220,7 +225,7 @@ fn pair_mixed_folder(folder: &Path, kind: LabelKind) -> Result<Pairing> {
     Ok(pairing)
 }
 
-/// All files in and below a folder that are not hidden, in the order of their names.
+/// All files in and below a folder that are not hidden, sorted by name; links that lead nowhere are left out.
 pub(super) fn list_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let visible = |entry: &DirEntry| {
         let name = entry.file_name().as_encoded_bytes();
@@ -234,7 +239,7 @@ pub(super) fn list_files(folder: &Path) -> Result<Vec<PathBuf>> {
             Ok(_) => {}
             Err(error) => {
                 let path = error.path().unwrap_or(folder).to_owned();
-                // A link to nowhere, or back to where it lies.
+                // A link that leads nowhere, or in a loop, is no failure.
                 let is_link = path.is_symlink();
                 match error.io_error() {
                     Some(error) if !is_link => return Err(Error::io(path, error)),
@@ -246,7 +251,7 @@ pub(super) fn list_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// The folders in a folder, in the order of their names.
+/// The folders in a folder that are not hidden, sorted by name.
 fn list_folders(folder: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(folder).map_err(|error| Error::io(folder, &error))?;
     let mut all: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();

@@ -1,5 +1,9 @@
-//! Finding the pairs of a data set, whatever it is kept in: a public release (`public_releases`), folders (`folders`) or a
-//! list of pairs (`list`).
+//! Finding the pairs of a data set, in whatever form it is kept.
+//!
+//! In: a path. It is a list of pairs by its extension (`list`), else a folder: a public release with a layout of its own
+//! (`public_releases`), or `images/` and a folder of labels beside it, with splits around or within them, that folder of
+//! labels itself, or one folder of both (`folders`). Photos and labels in folders belong together by their names
+//! (`pairing`). Out: a [`DataSet`], its pairs in natural order.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -14,7 +18,8 @@ impl DataSet {
     /// Finds the pairs of the data set at `path`.
     ///
     /// # Errors
-    /// Names the folder or list and what was expected there; also where no pair is found.
+    /// Where there is no such path, it is no data set, a photo has two labels, a line of a list is wrong, or there is no pair
+    /// to train on or evaluate; the message names the file and what was expected.
     pub fn open(path: &Path, kind: LabelKind) -> Result<Self> {
         let ending = path.extension().and_then(OsStr::to_str);
         let ending = ending.filter(|_| !path.is_dir()).map(str::to_lowercase);
@@ -37,7 +42,7 @@ impl DataSet {
         Ok(set)
     }
 
-    /// Why there is no pair.
+    /// The message for a data set without a pair.
     fn no_pairs_message(&self, kind: LabelKind) -> String {
         match (self.unlabelled.first(), self.unmatched_labels.first()) {
             _ if !self.test.is_empty() => {
@@ -61,6 +66,7 @@ impl DataSet {
     }
 }
 
+/// The name of a data set: that of the folder, or of the list without its extension.
 fn name_of(path: &Path) -> String {
     let stem = if path.is_dir() {
         path.file_name()

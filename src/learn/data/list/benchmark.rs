@@ -9,16 +9,16 @@ use crate::error::Result;
 use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind, LabelledPair};
 
 /// Reads a list with a photo, its label and perhaps a focal length in each line, as the benchmarks of NYU Depth V2 and
-/// KITTI have them: paths are from the list's folder, or from `input/` and `gt_depth/` in it. Photos whose label is `None`
-/// are left out. A path with spaces is told by the files that there are, or stands in quotes. Of TUM's associations (time,
-/// photo, time, depth) the paths are taken.
+/// KITTI have them. Paths are relative to the list's folder, or to `input/` or `image/` and `gt_depth/` or `depth/` in it.
+/// Photos whose label is `None` count as unlabelled. Paths with spaces are in quotes, or are recognised by the files that
+/// exist. Of TUM's associations (time, photo, time, depth map) the paths are taken.
 ///
 /// # Errors
-/// Names the list and the line.
+/// Where the list cannot be read; a line of one word, with its number.
 pub(in crate::learn::data) fn read_words(path: &Path) -> Result<DataSet> {
     let mut list = ListParser::new(path);
     let text = list.text()?;
-    // Whether a line with pairs was seen.
+    // Whether a line of data has been read, so that no header can follow.
     let mut seen = false;
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
@@ -73,7 +73,7 @@ pub(in crate::learn::data) fn read_words(path: &Path) -> Result<DataSet> {
             let place = |name: &str| -> PathBuf { list.folder.join(name.trim_start_matches('/')) };
             (place(photo), place(label))
         });
-        // What is not there is said when it is looked at; the rest of a benchmark can be used without.
+        // A missing file is reported when it is read; the rest of a benchmark can be used without it.
         if let Some((photo, label)) = found.or(named) {
             list.set
                 .add(DataSplit::Train, LabelledPair { photo, label });
@@ -82,7 +82,7 @@ pub(in crate::learn::data) fn read_words(path: &Path) -> Result<DataSet> {
     list.finish()
 }
 
-/// Words between white space; what stands in quotes is one.
+/// The words between white space; what is quoted is one word.
 fn words(line: &str) -> Vec<String> {
     let mut words = vec![String::new()];
     let mut quoted = false;
@@ -100,7 +100,7 @@ fn words(line: &str) -> Vec<String> {
     words
 }
 
-/// The photos and labels that a line may name, the likeliest first.
+/// The pairs of a photo and a label that a line may name, the likeliest first.
 fn candidate_pairs(line: &str, words: &[String]) -> Vec<(String, String)> {
     let is_number = |word: &String| word.parse::<f64>().is_ok();
     let mut all = Vec::new();

@@ -2,7 +2,7 @@
 
 use crate::learn::data::data_set::LabelKind;
 
-/// What a column or key of a list means.
+/// The meaning of a column or key of a list.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Column {
     Photo,
@@ -11,7 +11,7 @@ pub(super) enum Column {
 }
 
 impl Column {
-    /// What a name stands for in a list of labels of a kind, and how sure that is: 0 is surest.
+    /// The meaning of a name in a list of labels of this kind, and how sure it is: 0 is surest.
     fn named(name: &str, kind: LabelKind) -> Option<(Self, u8)> {
         let name = name.trim().to_lowercase().replace([' ', '-'], "_");
         let endings = ["_path", "_file", "_filename", "_name"];
@@ -36,7 +36,7 @@ impl Column {
         })
     }
 
-    /// The meaning of each name; of several for one thing the surest counts, and of these the first.
+    /// The meaning of each name; where several have one meaning, the surest counts, and of these the first.
     pub fn from_header<'a>(
         names: impl Iterator<Item = &'a str>,
         kind: LabelKind,
@@ -57,7 +57,7 @@ impl Column {
     }
 }
 
-/// The meaning of columns, if a first line names them: a photo, and a label or one more that can only be it.
+/// The meaning of the columns, where `fields` name them: a photo and a label, or one of the two beside one other column.
 pub(super) fn header(fields: &[String], kind: LabelKind) -> Option<Vec<Option<Column>>> {
     let columns = Column::from_header(fields.iter().map(String::as_str), kind);
     let has = |column| columns.contains(&Some(column));

@@ -9,15 +9,15 @@ use crate::error::Result;
 use crate::learn::data::data_set::{DataSet, LabelKind};
 use crate::learn::data::file_names::FileFinder;
 
-/// Reads a CSV list, whatever separates its fields.
+/// Reads a CSV list; the separator is the one that the list states (`sep=;`) or that fits best.
 ///
 /// # Errors
-/// Names the list and the line.
+/// Where the list cannot be read; a line that has too few fields, or names no file or no split, with its number.
 pub(in crate::learn::data) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = ListParser::new(path);
     let mut text = list.text()?;
     let mut skipped = 0;
-    // Spreadsheets say which separator they use.
+    // Excel states the separator in a first line `sep=;`.
     let said = text
         .lines()
         .next()
@@ -71,7 +71,7 @@ pub(in crate::learn::data) fn read_csv(path: &Path, kind: LabelKind) -> Result<D
     list.finish()
 }
 
-/// Numbered records, without empty lines.
+/// The records of a CSV with the numbers of their lines (from 1), without empty lines.
 fn records(
     text: &str,
     separator: u8,
@@ -89,12 +89,12 @@ fn records(
     })
 }
 
-/// A field without the quotes that stay where a space stands before them.
+/// A field without quotes: the `csv` crate leaves those that a space precedes.
 fn unquoted(field: &str) -> String {
     field.trim().trim_matches('"').to_owned()
 }
 
-/// What separates fields: that by which most of the first lines name two files; else what most of them have.
+/// The separator of fields: the one with which most of the first 20 lines name two files, else the one that most have.
 fn separator(text: &str, folder: &Path) -> u8 {
     let score = |separator: u8| {
         let lines = records(text, separator).take(20).flatten();
@@ -109,7 +109,7 @@ fn separator(text: &str, folder: &Path) -> u8 {
         }
         (pairs, fields)
     };
-    // Of equals the last is taken.
+    // `max_by_key` takes the last of equals: the comma.
     let all = [b'\t', b';', b','].map(|separator| (score(separator), separator));
     all.into_iter()
         .max_by_key(|(score, _)| *score)

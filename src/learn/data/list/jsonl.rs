@@ -12,7 +12,8 @@ use crate::learn::data::data_set::{DataSet, LabelKind};
 /// Reads a JSONL list.
 ///
 /// # Errors
-/// Names the list and the line.
+/// Where the list cannot be read; a line that is no JSON object with a photo and a label, or names no file or no split, with
+/// its number.
 pub(in crate::learn::data) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = ListParser::new(path);
     let text = list.text()?;

@@ -1,5 +1,5 @@
-//! What all formats of lists have in common: the text of the file, errors that name a line, files found beside the list,
-//! and a check that no photo has two labels.
+//! What all formats of lists have in common: the text of the file, errors that name a line, the files that a line means, and
+//! the check that no photo has two labels.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
@@ -9,16 +9,17 @@ use crate::learn::data::data_set::{DataSet, DataSplit, LabelledPair};
 use crate::learn::data::file_names::FileFinder;
 use crate::learn::data::text;
 
-/// One line of a list.
+/// The fields of one line of a list.
 #[derive(Debug, Default)]
 pub(super) struct ListLine {
+    /// Number in the file, from 1.
     pub number: usize,
     pub photo: String,
     pub label: String,
     pub split: Option<String>,
 }
 
-/// A list that is being read.
+/// A list in the course of being read, with the pairs so far.
 pub(super) struct ListParser<'a> {
     pub path: &'a Path,
     pub folder: &'a Path,
@@ -27,6 +28,7 @@ pub(super) struct ListParser<'a> {
 }
 
 impl<'a> ListParser<'a> {
+    /// A parser of the list at `path`, before its first line.
     pub fn new(path: &'a Path) -> Self {
         ListParser {
             path,
@@ -36,16 +38,21 @@ impl<'a> ListParser<'a> {
         }
     }
 
+    /// An error about the line with this number.
     pub fn line_error(&self, number: usize, why: impl std::fmt::Display) -> Error {
         Error::file(self.path, format!("line {number}: {why}"))
     }
 
+    /// The text of the whole list.
     pub fn text(&self) -> Result<String> {
         let bytes = crate::system::files::pipe::read_whole(self.path)?;
         text::decode(&bytes).map_err(|why| Error::file(self.path, why))
     }
 
-    /// Adds a line's pair.
+    /// Adds the pair of a line to its split.
+    ///
+    /// # Errors
+    /// Where the line names no file, or no split.
     pub fn add(&mut self, line: ListLine) -> Result<()> {
         let mut find = |name: &str| {
             let found = self.finder.find(self.folder, name);
@@ -66,10 +73,10 @@ impl<'a> ListParser<'a> {
         Ok(())
     }
 
-    /// Everything that was read.
+    /// The data set that was read; repeated pairs count once.
     ///
     /// # Errors
-    /// If a photo has two labels.
+    /// Where a photo has two labels.
     pub fn finish(mut self) -> Result<DataSet> {
         let mut seen = HashSet::new();
         let mut repeated = 0;
