@@ -359,7 +359,11 @@ fn mean_errors(squares: &[f64], errors: &[DepthErrors]) -> HeldOutErrors {
 }
 
 /// The usual errors of one photo with a fitted model.
-fn errors_of(photo: &PhotoReadings, fitted: FittedModel, evaluator: &Evaluator) -> Option<DepthErrors> {
+fn errors_of(
+    photo: &PhotoReadings,
+    fitted: FittedModel,
+    evaluator: &Evaluator,
+) -> Option<DepthErrors> {
     let predicted = photo.pairs.iter().map(|pair| fitted.metres(pair.0) as f32);
     let predicted: Vec<f32> = predicted.collect();
     let truth: Vec<f32> = photo.pairs.iter().map(|pair| pair.1).collect();

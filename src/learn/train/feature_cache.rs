@@ -107,7 +107,13 @@ impl FeatureCache {
     }
 
     /// The file of one block of a view, of the full scale or of a coarse one.
-    fn file(&self, hash: &str, view: ViewSpec, scale: Option<CoarseScale>, block: usize) -> PathBuf {
+    fn file(
+        &self,
+        hash: &str,
+        view: ViewSpec,
+        scale: Option<CoarseScale>,
+        block: usize,
+    ) -> PathBuf {
         let coarse = scale.map_or(String::new(), |it| format!("-coarse{}", u32::from(it)));
         let mirrored = if view.mirrored { "-mirrored" } else { "" };
         let norm = if self.config.norm { "-norm" } else { "" };
@@ -192,7 +198,15 @@ impl FeatureCache {
         }
         for (size, mirror) in sizes {
             for scale in std::iter::once(None).chain(self.config.coarse.map(Some)) {
-                self.compute_missing(photos, known, (size, scale), mirror, extractor, report, console)?;
+                self.compute_missing(
+                    photos,
+                    known,
+                    (size, scale),
+                    mirror,
+                    extractor,
+                    report,
+                    console,
+                )?;
             }
         }
         let all_views = |hash: &Option<String>| {
@@ -333,7 +347,12 @@ impl FeatureCache {
     ) -> Result<()> {
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
-                let file = self.file(hash, ViewSpec { size, mirrored }, scale, layer.request.block);
+                let file = self.file(
+                    hash,
+                    ViewSpec { size, mirrored },
+                    scale,
+                    layer.request.block,
+                );
                 cached_view::write(&file, photo, features.grid, layer)?;
             }
             Ok(())

@@ -69,13 +69,15 @@ impl FeaturePool {
             jobs.push((of_view, out));
             rest = after;
         }
-        jobs.into_par_iter()
-            .try_for_each_init(TokenBuffers::default, |buffers, (patches, out)| {
+        jobs.into_par_iter().try_for_each_init(
+            TokenBuffers::default,
+            |buffers, (patches, out)| {
                 crate::system::interrupt::check()?;
                 let view = &samples.views[patches[0].view as usize];
                 let places: Vec<u32> = patches.iter().map(|key| key.patch).collect();
                 view.read(&places, &inputs.context, inputs.coarse, buffers, out)
-            })?;
+            },
+        )?;
         Ok(FeaturePool {
             patches,
             values,

@@ -93,7 +93,11 @@ impl Validation {
     ///
     /// # Errors
     /// As [`Validation::metrics`].
-    pub fn accumulate(&self, head: &CachedHead, subsampling: Subsampling) -> Result<MetricAccumulator> {
+    pub fn accumulate(
+        &self,
+        head: &CachedHead,
+        subsampling: Subsampling,
+    ) -> Result<MetricAccumulator> {
         let mut accumulator = MetricAccumulator::default();
         for (index, (name, photos)) in self.sets.iter().enumerate() {
             let chosen = Validation::spaced_subset(photos, subsampling.photos);

@@ -4,44 +4,45 @@
 use crate::error::{Error, Result};
 use crate::learn::data::statistics::{DepthStatistics, LabelSample};
 
-/// No two maps of one kind of place differ so much in their medians.
+/// Factor between the medians of two maps (neighbours in order of medians) from which they seem to be in different units.
 const UNIT_GAP: f32 = 20.0;
 
-/// Nor do those of one format from those of another.
+/// The same factor between the middle medians of maps of different formats.
 const UNIT_GAP_BETWEEN_FORMATS: f32 = 3.0;
 
-/// The largest numbers of maps that were scaled to be looked at.
+/// Largest numbers of maps that were scaled to be viewed as pictures.
 const NORMALISED_MAXIMA: [f32; 3] = [1.0, 255.0, 65_535.0];
 
-/// Units of a metre that depth maps come in.
+/// Usual depth scales: units per metre.
 const SCALES: [f64; 9] = [
     1.0, 10.0, 100.0, 256.0, 1000.0, 4000.0, 5000.0, 10_000.0, 100_000.0,
 ];
 
-/// The depth maps of one data set that are about to be used.
+/// A check of the depth maps of one data set before they are used.
 #[derive(Debug, Clone, Copy)]
 pub struct DepthMapCheck<'a> {
-    /// What the set is called.
+    /// Name of the data set.
     pub name: &'a str,
-    /// Those that were looked at.
+    /// The maps that were sampled.
     pub sample: &'a LabelSample,
-    /// What they hold.
+    /// The readings in these maps.
     pub statistics: &'a DepthStatistics,
-    /// Units of a metre that the user named.
+    /// Units per metre that the user named (`--depth-scale`); none where nothing was named.
     pub user_scale: Option<f64>,
-    /// Units of a metre in use.
+    /// Units per metre in use for maps of whole numbers.
     pub scale: f64,
-    /// `--min-depth` and `--max-depth`, metres.
+    /// Range of labels that count (`--min-depth` and `--max-depth`), metres.
     pub counted_range: (f64, f64),
-    /// The distances that the head tells, metres.
+    /// Range of depths that the head can predict, metres.
     pub head_range: (f64, f64),
 }
 
 impl DepthMapCheck<'_> {
-    /// What may not be as it was meant, in sentences.
+    /// Warnings about the maps, as sentences.
     ///
     /// # Errors
-    /// If the median reading is not among those that count, as with a wrong scale, unless the user named it.
+    /// Unless the user named the scale: where float maps were scaled to one maximum each, or the median reading is outside
+    /// the range that counts and that the head can predict, as with a wrong scale.
     pub fn check(&self) -> Result<Vec<String>> {
         let statistics = self.statistics;
         let mut sentences = Vec::new();
@@ -90,7 +91,7 @@ impl DepthMapCheck<'_> {
                 format_metres(high.1.into())
             ));
         }
-        // A head for rooms may well be for a table top.
+        // Half of the least depth: a head for rooms may be used for a table top.
         if !(0.5 * low..=high).contains(&median) {
             let core = format!(
                 "readings go from {} to {}, {} in the median, but what counts is {} to {}{}; {}",
@@ -133,7 +134,7 @@ impl DepthMapCheck<'_> {
                 self.suggest_option(low, high)
             ));
         }
-        // One turning laser and a long frame.
+        // Few readings in a long image are those of a rotating laser scanner.
         let is_lidar =
             statistics.valid_share < 0.4 && (3.0..3.8).contains(&statistics.aspect_ratio);
         if is_lidar && self.user_scale.is_none() && self.scale == 1000.0 && self.holds_integers() {
@@ -146,7 +147,7 @@ impl DepthMapCheck<'_> {
         Ok(sentences)
     }
 
-    /// Whether the format is one of whole numbers.
+    /// Whether the maps are of whole numbers, by the extension of the first one.
     fn holds_integers(&self) -> bool {
         let first = self.sample.labels.first().and_then(|path| path.extension());
         first.is_some_and(|ending| {
@@ -154,7 +155,7 @@ impl DepthMapCheck<'_> {
         })
     }
 
-    /// The option that settles it.
+    /// The options that would make most readings count, for messages.
     fn suggest_option(&self, low: f64, high: f64) -> String {
         let units = self.statistics.quantile(0.5) * self.scale;
         if (self.head_range.0..=self.head_range.1).contains(&self.statistics.quantile(0.5)) {
@@ -189,7 +190,7 @@ impl DepthMapCheck<'_> {
     }
 }
 
-/// A number as it was typed, where it came from a narrower float.
+/// A number with as few digits as it has as an f32, where it came from one.
 fn format_number(value: f64) -> String {
     match f64::from(value as f32) == value {
         true => (value as f32).to_string(),
@@ -197,7 +198,7 @@ fn format_number(value: f64) -> String {
     }
 }
 
-/// A distance in words.
+/// A distance for messages, such as `1.5 m`.
 fn format_metres(value: f64) -> String {
     match value {
         v if v >= 100.0 => format!("{v:.0} m"),

@@ -9,20 +9,20 @@ use crate::learn::data::statistics::{LabelSample, MaskStatistics};
 use crate::learn::data::taxonomy::{self, SetLabels, WHITES};
 use crate::model::head::meta::Class;
 
-/// More different numbers than this that are no ids were not drawn by hand.
+/// More different numbers than this that are no ids are not from a hand-drawn mask.
 const MANY: usize = 32;
 
-/// The id that is ignored, and whether the user said so.
+/// The id of pixels without a class, which are neither learnt from nor evaluated, and who chose it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IgnoredId {
-    /// None where all ids count.
+    /// The id; none where all ids count.
     pub id: Option<u16>,
-    /// Else it is the usual one.
+    /// Whether the user named it (`--ignore`); else it is the default.
     pub is_explicit: bool,
 }
 
 impl Default for IgnoredId {
-    /// 255, as PASCAL VOC and most others have it.
+    /// 255, as in PASCAL VOC and most other data sets.
     fn default() -> Self {
         IgnoredId {
             id: Some(255),
@@ -31,25 +31,26 @@ impl Default for IgnoredId {
     }
 }
 
-/// The masks of one data set that are about to be used.
+/// A check of the masks of one data set before they are used.
 #[derive(Debug, Clone, Copy)]
 pub struct MaskCheck<'a> {
-    /// What the set is called.
+    /// Name of the data set.
     pub name: &'a str,
-    /// Those that were looked at.
+    /// The masks that were sampled.
     pub sample: &'a LabelSample,
-    /// What they hold.
+    /// The ids in these masks.
     pub statistics: &'a MaskStatistics,
-    /// What their ids mean.
+    /// The meaning of the ids.
     pub set_labels: &'a SetLabels,
 }
 
 impl MaskCheck<'_> {
+    /// The first sampled mask, to name in messages.
     fn first(&self) -> PathBuf {
         self.sample.labels.first().cloned().unwrap_or_default()
     }
 
-    /// The white of masks in black and white that are to be told apart as two classes.
+    /// The id of white (255 or 65,535), where the masks are black and white and stand for two classes; else none.
     pub fn white(&self, ignored: IgnoredId) -> Option<u16> {
         if self.set_labels.allowed.len() != 2 || !self.set_labels.is_closed {
             return None;
@@ -59,7 +60,7 @@ impl MaskCheck<'_> {
         let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
         match ids[..] {
             [0, white] if WHITES.contains(&white) => Some(white),
-            // Who says that no id is ignored says what white is, too.
+            // With an explicit `--ignore` of another id, white can only be the second class.
             [0, 1, white] if WHITES.contains(&white) && ignored.is_explicit => {
                 self.find_mixed_encodings(ignored).map(|_| white)
             }
@@ -67,7 +68,8 @@ impl MaskCheck<'_> {
         }
     }
 
-    /// Of masks for two classes one in black and white and one of the ids 0 and 1, where no mask has white beside 1.
+    /// A mask in black and white, a mask of the ids 0 and 1, and the id of white, where masks for two classes mix both
+    /// encodings.
     fn find_mixed_encodings(&self, ignored: IgnoredId) -> Option<(&Path, &Path, u16)> {
         let said = ignored.id.filter(|_| ignored.is_explicit);
         let ids = self.statistics.ids.keys().copied();
@@ -83,7 +85,7 @@ impl MaskCheck<'_> {
         }
         let has = |ids: &[u16], id: u16| ids.contains(&id);
         let statistics = self.statistics;
-        // A stray pixel in one mask tells nothing of the others.
+        // Masks with both 1 and white must be few: a stray pixel in one says nothing about the others.
         let count = |is_so: &dyn Fn(&[u16]) -> bool| {
             let files = statistics.files.iter();
             files.filter(|(_, ids)| is_so(ids)).count()
@@ -97,26 +99,27 @@ impl MaskCheck<'_> {
         Some((of_white, of_one, white))
     }
 
-    /// Whether an id is learnt from and judged.
+    /// Whether pixels of an id are learnt from and evaluated.
     fn is_counted(&self, id: u16, ignored: IgnoredId) -> bool {
         Some(id) != ignored.id && self.set_labels.is_known(id)
     }
 
-    /// What may not be as it was meant, in sentences.
+    /// Warnings about the masks, as sentences.
     ///
     /// # Errors
-    /// If most masks have ids that the classes have not, or nothing that counts.
+    /// Where the meaning of white is not known, masks are black and white but the list has not two classes, or most masks have ids
+    /// beyond the list of classes.
     pub fn check(&self, ignored: IgnoredId) -> Result<Vec<String>> {
         let MaskCheck {
             name,
             statistics,
-            set_labels: meaning,
+            set_labels,
             ..
         } = *self;
         if statistics.masks == 0 {
-            return Ok(Vec::new()); // Each is named where it is used.
+            return Ok(Vec::new()); // No mask could be read; each is reported where it is used.
         }
-        let classes = meaning.allowed.len();
+        let classes = set_labels.allowed.len();
         let beyond = |id: u16| Some(id) != ignored.id && usize::from(id) >= classes;
         let masks_beyond = statistics.ids.iter().filter(|(id, _)| beyond(**id));
         let (most, found) = masks_beyond
@@ -134,7 +137,7 @@ impl MaskCheck<'_> {
             ));
         }
         let only_white = matches!(statistics.ids.keys().copied().collect::<Vec<_>>()[..], [0, white] if WHITES.contains(&white));
-        if meaning.is_closed && only_white && classes != 2 && !ignored.is_explicit {
+        if set_labels.is_closed && only_white && classes != 2 && !ignored.is_explicit {
             return Err(Error::file(
                 self.first(),
                 format!(
@@ -147,7 +150,7 @@ impl MaskCheck<'_> {
                 ),
             ));
         }
-        if meaning.is_closed && 2 * most > statistics.masks {
+        if set_labels.is_closed && 2 * most > statistics.masks {
             let ids: Vec<u16> = statistics
                 .ids
                 .keys()
@@ -196,7 +199,7 @@ impl MaskCheck<'_> {
         Ok(sentences)
     }
 
-    /// The classes that its pixels may be.
+    /// The classes that the pixels which count may be.
     fn classes(&self, ignored: IgnoredId) -> impl Iterator<Item = u16> {
         let ids = self.statistics.ids.keys().copied();
         let ids = ids.filter(move |&id| self.is_counted(id, ignored));
@@ -204,10 +207,10 @@ impl MaskCheck<'_> {
     }
 }
 
-/// The names of classes without a pixel in any of the sets.
+/// The names of classes without a pixel in the sampled masks of any data set.
 ///
 /// # Errors
-/// If no more than one class has pixels: there is nothing to tell apart.
+/// Where no more than one class has pixels, so that there is nothing to learn.
 pub fn absent_classes(
     sets: &[MaskCheck<'_>],
     classes: &[Class],
@@ -223,7 +226,7 @@ pub fn absent_classes(
     let there: Vec<&str> = there.map(|(class, _)| class.name.as_str()).collect();
     let looked_at: usize = sets.iter().map(|set| set.statistics.masks).sum();
     if looked_at == 0 {
-        return Ok(Vec::new()); // Each mask is named where it is used.
+        return Ok(Vec::new()); // No mask could be read; each is reported where it is used.
     }
     if there.len() < 2 {
         let what = match there[..] {
@@ -246,7 +249,7 @@ pub fn absent_classes(
     Ok(absent.map(|(class, _)| class.name.clone()).collect())
 }
 
-/// Names in words, the first of many.
+/// Names joined by commas; of more than six the first six, and how many more there are.
 pub fn join_some(names: &[String]) -> String {
     const SHOWN: usize = 6;
     let shown = names[..names.len().min(SHOWN)].join(", ");

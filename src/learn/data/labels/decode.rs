@@ -12,17 +12,17 @@ use super::raster::{LabelRaster, raster_from_image};
 use super::{bmp, exr, gif, npy, pfm, pgm, png, tiff};
 use crate::error::{Error, Result};
 
-/// Reads and decodes a label; of an archive with several arrays the one that is called as one of `keys`, the first
-/// first.
+/// Reads and decodes a label file. Of an archive with several arrays it takes the one with the first name of `keys` that
+/// exists.
 ///
 /// # Errors
-/// Names the file and what was found in it.
+/// Where the file cannot be read, is of no known format, damaged, or has no pixels.
 pub(super) fn read(path: &Path, keys: &[&str]) -> Result<LabelRaster> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     decode(&bytes, keys).map_err(|why| Error::file(path, why))
 }
 
-/// Decodes the bytes of a label file.
+/// Decodes the bytes of a label file, as [`read`] does.
 pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String> {
     let raster = match bytes {
         [] => return Err("is empty".into()),
@@ -50,28 +50,14 @@ pub(super) fn decode(bytes: &[u8], keys: &[&str]) -> Result<LabelRaster, String>
     }
 }
 
-/// What to do with a container of a whole data set.
+/// The advice about containers of whole data sets.
 const UNPACK: &str = "which holds many arrays; unpack it into one file a photo (PNG or NPY)";
 
-/// Formats that hold pictures alone.
+/// Decodes image formats that the `image` crate reads and that have no module here.
 fn decode_picture(bytes: &[u8]) -> Result<LabelRaster, String> {
     let format = match bytes {
         [0xff, 0xd8, 0xff, ..] => "JPEG",
-        [
-            b'R',
-            b'I',
-            b'F',
-            b'F',
-            _,
-            _,
-            _,
-            _,
-            b'W',
-            b'E',
-            b'B',
-            b'P',
-            ..,
-        ] => "WebP",
+        _ if bytes.starts_with(b"RIFF") && bytes.get(8..12) == Some(b"WEBP") => "WebP",
         _ => "picture",
     };
     let picture = image::load_from_memory(bytes).map_err(|error| match error {
@@ -86,14 +72,14 @@ fn decode_picture(bytes: &[u8]) -> Result<LabelRaster, String> {
         "WebP" if webp_has(bytes, *b"ANIM") => {
             return Err("is a WebP of several frames; a label has one".into());
         }
-        // Lossless ones have a chunk called VP8L.
+        // Lossy images have a chunk VP8, lossless ones VP8L.
         "WebP" => raster.is_lossy = webp_has(bytes, *b"VP8 "),
         _ => {}
     }
     Ok(raster)
 }
 
-/// Whether a WebP has a chunk of this name.
+/// Whether a WebP (a RIFF container) has a chunk of this name.
 fn webp_has(bytes: &[u8], name: [u8; 4]) -> bool {
     let mut rest = bytes.get(12..).unwrap_or_default();
     while let [a, b, c, d, s0, s1, s2, s3, after @ ..] = rest {

@@ -1,7 +1,8 @@
-//! Labels as they lie on the disk: masks of class ids and maps of depth, whatever encoding they come in.
+//! Label files: masks of class ids and depth maps, in whatever format and encoding they come.
 //!
-//! `raster` decodes a file to numbers or colours, one module a format; [`MaskReader`] and [`DepthLabelReader`] say what
-//! those mean, and warn where a file contradicts what is about to be done with it.
+//! In: the path of a label. Out: a [`Mask`] or a [`DepthLabel`]. `decode` turns the bytes of a file into a `raster` of numbers
+//! or colours, one module for each format; [`MaskReader`] and [`DepthLabelReader`] give those their meaning, and warn where a
+//! file contradicts it. How a format is added is written in `decode`.
 
 mod bmp;
 mod colors;
@@ -32,7 +33,7 @@ pub use mask::MaskReader;
 use crate::error::Result;
 use crate::terminal::warnings::Warnings;
 
-/// Reads a mask of ids of any classes, as [`MaskReader`] does where it is not known what they mean.
+/// Reads a mask whose classes are not known: every number is an id, and 255 stands for no class.
 ///
 /// # Errors
 /// As [`MaskReader::read`]; colours are refused.
@@ -46,13 +47,13 @@ pub fn read_mask(path: &Path) -> Result<Mask> {
     reader.read(path)
 }
 
-/// What a label file is called whose format changes numbers to save room; nothing for others.
+/// The name of the format of a label file, where that is lossy (JPEG, lossy WebP); none for other files.
 pub fn lossy_format(path: &Path) -> Option<&'static str> {
     let raster = decode::read(path, &[]).ok()?;
     raster.is_lossy.then_some(raster.format)
 }
 
-/// Reads a depth map whose whole numbers are units of 1/`scale` metre, as [`DepthLabelReader`] does without a word.
+/// Reads a depth map whose whole numbers are units of 1/`scale` metre, without warnings.
 ///
 /// # Errors
 /// As [`DepthLabelReader::read`].

@@ -12,7 +12,8 @@ use crate::learn::data::file_names::FileFinder;
 /// Reads a CSV list; the separator is the one that the list states (`sep=;`) or that fits best.
 ///
 /// # Errors
-/// Where the list cannot be read; a line that has too few fields, or names no file or no split, with its number.
+/// Where the list cannot be read; a line that names no file or no split, or without named columns has other than two or
+/// three fields, with its number.
 pub(in crate::learn::data) fn read_csv(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = ListParser::new(path);
     let mut text = list.text()?;

@@ -12,7 +12,7 @@ use crate::error::{Error, Result};
 use crate::learn::data::text;
 use crate::model::head::meta::Class;
 
-/// A class as a list has it.
+/// One entry of a class list.
 #[derive(Debug, Default)]
 pub(super) struct ClassEntry {
     id: Option<usize>,
@@ -20,11 +20,11 @@ pub(super) struct ClassEntry {
     color: Option<[u8; 3]>,
 }
 
-/// Reads a class list: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`, or names by id
-/// (`{"0": "sky"}`). A colour is `[70, 130, 180]` or `"#4682b4"`.
+/// Reads a class list: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`, or an object of
+/// names by id (`{"0": "sky"}`). A colour is `[70, 130, 180]` or `"#4682b4"`.
 ///
 /// # Errors
-/// Names the file and what was expected.
+/// Where the file cannot be read or is no such JSON, ids do not count from 0, or a name occurs twice.
 pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
     let bytes = crate::system::files::pipe::read_whole(path)?;
     let parse = || -> Result<Vec<Class>, String> {
@@ -40,16 +40,16 @@ pub fn read_classes(path: &Path) -> Result<Vec<Class>> {
     parse().map_err(|why| Error::file(path, why))
 }
 
-/// The class list of a data set's own folder, if it can be read.
+/// The class list `classes.json` in the folder of a data set; none where there is none or it cannot be read.
 pub fn own_classes(folder: &Path) -> Option<Vec<Class>> {
     let file = folder.join("classes.json");
     file.is_file().then(|| read_classes(&file).ok()).flatten()
 }
 
-/// What a list of classes looks like.
+/// The form of a class list, for error messages.
 const EXPECTED: &str = "expected [{\"name\": \"sky\", \"color\": [70, 130, 180]}, …]";
 
-/// The classes of a list, or of names by id.
+/// The entries of a JSON list, or of a JSON object by id.
 pub(super) fn entries_of(classes: &Value) -> Result<Vec<ClassEntry>, String> {
     let entries: Result<Vec<ClassEntry>, String> = match classes {
         Value::Array(list) => list
@@ -81,7 +81,7 @@ pub(super) fn entries_of(classes: &Value) -> Result<Vec<ClassEntry>, String> {
     entries
 }
 
-/// One class: a name, or an object with it.
+/// One entry: a name, or an object with a name.
 fn entry_of(entry: &Value) -> Result<ClassEntry, String> {
     let object = match entry {
         Value::String(name) => {
@@ -115,7 +115,7 @@ fn entry_of(entry: &Value) -> Result<ClassEntry, String> {
     Ok(ClassEntry { id, name, color })
 }
 
-/// `[70, 130, 180]` or `"#4682b4"`.
+/// A colour as `[70, 130, 180]` or `"#4682b4"`.
 fn color_of(color: &Value) -> Option<[u8; 3]> {
     let channels: Vec<u8> = match color {
         Value::Array(channels) => {
@@ -135,6 +135,10 @@ fn color_of(color: &Value) -> Option<[u8; 3]> {
     channels.try_into().ok()
 }
 
+/// The classes of a list whose ids count from 0, with default colours where it names none.
+///
+/// # Errors
+/// Where ids have gaps, a name occurs twice, or there are no classes or more than 65,535.
 pub(super) fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String> {
     let mut classes: Vec<Class> = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
@@ -157,7 +161,7 @@ pub(super) fn classes_of(entries: Vec<ClassEntry>) -> Result<Vec<Class>, String>
     Ok(classes)
 }
 
-/// Which ids so many classes have, in words.
+/// A phrase for messages about the ids of so many classes.
 pub(in crate::learn::data) fn describe_ids(classes: usize) -> String {
     match classes {
         1 => "the one class has the id 0".to_owned(),
@@ -168,7 +172,8 @@ pub(in crate::learn::data) fn describe_ids(classes: usize) -> String {
     }
 }
 
-/// The colour of a class that has none: PASCAL VOC's scheme, which spreads the bits of the index over the channels.
+/// The default colour of the class with this index: the colormap of PASCAL VOC, which spreads the bits of the index over the
+/// channels.
 pub fn voc_color(index: usize) -> [u8; 3] {
     let mut color = [0u8; 3];
     let mut bits = index;

@@ -1,4 +1,8 @@
-//! JOINT
+//! Joint taxonomies of several data sets, as JSON:
+//! `{"classes": [{"name", "color"}], "sets": {"voc": {"dataset": "voc", "classes": {"0": "rest", "1": ["airplane"]}}}}`.
+//!
+//! By id, a set names the classes that it may stand for; `rest` means every class that the set does not name. Ids without an
+//! entry are neither learnt from nor evaluated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -12,21 +16,23 @@ use crate::error::{Error, Result};
 use crate::learn::data::text;
 use crate::model::head::meta::Class;
 
-/// Classes, and how data sets name them.
+/// The classes of a head, and the meaning of the ids of each data set in terms of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Taxonomy {
-    /// The classes that a head tells apart, by index.
+    /// The classes of the head, by index.
     pub classes: Vec<Class>,
-    /// The data sets.
+    /// The data sets, by name in the order of the alphabet.
     pub sets: Vec<SetLabels>,
 }
 
+/// The JSON of a taxonomy.
 #[derive(Deserialize)]
 struct SpecFile {
     classes: Value,
     sets: BTreeMap<String, SpecSet>,
 }
 
+/// The JSON of one data set.
 #[derive(Deserialize)]
 struct SpecSet {
     #[serde(default, alias = "data")]
@@ -34,6 +40,7 @@ struct SpecSet {
     classes: BTreeMap<String, IdMeaning>,
 }
 
+/// What an id stands for: the word `rest`, or the names of classes.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum IdMeaning {
@@ -42,23 +49,26 @@ enum IdMeaning {
 }
 
 impl Taxonomy {
-    /// One data set whose ids are the classes.
+    /// The taxonomy of one data set whose ids are the indices of the classes.
     pub fn single_set(name: &str, classes: Vec<Class>) -> Self {
         let sets = vec![SetLabels::identity(name, &classes)];
         Taxonomy { classes, sets }
     }
 
-    /// Reads a joint taxonomy.
+    /// Reads a joint taxonomy from a file.
     ///
     /// # Errors
-    /// Names the file, the set and the id whose meaning is no class of the list.
+    /// Where the file cannot be read or is no such JSON, or an id of a set is no number or stands for no class of the list.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = crate::system::files::pipe::read_whole(path)?;
         let parse = || Self::parse(text::decode(&bytes)?.as_bytes());
         parse().map_err(|why| Error::file(path, why))
     }
 
-    /// Reads a joint taxonomy from the bytes of its file.
+    /// Parses a joint taxonomy from UTF-8 JSON.
+    ///
+    /// # Errors
+    /// What is wrong with it, without the name of the file.
     pub fn parse(text: &[u8]) -> Result<Self, String> {
         let file: SpecFile = serde_json::from_slice(text).map_err(|error| {
             format!("is no joint taxonomy: {error}; expected {{\"classes\": […], \"sets\": {{…}}}}")
@@ -121,10 +131,10 @@ impl Taxonomy {
         Ok(Taxonomy { classes, sets })
     }
 
-    /// The set called `name`.
+    /// The data set called `name`.
     ///
     /// # Errors
-    /// Names those that there are.
+    /// [`Error::Usage`] where there is none, with the names that there are.
     pub fn set(&self, name: &str) -> Result<&SetLabels> {
         self.sets
             .iter()

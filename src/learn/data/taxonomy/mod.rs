@@ -2,8 +2,7 @@
 //! id of a set stands for one class or for any of several.
 //!
 //! In: the JSON of a class list or of a taxonomy. Out: the [`Class`](crate::model::head::meta::Class)es of a head and, for
-//! each data set, the [`SetLabels`] that map its ids to them. Joint taxonomies follow the idea of Lambert et al., "MSeg: A
-//! Composite Dataset for Multi-domain Semantic Segmentation", 2020, but keep the ids of each set as they are.
+//! each data set, the [`SetLabels`] that map its ids to them.
 
 mod class_list;
 mod joint;

@@ -8,34 +8,33 @@ use crate::learn::data::labels::{Mask, MaskReader};
 use crate::model::head::meta::{Class, LabelSet};
 use crate::terminal::warnings::Warnings;
 
-/// Stands for what is of no class where every id is learnt from; class lists end before it.
+/// The id of pixels without a class where every id of the set counts; class lists end before it.
 const NO_IGNORED_ID: u16 = u16::MAX;
 
-/// What 8 and 16 bits have for white.
+/// White in masks of 8 and of 16 bits.
 pub(in crate::learn::data) const WHITES: [u16; 2] = [u8::MAX as u16, u16::MAX];
 
-/// What the ids of one data set mean.
+/// The meaning of the ids of one data set, in terms of the classes of a head.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SetLabels {
-    /// What the set is called.
+    /// Name of the data set.
     pub name: String,
-    /// Where its data lies, as the file says.
+    /// Path of its data, where the taxonomy names it.
     pub data: Option<String>,
-    /// By id, the classes that it can be; none for ids that are not learnt from.
+    /// By id, the classes that it may stand for; empty for ids that are neither learnt from nor evaluated.
     pub allowed: Vec<Vec<u16>>,
-    /// The id that means "any class not named", if there is one.
+    /// The id that stands for every class that the set does not name (`rest`), where there is one.
     pub background: Option<u16>,
-    /// Whether an id beyond `allowed` is an error, rather than one that is not learnt from.
+    /// Whether an id beyond `allowed` is an error; else such pixels do not count.
     pub is_closed: bool,
-    /// What the set itself calls its ids, by id, for masks in the colours of its classes; empty where that is not
-    /// known.
+    /// The data set's own class list, by id, for masks in the colours of its classes; empty where it is not known.
     pub own_classes: Vec<Class>,
-    /// What stands for the id 1: the white of masks in black and white.
+    /// The number that is read as the id 1: white in masks of two classes that are black and white.
     pub white: Option<u16>,
 }
 
 impl SetLabels {
-    /// A set whose ids are the classes themselves.
+    /// A data set whose ids are the indices of the classes.
     pub fn identity(name: &str, classes: &[Class]) -> Self {
         SetLabels {
             name: name.to_owned(),
@@ -48,7 +47,7 @@ impl SetLabels {
         }
     }
 
-    /// As a head carries it.
+    /// The form that is stored in the metadata of a head.
     pub fn to_head(&self) -> LabelSet {
         LabelSet {
             name: self.name.clone(),
@@ -57,7 +56,7 @@ impl SetLabels {
         }
     }
 
-    /// As a head says it.
+    /// From the metadata of a head, which does not know the data set's own classes.
     pub fn from_head(set: &LabelSet) -> Self {
         SetLabels {
             name: set.name.clone(),
@@ -70,7 +69,7 @@ impl SetLabels {
         }
     }
 
-    /// What an id is called: as its first class, or nothing where it has none.
+    /// The name of an id: that of its first class, `background`, or empty where it has no class.
     pub fn name_of(&self, id: u16, classes: &[Class]) -> String {
         if self.background == Some(id) {
             return "background".to_owned();
@@ -81,10 +80,10 @@ impl SetLabels {
         })
     }
 
-    /// Reads a mask, whatever ids it has. What is not as it was meant is told to `warnings`.
+    /// Reads a mask, whatever ids it has; what may not be meant goes to `warnings`.
     ///
     /// # Errors
-    /// Names the file and a colour that is in no list.
+    /// As [`MaskReader::read`].
     pub fn read_ids(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
         let reader = MaskReader {
             classes: &self.own_classes,
@@ -94,7 +93,7 @@ impl SetLabels {
         };
         let mut mask = reader.read(path)?;
         if let Some(white) = self.white {
-            // The white of 16 bits is read as that of 8 where the ids allow it.
+            // White of 16 bits and of 8 bits are the same class.
             let is_white = |id: u16| id == white || WHITES.contains(&id);
             mask.ids
                 .iter_mut()
@@ -104,10 +103,10 @@ impl SetLabels {
         Ok(mask)
     }
 
-    /// Reads a mask and checks that its ids are known. What is not as it was meant is told to `warnings`.
+    /// Reads a mask and checks that its ids are in the list of classes; what may not be meant goes to `warnings`.
     ///
     /// # Errors
-    /// Names the file and an id or a colour that is in no list.
+    /// As [`MaskReader::read`]; also where the list is closed and the mask has an id beyond it.
     pub fn read_mask(&self, path: &Path, ignore: Option<u16>, warnings: &Warnings) -> Result<Mask> {
         let mask = self.read_ids(path, ignore, warnings)?;
         let beyond = |&id: &u16| Some(id) != ignore && usize::from(id) >= self.allowed.len();
@@ -126,19 +125,19 @@ impl SetLabels {
         }
     }
 
-    /// Whether an id is learnt from and judged.
+    /// Whether an id has classes, so that its pixels are learnt from and evaluated.
     pub fn is_known(&self, id: u16) -> bool {
         self.allowed
             .get(usize::from(id))
             .is_some_and(|allowed| !allowed.is_empty())
     }
 
-    /// By class, the id of this set that it counts as: the first that may be this class; none if the set does not
-    /// know it.
+    /// By class (of `classes`), the id of this set that a prediction of it counts as: the first id that may be this class; none
+    /// where the set has no id for it.
     pub fn id_of_class(&self, classes: usize) -> Vec<Option<u16>> {
         let mut ids = vec![None; classes];
         for (id, allowed) in self.allowed.iter().enumerate().rev() {
-            // A background may be any class that has no name of its own; an own name is preferred.
+            // In reverse order, so that the first of several ids stays.
             for &class in allowed {
                 ids[usize::from(class)] = Some(id as u16);
             }

@@ -272,10 +272,7 @@ impl TrainingSamples {
     pub fn each_patch(&self, sample: usize, mut visit: impl FnMut(PatchKey)) {
         let (view, first) = (self.view[sample], self.patch[sample]);
         if self.side() == 1 {
-            return visit(PatchKey {
-                view,
-                patch: first,
-            });
+            return visit(PatchKey { view, patch: first });
         }
         let cols = self.views[view as usize].grid().cols as u32;
         for row in 0..self.side() as u32 {
