@@ -76,20 +76,7 @@ fn check_writable(folder: &Path) -> Result<()> {
 
 /// Adds to an error of writing features how another folder is named.
 fn suggest_cache_option(error: Error) -> Error {
-    match error {
-        Error::File {
-            path,
-            reason: why,
-            fault,
-        } => Error::File {
-            path,
-            fault,
-            reason: format!(
-                "{why}; features are kept there, and --cache FOLDER names another place"
-            ),
-        },
-        other => other,
-    }
+    error.with_remedy("; features are kept there, and --cache FOLDER names another place")
 }
 
 impl FeatureCache {
@@ -309,10 +296,10 @@ impl FeatureCache {
                 .collect();
             let sources: Vec<&Source> = sources.iter().collect();
             // A failure to write ends the run: the next photo could not be written either.
-            let store = |ready: ReadyPhoto, seen: BackboneOutput| {
+            let store = |ready: ReadyPhoto, output: BackboneOutput| {
                 let hash = hashes[missing[ready.index]].as_deref().unwrap_or_default();
                 let photo = ready.photo.dimensions();
-                let stored = self.store(hash, (size, scale), views, photo, &seen);
+                let stored = self.store(hash, (size, scale), views, photo, &output);
                 Ok(stored.map_err(suggest_cache_option))
             };
             let ran = engine.run(
@@ -343,7 +330,7 @@ impl FeatureCache {
         (size, scale): (SizeRule, Option<CoarseScale>),
         views: FlipViews,
         photo: (u32, u32),
-        seen: &BackboneOutput,
+        output: &BackboneOutput,
     ) -> Result<()> {
         let write = |mirrored: bool, features: &Features| -> Result<()> {
             for layer in &features.layers {
@@ -357,8 +344,9 @@ impl FeatureCache {
             }
             Ok(())
         };
-        write(views == FlipViews::Mirrored, &seen.features)?;
-        seen.mirrored
+        write(views == FlipViews::Mirrored, &output.features)?;
+        output
+            .mirrored
             .as_ref()
             .map_or(Ok(()), |mirrored| write(true, mirrored))
     }

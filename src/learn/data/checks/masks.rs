@@ -55,9 +55,9 @@ impl MaskCheck<'_> {
         if self.set_labels.allowed.len() != 2 || !self.set_labels.is_closed {
             return None;
         }
-        let said = ignored.id.filter(|_| ignored.is_explicit);
+        let explicit_id = ignored.id.filter(|_| ignored.is_explicit);
         let ids = self.statistics.ids.keys().copied();
-        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != explicit_id).collect();
         match ids[..] {
             [0, white] if WHITES.contains(&white) => Some(white),
             // With an explicit `--ignore` of another id, white can only be the second class.
@@ -71,9 +71,9 @@ impl MaskCheck<'_> {
     /// A mask in black and white, a mask of the ids 0 and 1, and the id of white, where masks for two classes mix both
     /// encodings.
     fn find_mixed_encodings(&self, ignored: IgnoredId) -> Option<(&Path, &Path, u16)> {
-        let said = ignored.id.filter(|_| ignored.is_explicit);
+        let explicit_id = ignored.id.filter(|_| ignored.is_explicit);
         let ids = self.statistics.ids.keys().copied();
-        let ids: Vec<u16> = ids.filter(|&id| Some(id) != said).collect();
+        let ids: Vec<u16> = ids.filter(|&id| Some(id) != explicit_id).collect();
         let &[0, 1, white] = &ids[..] else {
             return None;
         };
@@ -222,14 +222,14 @@ pub fn absent_classes(
             *found = true;
         }
     }
-    let there = classes.iter().zip(&found).filter(|(_, found)| **found);
-    let there: Vec<&str> = there.map(|(class, _)| class.name.as_str()).collect();
+    let present = classes.iter().zip(&found).filter(|(_, found)| **found);
+    let present: Vec<&str> = present.map(|(class, _)| class.name.as_str()).collect();
     let looked_at: usize = sets.iter().map(|set| set.statistics.masks).sum();
     if looked_at == 0 {
         return Ok(Vec::new()); // No mask could be read; each is reported where it is used.
     }
-    if there.len() < 2 {
-        let what = match there[..] {
+    if present.len() < 2 {
+        let what = match present[..] {
             [one] => format!("all pixels that count are of one class, {one}"),
             _ => "no pixel counts".to_owned(),
         };

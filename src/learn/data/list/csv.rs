@@ -19,19 +19,19 @@ pub(in crate::learn::data) fn read_csv(path: &Path, kind: LabelKind) -> Result<D
     let mut text = list.text()?;
     let mut skipped = 0;
     // Excel states the separator in a first line `sep=;`.
-    let said = text
+    let stated = text
         .lines()
         .next()
         .and_then(|line| line.strip_prefix("sep="));
-    let said = said.and_then(|rest| rest.bytes().next());
-    if said.is_some() {
+    let stated = stated.and_then(|rest| rest.bytes().next());
+    if stated.is_some() {
         skipped = 1;
         text = text
             .split_once('\n')
             .map_or("", |(_, rest)| rest)
             .to_owned();
     }
-    let separator = said.unwrap_or_else(|| separator(&text, list.folder));
+    let separator = stated.unwrap_or_else(|| separator(&text, list.folder));
     let mut columns: Option<Vec<Option<Column>>> = None;
     for (index, record) in records(&text, separator).enumerate() {
         let (number, fields) = record.map_err(|why| list.line_error(index + 1 + skipped, why))?;

@@ -84,8 +84,8 @@ enum ViewTargets {
 impl ViewTargets {
     fn is_empty(&self) -> bool {
         match self {
-            ViewTargets::Depth(found) => found.patches.is_empty(),
-            ViewTargets::Shares(found) => found.patches.is_empty(),
+            ViewTargets::Depth(targets) => targets.patches.is_empty(),
+            ViewTargets::Shares(targets) => targets.patches.is_empty(),
         }
     }
 }
@@ -178,17 +178,17 @@ impl TrainingSamples {
         for chunk in set.chunks(256) {
             crate::system::interrupt::check()?;
             let all: Vec<Result<Vec<ViewTargets>>> = chunk.par_iter().map(&find).collect();
-            for (labelled, found) in chunk.iter().zip(all) {
+            for (labelled, targets) in chunk.iter().zip(all) {
                 let name = labelled.label.display().to_string();
-                let Some(found) = report.record(name, found)? else {
+                let Some(targets) = report.record(name, targets)? else {
                     continue;
                 };
-                if found.iter().all(ViewTargets::is_empty) {
+                if targets.iter().all(ViewTargets::is_empty) {
                     let why = Error::file(&labelled.label, self.no_target_message());
                     report.record::<()>(labelled.label.display().to_string(), Err(why))?;
                 }
-                for (view, found) in labelled.views.iter().zip(found) {
-                    self.add_view(view, labelled.fold, found);
+                for (view, targets) in labelled.views.iter().zip(targets) {
+                    self.add_view(view, labelled.fold, targets);
                 }
             }
         }
@@ -196,17 +196,17 @@ impl TrainingSamples {
         Ok(())
     }
 
-    fn add_view(&mut self, view: &CachedView, fold: Option<usize>, found: ViewTargets) {
-        let patches = match (found, &mut self.targets) {
-            (ViewTargets::Depth(found), Targets::Depth(metres)) => {
-                metres.extend(found.metres);
-                found.patches
+    fn add_view(&mut self, view: &CachedView, fold: Option<usize>, targets: ViewTargets) {
+        let patches = match (targets, &mut self.targets) {
+            (ViewTargets::Depth(targets), Targets::Depth(metres)) => {
+                metres.extend(targets.metres);
+                targets.patches
             }
-            (ViewTargets::Shares(found), Targets::Shares { starts, shares }) => {
+            (ViewTargets::Shares(targets), Targets::Shares { starts, shares }) => {
                 let base = shares.len();
-                starts.extend(found.starts[1..].iter().map(|&at| base + at as usize));
-                shares.extend(found.shares);
-                found.patches
+                starts.extend(targets.starts[1..].iter().map(|&at| base + at as usize));
+                shares.extend(targets.shares);
+                targets.patches
             }
             _ => return, // a task has one kind of target
         };
