@@ -200,8 +200,8 @@ impl Affix {
     }
 }
 
-/// The affixes that all `stems` have in common and that border on a separator or a number; also the whole suffix in common. The
-/// shortest, the empty one, comes first.
+/// The affixes that all `stems` have in common and that border on a separator or a number; also the whole suffix in
+/// common. The shortest, the empty one, comes first.
 pub(super) fn common_affixes<'a>(stems: impl Iterator<Item = &'a str> + Clone) -> Vec<Affix> {
     let mut all = stems.clone();
     let Some(first) = all.next() else {

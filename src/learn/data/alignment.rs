@@ -1,5 +1,5 @@
-//! Alignment of labels with their photos. Photos are used upright, after their EXIF orientation; a label whose shape is that
-//! of the stored photo was made before that and is turned likewise, and one of another shape is refused.
+//! Alignment of labels with their photos. Photos are used upright, after their EXIF orientation; a label whose shape is
+//! that of the stored photo was made before that and is turned likewise, and one of another shape is refused.
 //!
 //! In: a mask or depth label and the shape of its photo. Out: the label as it lies on the upright photo, at its own
 //! resolution.
@@ -27,7 +27,8 @@ pub struct PhotoShape {
 /// How labels are brought onto their photos.
 #[derive(Debug, Clone)]
 pub struct LabelAlignment {
-    /// Whether labels of another aspect ratio are stretched over their photos (`--stretch-labels`); else they are refused.
+    /// Whether labels of another aspect ratio are stretched over their photos (`--stretch-labels`); else they are
+    /// refused.
     pub stretch: bool,
     /// Receives warnings about labels that are turned, or that might have to be.
     pub warnings: Warnings,

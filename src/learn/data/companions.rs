@@ -1,5 +1,5 @@
-//! Files that lie among labels and are none: previews and confidence maps made of them, and the other kinds of files that
-//! Cityscapes has for each photo.
+//! Files that lie among labels and are none: previews and confidence maps made of them, and the other kinds of files
+//! that Cityscapes has for each photo.
 
 use std::collections::HashSet;
 

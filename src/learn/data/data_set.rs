@@ -1,5 +1,5 @@
-//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test where the data
-//! itself is. How they are found is in `open`.
+//! A labelled data set: pairs of a photo and a label, as files on the disk, divided into train, val and test where the
+//! data itself is. How they are found is in `open`.
 
 use std::path::PathBuf;
 
@@ -28,7 +28,8 @@ pub struct LabelledPair {
 pub struct DataSet {
     /// Name for messages and metrics: that of the folder or list.
     pub name: String,
-    /// Pairs to train on: all that the data does not set aside. Each split is in the natural order of the photos' paths.
+    /// Pairs to train on: all that the data does not set aside. Each split is in the natural order of the photos'
+    /// paths.
     pub train: Vec<LabelledPair>,
     /// Pairs that the data itself sets aside for validation.
     pub val: Vec<LabelledPair>,

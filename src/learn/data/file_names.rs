@@ -1,5 +1,5 @@
-//! Names that mean the same file although their bytes differ: Unicode's composed and decomposed forms (NFC and NFD; macOS
-//! writes the latter), upper and lower case, and backslashes between folders.
+//! Names that mean the same file although their bytes differ: Unicode's composed and decomposed forms (NFC and NFD;
+//! macOS writes the latter), upper and lower case, and backslashes between folders.
 
 use std::collections::HashMap;
 use std::ffi::{OsStr, OsString};

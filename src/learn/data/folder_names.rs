@@ -1,5 +1,5 @@
-//! The usual names of folders of photos, masks and depth maps in public data sets, and the file extensions by which photos,
-//! labels and other files are told apart.
+//! The usual names of folders of photos, masks and depth maps in public data sets, and the file extensions by which
+//! photos, labels and other files are told apart.
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
@@ -84,8 +84,8 @@ pub(super) fn label_folder(kind: LabelKind) -> &'static str {
     }
 }
 
-/// Those of `folders` whose name is one of `names`, in the order of `names`; the suffix of Cityscapes' archives does not
-/// count.
+/// Those of `folders` whose name is one of `names`, in the order of `names`; the suffix of Cityscapes' archives does
+/// not count.
 ///
 /// # Errors
 /// Where two folders have one name but for case or Unicode form.

@@ -81,7 +81,8 @@ fn add_pairing(set: &mut DataSet, pairing: Pairing, part: Option<DataSplit>) {
     set.notes.extend(new);
 }
 
-/// Finds the folders of photos and of labels in `folder`, or the photos beside it where it is the folder of labels itself.
+/// Finds the folders of photos and of labels in `folder`, or the photos beside it where it is the folder of labels
+/// itself.
 fn find_layout(
     folder: &Path,
     kind: LabelKind,

@@ -1,9 +1,9 @@
 //! Finding the pairs of a data set, in whatever form it is kept.
 //!
-//! In: a path. It is a list of pairs by its extension (`list`), else a folder: a public release with a layout of its own
-//! (`public_releases`), or `images/` and a folder of labels beside it, with splits around or within them, that folder of
-//! labels itself, or one folder of both (`folders`). Photos and labels in folders belong together by their names
-//! (`pairing`). Out: a [`DataSet`], its pairs in natural order.
+//! In: a path. It is a list of pairs by its extension (`list`), else a folder: a public release with a layout of its
+//! own (`public_releases`), or `images/` and a folder of labels beside it, with splits around or within them, that
+//! folder of labels itself, or one folder of both (`folders`). Photos and labels in folders belong together by their
+//! names (`pairing`). Out: a [`DataSet`], its pairs in natural order.
 
 use std::ffi::OsStr;
 use std::path::Path;
@@ -18,8 +18,8 @@ impl DataSet {
     /// Finds the pairs of the data set at `path`.
     ///
     /// # Errors
-    /// Where there is no such path, it is no data set, a photo has two labels, a line of a list is wrong, or there is no pair
-    /// to train on or evaluate; the message names the file and what was expected.
+    /// Where there is no such path, it is no data set, a photo has two labels, a line of a list is wrong, or there is
+    /// no pair to train on or evaluate; the message names the file and what was expected.
     pub fn open(path: &Path, kind: LabelKind) -> Result<Self> {
         let ending = path.extension().and_then(OsStr::to_str);
         let ending = ending.filter(|_| !path.is_dir()).map(str::to_lowercase);

@@ -210,8 +210,8 @@ fn two_labels_error(first: &NamedFile, second: &NamedFile, photo: &NamedFile) ->
     )
 }
 
-/// The rule with which most labels have a photo; of several the one that leaves out least. An affix that is no usual word
-/// may be left out of one side only, and only where every label has a photo then.
+/// The rule with which most labels have a photo; of several the one that leaves out least. An affix that is no usual
+/// word may be left out of one side only, and only where every label has a photo then.
 fn rule(photos: &[NamedFile], labels: &[NamedFile], words: NameWords) -> PairingRule {
     let plain = PairingRule {
         photo: Affix::default(),

@@ -1,5 +1,5 @@
-//! The layouts of public releases that `folders` cannot recognise by names alone: PASCAL VOC 2012 (lists of names per split),
-//! and KITTI's depth, as the selection of 1000 frames or together with the raw recordings.
+//! The layouts of public releases that `folders` cannot recognise by names alone: PASCAL VOC 2012 (lists of names per
+//! split), and KITTI's depth, as the selection of 1000 frames or together with the raw recordings.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -8,8 +8,8 @@ use crate::learn::data::data_set::{DataSet, LabelledPair};
 pub enum SplitStrategy {
     /// The data's own `val` part where it has one, else [`SplitStrategy::Blocks`].
     Auto,
-    /// Runs of up to 16 neighbours of the sorted list, evenly spread over it: neighbouring frames often show the same place,
-    /// and must not be on both sides.
+    /// Runs of up to 16 neighbours of the sorted list, evenly spread over it: neighbouring frames often show the same
+    /// place, and must not be on both sides.
     Blocks,
     /// Single pairs, evenly spread over the sorted list.
     Spread,
@@ -57,8 +57,8 @@ impl DataSet {
         }
     }
 
-    /// The pairs of train and val, each with the fold whose training it is held out of; none where it is always trained on.
-    /// With a share there is one fold, 0.
+    /// The pairs of train and val, each with the fold whose training it is held out of; none where it is always trained
+    /// on. With a share there is one fold, 0.
     pub fn hold_out(
         self,
         split: SplitStrategy,

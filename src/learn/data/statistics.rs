@@ -1,8 +1,8 @@
-//! Statistics of the labels of a data set, for the checks before training or evaluation: how often each id occurs, and how the
-//! depths are distributed.
+//! Statistics of the labels of a data set, for the checks before training or evaluation: how often each id occurs, and
+//! how the depths are distributed.
 //!
-//! In: a [`LabelSample`], evenly spread over the data set, and a function that reads one label. Out: [`MaskStatistics`] or
-//! [`DepthStatistics`].
+//! In: a [`LabelSample`], evenly spread over the data set, and a function that reads one label. Out: [`MaskStatistics`]
+//! or [`DepthStatistics`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -66,8 +66,8 @@ pub struct MaskStatistics {
 }
 
 impl MaskStatistics {
-    /// Counts the ids of sampled masks, in parallel. Masks that cannot be read are left out; they are reported where they are
-    /// used.
+    /// Counts the ids of sampled masks, in parallel. Masks that cannot be read are left out; they are reported where
+    /// they are used.
     pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<Mask> + Sync) -> Self {
         let count = |label: &PathBuf| {
             let mut counts: BTreeMap<u16, u64> = BTreeMap::new();
@@ -141,8 +141,8 @@ pub struct DepthStatistics {
 }
 
 impl DepthStatistics {
-    /// Measures sampled depth maps, in parallel. Maps that cannot be read are left out; they are reported where they are
-    /// used.
+    /// Measures sampled depth maps, in parallel. Maps that cannot be read are left out; they are reported where they
+    /// are used.
     pub fn of(sample: &LabelSample, read: impl Fn(&Path) -> Result<DepthLabel> + Sync) -> Self {
         let measure = |label: &PathBuf| {
             let depth = read(label).ok()?;

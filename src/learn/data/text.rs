@@ -1,4 +1,5 @@
-//! Text files as editors and spreadsheets write them: UTF-8 with or without a byte order mark, and UTF-16 of either byte order.
+//! Text files as editors and spreadsheets write them: UTF-8 with or without a byte order mark, and UTF-16 of either
+//! byte order.
 
 /// Decodes the text in `bytes`; every kind of line end becomes `\n`.
 ///

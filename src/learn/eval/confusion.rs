@@ -1,8 +1,9 @@
-//! Segmentation metrics from one confusion matrix over all pixels of all images, as PASCAL VOC (Everingham et al., 2010),
-//! CamVid and mmsegmentation compute them.
+//! Segmentation metrics from one confusion matrix over all pixels of all images, as PASCAL VOC (Everingham et al.,
+//! 2010), CamVid and mmsegmentation compute them.
 //!
-//! With `n_ij` the pixels labelled `i` and predicted `j`: `IoU_i = n_ii / (sum_j n_ij + sum_j n_ji - n_ii)`, mIoU their mean
-//! over ids, pixel accuracy `sum_i n_ii / sum_ij n_ij`, mean accuracy the mean of `n_ii / sum_j n_ij`. All are shares, 0..1.
+//! With `n_ij` the pixels labelled `i` and predicted `j`: `IoU_i = n_ii / (sum_j n_ij + sum_j n_ji - n_ii)`, mIoU their
+//! mean over ids, pixel accuracy `sum_i n_ii / sum_ij n_ij`, mean accuracy the mean of `n_ii / sum_j n_ij`. All are
+//! shares, 0..1.
 
 /// The confusion matrix: how many pixels of each labelled id were predicted as which id.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,8 +41,8 @@ impl Confusion {
         self.ids
     }
 
-    /// Counts one image, pixel by pixel: the labelled id and the predicted one; none where the prediction stands for no id
-    /// of the set, which is wrong whatever the label.
+    /// Counts one image, pixel by pixel: the labelled id and the predicted one; none where the prediction stands for no
+    /// id of the set, which is wrong whatever the label.
     pub fn add(&mut self, pixels: impl Iterator<Item = (u16, Option<u16>)>) {
         let mut seen = vec![false; self.ids];
         for (label, predicted) in pixels {
@@ -107,8 +108,8 @@ impl Confusion {
         )
     }
 
-    /// Mean IoU over the ids that labels or predictions have, as the `nanmean` of mmsegmentation: an id that is predicted but
-    /// never labelled counts as 0.
+    /// Mean IoU over the ids that labels or predictions have, as the `nanmean` of mmsegmentation: an id that is
+    /// predicted but never labelled counts as 0.
     pub fn mean_iou_of_seen(&self) -> f64 {
         mean(self.per_id().iter().filter_map(|one| one.iou))
     }

@@ -1,5 +1,5 @@
-//! Coverage of prediction intervals: how often the label lies within one or two of the head's own standard deviations of the
-//! predicted depth. With normal errors and true deviations these are 68.3 % and 95.4 % of pixels.
+//! Coverage of prediction intervals: how often the label lies within one or two of the head's own standard deviations
+//! of the predicted depth. With normal errors and true deviations these are 68.3 % and 95.4 % of pixels.
 
 use crate::learn::eval::depth::Evaluator;
 use crate::vision::postprocess::DepthMap;

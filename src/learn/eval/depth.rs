@@ -1,9 +1,11 @@
-//! Metrics of depth after Eigen et al., "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network", 2014.
+//! Metrics of depth after Eigen et al., "Depth Map Prediction from a Single Image using a Multi-Scale Deep Network",
+//! 2014.
 //!
-//! In: a predicted depth map and its label, both `[height, width]` in metres at the label's pixels. Out: [`DepthErrors`] of
-//! one image, over the pixels whose label lies in the crop and the range that count. Predictions `p` are clamped to the
-//! range, labels `t` are not changed. As in the papers, a data set has the mean over its images, so its RMSE is the mean of
-//! the images' RMSE and not that of all pixels. The aligned errors follow monodepth2 (median scaling).
+//! In: a predicted depth map and its label, both `[height, width]` in metres at the label's pixels. Out:
+//! [`DepthErrors`] of one image, over the pixels whose label lies in the crop and the range that count. Predictions `p`
+//! are clamped to the range, labels `t` are not changed. As in the papers, a data set has the mean over its images, so
+//! its RMSE is the mean of the images' RMSE and not that of all pixels. The aligned errors follow monodepth2 (median
+//! scaling).
 
 use std::ops::Range;
 
@@ -21,8 +23,8 @@ pub enum Crop {
     Garg,
 }
 
-/// The crop of KITTI's depth benchmark: 1216 x 352 (width x height) at the bottom centre of an image of this (width, height),
-/// as (left, top, width, height).
+/// The crop of KITTI's depth benchmark: 1216 x 352 (width x height) at the bottom centre of an image of this (width,
+/// height), as (left, top, width, height).
 pub fn kitti_crop((width, height): (u32, u32)) -> (u32, u32, u32, u32) {
     let (w, h) = (width.min(1216), height.min(352));
     ((width - w) / 2, height - h, w, h)
@@ -65,8 +67,8 @@ pub struct DepthErrors {
 }
 
 impl Crop {
-    /// The rows and columns that count of a label of `width` x `height` pixels; the crop is scaled to other sizes than its
-    /// own.
+    /// The rows and columns that count of a label of `width` x `height` pixels; the crop is scaled to other sizes than
+    /// its own.
     pub fn of(self, width: usize, height: usize) -> (Range<usize>, Range<usize>) {
         let (rows, cols, full_h, full_w) = match self {
             Crop::None => return (0..height, 0..width),
@@ -97,9 +99,9 @@ impl Evaluator {
             })
     }
 
-    /// The scale and shift that bring a prediction of relative inverse depth closest to the inverse depth of the label, by
-    /// least squares over the pixels that count, as in MiDaS (Ranftl et al., 2020). Both are `[height, width]`, the label in
-    /// metres. None where no pixel counts.
+    /// The scale and shift that bring a prediction of relative inverse depth closest to the inverse depth of the label,
+    /// by least squares over the pixels that count, as in MiDaS (Ranftl et al., 2020). Both are `[height, width]`, the
+    /// label in metres. None where no pixel counts.
     pub fn scale_shift(
         &self,
         inverse: &[f32],

@@ -1,9 +1,9 @@
-//! Calibration of a head's depth to labels from another camera or place: a factor for metric depth, or the scale and shift that
-//! turn relative inverse depth into metres.
+//! Calibration of a head's depth to labels from another camera or place: a factor for metric depth, or the scale and
+//! shift that turn relative inverse depth into metres.
 //!
 //! In: readings of photos, pairs of the head's value and the label in metres ([`PhotoReadings`]). Out: the fitted
-//! [`MetricConversion`] and its errors on held-out folds ([`CalibrationResult`]). The fit minimises the squared error of
-//! `ln` depth, with the same weight for every photo.
+//! [`MetricConversion`] and its errors on held-out folds ([`CalibrationResult`]). The fit minimises the squared error
+//! of `ln` depth, with the same weight for every photo.
 
 use crate::learn::eval::{DepthErrors, Evaluator};
 use crate::vision::postprocess::metres::MAX_METRES;
@@ -31,8 +31,8 @@ pub struct PhotoReadings {
 }
 
 impl PhotoReadings {
-    /// The readings of a predicted map and its label, both of `size` (width, height), at up to [`MOST_READINGS`] of the pixels
-    /// that `evaluator` counts, spread over them. None where no pixel counts.
+    /// The readings of a predicted map and its label, both of `size` (width, height), at up to [`MOST_READINGS`] of the
+    /// pixels that `evaluator` counts, spread over them. None where no pixel counts.
     pub fn of(
         evaluator: &Evaluator,
         (map, truth): (&[f32], &[f32]),
@@ -142,8 +142,8 @@ fn fit_scale(photos: &[&PhotoReadings]) -> ScaleShift {
     }
 }
 
-/// The scale and shift with the least mean squared logarithmic error, by the Levenberg-Marquardt algorithm, started from the
-/// better of two: the least squares of inverse depth, and the scale alone.
+/// The scale and shift with the least mean squared logarithmic error, by the Levenberg-Marquardt algorithm, started
+/// from the better of two: the least squares of inverse depth, and the scale alone.
 fn fit_scale_shift(photos: &[&PhotoReadings]) -> ScaleShift {
     let inverse = photos.iter().flat_map(|photo| &photo.pairs);
     let inverse = inverse.map(|&(v, t)| (f64::from(v), 1.0 / f64::from(t)));
@@ -254,7 +254,8 @@ pub struct CalibrationResult {
     pub conversion: MetricConversion,
     /// The conversions of the same model that were fitted without each of the folds.
     pub fold_conversions: Vec<MetricConversion>,
-    /// Errors without calibration: of metric depth as it is, of relative inverse depth with the same distance everywhere.
+    /// Errors without calibration: of metric depth as it is, of relative inverse depth with the same distance
+    /// everywhere.
     pub before: HeldOutErrors,
     /// Errors with the conversion.
     pub after: HeldOutErrors,
@@ -265,9 +266,9 @@ pub struct CalibrationResult {
 }
 
 impl CalibrationResult {
-    /// Whether the conversion helps: the held-out logarithmic error falls by at least [`LEAST_GAIN`] of it and by more than
-    /// rounding, against no calibration and against the same distance everywhere, and is no worse than that of the current
-    /// conversion.
+    /// Whether the conversion helps: the held-out logarithmic error falls by at least [`LEAST_GAIN`] of it and by more
+    /// than rounding, against no calibration and against the same distance everywhere, and is no worse than that of the
+    /// current conversion.
     pub fn helps(&self) -> bool {
         let current = self.current.map_or(f64::INFINITY, |it| it.log_rmse);
         self.after.is_clearly_below(&self.before)
@@ -283,8 +284,9 @@ impl CalibrationResult {
     }
 }
 
-/// Fits the conversion from a head's values to metres by cross-validation over the folds, and compares it with the `current`
-/// conversion; `is_inverse` says that the head gives relative inverse depth. None where the photos are of one fold only.
+/// Fits the conversion from a head's values to metres by cross-validation over the folds, and compares it with the
+/// `current` conversion; `is_inverse` says that the head gives relative inverse depth. None where the photos are of one
+/// fold only.
 pub fn fit_calibration(
     photos: &[PhotoReadings],
     (is_inverse, current): (bool, Option<MetricConversion>),

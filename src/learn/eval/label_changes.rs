@@ -1,12 +1,12 @@
-//! The restlessness of a predicted label map: how often the id changes from pixel to pixel along rows and columns, against
-//! the changes in the mask itself.
+//! The restlessness of a predicted label map: how often the id changes from pixel to pixel along rows and columns,
+//! against the changes in the mask itself.
 
 use crate::learn::data::Mask;
 use crate::learn::eval::MaskEvaluator;
 use crate::vision::postprocess::LabelMap;
 
-/// Changes of the id along the rows and columns of one photo. Pixels that do not count are skipped, so that a border between
-/// ids that the mask leaves unlabelled counts as one change.
+/// Changes of the id along the rows and columns of one photo. Pixels that do not count are skipped, so that a border
+/// between ids that the mask leaves unlabelled counts as one change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct LabelChanges {
     /// Changes in the prediction.
@@ -16,8 +16,8 @@ pub struct LabelChanges {
 }
 
 impl LabelChanges {
-    /// The changes in `map` and `mask`, both `[height, width]` of one size, in the ids that `evaluator` counts; classes that
-    /// stand for no id of the set are told apart.
+    /// The changes in `map` and `mask`, both `[height, width]` of one size, in the ids that `evaluator` counts; classes
+    /// that stand for no id of the set are told apart.
     pub fn of(evaluator: &MaskEvaluator<'_>, mask: &Mask, map: &LabelMap) -> Self {
         let ids = |predicted: bool| -> Vec<Option<u32>> {
             let pixels = mask.ids.iter().zip(&map.ids);

@@ -1,9 +1,9 @@
 //! The folder of cached features as a whole: how much it holds of each model and data set, when that was last used, and
 //! what is removed first where it grows too large.
 //!
-//! Beside the features of a model ([`feature_cache`](crate::learn::train::feature_cache)) lies, for every data set that was
-//! trained on with it, a file `<set>.set`: JSON with the name of the set and the names that its photos have in the cache. It
-//! is written at each use, so that its modification time is that of the last use.
+//! Beside the features of a model ([`feature_cache`](crate::learn::train::feature_cache)) lies, for every data set that
+//! was trained on with it, a file `<set>.set`: JSON with the name of the set and the names that its photos have in the
+//! cache. It is written at each use, so that its modification time is that of the last use.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs;
@@ -52,7 +52,8 @@ pub struct RemovedFeatures {
     pub bytes: u64,
 }
 
-/// The key of a photo's features: the folder of the model, and the first [`PHOTO_HASH_DIGITS`] digits of the photo's SHA-256.
+/// The key of a photo's features: the folder of the model, and the first [`PHOTO_HASH_DIGITS`] digits of the photo's
+/// SHA-256.
 pub type PhotoKey = (String, String);
 
 /// The contents of a `.set` file.
@@ -156,8 +157,8 @@ impl CacheFolder {
         write_atomic(&path, |writer| writer.write_all(&bytes))
     }
 
-    /// Removes the features of photos that were last used before `before`, and of others, the least recently used first,
-    /// until no more than `max_bytes` are left. Photos for which `keeps` is true are never removed.
+    /// Removes the features of photos that were last used before `before`, and of others, the least recently used
+    /// first, until no more than `max_bytes` are left. Photos for which `keeps` is true are never removed.
     ///
     /// # Errors
     /// Where a folder cannot be read or a file cannot be removed.
@@ -185,8 +186,8 @@ impl CacheFolder {
         Ok(freed)
     }
 
-    /// Removes the features of `model`, or only those of its photos that are in `set` and in no other set; [`NO_SET`] means
-    /// the photos of no set. None where the cache has no such model or set.
+    /// Removes the features of `model`, or only those of its photos that are in `set` and in no other set; [`NO_SET`]
+    /// means the photos of no set. None where the cache has no such model or set.
     ///
     /// # Errors
     /// As [`CacheFolder::prune`].

@@ -1,8 +1,8 @@
 //! The cached features of one view of one photo, one file for each block of the backbone.
 //!
-//! A file is a header of eight little-endian u32 (magic `dfea`, version, width and height of the photo in pixels, rows and
-//! columns of the patch grid, token width D, 0), then the global tokens `[GLOBALS, D]` and the patch tokens `[N, D]`, all as
-//! little-endian f16.
+//! A file is a header of eight little-endian u32 (magic `dfea`, version, width and height of the photo in pixels, rows
+//! and columns of the patch grid, token width D, 0), then the global tokens `[GLOBALS, D]` and the patch tokens `[N,
+//! D]`, all as little-endian f16.
 
 use std::fs::{self, File};
 use std::io::{self, Read};
@@ -54,8 +54,8 @@ pub struct CachedView {
 }
 
 impl CachedView {
-    /// Opens the features of one view (or of its coarse `scale`) from the files of its blocks, and reads their headers and
-    /// global tokens. None where a file is missing, cut, of another version, or contradicts the others or `view`.
+    /// Opens the features of one view (or of its coarse `scale`) from the files of its blocks, and reads their headers
+    /// and global tokens. None where a file is missing, cut, of another version, or contradicts the others or `view`.
     pub fn open(
         files: Vec<PathBuf>,
         view: ViewSpec,
@@ -139,9 +139,9 @@ impl CachedView {
         Ok(out)
     }
 
-    /// Reads the tokens of `patches` into `out` `[patches, (1 + context + coarse) * blocks * D]`: first the patch tokens of
-    /// all blocks, then for each side of `context` the mean tokens of the square of that side around the patch, and last,
-    /// where `coarse` is set, the tokens of the coarse scale at the place of the patch.
+    /// Reads the tokens of `patches` into `out` `[patches, (1 + context + coarse) * blocks * D]`: first the patch
+    /// tokens of all blocks, then for each side of `context` the mean tokens of the square of that side around the
+    /// patch, and last, where `coarse` is set, the tokens of the coarse scale at the place of the patch.
     ///
     /// # Errors
     /// As [`CachedView::read_all`].
@@ -180,8 +180,8 @@ impl CachedView {
         }
     }
 
-    /// Reads the tokens of this coarse scale, interpolated at `patches` of the `fine` grid, into the end of every `line`
-    /// numbers of `out`.
+    /// Reads the tokens of this coarse scale, interpolated at `patches` of the `fine` grid, into the end of every
+    /// `line` numbers of `out`.
     fn read_stretched(
         &self,
         fine: Grid,
@@ -256,8 +256,8 @@ fn halves(bytes: &[u8], out: &mut [f16]) {
     }
 }
 
-/// Writes the features of one block, `layer`, of a photo of `photo` (width, height) pixels. Values beyond the range of f16
-/// are clamped to it.
+/// Writes the features of one block, `layer`, of a photo of `photo` (width, height) pixels. Values beyond the range of
+/// f16 are clamped to it.
 ///
 /// # Errors
 /// Where the tokens cannot be read from the device, or the file cannot be written.

@@ -102,11 +102,12 @@ impl TrainState {
         write_atomic(path, |writer| writer.write_all(&bytes))
     }
 
-    /// Reads the state of the training with this `digest`, whose shapes are those of `fresh`; none where there is no file.
+    /// Reads the state of the training with this `digest`, whose shapes are those of `fresh`; none where there is no
+    /// file.
     ///
     /// # Errors
-    /// Where the file cannot be read, is no checkpoint of this training (it would be overwritten), or has numbers that are
-    /// not finite.
+    /// Where the file cannot be read, is no checkpoint of this training (it would be overwritten), or has numbers that
+    /// are not finite.
     pub fn read(path: &Path, digest: &str, fresh: &TrainState) -> Result<Option<TrainState>> {
         let bytes = match fs::read(path) {
             Ok(bytes) => bytes,

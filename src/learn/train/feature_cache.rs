@@ -1,11 +1,11 @@
 //! The features of the frozen backbone, computed once and kept on the disk: one file for each photo, view and block.
 //!
-//! In: photos and the views wanted of them. Out: a [`CachedView`] for each; what is missing is computed first. Files are
-//! named by what was computed:
+//! In: photos and the views wanted of them. Out: a [`CachedView`] for each; what is missing is computed first. Files
+//! are named by what was computed:
 //! `<folder>/<model>/<photo>-<size>[-coarse<percent>][-mirrored][-norm][-<decoded>][-<dtype>]-<block>.tokens`, where
 //! `<model>` is the start of the fingerprint of the weights and `<photo>` that of the SHA-256 of the photo's bytes, so
-//! renamed photos are found again and changed ones are not; `<dtype>` is named where it is not f32. Files appear whole or not
-//! at all, so a run that was stopped continues where it was. Their format is that of [`cached_view`].
+//! renamed photos are found again and changed ones are not; `<dtype>` is named where it is not f32. Files appear whole
+//! or not at all, so a run that was stopped continues where it was. Their format is that of [`cached_view`].
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -162,8 +162,9 @@ impl FeatureCache {
         &fingerprint[..16.min(fingerprint.len())]
     }
 
-    /// The cached views of all photos, by photo and then by view; features that are missing are computed first. Photos come
-    /// with their hashes ([`FeatureCache::hash_photos`]); those that fail are recorded in `report` and have no views.
+    /// The cached views of all photos, by photo and then by view; features that are missing are computed first. Photos
+    /// come with their hashes ([`FeatureCache::hash_photos`]); those that fail are recorded in `report` and have no
+    /// views.
     ///
     /// # Errors
     /// [`Error::Interrupted`] after Ctrl-C; where the folder cannot be written, or the engine cannot be set up.

@@ -1,8 +1,8 @@
 //! The features of drawn patches in memory, and the mini-batches that are put together from them.
 //!
-//! In: patches of an index, whose features lie in the cache. Out: standardised inputs `[patches, width]` of a mini-batch, as
-//! an [`InputLayout`] orders them. Where all patches fit into the memory allowed they are read once, else every epoch reads
-//! those that it drew: either way memory is accessed at random and the disk in order.
+//! In: patches of an index, whose features lie in the cache. Out: standardised inputs `[patches, width]` of a
+//! mini-batch, as an [`InputLayout`] orders them. Where all patches fit into the memory allowed they are read once,
+//! else every epoch reads those that it drew: either way memory is accessed at random and the disk in order.
 
 use half::f16;
 use half::slice::HalfFloatSliceExt;
@@ -47,8 +47,8 @@ impl FeaturePool {
         (bytes / (2 * width as u64)) as usize
     }
 
-    /// Reads the features of `patches` (rising) that `inputs` need, view by view in parallel, reusing the memory of the pool
-    /// `before`.
+    /// Reads the features of `patches` (rising) that `inputs` need, view by view in parallel, reusing the memory of the
+    /// pool `before`.
     ///
     /// # Errors
     /// Where features were removed or changed since they were opened; [`Error::Interrupted`](crate::Error::Interrupted)
@@ -95,8 +95,8 @@ impl FeaturePool {
     }
 }
 
-/// The layout of the input of one patch: block by block the patch token, the mean tokens of squares around it, the token of
-/// the coarse scale and the global tokens, as far as the head reads them.
+/// The layout of the input of one patch: block by block the patch token, the mean tokens of squares around it, the
+/// token of the coarse scale and the global tokens, as far as the head reads them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct InputLayout {
     /// Number of blocks whose tokens are read.
@@ -175,8 +175,8 @@ impl InputLayout {
             .chain(globals)
     }
 
-    /// Calls `copy` for every part, block by block, with its first number in the input row, the first number of its source
-    /// (the features in the pool, or the global token over all blocks) and the part.
+    /// Calls `copy` for every part, block by block, with its first number in the input row, the first number of its
+    /// source (the features in the pool, or the global token over all blocks) and the part.
     pub(super) fn each_part(&self, mut copy: impl FnMut(usize, usize, InputPart)) {
         for block in 0..self.blocks {
             for (at, part) in self.parts().enumerate() {
@@ -194,8 +194,8 @@ impl InputLayout {
         }
     }
 
-    /// Measures mean and standard deviation of every input: of what belongs to a place over the patches of the first samples
-    /// in `order` (50,000 patches at most), of global tokens over all views.
+    /// Measures mean and standard deviation of every input: of what belongs to a place over the patches of the first
+    /// samples in `order` (50,000 patches at most), of global tokens over all views.
     pub fn measure_standardisation(
         &self,
         samples: &TrainingSamples,
@@ -228,8 +228,8 @@ impl InputLayout {
         standard
     }
 
-    /// Fills `out` with the standardised inputs of a mini-batch of samples, `[patches of all samples, width]`, with `dropout`
-    /// whose randomness depends on `seed` and the row alone.
+    /// Fills `out` with the standardised inputs of a mini-batch of samples, `[patches of all samples, width]`, with
+    /// `dropout` whose randomness depends on `seed` and the row alone.
     #[allow(clippy::too_many_arguments)]
     pub fn fill(
         &self,
@@ -275,8 +275,8 @@ impl InputLayout {
     }
 }
 
-/// Sets a random `share` of the values to zero and scales the others up, so that the mean stays. The share is rounded to
-/// steps of 1/256.
+/// Sets a random `share` of the values to zero and scales the others up, so that the mean stays. The share is rounded
+/// to steps of 1/256.
 fn drop_out(values: &mut [f32], share: f32, rng: &mut fastrand::Rng) {
     let threshold = (share * 256.0).round().min(255.0) as u8;
     if threshold == 0 {

@@ -1,8 +1,8 @@
 //! The weights of a head in training: one linear layer, or two with ReLU between them, with gradients in closed form.
 //!
 //! In: standardised inputs `[n, inputs]`. Out: scores `[n, outputs]`, and backwards the gradients of all weights. The
-//! standardisation is folded into the first layer when the head is written ([`HeadInTraining::fold`]), so that a finished
-//! head reads features as they are, and unfolded when a head is trained further.
+//! standardisation is folded into the first layer when the head is written ([`HeadInTraining::fold`]), so that a
+//! finished head reads features as they are, and unfolded when a head is trained further.
 
 use rayon::prelude::*;
 
@@ -77,7 +77,8 @@ impl TrainableLinear {
         out
     }
 
-    /// The gradients of weight and bias from the `gradient` `[n, outputs]` by the output, for the input `x` `[n, inputs]`.
+    /// The gradients of weight and bias from the `gradient` `[n, outputs]` by the output, for the input `x` `[n,
+    /// inputs]`.
     fn gradients(&self, x: &[f32], gradient: &[f32], n: usize) -> [Vec<f32>; 2] {
         let outputs = self.outputs();
         let mut weight = vec![0f32; self.weight.len()];
@@ -165,9 +166,9 @@ impl TrainableLinear {
 }
 
 impl HeadInTraining {
-    /// Random initial weights. `scale` is the standard deviation of the output weights of a head without a hidden layer (and
-    /// the least one with it), `bias` the initial bias of every score; the hidden layer has He initialisation (He et al.,
-    /// 2015).
+    /// Random initial weights. `scale` is the standard deviation of the output weights of a head without a hidden layer
+    /// (and the least one with it), `bias` the initial bias of every score; the hidden layer has He initialisation (He
+    /// et al., 2015).
     pub fn new(shape: LayerWidths, scale: f32, bias: f32, rng: &mut fastrand::Rng) -> Self {
         let LayerWidths {
             inputs,
@@ -194,7 +195,8 @@ impl HeadInTraining {
         }
     }
 
-    /// The scores `[n, outputs]` of `x` `[n, inputs]`, and the activations of the hidden layer `[n, hidden]` after ReLU.
+    /// The scores `[n, outputs]` of `x` `[n, inputs]`, and the activations of the hidden layer `[n, hidden]` after
+    /// ReLU.
     pub fn forward(&self, x: &[f32], n: usize) -> (Vec<f32>, Option<Vec<f32>>) {
         match &self.hidden {
             None => (self.output.forward(x, n), None),
@@ -206,8 +208,8 @@ impl HeadInTraining {
         }
     }
 
-    /// The gradients of all weights, in the order of [`HeadInTraining::parameters`], from the input `x`, the activations of
-    /// the hidden layer and the `gradient` `[n, outputs]` by the scores.
+    /// The gradients of all weights, in the order of [`HeadInTraining::parameters`], from the input `x`, the
+    /// activations of the hidden layer and the `gradient` `[n, outputs]` by the scores.
     pub fn backward(
         &self,
         x: &[f32],

@@ -1,7 +1,8 @@
-//! The optimiser: AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), a learning rate with linear
-//! warm-up and cosine decay to zero, and an exponential moving average of the weights.
+//! The optimiser: AdamW (Loshchilov and Hutter, "Decoupled Weight Decay Regularization", 2019), a learning rate with
+//! linear warm-up and cosine decay to zero, and an exponential moving average of the weights.
 //!
-//! In: the gradients of a mini-batch, in the order of [`HeadInTraining::parameters`]. Out: the weights, changed in place.
+//! In: the gradients of a mini-batch, in the order of [`HeadInTraining::parameters`]. Out: the weights, changed in
+//! place.
 
 use rayon::prelude::*;
 

@@ -10,10 +10,11 @@ use crate::model::head::linear::Dense;
 use crate::model::head::upsample::GridUpsampler;
 use crate::model::head::{Scores, context};
 
-/// The weights of a head, taken apart by what they read: patch tokens, context squares, the coarse scale, global tokens.
+/// The weights of a head, taken apart by what they read: patch tokens, context squares, the coarse scale, global
+/// tokens.
 ///
-/// Linear layers commute with means and interpolation, so context and coarse scale are applied to scores, which are fewer
-/// numbers than tokens.
+/// Linear layers commute with means and interpolation, so context and coarse scale are applied to scores, which are
+/// fewer numbers than tokens.
 #[derive(Debug)]
 pub struct CachedHead {
     /// `[outputs of the first layer, blocks * D]`.

@@ -2,12 +2,13 @@
 //!
 //! With `s` the user's seed and `mix` = [`mix_seed`]: the initial weights come from `mix(s, 1)`; the draw of epoch `e`
 //! (from 0) from `mix(s, 1000 + e)`, and in it data set `i` from `mix(that, i)` and the shuffle of the whole epoch from
-//! `mix(that, u64::MAX)`; dropout of optimiser step `t` from `mix(s, 2^40 + t)`, and in it row `r` of the mini-batch from
-//! `mix(that, r)`. No stream depends on threads or on what was drawn before it, so a training is reproduced by the seed, the
-//! options, the labels and the order of photos and data sets, and continues from its checkpoint as if it had never stopped.
+//! `mix(that, u64::MAX)`; dropout of optimiser step `t` from `mix(s, 2^40 + t)`, and in it row `r` of the mini-batch
+//! from `mix(that, r)`. No stream depends on threads or on what was drawn before it, so on one machine a training is
+//! reproduced by the seed, the options, the labels and the order of photos and data sets, and continues from its
+//! checkpoint as if it had never stopped.
 
-/// A seed from two numbers, with the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom Number
-/// Generators", 2014).
+/// A seed from two numbers, with the finaliser of SplitMix64 (Steele, Lea and Flood, "Fast Splittable Pseudorandom
+/// Number Generators", 2014).
 pub fn mix_seed(a: u64, b: u64) -> u64 {
     let mut z = a
         .wrapping_add(0x9e37_79b9_7f4a_7c15)

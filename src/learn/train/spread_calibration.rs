@@ -1,9 +1,9 @@
-//! The calibration of a depth head's uncertainty: the factor that makes the spread over its bins the standard deviation of its
-//! errors, fitted on photos that its training did not see.
+//! The calibration of a depth head's uncertainty: the factor that makes the spread over its bins the standard deviation
+//! of its errors, fitted on photos that its training did not see.
 //!
-//! One number for a head (standard deviation scaling, as in Levi et al., "Evaluating and Calibrating Uncertainty Prediction
-//! in Regression Tasks", 2022), found by bisection so that 68.27 % of labelled pixels lie within one standard deviation of
-//! their predicted depth.
+//! One number for a head (standard deviation scaling, as in Levi et al., "Evaluating and Calibrating Uncertainty
+//! Prediction in Regression Tasks", 2022), found by bisection so that 68.27 % of labelled pixels lie within one
+//! standard deviation of their predicted depth.
 
 use rayon::prelude::*;
 
@@ -30,8 +30,8 @@ const STEPS: usize = 10;
 /// A head with the photos that its training did not see.
 pub type HeadWithValidation = (CachedHead, Validation);
 
-/// The calibration for a head, from `validated`: heads that were trained on folds of its data, each with the photos kept out.
-/// None where no pixel has a depth label.
+/// The calibration for a head, from `validated`: heads that were trained on folds of its data, each with the photos
+/// kept out. None where no pixel has a depth label.
 ///
 /// # Errors
 /// Where a label or features cannot be read any more.

@@ -1,10 +1,10 @@
 //! From labels to training targets on the patch grid of a view: for masks the share of each id among a patch's labelled
-//! pixels; for depth, tiles of 4 x 4 patches with the mean readings at the 12 x 12 points between the patch centres, on the
-//! grid four times as fine as the patches that the head is read out on.
+//! pixels; for depth, tiles of 4 x 4 patches with the mean readings at the 12 x 12 points between the patch centres, on
+//! the grid four times as fine as the patches that the head is read out on.
 //!
-//! In: a label and the geometry of a view. Out: [`MaskTargets`] or [`DepthTargets`]. Every pixel of the padded input takes
-//! the label pixel that it lies on (nearest), so label and photo may differ in size; patches or points of which less than
-//! half is labelled have no target.
+//! In: a label and the geometry of a view. Out: [`MaskTargets`] or [`DepthTargets`]. Every pixel of the padded input
+//! takes the label pixel that it lies on (nearest), so label and photo may differ in size; patches or points of which
+//! less than half is labelled have no target.
 
 use crate::learn::data::labels::{DepthLabel, Mask};
 use crate::model::input::Geometry;
@@ -50,8 +50,8 @@ fn lookup(label: usize, resized: u32, padded: u32, pad: u32) -> Vec<Option<usize
         .collect()
 }
 
-/// Calls `visit` with the place of each patch and the indices of the label pixels under it, row by row; `mirrored` counts
-/// columns from the right.
+/// Calls `visit` with the place of each patch and the indices of the label pixels under it, row by row; `mirrored`
+/// counts columns from the right.
 fn each_patch(
     (width, height): (usize, usize),
     geometry: &Geometry,
@@ -127,9 +127,9 @@ pub fn mask_targets(
     targets
 }
 
-/// The tiles of a view that have a reading within `range` (metres, both ends count). Neighbouring tiles share a row or column
-/// of patches, so that every point between patch centres is in some tile; a grid of fewer than [`TILE`] rows or columns has
-/// none.
+/// The tiles of a view that have a reading within `range` (metres, both ends count). Neighbouring tiles share a row or
+/// column of patches, so that every point between patch centres is in some tile; a grid of fewer than [`TILE`] rows or
+/// columns has none.
 pub fn depth_targets(
     depth: &DepthLabel,
     geometry: &Geometry,
@@ -160,7 +160,8 @@ pub fn depth_targets(
     targets
 }
 
-/// The mean reading at every point of the fine grid, `[rows * UPSAMPLE, columns * UPSAMPLE]` in metres; 0 where there is none.
+/// The mean reading at every point of the fine grid, `[rows * UPSAMPLE, columns * UPSAMPLE]` in metres; 0 where there
+/// is none.
 fn points(
     depth: &DepthLabel,
     geometry: &Geometry,

@@ -1,9 +1,9 @@
-//! The training loop: draw samples, read their features, fill mini-batches, forward, loss, backward, optimiser step; after
-//! each epoch validate, log and write the checkpoint.
+//! The training loop: draw samples, read their features, fill mini-batches, forward, loss, backward, optimiser step;
+//! after each epoch validate, log and write the checkpoint.
 //!
-//! In: [`TrainingSamples`], an [`Objective`] and a [`TrainConfig`]. Out: a [`TrainState`] with the weights of the best epoch.
-//! All randomness is derived from [`TrainConfig::seed`] ([`mod@crate::learn::train::seed`]), so a training that continues
-//! from its checkpoint gives the same weights as one that was never stopped.
+//! In: [`TrainingSamples`], an [`Objective`] and a [`TrainConfig`]. Out: a [`TrainState`] with the weights of the best
+//! epoch. All randomness is derived from [`TrainConfig::seed`] ([`mod@crate::learn::train::seed`]), so a training that
+//! continues from its checkpoint gives the same weights as one that was never stopped.
 
 use std::path::PathBuf;
 use std::time::Instant;
@@ -127,14 +127,14 @@ pub fn larger_is_better(metric: &str) -> bool {
 }
 
 impl Trainer<'_> {
-    /// Trains to the last epoch or until patience runs out, and returns the state with the weights of the best epoch and
-    /// the standardisation of the inputs. `validate` gives the metrics of the weights after each epoch; where it gives
-    /// none, the last epoch is the best.
+    /// Trains to the last epoch or until patience runs out, and returns the state with the weights of the best epoch
+    /// and the standardisation of the inputs. `validate` gives the metrics of the weights after each epoch; where it
+    /// gives none, the last epoch is the best.
     ///
     /// # Errors
-    /// [`Error::Interrupted`] after Ctrl-C (the last finished epoch is in the checkpoint); [`Error::Model`] where there is
-    /// no sample, or features or the loss are not finite; what cannot be read or written, with its file; and the errors of
-    /// `validate`.
+    /// [`Error::Interrupted`] after Ctrl-C (the last finished epoch is in the checkpoint); [`Error::Model`] where there
+    /// is no sample, or features or the loss are not finite; what cannot be read or written, with its file; and the
+    /// errors of `validate`.
     pub fn run(
         &self,
         console: &Console,

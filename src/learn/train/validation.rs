@@ -1,8 +1,9 @@
-//! Validation of a head during and after training: its metrics on photos that were kept out, from their cached features.
+//! Validation of a head during and after training: its metrics on photos that were kept out, from their cached
+//! features.
 //!
 //! In: a [`CachedHead`] and labelled photos by data set. Out: [`MetricValues`]. Depth metrics are means over all photos
-//! ([`DepthErrors`]); of classes, IoU and accuracies are taken from one confusion matrix a data set, in the ids of the set,
-//! and averaged over the sets.
+//! ([`DepthErrors`]); of classes, IoU and accuracies are taken from one confusion matrix a data set, in the ids of the
+//! set, and averaged over the sets.
 
 use rayon::prelude::*;
 
@@ -193,7 +194,8 @@ impl Validation {
 }
 
 impl ValidationTask {
-    /// Reads the label of a photo of the data set with index `set`, so that what is wrong with it is known before training.
+    /// Reads the label of a photo of the data set with index `set`, so that what is wrong with it is known before
+    /// training.
     ///
     /// # Errors
     /// Where the label cannot be read or does not fit its photo.
@@ -273,8 +275,8 @@ impl MetricAccumulator {
         self.sets.iter().map(|(_, photos, _)| photos).sum()
     }
 
-    /// Names and values of all metrics, the most telling first: over all data sets and, where there are several, of each
-    /// (`miou:street`). Empty where there are no photos.
+    /// Names and values of all metrics, the most telling first: over all data sets and, where there are several, of
+    /// each (`miou:street`). Empty where there are no photos.
     pub fn metrics(&self) -> MetricValues {
         let seen = self.sets.iter().filter(|(_, photos, _)| *photos > 0);
         let by_set: Vec<(&str, MetricValues)> = seen
@@ -303,7 +305,8 @@ impl MetricAccumulator {
     }
 }
 
-/// The geometry of a view with the label in the place of the photo: maps resampled by it lie on the pixels of the label.
+/// The geometry of a view with the label in the place of the photo: maps resampled by it lie on the pixels of the
+/// label.
 pub fn label_geometry(geometry: &Geometry, (width, height): (usize, usize)) -> Geometry {
     Geometry {
         photo: (width as u32, height as u32),

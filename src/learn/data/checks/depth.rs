@@ -4,7 +4,8 @@
 use crate::error::{Error, Result};
 use crate::learn::data::statistics::{DepthStatistics, LabelSample};
 
-/// Factor between the medians of two maps (neighbours in order of medians) from which they seem to be in different units.
+/// Factor between the medians of two maps (neighbours in order of medians) from which they seem to be in different
+/// units.
 const UNIT_GAP: f32 = 20.0;
 
 /// The same factor between the middle medians of maps of different formats.
@@ -41,8 +42,8 @@ impl DepthMapCheck<'_> {
     /// Warnings about the maps, as sentences.
     ///
     /// # Errors
-    /// Unless the user named the scale: where float maps were scaled to one maximum each, or the median reading is outside
-    /// the range that counts and that the head can predict, as with a wrong scale.
+    /// Unless the user named the scale: where float maps were scaled to one maximum each, or the median reading is
+    /// outside the range that counts and that the head can predict, as with a wrong scale.
     pub fn check(&self) -> Result<Vec<String>> {
         let statistics = self.statistics;
         let mut sentences = Vec::new();

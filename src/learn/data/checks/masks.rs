@@ -107,8 +107,8 @@ impl MaskCheck<'_> {
     /// Warnings about the masks, as sentences.
     ///
     /// # Errors
-    /// Where the meaning of white is not known, masks are black and white but the list has not two classes, or most masks have ids
-    /// beyond the list of classes.
+    /// Where the meaning of white is not known, masks are black and white but the list has not two classes, or most
+    /// masks have ids beyond the list of classes.
     pub fn check(&self, ignored: IgnoredId) -> Result<Vec<String>> {
         let MaskCheck {
             name,

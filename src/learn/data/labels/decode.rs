@@ -1,9 +1,9 @@
-//! From the bytes of a label file to its pixels. The format is told by the first bytes, never by the file's name, because
-//! extensions often lie.
+//! From the bytes of a label file to its pixels. The format is told by the first bytes, never by the file's name,
+//! because extensions often lie.
 //!
 //! One module decodes one format, from the whole file in memory to a [`LabelRaster`]; [`decode()`] chooses among them.
-//! A format is added as such a module with `decode(bytes) -> Result<LabelRaster, String>` (the error says in words what is
-//! wrong with the file), a line with its first bytes here, its extension in `folder_names::LABEL_EXTENSIONS` (and in
+//! A format is added as such a module with `decode(bytes) -> Result<LabelRaster, String>` (the error says in words what
+//! is wrong with the file), a line with its first bytes here, its extension in `folder_names::LABEL_EXTENSIONS` (and in
 //! `DATA_EXTENSIONS` where it is never a photo's), and a test in `tests/`.
 
 use std::path::Path;
@@ -12,8 +12,8 @@ use super::raster::{LabelRaster, raster_from_image};
 use super::{bmp, exr, gif, npy, pfm, pgm, png, tiff};
 use crate::error::{Error, Result};
 
-/// Reads and decodes a label file. Of an archive with several arrays it takes the one with the first name of `keys` that
-/// exists.
+/// Reads and decodes a label file. Of an archive with several arrays it takes the one with the first name of `keys`
+/// that exists.
 ///
 /// # Errors
 /// Where the file cannot be read, is of no known format, damaged, or has no pixels.

@@ -1,5 +1,5 @@
-//! Depth labels in metres, from every format that holds numbers: floats are metres, whole numbers are units of a fraction of a
-//! metre (the depth scale: 1000 units per metre by default, 256 for KITTI).
+//! Depth labels in metres, from every format that holds numbers: floats are metres, whole numbers are units of a
+//! fraction of a metre (the depth scale: 1000 units per metre by default, 256 for KITTI).
 //!
 //! In: a decoded raster and the depth scale. Out: a [`DepthLabel`], and warnings about what may not be meant.
 
@@ -34,8 +34,8 @@ pub struct DepthLabelReader {
 }
 
 impl DepthLabelReader {
-    /// A reader with the depth scale that the user named (`--depth-scale`), in units per metre; without it the scale that a
-    /// file states counts, else millimetres.
+    /// A reader with the depth scale that the user named (`--depth-scale`), in units per metre; without it the scale
+    /// that a file states counts, else millimetres.
     pub fn new(scale: Option<f64>, warnings: Warnings) -> Self {
         DepthLabelReader {
             scale,
@@ -52,13 +52,13 @@ impl DepthLabelReader {
         }
     }
 
-    /// Reads a depth label: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`. Numbers
-    /// that are not positive and finite are no readings. Where the mask of a DIODE map (`NAME_depth_mask.npy`) lies beside
-    /// it, it is applied.
+    /// Reads a depth label: NPY and NPZ of any real type, PFM, OpenEXR, TIFF, 16-bit PNG, PGM and Sintel's `.dpt`.
+    /// Numbers that are not positive and finite are no readings. Where the mask of a DIODE map (`NAME_depth_mask.npy`)
+    /// lies beside it, it is applied.
     ///
     /// # Errors
-    /// Where the file cannot be decoded, holds colours, truth values or relative depth, has 8 bits and no scale was named,
-    /// or has no reading at all.
+    /// Where the file cannot be decoded, holds colours, truth values or relative depth, has 8 bits and no scale was
+    /// named, or has no reading at all.
     pub fn read(&self, path: &Path) -> Result<DepthLabel> {
         let raster = decode::read(path, &KEYS)?;
         let mut metres = self

@@ -1,4 +1,5 @@
-//! OpenEXR: the channel that holds depth (or ids), placed in the display window; pixels outside the layer have no value.
+//! OpenEXR: the channel that holds depth (or ids), placed in the display window; pixels outside the layer have no
+//! value.
 
 use std::io::Cursor;
 
@@ -9,13 +10,14 @@ use exr::prelude::{
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Names of channels that hold depth, the surest first: those of renderers, then luminance, then that of Blender's pass.
+/// Names of channels that hold depth, the surest first: those of renderers, then luminance, then that of Blender's
+/// pass.
 const DEPTHS: [&str; 4] = ["z", "depth", "y", "v"];
 
 type ExrImage = Image<exr::image::Layers<AnyChannels<FlatSamples>>>;
 
-/// Decodes the channel called Z, depth, Y or V (the last part of its name counts), or the only one, or red where green and
-/// blue have the same numbers.
+/// Decodes the channel called Z, depth, Y or V (the last part of its name counts), or the only one, or red where green
+/// and blue have the same numbers.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let image: ExrImage = read()
         .no_deep_data()

@@ -1,5 +1,5 @@
-//! Labels as the rest of the crate uses them, whatever file they come from: a class id or a depth at every pixel, on the
-//! label's own pixel grid.
+//! Labels as the rest of the crate uses them, whatever file they come from: a class id or a depth at every pixel, on
+//! the label's own pixel grid.
 
 /// A segmentation label: a class id at every pixel.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,5 +1,5 @@
-//! Masks of class ids, from numbers, from colours that the list of classes names, or from a palette, whose indices count
-//! unless its colours show that it was sorted in another order.
+//! Masks of class ids, from numbers, from colours that the list of classes names, or from a palette, whose indices
+//! count unless its colours show that it was sorted in another order.
 //!
 //! In: a decoded raster and the list of classes. Out: a [`Mask`], and warnings about what may not be meant.
 
@@ -42,8 +42,8 @@ pub struct MaskReader<'a> {
 }
 
 impl MaskReader<'_> {
-    /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the colours of classes, and NPY and
-    /// NPZ of whole numbers. Ids beyond [`MaskReader::id_count`] are returned as they are.
+    /// Reads a mask: PNG, TIFF, GIF, BMP, PGM or WebP of numbers, of a palette or of the colours of classes, and NPY
+    /// and NPZ of whole numbers. Ids beyond [`MaskReader::id_count`] are returned as they are.
     ///
     /// # Errors
     /// Where the file cannot be decoded, or holds a number that can be no id or a colour of no class, with the pixel.

@@ -1,8 +1,8 @@
 //! Label files: masks of class ids and depth maps, in whatever format and encoding they come.
 //!
-//! In: the path of a label. Out: a [`Mask`] or a [`DepthLabel`]. `decode` turns the bytes of a file into a `raster` of numbers
-//! or colours, one module for each format; [`MaskReader`] and [`DepthLabelReader`] give those their meaning, and warn where a
-//! file contradicts it. How a format is added is written in `decode`.
+//! In: the path of a label. Out: a [`Mask`] or a [`DepthLabel`]. `decode` turns the bytes of a file into a `raster` of
+//! numbers or colours, one module for each format; [`MaskReader`] and [`DepthLabelReader`] give those their meaning,
+//! and warn where a file contradicts it. How a format is added is written in `decode`.
 
 mod bmp;
 mod colors;

@@ -1,5 +1,5 @@
-//! NumPy arrays (NPY, specified in NumPy's NEP 1) of any real type, in C or Fortran order and either byte order, and archives of
-//! them (NPZ).
+//! NumPy arrays (NPY, specified in NumPy's NEP 1) of any real type, in C or Fortran order and either byte order, and
+//! archives of them (NPZ).
 
 use std::io::{Cursor, Read};
 
@@ -12,8 +12,8 @@ use super::raster::{LabelRaster, RasterContent};
 /// Largest array in an archive in bytes: 16 for each of 200 million pixels.
 const LARGEST: u64 = 16 * 200_000_000;
 
-/// Decodes an array `[height, width]`, also with axes of length 1 before or behind; `[height, width, 3 or 4]` of bytes are
-/// colours.
+/// Decodes an array `[height, width]`, also with axes of length 1 before or behind; `[height, width, 3 or 4]` of bytes
+/// are colours.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     let mut data = bytes;
     let header = NpyHeader::from_reader(&mut data)

@@ -1,5 +1,5 @@
-//! Ids of masks with a palette: the indices count, unless its colours are those of the classes in another order, or its greys
-//! are the ids. Programs such as Pillow sort palettes anew when they save a picture.
+//! Ids of masks with a palette: the indices count, unless its colours are those of the classes in another order, or its
+//! greys are the ids. Programs such as Pillow sort palettes anew when they save a picture.
 
 use super::colors::{self, ColorIds, ColorMeaning};
 use super::mask::MaskReader;
@@ -114,8 +114,8 @@ impl MaskReader<'_> {
         self.ids_from_integers(raster, &values, name)
     }
 
-    /// Whether all colours of a palette are greys in an order that ids would not have, because a program sorted them, as Pillow
-    /// does with pictures of few greys, white first.
+    /// Whether all colours of a palette are greys in an order that ids would not have, because a program sorted them,
+    /// as Pillow does with pictures of few greys, white first.
     fn contrary_greys(&self, used: &[u8], palette: &[[u8; 3]]) -> bool {
         let greys: Option<Vec<u8>> = used
             .iter()

@@ -1,9 +1,10 @@
-//! Portable float map (PFM, <https://www.pauldebevec.com/Research/HDR/PFM/>), and the depth files of MPI Sintel (`.dpt`).
+//! Portable float map (PFM, <https://www.pauldebevec.com/Research/HDR/PFM/>), and the depth files of MPI Sintel
+//! (`.dpt`).
 
 use super::raster::{LabelRaster, RasterContent};
 
-/// Decodes a PFM of one channel, whose rows are stored from the bottom. The sign of its scale tells the byte order; the scale
-/// itself is not applied, as in the readers of Middlebury and others.
+/// Decodes a PFM of one channel, whose rows are stored from the bottom. The sign of its scale tells the byte order; the
+/// scale itself is not applied, as in the readers of Middlebury and others.
 pub(super) fn decode(bytes: &[u8]) -> Result<LabelRaster, String> {
     if bytes.starts_with(b"PF") {
         return Err("is a PFM with three channels; a label has one (Pf)".into());

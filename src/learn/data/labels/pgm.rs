@@ -1,5 +1,5 @@
-//! Netpbm's portable grey map (PGM; P2 is text, P5 binary) as it is stored: its numbers are not scaled to the full range, as
-//! image readers do.
+//! Netpbm's portable grey map (PGM; P2 is text, P5 binary) as it is stored: its numbers are not scaled to the full
+//! range, as image readers do.
 
 use super::raster::{LabelRaster, RasterContent};
 

@@ -1,4 +1,5 @@
-//! PNG (ISO/IEC 15948) as it is stored: numbers of 1 to 16 bits are not scaled, and indices are not turned into colours.
+//! PNG (ISO/IEC 15948) as it is stored: numbers of 1 to 16 bits are not scaled, and indices are not turned into
+//! colours.
 
 use std::io::Cursor;
 

@@ -133,7 +133,8 @@ pub(super) fn raster_from_image(picture: DynamicImage, format: &'static str) -> 
     }
 }
 
-/// The content of 16-bit colours: grey ones are whole numbers, and 8-bit colours that were widened are 8-bit colours again.
+/// The content of 16-bit colours: grey ones are whole numbers, and 8-bit colours that were widened are 8-bit colours
+/// again.
 pub(super) fn deep_colors(colors: Vec<[u16; 3]>) -> RasterContent {
     if colors.iter().all(|[r, g, b]| r == g && g == b) {
         return RasterContent::Integers {

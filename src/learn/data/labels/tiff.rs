@@ -1,5 +1,5 @@
-//! TIFF 6.0 and BigTIFF as they are stored: integers and floats of 8, 16, 32 or 64 bits (grey also 1, 2 and 4), palettes as
-//! indices, and colours.
+//! TIFF 6.0 and BigTIFF as they are stored: integers and floats of 8, 16, 32 or 64 bits (grey also 1, 2 and 4),
+//! palettes as indices, and colours.
 
 use std::io::Cursor;
 

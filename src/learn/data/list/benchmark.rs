@@ -1,5 +1,5 @@
-//! Lists of words between white space, as the benchmarks of NYU Depth V2 and KITTI (photo, depth map and focal length) and
-//! TUM's associations (time, photo, time, depth map) have them.
+//! Lists of words between white space, as the benchmarks of NYU Depth V2 and KITTI (photo, depth map and focal length)
+//! and TUM's associations (time, photo, time, depth map) have them.
 
 use std::path::{Path, PathBuf};
 
@@ -9,9 +9,9 @@ use crate::error::Result;
 use crate::learn::data::data_set::{DataSet, DataSplit, LabelKind, LabelledPair};
 
 /// Reads a list with a photo, its label and perhaps a focal length in each line, as the benchmarks of NYU Depth V2 and
-/// KITTI have them. Paths are relative to the list's folder, or to `input/` or `image/` and `gt_depth/` or `depth/` in it.
-/// Photos whose label is `None` count as unlabelled. Paths with spaces are in quotes, or are recognised by the files that
-/// exist. Of TUM's associations (time, photo, time, depth map) the paths are taken.
+/// KITTI have them. Paths are relative to the list's folder, or to `input/` or `image/` and `gt_depth/` or `depth/` in
+/// it. Photos whose label is `None` count as unlabelled. Paths with spaces are in quotes, or are recognised by the
+/// files that exist. Of TUM's associations (time, photo, time, depth map) the paths are taken.
 ///
 /// # Errors
 /// Where the list cannot be read; a line of one word, with its number.

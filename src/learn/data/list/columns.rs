@@ -57,7 +57,8 @@ impl Column {
     }
 }
 
-/// The meaning of the columns, where `fields` name them: a photo and a label, or one of the two beside one other column.
+/// The meaning of the columns, where `fields` name them: a photo and a label, or one of the two beside one other
+/// column.
 pub(super) fn header(fields: &[String], kind: LabelKind) -> Option<Vec<Option<Column>>> {
     let columns = Column::from_header(fields.iter().map(String::as_str), kind);
     let has = |column| columns.contains(&Some(column));

@@ -1,5 +1,5 @@
-//! Lists of comma-separated values (RFC 4180, also with semicolons or tabs): `photo,label` or `photo,label,split` in each
-//! line, or columns in any order that the first line names.
+//! Lists of comma-separated values (RFC 4180, also with semicolons or tabs): `photo,label` or `photo,label,split` in
+//! each line, or columns in any order that the first line names.
 
 use std::path::Path;
 

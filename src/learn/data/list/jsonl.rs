@@ -1,4 +1,5 @@
-//! Lists of JSON lines: `{"photo": …, "label": …, "split": "val"}`, with the same names of keys as the columns of a CSV.
+//! Lists of JSON lines: `{"photo": …, "label": …, "split": "val"}`, with the same names of keys as the columns of a
+//! CSV.
 
 use std::path::Path;
 
@@ -12,8 +13,8 @@ use crate::learn::data::data_set::{DataSet, LabelKind};
 /// Reads a JSONL list.
 ///
 /// # Errors
-/// Where the list cannot be read; a line that is no JSON object with a photo and a label, or names no file or no split, with
-/// its number.
+/// Where the list cannot be read; a line that is no JSON object with a photo and a label, or names no file or no split,
+/// with its number.
 pub(in crate::learn::data) fn read_jsonl(path: &Path, kind: LabelKind) -> Result<DataSet> {
     let mut list = ListParser::new(path);
     let text = list.text()?;

@@ -1,5 +1,5 @@
-//! What all formats of lists have in common: the text of the file, errors that name a line, the files that a line means, and
-//! the check that no photo has two labels.
+//! What all formats of lists have in common: the text of the file, errors that name a line, the files that a line
+//! means, and the check that no photo has two labels.
 
 use std::collections::{HashMap, HashSet};
 use std::path::Path;

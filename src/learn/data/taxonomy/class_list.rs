@@ -1,8 +1,8 @@
 //! Class lists (`classes.json`): the names and display colours of a head's classes, by id.
 //!
-//! In: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`, or an object of names by id, in any
-//! encoding that `text` decodes. Out: one [`Class`] per id, counted from 0; a class without a colour gets that of PASCAL
-//! VOC's scheme.
+//! In: a JSON list of names, or of `{"id", "name", "color"}`, alone or under `classes`, or an object of names by id, in
+//! any encoding that `text` decodes. Out: one [`Class`] per id, counted from 0; a class without a colour gets that of
+//! PASCAL VOC's scheme.
 
 use std::path::Path;
 
@@ -172,8 +172,8 @@ pub(in crate::learn::data) fn describe_ids(classes: usize) -> String {
     }
 }
 
-/// The default colour of the class with this index: the colormap of PASCAL VOC, which spreads the bits of the index over the
-/// channels.
+/// The default colour of the class with this index: the colormap of PASCAL VOC, which spreads the bits of the index
+/// over the channels.
 pub fn voc_color(index: usize) -> [u8; 3] {
     let mut color = [0u8; 3];
     let mut bits = index;

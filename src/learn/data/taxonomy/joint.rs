@@ -1,8 +1,8 @@
-//! Joint taxonomies of several data sets, as JSON:
-//! `{"classes": [{"name", "color"}], "sets": {"voc": {"dataset": "voc", "classes": {"0": "rest", "1": ["airplane"]}}}}`.
+//! Joint taxonomies of several data sets, as JSON: `{"classes": [{"name", "color"}], "sets": {"voc": {"dataset": "voc",
+//! "classes": {"0": "rest", "1": ["airplane"]}}}}`.
 //!
-//! By id, a set names the classes that it may stand for; `rest` means every class that the set does not name. Ids without an
-//! entry are neither learnt from nor evaluated.
+//! By id, a set names the classes that it may stand for; `rest` means every class that the set does not name. Ids
+//! without an entry are neither learnt from nor evaluated.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -58,7 +58,8 @@ impl Taxonomy {
     /// Reads a joint taxonomy from a file.
     ///
     /// # Errors
-    /// Where the file cannot be read or is no such JSON, or an id of a set is no number or stands for no class of the list.
+    /// Where the file cannot be read or is no such JSON, or an id of a set is no number or stands for no class of the
+    /// list.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = crate::system::files::pipe::read_whole(path)?;
         let parse = || Self::parse(text::decode(&bytes)?.as_bytes());

@@ -132,8 +132,8 @@ impl SetLabels {
             .is_some_and(|allowed| !allowed.is_empty())
     }
 
-    /// By class (of `classes`), the id of this set that a prediction of it counts as: the first id that may be this class; none
-    /// where the set has no id for it.
+    /// By class (of `classes`), the id of this set that a prediction of it counts as: the first id that may be this
+    /// class; none where the set has no id for it.
     pub fn id_of_class(&self, classes: usize) -> Vec<Option<u16>> {
         let mut ids = vec![None; classes];
         for (id, allowed) in self.allowed.iter().enumerate().rev() {

@@ -1,16 +1,16 @@
-//! The loss of depth heads, on the grid that the head is read out on, four times as fine as the patches. The scores of a
-//! tile of patches are interpolated first and turned into depths as in prediction: `p_b = max(score_b, 0) + 0.1`,
+//! The loss of depth heads, on the grid that the head is read out on, four times as fine as the patches. The scores of
+//! a tile of patches are interpolated first and turned into depths as in prediction: `p_b = max(score_b, 0) + 0.1`,
 //! `depth = sum_b p_b centre_b / sum_b p_b`.
 //!
 //! With `e = ln depth - ln truth` at the `n` labelled points of a mini-batch, the loss is the weighted sum of
 //! - SILog, the scale-invariant logarithmic error (Eigen et al., 2014; `SigLoss` in the DINOv2 code):
 //!   `sqrt(mean(e^2) - lambda mean(e)^2)`;
-//! - gradient matching (Li and Snavely, "MegaDepth", 2018; `GradientLoss` in the DINOv2 code): at strides 1, 2 and 4 the sum
-//!   of `|e_i - e_j|` over pairs of points two strides apart in a row or column, divided by the labelled points of that
-//!   stride, and the mean over the strides;
+//! - gradient matching (Li and Snavely, "MegaDepth", 2018; `GradientLoss` in the DINOv2 code): at strides 1, 2 and 4
+//!   the sum of `|e_i - e_j|` over pairs of points two strides apart in a row or column, divided by the labelled points
+//!   of that stride, and the mean over the strides;
 //! - the mean absolute error `mean(|depth - truth|)` in metres;
-//! - cross-entropy with a soft target over the bins: `mean(-sum_b q_b ln(p_b / sum p))`, where `q` is a Gaussian of standard
-//!   deviation 0.1 around `ln truth` over the logarithms of the bin centres, scaled to sum 1.
+//! - cross-entropy with a soft target over the bins: `mean(-sum_b q_b ln(p_b / sum p))`, where `q` is a Gaussian of
+//!   standard deviation 0.1 around `ln truth` over the logarithms of the bin centres, scaled to sum 1.
 
 use rayon::prelude::*;
 
@@ -57,8 +57,8 @@ fn taps(line: usize) -> (usize, f32) {
 }
 
 impl DepthLoss {
-    /// The loss of a mini-batch of tiles: `scores` `[tiles, TILE, TILE, bins]` are replaced by their gradient, `truth` is
-    /// `[tiles, POINTS, POINTS]` in metres, 0 where there is no label. Without any label loss and gradient are 0.
+    /// The loss of a mini-batch of tiles: `scores` `[tiles, TILE, TILE, bins]` are replaced by their gradient, `truth`
+    /// is `[tiles, POINTS, POINTS]` in metres, 0 where there is no label. Without any label loss and gradient are 0.
     pub fn apply(&self, scores: &mut [f32], truth: &[f32]) -> f64 {
         let bins = self.centres.len();
         let tile = TILE * TILE * bins;
@@ -236,7 +236,8 @@ impl DepthLoss {
         entropy
     }
 
-    /// Adds the gradient of one point's cross-entropy, times `weight`, to `own` `[bins]`, and returns the cross-entropy.
+    /// Adds the gradient of one point's cross-entropy, times `weight`, to `own` `[bins]`, and returns the
+    /// cross-entropy.
     fn bin_entropy(
         &self,
         own: &mut [f32],

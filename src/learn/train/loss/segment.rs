@@ -1,9 +1,9 @@
 //! The loss of segmentation heads: cross-entropy of the softmax with soft targets, the shares of a patch's class ids.
 //!
-//! For one patch `-(1 - s) sum_id share_id ln(sum_{c in allowed(id)} p_c) - s mean_c ln p_c` with `p = softmax(scores)` and
-//! label smoothing `s` (Szegedy et al., 2016); the loss is the mean over patches. Where every id is one class this is the
-//! usual cross-entropy. In a joint taxonomy an id may stand for any of several classes: the loss sums their probabilities
-//! and leaves it open which of them it is.
+//! For one patch `-(1 - s) sum_id share_id ln(sum_{c in allowed(id)} p_c) - s mean_c ln p_c` with `p = softmax(scores)`
+//! and label smoothing `s` (Szegedy et al., 2016); the loss is the mean over patches. Where every id is one class this
+//! is the usual cross-entropy. In a joint taxonomy an id may stand for any of several classes: the loss sums their
+//! probabilities and leaves it open which of them it is.
 
 use rayon::prelude::*;
 

@@ -1,5 +1,5 @@
-//! The samples of an epoch, drawn from the index: each data set's part of them, evenly or balanced by class, and then all
-//! in random order.
+//! The samples of an epoch, drawn from the index: each data set's part of them, evenly or balanced by class, and then
+//! all in random order.
 
 use std::ops::Range;
 
@@ -14,14 +14,14 @@ pub struct SampleDraw {
     /// Per data set, the share of the epoch's samples that come from it; they sum to 1.
     pub set_shares: Vec<f64>,
     /// Class balance: a patch whose largest id is the largest of `n` patches of its set is drawn with a weight of
-    /// `n^-balance`, with replacement. 0 draws evenly, and no sample twice before all were drawn once. Depth has no classes
-    /// and is always drawn evenly.
+    /// `n^-balance`, with replacement. 0 draws evenly, and no sample twice before all were drawn once. Depth has no
+    /// classes and is always drawn evenly.
     pub balance: f64,
 }
 
 impl TrainingSamples {
-    /// Draws the samples of an epoch, as indices in the order of training. The same seed gives the same samples in the same
-    /// order.
+    /// Draws the samples of an epoch, as indices in the order of training. The same seed gives the same samples in the
+    /// same order.
     pub fn draw(&self, draw: &SampleDraw, seed: u64) -> Vec<u32> {
         let mut order: Vec<u32> = Vec::with_capacity(draw.count);
         for (number, (range, part)) in self.sets.iter().zip(&draw.set_shares).enumerate() {
@@ -74,7 +74,8 @@ impl TrainingSamples {
     }
 }
 
-/// Appends `count` samples of `range` to `order` by partial Fisher-Yates shuffles: none twice before all were drawn once.
+/// Appends `count` samples of `range` to `order` by partial Fisher-Yates shuffles: none twice before all were drawn
+/// once.
 fn draw_evenly(
     range: Range<usize>,
     mut count: usize,

@@ -1,7 +1,7 @@
 //! The index of training samples: for each its view, the place of its (first) patch on the view's grid, and its target.
 //!
-//! In: labels with the cached views of their photos, data set by data set. Out: [`TrainingSamples`], flat arrays over all
-//! samples in the order of sets, labels, views and patches.
+//! In: labels with the cached views of their photos, data set by data set. Out: [`TrainingSamples`], flat arrays over
+//! all samples in the order of sets, labels, views and patches.
 
 use std::borrow::Cow;
 use std::ops::Range;
@@ -114,8 +114,8 @@ impl TrainingSamples {
         }
     }
 
-    /// The index of tiles with readings between `range.0` and `range.1` metres, of the labels of each data set as `reader`
-    /// reads them.
+    /// The index of tiles with readings between `range.0` and `range.1` metres, of the labels of each data set as
+    /// `reader` reads them.
     ///
     /// # Errors
     /// [`Error::Interrupted`] after Ctrl-C; labels that cannot be used are recorded in `report` and give no sample.
@@ -140,8 +140,8 @@ impl TrainingSamples {
         Ok(samples)
     }
 
-    /// The index of patches with the shares of their class ids. Each data set comes with the meaning of its ids; pixels of
-    /// the id `ignore`, and of ids that have no class, do not count.
+    /// The index of patches with the shares of their class ids. Each data set comes with the meaning of its ids; pixels
+    /// of the id `ignore`, and of ids that have no class, do not count.
     ///
     /// # Errors
     /// As [`TrainingSamples::depth`].
